@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "artifacts/chunk_list.h"
 #include "artifacts/manifest.h"
 #include "artifacts/new_file_internal.h"
 #include "base/durable_file.h"
@@ -26,6 +27,12 @@ namespace fs = std::filesystem;
 
 // Of a cache as older workers kept it: chunks, and the same content once more as files.
 constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial"};
+
+// The list of received chunks is written after so many, or so long after the last time, if a chunk
+// comes. Each time costs two syncs. A fast link so loses a second of its work to a power cut, a
+// slow link one chunk.
+constexpr size_t kUnlistedMax = 16;
+constexpr absl::Duration kListPeriod = absl::Seconds(5);
 
 absl::Status SyncFile(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -79,7 +86,7 @@ absl::Status FileCache::Load() {
   for (const absl::string_view folder : kOldFolders) {
     RemoveTree(PathOf(folder, ""));
   }
-  for (const absl::string_view folder : {"files", "manifests", "incoming"}) {
+  for (const absl::string_view folder : {"files", "manifests", "incoming", "received"}) {
     WATTLE_RETURN_IF_ERROR(MakeDirectory(PathOf(folder, "")));
   }
   WATTLE_RETURN_IF_ERROR(SyncDirectory(budget_.directory));
@@ -94,7 +101,17 @@ absl::Status FileCache::Load() {
       RemoveTree(PathOf("files", name));
     }
   }
+  for (const std::string& name : NamesIn(PathOf("received", ""))) {
+    std::error_code error;
+    if (!fs::exists(PathOf("incoming", name), error)) {
+      RemoveTree(PathOf("received", name));
+    }
+  }
   return absl::OkStatus();
+}
+
+FileCache::~FileCache() {
+  (void)ListReceived();  // what is not listed travels again
 }
 
 // Only the sizes of the files are looked at here; their content is, before a job reads them.
@@ -169,26 +186,54 @@ absl::Status FileCache::MakeFiles(const v1::Manifest& manifest, const std::strin
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::set<ChunkId>> FileCache::FindReceived() {
+  absl::StatusOr<std::set<ChunkId>> listed = ReadChunkList(PathOf("received", incoming_.value()));
+  if (!absl::IsNotFound(listed.status())) {
+    return listed;
+  }
+  std::set<ChunkId> there;
+  for (const auto& [id, places] : missing_) {
+    if (std::all_of(places.begin(), places.end(),
+                    [&, chunk = id](const Place& place) { return ReadPlace(chunk, place).ok(); })) {
+      there.insert(id);
+      NoteReceived(id, places);
+    }
+  }
+  return there;
+}
+
 absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& manifest) {
+  (void)ListReceived();  // of the fetch before; what is not listed travels again
   incoming_ = IdOf(manifest);
   incoming_bytes_ = 0;
+  unlisted_.clear();
+  unsynced_.clear();
   const std::string directory = PathOf("incoming", incoming_.value());
   std::error_code error;
   const bool is_resumed = fs::exists(directory, error);
   missing_ = PlacesOf(manifest, directory);
+  std::set<ChunkId> received;
+  if (is_resumed) {
+    WATTLE_ASSIGN_OR_RETURN(received, FindReceived());
+  }
   int64_t missing_bytes = 0;
   for (auto chunk = missing_.begin(); chunk != missing_.end();) {
     int64_t chunk_bytes = 0;
-    bool there = is_resumed;
     for (const Place& place : chunk->second) {
-      there = there && ReadPlace(chunk->first, place).ok();
       chunk_bytes += place.size_bytes;
     }
+    const bool there = received.count(chunk->first) > 0;
     (there ? incoming_bytes_ : missing_bytes) += chunk_bytes;
     chunk = there ? missing_.erase(chunk) : std::next(chunk);
   }
   WATTLE_RETURN_IF_ERROR(MakeRoom(missing_bytes));
   WATTLE_RETURN_IF_ERROR(MakeFiles(manifest, directory));
+  if (!is_resumed) {
+    // A list must not outlive the files that it speaks of.
+    RemoveTree(PathOf("received", incoming_.value()));
+    WATTLE_RETURN_IF_ERROR(SyncTree(directory));
+    WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("incoming", "")));
+  }
   CopyKnownChunks();
   std::vector<ChunkId> in_order;
   std::set<ChunkId> seen;
@@ -214,6 +259,7 @@ void FileCache::CopyKnownChunks() {
       const absl::StatusOr<std::string> bytes = ReadPlace(chunk, places.front());
       // A chunk that cannot be read or written here travels.
       if (bytes.ok() && WritePlaces(*bytes, wanted->second).ok()) {
+        NoteReceived(chunk, wanted->second);
         missing_.erase(wanted);
       }
     }
@@ -286,8 +332,10 @@ absl::Status FileCache::PutChunk(const ChunkId& id, absl::string_view bytes) {
         absl::StrCat("chunk ", ToHex(id), " is not wanted by the artifact that is being fetched"));
   }
   WATTLE_RETURN_IF_ERROR(WritePlaces(bytes, wanted->second));
+  NoteReceived(id, wanted->second);
   missing_.erase(wanted);
-  return absl::OkStatus();
+  const bool due = unlisted_.size() >= kUnlistedMax || clock_.Boottime() - listed_ >= kListPeriod;
+  return due ? ListReceived() : absl::OkStatus();
 }
 
 absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifest) {
@@ -316,8 +364,11 @@ absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifes
                     ignored);
   }
   artifacts_[id] = {manifest, SizeBytes(manifest), clock_.Now()};
+  RemoveTree(PathOf("received", id.value()));
   incoming_ = ArtifactId();
   incoming_bytes_ = 0;
+  unlisted_.clear();
+  unsynced_.clear();
   return id;
 }
 
@@ -335,6 +386,10 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
         return absl::CancelledError("fetch: cancelled");
       }
       const absl::StatusOr<std::string> bytes = ReadPlace(chunk, place);
+      // Bytes that the disk does not give now may be whole, and a file that is gone is not.
+      if (!bytes.ok() && !absl::IsDataLoss(bytes.status()) && !absl::IsNotFound(bytes.status())) {
+        return bytes.status();
+      }
       if (!bytes.ok()) {
         // An artifact that cannot be removed either is refused again the next time.
         (void)Remove(id);
@@ -367,7 +422,7 @@ absl::StatusOr<int64_t> FileCache::GiveWay(int64_t wanted_bytes) {
   if (excess > 0) {
     for (const std::string& name : NamesIn(PathOf("incoming", ""))) {
       if (name != incoming_.value()) {
-        RemoveTree(PathOf("incoming", name));
+        DropIncoming(name);
       }
     }
     WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
@@ -409,6 +464,32 @@ int64_t FileCache::used_bytes() const {
     size_bytes += entry.size_bytes;
   }
   return size_bytes;
+}
+
+void FileCache::NoteReceived(const ChunkId& id, const std::vector<Place>& places) {
+  unlisted_.push_back(id);
+  for (const Place& place : places) {
+    unsynced_.insert(place.path);
+  }
+}
+
+absl::Status FileCache::ListReceived() {
+  listed_ = clock_.Boottime();
+  if (unlisted_.empty()) {
+    return absl::OkStatus();
+  }
+  for (const std::string& path : unsynced_) {
+    WATTLE_RETURN_IF_ERROR(SyncFile(path));
+  }
+  WATTLE_RETURN_IF_ERROR(AddToChunkList(PathOf("received", incoming_.value()), unlisted_));
+  unlisted_.clear();
+  unsynced_.clear();
+  return absl::OkStatus();
+}
+
+void FileCache::DropIncoming(const std::string& name) {
+  RemoveTree(PathOf("received", name));
+  RemoveTree(PathOf("incoming", name));
 }
 
 std::string FileCache::PathOf(absl::string_view folder, absl::string_view name) const {

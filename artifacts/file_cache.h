@@ -5,11 +5,13 @@
 //   DIR/files/ID/…       the files of an artifact, read-only
 //   DIR/manifests/ID     its manifest in canonical form; the file's change time is the last use
 //   DIR/incoming/ID/…    files of an artifact that is being fetched, with holes
+//   DIR/received/ID      which of its chunks have come (chunk_list.h)
 //
 // An artifact exists once its manifest stands beside its files. Chunks are written to their places
-// in the files as they come; after a crash BeginFetch finds by their checksums which of them are
-// there. A chunk that another artifact of the cache holds is copied from it, so that it does not
-// travel again. One thread owns a cache; one process owns the directory.
+// in the files as they come. A resumed fetch trusts the list of those that came, without reading
+// them: OpenVerified compares every byte all the same. A power cut costs the chunks of the last few
+// seconds, which travel again. A chunk that another artifact of the cache holds is copied from it,
+// so that it does not travel again. One thread owns a cache; one process owns the directory.
 #ifndef WATTLE_ARTIFACTS_FILE_CACHE_H_
 #define WATTLE_ARTIFACTS_FILE_CACHE_H_
 
@@ -40,6 +42,7 @@ class FileCache final : public ArtifactSink {
   // Makes the directory where it is missing (its parent must be there) and drops what is not whole.
   // budget.directory is the cache's own. clock: outlives the cache. Errors: those of base/file.h.
   static absl::StatusOr<std::unique_ptr<FileCache>> Open(DiskBudget budget, const Clock& clock);
+  ~FileCache() override;
 
   [[nodiscard]] bool HasArtifact(const ArtifactId& id) const override;
   void Touch(const ArtifactId& id) override;
@@ -55,7 +58,7 @@ class FileCache final : public ArtifactSink {
   // The files of an artifact, after every byte of them was compared with its checksum: a job must
   // never work with a model that the card has changed. cancelled: asked between chunks; may be
   // empty. kNotFound; kDataLoss: the disk changed or lost a file, the artifact is removed, fetch it
-  // again; kCancelled.
+  // again; kInternal: the disk refuses to read, the artifact stays; kCancelled.
   absl::StatusOr<Files> OpenVerified(const ArtifactId& id, const std::function<bool()>& cancelled);
 
   // Artifacts that making room never removes, from now on.
@@ -90,6 +93,13 @@ class FileCache final : public ArtifactSink {
   absl::Status MakeFiles(const v1::Manifest& manifest, const std::string& directory);
   absl::Status MakeRoom(int64_t wanted_bytes);
   void CopyKnownChunks();
+  // The chunks of the resumed fetch that need not travel: those of the list, or without one, as
+  // older workers kept none, those whose bytes have the right checksum.
+  absl::StatusOr<std::set<ChunkId>> FindReceived();
+  void NoteReceived(const ChunkId& id, const std::vector<Place>& places);
+  // Makes the chunks that came since the last call durable, and lists them.
+  absl::Status ListReceived();
+  void DropIncoming(const std::string& name);
   absl::StatusOr<std::string> ReadPlace(const ChunkId& id, const Place& place) const;
   absl::Status WritePlaces(absl::string_view bytes, const std::vector<Place>& places);
   [[nodiscard]] std::string PathOf(absl::string_view folder, absl::string_view name) const;
@@ -98,9 +108,12 @@ class FileCache final : public ArtifactSink {
   const Clock& clock_;
   std::map<ArtifactId, Entry> artifacts_;
   std::set<ArtifactId> needed_;
-  ArtifactId incoming_;         // the artifact that is being fetched; empty: none
-  Places missing_;              // its chunks that have not come, and where they belong
-  int64_t incoming_bytes_ = 0;  // of it that have come
+  ArtifactId incoming_;             // the artifact that is being fetched; empty: none
+  Places missing_;                  // its chunks that have not come, and where they belong
+  int64_t incoming_bytes_ = 0;      // of it that have come
+  std::vector<ChunkId> unlisted_;   // of it, that came after the list was last written
+  std::set<std::string> unsynced_;  // the files that have them
+  Monotonic listed_;                // when the list was last written
 };
 
 }  // namespace wattle::artifacts

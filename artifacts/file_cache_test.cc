@@ -57,6 +57,14 @@ class FileCacheTest : public StoreFixture {
     return cache_->CommitManifest(manifest_).status();
   }
   [[nodiscard]] ArtifactId Id() const { return IdOf(manifest_); }
+  // So many chunks, each with its own bytes.
+  static std::string Distinct(int chunks) {
+    std::string bytes;
+    for (int i = 0; i < chunks; ++i) {
+      bytes += Bytes(kChunkSizeBytes, static_cast<char>('a' + i));
+    }
+    return bytes;
+  }
   // Bytes that all files below the cache take.
   [[nodiscard]] int64_t BytesOnDisk() const {
     return TreeSizeBytes(Path("cache/files")) + TreeSizeBytes(Path("cache/incoming"));
@@ -105,6 +113,21 @@ TEST_F(FileCacheTest, AFlippedByteIsFoundBeforeAJobReadsItAndFetchedAgain) {
   EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
 }
 
+// A card that refuses to read now may read later, and the model may be whole: a directory in the
+// file's place refuses too.
+TEST_F(FileCacheTest, AnArtifactThatTheDiskRefusesToReadStays) {
+  ASSERT_THAT(Fetch(WriteFile("data", Bytes(5000, 'd'))), IsOk());
+  const std::string cached = cache_->OpenVerified(Id(), {})->directory + "/data";
+  std::filesystem::rename(cached, Path("aside"));
+  std::filesystem::create_directory(cached);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("cannot read")));
+  EXPECT_TRUE(cache_->HasArtifact(Id()));
+  std::filesystem::remove(cached);
+  std::filesystem::rename(Path("aside"), cached);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
 TEST_F(FileCacheTest, AFileThatIsCutShortIsNoArtifactAfterAStart) {
   const std::string path = WriteFile("data", Bytes(5000, 'd'));
   ASSERT_THAT(Fetch(path), IsOk());
@@ -134,6 +157,62 @@ TEST_F(FileCacheTest, AChunkOfAnotherArtifactDoesNotTravelAgain) {
   WriteFile("two/own", "own");
   ASSERT_THAT(Fetch(Path("one")), IsOk());
   ASSERT_THAT(Fetch(Path("two")), IsOk());
+  EXPECT_EQ(travelled_, 1);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
+// The fetch is resumed after each minute of link: reading and hashing all that came would take a
+// board longer than the minute.
+TEST_F(FileCacheTest, AResumedFetchTrustsItsListAndTheLastCheckFindsWhatTheCardChanged) {
+  const std::string path = WriteFile("data", Distinct(5));
+  EXPECT_THAT(Fetch(path, 3), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  Open();
+  std::fstream file(Path("cache/incoming/" + Id().value() + "/data"),
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(3);
+  file.put('!');
+  file.close();
+  ASSERT_THAT(Fetch(path), IsOk());
+  EXPECT_EQ(travelled_, 2);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), StatusIs(absl::StatusCode::kDataLoss, testing::_));
+  ASSERT_THAT(Fetch(path), IsOk());
+  EXPECT_EQ(travelled_, 5);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
+TEST_F(FileCacheTest, HalfADigestAtTheEndOfTheListIsNoChunk) {
+  const std::string path = WriteFile("data", Distinct(5));
+  EXPECT_THAT(Fetch(path, 3), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  Open();
+  const std::string list = "cache/received/" + Id().value();
+  std::filesystem::resize_file(Path(list), 2 * kSha256Bytes + 7);
+  EXPECT_THAT(Fetch(path, 1), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  Open();
+  ASSERT_THAT(Fetch(path), IsOk());
+  EXPECT_EQ(travelled_, 2);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(Path(list)));
+}
+
+TEST_F(FileCacheTest, AListWithoutItsFilesDoesNotCount) {
+  const std::string path = WriteFile("data", Distinct(3));
+  EXPECT_THAT(Fetch(path, 2), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  Open();
+  std::filesystem::remove_all(Path("cache/incoming/" + Id().value()));
+  ASSERT_THAT(Fetch(path), IsOk());
+  EXPECT_EQ(travelled_, 3);
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
+TEST_F(FileCacheTest, WhatAnOlderWorkerFetchedWithoutAListIsFoundByItsChecksums) {
+  const std::string path = WriteFile("data", Distinct(5));
+  EXPECT_THAT(Fetch(path, 3), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  Open();
+  std::filesystem::remove(Path("cache/received/" + Id().value()));
+  EXPECT_THAT(Fetch(path, 1), StatusIs(absl::StatusCode::kUnavailable, testing::_));
+  EXPECT_EQ(travelled_, 1);
+  Open();
+  ASSERT_THAT(Fetch(path), IsOk());
   EXPECT_EQ(travelled_, 1);
   EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
 }

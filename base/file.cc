@@ -70,9 +70,11 @@ absl::Status FileError(int error, absl::string_view path, absl::string_view what
       return absl::NotFoundError(absl::StrCat(start, "no such file or directory; check the path"));
     case EACCES:
     case EPERM:
-    case EROFS:
       return absl::PermissionDeniedError(
           absl::StrCat(start, reason, "; check the owner and the permissions"));
+    case EROFS:
+      return absl::PermissionDeniedError(
+          absl::StrCat(start, reason, "; see why in dmesg, and mount it for writing again"));
     case ENOSPC:
     case EDQUOT:
       return absl::ResourceExhaustedError(

@@ -55,6 +55,8 @@ TEST(FileErrorTest, NamesThePathTheReasonAndTheRemedy) {
               StatusIs(absl::StatusCode::kResourceExhausted,
                        HasSubstr("/data/x: cannot write: No space left on device; free space")));
   EXPECT_THAT(FileError(EROFS, "/data/x", "cannot write"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("mount it for writing")));
+  EXPECT_THAT(FileError(EACCES, "/data/x", "cannot write"),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("permissions")));
   EXPECT_THAT(FileError(EEXIST, "/data/x", "cannot create"),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("another path")));

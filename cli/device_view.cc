@@ -18,10 +18,13 @@ namespace wattle::cli {
 namespace {
 
 // The reasons why the device takes no work, the worst first; "" where there is none.
-const std::string& Reason(const v1::Device& device) {
-  return !device.problem().empty()        ? device.problem()
-         : !device.drain_reason().empty() ? device.drain_reason()
-                                          : device.heartbeat().guard_reason();
+std::string Reason(const v1::Device& device) {
+  const std::string held = OwnerHoldWords(device);
+  return !device.problem().empty()                       ? device.problem()
+         : !device.heartbeat().storage_problem().empty() ? device.heartbeat().storage_problem()
+         : !device.drain_reason().empty()                ? device.drain_reason()
+         : !held.empty()                                 ? held
+                                                         : device.heartbeat().guard_reason();
 }
 
 std::string Temperature(const v1::Heartbeat& heartbeat) {

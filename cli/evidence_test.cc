@@ -75,5 +75,38 @@ TEST(RetriedJobTest, ARetryTellsItself) {
             "pi-läuft: the runner was killed: out of memory; use a smaller batch_size");
 }
 
+TEST(ReleasedJobTest, BothReceiptsSayWhoLeftForWhom) {
+  v1::Job urgent = SampleFinishedJob();
+  urgent.mutable_attempts(0)->add_released_attempt_ids("j9.1");
+  EXPECT_THAT(RenderReceipts(urgent, {}),
+              HasSubstr("\nj9.1 left a device for this job's deadline\n"));
+
+  v1::Job released = SampleRetriedJob();
+  v1::Attempt& left = *released.mutable_attempts(0);
+  left.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+  left.set_reason("left nano-1 to j2, whose deadline was 3 h 00 min away");
+  left.set_released_for_job_id("j2");
+  left.set_reached_step(40);
+  EXPECT_THAT(
+      RenderReceipts(released, {}),
+      HasSubstr("\nj5.1 left nano-1 to j2, whose deadline was 3 h 00 min away; the job went "
+                "on behind step 40\n"));
+}
+
+TEST(WaitingJobTest, ItsPlaceIsShown) {
+  v1::Job job = SampleFinishedJob();
+  job.set_state(v1::JOB_STATE_QUEUED);
+  job.clear_attempts();
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), Not(HasSubstr("expected")));
+  job.mutable_place()->set_expected_start_unix_seconds(kSampleNowUnixSeconds + 3600);
+  job.mutable_place()->set_expected_end_unix_seconds(kSampleNowUnixSeconds + 7200);
+  job.mutable_place()->set_behind_job_id("j3");
+  job.mutable_place()->set_waits_for("its attempt j4.1 hands over");
+  const std::string place = FormatInstant(kSampleNowUnixSeconds + 3600) + " to " +
+                            FormatInstant(kSampleNowUnixSeconds + 7200) +
+                            ", behind j3; its attempt j4.1 hands over\n";
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), HasSubstr(place));
+}
+
 }  // namespace
 }  // namespace wattle::cli

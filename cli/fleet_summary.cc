@@ -40,6 +40,14 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
         name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
         ": look at its power and its link; if it left for good: wattle device rm ", name));
   }
+  if (const std::string held = OwnerHoldWords(device); here && !held.empty()) {
+    summary->attention.push_back(
+        absl::StrCat(name, " is ", held, "; sooner: wattle-worker release on the board"));
+  }
+  if (here && !heartbeat.storage_problem().empty()) {
+    summary->attention.push_back(
+        absl::StrCat(name, " takes no work: ", Printable(heartbeat.storage_problem())));
+  }
   if (here && !heartbeat.guard_reason().empty()) {
     summary->attention.push_back(
         absl::StrCat(name, " is held by policy: ", Printable(heartbeat.guard_reason()),

@@ -107,6 +107,20 @@ TEST(StatusViewTest, ADevicesProblemIsSaid) {
               HasSubstr("problem       nano-1: two boards"));
 }
 
+TEST(StatusViewTest, AHoldOfTheOwnerIsSaidWithItsEnd) {
+  FleetAnswers answers;
+  answers.devices = SampleDevices();
+  v1::Device& device = *answers.devices.mutable_devices(0);
+  device.set_last_seen_unix_seconds(1'800'003'600.0);
+  device.mutable_heartbeat()->set_owner_hold_seconds(1800.0);
+  const std::string held = "held by its owner until 2027-01-15 09:30:00 UTC";
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention,
+              Contains(device.info().name() + " is " + held +
+                       "; sooner: wattle-worker release on the board"));
+  EXPECT_THAT(RenderDevices(answers.devices, FleetNow(), {}), HasSubstr("held by its owner until"));
+  EXPECT_THAT(RenderDevice(device, FleetNow()), HasSubstr("reason        " + held));
+}
+
 TEST(TopViewTest, Golden) {
   ExpectGolden("top_80_columns.txt", Top(80, {}));
   ExpectGolden("top_140_columns.txt", Top(140, {.order = TopOrder::kPower}));

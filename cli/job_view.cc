@@ -68,6 +68,20 @@ std::string AttemptWords(const v1::Job& job) {
                       failed->reason());
 }
 
+// "from 2026-11-24 09:40:00 to 2026-11-24 11:02:00 on orin, behind j3; its attempt j4.1 hands
+// over".
+std::string PlaceWords(const v1::Job& job) {
+  const v1::Placement& place = job.place();
+  if (place.expected_start_unix_seconds() <= 0.0) {
+    return "";
+  }
+  return absl::StrCat(
+      FormatInstant(place.expected_start_unix_seconds()), " to ",
+      FormatInstant(place.expected_end_unix_seconds()),
+      place.behind_job_id().empty() ? "" : absl::StrCat(", behind ", place.behind_job_id()),
+      place.waits_for().empty() ? "" : absl::StrCat("; ", place.waits_for()));
+}
+
 Table AttemptTable(const v1::Job& job, absl::Time now) {
   Table table({{"attempt"},
                {"state"},
@@ -125,6 +139,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("objective", ObjectiveWord(job.spec().objective()), &out);
   AppendField("owner", job.spec().owner(), &out);
   AppendField("reason", job.reason(), &out);
+  AppendField("expected", PlaceWords(job), &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);
   AppendField("finished", FormatInstant(job.finished_unix_seconds()), &out);
   AppendField("energy", JobEnergyWords(job), &out);

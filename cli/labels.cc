@@ -65,14 +65,28 @@ std::string DeviceStateWord(const v1::Device& device) {
   if (!device.connected()) {
     return "disconnected";
   }
+  if (!device.heartbeat().storage_problem().empty()) {
+    return "sick disk";
+  }
   const bool busy = !device.running_attempt_id().empty();
   if (device.drained()) {
     return busy ? "draining" : "drained";
+  }
+  if (device.heartbeat().owner_hold_seconds() > 0.0) {
+    return "held by owner";
   }
   if (!device.heartbeat().guard_reason().empty()) {
     return "held by policy";
   }
   return busy ? "busy" : "idle";
+}
+
+std::string OwnerHoldWords(const v1::Device& device) {
+  const double left_seconds = device.heartbeat().owner_hold_seconds();
+  return left_seconds > 0.0
+             ? absl::StrCat("held by its owner until ",
+                            FormatInstant(device.last_seen_unix_seconds() + left_seconds))
+             : "";
 }
 
 std::string ModelShapeWords(const v1::ModelShape& shape) {

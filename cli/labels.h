@@ -38,6 +38,9 @@ std::string ModelShapeWords(const v1::ModelShape& shape);
 std::string UnitWord(v1::WorkUnit unit);  // "example", "training token"
 std::string ProvenanceWords(const v1::Prediction& prediction);
 
+// "held by its owner until 2026-11-24 08:50:00 UTC"; "" where the owner does not hold the device.
+std::string OwnerHoldWords(const v1::Device& device);
+
 // How the numbers of a span were found: "measured", "emulated" or "modelled".
 std::string EvidenceWord(v1::EnergySource source, bool emulated);
 // The same for a sum over several sources: "measured", "emulated and modelled". "" for no source.

@@ -39,7 +39,11 @@ std::string Verdict(const v1::Candidate& candidate) {
             : absl::StrCat("; warning: ", absl::StrJoin(candidate.warnings(), "; "));
     return candidate.start_in_seconds() > 0.0
                ? absl::StrCat("feasible, free in ",
-                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())), warnings)
+                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())),
+                              candidate.waits_for().empty()
+                                  ? ""
+                                  : absl::StrCat(" (", candidate.waits_for(), ")"),
+                              warnings)
                : absl::StrCat("feasible", warnings);
   }
   return absl::StrCat(candidate.permanent() ? "never: " : "not now: ", candidate.reason());

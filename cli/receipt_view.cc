@@ -162,6 +162,27 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   return out;
 }
 
+// Who left a device for whose deadline.
+std::string ReleaseNotes(const v1::Job& job, const v1::Attempt& attempt) {
+  std::string out;
+  for (const std::string& released : attempt.released_attempt_ids()) {
+    absl::StrAppend(&out, Printable(released), " left a device for this job's deadline\n");
+  }
+  for (const v1::Attempt& before : job.attempts()) {
+    if (before.attempt_id() == attempt.attempt_id()) {
+      break;
+    }
+    if (!before.released_for_job_id().empty()) {
+      absl::StrAppend(&out, Printable(before.attempt_id()), " ", Printable(before.reason()),
+                      before.reached_step() > 0
+                          ? absl::StrCat("; the job went on behind step ", before.reached_step())
+                          : "",
+                      "\n");
+    }
+  }
+  return out;
+}
+
 std::string MetricNotes(const v1::Receipt& receipt, const TextStyle& style) {
   if (receipt.metrics().empty()) {
     return "";
@@ -228,6 +249,7 @@ std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const 
     absl::StrAppend(&out, "failed (", Word(receipt.failure_class()),
                     "): ", Printable(receipt.failure_message()), "\n");
   }
+  out += ReleaseNotes(job, attempt);
   if (ScaleOf(receipt) != 1.0) {
     absl::StrAppend(&out, "time_scale ", FormatScale(ScaleOf(receipt)), ": 1 device s took ",
                     FormatScale(ScaleOf(receipt)),

@@ -148,6 +148,8 @@ TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   EXPECT_EQ(DeviceStateWord(device), "idle");
   device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
   EXPECT_EQ(DeviceStateWord(device), "held by policy");
+  device.mutable_heartbeat()->set_owner_hold_seconds(1.0);
+  EXPECT_EQ(DeviceStateWord(device), "held by owner");
   device.set_running_attempt_id("j1.1");
   device.set_drained(true);
   EXPECT_EQ(DeviceStateWord(device), "draining");

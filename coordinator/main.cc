@@ -14,6 +14,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@
 #include "base/number_flag.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
+#include "coordinator/access/identity.h"
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
@@ -54,6 +56,8 @@ struct Options {
   std::string data_directory;
   std::string listen_address = "127.0.0.1:7410";
   std::string http_address = "127.0.0.1:7411";
+  std::vector<std::string> http_names;
+  std::string http_role = "operator";
   bool insecure_listen = false;
   double heartbeat_seconds = 1.0;
   double unreachable_seconds = 10.0;
@@ -130,8 +134,12 @@ absl::Status Run(const Options& options) {
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
 
-  WATTLE_ASSIGN_OR_RETURN(const auto http,
-                          wattle::http::HttpServer::Start({options.http_address, WATTLE_VERSION}));
+  WATTLE_ASSIGN_OR_RETURN(
+      const auto http,
+      wattle::http::HttpServer::Start({.listen_address = options.http_address,
+                                       .version = WATTLE_VERSION,
+                                       .names = options.http_names,
+                                       .role = *wattle::access::ParseRole(options.http_role)}));
   wattle::rpc::StreamTable streams;
   wattle::runtime::RuntimeOptions runtime_options;
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
@@ -203,6 +211,14 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--http", options.http_address,
                  "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();
+  app.add_option("--http-name", options.http_names,
+                 "A further name by which browsers and scrapers call --http; may be repeated. "
+                 "Addresses, localhost and the machine's own names need none");
+  app.add_option("--http-role", options.http_role,
+                 "What callers of --http may do, since nobody logs in: service reads lists and "
+                 "metrics, viewer reads everything, operator also submits, cancels and drains")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"service", "viewer", "operator"}));
   app.add_flag("--insecure-listen", options.insecure_listen,
                "Allow addresses other than loopback, without TLS");
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,

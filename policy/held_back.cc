@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/string_view.h"
+
+#include "proto/job_kind.h"
 #include "proto/spec_defaults.h"
 
 namespace wattle::policy {
@@ -22,21 +25,25 @@ double OrDefault(double value, double fallback) {
   return value > 0 ? value : fallback;
 }
 
-// The longest step of a fine-tune; nullopt: neither its number of steps nor its time per unit is
-// known.
-std::optional<absl::Duration> FinetuneStep(const v1::FinetuneSpec& spec,
-                                           const v1::Prediction& prediction) {
-  if (spec.steps() > 0) {
-    return absl::Seconds(prediction.run_seconds().high() / static_cast<double>(spec.steps()));
+double NumberIn(const v1::JobSpec& spec, absl::string_view field) {
+  return static_cast<double>(IntegerIn(spec, field));
+}
+
+// The longest step of a run that stops at the end of a step; nullopt: neither its number of steps
+// nor its time per unit is known.
+std::optional<absl::Duration> LongestStep(const v1::JobSpec& spec,
+                                          const v1::Prediction& prediction) {
+  if (const double steps = NumberIn(spec, "steps"); steps > 0) {
+    return absl::Seconds(prediction.run_seconds().high() / steps);
   }
-  const double examples = OrDefault(spec.batch_size(), kBatchSizeDefault) *
-                          OrDefault(spec.gradient_accumulation_steps(), 1);
+  const double examples = OrDefault(NumberIn(spec, "batch_size"), kBatchSizeDefault) *
+                          OrDefault(NumberIn(spec, "gradient_accumulation_steps"), 1);
   switch (prediction.unit()) {
     case v1::WORK_UNIT_EXAMPLE:
       return absl::Seconds(prediction.seconds_per_unit() * examples);
     case v1::WORK_UNIT_TRAINING_TOKEN:
       return absl::Seconds(prediction.seconds_per_unit() * examples *
-                           OrDefault(spec.sequence_length(), kDefaultSequence));
+                           OrDefault(NumberIn(spec, "sequence_length"), kDefaultSequence));
     default:
       return std::nullopt;
   }
@@ -44,24 +51,22 @@ std::optional<absl::Duration> FinetuneStep(const v1::FinetuneSpec& spec,
 
 // The prediction's figure is of all checkpoints and the result together.
 double CheckpointCount(const v1::JobSpec& spec) {
-  const v1::FinetuneSpec& finetune = spec.finetune();
-  const double every = OrDefault(static_cast<double>(finetune.checkpoint_every_steps()),
-                                 kCheckpointEveryStepsDefault);
-  return 1 + static_cast<double>(finetune.steps()) / every;
+  const double every =
+      OrDefault(NumberIn(spec, "checkpoint_every_steps"), kCheckpointEveryStepsDefault);
+  return 1 + NumberIn(spec, "steps") / every;
 }
 
 }  // namespace
 
 StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   const absl::Duration run = absl::Seconds(prediction.run_seconds().high());
-  std::optional<absl::Duration> step;
-  if (spec.has_finetune()) {
-    step = FinetuneStep(spec.finetune(), prediction);
-  }
+  const bool keeps_checkpoints = KindOf(spec).keeps_checkpoints;
+  const auto step = keeps_checkpoints ? LongestStep(spec, prediction) : std::nullopt;
+  const double checkpoints = keeps_checkpoints ? CheckpointCount(spec) : 1;
   return {.start = absl::Seconds(prediction.start_seconds()),
           .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
                                              : kStepNotPredicted,
-          .checkpoint = absl::Seconds(prediction.checkpoint_seconds() / CheckpointCount(spec)),
+          .checkpoint = absl::Seconds(prediction.checkpoint_seconds() / checkpoints),
           .load = Watts(prediction.mean_power_watts())};
 }
 

@@ -1,12 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Walks spec.proto: the table has each kind, and its rows name fields that there are.
+// Walks spec.proto: the table has each kind, and its rows name fields that there are. Walks the
+// sources too: the tables alone branch on a kind.
 #include "proto/job_kind.h"
 
 #include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "gtest/gtest.h"
@@ -169,6 +176,57 @@ TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {
       EXPECT_EQ(bound.path.substr(0, bound.path.find('.')), kind.name) << bound.path;
     }
   }
+}
+
+// What code writes to ask for one kind: "has_finetune()", "JobSpec::kFinetune", its methods.
+std::vector<std::string> QuestionsForOneKind() {
+  std::vector<std::string> questions;
+  for (const JobKind& kind : JobKinds()) {
+    std::string constant(kind.name);
+    constant[0] = static_cast<char>(std::toupper(constant[0]));
+    questions.push_back(absl::StrCat("has_", kind.name, "()"));
+    questions.push_back(absl::StrCat("JobSpec::k", constant));
+    for (const v1::Method method : kind.methods) {
+      questions.push_back(v1::Method_Name(method));
+    }
+  }
+  return questions;
+}
+
+// Production code without a part or row of a kind. The file that writes the rows
+// of published measurements names their methods too.
+bool IsOtherCode(const std::filesystem::path& file) {
+  const std::string name = file.filename().string();
+  return (file.extension() == ".cc" || file.extension() == ".h") &&
+         !absl::StrContains(name, "test") && !absl::StrContains(name, "fixture") &&
+         !absl::StartsWith(name, "sample_") && !absl::StartsWith(name, "fake_") &&
+         name != "job_kind.cc" && name != "job_kinds.cc" && name != "kind_commands.cc" &&
+         name != "priors.cc";
+}
+
+TEST(JobKindTest, NoOtherCodeBranchesOnAKind) {
+  const std::vector<std::string> questions = QuestionsForOneKind();
+  int files = 0;
+  for (const char* folder : {"base", "units", "proto", "policy", "formats", "models", "artifacts",
+                             "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             absl::StrCat(WATTLE_SOURCE_DIR, "/", folder))) {
+      if (!IsOtherCode(entry.path())) {
+        continue;
+      }
+      ++files;
+      std::ifstream source(entry.path());
+      std::string line;
+      for (int number = 1; std::getline(source, line); ++number) {
+        for (const std::string& question : questions) {
+          EXPECT_FALSE(absl::StrContains(line.substr(0, line.find("//")), question))
+              << entry.path() << ":" << number << ": belongs into a kind's row or part: "
+              << "proto/job_kind.h";
+        }
+      }
+    }
+  }
+  EXPECT_GT(files, 500) << "the folders were found";
 }
 
 }  // namespace

@@ -294,6 +294,7 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
                                : std::numeric_limits<int64_t>::max();
     core::DeviceObservation& seen = observations_.devices[device];
     seen.connected = true;
+    seen.connected_since = Now().monotonic;
     seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
     seen.results_to_come.clear();
     for (const std::string& attempt : hello.results_to_return()) {
@@ -328,6 +329,7 @@ void Coordinator::Heard(const DeviceId& device, const v1::Heartbeat* heartbeat) 
   heard_seconds_[device.value()] = world_.loop.now_seconds();
   if (heartbeat != nullptr) {
     seen.heartbeat = *heartbeat;
+    core::NoteHeartbeat(*heartbeat, Now().monotonic, seen);
     for (const v1::AttemptProgress& progress : heartbeat->progress()) {
       observations_.progress[AttemptId(progress.attempt_id())] = progress;
     }
@@ -466,7 +468,7 @@ void Coordinator::Plan() {
   }
   if (!core::AnythingToPlan(durable_, observations_, Now())) {
     plan_filter_.Forget();
-    observations_.why_not_now = nullptr;
+    observations_.waiting = nullptr;
     return;
   }
   plan_under_way_ = true;
@@ -477,13 +479,8 @@ void Coordinator::Plan() {
         core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now())));
     After(world_.random.Between(0.01, 1.5), [this, plan] {
       plan_under_way_ = false;
-      auto why = std::make_shared<std::map<JobId, std::string>>();
-      for (const scheduler::QueuePlacement& job : plan->jobs) {
-        if (job.placement.device_id().empty() || job.placement.wait()) {
-          (*why)[job.job] = core::WhyNotNow(durable_, job);
-        }
-      }
-      observations_.why_not_now = std::move(why);
+      observations_.waiting =
+          std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(durable_, *plan));
       if (plan_filter_.WorthPosting(*plan)) {
         Post(std::move(*plan), nullptr);
       }

@@ -57,6 +57,7 @@ const std::vector<MutantRow>& Mutants() {
       {"measured attempts", "a receipt lacks what the ledger got before the power failed"},
       {"standstill", "a coordinator that stood still takes that time for its devices' silence"},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
+      {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };
   return *kMutants;
 }

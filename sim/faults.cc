@@ -11,6 +11,8 @@ namespace {
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
 constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
+constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
+constexpr double kHoldsGivenBack = 0.3;
 
 }  // namespace
 
@@ -181,6 +183,17 @@ bool Faults::HappenToWorker(Fault fault) {
       }
       For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.gauge_stuck = on; });
       return true;
+    case Fault::kOwnerHold: {
+      const double seconds = Outage() * kHoldOutages;
+      if (!worker.HoldByOwner(seconds)) {
+        return false;
+      }
+      if (parts_.random.Chance(kHoldsGivenBack)) {
+        parts_.loop.After(seconds * parts_.random.Fraction(),
+                          [&worker] { worker.ReleaseByOwner(); });
+      }
+      return true;
+    }
     case Fault::kRailStuck:
       if (sensors.gauge_stuck) {
         return false;

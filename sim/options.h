@@ -45,6 +45,7 @@ enum class Fault {
   kCancel,
   kGaugeStuck,  // goes on telling its last value
   kRailStuck,
+  kOwnerHold,  // the board's owner wants it for a while, and sometimes gives it back sooner
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);

@@ -17,6 +17,10 @@ constexpr double kClockIsRightSeconds = 1e-3;
 // The shortest timer. With a shorter one, rounding between two clocks could stop the time.
 constexpr double kWakeSecondsMin = 0.001;
 constexpr double kBatteryPollDays = 0.01;
+// A hung runner is killed two minutes after its order to stop.
+constexpr double kHungSeconds = 130.0;
+// The worker wakes for the end of a hold.
+constexpr double kHoldEndsSeconds = 5.0;
 // The charge from which a board starts again.
 constexpr Fraction kBootCharge(0.1);
 // The power fails within this many disk operations, which covers any point of a save or a report.
@@ -137,6 +141,9 @@ void Worker::Start() {
   settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
   settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
   settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
+  // A slow world lives for weeks: a write each minute would be most of what happens.
+  settings.storage_probe_period =
+      std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};
@@ -159,6 +166,7 @@ void Worker::Start() {
   wake_scheduled_ = false;
   policies_.ProcessStarted(world_.loop.now_seconds());
   contact_seconds_ = world_.loop.now_seconds();
+  lease_checked_seconds_ = contact_seconds_;
   Call([this](const agent::Instant& now) { core_->Start(now); });
   Dial();
 }
@@ -194,11 +202,37 @@ void Worker::CutPowerSoon() {
 
 void Worker::LoseDisk() {
   lost_something_ = true;
+  held_until_seconds_ = 0.0;
   link_.gone(device_id_);
   policies_.ForgetSpent();
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {
     disk_.Forget(name);
+  }
+}
+
+void Worker::StepClock(double seconds) {
+  clock_offset_seconds_ += seconds;
+  held_until_seconds_ = 0.0;  // after a reboot a wrong clock ends the hold at a wrong time
+}
+
+bool Worker::HoldByOwner(double seconds) {
+  if (!alive()) {
+    return false;
+  }
+  absl::Status held;
+  Call([&](const agent::Instant& now) { held = core_->Hold(absl::Seconds(seconds), now); });
+  held_since_seconds_ = world_.loop.now_seconds();
+  const bool owed =
+      held.ok() && !disk_.power_is_cut() && std::abs(clock_offset_seconds_) < kClockIsRightSeconds;
+  held_until_seconds_ = owed ? held_since_seconds_ + seconds : 0.0;
+  return true;
+}
+
+void Worker::ReleaseByOwner() {
+  if (alive()) {
+    Call([&](const agent::Instant& now) { core_->EndHold(now).IgnoreError(); });
+    held_until_seconds_ = 0.0;
   }
 }
 
@@ -215,6 +249,7 @@ bool Worker::DamageFile() {
     return false;
   }
   lost_something_ = true;
+  held_until_seconds_ = 0.0;
   policies_.ForgetSpent();
   const std::string name = file->first;
   const auto size = static_cast<int>(file->second.size());
@@ -294,17 +329,47 @@ void Worker::Sample(const agent::Instant& now) {
     world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
   }
   CheckLease();
+  CheckOwnerHold();
 }
 
-// A worker checkpoints and stops when it has had no contact for longer than its lease. A hung
-// runner is killed after two minutes.
+double Worker::StopSeconds() const {
+  return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) +
+         4.0 * world_.options.step_seconds;
+}
+
+// No work runs while the board's owner holds it, also after restarts and without a link, and the
+// hold ends on time.
+void Worker::CheckOwnerHold() {
+  if (held_until_seconds_ == 0.0) {
+    return;
+  }
+  const double now_seconds = world_.loop.now_seconds();
+  if (now_seconds < held_until_seconds_) {
+    if (board_.working() && now_seconds > held_since_seconds_ + StopSeconds()) {
+      world_.invariants.Break(absl::StrCat(device_id_,
+                                           " works, and its owner holds it for another ",
+                                           held_until_seconds_ - now_seconds, " s"));
+    }
+  } else if (now_seconds > held_until_seconds_ + kHoldEndsSeconds) {
+    held_until_seconds_ = 0.0;
+    if (core_->owner_hold().active()) {
+      world_.invariants.Break(absl::StrCat(device_id_,
+                                           " is still held, though its owner's time is "
+                                           "over"));
+    }
+  }
+}
+
+// A worker checkpoints and stops when it has had no contact for longer than its lease.
 void Worker::CheckLease() {
   const double now_seconds = world_.loop.now_seconds();
   if (stream_ != 0) {
     contact_seconds_ = now_seconds;
+  } else if (core_->owner_hold().active()) {
+    contact_seconds_ += now_seconds - lease_checked_seconds_;  // the lease stands still
   }
-  const double grace_seconds =
-      (runner_ != nullptr && runner_->hung() ? 130.0 : 10.0) + 4.0 * world_.options.step_seconds;
+  lease_checked_seconds_ = now_seconds;
+  const double grace_seconds = StopSeconds();
   if (runner_ != nullptr && runner_->running() && running_lease_seconds_ > 0.0 &&
       now_seconds - contact_seconds_ > running_lease_seconds_ + grace_seconds) {
     world_.invariants.Break(absl::StrCat(device_id_, " still runs ", now_seconds - contact_seconds_,

@@ -71,8 +71,11 @@ class Worker final : public agent::AgentPorts {
   bool DamageFile();            // false: there is no file
   bool BreakRunner(bool hang);  // false: no runner runs
   void SetDiskFull(bool full);
-  void StepClock(double seconds) { clock_offset_seconds_ += seconds; }
+  void StepClock(double seconds);
   void EvictCache() { cache_empty_ = true; }
+  // The owner takes the board for this time, or gives it back. False: there is no worker to tell.
+  bool HoldByOwner(double seconds);
+  void ReleaseByOwner();
   void StopFaults();
 
   void Connected(int64_t stream);
@@ -99,6 +102,7 @@ class Worker final : public agent::AgentPorts {
   void StartFetch(const v1::Assignment& assignment) override;
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
+  void ProbeStorage() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;
@@ -113,7 +117,10 @@ class Worker final : public agent::AgentPorts {
   void Later(double seconds, std::function<void()> action);  // only if the process still lives
   void SetWorking(bool working);
   void EndTransfer(int64_t transfer, const absl::Status& status);
+  // How long a runner may run on after the order to stop.
+  [[nodiscard]] double StopSeconds() const;
   void CheckLease();
+  void CheckOwnerHold();
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -153,9 +160,13 @@ class Worker final : public agent::AgentPorts {
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
   bool lost_something_ = false;
+  // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
+  double held_since_seconds_ = 0.0;
+  double held_until_seconds_ = 0.0;
   PolicyWatch policies_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;
+  double lease_checked_seconds_ = 0.0;
   std::map<std::string, double> leases_seconds_;  // key: attempt; as the assignment says
   double running_lease_seconds_ = 0.0;
 };

@@ -87,6 +87,13 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
   });
 }
 
+void Worker::ProbeStorage() {
+  const absl::Status status = disk_.Replace("health", std::string(64, 'w'));
+  Later(0.01, [this, status] {
+    Call([&](const agent::Instant& now) { core_->OnStorageProbed(status, now); });
+  });
+}
+
 void Worker::CancelTransfer() {
   Later(0.0,
         [this, transfer = transfer_] { EndTransfer(transfer, absl::CancelledError("cancelled")); });

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure.
-// SIGINT and SIGTERM checkpoint what runs and leave.
+// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure;
+// `wattle-worker hold`, `release` and `status` ask the worker that runs on this board. SIGINT and
+// SIGTERM checkpoint what runs and leave.
 #include <pthread.h>
 #include <signal.h>
 
@@ -12,11 +13,15 @@
 
 #include "worker/agent/agent.h"
 #include "worker/agent/config.h"
+#include "worker/agent/owner_command.h"
 #include "worker/agent/probe_command.h"
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "probe") {
     return wattle::agent::RunProbe(argc - 1, argv + 1);
+  }
+  if (argc > 1 && wattle::agent::IsOwnerCommand(argv[1])) {
+    return wattle::agent::RunOwnerCommand(argc - 1, argv + 1);
   }
   wattle::agent::Config config;
   if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {

@@ -35,6 +35,13 @@ struct ChunkSource {
   int64_t size_bytes = 0;
 };
 
+// An internal error of the other side is told as kUnknown: kInternal is an error of this side's
+// disk.
+absl::Status Remote(const grpc::Status& status) {
+  const absl::Status remote = FromGrpc(status);
+  return absl::IsInternal(remote) ? absl::UnknownError(remote.message()) : remote;
+}
+
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
 }
@@ -142,7 +149,7 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
   } else {
     writer->WritesDone();
   }
-  const absl::Status remote = FromGrpc(writer->Finish());
+  const absl::Status remote = Remote(writer->Finish());
   return local.ok() ? remote : local;
 }
 
@@ -172,7 +179,7 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
   if (!local.ok()) {
     context.TryCancel();
   }
-  const absl::Status remote = FromGrpc(reader->Finish());
+  const absl::Status remote = Remote(reader->Finish());
   return local.ok() ? remote : local;
 }
 
@@ -195,7 +202,7 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   {
     grpc::ClientContext context;
     SetDeadline(context, options.call_timeout);
-    WATTLE_RETURN_IF_ERROR(FromGrpc(stub.MissingChunks(&context, ask, &missing)));
+    WATTLE_RETURN_IF_ERROR(Remote(stub.MissingChunks(&context, ask, &missing)));
   }
   const std::map<ChunkId, ChunkSource> sources = SourcesOf(path, ask.manifest());
   std::vector<std::pair<ChunkId, ChunkSource>> wanted;
@@ -203,7 +210,7 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   for (const std::string& digest : missing.chunk_sha256()) {
     const auto it = sources.find(ChunkId(digest));
     if (it == sources.end()) {
-      return absl::InternalError("the coordinator misses a chunk that is not in the manifest");
+      return absl::UnknownError("the coordinator misses a chunk that is not in the manifest");
     }
     wanted.emplace_back(*it);
     total_bytes += it->second.size_bytes;
@@ -223,7 +230,7 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   v1::ArtifactInfo committed;
   grpc::ClientContext context;
   SetDeadline(context, options.call_timeout);
-  WATTLE_RETURN_IF_ERROR(FromGrpc(stub.CommitArtifact(&context, commit, &committed)));
+  WATTLE_RETURN_IF_ERROR(Remote(stub.CommitArtifact(&context, commit, &committed)));
   return committed;
 }
 
@@ -239,7 +246,7 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
   {
     grpc::ClientContext context;
     SetDeadline(context, options.call_timeout);
-    WATTLE_RETURN_IF_ERROR(FromGrpc(stub.GetManifest(&context, request, &manifest)));
+    WATTLE_RETURN_IF_ERROR(Remote(stub.GetManifest(&context, request, &manifest)));
   }
   WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));
   if (IdOf(manifest) != id) {

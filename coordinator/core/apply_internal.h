@@ -53,6 +53,7 @@ class Applier {
 
  private:
   void Changed(int64_t job_number);
+  void NotePause(const DeviceId& device, absl::Duration pause);
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason);
   // For a new policy `before` is empty and selects no device.
   void PolicyChanged(const v1::Policy& before, const v1::Policy& after);

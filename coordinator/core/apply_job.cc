@@ -96,7 +96,10 @@ void Applier::On(const v1::JobInputResolved& event) {
 }
 
 void Applier::On(const v1::AttemptPlaced& event) {
-  v1::Attempt& attempt = *Job(state_, event.job_id()).mutable_job()->add_attempts();
+  v1::JobRecord& record = Job(state_, event.job_id());
+  record.clear_released_attempt_ids();
+  v1::Attempt& attempt = *record.mutable_job()->add_attempts();
+  *attempt.mutable_released_attempt_ids() = event.released_attempt_ids();
   attempt.set_attempt_id(event.attempt_id());
   attempt.set_job_id(event.job_id());
   attempt.set_device_id(event.device_id());
@@ -149,6 +152,12 @@ void Applier::On(const v1::AttemptReleased& event) {
   v1::Attempt& attempt = AttemptOf(Job(state_, job_id), event.attempt_id());
   attempt.set_released(true);
   attempt.set_reason(event.reason());
+  attempt.set_released_for_job_id(event.for_job_id());
+  if (const auto number = JobNumber(event.for_job_id());
+      number.has_value() && state_.jobs.contains(*number)) {
+    Job(state_, event.for_job_id()).add_released_attempt_ids(event.attempt_id());
+    Changed(*number);
+  }
   state_.attempt_times.Mutable(AttemptId(event.attempt_id())).released = now_;
   effects_.emplace_back(DesiredSetChanged{DeviceId(attempt.device_id())});
   Changed(*JobNumber(job_id));
@@ -167,7 +176,12 @@ void Applier::On(const v1::AttemptStateChanged& event) {
     attempt.set_accepted_unix_seconds(at_);
   }
   if (event.state() != attempt.state()) {
-    state_.attempt_times.Mutable(AttemptId(event.attempt_id())).state = now_;
+    AttemptTimes& times = state_.attempt_times.Mutable(AttemptId(event.attempt_id()));
+    if (attempt.state() == v1::ATTEMPT_STATE_PAUSED && now_.has_value() &&
+        times.state.has_value()) {
+      NotePause(DeviceId(attempt.device_id()), *now_ - *times.state);
+    }
+    times.state = now_;
   }
   attempt.set_state(event.state());
   attempt.set_reason(event.reason());
@@ -184,6 +198,13 @@ void Applier::On(const v1::AttemptStateChanged& event) {
     effects_.emplace_back(QueueChanged{});
   }
   Changed(*JobNumber(job_id));
+}
+
+void Applier::NotePause(const DeviceId& device, absl::Duration pause) {
+  const absl::Duration* const longest = state_.longest_pause.Find(device);
+  if (longest == nullptr || pause > *longest) {
+    state_.longest_pause.Mutable(device) = pause;
+  }
 }
 
 void Applier::On(const v1::AttemptAdopted& event) {

@@ -45,6 +45,9 @@ struct OpenJournal {
 // A worker opened a stream. DecideHello checks the hello (ValidateHello).
 struct WorkerHello {
   v1::Hello hello;
+  // Which live stream of the device another process wants to replace with this hello, for people;
+  // empty: none. Such a hello is refused and noted.
+  std::string rival = {};
 };
 struct WorkerReport {
   DeviceId device;

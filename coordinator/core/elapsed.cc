@@ -80,12 +80,29 @@ absl::Duration SinceReleased(const State& state, const Observations& observation
       SinceMark(state.attempt_times, attempt, &AttemptTimes::released, observations, now));
 }
 
+absl::Duration SinceHandOverAdvanced(const State& state, const Observations& observations,
+                                     const v1::Attempt& attempt, Monotonic now) {
+  const AttemptId id(attempt.attempt_id());
+  absl::Duration since = SinceReleased(state, observations, id, now);
+  const auto device = observations.devices.find(DeviceId(attempt.device_id()));
+  if (device != observations.devices.end() && device->second.hand_over.attempt == id) {
+    since = std::min(
+        since, now - std::max(device->second.hand_over.advanced, device->second.connected_since));
+  }
+  return since;
+}
+
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
                  Monotonic now) {
+  const DeviceId device(attempt.device_id());
   const absl::Duration silent =
-      std::min(now - LastContact(observations, DeviceId(attempt.device_id())),
+      std::min(now - LastContact(observations, device),
                SincePlaced(state, observations, AttemptId(attempt.attempt_id()), now));
-  return silent > absl::Seconds(attempt.lease_seconds());
+  const auto observed = observations.devices.find(device);
+  const double held_seconds = observed == observations.devices.end()
+                                  ? 0.0
+                                  : observed->second.heartbeat.owner_hold_seconds();
+  return silent > absl::Seconds(attempt.lease_seconds() + held_seconds);
 }
 
 }  // namespace wattle::core

@@ -45,7 +45,13 @@ absl::Duration SinceStateChange(const State& state, const Observations& observat
 // long as the coordinator has listened without a break.
 absl::Duration SinceReleased(const State& state, const Observations& observations,
                              const AttemptId& attempt, Monotonic now);
-// Whether the attempt's device has been silent for longer than the attempt's lease.
+// The same since the latest of these: the release, more of the checkpoint came, the device
+// connected.
+absl::Duration SinceHandOverAdvanced(const State& state, const Observations& observations,
+                                     const v1::Attempt& attempt, Monotonic now);
+// Whether the attempt's device has been silent for longer than the attempt's lease. The lease
+// stands still while the device's owner holds it, as the last heartbeat told; the device counts its
+// lease in the same way.
 bool LeaseIsOver(const State& state, const Observations& observations, const v1::Attempt& attempt,
                  Monotonic now);
 

@@ -130,6 +130,17 @@ std::string FieldName(const v1::JobSpec& spec, const InputReference& input) {
              : absl::StrCat(KindName(spec), ".", input.field);
 }
 
+std::vector<scheduler::InputView> ViewsOf(const State& state, const v1::Job& job) {
+  std::vector<scheduler::InputView> views;
+  for (const v1::ResolvedInput& input : job.inputs()) {
+    const auto artifact = state.artifacts.find(ArtifactId(input.artifact_id()));
+    if (artifact != state.artifacts.end()) {
+      views.push_back({input.field(), artifact->second});
+    }
+  }
+  return views;
+}
+
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info) {
   const std::string where = absl::StrCat(FieldName(spec, input), ": ", input.reference);

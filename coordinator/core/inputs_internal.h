@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/state.h"
+#include "scheduler/predict/work.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -54,6 +55,9 @@ absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job
 
 // The input of the field; null: the job has none.
 const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field);
+
+// The resolved inputs whose artifacts are there.
+std::vector<scheduler::InputView> ViewsOf(const State& state, const v1::Job& job);
 
 // Checks that the artifact is of the kind that the field needs. Errors: kInvalidArgument names the
 // field and the remedy.

@@ -18,6 +18,7 @@ namespace wattle::core {
 namespace {
 
 using testing::HasSubstr;
+using testing::SizeIs;
 
 constexpr char kOutput[] = "0123456789abcdef";
 
@@ -129,6 +130,21 @@ TEST_F(LineageTest, AResultThatComesBackAfterItsEndWasToldEndsTheJob) {
   EXPECT_EQ(JobOne().output_artifact_id(), kOutput);
   EXPECT_TRUE(state_.wanted_attempt.empty()) << "the second run is superseded";
   EXPECT_THAT(TellFinished().events[0].report_accepted().note(), HasSubstr("receipt already"));
+}
+
+TEST_F(LineageTest, AHelloBesideALiveStreamOfTheDeviceChangesNothing) {
+  Place("j1");
+  WorkerHello second{HelloOf("first", 0)};
+  second.hello.mutable_device()->set_name("impostor");
+  second.rival = "a worker at 10.0.0.7 is connected with it";
+  const Decision refused = Do(second);
+  EXPECT_THAT(refused.status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("at 10.0.0.7 is")));
+  EXPECT_THAT(refused.events, SizeIs(0));
+  second.hello.set_opening_id("elsewhere");
+  EXPECT_THAT(Do(second).events, SizeIs(0)) << "nor does it open an epoch";
+  EXPECT_EQ(FindDevice(state_, DeviceId("d1"))->info().name(), "board");
+  ASSERT_NE(FindAttempt(state_, AttemptId("j1.1")), nullptr);
 }
 
 // The upload of the result takes a while, and the device that makes it could start anew meanwhile.

@@ -16,6 +16,8 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/releasing.h"
+#include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -30,8 +32,13 @@ constexpr double kLeaseSlackSeconds = 60.0;
 constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
 // The longest default lease. A longer one would let a lost device hold its job for good.
 constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
-// How long a device may take to hand an attempt over: its checkpoint may cross a slow link.
+// How long a device that hands an attempt over may bring nothing more of its checkpoint, which may
+// cross a slow link. A silent device that has begun may have a link once a day.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
+constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
+// An attempt leaves a device that answers, and for so long did not accept it or had a sick disk:
+// such a device cannot save that it stops, nor report it.
+constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
 double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   if (spec.lease_seconds() > 0.0) {
@@ -116,7 +123,7 @@ std::string EarlierAttempt(const v1::Job& job, const std::string& device_id) {
 }
 
 // The journal records when a job becomes impossible and when it becomes possible again. Other
-// reasons change with every plan: readers see them (Observations::why_not_now), and the journal
+// reasons change with every plan: readers see them (Observations::waiting), and the journal
 // never has them.
 void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
                          const scheduler::QueuePlacement& planned) {
@@ -126,6 +133,31 @@ void NoteWhetherPossible(Draft& draft, const v1::JobRecord& record,
   }
   draft.SetJob(record.job().job_id(), v1::JOB_STATE_QUEUED, WhyNotNow(draft.state(), planned));
   draft.decision().events.back().mutable_job_state_changed()->set_impossible(planned.never);
+}
+
+// Releases the attempt that leaves its device for the job's deadline, if that still holds.
+void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
+                        const scheduler::QueuePlacement& planned) {
+  const State& state = draft.state();
+  const v1::Job& job = record.job();
+  const v1::Attempt* const attempt = FindAttempt(state, planned.releases);
+  // One attempt leaves for a job, however often a plan asks until the job is placed.
+  if (job.state() != v1::JOB_STATE_QUEUED || record.released_attempt_ids_size() > 0 ||
+      attempt == nullptr || !MayRelease(state, draft.observations(), *attempt, draft.now())) {
+    return;
+  }
+  const v1::JobRecord& released = *FindJob(state, JobId(attempt->job_id()));
+  if (released.job().spec().priority() > job.spec().priority()) {
+    return;
+  }
+  const absl::Duration left = absl::Seconds(job.spec().deadline_seconds()) -
+                              JobAge(state, draft.observations(), record, draft.now().monotonic);
+  v1::AttemptReleased& event = *draft.Add().mutable_attempt_released();
+  event.set_attempt_id(attempt->attempt_id());
+  event.set_for_job_id(job.job_id());
+  event.set_reason(absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ",
+                                job.job_id(), ", whose deadline was ", FormatElapsed(left),
+                                " away"));
 }
 
 void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
@@ -149,6 +181,7 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   }
   placed.set_computed_on(computed_on.value());
   placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
+  *placed.mutable_released_attempt_ids() = record.released_attempt_ids();
   *placed.mutable_placement() = placement;
   draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
                absl::StrCat("placed on ", DeviceName(draft.state(), placement.device_id())));
@@ -182,6 +215,9 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
       NoteWhetherPossible(draft, *record, planned);
     }
     const DeviceId device(planned.placement.device_id());
+    if (!planned.releases.value().empty() && IsFresh(state, *record, device, command.computed_on)) {
+      ReleaseForDeadline(draft, *record, planned);
+    }
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
@@ -207,6 +243,17 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (!command.rival.empty()) {
+    // Nothing that this hello tells may count, except evidence of a copied card.
+    if (!IsOfThisOpening(draft.state(), hello) || CheckIdentity(draft, hello)) {
+      draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+          hello.device().name(), ": two processes use the identity ", hello.device().device_id(),
+          " (", command.rival,
+          "): the first one stays. If it is the same board, it is let in once the old connection "
+          "is silent; otherwise delete the worker's state directory on one of the two")));
+    }
     return;
   }
   if (!CheckLineage(draft, hello) ||
@@ -269,12 +316,13 @@ void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   }
   const std::string passed = absl::StrCat("its deadline of ", FormatElapsed(deadline), " passed ");
   if (job.state() != v1::JOB_STATE_ACTIVE) {
-    const auto& why = draft.observations().why_not_now;
-    const auto found = why == nullptr ? decltype(why->end()){} : why->find(JobId(job.job_id()));
-    const bool known = why != nullptr && found != why->end();
+    const auto& waiting = draft.observations().waiting;
+    const auto found =
+        waiting == nullptr ? decltype(waiting->end()){} : waiting->find(JobId(job.job_id()));
+    const bool known = waiting != nullptr && found != waiting->end();
     draft.EndJob(job, v1::JOB_STATE_FAILED,
                  absl::StrCat(passed, "before it could start",
-                              known ? absl::StrCat(": ", found->second) : ""),
+                              known ? absl::StrCat(": ", found->second.why) : ""),
                  "");
     return;
   }
@@ -308,13 +356,63 @@ void EndImpossible(Draft& draft, const v1::JobRecord& record) {
   }
 }
 
-// Ends a released attempt that the device has not handed over in time.
+absl::Duration ReleasePatience(const Draft& draft, const v1::Attempt& attempt) {
+  const auto& devices = draft.observations().devices;
+  const auto device = devices.find(DeviceId(attempt.device_id()));
+  const bool begun =
+      device != devices.end() && device->second.hand_over.attempt.value() == attempt.attempt_id();
+  const bool silent =
+      !IsReachable(draft.observations(), DeviceId(attempt.device_id()), draft.now().monotonic);
+  return begun && silent ? kSilentReleasePatience : kReleasePatience;
+}
+
+// Ends a released attempt whose hand-over stands still.
 void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
   if (attempt.released() &&
-      SinceReleased(draft.state(), draft.observations(), AttemptId(attempt.attempt_id()),
-                    draft.now().monotonic) > kReleasePatience) {
+      SinceHandOverAdvanced(draft.state(), draft.observations(), attempt, draft.now().monotonic) >
+          ReleasePatience(draft, attempt)) {
     draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, attempt.reason(), nullptr);
     draft.Requeue(attempt.job_id(), attempt.reason());
+  }
+}
+
+// Why the attempt leaves its device without the device's report; "": it stays.
+std::string WhyWithdrawn(const Draft& draft, const v1::Attempt& attempt) {
+  const Observations& observations = draft.observations();
+  const AttemptId id(attempt.attempt_id());
+  const DeviceId device_id(attempt.device_id());
+  const Monotonic now = draft.now().monotonic;
+  const auto device = observations.devices.find(device_id);
+  const auto progress = observations.progress.find(id);
+  const bool uploads =
+      progress != observations.progress.end() && progress->second.phase() == "upload";
+  if (device == observations.devices.end() || uploads ||
+      !IsReachable(observations, device_id, now)) {
+    return "";
+  }
+  const std::string name = DeviceName(draft.state(), attempt.device_id());
+  const std::optional<Monotonic> sick_since = device->second.storage_sick_since;
+  const Monotonic heard_since =
+      std::max(observations.listening_since, device->second.connected_since);
+  if (sick_since && now - std::max(*sick_since, heard_since) > kWithdrawAfter) {
+    return absl::StrCat("withdrawn from ", name, ": ", device->second.heartbeat.storage_problem());
+  }
+  const absl::Duration waits =
+      std::min(now - heard_since, SincePlaced(draft.state(), observations, id, now));
+  if (attempt.state() == v1::ATTEMPT_STATE_PLACED && waits > kWithdrawAfter) {
+    return absl::StrCat("withdrawn from ", name, ", which did not accept it for ",
+                        FormatElapsed(kWithdrawAfter));
+  }
+  return "";
+}
+
+void EndWithdrawn(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
+  const std::string reason = WhyWithdrawn(draft, attempt);
+  if (!reason.empty()) {
+    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(attempt.job_id(), reason,
+                  BackoffAfterStop(job, {v1::FAILURE_CLASS_UNSPECIFIED, attempt.device_id(),
+                                         attempt.reached_step()}));
   }
 }
 
@@ -350,6 +448,9 @@ void DecideTick(Draft& draft) {
     const v1::Attempt* live = LiveAttempt(record.job());
     if (draft.decision().events.size() == events && live != nullptr) {
       EndUnansweredRelease(draft, *live);
+    }
+    if (draft.decision().events.size() == events && live != nullptr) {
+      EndWithdrawn(draft, record.job(), *live);
     }
     if (draft.decision().events.size() == events && live != nullptr) {
       EndTimedOut(draft, record.job(), *live);

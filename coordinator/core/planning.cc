@@ -21,6 +21,8 @@
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/paused.h"
+#include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
@@ -35,12 +37,23 @@ namespace {
 
 // How long a job avoids a device on which it failed, unless the fleet has no other device.
 constexpr absl::Duration kAvoid = absl::Minutes(10);
+// An attempt that takes longer to hand over than expected is expected to need this much longer.
+constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
 
 // Notes that the device is busy with the attempt: until when, and how many gross joules at the
 // upper quantile the battery must still supply.
 void ReserveDevice(const State& state, const Observations& observations,
-                   const AttemptId& attempt_id, const Instant& now, scheduler::DeviceView* view) {
+                   const std::vector<v1::Policy>& policies, const AttemptId& attempt_id,
+                   const Instant& now, scheduler::DeviceView* view) {
   const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
+  if (attempt.released()) {
+    view->free_at =
+        now.wall + std::max(HandOverTime(state, attempt) -
+                                SinceReleased(state, observations, attempt_id, now.monotonic),
+                            kHandOverLeft);
+    view->waits_for = absl::StrCat("its attempt ", attempt_id.value(), " hands over");
+    return;
+  }
   const double scale = std::max(view->device.info().time_scale(), 1e-9);
   const v1::Prediction& prediction = attempt.prediction();
   const double mean_seconds = prediction.run_seconds().mean();
@@ -48,7 +61,10 @@ void ReserveDevice(const State& state, const Observations& observations,
   const double upper =
       mean_seconds > 0.0 ? std::max(1.0, prediction.run_seconds().high() / mean_seconds) : 1.0;
   const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
-  view->free_at = now.wall + remaining;
+  ExpectedReturn paused = ReturnOf(state, observations, policies, attempt, view->device, now);
+  view->free_at = now.wall + paused.in + remaining;
+  view->waits_for = std::move(paused.why);
+  view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
   view->committed_energy =
       Joules(prediction.mean_power_watts() * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
@@ -123,11 +139,12 @@ int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::J
 }
 
 scheduler::DeviceView ViewOf(const State& state, const Observations& observations,
-                             const DeviceId& device, const Instant& now) {
+                             const std::vector<v1::Policy>& policies, const DeviceId& device,
+                             const Instant& now) {
   scheduler::DeviceView view;
   view.device = DescribeDevice(state, observations, device, now);
   if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
-    ReserveDevice(state, observations, *wanted, now, &view);
+    ReserveDevice(state, observations, policies, *wanted, now, &view);
   }
   return view;
 }
@@ -152,7 +169,7 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.push_back(ViewOf(state, observations, id, now));
+    snapshot.devices.push_back(ViewOf(state, observations, snapshot.policies, id, now));
   }
   return snapshot;
 }
@@ -176,12 +193,8 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     view.id = JobId(job.job_id());
     view.spec = job.spec();
     view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
-    for (const v1::ResolvedInput& input : job.inputs()) {
-      const auto artifact = state.artifacts.find(ArtifactId(input.artifact_id()));
-      if (artifact != state.artifacts.end()) {
-        view.inputs.push_back({input.field(), artifact->second});
-      }
-    }
+    view.inputs = ViewsOf(state, job);
+    view.checkpoint_step = record.checkpoint().step();
     view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
       view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
@@ -199,6 +212,22 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
     return record.job().state() == v1::JOB_STATE_QUEUED ||
            MoveOf(state, observations, record, now).has_value();
   });
+}
+
+std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan) {
+  std::map<JobId, WaitingJob> waiting;
+  for (const scheduler::QueuePlacement& planned : plan.jobs) {
+    if (!planned.placement.device_id().empty() && !planned.placement.wait()) {
+      continue;
+    }
+    WaitingJob& job = waiting[planned.job];
+    job.why = WhyNotNow(state, planned);
+    job.place = planned.placement;
+    job.place.clear_best();
+    job.place.clear_refusals();
+    job.place.clear_reason();
+  }
+  return waiting;
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
@@ -324,7 +353,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.assign(1, ViewOf(state, observations, id, now));
+    snapshot.devices.assign(1, ViewOf(state, observations, snapshot.policies, id, now));
     WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, scheduler::PlanOnFirstDevice(snapshot, job));
     if (candidate.feasible() || !candidate.permanent()) {
       return absl::OkStatus();
@@ -344,7 +373,8 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   v1::Candidate nearest = *scheduler::NearestToFeasible(candidates);
   if (IsRefusedForMemory(nearest)) {
     ConsiderLeanerForms(state, inputs, job);
-    snapshot.devices.assign(1, ViewOf(state, observations, DeviceId(nearest.device_id()), now));
+    snapshot.devices.assign(
+        1, ViewOf(state, observations, snapshot.policies, DeviceId(nearest.device_id()), now));
     WATTLE_ASSIGN_OR_RETURN(nearest, scheduler::PlanOnFirstDevice(snapshot, job));
   }
   return absl::FailedPreconditionError(absl::StrCat(

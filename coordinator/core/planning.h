@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
 // Why the plan does not start the job now, for people. The text has no numbers that differ from
 // plan to plan. REQUIRES: the job waits for a device, or has none.
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned);
+// The jobs that the plan does not start now.
+std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan);
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 
 // The known facts of each input of the spec. For an output that no job has made yet, the facts that

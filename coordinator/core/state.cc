@@ -177,6 +177,24 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
          now - found->second.last_seen->monotonic <= observations.unreachable_after;
 }
 
+void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {
+  if (heartbeat.storage_problem().empty()) {
+    observation.storage_sick_since.reset();
+  } else if (!observation.storage_sick_since) {
+    observation.storage_sick_since = now;
+  }
+  const v1::HandOverProgress& told = heartbeat.hand_over();
+  HandOver& known = observation.hand_over;
+  if (told.attempt_id().empty() ||
+      (known.attempt.value() == told.attempt_id() && told.handed_bytes() <= known.handed_bytes)) {
+    return;
+  }
+  known = {.attempt = AttemptId(told.attempt_id()),
+           .handed_bytes = told.handed_bytes(),
+           .size_bytes = told.size_bytes(),
+           .advanced = now};
+}
+
 bool IsCaughtUp(const Observations& observations, const DeviceId& device) {
   const auto found = observations.devices.find(device);
   return found != observations.devices.end() && found->second.caught_up;

@@ -109,6 +109,8 @@ struct State {
   // snapshot and differ after a replay.
   PersistentMap<int64_t, JobTimes> job_times;
   PersistentMap<AttemptId, AttemptTimes> attempt_times;
+  // The longest pause of an attempt on the device that this process saw end.
+  PersistentMap<DeviceId, absl::Duration> longest_pause;
 };
 
 // "j12" → 12; nullopt for any other text.
@@ -155,6 +157,14 @@ class SnapshotReader {
 std::string SnapshotBytes(const State& state);
 absl::StatusOr<State> ParseSnapshot(absl::string_view bytes);
 
+// How far a device is with handing an attempt over.
+struct HandOver {
+  AttemptId attempt;
+  int64_t handed_bytes = 0;
+  int64_t size_bytes = 0;
+  Monotonic advanced;  // when handed_bytes was last more than ever before
+};
+
 struct DeviceObservation {
   bool connected = false;  // the device has a stream
   // The coordinator has taken every report that the device had spooled before its latest hello.
@@ -165,7 +175,18 @@ struct DeviceObservation {
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
   std::optional<Instant> last_seen;
-  v1::Heartbeat heartbeat;  // latest
+  v1::Heartbeat heartbeat;                      // latest
+  Monotonic connected_since;                    // the begin of the latest stream
+  std::optional<Monotonic> storage_sick_since;  // as heartbeats without a break tell
+  HandOver hand_over;
+};
+// Takes what lasts from `heartbeat`, which came at `now`: a hand-over, a sick disk.
+void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
+
+// What the latest plan has for a job that does not start now.
+struct WaitingJob {
+  std::string why;      // As WhyNotNow.
+  v1::Placement place;  // Its expected start, without candidates.
 };
 
 struct Observations {
@@ -180,8 +201,8 @@ struct Observations {
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
   std::map<DeviceId, DeviceObservation> devices;
-  // Why the latest plan did not start each queued job. Null before the first plan.
-  std::shared_ptr<const std::map<JobId, std::string>> why_not_now;
+  // The queued jobs that the latest plan did not start. Null before the first plan.
+  std::shared_ptr<const std::map<JobId, WaitingJob>> waiting;
   std::map<AttemptId, v1::AttemptProgress> progress;  // latest of live attempts
 };
 

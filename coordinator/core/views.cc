@@ -3,12 +3,15 @@
 // Readers' views: what is durable with what was observed beside it. Pure.
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/selector.h"
+#include "units/format.h"
 
 namespace wattle::core {
 
@@ -78,13 +81,20 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job, 
       JobsWithResultsToCome(observations, now).contains(JobId(job.job_id()))) {
     return "waits for its result, which a device made before the restore and is about to upload";
   }
-  if (job.state() == v1::JOB_STATE_QUEUED && observations.why_not_now != nullptr) {
-    const auto why = observations.why_not_now->find(JobId(job.job_id()));
-    return why == observations.why_not_now->end() ? "" : why->second;
+  if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
+    const auto waiting = observations.waiting->find(JobId(job.job_id()));
+    return waiting == observations.waiting->end() ? "" : waiting->second.why;
   }
   const v1::Attempt* live = LiveAttempt(job);
   if (live == nullptr) {
     return "";
+  }
+  const auto device = observations.devices.find(DeviceId(live->device_id()));
+  if (live->released() && device != observations.devices.end() &&
+      device->second.hand_over.attempt.value() == live->attempt_id()) {
+    const HandOver& hand_over = device->second.hand_over;
+    return absl::StrCat(live->reason(), "; ", FormatBytes(hand_over.handed_bytes), " of ",
+                        FormatBytes(hand_over.size_bytes), " of its checkpoint are here");
   }
   const auto progress = observations.progress.find(AttemptId(live->attempt_id()));
   return progress == observations.progress.end() ? "" : progress->second.waiting_reason();
@@ -99,6 +109,12 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
     job.set_reason(waiting);
   }
   job.set_attempts_max(AttemptsMax(job));
+  if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
+    const auto waiting = observations.waiting->find(JobId(job.job_id()));
+    if (waiting != observations.waiting->end()) {
+      *job.mutable_place() = waiting->second.place;
+    }
+  }
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
     const DeviceId device(attempt.device_id());
     attempt.set_unreachable(!IsTerminal(attempt.state()) &&

@@ -10,14 +10,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "httplib.h"
 
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
+#include "coordinator/http/threaded_server.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::http {
@@ -27,10 +31,8 @@ using httplib::Request;
 using httplib::Response;
 
 constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
-// Each open connection occupies a thread. Posts may wait long for their answer, so their number is
-// limited below the number of threads: health and metrics always find a free thread.
-constexpr size_t kThreads = 32;
-constexpr int kPostsMax = 16;
+constexpr int kPostsMax = 16;             // Each may wait long for its answer.
+constexpr int kMisdirectedRequest = 421;  // RFC 9110, 15.5.20
 constexpr size_t kBodyBytesMax = size_t{1} << 20;
 constexpr char kJson[] = "application/json";
 
@@ -157,6 +159,35 @@ bool OfForeignPage(const Request& request) {
          origin != absl::StrCat("https://", host);
 }
 
+std::vector<std::string> NamesOf(const HttpOptions& options, const std::string& listen_host) {
+  std::vector<std::string> names = MachineNames();
+  names.insert(names.end(), options.names.begin(), options.names.end());
+  names.push_back(listen_host);
+  return names;
+}
+
+// Until there is a second project, everything belongs to this one.
+constexpr char kProject[] = "default";
+
+access::Identity CallerOf(access::Role role) {
+  return {.id = "whoever calls the HTTP port",
+          .roles = {role},
+          .projects = {kProject},
+          .how_to_get_a_role =
+              "whoever starts wattle-coordinator gives the role (--http-role operator)"};
+}
+
+// "/api/v1/jobs/([^/]+)" for "/api/v1/jobs/{job}".
+std::string PatternOf(const std::string& path) {
+  std::vector<std::string> parts = absl::StrSplit(path, '/');
+  for (std::string& part : parts) {
+    if (absl::StartsWith(part, "{")) {
+      part = "([^/]+)";
+    }
+  }
+  return absl::StrJoin(parts, "/");
+}
+
 // The body of an action may be empty or contain a reason.
 absl::Status ParseReason(const Request& request, google::protobuf::Message& message) {
   return request.body.empty() ? absl::OkStatus() : ParseBody(request, message);
@@ -164,12 +195,12 @@ absl::Status ParseReason(const Request& request, google::protobuf::Message& mess
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpOptions& options)
-    : version_(options.version), server_(std::make_unique<httplib::Server>()) {
-  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host)
+    : version_(options.version),
+      names_(NamesOf(options, listen_host)),
+      caller_(CallerOf(options.role)),
+      server_(std::make_unique<ThreadedServer>(options.limits)) {
   server_->set_payload_max_length(kBodyBytesMax);
-  server_->set_read_timeout(5, 0);
-  server_->set_keep_alive_timeout(2);
   // The library's default lets processes share a port; here a port in use must be an error.
   server_->set_socket_options([](int socket) {
     const int yes = 1;
@@ -181,7 +212,10 @@ HttpServer::HttpServer(const HttpOptions& options)
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions& options) {
   WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("--http", options.listen_address));
-  auto http = std::unique_ptr<HttpServer>(new HttpServer(options));
+  for (const std::string& name : options.names) {
+    WATTLE_RETURN_IF_ERROR(CheckHostName("--http-name", name));
+  }
+  auto http = std::unique_ptr<HttpServer>(new HttpServer(options, address.host));
   int port = address.port;
   const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.host)) > 0
                                : http->server_->bind_to_port(address.host, port);
@@ -191,8 +225,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
         ": the address is in use or not this machine's; stop the other program or choose another "
         "port (0: any free one)"));
   }
+  http->server_->WidenBacklog();
   http->address_ = FormatHostPort({address.host, port});
-  http->Route();
+  WATTLE_RETURN_IF_ERROR(http->Route());
   http->thread_ = std::thread([self = http.get()] {
     self->server_->listen_after_bind();
     self->ended_ = true;
@@ -215,36 +250,43 @@ void HttpServer::Stop() {
   thread_.join();
 }
 
-void HttpServer::Route() {
-  server_->Get("/healthz", [](const Request&, Response& response) {
-    response.set_content("ok\n", "text/plain");
-  });
-  server_->Get("/readyz", [](const Request&, Response& response) {
-    response.set_content("ready\n", "text/plain");
-  });
-  server_->Get("/metrics", [this](const Request&, Response& response) {
+void HttpServer::On(const std::string& method, const std::string& path,
+                    std::function<void(const Request&, Response&)> handle) {
+  const std::string name = absl::StrCat(method, " ", path);
+  routed_.Update(access::RequireRow(name));
+  const auto guarded = [this, name, handle = std::move(handle)](const Request& request,
+                                                                Response& response) {
+    if (const absl::Status may = access::Decide(caller_, name, {.project = kProject}); may.ok()) {
+      handle(request, response);
+    } else {
+      SetError(may, response);
+    }
+  };
+  if (method == "GET") {
+    server_->Get(PatternOf(path), guarded);
+  } else {
+    server_->Post(PatternOf(path), guarded);
+  }
+}
+
+absl::Status HttpServer::Route() {
+  On("GET", "/healthz",
+     [](const Request&, Response& response) { response.set_content("ok\n", "text/plain"); });
+  On("GET", "/readyz",
+     [](const Request&, Response& response) { response.set_content("ready\n", "text/plain"); });
+  On("GET", "/metrics", [this](const Request&, Response& response) {
     response.set_content(MetricsText(api_.load()->runtime(), version_),
                          telemetry::MetricsPage::kContentType);
   });
-  server_->Get("/sd", [this](const Request&, Response& response) {
+  On("GET", "/sd", [this](const Request&, Response& response) {
     response.set_content(DiscoveryJson(*api_.load()), kJson);
   });
   RouteReads();
   RoutePosts();
   // Every path but /healthz needs the replayed journal.
   server_->set_pre_routing_handler([this](const Request& request, Response& response) {
-    if (api_.load() == nullptr && request.path != "/healthz") {
-      SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    if (OfForeignPage(request)) {
-      SetError(absl::PermissionDeniedError(absl::StrCat(
-                   "Origin: a page of ", request.get_header_value("Origin"),
-                   " may not change this fleet; use the page that this coordinator serves")),
-               response);
-      return httplib::Server::HandlerResponse::Handled;
-    }
-    return httplib::Server::HandlerResponse::Unhandled;
+    return Refuses(request, response) ? httplib::Server::HandlerResponse::Handled
+                                      : httplib::Server::HandlerResponse::Unhandled;
   });
   server_->set_error_handler([](const Request& request, Response& response) {
     if (response.body.empty()) {
@@ -253,10 +295,40 @@ void HttpServer::Route() {
       response.status = status;
     }
   });
+  return routed_;
+}
+
+// Answers a request that reaches no route, whatever its path.
+bool HttpServer::Refuses(const Request& request, Response& response) const {
+  if (const size_t hosts = request.get_header_value_count("Host");
+      hosts > 1 || (hosts == 0 && request.version != "HTTP/1.0")) {
+    SetError(absl::InvalidArgumentError("Host: wanted this header once"), response);
+    return true;
+  }
+  // A browser always names the host, so that what has none is no page.
+  if (request.has_header("Host")) {
+    if (const absl::Status named = names_.Check(request.get_header_value("Host")); !named.ok()) {
+      SetError(named, response);
+      response.status = kMisdirectedRequest;
+      return true;
+    }
+  }
+  if (api_.load() == nullptr && request.path != "/healthz") {
+    SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
+    return true;
+  }
+  if (OfForeignPage(request)) {
+    SetError(absl::PermissionDeniedError(absl::StrCat(
+                 "Origin: a page of ", request.get_header_value("Origin"),
+                 " may not change this fleet; use the page that this coordinator serves")),
+             response);
+    return true;
+  }
+  return false;
 }
 
 void HttpServer::RouteReads() {
-  server_->Get("/api/v1/jobs", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/jobs", [this](const Request& request, Response& response) {
     const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
     if (list.ok()) {
       SetResult(api_.load()->ListJobs(*list), response);
@@ -264,28 +336,28 @@ void HttpServer::RouteReads() {
       SetError(list.status(), response);
     }
   });
-  server_->Get(R"(/api/v1/jobs/([^/]+))", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/jobs/{job}", [this](const Request& request, Response& response) {
     v1::GetJobRequest get;
     get.set_job_id(request.matches[1].str());
     SetResult(api_.load()->GetJob(get), response);
   });
-  server_->Get("/api/v1/devices", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/devices", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListDevices({}), response);
   });
-  server_->Get(R"(/api/v1/devices/([^/]+))", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/devices/{device}", [this](const Request& request, Response& response) {
     v1::GetDeviceRequest get;
     get.set_device(request.matches[1].str());
     SetResult(api_.load()->GetDevice(get), response);
   });
-  server_->Get("/api/v1/policies", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/policies", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListPolicies({}), response);
   });
-  server_->Get("/api/v1/profiles", [this](const Request& request, Response& response) {
+  On("GET", "/api/v1/profiles", [this](const Request& request, Response& response) {
     v1::ListProfilesRequest list;
     list.set_device_class(request.get_param_value("device_class"));
     SetResult(api_.load()->ListProfiles(list), response);
   });
-  server_->Get("/api/v1/artifacts", [this](const Request&, Response& response) {
+  On("GET", "/api/v1/artifacts", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListArtifacts({}), response);
   });
 }
@@ -293,7 +365,7 @@ void HttpServer::RouteReads() {
 // Routes a post. At most kPostsMax run at once; further posts are told to try again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
-  server_->Post(path, [this, handle](const httplib::Request& request, Response& response) {
+  On("POST", path, [this, handle](const httplib::Request& request, Response& response) {
     const PostSlot slot(posts_);
     if (!slot.taken()) {
       response.set_header("Retry-After", "1");
@@ -327,39 +399,36 @@ void HttpServer::RoutePosts() {
 }
 
 void HttpServer::RouteActions() {
-  server_->Post(R"(/api/v1/jobs/([^/]+)/cancel)",
-                [this](const Request& request, Response& response) {
-                  v1::CancelJobRequest cancel;
-                  if (const absl::Status parsed = ParseReason(request, cancel); !parsed.ok()) {
-                    return SetError(parsed, response);
-                  }
-                  cancel.set_job_id(request.matches[1].str());
-                  SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
-                              api_.load()->CancelJob(cancel, std::move(reply));
-                            }),
-                            response);
-                });
-  server_->Post(R"(/api/v1/devices/([^/]+)/drain)",
-                [this](const Request& request, Response& response) {
-                  v1::DrainDeviceRequest drain;
-                  if (const absl::Status parsed = ParseReason(request, drain); !parsed.ok()) {
-                    return SetError(parsed, response);
-                  }
-                  drain.set_device(request.matches[1].str());
-                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                              api_.load()->DrainDevice(drain, std::move(reply));
-                            }),
-                            response);
-                });
-  server_->Post(R"(/api/v1/devices/([^/]+)/resume)",
-                [this](const Request& request, Response& response) {
-                  v1::ResumeDeviceRequest resume;
-                  resume.set_device(request.matches[1].str());
-                  SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                              api_.load()->ResumeDevice(resume, std::move(reply));
-                            }),
-                            response);
-                });
+  On("POST", "/api/v1/jobs/{job}/cancel", [this](const Request& request, Response& response) {
+    v1::CancelJobRequest cancel;
+    if (const absl::Status parsed = ParseReason(request, cancel); !parsed.ok()) {
+      return SetError(parsed, response);
+    }
+    cancel.set_job_id(request.matches[1].str());
+    SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
+                api_.load()->CancelJob(cancel, std::move(reply));
+              }),
+              response);
+  });
+  On("POST", "/api/v1/devices/{device}/drain", [this](const Request& request, Response& response) {
+    v1::DrainDeviceRequest drain;
+    if (const absl::Status parsed = ParseReason(request, drain); !parsed.ok()) {
+      return SetError(parsed, response);
+    }
+    drain.set_device(request.matches[1].str());
+    SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                api_.load()->DrainDevice(drain, std::move(reply));
+              }),
+              response);
+  });
+  On("POST", "/api/v1/devices/{device}/resume", [this](const Request& request, Response& response) {
+    v1::ResumeDeviceRequest resume;
+    resume.set_device(request.matches[1].str());
+    SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
+                api_.load()->ResumeDevice(resume, std::move(reply));
+              }),
+              response);
+  });
 }
 
 }  // namespace wattle::http

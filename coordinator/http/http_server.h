@@ -7,29 +7,45 @@
 #define WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "coordinator/access/identity.h"
+#include "coordinator/http/connection_limits.h"
+#include "coordinator/http/host_names.h"
 #include "coordinator/runtime/api.h"
 
 namespace httplib {
-class Server;
+struct Request;
+struct Response;
 }  // namespace httplib
 
 namespace wattle::http {
 
+class ThreadedServer;
+
 struct HttpOptions {
   std::string listen_address = "127.0.0.1:7411";  // Port 0: any free port.
-  std::string version;
+  std::string version = {};
+  // Names of this server besides addresses, localhost, the machine's own names and the name in
+  // listen_address. A request that calls the server by another name is refused.
+  std::vector<std::string> names = {};
+  // What callers may do: nobody logs in, so all have the same role.
+  access::Role role = access::Role::kOperator;
+  ConnectionLimits limits = {};
 };
 
 class HttpServer {
  public:
   // Errors: kInvalidArgument for an address that is not HOST:PORT; kUnavailable, with the remedy,
-  // when the server cannot listen on the address.
+  // when the server cannot listen on the address; kInternal for a route without a row in the access
+  // table.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpOptions& options);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -43,8 +59,13 @@ class HttpServer {
   [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
 
  private:
-  explicit HttpServer(const HttpOptions& options);
-  void Route();
+  HttpServer(const HttpOptions& options, const std::string& listen_host);
+  // Serves `path`, in which {NAME} stands for a part of it, to callers whom the access table lets
+  // through.
+  void On(const std::string& method, const std::string& path,
+          std::function<void(const httplib::Request&, httplib::Response&)> handle);
+  absl::Status Route();
+  bool Refuses(const httplib::Request& request, httplib::Response& response) const;
   void RouteReads();
   void RoutePosts();
   template <typename Request, typename Handle>
@@ -52,7 +73,10 @@ class HttpServer {
   void RouteActions();
 
   const std::string version_;
-  std::unique_ptr<httplib::Server> server_;
+  const HostNames names_;
+  const access::Identity caller_;
+  absl::Status routed_;  // The first route without a row.
+  std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;
   std::atomic<bool> ended_ = false;  // The listening thread's loop has ended.

@@ -165,7 +165,7 @@ class SlowPost {
     to.sin_port = htons(static_cast<uint16_t>(port));
     EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
     const std::string begun =
-        "POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         "Content-Length: 100\r\n\r\n{";
     EXPECT_EQ(write(socket_, begun.data(), begun.size()), static_cast<ssize_t>(begun.size()));
   }
@@ -287,6 +287,27 @@ TEST_F(HttpServerTest, APageOfAnotherSiteChangesNothing) {
   EXPECT_EQ(status("null"), 403);
   EXPECT_EQ(status("http://" + server_->address()), 404);
   EXPECT_THAT(Post(path, "", 404), HasSubstr("nowhere"));
+}
+
+TEST_F(HttpServerTest, CallersMayWhatTheirRoleMay) {
+  const auto serve = [&](access::Role role) {
+    HttpOptions options;
+    options.listen_address = "127.0.0.1:0";
+    options.role = role;
+    server_ = *HttpServer::Start(options);
+    server_->Serve(api_);
+    client_ = std::make_unique<httplib::Client>(absl::StrCat("http://", server_->address()));
+  };
+  const std::string drain = "/api/v1/devices/nowhere/drain";
+  serve(access::Role::kViewer);
+  EXPECT_THAT(Post(drain, "", 403), HasSubstr("--http-role operator"));
+  EXPECT_THAT(Post("/api/v1/jobs", "{}", 403), HasSubstr("wanted: submitter, operator, admin"));
+  EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("j9"));
+  serve(access::Role::kService);
+  Get("/api/v1/jobs/j9", 403);
+  EXPECT_THAT(Get("/api/v1/jobs"), HasSubstr("jobs"));
+  EXPECT_THAT(Get("/metrics"), HasSubstr("wattle_coordinator_build_info"));
+  EXPECT_EQ(Get("/healthz"), "ok\n");
 }
 
 TEST_F(HttpServerTest, APortInUseAndAnInvalidAddressAreReported) {

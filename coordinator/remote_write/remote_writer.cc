@@ -3,7 +3,7 @@
 
 #include <snappy.h>
 
-#include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include <httplib.h>
 
+#include "base/backoff.h"
 #include "base/status_macros.h"
 #include "coordinator/log/log.h"
 
@@ -170,7 +171,7 @@ RemoteWriter::Answer RemoteWriter::PostUntilAnswered(absl::Span<const Scrape> sc
   const std::string message = Join(scrapes).SerializeAsString();
   std::string body;
   snappy::Compress(message.data(), message.size(), &body);
-  absl::Duration backoff = options_.backoff_min;
+  Backoff backoff(options_.backoff_min, std::random_device{}());
   while (true) {
     bool refused = false;
     const absl::Status status = Post(body, &refused);
@@ -186,10 +187,9 @@ RemoteWriter::Answer RemoteWriter::PostUntilAnswered(absl::Span<const Scrape> sc
     if (status.ok() || refused) {
       return refused ? Answer::kRefused : Answer::kTaken;
     }
-    if (!WaitBefore(backoff)) {
+    if (!WaitBefore(backoff.AfterFailure(options_.backoff_max))) {
       return Answer::kStopping;
     }
-    backoff = std::min(2 * backoff, options_.backoff_max);
   }
 }
 

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 #include "coordinator/rpc/worker_stream.h"
 
 namespace wattle::rpc {
@@ -24,6 +26,16 @@ void StreamTable::SendAcknowledgement(const DeviceId& device, v1::ReportAcknowle
   if (const std::shared_ptr<WorkerStream> stream = Find(device)) {
     stream->SendAcknowledgement(std::move(ack));
   }
+}
+
+std::string StreamTable::RivalOf(const DeviceId& device, const WorkerStream& newcomer,
+                                 Monotonic now) const {
+  const std::shared_ptr<WorkerStream> stream = Find(device);
+  if (stream == nullptr || stream.get() == &newcomer || stream->YieldsTo(newcomer, now)) {
+    return "";
+  }
+  return absl::StrCat("a worker at ", stream->peer_host(), " is connected with it, and one at ",
+                      newcomer.peer_host(), " says hello with it too");
 }
 
 void StreamTable::Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream) {
@@ -66,8 +78,8 @@ size_t StreamTable::size() const {
 }
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* FleetService::Connect(
-    grpc::CallbackServerContext*) {
-  return WorkerStream::Open(runtime_, streams_, heartbeat_interval_);
+    grpc::CallbackServerContext* context) {
+  return WorkerStream::Open(runtime_, streams_, heartbeat_interval_, context->peer());
 }
 
 }  // namespace wattle::rpc

@@ -2,8 +2,8 @@
 //
 // The workers' streams. Each stream is a callback reactor: it handles its worker's messages in
 // order on gRPC's threads and never blocks. Messages to the worker wait in a small outbox, where a
-// newer desired set or acknowledgement replaces an unsent one. The newest stream of a device closes
-// the older one. Thread-safe.
+// newer desired set or acknowledgement replaces an unsent one. A worker's newest stream closes its
+// older one; a hello of another process does not replace a stream that is alive. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_FLEET_SERVICE_H_
 
@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "base/clock.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/runtime/worker_links.h"
 #include "units/id.h"
@@ -31,6 +32,9 @@ class StreamTable final : public runtime::WorkerLinks {
   void SendDesired(const DeviceId& device, v1::DesiredSet desired) override;
   void SendAcknowledgement(const DeviceId& device, v1::ReportAcknowledgement ack) override;
 
+  // What keeps `newcomer` from becoming the device's stream, for people; empty: nothing does. See
+  // WorkerStream::YieldsTo.
+  std::string RivalOf(const DeviceId& device, const WorkerStream& newcomer, Monotonic now) const;
   // Makes `stream` the device's stream and closes the older one.
   void Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream);
   // Removes `stream`. False if it was not the device's stream.

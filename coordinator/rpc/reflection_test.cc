@@ -18,6 +18,8 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
+#include "base/status_matchers.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/rpc/server_fixture.h"
 
 namespace wattle::rpc {
@@ -235,6 +237,25 @@ TEST_F(ReflectionTest, EveryMethodIsListedAndAnswers) {
     }
   }
   EXPECT_EQ(called.size(), Examples().size()) << "every method of the protocol is served";
+}
+
+// Also those of gRPC itself: what is served is what may be called.
+TEST_F(ReflectionTest, EveryMethodHasItsRowInTheAccessTable) {
+  std::set<std::string> methods;
+  for (const std::string& name : ListServices()) {
+    Learn(name);
+    const pb::ServiceDescriptor* service = pool_.FindServiceByName(name);
+    ASSERT_NE(service, nullptr) << name;
+    for (int i = 0; i < service->method_count(); ++i) {
+      const std::string method = absl::StrCat("/", name, "/", service->method(i)->name());
+      methods.insert(method);
+      EXPECT_THAT(access::RequireRow(method), IsOk());
+    }
+  }
+  for (const access::AccessRow& row : access::AccessTable()) {
+    EXPECT_TRUE(!absl::StartsWith(row.method, "/") || methods.contains(std::string(row.method)))
+        << row.method << " has a row and is not served";
+  }
 }
 
 TEST_F(ReflectionTest, HealthIsServed) {

@@ -6,13 +6,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "google/protobuf/descriptor.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
 
 #include "base/status_macros.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/rpc/services.h"
+#include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::rpc {
 namespace {
@@ -38,6 +41,23 @@ void PermitKeepalive(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 }
 
+// Every method that this server registers has its row.
+absl::Status CheckMethods() {
+  for (const char* name :
+       {v1::JobService::service_full_name(), v1::DeviceService::service_full_name(),
+        v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
+        v1::FleetService::service_full_name(), v1::ArtifactService::service_full_name(),
+        v1::CoordinatorService::service_full_name()}) {
+    const google::protobuf::ServiceDescriptor& service =
+        *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    for (int i = 0; i < service.method_count(); ++i) {
+      WATTLE_RETURN_IF_ERROR(
+          access::RequireRow(absl::StrCat("/", name, "/", service.method(i)->name())));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
@@ -52,6 +72,7 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       runtime::Api& api, StreamTable& streams,
                                                       artifacts::BlobStore& store) {
+  WATTLE_RETURN_IF_ERROR(CheckMethods());
   EnablePlugins();
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<runtime::Overview> overview,
                           runtime::Overview::Open(api.runtime()));

@@ -21,12 +21,15 @@ namespace {
 // A number that no report has: the device never counts as caught up.
 constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 
+// A stream that was silent for so many heartbeats is taken for cut.
+constexpr int kSilentHeartbeats = 3;
+
 }  // namespace
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
-                                 absl::Duration heartbeat_interval) {
+                                 absl::Duration heartbeat_interval, const std::string& peer) {
   const std::shared_ptr<WorkerStream> stream(
-      new WorkerStream(runtime, streams, heartbeat_interval));
+      new WorkerStream(runtime, streams, heartbeat_interval, peer));
   stream->self_ = stream;
   stream->StartRead(&stream->incoming_);
   return stream.get();
@@ -37,6 +40,7 @@ void WorkerStream::OnReadDone(bool ok) {
     FinishWith(absl::OkStatus());  // The worker closed its side, or the link broke.
     return;
   }
+  last_heard_nanoseconds_ = absl::ToInt64Nanoseconds(runtime_.Now().monotonic.since_boot());
   const absl::Status status = Handle();
   if (!status.ok()) {
     FinishWith(status);
@@ -78,13 +82,18 @@ absl::Status WorkerStream::HandleHello() {
   if (!incoming_.has_hello()) {
     return absl::FailedPreconditionError("the first message of a stream must be a hello");
   }
-  const v1::Hello& hello = incoming_.hello();
+  v1::Hello& hello = *incoming_.mutable_hello();
   WATTLE_RETURN_IF_ERROR(core::ValidateHello(hello));
   if (slot_ != nullptr && hello.device().device_id() != device_.value()) {
     return absl::FailedPreconditionError("hello of another device on the same stream");
   }
   device_ = DeviceId(hello.device().device_id());
   incarnation_ = hello.incarnation();
+  if (slot_ == nullptr) {
+    process_id_ = hello.process_id();
+  }
+  hello.mutable_device()->set_metrics_address(
+      ScrapeAddress(peer_host_, hello.device().metrics_address()));
   {
     // The worker may switch to this journal with this hello, so messages of before the hello are
     // dropped. The welcome and the effects of the hello replace them.
@@ -94,7 +103,7 @@ absl::Status WorkerStream::HandleHello() {
     outbox_.acknowledgement.reset();
   }
   return runtime_.Post(
-      core::WorkerHello{incoming_.hello()},
+      core::WorkerHello{hello, streams_.RivalOf(device_, *this, runtime_.Now().monotonic)},
       [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
 }
 
@@ -212,6 +221,13 @@ void WorkerStream::SendMetricsAcknowledgement(int64_t number) {
   absl::MutexLock lock(&mutex_);
   outbox_.metrics.push_back(number);
   WriteNextLocked();
+}
+
+bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {
+  const absl::Duration silence =
+      now.since_boot() - absl::Nanoseconds(last_heard_nanoseconds_.load());
+  return process_id_.empty() || process_id_ == newcomer.process_id_ ||
+         silence > kSilentHeartbeats * heartbeat_interval_;
 }
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {

@@ -6,6 +6,7 @@
 #ifndef WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 #define WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -18,7 +19,9 @@
 #include "absl/time/time.h"
 #include "grpcpp/support/server_callback.h"
 
+#include "base/clock.h"
 #include "coordinator/rpc/fleet_service.h"
+#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/fleet.pb.h"
 
@@ -28,12 +31,17 @@ class WorkerStream final
     : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
       public std::enable_shared_from_this<WorkerStream> {
  public:
-  // Starts reading. The stream lives until OnDone.
+  // Starts reading. The stream lives until OnDone. peer: where the worker is, as gRPC tells it.
   static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
-                            absl::Duration heartbeat_interval);
+                            absl::Duration heartbeat_interval, const std::string& peer);
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
+  // Whether this stream, the device's own so far, may have been cut: the newcomer's hello is of the
+  // same process of the worker, or this stream was silent for some heartbeats. Workers of 0.1 name
+  // no process; for them the newest stream counts.
+  [[nodiscard]] bool YieldsTo(const WorkerStream& newcomer, Monotonic now) const;
+  [[nodiscard]] const std::string& peer_host() const { return peer_host_; }
   // Tells the worker the reason, then ends the stream.
   void Close(const std::string& reason);
 
@@ -43,8 +51,12 @@ class WorkerStream final
   void OnDone() override;
 
  private:
-  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
-      : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
+  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval,
+               const std::string& peer)
+      : runtime_(runtime),
+        streams_(streams),
+        heartbeat_interval_(heartbeat_interval),
+        peer_host_(PeerHost(peer)) {}
 
   absl::Status Handle();
   absl::Status HandleHello();
@@ -60,11 +72,14 @@ class WorkerStream final
   runtime::Runtime& runtime_;
   StreamTable& streams_;
   const absl::Duration heartbeat_interval_;
-  std::shared_ptr<WorkerStream> self_;  // Until OnDone.
+  const std::string peer_host_;
+  std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
+  std::shared_ptr<WorkerStream> self_;              // Until OnDone.
 
   // The reading side, with one callback at a time:
   v1::WorkerMessage incoming_;
   DeviceId device_;
+  std::string process_id_;  // Of the first hello; constant once the table has the stream.
   int64_t incarnation_ = 0;
   std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once the hello is durable.
   uint64_t stream_number_ = 0;                             // This stream's number in slot_.

@@ -11,6 +11,7 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   absl::MutexLock lock(&mutex_);
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
+  core::NoteHeartbeat(observation_.heartbeat, now.monotonic, observation_);
   ++version_;
   Chart();
 }
@@ -56,6 +57,7 @@ uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting gr
   observation_.caught_up = greeting.caught_up;
   observation_.results_to_come = std::move(greeting.results_to_come);
   observation_.last_seen = now;
+  observation_.connected_since = now.monotonic;
   ++version_;
   return ++stream_;
 }
@@ -150,7 +152,7 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.hold_impossible = settings_.hold_impossible;
   absl::MutexLock lock(&mutex_);
   reader.observations.listening_since = listening_.since();
-  reader.observations.why_not_now = why_not_now_;
+  reader.observations.waiting = waiting_;
   return reader;
 }
 
@@ -164,12 +166,13 @@ void ObservationBoard::Refresh(Reader& reader) const {
   CollectProgress(observations);
   absl::MutexLock lock(&mutex_);
   observations.listening_since = listening_.since();
-  observations.why_not_now = why_not_now_;
+  observations.waiting = waiting_;
 }
 
-void ObservationBoard::SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why) {
+void ObservationBoard::SetWaiting(
+    std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting) {
   absl::MutexLock lock(&mutex_);
-  why_not_now_ = std::move(why);
+  waiting_ = std::move(waiting);
 }
 
 void ObservationBoard::CollectProgress(core::Observations& observations) {

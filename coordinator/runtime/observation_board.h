@@ -115,7 +115,7 @@ class ObservationBoard {
   // The device's slot; null if there is none yet.
   [[nodiscard]] std::shared_ptr<Slot> FindSlot(const DeviceId& device) const;
   // Sets the reasons of the latest plan; null: there was nothing to plan.
-  void SetWhyNotNow(std::shared_ptr<const std::map<JobId, std::string>> why);
+  void SetWaiting(std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting);
 
   void CountHeartbeat() { heartbeats_.fetch_add(1, std::memory_order_relaxed); }
   // Counts a worker's message of a kind that this version does not know. Such a message is skipped.
@@ -139,7 +139,7 @@ class ObservationBoard {
   core::Listening listening_ ABSL_GUARDED_BY(mutex_);
   std::map<DeviceId, std::shared_ptr<Slot>> by_device_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);  // In order of creation.
-  std::shared_ptr<const std::map<JobId, std::string>> why_not_now_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const std::map<JobId, core::WaitingJob>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace wattle::runtime

@@ -327,20 +327,15 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   const std::shared_ptr<const core::State> state = view_.Version();
   if (!core::AnythingToPlan(*state, reader.observations, now)) {
     plan_filter_.Forget();
-    board_.SetWhyNotNow(nullptr);
+    board_.SetWaiting(nullptr);
     return false;
   }
   const Monotonic start = options_.clock->Boottime();
   core::PlanComputed plan =
       core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, now));
   counters_.CountPlan(options_.clock->Boottime() - start);
-  auto why = std::make_shared<std::map<JobId, std::string>>();
-  for (const scheduler::QueuePlacement& job : plan.jobs) {
-    if (job.placement.device_id().empty() || job.placement.wait()) {
-      (*why)[job.job] = core::WhyNotNow(*state, job);
-    }
-  }
-  board_.SetWhyNotNow(std::move(why));
+  board_.SetWaiting(
+      std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(*state, plan)));
   if (!plan_filter_.WorthPosting(plan)) {
     return false;
   }

@@ -90,7 +90,7 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_owner();
   spec.clear_priority();
   std::string key = spec.SerializeAsString();
-  absl::StrAppend(&key, "|", job.peak_memory_bytes);
+  absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step);
   if (spec.deadline_seconds() > 0) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));
   }
@@ -127,6 +127,27 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
   return std::min(absl::ToDoubleSeconds(finish - now), kNever);
 }
 
+// Shortens the run to what is left of it behind the job's checkpoint. A run that ends at its
+// checkpoint still makes a step.
+void LeaveOutDoneSteps(const JobView& job, const WorkAmount& work, v1::Prediction& prediction) {
+  if (job.checkpoint_step <= 0 || work.steps <= 0) {
+    return;
+  }
+  const double left =
+      std::max(work.steps - static_cast<double>(job.checkpoint_step), 1.0) / work.steps;
+  if (left >= 1) {
+    return;
+  }
+  for (v1::Interval* const interval :
+       {prediction.mutable_run_seconds(), prediction.mutable_run_energy_joules()}) {
+    interval->set_mean(left * interval->mean());
+    interval->set_low(left * interval->low());
+    interval->set_high(left * interval->high());
+  }
+  prediction.set_net_energy_joules(left * prediction.net_energy_joules());
+  prediction.set_work_units(left * prediction.work_units());
+}
+
 v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   v1::PowerModeChoice choice;
   choice.set_power_mode(candidate.power_mode());
@@ -138,10 +159,6 @@ v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   choice.set_finish_in_seconds(candidate.finish_in_seconds());
   choice.set_provenance(candidate.prediction().provenance());
   return choice;
-}
-
-bool Same(const DeviceLoad& a, const DeviceLoad& b) {
-  return a.free_at == b.free_at && a.committed.value() == b.committed.value();
 }
 
 // Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
@@ -199,6 +216,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                          : PredictToCompare(*snapshot_.profiles, in_mode, work, job.inputs);
   v1::Prediction& prediction = *candidate.mutable_prediction();
   prediction = std::move(predicted.prediction);
+  LeaveOutDoneSteps(job, work, prediction);
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
@@ -225,6 +243,9 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   const v1::Prediction& prediction = candidate.prediction();
   candidate.set_start_in_seconds(
       std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot_.now)));
+  if (candidate.start_in_seconds() > 0) {
+    candidate.set_waits_for(view.waits_for);
+  }
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
   const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
   const Joules spent = limits.budget
@@ -362,7 +383,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   if (const auto known = shapes_.find(key); known != shapes_.end()) {
     Shape& shape = known->second;
     for (size_t i = 0; i < loads.size(); ++i) {
-      if (Same(shape.loads[i], loads[i])) {
+      if (shape.loads[i] == loads[i]) {
         continue;
       }
       shape.order.erase(std::find(shape.order.begin(), shape.order.end(), i));

@@ -28,6 +28,10 @@ namespace wattle::scheduler {
 struct DeviceLoad {
   absl::Time free_at;
   Joules committed;
+
+  bool operator==(const DeviceLoad& other) const {
+    return free_at == other.free_at && committed.value() == other.committed.value();
+  }
 };
 
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);

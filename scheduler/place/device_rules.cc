@@ -11,6 +11,7 @@
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "units/format.h"
 #include "units/quantity.h"
 
 namespace wattle::scheduler {
@@ -97,6 +98,27 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
   return Refusal{absl::StrCat("drained", reason, "; feasible after: wattle device resume")};
 }
 
+// The person at the board has it to themselves. The board counts the time, so a clock that differs
+// from the coordinator's does not matter.
+std::optional<Refusal> CheckOwnerHold(const Consideration& on) {
+  const double left_seconds = on.device.device.heartbeat().owner_hold_seconds();
+  if (left_seconds <= 0.0) {
+    return std::nullopt;
+  }
+  return Refusal{
+      absl::StrCat("held by its owner for another ", FormatElapsed(absl::Seconds(left_seconds)),
+                   "; feasible after that, or after wattle-worker release on the board")};
+}
+
+// A device whose disk takes no writes can neither accept an attempt nor save its result.
+std::optional<Refusal> CheckStorage(const Consideration& on) {
+  const std::string& problem = on.device.device.heartbeat().storage_problem();
+  if (problem.empty()) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat(problem, "; feasible once its disk takes writes again")};
+}
+
 // Work stops at the temperature that a policy names. The present temperature counts.
 std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
   const v1::Device& device = on.device.device;
@@ -133,6 +155,8 @@ extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};
 extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};
+extern const Rule kOwnerHoldRule = {"owner_hold", RuleScope::kDevice, CheckOwnerHold};
+extern const Rule kStorageRule = {"storage", RuleScope::kDevice, CheckStorage};
 extern const Rule kMaxTemperatureRule = {"max_temperature", RuleScope::kDevice,
                                          CheckMaxTemperature};
 extern const Rule kGuardRule = {"guard", RuleScope::kDevice, CheckGuard};

@@ -109,8 +109,10 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   }
   const bool waits = chosen->start_in_seconds() > 0;
   if (waits) {
-    absl::StrAppend(&reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
-                    " until it is free");
+    absl::StrAppend(
+        &reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
+        " until it is free",
+        chosen->waits_for().empty() ? "" : absl::StrCat(" (", chosen->waits_for(), ")"));
   }
   if (other != nullptr) {
     const bool by_end = considered.chosen_by_end;

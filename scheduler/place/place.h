@@ -51,11 +51,20 @@ struct QueuePlacement {
   std::string power_mode;
   v1::Prediction prediction;
   v1::ModelChoice model_choice;  // Of a job with a quality floor.
+  // The running attempt that leaves the device for this job's deadline; empty: none. The job waits
+  // for the device until the attempt is handed over.
+  AttemptId releases;
 };
 
 // Plans every job of the queue in planning order: effective priority (the spec's, plus one for each
 // full hour of waiting, so that no job starves), then age, then id. A device runs one attempt at a
 // time; each decision counts for the jobs after it.
+//
+// A deadline is a reason to go first. A job that would miss its deadline in this order is planned
+// earlier, as little as needed, if it then meets the deadline and no job of the same or a higher
+// effective priority misses its own for that. Where this does not help, a running attempt of the
+// same or a lower priority is released for the job, under the same condition. Both are bounded by a
+// count of trials, so that a long queue of late jobs costs a bounded time.
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
 
 }  // namespace wattle::scheduler

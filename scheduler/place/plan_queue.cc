@@ -3,9 +3,18 @@
 // Plans the queue job by job. Each job takes its best device, at the time when the device is free
 // after the decisions before. A waiting job keeps its place on the device, so that no later job can
 // push it back.
+//
+// A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed for
+// one late job. What is kept of a trial is the change; the last pass explains the plan.
 #include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 
 #include "base/check.h"
 #include "scheduler/place/consider_internal.h"
@@ -21,27 +30,15 @@ namespace {
 // Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
 // job of priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
+// Jobs that all trials of a plan may place, together: a count and no time, so that the same
+// snapshot gives the same plan.
+constexpr size_t kTrialPlacementsMax = 10'000;
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
     return job.spec.priority();
   }
   return job.spec.priority() + (now - job.submitted) / kAgeing;
-}
-
-// Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
-std::vector<const JobView*> InPlanningOrder(const Snapshot& snapshot) {
-  std::vector<const JobView*> order;
-  for (const JobView& job : snapshot.queue) {
-    order.push_back(&job);
-  }
-  const auto rank = [&snapshot](const JobView* job) {
-    return std::make_tuple(-EffectivePriority(*job, snapshot.now), job->submitted,
-                           job->id.value().size(), absl::string_view(job->id.value()));
-  };
-  std::sort(order.begin(), order.end(),
-            [&rank](const JobView* a, const JobView* b) { return rank(a) < rank(b); });
-  return order;
 }
 
 // Marks the chosen device as busy until the job's expected end, and adds the job's joules to the
@@ -55,38 +52,293 @@ void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
       GrossDemand(chosen.prediction(), Joules(chosen.prediction().run_energy_joules().high()));
 }
 
+// Whether the refusal depends on what else the device is to do.
+bool DependsOnLoad(const v1::Candidate& candidate) {
+  if (candidate.feasible() || candidate.permanent()) {
+    return false;
+  }
+  const absl::Span<const Rule> rules = Rules();
+  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return rule.scope == RuleScope::kLoad && rule.name == candidate.refused_by();
+  });
+}
+
+class QueuePlanner {
+ public:
+  explicit QueuePlanner(const Snapshot& snapshot)
+      : snapshot_(snapshot), fleet_(snapshot, ConsiderOptions{}), loads_(InitialLoads(snapshot)) {
+    for (const JobView& job : snapshot.queue) {
+      jobs_.push_back({&job, EffectivePriority(job, snapshot.now),
+                       WorkOf(job.spec, job.inputs, *snapshot.profiles)});
+    }
+    SortByPriorityAndAge();
+  }
+
+  std::vector<QueuePlacement> Plan() {
+    std::vector<QueuePlacement> placements;
+    std::vector<bool> late = Pass(order_, loads_, &placements);
+    if (std::find(late.begin(), late.end(), true) != late.end()) {
+      HelpLateJobs(late);
+      placements.clear();
+      Pass(order_, loads_, &placements);
+    }
+    return placements;
+  }
+
+ private:
+  struct Job {
+    const JobView* view;
+    int64_t priority;  // Effective.
+    absl::StatusOr<WorkAmount> work;
+    // The plan of a job for which an attempt is released. The job's device is busy for the others
+    // until the job and the released attempt have ended.
+    std::optional<QueuePlacement> with_release = std::nullopt;
+  };
+  using Order = std::vector<size_t>;  // Indices of jobs_.
+
+  // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
+  void SortByPriorityAndAge() {
+    const auto rank = [this](size_t i) {
+      const JobView& job = *jobs_[i].view;
+      return std::make_tuple(-jobs_[i].priority, job.submitted, job.id.value().size(),
+                             absl::string_view(job.id.value()));
+    };
+    order_.resize(jobs_.size());
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    std::sort(order_.begin(), order_.end(),
+              [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+  }
+
+  // Plans the jobs in the order. Returns for each of jobs_ whether it has a deadline and is held up
+  // by others. placements: null in a trial.
+  std::vector<bool> Pass(const Order& order, std::vector<DeviceLoad> loads,
+                         std::vector<QueuePlacement>* placements = nullptr) {
+    std::vector<bool> late(jobs_.size(), false);
+    std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
+    for (const size_t i : order) {
+      const Job& job = jobs_[i];
+      if (job.with_release.has_value() || !job.work.ok()) {
+        if (placements != nullptr) {
+          placements->push_back(job.with_release.has_value() ? *job.with_release : Invalid(job));
+        }
+        continue;
+      }
+      const Considered considered = fleet_.Consider(*job.view, *job.work, loads);
+      late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
+      if (placements != nullptr) {
+        placements->push_back(PlacementOfJob(job, considered));
+        if (considered.feasible > 0) {
+          NotePlace(last[considered.devices.front()], placements->back().placement);
+        }
+      }
+      if (considered.feasible > 0) {
+        ReserveDevice(considered, snapshot_, &loads);
+        last[considered.devices.front()] = &job;
+      }
+    }
+    return late;
+  }
+
+  // Whether no device takes the job under these loads, and one might without the jobs that were
+  // planned before it or without the device's attempt.
+  [[nodiscard]] bool IsHeldUp(const Considered& considered,
+                              const std::vector<DeviceLoad>& loads) const {
+    if (considered.feasible > 0) {
+      return false;
+    }
+    for (size_t i = 0; i < considered.candidates.size(); ++i) {
+      const size_t device = considered.devices[i];
+      if (DependsOnLoad(*considered.candidates[i]) &&
+          (!(loads[device] == loads_[device]) || snapshot_.devices[device].releasable)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static QueuePlacement Invalid(const Job& job) {
+    QueuePlacement placed;
+    placed.job = job.view->id;
+    placed.placement.set_objective(ObjectiveOf(job.view->spec.objective()).objective);
+    placed.placement.set_reason(std::string(job.work.status().message()));
+    placed.never = true;
+    return placed;
+  }
+
+  static QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) {
+    QueuePlacement placed;
+    placed.job = job.view->id;
+    placed.placement = PlacementOf(considered, ObjectiveOf(job.view->spec.objective()));
+    placed.never = NeverFeasible(considered);
+    if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
+      placed.power_mode = chosen->power_mode();
+      placed.prediction = chosen->prediction();
+      placed.model_choice = chosen->model_choice();
+    }
+    return placed;
+  }
+
+  // Says when a job that waits for its device is expected to run there, and behind which job of the
+  // queue; before: null for the first one.
+  void NotePlace(const Job* before, v1::Placement& placement) const {
+    if (!placement.wait()) {
+      return;
+    }
+    const v1::Candidate& chosen = placement.best(0);
+    const double now = absl::ToDoubleSeconds(snapshot_.now - absl::UnixEpoch());
+    placement.set_expected_start_unix_seconds(now + chosen.start_in_seconds());
+    placement.set_expected_end_unix_seconds(now + chosen.finish_in_seconds());
+    placement.set_waits_for(chosen.waits_for());
+    placement.set_behind_job_id(before == nullptr ? "" : before->view->id.value());
+  }
+
+  // Looks at each late job once, the first in the order first.
+  void HelpLateJobs(std::vector<bool>& late) {
+    const Order all = order_;
+    for (const size_t job : all) {
+      if (late[job] && !PlanEarlier(job, late)) {
+        ReleaseForJob(job, late);
+      }
+    }
+  }
+
+  // Whether a trial with this outcome may replace the plan: the job meets its deadline, and whoever
+  // misses one for that has a lower priority.
+  [[nodiscard]] bool Helps(size_t job, const std::vector<bool>& before,
+                           const std::vector<bool>& after) const {
+    if (after[job]) {
+      return false;
+    }
+    for (size_t i = 0; i < jobs_.size(); ++i) {
+      if (after[i] && !before[i] && jobs_[i].priority >= jobs_[job].priority) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool MayTry() {
+    trial_placements_ += order_.size();
+    return trial_placements_ <= kTrialPlacementsMax;
+  }
+
+  // Tries the job 1, 2, 4 … places earlier, at last as the first one.
+  bool PlanEarlier(size_t job, std::vector<bool>& late) {
+    const auto at = std::find(order_.begin(), order_.end(), job) - order_.begin();
+    for (ptrdiff_t steps = 1; at > 0; steps *= 2) {
+      const ptrdiff_t to = std::max<ptrdiff_t>(at - steps, 0);
+      if (!MayTry()) {
+        return false;
+      }
+      Order order = order_;
+      std::rotate(order.begin() + to, order.begin() + at, order.begin() + at + 1);
+      std::vector<bool> outcome = Pass(order, loads_);
+      if (Helps(job, late, outcome)) {
+        order_ = std::move(order);
+        late = std::move(outcome);
+        return true;
+      }
+      if (to == 0) {
+        return false;
+      }
+    }
+    return false;
+  }
+
+  // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
+  [[nodiscard]] DeviceLoad Released(size_t device) const {
+    return {snapshot_.now + snapshot_.devices[device].releasable->hand_over, Joules(0)};
+  }
+  [[nodiscard]] DeviceLoad WithRest(size_t device, const v1::Candidate& chosen) const {
+    const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
+    return {snapshot_.now + absl::Seconds(chosen.finish_in_seconds()) + attempt.resume +
+                attempt.remaining,
+            loads_[device].committed +
+                GrossDemand(chosen.prediction(),
+                            Joules(chosen.prediction().run_energy_joules().high()))};
+  }
+
+  // Whether the device's attempt may leave for the job.
+  [[nodiscard]] bool MayRelease(size_t device, const JobView& job) const {
+    const std::optional<ReleasableAttempt>& attempt = snapshot_.devices[device].releasable;
+    return attempt.has_value() && attempt->priority <= job.spec.priority() &&
+           !taken_.contains(device);
+  }
+
+  // The candidates as if each attempt that may leave for the job had left; the cheapest of these
+  // devices that meets the deadline comes first. nullopt: there is none.
+  std::optional<Considered> ConsiderReleases(const Job& job) {
+    std::vector<DeviceLoad> released = loads_;
+    for (size_t device = 0; device < released.size(); ++device) {
+      if (MayRelease(device, *job.view)) {
+        released[device] = Released(device);
+      }
+    }
+    Considered considered = fleet_.Consider(*job.view, *job.work, released);
+    for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
+      const size_t device = considered.devices[i];
+      if (MayRelease(device, *job.view) && WithRest(device, *considered.candidates[i]).free_at <=
+                                               snapshot_.devices[device].releasable->deadline) {
+        const auto at = static_cast<ptrdiff_t>(i);
+        std::rotate(considered.devices.begin(), considered.devices.begin() + at,
+                    considered.devices.begin() + at + 1);
+        std::rotate(considered.candidates.begin(), considered.candidates.begin() + at,
+                    considered.candidates.begin() + at + 1);
+        return considered;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Releases the attempt whose device serves the job best.
+  void ReleaseForJob(size_t index, std::vector<bool>& late) {
+    Job& job = jobs_[index];
+    const auto may_release = [&](size_t device) { return MayRelease(device, *job.view); };
+    std::vector<size_t> devices(loads_.size());
+    std::iota(devices.begin(), devices.end(), size_t{0});
+    if (std::none_of(devices.begin(), devices.end(), may_release) || !MayTry()) {
+      return;
+    }
+    const std::optional<Considered> considered = ConsiderReleases(job);
+    if (!considered.has_value()) {
+      return;
+    }
+    const size_t device = considered->devices.front();
+    const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
+    std::vector<DeviceLoad> loads = loads_;
+    loads[device] = WithRest(device, *considered->candidates.front());
+    job.with_release = PlacementOfJob(job, *considered);
+    job.with_release->releases = attempt.id;
+    v1::Placement& placement = job.with_release->placement;
+    NotePlace(nullptr, placement);
+    placement.set_releases_attempt_id(attempt.id.value());
+    placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),
+                                      " leaves the device for this job's deadline and goes on "
+                                      "later from its checkpoint"));
+    std::vector<bool> outcome = Pass(order_, loads);
+    if (!Helps(index, late, outcome)) {
+      job.with_release.reset();
+      return;
+    }
+    taken_.insert(device);
+    loads_ = std::move(loads);
+    late = std::move(outcome);
+  }
+
+  const Snapshot& snapshot_;
+  FleetView fleet_;
+  std::vector<Job> jobs_;
+  Order order_;
+  std::vector<DeviceLoad> loads_;  // Before the first job.
+  std::set<size_t> taken_;         // Devices whose attempts are released.
+  size_t trial_placements_ = 0;
+};
+
 }  // namespace
 
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
-  std::vector<DeviceLoad> loads = InitialLoads(snapshot);
-  FleetView fleet(snapshot, ConsiderOptions{});
-  std::vector<QueuePlacement> placements;
-  placements.reserve(snapshot.queue.size());
-  for (const JobView* job : InPlanningOrder(snapshot)) {
-    const ObjectiveRow& objective = ObjectiveOf(job->spec.objective());
-    QueuePlacement placed;
-    placed.job = job->id;
-    const absl::StatusOr<WorkAmount> work = WorkOf(job->spec, job->inputs, *snapshot.profiles);
-    if (!work.ok()) {
-      placed.placement.set_objective(objective.objective);
-      placed.placement.set_reason(std::string(work.status().message()));
-      placed.never = true;
-      placements.push_back(std::move(placed));
-      continue;
-    }
-    const Considered considered = fleet.Consider(*job, *work, loads);
-    placed.placement = PlacementOf(considered, objective);
-    placed.never = NeverFeasible(considered);
-    if (considered.feasible > 0) {
-      placed.power_mode = considered.candidates.front()->power_mode();
-      placed.prediction = considered.candidates.front()->prediction();
-      placed.model_choice = considered.candidates.front()->model_choice();
-      ReserveDevice(considered, snapshot, &loads);
-    }
-    placements.push_back(std::move(placed));
-  }
-  return placements;
+  return QueuePlanner(snapshot).Plan();
 }
 
 }  // namespace wattle::scheduler

@@ -88,6 +88,11 @@ const Case kCases[] = {
      "not connected", false},
     {"unreachable", [](Situation* s) { s->device.device.set_unreachable(true); }, "connected",
      "unreachable", false},
+    {"storage",
+     [](Situation* s) {
+       s->device.device.mutable_heartbeat()->set_storage_problem("disk read-only: x");
+     },
+     "storage", "disk read-only: x; feasible once its disk takes writes again", false},
     {"drained",
      [](Situation* s) {
        s->device.device.set_drained(true);
@@ -207,6 +212,9 @@ const Case kCases[] = {
      "avoided_device", "failed on it", false},
     {"another device avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-nx"); },
      "", "", false},
+    {"held by its owner",
+     [](Situation* s) { s->device.device.mutable_heartbeat()->set_owner_hold_seconds(1800); },
+     "owner_hold", "held by its owner for another 30 min", false},
     {"guard",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0.1, 0, ""));

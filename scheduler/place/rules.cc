@@ -9,16 +9,17 @@ namespace wattle::scheduler {
 
 // Each rule stands beside its function.
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
-    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kConnectedRule, kDrainedRule,
-    kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule, kGuardRule,
-    kDeadlineRule;
+    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kConnectedRule, kDrainedRule, kStorageRule,
+    kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
+    kGuardRule, kDeadlineRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
-      kEngineRule,      kWorkerVersionRule, kLabelsRule,         kQualityFloorRule,
-      kMemoryRule,      kCacheQuotaRule,    kInputsRule,         kAvoidedDeviceRule,
-      kConnectedRule,   kDrainedRule,       kMaxTemperatureRule, kBatteryReserveRule,
-      kWorkWindowsRule, kDailyBudgetRule,   kGuardRule,          kDeadlineRule,
+      kEngineRule,         kWorkerVersionRule,  kLabelsRule,      kQualityFloorRule,
+      kMemoryRule,         kCacheQuotaRule,     kInputsRule,      kAvoidedDeviceRule,
+      kConnectedRule,      kDrainedRule,        kStorageRule,     kOwnerHoldRule,
+      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
+      kGuardRule,          kDeadlineRule,
   };
   return kRules;
 }

@@ -25,6 +25,18 @@ namespace wattle::scheduler {
 
 class ProfileTable;
 
+// A running attempt that its device can hand over with its checkpoint, so that its job goes on
+// later or elsewhere.
+struct ReleasableAttempt {
+  AttemptId id;
+  JobId job;
+  int32_t priority = 0;                             // The spec's.
+  absl::Time deadline = absl::InfiniteFuture();     // Of its job.
+  absl::Duration remaining = absl::ZeroDuration();  // Wall time, at the run's upper quantile.
+  absl::Duration hand_over = absl::ZeroDuration();  // From the release until the device is free.
+  absl::Duration resume = absl::ZeroDuration();     // Until the run goes on, once placed again.
+};
+
 // A device with its present commitments.
 struct DeviceView {
   v1::Device device;
@@ -34,6 +46,9 @@ struct DeviceView {
   absl::Time free_at = absl::InfinitePast();
   Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the
                             // battery.
+  // Why the attempt does not go on now, one clause for people; empty: it does.
+  std::string waits_for;
+  std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
 };
 
 // Field of the inputs that a job's quality floor names.
@@ -66,6 +81,8 @@ struct JobView {
   // The memory of leaner forms, the largest first; nullopt: they were not looked at.
   std::optional<std::vector<LeanerForm>> leaner_forms = std::nullopt;
   std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.
+  // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
+  int64_t checkpoint_step = 0;
 };
 
 struct Snapshot {

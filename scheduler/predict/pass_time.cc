@@ -8,6 +8,7 @@
 #include "scheduler/predict/datasheet.h"
 #include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/calibration.h"
 
 namespace wattle::scheduler {
 namespace {

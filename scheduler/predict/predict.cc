@@ -16,6 +16,7 @@
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
@@ -40,12 +41,13 @@ constexpr double kSurroundingPowerShare = 0.5;
 // A row of another power mode says little about speed and watts in this one.
 constexpr double kOtherPowerModeDeviation = 0.35;
 
-// low_deviation: as `deviation`, with what makes a run shorter alone.
-v1::Interval IntervalOf(double mean, double deviation, double low_deviation) {
+// factor: half the interval's width, in deviations. early_end: the deviation by what makes a run
+// shorter alone.
+v1::Interval IntervalOf(double mean, double deviation, double factor, double early_end) {
   v1::Interval interval;
   interval.set_mean(mean);
-  interval.set_low(mean * std::exp(-kInterval90 * low_deviation));
-  interval.set_high(mean * std::exp(kInterval90 * deviation));
+  interval.set_low(mean * std::exp(-std::hypot(factor * deviation, kInterval90 * early_end)));
+  interval.set_high(mean * std::exp(factor * deviation));
   return interval;
 }
 
@@ -173,11 +175,17 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   answer.own_energy_deviation = std::hypot(estimate.own_time_deviation, estimate.power_deviation);
   v1::Prediction& prediction = answer.prediction;
   const double early_end = work.unit == v1::WORK_UNIT_GENERATED_TOKEN ? kEarlyEndDeviation : 0;
+  const auto factor_of = [&](Quantity quantity) {
+    return table.calibration().IntervalFactor(quantity, estimate.provenance,
+                                              device.info().emulated(), device.info().device_id());
+  };
   *prediction.mutable_run_seconds() = IntervalOf(estimate.run_seconds, estimate.time_deviation,
-                                                 std::hypot(estimate.time_deviation, early_end));
+                                                 factor_of(Quantity::kTime), early_end);
   const double energy_deviation = std::hypot(estimate.time_deviation, estimate.power_deviation);
   *prediction.mutable_run_energy_joules() =
-      IntervalOf(estimate.energy_joules, energy_deviation, std::hypot(energy_deviation, early_end));
+      IntervalOf(estimate.energy_joules, energy_deviation, factor_of(Quantity::kEnergy), early_end);
+  prediction.set_time_deviation(estimate.time_deviation);
+  prediction.set_energy_deviation(energy_deviation);
   prediction.set_mean_power_watts(estimate.power_watts);
   prediction.set_idle_known(idle > 0);
   prediction.set_idle_power_watts(idle);

@@ -12,11 +12,8 @@
 
 namespace wattle::scheduler {
 
-// 90 % of a normal variable lie within so many standard deviations.
-inline constexpr double kInterval90 = 1.645;
-
-// Deviations are standard deviations of the logarithm: the 90 % interval is mean × exp(±kInterval90
-// deviation).
+// Deviations are standard deviations of the logarithm. The 90 % interval is mean × exp(±factor ×
+// deviation); the factor is that of the level's past errors (scheduler/profiles/calibration.h).
 struct RunEstimate {
   double run_seconds = 0;
   double time_deviation = 0;

@@ -7,8 +7,10 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/signature_fields.h"
 
@@ -113,7 +115,13 @@ double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuer
   return best;
 }
 
-// All rows of this workload that may serve the device: its own, or its class's.
+// Whether the device became faster or slower after the row was measured.
+bool IsOutdated(const v1::ProfileRow& row) {
+  return row.has_change() && !row.change().measured_since();
+}
+
+// All rows of this workload that may serve the device: its own, or its class's. Rows that the
+// device's change has outdated serve only where there are no others.
 std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQuery& query,
                                           bool own) {
   std::vector<const v1::ProfileRow*> rows;
@@ -125,7 +133,13 @@ std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQu
     }
     (SameMode(row, query.device) ? rows : other_modes).push_back(&row);
   }
-  return rows.empty() ? other_modes : rows;
+  std::vector<const v1::ProfileRow*>& found = rows.empty() ? other_modes : rows;
+  if (!std::all_of(found.begin(), found.end(), [](const auto* row) { return IsOutdated(*row); })) {
+    found.erase(std::remove_if(found.begin(), found.end(),
+                               [](const auto* row) { return IsOutdated(*row); }),
+                found.end());
+  }
+  return found;
 }
 
 // The newest row at the job's batch and length, or null. Each engine version leaves its own row.
@@ -141,11 +155,25 @@ const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, cons
   return newest;
 }
 
-// Widens the interval, because the device is not the one that was measured.
+// Widens the interval, because the device is not, or no longer, the one that was measured.
 void Widen(double deviation, RunEstimate* estimate) {
   estimate->time_deviation = std::hypot(estimate->time_deviation, deviation);
   estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, deviation);
   estimate->power_deviation = std::hypot(estimate->power_deviation, deviation);
+}
+
+// Carries an estimate over the device's change. Nothing tells whether the change of other work is a
+// change of this work, so the middle of both answers is the mean, and the interval holds both.
+void CarryOverChange(const v1::ProfileRow& row, RunEstimate* estimate) {
+  if (!IsOutdated(row)) {
+    return;
+  }
+  const double half = 0.5 * std::log(row.change().time_ratio());
+  estimate->run_seconds *= std::exp(half);
+  estimate->energy_joules *= std::exp(half);
+  Widen(std::abs(half) / kInterval90, estimate);
+  absl::StrAppend(&estimate->note, ", before the device changed its speed by a factor of ",
+                  absl::StrFormat("%.2f", row.change().time_ratio()));
 }
 
 RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
@@ -179,12 +207,14 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool 
   estimate.note = absl::StrCat(
       "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
       row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
+  CarryOverChange(row, &estimate);
   return estimate;
 }
 
 RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
                      bool own) {
-  RunEstimate estimate = Finish(InterpolateRate(rows, query), query);
+  const WorkloadRate rate = InterpolateRate(rows, query);
+  RunEstimate estimate = Finish(rate, query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
   if (!own) {
     Widen(kClassDeviation, &estimate);
@@ -199,6 +229,7 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
       absl::StrCat(open ? "measured" : "interpolated over batch and length", " from ", rows.size(),
                    rows.size() == 1 ? " row" : " rows", " of this ", own ? "device" : "class",
                    open ? "; the job leaves batch or length open" : "");
+  CarryOverChange(*rate.nearest, &estimate);
   return estimate;
 }
 
@@ -273,11 +304,14 @@ bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
   const std::vector<const v1::ProfileRow*> of_device = Select(table, query, /*own=*/true);
   const std::vector<const v1::ProfileRow*> of_class = Select(table, query, /*own=*/false);
-  for (const bool own : {true, false}) {
-    const v1::ProfileRow* const row = Exact(own ? of_device : of_class, query);
-    if (row != nullptr) {
-      return FromExactRow(*row, query, own);
-    }
+  // The class's rows stand for the device as it was before its change.
+  const bool changed = std::any_of(of_device.begin(), of_device.end(),
+                                   [](const auto* row) { return row->has_change(); });
+  if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
+    return FromExactRow(*row, query, /*own=*/true);
+  }
+  if (const v1::ProfileRow* const row = Exact(of_class, query); row != nullptr && !changed) {
+    return FromExactRow(*row, query, /*own=*/false);
   }
   if (!of_device.empty()) {
     return FromRows(of_device, query, true);

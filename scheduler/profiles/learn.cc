@@ -1,14 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Learns profile rows from the receipt of a finished attempt.
+// Learns profile rows from the receipt of a finished attempt, and forgets what a change of the
+// device has made untrue.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/change_point.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
 
@@ -18,6 +24,8 @@ namespace {
 // Lowest coverage from which a row is learned. With less, the samples' mean watts say too little
 // about the part without samples.
 constexpr double kCoverageMin = 0.8;
+// Runs that a device's row holds one by one.
+constexpr int kRunsKept = 20;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
   return run.source() != v1::ENERGY_SOURCE_UNSPECIFIED && run.source() != v1::ENERGY_SOURCE_MODEL;
@@ -75,26 +83,24 @@ double Blend(double before, double value, int64_t count) {
   return before + (value - before) / static_cast<double>(count);
 }
 
-void ObserveEnergy(const v1::EnergyMeasurement& run, double units, v1::ProfileRow* row) {
-  if (!HasSensor(run)) {
-    return;
+v1::RunObservation ObservationOf(const v1::Receipt& receipt, absl::Time now) {
+  const v1::EnergyMeasurement& run = receipt.run();
+  v1::RunObservation observation;
+  observation.set_at_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+  observation.set_seconds_per_unit(run.seconds() / UnitsOf(receipt.work()));
+  if (HasSensor(run)) {
+    observation.set_power_watts(run.mean_power_watts());
+    observation.set_peak_power_watts(run.peak_power_watts());
+    observation.set_temperature_celsius_max(run.temperature_celsius_max());
+    if (run.has_throttled_ratio()) {
+      observation.set_throttled_fraction(run.throttled_ratio());
+    }
+    if (run.idle_known()) {
+      observation.set_idle_power_watts(run.idle_power_watts());
+    }
   }
-  // Mean watts × all seconds, not the measured joules: a gap in the samples saves no energy.
-  Observe(run.mean_power_watts() * run.seconds() / units, row->mutable_energy_joules_per_unit());
-  Observe(run.mean_power_watts(), row->mutable_power_watts());
-  row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
-  row->set_temperature_celsius_max(
-      std::max(row->temperature_celsius_max(), run.temperature_celsius_max()));
-  if (run.has_throttled_ratio()) {
-    row->set_throttled_fraction(run.throttled_ratio());
-  }
-  if (run.idle_known()) {
-    const int64_t count = row->power_watts().count();
-    const double net_watts = std::max(0.0, run.mean_power_watts() - run.idle_power_watts());
-    row->set_net_energy_joules_per_unit(
-        Blend(row->net_energy_joules_per_unit(), net_watts * run.seconds() / units, count));
-    row->set_idle_power_watts(Blend(row->idle_power_watts(), run.idle_power_watts(), count));
-  }
+  Score(receipt.predicted(), receipt.work().unit(), &observation);
+  return observation;
 }
 
 // Mean padded length of an example. A fine-tuning's units may include held-out data; its tokens do
@@ -105,24 +111,79 @@ double UnitsPerExample(const v1::WorkDone& work) {
   return units / static_cast<double>(work.examples());
 }
 
-v1::ProfileRow WithReceipt(v1::ProfileRow row, const v1::Receipt& receipt, absl::Time now) {
+// Counts the run in the row's means. What a change of the device makes untrue is counted here.
+void Count(const v1::RunObservation& run, v1::ProfileRow* row) {
+  Observe(run.seconds_per_unit(), row->mutable_seconds_per_unit());
+  if (run.power_watts() <= 0) {
+    return;
+  }
+  // Mean watts × all seconds, not the measured joules: a gap in the samples saves no energy.
+  Observe(run.power_watts() * run.seconds_per_unit(), row->mutable_energy_joules_per_unit());
+  Observe(run.power_watts(), row->mutable_power_watts());
+  row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
+  row->set_temperature_celsius_max(
+      std::max(row->temperature_celsius_max(), run.temperature_celsius_max()));
+  if (run.has_throttled_fraction()) {
+    row->set_throttled_fraction(run.throttled_fraction());
+  }
+  if (run.has_idle_power_watts()) {
+    const int64_t count = row->power_watts().count();
+    const double net_watts = std::max(0.0, run.power_watts() - run.idle_power_watts());
+    row->set_net_energy_joules_per_unit(
+        Blend(row->net_energy_joules_per_unit(), net_watts * run.seconds_per_unit(), count));
+    row->set_idle_power_watts(Blend(row->idle_power_watts(), run.idle_power_watts(), count));
+  }
+}
+
+// Makes the row's means those of its last `runs` runs.
+void CountAnew(int runs, v1::ProfileRow* row) {
+  row->clear_seconds_per_unit();
+  row->clear_energy_joules_per_unit();
+  row->clear_power_watts();
+  row->clear_peak_power_watts();
+  row->clear_temperature_celsius_max();
+  row->clear_throttled_fraction();
+  row->clear_net_energy_joules_per_unit();
+  row->clear_idle_power_watts();
+  for (int i = row->runs_size() - runs; i < row->runs_size(); ++i) {
+    Count(row->runs(i), row);
+  }
+}
+
+// What does not depend on the device's speed.
+void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
   const v1::WorkDone& work = receipt.work();
-  const double units = UnitsOf(work);
-  Observe(receipt.run().seconds() / units, row.mutable_seconds_per_unit());
-  ObserveEnergy(receipt.run(), units, &row);
-  const int64_t count = row.seconds_per_unit().count();
+  const int64_t count = row->seconds_per_unit().count();
   if (work.examples() > 0) {
-    row.set_units_per_example(Blend(row.units_per_example(), UnitsPerExample(work), count));
+    row->set_units_per_example(Blend(row->units_per_example(), UnitsPerExample(work), count));
   }
   if (work.steps() > 0) {
-    row.set_units_per_step(
-        Blend(row.units_per_step(), units / static_cast<double>(work.steps()), count));
+    row->set_units_per_step(
+        Blend(row->units_per_step(), UnitsOf(work) / static_cast<double>(work.steps()), count));
   }
-  row.set_bytes_per_token(Blend(row.bytes_per_token(), work.bytes_per_token(), count));
-  row.set_start_seconds(Blend(row.start_seconds(), receipt.start_seconds(), count));
-  row.set_peak_memory_bytes(std::max(row.peak_memory_bytes(), receipt.peak_memory_bytes()));
+  row->set_bytes_per_token(Blend(row->bytes_per_token(), work.bytes_per_token(), count));
+  row->set_start_seconds(Blend(row->start_seconds(), receipt.start_seconds(), count));
+  row->set_peak_memory_bytes(std::max(row->peak_memory_bytes(), receipt.peak_memory_bytes()));
+}
+
+v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
+                       const v1::RunObservation& run) {
+  Count(run, &row);
+  if (!row.device_id().empty()) {
+    *row.add_runs() = run;
+    if (row.runs_size() > kRunsKept) {
+      row.mutable_runs()->DeleteSubrange(0, row.runs_size() - kRunsKept);
+    }
+    // The means stood for the device as it was before its change. They end with the first run
+    // since.
+    if (row.has_change() && !row.change().measured_since()) {
+      row.mutable_change()->set_measured_since(true);
+      CountAnew(1, &row);
+    }
+  }
+  DescribeWork(receipt, &row);
   row.set_source_note(absl::StrCat("attempt ", receipt.attempt_id()));
-  row.set_updated_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+  row.set_updated_unix_seconds(run.at_unix_seconds());
   return row;
 }
 
@@ -135,6 +196,78 @@ v1::ProfileRow EmptyRow(const v1::DeviceInfo& device, const v1::Receipt& receipt
   row.set_unit(receipt.work().unit());
   row.set_source(v1::PROFILE_SOURCE_MEASURED);
   return row;
+}
+
+// The runs that the row's means stand for. Those that the row no longer holds one by one are what
+// its means have beyond the runs it holds.
+RowRuns RunsOf(const v1::ProfileRow& row) {
+  RowRuns runs;
+  const auto count = static_cast<double>(row.seconds_per_unit().count());
+  const double mean = row.seconds_per_unit().mean();
+  const int held =
+      static_cast<int>(std::min<int64_t>(row.seconds_per_unit().count(), row.runs_size()));
+  double sum = 0;
+  double squares = 0;  // About the mean of all.
+  for (int i = row.runs_size() - held; i < row.runs_size(); ++i) {
+    const double seconds = row.runs(i).seconds_per_unit();
+    sum += seconds;
+    squares += (seconds - mean) * (seconds - mean);
+    runs.runs.push_back({row.runs(i).at_unix_seconds(), std::log(seconds)});
+  }
+  const double earlier = count - held;
+  const double earlier_mean = earlier > 0 ? (mean * count - sum) / earlier : 0;
+  if (!IsPositive(earlier_mean)) {
+    return runs;
+  }
+  const double deviation = row.seconds_per_unit().relative_deviation() * mean;
+  const double offset = earlier_mean - mean;
+  runs.earlier_count = earlier;
+  runs.earlier_mean = std::log(earlier_mean);
+  runs.earlier_squares =
+      std::max(0.0, deviation * deviation * (count - 1) - squares - earlier * offset * offset) /
+      (earlier_mean * earlier_mean);
+  return runs;
+}
+
+// Ends the row's means at the device's change. `after`: so many of its last runs came after it.
+void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
+  v1::DeviceChange& marked = *row->mutable_change();
+  // A row that nothing has measured since an earlier change has seen both.
+  const double seen =
+      marked.at_unix_seconds() > 0 && !marked.measured_since() ? marked.time_ratio() : 1;
+  marked.set_at_unix_seconds(change.at_unix_seconds);
+  marked.set_time_ratio(std::exp(change.log_ratio) * (after > 0 ? 1 : seen));
+  marked.set_measured_since(after > 0);
+  if (after > 0) {
+    CountAnew(after, row);
+  }
+}
+
+// Looks for a change of the device in all its rows, of which `learned` is one with its newest run.
+// If there was one, adds the device's other rows, changed, to `changed`.
+void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
+                        std::vector<v1::ProfileRow>* changed) {
+  std::vector<v1::ProfileRow> rows = {*learned};
+  for (const v1::ProfileRow* row : table.OfDevice(*learned)) {
+    if (ProfileKey(*row) != ProfileKey(*learned)) {
+      rows.push_back(*row);
+    }
+  }
+  std::vector<RowRuns> runs;
+  for (const v1::ProfileRow& row : rows) {
+    const bool of_today = !row.has_change() || row.change().measured_since();
+    runs.push_back(of_today ? RunsOf(row) : RowRuns());
+  }
+  const std::optional<ChangePoint> change = FindChangePoint(runs);
+  if (!change.has_value()) {
+    return;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EndAtChange(*change, static_cast<int>(change->runs_after[i]), &rows[i]);
+  }
+  *learned = std::move(rows.front());
+  changed->insert(changed->end(), std::make_move_iterator(rows.begin() + 1),
+                  std::make_move_iterator(rows.end()));
 }
 
 }  // namespace
@@ -154,17 +287,25 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   if (!Teaches(receipt)) {
     return changed;
   }
+  const v1::RunObservation run = ObservationOf(receipt, now);
   for (const std::string& device_id : {device.device_id(), std::string()}) {
     v1::ProfileRow row = EmptyRow(device, receipt);
     row.set_device_id(device_id);
     if (const v1::ProfileRow* known = table.FindLike(row); known != nullptr) {
       row = *known;
     }
-    row = WithReceipt(std::move(row), receipt, now);
-    // A receipt whose row is invalid (a worker with a broken meter) teaches nothing.
-    if (ValidateProfileRow(row).ok()) {
-      changed.push_back(std::move(row));
+    row = WithRun(std::move(row), receipt, run);
+    // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
+    // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.
+    if (!ValidateProfileRow(row).ok()) {
+      return {};
     }
+    std::vector<v1::ProfileRow> others;
+    if (!device_id.empty()) {
+      ForgetBeforeChange(table, &row, &others);
+    }
+    changed.push_back(std::move(row));
+    changed.insert(changed.end(), others.begin(), others.end());
   }
   return changed;
 }

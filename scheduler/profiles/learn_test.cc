@@ -111,6 +111,42 @@ TEST(LearnTest, SomeReceiptsTeachNothing) {
   }
 }
 
+// The mean of fifty runs hides a single wrong unit.
+TEST(LearnTest, OneWrongUnitInFiftyTeachesNothing) {
+  ProfileTable table;
+  for (int run = 0; run < 50; ++run) {
+    for (const v1::ProfileRow& row :
+         LearnFromReceipt(table, MakeDevice(), MakeReceipt(100), kNow)) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  }
+  v1::Receipt receipt = MakeReceipt(100);
+  receipt.mutable_run()->set_mean_power_watts(14290);
+  EXPECT_TRUE(LearnFromReceipt(table, MakeDevice(), receipt, kNow).empty());
+}
+
+TEST(LearnTest, ADeviceRowHoldsItsLatestRuns) {
+  ProfileTable table;
+  for (int run = 0; run < 30; ++run) {
+    for (const v1::ProfileRow& row :
+         LearnFromReceipt(table, MakeDevice(), MakeReceipt(run % 2 == 0 ? 98 : 102),
+                          kNow + absl::Seconds(run))) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  }
+  for (const v1::ProfileRow& row : table.Rows()) {
+    EXPECT_EQ(row.seconds_per_unit().count(), 30);
+    ASSERT_EQ(row.runs_size(), row.device_id().empty() ? 0 : 20);
+    if (row.runs_size() > 0) {
+      EXPECT_EQ(row.runs(0).at_unix_seconds(), 1010);
+      EXPECT_EQ(row.runs(19).at_unix_seconds(), 1029);
+      EXPECT_DOUBLE_EQ(row.runs(19).seconds_per_unit(), 102.0 / 50000);
+      EXPECT_EQ(row.runs(19).power_watts(), 10);
+      EXPECT_EQ(row.runs(19).idle_power_watts(), 4);
+    }
+  }
+}
+
 TEST(LearnTest, WithoutASensorTimeAloneIsLearned) {
   v1::Receipt receipt = MakeReceipt(100);
   receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_UNSPECIFIED);

@@ -3,6 +3,7 @@
 // The ordered table and its key. validate_row.cc says which rows are valid.
 #include "scheduler/profiles/profile_table.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
@@ -20,19 +21,27 @@ absl::string_view SourceName(v1::ProfileSource source) {
   return source == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
 }
 
+// With which the keys of all rows of the row's device begin.
+std::string DeviceKey(const v1::ProfileRow& row) {
+  return absl::StrCat(SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
+                      row.emulated() ? "emulated" : "real", "|");
+}
+
 }  // namespace
 
 std::string ProfileKey(const v1::ProfileRow& row) {
-  return absl::StrCat(SourceName(row.source()), "|", row.device_class(), "|", row.device_id(), "|",
-                      row.emulated() ? "emulated" : "real", "|", row.power_mode(),
-                      SignatureKey(row.signature()), "|", v1::WorkUnit_Name(row.unit()));
+  return absl::StrCat(DeviceKey(row), row.power_mode(), SignatureKey(row.signature()), "|",
+                      v1::WorkUnit_Name(row.unit()));
 }
 
 absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   WATTLE_RETURN_IF_ERROR(ValidateProfileRow(row));
   ClassRows& rows = by_class_.Mutable(row.device_class());
   size_ -= rows.size();
-  rows.Mutable(ProfileKey(row)) = row;
+  v1::ProfileRow& stored = rows.Mutable(ProfileKey(row));
+  calibration_.Count(stored, -1);
+  stored = row;
+  calibration_.Count(stored, 1);
   size_ += rows.size();
   return absl::OkStatus();
 }
@@ -44,6 +53,17 @@ const v1::ProfileRow* ProfileTable::FindLike(const v1::ProfileRow& row) const {
 const ProfileTable::ClassRows& ProfileTable::OfClass(absl::string_view device_class) const {
   const ClassRows* rows = by_class_.Find(std::string(device_class));
   return rows == nullptr ? NoRows() : *rows;
+}
+
+std::vector<const v1::ProfileRow*> ProfileTable::OfDevice(const v1::ProfileRow& row) const {
+  std::vector<const v1::ProfileRow*> rows;
+  const ClassRows& of_class = OfClass(row.device_class());
+  const std::string key = DeviceKey(row);
+  for (auto at = of_class.lower_bound(key);
+       at != of_class.end() && absl::StartsWith(at->first, key); ++at) {
+    rows.push_back(&at->second);
+  }
+  return rows;
 }
 
 std::vector<v1::ProfileRow> ProfileTable::Rows() const {

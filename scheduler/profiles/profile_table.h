@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 
 #include "base/persistent_map.h"
+#include "scheduler/profiles/calibration.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -49,13 +50,21 @@ class ProfileTable {
   using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
   [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
 
+  // The measured rows of the row's device, of its class and as real or emulated as it; sorted by
+  // key.
+  [[nodiscard]] std::vector<const v1::ProfileRow*> OfDevice(const v1::ProfileRow& row) const;
+
   [[nodiscard]] const PersistentMap<std::string, ClassRows>& by_class() const { return by_class_; }
   [[nodiscard]] std::vector<v1::ProfileRow> Rows() const;  // All rows, sorted by class and key.
   [[nodiscard]] size_t size() const { return size_; }
 
+  // How wide the intervals have to be, by the runs that the rows hold.
+  [[nodiscard]] const Calibration& calibration() const { return calibration_; }
+
  private:
   PersistentMap<std::string, ClassRows> by_class_;
   size_t size_ = 0;
+  Calibration calibration_;
 };
 
 // The rows that a finished attempt changes, with their new values: the device's own row and its
@@ -64,6 +73,10 @@ class ProfileTable {
 // than four fifths of the run, or no work or time was counted. Without any sensor (source
 // unspecified or model) only the time is learned. Rows of an emulated device are `emulated` and
 // serve only emulated devices.
+//
+// If the device has become faster or slower (change_point.h), no row of it goes on as before: the
+// means of a row are those of its runs since, and a row without such a run says so in `change`.
+// Those rows are also among the answer.
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
                                              const v1::Receipt& receipt, absl::Time now);

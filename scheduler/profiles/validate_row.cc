@@ -74,6 +74,38 @@ absl::Status CheckNotNegative(const v1::ProfileRow& row, absl::string_view field
   return absl::OkStatus();
 }
 
+// A single run keeps to the bounds of a mean: a wrong unit in one of fifty hardly moves their mean.
+absl::Status CheckRuns(const v1::ProfileRow& row) {
+  const Bounds seconds = SecondsBounds(row.unit());
+  for (const v1::RunObservation& run : row.runs()) {
+    if (!std::isfinite(run.seconds_per_unit()) || run.seconds_per_unit() < seconds.min ||
+        run.seconds_per_unit() > seconds.max) {
+      return Refuse(row, "runs.seconds_per_unit",
+                    absl::StrFormat("%g is outside %g to %g; check the unit that the name says",
+                                    run.seconds_per_unit(), seconds.min, seconds.max));
+    }
+    if (run.power_watts() != 0 &&
+        (!std::isfinite(run.power_watts()) || run.power_watts() < kPowerWattsMin ||
+         run.power_watts() > kPowerWattsMax)) {
+      return Refuse(row, "runs.power_watts",
+                    absl::StrFormat("%g is outside %g to %g; check the unit that the name says",
+                                    run.power_watts(), kPowerWattsMin, kPowerWattsMax));
+    }
+    for (const double score : {run.time_score(), run.energy_score()}) {
+      if (!std::isfinite(score) || score < 0) {
+        return Refuse(row, "runs.time_score and runs.energy_score",
+                      absl::StrFormat("%g; wanted a number of at least 0", score));
+      }
+    }
+  }
+  if (row.has_change() &&
+      (!std::isfinite(row.change().time_ratio()) || row.change().time_ratio() <= 0)) {
+    return Refuse(row, "change.time_ratio",
+                  absl::StrFormat("%g; wanted a number above 0", row.change().time_ratio()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckDetails(const v1::ProfileRow& row) {
   WATTLE_RETURN_IF_ERROR(CheckNotNegative(row, "peak_power_watts", row.peak_power_watts()));
   WATTLE_RETURN_IF_ERROR(
@@ -143,6 +175,7 @@ absl::Status ValidateProfileRow(const v1::ProfileRow& row) {
         CheckStatistic(row, "seconds_per_unit", row.seconds_per_unit(), SecondsBounds(row.unit())));
   }
   WATTLE_RETURN_IF_ERROR(CheckDetails(row));
+  WATTLE_RETURN_IF_ERROR(CheckRuns(row));
   return CheckEnergy(row);
 }
 

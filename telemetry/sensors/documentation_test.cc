@@ -37,6 +37,7 @@ void WriteEverything(Tree& tree) {
       "/sys/class/hwmon/hwmon1",
       {{"name", "ina228"}, {"in1_input", "8000"}, {"curr1_input", "9"}, {"energy1_input", "7"}});
   tree.Write("/sys/class/hwmon/hwmon2", {{"name", "soctherm_oc"}, {"oc1_event_cnt", "0"}});
+  tree.Write("/sys/class/hwmon/hwmon3", {{"name", "rpi_volt"}, {"in0_lcrit_alarm", "0"}});
   tree.Write("/vcgencmd", {{"get_throttled", "throttled=0x0"},
                            {"pmic_read_adc", "A_A current(0)=1A\nA_V volt(1)=1V"}});
   tree.Write("/sys/class/power_supply/BAT0", {{"type", "Battery"}, {"capacity", "50"}});

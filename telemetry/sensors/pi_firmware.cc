@@ -170,6 +170,7 @@ constexpr const char* kConditions[] = {"under_voltage", "frequency_capped", "thr
 constexpr uint32_t kSinceBootShift = 16;
 // Under-voltage alone does not lower the clocks; the other bits say when the firmware did.
 constexpr uint32_t kClocksLowered = 0b1110;
+constexpr uint32_t kUnderVoltage = 0b0001;
 
 class Throttled final : public Source {
  public:
@@ -204,6 +205,7 @@ class Throttled final : public Source {
         readings.push_back({readings.size(), Level{(word >> i & 1U) != 0 ? 1.0 : 0.0}, now});
       }
     }
+    readings[1].value = UnderVoltage{(bits & kUnderVoltage) != 0};
     return readings;
   }
 

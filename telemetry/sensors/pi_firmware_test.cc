@@ -106,7 +106,9 @@ std::vector<double> Conditions(Source& source) {
   std::vector<double> values;
   for (const Reading& reading : *readings) {
     const auto* throttling = std::get_if<Throttling>(&reading.value);
+    const auto* supply = std::get_if<UnderVoltage>(&reading.value);
     values.push_back(throttling != nullptr ? (throttling->now ? 1.0 : 0.0)
+                     : supply != nullptr   ? (supply->now ? 1.0 : 0.0)
                                            : std::get<Level>(reading.value).value);
   }
   return values;

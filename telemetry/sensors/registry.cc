@@ -15,6 +15,7 @@ namespace wattle::telemetry {
 extern const SourceKind kIna3221Kind;
 extern const SourceKind kIna2xxKind;
 extern const SourceKind kPiFirmwareKind;
+extern const SourceKind kRpiVoltKind;
 extern const SourceKind kSmartPlugKind;
 extern const SourceKind kNutKind;
 extern const SourceKind kPowerSupplyKind;
@@ -48,7 +49,7 @@ absl::Span<const SourceKind> AllSourceKinds() {
   static const SourceKind kKinds[] = {
       kIna3221Kind,     kIna2xxKind,         kPiFirmwareKind, kSmartPlugKind, kNutKind,
       kPowerSupplyKind, kMax1704xKind,       kRaplKind,       kNvmlKind,      kTegrastatsLogKind,
-      kThermalZoneKind, kThrottleAlertsKind, kHostKind,
+      kThermalZoneKind, kThrottleAlertsKind, kRpiVoltKind,    kHostKind,
   };
   return kKinds;
 }

@@ -56,6 +56,12 @@ struct Throttling {
   bool now = false;
 };
 
+// Whether the supply gives less than the board needs. A short dip counts, as long as the kernel or
+// the firmware saw it since the last poll.
+struct UnderVoltage {
+  bool now = false;
+};
+
 // Numbers only for metrics, in the base unit that the metric's name says.
 struct Level {  // goes up and down
   double value = 0;
@@ -64,7 +70,8 @@ struct Tally {  // only grows, and may begin again at 0
   double value = 0;
 };
 
-using Value = std::variant<Watts, EnergyCount, Celsius, ChargeState, Throttling, Level, Tally>;
+using Value =
+    std::variant<Watts, EnergyCount, Celsius, ChargeState, Throttling, UnderVoltage, Level, Tally>;
 
 struct Reading {
   size_t channel = 0;  // index into SourceInfo.channels

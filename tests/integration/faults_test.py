@@ -10,11 +10,12 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 import unittest
 import urllib.request
 
-from fleet import receipt_of
+from fleet import BIN, receipt_of
 from scene import FINETUNE, Scene
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
@@ -134,6 +135,35 @@ class Faults(Scene):
 
     def test_agent_killed_at_a_protocol_event_resumes_bit_for_bit(self):
         self.check_resumed(AGENT_PLACES, 3, agent=True)
+
+    def owner(self, *arguments):
+        """What the person at the board types."""
+        return subprocess.run([BIN / "wattle-worker", *arguments, "--state-dir", self.fleet.directory / "one"], capture_output=True, text=True,
+                              timeout=60, check=True).stdout
+
+    def test_an_owners_hold_outlives_a_kill_and_the_run_goes_on_bit_for_bit(self):
+        expected = self.uninterrupted()
+        self.start()
+        self.plain_worker("one", env=self.held_at("directory:rename:1:after"))
+        self.push_demo()
+        job_id = self.fleet.submit(self.finetune_file())
+        held = self.until_held()
+        self.assertIn("held by its owner until", self.owner("hold", "--for", "1h"))
+        self.let_go(held)
+        # Only then has the worker taken in the checkpoint.
+        self.fleet.until("the attempt to be paused", lambda: self.fleet.job(job_id)["attempts"][0]["state"] == "ATTEMPT_STATE_PAUSED")
+        self.assertEqual(self.runner_pids(), [])
+        self.fleet.workers["one"].kill()
+        self.plain_worker("one")
+        self.fleet.until("the fleet to know of the hold",
+                         lambda: self.fleet.devices()["one"].get("heartbeat", {}).get("owner_hold_seconds", 0) > 3000)
+        self.assertIn("held by its owner until", self.fleet.run_wattle("devices").stdout)
+        self.assertEqual(self.runner_pids(), [])
+        self.assertNotIn("held", self.owner("release"))
+        job = self.assert_succeeded(self.fleet.until_done(job_id))
+        self.assertEqual(self.final_state(job), expected)
+        self.assertEqual(len(job["attempts"]), 1)
+        self.assertGreaterEqual(int(receipt_of(job)["resumed_from_step"]), STEPS_BETWEEN_CHECKPOINTS, "the work before the hold counts")
 
     def test_coordinator_killed_in_training_loses_nothing(self):
         self.start()

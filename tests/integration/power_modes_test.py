@@ -83,6 +83,15 @@ class PowerModes(Scene):
         self.fleet.workers["board"].stop()
         self.assertEqual(self.frequency(), 950400)
 
+    def test_a_mode_that_others_set_is_followed_and_stays(self):
+        self.start()
+        self.start_board("--allow-power-modes", "--power-mode", "MODE_20W")
+        (self.board / CPU / "scaling_max_freq").write_text("1200000\n")
+        (self.board / "var/lib/nvpmodel/status").write_text("pmode:0001\n")  # as nvpmodel -m 1 says, with a frequency of its own
+        self.fleet.until("the fleet to know", lambda: "was set by others" in self.fleet.workers["board"].log())
+        self.fleet.workers["board"].stop()
+        self.assertEqual(self.frequency(), 1200000)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -38,6 +38,8 @@ constexpr absl::Duration kFirstReadings = absl::Seconds(2);
 // The shortest interval of status updates. An update happens with samples and heartbeats and causes
 // no wake-up.
 constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
+// A mode that others set is known after two looks at most, so within 10 s.
+constexpr absl::Duration kPowerModeLookPeriod = absl::Seconds(4);
 
 }  // namespace
 
@@ -59,9 +61,11 @@ Agent::~Agent() {
     closing_ = true;
     events_.clear();
   }
+  owner_socket_.reset();
   sampler_.reset();
   // These objects post events, so they are destroyed before the queue.
   link_.reset();
+  storage_probe_.reset();
   transfers_.reset();
   runner_.reset();
 }
@@ -85,12 +89,28 @@ absl::Status Agent::SetPowerMode(const std::string& mode) {
 }
 
 absl::Status Agent::RestorePowerMode() {
-  if (!config_.power_mode.empty()) {
-    return SetPowerMode(config_.power_mode);
+  if (!wanted_power_mode_.empty()) {
+    return SetPowerMode(wanted_power_mode_);
   }
   WATTLE_RETURN_IF_ERROR(power_settings_->Restore());
   Note("power mode: the board is as it was");
   return absl::OkStatus();
+}
+
+void Agent::KeepPowerMode() {
+  wanted_power_mode_.clear();
+  power_settings_->Forget();
+}
+
+void Agent::WatchPowerMode(const Instant& now) {
+  if (power_mode_watch_ == nullptr || now.wall < next_power_mode_look_) {
+    return;
+  }
+  next_power_mode_look_ = now.wall + kPowerModeLookPeriod;
+  if (const auto mode = power_mode_watch_->Look(core_->power_mode())) {
+    settings_.info.set_power_mode(*mode);
+    core_->OnPowerModeSetByOthers(*mode, now);
+  }
 }
 
 std::string Agent::ReadyLine() const {
@@ -105,7 +125,9 @@ void Agent::Post(Event event) {
     return events_.size() < kEventsMax || closing_;
   };
   mutex_.Await(absl::Condition(&room));
-  events_.push_back(std::move(event));
+  if (!closing_) {
+    events_.push_back(std::move(event));
+  }
 }
 
 void Agent::RequestStop() {
@@ -222,6 +244,7 @@ void Agent::Run() {
       core_->Shutdown(now);
     }
     readings_->AdvanceTo(now.device);
+    WatchPowerMode(now);
     core_->Step(now);
     UpdateMetrics(now);
     PushMetrics(now);
@@ -247,6 +270,9 @@ Monotonic Agent::NextWake(const Instant& now) const {
   }
   if (push_ != nullptr) {
     wake = std::min(wake, next_push_);
+  }
+  if (power_mode_watch_ != nullptr) {
+    wake = std::min(wake, next_power_mode_look_);
   }
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));
@@ -395,6 +421,10 @@ void Agent::CancelTransfer() {
 
 void Agent::MakeRoom(int64_t size_bytes) {
   transfers_->MakeRoom(size_bytes, core_->NeededArtifacts());
+}
+
+void Agent::ProbeStorage() {
+  storage_probe_->Begin();
 }
 
 void Agent::Send(const v1::WorkerMessage& message) {

@@ -29,10 +29,12 @@
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
+#include "worker/agent/owner_socket.h"
 #include "worker/agent/power_modes.h"
 #include "worker/agent/power_settings.h"
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage_probe.h"
 #include "worker/child/runner_process.h"
 
 namespace wattle::agent {
@@ -59,8 +61,10 @@ class Agent final : public AgentPorts {
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
   void MakeRoom(int64_t size_bytes) override;
+  void ProbeStorage() override;
   absl::Status SetPowerMode(const std::string& mode) override;
   absl::Status RestorePowerMode() override;
+  void KeepPowerMode() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   void Note(const std::string& line) override;
@@ -81,6 +85,9 @@ class Agent final : public AgentPorts {
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
+  void OpenOwnerSocket();
+  // Called on the socket's thread; the core answers on the thread of Run.
+  OwnerAnswer AnswerOwner(const std::string& request);
   void StartLink();
   void Post(Event event);
   [[nodiscard]] Instant Now() const;
@@ -93,6 +100,7 @@ class Agent final : public AgentPorts {
   [[nodiscard]] bool SensorsKnown(const Instant& now) const;
   void NoteHungSources();
   void WatchClocks();
+  void WatchPowerMode(const Instant& now);
   [[nodiscard]] WorkerStatus Status(const Instant& now) const;
   void UpdateMetrics(const Instant& now);
   void PushMetrics(const Instant& now);
@@ -107,6 +115,9 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Spool> spool_;
   std::vector<PowerModeRow> power_modes_;  // empty unless they may be set
   std::unique_ptr<PowerSettings> power_settings_;
+  std::unique_ptr<PowerModeWatch> power_mode_watch_;  // null on an emulated board
+  Monotonic next_power_mode_look_;                    // wall
+  std::string wanted_power_mode_;  // --power-mode, until others set one; empty: as the board was
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;
   // On a real device the sources move to the sampler; the source of an emulated board stays here.
@@ -120,7 +131,9 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
-  std::unique_ptr<Sampler> sampler_;  // null on an emulated board
+  std::unique_ptr<StorageProbe> storage_probe_;
+  std::unique_ptr<Sampler> sampler_;           // null on an emulated board
+  std::unique_ptr<OwnerSocket> owner_socket_;  // null where it could not be made
 
   int64_t runner_number_ = 0;   // events of earlier runners are dropped
   Monotonic next_sample_;       // device time, emulation

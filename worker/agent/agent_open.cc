@@ -115,6 +115,7 @@ absl::Status Agent::OpenPowerModes() {
     return absl::OkStatus();
   }
   WATTLE_RETURN_IF_ERROR(WithContext("--power-mode", SetPowerMode(config_.power_mode)));
+  wanted_power_mode_ = config_.power_mode;
   info.set_power_mode(config_.power_mode);
   return absl::OkStatus();
 }
@@ -143,7 +144,9 @@ absl::Status Agent::DescribeReal() {
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
   info.set_cache_quota_bytes(kDefaultDiskQuota);
-  return OpenPowerModes();
+  WATTLE_RETURN_IF_ERROR(OpenPowerModes());
+  power_mode_watch_ = std::make_unique<PowerModeWatch>(config_.sensor_root, power_modes_);
+  return absl::OkStatus();
 }
 
 void Agent::OpenAccount(const v1::WorkerRecord& kept) {
@@ -220,6 +223,7 @@ absl::Status Agent::Open() {
   settings_.watch.start = 3 * settings_.watch.silence;
   settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
   settings_.boot_id = BootId("");
+  OpenOwnerSocket();  // before the core, which tells the coordinator what was found
   core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                        .spool = spool_.get(),
                                                        .ports = this,
@@ -232,6 +236,11 @@ absl::Status Agent::Open() {
   for (const auto& source : sources_) {
     readings_->Add(source->info(), PlausiblePower(info));
   }
+  storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
+    Post([this, status = std::move(status)](const Instant& now) {
+      core_->OnStorageProbed(status, now);
+    });
+  });
   WATTLE_ASSIGN_OR_RETURN(transfers_,
                           Transfers::Open(config_.coordinator, CacheBudget(), OnTransfers()));
   return absl::OkStatus();
@@ -244,6 +253,9 @@ TransferCallbacks Agent::OnTransfers() {
   };
   callbacks.on_uploaded = [this](const UploadResult& result) {
     Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });
+  };
+  callbacks.on_upload_progress = [this](const UploadProgress& progress) {
+    Post([this, progress](const Instant&) { core_->OnUploadProgress(progress); });
   };
   callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });

@@ -33,20 +33,10 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
     "  wattle-worker probe                     what this board can measure; see probe --help\n"
+    "  wattle-worker hold --for 1h             the board is yours: its work pauses; also release, "
+    "status\n"
     "  wattle-worker --emulate=jetson-xavier-nx --time-scale 0.1\n"
     "  wattle-worker --emulate=raspberry-pi-5 --battery-wh 100 --state-of-charge 0.6\n";
-
-std::string DefaultStateDirectory(const Config& config) {
-  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread is started
-  const char* state = std::getenv("XDG_STATE_HOME");
-  const char* home = std::getenv("HOME");
-  // NOLINTEND(concurrency-mt-unsafe)
-  const std::string base = state != nullptr  ? std::string(state)
-                           : home != nullptr ? std::string(home) + "/.local/state"
-                                             : std::string("/var/lib");
-  return config.emulate.empty() ? base + "/wattle-worker"
-                                : base + "/wattle-worker-" + config.emulate;
-}
 
 bool HasNvidiaDriver(const std::string& root) {
   return std::any_of(std::begin(kNvidiaDevices), std::end(kNvidiaDevices), [&](const char* path) {
@@ -147,7 +137,7 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
 
 void FillDefaults(Config* config) {
   if (config->state_dir.empty()) {
-    config->state_dir = DefaultStateDirectory(*config);
+    config->state_dir = DefaultStateDirectory(config->emulate);
   }
   if (config->runner.empty()) {
     config->runner = ProgramDirectory() + "/wattle-runner";
@@ -158,6 +148,17 @@ void FillDefaults(Config* config) {
 }
 
 }  // namespace
+
+std::string DefaultStateDirectory(const std::string& emulate) {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread is started
+  const char* state = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  // NOLINTEND(concurrency-mt-unsafe)
+  const std::string base = state != nullptr  ? std::string(state)
+                           : home != nullptr ? std::string(home) + "/.local/state"
+                                             : std::string("/var/lib");
+  return emulate.empty() ? base + "/wattle-worker" : base + "/wattle-worker-" + emulate;
+}
 
 std::string ProgramDirectory() {
   std::error_code ignored;

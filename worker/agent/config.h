@@ -60,6 +60,10 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
 // Errors: kInvalidArgument names the flag.
 absl::Status Validate(const Config& config);
 
+// The state folder of a worker that names none: under XDG_STATE_HOME, else under HOME. emulate: the
+// board that it emulates, or empty. Call it before any thread is started.
+std::string DefaultStateDirectory(const std::string& emulate);
+
 // The directory of this program's file.
 std::string ProgramDirectory();
 

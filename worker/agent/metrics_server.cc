@@ -66,7 +66,7 @@ void AddDevice(const WorkerStatus& status, const telemetry::MetricLabels& device
 }
 
 // The value of a reading for its metric; nullopt: none.
-std::optional<double> Shown(const telemetry::Value& value) {
+std::optional<double> MetricOf(const telemetry::Value& value) {
   if (const auto* power = std::get_if<Watts>(&value)) {
     return power->value();
   }
@@ -81,6 +81,9 @@ std::optional<double> Shown(const telemetry::Value& value) {
   }
   if (const auto* throttling = std::get_if<telemetry::Throttling>(&value)) {
     return throttling->now ? 1 : 0;
+  }
+  if (const auto* supply = std::get_if<telemetry::UnderVoltage>(&value)) {
+    return supply->now ? 1 : 0;
   }
   if (const auto* level = std::get_if<telemetry::Level>(&value)) {
     return level->value;
@@ -115,7 +118,7 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
     }
     telemetry::MetricLabels series = labels;
     series.emplace_back("channel", channel.name);
-    const double value = Shown(reading->value).value_or(0);
+    const double value = MetricOf(reading->value).value_or(0);
     if (std::holds_alternative<telemetry::EnergyCount>(reading->value) ||
         std::holds_alternative<telemetry::Tally>(reading->value)) {
       page.Counter(channel.metric, channel.help, series, value);

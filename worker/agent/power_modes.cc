@@ -232,6 +232,16 @@ std::vector<PowerModeRow> NvpmodelModes(const std::string& root) {
   return rows;
 }
 
+std::string ActiveNvpmodelMode(const std::string& root) {
+  const std::optional<int> active = ActiveMode(root);
+  if (!active) {
+    return "";
+  }
+  const NvpmodelFile file = ReadNvpmodel(root);
+  const auto mode = file.modes.find(*active);
+  return mode == file.modes.end() ? "" : mode->second.name;
+}
+
 std::vector<PowerModeRow> KernelModes(const std::string& root) {
   KernelKnobs knobs = {.cores = Cores(root)};
   if (knobs.cores.empty()) {
@@ -289,13 +299,32 @@ void AddModes(const std::vector<PowerModeRow>& modes, v1::DeviceInfo* info) {
   }
 }
 
+PowerModeWatch::PowerModeWatch(std::string root, std::vector<PowerModeRow> kernel_modes)
+    : root_(std::move(root)),
+      kernel_modes_(std::move(kernel_modes)),
+      nvpmodel_(ActiveNvpmodelMode(root_)) {}
+
+std::optional<std::string> PowerModeWatch::Look(const std::string& known) {
+  const std::string nvpmodel = ActiveNvpmodelMode(root_);
+  if (!nvpmodel.empty() && std::exchange(nvpmodel_, nvpmodel) != nvpmodel) {
+    return nvpmodel;
+  }
+  const std::string active = ActiveKernelMode(root_, kernel_modes_);
+  if (active.empty() || active == known) {
+    kernel_mode_.clear();
+    return std::nullopt;
+  }
+  if (kernel_mode_ != active) {
+    kernel_mode_ = active;
+    return std::nullopt;
+  }
+  kernel_mode_.clear();
+  return active;
+}
+
 void AddPowerModes(const std::string& root, v1::DeviceInfo* info) {
   AddModes(NvpmodelModes(root), info);
-  if (const std::optional<int> active = ActiveMode(root)) {
-    const NvpmodelFile file = ReadNvpmodel(root);
-    const auto mode = file.modes.find(*active);
-    info->set_power_mode(mode == file.modes.end() ? "" : mode->second.name);
-  }
+  info->set_power_mode(ActiveNvpmodelMode(root));
 }
 
 std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info) {

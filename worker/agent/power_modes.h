@@ -29,12 +29,32 @@ struct PowerModeRow {
 
 // The modes of nvpmodel.conf; empty if there is no such file.
 std::vector<PowerModeRow> NvpmodelModes(const std::string& root);
+// The mode that nvpmodel's status file names; empty: none.
+std::string ActiveNvpmodelMode(const std::string& root);
 // Modes that Wattle defines from the kernel's interfaces. Each mode sets every setting that any of
 // them sets. Empty if no frequency can be capped.
 std::vector<PowerModeRow> KernelModes(const std::string& root);
 
 // The mode whose settings all equal the files' present content; empty: none.
 std::string ActiveKernelMode(const std::string& root, const std::vector<PowerModeRow>& modes);
+
+// Notices that somebody else has set the board's mode: nvpmodel by its status file, Wattle's own
+// modes by the kernel's files. Caps that fit no mode are none: a hot board's kernel lowers them by
+// itself, which is why a kernel mode must be there at two looks.
+class PowerModeWatch {
+ public:
+  // kernel_modes: empty where the board has nvpmodel's.
+  PowerModeWatch(std::string root, std::vector<PowerModeRow> kernel_modes);
+  // The mode that others have set since the last look; nullopt: none. known: the mode that the
+  // board should be in.
+  std::optional<std::string> Look(const std::string& known);
+
+ private:
+  const std::string root_;
+  const std::vector<PowerModeRow> kernel_modes_;
+  std::string nvpmodel_;     // its mode at the last look
+  std::string kernel_mode_;  // unexpected, at the last look
+};
 
 // Fills power_modes and power_mode from nvpmodel's files, if the board has them. root: "" for this
 // machine.

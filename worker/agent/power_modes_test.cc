@@ -75,5 +75,33 @@ TEST_F(PowerModesTest, ABoardWithoutTheFileHasNone) {
   EXPECT_EQ(PlausiblePower(Read()), std::nullopt);
 }
 
+TEST_F(PowerModesTest, AnNvpmodelModeOfOthersIsSeenOnce) {
+  Write("/etc/nvpmodel.conf",
+        "< POWER_MODEL ID=0 NAME=MODE_10W >\n< POWER_MODEL ID=1 NAME=MODE_20W >\n");
+  Write("/var/lib/nvpmodel/status", "pmode:0000\n");
+  PowerModeWatch watch(directory_.path(), {});
+  EXPECT_EQ(watch.Look("MODE_20W"), std::nullopt) << "the worker's own mode for an attempt";
+  Write("/var/lib/nvpmodel/status", "pmode:0001\n");
+  EXPECT_EQ(watch.Look("MODE_10W"), "MODE_20W");
+  EXPECT_EQ(watch.Look("MODE_20W"), std::nullopt);
+  Write("/var/lib/nvpmodel/status", "pmod");
+  EXPECT_EQ(watch.Look("MODE_20W"), std::nullopt) << "half written";
+}
+
+TEST_F(PowerModesTest, AKernelModeOfOthersIsSeenAtTheSecondLook) {
+  const auto mode = [](const std::string& name, const std::string& value) {
+    return PowerModeRow{.name = name, .settings = {{.paths = {"/max_freq"}, .value = value}}};
+  };
+  Write("/max_freq", "2400\n");
+  PowerModeWatch watch(directory_.path(), {mode("full", "2400"), mode("half", "1200")});
+  EXPECT_EQ(watch.Look("full"), std::nullopt);
+  Write("/max_freq", "1200\n");
+  EXPECT_EQ(watch.Look("full"), std::nullopt);
+  EXPECT_EQ(watch.Look("full"), "half");
+  Write("/max_freq", "1900\n");
+  EXPECT_EQ(watch.Look("half"), std::nullopt) << "a hot board's kernel lowers its caps by itself";
+  EXPECT_EQ(watch.Look("half"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace wattle::agent

@@ -146,9 +146,13 @@ absl::Status PowerSettings::Restore() {
     changes.emplace_back(original->path(), original->value());
   }
   WATTLE_RETURN_IF_ERROR(WriteAll(changes));
+  Forget();
+  return absl::OkStatus();
+}
+
+void PowerSettings::Forget() {
   record_.clear_originals();
   disk_.Remove(kFile);
-  return absl::OkStatus();
 }
 
 }  // namespace wattle::agent

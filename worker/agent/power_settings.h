@@ -30,6 +30,8 @@ class PowerSettings {
   // Restores the content from before the first Set of this process, or of one that was killed. OK
   // if nothing was set.
   absl::Status Restore();
+  // What is set now stays: somebody else has set it since.
+  void Forget();
 
  private:
   using Change = std::pair<std::string, std::string>;  // path within the root, value

@@ -44,6 +44,9 @@ Shown Show(const telemetry::Value& value) {
   if (const auto* throttling = std::get_if<telemetry::Throttling>(&value)) {
     return {throttling->now ? 1.0 : 0.0, "throttled", 0};
   }
+  if (const auto* supply = std::get_if<telemetry::UnderVoltage>(&value)) {
+    return {supply->now ? 1.0 : 0.0, "too low", 0};
+  }
   if (const auto* level = std::get_if<telemetry::Level>(&value)) {
     return {level->value, "", 3};
   }

@@ -50,6 +50,9 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       device_(dependencies.kept),
       own_power_mode_(settings_.info.power_mode()),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
+      hand_over_backoff_(kUploadRetryMin, state_.disk().Random()),
+      return_backoff_(kUploadRetryMin, state_.disk().Random()),
+      storage_(settings_.storage_probe_period),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_)),
       heartbeat_period_(settings_.heartbeat_period) {}
@@ -113,6 +116,7 @@ void AgentCore::Start(const Instant& now) {
   next_ledger_ = account_.total() > Joules(0) ? now.wall : now.wall + settings_.ledger_period;
   next_save_ = now.wall + kSavePeriod;
   next_retry_ = now.wall;
+  ResumeHold(now);
 }
 
 void AgentCore::OnConnected(const Instant& /*now*/) {
@@ -192,6 +196,10 @@ void AgentCore::Reconcile(const Instant& now) {
 }
 
 void AgentCore::Accept(const v1::Assignment& assignment, const Instant& now) {
+  if (!storage_.problem().empty()) {
+    reconciled_ = false;
+    return;
+  }
   v1::HeldAttemptRecord record;
   *record.mutable_assignment() = assignment;
   record.set_state(v1::ATTEMPT_STATE_FETCHING);
@@ -285,8 +293,8 @@ void AgentCore::LeavePowerMode(const Instant& now) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || !handing_over_.empty() ||
-      !returning_.empty()) {
+  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || owner_hold_.active() ||
+      !storage_.problem().empty() || !handing_over_.empty() || !returning_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -392,7 +400,9 @@ void AgentCore::Step(const Instant& now) {
     run_->Step(now);
   }
   CheckGuard(now);
+  CheckHold(now);
   CheckLease(now);
+  CheckStorage(now);
   if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
   }
@@ -423,7 +433,7 @@ void AgentCore::Step(const Instant& now) {
       ports_.Send(message);
     }
   }
-  if (now.wall >= next_ledger_) {
+  if (now.wall >= next_ledger_ || (ledger_waits_ && !HasUnacknowledgedLedger())) {
     ReportLedger(now);
   }
   if (now.wall >= next_save_) {
@@ -432,7 +442,7 @@ void AgentCore::Step(const Instant& now) {
 }
 
 Monotonic AgentCore::NextStep(const Instant& now) const {
-  Monotonic next = std::min(next_ledger_, next_save_);
+  Monotonic next = std::min({next_ledger_, next_save_, storage_.NextStep(now.wall)});
   // Without a coordinator and without attempts, nothing happens before the ledger and the save.
   if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
     next = std::min(next, next_heartbeat_);
@@ -444,6 +454,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   }
   if (greet_again_) {
     next = std::min(next, *greet_again_);
+  }
+  if (owner_hold_.active()) {
+    next = std::min(next, now.wall + owner_hold_.Left(now));
   }
   if (ended_at_) {
     next = std::min(next, clock_.ToWall(*ended_at_ + kLastReadingWait));

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "base/backoff.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
 #include "telemetry/battery/charge_counter.h"
@@ -29,10 +30,11 @@
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
-#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/owner_hold.h"
 #include "worker/agent/core/pace.h"
+#include "worker/agent/core/storage_health.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -71,6 +73,7 @@ struct CoreSettings {
   absl::Duration heartbeat_period = absl::Seconds(1);
   // A power cut while nothing runs loses at most this much of the device's counters.
   absl::Duration idle_save_period = absl::Minutes(5);
+  absl::Duration storage_probe_period = absl::Minutes(1);  // infinite: the disk is not tried
   int64_t free_space_reserve_bytes = 0;  // checkpoints leave this much of the disk free
   telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
@@ -101,10 +104,14 @@ class AgentCore {
 
   // Events of the present attempt's runner and transfers.
   void OnFetched(const FetchResult& result, const Instant& now);
+  void OnUploadProgress(const UploadProgress& progress);
   void OnUploaded(const UploadResult& result, const Instant& now);
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
+
+  // The write of ProbeStorage ended.
+  void OnStorageProbed(const absl::Status& status, const Instant& now);
 
   // MakeRoom did not free enough: the disk's budget still lacks this many bytes. The core deletes
   // checkpoints of attempts that it no longer holds.
@@ -126,8 +133,25 @@ class AgentCore {
   void SetDiskFree(int64_t size_bytes) { disk_free_bytes_ = size_bytes; }
   void SetCache(std::vector<std::string> artifact_ids, int64_t used_bytes);
 
-  // Sensors that are stuck, one sentence for people; "" for none. Heartbeats carry it.
+  // Sensors that are stuck and a supply that is too weak, for people; "" for none. Heartbeats carry
+  // it.
   void SetSensorWarning(std::string warning) { sensor_warning_ = std::move(warning); }
+
+  // The device's owner takes the board for this time: running work checkpoints and pauses, none
+  // begins, and the leases of what the device holds stand still. Errors: kInvalidArgument
+  // (CheckOwnerHold); any other error is the disk's: the board is held nevertheless, but a restart
+  // of the worker forgets that.
+  absl::Status Hold(absl::Duration time, const Instant& now);
+  // Ends the hold, also where there is none. An error is the disk's: after a restart of the worker
+  // the board is held again.
+  absl::Status EndHold(const Instant& now);
+  [[nodiscard]] const OwnerHold& owner_hold() const { return owner_hold_; }
+  // What the worker does, in lines for the person at the board.
+  [[nodiscard]] std::string OwnerStatus(const Instant& now) const;
+
+  // Somebody else has set the board's power mode: what runs and what comes is measured under the
+  // new name, and the mode stays when the worker ends.
+  void OnPowerModeSetByOthers(const std::string& mode, const Instant& now);
 
   // Does everything that is due by now.
   void Step(const Instant& now);
@@ -145,6 +169,8 @@ class AgentCore {
   [[nodiscard]] CoreCounters Counters() const;
   // Whether an attempt runs, and needs power samples at the sensor's full rate.
   [[nodiscard]] bool busy() const { return run_ != nullptr; }
+  // The mode that the board should be in: the running attempt's, or its own.
+  [[nodiscard]] const std::string& power_mode() const { return settings_.info.power_mode(); }
   [[nodiscard]] std::optional<Watts> PredictedPower() const;  // of the running attempt
 
  private:
@@ -184,6 +210,7 @@ class AgentCore {
   // the wait for it is over.
   bool BooksClosed(const Instant& now);
   void HandleEnd(const Instant& now);
+  [[nodiscard]] std::string PauseReason(StopReason reason, const Instant& now) const;
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
   void CountEnd(v1::AttemptState state);
 
@@ -193,6 +220,14 @@ class AgentCore {
   void CheckGuard(const Instant& now);
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
+
+  // agent_core_owner.cc
+  void ResumeHold(const Instant& now);
+  void CheckHold(const Instant& now);
+  absl::Status SaveHold(const Instant& now);
+
+  // agent_core_storage.cc
+  void CheckStorage(const Instant& now);
 
   // agent_core_results.cc
   void KeepResult(const std::string& attempt_id, const Instant& now);
@@ -207,6 +242,8 @@ class AgentCore {
   // Whether the coordinator still takes a late result of this job.
   [[nodiscard]] bool JobIsOpen(const std::string& job_id) const;
   [[nodiscard]] bool MayUpload() const;
+  // The attempt that is to be handed over first; null: none.
+  [[nodiscard]] const v1::HeldAttemptRecord* NextToHandOver() const;
   void HandOverNext(const Instant& now);
   void OnCheckpointUploaded(const UploadResult& result, const Instant& now);
   void ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
@@ -230,6 +267,7 @@ class AgentCore {
   void RenumberReports(const std::string& why, const Instant& now);
   void FlushReports(const Instant& now);
   void ReportLedger(const Instant& now);
+  [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const Instant& now);
@@ -257,7 +295,7 @@ class AgentCore {
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
   v1::EndedRecord ended_;
-  const std::string own_power_mode_;  // Of the board while no attempt runs.
+  std::string own_power_mode_;  // Of the board while no attempt runs.
   const std::string process_id_;
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
   bool greeting_ =
@@ -267,11 +305,17 @@ class AgentCore {
   // The first wait before a checkpoint or a kept result is uploaded again.
   static constexpr absl::Duration kUploadRetryMin = absl::Seconds(5);
   std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty = none
-  Backoff hand_over_backoff_{kUploadRetryMin};
-  Monotonic next_hand_over_;  // wall
-  std::string returning_;     // the attempt whose kept result is being uploaded; empty = none
-  Backoff return_backoff_{kUploadRetryMin};
+  Backoff hand_over_backoff_;
+  UploadProgress handed_over_;       // the most so far, of the attempt that is handed over
+  int64_t handed_before_bytes_ = 0;  // by the tries before the present one
+  Monotonic next_hand_over_;         // wall
+  std::string returning_;  // the attempt whose kept result is being uploaded; empty = none
+  Backoff return_backoff_;
   Monotonic next_return_;  // wall
+  OwnerHold owner_hold_;
+  StorageHealth storage_;
+  std::string storage_told_;  // the problem at the last step
+  std::string storage_stop_;  // the problem for which the run was last stopped
   policy::Limits limits_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;
@@ -296,6 +340,7 @@ class AgentCore {
   Monotonic lease_since_;      // wall; when contact was lost
   Monotonic next_heartbeat_;   // wall, as all below
   Monotonic next_ledger_;
+  bool ledger_waits_ = false;  // One is due, and the one before is not acknowledged.
   Monotonic next_save_;
   Monotonic next_mode_try_;  // The board's own power mode could not be restored.
   Monotonic next_retry_;

@@ -15,6 +15,8 @@
 namespace wattle::agent {
 namespace {
 
+constexpr char kLeaseEnded[] = "lease ended without contact to the coordinator";
+
 v1::AttemptFailed FailedOf(const v1::HeldAttemptRecord& record, const AttemptEnd& end) {
   v1::AttemptFailed failed;
   SetAttempt(record.assignment(), &failed);
@@ -67,6 +69,16 @@ void AgentCore::HandleEnd(const Instant& now) {
   ReportLedger(now);
 }
 
+std::string AgentCore::PauseReason(StopReason reason, const Instant& now) const {
+  if (reason == StopReason::kOwner) {
+    // The owner may have released the board while the runner still wrote its checkpoint.
+    return owner_hold_.active() ? owner_hold_.Reason(now) : "was held by its owner";
+  }
+  return reason == StopReason::kGuard     ? guard_.reason()
+         : reason == StopReason::kStorage ? storage_stop_
+                                          : kLeaseEnded;
+}
+
 void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now) {
   const std::string id = record.assignment().attempt_id();
   if (std::exchange(forget_runs_, false)) {
@@ -111,11 +123,11 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);
+      record.set_stopped_in_order(end.stop == StopReason::kOwner ||
+                                  end.stop == StopReason::kStorage);
       SetAttempt(record.assignment(), report.mutable_paused());
       report.mutable_paused()->set_checkpoint_step(record.newest_checkpoint_step());
-      report.mutable_paused()->set_reason(end.stop == StopReason::kGuard
-                                              ? guard_.reason()
-                                              : "lease ended without contact to the coordinator");
+      report.mutable_paused()->set_reason(PauseReason(end.stop, now));
       break;
     }
   }

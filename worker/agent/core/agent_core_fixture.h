@@ -36,6 +36,7 @@ class FakePorts final : public AgentPorts {
   }
   void CancelTransfer() override { ++cancels; }
   void MakeRoom(int64_t size_bytes) override { room_bytes = size_bytes; }
+  void ProbeStorage() override { ++probes; }
   absl::Status SetPowerMode(const std::string& mode) override {
     modes.push_back(mode);
     return mode == "MAXN" ? absl::PermissionDeniedError("only root") : absl::OkStatus();
@@ -47,6 +48,7 @@ class FakePorts final : public AgentPorts {
     modes.push_back("own");
     return absl::OkStatus();
   }
+  void KeepPowerMode() override { modes.push_back("kept"); }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Note(const std::string& line) override { notes.push_back(line); }
@@ -59,6 +61,7 @@ class FakePorts final : public AgentPorts {
   std::vector<std::string> notes;
   int64_t room_bytes = 0;
   bool restore_fails = false;
+  int probes = 0;
   int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
 };
 
@@ -108,6 +111,7 @@ class AgentCoreTest : public testing::Test {
     settings.info.set_power_mode("10W");
     settings.info.set_sets_power_modes(sets_power_modes_);
     settings.boot_id = boot_id_;
+    settings.storage_probe_period = probe_period_;
     settings.guard = {.has_gauge = has_gauge_, .gauge_error = Fraction(0.01)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
@@ -307,6 +311,7 @@ class AgentCoreTest : public testing::Test {
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
   absl::Time civil_ = absl::UnixEpoch() + absl::Hours(1);
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
+  absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
   std::string boot_id_ = "boot";

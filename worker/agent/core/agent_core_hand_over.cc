@@ -15,7 +15,8 @@
 namespace wattle::agent {
 namespace {
 
-// After this many failed uploads the job goes on from an older checkpoint, or from the beginning.
+// After this many uploads in a row that failed and brought nothing further, the job goes on from an
+// older checkpoint, or from the beginning.
 constexpr int kTriesMax = 6;
 constexpr absl::Duration kUploadRetryMax = absl::Minutes(5);
 
@@ -38,45 +39,63 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
                    job_id) != desired_.keep_checkpoint_job_ids().end();
 }
 
-// An upload is work, so it waits while the guard holds work. The coordinator waits an hour for a
-// checkpoint (kReleasePatience in coordinator/core/placing.cc).
+// An upload is work, so it waits while the guard holds work. The coordinator waits for a checkpoint
+// until nothing more of it has come for an hour (kReleasePatience in coordinator/core/placing.cc).
 bool AgentCore::MayUpload() const {
   return run_ == nullptr && !shutting_down_ && handing_over_.empty() && returning_.empty() &&
          guard_.reason().empty() && welcomed_;
+}
+
+const v1::HeldAttemptRecord* AgentCore::NextToHandOver() const {
+  for (const std::string& id : order_) {
+    const v1::HeldAttemptRecord& record = held_.at(id);
+    if (ReleaseOf(id) != nullptr && !IsTerminal(record.state())) {
+      return &record;
+    }
+  }
+  return nullptr;
 }
 
 void AgentCore::HandOverNext(const Instant& now) {
   if (now.wall < next_hand_over_ || !MayUpload()) {
     return;
   }
-  const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
-    return ReleaseOf(id) != nullptr && !IsTerminal(held_.at(id).state());
-  });
-  if (next == order_.end()) {
+  const v1::HeldAttemptRecord* next = NextToHandOver();
+  if (next == nullptr) {
     return;
   }
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): order_ may change on the way
-  const std::string id = *next;
-  const v1::HeldAttemptRecord& record = held_.at(id);
-  const int64_t step = record.newest_checkpoint_step();
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the record may go on the way
+  const std::string id = next->assignment().attempt_id();
+  const int64_t step = next->newest_checkpoint_step();
   if (step == 0 || hand_over_backoff_.failures() >= kTriesMax) {
     return ReportHandOver(id, nullptr, now);
   }
   handing_over_ = id;
+  handed_before_bytes_ = handed_over_.handed_bytes;
   v1::ArtifactInfo info;
   info.set_kind(v1::ARTIFACT_KIND_CHECKPOINT);
-  info.set_job_id(record.assignment().job_id());
+  info.set_job_id(next->assignment().job_id());
   ports_.StartUpload(CheckpointDirectory(state_.WorkDirectory(id), step), info);
+}
+
+void AgentCore::OnUploadProgress(const UploadProgress& progress) {
+  if (!handing_over_.empty() && progress.handed_bytes > handed_over_.handed_bytes) {
+    handed_over_ = progress;
+  }
 }
 
 void AgentCore::OnCheckpointUploaded(const UploadResult& result, const Instant& now) {
   const std::string id = std::exchange(handing_over_, "");
   if (held_.count(id) == 0) {
+    handed_over_ = {};
     return;  // The coordinator stopped desiring it meanwhile.
   }
   if (!result.status.ok()) {
     ports_.Note(
         absl::StrCat(id, ": its checkpoint cannot be uploaded yet: ", result.status.message()));
+    if (handed_over_.handed_bytes > handed_before_bytes_) {
+      hand_over_backoff_.Reset();
+    }
     next_hand_over_ = now.wall + hand_over_backoff_.AfterFailure(kUploadRetryMax);
     return;
   }
@@ -96,6 +115,7 @@ void AgentCore::ReportHandOver(const std::string& attempt_id, const v1::Artifact
     *stopped.mutable_checkpoint() = *checkpoint;
   }
   hand_over_backoff_.Reset();
+  handed_over_ = {};
   RememberEnd(report);
   Report(std::move(report), now);
   LetGo(attempt_id);

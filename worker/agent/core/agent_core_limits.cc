@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What stops work from outside the run: the guard of the device's policies, and the lease.
+// What stops work from outside the run: the guard of the device's policies, and the lease. The hold
+// of the device's owner: agent_core_owner.cc.
 #include <string>
 #include <utility>
 
@@ -73,7 +74,11 @@ void AgentCore::CheckGuard(const Instant& now) {
 }
 
 absl::Duration AgentCore::LeaseUsed(Monotonic wall) const {
-  return welcomed_ ? absl::ZeroDuration() : lease_used_ + (wall - lease_since_);
+  if (welcomed_) {
+    return absl::ZeroDuration();
+  }
+  // While the owner holds the board, the leases stand still.
+  return owner_hold_.active() ? lease_used_ : lease_used_ + (wall - lease_since_);
 }
 
 void AgentCore::CheckLease(const Instant& now) {

@@ -2,6 +2,7 @@
 //
 // The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc and
 // agent_core_limits.cc.
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -125,11 +126,22 @@ void AgentCore::FlushReports(const Instant& now) {
   }
 }
 
+bool AgentCore::HasUnacknowledgedLedger() const {
+  const auto is_ledger = [](const v1::Report& report) { return report.has_ledger(); };
+  return std::any_of(spool_.pending().begin(), spool_.pending().end(), is_ledger) ||
+         std::any_of(unsaved_.begin(), unsaved_.end(), is_ledger);
+}
+
 // The ledger is saved before it is reported: after a kill it would otherwise go back, and the
-// coordinator refuses a ledger that goes back.
+// coordinator refuses a ledger that goes back. One report of it waits at most, because each
+// contains the one before; the newest follows once that one is acknowledged.
 void AgentCore::ReportLedger(const Instant& now) {
   next_ledger_ = now.wall + settings_.ledger_period;
   SaveDevice(now);
+  ledger_waits_ = HasUnacknowledgedLedger();
+  if (ledger_waits_) {
+    return;
+  }
   v1::Report report;
   *report.mutable_ledger() = account_.ledger();
   for (int hour = 0; settings_.guard.has_gauge && hour < 24; ++hour) {
@@ -172,6 +184,10 @@ void AgentCore::SaveDevice(const Instant& now) {
     kept.set_seconds(absl::ToDoubleSeconds(hour.observed));
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
+  device_.clear_owner_hold();
+  if (owner_hold_.active()) {
+    *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);
+  }
   const absl::Status saved = state_.WriteDevice(device_);
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
@@ -351,15 +367,24 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   heartbeat.set_power_source(account_.origin().source);
   heartbeat.set_guard_reason(guard_.reason());
+  heartbeat.set_storage_problem(storage_.problem());
   const bool both = !guard_.warning().empty() && !sensor_warning_.empty();
   heartbeat.set_guard_warning(absl::StrCat(guard_.warning(), both ? "; " : "", sensor_warning_));
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
+  heartbeat.set_owner_hold_seconds(absl::ToDoubleSeconds(owner_hold_.Left(now)));
   if (limits_.budget) {
     heartbeat.set_has_budget_day(true);
     heartbeat.set_budget_day_energy_joules(device_.budget_day().spent_energy_joules());
   }
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
+  }
+  if (const v1::HeldAttemptRecord* next = NextToHandOver();
+      next != nullptr && handed_over_.handed_bytes > 0) {
+    v1::HandOverProgress& hand_over = *heartbeat.mutable_hand_over();
+    hand_over.set_attempt_id(next->assignment().attempt_id());
+    hand_over.set_handed_bytes(handed_over_.handed_bytes);
+    hand_over.set_size_bytes(handed_over_.size_bytes);
   }
   return heartbeat;
 }

@@ -27,6 +27,12 @@ struct FetchedInput {
   int64_t size_bytes = 0;
 };
 
+// How far an upload is.
+struct UploadProgress {
+  int64_t handed_bytes = 0;  // that the receiver has, also from earlier tries
+  int64_t size_bytes = 0;
+};
+
 // How a transfer ended.
 struct FetchResult {
   absl::Status status;
@@ -51,7 +57,7 @@ class AgentPorts {
   virtual void SendToRunner(const v1::RunnerCommand& command) = 0;
   virtual void KillRunner() = 0;  // the exit follows as an event
 
-  // One transfer runs at a time. Its result follows as an event.
+  // One transfer runs at a time. Its result follows as an event, an upload's progress may before.
   virtual void StartFetch(const v1::Assignment& assignment) = 0;
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
   virtual void CancelTransfer() = 0;  // the result still follows, as kCancelled
@@ -60,6 +66,9 @@ class AgentPorts {
   // artifacts that no job needs are deleted. OnShortOfRoom follows if that does not free enough.
   virtual void MakeRoom(int64_t /*size_bytes*/) {}
 
+  // Begins a small write and sync beside the state. OnStorageProbed follows.
+  virtual void ProbeStorage() = 0;
+
   // Called before an attempt begins, on a device that sets power modes
   // (DeviceInfo.sets_power_modes). After an error the board is still in its earlier mode.
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
@@ -67,6 +76,10 @@ class AgentPorts {
   }
   // After an attempt: the board as its operator wants it while the worker runs.
   virtual absl::Status RestorePowerMode() { return absl::OkStatus(); }
+
+  // Others have set another mode: that one is the board's own from now on, and RestorePowerMode
+  // leads back to it.
+  virtual void KeepPowerMode() {}
 
   // Sends to the coordinator. Without a stream the message is dropped: reports are in the spool as
   // well.

@@ -44,7 +44,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
       watch_(settings_.watch),
-      backoff_(kBackoffMin) {
+      backoff_(kBackoffMin, state_.disk().Random()) {
   progress_.set_attempt_id(record_.assignment().attempt_id());
   BeginReceipt();
   predicted_stop_ =

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
+#include "base/backoff.h"
 #include "policy/held_back.h"
 #include "proto/run_curve.h"
 #include "wattle/v1/artifact.pb.h"
@@ -24,7 +25,6 @@
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/worker_state.pb.h"
 #include "worker/agent/core/agent_ports.h"
-#include "worker/agent/core/backoff.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
@@ -34,7 +34,7 @@
 
 namespace wattle::agent {
 
-enum class StopReason { kUnwanted, kGuard, kLease, kShutdown, kRelease };
+enum class StopReason { kUnwanted, kGuard, kLease, kStorage, kShutdown, kRelease, kOwner };
 
 // The directory of the checkpoint of `step` within an attempt's work directory, as the runner names
 // it (worker/engine/train/checkpoint.h).
@@ -87,6 +87,8 @@ class AttemptRun {
   void OnUploaded(const UploadResult& result, const Instant& now);
   void Stop(StopReason reason, const Instant& now);  // takes effect at the next step boundary
   void Step(const Instant& now);
+  // The board's mode has changed: the receipt names the present one.
+  void SetPowerMode(const std::string& mode) { record_.mutable_receipt()->set_power_mode(mode); }
 
   // The next instant (wall) at which Step() has something to do; nullopt if only an event can go
   // on.

@@ -32,6 +32,7 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
       return v1::FAILURE_CLASS_DATA;
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kInternal:  // this disk's; the coordinator's own come as kUnknown
       return v1::FAILURE_CLASS_DEVICE;
     default:
       return v1::FAILURE_CLASS_LINK;
@@ -84,8 +85,9 @@ void AttemptRun::RetryTransfer(const absl::Status& status, const Instant& now) {
                              transfer_problem_, "; trying again"));
   }
   const absl::Duration wait = backoff_.AfterFailure(kBackoffMax);
-  progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", transfer_problem_,
-                                            "; again in ", absl::ToInt64Seconds(wait), " s"));
+  progress_.set_waiting_reason(
+      absl::StrCat(progress_.phase(), ": ", transfer_problem_, "; again in ",
+                   absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1))), " s"));
   retry_ = now.wall + wait;
   SetActivity(now.device, Activity::kPaused);
 }

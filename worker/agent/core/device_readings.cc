@@ -21,6 +21,12 @@ constexpr absl::Duration kImplausibleNotePeriod = absl::Minutes(10);
 
 constexpr absl::Duration kOtherAgeMax = absl::Seconds(10);
 
+// A dip of the supply is shown for this long; most are over within seconds and come again.
+constexpr absl::Duration kUnderVoltageShown = absl::Minutes(10);
+constexpr char kUnderVoltage[] =
+    "under-voltage: the board's supply is too weak; use a stronger one, or a shorter and thicker "
+    "cable";
+
 telemetry::Load LoadOf(Activity activity) {
   switch (activity) {
     case Activity::kIdle:
@@ -227,7 +233,11 @@ void DeviceReadings::SetStuck(size_t source, std::string& stuck, const std::stri
                           : absl::StrCat("sensor ", name,
                                          ": is stuck, and not used until it moves: ", why));
   stuck = why;
-  std::string warning;
+  TellWarning();
+}
+
+void DeviceReadings::TellWarning() {
+  std::string warning = under_voltage_at_ ? kUnderVoltage : "";
   for (const SourceStatus& status : status_) {
     for (const std::string& each : {status.stuck_power, status.stuck_charge}) {
       if (!each.empty()) {
@@ -249,6 +259,19 @@ void DeviceReadings::NoteImplausible(size_t source, Monotonic at, const std::str
                            " is nothing that this device can have drawn; it is not counted"));
 }
 
+void DeviceReadings::TakeUnderVoltage(Monotonic at, bool now) {
+  const bool shown = under_voltage_at_.has_value();
+  if (now) {
+    under_voltage_at_ = at;
+  } else if (shown && at - *under_voltage_at_ >= kUnderVoltageShown) {
+    under_voltage_at_.reset();
+  }
+  if (shown != under_voltage_at_.has_value()) {
+    ports_.Note(under_voltage_at_ ? kUnderVoltage : "no under-voltage for ten minutes");
+    TellWarning();
+  }
+}
+
 void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& readings) {
   Entry& entry = entries_[source];
   std::optional<telemetry::Timed<Celsius>> hottest;
@@ -267,6 +290,8 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
       }
     } else if (const auto* throttling = std::get_if<telemetry::Throttling>(&reading.value)) {
       account_.AddThrottling(reading.taken_at, throttling->now);
+    } else if (const auto* supply = std::get_if<telemetry::UnderVoltage>(&reading.value)) {
+      TakeUnderVoltage(reading.taken_at, supply->now);
     }
   }
   if (!hottest) {

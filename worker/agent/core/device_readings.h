@@ -95,6 +95,9 @@ class DeviceReadings {
                                                                        Monotonic at) const;
   // Notes the begin and the end of a time in which the source is stuck.
   void SetStuck(size_t source, std::string& stuck, const std::string& why);
+  // Sentences for people about stuck sensors and the supply go to the core's heartbeats.
+  void TellWarning();
+  void TakeUnderVoltage(Monotonic at, bool now);
   void TakeCharge(const telemetry::SourceInfo& info, Monotonic at,
                   const telemetry::ChargeState& charge);
   void TakeRest(size_t source, const std::vector<telemetry::Reading>& readings);
@@ -110,6 +113,7 @@ class DeviceReadings {
   std::vector<size_t> power_sources_;  // number among the sources of power → source
   std::optional<size_t> chosen_;       // a source
   bool measures_power_ = false;
+  std::optional<Monotonic> under_voltage_at_;  // the latest, while it is shown
 };
 
 }  // namespace wattle::agent

@@ -29,6 +29,7 @@ class QuietPorts final : public AgentPorts {
   void KillRunner() override {}
   void StartFetch(const v1::Assignment& /*assignment*/) override {}
   void StartUpload(const std::string& /*directory*/, const v1::ArtifactInfo& /*info*/) override {}
+  void ProbeStorage() override {}
   void CancelTransfer() override {}
   void Send(const v1::WorkerMessage& /*message*/) override {}
   void Reconnect() override {}
@@ -58,6 +59,7 @@ class DeviceReadingsTest : public testing::Test {
     account_ = std::make_unique<EnergyAccount>(telemetry::MeterSettings{}, EnergyOrigin{}, At(0),
                                                v1::EnergyLedger(), telemetry::IdleBaseline());
     CoreSettings settings;
+    settings.storage_probe_period = absl::InfiniteDuration();
     settings.guard = {.has_gauge = true, .has_thermometer = true};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
@@ -393,6 +395,25 @@ TEST_F(DeviceReadingsTest, TheNextGaugeTakesOverFromAStuckOne) {
   }
   const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(400), absl::UnixEpoch()));
   EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.5 - 400 * 12.0 / (60 * 3600), 0.001);
+}
+
+TEST_F(DeviceReadingsTest, UnderVoltageIsShownForTenMinutesAfterTheLastDip) {
+  telemetry::SourceInfo info;
+  info.name = "rpi_volt";
+  info.channels = {{.name = "supply"}};
+  const size_t supply = readings_->Add(info, {});
+  const auto poll = [&](double seconds, bool low) {
+    readings_->OnPoll(supply, std::vector<Reading>{{0, telemetry::UnderVoltage{low}, At(seconds)}},
+                      At(seconds));
+    return core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning();
+  };
+  EXPECT_EQ(poll(1, false), "");
+  EXPECT_THAT(poll(2, true), HasSubstr("under-voltage: the board's supply is too weak"));
+  EXPECT_THAT(poll(3, false), HasSubstr("under-voltage"));
+  EXPECT_THAT(poll(300, true), HasSubstr("under-voltage"));
+  EXPECT_THAT(poll(899, false), HasSubstr("under-voltage"));
+  EXPECT_EQ(ports_.notes.size(), 1U) << "one note for all dips";
+  EXPECT_EQ(poll(900, false), "");
 }
 
 }  // namespace

@@ -128,6 +128,7 @@ class Mast final : public AgentPorts {
   }
   void StartFetch(const v1::Assignment& /*assignment*/) override { fetched_at_ = now_ + 1; }
   void StartUpload(const std::string& /*directory*/, const v1::ArtifactInfo& /*info*/) override {}
+  void ProbeStorage() override {}
   void CancelTransfer() override { fetched_at_ = now_; }
   void Send(const v1::WorkerMessage& /*message*/) override {}
   void Reconnect() override {}
@@ -178,6 +179,7 @@ class Mast final : public AgentPorts {
       kept.clear_budget_day();
     }
     CoreSettings settings;
+    settings.storage_probe_period = absl::InfiniteDuration();
     settings.info.set_device_id("mast");
     settings.boot_id = absl::StrCat("boot ", boots_);
     // The readings and the runner wake the core often enough; each second would cost ten times as

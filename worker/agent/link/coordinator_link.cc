@@ -10,6 +10,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include "artifacts/transfer/grpc_status.h"
+#include "base/backoff.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 #include "worker/agent/link/channel.h"
 
@@ -171,28 +172,24 @@ void CoordinatorLink::Wait(absl::Duration time) {
 }
 
 void CoordinatorLink::Run() {
-  std::mt19937_64 random(std::random_device{}());
-  std::uniform_real_distribution<double> jitter(0.5, 1.5);
-  absl::Duration backoff = kBackoffMin;
+  Backoff backoff(kBackoffMin, std::random_device{}());
   // One channel for all streams, because it keeps the resolved address and reconnects on demand.
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, ChannelUse::kLink);
   while (true) {
     if (Stopping()) {
       return;
     }
-    bool stood = false;
     if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kBackoffMin))) {
-      stood = RunStream(channel);
-      if (stood) {
+      if (RunStream(channel)) {
         last_note_.clear();
+        backoff.Reset();
       }
     } else {
       NoteOnce(absl::StrCat("coordinator ", target_,
                             ": not reachable; trying on (is wattle-coordinator running there? see "
                             "--coordinator)"));
     }
-    backoff = stood ? kBackoffMin : std::min(2 * backoff, kBackoffMax);
-    Wait(backoff * jitter(random));
+    Wait(backoff.AfterFailure(kBackoffMax));
   }
 }
 

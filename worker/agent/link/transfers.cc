@@ -219,8 +219,12 @@ absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
                                                  const v1::ArtifactInfo& info,
                                                  int64_t& moved_bytes) {
   artifacts::TransferOptions options;
-  options.progress = [&moved_bytes](const artifacts::TransferProgress& progress) {
+  options.progress = [this, &moved_bytes](const artifacts::TransferProgress& progress) {
     moved_bytes = progress.moved_bytes;
+    const int64_t size_bytes = artifacts::SizeBytes(pushed_manifest_);
+    const int64_t left_bytes = progress.total_bytes - progress.moved_bytes;
+    callbacks_.on_upload_progress(
+        {.handed_bytes = size_bytes - left_bytes, .size_bytes = size_bytes});
   };
   options.cancelled = [this] { return cancelled_.load(); };
   if (pushed_directory_ != directory) {

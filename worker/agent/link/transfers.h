@@ -31,6 +31,7 @@ namespace wattle::agent {
 struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(FetchResult)> on_fetched;
   std::function<void(UploadResult)> on_uploaded;
+  std::function<void(UploadProgress)> on_upload_progress;  // after each chunk
   // The cache changed: ids of the complete artifacts, and the used bytes.
   std::function<void(std::vector<std::string>, int64_t)> on_cache;
   // MakeRoom could not free this many bytes.

@@ -82,6 +82,7 @@ class TransfersTest : public artifacts::StoreFixture {
       fetched_ = std::move(result);
     };
     callbacks.on_uploaded = [](const UploadResult&) {};
+    callbacks.on_upload_progress = [](const UploadProgress&) {};
     callbacks.on_cache = [](const std::vector<std::string>&, int64_t) {};
     callbacks.on_short_of_room = [](int64_t) {};
     artifacts::DiskBudget budget;

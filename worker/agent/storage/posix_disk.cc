@@ -59,7 +59,8 @@ int WriteAndSync(int file, const std::string& name, absl::string_view bytes) {
 absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::Open(const std::string& path) {
   WATTLE_RETURN_IF_ERROR(MakeDirectories(path));
   const std::string lock_path = path + "/lock";
-  const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  // Not for writing: a worker on a file system that went read-only starts and says so.
+  const int lock = open(lock_path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
     return FileError(errno, lock_path, "cannot open");
   }

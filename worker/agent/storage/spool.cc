@@ -130,14 +130,12 @@ absl::Status Spool::Load() {
   if (absl::IsNotFound(content.status())) {
     return BeginIncarnation();
   }
-  if (!content.ok()) {
-    repair_ = std::string(content.status().message());
-  } else {
-    const size_t header_size = ReadHeader(*content);
-    ReadRecords(absl::string_view(*content).substr(header_size));
-    if (header_size == 0) {
-      repair_ = "its header is damaged";
-    }
+  // Unsent reports that the disk does not give now may be whole.
+  WATTLE_RETURN_IF_ERROR(content.status());
+  const size_t header_size = ReadHeader(*content);
+  ReadRecords(absl::string_view(*content).substr(header_size));
+  if (header_size == 0) {
+    repair_ = "its header is damaged";
   }
   if (repair_.empty()) {
     size_bytes_ = static_cast<int64_t>(content->size());

@@ -129,6 +129,10 @@ StoredRecord<Record> StateDirectory::ReadRecord(const std::string& name, const s
     stored.problem = absl::StrCat(disk_->PathOf(name), ": ", newest.message(), "; read ", copy);
   } else if (!absl::IsNotFound(newest) || !absl::IsNotFound(second)) {
     stored.state = RecordState::kUnreadable;
+    const auto refused = [](const absl::Status& status) {
+      return !absl::IsNotFound(status) && !absl::IsDataLoss(status);
+    };
+    stored.refused = refused(newest) || refused(second);
     stored.problem = absl::StrCat(disk_->PathOf(name), ": ", newest.message(),
                                   "; no copy of it can ", "be read either");
   }
@@ -181,7 +185,7 @@ std::map<std::string, v1::HeldAttemptRecord> StateDirectory::ReadAttempts() {
     auto stored = ReadRecord<v1::HeldAttemptRecord>(RecordOf(id), PreviousOf(RecordOf(id)));
     if (stored.record.assignment().attempt_id() == id) {
       attempts[id] = std::move(stored.record);
-    } else if (stored.state != RecordState::kAbsent) {
+    } else if (stored.state != RecordState::kAbsent && !stored.refused) {
       disk_->Remove(RecordOf(id));
       disk_->Remove(PreviousOf(RecordOf(id)));
     }

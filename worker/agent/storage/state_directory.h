@@ -42,6 +42,8 @@ struct StoredRecord {
   Record record;  // empty if absent or unreadable
   RecordState state = RecordState::kAbsent;
   std::string problem;  // for kCopy and kUnreadable: one line for people
+  // With kUnreadable: the disk refused to read a copy, which may be whole.
+  bool refused = false;
 };
 
 class StateDirectory {
@@ -70,7 +72,8 @@ class StateDirectory {
   v1::EndedRecord ReadEnded();
   absl::Status WriteEnded(const v1::EndedRecord& record);
 
-  // The held attempts by id. A directory without a readable record is not held.
+  // The held attempts by id. A directory without a readable record is not held. A record is removed
+  // only if its bytes were read and are wrong.
   std::map<std::string, v1::HeldAttemptRecord> ReadAttempts();
   absl::Status WriteAttempt(const v1::HeldAttemptRecord& record);  // also makes its directories
   // Removes the record and the output. The work directory with the last checkpoints stays: of open

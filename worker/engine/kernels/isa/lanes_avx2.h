@@ -30,6 +30,7 @@ struct WideProduct {
 
 constexpr int kInputBlock = 4;
 using WordSums = void;
+using InputQuads = void;
 
 inline F Set(float value) {
   return {_mm256_set1_ps(value), _mm256_set1_ps(value)};

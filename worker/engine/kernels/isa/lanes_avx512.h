@@ -25,6 +25,7 @@ struct WideProduct {
 constexpr int32_t kSignedRaise = 128;
 constexpr int kInputBlock = 8;
 using WordSums = void;
+using InputQuads = void;
 
 inline F Set(float value) {
   return _mm512_set1_ps(value);

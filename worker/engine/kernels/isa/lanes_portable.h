@@ -38,6 +38,9 @@ constexpr int kInputBlock = 4;
 
 // Sums of products in 16 bits, for one row of inputs (lanes_neon.h); void: 32 bits are as fast.
 using WordSums = void;
+// Sixteen columns of a row of inputs in one register (lanes_neon.h); void: four at a time are as
+// fast.
+using InputQuads = void;
 
 template <typename Function>
 inline F Each(Function function) {

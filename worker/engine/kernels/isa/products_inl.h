@@ -180,7 +180,46 @@ inline void Float32Product(const Product& p, int64_t first_panel, int64_t end_pa
   }
 }
 
+// Adds the products of `columns` columns, a multiple of sixteen, to the sums of some rows of
+// inputs, where the lanes take sixteen columns of inputs at once. Lines::At<q>(line): the weights
+// of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes.
+template <typename Quads, typename Lines, int kInputs>
+inline void AddQuadDots(const Lines& lines, const uint8_t* line, const int8_t* codes,
+                        int64_t code_stride, int64_t columns, I (&sums)[kInputs]) {
+  // One input alone would be one chain of dependent sums: two hide more of their latency.
+  constexpr int kChains = kInputs == 1 ? 2 : 1;
+  I more[kChains] = {};
+  for (const int8_t* const end = codes + columns; codes != end; codes += 16) {
+    const auto add = [&]<int kQuad>() {
+      const W weights = lines.template At<kQuad>(line);
+      for (int t = 0; t < kInputs; ++t) {
+        I& sum = kQuad % kChains == 0 ? sums[t] : more[kQuad % kChains];
+        sum = Quads(codes + t * code_stride).template AddedTo<kQuad>(sum, weights);
+      }
+    };
+    add.template operator()<0>();
+    add.template operator()<1>();
+    add.template operator()<2>();
+    add.template operator()<3>();
+    line += Lines::kBytes;
+  }
+  if constexpr (kChains == 2) {
+    sums[0] = AddInt(sums[0], more[1]);
+  }
+}
+
 // --- int8 ---
+
+// A line has four columns.
+struct Int8Lines {
+  static constexpr int64_t kBytes = 4 * kLineBytes;
+
+  template <int kQuad>
+  [[nodiscard]] W At(const uint8_t* line) const {
+    __builtin_prefetch(line + kQuad * kLineBytes + kPrefetchBytes);
+    return LoadBytes(line + kQuad * kLineBytes);
+  }
+};
 
 // One row of inputs, two lines at a time: two products of at most 127 · 127 sum to 32258 < 2^15.
 template <typename Words>
@@ -203,6 +242,13 @@ inline void Int8Dots(const uint8_t* line, const int8_t* codes, int64_t code_stri
                      I (&sums)[kInputs]) {
   if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
     sums[0] = Int8WordDot<WordSums>(line, codes, quads);
+    return;
+  }
+  if constexpr (!std::is_void_v<InputQuads>) {
+    for (I& sum : sums) {
+      sum = SetInt(0);
+    }
+    AddQuadDots<InputQuads>(Int8Lines{}, line, codes, code_stride, quads * 4, sums);
     return;
   }
   // One input alone would be one chain of dependent sums: four partial ones hide their latency.
@@ -286,6 +332,24 @@ inline I NibbleDot(I dot, const Table& table, W nibbles, const int8_t* codes) {
     return DotNibbles(dot, nibbles, codes);
   }
 }
+
+// A line has four columns in its low halves and four in its high ones.
+template <Nibble kKind>
+struct NibbleLines {
+  static constexpr int64_t kBytes = 2 * kLineBytes;
+  Table table;
+
+  template <int kQuad>
+  [[nodiscard]] W At(const uint8_t* line) const {
+    const uint8_t* of_quad = line + kQuad / 2 * kLineBytes;
+    if constexpr (kQuad % 2 == 0) {
+      __builtin_prefetch(of_quad + kPrefetchBytes);
+    }
+    const W bytes = LoadBytes(of_quad);
+    const W nibbles = kQuad % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
+    return kKind == Nibble::kTable ? LookUp(table, nibbles) : nibbles;
+  }
+};
 
 // Adds one group's part to the sum of a row of inputs. scales: of this panel and group.
 template <Nibble kKind>
@@ -372,6 +436,8 @@ inline void NibbleDots(const Table& table, const uint8_t* line, const int8_t* co
 
 template <Nibble kKind, int kInputs>
 inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
+  // Whether sums begin with what the raise of the codes adds to them; otherwise they end with it.
+  constexpr bool kFromRaise = !std::is_void_v<InputQuads>;
   constexpr int64_t kScalesOfGroup = kKind == Nibble::kAsymmetric ? 2 * kLanes : kLanes;
   const InputRows& in = p.inputs;
   const Table table = MakeTable(kNf4Levels);
@@ -385,13 +451,25 @@ inline void NibblePanel(const Product& p, int64_t panel, int64_t input) {
   }
   for (int64_t g = 0; g < in.groups; ++g) {
     I dots[kInputs];
-    NibbleDots<kKind, kInputs>(table, line, codes, in.code_stride, p.group, dots);
+    if constexpr (kFromRaise) {
+      for (int t = 0; t < kInputs; ++t) {
+        dots[t] = SetInt(-NibbleRaise<kKind>() * in.sums[(input + t) * in.groups + g]);
+      }
+      AddQuadDots<InputQuads>(NibbleLines<kKind>{table}, line, codes, in.code_stride, p.group,
+                              dots);
+    } else {
+      NibbleDots<kKind, kInputs>(table, line, codes, in.code_stride, p.group, dots);
+    }
     line += p.group / 8 * kLineBytes;
     codes += p.group;
     for (int t = 0; t < kInputs; ++t) {
       const int64_t place = (input + t) * in.groups + g;
-      const I dot = AddInt(SetInt(-NibbleRaise<kKind>() * in.sums[place]), dots[t]);
-      sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, place);
+      if constexpr (kFromRaise) {
+        sums[t] = AddGroup<kKind>(sums[t], dots[t], scales, in, place);
+      } else {
+        const I dot = AddInt(SetInt(-NibbleRaise<kKind>() * in.sums[place]), dots[t]);
+        sums[t] = AddGroup<kKind>(sums[t], dot, scales, in, place);
+      }
     }
     scales += kScalesOfGroup;
   }

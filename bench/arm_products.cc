@@ -1,0 +1,114 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// arm_products TABLE FORMAT INPUTS ROWS COLUMNS: one product by our kernels for ARM, between two
+// marks. bench/arm.py has qemu tell which instructions run between the marks. The kernels go the
+// same way whatever the numbers are, so the numbers are zero; matmul_test.cc holds the results.
+#include <cstdlib>
+#include <cstring>
+
+#include "worker/engine/kernels/isa/float_kernels.h"
+#include "worker/engine/kernels/isa/kernel_table.h"
+
+extern "C" {
+[[gnu::noinline]] void BenchBegin() {
+  __asm volatile("");
+}
+[[gnu::noinline]] void BenchEnd() {
+  __asm volatile("");
+}
+}
+
+namespace wattle::kernels {
+namespace {
+
+constexpr int64_t kInt8InputGroup = 128;
+constexpr int64_t kNibbleGroup = 64;
+
+struct Sizes {
+  int64_t inputs;
+  int64_t rows;
+  int64_t columns;
+};
+
+// Zeros, aligned as packed weights are.
+template <typename T>
+T* Zeros(int64_t count) {
+  const auto bytes = static_cast<size_t>(count) * sizeof(T) / 64 * 64 + 64;
+  void* memory = std::aligned_alloc(64, bytes);
+  if (memory == nullptr) {
+    std::abort();
+  }
+  return static_cast<T*>(std::memset(memory, 0, bytes));
+}
+
+void MultiplyPacked(ProductFunction function, int64_t group, Sizes sizes) {
+  const int64_t groups = sizes.columns / group;
+  const Product product = {.packed = Zeros<float>(sizes.rows * sizes.columns),
+                           .scales = Zeros<float>(sizes.rows * groups),
+                           .rows = sizes.rows,
+                           .columns = sizes.columns,
+                           .group = group,
+                           .inputs = {.count = sizes.inputs,
+                                      .values = Zeros<float>(sizes.inputs * sizes.columns),
+                                      .value_stride = sizes.columns,
+                                      .codes = Zeros<int8_t>(sizes.inputs * sizes.columns),
+                                      .code_stride = sizes.columns,
+                                      .scales = Zeros<float>(sizes.inputs * groups),
+                                      .sums = Zeros<int32_t>(sizes.inputs * groups),
+                                      .groups = groups,
+                                      .group = group},
+                           .out = Zeros<float>(sizes.inputs * sizes.rows),
+                           .out_stride = sizes.rows,
+                           .scratch = Zeros<uint8_t>(sizes.columns * kProductScratchBytesOfColumn)};
+  BenchBegin();
+  function(product, 0, sizes.rows / 16);
+  BenchEnd();
+}
+
+// Rounded factors of training, packed before; inputs are the rows of the left factor.
+void MultiplyFloats(const FloatFunctions& functions, Sizes sizes) {
+  const FloatStrip strip = {.left = Zeros<float>((sizes.inputs + 16) * sizes.columns),
+                            .right = Zeros<float>(sizes.rows * sizes.columns),
+                            .rows = sizes.inputs,
+                            .columns = sizes.rows,
+                            .terms = sizes.columns,
+                            .out = Zeros<float>(sizes.inputs * sizes.rows),
+                            .out_stride = sizes.rows};
+  BenchBegin();
+  functions.multiply(strip);
+  BenchEnd();
+}
+
+bool Run(const KernelTable& table, const char* format, Sizes sizes) {
+  const auto is = [format](const char* name) { return std::strcmp(format, name) == 0; };
+  if (is("fp32")) {
+    MultiplyPacked(table.float32, sizes.columns, sizes);
+  } else if (is("int8")) {
+    MultiplyPacked(table.int8, kInt8InputGroup, sizes);
+  } else if (is("int4")) {
+    MultiplyPacked(table.int4, kNibbleGroup, sizes);
+  } else if (is("int4_asymmetric")) {
+    MultiplyPacked(table.int4_asymmetric, kNibbleGroup, sizes);
+  } else if (is("nf4")) {
+    MultiplyPacked(table.nf4, kNibbleGroup, sizes);
+  } else if (is("training")) {
+    MultiplyFloats(NeonFloatKernels().bf16, sizes);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+int main(int argc, char** argv) {
+  using namespace wattle::kernels;
+  if (argc != 6) {
+    return 2;
+  }
+  const bool dot_products = std::strcmp(argv[1], "neon-dotprod") == 0;
+  const KernelTable& table = dot_products ? NeonDotprodKernels() : NeonKernels();
+  return Run(table, argv[2], {std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])}) ? 0
+                                                                                              : 2;
+}

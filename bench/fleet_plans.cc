@@ -1,0 +1,241 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+#include "bench/fleet_plans.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+#include "scheduler/timetable/earliest_start.h"
+
+namespace wattle::bench {
+namespace {
+
+using scheduler::DeviceView;
+using scheduler::kTestNow;
+using scheduler::MakeSnapshot;
+using scheduler::PlanQueue;
+using scheduler::QueuePlacement;
+using scheduler::Snapshot;
+using timetable::Instance;
+using timetable::InstanceJob;
+using timetable::JobOption;
+using timetable::kHour;
+using timetable::kMains;
+using timetable::Millijoules;
+using timetable::Pack;
+using timetable::PackSpec;
+using timetable::Planned;
+using timetable::Seconds;
+using timetable::Timeline;
+
+constexpr Seconds kBytesEvery = 6 * kHour;  // How often a plan is made twice and compared.
+
+struct Running {
+  int job = 0;
+  JobOption option;
+  Seconds begin = 0;
+  [[nodiscard]] Seconds end() const { return begin + option.draw.length; }
+};
+
+// The packs as they are, second by second.
+class Truth {
+ public:
+  explicit Truth(const Fleet& fleet) : fleet_(fleet) {
+    for (const PackSpec& pack : fleet.instance.packs) {
+      charges_.push_back(pack.charge);
+    }
+  }
+  void Start(Running running) { running_.push_back(running); }
+  [[nodiscard]] Millijoules charge(int pack) const { return charges_[static_cast<size_t>(pack)]; }
+  [[nodiscard]] const Running* RunningOn(int device, Seconds at) const {
+    for (const Running& running : running_) {
+      if (running.option.device == device && running.begin <= at && at < running.end()) {
+        return &running;
+      }
+    }
+    return nullptr;
+  }
+  void PassSlot(Seconds from) {
+    for (size_t device = 0; device < fleet_.instance.devices.size(); ++device) {
+      const int pack = fleet_.instance.devices[device].pack;
+      for (Seconds at = from; pack != kMains && at < from + kSlot; ++at) {
+        const PackSpec& spec = fleet_.instance.packs[static_cast<size_t>(pack)];
+        const Running* const running = RunningOn(static_cast<int>(device), at);
+        Millijoules& charge = charges_[static_cast<size_t>(pack)];
+        charge += spec.harvest[0][static_cast<size_t>(at / kHour)] - spec.idle -
+                  (running != nullptr ? running->option.draw.power : 0);
+        charge = std::clamp<Millijoules>(charge, 0, spec.capacity);
+      }
+    }
+  }
+
+ private:
+  const Fleet& fleet_;
+  std::vector<Millijoules> charges_;
+  std::vector<Running> running_;
+};
+
+Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Planned>& plan,
+                    Seconds now) {
+  Snapshot snapshot = MakeSnapshot(fleet.devices, fleet.profiles);
+  snapshot.now = kTestNow + absl::Seconds(now);
+  snapshot.policies = fleet.policies;
+  for (size_t device = 0; device < snapshot.devices.size(); ++device) {
+    DeviceView& view = snapshot.devices[device];
+    const int pack = fleet.instance.devices[device].pack;
+    if (pack != kMains) {
+      const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
+      view.device.mutable_heartbeat()->set_state_of_charge_ratio(
+          static_cast<double>(truth.charge(pack)) / static_cast<double>(spec.capacity));
+    }
+    if (const Running* running = truth.RunningOn(static_cast<int>(device), now)) {
+      view.device.set_running_attempt_id(absl::StrCat("j", running->job, ".1"));
+      view.device.mutable_info()->set_power_mode(kModes[static_cast<size_t>(running->option.mode)]);
+      view.free_at = kTestNow + absl::Seconds(running->end());
+      view.committed_energy = (Watts(static_cast<double>(running->option.draw.power) / 1000) +
+                               Watts(view.device.info().idle_power_watts())) *
+                              absl::Seconds(running->end() - now);
+    }
+  }
+  for (size_t job = 0; job < fleet.jobs.size(); ++job) {
+    const InstanceJob& plain = fleet.instance.jobs[job];
+    if (plain.released <= now && plan[job].device == Planned::kLeftOut &&
+        (!plain.deadline || now < *plain.deadline)) {
+      snapshot.queue.push_back(fleet.jobs[job]);
+    }
+  }
+  return snapshot;
+}
+
+const JobOption* OptionOf(const Fleet& fleet, size_t job, const QueuePlacement& placed) {
+  for (const JobOption& option : fleet.instance.jobs[job].options) {
+    const v1::DeviceInfo& info = fleet.devices[static_cast<size_t>(option.device)].device.info();
+    const std::string mode = placed.power_mode.empty() ? info.power_mode() : placed.power_mode;
+    if (info.device_id() == placed.placement.device_id() &&
+        kModes[static_cast<size_t>(option.mode)] == mode) {
+      return &option;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<Planned> LeaveAllOut(const Fleet& fleet) {
+  std::vector<Planned> plan(fleet.jobs.size());
+  for (size_t job = 0; job < plan.size(); ++job) {
+    plan[job].job = static_cast<int>(job);
+  }
+  return plan;
+}
+
+void Place(const Fleet& fleet, const JobOption& option, Seconds start, Planned& planned) {
+  const InstanceJob& job = fleet.instance.jobs[static_cast<size_t>(planned.job)];
+  planned.device = option.device;
+  planned.mode = option.mode;
+  planned.start = start;
+  planned.in_time = !job.deadline || start + option.draw.length <= *job.deadline;
+}
+
+int CountDifferent(const std::vector<QueuePlacement>& plan,
+                   const std::vector<QueuePlacement>& again) {
+  WATTLE_CHECK(plan.size() == again.size(), "each job has a placement");
+  int different = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    different += plan[i].placement.SerializeAsString() != again[i].placement.SerializeAsString();
+  }
+  return different;
+}
+
+std::optional<Seconds> EarliestSlot(const Timeline& timeline, const Pack* pack,
+                                    const InstanceJob& job, const JobOption& option) {
+  Seconds after = job.released;
+  while (true) {
+    const std::optional<Seconds> start = timetable::EarliestStart(
+        timeline, pack, option.draw, after, job.deadline.value_or(kHorizon));
+    if (!start || *start % kSlot == 0) {
+      return start;
+    }
+    after = (*start / kSlot + 1) * kSlot;
+  }
+}
+
+}  // namespace
+
+Millijoules CostAt(const InstanceJob& job, const JobOption& option, Seconds start) {
+  return option.cost + option.cost / 100 * ((start - job.released) / kSlot) / 2;
+}
+
+Snapshot FreshSnapshot(const Fleet& fleet) {
+  return SnapshotAt(fleet, Truth(fleet), LeaveAllOut(fleet), 60 * kSlot);
+}
+
+std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
+  std::vector<Planned> plan = LeaveAllOut(fleet);
+  Truth truth(fleet);
+  for (Seconds now = 0; now < kHorizon; now += kSlot) {
+    const Snapshot snapshot = SnapshotAt(fleet, truth, plan, now);
+    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    bytes_differ += now % kBytesEvery == 0 ? CountDifferent(placements, PlanQueue(snapshot)) : 0;
+    for (const QueuePlacement& placed : placements) {
+      if (placed.placement.device_id().empty() || placed.placement.wait()) {
+        continue;
+      }
+      const auto job = static_cast<size_t>(std::atoi(placed.job.value().c_str() + 1));
+      const JobOption* const option = OptionOf(fleet, job, placed);
+      WATTLE_CHECK(option != nullptr, "the planner starts a job in one of its ways");
+      Place(fleet, *option, now, plan[job]);
+      truth.Start({.job = static_cast<int>(job), .option = *option, .begin = now});
+    }
+    truth.PassSlot(now);
+  }
+  return plan;
+}
+
+std::vector<Planned> PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank) {
+  const Instance& instance = fleet.instance;
+  std::vector<Timeline> timelines(instance.devices.size());
+  std::vector<Pack> packs(instance.packs.begin(), instance.packs.end());
+  std::vector<Planned> plan = LeaveAllOut(fleet);
+  std::vector<size_t> order(plan.size());
+  for (size_t job = 0; job < order.size(); ++job) {
+    order[job] = job;
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+  for (const size_t job : order) {
+    const JobOption* chosen = nullptr;
+    Seconds chosen_start = 0;
+    for (const JobOption& option : instance.jobs[job].options) {
+      const int pack = instance.devices[static_cast<size_t>(option.device)].pack;
+      const std::optional<Seconds> start = EarliestSlot(
+          timelines[static_cast<size_t>(option.device)],
+          pack == kMains ? nullptr : &packs[static_cast<size_t>(pack)], instance.jobs[job], option);
+      if (start && (chosen == nullptr || CostAt(instance.jobs[job], option, *start) <
+                                             CostAt(instance.jobs[job], *chosen, chosen_start))) {
+        chosen = &option;
+        chosen_start = *start;
+      }
+    }
+    if (chosen == nullptr) {
+      continue;
+    }
+    Place(fleet, *chosen, chosen_start, plan[job]);
+    const auto device = static_cast<size_t>(chosen->device);
+    timelines[device].Reserve({.begin = chosen_start,
+                               .end = chosen_start + chosen->draw.length,
+                               .job = static_cast<int>(job)});
+    if (const int pack = instance.devices[device].pack; pack != kMains) {
+      packs[static_cast<size_t>(pack)].Add(
+          {.job = static_cast<int>(job), .begin = chosen_start, .draw = chosen->draw});
+    }
+  }
+  return plan;
+}
+
+}  // namespace wattle::bench

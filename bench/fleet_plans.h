@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Plans of a drawn fleet: by the shipped planner, and by lists.
+//
+// The shipped planner decides starts only. So it is asked as the coordinator asks it: at each half
+// hour, with the charge that the packs really have then, the jobs that are known then, and the
+// boards that are busy then. The truth is the mean of the planner's own prediction.
+#ifndef WATTLE_BENCH_FLEET_PLANS_H_
+#define WATTLE_BENCH_FLEET_PLANS_H_
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "bench/drawn_fleet.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/timetable/instance.h"
+
+namespace wattle::bench {
+
+// A way's joules, and a hundredth of them for each hour of waiting.
+timetable::Millijoules CostAt(const timetable::InstanceJob& job, const timetable::JobOption& option,
+                              timetable::Seconds start);
+
+// When the last job has arrived: all jobs wait, and all boards are free.
+scheduler::Snapshot FreshSnapshot(const Fleet& fleet);
+
+// bytes_differ: counts placements that differ when a plan is made again, every six hours.
+std::vector<timetable::Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ);
+
+// The jobs in the order of their rank: each takes its cheapest way among the earliest start of
+// each.
+std::vector<timetable::Planned> PlanByList(const Fleet& fleet,
+                                           const std::function<double(size_t job)>& rank);
+
+}  // namespace wattle::bench
+
+#endif  // WATTLE_BENCH_FLEET_PLANS_H_

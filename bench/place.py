@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench place: how far the planner's plans are from the best ones, and how long it takes. Writes build/bench/place.json.
+
+Draws small fleets (4 to 6 boards, 12 to 20 jobs, 96 half hours, real sun, a pack on three boards of five, a second power mode on half).
+The shipped planner is asked at each half hour, as the coordinator asks it. Its plan's cost is compared with the lower bound that CBC
+proves for the model of docs/design/timetable.md within --seconds. The sun, arrivals and deadlines are known to the bound and to the
+lists, not to the planner.
+
+  gap_vs_milp_mean_percent, _max_percent     of the shipped planner to the bound, over all instances, closed or not
+  gap_*_mean_percent                         the same of EDF and of the best of four lists (priority, EDF, slack, longest)
+  instances_closed                           the solver's own gap is at most 0.5 %
+  violations                                 plans of the shipped planner that CheckPlan refuses
+  plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
+  deadline_misses_over_optimum_percent       missed by the planner and not by CBC's plan, in percent of all deadlines
+  gap_vs_lp_20x60_mean_percent               of the shipped planner to the linear relaxation, on --large instances of 20 boards x 60 jobs
+  plan_1k_x_1k_s                             one plan of 1,000 free boards and 1,000 jobs, each with its own deadline; not 10k x 100k
+
+  --seed N  of the first instance; default: made from HEAD's hash    --instances N  default 40    --large N  default 20
+  --seconds N  for the solver, default 60
+"""
+
+import argparse
+import concurrent.futures
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from figures import write_figures
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "build/release/bin/wattle-place-load"
+SUN = ROOT.parent / "shared/data/energy/pvgis_tmy_45N_8E.csv"
+SLOT, SLOTS = 1800, 96
+UNIT = 1e6  # The solver counts kilojoules.
+RATIO_GAP = 1e-4  # At which CBC calls a plan optimal.
+LISTS = ("priority", "edf", "slack", "longest")
+
+
+def seed_of_head():
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return int(head[:8], 16)
+
+
+def irradiance():
+    """W/m2 on the level, of each hour of a year."""
+    rows = (line.split(",") for line in SUN.read_text().splitlines())
+    return [row[3] for row in rows if len(row) == 10 and row[0].startswith("20")]
+
+
+class Model:
+    """The MILP of docs/design/timetable.md in CPLEX's LP format."""
+
+    def __init__(self, instance):
+        self.instance = instance
+        self.rows, self.objective, self.binaries = [], [], []
+        self.covering = [[[] for _ in range(SLOTS)] for _ in instance["devices"]]  # (variable, joules in the slot, whether it works to its end)
+        for number, job in enumerate(instance["jobs"]):
+            self.add_job(number, job)
+        for device, slots in enumerate(self.covering):
+            for slot in slots:
+                self.add_row([(1, name) for name, _, _ in slot], "<=", 1)
+            if instance["devices"][device] >= 0:
+                self.add_pack(instance["devices"][device], slots)
+
+    def add_row(self, terms, relation, value):
+        if terms:
+            self.rows.append(" ".join(f"{factor:+.6f} {name}" for factor, name in terms) + f" {relation} {value:.6f}")
+
+    def add_job(self, number, job):
+        names = [f"u{number}"]
+        self.objective.append((job["left_out_price"] / UNIT, names[0]))
+        for way, option in enumerate(job["options"]):
+            slots = math.ceil(option["length"] / SLOT)
+            for start in range(job["released"] // SLOT, SLOTS - slots + 1):
+                if start * SLOT + option["length"] > job["deadline"]:
+                    break
+                name = f"x{number}_{way}_{start}"
+                names.append(name)
+                waited = start - job["released"] // SLOT
+                self.objective.append(((option["cost"] + option["cost"] // 100 * waited // 2) / UNIT, name))
+                for slot in range(slots):
+                    seconds = min(SLOT, option["length"] - slot * SLOT)
+                    self.covering[option["device"]][start + slot].append((name, option["power"] * seconds / UNIT, seconds == SLOT))
+        self.binaries += names
+        self.add_row([(1, name) for name in names], "=", 1)
+
+    def add_pack(self, number, slots):
+        """Charges c0 ... c96. Surplus sun may be left; what an empty pack lacks is free: both only lower the bound."""
+        pack = self.instance["packs"][number]
+        charge = [f"c{number}_{slot}" for slot in range(SLOTS + 1)]
+        self.rows.append(f"{charge[0]} = {pack['charge'] / UNIT:.6f}")
+        for slot in range(SLOTS):
+            lacking = f"n{number}_{slot}"
+            sun = (pack["harvest"][slot * SLOT // 3600] - pack["idle"]) * SLOT / UNIT
+            self.add_row([(1, charge[slot + 1]), (-1, charge[slot]), (-1, lacking)] + [(joules, name) for name, joules, _ in slots[slot]], "<=", sun)
+            self.rows.append(f"{lacking} <= {pack['idle'] * SLOT / UNIT if self.may_be_empty(pack, slot) else 0:.6f}")
+            self.rows.append(f"{charge[slot]} <= {pack['capacity'] / UNIT:.6f}")
+            floor = pack["floor"] / UNIT
+            self.add_row([(1, charge[slot])] + [(-floor, name) for name, _, _ in slots[slot]], ">=", 0)
+            self.add_row([(1, charge[slot + 1])] + [(-floor, name) for name, _, to_its_end in slots[slot] if to_its_end], ">=", 0)
+        self.rows.append(f"{charge[SLOTS]} <= {pack['capacity'] / UNIT:.6f}")
+
+    @staticmethod
+    def may_be_empty(pack, slot):
+        """Whether idle draw can empty the pack in the slot, after work that ended at the floor earlier or a start with less."""
+        for begin in range(slot + 1):
+            charge = min(pack["floor"], pack["charge"])
+            for passed in range(begin, slot + 1):
+                charge = min(pack["capacity"], charge + (pack["harvest"][passed * SLOT // 3600] - pack["idle"]) * SLOT)
+                if charge < 0:
+                    return True
+        return False
+
+    def text(self):
+        lines = ["Minimize", " cost: " + "\n  ".join(f"{factor:+.6f} {name}" for factor, name in self.objective), "Subject To"]
+        lines += [f" r{number}: " + row.replace(" +", "\n  +") for number, row in enumerate(self.rows)]
+        return "\n".join(lines + ["Binaries"] + [f" {name}" for name in self.binaries] + ["End", ""])
+
+
+def run_cbc(document, arguments):
+    """Returns CBC's log and its solution file's text."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, solution = pathlib.Path(folder) / "model.lp", pathlib.Path(folder) / "solution"
+        model.write_text(Model(document["instance"]).text())
+        log = subprocess.run(["cbc", model, *arguments, "-solution", solution], check=True, capture_output=True, text=True).stdout
+        return log, solution.read_text() if solution.exists() else ""
+
+
+def solve(document, seconds):
+    """Returns the proved lower bound and the cost of CBC's plan, in millijoules, and the jobs that it leaves out; None: no plan."""
+    log, solution = run_cbc(document, ["-seconds", str(seconds), "-ratioGap", str(RATIO_GAP), "-solve"])
+    cost = re.search(r"^Objective value: +([-0-9.e+]+)", log, re.M)
+    bound = re.search(r"^Lower bound: +([-0-9.e+]+)", log, re.M)
+    if bound is not None:
+        proved = float(bound.group(1))
+    elif cost is not None and "Optimal solution found" in log:
+        proved = float(cost.group(1)) * (1 - RATIO_GAP)
+    else:
+        raise SystemExit(f"cbc proved no bound for seed {document['seed']}:\n{log[-2000:]}")
+    left_out = re.findall(r"^ *\d+ u(\d+) +(?:1|0\.99\d*) ", solution, re.M)
+    found = cost is not None and float(cost.group(1)) < 1e40
+    return proved * UNIT, float(cost.group(1)) * UNIT if found else None, [int(job) for job in left_out]
+
+
+def relax(document):
+    """The optimum of the linear relaxation, in millijoules: a bound too, and a looser one."""
+    solution = run_cbc(document, ["-initialSolve"])[1]
+    optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
+    if optimal is None:
+        raise SystemExit(f"the relaxation of seed {document['seed']} was not solved: {solution[:100]}")
+    return float(optimal.group(1)) * UNIT
+
+
+def draw(sun, seed, boards, jobs):
+    return json.loads(subprocess.run([PROGRAM, sun, str(seed), str(boards), str(jobs)], check=True, capture_output=True, text=True).stdout)
+
+
+def draw_small(sun, seed):
+    dice = random.Random(seed)
+    return draw(sun, seed, dice.randint(4, 6), dice.randint(12, 20))
+
+
+def plan_seconds(devices, jobs, seed):
+    return float(subprocess.run([PROGRAM, "--time", str(devices), str(jobs), str(seed)], check=True, capture_output=True, text=True).stdout.split()[2])
+
+
+class Figures(list):
+    def add(self, key, value, unit, peer=None):
+        print(f"{key}: {value:.6g} {unit}{'; ' + peer if peer else ''}", flush=True)
+        self.append({"key": key, "value": round(value, 4), "unit": unit, "peer": peer})
+
+
+class Tally:
+    """Prints a line for each instance and adds up what the figures say."""
+
+    def __init__(self, documents, solved):
+        self.instances = len(documents)
+        self.gaps = {name: [] for name in ("shipped", "edf", "best_list", "cbc")}
+        self.closed = self.deadlines = self.misses = self.violations = self.differ = 0
+        for document, (bound, found, left_out) in zip(documents, solved):
+            self.add(document, bound, found, left_out)
+
+    def add(self, document, bound, found, left_out):
+        plans, jobs = document["plans"], document["instance"]["jobs"]
+        costs = {"shipped": plans["shipped"]["cost"], "edf": plans["edf"]["cost"], "best_list": min(plans[name]["cost"] for name in LISTS),
+                 "cbc": math.inf if found is None else found}
+        for name, cost in costs.items():
+            self.gaps[name].append(100 * (cost / bound - 1))
+        self.closed += self.gaps["cbc"][-1] <= 0.5
+        self.deadlines += sum(job["has_deadline"] for job in jobs)
+        self.misses += plans["shipped"]["missed"] - sum(jobs[job]["has_deadline"] for job in left_out)
+        broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
+        self.violations += "shipped" in broken
+        self.differ += document["bytes_differ"]
+        told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
+        never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", cbc {len(left_out)}" if found else "")
+        print(f"  seed {document['seed']}, {len(document['instance']['devices'])} x {len(jobs)}: % above the bound: {told}; never run: {never}"
+              f"{'; ' + str(broken) if broken else ''}", flush=True)
+        if set(broken) - {"shipped"}:
+            sys.exit("a list breaks a rule: the bench itself is wrong")
+        below = [name for name, plan in plans.items() if not plan["broken"] and plan["cost"] < bound * (1 - RATIO_GAP)]
+        if below:
+            sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model is wrong")
+
+    def peers(self):
+        return "; ".join(f"{name} {statistics.mean(gap):.2f}, worst {max(gap):.2f}" for name, gap in self.gaps.items() if max(gap) < math.inf)
+
+
+def add_small(figures, tally):
+    gaps = tally.gaps
+    figures.add("gap_vs_milp_mean_percent", statistics.mean(gaps["shipped"]), "%", tally.peers())
+    figures.add("gap_vs_milp_max_percent", max(gaps["shipped"]), "%")
+    figures.add("gap_edf_mean_percent", statistics.mean(gaps["edf"]), "%")
+    figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
+    figures.add("instances_closed", tally.closed, f"of {tally.instances}")
+    figures.add("deadline_misses_over_optimum_percent", 100 * tally.misses / tally.deadlines, f"% of {tally.deadlines} deadlines")
+
+
+def add_large(figures, tally):
+    figures.add("gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%", tally.peers())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--instances", type=int, default=40)
+    parser.add_argument("--large", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=60)
+    options = parser.parse_args()
+    seed = seed_of_head() if options.seed is None else options.seed
+    if not SUN.exists():
+        sys.exit(f"skipped: {SUN} is not here; the instances need a year of sun")
+    print(f"seed {seed}; again: ./dev bench place --seed {seed} --instances {options.instances} --large {options.large}", flush=True)
+    figures = Figures()
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        sun = pathlib.Path(folder) / "sun"
+        sun.write_text("\n".join(irradiance()))
+        small = list(pool.map(lambda one: draw_small(sun, one), range(seed, seed + options.instances)))
+        solved = pool.map(lambda document: solve(document, options.seconds), small)
+        tallies = [Tally(small, solved)]
+        add_small(figures, tallies[0])
+        if options.large > 0:
+            large = list(pool.map(lambda one: draw(sun, one, 20, 60), range(seed, seed + options.large)))
+            tallies.append(Tally(large, [(bound, None, []) for bound in pool.map(relax, large)]))
+            add_large(figures, tallies[1])
+    figures.add("violations", sum(tally.violations for tally in tallies), f"of {sum(tally.instances for tally in tallies)} plans")
+    figures.add("plan_bytes_differ", sum(tally.differ for tally in tallies), "placements")
+    figures.add("plan_1k_x_1k_s", plan_seconds(1000, 1000, seed), "s")
+    write_figures("place", figures)
+
+
+if __name__ == "__main__":
+    main()

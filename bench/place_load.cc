@@ -1,0 +1,171 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Load generator of ./dev bench place. Draws a small fleet with real sun, plans it with the shipped
+// planner and with four lists, checks each plan with CheckPlan, and prints one JSON document: the
+// instance for the solver, and each plan's cost.
+//
+//   wattle-place-load SUN SEED BOARDS JOBS        SUN: W/m2 of each hour of a year, one a line
+//   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "nlohmann/json.hpp"
+
+#include "bench/drawn_fleet.h"
+#include "bench/fleet_plans.h"
+#include "scheduler/place/place.h"
+#include "scheduler/timetable/check_plan.h"
+
+namespace wattle::bench {
+namespace {
+
+using timetable::CheckPlan;
+using timetable::InstanceJob;
+using timetable::JobOption;
+using timetable::kHour;
+using timetable::Millijoules;
+using timetable::PackSpec;
+using timetable::Planned;
+using timetable::Seconds;
+
+nlohmann::json Judge(const Fleet& fleet, const std::vector<Planned>& plan) {
+  Millijoules cost = 0;
+  int missed = 0;
+  int left_out = 0;
+  for (const Planned& planned : plan) {
+    const InstanceJob& job = fleet.instance.jobs[static_cast<size_t>(planned.job)];
+    missed += job.deadline && !planned.in_time ? 1 : 0;
+    left_out += planned.device == Planned::kLeftOut ? 1 : 0;
+    // A job that ends late is worth no more than one that was left out.
+    if (planned.device == Planned::kLeftOut || !planned.in_time) {
+      cost += fleet.left_out_price[static_cast<size_t>(planned.job)];
+      continue;
+    }
+    for (const JobOption& option : job.options) {
+      if (option.device == planned.device && option.mode == planned.mode) {
+        cost += CostAt(job, option, planned.start);
+      }
+    }
+  }
+  return {{"cost", cost},
+          {"missed", missed},
+          {"left_out", left_out},
+          {"broken", CheckPlan(fleet.instance, plan).value_or("")}};
+}
+
+nlohmann::json InstanceJson(const Fleet& fleet) {
+  nlohmann::json json;
+  for (const auto& device : fleet.instance.devices) {
+    json["devices"].push_back(device.pack);
+  }
+  json["packs"] = nlohmann::json::array();
+  for (const PackSpec& pack : fleet.instance.packs) {
+    json["packs"].push_back({{"capacity", pack.capacity},
+                             {"charge", pack.charge},
+                             {"idle", pack.idle},
+                             {"floor", pack.floor[0].charge},
+                             {"harvest", pack.harvest[0]}});
+  }
+  for (size_t job = 0; job < fleet.jobs.size(); ++job) {
+    const InstanceJob& plain = fleet.instance.jobs[job];
+    nlohmann::json one = {{"released", plain.released},
+                          {"deadline", plain.deadline.value_or(kHorizon)},
+                          {"has_deadline", plain.deadline.has_value()},
+                          {"left_out_price", fleet.left_out_price[job]}};
+    for (const JobOption& option : plain.options) {
+      one["options"].push_back({{"device", option.device},
+                                {"length", option.draw.length},
+                                {"power", option.draw.power},
+                                {"cost", option.cost}});
+    }
+    json["jobs"].push_back(one);
+  }
+  return json;
+}
+
+void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, int job_count) {
+  Dice dice(seed);
+  Fleet fleet = DrawFleet(dice, sun, boards, job_count);
+  AddWaysAndDeadlines(dice, fleet);
+  const std::vector<InstanceJob>& jobs = fleet.instance.jobs;
+  const auto deadline = [&jobs](size_t job) {
+    return static_cast<double>(jobs[job].deadline.value_or(10 * kHorizon));
+  };
+  const auto shortest = [&jobs](size_t job) {
+    Seconds least = kHorizon;
+    for (const JobOption& option : jobs[job].options) {
+      least = std::min(least, option.draw.length);
+    }
+    return static_cast<double>(least);
+  };
+  int bytes_differ = 0;
+  nlohmann::json plans;
+  plans["shipped"] = Judge(fleet, PlanByShipped(fleet, bytes_differ));
+  plans["priority"] = Judge(fleet, PlanByList(fleet, [&](size_t job) {
+                              return static_cast<double>(jobs[job].released) -
+                                     kHour * fleet.jobs[job].spec.priority();
+                            }));
+  plans["edf"] = Judge(fleet, PlanByList(fleet, deadline));
+  plans["slack"] =
+      Judge(fleet, PlanByList(fleet, [&](size_t job) {
+              return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
+            }));
+  plans["longest"] = Judge(fleet, PlanByList(fleet, [&](size_t job) { return -shortest(job); }));
+  const nlohmann::json document = {{"seed", seed},
+                                   {"instance", InstanceJson(fleet)},
+                                   {"plans", plans},
+                                   {"bytes_differ", bytes_differ}};
+  std::printf("%s\n", document.dump().c_str());
+}
+
+void PrintTime(int devices, int jobs, uint64_t seed) {
+  Dice dice(seed);
+  Fleet fleet = DrawFleet(dice, std::vector<double>(8760, 0), devices, jobs);
+  for (scheduler::JobView& job : fleet.jobs) {
+    job.spec.set_deadline_seconds(dice.Between(1, 48) * kHour);
+  }
+  const scheduler::Snapshot snapshot = FreshSnapshot(fleet);
+  const auto begin = std::chrono::steady_clock::now();
+  const std::vector<scheduler::QueuePlacement> placements = scheduler::PlanQueue(snapshot);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  std::printf("%zu %zu %.6f\n", snapshot.devices.size(), placements.size(), seconds.count());
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 4 && arguments[0] == "--time") {
+    PrintTime(std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()),
+              std::strtoull(arguments[3].c_str(), nullptr, 10));
+    return 0;
+  }
+  if (arguments.size() != 4) {
+    std::fprintf(stderr,
+                 "usage: wattle-place-load SUN SEED BOARDS JOBS | --time BOARDS JOBS SEED\n");
+    return 2;
+  }
+  std::ifstream file(arguments[0]);
+  std::vector<double> sun;
+  for (double irradiance = 0; file >> irradiance;) {
+    sun.push_back(irradiance);
+  }
+  if (sun.empty()) {
+    std::fprintf(stderr, "%s: has no numbers; wanted the W/m2 of each hour of a year\n",
+                 arguments[0].c_str());
+    return 1;
+  }
+  PrintInstance(std::strtoull(arguments[1].c_str(), nullptr, 10), sun,
+                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()));
+  return 0;
+}
+
+}  // namespace
+}  // namespace wattle::bench
+
+int main(int count, char** arguments) {
+  return wattle::bench::Main(std::vector<std::string>(arguments + 1, arguments + count));
+}

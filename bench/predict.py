@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench predict: how soon predictions follow a board that has changed.
+
+Draws the runs of one job on 20 boards: 50 runs of 1,000 s with a noise of 4 %, then its fan dies and runs take 1,500 s. The scheduler's own
+predictor (wattle-predict-runs) predicts each run before it learns it. Beside it stand the mean of all runs, which never forgets, and an
+exponentially weighted mean with a weight of 0.2 for each new run. Writes build/bench/predict.json.
+
+  drift.runs_to_cover        slow runs after which the 90 % interval holds 1,500 s, then and until the end
+  drift.runs_to_5_percent    slow runs after which the mean is within 5 % of 1,500 s, then and until the end
+  drift.still_error_percent  error of the mean after 10 runs of a board that does not change
+
+--seed N draws the runs again; by default it is the hash of the commit.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+
+from figures import ROOT, add, write_figures
+
+BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
+COOL_SECONDS, HOT_SECONDS, NOISE, WATTS = 1000, 1500, 0.04, 10
+FORGET = 0.2
+
+
+def predictions(boards):
+    """(mean, low, high) before each run of each board, and after its last one, from the predictor."""
+    lines = [f"b{number} 8 {seconds!r} {WATTS}\n" for number, runs in enumerate(boards) for seconds in [*runs, 0]]
+    told = subprocess.run([ROOT / "build/release/bin/wattle-predict-runs"], input="".join(lines), capture_output=True, text=True, check=True)
+    rows = iter([tuple(map(float, line.split())) for line in told.stdout.splitlines()])
+    return [[next(rows) for _ in [*runs, 0]] for runs in boards]
+
+
+def weighted_means(runs, weight):
+    """The mean before each run but the first, and after the last one; `weight`(n) is that of run n."""
+    mean, means = 0.0, []
+    for number, seconds in enumerate(runs, 1):
+        mean += weight(number) * (seconds - mean)
+        means.append(mean)
+    return means
+
+
+def runs_until(good):
+    """After how many runs `good` holds and goes on to hold; one more than there are, if never. good[0]: after no run."""
+    last_bad = max((runs for runs, holds in enumerate(good) if not holds), default=-1)
+    return last_bad + 1
+
+
+def near(mean):
+    return abs(mean / HOT_SECONDS - 1) <= 0.05
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int)
+    options = parser.parse_args()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    seed = options.seed if options.seed is not None else int(head[:8], 16)
+    print(f"seed {seed}; again: ./dev bench predict --seed {seed}")
+    draw = random.Random(seed)
+
+    def runs(count, seconds):
+        return [seconds * draw.lognormvariate(0, NOISE) for _ in range(count)]
+
+    boards = [runs(COOL_RUNS, COOL_SECONDS) + runs(HOT_RUNS, HOT_SECONDS) for _ in range(BOARDS)]
+    still = [runs(STILL_RUNS, COOL_SECONDS) for _ in range(BOARDS)]
+    told = [board[COOL_RUNS:] for board in predictions(boards)]  # told[b][n]: after n slow runs
+    figures = []
+
+    def peers_of(of_board, series):
+        median = {name: statistics.median(of_board(weighted_means(runs, weight)) for runs in series)
+                  for name, weight in (("mean of all", lambda n: 1 / n), ("weighted mean", lambda n: 1 if n == 1 else FORGET))}
+        return ", ".join(f"{name} {value:.3g}" for name, value in median.items())
+
+    add(figures, "drift.runs_to_cover", [runs_until([low <= HOT_SECONDS <= high for _, low, high in board]) for board in told], "runs", "")
+    add(figures, "drift.runs_to_5_percent", [runs_until([near(mean) for mean, _, _ in board]) for board in told], "runs",
+        peers_of(lambda means: runs_until([near(mean) for mean in means[COOL_RUNS - 1:]]), boards))
+    add(figures, "drift.still_error_percent", [abs(board[-1][0] / COOL_SECONDS - 1) * 100 for board in predictions(still)], "%",
+        peers_of(lambda means: abs(means[-1] / COOL_SECONDS - 1) * 100, still))
+    write_figures("predict", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/access/access_table.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace wattle::access {
+namespace {
+
+using enum Whose;
+
+constexpr std::array<absl::string_view, kRoles> kNames = {"viewer", "submitter", "operator",
+                                                          "admin",  "worker",    "service"};
+
+// The kinds of rows. The columns are viewer, submitter, operator, admin, worker, service.
+using Columns = std::array<Whose, kRoles>;
+constexpr Columns kRead = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kList = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kAll};
+constexpr Columns kReadFleet = {kAll, kAll, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kListFleet = {kAll, kAll, kAll, kAll, kNobodys, kAll};
+constexpr Columns kWrite = {kNobodys, kOwnProject, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kWriteOwn = {kNobodys, kOwn, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kOperate = {kNobodys, kNobodys, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
+constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
+constexpr Columns kDevice = {kNobodys, kNobodys, kNobodys, kNobodys, kOwnDevice, kNobodys};
+constexpr Columns kEverybody = {kAll, kAll, kAll, kAll, kAll, kAll};
+
+bool IsOneOf(const std::string& value, const std::set<std::string>& values) {
+  return !value.empty() && values.contains(value);
+}
+
+bool Covers(Whose whose, const Identity& identity, const Resource& resource) {
+  switch (whose) {
+    case kNobodys:
+      return false;
+    case kOwnProject:
+      return IsOneOf(resource.project, identity.projects);
+    case kOwn:
+      return IsOneOf(resource.project, identity.projects) && !identity.id.empty() &&
+             resource.owner == identity.id;
+    case kOwnDevice:
+      return !identity.id.empty() && resource.device == identity.id;
+    case kAll:
+      return true;
+  }
+  return false;
+}
+
+const AccessRow* FindRow(absl::string_view method) {
+  for (const AccessRow& row : AccessTable()) {
+    if (row.method == method) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+std::string NamesOf(const std::set<Role>& roles) {
+  return absl::StrJoin(roles, ", ",
+                       [](std::string* out, Role role) { absl::StrAppend(out, RoleName(role)); });
+}
+
+}  // namespace
+
+absl::string_view RoleName(Role role) {
+  return kNames[static_cast<size_t>(role)];
+}
+
+std::optional<Role> ParseRole(absl::string_view name) {
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) {
+      return static_cast<Role>(i);
+    }
+  }
+  return std::nullopt;
+}
+
+const std::vector<AccessRow>& AccessTable() {
+  static const auto& table = *new std::vector<AccessRow>{
+      {"/wattle.v1.JobService/SubmitJob", kWrite},
+      {"/wattle.v1.JobService/GetJob", kRead},
+      {"/wattle.v1.JobService/ListJobs", kList},
+      {"/wattle.v1.JobService/CancelJob", kWriteOwn},
+      {"/wattle.v1.JobService/WatchJob", kRead},
+      {"/wattle.v1.JobService/GetJobLogs", kRead},
+      {"/wattle.v1.JobService/PlanJob", kRead},
+      {"/wattle.v1.DeviceService/ListDevices", kListFleet},
+      {"/wattle.v1.DeviceService/GetDevice", kReadFleet},
+      {"/wattle.v1.DeviceService/DrainDevice", kOperate},
+      {"/wattle.v1.DeviceService/ResumeDevice", kOperate},
+      {"/wattle.v1.DeviceService/RemoveDevice", kOperate},
+      {"/wattle.v1.PolicyService/ApplyPolicy", kOperate},
+      {"/wattle.v1.PolicyService/ListPolicies", kListFleet},
+      {"/wattle.v1.PolicyService/DeletePolicy", kOperate},
+      {"/wattle.v1.ProfileService/ListProfiles", kListFleet},
+      {"/wattle.v1.ArtifactService/MissingChunks", kUpload},
+      {"/wattle.v1.ArtifactService/PutChunks", kUpload},
+      {"/wattle.v1.ArtifactService/CommitArtifact", kUpload},
+      {"/wattle.v1.ArtifactService/GetManifest", kFetch},
+      {"/wattle.v1.ArtifactService/GetChunks", kFetch},
+      {"/wattle.v1.ArtifactService/ListArtifacts", kList},
+      {"/wattle.v1.ArtifactService/ResolveArtifact", kRead},
+      {"/wattle.v1.ArtifactService/RemoveArtifact", kWrite},
+      {"/wattle.v1.CoordinatorService/GetCoordinator", kReadFleet},
+      {"/wattle.v1.CoordinatorService/WatchEvents", kReadFleet},
+      {"/wattle.v1.CoordinatorService/ReportEnergy", kReadFleet},
+      {"/wattle.v1.FleetService/Connect", kDevice},
+      {"/grpc.health.v1.Health/Check", kEverybody},
+      {"/grpc.health.v1.Health/Watch", kEverybody},
+      {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", kEverybody},
+      {"GET /healthz", kEverybody, /*for_strangers=*/true},
+      {"GET /readyz", kEverybody, /*for_strangers=*/true},
+      {"GET /metrics", kListFleet},
+      {"GET /sd", kListFleet},
+      {"GET /api/v1/jobs", kList},
+      {"GET /api/v1/jobs/{job}", kRead},
+      {"GET /api/v1/devices", kListFleet},
+      {"GET /api/v1/devices/{device}", kReadFleet},
+      {"GET /api/v1/policies", kListFleet},
+      {"GET /api/v1/profiles", kListFleet},
+      {"GET /api/v1/artifacts", kList},
+      {"POST /api/v1/plan", kRead},
+      {"POST /api/v1/jobs", kWrite},
+      {"POST /api/v1/jobs/{job}/cancel", kWriteOwn},
+      {"POST /api/v1/devices/{device}/drain", kOperate},
+      {"POST /api/v1/devices/{device}/resume", kOperate},
+  };
+  return table;
+}
+
+absl::Status RequireRow(absl::string_view method) {
+  if (FindRow(method) != nullptr) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat(
+      method, ": has no row in coordinator/access/access_table.cc, so nobody may call it"));
+}
+
+absl::Status Decide(const Identity& identity, absl::string_view method, const Resource& resource) {
+  const AccessRow* row = FindRow(method);
+  if (row == nullptr) {
+    return absl::PermissionDeniedError(absl::StrCat(method, ": nobody may call this"));
+  }
+  if (row->for_strangers) {
+    return absl::OkStatus();
+  }
+  std::set<Role> wanted;
+  bool foreign = false;
+  for (size_t i = 0; i < row->whose.size(); ++i) {
+    const auto role = static_cast<Role>(i);
+    const bool has = identity.roles.contains(role);
+    if (has && Covers(row->whose[i], identity, resource)) {
+      return absl::OkStatus();
+    }
+    if (has && row->whose[i] != kNobodys) {
+      foreign = true;  // The role would do, for another resource.
+    } else if (row->whose[i] != kNobodys) {
+      wanted.insert(role);
+    }
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      method, ": ", identity.id.empty() ? "a stranger" : identity.id, " has ",
+      identity.roles.empty() ? "no role" : absl::StrCat("the role ", NamesOf(identity.roles)),
+      foreign ? ", which does not cover this one" : "", "; wanted: ", NamesOf(wanted), "; ",
+      identity.how_to_get_a_role));
+}
+
+}  // namespace wattle::access

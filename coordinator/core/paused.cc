@@ -1,0 +1,50 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/paused.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/elapsed.h"
+#include "policy/held_back.h"
+#include "scheduler/place/work_resumes.h"
+#include "units/format.h"
+#include "units/id.h"
+
+namespace wattle::core {
+namespace {
+
+// What stops a board without telling until when is mostly heat or an empty battery, which the next
+// night or the next sun ends.
+constexpr absl::Duration kUnknownPause = absl::Hours(24);
+
+}  // namespace
+
+ExpectedReturn ReturnOf(const State& state, const Observations& observations,
+                        const std::vector<v1::Policy>& policies, const v1::Attempt& attempt,
+                        const v1::Device& device, const Instant& now) {
+  if (attempt.state() != v1::ATTEMPT_STATE_PAUSED) {
+    return {};
+  }
+  const std::string paused = absl::StrCat("its attempt ", attempt.attempt_id(), " is paused");
+  const v1::JobRecord& job = *FindJob(state, JobId(attempt.job_id()));
+  const policy::StopEstimate stop = policy::PredictedStop(job.job().spec(), attempt.prediction());
+  if (const auto resumes = scheduler::WhenWorkResumes(policies, device, stop, now.wall);
+      resumes.has_value()) {
+    return {resumes->at - now.wall,
+            absl::StrCat(paused, " until ", scheduler::FormatMoment(resumes->at, now.wall),
+                         ", when ", resumes->why)};
+  }
+  const absl::Duration so_far =
+      SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now.monotonic);
+  const absl::Duration* const longest = state.longest_pause.Find(DeviceId(attempt.device_id()));
+  const absl::Duration expected = longest == nullptr ? kUnknownPause : *longest;
+  const absl::Duration in = so_far < expected ? expected - so_far : std::min(so_far, kUnknownPause);
+  return {in, absl::StrCat(paused, " (", attempt.reason(), "), and ",
+                           longest == nullptr ? "nothing tells until when: the plan expects "
+                                              : "by its longest pause so far the plan expects ",
+                           FormatElapsed(in), " more")};
+}
+
+}  // namespace wattle::core

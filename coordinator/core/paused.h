@@ -1,0 +1,35 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// When a paused attempt is expected to go on. Its device is busy until then and for the remaining
+// work. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_PAUSED_H_
+#define WATTLE_COORDINATOR_CORE_PAUSED_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/job.pb.h"
+#include "wattle/v1/policy.pb.h"
+
+namespace wattle::core {
+
+struct ExpectedReturn {
+  absl::Duration in = absl::ZeroDuration();  // From now, wall time.
+  std::string why;                           // One clause for people; empty: not paused.
+};
+
+// The clock tells the end of a pause for a window or a budget. Any other pause is expected to last
+// as long as the longest one that this process saw on the device, or a day if it saw none. A pause
+// that has outlasted this is expected to last once more as long as it has lasted, a day at most.
+// REQUIRES: the attempt is `device`'s.
+ExpectedReturn ReturnOf(const State& state, const Observations& observations,
+                        const std::vector<v1::Policy>& policies, const v1::Attempt& attempt,
+                        const v1::Device& device, const Instant& now);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_PAUSED_H_

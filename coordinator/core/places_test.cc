@@ -1,0 +1,399 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests of what the core does with plans over hours: boards that pause and return, attempts that
+// leave their board for another job's deadline. Each test drives the shipped planner and core with
+// reports, as boards would send them.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/spec_for_test.h"
+#include "coordinator/core/state.h"
+#include "scheduler/predict/work.h"
+
+namespace wattle::core {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+// A model, a data set, boards whose speed is measured, and a clock.
+class Boards {
+ public:
+  Boards() {
+    v1::ArtifactInfo model;
+    model.set_artifact_id("aabbccdd11");
+    model.set_name("tiny");
+    model.set_kind(v1::ARTIFACT_KIND_MODEL);
+    model.set_parameter_count(100'000);
+    *model.mutable_model_shape() = Shape();
+    Do(CommitArtifact{model});
+    v1::ArtifactInfo data;
+    data.set_artifact_id("aabbccdd22");
+    data.set_name("questions");
+    data.set_kind(v1::ARTIFACT_KIND_DATASET);
+    data.mutable_dataset()->set_format("squad");
+    data.mutable_dataset()->set_examples(1'000'000);
+    data.mutable_dataset()->set_mean_byte_length(300);
+    Do(CommitArtifact{data});
+  }
+
+  // A board that needs `step_seconds` for a step of Finetune().
+  void Add(const std::string& name, double step_seconds) {
+    const DeviceId device(name);
+    v1::Hello hello;
+    hello.set_incarnation(1);
+    v1::DeviceInfo& info = *hello.mutable_device();
+    info.set_device_id(name);
+    info.set_name(name);
+    info.set_device_class("jetson-orin-nano");
+    info.set_memory_bytes(int64_t{8} << 30);
+    info.set_engine_version("test");
+    info.set_cache_quota_bytes(int64_t{1} << 34);
+    info.set_link_bytes_per_second(1e7);
+    info.set_time_scale(1);
+    observations.devices[device].connected = true;
+    Do(WorkerHello{hello});
+    Learn(info, step_seconds);
+  }
+
+  void Advance(absl::Duration time) { elapsed_ += time; }
+  [[nodiscard]] Instant Now() const {
+    return {absl::FromUnixSeconds(1'800'000'000) + elapsed_, Monotonic(elapsed_)};
+  }
+
+  // The job of `steps` steps.
+  std::string Submit(int steps, v1::JobSpec spec = Finetune()) {
+    spec.mutable_finetune()->clear_epochs();
+    spec.mutable_finetune()->set_steps(steps);
+    return Do(SubmitJob{spec, absl::StrCat("key", ++submitted_)}).id;
+  }
+
+  scheduler::Snapshot Snapshot() {
+    for (auto& [id, device] : observations.devices) {
+      device.last_seen = Now();
+    }
+    return MakeSnapshot(state, observations, {}, Now());
+  }
+  PlanComputed Plan() {
+    PlanComputed plan = ComputePlan(Snapshot());
+    Do(plan);
+    return plan;
+  }
+
+  void Accept(const std::string& attempt) {
+    *Fact(attempt).mutable_accepted() = Named<v1::AttemptAccepted>(attempt);
+    Send();
+  }
+  void Start(const std::string& attempt) {
+    *Fact(attempt).mutable_started() = Named<v1::AttemptStarted>(attempt);
+    Send();
+  }
+  void Pause(const std::string& attempt, const std::string& reason) {
+    auto paused = Named<v1::AttemptPaused>(attempt);
+    paused.set_reason(reason);
+    *Fact(attempt).mutable_paused() = paused;
+    Send();
+  }
+  // The board hands the attempt over with its checkpoint.
+  void HandOver(const std::string& attempt, int64_t step) {
+    v1::ArtifactInfo checkpoint;
+    checkpoint.set_artifact_id(absl::StrCat("checkpoint of ", attempt));
+    checkpoint.set_kind(v1::ARTIFACT_KIND_MODEL);
+    Do(CommitArtifact{checkpoint});
+    auto stopped = Named<v1::AttemptStopped>(attempt);
+    stopped.set_checkpoint_step(step);
+    *stopped.mutable_checkpoint() = checkpoint;
+    *Fact(attempt).mutable_stopped() = stopped;
+    Send();
+  }
+  void Finish(const std::string& attempt) {
+    v1::ArtifactInfo output;
+    output.set_artifact_id(absl::StrCat("output of ", attempt));
+    output.set_kind(v1::ARTIFACT_KIND_MODEL);
+    Do(CommitArtifact{output});
+    auto finished = Named<v1::AttemptFinished>(attempt);
+    *finished.mutable_output() = output;
+    *Fact(attempt).mutable_finished() = finished;
+    Send();
+  }
+  void Run(const std::string& attempt) {
+    Accept(attempt);
+    Start(attempt);
+  }
+
+  const v1::Job& Job(const std::string& id) { return FindJob(state, JobId(id))->job(); }
+  const v1::Attempt& Attempt(const std::string& id) { return *FindAttempt(state, AttemptId(id)); }
+
+  Decision Do(const Command& command) {
+    Decision decision = Decide(state, command, observations, Now());
+    EXPECT_THAT(decision.status, IsOk());
+    for (const v1::Event& event : decision.events) {
+      Apply(state, event, Now().monotonic);
+    }
+    return decision;
+  }
+
+  State state;
+  Observations observations;
+
+ private:
+  template <typename Message>
+  Message Named(const std::string& attempt) {
+    Message message;
+    message.set_attempt_id(attempt);
+    message.set_fencing_token(Attempt(attempt).fencing_token());
+    return message;
+  }
+  v1::Report& Fact(const std::string& attempt) {
+    report_ = {};
+    report_.device = DeviceId(Attempt(attempt).device_id());
+    report_.incarnation = 1;
+    report_.report.set_sequence(++sequence_[report_.device]);
+    return report_.report;
+  }
+  void Send() { Do(report_); }
+
+  void Learn(const v1::DeviceInfo& info, double step_seconds) {
+    v1::JobSpec spec = Finetune();
+    spec.mutable_finetune()->clear_epochs();
+    spec.mutable_finetune()->set_steps(1000);
+    const auto inputs = ForeseeInputs(state, spec);
+    ASSERT_THAT(inputs, IsOk());
+    const auto work = scheduler::WorkOf(spec, *inputs, state.profiles);
+    ASSERT_THAT(work, IsOk());
+    v1::Receipt receipt;
+    receipt.set_attempt_id("j0.1");
+    v1::EnergyMeasurement& run = *receipt.mutable_run();
+    run.set_seconds(step_seconds * work->steps);
+    run.set_mean_power_watts(10);
+    run.set_coverage_ratio(1);
+    run.set_source(v1::ENERGY_SOURCE_INA3221);
+    v1::WorkDone& done = *receipt.mutable_work();
+    *done.mutable_signature() = work->signature;
+    done.set_unit(work->unit);
+    done.set_units(work->units);
+    done.set_tokens(static_cast<int64_t>(work->units));
+    done.set_examples(static_cast<int64_t>(work->examples));
+    done.set_steps(static_cast<int64_t>(work->steps));
+    for (const v1::ProfileRow& row :
+         scheduler::LearnFromReceipt(state.profiles, info, receipt, Now().wall)) {
+      ASSERT_THAT(state.profiles.Put(row), IsOk());
+    }
+  }
+
+  absl::Duration elapsed_ = absl::Hours(1);
+  int submitted_ = 0;
+  WorkerReport report_;
+  std::map<DeviceId, int64_t> sequence_;
+};
+
+v1::JobSpec InTheLeastTime() {
+  v1::JobSpec spec = Finetune();
+  spec.set_objective(v1::OBJECTIVE_TIME);
+  return spec;
+}
+
+// The fast board needs 10 min for a job, the slow one 40 min. The fast one has 10 min of work left.
+class PausedBoardTest : public testing::Test {
+ protected:
+  PausedBoardTest() {
+    boards.Add("fast", 1);
+    boards.Submit(1200);
+    boards.Plan();
+    boards.Run("j1.1");
+    boards.Add("slow", 4);
+    boards.Advance(absl::Minutes(10));
+    boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(600);
+  }
+  absl::Duration FastIsBusyFor() {
+    return boards.Snapshot().devices[0].free_at - boards.Now().wall;
+  }
+
+  Boards boards;
+};
+
+TEST_F(PausedBoardTest, AJobDoesNotWaitForABoardThatItsGuardPausesAllNight) {
+  boards.Pause("j1.1", "temperature 91 °C");
+  boards.Submit(600, InTheLeastTime());
+  for (int hours = 0; hours < 13; hours += 4) {
+    const PlanComputed plan = ComputePlan(boards.Snapshot());
+    ASSERT_THAT(plan.jobs, SizeIs(1));
+    EXPECT_EQ(plan.jobs[0].placement.device_id(), "slow") << hours << " h";
+    boards.Advance(absl::Hours(4));
+  }
+}
+
+TEST_F(PausedBoardTest, APauseIsExpectedToLastAsTheLongestOneSoFar) {
+  boards.Pause("j1.1", "temperature 91 °C");
+  EXPECT_GT(FastIsBusyFor(), absl::Hours(24));
+  boards.Advance(absl::Minutes(5));
+  boards.Start("j1.1");
+  boards.Pause("j1.1", "temperature 91 °C");
+  EXPECT_LT(FastIsBusyFor(), absl::Minutes(20));
+  boards.Submit(600, InTheLeastTime());
+  const PlanComputed plan = ComputePlan(boards.Snapshot());
+  EXPECT_EQ(plan.jobs[0].placement.device_id(), "fast");
+  EXPECT_THAT(plan.jobs[0].placement.reason(),
+              HasSubstr("its attempt j1.1 is paused (temperature 91 °C), and by its longest pause "
+                        "so far the plan expects 5 min 00 s more"));
+  // Longer than ever: as long again, and no more than a day.
+  boards.Advance(absl::Hours(2));
+  EXPECT_GT(FastIsBusyFor(), absl::Hours(2));
+  boards.Advance(absl::Hours(60));
+  EXPECT_LT(FastIsBusyFor(), absl::Hours(25));
+}
+
+TEST_F(PausedBoardTest, AWindowOrABudgetTellsWhenAPauseEnds) {
+  v1::Policy policy;
+  policy.set_name("day");
+  const absl::Time opens = absl::FromUnixSeconds(1'800'000'000) + absl::Hours(20);
+  policy.add_work_windows(absl::FormatTime("%H:%M", opens, absl::UTCTimeZone()) + "-" +
+                          absl::FormatTime("%H:%M", opens + absl::Hours(1), absl::UTCTimeZone()));
+  boards.Do(ApplyPolicy{policy});
+  boards.Pause("j1.1", "work may run later");
+  const scheduler::DeviceView fast = boards.Snapshot().devices[0];
+  EXPECT_GE(fast.free_at, opens + absl::Minutes(10));
+  EXPECT_LT(fast.free_at, opens + absl::Minutes(20));
+  EXPECT_THAT(fast.waits_for, AllOf(HasSubstr("its attempt j1.1 is paused until "),
+                                    HasSubstr("UTC, when the window of policy day opens")));
+
+  policy.clear_work_windows();
+  policy.set_daily_energy_budget_wh(1);
+  boards.Do(ApplyPolicy{policy});
+  v1::Heartbeat& heartbeat = boards.observations.devices[DeviceId("fast")].heartbeat;
+  heartbeat.set_has_budget_day(true);
+  heartbeat.set_budget_day_energy_joules(3600);
+  EXPECT_THAT(boards.Snapshot().devices[0].waits_for,
+              HasSubstr("until 00:00 UTC, when the day of policy day ends"));
+}
+
+TEST_F(PausedBoardTest, ARunningAttemptIsNoPause) {
+  EXPECT_LT(FastIsBusyFor(), absl::Minutes(11));
+  EXPECT_EQ(boards.Snapshot().devices[0].waits_for, "");
+}
+
+v1::JobSpec Urgent(absl::Duration deadline, int priority = 100) {
+  v1::JobSpec spec = Finetune();
+  spec.set_deadline_seconds(absl::ToDoubleSeconds(deadline));
+  spec.set_priority(priority);
+  return spec;
+}
+
+// One board that has run a job of 20 h for an hour.
+class ReleaseTest : public testing::Test {
+ protected:
+  ReleaseTest() {
+    boards.Add("orin", 1);
+    boards.Submit(20 * 3600);
+    boards.Plan();
+    boards.Run("j1.1");
+    boards.Advance(absl::Hours(1));
+    boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(19 * 3600);
+  }
+  // Whether a plan asked the board for the attempt.
+  bool IsReleased(const std::string& attempt) { return boards.Attempt(attempt).released(); }
+
+  Boards boards;
+};
+
+TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineAndItsJobGoesOnBehindIt) {
+  boards.Submit(1800, Urgent(absl::Hours(3)));
+  boards.Plan();
+  ASSERT_TRUE(IsReleased("j1.1"));
+  EXPECT_EQ(boards.Attempt("j1.1").reason(), "left orin to j2, whose deadline was 3 h 00 min away");
+  EXPECT_EQ(boards.Attempt("j1.1").released_for_job_id(), "j2");
+  EXPECT_EQ(DesiredFor(boards.state, DeviceId("orin")).releases_size(), 1);
+  // The board is free as soon as it has handed over, and nothing is asked twice.
+  EXPECT_LT(boards.Snapshot().devices[0].free_at - boards.Now().wall, absl::Minutes(10));
+  const SequenceNumber before = boards.state.last_sequence;
+  boards.Plan();
+  EXPECT_EQ(boards.state.last_sequence, before);
+
+  boards.HandOver("j1.1", 3600);
+  boards.Plan();
+  EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_QUEUED);
+  EXPECT_THAT(boards.Attempt("j2.1").released_attempt_ids(), testing::ElementsAre("j1.1"));
+  boards.Run("j2.1");
+  boards.Advance(absl::Minutes(30));
+  boards.Finish("j2.1");
+  boards.Plan();
+  EXPECT_EQ(boards.Job("j2").state(), v1::JOB_STATE_SUCCEEDED);
+  const v1::Attempt& rest = boards.Attempt("j1.2");
+  EXPECT_NEAR(rest.prediction().run_seconds().mean(), 19 * 3600, 600);
+  EXPECT_THAT(rest.released_attempt_ids(), SizeIs(0));
+  EXPECT_EQ(DesiredFor(boards.state, DeviceId("orin")).assignments(0).checkpoint_step(), 3600);
+}
+
+TEST_F(ReleaseTest, AJobIsTakenFromItsBoardOnceAnHour) {
+  boards.Submit(600, Urgent(absl::Hours(2)));
+  boards.Plan();
+  boards.HandOver("j1.1", 3600);
+  boards.Plan();
+  boards.Run("j2.1");
+  boards.Advance(absl::Minutes(10));
+  boards.Finish("j2.1");
+  boards.Plan();
+  boards.Run("j1.2");
+  boards.Submit(600, Urgent(absl::Hours(2)));
+  boards.Plan();
+  EXPECT_FALSE(IsReleased("j1.2"));
+  boards.Advance(absl::Minutes(51));
+  boards.Plan();
+  EXPECT_TRUE(IsReleased("j1.2"));
+}
+
+TEST_F(ReleaseTest, ADeadlineOfTheSamePriorityCountsAndALowerOneDoesNot) {
+  boards.Submit(1800, Urgent(absl::Hours(3), -1));
+  boards.Plan();
+  EXPECT_FALSE(IsReleased("j1.1"));
+  boards.Submit(1800, Urgent(absl::Hours(3), 0));
+  boards.Plan();
+  ASSERT_TRUE(IsReleased("j1.1"));
+  // The older job is back in the queue, and the deadline still goes first.
+  boards.HandOver("j1.1", 3600);
+  boards.Plan();
+  EXPECT_EQ(boards.Attempt("j3.1").device_id(), "orin");
+}
+
+TEST_F(ReleaseTest, AnAttemptStaysThatItsBoardCannotHandOver) {
+  boards.Submit(1800, Urgent(absl::Hours(3)));
+  const PlanComputed plan = ComputePlan(boards.Snapshot());
+  ASSERT_EQ(plan.jobs[0].releases.value(), "j1.1");
+  // Between the plan and its decision.
+  boards.Pause("j1.1", "temperature 91 °C");
+  boards.Do(plan);
+  EXPECT_FALSE(IsReleased("j1.1"));
+  boards.Start("j1.1");
+  boards.observations.devices[DeviceId("orin")].connected = false;
+  EXPECT_EQ(ComputePlan(boards.Snapshot()).jobs[0].releases.value(), "");
+}
+
+TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
+  boards.Submit(3600);
+  boards.Submit(3600);
+  const PlanComputed plan = boards.Plan();
+  EXPECT_FALSE(IsReleased("j1.1"));
+  boards.observations.waiting =
+      std::make_shared<std::map<JobId, WaitingJob>>(WaitingJobsOf(boards.state, plan));
+  const auto place = [&](const char* job) {
+    return DescribeJob(boards.state, boards.observations, JobId(job), boards.Now()).place();
+  };
+  const double now = ToUnix(boards.Now().wall);
+  EXPECT_NEAR(place("j2").expected_start_unix_seconds() - now, 19 * 3600, 600);
+  EXPECT_EQ(place("j2").behind_job_id(), "");
+  EXPECT_GE(place("j3").expected_start_unix_seconds(), place("j2").expected_end_unix_seconds());
+  EXPECT_EQ(place("j3").behind_job_id(), "j2");
+  EXPECT_EQ(place("j1").expected_start_unix_seconds(), 0);
+}
+
+}  // namespace
+}  // namespace wattle::core

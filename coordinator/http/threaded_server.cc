@@ -1,0 +1,180 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/http/threaded_server.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "coordinator/http/socket_stream.h"
+
+namespace wattle::http {
+namespace {
+
+// The library matches paths and Range headers, up to 8 KiB long, by recursion for each character.
+constexpr size_t kStackBytes = size_t{8} << 20;
+
+// Runs `work` on a thread that nobody joins. False: the machine has no thread left.
+bool StartThread(std::function<void()> work) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  auto owned = std::make_unique<std::function<void()>>(std::move(work));
+  pthread_t thread = {};
+  const int failed = pthread_create(
+      &thread, &attributes,
+      [](void* argument) -> void* {
+        const std::unique_ptr<std::function<void()>> mine(
+            static_cast<std::function<void()>*>(argument));
+        (*mine)();
+        return nullptr;
+      },
+      owned.get());
+  pthread_attr_destroy(&attributes);
+  if (failed != 0) {
+    return false;
+  }
+  (void)owned.release();  // The thread's.
+  return true;
+}
+
+bool HasBody(const httplib::Request& request) {
+  const std::string length = request.get_header_value("Content-Length");
+  return (!length.empty() && length != "0") || request.has_header("Transfer-Encoding");
+}
+
+// The answer then tells the peer that the connection ends.
+void SetClose(httplib::Request& request) {
+  request.headers.erase("Connection");
+  request.set_header("Connection", "close");
+}
+
+}  // namespace
+
+// Lets the library's accepting thread hand each connection over at once.
+class ThreadedServer::Threads final : public httplib::TaskQueue {
+ public:
+  explicit Threads(ThreadedServer& server) : server_(server) {}
+  void enqueue(std::function<void()> hand_over) override { hand_over(); }
+  void shutdown() override { server_.CloseAll(); }
+
+ private:
+  ThreadedServer& server_;
+};
+
+ThreadedServer::ThreadedServer(const ConnectionLimits& limits) : limits_(limits) {
+  new_task_queue = [this] { return new Threads(*this); };
+}
+
+void ThreadedServer::WidenBacklog() {
+  // A socket that listens already takes the new backlog; a failure leaves the old one.
+  (void)::listen(svr_sock_, SOMAXCONN);
+}
+
+bool ThreadedServer::process_and_close_socket(int socket) {
+  const Place connection = Enter(socket);
+  if (!StartThread([this, connection] {
+        Converse(connection);
+        Leave(connection);
+      })) {
+    Leave(connection);
+    return false;
+  }
+  return true;
+}
+
+ThreadedServer::Place ThreadedServer::Enter(int socket) {
+  absl::MutexLock lock(&mutex_);
+  while (connections_.size() >= limits_.connections_max) {
+    GiveUpOldest();
+    changed_.Wait(&mutex_);
+  }
+  connections_.push_back({.socket = socket, .request = ++requests_});
+  return std::prev(connections_.end());
+}
+
+// Only a request that was understood and has no body is followed by another one. The body of a
+// refused request is unread and would be taken for the next request, and a foreign page may send
+// any body.
+void ThreadedServer::Converse(Place connection) {
+  SocketStream stream(connection->socket, limits_.patience,
+                      [&](bool waits) { SetWaits(connection, waits); });
+  for (size_t left = keep_alive_max_count_; left > 0; --left) {
+    bool closed = false;
+    bool whole = false;
+    const auto look = [&whole](httplib::Request& request) {
+      whole = !HasBody(request);
+      if (!whole) {
+        SetClose(request);
+      }
+    };
+    if (!BeginRequest(connection) || !stream.AwaitRequest() ||
+        !process_request(stream, left == 1, closed, look) || closed || !whole) {
+      return;
+    }
+  }
+}
+
+// The socket is closed under the lock: GiveUpOldest must not meet its number as another file's.
+void ThreadedServer::Leave(Place connection) {
+  shutdown(connection->socket, SHUT_RDWR);
+  absl::MutexLock lock(&mutex_);
+  close(connection->socket);
+  connections_.erase(connection);
+  changed_.SignalAll();
+}
+
+// False: the server ends.
+bool ThreadedServer::BeginRequest(Place connection) {
+  absl::MutexLock lock(&mutex_);
+  connection->request = ++requests_;
+  return !closing_;
+}
+
+void ThreadedServer::SetWaits(Place connection, bool waits) {
+  absl::MutexLock lock(&mutex_);
+  connection->waits = waits;
+  if (closing_ && waits) {
+    shutdown(connection->socket, SHUT_RDWR);
+  }
+  changed_.SignalAll();
+}
+
+// One at a time: while one that was given up has not left, nobody else has to go.
+void ThreadedServer::GiveUpOldest() {
+  Connection* oldest = nullptr;
+  for (Connection& connection : connections_) {
+    if (connection.given_up) {
+      return;
+    }
+    if (connection.waits && (oldest == nullptr || connection.request < oldest->request)) {
+      oldest = &connection;
+    }
+  }
+  if (oldest != nullptr) {
+    oldest->given_up = true;
+    shutdown(oldest->socket, SHUT_RDWR);  // Wakes the connection's thread, which leaves.
+  }
+}
+
+// Ends the waits for peers; what is being answered is answered.
+void ThreadedServer::CloseAll() {
+  absl::MutexLock lock(&mutex_);
+  closing_ = true;
+  for (const Connection& connection : connections_) {
+    if (connection.waits) {
+      shutdown(connection.socket, SHUT_RDWR);
+    }
+  }
+  while (!connections_.empty()) {
+    changed_.Wait(&mutex_);
+  }
+}
+
+}  // namespace wattle::http

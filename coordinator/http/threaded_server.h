@@ -1,0 +1,59 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The HTTP library's server with a thread for each connection. While the most connections are open,
+// a new one takes the place of the connection whose request has kept the server waiting the
+// longest: whoever drips bytes into many connections holds up nobody else. Thread-safe.
+#ifndef WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_
+#define WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "httplib.h"
+
+#include "coordinator/http/connection_limits.h"
+
+namespace wattle::http {
+
+class ThreadedServer final : public httplib::Server {
+ public:
+  explicit ThreadedServer(const ConnectionLimits& limits);
+
+  // The library listens with a backlog of five, beyond which the kernel drops new connections for a
+  // second. To call once the server is bound.
+  void WidenBacklog();
+
+ private:
+  class Threads;
+  struct Connection {
+    int socket = -1;
+    uint64_t request = 0;  // Grows with each request of the server.
+    bool waits = false;    // For its peer.
+    bool given_up = false;
+  };
+  using Place = std::list<Connection>::iterator;
+
+  // The library calls this for each accepted connection, on the accepting thread.
+  bool process_and_close_socket(int socket) override;
+  Place Enter(int socket);
+  void Converse(Place connection);
+  void Leave(Place connection);
+  bool BeginRequest(Place connection);
+  void SetWaits(Place connection, bool waits);
+  void GiveUpOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseAll();
+
+  const ConnectionLimits limits_;
+  absl::Mutex mutex_;
+  absl::CondVar changed_;  // A connection has left or begins to wait.
+  std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);
+  uint64_t requests_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace wattle::http
+
+#endif  // WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_

@@ -1,0 +1,126 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests that a deadline is a reason to go first, and to take a board from an attempt.
+#include <map>
+#include <random>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "scheduler/place/event_loop_for_test.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::SizeIs;
+
+JobView WithDeadline(JobView job, absl::Duration deadline, int priority = 0) {
+  job.spec.set_deadline_seconds(absl::ToDoubleSeconds(deadline));
+  job.spec.set_priority(priority);
+  return job;
+}
+
+TEST(DeadlineOrderTest, TheJobThatCanWaitLetsTheOtherGoFirst) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, JobOf("j1", absl::Hours(4)));
+  loop.Arrive(0, WithDeadline(JobOf("j2", absl::Hours(1)), absl::Hours(2)));
+  const auto outcomes = loop.Run();
+  EXPECT_FALSE(outcomes.at("j2").failed);
+  EXPECT_LT(outcomes.at("j2").ended, 2);
+  EXPECT_LT(outcomes.at("j1").ended, 5.2);
+}
+
+TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(1)), absl::Hours(0), 50));
+  loop.Arrive(0, WithDeadline(JobOf("j2", absl::Hours(4)), absl::Hours(0), 40));
+  loop.Arrive(0, WithDeadline(JobOf("j3", absl::Hours(1)), absl::Hours(4)));
+  const auto outcomes = loop.Run();
+  EXPECT_LT(outcomes.at("j1").ended, 1.2);
+  EXPECT_LT(outcomes.at("j3").ended, 2.4);
+}
+
+TEST(DeadlineOrderTest, NoJobOfHigherPriorityMissesItsDeadlineForAnother) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(2)), absl::Hours(3), 10));
+  loop.Arrive(0, WithDeadline(JobOf("j2", absl::Hours(2)), absl::Hours(3)));
+  const auto outcomes = loop.Run();
+  EXPECT_LT(outcomes.at("j1").ended, 3);
+  EXPECT_TRUE(outcomes.at("j2").failed);
+}
+
+TEST(DeadlineOrderTest, ARunningAttemptLeavesItsBoardForADeadlineAndGoesOn) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, JobOf("j1", absl::Hours(20)));
+  loop.Arrive(1, WithDeadline(JobOf("j2", absl::Minutes(30)), absl::Hours(3), 100));
+  const auto outcomes = loop.Run();
+  EXPECT_FALSE(outcomes.at("j2").failed);
+  EXPECT_LT(outcomes.at("j2").ended, 2);
+  EXPECT_THAT(outcomes.at("j1").starts, SizeIs(2));
+  EXPECT_LT(outcomes.at("j1").ended, 21.5);  // The hour before is not lost.
+}
+
+TEST(DeadlineOrderTest, NoAttemptLeavesForALowerPriorityOrWithoutNeed) {
+  for (const bool lower : {false, true}) {
+    EventLoop loop;
+    loop.Add(OrinNano(), 1);
+    loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(5)), absl::Hours(0), 10));
+    loop.Arrive(1, WithDeadline(JobOf("j2", absl::Minutes(30)), absl::Hours(lower ? 3 : 8),
+                                lower ? 5 : 100));
+    const auto outcomes = loop.Run();
+    EXPECT_THAT(outcomes.at("j1").starts, SizeIs(1)) << lower;
+    EXPECT_EQ(outcomes.at("j2").failed, lower);
+  }
+}
+
+TEST(DeadlineOrderTest, NoAttemptLeavesThatWouldMissItsOwnDeadline) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(4)), absl::Hours(5)));
+  loop.Arrive(1, WithDeadline(JobOf("j2", absl::Hours(1)), absl::Hours(2), 100));
+  const auto outcomes = loop.Run();
+  EXPECT_THAT(outcomes.at("j1").starts, SizeIs(1));
+  EXPECT_LT(outcomes.at("j1").ended, 5);
+  EXPECT_TRUE(outcomes.at("j2").failed);
+}
+
+// Unlike boards, jobs with and without deadlines, all at once.
+TEST(DeadlineOrderTest, RandomQueuesMissFewDeadlines) {
+  constexpr unsigned kSeed = 32;
+  SCOPED_TRACE(testing::Message() << "seed " << kSeed);
+  std::mt19937 dice(kSeed);
+  const auto between = [&](double low, double high) {
+    return low + (high - low) * static_cast<double>(dice()) / 4294967296.0;
+  };
+  int missed = 0;
+  int deadlines = 0;
+  for (int instance = 0; instance < 12; ++instance) {
+    EventLoop loop;
+    for (int i = 0; i < 5; ++i) {
+      loop.Add(OrinNano("b" + std::to_string(i)), between(0.5, 2));
+    }
+    for (int j = 1; j <= 20; ++j) {
+      const absl::Duration length = absl::Hours(between(0.5, 4));
+      JobView job = JobOf("j" + std::to_string(j), length, v1::OBJECTIVE_TIME);
+      if (dice() % 20 < 12) {
+        ++deadlines;
+        job = WithDeadline(std::move(job), 3 * length + absl::Hours(between(1, 10)));
+      }
+      loop.Arrive(0, std::move(job));
+    }
+    for (const auto& [id, outcome] : loop.Run()) {
+      missed += outcome.failed ? 1 : 0;
+    }
+  }
+  EXPECT_LE(missed, deadlines / 40) << "of " << deadlines;
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

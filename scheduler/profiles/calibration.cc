@@ -1,0 +1,115 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/profiles/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wattle::scheduler {
+namespace {
+
+// Share of runs outside a 90 % interval.
+constexpr double kMissShare = 0.1;
+// Before a level has errors of its own, its scores are those of a normal variable. This prior
+// counts as so many runs.
+constexpr double kPriorScores = 20;
+// Scores are counted in bins of this many deviations. The last bin holds all higher ones.
+constexpr double kBinWidth = 0.05;
+// A device that misses more often than one run in ten gets wider intervals, and a narrower one
+// where it misses less often. The step for each run is that of adaptive conformal inference (Gibbs
+// and Candès, "Adaptive Conformal Inference Under Distribution Shift", 2021).
+constexpr double kDeviceStep = 0.02;
+constexpr double kDeviceMissShareMin = 0.02;
+constexpr double kDeviceMissShareMax = 0.25;
+
+// Share of a normal variable within `deviations` of its mean.
+double NormalWithin(double deviations) {
+  return std::erf(deviations / std::sqrt(2.0));
+}
+
+// The runs of the prior in each bin.
+template <size_t bins>
+std::array<double, bins> PriorOfBins() {
+  std::array<double, bins> prior{};
+  for (size_t bin = 0; bin < bins; ++bin) {
+    const double low = kBinWidth * static_cast<double>(bin);
+    prior[bin] = kPriorScores * (NormalWithin(low + kBinWidth) - NormalWithin(low));
+  }
+  return prior;
+}
+
+bool IsScored(const v1::RunObservation& run, Quantity quantity) {
+  return run.predicted_by() != v1::PROVENANCE_UNSPECIFIED &&
+         (quantity == Quantity::kTime ? run.has_time_score() : run.has_energy_score());
+}
+
+}  // namespace
+
+void Calibration::Count(const v1::ProfileRow& row, int times) {
+  for (const v1::RunObservation& run : row.runs()) {
+    for (const Quantity quantity : {Quantity::kTime, Quantity::kEnergy}) {
+      if (!IsScored(run, quantity)) {
+        continue;
+      }
+      const bool time = quantity == Quantity::kTime;
+      const double bin = (time ? run.time_score() : run.energy_score()) / kBinWidth;
+      Scores& scores =
+          scores_.Mutable({static_cast<int>(quantity), row.emulated() ? 1 : 0, run.predicted_by()});
+      scores.bins[static_cast<size_t>(std::min(bin, kBins - 1.0))] += times;
+      scores.count += times;
+      Misses& misses = misses_.Mutable(row.device_id())[static_cast<size_t>(quantity)];
+      misses.scored += times;
+      misses.missed += (time ? run.time_missed() : run.energy_missed()) ? times : 0;
+    }
+  }
+}
+
+double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool emulated,
+                                   const std::string& device_id) const {
+  double miss_share = kMissShare;
+  if (const auto* of_device = misses_.Find(device_id); of_device != nullptr) {
+    const Misses& misses = (*of_device)[static_cast<size_t>(quantity)];
+    const double fewer =
+        kMissShare * static_cast<double>(misses.scored) - static_cast<double>(misses.missed);
+    miss_share =
+        std::clamp(kMissShare + kDeviceStep * fewer, kDeviceMissShareMin, kDeviceMissShareMax);
+  }
+  const Scores* scores = scores_.Find({static_cast<int>(quantity), emulated ? 1 : 0, level});
+  if (scores == nullptr && miss_share == kMissShare) {
+    return kInterval90;
+  }
+  static const Scores kNone;
+  static const std::array<double, kBins> kPrior = PriorOfBins<kBins>();
+  scores = scores == nullptr ? &kNone : scores;
+  const double wanted = (1 - miss_share) * (kPriorScores + static_cast<double>(scores->count));
+  double below = 0;  // Runs whose score is below the bin, the prior's included.
+  for (size_t bin = 0; bin < kBins; ++bin) {
+    const double low = kBinWidth * static_cast<double>(bin);
+    const double inside = kPrior[bin] + scores->bins[bin];
+    if (below + inside >= wanted) {
+      return low + kBinWidth * (wanted - below) / inside;
+    }
+    below += inside;
+  }
+  return kBinWidth * kBins;
+}
+
+void Score(const v1::Prediction& predicted, v1::WorkUnit unit, v1::RunObservation* run) {
+  if (predicted.unit() != unit || !(predicted.seconds_per_unit() > 0) ||
+      !(predicted.time_deviation() > 0)) {
+    return;
+  }
+  run->set_predicted_by(predicted.provenance());
+  const double time = std::abs(std::log(run->seconds_per_unit() / predicted.seconds_per_unit()));
+  run->set_time_score(time / predicted.time_deviation());
+  run->set_time_missed(time >
+                       std::log(predicted.run_seconds().high() / predicted.run_seconds().mean()));
+  if (run->power_watts() > 0 && predicted.energy_deviation() > 0) {
+    const double joules = predicted.mean_power_watts() * predicted.seconds_per_unit();
+    const double energy = std::abs(std::log(run->power_watts() * run->seconds_per_unit() / joules));
+    run->set_energy_score(energy / predicted.energy_deviation());
+    run->set_energy_missed(energy > std::log(predicted.run_energy_joules().high() /
+                                             predicted.run_energy_joules().mean()));
+  }
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Paths of the sun from its expected harvest. A dark day is dark in all its hours and over the
+// whole site, and dark days come in rows. So one factor holds for a whole path: path p is the
+// expected harvest times the p-th of 64 factors. Nothing is drawn: the factors are the 64 middle
+// quantiles of what days really were, as a share of their season's mean. All options of a plan meet
+// the same paths, and path p of two packs on one site is the same weather. Pure.
+#ifndef WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_
+#define WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "scheduler/timetable/amounts.h"
+
+namespace wattle::timetable {
+
+inline constexpr int kHarvestPaths = 64;
+
+// [path][hour], the darkest path first. mean: the expected harvest of each hour. most: what each
+// hour can give under a clear sky; empty: no bound is known. REQUIRES: most is empty or as long as
+// mean.
+std::vector<std::vector<Milliwatts>> HarvestPaths(absl::Span<const Milliwatts> mean,
+                                                  absl::Span<const Milliwatts> most);
+
+}  // namespace wattle::timetable
+
+#endif  // WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_

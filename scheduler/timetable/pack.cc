@@ -1,0 +1,246 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+#include "scheduler/timetable/pack.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "base/check.h"
+
+namespace wattle::timetable {
+namespace {
+
+// A pack's charge over a time of constant power.
+struct Level {
+  Millijoules lowest = 0;  // Not clipped at 0: below 0 the pack was asked for more than it held.
+  Millijoules end = 0;
+};
+
+Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules capacity) {
+  const Millijoules end = begin + net * length;
+  return {.lowest = std::min(begin, end), .end = std::clamp<Millijoules>(end, 0, capacity)};
+}
+
+Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
+  const auto next =
+      std::upper_bound(floor.begin(), floor.end(), moment,
+                       [](Seconds at, const FloorStep& step) { return at < step.from; });
+  return next == floor.begin() ? 0 : std::prev(next)->charge;
+}
+
+// The smallest value that at least `percent` of the sorted values do not exceed.
+Millijoules Quantile(const std::vector<Millijoules>& sorted, size_t percent) {
+  return sorted[(sorted.size() * percent + 99) / 100 - 1];
+}
+
+}  // namespace
+
+Pack::Pack(PackSpec spec) : spec_(std::move(spec)) {
+  WATTLE_CHECK(!spec_.harvest.empty() && !spec_.harvest.front().empty(), "sun has a path");
+  for (const std::vector<Milliwatts>& path : spec_.harvest) {
+    WATTLE_CHECK(path.size() == spec_.harvest.front().size(), "all paths have the same hours");
+  }
+  WATTLE_CHECK(spec_.first_hour <= spec_.now && spec_.now < spec_.first_hour + kHour,
+               "the first hour has begun and not ended");
+  WATTLE_CHECK(0 <= spec_.charge && spec_.charge <= spec_.capacity, "a pack holds its charge");
+  darkest_first_.resize(spec_.harvest.size());
+  std::iota(darkest_first_.begin(), darkest_first_.end(), 0);
+  std::vector<int64_t> sums;
+  for (const std::vector<Milliwatts>& path : spec_.harvest) {
+    sums.push_back(std::accumulate(path.begin(), path.end(), int64_t{0}));
+  }
+  std::stable_sort(darkest_first_.begin(), darkest_first_.end(),
+                   [&sums](size_t a, size_t b) { return sums[a] < sums[b]; });
+  Rebuild();
+}
+
+Seconds Pack::horizon() const {
+  return spec_.first_hour + kHour * static_cast<Seconds>(spec_.harvest.front().size());
+}
+
+void Pack::Add(const Demand& demand) {
+  WATTLE_CHECK(demand.begin >= spec_.now && demand.draw.length > 0, "work begins now or later");
+  if (demand.begin < horizon()) {
+    demands_.push_back(demand);
+    Rebuild();
+  }
+}
+
+void Pack::Remove(int job) {
+  if (std::erase_if(demands_, [job](const Demand& demand) { return demand.job == job; }) > 0) {
+    Rebuild();
+  }
+}
+
+void Pack::Rebuild() {
+  MakeSlots();
+  charges_.resize(spec_.harvest.size() * (slots_.size() + 1));
+  broken_.assign(spec_.harvest.size(), false);
+  broken_runs_.assign(spec_.harvest.size() * demands_.size(), false);
+  for (size_t path = 0; path < spec_.harvest.size(); ++path) {
+    Follow(path);
+  }
+  broken_paths_ = static_cast<int>(std::count(broken_.begin(), broken_.end(), true));
+}
+
+void Pack::MakeSlots() {
+  std::vector<Seconds> bounds = {spec_.now};
+  for (Seconds hour = spec_.first_hour + kHour; hour < horizon(); hour += kHour) {
+    bounds.push_back(hour);
+  }
+  for (const FloorStep& step : spec_.floor) {
+    bounds.push_back(step.from);
+  }
+  for (const Demand& demand : demands_) {
+    bounds.push_back(demand.begin);
+    bounds.push_back(demand.end());
+  }
+  std::erase_if(bounds, [this](Seconds at) { return at < spec_.now || at >= horizon(); });
+  std::sort(bounds.begin(), bounds.end());
+  bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
+  slots_.clear();
+  slots_until_idle_ = 0;
+  for (const Seconds begin : bounds) {
+    Slot slot{.begin = begin,
+              .hour = static_cast<size_t>((begin - spec_.first_hour) / kHour),
+              .needed = FloorAt(spec_.floor, begin)};
+    for (const Demand& demand : demands_) {
+      if (Covers(demand, slot)) {
+        slot.work += demand.draw.power;
+        slot.needed += demand.draw.held_back;
+        slot.at_start += demand.begin == begin ? demand.draw.at_start : 0;
+        slot.working = true;
+      }
+    }
+    slots_.push_back(slot);
+    slots_until_idle_ = slot.working ? slots_.size() : slots_until_idle_;
+  }
+}
+
+void Pack::Follow(size_t path) {
+  Millijoules* const charge = &charges_[path * (slots_.size() + 1)];
+  charge[0] = spec_.charge;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    const Level level =
+        Advance(charge[i] - slot.at_start, Net(path, slot), EndOf(i) - slot.begin, spec_.capacity);
+    charge[i + 1] = level.end;
+    if (slot.working && level.lowest < slot.needed) {
+      broken_[path] = true;
+      for (size_t run = 0; run < demands_.size(); ++run) {
+        if (Covers(demands_[run], slot)) {
+          broken_runs_[path * demands_.size() + run] = true;
+        }
+      }
+    }
+  }
+}
+
+size_t Pack::SlotAt(Seconds moment) const {
+  const auto next = std::upper_bound(slots_.begin(), slots_.end(), moment,
+                                     [](Seconds at, const Slot& slot) { return at < slot.begin; });
+  return static_cast<size_t>(next - slots_.begin()) - 1;
+}
+
+Seconds Pack::EndOf(size_t slot) const {
+  return slot + 1 < slots_.size() ? slots_[slot + 1].begin : horizon();
+}
+
+Milliwatts Pack::Net(size_t path, const Slot& slot) const {
+  return spec_.harvest[path][slot.hour] - spec_.idle - slot.work;
+}
+
+// Follows the path from the demand's begin. Before it nothing changes; once the demand is over and
+// the charge is again what it is without the demand, nothing changes any more.
+Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
+  Outcome outcome;
+  size_t i = SlotAt(demand.begin);
+  Millijoules charge = ChargeAt(path, i) - slots_[i].at_start;
+  if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
+    charge = Advance(charge, Net(path, slots_[i]), passed, spec_.capacity).end;
+  }
+  charge -= demand.draw.at_start;
+  Seconds at = demand.begin;
+  while (i < slots_.size()) {
+    const Slot& slot = slots_[i];
+    const bool own = at < demand.end();
+    if (!own && (i >= slots_until_idle_ || (at == slot.begin && charge == ChargeAt(path, i)))) {
+      break;
+    }
+    if (at == slot.begin && at != demand.begin) {
+      charge -= slot.at_start;
+    }
+    const Seconds end = own ? std::min(demand.end(), EndOf(i)) : EndOf(i);
+    const Milliwatts net = Net(path, slot) - (own ? demand.draw.power : 0);
+    const Level level = Advance(charge, net, end - at, spec_.capacity);
+    const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
+    if (level.lowest < needed) {
+      outcome.own |= own;
+      for (size_t run = 0; run < demands_.size() && !outcome.newly; ++run) {
+        outcome.newly = Covers(demands_[run], slot) && !broken_runs_[path * demands_.size() + run];
+      }
+    }
+    charge = level.end;
+    at = end;
+    i += at == EndOf(i) ? 1 : 0;
+  }
+  return outcome;
+}
+
+bool Pack::Fits(const Demand& demand) const {
+  WATTLE_CHECK(demand.begin >= spec_.now && demand.draw.length > 0, "work begins now or later");
+  if (demand.end() > horizon()) {
+    return false;
+  }
+  const bool too_many = broken_paths_ > spec_.broken_paths_max;
+  int counted = too_many ? 0 : broken_paths_;
+  for (const size_t path : darkest_first_) {
+    const Outcome outcome = Try(path, demand);
+    if (too_many && outcome.newly) {
+      return false;
+    }
+    const bool counts_already = !too_many && broken_[path];
+    counted += (outcome.own || outcome.newly) && !counts_already ? 1 : 0;
+    if (counted > spec_.broken_paths_max) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const {
+  Seconds begin = std::max(after, spec_.now);
+  while (begin + draw.length <= horizon()) {
+    if (Fits({.begin = begin, .draw = draw})) {
+      return begin;
+    }
+    begin = (begin / kStartStep + 1) * kStartStep;
+  }
+  return std::nullopt;
+}
+
+ChargeQuantiles Pack::QuantilesAt(Seconds at, size_t slot) const {
+  std::vector<Millijoules> charges;
+  for (size_t path = 0; path < spec_.harvest.size(); ++path) {
+    charges.push_back(ChargeAt(path, slot));
+  }
+  std::sort(charges.begin(), charges.end());
+  return {.at = at,
+          .low = Quantile(charges, 10),
+          .median = Quantile(charges, 50),
+          .high = Quantile(charges, 90)};
+}
+
+std::vector<ChargeQuantiles> Pack::ChargeByHour() const {
+  std::vector<ChargeQuantiles> hours = {QuantilesAt(spec_.now, 0)};
+  for (size_t i = 1; i < slots_.size(); ++i) {
+    if ((slots_[i].begin - spec_.first_hour) % kHour == 0) {
+      hours.push_back(QuantilesAt(slots_[i].begin, i));
+    }
+  }
+  hours.push_back(QuantilesAt(horizon(), slots_.size()));
+  return hours;
+}
+
+}  // namespace wattle::timetable

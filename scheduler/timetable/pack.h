@@ -1,0 +1,152 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The charge of one battery pack over time, under all work that is planned on it. One board or
+// several boards draw from a pack; the pack's capacity, charge and sun count once, and the draws of
+// all its boards add up.
+//
+// Rules of the trajectory:
+//  - Idle draw counts in every second, work or none.
+//  - A full pack takes no more: surplus sun is lost. An empty pack gives no more.
+//  - The floor (a reserve with its margins) binds while work runs. Without work the charge may fall
+//    below it, because nothing can be switched off then.
+//  - The sun is not known. It is a set of paths, each as likely as the others, and each path tells
+//    the harvest of every hour. A plan keeps the floor in all paths but `broken_paths_max`.
+//  - Path p of one pack and path p of another pack on the same site are the same weather.
+//
+// Pure; integers only, so that the same plan comes out on every architecture. One thread owns an
+// object.
+#ifndef WATTLE_SCHEDULER_TIMETABLE_PACK_H_
+#define WATTLE_SCHEDULER_TIMETABLE_PACK_H_
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "scheduler/timetable/amounts.h"
+
+namespace wattle::timetable {
+
+// What one run draws from its pack.
+struct Draw {
+  Seconds length = 0;
+  Milliwatts power = 0;       // Above idle, in each second.
+  Millijoules at_start = 0;   // At once, when the run begins.
+  Millijoules held_back = 0;  // What its guard keeps above the floor while it runs.
+};
+
+// A run with a place in time.
+struct Demand {
+  int job = 0;  // The caller's index. Remove takes all demands of one job.
+  Seconds begin = 0;
+  Draw draw{};
+
+  [[nodiscard]] Seconds end() const { return begin + draw.length; }
+};
+
+// From this moment on, until the next step, work must leave so much.
+struct FloorStep {
+  Seconds from = 0;
+  Millijoules charge = 0;
+};
+
+struct PackSpec {
+  Seconds now = 0;
+  Millijoules capacity = 0;
+  Millijoules charge = 0;  // At `now`; at most the capacity.
+  Milliwatts idle = 0;     // The sum over the pack's boards.
+  // In order of time. Before the first step the floor is 0. A charge that must keep the boards
+  // alive until a moment is a stair that falls hour by hour.
+  std::vector<FloorStep> floor{};
+  // Power into the pack: harvest[path][hour], each path with the same number of hours. Hour 0 began
+  // at `first_hour`, at most an hour before `now`. One path and one hour at least.
+  Seconds first_hour = 0;
+  std::vector<std::vector<Milliwatts>> harvest{};
+  // The share of risk: floor(risk x paths).
+  int broken_paths_max = 0;
+};
+
+// A tenth of the paths is at or below `low`, half at or below `median`, nine tenths at or below
+// `high`. Each is the charge of one path, never a mean of several.
+struct ChargeQuantiles {
+  Seconds at = 0;
+  Millijoules low = 0;
+  Millijoules median = 0;
+  Millijoules high = 0;
+};
+
+class Pack {
+ public:
+  // Starts are looked at in this grid, besides the earliest allowed one.
+  static constexpr Seconds kStartStep = 900;
+
+  explicit Pack(PackSpec spec);
+
+  // The end of the last hour of the paths. Nothing fits that ends later.
+  [[nodiscard]] Seconds horizon() const;
+
+  // Whether the demand may be added: with it, work breaks the floor in at most broken_paths_max
+  // paths, reserved work included. Where reserved work alone breaks the floor more often (the
+  // gauge fell, the forecast changed), the demand must leave each reserved run that keeps the
+  // floor in a path as it is, and its own work counts alone. REQUIRES: begin >= now, length > 0.
+  [[nodiscard]] bool Fits(const Demand& demand) const;
+  // The earliest begin at which the run fits, among `after` and the multiples of kStartStep behind
+  // it; nullopt: none within the horizon.
+  [[nodiscard]] std::optional<Seconds> EarliestFit(const Draw& draw, Seconds after) const;
+
+  // Reserves the demand whether it fits or not: a running attempt draws in any case. What lies
+  // behind the horizon does not count. REQUIRES: as Fits.
+  void Add(const Demand& demand);
+  // Takes away all demands of the job; none is no error.
+  void Remove(int job);
+
+  // Paths in which reserved work breaks the floor.
+  [[nodiscard]] int broken_paths() const { return broken_paths_; }
+  // At `now`, at each full hour behind it, and at the horizon.
+  [[nodiscard]] std::vector<ChargeQuantiles> ChargeByHour() const;
+
+ private:
+  // The time between two neighbouring changes of sun, floor or reserved work. All rates are
+  // constant in a slot, so the charge is a straight line between two bounds.
+  struct Slot {
+    Seconds begin = 0;
+    size_t hour = 0;
+    Milliwatts work = 0;
+    Millijoules at_start = 0;
+    Millijoules needed = 0;  // The floor, and what the guards of the slot's work hold back.
+    bool working = false;
+  };
+  struct Outcome {
+    bool own = false;    // The demand's own work breaks the floor.
+    bool newly = false;  // A reserved run does, which does not without the demand.
+  };
+
+  [[nodiscard]] static bool Covers(const Demand& demand, const Slot& slot) {
+    return demand.begin <= slot.begin && slot.begin < demand.end();
+  }
+  void Rebuild();
+  void MakeSlots();
+  void Follow(size_t path);
+  [[nodiscard]] size_t SlotAt(Seconds moment) const;
+  [[nodiscard]] Seconds EndOf(size_t slot) const;
+  [[nodiscard]] Milliwatts Net(size_t path, const Slot& slot) const;
+  [[nodiscard]] Millijoules ChargeAt(size_t path, size_t slot) const {
+    return charges_[path * (slots_.size() + 1) + slot];
+  }
+  [[nodiscard]] Outcome Try(size_t path, const Demand& demand) const;
+  [[nodiscard]] ChargeQuantiles QuantilesAt(Seconds at, size_t slot) const;
+
+  PackSpec spec_;
+  std::vector<Demand> demands_;
+  std::vector<Slot> slots_;
+  size_t slots_until_idle_ = 0;  // Behind this number of slots no work is reserved.
+  // Each path's charge at the begin of each slot, before the slot's at_start, and at the horizon.
+  std::vector<Millijoules> charges_;
+  std::vector<bool> broken_;       // For each path: some reserved run breaks the floor.
+  std::vector<bool> broken_runs_;  // For each path, for each demand.
+  int broken_paths_ = 0;
+  std::vector<size_t> darkest_first_;  // A refusal is found in the first few paths.
+};
+
+}  // namespace wattle::timetable
+
+#endif  // WATTLE_SCHEDULER_TIMETABLE_PACK_H_

@@ -1,0 +1,212 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/timetable/pack.h"
+
+#include <optional>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wattle::timetable {
+namespace {
+
+constexpr Millijoules kWattHour = 3'600'000;
+
+// 10 Wh, half full, idle 1 W, no sun for 10 hours.
+PackSpec Dark() {
+  return {.capacity = 10 * kWattHour,
+          .charge = 5 * kWattHour,
+          .idle = 1000,
+          .harvest = {std::vector<Milliwatts>(10, 0)}};
+}
+
+std::vector<Millijoules> Medians(const Pack& pack) {
+  std::vector<Millijoules> charges;
+  for (const ChargeQuantiles& hour : pack.ChargeByHour()) {
+    charges.push_back(hour.median);
+  }
+  return charges;
+}
+
+TEST(PackTest, IdleDrawCountsInEverySecond) {
+  Pack pack(Dark());
+  // 5 Wh feed 1 W of idle and 4 W of work for one hour, and not a second longer.
+  EXPECT_TRUE(pack.Fits({.begin = 0, .draw = {.length = kHour, .power = 4000}}));
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = {.length = kHour + 1, .power = 4000}}));
+  // After an hour of idle 4 Wh are left.
+  EXPECT_TRUE(pack.Fits({.begin = kHour, .draw = {.length = kHour, .power = 3000}}));
+  EXPECT_FALSE(pack.Fits({.begin = kHour, .draw = {.length = kHour, .power = 3001}}));
+}
+
+TEST(PackTest, AFullPackTakesNoMoreAndAnEmptyOneGivesNoMore) {
+  PackSpec spec = Dark();
+  spec.harvest = {{4000, 4000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3000}};
+  // 5 + 3, full at 10, then 10 hours of 1 W, an hour empty, and 2 W.
+  const std::vector<Millijoules> hours = Medians(Pack(spec));
+  ASSERT_EQ(hours.size(), 15u);
+  EXPECT_EQ(hours[1], 8 * kWattHour);
+  EXPECT_EQ(hours[2], 10 * kWattHour);
+  EXPECT_EQ(hours[3], 9 * kWattHour);
+  EXPECT_EQ(hours[11], 1 * kWattHour);
+  EXPECT_EQ(hours[12], 0);
+  EXPECT_EQ(hours[13], 0);
+  EXPECT_EQ(hours[14], 2 * kWattHour);
+}
+
+TEST(PackTest, TheSunCountsOnce) {
+  PackSpec spec = Dark();
+  spec.charge = 0;
+  spec.harvest = {{3000, 3000, 3000, 3000}};
+  Pack pack(spec);
+  // 2 W remain for work.
+  EXPECT_TRUE(pack.Fits({.begin = 0, .draw = {.length = 2 * kHour, .power = 2000}}));
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = {.length = 2 * kHour, .power = 2001}}));
+}
+
+TEST(PackTest, ThePresentHourCountsFromNow) {
+  PackSpec spec = Dark();
+  spec.now = 1800;
+  spec.harvest = {{3000, 0}};
+  EXPECT_THAT(Medians(Pack(spec)),
+              testing::ElementsAre(5 * kWattHour, 6 * kWattHour, 5 * kWattHour));
+}
+
+TEST(PackTest, WhatIsDrawnAtTheStartIsThereAtTheStart) {
+  PackSpec spec = Dark();
+  spec.charge = kWattHour;
+  spec.harvest = {{9000}};
+  const Pack pack(spec);
+  EXPECT_TRUE(pack.Fits({.begin = 0, .draw = {.length = 60, .power = 0, .at_start = kWattHour}}));
+  EXPECT_FALSE(
+      pack.Fits({.begin = 0, .draw = {.length = 60, .power = 0, .at_start = kWattHour + 1}}));
+}
+
+TEST(PackTest, TheFloorBindsOnlyWhileWorkRuns) {
+  PackSpec spec = Dark();
+  // From 3 h on the pack must keep 4 Wh; before that, nothing.
+  spec.floor = {{.from = 3 * kHour, .charge = 4 * kWattHour}};
+  Pack pack(spec);
+  EXPECT_TRUE(pack.Fits({.begin = 0, .draw = {.length = 3 * kHour}}));
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = {.length = 3 * kHour + 1}}));
+  // Idle alone leaves 1 Wh at 4 h. A run that was over by then is no breach.
+  pack.Add({.job = 1, .begin = 0, .draw = {.length = kHour, .power = 2000}});
+  EXPECT_EQ(pack.broken_paths(), 0);
+}
+
+TEST(PackTest, TheGuardOfARunHoldsBackAboveTheFloor) {
+  PackSpec spec = Dark();
+  spec.floor = {{.from = 0, .charge = kWattHour}};
+  Pack pack(spec);
+  Draw draw{.length = kHour, .power = 2000, .held_back = kWattHour};  // 5 - 3 = 2 Wh at its end.
+  EXPECT_TRUE(pack.Fits({.begin = 0, .draw = draw}));
+  draw.held_back += 1;
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = draw}));
+  // Two guards hold back their own each.
+  pack.Add({.job = 1, .begin = 0, .draw = {.length = kHour, .power = 0, .held_back = kWattHour}});
+  EXPECT_TRUE(
+      pack.Fits({.begin = 0, .draw = {.length = kHour, .power = 1000, .held_back = kWattHour}}));
+  EXPECT_FALSE(
+      pack.Fits({.begin = 0, .draw = {.length = kHour, .power = 1001, .held_back = kWattHour}}));
+}
+
+TEST(PackTest, NewWorkMayNotTakeTheChargeOfReservedWork) {
+  Pack pack(Dark());
+  // 5 Wh - 4 h of idle = 1 Wh, which the reserved run of 4 h to 4 h 30 needs.
+  pack.Add({.job = 1, .begin = 4 * kHour, .draw = {.length = kHour / 2, .power = 1000}});
+  EXPECT_EQ(pack.broken_paths(), 0);
+  const Draw small{.length = 60, .power = 1};
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = small}));
+  // Behind the reserved run nothing is left.
+  EXPECT_EQ(pack.EarliestFit(small, 0), std::nullopt);
+  pack.Remove(1);
+  EXPECT_EQ(pack.EarliestFit(small, 0), 0);
+}
+
+TEST(PackTest, OneDarkPathInALotIsTheRiskThatIsTaken) {
+  PackSpec spec = Dark();
+  spec.charge = kWattHour;
+  spec.harvest.assign(64, std::vector<Milliwatts>(4, 3000));
+  spec.harvest[17].assign(4, 0);
+  const Demand demand{.begin = 0, .draw = {.length = 2 * kHour, .power = 2000}};
+  EXPECT_FALSE(Pack(spec).Fits(demand));
+  spec.broken_paths_max = 1;
+  EXPECT_TRUE(Pack(spec).Fits(demand));
+  spec.harvest[40].assign(4, 0);
+  EXPECT_FALSE(Pack(spec).Fits(demand));
+}
+
+// The paths that two runs break add up, unless they are the same paths.
+TEST(PackTest, TheRiskIsThatOfAllWorkTogether) {
+  PackSpec spec = Dark();
+  spec.charge = kWattHour;
+  spec.harvest.assign(50, std::vector<Milliwatts>(4, 2000));
+  spec.harvest[3] = {0, 9000, 9000, 9000};
+  spec.harvest[4] = {2000, 0, 0, 0};
+  spec.broken_paths_max = 1;
+  const Demand first{.job = 1, .begin = 0, .draw = {.length = kHour, .power = 1000}};
+  const Demand second{.job = 2, .begin = 2 * kHour, .draw = {.length = kHour, .power = 1000}};
+  Pack pack(spec);
+  EXPECT_TRUE(pack.Fits(second));
+  ASSERT_TRUE(pack.Fits(first));
+  pack.Add(first);
+  EXPECT_EQ(pack.broken_paths(), 1);
+  EXPECT_FALSE(pack.Fits(second));
+}
+
+// The running attempt's reserve is broken in each path. That refuses only what makes it worse, and
+// what would break the floor itself.
+TEST(PackTest, ABrokenRunDoesNotRefuseLaterWorkForEver) {
+  PackSpec spec = Dark();
+  spec.harvest = {{0, 8000, 8000, 8000}, {0, 8000, 8000, 0}};
+  Pack pack(spec);
+  pack.Add({.job = 1, .begin = 0, .draw = {.length = kHour, .power = 6000}});
+  ASSERT_EQ(pack.broken_paths(), 2);
+  EXPECT_FALSE(pack.Fits({.begin = 0, .draw = {.length = kHour, .power = 1}}));
+  EXPECT_TRUE(pack.Fits({.begin = 2 * kHour, .draw = {.length = kHour, .power = 7000}}));
+  EXPECT_TRUE(pack.Fits({.begin = 3 * kHour, .draw = {.length = kHour, .power = 5000}}));
+  EXPECT_FALSE(pack.Fits({.begin = 3 * kHour, .draw = {.length = kHour, .power = 9001}}));
+}
+
+// A later run that keeps the floor is protected, although an earlier one breaks it in that path.
+TEST(PackTest, BesideABrokenRunAnotherOneIsStillProtected) {
+  PackSpec spec = Dark();
+  spec.harvest = {{0, 6000, 1000, 1000}};
+  Pack pack(spec);
+  pack.Add({.job = 1, .begin = 0, .draw = {.length = kHour, .power = 6000}});
+  pack.Add({.job = 2, .begin = 3 * kHour, .draw = {.length = kHour, .power = 5000}});
+  ASSERT_EQ(pack.broken_paths(), 1);
+  // 5 Wh of sun in the second hour, all of which job 2 needs.
+  EXPECT_FALSE(pack.Fits({.begin = 2 * kHour, .draw = {.length = 60, .power = 1}}));
+  pack.Remove(2);
+  EXPECT_TRUE(pack.Fits({.begin = 2 * kHour, .draw = {.length = 60, .power = 1}}));
+}
+
+TEST(PackTest, NothingFitsThatEndsBehindTheHorizon) {
+  PackSpec spec = Dark();
+  Pack pack(spec);
+  EXPECT_EQ(pack.horizon(), 10 * kHour);
+  const Draw draw{.length = 2 * kHour};
+  EXPECT_TRUE(pack.Fits({.begin = 3 * kHour, .draw = draw}));
+  EXPECT_FALSE(pack.Fits({.begin = 8 * kHour + 1, .draw = draw}));
+  EXPECT_EQ(pack.EarliestFit(draw, 8 * kHour + 1), std::nullopt);
+  // A running attempt that lasts longer draws until there.
+  pack.Add({.job = 1, .begin = 0, .draw = {.length = 100 * kHour, .power = 1000}});
+  EXPECT_EQ(pack.ChargeByHour().back().at, 10 * kHour);
+}
+
+// Half of the paths full, half of them empty: the median is one of the two, and their mean is none.
+TEST(PackTest, AQuantileIsTheChargeOfAPath) {
+  PackSpec spec = Dark();
+  spec.idle = 0;
+  spec.harvest.assign(20, {0});
+  for (size_t path = 0; path < spec.harvest.size(); ++path) {
+    spec.harvest[path] = {static_cast<Milliwatts>(path * path * 10)};
+  }
+  const ChargeQuantiles hour = Pack(spec).ChargeByHour().back();
+  EXPECT_EQ(hour.low, spec.charge + 1 * 10 * kHour);      // The 2nd of 20.
+  EXPECT_EQ(hour.median, spec.charge + 81 * 10 * kHour);  // The 10th; the mean of all is 123.5.
+  EXPECT_EQ(hour.high, spec.charge + 289 * 10 * kHour);   // The 18th.
+}
+
+}  // namespace
+}  // namespace wattle::timetable

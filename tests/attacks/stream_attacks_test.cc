@@ -1,0 +1,92 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Attacks on the workers' streams by a worker, or by somebody who knows a board's id.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/http/metrics.h"
+#include "coordinator/rpc/server_fixture.h"
+
+namespace wattle::attacks {
+namespace {
+
+using rpc::HandWorker;
+using runtime::HelloOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class StreamAttacks : public rpc::ServerFixture {
+ protected:
+  static v1::Hello HelloOfProcess(const std::string& process) {
+    v1::Hello hello = HelloOf("device-a");
+    hello.set_process_id(process);
+    return hello;
+  }
+  static bool IsWelcome(HandWorker& worker) {
+    v1::CoordinatorMessage message;
+    return worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message);
+  }
+};
+
+// /sd would hand Prometheus whatever address a worker names: the cloud's metadata service, say.
+TEST_F(StreamAttacks, AWorkerSendsPrometheusNowhereElse) {
+  v1::Hello hello = HelloOfProcess("p1");
+  hello.mutable_device()->set_metrics_address("169.254.169.254:80");
+  HandWorker worker(channel_, hello);
+  ASSERT_TRUE(IsWelcome(worker));
+  const std::string targets = http::DiscoveryJson(*api_);
+  EXPECT_THAT(targets, Not(HasSubstr("169.254")));
+  EXPECT_THAT(targets, HasSubstr("\"127.0.0.1:80\"")) << "the peer's own host, the port told";
+}
+
+TEST_F(StreamAttacks, AnImpostorDoesNotTakeOverALiveBoard) {
+  HandWorker board(channel_, HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(board));
+  for (const char* process : {"p2", ""}) {
+    v1::Hello hello = HelloOfProcess(process);
+    hello.mutable_device()->set_name("impostor");
+    HandWorker impostor(channel_, hello);
+    const grpc::Status status = impostor.FinishAsIs();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_THAT(status.error_message(), HasSubstr("a worker at 127.0.0.1 is connected"));
+  }
+  v1::GetDeviceRequest get;
+  get.set_device("device-a");
+  EXPECT_EQ(api_->GetDevice(get)->info().name(), "name-of-device-a");
+  EXPECT_TRUE(api_->GetDevice(get)->connected());
+  v1::Report ledger;
+  ledger.mutable_ledger()->set_idle_energy_joules(1);
+  board.Report(ledger);
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message))
+      << "the board's own stream goes on";
+}
+
+// A board whose link was cut dials again before the coordinator knows that the old link is dead.
+TEST_F(StreamAttacks, TheBoardItselfComesBackAtOnce) {
+  HandWorker cut(channel_, HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(cut));
+  HandWorker again(channel_, HelloOfProcess("p1"));
+  EXPECT_TRUE(IsWelcome(again));
+  v1::CoordinatorMessage message;
+  EXPECT_TRUE(cut.ReadUntil(v1::CoordinatorMessage::kClosing, message));
+}
+
+// A board that lost power cannot end its connection. Its restarted worker waits for the silence.
+TEST_F(StreamAttacks, ARestartedBoardComesBackOnceTheOldStreamIsSilent) {
+  HandWorker dead(channel_, HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(dead));
+  bool welcome = false;
+  for (const absl::Time begun = absl::Now();
+       !welcome && absl::Now() - begun < runtime::kPatience;) {
+    HandWorker restarted(channel_, HelloOfProcess("p2"));
+    welcome = IsWelcome(restarted);
+  }
+  EXPECT_TRUE(welcome);
+}
+
+}  // namespace
+}  // namespace wattle::attacks

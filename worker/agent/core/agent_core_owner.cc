@@ -1,0 +1,111 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What people do at the board: its owner takes it for a while, and asks what it does; somebody sets
+// its power mode.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/fault_point.h"
+#include "units/format.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+
+void AgentCore::ResumeHold(const Instant& now) {
+  if (device_.has_owner_hold() && !WATTLE_FAULT_POINT("hold lost at restart")) {
+    owner_hold_.Resume(device_.owner_hold(), settings_.boot_id, now);
+    (void)owner_hold_.EndIfOver(now);
+  }
+}
+
+absl::Status AgentCore::Hold(absl::Duration time, const Instant& now) {
+  if (const absl::Status checked = CheckOwnerHold(time); !checked.ok()) {
+    return checked;
+  }
+  lease_used_ = LeaseUsed(now.wall);  // before the hold, which stops the count
+  owner_hold_.Begin(time, now);
+  next_heartbeat_ = now.wall;  // at once, because the coordinator plans with it
+  ports_.Note(owner_hold_.Reason(now));
+  const absl::Status saved = SaveHold(now);
+  Step(now);
+  return saved;
+}
+
+absl::Status AgentCore::EndHold(const Instant& now) {
+  if (!owner_hold_.active()) {
+    return absl::OkStatus();
+  }
+  owner_hold_.Release();
+  lease_since_ = now.wall;
+  next_heartbeat_ = now.wall;
+  ports_.Note("its owner holds the board no longer");
+  const absl::Status saved = SaveHold(now);
+  Step(now);
+  return saved;
+}
+
+void AgentCore::CheckHold(const Instant& now) {
+  if (owner_hold_.EndIfOver(now)) {
+    lease_since_ = now.wall;
+    next_heartbeat_ = now.wall;
+    ports_.Note("the time for which its owner held the board is over");
+    (void)SaveHold(now);  // else a restart finds a hold whose time is over
+  }
+  // A result that waits for its upload needs little of the board, and would be made anew.
+  if (owner_hold_.active() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
+    run_->Stop(StopReason::kOwner, now);
+  }
+}
+
+void AgentCore::OnPowerModeSetByOthers(const std::string& mode, const Instant& now) {
+  ports_.Note(absl::StrCat("power mode ", mode, " was set by others (before: ",
+                           settings_.info.power_mode(), "); it stays"));
+  ports_.KeepPowerMode();
+  own_power_mode_ = mode;
+  settings_.info.set_power_mode(mode);
+  if (run_ != nullptr) {
+    run_->SetPowerMode(mode);
+  }
+  if (welcomed_) {
+    ports_.Reconnect();  // the hello tells the coordinator's planner
+  }
+  Step(now);
+}
+
+absl::Status AgentCore::SaveHold(const Instant& now) {
+  SaveDevice(now);
+  return device_unsaved_ ? absl::UnavailableError(
+                               "the disk refuses the record of it (the log says why): a restart of "
+                               "the worker goes back to what was before")
+                         : absl::OkStatus();
+}
+
+std::string AgentCore::OwnerStatus(const Instant& now) const {
+  std::string text = absl::StrCat(settings_.info.name(), " (", settings_.info.device_id(), ")\n");
+  absl::StrAppend(&text, "coordinator: ", welcomed_ ? "connected" : "not connected", "\n");
+  if (owner_hold_.active()) {
+    absl::StrAppend(&text, owner_hold_.Reason(now), ", for another ",
+                    FormatElapsed(owner_hold_.Left(now)), "\n");
+  } else if (!guard_.reason().empty()) {
+    absl::StrAppend(&text, "held by policy: ", guard_.reason(), "\n");
+  }
+  if (run_ != nullptr) {
+    const v1::AttemptProgress progress = run_->Progress();
+    absl::StrAppend(&text, "work: ", progress.attempt_id(), run_->stopping() ? " stops" : " runs",
+                    ", ", progress.phase());
+    if (progress.steps_total() > 0) {
+      absl::StrAppend(&text, ", step ", progress.step(), " of ", progress.steps_total());
+    }
+    return absl::StrCat(text, "\n");
+  }
+  for (const std::string& id : order_) {
+    if (!IsTerminal(held_.at(id).state())) {
+      return absl::StrCat(text, "work: ", id, " waits\n");
+    }
+  }
+  return absl::StrCat(text, "work: none\n");
+}
+
+}  // namespace wattle::agent

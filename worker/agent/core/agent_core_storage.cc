@@ -1,0 +1,39 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a sick disk changes: no new work begins, running work stops with what it has, and the
+// heartbeat says why, because nothing can be saved.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "worker/agent/core/agent_core.h"
+
+namespace wattle::agent {
+
+void AgentCore::OnStorageProbed(const absl::Status& status, const Instant& now) {
+  storage_.OnWritten(status, run_ != nullptr, now.wall);
+  Step(now);
+}
+
+void AgentCore::CheckStorage(const Instant& now) {
+  if (storage_.TakeDue(now.wall)) {
+    ports_.ProbeStorage();
+  }
+  storage_.Look(now.wall);
+  const std::string& problem = storage_.problem();
+  if (problem.empty() != storage_told_.empty()) {
+    ports_.Note(problem.empty() ? "storage: the disk takes writes again" : "storage: " + problem);
+    next_heartbeat_ = now.wall;  // at once, because the coordinator plans with it
+    if (problem.empty()) {
+      next_retry_ = next_flush_ = next_save_ = now.wall;
+    }
+  }
+  storage_told_ = problem;
+  // The upload of a complete result writes nothing.
+  if (!problem.empty() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
+    storage_stop_ = problem;
+    run_->Stop(StopReason::kStorage, now);
+  }
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,58 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// OwnerHold is the time for which the device's owner has the board to themselves (`wattle-worker
+// hold --for 1h`). No work runs meanwhile. The hold outlives restarts and reboots:
+//   - In the boot in which the hold began, boot time alone ends the hold. A clock that is set
+//     meanwhile changes nothing.
+//   - After a reboot the wall clock ends the hold, where the clock was set both times. Without it
+//     the powered-on time that was left is left: the time without power is unknown, and the owner's
+//     hour must not be shorter than promised.
+// Reads no clock; a value.
+#ifndef WATTLE_WORKER_AGENT_CORE_OWNER_HOLD_H_
+#define WATTLE_WORKER_AGENT_CORE_OWNER_HOLD_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "wattle/v1/worker_state.pb.h"
+#include "worker/agent/core/device_clock.h"
+
+namespace wattle::agent {
+
+// A longer hold is a board that left the fleet; `wattle device drain` is for that.
+inline constexpr absl::Duration kOwnerHoldMax = absl::Hours(30 * 24);
+
+// Errors: kInvalidArgument unless the time is above 0 and at most kOwnerHoldMax.
+absl::Status CheckOwnerHold(absl::Duration time);
+
+class OwnerHold {
+ public:
+  // Takes over the hold that an earlier process kept, if there is one.
+  void Resume(const v1::OwnerHoldRecord& kept, const std::string& boot_id, const Instant& now);
+  // Replaces a hold that is under way. REQUIRES: CheckOwnerHold(time) is OK.
+  void Begin(absl::Duration time, const Instant& now);
+  void Release() { until_.reset(); }
+  // Ends the hold once its time is over. Returns whether it ended in this call.
+  bool EndIfOver(const Instant& now);
+
+  [[nodiscard]] bool active() const { return until_.has_value(); }
+  // Zero without a hold.
+  [[nodiscard]] absl::Duration Left(const Instant& now) const;
+  // "held by its owner until 2026-11-24 08:50 UTC"; "" without a hold.
+  [[nodiscard]] std::string Reason(const Instant& now) const;
+  // REQUIRES: active().
+  [[nodiscard]] v1::OwnerHoldRecord Record(const std::string& boot_id, const Instant& now);
+
+ private:
+  std::optional<Monotonic> until_;         // wall; by powered-on time
+  std::optional<absl::Time> until_civil_;  // known if the clock was set at some time of the hold
+  bool rebooted_ = false;                  // since the hold began
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_CORE_OWNER_HOLD_H_

@@ -1,0 +1,146 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/owner_socket.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/file.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr mode_t kOwnerAndGroup = 0660;
+constexpr size_t kRequestBytesMax = 200;
+// How long one side waits for the other's bytes. The worker's answer includes a write to its disk.
+constexpr timeval kRequestTime = {.tv_sec = 2, .tv_usec = 0};
+constexpr timeval kAnswerTime = {.tv_sec = 30, .tv_usec = 0};
+
+absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": too long for a socket, at most ", sizeof(address.sun_path) - 1,
+                     " characters; give the worker a shorter --state-dir"));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+const sockaddr* Generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+// Up to `end` or the end of the connection; what the other side never sends is not there.
+std::string ReadUntil(int connection, char end, size_t bytes_max) {
+  std::string text;
+  char c = 0;
+  while (text.size() < bytes_max && recv(connection, &c, 1, 0) == 1 && c != end) {
+    text += c;
+  }
+  return text;
+}
+
+bool SendAll(int connection, const std::string& text) {
+  return send(connection, text.data(), text.size(), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(text.size());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<OwnerSocket>> OwnerSocket::Listen(const std::string& path,
+                                                                 Answers answers) {
+  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
+  if (!address.ok()) {
+    return address.status();
+  }
+  std::unique_ptr<OwnerSocket> owner(new OwnerSocket(path, std::move(answers)));
+  owner->socket_ = child::UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  owner->stop_ = child::UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
+  unlink(path.c_str());
+  // Nobody can connect before listen(), so that nobody comes in under the umask's mode.
+  if (owner->socket_.get() < 0 || owner->stop_.get() < 0 ||
+      bind(owner->socket_.get(), Generic(*address), sizeof(*address)) != 0 ||
+      chmod(path.c_str(), kOwnerAndGroup) != 0 || listen(owner->socket_.get(), 4) != 0) {
+    return FileError(errno, path, "cannot listen");
+  }
+  owner->thread_ = std::thread([raw = owner.get()] { raw->Serve(); });
+  return owner;
+}
+
+OwnerSocket::~OwnerSocket() {
+  if (thread_.joinable()) {
+    const uint64_t one = 1;
+    (void)!write(stop_.get(), &one, sizeof(one));  // an eventfd at 0 always takes it
+    thread_.join();
+    unlink(path_.c_str());
+  }
+}
+
+void OwnerSocket::Serve() {
+  while (true) {
+    std::array<pollfd, 2> waits = {pollfd{socket_.get(), POLLIN, 0},
+                                   pollfd{stop_.get(), POLLIN, 0}};
+    if (poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) {
+      return;
+    }
+    if (waits[1].revents != 0) {
+      return;
+    }
+    if (waits[0].revents != 0) {
+      const child::UniqueDescriptor connection(
+          accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (connection.get() >= 0) {
+        Answer(connection.get());
+      }
+    }
+  }
+}
+
+void OwnerSocket::Answer(int connection) const {
+  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &kRequestTime, sizeof(kRequestTime));
+  setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &kRequestTime, sizeof(kRequestTime));
+  const OwnerAnswer answer = answers_(ReadUntil(connection, '\n', kRequestBytesMax));
+  SendAll(connection, absl::StrCat(answer.exit_code, " ", answer.text));
+}
+
+absl::StatusOr<OwnerAnswer> AskWorker(const std::string& path, const std::string& request) {
+  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
+  if (!address.ok()) {
+    return address.status();
+  }
+  const child::UniqueDescriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTime, sizeof(kAnswerTime));
+  if (connect(connection.get(), Generic(*address), sizeof(*address)) != 0) {
+    if (errno == EACCES) {
+      return absl::PermissionDeniedError(absl::StrCat(
+          path, ": permission denied; ask as root, or as a member of the file's group"));
+    }
+    return absl::NotFoundError(absl::StrCat(
+        path, ": no worker listens there; start it, or name its folder with --state-dir"));
+  }
+  if (!SendAll(connection.get(), request + "\n")) {
+    return FileError(errno, path, "cannot ask the worker");
+  }
+  const std::string text = ReadUntil(connection.get(), '\0', size_t{1} << 16);
+  if (text.size() < 2 || text[0] < '0' || text[0] > '9') {
+    return absl::UnavailableError(
+        absl::StrCat(path, ": the worker does not answer; its log may say why"));
+  }
+  return OwnerAnswer{.exit_code = text[0] - '0', .text = text.substr(2)};
+}
+
+}  // namespace wattle::agent

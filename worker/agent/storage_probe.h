@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Small synced writes to the file "health" in a directory, on a thread of their own: a failing card
+// may hold a write for minutes. Begin is thread-safe.
+#ifndef WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
+#define WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+
+namespace wattle::agent {
+
+// One write: makes the file where it is missing, overwrites 4 KiB in place and syncs them. Errors:
+// those of base/file.h.
+absl::Status WriteHealthFile(const std::string& directory);
+
+class StorageProbe {
+ public:
+  // done: called on the probe's thread with the outcome of each write.
+  StorageProbe(std::string directory, std::function<void(absl::Status)> done);
+  ~StorageProbe();  // waits for the write under way
+  StorageProbe(const StorageProbe&) = delete;
+  StorageProbe& operator=(const StorageProbe&) = delete;
+
+  void Begin();
+
+ private:
+  void Run();
+
+  const std::string directory_;
+  const std::function<void(absl::Status)> done_;
+  absl::Mutex mutex_;
+  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
