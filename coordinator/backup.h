@@ -1,13 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// `wattle-coordinator backup`: copies a data directory while a coordinator writes to the original.
-// A coordinator can start on the copy.
+// `wattle-coordinator backup` copies a data directory while a coordinator writes to the original. A
+// coordinator can start on the copy. `wattle-coordinator restore` makes a data directory from a
+// backup, for a fleet whose workers know more than the backup does
+// (docs/adr/0010-lineage-and-restore.md). RestoreReport tells afterwards what those workers had.
 #ifndef WATTLE_COORDINATOR_BACKUP_H_
 #define WATTLE_COORDINATOR_BACKUP_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace wattle {
 
@@ -19,6 +23,24 @@ inline constexpr char kArtifactsFolder[] = "artifacts";
 // at all. Errors: kNotFound (the data directory is no coordinator's), kAlreadyExists,
 // kResourceExhausted.
 absl::Status Backup(const std::string& data_directory, const std::string& destination);
+
+struct RestoreOptions {
+  std::string data_directory;
+  std::string backup;    // empty: the directory's own journal goes on under a later epoch
+  bool replace = false;  // sets an existing journal aside; its artifacts stay
+  int64_t epoch_min =
+      0;  // for a backup that was restored before: above every epoch of those restores
+};
+
+// Returns a report for people: the restore, and the work that is known to be lost. Errors:
+// kNotFound (there is no backup), kAlreadyExists (there is a journal already), kFailedPrecondition
+// (a coordinator runs on the directory, or its journal has another lineage than the backup),
+// kResourceExhausted.
+absl::StatusOr<std::string> Restore(const RestoreOptions& options);
+
+// What the workers reported since the restore about work from after the backup, one line for each
+// finding. Also works while the coordinator runs.
+absl::StatusOr<std::string> RestoreReport(const std::string& data_directory);
 
 }  // namespace wattle
 

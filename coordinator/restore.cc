@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/restore.h"
-
 #include <filesystem>
 #include <memory>
 #include <optional>

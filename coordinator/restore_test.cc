@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Tests restores without workers. tests/integration/restore_test.py tests them with workers.
-#include "coordinator/restore.h"
-
 #include <filesystem>
 #include <memory>
 #include <string>

@@ -1,19 +1,40 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Who may call what: one row for each gRPC method and each HTTP route. What has no row may not be
-// called. Pure.
+// Who may call what: who calls, what the call is about, and one row for each gRPC method and each
+// HTTP route. What has no row may not be called. Pure.
 #ifndef WATTLE_COORDINATOR_ACCESS_ACCESS_TABLE_H_
 #define WATTLE_COORDINATOR_ACCESS_ACCESS_TABLE_H_
 
 #include <array>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-#include "coordinator/access/identity.h"
-
 namespace wattle::access {
+
+enum class Role { kViewer, kSubmitter, kOperator, kAdmin, kWorker, kService };
+inline constexpr int kRoles = 6;
+
+absl::string_view RoleName(Role role);
+std::optional<Role> ParseRole(absl::string_view name);
+
+struct Identity {
+  std::string id;                  // A device's id or a person's name; for messages too.
+  std::set<Role> roles;            // Empty: a stranger.
+  std::set<std::string> projects;  // Those of a viewer or submitter.
+  std::string how_to_get_a_role;   // For the message of a refusal: who gives it, and how.
+};
+
+// What the call is about. Empty: does not apply.
+struct Resource {
+  std::string project = {};
+  std::string owner = {};   // Of a job.
+  std::string device = {};  // The one that acts.
+};
 
 // Of which resources a role may call the method.
 enum class Whose {

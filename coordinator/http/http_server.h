@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#include "coordinator/access/identity.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/http/connection_limits.h"
 #include "coordinator/http/host_names.h"
 #include "coordinator/runtime/api.h"

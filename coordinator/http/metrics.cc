@@ -1,19 +1,29 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/http/metrics.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <array>
+#include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <tuple>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 
 #include "artifacts/blob_store.h"
+#include "base/file.h"
 #include "coordinator/core/state.h"
 #include "coordinator/http/device_metrics.h"
 #include "proto/state_names.h"
 #include "telemetry/export/metrics_page.h"
-#include "telemetry/export/process_metrics.h"
 
 namespace wattle::http {
 namespace {
@@ -170,6 +180,48 @@ void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
   }
 }
 
+double SecondsOf(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+void AddOpenFiles(MetricsPage& page) {
+  std::error_code error;
+  int64_t open_files = 0;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end;
+       !error && entry != end; entry.increment(error)) {
+    ++open_files;
+  }
+  if (!error) {
+    page.Gauge("process_open_fds", "Open file descriptors.", {}, static_cast<double>(open_files));
+  }
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    page.Gauge("process_max_fds", "File descriptors that the process may open.", {},
+               static_cast<double>(limit.rlim_cur));
+  }
+}
+
+// The resources of this process, under the names that every Prometheus client library uses, from
+// /proc/self and getrusage. A value that cannot be read is left out.
+void AddProcess(MetricsPage& page) {
+  rusage usage = {};
+  if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    page.Counter("process_cpu_seconds_total", "Processor time, of the user and of the system.", {},
+                 SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime));
+  }
+  // Second field of statm: resident pages.
+  const absl::StatusOr<std::string> memory = ReadWholeFile("/proc/self/statm", 4096);
+  if (memory.ok()) {
+    const std::vector<std::string> fields = absl::StrSplit(*memory, ' ');
+    int64_t pages = 0;
+    if (fields.size() > 1 && absl::SimpleAtoi(fields[1], &pages)) {
+      page.Gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.", {},
+                 static_cast<double>(pages * sysconf(_SC_PAGESIZE)));
+    }
+  }
+  AddOpenFiles(page);
+}
+
 }  // namespace
 
 std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
@@ -202,7 +254,7 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   if (const runtime::MetricSink* sink = runtime.options().metric_sink) {
     sink->AddMetrics(page);
   }
-  telemetry::AddProcessMetrics(page);
+  AddProcess(page);
   return page.Text();
 }
 

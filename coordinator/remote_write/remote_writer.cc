@@ -1,17 +1,22 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/remote_write/remote_writer.h"
 
+#include <fcntl.h>
 #include <snappy.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <random>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <httplib.h>
 
 #include "base/backoff.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "coordinator/log/log.h"
 
@@ -39,6 +44,38 @@ int64_t SamplesIn(absl::Span<const Scrape> scrapes) {
 bool IsRefusal(int status, const std::string& body) {
   return status == 400 || status == 413 || status == 422 ||
          absl::StrContains(absl::AsciiStrToLower(body), "too old sample");
+}
+
+// Appends the samples that Prometheus refuses because they are older than its window to one text
+// file of OpenMetrics lines, durably. A person can load the file with `promtool tsdb
+// create-blocks-from openmetrics`. Errors: kResourceExhausted when the file has reached its maximum
+// size, with the file's name and the remedy.
+absl::Status KeepOldSamples(const RemoteWriteOptions& options, const Scrape& scrape) {
+  const std::string& path = options.old_samples_path;
+  const std::string text = ToOpenMetrics(scrape);
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (file < 0) {
+    return FileError(errno, path, "cannot open");
+  }
+  const absl::Cleanup closes = [file] { close(file); };
+  const off_t size = lseek(file, 0, SEEK_END);
+  if (size + static_cast<off_t>(text.size()) > options.old_samples_bytes_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(path, ": holds ", options.old_samples_bytes_max >> 20,
+                     " MiB of samples that are too old for Prometheus; load the file with "
+                     "promtool, then move it away"));
+  }
+  size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t bytes = write(file, text.data() + written, text.size() - written);
+    if (bytes < 0 && errno != EINTR) {
+      const int error = errno;
+      (void)ftruncate(file, size);  // removes a half-written line
+      return FileError(error, path, "cannot write");
+    }
+    written += bytes > 0 ? static_cast<size_t>(bytes) : 0;
+  }
+  return fdatasync(file) == 0 ? absl::OkStatus() : FileError(errno, path, "cannot sync");
 }
 
 }  // namespace
@@ -73,8 +110,7 @@ RemoteWriter::RemoteWriter(const RemoteWriteOptions& options, std::string host, 
       host_(std::move(host)),
       path_(std::move(path)),
       shown_url_(options.url.substr(0, options.url.find('?'))),
-      clock_(clock),
-      old_samples_(options.old_samples_path, options.old_samples_bytes_max) {}
+      clock_(clock) {}
 
 RemoteWriter::~RemoteWriter() {
   {
@@ -228,7 +264,7 @@ absl::Status RemoteWriter::Post(const std::string& body, bool* refused) {
 }
 
 void RemoteWriter::Refuse(const Scrape& scrape, const std::string& reason, bool keep) {
-  const absl::Status kept = keep ? old_samples_.Keep(scrape) : absl::OkStatus();
+  const absl::Status kept = keep ? KeepOldSamples(options_, scrape) : absl::OkStatus();
   if (!kept.ok()) {
     LogWarning(absl::StrCat("remote write: ", kept.message()));
   }

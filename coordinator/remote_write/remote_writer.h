@@ -5,7 +5,7 @@
 // so that neither a stop of the coordinator nor of Prometheus loses samples; the coordinator stores
 // nothing. Requests are repeated with backoff until they are answered. A repeated sample is no
 // duplicate, because Prometheus identifies a sample by its series and time. Samples that Prometheus
-// refuses for good are counted by reason; those older than its window go to a file (old_samples.h).
+// refuses for good are counted by reason; those older than its window go to a file.
 // Thread-safe.
 #ifndef WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
 #define WATTLE_COORDINATOR_REMOTE_WRITE_REMOTE_WRITER_H_
@@ -29,9 +29,8 @@
 
 #include "base/clock.h"
 #include "coordinator/remote_write/credentials.h"
-#include "coordinator/remote_write/old_samples.h"
 #include "coordinator/remote_write/scrape.h"
-#include "coordinator/runtime/metric_sink.h"
+#include "coordinator/runtime/runtime_ports.h"
 
 namespace wattle::remote_write {
 
@@ -41,6 +40,7 @@ struct RemoteWriteOptions {
   // Prometheus' out_of_order_time_window. Samples within an hour of its edge already count as too
   // old: Prometheus answers some of them with an error that looks temporary.
   absl::Duration window = absl::Hours(7 * 24);
+  // Where samples go that Prometheus refuses as older than its window: OpenMetrics lines.
   std::string old_samples_path = {};
   int64_t old_samples_bytes_max = int64_t{256} << 20;
   absl::Duration backoff_min = absl::Seconds(1);
@@ -89,7 +89,6 @@ class RemoteWriter final : public runtime::MetricSink {
   const std::string path_;
   const std::string shown_url_;  // without the query, which may hold a key
   const Clock& clock_;
-  OldSamples old_samples_;   // Only the thread uses it.
   absl::Status last_error_;  // Only the thread uses it, to log an error only when it changes.
   mutable absl::Mutex mutex_;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);

@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "coordinator/runtime/runtime.h"
-#include "coordinator/runtime/worker_links.h"
+#include "coordinator/runtime/runtime_ports.h"
 #include "units/id.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 

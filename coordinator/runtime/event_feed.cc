@@ -11,7 +11,6 @@
 #include "base/status_macros.h"
 #include "coordinator/core/state.h"
 #include "coordinator/log/log.h"
-#include "coordinator/runtime/tell_event.h"
 
 namespace wattle::runtime {
 

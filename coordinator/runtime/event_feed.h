@@ -9,7 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,8 +24,19 @@
 #include "coordinator/store/journal_reader.h"
 #include "units/id.h"
 #include "wattle/v1/coordinator.pb.h"
+#include "wattle/v1/journal.pb.h"
 
 namespace wattle::runtime {
+
+// The look-ups that TellEvent needs beside the event.
+struct EventContext {
+  std::function<std::string(const std::string& device_id)> device_name;
+  std::function<std::string(const std::string& attempt_id)> device_of_attempt;  // The device's id.
+};
+
+// An event of the journal as one sentence for people. Pure. nullopt for events of bookkeeping:
+// acknowledged reports, ledgers, resolved inputs, learned profiles, jobs that moved to the history.
+std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventContext& context);
 
 class EventFeed {
  public:

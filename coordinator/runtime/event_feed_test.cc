@@ -15,7 +15,6 @@
 #include "base/status_matchers.h"
 #include "coordinator/runtime/overview.h"
 #include "coordinator/runtime/runtime_fixture.h"
-#include "coordinator/runtime/tell_event.h"
 
 namespace wattle::runtime {
 namespace {

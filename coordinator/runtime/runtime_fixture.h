@@ -20,7 +20,7 @@
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
-#include "coordinator/runtime/worker_links.h"
+#include "coordinator/runtime/runtime_ports.h"
 
 namespace wattle::runtime {
 

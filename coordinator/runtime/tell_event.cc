@@ -1,11 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/runtime/tell_event.h"
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "coordinator/runtime/event_feed.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
 #include "units/format.h"
