@@ -8,7 +8,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
-#include "formats/job_text.h"
+#include "formats/job_file.h"
 #include "proto/job_summary.h"
 #include "proto/kind_name.h"
 #include "units/format.h"

@@ -18,7 +18,7 @@
 #include <google/protobuf/message.h>
 
 #include "base/status_macros.h"
-#include "formats/job_text.h"
+#include "formats/job_file.h"
 #include "proto/job_kind.h"
 
 namespace wattle::cli {

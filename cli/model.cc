@@ -22,7 +22,6 @@
 #include "formats/chat_examples.h"
 #include "formats/chat_template.h"
 #include "models/gguf_directory.h"
-#include "models/gguf_export.h"
 #include "models/model_directory.h"
 
 namespace wattle::cli {

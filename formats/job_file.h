@@ -32,6 +32,10 @@ absl::StatusOr<std::vector<v1::Policy>> ParsePolicyFile(absl::string_view text,
                                                         absl::string_view file);
 absl::StatusOr<std::vector<v1::Policy>> ReadPolicyFile(const std::string& path);
 
+// The way back: YAML that ParseJobFile reads as the same job. It has the fields that are set, in
+// the order of the .proto file, with the names and words of job files.
+std::string JobFileText(const v1::JobSpec& spec);
+
 }  // namespace wattle::formats
 
 #endif  // WATTLE_FORMATS_JOB_FILE_H_

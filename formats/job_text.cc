@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/job_text.h"
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,6 +13,8 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+
+#include "formats/job_file.h"
 
 namespace wattle::formats {
 namespace {

@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "formats/job_text.h"
-
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
 

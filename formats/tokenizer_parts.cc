@@ -10,7 +10,6 @@
 #include "formats/json.h"
 #include "formats/sentence_piece_internal.h"
 #include "formats/tokenizer_parts_internal.h"
-#include "formats/vocabulary_settings_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -57,6 +58,15 @@ absl::StatusOr<std::optional<std::string>> ReadTokenizerFile(absl::string_view d
 // As BytePairEncoding::LoadFiles.
 absl::StatusOr<TokenizerParts> PartsOfFiles(BytePairEncoding::ReadNamedFile read,
                                             absl::string_view place);
+
+// How transformers uses a byte-level vocabulary without tokenizer.json: fills the form, the added
+// tokens and the begin token of `parts`, which has the vocabulary. The class of the tokenizer says
+// how it cuts text, and the files beside vocab.json say which tokens are added. file: vocab.json;
+// the names of the other files in messages are those of its neighbours. Errors: kInvalidArgument
+// for files that are damaged or contradict each other; kUnimplemented for a setting that would
+// change token ids and that TokenizerParts cannot hold; both name file and field.
+absl::Status ReadVocabularySettings(const VocabularyFiles& files, absl::string_view file,
+                                    TokenizerParts& parts);
 
 }  // namespace wattle::formats
 

@@ -11,7 +11,7 @@
 #include "base/status_macros.h"
 #include "formats/added_tokens_internal.h"
 #include "formats/json.h"
-#include "formats/vocabulary_settings_internal.h"
+#include "formats/tokenizer_parts_internal.h"
 
 namespace wattle::formats {
 namespace {

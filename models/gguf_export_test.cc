@@ -3,8 +3,6 @@
 // Models written as GGUF files against the files that the gguf package wrote of the same models
 // (tests/golden/gguf): the metadata, every tensor, a whole directory, and each thing that is
 // refused.
-#include "models/gguf_export.h"
-
 #include <cmath>
 #include <cstring>
 #include <filesystem>

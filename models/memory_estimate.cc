@@ -9,7 +9,6 @@
 
 #include "base/status_macros.h"
 #include "models/adapters.h"
-#include "models/decode_operator.h"
 #include "models/loss_rows.h"
 #include "models/model_part.h"
 #include "models/optimizer_state.h"

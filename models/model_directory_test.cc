@@ -15,7 +15,7 @@
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "formats/small_model_internal.h"
-#include "models/gguf_export.h"
+#include "models/gguf_directory.h"
 
 namespace wattle::models {
 namespace {

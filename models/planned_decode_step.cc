@@ -3,12 +3,15 @@
 
 #include <algorithm>
 
-#include "models/decode_operator.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
 
 namespace wattle::models {
 namespace {
+
+// Of a head: one register's worth, and the operator's largest (worker/engine/kernels/isa).
+constexpr int64_t kHeadSizeMultiple = 16;
+constexpr int64_t kHeadSizeMax = 512;
 
 constexpr int64_t kPromptTokens = 256;          // worker/engine/generate/decode_session.cc
 constexpr int64_t kPanelPositions = 16;         // worker/engine/kernels/kv_cache.h
@@ -49,6 +52,18 @@ CodedRow WidestCodedRow(const PlannedPass& pass) {
 }
 
 }  // namespace
+
+bool DecodeOperatorServes(const DecoderConfig& config) {
+  const auto plain = [](const LayerDescription& layer) {
+    return layer.residual == Residual::kSequential && !layer.inner_norms && !layer.post_norms &&
+           layer.attention_softcap == 0.0 && layer.query_pre_attention_scalar == 0.0 &&
+           layer.activation != Activation::kGeluErf && layer.head_size % kHeadSizeMultiple == 0 &&
+           layer.head_size <= kHeadSizeMax;
+  };
+  return config.norm != Norm::kRmsNormPlusOne && config.embedding_scale == 1.0 &&
+         config.logit_softcap == 0.0 && !config.sinusoidal_offset.has_value() &&
+         std::all_of(config.layers.begin(), config.layers.end(), plain);
+}
 
 int64_t KeyValueBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                       int64_t slots, int64_t capacity) {

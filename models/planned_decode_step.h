@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The buffers of the decode operator and of the keys and values, as planned tensors: the twin of
+// The decode operator (worker/engine/kernels/decode_step.h): which models it serves, and its
+// buffers and the keys and values as planned tensors. The plan is the twin of
 // worker/engine/kernels/kv_cache.cc and decode_step.cc, the same buffers in the same order. Each
 // lives as long as the session, for a step allocates nothing. Who changes one changes the other;
 // worker/engine/generate/decode_plan_test.cc tells. Part of tensor_plan.h.
@@ -14,6 +15,10 @@
 #include "models/tensor_plan.h"
 
 namespace wattle::models {
+
+// Whether the operator has everything that the description asks for. What it lacks runs through the
+// plain blocks.
+[[nodiscard]] bool DecodeOperatorServes(const DecoderConfig& config);
 
 // Keys and values of `slots` sequences of `capacity` tokens each, in the form of the operator, or
 // of the plain blocks where the operator does not serve the model.

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "models/decode_operator.h"
 #include "models/loss_rows.h"
 #include "models/planned_decode_step.h"
 #include "models/planned_layer.h"

@@ -8,8 +8,8 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "models/decode_operator.h"
 #include "models/memory_estimate.h"
+#include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/generate/decode_session.h"

@@ -7,7 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "base/check.h"
-#include "models/decode_operator.h"
+#include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
 #include "worker/engine/kernels/decode_step.h"
