@@ -7,9 +7,9 @@
 #include "cli/fleet_view.h"
 #include "cli/json_output.h"
 #include "cli/labels.h"
-#include "cli/live_screen.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include <CLI/App.hpp>
 
 #include "base/status_macros.h"

@@ -3,7 +3,7 @@
 // wattle energy: where the joules went, from the receipts and the devices' ledgers.
 #include <memory>
 
-#include "cli/energy_view.h"
+#include "cli/fleet_view.h"
 #include "cli/session.h"
 #include "cli/since.h"
 #include <CLI/App.hpp>

@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "cli/energy_view.h"
-
 #include <set>
 #include <vector>
 
@@ -8,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "cli/fleet_view.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices, policies and profile rows as text. Pure; thread-safe.
+// Devices, policies, profile rows and the energy report as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_FLEET_VIEW_H_
 #define WATTLE_CLI_FLEET_VIEW_H_
 
@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "cli/text_style.h"
 
+#include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/service.pb.h"
 
@@ -29,6 +30,13 @@ std::string RenderPolicy(
 
 std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextStyle& style);
 std::string RenderProfileRow(const v1::ProfileRow& row);  // every field, on several lines
+
+// A table. by: what one row stands for; UNSPECIFIED is JOB.
+std::string RenderEnergy(const v1::EnergyReport& report, v1::EnergyGrouping by,
+                         const TextStyle& style);
+// CSV by RFC 4180 with a line of heads. Joules and seconds are plain numbers; an unknown number is
+// an empty field.
+std::string EnergyCsv(const v1::EnergyReport& report, v1::EnergyGrouping by);
 
 }  // namespace wattle::cli
 

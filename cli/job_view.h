@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Jobs, attempts, receipts and charts of a run as text. Pure; thread-safe.
+// Jobs, plans, attempts, receipts and charts of a run as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_JOB_VIEW_H_
 #define WATTLE_CLI_JOB_VIEW_H_
 
@@ -11,6 +11,7 @@
 
 #include "proto/state_names.h"
 #include "wattle/v1/job.pb.h"
+#include "wattle/v1/plan.pb.h"
 #include "wattle/v1/service.pb.h"
 
 namespace wattle::cli {
@@ -27,6 +28,12 @@ std::string RenderJobState(const v1::Job& job);
 // attempts". "" where no attempt has a receipt.
 std::string JobEnergyWords(const v1::Job& job);
 std::string RenderLogLine(const v1::LogLine& line);
+
+// A plan: for every device the seconds and joules that the job would take there, or the rule that
+// refuses the device; the chosen device is marked, with the reason. spec: the job that was planned;
+// the heading shows it.
+std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
+                       const TextStyle& style);
 
 // A receipt shows the predicted numbers beside those of the run. The head of the second column says
 // how the run's numbers were found: measured, emulated, or modelled.

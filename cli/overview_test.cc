@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
-#include "cli/energy_view.h"
+#include "cli/fleet_view.h"
 #include "cli/json_output.h"
 #include "cli/program_fixture.h"
 #include "gmock/gmock.h"

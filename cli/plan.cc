@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/job_override.h"
-#include "cli/plan_view.h"
+#include "cli/job_view.h"
 #include "cli/session.h"
 #include <CLI/App.hpp>
 

@@ -1,12 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "cli/plan_view.h"
-
 #include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "cli/job_view.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 

@@ -10,7 +10,6 @@
 #include "cli/fleet_view.h"
 #include "cli/job_view.h"
 #include "cli/json_output.h"
-#include "cli/plan_view.h"
 #include "cli/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

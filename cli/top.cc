@@ -7,9 +7,8 @@
 
 #include "cli/ask_fleet.h"
 #include "cli/fleet_summary.h"
-#include "cli/live_screen.h"
 #include "cli/session.h"
-#include "cli/terminal_keys.h"
+#include "cli/terminal.h"
 #include "cli/top_view.h"
 #include <CLI/App.hpp>
 

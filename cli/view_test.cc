@@ -10,7 +10,6 @@
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/labels.h"
-#include "cli/plan_view.h"
 #include "cli/sample_messages.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -50,7 +50,6 @@ class Disk {
   // Flips one bit of one durable file whose path begins with `prefix`. False: there is no such
   // file.
   bool Damage(absl::string_view prefix);
-  void Wipe() { files_.clear(); }
 
   [[nodiscard]] Image Copy() const;
   void Restore(const Image& image);

@@ -12,9 +12,8 @@
 #include <thread>
 
 #include "worker/agent/agent.h"
+#include "worker/agent/commands.h"
 #include "worker/agent/config.h"
-#include "worker/agent/owner_command.h"
-#include "worker/agent/probe_command.h"
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "probe") {

@@ -1,6 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/owner_command.h"
-
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -11,6 +9,7 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/agent/commands.h"
 #include "worker/agent/owner_socket.h"
 
 namespace wattle::agent {

@@ -1,5 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "cli/live_screen.h"
+#include "cli/terminal.h"
+
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -29,6 +31,22 @@ void LiveScreen::Show(absl::string_view text) {
   absl::StrAppend(&frame, "\x1b[J");  // Erases old lines below the new text.
   out_ << frame << std::flush;
   shown_lines_ = lines.size();
+}
+
+TerminalKeys::TerminalKeys() {
+  if (tcgetattr(STDIN_FILENO, &before_) != 0) {
+    return;
+  }
+  termios keys = before_;
+  keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);  // Ctrl-C stays a signal.
+  changed_ = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
+}
+
+TerminalKeys::~TerminalKeys() {
+  if (changed_) {
+    // What cannot be restored here is restored by `reset`; there is nobody left to tell.
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  }
 }
 
 }  // namespace wattle::cli

@@ -1,0 +1,145 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/commands.h"
+
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include <CLI/CLI.hpp>
+
+#include "base/clock.h"
+#include "base/standard_output.h"
+#include "telemetry/sensors/registry.h"
+#include "worker/agent/config.h"
+#include "worker/agent/core/owner_hold.h"
+#include "worker/agent/owner_socket.h"
+#include "worker/agent/probe.h"
+#include "worker/agent/sensor_settings.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr char kProbe[] = "wattle-worker probe";
+
+int Fail(absl::string_view program, int code, absl::string_view message) {
+  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), std::string(message).c_str());
+  return code;
+}
+
+// The exit status if the command ends here: help was asked for, or a flag is wrong.
+std::optional<int> Parse(CLI::App& app, absl::string_view program, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help
+    std::ostringstream help;
+    app.exit(asked, help, std::cerr);
+    return PrintHelp(program, help.str());
+  } catch (const CLI::ParseError& error) {
+    return Fail(program, 2, absl::StrCat(error.what(), "; see ", program, " --help"));
+  }
+  return std::nullopt;
+}
+
+const char* About(absl::string_view word) {
+  if (word == "hold") {
+    return "The board is yours for a while, also without a link and over reboots: its work saves a "
+           "checkpoint and pauses, and goes on by itself afterwards. A second hold replaces the "
+           "first.";
+  }
+  return word == "release" ? "Ends a hold: the board's work goes on."
+                           : "What the worker on this board does, and who holds it.";
+}
+
+}  // namespace
+
+int RunProbe(int argc, char** argv) {
+  CLI::App app(
+      "What can be measured on this board, which sensor measures the device, what is "
+      "denied and how to permit it.",
+      kProbe);
+  std::string root;
+  std::string settings;
+  std::string record;
+  bool json = false;
+  app.add_option("--sensor-root", root, "Look at a recorded file tree instead of this machine")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--sensors", settings, "The worker's file of sensors, as wattle-worker --sensors");
+  app.add_option(
+      "--record", record,
+      "Copy the files that sensors are read from into this new directory, without serial "
+      "numbers; the copy is a --sensor-root");
+  app.add_flag("--json", json, "For scripts");
+  if (const std::optional<int> code = Parse(app, kProbe, argc, argv)) {
+    return *code;
+  }
+  std::vector<telemetry::SourceSettings> entries;
+  if (!settings.empty()) {
+    auto read = ReadSensorSettings(settings);
+    if (!read.ok()) {
+      return Fail(kProbe, 2, read.status().message());
+    }
+    entries = *std::move(read);
+  }
+  if (!record.empty()) {
+    const absl::Status recorded = RecordSensors(root, record);
+    if (!recorded.ok()) {
+      return Fail(kProbe, 1, recorded.message());
+    }
+  }
+  const std::vector<ProbedSource> sources =
+      ProbeSources(telemetry::DiscoverSources(root, entries), Clock::Real());
+  std::fputs((json ? ProbeJson(sources) : ProbeText(sources)).c_str(), stdout);
+  return AfterOutput(kProbe, 0);
+}
+
+bool IsOwnerCommand(absl::string_view word) {
+  return word == "hold" || word == "release" || word == "status";
+}
+
+int RunOwnerCommand(int argc, char** argv) {
+  const std::string word = argv[0];
+  const std::string program = absl::StrCat("wattle-worker ", word);
+  CLI::App app(About(word), program);
+  std::string state_directory;
+  std::string time;
+  if (word == "hold") {
+    app.add_option("--for", time, "How long: 30m, 1h, 1h30m; at most 720h (30 days)")->required();
+  }
+  app.add_option("--state-dir", state_directory,
+                 "The worker's folder [~/.local/state/wattle-worker]");
+  if (const std::optional<int> code = Parse(app, program, argc, argv)) {
+    return *code;
+  }
+  std::string request = word;
+  if (word == "hold") {
+    absl::Duration duration;
+    if (!absl::ParseDuration(time, &duration)) {
+      return Fail(program, 2, absl::StrCat("--for ", time, ": wanted a time such as 30m or 1h30m"));
+    }
+    if (const absl::Status checked = CheckOwnerHold(duration); !checked.ok()) {
+      return Fail(program, 2, absl::StrCat("--for ", time, ": ", std::string(checked.message())));
+    }
+    absl::StrAppendFormat(&request, " %.3f", absl::ToDoubleSeconds(duration));
+  }
+  if (state_directory.empty()) {
+    state_directory = DefaultStateDirectory("");
+  }
+  const auto answer = AskWorker(absl::StrCat(state_directory, "/", kOwnerSocket), request);
+  if (!answer.ok()) {
+    return Fail(program, 1, answer.status().message());
+  }
+  if (answer->exit_code != 0) {
+    return Fail(program, answer->exit_code, answer->text);
+  }
+  std::fputs(answer->text.c_str(), stdout);
+  return AfterOutput(program, 0);
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The commands of wattle-worker that a person at the board calls; without one the program is the
+// agent.
+#ifndef WATTLE_WORKER_AGENT_COMMANDS_H_
+#define WATTLE_WORKER_AGENT_COMMANDS_H_
+
+#include "absl/strings/string_view.h"
+
+namespace wattle::agent {
+
+// `probe`: prints the sensors of this board as a table or as JSON, and records a board's files.
+// argv[0] is the word. Returns the exit status: 0 (also without any sensor), 1 (the recording
+// failed), 2 (wrong flags or settings).
+int RunProbe(int argc, char** argv);
+
+// `hold --for 1h`, `release` and `status` ask the worker that runs there (owner_socket.h).
+[[nodiscard]] bool IsOwnerCommand(absl::string_view word);
+// Runs one of them; argv[0] is its word. Returns the exit status: 0, 1 (no worker answers, or its
+// disk refuses the record), 2 (wrong flags).
+int RunOwnerCommand(int argc, char** argv);
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_COMMANDS_H_
