@@ -122,7 +122,7 @@ struct DecoderConfig {
   std::vector<LayerDescription> layers;
   bool learned_positions = false;  // a table of max_positions rows is added to the embedding
   // A fixed table is added: sines and cosines of position + this
-  // (worker/engine/models/sinusoidal_positions.h).
+  // (worker/engine/models/positions.h).
   std::optional<int64_t> sinusoidal_offset;
   double embedding_scale = 1.0;  // what the embedding, without positions, is multiplied by
   Norm norm = Norm::kLayerNorm;  // of every norm in the model

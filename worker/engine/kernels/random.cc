@@ -3,10 +3,11 @@
 // Philox4x32-10 and what is drawn from it. The long loops stand in isa/training_inl.h.
 #include "worker/engine/kernels/random.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/check.h"
-#include "worker/engine/kernels/philox_constants.h"
 
 namespace wattle::kernels {
 namespace {
@@ -20,18 +21,44 @@ PhiloxCounter CounterOf(const RandomStream& stream) {
           .key = {static_cast<uint32_t>(stream.seed), static_cast<uint32_t>(stream.seed >> 32)}};
 }
 
+constexpr int64_t kBits = 32;           // of a number
+constexpr int64_t kNumbersAtOnce = 64;  // drawn together for signs
+
+constexpr std::array<uint32_t, kBits> SingleBits() {
+  std::array<uint32_t, kBits> bits{};
+  for (size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = 1U << i;
+  }
+  return bits;
+}
+constexpr std::array<uint32_t, kBits> kSingleBit = SingleBits();
+
+// All bits of a word: a loop that compilers make vectors of.
+void AddWord(uint32_t word, float magnitude, float* values) {
+  for (size_t i = 0; i < kBits; ++i) {
+    values[i] += (word & kSingleBit[i]) != 0 ? magnitude : -magnitude;
+  }
+}
+
+// `count` bits of a word from bit `first` on.
+void AddPart(uint32_t word, float magnitude, int64_t first, int64_t count, float* values) {
+  for (int64_t i = 0; i < count; ++i) {
+    values[i] += ((word >> (first + i)) & 1U) != 0 ? magnitude : -magnitude;
+  }
+}
+
 }  // namespace
 
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
-  for (int round = 0; round < kRounds; ++round) {
-    const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * counter[0];
-    const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * counter[2];
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const uint64_t product0 = static_cast<uint64_t>(kPhiloxMultiplier0) * counter[0];
+    const uint64_t product1 = static_cast<uint64_t>(kPhiloxMultiplier1) * counter[2];
     counter = {static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
                static_cast<uint32_t>(product1),
                static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
                static_cast<uint32_t>(product0)};
-    key[0] += kWeyl0;
-    key[1] += kWeyl1;
+    key[0] += kPhiloxWeyl0;
+    key[1] += kPhiloxWeyl1;
   }
   return counter;
 }
@@ -83,6 +110,28 @@ void ApplyDropout(const RandomStream& stream, double rate, int64_t first_element
                                        .first_element = first_element,
                                        .count = count,
                                        .values = values});
+}
+
+void AddRandomSigns(const RandomStream& stream, float magnitude, int64_t first_element,
+                    int64_t count, float* values, const KernelTable& kernels) {
+  uint32_t words[kNumbersAtOnce];
+  int64_t number = first_element / kBits;
+  int64_t bit = first_element % kBits;
+  for (int64_t done = 0; done < count; number += kNumbersAtOnce) {
+    const int64_t wanted = (bit + count - done + kBits - 1) / kBits;
+    const int64_t drawn = std::min(kNumbersAtOnce, wanted);
+    RandomBits(stream, number, drawn, words, kernels);
+    for (int64_t i = 0; i < drawn; ++i) {
+      const int64_t take = std::min(kBits - bit, count - done);
+      if (take == kBits) {
+        AddWord(words[i], magnitude, values + done);
+      } else {
+        AddPart(words[i], magnitude, bit, take, values + done);
+      }
+      done += take;
+      bit = 0;
+    }
+  }
 }
 
 }  // namespace wattle::kernels

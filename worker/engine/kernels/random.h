@@ -61,6 +61,13 @@ void RandomNormal(const RandomStream& stream, float deviation, int64_t count, fl
 void ApplyDropout(const RandomStream& stream, double rate, int64_t first_element, int64_t count,
                   float* values, const KernelTable& kernels = BestKernels());
 
+// values[i] moves by `magnitude`: up where the bit of element `first_element + i` is set, else
+// down. Element e has bit e % 32 of the stream's number e / 32, so a block of ten rounds serves 128
+// elements. Elements are below 2^39. A move rounds once, with nothing to reorder or fuse: the
+// result is the same on every processor. Thread-safe on disjoint ranges.
+void AddRandomSigns(const RandomStream& stream, float magnitude, int64_t first_element,
+                    int64_t count, float* values, const KernelTable& kernels = BestKernels());
+
 }  // namespace wattle::kernels
 
 #endif  // WATTLE_WORKER_ENGINE_KERNELS_RANDOM_H_

@@ -1,12 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Random signs: the same bits everywhere and for any split, and both signs equally likely.
-#include "worker/engine/kernels/random_signs.h"
-
 #include <cmath>
 #include <vector>
 
 #include "gtest/gtest.h"
+
+#include "worker/engine/kernels/random.h"
 
 namespace wattle::kernels {
 namespace {

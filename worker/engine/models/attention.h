@@ -18,7 +18,7 @@
 #include "models/decoder_config.h"
 #include "worker/engine/models/key_value_cache.h"
 #include "worker/engine/models/layers.h"
-#include "worker/engine/models/rotary.h"
+#include "worker/engine/models/positions.h"
 #include "worker/engine/models/token_batch.h"
 
 namespace wattle::engine {

@@ -11,10 +11,8 @@
 #include "models/loss_rows.h"
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/models/backward_by_parts.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
-#include "worker/engine/models/sinusoidal_positions.h"
 #include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"
 

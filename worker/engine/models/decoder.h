@@ -9,14 +9,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
 #include "models/decoder_config.h"
+#include "models/model_part.h"
 #include "worker/engine/models/attention.h"
 #include "worker/engine/models/key_value_cache.h"
 #include "worker/engine/models/layers.h"
-#include "worker/engine/models/rotary.h"
+#include "worker/engine/models/positions.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/models/weights.h"
 
@@ -52,6 +54,19 @@ enum class KeptActivations {
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients, KeptActivations kept = KeptActivations::kAll);
+
+// Called when the gradients of a part are complete: from then on the pass neither adds to them nor
+// reads the part's weights. The head comes first, then each block that the backward pass goes
+// through, from the last to the first, then the tables. loss_sum: as LossSumAndGradients returns
+// it. false ends the pass.
+using GradientsComplete = absl::FunctionRef<bool(const models::ModelPart& part, double loss_sum)>;
+
+// The same for those who use the gradients of each part as soon as they are complete, so that one
+// buffer may serve many parts (train/updates_in_backward.h).
+double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
+                                  const DropoutState& dropout, double gradient_scale,
+                                  DecoderWeights& gradients, KeptActivations kept,
+                                  GradientsComplete complete);
 
 // Sums over batch.predicting of two models on the same tokens.
 struct ComparisonSums {

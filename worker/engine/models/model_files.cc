@@ -23,7 +23,6 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/tensor_files.h"
-#include "worker/engine/models/zero_arena.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/torch_operators.h"

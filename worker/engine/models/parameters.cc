@@ -8,7 +8,9 @@
 
 #include "base/check.h"
 #include "models/family.h"
+#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {
@@ -60,6 +62,15 @@ void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
   for (Parameter& parameter : parameters) {
     parameter.trainable = models::TrainedWithLastLayers(config, layers, parameter.tensor);
   }
+}
+
+at::Tensor ZeroArena(int64_t elements, const at::TensorOptions& options) {
+  at::Tensor arena = at::empty({elements}, options);
+  if (arena.device().is_cpu()) {
+    // Before the first touch, so that pages are huge from the start.
+    kernels::PreferHugePages(arena.data_ptr(), static_cast<int64_t>(arena.nbytes()));
+  }
+  return arena.zero_();
 }
 
 at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,

@@ -58,6 +58,10 @@ struct ArenaLayout {
 void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
                  std::vector<Parameter>& parameters);
 
+// Memory for an arena: zeros [elements]; of the host, on huge pages where the system grants them,
+// because every step of training reads an arena from end to end.
+[[nodiscard]] at::Tensor ZeroArena(int64_t elements, const at::TensorOptions& options);
+
 // The part of an arena that belongs to a parameter, in the parameter's shape.
 [[nodiscard]] at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,
                                    const std::vector<Parameter>& parameters, size_t parameter);

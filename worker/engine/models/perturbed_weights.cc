@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/kernels/random_signs.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"

@@ -12,7 +12,6 @@
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/bf16.h"
 #include "worker/engine/kernels/random.h"
-#include "worker/engine/models/zero_arena.h"
 #include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"
 

@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "models/tensor_plan.h"
-#include "worker/engine/models/backward_by_parts.h"
+#include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
+#include "worker/engine/models/parameters.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/token_batch.h"
-#include "worker/engine/models/zero_arena.h"
 
 namespace wattle::engine {
 namespace {

@@ -17,7 +17,7 @@
 #include "base/status_matchers.h"
 #include "models/memory_estimate.h"
 #include "wattle/v1/profile.pb.h"
-#include "worker/engine/models/backward_by_parts.h"
+#include "worker/engine/models/decoder.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/train/finetune.h"

@@ -118,6 +118,13 @@ struct AdamWPass {
   int64_t count = 0;
 };
 
+// Multipliers and Weyl constants of Philox4x32-10: the paper's section 3.3, Random123's philox.h.
+inline constexpr uint32_t kPhiloxMultiplier0 = 0xD2511F53U;
+inline constexpr uint32_t kPhiloxMultiplier1 = 0xCD9E8D57U;
+inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9U;
+inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85U;
+inline constexpr int kPhiloxRounds = 10;
+
 // A stream of random.h as Philox counts: word 0 of the counter is the block's number.
 struct PhiloxCounter {
   uint32_t words[3] = {};  // words 1 to 3

@@ -13,7 +13,6 @@
 
 #include "worker/engine/kernels/isa/functions_inl.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
-#include "worker/engine/kernels/philox_constants.h"
 
 namespace wattle::kernels {
 namespace {
@@ -70,15 +69,15 @@ inline void PhiloxBlocks(const PhiloxCounter& counter, uint32_t first_block, I (
   }
   uint32_t k0 = counter.key[0];
   uint32_t k1 = counter.key[1];
-  for (int round = 0; round < kRounds; ++round) {
-    const WideProduct product0 = MultiplyWide(words[0], kMultiplier0);
-    const WideProduct product1 = MultiplyWide(words[2], kMultiplier1);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const WideProduct product0 = MultiplyWide(words[0], kPhiloxMultiplier0);
+    const WideProduct product1 = MultiplyWide(words[2], kPhiloxMultiplier1);
     words[0] = XorInt(XorInt(product1.high, words[1]), SetWord(k0));
     words[1] = product1.low;
     words[2] = XorInt(XorInt(product0.high, words[3]), SetWord(k1));
     words[3] = product0.low;
-    k0 += kWeyl0;
-    k1 += kWeyl1;
+    k0 += kPhiloxWeyl0;
+    k1 += kPhiloxWeyl1;
   }
   Interleave(words);
 }
