@@ -65,7 +65,7 @@ class Model:
     def __init__(self, instance):
         self.instance = instance
         self.rows, self.objective, self.binaries = [], [], []
-        self.covering = [[[] for _ in range(SLOTS)] for _ in instance["devices"]]  # (variable, joules in the slot, whether it works to its end)
+        self.covering = [[[] for _ in range(SLOTS)] for _ in instance["devices"]]  # (variable, joules in the slot, seconds in the slot)
         for number, job in enumerate(instance["jobs"]):
             self.add_job(number, job)
         for device, slots in enumerate(self.covering):
@@ -92,7 +92,7 @@ class Model:
                 self.objective.append(((option["cost"] + option["cost"] // 100 * waited // 2) / UNIT, name))
                 for slot in range(slots):
                     seconds = min(SLOT, option["length"] - slot * SLOT)
-                    self.covering[option["device"]][start + slot].append((name, option["power"] * seconds / UNIT, seconds == SLOT))
+                    self.covering[option["device"]][start + slot].append((name, option["power"] * seconds / UNIT, seconds))
         self.binaries += names
         self.add_row([(1, name) for name in names], "=", 1)
 
@@ -109,7 +109,11 @@ class Model:
             self.rows.append(f"{charge[slot]} <= {pack['capacity'] / UNIT:.6f}")
             floor = pack["floor"] / UNIT
             self.add_row([(1, charge[slot])] + [(-floor, name) for name, _, _ in slots[slot]], ">=", 0)
-            self.add_row([(1, charge[slot + 1])] + [(-floor, name) for name, _, to_its_end in slots[slot] if to_its_end], ">=", 0)
+            self.add_row([(1, charge[slot + 1])] + [(-floor, name) for name, _, seconds in slots[slot] if seconds == SLOT], ">=", 0)
+            # A run that ends within the half hour: what it needs at the slot's begin to leave the floor at its end.
+            net = (pack["harvest"][slot * SLOT // 3600] - pack["idle"]) / UNIT
+            ending = [(-max(0, floor + joules - net * seconds), name) for name, joules, seconds in slots[slot] if seconds < SLOT]
+            self.add_row([(1, charge[slot])] + ending if ending else [], ">=", 0)
         self.rows.append(f"{charge[SLOTS]} <= {pack['capacity'] / UNIT:.6f}")
 
     @staticmethod

@@ -14,9 +14,11 @@ namespace wattle::timetable {
 namespace {
 
 constexpr size_t kTakenOutMin = 2;
-constexpr size_t kTakenOutMax = 7;
-// The threshold at the begin: the share of the plan's cost.
-constexpr Millijoules kFirstThresholdShare = 100;
+constexpr size_t kTakenOutMax = 8;
+// The threshold falls to 0 in each of so many rounds; a round begins with the best plan so far.
+constexpr int kRounds = 5;
+// The threshold at the begin of a round: the cost over this number.
+constexpr Millijoules kFirstThresholdShare = 50;
 
 // SplitMix64 (G. Steele, D. Lea, C. Flood, 2014): the same numbers everywhere.
 class Random {
@@ -47,11 +49,15 @@ class Search {
         best_(std::move(begin)) {}
 
   Schedule Run() {
-    const Millijoules first_threshold = best_.cost() / kFirstThresholdShare;
+    const int moves = std::max(budget_.moves / kRounds, 1);
     for (int move = 0; move < budget_.moves && instance_.jobs.size() >= kTakenOutMin; ++move) {
+      if (move % moves == 0) {
+        now_ = best_;
+      }
       Schedule next = now_;
       Move(next);
-      const Millijoules threshold = first_threshold / budget_.moves * (budget_.moves - move - 1);
+      const Millijoules threshold =
+          best_.cost() / kFirstThresholdShare / moves * (moves - move % moves - 1);
       if (next.cost() > now_.cost() + threshold) {
         continue;
       }
@@ -70,15 +76,23 @@ class Search {
                : instance_.devices[static_cast<size_t>(planned.device)].pack;
   }
 
-  // How far a job is from the one that the move begins with, in seconds; a job that is left out
-  // may be put in anywhere.
+  // When a job runs; of a job that is left out, when it could begin.
+  [[nodiscard]] Seconds TimeOf(const Planned& planned) const {
+    return planned.device == Planned::kLeftOut
+               ? instance_.jobs[static_cast<size_t>(planned.job)].released
+               : planned.start;
+  }
+
+  // How far a job is from the one that the move begins with, in seconds.
   [[nodiscard]] Seconds Distance(const Planned& from, const Planned& to, Relation relation) const {
-    if (relation == Relation::kNone || from.device == Planned::kLeftOut ||
-        to.device == Planned::kLeftOut) {
-      return 0;
+    if (relation == Relation::kNone || to.device == Planned::kLeftOut) {
+      return 0;  // Any move may find a place for a job that is left out.
     }
     constexpr Seconds kFar = 1000 * kHour;
-    const Seconds apart = std::abs(from.start - to.start);
+    const Seconds apart = std::abs(TimeOf(from) - TimeOf(to));
+    if (from.device == Planned::kLeftOut) {
+      return apart;
+    }
     switch (relation) {
       case Relation::kDevice:
         return apart + (from.device == to.device ? 0 : kFar);
@@ -92,7 +106,8 @@ class Search {
     }
   }
 
-  // Takes some related jobs out and puts them back in a random order.
+  // Takes some related jobs out and puts them back in a random order. Each way of a job is skipped
+  // with a chance of 1 in 8, so that a job can also make room for another one.
   void Move(Schedule& schedule) {
     const size_t jobs = instance_.jobs.size();
     const Planned first = schedule.planned(random_.Below(jobs));
@@ -114,7 +129,7 @@ class Search {
     }
     for (size_t left = near.size(); left > 0; --left) {
       const size_t pick = random_.Below(left);
-      schedule.Insert(near[pick].second);
+      schedule.Insert(near[pick].second, random_.Next() & random_.Next() & random_.Next());
       std::swap(near[pick], near[left - 1]);
     }
   }

@@ -55,15 +55,18 @@ Seconds Schedule::EarliestOnGrid(const InstanceJob& job, const JobOption& option
   }
 }
 
-void Schedule::Insert(size_t index) {
+void Schedule::Insert(size_t index, uint64_t skipped) {
   WATTLE_CHECK(plan_[index].device == Planned::kLeftOut, "a job runs once");
   const InstanceJob& job = instance_->jobs[index];
   const JobOption* chosen = nullptr;
   Seconds chosen_start = 0;
   Millijoules chosen_cost = job.left_out_price;
-  for (const JobOption& option : job.options) {
-    if (CostAt(job, option, job.released) >= chosen_cost) {
-      continue;  // Waiting only adds to it.
+  for (size_t i = 0; i < job.options.size(); ++i) {
+    const JobOption& option = job.options[i];
+    const bool is_skipped = i < 64 && ((skipped >> i) & 1) != 0;
+    // Waiting only adds to the cost.
+    if (is_skipped || CostAt(job, option, job.released) >= chosen_cost) {
+      continue;
     }
     const Seconds start = EarliestOnGrid(job, option);
     if (start != kNever && CostAt(job, option, start) < chosen_cost) {

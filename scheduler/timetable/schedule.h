@@ -7,6 +7,7 @@
 #define WATTLE_SCHEDULER_TIMETABLE_SCHEDULE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -24,8 +25,9 @@ class Schedule {
   explicit Schedule(const Instance& instance);
 
   // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
-  // there. The job stays left out if it cannot end in time anywhere. REQUIRES: it is left out.
-  void Insert(size_t job);
+  // there. The job stays left out if it cannot end in time anywhere. skipped: a bit for each of the
+  // first 64 options that do not count. REQUIRES: the job is left out.
+  void Insert(size_t job, uint64_t skipped = 0);
   // Leaves the job out.
   void Remove(size_t job);
 
