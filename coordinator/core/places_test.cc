@@ -427,6 +427,7 @@ TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
   boards.Add("fast", 1);
   boards.Submit(600);
   boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "rain"});
+  boards.Snapshot();  // The board has just been heard.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
