@@ -144,7 +144,7 @@ void AddOptions(const Fleet& fleet, const JobView& job, InstanceJob& plain) {
 }
 
 PackSpec DrawPack(const v1::Device& device, const std::vector<double>& sun, size_t first_hour,
-                  Dice& dice) {
+                  Dice& dice, std::vector<Milliwatts>& past) {
   PackSpec pack;
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   pack.capacity = timetable::MillijoulesDown(capacity);
@@ -154,9 +154,11 @@ PackSpec DrawPack(const v1::Device& device, const std::vector<double>& sun, size
   // A panel of 15 to 60 W peak, of which 0.8 arrives in the pack.
   const double panel = dice.Between(15, 60) * 0.8;
   std::vector<Milliwatts>& hours = pack.harvest.emplace_back();
-  for (Seconds hour = 0; hour < kHorizon / kHour; ++hour) {
-    const double irradiance = sun[(first_hour + static_cast<size_t>(hour)) % sun.size()];
-    hours.push_back(timetable::MilliwattsDown(Watts(panel * irradiance / 1000)));
+  for (Seconds hour = -kPastHours; hour < kHorizon / kHour; ++hour) {
+    const double irradiance =
+        sun[(first_hour + sun.size() + static_cast<size_t>(hour)) % sun.size()];
+    (hour < 0 ? past : hours)
+        .push_back(timetable::MilliwattsDown(Watts(panel * irradiance / 1000)));
   }
   return pack;
 }
@@ -174,10 +176,13 @@ Fleet DrawFleet(Dice& dice, const std::vector<double>& sun, int boards, int jobs
     int pack = kMains;
     if (view.device.heartbeat().has_battery()) {
       pack = static_cast<int>(fleet.instance.packs.size());
-      fleet.instance.packs.push_back(DrawPack(view.device, sun, first_hour, dice));
+      fleet.instance.packs.push_back(
+          DrawPack(view.device, sun, first_hour, dice, fleet.past_harvest.emplace_back()));
     }
     fleet.instance.devices.push_back({.pack = pack});
   }
+  fleet.instance.end = kHorizon;
+  fleet.instance.start_step = kSlot;
   MeasureAll(dice, fleet);
   for (int index = 0; index < jobs; ++index) {
     JobView& job = fleet.jobs.emplace_back(DrawJob(index, dice));
@@ -206,7 +211,7 @@ void AddWaysAndDeadlines(Dice& dice, Fleet& fleet) {
       job.spec.set_deadline_seconds(static_cast<double>(*plain.deadline - plain.released));
     }
     // 60 Wh beyond its dearest run, twice that for a job of priority 50.
-    fleet.left_out_price.push_back(dearest + (job.spec.priority() > 0 ? 2 : 1) * 216'000'000);
+    plain.left_out_price = dearest + (job.spec.priority() > 0 ? 2 : 1) * 216'000'000;
   }
 }
 

@@ -18,6 +18,7 @@ namespace wattle::bench {
 
 inline constexpr timetable::Seconds kSlot = timetable::kHour / 2;  // All plans start at full ones.
 inline constexpr timetable::Seconds kHorizon = 96 * kSlot;
+inline constexpr timetable::Seconds kPastHours = 7 * 24;
 inline constexpr std::array<const char*, 2> kModes = {"10W", "20W"};
 
 class Dice {
@@ -40,7 +41,8 @@ struct Fleet {
   std::vector<scheduler::JobView> jobs;
   std::vector<v1::Policy> policies;
   timetable::Instance instance;
-  std::vector<timetable::Millijoules> left_out_price;  // Of each job.
+  // Of each pack, the harvest of the kPastHours before `kTestNow`.
+  std::vector<std::vector<timetable::Milliwatts>> past_harvest;
 };
 
 // The boards, their rows and packs, and jobs without ways and deadlines. sun: W/m2 of each hour of

@@ -3,7 +3,10 @@
 #include "bench/fleet_plans.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -12,7 +15,7 @@
 #include "base/check.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
-#include "scheduler/timetable/earliest_start.h"
+#include "scheduler/timetable/schedule.h"
 
 namespace wattle::bench {
 namespace {
@@ -29,11 +32,11 @@ using timetable::JobOption;
 using timetable::kHour;
 using timetable::kMains;
 using timetable::Millijoules;
-using timetable::Pack;
+using timetable::Milliwatts;
 using timetable::PackSpec;
 using timetable::Planned;
+using timetable::Schedule;
 using timetable::Seconds;
-using timetable::Timeline;
 
 constexpr Seconds kBytesEvery = 6 * kHour;  // How often a plan is made twice and compared.
 
@@ -82,6 +85,31 @@ class Truth {
   std::vector<Running> running_;
 };
 
+// The harvest by hour of day that a worker has learned until `now`: each new day halves the weight
+// of earlier ones (telemetry/battery/forecast.h).
+void TellHarvest(const Fleet& fleet, size_t pack, Seconds now, v1::EnergyLedger& ledger) {
+  const std::vector<Milliwatts>& past = fleet.past_harvest[pack];
+  const std::vector<Milliwatts>& since = fleet.instance.packs[pack].harvest[0];
+  std::array<double, 24> watts{};
+  const Seconds first = absl::ToUnixSeconds(kTestNow) / kHour;
+  for (Seconds hour = 0; hour < 24; ++hour) {
+    double weights = 0;
+    double& mean = watts[static_cast<size_t>((first + now / kHour + hour) % 24)];
+    for (Seconds days = 1; days * 24 <= kPastHours; ++days) {
+      const Seconds at = now / kHour + hour - days * 24;
+      const Milliwatts power =
+          at < 0 ? past[static_cast<size_t>(kPastHours + at)] : since[static_cast<size_t>(at)];
+      const double weight = std::exp2(-static_cast<double>(days));
+      mean += weight * static_cast<double>(power) / 1000;
+      weights += weight;
+    }
+    mean /= weights;
+  }
+  for (const double mean : watts) {
+    ledger.add_harvest_power_watts_by_hour(mean);
+  }
+}
+
 Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Planned>& plan,
                     Seconds now) {
   Snapshot snapshot = MakeSnapshot(fleet.devices, fleet.profiles);
@@ -94,6 +122,7 @@ Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Pl
       const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
       view.device.mutable_heartbeat()->set_state_of_charge_ratio(
           static_cast<double>(truth.charge(pack)) / static_cast<double>(spec.capacity));
+      TellHarvest(fleet, static_cast<size_t>(pack), now, *view.device.mutable_ledger());
     }
     if (const Running* running = truth.RunningOn(static_cast<int>(device), now)) {
       view.device.set_running_attempt_id(absl::StrCat("j", running->job, ".1"));
@@ -152,24 +181,7 @@ int CountDifferent(const std::vector<QueuePlacement>& plan,
   return different;
 }
 
-std::optional<Seconds> EarliestSlot(const Timeline& timeline, const Pack* pack,
-                                    const InstanceJob& job, const JobOption& option) {
-  Seconds after = job.released;
-  while (true) {
-    const std::optional<Seconds> start = timetable::EarliestStart(
-        timeline, pack, option.draw, after, job.deadline.value_or(kHorizon));
-    if (!start || *start % kSlot == 0) {
-      return start;
-    }
-    after = (*start / kSlot + 1) * kSlot;
-  }
-}
-
 }  // namespace
-
-Millijoules CostAt(const InstanceJob& job, const JobOption& option, Seconds start) {
-  return option.cost + option.cost / 100 * ((start - job.released) / kSlot) / 2;
-}
 
 Snapshot FreshSnapshot(const Fleet& fleet) {
   return SnapshotAt(fleet, Truth(fleet), LeaveAllOut(fleet), 60 * kSlot);
@@ -189,6 +201,9 @@ std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
       const auto job = static_cast<size_t>(std::atoi(placed.job.value().c_str() + 1));
       const JobOption* const option = OptionOf(fleet, job, placed);
       WATTLE_CHECK(option != nullptr, "the planner starts a job in one of its ways");
+      if (now + option->draw.length > kHorizon) {
+        continue;  // The planner does not know of the instance's end.
+      }
       Place(fleet, *option, now, plan[job]);
       truth.Start({.job = static_cast<int>(job), .option = *option, .begin = now});
     }
@@ -197,45 +212,12 @@ std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
   return plan;
 }
 
-std::vector<Planned> PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank) {
-  const Instance& instance = fleet.instance;
-  std::vector<Timeline> timelines(instance.devices.size());
-  std::vector<Pack> packs(instance.packs.begin(), instance.packs.end());
-  std::vector<Planned> plan = LeaveAllOut(fleet);
-  std::vector<size_t> order(plan.size());
-  for (size_t job = 0; job < order.size(); ++job) {
-    order[job] = job;
-  }
+Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank) {
+  std::vector<size_t> order(fleet.jobs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
-  for (const size_t job : order) {
-    const JobOption* chosen = nullptr;
-    Seconds chosen_start = 0;
-    for (const JobOption& option : instance.jobs[job].options) {
-      const int pack = instance.devices[static_cast<size_t>(option.device)].pack;
-      const std::optional<Seconds> start = EarliestSlot(
-          timelines[static_cast<size_t>(option.device)],
-          pack == kMains ? nullptr : &packs[static_cast<size_t>(pack)], instance.jobs[job], option);
-      if (start && (chosen == nullptr || CostAt(instance.jobs[job], option, *start) <
-                                             CostAt(instance.jobs[job], *chosen, chosen_start))) {
-        chosen = &option;
-        chosen_start = *start;
-      }
-    }
-    if (chosen == nullptr) {
-      continue;
-    }
-    Place(fleet, *chosen, chosen_start, plan[job]);
-    const auto device = static_cast<size_t>(chosen->device);
-    timelines[device].Reserve({.begin = chosen_start,
-                               .end = chosen_start + chosen->draw.length,
-                               .job = static_cast<int>(job)});
-    if (const int pack = instance.devices[device].pack; pack != kMains) {
-      packs[static_cast<size_t>(pack)].Add(
-          {.job = static_cast<int>(job), .begin = chosen_start, .draw = chosen->draw});
-    }
-  }
-  return plan;
+  return timetable::InsertInOrder(fleet.instance, order);
 }
 
 }  // namespace wattle::bench

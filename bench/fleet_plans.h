@@ -15,12 +15,9 @@
 #include "bench/drawn_fleet.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/instance.h"
+#include "scheduler/timetable/schedule.h"
 
 namespace wattle::bench {
-
-// A way's joules, and a hundredth of them for each hour of waiting.
-timetable::Millijoules CostAt(const timetable::InstanceJob& job, const timetable::JobOption& option,
-                              timetable::Seconds start);
 
 // When the last job has arrived: all jobs wait, and all boards are free.
 scheduler::Snapshot FreshSnapshot(const Fleet& fleet);
@@ -30,8 +27,7 @@ std::vector<timetable::Planned> PlanByShipped(const Fleet& fleet, int& bytes_dif
 
 // The jobs in the order of their rank: each takes its cheapest way among the earliest start of
 // each.
-std::vector<timetable::Planned> PlanByList(const Fleet& fleet,
-                                           const std::function<double(size_t job)>& rank);
+timetable::Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank);
 
 }  // namespace wattle::bench
 

@@ -1,10 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Load generator of ./dev bench place. Draws a small fleet with real sun, plans it with the shipped
-// planner and with four lists, checks each plan with CheckPlan, and prints one JSON document: the
-// instance for the solver, and each plan's cost.
+// planner, with four lists, and with MOVES moves of the search from the best list, checks each plan
+// with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's cost.
 //
-//   wattle-place-load SUN SEED BOARDS JOBS        SUN: W/m2 of each hour of a year, one a line
+//   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet
 #include <algorithm>
 #include <chrono>
@@ -12,15 +12,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "nlohmann/json.hpp"
 
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_plans.h"
 #include "scheduler/place/place.h"
 #include "scheduler/timetable/check_plan.h"
+#include "scheduler/timetable/improve.h"
+#include "scheduler/timetable/plan_cost.h"
+#include "scheduler/timetable/schedule.h"
 
 namespace wattle::bench {
 namespace {
@@ -29,31 +35,20 @@ using timetable::CheckPlan;
 using timetable::InstanceJob;
 using timetable::JobOption;
 using timetable::kHour;
-using timetable::Millijoules;
 using timetable::PackSpec;
 using timetable::Planned;
+using timetable::Schedule;
 using timetable::Seconds;
 
-nlohmann::json Judge(const Fleet& fleet, const std::vector<Planned>& plan) {
-  Millijoules cost = 0;
+nlohmann::json Judge(const Fleet& fleet, absl::Span<const Planned> plan) {
   int missed = 0;
   int left_out = 0;
   for (const Planned& planned : plan) {
     const InstanceJob& job = fleet.instance.jobs[static_cast<size_t>(planned.job)];
     missed += job.deadline && !planned.in_time ? 1 : 0;
     left_out += planned.device == Planned::kLeftOut ? 1 : 0;
-    // A job that ends late is worth no more than one that was left out.
-    if (planned.device == Planned::kLeftOut || !planned.in_time) {
-      cost += fleet.left_out_price[static_cast<size_t>(planned.job)];
-      continue;
-    }
-    for (const JobOption& option : job.options) {
-      if (option.device == planned.device && option.mode == planned.mode) {
-        cost += CostAt(job, option, planned.start);
-      }
-    }
   }
-  return {{"cost", cost},
+  return {{"cost", CostOf(fleet.instance, plan)},
           {"missed", missed},
           {"left_out", left_out},
           {"broken", CheckPlan(fleet.instance, plan).value_or("")}};
@@ -77,7 +72,7 @@ nlohmann::json InstanceJson(const Fleet& fleet) {
     nlohmann::json one = {{"released", plain.released},
                           {"deadline", plain.deadline.value_or(kHorizon)},
                           {"has_deadline", plain.deadline.has_value()},
-                          {"left_out_price", fleet.left_out_price[job]}};
+                          {"left_out_price", plain.left_out_price}};
     for (const JobOption& option : plain.options) {
       one["options"].push_back({{"device", option.device},
                                 {"length", option.draw.length},
@@ -89,7 +84,8 @@ nlohmann::json InstanceJson(const Fleet& fleet) {
   return json;
 }
 
-void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, int job_count) {
+void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, int job_count,
+                   int moves) {
   Dice dice(seed);
   Fleet fleet = DrawFleet(dice, sun, boards, job_count);
   AddWaysAndDeadlines(dice, fleet);
@@ -107,20 +103,31 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
   int bytes_differ = 0;
   nlohmann::json plans;
   plans["shipped"] = Judge(fleet, PlanByShipped(fleet, bytes_differ));
-  plans["priority"] = Judge(fleet, PlanByList(fleet, [&](size_t job) {
-                              return static_cast<double>(jobs[job].released) -
-                                     kHour * fleet.jobs[job].spec.priority();
-                            }));
-  plans["edf"] = Judge(fleet, PlanByList(fleet, deadline));
-  plans["slack"] =
-      Judge(fleet, PlanByList(fleet, [&](size_t job) {
-              return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
-            }));
-  plans["longest"] = Judge(fleet, PlanByList(fleet, [&](size_t job) { return -shortest(job); }));
+  std::optional<Schedule> best;
+  const auto list = [&](const char* name, const std::function<double(size_t job)>& rank) {
+    const Schedule schedule = PlanByList(fleet, rank);
+    plans[name] = Judge(fleet, schedule.plan());
+    if (!best.has_value() || schedule.cost() < best->cost()) {
+      best = schedule;
+    }
+  };
+  list("priority", [&](size_t job) {
+    return static_cast<double>(jobs[job].released) - kHour * fleet.jobs[job].spec.priority();
+  });
+  list("edf", deadline);
+  list("slack", [&](size_t job) {
+    return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
+  });
+  list("longest", [&](size_t job) { return -shortest(job); });
+  const auto begin = std::chrono::steady_clock::now();
+  const Schedule improved = Improve(fleet.instance, *best, {.moves = moves, .seed = seed});
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  plans["search"] = Judge(fleet, improved.plan());
   const nlohmann::json document = {{"seed", seed},
                                    {"instance", InstanceJson(fleet)},
                                    {"plans", plans},
-                                   {"bytes_differ", bytes_differ}};
+                                   {"bytes_differ", bytes_differ},
+                                   {"search_seconds", seconds.count()}};
   std::printf("%s\n", document.dump().c_str());
 }
 
@@ -143,9 +150,9 @@ int Main(const std::vector<std::string>& arguments) {
               std::strtoull(arguments[3].c_str(), nullptr, 10));
     return 0;
   }
-  if (arguments.size() != 4) {
+  if (arguments.size() != 5) {
     std::fprintf(stderr,
-                 "usage: wattle-place-load SUN SEED BOARDS JOBS | --time BOARDS JOBS SEED\n");
+                 "usage: wattle-place-load SUN SEED BOARDS JOBS MOVES | --time BOARDS JOBS SEED\n");
     return 2;
   }
   std::ifstream file(arguments[0]);
@@ -159,7 +166,8 @@ int Main(const std::vector<std::string>& arguments) {
     return 1;
   }
   PrintInstance(std::strtoull(arguments[1].c_str(), nullptr, 10), sun,
-                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()));
+                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()),
+                std::atoi(arguments[4].c_str()));
   return 0;
 }
 

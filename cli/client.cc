@@ -188,6 +188,12 @@ absl::StatusOr<v1::PlanResponse> Client::PlanJob(const v1::PlanRequest& request)
   return Call(stubs_->jobs, &v1::JobService::Stub::PlanJob, request);
 }
 
+absl::StatusOr<v1::Timetable> Client::GetTimetable(absl::Duration horizon) {
+  v1::TimetableRequest request;
+  request.set_horizon_seconds(absl::ToDoubleSeconds(horizon));
+  return Call(stubs_->jobs, &v1::JobService::Stub::GetTimetable, request);
+}
+
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& job_id) {
   v1::GetJobRequest request;
   request.set_job_id(job_id);

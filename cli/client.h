@@ -44,6 +44,7 @@ class Client {
   // a few times within the timeout. So a submit that was accepted without an answer stays one job.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
   absl::StatusOr<v1::PlanResponse> PlanJob(const v1::PlanRequest& request);
+  absl::StatusOr<v1::Timetable> GetTimetable(absl::Duration horizon);
   absl::StatusOr<v1::Job> GetJob(const std::string& job_id);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::Job> CancelJob(const v1::CancelJobRequest& request);

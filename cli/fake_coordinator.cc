@@ -49,6 +49,13 @@ class FakeJobs : public v1::JobService::Service {
     *response = state_.plan;
     return grpc::Status::OK;
   }
+  grpc::Status GetTimetable(grpc::ServerContext*, const v1::TimetableRequest* request,
+                            v1::Timetable* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    *response = state_.timetable;
+    response->set_horizon_seconds(request->horizon_seconds());
+    return grpc::Status::OK;
+  }
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                       v1::Job* response) override {
     const absl::MutexLock lock(&state_.mutex);

@@ -30,6 +30,7 @@ struct FakeState {
   std::vector<v1::CancelJobRequest> cancels;
   std::vector<v1::DrainDeviceRequest> drains;
   v1::PlanResponse plan;
+  v1::Timetable timetable;
   std::map<std::string, v1::Job> jobs;
   std::vector<v1::ListJobsRequest> lists;
   int jobs_of_a_page = 1000;           // at most, in one answer

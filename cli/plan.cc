@@ -3,11 +3,15 @@
 // wattle plan: a dry run. It shows what the job would take on each device, and which device would
 // be chosen and why.
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "cli/job_override.h"
 #include "cli/job_view.h"
 #include "cli/session.h"
+#include "cli/timetable_view.h"
 #include <CLI/App.hpp>
 
 #include "base/status_macros.h"
@@ -21,9 +25,35 @@ struct PlanFlags {
   std::vector<std::string> set;
   std::vector<std::string> policy_files;
   bool without_policies = false;
+  std::string horizon;
 };
 
+// "48h": from 1 h to 72 h.
+absl::StatusOr<absl::Duration> ParseHorizon(const std::string& text) {
+  absl::Duration horizon;
+  if (!absl::ParseDuration(text, &horizon) || horizon < absl::Hours(1) ||
+      horizon > absl::Hours(72)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--horizon: is \"", text, "\"; valid is 1h to 72h, such as 48h"));
+  }
+  return horizon;
+}
+
+absl::StatusOr<ExitCode> ShowTimetable(Session& session, const std::string& horizon_text) {
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration horizon, ParseHorizon(horizon_text));
+  WATTLE_ASSIGN_OR_RETURN(const v1::Timetable timetable, session.client().GetTimetable(horizon));
+  session.Print(timetable, [&] { return RenderTimetable(timetable, session.style()); });
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
+  if (flags.horizon.empty() == flags.file.empty()) {
+    return absl::InvalidArgumentError(
+        "plan takes a job file, or --horizon for the fleet's timetable");
+  }
+  if (!flags.horizon.empty()) {
+    return ShowTimetable(session, flags.horizon);
+  }
   v1::PlanRequest request;
   WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(),
                           ReadJob(flags.file, flags.set, *session.environment().in));
@@ -46,14 +76,21 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
 void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf =
       AddLeaf(app, "plan",
-              "Show what a job would take on each device and which device would be chosen. Submits "
-              "nothing. Exits with 5 where the job can run nowhere.",
+              "Show what a job would take on each device and which device would be chosen; with "
+              "--horizon, what the fleet is going to do. Submits nothing. Exits with 5 where the "
+              "job can run nowhere.",
               "  wattle plan deploy/examples/squad-gpt2.yaml\n"
               "  wattle plan job.yaml --set objective=time\n"
               "  wattle plan job.yaml --without-policies\n"
-              "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n");
+              "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n"
+              "  wattle plan --horizon 48h\n");
   const auto flags = std::make_shared<PlanFlags>();
-  leaf->add_option("FILE", flags->file, "Job file; - is the standard input")->required();
+  CLI::Option* file = leaf->add_option("FILE", flags->file, "Job file; - is the standard input");
+  leaf->add_option("--horizon", flags->horizon,
+                   "Show the timetable of all waiting and running jobs, and the charge, so far "
+                   "ahead: 1h to 72h")
+      ->type_name("TIME")
+      ->excludes(file);
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)

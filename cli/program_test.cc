@@ -11,6 +11,7 @@
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/program_fixture.h"
+#include "cli/timetable_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -50,6 +51,23 @@ TEST_F(ProgramTest, PlanAsksWhatIf) {
   EXPECT_TRUE(plans[0].ignore_policies());
   ASSERT_THAT(plans[1].policies(), SizeIs(1));
   EXPECT_EQ(plans[1].policies(0).reserve_state_of_charge_ratio(), 0.5);
+}
+
+TEST_F(ProgramTest, PlanWithAHorizonPrintsTheTimetable) {
+  coordinator_.state().timetable = SampleTimetable();
+  const Result result = Run({"plan", "--horizon", "12h"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, RenderTimetable(SampleTimetable(), {}));
+}
+
+TEST_F(ProgramTest, PlanSaysWhichHorizonIsValid) {
+  for (const char* horizon : {"0h", "73h", "tomorrow", "-5h", "1e300h"}) {
+    const Result result = Run({"plan", "--horizon", horizon});
+    EXPECT_EQ(result.code, 2) << horizon;
+    EXPECT_THAT(result.err, HasSubstr("valid is 1h to 72h")) << horizon;
+  }
+  EXPECT_THAT(Run({"plan"}).err, HasSubstr("plan takes a job file, or --horizon"));
+  EXPECT_EQ(Run({"plan", Write("job.yaml", kJobFile), "--horizon", "12h"}).code, 2);
 }
 
 TEST_F(ProgramTest, PlanWithoutAFeasibleDeviceExitsWith5) {

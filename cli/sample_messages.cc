@@ -38,6 +38,42 @@ v1::Device Worker(const v1::Candidate& board, double watts) {
 
 }  // namespace
 
+v1::Timetable SampleTimetable() {
+  v1::Timetable timetable;
+  timetable.set_at_unix_seconds(kSampleNowUnixSeconds);
+  timetable.set_horizon_seconds(12 * 3600);
+  timetable.set_sequence_number(41);
+  v1::DeviceTimetable& nano = *timetable.add_devices();
+  nano.set_device_id("4be1");
+  nano.set_device_name("nano-1");
+  const auto add = [&nano](const char* job, const char* attempt, double begin_hour, double end_hour,
+                           const char* waits_for) {
+    v1::TimetableEntry& entry = *nano.add_entries();
+    entry.set_job_id(job);
+    entry.set_attempt_id(attempt);
+    entry.set_begin_unix_seconds(kSampleNowUnixSeconds + 3600 * begin_hour);
+    entry.set_end_unix_seconds(kSampleNowUnixSeconds + 3600 * end_hour);
+    entry.set_waits_for(waits_for);
+  };
+  add("j2", "j2.1", 0, 0.5, "");
+  add("j6", "", 0.5, 1.25, "");
+  add("j5", "", 3, 8.25,
+      "at 41 %, might end at 12 %, the reserve is 30 % (policy north); feasible from 59 % of "
+      "charge, or with 7.20 Wh less work");
+  for (int hour = 0; hour <= 12; ++hour) {
+    v1::ChargeForecast& charge = *nano.add_charge();
+    charge.set_at_unix_seconds(kSampleNowUnixSeconds + 3600 * hour);
+    charge.set_low_ratio(0.4 + 0.005 * hour);
+    charge.set_median_ratio(0.4 + 0.02 * hour);
+    charge.set_high_ratio(0.4 + 0.045 * hour);
+  }
+  timetable.add_devices()->set_device_name("xavier-1");
+  v1::JobWithoutPlace& job = *timetable.add_without_place();
+  job.set_job_id("j8");
+  job.set_reason("no device can take it now; pi-läuft: its owner holds it");
+  return timetable;
+}
+
 v1::ListDevicesResponse SampleDevices() {
   v1::ListDevicesResponse devices;
   *devices.add_devices() = Worker(Nano(), 5.04);

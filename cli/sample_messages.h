@@ -20,6 +20,7 @@ v1::PlanResponse SamplePlan();              // published priors of GPT-2 Small; 
 v1::PlanResponse SampleAlternativesPlan();  // a job with a quality floor
 v1::PlanResponse SamplePowerModePlan();     // one board, which would be set to a smaller mode
 v1::PlanResponse SampleInfeasiblePlan();    // every device refused
+v1::Timetable SampleTimetable();            // a board under sun, a busy one, a job without a place
 v1::JobSpec SampleSpec();
 v1::Job SampleFinishedJob();    // "j1", with a receipt of an emulated device
 v1::Job SampleMeasuredJob();    // "j4", with a receipt of a real device and incomplete coverage

@@ -11,6 +11,7 @@
 #include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/sample_messages.h"
+#include "cli/timetable_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -35,6 +36,16 @@ TEST(PlanViewTest, Golden) {
   ExpectGolden("plan_alternatives.txt", RenderPlan(SampleSpec(), SampleAlternativesPlan(), kPipe));
   ExpectGolden("plan_empty_fleet.txt", RenderPlan(SampleSpec(), v1::PlanResponse(), kPipe));
   ExpectGolden("plan.json", ToJsonDocument(SamplePlan()));
+}
+
+TEST(TimetableViewTest, Golden) {
+  ExpectGolden("timetable.txt", RenderTimetable(SampleTimetable(), kPipe));
+  ExpectGolden("timetable_80_columns.txt", RenderTimetable(SampleTimetable(), kNarrow));
+  ExpectGolden("timetable.json", ToJsonDocument(SampleTimetable()));
+}
+
+TEST(TimetableViewTest, AnEmptyFleetSaysWhatToDo) {
+  EXPECT_THAT(RenderTimetable(v1::Timetable(), kPipe), HasSubstr("start a wattle-worker"));
 }
 
 TEST(JobViewTest, Golden) {

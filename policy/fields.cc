@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 #include "base/status_macros.h"
@@ -129,6 +130,19 @@ absl::Status TightenAlive(const v1::Policy& policy, const Zone& zone, Limits& li
   return absl::OkStatus();
 }
 
+std::string RiskText(const v1::Policy& policy) {
+  return policy.sun_risk_ratio() == 0.0 ? ""
+                                        : absl::StrFormat("%.3g %%", 100 * policy.sun_risk_ratio());
+}
+
+absl::Status TightenRisk(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const double risk = policy.sun_risk_ratio();
+  if (risk > 0.0 && (!limits.sun_risk || risk < *limits.sun_risk)) {
+    limits.sun_risk = risk;
+  }
+  return absl::OkStatus();
+}
+
 std::string PauseText(const v1::Policy& policy) {
   return policy.pause_seconds_max() == 0.0
              ? ""
@@ -201,6 +215,12 @@ absl::Span<const Field> Fields() {
        .clause = "leaves charge to stay alive until $0",
        .check = CheckAlive,
        .tighten = TightenAlive},
+      // The coordinator's plans alone hold it (scheduler/place/device_load.cc).
+      {.name = "sun_risk_ratio",
+       .high = 0.5,
+       .text = RiskText,
+       .clause = "lets $0 of the days bring less sun than planned",
+       .tighten = TightenRisk},
       // The coordinator alone holds it (coordinator/core/moving.cc).
       {.name = "pause_seconds_max",
        .high = kYearSeconds,

@@ -33,6 +33,8 @@ struct Limits {
   std::optional<BudgetLimit> budget{};
   std::vector<WindowLimit> windows{};  // each must be open
   std::vector<AliveLimit> alive{};     // each must be kept
+  // The share of days whose sun may be less than a plan counts on; absent: no policy says.
+  std::optional<double> sun_risk{};
   // The policy that asks for a charge and refuses a device without a battery gauge; empty: none
   // does, and such a device works with a warning.
   std::string refuses_missing_gauge{};

@@ -39,6 +39,16 @@ TEST(LimitsTest, TheStrictestDemandOfEachKindCountsAndKeepsItsName) {
   EXPECT_EQ(LimitsOf({}).reserve, std::nullopt);
 }
 
+TEST(LimitsTest, TheSmallestRiskCounts) {
+  v1::Policy careful;
+  careful.set_sun_risk_ratio(0.01);
+  v1::Policy bold;
+  bold.set_sun_risk_ratio(0.1);
+  const v1::Policy silent;
+  EXPECT_EQ(LimitsOf({&bold, &careful, &silent}).sun_risk, 0.01);
+  EXPECT_EQ(LimitsOf({&silent}).sun_risk, std::nullopt);
+}
+
 TEST(LimitsTest, AMissingGaugeIsRefusedByAPolicyWithAReserveAlone) {
   const v1::Policy heat = Demand("heat", 0, 80, v1::MISSING_GAUGE_REFUSE);
   const v1::Policy mast = Demand("mast", 0.3, 0, v1::MISSING_GAUGE_REFUSE);
@@ -105,7 +115,7 @@ TEST(FieldsTest, EveryRowIsAFieldAndTheReferenceSaysItsRangeAndUnit) {
     EXPECT_NE(v1::Policy::descriptor()->FindFieldByName(std::string(field.name)), nullptr)
         << field.name;
     const std::string range = field.high > 0
-                                  ? absl::StrFormat("%.0f to %.0f%s%s |", field.low, field.high,
+                                  ? absl::StrFormat("%.15g to %.15g%s%s |", field.low, field.high,
                                                     field.unit.empty() ? "" : " ", field.unit)
                                   : "";
     const std::string row = absl::StrCat("| `", field.name, "` | ", range);

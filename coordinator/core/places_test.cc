@@ -13,6 +13,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
@@ -393,6 +394,56 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   EXPECT_GE(place("j3").expected_start_unix_seconds(), place("j2").expected_end_unix_seconds());
   EXPECT_EQ(place("j3").behind_job_id(), "j2");
   EXPECT_EQ(place("j1").expected_start_unix_seconds(), 0);
+}
+
+TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
+  Boards boards;
+  boards.Add("fast", 1);
+  boards.Submit(600);
+  boards.Plan();
+  boards.Run("j1.1");
+  boards.Submit(600);
+  boards.Submit(600);
+  boards.Plan();
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  EXPECT_EQ(timetable->horizon_seconds(), 48 * 3600);
+  ASSERT_THAT(timetable->devices(), SizeIs(1));
+  const v1::DeviceTimetable& fast = timetable->devices(0);
+  ASSERT_THAT(fast.entries(), SizeIs(3));
+  EXPECT_EQ(fast.entries(0).attempt_id(), "j1.1");
+  EXPECT_EQ(fast.entries(1).job_id(), "j2");
+  EXPECT_EQ(fast.entries(2).job_id(), "j3");
+  for (int i = 1; i < 3; ++i) {
+    EXPECT_EQ(fast.entries(i).begin_unix_seconds(), fast.entries(i - 1).end_unix_seconds());
+    EXPECT_GT(fast.entries(i).end_unix_seconds(), fast.entries(i).begin_unix_seconds());
+  }
+  EXPECT_THAT(fast.charge(), SizeIs(0));  // No sun is known.
+}
+
+TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
+  Boards boards;
+  boards.Add("fast", 1);
+  boards.Submit(600);
+  boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "rain"});
+  boards.Snapshot();  // The board has just been heard.
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  ASSERT_THAT(timetable->without_place(), SizeIs(1));
+  EXPECT_EQ(timetable->without_place(0).job_id(), "j1");
+  EXPECT_THAT(timetable->without_place(0).reason(), HasSubstr("drained"));
+}
+
+TEST(FleetTimetableTest, RefusesAHorizonOutOfBounds) {
+  const Boards boards;
+  for (const double seconds : {1.0, 3599.0, 259201.0, -1.0}) {
+    v1::TimetableRequest request;
+    request.set_horizon_seconds(seconds);
+    EXPECT_THAT(FleetTimetable(boards.state, boards.observations, {}, request, boards.Now()),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1 h to 72 h")));
+  }
 }
 
 }  // namespace

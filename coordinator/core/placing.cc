@@ -192,8 +192,10 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
 std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& planned) {
   const v1::Placement& placement = planned.placement;
   if (!placement.device_id().empty()) {
-    return absl::StrCat("waits for ", DeviceName(state, placement.device_id()),
-                        ", the better device, which is busy");
+    const std::string device = DeviceName(state, placement.device_id());
+    return planned.refused_until_start.empty()
+               ? absl::StrCat("waits for ", device, ", the better device, which is busy")
+               : absl::StrCat("waits for ", device, ": ", planned.refused_until_start);
   }
   return placement.reason().empty() ? "no device is connected" : placement.reason();
 }

@@ -349,6 +349,9 @@ void HttpServer::RouteReads() {
     get.set_device(request.matches[1].str());
     SetResult(api_.load()->GetDevice(get), response);
   });
+  On("GET", "/api/v1/timetable", [this](const Request&, Response& response) {
+    SetResult(api_.load()->GetTimetable({}), response);
+  });
   On("GET", "/api/v1/policies", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListPolicies({}), response);
   });

@@ -179,6 +179,7 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.JobService.WatchJob", {R"({"job_id": "j1"})", NOT_FOUND}},
       {"wattle.v1.JobService.GetJobLogs", {R"({"job_id": "j1"})", NOT_FOUND}},
       {"wattle.v1.JobService.PlanJob", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.JobService.GetTimetable", {"{}", OK}},
       {"wattle.v1.DeviceService.ListDevices", {"{}", OK}},
       {"wattle.v1.DeviceService.GetDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.DeviceService.DrainDevice", {R"({"device": "x"})", NOT_FOUND}},

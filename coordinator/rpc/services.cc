@@ -75,6 +75,10 @@ class JobService final : public v1::JobService::CallbackService {
                    v1::PlanResponse* response) override {
     return Later(context, response, [&](auto reply) { api_.PlanJob(*request, std::move(reply)); });
   }
+  Reactor* GetTimetable(Context* context, const v1::TimetableRequest* request,
+                        v1::Timetable* response) override {
+    return Now(context, api_.GetTimetable(*request), response);
+  }
 
  private:
   runtime::Api& api_;

@@ -15,6 +15,7 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
@@ -158,6 +159,13 @@ void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply)
         plan.set_certain_failure(refusal);
         reply(std::move(plan));
       });
+}
+
+absl::StatusOr<v1::Timetable> Api::GetTimetable(const v1::TimetableRequest& request) const {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  return core::FleetTimetable(*state, runtime_.board().Snapshot(), runtime_.planning(), request,
+                              runtime_.Now());
 }
 
 absl::StatusOr<v1::ListDevicesResponse> Api::ListDevices(

@@ -60,6 +60,9 @@ class Api {
   void SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply);
   // Posts no command. The reply comes at once, except where prompts must be counted.
   void PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const;
+  // Plans the queue anew and starts nothing.
+  [[nodiscard]] absl::StatusOr<v1::Timetable> GetTimetable(
+      const v1::TimetableRequest& request) const;
   void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
   void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
   void ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply);

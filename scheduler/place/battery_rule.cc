@@ -3,13 +3,19 @@
 // Keeps the reserve over the whole predicted run. Counted are the upper quantile of the run's gross
 // joules, the joules that the running attempt still draws, and the joules that the guard holds back
 // (policy/held_back.h). Without a policy the only limit is an empty battery.
+//
+// Where the sun of past days is known, the device's pack decides (scheduler/timetable/pack.h): the
+// charge follows the sun, the idle draw and all planned runs. The guard itself never counts on sun.
 #include "absl/strings/str_cat.h"
 
 #include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/timetable/amounts.h"
+#include "scheduler/timetable/pack.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -61,6 +67,48 @@ std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLim
                               "); feasible above ", FormatPercent(needed), " of charge")};
 }
 
+// The run on the device's pack. nullopt: no sun is known, or the pack does not look so far ahead.
+std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
+  if (on.load->pack == nullptr) {
+    return std::nullopt;
+  }
+  const std::optional<timetable::Draw> draw = DrawOf(on.device.device, on.job.spec, on.prediction);
+  if (!draw.has_value()) {
+    return std::nullopt;
+  }
+  const timetable::Demand demand{.begin = timetable::SecondsUp(on.start() - absl::UnixEpoch()),
+                                 .draw = *draw};
+  return demand.end() <= on.load->pack->horizon() ? std::optional(demand) : std::nullopt;
+}
+
+std::optional<absl::Time> EarliestFit(const Consideration& on) {
+  const std::optional<timetable::Demand> demand = DemandOnPack(on);
+  if (!demand.has_value()) {
+    return std::nullopt;
+  }
+  const std::optional<timetable::Seconds> start =
+      on.load->pack->EarliestFit(demand->draw, demand->begin);
+  return start.has_value() ? std::optional(absl::FromUnixSeconds(*start)) : std::nullopt;
+}
+
+// The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
+// of a run, so a run that no full battery holds is refused for good only if no start is found.
+std::optional<Refusal> RefusalUnderSun(const Consideration& on, const timetable::Demand& demand,
+                                       Refusal refusal) {
+  if (on.load->pack->Fits(demand)) {
+    return std::nullopt;
+  }
+  if (!refusal.permanent && !on.dry_run) {
+    return refusal;  // A queue asks for the time by allowed_from.
+  }
+  if (const std::optional<absl::Time> start = EarliestFit(on); start.has_value()) {
+    refusal.permanent = false;
+    absl::StrAppend(&refusal.reason, "; with the sun of past days feasible in ",
+                    FormatElapsed(*start - on.snapshot.now));
+  }
+  return refusal;
+}
+
 // If the idle draw was never measured, the job's own draw replaces it, as in the guard.
 Watts IdlePower(const Consideration& on) {
   for (const double watts : {on.device.device.heartbeat().idle_power_watts(),
@@ -97,20 +145,25 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   if (!gauge.capacity) {
     return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
   }
-  const BatteryState battery{capacity, charge, on.committed};
+  const BatteryState battery{capacity, charge, Promised(*on.load)};
   const Joules demand =
       GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
   const Joules margin =
       limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
   const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
-  if (Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0) {
-    return std::nullopt;
+  const bool holds = Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0;
+  if (const std::optional<timetable::Demand> run = DemandOnPack(on); run.has_value()) {
+    return RefusalUnderSun(on, *run,
+                           holds ? Refusal{"its charge then is not enough for the run and for the "
+                                           "jobs that come first"}
+                                 : RefusalFor(battery, demand, margin, limit));
   }
-  return RefusalFor(battery, demand, margin, limit);
+  return holds ? std::nullopt : std::optional(RefusalFor(battery, demand, margin, limit));
 }
 
 }  // namespace
 
-extern const Rule kBatteryReserveRule = {"battery_reserve", RuleScope::kLoad, CheckBatteryReserve};
+extern const Rule kBatteryReserveRule = {"battery_reserve", RuleScope::kLoad, CheckBatteryReserve,
+                                         EarliestFit, "its battery has too little charge"};
 
 }  // namespace wattle::scheduler

@@ -24,10 +24,6 @@
 namespace wattle::scheduler {
 namespace {
 
-// An attempt that runs past its expected end is expected to need this much longer, at each plan
-// anew.
-constexpr absl::Duration kOverdue = absl::Seconds(30);
-
 // The refusal that counts among the rules of `scope`: the first permanent one, else the first.
 std::optional<Refusal> CheckRules(RuleScope scope, const Consideration& on, size_t* refusing_rule) {
   std::optional<Refusal> counts;
@@ -166,19 +162,6 @@ constexpr size_t kCandidatesKept = 40'000;
 
 }  // namespace
 
-std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
-  std::vector<DeviceLoad> loads;
-  loads.reserve(snapshot.devices.size());
-  for (const DeviceView& view : snapshot.devices) {
-    DeviceLoad load{std::max(view.free_at, snapshot.now), view.committed_energy};
-    if (!view.device.running_attempt_id().empty() && view.free_at <= snapshot.now) {
-      load.free_at = snapshot.now + kOverdue;
-    }
-    loads.push_back(load);
-  }
-  return loads;
-}
-
 FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& work,
                                           const std::vector<ModelWork>& models,
                                           const DeviceView& view) const {
@@ -237,40 +220,49 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   return described;
 }
 
+double FleetView::PlaceInGap(const DeviceView& view, const DeviceLoad& load,
+                             const policy::Limits& limits, v1::Candidate& candidate) const {
+  const v1::Prediction& prediction = candidate.prediction();
+  absl::Time start = std::max(load.free_at, snapshot_.now);
+  // Behind the last reservation there is always a gap.
+  for (auto next = load.reserved.begin();; ++next) {
+    candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
+    const Joules spent =
+        limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
+    const double finish_upper =
+        FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().high());
+    if (next == load.reserved.end() || snapshot_.now + absl::Seconds(finish_upper) <= next->begin) {
+      candidate.set_finish_in_seconds(
+          FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));
+      return finish_upper;
+    }
+    start = std::max(start, next->end);
+  }
+}
+
 FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& view,
                                        const Described& described, const DeviceLoad& load,
-                                       v1::Candidate& candidate) const {
-  const v1::Prediction& prediction = candidate.prediction();
-  candidate.set_start_in_seconds(
-      std::max(0.0, absl::ToDoubleSeconds(load.free_at - snapshot_.now)));
+                                       v1::Candidate& candidate,
+                                       std::optional<absl::Time>* allowed_from) const {
+  const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
+  const double finish_upper = PlaceInGap(view, load, limits, candidate);
   if (candidate.start_in_seconds() > 0) {
     candidate.set_waits_for(view.waits_for);
   }
-  const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
-  const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
-  const Joules spent = limits.budget
-                           ? BudgetSpent(limits, view.device, load.committed, snapshot_.now, start)
-                           : Joules(0);
-  candidate.set_finish_in_seconds(
-      FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   candidate.set_cost(objective.cost(candidate, WaitedSeconds(job, snapshot_.now)));
   DescribeBattery(view, load, &candidate);
-  const double finish_upper =
-      FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().high());
+  const Consideration on{.snapshot = snapshot_,
+                         .job = job,
+                         .device = view,
+                         .prediction = candidate.prediction(),
+                         .dry_run = options_.dry_run,
+                         .candidate = &candidate,
+                         .start_in_seconds = candidate.start_in_seconds(),
+                         .finish_in_seconds_upper = finish_upper,
+                         .load = &load};
   size_t refusing_rule = 0;
-  std::optional<Refusal> refusal =
-      CheckRules(RuleScope::kLoad,
-                 Consideration{.snapshot = snapshot_,
-                               .job = job,
-                               .device = view,
-                               .prediction = prediction,
-                               .dry_run = options_.dry_run,
-                               .candidate = &candidate,
-                               .start_in_seconds = candidate.start_in_seconds(),
-                               .finish_in_seconds_upper = finish_upper,
-                               .committed = load.committed},
-                 &refusing_rule);
+  std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, on, &refusing_rule);
   // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
   if (described.refusal.has_value() &&
       (!refusal.has_value() ||
@@ -284,6 +276,10 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   candidate.set_reason(refusal ? refusal->reason : "");
   candidate.set_permanent(refusal && refusal->permanent);
   if (!candidate.feasible()) {
+    const Rule& rule = Rules()[refusing_rule];
+    if (allowed_from != nullptr && !refusal->permanent && rule.allowed_from != nullptr) {
+      *allowed_from = rule.allowed_from(on);
+    }
     return {};
   }
   return {true, candidate.cost(), candidate.finish_in_seconds(),
@@ -312,6 +308,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   const DeviceView& view = snapshot_.devices[device];
   const Modes& modes = (*shape.described)[device];
   shape.loads[device] = load;
+  shape.later[device].reset();
   if (modes.size() == 1) {
     shape.ranks[device] = PlaceInMode(job, view, modes.front(), load, shape.candidates[device]);
     return;
@@ -400,6 +397,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   shape.loads.resize(loads.size());
   shape.ranks.resize(loads.size());
   shape.order.resize(loads.size());
+  shape.later.resize(loads.size());
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   if (described_key_ != work_key) {
     described_key_ = work_key;

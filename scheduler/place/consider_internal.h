@@ -13,28 +13,16 @@
 
 #include "absl/time/time.h"
 
+#include "policy/limits.h"
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
-#include "units/quantity.h"
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
-
-// A device after the plan's decisions so far: when the device is free, and how many joules its
-// battery has promised. In the order of Snapshot::devices.
-struct DeviceLoad {
-  absl::Time free_at;
-  Joules committed;
-
-  bool operator==(const DeviceLoad& other) const {
-    return free_at == other.free_at && committed.value() == other.committed.value();
-  }
-};
-
-std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
 // All devices as candidates for one job. The first candidate is the choice, if it is feasible.
 //
@@ -76,6 +64,11 @@ class FleetView {
   // pointers of the answer are valid until the next call.
   Considered Consider(const JobView& job, const WorkAmount& work,
                       const std::vector<DeviceLoad>& loads);
+  // As Consider. Where no device takes the job so, each device whose refusal ends at a known time
+  // stands with its earliest start, and the one that ends first is the choice. Looks at a bounded
+  // number of devices, all calls of a view together.
+  Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
+                                const std::vector<DeviceLoad>& loads);
 
  private:
   // The sort key of a candidate, computed once.
@@ -97,6 +90,8 @@ class FleetView {
   };
   // A device in its present power mode, then in the others that its worker may set.
   using Modes = std::vector<Described>;
+  // A candidate at its earliest start behind a refusal; nullopt: no such start is known.
+  using LaterStart = std::optional<v1::Candidate>;
   struct Shape {
     // In the order of Snapshot::devices, like loads and ranks.
     std::shared_ptr<const std::vector<Modes>> described;
@@ -104,13 +99,22 @@ class FleetView {
     std::vector<DeviceLoad> loads;
     std::vector<Rank> ranks;
     std::vector<size_t> order;
+    std::vector<std::optional<LaterStart>> later;  // nullopt: not looked for under this load.
   };
 
   Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
   // Computes everything that depends on the load: the start, the battery, the rules, the rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
+  // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.
   Rank PlaceInMode(const JobView& job, const DeviceView& view, const Described& described,
-                   const DeviceLoad& load, v1::Candidate& candidate) const;
+                   const DeviceLoad& load, v1::Candidate& candidate,
+                   std::optional<absl::Time>* allowed_from = nullptr) const;
+  // Sets the candidate's start to the first gap that holds the run. Returns its end at the upper
+  // quantile in wall seconds from now.
+  double PlaceInGap(const DeviceView& view, const DeviceLoad& load, const policy::Limits& limits,
+                    v1::Candidate& candidate) const;
+  [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
+                                      const Modes& modes, const DeviceLoad& load) const;
   // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
   static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
   static bool EqualWithinError(const Rank& cheaper, const Rank& other);
@@ -131,6 +135,7 @@ class FleetView {
   // The latest work and each device's description for it, which are the same for every objective.
   std::string described_key_;
   std::shared_ptr<const std::vector<Modes>> described_;
+  size_t later_looked_at_ = 0;
 };
 
 // The choice: the first candidate if it is feasible; else null.

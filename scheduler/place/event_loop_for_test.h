@@ -2,11 +2,15 @@
 //
 // A fleet over hours for the tests of this folder: jobs arrive, the shipped PlanQueue plans after
 // each event, boards run what the plan starts and hand over what it releases. Truth is the
-// planner's own mean, so no outcome comes from a wrong prediction.
+// planner's own mean, so no outcome comes from a wrong prediction. The sun of each day is the sun
+// of past days. A fleet with packs plans every quarter of an hour while jobs wait, for a week at
+// most.
 #ifndef WATTLE_SCHEDULER_PLACE_EVENT_LOOP_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PLACE_EVENT_LOOP_FOR_TEST_H_
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -45,6 +49,30 @@ class EventLoop {
     bool failed = false;                                 // Its deadline passed before it started.
   };
 
+  // The battery of a board under the same sun each day.
+  struct Sun {
+    double capacity_wh = 0;
+    double charge_wh = 0;
+    double idle_watts = 0;
+    std::array<double, 24> watts_by_hour{};  // Of the day, UTC. The begin is 08:00.
+  };
+  void SetPolicies(std::vector<v1::Policy> policies) { policies_ = std::move(policies); }
+  void Add(DeviceView view, const Sun& sun) {
+    SetBattery(sun.capacity_wh, sun.charge_wh / sun.capacity_wh, &view);
+    view.device.mutable_info()->set_idle_power_watts(sun.idle_watts);
+    for (const double watts : sun.watts_by_hour) {
+      view.device.mutable_ledger()->add_harvest_power_watts_by_hour(watts);
+    }
+    Add(std::move(view), 1);
+    boards_.back().sun = sun;
+  }
+  // Fails the test if the expected start of the first waiting job moves to a later time, by more
+  // than the grid on which starts are looked for. For queues in which nothing arrives and no
+  // deadline reorders.
+  void ExpectFirstPlaceToHold() { first_place_holds_ = true; }
+  // The least charge of a board while it worked.
+  [[nodiscard]] double LeastWorkingWh(size_t board) const { return boards_[board].least_wh; }
+
   // A board that runs a job of JobOf `speed` times as fast.
   void Add(DeviceView view, double speed) {
     view.device.mutable_info()->set_link_bytes_per_second(1e9);
@@ -52,13 +80,18 @@ class EventLoop {
     view.device.mutable_heartbeat()->add_cached_artifact_ids("m");
     view.device.mutable_heartbeat()->add_cached_artifact_ids("d");
     Learn(view, speed);
-    boards_.push_back({std::move(view), std::nullopt});
+    boards_.push_back({.view = std::move(view), .attempt = std::nullopt});
   }
   void Arrive(double hour, JobView job) {
     job.submitted = kTestNow + absl::Hours(hour);
     arrivals_.push_back(std::move(job));
   }
 
+  // The plan at the begin.
+  [[nodiscard]] std::vector<QueuePlacement> FirstPlan() {
+    End();
+    return PlanQueue(Now());
+  }
   // Until nothing is left to do.
   std::map<std::string, Outcome> Run() {
     while (true) {
@@ -66,10 +99,10 @@ class EventLoop {
       FailOverdue();
       Plan();
       const absl::Time next = NextEvent();
-      if (next == absl::InfiniteFuture()) {
+      if (next == absl::InfiniteFuture() || next > kTestNow + kWeek) {
         return outcomes_;
       }
-      now_ = next;
+      PassTo(next);
     }
   }
 
@@ -84,7 +117,11 @@ class EventLoop {
   struct Board {
     DeviceView view;
     std::optional<Attempt> attempt;
+    std::optional<Sun> sun = std::nullopt;
+    double least_wh = std::numeric_limits<double>::infinity();
   };
+  static constexpr absl::Duration kWeek = absl::Hours(7 * 24);
+  static constexpr absl::Duration kReplan = absl::Minutes(15);
   static constexpr absl::Duration kHandOver = absl::Minutes(1);
 
   void Learn(const DeviceView& view, double speed) {
@@ -111,6 +148,28 @@ class EventLoop {
            LearnFromReceipt(profiles_, view.device.info(), receipt, kTestNow)) {
         ASSERT_THAT(profiles_.Put(row), IsOk());
       }
+    }
+  }
+
+  // The sun is constant in an hour of the day.
+  void PassTo(absl::Time next) {
+    while (now_ < next) {
+      const int64_t hour = absl::ToUnixSeconds(now_) / 3600;
+      const absl::Time end = std::min(next, absl::FromUnixSeconds((hour + 1) * 3600));
+      for (Board& board : boards_) {
+        if (!board.sun.has_value()) {
+          continue;
+        }
+        Sun& sun = *board.sun;
+        const double draw = board.attempt.has_value() ? kLoopWatts : sun.idle_watts;
+        const double net = sun.watts_by_hour[static_cast<size_t>(hour % 24)] - draw;
+        sun.charge_wh =
+            std::clamp(sun.charge_wh + net * absl::ToDoubleHours(end - now_), 0.0, sun.capacity_wh);
+        if (board.attempt.has_value()) {
+          board.least_wh = std::min(board.least_wh, sun.charge_wh);
+        }
+      }
+      now_ = end;
     }
   }
 
@@ -163,12 +222,17 @@ class EventLoop {
     Snapshot snapshot = MakeSnapshot({}, profiles_);
     snapshot.now = now_;
     snapshot.queue = queue_;
+    snapshot.policies = policies_;
     for (const Board& board : boards_) {
       DeviceView view = board.view;
+      if (board.sun.has_value()) {
+        SetBattery(board.sun->capacity_wh, board.sun->charge_wh / board.sun->capacity_wh, &view);
+      }
       if (board.attempt.has_value()) {
         const Attempt& attempt = *board.attempt;
         view.device.set_running_attempt_id(attempt.job.id.value() + ".1");
         view.free_at = attempt.handed_over.value_or(attempt.ends);
+        view.committed_energy = Watts(kLoopWatts) * (view.free_at - now_);
         if (!attempt.handed_over.has_value()) {
           view.releasable = ReleasableAttempt{.id = AttemptId(attempt.job.id.value() + ".1"),
                                               .job = attempt.job.id,
@@ -184,8 +248,27 @@ class EventLoop {
     return snapshot;
   }
 
+  void ExpectFirstPlaceHolds(const std::vector<QueuePlacement>& plan) {
+    const auto first = std::find_if(plan.begin(), plan.end(), [](const QueuePlacement& placed) {
+      return placed.placement.wait();
+    });
+    if (first == plan.end()) {
+      return;
+    }
+    const double start = first->placement.expected_start_unix_seconds();
+    if (first->job.value() == first_job_) {
+      EXPECT_LE(start, first_start_ + 900) << first_job_ << ": " << first->placement.reason();
+    }
+    first_job_ = first->job.value();
+    first_start_ = start;
+  }
+
   void Plan() {
-    for (const QueuePlacement& placed : PlanQueue(Now())) {
+    const std::vector<QueuePlacement> plan = PlanQueue(Now());
+    if (first_place_holds_) {
+      ExpectFirstPlaceHolds(plan);
+    }
+    for (const QueuePlacement& placed : plan) {
       if (!placed.releases.value().empty()) {
         for (Board& board : boards_) {
           if (board.attempt.has_value() &&
@@ -225,10 +308,18 @@ class EventLoop {
     for (const JobView& job : queue_) {
       next = std::min(next, DeadlineOf(job));
     }
+    if (!queue_.empty() && std::any_of(boards_.begin(), boards_.end(),
+                                       [](const Board& board) { return board.sun.has_value(); })) {
+      next = std::min(next, now_ + kReplan);
+    }
     return next;
   }
 
   ProfileTable profiles_;
+  bool first_place_holds_ = false;
+  std::string first_job_;
+  double first_start_ = 0;  // Unix seconds.
+  std::vector<v1::Policy> policies_;
   std::vector<Board> boards_;
   std::vector<JobView> arrivals_;
   std::vector<JobView> queue_;

@@ -111,7 +111,7 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   if (waits) {
     absl::StrAppend(
         &reason, "; waits ", FormatElapsed(absl::Seconds(chosen->start_in_seconds())),
-        " until it is free",
+        chosen->refused_by().empty() ? " until it is free" : " for its earliest start",
         chosen->waits_for().empty() ? "" : absl::StrCat(" (", chosen->waits_for(), ")"));
   }
   if (other != nullptr) {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "scheduler/timetable/pack.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -38,11 +39,12 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
 
 // The plan for one job of the queue. `placement` has one of three outcomes:
 //   device_id set, wait false: the device is free, and the job starts there now.
-//   device_id set, wait true: the better device is busy. The job stays queued, and the plan keeps
-//   the device for the job.
-//   device_id empty: no device may take the job now; `reason` and `refusals` say why. With `never`,
-//   no device of this fleet can ever take the job: each refusal is permanent, or the spec is
-//   invalid. The caller decides what becomes of such a job.
+//   device_id set, wait true: the better device is busy, or each device refuses the job now and
+//   this one is known to take it later. The job stays queued, and the plan keeps the device, and
+//   the charge of its pack, for the job.
+//   device_id empty: no device takes the job at a time that is known; `reason` and `refusals` say
+//   why. With `never`, no device of this fleet can ever take the job: each refusal is permanent, or
+//   the spec is invalid. The caller decides what becomes of such a job.
 struct QueuePlacement {
   JobId job;
   v1::Placement placement;  // the explanation; the decisions are the fields below
@@ -51,6 +53,9 @@ struct QueuePlacement {
   std::string power_mode;
   v1::Prediction prediction;
   v1::ModelChoice model_choice;  // Of a job with a quality floor.
+  // With `wait`: the device is free before, but refuses the job until then; one clause that says
+  // why, without numbers. Empty: the device is busy.
+  std::string refused_until_start;
   // The running attempt that leaves the device for this job's deadline; empty: none. The job waits
   // for the device until the attempt is handed over.
   AttemptId releases;
@@ -66,6 +71,15 @@ struct QueuePlacement {
 // same or a lower priority is released for the job, under the same condition. Both are bounded by a
 // count of trials, so that a long queue of late jobs costs a bounded time.
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
+
+// PlanQueue, and the charge that it leaves in each device's pack.
+struct QueuePlan {
+  std::vector<QueuePlacement> jobs;
+  // In the order of Snapshot::devices. At the snapshot's time, at each full hour and at the horizon
+  // of the sun; empty: charge or sun is not known.
+  std::vector<std::vector<timetable::ChargeQuantiles>> charge;
+};
+QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 
 }  // namespace wattle::scheduler
 

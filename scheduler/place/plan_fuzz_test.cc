@@ -2,10 +2,12 @@
 //
 // Random fleets and jobs, valid and invalid: no placement breaks a rule, every job is placed or has
 // a reason, every number is finite, and the same snapshot gives the same plan.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -236,6 +238,84 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
   // The random cases include both outcomes.
   EXPECT_GT(placed, 100);
   EXPECT_GT(refused, 100);
+}
+
+// What a ledger may tell of the sun: nothing, hours, or nonsense.
+void AddHarvest(DeviceView* view, Dice* dice) {
+  const double kNonsense[] = {std::nan(""), HUGE_VAL, -HUGE_VAL, -1, 0, 1e300};
+  const int hours = dice->OneIn(5) ? dice->Below(30) : 24;
+  const bool nonsense = dice->OneIn(4);
+  for (int hour = 0; hour < hours; ++hour) {
+    view->device.mutable_ledger()->add_harvest_power_watts_by_hour(
+        nonsense && dice->OneIn(8) ? kNonsense[dice->Below(6)] : dice->Real(0, 60));
+  }
+  if (dice->OneIn(2)) {
+    view->device.mutable_info()->set_time_scale(1);
+  }
+}
+
+// Runs of one device do not overlap, and none begins before the device is free.
+void ExpectNoOverlap(const Snapshot& snapshot, const std::vector<QueuePlacement>& placements) {
+  std::map<std::string, std::vector<std::pair<double, double>>> runs;
+  for (const DeviceView& view : snapshot.devices) {
+    const double busy = absl::ToDoubleSeconds(view.free_at - snapshot.now);
+    if (busy > 0) {
+      runs[view.device.info().device_id()].emplace_back(0, busy);
+    }
+  }
+  for (const QueuePlacement& placed : placements) {
+    if (placed.placement.device_id().empty()) {
+      continue;
+    }
+    const v1::Candidate& chosen = placed.placement.best(0);
+    ExpectFinite(chosen);
+    EXPECT_EQ(placed.placement.wait(), chosen.start_in_seconds() > 0);
+    runs[chosen.device_id()].emplace_back(chosen.start_in_seconds(), chosen.finish_in_seconds());
+  }
+  for (auto& [device, intervals] : runs) {
+    std::sort(intervals.begin(), intervals.end());
+    for (size_t i = 1; i < intervals.size(); ++i) {
+      EXPECT_GE(intervals[i].first, intervals[i - 1].second - 1e-3) << device;
+    }
+  }
+}
+
+TEST(PlanFuzzTest, PlacesUnderSunWindowsAndBudgetsDoNotOverlap) {
+  const ProfileTable priors = ProfileTable::Priors();
+  int later = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Dice dice(seed);
+    Snapshot snapshot = MakeSnapshot({}, priors);
+    for (int i = dice.Below(5); i >= 0; --i) {
+      snapshot.devices.push_back(RandomDevice(i, &dice));
+      AddHarvest(&snapshot.devices.back(), &dice);
+    }
+    for (int i = dice.Below(12); i >= 0; --i) {
+      snapshot.queue.push_back(RandomJob(i, &dice));
+    }
+    v1::Policy policy;
+    policy.set_name("p");
+    policy.set_reserve_state_of_charge_ratio(dice.Real(0, 0.6));
+    policy.set_sun_risk_ratio(dice.OneIn(2) ? 0 : dice.Real(0, 0.5));
+    policy.set_daily_energy_budget_wh(dice.OneIn(2) ? 0 : dice.Real(0.01, 200));
+    if (dice.OneIn(3)) {
+      policy.add_work_windows("18:00-04:00");
+    }
+    snapshot.policies = {policy};
+    const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    ExpectNoOverlap(snapshot, placements);
+    const std::vector<QueuePlacement> again = PlanQueue(snapshot);
+    for (size_t i = 0; i < placements.size(); ++i) {
+      EXPECT_EQ(placements[i].placement.SerializeAsString(),
+                again[i].placement.SerializeAsString());
+      later += placements[i].refused_until_start.empty() ? 0 : 1;
+    }
+    if (HasFailure()) {
+      return;
+    }
+  }
+  EXPECT_GT(later, 30);
 }
 
 }  // namespace

@@ -41,15 +41,15 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
   return job.spec.priority() + (now - job.submitted) / kAgeing;
 }
 
-// Marks the chosen device as busy until the job's expected end, and adds the job's joules to the
-// battery's promised joules.
-void ReserveDevice(const Considered& considered, const Snapshot& snapshot,
+// Gives the job its place on the chosen device.
+void ReserveDevice(const JobView& job, const Considered& considered, const Snapshot& snapshot,
                    std::vector<DeviceLoad>* loads) {
   const v1::Candidate& chosen = *considered.candidates.front();
-  DeviceLoad& load = (*loads)[considered.devices.front()];
-  load.free_at = snapshot.now + absl::Seconds(chosen.finish_in_seconds());
-  load.committed +=
-      GrossDemand(chosen.prediction(), Joules(chosen.prediction().run_energy_joules().high()));
+  const size_t device = considered.devices.front();
+  (*loads)[device] =
+      WithRun((*loads)[device], snapshot.devices[device], job.spec, chosen.prediction(),
+              snapshot.now + absl::Seconds(chosen.start_in_seconds()),
+              snapshot.now + absl::Seconds(chosen.finish_in_seconds()));
 }
 
 // Whether the refusal depends on what else the device is to do.
@@ -84,6 +84,9 @@ class QueuePlanner {
     }
     return placements;
   }
+
+  // After Plan.
+  [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
 
  private:
   struct Job {
@@ -123,7 +126,7 @@ class QueuePlanner {
         }
         continue;
       }
-      const Considered considered = fleet_.Consider(*job.view, *job.work, loads);
+      const Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
       late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
       if (placements != nullptr) {
         placements->push_back(PlacementOfJob(job, considered));
@@ -132,10 +135,11 @@ class QueuePlanner {
         }
       }
       if (considered.feasible > 0) {
-        ReserveDevice(considered, snapshot_, &loads);
+        ReserveDevice(*job.view, considered, snapshot_, &loads);
         last[considered.devices.front()] = &job;
       }
     }
+    final_loads_ = std::move(loads);
     return late;
   }
 
@@ -174,6 +178,11 @@ class QueuePlanner {
       placed.power_mode = chosen->power_mode();
       placed.prediction = chosen->prediction();
       placed.model_choice = chosen->model_choice();
+      for (const Rule& rule : Rules()) {
+        if (rule.name == chosen->refused_by()) {
+          placed.refused_until_start = std::string(rule.waits_for);
+        }
+      }
     }
     return placed;
   }
@@ -247,15 +256,20 @@ class QueuePlanner {
 
   // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
   [[nodiscard]] DeviceLoad Released(size_t device) const {
-    return {snapshot_.now + snapshot_.devices[device].releasable->hand_over, Joules(0)};
+    return WithoutAttempt(loads_[device],
+                          snapshot_.now + snapshot_.devices[device].releasable->hand_over);
   }
-  [[nodiscard]] DeviceLoad WithRest(size_t device, const v1::Candidate& chosen) const {
+  // The joules of the attempt's rest count as before, although they are drawn later.
+  [[nodiscard]] DeviceLoad WithRest(size_t device, const Job& job,
+                                    const v1::Candidate& chosen) const {
     const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
-    return {snapshot_.now + absl::Seconds(chosen.finish_in_seconds()) + attempt.resume +
-                attempt.remaining,
-            loads_[device].committed +
-                GrossDemand(chosen.prediction(),
-                            Joules(chosen.prediction().run_energy_joules().high()))};
+    DeviceLoad load = loads_[device];
+    load.free_at = snapshot_.now + attempt.hand_over;
+    const absl::Time end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds());
+    load = WithRun(load, snapshot_.devices[device], job.view->spec, chosen.prediction(),
+                   load.free_at, end);
+    load.free_at = end + attempt.resume + attempt.remaining;
+    return load;
   }
 
   // Whether the device's attempt may leave for the job.
@@ -277,8 +291,9 @@ class QueuePlanner {
     Considered considered = fleet_.Consider(*job.view, *job.work, released);
     for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
       const size_t device = considered.devices[i];
-      if (MayRelease(device, *job.view) && WithRest(device, *considered.candidates[i]).free_at <=
-                                               snapshot_.devices[device].releasable->deadline) {
+      if (MayRelease(device, *job.view) &&
+          WithRest(device, job, *considered.candidates[i]).free_at <=
+              snapshot_.devices[device].releasable->deadline) {
         const auto at = static_cast<ptrdiff_t>(i);
         std::rotate(considered.devices.begin(), considered.devices.begin() + at,
                     considered.devices.begin() + at + 1);
@@ -306,7 +321,7 @@ class QueuePlanner {
     const size_t device = considered->devices.front();
     const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
     std::vector<DeviceLoad> loads = loads_;
-    loads[device] = WithRest(device, *considered->candidates.front());
+    loads[device] = WithRest(device, job, *considered->candidates.front());
     job.with_release = PlacementOfJob(job, *considered);
     job.with_release->releases = attempt.id;
     v1::Placement& placement = job.with_release->placement;
@@ -329,12 +344,25 @@ class QueuePlanner {
   FleetView fleet_;
   std::vector<Job> jobs_;
   Order order_;
-  std::vector<DeviceLoad> loads_;  // Before the first job.
-  std::set<size_t> taken_;         // Devices whose attempts are released.
+  std::vector<DeviceLoad> loads_;        // Before the first job.
+  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
+  std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;
 };
 
 }  // namespace
+
+QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  QueuePlanner planner(snapshot);
+  QueuePlan plan;
+  plan.jobs = planner.Plan();
+  for (const DeviceLoad& load : planner.final_loads()) {
+    plan.charge.push_back(load.pack == nullptr ? std::vector<timetable::ChargeQuantiles>()
+                                               : load.pack->ChargeByHour());
+  }
+  return plan;
+}
 
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");

@@ -10,10 +10,11 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/snapshot.h"
-#include "units/quantity.h"
 #include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 
@@ -22,6 +23,9 @@ namespace wattle::scheduler {
 // One device that is considered for one job at the time when the job could start there. For a rule
 // of the scope kDevice the fields of the load are empty.
 struct Consideration {
+  // When the run would start.
+  [[nodiscard]] absl::Time start() const { return snapshot.now + absl::Seconds(start_in_seconds); }
+
   const Snapshot& snapshot;
   const JobView& job;
   const DeviceView& device;
@@ -32,8 +36,7 @@ struct Consideration {
   // The load.
   double start_in_seconds = 0;         // Wall.
   double finish_in_seconds_upper = 0;  // Wall, at the run's upper quantile.
-  Joules committed =
-      Joules(0);  // The joules that the device's battery has promised, including this plan's.
+  const DeviceLoad* load = nullptr;    // What the device has to do already, this plan's included.
 };
 
 struct Refusal {
@@ -53,6 +56,11 @@ struct Rule {
   RuleScope scope = RuleScope::kDevice;
   // nullopt: the rule allows the device.
   std::optional<Refusal> (*check)(const Consideration& on) = nullptr;
+  // The earliest later start that the rule may allow after it refused this one; nullopt: nobody
+  // knows. Null: nobody ever knows. Only rules of the scope kLoad have a time.
+  std::optional<absl::Time> (*allowed_from)(const Consideration& on) = nullptr;
+  // Why a job waits for that time, one clause about the device.
+  absl::string_view waits_for = "";
 };
 
 // All rules in their order. The first permanent refusal counts, else the first refusal.

@@ -373,8 +373,11 @@ TEST(RuleTest, EachRuleRefusesWithItsReason) {
     ASSERT_EQ(placement.best_size(), 1);
     const v1::Candidate& candidate = placement.best(0);
     EXPECT_EQ(candidate.refused_by(), test.refused_by) << candidate.reason();
-    EXPECT_THAT(candidate.reason(), HasSubstr(test.reason));
-    EXPECT_EQ(candidate.feasible(), std::string(test.refused_by).empty());
+    // A job that is refused until a known time has a place at that time.
+    const bool has_place = candidate.feasible() && !candidate.refused_by().empty();
+    EXPECT_THAT(has_place ? candidate.waits_for() : candidate.reason(), HasSubstr(test.reason));
+    EXPECT_EQ(candidate.feasible(), has_place || std::string(test.refused_by).empty());
+    EXPECT_EQ(placements[0].refused_until_start.empty(), !has_place);
     EXPECT_EQ(candidate.permanent(), test.permanent);
     EXPECT_EQ(placements[0].never, test.permanent);
     EXPECT_EQ(placement.device_id().empty(), !candidate.feasible());
@@ -395,11 +398,12 @@ TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
     SCOPED_TRACE(test.name);
     const std::vector<QueuePlacement> placements = PlacementsOf(test, priors);
     const v1::Candidate& candidate = placements.at(0).placement.best(0);
-    if (candidate.feasible()) {
+    if (candidate.refused_by().empty()) {
       continue;
     }
     told.insert(candidate.refused_by());
-    for (const std::string& text : {candidate.reason(), placements[0].placement.reason()}) {
+    const std::string why = candidate.feasible() ? candidate.waits_for() : candidate.reason();
+    for (const std::string& text : {why, placements[0].placement.reason()}) {
       EXPECT_THAT(text, HasSubstr("; ")) << "no remedy";
       for (const Rule& rule : Rules()) {
         const std::string identifier(rule.name);

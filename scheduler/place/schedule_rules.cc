@@ -13,8 +13,10 @@
 namespace wattle::scheduler {
 namespace {
 
-absl::Time StartOf(const Consideration& on) {
-  return on.snapshot.now + absl::Seconds(on.start_in_seconds);
+// How long a run must be able to go on, so that its guard does not stop it at once.
+absl::Duration ShortestRun(const Consideration& on) {
+  return on.prediction.time_scale() *
+         policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
 }
 
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
@@ -26,7 +28,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const std::string rule =
       absl::StrCat("work may run ", policy::Describe(first), " (policy ", first.policy,
                    limits.windows.size() > 1 ? " and others)" : ")");
-  const absl::Time start = StartOf(on);
+  const absl::Time start = on.start();
   const absl::Time opens = policy::OpensAt(limits.windows, start);
   if (opens == absl::InfiniteFuture()) {
     return Refusal{
@@ -35,12 +37,19 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   if (opens > start) {
     return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};
   }
-  const absl::Duration needed = on.prediction.time_scale() *
-                                policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
-  if (policy::ClosesAt(limits.windows, start) <= start + needed) {
+  if (policy::ClosesAt(limits.windows, start) <= start + ShortestRun(on)) {
     return Refusal{absl::StrCat(rule, ", and the window closes; feasible in the next one")};
   }
   return std::nullopt;
+}
+
+std::optional<absl::Time> WindowOpens(const Consideration& on) {
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const absl::Time opens = policy::OpensAt(limits.windows, on.start());
+  if (opens > on.start()) {
+    return opens;
+  }
+  return policy::OpensAt(limits.windows, policy::ClosesAt(limits.windows, on.start()));
 }
 
 std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
@@ -58,8 +67,8 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
             " that its guard holds back to stop the job in time; feasible with a larger budget"),
         true};
   }
-  const absl::Time start = StartOf(on);
-  const Joules spent = BudgetSpent(limits, on.device.device, on.committed, on.snapshot.now, start);
+  const absl::Time start = on.start();
+  const Joules spent = BudgetSpent(limits, on.device.device, *on.load, on.snapshot.now, start);
   if (spent + held_back < budget.per_day) {
     return std::nullopt;
   }
@@ -69,9 +78,16 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
                               FormatElapsed(policy::DayEnds(budget, start) - on.snapshot.now))};
 }
 
+std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
+  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  return policy::DayEnds(*limits.budget, on.start());
+}
+
 }  // namespace
 
-extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows};
-extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget};
+extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows,
+                                      WindowOpens, "its work window is closed"};
+extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget,
+                                      DayOfBudgetEnds, "its budget of the day is spent"};
 
 }  // namespace wattle::scheduler

@@ -64,14 +64,6 @@ policy::Gauge GaugeOf(const v1::Device& device) {
   return gauge;
 }
 
-Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, Joules committed,
-                   absl::Time now, absl::Time start) {
-  if (policy::DayOf(*limits.budget, start) != policy::DayOf(*limits.budget, now)) {
-    return Joules(0);
-  }
-  return committed + Joules(device.heartbeat().budget_day_energy_joules());
-}
-
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy) {
   const double around_joules = MarginalEnergyJoules(prediction) - prediction.net_energy_joules();
   return run_energy + Joules(around_joules + prediction.idle_power_watts() *

@@ -34,12 +34,6 @@ policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::Devi
 bool HasGauge(const v1::Device& device);
 policy::Gauge GaugeOf(const v1::Device& device);
 
-// The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
-// the joules that the present attempt is still expected to draw; 0 on a later day. REQUIRES:
-// limits.budget.
-Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, Joules committed,
-                   absl::Time now, absl::Time start);
-
 // The joules that an attempt takes from a battery: `run_energy` (gross) for the run, and the gross
 // joules of fetch, start and checkpoints, including idle draw.
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy);

@@ -11,15 +11,16 @@
 namespace wattle::timetable {
 namespace {
 
-// A day's sun in thousandths of the mean of the 31 days around the same date: the quantiles 1/128,
-// 3/128 ... 127/128 of 730 days. 365 are the global irradiance of PVGIS's typical year at 45 N 8 E,
-// 365 the AC output of PVWatts's typical year near Denver. Their mean is 1000, so the paths keep
-// the expected harvest. `bench/day_factors.py` computes them.
+// A day's sun in thousandths of what a worker expected on the evening before: the quantiles 1/128,
+// 3/128 ... 127/128 of 730 days. A worker halves the weight of earlier days with each new day
+// (telemetry/battery/forecast.h). 365 days are the global irradiance of PVGIS's typical year at
+// 45 N 8 E, 365 the AC output of PVWatts's typical year near Denver. `bench/day_factors.py`
+// computes them.
 constexpr std::array<Milliwatts, kHarvestPaths> kDayFactors = {
-    167,  237,  291,  314,  351,  403,  451,  488,  519,  554,  585,  627,  649,  675,  718,  751,
-    787,  811,  836,  852,  879,  910,  937,  966,  981,  997,  1013, 1025, 1038, 1051, 1073, 1087,
-    1097, 1119, 1132, 1142, 1152, 1161, 1170, 1182, 1190, 1201, 1209, 1217, 1224, 1236, 1244, 1254,
-    1263, 1270, 1282, 1294, 1304, 1314, 1325, 1345, 1356, 1381, 1405, 1429, 1455, 1473, 1505, 1646,
+    177,  240,  310,  369,  424,  459,  496,  546,  593,  628,  652,  684,  717,  740,  757,  772,
+    794,  803,  826,  846,  874,  882,  903,  923,  941,  952,  969,  977,  990,  999,  1008, 1026,
+    1037, 1043, 1048, 1057, 1070, 1079, 1088, 1100, 1115, 1129, 1138, 1151, 1167, 1186, 1198, 1209,
+    1219, 1238, 1274, 1299, 1335, 1393, 1439, 1483, 1511, 1579, 1646, 1689, 1758, 1947, 2240, 2880,
 };
 
 }  // namespace

@@ -3,8 +3,9 @@
 // Paths of the sun from its expected harvest. A dark day is dark in all its hours and over the
 // whole site, and dark days come in rows. So one factor holds for a whole path: path p is the
 // expected harvest times the p-th of 64 factors. Nothing is drawn: the factors are the 64 middle
-// quantiles of what days really were, as a share of their season's mean. All options of a plan meet
-// the same paths, and path p of two packs on one site is the same weather. Pure.
+// quantiles of what days really were, as a share of what a worker expected of them. The middle path
+// is the expectation; the mean of the paths is above it. All options of a plan meet the same paths,
+// and path p of two packs on one site is the same weather. Pure.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_
 #define WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_
 

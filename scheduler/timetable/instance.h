@@ -37,12 +37,15 @@ struct InstanceJob {
   Seconds released = 0;  // The job is not known before.
   std::optional<Seconds> deadline{};
   std::vector<JobOption> options{};
+  Millijoules left_out_price = 0;  // What a plan pays if the job never runs, or ends late.
 };
 
 struct Instance {
   std::vector<InstanceDevice> devices;
   std::vector<PackSpec> packs;
   std::vector<InstanceJob> jobs;
+  Seconds end = 0;         // No job runs later.
+  Seconds start_step = 1;  // A job starts at a multiple.
 };
 
 // What a plan says of one job.

@@ -1,0 +1,93 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/timetable_view.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cli/labels.h"
+#include "cli/table.h"
+
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::cli {
+namespace {
+
+// A row of charge each so many hours, so that two days fill a screen.
+constexpr size_t kChargeEveryHours = 4;
+
+std::string In(double unix_seconds, const v1::Timetable& timetable) {
+  const double seconds = unix_seconds - timetable.at_unix_seconds();
+  return seconds < 1 ? "now" : FormatElapsed(absl::Seconds(seconds));
+}
+
+std::string What(const v1::TimetableEntry& entry, const v1::Timetable& timetable) {
+  const std::string what = !entry.attempt_id().empty()                                    ? "runs"
+                           : entry.begin_unix_seconds() - timetable.at_unix_seconds() < 1 ? "starts"
+                                                                                          : "waits";
+  return entry.waits_for().empty() ? what : absl::StrCat(what, ": ", entry.waits_for());
+}
+
+std::string Jobs(const v1::Timetable& timetable, const TextStyle& style) {
+  Table table({{"device"},
+               {"job"},
+               {"begins in", Align::kRight},
+               {"ends in", Align::kRight},
+               {"ends at"},
+               {"", Align::kLeft, true}});
+  for (const v1::DeviceTimetable& device : timetable.devices()) {
+    for (const v1::TimetableEntry& entry : device.entries()) {
+      table.AddRow({device.device_name(), entry.job_id(), In(entry.begin_unix_seconds(), timetable),
+                    In(entry.end_unix_seconds(), timetable),
+                    FormatInstant(entry.end_unix_seconds()), What(entry, timetable)});
+    }
+    if (device.entries().empty()) {
+      table.AddRow({device.device_name(), "", "", "", "", "free"});
+    }
+  }
+  return table.Render(style);
+}
+
+// The charge of each device with a known sun: a tenth of the paths, half, nine tenths.
+std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
+  Table table({{"charge"},
+               {"in", Align::kRight},
+               {"at"},
+               {"10 %", Align::kRight},
+               {"50 %", Align::kRight},
+               {"90 %", Align::kRight}});
+  for (const v1::DeviceTimetable& device : timetable.devices()) {
+    for (size_t hour = 0; hour < static_cast<size_t>(device.charge_size());
+         hour += kChargeEveryHours) {
+      const v1::ChargeForecast& charge = device.charge(static_cast<int>(hour));
+      table.AddRow({device.device_name(), In(charge.at_unix_seconds(), timetable),
+                    FormatInstant(charge.at_unix_seconds()),
+                    FormatPercent(Fraction(charge.low_ratio())),
+                    FormatPercent(Fraction(charge.median_ratio())),
+                    FormatPercent(Fraction(charge.high_ratio()))});
+    }
+  }
+  return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
+}
+
+}  // namespace
+
+std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& style) {
+  if (timetable.devices().empty()) {
+    return "no device has registered; start a wattle-worker\n";
+  }
+  std::string out =
+      absl::StrCat("the next ", FormatElapsed(absl::Seconds(timetable.horizon_seconds())), " from ",
+                   FormatInstant(timetable.at_unix_seconds()), "\n\n", Jobs(timetable, style),
+                   Charge(timetable, style));
+  for (const v1::JobWithoutPlace& job : timetable.without_place()) {
+    absl::StrAppend(&out, job.job_id() == timetable.without_place(0).job_id() ? "\n" : "",
+                    Printable(job.job_id()), " has no place: ", Printable(job.reason()), "\n");
+  }
+  return out;
+}
+
+}  // namespace wattle::cli

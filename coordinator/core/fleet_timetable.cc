@@ -1,0 +1,124 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+#include "coordinator/core/fleet_timetable.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+#include "scheduler/place/place.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/timetable/pack.h"
+#include "units/quantity.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr double kHorizonSecondsMin = 3600;
+constexpr double kHorizonSecondsMax = 72 * 3600;
+constexpr double kHorizonSecondsUnsaid = 48 * 3600;
+
+double UnixSeconds(absl::Time moment) {
+  return absl::ToDoubleSeconds(moment - absl::UnixEpoch());
+}
+
+void AddRunning(const State& state, const scheduler::DeviceView& view, absl::Time now,
+                v1::DeviceTimetable& device) {
+  const v1::Attempt* const attempt =
+      FindAttempt(state, AttemptId(view.device.running_attempt_id()));
+  if (attempt == nullptr) {
+    return;
+  }
+  v1::TimetableEntry& entry = *device.add_entries();
+  entry.set_job_id(attempt->job_id());
+  entry.set_attempt_id(attempt->attempt_id());
+  entry.set_begin_unix_seconds(UnixSeconds(now));
+  entry.set_end_unix_seconds(UnixSeconds(std::max(view.free_at, now)));
+  entry.set_waits_for(view.waits_for);
+}
+
+void AddPlace(const scheduler::QueuePlacement& placed, absl::Time now,
+              v1::DeviceTimetable& device) {
+  const v1::Candidate& chosen = placed.placement.best(0);
+  v1::TimetableEntry& entry = *device.add_entries();
+  entry.set_job_id(placed.job.value());
+  entry.set_begin_unix_seconds(UnixSeconds(now) + chosen.start_in_seconds());
+  entry.set_end_unix_seconds(UnixSeconds(now) + chosen.finish_in_seconds());
+  entry.set_waits_for(chosen.waits_for());
+}
+
+void AddCharge(const v1::Device& device, const std::vector<timetable::ChargeQuantiles>& charge,
+               double end_unix_seconds, v1::DeviceTimetable& row) {
+  const double capacity_millijoules =
+      1000 * FromWattHours(device.info().battery_capacity_wh()).value();
+  for (const timetable::ChargeQuantiles& quantiles : charge) {
+    if (static_cast<double>(quantiles.at) > end_unix_seconds) {
+      return;
+    }
+    v1::ChargeForecast& forecast = *row.add_charge();
+    forecast.set_at_unix_seconds(static_cast<double>(quantiles.at));
+    forecast.set_low_ratio(static_cast<double>(quantiles.low) / capacity_millijoules);
+    forecast.set_median_ratio(static_cast<double>(quantiles.median) / capacity_millijoules);
+    forecast.set_high_ratio(static_cast<double>(quantiles.high) / capacity_millijoules);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observations& observations,
+                                             const PlanningInputs& inputs,
+                                             const v1::TimetableRequest& request,
+                                             const Instant& now) {
+  const double horizon =
+      request.horizon_seconds() == 0 ? kHorizonSecondsUnsaid : request.horizon_seconds();
+  if (!(horizon >= kHorizonSecondsMin && horizon <= kHorizonSecondsMax)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("horizon_seconds: is ", request.horizon_seconds(), "; valid is ",
+                     kHorizonSecondsMin, " to ", kHorizonSecondsMax, " (1 h to 72 h)"));
+  }
+  const scheduler::Snapshot snapshot = MakeSnapshot(state, observations, inputs, now);
+  const scheduler::QueuePlan plan = scheduler::PlanQueueWithCharge(snapshot);
+  v1::Timetable timetable;
+  timetable.set_at_unix_seconds(UnixSeconds(now.wall));
+  timetable.set_horizon_seconds(horizon);
+  timetable.set_sequence_number(snapshot.sequence.value());
+  std::map<std::string, v1::DeviceTimetable> rows;
+  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
+    const v1::Device& device = snapshot.devices[i].device;
+    v1::DeviceTimetable& row = rows[device.info().device_id()];
+    row.set_device_id(device.info().device_id());
+    row.set_device_name(device.info().name());
+    AddRunning(state, snapshot.devices[i], now.wall, row);
+    AddCharge(device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
+  }
+  for (const scheduler::QueuePlacement& placed : plan.jobs) {
+    if (placed.placement.device_id().empty()) {
+      v1::JobWithoutPlace& job = *timetable.add_without_place();
+      job.set_job_id(placed.job.value());
+      job.set_reason(placed.placement.reason());
+    } else if (placed.placement.best(0).start_in_seconds() <= horizon) {
+      AddPlace(placed, now.wall, rows[placed.placement.device_id()]);
+    }
+  }
+  std::vector<v1::DeviceTimetable> sorted;
+  for (auto& [id, row] : rows) {
+    std::stable_sort(row.mutable_entries()->begin(), row.mutable_entries()->end(),
+                     [](const v1::TimetableEntry& a, const v1::TimetableEntry& b) {
+                       return a.begin_unix_seconds() < b.begin_unix_seconds();
+                     });
+    sorted.push_back(std::move(row));
+  }
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const v1::DeviceTimetable& a, const v1::DeviceTimetable& b) {
+                     return a.device_name() < b.device_name();
+                   });
+  timetable.mutable_devices()->Assign(sorted.begin(), sorted.end());
+  return timetable;
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,105 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Looks for the earliest start behind refusals whose end is known.
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+#include "scheduler/place/consider_internal.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Starts behind refusals that one view looks for: a count and no time, so that the same snapshot
+// gives the same plan.
+constexpr size_t kLaterStartsMax = 2'000;
+// One refusal may end in another one: the window opens in the night, the sun rises, and then the
+// window closes.
+constexpr int kRefusalsInARow = 8;
+
+}  // namespace
+
+FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView& view,
+                                            const Modes& modes, const DeviceLoad& load) const {
+  LaterStart first;
+  for (const Described& mode : modes) {
+    DeviceLoad from = load;
+    v1::Candidate refused;  // Now.
+    for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
+      v1::Candidate candidate = mode.candidate;
+      std::optional<absl::Time> allowed_from;
+      if (PlaceInMode(job, view, mode, from, candidate, &allowed_from).feasible) {
+        candidate.set_refused_by(refused.refused_by());
+        candidate.set_waits_for(refused.reason());
+        candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
+        if (!first.has_value() || candidate.finish_in_seconds() < first->finish_in_seconds()) {
+          first = std::move(candidate);
+        }
+        break;
+      }
+      const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+      if (!allowed_from.has_value() || *allowed_from <= start ||
+          *allowed_from == absl::InfiniteFuture()) {
+        break;
+      }
+      from.free_at = *allowed_from;
+      if (refusals == 0) {
+        refused = std::move(candidate);
+      }
+    }
+  }
+  return first;
+}
+
+Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
+                                         const std::vector<DeviceLoad>& loads) {
+  Considered considered = Consider(job, work, loads);
+  if (considered.feasible > 0) {
+    return considered;
+  }
+  Shape& shape = ShapeOf(job, work, loads);
+  std::vector<size_t> starts;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    if (!shape.candidates[i].permanent() && !shape.later[i].has_value() &&
+        later_looked_at_ < kLaterStartsMax) {
+      ++later_looked_at_;
+      shape.later[i] = StartLater(job, snapshot_.devices[i], (*shape.described)[i], loads[i]);
+    }
+    if (shape.later[i].has_value() && shape.later[i]->has_value()) {
+      starts.push_back(i);
+    }
+  }
+  std::stable_sort(starts.begin(), starts.end(), [&shape](size_t a, size_t b) {
+    const auto rank = [&shape](size_t i) {
+      const v1::Candidate& candidate = **shape.later[i];
+      return std::make_tuple(candidate.finish_in_seconds(), candidate.cost(),
+                             absl::string_view(candidate.device_name()),
+                             absl::string_view(candidate.device_id()));
+    };
+    return rank(a) < rank(b);
+  });
+  if (starts.empty()) {
+    return considered;
+  }
+  Considered later;
+  later.feasible = static_cast<int>(starts.size());
+  for (const size_t i : starts) {
+    later.devices.push_back(i);
+    later.candidates.push_back(&**shape.later[i]);
+  }
+  for (size_t i = 0; i < considered.devices.size(); ++i) {
+    if (std::find(starts.begin(), starts.end(), considered.devices[i]) == starts.end()) {
+      later.devices.push_back(considered.devices[i]);
+      later.candidates.push_back(considered.candidates[i]);
+    }
+  }
+  return later;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,77 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a device has to do already, at one point of a plan: when it is free, the runs that have a
+// place behind that time, and the charge of its battery under all of them. Pure.
+//
+// A place never moves for a job that is planned later. Such a job may run in the gap in front of a
+// place if its upper quantile ends before the place begins, and if the place keeps its charge. That
+// is conservative backfill.
+#ifndef WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
+#define WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+#include "policy/limits.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/timetable/pack.h"
+#include "units/quantity.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/profile.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::scheduler {
+
+// The place of a run that begins behind the time when the device is free.
+struct Reservation {
+  absl::Time begin;
+  absl::Time end;
+  Joules demand;  // Gross, at the upper quantile.
+
+  bool operator==(const Reservation& other) const = default;
+};
+
+struct DeviceLoad {
+  absl::Time free_at;
+  // Gross joules that the runs until free_at are still expected to draw.
+  Joules committed;
+  std::vector<Reservation> reserved;  // In order of time; they do not overlap.
+  // The charge under all these runs and the sun of past days. Null: no sun is known, and the
+  // charge then only falls.
+  std::shared_ptr<const timetable::Pack> pack;
+
+  bool operator==(const DeviceLoad& other) const = default;
+};
+
+// The loads before the first job of a plan, in the order of Snapshot::devices.
+std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
+
+// The load with one run more. The run begins at `begin` and ends, by its mean, at `end`.
+// REQUIRES: the run fits (FleetView places it).
+DeviceLoad WithRun(const DeviceLoad& load, const DeviceView& view, const v1::JobSpec& spec,
+                   const v1::Prediction& prediction, absl::Time begin, absl::Time end);
+
+// The load of a device whose attempt hands over until `free_at` and then draws nothing more.
+DeviceLoad WithoutAttempt(const DeviceLoad& load, absl::Time free_at);
+
+// All joules that are promised: of the runs until free_at, and of those behind.
+Joules Promised(const DeviceLoad& load);
+
+// What a run draws from the device's pack: its upper quantile, and what its guard holds back.
+// nullopt: longer than any plan looks ahead.
+std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
+                                      const v1::Prediction& prediction);
+
+// The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
+// the joules that the device's runs of that day are still expected to draw. REQUIRES:
+// limits.budget.
+Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, const DeviceLoad& load,
+                   absl::Time now, absl::Time start);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_

@@ -1,0 +1,255 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests that each waiting job has a place: what is refused now for its charge, its window or its
+// budget keeps what it needs at its earliest start, and other jobs fill gaps only.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "scheduler/place/event_loop_for_test.h"
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+#include "scheduler/predict/predict.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+// Watt-hours of a day, evenly from 08:00 to 16:00 UTC.
+std::array<double, 24> DaySun(double watt_hours) {
+  std::array<double, 24> watts{};
+  for (size_t hour = 8; hour < 16; ++hour) {
+    watts[hour] = watt_hours / 8;
+  }
+  return watts;
+}
+
+v1::Policy Reserve(double share) {
+  v1::Policy policy;
+  policy.set_name("north");
+  policy.set_reserve_state_of_charge_ratio(share);
+  return policy;
+}
+
+JobView WithPriority(JobView job, int priority) {
+  job.spec.set_priority(priority);
+  return job;
+}
+
+constexpr double kBegin = 8;  // Of the event loop, o'clock.
+
+TEST(PlacesUnderSunTest, SmallJobsDoNotEatTheChargeThatALargeOneWaitsFor) {
+  EventLoop loop;
+  loop.SetPolicies({Reserve(0.3)});
+  loop.Add(OrinNano(),
+           {.capacity_wh = 40, .charge_wh = 13, .idle_watts = 1.5, .watts_by_hour = DaySun(51)});
+  loop.Arrive(0, WithPriority(JobOf("j1", absl::Hours(1)), 50));
+  for (int small = 0; small < 4 * 24 * 3; ++small) {
+    loop.Arrive(0.25 * small, JobOf("j" + std::to_string(small + 2), absl::Hours(0.08)));
+  }
+  auto outcomes = loop.Run();
+  ASSERT_THAT(outcomes["j1"].starts, SizeIs(1));
+  EXPECT_LT(outcomes["j1"].starts[0].second, 24);
+  int ended = 0;
+  for (const auto& [id, outcome] : outcomes) {
+    ended += outcome.ended >= 0 ? 1 : 0;
+  }
+  EXPECT_GT(ended, 30);
+  EXPECT_GE(loop.LeastWorkingWh(0), 12);
+}
+
+TEST(PlacesUnderSunTest, AJobThatNoFullPackHoldsStartsInTheMorning) {
+  EventLoop loop;
+  loop.Add(OrinNano(),
+           {.capacity_wh = 50, .charge_wh = 20, .idle_watts = 1.5, .watts_by_hour = DaySun(173)});
+  loop.Arrive(12, JobOf("j1", absl::Hours(5.4)));  // 54 Wh, at 20:00.
+  auto outcomes = loop.Run();
+  ASSERT_THAT(outcomes["j1"].starts, SizeIs(1));
+  EXPECT_GE(kBegin + outcomes["j1"].starts[0].second, 24 + 4);
+  EXPECT_LE(kBegin + outcomes["j1"].starts[0].second, 24 + 12);
+  EXPECT_GT(loop.LeastWorkingWh(0), 0);
+}
+
+TEST(PlacesUnderSunTest, WithoutAKnownSunAJobThatNoFullPackHoldsIsNeverFeasible) {
+  EventLoop loop;
+  loop.Add(OrinNano(), {.capacity_wh = 50, .charge_wh = 50, .idle_watts = 1.5});
+  loop.Arrive(0, JobOf("j1", absl::Hours(5.4)));
+  EXPECT_THAT(loop.Run()["j1"].starts, SizeIs(0));
+}
+
+// An oracle apart from Pack: the charge minute by minute on the second darkest of the 64 paths,
+// which is one of those that must keep the reserve.
+double LeastChargeWh(const EventLoop::Sun& sun, double start_hour, double end_hour,
+                     double gross_watts) {
+  constexpr double kSecondDarkest = 0.240;
+  double charge = sun.charge_wh;
+  double least = sun.capacity_wh;
+  for (int minute = 0; minute < 60 * end_hour; ++minute) {
+    const bool works = minute >= 60 * start_hour;
+    const auto hour = static_cast<size_t>(kBegin + minute / 60) % 24;
+    const double net =
+        kSecondDarkest * sun.watts_by_hour[hour] - (works ? gross_watts : sun.idle_watts);
+    charge = std::clamp(charge + net / 60, 0.0, sun.capacity_wh);
+    least = works ? std::min(least, charge) : least;
+  }
+  return least;
+}
+
+TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
+  int later = 0;
+  int never = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 dice(seed);
+    const auto between = [&](double low, double high) {
+      return low + (high - low) * static_cast<double>(dice()) / 4294967296.0;
+    };
+    EventLoop::Sun sun{.capacity_wh = between(20, 100),
+                       .idle_watts = between(0.5, 3),
+                       .watts_by_hour = DaySun(between(20, 250))};
+    sun.charge_wh = between(0.2, 1) * sun.capacity_wh;
+    EventLoop loop;
+    loop.SetPolicies({Reserve(0.3)});
+    loop.Add(OrinNano(), sun);
+    loop.Arrive(0, JobOf("j1", absl::Hours(between(0.2, 9))));
+    const std::vector<QueuePlacement> plan = loop.FirstPlan();
+    ASSERT_THAT(plan, SizeIs(1));
+    const v1::Placement& placement = plan[0].placement;
+    if (placement.device_id().empty()) {
+      ++never;
+      continue;
+    }
+    later += placement.wait() ? 1 : 0;
+    const v1::Candidate& chosen = placement.best(0);
+    const double start = chosen.start_in_seconds() / 3600;
+    const double length =
+        TotalSeconds(chosen.prediction(), chosen.prediction().run_seconds().high()) / 3600;
+    const double gross = chosen.prediction().run_energy_joules().high() / 3600 / length;
+    EXPECT_GE(LeastChargeWh(sun, start, start + length, gross), 0.3 * sun.capacity_wh)
+        << placement.reason();
+  }
+  EXPECT_GT(later, 20);
+  EXPECT_LT(never, 150);
+}
+
+// More risk may only make a start earlier: less sun is needed in fewer paths.
+TEST(PlacesUnderSunTest, MoreRiskStartsEarlier) {
+  double before = std::numeric_limits<double>::infinity();
+  double careful = 0;
+  double bold = 0;
+  for (const double risk : {0.001, 0.02, 0.1, 0.5}) {
+    EventLoop loop;
+    v1::Policy policy = Reserve(0.3);
+    policy.set_sun_risk_ratio(risk);
+    loop.SetPolicies({policy});
+    loop.Add(OrinNano(),
+             {.capacity_wh = 40, .charge_wh = 16, .idle_watts = 1.5, .watts_by_hour = DaySun(150)});
+    loop.Arrive(0, JobOf("j1", absl::Hours(1.5)));
+    const std::vector<QueuePlacement> plan = loop.FirstPlan();
+    ASSERT_FALSE(plan[0].placement.device_id().empty());
+    const double start = plan[0].placement.best(0).start_in_seconds();
+    EXPECT_LE(start, before) << risk;
+    before = start;
+    (risk == 0.001 ? careful : bold) = start;
+  }
+  EXPECT_LT(bold, careful);
+}
+
+// A drawn board with a pack, half of them with a work window, and jobs of all sizes at once. The
+// first job in the order can lose its place to no other job; one behind it can lose its place to a
+// job in front whose charge comes sooner than expected.
+TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
+  int ended = 0;
+  for (unsigned seed = 1; seed <= 24; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 dice(seed);
+    const auto between = [&](double low, double high) {
+      return low + (high - low) * static_cast<double>(dice()) / 4294967296.0;
+    };
+    EventLoop loop;
+    v1::Policy policy = Reserve(0.3);
+    if (dice() % 2 == 0) {
+      policy.add_work_windows("12:00-04:00");
+    }
+    loop.SetPolicies({policy});
+    const double capacity = between(30, 80);
+    loop.Add(OrinNano(), {.capacity_wh = capacity,
+                          .charge_wh = between(0.2, 0.6) * capacity,
+                          .idle_watts = between(0.5, 2),
+                          .watts_by_hour = DaySun(between(60, 200))});
+    for (int job = 1; job <= 10; ++job) {
+      loop.Arrive(0, WithPriority(JobOf("j" + std::to_string(job), absl::Hours(between(0.1, 2))),
+                                  static_cast<int>(dice() % 3) * 100));
+    }
+    loop.ExpectFirstPlaceToHold();
+    for (const auto& [id, outcome] : loop.Run()) {
+      ended += outcome.ended >= 0 ? 1 : 0;
+    }
+    EXPECT_GE(loop.LeastWorkingWh(0), 0.3 * capacity);
+  }
+  EXPECT_GE(ended, 150);
+}
+
+// One job on one device with a window or a budget.
+class OneDevice {
+ public:
+  explicit OneDevice(v1::Policy policy) {
+    policy.set_name("north");
+    snapshot_ = MakeSnapshot({OrinNano()}, profiles_);
+    snapshot_.policies = {std::move(policy)};
+    snapshot_.devices[0].device.mutable_heartbeat()->add_cached_artifact_ids("m");
+    snapshot_.devices[0].device.mutable_heartbeat()->add_cached_artifact_ids("d");
+  }
+  Snapshot& snapshot() { return snapshot_; }
+  [[nodiscard]] std::vector<QueuePlacement> Plan(std::vector<JobView> queue) {
+    snapshot_.queue = std::move(queue);
+    return PlanQueue(snapshot_);
+  }
+  [[nodiscard]] double StartHour(const QueuePlacement& placed) const {
+    return (placed.placement.expected_start_unix_seconds() -
+            absl::ToDoubleSeconds(kTestNow - absl::UnixEpoch())) /
+           3600;
+  }
+
+ private:
+  ProfileTable profiles_ = ProfileTable::Priors();
+  Snapshot snapshot_;
+};
+
+TEST(PlacesUnderSunTest, AClosedWindowGivesAPlaceAtItsOpening) {
+  v1::Policy policy;
+  policy.add_work_windows("20:00-06:00");
+  OneDevice fleet(policy);
+  const std::vector<QueuePlacement> plan = fleet.Plan({RealJob("j1", 2000), RealJob("j2", 2000)});
+  ASSERT_THAT(plan, SizeIs(2));
+  EXPECT_TRUE(plan[0].placement.wait());
+  EXPECT_EQ(fleet.StartHour(plan[0]), 12);  // 20:00, seen from 08:00.
+  EXPECT_THAT(plan[0].placement.waits_for(), HasSubstr("work may run"));
+  EXPECT_THAT(plan[0].placement.reason(), HasSubstr("waits 12 h"));
+  EXPECT_GT(fleet.StartHour(plan[1]), 12);  // Behind the first one.
+  EXPECT_EQ(plan[1].placement.behind_job_id(), "j1");
+}
+
+TEST(PlacesUnderSunTest, ASpentBudgetGivesAPlaceOnTheNextDay) {
+  v1::Policy policy;
+  policy.set_daily_energy_budget_wh(50);
+  OneDevice fleet(policy);
+  fleet.snapshot().devices[0].device.mutable_heartbeat()->set_budget_day_energy_joules(49.9 * 3600);
+  const std::vector<QueuePlacement> plan = fleet.Plan({RealJob("j1", 2000)});
+  ASSERT_THAT(plan, SizeIs(1));
+  EXPECT_TRUE(plan[0].placement.wait());
+  EXPECT_EQ(fleet.StartHour(plan[0]), 16);  // Midnight, seen from 08:00.
+  EXPECT_THAT(plan[0].placement.waits_for(), HasSubstr("of the day's 50.00 Wh"));
+}
+
+}  // namespace
+}  // namespace wattle::scheduler

@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Small drawn instances for the tests of plans: boards with and without packs, jobs with and
+// without deadlines.
+#ifndef WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
+#define WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
+
+#include <random>
+#include <vector>
+
+#include "scheduler/timetable/instance.h"
+
+namespace wattle::timetable {
+
+inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step) {
+  constexpr Seconds kHours = 12;
+  constexpr Millijoules kWattHour = 3'600'000;
+  std::mt19937 dice(seed);
+  const auto below = [&dice](int bound) {
+    return static_cast<int>(dice() % static_cast<unsigned>(bound));
+  };
+  Instance instance;
+  instance.end = kHours * kHour;
+  instance.start_step = step;
+  for (int device = 0; device < devices; ++device) {
+    InstanceDevice& one = instance.devices.emplace_back();
+    if (below(2) == 0) {
+      one.pack = static_cast<int>(instance.packs.size());
+      PackSpec pack;
+      pack.capacity = (10 + below(20)) * kWattHour;
+      pack.charge = pack.capacity * (30 + below(70)) / 100;
+      pack.idle = 500 + below(1500);
+      pack.floor = {{.from = 0, .charge = pack.capacity / 5}};
+      for (Seconds hour = 0; hour < kHours; ++hour) {
+        pack.harvest.resize(1);
+        pack.harvest[0].push_back(below(2) == 0 ? 0 : below(8000));
+      }
+      instance.packs.push_back(pack);
+    }
+    if (below(3) == 0) {
+      const Seconds begin = kHour * below(8);
+      one.closed = {{begin, begin + kHour * (1 + below(3))}};
+    }
+  }
+  for (int job = 0; job < jobs; ++job) {
+    InstanceJob& one = instance.jobs.emplace_back();
+    one.released = step * below(static_cast<int>(4 * kHour / step));
+    const Seconds length = 900 + below(3 * static_cast<int>(kHour));
+    if (below(2) == 0) {
+      one.deadline = one.released + 2 * length + below(4 * static_cast<int>(kHour));
+    }
+    for (int device = 0; device < devices; ++device) {
+      const Seconds own = length * (50 + below(100)) / 100;
+      const Milliwatts power = 2000 + below(6000);
+      one.options.push_back(
+          {.device = device, .draw = {.length = own, .power = power}, .cost = own * power});
+    }
+    one.left_out_price = (20 + below(40)) * kWattHour;
+  }
+  return instance;
+}
+
+}  // namespace wattle::timetable
+
+#endif  // WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_

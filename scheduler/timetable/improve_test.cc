@@ -1,0 +1,136 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests the search against brute force: every way of every job in every order.
+#include "scheduler/timetable/improve.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "scheduler/timetable/check_plan.h"
+#include "scheduler/timetable/drawn_instance_for_test.h"
+#include "scheduler/timetable/plan_cost.h"
+
+namespace wattle::timetable {
+namespace {
+
+constexpr SearchBudget kBudget = {.moves = 400, .seed = 32};
+
+Schedule InOrder(const Instance& instance) {
+  std::vector<size_t> order(instance.jobs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  return InsertInOrder(instance, order);
+}
+
+// The least cost of all plans with starts on the grid. Nothing but CheckPlan and CostOf judges.
+class BruteForce {
+ public:
+  explicit BruteForce(const Instance& instance) : instance_(instance) {}
+  Millijoules Least() {
+    Try(0);
+    return least_;
+  }
+
+ private:
+  void Try(size_t job) {
+    if (job == instance_.jobs.size()) {
+      least_ = std::min(least_, CostOf(instance_, plan_));
+      return;
+    }
+    const InstanceJob& one = instance_.jobs[job];
+    plan_.push_back({.job = static_cast<int>(job)});
+    Try(job + 1);
+    for (const JobOption& option : one.options) {
+      for (Seconds start = one.released;
+           start + option.draw.length <=
+           std::min(instance_.end, one.deadline.value_or(instance_.end));
+           start += instance_.start_step) {
+        plan_.back() = {.job = static_cast<int>(job),
+                        .device = option.device,
+                        .mode = option.mode,
+                        .start = start,
+                        .in_time = true};
+        if (IsSound()) {
+          Try(job + 1);
+        }
+      }
+    }
+    plan_.pop_back();
+  }
+  // Whether the jobs so far break no rule, the others left out.
+  [[nodiscard]] bool IsSound() const {
+    std::vector<Planned> whole = plan_;
+    for (size_t job = whole.size(); job < instance_.jobs.size(); ++job) {
+      whole.push_back({.job = static_cast<int>(job)});
+    }
+    return CheckPlan(instance_, whole) == std::nullopt;
+  }
+
+  const Instance& instance_;
+  std::vector<Planned> plan_;
+  Millijoules least_ = std::numeric_limits<Millijoules>::max();
+};
+
+TEST(ImproveTest, FindsThePlanOfBruteForce) {
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Instance instance = DrawInstance(seed, 2, 3, 7200);
+    const Schedule found = Improve(instance, InOrder(instance), kBudget);
+    EXPECT_EQ(CheckPlan(instance, found.plan()), std::nullopt);
+    EXPECT_EQ(found.cost(), BruteForce(instance).Least());
+  }
+}
+
+TEST(ImproveTest, IsNeverDearerAndOftenCheaper) {
+  int cheaper = 0;
+  for (unsigned seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Instance instance = DrawInstance(seed, 3, 14, 600);
+    const Schedule begin = InOrder(instance);
+    const Schedule found = Improve(instance, begin, kBudget);
+    EXPECT_EQ(CheckPlan(instance, found.plan()), std::nullopt);
+    EXPECT_LE(found.cost(), begin.cost());
+    cheaper += found.cost() < begin.cost() ? 1 : 0;
+  }
+  EXPECT_GE(cheaper, 20);
+}
+
+TEST(ImproveTest, TheSameBudgetGivesTheSamePlan) {
+  const Instance instance = DrawInstance(5, 3, 14, 600);
+  const Schedule first = Improve(instance, InOrder(instance), kBudget);
+  const Schedule again = Improve(instance, InOrder(instance), kBudget);
+  for (size_t job = 0; job < instance.jobs.size(); ++job) {
+    EXPECT_EQ(first.planned(job).device, again.planned(job).device);
+    EXPECT_EQ(first.planned(job).mode, again.planned(job).mode);
+    EXPECT_EQ(first.planned(job).start, again.planned(job).start);
+  }
+}
+
+// An optimum cannot become dearer when a rule is loosened, and the search by little.
+TEST(ImproveTest, ALooserDeadlineOrMoreSunCostsLittleMoreAtMost) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Instance instance = DrawInstance(seed, 3, 10, 600);
+    const Millijoules cost = Improve(instance, InOrder(instance), kBudget).cost();
+    Instance looser = instance;
+    for (InstanceJob& job : looser.jobs) {
+      job.deadline = std::nullopt;
+    }
+    Instance sunnier = instance;
+    for (PackSpec& pack : sunnier.packs) {
+      for (Milliwatts& power : pack.harvest[0]) {
+        power += 2000;
+      }
+    }
+    EXPECT_LE(Improve(looser, InOrder(looser), kBudget).cost(), cost + cost / 100);
+    EXPECT_LE(Improve(sunnier, InOrder(sunnier), kBudget).cost(), cost + cost / 100);
+  }
+}
+
+}  // namespace
+}  // namespace wattle::timetable

@@ -1,0 +1,121 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+#include "scheduler/timetable/schedule.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/check.h"
+#include "scheduler/timetable/earliest_start.h"
+#include "scheduler/timetable/plan_cost.h"
+
+namespace wattle::timetable {
+namespace {
+
+// The job index of a device's closed intervals in its timeline.
+constexpr int kClosed = -1;
+
+}  // namespace
+
+Schedule::Schedule(const Instance& instance)
+    : instance_(&instance),
+      timelines_(instance.devices.size()),
+      packs_(instance.packs.begin(), instance.packs.end()),
+      plan_(instance.jobs.size()),
+      costs_(instance.jobs.size()) {
+  for (size_t device = 0; device < instance.devices.size(); ++device) {
+    for (const Interval& closed : instance.devices[device].closed) {
+      timelines_[device].Reserve({.begin = closed.begin, .end = closed.end, .job = kClosed});
+    }
+  }
+  for (size_t job = 0; job < plan_.size(); ++job) {
+    plan_[job].job = static_cast<int>(job);
+    costs_[job] = instance.jobs[job].left_out_price;
+    cost_ += costs_[job];
+  }
+}
+
+Seconds Schedule::EarliestOnGrid(const InstanceJob& job, const JobOption& option) const {
+  const auto device = static_cast<size_t>(option.device);
+  const int pack = instance_->devices[device].pack;
+  const Seconds latest_end = std::min(job.deadline.value_or(instance_->end), instance_->end);
+  const Seconds step = instance_->start_step;
+  Seconds after = job.released;
+  while (true) {
+    const std::optional<Seconds> start = EarliestStart(
+        timelines_[device], pack == kMains ? nullptr : &packs_[static_cast<size_t>(pack)],
+        option.draw, after, latest_end);
+    if (!start.has_value()) {
+      return kNever;
+    }
+    if (*start % step == 0) {
+      return *start;
+    }
+    after = (*start / step + 1) * step;
+  }
+}
+
+void Schedule::Insert(size_t index, uint64_t skipped) {
+  WATTLE_CHECK(plan_[index].device == Planned::kLeftOut, "a job runs once");
+  const InstanceJob& job = instance_->jobs[index];
+  const JobOption* chosen = nullptr;
+  Seconds chosen_start = 0;
+  Millijoules chosen_cost = job.left_out_price;
+  for (size_t i = 0; i < job.options.size(); ++i) {
+    const JobOption& option = job.options[i];
+    const bool is_skipped = i < 64 && ((skipped >> i) & 1) != 0;
+    // Waiting only adds to the cost.
+    if (is_skipped || CostAt(job, option, job.released) >= chosen_cost) {
+      continue;
+    }
+    const Seconds start = EarliestOnGrid(job, option);
+    if (start != kNever && CostAt(job, option, start) < chosen_cost) {
+      chosen = &option;
+      chosen_start = start;
+      chosen_cost = CostAt(job, option, start);
+    }
+  }
+  if (chosen == nullptr) {
+    return;
+  }
+  const auto device = static_cast<size_t>(chosen->device);
+  const int number = static_cast<int>(index);
+  plan_[index] = {.job = number,
+                  .device = chosen->device,
+                  .mode = chosen->mode,
+                  .start = chosen_start,
+                  .in_time = true};
+  timelines_[device].Reserve(
+      {.begin = chosen_start, .end = chosen_start + chosen->draw.length, .job = number});
+  if (const int pack = instance_->devices[device].pack; pack != kMains) {
+    packs_[static_cast<size_t>(pack)].Add(
+        {.job = number, .begin = chosen_start, .draw = chosen->draw});
+  }
+  cost_ += chosen_cost - costs_[index];
+  costs_[index] = chosen_cost;
+}
+
+void Schedule::Remove(size_t index) {
+  Planned& planned = plan_[index];
+  if (planned.device == Planned::kLeftOut) {
+    return;
+  }
+  const auto device = static_cast<size_t>(planned.device);
+  timelines_[device].Release(planned.job);
+  if (const int pack = instance_->devices[device].pack; pack != kMains) {
+    packs_[static_cast<size_t>(pack)].Remove(planned.job);
+  }
+  planned = {.job = planned.job};
+  cost_ += instance_->jobs[index].left_out_price - costs_[index];
+  costs_[index] = instance_->jobs[index].left_out_price;
+}
+
+Schedule InsertInOrder(const Instance& instance, absl::Span<const size_t> order) {
+  Schedule schedule(instance);
+  for (const size_t job : order) {
+    schedule.Insert(job);
+  }
+  return schedule;
+}
+
+}  // namespace wattle::timetable

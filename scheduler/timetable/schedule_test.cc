@@ -1,0 +1,70 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/timetable/schedule.h"
+
+#include <numeric>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "scheduler/timetable/check_plan.h"
+#include "scheduler/timetable/drawn_instance_for_test.h"
+#include "scheduler/timetable/plan_cost.h"
+
+namespace wattle::timetable {
+namespace {
+
+TEST(ScheduleTest, EveryStateKeepsAllRulesAndKnowsItsCost) {
+  int ran = 0;
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Instance instance = DrawInstance(seed, 3, 12, 600);
+    std::mt19937 dice(seed);
+    Schedule schedule(instance);
+    for (int step = 0; step < 60; ++step) {
+      const size_t job = dice() % instance.jobs.size();
+      if (schedule.planned(job).device == Planned::kLeftOut) {
+        schedule.Insert(job);
+      } else {
+        schedule.Remove(job);
+      }
+      ASSERT_EQ(CheckPlan(instance, schedule.plan()), std::nullopt);
+      ASSERT_EQ(schedule.cost(), CostOf(instance, schedule.plan()));
+    }
+    for (const Planned& planned : schedule.plan()) {
+      ran += planned.device == Planned::kLeftOut ? 0 : 1;
+      EXPECT_EQ(planned.start % 600, 0);
+    }
+  }
+  EXPECT_GT(ran, 300);
+}
+
+TEST(ScheduleTest, ARemovedJobLeavesNothingBehind) {
+  const Instance instance = DrawInstance(7, 3, 10, 600);
+  std::vector<size_t> order(instance.jobs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Schedule schedule = InsertInOrder(instance, order);
+  const Millijoules before = schedule.cost();
+  for (const size_t job : order) {
+    schedule.Remove(job);
+  }
+  EXPECT_EQ(schedule.cost(), Schedule(instance).cost());
+  for (const size_t job : order) {
+    schedule.Insert(job);
+  }
+  EXPECT_EQ(schedule.cost(), before);
+}
+
+TEST(ScheduleTest, AJobThatCostsMoreThanItsPriceIsLeftOut) {
+  Instance instance = DrawInstance(3, 2, 1, 600);
+  instance.jobs[0].left_out_price = 1;
+  Schedule schedule(instance);
+  schedule.Insert(0);
+  EXPECT_EQ(schedule.planned(0).device, Planned::kLeftOut);
+  EXPECT_EQ(schedule.cost(), 1);
+}
+
+}  // namespace
+}  // namespace wattle::timetable
