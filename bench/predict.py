@@ -1,6 +1,15 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench predict: how soon predictions follow a board that has changed.
+"""./dev bench predict: how near predictions are after few measurements, and how soon they follow a board that has changed.
+
+On boards that others measured (../shared/data/profiles) one board, or one quantization on it, is new: the first probe is drawn, the scheduler's
+regression (wattle-predict-modes) chooses the others, and the error counts over all cells that were not probed. Peers have probes that are drawn.
+
+  loudva.p10|p20.…           a new Jetson with 10 and 20 probes, beside the other one
+  orin_llm.p10.…, .p4.…      a new quantization from 10 probes of it alone, and from 4 beside the others
+  pi5_llm.p2.…               a new model or number of threads from two benchmarks
+  profile.regret_p10_percent joules of a request in the cell that looks best after 10 probes, above those in the best one
+  interval90_…               share of cells in their 90 % interval, over all and in the level where it is lowest
 
 Draws the runs of one job on 20 boards: 50 runs of 1,000 s with a noise of 4 %, then its fan dies and runs take 1,500 s. The scheduler's own
 predictor (wattle-predict-runs) predicts each run before it learns it. Beside it stand the mean of all runs, which never forgets, and an
@@ -19,6 +28,7 @@ import statistics
 import subprocess
 
 from figures import ROOT, add, write_figures
+from predict_measured import DATA, measure_all
 
 BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
 COOL_SECONDS, HOT_SECONDS, NOISE, WATTS = 1000, 1500, 0.04, 10
@@ -55,6 +65,7 @@ def near(mean):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--seeds", type=int, default=20, help="how often boards and probes are drawn; default 20")
     options = parser.parse_args()
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     seed = options.seed if options.seed is not None else int(head[:8], 16)
@@ -79,6 +90,10 @@ def main():
         peers_of(lambda means: runs_until([near(mean) for mean in means[COOL_RUNS - 1:]]), boards))
     add(figures, "drift.still_error_percent", [abs(board[-1][0] / COOL_SECONDS - 1) * 100 for board in predictions(still)], "%",
         peers_of(lambda means: abs(means[-1] / COOL_SECONDS - 1) * 100, still))
+    if DATA.exists():
+        measure_all(draw, options.seeds, figures)
+    else:
+        print("  boards that others measured: skipped, ../shared/data/profiles is not here")
     write_figures("predict", figures)
 
 

@@ -54,6 +54,9 @@ class CompletionTest : public ProgramTest {
 TEST_F(CompletionTest, NamesCommandsFlagsAndValues) {
   EXPECT_THAT(Ask({"job", "s"}), ElementsAre("show"));
   EXPECT_THAT(Ask({"po"}), ElementsAre("policy"));
+  EXPECT_THAT(Ask({"prof"}), ElementsAre("profiles", "profile"));
+  EXPECT_THAT(Ask({"profile", "show", "x", "--fr"}), ElementsAre("--front"));
+  EXPECT_THAT(Ask({"profiles", "--cl"}), ElementsAre("--class"));
   EXPECT_THAT(Ask({"plan", "--wi"}), ElementsAre("--without-policies"));
   EXPECT_THAT(Ask({"devices", "-o", ""}), ElementsAre("table", "json"));
   EXPECT_THAT(Ask({"plan", ""}), ElementsAre(":files"));

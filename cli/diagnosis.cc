@@ -10,8 +10,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/labels.h"
+#include "cli/profile_view.h"
 #include "cli/table.h"
 
+#include "scheduler/profiles/contradiction.h"
+#include "scheduler/profiles/profile_table.h"
 #include "units/format.h"
 
 namespace wattle::cli {
@@ -33,6 +36,7 @@ class Doctor {
     Disks();
     Devices();
     Sensors();
+    Classes();
     Names();
     Policies();
     return std::move(findings_);
@@ -151,7 +155,7 @@ class Doctor {
       return;
     }
     Look("every device is heard of and can run jobs", [&] {
-      const absl::Time now = absl::UnixEpoch() + absl::Seconds(facts_.coordinator.unix_seconds());
+      const absl::Time now = Now();
       for (const v1::Device& device : facts_.devices.devices()) {
         if (!device.problem().empty()) {
           Trouble(Printable(device.problem()), "");
@@ -187,6 +191,61 @@ class Doctor {
         }
       }
     });
+  }
+
+  // Boards whose rows say other things than those of their class. What is learned of a class serves
+  // all its boards, so an odd one spoils their predictions.
+  void Classes() {
+    scheduler::ProfileTable rows;
+    for (const v1::ProfileRow& row : facts_.profiles.rows()) {
+      (void)rows.Put(row);  // What is not valid serves no prediction, so it contradicts none.
+    }
+    if (rows.size() == 0) {
+      return;
+    }
+    Look("no board's rows contradict its class", [&] {
+      for (const scheduler::Contradiction& found : scheduler::FindContradictions(rows)) {
+        Trouble(
+            ContradictionWords(found),
+            absl::StrCat("compare fan, power supply and power mode of both: wattle device show ",
+                         NameOf(found.row.device_id())));
+      }
+    });
+  }
+
+  [[nodiscard]] std::string ContradictionWords(const scheduler::Contradiction& found) const {
+    const bool time = found.quantity == scheduler::Quantity::kTime;
+    const auto number = [&](const v1::ProfileRow& row) {
+      return time ? UnitSeconds(row.seconds_per_unit().mean())
+                  : UnitEnergy(row.energy_joules_per_unit().mean());
+    };
+    const bool more = found.ratio > 1;
+    const double allowed = more ? found.allowed_ratio - 1 : 1 - 1 / found.allowed_ratio;
+    const std::string mode = found.row.power_mode();
+    const std::string drift = DriftWords(found.row, Now());
+    return absl::StrCat(
+        NameOf(found.row.device_id()), " contradicts its class ",
+        Printable(DeviceClassWord(found.row.device_class(), found.row.emulated())), ": ",
+        number(found.row), " for a ", UnitWord(found.row.unit()), " of ",
+        Printable(WorkloadWords(found.row.signature())),
+        mode.empty() ? "" : absl::StrCat(" in ", Printable(mode)), ", ",
+        NameOf(found.other.device_id()), " ", number(found.other),
+        absl::StrFormat(": %.0f %% %s, their runs allow %.0f %%", std::abs(found.ratio - 1) * 100,
+                        more ? "more" : "less", allowed * 100),
+        drift.empty() ? "" : absl::StrCat(" (", drift, ")"));
+  }
+
+  [[nodiscard]] std::string NameOf(const std::string& device_id) const {
+    for (const v1::Device& device : facts_.devices.devices()) {
+      if (device.info().device_id() == device_id) {
+        return Name(device);
+      }
+    }
+    return Printable(device_id.substr(0, 8));  // It left the fleet.
+  }
+
+  [[nodiscard]] absl::Time Now() const {
+    return absl::UnixEpoch() + absl::Seconds(facts_.coordinator.unix_seconds());
   }
 
   void Names() {

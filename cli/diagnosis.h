@@ -21,6 +21,7 @@ struct Facts {
   absl::Duration answered_within;  // Duration of that call; clocks are known no better than this.
   v1::ListDevicesResponse devices;
   v1::ListPoliciesResponse policies;
+  v1::ListProfilesResponse profiles;  // Of all classes.
 };
 
 struct Finding {
@@ -30,7 +31,7 @@ struct Finding {
 };
 
 // The findings, in the order in which a person would look: coordinator, versions, restore, clocks,
-// disks, devices, sensors, names, policies.
+// disks, devices, sensors, classes, names, policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
 // One line a finding: "ok  …", "!!  …; remedy".

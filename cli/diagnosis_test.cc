@@ -3,6 +3,7 @@
 // Plants each fault that happens in practice; the diagnosis must find it, with its remedy.
 #include "cli/diagnosis.h"
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -69,6 +70,41 @@ TEST(DiagnosisTest, ARestoreThatLostNothingIsWell) {
   facts.coordinator.set_restore_findings_total(1);
   EXPECT_EQ(Troubles(facts), "");
   EXPECT_THAT(RenderDiagnosis(Diagnose(facts)), HasSubstr("lost nothing that a device knows of"));
+}
+
+// Rows of two boards of one class, of which the second takes `ratio` times as long.
+void AddSiblings(double ratio, Facts& facts) {
+  v1::ProfileRow row = SampleProfiles().rows(0);
+  for (const int board : {0, 1}) {
+    v1::DeviceInfo& info = *facts.devices.mutable_devices(board)->mutable_info();
+    info.set_device_class("jetson-orin-nano");
+    row.set_device_id(info.device_id());
+    *facts.profiles.add_rows() = row;
+    row.mutable_seconds_per_unit()->set_mean(row.seconds_per_unit().mean() * ratio);
+    row.mutable_energy_joules_per_unit()->set_mean(row.energy_joules_per_unit().mean() * ratio);
+  }
+}
+
+TEST(DiagnosisTest, ABoardThatContradictsItsClassIsOneLine) {
+  Facts facts = HealthyFacts();
+  AddSiblings(1.4, facts);
+  EXPECT_EQ(Troubles(facts),
+            "!!  pi-läuft contradicts its class jetson-orin-nano (emulated): 6.454 ms for a "
+            "training token of finetune_full, gpt2 12x768, fp32, batch 8, length 128 in MODE_15W, "
+            "nano-1 4.610 ms: 40 % more, their runs allow 34 %; compare fan, power supply and "
+            "power mode of both: wattle device show pi-läuft\n");
+  facts = HealthyFacts();
+  AddSiblings(1.1, facts);
+  EXPECT_EQ(Troubles(facts), "");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("ok  no board's rows contradict its class\n"));
+  EXPECT_THAT(RenderDiagnosis(Diagnose(HealthyFacts())), Not(HasSubstr("contradict")));
+}
+
+TEST(DiagnosisTest, RowsThatAreNotValidContradictNothing) {
+  Facts facts = HealthyFacts();
+  AddSiblings(std::nan(""), facts);
+  EXPECT_EQ(Troubles(facts), "");
 }
 
 struct Plant {

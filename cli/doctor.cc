@@ -33,6 +33,7 @@ absl::StatusOr<ExitCode> Examine(Session& session) {
   facts.asked_at = before + facts.answered_within / 2;
   WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().ListDevices());
   WATTLE_ASSIGN_OR_RETURN(facts.policies, session.client().ListPolicies());
+  WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().ListProfiles(""));
   const std::vector<Finding> findings = Diagnose(facts);
   session.PrintText(session.json() ? FindingsJson(findings) : RenderDiagnosis(findings));
   for (const Finding& finding : findings) {
@@ -46,14 +47,14 @@ absl::StatusOr<ExitCode> Examine(Session& session) {
 }  // namespace
 
 void AddDoctorCommand(CLI::App* app, CommandSlot* slot) {
-  slot->Bind(
-      AddLeaf(
-          app, "doctor",
-          "Look for faults of the fleet: versions, clocks, disks, sensors, names, silent devices. "
-          "Each finding has its remedy. Exits with 5 where something is wrong.",
-          "  wattle doctor\n"
-          "  wattle -o json doctor | jq -r '.findings[] | select(.trouble).what'\n"),
-      Examine);
+  slot->Bind(AddLeaf(app, "doctor",
+                     "Look for faults of the fleet: versions, clocks, disks, sensors, names, "
+                     "silent devices, boards "
+                     "that contradict their class. "
+                     "Each finding has its remedy. Exits with 5 where something is wrong.",
+                     "  wattle doctor\n"
+                     "  wattle -o json doctor | jq -r '.findings[] | select(.trouble).what'\n"),
+             Examine);
 }
 
 }  // namespace wattle::cli

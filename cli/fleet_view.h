@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices, policies, profile rows and the energy report as text. Pure; thread-safe.
+// Devices, policies and the energy report as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_FLEET_VIEW_H_
 #define WATTLE_CLI_FLEET_VIEW_H_
 
@@ -27,9 +27,6 @@ std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
 std::string RenderPolicy(
     const v1::Policy& policy);  // one line: its limits, and the devices that it selects
-
-std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextStyle& style);
-std::string RenderProfileRow(const v1::ProfileRow& row);  // every field, on several lines
 
 // A table. by: what one row stands for; UNSPECIFIED is JOB.
 std::string RenderEnergy(const v1::EnergyReport& report, v1::EnergyGrouping by,

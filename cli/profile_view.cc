@@ -1,41 +1,88 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/profile_view.h"
+
+#include <cmath>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/fleet_view.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "scheduler/profiles/next_run.h"
+#include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/run_interval.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
 namespace wattle::cli {
 namespace {
 
-// "1.23 s", "456 ms", "78 µs". A unit of work can be as small as a token.
-std::string UnitSeconds(double seconds) {
-  if (seconds <= 0.0) {
-    return "";  // Not known.
-  }
-  if (seconds >= 1.0) {
-    return absl::StrFormat("%.3f s", seconds);
-  }
-  return seconds >= 1e-3 ? absl::StrFormat("%.3f ms", seconds * 1e3)
-                         : absl::StrFormat("%.1f µs", seconds * 1e6);
+using scheduler::NextRun;
+using scheduler::ProfileTable;
+using scheduler::Quantity;
+
+// By how much hotter, or longer throttled, runs are that heat may have slowed down.
+constexpr double kHotterCelsius = 5;
+constexpr double kThrottledMore = 0.05;
+
+bool IsKnown(double value) {
+  return std::isfinite(value) && value > 0;
 }
 
-std::string UnitEnergy(double joules) {
-  if (joules <= 0.0) {
-    return "";  // Not known.
+// A scale in which `value` has digits before its point.
+struct Scale {
+  double factor = 1;
+  absl::string_view unit;
+  int digits = 3;
+};
+
+Scale ScaleFor(double value, bool seconds) {
+  if (value >= 1.0) {
+    return {1, seconds ? "s" : "J", 3};
   }
-  if (joules >= 1.0) {
-    return absl::StrFormat("%.3f J", joules);
+  return value >= 1e-3 ? Scale{1e3, seconds ? "ms" : "mJ", 3}
+                       : Scale{1e6, seconds ? "µs" : "µJ", 1};
+}
+
+std::string Scaled(double value, bool seconds) {
+  if (!IsKnown(value)) {
+    return "";
   }
-  return joules >= 1e-3 ? absl::StrFormat("%.3f mJ", joules * 1e3)
-                        : absl::StrFormat("%.1f µJ", joules * 1e6);
+  const Scale scale = ScaleFor(value, seconds);
+  return absl::StrFormat("%.*f %s", scale.digits, value * scale.factor, scale.unit);
+}
+
+// "4.320-4.920 ms", both ends in the scale of the mean.
+std::string ScaledRange(const v1::Interval& interval, bool seconds) {
+  const Scale scale = ScaleFor(interval.mean(), seconds);
+  return absl::StrFormat("%.*f-%.*f %s", scale.digits, interval.low() * scale.factor, scale.digits,
+                         interval.high() * scale.factor, scale.unit);
+}
+
+// "12 s", "5 min", "3 h", "3 d"; "now" also where a clock runs a little ahead.
+std::string AgeWord(absl::Time now, double unix_seconds) {
+  if (!IsKnown(unix_seconds)) {
+    return "";
+  }
+  const double age = absl::ToDoubleSeconds(now - absl::UnixEpoch()) - unix_seconds;
+  if (age < 1.0) {
+    return "now";
+  }
+  const auto [seconds, unit] = age < 60       ? std::pair(1.0, "s")
+                               : age < 3600   ? std::pair(60.0, "min")
+                               : age < 172800 ? std::pair(3600.0, "h")
+                                              : std::pair(86400.0, "d");
+  return absl::StrFormat("%.0f %s", std::floor(age / seconds), unit);
 }
 
 std::string Power(double watts) {
-  return watts > 0.0 ? FormatPower(Watts(watts)) : "";
+  return IsKnown(watts) ? FormatPower(Watts(watts)) : "";
 }
 
 // "published", "measured", or "emulated" for a row that was measured on an emulated device.
@@ -46,7 +93,103 @@ std::string SourceWord(const v1::ProfileRow& row) {
   return Word(row.source());
 }
 
-// The workload in words. An unknown setting holds for all: "any batch".
+std::string Spread(const v1::Statistic& statistic) {
+  if (statistic.count() == 0) {
+    return "";  // A published mean has no count of observations.
+  }
+  std::string out = absl::StrCat(" (", statistic.count(),
+                                 statistic.count() == 1 ? " observation" : " observations");
+  if (statistic.relative_deviation() > 0.0) {
+    absl::StrAppend(&out, ", deviation ",
+                    absl::StrFormat("%.1f %%", statistic.relative_deviation() * 100.0));
+  }
+  return absl::StrCat(out, ")");
+}
+
+// Mean of a number that the row's runs know, before and since its device changed; nullopt where
+// runs of one side do not know it.
+template <typename Of>
+std::optional<double> RiseSinceChange(const v1::ProfileRow& row, const Of& of) {
+  double sum[2] = {0, 0};
+  double count[2] = {0, 0};
+  for (const v1::RunObservation& run : row.runs()) {
+    const std::optional<double> value = of(run);
+    if (value.has_value() && std::isfinite(*value)) {
+      const int since = run.at_unix_seconds() >= row.change().at_unix_seconds() ? 1 : 0;
+      sum[since] += *value;
+      count[since] += 1;
+    }
+  }
+  if (count[0] == 0 || count[1] == 0) {
+    return std::nullopt;
+  }
+  return sum[1] / count[1] - sum[0] / count[0];
+}
+
+bool MayBeHeat(const v1::ProfileRow& row) {
+  const auto hotter =
+      RiseSinceChange(row, [](const v1::RunObservation& run) -> std::optional<double> {
+        const double celsius = run.temperature_celsius_max();
+        return celsius == 0 ? std::nullopt : std::optional(celsius);
+      });
+  const auto throttled =
+      RiseSinceChange(row, [](const v1::RunObservation& run) -> std::optional<double> {
+        return run.has_throttled_fraction() ? std::optional(run.throttled_fraction())
+                                            : std::nullopt;
+      });
+  return hotter.value_or(0) >= kHotterCelsius || throttled.value_or(0) >= kThrottledMore;
+}
+
+std::map<std::string, std::string> NamesOf(const v1::ListDevicesResponse& devices) {
+  std::map<std::string, std::string> names;
+  for (const v1::Device& device : devices.devices()) {
+    names[device.info().device_id()] = device.info().name();
+  }
+  return names;
+}
+
+// "next: …" with what the run takes away and what a unit of it costs; "" where no run narrows
+// enough.
+std::string NextWords(const ProfileFacts& facts, const ProfileTable& table,
+                      const std::string& device_class) {
+  std::vector<v1::DeviceInfo> devices;
+  for (const v1::Device& device : facts.devices.devices()) {
+    if (device.connected() && !device.unreachable() &&
+        (device_class.empty() || device.info().device_class() == device_class)) {
+      devices.push_back(device.info());
+    }
+  }
+  const std::optional<NextRun> next = scheduler::NextRunToMeasure(table, devices);
+  if (!next.has_value()) {
+    return "";
+  }
+  const v1::ProfileRow& row = next->row;
+  const std::string name = NamesOf(facts.devices)[next->device_id];
+  std::string out = absl::StrCat("next: one run of ", Printable(WorkloadWords(row.signature())),
+                                 " on ", Printable(name));
+  if (!row.power_mode().empty()) {
+    absl::StrAppend(&out, " in ", Printable(row.power_mode()));
+  }
+  absl::StrAppendFormat(&out, " narrows high / low of its time from %.2f to %.2f", next->ratio_now,
+                        next->ratio_after);
+  const auto joules =
+      scheduler::RunInterval(row, Quantity::kEnergy, table.calibration(), next->device_id);
+  if (joules.has_value()) {
+    absl::StrAppend(&out, "; ", UnitEnergy(joules->mean()), " for each ", UnitWord(row.unit()));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string UnitSeconds(double seconds) {
+  return Scaled(seconds, /*seconds=*/true);
+}
+
+std::string UnitEnergy(double joules) {
+  return Scaled(joules, /*seconds=*/false);
+}
+
 std::string WorkloadWords(const v1::WorkloadSignature& signature) {
   std::string out = Word(signature.method());
   absl::StrAppend(&out, ", ",
@@ -69,44 +212,76 @@ std::string WorkloadWords(const v1::WorkloadSignature& signature) {
   return out;
 }
 
-std::string Spread(const v1::Statistic& statistic) {
-  if (statistic.count() == 0) {
-    return "";  // A published mean has no count of observations.
+std::string DriftWords(const v1::ProfileRow& row, absl::Time now) {
+  const double ratio = row.change().time_ratio();
+  if (!row.has_change() || !IsKnown(ratio)) {
+    return "";
   }
-  std::string out = absl::StrCat(" (", statistic.count(),
-                                 statistic.count() == 1 ? " observation" : " observations");
-  if (statistic.relative_deviation() > 0.0) {
-    absl::StrAppend(&out, ", deviation ",
-                    absl::StrFormat("%.1f %%", statistic.relative_deviation() * 100.0));
+  std::string out = ratio >= 1 ? absl::StrFormat("slower by %.0f %%", (ratio - 1) * 100)
+                               : absl::StrFormat("faster by %.0f %%", (1 - ratio) * 100);
+  const std::string age = AgeWord(now, row.change().at_unix_seconds());
+  if (!age.empty()) {
+    absl::StrAppend(&out, age == "now" ? " " : " since ", age);
   }
-  return absl::StrCat(out, ")");
+  if (!row.change().measured_since()) {
+    absl::StrAppend(&out, ", not measured since");
+  }
+  return absl::StrCat(out, ratio > 1 && MayBeHeat(row) ? ": heat?" : "");
 }
 
-}  // namespace
-
-std::string RenderProfiles(const v1::ListProfilesResponse& profiles, const TextStyle& style) {
-  if (profiles.rows().empty()) {
-    return "no profile rows for this device class; all classes: wattle profile ls\n";
+std::string RenderProfiles(const ProfileFacts& facts, const std::string& device_class,
+                           const TextStyle& style) {
+  ProfileTable known;
+  for (const v1::ProfileRow& row : facts.profiles.rows()) {
+    (void)known.Put(
+        row);  // What is not valid serves no prediction; the table shows it all the same.
   }
+  std::map<std::string, std::string> names = NamesOf(facts.devices);
   Table table({{"class"},
                {"device"},
                {"workload", Align::kLeft, true},
+               {"mode"},
                {"unit"},
                {"device s/unit", Align::kRight},
-               {"power", Align::kRight},
+               {"90 % of runs", Align::kRight},
                {"energy/unit", Align::kRight},
+               {"90 % of runs", Align::kRight, false, true},
                {"n", Align::kRight},
-               {"source"}});
-  for (const v1::ProfileRow& row : profiles.rows()) {
+               {"age", Align::kRight},
+               {"source"},
+               {"drift", Align::kLeft, true}});
+  for (const v1::ProfileRow& row : facts.profiles.rows()) {
+    if (!device_class.empty() && row.device_class() != device_class) {
+      continue;
+    }
+    const auto range = [&](Quantity quantity) {
+      const auto interval =
+          scheduler::RunInterval(row, quantity, known.calibration(), row.device_id());
+      return interval.has_value() ? ScaledRange(*interval, quantity == Quantity::kTime) : "";
+    };
+    const std::string name = names[row.device_id()];
     table.AddRow(
-        {DeviceClassWord(row.device_class(), row.emulated()), row.device_id().substr(0, 8),
-         WorkloadWords(row.signature()), UnitWord(row.unit()),
-         UnitSeconds(row.seconds_per_unit().mean()), Power(row.power_watts().mean()),
-         UnitEnergy(row.energy_joules_per_unit().mean()),
+        {DeviceClassWord(row.device_class(), row.emulated()),
+         name.empty() ? row.device_id().substr(0, 8) : name, WorkloadWords(row.signature()),
+         row.power_mode(), UnitWord(row.unit()), UnitSeconds(row.seconds_per_unit().mean()),
+         range(Quantity::kTime), UnitEnergy(row.energy_joules_per_unit().mean()),
+         range(Quantity::kEnergy),
          row.seconds_per_unit().count() > 0 ? absl::StrCat(row.seconds_per_unit().count()) : "",
-         SourceWord(row)});
+         AgeWord(facts.now, row.updated_unix_seconds()), SourceWord(row),
+         DriftWords(row, facts.now)});
   }
-  return table.Render(style);
+  if (table.empty()) {
+    return "no profile rows for this device class; all classes: wattle profiles\n";
+  }
+  std::string out = table.Render(style);
+  const std::string next = NextWords(facts, known, device_class);
+  const auto width = static_cast<size_t>(style.width_columns > 0 ? style.width_columns : 0);
+  if (!next.empty() && width > 0) {
+    absl::StrAppend(&out, absl::StrJoin(WrapText(next, width), "\n"), "\n");
+  } else if (!next.empty()) {
+    absl::StrAppend(&out, next, "\n");
+  }
+  return out;
 }
 
 std::string RenderProfileRow(const v1::ProfileRow& row) {

@@ -334,9 +334,19 @@ TEST_F(ProgramTest, PoliciesAreAppliedListedAndRemoved) {
 }
 
 TEST_F(ProgramTest, ProfilesAreListedAndShown) {
-  EXPECT_EQ(Run({"profile", "ls"}).out, RenderProfiles(SampleProfiles(), {}));
+  const std::string all = Run({"profiles"}).out;
+  EXPECT_THAT(all, HasSubstr("  published"));
+  EXPECT_EQ(Run({"profile", "ls"}).out, all);
+  const std::string nanos = Run({"profiles", "--class", "jetson-orin-nano"}).out;
+  EXPECT_THAT(nanos, HasSubstr("  emulated"));
+  EXPECT_THAT(nanos, Not(HasSubstr("  published")));
+  EXPECT_THAT(Run({"profiles", "--class", "abacus"}).out,
+              HasSubstr("all classes: wattle profiles"));
   EXPECT_THAT(Run({"profile", "show", "jetson-xavier-nx"}).out,
               HasSubstr("from          table 3, Xavier NX, GPT-2\n"));
+  const Result none = Run({"profile", "show", "jetson-xavier-nx", "--front"});
+  EXPECT_EQ(none.code, 3);
+  EXPECT_THAT(none.err, HasSubstr("no measured row of this class has seconds and joules; run"));
 }
 
 TEST_F(ProgramTest, VersionAndHelp) {
@@ -357,8 +367,8 @@ TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
       {"devices"},         {"device", "show"}, {"device", "drain"}, {"device", "resume"},
       {"policy", "apply"}, {"policy", "ls"},   {"policy", "rm"},    {"model", "push"},
       {"model", "ls"},     {"model", "pull"},  {"model", "export"}, {"data", "push"},
-      {"data", "ls"},      {"profile", "ls"},  {"profile", "show"}, {"completion"},
-      {"version"}};
+      {"data", "ls"},      {"profile", "ls"},  {"profile", "show"}, {"profiles"},
+      {"completion"},      {"version"}};
   for (std::vector<std::string> command : commands) {
     const std::string name = absl::StrJoin(command, " ");
     command.push_back("--help");

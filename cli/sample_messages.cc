@@ -154,7 +154,9 @@ v1::ListProfilesResponse SampleProfiles() {
   published->mutable_seconds_per_unit()->set_mean(0.72805);
   published->mutable_seconds_per_unit()->set_count(1);
   published->mutable_power_watts()->set_mean(14.29);
+  published->mutable_power_watts()->set_count(1);
   published->mutable_energy_joules_per_unit()->set_mean(10.4076);
+  published->mutable_energy_joules_per_unit()->set_count(1);
   published->set_source(v1::PROFILE_SOURCE_PUBLISHED);
   published->set_source_note("table 3, Xavier NX, GPT-2");
   return profiles;

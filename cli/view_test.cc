@@ -110,8 +110,6 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("devices.json", ToJsonDocument(SampleDevices()));
   ExpectGolden("device_show.txt", RenderDevice(SampleDevices().devices(2), Now()));
   ExpectGolden("policies.txt", RenderPolicies(SamplePolicies(), kPipe));
-  ExpectGolden("profiles.txt", RenderProfiles(SampleProfiles(), kPipe));
-  ExpectGolden("profile_show.txt", RenderProfileRow(SampleProfiles().rows(0)));
 }
 
 // A charge that is read from a voltage, or counted, is told with the error that the worker states.
@@ -139,18 +137,6 @@ TEST(FleetViewTest, IdsAreAsLongAsTellsDevicesApart) {
   const std::string text = RenderDevices(devices, Now(), kPipe);
   EXPECT_THAT(text, HasSubstr("  0123456789a  "));
   EXPECT_THAT(text, HasSubstr("  0123456789c  "));
-}
-
-TEST(FleetViewTest, WhatAProfileDoesNotKnowIsADash) {
-  v1::ListProfilesResponse profiles;
-  profiles.add_rows()->set_device_class("raspberry-pi-5");
-  for (const std::string& text :
-       {RenderProfiles(profiles, kPipe), RenderProfileRow(profiles.rows(0))}) {
-    EXPECT_THAT(text, Not(HasSubstr("0.0"))) << text;
-    EXPECT_THAT(text, Not(HasSubstr("0x0"))) << text;
-    EXPECT_THAT(text, Not(HasSubstr("(0 observations)"))) << text;
-  }
-  EXPECT_THAT(RenderProfileRow(profiles.rows(0)), HasSubstr("  time          -\n"));
 }
 
 TEST(FleetViewTest, StateOfADeviceIsOneWord) {

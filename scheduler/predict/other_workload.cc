@@ -17,12 +17,11 @@
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/run_interval.h"
 
 namespace wattle::scheduler {
 namespace {
 
-// For a published row of this model, which another engine and operating system measured.
-constexpr double kPublishedDeviation = 0.15;
 constexpr double kOtherModelDeviation = 0.30;
 // For each factor of e in cost between two models: small models leave a board idle between
 // operations. Even the published tables disagree by a factor of 1.6 between two models whose cost
@@ -34,7 +33,6 @@ constexpr double kSimilarFactor = 4.0;
 // Passes are taken to last as long on one class as on the other. By how much the seconds of passes
 // may be off, where the prior of a pass may be off by a factor of e.
 constexpr double kPassRatioShare = 0.6;
-constexpr double kPowerPublishedDeviation = 0.08;
 constexpr double kPowerOtherModelDeviation = 0.15;
 constexpr double kPowerOtherMethodDeviation = 0.25;
 

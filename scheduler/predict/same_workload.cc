@@ -12,18 +12,14 @@
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
 namespace {
 
-// Repeats of one workload on one device differ by about this much (heat, other processes).
-constexpr double kRepeatDeviation = 0.04;
-// Two devices of a class differ by about this much.
-constexpr double kClassDeviation = 0.10;
 // Deviation for each factor of e between the batches or lengths of row and job.
 constexpr double kDistanceDeviation = 0.10;
-constexpr double kPowerRepeatDeviation = 0.04;
 constexpr double kPowerInterpolatedDeviation = 0.07;
 constexpr double kUnknownBatchDeviation = 0.12;
 constexpr double kUnknownLengthDeviation = 0.12;
@@ -113,11 +109,6 @@ double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuer
     }
   }
   return best;
-}
-
-// Whether the device became faster or slower after the row was measured.
-bool IsOutdated(const v1::ProfileRow& row) {
-  return row.has_change() && !row.change().measured_since();
 }
 
 // All rows of this workload that may serve the device: its own, or its class's. Rows that the
