@@ -5,7 +5,7 @@
 #ifndef WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
 #define WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
 
-#include <random>
+#include <cstdint>
 #include <vector>
 
 #include "scheduler/timetable/instance.h"
@@ -15,9 +15,11 @@ namespace wattle::timetable {
 inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step) {
   constexpr Seconds kHours = 12;
   constexpr Millijoules kWattHour = 3'600'000;
-  std::mt19937 dice(seed);
-  const auto below = [&dice](int bound) {
-    return static_cast<int>(dice() % static_cast<unsigned>(bound));
+  uint64_t state = seed;
+  // D. Knuth's MMIX generator; the low bits of it are poor.
+  const auto below = [&state](int bound) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<int>((state >> 33) % static_cast<uint64_t>(bound));
   };
   Instance instance;
   instance.end = kHours * kHour;
