@@ -112,11 +112,12 @@ TEST(ImproveTest, TheSameBudgetGivesTheSamePlan) {
 }
 
 // An optimum cannot become dearer when a rule is loosened, and the search by little.
+constexpr SearchBudget kLongBudget = {.moves = 3000, .seed = 32};
 TEST(ImproveTest, ALooserDeadlineOrMoreSunCostsLittleMoreAtMost) {
-  for (unsigned seed = 1; seed <= 20; ++seed) {
+  for (unsigned seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const Instance instance = DrawInstance(seed, 3, 10, 600);
-    const Millijoules cost = Improve(instance, InOrder(instance), kBudget).cost();
+    const Millijoules cost = Improve(instance, InOrder(instance), kLongBudget).cost();
     Instance looser = instance;
     for (InstanceJob& job : looser.jobs) {
       job.deadline = std::nullopt;
@@ -127,8 +128,8 @@ TEST(ImproveTest, ALooserDeadlineOrMoreSunCostsLittleMoreAtMost) {
         power += 2000;
       }
     }
-    EXPECT_LE(Improve(looser, InOrder(looser), kBudget).cost(), cost + cost / 100);
-    EXPECT_LE(Improve(sunnier, InOrder(sunnier), kBudget).cost(), cost + cost / 100);
+    EXPECT_LE(Improve(looser, InOrder(looser), kLongBudget).cost(), cost + cost / 100);
+    EXPECT_LE(Improve(sunnier, InOrder(sunnier), kLongBudget).cost(), cost + cost / 100);
   }
 }
 
