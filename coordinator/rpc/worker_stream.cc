@@ -131,37 +131,34 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   for (const std::string& attempt : hello.results_to_return()) {
     greeting.results_to_come.insert(AttemptId(attempt));
   }
-  {
-    absl::MutexLock lock(&mutex_);
-    if (finishing_ || finished_) {
-      return;
+  const bool first = slot_ == nullptr;
+  if (first) {
+    {
+      // Connected before Install, which closes an older stream of the device: that stream's end
+      // must not make the device look gone.
+      absl::MutexLock lock(&mutex_);
+      if (finishing_ || finished_) {
+        return;
+      }
+      slot_ = runtime_.board().SlotFor(device_);
+      stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
     }
-    outbox_.welcome = std::move(welcome);
-    greeting_ = false;
-    WriteNextLocked();
-  }
-  if (slot_ != nullptr) {
+    // Before the welcome goes out: whoever says hello after it is a rival of this stream.
+    streams_.Install(device_, shared_from_this());
+  } else {
     slot_->Greeted(stream_number_, std::move(greeting));
-    StartRead(&incoming_);  // A second hello: the stream is installed already.
-    return;
   }
-  {
-    // Connected before Install, which closes an older stream of the device: that stream's end must
-    // not make the device look gone.
-    absl::MutexLock lock(&mutex_);
-    if (finishing_ || finished_) {
-      return;
-    }
-    slot_ = runtime_.board().SlotFor(device_);
-    stream_number_ = slot_->Connected(runtime_.Now(), std::move(greeting));
-  }
-  streams_.Install(device_, shared_from_this());
   absl::MutexLock lock(&mutex_);
   if (finishing_ || finished_) {
     streams_.Remove(device_, this);  // The stream has ended; OnDone may have run before Install.
     return;
   }
-  LogInfo(absl::StrCat("device ", device_.value(), " connected"));
+  outbox_.welcome = std::move(welcome);
+  greeting_ = false;
+  WriteNextLocked();
+  if (first) {
+    LogInfo(absl::StrCat("device ", device_.value(), " connected"));
+  }
   StartRead(&incoming_);
 }
 
