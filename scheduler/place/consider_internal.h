@@ -66,7 +66,8 @@ class FleetView {
                       const std::vector<DeviceLoad>& loads);
   // As Consider. Where no device takes the job so, each device whose refusal ends at a known time
   // stands with its earliest start, and the one that ends first is the choice. Looks at a bounded
-  // number of devices, all calls of a view together.
+  // number of jobs and devices since BeginPass.
+  void BeginPass() { later_jobs_ = later_devices_ = 0; }
   Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                 const std::vector<DeviceLoad>& loads);
 
@@ -135,7 +136,8 @@ class FleetView {
   // The latest work and each device's description for it, which are the same for every objective.
   std::string described_key_;
   std::shared_ptr<const std::vector<Modes>> described_;
-  size_t later_looked_at_ = 0;
+  size_t later_jobs_ = 0;
+  size_t later_devices_ = 0;
 };
 
 // The choice: the first candidate if it is feasible; else null.

@@ -16,9 +16,10 @@
 namespace wattle::scheduler {
 namespace {
 
-// Starts behind refusals that one view looks for: a count and no time, so that the same snapshot
-// gives the same plan.
-constexpr size_t kLaterStartsMax = 2'000;
+// Jobs and devices for which one pass looks for starts behind refusals: counts and no time, so that
+// the same snapshot gives the same plan. A start on a pack of many reservations takes milliseconds.
+constexpr size_t kLaterJobsMax = 64;
+constexpr size_t kLaterDevicesMax = 2'000;
 // One refusal may end in another one: the window opens in the night, the sun rises, and then the
 // window closes.
 constexpr int kRefusalsInARow = 8;
@@ -60,15 +61,16 @@ FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView
 Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                          const std::vector<DeviceLoad>& loads) {
   Considered considered = Consider(job, work, loads);
-  if (considered.feasible > 0) {
+  if (considered.feasible > 0 || later_jobs_ >= kLaterJobsMax) {
     return considered;
   }
+  ++later_jobs_;
   Shape& shape = ShapeOf(job, work, loads);
   std::vector<size_t> starts;
   for (size_t i = 0; i < loads.size(); ++i) {
     if (!shape.candidates[i].permanent() && !shape.later[i].has_value() &&
-        later_looked_at_ < kLaterStartsMax) {
-      ++later_looked_at_;
+        later_devices_ < kLaterDevicesMax) {
+      ++later_devices_;
       shape.later[i] = StartLater(job, snapshot_.devices[i], (*shape.described)[i], loads[i]);
     }
     if (shape.later[i].has_value() && shape.later[i]->has_value()) {

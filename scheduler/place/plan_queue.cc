@@ -116,6 +116,7 @@ class QueuePlanner {
   // by others. placements: null in a trial.
   std::vector<bool> Pass(const Order& order, std::vector<DeviceLoad> loads,
                          std::vector<QueuePlacement>* placements = nullptr) {
+    fleet_.BeginPass();
     std::vector<bool> late(jobs_.size(), false);
     std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
     for (const size_t i : order) {
