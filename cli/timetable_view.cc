@@ -83,9 +83,10 @@ std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& sty
       absl::StrCat("the next ", FormatElapsed(absl::Seconds(timetable.horizon_seconds())), " from ",
                    FormatInstant(timetable.at_unix_seconds()), "\n\n", Jobs(timetable, style),
                    Charge(timetable, style));
+  absl::StrAppend(&out, timetable.without_place().empty() ? "" : "\n");
   for (const v1::JobWithoutPlace& job : timetable.without_place()) {
-    absl::StrAppend(&out, job.job_id() == timetable.without_place(0).job_id() ? "\n" : "",
-                    Printable(job.job_id()), " has no place: ", Printable(job.reason()), "\n");
+    absl::StrAppend(&out, Printable(job.job_id()), " has no place: ", Printable(job.reason()),
+                    "\n");
   }
   return out;
 }

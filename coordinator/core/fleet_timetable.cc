@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
@@ -20,7 +21,7 @@ namespace wattle::core {
 namespace {
 
 constexpr double kHorizonSecondsMin = 3600;
-constexpr double kHorizonSecondsMax = 72 * 3600;
+constexpr double kHorizonSecondsMax = 3600.0 * scheduler::kSunHours;
 constexpr double kHorizonSecondsUnsaid = 48 * 3600;
 
 double UnixSeconds(absl::Time moment) {

@@ -17,6 +17,7 @@
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::core {
@@ -30,21 +31,8 @@ using testing::SizeIs;
 class Boards {
  public:
   Boards() {
-    v1::ArtifactInfo model;
-    model.set_artifact_id("aabbccdd11");
-    model.set_name("tiny");
-    model.set_kind(v1::ARTIFACT_KIND_MODEL);
-    model.set_parameter_count(100'000);
-    *model.mutable_model_shape() = Shape();
-    Do(CommitArtifact{model});
-    v1::ArtifactInfo data;
-    data.set_artifact_id("aabbccdd22");
-    data.set_name("questions");
-    data.set_kind(v1::ARTIFACT_KIND_DATASET);
-    data.mutable_dataset()->set_format("squad");
-    data.mutable_dataset()->set_examples(1'000'000);
-    data.mutable_dataset()->set_mean_byte_length(300);
-    Do(CommitArtifact{data});
+    Do(CommitArtifact{TinyModel()});
+    Do(CommitArtifact{Questions(1'000'000)});
   }
 
   // A board that needs `step_seconds` for a step of Finetune().
@@ -171,20 +159,8 @@ class Boards {
     ASSERT_THAT(inputs, IsOk());
     const auto work = scheduler::WorkOf(spec, *inputs, state.profiles);
     ASSERT_THAT(work, IsOk());
-    v1::Receipt receipt;
-    receipt.set_attempt_id("j0.1");
-    v1::EnergyMeasurement& run = *receipt.mutable_run();
-    run.set_seconds(step_seconds * work->steps);
-    run.set_mean_power_watts(10);
-    run.set_coverage_ratio(1);
-    run.set_source(v1::ENERGY_SOURCE_INA3221);
-    v1::WorkDone& done = *receipt.mutable_work();
-    *done.mutable_signature() = work->signature;
-    done.set_unit(work->unit);
-    done.set_units(work->units);
-    done.set_tokens(static_cast<int64_t>(work->units));
-    done.set_examples(static_cast<int64_t>(work->examples));
-    done.set_steps(static_cast<int64_t>(work->steps));
+    const v1::Receipt receipt =
+        scheduler::MeasuredReceipt(*work, step_seconds * work->steps, /*watts=*/10);
     for (const v1::ProfileRow& row :
          scheduler::LearnFromReceipt(state.profiles, info, receipt, Now().wall)) {
       ASSERT_THAT(state.profiles.Put(row), IsOk());

@@ -1,11 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/http/http_server.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -13,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
@@ -24,6 +18,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/http/json.h"
+#include "coordinator/http/raw_connection_for_test.h"
 #include "coordinator/runtime/runtime_fixture.h"
 
 namespace wattle::http {
@@ -153,43 +148,18 @@ TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
   EXPECT_THAT(body, HasSubstr("1 MiB"));
 }
 
-// A connection that sends nothing after the first byte of its body.
-class SlowPost {
- public:
-  explicit SlowPost(const std::string& address) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in to = {};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int port = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
-    to.sin_port = htons(static_cast<uint16_t>(port));
-    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
-    const std::string begun =
-        "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        "Content-Length: 100\r\n\r\n{";
-    EXPECT_EQ(write(socket_, begun.data(), begun.size()), static_cast<ssize_t>(begun.size()));
-  }
-  SlowPost(const SlowPost&) = delete;
-  SlowPost& operator=(const SlowPost&) = delete;
-  ~SlowPost() { close(socket_); }
-
-  [[nodiscard]] bool IsUnanswered() const {
-    char byte = 0;
-    return recv(socket_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
-  }
-
- private:
-  const int socket_;
-};
-
 TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
   server_->Serve(api_);
   // The HTTP library fills a table at its first request, under a guard that ThreadSanitizer does
   // not see; requests that come together would be reported as a race.
   EXPECT_EQ(Get("/healthz"), "ok\n");
-  std::vector<std::unique_ptr<SlowPost>> posts;
+  // Connections that send nothing after the first byte of their body.
+  std::vector<std::unique_ptr<RawConnection>> posts;
   for (int i = 0; i < 16; ++i) {
-    posts.push_back(std::make_unique<SlowPost>(server_->address()));
+    posts.push_back(std::make_unique<RawConnection>(server_->address()));
+    EXPECT_TRUE(posts.back()->Send(
+        "POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        "Content-Length: 100\r\n\r\n{"));
   }
   EXPECT_EQ(Get("/healthz"), "ok\n");
   EXPECT_THAT(Get("/metrics"), HasSubstr("wattle_coordinator_build_info"));

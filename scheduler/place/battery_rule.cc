@@ -93,11 +93,7 @@ std::optional<absl::Time> EarliestFit(const Consideration& on) {
 
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
 // of a run, so a run that no full battery holds is refused for good only if no start is found.
-std::optional<Refusal> RefusalUnderSun(const Consideration& on, const timetable::Demand& demand,
-                                       Refusal refusal) {
-  if (on.load->pack->Fits(demand)) {
-    return std::nullopt;
-  }
+Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
     return refusal;  // A queue asks for the time by allowed_from.
   }
@@ -153,7 +149,10 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
   const bool holds = Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0;
   if (const std::optional<timetable::Demand> run = DemandOnPack(on); run.has_value()) {
-    return RefusalUnderSun(on, *run,
+    if (on.load->pack->Fits(*run)) {
+      return std::nullopt;
+    }
+    return RefusalUnderSun(on,
                            holds ? Refusal{"its charge then is not enough for the run and for the "
                                            "jobs that come first"}
                                  : RefusalFor(battery, demand, margin, limit));

@@ -116,6 +116,8 @@ class FleetView {
                     v1::Candidate& candidate) const;
   [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
                                       const Modes& modes, const DeviceLoad& load) const;
+  [[nodiscard]] LaterStart StartLaterInMode(const JobView& job, const DeviceView& view,
+                                            const Described& mode, DeviceLoad load) const;
   // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
   static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
   static bool EqualWithinError(const Rank& cheaper, const Rank& other);

@@ -26,33 +26,39 @@ constexpr int kRefusalsInARow = 8;
 
 }  // namespace
 
+FleetView::LaterStart FleetView::StartLaterInMode(const JobView& job, const DeviceView& view,
+                                                  const Described& mode, DeviceLoad load) const {
+  v1::Candidate refused;  // Now.
+  for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
+    v1::Candidate candidate = mode.candidate;
+    std::optional<absl::Time> allowed_from;
+    if (PlaceInMode(job, view, mode, load, candidate, &allowed_from).feasible) {
+      candidate.set_refused_by(refused.refused_by());
+      candidate.set_waits_for(refused.reason());
+      candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
+      return candidate;
+    }
+    const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+    if (!allowed_from.has_value() || *allowed_from <= start ||
+        *allowed_from == absl::InfiniteFuture()) {
+      return std::nullopt;
+    }
+    load.free_at = *allowed_from;
+    if (refusals == 0) {
+      refused = std::move(candidate);
+    }
+  }
+  return std::nullopt;
+}
+
 FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView& view,
                                             const Modes& modes, const DeviceLoad& load) const {
   LaterStart first;
   for (const Described& mode : modes) {
-    DeviceLoad from = load;
-    v1::Candidate refused;  // Now.
-    for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
-      v1::Candidate candidate = mode.candidate;
-      std::optional<absl::Time> allowed_from;
-      if (PlaceInMode(job, view, mode, from, candidate, &allowed_from).feasible) {
-        candidate.set_refused_by(refused.refused_by());
-        candidate.set_waits_for(refused.reason());
-        candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
-        if (!first.has_value() || candidate.finish_in_seconds() < first->finish_in_seconds()) {
-          first = std::move(candidate);
-        }
-        break;
-      }
-      const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
-      if (!allowed_from.has_value() || *allowed_from <= start ||
-          *allowed_from == absl::InfiniteFuture()) {
-        break;
-      }
-      from.free_at = *allowed_from;
-      if (refusals == 0) {
-        refused = std::move(candidate);
-      }
+    LaterStart start = StartLaterInMode(job, view, mode, load);
+    if (start.has_value() &&
+        (!first.has_value() || start->finish_in_seconds() < first->finish_in_seconds())) {
+      first = std::move(start);
     }
   }
   return first;

@@ -22,8 +22,6 @@ using timetable::Seconds;
 // An attempt that runs past its expected end is expected to need this much longer, at each plan
 // anew.
 constexpr absl::Duration kOverdue = absl::Seconds(30);
-// How far a plan looks ahead at charge: three nights.
-constexpr int kSunHours = 72;
 // Where no policy says: one of the 64 paths may break the floor of a pack.
 constexpr double kSunRiskUnsaid = 0.02;
 // Beyond these no board, pack or run is real, and integers of millijoules could overflow.

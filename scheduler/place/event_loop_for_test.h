@@ -24,6 +24,7 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 
@@ -128,20 +129,8 @@ class EventLoop {
     const JobView job = RealJob("j0", 1000);
     const absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, profiles_);
     ASSERT_THAT(work, IsOk());
-    v1::Receipt receipt;
-    receipt.set_attempt_id("j0.1");
-    v1::EnergyMeasurement& run = *receipt.mutable_run();
-    run.set_seconds(3600.0 / kExamplesPerHour / speed * work->examples);
-    run.set_mean_power_watts(kLoopWatts);
-    run.set_coverage_ratio(1);
-    run.set_source(v1::ENERGY_SOURCE_INA3221);
-    v1::WorkDone& done = *receipt.mutable_work();
-    *done.mutable_signature() = work->signature;
-    done.set_unit(work->unit);
-    done.set_units(work->units);
-    done.set_tokens(static_cast<int64_t>(work->units));
-    done.set_examples(static_cast<int64_t>(work->examples));
-    done.set_steps(static_cast<int64_t>(work->steps));
+    const v1::Receipt receipt =
+        MeasuredReceipt(*work, 3600.0 / kExamplesPerHour / speed * work->examples, kLoopWatts);
     // Measured often: the interval is narrow.
     for (int i = 0; i < 20; ++i) {
       for (const v1::ProfileRow& row :

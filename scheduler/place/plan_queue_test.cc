@@ -16,6 +16,7 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 
@@ -125,20 +126,8 @@ void Learn(const DeviceView& view, const JobView& job, double seconds_per_token,
            ProfileTable* table) {
   const absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, *table);
   ASSERT_THAT(work, IsOk());
-  v1::Receipt receipt;
-  receipt.set_attempt_id("j0.1");
-  v1::EnergyMeasurement& run = *receipt.mutable_run();
-  run.set_seconds(seconds_per_token * work->units);
-  run.set_mean_power_watts(10);
-  run.set_coverage_ratio(1);
-  run.set_source(v1::ENERGY_SOURCE_EMULATED);
-  v1::WorkDone& done = *receipt.mutable_work();
-  *done.mutable_signature() = work->signature;
-  done.set_unit(work->unit);
-  done.set_units(work->units);
-  done.set_tokens(static_cast<int64_t>(work->units));
-  done.set_examples(static_cast<int64_t>(work->examples));
-  done.set_steps(static_cast<int64_t>(work->steps));
+  v1::Receipt receipt = MeasuredReceipt(*work, seconds_per_token * work->units, /*watts=*/10);
+  receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_EMULATED);
   for (const v1::ProfileRow& row :
        LearnFromReceipt(*table, view.device.info(), receipt, kTestNow)) {
     ASSERT_THAT(table->Put(row), IsOk());

@@ -31,13 +31,7 @@ struct DrawnRun {
 };
 
 WorkAmount WorkOfModel(int layers, int batch) {
-  v1::JobSpec spec;
-  *spec.mutable_finetune()->mutable_model_shape() = Gpt2Shape(layers, 384);
-  spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
-  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(128);
-  spec.mutable_finetune()->set_batch_size(batch);
-  spec.mutable_finetune()->set_sequence_length(128);
-  return WorkOf(spec, {}, ProfileTable()).value();
+  return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, batch);
 }
 
 // Runs of boards of one class, whose speeds differ by a deviation of 0.2 and whose runs do by 0.1:

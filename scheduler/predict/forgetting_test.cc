@@ -34,13 +34,7 @@ v1::Device Board() {
 }
 
 WorkAmount WorkInBatchesOf(int batch, int layers = 6) {
-  v1::JobSpec spec;
-  *spec.mutable_finetune()->mutable_model_shape() = Gpt2Shape(layers, 384);
-  spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
-  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(128);
-  spec.mutable_finetune()->set_batch_size(batch);
-  spec.mutable_finetune()->set_sequence_length(128);
-  return WorkOf(spec, {}, ProfileTable()).value();
+  return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, batch);
 }
 
 // A board, its table, and a clock that each run moves on.

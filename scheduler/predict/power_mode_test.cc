@@ -36,13 +36,7 @@ v1::Device Board(const std::string& mode = "10W") {
 }
 
 WorkAmount Work() {
-  v1::JobSpec spec;
-  *spec.mutable_finetune()->mutable_model_shape() = Gpt2Shape(6, 384);
-  spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
-  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(128);
-  spec.mutable_finetune()->set_batch_size(8);
-  spec.mutable_finetune()->set_sequence_length(128);
-  return WorkOf(spec, {}, ProfileTable()).value();
+  return DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 8);
 }
 
 // 100 s at `watts` in the mode.

@@ -36,16 +36,6 @@ v1::Device MakeDevice(const std::string& id, const std::string& device_class, bo
   return device;
 }
 
-WorkAmount DeclaredWork(const v1::ModelShape& shape, int64_t examples, double tokens, int batch) {
-  v1::JobSpec spec;
-  *spec.mutable_finetune()->mutable_model_shape() = shape;
-  spec.mutable_finetune()->mutable_data_shape()->set_examples(examples);
-  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(tokens);
-  spec.mutable_finetune()->set_batch_size(batch);
-  spec.mutable_finetune()->set_sequence_length(tokens > 0 ? static_cast<int>(tokens) : 0);
-  return WorkOf(spec, {}, ProfileTable()).value();
-}
-
 // The true behaviour of a device: a fixed time for each step, and operations at a rate.
 struct Truth {
   double step_seconds;

@@ -1,14 +1,31 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The receipt of an attempt that did all of a job's work, for tests.
+// A fine-tune's work, and the receipt of an attempt that did all of a job's work, for tests.
 #ifndef WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 
+#include <cstdint>
+
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/job.pb.h"
+#include "wattle/v1/profile.pb.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
+
+// Of a fine-tune on declared data, cut at the mean of `tokens`; 0: of any length.
+inline WorkAmount DeclaredWork(const v1::ModelShape& shape, int64_t examples, double tokens,
+                               int batch) {
+  v1::JobSpec spec;
+  *spec.mutable_finetune()->mutable_model_shape() = shape;
+  spec.mutable_finetune()->mutable_data_shape()->set_examples(examples);
+  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(tokens);
+  spec.mutable_finetune()->set_batch_size(batch);
+  spec.mutable_finetune()->set_sequence_length(tokens > 0 ? static_cast<int>(tokens) : 0);
+  return WorkOf(spec, {}, ProfileTable()).value();
+}
 
 // A run of `seconds` at `watts` that was measured without gaps.
 inline v1::Receipt MeasuredReceipt(const WorkAmount& work, double seconds, double watts) {

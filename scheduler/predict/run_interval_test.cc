@@ -27,13 +27,7 @@ v1::Device BoardNamed(const std::string& id) {
 }
 
 WorkAmount WorkOfLayers(int layers) {
-  v1::JobSpec spec;
-  *spec.mutable_finetune()->mutable_model_shape() = Gpt2Shape(layers, 384);
-  spec.mutable_finetune()->mutable_data_shape()->set_examples(1000);
-  spec.mutable_finetune()->mutable_data_shape()->set_mean_tokens_per_example(128);
-  spec.mutable_finetune()->set_batch_size(8);
-  spec.mutable_finetune()->set_sequence_length(128);
-  return WorkOf(spec, {}, ProfileTable()).value();
+  return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, 8);
 }
 
 // Runs on d1, each placed by a prediction, as a coordinator learns them.

@@ -19,8 +19,8 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/http/raw_connection_for_test.h"
 #include "coordinator/runtime/runtime_fixture.h"
-#include "tests/attacks/raw_connection.h"
 
 namespace wattle::attacks {
 namespace {
@@ -47,7 +47,7 @@ class HttpAttacks : public runtime::RuntimeFixture {
   }
   // The whole answer to a request with these headers.
   std::string Exchange(const std::string& begin, const std::string& headers) {
-    RawConnection connection(server_->address());
+    http::RawConnection connection(server_->address());
     EXPECT_TRUE(connection.Send(
         absl::StrCat(begin, " HTTP/1.1\r\nConnection: close\r\n", headers, "\r\n")));
     return connection.ReadToEnd();
@@ -84,7 +84,7 @@ TEST_F(HttpAttacks, ABodyIsNoSecondRequest) {
   const std::string path = "/api/v1/devices/device-a/resume";
   for (const std::string& begin :
        {"POST " + path, "GET " + path, "POST " + path + "?x=" + std::string(9000, 'x')}) {
-    RawConnection connection(server_->address());
+    http::RawConnection connection(server_->address());
     ASSERT_TRUE(connection.Send(absl::StrCat(
         begin, " HTTP/1.1\r\n", host,
         "Origin: http://evil.example\r\nConnection: keep-alive\r\nContent-Length: ", hidden.size(),
@@ -103,9 +103,9 @@ TEST_F(HttpAttacks, ADoubledHostIsRefused) {
 }
 
 TEST_F(HttpAttacks, ThousandDrippingConnectionsDoNotSilenceHealth) {
-  std::vector<std::unique_ptr<RawConnection>> dripping;
+  std::vector<std::unique_ptr<http::RawConnection>> dripping;
   for (int i = 0; i < 1000; ++i) {
-    dripping.push_back(std::make_unique<RawConnection>(server_->address()));
+    dripping.push_back(std::make_unique<http::RawConnection>(server_->address()));
     ASSERT_TRUE(dripping.back()->Send("GET /healthz HTTP/1.1\r\nX-Drip: "));
   }
   EXPECT_THAT(Healthz(), HasSubstr("ok\n"));
@@ -119,7 +119,7 @@ TEST_F(HttpAttacks, ADrippingRequestIsGivenUp) {
       .idle = absl::Minutes(1), .silence = absl::Minutes(1), .request = absl::Milliseconds(200)};
   server_->Stop();
   Serve(options);
-  RawConnection connection(server_->address());
+  http::RawConnection connection(server_->address());
   int bytes = 0;
   while (bytes < 100'000 && connection.Send("a")) {
     ++bytes;
@@ -131,7 +131,7 @@ TEST_F(HttpAttacks, ADrippingRequestIsGivenUp) {
 // 32 MiB without an end of line would otherwise lie in memory, for each connection.
 TEST_F(HttpAttacks, AnEndlessRequestIsCutOff) {
   for (const std::string& begin : {std::string("GET /"), std::string("GET / HTTP/1.1\r\nX: 1")}) {
-    RawConnection connection(server_->address());
+    http::RawConnection connection(server_->address());
     ASSERT_TRUE(connection.Send(begin));
     const std::string more = begin.size() < 6 ? std::string(1 << 16, 'a')
                                               : std::string("\r\nX: 12345678901234567890123456");

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // For tests: a TCP connection to a server of this machine, byte by byte, as an attacker has it.
-#ifndef WATTLE_TESTS_ATTACKS_RAW_CONNECTION_H_
-#define WATTLE_TESTS_ATTACKS_RAW_CONNECTION_H_
+#ifndef WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
+#define WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
-namespace wattle::attacks {
+namespace wattle::http {
 
 class RawConnection {
  public:
@@ -47,6 +47,11 @@ class RawConnection {
       }
     }
     return true;
+  }
+  // Whether nothing has come back, and the connection is open.
+  [[nodiscard]] bool IsUnanswered() const {
+    char byte = 0;
+    return recv(socket_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
   }
   // Until the server closes the connection, or for this long.
   void AwaitClosing(absl::Duration time) const {
@@ -78,6 +83,6 @@ class RawConnection {
   const int socket_;
 };
 
-}  // namespace wattle::attacks
+}  // namespace wattle::http
 
-#endif  // WATTLE_TESTS_ATTACKS_RAW_CONNECTION_H_
+#endif  // WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
