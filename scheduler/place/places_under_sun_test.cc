@@ -251,5 +251,21 @@ TEST(PlacesUnderSunTest, ASpentBudgetGivesAPlaceOnTheNextDay) {
   EXPECT_THAT(plan[0].placement.waits_for(), HasSubstr("of the day's 50.00 Wh"));
 }
 
+TEST(PlacesUnderSunTest, APlaceSpendsTheBudgetOfItsDay) {
+  OneDevice free_of_budget{v1::Policy()};
+  const double joules = free_of_budget.Plan({RealJob("j1", 2000)})[0]
+                            .placement.best(0)
+                            .prediction()
+                            .run_energy_joules()
+                            .high();
+  v1::Policy policy;
+  policy.set_daily_energy_budget_wh(0.95 * joules / 3600);
+  OneDevice fleet(policy);
+  fleet.snapshot().devices[0].device.mutable_heartbeat()->set_budget_day_energy_joules(joules);
+  const std::vector<QueuePlacement> plan = fleet.Plan({RealJob("j1", 2000), RealJob("j2", 2000)});
+  EXPECT_EQ(fleet.StartHour(plan[0]), 16);
+  EXPECT_GE(fleet.StartHour(plan[1]), 16 + 24);  // The first one may spend the whole day's.
+}
+
 }  // namespace
 }  // namespace wattle::scheduler
