@@ -153,16 +153,15 @@ void Widen(double deviation, RunEstimate* estimate) {
   estimate->power_deviation = std::hypot(estimate->power_deviation, deviation);
 }
 
-// Carries an estimate over the device's change. Nothing tells whether the change of other work is a
-// change of this work, so the middle of both answers is the mean, and the interval holds both.
-void CarryOverChange(const v1::ProfileRow& row, RunEstimate* estimate) {
+// Carries an estimate over the device's change.
+void CarryOver(const v1::ProfileRow& row, RunEstimate* estimate) {
   if (!IsOutdated(row)) {
     return;
   }
-  const double half = 0.5 * std::log(row.change().time_ratio());
-  estimate->run_seconds *= std::exp(half);
-  estimate->energy_joules *= std::exp(half);
-  Widen(std::abs(half) / kInterval90, estimate);
+  const CarriedChange change = CarryOverChange(row);
+  estimate->run_seconds *= change.factor;
+  estimate->energy_joules *= change.factor;
+  Widen(change.deviation, estimate);
   absl::StrAppend(&estimate->note, ", before the device changed its speed by a factor of ",
                   absl::StrFormat("%.2f", row.change().time_ratio()));
 }
@@ -198,7 +197,7 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool 
   estimate.note = absl::StrCat(
       "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
       row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
-  CarryOverChange(row, &estimate);
+  CarryOver(row, &estimate);
   return estimate;
 }
 
@@ -220,7 +219,7 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
       absl::StrCat(open ? "measured" : "interpolated over batch and length", " from ", rows.size(),
                    rows.size() == 1 ? " row" : " rows", " of this ", own ? "device" : "class",
                    open ? "; the job leaves batch or length open" : "");
-  CarryOverChange(*rate.nearest, &estimate);
+  CarryOver(*rate.nearest, &estimate);
   return estimate;
 }
 

@@ -36,22 +36,24 @@ bool IsOutdated(const v1::ProfileRow& row) {
   return row.has_change() && !row.change().measured_since();
 }
 
+CarriedChange CarryOverChange(const v1::ProfileRow& row) {
+  if (!IsOutdated(row)) {
+    return {};
+  }
+  const double half = 0.5 * std::log(row.change().time_ratio());
+  return {.factor = std::exp(half), .deviation = std::abs(half) / kInterval90};
+}
+
 std::optional<v1::Interval> RunInterval(const v1::ProfileRow& row, Quantity quantity,
                                         const Calibration& calibration,
                                         const std::string& device_id) {
-  double mean = quantity == Quantity::kTime ? row.seconds_per_unit().mean()
-                                            : row.energy_joules_per_unit().mean();
+  const CarriedChange change = CarryOverChange(row);
+  const double mean =
+      change.factor * (quantity == Quantity::kTime ? row.seconds_per_unit().mean()
+                                                   : row.energy_joules_per_unit().mean());
   const v1::Provenance level = LevelOf(row);
-  double time = DeviationOf(row, level, /*of_time=*/true);
-  double power = DeviationOf(row, level, /*of_time=*/false);
-  if (IsOutdated(row)) {
-    // Nothing tells whether the change of other work is a change of this work: the middle of both
-    // answers is the mean, and the interval holds both.
-    const double half = 0.5 * std::log(row.change().time_ratio());
-    mean *= std::exp(half);
-    time = std::hypot(time, half / kInterval90);
-    power = std::hypot(power, half / kInterval90);
-  }
+  const double time = std::hypot(DeviationOf(row, level, /*of_time=*/true), change.deviation);
+  const double power = std::hypot(DeviationOf(row, level, /*of_time=*/false), change.deviation);
   const double deviation = quantity == Quantity::kTime ? time : std::hypot(time, power);
   if (!IsFinitePositive(mean) || !std::isfinite(deviation)) {
     return std::nullopt;

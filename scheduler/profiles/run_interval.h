@@ -27,6 +27,15 @@ inline constexpr double kPowerPublishedDeviation = 0.08;
 // Whether the device became faster or slower after the row was measured.
 [[nodiscard]] bool IsOutdated(const v1::ProfileRow& row);
 
+// What a change of the device does to the numbers of an outdated row. Nothing tells whether the
+// change of other work is a change of this work, so the middle of both answers is the mean, and the
+// interval holds both.
+struct CarriedChange {
+  double factor = 1;     // Of the mean seconds and joules.
+  double deviation = 0;  // Of the logarithm, on top of the row's own.
+};
+[[nodiscard]] CarriedChange CarryOverChange(const v1::ProfileRow& row);
+
 // Seconds or joules of a unit of work in one more run at the row's batch, length and mode on the
 // device, as Predict states it: mean, and the calibrated 90 % interval. device_id: the row's own
 // device, or a device that the row of its class serves. nullopt if the row has no such number, or
