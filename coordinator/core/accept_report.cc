@@ -27,6 +27,13 @@
 namespace wattle::core {
 namespace {
 
+// A device that cannot tell its harvest tells none, and a faulty one may tell anything.
+bool IsHarvestOfADay(const v1::EnergyLedger& ledger) {
+  const auto& hours = ledger.harvest_power_watts_by_hour();
+  return hours.size() == 24 &&
+         std::all_of(hours.begin(), hours.end(), [](double watts) { return std::isfinite(watts); });
+}
+
 v1::EnergyLedger Sum(const v1::EnergyLedger& base, const v1::EnergyLedger& reported) {
   v1::EnergyLedger sum;
   sum.set_attempt_energy_joules(base.attempt_energy_joules() + reported.attempt_energy_joules());
@@ -36,6 +43,9 @@ v1::EnergyLedger Sum(const v1::EnergyLedger& base, const v1::EnergyLedger& repor
   sum.set_implausible_readings(base.implausible_readings() + reported.implausible_readings());
   sum.set_at_unix_seconds(reported.at_unix_seconds());
   sum.set_counter_id(reported.counter_id());
+  if (IsHarvestOfADay(reported)) {
+    *sum.mutable_harvest_power_watts_by_hour() = reported.harvest_power_watts_by_hour();
+  }
   return sum;
 }
 

@@ -35,8 +35,9 @@ class Boards {
     Do(CommitArtifact{Questions(1'000'000)});
   }
 
-  // A board that needs `step_seconds` for a step of Finetune().
-  void Add(const std::string& name, double step_seconds) {
+  // A board that needs `step_seconds` for a step of Finetune(). battery_wh: 0 for none; else a half
+  // full pack, and an idle draw of 1.5 W.
+  void Add(const std::string& name, double step_seconds, double battery_wh = 0) {
     const DeviceId device(name);
     v1::Hello hello;
     hello.set_incarnation(1);
@@ -50,6 +51,13 @@ class Boards {
     info.set_link_bytes_per_second(1e7);
     info.set_time_scale(1);
     observations.devices[device].connected = true;
+    if (battery_wh > 0) {
+      info.set_battery_capacity_wh(battery_wh);
+      v1::Heartbeat& heartbeat = observations.devices[device].heartbeat;
+      heartbeat.set_has_battery(true);
+      heartbeat.set_state_of_charge_ratio(0.5);
+      heartbeat.set_idle_power_watts(1.5);
+    }
     Do(WorkerHello{hello});
     Learn(info, step_seconds);
   }
@@ -78,6 +86,14 @@ class Boards {
     return plan;
   }
 
+  // The board saw so many watts from 06:00 to 18:00 UTC, and none in the night.
+  void TellHarvest(const std::string& board, double watts) {
+    v1::EnergyLedger& ledger = *NextReport(DeviceId(board)).mutable_ledger();
+    for (int hour = 0; hour < 24; ++hour) {
+      ledger.add_harvest_power_watts_by_hour(hour >= 6 && hour < 18 ? watts : 0);
+    }
+    Send();
+  }
   void Accept(const std::string& attempt) {
     *Fact(attempt).mutable_accepted() = Named<v1::AttemptAccepted>(attempt);
     Send();
@@ -143,8 +159,11 @@ class Boards {
     return message;
   }
   v1::Report& Fact(const std::string& attempt) {
+    return NextReport(DeviceId(Attempt(attempt).device_id()));
+  }
+  v1::Report& NextReport(const DeviceId& device) {
     report_ = {};
-    report_.device = DeviceId(Attempt(attempt).device_id());
+    report_.device = device;
     report_.incarnation = 1;
     report_.report.set_sequence(++sequence_[report_.device]);
     return report_.report;
@@ -396,6 +415,40 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
     EXPECT_GT(fast.entries(i).end_unix_seconds(), fast.entries(i).begin_unix_seconds());
   }
   EXPECT_THAT(fast.charge(), SizeIs(0));  // No sun is known.
+}
+
+// 54 Wh of work on a pack of 50 Wh: the sun that the board reports makes the difference, at submit
+// and in the plan.
+TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {
+  Boards boards;
+  boards.Add("mast", 1, /*battery_wh=*/50);
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->clear_epochs();
+  spec.mutable_finetune()->set_steps(static_cast<int64_t>(5.4 * 3600));
+  const auto possible = [&] {
+    return CheckPossible(boards.state, boards.observations, {}, spec, boards.Now());
+  };
+  EXPECT_THAT(possible(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                   HasSubstr("its battery of 50.00 Wh is too small")));
+  boards.TellHarvest("mast", 20);
+  EXPECT_THAT(possible(), IsOk());
+  boards.Submit(static_cast<int>(spec.finetune().steps()));
+  boards.Snapshot();  // The board has just been heard.
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  ASSERT_THAT(timetable->devices(), SizeIs(1));
+  const v1::DeviceTimetable& mast = timetable->devices(0);
+  ASSERT_THAT(mast.entries(), SizeIs(1));
+  EXPECT_GT(mast.entries(0).begin_unix_seconds(), timetable->at_unix_seconds());
+  EXPECT_THAT(mast.entries(0).waits_for(), HasSubstr("too small"));
+  ASSERT_GE(mast.charge_size(), 48);
+  EXPECT_NEAR(mast.charge(0).median_ratio(), 0.5, 1e-6);
+  for (const v1::ChargeForecast& charge : mast.charge()) {
+    EXPECT_LE(charge.low_ratio(), charge.median_ratio());
+    EXPECT_LE(charge.median_ratio(), charge.high_ratio());
+    EXPECT_LE(charge.high_ratio(), 1);
+  }
 }
 
 TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
