@@ -66,5 +66,21 @@ TEST(ScheduleTest, AJobThatCostsMoreThanItsPriceIsLeftOut) {
   EXPECT_EQ(schedule.cost(), 1);
 }
 
+TEST(PlanCostTest, CountsJoulesWaitingAndWhatIsLeftOutOrLate) {
+  Instance instance;
+  instance.devices.resize(1);
+  InstanceJob job;
+  job.released = 1800;
+  job.options = {{.device = 0, .mode = 1, .draw = {.length = 600}, .cost = 7'200'000}};
+  job.left_out_price = 50'000'000;
+  instance.jobs = {job, job, job};
+  const std::vector<Planned> plan = {
+      {.job = 0, .device = 0, .mode = 1, .start = 1800 + 5400, .in_time = true},
+      {.job = 1},
+      {.job = 2, .device = 0, .mode = 1, .start = 9000, .in_time = false}};
+  // One and a half hours of waiting are 1.5 % of the joules.
+  EXPECT_EQ(CostOf(instance, plan), 7'200'000 + 108'000 + 2 * 50'000'000);
+}
+
 }  // namespace
 }  // namespace wattle::timetable
