@@ -124,5 +124,4 @@ function(wattle_program)
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings wattle_monotonic_waits ${CMAKE_DL_LIBS})
   # Not in a link test, which would then miss a dependency that only functions without a caller have.
   target_link_options(${ARG_NAME} PRIVATE LINKER:--gc-sections)
-  install(TARGETS ${ARG_NAME} RUNTIME DESTINATION bin)
 endfunction()

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/number_flag.h"
+#include "base/service_manager.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "coordinator/access/access_table.h"
@@ -128,7 +129,7 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-absl::Status Run(const Options& options) {
+absl::Status Run(const Options& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
@@ -149,6 +150,9 @@ absl::Status Run(const Options& options) {
   runtime_options.snapshot_every_events = options.snapshot_every_events;
   runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
   runtime_options.hold_impossible = options.impossible_jobs == "hold";
+  if (manager.alive_interval() < absl::InfiniteDuration()) {
+    runtime_options.on_alive = [&manager] { manager.Alive(); };
+  }
   const wattle::remote_write::Credentials& credentials = options.remote_write_credentials;
   if (options.remote_write.empty() && !(credentials.none() && credentials.user.empty())) {
     return absl::InvalidArgumentError(
@@ -188,11 +192,15 @@ absl::Status Run(const Options& options) {
                                  api, streams, *store));
   http->Serve(api);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());
-  std::printf("listening grpc=%s http=%s\n", grpc->address().c_str(), http->address().c_str());
+  const std::string ready =
+      absl::StrCat("listening grpc=", grpc->address(), " http=", http->address());
+  std::printf("%s\n", ready.c_str());
   std::fflush(stdout);
+  manager.Ready(ready);
 
   int signal = 0;
   sigwait(&signals, &signal);
+  manager.Stopping();
   wattle::LogInfo(absl::StrCat("stopping: ", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
   // Stops from the outside in, so that the runtime ends without callers.
   prompts.Stop();
@@ -336,6 +344,7 @@ int main(int argc, char** argv) {
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  const auto manager = wattle::ServiceManager::FromEnvironment();
   wattle::StartLog(options.log_level);
   if (backup->parsed()) {
     const absl::Status done = wattle::Backup(backup_from, backup_to);
@@ -357,5 +366,5 @@ int main(int argc, char** argv) {
     return Report(absl::InvalidArgumentError(
         "--data-dir is missing; for example: wattle-coordinator --data-dir ./data"));
   }
-  return Report(Run(options));
+  return Report(Run(options, manager));
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "base/service_manager.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/commands.h"
 #include "worker/agent/config.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {
     return *code;
   }
+  const wattle::ServiceManager manager = wattle::ServiceManager::FromEnvironment();
   signal(SIGPIPE, SIG_IGN);  // a runner that died is told by its exit
   // Before any thread, so that all of them leave the signals to the one that waits.
   sigset_t signals;
@@ -43,12 +45,14 @@ int main(int argc, char** argv) {
   }
   std::printf("%s\n", (*agent)->ReadyLine().c_str());
   std::fflush(stdout);
-  std::thread waiter([&signals, &agent] {
+  manager.Ready((*agent)->ReadyLine());
+  std::thread waiter([&signals, &agent, &manager] {
     int number = 0;
     sigwait(&signals, &number);
+    manager.Stopping();
     (*agent)->RequestStop();
   });
-  (*agent)->Run();
+  (*agent)->Run(manager);
   // The waiter may still wait: Run also ends by itself after a failure.
   pthread_kill(waiter.native_handle(), SIGUSR1);
   waiter.join();

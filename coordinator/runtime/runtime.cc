@@ -347,10 +347,14 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
 }
 
 void Runtime::RunTimer() {
+  AnswerCallback gone_round;
+  if (options_.on_alive) {
+    gone_round = [this](const Answer&) { options_.on_alive(); };
+  }
   while (timer_wake_.WaitFor(options_.tick_interval) != WakeSignal::Reason::kStopped) {
     board_.Listen(options_.clock->Boottime());
     // A full queue drops the tick; the next tick comes.
-    (void)Post(core::Tick{}, nullptr);
+    (void)Post(core::Tick{}, gone_round);
     if (core::AnythingToArchive(*view_.Version(), started_, options_.retention, Now())) {
       (void)Post(core::ArchiveEnded{options_.retention}, nullptr);
     }

@@ -69,6 +69,9 @@ struct RuntimeOptions {
   MetricSink* metric_sink =
       nullptr;  // Receives the samples that workers push; null: workers push none.
   const Clock* clock = &Clock::Real();
+  // Called on the outbound thread when a tick has passed the timer, core, commit and outbound
+  // threads: none of the four hangs. Null: nobody asks.
+  std::function<void()> on_alive;
   // Called once when a commit failed. Must not return to a running coordinator. Default: log and
   // end the process with status 1.
   std::function<void(const absl::Status&)> on_commit_failure;

@@ -212,7 +212,7 @@ void Agent::ShowUnusableSources() {
   }
 }
 
-void Agent::Run() {
+void Agent::Run(const ServiceManager& manager) {
   Note(FoundLine(settings_.info, readings_->sources()));
   core_->Start(Now());
   ShowUnusableSources();
@@ -220,8 +220,13 @@ void Agent::Run() {
   next_status_ = Now().wall;
   next_push_ = Now().wall + kFirstReadings;
   sensors_known_by_ = Now().wall + kFirstReadings;
+  next_alive_ = Now().wall + manager.alive_interval();
   while (!core_->done()) {
     Instant now = Now();
+    if (now.wall >= next_alive_) {
+      manager.Alive();
+      next_alive_ = now.wall + manager.alive_interval();
+    }
     if (link_ == nullptr && SensorsKnown(now)) {
       StartLink();
     }
@@ -264,7 +269,7 @@ void Agent::Run() {
 }
 
 Monotonic Agent::NextWake(const Instant& now) const {
-  Monotonic wake = core_->NextStep(now);
+  Monotonic wake = std::min(core_->NextStep(now), next_alive_);
   if (link_ == nullptr) {
     wake = std::min(wake, sensors_known_by_);
   }

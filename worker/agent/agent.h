@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "artifacts/disk_budget.h"
+#include "base/service_manager.h"
 #include "telemetry/sensors/source.h"
 #include "worker/agent/clock_watch.h"
 #include "worker/agent/config.h"
@@ -48,8 +49,9 @@ class Agent final : public AgentPorts {
 
   // "worker NAME id=… metrics=host:port"
   [[nodiscard]] std::string ReadyLine() const;
-  // Runs until RequestStop() and an orderly end.
-  void Run();
+  // Runs until RequestStop() and an orderly end. Each round of the loop that owns the core feeds
+  // the manager's watchdog, so a worker whose loop hangs is restarted.
+  void Run(const ServiceManager& manager);
   // Called on a signal handler's thread: the worker writes a checkpoint, saves and ends.
   void RequestStop();
 
@@ -139,6 +141,7 @@ class Agent final : public AgentPorts {
   Monotonic next_sample_;       // device time, emulation
   Monotonic next_status_;       // wall
   Monotonic next_push_;         // wall
+  Monotonic next_alive_;        // wall: the service manager wants a sign of life
   Monotonic sensors_known_by_;  // wall: after this time the link does not wait for sensors
   std::vector<size_t> hung_;    // hung sources that the log has named
   ClockWatch clock_watch_;

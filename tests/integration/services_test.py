@@ -1,0 +1,94 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Coordinator and worker as services: what they tell the service manager, which is this test, and what systemd says of their units."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import unittest
+
+from fleet import BIN
+from scene import Scene
+
+PATIENCE_SECONDS = 30
+EXPOSURE_MAX = 2.0  # systemd-analyze security: 0 (nothing to lose) to 10 (may do everything).
+
+
+class Services(Scene):
+    def manager(self, watchdog_seconds):
+        """(socket, environment): as systemd starts a service of Type=notify."""
+        path = self.fleet.directory / "notify"
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(str(path))
+        manager.settimeout(PATIENCE_SECONDS)
+        return manager, {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": str(int(watchdog_seconds * 1e6))}
+
+    def until_told(self, manager, line):
+        """The first message with this line; an exception after PATIENCE_SECONDS of silence."""
+        while True:
+            message = manager.recv(4096).decode()
+            if line in message.splitlines():
+                return message
+
+    def check_life(self, process, manager):
+        for _ in range(3):
+            self.until_told(manager, "WATCHDOG=1")
+        # A process that stands still feeds nobody; once it goes on, it feeds again.
+        process.signal(signal.SIGSTOP)
+        self.fleet.until("the process to stand still", lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
+        manager.setblocking(False)
+        try:
+            while manager.recv(4096):
+                pass  # What was told before.
+        except BlockingIOError:
+            pass
+        manager.settimeout(PATIENCE_SECONDS)
+        process.signal(signal.SIGCONT)
+        self.until_told(manager, "WATCHDOG=1")
+        process.signal(signal.SIGTERM)
+        self.until_told(manager, "STOPPING=1")
+        self.assertEqual(process.wait(PATIENCE_SECONDS), 0)
+
+    def test_a_coordinator_tells_when_it_serves_lives_and_stops(self):
+        manager, environment = self.manager(watchdog_seconds=2)
+        self.fleet.start_coordinator(env=environment)
+        self.assertIn(f"STATUS=listening grpc={self.fleet.grpc}", self.until_told(manager, "READY=1"))
+        self.check_life(self.fleet.coordinator, manager)
+
+    def test_a_worker_tells_when_it_is_ready_lives_and_stops_without_a_coordinator(self):
+        manager, environment = self.manager(watchdog_seconds=0.2)
+        self.fleet.grpc = "127.0.0.1:1"
+        self.plain_worker("alone", env=environment)
+        self.assertIn("STATUS=worker alone", self.until_told(manager, "READY=1"))
+        self.check_life(self.fleet.workers["alone"], manager)
+
+    def test_what_is_installed_runs_and_systemd_finds_little_to_expose(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not here")
+        staged = self.fleet.directory / "staged"
+        subprocess.run(["cmake", "--install", BIN.parent], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": str(staged)})
+        installed = staged / "usr/local"
+        self.assertEqual(sorted(path.name for path in (installed / "bin").iterdir()), ["wattle", "wattle-coordinator", "wattle-runner", "wattle-worker"])
+        boards = subprocess.run([installed / "bin/wattle-worker", "--emulate=none-such"], capture_output=True, text=True, check=False).stderr
+        self.assertIn("there are: jetson-orin-nano, jetson-xavier-nx, raspberry-pi-5", boards)
+        self.assertIn("u wattle-worker ", (installed / "lib/sysusers.d/wattle.conf").read_text())
+        units = sorted((installed / "lib/systemd/system").iterdir())
+        self.assertEqual([unit.name for unit in units], ["wattle-coordinator.service", "wattle-worker.service"])
+        for unit in units:  # As on the machine on which the tree is at home: systemd looks for the program.
+            unit.write_text(unit.read_text().replace("=/usr/local/bin/", f"={installed}/bin/"))
+        verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+        self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
+        for unit in units:
+            judged = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", unit], capture_output=True, text=True,
+                                    check=True, env={**os.environ, "LC_ALL": "C"}).stdout
+            exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", judged)[1])
+            print(f"{unit.name}: exposure {exposure}")
+            self.assertLessEqual(exposure, EXPOSURE_MAX, judged)
+
+
+if __name__ == "__main__":
+    unittest.main()
