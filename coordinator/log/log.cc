@@ -3,14 +3,32 @@
 // The one file that includes spdlog, which takes longer to compile than what the others log.
 #include "coordinator/log/log.h"
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
+
+#include "base/clock.h"
+#include "base/line_limit.h"
 
 namespace wattle {
 namespace {
 
+struct Limit {
+  absl::Mutex mutex;
+  LineLimit lines ABSL_GUARDED_BY(mutex);
+};
+
 void Write(spdlog::level::level_enum level, absl::string_view line) {
   spdlog::log(level, spdlog::string_view_t(line.data(), line.size()));
+}
+
+void WriteBounded(spdlog::level::level_enum level, absl::string_view line) {
+  static Limit& limit = *new Limit;  // Never destroyed: threads may log while the process ends.
+  absl::MutexLock lock(&limit.mutex);
+  for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime())) {
+    Write(level, written);
+  }
 }
 
 }  // namespace
@@ -22,11 +40,11 @@ void StartLog(const std::string& level) {
 }
 
 void LogInfo(absl::string_view line) {
-  Write(spdlog::level::info, line);
+  WriteBounded(spdlog::level::info, line);
 }
 
 void LogWarning(absl::string_view line) {
-  Write(spdlog::level::warn, line);
+  WriteBounded(spdlog::level::warn, line);
 }
 
 void LogLastLine(absl::string_view line) {

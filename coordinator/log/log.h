@@ -14,6 +14,7 @@ namespace wattle {
 // StartLog before the first thread starts; lines that come earlier go to the output stream.
 void StartLog(const std::string& level);
 
+// At most 20 lines a minute for one cause, then a count (base/line_limit.h).
 void LogInfo(absl::string_view line);
 void LogWarning(absl::string_view line);
 // The last line of a process that ends next: the log is closed behind it.

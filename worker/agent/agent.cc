@@ -447,7 +447,10 @@ void Agent::Reconnect() {
 void Agent::Note(const std::string& line) {
   const std::string time =
       absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", Clock::Real().Now(), absl::UTCTimeZone());
-  std::fprintf(stderr, "%s wattle-worker: %s\n", time.c_str(), line.c_str());
+  absl::MutexLock lock(&log_mutex_);
+  for (const std::string& written : log_limit_.Take(line, Clock::Real().Boottime())) {
+    std::fprintf(stderr, "%s wattle-worker: %s\n", time.c_str(), written.c_str());
+  }
 }
 
 }  // namespace wattle::agent

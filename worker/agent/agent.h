@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "artifacts/disk_budget.h"
+#include "base/line_limit.h"
 #include "base/service_manager.h"
 #include "telemetry/sensors/source.h"
 #include "worker/agent/clock_watch.h"
@@ -147,6 +148,9 @@ class Agent final : public AgentPorts {
   ClockWatch clock_watch_;
   bool connected_ = false;
   bool stop_begun_ = false;
+
+  absl::Mutex log_mutex_;
+  LineLimit log_limit_ ABSL_GUARDED_BY(log_mutex_);
 
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
