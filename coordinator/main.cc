@@ -63,6 +63,7 @@ struct Options {
   double unreachable_seconds = 10.0;
   double keep_ended_days = 7;
   int64_t keep_ended_jobs = 10'000;
+  double history_days = 730;  // 0: for ever.
   int64_t snapshot_every_events = 20'000;
   double artifact_quota_gib = 0;  // 0: no quota.
   // Free space that uploads leave for the journal's commits.
@@ -147,6 +148,9 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
   runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
   runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
   runtime_options.retention.jobs_max = options.keep_ended_jobs;
+  if (options.history_days > 0) {
+    runtime_options.history_age_max = absl::Hours(24) * options.history_days;
+  }
   runtime_options.snapshot_every_events = options.snapshot_every_events;
   runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
   runtime_options.hold_impossible = options.impossible_jobs == "hold";
@@ -244,6 +248,11 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "Most ended jobs in memory; beyond this the oldest leave sooner")
       ->capture_default_str()
       ->check(NumberBetween(0.0, 1e6));
+  app.add_option("--history-days", options.history_days,
+                 "How long the journal answers for ended jobs and for energy; older records are "
+                 "removed; 0: for ever")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 36500.0));
   app.add_option(
          "--snapshot-every-events", options.snapshot_every_events,
          "Events between snapshots; a start reads the latest snapshot and the events after it")

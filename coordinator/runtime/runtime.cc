@@ -15,6 +15,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
 #include "coordinator/log/log.h"
+#include "coordinator/runtime/history_age.h"
 
 namespace wattle::runtime {
 namespace {
@@ -277,7 +278,11 @@ void Runtime::CarryOut(const shell::Released& released) {
 
 void Runtime::RunKeeper() {
   absl::Status told;  // A full disk fails every look: the log has one line of it.
+  HistoryAge history_age(options_.history_age_max, started_);
   while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
+    if (const auto before = history_age.RemovableBefore(Now())) {
+      RemoveHistory(*before);
+    }
     if (journal_->last_sequence() >= snapshot_due_at_) {
       WriteSnapshot();
     }
@@ -287,6 +292,14 @@ void Runtime::RunKeeper() {
       LogWarning(copied.message());
     }
     told = copied;
+  }
+}
+
+void Runtime::RemoveHistory(absl::Time before) {
+  const absl::Status removed =
+      journal_->RemoveHistory(before, [this] { return keeper_wake_.stopped(); });
+  if (!removed.ok()) {
+    LogWarning(absl::StrCat("journal history: ", removed.message()));
   }
 }
 

@@ -5,7 +5,8 @@
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
 //   outbound  answers the callers and carries out durable effects;
-//   keeper    writes snapshots of published states, and keeps the journal's write-ahead log short;
+//   keeper    writes snapshots of published states, keeps the journal's write-ahead log short, and
+//             removes old history;
 //   planner   plans the queue over a published state when the state changed, and at intervals;
 //   timer     posts ticks, and the command that archives ended jobs;
 //   watchers  tells those who follow a job to look again (job_watchers.h).
@@ -66,6 +67,8 @@ struct RuntimeOptions {
       0;  // The lowest epoch for a copy of a journal that is opened for the first time.
   int64_t snapshot_every_events = 20'000;
   core::Retention retention;
+  // How long the journal answers for jobs that left the state, and for energy.
+  absl::Duration history_age_max = absl::InfiniteDuration();
   MetricSink* metric_sink =
       nullptr;  // Receives the samples that workers push; null: workers push none.
   const Clock* clock = &Clock::Real();
@@ -151,6 +154,7 @@ class Runtime {
   bool Commit(shell::Ready ready, core::State state);
   void CarryOut(const shell::Released& released);
   void WriteSnapshot();
+  void RemoveHistory(absl::Time before);
   bool PlanOnce(ObservationBoard::Reader& reader);
 
   const RuntimeOptions options_;

@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "coordinator/store/lock_file.h"
+#include "coordinator/store/old_records.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/snapshots.h"
 #include "coordinator/store/sqlite.h"
@@ -128,8 +129,9 @@ class SqliteJournal final : public Journal {
         lock_(std::move(lock)),
         log_(std::move(log)),
         keeper_(std::move(keeper)),
+        vfs_(std::move(vfs)),
         tables_(&log_),
-        snapshots_(path_, std::move(vfs), &keeper_, &writing_) {}
+        snapshots_(path_, vfs_, &keeper_, &writing_) {}
 
   absl::Status Load() {
     {
@@ -244,6 +246,17 @@ class SqliteJournal final : public Journal {
     return CopyLog().status();
   }
 
+  absl::Status RemoveHistory(absl::Time before, const std::function<bool()>& stop) override {
+    absl::MutexLock lock(&keeping_);
+    const auto between_commits = [this](const std::function<absl::Status()>& body)
+                                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(keeping_) {
+                                       absl::MutexLock pause(&writing_);
+                                       return keeper_.InTransaction(body);
+                                     };
+    WATTLE_RETURN_IF_ERROR(RemoveOldRecords(keeper_, between_commits, before, stop));
+    return RemoveOldEvents(absl::StrCat(path_, kArchiveSuffix), vfs_, before, stop);
+  }
+
   absl::Status Backup(const std::string& destination) override {
     return BackupJournal(path_, destination);
   }
@@ -293,6 +306,7 @@ class SqliteJournal final : public Journal {
   Database log_;
   absl::Mutex keeping_ ABSL_ACQUIRED_BEFORE(writing_);
   Database keeper_ ABSL_GUARDED_BY(keeping_);
+  const std::string vfs_;
   absl::Mutex writing_;  // Held by each writer to the file.
   Tables tables_;
   class Snapshots snapshots_ ABSL_GUARDED_BY(keeping_);

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 #include "wattle/v1/journal.pb.h"
@@ -77,6 +78,10 @@ class Journal {
   // Moves committed pages from the write-ahead log into the file, so that no commit has to. The
   // caller calls Checkpoint about every second.
   virtual absl::Status Checkpoint() = 0;
+
+  // Removes the history from before `before` (old_records.h), in small transactions beside the
+  // commits. stop: asked between two of them. Errors: as Append; what was removed stays removed.
+  virtual absl::Status RemoveHistory(absl::Time before, const std::function<bool()>& stop) = 0;
 
   // Makes a consistent copy at `destination` while appends go on, and a copy of the archive beside
   // it. REQUIRES: `destination` does not exist. Errors: kAlreadyExists, kResourceExhausted; an

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// From which time on the history is kept. A wall clock that jumps ahead must not remove it: between
+// two looks only as much time counts as the monotonic clock has seen. Pure.
+#ifndef WATTLE_COORDINATOR_RUNTIME_HISTORY_AGE_H_
+#define WATTLE_COORDINATOR_RUNTIME_HISTORY_AGE_H_
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+
+namespace wattle::runtime {
+
+inline constexpr absl::Duration kHistoryLookInterval = absl::Hours(6);
+
+// One thread at a time.
+class HistoryAge {
+ public:
+  // age_max: how long records are kept; infinite: for ever.
+  HistoryAge(absl::Duration age_max, const core::Instant& started)
+      : age_max_(age_max), last_(started) {}
+
+  // Records from before the answer may be removed. nullopt: it is not time to look.
+  std::optional<absl::Time> RemovableBefore(const core::Instant& now) {
+    const absl::Duration passed = now.monotonic - last_.monotonic;
+    if (age_max_ == absl::InfiniteDuration() || passed < kHistoryLookInterval) {
+      return std::nullopt;
+    }
+    const absl::Time seen = std::min(now.wall, last_.wall + passed);
+    last_ = now;
+    return seen - age_max_;
+  }
+
+ private:
+  absl::Duration age_max_;
+  core::Instant last_;
+};
+
+}  // namespace wattle::runtime
+
+#endif  // WATTLE_COORDINATOR_RUNTIME_HISTORY_AGE_H_
