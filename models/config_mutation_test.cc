@@ -26,7 +26,7 @@ constexpr uint32_t kSeed = 20240912;
 std::vector<std::string> Configs() {
   std::vector<std::string> configs = {formats::kSmallConfig};
   for (const char* family : {"llama3", "mistral", "qwen2_windows", "phi", "gpt_neox", "stablelm",
-                             "gemma", "gemma2", "kosmos2_text"}) {
+                             "gemma", "gemma2", "kosmos2_text", "opt"}) {
     const auto text = ReadWholeFile(
         absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/engine/families/", family, "/config.json"),
         1 << 16);

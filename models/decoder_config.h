@@ -40,6 +40,7 @@ enum class Activation {
   kGeluTanh,  // the tanh approximation of GELU, "gelu_new"
   kGeluErf,   // x Φ(x), "gelu"
   kSilu,      // x * sigmoid(x)
+  kRelu,      // x above 0, else 0
 };
 
 // How the angles of a model are stretched for sequences longer than those of its first training.
@@ -121,6 +122,7 @@ struct DecoderConfig {
   int64_t max_positions = 0;  // longest sequence, in tokens
   std::vector<LayerDescription> layers;
   bool learned_positions = false;  // a table of max_positions rows is added to the embedding
+  int64_t learned_offset = 0;      // more rows of that table, before the first position's
   // A fixed table is added: sines and cosines of position + this
   // (worker/engine/models/positions.h).
   std::optional<int64_t> sinusoidal_offset;

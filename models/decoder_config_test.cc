@@ -142,8 +142,8 @@ TEST(DecoderConfigTest, LlamaVariantsThatTheEngineLacksAreRefused) {
                HasSubstr("config.json: rope_scaling: stands beside rope_parameters")));
   EXPECT_THAT(scaling("\"type\": \"linear\", \"factor\": 0.5"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("rope_scaling: factor")));
-  EXPECT_THAT(parse("\"silu\"", "\"relu\""),
-              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("hidden_act relu")));
+  EXPECT_THAT(parse("\"silu\"", "\"relu2\""),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("hidden_act relu2")));
   EXPECT_THAT(parse("\"num_key_value_heads\": 4", "\"num_key_value_heads\": 5"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("num_key_value_heads: 5 does not divide")));
@@ -333,7 +333,14 @@ INSTANTIATE_TEST_SUITE_P(
           "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 4096,
           "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
           "query_pre_attn_scalar": 256})",
-                              2614341888}),
+                              2614341888},
+                    Published{"Opt125M", R"({"model_type": "opt", "vocab_size": 50272,
+          "hidden_size": 768, "word_embed_proj_dim": 768, "num_attention_heads": 12,
+          "num_hidden_layers": 12, "ffn_dim": 3072, "max_position_embeddings": 2048,
+          "do_layer_norm_before": true, "activation_function": "relu", "dropout": 0.1,
+          "attention_dropout": 0.0, "activation_dropout": 0.0, "layerdrop": 0.0,
+          "bos_token_id": 2, "eos_token_id": 2, "pad_token_id": 1})",
+                              125239296}),
     [](const auto& row) { return row.param.name; });
 
 struct BadConfig {

@@ -133,8 +133,8 @@ TEST(FamilyFieldsTest, GemmasActivationIsTheOneThatTransformersReads) {
             Activation::kSilu);
   EXPECT_EQ(activation("gemma2", R"(, "hidden_act": "silu")"), Activation::kGeluTanh);
   EXPECT_THAT(
-      ParseSmall("gemma", R"(, "hidden_act": "relu")"),
-      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("config.json: hidden_act relu: not")));
+      ParseSmall("gemma", R"(, "hidden_act": "relu2")"),
+      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("config.json: hidden_act relu2: not")));
 }
 
 TEST(FamilyFieldsTest, GemmaThatSeesWhatFollowsIsRefused) {
@@ -144,6 +144,32 @@ TEST(FamilyFieldsTest, GemmaThatSeesWhatFollowsIsRefused) {
                          HasSubstr("use_bidirectional_attention true: not supported")));
     EXPECT_THAT(ParseSmall(family, R"(, "use_bidirectional_attention": null)"), IsOk());
   }
+}
+
+// OPT 350M is both of the first two.
+TEST(FamilyFieldsTest, OptVariantsThatTheEngineLacksAreRefused) {
+  const auto parse = [](absl::string_view field) {
+    return ParseSmall("opt", absl::StrCat(R"(, "ffn_dim": 48, )", field));
+  };
+  EXPECT_THAT(parse(R"("do_layer_norm_before": true, "word_embed_proj_dim": null)"), IsOk());
+  for (const auto& [field, message] :
+       {std::pair(R"("do_layer_norm_before": false)", "do_layer_norm_before false: not supported"),
+        {R"("word_embed_proj_dim": 32)",
+         "word_embed_proj_dim 32: not supported in this version; wanted that of hidden_size, 64"},
+        {R"("enable_bias": false)", "enable_bias false: not supported"},
+        {R"("layer_norm_elementwise_affine": false)", "layer_norm_elementwise_affine false: not"},
+        {R"("_remove_final_layer_norm": true)", "_remove_final_layer_norm true: not supported"},
+        {R"("layerdrop": 0.5)", "layerdrop above 0: not supported"},
+        {R"("activation_function": "relu2")", "activation_function relu2: not supported"}}) {
+    EXPECT_THAT(parse(field), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr(message)));
+  }
+  EXPECT_THAT(
+      ParseDecoderConfig(
+          R"({"model_type": "opt", "vocab_size": 97, "hidden_size": 64, "ffn_dim": 48,
+          "num_attention_heads": 5, "num_hidden_layers": 2})",
+          "config.json"),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("config.json: hidden_size: a width of 64 is not divisible by 5 heads")));
 }
 
 // ParseSmall, which must succeed.
@@ -235,6 +261,7 @@ INSTANTIATE_TEST_SUITE_P(
         // The embedding is dropped twice: 1 - 0.75².
         DropoutCase{"kosmos_2_text_model", R"("attention_dropout": 0.125, "dropout": 0.25)", 0.125,
                     0.25, 0.4375},
+        DropoutCase{"opt", R"("attention_dropout": 0.125, "dropout": 0.25)", 0.125, 0.25},
         DropoutCase{"llama", kAttentionAlone, 0.125},
         DropoutCase{"mistral", kAttentionAlone, 0.125},
         DropoutCase{"qwen2", kAttentionAlone, 0.125}, DropoutCase{"gemma", kAttentionAlone, 0.125},

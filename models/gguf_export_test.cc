@@ -328,6 +328,7 @@ TEST_F(GgufExportTest, WhatGgufCannotSayIsRefusedByField) {
   expect(DirectoryOf("gemma2"), "config.json: query_pre_attn_scalar 3.0");
   expect(DirectoryOf("qwen2_windows"), "config.json: layer_types");
   expect(DirectoryOf("kosmos2_text"), "a model of the family kosmos_2_text_model is not written");
+  expect(DirectoryOf("opt"), "a model of the family opt is not written");
   expect(DirectoryOf("llama_linear"), "config.json: head_dim 6 with biases");
   expect(DirectoryOf("gpt_neox_sequential"), "config.json: attention_bias false");
   expect(Changed("gemma", "\"model_type\"", "\"tie_word_embeddings\": false, \"model_type\""),

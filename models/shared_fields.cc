@@ -192,8 +192,11 @@ Activation ReadActivation(FieldReader& reader, const char* field, const char* ab
   if (name == "gelu") {
     return Activation::kGeluErf;
   }
+  if (name == "relu") {
+    return Activation::kRelu;
+  }
   if (name != "gelu_new" && name != "gelu_pytorch_tanh" && name != "gelu_fast") {
-    reader.Refuse(field, name, "silu, gelu or gelu_new");
+    reader.Refuse(field, name, "silu, gelu, gelu_new or relu");
   }
   return Activation::kGeluTanh;
 }
@@ -214,6 +217,8 @@ const char* ActivationName(Activation activation) {
       return "gelu";
     case Activation::kSilu:
       return "silu";
+    case Activation::kRelu:
+      return "relu";
   }
   return "";
 }

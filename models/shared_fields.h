@@ -64,7 +64,7 @@ void WriteAttention(const LayerDescription& layer, const AttentionDefaults& defa
 // What rope_scaling is written as; null without one.
 [[nodiscard]] nlohmann::ordered_json RotaryScalingJson(const Rotary& rotary);
 
-// "silu", "gelu", "gelu_new" and the other names of transformers for these functions.
+// "silu", "gelu", "gelu_new", "relu" and the other names of transformers for these functions.
 [[nodiscard]] Activation ReadActivation(FieldReader& reader, const char* field, const char* absent);
 // The same, for every layer.
 void ReadActivation(FieldReader& reader, const char* field, const char* absent,

@@ -181,7 +181,8 @@ std::vector<ModelTensor> ModelTensors(const DecoderConfig& config) {
   TensorList list(config);
   list.AddMatrix(Slot::kTokens, -1, {config.vocabulary}, config.width);
   if (config.learned_positions) {
-    list.AddMatrix(Slot::kPositions, -1, {config.max_positions}, config.width);
+    list.AddMatrix(Slot::kPositions, -1, {config.learned_offset + config.max_positions},
+                   config.width);
   }
   for (int64_t i = 0; i < config.layer_count(); ++i) {
     const LayerDescription& layer = config.layers[static_cast<size_t>(i)];

@@ -70,6 +70,14 @@ constexpr Architecture kArchitectures[] = {
      .qkv_bias = true,
      .output_bias = true,
      .mlp_bias = true},
+    {.name = "opt",
+     .revision = 1,
+     .learned_positions = true,
+     .learned_offset = 2,
+     .norm_vectors = 2,
+     .qkv_bias = true,
+     .output_bias = true,
+     .mlp_bias = true},
 };
 
 const Architecture& ArchitectureOf(const v1::ModelShape& shape) {
@@ -211,8 +219,8 @@ bool IsHeadTensor(absl::string_view tensor) {
 
 double ParameterCount(const v1::ModelShape& shape) {
   double count = LastLayersParameterCount(shape, shape.layers()) + HeadWeights(shape);
-  if (ArchitectureOf(shape).learned_positions) {
-    count += static_cast<double>(shape.context_length()) * shape.width();
+  if (const Architecture& one = ArchitectureOf(shape); one.learned_positions) {
+    count += (static_cast<double>(shape.context_length()) + one.learned_offset) * shape.width();
   }
   return count;
 }

@@ -25,6 +25,7 @@ struct Architecture {
   int revision = 0;                // The first whose workers have it: see spec_revision.h.
   bool gated_mlp = false;          // The MLP has a third matrix, the gate.
   bool learned_positions = false;  // A table of context_length rows is added to the embedding.
+  int learned_offset = 0;          // More rows of that table.
   int norm_vectors = 1;            // Of one norm: 1 (a weight), or 2 (a weight and a bias).
   int layer_norms = 2;             // Of one layer, as wide as the model.
   bool inner_norms = false;        // Two more, as wide as the heads together and as the MLP.

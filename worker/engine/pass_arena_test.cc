@@ -346,7 +346,7 @@ TEST_P(PassPlanTest, AnEvaluationWithAdaptersMakesTheTensorsOfThePlan) {
 INSTANTIATE_TEST_SUITE_P(Families, PassPlanTest,
                          testing::Values("gpt2", "llama3", "mistral", "phi", "gemma", "gemma2",
                                          "gpt_neox", "gpt_neox_sequential", "stablelm", "qwen2",
-                                         "kosmos2_text"),
+                                         "kosmos2_text", "opt"),
                          [](const auto& family) { return std::string(family.param); });
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import sys
 
 import torch
 from generate_families import FAMILIES, HERE as MODELS, IGNORED, LENGTHS, batch_of, make_model
@@ -74,11 +75,11 @@ def write(name, family, targets):
 
 
 def main():
-    shutil.rmtree(HERE, ignore_errors=True)
-    for name in ["gpt2", *FAMILIES]:
-        write(name, name, "all-linear")
-    for name, (family, targets) in SUBSETS.items():
-        write(name, family, targets)
+    """Writes the adapters named as arguments; without arguments all."""
+    adapters = {name: (name, "all-linear") for name in ["gpt2", *FAMILIES]} | SUBSETS
+    for name in sys.argv[1:] or adapters:
+        shutil.rmtree(HERE / name, ignore_errors=True)
+        write(name, *adapters[name])
 
 
 if __name__ == "__main__":

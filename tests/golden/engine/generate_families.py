@@ -4,6 +4,7 @@
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 import transformers
@@ -42,6 +43,8 @@ FAMILIES = {
     "kosmos2_text": ("Kosmos2Text", dict(vocab_size=VOCABULARY, embed_dim=16, ffn_dim=20, layers=2, attention_heads=4,
                                          max_position_embeddings=32, bos_token_id=0, eos_token_id=2, pad_token_id=1,
                                          layer_norm_eps=0.03, dropout=0.0, attention_dropout=0.0)),
+    "opt": ("OPT", dict(vocab_size=VOCABULARY, hidden_size=16, ffn_dim=20, num_hidden_layers=2, num_attention_heads=4,
+                        max_position_embeddings=32, bos_token_id=1, eos_token_id=2, pad_token_id=3, dropout=0.0)),
 }
 
 
@@ -104,9 +107,10 @@ def write(name, family, fields):
 
 
 def main():
-    shutil.rmtree(HERE, ignore_errors=True)
-    for name, (family, fields) in FAMILIES.items():
-        write(name, family, fields)
+    """Writes the families named as arguments; without arguments all."""
+    for name in sys.argv[1:] or FAMILIES:
+        shutil.rmtree(HERE / name, ignore_errors=True)
+        write(name, *FAMILIES[name])
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ TEST_P(DecodePlanTest, TheEstimateIsWhatTheSessionTakes) {
 
 INSTANTIATE_TEST_SUITE_P(Families, DecodePlanTest,
                          testing::Values("gpt2", "llama3", "mistral", "phi", "gemma", "gemma2",
-                                         "gpt_neox", "stablelm", "qwen2", "kosmos2_text"),
+                                         "gpt_neox", "stablelm", "qwen2", "kosmos2_text", "opt"),
                          [](const auto& family) { return std::string(family.param); });
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/kernels/kv_cache.h"
+#include "worker/engine/models/layers.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {
@@ -63,9 +64,7 @@ kernels::DecodeLayer LayerOf(const Decoder& decoder, size_t index) {
   layer.mlp_norm = NormOf(decoder.config, block.mlp_norm);
   layer.up = MatrixOf(block.up.matrix, block.up.bias);
   layer.gated = description.gated_mlp;
-  layer.activation = description.activation == models::Activation::kSilu
-                         ? kernels::Nonlinearity::kSilu
-                         : kernels::Nonlinearity::kGeluTanh;
+  layer.activation = NonlinearityOf(description.activation);
   layer.down = MatrixOf(block.down.matrix, block.down.bias);
   return layer;
 }
@@ -75,7 +74,9 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
   model.width = decoder.config.width;
   model.max_positions = decoder.config.max_positions;
   model.tokens = MatrixOf(decoder.weights.tokens, at::Tensor());
-  model.positions = FloatsOf(decoder.weights.positions);
+  if (const float* table = FloatsOf(decoder.weights.positions); table != nullptr) {
+    model.positions = table + decoder.config.learned_offset * decoder.config.width;
+  }
   for (size_t i = 0; i < decoder.config.layers.size(); ++i) {
     model.layers.push_back(LayerOf(decoder, i));
   }

@@ -97,7 +97,9 @@ INSTANTIATE_TEST_SUITE_P(
                     SessionCase{"gpt2", "int8"}, SessionCase{"llama", "int8"},
                     SessionCase{"gpt2", "int4-g32"}, SessionCase{"mistral", "fp32"},
                     SessionCase{"qwen2", "fp32"}, SessionCase{"stablelm", "fp32"},
-                    SessionCase{"gpt2", "fp32", true}, SessionCase{"llama", "int8", true}),
+                    SessionCase{"opt", "fp32"}, SessionCase{"opt", "int8"},
+                    SessionCase{"opt", "int4-g32"}, SessionCase{"gpt2", "fp32", true},
+                    SessionCase{"llama", "int8", true}),
     [](const auto& row) {
       return absl::StrCat(row.param.family, "_", std::string(row.param.format).substr(0, 4),
                           row.param.int8_keys_and_values ? "_kv_int8" : "");

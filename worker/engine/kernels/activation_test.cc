@@ -3,7 +3,9 @@
 // The nonlinearities against their formulas in double precision.
 #include "worker/engine/kernels/activation.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -21,6 +23,8 @@ double Value(Nonlinearity f, double x) {
       return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
     case Nonlinearity::kSilu:
       return x / (1.0 + std::exp(-x));
+    case Nonlinearity::kRelu:
+      return std::max(0.0, x);
     case Nonlinearity::kNone:
       break;
   }
@@ -28,6 +32,9 @@ double Value(Nonlinearity f, double x) {
 }
 
 double Slope(Nonlinearity f, double x) {
+  if (f == Nonlinearity::kRelu) {
+    return x > 0.0 ? 1.0 : 0.0;  // 0 at the corner, as in PyTorch
+  }
   constexpr double kStep = 1e-5;
   return (Value(f, x + kStep) - Value(f, x - kStep)) / (2 * kStep);
 }
@@ -36,7 +43,7 @@ class ActivationTest : public testing::TestWithParam<Nonlinearity> {};
 
 TEST_P(ActivationTest, ValuesAndSlopesAreThoseOfTheFormulaOnEveryInstructionSet) {
   const Nonlinearity f = GetParam();
-  std::vector<float> x = {0.0F, -0.0F, 1e-20F, -1e-20F, 50.0F, -50.0F, 1000.0F, -1000.0F};
+  std::vector<float> x = {0.0F, -0.0F, 1e-42F, 1e-20F, -1e-20F, 50.0F, -50.0F, 1000.0F, -1000.0F};
   for (int i = 0; i < 4999; ++i) {  // more than a piece, and no whole number of vectors
     x.push_back(static_cast<float>(i - 2500) * 0.004F);
   }
@@ -63,9 +70,19 @@ TEST_P(ActivationTest, ValuesAndSlopesAreThoseOfTheFormulaOnEveryInstructionSet)
   }
 }
 
+TEST_P(ActivationTest, WhatIsNotANumberStaysSo) {
+  const std::vector<float> x(17, std::numeric_limits<float>::quiet_NaN());
+  for (const KernelTable* kernels : SupportedKernels()) {
+    std::vector<float> values(x.size());
+    Activate(GetParam(), x.data(), 17, values.data(), *kernels);
+    EXPECT_TRUE(std::isnan(values.front()) && std::isnan(values.back())) << kernels->name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, ActivationTest,
                          testing::Values(Nonlinearity::kNone, Nonlinearity::kGeluTanh,
-                                         Nonlinearity::kGeluErf, Nonlinearity::kSilu));
+                                         Nonlinearity::kGeluErf, Nonlinearity::kSilu,
+                                         Nonlinearity::kRelu));
 
 }  // namespace
 }  // namespace wattle::kernels

@@ -120,8 +120,9 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
   const OwnedMatrix owned(format(), 100, 640, 10);
   for (const int64_t count : {1, 5, 40}) {
     const std::vector<float> inputs = NormalValues(count * 640, 11, 3.0F);
-    for (const Nonlinearity f : {Nonlinearity::kNone, Nonlinearity::kGeluTanh,
-                                 Nonlinearity::kGeluErf, Nonlinearity::kSilu}) {
+    for (const Nonlinearity f :
+         {Nonlinearity::kNone, Nonlinearity::kGeluTanh, Nonlinearity::kGeluErf, Nonlinearity::kSilu,
+          Nonlinearity::kRelu}) {
       std::vector<float> wanted(static_cast<size_t>(count * 100), 0.25F);
       std::vector<float> out = wanted;
       const Epilogue epilogue{.nonlinearity = f, .accumulate = true};

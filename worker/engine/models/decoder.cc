@@ -47,6 +47,13 @@ const DecoderWeights& WeightsOf(const Decoder& decoder, const PerturbedWeights* 
   return moved == nullptr ? decoder.weights : moved->weights();
 }
 
+// The rows of learned positions, or of their gradient, that tokens have: [max_positions, width].
+at::Tensor RowsOfTokens(const Decoder& decoder, const at::Tensor& table) {
+  return table.defined()
+             ? table.narrow(0, decoder.config.learned_offset, decoder.config.max_positions)
+             : table;
+}
+
 // The stream before the first block: float [rows, width].
 at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
                  const at::Tensor& tokens, const PerturbedWeights* moved = nullptr) {
@@ -61,7 +68,8 @@ at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
   if (decoder.config.embedding_scale != 1.0) {
     x.mul_(decoder.config.embedding_scale);
   }
-  for (const at::Tensor& positions : {WeightsOf(decoder, moved).positions, decoder.sinusoids}) {
+  for (const at::Tensor& positions :
+       {RowsOfTokens(decoder, WeightsOf(decoder, moved).positions), decoder.sinusoids}) {
     if (positions.defined()) {
       ForEachStretch(groups, x, positions, [](const at::Tensor& rows, const at::Tensor& own) {
         rows.add_(own.unsqueeze(0));
@@ -77,7 +85,7 @@ void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Te
     gradients.tokens.value.index_add_(0, tokens, grad, decoder.config.embedding_scale);
   }
   if (gradients.positions.defined()) {
-    ForEachStretch(batch.groups, grad, gradients.positions,
+    ForEachStretch(batch.groups, grad, RowsOfTokens(decoder, gradients.positions),
                    [](const at::Tensor& rows, const at::Tensor& own) { own.add_(rows.sum(0)); });
   }
 }

@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Families, FamilyGoldenTest,
                          testing::Values("gpt2", "llama3", "llama_linear", "smollm2", "mistral",
                                          "qwen2", "qwen2_windows", "phi", "gpt_neox",
                                          "gpt_neox_sequential", "stablelm", "gemma", "gemma2",
-                                         "kosmos2_text"),
+                                         "kosmos2_text", "opt"),
                          [](const auto& row) { return row.param; });
 
 // A mistake in the engine, made in the description that it reads or in the order of the weights.
@@ -308,6 +308,7 @@ std::vector<Mutation> Mutations() {
          }
        }},
       {"WindowInEveryLayer", "qwen2_windows", EachLayer([](LayerDescription& l) { l.window = 5; })},
+      {"GeluForRelu", "opt", With(Activation::kGeluErf)},
       {"NormEpsilon", "gpt2", HalveEpsilon},
       {"NormEpsilon", "smollm2", HalveEpsilon},
       {"NormEpsilon", "llama3", HalveEpsilon},
@@ -328,12 +329,14 @@ std::vector<Mutation> Mutations() {
       {"QueryScale", "gemma2",
        EachLayer([](LayerDescription& l) { l.query_pre_attention_scalar = 0.0; })},
       {"ResidualOrder", "gpt2", With(Residual::kParallel)},
+      {"ResidualOrder", "opt", With(Residual::kParallel)},
       {"ResidualOrder", "gpt_neox", With(Residual::kSequential)},
       {"ResidualOrder", "gpt_neox_sequential", With(Residual::kParallel)},
       {"ResidualOrder", "llama3", With(Residual::kParallel)},
       reorder("PositionOffset", "gpt2", CountPositionsFromOne),
       {"PositionOffset", "kosmos2_text",
        [](DecoderConfig& config) { --*config.sinusoidal_offset; }},
+      reorder("PositionOffset", "opt", CountPositionsFromOne),
       reorder("InterleavedHeads", "gpt_neox", ForgetInterleaving),
       reorder("TransposedMatrix", "gpt2", ForgetTransposing),
   };

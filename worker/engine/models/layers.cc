@@ -111,18 +111,6 @@ const char* GeluKind(models::Activation activation) {
   return activation == models::Activation::kGeluTanh ? kTanh : kNone;
 }
 
-kernels::Nonlinearity NonlinearityOf(models::Activation activation) {
-  switch (activation) {
-    case models::Activation::kGeluTanh:
-      return kernels::Nonlinearity::kGeluTanh;
-    case models::Activation::kGeluErf:
-      return kernels::Nonlinearity::kGeluErf;
-    case models::Activation::kSilu:
-      break;
-  }
-  return kernels::Nonlinearity::kSilu;
-}
-
 bool IsInHostMemory(const at::Tensor& x) {
   return x.device().is_cpu() && x.is_contiguous() && x.scalar_type() == at::kFloat;
 }
@@ -139,7 +127,14 @@ at::Tensor Activate(models::Activation activation, const at::Tensor& x) {
     });
     return out;
   }
-  return activation == models::Activation::kSilu ? at::silu(x) : at::gelu(x, GeluKind(activation));
+  switch (activation) {
+    case models::Activation::kSilu:
+      return at::silu(x);
+    case models::Activation::kRelu:
+      return at::relu(x);
+    default:
+      return at::gelu(x, GeluKind(activation));
+  }
 }
 
 at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& grad_out,
@@ -155,9 +150,14 @@ at::Tensor ActivateBackward(models::Activation activation, const at::Tensor& gra
     });
     return grad;
   }
-  return activation == models::Activation::kSilu
-             ? at::silu_backward(grad_out, x)
-             : at::gelu_backward(grad_out, x, GeluKind(activation));
+  switch (activation) {
+    case models::Activation::kSilu:
+      return at::silu_backward(grad_out, x);
+    case models::Activation::kRelu:
+      return at::threshold_backward(grad_out, x, 0);
+    default:
+      return at::gelu_backward(grad_out, x, GeluKind(activation));
+  }
 }
 
 // What the normed rows are multiplied with.
@@ -341,6 +341,20 @@ at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormAc
     gradients.bias.add_(grad_bias);
   }
   return grad_x;
+}
+
+kernels::Nonlinearity NonlinearityOf(models::Activation activation) {
+  switch (activation) {
+    case models::Activation::kGeluTanh:
+      return kernels::Nonlinearity::kGeluTanh;
+    case models::Activation::kGeluErf:
+      return kernels::Nonlinearity::kGeluErf;
+    case models::Activation::kSilu:
+      return kernels::Nonlinearity::kSilu;
+    case models::Activation::kRelu:
+      break;
+  }
+  return kernels::Nonlinearity::kRelu;
 }
 
 at::Tensor ActivationForward(const models::LayerDescription& layer, const at::Tensor& up) {

@@ -13,10 +13,12 @@
 #include <ATen/core/Tensor.h>
 
 namespace wattle::kernels {
+enum class Nonlinearity : uint8_t;
 enum class RandomUse : uint32_t;
 struct RandomStream;
 }  // namespace wattle::kernels
 namespace wattle::models {
+enum class Activation;
 enum class Norm;
 struct LayerDescription;
 }  // namespace wattle::models
@@ -87,6 +89,8 @@ at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& nor
 at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
                         const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients);
 
+// The kernels' name of the activation.
+[[nodiscard]] kernels::Nonlinearity NonlinearityOf(models::Activation activation);
 // up: [rows, up_rows] → [rows, mlp_width].
 at::Tensor ActivationForward(const models::LayerDescription& layer, const at::Tensor& up);
 // up: input of the forward pass; grad_out: [rows, mlp_width] → gradient of up.

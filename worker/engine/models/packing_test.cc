@@ -24,9 +24,9 @@ constexpr double kPackingTolerance = 1e-4;
 
 // The models under tests/golden/engine/families.
 std::vector<std::string> Families() {
-  return {"gpt2",     "llama3",        "llama_linear", "smollm2",     "mistral",
-          "qwen2",    "qwen2_windows", "phi",          "gpt_neox",    "gpt_neox_sequential",
-          "stablelm", "gemma",         "gemma2",       "kosmos2_text"};
+  return {"gpt2",     "llama3",        "llama_linear", "smollm2",      "mistral",
+          "qwen2",    "qwen2_windows", "phi",          "gpt_neox",     "gpt_neox_sequential",
+          "stablelm", "gemma",         "gemma2",       "kosmos2_text", "opt"};
 }
 
 std::string DirectoryOf(const std::string& family) {
@@ -234,6 +234,7 @@ std::vector<Mutation> Mutations() {
   // Rotary positions count by their differences alone: a shift of a whole example changes nothing.
   mutations.push_back({"PositionsGoOn", "gpt2", PositionsGoOn});
   mutations.push_back({"PositionsGoOn", "kosmos2_text", PositionsGoOn});
+  mutations.push_back({"PositionsGoOn", "opt", PositionsGoOn});
   return mutations;
 }
 

@@ -264,7 +264,7 @@ TEST_P(FamilyProductsTest, GradientsOfRoundedFactorsAreNearThoseInFloat) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyProductsTest,
                          testing::Values("llama3", "mistral", "phi", "gemma", "gemma2", "gpt_neox",
-                                         "stablelm", "qwen2", "kosmos2_text"),
+                                         "stablelm", "qwen2", "kosmos2_text", "opt"),
                          [](const auto& family) { return std::string(family.param); });
 
 }  // namespace

@@ -78,7 +78,7 @@ struct BlockWeights {
 
 struct DecoderWeights {
   MatrixWeights tokens;  // a row for each token
-  at::Tensor positions;  // float [max_positions, width], undefined without learned positions
+  at::Tensor positions;  // float [learned_offset + max_positions, width], or undefined
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
   MatrixWeights head;    // tied: the same tensors as `tokens`

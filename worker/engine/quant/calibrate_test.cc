@@ -97,7 +97,8 @@ double Divergence(const std::string& model, const std::string& parent, const std
 
 // Norms of 1 + weight, one norm for two matrices, inner norms, a head with a bias.
 TEST(CalibrateFamiliesTest, EveryFormOfBlockCanBeCalibrated) {
-  for (const char* family : {"phi", "gpt_neox", "stablelm", "gemma2", "kosmos_2_text_model"}) {
+  for (const char* family :
+       {"phi", "gpt_neox", "stablelm", "gemma2", "kosmos_2_text_model", "opt"}) {
     const std::string parent = MakeTinyModel(family, 3);
     ASSERT_TRUE(std::filesystem::remove(parent + "/model.safetensors"));
     ASSERT_THAT(WriteFileDurably(parent + "/config.json",

@@ -218,7 +218,8 @@ std::vector<Golden> Goldens() {
            {"stablelm", "families/stablelm"},
            {"gemma", "families/gemma"},
            {"gemma2", "families/gemma2"},
-           {"kosmos2_text", "families/kosmos2_text"}}) {
+           {"kosmos2_text", "families/kosmos2_text"},
+           {"opt", "families/opt"}}) {
     goldens.push_back({name, model});
   }
   return goldens;

@@ -163,7 +163,7 @@ TEST_P(LastLayersTest, LayersBelowKeepNothingAndHaveNoWayBack) {
 
 INSTANTIATE_TEST_SUITE_P(Families, LastLayersTest,
                          testing::Values("gpt2", "llama", "phi", "gpt_neox", "gemma2",
-                                         "kosmos_2_text_model"),
+                                         "kosmos_2_text_model", "opt"),
                          [](const auto& row) { return row.param; });
 
 FinetuneSettings TinyLast(const std::string& name) {

@@ -89,6 +89,15 @@ inline F GeluErfSlope(F x) {
   return Add(probability, Mul(x, density));
 }
 
+// What is not a number stays so: Max and Min return the second argument where they cannot compare.
+inline F Relu(F x) {
+  return Max(Set(0.0F), x);
+}
+// 1 above 0, also for the smallest number, else 0.
+inline F ReluSlope(F x) {
+  return Min(Set(1.0F), Relu(Mul(Mul(x, Set(1e38F)), Set(1e38F))));
+}
+
 inline F Slope(Nonlinearity f, F x) {
   switch (f) {
     case Nonlinearity::kNone:
@@ -99,6 +108,8 @@ inline F Slope(Nonlinearity f, F x) {
       return GeluErfSlope(x);
     case Nonlinearity::kSilu:
       return SiluSlope(x);
+    case Nonlinearity::kRelu:
+      return ReluSlope(x);
   }
   return Set(1.0F);
 }
@@ -113,6 +124,8 @@ inline F Apply(Nonlinearity f, F x) {
       return GeluErf(x);
     case Nonlinearity::kSilu:
       return Mul(x, Logistic(x));
+    case Nonlinearity::kRelu:
+      return Relu(x);
   }
   return x;
 }

@@ -15,6 +15,7 @@ enum class Nonlinearity : uint8_t {
   kGeluTanh,  // 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), GPT-2's "gelu_new"
   kGeluErf,   // x Φ(x) through erf, absolute error below 2e-7 |x|
   kSilu,      // x / (1 + e^-x)
+  kRelu,      // max(0, x)
 };
 
 // Scratch of one product for each column: two panels of FP32 weights.
