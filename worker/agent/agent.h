@@ -27,6 +27,7 @@
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/link/transfers.h"
+#include "worker/agent/link/credentials.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
 #include "worker/agent/owner_socket.h"
@@ -128,6 +129,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
+  std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;

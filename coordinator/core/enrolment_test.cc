@@ -1,0 +1,1 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
