@@ -117,10 +117,9 @@ Client::Client(Options options, const Environment& environment)
       address_(options_.problem.ok() ? ParseHostPort("--coordinator", options_.address).status()
                                      : options_.problem),
       // Each call refuses an invalid address, so that gRPC never sees one.
-      stubs_(std::make_unique<Stubs>(address_.ok()
-                                         ? Connect(options_.address, options_.credentials)
-                                         : grpc::CreateChannel("127.0.0.1:0",
-                                                               grpc::InsecureChannelCredentials()))) {
+      stubs_(std::make_unique<Stubs>(
+          address_.ok() ? Connect(options_.address, options_.credentials)
+                        : grpc::CreateChannel("127.0.0.1:0", grpc::InsecureChannelCredentials()))) {
 }
 
 Client::~Client() = default;

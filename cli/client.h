@@ -128,7 +128,8 @@ class Client {
 
   const Options options_;
   const Environment& environment_;
-  absl::Status address_;  // of options.address, or options.problem; not OK: every call returns this error
+  absl::Status
+      address_;  // of options.address, or options.problem; not OK: every call returns this error
   std::unique_ptr<Stubs> stubs_;
 };
 

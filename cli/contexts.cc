@@ -45,8 +45,8 @@ absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
           entry.second["coordinator"].as<std::string>();
     }
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", error.what(), "; correct the file, or remove it and log in again"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": ", error.what(), "; correct the file, or remove it and log in again"));
   }
   return contexts;
 }

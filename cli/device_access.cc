@@ -103,27 +103,29 @@ void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot) {
   token->add_option("--uses", flags->uses, "Boards that may enrol by it; default 1")
       ->type_name("N");
   token->add_option("--count", flags->count, "Tokens to make; default 1")->type_name("N");
-  token->add_option("--address", flags->address,
-                    "Of the coordinator, as the boards reach it; default: the one used now")
+  token
+      ->add_option("--address", flags->address,
+                   "Of the coordinator, as the boards reach it; default: the one used now")
       ->type_name("HOST:PORT");
   token->add_option("--revoke", flags->revoke, "Make none; end the token of this id")
       ->type_name("ID");
   slot->Bind(token, [flags](Session& session) { return MakeDeviceTokens(session, *flags); });
 
-  CLI::App* revoke = AddLeaf(device, "revoke",
-                             "Shut a board out: its stream ends, its next call is refused, its work "
-                             "goes elsewhere. A new token and a new key let it in again.",
-                             "  wattle device revoke nano-1 --reason stolen --since 7d\n");
+  CLI::App* revoke =
+      AddLeaf(device, "revoke",
+              "Shut a board out: its stream ends, its next call is refused, its work "
+              "goes elsewhere. A new token and a new key let it in again.",
+              "  wattle device revoke nano-1 --reason stolen --since 7d\n");
   const auto revoke_flags = std::make_shared<RevokeFlags>();
   revoke->add_option("DEVICE", revoke_flags->device, "Name, id, or a unique beginning of the id")
       ->required();
   revoke->add_option("--reason", revoke_flags->reason, "Why, for people")->type_name("TEXT");
-  revoke->add_option("--since", revoke_flags->since,
-                     "List the jobs whose attempts ended there since then: 7d, 12h, or a date")
+  revoke
+      ->add_option("--since", revoke_flags->since,
+                   "List the jobs whose attempts ended there since then: 7d, 12h, or a date")
       ->type_name("TIME");
-  slot->Bind(revoke, [revoke_flags](Session& session) {
-    return RevokeDevice(session, *revoke_flags);
-  });
+  slot->Bind(revoke,
+             [revoke_flags](Session& session) { return RevokeDevice(session, *revoke_flags); });
 }
 
 }  // namespace wattle::cli

@@ -8,10 +8,9 @@
 #include <memory>
 #include <string>
 
-#include <grpcpp/security/credentials.h>
-
 #include "absl/status/statusor.h"
 #include "cli/environment.h"
+#include <grpcpp/security/credentials.h>
 
 namespace wattle::cli {
 

@@ -60,14 +60,13 @@ absl::StatusOr<ExitCode> WhoAmI(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().WhoAmI());
   session.Print(me, [&] {
     const absl::Time end = absl::UnixEpoch() + absl::Seconds(me.not_after_unix_seconds());
-    return absl::StrCat(
-        me.id(), " (", absl::StrJoin(me.roles(), ", "), ")",
-        me.identity().empty() ? "" : absl::StrCat(", ", me.identity()),
-        me.not_after_unix_seconds() == 0.0
-            ? ""
-            : absl::StrCat(", certificate until ",
-                           absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())),
-        "\n");
+    return absl::StrCat(me.id(), " (", absl::StrJoin(me.roles(), ", "), ")",
+                        me.identity().empty() ? "" : absl::StrCat(", ", me.identity()),
+                        me.not_after_unix_seconds() == 0.0
+                            ? ""
+                            : absl::StrCat(", certificate until ",
+                                           absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())),
+                        "\n");
   });
   return ExitCode::kOk;
 }
@@ -157,9 +156,9 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* context = AddGroup(app, "context", "The fleets that you logged in to: list, use, rm.",
                                "  wattle context list\n"
                                "  wattle context use home\n");
-  slot->Bind(AddLeaf(context, "list", "List them; * marks the one in use.",
-                     "  wattle context list\n"),
-             ListContexts);
+  slot->Bind(
+      AddLeaf(context, "list", "List them; * marks the one in use.", "  wattle context list\n"),
+      ListContexts);
   BindContext(AddLeaf(context, "use", "Use this one from now on.", "  wattle context use home\n"),
               slot, &Contexts::Use);
   BindContext(AddLeaf(context, "rm", "Forget one, with its key.", "  wattle context rm home\n"),

@@ -49,9 +49,9 @@ void Session::PrintText(absl::string_view text) {
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples) {
   CLI::App* leaf = parent->add_subcommand(name, sentence);
-  leaf->footer(absl::StrCat(
-      "\nExamples:\n", examples,
-      "\nFlags of every command: --context NAME, --coordinator HOST:PORT, -o table|json, --timeout-seconds N\n"));
+  leaf->footer(absl::StrCat("\nExamples:\n", examples,
+                            "\nFlags of every command: --context NAME, --coordinator HOST:PORT, -o "
+                            "table|json, --timeout-seconds N\n"));
   return leaf;
 }
 

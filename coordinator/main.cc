@@ -108,7 +108,8 @@ absl::Status Validate(const Options& options) {
     }
     if (text == &options.http_address && options.http_role != "service") {
       return absl::InvalidArgumentError(
-          absl::StrCat("--http ", *text, ": can be reached from other machines, and nobody logs in "
+          absl::StrCat("--http ", *text,
+                       ": can be reached from other machines, and nobody logs in "
                        "there; add --http-role service, which reads lists and metrics alone, or "
                        "listen on 127.0.0.1"));
     }
@@ -221,10 +222,9 @@ absl::Status Run(const Options& options) {
     wattle::LogWarning(
         "--plaintext-loopback: every program of this machine may do everything; for debugging");
   } else {
-    WATTLE_ASSIGN_OR_RETURN(authority,
-                            wattle::authority::Authority::Open(
-                                absl::StrCat(options.data_directory, "/authority"),
-                                NamesOf(options.listen_address), wattle::Clock::Real()));
+    WATTLE_ASSIGN_OR_RETURN(authority, wattle::authority::Authority::Open(
+                                           absl::StrCat(options.data_directory, "/authority"),
+                                           NamesOf(options.listen_address), wattle::Clock::Real()));
     keeper.emplace(*authority);
   }
   wattle::rpc::StreamTable streams;
@@ -270,14 +270,13 @@ absl::Status Run(const Options& options) {
   });
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
-      wattle::rpc::Server::Start({.listen_address = options.listen_address,
-                                  .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
-                                  .version = WATTLE_VERSION,
-                                  .authority = authority.get(),
-                                  .local_socket = authority == nullptr
-                                                      ? ""
-                                                      : LocalSocket(options.data_directory)},
-                                 api, streams, *store));
+      wattle::rpc::Server::Start(
+          {.listen_address = options.listen_address,
+           .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
+           .version = WATTLE_VERSION,
+           .authority = authority.get(),
+           .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
+          api, streams, *store));
   http->Serve(api);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());
   std::printf("listening grpc=%s http=%s\n", grpc->address().c_str(), http->address().c_str());
@@ -381,8 +380,8 @@ struct AdminTokenOptions {
 absl::Status PrintAdminToken(const AdminTokenOptions& options) {
   const std::string socket =
       std::filesystem::absolute(LocalSocket(options.data_directory)).lexically_normal().string();
-  const auto channel = grpc::CreateChannel(absl::StrCat("unix:", socket),
-                                           grpc::experimental::LocalCredentials(UDS));
+  const auto channel =
+      grpc::CreateChannel(absl::StrCat("unix:", socket), grpc::experimental::LocalCredentials(UDS));
   const auto stub = wattle::v1::AccessService::NewStub(channel);
   wattle::v1::CreatePersonTokenRequest request;
   request.set_person(options.person);
@@ -403,8 +402,7 @@ absl::Status PrintAdminToken(const AdminTokenOptions& options) {
                      "; start it on this data directory, and ask as its user"));
   }
   if (!status.ok()) {
-    return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                        status.error_message());
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   }
   std::printf("%s\n", response.tokens(0).token().c_str());
   return absl::OkStatus();

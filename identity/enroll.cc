@@ -1,13 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "identity/enroll.h"
 
-#include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-
 #include <chrono>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
@@ -31,8 +30,8 @@ std::unique_ptr<v1::AccessService::Stub> Dial(
 
 absl::Status Explain(const std::string& address, const grpc::Status& status) {
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-    return absl::UnavailableError(absl::StrCat("coordinator ", address, ": ",
-                                               ConnectionTrouble(status.error_message())));
+    return absl::UnavailableError(
+        absl::StrCat("coordinator ", address, ": ", ConnectionTrouble(status.error_message())));
   }
   return FromGrpc(status);
 }
@@ -40,8 +39,7 @@ absl::Status Explain(const std::string& address, const grpc::Status& status) {
 // The answer must be for this key, and signed by the root that the caller trusts.
 absl::Status CheckAnswer(const v1::IdentityCertificate& answer, const std::string& request_pem,
                          const std::string& root_pem) {
-  WATTLE_RETURN_IF_ERROR(
-      tls::VerifyChain(answer.certificate_pem(), root_pem, tls::Use::kClient));
+  WATTLE_RETURN_IF_ERROR(tls::VerifyChain(answer.certificate_pem(), root_pem, tls::Use::kClient));
   WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts,
                           tls::ReadCertificate(answer.certificate_pem()));
   WATTLE_ASSIGN_OR_RETURN(const tls::SigningRequest request, tls::ReadSigningRequest(request_pem));

@@ -45,7 +45,8 @@ absl::StatusOr<Identity> Load(const std::string& folder) {
   WATTLE_ASSIGN_OR_RETURN(const std::string digest, tls::PublicKeySha256(*public_key));
   if (digest != facts->public_key_sha256 || facts->uris.size() != 1) {
     return absl::FailedPreconditionError(absl::StrCat(
-        folder, ": the certificate is not of the key beside it; remove the folder and enrol again"));
+        folder,
+        ": the certificate is not of the key beside it; remove the folder and enrol again"));
   }
   identity.uri = facts->uris[0];
   identity.not_before = facts->not_before;

@@ -13,11 +13,10 @@
 #include <memory>
 #include <string>
 
-#include <grpcpp/security/credentials.h>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include <grpcpp/security/credentials.h>
 
 #include "base/clock.h"
 #include "wattle/v1/access.pb.h"

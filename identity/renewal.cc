@@ -35,9 +35,9 @@ void Renewal::Run() {
     absl::StatusOr<Identity> renewed = Renew(identity_, coordinator_, clock_);
     if (renewed.ok()) {
       identity_ = *std::move(renewed);
-      on_note_(absl::StrCat("certificate: renewed until ",
-                            absl::FormatTime("%Y-%m-%d", identity_.not_after,
-                                             absl::UTCTimeZone())));
+      on_note_(
+          absl::StrCat("certificate: renewed until ",
+                       absl::FormatTime("%Y-%m-%d", identity_.not_after, absl::UTCTimeZone())));
     } else {
       on_note_(absl::StrCat("certificate: not renewed: ", renewed.status().message(),
                             "; trying again every hour"));

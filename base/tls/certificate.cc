@@ -1,6 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/certificate.h"
 
+#include <array>
+#include <ctime>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -12,14 +19,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-
-#include <array>
-#include <ctime>
-#include <memory>
-#include <utility>
-
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
 
@@ -255,8 +254,8 @@ absl::StatusOr<std::string> NewSigningRequest(absl::string_view key_pem) {
 
 absl::StatusOr<SigningRequest> ReadSigningRequest(absl::string_view pem) {
   if (pem.size() > kSigningRequestBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat("signing request: ", pem.size(),
-                                                   " bytes, at most ", kSigningRequestBytesMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("signing request: ", pem.size(), " bytes, at most ", kSigningRequestBytesMax));
   }
   const Request request(PEM_read_bio_X509_REQ(Reader(pem).get(), nullptr, NoPassword, nullptr));
   ERR_clear_error();
@@ -297,10 +296,9 @@ absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
   WATTLE_RETURN_IF_ERROR(SetSerial(certificate.get()));
   WATTLE_RETURN_IF_ERROR(SetTime(X509_getm_notBefore(certificate.get()), content.not_before));
   WATTLE_RETURN_IF_ERROR(SetTime(X509_getm_notAfter(certificate.get()), content.not_after));
-  if (X509_NAME_add_entry_by_txt(
-          X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
-          reinterpret_cast<const unsigned char*>(content.common_name.data()),
-          static_cast<int>(content.common_name.size()), -1, 0) != 1 ||
+  if (X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(content.common_name.data()),
+                                 static_cast<int>(content.common_name.size()), -1, 0) != 1 ||
       X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) != 1) {
     return Failed(absl::StrCat("certificate's name ", content.common_name));
   }
@@ -352,9 +350,8 @@ absl::Status VerifyChain(absl::string_view chain_pem, absl::string_view roots_pe
     X509_STORE_add_cert(store.get(), sk_X509_value(roots.get(), i));
   }
   const StoreContext context(X509_STORE_CTX_new());
-  if (context == nullptr ||
-      X509_STORE_CTX_init(context.get(), store.get(), sk_X509_value(chain.get(), 0), chain.get()) !=
-          1) {
+  if (context == nullptr || X509_STORE_CTX_init(context.get(), store.get(),
+                                                sk_X509_value(chain.get(), 0), chain.get()) != 1) {
     return Failed("chain of certificates");
   }
   X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(context.get());
@@ -376,9 +373,9 @@ absl::Status CheckExpiry(absl::string_view chain_pem, absl::Time at) {
   for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
     const absl::Time not_after = TimeOf(X509_get0_notAfter(sk_X509_value(chain.get(), i)));
     if (not_after < at) {
-      return absl::UnauthenticatedError(
-          absl::StrCat("its certificate expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
-                       ", and it is ", absl::FormatTime(at, absl::UTCTimeZone()), " here"));
+      return absl::UnauthenticatedError(absl::StrCat(
+          "its certificate expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
+          ", and it is ", absl::FormatTime(at, absl::UTCTimeZone()), " here"));
     }
   }
   return absl::OkStatus();

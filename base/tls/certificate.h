@@ -60,7 +60,7 @@ absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
                                             absl::string_view issuer_key_pem);
 
 struct CertificateFacts {
-  std::string serial;              // Hex digits.
+  std::string serial;  // Hex digits.
   std::vector<std::string> uris;
   absl::Time not_before;
   absl::Time not_after;

@@ -1,17 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/credentials.h"
 
-#include <grpc/grpc_security_constants.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_certificate_verifier.h>
-#include <grpcpp/security/tls_credentials_options.h>
-
 #include <cstdlib>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
@@ -65,9 +64,9 @@ absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
   WATTLE_RETURN_IF_ERROR(VerifyChain(chain, rules.roots_pem, Use::kServer));
   WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
   if (facts.uris.size() != 1 || facts.uris[0] != rules.uri) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "its certificate is for ", facts.uris.empty() ? "no name" : facts.uris[0], ", not for ",
-        rules.uri));
+    return absl::UnauthenticatedError(absl::StrCat("its certificate is for ",
+                                                   facts.uris.empty() ? "no name" : facts.uris[0],
+                                                   ", not for ", rules.uri));
   }
   return CheckExpiry(chain, rules.now());
 }

@@ -10,11 +10,10 @@
 #include <memory>
 #include <string>
 
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/security/server_credentials.h>
-
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
 
 namespace wattle::tls {
 

@@ -36,8 +36,9 @@ absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
   }
   if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path, ": others may read this key; chmod 600 it, and enrol anew if others "
-                           "used this machine"));
+        absl::StrCat(path,
+                     ": others may read this key; chmod 600 it, and enrol anew if others "
+                     "used this machine"));
   }
   return ReadWholeFile(path);
 }

@@ -32,7 +32,8 @@ absl::Status Authority::Load() {
   WATTLE_ASSIGN_OR_RETURN(issuer_key_pem_, LoadKey("issuer_key.pem"));
   WATTLE_ASSIGN_OR_RETURN(server_key_pem_, LoadKey("server_key.pem"));
   // With both certificates the root's key may be offline.
-  const bool rooted = ReadWholeFile(Path("root.pem")).ok() && ReadWholeFile(Path("issuer.pem")).ok();
+  const bool rooted =
+      ReadWholeFile(Path("root.pem")).ok() && ReadWholeFile(Path("issuer.pem")).ok();
   std::string root_key_pem;
   tls::CertificateContent root = {.use = tls::Use::kRoot,
                                   .public_key_pem = "",
@@ -85,8 +86,7 @@ absl::StatusOr<std::string> Authority::LoadCertificate(absl::string_view name,
   const std::string path = Path(name);
   absl::StatusOr<std::string> certificate = ReadWholeFile(path);
   if (absl::IsNotFound(certificate.status())) {
-    WATTLE_ASSIGN_OR_RETURN(certificate,
-                            tls::SignCertificate(content, issuer_pem, issuer_key_pem));
+    WATTLE_ASSIGN_OR_RETURN(certificate, tls::SignCertificate(content, issuer_pem, issuer_key_pem));
     WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(path, *certificate));
     return certificate;
   }

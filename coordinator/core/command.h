@@ -129,11 +129,10 @@ struct ArchiveEnded {
   Retention retention;
 };
 
-using Command =
-    std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
-                 DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
-                 RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens, RevokeToken, Enrol,
-                 RevokeIdentity>;
+using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
+                             PlanComputed, DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy,
+                             DeletePolicy, CommitArtifact, RemoveArtifact, EvictArtifact,
+                             ArchiveEnded, CreateTokens, RevokeToken, Enrol, RevokeIdentity>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

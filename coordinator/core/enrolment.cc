@@ -44,10 +44,10 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
 }  // namespace
 
 absl::Status CheckId(absl::string_view field, absl::string_view id) {
-  const bool valid = !id.empty() && id.size() <= kIdCharactersMax &&
-                     std::all_of(id.begin(), id.end(), [](char c) {
-                       return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
-                     });
+  const bool valid =
+      !id.empty() && id.size() <= kIdCharactersMax && std::all_of(id.begin(), id.end(), [](char c) {
+        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+      });
   return valid ? absl::OkStatus()
                : absl::InvalidArgumentError(absl::StrCat(field, ": \"", id.substr(0, 80),
                                                          "\", wanted 1 to ", kIdCharactersMax,
@@ -77,12 +77,12 @@ absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownTok
                                                    token->uses(), " times already"));
   }
   if (now >= FromUnix(token->expires_unix_seconds())) {
-    return Refusal(token->token_id(),
-                   absl::StrCat("expired at ",
-                                absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
-                                                 FromUnix(token->expires_unix_seconds()),
-                                                 absl::UTCTimeZone()),
-                                " by the coordinator's clock"));
+    return Refusal(
+        token->token_id(),
+        absl::StrCat("expired at ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
+                                      FromUnix(token->expires_unix_seconds()), absl::UTCTimeZone()),
+                     " by the coordinator's clock"));
   }
   return *token;
 }
@@ -136,7 +136,7 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
     if (known->revoked() && same_key) {
       draft.Refuse(absl::PermissionDeniedError(absl::StrCat(
           identity.kind(), " ", identity.id(),
-          ": this key was revoked; remove the folder \"identity\" there, so that a new key is "
+          ": this key was revoked; remove the folder \"credentials\" there, so that a new key is "
           "made, and enrol by a new token")));
       return;
     }

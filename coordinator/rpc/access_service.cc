@@ -47,8 +47,7 @@ absl::Status CheckAddress(const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status CheckLabels(
-    const google::protobuf::RepeatedPtrField<v1::Label>& labels) {
+absl::Status CheckLabels(const google::protobuf::RepeatedPtrField<v1::Label>& labels) {
   if (labels.size() > kLabelsMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("labels: ", labels.size(), " entries, at most ", kLabelsMax));
@@ -75,8 +74,7 @@ std::string AccessService::NameOf(const grpc::ServerContext& context) const {
 }
 
 absl::Status AccessService::Answer(const std::string& certificate_pem, const std::string& kind,
-                                   const std::string& id,
-                                   v1::IdentityCertificate* response) const {
+                                   const std::string& id, v1::IdentityCertificate* response) const {
   response->set_certificate_pem(certificate_pem);
   response->set_roots_pem(authority_->roots_pem());
   response->set_identity(authority_->UriOf(kind, id));
@@ -234,8 +232,7 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
                                         v1::RevokeTokenResponse*) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return runtime_
-        .PostAndWait(core::RevokeToken{request->token_id(), NameOf(*context)}, kPatience)
+    return runtime_.PostAndWait(core::RevokeToken{request->token_id(), NameOf(*context)}, kPatience)
         .status;
   };
   return ToGrpc(revoke());

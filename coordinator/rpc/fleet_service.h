@@ -53,11 +53,14 @@ class StreamTable final : public runtime::WorkerLinks {
 
 class FleetService final : public v1::FleetService::CallbackService {
  public:
-  // runtime, streams, gate: must outlive the server. heartbeat_interval: the interval that workers are
-  // asked for.
+  // runtime, streams, gate: must outlive the server. heartbeat_interval: the interval that workers
+  // are asked for.
   FleetService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
                absl::Duration heartbeat_interval)
-      : runtime_(runtime), streams_(streams), gate_(gate), heartbeat_interval_(heartbeat_interval) {}
+      : runtime_(runtime),
+        streams_(streams),
+        gate_(gate),
+        heartbeat_interval_(heartbeat_interval) {}
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Connect(
       grpc::CallbackServerContext* context) override;

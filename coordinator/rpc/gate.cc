@@ -1,8 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/gate.h"
 
-#include <grpc/grpc_security_constants.h>
-
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include <grpc/grpc_security_constants.h>
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
@@ -103,9 +102,9 @@ absl::StatusOr<Caller> Gate::CallerOf(const grpc::AuthContext& context) const {
         return found == nullptr ? std::nullopt : std::optional<v1::IdentityRecord>(*found);
       });
   if (record.has_value() && record->revoked()) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        who, " was revoked", record->revoked_reason().empty() ? "" : ": ", record->revoked_reason(),
-        "; an operator lets it in again by a new token"));
+    return absl::PermissionDeniedError(
+        absl::StrCat(who, " was revoked", record->revoked_reason().empty() ? "" : ": ",
+                     record->revoked_reason(), "; an operator lets it in again by a new token"));
   }
   if (record.has_value() && record->public_key_sha256() != facts.public_key_sha256) {
     return absl::PermissionDeniedError(absl::StrCat(

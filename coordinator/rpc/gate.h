@@ -10,15 +10,14 @@
 #include <string>
 #include <unordered_map>
 
-#include <grpcpp/security/auth_context.h>
-#include <grpcpp/security/auth_metadata_processor.h>
-
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/security/auth_metadata_processor.h>
 
 #include "base/tls/certificate.h"
 #include "coordinator/access/access_table.h"
@@ -36,7 +35,7 @@ inline constexpr char kAnybody[] = "anybody";
 struct Caller {
   access::Identity identity = {};
   std::string kind = {};  // "device", "person", "local" (a user of this machine), or kAnybody.
-  std::string uri = {};                // Of the certificate. So are the rest; empty without one.
+  std::string uri = {};   // Of the certificate. So are the rest; empty without one.
   std::string public_key_sha256 = {};  // Raw.
   absl::Time not_after = absl::InfiniteFuture();
 };

@@ -17,7 +17,7 @@ namespace wattle::rpc {
 
 struct Outcome {
   grpc::Status status;
-  std::vector<std::string> replies;  // At most three.
+  std::vector<std::string> replies;  // At most replies_max.
 };
 
 inline grpc::ByteBuffer ToBuffer(const std::string& bytes) {
@@ -35,10 +35,10 @@ inline std::string ToString(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-// Calls a method of any kind as a generic client does: a stream of one request and up to three
-// replies.
+// Calls a method of any kind as a generic client does: a stream of one request and up to
+// `replies_max` replies.
 inline Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
-                    const std::string& request) {
+                           const std::string& request, size_t replies_max = 3) {
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
   SetDeadline(context);
@@ -58,13 +58,13 @@ inline Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const 
       wait();
       grpc::ByteBuffer reply;
       call->Read(&reply, nullptr);
-      while (wait() && outcome.replies.size() < 3) {
+      while (wait() && outcome.replies.size() < replies_max) {
         outcome.replies.push_back(ToString(reply));
         call->Read(&reply, nullptr);
       }
     }
   }
-  if (outcome.replies.size() == 3) {
+  if (outcome.replies.size() == replies_max) {
     context.TryCancel();
   }
   call->Finish(&outcome.status, nullptr);

@@ -50,8 +50,7 @@ absl::Status CheckMethods() {
        {v1::JobService::service_full_name(), v1::DeviceService::service_full_name(),
         v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
         v1::AccessService::service_full_name(), v1::FleetService::service_full_name(),
-        v1::ArtifactService::service_full_name(),
-        v1::CoordinatorService::service_full_name()}) {
+        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name()}) {
     const google::protobuf::ServiceDescriptor& service =
         *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     for (int i = 0; i < service.method_count(); ++i) {
@@ -68,8 +67,8 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
                artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview)
     : streams_(streams),
       overview_(std::move(overview)),
-      gate_(std::make_shared<Gate>(
-          api.runtime(), options.authority == nullptr ? "" : options.authority->fleet())),
+      gate_(std::make_shared<Gate>(api.runtime(),
+                                   options.authority == nullptr ? "" : options.authority->fleet())),
       services_(MakeServices(api, *gate_)),
       access_(api.runtime(), streams, *gate_, options.authority),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
@@ -120,8 +119,8 @@ std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions
   if (options.authority == nullptr) {
     return grpc::InsecureServerCredentials();
   }
-  const auto credentials = tls::ServerCredentials(options.authority->server_files(),
-                                                  options.authority->roots_pem());
+  const auto credentials =
+      tls::ServerCredentials(options.authority->server_files(), options.authority->roots_pem());
   credentials->SetAuthMetadataProcessor(gate_);
   return credentials;
 }

@@ -389,5 +389,27 @@ TEST_F(ServerTest, APortInUseIsReported) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(server_->address())));
 }
 
+TEST_F(ServerTest, AJobBelongsToWhoeverSubmitsIt) {
+  ASSERT_THAT(PushModel("tiny"), IsOk());
+  const auto sam = v1::JobService::NewStub(PersonChannel("sam", "submitter"));
+  const auto bob = v1::JobService::NewStub(PersonChannel("bob", "submitter"));
+  v1::SubmitJobRequest submit;
+  *submit.mutable_spec() = GenerateSpecOf("tiny");
+  submit.set_idempotency_key("key");
+  submit.mutable_spec()->set_owner("bob");
+  v1::SubmitJobResponse submitted;
+  EXPECT_THAT(Call(*sam, &v1::JobService::Stub::SubmitJob, submit, submitted),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("you are sam")));
+  submit.mutable_spec()->clear_owner();
+  ASSERT_THAT(Call(*sam, &v1::JobService::Stub::SubmitJob, submit, submitted), IsOk());
+  EXPECT_EQ(submitted.job().spec().owner(), "sam");
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(submitted.job().job_id());
+  v1::Job cancelled;
+  EXPECT_THAT(Call(*bob, &v1::JobService::Stub::CancelJob, cancel, cancelled),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("does not cover this one")));
+  EXPECT_THAT(Call(*sam, &v1::JobService::Stub::CancelJob, cancel, cancelled), IsOk());
+}
+
 }  // namespace
 }  // namespace wattle::rpc

@@ -106,10 +106,12 @@ class JobService final : public v1::JobService::CallbackService {
   }
   absl::Status CheckCancel(const Context& context, const v1::CancelJobRequest& request) const {
     const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.job_id()));
-    const std::string owner = job.ok() ? job->job().spec().owner() : "";
+    if (!job.ok()) {
+      return absl::OkStatus();  // The call itself says that there is no such job.
+    }
     return gate_
         .Check(*context.auth_context(), "/wattle.v1.JobService/CancelJob",
-               {.project = kDefaultProject, .owner = owner})
+               {.project = kDefaultProject, .owner = job->job().spec().owner()})
         .status();
   }
 

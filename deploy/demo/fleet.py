@@ -168,7 +168,7 @@ class Fleet:
 
     def enroll(self, name):
         """The board of this folder becomes one of the fleet."""
-        if self.plaintext or self.grpc is None or (self.directory / name / "identity/certificate.pem").exists():
+        if self.plaintext or self.grpc is None or (self.directory / name / "credentials/certificate.pem").exists():
             return
         token = self.output("wattle", "device", "token").strip()
         self.output("wattle-worker", "enroll", token, "--state-dir", self.directory / name)

@@ -19,15 +19,15 @@ absl::Status CheckPlaintext(const std::string& coordinator) {
   WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("--coordinator", coordinator));
   return IsLoopback(address)
              ? absl::OkStatus()
-             : absl::InvalidArgumentError(absl::StrCat(
-                   "--plaintext-loopback: ", coordinator,
-                   " is another machine; leave the flag out, and enrol with 'wattle-worker enroll'"));
+             : absl::InvalidArgumentError(absl::StrCat("--plaintext-loopback: ", coordinator,
+                                                       " is another machine; leave the flag out, "
+                                                       "and enrol with 'wattle-worker enroll'"));
 }
 
 }  // namespace
 
 std::string IdentityFolder(const std::string& state_directory) {
-  return absl::StrCat(state_directory, "/identity");
+  return absl::StrCat(state_directory, "/credentials");
 }
 
 absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
@@ -52,9 +52,10 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   }
   WATTLE_RETURN_IF_ERROR(identity.status());
   if (identity->id() != options.device_id) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        folder, ": is the identity of device ", identity->id(), ", and this state folder is of ",
-        options.device_id, "; remove the folder identity and enrol again"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder, ": has the certificate of device ", identity->id(),
+                     ", and this state folder is of ", options.device_id,
+                     "; remove the folder credentials and enrol again"));
   }
   credentials->coordinator_ =
       options.coordinator.empty() ? identity->coordinator : options.coordinator;

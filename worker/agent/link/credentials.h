@@ -10,10 +10,9 @@
 #include <optional>
 #include <string>
 
-#include <grpcpp/security/credentials.h>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include <grpcpp/security/credentials.h>
 
 #include "identity/renewal.h"
 

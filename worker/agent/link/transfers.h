@@ -57,8 +57,7 @@ class Transfers {
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
-  Transfers(const std::string& target,
-            const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+  Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
             std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks);
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
