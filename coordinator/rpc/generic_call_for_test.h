@@ -58,8 +58,11 @@ inline Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const 
       wait();
       grpc::ByteBuffer reply;
       call->Read(&reply, nullptr);
-      while (wait() && outcome.replies.size() < replies_max) {
+      while (wait()) {
         outcome.replies.push_back(ToString(reply));
+        if (outcome.replies.size() == replies_max) {
+          break;
+        }
         call->Read(&reply, nullptr);
       }
     }

@@ -1,1 +1,0 @@
-// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
