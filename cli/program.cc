@@ -267,6 +267,9 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
   if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
     return AfterOutput(environment, *ended);
   }
+  if (app->count("--coordinator") > 0 && flags.coordinator.empty()) {
+    return Fail(environment, ExitCode::kBadInput, "--coordinator: empty, wanted HOST:PORT");
+  }
   if (flags.format == OutputFormat::kCsv && !app->got_subcommand("energy")) {
     return Fail(environment, ExitCode::kBadInput,
                 "-o csv: only wattle energy writes CSV; use -o json here");

@@ -129,14 +129,16 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   callbacks_.on_connected();
   bool heard = false;
-  std::thread reader([this, &stream, &context, &heard] {
+  grpc::Status status;
+  std::thread reader([this, &stream, &context, &heard, &status] {
     v1::CoordinatorMessage message;
     while (stream->Read(&message)) {
       heard = true;
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
-    context.TryCancel();  // makes a stuck Write return
+    status = stream->Finish();  // first: after a cancel it would say nothing but that
+    context.TryCancel();        // makes a stuck Write return
     absl::MutexLock lock(&mutex_);
     open_ = false;
   });
@@ -147,7 +149,6 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   context.TryCancel();
   reader.join();
-  const grpc::Status status = stream->Finish();
   {
     absl::MutexLock lock(&mutex_);
     context_ = nullptr;

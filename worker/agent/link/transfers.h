@@ -14,11 +14,10 @@
 #include <thread>
 #include <vector>
 
-#include <grpcpp/security/credentials.h>
-
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include <grpcpp/security/credentials.h>
 
 #include "artifacts/disk_budget.h"
 #include "artifacts/file_cache.h"
