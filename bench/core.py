@@ -97,7 +97,7 @@ class Bench:
             return f"sqlite alone: {commits / (time.monotonic() - start):.0f} 1/s"
 
     def heartbeats(self):
-        with Fleet() as fleet:
+        with Fleet(plaintext=True) as fleet:
             fleet.start_coordinator()
             subprocess.run(["taskset", "-acp", "0", str(fleet.coordinator.pid)], check=True, capture_output=True)
             count = r"^wattle_coordinator_heartbeats_total ([0-9.e+]+)"

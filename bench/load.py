@@ -93,7 +93,7 @@ class Bench:
             made = run(BIN / "wattle-load-state", "history", data / "journal.db", count)
             if made["live"] > 10_500:
                 raise FleetError(f"{made['live']:.0f} ended jobs were never archived")
-            with Fleet(directory=directory, keep=True) as fleet:
+            with Fleet(directory=directory, keep=True, plaintext=True) as fleet:
                 started = time.monotonic()
                 fleet.start_coordinator()
                 with urllib.request.urlopen(f"http://{fleet.http}/readyz", timeout=30) as ready:
@@ -119,7 +119,7 @@ class Bench:
         return self.metric(fleet, 'wattle_coordinator_jobs{state="queued"}'.replace("{", r"\{").replace("}", r"\}"))
 
     def submits(self):
-        with Fleet() as fleet:
+        with Fleet(plaintext=True) as fleet:
             fleet.start_coordinator()
             fleet.wattle("model", "push", "base", DEMO / "model")
             run(BIN / "wattle-load", "submit", fleet.grpc, "base", 500, 8)  # Warm.
@@ -128,7 +128,7 @@ class Bench:
 
     def busy_fleet(self):
         devices, queue = self.sized(1000), self.sized(10_000)
-        with Fleet() as fleet:
+        with Fleet(plaintext=True) as fleet:
             fleet.start_coordinator(extra=["--snapshot-every-events", "500"])
             fleet.wattle("model", "push", "base", DEMO / "model")
             with Beside("connected", BIN / "wattle-load", "devices", fleet.grpc, devices) as beats:

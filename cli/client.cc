@@ -21,6 +21,7 @@
 #include "base/status_macros.h"
 #include "units/format.h"
 #include "units/id.h"
+#include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -34,7 +35,8 @@ constexpr absl::Duration kWatchPause = absl::Seconds(1);
 constexpr int kEventsAgainMax = 1000;  // of the events that happened while the coordinator was away
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+std::shared_ptr<grpc::Channel> Connect(
+    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a coordinator is in one's own network
@@ -44,7 +46,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
@@ -98,21 +100,27 @@ struct Client::Stubs {
         policies(channel),
         profiles(channel),
         artifacts(channel),
-        coordinator(channel) {}
+        coordinator(channel),
+        access(channel) {}
   v1::JobService::Stub jobs;
   v1::DeviceService::Stub devices;
   v1::PolicyService::Stub policies;
   v1::ProfileService::Stub profiles;
   v1::ArtifactService::Stub artifacts;
   v1::CoordinatorService::Stub coordinator;
+  v1::AccessService::Stub access;
 };
 
 Client::Client(Options options, const Environment& environment)
     : options_(std::move(options)),
       environment_(environment),
-      address_(ParseHostPort("--coordinator", options_.address).status()),
+      address_(options_.problem.ok() ? ParseHostPort("--coordinator", options_.address).status()
+                                     : options_.problem),
       // Each call refuses an invalid address, so that gRPC never sees one.
-      stubs_(std::make_unique<Stubs>(Connect(address_.ok() ? options_.address : "127.0.0.1:0"))) {}
+      stubs_(std::make_unique<Stubs>(
+          address_.ok() ? Connect(options_.address, options_.credentials)
+                        : grpc::CreateChannel("127.0.0.1:0", grpc::InsecureChannelCredentials()))) {
+}
 
 Client::~Client() = default;
 
@@ -400,6 +408,35 @@ absl::StatusOr<std::string> Client::ReadArtifactFile(const v1::ManifestFile& fil
                                             " bytes; try again"));
   }
   return bytes;
+}
+
+absl::StatusOr<v1::WhoAmIResponse> Client::WhoAmI() {
+  return Call(stubs_->access, &v1::AccessService::Stub::WhoAmI, v1::WhoAmIRequest());
+}
+
+absl::StatusOr<v1::CreateTokensResponse> Client::CreateDeviceTokens(
+    const v1::CreateDeviceTokensRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::CreateDeviceTokens, request);
+}
+
+absl::StatusOr<v1::CreateTokensResponse> Client::CreatePersonToken(
+    const v1::CreatePersonTokenRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::CreatePersonToken, request);
+}
+
+absl::Status Client::RevokeToken(const std::string& token_id) {
+  v1::RevokeTokenRequest request;
+  request.set_token_id(token_id);
+  return Call(stubs_->access, &v1::AccessService::Stub::RevokeToken, request).status();
+}
+
+absl::StatusOr<v1::RevokeDeviceResponse> Client::RevokeDevice(
+    const v1::RevokeDeviceRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::RevokeDevice, request);
+}
+
+absl::Status Client::RevokePerson(const v1::RevokePersonRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::RevokePerson, request).status();
 }
 
 absl::StatusOr<v1::CoordinatorStatus> Client::GetCoordinator() {

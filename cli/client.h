@@ -17,11 +17,13 @@
 #include "absl/time/time.h"
 #include "cli/environment.h"
 
+#include "wattle/v1/access.pb.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
 
 namespace grpc {
+class ChannelCredentials;
 class ClientContext;
 class Status;
 }  // namespace grpc
@@ -33,6 +35,8 @@ class Client {
   struct Options {
     std::string address;     // host:port
     absl::Duration timeout;  // of a call; a watch waits so long for a coordinator that went away
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+    absl::Status problem = {};  // not OK: there are no credentials; every call returns this error
   };
   // `environment` must outlive the client. The constructor sends nothing.
   Client(Options options, const Environment& environment);
@@ -84,6 +88,17 @@ class Client {
   // at all.
   absl::Status PullArtifact(const std::string& artifact_id, const std::string& directory);
 
+  // HOST:PORT that the calls go to.
+  [[nodiscard]] const std::string& address() const { return options_.address; }
+  absl::StatusOr<v1::WhoAmIResponse> WhoAmI();
+  absl::StatusOr<v1::CreateTokensResponse> CreateDeviceTokens(
+      const v1::CreateDeviceTokensRequest& request);
+  absl::StatusOr<v1::CreateTokensResponse> CreatePersonToken(
+      const v1::CreatePersonTokenRequest& request);
+  absl::Status RevokeToken(const std::string& token_id);
+  absl::StatusOr<v1::RevokeDeviceResponse> RevokeDevice(const v1::RevokeDeviceRequest& request);
+  absl::Status RevokePerson(const v1::RevokePersonRequest& request);
+
   absl::StatusOr<v1::CoordinatorStatus> GetCoordinator();
   absl::StatusOr<v1::EnergyReport> ReportEnergy(const v1::ReportEnergyRequest& request);
   // Past events first. With `follow` also the events to come, until the interrupt. A lost
@@ -113,7 +128,8 @@ class Client {
 
   const Options options_;
   const Environment& environment_;
-  absl::Status address_;  // of options.address; not OK: every call returns this error
+  absl::Status
+      address_;  // of options.address, or options.problem; not OK: every call returns this error
   std::unique_ptr<Stubs> stubs_;
 };
 

@@ -34,8 +34,9 @@ class CompletionTest : public ProgramTest {
     const std::string driver =
         Write("driver.sh",
               absl::StrCat("set -u\nexport WATTLE_COORDINATOR=", address_,
-                           "\nexport PATH=", WATTLE_BINARY_DIR, "/bin:$PATH\nsource ", script,
-                           "\nCOMP_LINE='", line, "'\nCOMP_POINT=${#COMP_LINE}\n_wattle\n",
+                           "\nexport WATTLE_PLAINTEXT_LOOPBACK=1\nexport PATH=", WATTLE_BINARY_DIR,
+                           "/bin:$PATH\nsource ", script, "\nCOMP_LINE='", line,
+                           "'\nCOMP_POINT=${#COMP_LINE}\n_wattle\n",
                            "[[ $(complete -p wattle) == *_wattle* ]] || exit 1\n",
                            "(( ${#COMPREPLY[@]} )) && printf '%s\\n' \"${COMPREPLY[@]}\"\n"));
     FILE* pipe =

@@ -117,7 +117,7 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
     return *watch ? WatchDevices(session) : ListDevices(session);
   });
 
-  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume, rm.",
+  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume, rm, token, revoke.",
                               "  wattle device show nano-1\n"
                               "  wattle device drain nano-1 --reason \"new power supply\"\n");
   BindDevice(AddLeaf(device, "show", "Show all that is known of a device.",
@@ -139,6 +139,7 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
                      "A worker that comes back registers again.",
                      "  wattle device rm old-pi\n"),
              slot, Remove);
+  AddDeviceAccessCommands(device, slot);
 }
 
 }  // namespace wattle::cli

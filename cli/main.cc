@@ -12,6 +12,8 @@
 #include "cli/interrupt.h"
 #include "cli/program.h"
 
+#include "base/tls/credentials.h"
+
 namespace {
 
 // Where standard input, output or error is closed, the next file or socket would get its
@@ -29,6 +31,7 @@ void OccupyClosedDescriptors() {
 
 int main(int argc, char** argv) {
   OccupyClosedDescriptors();
+  wattle::tls::UseTls13Alone();
   // gRPC returns its errors as a status; its own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);

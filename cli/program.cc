@@ -24,16 +24,20 @@
 namespace wattle::cli {
 namespace {
 
-constexpr char kDefaultCoordinator[] = "127.0.0.1:7410";
 constexpr char kCompleteCommand[] = "__complete";
 // A person who pressed Tab waits: rather no names than a longer wait.
 constexpr double kCompletionSeconds = 0.7;
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option("--coordinator", flags->coordinator,
-                  absl::StrCat("Address of the coordinator; default $WATTLE_COORDINATOR, else ",
-                               kDefaultCoordinator))
+                  "Address of the coordinator; default $WATTLE_COORDINATOR, else the context's")
       ->type_name("HOST:PORT");
+  app->add_option("--context", flags->context,
+                  "The fleet to talk to, of wattle context list; default $WATTLE_CONTEXT, else the "
+                  "one in use")
+      ->type_name("NAME");
+  app->add_flag("--plaintext-loopback", flags->plaintext_loopback,
+                "For a debugger: a coordinator on this machine without TLS");
   app->add_option_function<std::string>(
          "-o,--output",
          [flags](const std::string& word) {
@@ -106,6 +110,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddProfileCommands(app.get(), slot);
   AddEnergyCommand(app.get(), slot);
   AddEventsCommand(app.get(), slot);
+  AddLoginCommands(app.get(), slot);
   AddOwnCommands(app.get(), version, slot);
   return app;
 }
@@ -231,6 +236,8 @@ int RunCompletion(CLI::App* app, const std::vector<std::string>& words, GlobalFl
   for (size_t i = 0; i + 2 < words.size(); ++i) {
     if (words[i] == "--coordinator") {
       flags.coordinator = words[i + 1];
+    } else if (words[i] == "--context") {
+      flags.context = words[i + 1];
     }
   }
   flags.timeout_seconds = kCompletionSeconds;
@@ -250,9 +257,8 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
   GlobalFlags flags;
   flags.version = version;
   flags.coordinator = environment.variable("WATTLE_COORDINATOR");
-  if (flags.coordinator.empty()) {
-    flags.coordinator = kDefaultCoordinator;
-  }
+  flags.context = environment.variable("WATTLE_CONTEXT");
+  flags.plaintext_loopback = !environment.variable("WATTLE_PLAINTEXT_LOOPBACK").empty();
   CommandSlot slot;
   const std::unique_ptr<CLI::App> app = MakeApp(version, &flags, &slot);
   if (!arguments.empty() && arguments.front() == kCompleteCommand) {
@@ -260,6 +266,9 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
   }
   if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
     return AfterOutput(environment, *ended);
+  }
+  if (app->count("--coordinator") > 0 && flags.coordinator.empty()) {
+    return Fail(environment, ExitCode::kBadInput, "--coordinator: empty, wanted HOST:PORT");
   }
   if (flags.format == OutputFormat::kCsv && !app->got_subcommand("energy")) {
     return Fail(environment, ExitCode::kBadInput,

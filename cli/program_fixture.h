@@ -64,7 +64,10 @@ class ProgramTest : public testing::Test {
     environment.clock = &clock_;
     environment.interrupt = &interrupt_;
     environment.variable = [this](const std::string& name) {
-      return name == "WATTLE_COORDINATOR" ? address_ : "";
+      return name == "WATTLE_COORDINATOR"          ? address_
+             : name == "WATTLE_PLAINTEXT_LOOPBACK" ? "1"
+             : name == "XDG_CONFIG_HOME"           ? directory_.File("config")
+                                                   : "";
     };
     environment.new_key = [this] { return absl::StrCat("key-", ++keys_); };
     environment.user_name = [] { return std::string("ada"); };

@@ -4,16 +4,31 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/dial.h"
 #include "cli/json_output.h"
 #include <CLI/App.hpp>
 
 namespace wattle::cli {
 
 Session::Session(const Environment& environment, const GlobalFlags& flags)
-    : environment_(environment),
-      flags_(flags),
-      client_({.address = flags.coordinator, .timeout = absl::Seconds(flags.timeout_seconds)},
-              environment) {}
+    : environment_(environment), flags_(flags) {}
+
+Client& Session::client() {
+  if (client_ == nullptr) {
+    const absl::StatusOr<Dialling> dialling =
+        Dial({.coordinator = flags_.coordinator,
+              .context = flags_.context,
+              .plaintext_loopback = flags_.plaintext_loopback},
+             environment_);
+    client_ = std::make_unique<Client>(
+        Client::Options{.address = dialling.ok() ? dialling->coordinator : flags_.coordinator,
+                        .timeout = absl::Seconds(flags_.timeout_seconds),
+                        .credentials = dialling.ok() ? dialling->credentials : nullptr,
+                        .problem = dialling.status()},
+        environment_);
+  }
+  return *client_;
+}
 
 void Session::Print(const google::protobuf::Message& message,
                     const std::function<std::string()>& render) {
@@ -34,9 +49,9 @@ void Session::PrintText(absl::string_view text) {
 CLI::App* AddLeaf(CLI::App* parent, const std::string& name, const std::string& sentence,
                   const std::string& examples) {
   CLI::App* leaf = parent->add_subcommand(name, sentence);
-  leaf->footer(absl::StrCat(
-      "\nExamples:\n", examples,
-      "\nFlags of every command: --coordinator HOST:PORT, -o table|json, --timeout-seconds N\n"));
+  leaf->footer(absl::StrCat("\nExamples:\n", examples,
+                            "\nFlags of every command: --context NAME, --coordinator HOST:PORT, -o "
+                            "table|json, --timeout-seconds N\n"));
   return leaf;
 }
 

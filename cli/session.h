@@ -28,8 +28,10 @@ namespace wattle::cli {
 enum class OutputFormat { kTable, kJson, kCsv };
 
 struct GlobalFlags {
-  std::string version;  // Of this program.
-  std::string coordinator;
+  std::string version;      // Of this program.
+  std::string coordinator;  // Empty: the context's.
+  std::string context;      // Empty: the one in use.
+  bool plaintext_loopback = false;
   OutputFormat format = OutputFormat::kTable;
   double timeout_seconds = 20.0;
 };
@@ -44,7 +46,10 @@ class Session {
   [[nodiscard]] bool csv() const { return flags_.format == OutputFormat::kCsv; }
   [[nodiscard]] const std::string& version() const { return flags_.version; }
   [[nodiscard]] absl::Time Now() const { return environment_.clock->Now(); }
-  Client& client() { return client_; }
+  // Made at the first call: a command that asks no coordinator needs no login.
+  Client& client();
+  // For a debugger: no TLS, so that the coordinator knows nobody's name.
+  [[nodiscard]] bool plaintext() const { return flags_.plaintext_loopback; }
 
   // Prints a command's answer: with -o json the message, else the text that `render` returns.
   void Print(const google::protobuf::Message& message, const std::function<std::string()>& render);
@@ -57,7 +62,7 @@ class Session {
  private:
   const Environment& environment_;
   const GlobalFlags& flags_;
-  Client client_;
+  std::unique_ptr<Client> client_;
 };
 
 using Command = std::function<absl::StatusOr<ExitCode>(Session&)>;
@@ -97,6 +102,13 @@ void AddTopCommand(CLI::App* app, CommandSlot* slot);
 void AddEventsCommand(CLI::App* app, CommandSlot* slot);
 void AddEnergyCommand(CLI::App* app, CommandSlot* slot);
 void AddDoctorCommand(CLI::App* app, CommandSlot* slot);
+void AddLoginCommands(CLI::App* app, CommandSlot* slot);
+void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot);
+
+// The time of a flag --ttl. Errors: kInvalidArgument.
+absl::StatusOr<absl::Duration> ParseTtl(const std::string& text);
+// Prints new tokens, one a line.
+void PrintTokens(Session& session, const v1::CreateTokensResponse& made);
 
 }  // namespace wattle::cli
 

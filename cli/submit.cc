@@ -40,7 +40,8 @@ absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobS
                                                 const std::string& file, const std::string& key) {
   v1::SubmitJobRequest request;
   *request.mutable_spec() = spec;
-  if (request.spec().owner().empty()) {
+  // With TLS the coordinator knows who asks.
+  if (session.plaintext() && request.spec().owner().empty()) {
     request.mutable_spec()->set_owner(session.environment().user_name());
   }
   request.set_idempotency_key(key.empty() ? session.environment().new_key() : key);

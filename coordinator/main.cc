@@ -1,25 +1,36 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-coordinator: composes journal, core, artifacts, gRPC and HTTP, then waits for a signal.
+#include <arpa/inet.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
@@ -28,7 +39,10 @@
 #include "base/service_manager.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
+#include "base/tls/credentials.h"
+#include "base/tls/private_file.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/authority/authority.h"
 #include "coordinator/backup.h"
 #include "coordinator/estimate_memory.h"
 #include "coordinator/http/http_server.h"
@@ -38,6 +52,7 @@
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
+#include "wattle/v1/access.grpc.pb.h"
 
 namespace {
 
@@ -45,10 +60,14 @@ using wattle::AfterOutput;
 using wattle::NumberBetween;
 using wattle::WithContext;
 
+constexpr absl::Duration kAdminTokenLife = absl::Minutes(10);
+constexpr absl::Duration kAdminPatience = absl::Seconds(20);
+
 constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-coordinator --data-dir /var/lib/wattle\n"
     "  wattle-coordinator --data-dir ./data --listen 127.0.0.1:0 --http 127.0.0.1:0\n"
+    "  wattle login \"$(wattle-coordinator access admin-token --data-dir ./data)\"\n"
     "  wattle-coordinator backup --data-dir /var/lib/wattle --to /backup/wattle-monday\n"
     "  wattle-coordinator restore --from /backup/wattle-monday --data-dir /var/lib/wattle\n";
 
@@ -58,7 +77,7 @@ struct Options {
   std::string http_address = "127.0.0.1:7411";
   std::vector<std::string> http_names;
   std::string http_role = "operator";
-  bool insecure_listen = false;
+  bool plaintext_loopback = false;
   double heartbeat_seconds = 1.0;
   double unreachable_seconds = 10.0;
   double keep_ended_days = 7;
@@ -80,11 +99,21 @@ absl::Status Validate(const Options& options) {
   for (const auto& [flag, text] : {std::pair("--listen", &options.listen_address),
                                    std::pair("--http", &options.http_address)}) {
     WATTLE_ASSIGN_OR_RETURN(const wattle::HostPort address, wattle::ParseHostPort(flag, *text));
-    if (!wattle::IsLoopback(address) && !options.insecure_listen) {
+    if (wattle::IsLoopback(address)) {
+      continue;
+    }
+    if (text == &options.listen_address && options.plaintext_loopback) {
       return absl::InvalidArgumentError(
-          absl::StrCat(flag, " ", *text,
-                       ": can be reached from other machines, and there is no TLS in this version; "
-                       "listen on 127.0.0.1, or add --insecure-listen on a network you trust"));
+          absl::StrCat("--listen ", *text,
+                       ": can be reached from other machines, and --plaintext-loopback has no TLS; "
+                       "leave that flag out, or listen on 127.0.0.1"));
+    }
+    if (text == &options.http_address && options.http_role != "service") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--http ", *text,
+                       ": can be reached from other machines, and nobody logs in "
+                       "there; add --http-role service, which reads lists and metrics alone, or "
+                       "listen on 127.0.0.1"));
     }
   }
   if (options.unreachable_seconds < 2 * options.heartbeat_seconds) {
@@ -96,16 +125,60 @@ absl::Status Validate(const Options& options) {
   return absl::OkStatus();
 }
 
+// Keys, prompts and results lie there: its user alone may read it.
 absl::Status MakeDataDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("--data-dir ", path, ": cannot be made: ", error.message(),
-                     "; choose a directory that this user may write to"));
+  const absl::Status made = wattle::tls::MakePrivateDirectory(path);
+  if (!made.ok()) {
+    return absl::PermissionDeniedError(absl::StrCat("--data-dir ", path, ": ", made.message(),
+                                                    "; choose a directory that this user may "
+                                                    "write to"));
   }
   return absl::OkStatus();
 }
+
+// By what boards and people reach this machine, for the names of the coordinator's certificate.
+wattle::authority::ServerNames NamesOf(const std::string& listen_address) {
+  wattle::authority::ServerNames names = {.dns_names = {"localhost"},
+                                          .addresses = {"127.0.0.1", "::1"}};
+  std::array<char, 256> host = {};
+  if (gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0') {
+    names.dns_names.emplace_back(host.data());
+  }
+  const auto listen = wattle::ParseHostPort("--listen", listen_address);
+  if (listen.ok() && !wattle::IsLoopback(*listen)) {
+    std::array<unsigned char, sizeof(in6_addr)> address = {};
+    const bool is_address = inet_pton(AF_INET, listen->host.c_str(), address.data()) == 1 ||
+                            inet_pton(AF_INET6, listen->host.c_str(), address.data()) == 1;
+    (is_address ? names.addresses : names.dns_names).push_back(listen->host);
+  }
+  return names;
+}
+
+// Renews the coordinator's own certificate while it runs.
+class CertificateKeeper {
+ public:
+  explicit CertificateKeeper(wattle::authority::Authority& authority)
+      : authority_(authority), thread_([this] { Run(); }) {}
+  ~CertificateKeeper() {
+    stop_.Notify();
+    thread_.join();
+  }
+  CertificateKeeper(const CertificateKeeper&) = delete;
+  CertificateKeeper& operator=(const CertificateKeeper&) = delete;
+
+ private:
+  void Run() {
+    while (!stop_.WaitForNotificationWithTimeout(absl::Hours(1))) {
+      if (const absl::Status renewed = authority_.RenewServerCertificate(); !renewed.ok()) {
+        wattle::LogWarning(absl::StrCat("the coordinator's certificate: ", renewed.message()));
+      }
+    }
+  }
+
+  wattle::authority::Authority& authority_;
+  absl::Notification stop_;
+  std::thread thread_;
+};
 
 // Writes the chosen ports for scripts. A failure is only logged, because the coordinator works
 // without this file.
@@ -119,6 +192,10 @@ void WriteEndpoints(const std::string& directory, const std::string& grpc,
   if (error) {
     wattle::LogWarning(absl::StrCat(path, ": ", error.message()));
   }
+}
+
+std::string LocalSocket(const std::string& data_directory) {
+  return absl::StrCat(data_directory, "/admin.sock");
 }
 
 sigset_t BlockStopSignals() {
@@ -141,6 +218,17 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
                                        .version = WATTLE_VERSION,
                                        .names = options.http_names,
                                        .role = *wattle::access::ParseRole(options.http_role)}));
+  std::unique_ptr<wattle::authority::Authority> authority;
+  std::optional<CertificateKeeper> keeper;
+  if (options.plaintext_loopback) {
+    wattle::LogWarning(
+        "--plaintext-loopback: every program of this machine may do everything; for debugging");
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(authority, wattle::authority::Authority::Open(
+                                           absl::StrCat(options.data_directory, "/authority"),
+                                           NamesOf(options.listen_address), wattle::Clock::Real()));
+    keeper.emplace(*authority);
+  }
   wattle::rpc::StreamTable streams;
   wattle::runtime::RuntimeOptions runtime_options;
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
@@ -190,10 +278,13 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
   });
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
-      wattle::rpc::Server::Start({.listen_address = options.listen_address,
-                                  .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
-                                  .version = WATTLE_VERSION},
-                                 api, streams, *store));
+      wattle::rpc::Server::Start(
+          {.listen_address = options.listen_address,
+           .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
+           .version = WATTLE_VERSION,
+           .authority = authority.get(),
+           .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
+          api, streams, *store));
   http->Serve(api);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());
   const std::string ready =
@@ -230,8 +321,9 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "metrics, viewer reads everything, operator also submits, cancels and drains")
       ->capture_default_str()
       ->check(CLI::IsMember({"service", "viewer", "operator"}));
-  app.add_flag("--insecure-listen", options.insecure_listen,
-               "Allow addresses other than loopback, without TLS");
+  app.add_flag("--plaintext-loopback", options.plaintext_loopback,
+               "For a debugger: no TLS and no certificates on --listen, which must be loopback; "
+               "every program of this machine may then do everything");
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
                  "Interval of the workers' heartbeats")
       ->capture_default_str()
@@ -295,6 +387,44 @@ void AddRunFlags(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
 }
 
+struct AdminTokenOptions {
+  std::string data_directory;
+  std::string person;
+  std::string address;
+};
+
+// Asks the running coordinator over a socket that its user alone can open.
+absl::Status PrintAdminToken(const AdminTokenOptions& options) {
+  const std::string socket =
+      std::filesystem::absolute(LocalSocket(options.data_directory)).lexically_normal().string();
+  const auto channel =
+      grpc::CreateChannel(absl::StrCat("unix:", socket), grpc::experimental::LocalCredentials(UDS));
+  const auto stub = wattle::v1::AccessService::NewStub(channel);
+  wattle::v1::CreatePersonTokenRequest request;
+  request.set_person(options.person);
+  if (options.person.empty()) {
+    const passwd* const user = getpwuid(getuid());  // NOLINT(concurrency-mt-unsafe): one thread
+    request.set_person(user == nullptr ? absl::StrCat("uid-", getuid()) : user->pw_name);
+  }
+  request.set_role("admin");
+  request.set_ttl_seconds(absl::ToDoubleSeconds(kAdminTokenLife));
+  request.set_address(options.address);
+  wattle::v1::CreateTokensResponse response;
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kAdminPatience));
+  const grpc::Status status = stub->CreatePersonToken(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator answers at ", socket,
+                     "; start it on this data directory, and ask as its user"));
+  }
+  if (!status.ok()) {
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  }
+  std::printf("%s\n", response.tokens(0).token().c_str());
+  return absl::OkStatus();
+}
+
 // The exit code, as in every program of Wattle: 2 for a wrong command line, 1 for a later failure.
 int Report(const absl::Status& status) {
   if (status.ok()) {
@@ -338,6 +468,19 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
   restore->add_flag("--report", restore_report,
                     "List the work from after the backup that workers still had");
+  AdminTokenOptions admin;
+  CLI::App* access = app.add_subcommand("access", "Who may do what, from this machine");
+  access->require_subcommand(1);
+  CLI::App* admin_token = access->add_subcommand(
+      "admin-token",
+      "Print a token by which an admin logs in: the first person, or one who lost the key. Wants "
+      "the coordinator's own user, and the coordinator running");
+  admin_token
+      ->add_option("--data-dir", admin.data_directory, "The running coordinator's data directory")
+      ->required();
+  admin_token->add_option("--person", admin.person, "Who logs in; default: this user's name");
+  admin_token->add_option("--address", admin.address,
+                          "HOST:PORT that the token names; default: where the coordinator listens");
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -350,6 +493,9 @@ int main(int argc, char** argv) {
         absl::InvalidArgumentError(absl::StrCat(error.what(), "; see wattle-coordinator --help")));
   }
 
+  // What this program writes is for its user alone.
+  umask(S_IRWXG | S_IRWXO);
+  wattle::tls::UseTls13Alone();
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
@@ -370,6 +516,10 @@ int main(int argc, char** argv) {
       std::printf("%s", done->c_str());
     }
     return AfterOutput("wattle-coordinator", Report(WithContext("restore", done.status())));
+  }
+  if (admin_token->parsed()) {
+    return AfterOutput("wattle-coordinator",
+                       Report(WithContext("access admin-token", PrintAdminToken(admin))));
   }
   if (options.data_directory.empty()) {
     return Report(absl::InvalidArgumentError(

@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
-OURS = {"base", "units", "proto", "policy", "formats", "models", "artifacts", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
+OURS = {"base", "units", "proto", "policy", "formats", "models", "artifacts", "identity", "telemetry", "scheduler", "sim", "coordinator", "worker", "cli"}
 LIBRARIES = {"absl", "google", "grpcpp", "grpc", "prometheus", "sqlite3.h", "yaml-cpp", "nlohmann", "pcre2.h", "snappy.h", "spdlog", "fmt",
              "CLI", "httplib.h", "openssl", "ATen", "c10", "torch"}
 PURE = ("policy/", "scheduler/", "coordinator/core/", "coordinator/shell/", "telemetry/battery/", "telemetry/meter/", "sim/", "worker/agent/core/")

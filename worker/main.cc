@@ -1,10 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-worker: flags → agent → run; `wattle-worker probe` shows what this board can measure;
+// wattle-worker: flags → agent → run; `wattle-worker enroll` lets it into a fleet;
+// `wattle-worker probe` shows what this board can measure;
 // `wattle-worker hold`, `release` and `status` ask the worker that runs on this board. SIGINT and
 // SIGTERM checkpoint what runs and leave.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <memory>
@@ -12,13 +14,20 @@
 #include <thread>
 
 #include "base/service_manager.h"
+#include "base/tls/credentials.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/commands.h"
 #include "worker/agent/config.h"
 
 int main(int argc, char** argv) {
+  // Keys, prompts and results: what this program writes is for its user alone.
+  umask(S_IRWXG | S_IRWXO);
+  wattle::tls::UseTls13Alone();
   if (argc > 1 && std::string(argv[1]) == "probe") {
     return wattle::agent::RunProbe(argc - 1, argv + 1);
+  }
+  if (argc > 1 && std::string(argv[1]) == "enroll") {
+    return wattle::agent::RunEnroll(argc - 1, argv + 1);
   }
   if (argc > 1 && wattle::agent::IsOwnerCommand(argv[1])) {
     return wattle::agent::RunOwnerCommand(argc - 1, argv + 1);

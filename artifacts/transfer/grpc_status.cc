@@ -3,18 +3,28 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace wattle {
 
 bool PeerSpeaksNoGrpc(absl::string_view message) {
   return absl::StrContains(message, "http2 header with status") ||
          absl::StrContains(message, "http1.x server") ||
-         absl::StrContains(message, "Failed parsing HTTP/2");
+         absl::StrContains(message, "Failed parsing HTTP/2") ||
+         absl::StrContains(message, "wrong version number");  // An answer without TLS.
 }
 
 std::string ConnectionTrouble(absl::string_view message) {
   if (PeerSpeaksNoGrpc(message)) {
     return "what answers there is no coordinator's gRPC port";
+  }
+  // Of base/tls: why this program does not trust who answers.
+  constexpr absl::string_view kDistrust = "Custom verification check failed with error: ";
+  if (const size_t at = message.find(kDistrust); at != absl::string_view::npos) {
+    absl::string_view why = message.substr(at + kDistrust.size());
+    absl::ConsumePrefix(&why, "UNAUTHENTICATED: ");
+    return absl::StrCat("what answers there is not trusted: ", why);
   }
   const std::string lower = absl::AsciiStrToLower(message);
   if (absl::StrContains(lower, "connection refused")) {

@@ -23,6 +23,9 @@ constexpr Columns kListFleet = {kAll, kAll, kAll, kAll, kNobodys, kAll};
 constexpr Columns kWrite = {kNobodys, kOwnProject, kAll, kAll, kNobodys, kNobodys};
 constexpr Columns kWriteOwn = {kNobodys, kOwn, kAll, kAll, kNobodys, kNobodys};
 constexpr Columns kOperate = {kNobodys, kNobodys, kAll, kAll, kNobodys, kNobodys};
+constexpr Columns kAdminister = {kNobodys, kNobodys, kNobodys, kAll, kNobodys, kNobodys};
+// About the caller alone.
+constexpr Columns kSelf = {kAll, kAll, kAll, kAll, kAll, kNobodys};
 constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
 constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
 constexpr Columns kDevice = {kNobodys, kNobodys, kNobodys, kNobodys, kOwnDevice, kNobodys};
@@ -109,6 +112,14 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.CoordinatorService/WatchEvents", kReadFleet},
       {"/wattle.v1.CoordinatorService/ReportEnergy", kReadFleet},
       {"/wattle.v1.FleetService/Connect", kDevice},
+      {"/wattle.v1.AccessService/Enroll", kEverybody, /*for_strangers=*/true},
+      {"/wattle.v1.AccessService/Renew", kSelf},
+      {"/wattle.v1.AccessService/WhoAmI", kSelf},
+      {"/wattle.v1.AccessService/CreateDeviceTokens", kOperate},
+      {"/wattle.v1.AccessService/CreatePersonToken", kAdminister},
+      {"/wattle.v1.AccessService/RevokeToken", kOperate},
+      {"/wattle.v1.AccessService/RevokeDevice", kOperate},
+      {"/wattle.v1.AccessService/RevokePerson", kAdminister},
       {"/grpc.health.v1.Health/Check", kEverybody},
       {"/grpc.health.v1.Health/Watch", kEverybody},
       {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", kEverybody},
@@ -139,6 +150,18 @@ absl::Status RequireRow(absl::string_view method) {
   }
   return absl::InternalError(absl::StrCat(
       method, ": has no row in coordinator/access/access_table.cc, so nobody may call it"));
+}
+
+absl::Status DecideMethod(const Identity& identity, absl::string_view method) {
+  const AccessRow* row = FindRow(method);
+  if (row != nullptr) {
+    for (const Role role : identity.roles) {
+      if (row->whose[static_cast<size_t>(role)] != kNobodys) {
+        return absl::OkStatus();  // For some resource.
+      }
+    }
+  }
+  return Decide(identity, method, {});
 }
 
 absl::Status Decide(const Identity& identity, absl::string_view method, const Resource& resource) {

@@ -57,6 +57,9 @@ const std::vector<AccessRow>& AccessTable();
 // Errors: kInternal for a method without a row: the program must not start.
 absl::Status RequireRow(absl::string_view method);
 
+// Before the request is read, when the resource is not known yet: whether the caller may call the
+// method for any resource. Errors: as Decide's.
+absl::Status DecideMethod(const Identity& identity, absl::string_view method);
 // Errors: kPermissionDenied, which names the missing role and who can give it.
 absl::Status Decide(const Identity& identity, absl::string_view method, const Resource& resource);
 

@@ -95,6 +95,18 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kRestoreFinding:
       applier.On(event.restore_finding());
       break;
+    case v1::Event::kTokenCreated:
+      applier.On(event.token_created());
+      break;
+    case v1::Event::kTokenRevoked:
+      applier.On(event.token_revoked());
+      break;
+    case v1::Event::kIdentityEnrolled:
+      applier.On(event.identity_enrolled());
+      break;
+    case v1::Event::kIdentityRevoked:
+      applier.On(event.identity_revoked());
+      break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.
       WATTLE_CHECK(false, "an event says what happened");

@@ -49,6 +49,12 @@ class Applier {
   void On(const v1::ModelMeasured& event);
   void On(const v1::ProfileUpdated& event);
 
+  // Of tokens and identities (enrolment.cc).
+  void On(const v1::TokenCreated& event);
+  void On(const v1::TokenRevoked& event);
+  void On(const v1::IdentityEnrolled& event);
+  void On(const v1::IdentityRevoked& event);
+
   std::vector<Effect> TakeEffects() { return std::move(effects_); }
 
  private:

@@ -15,6 +15,7 @@
 
 #include "scheduler/place/place.h"
 #include "units/id.h"
+#include "wattle/v1/access.pb.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
@@ -96,6 +97,26 @@ struct EvictArtifact {
   ArtifactId artifact;
   std::string reason;
 };
+// New tokens for enrolment, complete but for `used` and `revoked`.
+struct CreateTokens {
+  std::vector<v1::EnrolmentToken> tokens;
+};
+struct RevokeToken {
+  std::string token_id;
+  std::string by;
+};
+// A device or person shows a token. identity: its id (of a device), keys, certificate and token;
+// the token gives the rest.
+struct Enrol {
+  v1::IdentityRecord identity;
+  std::string secret_sha256;  // Raw.
+};
+struct RevokeIdentity {
+  std::string kind;
+  std::string id;
+  std::string reason;
+  std::string by;
+};
 // How long ended jobs stay in the state. After that the history answers for them with the same
 // fields.
 struct Retention {
@@ -108,10 +129,10 @@ struct ArchiveEnded {
   Retention retention;
 };
 
-using Command =
-    std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
-                 DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
-                 RemoveArtifact, EvictArtifact, ArchiveEnded>;
+using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
+                             PlanComputed, DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy,
+                             DeletePolicy, CommitArtifact, RemoveArtifact, EvictArtifact,
+                             ArchiveEnded, CreateTokens, RevokeToken, Enrol, RevokeIdentity>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {
@@ -138,7 +159,7 @@ struct Decision {
   absl::Status status;  // the caller's answer; an error comes with at most one event, which notes a
                         // device's problem
   std::string id;       // of the job, device or artifact concerned
-  bool existed = false;         // SubmitJob: the idempotency key was known
+  bool existed = false;         // SubmitJob: the idempotency key was known. Enrol: answered before
   std::vector<Effect> effects;  // sent although nothing changed: a repeated report's
                                 // acknowledgement, a hello's desired set
 };

@@ -161,6 +161,14 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideRemoveArtifact(draft, one);
         } else if constexpr (std::is_same_v<One, EvictArtifact>) {
           DecideEvict(draft, one);
+        } else if constexpr (std::is_same_v<One, CreateTokens>) {
+          DecideCreateTokens(draft, one);
+        } else if constexpr (std::is_same_v<One, RevokeToken>) {
+          DecideRevokeToken(draft, one);
+        } else if constexpr (std::is_same_v<One, Enrol>) {
+          DecideEnrol(draft, one);
+        } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
+          DecideRevokeIdentity(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }

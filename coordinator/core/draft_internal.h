@@ -80,6 +80,11 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command);
 void DecideRemoveDevice(Draft& draft, const RemoveDevice& command);
 void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command);
 void DecideEvict(Draft& draft, const EvictArtifact& command);
+// Of tokens and identities (enrolment.cc).
+void DecideCreateTokens(Draft& draft, const CreateTokens& command);
+void DecideRevokeToken(Draft& draft, const RevokeToken& command);
+void DecideEnrol(Draft& draft, const Enrol& command);
+void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
 
 }  // namespace wattle::core
 

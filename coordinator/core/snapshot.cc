@@ -93,6 +93,16 @@ absl::Status GiveSnapshotRows(const State& state,
     entry.set_artifact_id(id.value());
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  for (const auto& [id, token] : state.tokens) {
+    v1::StateSnapshot row;
+    *row.add_tokens() = token;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
+  for (const auto& [key, identity] : state.identities) {
+    v1::StateSnapshot row;
+    *row.add_identities() = identity;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
     if (profile.source() == v1::PROFILE_SOURCE_MEASURED) {
       v1::StateSnapshot row;
@@ -148,6 +158,12 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   }
   for (const v1::ArtifactName& entry : snapshot.artifact_names()) {
     state_.artifact_names.Mutable(entry.name()) = ArtifactId(entry.artifact_id());
+  }
+  for (const v1::EnrolmentToken& token : snapshot.tokens()) {
+    state_.tokens.Mutable(token.token_id()) = token;
+  }
+  for (const v1::IdentityRecord& identity : snapshot.identities()) {
+    state_.identities.Mutable(absl::StrCat(identity.kind(), "/", identity.id())) = identity;
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
     // The row was checked when it was learned. A row that no longer passes is left out, and serves

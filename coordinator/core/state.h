@@ -77,6 +77,8 @@ struct State {
   PersistentMap<std::string, v1::Policy> policies;  // Key: the policy's name.
   PersistentMap<ArtifactId, v1::ArtifactInfo> artifacts;
   PersistentMap<std::string, ArtifactId> artifact_names;  // The artifact that each name points to.
+  PersistentMap<std::string, v1::EnrolmentToken> tokens;  // Key: the token's id.
+  PersistentMap<std::string, v1::IdentityRecord> identities;  // Key: "device/ID", "person/ID".
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
   // How many jobs and attempts have moved to the history, by last state.

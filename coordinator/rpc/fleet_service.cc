@@ -59,6 +59,12 @@ bool StreamTable::Remove(const DeviceId& device, const WorkerStream* stream) {
   return true;
 }
 
+void StreamTable::CloseDevice(const DeviceId& device, const std::string& reason) {
+  if (const std::shared_ptr<WorkerStream> stream = Find(device)) {
+    stream->Close(reason);
+  }
+}
+
 void StreamTable::CloseAll(const std::string& reason) {
   std::vector<std::shared_ptr<WorkerStream>> all;
   {
@@ -79,7 +85,8 @@ size_t StreamTable::size() const {
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* FleetService::Connect(
     grpc::CallbackServerContext* context) {
-  return WorkerStream::Open(runtime_, streams_, heartbeat_interval_, context->peer());
+  return WorkerStream::Open(runtime_, streams_, gate_.CallerOf(*context->auth_context()),
+                            heartbeat_interval_, context->peer());
 }
 
 }  // namespace wattle::rpc

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/runtime/runtime_ports.h"
 #include "units/id.h"
@@ -39,6 +40,7 @@ class StreamTable final : public runtime::WorkerLinks {
   void Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream);
   // Removes `stream`. False if it was not the device's stream.
   bool Remove(const DeviceId& device, const WorkerStream* stream);
+  void CloseDevice(const DeviceId& device, const std::string& reason);
   void CloseAll(const std::string& reason);
   [[nodiscard]] size_t size() const;
 
@@ -51,10 +53,14 @@ class StreamTable final : public runtime::WorkerLinks {
 
 class FleetService final : public v1::FleetService::CallbackService {
  public:
-  // runtime, streams: must outlive the server. heartbeat_interval: the interval that workers are
-  // asked for.
-  FleetService(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval)
-      : runtime_(runtime), streams_(streams), heartbeat_interval_(heartbeat_interval) {}
+  // runtime, streams, gate: must outlive the server. heartbeat_interval: the interval that workers
+  // are asked for.
+  FleetService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
+               absl::Duration heartbeat_interval)
+      : runtime_(runtime),
+        streams_(streams),
+        gate_(gate),
+        heartbeat_interval_(heartbeat_interval) {}
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Connect(
       grpc::CallbackServerContext* context) override;
@@ -62,6 +68,7 @@ class FleetService final : public v1::FleetService::CallbackService {
  private:
   runtime::Runtime& runtime_;
   StreamTable& streams_;
+  const Gate& gate_;
   const absl::Duration heartbeat_interval_;
 };
 

@@ -15,75 +15,17 @@
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/dynamic_message.h"
 #include "google/protobuf/util/json_util.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/rpc/generic_call_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
 
 namespace wattle::rpc {
 namespace {
 
 namespace pb = google::protobuf;
-
-struct Outcome {
-  grpc::Status status;
-  std::vector<std::string> replies;  // At most three.
-};
-
-grpc::ByteBuffer ToBuffer(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return {&slice, 1};
-}
-
-std::string ToString(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// Calls a method of any kind as a generic client does: a stream of one request and up to three
-// replies.
-Outcome CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
-                    const std::string& request) {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  SetDeadline(context);
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareCall(&context, method, &queue);
-  const auto wait = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  call->StartCall(nullptr);
-  Outcome outcome;
-  if (wait()) {
-    call->Write(ToBuffer(request), nullptr);
-    if (wait()) {
-      call->WritesDone(nullptr);
-      wait();
-      grpc::ByteBuffer reply;
-      call->Read(&reply, nullptr);
-      while (wait() && outcome.replies.size() < 3) {
-        outcome.replies.push_back(ToString(reply));
-        call->Read(&reply, nullptr);
-      }
-    }
-  }
-  if (outcome.replies.size() == 3) {
-    context.TryCancel();
-  }
-  call->Finish(&outcome.status, nullptr);
-  wait();
-  queue.Shutdown();
-  return outcome;
-}
 
 // The reflection service's own messages, from the reflection library's descriptors. Their names are
 // those of gRPC's public protocol grpc.reflection.v1alpha.
@@ -199,10 +141,20 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.ArtifactService.ListArtifacts", {"{}", OK}},
       {"wattle.v1.ArtifactService.ResolveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
       {"wattle.v1.ArtifactService.RemoveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.Enroll", {"{}", PERMISSION_DENIED}},
+      {"wattle.v1.AccessService.Renew", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.AccessService.WhoAmI", {"{}", OK}},
+      {"wattle.v1.AccessService.CreateDeviceTokens",
+       {R"({"uses": 1, "count": 2, "ttl_seconds": 60})", OK}},
+      {"wattle.v1.AccessService.CreatePersonToken",
+       {R"({"person": "bob", "role": "king", "ttl_seconds": 60})", INVALID_ARGUMENT}},
+      {"wattle.v1.AccessService.RevokeToken", {R"({"token_id": "none"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.RevokeDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.RevokePerson", {R"({"person": "nobody"})", NOT_FOUND}},
       {"wattle.v1.CoordinatorService.GetCoordinator", {"{}", OK}},
       {"wattle.v1.CoordinatorService.WatchEvents", {R"({"limit": 3})", OK}},
       {"wattle.v1.CoordinatorService.ReportEnergy", {"{}", OK}},
-      {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", FAILED_PRECONDITION}},
+      {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", PERMISSION_DENIED}},
   };
   return examples;
 }

@@ -10,11 +10,14 @@
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 
 #include "base/status_macros.h"
+#include "base/tls/credentials.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/rpc/services.h"
+#include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::rpc {
@@ -46,8 +49,8 @@ absl::Status CheckMethods() {
   for (const char* name :
        {v1::JobService::service_full_name(), v1::DeviceService::service_full_name(),
         v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
-        v1::FleetService::service_full_name(), v1::ArtifactService::service_full_name(),
-        v1::CoordinatorService::service_full_name()}) {
+        v1::AccessService::service_full_name(), v1::FleetService::service_full_name(),
+        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name()}) {
     const google::protobuf::ServiceDescriptor& service =
         *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     for (int i = 0; i < service.method_count(); ++i) {
@@ -64,8 +67,11 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
                artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview)
     : streams_(streams),
       overview_(std::move(overview)),
-      services_(MakeServices(api)),
-      fleet_(api.runtime(), streams, options.heartbeat_interval),
+      gate_(std::make_shared<Gate>(api.runtime(),
+                                   options.authority == nullptr ? "" : options.authority->fleet())),
+      services_(MakeServices(api, *gate_)),
+      access_(api.runtime(), streams, *gate_, options.authority),
+      fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
       artifacts_(api, store),
       coordinator_(*overview_, options.version, options.heartbeat_interval) {}
 
@@ -83,11 +89,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // A second coordinator must fail on this port, not share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  builder.AddListeningPort(options.listen_address, grpc::InsecureServerCredentials(),
-                           &server->port_);
+  builder.AddListeningPort(options.listen_address, server->Credentials(options), &server->port_);
+  if (!options.local_socket.empty()) {
+    const auto local = grpc::experimental::LocalServerCredentials(UDS);
+    local->SetAuthMetadataProcessor(server->gate_);
+    builder.AddListeningPort(absl::StrCat("unix:", options.local_socket), local);
+  }
   for (const std::unique_ptr<grpc::Service>& service : server->services_) {
     builder.RegisterService(service.get());
   }
+  builder.RegisterService(&server->access_);
   builder.RegisterService(&server->fleet_);
   builder.RegisterService(&server->artifacts_);
   builder.RegisterService(&server->coordinator_);
@@ -100,15 +111,22 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   }
   const size_t colon = options.listen_address.rfind(':');
   server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);
+  server->access_.set_address(server->address_);
   return server;
+}
+
+std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions& options) const {
+  if (options.authority == nullptr) {
+    return grpc::InsecureServerCredentials();
+  }
+  const auto credentials =
+      tls::ServerCredentials(options.authority->server_files(), options.authority->roots_pem());
+  credentials->SetAuthMetadataProcessor(gate_);
+  return credentials;
 }
 
 Server::~Server() {
   Stop();
-}
-
-std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
-  return server_->InProcessChannel({});
 }
 
 void Server::Stop() {

@@ -14,9 +14,12 @@
 #include "grpcpp/server.h"
 
 #include "artifacts/blob_store.h"
+#include "coordinator/authority/authority.h"
+#include "coordinator/rpc/access_service.h"
 #include "coordinator/rpc/artifact_service.h"
 #include "coordinator/rpc/coordinator_service.h"
 #include "coordinator/rpc/fleet_service.h"
+#include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/overview.h"
 
@@ -26,6 +29,10 @@ struct ServerOptions {
   std::string listen_address = "127.0.0.1:7410";  // Port 0: any free port.
   absl::Duration heartbeat_interval = absl::Seconds(1);
   std::string version = {};  // Reported to callers.
+  // Signs and judges certificates; must outlive the server. Null: plaintext, for a debugger.
+  authority::Authority* authority = nullptr;
+  // Where users of this machine who may read the data directory call as an admin; empty: nowhere.
+  std::string local_socket = {};
 };
 
 class Server {
@@ -39,18 +46,20 @@ class Server {
 
   [[nodiscard]] int port() const { return port_; }
   [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
-  // For tests in the same process.
-  std::shared_ptr<grpc::Channel> InProcessChannel();
   // Sets the health status to NOT_SERVING, tells the workers, and gives calls a moment to end.
   void Stop();
 
  private:
   Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
          artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview);
+  [[nodiscard]] std::shared_ptr<grpc::ServerCredentials> Credentials(
+      const ServerOptions& options) const;
 
   StreamTable& streams_;
   const std::unique_ptr<runtime::Overview> overview_;
+  const std::shared_ptr<Gate> gate_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
+  AccessService access_;
   FleetService fleet_;
   ArtifactService artifacts_;
   CoordinatorService coordinator_;

@@ -19,10 +19,17 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/transfer/grpc_status.h"
 #include "base/clock.h"
+#include "base/tls/certificate.h"
+#include "base/tls/credentials.h"
+#include "base/tls/token.h"
+#include "coordinator/authority/authority.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime_fixture.h"
+#include "identity/enroll.h"
+#include "identity/identity.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 
 namespace wattle::rpc {
@@ -95,6 +102,12 @@ class HandWorker {
   int64_t sequence_ = 0;
 };
 
+// Before gRPC starts in this process.
+inline const bool kTls13Alone = [] {
+  tls::UseTls13Alone();
+  return true;
+}();
+
 class ServerFixture : public runtime::RuntimeFixture {
  protected:
   ServerFixture() { Begin(); }
@@ -114,17 +127,71 @@ class ServerFixture : public runtime::RuntimeFixture {
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     api_ = std::make_unique<runtime::Api>(*runtime_);
-    auto server = Server::Start({"127.0.0.1:0", absl::Seconds(1)}, *api_, streams_, *store_);
+    auto authority = authority::Authority::Open(Path("authority"), {}, Clock::Real());
+    ASSERT_TRUE(authority.ok()) << authority.status();
+    authority_ = *std::move(authority);
+    auto server = Server::Start({.listen_address = "127.0.0.1:0",
+                                 .heartbeat_interval = absl::Seconds(1),
+                                 .authority = authority_.get(),
+                                 .local_socket = Path("admin.sock")},
+                                *api_, streams_, *store_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+    channel_ = PersonChannel("ann", "admin");
   }
   void End() {
     channel_.reset();
     server_.reset();
+    authority_.reset();
     runtime_.reset();
     api_.reset();
     store_.reset();
+  }
+
+  // A token as the coordinator makes it; `token` says for whom. The rest has defaults.
+  std::string MakeToken(v1::EnrolmentToken token) {
+    const std::string secret = *tls::RandomHex(16);
+    token.set_token_id(*tls::RandomHex(8));
+    token.set_secret_sha256(tls::Sha256(secret));
+    if (token.uses() == 0) {
+      token.set_uses(1);
+    }
+    if (token.expires_unix_seconds() == 0.0) {
+      token.set_expires_unix_seconds(core::ToUnix(absl::Now() + absl::Hours(1)));
+    }
+    core::CreateTokens command;
+    command.tokens.push_back(token);
+    EXPECT_TRUE(runtime_->PostAndWait(command, runtime::kPatience).status.ok());
+    return tls::FormatToken({server_->address(), token.token_id(), secret, authority_->pin()});
+  }
+  std::string DeviceToken() {
+    v1::EnrolmentToken token;
+    token.set_kind(core::kDeviceKind);
+    return MakeToken(token);
+  }
+  std::string PersonToken(const std::string& person, const std::string& role) {
+    v1::EnrolmentToken token;
+    token.set_kind(core::kPersonKind);
+    token.set_person(person);
+    token.set_role(role);
+    return MakeToken(token);
+  }
+  // Connections of a device or a person who enrolled as users do.
+  std::shared_ptr<grpc::Channel> DeviceChannel(const std::string& id = "device-a") {
+    return ChannelOf(Path("device-" + id), DeviceToken(), id);
+  }
+  std::shared_ptr<grpc::Channel> PersonChannel(const std::string& person, const std::string& role) {
+    return ChannelOf(Path("person-" + person), PersonToken(person, role), "");
+  }
+  std::shared_ptr<grpc::Channel> ChannelOf(const std::string& folder, const std::string& token,
+                                           const std::string& device_id) {
+    auto identity = identity::Load(folder);
+    if (!identity.ok()) {
+      identity = identity::Enroll(folder, token, device_id);
+    }
+    EXPECT_TRUE(identity.ok()) << identity.status();
+    return grpc::CreateChannel(server_->address(),
+                               identity::CredentialsOf(*identity, Clock::Real()));
   }
 
   // Calls a unary method: Call(*stub, &Stub::GetJob, request, response).
@@ -140,8 +207,9 @@ class ServerFixture : public runtime::RuntimeFixture {
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<artifacts::BlobStore> store_;
   std::unique_ptr<runtime::Api> api_;
+  std::unique_ptr<authority::Authority> authority_;
   std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<grpc::Channel> channel_;  // Of ann, an admin.
 };
 
 }  // namespace wattle::rpc

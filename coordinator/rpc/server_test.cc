@@ -89,7 +89,7 @@ v1::Report Finished(const v1::Assignment& assignment, const v1::ArtifactInfo& ou
 
 TEST_F(ServerTest, AJobGoesFromSubmitToItsResult) {
   ASSERT_THAT(PushModel("tiny"), IsOk());
-  HandWorker worker(channel_, HelloOf("device-a"));
+  HandWorker worker(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   EXPECT_GT(message.welcome().heartbeat_seconds(), 0);
@@ -176,7 +176,7 @@ TEST_F(ServerTest, AnUnknownFieldIsNotSupported) {
 }
 
 TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
-  HandWorker worker(channel_, HelloOf("device-a"));
+  HandWorker worker(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   v1::Heartbeat heartbeat;
@@ -199,10 +199,10 @@ TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
 }
 
 TEST_F(ServerTest, TheNewestStreamOfADeviceClosesTheOlder) {
-  HandWorker older(channel_, HelloOf("device-a"));
+  HandWorker older(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
   ASSERT_TRUE(older.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
-  HandWorker newer(channel_, HelloOf("device-a"));
+  HandWorker newer(DeviceChannel(), HelloOf("device-a"));
   ASSERT_TRUE(newer.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   ASSERT_TRUE(older.ReadUntil(v1::CoordinatorMessage::kClosing, message));
   EXPECT_THAT(message.closing().reason(), HasSubstr("newer stream"));
@@ -214,7 +214,7 @@ TEST_F(ServerTest, TheNewestStreamOfADeviceClosesTheOlder) {
 TEST_F(ServerTest, AStreamMustBeginWithAValidHello) {
   v1::Hello hello = HelloOf("device-a");
   hello.mutable_device()->clear_device_id();
-  HandWorker nameless(channel_, hello);
+  HandWorker nameless(DeviceChannel(), hello);
   EXPECT_EQ(nameless.FinishAsIs().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
@@ -227,7 +227,7 @@ TEST_F(ServerTest, ANewerWorkerIsNotLockedOut) {
       ->GetReflection()
       ->MutableUnknownFields(hello.mutable_device())
       ->AddVarint(998, 1);
-  HandWorker worker(channel_, hello);
+  HandWorker worker(DeviceChannel(), hello);
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   EXPECT_EQ(message.welcome().protocol(), core::kProtocol);
@@ -252,7 +252,7 @@ TEST_F(ServerTest, AWorkerOfADistantVersionGetsAnError) {
   v1::Hello hello = HelloOf("device-a");
   hello.set_protocol_min(core::kProtocol + 1);
   hello.set_protocol_max(core::kProtocol + 2);
-  HandWorker worker(channel_, hello);
+  HandWorker worker(DeviceChannel(), hello);
   const grpc::Status status = worker.FinishAsIs();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("update the coordinator"));
@@ -260,7 +260,7 @@ TEST_F(ServerTest, AWorkerOfADistantVersionGetsAnError) {
 
 TEST_F(ServerTest, AWorkerMaySayHelloAnewOnItsStream) {
   v1::Hello hello = HelloOf("device-a");
-  HandWorker worker(channel_, hello);
+  HandWorker worker(DeviceChannel(), hello);
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   EXPECT_FALSE(message.welcome().lineage_id().empty());
@@ -279,7 +279,7 @@ TEST_F(ServerTest, AWorkerMaySayHelloAnewOnItsStream) {
 }
 
 TEST_F(ServerTest, AReportWithAGapEndsTheStreamAndKeepsTheMark) {
-  HandWorker worker(channel_, HelloOf("device-a"));
+  HandWorker worker(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   v1::WorkerMessage gap;
@@ -287,13 +287,13 @@ TEST_F(ServerTest, AReportWithAGapEndsTheStreamAndKeepsTheMark) {
   gap.mutable_report()->mutable_ledger()->set_idle_energy_joules(1);
   ASSERT_TRUE(worker.Send(gap));
   EXPECT_EQ(worker.FinishAsIs().error_code(), grpc::StatusCode::OUT_OF_RANGE);
-  HandWorker again(channel_, HelloOf("device-a"));
+  HandWorker again(DeviceChannel(), HelloOf("device-a"));
   ASSERT_TRUE(again.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   EXPECT_EQ(message.welcome().acknowledged_sequence(), 0);
 }
 
 TEST_F(ServerTest, DrainAndResumeReachDeviceAndWorker) {
-  HandWorker worker(channel_, HelloOf("device-a"));
+  HandWorker worker(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   v1::DrainDeviceRequest drain;
@@ -387,6 +387,28 @@ TEST_F(ServerTest, APortInUseIsReported) {
   StreamTable streams;
   EXPECT_THAT(Server::Start({server_->address(), absl::Seconds(1)}, *api_, streams, *store_),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(server_->address())));
+}
+
+TEST_F(ServerTest, AJobBelongsToWhoeverSubmitsIt) {
+  ASSERT_THAT(PushModel("tiny"), IsOk());
+  const auto sam = v1::JobService::NewStub(PersonChannel("sam", "submitter"));
+  const auto bob = v1::JobService::NewStub(PersonChannel("bob", "submitter"));
+  v1::SubmitJobRequest submit;
+  *submit.mutable_spec() = GenerateSpecOf("tiny");
+  submit.set_idempotency_key("key");
+  submit.mutable_spec()->set_owner("bob");
+  v1::SubmitJobResponse submitted;
+  EXPECT_THAT(Call(*sam, &v1::JobService::Stub::SubmitJob, submit, submitted),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("you are sam")));
+  submit.mutable_spec()->clear_owner();
+  ASSERT_THAT(Call(*sam, &v1::JobService::Stub::SubmitJob, submit, submitted), IsOk());
+  EXPECT_EQ(submitted.job().spec().owner(), "sam");
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(submitted.job().job_id());
+  v1::Job cancelled;
+  EXPECT_THAT(Call(*bob, &v1::JobService::Stub::CancelJob, cancel, cancelled),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("does not cover this one")));
+  EXPECT_THAT(Call(*sam, &v1::JobService::Stub::CancelJob, cancel, cancelled), IsOk());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "grpcpp/support/server_callback.h"
 
 #include "artifacts/transfer/grpc_status.h"
@@ -44,12 +45,16 @@ Reactor* Later(Context* context, Response* response, const Command& command) {
 
 class JobService final : public v1::JobService::CallbackService {
  public:
-  explicit JobService(runtime::Api& api) : api_(api) {}
+  JobService(runtime::Api& api, const Gate& gate) : api_(api), gate_(gate) {}
 
   Reactor* SubmitJob(Context* context, const v1::SubmitJobRequest* request,
                      v1::SubmitJobResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.SubmitJob(*request, std::move(reply)); });
+    v1::SubmitJobRequest owned = *request;
+    const absl::Status status = SetOwner(*context, *owned.mutable_spec());
+    if (!status.ok()) {
+      return Now(context, absl::StatusOr<v1::SubmitJobResponse>(status), response);
+    }
+    return Later(context, response, [&](auto reply) { api_.SubmitJob(owned, std::move(reply)); });
   }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
     return Now(context, api_.GetJob(*request), response);
@@ -60,6 +65,10 @@ class JobService final : public v1::JobService::CallbackService {
   }
   Reactor* CancelJob(Context* context, const v1::CancelJobRequest* request,
                      v1::Job* response) override {
+    const absl::Status status = CheckCancel(*context, *request);
+    if (!status.ok()) {
+      return Now(context, absl::StatusOr<v1::Job>(status), response);
+    }
     return Later(context, response,
                  [&](auto reply) { api_.CancelJob(*request, std::move(reply)); });
   }
@@ -81,7 +90,33 @@ class JobService final : public v1::JobService::CallbackService {
   }
 
  private:
+  // A job belongs to whoever submits it.
+  absl::Status SetOwner(const Context& context, v1::JobSpec& spec) const {
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    if (!caller.ok() || caller->kind == kAnybody) {
+      return caller.status();
+    }
+    if (!spec.owner().empty() && spec.owner() != caller->identity.id) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("owner: \"", spec.owner(), "\", and you are ", caller->identity.id,
+                       "; leave the field out, a job belongs to whoever submits it"));
+    }
+    spec.set_owner(caller->identity.id);
+    return absl::OkStatus();
+  }
+  absl::Status CheckCancel(const Context& context, const v1::CancelJobRequest& request) const {
+    const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.job_id()));
+    if (!job.ok()) {
+      return absl::OkStatus();  // The call itself says that there is no such job.
+    }
+    return gate_
+        .Check(*context.auth_context(), "/wattle.v1.JobService/CancelJob",
+               {.project = kDefaultProject, .owner = job->job().spec().owner()})
+        .status();
+  }
+
   runtime::Api& api_;
+  const Gate& gate_;
 };
 
 class DeviceService final : public v1::DeviceService::CallbackService {
@@ -154,9 +189,9 @@ class ProfileService final : public v1::ProfileService::CallbackService {
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api) {
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate) {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<JobService>(api));
+  services.push_back(std::make_unique<JobService>(api, gate));
   services.push_back(std::make_unique<DeviceService>(api));
   services.push_back(std::make_unique<PolicyService>(api));
   services.push_back(std::make_unique<ProfileService>(api));

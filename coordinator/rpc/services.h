@@ -10,12 +10,13 @@
 
 #include "grpcpp/impl/codegen/service_type.h"
 
+#include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/api.h"
 
 namespace wattle::rpc {
 
-// Makes JobService, DeviceService, PolicyService and ProfileService. api: must outlive them.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api);
+// Makes JobService, DeviceService, PolicyService and ProfileService. api, gate: must outlive them.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate);
 
 }  // namespace wattle::rpc
 

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/worker_stream.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 #include "coordinator/log/log.h"
@@ -24,12 +26,38 @@ constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 // A stream that was silent for so many heartbeats is taken for cut.
 constexpr int kSilentHeartbeats = 3;
 
+// The labels that the device's token gave stand in place of the worker's own of the same key.
+void AddLabelsOfToken(const runtime::Runtime& runtime, v1::DeviceInfo& device) {
+  const auto labels = runtime.Read([&](const core::State& state) {
+    const v1::IdentityRecord* const identity =
+        core::FindIdentity(state, core::kDeviceKind, device.device_id());
+    return identity == nullptr ? google::protobuf::RepeatedPtrField<v1::Label>()
+                               : identity->labels();
+  });
+  for (const v1::Label& label : labels) {
+    auto& own = *device.mutable_labels();
+    own.erase(std::remove_if(own.begin(), own.end(),
+                             [&](const v1::Label& one) { return one.key() == label.key(); }),
+              own.end());
+    *own.Add() = label;
+  }
+}
+
+bool IsRevoked(const runtime::Runtime& runtime, const DeviceId& device) {
+  return runtime.Read([&](const core::State& state) {
+    const v1::IdentityRecord* const identity =
+        core::FindIdentity(state, core::kDeviceKind, device.value());
+    return identity != nullptr && identity->revoked();
+  });
+}
+
 }  // namespace
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
-                                 absl::Duration heartbeat_interval, const std::string& peer) {
+                                 absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
+                                 const std::string& peer) {
   const std::shared_ptr<WorkerStream> stream(
-      new WorkerStream(runtime, streams, heartbeat_interval, peer));
+      new WorkerStream(runtime, streams, std::move(caller), heartbeat_interval, peer));
   stream->self_ = stream;
   stream->StartRead(&stream->incoming_);
   return stream.get();
@@ -78,12 +106,23 @@ absl::Status WorkerStream::Handle() {
   return absl::OkStatus();
 }
 
+absl::Status WorkerStream::CheckDevice(const v1::DeviceInfo& device) const {
+  WATTLE_RETURN_IF_ERROR(caller_.status());
+  if (caller_->kind == kAnybody || device.device_id() == caller_->identity.id) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      "hello of device ", device.device_id(), " with the certificate of ", caller_->identity.id,
+      "; each board enrols for itself: 'wattle-worker enroll TOKEN' there"));
+}
+
 absl::Status WorkerStream::HandleHello() {
   if (!incoming_.has_hello()) {
     return absl::FailedPreconditionError("the first message of a stream must be a hello");
   }
   v1::Hello& hello = *incoming_.mutable_hello();
   WATTLE_RETURN_IF_ERROR(core::ValidateHello(hello));
+  WATTLE_RETURN_IF_ERROR(CheckDevice(hello.device()));
   if (slot_ != nullptr && hello.device().device_id() != device_.value()) {
     return absl::FailedPreconditionError("hello of another device on the same stream");
   }
@@ -94,6 +133,7 @@ absl::Status WorkerStream::HandleHello() {
   }
   hello.mutable_device()->set_metrics_address(
       ScrapeAddress(peer_host_, hello.device().metrics_address()));
+  AddLabelsOfToken(runtime_, *hello.mutable_device());
   {
     // The worker may switch to this journal with this hello, so messages of before the hello are
     // dropped. The welcome and the effects of the hello replace them.
@@ -145,6 +185,10 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
     }
     // Before the welcome goes out: whoever says hello after it is a rival of this stream.
     streams_.Install(device_, shared_from_this());
+    // A revocation before the stream was installed did not find it.
+    if (caller_->kind != kAnybody && IsRevoked(runtime_, device_)) {
+      Close("this device was revoked");
+    }
   } else {
     slot_->Greeted(stream_number_, std::move(greeting));
   }

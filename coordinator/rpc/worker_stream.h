@@ -31,9 +31,11 @@ class WorkerStream final
     : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
       public std::enable_shared_from_this<WorkerStream> {
  public:
-  // Starts reading. The stream lives until OnDone. peer: where the worker is, as gRPC tells it.
+  // Starts reading. The stream lives until OnDone. caller: whose hello may come. peer: where the
+  // worker is, as gRPC tells it.
   static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
-                            absl::Duration heartbeat_interval, const std::string& peer);
+                            absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
+                            const std::string& peer);
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
@@ -51,15 +53,18 @@ class WorkerStream final
   void OnDone() override;
 
  private:
-  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::Duration heartbeat_interval,
-               const std::string& peer)
+  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::StatusOr<Caller> caller,
+               absl::Duration heartbeat_interval, const std::string& peer)
       : runtime_(runtime),
         streams_(streams),
+        caller_(std::move(caller)),
         heartbeat_interval_(heartbeat_interval),
         peer_host_(PeerHost(peer)) {}
 
   absl::Status Handle();
   absl::Status HandleHello();
+  // Refuses the hello of another device than the certificate's.
+  absl::Status CheckDevice(const v1::DeviceInfo& device) const;
   absl::Status HandleReport();
   void HandleLog(const v1::AttemptLog& log);
   void HandleMetrics();
@@ -71,6 +76,7 @@ class WorkerStream final
 
   runtime::Runtime& runtime_;
   StreamTable& streams_;
+  const absl::StatusOr<Caller> caller_;
   const absl::Duration heartbeat_interval_;
   const std::string peer_host_;
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.

@@ -130,6 +130,23 @@ class Teller {
                      names.empty() ? event.artifact_id().substr(0, 12) : names, " removed",
                      Because(event.reason())));
   }
+  void On(const v1::TokenCreated& event) {
+    const v1::EnrolmentToken& token = event.token();
+    Say(absl::StrCat(token.created_by(), " made the token ", token.token_id(), " for ",
+                     token.person().empty() ? absl::StrCat(token.uses(), " devices")
+                                            : absl::StrCat(token.person(), ", ", token.role())));
+  }
+  void On(const v1::TokenRevoked& event) {
+    Say(absl::StrCat(event.by(), " revoked the token ", event.token_id()));
+  }
+  void On(const v1::IdentityEnrolled& event) {
+    Say(absl::StrCat(event.identity().kind(), " ", event.identity().id(), " enrolled by the token ",
+                     event.identity().token_id()));
+  }
+  void On(const v1::IdentityRevoked& event) {
+    Say(absl::StrCat(event.by(), " revoked ", event.kind(), " ", event.id(),
+                     Because(event.reason())));
+  }
   void On(const v1::JournalOpened& event) {
     if (event.epoch() > 0) {
       Say(absl::StrCat("the journal goes on under epoch ", event.epoch(), Because(event.reason())));
@@ -209,6 +226,14 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.journal_opened());
     case v1::Event::kRestoreFinding:
       return teller.On(event.restore_finding());
+    case v1::Event::kTokenCreated:
+      return teller.On(event.token_created());
+    case v1::Event::kTokenRevoked:
+      return teller.On(event.token_revoked());
+    case v1::Event::kIdentityEnrolled:
+      return teller.On(event.identity_enrolled());
+    case v1::Event::kIdentityRevoked:
+      return teller.On(event.identity_revoked());
     case v1::Event::kJobInputResolved:
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:

@@ -93,6 +93,10 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kReportStored:
     case v1::Event::kRestoreFinding:
     case v1::Event::kModelMeasured:
+    case v1::Event::kTokenCreated:
+    case v1::Event::kTokenRevoked:
+    case v1::Event::kIdentityEnrolled:
+    case v1::Event::kIdentityRevoked:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }

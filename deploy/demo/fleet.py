@@ -128,14 +128,18 @@ def leave_no_fleet_behind():
 class Fleet:
     """with Fleet() as fleet: fleet.start_coordinator(); fleet.start_worker("nx", emulate="jetson-xavier-nx"); …"""
 
-    def __init__(self, directory=None, keep=False):
+    def __init__(self, directory=None, keep=False, plaintext=False):
+        """plaintext: for load generators that speak no TLS."""
         self.keep = keep
+        self.plaintext = ["--plaintext-loopback"] if plaintext else []
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="wattle-fleet-"))
         self.directory.mkdir(parents=True, exist_ok=True)
         self.coordinator = None
         self.prometheus = None
         self.workers = {}
         self.grpc = self.http = None
+        # A user of this fleet alone: keys and contexts are in the fleet's own folder.
+        self.env = {**os.environ, "XDG_CONFIG_HOME": str(self.directory / "config")}
 
     def __enter__(self):
         return self
@@ -147,17 +151,33 @@ class Fleet:
 
     def start_coordinator(self, grpc="127.0.0.1:0", http="127.0.0.1:0", extra=(), env=None):
         command = [BIN / "wattle-coordinator", "--data-dir", self.directory / "coordinator", "--listen", self.grpc or grpc, "--http",
-                   self.http or http, *extra]
+                   self.http or http, *self.plaintext, *extra]
         self.coordinator = Process("coordinator", command, self.directory / "coordinator.log", r"listening grpc=(\S+) http=(\S+)", env)
         match = self.coordinator.start()
         # The same ports again after a restart: workers know only the address that they were started with.
         self.grpc, self.http = match.group(1), match.group(2)
+        self.log_in()
         return self.coordinator
+
+    def log_in(self):
+        """As a user does: a token from the coordinator's own machine, exchanged for a certificate. Returns the command of it."""
+        if self.plaintext or self.run_wattle("whoami").returncode == 0:
+            return None
+        token = self.output("wattle-coordinator", "access", "admin-token", "--data-dir", self.directory / "coordinator").strip()
+        return self.output("wattle", "login", token)
+
+    def enroll(self, name):
+        """The board of this folder becomes one of the fleet."""
+        if self.plaintext or self.grpc is None or (self.directory / name / "credentials/certificate.pem").exists():
+            return
+        token = self.output("wattle", "device", "token").strip()
+        self.output("wattle-worker", "enroll", token, "--state-dir", self.directory / name)
 
     def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None, metrics="127.0.0.1:0"):
         """name: of its folder and log, and the device's unless `called` says otherwise."""
+        self.enroll(name)
         command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
-                   "--metrics", metrics]
+                   "--metrics", metrics, *self.plaintext]
         if emulate:
             command.append(f"--emulate={emulate}")
         command += list(extra)
@@ -199,8 +219,17 @@ class Fleet:
 
     def run_wattle(self, *arguments, timeout_seconds=120):
         """Runs `wattle ARGUMENTS` and returns the finished process."""
-        command = [str(BIN / "wattle"), "--coordinator", self.grpc or "127.0.0.1:1", *[str(a) for a in arguments]]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False, stdin=subprocess.DEVNULL)
+        command = [str(BIN / "wattle"), "--coordinator", self.grpc or "127.0.0.1:1", *self.plaintext, *[str(a) for a in arguments]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False, stdin=subprocess.DEVNULL,
+                              env=self.env)
+
+    def output(self, program, *arguments, timeout_seconds=60):
+        """What a program of ours prints, or CommandError."""
+        done = subprocess.run([str(BIN / program), *[str(a) for a in arguments]], capture_output=True, text=True, timeout=timeout_seconds,
+                              check=False, stdin=subprocess.DEVNULL, env=self.env)
+        if done.returncode != 0:
+            raise CommandError([str(a) for a in arguments], done.returncode, done.stderr)
+        return done.stdout
 
     def get(self, path, timeout_seconds=10):
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=timeout_seconds) as answer:

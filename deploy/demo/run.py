@@ -221,6 +221,9 @@ class Demo:
         self.choose_scale()
         keep_ports = ("127.0.0.1:7410", "127.0.0.1:7411") if self.options.keep else ("127.0.0.1:0", "127.0.0.1:0")
         self.fleet.start_coordinator(*keep_ports)
+        note("wattle-coordinator access admin-token --data-dir DIR    a token for the first person, on the coordinator's machine")
+        note("wattle login TOKEN                                      you, from then on: " + self.text("whoami"))
+        note("wattle-worker enroll $(wattle device token)             each board, once; then it connects by itself")
         if self.options.keep:
             self.start_prometheus()
         for seed, (name, board) in enumerate(BOARDS.items(), self.options.seed):
@@ -415,13 +418,12 @@ class Demo:
         return 0 if all(holds for holds, _ in self.checks) else 1
 
     def how_to_go_on(self):
-        address = self.fleet.grpc
         heading("The fleet is up")
         note(f"metrics    http://{self.fleet.http}/metrics      devices for Prometheus  http://{self.fleet.http}/sd")
         if self.fleet.prometheus:
             note(f"prometheus http://{PROMETHEUS}/graph?g0.expr=wattle_device_power_watts&g0.tab=0&g0.range_input=15m      alerts  http://{PROMETHEUS}/alerts")
         note(f"jobs       http://{self.fleet.http}/api/v1/jobs")
-        note(f"export PATH=\"{BIN}:$PATH\" WATTLE_COORDINATOR={address}")
+        note(f"export PATH=\"{BIN}:$PATH\" XDG_CONFIG_HOME=\"{self.fleet.directory}/config\"")
         note("wattle devices")
         note(f"wattle plan {ROOT}/deploy/examples/squad-gpt2.yaml")
         note(f"wattle submit {HERE}/finetune.yaml --watch")

@@ -35,7 +35,7 @@ class StreamAttacks : public rpc::ServerFixture {
 TEST_F(StreamAttacks, AWorkerSendsPrometheusNowhereElse) {
   v1::Hello hello = HelloOfProcess("p1");
   hello.mutable_device()->set_metrics_address("169.254.169.254:80");
-  HandWorker worker(channel_, hello);
+  HandWorker worker(DeviceChannel(), hello);
   ASSERT_TRUE(IsWelcome(worker));
   const std::string targets = http::DiscoveryJson(*api_);
   EXPECT_THAT(targets, Not(HasSubstr("169.254")));
@@ -43,12 +43,12 @@ TEST_F(StreamAttacks, AWorkerSendsPrometheusNowhereElse) {
 }
 
 TEST_F(StreamAttacks, AnImpostorDoesNotTakeOverALiveBoard) {
-  HandWorker board(channel_, HelloOfProcess("p1"));
+  HandWorker board(DeviceChannel(), HelloOfProcess("p1"));
   ASSERT_TRUE(IsWelcome(board));
   for (const char* process : {"p2", ""}) {
     v1::Hello hello = HelloOfProcess(process);
     hello.mutable_device()->set_name("impostor");
-    HandWorker impostor(channel_, hello);
+    HandWorker impostor(DeviceChannel(), hello);
     const grpc::Status status = impostor.FinishAsIs();
     EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
     EXPECT_THAT(status.error_message(), HasSubstr("a worker at 127.0.0.1 is connected"));
@@ -67,9 +67,9 @@ TEST_F(StreamAttacks, AnImpostorDoesNotTakeOverALiveBoard) {
 
 // A board whose link was cut dials again before the coordinator knows that the old link is dead.
 TEST_F(StreamAttacks, TheBoardItselfComesBackAtOnce) {
-  HandWorker cut(channel_, HelloOfProcess("p1"));
+  HandWorker cut(DeviceChannel(), HelloOfProcess("p1"));
   ASSERT_TRUE(IsWelcome(cut));
-  HandWorker again(channel_, HelloOfProcess("p1"));
+  HandWorker again(DeviceChannel(), HelloOfProcess("p1"));
   EXPECT_TRUE(IsWelcome(again));
   v1::CoordinatorMessage message;
   EXPECT_TRUE(cut.ReadUntil(v1::CoordinatorMessage::kClosing, message));
@@ -77,12 +77,12 @@ TEST_F(StreamAttacks, TheBoardItselfComesBackAtOnce) {
 
 // A board that lost power cannot end its connection. Its restarted worker waits for the silence.
 TEST_F(StreamAttacks, ARestartedBoardComesBackOnceTheOldStreamIsSilent) {
-  HandWorker dead(channel_, HelloOfProcess("p1"));
+  HandWorker dead(DeviceChannel(), HelloOfProcess("p1"));
   ASSERT_TRUE(IsWelcome(dead));
   bool welcome = false;
   for (const absl::Time begun = absl::Now();
        !welcome && absl::Now() - begun < runtime::kPatience;) {
-    HandWorker restarted(channel_, HelloOfProcess("p2"));
+    HandWorker restarted(DeviceChannel(), HelloOfProcess("p2"));
     welcome = IsWelcome(restarted);
   }
   EXPECT_TRUE(welcome);

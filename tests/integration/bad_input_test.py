@@ -140,7 +140,8 @@ class BadInput(Scene):
         self.assertIn("memory", done.stdout + done.stderr)
 
     def test_no_coordinator(self):
-        done = subprocess.run([str(BIN / "wattle"), "--coordinator", "127.0.0.1:1", "devices"], capture_output=True, text=True, check=False)
+        done = subprocess.run([str(BIN / "wattle"), "--plaintext-loopback", "--coordinator", "127.0.0.1:1", "devices"], capture_output=True, text=True,
+                              check=False)
         self.assertEqual(done.returncode, 4)
         self.assertIn("127.0.0.1:1", done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
@@ -148,7 +149,7 @@ class BadInput(Scene):
     def test_a_peer_that_is_no_coordinator(self):
         self.start()
         done = subprocess.run([str(BIN / "wattle"), "--coordinator", self.fleet.http, "devices"], capture_output=True, text=True, timeout=60,
-                              check=False)
+                              check=False, env=self.fleet.env)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertIn(f"what answers at {self.fleet.http} is no coordinator's gRPC port", done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
@@ -197,7 +198,7 @@ class BadInput(Scene):
         board = self.fleet.directory / "board"  # A machine that has the driver.
         (board / "dev").mkdir(parents=True)
         (board / "dev" / "nvidia0").touch()
-        flags = ["--coordinator", "127.0.0.1:1", "--state-dir", self.fleet.directory / "state", "--metrics", "none", "--sensor-root", board]
+        flags = ["--plaintext-loopback", "--coordinator", "127.0.0.1:1", "--state-dir", self.fleet.directory / "state", "--metrics", "none", "--sensor-root", board]
         done = subprocess.run([str(BIN / "wattle-worker"), *[str(flag) for flag in flags], "--device", "cuda"], capture_output=True, text=True,
                               timeout=120, check=False)
         if done.returncode == 0:

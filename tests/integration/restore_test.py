@@ -23,6 +23,14 @@ class Restore(Scene):
         self.command("backup", "--data-dir", self.fleet.directory / "coordinator", "--to", target)
         return target
 
+    def lose_the_disk(self):
+        """The data directory is gone; the copy of the fleet's keys was kept apart."""
+        shutil.copytree(self.fleet.directory / "coordinator/authority", self.fleet.directory / "kept-apart")
+        shutil.rmtree(self.fleet.directory / "coordinator")
+
+    def bring_the_authority_back(self):
+        shutil.copytree(self.fleet.directory / "kept-apart", self.fleet.directory / "coordinator/authority")
+
     def finish(self, name, **settings):
         return self.assert_succeeded(self.fleet.until_done(self.fleet.submit(self.finetune_file(name, **{**SHORT, **settings})), 240))
 
@@ -75,8 +83,9 @@ class Restore(Scene):
     def test_a_result_that_went_with_the_coordinators_disk_comes_back(self):
         backup, waiting, ended = self.end_a_job_after_a_backup()
         self.fleet.coordinator.kill()
-        shutil.rmtree(self.fleet.directory / "coordinator")
+        self.lose_the_disk()
         self.command("restore", "--from", backup, "--data-dir", self.fleet.directory / "coordinator")
+        self.bring_the_authority_back()
         self.fleet.start_coordinator()
         again = self.assert_succeeded(self.fleet.until_done(waiting, 60))
         self.assertEqual(again["output_artifact_id"], ended["output_artifact_id"])
@@ -94,7 +103,8 @@ class Restore(Scene):
         self.push_demo()
         old = self.finish("old", seed=1)
         self.fleet.coordinator.kill()
-        shutil.rmtree(self.fleet.directory / "coordinator")
+        self.lose_the_disk()
+        self.bring_the_authority_back()
         self.fleet.start_coordinator()
         self.fleet.until_connected("one")
         self.push_demo()

@@ -43,7 +43,7 @@ class Session(Scene):
     def test_a_text_is_shown_while_it_is_generated_and_ctrl_c_leaves_the_job_alone(self):
         self.slow_board()
         with subprocess.Popen(self.command("generate", "--model", "base", "--max-new-tokens", "200", PROMPT), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.fleet.env) as client:
             told = self.fleet.until("the device to tell some text", self.text_of_progress)
             shown = self.read_until(client.stdout, "a part of the text", lambda text: told.split("\n")[0][:12] in text)
             self.assertEqual(self.fleet.job("j1")["state"], "JOB_STATE_ACTIVE", "the text came while the job ran: " + shown)
@@ -84,7 +84,7 @@ class Session(Scene):
         self.assertTrue([line for line in said if line.startswith("found: ")], said)
         self.assertTrue([line for line in said if "power" in line], said)
         self.fleet.coordinator.kill()
-        self.fleet.until("the worker to notice", lambda: "reconnecting" in self.fleet.workers["one"].log())
+        self.fleet.until("the worker to notice", lambda: "connection lost; trying again" in self.fleet.workers["one"].log())
         self.fleet.start_coordinator()
         self.fleet.until("the worker to come back", lambda: self.fleet.workers["one"].log().count(": connected") == 2)
 
@@ -99,7 +99,7 @@ class Session(Scene):
             for address in (f"127.0.0.1:{server.server_port}", self.fleet.http):
                 with self.subTest(address=address):
                     done = subprocess.run([str(BIN / "wattle"), "--coordinator", address, "devices"], capture_output=True, text=True,
-                                          timeout=60, check=False)
+                                          timeout=60, check=False, env=self.fleet.env)
                     self.assertEqual(done.returncode, 4, done.stderr)
                     self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
                     self.assertIn(address, done.stderr)

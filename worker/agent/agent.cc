@@ -67,6 +67,7 @@ Agent::~Agent() {
   link_.reset();
   storage_probe_.reset();
   transfers_.reset();
+  credentials_.reset();
   runner_.reset();
 }
 
@@ -155,7 +156,7 @@ void Agent::StartLink() {
   callbacks.on_message = [this](v1::CoordinatorMessage message) {
     Post([this, message = std::move(message)](const Instant& now) {
       if (message.has_welcome()) {
-        Note(absl::StrCat("coordinator ", config_.coordinator, ": connected"));
+        Note(absl::StrCat("coordinator ", credentials_->coordinator(), ": connected"));
       }
       if (message.has_closing()) {
         Note(absl::StrCat("coordinator: closes the stream: ", message.closing().reason()));
@@ -180,7 +181,8 @@ void Agent::StartLink() {
     });
   };
   callbacks.on_note = [this](const std::string& line) { Note(line); };
-  link_ = std::make_unique<CoordinatorLink>(config_.coordinator, std::move(callbacks));
+  link_ = std::make_unique<CoordinatorLink>(credentials_->coordinator(), credentials_->channel(),
+                                            std::move(callbacks));
 }
 
 void Agent::StartSampling() {

@@ -28,6 +28,7 @@
 #include "worker/agent/core/device_readings.h"
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
+#include "worker/agent/link/credentials.h"
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
@@ -131,6 +132,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
+  std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Transfers> transfers_;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;

@@ -197,6 +197,14 @@ absl::Status Agent::Open() {
   info.set_device_id(state_->device_id());
   info.set_time_scale(config_.time_scale);
   info.set_worker_version(version_);
+  WATTLE_ASSIGN_OR_RETURN(credentials_,
+                          Credentials::Open({.state_directory = config_.state_dir,
+                                             .device_id = state_->device_id(),
+                                             .coordinator = config_.coordinator,
+                                             .plaintext_loopback = config_.plaintext_loopback},
+                                            [this](const std::string& line) {
+                                              Post([this, line](const Instant&) { Note(line); });
+                                            }));
   if (!config_.name.empty()) {
     info.set_name(config_.name);
   }
@@ -242,7 +250,8 @@ absl::Status Agent::Open() {
     });
   });
   WATTLE_ASSIGN_OR_RETURN(transfers_,
-                          Transfers::Open(config_.coordinator, CacheBudget(), OnTransfers()));
+                          Transfers::Open(credentials_->coordinator(), credentials_->channel(),
+                                          CacheBudget(), OnTransfers()));
   return absl::OkStatus();
 }
 

@@ -16,17 +16,25 @@
 
 #include "base/clock.h"
 #include "base/standard_output.h"
+#include "base/status_macros.h"
+#include "base/tls/private_file.h"
+#include "base/tls/token.h"
+#include "identity/enroll.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/config.h"
 #include "worker/agent/core/owner_hold.h"
+#include "worker/agent/link/credentials.h"
 #include "worker/agent/owner_socket.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/sensor_settings.h"
+#include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage/state_directory.h"
 
 namespace wattle::agent {
 namespace {
 
 constexpr char kProbe[] = "wattle-worker probe";
+constexpr char kEnroll[] = "wattle-worker enroll";
 
 int Fail(absl::string_view program, int code, absl::string_view message) {
   std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), std::string(message).c_str());
@@ -97,6 +105,43 @@ int RunProbe(int argc, char** argv) {
       ProbeSources(telemetry::DiscoverSources(root, entries), Clock::Real());
   std::fputs((json ? ProbeJson(sources) : ProbeText(sources)).c_str(), stdout);
   return AfterOutput(kProbe, 0);
+}
+
+int RunEnroll(int argc, char** argv) {
+  CLI::App app(
+      "Lets this board into a fleet: makes its key here and exchanges a token of 'wattle device "
+      "token' for a certificate. Repeat it where it was interrupted.",
+      kEnroll);
+  std::string token;
+  std::string state_directory;
+  app.add_option("TOKEN", token, "wattle1:HOST:PORT:ID:SECRET:PIN; -: read it from standard input")
+      ->required();
+  app.add_option("--state-dir", state_directory,
+                 "The worker's folder [~/.local/state/wattle-worker]");
+  if (const std::optional<int> code = Parse(app, kEnroll, argc, argv)) {
+    return *code;
+  }
+  if (token == "-") {
+    std::getline(std::cin, token);
+  }
+  if (state_directory.empty()) {
+    state_directory = DefaultStateDirectory("");
+  }
+  const auto enrol = [&]() -> absl::StatusOr<identity::Identity> {
+    WATTLE_RETURN_IF_ERROR(tls::ParseToken(token).status());
+    WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(state_directory));
+    WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(state_directory));
+    WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
+    return identity::Enroll(IdentityFolder(state_directory), token, state->device_id());
+  };
+  const absl::StatusOr<identity::Identity> enrolled = enrol();
+  if (!enrolled.ok()) {
+    return Fail(kEnroll, absl::IsInvalidArgument(enrolled.status()) ? 2 : 1,
+                enrolled.status().message());
+  }
+  std::printf("enrolled as %s with the coordinator %s\n", enrolled->uri.c_str(),
+              enrolled->coordinator.c_str());
+  return AfterOutput(kEnroll, 0);
 }
 
 bool IsOwnerCommand(absl::string_view word) {

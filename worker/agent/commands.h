@@ -14,6 +14,11 @@ namespace wattle::agent {
 // failed), 2 (wrong flags or settings).
 int RunProbe(int argc, char** argv);
 
+// `enroll TOKEN`: makes this board's key and exchanges the token for a certificate. argv[0] is the
+// word. Returns the exit status: 0, 1 (refused, or no coordinator answers), 2 (wrong flags or
+// token).
+int RunEnroll(int argc, char** argv);
+
 // `hold --for 1h`, `release` and `status` ask the worker that runs there (owner_socket.h).
 [[nodiscard]] bool IsOwnerCommand(absl::string_view word);
 // Runs one of them; argv[0] is its word. Returns the exit status: 0, 1 (no worker answers, or its

@@ -31,7 +31,8 @@ constexpr int kBatteryWhMax = 1'000'000;  // the coordinator's limit
 constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};
 constexpr char kExamples[] =
     "Examples:\n"
-    "  wattle-worker --coordinator solar-hub.local:7410 --label site=mast3\n"
+    "  wattle-worker enroll wattle1:...        once, with a token of 'wattle device token'\n"
+    "  wattle-worker --label site=mast3\n"
     "  wattle-worker probe                     what this board can measure; see probe --help\n"
     "  wattle-worker hold --for 1h             the board is yours: its work pauses; also release, "
     "status\n"
@@ -68,8 +69,10 @@ struct RawFlags {
 };
 
 void Declare(CLI::App& app, Config* config, RawFlags* raw) {
-  app.add_option("--coordinator", config->coordinator, "host:port of wattle-coordinator")
-      ->capture_default_str();
+  app.add_option("--coordinator", config->coordinator,
+                 "host:port of wattle-coordinator [the one that this board enrolled with]");
+  app.add_flag("--plaintext-loopback", config->plaintext_loopback,
+               "For a debugger: a coordinator on this machine without TLS");
   app.add_option("--name", config->name, "Name for people [the host's, or the emulated board's]");
   app.add_option(
       "--state-dir", config->state_dir,
@@ -251,7 +254,9 @@ absl::Status ValidateBoard(const Config& config) {
 }  // namespace
 
 absl::Status Validate(const Config& config) {
-  WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
+  if (!config.coordinator.empty()) {
+    WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
+  }
   if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
   }

@@ -24,7 +24,8 @@ inline constexpr char kNoMetrics[] = "none";
 inline constexpr char kPushedMetrics[] = "pushed";
 
 struct Config {
-  std::string coordinator = "127.0.0.1:7410";
+  std::string coordinator;  // empty: the one that the board enrolled with
+  bool plaintext_loopback = false;
   std::string name;                      // empty: the host's, or the emulated board's
   std::string state_dir;                 // empty: under the user's state folder
   std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics

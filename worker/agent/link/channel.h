@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's gRPC channels. Only this file knows credentials and channel arguments.
+// The worker's gRPC channels. Only this file knows channel arguments.
 #ifndef WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
 #define WATTLE_WORKER_AGENT_LINK_CHANNEL_H_
 
@@ -8,6 +8,7 @@
 #include <string>
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 namespace wattle::agent {
 
@@ -16,7 +17,9 @@ enum class ChannelUse {
   kTransfer,  // artifacts: a separate connection, so that a large file never delays a heartbeat
 };
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, ChannelUse use);
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    ChannelUse use);
 
 }  // namespace wattle::agent
 

@@ -24,8 +24,12 @@ constexpr size_t kLogsMax = 200;
 
 }  // namespace
 
-CoordinatorLink::CoordinatorLink(std::string target, LinkCallbacks callbacks)
-    : target_(std::move(target)), callbacks_(std::move(callbacks)) {
+CoordinatorLink::CoordinatorLink(std::string target,
+                                 std::shared_ptr<grpc::ChannelCredentials> credentials,
+                                 LinkCallbacks callbacks)
+    : target_(std::move(target)),
+      credentials_(std::move(credentials)),
+      callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -125,14 +129,16 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   callbacks_.on_connected();
   bool heard = false;
-  std::thread reader([this, &stream, &context, &heard] {
+  grpc::Status status;
+  std::thread reader([this, &stream, &context, &heard, &status] {
     v1::CoordinatorMessage message;
     while (stream->Read(&message)) {
       heard = true;
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
-    context.TryCancel();  // makes a stuck Write return
+    status = stream->Finish();  // first: after a cancel it would say nothing but that
+    context.TryCancel();        // makes a stuck Write return
     absl::MutexLock lock(&mutex_);
     open_ = false;
   });
@@ -143,13 +149,13 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   context.TryCancel();
   reader.join();
-  const grpc::Status status = stream->Finish();
   {
     absl::MutexLock lock(&mutex_);
     context_ = nullptr;
     writing_ = false;
   }
   callbacks_.on_disconnected();
+  refused_ = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
   // The link's own cancellation needs no note.
   if (Stopping()) {
     return heard;
@@ -174,7 +180,7 @@ void CoordinatorLink::Wait(absl::Duration time) {
 void CoordinatorLink::Run() {
   Backoff backoff(kBackoffMin, std::random_device{}());
   // One channel for all streams, because it keeps the resolved address and reconnects on demand.
-  const std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, ChannelUse::kLink);
+  std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
   while (true) {
     if (Stopping()) {
       return;
@@ -183,6 +189,10 @@ void CoordinatorLink::Run() {
       if (RunStream(channel)) {
         last_note_.clear();
         backoff.Reset();
+      }
+      if (refused_) {
+        // A connection keeps the certificate that it began with; a renewed one wants a new one.
+        channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
       }
     } else {
       NoteOnce(absl::StrCat("coordinator ", target_,

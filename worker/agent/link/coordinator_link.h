@@ -23,6 +23,7 @@
 #include "wattle/v1/fleet.pb.h"
 
 namespace grpc {
+class ChannelCredentials;
 class ChannelInterface;
 class ClientContext;
 }  // namespace grpc
@@ -40,7 +41,8 @@ struct LinkCallbacks {
 class CoordinatorLink {
  public:
   // target: host:port. Connects at once in the background.
-  CoordinatorLink(std::string target, LinkCallbacks callbacks);
+  CoordinatorLink(std::string target, std::shared_ptr<grpc::ChannelCredentials> credentials,
+                  LinkCallbacks callbacks);
   ~CoordinatorLink();
   CoordinatorLink(const CoordinatorLink&) = delete;
   CoordinatorLink& operator=(const CoordinatorLink&) = delete;
@@ -60,6 +62,7 @@ class CoordinatorLink {
   void NoteOnce(const std::string& note);
 
   const std::string target_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   const LinkCallbacks callbacks_;
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
@@ -68,7 +71,8 @@ class CoordinatorLink {
   std::deque<v1::WorkerMessage> queue_ ABSL_GUARDED_BY(mutex_);
   size_t logs_queued_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::string last_note_;  // only the link's thread uses it
+  std::string last_note_;  // only the link's thread uses this and the next field
+  bool refused_ = false;   // the last stream ended because of this board's certificate
   std::thread thread_;
 };
 

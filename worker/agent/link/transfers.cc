@@ -18,16 +18,18 @@
 
 namespace wattle::agent {
 
-absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(const std::string& target,
-                                                           artifacts::DiskBudget budget,
-                                                           TransferCallbacks callbacks) {
+absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    artifacts::DiskBudget budget, TransferCallbacks callbacks) {
   WATTLE_ASSIGN_OR_RETURN(auto cache, artifacts::FileCache::Open(std::move(budget), Clock::Real()));
-  return std::unique_ptr<Transfers>(new Transfers(target, std::move(cache), std::move(callbacks)));
+  return std::unique_ptr<Transfers>(
+      new Transfers(target, credentials, std::move(cache), std::move(callbacks)));
 }
 
-Transfers::Transfers(const std::string& target, std::unique_ptr<artifacts::FileCache> cache,
-                     TransferCallbacks callbacks)
-    : stub_(v1::ArtifactService::NewStub(MakeChannel(target, ChannelUse::kTransfer))),
+Transfers::Transfers(const std::string& target,
+                     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                     std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks)
+    : stub_(v1::ArtifactService::NewStub(MakeChannel(target, credentials, ChannelUse::kTransfer))),
       cache_(std::move(cache)),
       callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });

@@ -17,6 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include <grpcpp/security/credentials.h>
 
 #include "artifacts/disk_budget.h"
 #include "artifacts/file_cache.h"
@@ -41,9 +42,9 @@ struct TransferCallbacks {  // called on the transfers' thread
 class Transfers {
  public:
   // target: the coordinator's host:port. budget: the cache's. Errors: those of FileCache::Open.
-  static absl::StatusOr<std::unique_ptr<Transfers>> Open(const std::string& target,
-                                                         artifacts::DiskBudget budget,
-                                                         TransferCallbacks callbacks);
+  static absl::StatusOr<std::unique_ptr<Transfers>> Open(
+      const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+      artifacts::DiskBudget budget, TransferCallbacks callbacks);
   ~Transfers();
 
   // needed: artifacts of all held attempts, which stay in the cache. checkpoint_directory: receives
@@ -57,8 +58,8 @@ class Transfers {
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
-  Transfers(const std::string& target, std::unique_ptr<artifacts::FileCache> cache,
-            TransferCallbacks callbacks);
+  Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+            std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks);
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
                        const std::string& checkpoint_directory);

@@ -88,7 +88,8 @@ class TransfersTest : public artifacts::StoreFixture {
     artifacts::DiskBudget budget;
     budget.directory = Path("cache");
     auto transfers =
-        Transfers::Open(absl::StrCat("127.0.0.1:", port), std::move(budget), callbacks);
+        Transfers::Open(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(),
+                        std::move(budget), callbacks);
     return *std::move(transfers);
   }
 

@@ -1,0 +1,397 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "base/tls/certificate.h"
+
+#include <array>
+#include <ctime>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include "base/status_macros.h"
+
+namespace wattle::tls {
+namespace {
+
+template <auto Free>
+struct Freer {
+  template <typename T>
+  void operator()(T* pointer) const {
+    Free(pointer);
+  }
+};
+struct FreeStack {
+  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
+};
+using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
+using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using Request = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
+using Cert = std::unique_ptr<X509, Freer<X509_free>>;
+using Chain = std::unique_ptr<STACK_OF(X509), FreeStack>;
+using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
+using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
+
+constexpr int64_t kSerialBits = 127;  // A serial number has at most 20 bytes and is positive.
+
+absl::Status Failed(absl::string_view what) {
+  std::array<char, 256> reason = {};
+  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
+  ERR_clear_error();
+  return absl::InternalError(absl::StrCat(what, ": OpenSSL says ", reason.data()));
+}
+
+Bio Reader(absl::string_view text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+std::string Written(BIO* bio) {
+  char* data = nullptr;
+  const auto size = static_cast<size_t>(BIO_get_mem_data(bio, &data));
+  return {data, size};
+}
+
+template <typename Write>
+absl::StatusOr<std::string> ToPem(absl::string_view what, Write write) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (bio == nullptr || write(bio.get()) != 1) {
+    return Failed(what);
+  }
+  return Written(bio.get());
+}
+
+// OpenSSL would ask the terminal for the password of an encrypted key.
+int NoPassword(char*, int, int, void*) {
+  return -1;
+}
+
+bool IsP256(EVP_PKEY* key) {
+  std::array<char, 64> group = {};
+  size_t size = 0;
+  return key != nullptr && EVP_PKEY_is_a(key, "EC") == 1 &&
+         EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) == 1 &&
+         absl::string_view(group.data(), size) == "prime256v1";
+}
+
+absl::StatusOr<Key> ReadKey(absl::string_view pem) {
+  Key key(PEM_read_bio_PrivateKey(Reader(pem).get(), nullptr, NoPassword, nullptr));
+  ERR_clear_error();
+  if (!IsP256(key.get())) {
+    return absl::InvalidArgumentError("no private key of P-256 in PEM without a password");
+  }
+  return key;
+}
+
+absl::StatusOr<Key> ReadPublicKey(absl::string_view pem) {
+  Key key(PEM_read_bio_PUBKEY(Reader(pem).get(), nullptr, NoPassword, nullptr));
+  ERR_clear_error();
+  if (!IsP256(key.get())) {
+    return absl::InvalidArgumentError("no public key of P-256 in PEM");
+  }
+  return key;
+}
+
+absl::StatusOr<std::string> PublicPem(EVP_PKEY* key) {
+  return ToPem("public key", [key](BIO* bio) { return PEM_write_bio_PUBKEY(bio, key); });
+}
+
+std::string KeySha256(EVP_PKEY* key) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key, &der);
+  std::string digest =
+      size > 0 ? Sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(size)}) : "";
+  OPENSSL_free(der);
+  return digest;
+}
+
+// All certificates of the text.
+Chain ReadChain(absl::string_view pem) {
+  Chain chain(sk_X509_new_null());
+  const Bio bio = Reader(pem);
+  while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)) {
+    sk_X509_push(chain.get(), one);
+  }
+  ERR_clear_error();
+  return chain;
+}
+
+absl::Time TimeOf(const ASN1_TIME* time) {
+  std::tm civil = {};
+  if (ASN1_TIME_to_tm(time, &civil) != 1) {
+    return absl::InfinitePast();
+  }
+  return absl::FromTM(civil, absl::UTCTimeZone());
+}
+
+absl::Status SetTime(ASN1_TIME* field, absl::Time time) {
+  return ASN1_TIME_set(field, absl::ToTimeT(time)) == nullptr ? Failed("certificate's time")
+                                                              : absl::OkStatus();
+}
+
+absl::Status AddExtension(X509* certificate, X509* issuer, int kind, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  const Extension extension(X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str()));
+  if (extension == nullptr || X509_add_ext(certificate, extension.get(), -1) != 1) {
+    return Failed(absl::StrCat("certificate's extension ", value));
+  }
+  return absl::OkStatus();
+}
+
+std::string AlternativeNames(const CertificateContent& content) {
+  std::string names;
+  const auto add = [&names](absl::string_view kind, absl::string_view name) {
+    absl::StrAppend(&names, names.empty() ? "" : ",", kind, ":", name);
+  };
+  if (!content.uri.empty()) {
+    add("URI", content.uri);
+  }
+  for (const std::string& name : content.dns_names) {
+    add("DNS", name);
+  }
+  for (const std::string& address : content.addresses) {
+    add("IP", address);
+  }
+  return names;
+}
+
+absl::Status AddExtensions(const CertificateContent& content, X509* certificate, X509* issuer) {
+  const bool signs = content.use == Use::kRoot || content.use == Use::kIssuer;
+  WATTLE_RETURN_IF_ERROR(AddExtension(certificate, issuer, NID_basic_constraints,
+                                      content.use == Use::kRoot     ? "critical,CA:TRUE"
+                                      : content.use == Use::kIssuer ? "critical,CA:TRUE,pathlen:0"
+                                                                    : "critical,CA:FALSE"));
+  WATTLE_RETURN_IF_ERROR(
+      AddExtension(certificate, issuer, NID_key_usage,
+                   signs ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature"));
+  WATTLE_RETURN_IF_ERROR(AddExtension(certificate, issuer, NID_subject_key_identifier, "hash"));
+  if (content.use != Use::kRoot) {
+    WATTLE_RETURN_IF_ERROR(
+        AddExtension(certificate, issuer, NID_authority_key_identifier, "keyid:always"));
+  }
+  if (!signs) {
+    WATTLE_RETURN_IF_ERROR(AddExtension(certificate, issuer, NID_ext_key_usage,
+                                        content.use == Use::kClient ? "clientAuth" : "serverAuth"));
+  }
+  const std::string names = AlternativeNames(content);
+  return names.empty() ? absl::OkStatus()
+                       : AddExtension(certificate, issuer, NID_subject_alt_name, names);
+}
+
+absl::Status SetSerial(X509* certificate) {
+  const std::unique_ptr<BIGNUM, Freer<BN_free>> number(BN_new());
+  if (number == nullptr ||
+      BN_rand(number.get(), kSerialBits, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) != 1 ||
+      BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr) {
+    return Failed("serial number");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string Sha256(absl::string_view bytes) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest = {};
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data());
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+std::string ToHex(absl::string_view bytes) {
+  return absl::BytesToHexString(bytes);
+}
+
+absl::StatusOr<std::string> RandomHex(int bytes) {
+  std::string random(static_cast<size_t>(bytes), '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(random.data()), bytes) != 1) {
+    return Failed("random bytes");
+  }
+  return ToHex(random);
+}
+
+absl::StatusOr<std::string> NewKey() {
+  const Key key(EVP_EC_gen("P-256"));
+  if (key == nullptr) {
+    return Failed("new key");
+  }
+  return ToPem("new key", [&key](BIO* bio) {
+    return PEM_write_bio_PKCS8PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  });
+}
+
+absl::StatusOr<std::string> PublicKeyOf(absl::string_view key_pem) {
+  WATTLE_ASSIGN_OR_RETURN(const Key key, ReadKey(key_pem));
+  return PublicPem(key.get());
+}
+
+absl::StatusOr<std::string> PublicKeySha256(absl::string_view public_key_pem) {
+  WATTLE_ASSIGN_OR_RETURN(const Key key, ReadPublicKey(public_key_pem));
+  return KeySha256(key.get());
+}
+
+absl::StatusOr<std::string> NewSigningRequest(absl::string_view key_pem) {
+  WATTLE_ASSIGN_OR_RETURN(const Key key, ReadKey(key_pem));
+  const Request request(X509_REQ_new());
+  if (request == nullptr || X509_REQ_set_pubkey(request.get(), key.get()) != 1 ||
+      X509_REQ_sign(request.get(), key.get(), EVP_sha256()) <= 0) {
+    return Failed("signing request");
+  }
+  return ToPem("signing request",
+               [&request](BIO* bio) { return PEM_write_bio_X509_REQ(bio, request.get()); });
+}
+
+absl::StatusOr<SigningRequest> ReadSigningRequest(absl::string_view pem) {
+  if (pem.size() > kSigningRequestBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("signing request: ", pem.size(), " bytes, at most ", kSigningRequestBytesMax));
+  }
+  const Request request(PEM_read_bio_X509_REQ(Reader(pem).get(), nullptr, NoPassword, nullptr));
+  ERR_clear_error();
+  if (request == nullptr) {
+    return absl::InvalidArgumentError("signing request: not PKCS #10 in PEM");
+  }
+  EVP_PKEY* const key = X509_REQ_get0_pubkey(request.get());
+  if (!IsP256(key)) {
+    return absl::InvalidArgumentError("signing request: its key is not of P-256, the only type");
+  }
+  if (X509_NAME_entry_count(X509_REQ_get_subject_name(request.get())) != 0 ||
+      X509_REQ_get_attr_count(request.get()) != 0) {
+    return absl::InvalidArgumentError(
+        "signing request: asks for names or extensions; leave them out, the coordinator gives the "
+        "name");
+  }
+  if (X509_REQ_verify(request.get(), key) != 1) {
+    ERR_clear_error();
+    return absl::InvalidArgumentError("signing request: not signed by its own key");
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::string public_key_pem, PublicPem(key));
+  return SigningRequest{std::move(public_key_pem), KeySha256(key), Sha256(pem)};
+}
+
+absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
+                                            absl::string_view issuer_pem,
+                                            absl::string_view issuer_key_pem) {
+  WATTLE_ASSIGN_OR_RETURN(const Key key, ReadPublicKey(content.public_key_pem));
+  WATTLE_ASSIGN_OR_RETURN(const Key issuer_key, ReadKey(issuer_key_pem));
+  const Cert certificate(X509_new());
+  const Chain issuers = ReadChain(issuer_pem);
+  X509* const issuer =
+      sk_X509_num(issuers.get()) > 0 ? sk_X509_value(issuers.get(), 0) : certificate.get();
+  if (certificate == nullptr || X509_set_version(certificate.get(), X509_VERSION_3) != 1 ||
+      X509_set_pubkey(certificate.get(), key.get()) != 1) {
+    return Failed("certificate");
+  }
+  WATTLE_RETURN_IF_ERROR(SetSerial(certificate.get()));
+  WATTLE_RETURN_IF_ERROR(SetTime(X509_getm_notBefore(certificate.get()), content.not_before));
+  WATTLE_RETURN_IF_ERROR(SetTime(X509_getm_notAfter(certificate.get()), content.not_after));
+  if (X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(content.common_name.data()),
+                                 static_cast<int>(content.common_name.size()), -1, 0) != 1 ||
+      X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) != 1) {
+    return Failed(absl::StrCat("certificate's name ", content.common_name));
+  }
+  WATTLE_RETURN_IF_ERROR(AddExtensions(content, certificate.get(), issuer));
+  if (X509_sign(certificate.get(), issuer_key.get(), EVP_sha256()) <= 0) {
+    return Failed("certificate's signature");
+  }
+  return ToPem("certificate",
+               [&certificate](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); });
+}
+
+absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem) {
+  const Chain chain = ReadChain(pem);
+  if (sk_X509_num(chain.get()) == 0) {
+    return absl::InvalidArgumentError("no certificate in PEM");
+  }
+  X509* const certificate = sk_X509_value(chain.get(), 0);
+  CertificateFacts facts;
+  const std::unique_ptr<BIGNUM, Freer<BN_free>> serial(
+      ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+  char* const digits = BN_bn2hex(serial.get());
+  facts.serial = digits == nullptr ? "" : digits;
+  OPENSSL_free(digits);
+  facts.not_before = TimeOf(X509_get0_notBefore(certificate));
+  facts.not_after = TimeOf(X509_get0_notAfter(certificate));
+  facts.public_key_sha256 = KeySha256(X509_get0_pubkey(certificate));
+  auto* const names = static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names, i);
+    if (name->type == GEN_URI) {
+      const ASN1_STRING* const text = name->d.uniformResourceIdentifier;
+      facts.uris.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                              static_cast<size_t>(ASN1_STRING_length(text)));
+    }
+  }
+  GENERAL_NAMES_free(names);
+  return facts;
+}
+
+absl::Status VerifyChain(absl::string_view chain_pem, absl::string_view roots_pem, Use use) {
+  const Chain chain = ReadChain(chain_pem);
+  const Chain roots = ReadChain(roots_pem);
+  if (sk_X509_num(chain.get()) == 0) {
+    return absl::UnauthenticatedError("no certificate was shown");
+  }
+  const Store store(X509_STORE_new());
+  for (int i = 0; i < sk_X509_num(roots.get()); ++i) {
+    X509_STORE_add_cert(store.get(), sk_X509_value(roots.get(), i));
+  }
+  const StoreContext context(X509_STORE_CTX_new());
+  if (context == nullptr || X509_STORE_CTX_init(context.get(), store.get(),
+                                                sk_X509_value(chain.get(), 0), chain.get()) != 1) {
+    return Failed("chain of certificates");
+  }
+  X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(context.get());
+  X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
+  X509_VERIFY_PARAM_set_purpose(
+      rules, use == Use::kServer ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
+  const bool verified = X509_verify_cert(context.get()) == 1;
+  ERR_clear_error();
+  if (!verified) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("its certificate is not of this fleet: ",
+                     X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckExpiry(absl::string_view chain_pem, absl::Time at) {
+  const Chain chain = ReadChain(chain_pem);
+  for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
+    const absl::Time not_after = TimeOf(X509_get0_notAfter(sk_X509_value(chain.get(), i)));
+    if (not_after < at) {
+      return absl::UnauthenticatedError(absl::StrCat(
+          "its certificate expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
+          ", and it is ", absl::FormatTime(at, absl::UTCTimeZone()), " here"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> PinnedRoot(absl::string_view chain_pem, absl::string_view pin) {
+  const Chain chain = ReadChain(chain_pem);
+  for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
+    X509* const one = sk_X509_value(chain.get(), i);
+    if (ToHex(KeySha256(X509_get0_pubkey(one))) == pin) {
+      return ToPem("certificate", [one](BIO* bio) { return PEM_write_bio_X509(bio, one); });
+    }
+  }
+  return absl::UnauthenticatedError(
+      "another coordinator answers there than the one that made the token (no certificate of it "
+      "has the token's pin)");
+}
+
+}  // namespace wattle::tls

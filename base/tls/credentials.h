@@ -1,0 +1,49 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// gRPC credentials of all programs: TLS 1.3 alone, both sides judged by our own root. A server asks
+// for a client's certificate, checks its signature and lets a client without one, or with an
+// expired one, in: coordinator/rpc/gate then says why the call is refused. Thread-safe.
+#ifndef WATTLE_BASE_TLS_CREDENTIALS_H_
+#define WATTLE_BASE_TLS_CREDENTIALS_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+
+namespace wattle::tls {
+
+// Leaves TLS 1.3 alone, in this process. Call it before gRPC starts and before any thread.
+void UseTls13Alone();
+
+// The files of a certificate. They are read again every minute, so that a renewed certificate
+// serves the next connection. A renewal keeps the key.
+struct CertificateFiles {
+  std::string key_path;
+  std::string chain_path;
+};
+
+// client_roots_pem: those that a client's certificate must lead to.
+std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
+                                                           const std::string& client_roots_pem);
+
+// How a client judges the server that it dialled: the chain, the name, and the expiry at the time
+// that `now` gives.
+struct ServerRules {
+  std::string roots_pem;
+  std::string uri;  // "spiffe://FLEET/coordinator".
+  std::function<absl::Time()> now;
+};
+std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
+                                                             ServerRules rules);
+
+// For enrolment: shows no certificate, and accepts the server whose root has the token's pin.
+std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin);
+
+}  // namespace wattle::tls
+
+#endif  // WATTLE_BASE_TLS_CREDENTIALS_H_

@@ -1,0 +1,55 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "base/tls/token.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::tls {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Token Sample(const std::string& address) {
+  return {address, "0123456789abcdef", std::string(32, 'a'), std::string(64, 'b')};
+}
+
+TEST(TokenTest, IsReadAsItWasWritten) {
+  for (const char* address : {"hub.local:7410", "10.0.0.1:1", "[fe80::1]:7410"}) {
+    const auto token = ParseToken(" " + FormatToken(Sample(address)) + "\n");
+    ASSERT_THAT(token, IsOk()) << address;
+    EXPECT_EQ(token->address, address);
+    EXPECT_EQ(token->id, "0123456789abcdef");
+    EXPECT_EQ(token->secret, std::string(32, 'a'));
+    EXPECT_EQ(token->pin, std::string(64, 'b'));
+  }
+}
+
+TEST(TokenTest, EveryShorterTextIsRefusedWithoutTellingTheSecret) {
+  const std::string whole = FormatToken(Sample("hub:7410"));
+  for (size_t size = 0; size < whole.size(); ++size) {
+    const auto token = ParseToken(whole.substr(0, size));
+    EXPECT_THAT(token, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("token: "))) << size;
+    EXPECT_THAT(std::string(token.status().message()), Not(HasSubstr("aaaa")));
+  }
+}
+
+TEST(TokenTest, OtherTextsAreRefused) {
+  for (const char* text : {"", "wattle2:h:1:x", "wattle1:", "hello"}) {
+    EXPECT_THAT(ParseToken(text), StatusIs(absl::StatusCode::kInvalidArgument, testing::_)) << text;
+  }
+  Token token = Sample("hub");
+  EXPECT_THAT(ParseToken(FormatToken(token)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has no port")));
+  token = Sample("hub:1");
+  token.pin[3] = 'X';
+  EXPECT_THAT(ParseToken(FormatToken(token)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("its pin")));
+}
+
+}  // namespace
+}  // namespace wattle::tls

@@ -1,0 +1,120 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/contexts.h"
+
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include <yaml-cpp/yaml.h>
+
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "base/tls/private_file.h"
+
+namespace wattle::cli {
+namespace {
+
+constexpr int64_t kFileBytesMax = 1 << 20;
+
+std::string ConfigDirectory(const Environment& environment) {
+  const std::string config = environment.variable("XDG_CONFIG_HOME");
+  return config.empty() ? absl::StrCat(environment.variable("HOME"), "/.config/wattle")
+                        : absl::StrCat(config, "/wattle");
+}
+
+}  // namespace
+
+absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
+  Contexts contexts;
+  contexts.directory_ = ConfigDirectory(environment);
+  const std::string path = absl::StrCat(contexts.directory_, "/contexts.yaml");
+  const absl::StatusOr<std::string> text = ReadWholeFile(path, kFileBytesMax);
+  if (absl::IsNotFound(text.status())) {
+    return contexts;
+  }
+  WATTLE_RETURN_IF_ERROR(text.status());
+  try {
+    const YAML::Node file = YAML::Load(*text);
+    if (file["current"]) {
+      contexts.current_ = file["current"].as<std::string>();
+    }
+    for (const auto& entry : file["contexts"]) {
+      contexts.coordinators_[entry.first.as<std::string>()] =
+          entry.second["coordinator"].as<std::string>();
+    }
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": ", error.what(), "; correct the file, or remove it and log in again"));
+  }
+  return contexts;
+}
+
+absl::StatusOr<std::string> Contexts::Choose(const std::string& name) const {
+  const std::string& wanted = name.empty() ? current_ : name;
+  if (coordinators_.contains(wanted)) {
+    return wanted;
+  }
+  if (coordinators_.empty()) {
+    return absl::PermissionDeniedError(
+        "you are logged in to no fleet; an admin gives a token with 'wattle person token', or on "
+        "the coordinator's machine 'wattle-coordinator access admin-token'; then: wattle login "
+        "TOKEN");
+  }
+  std::vector<std::string> names;
+  for (const auto& [known, coordinator] : coordinators_) {
+    names.push_back(known);
+  }
+  return absl::NotFoundError(absl::StrCat(
+      wanted.empty() ? "no context is in use" : absl::StrCat("no context \"", wanted, "\""),
+      "; there are ", absl::StrJoin(names, ", "), "; wattle context use NAME"));
+}
+
+std::string Contexts::FolderOf(const std::string& name) const {
+  return absl::StrCat(directory_, "/identities/", name);
+}
+
+absl::Status Contexts::Add(const std::string& name, const std::string& coordinator) {
+  coordinators_[name] = coordinator;
+  current_ = name;
+  return Save();
+}
+
+absl::Status Contexts::Use(const std::string& name) {
+  WATTLE_ASSIGN_OR_RETURN(current_, Choose(name));
+  return Save();
+}
+
+absl::Status Contexts::Remove(const std::string& name) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string known, Choose(name));
+  std::error_code error;
+  std::filesystem::remove_all(FolderOf(known), error);
+  if (error) {
+    return FileError(error.value(), FolderOf(known), "cannot remove it");
+  }
+  coordinators_.erase(known);
+  if (current_ == known) {
+    current_.clear();
+  }
+  return Save();
+}
+
+absl::Status Contexts::Save() const {
+  YAML::Emitter file;
+  file << YAML::BeginMap;
+  if (!current_.empty()) {
+    file << YAML::Key << "current" << YAML::Value << current_;
+  }
+  file << YAML::Key << "contexts" << YAML::Value << YAML::BeginMap;
+  for (const auto& [name, coordinator] : coordinators_) {
+    file << YAML::Key << name << YAML::Value << YAML::BeginMap << YAML::Key << "coordinator"
+         << YAML::Value << coordinator << YAML::EndMap;
+  }
+  file << YAML::EndMap << YAML::EndMap;
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  return tls::WritePrivateFile(absl::StrCat(directory_, "/contexts.yaml"),
+                               absl::StrCat(file.c_str(), "\n"));
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,48 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The fleets that this user logged in to: names for a coordinator's address and an identity, in
+// ~/.config/wattle/contexts.yaml, which people may edit. Each context's key and certificate are in
+// the folder identities/NAME beside the file. One thread.
+#ifndef WATTLE_CLI_CONTEXTS_H_
+#define WATTLE_CLI_CONTEXTS_H_
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/environment.h"
+
+namespace wattle::cli {
+
+class Contexts {
+ public:
+  // Errors: kInvalidArgument for a file that cannot be read; none without a file.
+  static absl::StatusOr<Contexts> Load(const Environment& environment);
+
+  [[nodiscard]] const std::string& current() const { return current_; }
+  // HOST:PORT by the context's name.
+  [[nodiscard]] const std::map<std::string, std::string>& coordinators() const {
+    return coordinators_;
+  }
+  // The context to use: `name`, or the current one where that is empty. Errors: kNotFound lists
+  // those there are; kPermissionDenied without any, with the remedy.
+  [[nodiscard]] absl::StatusOr<std::string> Choose(const std::string& name) const;
+  [[nodiscard]] std::string FolderOf(const std::string& name) const;
+
+  // Each of these writes the file.
+  absl::Status Add(const std::string& name, const std::string& coordinator);  // And uses it.
+  absl::Status Use(const std::string& name);
+  absl::Status Remove(const std::string& name);  // With its key.
+
+ private:
+  absl::Status Save() const;
+
+  std::string directory_;
+  std::string current_;
+  std::map<std::string, std::string> coordinators_;
+};
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_CONTEXTS_H_

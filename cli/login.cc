@@ -1,0 +1,197 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// `wattle login`, `wattle whoami`, `wattle context …` and `wattle person …`.
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/contexts.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include <CLI/App.hpp>
+
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "base/tls/private_file.h"
+#include "base/tls/token.h"
+#include "identity/enroll.h"
+
+namespace wattle::cli {
+namespace {
+
+struct LoginFlags {
+  std::string token;
+  std::string name;
+};
+
+// A later login in the same context has a new key: the earlier one goes with its folder.
+absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
+  std::string text = flags.token;
+  if (text == "-") {
+    std::getline(*session.environment().in, text);
+  }
+  WATTLE_ASSIGN_OR_RETURN(const tls::Token token, tls::ParseToken(text));
+  WATTLE_ASSIGN_OR_RETURN(Contexts contexts, Contexts::Load(session.environment()));
+  if (flags.name.empty() || flags.name.find_first_of("/ \t\n") != std::string::npos ||
+      flags.name[0] == '.') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--name \"", flags.name, "\": wanted a word without '/' and spaces"));
+  }
+  const std::string folder = contexts.FolderOf(flags.name);
+  // The old identity stays until the new one is there.
+  const std::string fresh = absl::StrCat(folder, ".new");
+  WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, identity::Enroll(fresh, text, ""));
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  std::filesystem::rename(fresh, folder, error);
+  if (error) {
+    return FileError(error.value(), folder, "cannot keep the identity");
+  }
+  WATTLE_RETURN_IF_ERROR(contexts.Add(flags.name, token.address));
+  session.PrintText(absl::StrCat("logged in as ", enrolled.id(), " to ", token.address,
+                                 ", context ", flags.name, "\n"));
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> WhoAmI(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().WhoAmI());
+  session.Print(me, [&] {
+    const absl::Time end = absl::UnixEpoch() + absl::Seconds(me.not_after_unix_seconds());
+    return absl::StrCat(me.id(), " (", absl::StrJoin(me.roles(), ", "), ")",
+                        me.identity().empty() ? "" : absl::StrCat(", ", me.identity()),
+                        me.not_after_unix_seconds() == 0.0
+                            ? ""
+                            : absl::StrCat(", certificate until ",
+                                           absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())),
+                        "\n");
+  });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ListContexts(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const Contexts contexts, Contexts::Load(session.environment()));
+  std::string text;
+  for (const auto& [name, coordinator] : contexts.coordinators()) {
+    absl::StrAppend(&text, name == contexts.current() ? "* " : "  ", name, "  ", coordinator, "\n");
+  }
+  session.PrintText(text.empty() ? "no contexts; wattle login TOKEN makes one\n" : text);
+  return ExitCode::kOk;
+}
+
+using ContextChange = absl::Status (Contexts::*)(const std::string&);
+
+void BindContext(CLI::App* leaf, CommandSlot* slot, ContextChange change) {
+  const auto name = std::make_shared<std::string>();
+  leaf->add_option("NAME", *name, "Of wattle context list")->required();
+  slot->Bind(leaf, [name, change](Session& session) -> absl::StatusOr<ExitCode> {
+    WATTLE_ASSIGN_OR_RETURN(Contexts contexts, Contexts::Load(session.environment()));
+    WATTLE_RETURN_IF_ERROR((contexts.*change)(*name));
+    return ExitCode::kOk;
+  });
+}
+
+struct PersonFlags {
+  std::string person;
+  std::string role;
+  std::string ttl = "1h";
+  std::string address;
+  std::string reason;
+};
+
+absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags) {
+  v1::CreatePersonTokenRequest request;
+  request.set_person(flags.person);
+  request.set_role(flags.role);
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl));
+  request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
+  request.set_address(flags.address.empty() ? session.client().address() : flags.address);
+  WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
+                          session.client().CreatePersonToken(request));
+  PrintTokens(session, made);
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> ParseTtl(const std::string& text) {
+  absl::Duration ttl;
+  if (!absl::ParseDuration(text, &ttl) || ttl <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--ttl ", text, ": wanted a time such as 30m, 1h or 24h, at most 720h"));
+  }
+  return ttl;
+}
+
+void PrintTokens(Session& session, const v1::CreateTokensResponse& made) {
+  session.Print(made, [&] {
+    std::string text;
+    for (const v1::CreatedToken& token : made.tokens()) {
+      absl::StrAppend(&text, token.token(), "\n");
+    }
+    return text;
+  });
+}
+
+void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* login = AddLeaf(app, "login",
+                            "Exchange a token for a certificate, and keep it as a named context. "
+                            "The key is made here and stays here.",
+                            "  wattle login wattle1:...\n"
+                            "  wattle-coordinator access admin-token --data-dir ./data | wattle "
+                            "login -\n");
+  const auto login_flags = std::make_shared<LoginFlags>();
+  login->add_option("TOKEN", login_flags->token, "-: read it from standard input")->required();
+  login_flags->name = "default";
+  login->add_option("--name", login_flags->name, "Of the context; default: default")
+      ->type_name("NAME");
+  slot->Bind(login, [login_flags](Session& session) { return Login(session, *login_flags); });
+
+  slot->Bind(AddLeaf(app, "whoami", "Who the coordinator takes you for, and your roles.",
+                     "  wattle whoami\n"),
+             WhoAmI);
+
+  CLI::App* context = AddGroup(app, "context", "The fleets that you logged in to: list, use, rm.",
+                               "  wattle context list\n"
+                               "  wattle context use home\n");
+  slot->Bind(
+      AddLeaf(context, "list", "List them; * marks the one in use.", "  wattle context list\n"),
+      ListContexts);
+  BindContext(AddLeaf(context, "use", "Use this one from now on.", "  wattle context use home\n"),
+              slot, &Contexts::Use);
+  BindContext(AddLeaf(context, "rm", "Forget one, with its key.", "  wattle context rm home\n"),
+              slot, &Contexts::Remove);
+
+  CLI::App* person = AddGroup(app, "person", "People: token, revoke. For admins.",
+                              "  wattle person token ann --role operator\n"
+                              "  wattle person revoke ann\n");
+  const auto flags = std::make_shared<PersonFlags>();
+  CLI::App* token = AddLeaf(person, "token",
+                            "Make a token by which a person logs in, once. A later login of the "
+                            "same person replaces the earlier one.",
+                            "  wattle person token ann --role operator\n");
+  token->add_option("NAME", flags->person, "Who logs in")->required();
+  token->add_option("--role", flags->role, "viewer, submitter, operator or admin")
+      ->required()
+      ->type_name("ROLE");
+  token->add_option("--ttl", flags->ttl, "How long the token works; default 1h")->type_name("TIME");
+  token->add_option("--address", flags->address, "That the token names; default: the one used now")
+      ->type_name("HOST:PORT");
+  slot->Bind(token, [flags](Session& session) { return PersonToken(session, *flags); });
+  CLI::App* revoke = AddLeaf(person, "revoke", "Shut a person out from the next call on.",
+                             "  wattle person revoke ann --reason \"left\"\n");
+  revoke->add_option("NAME", flags->person, "Who")->required();
+  revoke->add_option("--reason", flags->reason, "Why, for people")->type_name("TEXT");
+  slot->Bind(revoke, [flags](Session& session) -> absl::StatusOr<ExitCode> {
+    v1::RevokePersonRequest request;
+    request.set_person(flags->person);
+    request.set_reason(flags->reason);
+    WATTLE_RETURN_IF_ERROR(session.client().RevokePerson(request));
+    session.PrintText(absl::StrCat("revoked ", Printable(flags->person), "\n"));
+    return ExitCode::kOk;
+  });
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The written expectation against which the access table is held, and the gate over real TLS.
+#ifndef WATTLE_COORDINATOR_ACCESS_EXPECTED_ACCESS_FOR_TEST_H_
+#define WATTLE_COORDINATOR_ACCESS_EXPECTED_ACCESS_FOR_TEST_H_
+
+#include <map>
+#include <string>
+
+namespace wattle::access {
+
+// What each role may: viewer, submitter, operator, admin, worker, service, stranger.
+// a: all; p: of its projects; o: its own jobs there; d: what is about itself; -: nothing.
+inline const std::map<std::string, std::string>& Expected() {
+  static const auto& expected = *new std::map<std::string, std::string>{
+      {"/wattle.v1.JobService/SubmitJob", "-paa---"},
+      {"/wattle.v1.JobService/GetJob", "ppaa---"},
+      {"/wattle.v1.JobService/ListJobs", "ppaa-a-"},
+      {"/wattle.v1.JobService/CancelJob", "-oaa---"},
+      {"/wattle.v1.JobService/WatchJob", "ppaa---"},
+      {"/wattle.v1.JobService/GetJobLogs", "ppaa---"},
+      {"/wattle.v1.JobService/PlanJob", "ppaa---"},
+      {"/wattle.v1.JobService/GetTimetable", "aaaa---"},
+      {"/wattle.v1.DeviceService/ListDevices", "aaaa-a-"},
+      {"/wattle.v1.DeviceService/GetDevice", "aaaa---"},
+      {"/wattle.v1.DeviceService/DrainDevice", "--aa---"},
+      {"/wattle.v1.DeviceService/ResumeDevice", "--aa---"},
+      {"/wattle.v1.DeviceService/RemoveDevice", "--aa---"},
+      {"/wattle.v1.PolicyService/ApplyPolicy", "--aa---"},
+      {"/wattle.v1.PolicyService/ListPolicies", "aaaa-a-"},
+      {"/wattle.v1.PolicyService/DeletePolicy", "--aa---"},
+      {"/wattle.v1.ProfileService/ListProfiles", "aaaa-a-"},
+      {"/wattle.v1.ArtifactService/MissingChunks", "-paad--"},
+      {"/wattle.v1.ArtifactService/PutChunks", "-paad--"},
+      {"/wattle.v1.ArtifactService/CommitArtifact", "-paad--"},
+      {"/wattle.v1.ArtifactService/GetManifest", "ppaad--"},
+      {"/wattle.v1.ArtifactService/GetChunks", "ppaad--"},
+      {"/wattle.v1.ArtifactService/ListArtifacts", "ppaa-a-"},
+      {"/wattle.v1.ArtifactService/ResolveArtifact", "ppaa---"},
+      {"/wattle.v1.ArtifactService/RemoveArtifact", "-paa---"},
+      {"/wattle.v1.CoordinatorService/GetCoordinator", "aaaa---"},
+      {"/wattle.v1.CoordinatorService/WatchEvents", "aaaa---"},
+      {"/wattle.v1.CoordinatorService/ReportEnergy", "aaaa---"},
+      {"/wattle.v1.FleetService/Connect", "----d--"},
+      {"/wattle.v1.AccessService/Enroll", "aaaaaaa"},
+      {"/wattle.v1.AccessService/Renew", "aaaaa--"},
+      {"/wattle.v1.AccessService/WhoAmI", "aaaaa--"},
+      {"/wattle.v1.AccessService/CreateDeviceTokens", "--aa---"},
+      {"/wattle.v1.AccessService/CreatePersonToken", "---a---"},
+      {"/wattle.v1.AccessService/RevokeToken", "--aa---"},
+      {"/wattle.v1.AccessService/RevokeDevice", "--aa---"},
+      {"/wattle.v1.AccessService/RevokePerson", "---a---"},
+      {"/grpc.health.v1.Health/Check", "aaaaaa-"},
+      {"/grpc.health.v1.Health/Watch", "aaaaaa-"},
+      {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "aaaaaa-"},
+      {"GET /healthz", "aaaaaaa"},
+      {"GET /readyz", "aaaaaaa"},
+      {"GET /metrics", "aaaa-a-"},
+      {"GET /sd", "aaaa-a-"},
+      {"GET /api/v1/jobs", "ppaa-a-"},
+      {"GET /api/v1/jobs/{job}", "ppaa---"},
+      {"GET /api/v1/devices", "aaaa-a-"},
+      {"GET /api/v1/devices/{device}", "aaaa---"},
+      {"GET /api/v1/timetable", "aaaa---"},
+      {"GET /api/v1/policies", "aaaa-a-"},
+      {"GET /api/v1/profiles", "aaaa-a-"},
+      {"GET /api/v1/artifacts", "ppaa-a-"},
+      {"POST /api/v1/plan", "ppaa---"},
+      {"POST /api/v1/jobs", "-paa---"},
+      {"POST /api/v1/jobs/{job}/cancel", "-oaa---"},
+      {"POST /api/v1/devices/{device}/drain", "--aa---"},
+      {"POST /api/v1/devices/{device}/resume", "--aa---"},
+  };
+  return expected;
+}
+
+}  // namespace wattle::access
+
+#endif  // WATTLE_COORDINATOR_ACCESS_EXPECTED_ACCESS_FOR_TEST_H_

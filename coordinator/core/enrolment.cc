@@ -1,0 +1,200 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Makes, spends and revokes tokens and identities. Pure.
+#include "coordinator/core/enrolment.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/apply_internal.h"
+#include "coordinator/core/draft_internal.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr size_t kIdCharactersMax = 64;
+
+std::string IdentityKey(absl::string_view kind, absl::string_view id) {
+  return absl::StrCat(kind, "/", id);
+}
+
+// The id that a token gives, or lets the device choose.
+std::string EnrollingId(const v1::EnrolmentToken& token, const ShownToken& shown) {
+  return token.kind() == kPersonKind ? token.person() : shown.device_id;
+}
+
+bool IsRepetition(const State& state, const v1::EnrolmentToken& token, const ShownToken& shown) {
+  const v1::IdentityRecord* const known =
+      FindIdentity(state, token.kind(), EnrollingId(token, shown));
+  return known != nullptr && !known->revoked() && known->token_id() == token.token_id() &&
+         known->signing_request_sha256() == shown.signing_request_sha256;
+}
+
+absl::Status Refusal(absl::string_view id, absl::string_view why) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("token ", id, ": ", why,
+                   "; an operator makes another with 'wattle device token', or an admin with "
+                   "'wattle person token'"));
+}
+
+}  // namespace
+
+absl::Status CheckId(absl::string_view field, absl::string_view id) {
+  const bool valid =
+      !id.empty() && id.size() <= kIdCharactersMax && std::all_of(id.begin(), id.end(), [](char c) {
+        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+      });
+  return valid ? absl::OkStatus()
+               : absl::InvalidArgumentError(absl::StrCat(field, ": \"", id.substr(0, 80),
+                                                         "\", wanted 1 to ", kIdCharactersMax,
+                                                         " letters, digits, '.', '_' or '-'"));
+}
+
+const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,
+                                       absl::string_view id) {
+  return state.identities.Find(IdentityKey(kind, id));
+}
+
+absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
+                                              absl::Time now) {
+  const v1::EnrolmentToken* const token = state.tokens.Find(shown.token_id);
+  if (token == nullptr || token->secret_sha256() != shown.secret_sha256) {
+    return absl::PermissionDeniedError(
+        "token: this coordinator made none like it; copy it whole, or ask for another");
+  }
+  if (IsRepetition(state, *token, shown)) {
+    return *token;
+  }
+  if (token->revoked()) {
+    return Refusal(token->token_id(), "was revoked");
+  }
+  if (token->used() >= token->uses()) {
+    return Refusal(token->token_id(), absl::StrCat("was used ", token->used(), " of ",
+                                                   token->uses(), " times already"));
+  }
+  if (now >= FromUnix(token->expires_unix_seconds())) {
+    return Refusal(
+        token->token_id(),
+        absl::StrCat("expired at ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
+                                      FromUnix(token->expires_unix_seconds()), absl::UTCTimeZone()),
+                     " by the coordinator's clock"));
+  }
+  return *token;
+}
+
+void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
+  for (const v1::EnrolmentToken& token : command.tokens) {
+    *draft.Add().mutable_token_created()->mutable_token() = token;
+  }
+}
+
+void DecideRevokeToken(Draft& draft, const RevokeToken& command) {
+  const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
+  if (token == nullptr) {
+    draft.Refuse(absl::NotFoundError(absl::StrCat("no token \"", command.token_id, "\"")));
+    return;
+  }
+  if (!token->revoked()) {
+    v1::TokenRevoked& revoked = *draft.Add().mutable_token_revoked();
+    revoked.set_token_id(command.token_id);
+    revoked.set_by(command.by);
+  }
+}
+
+void DecideEnrol(Draft& draft, const Enrol& command) {
+  const ShownToken shown = {command.identity.token_id(), command.secret_sha256,
+                            command.identity.signing_request_sha256(), command.identity.id()};
+  const absl::StatusOr<v1::EnrolmentToken> token =
+      CheckToken(draft.state(), shown, draft.now().wall);
+  if (!token.ok()) {
+    draft.Refuse(token.status());
+    return;
+  }
+  v1::IdentityRecord identity = command.identity;
+  identity.set_kind(token->kind());
+  identity.set_id(EnrollingId(*token, shown));
+  identity.set_role(token->role());
+  *identity.mutable_labels() = token->labels();
+  if (const absl::Status valid = CheckId("device_id", identity.id()); !valid.ok()) {
+    draft.Refuse(valid);
+    return;
+  }
+  draft.decision().id = identity.id();
+  if (IsRepetition(draft.state(), *token, shown)) {
+    draft.decision().existed = true;
+    return;
+  }
+  const v1::IdentityRecord* const known =
+      FindIdentity(draft.state(), identity.kind(), identity.id());
+  if (known != nullptr) {
+    const bool same_key = known->public_key_sha256() == identity.public_key_sha256();
+    if (known->revoked() && same_key) {
+      draft.Refuse(absl::PermissionDeniedError(absl::StrCat(
+          identity.kind(), " ", identity.id(),
+          ": this key was revoked; remove the folder \"credentials\" there, so that a new key is "
+          "made, and enrol by a new token")));
+      return;
+    }
+    // A person's later login replaces the earlier one. A device's key is replaced once the earlier
+    // one is revoked: else a token would be enough to take a board over.
+    if (!known->revoked() && !same_key && identity.kind() == kDeviceKind) {
+      draft.Refuse(absl::PermissionDeniedError(
+          absl::StrCat("device ", identity.id(),
+                       ": has enrolled with another key; if that key is lost: 'wattle device "
+                       "revoke ",
+                       identity.id(), "', then enrol again")));
+      return;
+    }
+  }
+  *draft.Add().mutable_identity_enrolled()->mutable_identity() = identity;
+}
+
+void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
+  const bool is_device = command.kind == kDeviceKind;
+  const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
+  if (known == nullptr &&
+      (!is_device || FindDevice(draft.state(), DeviceId(command.id)) == nullptr)) {
+    draft.Refuse(
+        absl::NotFoundError(absl::StrCat("no ", command.kind, " \"", command.id, "\" enrolled")));
+    return;
+  }
+  draft.decision().id = command.id;
+  if (known != nullptr && known->revoked()) {
+    return;
+  }
+  v1::IdentityRevoked& revoked = *draft.Add().mutable_identity_revoked();
+  revoked.set_kind(command.kind);
+  revoked.set_id(command.id);
+  revoked.set_reason(command.reason);
+  revoked.set_by(command.by);
+}
+
+void Applier::On(const v1::TokenCreated& event) {
+  state_.tokens.Mutable(event.token().token_id()) = event.token();
+}
+
+void Applier::On(const v1::TokenRevoked& event) {
+  state_.tokens.Mutable(event.token_id()).set_revoked(true);
+}
+
+void Applier::On(const v1::IdentityEnrolled& event) {
+  const v1::IdentityRecord& identity = event.identity();
+  state_.identities.Mutable(IdentityKey(identity.kind(), identity.id())) = identity;
+  v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
+  token.set_used(token.used() + 1);
+}
+
+void Applier::On(const v1::IdentityRevoked& event) {
+  v1::IdentityRecord& identity = state_.identities.Mutable(IdentityKey(event.kind(), event.id()));
+  identity.set_kind(event.kind());
+  identity.set_id(event.id());
+  identity.set_revoked(true);
+  identity.set_revoked_reason(event.reason());
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tokens and the identities that enrolled by them. A token's time is judged by the coordinator's
+// clock alone. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_ENROLMENT_H_
+#define WATTLE_COORDINATOR_CORE_ENROLMENT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "coordinator/core/state.h"
+#include "wattle/v1/access.pb.h"
+
+namespace wattle::core {
+
+inline constexpr char kDeviceKind[] = "device";
+inline constexpr char kPersonKind[] = "person";
+
+// Null where nobody of this kind and id enrolled or was revoked.
+const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,
+                                       absl::string_view id);
+
+// What somebody shows to enrol.
+struct ShownToken {
+  std::string token_id;
+  std::string secret_sha256;           // Raw.
+  std::string signing_request_sha256;  // Raw.
+  std::string device_id;               // With a token for a device.
+};
+// The token, which may be used now. A request that was answered before may be repeated by whoever
+// knows the secret, also with a spent token. Errors: kPermissionDenied, with a message of its own
+// for a token that is wrong, revoked, used up or expired.
+absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
+                                              absl::Time now);
+
+// Whether an id may stand in a certificate: 1 to 64 letters, digits, '.', '_', '-'. Errors:
+// kInvalidArgument.
+absl::Status CheckId(absl::string_view field, absl::string_view id);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_ENROLMENT_H_

@@ -1,0 +1,298 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/rpc/access_service.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "artifacts/transfer/grpc_status.h"
+#include "base/host_port.h"
+#include "base/status_macros.h"
+#include "base/tls/certificate.h"
+#include "base/tls/token.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/enrolment.h"
+#include "coordinator/runtime/unknown_fields.h"
+
+namespace wattle::rpc {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr double kTtlSecondsMin = 60;
+constexpr double kTtlSecondsMax = 30 * 24 * 3600.0;
+constexpr int kCountMax = 1000;
+constexpr int kUsesMax = 10'000;
+constexpr int kLabelsMax = 50;
+constexpr int kTokenIdBytes = 8;
+constexpr int kSecretBytes = 16;
+
+absl::Status CheckRange(absl::string_view field, double value, double least, double most) {
+  return value >= least && value <= most
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   absl::StrCat(field, ": ", value, ", wanted ", least, " to ", most));
+}
+
+// A token must name an address that others can dial.
+absl::Status CheckAddress(const std::string& address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort("address", address);
+  WATTLE_RETURN_IF_ERROR(parsed.status());
+  if (parsed->host == "0.0.0.0" || parsed->host == "::" || parsed->port == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "address: ", address,
+        ": nobody can dial it; name the address by which boards reach this coordinator: "
+        "--address HOST:PORT"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLabels(const google::protobuf::RepeatedPtrField<v1::Label>& labels) {
+  if (labels.size() > kLabelsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("labels: ", labels.size(), " entries, at most ", kLabelsMax));
+  }
+  for (const v1::Label& label : labels) {
+    WATTLE_RETURN_IF_ERROR(core::CheckId("label", label.key()));
+    WATTLE_RETURN_IF_ERROR(core::ValidateText("label", label.value()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status AccessService::RequireAuthority() const {
+  return authority_ != nullptr
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(
+                   "this coordinator runs with --plaintext-loopback: nobody enrols or logs in");
+}
+
+std::string AccessService::NameOf(const grpc::ServerContext& context) const {
+  const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+  return caller.ok() ? caller->identity.id : "";
+}
+
+absl::Status AccessService::Answer(const std::string& certificate_pem, const std::string& kind,
+                                   const std::string& id, v1::IdentityCertificate* response) const {
+  response->set_certificate_pem(certificate_pem);
+  response->set_roots_pem(authority_->roots_pem());
+  response->set_identity(authority_->UriOf(kind, id));
+  return absl::OkStatus();
+}
+
+grpc::Status AccessService::Enroll(grpc::ServerContext*, const v1::EnrollRequest* request,
+                                   v1::IdentityCertificate* response) {
+  const auto enroll = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(RequireAuthority());
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    core::ShownToken shown = {.token_id = request->token_id(),
+                              .secret_sha256 = tls::Sha256(request->secret()),
+                              .signing_request_sha256 = tls::Sha256(request->signing_request_pem()),
+                              .device_id = request->device_id()};
+    // Whoever has no token costs no signature.
+    WATTLE_ASSIGN_OR_RETURN(const v1::EnrolmentToken token,
+                            runtime_.Read([&](const core::State& state) {
+                              return core::CheckToken(state, shown, runtime_.Now().wall);
+                            }));
+    WATTLE_ASSIGN_OR_RETURN(const tls::SigningRequest signing,
+                            tls::ReadSigningRequest(request->signing_request_pem()));
+    const std::string id = token.person().empty() ? shown.device_id : token.person();
+    WATTLE_RETURN_IF_ERROR(core::CheckId("device_id", id));
+    WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
+                            authority_->SignClient(signing, token.kind(), id));
+    core::Enrol command;
+    command.secret_sha256 = shown.secret_sha256;
+    command.identity.set_id(id);
+    command.identity.set_token_id(shown.token_id);
+    command.identity.set_signing_request_sha256(shown.signing_request_sha256);
+    command.identity.set_public_key_sha256(signing.public_key_sha256);
+    command.identity.set_certificate_pem(certificate);
+    const runtime::Answer answer = runtime_.PostAndWait(std::move(command), kPatience);
+    WATTLE_RETURN_IF_ERROR(answer.status);
+    const std::string stored = runtime_.Read([&](const core::State& state) {
+      const v1::IdentityRecord* const found = core::FindIdentity(state, token.kind(), id);
+      return found == nullptr ? std::string() : found->certificate_pem();
+    });
+    return Answer(stored, token.kind(), id, response);
+  };
+  return ToGrpc(enroll());
+}
+
+// The new certificate has the name and the key of the one that was shown, which may have expired.
+grpc::Status AccessService::Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
+                                  v1::IdentityCertificate* response) {
+  const auto renew = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(RequireAuthority());
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    if (caller.uri.empty()) {
+      return absl::FailedPreconditionError("renewal: no certificate was shown");
+    }
+    WATTLE_ASSIGN_OR_RETURN(const tls::SigningRequest signing,
+                            tls::ReadSigningRequest(request->signing_request_pem()));
+    if (signing.public_key_sha256 != caller.public_key_sha256) {
+      return absl::PermissionDeniedError(
+          "renewal: the request has another key than the certificate; a new key wants a new token");
+    }
+    WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
+                            authority_->SignClient(signing, caller.kind, caller.identity.id));
+    return Answer(certificate, caller.kind, caller.identity.id, response);
+  };
+  return ToGrpc(renew());
+}
+
+grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAmIRequest* request,
+                                   v1::WhoAmIResponse* response) {
+  const auto tell = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    response->set_identity(caller.uri);
+    response->set_kind(caller.kind);
+    response->set_id(caller.identity.id);
+    for (const access::Role role : caller.identity.roles) {
+      response->add_roles(std::string(access::RoleName(role)));
+    }
+    if (caller.not_after != absl::InfiniteFuture()) {
+      response->set_not_after_unix_seconds(core::ToUnix(caller.not_after));
+    }
+    response->set_coordinator_address(address_);
+    return absl::OkStatus();
+  };
+  return ToGrpc(tell());
+}
+
+absl::Status AccessService::MakeTokens(const v1::EnrolmentToken& like, int count,
+                                       double ttl_seconds, const std::string& address,
+                                       v1::CreateTokensResponse* response) {
+  WATTLE_RETURN_IF_ERROR(RequireAuthority());
+  WATTLE_RETURN_IF_ERROR(CheckRange("ttl_seconds", ttl_seconds, kTtlSecondsMin, kTtlSecondsMax));
+  WATTLE_RETURN_IF_ERROR(CheckAddress(address));
+  core::CreateTokens command;
+  for (int i = 0; i < count; ++i) {
+    v1::EnrolmentToken token = like;
+    WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(kTokenIdBytes));
+    WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(kSecretBytes));
+    token.set_token_id(id);
+    token.set_secret_sha256(tls::Sha256(secret));
+    token.set_expires_unix_seconds(core::ToUnix(runtime_.Now().wall) + ttl_seconds);
+    v1::CreatedToken& created = *response->add_tokens();
+    created.set_token_id(id);
+    created.set_token(tls::FormatToken({address, id, secret, authority_->pin()}));
+    created.set_expires_unix_seconds(token.expires_unix_seconds());
+    command.tokens.push_back(std::move(token));
+  }
+  return runtime_.PostAndWait(std::move(command), kPatience).status;
+}
+
+grpc::Status AccessService::CreateDeviceTokens(grpc::ServerContext* context,
+                                               const v1::CreateDeviceTokensRequest* request,
+                                               v1::CreateTokensResponse* response) {
+  const auto create = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(CheckRange("count", request->count(), 1, kCountMax));
+    WATTLE_RETURN_IF_ERROR(CheckRange("uses", request->uses(), 1, kUsesMax));
+    WATTLE_RETURN_IF_ERROR(CheckLabels(request->labels()));
+    v1::EnrolmentToken token;
+    token.set_kind(core::kDeviceKind);
+    token.set_uses(request->uses());
+    token.set_created_by(NameOf(*context));
+    *token.mutable_labels() = request->labels();
+    return MakeTokens(token, request->count(), request->ttl_seconds(),
+                      request->address().empty() ? address_ : request->address(), response);
+  };
+  return ToGrpc(create());
+}
+
+grpc::Status AccessService::CreatePersonToken(grpc::ServerContext* context,
+                                              const v1::CreatePersonTokenRequest* request,
+                                              v1::CreateTokensResponse* response) {
+  const auto create = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(core::CheckId("person", request->person()));
+    const std::optional<access::Role> role = access::ParseRole(request->role());
+    if (!role.has_value() || *role == access::Role::kWorker || *role == access::Role::kService) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "role: \"", request->role(), "\", wanted viewer, submitter, operator or admin"));
+    }
+    v1::EnrolmentToken token;
+    token.set_kind(core::kPersonKind);
+    token.set_person(request->person());
+    token.set_role(request->role());
+    token.set_uses(1);
+    token.set_created_by(NameOf(*context));
+    return MakeTokens(token, 1, request->ttl_seconds(),
+                      request->address().empty() ? address_ : request->address(), response);
+  };
+  return ToGrpc(create());
+}
+
+grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
+                                        const v1::RevokeTokenRequest* request,
+                                        v1::RevokeTokenResponse*) {
+  const auto revoke = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    return runtime_.PostAndWait(core::RevokeToken{request->token_id(), NameOf(*context)}, kPatience)
+        .status;
+  };
+  return ToGrpc(revoke());
+}
+
+grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
+                                         const v1::RevokeDeviceRequest* request,
+                                         v1::RevokeDeviceResponse* response) {
+  const auto revoke = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
+    // A device that enrolled and never said hello has no name yet.
+    WATTLE_ASSIGN_OR_RETURN(
+        const DeviceId device,
+        runtime_.Read([&](const core::State& state) -> absl::StatusOr<DeviceId> {
+          return core::FindIdentity(state, core::kDeviceKind, request->device()) != nullptr
+                     ? DeviceId(request->device())
+                     : core::ResolveDevice(state, request->device());
+        }));
+    const runtime::Answer answer =
+        runtime_.PostAndWait(core::RevokeIdentity{core::kDeviceKind, device.value(),
+                                                  request->reason(), NameOf(*context)},
+                             kPatience);
+    WATTLE_RETURN_IF_ERROR(answer.status);
+    // The gate refuses its next stream; this one ends here.
+    streams_.CloseDevice(device, "this device was revoked");
+    response->set_device_id(device.value());
+    runtime_.Read([&](const core::State& state) {
+      if (const v1::DeviceRecord* const record = core::FindDevice(state, device)) {
+        response->set_name(record->info().name());
+      }
+      for (const auto& [number, record] : state.jobs) {
+        for (const v1::Attempt& attempt : record.job().attempts()) {
+          if (attempt.device_id() == device.value() && IsTerminal(attempt.state()) &&
+              attempt.finished_unix_seconds() >= request->since_unix_seconds()) {
+            response->add_job_ids(record.job().job_id());
+            break;
+          }
+        }
+      }
+      return 0;
+    });
+    return absl::OkStatus();
+  };
+  return ToGrpc(revoke());
+}
+
+grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
+                                         const v1::RevokePersonRequest* request,
+                                         v1::RevokePersonResponse*) {
+  const auto revoke = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
+    return runtime_
+        .PostAndWait(core::RevokeIdentity{core::kPersonKind, request->person(), request->reason(),
+                                          NameOf(*context)},
+                     kPatience)
+        .status;
+  };
+  return ToGrpc(revoke());
+}
+
+}  // namespace wattle::rpc

@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Enrolment, renewal, tokens and revocation. Uses gRPC's blocking API on its own threads, because a
+// call waits for the journal. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
+#define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
+
+#include <string>
+
+#include "coordinator/authority/authority.h"
+#include "coordinator/rpc/fleet_service.h"
+#include "coordinator/rpc/gate.h"
+#include "coordinator/runtime/runtime.h"
+#include "wattle/v1/access.grpc.pb.h"
+
+namespace wattle::rpc {
+
+class AccessService final : public v1::AccessService::Service {
+ public:
+  // All must outlive the server. authority: null with plaintext, where nobody enrols.
+  AccessService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
+                const authority::Authority* authority)
+      : runtime_(runtime), streams_(streams), gate_(gate), authority_(authority) {}
+
+  // Where the server listens, once it does; before the first call.
+  void set_address(const std::string& address) { address_ = address; }
+
+  grpc::Status Enroll(grpc::ServerContext* context, const v1::EnrollRequest* request,
+                      v1::IdentityCertificate* response) override;
+  grpc::Status Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
+                     v1::IdentityCertificate* response) override;
+  grpc::Status WhoAmI(grpc::ServerContext* context, const v1::WhoAmIRequest* request,
+                      v1::WhoAmIResponse* response) override;
+  grpc::Status CreateDeviceTokens(grpc::ServerContext* context,
+                                  const v1::CreateDeviceTokensRequest* request,
+                                  v1::CreateTokensResponse* response) override;
+  grpc::Status CreatePersonToken(grpc::ServerContext* context,
+                                 const v1::CreatePersonTokenRequest* request,
+                                 v1::CreateTokensResponse* response) override;
+  grpc::Status RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
+                           v1::RevokeTokenResponse* response) override;
+  grpc::Status RevokeDevice(grpc::ServerContext* context, const v1::RevokeDeviceRequest* request,
+                            v1::RevokeDeviceResponse* response) override;
+  grpc::Status RevokePerson(grpc::ServerContext* context, const v1::RevokePersonRequest* request,
+                            v1::RevokePersonResponse* response) override;
+
+ private:
+  [[nodiscard]] absl::Status RequireAuthority() const;
+  // Who calls, for the journal.
+  [[nodiscard]] std::string NameOf(const grpc::ServerContext& context) const;
+  absl::Status MakeTokens(const v1::EnrolmentToken& like, int count, double ttl_seconds,
+                          const std::string& address, v1::CreateTokensResponse* response);
+  absl::Status Answer(const std::string& certificate_pem, const std::string& kind,
+                      const std::string& id, v1::IdentityCertificate* response) const;
+
+  runtime::Runtime& runtime_;
+  StreamTable& streams_;
+  const Gate& gate_;
+  const authority::Authority* const authority_;
+  std::string address_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_

@@ -1,0 +1,90 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "identity/identity.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "base/tls/certificate.h"
+#include "base/tls/credentials.h"
+#include "base/tls/private_file.h"
+
+namespace wattle::identity {
+namespace {
+
+std::string PathIn(const std::string& folder, absl::string_view name) {
+  return absl::StrCat(folder, "/", name);
+}
+
+// "spiffe://FLEET/device/ID" → "spiffe://FLEET/coordinator".
+std::string CoordinatorUri(const std::string& uri) {
+  const std::string kind = uri.substr(0, uri.rfind('/'));
+  return absl::StrCat(kind.substr(0, kind.rfind('/')), "/coordinator");
+}
+
+}  // namespace
+
+absl::StatusOr<Identity> Load(const std::string& folder) {
+  Identity identity;
+  identity.folder = folder;
+  WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
+                          ReadWholeFile(PathIn(folder, "certificate.pem")));
+  WATTLE_ASSIGN_OR_RETURN(const std::string key, tls::ReadPrivateFile(PathIn(folder, "key.pem")));
+  WATTLE_ASSIGN_OR_RETURN(identity.roots_pem, ReadWholeFile(PathIn(folder, "roots.pem")));
+  WATTLE_ASSIGN_OR_RETURN(const std::string coordinator,
+                          ReadWholeFile(PathIn(folder, "coordinator")));
+  identity.coordinator = std::string(absl::StripAsciiWhitespace(coordinator));
+  const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(certificate);
+  WATTLE_RETURN_IF_ERROR(WithContext(PathIn(folder, "certificate.pem"), facts.status()));
+  const absl::StatusOr<std::string> public_key = tls::PublicKeyOf(key);
+  WATTLE_RETURN_IF_ERROR(WithContext(PathIn(folder, "key.pem"), public_key.status()));
+  WATTLE_ASSIGN_OR_RETURN(const std::string digest, tls::PublicKeySha256(*public_key));
+  if (digest != facts->public_key_sha256 || facts->uris.size() != 1) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder,
+        ": the certificate is not of the key beside it; remove the folder and enrol again"));
+  }
+  identity.uri = facts->uris[0];
+  identity.not_before = facts->not_before;
+  identity.not_after = facts->not_after;
+  return identity;
+}
+
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
+                                                        const Clock& clock) {
+  return tls::ChannelCredentials(
+      {PathIn(identity.folder, "key.pem"), PathIn(identity.folder, "certificate.pem")},
+      {.roots_pem = identity.roots_pem,
+       .uri = CoordinatorUri(identity.uri),
+       .now = [&clock, floor = identity.not_before] { return std::max(clock.Now(), floor); }});
+}
+
+absl::StatusOr<std::string> SigningRequestOf(const std::string& folder) {
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(folder));
+  absl::StatusOr<std::string> key = tls::ReadPrivateFile(PathIn(folder, "key.pem"));
+  if (absl::IsNotFound(key.status())) {
+    WATTLE_ASSIGN_OR_RETURN(key, tls::NewKey());
+    WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "key.pem"), *key));
+  }
+  WATTLE_RETURN_IF_ERROR(key.status());
+  absl::StatusOr<std::string> request = ReadWholeFile(PathIn(folder, "request.pem"));
+  if (absl::IsNotFound(request.status())) {
+    WATTLE_ASSIGN_OR_RETURN(request, tls::NewSigningRequest(*key));
+    WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "request.pem"), *request));
+  }
+  return request;
+}
+
+absl::Status Keep(const std::string& folder, const v1::IdentityCertificate& answer,
+                  const std::string& coordinator) {
+  WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "roots.pem"), answer.roots_pem()));
+  WATTLE_RETURN_IF_ERROR(
+      tls::WritePrivateFile(PathIn(folder, "coordinator"), absl::StrCat(coordinator, "\n")));
+  return tls::WritePrivateFile(PathIn(folder, "certificate.pem"), answer.certificate_pem());
+}
+
+}  // namespace wattle::identity

@@ -1,0 +1,56 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The folder of an identity, which its user alone may read:
+//   key.pem          made here; never leaves the folder, and stays the same when it is renewed
+//   request.pem      the signing request, sent again when an answer was lost
+//   roots.pem        by which the coordinator is judged
+//   coordinator      HOST:PORT of the token
+//   certificate.pem  written last: with it the enrolment is complete
+// A crash at any step leaves a folder with which the next try goes on. Thread-safe.
+#ifndef WATTLE_IDENTITY_IDENTITY_H_
+#define WATTLE_IDENTITY_IDENTITY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include <grpcpp/security/credentials.h>
+
+#include "base/clock.h"
+#include "wattle/v1/access.pb.h"
+
+namespace wattle::identity {
+
+struct Identity {
+  std::string folder;
+  std::string coordinator;  // HOST:PORT
+  std::string uri;          // "spiffe://FLEET/device/ID"
+  std::string roots_pem;
+  absl::Time not_before;  // Of the certificate. It was signed then, so it cannot be earlier now.
+  absl::Time not_after;
+
+  // The last part of the uri.
+  [[nodiscard]] std::string id() const { return uri.substr(uri.rfind('/') + 1); }
+};
+
+// Errors: kNotFound before the enrolment is complete; kFailedPrecondition for a key that others may
+// read, or that is not the certificate's.
+absl::StatusOr<Identity> Load(const std::string& folder);
+
+// Credentials that show the certificate and judge the coordinator: its chain, its name, and its
+// expiry at the later of the clock and the begin of the own certificate. So a board whose clock
+// stands at 1970 connects. clock: must outlive the credentials.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
+                                                        const Clock& clock);
+
+// The folder's key and signing request; makes them at the first call.
+absl::StatusOr<std::string> SigningRequestOf(const std::string& folder);
+// Keeps an answer of the coordinator.
+absl::Status Keep(const std::string& folder, const v1::IdentityCertificate& answer,
+                  const std::string& coordinator);
+
+}  // namespace wattle::identity
+
+#endif  // WATTLE_IDENTITY_IDENTITY_H_

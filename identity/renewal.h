@@ -1,0 +1,41 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Renews an identity while its program runs: looks at once and then every hour. A failure is told
+// and tried again; it ends nothing else. One thread of its own.
+#ifndef WATTLE_IDENTITY_RENEWAL_H_
+#define WATTLE_IDENTITY_RENEWAL_H_
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+
+#include "base/clock.h"
+#include "identity/identity.h"
+
+namespace wattle::identity {
+
+class Renewal {
+ public:
+  // clock: must outlive the object. on_note: for people; called on the object's thread.
+  Renewal(Identity identity, std::string coordinator, const Clock& clock,
+          std::function<void(const std::string&)> on_note);
+  ~Renewal();
+  Renewal(const Renewal&) = delete;
+  Renewal& operator=(const Renewal&) = delete;
+
+ private:
+  void Run();
+
+  Identity identity_;
+  const std::string coordinator_;
+  const Clock& clock_;
+  const std::function<void(const std::string&)> on_note_;
+  absl::Notification stop_;
+  std::thread thread_;
+};
+
+}  // namespace wattle::identity
+
+#endif  // WATTLE_IDENTITY_RENEWAL_H_

@@ -1,0 +1,266 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Attacks on who is who: foreign, stolen, replayed and forged identities.
+#include <array>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "grpcpp/server_builder.h"
+#include "gtest/gtest.h"
+
+#include "base/file.h"
+#include "base/status_matchers.h"
+#include "coordinator/rpc/server_fixture.h"
+#include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::attacks {
+namespace {
+
+using rpc::HandWorker;
+using runtime::HelloOf;
+using testing::HasSubstr;
+
+class ClockAt final : public Clock {
+ public:
+  explicit ClockAt(absl::Time now) : now_(now) {}
+  [[nodiscard]] absl::Time Now() const override { return now_; }
+  [[nodiscard]] Monotonic Boottime() const override { return {}; }
+
+ private:
+  absl::Time now_;
+};
+
+class IdentityAttacks : public rpc::ServerFixture {
+ protected:
+  static grpc::Status Devices(const std::shared_ptr<grpc::Channel>& channel) {
+    const auto stub = v1::DeviceService::NewStub(channel);
+    grpc::ClientContext context;
+    rpc::SetDeadline(context);
+    v1::ListDevicesResponse devices;
+    return stub->ListDevices(&context, v1::ListDevicesRequest(), &devices);
+  }
+  static bool IsWelcome(HandWorker& worker) {
+    v1::CoordinatorMessage message;
+    return worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message);
+  }
+  // An identity in a folder, signed by this authority as it would have been at that time.
+  identity::Identity SignedAt(absl::Time time, const std::string& person) {
+    const ClockAt then(time);
+    const auto authority = authority::Authority::Open(Path("authority"), {}, then);
+    const std::string folder = Path("signed-" + person);
+    const auto request = tls::ReadSigningRequest(*identity::SigningRequestOf(folder));
+    v1::IdentityCertificate answer;
+    answer.set_certificate_pem(*(*authority)->SignClient(*request, "device", person));
+    answer.set_roots_pem((*authority)->roots_pem());
+    EXPECT_THAT(identity::Keep(folder, answer, server_->address()), IsOk());
+    return *identity::Load(folder);
+  }
+  std::shared_ptr<grpc::Channel> Dial(const identity::Identity& identity) {
+    return grpc::CreateChannel(server_->address(),
+                               identity::CredentialsOf(identity, Clock::Real()));
+  }
+};
+
+TEST_F(IdentityAttacks, AHelloWithAnotherIdThanTheCertificatesIsRefused) {
+  HandWorker board(DeviceChannel("device-a"), HelloOf("device-a"));
+  ASSERT_TRUE(IsWelcome(board));
+  for (const char* victim : {"device-a", "device-that-is-away"}) {
+    HandWorker impostor(DeviceChannel("thief"), HelloOf(victim));
+    const grpc::Status status = impostor.FinishAsIs();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+    EXPECT_THAT(status.error_message(), HasSubstr("with the certificate of thief"));
+  }
+}
+
+TEST_F(IdentityAttacks, APersonIsNoDevice) {
+  HandWorker impostor(channel_, HelloOf("ann"));
+  EXPECT_EQ(impostor.FinishAsIs().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(IdentityAttacks, ASpentExpiredRevokedOrWrongTokenIsRefusedWithItsReason) {
+  const std::string token = DeviceToken();
+  ASSERT_THAT(identity::Enroll(Path("first"), token, "device-a"), IsOk());
+  EXPECT_THAT(identity::Enroll(Path("second"), token, "device-b"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("was used 1 of 1 times")));
+  v1::EnrolmentToken old;
+  old.set_kind(core::kDeviceKind);
+  old.set_expires_unix_seconds(1.0);
+  EXPECT_THAT(identity::Enroll(Path("second"), MakeToken(old), "device-b"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("expired at 1970-01-01")));
+  const std::string revoked = DeviceToken();
+  core::RevokeToken revoke = {tls::ParseToken(revoked)->id, "ann"};
+  ASSERT_THAT(runtime_->PostAndWait(revoke, runtime::kPatience).status, IsOk());
+  EXPECT_THAT(identity::Enroll(Path("second"), revoked, "device-b"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("was revoked")));
+  tls::Token wrong = *tls::ParseToken(DeviceToken());
+  wrong.secret = std::string(32, '0');
+  EXPECT_THAT(identity::Enroll(Path("second"), tls::FormatToken(wrong), "device-b"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("made none like it")));
+}
+
+TEST_F(IdentityAttacks, ALostAnswerIsGivenAgainAndNothingElse) {
+  const std::string token = DeviceToken();
+  const auto first = identity::Enroll(Path("board"), token, "device-a");
+  ASSERT_THAT(first, IsOk());
+  const auto again = identity::Enroll(Path("board"), token, "device-a");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(*ReadWholeFile(Path("board/certificate.pem")),
+            runtime_->Read([](const core::State& state) {
+              return core::FindIdentity(state, "device", "device-a")->certificate_pem();
+            }));
+  EXPECT_EQ(first->not_after, again->not_after);
+}
+
+TEST_F(IdentityAttacks, ATokenDoesNotTakeABoardOver) {
+  ASSERT_THAT(identity::Enroll(Path("board"), DeviceToken(), "device-a"), IsOk());
+  EXPECT_THAT(identity::Enroll(Path("thief"), DeviceToken(), "device-a"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("another key")));
+}
+
+TEST_F(IdentityAttacks, ACertificateOfAForeignAuthorityEndsTheHandshake) {
+  const auto foreign = authority::Authority::Open(Path("foreign"), {}, Clock::Real());
+  ASSERT_THAT(foreign, IsOk());
+  const std::string folder = Path("stranger");
+  const auto request = tls::ReadSigningRequest(*identity::SigningRequestOf(folder));
+  // It even claims the name of this fleet.
+  const std::string key = *ReadWholeFile(Path("foreign/issuer_key.pem"));
+  const std::string issuer = *ReadWholeFile(Path("foreign/issuer.pem"));
+  const auto leaf = tls::SignCertificate({.use = tls::Use::kClient,
+                                          .public_key_pem = request->public_key_pem,
+                                          .common_name = "ann",
+                                          .uri = authority_->UriOf("person", "ann"),
+                                          .not_before = absl::Now() - absl::Hours(1),
+                                          .not_after = absl::Now() + absl::Hours(1)},
+                                         issuer, key);
+  v1::IdentityCertificate answer;
+  answer.set_certificate_pem(absl::StrCat(*leaf, issuer));
+  answer.set_roots_pem(authority_->roots_pem());
+  ASSERT_THAT(identity::Keep(folder, answer, server_->address()), IsOk());
+  const grpc::Status status = Devices(Dial(*identity::Load(folder)));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+// Records what an impostor of the coordinator hears.
+class Impostor final : public v1::AccessService::Service {
+ public:
+  grpc::Status Enroll(grpc::ServerContext*, const v1::EnrollRequest* request,
+                      v1::IdentityCertificate*) override {
+    heard_ = request->secret();
+    return grpc::Status::OK;
+  }
+  std::string heard_;
+};
+
+TEST_F(IdentityAttacks, AManInTheMiddleOfAnEnrolmentHearsNoSecret) {
+  const auto foreign = authority::Authority::Open(Path("foreign"), {}, Clock::Real());
+  ASSERT_THAT(foreign, IsOk());
+  Impostor impostor;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(
+      "127.0.0.1:0", tls::ServerCredentials((*foreign)->server_files(), (*foreign)->roots_pem()),
+      &port);
+  builder.RegisterService(&impostor);
+  const auto server = builder.BuildAndStart();
+  tls::Token token = *tls::ParseToken(DeviceToken());
+  token.address = absl::StrCat("127.0.0.1:", port);
+  EXPECT_THAT(identity::Enroll(Path("board"), tls::FormatToken(token), "device-a"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("another coordinator")));
+  EXPECT_EQ(impostor.heard_, "");
+  // And a worker that has enrolled does not talk to it.
+  auto enrolled = identity::Enroll(Path("board"), DeviceToken(), "device-a");
+  ASSERT_THAT(enrolled, IsOk());
+  const auto channel =
+      grpc::CreateChannel(token.address, identity::CredentialsOf(*enrolled, Clock::Real()));
+  const grpc::Status status = Devices(channel);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("not of this fleet"));
+  server->Shutdown();
+}
+
+TEST_F(IdentityAttacks, PlainTextAndTls12AreRefused) {
+  EXPECT_EQ(Devices(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()))
+                .error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  const std::map<std::string, bool> versions = {{"-tls1_3", true}, {"-tls1_2", false}};
+  for (const auto& [version, accepted] : versions) {
+    const std::string command = absl::StrCat("openssl s_client -connect ", server_->address(),
+                                             " -alpn h2 ", version, " </dev/null 2>&1");
+    FILE* const client = popen(command.c_str(), "r");
+    ASSERT_NE(client, nullptr);
+    std::string said;
+    std::array<char, 4096> part = {};
+    while (const size_t size = fread(part.data(), 1, part.size(), client)) {
+      said.append(part.data(), size);
+    }
+    pclose(client);
+    EXPECT_EQ(said.find("BEGIN CERTIFICATE") != std::string::npos, accepted) << version << said;
+  }
+}
+
+TEST_F(IdentityAttacks, ARevokedDeviceLosesItsStreamAndComesNotBack) {
+  HandWorker board(DeviceChannel(), HelloOf("device-a"));
+  ASSERT_TRUE(IsWelcome(board));
+  const auto access = v1::AccessService::NewStub(channel_);
+  v1::RevokeDeviceRequest revoke;
+  revoke.set_device("name-of-device-a");
+  revoke.set_reason("stolen");
+  v1::RevokeDeviceResponse revoked;
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::RevokeDevice, revoke, revoked), IsOk());
+  EXPECT_EQ(revoked.device_id(), "device-a");
+  EXPECT_EQ(board.FinishAsIs().error_code(), grpc::StatusCode::ABORTED) << "its open stream ends";
+  HandWorker again(DeviceChannel(), HelloOf("device-a"));
+  const grpc::Status status = again.FinishAsIs();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(status.error_message(), HasSubstr("device device-a was revoked: stolen"));
+  // Neither does a new token for the stolen key, and a new key does.
+  EXPECT_THAT(identity::Enroll(Path("device-device-a"), DeviceToken(), "device-a"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("key was revoked")));
+  ASSERT_THAT(identity::Enroll(Path("new-card"), DeviceToken(), "device-a"), IsOk());
+  HandWorker mended(ChannelOf(Path("new-card"), "", ""), HelloOf("device-a"));
+  EXPECT_TRUE(IsWelcome(mended));
+  HandWorker thief(DeviceChannel(), HelloOf("device-a"));
+  EXPECT_THAT(thief.FinishAsIs().error_message(), HasSubstr("has enrolled with another key since"));
+}
+
+TEST_F(IdentityAttacks, ARevokedPersonIsRefusedAtTheNextCall) {
+  const auto eve = PersonChannel("eve", "admin");
+  EXPECT_TRUE(Devices(eve).ok());
+  const core::RevokeIdentity revoke = {core::kPersonKind, "eve", "left", "ann"};
+  ASSERT_THAT(runtime_->PostAndWait(revoke, runtime::kPatience).status, IsOk());
+  EXPECT_THAT(Devices(eve).error_message(), HasSubstr("person eve was revoked: left"));
+}
+
+TEST_F(IdentityAttacks, AnExpiredCertificateMayRenewAndNothingElse) {
+  const identity::Identity old = SignedAt(absl::Now() - absl::Hours(24 * 60), "device-a");
+  HandWorker expired(Dial(old), HelloOf("device-a"));
+  const grpc::Status status = expired.FinishAsIs();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(status.error_message(), HasSubstr("may be renewed, and only that"));
+  const auto renewed = identity::Renew(old, server_->address(), Clock::Real());
+  ASSERT_THAT(renewed, IsOk());
+  HandWorker board(Dial(*renewed), HelloOf("device-a"));
+  EXPECT_TRUE(IsWelcome(board));
+  const identity::Identity ancient = SignedAt(absl::Now() - absl::Hours(24 * 500), "device-b");
+  EXPECT_THAT(identity::Renew(ancient, server_->address(), Clock::Real()),
+              StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("enrol again")));
+}
+
+// The board's clock was never set: the begin of its own certificate is later than 1970.
+TEST_F(IdentityAttacks, ABoardIn1970Connects) {
+  const ClockAt in_1970(absl::UnixEpoch());
+  const auto board = identity::Enroll(Path("board"), DeviceToken(), "device-a");
+  ASSERT_THAT(board, IsOk());
+  HandWorker worker(
+      grpc::CreateChannel(server_->address(), identity::CredentialsOf(*board, in_1970)),
+      HelloOf("device-a"));
+  EXPECT_TRUE(IsWelcome(worker));
+}
+
+}  // namespace
+}  // namespace wattle::attacks

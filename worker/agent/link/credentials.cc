@@ -1,0 +1,68 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/link/credentials.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/clock.h"
+#include "base/host_port.h"
+#include "base/status_macros.h"
+#include "base/tls/private_file.h"
+
+namespace wattle::agent {
+namespace {
+
+constexpr char kDefaultCoordinator[] = "127.0.0.1:7410";
+
+absl::Status CheckPlaintext(const std::string& coordinator) {
+  WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("--coordinator", coordinator));
+  return IsLoopback(address)
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(absl::StrCat("--plaintext-loopback: ", coordinator,
+                                                       " is another machine; leave the flag out, "
+                                                       "and enrol with 'wattle-worker enroll'"));
+}
+
+}  // namespace
+
+std::string IdentityFolder(const std::string& state_directory) {
+  return absl::StrCat(state_directory, "/credentials");
+}
+
+absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
+    const Options& options, std::function<void(const std::string&)> on_note) {
+  std::unique_ptr<Credentials> credentials(new Credentials());
+  if (options.plaintext_loopback) {
+    credentials->coordinator_ =
+        options.coordinator.empty() ? kDefaultCoordinator : options.coordinator;
+    WATTLE_RETURN_IF_ERROR(CheckPlaintext(credentials->coordinator_));
+    credentials->channel_ = grpc::InsecureChannelCredentials();
+    return credentials;
+  }
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(options.state_directory));
+  const std::string folder = IdentityFolder(options.state_directory);
+  absl::StatusOr<identity::Identity> identity = identity::Load(folder);
+  if (absl::IsNotFound(identity.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.state_directory,
+                     ": this board has not enrolled; an operator makes a token with 'wattle device "
+                     "token', then: wattle-worker enroll TOKEN --state-dir ",
+                     options.state_directory));
+  }
+  WATTLE_RETURN_IF_ERROR(identity.status());
+  if (identity->id() != options.device_id) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(folder, ": has the certificate of device ", identity->id(),
+                     ", and this state folder is of ", options.device_id,
+                     "; remove the folder credentials and enrol again"));
+  }
+  credentials->coordinator_ =
+      options.coordinator.empty() ? identity->coordinator : options.coordinator;
+  credentials->channel_ = identity::CredentialsOf(*identity, Clock::Real());
+  credentials->renewal_.emplace(*identity, credentials->coordinator_, Clock::Real(),
+                                std::move(on_note));
+  return credentials;
+}
+
+}  // namespace wattle::agent

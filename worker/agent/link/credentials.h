@@ -1,0 +1,52 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// By what this board dials the coordinator: the identity in its state folder, renewed while the
+// worker runs. A certificate error ends no attempt and deletes nothing: the link tries again.
+#ifndef WATTLE_WORKER_AGENT_LINK_CREDENTIALS_H_
+#define WATTLE_WORKER_AGENT_LINK_CREDENTIALS_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include <grpcpp/security/credentials.h>
+
+#include "identity/renewal.h"
+
+namespace wattle::agent {
+
+// The identity's folder below the state folder.
+std::string IdentityFolder(const std::string& state_directory);
+
+class Credentials {
+ public:
+  struct Options {
+    std::string state_directory;
+    std::string device_id;    // Of the state folder; the identity must be of it.
+    std::string coordinator;  // HOST:PORT; empty: the one that the board enrolled with.
+    bool plaintext_loopback = false;
+  };
+  // on_note: for people; called on another thread. Errors: kFailedPrecondition for a board that has
+  // not enrolled, with the remedy.
+  static absl::StatusOr<std::unique_ptr<Credentials>> Open(
+      const Options& options, std::function<void(const std::string&)> on_note);
+
+  [[nodiscard]] const std::string& coordinator() const { return coordinator_; }
+  [[nodiscard]] const std::shared_ptr<grpc::ChannelCredentials>& channel() const {
+    return channel_;
+  }
+
+ private:
+  Credentials() = default;
+
+  std::string coordinator_;
+  std::shared_ptr<grpc::ChannelCredentials> channel_;
+  std::optional<identity::Renewal> renewal_;  // None with plaintext.
+};
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_LINK_CREDENTIALS_H_
