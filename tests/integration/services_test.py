@@ -61,7 +61,9 @@ class Services(Scene):
 
     def test_a_worker_tells_when_it_is_ready_lives_and_stops_without_a_coordinator(self):
         manager, environment = self.manager(watchdog_seconds=0.2)
-        self.fleet.grpc = "127.0.0.1:1"
+        self.fleet.start_coordinator()
+        self.fleet.enroll("alone")
+        self.fleet.coordinator.stop()
         self.plain_worker("alone", env=environment)
         self.assertIn("STATUS=worker alone", self.until_told(manager, "READY=1"))
         self.check_life(self.fleet.workers["alone"], manager)
