@@ -36,6 +36,7 @@ class Doctor {
     Disks();
     Devices();
     Sensors();
+    Isolation();
     Classes();
     Names();
     Policies();
@@ -191,6 +192,29 @@ class Doctor {
         }
       }
     });
+  }
+
+  // Devices of older workers do not tell it.
+  void Isolation() {
+    std::vector<std::string> less;
+    bool told = false;
+    for (const v1::Device& device : facts_.devices.devices()) {
+      const std::string& isolation = device.info().isolation();
+      told = told || !isolation.empty();
+      if (isolation == "none") {
+        Trouble(absl::StrCat(Name(device),
+                             ": its runners may do all that its worker may (isolation none)"),
+                "leave --isolation out there, or see docs/operate/security.md");
+      } else if (isolation == "seccomp") {
+        less.push_back(Name(device));
+      }
+    }
+    if (!less.empty()) {
+      Well(absl::StrCat("runners can read their worker's files where the kernel lacks Landlock ",
+                        "(isolation seccomp): ", absl::StrJoin(less, ", ")));
+    } else if (told) {
+      Well("runners are shut off from their boards' files and network where a worker tells of it");
+    }
   }
 
   // Boards whose rows say other things than those of their class. What is learned of a class serves

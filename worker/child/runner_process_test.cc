@@ -239,16 +239,16 @@ TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
 }
 
 TEST(RunnerVersionTest, IsTheFirstLine) {
-  EXPECT_EQ(*RunnerVersion(kFakeRunner, absl::Seconds(30)), "fake-1");
-  EXPECT_THAT(RunnerVersion("/bin/false", absl::Seconds(30)),
+  EXPECT_EQ(*RunnerVersion({.program = kFakeRunner}, absl::Seconds(30)), "fake-1");
+  EXPECT_THAT(RunnerVersion({.program = "/bin/false"}, absl::Seconds(30)),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("exit code 1")));
 }
 
 TEST(CheckRunnerDeviceTest, TheRunnerSaysWhyNot) {
-  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cpu", absl::Seconds(30)), IsOk());
-  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cuda", absl::Seconds(30)),
+  EXPECT_THAT(CheckRunnerDevice({.program = kFakeRunner}, "cpu", absl::Seconds(30)), IsOk());
+  EXPECT_THAT(CheckRunnerDevice({.program = kFakeRunner}, "cuda", absl::Seconds(30)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no such device")));
-  EXPECT_THAT(CheckRunnerDevice("/bin/false", "cuda", absl::Seconds(30)),
+  EXPECT_THAT(CheckRunnerDevice({.program = "/bin/false"}, "cuda", absl::Seconds(30)),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("--check-device")))
       << "no answer is not an answer";
 }
