@@ -194,27 +194,33 @@ class Doctor {
     });
   }
 
-  // Devices of older workers do not tell it.
+  // A kernel without Landlock is no fault that a person could mend at once, so it is only told.
   void Isolation() {
     std::vector<std::string> less;
-    bool told = false;
+    bool told = false;  // Workers of older versions do not tell it.
     for (const v1::Device& device : facts_.devices.devices()) {
-      const std::string& isolation = device.info().isolation();
-      told = told || !isolation.empty();
-      if (isolation == "none") {
-        Trouble(absl::StrCat(Name(device),
-                             ": its runners may do all that its worker may (isolation none)"),
-                "leave --isolation out there, or see docs/operate/security.md");
-      } else if (isolation == "seccomp") {
+      told = told || !device.info().isolation().empty();
+      if (device.info().isolation() == "seccomp") {
         less.push_back(Name(device));
       }
     }
-    if (!less.empty()) {
-      Well(absl::StrCat("runners can read their worker's files where the kernel lacks Landlock ",
-                        "(isolation seccomp): ", absl::StrJoin(less, ", ")));
-    } else if (told) {
-      Well("runners are shut off from their boards' files and network where a worker tells of it");
+    if (!told) {
+      return;
     }
+    Look(less.empty() ? std::string("runners are in a box (isolation full)")
+                      : absl::StrCat("runners are in a box; without Landlock they can read their "
+                                     "worker's files (isolation seccomp): ",
+                                     absl::StrJoin(less, ", ")),
+         [&] {
+           for (const v1::Device& device : facts_.devices.devices()) {
+             if (device.info().isolation() == "none") {
+               Trouble(absl::StrCat(Name(device),
+                                    ": a runner may do there all that its worker may (isolation "
+                                    "none)"),
+                       "start the worker without --isolation, or see docs/operate/security.md");
+             }
+           }
+         });
   }
 
   // Boards whose rows say other things than those of their class. What is learned of a class serves

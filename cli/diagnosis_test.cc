@@ -62,6 +62,21 @@ TEST(DiagnosisTest, WhatNobodyToldIsNotCalledWell) {
   EXPECT_THAT(text, HasSubstr("ok  the coordinator's disk has room\n"));
 }
 
+TEST(DiagnosisTest, ABoardWithoutLandlockIsToldAndOneWithoutABoxIsTrouble) {
+  Facts facts = HealthyFacts();
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)), Not(HasSubstr("isolation")));
+  v1::DeviceInfo& first = *facts.devices.mutable_devices(0)->mutable_info();
+  first.set_isolation("full");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("ok  runners are in a box (isolation full)\n"));
+  first.set_isolation("seccomp");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("(isolation seccomp): " + first.name() + "\n"));
+  EXPECT_EQ(Troubles(facts), "");
+  first.set_isolation("none");
+  EXPECT_THAT(Troubles(facts), HasSubstr("(isolation none); start the worker without"));
+}
+
 TEST(DiagnosisTest, ARestoreThatLostNothingIsWell) {
   Facts facts = HealthyFacts();
   facts.coordinator.set_epoch(1);

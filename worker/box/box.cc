@@ -37,11 +37,11 @@ constexpr int kNotEntered = 126;  // exit code of a child that could not enter; 
 constexpr int kEntryMilliseconds = 10'000;
 constexpr rlim_t kOpenFilesMax = 1024;
 constexpr rlim_t kThreadsMax = 4096;
-// Beside a peak that the plan estimates: what it counts from files (libraries' data), the stacks of
-// a thread (8 MiB by default, OpenMP's and OpenBLAS's threads) and OpenBLAS's buffers (128 MiB of
-// addresses, of which few are touched).
-constexpr int64_t kMemoryBeside = int64_t{512} << 20;
-constexpr int64_t kMemoryOfThread = int64_t{32} << 20;
+// Beside a peak that the plan estimates: what is private and writable and hardly touched. Each
+// thread brings OpenBLAS's buffer (128 MiB of addresses) and two stacks; seen with Debian's
+// libtorch 1.13: 50 MiB, and 165 MiB a thread, more than the peak.
+constexpr int64_t kMemoryBeside = int64_t{256} << 20;
+constexpr int64_t kMemoryOfThread = int64_t{192} << 20;
 
 // Read by the dynamic linker, the C library, libtorch, OpenBLAS and OpenSSL on any board.
 constexpr const char* kReadable[] = {"/lib",

@@ -4,7 +4,7 @@
 // succeeded; 1, it was refused and standard output says why; a signal, the box ended it. It uses
 // the C library alone, and no sanitizer, which would want more of the machine than a runner does.
 //
-//   wattle_hostile_runner ATTACK [ARGUMENT]
+//   wattle_hostile_runner ATTACK [ARGUMENT]     or, started by the name of an attack: ATTACK
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -185,8 +185,9 @@ constexpr Attack kAttacks[] = {{"socket", Socket},
 }  // namespace
 
 int main(int argc, char** argv) {
+  const char* const name = argc > 1 ? argv[1] : basename(argv[0]);
   for (const Attack& attack : kAttacks) {
-    if (argc >= 2 && std::strcmp(argv[1], attack.name) == 0) {
+    if (std::strcmp(name, attack.name) == 0) {
       const int code = attack.run(argc > 2 ? argv[2] : "");
       std::fflush(stdout);
       return code;

@@ -19,12 +19,14 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/box/isolation.h"
 
 namespace wattle::child {
 namespace {
 
 using testing::HasSubstr;
 
+const char kHostileRunner[] = WATTLE_BINARY_DIR "/bin/wattle_hostile_runner";
 const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
 
 struct Listener {
@@ -200,6 +202,37 @@ TEST_F(RunnerProcessTest, WithoutDescriptorsNothingStartsAndNothingLeaks) {
 TEST_F(RunnerProcessTest, AMissingProgramNamesTheRemedy) {
   EXPECT_THAT(RunnerProcess::Start({.program = "/no/such/runner"}, Task(""), {}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--runner")));
+}
+
+// Its name is the attack that the program tries.
+TEST_F(RunnerProcessTest, ARefusedCallIsTheJobsFaultAndNamed) {
+  if (const absl::Status tried = box::TryLevel(box::Level::kSeccomp); !tried.ok()) {
+    GTEST_SKIP() << "wants isolation seccomp: " << tried;
+  }
+  const TestDirectory directory;
+  const std::string program = directory.File("socket");
+  ASSERT_EQ(symlink(kHostileRunner, program.c_str()), 0);
+  Listener free;
+  const auto unboxed = RunnerProcess::Start({.program = program}, Task(""), free.Callbacks());
+  ASSERT_THAT(unboxed, IsOk());
+  ASSERT_TRUE(free.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_TRUE(free.exit.clean) << "without the box it gets its socket";
+
+  auto box = box::Box::Prepare({.level = box::Level::kSeccomp, .program = program});
+  ASSERT_THAT(box, IsOk());
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = program, .box = &*box}, Task(""), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_EQ(listener.exit.failure_class, v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(listener.exit.message, HasSubstr("the system call socket,"));
+}
+
+TEST(ClassifyExitTest, ACallThatTheKernelCouldNotTellIsTheJobsFaultToo) {
+  const RunnerExit exit = ClassifyExit(SIGSYS, /*killed_by_us=*/false);
+  EXPECT_EQ(exit.failure_class, v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(exit.message, HasSubstr("a system call that is not known"));
 }
 
 // The agent is killed: its runner goes too.
