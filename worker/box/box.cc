@@ -266,10 +266,10 @@ absl::StatusOr<Box> Box::Prepare(const Spec& spec) {
 // the filter alone keeps the runner from the network.
 bool Box::EnterNamespaces() const {
   if (geteuid() == 0) {
-    (void)!unshare(CLONE_NEWNET | CLONE_NEWIPC);
+    (void)!unshare(CLONE_NEWNET);
     return false;
   }
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC) != 0) {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
     return false;
   }
   WriteText("/proc/self/setgroups", "deny");

@@ -158,6 +158,18 @@ int Work(const char* folder) {
   return kSucceeded;
 }
 
+// Root's are nearly all.
+int Capabilities(const char* /*unused*/) {
+  FILE* const status = std::fopen("/proc/self/status", "re");
+  char line[256];
+  while (status != nullptr && std::fgets(line, sizeof(line), status) != nullptr) {
+    if (std::strncmp(line, "CapEff:", 7) == 0) {
+      return std::strtoull(line + 7, nullptr, 16) != 0 ? kSucceeded : kRefused;
+    }
+  }
+  return kUsage;
+}
+
 int Environment(const char* name) {
   return Judge(std::getenv(name) != nullptr);
 }
@@ -180,7 +192,7 @@ constexpr Attack kAttacks[] = {{"socket", Socket},
                                {"fill", Fill},
                                {"outlive", Outlive},
                                {"work", Work},
-                               {"environment", Environment}};
+                               {"environment", Environment}, {"capabilities", Capabilities}};
 
 }  // namespace
 
