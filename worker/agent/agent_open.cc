@@ -292,6 +292,7 @@ absl::Status Agent::DetectIsolation() {
 }
 
 absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
   box::Spec spec = {
       .level = isolation_,
       .program = config_.runner,

@@ -116,12 +116,7 @@ struct Spawned {
 };
 
 absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
-  if (access(options.program.c_str(), X_OK) != 0) {
-    const std::string message =
-        absl::StrCat(options.program, ": ", std::generic_category().message(errno),
-                     "; build wattle-runner beside the worker or name it with --runner");
-    return errno == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
-  }
+  WATTLE_RETURN_IF_ERROR(CheckRunnerProgram(options.program));
   WATTLE_ASSIGN_OR_RETURN(Pipe input, MakePipe());
   WATTLE_ASSIGN_OR_RETURN(Pipe output, MakePipe());
   WATTLE_ASSIGN_OR_RETURN(Pipe error, MakePipe());
@@ -199,6 +194,17 @@ const char* SignalMeaning(int signal_number) {
 }
 
 }  // namespace
+
+absl::Status CheckRunnerProgram(const std::string& program) {
+  if (access(program.c_str(), X_OK) == 0) {
+    return absl::OkStatus();
+  }
+  const int error = errno;
+  const std::string message =
+      absl::StrCat(program, ": ", std::generic_category().message(error),
+                   "; build wattle-runner beside the worker or name it with --runner");
+  return error == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
+}
 
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
   if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {

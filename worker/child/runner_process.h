@@ -98,6 +98,9 @@ class RunnerProcess {
   std::thread talker_;
 };
 
+// Whether it can be run at all. Errors: kNotFound, kPermissionDenied.
+absl::Status CheckRunnerProgram(const std::string& program);
+
 // What the program prints with --version, one line, in its box. Errors: kNotFound,
 // kDeadlineExceeded, kInternal.
 absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout);
