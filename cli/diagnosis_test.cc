@@ -28,6 +28,7 @@ Facts HealthyFacts() {
   for (v1::Device& device : *facts.devices.mutable_devices()) {
     device.mutable_info()->set_engine_version("wattle-0.1.0");
     device.mutable_info()->clear_findings();
+    device.mutable_info()->clear_isolation();
     device.mutable_heartbeat()->set_unix_seconds(device.last_seen_unix_seconds());
     device.mutable_heartbeat()->set_disk_free_bytes(int64_t{8} << 30);
   }
