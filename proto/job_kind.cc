@@ -19,11 +19,13 @@ constexpr JobInput kQuantizeInputs[] = {{kModelInput, /*is_model=*/true}, {"cali
 constexpr JobInput kGenerateInputs[] = {{kModelInput, /*is_model=*/true}, {"data"}};
 constexpr JobInput kEvaluateInputs[] = {
     {kModelInput, /*is_model=*/true}, {"data"}, {"reference_model", /*is_model=*/true}};
+constexpr JobInput kEmbedInputs[] = {{kModelInput, /*is_model=*/true}, {"data"}};
 
 constexpr absl::string_view kFinetuneData[] = {"squad", "chat"};
 constexpr absl::string_view kQuantizeData[] = {"text", "squad"};
 constexpr absl::string_view kGenerateData[] = {"prompts"};
 constexpr absl::string_view kEvaluateData[] = {"text", "squad", "chat"};
+constexpr absl::string_view kEmbedData[] = {"text", "prompts"};
 constexpr absl::string_view kAnswerData[] = {"squad"};
 
 constexpr v1::Method kFinetuneMethods[] = {v1::METHOD_FINETUNE_FULL, v1::METHOD_FINETUNE_LORA,
@@ -33,6 +35,7 @@ constexpr v1::Method kQuantizeMethods[] = {v1::METHOD_QUANTIZE, v1::METHOD_QUANT
 constexpr v1::Method kGenerateMethods[] = {v1::METHOD_GENERATE};
 constexpr v1::Method kEvaluateMethods[] = {v1::METHOD_EVALUATE, v1::METHOD_EVALUATE_AGAINST,
                                            v1::METHOD_EVALUATE_ANSWERS};
+constexpr v1::Method kEmbedMethods[] = {v1::METHOD_EMBED};
 
 constexpr double kCountMax = 1e12;      // Steps, examples, prompts, tokens to read.
 constexpr double kBatchMax = 4096;      // Also gradient accumulation steps.
@@ -86,6 +89,13 @@ constexpr FieldBound kEvaluateBounds[] = {
     {"evaluate.batch_size", 0, kBatchMax},
     {"evaluate.sequence_length", 0, kTokensMax},
     {"evaluate.max_answer_tokens", 0, 4096},
+};
+constexpr FieldBound kEmbedBounds[] = {
+    {"embed.data_shape.examples", 1, kCountMax},
+    {"embed.data_shape.mean_tokens_per_example", 0, kMeanTokensMax},
+    {"embed.limit_examples", 0, kCountMax},
+    {"embed.batch_size", 0, kBatchMax},
+    {"embed.sequence_length", 0, kTokensMax},
 };
 
 constexpr JobKind kNoKind = {};
@@ -160,6 +170,17 @@ absl::Span<const JobKind> JobKinds() {
        .inputs = kEvaluateInputs,
        .methods = kEvaluateMethods,
        .bounds = kEvaluateBounds,
+       .emulated_rate = "evaluate"},
+      // Forward passes over data, as an evaluation has them.
+      {.kind_case = v1::JobSpec::kEmbed,
+       .name = "embed",
+       .main_phase = "evaluate",
+       .data_formats = kEmbedData,
+       .unit = v1::WORK_UNIT_EVALUATED_TOKEN,
+       .inputs = kEmbedInputs,
+       .methods = kEmbedMethods,
+       .bounds = kEmbedBounds,
+       .spec_revision = 1,
        .emulated_rate = "evaluate"},
   };
   return kKinds;

@@ -40,6 +40,23 @@ TEST(CertainFailureTest, ASequenceFitsTheContext) {
   EXPECT_THAT(CertainFailure(evaluate, Model("int8")), HasSubstr("evaluate.sequence_length"));
 }
 
+TEST(CertainFailureTest, AnEmbeddingIsOfTextsThatFitTheContextWhenTheyAreCut) {
+  v1::JobSpec spec;
+  spec.mutable_embed()->set_model("tiny");
+  spec.mutable_embed()->set_data("words");
+  std::vector<scheduler::InputView> inputs = Model("int8");
+  inputs.push_back({.field = "data", .artifact = {}});
+  v1::DatasetStatistics& data = *inputs.back().artifact.mutable_dataset();
+  data.set_format("prompts");
+  data.add_message_count_quantiles(0);
+  EXPECT_EQ(CertainFailure(spec, inputs), "");
+  spec.mutable_embed()->set_sequence_length(257);
+  EXPECT_THAT(CertainFailure(spec, inputs), HasSubstr("embed.sequence_length: 257 tokens"));
+  spec.mutable_embed()->set_sequence_length(256);
+  data.add_message_count_quantiles(2);
+  EXPECT_THAT(CertainFailure(spec, inputs), HasSubstr("embed.data: words has conversations"));
+}
+
 TEST(CertainFailureTest, ADeclaredModelHasAContextToo) {
   v1::JobSpec spec;
   spec.mutable_finetune()->mutable_model_shape()->set_context_length(128);

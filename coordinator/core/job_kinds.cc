@@ -475,6 +475,38 @@ std::vector<LeanerSpec> LeanerEvaluate(const v1::JobSpec& spec) {
                         batch > 0 ? batch : kBatchSizeDefault);
 }
 
+absl::Status CheckEmbed(const v1::JobSpec& spec, bool files_needed) {
+  const v1::EmbedSpec& embed = spec.embed();
+  WATTLE_RETURN_IF_ERROR(CheckRunQuantization("embed.", embed));
+  return CheckFilesOrShape({.prefix = "embed.",
+                            .field = "data",
+                            .shape_field = "data_shape",
+                            .has_files = !embed.data().empty(),
+                            .has_shape = embed.has_data_shape(),
+                            .list_command = "wattle data ls"},
+                           files_needed);
+}
+
+std::string EmbedFails(const v1::JobSpec& spec, const JobModel& model,
+                       const std::vector<scheduler::InputView>& inputs) {
+  const v1::ArtifactInfo* const data = scheduler::FindInput(inputs, "data");
+  if (data != nullptr) {
+    for (const double messages : data->dataset().message_count_quantiles()) {
+      if (messages > 0) {
+        return absl::StrCat("embed.data: ", spec.embed().data(),
+                            " has conversations, and a vector is of a text; push a file with "
+                            "{\"prompt\": \"…\"} a line");
+      }
+    }
+  }
+  return TooLong(spec, spec.embed().sequence_length(), model.shape.context_length());
+}
+
+std::vector<LeanerSpec> LeanerEmbed(const v1::JobSpec& spec) {
+  const int batch = spec.embed().batch_size();
+  return SmallerBatches(spec, &v1::JobSpec::mutable_embed, batch > 0 ? batch : kBatchSizeDefault);
+}
+
 constexpr KindPart kParts[] = {
     {.kind_case = v1::JobSpec::kFinetune,
      .check = CheckFinetune,
@@ -491,6 +523,10 @@ constexpr KindPart kParts[] = {
      .certain_failure = EvaluateFails,
      .leaner_forms = LeanerEvaluate,
      .scores_data = true},
+    {.kind_case = v1::JobSpec::kEmbed,
+     .check = CheckEmbed,
+     .certain_failure = EmbedFails,
+     .leaner_forms = LeanerEmbed},
 };
 
 }  // namespace

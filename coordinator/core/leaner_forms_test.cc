@@ -91,6 +91,11 @@ TEST(LeanerFormsTest, InferenceHasSmallerBatches) {
   evaluate.mutable_evaluate()->set_model("tiny");
   evaluate.mutable_evaluate()->set_data("questions");
   EXPECT_THAT(ChangesOf(evaluate), ElementsAre("batch_size: 4", "batch_size: 2", "batch_size: 1"));
+  v1::JobSpec embed;
+  embed.mutable_embed()->set_model("tiny");
+  embed.mutable_embed()->set_data("questions");
+  embed.mutable_embed()->set_batch_size(2);
+  EXPECT_THAT(ChangesOf(embed), ElementsAre("batch_size: 1"));
   v1::JobSpec generate;
   generate.mutable_generate()->set_model("tiny");
   generate.mutable_generate()->add_prompts("The mast");

@@ -315,6 +315,15 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_evaluate()->set_max_answer_tokens(8);
                  },
                  kInvalid, "write score_answers: true"},
+        SpecCase{"TextsToEmbedMissing", [](auto& spec) { spec.mutable_embed()->set_model("tiny"); },
+                 kInvalid, "embed.data: missing"},
+        SpecCase{"AnAdaptiveFormToEmbedWith",
+                 [](auto& spec) {
+                   spec.mutable_embed()->set_model("tiny");
+                   spec.mutable_embed()->set_data("x");
+                   spec.mutable_embed()->set_quantization(v1::QUANTIZATION_ADAPTIVE);
+                 },
+                 kInvalid, "embed.quantization: adaptive: a quantize job finds"},
         SpecCase{"PromptsAndData",
                  [](auto& spec) {
                    spec.mutable_generate()->set_model("tiny");

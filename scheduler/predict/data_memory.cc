@@ -57,9 +57,11 @@ struct Pooled {
 };
 
 struct Cut {
-  double tokens = 0;          // of an example at most
-  double examples = 0;        // of the file at most; 0: all
-  bool half_windows = false;  // of a text: a window begins in the middle of the one before
+  double tokens = 0;                // of an example at most
+  double examples = 0;              // of the file at most; 0: all
+  bool half_windows = false;        // of a text: a window begins in the middle of the one before
+  bool texts_with_vectors = false;  // each line or prompt is an example, with a vector beside it
+  double width = 0;                 // numbers of a vector
 };
 
 Pooled PooledText(double file_bytes, double bytes_per_token, const Cut& cut) {
@@ -118,6 +120,25 @@ Pooled PooledChat(const v1::DatasetStatistics& data, double file_bytes, const To
   return pooled;
 }
 
+// Lines or prompts, each with its vector.
+Pooled PooledTexts(const v1::DatasetStatistics& data, double file_bytes, const TokenRates& rates,
+                   const Cut& cut) {
+  constexpr double kVectorValueBytes = 4;
+  const auto examples = static_cast<double>(data.examples());
+  const double mean = Checked(data.mean_byte_length());
+  const double share = cut.examples > 0 ? std::min(1.0, cut.examples / examples) : 1.0;
+  const double tokens =
+      kTokenBytes * share * examples * std::min(cut.tokens, mean / rates.bytes_per_token + 1);
+  Pooled pooled;
+  pooled.held =
+      tokens + share * examples * (kExampleBytes + kRangeBytes + kVectorValueBytes * cut.width);
+  pooled.parsed = examples * (mean + kMessageBytes);
+  pooled.parsing = file_bytes + kGrowing * pooled.parsed;
+  pooled.reading = std::max(pooled.parsing, pooled.parsed + Growing(tokens));
+  pooled.longest_tokens = data.byte_length_quantiles().empty() ? 0 : Whole(MostTokens(data, rates));
+  return pooled;
+}
+
 Pooled PooledOf(const v1::ArtifactInfo* artifact, const TokenRates& rates, const Cut& cut) {
   if (artifact == nullptr || artifact->dataset().examples() < 1) {
     return {};
@@ -126,6 +147,9 @@ Pooled PooledOf(const v1::ArtifactInfo* artifact, const TokenRates& rates, const
   const double texts = static_cast<double>(data.examples()) * Checked(data.mean_byte_length());
   const double file_bytes =
       artifact->size_bytes() > 0 ? static_cast<double>(artifact->size_bytes()) : texts;
+  if (cut.texts_with_vectors) {
+    return PooledTexts(data, file_bytes, rates, cut);
+  }
   if (data.format() == "text") {
     return PooledText(file_bytes, rates.bytes_per_token, cut);
   }
@@ -137,11 +161,12 @@ Pooled PooledOf(const v1::ArtifactInfo* artifact, const TokenRates& rates, const
   return pooled;
 }
 
-int64_t ContextOf(const v1::JobSpec& spec, const v1::ArtifactInfo* model) {
+// With zeros where it is not known.
+const v1::ModelShape& ShapeOf(const v1::JobSpec& spec, const v1::ArtifactInfo* model) {
   const v1::ModelShape* const declared = DeclaredModel(spec);
-  return declared != nullptr ? declared->context_length()
-         : model != nullptr  ? model->model_shape().context_length()
-                             : 0;
+  return declared != nullptr ? *declared
+         : model != nullptr  ? model->model_shape()
+                             : v1::ModelShape::default_instance();
 }
 
 }  // namespace
@@ -154,7 +179,8 @@ DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inp
                             .chat_template = model != nullptr && model->has_chat_template()
                                                  ? &model->chat_template()
                                                  : nullptr};
-  const auto context = static_cast<double>(std::max<int64_t>(1, ContextOf(spec, model)));
+  const v1::ModelShape& shape = ShapeOf(spec, model);
+  const auto context = static_cast<double>(std::max(1, shape.context_length()));
   DataMemory memory;
   memory.is_text = data != nullptr && data->dataset().format() == "text";
   const KindPart* const part = KindPartOf(spec);
@@ -173,7 +199,9 @@ DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inp
   const Pooled own = PooledOf(data, rates,
                               {.tokens = tokens,
                                .examples = static_cast<double>(examples.limit_examples),
-                               .half_windows = examples.half_windows});
+                               .half_windows = examples.half_windows,
+                               .texts_with_vectors = examples.texts_with_vectors,
+                               .width = Checked(shape.width())});
   const Pooled heldout = PooledOf(FindInput(inputs, "heldout_data"), rates, {.tokens = tokens});
   memory.longest_tokens = own.longest_tokens;
   memory.heldout_longest_tokens = heldout.longest_tokens;

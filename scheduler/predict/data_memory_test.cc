@@ -121,6 +121,30 @@ TEST(DataMemoryTest, ConversationsHaveARangeForEachTurn) {
   EXPECT_NEAR(static_cast<double>(memory.held_bytes), 1'000 * (4 * 251 + 24 + 5 * 24.0), 1e3);
 }
 
+// An embedding: a line is an example and not a window, and has its vector beside it.
+TEST(DataMemoryTest, LinesAndPromptsStandBesideTheirVectors) {
+  v1::JobSpec spec;
+  spec.mutable_embed()->set_sequence_length(16);
+  for (const char* format : {"text", "prompts"}) {
+    InputView data = Text("data", 8'000'000);
+    data.artifact.mutable_dataset()->set_format(format);
+    InputView model = SmallModel();
+    model.artifact.mutable_model_shape()->set_width(64);
+    const DataMemory memory =
+        DataMemoryOf(spec, std::vector<InputView>{model, data}, kBytesPerToken);
+    EXPECT_EQ(memory.longest_tokens, 121) << format;
+    const double vectors = 4 * 64;
+    EXPECT_NEAR(static_cast<double>(memory.held_bytes), 100'000 * (4 * 16 + 24 + 24 + vectors), 1e3)
+        << format;
+    EXPECT_GT(memory.reading_bytes, 16'000'000) << "the file and its texts: " << format;
+  }
+  spec.mutable_embed()->set_limit_examples(10);
+  EXPECT_LT(DataMemoryOf(spec, std::vector<InputView>{SmallModel(), Text("data", 8'000'000)},
+                         kBytesPerToken)
+                .held_bytes,
+            100'000);
+}
+
 TEST(DataMemoryTest, AnswersAreScoredBesideTheQuestions) {
   v1::JobSpec spec;
   spec.mutable_evaluate()->set_sequence_length(256);

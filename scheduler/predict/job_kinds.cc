@@ -438,6 +438,36 @@ v1::Method EvaluateMethod(const v1::EvaluateSpec& spec) {
   return spec.reference_model().empty() ? v1::METHOD_EVALUATE : v1::METHOD_EVALUATE_AGAINST;
 }
 
+// Sets the examples that a forward pass reads one by one, and their tokens. field: "evaluate.data".
+template <typename Spec>
+absl::Status SetReadExamples(const char* field, const Spec& spec, const v1::ArtifactInfo* data,
+                             const TokenRates& rates, double context, WorkAmount* work) {
+  WATTLE_ASSIGN_OR_RETURN(
+      const Examples examples,
+      ExamplesOf(field, Declared{spec.has_data_shape(), spec.data_shape()}, data, rates));
+  const double length =
+      spec.sequence_length() > 0 ? std::min<double>(spec.sequence_length(), context) : context;
+  work->examples = examples.count;
+  if (spec.limit_examples() > 0) {
+    work->examples = std::min(work->examples, static_cast<double>(spec.limit_examples()));
+  }
+  work->signature.set_sequence_length(static_cast<int>(length));
+  if (examples.token_quantiles.empty()) {
+    work->unit = v1::WORK_UNIT_EXAMPLE;
+  } else {
+    work->tokens_per_example = MeanTokens(examples, length);
+    work->truncated_share = ShareAbove(examples.token_quantiles, length);
+  }
+  return absl::OkStatus();
+}
+
+// Their units and batches.
+void SetReadUnits(double batch, WorkAmount* work) {
+  work->units = work->unit == v1::WORK_UNIT_EXAMPLE ? work->examples
+                                                    : work->examples * work->tokens_per_example;
+  work->steps = std::ceil(work->examples / batch);
+}
+
 absl::StatusOr<WorkAmount> EvaluateWork(const v1::JobSpec& job, const v1::ModelShape& shape,
                                         absl::Span<const InputView> inputs,
                                         const ProfileTable& table) {
@@ -459,27 +489,9 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::JobSpec& job, const v1::ModelS
     work.tokens_per_example = std::min(window, tokens);
     work.signature.set_sequence_length(static_cast<int>(window));
   } else {
-    WATTLE_ASSIGN_OR_RETURN(
-        const Examples examples,
-        ExamplesOf("evaluate.data", Declared{spec.has_data_shape(), spec.data_shape()}, data,
-                   rates));
-    const double length =
-        spec.sequence_length() > 0 ? std::min<double>(spec.sequence_length(), context) : context;
-    work.examples = examples.count;
-    if (spec.limit_examples() > 0) {
-      work.examples = std::min(work.examples, static_cast<double>(spec.limit_examples()));
-    }
-    work.signature.set_sequence_length(static_cast<int>(length));
-    if (examples.token_quantiles.empty()) {
-      work.unit = v1::WORK_UNIT_EXAMPLE;
-    } else {
-      work.tokens_per_example = MeanTokens(examples, length);
-      work.truncated_share = ShareAbove(examples.token_quantiles, length);
-    }
+    WATTLE_RETURN_IF_ERROR(SetReadExamples("evaluate.data", spec, data, rates, context, &work));
   }
-  work.units =
-      work.unit == v1::WORK_UNIT_EXAMPLE ? work.examples : work.examples * work.tokens_per_example;
-  work.steps = std::ceil(work.examples / batch);
+  SetReadUnits(batch, &work);
   if (spec.score_answers()) {
     const int tokens = spec.max_answer_tokens() > 0 ? spec.max_answer_tokens() : kNewTokensDefault;
     // The question is one pass. Answers end before their limit: half of the tokens are expected.
@@ -528,6 +540,41 @@ std::string EvaluateProbe(const v1::JobSpec& spec) {
                           : absl::StrCat(" --reference-model ", evaluate.reference_model()));
 }
 
+absl::StatusOr<WorkAmount> EmbedWork(const v1::JobSpec& job, const v1::ModelShape& shape,
+                                     absl::Span<const InputView> inputs,
+                                     const ProfileTable& table) {
+  constexpr double kVectorValueBytes = 4;
+  const v1::EmbedSpec& spec = job.embed();
+  WorkAmount work;
+  SetSignature(v1::METHOD_EMBED, shape, &work);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
+  const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;
+  work.signature.set_batch_size(batch);
+  WATTLE_RETURN_IF_ERROR(SetReadExamples("embed.data", spec, FindInput(inputs, "data"),
+                                         RatesOf(table, shape, inputs), shape.context_length(),
+                                         &work));
+  SetReadUnits(batch, &work);
+  work.result_bytes = work.examples * shape.width() * kVectorValueBytes;
+  return work;
+}
+
+HeldExamples EmbedExamples(const v1::JobSpec& spec) {
+  return {.sequence_length = spec.embed().sequence_length(),
+          .limit_examples = spec.embed().limit_examples(),
+          .texts_with_vectors = true};
+}
+
+MemoryWorkload EmbedMemory(const v1::JobSpec& spec, int64_t max_positions, const DataMemory& data) {
+  const v1::EmbedSpec& embed = spec.embed();
+  const bool declared = embed.has_model_shape();
+  const int64_t length =
+      std::min<int64_t>(OrUnknown(embed.sequence_length(), declared, max_positions), max_positions);
+  return {.task = MemoryTask::kEvaluate,
+          .batch = OrUnknown(embed.batch_size(), declared, kBatchSizeDefault),
+          .sequence_tokens = AtMost(length, data.longest_tokens),
+          .recipe = RecipeOf(embed, kNoQuantization)};
+}
+
 constexpr MethodCost kFinetuneMethods[] = {{.method = v1::METHOD_FINETUNE_FULL, .steps_cost = true},
                                            {.method = v1::METHOD_FINETUNE_LORA},
                                            {.method = v1::METHOD_FINETUNE_QLORA}};
@@ -552,6 +599,8 @@ constexpr MethodCost kEvaluateMethods[] = {
      .forward_passes = 2,
      .models_per_batch = 1,
      .passes_read_weights = true}};
+constexpr MethodCost kEmbedMethods[] = {
+    {.method = v1::METHOD_EMBED, .forward_passes = 1, .models_per_batch = 1}};
 
 constexpr KindPart kParts[] = {
     {.kind_case = v1::JobSpec::kFinetune,
@@ -574,6 +623,11 @@ constexpr KindPart kParts[] = {
      .methods = kEvaluateMethods,
      .examples = EvaluateExamples,
      .probe_options = EvaluateProbe},
+    {.kind_case = v1::JobSpec::kEmbed,
+     .work = EmbedWork,
+     .memory = EmbedMemory,
+     .methods = kEmbedMethods,
+     .examples = EmbedExamples},
 };
 
 }  // namespace

@@ -42,6 +42,9 @@ struct HeldExamples {
   int64_t limit_examples = 0;   // Of the file at most; 0: all.
   bool half_windows = false;    // A text is scored in windows that overlap by half.
   bool questions = false;       // The questions of the file stay beside the examples.
+  // Each line of a text, and each prompt, is an example. Beside it stands a vector of the model's
+  // width.
+  bool texts_with_vectors = false;
 };
 
 struct KindPart {

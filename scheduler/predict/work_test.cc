@@ -337,6 +337,30 @@ TEST(WorkTest, OtherKindsCountTheirOwnUnits) {
                    19 * 512);  // The first window, and 4608 more tokens in steps of 256.
 }
 
+TEST(WorkTest, EmbeddingReadsEachTextOnceAndWritesItsVector) {
+  v1::JobSpec spec;
+  spec.mutable_embed()->set_model("m");
+  spec.mutable_embed()->set_data("d");
+  spec.mutable_embed()->set_batch_size(4);
+  InputView data = Data("data", 100, 400, 400);
+  data.artifact.mutable_dataset()->set_format("text");
+  auto work = WorkOf(spec, {Model(), data}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_EQ(work->signature.method(), v1::METHOD_EMBED);
+  EXPECT_EQ(work->unit, v1::WORK_UNIT_EVALUATED_TOKEN);
+  EXPECT_NEAR(work->units, 100 * 101, 1e-6);
+  EXPECT_DOUBLE_EQ(work->steps, 25);
+  EXPECT_DOUBLE_EQ(work->result_bytes, 100 * 384 * 4);
+  spec.mutable_embed()->set_sequence_length(50);
+  spec.mutable_embed()->set_limit_examples(10);
+  spec.mutable_embed()->set_quantization(v1::QUANTIZATION_INT8);
+  work = WorkOf(spec, {Model(), data}, ProfileTable());
+  ASSERT_THAT(work, IsOk());
+  EXPECT_NEAR(work->units, 10 * 50, 1e-6);
+  EXPECT_DOUBLE_EQ(work->truncated_share, 1);
+  EXPECT_EQ(work->signature.quantization(), "int8");
+}
+
 TEST(WorkTest, SpecsWithoutWorkAreRefusedByField) {
   struct Case {
     std::function<void(v1::JobSpec*)> change;

@@ -80,6 +80,29 @@ class Jobs(Scene):
         self.fleet.wattle("model", "pull", f"job:{evaluate}/output", target)
         self.assertEqual(len(json.loads((target / "predictions.json").read_text())), 8)
 
+    def test_texts_are_embedded_on_an_emulated_board(self):
+        self.start()
+        self.fleet.start_worker("pi", emulate="raspberry-pi-5", extra=["--time-scale=4"])
+        self.fleet.until_connected("pi")
+        self.push_demo()
+        texts = self.fleet.directory / "notes.txt"
+        texts.write_text("The mast has a battery.\n\nA panel charges it when the sun is there, and the board wakes up.\nNight\n")
+        self.fleet.wattle("data", "push", "notes", texts)
+        job = self.job_file("embed", embed={"model": "base", "data": "notes", "batch_size": 2, "sequence_length": 8})
+        plan = self.fleet.wattle("plan", job)
+        self.assertGreater(plan["candidates"][0]["prediction"]["run_seconds"]["mean"], 0)
+        embed = self.fleet.submit(job)
+        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(embed)))
+        self.assertTrue(receipt["emulated"])
+        self.assertEqual(receipt["work"]["signature"]["method"], "METHOD_EMBED")
+        self.assertGreater(receipt["run"]["gross_energy_joules"], 0)
+        self.assertEqual((metric(receipt, "texts"), metric(receipt, "truncated_texts")), (3, 1))
+        target = self.fleet.directory / "pulled"
+        self.fleet.wattle("model", "pull", f"job:{embed}/output", target)
+        header_size = int.from_bytes((target / "embeddings.safetensors").read_bytes()[:8], "little")
+        header = json.loads((target / "embeddings.safetensors").read_bytes()[8:8 + header_size])
+        self.assertEqual(header["embeddings"]["shape"], [3, metric(receipt, "hidden_size")])
+
     def test_failure_of_an_input_propagates(self):
         self.start("one")
         self.push_demo()

@@ -10,6 +10,7 @@ perplexity  a text in overlapping windows: the same value
 perplexity_gpt2_30m  the same of a trained model, ../shared/models/gpt2-30m; skipped where that is absent
 generation  greedy continuations are the same tokens
 comparison  KL divergence, top-1 agreement and perplexity of one model against another
+embedding   the vectors of texts: the mean of the last hidden state, scaled to length 1
 calibration error-compensated int4 against the textbook's GPTQ in numpy: the first matrix of a model, from the same inputs
 """
 
@@ -296,6 +297,26 @@ def comparison(runner, work):
     agree("perplexity of words", result["word_perplexity"], math.exp(loss * (len(tokens) - 1) / len(TEXT.split())))
 
 
+def embedding(runner, work):
+    model = make_model(work / "model", **TINY)
+    data = work / "texts.txt"
+    data.write_text("\n".join(PROMPTS) + "\n")
+    run(runner, dict(modelDirectory=str(work / "model"), dataFile=str(data), outputDirectory=str(work / "out"), threads=1,
+                     spec=dict(embed=dict(batchSize=2, sequenceLength=8))))
+    vectors = load_file(work / "out" / "embeddings.safetensors")["embeddings"]
+    for prompt, vector in zip(PROMPTS, vectors, strict=True):
+        with torch.no_grad():
+            hidden = model.transformer(torch.tensor([list(prompt.encode())[:8]])).last_hidden_state[0]
+        wanted = torch.nn.functional.normalize(hidden.mean(0), dim=0).numpy()
+        error = float(numpy.abs(vector - wanted).max())
+        print(f"{prompt!r}: largest difference {error:.1e}")
+        if not error < TOLERANCE:
+            sys.exit(f"{prompt!r}: the vector differs by more than {TOLERANCE}")
+    counts = json.loads((work / "out" / "metrics.json").read_text())
+    if counts != {"hidden_size": 32, "texts": 3, "tokens": 19, "truncated_texts": 2}:
+        sys.exit(f"counts: {counts}")
+
+
 LEAST_SCALE, SCALE_TRIALS, DAMPING = 0.8, 12, 0.01  # GptqSettings
 
 
@@ -389,7 +410,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         {"training": training, "last_layers": last_layers, "curve": curve, "shapes": shapes, "perplexity": perplexity,
          "perplexity_gpt2_30m": perplexity_gpt2_30m, "generation": generation,
-         "comparison": comparison, "calibration": calibration}[case](
+         "comparison": comparison, "embedding": embedding, "calibration": calibration}[case](
             runner, pathlib.Path(directory))
 
 

@@ -20,6 +20,7 @@
 #include "proto/quantization_recipe.h"
 #include "proto/spec_defaults.h"
 #include "proto/training_signature.h"
+#include "worker/engine/embed/embed.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/quant/quantize.h"
 
@@ -549,11 +550,50 @@ absl::StatusOr<v1::RunnerResult> RunEvaluate(const v1::RunnerTask& task,
   return result;
 }
 
+absl::StatusOr<engine::EmbedSettings> EmbedSettingsOf(const v1::RunnerTask& task) {
+  const v1::EmbedSpec& spec = task.spec().embed();
+  if (task.data_file().empty()) {
+    return Missing("data_file");
+  }
+  if (spec.batch_size() < 0) {
+    return absl::FailedPreconditionError("batch_size: wants at least 1");
+  }
+  engine::EmbedSettings settings{.model = ModelOf(task),
+                                 .data = task.data_file(),
+                                 .limit_texts = spec.limit_examples(),
+                                 .sequence_length = spec.sequence_length(),
+                                 .output_directory = task.output_directory()};
+  WATTLE_ASSIGN_OR_RETURN(settings.model.recipe, RecipeOf(spec));
+  settings.batch_size = OrDefault<int64_t>(spec.batch_size(), kBatchSizeDefault);
+  return settings;
+}
+
+absl::StatusOr<v1::RunnerResult> RunEmbed(const v1::RunnerTask& task, engine::ProgressSink& sink) {
+  WATTLE_ASSIGN_OR_RETURN(const engine::EmbedSettings settings, EmbedSettingsOf(task));
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(task.output_directory()));
+  WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Embed(settings, sink));
+  const Metrics metrics = {{"hidden_size", static_cast<double>(done.model.config.width)},
+                           {"texts", static_cast<double>(done.work.examples)},
+                           {"tokens", static_cast<double>(done.work.real_tokens)},
+                           {"truncated_texts", static_cast<double>(done.truncated_texts)}};
+  WATTLE_RETURN_IF_ERROR(WriteMetrics(task.output_directory(), metrics));
+  v1::RunnerResult result = Result(task, done.model, done.work, metrics);
+  v1::WorkDone& work = *result.mutable_work();
+  SetWork(work, v1::METHOD_EMBED, done.work.tokens);
+  work.set_bytes_per_token(done.bytes_per_token);
+  work.set_truncated_examples(done.truncated_texts);
+  work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
+  work.mutable_signature()->set_sequence_length(
+      SequenceLengthOf(settings.sequence_length, done.model));
+  return result;
+}
+
 constexpr KindPart kParts[] = {
     {.kind_case = v1::JobSpec::kFinetune, .run = RunFinetune},
     {.kind_case = v1::JobSpec::kQuantize, .run = RunQuantize},
     {.kind_case = v1::JobSpec::kGenerate, .run = RunGenerate},
     {.kind_case = v1::JobSpec::kEvaluate, .run = RunEvaluate},
+    {.kind_case = v1::JobSpec::kEmbed, .run = RunEmbed},
 };
 
 }  // namespace
