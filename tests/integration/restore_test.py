@@ -112,18 +112,21 @@ class Restore(Scene):
         # A stranger to whom the old one sends the workers: of this fleet's keys, but of another journal.
         stranger_directory = self.fleet.directory / "stranger"
         shutil.copytree(self.fleet.directory / "coordinator/authority", stranger_directory / "authority")
-        stranger, strangers_address = self.another_coordinator("stranger", stranger_directory)
-        self.fleet.start_coordinator(extra=["--moved-to", strangers_address])
+        stranger, started = self.another_coordinator("stranger", stranger_directory)
+        strangers_address = started.group(1)
+        self.start_moved(strangers_address)
         worker_log = self.fleet.directory / "one.log"
         self.fleet.until("the worker to refuse the stranger", lambda: "writes another journal than this worker's" in worker_log.read_text())
         self.fleet.coordinator.stop()
         stranger.stop()
-        new, new_address = self.another_coordinator("new", new_directory)
-        self.fleet.start_coordinator(extra=["--moved-to", new_address])
+        new, started = self.another_coordinator("new", new_directory)
+        new_address = started.group(1)
+        self.start_moved(new_address)
         refused = self.fleet.run_wattle("jobs")
         self.assertIn(f"this coordinator has moved to {new_address}; ask there: --coordinator {new_address}", refused.stderr)
-        self.fleet.coordinator.stop()  # Whoever came by knows the way; who comes later asks the old address in vain.
-        self.fleet.grpc = new_address
+        self.fleet.until("the worker to be sent on", lambda: f"has moved to {new_address}" in worker_log.read_text())
+        self.fleet.coordinator.stop()
+        self.fleet.grpc, self.fleet.http = started.groups()
         self.fleet.until_connected("one")
         self.assertTrue(self.runner_pids(), "the run went on")
         # A restart finds the new address by itself: the old one is all that its flags know.
@@ -133,12 +136,17 @@ class Restore(Scene):
         self.fleet.wattle("job", "cancel", job)
         new.stop()
 
-    def another_coordinator(self, name, directory):
-        """A coordinator beside the fleet's, and its address."""
-        process = Process(name, [BIN / "wattle-coordinator", "--data-dir", directory, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"],
+    def start_moved(self, address):
+        """The fleet's coordinator again, which now sends everybody to this address. Nobody can log in to it."""
+        self.fleet.coordinator, _ = self.another_coordinator("coordinator", self.fleet.directory / "coordinator", self.fleet.grpc,
+                                                             "--moved-to", address)
+
+    def another_coordinator(self, name, directory, listen="127.0.0.1:0", *flags):
+        """A coordinator beside the fleet's, and the match of its gRPC and HTTP addresses."""
+        process = Process(name, [BIN / "wattle-coordinator", "--data-dir", directory, "--listen", listen, "--http", "127.0.0.1:0", *flags],
                           self.fleet.directory / f"{name}.log", r"listening grpc=(\S+) http=(\S+)")
         self.addCleanup(process.stop)
-        return process, process.start().group(1)
+        return process, process.start()
 
     def test_an_empty_directory_beside_living_workers(self):
         self.start("one")

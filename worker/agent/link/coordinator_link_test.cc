@@ -29,6 +29,11 @@ using testing::HasSubstr;
 class FakeCoordinator final : public v1::FleetService::Service {
  public:
   explicit FakeCoordinator(std::string moved_to = "") : moved_to_(std::move(moved_to)) { Start(); }
+  ~FakeCoordinator() override {
+    if (server_ != nullptr) {
+      Stop();
+    }
+  }
 
   void Start() {
     grpc::ServerBuilder builder;
