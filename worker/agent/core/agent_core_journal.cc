@@ -214,6 +214,7 @@ void AgentCore::FollowCoordinator(const std::string& address) {
   }
   ports_.Note(absl::StrCat("coordinator ", coordinator_, ": has moved to ", address));
   told_coordinator_ = address;
+  settings_.several_coordinators = true;  // the link tries this one in its rounds from now on
   ports_.Follow(address);
 }
 

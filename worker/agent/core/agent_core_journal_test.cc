@@ -170,6 +170,12 @@ TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
     EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
     core_->OnConnected(Now(), "old:1");
     WelcomeOf("farm", 1);
+    // The link's next round comes by the stranger again.
+    core_->OnConnected(Now(), "stranger:1");
+    WelcomeOf(lineage, epoch);
+    EXPECT_EQ(ports_.dialled.size(), 3U);
+    core_->OnConnected(Now(), "old:1");
+    WelcomeOf("farm", 1);
   }
   EXPECT_EQ(ports_.stops, 0);
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
