@@ -19,6 +19,12 @@ exponentially weighted mean with a weight of 0.2 for each new run. Writes build/
   drift.runs_to_5_percent    slow runs after which the mean is within 5 % of 1,500 s, then and until the end
   drift.still_error_percent  error of the mean after 10 runs of a board that does not change
 
+Draws first jobs of boards that nobody has measured (predict_first.py) and learns from their first steps before it predicts them again.
+
+  first_job.ratio_p50|p90      upper over lower end of the 90 % interval of a job's seconds after its probe
+  first_job.coverage_percent   share of the jobs that then take seconds within it
+  first_job.probe_s_p90        seconds of the run until the probe is enough
+
 --seed N draws the runs again; by default it is the hash of the commit.
 """
 
@@ -28,6 +34,7 @@ import statistics
 import subprocess
 
 from figures import ROOT, add, write_figures
+from predict_first import measure_first_jobs
 from predict_measured import DATA, measure_all
 
 BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
@@ -90,6 +97,7 @@ def main():
         peers_of(lambda means: runs_until([near(mean) for mean in means[COOL_RUNS - 1:]]), boards))
     add(figures, "drift.still_error_percent", [abs(board[-1][0] / COOL_SECONDS - 1) * 100 for board in predictions(still)], "%",
         peers_of(lambda means: abs(means[-1] / COOL_SECONDS - 1) * 100, still))
+    measure_first_jobs(draw, options.seeds, figures)
     if DATA.exists():
         measure_all(draw, options.seeds, figures)
     else:

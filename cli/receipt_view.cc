@@ -40,6 +40,11 @@ Table ComparisonTable(const v1::Attempt& attempt) {
                 FormatSeconds(run.seconds()),
                 difference(predicted.run_seconds().mean(), run.seconds()),
                 FormatSeconds(predicted.run_seconds())});
+  if (receipt.has_probed_run_seconds()) {
+    const v1::Interval& probed = receipt.probed_run_seconds();
+    table.AddRow({"  by its first steps", FormatSeconds(probed.mean()), "",
+                  difference(probed.mean(), run.seconds()), FormatSeconds(probed)});
+  }
   table.AddRow({"mean W", guess(FormatPower(Watts(predicted.mean_power_watts()))),
                 FormatPower(Watts(run.mean_power_watts())),
                 difference(predicted.mean_power_watts(), run.mean_power_watts()), ""});
@@ -47,6 +52,11 @@ Table ComparisonTable(const v1::Attempt& attempt) {
                 FormatEnergy(Joules(run.gross_energy_joules())),
                 difference(predicted.run_energy_joules().mean(), run.gross_energy_joules()),
                 FormatEnergyRange(predicted.run_energy_joules())});
+  if (receipt.has_probed_run_energy_joules()) {
+    const v1::Interval& probed = receipt.probed_run_energy_joules();
+    table.AddRow({"  by its first steps", FormatEnergy(Joules(probed.mean())), "",
+                  difference(probed.mean(), run.gross_energy_joules()), FormatEnergyRange(probed)});
+  }
   table.AddRow({run.idle_known() ? "net energy" : "net energy (idle unknown)",
                 guess(FormatEnergy(Joules(predicted.net_energy_joules()))),
                 FormatEnergy(Joules(run.net_energy_joules())),

@@ -17,6 +17,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "coordinator/core/probing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
@@ -151,6 +152,7 @@ class ReportDecider {
     if (!complete.has_predicted() && attempt.has_prediction()) {
       *complete.mutable_predicted() = attempt.prediction();
     }
+    AddProbed(draft_.state(), attempt, complete);
     if (attempt.has_model_choice()) {
       *complete.mutable_model_choice() = attempt.model_choice();
     }

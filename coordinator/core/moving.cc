@@ -9,6 +9,7 @@
 #include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/probing.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -45,8 +46,12 @@ absl::Duration RemainingTime(const State& state, const Observations& observation
   if (progress != observations.progress.end() && progress->second.remaining_seconds() > 0.0) {
     // The progress covers the run alone. Checkpoints, evaluations and the result come on top, most
     // of them at the end.
+    const v1::ProfileRow* const probe = ProbeOf(state, attempt);
+    const double slower = probe != nullptr && prediction.seconds_per_unit() > 0.0
+                              ? probe->seconds_per_unit().mean() / prediction.seconds_per_unit()
+                              : 1.0;
     return absl::Seconds((progress->second.remaining_seconds() + prediction.checkpoint_seconds() +
-                          prediction.evaluate_seconds()) *
+                          slower * prediction.evaluate_seconds()) *
                          scale);
   }
   const absl::Duration total =
@@ -67,8 +72,23 @@ std::optional<Move> MoveOf(const State& state, const Observations& observations,
                                    FormatElapsed(absl::Seconds(std::round(live->lease_seconds()))),
                                    " ended, nothing was heard of ", device)};
   }
-  if (live->state() != v1::ATTEMPT_STATE_PAUSED || live->released() ||
-      !IsReachable(observations, DeviceId(live->device_id()), now.monotonic)) {
+  if (live->released() || !IsReachable(observations, DeviceId(live->device_id()), now.monotonic)) {
+    return std::nullopt;
+  }
+  const double deadline_seconds = job.spec().deadline_seconds();
+  const absl::Duration left =
+      absl::Seconds(deadline_seconds) - JobAge(state, observations, record, now.monotonic);
+  if (live->state() == v1::ATTEMPT_STATE_RUNNING) {
+    const auto rest = ProbedRestOf(state, observations, *live, now.monotonic);
+    if (deadline_seconds <= 0.0 || !rest.has_value() || rest->mean <= left) {
+      return std::nullopt;
+    }
+    return Move{.reason = absl::StrCat("leaves ", device, ", where its first steps tell of ",
+                                       FormatElapsed(rest->mean), " more, for its deadline in ",
+                                       FormatElapsed(std::max(left, absl::ZeroDuration()))),
+                .misses_for_certain = rest->low > left};
+  }
+  if (live->state() != v1::ATTEMPT_STATE_PAUSED) {
     return std::nullopt;
   }
   const absl::Duration paused =
@@ -78,9 +98,6 @@ std::optional<Move> MoveOf(const State& state, const Observations& observations,
     return Move{false, absl::StrCat("leaves ", device, " after a pause of ", FormatElapsed(paused),
                                     ": ", live->reason())};
   }
-  const double deadline_seconds = job.spec().deadline_seconds();
-  const absl::Duration left =
-      absl::Seconds(deadline_seconds) - JobAge(state, observations, record, now.monotonic);
   if (deadline_seconds > 0.0 && left < RemainingTime(state, observations, *live, now.monotonic)) {
     return Move{false, absl::StrCat("leaves ", device, ", where it is paused, for its deadline in ",
                                     FormatElapsed(std::max(left, absl::ZeroDuration())), ": ",

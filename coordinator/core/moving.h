@@ -18,13 +18,16 @@ struct Move {
   // coordinator can ask the device to hand the attempt over with its checkpoint.
   bool device_is_silent = false;
   std::string reason;
+  // Even the lower end of what its probe tells lies behind the job's deadline.
+  bool misses_for_certain = false;
 };
 
 // Why and how the job may move; nullopt if the job stays, because it is not active, is released
 // already, or its attempt goes on. An attempt moves when
 //   - its device has been silent for longer than the attempt's lease,
 //   - it is paused for longer than a policy of its device allows (pause_seconds_max), or
-//   - it is paused, and the remaining work no longer fits before the job's deadline.
+//   - it is paused, and the remaining work no longer fits before the job's deadline, or
+//   - it was a probe, and its first steps say that the rest does not fit before the deadline.
 std::optional<Move> MoveOf(const State& state, const Observations& observations,
                            const v1::JobRecord& record, const Instant& now);
 

@@ -16,6 +16,7 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/probing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
@@ -160,6 +161,19 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
                                 " away"));
 }
 
+// Takes the job from a device on which its first steps told that it must miss its deadline, if no
+// other device of the fleet can meet it either. The job then waits with its checkpoint, and fails
+// as one that nobody can run, unless a device joins in time.
+void ReleaseHopeless(Draft& draft, const v1::JobRecord& record) {
+  const std::optional<Move> move = MoveOf(draft.state(), draft.observations(), record, draft.now());
+  if (!move.has_value() || !move->misses_for_certain) {
+    return;
+  }
+  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  released.set_attempt_id(LiveAttempt(record.job())->attempt_id());
+  released.set_reason(move->reason);
+}
+
 void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
            SequenceNumber computed_on, int64_t fencing_token) {
   const v1::Job& job = record.job();
@@ -217,6 +231,10 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
       NoteWhetherPossible(draft, *record, planned);
     }
     const DeviceId device(planned.placement.device_id());
+    if (record->job().state() == v1::JOB_STATE_ACTIVE && planned.never &&
+        IsFresh(state, *record, device, command.computed_on)) {
+      ReleaseHopeless(draft, *record);
+    }
     if (!planned.releases.value().empty() && IsFresh(state, *record, device, command.computed_on)) {
       ReleaseForDeadline(draft, *record, planned);
     }
@@ -456,6 +474,9 @@ void DecideTick(Draft& draft) {
     }
     if (draft.decision().events.size() == events && live != nullptr) {
       EndTimedOut(draft, record.job(), *live);
+    }
+    if (draft.decision().events.size() == events && live != nullptr) {
+      DecideProbe(draft, record.job(), *live);
     }
   }
 }

@@ -22,6 +22,7 @@
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
+#include "coordinator/core/probing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
@@ -30,6 +31,8 @@
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/run_interval.h"
 #include "units/quantity.h"
 
 namespace wattle::core {
@@ -56,17 +59,23 @@ void ReserveDevice(const State& state, const Observations& observations,
   }
   const double scale = std::max(view->device.info().time_scale(), 1e-9);
   const v1::Prediction& prediction = attempt.prediction();
-  const double mean_seconds = prediction.run_seconds().mean();
+  const v1::ProfileRow* const probe = ProbeOf(state, attempt);
+  const v1::Interval seconds =
+      probe == nullptr ? prediction.run_seconds()
+                       : scheduler::RunInterval(*probe, scheduler::Quantity::kTime,
+                                                state.profiles.calibration(), attempt.device_id())
+                             .value_or(prediction.run_seconds());
   // Ratio of the upper quantile to the mean. The joules grow in proportion to the time.
-  const double upper =
-      mean_seconds > 0.0 ? std::max(1.0, prediction.run_seconds().high() / mean_seconds) : 1.0;
+  const double upper = seconds.mean() > 0.0 ? std::max(1.0, seconds.high() / seconds.mean()) : 1.0;
+  const double watts = probe != nullptr && probe->power_watts().count() > 0
+                           ? probe->power_watts().mean()
+                           : prediction.mean_power_watts();
   const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
   ExpectedReturn paused = ReturnOf(state, observations, policies, attempt, view->device, now);
   view->free_at = now.wall + paused.in + remaining;
   view->waits_for = std::move(paused.why);
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
-  view->committed_energy =
-      Joules(prediction.mean_power_watts() * absl::ToDoubleSeconds(remaining) / scale * upper);
+  view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
 std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,

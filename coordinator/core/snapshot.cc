@@ -104,7 +104,7 @@ absl::Status GiveSnapshotRows(const State& state,
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
-    if (profile.source() == v1::PROFILE_SOURCE_MEASURED) {
+    if (profile.source() != v1::PROFILE_SOURCE_PUBLISHED) {
       v1::StateSnapshot row;
       *row.add_profile_rows() = profile;
       WATTLE_RETURN_IF_ERROR(Give(row, take));

@@ -95,6 +95,12 @@ def interval_words(predicted, words):
     return f"{words(predicted['mean'])} ({words(predicted['low'])}-{words(predicted['high'])})"
 
 
+def latest_words(receipt, quantity, words):
+    """The prediction of the run; with a star what its own first steps told, where it ran long enough to be probed."""
+    probed = receipt.get(f"probed_{quantity}")
+    return interval_words(probed, words) + " *" if probed else interval_words(receipt["predicted"][quantity], words)
+
+
 def closing_lines(jobs):
     """One line for each job under a line of heads, aligned: numbers to the right."""
     heads = ("job", "kind", "device", "why", "predicted s", "took s", "predicted J", "took J", "saved")
@@ -102,12 +108,12 @@ def closing_lines(jobs):
     for job in jobs:
         attempt = next(attempt for attempt in job["attempts"] if attempt["attempt_id"] == receipt_of(job)["attempt_id"])
         receipt, placement = attempt["receipt"], attempt["placement"]
-        predicted, run = receipt["predicted"], receipt["run"]
+        run = receipt["run"]
         kind = next(kind for kind in ("finetune", "quantize", "generate", "evaluate") if kind in job["spec"])
         why, saved = choice_words(placement)
         device = next((best["device_name"] for best in placement.get("best", [])), attempt["device_id"][:8])
-        rows.append((job["job_id"], kind, device, why, interval_words(predicted["run_seconds"], seconds_words),
-                     seconds_words(run["seconds"]), interval_words(predicted["run_energy_joules"], joules_words),
+        rows.append((job["job_id"], kind, device, why, latest_words(receipt, "run_seconds", seconds_words),
+                     seconds_words(run["seconds"]), latest_words(receipt, "run_energy_joules", joules_words),
                      joules_words(run["gross_energy_joules"]), saved))
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     numbers = range(4, 8)
@@ -359,6 +365,8 @@ class Demo:
         for line in closing_lines(jobs):
             note(line)
         note("in brackets: 9 in 10 between. Nothing was measured on these boards before; published rows of other models predict the first jobs.")
+        if any(receipt_of(job).get("probed_run_seconds") for job in jobs):
+            note("*: by the first steps of the job itself, before it ended; wattle job receipt has the prediction before them as well.")
         note(f"{inside_intervals(jobs)} of {len(jobs)} jobs took seconds within their interval.")
 
     def receipts(self, jobs):

@@ -20,6 +20,7 @@
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/profiles/probe.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -42,6 +43,40 @@ std::optional<Refusal> CheckRules(RuleScope scope, const Consideration& on, size
     }
   }
   return counts;
+}
+
+// Asks the rules of the load about a probe: a start of a run whose prediction is too wide to be
+// planned on. The run has to end in time at its lower end, and its battery has to hold its mean:
+// the guard keeps the reserve whatever the run draws. A refusal is for good only if it holds at the
+// lower end too. finish_lower: as Consideration's upper end, at the run's lower quantile.
+std::optional<Refusal> CheckProbe(const Consideration& on, double finish_lower,
+                                  size_t* refusing_rule) {
+  const auto with_upper_end = [&](double (v1::Interval::*end)() const, size_t* rule) {
+    v1::Prediction prediction = on.prediction;
+    for (v1::Interval* const interval :
+         {prediction.mutable_run_seconds(), prediction.mutable_run_energy_joules()}) {
+      interval->set_high((interval->*end)());
+    }
+    return CheckRules(RuleScope::kLoad,
+                      Consideration{.snapshot = on.snapshot,
+                                    .job = on.job,
+                                    .device = on.device,
+                                    .prediction = prediction,
+                                    .dry_run = on.dry_run,
+                                    .candidate = on.candidate,
+                                    .start_in_seconds = on.start_in_seconds,
+                                    .finish_in_seconds_upper = finish_lower,
+                                    .probes = true,
+                                    .load = on.load},
+                      rule);
+  };
+  std::optional<Refusal> refusal = with_upper_end(&v1::Interval::mean, refusing_rule);
+  if (refusal.has_value() && refusal->permanent) {
+    size_t rule = 0;
+    const std::optional<Refusal> at_best = with_upper_end(&v1::Interval::low, &rule);
+    refusal->permanent = at_best.has_value() && at_best->permanent;
+  }
+  return refusal;
 }
 
 double WaitedSeconds(const JobView& job, absl::Time now) {
@@ -240,6 +275,15 @@ double FleetView::PlaceInGap(const DeviceView& view, const DeviceLoad& load,
   }
 }
 
+double FleetView::FinishLower(const DeviceView& view, const DeviceLoad& load,
+                              const policy::Limits& limits, const v1::Candidate& candidate) const {
+  const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+  const Joules spent =
+      limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
+  return FinishIn(snapshot_.now, limits, spent, candidate,
+                  candidate.prediction().run_seconds().low());
+}
+
 FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& view,
                                        const Described& described, const DeviceLoad& load,
                                        v1::Candidate& candidate,
@@ -263,6 +307,11 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
                          .load = &load};
   size_t refusing_rule = 0;
   std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, on, &refusing_rule);
+  bool probe = false;
+  if (refusal.has_value() && IsWide(candidate.prediction())) {
+    refusal = CheckProbe(on, FinishLower(view, load, limits, candidate), &refusing_rule);
+    probe = !refusal.has_value();
+  }
   // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
   if (described.refusal.has_value() &&
       (!refusal.has_value() ||
@@ -275,6 +324,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   candidate.set_refused_by(refusal ? std::string(Rules()[refusing_rule].name) : "");
   candidate.set_reason(refusal ? refusal->reason : "");
   candidate.set_permanent(refusal && refusal->permanent);
+  candidate.set_probe(probe && candidate.feasible());
   if (!candidate.feasible()) {
     const Rule& rule = Rules()[refusing_rule];
     if (allowed_from != nullptr && !refusal->permanent && rule.allowed_from != nullptr) {
@@ -282,7 +332,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
     }
     return {};
   }
-  return {true, candidate.cost(), candidate.finish_in_seconds(),
+  return {true, candidate.probe(), candidate.cost(), candidate.finish_in_seconds(),
           objective.equal_within_error ? described.deviation : 0};
 }
 
@@ -296,11 +346,16 @@ size_t FleetView::ChooseMode(const std::vector<v1::Candidate>& modes,
       choice = ranks[i].feasible ? i : choice;
     } else if (!ranks[i].feasible) {
       choice = modes[choice].permanent() && !modes[i].permanent() ? i : choice;
+    } else if (ranks[i].probe != ranks[choice].probe) {
+      choice = ranks[i].probe ? choice : i;
     } else if (ranks[i].cost < ranks[choice].cost) {
       choice = i;
     }
   }
-  return ranks[0].feasible && EqualWithinError(ranks[choice], ranks[0]) ? 0 : choice;
+  return ranks[0].feasible && ranks[0].probe == ranks[choice].probe &&
+                 EqualWithinError(ranks[choice], ranks[0])
+             ? 0
+             : choice;
 }
 
 void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
@@ -338,7 +393,7 @@ bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
   const auto rank = [&shape](size_t i) {
     const Rank& one = shape.ranks[i];
     const v1::Candidate& candidate = shape.candidates[i];
-    return std::make_tuple(!one.feasible, one.cost, one.finish_in_seconds,
+    return std::make_tuple(!one.feasible, one.probe, one.cost, one.finish_in_seconds,
                            absl::string_view(candidate.device_name()),
                            absl::string_view(candidate.device_id()), i);
   };
@@ -356,7 +411,7 @@ size_t FleetView::ChoiceOf(const Shape& shape) {
   size_t choice = 0;
   for (size_t i = 1; i < shape.order.size(); ++i) {
     const Rank& other = shape.ranks[shape.order[i]];
-    if (!other.feasible) {
+    if (!other.feasible || other.probe != cheapest.probe) {
       break;
     }
     if (EqualWithinError(cheapest, other) &&

@@ -26,6 +26,9 @@ namespace wattle::scheduler {
 
 // All devices as candidates for one job. The first candidate is the choice, if it is feasible.
 //
+// A candidate that a rule allows only as a probe comes behind every other feasible one: a board
+// whose speed is known to do is better than one that may.
+//
 // The rule of choice. Two candidates are equal in energy when their costs differ by less than the
 // combined standard deviation of both predictions. Among the candidates that are equal to the
 // cheapest one, the earliest end wins; among equal ends the cheaper candidate, then name and id.
@@ -75,6 +78,7 @@ class FleetView {
   // The sort key of a candidate, computed once.
   struct Rank {
     bool feasible = false;
+    bool probe = false;  // Candidate.probe.
     double cost = 0;
     double finish_in_seconds = 0;
     // Standard deviation of the logarithm of the cost; 0 if the objective tells any two costs
@@ -114,6 +118,10 @@ class FleetView {
   // quantile in wall seconds from now.
   double PlaceInGap(const DeviceView& view, const DeviceLoad& load, const policy::Limits& limits,
                     v1::Candidate& candidate) const;
+  // The end at the lower quantile from the candidate's start, in wall seconds from now.
+  [[nodiscard]] double FinishLower(const DeviceView& view, const DeviceLoad& load,
+                                   const policy::Limits& limits,
+                                   const v1::Candidate& candidate) const;
   [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
                                       const Modes& modes, const DeviceLoad& load) const;
   [[nodiscard]] LaterStart StartLaterInMode(const JobView& job, const DeviceView& view,

@@ -86,7 +86,7 @@ Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& w
   std::stable_sort(starts.begin(), starts.end(), [&shape](size_t a, size_t b) {
     const auto rank = [&shape](size_t i) {
       const v1::Candidate& candidate = **shape.later[i];
-      return std::make_tuple(candidate.finish_in_seconds(), candidate.cost(),
+      return std::make_tuple(candidate.probe(), candidate.finish_in_seconds(), candidate.cost(),
                              absl::string_view(candidate.device_name()),
                              absl::string_view(candidate.device_id()));
     };

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Requires that the upper quantile of the run, with everything around it, ends before the deadline.
+// Of a run that is to be probed the lower one.
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -28,10 +29,11 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
                                 " ago; submit again with a later one"),
                    true};
   }
-  const std::string text =
-      absl::StrCat("may end in ", end, ", the deadline is in ", FormatElapsed(absl::Seconds(left)),
-                   "; feasible with a deadline of ",
-                   FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)));
+  const std::string text = absl::StrCat(
+      on.probes ? "ends at the earliest in " : "may end in ", end, ", the deadline is in ",
+      FormatElapsed(absl::Seconds(left)), "; feasible with a deadline of ",
+      FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)),
+      on.prediction.provenance() == v1::PROVENANCE_PROBED ? ", as its first steps there told" : "");
   // Permanent if a free device would be too late already, because the deadline only comes nearer.
   return Refusal{alone > left ? text : absl::StrCat(text, ", or were it free now"), alone > left};
 }

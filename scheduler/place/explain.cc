@@ -64,6 +64,9 @@ const v1::Candidate* RunnerUp(const Considered& considered) {
   const bool free_only =
       !considered.chosen_by_end && considered.candidates.front()->start_in_seconds() > 0;
   for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
+    if (considered.candidates[i]->probe() != considered.candidates.front()->probe()) {
+      return nullptr;  // It comes behind whatever it costs.
+    }
     if (!free_only || considered.candidates[i]->start_in_seconds() <= 0) {
       return considered.candidates[i];
     }
@@ -121,6 +124,11 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
                     waits && !by_end ? ", which is free" : "");
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");
+  }
+  if (chosen->probe()) {
+    absl::StrAppend(&reason, "; probe: 30 s tell how long it takes, by now ",
+                    FormatElapsed(absl::Seconds(chosen->prediction().run_seconds().low())), " to ",
+                    FormatElapsed(absl::Seconds(chosen->prediction().run_seconds().high())));
   }
   if (chosen->has_model_choice()) {
     absl::StrAppend(&reason, "; ", chosen->model_choice().reason());

@@ -34,9 +34,13 @@ struct Consideration {
   // Of a job with a quality floor: what the device would run, with the alternatives.
   const v1::Candidate* candidate = nullptr;
   // The load.
-  double start_in_seconds = 0;         // Wall.
-  double finish_in_seconds_upper = 0;  // Wall, at the run's upper quantile.
-  const DeviceLoad* load = nullptr;    // What the device has to do already, this plan's included.
+  double start_in_seconds = 0;  // Wall.
+  double finish_in_seconds_upper =
+      0;  // Wall, at the run's upper quantile; of a probe at its lower.
+  // The rule is asked whether a start could do, for a prediction too wide to be planned on: what is
+  // above stands for the lower end.
+  bool probes = false;
+  const DeviceLoad* load = nullptr;  // What the device has to do already, this plan's included.
 };
 
 struct Refusal {

@@ -11,6 +11,7 @@
 
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
@@ -38,11 +39,6 @@ double Square(double value) {
 bool SameMode(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   return row.power_mode().empty() || device.power_mode().empty() ||
          row.power_mode() == device.power_mode();
-}
-
-int LengthOf(const v1::WorkloadSignature& signature) {
-  return signature.sequence_length() > 0 ? signature.sequence_length()
-                                         : signature.model().context_length();
 }
 
 // Whether the row was measured at the job's batch and length. False for a job that omits one of
@@ -146,6 +142,18 @@ const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, cons
   return newest;
 }
 
+// The newest probe of this very work on the device in its mode, or null. A probe says nothing of
+// other batches and lengths: half a minute does not part a step's fixed cost from the tokens'.
+const v1::ProfileRow* ProbeOf(const ProfileTable& table, const RunQuery& query) {
+  std::vector<const v1::ProfileRow*> probes = ProbesOf(table, query.device);
+  probes.erase(std::remove_if(probes.begin(), probes.end(),
+                              [&](const auto* row) {
+                                return !SameWorkload(row->signature(), query.work.signature);
+                              }),
+               probes.end());
+  return Exact(probes, query);
+}
+
 // Widens the interval, because the device is not, or no longer, the one that was measured.
 void Widen(double deviation, RunEstimate* estimate) {
   estimate->time_deviation = std::hypot(estimate->time_deviation, deviation);
@@ -198,6 +206,15 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool 
       "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
       row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
   CarryOver(row, &estimate);
+  return estimate;
+}
+
+RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
+  WorkloadRate rate = InterpolateRate({&row}, query);
+  rate.deviation = kProbeDeviation;
+  RunEstimate estimate = Finish(rate, query);
+  estimate.provenance = v1::PROVENANCE_PROBED;
+  estimate.note = absl::StrCat("probed on this device: ", row.source_note());
   return estimate;
 }
 
@@ -299,6 +316,9 @@ std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const Run
                                    [](const auto* row) { return row->has_change(); });
   if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
     return FromExactRow(*row, query, /*own=*/true);
+  }
+  if (const v1::ProfileRow* const row = ProbeOf(table, query); row != nullptr) {
+    return FromProbe(*row, query);
   }
   if (const v1::ProfileRow* const row = Exact(of_class, query); row != nullptr && !changed) {
     return FromExactRow(*row, query, /*own=*/false);

@@ -42,20 +42,30 @@ bool IsScored(const v1::RunObservation& run, Quantity quantity) {
          (quantity == Quantity::kTime ? run.has_time_score() : run.has_energy_score());
 }
 
+size_t BinOf(double score, size_t bins) {
+  return static_cast<size_t>(std::min(score / kBinWidth, static_cast<double>(bins) - 1.0));
+}
+
 }  // namespace
 
 void Calibration::Count(const v1::ProfileRow& row, int times) {
   for (const v1::RunObservation& run : row.runs()) {
     for (const Quantity quantity : {Quantity::kTime, Quantity::kEnergy}) {
+      const bool time = quantity == Quantity::kTime;
+      const auto add = [&](v1::Provenance level, double score) {
+        Scores& scores =
+            scores_.Mutable({static_cast<int>(quantity), row.emulated() ? 1 : 0, level});
+        scores.bins[BinOf(score, kBins)] += times;
+        scores.count += times;
+      };
+      // The attempt's probe was a prediction of its own, made before the run ended.
+      if (time ? run.has_probe_time_score() : run.has_probe_energy_score()) {
+        add(v1::PROVENANCE_PROBED, time ? run.probe_time_score() : run.probe_energy_score());
+      }
       if (!IsScored(run, quantity)) {
         continue;
       }
-      const bool time = quantity == Quantity::kTime;
-      const double bin = (time ? run.time_score() : run.energy_score()) / kBinWidth;
-      Scores& scores =
-          scores_.Mutable({static_cast<int>(quantity), row.emulated() ? 1 : 0, run.predicted_by()});
-      scores.bins[static_cast<size_t>(std::min(bin, kBins - 1.0))] += times;
-      scores.count += times;
+      add(run.predicted_by(), time ? run.time_score() : run.energy_score());
       Misses& misses = misses_.Mutable(row.device_id())[static_cast<size_t>(quantity)];
       misses.scored += times;
       misses.missed += (time ? run.time_missed() : run.energy_missed()) ? times : 0;

@@ -15,6 +15,7 @@
 
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
+#include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
 
@@ -287,7 +288,11 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   if (!Teaches(receipt)) {
     return changed;
   }
-  const v1::RunObservation run = ObservationOf(receipt, now);
+  v1::RunObservation run = ObservationOf(receipt, now);
+  if (const v1::ProfileRow* const probe = FindProbe(table, device, receipt.attempt_id());
+      probe != nullptr) {
+    ScoreProbe(*probe, &run);
+  }
   for (const std::string& device_id : {device.device_id(), std::string()}) {
     v1::ProfileRow row = EmptyRow(device, receipt);
     row.set_device_id(device_id);

@@ -18,7 +18,14 @@ const ProfileTable::ClassRows& NoRows() {
 }
 
 absl::string_view SourceName(v1::ProfileSource source) {
-  return source == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
+  switch (source) {
+    case v1::PROFILE_SOURCE_PUBLISHED:
+      return "published";
+    case v1::PROFILE_SOURCE_PROBED:
+      return "probed";
+    default:
+      return "measured";
+  }
 }
 
 // With which the keys of all rows of the row's device begin.
@@ -36,6 +43,9 @@ std::string ProfileKey(const v1::ProfileRow& row) {
 
 absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   WATTLE_RETURN_IF_ERROR(ValidateProfileRow(row));
+  if (row.source() == v1::PROFILE_SOURCE_MEASURED && !row.device_id().empty()) {
+    RemoveProbesOf(row);
+  }
   ClassRows& rows = by_class_.Mutable(row.device_class());
   size_ -= rows.size();
   v1::ProfileRow& stored = rows.Mutable(ProfileKey(row));
@@ -44,6 +54,26 @@ absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   calibration_.Count(stored, 1);
   size_ += rows.size();
   return absl::OkStatus();
+}
+
+void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
+  v1::ProfileRow of_device = measured;
+  of_device.set_source(v1::PROFILE_SOURCE_PROBED);
+  std::vector<std::string> ended;
+  for (const v1::ProfileRow* probe : OfDevice(of_device)) {
+    const v1::WorkloadSignature& work = probe->signature();
+    if (probe->power_mode() == measured.power_mode() && probe->unit() == measured.unit() &&
+        SameIn(SignaturePart::kModel, work, measured.signature()) &&
+        SameIn(SignaturePart::kWorkload, work, measured.signature()) &&
+        work.batch_size() == measured.signature().batch_size() &&
+        LengthOf(work) == LengthOf(measured.signature())) {
+      ended.push_back(ProfileKey(*probe));
+    }
+  }
+  for (const std::string& key : ended) {
+    by_class_.Mutable(measured.device_class()).erase(key);
+    --size_;
+  }
 }
 
 const v1::ProfileRow* ProfileTable::FindLike(const v1::ProfileRow& row) const {

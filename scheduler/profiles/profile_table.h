@@ -39,8 +39,8 @@ class ProfileTable {
   // The published tables alone. A new coordinator starts with them.
   static ProfileTable Priors();
 
-  // Stores the row and replaces a row of the same key. Errors: as ValidateProfileRow; the table is
-  // then unchanged.
+  // Stores the row and replaces a row of the same key. A device's measured row also replaces the
+  // device's probe of the same work. Errors: as ValidateProfileRow; the table is then unchanged.
   absl::Status Put(const v1::ProfileRow& row);
 
   // The row of the same key; null if there is none.
@@ -50,7 +50,7 @@ class ProfileTable {
   using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
   [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
 
-  // The measured rows of the row's device, of its class and as real or emulated as it; sorted by
+  // The rows of the row's source and device, of its class and as real or emulated as it; sorted by
   // key.
   [[nodiscard]] std::vector<const v1::ProfileRow*> OfDevice(const v1::ProfileRow& row) const;
 
@@ -62,6 +62,9 @@ class ProfileTable {
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
  private:
+  // Removes the probes of the device's work that `measured` now tells in full.
+  void RemoveProbesOf(const v1::ProfileRow& measured);
+
   PersistentMap<std::string, ClassRows> by_class_;
   size_t size_ = 0;
   Calibration calibration_;

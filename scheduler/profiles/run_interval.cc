@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/profiles/probe.h"
+
 namespace wattle::scheduler {
 namespace {
 
@@ -16,6 +18,9 @@ v1::Provenance LevelOf(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_PUBLISHED) {
     return v1::PROVENANCE_PUBLISHED;
   }
+  if (row.source() == v1::PROFILE_SOURCE_PROBED) {
+    return v1::PROVENANCE_PROBED;
+  }
   return row.device_id().empty() ? v1::PROVENANCE_MEASURED_CLASS : v1::PROVENANCE_MEASURED_DEVICE;
 }
 
@@ -23,6 +28,9 @@ v1::Provenance LevelOf(const v1::ProfileRow& row) {
 double DeviationOf(const v1::ProfileRow& row, v1::Provenance level, bool of_time) {
   if (level == v1::PROVENANCE_PUBLISHED) {
     return of_time ? kPublishedDeviation : kPowerPublishedDeviation;
+  }
+  if (level == v1::PROVENANCE_PROBED) {
+    return of_time ? kProbeDeviation : kPowerRepeatDeviation;
   }
   const double repeats = row.seconds_per_unit().relative_deviation();
   const double own = of_time ? std::max(kRepeatDeviation, std::isfinite(repeats) ? repeats : 0.0)

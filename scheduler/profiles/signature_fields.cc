@@ -112,4 +112,9 @@ bool SameIn(SignaturePart part, const v1::WorkloadSignature& a, const v1::Worklo
   return true;
 }
 
+int LengthOf(const v1::WorkloadSignature& signature) {
+  return signature.sequence_length() > 0 ? signature.sequence_length()
+                                         : signature.model().context_length();
+}
+
 }  // namespace wattle::scheduler

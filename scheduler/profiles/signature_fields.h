@@ -39,6 +39,9 @@ std::string SignatureKey(const v1::WorkloadSignature& signature);
 // Whether the fields of the part are the same.
 bool SameIn(SignaturePart part, const v1::WorkloadSignature& a, const v1::WorkloadSignature& b);
 
+// Tokens at most of the signature's sequences: those of the model where it names no number.
+int LengthOf(const v1::WorkloadSignature& signature);
+
 }  // namespace wattle::scheduler
 
 #endif  // WATTLE_SCHEDULER_PROFILES_SIGNATURE_FIELDS_H_

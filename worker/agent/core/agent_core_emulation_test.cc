@@ -61,6 +61,10 @@ TEST_F(EmulatedCoreTest, StepsArePacedByTheBoardAndTheReceiptIsInDeviceTime) {
       Pass(absl::Milliseconds(100));
     }
   }
+  // The board takes 1 s for a step, however fast this machine is.
+  const v1::SteadyWork steady = core_->MakeHeartbeat(Now()).progress(0).steady();
+  EXPECT_EQ(steady.steps(), 3);
+  EXPECT_NEAR(steady.seconds(), 3, 0.2);
   Phase("save");
   Result();
   EXPECT_TRUE(ports_.uploads.empty());  // the board still writes
@@ -85,6 +89,7 @@ TEST_F(EmulatedCoreTest, TheReceiptSaysThatTheHostWasTooSlow) {
     Pass(absl::Seconds(5));
     StepDone(step);
   }
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).progress(0).has_steady());
   EndRun();
   EXPECT_TRUE(Last("finished").finished().receipt().emulation_overrun());
 }

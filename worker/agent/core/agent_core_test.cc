@@ -484,6 +484,53 @@ TEST_F(AgentCoreTest, TimeLeftIsOfTheTokensToComeWhereTheRunnerKnowsThem) {
   EXPECT_NEAR(core_->MakeHeartbeat(Now()).progress(0).remaining_seconds(), 20, 1e-6);
 }
 
+// The first step allocates memory: it took 3 s, and the others take 2 s at 10 W.
+TEST_F(AgentCoreTest, SteadyWorkLeavesTheWarmUpOut) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(3));
+  StepDone(1);
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).progress(0).has_steady());
+  for (int step = 2; step <= 3; ++step) {
+    Pass(absl::Seconds(2));
+    StepDone(step);
+  }
+  const v1::SteadyWork steady = core_->MakeHeartbeat(Now()).progress(0).steady();
+  EXPECT_NEAR(steady.seconds(), 4, 1e-6);
+  EXPECT_EQ(steady.steps(), 2);
+  EXPECT_EQ(steady.tokens(), 200);
+  EXPECT_NEAR(steady.covered_seconds(), 4, 0.6);
+  EXPECT_NEAR(steady.energy_joules() / steady.covered_seconds(), 10, 0.1);
+}
+
+TEST_F(AgentCoreTest, ALongFirstStepCounts) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(20));
+  StepDone(1);
+  const v1::SteadyWork steady = core_->MakeHeartbeat(Now()).progress(0).steady();
+  EXPECT_NEAR(steady.seconds(), 20, 1e-6);
+  EXPECT_EQ(steady.tokens(), 100);
+}
+
+// A runner that starts over warms up again, and its steps before count no more.
+TEST_F(AgentCoreTest, ACrashBeginsTheSteadyWorkAnew) {
+  Welcome();
+  StartTraining();
+  for (int step = 1; step <= 3; ++step) {
+    Pass(absl::Seconds(2));
+    StepDone(step);
+  }
+  Killed();
+  Pass(absl::Seconds(1));
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).progress(0).has_steady());
+  Phase("load");
+  Phase("train");
+  Pass(absl::Seconds(2));
+  StepDone(1);
+  EXPECT_FALSE(core_->MakeHeartbeat(Now()).progress(0).has_steady());
+}
+
 TEST_F(AgentCoreTest, TwoAttemptsRunOneAfterTheOther) {
   Welcome();
   Desire({Job("j1.1"), Job("j2.1")});

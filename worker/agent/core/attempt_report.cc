@@ -165,7 +165,26 @@ v1::AttemptProgress AttemptRun::Progress() const {
         tokens_left_ > 0 ? static_cast<double>(tokens_left_) / progress.tokens_per_second()
                          : steps_left * seconds / static_cast<double>(runner_steps_));
   }
+  FillSteadyWork(progress);
   return progress;
+}
+
+void AttemptRun::FillSteadyWork(v1::AttemptProgress& progress) const {
+  const AttemptEnergy& energy = account_.attempt();
+  if (stage_ != Stage::kRunning || !steady_begin_ || runner_steps_ <= steady_begin_->steps ||
+      pace_.Overrun(energy.In(Activity::kRun) + energy.In(Activity::kEvaluate))) {
+    return;
+  }
+  const RunCurve::Totals run = RunTotals();
+  v1::SteadyWork& steady = *progress.mutable_steady();
+  steady.set_seconds(absl::ToDoubleSeconds(runner_step_time_ - steady_begin_->step_time));
+  steady.set_steps(runner_steps_ - steady_begin_->steps);
+  steady.set_tokens(runner_tokens_ - steady_begin_->tokens);
+  const v1::EnergySource source = account_.AttemptOrigin().source;
+  if (source != v1::ENERGY_SOURCE_MODEL && source != v1::ENERGY_SOURCE_UNSPECIFIED) {
+    steady.set_energy_joules(run.energy_joules - steady_begin_->run.energy_joules);
+    steady.set_covered_seconds(run.covered_seconds - steady_begin_->run.covered_seconds);
+  }
 }
 
 }  // namespace wattle::agent

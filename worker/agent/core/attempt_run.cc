@@ -24,6 +24,9 @@ constexpr int kInterruptionsMax = 6;
 // The time for the step boundary and its checkpoint after an order to stop; then the runner is
 // killed.
 constexpr absl::Duration kStopTime = absl::Minutes(2);
+// A runner's first step allocates memory and picks kernels, which takes up to a second or two. In a
+// step that is longer than this it does not count.
+constexpr absl::Duration kWarmUpMax = absl::Seconds(5);
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
 constexpr int64_t kCheckpointModels = 3;
 
@@ -108,6 +111,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   runner_tokens_ = 0;
   tokens_left_ = 0;
   runner_step_time_ = absl::ZeroDuration();
+  steady_begin_.reset();
   longest_step_ = absl::ZeroDuration();
   stage_ = Stage::kRunning;
   progress_.set_phase("load");
@@ -196,6 +200,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     progress_.clear_text_bytes();
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
+    run_at_phase_ = RunTotals();
   }
   last_step_at_ = begin;
   SetActivity(begin, ActivityOf(kind, main_phase_));
@@ -221,10 +226,18 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     progress_.set_tokens(progress_.tokens() + step.tokens());
     new_tokens_ += step.tokens();
     AppendText(step.text(), progress_);
+    // A long first step hides its warm-up; a board with such steps cannot make one in vain.
+    const bool long_step = step_time >= kWarmUpMax;
+    if (!steady_begin_ && long_step) {
+      steady_begin_ = SteadyBegin{.run = run_at_phase_};
+    }
     ++runner_steps_;
     runner_tokens_ += step.tokens();
     tokens_left_ = step.tokens_left();
     runner_step_time_ += step_time;
+    if (!steady_begin_) {
+      steady_begin_ = SteadyBegin{runner_steps_, runner_tokens_, runner_step_time_, RunTotals()};
+    }
   }
   if (step.heldout_loss() != 0) {
     progress_.set_heldout_loss(step.heldout_loss());

@@ -136,6 +136,7 @@ class AttemptRun {
   void FillPhases();
   [[nodiscard]] const std::string& attempt_id() const { return record_.assignment().attempt_id(); }
   [[nodiscard]] RunCurve::Totals RunTotals() const;
+  void FillSteadyWork(v1::AttemptProgress& progress) const;
   [[nodiscard]] AttemptEnergy MeasuredBefore() const;  // by earlier processes, from the record
 
   StateDirectory& state_;
@@ -175,7 +176,17 @@ class AttemptRun {
   int64_t runner_tokens_ = 0;
   absl::Duration runner_step_time_;  // of these steps, in device time
   int64_t tokens_left_ = 0;          // of the main phase, from the runner; 0 = none or unknown
-  Monotonic last_step_at_;           // device time
+  // The same three at the end of the runner's warm-up, with the run's measured energy; nullopt: it
+  // warms up.
+  struct SteadyBegin {
+    int64_t steps = 0;
+    int64_t tokens = 0;
+    absl::Duration step_time;
+    RunCurve::Totals run;
+  };
+  std::optional<SteadyBegin> steady_begin_;
+  RunCurve::Totals run_at_phase_;  // as the main phase began
+  Monotonic last_step_at_;         // device time
   policy::StopEstimate predicted_stop_;
   absl::Duration longest_step_;        // made by this runner; 0 = none yet
   absl::Duration longest_checkpoint_;  // 0 = none yet
