@@ -141,17 +141,27 @@ void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Ca
     for (const DeviceId& avoided : job.avoided_devices) {
       EXPECT_NE(avoided.value(), info.device_id());
     }
+    const v1::Prediction& prediction = chosen.prediction();
+    const v1::Interval& seconds = prediction.run_seconds();
+    // Of a probe the lower end has to meet the deadline, and the battery to hold the mean.
+    const double sooner =
+        chosen.probe() ? prediction.time_scale() * (seconds.mean() - seconds.low()) : 0;
+    if (chosen.probe()) {
+      EXPECT_GT(std::pow(seconds.high() / seconds.mean(), 2), 3);
+    }
     if (job.spec.deadline_seconds() > 0) {
-      EXPECT_LE(absl::ToDoubleSeconds(snapshot.now - job.submitted) + chosen.finish_in_seconds(),
-                job.spec.deadline_seconds());
+      EXPECT_LE(
+          absl::ToDoubleSeconds(snapshot.now - job.submitted) + chosen.finish_in_seconds() - sooner,
+          job.spec.deadline_seconds() + 1e-6);
     }
     const v1::Policy& policy = snapshot.policies[0];
     if (view.device.heartbeat().has_temperature()) {
       EXPECT_LT(view.device.heartbeat().temperature_celsius(), policy.max_temperature_celsius());
     }
+    const v1::Interval& joules = prediction.run_energy_joules();
     if (view.device.heartbeat().has_battery()) {
       const double left = view.device.heartbeat().state_of_charge_ratio() -
-                          (committed_joules + chosen.prediction().run_energy_joules().high()) /
+                          (committed_joules + (chosen.probe() ? joules.mean() : joules.high())) /
                               (3600 * info.battery_capacity_wh());
       EXPECT_GE(left, policy.reserve_state_of_charge_ratio() - 1e-9);
     }

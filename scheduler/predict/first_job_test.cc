@@ -19,9 +19,9 @@
 namespace wattle::scheduler {
 namespace {
 
-const absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+const absl::Time kFirstRunAt = absl::FromUnixSeconds(1'800'000'000);
 
-v1::Device BoardNamed(const std::string& id) {
+v1::Device NewBoard(const std::string& id) {
   v1::Device device;
   device.mutable_info()->set_device_id(id);
   device.mutable_info()->set_device_class("board-a");
@@ -29,13 +29,13 @@ v1::Device BoardNamed(const std::string& id) {
   return device;
 }
 
-WorkAmount WorkInBatches(int batch) {
+WorkAmount WorkOfBatch(int batch) {
   return DeclaredWork(Gpt2Shape(6, 384), 1000, 128, batch);
 }
 
 // The work of ten steps at so many seconds a token and watts.
-void Probe(const v1::Device& device, const WorkAmount& work, const std::string& attempt,
-           double seconds_per_token, double watts, ProfileTable& table) {
+void ProbeTenSteps(const v1::Device& device, const WorkAmount& work, const std::string& attempt,
+                   double seconds_per_token, double watts, ProfileTable& table) {
   const double tokens = 10 * work.units / work.steps;
   v1::SteadyWork steady;
   steady.set_seconds(seconds_per_token * tokens);
@@ -49,18 +49,18 @@ void Probe(const v1::Device& device, const WorkAmount& work, const std::string& 
                                         .signature = work.signature,
                                         .unit = work.unit,
                                         .tokens_per_example = work.tokens_per_example},
-                                       steady, kStart);
+                                       steady, kFirstRunAt);
   ASSERT_TRUE(row.has_value());
   ASSERT_THAT(table.Put(*row), IsOk());
 }
 
 TEST(FirstJobTest, TheProbeNarrowsTheWholeJob) {
   ProfileTable table;
-  const v1::Device device = BoardNamed("a1");
-  const WorkAmount work = WorkInBatches(8);
+  const v1::Device device = NewBoard("a1");
+  const WorkAmount work = WorkOfBatch(8);
   const v1::Prediction before = Predict(table, device, work, {});
   EXPECT_TRUE(IsWide(before));
-  Probe(device, work, "j1.1", 0.02, 9, table);
+  ProbeTenSteps(device, work, "j1.1", 0.02, 9, table);
   const v1::Prediction after = Predict(table, device, work, {});
   EXPECT_EQ(after.provenance(), v1::PROVENANCE_PROBED);
   EXPECT_NEAR(after.run_seconds().mean(), 0.02 * work.units, 1e-6 * work.units);
@@ -72,14 +72,14 @@ TEST(FirstJobTest, TheProbeNarrowsTheWholeJob) {
 
 TEST(FirstJobTest, AProbeServesItsOwnDeviceModeBatchAndKindAlone) {
   ProfileTable table;
-  const v1::Device device = BoardNamed("a1");
-  Probe(device, WorkInBatches(8), "j1.1", 0.02, 9, table);
+  const v1::Device device = NewBoard("a1");
+  ProbeTenSteps(device, WorkOfBatch(8), "j1.1", 0.02, 9, table);
   const auto level = [&](const v1::Device& of, int batch) {
-    return Predict(table, of, WorkInBatches(batch), {}).provenance();
+    return Predict(table, of, WorkOfBatch(batch), {}).provenance();
   };
   EXPECT_EQ(level(device, 8), v1::PROVENANCE_PROBED);
   EXPECT_NE(level(device, 4), v1::PROVENANCE_PROBED);
-  EXPECT_NE(level(BoardNamed("a2"), 8), v1::PROVENANCE_PROBED);
+  EXPECT_NE(level(NewBoard("a2"), 8), v1::PROVENANCE_PROBED);
   v1::Device other_mode = device;
   other_mode.mutable_info()->set_power_mode("25W");
   EXPECT_NE(level(other_mode, 8), v1::PROVENANCE_PROBED);
@@ -88,31 +88,32 @@ TEST(FirstJobTest, AProbeServesItsOwnDeviceModeBatchAndKindAlone) {
   EXPECT_NE(level(emulated, 8), v1::PROVENANCE_PROBED);
 }
 
-struct Run {
+struct FirstRun {
   std::string board;
   int batch = 0;
   double seconds_per_token = 0;
 };
 
 // Plays the runs, each predicted, probed, predicted again, and learned. The predictions as bytes.
-std::vector<std::string> Play(const std::vector<Run>& runs) {
+std::vector<std::string> PlayFirstRuns(const std::vector<FirstRun>& runs) {
   ProfileTable table = ProfileTable::Priors();
   std::vector<std::string> told;
   int number = 0;
-  for (const Run& run : runs) {
-    const v1::Device device = BoardNamed(run.board);
-    const WorkAmount work = WorkInBatches(run.batch);
+  for (const FirstRun& run : runs) {
+    const v1::Device device = NewBoard(run.board);
+    const WorkAmount work = WorkOfBatch(run.batch);
     const std::string attempt = absl::StrCat("j", ++number, ".1");
     const v1::Prediction predicted = Predict(table, device, work, {});
     told.push_back(predicted.SerializeAsString());
-    Probe(device, work, attempt, run.seconds_per_token * (1 + 0.01 * (number % 5)), 9, table);
+    ProbeTenSteps(device, work, attempt, run.seconds_per_token * (1 + 0.01 * (number % 5)), 9,
+                  table);
     told.push_back(Predict(table, device, work, {}).SerializeAsString());
     v1::Receipt receipt = MeasuredReceipt(work, run.seconds_per_token * work.units, 9);
     receipt.set_attempt_id(attempt);
     receipt.set_power_mode(device.info().power_mode());
     *receipt.mutable_predicted() = predicted;
     for (const v1::ProfileRow& row :
-         LearnFromReceipt(table, device.info(), receipt, kStart + absl::Minutes(number))) {
+         LearnFromReceipt(table, device.info(), receipt, kFirstRunAt + absl::Minutes(number))) {
       EXPECT_THAT(table.Put(row), IsOk());
     }
   }
@@ -121,18 +122,18 @@ std::vector<std::string> Play(const std::vector<Run>& runs) {
 
 // What comes after a moment is turned around and stretched: no prediction until then may change.
 TEST(FirstJobTest, NoPredictionKnowsWhatComesLater) {
-  std::vector<Run> runs;
+  std::vector<FirstRun> runs;
   for (int i = 0; i < 40; ++i) {
     runs.push_back({absl::StrCat("a", i * 7 % 5), 1 << (i * 3 % 4), 0.01 + 0.003 * (i * 11 % 7)});
   }
-  const std::vector<std::string> told = Play(runs);
+  const std::vector<std::string> told = PlayFirstRuns(runs);
   for (const size_t until : {1, 7, 20, 33}) {
-    std::vector<Run> others(runs.begin(), runs.begin() + static_cast<ptrdiff_t>(until));
+    std::vector<FirstRun> others(runs.begin(), runs.begin() + static_cast<ptrdiff_t>(until));
     for (size_t i = runs.size(); i > until; --i) {
       others.push_back(runs[i - 1]);
       others.back().seconds_per_token *= 3;
     }
-    const std::vector<std::string> otherwise = Play(others);
+    const std::vector<std::string> otherwise = PlayFirstRuns(others);
     for (size_t i = 0; i < 2 * until; ++i) {
       ASSERT_EQ(otherwise[i], told[i]) << "prediction " << i << " of " << until << " runs";
     }

@@ -181,8 +181,8 @@ class AttemptRun {
   struct SteadyBegin {
     int64_t steps = 0;
     int64_t tokens = 0;
-    absl::Duration step_time;
-    RunCurve::Totals run;
+    absl::Duration step_time{};
+    RunCurve::Totals run{};
   };
   std::optional<SteadyBegin> steady_begin_;
   RunCurve::Totals run_at_phase_;  // as the main phase began
