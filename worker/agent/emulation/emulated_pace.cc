@@ -63,7 +63,9 @@ void EmulatedPace::KeepLag() {
 }
 
 bool EmulatedPace::Overrun(absl::Duration step_time) const {
-  return lag_total_ > std::max(kLagShare * step_time, kLagWall / time_scale_);
+  // In the middle of a phase its lag so far counts.
+  const absl::Duration lag = lag_total_ + std::max(lag_, absl::ZeroDuration());
+  return lag > std::max(kLagShare * step_time, kLagWall / time_scale_);
 }
 
 }  // namespace wattle::agent
