@@ -72,6 +72,7 @@ v1::ArtifactInfo DataSet() {
   data.set_kind(v1::ARTIFACT_KIND_DATASET);
   data.set_size_bytes(1 << 16);
   data.mutable_dataset()->set_examples(1000);
+  data.mutable_dataset()->set_mean_byte_length(300);  // So that plans, like runners, count tokens.
   return data;
 }
 
