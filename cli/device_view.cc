@@ -83,6 +83,7 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
                   : absl::StrFormat("%.1f Wh", info.battery_capacity_wh()),
               out);
   AppendField("labels", Joined(", ", info.labels()), out);
+  AppendField("isolation", info.isolation(), out);
   AppendField("worker", info.worker_version(), out);
   AppendField("engine", info.engine_version(), out);
   AppendField("metrics", info.pushes_metrics() ? "pushed" : info.metrics_address(), out);

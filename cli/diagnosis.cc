@@ -36,6 +36,7 @@ class Doctor {
     Disks();
     Devices();
     Sensors();
+    Isolation();
     Classes();
     Names();
     Policies();
@@ -191,6 +192,35 @@ class Doctor {
         }
       }
     });
+  }
+
+  // A kernel without Landlock is no fault that a person could mend at once, so it is only told.
+  void Isolation() {
+    std::vector<std::string> less;
+    bool told = false;  // Workers of older versions do not tell it.
+    for (const v1::Device& device : facts_.devices.devices()) {
+      told = told || !device.info().isolation().empty();
+      if (device.info().isolation() == "seccomp") {
+        less.push_back(Name(device));
+      }
+    }
+    if (!told) {
+      return;
+    }
+    Look(less.empty() ? std::string("runners are in a box (isolation full)")
+                      : absl::StrCat("runners are in a box; without Landlock they can read their "
+                                     "worker's files (isolation seccomp): ",
+                                     absl::StrJoin(less, ", ")),
+         [&] {
+           for (const v1::Device& device : facts_.devices.devices()) {
+             if (device.info().isolation() == "none") {
+               Trouble(absl::StrCat(Name(device),
+                                    ": a runner may do there all that its worker may (isolation "
+                                    "none)"),
+                       "start the worker without --isolation, or see docs/operate/security.md");
+             }
+           }
+         });
   }
 
   // Boards whose rows say other things than those of their class. What is learned of a class serves

@@ -31,7 +31,7 @@ struct Finding {
 };
 
 // The findings, in the order in which a person would look: coordinator, versions, restore, clocks,
-// disks, devices, sensors, classes, names, policies.
+// disks, devices, sensors, isolation, classes, names, policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
 // One line a finding: "ok  …", "!!  …; remedy".

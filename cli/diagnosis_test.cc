@@ -28,6 +28,7 @@ Facts HealthyFacts() {
   for (v1::Device& device : *facts.devices.mutable_devices()) {
     device.mutable_info()->set_engine_version("wattle-0.1.0");
     device.mutable_info()->clear_findings();
+    device.mutable_info()->clear_isolation();
     device.mutable_heartbeat()->set_unix_seconds(device.last_seen_unix_seconds());
     device.mutable_heartbeat()->set_disk_free_bytes(int64_t{8} << 30);
   }
@@ -60,6 +61,21 @@ TEST(DiagnosisTest, WhatNobodyToldIsNotCalledWell) {
   const std::string text = RenderDiagnosis(Diagnose(facts));
   EXPECT_THAT(text, HasSubstr("ok  this machine's clock agrees with the coordinator's\n"));
   EXPECT_THAT(text, HasSubstr("ok  the coordinator's disk has room\n"));
+}
+
+TEST(DiagnosisTest, ABoardWithoutLandlockIsToldAndOneWithoutABoxIsTrouble) {
+  Facts facts = HealthyFacts();
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)), Not(HasSubstr("isolation")));
+  v1::DeviceInfo& first = *facts.devices.mutable_devices(0)->mutable_info();
+  first.set_isolation("full");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("ok  runners are in a box (isolation full)\n"));
+  first.set_isolation("seccomp");
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("(isolation seccomp): " + first.name() + "\n"));
+  EXPECT_EQ(Troubles(facts), "");
+  first.set_isolation("none");
+  EXPECT_THAT(Troubles(facts), HasSubstr("(isolation none); start the worker without"));
 }
 
 TEST(DiagnosisTest, ARestoreThatLostNothingIsWell) {

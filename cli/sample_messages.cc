@@ -27,6 +27,7 @@ v1::Device Worker(const v1::Candidate& board, double watts) {
                                            : v1::ENERGY_SOURCE_SMART_PLUG);
   info->set_energy_scope(board.emulated() ? "board_input" : "mains");
   info->set_worker_version("0.1.0");
+  info->set_isolation("seccomp");
   device.set_connected(true);
   device.set_last_seen_unix_seconds(kSampleNowUnixSeconds - 1.0);
   device.mutable_heartbeat()->set_has_power(true);

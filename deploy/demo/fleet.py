@@ -181,6 +181,8 @@ class Fleet:
         if emulate:
             command.append(f"--emulate={emulate}")
         command += list(extra)
+        if "WATTLE_CRASH_AT" in (env or {}):  # Its marker lies outside of the attempt, and a runner may have to kill its agent.
+            command.append("--isolation=none")
         worker = Process(name, command, self.directory / f"{name}.log", r"worker (\S+) id=(\S+) metrics=(\S+)", env)
         self.workers[name] = worker  # Known before it runs, so that stop() finds it whatever happens here.
         match = worker.start()

@@ -49,6 +49,9 @@ bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view label) {
   if (absl::ConsumePrefix(&label, "device=")) {
     return label == device.name() || label == device.device_id();
   }
+  if (absl::ConsumePrefix(&label, "isolation=")) {
+    return label == device.isolation();
+  }
   return absl::ConsumePrefix(&label, "class=") && label == device.device_class();
 }
 

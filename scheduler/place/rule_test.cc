@@ -322,8 +322,16 @@ const Case kCases[] = {
      [](Situation* s) {
        s->job.spec.add_required_labels("device=orin");
        s->job.spec.add_required_labels("class=jetson-orin-nano");
+       s->device.device.mutable_info()->set_isolation("full");
+       s->job.spec.add_required_labels("isolation=full");
      },
      "", "", false},
+    {"a job that wants a better box",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_isolation("seccomp");
+       s->job.spec.add_required_labels("isolation=full");
+     },
+     "labels", "lacks the label isolation=full", true},
     {"another device's name", [](Situation* s) { s->job.spec.add_required_labels("device=nx"); },
      "labels", "lacks the label device=nx", true},
     {"no model of the floor was measured", FloorWithoutProbe, "quality_floor",

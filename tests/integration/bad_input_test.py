@@ -175,7 +175,8 @@ class BadInput(Scene):
         cases += [("wattle-worker", "--state-dir", flags, says) for flags, says in (
             (["--coordinator", "junk"], "has no port"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--emulate=pi"], "no such board; there are: jetson-"),
-            (["--emulate=raspberry-pi-5", "--battery-wh=-3"], "0 to 1000000"), (["--nonsense"], "--nonsense"))]
+            (["--emulate=raspberry-pi-5", "--battery-wh=-3"], "0 to 1000000"), (["--isolation", "high"], "full, seccomp or none"),
+            (["--isolation", "seccomp", "--isolation-min", "full"], "--isolation-min full"), (["--nonsense"], "--nonsense"))]
         if not any(pathlib.Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")):
             cases.append(("wattle-worker", "--state-dir", ["--device", "cuda"], "no NVIDIA driver"))
         cases.append(("wattle-runner", "--task", ["--nonsense"], "--nonsense"))

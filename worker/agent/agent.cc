@@ -395,10 +395,12 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
     current([this, exit](const Instant& now) { core_->OnRunnerExit(exit, now); });
   };
   runner_.reset();
+  WATTLE_ASSIGN_OR_RETURN(box::Box box, PrepareBox(task));
   WATTLE_ASSIGN_OR_RETURN(
-      runner_, child::RunnerProcess::Start(
-                   {.program = config_.runner, .threads = settings_.threads, .nice = 0}, task,
-                   std::move(callbacks)));
+      runner_,
+      child::RunnerProcess::Start(
+          {.program = config_.runner, .threads = settings_.threads, .nice = 0, .box = &box}, task,
+          std::move(callbacks)));
   return absl::OkStatus();
 }
 

@@ -38,6 +38,8 @@
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage_probe.h"
+#include "worker/box/box.h"
+#include "worker/box/level.h"
 #include "worker/child/runner_process.h"
 
 namespace wattle::agent {
@@ -85,6 +87,11 @@ class Agent final : public AgentPorts {
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.
   absl::Status AskRunner();
+  // Finds out which box the runners here get. Errors: kInvalidArgument, where it is less than
+  // --isolation-min.
+  absl::Status DetectIsolation();
+  // The box of one start of the runner. task: the default, where it only answers a question.
+  absl::StatusOr<box::Box> PrepareBox(const v1::RunnerTask& task);
   TransferCallbacks OnTransfers();
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
@@ -134,6 +141,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Transfers> transfers_;
+  box::Level isolation_ = box::Level::kNone;
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<StorageProbe> storage_probe_;

@@ -12,11 +12,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "artifacts/disk_budget.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/box/isolation.h"
 
 namespace wattle::agent {
 namespace {
@@ -216,6 +219,7 @@ absl::Status Agent::Open() {
   if (config_.disk_quota_bytes > 0) {
     info.set_cache_quota_bytes(config_.disk_quota_bytes);
   }
+  WATTLE_RETURN_IF_ERROR(DetectIsolation());
   WATTLE_RETURN_IF_ERROR(AskRunner());
   if (config_.metrics == kPushedMetrics) {
     push_ = std::make_unique<MetricPush>(
@@ -275,10 +279,52 @@ TransferCallbacks Agent::OnTransfers() {
   return callbacks;
 }
 
+absl::Status Agent::DetectIsolation() {
+  const box::Isolation isolation = box::DetectIsolation(config_.isolation);
+  WATTLE_RETURN_IF_ERROR(box::CheckAtLeast(isolation, config_.isolation_min));
+  isolation_ = isolation.level;
+  settings_.info.set_isolation(std::string(box::LevelName(isolation_)));
+  if (isolation_ < config_.isolation) {
+    Note(absl::StrCat("isolation ", box::LevelName(isolation_), ": ", isolation.missing,
+                      "; docs/operate/security.md says what a runner can do then"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
+  box::Spec spec = {
+      .level = isolation_,
+      .program = config_.runner,
+      .cuda = config_.device == "cuda",
+      .limits = {.memory_bytes = box::MemoryLimit(task.peak_memory_bytes(), task.threads())}};
+  for (const std::string& path :
+       {task.model_directory(), task.data_file(), task.heldout_data_file(),
+        task.calibration_data_file(), task.reference_model_directory()}) {
+    if (!path.empty()) {
+      spec.readable.push_back(path);
+    }
+  }
+  for (const std::string& path : {task.work_directory(), task.output_directory()}) {
+    if (!path.empty()) {
+      WATTLE_RETURN_IF_ERROR(MakeDirectories(path));  // Landlock wants them to be there
+      spec.writable.push_back(path);
+    }
+  }
+  const absl::StatusOr<int64_t> free_bytes = artifacts::FreeSpaceOf(config_.state_dir);
+  if (free_bytes.ok()) {
+    spec.limits.file_bytes = box::FileLimit(*free_bytes, config_.disk_reserve_bytes);
+  }
+  return box::Box::Prepare(spec);
+}
+
 // Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that
 // is placed here would fail.
 absl::Status Agent::AskRunner() {
-  const auto engine = child::RunnerVersion(config_.runner, kRunnerAnswers);
+  absl::StatusOr<box::Box> box = PrepareBox({});
+  const auto engine =
+      box.ok() ? child::RunnerVersion({.program = config_.runner, .box = &*box}, kRunnerAnswers)
+               : box.status();
   if (!engine.ok()) {
     AddFinding(
         absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
@@ -288,8 +334,9 @@ absl::Status Agent::AskRunner() {
   if (config_.device == "cpu") {
     return absl::OkStatus();
   }
-  const absl::Status usable =
-      child::CheckRunnerDevice(config_.runner, config_.device, kRunnerAnswers);
+  WATTLE_ASSIGN_OR_RETURN(box::Box device_box, PrepareBox({}));
+  const absl::Status usable = child::CheckRunnerDevice(
+      {.program = config_.runner, .box = &device_box}, config_.device, kRunnerAnswers);
   if (absl::IsFailedPrecondition(usable)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));

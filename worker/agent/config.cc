@@ -25,6 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What the worker finds out about its machine is a label of the device too (scheduler/place).
+constexpr char kIsolationLabel[] = "isolation";
 constexpr int kBatteryWhMax = 1'000'000;  // the coordinator's limit
 // With a driver one of these exists below the sensor root: desktop and server cards, then Jetson
 // boards.
@@ -65,6 +67,8 @@ std::string FindBoards() {
 // Flags whose values must be converted for the Config.
 struct RawFlags {
   std::vector<std::string> labels{};
+  std::string isolation = "full";
+  std::string isolation_min = "none";
   std::string sensors{};
 };
 
@@ -90,6 +94,13 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "older samples are thinned")
       ->capture_default_str();
   app.add_option("--runner", config->runner, "Path of wattle-runner [beside this program]");
+  app.add_option("--isolation", raw->isolation,
+                 "The most that a runner is shut off from this machine: full (system calls, "
+                 "network and files), seccomp (system calls and network) or none")
+      ->capture_default_str();
+  app.add_option("--isolation-min", raw->isolation_min,
+                 "Refuse to start where this machine gives less: full, seccomp or none")
+      ->capture_default_str();
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
   app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
   app.add_option("--label", raw->labels, "key=value; may be repeated");
@@ -136,6 +147,21 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_flag("--print-hidden-offsets", config->print_hidden_offsets,
                "Print the seeded offsets (they are in STATE_DIR/hidden_offsets.json too)")
       ->group(group);
+}
+
+absl::StatusOr<box::Level> LevelOf(absl::string_view flag, const std::string& name) {
+  const std::optional<box::Level> level = box::ParseLevel(name);
+  if (!level.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " ", name, ": wanted full, seccomp or none"));
+  }
+  return *level;
+}
+
+absl::Status ConvertIsolation(const RawFlags& raw, Config* config) {
+  WATTLE_ASSIGN_OR_RETURN(config->isolation, LevelOf("--isolation", raw.isolation));
+  WATTLE_ASSIGN_OR_RETURN(config->isolation_min, LevelOf("--isolation-min", raw.isolation_min));
+  return absl::OkStatus();
 }
 
 void FillDefaults(Config* config) {
@@ -196,8 +222,8 @@ std::optional<int> ParseCommandLine(int argc, char** argv, const std::string& ve
     }
     config->labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
-  absl::Status status;
-  if (!raw.sensors.empty()) {
+  absl::Status status = ConvertIsolation(raw, config);
+  if (status.ok() && !raw.sensors.empty()) {
     auto sensors = ReadSensorSettings(raw.sensors);
     status = sensors.status();
     config->sensors = std::move(sensors).value_or(config->sensors);
@@ -301,6 +327,17 @@ absl::Status Validate(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("--runner-silence-seconds ", config.runner_silence_seconds,
                      ": wanted 5 or more; a runner speaks every 2 seconds"));
+  }
+  if (config.isolation_min > config.isolation) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--isolation-min ", box::LevelName(config.isolation_min), ": is more than --isolation ",
+        box::LevelName(config.isolation), " permits; leave one of them out"));
+  }
+  for (const auto& [key, value] : config.labels) {
+    if (key == kIsolationLabel) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--label ", key, "=", value, ": the worker finds it out; leave it out"));
+    }
   }
   return ValidateBoard(config);
 }

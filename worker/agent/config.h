@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 
 #include "telemetry/sensors/settings.h"
+#include "worker/box/level.h"
 
 namespace wattle::agent {
 
@@ -31,6 +32,9 @@ struct Config {
   std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics
   double metrics_interval_seconds = 15;  // between pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
+  // Of the runners: the most that is tried, and the least without which the worker does not start.
+  box::Level isolation = box::Level::kFull;
+  box::Level isolation_min = box::Level::kNone;
   std::string runner;  // empty: wattle-runner beside this program
   std::string device = "cpu";
   int threads = 0;  // 0: all cores; emulated: 1

@@ -54,6 +54,15 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
          c.emulate = "raspberry-pi-5";
          c.battery_wh = std::numeric_limits<double>::infinity();
        }},
+      {"--isolation-min",
+       [](Config& c) {
+         c.isolation = box::Level::kSeccomp;
+         c.isolation_min = box::Level::kFull;
+       }},
+      {"--label isolation=full",
+       [](Config& c) {
+         c.labels = {{"isolation", "full"}};
+       }},
       {"--time-scale", [](Config& c) { c.time_scale = 2; }},  // without --emulate
       {"--sensors",
        [](Config& c) {

@@ -68,8 +68,8 @@ absl::StatusOr<std::unique_ptr<OwnerSocket>> OwnerSocket::Listen(const std::stri
     return address.status();
   }
   std::unique_ptr<OwnerSocket> owner(new OwnerSocket(path, std::move(answers)));
-  owner->socket_ = child::UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  owner->stop_ = child::UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
+  owner->socket_ = UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  owner->stop_ = UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
   unlink(path.c_str());
   // Nobody can connect before listen(), so that nobody comes in under the umask's mode.
   if (owner->socket_.get() < 0 || owner->stop_.get() < 0 ||
@@ -101,8 +101,7 @@ void OwnerSocket::Serve() {
       return;
     }
     if (waits[0].revents != 0) {
-      const child::UniqueDescriptor connection(
-          accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      const UniqueDescriptor connection(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (connection.get() >= 0) {
         Answer(connection.get());
       }
@@ -122,7 +121,7 @@ absl::StatusOr<OwnerAnswer> AskWorker(const std::string& path, const std::string
   if (!address.ok()) {
     return address.status();
   }
-  const child::UniqueDescriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueDescriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTime, sizeof(kAnswerTime));
   if (connect(connection.get(), Generic(*address), sizeof(*address)) != 0) {
     if (errno == EACCES) {

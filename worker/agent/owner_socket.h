@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#include "worker/child/unique_descriptor.h"
+#include "base/unique_descriptor.h"
 
 namespace wattle::agent {
 
@@ -49,8 +49,8 @@ class OwnerSocket {
 
   const std::string path_;
   const Answers answers_;
-  child::UniqueDescriptor socket_;
-  child::UniqueDescriptor stop_;  // an eventfd
+  UniqueDescriptor socket_;
+  UniqueDescriptor stop_;  // an eventfd
   std::thread thread_;
 };
 

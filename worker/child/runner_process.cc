@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,11 +18,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "worker/box/environment.h"
 
 extern char** environ;
 
@@ -46,16 +47,10 @@ absl::StatusOr<Pipe> MakePipe() {
   return Pipe{UniqueDescriptor(ends[0]), UniqueDescriptor(ends[1])};
 }
 
-// The agent's environment, with what makes libtorch behave. A passive wait policy: spinning OpenMP
-// threads on a busy machine starve each other. OPENBLAS_CORETYPE would pin slower kernels.
+// What of the agent's environment a runner may have, with what makes libtorch behave. A passive
+// wait policy: spinning OpenMP threads on a busy machine starve each other.
 std::vector<std::string> ChildEnvironment(int threads) {
-  std::vector<std::string> environment;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const absl::string_view text(*variable);
-    if (!absl::StartsWith(text, "OPENBLAS_CORETYPE=") && !absl::StartsWith(text, "OMP_")) {
-      environment.emplace_back(text.data(), text.size());
-    }
-  }
+  std::vector<std::string> environment = box::CleanEnvironment(environ);
   environment.emplace_back("OMP_WAIT_POLICY=passive");
   environment.push_back(absl::StrCat("OMP_NUM_THREADS=", threads));
   return environment;
@@ -78,6 +73,8 @@ struct ChildPlan {
   int input, output, error;
   int nice;
   pid_t parent;
+  box::Box* box;  // null: none
+  int entry;      // where the child tells that it is in the box
 };
 
 // Between fork and exec in a process with threads: only what is async-signal-safe.
@@ -98,14 +95,17 @@ struct ChildPlan {
   dup2(plan.input, STDIN_FILENO);
   dup2(plan.output, STDOUT_FILENO);
   dup2(plan.error, STDERR_FILENO);
-#ifdef SYS_close_range
-  syscall(SYS_close_range, 3U, ~0U, 0U);  // older kernels: what is not CLOEXEC stays open
-#endif
   const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
   setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
   if (plan.nice != 0) {
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
   }
+  if (plan.box != nullptr) {
+    plan.box->Enter(plan.entry);
+  }
+#ifdef SYS_close_range
+  syscall(SYS_close_range, 3U, ~0U, 0U);  // older kernels: what is not CLOEXEC stays open
+#endif
   execve(plan.program, plan.arguments, plan.environment);
   _exit(kExecFailed);
 }
@@ -116,12 +116,7 @@ struct Spawned {
 };
 
 absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
-  if (access(options.program.c_str(), X_OK) != 0) {
-    const std::string message =
-        absl::StrCat(options.program, ": ", std::generic_category().message(errno),
-                     "; build wattle-runner beside the worker or name it with --runner");
-    return errno == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
-  }
+  WATTLE_RETURN_IF_ERROR(CheckRunnerProgram(options.program));
   WATTLE_ASSIGN_OR_RETURN(Pipe input, MakePipe());
   WATTLE_ASSIGN_OR_RETURN(Pipe output, MakePipe());
   WATTLE_ASSIGN_OR_RETURN(Pipe error, MakePipe());
@@ -130,17 +125,31 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     return absl::ResourceExhaustedError(
         absl::StrCat("eventfd: ", std::generic_category().message(errno)));
   }
+  UniqueDescriptor entry_here;
+  UniqueDescriptor entry_there;
+  if (options.box != nullptr) {
+    std::array<int, 2> ends = {};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("socketpair: ", std::generic_category().message(errno)));
+    }
+    entry_here = UniqueDescriptor(ends[0]);
+    entry_there = UniqueDescriptor(ends[1]);
+  }
   std::vector<std::string> environment = ChildEnvironment(options.threads);
   const std::vector<char*> environment_pointers = Pointers(environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
-  const ChildPlan plan = {.program = options.program.c_str(),
-                          .arguments = argument_pointers.data(),
-                          .environment = environment_pointers.data(),
-                          .input = input.read.get(),
-                          .output = output.write.get(),
-                          .error = error.write.get(),
-                          .nice = options.nice,
-                          .parent = getpid()};
+  const ChildPlan plan = {
+      .program = options.box != nullptr ? options.box->program() : options.program.c_str(),
+      .arguments = argument_pointers.data(),
+      .environment = environment_pointers.data(),
+      .input = input.read.get(),
+      .output = output.write.get(),
+      .error = error.write.get(),
+      .nice = options.nice,
+      .parent = getpid(),
+      .box = options.box,
+      .entry = entry_there.get()};
   const pid_t pid = fork();
   if (pid == 0) {
     RunChild(plan);
@@ -149,9 +158,20 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     return absl::ResourceExhaustedError(
         absl::StrCat("fork: ", std::generic_category().message(errno)));
   }
-  return Spawned{
-      pid,
-      {std::move(input.write), std::move(output.read), std::move(error.read), std::move(wake)}};
+  box::Refusals refusals;
+  if (options.box != nullptr) {
+    entry_there = UniqueDescriptor();  // so that a child which ends is heard to end
+    absl::StatusOr<box::Refusals> entered = box::AwaitEntry(entry_here.get());
+    if (!entered.ok()) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+      return entered.status();
+    }
+    refusals = *std::move(entered);
+  }
+  return Spawned{pid,
+                 {std::move(input.write), std::move(output.read), std::move(error.read),
+                  std::move(wake), std::move(refusals)}};
 }
 
 const char* SignalMeaning(int signal_number) {
@@ -166,12 +186,25 @@ const char* SignalMeaning(int signal_number) {
       return "crashed (SIGBUS): a file it had mapped was cut short or could not be read";
     case SIGILL:
       return "crashed (SIGILL): built for another processor";
+    case SIGSYS:
+      return "stopped by its box at a system call that is not known (SIGSYS)";
     default:
       return "ended by a signal";
   }
 }
 
 }  // namespace
+
+absl::Status CheckRunnerProgram(const std::string& program) {
+  if (access(program.c_str(), X_OK) == 0) {
+    return absl::OkStatus();
+  }
+  const int error = errno;
+  const std::string message =
+      absl::StrCat(program, ": ", std::generic_category().message(error),
+                   "; build wattle-runner beside the worker or name it with --runner");
+  return error == EACCES ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
+}
 
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
   if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
@@ -193,6 +226,13 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
   }
   return {.failure_class = v1::FAILURE_CLASS_JOB,
           .message = absl::StrCat("runner: left with exit code ", code)};
+}
+
+RunnerExit RefusedCallExit(const std::string& call) {
+  return {.failure_class = v1::FAILURE_CLASS_JOB,
+          .message = absl::StrCat(
+              "runner: stopped by its box at the system call ", call,
+              ", which no job needs; do not trust the job's model and data, or report the call")};
 }
 
 absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(const RunnerOptions& options,
@@ -289,6 +329,18 @@ void RunnerProcess::ReadLines(absl::string_view bytes) {
   }
 }
 
+// The call waits until the child is gone, so it never happens.
+void RunnerProcess::TakeRefusal() {
+  const std::string call = streams_.refusals.Take();
+  {
+    absl::MutexLock lock(&mutex_);
+    kill(pid_, SIGKILL);
+  }
+  if (refused_call_.empty()) {
+    refused_call_ = call;
+  }
+}
+
 // Reads until both of the child's streams have ended, and writes meanwhile.
 void RunnerProcess::TalkUntilExit() {
   // A write to a child that has left answers EPIPE; the signal must not end this process.
@@ -300,15 +352,22 @@ void RunnerProcess::TalkUntilExit() {
   pollfd output = {streams_.output.get(), POLLIN, 0};
   pollfd error = {streams_.error.get(), POLLIN, 0};
   pollfd wake = {streams_.wake.get(), POLLIN, 0};
+  int refusals = streams_.refusals.descriptor();
   bool input_open = true;
   while (output.fd >= 0 || error.fd >= 0) {
     const int input = input_open && HasOutgoing() ? streams_.input.get() : -1;
-    std::array<pollfd, 4> streams = {output, error, wake, pollfd{input, POLLOUT, 0}};
+    std::array<pollfd, 5> streams = {output, error, wake, pollfd{input, POLLOUT, 0},
+                                     pollfd{refusals, POLLIN, 0}};
     if (poll(streams.data(), streams.size(), -1) < 0) {
       if (errno == EINTR) {
         continue;
       }
       break;
+    }
+    if ((streams[4].revents & POLLIN) != 0) {
+      TakeRefusal();
+    } else if (streams[4].revents != 0) {
+      refusals = -1;  // the child is gone
     }
     if (streams[2].revents != 0) {
       uint64_t count = 0;
@@ -357,6 +416,9 @@ RunnerExit RunnerProcess::Reap() {
   int status = 0;
   waitpid(pid_, &status, 0);
   reaped_ = true;
+  if (!refused_call_.empty()) {
+    return RefusedCallExit(refused_call_);
+  }
   if (!broken_stream_.empty()) {
     return {.failure_class = v1::FAILURE_CLASS_JOB, .message = broken_stream_};
   }
@@ -366,26 +428,35 @@ RunnerExit RunnerProcess::Reap() {
 namespace {
 
 // The first line that the program prints when it is started with the flag (and its value).
-absl::StatusOr<std::string> FirstLineOf(const std::string& program,
+absl::StatusOr<std::string> FirstLineOf(const RunnerOptions& options,
                                         const std::vector<std::string>& flag,
                                         absl::Duration timeout) {
+  const std::string& program = options.program;
   std::vector<std::string> command = {program};
   command.insert(command.end(), flag.begin(), flag.end());
-  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn({.program = program}, command));
+  WATTLE_ASSIGN_OR_RETURN(const Spawned child, Spawn(options, command));
   std::string text;
   std::array<char, 512> buffer = {};
   const Monotonic deadline = Clock::Real().Boottime() + timeout;
   absl::Status status = absl::OkStatus();
   while (true) {
-    pollfd stream = {child.streams.output.get(), POLLIN, 0};
+    std::array<pollfd, 2> streams = {pollfd{child.streams.output.get(), POLLIN, 0},
+                                     pollfd{child.streams.refusals.descriptor(), POLLIN, 0}};
     const int64_t left = absl::ToInt64Milliseconds(deadline - Clock::Real().Boottime());
-    const int ready = left > 0 ? poll(&stream, 1, static_cast<int>(left)) : 0;
+    const int ready = left > 0 ? poll(streams.data(), streams.size(), static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR) {
       continue;
     }
     if (ready == 0) {
       kill(child.pid, SIGKILL);
       status = absl::DeadlineExceededError(absl::StrCat(program, " ", flag.front(), ": no answer"));
+      break;
+    }
+    if ((streams[1].revents & POLLIN) != 0) {
+      const std::string call = child.streams.refusals.Take();
+      kill(child.pid, SIGKILL);
+      status = absl::InternalError(
+          absl::StrCat(program, " ", flag.front(), ": ", RefusedCallExit(call).message));
       break;
     }
     const ssize_t size = read(child.streams.output.get(), buffer.data(), buffer.size());
@@ -407,14 +478,14 @@ absl::StatusOr<std::string> FirstLineOf(const std::string& program,
 
 }  // namespace
 
-absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout) {
-  return FirstLineOf(program, {"--version"}, timeout);
+absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout) {
+  return FirstLineOf(options, {"--version"}, timeout);
 }
 
-absl::Status CheckRunnerDevice(const std::string& program, const std::string& device,
+absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
                                absl::Duration timeout) {
   WATTLE_ASSIGN_OR_RETURN(const std::string answer,
-                          FirstLineOf(program, {"--check-device", device}, timeout));
+                          FirstLineOf(options, {"--check-device", device}, timeout));
   return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
 }
 

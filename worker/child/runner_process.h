@@ -2,8 +2,8 @@
 //
 // One wattle-runner as a child process. A crash, an out-of-memory kill or a CUDA fault ends the
 // child, never the agent. The child dies with the thread that started it (PR_SET_PDEATHSIG), so
-// start it from a thread that lives as long as the agent. No call waits for the child: what the
-// child does not read at once is kept and written later.
+// start it from a thread that lives as long as the agent. No call waits for the child, but for its
+// entry into its box: what the child does not read at once is kept and written later.
 #ifndef WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 #define WATTLE_WORKER_CHILD_RUNNER_PROCESS_H_
 
@@ -22,10 +22,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "base/unique_descriptor.h"
 #include "wattle/v1/runner.pb.h"
+#include "worker/box/box.h"
 #include "worker/child/frames/frames.h"
 #include "worker/child/runner_exit.h"
-#include "worker/child/unique_descriptor.h"
 
 namespace wattle::child {
 
@@ -33,6 +34,8 @@ struct RunnerOptions {
   std::string program;  // path of wattle-runner
   int threads = 1;      // OMP_NUM_THREADS
   int nice = 0;         // added to the agent's own
+  // Of this program and for this one start. Null: none, which only tests want.
+  box::Box* box = nullptr;
 };
 
 // Called in order on the thread that talks to the child; on_exit is the last call.
@@ -48,12 +51,14 @@ struct ChildStreams {
   UniqueDescriptor output;  // its standard output: frames
   UniqueDescriptor error;   // its standard error: lines
   UniqueDescriptor wake;    // an eventfd: there is something to write
+  box::Refusals refusals;   // calls that its box refuses
 };
 
 class RunnerProcess {
  public:
   // Starts the child and the thread that talks to it, and sends the task. Errors: kNotFound (no
-  // such program), kPermissionDenied, kResourceExhausted (no process, no pipe).
+  // such program), kPermissionDenied, kResourceExhausted (no process, no pipe), those of
+  // box::AwaitEntry.
   static absl::StatusOr<std::unique_ptr<RunnerProcess>> Start(const RunnerOptions& options,
                                                               const v1::RunnerTask& task,
                                                               RunnerCallbacks callbacks);
@@ -74,6 +79,7 @@ class RunnerProcess {
   [[nodiscard]] bool HasOutgoing();
   bool WriteOutgoing();
   bool ReadFrames();
+  void TakeRefusal();
   void ReadLines(absl::string_view bytes);
   RunnerExit Reap();
 
@@ -88,19 +94,27 @@ class RunnerProcess {
   FrameReader frames_;
   std::string line_;           // of standard error, not yet whole
   std::string broken_stream_;  // why it stopped reading frames
+  std::string refused_call_;   // of the child, for which it was killed
   std::thread talker_;
 };
 
-// What `program --version` prints, one line. Errors: kNotFound, kDeadlineExceeded, kInternal.
-absl::StatusOr<std::string> RunnerVersion(const std::string& program, absl::Duration timeout);
+// Whether it can be run at all. Errors: kNotFound, kPermissionDenied.
+absl::Status CheckRunnerProgram(const std::string& program);
+
+// What the program prints with --version, one line, in its box. Errors: kNotFound,
+// kDeadlineExceeded, kInternal.
+absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout);
 
 // Whether the runner can use the device ("cuda"), asked before any job comes. kFailedPrecondition:
 // it cannot, and why; else the errors of RunnerVersion: the runner gave no answer.
-absl::Status CheckRunnerDevice(const std::string& program, const std::string& device,
+absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
                                absl::Duration timeout);
 
 // Of a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us);
+
+// Of a runner that called what its box refuses, such as "socket".
+RunnerExit RefusedCallExit(const std::string& call);
 
 }  // namespace wattle::child
 

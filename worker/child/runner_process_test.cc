@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,12 +20,14 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/box/box.h"
 
 namespace wattle::child {
 namespace {
 
 using testing::HasSubstr;
 
+const char kHostileRunner[] = WATTLE_BINARY_DIR "/bin/wattle_hostile_runner";
 const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
 
 struct Listener {
@@ -202,6 +205,37 @@ TEST_F(RunnerProcessTest, AMissingProgramNamesTheRemedy) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--runner")));
 }
 
+// Its name is the attack that the program tries.
+TEST_F(RunnerProcessTest, ARefusedCallIsTheJobsFaultAndNamed) {
+  if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
+    GTEST_SKIP() << "wants isolation seccomp, which this kernel does not give";
+  }
+  const TestDirectory directory;
+  const std::string program = directory.File("socket");
+  ASSERT_EQ(symlink(kHostileRunner, program.c_str()), 0);
+  Listener free;
+  const auto unboxed = RunnerProcess::Start({.program = program}, Task(""), free.Callbacks());
+  ASSERT_THAT(unboxed, IsOk());
+  ASSERT_TRUE(free.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_TRUE(free.exit.clean) << "without the box it gets its socket";
+
+  auto box = box::Box::Prepare({.level = box::Level::kSeccomp, .program = program});
+  ASSERT_THAT(box, IsOk());
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = program, .box = &*box}, Task(""), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_EQ(listener.exit.failure_class, v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(listener.exit.message, HasSubstr("the system call socket,"));
+}
+
+TEST(ClassifyExitTest, ACallThatTheKernelCouldNotTellIsTheJobsFaultToo) {
+  const RunnerExit exit = ClassifyExit(SIGSYS, /*killed_by_us=*/false);
+  EXPECT_EQ(exit.failure_class, v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(exit.message, HasSubstr("a system call that is not known"));
+}
+
 // The agent is killed: its runner goes too.
 TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
   int ends[2];
@@ -239,16 +273,16 @@ TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
 }
 
 TEST(RunnerVersionTest, IsTheFirstLine) {
-  EXPECT_EQ(*RunnerVersion(kFakeRunner, absl::Seconds(30)), "fake-1");
-  EXPECT_THAT(RunnerVersion("/bin/false", absl::Seconds(30)),
+  EXPECT_EQ(*RunnerVersion({.program = kFakeRunner}, absl::Seconds(30)), "fake-1");
+  EXPECT_THAT(RunnerVersion({.program = "/bin/false"}, absl::Seconds(30)),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("exit code 1")));
 }
 
 TEST(CheckRunnerDeviceTest, TheRunnerSaysWhyNot) {
-  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cpu", absl::Seconds(30)), IsOk());
-  EXPECT_THAT(CheckRunnerDevice(kFakeRunner, "cuda", absl::Seconds(30)),
+  EXPECT_THAT(CheckRunnerDevice({.program = kFakeRunner}, "cpu", absl::Seconds(30)), IsOk());
+  EXPECT_THAT(CheckRunnerDevice({.program = kFakeRunner}, "cuda", absl::Seconds(30)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("no such device")));
-  EXPECT_THAT(CheckRunnerDevice("/bin/false", "cuda", absl::Seconds(30)),
+  EXPECT_THAT(CheckRunnerDevice({.program = "/bin/false"}, "cuda", absl::Seconds(30)),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("--check-device")))
       << "no answer is not an answer";
 }

@@ -85,6 +85,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   task.set_gated(pace_.gated());
   task.set_device(settings_.device);
   task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
+  task.set_peak_memory_bytes(record_.assignment().prediction().peak_memory_bytes());
   int64_t model_bytes = 0;
   for (const FetchedInput& input : inputs_) {
     if (input.field == "model") {

@@ -1,14 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A file descriptor that is closed with its owner. Not thread-safe.
-#ifndef WATTLE_WORKER_CHILD_UNIQUE_DESCRIPTOR_H_
-#define WATTLE_WORKER_CHILD_UNIQUE_DESCRIPTOR_H_
+#ifndef WATTLE_BASE_UNIQUE_DESCRIPTOR_H_
+#define WATTLE_BASE_UNIQUE_DESCRIPTOR_H_
 
 #include <unistd.h>
 
 #include <utility>
 
-namespace wattle::child {
+namespace wattle {
 
 class UniqueDescriptor {
  public:
@@ -34,6 +34,6 @@ class UniqueDescriptor {
   int descriptor_ = -1;
 };
 
-}  // namespace wattle::child
+}  // namespace wattle
 
-#endif  // WATTLE_WORKER_CHILD_UNIQUE_DESCRIPTOR_H_
+#endif  // WATTLE_BASE_UNIQUE_DESCRIPTOR_H_

@@ -1,0 +1,130 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-box-load start COUNT: starts a small program COUNT times at each level in turn, and prints
+// the median milliseconds until it has ended.
+// wattle-box-load steps RUNNER TASK LEVEL: runs the task (protobuf's text format) and prints the
+// median seconds of a step. bench/security.py reads both.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "google/protobuf/text_format.h"
+
+#include "base/file.h"
+#include "worker/box/box.h"
+#include "worker/child/runner_process.h"
+
+namespace {
+
+using wattle::box::Box;
+using wattle::box::Level;
+using wattle::box::LevelName;
+
+constexpr char kSmallProgram[] = "/bin/echo";
+// Between two starts. The kernel takes tens of milliseconds to remove the network namespace of a
+// program that has ended, and the next one waits for that; a worker starts its runners further
+// apart.
+constexpr absl::Duration kPause = absl::Milliseconds(100);
+
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "wattle-box-load: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+int Starts(int count) {
+  std::map<Level, std::vector<double>> milliseconds;
+  for (int i = 0; i < count; ++i) {
+    for (const Level level : {Level::kNone, Level::kSeccomp, Level::kFull}) {
+      absl::SleepFor(kPause);
+      const absl::Time begin = absl::Now();
+      absl::StatusOr<Box> box = Box::Prepare({.level = level, .program = kSmallProgram});
+      if (!box.ok()) {
+        return Fail(box.status());
+      }
+      const auto line =
+          wattle::child::RunnerVersion({.program = kSmallProgram, .box = &*box}, absl::Seconds(30));
+      if (!line.ok()) {
+        return Fail(line.status());
+      }
+      milliseconds[level].push_back(absl::ToDoubleMilliseconds(absl::Now() - begin));
+    }
+  }
+  for (const auto& [level, values] : milliseconds) {
+    std::printf("%s=%.4f\n", std::string(LevelName(level)).c_str(), Median(values));
+  }
+  return 0;
+}
+
+int Steps(const std::string& runner, const std::string& task_file, Level level) {
+  wattle::v1::RunnerTask task;
+  const auto text = wattle::ReadWholeFile(task_file);
+  if (!text.ok() || !google::protobuf::TextFormat::ParseFromString(*text, &task)) {
+    return Fail(absl::InvalidArgumentError(task_file + ": no task"));
+  }
+  absl::StatusOr<Box> box =
+      Box::Prepare({.level = level,
+                    .program = runner,
+                    .readable = {task.model_directory(), task.data_file()},
+                    .writable = {task.work_directory(), task.output_directory()}});
+  if (!box.ok()) {
+    return Fail(box.status());
+  }
+  std::vector<double> seconds;
+  std::string ended;
+  absl::Notification done;
+  wattle::child::RunnerCallbacks callbacks;
+  callbacks.on_frame = [&](const wattle::v1::RunnerFrame& frame) {
+    if (frame.has_step()) {
+      seconds.push_back(frame.step().compute_seconds());
+    }
+    if (frame.has_failure()) {
+      ended = frame.failure().message();
+    }
+  };
+  callbacks.on_line = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  callbacks.on_exit = [&](const wattle::child::RunnerExit& exit) {
+    ended += exit.message;
+    done.Notify();
+  };
+  const auto process = wattle::child::RunnerProcess::Start(
+      {.program = runner, .threads = task.threads(), .box = &*box}, task, std::move(callbacks));
+  if (!process.ok()) {
+    return Fail(process.status());
+  }
+  done.WaitForNotification();
+  if (!ended.empty() || seconds.empty()) {
+    return Fail(absl::InternalError(ended));
+  }
+  std::printf("step_seconds=%.6f\n", Median(seconds));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  int count = 0;
+  if (command == "start" && argc == 3 && absl::SimpleAtoi(argv[2], &count) && count > 0) {
+    return Starts(count);
+  }
+  const auto level = argc == 5 ? wattle::box::ParseLevel(argv[4]) : std::nullopt;
+  if (command == "steps" && level.has_value()) {
+    return Steps(argv[2], argv[3], *level);
+  }
+  std::fprintf(stderr, "usage: wattle-box-load start COUNT | steps RUNNER TASK LEVEL\n");
+  return 2;
+}

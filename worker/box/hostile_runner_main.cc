@@ -1,0 +1,211 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A program that tries one attack and says how it went, for the tests of the box: exit code 0, it
+// succeeded; 1, it was refused and standard output says why; a signal, the box ended it. It uses
+// the C library alone, and no sanitizer, which would want more of the machine than a runner does.
+//
+//   wattle_hostile_runner ATTACK [ARGUMENT]     or, started by the name of an attack: ATTACK
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+// NOLINTBEGIN(concurrency-mt-unsafe): the threads here do nothing
+namespace {
+
+constexpr int kSucceeded = 0;
+constexpr int kRefused = 1;
+constexpr int kUsage = 2;
+constexpr int kProcesses = 64;
+
+int Refused() {
+  std::printf("%s\n", std::strerror(errno));
+  return kRefused;
+}
+
+int Judge(bool succeeded) {
+  return succeeded ? kSucceeded : Refused();
+}
+
+int Socket(const char* /*unused*/) {
+  return Judge(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+}
+
+int LocalSocket(const char* /*unused*/) {
+  return Judge(socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
+}
+
+// As many as a bomb's first moment has. Each ends at once.
+int ForkBomb(const char* /*unused*/) {
+  for (int i = 0; i < kProcesses; ++i) {
+    const pid_t child = fork();
+    if (child < 0) {
+      return Refused();
+    }
+    if (child == 0) {
+      _exit(0);
+    }
+    waitpid(child, nullptr, 0);
+  }
+  return kSucceeded;
+}
+
+int Execute(const char* program) {
+  execl(program, program, static_cast<char*>(nullptr));
+  return Refused();
+}
+
+int Attach(const char* process) {
+  const auto pid = static_cast<pid_t>(std::atoi(process));
+  if (ptrace(PTRACE_ATTACH, pid, nullptr, nullptr) != 0) {
+    return Refused();
+  }
+  waitpid(pid, nullptr, __WALL);
+  return Judge(ptrace(PTRACE_DETACH, pid, nullptr, nullptr) == 0);
+}
+
+int Kill(const char* process) {
+  return Judge(kill(static_cast<pid_t>(std::atoi(process)), SIGKILL) == 0);
+}
+
+int Read(const char* path) {
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  char byte = 0;
+  return Judge(file >= 0 && read(file, &byte, 1) == 1);
+}
+
+int List(const char* path) {
+  return Judge(opendir(path) != nullptr);
+}
+
+int Write(const char* path) {
+  const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  return Judge(file >= 0 && write(file, "x", 1) == 1);
+}
+
+int Link(const char* path) {
+  return Judge(symlinkat("/etc/passwd", AT_FDCWD, path) == 0);
+}
+
+// Touched, so that the machine gives it.
+int Memory(const char* mebibytes) {
+  const size_t size = static_cast<size_t>(std::atoi(mebibytes)) << 20;
+  void* const memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Refused();
+  }
+  std::memset(memory, 1, size);
+  return kSucceeded;
+}
+
+// A file of two MiB in the present folder.
+int Fill(const char* path) {
+  const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) {
+    return Refused();
+  }
+  static char block[1 << 16];
+  for (int i = 0; i < 32; ++i) {
+    if (write(file, block, sizeof(block)) != static_cast<ssize_t>(sizeof(block))) {
+      return Refused();
+    }
+  }
+  return kSucceeded;
+}
+
+int Outlive(const char* /*unused*/) {
+  return Judge(prctl(PR_SET_PDEATHSIG, 0) == 0);
+}
+
+void* Nothing(void* /*unused*/) {
+  return nullptr;
+}
+
+// What a runner does: a thread, its own facts, random bytes, a file of its own, its own signals.
+// It also says whether it still dies with its agent.
+int Work(const char* folder) {
+  pthread_t thread = {};
+  if (pthread_create(&thread, nullptr, &Nothing, nullptr) != 0) {
+    return Refused();
+  }
+  pthread_join(thread, nullptr);
+  char path[PATH_MAX];
+  std::snprintf(path, sizeof(path), "%s/result", folder);
+  const int with_agent = prctl(PR_SET_NAME, "runner");
+  if (Read("/proc/self/status") != kSucceeded || Read("/dev/urandom") != kSucceeded ||
+      Write(path) != kSucceeded || kill(getpid(), 0) != 0 || with_agent != 0) {
+    return kRefused;
+  }
+  int death_signal = 0;
+  prctl(PR_GET_PDEATHSIG, &death_signal);
+  std::printf("death signal %d\n", death_signal);
+  return kSucceeded;
+}
+
+// Root's are nearly all.
+int Capabilities(const char* /*unused*/) {
+  FILE* const status = std::fopen("/proc/self/status", "re");
+  char line[256];
+  while (status != nullptr && std::fgets(line, sizeof(line), status) != nullptr) {
+    if (std::strncmp(line, "CapEff:", 7) == 0) {
+      return std::strtoull(line + 7, nullptr, 16) != 0 ? kSucceeded : kRefused;
+    }
+  }
+  return kUsage;
+}
+
+int Environment(const char* name) {
+  return Judge(std::getenv(name) != nullptr);
+}
+
+struct Attack {
+  const char* name;
+  int (*run)(const char* argument);
+};
+constexpr Attack kAttacks[] = {{"socket", Socket},
+                               {"local-socket", LocalSocket},
+                               {"fork-bomb", ForkBomb},
+                               {"execute", Execute},
+                               {"ptrace", Attach},
+                               {"kill", Kill},
+                               {"read", Read},
+                               {"list", List},
+                               {"write", Write},
+                               {"link", Link},
+                               {"memory", Memory},
+                               {"fill", Fill},
+                               {"outlive", Outlive},
+                               {"work", Work},
+                               {"environment", Environment}, {"capabilities", Capabilities}};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* const name = argc > 1 ? argv[1] : basename(argv[0]);
+  for (const Attack& attack : kAttacks) {
+    if (std::strcmp(name, attack.name) == 0) {
+      const int code = attack.run(argc > 2 ? argv[2] : "");
+      std::fflush(stdout);
+      return code;
+    }
+  }
+  std::fprintf(stderr, "wattle_hostile_runner: wanted an attack\n");
+  return kUsage;
+}
+// NOLINTEND(concurrency-mt-unsafe)

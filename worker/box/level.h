@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// How far a runner is shut off from the machine. Pure.
+#ifndef WATTLE_WORKER_BOX_LEVEL_H_
+#define WATTLE_WORKER_BOX_LEVEL_H_
+
+#include <optional>
+
+#include "absl/strings/string_view.h"
+
+namespace wattle::box {
+
+// In order: a later level has all that an earlier one has.
+enum class Level {
+  // Limits of memory and files, a clean environment and no new privileges, which every kernel has.
+  kNone,
+  // Also: only the system calls that jobs need, no other process, no network, no capabilities.
+  kSeccomp,
+  // Also Landlock: only the files that the attempt needs.
+  kFull,
+};
+
+// "none", "seccomp", "full": as flags and the device's fact `isolation` spell them.
+absl::string_view LevelName(Level level);
+std::optional<Level> ParseLevel(absl::string_view name);
+
+}  // namespace wattle::box
+
+#endif  // WATTLE_WORKER_BOX_LEVEL_H_

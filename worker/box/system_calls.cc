@@ -1,0 +1,193 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/box/system_calls.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "base/unique_descriptor.h"
+
+namespace wattle::box {
+namespace {
+
+// Allowed with any arguments. Names that a processor does not have (arm64 has no open) are left
+// out.
+constexpr const char* kAllowed[] = {
+    // Files: Landlock decides which.
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev",
+    "pwritev2", "open", "openat", "creat", "close", "close_range", "lseek", "stat", "lstat",
+    "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
+    "readlink", "readlinkat", "getcwd", "getdents", "getdents64", "rename", "renameat", "renameat2",
+    "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "truncate", "ftruncate", "fallocate",
+    "fadvise64", "fsync", "fdatasync", "sync_file_range", "flock", "fcntl", "dup", "dup2", "dup3",
+    "pipe", "pipe2", "eventfd2", "poll", "ppoll", "select", "pselect6", "epoll_create1",
+    "epoll_ctl", "epoll_wait", "epoll_pwait", "utimensat", "chmod", "fchmod", "fchmodat",
+    "copy_file_range", "sendfile", "umask",
+    // Memory.
+    "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "msync", "mlock", "mlock2", "munlock",
+    "mincore", "mbind", "set_mempolicy", "get_mempolicy", "membarrier",
+    // Threads, signals, time.
+    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address",
+    "arch_prctl", "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
+    "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "getpriority",
+    "getcpu", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigsuspend",
+    "rt_sigpending", "sigaltstack", "pause", "nanosleep", "clock_nanosleep", "clock_gettime",
+    "clock_getres", "gettimeofday", "time", "times", "restart_syscall", "exit", "exit_group",
+    // What the process is.
+    "getpid", "gettid", "getppid", "getpgrp", "getpgid", "getuid", "geteuid", "getgid", "getegid",
+    "getgroups", "getresuid", "getresgid", "getrusage", "getrlimit", "sysinfo", "uname",
+    "getrandom", "capget",
+    // The child's last word to the agent before it becomes the runner. Without sockets it is of no
+    // use later.
+    "sendmsg"};
+
+// Of a terminal's or a file's own state. No other: TIOCSTI types into a terminal.
+constexpr unsigned int kControls[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIOCLEX, FIONCLEX};
+
+// PR_SET_PDEATHSIG is allowed with SIGKILL alone: a runner may not outlive its agent.
+constexpr int kProcessControls[] = {
+    PR_SET_NAME,      PR_GET_NAME,       PR_GET_DUMPABLE, PR_CAPBSET_READ,   PR_GET_NO_NEW_PRIVS,
+    PR_GET_PDEATHSIG, PR_SET_TIMERSLACK, PR_GET_SECCOMP,  PR_GET_SECUREBITS, PR_SET_VMA};
+
+// Stands for the process's own id until there is a process.
+constexpr uint32_t kOwnProcess = 0x7a7a7a7aU;
+
+struct ContextDeleter {
+  void operator()(void* context) const { seccomp_release(context); }
+};
+
+// Collects the first error, so that the rules read as a list.
+class Rules {
+ public:
+  Rules() : context_(seccomp_init(SCMP_ACT_NOTIFY)) {
+    if (context_ == nullptr) {
+      status_ = absl::InternalError("libseccomp: no filter; is it older than 2.5?");
+      return;
+    }
+    // A call of another architecture, such as 32-bit code's, means other things by its number.
+    Check("architecture",
+          seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
+    // A binary tree of the numbers: the kernel asks the program at every call.
+    Check("optimize", seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
+  }
+
+  void Answer(uint32_t action, const char* name, std::vector<scmp_arg_cmp> arguments = {}) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (context_ == nullptr || number < 0) {
+      return;  // this processor lacks the call
+    }
+    Check(name,
+          seccomp_rule_add_array(context_.get(), action, number,
+                                 static_cast<unsigned int>(arguments.size()), arguments.data()));
+  }
+  void Allow(const char* name, std::vector<scmp_arg_cmp> arguments = {}) {
+    Answer(SCMP_ACT_ALLOW, name, std::move(arguments));
+  }
+
+  absl::StatusOr<Filter> Export() {
+    WATTLE_RETURN_IF_ERROR(status_);
+    const UniqueDescriptor file(memfd_create("wattle_filter", MFD_CLOEXEC));
+    Check("export", file.get() < 0 ? -errno : seccomp_export_bpf(context_.get(), file.get()));
+    WATTLE_RETURN_IF_ERROR(status_);
+    const off_t size = lseek(file.get(), 0, SEEK_END);
+    Filter filter(static_cast<size_t>(size) / sizeof(sock_filter));
+    if (filter.empty() || pread(file.get(), filter.data(), static_cast<size_t>(size), 0) != size) {
+      return absl::InternalError("libseccomp: the filter could not be read back");
+    }
+    return filter;
+  }
+
+ private:
+  void Check(const char* what, int result) {
+    if (result < 0 && status_.ok()) {
+      status_ = absl::InternalError(
+          absl::StrCat("libseccomp: ", what, ": ", std::generic_category().message(-result)));
+    }
+  }
+
+  std::unique_ptr<void, ContextDeleter> context_;
+  absl::Status status_;
+};
+
+constexpr scmp_arg_cmp Equals(unsigned int argument, uint64_t value) {
+  return {argument, SCMP_CMP_EQ, value, 0};
+}
+// The kernel reads the low half of the argument alone.
+constexpr scmp_arg_cmp EqualsInt(unsigned int argument, uint32_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value};
+}
+
+}  // namespace
+
+absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
+  Rules rules;
+  for (const char* name : kAllowed) {
+    rules.Allow(name);
+  }
+  // Threads, but no other process. The flags of clone3 lie in memory, where no filter can look:
+  // without it the C library takes clone.
+  rules.Allow("clone", {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}});
+  rules.Answer(SCMP_ACT_ERRNO(ENOSYS), "clone3");
+  rules.Allow("execve", {Equals(0, reinterpret_cast<uintptr_t>(program))});
+  for (const char* name : {"kill", "tgkill"}) {
+    rules.Allow(name, {EqualsInt(0, kOwnProcess)});
+  }
+  rules.Allow("prlimit64", {EqualsInt(0, 0)});
+  rules.Allow("prctl", {EqualsInt(0, PR_SET_PDEATHSIG), Equals(1, SIGKILL)});
+  for (const int control : kProcessControls) {
+    rules.Allow("prctl", {EqualsInt(0, static_cast<uint32_t>(control))});
+  }
+  // Libraries that libtorch brings ask the name service for the user's name as they are loaded, and
+  // live without an answer.
+  rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket", {EqualsInt(0, AF_UNIX)});
+  if (cuda) {
+    for (const char* name : {"ioctl", "memfd_create", "mknodat", "sched_setscheduler"}) {
+      rules.Allow(name);
+    }
+  } else {
+    for (const unsigned int control : kControls) {
+      rules.Allow("ioctl", {EqualsInt(1, control)});
+    }
+  }
+  return rules.Export();
+}
+
+void SetOwnProcess(absl::Span<sock_filter> filter, pid_t process) {
+  for (sock_filter& instruction : filter) {
+    if (BPF_CLASS(instruction.code) == BPF_JMP && instruction.k == kOwnProcess) {
+      instruction.k = static_cast<uint32_t>(process);
+    }
+  }
+}
+
+void KillInsteadOfTelling(absl::Span<sock_filter> filter) {
+  for (sock_filter& instruction : filter) {
+    if (BPF_CLASS(instruction.code) == BPF_RET && instruction.k == SECCOMP_RET_USER_NOTIF) {
+      instruction.k = SECCOMP_RET_KILL_PROCESS;
+    }
+  }
+}
+
+std::string SystemCallName(uint32_t architecture, int number) {
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      seccomp_syscall_resolve_num_arch(architecture, number), &std::free);
+  return name == nullptr ? absl::StrCat("number ", number) : std::string(name.get());
+}
+
+}  // namespace wattle::box
