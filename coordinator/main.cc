@@ -78,6 +78,7 @@ struct Options {
   std::vector<std::string> http_names;
   std::string http_role = "operator";
   bool plaintext_loopback = false;
+  std::string moved_to;
   double heartbeat_seconds = 1.0;
   double unreachable_seconds = 10.0;
   double keep_ended_days = 7;
@@ -114,6 +115,14 @@ absl::Status Validate(const Options& options) {
                        ": can be reached from other machines, and nobody logs in "
                        "there; add --http-role service, which reads lists and metrics alone, or "
                        "listen on 127.0.0.1"));
+    }
+  }
+  if (!options.moved_to.empty()) {
+    WATTLE_RETURN_IF_ERROR(wattle::ParseHostPort("--moved-to", options.moved_to).status());
+    if (options.moved_to == options.listen_address) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--moved-to ", options.moved_to,
+                       ": is this coordinator's own --listen; name the new one's address"));
     }
   }
   if (options.unreachable_seconds < 2 * options.heartbeat_seconds) {
@@ -283,6 +292,7 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
            .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
            .version = WATTLE_VERSION,
            .authority = authority.get(),
+           .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
           api, streams, *store));
   http->Serve(api);
@@ -324,6 +334,9 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_flag("--plaintext-loopback", options.plaintext_loopback,
                "For a debugger: no TLS and no certificates on --listen, which must be loopback; "
                "every program of this machine may then do everything");
+  app.add_option("--moved-to", options.moved_to,
+                 "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
+                 "sent there and remember it, everybody else is told the address");
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
                  "Interval of the workers' heartbeats")
       ->capture_default_str()

@@ -17,9 +17,9 @@ constexpr absl::Duration kLookEvery = absl::Hours(1);
 Renewal::Renewal(Identity identity, std::string coordinator, const Clock& clock,
                  std::function<void(const std::string&)> on_note)
     : identity_(std::move(identity)),
-      coordinator_(std::move(coordinator)),
       clock_(clock),
       on_note_(std::move(on_note)),
+      coordinator_(std::move(coordinator)),
       thread_([this] { Run(); }) {}
 
 Renewal::~Renewal() {
@@ -27,12 +27,22 @@ Renewal::~Renewal() {
   thread_.join();
 }
 
+void Renewal::UseCoordinator(const std::string& coordinator) {
+  absl::MutexLock lock(&mutex_);
+  coordinator_ = coordinator;
+}
+
 void Renewal::Run() {
   do {
     if (!RenewalIsDue(identity_, clock_.Now())) {
       continue;
     }
-    absl::StatusOr<Identity> renewed = Renew(identity_, coordinator_, clock_);
+    std::string coordinator;
+    {
+      absl::MutexLock lock(&mutex_);
+      coordinator = coordinator_;
+    }
+    absl::StatusOr<Identity> renewed = Renew(identity_, coordinator, clock_);
     if (renewed.ok()) {
       identity_ = *std::move(renewed);
       on_note_(

@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 
 #include "base/clock.h"
@@ -25,13 +27,17 @@ class Renewal {
   Renewal(const Renewal&) = delete;
   Renewal& operator=(const Renewal&) = delete;
 
+  // The coordinator is at this host:port from now on.
+  void UseCoordinator(const std::string& coordinator);
+
  private:
   void Run();
 
   Identity identity_;
-  const std::string coordinator_;
   const Clock& clock_;
   const std::function<void(const std::string&)> on_note_;
+  absl::Mutex mutex_;
+  std::string coordinator_ ABSL_GUARDED_BY(mutex_);
   absl::Notification stop_;
   std::thread thread_;
 };

@@ -105,6 +105,9 @@ class Worker final : public agent::AgentPorts {
   void ProbeStorage() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
+  // A simulated coordinator is found wherever it is.
+  void Follow(const std::string& /*coordinator*/) override { Reconnect(); }
+  void TryNextCoordinator() override { Reconnect(); }
   void Note(const std::string& line) override;
 
  private:

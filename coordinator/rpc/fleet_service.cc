@@ -86,7 +86,7 @@ size_t StreamTable::size() const {
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* FleetService::Connect(
     grpc::CallbackServerContext* context) {
   return WorkerStream::Open(runtime_, streams_, gate_.CallerOf(*context->auth_context()),
-                            heartbeat_interval_, context->peer());
+                            heartbeat_interval_, context->peer(), gate_.moved_to());
 }
 
 }  // namespace wattle::rpc

@@ -17,6 +17,7 @@
 namespace wattle::rpc {
 namespace {
 
+constexpr char kConnect[] = "/wattle.v1.FleetService/Connect";
 constexpr char kRenew[] = "/wattle.v1.AccessService/Renew";
 // A device that was offline for so long after its certificate expired still renews it.
 constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
@@ -130,6 +131,10 @@ absl::StatusOr<Caller> Gate::CallerOf(const grpc::AuthContext& context) const {
 }
 
 absl::Status Gate::Admit(const grpc::AuthContext& context, absl::string_view method) const {
+  if (!moved_to_.empty() && method != kConnect) {
+    return absl::FailedPreconditionError(absl::StrCat("this coordinator has moved to ", moved_to_,
+                                                      "; ask there: --coordinator ", moved_to_));
+  }
   if (!fleet_.empty() && access::DecideMethod({}, method).ok()) {
     return absl::OkStatus();  // For strangers.
   }

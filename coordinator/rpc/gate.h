@@ -44,8 +44,10 @@ class Gate final : public grpc::AuthMetadataProcessor {
  public:
   // runtime: must outlive the server. fleet: the name in its certificates; empty: plaintext, every
   // caller may do everything.
-  Gate(const runtime::Runtime& runtime, std::string fleet)
-      : runtime_(runtime), fleet_(std::move(fleet)) {}
+  // moved_to: where this coordinator is now; every call but a worker's stream, which is sent there,
+  // is refused with that address. Empty: here.
+  Gate(const runtime::Runtime& runtime, std::string fleet, std::string moved_to)
+      : runtime_(runtime), fleet_(std::move(fleet)), moved_to_(std::move(moved_to)) {}
 
   bool IsBlocking() const override { return false; }
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context,
@@ -54,6 +56,7 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // Who calls, without a look at the method. Errors: kUnauthenticated without a certificate, or for
   // one that is of no member of this fleet; kPermissionDenied for a revoked identity.
   absl::StatusOr<Caller> CallerOf(const grpc::AuthContext& context) const;
+  [[nodiscard]] const std::string& moved_to() const { return moved_to_; }
   // For a handler that knows the resource. Errors: as CallerOf and access::Decide.
   absl::StatusOr<Caller> Check(const grpc::AuthContext& context, absl::string_view method,
                                const access::Resource& resource) const;
@@ -64,6 +67,7 @@ class Gate final : public grpc::AuthMetadataProcessor {
 
   const runtime::Runtime& runtime_;
   const std::string fleet_;
+  const std::string moved_to_;
   mutable absl::Mutex mutex_;
   // What was read of the certificates of the latest connections, by their text.
   mutable std::unordered_map<std::string, tls::CertificateFacts> known_ ABSL_GUARDED_BY(mutex_);

@@ -31,6 +31,9 @@ struct ServerOptions {
   std::string version = {};  // Reported to callers.
   // Signs and judges certificates; must outlive the server. Null: plaintext, for a debugger.
   authority::Authority* authority = nullptr;
+  // HOST:PORT to which this coordinator has moved: workers are sent there, and all other calls are
+  // refused. Empty: here.
+  std::string moved_to = {};
   // Where users of this machine who may read the data directory call as an admin; empty: nowhere.
   std::string local_socket = {};
 };

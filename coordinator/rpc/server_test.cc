@@ -13,6 +13,7 @@
 #include "artifacts/transfer/transfer.h"
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/rpc/generic_call_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -209,6 +210,27 @@ TEST_F(ServerTest, TheNewestStreamOfADeviceClosesTheOlder) {
   EXPECT_EQ(older.FinishAsIs().error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(streams_.size(), 1U);
   EXPECT_TRUE(GetDevice("device-a")->connected()) << "the older one's end does not count";
+}
+
+TEST_F(ServerTest, ACoordinatorThatMovedSendsWorkersOnAndServesNobody) {
+  const auto device = DeviceChannel();
+  const std::string address = server_->address();
+  server_.reset();
+  auto moved = Server::Start(
+      {.listen_address = address, .authority = authority_.get(), .moved_to = "new.local:7410"},
+      *api_, streams_, *store_);
+  ASSERT_THAT(moved, IsOk());
+  server_ = *std::move(moved);
+  HandWorker worker(device, HelloOf("device-a"));
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kClosing, message));
+  EXPECT_EQ(message.closing().moved_to(), "new.local:7410");
+  EXPECT_THAT(message.closing().reason(), HasSubstr("has moved to new.local:7410"));
+  EXPECT_EQ(worker.FinishAsIs().error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_EQ(streams_.size(), 0U);
+  const Outcome asked = CallGeneric(channel_, "/wattle.v1.JobService/ListJobs", "");
+  EXPECT_EQ(asked.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(asked.status.error_message(), HasSubstr("--coordinator new.local:7410"));
 }
 
 TEST_F(ServerTest, AStreamMustBeginWithAValidHello) {

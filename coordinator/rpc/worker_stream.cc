@@ -55,9 +55,9 @@ bool IsRevoked(const runtime::Runtime& runtime, const DeviceId& device) {
 
 WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
                                  absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
-                                 const std::string& peer) {
-  const std::shared_ptr<WorkerStream> stream(
-      new WorkerStream(runtime, streams, std::move(caller), heartbeat_interval, peer));
+                                 const std::string& peer, std::string moved_to) {
+  const std::shared_ptr<WorkerStream> stream(new WorkerStream(
+      runtime, streams, std::move(caller), heartbeat_interval, peer, std::move(moved_to)));
   stream->self_ = stream;
   stream->StartRead(&stream->incoming_);
   return stream.get();
@@ -123,6 +123,10 @@ absl::Status WorkerStream::HandleHello() {
   v1::Hello& hello = *incoming_.mutable_hello();
   WATTLE_RETURN_IF_ERROR(core::ValidateHello(hello));
   WATTLE_RETURN_IF_ERROR(CheckDevice(hello.device()));
+  if (!moved_to_.empty()) {
+    Close(absl::StrCat("the coordinator has moved to ", moved_to_), moved_to_);
+    return absl::OkStatus();
+  }
   if (slot_ != nullptr && hello.device().device_id() != device_.value()) {
     return absl::FailedPreconditionError("hello of another device on the same stream");
   }
@@ -289,12 +293,14 @@ void WorkerStream::SendAcknowledgement(v1::ReportAcknowledgement ack) {
   WriteNextLocked();
 }
 
-void WorkerStream::Close(const std::string& reason) {
+void WorkerStream::Close(const std::string& reason, const std::string& moved_to) {
   absl::MutexLock lock(&mutex_);
   if (finishing_ || finished_) {
     return;
   }
-  outbox_.closing.emplace().set_reason(reason);
+  v1::Closing& closing = outbox_.closing.emplace();
+  closing.set_reason(reason);
+  closing.set_moved_to(moved_to);
   WriteNextLocked();
 }
 

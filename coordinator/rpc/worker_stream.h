@@ -32,10 +32,11 @@ class WorkerStream final
       public std::enable_shared_from_this<WorkerStream> {
  public:
   // Starts reading. The stream lives until OnDone. caller: whose hello may come. peer: where the
-  // worker is, as gRPC tells it.
+  // worker is, as gRPC tells it. moved_to: HOST:PORT to which the worker is sent after its hello;
+  // empty: it is welcome here.
   static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
                             absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
-                            const std::string& peer);
+                            const std::string& peer, std::string moved_to);
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
@@ -44,8 +45,8 @@ class WorkerStream final
   // no process; for them the newest stream counts.
   [[nodiscard]] bool YieldsTo(const WorkerStream& newcomer, Monotonic now) const;
   [[nodiscard]] const std::string& peer_host() const { return peer_host_; }
-  // Tells the worker the reason, then ends the stream.
-  void Close(const std::string& reason);
+  // Tells the worker the reason and where the coordinator is now ("": here), then ends the stream.
+  void Close(const std::string& reason, const std::string& moved_to = "");
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -54,12 +55,13 @@ class WorkerStream final
 
  private:
   WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::StatusOr<Caller> caller,
-               absl::Duration heartbeat_interval, const std::string& peer)
+               absl::Duration heartbeat_interval, const std::string& peer, std::string moved_to)
       : runtime_(runtime),
         streams_(streams),
         caller_(std::move(caller)),
         heartbeat_interval_(heartbeat_interval),
-        peer_host_(PeerHost(peer)) {}
+        peer_host_(PeerHost(peer)),
+        moved_to_(std::move(moved_to)) {}
 
   absl::Status Handle();
   absl::Status HandleHello();
@@ -79,6 +81,7 @@ class WorkerStream final
   const absl::StatusOr<Caller> caller_;
   const absl::Duration heartbeat_interval_;
   const std::string peer_host_;
+  const std::string moved_to_;
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
   std::shared_ptr<WorkerStream> self_;              // Until OnDone.
 

@@ -171,9 +171,10 @@ class BadInput(Scene):
         cases = [("wattle-coordinator", "--data-dir", flags, says) for flags, says in (
             (["--listen", "junk"], "has no port"), (["--listen", "127.0.0.1:"], "has no port"), (["--listen", "127.0.0.1:99999"], "0 to 65535"),
             (["--http", "127.0.0.1"], "has no port"), (["--heartbeat-seconds", "nan"], "nan"), (["--nonsense"], "--nonsense"),
-            (["--heartbeat-seconds", "5", "--unreachable-seconds", "1"], "shorter than two heartbeats"))]
+            (["--heartbeat-seconds", "5", "--unreachable-seconds", "1"], "shorter than two heartbeats"),
+            (["--moved-to", "hub"], "has no port"), (["--listen", "127.0.0.1:7", "--moved-to", "127.0.0.1:7"], "this coordinator's own --listen"))]
         cases += [("wattle-worker", "--state-dir", flags, says) for flags, says in (
-            (["--coordinator", "junk"], "has no port"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
+            (["--coordinator", "junk"], "has no port"), (["--coordinator", "a:1,a:1"], "given twice"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--emulate=pi"], "no such board; there are: jetson-"),
             (["--emulate=raspberry-pi-5", "--battery-wh=-3"], "0 to 1000000"), (["--isolation", "high"], "full, seccomp or none"),
             (["--isolation", "seccomp", "--isolation-min", "full"], "--isolation-min full"), (["--nonsense"], "--nonsense"))]

@@ -4,7 +4,7 @@
 import shutil
 import subprocess
 
-from fleet import BIN
+from fleet import BIN, Process
 from scene import Scene
 
 # Much shorter than the checkpoint period needs to be: the tests are about who ends which job.
@@ -97,6 +97,56 @@ class Restore(Scene):
 
     def attempt_of(self, job, attempt_id):
         return next(attempt for attempt in job["attempts"] if attempt["attempt_id"] == attempt_id)
+
+    def test_workers_follow_a_coordinator_that_moves_and_never_a_stranger(self):
+        self.start("one")
+        self.push_demo()
+        job = self.fleet.submit(self.finetune_file("long", steps=400, checkpoint_every_steps=5, limit_examples=80))
+        self.fleet.until("the job runs", lambda: self.runner_pids())
+        old = self.fleet.grpc
+        backup = self.backup()
+        self.fleet.coordinator.kill()
+        new_directory = self.fleet.directory / "new"
+        self.command("restore", "--from", backup, "--data-dir", new_directory)
+        shutil.copytree(self.fleet.directory / "coordinator/authority", new_directory / "authority")
+        # A stranger to whom the old one sends the workers: of this fleet's keys, but of another journal.
+        stranger_directory = self.fleet.directory / "stranger"
+        shutil.copytree(self.fleet.directory / "coordinator/authority", stranger_directory / "authority")
+        stranger, started = self.another_coordinator("stranger", stranger_directory)
+        strangers_address = started.group(1)
+        self.start_moved(strangers_address)
+        worker_log = self.fleet.directory / "one.log"
+        self.fleet.until("the worker to refuse the stranger", lambda: "writes another journal than this worker's" in worker_log.read_text())
+        self.fleet.coordinator.stop()
+        stranger.stop()
+        new, started = self.another_coordinator("new", new_directory)
+        new_address = started.group(1)
+        self.start_moved(new_address)
+        refused = self.fleet.run_wattle("jobs")
+        self.assertIn(f"this coordinator has moved to {new_address}; ask there: --coordinator {new_address}", refused.stderr)
+        self.fleet.until("the worker to be sent on", lambda: f"has moved to {new_address}" in worker_log.read_text())
+        self.fleet.coordinator.stop()
+        self.fleet.grpc, self.fleet.http = started.groups()
+        self.fleet.until_connected("one")
+        self.assertTrue(self.runner_pids(), "the run went on")
+        # A restart finds the new address by itself: the old one is all that its flags know.
+        self.fleet.workers["one"].stop()
+        self.fleet.start_worker("one", extra=["--threads=1"], coordinator=old)
+        self.fleet.until_connected("one")
+        self.fleet.wattle("job", "cancel", job)
+        new.stop()
+
+    def start_moved(self, address):
+        """The fleet's coordinator again, which now sends everybody to this address. Nobody can log in to it."""
+        self.fleet.coordinator, _ = self.another_coordinator("coordinator", self.fleet.directory / "coordinator", self.fleet.grpc,
+                                                             "--moved-to", address)
+
+    def another_coordinator(self, name, directory, listen="127.0.0.1:0", *flags):
+        """A coordinator beside the fleet's, and the match of its gRPC and HTTP addresses."""
+        process = Process(name, [BIN / "wattle-coordinator", "--data-dir", directory, "--listen", listen, "--http", "127.0.0.1:0", *flags],
+                          self.fleet.directory / f"{name}.log", r"listening grpc=(\S+) http=(\S+)")
+        self.addCleanup(process.stop)
+        return process, process.start()
 
     def test_an_empty_directory_beside_living_workers(self):
         self.start("one")

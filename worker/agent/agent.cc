@@ -15,6 +15,7 @@
 
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
+#include "base/host_port.h"
 #include "base/status_macros.h"
 #include "telemetry/export/device_metrics.h"
 #include "telemetry/sensors/registry.h"
@@ -147,16 +148,18 @@ std::deque<Agent::Event> Agent::AwaitEvents(Monotonic wake) {
 
 void Agent::StartLink() {
   LinkCallbacks callbacks;
-  callbacks.on_connected = [this] {
-    Post([this](const Instant& now) {
+  callbacks.on_connected = [this](const std::string& coordinator) {
+    transfers_->UseCoordinator(coordinator);
+    credentials_->UseCoordinator(coordinator);
+    Post([this, coordinator](const Instant& now) {
       connected_ = true;
-      core_->OnConnected(now);
+      core_->OnConnected(now, coordinator);
     });
   };
   callbacks.on_message = [this](v1::CoordinatorMessage message) {
     Post([this, message = std::move(message)](const Instant& now) {
       if (message.has_welcome()) {
-        Note(absl::StrCat("coordinator ", credentials_->coordinator(), ": connected"));
+        Note(absl::StrCat("coordinator ", core_->coordinator(), ": connected"));
       }
       if (message.has_closing()) {
         Note(absl::StrCat("coordinator: closes the stream: ", message.closing().reason()));
@@ -181,7 +184,7 @@ void Agent::StartLink() {
     });
   };
   callbacks.on_note = [this](const std::string& line) { Note(line); };
-  link_ = std::make_unique<CoordinatorLink>(credentials_->coordinator(), credentials_->channel(),
+  link_ = std::make_unique<CoordinatorLink>(coordinators_, credentials_->channel(),
                                             std::move(callbacks));
 }
 
@@ -446,6 +449,22 @@ void Agent::Reconnect() {
   if (link_ != nullptr) {
     link_->Reconnect();
   }
+}
+
+void Agent::Follow(const std::string& coordinator) {
+  if (config_.plaintext_loopback) {
+    const absl::StatusOr<HostPort> address = ParseHostPort("moved_to", coordinator);
+    if (!address.ok() || !IsLoopback(*address)) {
+      Note(absl::StrCat("--plaintext-loopback: ", coordinator,
+                        " is another machine, the worker stays here"));
+      return;
+    }
+  }
+  link_->Follow(coordinator);
+}
+
+void Agent::TryNextCoordinator() {
+  link_->TryNext();
 }
 
 void Agent::Note(const std::string& line) {

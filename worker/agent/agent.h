@@ -73,6 +73,8 @@ class Agent final : public AgentPorts {
   void KeepPowerMode() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
+  void Follow(const std::string& coordinator) override;
+  void TryNextCoordinator() override;
   void Note(const std::string& line) override;
 
  private:
@@ -96,6 +98,8 @@ class Agent final : public AgentPorts {
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
+  // Where the coordinator moved to comes first, then the flags'.
+  void OrderCoordinators();
   void OpenOwnerSocket();
   // Called on the socket's thread; the core answers on the thread of Run.
   OwnerAnswer AnswerOwner(const std::string& request);
@@ -140,6 +144,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
   std::unique_ptr<Credentials> credentials_;
+  std::vector<std::string> coordinators_;  // host:port each, the likeliest first
   std::unique_ptr<Transfers> transfers_;
   box::Level isolation_ = box::Level::kNone;
   std::unique_ptr<child::RunnerProcess> runner_;

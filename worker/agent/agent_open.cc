@@ -183,6 +183,18 @@ void Agent::AddFinding(const std::string& sentence) {
   settings_.info.add_findings(sentence);
 }
 
+void Agent::OrderCoordinators() {
+  const v1::LineageRecord lineage = state_->ReadLineage();
+  coordinators_.assign(lineage.moved_to().begin(), lineage.moved_to().end());
+  for (const std::string& coordinator : credentials_->coordinators()) {
+    if (std::find(coordinators_.begin(), coordinators_.end(), coordinator) == coordinators_.end()) {
+      coordinators_.push_back(coordinator);
+    }
+  }
+  settings_.several_coordinators = coordinators_.size() > 1;
+  credentials_->UseCoordinator(coordinators_.front());
+}
+
 absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
@@ -203,11 +215,12 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(credentials_,
                           Credentials::Open({.state_directory = config_.state_dir,
                                              .device_id = state_->device_id(),
-                                             .coordinator = config_.coordinator,
+                                             .coordinators = config_.coordinators,
                                              .plaintext_loopback = config_.plaintext_loopback},
                                             [this](const std::string& line) {
                                               Post([this, line](const Instant&) { Note(line); });
                                             }));
+  OrderCoordinators();
   if (!config_.name.empty()) {
     info.set_name(config_.name);
   }
@@ -253,9 +266,9 @@ absl::Status Agent::Open() {
       core_->OnStorageProbed(status, now);
     });
   });
-  WATTLE_ASSIGN_OR_RETURN(transfers_,
-                          Transfers::Open(credentials_->coordinator(), credentials_->channel(),
-                                          CacheBudget(), OnTransfers()));
+  WATTLE_ASSIGN_OR_RETURN(
+      transfers_, Transfers::Open(coordinators_.front(), credentials_->channel(), CacheBudget(),
+                                  OnTransfers()));
   return absl::OkStatus();
 }
 

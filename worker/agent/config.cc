@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -73,8 +74,10 @@ struct RawFlags {
 };
 
 void Declare(CLI::App& app, Config* config, RawFlags* raw) {
-  app.add_option("--coordinator", config->coordinator,
-                 "host:port of wattle-coordinator [the one that this board enrolled with]");
+  app.add_option("--coordinator", config->coordinators,
+                 "host:port of wattle-coordinator; several, separated by commas, are tried in turn "
+                 "[the one that this board enrolled with]")
+      ->delimiter(',');
   app.add_flag("--plaintext-loopback", config->plaintext_loopback,
                "For a debugger: a coordinator on this machine without TLS");
   app.add_option("--name", config->name, "Name for people [the host's, or the emulated board's]");
@@ -280,8 +283,13 @@ absl::Status ValidateBoard(const Config& config) {
 }  // namespace
 
 absl::Status Validate(const Config& config) {
-  if (!config.coordinator.empty()) {
-    WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", config.coordinator).status());
+  std::set<std::string> coordinators;
+  for (const std::string& coordinator : config.coordinators) {
+    WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", coordinator).status());
+    if (!coordinators.insert(coordinator).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--coordinator ", coordinator, ": given twice; name each address once"));
+    }
   }
   if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());

@@ -25,7 +25,7 @@ inline constexpr char kNoMetrics[] = "none";
 inline constexpr char kPushedMetrics[] = "pushed";
 
 struct Config {
-  std::string coordinator;  // empty: the one that the board enrolled with
+  std::vector<std::string> coordinators;  // tried in turn; empty: the one of the enrolment
   bool plaintext_loopback = false;
   std::string name;                      // empty: the host's, or the emulated board's
   std::string state_dir;                 // empty: under the user's state folder

@@ -35,8 +35,16 @@ TEST(ConfigTest, AWorkerMayServeNoMetrics) {
 TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {
-      {"--coordinator", [](Config& c) { c.coordinator = "hub"; }},
-      {"--coordinator", [](Config& c) { c.coordinator = "hub:99999"; }},
+      {"--coordinator", [](Config& c) { c.coordinators = {"hub"}; }},
+      {"--coordinator",
+       [](Config& c) {
+         c.coordinators = {"mast:7410", "hub:99999"};
+       }},
+      {"--coordinator", [](Config& c) { c.coordinators = {""}; }},
+      {"--coordinator hub:7410: given twice",
+       [](Config& c) {
+         c.coordinators = {"hub:7410", "mast:7410", "hub:7410"};
+       }},
       {"--metrics", [](Config& c) { c.metrics = "9100"; }},
       {"--device", [](Config& c) { c.device = "tpu"; }},
       {"--threads", [](Config& c) { c.threads = -1; }},

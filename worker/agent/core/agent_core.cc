@@ -119,7 +119,8 @@ void AgentCore::Start(const Instant& now) {
   ResumeHold(now);
 }
 
-void AgentCore::OnConnected(const Instant& /*now*/) {
+void AgentCore::OnConnected(const Instant& /*now*/, const std::string& coordinator) {
+  coordinator_ = coordinator;
   connected_ = true;
   welcomed_ = false;
   greet_again_.reset();
@@ -146,6 +147,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
         break;
       }
       welcomed_ = true;
+      RememberAddress();
       // If this write is lost, a restart only sends the reports once more.
       (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
       for (const v1::Report& report : spool_.pending()) {
@@ -172,6 +174,8 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       }
       break;
     case v1::CoordinatorMessage::kClosing:
+      FollowCoordinator(message.closing().moved_to());
+      break;
     case v1::CoordinatorMessage::kMetricsAcknowledgement:  // for the agent, which keeps the samples
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;

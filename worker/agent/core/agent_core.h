@@ -77,6 +77,10 @@ struct CoreSettings {
   int64_t free_space_reserve_bytes = 0;  // checkpoints leave this much of the disk free
   telemetry::GuardSettings guard;
   Fraction initial_charge;  // of an emulated battery, as the flags say
+  // The worker has several addresses of its coordinator. It then follows its own journal alone: a
+  // stranger at one of them must not make it drop its work. With one address it follows whatever
+  // journal is there, because that is what its operator started it for.
+  bool several_coordinators = false;
 };
 
 // The core's figures for /metrics.
@@ -98,7 +102,8 @@ class AgentCore {
   void Start(const Instant& now);
 
   // Events of the link.
-  void OnConnected(const Instant& now);  // sends the hello
+  // Sends the hello. coordinator: the host:port of the stream.
+  void OnConnected(const Instant& now, const std::string& coordinator = "");
   void OnMessage(const v1::CoordinatorMessage& message, const Instant& now);
   void OnDisconnected(const Instant& now);
 
@@ -171,6 +176,7 @@ class AgentCore {
   [[nodiscard]] bool busy() const { return run_ != nullptr; }
   // The mode that the board should be in: the running attempt's, or its own.
   [[nodiscard]] const std::string& power_mode() const { return settings_.info.power_mode(); }
+  [[nodiscard]] const std::string& coordinator() const { return coordinator_; }  // of the stream
   [[nodiscard]] std::optional<Watts> PredictedPower() const;  // of the running attempt
 
  private:
@@ -195,6 +201,14 @@ class AgentCore {
   void TellAgain(const Instant& now);
   void DropEverything(const Instant& now);
   void RememberJournal(const v1::Welcome& welcome);
+  void SaveLineage();
+  [[nodiscard]] bool FollowsOwnJournalAlone() const;
+  // The present address is not of this worker's journal: on to the next one.
+  void TurnAway();
+  // The coordinator says that it moved to this host:port; "" if it did not. The address is kept
+  // only once this worker's own journal was found there.
+  void FollowCoordinator(const std::string& address);
+  void RememberAddress();
   // The attempt and the token whose end the report carries; "" and 0 for every other report.
   static std::pair<std::string, int64_t> EndOf(const v1::Report& report);
   void RememberEnd(const v1::Report& report);
@@ -294,6 +308,9 @@ class AgentCore {
   std::set<std::string> records_unsaved_;  // attempts whose record the disk refused
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
+  std::string coordinator_;                     // the host:port of the present stream
+  std::string told_coordinator_;                // where the coordinator moved, as it said; unproved
+  std::set<std::string> refused_coordinators_;  // addresses without this worker's journal
   v1::EndedRecord ended_;
   std::string own_power_mode_;  // Of the board while no attempt runs.
   const std::string process_id_;

@@ -51,12 +51,15 @@ class FakePorts final : public AgentPorts {
   void KeepPowerMode() override { modes.push_back("kept"); }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
+  void Follow(const std::string& coordinator) override { dialled.push_back(coordinator); }
+  void TryNextCoordinator() override { dialled.emplace_back("next"); }
   void Note(const std::string& line) override { notes.push_back(line); }
 
   std::vector<v1::RunnerTask> tasks;
   std::vector<std::string> uploads;
   v1::ArtifactInfo uploaded;  // The latest.
   std::vector<std::string> modes;
+  std::vector<std::string> dialled;  // "next": the next of the addresses
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
   int64_t room_bytes = 0;
@@ -112,6 +115,7 @@ class AgentCoreTest : public testing::Test {
     settings.info.set_sets_power_modes(sets_power_modes_);
     settings.boot_id = boot_id_;
     settings.storage_probe_period = probe_period_;
+    settings.several_coordinators = several_coordinators_;
     settings.guard = {.has_gauge = has_gauge_, .gauge_error = Fraction(0.01)};
     core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
                                                          .spool = spool_.get(),
@@ -153,6 +157,14 @@ class AgentCoreTest : public testing::Test {
     v1::CoordinatorMessage message;
     message.mutable_welcome()->set_heartbeat_seconds(1);
     core_->OnMessage(message, Now());
+  }
+  // The coordinator at this address says where it moved.
+  void MovedFrom(const std::string& address, const std::string& to) {
+    core_->OnConnected(Now(), address);
+    v1::CoordinatorMessage message;
+    message.mutable_closing()->set_moved_to(to);
+    core_->OnMessage(message, Now());
+    core_->OnDisconnected(Now());
   }
   // The welcome of a coordinator with this journal.
   void WelcomeOf(const std::string& lineage, int64_t epoch, int64_t acknowledged = 0) {
@@ -314,6 +326,7 @@ class AgentCoreTest : public testing::Test {
   absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
+  bool several_coordinators_ = false;
   std::string boot_id_ = "boot";
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};

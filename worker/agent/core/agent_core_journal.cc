@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/host_port.h"
 #include "proto/report_digest.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
@@ -17,6 +18,7 @@ namespace wattle::agent {
 namespace {
 
 constexpr int kEndedMax = 64;
+constexpr int kMovedToMax = 4;
 // After the disk refused the new numbering, the next try is this much later.
 constexpr absl::Duration kGreetAgain = absl::Seconds(5);
 
@@ -64,9 +66,22 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
       ports_.Note(absl::StrCat("the coordinator stands at epoch ", welcome.epoch(),
                                " of its journal, and a restored copy of it at ", lineage_.epoch(),
                                ": this worker reports nothing to the older one; stop it"));
+      if (FollowsOwnJournalAlone()) {
+        TurnAway();
+      }
       return false;
-    case JournalChange::kRestored:
     case JournalChange::kOther:
+      if (FollowsOwnJournalAlone()) {
+        ports_.Note(absl::StrCat(
+            "coordinator ", coordinator_,
+            ": writes another journal than this worker's, which stays with its own; to follow the "
+            "other one, start the worker with --coordinator ",
+            coordinator_, " alone and without the file lineage.pb of its state folder"));
+        TurnAway();
+        return false;
+      }
+      [[fallthrough]];
+    case JournalChange::kRestored:
       BeginAnew(welcome, change == JournalChange::kRestored, now);
       return false;
   }
@@ -176,13 +191,65 @@ void AgentCore::DropEverything(const Instant& now) {
   }
 }
 
-void AgentCore::RememberJournal(const v1::Welcome& welcome) {
-  lineage_.set_lineage_id(welcome.lineage_id());
-  lineage_.set_epoch(welcome.epoch());
-  lineage_.set_opening_id(welcome.opening_id());
+bool AgentCore::FollowsOwnJournalAlone() const {
+  return settings_.several_coordinators || lineage_.moved_to_size() > 0 ||
+         !told_coordinator_.empty();
+}
+
+void AgentCore::TurnAway() {
+  refused_coordinators_.insert(coordinator_);
+  told_coordinator_.clear();
+  ports_.TryNextCoordinator();
+}
+
+void AgentCore::FollowCoordinator(const std::string& address) {
+  // An address that turned out to be a stranger's is not tried again before the next welcome, or
+  // worker and coordinator would send each other in a circle.
+  if (address.empty() || address == coordinator_ || refused_coordinators_.count(address) > 0) {
+    return;
+  }
+  if (const absl::Status valid = ParseHostPort("moved_to", address).status(); !valid.ok()) {
+    ports_.Note(absl::StrCat("coordinator ", coordinator_, ": ", valid.message()));
+    return;
+  }
+  ports_.Note(absl::StrCat("coordinator ", coordinator_, ": has moved to ", address));
+  told_coordinator_ = address;
+  settings_.several_coordinators = true;  // the link tries this one in its rounds from now on
+  ports_.Follow(address);
+}
+
+void AgentCore::RememberAddress() {
+  refused_coordinators_.clear();
+  if (told_coordinator_.empty()) {
+    return;
+  }
+  if (coordinator_ == told_coordinator_) {
+    auto& known = *lineage_.mutable_moved_to();
+    known.erase(std::remove(known.begin(), known.end(), coordinator_), known.end());
+    known.Add(std::string(coordinator_));
+    std::rotate(known.begin(), known.end() - 1, known.end());
+    if (known.size() > kMovedToMax) {
+      known.RemoveLast();
+    }
+    SaveLineage();
+  }
+  told_coordinator_.clear();
+}
+
+void AgentCore::SaveLineage() {
   if (const absl::Status saved = state_.WriteLineage(lineage_); !saved.ok()) {
     ports_.Note(std::string(saved.message()));
   }
+}
+
+void AgentCore::RememberJournal(const v1::Welcome& welcome) {
+  if (lineage_.lineage_id() != welcome.lineage_id()) {
+    lineage_.clear_moved_to();
+  }
+  lineage_.set_lineage_id(welcome.lineage_id());
+  lineage_.set_epoch(welcome.epoch());
+  lineage_.set_opening_id(welcome.opening_id());
+  SaveLineage();
 }
 
 std::pair<std::string, int64_t> AgentCore::EndOf(const v1::Report& report) {

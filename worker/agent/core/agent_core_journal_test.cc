@@ -135,6 +135,76 @@ TEST_F(AgentCoreTest, AnotherJournalGetsNoReportOfTheOldOne) {
   EXPECT_THAT(Facts(), ElementsAre("accepted"));
 }
 
+TEST_F(AgentCoreTest, TheWorkerFollowsItsCoordinatorAndRemembersWhereItWent) {
+  core_->OnConnected(Now(), "old:1");
+  WelcomeOf("farm", 0);
+  StartTraining();
+  MovedFrom("old:1", "new:1");
+  EXPECT_THAT(ports_.dialled, ElementsAre("new:1"));
+  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre()) << "the address is not proved yet";
+  core_->OnConnected(Now(), "new:1");
+  WelcomeOf("farm", 1);
+  WelcomeOf("farm", 1);
+  EXPECT_EQ(ports_.stops, 0);
+  MovedFrom("new:1", "newer:1");
+  core_->OnConnected(Now(), "newer:1");
+  WelcomeOf("farm", 2);
+  WelcomeOf("farm", 2);
+  Boot();
+  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre("newer:1", "new:1"));
+}
+
+TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
+  core_->OnConnected(Now(), "old:1");
+  WelcomeOf("farm", 1);
+  StartTraining();
+  for (const auto& [lineage, epoch] :
+       {std::pair("another farm", int64_t{5}), std::pair("farm", int64_t{0})}) {
+    ports_.dialled.clear();
+    MovedFrom("old:1", "stranger:1");
+    core_->OnConnected(Now(), "stranger:1");
+    WelcomeOf(lineage, epoch);
+    EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
+    // Until its own journal welcomes it, the worker does not go there again.
+    MovedFrom("old:1", "stranger:1");
+    EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
+    core_->OnConnected(Now(), "old:1");
+    WelcomeOf("farm", 1);
+    // The link's next round comes by the stranger again.
+    core_->OnConnected(Now(), "stranger:1");
+    WelcomeOf(lineage, epoch);
+    EXPECT_EQ(ports_.dialled.size(), 3U);
+    core_->OnConnected(Now(), "old:1");
+    WelcomeOf("farm", 1);
+  }
+  EXPECT_EQ(ports_.stops, 0);
+  EXPECT_EQ(state_->ReadAttempts().size(), 1U);
+  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre());
+}
+
+TEST_F(AgentCoreTest, AnAddressThatIsNoneIsNotFollowed) {
+  core_->OnConnected(Now(), "old:1");
+  WelcomeOf("farm", 0);
+  MovedFrom("old:1", "nonsense");
+  MovedFrom("old:1", "old:1");
+  EXPECT_THAT(ports_.dialled, ElementsAre());
+}
+
+TEST_F(AgentCoreTest, AWorkerWithSeveralAddressesFollowsItsOwnJournalAlone) {
+  several_coordinators_ = true;
+  Boot();
+  core_->OnConnected(Now(), "one:1");
+  WelcomeOf("farm", 0);
+  StartTraining();
+  core_->OnDisconnected(Now());
+  core_->OnConnected(Now(), "two:1");
+  WelcomeOf("another farm", 0);
+  EXPECT_THAT(ports_.dialled, ElementsAre("next"));
+  EXPECT_EQ(ports_.stops, 0);
+  EXPECT_EQ(state_->ReadLineage().lineage_id(), "farm");
+  EXPECT_EQ(state_->ReadAttempts().size(), 1U);
+}
+
 TEST_F(AgentCoreTest, TheWorkerReportsNothingToAReplacedCoordinator) {
   core_->OnConnected(Now());
   WelcomeOf("farm", 3);

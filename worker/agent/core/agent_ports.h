@@ -86,6 +86,10 @@ class AgentPorts {
   virtual void Send(const v1::WorkerMessage& message) = 0;
   // Closes the stream; the next one begins with a new hello (OnDisconnected, then OnConnected).
   virtual void Reconnect() = 0;
+  // Closes the stream and dials this host:port.
+  virtual void Follow(const std::string& coordinator) = 0;
+  // Closes the stream and dials the next of the coordinator's addresses.
+  virtual void TryNextCoordinator() = 0;
 
   virtual void Note(const std::string& line) = 0;  // to the worker's own log
 };

@@ -33,6 +33,8 @@ class QuietPorts final : public AgentPorts {
   void CancelTransfer() override {}
   void Send(const v1::WorkerMessage& /*message*/) override {}
   void Reconnect() override {}
+  void Follow(const std::string& /*coordinator*/) override {}
+  void TryNextCoordinator() override {}
   void Note(const std::string& line) override { notes.push_back(line); }
   std::vector<std::string> notes;
 };

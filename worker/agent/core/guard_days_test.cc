@@ -132,6 +132,8 @@ class Mast final : public AgentPorts {
   void CancelTransfer() override { fetched_at_ = now_; }
   void Send(const v1::WorkerMessage& /*message*/) override {}
   void Reconnect() override {}
+  void Follow(const std::string& /*coordinator*/) override {}
+  void TryNextCoordinator() override {}
   void Note(const std::string& /*line*/) override {}
 
  private:

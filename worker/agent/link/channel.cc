@@ -5,15 +5,6 @@
 #include <grpcpp/support/channel_arguments.h>
 
 namespace wattle::agent {
-namespace {
-
-// How long a try to connect may take: TCP, TLS where there is one, and HTTP/2's settings. Over a
-// satellite or a loaded LTE link that is several seconds. gRPC calls this limit the minimum of its
-// reconnect backoff.
-constexpr int kConnectLimitMs = 20'000;
-
-}  // namespace
-
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     ChannelUse use) {
@@ -24,7 +15,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, use == ChannelUse::kLink ? 1 : 0);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectLimitMs);
+  // gRPC's name of the limit of a try.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(kConnectLimit)));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // uses share no connection
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);

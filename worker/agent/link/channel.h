@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/time.h"
 #include <grpcpp/channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -16,6 +17,10 @@ enum class ChannelUse {
   kLink,      // a long-lived stream: keepalive, fast reconnect
   kTransfer,  // artifacts: a separate connection, so that a large file never delays a heartbeat
 };
+
+// How long a try to connect may take: TCP, TLS where there is one, and HTTP/2's settings. Over a
+// satellite or a loaded LTE link that is several seconds.
+inline constexpr absl::Duration kConnectLimit = absl::Seconds(20);
 
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,

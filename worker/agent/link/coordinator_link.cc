@@ -24,12 +24,12 @@ constexpr size_t kLogsMax = 200;
 
 }  // namespace
 
-CoordinatorLink::CoordinatorLink(std::string target,
+CoordinatorLink::CoordinatorLink(std::vector<std::string> targets,
                                  std::shared_ptr<grpc::ChannelCredentials> credentials,
                                  LinkCallbacks callbacks)
-    : target_(std::move(target)),
-      credentials_(std::move(credentials)),
-      callbacks_(std::move(callbacks)) {
+    : credentials_(std::move(credentials)),
+      callbacks_(std::move(callbacks)),
+      targets_(std::move(targets)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -75,6 +75,25 @@ void CoordinatorLink::Reconnect() {
   }
 }
 
+void CoordinatorLink::Follow(const std::string& target) {
+  absl::MutexLock lock(&mutex_);
+  targets_.erase(std::remove(targets_.begin(), targets_.end(), target), targets_.end());
+  targets_.insert(targets_.begin(), target);
+  at_ = 0;
+  followed_ = true;
+  if (context_ != nullptr) {
+    context_->TryCancel();
+  }
+}
+
+void CoordinatorLink::TryNext() {
+  absl::MutexLock lock(&mutex_);
+  if (context_ != nullptr) {
+    turned_away_ = true;
+    context_->TryCancel();
+  }
+}
+
 void CoordinatorLink::Flush(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -106,13 +125,12 @@ bool CoordinatorLink::Stopping() {
 }
 
 void CoordinatorLink::NoteOnce(const std::string& note) {
-  if (note != last_note_) {
-    last_note_ = note;
+  if (noted_.insert(note).second) {
     callbacks_.on_note(note);
   }
 }
 
-// True if the stream was established, so that the backoff begins anew.
+// True if the coordinator welcomed the worker, so that the backoff begins anew.
 bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel) {
   const auto stub = v1::FleetService::NewStub(channel);
   grpc::ClientContext context;
@@ -127,13 +145,13 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     logs_queued_ = 0;
     open_ = true;
   }
-  callbacks_.on_connected();
-  bool heard = false;
+  callbacks_.on_connected(target_);
+  bool welcomed = false;
   grpc::Status status;
-  std::thread reader([this, &stream, &context, &heard, &status] {
+  std::thread reader([this, &stream, &context, &welcomed, &status] {
     v1::CoordinatorMessage message;
     while (stream->Read(&message)) {
-      heard = true;
+      welcomed = welcomed || message.has_welcome();
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
@@ -153,12 +171,14 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     absl::MutexLock lock(&mutex_);
     context_ = nullptr;
     writing_ = false;
+    welcomed = welcomed && !turned_away_;
+    turned_away_ = false;
   }
   callbacks_.on_disconnected();
   refused_ = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
   // The link's own cancellation needs no note.
   if (Stopping()) {
-    return heard;
+    return welcomed;
   }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
       PeerSpeaksNoGrpc(status.error_message())) {
@@ -166,10 +186,10 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
                           "; trying again"));
   } else if (status.error_code() != grpc::StatusCode::CANCELLED && !status.ok()) {
     NoteOnce(absl::StrCat("coordinator ", target_, ": ", status.error_message()));
-  } else if (heard) {
+  } else if (welcomed) {
     NoteOnce(absl::StrCat("coordinator ", target_, ": the stream ended; reconnecting"));
   }
-  return heard;
+  return welcomed;
 }
 
 void CoordinatorLink::Wait(absl::Duration time) {
@@ -177,29 +197,59 @@ void CoordinatorLink::Wait(absl::Duration time) {
   mutex_.AwaitWithTimeout(absl::Condition(&stopping_), time);
 }
 
+std::string CoordinatorLink::Target() {
+  absl::MutexLock lock(&mutex_);
+  return targets_[at_];
+}
+
+bool CoordinatorLink::Turn(bool failed) {
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(followed_, false)) {
+    return false;
+  }
+  if (failed) {
+    at_ = (at_ + 1) % targets_.size();
+  }
+  return !failed || at_ == 0;
+}
+
+CoordinatorLink::Outcome CoordinatorLink::Try(
+    const std::shared_ptr<grpc::ChannelInterface>& channel) {
+  if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kBackoffMin))) {
+    return RunStream(channel) ? Outcome::kWelcomed : Outcome::kFailed;
+  }
+  NoteOnce(absl::StrCat("coordinator ", target_,
+                        ": not reachable; trying on (is wattle-coordinator running there? see "
+                        "--coordinator)"));
+  return channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_CONNECTING
+             ? Outcome::kConnecting
+             : Outcome::kFailed;
+}
+
 void CoordinatorLink::Run() {
   Backoff backoff(kBackoffMin, std::random_device{}());
-  // One channel for all streams, because it keeps the resolved address and reconnects on demand.
-  std::shared_ptr<grpc::Channel> channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
-  while (true) {
-    if (Stopping()) {
-      return;
+  // One channel for all streams to an address, because it keeps the resolved address and reconnects
+  // on demand.
+  std::shared_ptr<grpc::Channel> channel;
+  absl::Time begun;
+  while (!Stopping()) {
+    // A connection keeps the certificate that it began with; a renewed one wants a new one.
+    if (std::string target = Target(); target != target_ || channel == nullptr || refused_) {
+      target_ = std::move(target);
+      refused_ = false;
+      channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
+      begun = absl::Now();
     }
-    if (channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kBackoffMin))) {
-      if (RunStream(channel)) {
-        last_note_.clear();
-        backoff.Reset();
-      }
-      if (refused_) {
-        // A connection keeps the certificate that it began with; a renewed one wants a new one.
-        channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
-      }
-    } else {
-      NoteOnce(absl::StrCat("coordinator ", target_,
-                            ": not reachable; trying on (is wattle-coordinator running there? see "
-                            "--coordinator)"));
+    const Outcome outcome = Try(channel);
+    const bool given_up = outcome == Outcome::kConnecting && absl::Now() - begun > kConnectLimit;
+    const bool waits = Turn(outcome == Outcome::kFailed || given_up);
+    if (outcome == Outcome::kWelcomed) {
+      noted_.clear();
+      backoff.Reset();
     }
-    Wait(backoff.AfterFailure(kBackoffMax));
+    if (waits) {
+      Wait(backoff.AfterFailure(kBackoffMax));
+    }
   }
 }
 

@@ -34,9 +34,13 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
     const Options& options, std::function<void(const std::string&)> on_note) {
   std::unique_ptr<Credentials> credentials(new Credentials());
   if (options.plaintext_loopback) {
-    credentials->coordinator_ =
-        options.coordinator.empty() ? kDefaultCoordinator : options.coordinator;
-    WATTLE_RETURN_IF_ERROR(CheckPlaintext(credentials->coordinator_));
+    credentials->coordinators_ = options.coordinators;
+    if (credentials->coordinators_.empty()) {
+      credentials->coordinators_ = {kDefaultCoordinator};
+    }
+    for (const std::string& coordinator : credentials->coordinators_) {
+      WATTLE_RETURN_IF_ERROR(CheckPlaintext(coordinator));
+    }
     credentials->channel_ = grpc::InsecureChannelCredentials();
     return credentials;
   }
@@ -57,12 +61,20 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
                      ", and this state folder is of ", options.device_id,
                      "; remove the folder credentials and enrol again"));
   }
-  credentials->coordinator_ =
-      options.coordinator.empty() ? identity->coordinator : options.coordinator;
+  credentials->coordinators_ = options.coordinators;
+  if (credentials->coordinators_.empty()) {
+    credentials->coordinators_ = {identity->coordinator};
+  }
   credentials->channel_ = identity::CredentialsOf(*identity, Clock::Real());
-  credentials->renewal_.emplace(*identity, credentials->coordinator_, Clock::Real(),
+  credentials->renewal_.emplace(*identity, credentials->coordinators_.front(), Clock::Real(),
                                 std::move(on_note));
   return credentials;
+}
+
+void Credentials::UseCoordinator(const std::string& coordinator) {
+  if (renewal_.has_value()) {
+    renewal_->UseCoordinator(coordinator);
+  }
 }
 
 }  // namespace wattle::agent

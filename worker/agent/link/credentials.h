@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -25,8 +26,9 @@ class Credentials {
  public:
   struct Options {
     std::string state_directory;
-    std::string device_id;    // Of the state folder; the identity must be of it.
-    std::string coordinator;  // HOST:PORT; empty: the one that the board enrolled with.
+    std::string device_id;  // Of the state folder; the identity must be of it.
+    // HOST:PORT each, the likeliest first; empty: the one that the board enrolled with.
+    std::vector<std::string> coordinators;
     bool plaintext_loopback = false;
   };
   // on_note: for people; called on another thread. Errors: kFailedPrecondition for a board that has
@@ -34,7 +36,10 @@ class Credentials {
   static absl::StatusOr<std::unique_ptr<Credentials>> Open(
       const Options& options, std::function<void(const std::string&)> on_note);
 
-  [[nodiscard]] const std::string& coordinator() const { return coordinator_; }
+  // Where the coordinator may be, at least one address.
+  [[nodiscard]] const std::vector<std::string>& coordinators() const { return coordinators_; }
+  // Renewals go to this address from now on.
+  void UseCoordinator(const std::string& coordinator);
   [[nodiscard]] const std::shared_ptr<grpc::ChannelCredentials>& channel() const {
     return channel_;
   }
@@ -42,7 +47,7 @@ class Credentials {
  private:
   Credentials() = default;
 
-  std::string coordinator_;
+  std::vector<std::string> coordinators_;
   std::shared_ptr<grpc::ChannelCredentials> channel_;
   std::optional<identity::Renewal> renewal_;  // None with plaintext.
 };

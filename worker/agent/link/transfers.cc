@@ -29,7 +29,9 @@ absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(
 Transfers::Transfers(const std::string& target,
                      const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                      std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks)
-    : stub_(v1::ArtifactService::NewStub(MakeChannel(target, credentials, ChannelUse::kTransfer))),
+    : credentials_(credentials),
+      target_(target),
+      stub_(v1::ArtifactService::NewStub(MakeChannel(target, credentials, ChannelUse::kTransfer))),
       cache_(std::move(cache)),
       callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });
@@ -82,6 +84,16 @@ void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string>
 void Transfers::Upload(const std::string& directory, const v1::ArtifactInfo& info) {
   cancelled_ = false;
   Enqueue([this, directory, info] { callbacks_.on_uploaded(RunUpload(directory, info)); });
+}
+
+void Transfers::UseCoordinator(const std::string& target) {
+  Enqueue([this, target] {
+    if (target != target_) {
+      target_ = target;
+      stub_ =
+          v1::ArtifactService::NewStub(MakeChannel(target_, credentials_, ChannelUse::kTransfer));
+    }
+  });
 }
 
 void Transfers::Cancel() {

@@ -53,6 +53,8 @@ class Transfers {
   void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
              const std::string& checkpoint_directory);
   void Upload(const std::string& directory, const v1::ArtifactInfo& info);
+  // The coordinator is at this host:port: for all transfers that begin after this call.
+  void UseCoordinator(const std::string& target);
   void Cancel();  // cancels the present transfer, whose result still comes
   // Makes room for about this many bytes of another writer: unneeded artifacts are removed.
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
@@ -76,8 +78,10 @@ class Transfers {
   void TellCache();
   void Enqueue(std::function<void()> job);
 
-  const std::unique_ptr<v1::ArtifactService::Stub> stub_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   // Only the thread below uses these:
+  std::string target_;
+  std::unique_ptr<v1::ArtifactService::Stub> stub_;
   const std::unique_ptr<artifacts::FileCache> cache_;
   std::string pushed_directory_;  // the directory whose manifest was built last; empty: none
   v1::Manifest pushed_manifest_;

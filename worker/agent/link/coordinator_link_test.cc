@@ -1,0 +1,158 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/link/coordinator_link.h"
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "gmock/gmock.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "gtest/gtest.h"
+
+#include "wattle/v1/fleet.grpc.pb.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+
+// Welcomes every worker, and sends it to moved_to where that is set.
+class FakeCoordinator final : public v1::FleetService::Service {
+ public:
+  explicit FakeCoordinator(std::string moved_to = "") : moved_to_(std::move(moved_to)) { Start(); }
+  ~FakeCoordinator() override {
+    if (server_ != nullptr) {
+      Stop();
+    }
+  }
+
+  void Start() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
+                             &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  void Stop() {
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+    server_.reset();
+  }
+  grpc::Status Connect(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>* stream) override {
+    v1::CoordinatorMessage message;
+    if (moved_to_.empty()) {
+      message.mutable_welcome();
+    } else {
+      message.mutable_closing()->set_moved_to(moved_to_);
+    }
+    stream->Write(message);
+    v1::WorkerMessage heard;
+    while (moved_to_.empty() && stream->Read(&heard)) {
+    }
+    return grpc::Status::OK;
+  }
+  [[nodiscard]] std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+ private:
+  const std::string moved_to_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+class CoordinatorLinkTest : public testing::Test {
+ protected:
+  void Link(std::vector<std::string> targets) {
+    LinkCallbacks callbacks;
+    callbacks.on_connected = [this](const std::string& target) {
+      absl::MutexLock lock(&mutex_);
+      target_ = target;
+    };
+    callbacks.on_message = [this](const v1::CoordinatorMessage& message) {
+      absl::MutexLock lock(&mutex_);
+      if (message.has_welcome()) {
+        welcomed_by_.push_back(target_);
+      } else {
+        moved_to_.push_back(message.closing().moved_to());
+      }
+    };
+    callbacks.on_disconnected = [] {};
+    callbacks.on_note = [this](std::string note) {
+      absl::MutexLock lock(&mutex_);
+      notes_.push_back(std::move(note));
+    };
+    link_ = std::make_unique<CoordinatorLink>(std::move(targets),
+                                              grpc::InsecureChannelCredentials(), callbacks);
+  }
+  // The address of the next welcome, or where the coordinator said that it moved.
+  std::string Next(std::deque<std::string>& events) {
+    absl::MutexLock lock(&mutex_);
+    auto came = [&events] { return !events.empty(); };
+    mutex_.Await(absl::Condition(&came));
+    std::string event = std::move(events.front());
+    events.pop_front();
+    return event;
+  }
+
+  absl::Mutex mutex_;
+  std::string target_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::string> welcomed_by_;
+  std::deque<std::string> moved_to_;
+  std::vector<std::string> notes_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<CoordinatorLink> link_;
+};
+
+TEST_F(CoordinatorLinkTest, TheNextAddressIsTriedWhereOneDoesNotAnswer) {
+  FakeCoordinator gone;
+  gone.Stop();
+  FakeCoordinator here;
+  Link({gone.address(), here.address()});
+  EXPECT_EQ(Next(welcomed_by_), here.address());
+  here.Stop();
+  gone.Start();
+  EXPECT_EQ(Next(welcomed_by_), gone.address());
+  absl::MutexLock lock(&mutex_);
+  EXPECT_THAT(notes_.front(), HasSubstr(absl::StrCat(gone.address(), ": not reachable")));
+}
+
+TEST_F(CoordinatorLinkTest, TheLinkStaysWhereItWasWelcomedAfterACut) {
+  FakeCoordinator first;
+  FakeCoordinator second;
+  Link({first.address(), second.address()});
+  EXPECT_EQ(Next(welcomed_by_), first.address());
+  link_->Reconnect();
+  EXPECT_EQ(Next(welcomed_by_), first.address());
+}
+
+TEST_F(CoordinatorLinkTest, AWorkerThatIsTurnedAwayGoesToTheNextAddress) {
+  FakeCoordinator first;
+  FakeCoordinator second;
+  Link({first.address(), second.address()});
+  EXPECT_EQ(Next(welcomed_by_), first.address());
+  link_->TryNext();
+  EXPECT_EQ(Next(welcomed_by_), second.address());
+}
+
+TEST_F(CoordinatorLinkTest, TheLinkGoesToAnAddressThatItDidNotKnow) {
+  FakeCoordinator here;
+  FakeCoordinator gone(here.address());
+  Link({gone.address()});
+  EXPECT_EQ(Next(moved_to_), here.address());
+  link_->Follow(here.address());
+  EXPECT_EQ(Next(welcomed_by_), here.address());
+  link_->Reconnect();
+  EXPECT_EQ(Next(welcomed_by_), here.address());
+}
+
+}  // namespace
+}  // namespace wattle::agent
