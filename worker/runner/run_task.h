@@ -13,10 +13,9 @@
 
 namespace wattle::runner {
 
-// The last frame: result, failure or stopped. By then every result file is on disk:
-//   finetune, quantize   a Hugging Face model directory (finetune: also losses.jsonl)
-//   generate             generations.jsonl, metrics.json
-//   evaluate             metrics.json
+// The last frame: result, failure or stopped. By then every result file is on disk: of a kind that
+// makes a model its Hugging Face directory, of each other kind metrics.json, beside the files that
+// the kind names in job_kinds.cc.
 v1::RunnerFrame RunTask(const v1::RunnerTask& task, FrameSink& sink);
 
 // Spec: the job's settings. Data: its files. Job: a run that went wrong by itself (a loss that is

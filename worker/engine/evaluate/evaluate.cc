@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -18,6 +17,7 @@
 #include "models/model_directory.h"
 #include "models/tensor_plan.h"
 #include "proto/spec_defaults.h"
+#include "worker/engine/evaluate/length_order.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
@@ -27,24 +27,6 @@
 
 namespace wattle::engine {
 namespace {
-
-// Numbers of the examples, longest first: what needs most memory is met at once, and neighbours are
-// of similar length.
-std::vector<size_t> ByLength(const formats::ExamplePool& examples) {
-  std::vector<size_t> order(examples.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return examples.TokenCount(a) > examples.TokenCount(b);
-  });
-  return order;
-}
-
-// Address space for the tensors of a pass, and a quarter more: a pass over quantized weights has
-// some tensors that the plan of one over floats has not.
-int64_t RoomForPasses(const models::DecoderConfig& config, const models::PassDescription& pass) {
-  const int64_t planned = models::PlanPass(config, pass).arena_bytes;
-  return planned + planned / 4;
-}
 
 struct TextExamples {
   formats::ExamplePool pool;
@@ -162,19 +144,6 @@ absl::StatusOr<EvaluateResult> EvaluateLoaded(const EvaluateSettings& settings,
                                          model.decoder, tokenizer, sink));
   }
   return result;
-}
-
-// The tokens of all batches, padding included. The order begins with the longest example.
-int64_t PaddedTokens(const formats::ExamplePool& examples, absl::Span<const size_t> order,
-                     int64_t batch_size) {
-  const auto count = static_cast<int64_t>(order.size());
-  int64_t tokens = 0;
-  for (int64_t first = 0; first < count; first += batch_size) {
-    const auto longest =
-        static_cast<int64_t>(examples.TokenCount(order[static_cast<size_t>(first)]));
-    tokens += std::min(batch_size, count - first) * longest;
-  }
-  return tokens;
 }
 
 }  // namespace

@@ -398,10 +398,13 @@ double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batc
   return sum;
 }
 
+at::Tensor HiddenStates(const Decoder& decoder, const TokenBatch& batch) {
+  const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device));
+  return HeadInput(decoder, RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr));
+}
+
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
-  at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device));
-  x = RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr);
-  return HeadLogits(decoder, FinalNorm(decoder, x, nullptr));
+  return HeadLogits(decoder, HiddenStates(decoder, batch));
 }
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,

@@ -99,6 +99,9 @@ at::Tensor HeadInput(const Decoder& decoder, const at::Tensor& x);
 // The head and its cap. hidden: float [rows, width], the head's input → float [rows, vocabulary].
 at::Tensor HeadLogits(const Decoder& decoder, const at::Tensor& hidden);
 
+// The head's input at every position, padding included: float [rows, width].
+at::Tensor HiddenStates(const Decoder& decoder, const TokenBatch& batch);
+
 // Logits of every position: float [rows, vocabulary]. For tests and small inputs.
 at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);
 
