@@ -102,7 +102,8 @@ class Restore(Scene):
         self.start("one")
         self.push_demo()
         job = self.fleet.submit(self.finetune_file("long", steps=400, checkpoint_every_steps=5, limit_examples=80))
-        self.fleet.until("the job runs", lambda: self.runner_pids())
+        self.fleet.until_step(job)
+        runners = self.runner_pids()
         old = self.fleet.grpc
         backup = self.backup()
         self.fleet.coordinator.kill()
@@ -128,7 +129,7 @@ class Restore(Scene):
         self.fleet.coordinator.stop()
         self.fleet.grpc, self.fleet.http = started.groups()
         self.fleet.until_connected("one")
-        self.assertTrue(self.runner_pids(), "the run went on")
+        self.assertEqual(self.runner_pids(), runners, "the run went on")
         # A restart finds the new address by itself: the old one is all that its flags know.
         self.fleet.workers["one"].stop()
         self.fleet.start_worker("one", extra=["--threads=1"], coordinator=old)
