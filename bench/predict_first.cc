@@ -110,7 +110,7 @@ int main() {
     std::string word;
     in >> word;
     if (word == "job") {
-      job = {};
+      job.device.Clear();
       in >> *job.device.mutable_info()->mutable_device_class() >>
           *job.device.mutable_info()->mutable_device_id();
       job.work = WorkOfLine(in);
