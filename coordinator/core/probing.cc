@@ -68,6 +68,7 @@ void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
        .signature = work->signature,
        .unit = work->unit,
        .tokens_per_example = work->tokens_per_example,
+       .answer_passes_per_example = work->answer_passes_per_example,
        .idle_power_watts = IdleWatts(draft.observations(), info)},
       progress->steady(), draft.now().wall);
   if (row.has_value()) {

@@ -66,9 +66,7 @@ std::optional<v1::ProfileRow> LearnFromSteadyWork(const ProbedAttempt& attempt,
                                                   const v1::SteadyWork& steady, absl::Time now) {
   const bool counts_tokens =
       attempt.unit == v1::WORK_UNIT_TRAINING_TOKEN || attempt.unit == v1::WORK_UNIT_EVALUATED_TOKEN;
-  // A step of an evaluation with answers generates tokens that cost more than those it reads.
-  if (!IsEnough(steady) || !counts_tokens ||
-      attempt.signature.method() == v1::METHOD_EVALUATE_ANSWERS) {
+  if (!IsEnough(steady) || !counts_tokens || attempt.answer_passes_per_example > 0) {
     return std::nullopt;
   }
   v1::ProfileRow row;

@@ -44,7 +44,9 @@ struct ProbedAttempt {
   v1::WorkloadSignature signature;
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;
   double tokens_per_example = 0;  // 0: not known.
-  double idle_power_watts = 0;    // 0: not known.
+  // Above 0: a step also generates tokens, which cost more than those that it reads.
+  double answer_passes_per_example = 0;
+  double idle_power_watts = 0;  // 0: not known.
 };
 
 // The row of the probe. nullopt: nothing to learn, because the work is too short, its unit is none

@@ -30,7 +30,8 @@ v1::SteadyWork Steady(double seconds, int64_t steps, int64_t tokens, double watt
   return steady;
 }
 
-std::optional<v1::ProfileRow> Learn(const v1::SteadyWork& steady) {
+std::optional<v1::ProfileRow> Learn(const v1::SteadyWork& steady,
+                                    double answer_passes_per_example = 0) {
   const v1::DeviceInfo device = Board();
   const v1::ProfileRow like = RowForTest("a1", 1);
   return LearnFromSteadyWork({.attempt_id = "j1.1",
@@ -38,6 +39,7 @@ std::optional<v1::ProfileRow> Learn(const v1::SteadyWork& steady) {
                               .power_mode = "15W",
                               .signature = like.signature(),
                               .unit = like.unit(),
+                              .answer_passes_per_example = answer_passes_per_example,
                               .idle_power_watts = 4},
                              steady, absl::FromUnixSeconds(1'800'000'000));
 }
@@ -64,6 +66,10 @@ void LearnReceipt(double seconds, ProfileTable& table) {
        LearnFromReceipt(table, Board(), ReceiptOf(seconds), absl::FromUnixSeconds(1'800'001'000))) {
     ASSERT_THAT(table.Put(row), IsOk());
   }
+}
+
+TEST(ProbeTest, StepsThatGenerateAnswersTeachNothing) {
+  EXPECT_FALSE(Learn(Steady(20, 10, 1000), 8).has_value());
 }
 
 TEST(ProbeTest, FirstStepsGiveSecondsAndJoulesOfAToken) {

@@ -11,6 +11,7 @@
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/backoff.h"
+#include "base/clock.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 #include "worker/agent/link/channel.h"
 
@@ -231,17 +232,18 @@ void CoordinatorLink::Run() {
   // One channel for all streams to an address, because it keeps the resolved address and reconnects
   // on demand.
   std::shared_ptr<grpc::Channel> channel;
-  absl::Time begun;
+  Monotonic begun;
   while (!Stopping()) {
     // A connection keeps the certificate that it began with; a renewed one wants a new one.
     if (std::string target = Target(); target != target_ || channel == nullptr || refused_) {
       target_ = std::move(target);
       refused_ = false;
       channel = MakeChannel(target_, credentials_, ChannelUse::kLink);
-      begun = absl::Now();
+      begun = Clock::Real().Boottime();
     }
     const Outcome outcome = Try(channel);
-    const bool given_up = outcome == Outcome::kConnecting && absl::Now() - begun > kConnectLimit;
+    const bool given_up =
+        outcome == Outcome::kConnecting && Clock::Real().Boottime() - begun > kConnectLimit;
     const bool waits = Turn(outcome == Outcome::kFailed || given_up);
     if (outcome == Outcome::kWelcomed) {
       noted_.clear();
