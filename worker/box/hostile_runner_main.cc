@@ -192,7 +192,8 @@ constexpr Attack kAttacks[] = {{"socket", Socket},
                                {"fill", Fill},
                                {"outlive", Outlive},
                                {"work", Work},
-                               {"environment", Environment}, {"capabilities", Capabilities}};
+                               {"environment", Environment},
+                               {"capabilities", Capabilities}};
 
 }  // namespace
 
