@@ -164,6 +164,16 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   if (receipt.restarts() > 0) {
     absl::StrAppend(&out, "restarts      ", receipt.restarts(), ", resumed from a checkpoint\n");
   }
+  if (receipt.lost_run_seconds() > 0) {
+    absl::StrAppend(&out, "lost work     ",
+                    FormatElapsed(absl::Seconds(receipt.lost_run_seconds())),
+                    " of the run, cut off after a checkpoint and done again\n");
+  }
+  if (receipt.checkpoint_interval_seconds() > 0) {
+    absl::StrAppend(&out, "checkpoints   one about every ",
+                    FormatElapsed(absl::Seconds(receipt.checkpoint_interval_seconds())), ", ",
+                    FormatBytes(receipt.checkpoint_bytes()), " in all\n");
+  }
   if (receipt.numerically_continued()) {
     absl::StrAppend(&out,
                     "resume        numerically continued: a checkpoint was of another build, "

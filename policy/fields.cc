@@ -143,6 +143,33 @@ absl::Status TightenRisk(const v1::Policy& policy, const Zone& /*zone*/, Limits&
   return absl::OkStatus();
 }
 
+std::string LossText(const v1::Policy& policy) {
+  return policy.loss_seconds_max() == 0.0 ? ""
+                                          : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
+}
+
+absl::Status TightenLoss(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const absl::Duration loss = absl::Seconds(policy.loss_seconds_max());
+  if (loss > absl::ZeroDuration() && (!limits.loss_max || loss < *limits.loss_max)) {
+    limits.loss_max = loss;
+  }
+  return absl::OkStatus();
+}
+
+std::string FlashText(const v1::Policy& policy) {
+  return policy.flash_bytes_per_day() == 0.0
+             ? ""
+             : FormatBytes(static_cast<int64_t>(policy.flash_bytes_per_day()));
+}
+
+absl::Status TightenFlash(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const double bytes = policy.flash_bytes_per_day();
+  if (bytes > 0.0 && (!limits.flash_bytes_per_day || bytes < *limits.flash_bytes_per_day)) {
+    limits.flash_bytes_per_day = bytes;
+  }
+  return absl::OkStatus();
+}
+
 std::string PauseText(const v1::Policy& policy) {
   return policy.pause_seconds_max() == 0.0
              ? ""
@@ -221,6 +248,21 @@ absl::Span<const Field> Fields() {
        .text = RiskText,
        .clause = "lets $0 of the days bring less sun than planned",
        .tighten = TightenRisk},
+      // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
+      {.name = "loss_seconds_max",
+       .high = kYearSeconds,
+       .unit = "device seconds",
+       .limits = true,
+       .text = LossText,
+       .clause = "lets a power cut cost at most about $0 of work",
+       .tighten = TightenLoss},
+      {.name = "flash_bytes_per_day",
+       .high = 1e15,
+       .unit = "bytes",
+       .limits = true,
+       .text = FlashText,
+       .clause = "lets checkpoints write $0 a day",
+       .tighten = TightenFlash},
       // The coordinator alone holds it (coordinator/core/moving.cc).
       {.name = "pause_seconds_max",
        .high = kYearSeconds,

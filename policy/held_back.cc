@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
+#include "proto/checkpoint_interval.h"
 #include "proto/job_kind.h"
 #include "proto/spec_defaults.h"
 
@@ -49,11 +50,16 @@ std::optional<absl::Duration> LongestStep(const v1::JobSpec& spec,
   }
 }
 
-// The prediction's figure is of all checkpoints and the result together.
-double CheckpointCount(const v1::JobSpec& spec) {
-  const double every =
-      OrDefault(NumberIn(spec, "checkpoint_every_steps"), kCheckpointEveryStepsDefault);
-  return 1 + NumberIn(spec, "steps") / every;
+// One of them. The prediction's figure is of all checkpoints and the result together. The larger of
+// both ways to part it: the more checkpoints are counted, the shorter is one.
+absl::Duration OneCheckpoint(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+  const absl::Duration all = absl::Seconds(prediction.checkpoint_seconds());
+  if (!KindOf(spec).keeps_checkpoints) {
+    return all;
+  }
+  const absl::Duration by_time = WriteTimeOf(all, absl::Seconds(prediction.run_seconds().mean()));
+  const double every = NumberIn(spec, "checkpoint_every_steps");
+  return every > 0 ? std::min(by_time, all / (1 + NumberIn(spec, "steps") / every)) : by_time;
 }
 
 }  // namespace
@@ -62,11 +68,10 @@ StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& predic
   const absl::Duration run = absl::Seconds(prediction.run_seconds().high());
   const bool keeps_checkpoints = KindOf(spec).keeps_checkpoints;
   const auto step = keeps_checkpoints ? LongestStep(spec, prediction) : std::nullopt;
-  const double checkpoints = keeps_checkpoints ? CheckpointCount(spec) : 1;
   return {.start = absl::Seconds(prediction.start_seconds()),
           .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
                                              : kStepNotPredicted,
-          .checkpoint = absl::Seconds(prediction.checkpoint_seconds() / checkpoints),
+          .checkpoint = OneCheckpoint(spec, prediction),
           .load = Watts(prediction.mean_power_watts())};
 }
 

@@ -35,6 +35,10 @@ struct Limits {
   std::vector<AliveLimit> alive{};     // each must be kept
   // The share of days whose sun may be less than a plan counts on; absent: no policy says.
   std::optional<double> sun_risk{};
+  // What a cut of the power may cost a fine-tune, and what checkpoints may write in a day; absent:
+  // no policy says.
+  std::optional<absl::Duration> loss_max{};
+  std::optional<double> flash_bytes_per_day{};
   // The policy that asks for a charge and refuses a device without a battery gauge; empty: none
   // does, and such a device works with a warning.
   std::string refuses_missing_gauge{};

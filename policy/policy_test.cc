@@ -39,6 +39,20 @@ TEST(LimitsTest, TheStrictestDemandOfEachKindCountsAndKeepsItsName) {
   EXPECT_EQ(LimitsOf({}).reserve, std::nullopt);
 }
 
+TEST(LimitsTest, TheSmallestLossAndTheSmallestBudgetOfTheCardCount) {
+  v1::Policy careful;
+  v1::Policy bold;
+  const v1::Policy silent;
+  bold.set_loss_seconds_max(600);
+  careful.set_loss_seconds_max(60);
+  bold.set_flash_bytes_per_day(1e9);
+  careful.set_flash_bytes_per_day(2e9);
+  EXPECT_EQ(LimitsOf({&bold, &careful, &silent}).loss_max, absl::Minutes(1));
+  EXPECT_EQ(LimitsOf({&bold, &careful, &silent}).flash_bytes_per_day, 1e9);
+  EXPECT_EQ(LimitsOf({&silent}).loss_max, std::nullopt);
+  EXPECT_EQ(LimitsOf({&silent}).flash_bytes_per_day, std::nullopt);
+}
+
 TEST(LimitsTest, TheSmallestRiskCounts) {
   v1::Policy careful;
   careful.set_sun_risk_ratio(0.01);
@@ -140,7 +154,10 @@ TEST(PredictedStopTest, AFineTunesStepIsItsShareOfTheRun) {
   spec.mutable_finetune()->set_steps(100);
   const StopEstimate estimate = PredictedStop(spec, HundredSteps());
   EXPECT_EQ(estimate.step, absl::Seconds(4));
-  EXPECT_EQ(estimate.checkpoint, absl::Seconds(3));  // two checkpoints and the result
+  EXPECT_EQ(estimate.checkpoint, absl::Seconds(9));  // the result's: the run is too short for one
+  spec.mutable_finetune()->set_checkpoint_every_steps(50);
+  EXPECT_EQ(PredictedStop(spec, HundredSteps()).checkpoint,
+            absl::Seconds(3));  // two checkpoints and the result
   EXPECT_EQ(estimate.start, absl::Seconds(12));
   EXPECT_EQ(estimate.load, Watts(10));
 }

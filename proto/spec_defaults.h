@@ -12,6 +12,7 @@
 namespace wattle {
 
 inline constexpr int kBatchSizeDefault = 8;  // Examples; of finetune and evaluate jobs.
+// Of a runner without an agent that says when a checkpoint pays.
 inline constexpr int kCheckpointEveryStepsDefault = 50;
 inline constexpr int kNewTokensDefault = 32;  // Also of an answer.
 inline constexpr int kTextWindowTokensMax =

@@ -17,7 +17,6 @@
 namespace wattle::sim {
 namespace {
 
-constexpr int64_t kCheckpointEverySteps = 5;
 constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
 constexpr double kLoadSteps = 0.5;  // in the time of a step
@@ -206,8 +205,9 @@ void Runner::StepDone() {
   if (!running_) {
     return;
   }
-  if (KindOf(task_.spec()).keeps_checkpoints && step_ % kCheckpointEverySteps == 0 &&
-      step_ < steps_total_) {
+  const int64_t every = task_.spec().finetune().checkpoint_every_steps();
+  const bool due = std::exchange(checkpoint_ordered_, false) || (every > 0 && step_ % every == 0);
+  if (KindOf(task_.spec()).keeps_checkpoints && due && step_ < steps_total_) {
     SaveCheckpoint();
   }
   if (running_ && !waits_) {
@@ -291,6 +291,10 @@ void Runner::Exit(bool clean) {
 
 void Runner::Command(const v1::RunnerCommand& command) {
   if (!running_) {
+    return;
+  }
+  if (command.has_write_checkpoint()) {
+    checkpoint_ordered_ = true;
     return;
   }
   if (command.has_stop()) {

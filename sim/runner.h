@@ -79,6 +79,7 @@ class Runner {
   bool running_ = false;
   bool hung_ = false;
   bool waits_ = false;  // the runner waits at its gate
+  bool checkpoint_ordered_ = false;
   bool stop_ = false;
   bool discard_ = false;
   int64_t step_ = 0;

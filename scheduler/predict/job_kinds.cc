@@ -271,10 +271,7 @@ absl::StatusOr<WorkAmount> FinetuneWork(const v1::JobSpec& job, const v1::ModelS
     work.units = work.examples * work.tokens_per_example;
   }
   WATTLE_RETURN_IF_ERROR(AddHeldout(spec, inputs, rates, &work));
-  const double every = spec.checkpoint_every_steps() > 0
-                           ? static_cast<double>(spec.checkpoint_every_steps())
-                           : kCheckpointEveryStepsDefault;
-  work.checkpoints = std::floor(work.steps / every);
+  work.checkpoint_every_steps = static_cast<double>(spec.checkpoint_every_steps());
   const double trained =
       spec.has_lora()          ? AdapterParameterCount(shape, work.signature.adapter_rank())
       : spec.last_layers() > 0 ? LastLayersParameterCount(shape, spec.last_layers())

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/checkpoint_interval.h"
 #include "scheduler/predict/datasheet.h"
 #include "scheduler/predict/other_workload.h"
 #include "scheduler/predict/power_mode.h"
@@ -137,6 +138,18 @@ void AddUpload(const v1::Device& device, const WorkAmount& work, v1::Prediction*
   prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds());
 }
 
+// Written during the run, without the result. A bound in steps adds to what the worker finds.
+double Checkpoints(const WorkAmount& work, double run_seconds) {
+  if (work.checkpoint_bytes <= 0) {
+    return 0;
+  }
+  const double by_time = ExpectedCheckpoints(
+      absl::Seconds(run_seconds), absl::Seconds(work.checkpoint_bytes / kDiskWriteBytesPerSecond));
+  const double by_steps =
+      work.checkpoint_every_steps > 0 ? std::floor(work.steps / work.checkpoint_every_steps) : 0;
+  return std::max(by_time, by_steps);
+}
+
 // Adds start, checkpoints and evaluation. REQUIRES: mean power and idle of `prediction` are set.
 void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
                      v1::Prediction* prediction) {
@@ -145,7 +158,8 @@ void AddSurroundings(const WorkAmount& work, const RunEstimate& estimate,
   const double start = estimate.start_seconds > 0
                            ? estimate.start_seconds
                            : kStartSecondsDefault + 4 * work.parameters / kDiskReadBytesPerSecond;
-  const double written = work.checkpoints * work.checkpoint_bytes + work.result_bytes;
+  const double written =
+      Checkpoints(work, estimate.run_seconds) * work.checkpoint_bytes + work.result_bytes;
   prediction->set_start_seconds(start);
   prediction->set_start_energy_joules(start * above_idle * kSurroundingPowerShare);
   prediction->set_checkpoint_seconds(written / kDiskWriteBytesPerSecond);

@@ -46,9 +46,9 @@ struct WorkAmount {
   double steps =
       0;  // Optimizer steps, or batches; with an unknown batch, as if it were the default of 8.
   double parameters = 0;
-  double truncated_share = 0;   // Share of the examples that are cut at the sequence length.
-  double checkpoints = 0;       // Written during the run, without the result.
-  double checkpoint_bytes = 0;  // For one checkpoint: the weights and the optimizer's state.
+  double truncated_share = 0;         // Share of the examples that are cut at the sequence length.
+  double checkpoint_every_steps = 0;  // 0: as often as the worker finds that a checkpoint pays.
+  double checkpoint_bytes = 0;        // For one checkpoint: the weights and the optimizer's state.
   double result_bytes = 0;
 };
 

@@ -76,7 +76,7 @@ TEST(WorkTest, FinetuneCountsPaddedTokensOfEveryEpoch) {
   EXPECT_EQ(work->signature.batch_size(), 4);
   EXPECT_EQ(work->signature.sequence_length(), 512);
   EXPECT_DOUBLE_EQ(work->checkpoint_bytes, 12 * ParameterCount(SmallShape()));
-  EXPECT_DOUBLE_EQ(work->checkpoints, 1);  // 75 steps, one checkpoint every 50.
+  EXPECT_DOUBLE_EQ(work->checkpoint_every_steps, 0);  // By time.
 }
 
 // 100 questions of 25 paragraphs: an example shares its paragraph with the next one three times of

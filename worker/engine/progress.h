@@ -54,6 +54,9 @@ class ProgressSink {
   virtual void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) = 0;
   // May wait (a paced run): the next step begins when it returns.
   virtual StepDecision OnStep(const StepReport& report) = 0;
+  // Whether a training job shall write a checkpoint now, asked after each step; an order is taken
+  // once.
+  virtual bool TakeCheckpointOrder() { return false; }
   virtual void OnCheckpoint(const CheckpointReport& report) = 0;
   virtual void OnLog(const std::string& line) = 0;
 };

@@ -44,6 +44,7 @@ void TakeDropoutAway(const FinetuneSettings& settings);
 struct RecordingSink : public ProgressSink {
   void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) override;
   StepDecision OnStep(const StepReport& report) override;
+  bool TakeCheckpointOrder() override { return orders_checkpoint && orders_checkpoint(); }
   void OnCheckpoint(const CheckpointReport& report) override;
   void OnLog(const std::string& line) override;
 
@@ -51,6 +52,7 @@ struct RecordingSink : public ProgressSink {
   [[nodiscard]] std::vector<double> TrainingLosses() const;
 
   std::function<StepDecision(const StepReport&)> decide;
+  std::function<bool()> orders_checkpoint;  // may be empty: none is ordered
   std::vector<Phase> phases;
   std::vector<StepReport> steps;
   std::vector<CheckpointReport> checkpoints;

@@ -160,6 +160,18 @@ TEST(GateTest, EachGatedStepUsesOneContinueAndAStopNeedsNone) {
   agent.join();
 }
 
+TEST(GateTest, AnOrderedCheckpointIsTakenOnceAndOpensNoGate) {
+  Gate gate(/*gated=*/true);
+  EXPECT_FALSE(gate.TakeCheckpointOrder());
+  v1::RunnerCommand command;
+  command.mutable_write_checkpoint();
+  gate.Apply(command);
+  gate.Apply(Continue());
+  EXPECT_EQ(gate.AfterStep(), StepDecision::kGoOn);
+  EXPECT_TRUE(gate.TakeCheckpointOrder());
+  EXPECT_FALSE(gate.TakeCheckpointOrder());
+}
+
 v1::RunnerTask FinetuneTask() {
   v1::RunnerTask task;
   task.set_model_directory("m");
@@ -174,6 +186,11 @@ TEST(TaskSettingsTest, WhatIsLeftOutTakesTheDefaultsOfTheContract) {
   const auto finetune_or = FinetuneSettingsOf(FinetuneTask());
   ASSERT_THAT(finetune_or, IsOk());
   const engine::FinetuneSettings& finetune = *finetune_or;
+  v1::RunnerTask told = FinetuneTask();
+  told.set_checkpoints_when_told(true);
+  EXPECT_EQ(FinetuneSettingsOf(told)->checkpoint_every_steps, 0);
+  told.mutable_spec()->mutable_finetune()->set_checkpoint_every_steps(7);
+  EXPECT_EQ(FinetuneSettingsOf(told)->checkpoint_every_steps, 7);
   EXPECT_EQ(finetune.batch_size, 8);
   EXPECT_EQ(finetune.epochs, 1);
   EXPECT_EQ(finetune.accumulation_steps, 1);

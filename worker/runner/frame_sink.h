@@ -13,15 +13,20 @@
 
 namespace wattle::runner {
 
-// Turns what the engine tells into frames for `write` and asks `after_step` for the decision.
+// Turns what the engine tells into frames for `write`, and asks `after_step` for the decision and
+// `take_checkpoint_order` for a checkpoint.
 class FrameSink : public engine::ProgressSink {
  public:
   FrameSink(std::function<void(const v1::RunnerFrame&)> write,
-            std::function<engine::StepDecision()> after_step)
-      : write_(std::move(write)), after_step_(std::move(after_step)) {}
+            std::function<engine::StepDecision()> after_step,
+            std::function<bool()> take_checkpoint_order)
+      : write_(std::move(write)),
+        after_step_(std::move(after_step)),
+        take_checkpoint_order_(std::move(take_checkpoint_order)) {}
 
   void OnPhase(engine::Phase phase, int64_t from_step, int64_t steps_total) override;
   engine::StepDecision OnStep(const engine::StepReport& report) override;
+  bool TakeCheckpointOrder() override { return take_checkpoint_order_(); }
   void OnCheckpoint(const engine::CheckpointReport& report) override;
   void OnLog(const std::string& line) override;
 
@@ -31,6 +36,7 @@ class FrameSink : public engine::ProgressSink {
  private:
   std::function<void(const v1::RunnerFrame&)> write_;
   std::function<engine::StepDecision()> after_step_;
+  std::function<bool()> take_checkpoint_order_;
   int64_t checkpointed_step_ = 0;
 };
 

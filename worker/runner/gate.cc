@@ -35,6 +35,9 @@ void Gate::Apply(const v1::RunnerCommand& command) {
             command.stop().discard() ? engine::StepDecision::kDiscard : engine::StepDecision::kStop;
       }
       break;
+    case v1::RunnerCommand::kWriteCheckpoint:
+      checkpoint_ordered_ = true;
+      break;
     case v1::RunnerCommand::COMMAND_NOT_SET:
       break;  // of a newer agent
   }
@@ -51,6 +54,11 @@ engine::StepDecision Gate::AfterStep() {
     }
   }
   return decision_;
+}
+
+bool Gate::TakeCheckpointOrder() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(checkpoint_ordered_, false);
 }
 
 void FollowCommands(FrameChannelReader& reader, Gate& gate,

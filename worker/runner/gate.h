@@ -30,11 +30,15 @@ class Gate {
   // After a step: waits where gated. A stop is final and answers at once.
   engine::StepDecision AfterStep();
 
+  // Whether the agent has ordered a checkpoint since the last call.
+  bool TakeCheckpointOrder();
+
  private:
   const bool gated_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  int64_t continues_ = 0;  // given and not yet used; guarded by mutex_
+  int64_t continues_ = 0;            // given and not yet used; guarded by mutex_
+  bool checkpoint_ordered_ = false;  // guarded by mutex_
   engine::StepDecision decision_ = engine::StepDecision::kGoOn;  // guarded by mutex_
 };
 

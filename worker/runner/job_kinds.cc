@@ -217,7 +217,8 @@ absl::StatusOr<engine::FinetuneSettings> FinetuneSettingsOf(const v1::RunnerTask
   settings.seed = spec.seed();
   settings.evaluate_every_steps = spec.evaluate_every_steps();
   settings.checkpoint_every_steps =
-      OrDefault<int64_t>(spec.checkpoint_every_steps(), kCheckpointEveryStepsDefault);
+      OrDefault<int64_t>(spec.checkpoint_every_steps(),
+                         task.checkpoints_when_told() ? 0 : kCheckpointEveryStepsDefault);
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
   WATTLE_ASSIGN_OR_RETURN(settings.precision, FactorsOf(spec.precision()));

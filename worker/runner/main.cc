@@ -102,7 +102,8 @@ int RunForAgent() {
     }
   };
   wattle::runner::FollowCommands(reader, gate, write);
-  wattle::runner::FrameSink sink(write, [] { return gate.AfterStep(); });
+  wattle::runner::FrameSink sink(
+      write, [] { return gate.AfterStep(); }, [] { return gate.TakeCheckpointOrder(); });
   const v1::RunnerFrame last = RunTask(task, sink);
   write(last);
   std::fflush(nullptr);
@@ -147,7 +148,8 @@ int RunForPerson(const std::string& task_path, bool as_json) {
     }
     std::fprintf(stderr, "%s\n", wattle::runner::FrameAsLine(frame).c_str());
   };
-  wattle::runner::FrameSink sink(print, [] { return StepDecision::kGoOn; });
+  wattle::runner::FrameSink sink(
+      print, [] { return StepDecision::kGoOn; }, [] { return false; });
   const v1::RunnerFrame last = RunTask(task, sink);
   print(last);
   return last.has_result() ? 0 : kExitFailed;

@@ -107,6 +107,7 @@ void AgentCore::Start(const Instant& now) {
     device_.set_boot_id(settings_.boot_id);
     device_.set_energy_joules_at_boot(account_.total().value());
   }
+  cadence_ = CheckpointCadence(device_.checkpoint_cadence());
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
   civil_ = now.civil;
@@ -317,6 +318,7 @@ void AgentCore::ActivateNext(const Instant& now) {
   const bool interrupted = record.state() == v1::ATTEMPT_STATE_RUNNING;
   if (interrupted) {
     record.mutable_receipt()->set_restarts(record.receipt().restarts() + 1);
+    cadence_.OnCut();
   }
   if (record.started() && !record.stopped_in_order()) {
     record.set_interruptions_in_a_row(record.interruptions_in_a_row() + 1);
@@ -328,8 +330,13 @@ void AgentCore::ActivateNext(const Instant& now) {
                              .info = settings_.info,
                              .watch = settings_.watch,
                              .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
-  const AttemptSurroundings surroundings = {
-      .state = &state_, .ports = &ports_, .account = &account_, .pace = &pace_, .clock = &clock_};
+  const AttemptSurroundings surroundings = {.state = &state_,
+                                            .ports = &ports_,
+                                            .account = &account_,
+                                            .pace = &pace_,
+                                            .clock = &clock_,
+                                            .cadence = &cadence_,
+                                            .limits = &limits_};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(now);
   // While idle the next save may have been set minutes ahead.

@@ -334,6 +334,7 @@ class AgentCore {
   std::string storage_told_;  // the problem at the last step
   std::string storage_stop_;  // the problem for which the run was last stopped
   policy::Limits limits_;
+  CheckpointCadence cadence_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;
   telemetry::ChargeCounter charge_counter_;

@@ -26,7 +26,7 @@ class FakePorts final : public AgentPorts {
     return absl::OkStatus();
   }
   void SendToRunner(const v1::RunnerCommand& command) override {
-    command.has_stop() ? ++stops : ++continues;
+    ++(command.has_stop() ? stops : command.has_write_checkpoint() ? checkpoints : continues);
   }
   void KillRunner() override { ++kills; }
   void StartFetch(const v1::Assignment& /*assignment*/) override { ++fetches; }
@@ -65,6 +65,7 @@ class FakePorts final : public AgentPorts {
   int64_t room_bytes = 0;
   bool restore_fails = false;
   int probes = 0;
+  int checkpoints = 0;  // ordered
   int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
 };
 

@@ -184,6 +184,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     kept.set_seconds(absl::ToDoubleSeconds(hour.observed));
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
+  *device_.mutable_checkpoint_cadence() = cadence_.record();
   device_.clear_owner_hold();
   if (owner_hold_.active()) {
     *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);

@@ -27,6 +27,10 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A runner's first step allocates memory and picks kernels, which takes up to a second or two. In a
 // step that is longer than this it does not count.
 constexpr absl::Duration kWarmUpMax = absl::Seconds(5);
+// One checkpoint, where neither a prediction nor a write has told.
+constexpr absl::Duration kWriteNotPredicted = absl::Seconds(5);
+// So many interruptions in a row without a newer checkpoint are told to the job's log.
+constexpr int kInterruptionsTold = 3;
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
 constexpr int64_t kCheckpointModels = 3;
 
@@ -43,6 +47,8 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       account_(*surroundings.account),
       pace_(*surroundings.pace),
       clock_(*surroundings.clock),
+      cadence_(*surroundings.cadence),
+      limits_(*surroundings.limits),
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
@@ -71,6 +77,9 @@ void AttemptRun::Begin(const Instant& now) {
                 absl::StrCat("interrupted more than ", kInterruptionsMax,
                              " times in a row without a newer checkpoint to go on from"));
   }
+  if (record_.interruptions_in_a_row() == kInterruptionsTold) {
+    Log(absl::StrCat("cut off ", kInterruptionsTold, " times in a row before a checkpoint"), now);
+  }
   SetActivity(now.device, Activity::kFetch);
   ports_.StartFetch(record_.assignment());
 }
@@ -84,6 +93,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   task.set_threads(settings_.threads);
   task.set_gated(pace_.gated());
   task.set_device(settings_.device);
+  task.set_checkpoints_when_told(true);
   task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
   task.set_peak_memory_bytes(record_.assignment().prediction().peak_memory_bytes());
   int64_t model_bytes = 0;
@@ -105,6 +115,9 @@ void AttemptRun::StartRunner(const Instant& now) {
   // A killed runner may have left half of a result.
   state_.RemoveOutput(attempt_id());
 
+  CountLostWork(now);
+  checkpointed_at_.reset();
+  checkpoint_ordered_ = false;
   starting_ = true;
   result_.reset();
   failure_.reset();
@@ -202,6 +215,9 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     progress_.set_step(phase.from_step());
     progress_.set_steps_total(phase.steps_total());
     run_at_phase_ = RunTotals();
+    if (!checkpointed_at_) {
+      checkpointed_at_ = begin;
+    }
   }
   last_step_at_ = begin;
   SetActivity(begin, ActivityOf(kind, main_phase_));
@@ -214,6 +230,10 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   const absl::Duration step_time = at - last_step_at_;
   longest_step_ = std::max(longest_step_, step_time);
   last_step_at_ = at;
+  if (is_main) {
+    cadence_.OnWork(step_time);
+    OrderCheckpoint(at, now);
+  }
   watch_.OnStep(step_time * clock_.time_scale());
   watch_.SetWaiting(pace_.gate_opens().has_value(), now.wall);
   if (is_main) {
@@ -245,6 +265,59 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     curve_.AddHeldoutLoss(step.heldout_loss());
   }
   Step(now);
+}
+
+void AttemptRun::CountLostWork(const Instant& now) {
+  account_.AdvanceTo(now.device);
+  const double run_seconds = absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun));
+  const double lost = run_seconds - record_.run_seconds_at_checkpoint();
+  if (lost > 0 && record_.started()) {
+    record_.mutable_receipt()->set_lost_run_seconds(record_.receipt().lost_run_seconds() + lost);
+    record_.set_run_seconds_lost_last(lost);
+  }
+  // What the next cut costs counts from here.
+  record_.set_run_seconds_at_checkpoint(run_seconds);
+}
+
+CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
+  CheckpointFacts facts = {.write = checkpoint_time_ > absl::ZeroDuration()
+                                        ? checkpoint_time_
+                                        : predicted_stop_.checkpoint,
+                           .between_cuts = cadence_.between_cuts(),
+                           .loss_max = limits_.loss_max.value_or(absl::InfiniteDuration()),
+                           .cut_off = absl::Seconds(record_.run_seconds_lost_last())};
+  if (facts.write <= absl::ZeroDuration()) {
+    facts.write = kWriteNotPredicted;
+  }
+  const absl::Duration room = cadence_.FlashWait(
+      checkpoint_bytes_, limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay), at);
+  if (room > absl::ZeroDuration()) {
+    facts.flash_wait = (at - *checkpointed_at_) + room;
+  }
+  return facts;
+}
+
+void AttemptRun::OrderCheckpoint(Monotonic at, const Instant& now) {
+  if (!KindOf(record_.assignment().spec()).keeps_checkpoints || checkpoint_ordered_ || stop_ ||
+      !checkpointed_at_) {
+    return;
+  }
+  const CheckpointFacts facts = FactsOfCheckpoint(at);
+  const CheckpointInterval next = ChooseCheckpointInterval(facts);
+  record_.mutable_receipt()->set_checkpoint_interval_seconds(absl::ToDoubleSeconds(next.interval));
+  const bool due = at - *checkpointed_at_ >= next.interval;
+  // A checkpoint that the card's budget puts off may never come.
+  if (told_bound_ != next.bound && (due || next.bound == CheckpointBound::kFlash)) {
+    told_bound_ = next.bound;
+    Log(CheckpointLine(next, facts), now);
+  }
+  if (!due) {
+    return;
+  }
+  checkpoint_ordered_ = true;
+  v1::RunnerCommand command;
+  command.mutable_write_checkpoint();
+  ports_.SendToRunner(command);
 }
 
 void AttemptRun::CheckHang(const Instant& now) {
@@ -287,9 +360,19 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
   longest_checkpoint_ = std::max(longest_checkpoint_, time);
+  checkpoint_time_ = time;
+  checkpoint_bytes_ = checkpoint.size_bytes();
+  checkpointed_at_ = span ? span->end : now.device;
+  checkpoint_ordered_ = false;
+  cadence_.OnWritten(checkpoint.size_bytes(), now.device);
+  record_.mutable_receipt()->set_checkpoint_bytes(record_.receipt().checkpoint_bytes() +
+                                                  checkpoint.size_bytes());
+  record_.set_run_seconds_lost_last(0);
   record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
   CrashPoint("checkpoint");
   account_.AdvanceTo(now.device);
+  record_.set_run_seconds_at_checkpoint(
+      absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun)));
   ports_.MakeRoom(checkpoint.size_bytes());  // for the next checkpoint
 }
 
@@ -328,6 +411,7 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
   if (!hang_.empty()) {
     message = hang_;
   }
+  cadence_.OnCut();
   record_.mutable_receipt()->set_runner_crashes(record_.receipt().runner_crashes() + 1);
   record_.set_crashes_in_a_row(record_.crashes_in_a_row() + 1);
   if (record_.crashes_in_a_row() > kCrashesMax) {

@@ -18,6 +18,8 @@
 
 #include "base/backoff.h"
 #include "policy/held_back.h"
+#include "policy/limits.h"
+#include "proto/checkpoint_interval.h"
 #include "proto/run_curve.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
@@ -25,6 +27,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "wattle/v1/worker_state.pb.h"
 #include "worker/agent/core/agent_ports.h"
+#include "worker/agent/core/checkpoint_cadence.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
@@ -65,6 +68,8 @@ struct AttemptSurroundings {
   EnergyAccount* account;
   Pace* pace;
   const DeviceClock* clock;
+  CheckpointCadence* cadence;
+  const policy::Limits* limits;  // of the device's policies
 };
 
 // The coordinator's prediction for the device of the placement.
@@ -122,6 +127,10 @@ class AttemptRun {
   void OnStep(const v1::StepDone& step, const Instant& now);
   void OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now);
   void OnResult(const v1::RunnerResult& result, const Instant& now);
+  CheckpointFacts FactsOfCheckpoint(Monotonic at);  // at this device time
+  // Orders a checkpoint of the step that ended at this device time, if one pays.
+  void OrderCheckpoint(Monotonic at, const Instant& now);
+  void CountLostWork(const Instant& now);
   void CheckTimeout();
   void CheckHang(const Instant& now);
   [[nodiscard]] absl::Duration StopTime(StopReason reason) const;
@@ -144,6 +153,8 @@ class AttemptRun {
   EnergyAccount& account_;
   Pace& pace_;
   const DeviceClock& clock_;
+  CheckpointCadence& cadence_;
+  const policy::Limits& limits_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const v1::AttemptPhase main_phase_;
@@ -190,6 +201,12 @@ class AttemptRun {
   policy::StopEstimate predicted_stop_;
   absl::Duration longest_step_;        // made by this runner; 0 = none yet
   absl::Duration longest_checkpoint_;  // 0 = none yet
+  // Device time of the newest checkpoint's end, or of the runner's first step; nullopt: none yet.
+  std::optional<Monotonic> checkpointed_at_;
+  bool checkpoint_ordered_ = false;
+  std::optional<CheckpointBound> told_bound_;  // that the job's log knows of
+  absl::Duration checkpoint_time_;             // of the latest; 0 = none yet
+  int64_t checkpoint_bytes_ = 0;
   int64_t new_tokens_ = 0;
 };
 

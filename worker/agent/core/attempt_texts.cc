@@ -52,6 +52,38 @@ std::string StartLine(const v1::RunnerTask& task) {
                       task.threads() == 1 ? " thread" : " threads");
 }
 
+std::string CheckpointLine(const CheckpointInterval& next, const CheckpointFacts& facts) {
+  const std::string write = FormatElapsed(facts.write);
+  const std::string between_cuts = FormatElapsed(facts.between_cuts);
+  std::string line = absl::StrCat("a checkpoint about every ", FormatElapsed(next.interval), ": ");
+  switch (next.bound) {
+    case CheckpointBound::kNone:
+      absl::StrAppend(&line, "one takes ", write, ", and cuts are expected every ", between_cuts);
+      break;
+    case CheckpointBound::kFlash:
+      absl::StrAppend(&line, "the card's budget allows no more (flash_bytes_per_day)");
+      if (next.interval > facts.between_cuts) {
+        absl::StrAppend(&line, "; cuts are expected every ", between_cuts,
+                        ", so raise the budget or train adapters, which write less");
+      }
+      break;
+    case CheckpointBound::kLoss:
+      absl::StrAppend(&line, "a cut may cost no more (loss_seconds_max)");
+      if (facts.loss_max < facts.write) {
+        absl::StrAppend(&line, ", and one takes ", write);
+      }
+      break;
+    case CheckpointBound::kCutOff:
+      absl::StrAppend(&line, "a cut ended ", FormatElapsed(facts.cut_off),
+                      " of work that had none");
+      if (facts.flash_wait > next.interval) {
+        absl::StrAppend(&line, ", so the card's budget is exceeded (flash_bytes_per_day)");
+      }
+      break;
+  }
+  return line;
+}
+
 std::string LineOf(const v1::RunnerFrame& frame) {
   switch (frame.frame_case()) {
     case v1::RunnerFrame::kPhase:

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/checkpoint_interval.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/runner.pb.h"
@@ -21,6 +22,8 @@ namespace wattle::agent {
 std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes);
 // "the runner starts on cpu, 4 threads".
 std::string StartLine(const v1::RunnerTask& task);
+// How often checkpoints are written, and why.
+std::string CheckpointLine(const CheckpointInterval& next, const CheckpointFacts& facts);
 // The line for a frame. Empty for a step without a held-out loss, for a sign of life, and for a
 // failure, which the attempt's end reports with its class.
 std::string LineOf(const v1::RunnerFrame& frame);

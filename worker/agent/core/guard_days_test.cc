@@ -229,6 +229,7 @@ class Mast final : public AgentPorts {
     job.set_attempt_id("j1.1");
     job.set_job_id("j1");
     job.mutable_spec()->mutable_finetune()->set_steps(kSteps);
+    job.mutable_spec()->mutable_finetune()->set_checkpoint_every_steps(50);
     job.mutable_placement()->set_device_id("mast");
     v1::Candidate& candidate = *job.mutable_placement()->add_best();
     candidate.set_device_id("mast");

@@ -79,8 +79,8 @@ absl::Status Validate(const FinetuneSettings& settings) {
   if (!(settings.learning_rate > 0.0)) {
     return wrong("learning_rate", settings.learning_rate, "a number above 0");
   }
-  if (settings.checkpoint_every_steps < 1) {
-    return wrong("checkpoint_every_steps", settings.checkpoint_every_steps, "at least 1");
+  if (settings.checkpoint_every_steps < 0) {
+    return wrong("checkpoint_every_steps", settings.checkpoint_every_steps, "at least 0");
   }
   if (settings.last_layers < 0 || (settings.last_layers > 0 && settings.lora.has_value())) {
     return wrong("last_layers", settings.last_layers,
@@ -359,8 +359,11 @@ class FinetuneRun {
         sink_.OnPhase(Phase::kTrain, report->step, trainer.total_steps());
       }
       WATTLE_RETURN_IF_ERROR(Obey(sink_.OnStep(*report)));
+      const int64_t checkpoint_every = settings_.checkpoint_every_steps;
+      const bool ordered = sink_.TakeCheckpointOrder();
       // Also after the last step: what follows, evaluation and upload, may be interrupted too.
-      if (report->step % settings_.checkpoint_every_steps == 0 || Finished(trainer)) {
+      if (ordered || (checkpoint_every > 0 && report->step % checkpoint_every == 0) ||
+          Finished(trainer)) {
         trainer.ReleaseMemory();
         WATTLE_RETURN_IF_ERROR(Checkpoint());
         if (!Finished(trainer)) {

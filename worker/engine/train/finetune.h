@@ -66,6 +66,7 @@ struct FinetuneSettings {
   // More than 0: training ends after this many evaluations in a row without a lower held-out loss,
   // and the result is the model of the lowest one. Wants held-out data and evaluate_every_steps.
   int64_t early_stop_evaluations = 0;
+  // 0: after the last step, and where the sink orders one (ProgressSink::TakeCheckpointOrder).
   int64_t checkpoint_every_steps = 50;
   // Of the disk with the work directory: a checkpoint that would leave less is left out.
   int64_t free_space_reserve_bytes = 0;

@@ -97,6 +97,20 @@ TEST_F(FinetuneTest, LowersTheLossAndWritesAModelDirectory) {
   EXPECT_GT(sink.steps.back().flops, 0.0);
 }
 
+TEST_F(FinetuneTest, CheckpointsComeWhenTheyAreOrderedAndChangeNoLoss) {
+  FinetuneSettings settings = TinyFinetune("by_steps");
+  const std::vector<double> losses = LossesOf(settings);
+  settings = TinyFinetune("ordered");
+  settings.checkpoint_every_steps = 0;
+  RecordingSink sink;
+  sink.orders_checkpoint = [&sink] { return sink.steps.back().step == 2; };
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  EXPECT_EQ(sink.TrainingLosses(), losses);
+  ASSERT_EQ(sink.checkpoints.size(), 2U);
+  EXPECT_EQ(sink.checkpoints[0].step, 2);
+  EXPECT_EQ(sink.checkpoints[1].step, 4) << "the last step's";
+}
+
 // What the job promises: after a stop at any step, the result, every later loss and the optimizer's
 // state equal those of an uninterrupted run, bit for bit. weights: the result's file.
 void ExpectTheSameBitsAfterAStop(

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Every test that a page of docs/ names is there: `Suite.Name` in a C++ test, `name_test.py` in tests/integration."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = ["docs/reliability.md", "docs/operate/security.md"]
+
+
+def tests_of_the_tree():
+    names = set()
+    for top in ROOT.iterdir():
+        if top.is_dir() and top.name != "build" and not top.name.startswith("."):
+            for path in top.rglob("*_test.cc"):
+                names |= {".".join(found) for found in re.findall(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", path.read_text())}
+    return names
+
+
+def main():
+    tests = tests_of_the_tree()
+    programs = {path.name for path in (ROOT / "tests/integration").glob("*_test.py")}
+    problems = []
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        suite = ""
+        # "`Suite.One`, `.Two`": the second is of the same suite.
+        for word in re.findall(r"`((?:[A-Z]\w+)?\.[A-Z]\w+|\w+_test\.py)`", text):
+            if word.endswith(".py"):
+                known = word in programs
+            else:
+                suite = word.split(".")[0] or suite
+                word = f"{suite}.{word.split('.')[1]}"
+                known = word in tests
+            if not known:
+                problems.append(f"{page}: names the test {word}, which is not in the tree")
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
