@@ -30,6 +30,34 @@ def linear_regression(probes):
     return lambda cell: math.exp(sum(w * x for w, x in zip(weights, features(cell))))
 
 
+def quantile_regression(rows, values, share, rounds=400, smallest=1e-6):
+    """Weights w for which `share` of the values lie below rows w, with the least sum of weighted distances. By the MM steps of Hunter and Lange,
+    "Quantile regression via an MM algorithm" (2000): each is a weighted least squares."""
+    weights = solve(rows, values)
+    for _ in range(rounds):
+        distances = [smallest + abs(v - sum(w * x for w, x in zip(weights, row))) for row, v in zip(rows, values)]
+        weights = solve([[x / math.sqrt(d) for x in row] for row, d in zip(rows, distances)],
+                        [(v + (2 * share - 1) * d) / math.sqrt(d) for v, d in zip(values, distances)])
+    return weights
+
+
+def oracle_widths(board):
+    """{cell: width} of the 90 % interval of the value's logarithm, by a regression of both quantiles over all cells of the board: it knows every
+    value that it is to cover. Linear and square terms of the logarithms of the cell's numbers, and their products."""
+    def features(cell):
+        logs = [math.log(number) for number in cell if number]
+        return [1.0, *logs, *(a * b for i, a in enumerate(logs) for b in logs[i:])]
+    cells = sorted(board)
+    rows = [features(cell) for cell in cells]
+    count, width = len(rows), len(rows[0])
+    means = [0.0] + [sum(row[k] for row in rows) / count for k in range(1, width)]
+    spreads = [1.0] + [math.sqrt(sum((row[k] - means[k]) ** 2 for row in rows) / count) or 1.0 for k in range(1, width)]
+    scaled = [[(x - m) / s for x, m, s in zip(row, means, spreads)] for row in rows]
+    values = [math.log(board[cell]) for cell in cells]
+    low, high = (quantile_regression(scaled, values, share) for share in (0.05, 0.95))
+    return {cell: max(0.0, sum((b - a) * x for a, b, x in zip(low, high, row))) for cell, row in zip(cells, scaled)}
+
+
 def terms(probes):
     """The 4-term physical fit a + b x + c y + d x y: x is the batch and y one over the clock, or both are the lengths of prompt and answer.
     Least squares of the relative error."""

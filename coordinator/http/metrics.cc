@@ -57,9 +57,20 @@ void AddFleet(MetricsPage& page, const core::State& state) {
   page.Gauge("wattle_coordinator_artifact_bytes", "Bytes of those artifacts.", {},
              static_cast<double>(state.artifact_bytes));
   page.Gauge("wattle_coordinator_profile_rows", "Measured profile rows.", {},
-             static_cast<double>(state.profiles.size() - scheduler::ProfileTable::Priors().size()));
+             MeasuredRows(state.profiles));
   page.Gauge("wattle_coordinator_journal_sequence", "Number of the last durable event.", {},
              static_cast<double>(state.last_sequence.value()));
+}
+
+// Published and imported rows are no measurements of this fleet.
+double MeasuredRows(const scheduler::ProfileTable& profiles) {
+  double measured = 0;
+  for (const auto& [device_class, rows] : profiles.by_class()) {
+    for (const auto& [key, row] : rows) {
+      measured += row.source() == v1::PROFILE_SOURCE_MEASURED ? 1 : 0;
+    }
+  }
+  return measured;
 }
 
 void AddDevices(MetricsPage& page, const core::State& state,

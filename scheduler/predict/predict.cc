@@ -70,7 +70,8 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   // Rows of a much smaller model may say less than the datasheet. Published and transferred rows
   // are used all the same: their class and engine are real.
   if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
-                            other->provenance != v1::PROVENANCE_INTERPOLATED)) {
+                            other->provenance == v1::PROVENANCE_PUBLISHED ||
+                            other->provenance == v1::PROVENANCE_TRANSFERRED)) {
     return *other;
   }
   return datasheet;

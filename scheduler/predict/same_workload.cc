@@ -107,15 +107,28 @@ double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuer
   return best;
 }
 
-// All rows of this workload that may serve the device: its own, or its class's. Rows that the
-// device's change has outdated serve only where there are no others.
+enum class Whose { kDevice, kClass, kImported };
+
+bool IsOf(Whose whose, const v1::ProfileRow& row) {
+  switch (row.source()) {
+    case v1::PROFILE_SOURCE_MEASURED:
+      return whose == (row.device_id().empty() ? Whose::kClass : Whose::kDevice);
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return whose == Whose::kImported;
+    default:
+      return false;
+  }
+}
+
+// All rows of this workload that may serve the device: its own, its class's, or imported ones. Rows
+// that the device's change has outdated serve only where there are no others.
 std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQuery& query,
-                                          bool own) {
+                                          Whose whose) {
   std::vector<const v1::ProfileRow*> rows;
   std::vector<const v1::ProfileRow*> other_modes;
   for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
-    if (row.source() != v1::PROFILE_SOURCE_MEASURED || row.device_id().empty() == own ||
-        !Serves(row, query.device) || !SameWorkload(row.signature(), query.work.signature)) {
+    if (!IsOf(whose, row) || !Serves(row, query.device) ||
+        !SameWorkload(row.signature(), query.work.signature)) {
       continue;
     }
     (SameMode(row, query.device) ? rows : other_modes).push_back(&row);
@@ -194,17 +207,46 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   return estimate;
 }
 
-RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool own) {
+// What the rows' boards may differ from the device.
+void WidenFor(Whose whose, RunEstimate* estimate) {
+  if (whose == Whose::kClass) {
+    Widen(kClassDeviation, estimate);
+  } else if (whose == Whose::kImported) {
+    estimate->time_deviation = std::hypot(estimate->time_deviation, kImportedDeviation);
+    estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, kImportedDeviation);
+    estimate->power_deviation = std::hypot(estimate->power_deviation, kPowerImportedDeviation);
+  }
+}
+
+v1::Provenance ProvenanceOf(Whose whose) {
+  switch (whose) {
+    case Whose::kDevice:
+      return v1::PROVENANCE_MEASURED_DEVICE;
+    case Whose::kClass:
+      return v1::PROVENANCE_MEASURED_CLASS;
+    case Whose::kImported:
+      return v1::PROVENANCE_IMPORTED;
+  }
+  return v1::PROVENANCE_UNSPECIFIED;
+}
+
+// "2 runs, last attempt j1.1".
+std::string RunsWords(const v1::ProfileRow& row) {
+  return absl::StrCat(
+      row.seconds_per_unit().count(), row.seconds_per_unit().count() == 1 ? " run, " : " runs, ",
+      row.source() == v1::PROFILE_SOURCE_IMPORTED ? "" : "last ", row.source_note());
+}
+
+RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, Whose whose) {
   WorkloadRate rate = InterpolateRate({&row}, query);
   rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
   RunEstimate estimate = Finish(rate, query);
-  if (!own) {
-    Widen(kClassDeviation, &estimate);
-  }
-  estimate.provenance = own ? v1::PROVENANCE_MEASURED_DEVICE : v1::PROVENANCE_MEASURED_CLASS;
-  estimate.note = absl::StrCat(
-      "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
-      row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
+  WidenFor(whose, &estimate);
+  estimate.provenance = ProvenanceOf(whose);
+  estimate.note = absl::StrCat(whose == Whose::kDevice  ? "measured on this device: "
+                               : whose == Whose::kClass ? "measured on this class: "
+                                                        : "imported: ",
+                               RunsWords(row));
   CarryOver(row, &estimate);
   return estimate;
 }
@@ -219,22 +261,25 @@ RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
 }
 
 RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
-                     bool own) {
+                     Whose whose) {
   const WorkloadRate rate = InterpolateRate(rows, query);
   RunEstimate estimate = Finish(rate, query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
-  if (!own) {
-    Widen(kClassDeviation, &estimate);
-  }
+  WidenFor(whose, &estimate);
   const bool open =
       query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;
-  // A job that omits batch or length still counts as measured by rows of its workload.
-  estimate.provenance = !open ? v1::PROVENANCE_INTERPOLATED
-                        : own ? v1::PROVENANCE_MEASURED_DEVICE
-                              : v1::PROVENANCE_MEASURED_CLASS;
+  const bool imported = whose == Whose::kImported;
+  // A job that omits batch or length still counts as measured by rows of its workload. What another
+  // fleet measured never does.
+  estimate.provenance = open || imported ? ProvenanceOf(whose) : v1::PROVENANCE_INTERPOLATED;
   estimate.note =
-      absl::StrCat(open ? "measured" : "interpolated over batch and length", " from ", rows.size(),
-                   rows.size() == 1 ? " row" : " rows", " of this ", own ? "device" : "class",
+      absl::StrCat(!open      ? "interpolated over batch and length"
+                   : imported ? "imported"
+                              : "measured",
+                   " from ", rows.size(), rows.size() == 1 ? " row" : " rows",
+                   whose == Whose::kDevice  ? " of this device"
+                   : whose == Whose::kClass ? " of this class"
+                                            : absl::StrCat(" of ", rate.nearest->source_note()),
                    open ? "; the job leaves batch or length open" : "");
   CarryOver(*rate.nearest, &estimate);
   return estimate;
@@ -304,30 +349,37 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
 }
 
 bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
-  return !Select(table, query, /*own=*/true).empty() ||
-         !Select(table, query, /*own=*/false).empty();
+  return !Select(table, query, Whose::kDevice).empty() ||
+         !Select(table, query, Whose::kClass).empty();
 }
 
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
-  const std::vector<const v1::ProfileRow*> of_device = Select(table, query, /*own=*/true);
-  const std::vector<const v1::ProfileRow*> of_class = Select(table, query, /*own=*/false);
+  const std::vector<const v1::ProfileRow*> of_device = Select(table, query, Whose::kDevice);
+  const std::vector<const v1::ProfileRow*> of_class = Select(table, query, Whose::kClass);
   // The class's rows stand for the device as it was before its change.
   const bool changed = std::any_of(of_device.begin(), of_device.end(),
                                    [](const auto* row) { return row->has_change(); });
   if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
-    return FromExactRow(*row, query, /*own=*/true);
+    return FromExactRow(*row, query, Whose::kDevice);
   }
   if (const v1::ProfileRow* const row = ProbeOf(table, query); row != nullptr) {
     return FromProbe(*row, query);
   }
   if (const v1::ProfileRow* const row = Exact(of_class, query); row != nullptr && !changed) {
-    return FromExactRow(*row, query, /*own=*/false);
+    return FromExactRow(*row, query, Whose::kClass);
   }
   if (!of_device.empty()) {
-    return FromRows(of_device, query, true);
+    return FromRows(of_device, query, Whose::kDevice);
   }
   if (!of_class.empty()) {
-    return FromRows(of_class, query, false);
+    return FromRows(of_class, query, Whose::kClass);
+  }
+  const std::vector<const v1::ProfileRow*> imported = Select(table, query, Whose::kImported);
+  if (const v1::ProfileRow* const row = Exact(imported, query); row != nullptr) {
+    return FromExactRow(*row, query, Whose::kImported);
+  }
+  if (!imported.empty()) {
+    return FromRows(imported, query, Whose::kImported);
   }
   return std::nullopt;
 }

@@ -23,6 +23,8 @@ absl::string_view SourceName(v1::ProfileSource source) {
       return "published";
     case v1::PROFILE_SOURCE_PROBED:
       return "probed";
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return "imported";
     default:
       return "measured";
   }
@@ -74,6 +76,24 @@ void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
     by_class_.Mutable(measured.device_class()).erase(key);
     --size_;
   }
+}
+
+int ProfileTable::RemoveImported(absl::string_view device_class) {
+  std::vector<v1::ProfileRow> imported;
+  for (const auto& [of_class, rows] : by_class_) {
+    for (const auto& [key, row] : rows) {
+      if (row.source() == v1::PROFILE_SOURCE_IMPORTED &&
+          (device_class.empty() || of_class == device_class)) {
+        imported.push_back(row);
+      }
+    }
+  }
+  for (const v1::ProfileRow& row : imported) {
+    calibration_.Count(row, -1);
+    by_class_.Mutable(row.device_class()).erase(ProfileKey(row));
+    --size_;
+  }
+  return static_cast<int>(imported.size());
 }
 
 const v1::ProfileRow* ProfileTable::FindLike(const v1::ProfileRow& row) const {

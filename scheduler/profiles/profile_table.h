@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Profile rows by key; only valid rows enter the table. Measured rows come from finished attempts
-// (LearnFromReceipt), published rows are compiled in (Priors). The table is ordered, so that every
+// (LearnFromReceipt), published rows are compiled in (Priors), imported rows come from another
+// fleet (scheduler/predict/imported_rows.h). The table is ordered, so that every
 // reader meets the rows in the same order on every machine. A copy of a table shares its rows and
 // costs a few pointers. Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
@@ -43,6 +44,10 @@ class ProfileTable {
   // device's probe of the same work. Errors: as ValidateProfileRow; the table is then unchanged.
   absl::Status Put(const v1::ProfileRow& row);
 
+  // Removes the imported rows of a class, or of all classes with device_class "". Returns how many
+  // there were.
+  int RemoveImported(absl::string_view device_class);
+
   // The row of the same key; null if there is none.
   [[nodiscard]] const v1::ProfileRow* FindLike(const v1::ProfileRow& row) const;
 
@@ -83,6 +88,10 @@ class ProfileTable {
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
                                              const v1::Receipt& receipt, absl::Time now);
+
+// By how much those rows move the row of the device and its workload. REQUIRES: `learned` is a
+// non-empty answer of LearnFromReceipt on `table`.
+v1::RowMove MoveOf(const ProfileTable& table, const std::vector<v1::ProfileRow>& learned);
 
 }  // namespace wattle::scheduler
 
