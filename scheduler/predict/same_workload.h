@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/rate.h"
@@ -40,7 +40,7 @@ struct WorkloadRate {
 // The rate at the batch and length of the job from all `rows`. Nearer rows weigh more. Rows of
 // different batches also determine the fixed cost of a step. REQUIRES: `rows` is not empty and has
 // measured rows of one workload, here or in another fleet.
-WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query);
+WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const RunQuery& query);
 
 // The best estimate from measured rows of this workload on this device or its class, else from
 // imported ones; nullopt if there are none.

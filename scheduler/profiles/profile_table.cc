@@ -3,10 +3,13 @@
 // The ordered table and its key. validate_row.cc says which rows are valid.
 #include "scheduler/profiles/profile_table.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
@@ -48,20 +51,63 @@ absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_MEASURED && !row.device_id().empty()) {
     RemoveProbesOf(row);
   }
+  const std::string key = ProfileKey(row);
   ClassRows& rows = by_class_.Mutable(row.device_class());
   size_ -= rows.size();
-  v1::ProfileRow& stored = rows.Mutable(ProfileKey(row));
+  v1::ProfileRow& stored = rows.Mutable(key);
   calibration_.Count(stored, -1);
   stored = row;
   calibration_.Count(stored, 1);
   size_ += rows.size();
+  Index(row.device_class(), *rows.find(key));
   return absl::OkStatus();
+}
+
+void ProfileTable::Index(const std::string& device_class, const ClassRows::value_type& entry) {
+  WorkloadRows& rows =
+      by_workload_.Mutable(device_class).Mutable(WorkloadDigest(entry.second.signature()));
+  const v1::ProfileRow& row = entry.second;
+  const WorkloadRow indexed{.entry = &entry,
+                            .device = TextDigest(row.device_id()),
+                            .source = row.source(),
+                            .batch_size = row.signature().batch_size(),
+                            .length = LengthOf(row.signature()),
+                            .of_class = row.device_id().empty(),
+                            .emulated = row.emulated(),
+                            .outdated = IsOutdated(row)};
+  const auto at = std::lower_bound(
+      rows.begin(), rows.end(), entry.first,
+      [](const WorkloadRow& known, const std::string& key) { return known.entry->first < key; });
+  if (at != rows.end() && at->entry->first == entry.first) {
+    *at = indexed;
+  } else {
+    rows.insert(at, indexed);
+  }
+}
+
+void ProfileTable::Erase(const v1::ProfileRow& row, const std::string& key) {
+  const std::string device_class = row.device_class();
+  WorkloadRows& rows = by_workload_.Mutable(device_class).Mutable(WorkloadDigest(row.signature()));
+  rows.erase(std::remove_if(rows.begin(), rows.end(),
+                            [&](const WorkloadRow& known) { return known.entry->first == key; }),
+             rows.end());
+  by_class_.Mutable(device_class).erase(key);
+  --size_;
+}
+
+const ProfileTable::WorkloadRows& ProfileTable::OfWorkload(
+    const std::string& device_class, const v1::WorkloadSignature& signature) const {
+  static const auto* const kNone = new WorkloadRows();
+  const ByWorkload* const of_class = by_workload_.Find(device_class);
+  const WorkloadRows* const rows =
+      of_class == nullptr ? nullptr : of_class->Find(WorkloadDigest(signature));
+  return rows == nullptr ? *kNone : *rows;
 }
 
 void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
   v1::ProfileRow of_device = measured;
   of_device.set_source(v1::PROFILE_SOURCE_PROBED);
-  std::vector<std::string> ended;
+  std::vector<const v1::ProfileRow*> ended;
   for (const v1::ProfileRow* probe : OfDevice(of_device)) {
     const v1::WorkloadSignature& work = probe->signature();
     if (probe->power_mode() == measured.power_mode() && probe->unit() == measured.unit() &&
@@ -69,12 +115,11 @@ void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
         SameIn(SignaturePart::kWorkload, work, measured.signature()) &&
         work.batch_size() == measured.signature().batch_size() &&
         LengthOf(work) == LengthOf(measured.signature())) {
-      ended.push_back(ProfileKey(*probe));
+      ended.push_back(probe);
     }
   }
-  for (const std::string& key : ended) {
-    by_class_.Mutable(measured.device_class()).erase(key);
-    --size_;
+  for (const v1::ProfileRow* probe : ended) {
+    Erase(*probe, ProfileKey(*probe));
   }
 }
 
@@ -90,8 +135,7 @@ int ProfileTable::RemoveImported(absl::string_view device_class) {
   }
   for (const v1::ProfileRow& row : imported) {
     calibration_.Count(row, -1);
-    by_class_.Mutable(row.device_class()).erase(ProfileKey(row));
-    --size_;
+    Erase(row, ProfileKey(row));
   }
   return static_cast<int>(imported.size());
 }

@@ -8,6 +8,7 @@
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,24 @@ class ProfileTable {
   using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
   [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
 
+  // A row with what tells it apart from others of its workload, so that a look-up reads few rows.
+  struct WorkloadRow {
+    const ClassRows::value_type* entry = nullptr;  // Holds until the row changes in this table.
+    uint64_t device = 0;                           // TextDigest of the row's device_id.
+    v1::ProfileSource source = v1::PROFILE_SOURCE_UNSPECIFIED;
+    int batch_size = 0;
+    int length = 0;  // LengthOf(signature).
+    bool of_class = false;
+    bool emulated = false;
+    bool outdated = false;  // IsOutdated(row).
+    [[nodiscard]] const v1::ProfileRow& row() const { return entry->second; }
+  };
+  // The rows of a class that may be of the signature's workload, sorted by key: all that are, and
+  // few others.
+  using WorkloadRows = std::vector<WorkloadRow>;
+  [[nodiscard]] const WorkloadRows& OfWorkload(const std::string& device_class,
+                                               const v1::WorkloadSignature& signature) const;
+
   // The rows of the row's source and device, of its class and as real or emulated as it; sorted by
   // key.
   [[nodiscard]] std::vector<const v1::ProfileRow*> OfDevice(const v1::ProfileRow& row) const;
@@ -67,10 +86,16 @@ class ProfileTable {
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
  private:
+  // By WorkloadDigest. An index over by_class_: a copy of the table shares its entries.
+  using ByWorkload = PersistentMap<uint64_t, WorkloadRows>;
+
+  void Index(const std::string& device_class, const ClassRows::value_type& entry);
+  void Erase(const v1::ProfileRow& row, const std::string& key);
   // Removes the probes of the device's work that `measured` now tells in full.
   void RemoveProbesOf(const v1::ProfileRow& measured);
 
   PersistentMap<std::string, ClassRows> by_class_;
+  PersistentMap<std::string, ByWorkload> by_workload_;
   size_t size_ = 0;
   Calibration calibration_;
 };
