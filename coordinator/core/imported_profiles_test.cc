@@ -148,7 +148,13 @@ TEST_F(ImportedProfilesTest, NothingIsImportedOfAFileWithOneWrongRow) {
 }
 
 TEST_F(ImportedProfilesTest, AFleetDoesNotImportItsOwnRows) {
-  ASSERT_THAT(Ask(OpenJournal{"00112233aabbccdd", "1111222233334444"}).status, IsOk());
+  ASSERT_THAT(Ask(OpenJournal{.lineage_id = "00112233aabbccdd",
+                              .opening_id = "1111222233334444",
+                              .copy = false,
+                              .epoch_min = 0,
+                              .reason = ""})
+                  .status,
+              IsOk());
   EXPECT_THAT(Ask(File()).status, StatusIs(absl::StatusCode::kInvalidArgument,
                                            HasSubstr("fleet: \"00112233aabbccdd\" is this fleet")));
 }
