@@ -2,6 +2,7 @@
 """What ./dev bench predict measures the predictor against. Each peer gets the probed cells of a board, {cell: value}, and gives a function
 from a cell to the value; a cell is (clock, cores, batch, length, units), with 0 for what plays no part. Value: seconds, or joules."""
 
+import itertools
 import math
 
 
@@ -41,12 +42,12 @@ def quantile_regression(rows, values, share, rounds=400, smallest=1e-6):
     return weights
 
 
-def oracle_widths(board):
+def oracle_widths(board, degree):
     """{cell: width} of the 90 % interval of the value's logarithm, by a regression of both quantiles over all cells of the board: it knows every
-    value that it is to cover. Linear and square terms of the logarithms of the cell's numbers, and their products."""
+    value that it is to cover. Its terms are the products of up to `degree` logarithms of the cell's numbers."""
     def features(cell):
         logs = [math.log(number) for number in cell if number]
-        return [1.0, *logs, *(a * b for i, a in enumerate(logs) for b in logs[i:])]
+        return [math.prod(term) for count in range(degree + 1) for term in itertools.combinations_with_replacement(logs, count)]
     cells = sorted(board)
     rows = [features(cell) for cell in cells]
     count, width = len(rows), len(rows[0])
