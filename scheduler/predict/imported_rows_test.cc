@@ -192,6 +192,21 @@ TEST(ImportedRowsTest, TheyTransferNothingToAnotherClass) {
   EXPECT_THAT(prediction.provenance_note(), HasSubstr("scaled by cost"));
 }
 
+TEST(ImportedRowsTest, TwoFleetsHaveNoCommonRatio) {
+  v1::ProfileExport file = FileOf(0.001);
+  const int larger = file.rows(0).signature().model().layers() == 12 ? 0 : 1;
+  file.mutable_rows()->DeleteSubrange(larger, 1);
+  ProfileTable table = Import(file);
+  file.mutable_rows(0)->set_device_class("board-b");
+  table = Import(file, table);
+  v1::Device cousin = BoardOf("d3");
+  cousin.mutable_info()->set_device_class("board-b");
+  Learn(cousin, WorkOfLayers(12), 0.004, 5, &table);
+  // The smaller model is imported for both classes, perhaps from two fleets.
+  EXPECT_NE(Predict(table, BoardOf("d1"), WorkOfLayers(12), {}).provenance(),
+            v1::PROVENANCE_TRANSFERRED);
+}
+
 TEST(ImportedRowsTest, TheLevelLearnsHowWideItHasToBe) {
   ProfileTable table = Import(FileOf(0.001));
   const auto factor = [&table] {
