@@ -203,7 +203,8 @@ const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, cons
   return newest;
 }
 
-// Exact(Select(search, whose)) without reading rows of other batches and lengths.
+// Exact(Select(search, whose)) without reading rows of other batches and lengths. REQUIRES: whose
+// is not kDevice, because rows of a device may be outdated.
 const v1::ProfileRow* ExactOf(const Search& search, Whose whose) {
   const v1::WorkloadSignature& job = search.query.work.signature;
   if (job.batch_size() == 0 || job.sequence_length() == 0) {
@@ -211,14 +212,9 @@ const v1::ProfileRow* ExactOf(const Search& search, Whose whose) {
   }
   const v1::ProfileRow* newest = nullptr;
   for (const WorkloadRow& indexed : search.rows) {
-    if (!search.Matches(whose, indexed)) {
-      continue;
-    }
-    if (indexed.outdated) {  // Whether it serves depends on all others.
-      return Exact(Select(search, whose), search.query);
-    }
-    if (indexed.batch_size == job.batch_size() && indexed.length == LengthOf(job) &&
-        search.Serves(indexed.row()) && IsNewerExact(indexed.row(), newest, search.query)) {
+    if (search.Matches(whose, indexed) && indexed.batch_size == job.batch_size() &&
+        indexed.length == LengthOf(job) && search.Serves(indexed.row()) &&
+        IsNewerExact(indexed.row(), newest, search.query)) {
       newest = &indexed.row();
     }
   }

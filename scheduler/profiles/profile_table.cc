@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
-#include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
@@ -73,8 +72,7 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
                             .batch_size = row.signature().batch_size(),
                             .length = LengthOf(row.signature()),
                             .of_class = row.device_id().empty(),
-                            .emulated = row.emulated(),
-                            .outdated = IsOutdated(row)};
+                            .emulated = row.emulated()};
   const auto at = std::lower_bound(
       rows.begin(), rows.end(), entry.first,
       [](const WorkloadRow& known, const std::string& key) { return known.entry->first < key; });

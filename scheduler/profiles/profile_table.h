@@ -65,7 +65,6 @@ class ProfileTable {
     int length = 0;  // LengthOf(signature).
     bool of_class = false;
     bool emulated = false;
-    bool outdated = false;  // IsOutdated(row).
     [[nodiscard]] const v1::ProfileRow& row() const { return entry->second; }
   };
   // The rows of a class that may be of the signature's workload, sorted by key: all that are, and
