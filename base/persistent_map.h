@@ -5,6 +5,9 @@
 // was. A record that only one map has is changed in place. So a writer can publish a version of a
 // large state after each change, and readers keep the version that they took, without a lock.
 //
+// An entry that a change does not name stays where it is, in the changed map and in every copy, so
+// that an index may point to it.
+//
 // The look-ups are those of std::map. Changes go through Mutable, because a reference from
 // operator[] would hide the copy. Thread-compatible: each object belongs to one thread, but copies
 // of one map may be read, changed and destroyed on different threads at once.

@@ -90,6 +90,34 @@ TEST(PersistentMapTest, AChangeCopiesOnlyThePathToItsRecord) {
   EXPECT_EQ(different, 1);
 }
 
+TEST(PersistentMapTest, AnEntryStaysWhereItIsUntilItIsChanged) {
+  std::mt19937 random(20262);
+  Map map;
+  for (int key = 0; key < 300; ++key) {
+    map.Mutable(key) = "first";
+  }
+  std::map<int, const Map::value_type*> places;
+  const auto expect_places = [&places](const Map& of) {
+    for (const auto& [key, place] : places) {
+      EXPECT_EQ(&*of.find(key), place) << key;
+    }
+  };
+  for (int key = 0; key < 300; key += 3) {
+    places[key] = &*map.find(key);
+  }
+  const Map copy = map;
+  for (int step = 0; step < 2000; ++step) {
+    const int key = static_cast<int>(random() % 400);
+    if (key % 3 != 0 || key >= 300) {
+      map.Mutable(key) = "changed";
+    } else if (step % 7 == 0) {
+      map.erase(key + 1);
+    }
+  }
+  expect_places(map);
+  expect_places(copy);
+}
+
 TEST(PersistentMapTest, KeysInAscendingOrderKeepTheTreeShallow) {
   PersistentMap<int, int> map;
   for (int key = 0; key < 100'000; ++key) {

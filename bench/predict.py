@@ -9,7 +9,8 @@ regression (wattle-predict-modes) chooses the others, and the error counts over 
   orin_llm.p10.…, .p4.…      a new quantization from 10 probes of it alone, and from 4 beside the others
   pi5_llm.p2.…               a new model or number of threads from two benchmarks
   profile.regret_p10_percent joules of a request in the cell that looks best after 10 probes, above those in the best one
-  interval90_…               share of cells in their 90 % interval, over all and in the level where it is lowest
+  interval90_…_percent       share of cells in their 90 % interval, over all and in the level where it is lowest
+  interval90_width_vs_oracle mean width of those intervals in the logarithm, over that of a quantile regression that knows all cells
 
 Draws the runs of one job on 20 boards: 50 runs of 1,000 s with a noise of 4 %, then its fan dies and runs take 1,500 s. The scheduler's own
 predictor (wattle-predict-runs) predicts each run before it learns it. Beside it stand the mean of all runs, which never forgets, and an
@@ -24,6 +25,10 @@ Draws first jobs of boards that nobody has measured (predict_first.py) and learn
   first_job.ratio_p50|p90      upper over lower end of the 90 % interval of a job's seconds after its probe
   first_job.coverage_percent   share of the jobs that then take seconds within it
   first_job.probe_s_p90        seconds of the run until the probe is enough
+
+Asks the predictor for every pair of 80 device classes and 500 signatures (wattle-predict-pairs).
+
+  predict_us_per_pair_p99      time of one prediction where the class has a row of the signature
 
 --seed N draws the runs again; by default it is the hash of the commit.
 """
@@ -65,6 +70,18 @@ def runs_until(good):
     return last_bad + 1
 
 
+def measure_pairs(figures):
+    """Three runs of the program, and one in which half of the pairs have no row of their own."""
+    def ask(share):
+        told = subprocess.run([ROOT / "build/release/bin/wattle-predict-pairs", "80", "500", share], capture_output=True, text=True, check=True)
+        return tuple(map(float, told.stdout.split()))
+    runs = [ask("1") for _ in range(3)]
+    half = ask("0.5")
+    add(figures, "predict_us_per_pair_p99", [p99 for _, p99, _ in runs], "us",
+        f"median {statistics.median(p50 for p50, _, _ in runs):.3g}, of pairs half of which have no row {half[0]:.3g} and p99 {half[1]:.3g}, "
+        f"one row into the table {statistics.median(put for _, _, put in runs):.3g}")
+
+
 def near(mean):
     return abs(mean / HOT_SECONDS - 1) <= 0.05
 
@@ -98,6 +115,7 @@ def main():
     add(figures, "drift.still_error_percent", [abs(board[-1][0] / COOL_SECONDS - 1) * 100 for board in predictions(still)], "%",
         peers_of(lambda means: abs(means[-1] / COOL_SECONDS - 1) * 100, still))
     measure_first_jobs(draw, options.seeds, figures)
+    measure_pairs(figures)
     if DATA.exists():
         measure_all(draw, options.seeds, figures)
     else:

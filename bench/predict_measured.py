@@ -10,6 +10,7 @@ import predict_peers
 from figures import ROOT, add
 
 DATA = ROOT.parent / "shared/data/profiles"
+ORACLE_DEGREES = 2, 3  # Of the quantile regressions; a key stands on the first.
 INTERVAL90 = 1.645  # Half a normal variable's 90 % interval, in deviations.
 
 
@@ -153,6 +154,21 @@ def covered(board, probed, estimates):
     return held
 
 
+def widths(probed, estimates, oracle):
+    """{quantity: [(width of the 90 % interval of the logarithm, the oracle's by degree …)]} of the cells that were not probed."""
+    return {quantity: [(2 * INTERVAL90 * interval(estimate)[1], *(of_degree[cell] for of_degree in oracle[quantity]))
+                       for cell, estimate in estimates.items() if cell not in probed]
+            for quantity, (_, _, interval) in QUANTITIES.items()}
+
+
+def oracles(boards):
+    """{board: {quantity: [{cell: width} by degree]}} of quantile regressions over all cells of each board."""
+    return {name: {quantity: [predict_peers.oracle_widths({cell: values[index] for cell, values in board.items()}, degree)
+                              for degree in ORACLE_DEGREES]
+                   for quantity, (index, _, _) in QUANTITIES.items()}
+            for name, board in boards.items()}
+
+
 def peers_errors(boards, board, probed, draw):
     """{peer: errors} on the same probes, of the completion on the first two of them."""
     truth = boards[board]
@@ -178,10 +194,10 @@ def regret(board, probed, estimates):
 
 
 class Bench:
-    """Collects what each seed gives: values[key][seed], peers[key][peer][seed], and the intervals of all cells by level."""
+    """Collects what each seed gives: values[key][seed], peers[key][peer][seed], and the intervals of all cells by level, with their widths."""
 
     def __init__(self):
-        self.values, self.peers, self.levels = {}, {}, {}
+        self.values, self.peers, self.levels, self.widths = {}, {}, {}, {}
 
     def seed_done(self, found):
         """found: {key: [values of the boards]} of one seed, peers as {key: {peer: [values]}}."""
@@ -200,10 +216,14 @@ class Bench:
         add(figures, "interval90_coverage_percent", [100 * mean(h for held in self.levels.values() for h in held)], "%", "", digits=1)
         add(figures, "interval90_level_min_percent", [min(shares.values())], "%",
             ", ".join(f"{level} {share:.1f}" for level, share in shares.items()), digits=1)
+        ratio = lambda found, degree=1: sum(widths[0] for widths in found) / sum(widths[degree] for widths in found)
+        everything = [widths for found in self.widths.values() for widths in found]
+        add(figures, "interval90_width_vs_oracle", [ratio(everything)], "", f"over an oracle with cubes {ratio(everything, 2):.2f}; "
+            + ", ".join(f"{level} {ratio(found):.2f} and {ratio(found, 2):.2f}" for level, found in self.widths.items()), digits=2)
 
 
-def measure(bench, regression, boards, data, counts, draw, teach):
-    """One seed of one data set: every board is new once. counts: {"p10": 10}; teach: whether the other boards are known."""
+def measure(bench, regression, boards, data, counts, draw, teach, oracle):
+    """One seed of one data set: every board is new once. counts: {"p10": 10}; teach: whether the other boards are known; oracle: of oracles()."""
     found = {}
     keys = {"loudva": {"latency_mape": "time", "energy_mape": "energy"}}.get(
         data, {"time_mape": "time", "power_mape": "power", "energy_mape": "energy"})
@@ -225,6 +245,8 @@ def measure(bench, regression, boards, data, counts, draw, teach):
                     found.setdefault(full + ".peers", {}).setdefault(peer, []).append(of_peer[quantity])
             for quantity, held in covered(truth, probed, estimates).items():
                 bench.levels.setdefault(f"{data}.{name}.{quantity}", []).extend(held)
+            for quantity, of_cells in widths(probed, estimates, oracle[board]).items():
+                bench.widths.setdefault(f"{data}.{name}.{quantity}", []).extend(of_cells)
             if data == "loudva" and name == "p10":
                 found.setdefault("profile.regret_p10_percent", []).append(regret(truth, probed, estimates))
     bench.seed_done(found)
@@ -244,11 +266,12 @@ def refuse_clairvoyance(regression, boards, draw):
 def measure_all(draw, seeds, figures):
     bench, regression = Bench(), Regression()
     jetsons, orin = loudva(), orin_llm()
+    of_jetsons, of_orin = oracles(jetsons), oracles(orin)
     refuse_clairvoyance(regression, jetsons, draw)
     for seed in range(seeds):
-        measure(bench, regression, jetsons, "loudva", {"p10": 10, "p20": 20}, draw, teach=True)
-        measure(bench, regression, orin, "orin_llm", {"p10": 10}, draw, teach=False)
-        measure(bench, regression, orin, "orin_llm", {"p4": 4}, draw, teach=True)
+        measure(bench, regression, jetsons, "loudva", {"p10": 10, "p20": 20}, draw, teach=True, oracle=of_jetsons)
+        measure(bench, regression, orin, "orin_llm", {"p10": 10}, draw, teach=False, oracle=of_orin)
+        measure(bench, regression, orin, "orin_llm", {"p4": 4}, draw, teach=True, oracle=of_orin)
         found = {"pi5_llm.p2.time_mape": [], "pi5_llm.p2.energy_mape": []}
         for held_out in range(6):
             boards, board = pi5_llm(held_out)

@@ -2,6 +2,7 @@
 """What ./dev bench predict measures the predictor against. Each peer gets the probed cells of a board, {cell: value}, and gives a function
 from a cell to the value; a cell is (clock, cores, batch, length, units), with 0 for what plays no part. Value: seconds, or joules."""
 
+import itertools
 import math
 
 
@@ -28,6 +29,34 @@ def linear_regression(probes):
     features = lambda cell: [1.0] + [math.log(number) for number in cell if number]
     weights = solve([features(cell) for cell in probes], [math.log(value) for value in probes.values()])
     return lambda cell: math.exp(sum(w * x for w, x in zip(weights, features(cell))))
+
+
+def quantile_regression(rows, values, share, rounds=400, smallest=1e-6):
+    """Weights w for which `share` of the values lie below rows w, with the least sum of weighted distances. By the MM steps of Hunter and Lange,
+    "Quantile regression via an MM algorithm" (2000): each is a weighted least squares."""
+    weights = solve(rows, values)
+    for _ in range(rounds):
+        distances = [smallest + abs(v - sum(w * x for w, x in zip(weights, row))) for row, v in zip(rows, values)]
+        weights = solve([[x / math.sqrt(d) for x in row] for row, d in zip(rows, distances)],
+                        [(v + (2 * share - 1) * d) / math.sqrt(d) for v, d in zip(values, distances)])
+    return weights
+
+
+def oracle_widths(board, degree):
+    """{cell: width} of the 90 % interval of the value's logarithm, by a regression of both quantiles over all cells of the board: it knows every
+    value that it is to cover. Its terms are the products of up to `degree` logarithms of the cell's numbers."""
+    def features(cell):
+        logs = [math.log(number) for number in cell if number]
+        return [math.prod(term) for count in range(degree + 1) for term in itertools.combinations_with_replacement(logs, count)]
+    cells = sorted(board)
+    rows = [features(cell) for cell in cells]
+    count, width = len(rows), len(rows[0])
+    means = [0.0] + [sum(row[k] for row in rows) / count for k in range(1, width)]
+    spreads = [1.0] + [math.sqrt(sum((row[k] - means[k]) ** 2 for row in rows) / count) or 1.0 for k in range(1, width)]
+    scaled = [[(x - m) / s for x, m, s in zip(row, means, spreads)] for row in rows]
+    values = [math.log(board[cell]) for cell in cells]
+    low, high = (quantile_regression(scaled, values, share) for share in (0.05, 0.95))
+    return {cell: max(0.0, sum((b - a) * x for a, b, x in zip(low, high, row))) for cell, row in zip(cells, scaled)}
 
 
 def terms(probes):

@@ -352,6 +352,18 @@ absl::StatusOr<v1::ListProfilesResponse> Client::ListProfiles(const std::string&
   return Call(stubs_->profiles, &v1::ProfileService::Stub::ListProfiles, request);
 }
 
+absl::StatusOr<v1::ImportProfilesResponse> Client::ImportProfiles(
+    const v1::ImportProfilesRequest& request) {
+  return Call(stubs_->profiles, &v1::ProfileService::Stub::ImportProfiles, request);
+}
+
+absl::StatusOr<v1::RemoveImportedProfilesResponse> Client::RemoveImportedProfiles(
+    const std::string& device_class) {
+  v1::RemoveImportedProfilesRequest request;
+  request.set_device_class(device_class);
+  return Call(stubs_->profiles, &v1::ProfileService::Stub::RemoveImportedProfiles, request);
+}
+
 absl::StatusOr<v1::ListArtifactsResponse> Client::ListArtifacts(v1::ArtifactKind kind) {
   v1::ListArtifactsRequest request;
   request.set_kind(kind);

@@ -72,6 +72,11 @@ class Client {
   absl::Status DeletePolicy(const std::string& name);
 
   absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const std::string& device_class);
+  absl::StatusOr<v1::ImportProfilesResponse> ImportProfiles(
+      const v1::ImportProfilesRequest& request);
+  // device_class: empty for all.
+  absl::StatusOr<v1::RemoveImportedProfilesResponse> RemoveImportedProfiles(
+      const std::string& device_class);
 
   absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(v1::ArtifactKind kind);
   absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const std::string& reference);

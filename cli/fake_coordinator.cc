@@ -230,6 +230,9 @@ class FakePolicies : public v1::PolicyService::Service {
 };
 
 class FakeProfiles : public v1::ProfileService::Service {
+ public:
+  explicit FakeProfiles(FakeState* state) : state_(*state) {}
+
   grpc::Status ListProfiles(grpc::ServerContext*, const v1::ListProfilesRequest* request,
                             v1::ListProfilesResponse* response) override {
     const v1::ListProfilesResponse profiles = SampleProfiles();
@@ -240,6 +243,24 @@ class FakeProfiles : public v1::ProfileService::Service {
     }
     return grpc::Status::OK;
   }
+  grpc::Status ImportProfiles(grpc::ServerContext*, const v1::ImportProfilesRequest* request,
+                              v1::ImportProfilesResponse* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    state_.imports.push_back(*request);
+    response->set_imported(request->file().rows_size());
+    return state_.import_status;
+  }
+  grpc::Status RemoveImportedProfiles(grpc::ServerContext*,
+                                      const v1::RemoveImportedProfilesRequest* request,
+                                      v1::RemoveImportedProfilesResponse* response) override {
+    response->set_removed(3);
+    return request->device_class() == "abacus"
+               ? NotFound("no imported profile rows of class abacus")
+               : grpc::Status::OK;
+  }
+
+ private:
+  FakeState& state_;
 };
 
 class FakeArtifacts : public v1::ArtifactService::Service {
@@ -374,7 +395,12 @@ class FakeOverview : public v1::CoordinatorService::Service {
 
 struct FakeCoordinator::Services {
   explicit Services(FakeState* state)
-      : jobs(state), devices(state), policies(state), artifacts(state), overview(state) {}
+      : jobs(state),
+        devices(state),
+        policies(state),
+        profiles(state),
+        artifacts(state),
+        overview(state) {}
   FakeJobs jobs;
   FakeDevices devices;
   FakePolicies policies;

@@ -27,6 +27,8 @@ struct FakeState {
   std::vector<v1::SubmitJobRequest> submits;
   std::vector<v1::PlanRequest> plans;
   std::vector<v1::Policy> applied;
+  std::vector<v1::ImportProfilesRequest> imports;
+  grpc::Status import_status;  // of ImportProfiles
   std::vector<v1::CancelJobRequest> cancels;
   std::vector<v1::DrainDeviceRequest> drains;
   v1::PlanResponse plan;

@@ -3,6 +3,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/job_view.h"
 #include "cli/labels.h"
+#include "cli/profile_view.h"
 #include "cli/table.h"
 
 #include "proto/kind_name.h"
@@ -145,8 +146,41 @@ std::string AmountOfWork(const v1::WorkDone& work) {
   return absl::StrCat(out, "\n");
 }
 
+// "4.61 ms → 4.65 ms (+0.9 %)"; the new number alone where nothing was known before.
+std::string Move(const std::string& before, const std::string& after, double was, double is) {
+  return was > 0.0 ? absl::StrCat(before, " → ", after, " (", FormatDifference(was, is), ")")
+                   : after;
+}
+
+// By how much the run moved the row on which the next prediction stands. "" where it taught
+// nothing.
+std::string RowMoveNote(const v1::Receipt& receipt) {
+  const v1::RowMove& move = receipt.row_move();
+  if (UnitSeconds(move.seconds_per_unit_after()).empty()) {
+    return "";
+  }
+  std::string out = absl::StrCat(
+      "profile row   ", move.seconds_per_unit_before() > 0.0 ? "" : "first run of this work here: ",
+      Move(UnitSeconds(move.seconds_per_unit_before()), UnitSeconds(move.seconds_per_unit_after()),
+           move.seconds_per_unit_before(), move.seconds_per_unit_after()));
+  if (!UnitEnergy(move.joules_per_unit_after()).empty()) {
+    absl::StrAppend(
+        &out, ", ",
+        Move(UnitEnergy(move.joules_per_unit_before()), UnitEnergy(move.joules_per_unit_after()),
+             move.joules_per_unit_before(), move.joules_per_unit_after()));
+  }
+  absl::StrAppend(&out, " a ", UnitWord(receipt.work().unit()));
+  if (move.runs() > 1) {
+    absl::StrAppend(&out, ", mean of ", move.runs(), " runs");
+  }
+  return absl::StrCat(
+      out,
+      move.device_changed() ? "; the device changed its speed, earlier runs count no more" : "",
+      "\n");
+}
+
 std::string WorkNotes(const v1::Receipt& receipt) {
-  std::string out = AmountOfWork(receipt.work());
+  std::string out = absl::StrCat(AmountOfWork(receipt.work()), RowMoveNote(receipt));
   if (!receipt.engine_version().empty()) {
     absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()));
     if (receipt.threads() > 0) {

@@ -187,6 +187,11 @@ v1::Job SampleFinishedJob() {
   receipt->mutable_work()->set_examples(20000);
   receipt->mutable_work()->set_tokens(2'560'000);
   receipt->mutable_work()->set_truncated_examples(12);
+  receipt->mutable_row_move()->set_seconds_per_unit_before(0.004583);
+  receipt->mutable_row_move()->set_seconds_per_unit_after(0.00459);
+  receipt->mutable_row_move()->set_joules_per_unit_before(0.0517);
+  receipt->mutable_row_move()->set_joules_per_unit_after(0.0521);
+  receipt->mutable_row_move()->set_runs(3);
   AddMetric("heldout_loss_after", 2.0471, receipt);
   AddMetric("heldout_loss_before", 4.9183, receipt);
   receipt->set_threads(1);

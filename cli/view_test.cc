@@ -89,6 +89,25 @@ TEST(ReceiptViewTest, SaysThatTheHostCouldNotKeepThePace) {
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("\nemulation_overrun: "));
 }
 
+TEST(ReceiptViewTest, SaysByHowMuchTheRunMovedTheRow) {
+  v1::Job job = SampleFinishedJob();
+  v1::Receipt& receipt = *job.mutable_attempts(0)->mutable_receipt();
+  v1::RowMove& move = *receipt.mutable_row_move();
+  const auto text = [&job] { return RenderReceipt(job, job.attempts(0), kPipe); };
+  EXPECT_THAT(text(), HasSubstr("\nprofile row   4.583 ms → 4.590 ms (+0.2 %), 51.700 mJ → "
+                                "52.100 mJ (+0.8 %) a training token, mean of 3 runs\n"));
+  move.set_device_changed(true);
+  EXPECT_THAT(text(), HasSubstr("runs; the device changed its speed, earlier runs count no more\n"));
+  move = v1::RowMove();
+  move.set_seconds_per_unit_after(0.00459);
+  move.set_runs(1);
+  EXPECT_THAT(text(), HasSubstr("\nprofile row   first run of this work here: 4.590 ms a training "
+                                "token\n"))
+      << "without a sensor";
+  receipt.clear_row_move();
+  EXPECT_THAT(text(), Not(HasSubstr("profile row")));
+}
+
 TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));

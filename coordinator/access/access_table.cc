@@ -100,6 +100,8 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.PolicyService/ListPolicies", kListFleet},
       {"/wattle.v1.PolicyService/DeletePolicy", kOperate},
       {"/wattle.v1.ProfileService/ListProfiles", kListFleet},
+      {"/wattle.v1.ProfileService/ImportProfiles", kOperate},
+      {"/wattle.v1.ProfileService/RemoveImportedProfiles", kOperate},
       {"/wattle.v1.ArtifactService/MissingChunks", kUpload},
       {"/wattle.v1.ArtifactService/PutChunks", kUpload},
       {"/wattle.v1.ArtifactService/CommitArtifact", kUpload},

@@ -30,6 +30,8 @@ inline const std::map<std::string, std::string>& Expected() {
       {"/wattle.v1.PolicyService/ListPolicies", "aaaa-a-"},
       {"/wattle.v1.PolicyService/DeletePolicy", "--aa---"},
       {"/wattle.v1.ProfileService/ListProfiles", "aaaa-a-"},
+      {"/wattle.v1.ProfileService/ImportProfiles", "--aa---"},
+      {"/wattle.v1.ProfileService/RemoveImportedProfiles", "--aa---"},
       {"/wattle.v1.ArtifactService/MissingChunks", "-paad--"},
       {"/wattle.v1.ArtifactService/PutChunks", "-paad--"},
       {"/wattle.v1.ArtifactService/CommitArtifact", "-paad--"},

@@ -149,6 +149,7 @@ class ReportDecider {
     v1::Receipt complete = receipt;
     complete.set_attempt_id(attempt.attempt_id());
     complete.set_device_id(device_.value());
+    complete.clear_row_move();
     if (!complete.has_predicted() && attempt.has_prediction()) {
       *complete.mutable_predicted() = attempt.prediction();
     }
@@ -236,8 +237,15 @@ class ReportDecider {
     if (receipt.has_work()) {
       CompleteWork(job, *receipt.mutable_work());
     }
+    const std::vector<v1::ProfileRow> learned = LearnFrom(receipt);
+    if (!learned.empty()) {
+      *receipt.mutable_row_move() = scheduler::MoveOf(draft_.state().profiles, learned);
+    }
     draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_FINISHED, reason, &receipt);
-    Learn(receipt);
+    if (!learned.empty()) {
+      draft_.Add().mutable_profile_updated()->mutable_rows()->Assign(learned.begin(),
+                                                                     learned.end());
+    }
     RecordMeasurement(draft_, job, receipt, output);
     std::string how = absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value()));
     const v1::JobRecord& record = *FindJob(draft_.state(), JobId(job.job_id()));
@@ -323,17 +331,9 @@ class ReportDecider {
                             : draft_.state().artifacts.Find(ArtifactId(input->artifact_id()));
   }
 
-  void Learn(const v1::Receipt& receipt) {
+  [[nodiscard]] std::vector<v1::ProfileRow> LearnFrom(const v1::Receipt& receipt) const {
     const v1::DeviceInfo& info = FindDevice(draft_.state(), device_)->info();
-    const auto rows =
-        scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall);
-    if (rows.empty()) {
-      return;
-    }
-    v1::ProfileUpdated& updated = *draft_.Add().mutable_profile_updated();
-    for (const v1::ProfileRow& row : rows) {
-      *updated.add_rows() = row;
-    }
+    return scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall);
   }
 
   std::string Failed(const v1::AttemptFailed& fact) {

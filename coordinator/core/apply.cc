@@ -72,6 +72,12 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kProfileUpdated:
       applier.On(event.profile_updated());
       break;
+    case v1::Event::kProfilesImported:
+      applier.On(event.profiles_imported());
+      break;
+    case v1::Event::kImportedProfilesRemoved:
+      applier.On(event.imported_profiles_removed());
+      break;
     case v1::Event::kAttemptRecovered:
       applier.On(event.attempt_recovered());
       break;

@@ -173,6 +173,18 @@ void Applier::On(const v1::ProfileUpdated& event) {
   effects_.emplace_back(QueueChanged{});
 }
 
+void Applier::On(const v1::ProfilesImported& event) {
+  for (const v1::ProfileRow& row : event.rows()) {
+    (void)state_.profiles.Put(row);  // As in ProfileUpdated.
+  }
+  effects_.emplace_back(QueueChanged{});
+}
+
+void Applier::On(const v1::ImportedProfilesRemoved& event) {
+  state_.profiles.RemoveImported(event.device_class());
+  effects_.emplace_back(QueueChanged{});
+}
+
 void Applier::SetDrained(const std::string& device_id, bool drained, const std::string& reason) {
   v1::DeviceRecord& record = state_.devices.Mutable(DeviceId(device_id));
   record.set_drained(drained);

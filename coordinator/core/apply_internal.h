@@ -48,6 +48,8 @@ class Applier {
   void On(const v1::ArtifactRemoved& event);
   void On(const v1::ModelMeasured& event);
   void On(const v1::ProfileUpdated& event);
+  void On(const v1::ProfilesImported& event);
+  void On(const v1::ImportedProfilesRemoved& event);
 
   // Of tokens and identities (enrolment.cc).
   void On(const v1::TokenCreated& event);

@@ -20,6 +20,7 @@
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
 #include "wattle/v1/policy.pb.h"
+#include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::core {
@@ -80,6 +81,14 @@ struct ApplyPolicy {
 struct DeletePolicy {
   std::string name;
 };
+// Rows that another fleet measured.
+struct ImportProfiles {
+  v1::ProfileExport file;
+  std::string file_name;  // For people.
+};
+struct RemoveImportedProfiles {
+  std::string device_class;  // Empty: of all.
+};
 // The artifact is complete: all its blobs are stored and durable.
 struct CommitArtifact {
   v1::ArtifactInfo info;
@@ -129,10 +138,11 @@ struct ArchiveEnded {
   Retention retention;
 };
 
-using Command = std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick,
-                             PlanComputed, DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy,
-                             DeletePolicy, CommitArtifact, RemoveArtifact, EvictArtifact,
-                             ArchiveEnded, CreateTokens, RevokeToken, Enrol, RevokeIdentity>;
+using Command =
+    std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
+                 DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
+                 RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens, RevokeToken, Enrol,
+                 RevokeIdentity, ImportProfiles, RemoveImportedProfiles>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

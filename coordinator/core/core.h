@@ -43,6 +43,8 @@ struct State;
 //     that has ended.
 //   RemoveDevice, RemoveArtifact: kNotFound; kFailedPrecondition while the device is connected or
 //     holds an attempt, and while an open job needs the artifact.
+//   ImportProfiles: kInvalidArgument names the row and the field; nothing is imported then.
+//   RemoveImportedProfiles: kNotFound.
 //   CommitArtifact: kAlreadyExists when the name belongs to another artifact and move_name is
 //   false.
 Decision Decide(const State& state, const Command& command, const Observations& observations,

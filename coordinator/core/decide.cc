@@ -169,6 +169,10 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideEnrol(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
           DecideRevokeIdentity(draft, one);
+        } else if constexpr (std::is_same_v<One, ImportProfiles>) {
+          DecideImportProfiles(draft, one);
+        } else if constexpr (std::is_same_v<One, RemoveImportedProfiles>) {
+          DecideRemoveImportedProfiles(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }

@@ -80,6 +80,9 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command);
 void DecideRemoveDevice(Draft& draft, const RemoveDevice& command);
 void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command);
 void DecideEvict(Draft& draft, const EvictArtifact& command);
+// Rows of other fleets (imported_profiles.cc).
+void DecideImportProfiles(Draft& draft, const ImportProfiles& command);
+void DecideRemoveImportedProfiles(Draft& draft, const RemoveImportedProfiles& command);
 // Of tokens and identities (enrolment.cc).
 void DecideCreateTokens(Draft& draft, const CreateTokens& command);
 void DecideRevokeToken(Draft& draft, const RevokeToken& command);

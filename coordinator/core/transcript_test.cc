@@ -26,6 +26,7 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/core.h"
+#include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
 #include "proto/kind_name.h"
 
@@ -70,6 +71,7 @@ class Transcript {
             {"desired", &Transcript::Desired},   {"job", &Transcript::ShowJob},
             {"restart", &Transcript::Restart},   {"open", &Transcript::Open},
             {"backup", &Transcript::Backup},     {"restore", &Transcript::Restore},
+            {"import", &Transcript::Import},     {"unimport", &Transcript::Unimport},
         };
     const auto handler = kHandlers->find(words.at(0));
     ASSERT_NE(handler, kHandlers->end()) << "no command " << words.at(0);
@@ -335,6 +337,28 @@ class Transcript {
                    .epoch_min = 0,
                    .reason = copy ? "a backup" : ""});
   }
+  // import FLEET CLASS=SECONDS …: a row of each class, in seconds of a training token.
+  void Import(const Words& words) {
+    ImportProfiles import{{}, "rows.json"};
+    import.file.set_format("wattle-profile-rows");
+    import.file.set_version(1);
+    import.file.set_fleet(words.at(1));
+    for (size_t i = 2; i < words.size(); ++i) {
+      const std::pair<std::string, std::string> part = absl::StrSplit(words[i], '=');
+      v1::ProfileRow& row = *import.file.add_rows();
+      row.set_device_class(part.first);
+      row.set_source(v1::PROFILE_SOURCE_MEASURED);
+      row.mutable_signature()->set_method(v1::METHOD_FINETUNE_FULL);
+      *row.mutable_signature()->mutable_model() = Shape();
+      row.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+      row.mutable_seconds_per_unit()->set_mean(Real(part.second));
+      row.mutable_seconds_per_unit()->set_count(1);
+    }
+    Do(import);
+  }
+  void Unimport(const Words& words) {
+    Do(RemoveImportedProfiles{words.size() > 1 ? words.at(1) : ""});
+  }
   void Backup(const Words&) { backup_ = journal_; }
   // restore: the journal becomes the backup again, and the coordinator starts on it.
   void Restore(const Words& words) {
@@ -394,7 +418,7 @@ TEST_P(TranscriptTest, IsAsItWas) {
 INSTANTIATE_TEST_SUITE_P(Golden, TranscriptTest,
                          testing::Values("happy_path", "submit", "chain", "lease_and_adoption",
                                          "reports", "failures", "drain", "cancel_and_timeout",
-                                         "plan", "restore", "moves", "ends", "identity"),
+                                         "plan", "restore", "moves", "ends", "identity", "imports"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

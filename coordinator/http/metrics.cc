@@ -38,6 +38,17 @@ constexpr std::array kAttemptStates = {v1::ATTEMPT_STATE_PLACED,    v1::ATTEMPT_
                                        v1::ATTEMPT_STATE_FINISHED,  v1::ATTEMPT_STATE_FAILED,
                                        v1::ATTEMPT_STATE_SUPERSEDED};
 
+// Published and imported rows are no measurements of this fleet.
+double MeasuredRows(const scheduler::ProfileTable& profiles) {
+  double measured = 0;
+  for (const auto& [device_class, rows] : profiles.by_class()) {
+    for (const auto& [key, row] : rows) {
+      measured += row.source() == v1::PROFILE_SOURCE_MEASURED ? 1 : 0;
+    }
+  }
+  return measured;
+}
+
 void AddFleet(MetricsPage& page, const core::State& state) {
   const auto count_of = [](const auto& by_state, auto one) {
     const auto it = by_state.find(one);
@@ -57,7 +68,7 @@ void AddFleet(MetricsPage& page, const core::State& state) {
   page.Gauge("wattle_coordinator_artifact_bytes", "Bytes of those artifacts.", {},
              static_cast<double>(state.artifact_bytes));
   page.Gauge("wattle_coordinator_profile_rows", "Measured profile rows.", {},
-             static_cast<double>(state.profiles.size() - scheduler::ProfileTable::Priors().size()));
+             MeasuredRows(state.profiles));
   page.Gauge("wattle_coordinator_journal_sequence", "Number of the last durable event.", {},
              static_cast<double>(state.last_sequence.value()));
 }

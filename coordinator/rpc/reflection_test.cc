@@ -132,6 +132,8 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.PolicyService.ListPolicies", {"{}", OK}},
       {"wattle.v1.PolicyService.DeletePolicy", {R"({"name": "none"})", NOT_FOUND}},
       {"wattle.v1.ProfileService.ListProfiles", {"{}", OK}},
+      {"wattle.v1.ProfileService.ImportProfiles", {"{}", INVALID_ARGUMENT}},
+      {"wattle.v1.ProfileService.RemoveImportedProfiles", {"{}", NOT_FOUND}},
       {"wattle.v1.ArtifactService.MissingChunks",
        {R"({"manifest": {"files": [{"path": "empty"}]}})", OK}},
       {"wattle.v1.ArtifactService.PutChunks", {"{}", INVALID_ARGUMENT}},

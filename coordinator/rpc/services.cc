@@ -182,6 +182,17 @@ class ProfileService final : public v1::ProfileService::CallbackService {
                         v1::ListProfilesResponse* response) override {
     return Now(context, api_.ListProfiles(*request), response);
   }
+  Reactor* ImportProfiles(Context* context, const v1::ImportProfilesRequest* request,
+                          v1::ImportProfilesResponse* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.ImportProfiles(*request, std::move(reply)); });
+  }
+  Reactor* RemoveImportedProfiles(Context* context,
+                                  const v1::RemoveImportedProfilesRequest* request,
+                                  v1::RemoveImportedProfilesResponse* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.RemoveImportedProfiles(*request, std::move(reply)); });
+  }
 
  private:
   runtime::Api& api_;

@@ -447,6 +447,37 @@ void Api::DeletePolicy(const v1::DeletePolicyRequest& request,
        });
 }
 
+void Api::ImportProfiles(const v1::ImportProfilesRequest& request,
+                         Reply<v1::ImportProfilesResponse> reply) {
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
+    return;
+  }
+  Post(core::ImportProfiles{request.file(), request.file_name()}, std::move(reply),
+       [rows = request.file().rows_size()](
+           const Answer&) -> absl::StatusOr<v1::ImportProfilesResponse> {
+         v1::ImportProfilesResponse response;
+         response.set_imported(rows);
+         return response;
+       });
+}
+
+void Api::RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& request,
+                                 Reply<v1::RemoveImportedProfilesResponse> reply) {
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
+    return;
+  }
+  scheduler::ProfileTable profiles = runtime_.Version()->profiles;
+  const int rows = profiles.RemoveImported(request.device_class());
+  Post(core::RemoveImportedProfiles{request.device_class()}, std::move(reply),
+       [rows](const Answer&) -> absl::StatusOr<v1::RemoveImportedProfilesResponse> {
+         v1::RemoveImportedProfilesResponse response;
+         response.set_removed(rows);
+         return response;
+       });
+}
+
 void Api::CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply) {
   Post(core::CommitArtifact{info}, std::move(reply),
        [this](const Answer& answer) -> absl::StatusOr<v1::ArtifactInfo> {

@@ -69,6 +69,10 @@ class Api {
   void RemoveDevice(const v1::RemoveDeviceRequest& request, Reply<v1::RemoveDeviceResponse> reply);
   void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
   void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
+  void ImportProfiles(const v1::ImportProfilesRequest& request,
+                      Reply<v1::ImportProfilesResponse> reply);
+  void RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& request,
+                              Reply<v1::RemoveImportedProfilesResponse> reply);
   // info: complete. REQUIRES: the artifact's blobs are durable.
   void CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply);
 

@@ -91,6 +91,7 @@ absl::StatusOr<v1::CoordinatorStatus> Overview::GetCoordinator(
   v1::CoordinatorStatus status = runtime_.Read([](const core::State& state) {
     v1::CoordinatorStatus told;
     told.set_last_sequence(state.last_sequence.value());
+    told.set_lineage_id(state.lineage_id);
     told.set_open_jobs(static_cast<int64_t>(state.open_jobs.size()));
     AddRestore(state, told);
     return told;

@@ -117,6 +117,18 @@ class Teller {
   void On(const v1::PolicyDeleted& event) {
     Say(absl::StrCat("policy ", event.name(), " removed"));
   }
+  void On(const v1::ProfilesImported& event) {
+    Say(absl::StrCat(
+        event.rows_size(), event.rows_size() == 1 ? " profile row" : " profile rows",
+        " imported from ", event.file_name(),
+        event.fleet().empty() ? "" : absl::StrCat(", fleet ", event.fleet().substr(0, 8))));
+  }
+  void On(const v1::ImportedProfilesRemoved& event) {
+    Say(absl::StrCat(event.rows(),
+                     event.rows() == 1 ? " imported profile row" : " imported profile rows",
+                     event.device_class().empty() ? "" : absl::StrCat(" of ", event.device_class()),
+                     " removed"));
+  }
   void On(const v1::ArtifactCommitted& event) {
     const v1::ArtifactInfo& info = event.info();
     told_.set_job_id(info.job_id());
@@ -218,6 +230,10 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.policy_applied());
     case v1::Event::kPolicyDeleted:
       return teller.On(event.policy_deleted());
+    case v1::Event::kProfilesImported:
+      return teller.On(event.profiles_imported());
+    case v1::Event::kImportedProfilesRemoved:
+      return teller.On(event.imported_profiles_removed());
     case v1::Event::kArtifactCommitted:
       return teller.On(event.artifact_committed());
     case v1::Event::kArtifactRemoved:

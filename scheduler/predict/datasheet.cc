@@ -48,21 +48,34 @@ constexpr double kLayersAroundTheLayers = 2;
 struct Board {
   absl::string_view device_class;
   double bytes_per_second = 0;
+  double operations_per_second_max = 0;
 };
-// Memory bandwidth by NVIDIA's Jetson module data sheets and the Raspberry Pi product briefs.
+// Memory bandwidth, and operations in the format in which a board has most of them, by NVIDIA's
+// Jetson module data sheets (FP16 of the Nano, INT8 of the others) and the Raspberry Pi product
+// briefs (4 cores x 32 INT8 operations a cycle of the Cortex-A72, 64 of the Cortex-A76).
 constexpr Board kBoards[] = {
-    {"jetson-nano", 25.6e9},    {"jetson-xavier-nx", 51.2e9},   {"jetson-agx-xavier", 137e9},
-    {"jetson-orin-nano", 68e9}, {"jetson-orin-nano-4gb", 34e9}, {"jetson-orin-nx", 102e9},
-    {"jetson-agx-orin", 205e9}, {"raspberry-pi-4", 12.8e9},     {"raspberry-pi-5", 17.1e9},
+    {"jetson-nano", 25.6e9, 0.472e12},     {"jetson-xavier-nx", 51.2e9, 21e12},
+    {"jetson-agx-xavier", 137e9, 32e12},   {"jetson-orin-nano", 68e9, 67e12},
+    {"jetson-orin-nano-4gb", 34e9, 34e12}, {"jetson-orin-nx", 102e9, 157e12},
+    {"jetson-agx-orin", 205e9, 275e12},    {"raspberry-pi-4", 12.8e9, 0.23e12},
+    {"raspberry-pi-5", 17.1e9, 0.62e12},
 };
+// Of a class without a row above: a data centre's accelerator with operations of 4 bits.
+constexpr double kOperationsPerSecondMax = 2e16;
+constexpr double kBytesPerSecondMax = 8e12;
 
-double BytesPerSecond(const v1::DeviceInfo& device) {
+const Board* FindBoard(absl::string_view device_class) {
   for (const Board& board : kBoards) {
-    if (device.device_class() == board.device_class) {
-      return board.bytes_per_second * kBandwidthEfficiency;
+    if (device_class == board.device_class) {
+      return &board;
     }
   }
-  return kBandwidthDefault * kBandwidthEfficiency;
+  return nullptr;
+}
+
+double BytesPerSecond(const v1::DeviceInfo& device) {
+  const Board* const board = FindBoard(device.device_class());
+  return (board == nullptr ? kBandwidthDefault : board->bytes_per_second) * kBandwidthEfficiency;
 }
 
 double FlopsPerSecond(const v1::DeviceInfo& device) {
@@ -74,6 +87,13 @@ double FlopsPerSecond(const v1::DeviceInfo& device) {
 }
 
 }  // namespace
+
+DatasheetPeak PeakOf(absl::string_view device_class) {
+  const Board* const board = FindBoard(device_class);
+  return board == nullptr
+             ? DatasheetPeak{kOperationsPerSecondMax, kBytesPerSecondMax, false}
+             : DatasheetPeak{board->operations_per_second_max, board->bytes_per_second, true};
+}
 
 double PassSecondsPrior(const v1::DeviceInfo& device, const v1::WorkloadSignature& signature) {
   const double per_layer =

@@ -5,12 +5,22 @@
 #ifndef WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
 #define WATTLE_SCHEDULER_PREDICT_DATASHEET_H_
 
+#include "absl/strings/string_view.h"
+
 #include "scheduler/predict/other_workload.h"
 #include "scheduler/predict/rate.h"
 
 namespace wattle::scheduler {
 
 RunEstimate FromDatasheet(const RunQuery& query);
+
+// What no board of a class exceeds, in any number format and with the memory alone.
+struct DatasheetPeak {
+  double operations_per_second = 0;
+  double bytes_per_second = 0;
+  bool of_class = false;  // False: of the fastest accelerators, because the class has no datasheet.
+};
+DatasheetPeak PeakOf(absl::string_view device_class);
 
 // Seconds of one pass over the model that no amount of work explains: launching kernels, calling
 // operators, drawing a token. A pass that answers a question also reads all weights. Before a

@@ -64,15 +64,25 @@ double GrossWatts(const v1::ProfileRow& row) {
              : 0;
 }
 
-// Standard deviation of a row's rate from this job's, for measured and published rows of the same
-// or another model.
+// What one of a row and a prediction on its class differ by, because of who measured it; 0 for a
+// row that was measured here.
+double DeviationOfSource(const v1::ProfileRow& row) {
+  switch (row.source()) {
+    case v1::PROFILE_SOURCE_PUBLISHED:
+      return kPublishedDeviation;
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return kImportedDeviation;
+    default:
+      return 0;
+  }
+}
+
+// Standard deviation of a row's rate from this job's, for measured, imported and published rows of
+// the same or another model.
 double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
   const bool same = SameWorkload(row.signature(), work.signature);
-  const bool published = row.source() == v1::PROFILE_SOURCE_PUBLISHED;
-  double deviation = WildcardDeviation(row.signature(), work.signature);
-  if (published) {
-    deviation = std::hypot(deviation, kPublishedDeviation);
-  }
+  double deviation =
+      std::hypot(WildcardDeviation(row.signature(), work.signature), DeviationOfSource(row));
   if (!same) {
     deviation = std::hypot(deviation, kOtherModelDeviation);
     deviation += kModelDistanceDeviation * ModelDistance(row.signature(), work.signature);
@@ -83,9 +93,20 @@ double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
   return deviation;
 }
 
-v1::Provenance ProvenanceOf(const v1::ProfileRow& row) {
-  return row.source() == v1::PROFILE_SOURCE_PUBLISHED ? v1::PROVENANCE_PUBLISHED
-                                                      : v1::PROVENANCE_INTERPOLATED;
+struct SourceWords {
+  v1::Provenance provenance;
+  absl::string_view word;
+};
+
+SourceWords WordsOf(const v1::ProfileRow& row) {
+  switch (row.source()) {
+    case v1::PROFILE_SOURCE_PUBLISHED:
+      return {v1::PROVENANCE_PUBLISHED, "published"};
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return {v1::PROVENANCE_IMPORTED, "imported"};
+    default:
+      return {v1::PROVENANCE_INTERPOLATED, "measured"};
+  }
 }
 
 RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
@@ -96,17 +117,17 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
                                   PassesOfWork(query.work), /*size_ratio=*/1);
   estimate.run_seconds = time.seconds();
   estimate.time_deviation = CombinedDeviation(time, DeviationOf(row, query.work));
-  estimate.own_time_deviation = CombinedDeviation(
-      time, row.source() == v1::PROFILE_SOURCE_PUBLISHED ? kPublishedDeviation : kRatioDeviation);
+  const double of_source = DeviationOfSource(row);
+  estimate.own_time_deviation =
+      CombinedDeviation(time, of_source > 0 ? of_source : kRatioDeviation);
   estimate.energy_joules = GrossWatts(row) * estimate.run_seconds;
   // The paper's own watts, which it rounds separately from its joules.
   estimate.power_watts = row.power_watts().mean();
   estimate.power_deviation = same ? kPowerPublishedDeviation : kPowerOtherModelDeviation;
-  estimate.provenance = ProvenanceOf(row);
+  const auto [provenance, source] = WordsOf(row);
+  estimate.provenance = provenance;
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.power_mode = row.power_mode();
-  const absl::string_view source =
-      row.source() == v1::PROFILE_SOURCE_PUBLISHED ? "published" : "measured";
   estimate.note =
       same ? absl::StrCat(source, ": ", row.source_note())
            : absl::StrFormat("scaled by cost x%.3g a token from %s %s (%s)",
@@ -115,11 +136,24 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   return estimate;
 }
 
+// Whether an imported row of the same workload stands for this published one.
+bool IsDisplaced(const v1::ProfileRow& row, const ProfileTable::ClassRows& of_class,
+                 const v1::DeviceInfo& device) {
+  return row.source() == v1::PROFILE_SOURCE_PUBLISHED &&
+         std::any_of(of_class.begin(), of_class.end(), [&](const auto& entry) {
+           const v1::ProfileRow& other = entry.second;
+           return other.source() == v1::PROFILE_SOURCE_IMPORTED && Serves(other, device) &&
+                  SameWorkload(other.signature(), row.signature());
+         });
+}
+
 std::optional<RunEstimate> NearestOfClass(const ProfileTable& table, const RunQuery& query) {
   const v1::ProfileRow* best = nullptr;
   double best_deviation = 0;
-  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
-    if (!HasTime(row) || !Serves(row, query.device) || !SameCurrency(row, query.work.signature)) {
+  const ProfileTable::ClassRows& of_class = table.OfClass(query.device.device_class());
+  for (const auto& [key, row] : of_class) {
+    if (!HasTime(row) || !Serves(row, query.device) || !SameCurrency(row, query.work.signature) ||
+        IsDisplaced(row, of_class, query.device)) {
       continue;
     }
     const double deviation = DeviationOf(row, query.work);
@@ -141,8 +175,9 @@ struct Shared {
   double distance = 0;  // Distance of its cost from the job's.
 };
 
+// Imported rows do not: two fleets have no common ratio.
 bool MayTransfer(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
-  return HasTime(row) && row.device_id().empty() &&
+  return HasTime(row) && row.source() != v1::PROFILE_SOURCE_IMPORTED && row.device_id().empty() &&
          (row.source() == v1::PROFILE_SOURCE_PUBLISHED || row.emulated() == device.emulated());
 }
 
@@ -268,10 +303,12 @@ std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQ
     if (row.power_watts().count() == 0 || !Serves(row, query.device)) {
       continue;
     }
-    // The method matters most, then measured before published, then the device's own row.
-    const double rank = (row.signature().method() == query.work.signature.method() ? 4 : 0) +
-                        (row.source() == v1::PROFILE_SOURCE_MEASURED ? 2 : 0) +
-                        (row.device_id().empty() ? 0 : 1);
+    // The method matters most, then measured before the others, then the device's own row, then
+    // imported before published.
+    const double rank = (row.signature().method() == query.work.signature.method() ? 8 : 0) +
+                        (row.source() == v1::PROFILE_SOURCE_MEASURED ? 4 : 0) +
+                        (row.device_id().empty() ? 0 : 2) +
+                        (row.source() == v1::PROFILE_SOURCE_IMPORTED ? 1 : 0);
     if (best == nullptr || rank > best_rank) {
       best = &row;
       best_rank = rank;
@@ -281,7 +318,7 @@ std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQ
     return std::nullopt;
   }
   return PowerEstimate{best->power_watts().mean(),
-                       best_rank >= 4 ? kPowerOtherModelDeviation : kPowerOtherMethodDeviation,
+                       best_rank >= 8 ? kPowerOtherModelDeviation : kPowerOtherMethodDeviation,
                        absl::StrCat("watts of ", best->source_note()), best->power_mode()};
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -64,15 +65,16 @@ double IdleWatts(const v1::Device& device, const RunEstimate& estimate) {
 
 RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   if (std::optional<RunEstimate> same = FromSameWorkload(table, query); same.has_value()) {
-    return *same;
+    return *std::move(same);
   }
   RunEstimate datasheet = FromDatasheet(query);
   std::optional<RunEstimate> other = FromOtherWorkloads(table, query);
   // Rows of a much smaller model may say less than the datasheet. Published and transferred rows
   // are used all the same: their class and engine are real.
   if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
-                            other->provenance != v1::PROVENANCE_INTERPOLATED)) {
-    return *other;
+                            other->provenance == v1::PROVENANCE_PUBLISHED ||
+                            other->provenance == v1::PROVENANCE_TRANSFERRED)) {
+    return *std::move(other);
   }
   return datasheet;
 }
@@ -213,9 +215,10 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   prediction.set_seconds_per_unit(work.units > 0 ? estimate.run_seconds / work.units : 0);
   prediction.set_peak_memory_bytes(estimate.peak_memory_bytes);
   prediction.set_provenance(estimate.provenance);
-  prediction.set_provenance_note(work.unit == v1::WORK_UNIT_EXAMPLE
-                                     ? absl::StrCat(estimate.note, "; unit example")
-                                     : estimate.note);
+  if (work.unit == v1::WORK_UNIT_EXAMPLE) {
+    absl::StrAppend(&estimate.note, "; unit example");
+  }
+  prediction.set_provenance_note(std::move(estimate.note));
   prediction.set_time_scale(device.info().time_scale() > 0 ? device.info().time_scale() : 1);
   return answer;
 }

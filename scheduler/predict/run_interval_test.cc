@@ -119,6 +119,18 @@ TEST_F(RunIntervalTest, OfAPublishedRow) {
   ExpectAsPredicted(row, "d1", work);
 }
 
+TEST_F(RunIntervalTest, OfAnImportedRow) {
+  const WorkAmount work = WorkOfLayers(6);
+  for (const double seconds : {1000, 1180, 870}) {
+    Run(work, seconds);
+  }
+  v1::ProfileRow row = RowOf(work, "");
+  row.set_source(v1::PROFILE_SOURCE_IMPORTED);
+  table_ = ProfileTable();
+  ASSERT_THAT(table_.Put(row), IsOk());
+  ExpectAsPredicted(row, "d1", work);
+}
+
 TEST_F(RunIntervalTest, ARowWithoutAUsableNumberHasNone) {
   const WorkAmount work = WorkOfLayers(6);
   Run(work, 1000);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -66,39 +67,55 @@ double Weight(const v1::ProfileRow& row, const WorkAmount& work) {
 }
 
 struct LogMean {
-  double mean = 0;    // Of the seconds for a unit of cost, without those of passes.
+  double mean = 0;
   double misfit = 0;  // Sum of squares about the mean, in units of the repeat deviation.
 };
 
-LogMean MeanOfLogRates(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
-                       double step_flops_per_parameter) {
+struct WeighedRate {
+  SplitRate split;
+  double log = 0;  // Of the seconds for a unit of cost, without those of passes.
+  double weight = 0;
+};
+using WeighedRates = absl::InlinedVector<WeighedRate, 4>;
+
+WeighedRates RatesOf(absl::Span<const v1::ProfileRow* const> rows, const RunQuery& query,
+                     double step_flops_per_parameter) {
+  WeighedRates rates;
+  rates.reserve(rows.size());
+  for (const v1::ProfileRow* row : rows) {
+    const SplitRate split = SplitRow(*row, query, step_flops_per_parameter);
+    rates.push_back({split, std::log(split.seconds_per_cost), Weight(*row, query.work)});
+  }
+  return rates;
+}
+
+LogMean MeanOfLogRates(const WeighedRates& rates) {
   double weights = 0;
   LogMean result;
-  std::vector<double> logs;
-  for (const v1::ProfileRow* row : rows) {
-    logs.push_back(std::log(SplitRow(*row, query, step_flops_per_parameter).seconds_per_cost));
-    result.mean += Weight(*row, query.work) * logs.back();
-    weights += Weight(*row, query.work);
+  for (const WeighedRate& rate : rates) {
+    result.mean += rate.weight * rate.log;
+    weights += rate.weight;
   }
   result.mean /= weights;
-  for (const double log : logs) {
-    result.misfit += Square((log - result.mean) / kRepeatDeviation);
+  for (const WeighedRate& rate : rates) {
+    result.misfit += Square((rate.log - result.mean) / kRepeatDeviation);
   }
   return result;
 }
 
 // The step cost with the least misfit plus distance from the prior. Rows of one batch leave the
 // prior unchanged.
-double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
+double FitStepCost(absl::Span<const v1::ProfileRow* const> rows, const RunQuery& query) {
   if (rows.size() < 2) {
     return kStepFlopsPerParameter;
   }
   double best = kStepFlopsPerParameter;
-  double best_penalty = MeanOfLogRates(rows, query, best).misfit;
+  double best_penalty = MeanOfLogRates(RatesOf(rows, query, best)).misfit;
   for (const double multiple : kStepMultiples) {
     const double distance = multiple > 0 ? std::log2(multiple) : kStepZeroDistance;
-    const double penalty = MeanOfLogRates(rows, query, multiple * kStepFlopsPerParameter).misfit +
-                           Square(distance / kStepPriorDeviation);
+    const double penalty =
+        MeanOfLogRates(RatesOf(rows, query, multiple * kStepFlopsPerParameter)).misfit +
+        Square(distance / kStepPriorDeviation);
     if (penalty < best_penalty) {
       best_penalty = penalty;
       best = multiple * kStepFlopsPerParameter;
@@ -107,18 +124,57 @@ double FitStepCost(const std::vector<const v1::ProfileRow*>& rows, const RunQuer
   return best;
 }
 
-// All rows of this workload that may serve the device: its own, or its class's. Rows that the
-// device's change has outdated serve only where there are no others.
-std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQuery& query,
-                                          bool own) {
+enum class Whose { kDevice, kClass, kImported, kProbed };
+
+using WorkloadRow = ProfileTable::WorkloadRow;
+
+// Whether the row may serve the device as one of these, as far as the index tells.
+bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
+  if (row.emulated != emulated) {
+    return false;
+  }
+  switch (row.source) {
+    case v1::PROFILE_SOURCE_MEASURED:
+      return row.of_class ? whose == Whose::kClass
+                          : whose == Whose::kDevice && row.device == device;
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return whose == Whose::kImported;
+    case v1::PROFILE_SOURCE_PROBED:
+      return whose == Whose::kProbed && row.device == device;
+    default:
+      return false;
+  }
+}
+
+// A query with what every look-up in the index asks.
+struct Search {
+  const RunQuery& query;
+  const ProfileTable::WorkloadRows& rows;  // Of the class, perhaps of the workload; sorted by key.
+  uint64_t device = 0;
+
+  [[nodiscard]] bool Matches(Whose whose, const WorkloadRow& row) const {
+    return IsOf(whose, row, query.device.emulated(), device);
+  }
+  [[nodiscard]] bool Serves(const v1::ProfileRow& row) const {
+    return scheduler::Serves(row, query.device) &&
+           SameWorkload(row.signature(), query.work.signature);
+  }
+};
+
+Search SearchOf(const ProfileTable& table, const RunQuery& query) {
+  return {query, table.OfWorkload(query.device.device_class(), query.work.signature),
+          TextDigest(query.device.device_id())};
+}
+
+// All rows of this workload that may serve the device: its own, its class's, or imported ones. Rows
+// that the device's change has outdated serve only where there are no others.
+std::vector<const v1::ProfileRow*> Select(const Search& search, Whose whose) {
   std::vector<const v1::ProfileRow*> rows;
   std::vector<const v1::ProfileRow*> other_modes;
-  for (const auto& [key, row] : table.OfClass(query.device.device_class())) {
-    if (row.source() != v1::PROFILE_SOURCE_MEASURED || row.device_id().empty() == own ||
-        !Serves(row, query.device) || !SameWorkload(row.signature(), query.work.signature)) {
-      continue;
+  for (const WorkloadRow& indexed : search.rows) {
+    if (search.Matches(whose, indexed) && search.Serves(indexed.row())) {
+      (SameMode(indexed.row(), search.query.device) ? rows : other_modes).push_back(&indexed.row());
     }
-    (SameMode(row, query.device) ? rows : other_modes).push_back(&row);
   }
   std::vector<const v1::ProfileRow*>& found = rows.empty() ? other_modes : rows;
   if (!std::all_of(found.begin(), found.end(), [](const auto* row) { return IsOutdated(*row); })) {
@@ -129,29 +185,40 @@ std::vector<const v1::ProfileRow*> Select(const ProfileTable& table, const RunQu
   return found;
 }
 
-// The newest row at the job's batch and length, or null. Each engine version leaves its own row.
+// Whether the row is at the job's batch and length, and newer than `than`, which may be null. Each
+// engine version leaves its own row.
+bool IsNewerExact(const v1::ProfileRow& row, const v1::ProfileRow* than, const RunQuery& query) {
+  return SameMode(row, query.device) && SameBatchAndLength(row.signature(), query.work.signature) &&
+         (than == nullptr || row.updated_unix_seconds() > than->updated_unix_seconds());
+}
+
+// The newest row at the job's batch and length, or null.
 const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
   const v1::ProfileRow* newest = nullptr;
   for (const v1::ProfileRow* row : rows) {
-    if (SameMode(*row, query.device) &&
-        SameBatchAndLength(row->signature(), query.work.signature) &&
-        (newest == nullptr || row->updated_unix_seconds() > newest->updated_unix_seconds())) {
+    if (IsNewerExact(*row, newest, query)) {
       newest = row;
     }
   }
   return newest;
 }
 
-// The newest probe of this very work on the device in its mode, or null. A probe says nothing of
-// other batches and lengths: half a minute does not part a step's fixed cost from the tokens'.
-const v1::ProfileRow* ProbeOf(const ProfileTable& table, const RunQuery& query) {
-  std::vector<const v1::ProfileRow*> probes = ProbesOf(table, query.device);
-  probes.erase(std::remove_if(probes.begin(), probes.end(),
-                              [&](const auto* row) {
-                                return !SameWorkload(row->signature(), query.work.signature);
-                              }),
-               probes.end());
-  return Exact(probes, query);
+// Exact(Select(search, whose)) without reading rows of other batches and lengths. REQUIRES: whose
+// is not kDevice, because rows of a device may be outdated.
+const v1::ProfileRow* ExactOf(const Search& search, Whose whose) {
+  const v1::WorkloadSignature& job = search.query.work.signature;
+  if (job.batch_size() == 0 || job.sequence_length() == 0) {
+    return nullptr;
+  }
+  const v1::ProfileRow* newest = nullptr;
+  for (const WorkloadRow& indexed : search.rows) {
+    if (search.Matches(whose, indexed) && indexed.batch_size == job.batch_size() &&
+        indexed.length == LengthOf(job) && search.Serves(indexed.row()) &&
+        IsNewerExact(indexed.row(), newest, search.query)) {
+      newest = &indexed.row();
+    }
+  }
+  return newest;
 }
 
 // Widens the interval, because the device is not, or no longer, the one that was measured.
@@ -194,17 +261,48 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   return estimate;
 }
 
-RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, bool own) {
+// What the rows' boards may differ from the device.
+void WidenFor(Whose whose, RunEstimate* estimate) {
+  if (whose == Whose::kClass) {
+    Widen(kClassDeviation, estimate);
+  } else if (whose == Whose::kImported) {
+    estimate->time_deviation = std::hypot(estimate->time_deviation, kImportedDeviation);
+    estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, kImportedDeviation);
+    estimate->power_deviation = std::hypot(estimate->power_deviation, kPowerImportedDeviation);
+  }
+}
+
+v1::Provenance ProvenanceOf(Whose whose) {
+  switch (whose) {
+    case Whose::kDevice:
+      return v1::PROVENANCE_MEASURED_DEVICE;
+    case Whose::kClass:
+      return v1::PROVENANCE_MEASURED_CLASS;
+    case Whose::kImported:
+      return v1::PROVENANCE_IMPORTED;
+    case Whose::kProbed:
+      return v1::PROVENANCE_PROBED;
+  }
+  return v1::PROVENANCE_UNSPECIFIED;
+}
+
+// "2 runs, last attempt j1.1".
+std::string RunsWords(const v1::ProfileRow& row) {
+  return absl::StrCat(
+      row.seconds_per_unit().count(), row.seconds_per_unit().count() == 1 ? " run, " : " runs, ",
+      row.source() == v1::PROFILE_SOURCE_IMPORTED ? "" : "last ", row.source_note());
+}
+
+RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, Whose whose) {
   WorkloadRate rate = InterpolateRate({&row}, query);
   rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
   RunEstimate estimate = Finish(rate, query);
-  if (!own) {
-    Widen(kClassDeviation, &estimate);
-  }
-  estimate.provenance = own ? v1::PROVENANCE_MEASURED_DEVICE : v1::PROVENANCE_MEASURED_CLASS;
-  estimate.note = absl::StrCat(
-      "measured on this ", own ? "device" : "class", ": ", row.seconds_per_unit().count(),
-      row.seconds_per_unit().count() == 1 ? " run, " : " runs, last ", row.source_note());
+  WidenFor(whose, &estimate);
+  estimate.provenance = ProvenanceOf(whose);
+  estimate.note = absl::StrCat(whose == Whose::kDevice  ? "measured on this device: "
+                               : whose == Whose::kClass ? "measured on this class: "
+                                                        : "imported: ",
+                               RunsWords(row));
   CarryOver(row, &estimate);
   return estimate;
 }
@@ -219,22 +317,25 @@ RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
 }
 
 RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
-                     bool own) {
+                     Whose whose) {
   const WorkloadRate rate = InterpolateRate(rows, query);
   RunEstimate estimate = Finish(rate, query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
-  if (!own) {
-    Widen(kClassDeviation, &estimate);
-  }
+  WidenFor(whose, &estimate);
   const bool open =
       query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;
-  // A job that omits batch or length still counts as measured by rows of its workload.
-  estimate.provenance = !open ? v1::PROVENANCE_INTERPOLATED
-                        : own ? v1::PROVENANCE_MEASURED_DEVICE
-                              : v1::PROVENANCE_MEASURED_CLASS;
+  const bool imported = whose == Whose::kImported;
+  // A job that omits batch or length still counts as measured by rows of its workload. What another
+  // fleet measured never does.
+  estimate.provenance = open || imported ? ProvenanceOf(whose) : v1::PROVENANCE_INTERPOLATED;
   estimate.note =
-      absl::StrCat(open ? "measured" : "interpolated over batch and length", " from ", rows.size(),
-                   rows.size() == 1 ? " row" : " rows", " of this ", own ? "device" : "class",
+      absl::StrCat(!open      ? "interpolated over batch and length"
+                   : imported ? "imported"
+                              : "measured",
+                   " from ", rows.size(), rows.size() == 1 ? " row" : " rows",
+                   whose == Whose::kDevice  ? " of this device"
+                   : whose == Whose::kClass ? " of this class"
+                                            : absl::StrCat(" of ", rate.nearest->source_note()),
                    open ? "; the job leaves batch or length open" : "");
   CarryOver(*rate.nearest, &estimate);
   return estimate;
@@ -268,21 +369,20 @@ double WildcardDeviation(const v1::WorkloadSignature& row, const v1::WorkloadSig
   return CurrencyOf(job.method()) == Currency::kFlops ? std::sqrt(squares) : 0;
 }
 
-WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
-                             const RunQuery& query) {
+WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const RunQuery& query) {
   WorkloadRate rate;
   rate.rows = static_cast<int>(rows.size());
   rate.step_flops_per_parameter = FitStepCost(rows, query);
-  rate.seconds.seconds_per_cost =
-      std::exp(MeanOfLogRates(rows, query, rate.step_flops_per_parameter).mean);
+  const WeighedRates rates = RatesOf(rows, query, rate.step_flops_per_parameter);
+  rate.seconds.seconds_per_cost = std::exp(MeanOfLogRates(rates).mean);
   double weights = 0;
   rate.nearest = rows.front();
   double nearest_weight = -1;
   double power = 0;
   double power_weights = 0;
-  for (const v1::ProfileRow* row : rows) {
-    const double weight = Weight(*row, query.work);
-    const SplitRate split = SplitRow(*row, query, rate.step_flops_per_parameter);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const v1::ProfileRow* const row = rows[i];
+    const auto& [split, log, weight] = rates[i];
     rate.seconds.seconds_per_pass += weight * split.seconds_per_pass;
     rate.seconds.pass_seconds_per_cost += weight * split.pass_seconds_per_cost;
     weights += weight;
@@ -304,30 +404,43 @@ WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows,
 }
 
 bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
-  return !Select(table, query, /*own=*/true).empty() ||
-         !Select(table, query, /*own=*/false).empty();
+  const Search search = SearchOf(table, query);
+  return std::any_of(search.rows.begin(), search.rows.end(), [&search](const WorkloadRow& row) {
+    return (search.Matches(Whose::kDevice, row) || search.Matches(Whose::kClass, row)) &&
+           search.Serves(row.row());
+  });
 }
 
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
-  const std::vector<const v1::ProfileRow*> of_device = Select(table, query, /*own=*/true);
-  const std::vector<const v1::ProfileRow*> of_class = Select(table, query, /*own=*/false);
+  const Search search = SearchOf(table, query);
+  const std::vector<const v1::ProfileRow*> of_device = Select(search, Whose::kDevice);
   // The class's rows stand for the device as it was before its change.
   const bool changed = std::any_of(of_device.begin(), of_device.end(),
                                    [](const auto* row) { return row->has_change(); });
   if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
-    return FromExactRow(*row, query, /*own=*/true);
+    return FromExactRow(*row, query, Whose::kDevice);
   }
-  if (const v1::ProfileRow* const row = ProbeOf(table, query); row != nullptr) {
+  // A probe says nothing of other batches and lengths: half a minute does not part a step's fixed
+  // cost from the tokens'.
+  if (const v1::ProfileRow* const row = ExactOf(search, Whose::kProbed); row != nullptr) {
     return FromProbe(*row, query);
   }
-  if (const v1::ProfileRow* const row = Exact(of_class, query); row != nullptr && !changed) {
-    return FromExactRow(*row, query, /*own=*/false);
+  if (!changed) {
+    if (const v1::ProfileRow* const row = ExactOf(search, Whose::kClass); row != nullptr) {
+      return FromExactRow(*row, query, Whose::kClass);
+    }
   }
   if (!of_device.empty()) {
-    return FromRows(of_device, query, true);
+    return FromRows(of_device, query, Whose::kDevice);
   }
-  if (!of_class.empty()) {
-    return FromRows(of_class, query, false);
+  if (const auto of_class = Select(search, Whose::kClass); !of_class.empty()) {
+    return FromRows(of_class, query, Whose::kClass);
+  }
+  if (const v1::ProfileRow* const row = ExactOf(search, Whose::kImported); row != nullptr) {
+    return FromExactRow(*row, query, Whose::kImported);
+  }
+  if (const auto imported = Select(search, Whose::kImported); !imported.empty()) {
+    return FromRows(imported, query, Whose::kImported);
   }
   return std::nullopt;
 }

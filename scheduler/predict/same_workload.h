@@ -1,14 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Levels 1 to 3 of the predictor: rows of this workload (method, architecture and sizes,
-// quantization) at the same batch and length, or interpolated to them. Pure; thread-safe.
+// quantization) at the same batch and length, or interpolated to them: of the device, of its class,
+// and imported ones of the class. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 #define WATTLE_SCHEDULER_PREDICT_SAME_WORKLOAD_H_
 
 #include <optional>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/rate.h"
@@ -38,15 +39,15 @@ struct WorkloadRate {
 
 // The rate at the batch and length of the job from all `rows`. Nearer rows weigh more. Rows of
 // different batches also determine the fixed cost of a step. REQUIRES: `rows` is not empty and has
-// measured rows of one workload.
-WorkloadRate InterpolateRate(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query);
+// measured rows of one workload, here or in another fleet.
+WorkloadRate InterpolateRate(absl::Span<const v1::ProfileRow* const> rows, const RunQuery& query);
 
-// The best estimate from measured rows of this workload on this device or its class; nullopt if
-// there are none.
+// The best estimate from measured rows of this workload on this device or its class, else from
+// imported ones; nullopt if there are none.
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query);
 
-// Whether the work was measured on this device or its class, at any batch and length and in any
-// power mode.
+// Whether the work was measured here on this device or its class, at any batch and length and in
+// any power mode.
 bool IsMeasured(const ProfileTable& table, const RunQuery& query);
 
 // Standard deviation of the logarithm of the time when one of row and job specifies the batch or

@@ -315,4 +315,18 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   return changed;
 }
 
+v1::RowMove MoveOf(const ProfileTable& table, const std::vector<v1::ProfileRow>& learned) {
+  const v1::ProfileRow& after = learned.front();  // The row of the device comes first.
+  v1::RowMove move;
+  if (const v1::ProfileRow* const before = table.FindLike(after); before != nullptr) {
+    move.set_seconds_per_unit_before(before->seconds_per_unit().mean());
+    move.set_joules_per_unit_before(before->energy_joules_per_unit().mean());
+    move.set_device_changed(after.change().at_unix_seconds() != before->change().at_unix_seconds());
+  }
+  move.set_seconds_per_unit_after(after.seconds_per_unit().mean());
+  move.set_joules_per_unit_after(after.energy_joules_per_unit().mean());
+  move.set_runs(after.seconds_per_unit().count());
+  return move;
+}
+
 }  // namespace wattle::scheduler

@@ -157,6 +157,58 @@ TEST(LearnTest, WithoutASensorTimeAloneIsLearned) {
   EXPECT_EQ(rows[0].power_watts().count(), 0);
 }
 
+// Learns the receipt and returns by how much it moved the device's row.
+v1::RowMove MoveBy(const v1::Receipt& receipt, absl::Time now, ProfileTable* table) {
+  const auto rows = LearnFromReceipt(*table, MakeDevice(), receipt, now);
+  EXPECT_FALSE(rows.empty());
+  const v1::RowMove move = MoveOf(*table, rows);
+  for (const v1::ProfileRow& row : rows) {
+    EXPECT_THAT(table->Put(row), IsOk());
+  }
+  return move;
+}
+
+TEST(LearnTest, ARunSaysByHowMuchItMovedTheDevicesRow) {
+  ProfileTable table;
+  v1::DeviceInfo other = MakeDevice();
+  other.set_device_id("d2");  // The row of the class is not the device's.
+  for (const v1::ProfileRow& row : LearnFromReceipt(table, other, MakeReceipt(300), kNow)) {
+    ASSERT_THAT(table.Put(row), IsOk());
+  }
+  const v1::RowMove first = MoveBy(MakeReceipt(100), kNow, &table);
+  EXPECT_EQ(first.seconds_per_unit_before(), 0);
+  EXPECT_DOUBLE_EQ(first.seconds_per_unit_after(), 0.002);
+  EXPECT_EQ(first.joules_per_unit_before(), 0);
+  EXPECT_DOUBLE_EQ(first.joules_per_unit_after(), 0.02);
+  EXPECT_EQ(first.runs(), 1);
+  const v1::RowMove second = MoveBy(MakeReceipt(110), kNow, &table);
+  EXPECT_DOUBLE_EQ(second.seconds_per_unit_before(), 0.002);
+  EXPECT_DOUBLE_EQ(second.seconds_per_unit_after(), 0.0021);
+  EXPECT_EQ(second.runs(), 2);
+  EXPECT_FALSE(second.device_changed());
+}
+
+TEST(LearnTest, TheRunThatShowsAChangeSaysSo) {
+  ProfileTable table;
+  absl::Time now = kNow;
+  const auto move_by = [&](double seconds) {
+    now += absl::Hours(1);
+    return MoveBy(MakeReceipt(seconds), now, &table);
+  };
+  for (int run = 0; run < 20; ++run) {
+    EXPECT_FALSE(move_by(run % 2 == 0 ? 99 : 101).device_changed());
+  }
+  v1::RowMove move = move_by(150);
+  for (int run = 0; run < 3 && !move.device_changed(); ++run) {
+    move = move_by(150);
+  }
+  EXPECT_TRUE(move.device_changed());
+  EXPECT_LT(move.seconds_per_unit_before(), 0.0025);
+  EXPECT_NEAR(move.seconds_per_unit_after(), 0.003, 1e-9);
+  EXPECT_LT(move.runs(), 5);
+  EXPECT_FALSE(move_by(150).device_changed());
+}
+
 TEST(LearnTest, RowsOfAnEmulatedDeviceSayIt) {
   v1::DeviceInfo device = MakeDevice();
   device.set_emulated(true);

@@ -16,6 +16,10 @@ bool IsPublished(const v1::ProfileRow& row) {
   return row.source() == v1::PROFILE_SOURCE_PUBLISHED;
 }
 
+bool IsFromElsewhere(const v1::ProfileRow& row) {
+  return IsPublished(row) || row.source() == v1::PROFILE_SOURCE_IMPORTED;
+}
+
 bool OfOneWorkload(const v1::ProfileRow& a, const v1::ProfileRow& b) {
   return SameIn(SignaturePart::kModel, a.signature(), b.signature()) &&
          SameIn(SignaturePart::kWorkload, a.signature(), b.signature());
@@ -39,7 +43,7 @@ bool HasMeasured(const ProfileTable& table, const v1::DeviceInfo& device, const 
   const auto& rows = table.OfClass(device.device_class());
   return std::any_of(rows.begin(), rows.end(), [&](const auto& entry) {
     const v1::ProfileRow& other = entry.second;
-    return !IsPublished(other) && other.device_id().empty() != own && MayServe(other, device) &&
+    return !IsFromElsewhere(other) && other.device_id().empty() != own && MayServe(other, device) &&
            !IsOutdated(other) && OfOneWorkload(other, row) &&
            (row.power_mode().empty() || other.power_mode() == row.power_mode());
   });
@@ -55,8 +59,10 @@ double RatioAfter(const ProfileTable& table, const v1::DeviceInfo& device, v1::P
   row.set_emulated(device.emulated());
   row.clear_change();
   if (IsPublished(row)) {
-    row.set_source(v1::PROFILE_SOURCE_MEASURED);
     row.mutable_seconds_per_unit()->clear_relative_deviation();
+  }
+  if (IsFromElsewhere(row)) {
+    row.set_source(v1::PROFILE_SOURCE_MEASURED);
   }
   return RatioOf(*RunInterval(row, Quantity::kTime, table.calibration(), device.device_id()));
 }
@@ -66,7 +72,7 @@ std::optional<NextRun> CandidateOf(const ProfileTable& table, const v1::DeviceIn
   if (!MayServe(row, device) || !CanRunIn(device, row.power_mode()) ||
       (!row.device_id().empty() && !IsOutdated(row)) ||
       HasMeasured(table, device, row, /*own=*/true) ||
-      (IsPublished(row) && HasMeasured(table, device, row, /*own=*/false))) {
+      (IsFromElsewhere(row) && HasMeasured(table, device, row, /*own=*/false))) {
     return std::nullopt;
   }
   const auto now = RunInterval(row, Quantity::kTime, table.calibration(), device.device_id());

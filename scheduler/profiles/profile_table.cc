@@ -3,6 +3,8 @@
 // The ordered table and its key. validate_row.cc says which rows are valid.
 #include "scheduler/profiles/profile_table.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
@@ -23,6 +25,8 @@ absl::string_view SourceName(v1::ProfileSource source) {
       return "published";
     case v1::PROFILE_SOURCE_PROBED:
       return "probed";
+    case v1::PROFILE_SOURCE_IMPORTED:
+      return "imported";
     default:
       return "measured";
   }
@@ -46,20 +50,62 @@ absl::Status ProfileTable::Put(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_MEASURED && !row.device_id().empty()) {
     RemoveProbesOf(row);
   }
+  const std::string key = ProfileKey(row);
   ClassRows& rows = by_class_.Mutable(row.device_class());
   size_ -= rows.size();
-  v1::ProfileRow& stored = rows.Mutable(ProfileKey(row));
+  v1::ProfileRow& stored = rows.Mutable(key);
   calibration_.Count(stored, -1);
   stored = row;
   calibration_.Count(stored, 1);
   size_ += rows.size();
+  Index(row.device_class(), *rows.find(key));
   return absl::OkStatus();
+}
+
+void ProfileTable::Index(const std::string& device_class, const ClassRows::value_type& entry) {
+  WorkloadRows& rows =
+      by_workload_.Mutable(device_class).Mutable(WorkloadDigest(entry.second.signature()));
+  const v1::ProfileRow& row = entry.second;
+  const WorkloadRow indexed{.entry = &entry,
+                            .device = TextDigest(row.device_id()),
+                            .source = row.source(),
+                            .batch_size = row.signature().batch_size(),
+                            .length = LengthOf(row.signature()),
+                            .of_class = row.device_id().empty(),
+                            .emulated = row.emulated()};
+  const auto at = std::lower_bound(
+      rows.begin(), rows.end(), entry.first,
+      [](const WorkloadRow& known, const std::string& key) { return known.entry->first < key; });
+  if (at != rows.end() && at->entry->first == entry.first) {
+    *at = indexed;
+  } else {
+    rows.insert(at, indexed);
+  }
+}
+
+void ProfileTable::Erase(const v1::ProfileRow& row, const std::string& key) {
+  const std::string device_class = row.device_class();
+  WorkloadRows& rows = by_workload_.Mutable(device_class).Mutable(WorkloadDigest(row.signature()));
+  rows.erase(std::remove_if(rows.begin(), rows.end(),
+                            [&](const WorkloadRow& known) { return known.entry->first == key; }),
+             rows.end());
+  by_class_.Mutable(device_class).erase(key);
+  --size_;
+}
+
+const ProfileTable::WorkloadRows& ProfileTable::OfWorkload(
+    const std::string& device_class, const v1::WorkloadSignature& signature) const {
+  static const auto* const kNone = new WorkloadRows();
+  const ByWorkload* const of_class = by_workload_.Find(device_class);
+  const WorkloadRows* const rows =
+      of_class == nullptr ? nullptr : of_class->Find(WorkloadDigest(signature));
+  return rows == nullptr ? *kNone : *rows;
 }
 
 void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
   v1::ProfileRow of_device = measured;
   of_device.set_source(v1::PROFILE_SOURCE_PROBED);
-  std::vector<std::string> ended;
+  std::vector<const v1::ProfileRow*> ended;
   for (const v1::ProfileRow* probe : OfDevice(of_device)) {
     const v1::WorkloadSignature& work = probe->signature();
     if (probe->power_mode() == measured.power_mode() && probe->unit() == measured.unit() &&
@@ -67,13 +113,29 @@ void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
         SameIn(SignaturePart::kWorkload, work, measured.signature()) &&
         work.batch_size() == measured.signature().batch_size() &&
         LengthOf(work) == LengthOf(measured.signature())) {
-      ended.push_back(ProfileKey(*probe));
+      ended.push_back(probe);
     }
   }
-  for (const std::string& key : ended) {
-    by_class_.Mutable(measured.device_class()).erase(key);
-    --size_;
+  for (const v1::ProfileRow* probe : ended) {
+    Erase(*probe, ProfileKey(*probe));
   }
+}
+
+int ProfileTable::RemoveImported(absl::string_view device_class) {
+  std::vector<v1::ProfileRow> imported;
+  for (const auto& [of_class, rows] : by_class_) {
+    for (const auto& [key, row] : rows) {
+      if (row.source() == v1::PROFILE_SOURCE_IMPORTED &&
+          (device_class.empty() || of_class == device_class)) {
+        imported.push_back(row);
+      }
+    }
+  }
+  for (const v1::ProfileRow& row : imported) {
+    calibration_.Count(row, -1);
+    Erase(row, ProfileKey(row));
+  }
+  return static_cast<int>(imported.size());
 }
 
 const v1::ProfileRow* ProfileTable::FindLike(const v1::ProfileRow& row) const {

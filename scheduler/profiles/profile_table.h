@@ -1,12 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Profile rows by key; only valid rows enter the table. Measured rows come from finished attempts
-// (LearnFromReceipt), published rows are compiled in (Priors). The table is ordered, so that every
+// (LearnFromReceipt), published rows are compiled in (Priors), imported rows come from another
+// fleet (scheduler/predict/imported_rows.h). The table is ordered, so that every
 // reader meets the rows in the same order on every machine. A copy of a table shares its rows and
 // costs a few pointers. Thread-compatible.
 #ifndef WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 #define WATTLE_SCHEDULER_PROFILES_PROFILE_TABLE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -43,12 +45,33 @@ class ProfileTable {
   // device's probe of the same work. Errors: as ValidateProfileRow; the table is then unchanged.
   absl::Status Put(const v1::ProfileRow& row);
 
+  // Removes the imported rows of a class, or of all classes with device_class "". Returns how many
+  // there were.
+  int RemoveImported(absl::string_view device_class);
+
   // The row of the same key; null if there is none.
   [[nodiscard]] const v1::ProfileRow* FindLike(const v1::ProfileRow& row) const;
 
   // The rows of a class, sorted by key; empty if there are none.
   using ClassRows = PersistentMap<std::string, v1::ProfileRow>;
   [[nodiscard]] const ClassRows& OfClass(absl::string_view device_class) const;
+
+  // A row with what tells it apart from others of its workload, so that a look-up reads few rows.
+  struct WorkloadRow {
+    const ClassRows::value_type* entry = nullptr;  // Holds until the row changes in this table.
+    uint64_t device = 0;                           // TextDigest of the row's device_id.
+    v1::ProfileSource source = v1::PROFILE_SOURCE_UNSPECIFIED;
+    int batch_size = 0;
+    int length = 0;  // LengthOf(signature).
+    bool of_class = false;
+    bool emulated = false;
+    [[nodiscard]] const v1::ProfileRow& row() const { return entry->second; }
+  };
+  // The rows of a class that may be of the signature's workload, sorted by key: all that are, and
+  // few others.
+  using WorkloadRows = std::vector<WorkloadRow>;
+  [[nodiscard]] const WorkloadRows& OfWorkload(const std::string& device_class,
+                                               const v1::WorkloadSignature& signature) const;
 
   // The rows of the row's source and device, of its class and as real or emulated as it; sorted by
   // key.
@@ -62,10 +85,16 @@ class ProfileTable {
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
  private:
+  // By WorkloadDigest. An index over by_class_: a copy of the table shares its entries.
+  using ByWorkload = PersistentMap<uint64_t, WorkloadRows>;
+
+  void Index(const std::string& device_class, const ClassRows::value_type& entry);
+  void Erase(const v1::ProfileRow& row, const std::string& key);
   // Removes the probes of the device's work that `measured` now tells in full.
   void RemoveProbesOf(const v1::ProfileRow& measured);
 
   PersistentMap<std::string, ClassRows> by_class_;
+  PersistentMap<std::string, ByWorkload> by_workload_;
   size_t size_ = 0;
   Calibration calibration_;
 };
@@ -83,6 +112,10 @@ class ProfileTable {
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
                                              const v1::Receipt& receipt, absl::Time now);
+
+// By how much those rows move the row of the device and its workload. REQUIRES: `learned` is a
+// non-empty answer of LearnFromReceipt on `table`.
+v1::RowMove MoveOf(const ProfileTable& table, const std::vector<v1::ProfileRow>& learned);
 
 }  // namespace wattle::scheduler
 

@@ -6,12 +6,15 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -41,6 +44,67 @@ v1::ProfileRow MakeRow() {
     statistic->set_count(1);
   }
   return row;
+}
+
+// The rows of a class that are of the workload, found by looking at every row.
+std::vector<const v1::ProfileRow*> LookedUp(const ProfileTable& table, const v1::ProfileRow& like) {
+  std::vector<const v1::ProfileRow*> rows;
+  for (const auto& [key, row] : table.OfClass(like.device_class())) {
+    if (SameIn(SignaturePart::kModel, row.signature(), like.signature()) &&
+        SameIn(SignaturePart::kWorkload, row.signature(), like.signature())) {
+      rows.push_back(&row);
+    }
+  }
+  return rows;
+}
+
+void ExpectIndexed(const ProfileTable& table, const std::vector<v1::ProfileRow>& drawn) {
+  for (const v1::ProfileRow& like : drawn) {
+    std::vector<const v1::ProfileRow*> indexed;
+    for (const auto& indexed_row : table.OfWorkload(like.device_class(), like.signature())) {
+      indexed.push_back(&indexed_row.row());
+    }
+    ASSERT_EQ(indexed, LookedUp(table, like)) << "the very rows, in the order of their keys";
+  }
+}
+
+// Tables that share rows change apart: each one's index points to its own rows.
+TEST(ProfileTableTest, TheIndexByWorkloadHasTheRowsOfEachCopy) {
+  constexpr unsigned kSeed = 20263;
+  SCOPED_TRACE(testing::Message() << "seed " << kSeed);
+  std::mt19937 random(kSeed);
+  std::vector<ProfileTable> tables(1);
+  std::vector<v1::ProfileRow> drawn;
+  for (int step = 0; step < 600; ++step) {
+    v1::ProfileRow row = MakeRow();
+    row.set_device_class(random() % 2 == 0 ? "board-a" : "board-b");
+    row.mutable_signature()->mutable_model()->set_layers(1 + static_cast<int>(random() % 3));
+    row.mutable_signature()->set_batch_size(1 + static_cast<int>(random() % 3));
+    row.mutable_signature()->set_precision(random() % 2 == 0 ? "fp32" : "");
+    const bool of_device = random() % 2 == 0;
+    row.set_device_id(of_device ? "d1" : "");
+    row.set_source(!of_device          ? v1::PROFILE_SOURCE_IMPORTED
+                   : random() % 2 == 0 ? v1::PROFILE_SOURCE_PROBED
+                                       : v1::PROFILE_SOURCE_MEASURED);
+    row.mutable_seconds_per_unit()->set_mean(0.001 * (18 + static_cast<double>(random() % 4)) / 10);
+    drawn.push_back(row);
+    ProfileTable& table = tables[random() % tables.size()];
+    ASSERT_THAT(table.Put(row), IsOk());  // A measured row also removes probes.
+    if (step % 40 == 39) {
+      tables.push_back(table);
+    }
+    if (step % 90 == 89) {
+      table.RemoveImported(random() % 2 == 0 ? "board-a" : "");
+    }
+    if (step % 150 == 149) {
+      tables.erase(tables.begin());
+    }
+    if (step % 25 == 0) {
+      for (const ProfileTable& each : tables) {
+        ExpectIndexed(each, drawn);
+      }
+    }
+  }
 }
 
 TEST(ProfileTableTest, PutReplacesTheRowOfTheSameKeyOnly) {

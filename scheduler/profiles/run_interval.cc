@@ -21,6 +21,9 @@ v1::Provenance LevelOf(const v1::ProfileRow& row) {
   if (row.source() == v1::PROFILE_SOURCE_PROBED) {
     return v1::PROVENANCE_PROBED;
   }
+  if (row.source() == v1::PROFILE_SOURCE_IMPORTED) {
+    return v1::PROVENANCE_IMPORTED;
+  }
   return row.device_id().empty() ? v1::PROVENANCE_MEASURED_CLASS : v1::PROVENANCE_MEASURED_DEVICE;
 }
 
@@ -35,6 +38,9 @@ double DeviationOf(const v1::ProfileRow& row, v1::Provenance level, bool of_time
   const double repeats = row.seconds_per_unit().relative_deviation();
   const double own = of_time ? std::max(kRepeatDeviation, std::isfinite(repeats) ? repeats : 0.0)
                              : kPowerRepeatDeviation;
+  if (level == v1::PROVENANCE_IMPORTED) {
+    return std::hypot(own, of_time ? kImportedDeviation : kPowerImportedDeviation);
+  }
   return level == v1::PROVENANCE_MEASURED_CLASS ? std::hypot(own, kClassDeviation) : own;
 }
 

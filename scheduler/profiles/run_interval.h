@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a row says about one more run of its own workload: the deviations of the predictor's levels
-// "measured on the device", "measured on the class" and "published", and the 90 % interval of one
-// run that follows from them. An interval is of one run, never of the mean: a job is one run. Pure;
-// thread-safe.
+// "measured on the device", "measured on the class", "imported" and "published", and the 90 %
+// interval of one run that follows from them. An interval is of one run, never of the mean: a job
+// is one run. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PROFILES_RUN_INTERVAL_H_
 #define WATTLE_SCHEDULER_PROFILES_RUN_INTERVAL_H_
 
@@ -19,9 +19,13 @@ namespace wattle::scheduler {
 // first (heat, other processes), two devices of a class by about the second.
 inline constexpr double kRepeatDeviation = 0.04;
 inline constexpr double kClassDeviation = 0.10;
+// Of an imported row: the class of boards and the engine are the same; cooling, power supply,
+// operating system and versions are those of another fleet.
+inline constexpr double kImportedDeviation = 0.25;
 // Of a published row of this model, which another engine and operating system measured.
 inline constexpr double kPublishedDeviation = 0.15;
 inline constexpr double kPowerRepeatDeviation = 0.04;
+inline constexpr double kPowerImportedDeviation = 0.12;
 inline constexpr double kPowerPublishedDeviation = 0.08;
 
 // Whether the device became faster or slower after the row was measured.

@@ -18,12 +18,27 @@ std::string TextOf(v1::Method method) {
   return v1::Method_Name(method);
 }
 
+// FNV-1a, 64 bits (draft-eastlake-fnv).
+constexpr uint64_t kDigestBegin = 0xcbf29ce484222325u;
+constexpr uint64_t kDigestPrime = 0x100000001b3u;
+
+uint64_t DigestOf(int number) {
+  return static_cast<uint64_t>(number);
+}
+uint64_t DigestOf(absl::string_view text) {
+  return TextDigest(text);
+}
+
 // A row of the table from the function that reads the field.
 template <auto kGet>
 constexpr SignatureField Field(absl::string_view name, SignaturePart part,
                                absl::string_view before) {
-  return {name, part, before, [](const Signature& signature) { return TextOf(kGet(signature)); },
-          [](const Signature& a, const Signature& b) { return kGet(a) == kGet(b); }};
+  return {name,
+          part,
+          before,
+          [](const Signature& signature) { return TextOf(kGet(signature)); },
+          [](const Signature& a, const Signature& b) { return kGet(a) == kGet(b); },
+          [](const Signature& signature) { return DigestOf(kGet(signature)); }};
 }
 
 absl::string_view Quantization(const Signature& signature) {
@@ -61,9 +76,11 @@ absl::Span<const SignatureField> SignatureFields() {
        // An empty precision is a wildcard.
        [](const Signature& a, const Signature& b) {
          return a.precision().empty() || b.precision().empty() || a.precision() == b.precision();
-       }},
+       },
+       [](const Signature&) { return uint64_t{0}; }},
       {"quantization", kWorkload, "|", [](const Signature& s) { return s.quantization(); },
-       [](const Signature& a, const Signature& b) { return Quantization(a) == Quantization(b); }},
+       [](const Signature& a, const Signature& b) { return Quantization(a) == Quantization(b); },
+       [](const Signature& s) { return DigestOf(Quantization(s)); }},
       Field<[](const Signature& s) { return s.batch_size(); }>("batch_size", kScale, "|batch "),
       Field<[](const Signature& s) { return s.sequence_length(); }>("sequence_length", kScale,
                                                                     "|length "),
@@ -110,6 +127,24 @@ bool SameIn(SignaturePart part, const v1::WorkloadSignature& a, const v1::Worklo
     }
   }
   return true;
+}
+
+uint64_t TextDigest(absl::string_view text) {
+  uint64_t digest = kDigestBegin;
+  for (const char byte : text) {
+    digest = (digest ^ static_cast<unsigned char>(byte)) * kDigestPrime;
+  }
+  return digest;
+}
+
+uint64_t WorkloadDigest(const v1::WorkloadSignature& signature) {
+  uint64_t digest = kDigestBegin;
+  for (const SignatureField& field : SignatureFields()) {
+    if (field.part == SignaturePart::kModel || field.part == SignaturePart::kWorkload) {
+      digest = (digest ^ field.digest(signature)) * kDigestPrime;
+    }
+  }
+  return digest;
 }
 
 int LengthOf(const v1::WorkloadSignature& signature) {

@@ -6,6 +6,7 @@
 #ifndef WATTLE_SCHEDULER_PROFILES_SIGNATURE_FIELDS_H_
 #define WATTLE_SCHEDULER_PROFILES_SIGNATURE_FIELDS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -28,6 +29,8 @@ struct SignatureField {
   absl::string_view before;  // What stands before the field in a key: "|batch ".
   std::string (*text)(const v1::WorkloadSignature& signature) = nullptr;
   bool (*same)(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) = nullptr;
+  // The same for signatures that are the same in the field.
+  uint64_t (*digest)(const v1::WorkloadSignature& signature) = nullptr;
 };
 
 // In the order of a key.
@@ -38,6 +41,13 @@ std::string SignatureKey(const v1::WorkloadSignature& signature);
 
 // Whether the fields of the part are the same.
 bool SameIn(SignaturePart part, const v1::WorkloadSignature& a, const v1::WorkloadSignature& b);
+
+// A number of the text; two texts have the same only by chance.
+uint64_t TextDigest(absl::string_view text);
+
+// A number of the model and the workload. Signatures of one workload have the same; two workloads
+// have it only by chance.
+uint64_t WorkloadDigest(const v1::WorkloadSignature& signature);
 
 // Tokens at most of the signature's sequences: those of the model where it names no number.
 int LengthOf(const v1::WorkloadSignature& signature);

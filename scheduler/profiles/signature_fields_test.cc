@@ -81,6 +81,11 @@ void ExpectRows(const Descriptor* type, const std::string& prefix, std::set<std:
       differing += SameIn(part, changed, MakeSignature()) ? 0 : 1;
     }
     EXPECT_EQ(differing, 1) << prefix << field->name();
+    const bool other_workload = !SameIn(SignaturePart::kModel, changed, MakeSignature()) ||
+                                !SameIn(SignaturePart::kWorkload, changed, MakeSignature());
+    EXPECT_EQ(WorkloadDigest(changed) != WorkloadDigest(MakeSignature()),
+              other_workload && field->name() != "precision")
+        << prefix << field->name();
   }
 }
 
@@ -101,6 +106,7 @@ TEST(SignatureFieldsTest, ASizeThatIsTheDefaultChangesNothing) {
   told.mutable_model()->set_mlp_width(4 * 384);
   EXPECT_EQ(SignatureKey(told), SignatureKey(MakeSignature()));
   EXPECT_TRUE(SameIn(SignaturePart::kModel, told, MakeSignature()));
+  EXPECT_EQ(WorkloadDigest(told), WorkloadDigest(MakeSignature()));
   told.mutable_model()->set_kv_heads(2);
   EXPECT_FALSE(SameIn(SignaturePart::kModel, told, MakeSignature()));
 }
@@ -111,6 +117,7 @@ TEST(SignatureFieldsTest, AnEmptyPrecisionIsAWildcardAndNoQuantizationIsNone) {
   open.clear_quantization();
   EXPECT_TRUE(SameIn(SignaturePart::kWorkload, open, MakeSignature()));
   EXPECT_NE(SignatureKey(open), SignatureKey(MakeSignature()));
+  EXPECT_EQ(WorkloadDigest(open), WorkloadDigest(MakeSignature()));
 }
 
 }  // namespace

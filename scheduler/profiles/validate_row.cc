@@ -46,8 +46,10 @@ Bounds SecondsBounds(v1::WorkUnit unit) {
 }
 
 absl::Status Refuse(const v1::ProfileRow& row, absl::string_view field, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("profile row of ", row.device_class(), " (",
-                                                 row.source_note(), "): ", field, ": ", what));
+  const std::string note =
+      row.source_note().empty() ? "" : absl::StrCat(" (", row.source_note(), ")");
+  return absl::InvalidArgumentError(
+      absl::StrCat("profile row of ", row.device_class(), note, ": ", field, ": ", what));
 }
 
 absl::Status CheckStatistic(const v1::ProfileRow& row, absl::string_view field,
@@ -153,6 +155,10 @@ absl::Status ValidateProfileRow(const v1::ProfileRow& row) {
   }
   if (row.source() == v1::PROFILE_SOURCE_UNSPECIFIED) {
     return Refuse(row, "source", "missing; wanted measured or published");
+  }
+  if (row.source() == v1::PROFILE_SOURCE_IMPORTED && !row.device_id().empty()) {
+    return Refuse(row, "device_id",
+                  "set; an imported row is of a class, no device here measured it");
   }
   if (row.signature().method() == v1::METHOD_UNSPECIFIED) {
     return Refuse(row, "signature.method", "missing");
