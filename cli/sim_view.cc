@@ -1,8 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/sim_view.h"
 
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "cli/table.h"
 #include <nlohmann/json.hpp>
@@ -51,6 +54,22 @@ std::string RunsTable(const std::vector<sim::PolicyResult>& results, const TextS
   return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
 }
 
+// A line for each reason, with the policies that met it.
+std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
+  std::map<std::string, std::vector<std::string>> policies;
+  for (const sim::PolicyResult& result : results) {
+    for (const sim::Failure& failure : result.failures) {
+      policies[absl::StrCat(failure.job, ": ", failure.reason)].push_back(result.policy);
+    }
+  }
+  std::string lines;
+  for (const auto& [reason, names] : policies) {
+    absl::StrAppend(&lines, lines.empty() ? "\nfailed, for example:\n" : "", "  ",
+                    Printable(reason), " (", absl::StrJoin(names, ", "), ")\n");
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results,
@@ -68,7 +87,7 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     table.AddRow(std::move(cells));
   }
   return absl::StrCat(HeadLine(scenario), table.Render(style),
-                      with_runs ? RunsTable(results, style) : "");
+                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 
 std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results) {
@@ -94,6 +113,10 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
                                       {"seconds", one.seconds},
                                       {"power_watts", one.watts},
                                       {"energy_watt_hours", one.watt_hours}});
+    }
+    policy["failures"] = nlohmann::ordered_json::array();
+    for (const sim::Failure& failure : result.failures) {
+      policy["failures"].push_back({{"job", failure.job}, {"reason", failure.reason}});
     }
     document["policies"].push_back(std::move(policy));
   }

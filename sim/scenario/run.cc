@@ -340,6 +340,7 @@ class ScenarioRun {
     int64_t missed = 0;
     int64_t failed = 0;
     std::vector<double> waits;
+    std::map<std::string, std::string> failures;
     std::map<std::pair<std::string, std::string>, ClassRuns> runs;
     for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
       const v1::Job& job = record.job();
@@ -352,6 +353,9 @@ class ScenarioRun {
       missed += late || (gone && deadline > 0.0) ? 1 : 0;
       failed += gone && deadline == 0.0 ? 1 : 0;
       waits.push_back(WaitOf(job, ended) / kSecondsOfHour);
+      if (job.state() == v1::JOB_STATE_FAILED) {
+        failures.emplace(groups_.at(job.spec().name()), job.reason());
+      }
       AddRun(job, runs);
     }
     Set(Figure::kDone, static_cast<double>(done), figures);
@@ -368,6 +372,9 @@ class ScenarioRun {
     }
     for (auto& [key, one] : runs) {
       figures.class_runs.push_back(std::move(one));
+    }
+    for (const auto& [group, reason] : failures) {
+      figures.failures.push_back({group, reason});
     }
   }
 
@@ -431,6 +438,7 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
   result.policy = policy;
   std::array<std::vector<double>, kFigures> values;
   std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
+  std::map<std::string, std::string> failures;
   for (int i = 0; i < scenario.seeds; ++i) {
     WATTLE_ASSIGN_OR_RETURN(
         const RunFigures figures,
@@ -439,12 +447,18 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
       values[figure].push_back(figures.values[figure]);
     }
     AddClassRuns(figures.class_runs, class_runs);
+    for (const Failure& failure : figures.failures) {
+      failures.emplace(failure.job, failure.reason);
+    }
   }
   for (size_t figure = 0; figure < kFigures; ++figure) {
     result.figures[figure] = SpreadOf(std::move(values[figure]));
   }
   for (auto& [key, one] : class_runs) {
     result.class_runs.push_back(std::move(one));
+  }
+  for (const auto& [group, reason] : failures) {
+    result.failures.push_back({group, reason});
   }
   return result;
 }

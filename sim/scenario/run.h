@@ -55,8 +55,15 @@ struct ClassRuns {
   double watt_hours = 0.0;
 };
 
+// Why a job of the group failed: the reason of the first that did.
+struct Failure {
+  std::string job;
+  std::string reason;
+};
+
 struct RunFigures {
   std::array<double, kFigures> values{};
+  std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
   uint64_t fingerprint = 0;           // of all durable events
   int64_t steps = 0;                  // actions of the event loop
@@ -88,6 +95,7 @@ struct PolicyResult {
   std::string policy;
   std::array<Spread, kFigures> figures{};
   std::vector<ClassRuns> class_runs;  // means over the seeds
+  std::vector<Failure> failures;      // of the first seed in which the group has one
 };
 
 // All policies of the scenario, each on all seeds.
