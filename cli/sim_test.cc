@@ -102,7 +102,8 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", Path("none.yaml")}, "none.yaml");
   ExpectError({"sim", Path("")}, Path(""));
   ExpectError({"sim", Write("empty.yaml", "")}, "is empty");
-  ExpectError({"sim", Write("typo.yaml", "durration: 1h\n")}, "durration");
+  ExpectError({"sim", Write("typo.yaml", "durration: 1h\n")},
+              "typo.yaml:1: durration: unknown field; did you mean \"duration\"?");
   ExpectError({"sim", file, "--seeds", "0"}, "seeds: \"0\"; wanted 1 to 1000");
   ExpectError({"sim", file, "--seed", "-1"}, "seed: \"-1\"; wanted 0 to 1000000000");
   ExpectError({"sim", file, "--policy", "best"}, "policy: \"best\"; wanted each at most once of");

@@ -72,7 +72,7 @@ Options OptionsFor(const Scenario& scenario, uint64_t seed) {
   options.idle_save_seconds = 300.0;
   options.day_seconds = kSecondsOfDay;
   options.tick_seconds = 10.0;
-  options.plan_seconds = 120.0;
+  options.plan_seconds = 300.0;
   options.outage_seconds_max = 60.0;
   options.delay_seconds_max = 0.05;
   options.loss = 0.0;

@@ -117,6 +117,11 @@ class Fields {
   }
   YAML::Node Node(const std::string& name) {
     if (!Has(name)) {
+      for (const auto& entry : node_) {
+        if (NearestWord(entry.first.Scalar(), {name}) == name) {
+          RefuseName(entry, name);
+        }
+      }
       throw Problem{absl::StrCat(Place(node_, file_), PathOf(name), ": missing; wanted a value")};
     }
     return node_[name];
@@ -225,18 +230,22 @@ class Fields {
     for (const auto& entry : node_) {
       const std::string name = entry.first.Scalar();
       if (std::find(known_.begin(), known_.end(), name) == known_.end()) {
-        const std::string nearest = NearestWord(name, known_);
-        const bool from_outside = entry.second.Mark().is_null();
-        throw Problem{absl::StrCat(Place(from_outside ? entry.second : entry.first, file_),
-                                   PathOf(name), ": unknown field; ",
-                                   nearest.empty()
-                                       ? absl::StrCat("wanted one of ", absl::StrJoin(known_, ", "))
-                                       : absl::StrCat("did you mean \"", nearest, "\"?"))};
+        RefuseName(entry, NearestWord(name, known_));
       }
     }
   }
 
  private:
+  // nearest: the field that was meant; "" where none is like it.
+  template <typename Entry>
+  [[noreturn]] void RefuseName(const Entry& entry, const std::string& nearest) const {
+    const bool from_outside = entry.second.Mark().is_null();
+    throw Problem{absl::StrCat(Place(from_outside ? entry.second : entry.first, file_),
+                               PathOf(entry.first.Scalar()), ": unknown field; ",
+                               nearest.empty()
+                                   ? absl::StrCat("wanted one of ", absl::StrJoin(known_, ", "))
+                                   : absl::StrCat("did you mean \"", nearest, "\"?"))};
+  }
   [[nodiscard]] std::string PathOf(const std::string& name) const {
     return path_.empty() ? name : absl::StrCat(path_, ".", name);
   }
@@ -263,6 +272,12 @@ bool IsNamed(const YAML::Node& group, const std::string& name) {
          group["name"].Scalar() == name;
 }
 
+// A value that is only assigned to keeps its line of the file.
+void Replace(YAML::Node& map, const std::string& key, const std::string& value) {
+  map.remove(key);
+  map[key] = value;
+}
+
 void ApplySet(YAML::Node& root, const std::string& change) {
   const auto [key, value] =
       SplitChange("--set", change, "FIELD=VALUE, such as reserve=0.4 or mast.count=3");
@@ -272,7 +287,7 @@ void ApplySet(YAML::Node& root, const std::string& change) {
   const bool of_packs = std::any_of(std::begin(kPackFields), std::end(kPackFields), is_key);
   const bool of_groups = std::any_of(std::begin(kGroupFields), std::end(kGroupFields), is_key);
   if (path.size() == 1 && !of_packs && !of_groups) {
-    root[key] = value;
+    Replace(root, key, value);
     return;
   }
   bool any = false;
@@ -280,7 +295,7 @@ void ApplySet(YAML::Node& root, const std::string& change) {
     YAML::Node group = fleet[i];
     const bool has_pack = group.IsMap() && group["pack_wh"];
     if (path.size() == 2 ? IsNamed(group, path[0]) : group.IsMap() && (of_groups || has_pack)) {
-      group[path.back()] = value;
+      Replace(group, path.back(), value);
       any = true;
     }
   }
