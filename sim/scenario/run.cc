@@ -166,6 +166,22 @@ double Quantile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (sorted[above] - sorted[below]) * (place - std::floor(place));
 }
 
+// A plan asks for the memory of each waiting job. The jobs of a group are alike but for their name,
+// and their model and data never change.
+core::MemoryEstimator RememberMemory() {
+  return
+      [known = std::make_shared<std::map<std::string, int64_t>>()](
+          const v1::JobSpec& spec, const v1::ModelShape& shape, const scheduler::DataMemory& data) {
+        v1::JobSpec nameless = spec;
+        nameless.clear_name();
+        const auto [entry, is_new] = known->try_emplace(nameless.SerializeAsString(), 0);
+        if (is_new) {
+          entry->second = EstimateJobMemory(spec, shape, data);
+        }
+        return entry->second;
+      };
+}
+
 class ScenarioRun {
  public:
   ScenarioRun(const Scenario& scenario, const std::string& policy, uint64_t seed)
@@ -175,7 +191,7 @@ class ScenarioRun {
         random_(seed),
         rates_(scenario, seed),
         fleet_({options_, random_, loop_, counts_},
-               {.compute = MakePlanner(policy), .estimate_memory = EstimateJobMemory},
+               {.compute = MakePlanner(policy), .estimate_memory = RememberMemory()},
                [](const std::string& /*id*/) {}) {}
 
   absl::StatusOr<RunFigures> Run() {
