@@ -67,7 +67,8 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
                            return table;
                          });
   WATTLE_RETURN_IF_ERROR(AsBadInput(scenario.status()));
-  const auto results = sim::RunPolicies(*scenario);
+  const auto results =
+      sim::RunPolicies(*scenario, [&session] { return session.environment().interrupt->raised(); });
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
   const std::string json = SimJson(*scenario, *results);
   if (!flags.json.empty()) {

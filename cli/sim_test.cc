@@ -96,6 +96,13 @@ TEST_F(SimTest, SaysWhyJobsFail) {
                     HasSubstr("of memory"), HasSubstr("(ours, fastest)")));
 }
 
+TEST_F(SimTest, AnInterruptEndsTheRun) {
+  interrupt_.Raise();
+  const Result result = Run({"sim", Write("small.yaml", kScenario)});
+  EXPECT_EQ(result.code, 130);
+  EXPECT_THAT(result.err, HasSubstr("interrupted; the scenario was not run to its end"));
+}
+
 TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   const std::string file = Write("small.yaml", kScenario);
   ExpectError({"sim"}, "FILE is required");

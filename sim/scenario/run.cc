@@ -194,12 +194,17 @@ class ScenarioRun {
                {.compute = MakePlanner(policy), .estimate_memory = RememberMemory()},
                [](const std::string& /*id*/) {}) {}
 
-  absl::StatusOr<RunFigures> Run() {
+  absl::StatusOr<RunFigures> Run(const Stopped& stopped) {
     fleet_.Start(Machines());
     Push();
     ScheduleJobs();
     ScheduleCuts();
-    const auto over = [this] { return !refused_.ok() || !fleet_.invariants().breach().empty(); };
+    const auto over = [&] {
+      if (stopped && ended_.ok() && stopped()) {
+        ended_ = absl::CancelledError("interrupted; the scenario was not run to its end");
+      }
+      return !ended_.ok() || !fleet_.invariants().breach().empty();
+    };
     loop_.RunUntil(kBeginSeconds, over);
     std::vector<Meter> begin;
     for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
@@ -207,7 +212,7 @@ class ScenarioRun {
     }
     const int64_t stops = counts_.guard_stops;
     loop_.RunUntil(SpanOf(scenario_), over);
-    WATTLE_RETURN_IF_ERROR(refused_);
+    WATTLE_RETURN_IF_ERROR(ended_);
     fleet_.invariants().CheckState(fleet_.coordinator().durable());
     if (const std::string& breach = fleet_.invariants().breach(); !breach.empty()) {
       return absl::InternalError(absl::StrCat("seed ", seed_, ", after ", loop_.now_seconds(),
@@ -268,8 +273,8 @@ class ScenarioRun {
 
   void Post(core::Command command) {
     fleet_.coordinator().Post(std::move(command), [this](const shell::Answer& answer) {
-      if (!answer.status.ok() && refused_.ok()) {
-        refused_ = absl::InvalidArgumentError(answer.status.message());
+      if (!answer.status.ok() && ended_.ok()) {
+        ended_ = absl::InvalidArgumentError(answer.status.message());
       }
     });
   }
@@ -432,7 +437,7 @@ class ScenarioRun {
   const TrueRates rates_;
   Fleet fleet_;
   std::map<std::string, std::string> groups_;  // by the job's name
-  absl::Status refused_;                       // the first refusal of the coordinator
+  absl::Status ended_;                         // the first reason to end too early
 };
 
 void AddClassRuns(const std::vector<ClassRuns>& more,
@@ -449,7 +454,8 @@ void AddClassRuns(const std::vector<ClassRuns>& more,
   }
 }
 
-absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy) {
+absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy,
+                                       const Stopped& stopped) {
   PolicyResult result;
   result.policy = policy;
   std::array<std::vector<double>, kFigures> values;
@@ -458,7 +464,7 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
   for (int i = 0; i < scenario.seeds; ++i) {
     WATTLE_ASSIGN_OR_RETURN(
         const RunFigures figures,
-        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i)));
+        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i), stopped));
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
     }
@@ -509,15 +515,16 @@ absl::Status CheckScenario(const Scenario& scenario) {
 }
 
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
-                                       uint64_t seed) {
-  return ScenarioRun(scenario, policy, seed).Run();
+                                       uint64_t seed, const Stopped& stopped) {
+  return ScenarioRun(scenario, policy, seed).Run(stopped);
 }
 
-absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario) {
+absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
+                                                      const Stopped& stopped) {
   WATTLE_RETURN_IF_ERROR(CheckScenario(scenario));
   std::vector<PolicyResult> results;
   for (const std::string& policy : scenario.policies) {
-    WATTLE_ASSIGN_OR_RETURN(PolicyResult result, RunPolicy(scenario, policy));
+    WATTLE_ASSIGN_OR_RETURN(PolicyResult result, RunPolicy(scenario, policy, stopped));
     results.push_back(std::move(result));
   }
   return results;

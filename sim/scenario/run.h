@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -73,10 +74,12 @@ struct RunFigures {
   }
 };
 
+// Asked again and again during a run; true ends it.
+using Stopped = std::function<bool()>;
 // Errors: kInvalidArgument when the coordinator refuses a job or a policy of the scenario;
-// kInternal when an invariant broke, with what a report should say.
+// kInternal when an invariant broke, with what a report should say; kCancelled by `stopped`.
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
-                                       uint64_t seed);
+                                       uint64_t seed, const Stopped& stopped = nullptr);
 
 // Whether every job of the scenario has an amount of work on every class of boards, and every
 // policy is one that the coordinator takes. Errors: kInvalidArgument.
@@ -98,8 +101,10 @@ struct PolicyResult {
   std::vector<Failure> failures;      // of the first seed in which the group has one
 };
 
-// All policies of the scenario, each on all seeds.
-absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario);
+// All policies of the scenario, each on all seeds. stopped: as RunScenario's. Errors: those of
+// CheckScenario and RunScenario.
+absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
+                                                      const Stopped& stopped = nullptr);
 
 }  // namespace wattle::sim
 

@@ -528,6 +528,10 @@ void ReadTimes(Fields& fields, const ReadFile& read, double duration, JobGroup& 
     group.arrivals.assign(static_cast<size_t>(std::max(count, 1)),
                           {.at_seconds = group.begin_seconds});
   }
+  const double drawn = group.per_day * (group.end_seconds - group.begin_seconds) / kSecondsOfDay;
+  if (drawn > static_cast<double>(kArrivalsMax)) {
+    fields.Fail("per_day", absl::StrCat("at most ", kArrivalsMax, " arrivals in all"));
+  }
   if (group.arrivals.size() > kArrivalsMax) {
     throw Problem{absl::StrCat(fields.file(), ": job ", group.spec.name(), ": ",
                                group.arrivals.size(), " arrivals; wanted at most ", kArrivalsMax)};

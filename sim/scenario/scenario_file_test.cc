@@ -15,6 +15,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/status_matchers.h"
+#include "sim/random.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/run.h"
 
@@ -126,6 +127,8 @@ INSTANTIATE_TEST_SUITE_P(
               "wanted at least 10, for a trace is in order"},
         Wrong{"TwoSortsOfTimes", "every: 12h", "every: 12h, per_day: 3", "site.yaml",
               "exclude each other"},
+        Wrong{"MoreJobsThanAnybodyHas", "every: 12h", "per_day: 100000",
+              "site.yaml:7: jobs.per_day: \"100000\"", "at most 100000 arrivals in all"},
         Wrong{"CutOfNobody", "group: mast, from", "group: pole, from",
               "site.yaml:9: links.group: \"pole\"", "the name of a board group"},
         Wrong{"CutBackwards", "to: 2h", "to: 30m", "site.yaml:9: links.to: \"30m\"",
@@ -169,6 +172,38 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
   for (const auto& one : kCases) {
     EXPECT_THAT(Parse(kGood, one.changes),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.text)));
+  }
+}
+
+// Whatever stands in a file, reading it ends with a scenario or an error.
+TEST(ScenarioFileTest, DamagedFilesNeverCrash) {
+  Random random(7);
+  const std::string good(kGood);
+  for (int i = 0; i < 4000; ++i) {
+    std::string text = good;
+    for (int edits = 1 + random.Below(4); edits > 0 && !text.empty(); --edits) {
+      const auto at = static_cast<size_t>(random.Below(static_cast<int>(text.size())));
+      const auto from = static_cast<size_t>(random.Below(static_cast<int>(good.size())));
+      const auto length = static_cast<size_t>(random.Below(12));
+      switch (random.Below(3)) {
+        case 0:
+          text[at] = static_cast<char>(random.Below(256));
+          break;
+        case 1:
+          text.erase(at, length);
+          break;
+        default:
+          text.insert(at, good, from, length);
+      }
+    }
+    const auto scenario = Parse(text);
+    if (scenario.ok()) {
+      CheckScenario(*scenario).IgnoreError();
+    } else {
+      EXPECT_EQ(scenario.status().code(), absl::StatusCode::kInvalidArgument)
+          << scenario.status() << "\n"
+          << text;
+    }
   }
 }
 
