@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -516,13 +515,11 @@ void ReadTimes(Fields& fields, const ReadFile& read, double duration, JobGroup& 
                                         group.arrivals.back().at_seconds, " s"));
     }
   } else if (every > 0.0) {
-    const double most = count > 0 ? count : std::numeric_limits<double>::infinity();
-    for (double i = 0.0; i < most; i += 1.0) {
-      const double at = group.begin_seconds + i * every;
-      if (at >= group.end_seconds || group.arrivals.size() > kArrivalsMax) {
-        break;
-      }
+    const size_t most = count > 0 ? static_cast<size_t>(count) : kArrivalsMax + 1;
+    double at = group.begin_seconds;
+    while (group.arrivals.size() < most && at < group.end_seconds) {
       group.arrivals.push_back({.at_seconds = at});
+      at += every;
     }
   } else if (!(group.per_day > 0.0)) {
     group.arrivals.assign(static_cast<size_t>(std::max(count, 1)),

@@ -173,6 +173,8 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
     EXPECT_THAT(Parse(kGood, one.changes),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.text)));
   }
+  EXPECT_THAT(Parse("duration: 2d\nfleet: mast\n", {.set = {}, .add = {"raspberry-pi-5=1"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
 }
 
 // Whatever stands in a file, reading it ends with a scenario or an error.
