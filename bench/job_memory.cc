@@ -14,7 +14,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "coordinator/estimate_memory.h"
+#include "coordinator/memory/estimate_memory.h"
 #include "formats/data_set.h"
 #include "models/model_directory.h"
 #include "proto/job_kind.h"

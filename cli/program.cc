@@ -102,6 +102,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddKindCommands(app.get(), slot);
   AddPlanCommand(app.get(), slot);
   AddProbeCommand(app.get(), slot);
+  AddSimCommand(app.get(), slot);
   AddJobCommands(app.get(), slot);
   AddDeviceCommands(app.get(), slot);
   AddPolicyCommands(app.get(), slot);

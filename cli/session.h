@@ -90,6 +90,7 @@ CLI::App* AddGroup(CLI::App* parent, const std::string& name, const std::string&
 void AddSubmitCommand(CLI::App* app, CommandSlot* slot);
 void AddPlanCommand(CLI::App* app, CommandSlot* slot);
 void AddProbeCommand(CLI::App* app, CommandSlot* slot);
+void AddSimCommand(CLI::App* app, CommandSlot* slot);
 void AddJobCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceCommands(CLI::App* app, CommandSlot* slot);
 void AddPolicyCommands(CLI::App* app, CommandSlot* slot);

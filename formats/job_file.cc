@@ -24,6 +24,7 @@
 #include "formats/field_names_internal.h"
 #include "formats/json.h"
 #include "formats/utf8_internal.h"
+#include "formats/yaml_node.h"
 
 namespace wattle::formats {
 namespace {
@@ -401,6 +402,19 @@ std::string KindNames() {
 }
 
 }  // namespace
+
+absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));
+  if (documents.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": has ", documents.size(),
+                                                   " documents; wanted one, split it at \"---\""));
+  }
+  return documents[0];
+}
+
+absl::Status ReadMessage(const YAML::Node& node, absl::string_view file, pb::Message& message) {
+  return ReadDocument(node, file, message);
+}
 
 absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));

@@ -14,6 +14,7 @@ namespace {
 constexpr double kSliceShare = 0.01;
 constexpr double kKelvinPerWatt = 3.0;
 constexpr double kThermalSeconds = 90.0;
+constexpr double kHourSeconds = 3600.0;
 
 constexpr size_t kEnergyChannel = 0;
 constexpr size_t kThermometerChannel = 1;
@@ -29,13 +30,14 @@ double Sun(const BoardSettings& settings, double at_seconds) {
 
 Board::Board(const BoardSettings& settings)
     : settings_(settings),
+      work_power_(settings.work),
       charge_(settings.battery.value_or(Joules(0)) * settings.charge.value()) {}
 
 Watts Board::power() const {
   if (!powered_) {
     return Watts(0);
   }
-  return working_ ? settings_.work : settings_.idle;
+  return working_ ? work_power_ : settings_.idle;
 }
 
 Fraction Board::charge() const {
@@ -51,6 +53,12 @@ void Board::AdvanceTo(double at_seconds) {
 }
 
 Watts Board::Harvest() const {
+  if (settings_.sun_watts != nullptr) {
+    const double hour = (now_seconds_ - settings_.sun_begins_seconds) / kHourSeconds;
+    return hour >= 0.0 && hour < static_cast<double>(settings_.sun_watts->size())
+               ? Watts((*settings_.sun_watts)[static_cast<size_t>(hour)] * sun_share_)
+               : Watts(0);
+  }
   return settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_);
 }
 
@@ -60,14 +68,22 @@ void Board::Pass(double seconds) {
   powered_seconds_ += powered_ ? seconds : 0.0;
   if (powered_ && working_) {
     work_energy_ = work_energy_ + drawn;
+    working_seconds_ += seconds;
   }
   if (settings_.battery && !on_mains_) {
     const Joules sun = Harvest() * absl::Seconds(seconds);
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
+    CountBreaches();
   }
   const double target = ambient_.value() + kKelvinPerWatt * power().value();
   const double share = 1.0 - std::exp(-seconds / kThermalSeconds);
   temperature_ = Celsius(temperature_.value() + (target - temperature_.value()) * share);
+}
+
+void Board::CountBreaches() {
+  const bool below = powered_ && working_ && charge() < settings_.reserve;
+  reserve_breaches_ += below && !below_reserve_ ? 1 : 0;
+  below_reserve_ = below;
 }
 
 void Board::Recharge() {

@@ -6,6 +6,8 @@
 #ifndef WATTLE_SIM_BOARD_H_
 #define WATTLE_SIM_BOARD_H_
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -21,10 +23,15 @@ struct BoardSettings {
   std::optional<Joules> battery{};  // absent: mains
   Fraction charge{1.0};             // at the start
   Watts harvest_peak{};             // of a panel at noon
-  double day_seconds = 86400.0;     // from one noon to the next
-  double noon_seconds = 0.0;        // time of the first noon
-  Fraction gauge_error{0.02};       // the error that the gauge states
-  double gauge_bias = 0.0;          // constant offset of the readings, within the stated error
+  // Watts of the panel, hour by hour from `sun_begins_seconds` on, instead of harvest_peak; no sun
+  // before and after. Null: harvest_peak.
+  std::shared_ptr<const std::vector<double>> sun_watts{};
+  double sun_begins_seconds = 0.0;
+  double day_seconds = 86400.0;  // from one noon to the next
+  double noon_seconds = 0.0;     // time of the first noon
+  Fraction gauge_error{0.02};    // the error that the gauge states
+  double gauge_bias = 0.0;       // constant offset of the readings, within the stated error
+  Fraction reserve{0.0};         // below it the board counts its work
 };
 
 class Board {
@@ -35,6 +42,7 @@ class Board {
   // back.
   void AdvanceTo(double at_seconds);
   void SetWorking(bool working) { working_ = working; }
+  void SetWorkPower(Watts power) { work_power_ = power; }
   void SetPowered(bool powered) { powered_ = powered; }
   void SetClouds(double share) { sun_share_ = share; }  // remaining share of the harvest
   void Recharge();  // fills the battery and switches to mains for good
@@ -44,7 +52,10 @@ class Board {
   [[nodiscard]] Watts power() const;
   [[nodiscard]] Joules energy() const { return energy_; }  // drawn since the start
   [[nodiscard]] double powered_seconds() const { return powered_seconds_; }
+  [[nodiscard]] double working_seconds() const { return working_seconds_; }
   [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross energy while work runs
+  // How often work ran with a true charge below the settings' reserve.
+  [[nodiscard]] int64_t reserve_breaches() const { return reserve_breaches_; }
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
   [[nodiscard]] Fraction charge() const;
   [[nodiscard]] Celsius temperature() const { return temperature_; }
@@ -69,14 +80,19 @@ class Board {
 
  private:
   void Pass(double seconds);
+  void CountBreaches();
   [[nodiscard]] Watts Harvest() const;
   [[nodiscard]] telemetry::ChargeState ReadGauge();
 
   const BoardSettings settings_;
   double now_seconds_ = 0.0;
+  Watts work_power_;
   bool working_ = false;
   bool powered_ = false;
   double powered_seconds_ = 0.0;
+  double working_seconds_ = 0.0;
+  bool below_reserve_ = false;  // while work runs
+  int64_t reserve_breaches_ = 0;
   bool on_mains_ = false;
   double sun_share_ = 1.0;
   Celsius ambient_{25.0};

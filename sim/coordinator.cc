@@ -475,8 +475,7 @@ void Coordinator::Plan() {
   // The plan takes some time on another thread and is stale when it arrives.
   After(world_.random.Between(0.01, 1.5), [this] {
     Listen();
-    auto plan = std::make_shared<core::PlanComputed>(
-        core::ComputePlan(core::MakeSnapshot(durable_, observations_, {}, Now())));
+    auto plan = std::make_shared<core::PlanComputed>(Compute());
     After(world_.random.Between(0.01, 1.5), [this, plan] {
       plan_under_way_ = false;
       observations_.waiting =
@@ -486,6 +485,13 @@ void Coordinator::Plan() {
       }
     });
   });
+}
+
+core::PlanComputed Coordinator::Compute() const {
+  const Planning& planning = world_.planning;
+  const scheduler::Snapshot snapshot =
+      core::MakeSnapshot(durable_, observations_, {planning.estimate_memory}, Now());
+  return planning.compute ? planning.compute(snapshot) : core::ComputePlan(snapshot);
 }
 
 void Coordinator::Count(const std::vector<v1::Event>& events) {
@@ -509,6 +515,8 @@ void Coordinator::Count(const std::vector<v1::Event>& events) {
       const std::string& reason = event.attempt_state_changed().reason();
       counts.expired_leases += absl::StartsWith(reason, "lease of") ? 1 : 0;
       counts.resumed += absl::StartsWith(reason, "resumed at") ? 1 : 0;
+      counts.guard_stops +=
+          event.attempt_state_changed().state() == v1::ATTEMPT_STATE_PAUSED ? 1 : 0;
     } else if (event.has_job_state_changed()) {
       const v1::JobState state = event.job_state_changed().state();
       counts.succeeded_jobs += state == v1::JOB_STATE_SUCCEEDED ? 1 : 0;

@@ -36,12 +36,19 @@ class Coordinator {
   // Sends a message to the device's present stream.
   using Send = std::function<void(const DeviceId&, const v1::CoordinatorMessage&)>;
 
+  // How the queue is planned.
+  struct Planning {
+    // Empty: as in production.
+    std::function<core::PlanComputed(const scheduler::Snapshot&)> compute{};
+    core::MemoryEstimator estimate_memory{};  // empty: plans do not check memory
+  };
   struct World {
     EventLoop& loop;
     Random& random;
     const Options& options;
     Counts& counts;
     Invariants& invariants;
+    Planning planning{};
   };
   // stopped: called when the process has ended, and every stream with it.
   Coordinator(const World& world, Send send, std::function<void()> stopped);
@@ -109,6 +116,7 @@ class Coordinator {
   [[nodiscard]] double BreakSeconds() const { return 5.0 * world_.options.tick_seconds; }
   void Tick();
   void Plan();
+  [[nodiscard]] core::PlanComputed Compute() const;
   // Takes the events as durable.
   void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);

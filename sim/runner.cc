@@ -108,9 +108,12 @@ std::vector<int64_t> Runner::CheckpointSteps() const {
 void Runner::Start(const v1::RunnerTask& task) {
   task_ = task;
   running_ = true;
-  steps_total_ = StepsOf(task.spec());
+  steps_total_ = settings_.workload ? settings_.workload->steps : StepsOf(task.spec());
   fails_at_ =
       settings_.fails ? random_.Below(static_cast<int>(std::max<int64_t>(steps_total_, 1))) : -1;
+  if (settings_.workload) {
+    port_.set_power(settings_.workload->start_power);
+  }
   port_.set_working(true);
   After(0.0, &Runner::Load);
 }
@@ -150,12 +153,34 @@ void Runner::Load() {
       break;  // A damaged checkpoint is skipped; without any the run begins anew.
     }
   }
-  After(settings_.step_seconds * kLoadSteps, &Runner::Step);
+  After(
+      settings_.workload ? settings_.workload->start_seconds : settings_.step_seconds * kLoadSteps,
+      &Runner::Step);
+}
+
+// Frames end where the job wants a checkpoint.
+int64_t Runner::StepsUntilNextFrame() const {
+  if (!settings_.workload) {
+    return 1;
+  }
+  const int64_t every = IntegerIn(task_.spec(), "checkpoint_every_steps");
+  const int64_t left = steps_total_ - step_;
+  return std::min(
+      {settings_.workload->steps_together, left, every > 0 ? every - step_ % every : left});
+}
+
+bool Runner::TakeCheckpointDue() {
+  const int64_t every = IntegerIn(task_.spec(), "checkpoint_every_steps");
+  const bool due = std::exchange(checkpoint_ordered_, false) || (every > 0 && step_ % every == 0);
+  return KindOf(task_.spec()).keeps_checkpoints && due && step_ < steps_total_;
 }
 
 // Begins the first or the next step.
 void Runner::Step() {
   if (const std::string main_phase(KindOf(task_.spec()).main_phase); phase_ != main_phase) {
+    if (settings_.workload) {
+      port_.set_power(settings_.workload->power);
+    }
     Phase(main_phase);
     if (!running_) {
       return;
@@ -177,7 +202,11 @@ void Runner::Step() {
     Finish();
     return;
   }
-  After(settings_.step_seconds * random_.Between(0.9, 1.1), &Runner::StepDone);
+  steps_under_way_ = StepsUntilNextFrame();
+  const double seconds =
+      settings_.workload ? settings_.workload->step_seconds * static_cast<double>(steps_under_way_)
+                         : settings_.step_seconds * random_.Between(0.9, 1.1);
+  After(seconds, &Runner::StepDone);
 }
 
 void Runner::StepDone() {
@@ -189,25 +218,28 @@ void Runner::StepDone() {
     Exit(true);
     return;
   }
-  Advance(SeedOf(task_.spec()), counter_, weights_);
-  ++step_;
+  const uint64_t seed = SeedOf(task_.spec());
+  for (int64_t i = 0; i < steps_under_way_; ++i) {
+    Advance(seed, counter_, weights_);
+  }
+  step_ += steps_under_way_;
   v1::RunnerFrame frame;
   v1::StepDone& done = *frame.mutable_step();
   done.set_phase(phase_);
   done.set_step(step_);
   done.set_steps_total(steps_total_);
   done.set_loss(1.0);
-  done.set_tokens(kTokensPerStep);
-  done.set_tokens_left((steps_total_ - step_) * kTokensPerStep);
+  const double tokens = settings_.workload ? settings_.workload->tokens_per_step
+                                           : static_cast<double>(kTokensPerStep);
+  done.set_tokens(static_cast<int64_t>(tokens * static_cast<double>(steps_under_way_)));
+  done.set_tokens_left(static_cast<int64_t>(tokens * static_cast<double>(steps_total_ - step_)));
   done.set_compute_seconds(settings_.step_seconds);
   waits_ = task_.gated();
   port_.on_frame(frame);
   if (!running_) {
     return;
   }
-  const int64_t every = task_.spec().finetune().checkpoint_every_steps();
-  const bool due = std::exchange(checkpoint_ordered_, false) || (every > 0 && step_ % every == 0);
-  if (KindOf(task_.spec()).keeps_checkpoints && due && step_ < steps_total_) {
+  if (TakeCheckpointDue()) {
     SaveCheckpoint();
   }
   if (running_ && !waits_) {
@@ -227,8 +259,10 @@ void Runner::SaveCheckpoint() {
   }
   v1::RunnerFrame frame;
   frame.mutable_checkpoint()->set_step(step_);
-  frame.mutable_checkpoint()->set_seconds(0.1);
-  frame.mutable_checkpoint()->set_size_bytes(static_cast<int64_t>(text.size()));
+  const auto& workload = settings_.workload;
+  frame.mutable_checkpoint()->set_seconds(workload ? workload->checkpoint_seconds : 0.1);
+  frame.mutable_checkpoint()->set_size_bytes(workload ? workload->checkpoint_bytes
+                                                      : static_cast<int64_t>(text.size()));
   port_.on_frame(frame);
 }
 
@@ -245,7 +279,21 @@ void Runner::Finish() {
   }
   v1::RunnerFrame frame;
   v1::RunnerResult& result = *frame.mutable_result();
-  v1::WorkDone& work = *result.mutable_work();
+  const JobKind& kind = KindOf(task_.spec());
+  *result.mutable_work() = settings_.workload ? settings_.workload->work : SmallWork();
+  if (kind.makes_model) {
+    *result.mutable_model_shape() = result.work().signature().model();
+    result.set_parameter_count(kParameters);
+    result.set_quantization(kind.quantizes_model ? "int8" : "none");
+  }
+  port_.on_frame(frame);
+  if (running_) {
+    Exit(true);
+  }
+}
+
+v1::WorkDone Runner::SmallWork() const {
+  v1::WorkDone work;
   v1::WorkloadSignature& signature = *work.mutable_signature();
   const v1::JobSpec& spec = task_.spec();
   const JobKind& kind = KindOf(spec);
@@ -268,15 +316,7 @@ void Runner::Finish() {
   work.set_units(kind.unit == v1::WORK_UNIT_PARAMETER ? static_cast<double>(kParameters)
                                                       : static_cast<double>(work.tokens()));
   work.set_examples(steps_total_ * kExamplesPerStep);
-  if (kind.makes_model) {
-    *result.mutable_model_shape() = signature.model();
-    result.set_parameter_count(kParameters);
-    result.set_quantization(kind.quantizes_model ? "int8" : "none");
-  }
-  port_.on_frame(frame);
-  if (running_) {
-    Exit(true);
-  }
+  return work;
 }
 
 void Runner::Exit(bool clean) {

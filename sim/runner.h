@@ -5,18 +5,22 @@
 // worker's disk has the step, the counter and the weights. The result of a job therefore follows
 // from its spec alone, however often the run was interrupted; a resume that repeats, skips or
 // forgets anything gives another result. Kinds of jobs without checkpoints begin anew.
-// Single-threaded.
+// A scenario's jobs run by a Workload (machine.h): the same chain with the steps, times and watts
+// of a job on that board. Single-threaded.
 #ifndef WATTLE_SIM_RUNNER_H_
 #define WATTLE_SIM_RUNNER_H_
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/event_loop.h"
+#include "sim/machine.h"
 #include "sim/random.h"
+#include "units/quantity.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/agent/storage/disk.h"
 
@@ -35,10 +39,13 @@ class Runner {
     // clean: the runner exited by itself with code 0. The runner sends nothing after its exit.
     std::function<void(bool clean)> on_exit;
     std::function<void(bool working)> set_working;  // the board's load
+    std::function<void(Watts power)> set_power{};   // of the load; only with a workload
   };
   struct Settings {
     double step_seconds = 1.0;
     bool fails = false;  // the run fails by its own fault at some step
+    // Of a scenario's job. Its steps then have their own time, and nothing is drawn.
+    std::optional<Workload> workload{};
   };
   Runner(EventLoop& loop, Random& random, agent::Disk& disk, const Settings& settings, Port port);
   ~Runner();  // calls nothing any more
@@ -58,11 +65,15 @@ class Runner {
 
  private:
   void After(double seconds, void (Runner::*action)());
+  [[nodiscard]] int64_t StepsUntilNextFrame() const;
+  bool TakeCheckpointDue();  // an order of the agent is taken once
   void Load();
   void Step();
   void StepDone();
   void SaveCheckpoint();
   void Finish();
+  // What a drawn job has done.
+  [[nodiscard]] v1::WorkDone SmallWork() const;
   void Exit(bool clean);
   void Phase(const std::string& phase);
   // The steps of the checkpoints on disk, newest first.
@@ -84,6 +95,7 @@ class Runner {
   bool discard_ = false;
   int64_t step_ = 0;
   int64_t steps_total_ = 0;
+  int64_t steps_under_way_ = 1;
   int64_t fails_at_ = -1;
   uint64_t counter_ = 0;
   uint64_t weights_ = 0;

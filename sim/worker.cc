@@ -58,11 +58,12 @@ BoardSettings DrawBoard(int number, const Options& options) {
 
 }  // namespace
 
-Worker::Worker(int number, const World& world, Link link)
+Worker::Worker(int number, const World& world, Link link, const Machine* machine)
     : number_(number),
       world_(world),
       link_(std::move(link)),
-      board_(DrawBoard(number, world.options)),
+      machine_(machine == nullptr ? std::nullopt : std::optional(*machine)),
+      board_(machine == nullptr ? DrawBoard(number, world.options) : machine->board),
       disk_(world.options.seed * 7777 + static_cast<uint64_t>(number)) {}
 
 Worker::~Worker() = default;
@@ -74,6 +75,14 @@ agent::Instant Worker::Now() const {
 }
 
 v1::DeviceInfo Worker::Describe() const {
+  if (machine_) {
+    v1::DeviceInfo described = machine_->info;
+    described.set_device_id(state_->device_id());
+    if (board_.has_battery()) {
+      described.set_battery_capacity_wh(ToWattHours(*board_.settings().battery));
+    }
+    return described;
+  }
   constexpr const char* kClasses[] = {"jetson-orin-nano", "jetson-xavier-nx", "raspberry-pi-5"};
   v1::DeviceInfo info;
   info.set_device_id(state_->device_id());
@@ -483,9 +492,11 @@ absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
   const auto lease = leases_seconds_.find(task.attempt_id());
   running_lease_seconds_ = lease == leases_seconds_.end() ? 0.0 : lease->second;
   const bool fails = faults_ && world_.random.Chance(world_.options.attempt_failure);
+  workload_ = machine_ ? std::optional(machine_->workload(task.spec())) : std::nullopt;
   runner_ = std::make_unique<Runner>(
       world_.loop, world_.random, disk_,
-      Runner::Settings{.step_seconds = world_.options.step_seconds, .fails = fails},
+      Runner::Settings{
+          .step_seconds = world_.options.step_seconds, .fails = fails, .workload = workload_},
       Runner::Port{.on_frame =
                        [this](const v1::RunnerFrame& frame) {
                          Call([&](const agent::Instant& now) { core_->OnFrame(frame, now); });
@@ -499,7 +510,12 @@ absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
                          exit.message = clean ? "" : "runner: killed by signal 9";
                          Call([&](const agent::Instant& now) { core_->OnRunnerExit(exit, now); });
                        },
-                   .set_working = [this](bool working) { SetWorking(working); }});
+                   .set_working = [this](bool working) { SetWorking(working); },
+                   .set_power =
+                       [this](Watts power) {
+                         AdvanceBoard();
+                         board_.SetWorkPower(power);
+                       }});
   runner_->Start(task);
   return absl::OkStatus();
 }

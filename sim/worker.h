@@ -11,11 +11,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "sim/board.h"
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
+#include "sim/machine.h"
 #include "sim/options.h"
 #include "sim/policy_watch.h"
 #include "sim/random.h"
@@ -57,7 +59,8 @@ class Worker final : public agent::AgentPorts {
     // The device with this id is gone for good: its card was replaced.
     std::function<void(const std::string& device_id)> gone;
   };
-  Worker(int number, const World& world, Link link);
+  // machine: of a scenario; null: drawn from the seed.
+  Worker(int number, const World& world, Link link, const Machine* machine);
   ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -129,9 +132,17 @@ class Worker final : public agent::AgentPorts {
   void Dial();
   [[nodiscard]] v1::DeviceInfo Describe() const;
 
+  // The bytes of an artifact of the store, and those of what a scenario's job made.
+  [[nodiscard]] int64_t ArtifactBytes(const std::string& artifact_id) const;
+  [[nodiscard]] int64_t UploadBytes(v1::ArtifactKind kind) const;
+  [[nodiscard]] double BytesPerSecond() const;
+  [[nodiscard]] bool IsCached(const std::string& artifact_id) const;
+  void KeepInCache(const agent::FetchResult& result);
+
   const int number_;
   World world_;
   Link link_;
+  const std::optional<Machine> machine_;
   Board board_;
   agent::MemoryDisk disk_;
   bool faults_ = true;
@@ -162,6 +173,8 @@ class Worker final : public agent::AgentPorts {
   double wake_seconds_ = 0.0;
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
+  std::set<std::string> cached_;      // artifacts, of a scenario's machine
+  std::optional<Workload> workload_;  // of the present run on it
   bool lost_something_ = false;
   // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
   double held_since_seconds_ = 0.0;

@@ -5,38 +5,80 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 #include "sim/worker.h"
 
 namespace wattle::sim {
 namespace {
 
+constexpr absl::string_view kCache = "cache/";
 constexpr double kTransferBytesPerSecond = 1e6;
+constexpr int64_t kDrawnArtifactBytes = 1 << 20;
+constexpr double kDrawnUploadSeconds = 1.0;
 
 }  // namespace
+
+int64_t Worker::ArtifactBytes(const std::string& artifact_id) const {
+  return machine_ ? machine_->artifact_bytes(artifact_id) : kDrawnArtifactBytes;
+}
+
+int64_t Worker::UploadBytes(v1::ArtifactKind kind) const {
+  if (!workload_) {
+    return kDrawnArtifactBytes;
+  }
+  return kind == v1::ARTIFACT_KIND_CHECKPOINT ? workload_->checkpoint_bytes
+                                              : workload_->result_bytes;
+}
+
+double Worker::BytesPerSecond() const {
+  return machine_ ? machine_->info.link_bytes_per_second() : kTransferBytesPerSecond;
+}
+
+bool Worker::IsCached(const std::string& artifact_id) const {
+  return machine_ ? cached_.contains(artifact_id) : !cache_empty_;
+}
+
+void Worker::KeepInCache(const agent::FetchResult& result) {
+  if (!machine_) {
+    return;
+  }
+  int64_t used_bytes = 0;
+  for (const agent::FetchedInput& input : result.inputs) {
+    cached_.insert(std::string(absl::StripPrefix(input.directory, kCache)));
+  }
+  for (const std::string& id : cached_) {
+    used_bytes += ArtifactBytes(id);
+  }
+  core_->SetCache({cached_.begin(), cached_.end()}, used_bytes);
+}
 
 void Worker::StartFetch(const v1::Assignment& assignment) {
   transfer_ = ++transfers_;
   agent::FetchResult result;
   for (const v1::ResolvedInput& input : assignment.inputs()) {
-    const std::string directory = absl::StrCat("cache/", input.artifact_id());
+    const std::string directory = absl::StrCat(kCache, input.artifact_id());
+    const int64_t size_bytes = ArtifactBytes(input.artifact_id());
     result.inputs.push_back({.field = input.field(),
                              .directory = directory,
                              .file = absl::StrCat(directory, "/file"),
-                             .size_bytes = 1 << 20});
-    result.moved_bytes += cache_empty_ ? 1 << 20 : 0;
+                             .size_bytes = size_bytes});
+    result.moved_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
   }
   transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
     result.status = status;
     if (status.ok()) {
       PlaceCheckpoint(assignment);
+      KeepInCache(result);
     }
     Call([&](const agent::Instant& now) { core_->OnFetched(result, now); });
   };
-  const double seconds = static_cast<double>(result.moved_bytes) / kTransferBytesPerSecond;
-  Later(0.01 + seconds, [this, transfer = transfer_] {
+  const double seconds = static_cast<double>(result.moved_bytes) / BytesPerSecond();
+  const bool all_cached = result.moved_bytes == 0;
+  Later(0.01 + seconds, [this, transfer = transfer_, all_cached] {
     // Without a link only a cached input is available.
-    const bool there = stream_ != 0 || !cache_empty_;
+    const bool there = stream_ != 0 || (machine_ ? all_cached : !cache_empty_);
     cache_empty_ = cache_empty_ && !there;
     EndTransfer(transfer, there ? absl::OkStatus() : absl::UnavailableError("no link"));
   });
@@ -65,13 +107,15 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
     result.artifact.set_artifact_id(
         OutputId(disk_.Read(absl::StrCat(directory, "/weights")).value_or("unreadable")));
   }
-  result.artifact.set_size_bytes(1 << 20);
-  result.moved_bytes = 1 << 20;
+  result.artifact.set_size_bytes(UploadBytes(info.kind()));
+  result.moved_bytes = result.artifact.size_bytes();
   transfer_done_ = [this, result](const absl::Status& status) mutable {
     result.status = status;
     Call([&](const agent::Instant& now) { core_->OnUploaded(result, now); });
   };
-  Later(1.0, [this, artifact = result.artifact, transfer = transfer_] {
+  const double seconds =
+      machine_ ? static_cast<double>(result.moved_bytes) / BytesPerSecond() : kDrawnUploadSeconds;
+  Later(seconds, [this, artifact = result.artifact, transfer = transfer_] {
     if (stream_ == 0) {
       EndTransfer(transfer, absl::UnavailableError("no link"));
       return;

@@ -2,8 +2,8 @@
 //
 // Estimates a job's memory for the planner (core::MemoryEstimator) by models/memory_estimate.h.
 // Thread-safe.
-#ifndef WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
-#define WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
+#ifndef WATTLE_COORDINATOR_MEMORY_ESTIMATE_MEMORY_H_
+#define WATTLE_COORDINATOR_MEMORY_ESTIMATE_MEMORY_H_
 
 #include <cstdint>
 
@@ -19,4 +19,4 @@ int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
 
 }  // namespace wattle
 
-#endif  // WATTLE_COORDINATOR_ESTIMATE_MEMORY_H_
+#endif  // WATTLE_COORDINATOR_MEMORY_ESTIMATE_MEMORY_H_

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/estimate_memory.h"
+#include "coordinator/memory/estimate_memory.h"
 
 #include "absl/status/statusor.h"
 

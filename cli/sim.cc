@@ -1,0 +1,120 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle sim: what a fleet would do. Runs a scenario in virtual time; asks no coordinator.
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/session.h"
+#include "cli/sim_view.h"
+#include <CLI/App.hpp>
+
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "sim/scenario/run.h"
+#include "sim/scenario/scenario_file.h"
+
+namespace wattle::cli {
+namespace {
+
+constexpr int64_t kScenarioBytesMax = 1 << 20;
+constexpr int64_t kTableBytesMax = 64 << 20;  // a sun of many years, a long trace
+
+struct SimFlags {
+  std::string file;
+  std::string policy;
+  std::string seeds;
+  std::string seed;
+  sim::Changes changes;
+  std::string json;
+  bool runs = false;
+};
+
+// A flag is the same as --set of its field.
+sim::Changes ChangesOf(const SimFlags& flags) {
+  sim::Changes changes = flags.changes;
+  const auto add = [&changes](const char* field, const std::string& value) {
+    if (!value.empty()) {
+      changes.set.push_back(absl::StrCat(field, "=", value));
+    }
+  };
+  add("policy", flags.policy);
+  add("seeds", flags.seeds);
+  add("seed", flags.seed);
+  return changes;
+}
+
+absl::Status WriteJson(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text << std::flush;
+  return file.good() ? absl::OkStatus()
+                     : absl::InternalError(absl::StrCat(
+                           "--json ", path, ": cannot be written; is the folder there, and room?"));
+}
+
+absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
+  const auto text = ReadWholeFile(flags.file, kScenarioBytesMax);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
+  const std::filesystem::path folder = std::filesystem::path(flags.file).parent_path();
+  const auto scenario =
+      sim::ParseScenario(*text, flags.file, ChangesOf(flags),
+                         [&folder](const std::string& name) -> absl::StatusOr<std::string> {
+                           auto table = ReadWholeFile((folder / name).string(), kTableBytesMax);
+                           WATTLE_RETURN_IF_ERROR(AsBadInput(table.status()));
+                           return table;
+                         });
+  WATTLE_RETURN_IF_ERROR(AsBadInput(scenario.status()));
+  const auto results =
+      sim::RunPolicies(*scenario, [&session] { return session.environment().interrupt->raised(); });
+  WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
+  const std::string json = SimJson(*scenario, *results);
+  if (!flags.json.empty()) {
+    WATTLE_RETURN_IF_ERROR(WriteJson(flags.json, json));
+  }
+  session.PrintText(session.json() ? json
+                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddSimCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf =
+      AddLeaf(app, "sim",
+              "Simulate a fleet that a scenario describes: the real coordinator and agents on "
+              "boards, sun and work in virtual time. Compares policies and answers what if; asks "
+              "no coordinator.",
+              "  wattle sim deploy/scenarios/two-jetsons.yaml --runs\n"
+              "  wattle sim deploy/scenarios/mast.yaml --policy ours,fastest\n"
+              "  wattle sim deploy/scenarios/mast.yaml --set reserve=0.4 --add raspberry-pi-5=2\n"
+              "  wattle sim deploy/scenarios/deadlines.yaml --seeds 50 --json figures.json\n");
+  const auto flags = std::make_shared<SimFlags>();
+  leaf->add_option("FILE", flags->file, "Scenario file")->required();
+  leaf->add_option("--policy", flags->policy,
+                   "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf; several "
+                   "with commas")
+      ->type_name("NAMES");
+  leaf->add_option("--seeds", flags->seeds, "How many seeds; default the file's, else 10")
+      ->type_name("N");
+  leaf->add_option("--seed", flags->seed, "The first seed; default the file's, else 1")
+      ->type_name("S");
+  leaf->add_option("--set", flags->changes.set,
+                   "What if: a field of each board group with a pack (reserve=0.4), of one group "
+                   "(mast.count=3) or of the file (duration=2d); repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  leaf->add_option("--add", flags->changes.add,
+                   "What if: more boards of a class, on mains; repeatable")
+      ->type_name("CLASS=COUNT")
+      ->allow_extra_args(false)
+      ->take_all();
+  leaf->add_option("--json", flags->json, "Also write all figures to this file")->type_name("FILE");
+  leaf->add_flag("--runs", flags->runs, "Also show what the jobs took on each class of boards");
+  slot->Bind(leaf, [flags](Session& session) { return Simulate(session, *flags); });
+}
+
+}  // namespace wattle::cli

@@ -1,0 +1,122 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle sim as a person types it: the same bytes each time, the table and the JSON, what if, and
+// one line for each wrong input.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/program_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <nlohmann/json.hpp>
+
+namespace wattle::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr char kScenario[] = R"(name: small
+duration: 6h
+fleet:
+  - {name: mast, class: jetson-orin-nano, pack_wh: 60, reserve: 0.3}
+rates: {seconds_spread: 0.2}
+data: {questions: {examples: 400}}
+jobs:
+  - {name: tune, per_day: 12, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 256}}}
+policy: [ours, fastest]
+seeds: 3
+)";
+
+class SimTest : public ProgramTest {
+ protected:
+  void ExpectError(const std::vector<std::string>& arguments, const std::string& text) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_THAT(result.err, AllOf(StartsWith("wattle: "), HasSubstr(text)));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.out, "");
+  }
+  [[nodiscard]] std::string ReadBack(const std::string& name) const {
+    std::ifstream file(Path(name));
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+};
+
+TEST_F(SimTest, PrintsTheSameBytesEachTimeAndARowForEachPolicy) {
+  const std::string file = Write("small.yaml", kScenario);
+  const Result first = Run({"sim", file, "--runs"});
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out, Run({"sim", file, "--runs"}).out);
+  EXPECT_THAT(first.out, AllOf(StartsWith("small: 1 board, 6 h 00 min, seeds 1 to 3; median"),
+                               HasSubstr("\nours "), HasSubstr("\nfastest "),
+                               HasSubstr("guard stops"), HasSubstr("jetson-orin-nano  tune")));
+  EXPECT_NE(first.out, Run({"sim", file, "--runs", "--seed", "11"}).out);
+  EXPECT_THAT(Run({"sim", file, "--seeds", "1", "--seed", "7"}).out, HasSubstr(", seed 7\n"));
+}
+
+TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {
+  const std::string file = Write("small.yaml", kScenario);
+  const Result printed = Run({"-o", "json", "sim", file, "--json", Path("figures.json")});
+  EXPECT_EQ(printed.code, 0) << printed.err;
+  EXPECT_EQ(printed.out, ReadBack("figures.json"));
+  const auto document = nlohmann::json::parse(printed.out);
+  EXPECT_EQ(document["seeds"], 3);
+  EXPECT_EQ(document["policies"].size(), 2);
+  EXPECT_EQ(document["policies"][0]["policy"], "ours");
+  EXPECT_GT(document["policies"][0]["jobs_done"]["high"], 0);
+  EXPECT_EQ(document["policies"][0]["reserve_breaches"]["high"], 0);
+}
+
+TEST_F(SimTest, WhatIfChangesTheAnswer) {
+  const std::string file = Write("small.yaml", kScenario);
+  const std::string whole = Run({"sim", file, "--policy", "ours"}).out;
+  EXPECT_THAT(whole, AllOf(HasSubstr("\nours "), Not(HasSubstr("\nfastest "))));
+  const std::string more = Run({"sim", file, "--add", "raspberry-pi-5=2"}).out;
+  EXPECT_THAT(more, StartsWith("small: 3 boards"));
+  // No job may touch a pack that is kept full.
+  const Result kept = Run({"-o", "json", "sim", file, "--set", "reserve=1"});
+  EXPECT_EQ(nlohmann::json::parse(kept.out)["policies"][0]["jobs_done"]["high"], 0);
+}
+
+TEST_F(SimTest, SaysWhyJobsFail) {
+  std::string text(kScenario);
+  text.replace(text.find(", sequence_length: 256"), 22, ", batch_size: 64");
+  const Result result = Run({"sim", Write("large.yaml", text)});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("failed, for example:\n  tune: no device of this fleet can run it"),
+                    HasSubstr("of memory"), HasSubstr("(ours, fastest)")));
+}
+
+TEST_F(SimTest, AnInterruptEndsTheRun) {
+  interrupt_.Raise();
+  const Result result = Run({"sim", Write("small.yaml", kScenario)});
+  EXPECT_EQ(result.code, 130);
+  EXPECT_THAT(result.err, HasSubstr("interrupted; the scenario was not run to its end"));
+}
+
+TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
+  const std::string file = Write("small.yaml", kScenario);
+  ExpectError({"sim"}, "FILE is required");
+  ExpectError({"sim", Path("none.yaml")}, "none.yaml");
+  ExpectError({"sim", Path("")}, Path(""));
+  ExpectError({"sim", Write("empty.yaml", "")}, "is empty");
+  ExpectError({"sim", Write("typo.yaml", "durration: 1h\n")},
+              "typo.yaml:1: durration: unknown field; did you mean \"duration\"?");
+  ExpectError({"sim", file, "--seeds", "0"}, "seeds: \"0\"; wanted 1 to 1000");
+  ExpectError({"sim", file, "--seed", "-1"}, "seed: \"-1\"; wanted 0 to 1000000000");
+  ExpectError({"sim", file, "--policy", "best"}, "policy: \"best\"; wanted each at most once of");
+  ExpectError({"sim", file, "--set", "reserve=nan"}, "reserve: \"nan\"; wanted 0 to 1");
+  ExpectError({"sim", file, "--add", "toaster=1"}, "class: \"toaster\"; wanted one of");
+}
+
+}  // namespace
+}  // namespace wattle::cli

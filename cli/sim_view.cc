@@ -1,0 +1,126 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/sim_view.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "cli/table.h"
+#include <nlohmann/json.hpp>
+
+#include "units/format.h"
+
+namespace wattle::cli {
+namespace {
+
+// "12", or "12 (10-14)" where the seeds differ.
+std::string SpreadText(const sim::Spread& spread, int decimals) {
+  const auto text = [decimals](double value) { return absl::StrFormat("%.*f", decimals, value); };
+  const std::string median = text(spread.median);
+  const std::string low = text(spread.low);
+  const std::string high = text(spread.high);
+  return low == high ? median : absl::StrCat(median, " (", low, "-", high, ")");
+}
+
+std::string HeadLine(const sim::Scenario& scenario) {
+  const std::string seeds =
+      scenario.seeds == 1
+          ? absl::StrCat("seed ", scenario.first_seed)
+          : absl::StrCat("seeds ", scenario.first_seed, " to ",
+                         scenario.first_seed + static_cast<uint64_t>(scenario.seeds) - 1,
+                         "; median (90 % of the seeds)");
+  return absl::StrCat(Printable(scenario.name), ": ", scenario.boards(),
+                      scenario.boards() == 1 ? " board, " : " boards, ",
+                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds, "\n\n");
+}
+
+std::string RunsTable(const std::vector<sim::PolicyResult>& results, const TextStyle& style) {
+  Table table({{"policy"},
+               {"class"},
+               {"job"},
+               {"runs", Align::kRight},
+               {"seconds", Align::kRight},
+               {"W", Align::kRight},
+               {"Wh", Align::kRight}});
+  for (const sim::PolicyResult& result : results) {
+    for (const sim::ClassRuns& one : result.class_runs) {
+      table.AddRow({result.policy, one.device_class, one.job, absl::StrCat(one.runs),
+                    absl::StrFormat("%.0f", one.seconds), absl::StrFormat("%.2f", one.watts),
+                    absl::StrFormat("%.2f", one.watt_hours)});
+    }
+  }
+  return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
+}
+
+// A line for each reason, with the policies that met it.
+std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
+  std::map<std::string, std::vector<std::string>> policies;
+  for (const sim::PolicyResult& result : results) {
+    for (const sim::Failure& failure : result.failures) {
+      policies[absl::StrCat(failure.job, ": ", failure.reason)].push_back(result.policy);
+    }
+  }
+  std::string lines;
+  for (const auto& [reason, names] : policies) {
+    absl::StrAppend(&lines, lines.empty() ? "\nfailed, for example:\n" : "", "  ",
+                    Printable(reason), " (", absl::StrJoin(names, ", "), ")\n");
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results,
+                      bool with_runs, const TextStyle& style) {
+  std::vector<Column> columns = {{"policy"}};
+  for (const sim::FigureRow& row : sim::FigureRows()) {
+    columns.push_back({row.head, Align::kRight});
+  }
+  Table table(std::move(columns));
+  for (const sim::PolicyResult& result : results) {
+    std::vector<std::string> cells = {result.policy};
+    for (const sim::FigureRow& row : sim::FigureRows()) {
+      cells.push_back(SpreadText(result.figures[static_cast<size_t>(row.figure)], row.decimals));
+    }
+    table.AddRow(std::move(cells));
+  }
+  return absl::StrCat(HeadLine(scenario), table.Render(style),
+                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
+}
+
+std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results) {
+  nlohmann::ordered_json document;
+  document["scenario"] = Printable(scenario.name);
+  document["boards"] = scenario.boards();
+  document["duration_seconds"] = scenario.duration_seconds;
+  document["first_seed"] = scenario.first_seed;
+  document["seeds"] = scenario.seeds;
+  document["policies"] = nlohmann::ordered_json::array();
+  for (const sim::PolicyResult& result : results) {
+    nlohmann::ordered_json policy;
+    policy["policy"] = result.policy;
+    for (const sim::FigureRow& row : sim::FigureRows()) {
+      const sim::Spread& spread = result.figures[static_cast<size_t>(row.figure)];
+      policy[row.key] = {{"median", spread.median}, {"low", spread.low}, {"high", spread.high}};
+    }
+    policy["class_runs"] = nlohmann::ordered_json::array();
+    for (const sim::ClassRuns& one : result.class_runs) {
+      policy["class_runs"].push_back({{"device_class", one.device_class},
+                                      {"job", one.job},
+                                      {"runs", one.runs},
+                                      {"seconds", one.seconds},
+                                      {"power_watts", one.watts},
+                                      {"energy_watt_hours", one.watt_hours}});
+    }
+    policy["failures"] = nlohmann::ordered_json::array();
+    for (const sim::Failure& failure : result.failures) {
+      policy["failures"].push_back({{"job", failure.job}, {"reason", failure.reason}});
+    }
+    document["policies"].push_back(std::move(policy));
+  }
+  return absl::StrCat(document.dump(1), "\n");
+}
+
+}  // namespace wattle::cli

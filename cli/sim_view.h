@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The answer of wattle sim, for people and for scripts. Thread-safe.
+#ifndef WATTLE_CLI_SIM_VIEW_H_
+#define WATTLE_CLI_SIM_VIEW_H_
+
+#include <string>
+#include <vector>
+
+#include "cli/text_style.h"
+
+#include "sim/scenario/run.h"
+#include "sim/scenario/scenario.h"
+
+namespace wattle::cli {
+
+// A row for each policy; with_runs: also a row for each class of boards and each entry of jobs.
+[[nodiscard]] std::string RenderSim(const sim::Scenario& scenario,
+                                    const std::vector<sim::PolicyResult>& results, bool with_runs,
+                                    const TextStyle& style);
+// One JSON document with everything.
+[[nodiscard]] std::string SimJson(const sim::Scenario& scenario,
+                                  const std::vector<sim::PolicyResult>& results);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_SIM_VIEW_H_

@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For readers of YAML files of their own that hold jobs, policies or model shapes: the same
+// messages by the same rules and with the same errors as in job and policy files (job_file.h).
+// Part of the target wattle::job_file. Thread-safe.
+#ifndef WATTLE_FORMATS_YAML_NODE_H_
+#define WATTLE_FORMATS_YAML_NODE_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include <google/protobuf/message.h>
+#include <yaml-cpp/yaml.h>
+
+namespace wattle::formats {
+
+// The file's one document. No exception of yaml-cpp leaves this function. Errors: kInvalidArgument.
+absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view file);
+
+// Reads the fields of `node` into the message. Errors: kInvalidArgument, kUnimplemented; one line
+// with file, line and field.
+absl::Status ReadMessage(const YAML::Node& node, absl::string_view file,
+                         google::protobuf::Message& message);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_YAML_NODE_H_

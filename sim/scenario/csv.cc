@@ -1,0 +1,202 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/csv.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::sim {
+namespace {
+
+// Beyond the atmosphere the sun gives 1361 W/m2, and clouds beside it add a little for minutes.
+constexpr double kSunMax = 1500.0;
+// A file whose brightest hour is below this is in kW/m2.
+constexpr double kBrightestMin = 20.0;
+// Of a day's brightest hour, what its darkest may have.
+constexpr double kNightShare = 0.05;
+constexpr double kFullSun = 1000.0;
+constexpr size_t kShownMax = 40;
+
+struct Line {
+  size_t number = 0;  // from 1
+  std::vector<absl::string_view> cells;
+};
+
+std::vector<Line> LinesOf(absl::string_view text) {
+  std::vector<Line> lines;
+  size_t number = 0;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    lines.push_back({++number, {}});
+    for (const absl::string_view cell : absl::StrSplit(line, ',')) {
+      lines.back().cells.push_back(absl::StripAsciiWhitespace(cell));
+    }
+  }
+  return lines;
+}
+
+absl::Status Error(absl::string_view file, size_t line, absl::string_view field,
+                   absl::string_view value, absl::string_view wanted) {
+  return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": ", field, ": \"",
+                                                 absl::CHexEscape(value.substr(0, kShownMax)),
+                                                 "\"; wanted ", wanted));
+}
+
+std::optional<size_t> ColumnOf(const Line& head, absl::string_view name) {
+  const auto found = std::find(head.cells.begin(), head.cells.end(), name);
+  return found == head.cells.end() ? std::nullopt
+                                   : std::optional(static_cast<size_t>(found - head.cells.begin()));
+}
+
+absl::StatusOr<double> NumberAt(const Line& line, size_t column, absl::string_view file,
+                                absl::string_view field, absl::string_view wanted) {
+  const absl::string_view cell = column < line.cells.size() ? line.cells[column] : "";
+  double number = 0.0;
+  if (!absl::SimpleAtod(cell, &number) || !std::isfinite(number)) {
+    return Error(file, line.number, field, cell, wanted);
+  }
+  return number;
+}
+
+bool IsEmpty(const Line& line) {
+  return line.cells.size() == 1 && line.cells[0].empty();
+}
+
+// Where the hours stand in a file.
+struct SunTable {
+  size_t first = 0;  // index of the first hour's line
+  size_t column = 0;
+  std::string field;
+  std::optional<size_t> hour_column{};  // it counts from 0
+};
+
+absl::StatusOr<SunTable> FindSun(const std::vector<Line>& lines, absl::string_view file) {
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const Line& line = lines[i];
+    if (line.cells[0] == "hour") {
+      if (const auto column = ColumnOf(line, "w_per_m2")) {
+        return SunTable{i + 1, *column, "w_per_m2", 0};
+      }
+      return Error(file, line.number, "columns", line.cells.back(), "hour,w_per_m2");
+    }
+    if (absl::StartsWith(line.cells[0], "time")) {
+      if (const auto column = ColumnOf(line, "G(h)")) {
+        return SunTable{i + 1, *column, "G(h)"};
+      }
+    }
+    if (line.cells[0] == "Month") {
+      if (const auto column = ColumnOf(line, "Plane of Array Irradiance (W/m^2)")) {
+        return SunTable{i + 1, *column, "Plane of Array Irradiance (W/m^2)"};
+      }
+    }
+  }
+  return Error(file, 1, "columns", lines[0].cells[0],
+               "a line hour,w_per_m2, or a file of PVGIS or PVWatts");
+}
+
+// Each day has an hour of night: a file that counts its hours from another one, or whose sun never
+// sets, is not what the scenario takes it for.
+absl::Status CheckNights(const std::vector<double>& watts, const std::vector<size_t>& lines,
+                         absl::string_view file, absl::string_view field) {
+  for (size_t day = 0; day + kHoursOfDay <= watts.size(); day += kHoursOfDay) {
+    const auto begin = watts.begin() + static_cast<ptrdiff_t>(day);
+    const auto [darkest, brightest] =
+        std::minmax_element(begin, begin + static_cast<ptrdiff_t>(kHoursOfDay));
+    if (*darkest > kNightShare * *brightest) {
+      return Error(file, lines[static_cast<size_t>(darkest - watts.begin())], field,
+                   absl::StrCat(*darkest),
+                   "a night in each day: no more than 5 % of the brightest hour's sun");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::string_view file) {
+  const std::vector<Line> lines = LinesOf(text);
+  WATTLE_ASSIGN_OR_RETURN(const SunTable table, FindSun(lines, file));
+  std::vector<double> watts;
+  std::vector<size_t> numbers;
+  for (size_t i = table.first; i < lines.size() && !IsEmpty(lines[i]); ++i) {
+    const Line& line = lines[i];
+    if (line.cells[0] == "Totals") {
+      break;
+    }
+    if (table.hour_column) {
+      WATTLE_ASSIGN_OR_RETURN(const double hour, NumberAt(line, *table.hour_column, file, "hour",
+                                                          absl::StrCat(watts.size())));
+      if (hour != static_cast<double>(watts.size())) {
+        return Error(file, line.number, "hour", line.cells[*table.hour_column],
+                     absl::StrCat(watts.size(), ", the hour after the one before"));
+      }
+    }
+    WATTLE_ASSIGN_OR_RETURN(const double sun, NumberAt(line, table.column, file, table.field,
+                                                       "a number of W/m2, 0 to 1500"));
+    if (sun < 0.0 || sun > kSunMax) {
+      return Error(file, line.number, table.field, line.cells[table.column],
+                   "W/m2 on the panel, 0 to 1500");
+    }
+    watts.push_back(sun);
+    numbers.push_back(line.number);
+  }
+  if (watts.empty()) {
+    return Error(file, lines.back().number, table.field, "", "a line for each hour");
+  }
+  const double brightest = *std::max_element(watts.begin(), watts.end());
+  if (brightest > 0.0 && brightest < kBrightestMin) {
+    return Error(file, numbers.front(), table.field, absl::StrCat("at most ", brightest),
+                 "W/m2; these look like kW/m2, so multiply them by 1000");
+  }
+  WATTLE_RETURN_IF_ERROR(CheckNights(watts, numbers, file, table.field));
+  for (double& one : watts) {
+    one /= kFullSun;
+  }
+  return watts;
+}
+
+absl::StatusOr<std::vector<Arrival>> ParseArrivals(absl::string_view text, absl::string_view file) {
+  const std::vector<Line> lines = LinesOf(text);
+  const std::optional<size_t> at = ColumnOf(lines[0], "at_seconds");
+  const std::optional<size_t> deadline = ColumnOf(lines[0], "deadline_seconds");
+  if (!at) {
+    return Error(file, 1, "columns", lines[0].cells[0],
+                 "at_seconds or at_seconds,deadline_seconds");
+  }
+  std::vector<Arrival> arrivals;
+  for (size_t i = 1; i < lines.size() && !IsEmpty(lines[i]); ++i) {
+    Arrival arrival;
+    WATTLE_ASSIGN_OR_RETURN(arrival.at_seconds,
+                            NumberAt(lines[i], *at, file, "at_seconds", "seconds from 0 on"));
+    const double before = arrivals.empty() ? 0.0 : arrivals.back().at_seconds;
+    if (arrival.at_seconds < before) {
+      return Error(file, lines[i].number, "at_seconds", lines[i].cells[*at],
+                   absl::StrCat("at least ", before, ", for a trace is in order of time"));
+    }
+    if (deadline) {
+      WATTLE_ASSIGN_OR_RETURN(
+          arrival.deadline_seconds,
+          NumberAt(lines[i], *deadline, file, "deadline_seconds", "seconds from submission"));
+      if (arrival.deadline_seconds < 0.0) {
+        return Error(file, lines[i].number, "deadline_seconds", lines[i].cells[*deadline],
+                     "seconds from submission, 0 for none");
+      }
+    }
+    arrivals.push_back(arrival);
+  }
+  if (arrivals.empty()) {
+    return Error(file, 1, "at_seconds", "", "at least one arrival");
+  }
+  return arrivals;
+}
+
+}  // namespace wattle::sim

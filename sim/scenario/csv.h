@@ -1,0 +1,29 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The tables that a scenario names: the sun by the hour, and a trace of arrivals. Pure;
+// thread-safe. Errors are kInvalidArgument, one line with file, line, value and what is wanted.
+#ifndef WATTLE_SIM_SCENARIO_CSV_H_
+#define WATTLE_SIM_SCENARIO_CSV_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+#include "sim/scenario/scenario.h"
+
+namespace wattle::sim {
+
+// By hour, the sun on the panel as a share of 1000 W/m2. Three forms:
+//   hour,w_per_m2     a line for each hour, from 0 on
+//   PVGIS             a typical year or a series of hours, UTC: the column G(h)
+//   PVWatts           8760 hours of the place's own time: Plane of Array Irradiance
+// Night sun, kilowatts, gaps and numbers that are none are errors.
+absl::StatusOr<std::vector<double>> ParseSun(absl::string_view text, absl::string_view file);
+
+// Columns at_seconds and, if wanted, deadline_seconds (from submission), in order of time.
+absl::StatusOr<std::vector<Arrival>> ParseArrivals(absl::string_view text, absl::string_view file);
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_SCENARIO_CSV_H_

@@ -1,0 +1,533 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/memory/estimate_memory.h"
+#include "policy/limits.h"
+#include "proto/spec_revision.h"
+#include "sim/event_loop.h"
+#include "sim/fleet.h"
+#include "sim/machine.h"
+#include "sim/options.h"
+#include "sim/random.h"
+#include "sim/scenario/planners.h"
+#include "sim/scenario/true_rates.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr FigureRow kFigureRows[] = {
+    {Figure::kDone, "jobs_done", "done", 0},
+    {Figure::kMissed, "deadlines_missed", "missed", 0},
+    {Figure::kFailed, "jobs_failed", "failed", 0},
+    {Figure::kWaitMeanHours, "wait_mean_hours", "wait h", 2},
+    {Figure::kWaitP90Hours, "wait_p90_hours", "wait p90 h", 2},
+    {Figure::kWorkWattHours, "work_watt_hours", "work Wh", 1},
+    {Figure::kFleetWattHours, "fleet_watt_hours", "fleet Wh", 1},
+    {Figure::kReserveBreaches, "reserve_breaches", "breaches", 0},
+    {Figure::kGuardStops, "guard_stops", "guard stops", 0},
+    {Figure::kOutages, "empty_packs", "empty packs", 0},
+    {Figure::kIdleHours, "idle_hours", "idle h", 1},
+};
+static_assert(std::size(kFigureRows) == kFigures, "every figure has its row");
+
+// The fleet is up for so long before hour 0: the boards register and measure their idle draw. The
+// simulation's wall clock begins a quarter of an hour before midnight (sim/options.cc).
+constexpr double kBeginSeconds = 900.0;
+constexpr double kPushSeconds = 1.0;
+constexpr double kPolicySeconds = 2.0;
+constexpr double kWaitPercentile = 0.9;
+constexpr double kIntervalLow = 0.05;
+constexpr double kIntervalHigh = 0.95;
+// A day of drawn sun is at most this much brighter than the file's.
+constexpr double kSunFactorMax = 1.3;
+
+uint64_t Mix(uint64_t seed, uint64_t stream) {
+  return Random(seed * 7919 + stream).Next();
+}
+
+// The periods are longer than a real fleet's where that changes no decision, so that a week costs
+// seconds. A guard takes no reading that is older than 30 s, and a gap of two minutes between
+// readings teaches a board nothing of its sun.
+Options OptionsFor(const Scenario& scenario, uint64_t seed) {
+  Options options;
+  options.seed = seed;
+  options.devices = scenario.boards();
+  options.jobs = 0;
+  options.step_seconds = 20.0;
+  options.heartbeat_seconds = 60.0;
+  options.sample_seconds = 10.0;
+  options.ledger_seconds = 900.0;
+  options.idle_save_seconds = 300.0;
+  options.day_seconds = kSecondsOfDay;
+  options.tick_seconds = 10.0;
+  options.plan_seconds = 300.0;
+  options.outage_seconds_max = 60.0;
+  options.delay_seconds_max = 0.05;
+  options.loss = 0.0;
+  options.duplication = 0.0;
+  options.attempt_failure = 0.0;
+  return options;
+}
+
+double SpanOf(const Scenario& scenario) {
+  return kBeginSeconds + scenario.duration_seconds;
+}
+
+// The panel's watts by hour in this seed.
+std::shared_ptr<const std::vector<double>> SunOf(const Scenario& scenario, Watts panel,
+                                                 uint64_t seed) {
+  auto watts = std::make_shared<std::vector<double>>();
+  Random random(Mix(seed, 1));
+  double factor = 1.0;
+  for (size_t hour = 0; hour < scenario.sun.size(); ++hour) {
+    if (hour % kHoursOfDay == 0) {
+      factor = std::min(std::exp(scenario.sun_spread * DrawNormal(random)), kSunFactorMax);
+    }
+    watts->push_back(panel.value() * scenario.sun[hour] * factor);
+  }
+  return watts;
+}
+
+v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
+  v1::DeviceInfo info;
+  info.set_name(absl::StrCat(group.name, "-", number));
+  info.set_device_class(group.board_class.name);
+  info.set_architecture("aarch64");
+  info.set_time_scale(1.0);
+  info.set_memory_bytes(group.board_class.memory_bytes);
+  info.set_cores(group.board_class.cores);
+  info.set_accelerator(group.board_class.accelerator);
+  info.set_throughput_flops_datasheet(group.board_class.flops_per_second);
+  info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  info.set_energy_scope("module");
+  info.set_engine_version("wattle-sim");
+  info.set_cache_quota_bytes(int64_t{1} << 36);
+  info.set_link_bytes_per_second(group.link_bytes_per_second);
+  info.set_has_battery_gauge(group.pack.has_value());
+  info.set_gauge_error_ratio(group.pack ? group.gauge_error.value() : 0.0);
+  info.set_spec_revision(kSpecRevision);
+  for (const v1::Label& label : group.labels) {
+    *info.add_labels() = label;
+  }
+  v1::Label& of_group = *info.add_labels();
+  of_group.set_key("group");
+  of_group.set_value(group.name);
+  return info;
+}
+
+BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
+  BoardSettings board;
+  board.idle = group.board_class.idle;
+  board.battery = group.pack;
+  board.charge = group.charge;
+  board.day_seconds = kSecondsOfDay;
+  board.gauge_error = group.gauge_error;
+  if (group.pack && group.panel > Watts(0)) {
+    board.sun_watts = SunOf(scenario, group.panel, seed);
+    board.sun_begins_seconds = kBeginSeconds;
+  }
+  if (group.policy) {
+    const policy::Limits limits = policy::LimitsOf({&*group.policy});
+    board.reserve = limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
+  }
+  return board;
+}
+
+std::vector<double> ArrivalsOf(const JobGroup& group, uint64_t seed) {
+  std::vector<double> times;
+  Random random(seed);
+  double at = group.begin_seconds;
+  while (true) {
+    at -= std::log(1.0 - random.Fraction()) * kSecondsOfDay / group.per_day;
+    if (at >= group.end_seconds) {
+      return times;
+    }
+    times.push_back(at);
+  }
+}
+
+// The value at the share of the sorted values, between two of them by their distance.
+double Quantile(const std::vector<double>& sorted, double share) {
+  const double place = share * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - std::floor(place));
+}
+
+// A plan asks for the memory of each waiting job. The jobs of a group are alike but for their name,
+// and their model and data never change.
+core::MemoryEstimator RememberMemory() {
+  return
+      [known = std::make_shared<std::map<std::string, int64_t>>()](
+          const v1::JobSpec& spec, const v1::ModelShape& shape, const scheduler::DataMemory& data) {
+        v1::JobSpec nameless = spec;
+        nameless.clear_name();
+        const auto [entry, is_new] = known->try_emplace(nameless.SerializeAsString(), 0);
+        if (is_new) {
+          entry->second = EstimateJobMemory(spec, shape, data);
+        }
+        return entry->second;
+      };
+}
+
+class ScenarioRun {
+ public:
+  ScenarioRun(const Scenario& scenario, const std::string& policy, uint64_t seed)
+      : scenario_(scenario),
+        seed_(seed),
+        options_(OptionsFor(scenario, seed)),
+        random_(seed),
+        rates_(scenario, seed),
+        fleet_({options_, random_, loop_, counts_},
+               {.compute = MakePlanner(policy), .estimate_memory = RememberMemory()},
+               [](const std::string& /*id*/) {}) {}
+
+  absl::StatusOr<RunFigures> Run(const Stopped& stopped) {
+    fleet_.Start(Machines());
+    Push();
+    ScheduleJobs();
+    ScheduleCuts();
+    const auto over = [&] {
+      if (stopped && ended_.ok() && stopped()) {
+        ended_ = absl::CancelledError("interrupted; the scenario was not run to its end");
+      }
+      return !ended_.ok() || !fleet_.invariants().breach().empty();
+    };
+    loop_.RunUntil(kBeginSeconds, over);
+    std::vector<Meter> begin;
+    for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
+      begin.push_back(MeterOf(*worker));
+    }
+    const int64_t stops = counts_.guard_stops;
+    loop_.RunUntil(SpanOf(scenario_), over);
+    WATTLE_RETURN_IF_ERROR(ended_);
+    fleet_.invariants().CheckState(fleet_.coordinator().durable());
+    if (const std::string& breach = fleet_.invariants().breach(); !breach.empty()) {
+      return absl::InternalError(absl::StrCat("seed ", seed_, ", after ", loop_.now_seconds(),
+                                              " s: an invariant broke: ", breach,
+                                              "; report it with the scenario and the seed"));
+    }
+    RunFigures figures;
+    AddBoards(begin, figures);
+    AddJobs(figures);
+    Set(Figure::kGuardStops, static_cast<double>(counts_.guard_stops - stops), figures);
+    figures.fingerprint = fleet_.invariants().chain();
+    figures.steps = loop_.steps();
+    return figures;
+  }
+
+ private:
+  struct Meter {
+    Joules energy;
+    Joules work;
+    double powered_seconds = 0.0;
+    double working_seconds = 0.0;
+  };
+  static Meter MeterOf(Worker& worker) {
+    worker.AdvanceBoard();
+    const Board& board = worker.board();
+    return {board.energy(), board.work_energy(), board.powered_seconds(), board.working_seconds()};
+  }
+  static void Set(Figure figure, double value, RunFigures& figures) {
+    figures.values[static_cast<size_t>(figure)] = value;
+  }
+
+  std::vector<Machine> Machines() {
+    std::vector<Machine> machines;
+    for (const BoardGroup& group : scenario_.fleet) {
+      for (int number = 1; number <= group.count; ++number) {
+        Machine machine;
+        machine.board = BoardOf(scenario_, group, seed_);
+        machine.info = InfoOf(group, number);
+        machine.workload = [this, info = machine.info, idle = machine.board.idle,
+                            board = static_cast<int>(machines.size())](const v1::JobSpec& spec) {
+          const absl::StatusOr<Workload> workload = rates_.WorkloadOf(spec, board, info, idle);
+          WATTLE_CHECK(workload.ok(), "CheckScenario looked at every job");
+          return *workload;
+        };
+        machine.artifact_bytes = [this](const std::string& id) { return BytesOf(id); };
+        machines.push_back(std::move(machine));
+      }
+    }
+    return machines;
+  }
+
+  [[nodiscard]] int64_t BytesOf(const std::string& artifact_id) const {
+    const auto found =
+        std::find_if(scenario_.artifacts.begin(), scenario_.artifacts.end(),
+                     [&](const auto& artifact) { return artifact.artifact_id() == artifact_id; });
+    return found == scenario_.artifacts.end() ? 0 : found->size_bytes();
+  }
+
+  void Post(core::Command command) {
+    fleet_.coordinator().Post(std::move(command), [this](const shell::Answer& answer) {
+      if (!answer.status.ok() && ended_.ok()) {
+        ended_ = absl::InvalidArgumentError(answer.status.message());
+      }
+    });
+  }
+
+  void Push() {
+    loop_.At(kPushSeconds, [this] {
+      for (const v1::ArtifactInfo& artifact : scenario_.artifacts) {
+        Post(core::CommitArtifact{artifact});
+      }
+    });
+    loop_.At(kPolicySeconds, [this] {
+      for (const BoardGroup& group : scenario_.fleet) {
+        if (group.policy) {
+          Post(core::ApplyPolicy{*group.policy});
+        }
+      }
+    });
+  }
+
+  void ScheduleJobs() {
+    for (size_t i = 0; i < scenario_.jobs.size(); ++i) {
+      const JobGroup& group = scenario_.jobs[i];
+      std::vector<Arrival> arrivals = group.arrivals;
+      if (group.per_day > 0.0) {
+        for (const double at : ArrivalsOf(group, Mix(seed_, 100 + i))) {
+          arrivals.push_back({.at_seconds = at});
+        }
+      }
+      int number = 0;
+      for (const Arrival& arrival : arrivals) {
+        v1::JobSpec spec = group.spec;
+        spec.set_name(absl::StrCat(group.spec.name(), "-", ++number));
+        if (arrival.deadline_seconds > 0.0) {
+          spec.set_deadline_seconds(arrival.deadline_seconds);
+        }
+        groups_[spec.name()] = group.spec.name();
+        loop_.At(kBeginSeconds + arrival.at_seconds, [this, spec] {
+          Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
+        });
+      }
+    }
+  }
+
+  void ScheduleCuts() {
+    for (const LinkCut& cut : scenario_.cuts) {
+      int board = 0;
+      for (const BoardGroup& group : scenario_.fleet) {
+        for (int i = 0; i < group.count; ++i, ++board) {
+          if (group.name == cut.group) {
+            loop_.At(kBeginSeconds + cut.begin_seconds,
+                     [this, board] { fleet_.network().SetPartitioned(board, true); });
+            loop_.At(kBeginSeconds + cut.end_seconds,
+                     [this, board] { fleet_.network().SetPartitioned(board, false); });
+          }
+        }
+      }
+    }
+  }
+
+  void AddBoards(const std::vector<Meter>& begin, RunFigures& figures) {
+    Joules energy;
+    Joules work;
+    double idle_seconds = 0.0;
+    int64_t breaches = 0;
+    for (size_t i = 0; i < begin.size(); ++i) {
+      Worker& worker = *fleet_.workers()[i];
+      const Meter end = MeterOf(worker);
+      energy += end.energy - begin[i].energy;
+      work += end.work - begin[i].work;
+      idle_seconds += (end.powered_seconds - begin[i].powered_seconds) -
+                      (end.working_seconds - begin[i].working_seconds);
+      breaches += worker.board().reserve_breaches();
+    }
+    Set(Figure::kWorkWattHours, ToWattHours(work), figures);
+    Set(Figure::kFleetWattHours, ToWattHours(energy), figures);
+    Set(Figure::kIdleHours, idle_seconds / kSecondsOfHour, figures);
+    Set(Figure::kReserveBreaches, static_cast<double>(breaches), figures);
+    Set(Figure::kOutages, static_cast<double>(counts_.empty_batteries), figures);
+  }
+
+  void AddJobs(RunFigures& figures) {
+    const double end = absl::ToDoubleSeconds(TrueTime(loop_.now_seconds()) - absl::UnixEpoch());
+    int64_t done = 0;
+    int64_t missed = 0;
+    int64_t failed = 0;
+    std::vector<double> waits;
+    std::map<std::string, std::string> failures;
+    std::map<std::pair<std::string, std::string>, ClassRuns> runs;
+    for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
+      const v1::Job& job = record.job();
+      const bool is_done = job.state() == v1::JOB_STATE_SUCCEEDED;
+      const double ended = IsTerminal(job.state()) ? job.finished_unix_seconds() : end;
+      const double deadline = job.spec().deadline_seconds();
+      const bool late = deadline > 0.0 && ended - job.submitted_unix_seconds() > deadline;
+      const bool gone = IsTerminal(job.state()) && !is_done;
+      done += is_done ? 1 : 0;
+      missed += late || (gone && deadline > 0.0) ? 1 : 0;
+      failed += gone && deadline == 0.0 ? 1 : 0;
+      waits.push_back(WaitOf(job, ended) / kSecondsOfHour);
+      if (job.state() == v1::JOB_STATE_FAILED) {
+        failures.emplace(groups_.at(job.spec().name()), job.reason());
+      }
+      AddRun(job, runs);
+    }
+    Set(Figure::kDone, static_cast<double>(done), figures);
+    Set(Figure::kMissed, static_cast<double>(missed), figures);
+    Set(Figure::kFailed, static_cast<double>(failed), figures);
+    if (!waits.empty()) {
+      double sum = 0.0;
+      for (const double wait : waits) {
+        sum += wait;
+      }
+      std::sort(waits.begin(), waits.end());
+      Set(Figure::kWaitMeanHours, sum / static_cast<double>(waits.size()), figures);
+      Set(Figure::kWaitP90Hours, Quantile(waits, kWaitPercentile), figures);
+    }
+    for (auto& [key, one] : runs) {
+      figures.class_runs.push_back(std::move(one));
+    }
+    for (const auto& [group, reason] : failures) {
+      figures.failures.push_back({group, reason});
+    }
+  }
+
+  // Until the job first ran; of a job that never did, until it ended or the scenario did.
+  static double WaitOf(const v1::Job& job, double ended) {
+    for (const v1::Attempt& attempt : job.attempts()) {
+      if (attempt.started_unix_seconds() > 0.0) {
+        return std::max(0.0, attempt.started_unix_seconds() - job.submitted_unix_seconds());
+      }
+    }
+    return std::max(0.0, ended - job.submitted_unix_seconds());
+  }
+
+  void AddRun(const v1::Job& job,
+              std::map<std::pair<std::string, std::string>, ClassRuns>& runs) const {
+    if (job.state() != v1::JOB_STATE_SUCCEEDED || job.attempts_size() != 1 ||
+        job.attempts(0).receipt().restarts() > 0) {
+      return;
+    }
+    const v1::Receipt& receipt = job.attempts(0).receipt();
+    const std::string& group = groups_.at(job.spec().name());
+    ClassRuns& one = runs[{receipt.device_class(), group}];
+    one.device_class = receipt.device_class();
+    one.job = group;
+    ++one.runs;
+    const auto share = 1.0 / static_cast<double>(one.runs);
+    const v1::EnergyMeasurement& run = receipt.run();
+    one.seconds += (run.seconds() - one.seconds) * share;
+    one.watts += (run.mean_power_watts() - one.watts) * share;
+    one.watt_hours += (ToWattHours(Joules(run.gross_energy_joules())) - one.watt_hours) * share;
+  }
+
+  const Scenario& scenario_;
+  const uint64_t seed_;
+  const Options options_;
+  Random random_;
+  EventLoop loop_;
+  Counts counts_;
+  const TrueRates rates_;
+  Fleet fleet_;
+  std::map<std::string, std::string> groups_;  // by the job's name
+  absl::Status ended_;                         // the first reason to end too early
+};
+
+void AddClassRuns(const std::vector<ClassRuns>& more,
+                  std::map<std::pair<std::string, std::string>, ClassRuns>& sum) {
+  for (const ClassRuns& one : more) {
+    ClassRuns& all = sum[{one.device_class, one.job}];
+    all.device_class = one.device_class;
+    all.job = one.job;
+    all.runs += one.runs;
+    const double share = static_cast<double>(one.runs) / static_cast<double>(all.runs);
+    all.seconds += (one.seconds - all.seconds) * share;
+    all.watts += (one.watts - all.watts) * share;
+    all.watt_hours += (one.watt_hours - all.watt_hours) * share;
+  }
+}
+
+absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy,
+                                       const Stopped& stopped) {
+  PolicyResult result;
+  result.policy = policy;
+  std::array<std::vector<double>, kFigures> values;
+  std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
+  std::map<std::string, std::string> failures;
+  for (int i = 0; i < scenario.seeds; ++i) {
+    WATTLE_ASSIGN_OR_RETURN(
+        const RunFigures figures,
+        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i), stopped));
+    for (size_t figure = 0; figure < kFigures; ++figure) {
+      values[figure].push_back(figures.values[figure]);
+    }
+    AddClassRuns(figures.class_runs, class_runs);
+    for (const Failure& failure : figures.failures) {
+      failures.emplace(failure.job, failure.reason);
+    }
+  }
+  for (size_t figure = 0; figure < kFigures; ++figure) {
+    result.figures[figure] = SpreadOf(std::move(values[figure]));
+  }
+  for (auto& [key, one] : class_runs) {
+    result.class_runs.push_back(std::move(one));
+  }
+  for (const auto& [group, reason] : failures) {
+    result.failures.push_back({group, reason});
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::Span<const FigureRow> FigureRows() {
+  return kFigureRows;
+}
+
+Spread SpreadOf(std::vector<double> values) {
+  WATTLE_CHECK(!values.empty(), "a spread has values");
+  std::sort(values.begin(), values.end());
+  return {Quantile(values, 0.5), Quantile(values, kIntervalLow), Quantile(values, kIntervalHigh)};
+}
+
+absl::Status CheckScenario(const Scenario& scenario) {
+  const TrueRates rates(scenario, scenario.first_seed);
+  for (const BoardGroup& group : scenario.fleet) {
+    if (group.policy) {
+      WATTLE_RETURN_IF_ERROR(core::ValidatePolicy(*group.policy));
+    }
+    for (const JobGroup& jobs : scenario.jobs) {
+      WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat("job ", jobs.spec.name()),
+                                         core::ValidateSpec(jobs.spec, /*files_needed=*/true)));
+      WATTLE_RETURN_IF_ERROR(WithContext(
+          absl::StrCat("job ", jobs.spec.name()),
+          rates.WorkloadOf(jobs.spec, 0, InfoOf(group, 1), group.board_class.idle).status()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
+                                       uint64_t seed, const Stopped& stopped) {
+  return ScenarioRun(scenario, policy, seed).Run(stopped);
+}
+
+absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
+                                                      const Stopped& stopped) {
+  WATTLE_RETURN_IF_ERROR(CheckScenario(scenario));
+  std::vector<PolicyResult> results;
+  for (const std::string& policy : scenario.policies) {
+    WATTLE_ASSIGN_OR_RETURN(PolicyResult result, RunPolicy(scenario, policy, stopped));
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,111 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Runs a scenario: the real core, shell, scheduler and agents on the simulated boards, and the
+// invariants of the simulation after every event. The same scenario, policy and seed give the same
+// figures on every machine. Pure.
+#ifndef WATTLE_SIM_SCENARIO_RUN_H_
+#define WATTLE_SIM_SCENARIO_RUN_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+#include "sim/scenario/scenario.h"
+
+namespace wattle::sim {
+
+enum class Figure {
+  kDone,
+  kMissed,
+  kFailed,
+  kWaitMeanHours,
+  kWaitP90Hours,
+  kWorkWattHours,
+  kFleetWattHours,
+  kReserveBreaches,
+  kGuardStops,
+  kOutages,
+  kIdleHours,
+  kCount,
+};
+inline constexpr size_t kFigures = static_cast<size_t>(Figure::kCount);
+
+struct FigureRow {
+  Figure figure;
+  const char* key;   // in JSON
+  const char* head;  // of its column
+  int decimals;
+};
+absl::Span<const FigureRow> FigureRows();
+
+// Undisturbed runs of one group's jobs on one class of boards, as their receipts tell: the run
+// itself, without fetch, start and upload.
+struct ClassRuns {
+  std::string device_class;
+  std::string job;
+  int64_t runs = 0;
+  double seconds = 0.0;  // mean
+  double watts = 0.0;
+  double watt_hours = 0.0;
+};
+
+// Why a job of the group failed: the reason of the first that did.
+struct Failure {
+  std::string job;
+  std::string reason;
+};
+
+struct RunFigures {
+  std::array<double, kFigures> values{};
+  std::vector<Failure> failures;      // one for each group, by name
+  std::vector<ClassRuns> class_runs;  // by class and job
+  uint64_t fingerprint = 0;           // of all durable events
+  int64_t steps = 0;                  // actions of the event loop
+
+  [[nodiscard]] double operator[](Figure figure) const {
+    return values[static_cast<size_t>(figure)];
+  }
+};
+
+// Asked again and again during a run; true ends it.
+using Stopped = std::function<bool()>;
+// Errors: kInvalidArgument when the coordinator refuses a job or a policy of the scenario;
+// kInternal when an invariant broke, with what a report should say; kCancelled by `stopped`.
+absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
+                                       uint64_t seed, const Stopped& stopped = nullptr);
+
+// Whether every job of the scenario has an amount of work on every class of boards, and every
+// policy is one that the coordinator takes. Errors: kInvalidArgument.
+absl::Status CheckScenario(const Scenario& scenario);
+
+// The median over seeds, and the ends of the interval that holds nine seeds of ten.
+struct Spread {
+  double median = 0.0;
+  double low = 0.0;
+  double high = 0.0;
+};
+// REQUIRES: `values` is not empty.
+Spread SpreadOf(std::vector<double> values);
+
+struct PolicyResult {
+  std::string policy;
+  std::array<Spread, kFigures> figures{};
+  std::vector<ClassRuns> class_runs;  // means over the seeds
+  std::vector<Failure> failures;      // of the first seed in which the group has one
+};
+
+// All policies of the scenario, each on all seeds. stopped: as RunScenario's. Errors: those of
+// CheckScenario and RunScenario.
+absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
+                                                      const Stopped& stopped = nullptr);
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_SCENARIO_RUN_H_

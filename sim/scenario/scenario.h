@@ -1,0 +1,91 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A scenario as data: a fleet, its sun, its links and its work, for the simulation to run
+// (run.h). scenario_file.h reads one. Hour 0 begins at 00:00 UTC. Plain values.
+#ifndef WATTLE_SIM_SCENARIO_SCENARIO_H_
+#define WATTLE_SIM_SCENARIO_SCENARIO_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/scenario/board_class.h"
+#include "units/quantity.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/policy.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::sim {
+
+inline constexpr size_t kHoursOfDay = 24;
+inline constexpr double kSecondsOfHour = 3600.0;
+inline constexpr double kSecondsOfDay = 24.0 * kSecondsOfHour;
+
+// Equal boards. Their names are the group's name and a number from 1.
+struct BoardGroup {
+  std::string name;
+  BoardClass board_class;
+  int count = 1;
+  std::optional<Joules> pack;  // absent: mains
+  Fraction charge{1.0};        // when the simulation begins
+  Fraction gauge_error{0.02};
+  Watts panel{};  // at 1000 W/m2
+  double link_bytes_per_second = 1.25e6;
+  std::vector<v1::Label> labels;
+  std::optional<v1::Policy> policy;  // of these boards alone
+};
+
+struct Arrival {
+  double at_seconds = 0.0;
+  double deadline_seconds = 0.0;  // from submission; 0: the spec's
+};
+
+// Jobs of one spec.
+struct JobGroup {
+  v1::JobSpec spec;  // its name is the group's
+  std::vector<Arrival> arrivals;
+  // Drawn arrivals instead: so many a day on average, from `begin` to `end`.
+  double per_day = 0.0;
+  double begin_seconds = 0.0;
+  double end_seconds = 0.0;
+};
+
+// The boards of a group have no link in this time.
+struct LinkCut {
+  std::string group;
+  double begin_seconds = 0.0;
+  double end_seconds = 0.0;
+};
+
+struct Scenario {
+  std::string name;
+  double duration_seconds = 0.0;
+  std::vector<BoardGroup> fleet;
+  std::vector<v1::ArtifactInfo> artifacts;  // models and data sets
+  std::vector<JobGroup> jobs;
+  std::vector<LinkCut> cuts;
+  // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
+  std::vector<double> sun;
+  // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.
+  double sun_spread = 0.0;            // of a day's sun, the same for all boards
+  double seconds_spread = 0.0;        // of a board's true seconds about the prediction's
+  double watts_spread = 0.0;          // and of its watts
+  std::vector<std::string> policies;  // planners.h
+  int seeds = 10;
+  uint64_t first_seed = 1;
+
+  [[nodiscard]] int boards() const {
+    int count = 0;
+    for (const BoardGroup& group : fleet) {
+      count += group.count;
+    }
+    return count;
+  }
+};
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_SCENARIO_SCENARIO_H_

@@ -1,0 +1,283 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Each wrong scenario is one line with file, line, value and what is wanted.
+#include "sim/scenario/scenario_file.h"
+
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <yaml-cpp/yaml.h>
+
+#include "base/status_matchers.h"
+#include "sim/random.h"
+#include "sim/scenario/csv.h"
+#include "sim/scenario/run.h"
+
+namespace wattle::sim {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kGood[] = R"(duration: 2d
+fleet:
+  - {name: mast, class: jetson-orin-nano, count: 2, pack_wh: 60, reserve: 0.3, panel_watts: 40}
+sun: {file: sun.csv}
+data: {questions: {examples: 1000}}
+jobs:
+  - {name: tune, every: 12h, job: {finetune: {model: gpt2, data: questions}}}
+links:
+  - {group: mast, from: 1h, to: 2h}
+policy: ours
+seeds: 3
+)";
+
+std::string Sun(int hours) {
+  std::string text = "hour,w_per_m2\n";
+  for (int hour = 0; hour < hours; ++hour) {
+    absl::StrAppend(&text, hour, ",", hour % 24 >= 6 && hour % 24 < 18 ? 600 : 0, "\n");
+  }
+  return text;
+}
+
+absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
+  return ParseScenario(text, "site.yaml", changes,
+                       [](const std::string& name) -> absl::StatusOr<std::string> {
+                         if (name == "sun.csv") {
+                           return Sun(48);
+                         }
+                         if (name == "trace.csv") {
+                           return std::string("at_seconds\n10\n5\n");
+                         }
+                         return absl::NotFoundError(absl::StrCat(name, ": no such file"));
+                       });
+}
+
+struct Wrong {
+  const char* name;
+  const char* from;
+  const char* to;
+  const char* place;
+  const char* text;
+};
+
+class WrongFileTest : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongFileTest, IsOneLineWithTheRemedy) {
+  const Wrong& wrong = GetParam();
+  ASSERT_THAT(std::string(kGood), HasSubstr(wrong.from));
+  const auto scenario = Parse(absl::StrReplaceAll(kGood, {{wrong.from, wrong.to}}));
+  ASSERT_THAT(scenario,
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr(wrong.place), HasSubstr(wrong.text), Not(HasSubstr("\n")))));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, WrongFileTest,
+    testing::Values(
+        Wrong{"UnknownKey", "seeds: 3", "sceds: 3", "site.yaml:11: sceds",
+              "did you mean \"seeds\"?"},
+        Wrong{"UnknownKeyOfAGroup", "reserve: 0.3", "reserves: 0.3", "site.yaml:3: fleet.reserves",
+              "unknown field"},
+        Wrong{"KeyTwice", "count: 2", "count: 2, count: 3", "site.yaml:3:", "stands twice"},
+        Wrong{"NoYaml", "duration: 2d", "duration: [", "site.yaml:", "not valid YAML"},
+        Wrong{"NoDuration", "duration: 2d\n", "", "site.yaml:", "duration: missing"},
+        Wrong{"DurationWithoutUnit", "duration: 2d", "duration: 48",
+              "site.yaml:1: duration: \"48\"", "wanted 1h to 366d"},
+        Wrong{"NegativeDuration", "duration: 2d", "duration: -2d", "site.yaml:1: duration",
+              "wanted 1h to 366d"},
+        Wrong{"PackOfNothing", "pack_wh: 60", "pack_wh: 0", "site.yaml:3: fleet.pack_wh: \"0\"",
+              "wanted 1 to 1000000 Wh"},
+        Wrong{"PackIsNoNumber", "pack_wh: 60", "pack_wh: .nan", "site.yaml:3: fleet.pack_wh",
+              "wanted 1 to 1000000 Wh"},
+        Wrong{"ReserveAboveCapacity", "reserve: 0.3", "reserve: 1.3",
+              "site.yaml:3: fleet.reserve: \"1.3\"", "wanted 0 to 1, a share"},
+        Wrong{"ReserveIsNan", "reserve: 0.3", "reserve: nan", "fleet.reserve: \"nan\"",
+              "wanted 0 to 1"},
+        Wrong{"ReserveOnMains", "pack_wh: 60, ", "", "site.yaml:3:", "pack_wh beside it"},
+        Wrong{"NoBoards", "count: 2", "count: 0", "site.yaml:3: fleet.count: \"0\"",
+              "wanted 1 to 1000"},
+        Wrong{"HalfABoard", "count: 2", "count: 1.5", "fleet.count", "wanted 1 to 1000"},
+        Wrong{"UnknownClass", "jetson-orin-nano", "jetson-thor",
+              "site.yaml:3: fleet.class: \"jetson-thor\"",
+              "wanted one of jetson-orin-nano, jetson-xavier-nx, raspberry-pi-5"},
+        Wrong{"UnknownPolicy", "policy: ours", "policy: [ours, best]",
+              "site.yaml:10: policy: \"best\"", "ours, fastest, fewest_joules, round_robin, edf"},
+        Wrong{"PolicyTwice", "policy: ours", "policy: ours,ours", "policy: \"ours\"",
+              "each at most once"},
+        Wrong{"NoSeeds", "seeds: 3", "seeds: 0", "site.yaml:11: seeds: \"0\"", "wanted 1 to 1000"},
+        Wrong{"NoSuchSun", "sun.csv", "moon.csv", "moon.csv", "no such file"},
+        Wrong{"SunTooShort", "duration: 2d", "duration: 3d", "site.yaml:4: sun.file",
+              "wanted 72 hours from day 1 on, for duration; it has 48"},
+        Wrong{"NoSun", "sun: {file: sun.csv}\n", "", "sun: missing", "mast has a panel"},
+        Wrong{"UnknownModel", "model: gpt2", "model: gpt5", "site.yaml:7:",
+              "finetune.model: gpt5 is not in the scenario; wanted one of gpt2, distilgpt2"},
+        Wrong{"UnknownJobField", "data: questions}", "dada: questions}", "site.yaml:7: dada",
+              "did you mean \"data\"?"},
+        Wrong{"NoKind", "finetune: {model: gpt2, data: questions}", "priority: 1",
+              "site.yaml:7:", "kind"},
+        Wrong{"TraceOutOfOrder", "every: 12h", "trace: trace.csv", "trace.csv:3: at_seconds: \"5\"",
+              "wanted at least 10, for a trace is in order"},
+        Wrong{"TwoSortsOfTimes", "every: 12h", "every: 12h, per_day: 3", "site.yaml",
+              "exclude each other"},
+        Wrong{"MoreJobsThanAnybodyHas", "every: 12h", "per_day: 100000",
+              "site.yaml:7: jobs.per_day: \"100000\"", "at most 100000 arrivals in all"},
+        Wrong{"CutOfNobody", "group: mast, from", "group: pole, from",
+              "site.yaml:9: links.group: \"pole\"", "the name of a board group"},
+        Wrong{"CutBackwards", "to: 2h", "to: 30m", "site.yaml:9: links.to: \"30m\"",
+              "a time after `from`"},
+        Wrong{"NoExamples", "examples: 1000", "mean_bytes: 10",
+              "site.yaml:5: data.questions.examples", "a number of examples"}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ScenarioFileTest, AGoodFileIsRead) {
+  const auto scenario = Parse(kGood);
+  ASSERT_THAT(scenario, IsOk());
+  EXPECT_EQ(scenario->boards(), 2);
+  EXPECT_EQ(scenario->jobs[0].arrivals.size(), 4);
+  EXPECT_THAT(CheckScenario(*scenario), IsOk());
+}
+
+TEST(ScenarioFileTest, AnEmptyFileAndOneThatIsNoMapAreRefused) {
+  for (const char* text : {"", "- a\n", "hello\n", "duration: 2d\n---\nduration: 1d\n"}) {
+    EXPECT_THAT(Parse(text), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml")))
+        << text;
+  }
+  EXPECT_THAT(Parse("duration: 2d\n"), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                HasSubstr("0 boards; wanted 1 to 1000")));
+}
+
+TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
+  const struct {
+    Changes changes;
+    const char* text;
+  } kCases[] = {
+      {{.set = {"reserve"}, .add = {}}, "--set reserve: wanted FIELD=VALUE"},
+      {{.set = {"reserve=1.4"}, .add = {}},
+       "site.yaml with --set or --add: fleet.reserve: \"1.4\"; wanted 0 to 1"},
+      {{.set = {"pole.reserve=0.4"}, .add = {}}, "no board group is named pole"},
+      {{.set = {"sceds=3"}, .add = {}}, "with --set or --add: sceds: unknown field"},
+      {{.set = {"mast.colour=3"}, .add = {}}, "fleet.colour: unknown field"},
+      {{.set = {}, .add = {"jetson-thor=2"}}, "fleet.class: \"jetson-thor\"; wanted one of"},
+      {{.set = {}, .add = {"raspberry-pi-5=many"}}, "fleet.count: \"many\"; wanted 1 to 1000"},
+      {{.set = {}, .add = {"raspberry-pi-5=999"}}, "1001 boards; wanted 1 to 1000"},
+  };
+  for (const auto& one : kCases) {
+    EXPECT_THAT(Parse(kGood, one.changes),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.text)));
+  }
+  EXPECT_THAT(Parse("duration: 2d\nfleet: mast\n", {.set = {}, .add = {"raspberry-pi-5=1"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
+}
+
+// Whatever stands in a file, reading it ends with a scenario or an error.
+TEST(ScenarioFileTest, DamagedFilesNeverCrash) {
+  Random random(7);
+  const std::string good(kGood);
+  for (int i = 0; i < 4000; ++i) {
+    std::string text = good;
+    for (int edits = 1 + random.Below(4); edits > 0 && !text.empty(); --edits) {
+      const auto at = static_cast<size_t>(random.Below(static_cast<int>(text.size())));
+      const auto from = static_cast<size_t>(random.Below(static_cast<int>(good.size())));
+      const auto length = static_cast<size_t>(random.Below(12));
+      switch (random.Below(3)) {
+        case 0:
+          text[at] = static_cast<char>(random.Below(256));
+          break;
+        case 1:
+          text.erase(at, length);
+          break;
+        default:
+          text.insert(at, good, from, length);
+      }
+    }
+    const auto scenario = Parse(text);
+    if (scenario.ok()) {
+      CheckScenario(*scenario).IgnoreError();
+    } else {
+      EXPECT_EQ(scenario.status().code(), absl::StatusCode::kInvalidArgument)
+          << scenario.status() << "\n"
+          << text;
+    }
+  }
+}
+
+TEST(SunTest, ThreeFormsAreRead) {
+  const auto hours = ParseSun(Sun(24), "sun.csv");
+  ASSERT_THAT(hours, IsOk());
+  EXPECT_EQ(hours->size(), 24);
+  EXPECT_EQ((*hours)[12], 0.6);
+  const auto pvgis = ParseSun(
+      "Latitude (decimal degrees): 45.000\r\n\r\ntime(UTC),T2m,G(h)\r\n20180101:0000,2.0,-0.0\r\n"
+      "20180101:0100,2.0,250.0\r\n\r\nG(h): Global irradiance\r\n",
+      "pvgis.csv");
+  ASSERT_THAT(pvgis, IsOk());
+  EXPECT_EQ(*pvgis, (std::vector<double>{0.0, 0.25}));
+  const auto pvwatts = ParseSun(
+      "PVWatts: Hourly PV Performance Data,,\n,,\n"
+      "Month,Day,Plane of Array Irradiance (W/m^2)\n1,1,0\n1,1,500\nTotals,,500\n",
+      "pvwatts.csv");
+  ASSERT_THAT(pvwatts, IsOk());
+  EXPECT_EQ(*pvwatts, (std::vector<double>{0.0, 0.5}));
+}
+
+TEST(SunTest, WhatNoSunGivesIsRefused) {
+  const struct {
+    std::string text;
+    const char* error;
+  } kCases[] = {
+      {"", "wanted a line hour,w_per_m2"},
+      {"hour,watts\n0,1\n", "sun.csv:1: columns: \"watts\"; wanted hour,w_per_m2"},
+      {"hour,w_per_m2\n", "wanted a line for each hour"},
+      {"hour,w_per_m2\n0,0\n2,5\n", "sun.csv:3: hour: \"2\"; wanted 1, the hour after"},
+      {"hour,w_per_m2\n0,nan\n", "sun.csv:2: w_per_m2: \"nan\"; wanted a number"},
+      {"hour,w_per_m2\n0,\n", "sun.csv:2: w_per_m2: \"\""},
+      {"hour,w_per_m2\n0,-5\n", "sun.csv:2: w_per_m2: \"-5\"; wanted W/m2 on the panel, 0 to 1500"},
+      {"hour,w_per_m2\n0,600000\n", "0 to 1500"},
+      {"hour,w_per_m2\n0,0\n1,0.6\n", "look like kW/m2, so multiply them by 1000"},
+      {absl::StrReplaceAll(Sun(24), {{",0\n", ",300\n"}}),
+       "sun.csv:2: w_per_m2: \"300\"; wanted a night in each day"},
+  };
+  for (const auto& one : kCases) {
+    EXPECT_THAT(ParseSun(one.text, "sun.csv"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.error)))
+        << one.text;
+  }
+}
+
+TEST(ArrivalsTest, ATraceIsReadInOrder) {
+  const auto arrivals = ParseArrivals("at_seconds,deadline_seconds\n0,10\n5,0\n5,20\n", "t.csv");
+  ASSERT_THAT(arrivals, IsOk());
+  EXPECT_EQ(arrivals->size(), 3);
+  EXPECT_EQ((*arrivals)[2].deadline_seconds, 20);
+  for (const char* text :
+       {"", "seconds\n1\n", "at_seconds\n", "at_seconds\n-1\n", "at_seconds\ninf\n",
+        "at_seconds,deadline_seconds\n1,-1\n", "at_seconds,deadline_seconds\n1\n"}) {
+    EXPECT_THAT(ParseArrivals(text, "t.csv"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("t.csv:")))
+        << text;
+  }
+}
+
+// A scenario's boards are those that a worker can emulate.
+TEST(BoardClassTest, AgreesWithTheEmulatedBoards) {
+  for (const BoardClass& one : BoardClasses()) {
+    const YAML::Node file =
+        YAML::LoadFile(absl::StrCat(WATTLE_SOURCE_DIR, "/deploy/emulated/", one.name, ".yaml"));
+    EXPECT_EQ(file["idle_power_watts"].as<double>(), one.idle.value()) << one.name;
+    EXPECT_EQ(file["memory_bytes"].as<int64_t>(), one.memory_bytes) << one.name;
+    EXPECT_EQ(file["cores"].as<int>(), one.cores) << one.name;
+    EXPECT_EQ(file["accelerator"].as<std::string>(), one.accelerator) << one.name;
+    EXPECT_EQ(file["throughput_flops_datasheet"].as<double>(), one.flops_per_second) << one.name;
+  }
+}
+
+}  // namespace
+}  // namespace wattle::sim

@@ -1,0 +1,329 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Scenarios of operators on the simulation: every file of deploy/scenarios, the published figures
+// of two boards, the same bytes for the same seed, what each policy does, and what the figures
+// count.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "sim/fault_points.h"
+#include "sim/scenario/planners.h"
+#include "sim/scenario/run.h"
+#include "sim/scenario/scenario_file.h"
+#include "sim/scenario/true_rates.h"
+
+namespace wattle::sim {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file.is_open()) << path;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string ScenarioPath(const std::string& name) {
+  return absl::StrCat(WATTLE_SOURCE_DIR, "/deploy/scenarios/", name);
+}
+
+absl::StatusOr<Scenario> ReadScenarioAt(const std::string& name, const Changes& changes) {
+  return ParseScenario(ReadText(ScenarioPath(name)), name, changes, [](const std::string& table) {
+    return absl::StatusOr<std::string>(ReadText(ScenarioPath(table)));
+  });
+}
+
+// A scenario of one test. Its sun is bright from 6 to 18 each day.
+absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
+  return ParseScenario(text, "test.yaml", changes, [](const std::string& /*name*/) {
+    std::string sun = "hour,w_per_m2\n";
+    for (int hour = 0; hour < 240; ++hour) {
+      absl::StrAppend(&sun, hour, ",", hour % 24 >= 6 && hour % 24 < 18 ? 600 : 0, "\n");
+    }
+    return absl::StatusOr<std::string>(sun);
+  });
+}
+
+RunFigures FiguresOf(const std::string& text, const std::string& policy = "ours",
+                     uint64_t seed = 1) {
+  const auto scenario = Parse(text);
+  EXPECT_THAT(scenario, IsOk());
+  if (!scenario.ok()) {
+    return {};
+  }
+  const auto figures = RunScenario(*scenario, policy, seed);
+  EXPECT_THAT(figures, IsOk());
+  return figures.value_or(RunFigures());
+}
+
+const ClassRuns& RunsOf(const std::vector<ClassRuns>& runs, const std::string& job) {
+  static const ClassRuns kNone;
+  for (const ClassRuns& one : runs) {
+    if (one.job == job) {
+      return one;
+    }
+  }
+  ADD_FAILURE() << "no run of " << job;
+  return kNone;
+}
+
+TEST(ScenarioFilesTest, TwoJetsonsTakeWhatThePapersSay) {
+  const auto scenario = ReadScenarioAt("two-jetsons.yaml", {});
+  ASSERT_THAT(scenario, IsOk());
+  const auto results = RunPolicies(*scenario);
+  ASSERT_THAT(results, IsOk());
+  const std::vector<ClassRuns>& runs = results->at(0).class_runs;
+  double time = 0.0;
+  double power = 0.0;
+  double energy = 0.0;
+  for (const std::string model : {"gpt2", "distilgpt2"}) {
+    const ClassRuns& orin = RunsOf(runs, model + "-on-orin");
+    const ClassRuns& xavier = RunsOf(runs, model + "-on-xavier");
+    time += (orin.seconds / xavier.seconds - 1.0) / 2.0;
+    power += (orin.watts / xavier.watts - 1.0) / 2.0;
+    energy += (orin.watt_hours / xavier.watt_hours - 1.0) / 2.0;
+  }
+  EXPECT_NEAR(time, -0.30, 0.005);
+  EXPECT_NEAR(power, -0.20, 0.005);
+  EXPECT_NEAR(energy, -0.44, 0.005);
+  EXPECT_NEAR(RunsOf(runs, "gpt2-on-orin").seconds, 11726, 0.005 * 11726);
+  EXPECT_NEAR(RunsOf(runs, "gpt2-on-orin").watt_hours, 36.33, 0.005 * 36.33);
+  EXPECT_NEAR(RunsOf(runs, "gpt2-on-xavier").seconds, 14561, 0.005 * 14561);
+  EXPECT_NEAR(RunsOf(runs, "gpt2-on-xavier").watt_hours, 57.82, 0.005 * 57.82);
+  EXPECT_NEAR(RunsOf(runs, "distilgpt2-on-orin").seconds, 9414, 0.005 * 9414);
+  EXPECT_NEAR(RunsOf(runs, "distilgpt2-on-xavier").watt_hours, 59.05, 0.005 * 59.05);
+}
+
+// Two days are enough to see each file work; a person runs it whole.
+TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(ScenarioPath(""))) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() != ".yaml") {
+      continue;
+    }
+    files.insert(name);
+    SCOPED_TRACE(name);
+    auto scenario = ReadScenarioAt(name, {.set = {"seeds=1"}, .add = {}});
+    ASSERT_THAT(scenario, IsOk());
+    scenario->duration_seconds = std::min(scenario->duration_seconds, 2.0 * kSecondsOfDay);
+    scenario->policies = PolicyNames();
+    const auto results = RunPolicies(*scenario);
+    ASSERT_THAT(results, IsOk());
+    for (const PolicyResult& result : *results) {
+      const auto& figures = result.figures;
+      EXPECT_GT(figures[static_cast<size_t>(Figure::kDone)].median, 0) << result.policy;
+      EXPECT_EQ(figures[static_cast<size_t>(Figure::kReserveBreaches)].median, 0) << result.policy;
+    }
+  }
+  EXPECT_EQ(files, (std::set<std::string>{"deadlines.yaml", "mast.yaml", "two-jetsons.yaml"}));
+}
+
+constexpr char kSite[] = R"(
+duration: 36h
+fleet:
+  - {name: mast, class: jetson-orin-nano, count: 2, pack_wh: 60, charge: 0.6, reserve: 0.3, panel_watts: 40}
+sun: {file: sun.csv, spread: 0.3}
+rates: {seconds_spread: 0.2, watts_spread: 0.1}
+data: {questions: {examples: 1000}}
+jobs:
+  - {name: tune, per_day: 8, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
+)";
+
+TEST(RunTest, TheSameSeedGivesTheSameRunAndAnotherSeedAnother) {
+  const RunFigures first = FiguresOf(kSite);
+  const RunFigures again = FiguresOf(kSite);
+  EXPECT_EQ(first.values, again.values);
+  EXPECT_EQ(first.fingerprint, again.fingerprint);
+  EXPECT_EQ(first.steps, again.steps);
+  EXPECT_NE(first.fingerprint, FiguresOf(kSite, "ours", 2).fingerprint);
+  EXPECT_NE(first.fingerprint, FiguresOf(kSite, "fastest").fingerprint);
+}
+
+// The board is slower than the tables say, so a job that fitted into the pack does not.
+constexpr char kSlowBoard[] = R"(
+duration: 12h
+fleet:
+  - {name: mast, class: jetson-orin-nano, pack_wh: 60, charge: 0.8, reserve: 0.3}
+rates: {seconds_spread: 1}
+data: {questions: {examples: 10000}}
+jobs:
+  - {name: tune, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
+)";
+
+// The guard stops work in time, and each time is counted. Sums over some seeds, because some draw a
+// fast board.
+TEST(RunTest, WorkKeepsTheReserveAndAForgottenMarginIsCounted) {
+  const auto scenario = Parse(kSlowBoard);
+  ASSERT_THAT(scenario, IsOk());
+  double stops = 0.0;
+  double breaches = 0.0;
+  double breaches_without_margin = 0.0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    const RunFigures kept = FiguresOf(kSlowBoard, "fastest", seed);
+    stops += kept[Figure::kGuardStops];
+    breaches += kept[Figure::kReserveBreaches];
+    TurnOnFaultPoint("guard margin");
+    const auto broken = RunScenario(*scenario, "fastest", seed);
+    TurnOnFaultPoint("");
+    ASSERT_THAT(broken, IsOk());
+    breaches_without_margin += (*broken)[Figure::kReserveBreaches];
+  }
+  EXPECT_GT(stops, 0);
+  EXPECT_EQ(breaches, 0);
+  EXPECT_GT(breaches_without_margin, 0);
+}
+
+TEST(RunTest, SunFillsThePackAndWithoutItWorkEnds) {
+  std::string dark(kSite);
+  dark.replace(dark.find("panel_watts: 40"), 15, "panel_watts: 1 ");
+  const double done = FiguresOf(kSite)[Figure::kDone];
+  EXPECT_GT(done, FiguresOf(dark)[Figure::kDone] + 3) << done;
+}
+
+TEST(RunTest, ABoardWithoutALinkGetsNoWork) {
+  const std::string text = R"(
+duration: 10h
+fleet:
+  - {name: far, class: jetson-orin-nano}
+  - {name: near, class: raspberry-pi-5}
+data: {questions: {examples: 400}}
+links:
+  - {group: far, from: 0h, to: 10h}
+jobs:
+  - {name: check, at: 30m, every: 2h, job: {evaluate: {model: distilgpt2, data: questions, sequence_length: 384}}}
+)";
+  const RunFigures figures = FiguresOf(text);
+  ASSERT_EQ(figures.class_runs.size(), 1);
+  EXPECT_EQ(figures.class_runs[0].device_class, "raspberry-pi-5");
+}
+
+// What the boards take in truth depends on the seed and not on the policy, and its spread is the
+// stated one.
+TEST(TrueRatesTest, TheFactorsHaveTheStatedSpread) {
+  const auto scenario = Parse(kSite);
+  ASSERT_THAT(scenario, IsOk());
+  v1::DeviceInfo info;
+  info.set_device_class("jetson-orin-nano");
+  double sum = 0.0;
+  double squares = 0.0;
+  constexpr int kSeeds = 2000;
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    const TrueRates rates(*scenario, static_cast<uint64_t>(seed));
+    const auto workload = rates.WorkloadOf(scenario->jobs[0].spec, 0, info, Watts(3.5));
+    ASSERT_THAT(workload, IsOk());
+    const double published = 9414.0 / 20000.0 * 1000.0;
+    const double log_factor =
+        std::log(workload->step_seconds * static_cast<double>(workload->steps) / published);
+    sum += log_factor;
+    squares += log_factor * log_factor;
+  }
+  EXPECT_NEAR(sum / kSeeds, 0.0, 0.02);
+  EXPECT_NEAR(std::sqrt(squares / kSeeds), 0.2, 0.01);
+}
+
+// Two boards, free at the same time; the Xavier NX takes more seconds and more joules.
+constexpr char kTwoBoards[] = R"(
+duration: 20h
+fleet:
+  - {name: a, class: jetson-xavier-nx}
+  - {name: b, class: jetson-orin-nano}
+data: {questions: {examples: 1000}}
+jobs:
+  - {name: first, at: 1h, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
+  - {name: second, at: 5h, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
+)";
+
+int64_t RunsOn(const RunFigures& figures, const std::string& device_class) {
+  int64_t runs = 0;
+  for (const ClassRuns& one : figures.class_runs) {
+    runs += one.device_class == device_class ? one.runs : 0;
+  }
+  return runs;
+}
+
+TEST(PlannersTest, EachChoosesByItsOwnRule) {
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "ours"), "jetson-orin-nano"), 2);
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "fastest"), "jetson-orin-nano"), 2);
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "fewest_joules"), "jetson-orin-nano"), 2);
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "edf"), "jetson-orin-nano"), 2);
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "round_robin"), "jetson-orin-nano"), 1);
+  EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "round_robin"), "jetson-xavier-nx"), 1);
+}
+
+// A Pi is slower than a Xavier NX and adds fewer joules to the fleet's: the two rules part.
+TEST(PlannersTest, TheFastestBoardIsNotTheOneOfFewestJoules) {
+  const std::string text = R"(
+duration: 20h
+fleet:
+  - {name: a, class: raspberry-pi-5}
+  - {name: b, class: jetson-xavier-nx}
+data: {questions: {examples: 300}}
+jobs:
+  - {name: one, at: 1h, job: {evaluate: {model: gpt2, data: questions, sequence_length: 384}}}
+)";
+  EXPECT_EQ(RunsOn(FiguresOf(text, "fastest"), "jetson-xavier-nx"), 1);
+  EXPECT_EQ(RunsOn(FiguresOf(text, "fewest_joules"), "raspberry-pi-5"), 1);
+}
+
+// One board and two jobs of the same second: only who goes by deadlines keeps the second one's.
+TEST(PlannersTest, DeadlinesAreMetByThoseWhoLookAtThem) {
+  const std::string text = R"(
+duration: 20h
+fleet:
+  - {name: a, class: jetson-orin-nano}
+data: {long: {examples: 20000}, short: {examples: 1000}}
+jobs:
+  - {name: long, at: 1h, job: {finetune: {model: gpt2, data: long, sequence_length: 384}}}
+  - {name: short, at: 1h, job: {deadline_seconds: 7200, finetune: {model: gpt2, data: short, sequence_length: 384}}}
+)";
+  EXPECT_EQ(FiguresOf(text, "fastest")[Figure::kMissed], 1);
+  EXPECT_EQ(FiguresOf(text, "edf")[Figure::kMissed], 0);
+  EXPECT_EQ(FiguresOf(text, "ours")[Figure::kMissed], 0);
+  EXPECT_EQ(FiguresOf(text, "edf")[Figure::kDone], 2);
+}
+
+TEST(SpreadTest, TheIntervalHoldsNineOfTen) {
+  std::vector<double> values;
+  for (int i = 100; i >= 0; --i) {
+    values.push_back(i);
+  }
+  const Spread spread = SpreadOf(values);
+  EXPECT_DOUBLE_EQ(spread.median, 50);
+  EXPECT_DOUBLE_EQ(spread.low, 5);
+  EXPECT_DOUBLE_EQ(spread.high, 95);
+  EXPECT_DOUBLE_EQ(SpreadOf({7}).low, 7);
+}
+
+TEST(ChangesTest, SetAndAddChangeTheFleet) {
+  const auto scenario =
+      Parse(kSite, {.set = {"reserve=0.4", "mast.count=5", "duration=1d", "seed=9"},
+                    .add = {"raspberry-pi-5=2"}});
+  ASSERT_THAT(scenario, IsOk());
+  EXPECT_EQ(scenario->boards(), 7);
+  EXPECT_EQ(scenario->fleet[0].count, 5);
+  ASSERT_TRUE(scenario->fleet[0].policy.has_value());
+  EXPECT_EQ(scenario->fleet[0].policy->reserve_state_of_charge_ratio(), 0.4);
+  EXPECT_EQ(scenario->fleet[1].board_class.name, "raspberry-pi-5");
+  EXPECT_FALSE(scenario->fleet[1].pack.has_value());
+  EXPECT_EQ(scenario->duration_seconds, kSecondsOfDay);
+  EXPECT_EQ(scenario->first_seed, 9);
+}
+
+}  // namespace
+}  // namespace wattle::sim
