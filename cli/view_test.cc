@@ -97,7 +97,8 @@ TEST(ReceiptViewTest, SaysByHowMuchTheRunMovedTheRow) {
   EXPECT_THAT(text(), HasSubstr("\nprofile row   4.583 ms → 4.590 ms (+0.2 %), 51.700 mJ → "
                                 "52.100 mJ (+0.8 %) a training token, mean of 3 runs\n"));
   move.set_device_changed(true);
-  EXPECT_THAT(text(), HasSubstr("runs; the device changed its speed, earlier runs count no more\n"));
+  EXPECT_THAT(text(),
+              HasSubstr("runs; the device changed its speed, earlier runs count no more\n"));
   move = v1::RowMove();
   move.set_seconds_per_unit_after(0.00459);
   move.set_runs(1);

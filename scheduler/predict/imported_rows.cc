@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -116,6 +117,9 @@ WorkAmount WorkLike(const v1::ProfileRow& row) {
 }
 
 absl::Status CheckKnown(int index, const v1::ProfileRow& row, const ProfileTable& known) {
+  if (absl::StartsWith(row.device_class(), "generic-")) {
+    return absl::OkStatus();  // Its machines have nothing in common but an instruction set.
+  }
   v1::Device device;
   device.mutable_info()->set_device_class(row.device_class());
   device.mutable_info()->set_emulated(row.emulated());

@@ -24,7 +24,8 @@ namespace wattle::scheduler {
 // and what to do. Refused are a wrong head, rows that nobody measured, a row that stands twice,
 // numbers that ValidateProfileRow refuses, a rate above the datasheet of the row's class, and a row
 // further from what `table` predicts than three deviations of both, or than a factor of 30 where
-// only a published row says something of the class.
+// only a published row says something of the class. Classes "generic-…" are held against no other
+// row.
 absl::StatusOr<std::vector<v1::ProfileRow>> ImportedRows(const ProfileTable& table,
                                                          const v1::ProfileExport& file,
                                                          absl::string_view file_name);

@@ -358,6 +358,18 @@ TEST(ImportedRowsTest, JoulesFarFromWhatIsKnownAreRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("energy_joules_per_unit: ")));
 }
 
+TEST(ImportedRowsTest, MachinesOfAGenericClassContradictNothing) {
+  v1::Device machine = BoardOf("d1");
+  machine.mutable_info()->set_device_class("generic-x86-64");
+  ProfileTable table;
+  Learn(machine, WorkOfLayers(6), 0.0001, 90, &table);
+  v1::ProfileExport file = FileOf(0.01);
+  for (v1::ProfileRow& row : *file.mutable_rows()) {
+    row.set_device_class("generic-x86-64");
+  }
+  EXPECT_THAT(ImportedRows(table, file, "rows.json"), IsOk());
+}
+
 TEST(ImportedRowsTest, AnEarlierImportIsNoKnowledge) {
   const ProfileTable table = Import(FileOf(0.05));  // A slip of the unit that nothing showed.
   EXPECT_THAT(ImportedRows(table, FileOf(0.001), "rows.json"), IsOk());

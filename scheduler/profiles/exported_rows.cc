@@ -1,9 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "scheduler/profiles/exported_rows.h"
 
-#include <cmath>
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/profiles/run_interval.h"
