@@ -91,7 +91,7 @@ class SimplePlanner {
       return placed;
     }
     const v1::Candidate* best = nullptr;
-    placed.never = true;
+    placed.never = plan->candidates_size() > 0;  // A board may join.
     for (const v1::Candidate& candidate : plan->candidates()) {
       placed.never = placed.never && !candidate.feasible() && candidate.permanent();
       if (!candidate.feasible() || candidate.start_in_seconds() > 0.0 ||

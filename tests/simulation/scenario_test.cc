@@ -298,6 +298,25 @@ jobs:
   EXPECT_EQ(FiguresOf(text, "edf")[Figure::kDone], 2);
 }
 
+// A board whose pack is too empty to start joins with the sun; until then nobody knows of it.
+TEST(PlannersTest, AJobWaitsForAFleetThatIsNotThereYet) {
+  const std::string text = R"(
+duration: 20h
+fleet:
+  - {name: mast, class: jetson-orin-nano, pack_wh: 40, charge: 0.05, panel_watts: 60}
+sun: {file: sun.csv}
+data: {questions: {examples: 300}}
+jobs:
+  - {name: one, job: {evaluate: {model: gpt2, data: questions, sequence_length: 384}}}
+)";
+  for (const std::string& policy : PolicyNames()) {
+    const RunFigures figures = FiguresOf(text, policy);
+    EXPECT_EQ(figures[Figure::kDone], 1) << policy;
+    EXPECT_EQ(figures[Figure::kFailed], 0) << policy;
+    EXPECT_GT(figures[Figure::kWaitMeanHours], 5) << policy;
+  }
+}
+
 TEST(SpreadTest, TheIntervalHoldsNineOfTen) {
   std::vector<double> values;
   for (int i = 100; i >= 0; --i) {
