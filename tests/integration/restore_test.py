@@ -101,7 +101,7 @@ class Restore(Scene):
     def test_workers_follow_a_coordinator_that_moves_and_never_a_stranger(self):
         self.start("one")
         self.push_demo()
-        job = self.fleet.submit(self.finetune_file("long", steps=400, checkpoint_every_steps=5, limit_examples=80))
+        job = self.fleet.submit(self.finetune_file("long", steps=20000, checkpoint_every_steps=5, limit_examples=80))
         self.fleet.until_step(job)
         runners = self.runner_pids()
         old = self.fleet.grpc
