@@ -124,6 +124,7 @@ void AgentCore::OnConnected(const Instant& /*now*/, const std::string& coordinat
   coordinator_ = coordinator;
   connected_ = true;
   welcomed_ = false;
+  refuses_stream_ = false;
   greet_again_.reset();
   SendHello();
 }
@@ -144,7 +145,8 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       if (message.welcome().heartbeat_seconds() > 0) {
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
       }
-      if (!EnterJournal(message.welcome(), now)) {
+      refuses_stream_ = !EnterJournal(message.welcome(), now);
+      if (refuses_stream_) {
         break;
       }
       welcomed_ = true;
@@ -160,7 +162,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       break;
     }
     case v1::CoordinatorMessage::kDesired: {
-      if (greeting_) {
+      if (greeting_ || refuses_stream_) {
         break;
       }
       desired_ = message.desired();
@@ -170,12 +172,14 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       break;
     }
     case v1::CoordinatorMessage::kAcknowledgement:
-      if (message.acknowledgement().incarnation() == spool_.incarnation()) {
+      if (!refuses_stream_ && message.acknowledgement().incarnation() == spool_.incarnation()) {
         (void)spool_.Acknowledge(message.acknowledgement().sequence());  // as above
       }
       break;
     case v1::CoordinatorMessage::kClosing:
-      FollowCoordinator(message.closing().moved_to());
+      if (!refuses_stream_) {
+        FollowCoordinator(message.closing().moved_to());
+      }
       break;
     case v1::CoordinatorMessage::kMetricsAcknowledgement:  // for the agent, which keeps the samples
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:

@@ -315,8 +315,11 @@ class AgentCore {
   std::string own_power_mode_;  // Of the board while no attempt runs.
   const std::string process_id_;
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
-  bool greeting_ =
-      false;  // a hello awaits its welcome; a desired set that comes now answers the hello before
+  // A hello awaits its welcome; a desired set that comes now answers the hello before.
+  bool greeting_ = false;
+  // The present stream is of another journal, or of this one before it is begun anew: nothing that
+  // it says counts.
+  bool refuses_stream_ = false;
   bool forget_runs_ =
       false;  // the present run belongs to another journal, so its end is not reported
   // The first wait before a checkpoint or a kept result is uploaded again.
