@@ -74,6 +74,8 @@ inline JobView RealJob(const std::string& id, int64_t examples,
   spec.set_objective(objective);
   spec.mutable_finetune()->set_model("gpt2");
   spec.mutable_finetune()->set_data("squad");
+  // The thresholds that tests give count so many, whatever a checkpoint costs.
+  spec.mutable_finetune()->set_checkpoint_every_steps(50);
   JobView job = MakeJob(id, std::move(spec));
   job.inputs.resize(2);
   job.inputs[0].field = "model";
