@@ -154,7 +154,8 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.AccessService.RevokeDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.AccessService.RevokePerson", {R"({"person": "nobody"})", NOT_FOUND}},
       {"wattle.v1.CoordinatorService.GetCoordinator", {"{}", OK}},
-      {"wattle.v1.CoordinatorService.WatchEvents", {R"({"limit": 3})", OK}},
+      // Fewer than CallGeneric reads: it cancels a stream that has more.
+      {"wattle.v1.CoordinatorService.WatchEvents", {R"({"limit": 2})", OK}},
       {"wattle.v1.CoordinatorService.ReportEnergy", {"{}", OK}},
       {"wattle.v1.FleetService.Connect", {R"({"heartbeat": {}})", PERMISSION_DENIED}},
   };
