@@ -167,7 +167,7 @@ TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
     // What it says after its welcome, before the stream is closed, counts for nothing either.
     Desire({});
     v1::CoordinatorMessage closing;
-    closing.mutable_closing()->set_moved_to("another stranger:1");
+    closing.mutable_closing()->set_moved_to("other:1");
     core_->OnMessage(closing, Now());
     EXPECT_THAT(ports_.dialled, ElementsAre("stranger:1", "next"));
     // Until its own journal welcomes it, the worker does not go there again.
