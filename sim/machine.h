@@ -27,7 +27,7 @@ struct Workload {
   double tokens_per_step = 0.0;
   double start_seconds = 0.0;  // from the start of the runner to the first step
   Watts start_power{};
-  Watts power{};  // while the steps run
+  Watts power{};                    // while the steps run
   double checkpoint_seconds = 0.0;  // told of each one; the run does not stand still for it
   int64_t checkpoint_bytes = 0;
   int64_t result_bytes = 0;
