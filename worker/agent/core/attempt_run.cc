@@ -9,6 +9,7 @@
 
 #include "base/crash_point.h"
 #include "proto/job_kind.h"
+#include "units/format.h"
 #include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/attempt_texts.h"
 
@@ -77,9 +78,6 @@ void AttemptRun::Begin(const Instant& now) {
                 absl::StrCat("interrupted more than ", kInterruptionsMax,
                              " times in a row without a newer checkpoint to go on from"));
   }
-  if (record_.interruptions_in_a_row() == kInterruptionsTold) {
-    Log(absl::StrCat("cut off ", kInterruptionsTold, " times in a row before a checkpoint"), now);
-  }
   SetActivity(now.device, Activity::kFetch);
   ports_.StartFetch(record_.assignment());
 }
@@ -116,6 +114,13 @@ void AttemptRun::StartRunner(const Instant& now) {
   state_.RemoveOutput(attempt_id());
 
   CountLostWork(now);
+  if (record_.interruptions_in_a_row() == kInterruptionsTold) {
+    Log(absl::StrCat("cut off ", kInterruptionsTold,
+                     " times in a row before a checkpoint: the next one comes after ",
+                     FormatElapsed(absl::Seconds(record_.run_seconds_lost_last() / 2)),
+                     " of work at the latest"),
+        now);
+  }
   checkpointed_at_.reset();
   checkpoint_ordered_ = false;
   starting_ = true;

@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr Monotonic kStart(absl::Seconds(50));
 
@@ -210,6 +211,26 @@ TEST_F(CheckpointOrderTest, ARunThatWasCutOffWritesItsNextCheckpointInHalfOfThat
   const v1::Receipt& receipt = Last("finished").finished().receipt();
   EXPECT_NEAR(receipt.lost_run_seconds(), 300, 1);
   EXPECT_EQ(receipt.checkpoint_bytes(), 1000);
+}
+
+TEST_F(CheckpointOrderTest, TheThirdCutInARowIsToldWithTheNextInterval) {
+  Welcome();
+  Train(Policy());
+  for (int cut = 0; cut < 3; ++cut) {
+    EXPECT_THAT(Logs(), Not(Contains(HasSubstr("times in a row"))));
+    for (int step = 0; step < 20; ++step) {
+      wall_ = wall_ + absl::Seconds(10);
+      core_->Step(Now());
+      StepDone(step + 1);
+    }
+    Boot();
+    Welcome();
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("train");
+  }
+  EXPECT_THAT(Logs(), Contains(HasSubstr("cut off 3 times in a row before a checkpoint: the next "
+                                         "one comes after 1 min")));
 }
 
 }  // namespace
