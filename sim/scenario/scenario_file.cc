@@ -15,6 +15,7 @@
 #include "formats/yaml_node.h"
 #include "proto/model_shape.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/true_rates.h"
@@ -196,20 +197,20 @@ v1::ArtifactInfo ModelNamed(const std::string& name, const v1::ModelShape& shape
   return model;
 }
 
-v1::ModelShape Gpt2(int layers) {
-  v1::ModelShape shape;
-  shape.set_architecture("gpt2");
-  shape.set_layers(layers);
-  shape.set_width(768);
-  shape.set_heads(12);
-  shape.set_vocabulary_size(50257);
-  shape.set_context_length(1024);
-  return shape;
+// The shape of the published tables' model with so many layers.
+v1::ModelShape PublishedShape(int layers) {
+  for (const v1::ProfileRow& row : scheduler::ProfileTable::Priors().Rows()) {
+    if (row.signature().model().layers() == layers) {
+      return row.signature().model();
+    }
+  }
+  return {};
 }
 
 void ReadArtifacts(Fields& top, Scenario& scenario) {
   // The models of the published tables are always there.
-  scenario.artifacts = {ModelNamed("gpt2", Gpt2(12)), ModelNamed("distilgpt2", Gpt2(6))};
+  scenario.artifacts = {ModelNamed("gpt2", PublishedShape(12)),
+                        ModelNamed("distilgpt2", PublishedShape(6))};
   for (const auto& [name, node] : top.Map("models")) {
     v1::ModelShape shape;
     Check(formats::ReadMessage(node, top.file(), shape));
