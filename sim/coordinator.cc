@@ -232,7 +232,7 @@ void Coordinator::GoOn() {
     return;
   }
   const double now_seconds = world_.loop.now_seconds();
-  time_limits_.OnStandstill(now_seconds);
+  time_limits_.OnStandstill(standstill_seconds_, now_seconds);
   if (now_seconds - standstill_seconds_ >= BreakSeconds()) {
     listens_seconds_ = now_seconds;  // A shorter one need not be noticed.
   }

@@ -15,7 +15,7 @@ namespace {
 
 // A job stays in the state for at least this long after its end (kStaysAtLeast in core/archive.cc).
 constexpr double kStaysAtLeastSeconds = 600.0;
-// A submit becomes durable at most this long after its decision.
+// A submit becomes durable at most this long after its decision, standstills apart.
 constexpr double kCommitSeconds = 0.5;
 
 const v1::Job* JobOf(const core::State& state, const std::string& job_id) {
@@ -61,19 +61,30 @@ double PauseLimitSeconds(const core::State& state) {
 
 void TimeLimits::OnStart(double now_seconds) {
   started_seconds_ = now_seconds;
-  OnStandstill(now_seconds);
+  OnStandstill(now_seconds, now_seconds);
 }
 
-void TimeLimits::OnStandstill(double now_seconds) {
+void TimeLimits::OnStandstill(double began_seconds, double now_seconds) {
+  standstill_seconds_ = began_seconds;
   listens_seconds_ = now_seconds;
   free_.clear();
+}
+
+double TimeLimits::DecidedAtEarliest(double now_seconds) const {
+  const double decided_seconds = now_seconds - kCommitSeconds;
+  // A decision from before a standstill may become durable after the standstill.
+  return decided_seconds > listens_seconds_
+             ? decided_seconds
+             : std::min(decided_seconds, standstill_seconds_ - kCommitSeconds);
 }
 
 void TimeLimits::OnEvent(const v1::Event& event, double now_seconds) {
   switch (event.event_case()) {
     case v1::Event::kJobSubmitted: {
       const v1::JobSubmitted& submitted = event.job_submitted();
-      submitted_[submitted.job_id()] = {now_seconds, submitted.spec().deadline_seconds()};
+      submitted_[submitted.job_id()] = {.at_seconds = now_seconds,
+                                        .decided_seconds = DecidedAtEarliest(now_seconds),
+                                        .deadline_seconds = submitted.spec().deadline_seconds()};
       if (submitted.spec().deadline_seconds() > 0.0) {
         deadlines_.emplace(now_seconds + submitted.spec().deadline_seconds(), submitted.job_id());
       }
@@ -109,10 +120,9 @@ void TimeLimits::OnJob(const v1::JobStateChanged& changed, double now_seconds) {
   ended_.emplace_back(now_seconds, changed.job_id());
   last_ended_[changed.job_id()] = now_seconds;
   const Submitted& submitted = submitted_[changed.job_id()];
-  const double due_seconds = submitted.at_seconds + submitted.deadline_seconds;
-  // The decision is slightly older than its event, hence kCommitSeconds.
+  const double due_seconds = submitted.decided_seconds + submitted.deadline_seconds;
   if (absl::StartsWith(changed.reason(), "its deadline of") &&
-      submitted.at_seconds > started_seconds_ && now_seconds < due_seconds - kCommitSeconds) {
+      submitted.at_seconds > started_seconds_ && now_seconds < due_seconds) {
     invariants_.Break(absl::StrCat(changed.job_id(), " failed ", due_seconds - now_seconds,
                                    " s before its deadline"));
   }

@@ -32,7 +32,7 @@ class TimeLimits {
   // Call it when the coordinator's process starts.
   void OnStart(double now_seconds);
   // Call it when the process goes on after a standstill. What fell due meanwhile is late from now.
-  void OnStandstill(double now_seconds);
+  void OnStandstill(double began_seconds, double now_seconds);
   // Call it when the coordinator's wall clock steps. Retention is not checked from then on, because
   // ended jobs are in the order of the wall clock.
   void OnClockStep() { clock_stepped_ = true; }
@@ -42,6 +42,8 @@ class TimeLimits {
   void Check(const core::State& state, const core::Observations& observations, double now_seconds);
 
  private:
+  // The earliest time of the decision whose event became durable now.
+  [[nodiscard]] double DecidedAtEarliest(double now_seconds) const;
   void OnJob(const v1::JobStateChanged& changed, double now_seconds);
   void CheckDeadlines(const core::State& state, double now_seconds);
   void CheckRetention(const core::State& state, double now_seconds);
@@ -61,10 +63,12 @@ class TimeLimits {
   const Options& options_;
   Invariants& invariants_;
   double started_seconds_ = 0.0;
-  double listens_seconds_ = 0.0;  // the start, or the end of the last standstill
+  double listens_seconds_ = 0.0;     // the start, or the end of the last standstill
+  double standstill_seconds_ = 0.0;  // the start, or the begin of the last standstill
   bool clock_stepped_ = false;
   struct Submitted {
-    double at_seconds = 0.0;
+    double at_seconds = 0.0;       // when it became durable
+    double decided_seconds = 0.0;  // not before
     double deadline_seconds = 0.0;
   };
   std::unordered_map<std::string, Submitted> submitted_;   // by job
