@@ -284,10 +284,10 @@ double FleetView::FinishLower(const DeviceView& view, const DeviceLoad& load,
                   candidate.prediction().run_seconds().low());
 }
 
-FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& view,
-                                       const Described& described, const DeviceLoad& load,
+FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& described,
                                        v1::Candidate& candidate,
                                        std::optional<absl::Time>* allowed_from) const {
+  const auto& [job, view, load] = on;
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
   const double finish_upper = PlaceInGap(view, load, limits, candidate);
   if (candidate.start_in_seconds() > 0) {
@@ -296,20 +296,20 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   candidate.set_cost(objective.cost(candidate, WaitedSeconds(job, snapshot_.now)));
   DescribeBattery(view, load, &candidate);
-  const Consideration on{.snapshot = snapshot_,
-                         .job = job,
-                         .device = view,
-                         .prediction = candidate.prediction(),
-                         .dry_run = options_.dry_run,
-                         .candidate = &candidate,
-                         .start_in_seconds = candidate.start_in_seconds(),
-                         .finish_in_seconds_upper = finish_upper,
-                         .load = &load};
+  const Consideration considered{.snapshot = snapshot_,
+                                 .job = job,
+                                 .device = view,
+                                 .prediction = candidate.prediction(),
+                                 .dry_run = options_.dry_run,
+                                 .candidate = &candidate,
+                                 .start_in_seconds = candidate.start_in_seconds(),
+                                 .finish_in_seconds_upper = finish_upper,
+                                 .load = &load};
   size_t refusing_rule = 0;
-  std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, on, &refusing_rule);
+  std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, considered, &refusing_rule);
   bool probe = false;
   if (refusal.has_value() && IsWide(candidate.prediction())) {
-    refusal = CheckProbe(on, FinishLower(view, load, limits, candidate), &refusing_rule);
+    refusal = CheckProbe(considered, FinishLower(view, load, limits, candidate), &refusing_rule);
     probe = !refusal.has_value();
   }
   // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
@@ -328,7 +328,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobView& job, const DeviceView& vie
   if (!candidate.feasible()) {
     const Rule& rule = Rules()[refusing_rule];
     if (allowed_from != nullptr && !refusal->permanent && rule.allowed_from != nullptr) {
-      *allowed_from = rule.allowed_from(on);
+      *allowed_from = rule.allowed_from(considered);
     }
     return {};
   }
@@ -362,17 +362,18 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
                         Shape& shape) const {
   const DeviceView& view = snapshot_.devices[device];
   const Modes& modes = (*shape.described)[device];
+  const JobOnDevice on{.job = job, .view = view, .load = load};
   shape.loads[device] = load;
   shape.later[device].reset();
   if (modes.size() == 1) {
-    shape.ranks[device] = PlaceInMode(job, view, modes.front(), load, shape.candidates[device]);
+    shape.ranks[device] = PlaceInMode(on, modes.front(), shape.candidates[device]);
     return;
   }
   std::vector<v1::Candidate> candidates;
   std::vector<Rank> ranks;
   for (const Described& mode : modes) {
     candidates.push_back(mode.candidate);
-    ranks.push_back(PlaceInMode(job, view, mode, load, candidates.back()));
+    ranks.push_back(PlaceInMode(on, mode, candidates.back()));
   }
   const size_t choice = ChooseMode(candidates, ranks);
   shape.ranks[device] = ranks[choice];

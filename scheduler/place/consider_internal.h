@@ -93,6 +93,11 @@ class FleetView {
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
   };
+  struct JobOnDevice {
+    const JobView& job;
+    const DeviceView& view;
+    const DeviceLoad& load;
+  };
   // A device in its present power mode, then in the others that its worker may set.
   using Modes = std::vector<Described>;
   // A candidate at its earliest start behind a refusal; nullopt: no such start is known.
@@ -111,8 +116,7 @@ class FleetView {
   // Computes everything that depends on the load: the start, the battery, the rules, the rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.
-  Rank PlaceInMode(const JobView& job, const DeviceView& view, const Described& described,
-                   const DeviceLoad& load, v1::Candidate& candidate,
+  Rank PlaceInMode(const JobOnDevice& on, const Described& described, v1::Candidate& candidate,
                    std::optional<absl::Time>* allowed_from = nullptr) const;
   // Sets the candidate's start to the first gap that holds the run. Returns its end at the upper
   // quantile in wall seconds from now.

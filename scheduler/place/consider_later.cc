@@ -32,7 +32,8 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobView& job, const Devi
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     v1::Candidate candidate = mode.candidate;
     std::optional<absl::Time> allowed_from;
-    if (PlaceInMode(job, view, mode, load, candidate, &allowed_from).feasible) {
+    if (PlaceInMode({.job = job, .view = view, .load = load}, mode, candidate, &allowed_from)
+            .feasible) {
       candidate.set_refused_by(refused.refused_by());
       candidate.set_waits_for(refused.reason());
       candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());

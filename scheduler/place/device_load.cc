@@ -136,27 +136,27 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   return loads;
 }
 
-DeviceLoad WithRun(const DeviceLoad& load, const DeviceView& view, const v1::JobSpec& spec,
-                   const v1::Prediction& prediction, absl::Time begin, absl::Time end) {
+DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run) {
   // A start that went through double seconds.
   constexpr absl::Duration kRounding = absl::Milliseconds(1);
   DeviceLoad with = load;
-  const Joules demand = GrossDemand(prediction, Joules(prediction.run_energy_joules().high()));
-  if (begin <= load.free_at + kRounding) {
-    with.free_at = end;
+  const Joules demand =
+      GrossDemand(run.prediction, Joules(run.prediction.run_energy_joules().high()));
+  if (run.begin <= load.free_at + kRounding) {
+    with.free_at = run.end;
     with.committed += demand;
   } else {
     const auto behind = std::find_if(with.reserved.begin(), with.reserved.end(),
-                                     [&](const Reservation& one) { return one.begin > begin; });
-    with.reserved.insert(behind, {begin, std::max(begin, end), demand});
+                                     [&](const Reservation& one) { return one.begin > run.begin; });
+    with.reserved.insert(behind, {run.begin, std::max(run.begin, run.end), demand});
   }
   if (load.pack != nullptr) {
-    const std::optional<timetable::Draw> draw = DrawOf(view.device, spec, prediction);
+    const std::optional<timetable::Draw> draw = DrawOf(device, run.spec, run.prediction);
     if (!draw.has_value()) {
       with.pack = nullptr;
     } else {
       auto pack = std::make_shared<Pack>(*load.pack);
-      pack->Add({.job = kPlanned, .begin = UnixUp(begin), .draw = *draw});
+      pack->Add({.job = kPlanned, .begin = UnixUp(run.begin), .draw = *draw});
       with.pack = std::move(pack);
     }
   }

@@ -53,10 +53,16 @@ inline constexpr int kSunHours = 72;
 // The loads before the first job of a plan, in the order of Snapshot::devices.
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
-// The load with one run more. The run begins at `begin` and ends, by its mean, at `end`.
+struct PlannedRun {
+  const v1::JobSpec& spec;
+  const v1::Prediction& prediction;
+  absl::Time begin;
+  absl::Time end;  // By the mean.
+};
+
+// The load with one run more.
 // REQUIRES: the run fits (FleetView places it).
-DeviceLoad WithRun(const DeviceLoad& load, const DeviceView& view, const v1::JobSpec& spec,
-                   const v1::Prediction& prediction, absl::Time begin, absl::Time end);
+DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run);
 
 // The load of a device whose attempt hands over until `free_at` and then draws nothing more.
 DeviceLoad WithoutAttempt(const DeviceLoad& load, absl::Time free_at);

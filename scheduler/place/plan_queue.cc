@@ -46,10 +46,11 @@ void ReserveDevice(const JobView& job, const Considered& considered, const Snaps
                    std::vector<DeviceLoad>* loads) {
   const v1::Candidate& chosen = *considered.candidates.front();
   const size_t device = considered.devices.front();
-  (*loads)[device] =
-      WithRun((*loads)[device], snapshot.devices[device], job.spec, chosen.prediction(),
-              snapshot.now + absl::Seconds(chosen.start_in_seconds()),
-              snapshot.now + absl::Seconds(chosen.finish_in_seconds()));
+  (*loads)[device] = WithRun((*loads)[device], snapshot.devices[device].device,
+                             {.spec = job.spec,
+                              .prediction = chosen.prediction(),
+                              .begin = snapshot.now + absl::Seconds(chosen.start_in_seconds()),
+                              .end = snapshot.now + absl::Seconds(chosen.finish_in_seconds())});
 }
 
 // Whether the refusal depends on what else the device is to do.
@@ -267,8 +268,11 @@ class QueuePlanner {
     DeviceLoad load = loads_[device];
     load.free_at = snapshot_.now + attempt.hand_over;
     const absl::Time end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds());
-    load = WithRun(load, snapshot_.devices[device], job.view->spec, chosen.prediction(),
-                   load.free_at, end);
+    load = WithRun(load, snapshot_.devices[device].device,
+                   {.spec = job.view->spec,
+                    .prediction = chosen.prediction(),
+                    .begin = load.free_at,
+                    .end = end});
     load.free_at = end + attempt.resume + attempt.remaining;
     return load;
   }
