@@ -216,6 +216,53 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
+wattle::runtime::RuntimeOptions RuntimeOptionsOf(const Options& options,
+                                                 const wattle::ServiceManager& manager) {
+  wattle::runtime::RuntimeOptions runtime_options;
+  runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
+  runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
+  runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
+  runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
+  runtime_options.retention.jobs_max = options.keep_ended_jobs;
+  if (options.history_days > 0) {
+    runtime_options.history_age_max = absl::Hours(24) * options.history_days;
+  }
+  runtime_options.snapshot_every_events = options.snapshot_every_events;
+  runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
+  runtime_options.hold_impossible = options.impossible_jobs == "hold";
+  if (manager.alive_interval() < absl::InfiniteDuration()) {
+    runtime_options.on_alive = [&manager] { manager.Alive(); };
+  }
+  return runtime_options;
+}
+
+// Null where the options ask for none.
+absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteWriter(
+    const Options& options) {
+  const wattle::remote_write::Credentials& credentials = options.remote_write_credentials;
+  if (!options.remote_write.empty()) {
+    return wattle::remote_write::RemoteWriter::Start(
+        {.url = options.remote_write,
+         .credentials = credentials,
+         .window = absl::Hours(24) * options.remote_write_window_days,
+         .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
+        wattle::Clock::Real());
+  }
+  if (!credentials.none() || !credentials.user.empty()) {
+    return absl::InvalidArgumentError(
+        "--remote-write-user, -password-file and -bearer-file: give --remote-write URL too");
+  }
+  return nullptr;
+}
+
+auto OpenStore(const Options& options) {
+  wattle::artifacts::BlobStoreOptions store_options;
+  store_options.directory = absl::StrCat(options.data_directory, "/", wattle::kArtifactsFolder);
+  store_options.quota_bytes = static_cast<int64_t>(options.artifact_quota_gib * (int64_t{1} << 30));
+  store_options.free_space_reserve_bytes = options.disk_reserve_mib << 20;
+  return wattle::artifacts::BlobStore::Open(store_options, wattle::Clock::Real());
+}
+
 absl::Status Run(const Options& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
@@ -239,48 +286,14 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
     keeper.emplace(*authority);
   }
   wattle::rpc::StreamTable streams;
-  wattle::runtime::RuntimeOptions runtime_options;
-  runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
-  runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
-  runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
-  runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
-  runtime_options.retention.jobs_max = options.keep_ended_jobs;
-  if (options.history_days > 0) {
-    runtime_options.history_age_max = absl::Hours(24) * options.history_days;
-  }
-  runtime_options.snapshot_every_events = options.snapshot_every_events;
-  runtime_options.impossible_grace = absl::Seconds(options.impossible_grace_seconds);
-  runtime_options.hold_impossible = options.impossible_jobs == "hold";
-  if (manager.alive_interval() < absl::InfiniteDuration()) {
-    runtime_options.on_alive = [&manager] { manager.Alive(); };
-  }
-  const wattle::remote_write::Credentials& credentials = options.remote_write_credentials;
-  if (options.remote_write.empty() && !(credentials.none() && credentials.user.empty())) {
-    return absl::InvalidArgumentError(
-        "--remote-write-user, -password-file and -bearer-file: give --remote-write URL too");
-  }
-  std::unique_ptr<wattle::remote_write::RemoteWriter> remote_writer;
-  if (!options.remote_write.empty()) {
-    WATTLE_ASSIGN_OR_RETURN(
-        remote_writer,
-        wattle::remote_write::RemoteWriter::Start(
-            {.url = options.remote_write,
-             .credentials = credentials,
-             .window = absl::Hours(24) * options.remote_write_window_days,
-             .old_samples_path = absl::StrCat(options.data_directory, "/old_samples.om")},
-            wattle::Clock::Real()));
-    runtime_options.metric_sink = remote_writer.get();
-  }
+  wattle::runtime::RuntimeOptions runtime_options = RuntimeOptionsOf(options, manager);
+  WATTLE_ASSIGN_OR_RETURN(const auto remote_writer, StartRemoteWriter(options));
+  runtime_options.metric_sink = remote_writer.get();
   // Takes the journal's lock first: no other process may touch the artifacts of a running
   // coordinator.
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
-  wattle::artifacts::BlobStoreOptions store_options;
-  store_options.directory = absl::StrCat(options.data_directory, "/", wattle::kArtifactsFolder);
-  store_options.quota_bytes = static_cast<int64_t>(options.artifact_quota_gib * (int64_t{1} << 30));
-  store_options.free_space_reserve_bytes = options.disk_reserve_mib << 20;
-  WATTLE_ASSIGN_OR_RETURN(const auto store,
-                          wattle::artifacts::BlobStore::Open(store_options, wattle::Clock::Real()));
+  WATTLE_ASSIGN_OR_RETURN(const auto store, OpenStore(options));
   wattle::prompts::PromptCheck prompts(*store, wattle::Clock::Real());
   wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
     prompts.Ask(std::move(question), std::move(answer));
@@ -315,7 +328,8 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
   return absl::OkStatus();
 }
 
-void AddRunFlags(CLI::App& app, Options& options) {
+// The data directory, and who reaches the coordinator where.
+void AddAddressFlags(CLI::App& app, Options& options) {
   app.add_option("--data-dir", options.data_directory,
                  "Directory of the journal and the artifacts; created if missing (required)");
   app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
@@ -337,6 +351,10 @@ void AddRunFlags(CLI::App& app, Options& options) {
   app.add_option("--moved-to", options.moved_to,
                  "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
                  "sent there and remember it, everybody else is told the address");
+}
+
+// When devices count as gone, what is kept for how long, and what becomes of impossible jobs.
+void AddKeepingFlags(CLI::App& app, Options& options) {
   app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
                  "Interval of the workers' heartbeats")
       ->capture_default_str()
@@ -380,6 +398,9 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "How long such a job stays queued before it fails")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e8));
+}
+
+void AddRemoteWriteFlags(CLI::App& app, Options& options) {
   app.add_option(
       "--remote-write", options.remote_write,
       "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write, for the "
@@ -395,6 +416,13 @@ void AddRunFlags(CLI::App& app, Options& options) {
                  "data directory")
       ->capture_default_str()
       ->check(NumberBetween(0.05, 3650.0));
+}
+
+// In the order in which --help lists them.
+void AddRunFlags(CLI::App& app, Options& options) {
+  AddAddressFlags(app, options);
+  AddKeepingFlags(app, options);
+  AddRemoteWriteFlags(app, options);
   app.add_option("--log-level", options.log_level, "debug, info, warn or err")
       ->capture_default_str()
       ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
@@ -447,6 +475,82 @@ int Report(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
+// The program's commands besides the coordinator itself, and their options.
+struct Commands {
+  CLI::App* backup = nullptr;
+  std::string backup_from;
+  std::string backup_to;
+  CLI::App* restore = nullptr;
+  wattle::RestoreOptions restore_options;
+  bool restore_report = false;
+  CLI::App* admin_token = nullptr;
+  AdminTokenOptions admin;
+};
+
+void AddBackup(CLI::App& app, Commands& commands) {
+  commands.backup = app.add_subcommand(
+      "backup", "Copy the journal and the artifacts, also while the coordinator runs");
+  commands.backup
+      ->add_option("--data-dir", commands.backup_from, "The coordinator's data directory")
+      ->required();
+  commands.backup->add_option("--to", commands.backup_to, "The new directory of the backup")
+      ->required();
+}
+
+void AddRestore(CLI::App& app, Commands& commands) {
+  wattle::RestoreOptions& options = commands.restore_options;
+  commands.restore = app.add_subcommand(
+      "restore", "Make a data directory from a backup; its journal goes on under the next epoch");
+  commands.restore
+      ->add_option("--data-dir", options.data_directory,
+                   "The data directory of the coordinator to start")
+      ->required();
+  commands.restore->add_option(
+      "--from", options.backup,
+      "The backup; without it the directory's own journal goes on under a later epoch");
+  commands.restore->add_flag("--replace", options.replace,
+                             "Set an existing journal aside; its artifacts stay");
+  commands.restore
+      ->add_option("--epoch", options.epoch_min,
+                   "The lowest epoch to open, as the error of a refused worker says")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
+  commands.restore->add_flag("--report", commands.restore_report,
+                             "List the work from after the backup that workers still had");
+}
+
+void AddAccess(CLI::App& app, Commands& commands) {
+  CLI::App* access = app.add_subcommand("access", "Who may do what, from this machine");
+  access->require_subcommand(1);
+  commands.admin_token = access->add_subcommand(
+      "admin-token",
+      "Print a token by which an admin logs in: the first person, or one who lost the key. Wants "
+      "the coordinator's own user, and the coordinator running");
+  commands.admin_token
+      ->add_option("--data-dir", commands.admin.data_directory,
+                   "The running coordinator's data directory")
+      ->required();
+  commands.admin_token->add_option("--person", commands.admin.person,
+                                   "Who logs in; default: this user's name");
+  commands.admin_token->add_option(
+      "--address", commands.admin.address,
+      "HOST:PORT that the token names; default: where the coordinator listens");
+}
+
+absl::Status RunBackup(const Commands& commands) {
+  WATTLE_RETURN_IF_ERROR(wattle::Backup(commands.backup_from, commands.backup_to));
+  std::printf("backup of %s is in %s\n", commands.backup_from.c_str(), commands.backup_to.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunRestore(const Commands& commands) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string told,
+                          commands.restore_report
+                              ? wattle::RestoreReport(commands.restore_options.data_directory)
+                              : wattle::Restore(commands.restore_options));
+  std::printf("%s", told.c_str());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -456,44 +560,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("wattle-coordinator ") + WATTLE_VERSION);
   Options options;
   AddRunFlags(app, options);
-  std::string backup_from;
-  std::string backup_to;
-  CLI::App* backup = app.add_subcommand(
-      "backup", "Copy the journal and the artifacts, also while the coordinator runs");
-  backup->add_option("--data-dir", backup_from, "The coordinator's data directory")->required();
-  backup->add_option("--to", backup_to, "The new directory of the backup")->required();
-  wattle::RestoreOptions restore_options;
-  bool restore_report = false;
-  CLI::App* restore = app.add_subcommand(
-      "restore", "Make a data directory from a backup; its journal goes on under the next epoch");
-  restore
-      ->add_option("--data-dir", restore_options.data_directory,
-                   "The data directory of the coordinator to start")
-      ->required();
-  restore->add_option("--from", restore_options.backup,
-                      "The backup; without it the directory's own journal goes on under a later "
-                      "epoch");
-  restore->add_flag("--replace", restore_options.replace,
-                    "Set an existing journal aside; its artifacts stay");
-  restore
-      ->add_option("--epoch", restore_options.epoch_min,
-                   "The lowest epoch to open, as the error of a refused worker says")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
-  restore->add_flag("--report", restore_report,
-                    "List the work from after the backup that workers still had");
-  AdminTokenOptions admin;
-  CLI::App* access = app.add_subcommand("access", "Who may do what, from this machine");
-  access->require_subcommand(1);
-  CLI::App* admin_token = access->add_subcommand(
-      "admin-token",
-      "Print a token by which an admin logs in: the first person, or one who lost the key. Wants "
-      "the coordinator's own user, and the coordinator running");
-  admin_token
-      ->add_option("--data-dir", admin.data_directory, "The running coordinator's data directory")
-      ->required();
-  admin_token->add_option("--person", admin.person, "Who logs in; default: this user's name");
-  admin_token->add_option("--address", admin.address,
-                          "HOST:PORT that the token names; default: where the coordinator listens");
+  Commands commands;
+  AddBackup(app, commands);
+  AddRestore(app, commands);
+  AddAccess(app, commands);
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -514,25 +584,15 @@ int main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const auto manager = wattle::ServiceManager::FromEnvironment();
   wattle::StartLog(options.log_level);
-  if (backup->parsed()) {
-    const absl::Status done = wattle::Backup(backup_from, backup_to);
-    if (done.ok()) {
-      std::printf("backup of %s is in %s\n", backup_from.c_str(), backup_to.c_str());
-    }
-    return AfterOutput("wattle-coordinator", Report(WithContext("backup", done)));
+  if (commands.backup->parsed()) {
+    return AfterOutput("wattle-coordinator", Report(WithContext("backup", RunBackup(commands))));
   }
-  if (restore->parsed()) {
-    const absl::StatusOr<std::string> done =
-        restore_report ? wattle::RestoreReport(restore_options.data_directory)
-                       : wattle::Restore(restore_options);
-    if (done.ok()) {
-      std::printf("%s", done->c_str());
-    }
-    return AfterOutput("wattle-coordinator", Report(WithContext("restore", done.status())));
+  if (commands.restore->parsed()) {
+    return AfterOutput("wattle-coordinator", Report(WithContext("restore", RunRestore(commands))));
   }
-  if (admin_token->parsed()) {
+  if (commands.admin_token->parsed()) {
     return AfterOutput("wattle-coordinator",
-                       Report(WithContext("access admin-token", PrintAdminToken(admin))));
+                       Report(WithContext("access admin-token", PrintAdminToken(commands.admin))));
   }
   if (options.data_directory.empty()) {
     return Report(absl::InvalidArgumentError(

@@ -105,6 +105,26 @@ v1::DeviceInfo Worker::Describe() const {
   return info;
 }
 
+agent::CoreSettings Worker::Settings() const {
+  agent::CoreSettings settings;
+  settings.info = Describe();
+  settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
+  settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
+  settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
+  // A slow world lives for weeks: a write each minute would be most of what happens.
+  settings.storage_probe_period =
+      std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
+  settings.guard = {.has_gauge = board_.has_battery(),
+                    .gauge_error = board_.settings().gauge_error,
+                    .has_thermometer = true};
+  // A real runner sends a sign of life every two seconds, the simulated one only after each step.
+  const absl::Duration step = absl::Seconds(world_.options.step_seconds);
+  settings.watch.start = std::max(settings.watch.start, 4.0 * step);
+  settings.watch.silence = std::max(settings.watch.silence, 4.0 * step);
+  settings.watch.stuck = std::max(settings.watch.stuck, 10.0 * step);
+  return settings;
+}
+
 void Worker::Start() {
   if (alive()) {
     return;
@@ -145,22 +165,6 @@ void Worker::Start() {
       telemetry::MeterSettings{.cadence = sensors.cadence},
       agent::EnergyOrigin{sensors.energy_source, sensors.scope}, Now().device, kept.ledger(),
       telemetry::IdleBaseline(Watts(kept.idle_power_watts()), kept.idle_samples()));
-  agent::CoreSettings settings;
-  settings.info = Describe();
-  settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
-  settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
-  settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
-  // A slow world lives for weeks: a write each minute would be most of what happens.
-  settings.storage_probe_period =
-      std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
-  settings.guard = {.has_gauge = board_.has_battery(),
-                    .gauge_error = board_.settings().gauge_error,
-                    .has_thermometer = true};
-  // A real runner sends a sign of life every two seconds, the simulated one only after each step.
-  const absl::Duration step = absl::Seconds(world_.options.step_seconds);
-  settings.watch.start = std::max(settings.watch.start, 4.0 * step);
-  settings.watch.silence = std::max(settings.watch.silence, 4.0 * step);
-  settings.watch.stuck = std::max(settings.watch.stuck, 10.0 * step);
   core_ = std::make_unique<agent::AgentCore>(agent::CoreDependencies{.state = state_.get(),
                                                                      .spool = spool_.get(),
                                                                      .ports = this,
@@ -168,7 +172,7 @@ void Worker::Start() {
                                                                      .pace = pace_.get(),
                                                                      .clock = &*clock_,
                                                                      .kept = kept},
-                                             settings);
+                                             Settings());
   readings_ = std::make_unique<agent::DeviceReadings>(core_.get(), account_.get(), this);
   readings_->Add(sensors, std::nullopt);
   ++life_;

@@ -131,6 +131,7 @@ class Worker final : public agent::AgentPorts {
   void ScheduleWake(const agent::Instant& now);
   void Dial();
   [[nodiscard]] v1::DeviceInfo Describe() const;
+  [[nodiscard]] agent::CoreSettings Settings() const;
 
   // The bytes of an artifact of the store, and those of what a scenario's job made.
   [[nodiscard]] int64_t ArtifactBytes(const std::string& artifact_id) const;

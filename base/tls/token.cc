@@ -23,7 +23,7 @@ absl::StatusOr<std::string> TakeHex(absl::string_view name, size_t digits,
   const size_t colon = text.rfind(':');
   const absl::string_view part = colon == absl::string_view::npos ? "" : text.substr(colon + 1);
   if (part.size() != digits || !std::all_of(part.begin(), part.end(), [](char c) {
-        return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+        return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
       })) {
     return absl::InvalidArgumentError(
         absl::StrCat("token: its ", name, " has ", part.size(), " characters, wanted ", digits,

@@ -48,8 +48,8 @@ enum class Whose {
 struct AccessRow {
   // "/wattle.v1.JobService/GetJob", or "GET /api/v1/jobs/{job}".
   absl::string_view method;
-  std::array<Whose, kRoles> whose;  // By Role.
-  bool for_strangers = false;       // Callers without any role too.
+  std::array<Whose, kRoles> whose = {};  // By Role.
+  bool for_strangers = false;            // Callers without any role too.
 };
 
 const std::vector<AccessRow>& AccessTable();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -46,7 +47,8 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
 absl::Status CheckId(absl::string_view field, absl::string_view id) {
   const bool valid =
       !id.empty() && id.size() <= kIdCharactersMax && std::all_of(id.begin(), id.end(), [](char c) {
-        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+        return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' ||
+               c == '-';
       });
   return valid ? absl::OkStatus()
                : absl::InvalidArgumentError(absl::StrCat(field, ": \"", id.substr(0, 80),
@@ -151,7 +153,7 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
       return;
     }
   }
-  *draft.Add().mutable_identity_enrolled()->mutable_identity() = identity;
+  *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
 }
 
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {

@@ -21,9 +21,9 @@ constexpr absl::Duration kUnknownPause = absl::Hours(24);
 
 }  // namespace
 
-ExpectedReturn ReturnOf(const State& state, const Observations& observations,
-                        const std::vector<v1::Policy>& policies, const v1::Attempt& attempt,
-                        const v1::Device& device, const Instant& now) {
+ExpectedReturn ReturnOf(const Outlook& outlook, const v1::Attempt& attempt,
+                        const v1::Device& device) {
+  const auto& [state, observations, policies, now] = outlook;
   if (attempt.state() != v1::ATTEMPT_STATE_PAUSED) {
     return {};
   }

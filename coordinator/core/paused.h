@@ -22,13 +22,20 @@ struct ExpectedReturn {
   std::string why;                           // One clause for people; empty: not paused.
 };
 
+// What the expectation rests on, of the moment `now`.
+struct Outlook {
+  const State& state;
+  const Observations& observations;
+  const std::vector<v1::Policy>& policies;  // The fleet's.
+  const Instant& now;
+};
+
 // The clock tells the end of a pause for a window or a budget. Any other pause is expected to last
 // as long as the longest one that this process saw on the device, or a day if it saw none. A pause
 // that has outlasted this is expected to last once more as long as it has lasted, a day at most.
 // REQUIRES: the attempt is `device`'s.
-ExpectedReturn ReturnOf(const State& state, const Observations& observations,
-                        const std::vector<v1::Policy>& policies, const v1::Attempt& attempt,
-                        const v1::Device& device, const Instant& now);
+ExpectedReturn ReturnOf(const Outlook& outlook, const v1::Attempt& attempt,
+                        const v1::Device& device);
 
 }  // namespace wattle::core
 

@@ -45,9 +45,9 @@ constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
 
 // Notes that the device is busy with the attempt: until when, and how many gross joules at the
 // upper quantile the battery must still supply.
-void ReserveDevice(const State& state, const Observations& observations,
-                   const std::vector<v1::Policy>& policies, const AttemptId& attempt_id,
-                   const Instant& now, scheduler::DeviceView* view) {
+void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
+                   scheduler::DeviceView* view) {
+  const auto& [state, observations, policies, now] = outlook;
   const v1::Attempt& attempt = *FindAttempt(state, attempt_id);
   if (attempt.released()) {
     view->free_at =
@@ -71,7 +71,7 @@ void ReserveDevice(const State& state, const Observations& observations,
                            ? probe->power_watts().mean()
                            : prediction.mean_power_watts();
   const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
-  ExpectedReturn paused = ReturnOf(state, observations, policies, attempt, view->device, now);
+  ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
   view->free_at = now.wall + paused.in + remaining;
   view->waits_for = std::move(paused.why);
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
@@ -147,13 +147,12 @@ int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::J
                           : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
-scheduler::DeviceView ViewOf(const State& state, const Observations& observations,
-                             const std::vector<v1::Policy>& policies, const DeviceId& device,
-                             const Instant& now) {
+scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
+  const auto& [state, observations, policies, now] = outlook;
   scheduler::DeviceView view;
   view.device = DescribeDevice(state, observations, device, now);
   if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
-    ReserveDevice(state, observations, policies, *wanted, now, &view);
+    ReserveDevice(outlook, *wanted, &view);
   }
   return view;
 }
@@ -178,7 +177,7 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.push_back(ViewOf(state, observations, snapshot.policies, id, now));
+    snapshot.devices.push_back(ViewOf({state, observations, snapshot.policies, now}, id));
   }
   return snapshot;
 }
@@ -362,7 +361,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.assign(1, ViewOf(state, observations, snapshot.policies, id, now));
+    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
     WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, scheduler::PlanOnFirstDevice(snapshot, job));
     if (candidate.feasible() || !candidate.permanent()) {
       return absl::OkStatus();
@@ -383,7 +382,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   if (IsRefusedForMemory(nearest)) {
     ConsiderLeanerForms(state, inputs, job);
     snapshot.devices.assign(
-        1, ViewOf(state, observations, snapshot.policies, DeviceId(nearest.device_id()), now));
+        1, ViewOf({state, observations, snapshot.policies, now}, DeviceId(nearest.device_id())));
     WATTLE_ASSIGN_OR_RETURN(nearest, scheduler::PlanOnFirstDevice(snapshot, job));
   }
   return absl::FailedPreconditionError(absl::StrCat(

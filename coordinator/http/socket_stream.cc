@@ -9,8 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
+
+#include "absl/strings/numbers.h"
 
 #include "base/clock.h"
 
@@ -27,11 +28,13 @@ void Name(AddressOf address_of, int socket, std::string& ip, int& port) {
   socklen_t length = sizeof(address);
   std::array<char, NI_MAXHOST> host = {};
   std::array<char, NI_MAXSERV> service = {};
+  int number = 0;
   if (address_of(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
       getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host.data(), host.size(),
-                  service.data(), service.size(), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+                  service.data(), service.size(), NI_NUMERICHOST | NI_NUMERICSERV) == 0 &&
+      absl::SimpleAtoi(service.data(), &number)) {
     ip = host.data();
-    port = std::atoi(service.data());
+    port = number;
   }
 }
 
@@ -101,7 +104,8 @@ ssize_t SocketStream::write(const char* bytes, size_t size) {
     const ssize_t more = send(socket_, bytes + sent, size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (more > 0) {
       sent += static_cast<size_t>(more);
-    } else if ((errno != EAGAIN && errno != EINTR) || !Await(POLLOUT, patience_.silence)) {
+    } else if (more == 0 || (errno != EAGAIN && errno != EINTR) ||
+               !Await(POLLOUT, patience_.silence)) {
       return -1;
     }
   }

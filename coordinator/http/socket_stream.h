@@ -54,7 +54,7 @@ class SocketStream final : public httplib::Stream {
   absl::Duration waited_;  // For this request.
   size_t head_bytes_ = 0;  // Of this request, as far as read.
   int line_ends_ = 0;      // In a row, as far as read; 2: the head is at its end.
-  std::array<char, 4096> buffer_;
+  std::array<char, 4096> buffer_ = {};
   size_t begin_ = 0;  // What is unread of buffer_.
   size_t end_ = 0;
 };

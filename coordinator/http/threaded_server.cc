@@ -25,7 +25,7 @@ bool StartThread(std::function<void()> work) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  auto owned = std::make_unique<std::function<void()>>(std::move(work));
+  auto* const handed_over = new std::function<void()>(std::move(work));
   pthread_t thread = {};
   const int failed = pthread_create(
       &thread, &attributes,
@@ -35,12 +35,12 @@ bool StartThread(std::function<void()> work) {
         (*mine)();
         return nullptr;
       },
-      owned.get());
+      handed_over);
   pthread_attr_destroy(&attributes);
   if (failed != 0) {
+    delete handed_over;  // Else the thread's.
     return false;
   }
-  (void)owned.release();  // The thread's.
   return true;
 }
 

@@ -85,8 +85,7 @@ size_t StreamTable::size() const {
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* FleetService::Connect(
     grpc::CallbackServerContext* context) {
-  return WorkerStream::Open(runtime_, streams_, gate_.CallerOf(*context->auth_context()),
-                            heartbeat_interval_, context->peer(), gate_.moved_to());
+  return WorkerStream::Open(runtime_, streams_, gate_, heartbeat_interval_, *context);
 }
 
 }  // namespace wattle::rpc

@@ -53,11 +53,11 @@ bool IsRevoked(const runtime::Runtime& runtime, const DeviceId& device) {
 
 }  // namespace
 
-WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams,
-                                 absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
-                                 const std::string& peer, std::string moved_to) {
-  const std::shared_ptr<WorkerStream> stream(new WorkerStream(
-      runtime, streams, std::move(caller), heartbeat_interval, peer, std::move(moved_to)));
+WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
+                                 absl::Duration heartbeat_interval,
+                                 const grpc::CallbackServerContext& context) {
+  const std::shared_ptr<WorkerStream> stream(
+      new WorkerStream(runtime, streams, gate, heartbeat_interval, context));
   stream->self_ = stream;
   stream->StartRead(&stream->incoming_);
   return stream.get();

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "coordinator/rpc/fleet_service.h"
+#include "coordinator/rpc/gate.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/fleet.pb.h"
@@ -31,12 +32,11 @@ class WorkerStream final
     : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
       public std::enable_shared_from_this<WorkerStream> {
  public:
-  // Starts reading. The stream lives until OnDone. caller: whose hello may come. peer: where the
-  // worker is, as gRPC tells it. moved_to: HOST:PORT to which the worker is sent after its hello;
-  // empty: it is welcome here.
-  static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams,
-                            absl::StatusOr<Caller> caller, absl::Duration heartbeat_interval,
-                            const std::string& peer, std::string moved_to);
+  // Starts reading. The stream lives until OnDone. gate: tells whose hello may come, and where the
+  // worker is sent after it. context: the call's.
+  static WorkerStream* Open(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
+                            absl::Duration heartbeat_interval,
+                            const grpc::CallbackServerContext& context);
 
   void SendDesired(v1::DesiredSet desired);
   void SendAcknowledgement(v1::ReportAcknowledgement ack);
@@ -54,14 +54,14 @@ class WorkerStream final
   void OnDone() override;
 
  private:
-  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, absl::StatusOr<Caller> caller,
-               absl::Duration heartbeat_interval, const std::string& peer, std::string moved_to)
+  WorkerStream(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
+               absl::Duration heartbeat_interval, const grpc::CallbackServerContext& context)
       : runtime_(runtime),
         streams_(streams),
-        caller_(std::move(caller)),
+        caller_(gate.CallerOf(*context.auth_context())),
         heartbeat_interval_(heartbeat_interval),
-        peer_host_(PeerHost(peer)),
-        moved_to_(std::move(moved_to)) {}
+        peer_host_(PeerHost(context.peer())),
+        moved_to_(gate.moved_to()) {}
 
   absl::Status Handle();
   absl::Status HandleHello();
@@ -81,7 +81,7 @@ class WorkerStream final
   const absl::StatusOr<Caller> caller_;
   const absl::Duration heartbeat_interval_;
   const std::string peer_host_;
-  const std::string moved_to_;
+  const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
   std::shared_ptr<WorkerStream> self_;              // Until OnDone.
 

@@ -16,7 +16,7 @@ constexpr size_t kSearchPointsMax = 72;
 constexpr double kLevelDeviation = 1;
 constexpr double kNoiseDeviationMin = 1e-3;
 constexpr double kFirstStep = 1;
-constexpr double kLastStep = 0.12;
+constexpr int kHalvings = 3;  // of the step
 
 // A prior of a hyperparameter's logarithm: weak, for a few points say little about most of them.
 struct LogPrior {
@@ -168,7 +168,8 @@ Hyperparameters Search(const std::vector<ProcessPoint>& points, double coefficie
   best.log_coefficient = std::log(coefficient_deviation);
   best.log_noise = kNoisePrior.mean;
   double evidence = Evidence(points, best, coefficient_deviation);
-  for (double step = kFirstStep; step > kLastStep; step /= 2) {
+  for (int halvings = 0; halvings <= kHalvings; ++halvings) {
+    const double step = std::ldexp(kFirstStep, -halvings);
     for (bool moved = true; moved;) {
       moved = false;
       for (double* const number : NumbersIn(&best)) {

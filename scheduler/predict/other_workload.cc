@@ -94,7 +94,7 @@ double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
 }
 
 struct SourceWords {
-  v1::Provenance provenance;
+  v1::Provenance provenance = v1::PROVENANCE_UNSPECIFIED;
   absl::string_view word;
 };
 

@@ -84,12 +84,12 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
 }
 
 void ProfileTable::Erase(const v1::ProfileRow& row, const std::string& key) {
-  const std::string device_class = row.device_class();
-  WorkloadRows& rows = by_workload_.Mutable(device_class).Mutable(WorkloadDigest(row.signature()));
+  WorkloadRows& rows =
+      by_workload_.Mutable(row.device_class()).Mutable(WorkloadDigest(row.signature()));
   rows.erase(std::remove_if(rows.begin(), rows.end(),
                             [&](const WorkloadRow& known) { return known.entry->first == key; }),
              rows.end());
-  by_class_.Mutable(device_class).erase(key);
+  by_class_.Mutable(row.device_class()).erase(key);
   --size_;
 }
 

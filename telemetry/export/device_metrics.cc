@@ -12,8 +12,8 @@ namespace {
 // One metric of a heartbeat. Its unit is the end of its name; a name that ends with _total is a
 // counter's.
 struct HeartbeatMetric {
-  const char* name;
-  const char* help;
+  const char* name = "";
+  const char* help = "";
   std::optional<double> value;  // nullopt: not known, so not shown
   bool names_source = false;    // with the labels source and emulated
 };

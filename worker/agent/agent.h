@@ -86,6 +86,8 @@ class Agent final : public AgentPorts {
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
+  absl::Status OpenMetrics();
+  void OpenCore(const v1::WorkerRecord& kept);
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.
   absl::Status AskRunner();

@@ -195,6 +195,39 @@ void Agent::OrderCoordinators() {
   credentials_->UseCoordinator(coordinators_.front());
 }
 
+absl::Status Agent::OpenMetrics() {
+  if (config_.metrics == kPushedMetrics) {
+    push_ = std::make_unique<MetricPush>(
+        disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
+        [this](const v1::WorkerMessage& message) { Send(message); });
+    settings_.info.set_pushes_metrics(true);
+  } else if (config_.metrics != kNoMetrics) {
+    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
+    settings_.info.set_metrics_address(metrics_->address());
+  }
+  return absl::OkStatus();
+}
+
+void Agent::OpenCore(const v1::WorkerRecord& kept) {
+  settings_.runner_device = config_.device;
+  settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
+  settings_.watch.start = 3 * settings_.watch.silence;
+  settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
+  settings_.boot_id = BootId("");
+  core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
+                                                       .spool = spool_.get(),
+                                                       .ports = this,
+                                                       .account = account_.get(),
+                                                       .pace = pace_.get(),
+                                                       .clock = &clock_,
+                                                       .kept = kept},
+                                      settings_);
+  readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
+  for (const auto& source : sources_) {
+    readings_->Add(source->info(), PlausiblePower(settings_.info));
+  }
+}
+
 absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
@@ -234,33 +267,9 @@ absl::Status Agent::Open() {
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   WATTLE_RETURN_IF_ERROR(AskRunner());
-  if (config_.metrics == kPushedMetrics) {
-    push_ = std::make_unique<MetricPush>(
-        disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
-        [this](const v1::WorkerMessage& message) { Send(message); });
-    info.set_pushes_metrics(true);
-  } else if (config_.metrics != kNoMetrics) {
-    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
-    info.set_metrics_address(metrics_->address());
-  }
-  settings_.runner_device = config_.device;
-  settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
-  settings_.watch.start = 3 * settings_.watch.silence;
-  settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
-  settings_.boot_id = BootId("");
+  WATTLE_RETURN_IF_ERROR(OpenMetrics());
   OpenOwnerSocket();  // before the core, which tells the coordinator what was found
-  core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
-                                                       .spool = spool_.get(),
-                                                       .ports = this,
-                                                       .account = account_.get(),
-                                                       .pace = pace_.get(),
-                                                       .clock = &clock_,
-                                                       .kept = kept},
-                                      settings_);
-  readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
-  for (const auto& source : sources_) {
-    readings_->Add(source->info(), PlausiblePower(info));
-  }
+  OpenCore(kept);
   storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
     Post([this, status = std::move(status)](const Instant& now) {
       core_->OnStorageProbed(status, now);

@@ -73,6 +73,32 @@ struct RawFlags {
   std::string sensors{};
 };
 
+void DeclareEmulation(CLI::App& app, Config* config) {
+  const std::string group = "Emulation";
+  app.add_option("--emulate", config->emulate,
+                 "Behave like this board (deploy/emulated/BOARD.yaml): jetson-xavier-nx, "
+                 "jetson-orin-nano, raspberry-pi-5")
+      ->group(group);
+  app.add_option("--emulated-dir", config->emulated_dir, "Folder of the board files")->group(group);
+  app.add_option("--emulation-seed", config->emulation_seed, "Seed of noise and hidden offsets [0]")
+      ->group(group);
+  app.add_option("--hidden-offset-percent", config->hidden_offset_percent,
+                 "The board differs from its file by up to this much in time and in power")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--state-of-charge", config->state_of_charge,
+                 "Charge of the battery at first, 0 to 1")
+      ->group(group);
+  app.add_option("--battery-wh", config->battery_wh, "Capacity of the battery; 0: none")
+      ->group(group);
+  app.add_flag("--print-hidden-offsets", config->print_hidden_offsets,
+               "Print the seeded offsets (they are in STATE_DIR/hidden_offsets.json too)")
+      ->group(group);
+}
+
 void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--coordinator", config->coordinators,
                  "host:port of wattle-coordinator; several, separated by commas, are tried in turn "
@@ -126,30 +152,7 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "Read sensors from a recorded file tree instead of this machine");
   app.add_option("--sensors", raw->sensors,
                  "YAML file with settings of sensors that the worker cannot find by itself");
-
-  const std::string group = "Emulation";
-  app.add_option("--emulate", config->emulate,
-                 "Behave like this board (deploy/emulated/BOARD.yaml): jetson-xavier-nx, "
-                 "jetson-orin-nano, raspberry-pi-5")
-      ->group(group);
-  app.add_option("--emulated-dir", config->emulated_dir, "Folder of the board files")->group(group);
-  app.add_option("--emulation-seed", config->emulation_seed, "Seed of noise and hidden offsets [0]")
-      ->group(group);
-  app.add_option("--hidden-offset-percent", config->hidden_offset_percent,
-                 "The board differs from its file by up to this much in time and in power")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--time-scale", config->time_scale, "Wall seconds per device second")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--state-of-charge", config->state_of_charge,
-                 "Charge of the battery at first, 0 to 1")
-      ->group(group);
-  app.add_option("--battery-wh", config->battery_wh, "Capacity of the battery; 0: none")
-      ->group(group);
-  app.add_flag("--print-hidden-offsets", config->print_hidden_offsets,
-               "Print the seeded offsets (they are in STATE_DIR/hidden_offsets.json too)")
-      ->group(group);
+  DeclareEmulation(app, config);
 }
 
 absl::StatusOr<box::Level> LevelOf(absl::string_view flag, const std::string& name) {

@@ -122,6 +122,9 @@ absl::StatusOr<OwnerAnswer> AskWorker(const std::string& path, const std::string
     return address.status();
   }
   const UniqueDescriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connection.get() < 0) {
+    return FileError(errno, path, "cannot ask the worker");
+  }
   setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTime, sizeof(kAnswerTime));
   if (connect(connection.get(), Generic(*address), sizeof(*address)) != 0) {
     if (errno == EACCES) {

@@ -25,7 +25,7 @@ constexpr double kPlausibleFactor = 10;
 // module and its peaks stay below four times as much.
 struct ClassPower {
   absl::string_view device_class;
-  double watts;
+  double watts = 0;
 };
 constexpr ClassPower kClassPowers[] = {
     {"jetson-nano-2gb", 10},   {"jetson-nano", 10},      {"jetson-tx2", 20},

@@ -71,7 +71,7 @@ int Execute(const char* program) {
 }
 
 int Attach(const char* process) {
-  const auto pid = static_cast<pid_t>(std::atoi(process));
+  const auto pid = static_cast<pid_t>(std::strtol(process, nullptr, 10));
   if (ptrace(PTRACE_ATTACH, pid, nullptr, nullptr) != 0) {
     return Refused();
   }
@@ -80,7 +80,7 @@ int Attach(const char* process) {
 }
 
 int Kill(const char* process) {
-  return Judge(kill(static_cast<pid_t>(std::atoi(process)), SIGKILL) == 0);
+  return Judge(kill(static_cast<pid_t>(std::strtol(process, nullptr, 10)), SIGKILL) == 0);
 }
 
 int Read(const char* path) {
@@ -104,7 +104,7 @@ int Link(const char* path) {
 
 // Touched, so that the machine gives it.
 int Memory(const char* mebibytes) {
-  const size_t size = static_cast<size_t>(std::atoi(mebibytes)) << 20;
+  const size_t size = static_cast<size_t>(std::strtol(mebibytes, nullptr, 10)) << 20;
   void* const memory =
       mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
@@ -161,13 +161,18 @@ int Work(const char* folder) {
 // Root's are nearly all.
 int Capabilities(const char* /*unused*/) {
   FILE* const status = std::fopen("/proc/self/status", "re");
+  if (status == nullptr) {
+    return kUsage;
+  }
+  int code = kUsage;
   char line[256];
-  while (status != nullptr && std::fgets(line, sizeof(line), status) != nullptr) {
+  while (std::fgets(line, sizeof(line), status) != nullptr) {
     if (std::strncmp(line, "CapEff:", 7) == 0) {
-      return std::strtoull(line + 7, nullptr, 16) != 0 ? kSucceeded : kRefused;
+      code = std::strtoull(line + 7, nullptr, 16) != 0 ? kSucceeded : kRefused;
     }
   }
-  return kUsage;
+  std::fclose(status);
+  return code;
 }
 
 int Environment(const char* name) {

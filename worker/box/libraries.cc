@@ -134,16 +134,21 @@ absl::StatusOr<Libraries> LibrariesOf(const std::string& program) {
   }
   const Key key = {program, status.st_dev, status.st_ino, status.st_mtim.tv_sec,
                    status.st_mtim.tv_nsec};
-  const std::lock_guard<std::mutex> lock(mutex);
-  const auto found = known.find(key);
-  if (found != known.end()) {
-    return found->second;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    const auto found = known.find(key);
+    if (found != known.end()) {
+      return found->second;
+    }
   }
+  // Without the lock, so that nobody waits for another's program: at worst two threads ask the
+  // linker the same.
   WATTLE_ASSIGN_OR_RETURN(const std::string head, ReadHead(program));
   Libraries libraries = {.interpreter = InterpreterOf(head), .files = {}};
   if (!libraries.interpreter.empty()) {
     libraries.files = ParseLibraries(AskLinker(libraries.interpreter, program));
   }
+  const std::lock_guard<std::mutex> lock(mutex);
   known[key] = libraries;
   return libraries;
 }
