@@ -446,7 +446,11 @@ bool Coordinator::EvictSomeArtifact() {
   return true;
 }
 
-const v1::Job* Coordinator::FindArchived(const std::string& idempotency_key) const {
+const v1::Job* Coordinator::FindJobOfKey(const std::string& idempotency_key) const {
+  const auto known = durable_.job_by_idempotency_key.find(idempotency_key);
+  if (known != durable_.job_by_idempotency_key.end()) {
+    return &durable_.jobs.at(known->second).job();
+  }
   const auto found = history_.find(idempotency_key);
   return found == history_.end() ? nullptr : &found->second;
 }

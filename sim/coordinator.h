@@ -94,7 +94,9 @@ class Coordinator {
   [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
   // Compares history() with what the real journal's history answers, if the process runs.
   void CheckHistory();
-  [[nodiscard]] const v1::Job* FindArchived(const std::string& idempotency_key) const;
+  // As the API finds it: in the durable state, then in the history. Null: no submit has used the
+  // key.
+  [[nodiscard]] const v1::Job* FindJobOfKey(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
 
  private:

@@ -115,8 +115,9 @@ void Users::Submit(int number) {
   if (answered_.contains(number)) {
     return;
   }
-  // As the API does: the history answers for a key that has left the state.
-  if (const v1::Job* job = coordinator_.FindArchived(absl::StrCat("key-", number));
+  // As the API does: a known key never reaches the core.
+  if (const v1::Job* job =
+          coordinator_.alive() ? coordinator_.FindJobOfKey(absl::StrCat("key-", number)) : nullptr;
       job != nullptr) {
     ids_[number] = job->job_id();
     numbers_[job->job_id()] = number;

@@ -302,41 +302,48 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
     reply(status);
     return;
   }
+  // A known key never reaches the core: an archiving that is on its way there could end before the
+  // submit is decided, and the key would make a second job.
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
-  if (!state->job_by_idempotency_key.contains(request.idempotency_key())) {
-    const absl::StatusOr<std::optional<JobId>> archived =
-        runtime_.history().JobOfKey(request.idempotency_key());
-    if (!archived.ok()) {
-      reply(archived.status());
-      return;
-    }
-    if (archived->has_value()) {
-      reply(RepeatedSubmit(**archived, request));
-      return;
-    }
-    command.archived_sources = ArchivedSources(*state, request.spec());
-    // CheckPossible refuses only for lasting reasons, which no observation changes; so the
-    // observations are empty.
-    core::PlanningInputs inputs = runtime_.planning();
-    inputs.archived_sources = command.archived_sources;
-    status =
-        core::CheckPossible(*state, core::Observations(), inputs, request.spec(), runtime_.Now());
-    if (!status.ok()) {
-      reply(status);
-      return;
-    }
-    CheckPrompts(*state, request.spec(), command.archived_sources,
-                 [this, command, reply = std::move(reply)](const std::string& refusal) mutable {
-                   if (refusal.empty()) {
-                     PostSubmit(std::move(command), std::move(reply));
-                   } else {
-                     reply(absl::InvalidArgumentError(refusal));
-                   }
-                 });
+  const absl::StatusOr<std::optional<JobId>> known = JobOfKey(*state, request.idempotency_key());
+  if (!known.ok()) {
+    reply(known.status());
     return;
   }
-  PostSubmit(std::move(command), std::move(reply));
+  if (known->has_value()) {
+    reply(RepeatedSubmit(**known, request));
+    return;
+  }
+  core::SubmitJob command{request.spec(), request.idempotency_key(), {}};
+  command.archived_sources = ArchivedSources(*state, request.spec());
+  // CheckPossible refuses only for lasting reasons, which no observation changes; so the
+  // observations are empty.
+  core::PlanningInputs inputs = runtime_.planning();
+  inputs.archived_sources = command.archived_sources;
+  status =
+      core::CheckPossible(*state, core::Observations(), inputs, request.spec(), runtime_.Now());
+  if (!status.ok()) {
+    reply(status);
+    return;
+  }
+  CheckPrompts(*state, request.spec(), command.archived_sources,
+               [this, command, reply = std::move(reply)](const std::string& refusal) mutable {
+                 if (refusal.empty()) {
+                   PostSubmit(std::move(command), std::move(reply));
+                 } else {
+                   reply(absl::InvalidArgumentError(refusal));
+                 }
+               });
+}
+
+// The state first: a job that leaves the state afterwards is in the history by then.
+absl::StatusOr<std::optional<JobId>> Api::JobOfKey(const core::State& state,
+                                                   const std::string& idempotency_key) const {
+  const auto found = state.job_by_idempotency_key.find(idempotency_key);
+  if (found != state.job_by_idempotency_key.end()) {
+    return JobId(state.jobs.at(found->second).job().job_id());
+  }
+  return runtime_.history().JobOfKey(idempotency_key);
 }
 
 void Api::PostSubmit(core::SubmitJob command, Reply<v1::SubmitJobResponse> reply) {

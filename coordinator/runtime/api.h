@@ -7,6 +7,7 @@
 #define WATTLE_COORDINATOR_RUNTIME_API_H_
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -85,6 +86,9 @@ class Api {
   // The jobs that the spec refers to and that only the history has.
   [[nodiscard]] std::vector<v1::Job> ArchivedSources(const core::State& state,
                                                      const v1::JobSpec& spec) const;
+  // Of the state or of the history; nullopt: no submit has used the key.
+  [[nodiscard]] absl::StatusOr<std::optional<JobId>> JobOfKey(
+      const core::State& state, const std::string& idempotency_key) const;
   [[nodiscard]] absl::StatusOr<v1::SubmitJobResponse> RepeatedSubmit(
       const JobId& job, const v1::SubmitJobRequest& request) const;
   // Calls `done` with why the job's prompts are refused, or with "".
