@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "sim/policy_watch.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -27,6 +28,9 @@ constexpr int64_t kDaysUntilClockIsBelieved = 3;
 // its last reading counts after that.
 constexpr double kStuckShare = 0.016;
 constexpr double kStuckSeconds = 45.0;
+// Of a longer time between two readings of a stuck gauge the worker counts nothing (kChargeGapMax
+// there).
+constexpr double kGapSecondsMax = 120.0;
 
 double GraceSeconds(const WatchMoment& moment) {
   return kGraceSteps * moment.step_seconds + kGraceSeconds;
@@ -95,6 +99,7 @@ std::string PolicyWatch::CheckCharge(const Board& board, const WatchMoment& mome
   if (moment.now_seconds - stuck_seconds_ <= GraceSeconds(moment)) {
     const Joules drawn = board.settings().work * absl::Seconds(kStuckSeconds);
     error += (1 + stuck_starts_) * (kStuckShare + drawn / *board.settings().battery);
+    error += unseen_share_;
   }
   if (!floor || board.charge().value() >= floor->state_of_charge.value() - error) {
     return "";
@@ -127,15 +132,27 @@ std::string PolicyWatch::CheckBudget(const Board& board) const {
                       "), and goes on");
 }
 
-std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
+void PolicyWatch::WatchGauge(const Board& board, double now_seconds, double grace_seconds) {
   if (board.sensors.gauge_silent || board.sensors.gauge_says) {
-    disturbed_seconds_ = moment.now_seconds;
+    disturbed_seconds_ = now_seconds;
   }
+  const double share = board.has_battery() ? board.charge().value() : 0.0;
   if (board.sensors.gauge_stuck) {
-    stuck_seconds_ = moment.now_seconds;
-  } else if (moment.now_seconds - stuck_seconds_ > GraceSeconds(moment)) {
+    stuck_seconds_ = now_seconds;
+    if (now_seconds - checked_seconds_ > kGapSecondsMax) {
+      unseen_share_ += std::max(0.0, checked_share_ - share);
+    }
+  } else if (now_seconds - stuck_seconds_ > grace_seconds) {
     stuck_starts_ = 0;
+    unseen_share_ = 0.0;
   }
+  checked_seconds_ = now_seconds;
+  checked_share_ = share;
+}
+
+std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
+  const double grace_seconds = GraceSeconds(moment);
+  WatchGauge(board, moment.now_seconds, grace_seconds);
   if (board.sensors.rail_stuck) {
     spent_is_kept_ = false;  // the worker prices the time only once it knows
   }
@@ -143,7 +160,6 @@ std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
     clock_disturbed_seconds_ = moment.now_seconds;
   }
   CountBudget(board, moment);
-  const double grace_seconds = GraceSeconds(moment);
   if (!board.working() || moment.now_seconds - disturbed_seconds_ <= grace_seconds) {
     return "";
   }

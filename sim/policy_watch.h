@@ -5,7 +5,9 @@
 //   - Work uses no energy once the true state of charge is below the floor by more than the gauge's
 //     stated error. The floor is the reserve plus the energy that the device needs to stay alive.
 //     While the gauge is stuck, another 1.6 % of the capacity and 45 s of work may pass in each
-//     process before the worker knows (docs/operate/sensors.md).
+//     process before the worker knows (docs/operate/sensors.md). What leaves the battery between
+//     two readings that are more than two minutes apart comes on top, because the worker counts
+//     none of it.
 //   - No work runs outside a policy's window.
 //   - Work draws no more energy in a day than the day's budget.
 // The promises do not hold while a sensor or a clock is wrong, nor right after the worker starts or
@@ -47,6 +49,7 @@ class PolicyWatch {
   std::string Check(const Board& board, const WatchMoment& moment);
 
  private:
+  void WatchGauge(const Board& board, double now_seconds, double grace_seconds);
   [[nodiscard]] std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
   [[nodiscard]] std::string CheckWindows(const WatchMoment& moment) const;
   [[nodiscard]] std::string CheckBudget(const Board& board) const;
@@ -56,8 +59,11 @@ class PolicyWatch {
   std::string policies_;  // serialized
   double disturbed_seconds_ = 0.0;
   double clock_disturbed_seconds_ = 0.0;
-  double stuck_seconds_ = -1e9;  // when the gauge was last seen stuck
-  int stuck_starts_ = 0;         // of the process, since it is stuck
+  double stuck_seconds_ = -1e9;   // when the gauge was last seen stuck
+  int stuck_starts_ = 0;          // of the process, since it is stuck
+  double unseen_share_ = 0.0;     // of the capacity: what long gaps between readings hid since then
+  double checked_seconds_ = 0.0;  // the last reading
+  double checked_share_ = 0.0;    // its true charge
 
   // The state of the budget's check.
   int64_t day_ = 0;
