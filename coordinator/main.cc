@@ -35,7 +35,6 @@
 #include "artifacts/blob_store.h"
 #include "base/clock.h"
 #include "base/host_port.h"
-#include "base/number_flag.h"
 #include "base/service_manager.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
@@ -47,6 +46,7 @@
 #include "coordinator/http/http_server.h"
 #include "coordinator/log/log.h"
 #include "coordinator/memory/estimate_memory.h"
+#include "coordinator/options.h"
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/rpc/server.h"
@@ -57,7 +57,7 @@
 namespace {
 
 using wattle::AfterOutput;
-using wattle::NumberBetween;
+using wattle::CoordinatorOptions;
 using wattle::WithContext;
 
 constexpr absl::Duration kAdminTokenLife = absl::Minutes(10);
@@ -70,69 +70,6 @@ constexpr char kExamples[] =
     "  wattle login \"$(wattle-coordinator access admin-token --data-dir ./data)\"\n"
     "  wattle-coordinator backup --data-dir /var/lib/wattle --to /backup/wattle-monday\n"
     "  wattle-coordinator restore --from /backup/wattle-monday --data-dir /var/lib/wattle\n";
-
-struct Options {
-  std::string data_directory;
-  std::string listen_address = "127.0.0.1:7410";
-  std::string http_address = "127.0.0.1:7411";
-  std::vector<std::string> http_names;
-  std::string http_role = "operator";
-  bool plaintext_loopback = false;
-  std::string moved_to;
-  double heartbeat_seconds = 1.0;
-  double unreachable_seconds = 10.0;
-  double keep_ended_days = 7;
-  int64_t keep_ended_jobs = 10'000;
-  double history_days = 730;  // 0: for ever.
-  int64_t snapshot_every_events = 20'000;
-  double artifact_quota_gib = 0;  // 0: no quota.
-  // Free space that uploads leave for the journal's commits.
-  int64_t disk_reserve_mib = 256;
-  double impossible_grace_seconds = 600;
-  std::string impossible_jobs = "fail";
-  std::string remote_write;  // Empty: no remote write.
-  wattle::remote_write::Credentials remote_write_credentials;
-  double remote_write_window_days = 7;
-  std::string log_level = "info";
-};
-
-absl::Status Validate(const Options& options) {
-  for (const auto& [flag, text] : {std::pair("--listen", &options.listen_address),
-                                   std::pair("--http", &options.http_address)}) {
-    WATTLE_ASSIGN_OR_RETURN(const wattle::HostPort address, wattle::ParseHostPort(flag, *text));
-    if (wattle::IsLoopback(address)) {
-      continue;
-    }
-    if (text == &options.listen_address && options.plaintext_loopback) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--listen ", *text,
-                       ": can be reached from other machines, and --plaintext-loopback has no TLS; "
-                       "leave that flag out, or listen on 127.0.0.1"));
-    }
-    if (text == &options.http_address && options.http_role != "service") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--http ", *text,
-                       ": can be reached from other machines, and nobody logs in "
-                       "there; add --http-role service, which reads lists and metrics alone, or "
-                       "listen on 127.0.0.1"));
-    }
-  }
-  if (!options.moved_to.empty()) {
-    WATTLE_RETURN_IF_ERROR(wattle::ParseHostPort("--moved-to", options.moved_to).status());
-    if (options.moved_to == options.listen_address) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--moved-to ", options.moved_to,
-                       ": is this coordinator's own --listen; name the new one's address"));
-    }
-  }
-  if (options.unreachable_seconds < 2 * options.heartbeat_seconds) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--unreachable-seconds ", options.unreachable_seconds, ": shorter than two heartbeats of ",
-        options.heartbeat_seconds, " s, so that every device would be shown as unreachable; give ",
-        2 * options.heartbeat_seconds, " or more, or lower --heartbeat-seconds"));
-  }
-  return absl::OkStatus();
-}
 
 // Keys, prompts and results lie there: its user alone may read it.
 absl::Status MakeDataDirectory(const std::string& path) {
@@ -216,7 +153,7 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-wattle::runtime::RuntimeOptions RuntimeOptionsOf(const Options& options,
+wattle::runtime::RuntimeOptions RuntimeOptionsOf(const CoordinatorOptions& options,
                                                  const wattle::ServiceManager& manager) {
   wattle::runtime::RuntimeOptions runtime_options;
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
@@ -238,7 +175,7 @@ wattle::runtime::RuntimeOptions RuntimeOptionsOf(const Options& options,
 
 // Null where the options ask for none.
 absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteWriter(
-    const Options& options) {
+    const CoordinatorOptions& options) {
   const wattle::remote_write::Credentials& credentials = options.remote_write_credentials;
   if (!options.remote_write.empty()) {
     return wattle::remote_write::RemoteWriter::Start(
@@ -255,7 +192,7 @@ absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteW
   return nullptr;
 }
 
-auto OpenStore(const Options& options) {
+auto OpenStore(const CoordinatorOptions& options) {
   wattle::artifacts::BlobStoreOptions store_options;
   store_options.directory = absl::StrCat(options.data_directory, "/", wattle::kArtifactsFolder);
   store_options.quota_bytes = static_cast<int64_t>(options.artifact_quota_gib * (int64_t{1} << 30));
@@ -263,8 +200,8 @@ auto OpenStore(const Options& options) {
   return wattle::artifacts::BlobStore::Open(store_options, wattle::Clock::Real());
 }
 
-absl::Status Run(const Options& options, const wattle::ServiceManager& manager) {
-  WATTLE_RETURN_IF_ERROR(Validate(options));
+absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
+  WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
 
@@ -326,106 +263,6 @@ absl::Status Run(const Options& options, const wattle::ServiceManager& manager) 
   http->Stop();
   runtime->Stop();
   return absl::OkStatus();
-}
-
-// The data directory, and who reaches the coordinator where.
-void AddAddressFlags(CLI::App& app, Options& options) {
-  app.add_option("--data-dir", options.data_directory,
-                 "Directory of the journal and the artifacts; created if missing (required)");
-  app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
-      ->capture_default_str();
-  app.add_option("--http", options.http_address,
-                 "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
-      ->capture_default_str();
-  app.add_option("--http-name", options.http_names,
-                 "A further name by which browsers and scrapers call --http; may be repeated. "
-                 "Addresses, localhost and the machine's own names need none");
-  app.add_option("--http-role", options.http_role,
-                 "What callers of --http may do, since nobody logs in: service reads lists and "
-                 "metrics, viewer reads everything, operator also submits, cancels and drains")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"service", "viewer", "operator"}));
-  app.add_flag("--plaintext-loopback", options.plaintext_loopback,
-               "For a debugger: no TLS and no certificates on --listen, which must be loopback; "
-               "every program of this machine may then do everything");
-  app.add_option("--moved-to", options.moved_to,
-                 "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
-                 "sent there and remember it, everybody else is told the address");
-}
-
-// When devices count as gone, what is kept for how long, and what becomes of impossible jobs.
-void AddKeepingFlags(CLI::App& app, Options& options) {
-  app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
-                 "Interval of the workers' heartbeats")
-      ->capture_default_str()
-      ->check(NumberBetween(0.1, 3600.0));
-  app.add_option("--unreachable-seconds", options.unreachable_seconds,
-                 "Silence after which a device is shown as unreachable")
-      ->capture_default_str()
-      ->check(NumberBetween(0.2, 86400.0));
-  app.add_option("--keep-ended-days", options.keep_ended_days,
-                 "How long ended jobs stay in memory; later the journal answers for them")
-      ->capture_default_str()
-      ->check(NumberBetween(0.0, 36500.0));
-  app.add_option("--keep-ended-jobs", options.keep_ended_jobs,
-                 "Most ended jobs in memory; beyond this the oldest leave sooner")
-      ->capture_default_str()
-      ->check(NumberBetween(0.0, 1e6));
-  app.add_option("--history-days", options.history_days,
-                 "How long the journal answers for ended jobs and for energy; older records are "
-                 "removed; 0: for ever")
-      ->capture_default_str()
-      ->check(NumberBetween(0.0, 36500.0));
-  app.add_option(
-         "--snapshot-every-events", options.snapshot_every_events,
-         "Events between snapshots; a start reads the latest snapshot and the events after it")
-      ->capture_default_str()
-      ->check(NumberBetween(10.0, 1e7));
-  app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
-                 "Beyond this size the longest unused artifacts are evicted; 0: no quota")
-      ->capture_default_str()
-      ->check(NumberBetween(0.0, 1e6));
-  app.add_option("--disk-reserve-mib", options.disk_reserve_mib,
-                 "Free disk space that uploads leave for the journal")
-      ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
-  app.add_option("--impossible-jobs", options.impossible_jobs,
-                 "Queued jobs that no device of the fleet can ever run: fail them after a grace "
-                 "period, or hold them for a device that may join")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fail", "hold"}));
-  app.add_option("--impossible-grace-seconds", options.impossible_grace_seconds,
-                 "How long such a job stays queued before it fails")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e8));
-}
-
-void AddRemoteWriteFlags(CLI::App& app, Options& options) {
-  app.add_option(
-      "--remote-write", options.remote_write,
-      "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write, for the "
-      "samples of workers that Prometheus cannot reach (--metrics pushed)");
-  app.add_option("--remote-write-user", options.remote_write_credentials.user,
-                 "User that the URL's server asks for");
-  app.add_option("--remote-write-password-file", options.remote_write_credentials.password_file,
-                 "File with the user's password on one line, which others cannot read");
-  app.add_option("--remote-write-bearer-file", options.remote_write_credentials.bearer_file,
-                 "File with a bearer token on one line, instead of user and password");
-  app.add_option("--remote-write-window-days", options.remote_write_window_days,
-                 "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
-                 "data directory")
-      ->capture_default_str()
-      ->check(NumberBetween(0.05, 3650.0));
-}
-
-// In the order in which --help lists them.
-void AddRunFlags(CLI::App& app, Options& options) {
-  AddAddressFlags(app, options);
-  AddKeepingFlags(app, options);
-  AddRemoteWriteFlags(app, options);
-  app.add_option("--log-level", options.log_level, "debug, info, warn or err")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
 }
 
 struct AdminTokenOptions {
@@ -558,8 +395,8 @@ int main(int argc, char** argv) {
                "wattle-coordinator");
   app.footer(kExamples);
   app.set_version_flag("--version", std::string("wattle-coordinator ") + WATTLE_VERSION);
-  Options options;
-  AddRunFlags(app, options);
+  CoordinatorOptions options;
+  wattle::AddRunFlags(app, options);
   Commands commands;
   AddBackup(app, commands);
   AddRestore(app, commands);

@@ -28,8 +28,7 @@ constexpr int64_t kDaysUntilClockIsBelieved = 3;
 // its last reading counts after that.
 constexpr double kStuckShare = 0.016;
 constexpr double kStuckSeconds = 45.0;
-// Of a longer time between two readings of a stuck gauge the worker counts nothing (kChargeGapMax
-// there).
+// The worker counts nothing of a longer gap between two readings (kChargeGapMax in the same file).
 constexpr double kGapSecondsMax = 120.0;
 
 double GraceSeconds(const WatchMoment& moment) {

@@ -49,6 +49,7 @@ class PolicyWatch {
   std::string Check(const Board& board, const WatchMoment& moment);
 
  private:
+  // Keeps the times at which the gauge was silent, lied or was stuck, and what a stuck one hides.
   void WatchGauge(const Board& board, double now_seconds, double grace_seconds);
   [[nodiscard]] std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
   [[nodiscard]] std::string CheckWindows(const WatchMoment& moment) const;
@@ -59,9 +60,10 @@ class PolicyWatch {
   std::string policies_;  // serialized
   double disturbed_seconds_ = 0.0;
   double clock_disturbed_seconds_ = 0.0;
-  double stuck_seconds_ = -1e9;   // when the gauge was last seen stuck
-  int stuck_starts_ = 0;          // of the process, since it is stuck
-  double unseen_share_ = 0.0;     // of the capacity: what long gaps between readings hid since then
+  double stuck_seconds_ = -1e9;  // when the gauge was last seen stuck
+  int stuck_starts_ = 0;         // of the process, since it is stuck
+  double unseen_share_ =
+      0.0;  // of the capacity: what left in long gaps between readings since then
   double checked_seconds_ = 0.0;  // the last reading
   double checked_share_ = 0.0;    // its true charge
 

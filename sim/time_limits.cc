@@ -71,11 +71,9 @@ void TimeLimits::OnStandstill(double began_seconds, double now_seconds) {
 }
 
 double TimeLimits::DecidedAtEarliest(double now_seconds) const {
-  const double decided_seconds = now_seconds - kCommitSeconds;
   // A decision from before a standstill may become durable after the standstill.
-  return decided_seconds > listens_seconds_
-             ? decided_seconds
-             : std::min(decided_seconds, standstill_seconds_ - kCommitSeconds);
+  const bool listened = now_seconds - kCommitSeconds > listens_seconds_;
+  return (listened ? now_seconds : standstill_seconds_) - kCommitSeconds;
 }
 
 void TimeLimits::OnEvent(const v1::Event& event, double now_seconds) {

@@ -42,7 +42,7 @@ class TimeLimits {
   void Check(const core::State& state, const core::Observations& observations, double now_seconds);
 
  private:
-  // The earliest time of the decision whose event became durable now.
+  // The earliest time at which a decision was made whose event becomes durable now.
   [[nodiscard]] double DecidedAtEarliest(double now_seconds) const;
   void OnJob(const v1::JobStateChanged& changed, double now_seconds);
   void CheckDeadlines(const core::State& state, double now_seconds);
@@ -64,11 +64,11 @@ class TimeLimits {
   Invariants& invariants_;
   double started_seconds_ = 0.0;
   double listens_seconds_ = 0.0;     // the start, or the end of the last standstill
-  double standstill_seconds_ = 0.0;  // the start, or the begin of the last standstill
+  double standstill_seconds_ = 0.0;  // the start, or the beginning of the last standstill
   bool clock_stepped_ = false;
   struct Submitted {
-    double at_seconds = 0.0;       // when it became durable
-    double decided_seconds = 0.0;  // not before
+    double at_seconds = 0.0;       // when the submit became durable
+    double decided_seconds = 0.0;  // the earliest time of the decision
     double deadline_seconds = 0.0;
   };
   std::unordered_map<std::string, Submitted> submitted_;   // by job

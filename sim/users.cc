@@ -115,7 +115,7 @@ void Users::Submit(int number) {
   if (answered_.contains(number)) {
     return;
   }
-  // As the API does: a known key never reaches the core.
+  // As the API does: a key of a durable job never reaches the core.
   if (const v1::Job* job =
           coordinator_.alive() ? coordinator_.FindJobOfKey(absl::StrCat("key-", number)) : nullptr;
       job != nullptr) {

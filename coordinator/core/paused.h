@@ -22,7 +22,7 @@ struct ExpectedReturn {
   std::string why;                           // One clause for people; empty: not paused.
 };
 
-// What the expectation rests on, of the moment `now`.
+// The fleet at the time `now`, from which the end of a pause is expected.
 struct Outlook {
   const State& state;
   const Observations& observations;

@@ -302,8 +302,8 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
     reply(status);
     return;
   }
-  // A known key never reaches the core: an archiving that is on its way there could end before the
-  // submit is decided, and the key would make a second job.
+  // The key of a durable job never reaches the core. The core may already have decided to archive
+  // that job; it then no longer knows the key, and would make a second job.
   const std::shared_ptr<const core::State> state = runtime_.Version();
   const absl::StatusOr<std::optional<JobId>> known = JobOfKey(*state, request.idempotency_key());
   if (!known.ok()) {
@@ -336,7 +336,8 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
                });
 }
 
-// The state first: a job that leaves the state afterwards is in the history by then.
+// The caller took the state before the history is read: a job that left the state since then is in
+// the history.
 absl::StatusOr<std::optional<JobId>> Api::JobOfKey(const core::State& state,
                                                    const std::string& idempotency_key) const {
   const auto found = state.job_by_idempotency_key.find(idempotency_key);

@@ -128,6 +128,19 @@ TEST_F(JobListTest, AWrongTokenOrLimitIsRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("limit")));
 }
 
+TEST_F(JobListTest, TheKeyOfADurableJobIsAnsweredWithoutTheCore) {
+  runtime_->Stop();  // The core decides nothing any more.
+  v1::SubmitJobRequest submit;
+  *submit.mutable_spec() = GenerateSpecOf("tiny");
+  submit.mutable_spec()->set_owner("bob");
+  submit.set_idempotency_key("key-3");
+  absl::StatusOr<v1::SubmitJobResponse> answer;
+  api_->SubmitJob(submit, [&answer](const auto& reply) { answer = reply; });
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_TRUE(answer->existed());
+  EXPECT_EQ(answer->job().job_id(), "j3");
+}
+
 TEST_F(JobListTest, AnArchivedJobAnswersAsBefore) {
   v1::GetJobRequest get;
   get.set_job_id("j2");

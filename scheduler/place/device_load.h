@@ -53,6 +53,7 @@ inline constexpr int kSunHours = 72;
 // The loads before the first job of a plan, in the order of Snapshot::devices.
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
+// A run that a plan gives a place.
 struct PlannedRun {
   const v1::JobSpec& spec;
   const v1::Prediction& prediction;

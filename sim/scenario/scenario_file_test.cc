@@ -164,6 +164,8 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
        "site.yaml with --set or --add: fleet.reserve: \"1.4\"; wanted 0 to 1"},
       {{.set = {"pole.reserve=0.4"}, .add = {}}, "no board group is named pole"},
       {{.set = {"sceds=3"}, .add = {}}, "with --set or --add: sceds: unknown field"},
+      {{.set = {"nothing=3"}, .add = {}},
+       "nothing: unknown field; wanted one of name, duration, fleet,"},
       {{.set = {"mast.colour=3"}, .add = {}}, "fleet.colour: unknown field"},
       {{.set = {}, .add = {"jetson-thor=2"}}, "fleet.class: \"jetson-thor\"; wanted one of"},
       {{.set = {}, .add = {"raspberry-pi-5=many"}}, "fleet.count: \"many\"; wanted 1 to 1000"},

@@ -1,0 +1,155 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/options.h"
+
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/host_port.h"
+#include "base/number_flag.h"
+#include "base/status_macros.h"
+
+namespace wattle {
+namespace {
+
+// The data directory, and who reaches the coordinator where.
+void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
+  app.add_option("--data-dir", options.data_directory,
+                 "Directory of the journal and the artifacts; created if missing (required)");
+  app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--http", options.http_address,
+                 "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--http-name", options.http_names,
+                 "A further name by which browsers and scrapers call --http; may be repeated. "
+                 "Addresses, localhost and the machine's own names need none");
+  app.add_option("--http-role", options.http_role,
+                 "What callers of --http may do, since nobody logs in: service reads lists and "
+                 "metrics, viewer reads everything, operator also submits, cancels and drains")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"service", "viewer", "operator"}));
+  app.add_flag("--plaintext-loopback", options.plaintext_loopback,
+               "For a debugger: no TLS and no certificates on --listen, which must be loopback; "
+               "every program of this machine may then do everything");
+  app.add_option("--moved-to", options.moved_to,
+                 "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
+                 "sent there and remember it, everybody else is told the address");
+}
+
+// When devices count as gone, what is kept for how long, and what becomes of impossible jobs.
+void AddKeepingFlags(CLI::App& app, CoordinatorOptions& options) {
+  app.add_option("--heartbeat-seconds", options.heartbeat_seconds,
+                 "Interval of the workers' heartbeats")
+      ->capture_default_str()
+      ->check(NumberBetween(0.1, 3600.0));
+  app.add_option("--unreachable-seconds", options.unreachable_seconds,
+                 "Silence after which a device is shown as unreachable")
+      ->capture_default_str()
+      ->check(NumberBetween(0.2, 86400.0));
+  app.add_option("--keep-ended-days", options.keep_ended_days,
+                 "How long ended jobs stay in memory; later the journal answers for them")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 36500.0));
+  app.add_option("--keep-ended-jobs", options.keep_ended_jobs,
+                 "Most ended jobs in memory; beyond this the oldest leave sooner")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 1e6));
+  app.add_option("--history-days", options.history_days,
+                 "How long the journal answers for ended jobs and for energy; older records are "
+                 "removed; 0: for ever")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 36500.0));
+  app.add_option(
+         "--snapshot-every-events", options.snapshot_every_events,
+         "Events between snapshots; a start reads the latest snapshot and the events after it")
+      ->capture_default_str()
+      ->check(NumberBetween(10.0, 1e7));
+  app.add_option("--artifact-quota-gib", options.artifact_quota_gib,
+                 "Beyond this size the longest unused artifacts are evicted; 0: no quota")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 1e6));
+  app.add_option("--disk-reserve-mib", options.disk_reserve_mib,
+                 "Free disk space that uploads leave for the journal")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+  app.add_option("--impossible-jobs", options.impossible_jobs,
+                 "Queued jobs that no device of the fleet can ever run: fail them after a grace "
+                 "period, or hold them for a device that may join")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fail", "hold"}));
+  app.add_option("--impossible-grace-seconds", options.impossible_grace_seconds,
+                 "How long such a job stays queued before it fails")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e8));
+}
+
+void AddRemoteWriteFlags(CLI::App& app, CoordinatorOptions& options) {
+  app.add_option(
+      "--remote-write", options.remote_write,
+      "Prometheus' remote-write URL, such as http://127.0.0.1:9090/api/v1/write, for the "
+      "samples of workers that Prometheus cannot reach (--metrics pushed)");
+  app.add_option("--remote-write-user", options.remote_write_credentials.user,
+                 "User that the URL's server asks for");
+  app.add_option("--remote-write-password-file", options.remote_write_credentials.password_file,
+                 "File with the user's password on one line, which others cannot read");
+  app.add_option("--remote-write-bearer-file", options.remote_write_credentials.bearer_file,
+                 "File with a bearer token on one line, instead of user and password");
+  app.add_option("--remote-write-window-days", options.remote_write_window_days,
+                 "Prometheus' out_of_order_time_window; older samples go to old_samples.om in the "
+                 "data directory")
+      ->capture_default_str()
+      ->check(NumberBetween(0.05, 3650.0));
+}
+
+}  // namespace
+
+void AddRunFlags(CLI::App& app, CoordinatorOptions& options) {
+  AddAddressFlags(app, options);
+  AddKeepingFlags(app, options);
+  AddRemoteWriteFlags(app, options);
+  app.add_option("--log-level", options.log_level, "debug, info, warn or err")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "warn", "err"}));
+}
+
+absl::Status Validate(const CoordinatorOptions& options) {
+  for (const auto& [flag, text] : {std::pair("--listen", &options.listen_address),
+                                   std::pair("--http", &options.http_address)}) {
+    WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(flag, *text));
+    if (IsLoopback(address)) {
+      continue;
+    }
+    if (text == &options.listen_address && options.plaintext_loopback) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--listen ", *text,
+                       ": can be reached from other machines, and --plaintext-loopback has no TLS; "
+                       "leave that flag out, or listen on 127.0.0.1"));
+    }
+    if (text == &options.http_address && options.http_role != "service") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--http ", *text,
+                       ": can be reached from other machines, and nobody logs in "
+                       "there; add --http-role service, which reads lists and metrics alone, or "
+                       "listen on 127.0.0.1"));
+    }
+  }
+  if (!options.moved_to.empty()) {
+    WATTLE_RETURN_IF_ERROR(ParseHostPort("--moved-to", options.moved_to).status());
+    if (options.moved_to == options.listen_address) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--moved-to ", options.moved_to,
+                       ": is this coordinator's own --listen; name the new one's address"));
+    }
+  }
+  if (options.unreachable_seconds < 2 * options.heartbeat_seconds) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--unreachable-seconds ", options.unreachable_seconds, ": shorter than two heartbeats of ",
+        options.heartbeat_seconds, " s, so that every device would be shown as unreachable; give ",
+        2 * options.heartbeat_seconds, " or more, or lower --heartbeat-seconds"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wattle
