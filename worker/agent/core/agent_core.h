@@ -305,6 +305,7 @@ class AgentCore {
   std::unique_ptr<AttemptRun> run_;
   std::deque<v1::Report> unsaved_;         // reports that the disk refused
   bool device_unsaved_ = false;            // the disk refused the ledger
+  bool ended_unsaved_ = false;             // the disk refused the ends
   std::set<std::string> records_unsaved_;  // attempts whose record the disk refused
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;

@@ -189,6 +189,27 @@ TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
             Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
 }
 
+// The simulation found the fault (seed 1190906): the disk refused the desired set and the list of
+// ends. After a kill the attempt whose end had been reported began again, and its joules were in no
+// receipt.
+TEST_F(AgentCoreTest, AnAttemptWhoseEndIsReportedAfterAFullDiskNeverBeginsAgain) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(30));
+  disk_.set_full(true);
+  Desire({});
+  Killed();
+  Pass(absl::Seconds(10));
+  disk_.set_full(false);
+  Pass(absl::Seconds(6));
+  ASSERT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+  Acknowledge();
+  Boot();
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(core_->busy(), false);
+  EXPECT_THAT(Facts(), ElementsAre());
+}
+
 // The simulation found the fault: the save after a full disk wrote the ledger, then the power
 // failed before the attempt's record. The receipt had lost all the joules since the disk was full.
 TEST_F(AgentCoreTest, ACutWithinASaveTakesNoJoulesFromTheReceiptOfTheRun) {

@@ -283,10 +283,11 @@ void AgentCore::RememberEnd(const v1::Report& report) {
 }
 
 void AgentCore::SaveEnded() {
-  // If the list is lost, only a restored coordinator misses it.
-  if (const absl::Status saved = state_.WriteEnded(ended_); !saved.ok()) {
+  const absl::Status saved = state_.WriteEnded(ended_);
+  if (!saved.ok() && !ended_unsaved_) {
     ports_.Note(std::string(saved.message()));
   }
+  ended_unsaved_ = !saved.ok();
 }
 
 bool AgentCore::HasEnded(const v1::Assignment& assignment) const {
