@@ -143,6 +143,20 @@ absl::Status TightenRisk(const v1::Policy& policy, const Zone& /*zone*/, Limits&
   return absl::OkStatus();
 }
 
+std::string PatienceText(const v1::Policy& policy) {
+  return policy.has_patience_ratio_per_hour()
+             ? absl::StrFormat("%.3g %%", 100 * policy.patience_ratio_per_hour())
+             : "";
+}
+
+absl::Status TightenPatience(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  if (policy.has_patience_ratio_per_hour()) {
+    limits.patience_ratio_per_hour = std::max(limits.patience_ratio_per_hour.value_or(0),
+                                              policy.patience_ratio_per_hour());
+  }
+  return absl::OkStatus();
+}
+
 std::string LossText(const v1::Policy& policy) {
   return policy.loss_seconds_max() == 0.0 ? ""
                                           : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
@@ -245,6 +259,12 @@ constexpr Field kFields[] = {
      .text = RiskText,
      .clause = "lets $0 of the days bring less sun than planned",
      .tighten = TightenRisk},
+    // The coordinator's plans alone hold it (scheduler/place/objective.h).
+    {.name = "patience_ratio_per_hour",
+     .high = 1,
+     .text = PatienceText,
+     .clause = "waits where an hour saves $0 of a job's joules",
+     .tighten = TightenPatience},
     // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
     {.name = "loss_seconds_max",
      .high = kYearSeconds,

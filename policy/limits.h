@@ -35,6 +35,8 @@ struct Limits {
   std::vector<AliveLimit> alive{};     // each must be kept
   // The share of days whose sun may be less than a plan counts on; absent: no policy says.
   std::optional<double> sun_risk{};
+  // What an hour of waiting costs a plan, as a share of a job's joules; absent: no policy says.
+  std::optional<double> patience_ratio_per_hour{};
   // What a cut of the power may cost a fine-tune, and what checkpoints may write in a day; absent:
   // no policy says.
   std::optional<absl::Duration> loss_max{};

@@ -63,6 +63,17 @@ TEST(LimitsTest, TheSmallestRiskCounts) {
   EXPECT_EQ(LimitsOf({&silent}).sun_risk, std::nullopt);
 }
 
+TEST(PolicyTest, TheLeastPatiencePolicyCounts) {
+  v1::Policy patient;
+  patient.set_patience_ratio_per_hour(0);
+  v1::Policy hasty;
+  hasty.set_patience_ratio_per_hour(0.1);
+  const v1::Policy silent;
+  EXPECT_EQ(LimitsOf({&patient, &hasty, &silent}).patience_ratio_per_hour, 0.1);
+  EXPECT_EQ(LimitsOf({&patient, &silent}).patience_ratio_per_hour, 0.0);
+  EXPECT_EQ(LimitsOf({&silent}).patience_ratio_per_hour, std::nullopt);
+}
+
 TEST(LimitsTest, AMissingGaugeIsRefusedByAPolicyWithAReserveAlone) {
   const v1::Policy heat = Demand("heat", 0, 80, v1::MISSING_GAUGE_REFUSE);
   const v1::Policy mast = Demand("mast", 0.3, 0, v1::MISSING_GAUGE_REFUSE);

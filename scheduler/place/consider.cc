@@ -192,6 +192,8 @@ v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   return choice;
 }
 
+// Where no policy says: a job waits an hour for a device that saves more than 1 % of its joules.
+constexpr double kPatienceRatioPerHourUnsaid = 0.01;
 // Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
 constexpr size_t kCandidatesKept = 40'000;
 
@@ -294,7 +296,8 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
     candidate.set_waits_for(view.waits_for);
   }
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  candidate.set_cost(objective.cost(candidate, WaitedSeconds(job, snapshot_.now)));
+  candidate.set_cost(CostOf(objective, candidate, WaitedSeconds(job, snapshot_.now),
+                            limits.patience_ratio_per_hour.value_or(kPatienceRatioPerHourUnsaid)));
   DescribeBattery(view, load, &candidate);
   const Consideration considered{.snapshot = snapshot_,
                                  .job = job,
@@ -333,7 +336,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
     return {};
   }
   return {true, candidate.probe(), candidate.cost(), candidate.finish_in_seconds(),
-          objective.equal_within_error ? described.deviation : 0};
+          objective.waiting_costs_extra ? described.deviation : 0};
 }
 
 // The present mode stays unless another one is cheaper by more than the error of both predictions,
@@ -407,22 +410,6 @@ bool FleetView::EqualWithinError(const Rank& cheaper, const Rank& other) {
          std::log(other.cost / cheaper.cost) < std::hypot(cheaper.deviation, other.deviation);
 }
 
-size_t FleetView::ChoiceOf(const Shape& shape) {
-  const Rank& cheapest = shape.ranks[shape.order.front()];
-  size_t choice = 0;
-  for (size_t i = 1; i < shape.order.size(); ++i) {
-    const Rank& other = shape.ranks[shape.order[i]];
-    if (!other.feasible || other.probe != cheapest.probe) {
-      break;
-    }
-    if (EqualWithinError(cheapest, other) &&
-        other.finish_in_seconds < shape.ranks[shape.order[choice]].finish_in_seconds) {
-      choice = i;
-    }
-  }
-  return choice;
-}
-
 FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
                                      const std::vector<DeviceLoad>& loads) {
   const std::string work_key = ShapeKey(job);
@@ -482,11 +469,6 @@ Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
   const Shape& shape = ShapeOf(job, work, loads);
   Considered considered;
   considered.devices = shape.order;
-  if (!shape.order.empty()) {
-    const auto choice = considered.devices.begin() + static_cast<ptrdiff_t>(ChoiceOf(shape));
-    considered.chosen_by_end = choice != considered.devices.begin();
-    std::rotate(considered.devices.begin(), choice, choice + 1);
-  }
   considered.candidates.reserve(shape.order.size());
   for (const size_t i : considered.devices) {
     considered.candidates.push_back(&shape.candidates[i]);

@@ -29,24 +29,19 @@ namespace wattle::scheduler {
 // A candidate that a rule allows only as a probe comes behind every other feasible one: a board
 // whose speed is known to do is better than one that may.
 //
-// The rule of choice. Two candidates are equal in energy when their costs differ by less than the
-// combined standard deviation of both predictions. Among the candidates that are equal to the
-// cheapest one, the earliest end wins; among equal ends the cheaper candidate, then name and id.
-// Each candidate is compared with the cheapest alone and never with a third one, so the choice
-// depends on the set of candidates and not on their order. With the objectives time and edp only
-// equal costs are equal, because the end is part of the cost.
+// The rule of choice: the least cost (objective.h), by the means of the predictions; among equal
+// costs the earliest end, then name and id.
 //
 // A device whose worker may set power modes (DeviceInfo.sets_power_modes) stands for its best mode.
-// The present mode stays unless another one is cheaper by more than the combined deviation, or the
-// present one is refused, as by a deadline.
+// The present mode stays unless another one is cheaper by more than the combined standard deviation
+// of both predictions, or the present one is refused, as by a deadline: a mode that nobody measured
+// has a cost by rules of thumb.
 struct Considered {
   // The choice, then the other feasible candidates, cheapest first, then the refused ones by name.
   // The FleetView owns them.
   std::vector<const v1::Candidate*> candidates;
   std::vector<size_t> devices;  // Each candidate's index in Snapshot::devices.
   int feasible = 0;
-  // A cheaper candidate is equal to the choice and ends later.
-  bool chosen_by_end = false;
 };
 
 struct ConsiderOptions {
@@ -134,8 +129,6 @@ class FleetView {
   static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
   static bool EqualWithinError(const Rank& cheaper, const Rank& other);
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
-  // Position of the choice in `order`. REQUIRES: there is a feasible candidate.
-  static size_t ChoiceOf(const Shape& shape);
   [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
                                     const std::vector<ModelWork>& models,
                                     const DeviceView& view) const;

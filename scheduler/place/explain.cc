@@ -2,6 +2,7 @@
 //
 // Writes the sentences.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -61,8 +62,7 @@ size_t RulesPassed(const v1::Candidate& candidate) {
 // The cheapest feasible candidate besides the choice. If the choice is the cheapest and must wait,
 // the cheapest candidate that is free.
 const v1::Candidate* RunnerUp(const Considered& considered) {
-  const bool free_only =
-      !considered.chosen_by_end && considered.candidates.front()->start_in_seconds() > 0;
+  const bool free_only = considered.candidates.front()->start_in_seconds() > 0;
   for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
     if (considered.candidates[i]->probe() != considered.candidates.front()->probe()) {
       return nullptr;  // It comes behind whatever it costs.
@@ -74,17 +74,25 @@ const v1::Candidate* RunnerUp(const Considered& considered) {
   return nullptr;
 }
 
-std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other, bool by_end,
+// A cost without the price of waiting, which is no joule.
+double AmountOf(const v1::Candidate& candidate, const ObjectiveRow& objective) {
+  return objective.waiting_costs_extra ? objective.amount(candidate, /*waited_seconds=*/0)
+                                       : candidate.cost();
+}
+
+std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
                     const ObjectiveRow& objective) {
-  if (by_end) {
+  const double amount = AmountOf(other, objective);
+  const double saved = amount - AmountOf(chosen, objective);
+  const double percent = amount > 0 ? 100 * std::abs(saved) / amount : 0;
+  if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
-        "%s would take %s, which is equal within the error of both predictions, and end %s later",
-        NameOf(other), objective.format(other.cost()),
-        FormatElapsed(absl::Seconds(other.finish_in_seconds() - chosen.finish_in_seconds())));
+        "%s would take %s less (%.1f %%), and start %s later", NameOf(other),
+        objective.format(-saved), percent,
+        FormatElapsed(absl::Seconds(other.start_in_seconds() - chosen.start_in_seconds())));
   }
-  const std::string saved = objective.format(other.cost() - chosen.cost());
-  const double percent = other.cost() > 0 ? 100 * (other.cost() - chosen.cost()) / other.cost() : 0;
-  return absl::StrFormat("saves %s (%.0f %%) against %s", saved, percent, NameOf(other));
+  return absl::StrFormat("saves %s (%.0f %%) against %s", objective.format(saved), percent,
+                         NameOf(other));
 }
 
 }  // namespace
@@ -105,7 +113,7 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
     return WhyNone(considered);
   }
   const v1::Candidate* const other = RunnerUp(considered);
-  std::string reason = absl::StrCat(NameOf(*chosen), ": ", objective.format(chosen->cost()),
+  std::string reason = absl::StrCat(NameOf(*chosen), ": ", objective.format(AmountOf(*chosen, objective)),
                                     objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
   if (chosen->sets_power_mode()) {
     absl::StrAppend(&reason, " in power mode ", chosen->power_mode(), ", which the worker sets");
@@ -118,10 +126,8 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
         chosen->waits_for().empty() ? "" : absl::StrCat(" (", chosen->waits_for(), ")"));
   }
   if (other != nullptr) {
-    const bool by_end = considered.chosen_by_end;
-    absl::StrAppend(&reason, waits && !by_end ? ", " : "; ",
-                    Compare(*chosen, *other, by_end, objective),
-                    waits && !by_end ? ", which is free" : "");
+    absl::StrAppend(&reason, waits ? ", " : "; ", Compare(*chosen, *other, objective),
+                    waits && other->start_in_seconds() <= 0 ? ", which is free" : "");
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");
   }

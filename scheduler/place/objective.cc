@@ -14,23 +14,23 @@ namespace wattle::scheduler {
 namespace {
 
 constexpr ObjectiveRow kObjectives[] = {
-    // The fewest marginal joules. Waiting costs no joules, so a job waits for the better board.
+    // The fewest marginal joules.
     {v1::OBJECTIVE_ENERGY,
      [](const v1::Candidate& candidate, double) { return candidate.marginal_energy_joules(); },
-     /*equal_within_error=*/true, [](double cost) { return FormatEnergy(Joules(cost)); },
+     /*waiting_costs_extra=*/true, [](double cost) { return FormatEnergy(Joules(cost)); },
      [](double, double net_joules) { return net_joules; }, "J"},
     // The earliest completion in wall time. The time since the submission is the same on every
     // device and is left out.
     {v1::OBJECTIVE_TIME,
      [](const v1::Candidate& candidate, double) { return candidate.finish_in_seconds(); },
-     /*equal_within_error=*/false, [](double cost) { return FormatElapsed(absl::Seconds(cost)); },
+     /*waiting_costs_extra=*/false, [](double cost) { return FormatElapsed(absl::Seconds(cost)); },
      [](double seconds, double) { return seconds; }, "s"},
     // Marginal joules × delay. The delay is the wall time from the submission to the completion.
     {v1::OBJECTIVE_EDP,
      [](const v1::Candidate& candidate, double waited_seconds) {
        return candidate.marginal_energy_joules() * (waited_seconds + candidate.finish_in_seconds());
      },
-     /*equal_within_error=*/false,
+     /*waiting_costs_extra=*/false,
      [](double cost) { return absl::StrCat(FormatEnergy(Joules(cost)), " x s"); },
      [](double seconds, double net_joules) { return seconds * net_joules; }, "J x s"},
 };
@@ -44,6 +44,15 @@ const ObjectiveRow& ObjectiveOf(v1::Objective objective) {
     }
   }
   return kObjectives[0];
+}
+
+double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,
+              double patience_ratio_per_hour) {
+  const double amount = objective.amount(candidate, waited_seconds);
+  // The time since the submission is the same on every device and is left out.
+  return objective.waiting_costs_extra
+             ? amount * (1 + patience_ratio_per_hour * candidate.start_in_seconds() / 3600)
+             : amount;
 }
 
 }  // namespace wattle::scheduler

@@ -14,13 +14,13 @@ namespace wattle::scheduler {
 
 struct ObjectiveRow {
   v1::Objective objective;
-  // The cost of a feasible candidate for a job that was submitted `waited_seconds` ago. The cost is
-  // at least 0; less is better.
-  double (*cost)(const v1::Candidate& candidate, double waited_seconds);
-  // True if the cost is energy alone. Two candidates whose costs differ by less than the
-  // predictions' error are then equal, and the earlier end decides (consider_internal.h).
-  bool equal_within_error;
-  std::string (*format)(double cost);  // "36.33 Wh": the cost for people.
+  // What the objective makes small, of a feasible candidate for a job that was submitted
+  // `waited_seconds` ago. At least 0.
+  double (*amount)(const v1::Candidate& candidate, double waited_seconds);
+  // True if time is no part of the amount. An hour of waiting then costs a share of the amount, so
+  // that a job does not wait for ever for a few joules (the policies' patience_ratio_per_hour).
+  bool waiting_costs_extra;
+  std::string (*format)(double amount);  // "36.33 Wh": the amount for people.
   // The cost of one unit of work, by which two models on one device are compared.
   double (*cost_per_unit)(double seconds, double net_joules);
   const char* unit;  // Of cost_per_unit: "J".
@@ -28,6 +28,10 @@ struct ObjectiveRow {
 
 // The objective's row. OBJECTIVE_UNSPECIFIED means energy.
 const ObjectiveRow& ObjectiveOf(v1::Objective objective);
+
+// By which two candidates are compared; less is better. patience_ratio_per_hour: of the device.
+double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,
+              double patience_ratio_per_hour);
 
 }  // namespace wattle::scheduler
 

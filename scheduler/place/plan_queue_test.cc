@@ -134,6 +134,7 @@ void Learn(const DeviceView& view, const JobView& job, double seconds_per_token,
   }
 }
 
+// The price of waiting decides: an hour costs 1 % of a job's joules.
 TEST(PlanQueueTest, LikeBoardsThatMeasuredAHairApartShareTheQueue) {
   ProfileTable profiles;
   Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
