@@ -138,7 +138,8 @@ void AddOptions(const Fleet& fleet, const JobView& job, InstanceJob& plain) {
       plain.options.push_back({.device = static_cast<int>(device),
                                .mode = static_cast<int>(mode),
                                .draw = {.length = length, .power = (joules + length - 1) / length},
-                               .cost = joules});
+                               .cost = joules,
+                               .cost_per_hour = joules / 100});
     }
   }
 }

@@ -151,8 +151,8 @@ std::string PatienceText(const v1::Policy& policy) {
 
 absl::Status TightenPatience(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
   if (policy.has_patience_ratio_per_hour()) {
-    limits.patience_ratio_per_hour = std::max(limits.patience_ratio_per_hour.value_or(0),
-                                              policy.patience_ratio_per_hour());
+    limits.patience_ratio_per_hour =
+        std::max(limits.patience_ratio_per_hour.value_or(0), policy.patience_ratio_per_hour());
   }
   return absl::OkStatus();
 }

@@ -32,6 +32,15 @@ const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   return nullptr;
 }
 
+// Whether the latest plan knows of a better device for the job, which takes it later.
+bool WaitsForBetter(const core::Observations& observations, const std::string& job_id) {
+  if (observations.waiting == nullptr) {
+    return false;
+  }
+  const auto found = observations.waiting->find(JobId(job_id));
+  return found != observations.waiting->end() && found->second.place.wait();
+}
+
 bool IsChargeOrHeat(const policy::Field& field) {
   return field.name == "reserve_state_of_charge_ratio" || field.name == "max_temperature_celsius" ||
          field.name == "pause_seconds_max";
@@ -247,7 +256,7 @@ void TimeLimits::CheckPauses(const core::State& state, const core::Observations&
     const auto seen = observations.devices.find(device);
     const v1::Job* job = JobOf(state, attempt->job_id());
     if (seen != observations.devices.end() && seen->second.connected && job != nullptr &&
-        job->spec().deadline_seconds() == 0.0 &&
+        job->spec().deadline_seconds() == 0.0 && !WaitsForBetter(observations, job->job_id()) &&
         HasElsewhere(state, *job, attempt->device_id(), now_seconds)) {
       invariants_.Break(absl::StrCat(attempt_id, " is paused for ", now_seconds - paused_seconds,
                                      " s, a policy allows ", limit_seconds,

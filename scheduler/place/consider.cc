@@ -79,12 +79,6 @@ std::optional<Refusal> CheckProbe(const Consideration& on, double finish_lower,
   return refusal;
 }
 
-double WaitedSeconds(const JobView& job, absl::Time now) {
-  return job.submitted == absl::InfinitePast()
-             ? 0.0
-             : std::max(0.0, absl::ToDoubleSeconds(now - job.submitted));
-}
-
 // Warns of a reserve that nothing guards.
 void WarnOfReserve(const Snapshot& snapshot, const DeviceView& view, v1::Candidate* candidate) {
   const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
@@ -179,6 +173,15 @@ void LeaveOutDoneSteps(const JobView& job, const WorkAmount& work, v1::Predictio
   prediction.set_work_units(left * prediction.work_units());
 }
 
+// Whether the wait for this start uses more than half of the time that the job can spare until its
+// deadline. Runs, links and sun differ from plans, and such a start is then soon too late.
+bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
+             double finish_in_seconds_upper) {
+  const double left = job.spec.deadline_seconds() - job.WaitedSeconds(now);
+  const double spare = left - (finish_in_seconds_upper - start_in_seconds);
+  return job.spec.deadline_seconds() > 0 && start_in_seconds > 0 && start_in_seconds > spare / 2;
+}
+
 v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   v1::PowerModeChoice choice;
   choice.set_power_mode(candidate.power_mode());
@@ -192,8 +195,6 @@ v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   return choice;
 }
 
-// Where no policy says: a job waits an hour for a device that saves more than 1 % of its joules.
-constexpr double kPatienceRatioPerHourUnsaid = 0.01;
 // Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
 constexpr size_t kCandidatesKept = 40'000;
 
@@ -296,8 +297,8 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
     candidate.set_waits_for(view.waits_for);
   }
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  candidate.set_cost(CostOf(objective, candidate, WaitedSeconds(job, snapshot_.now),
-                            limits.patience_ratio_per_hour.value_or(kPatienceRatioPerHourUnsaid)));
+  candidate.set_cost(
+      CostOf(objective, candidate, job.WaitedSeconds(snapshot_.now), PatienceRatioPerHour(limits)));
   DescribeBattery(view, load, &candidate);
   const Consideration considered{.snapshot = snapshot_,
                                  .job = job,
@@ -335,8 +336,13 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
     }
     return {};
   }
-  return {true, candidate.probe(), candidate.cost(), candidate.finish_in_seconds(),
-          objective.waiting_costs_extra ? described.deviation : 0};
+  const bool tight = IsTight(job, snapshot_.now, candidate.start_in_seconds(), finish_upper);
+  return {.feasible = true,
+          .probe = candidate.probe(),
+          .tight = tight,
+          .cost = tight ? candidate.finish_in_seconds() : candidate.cost(),
+          .finish_in_seconds = candidate.finish_in_seconds(),
+          .deviation = objective.waiting_costs_extra && !tight ? described.deviation : 0};
 }
 
 // The present mode stays unless another one is cheaper by more than the error of both predictions,
@@ -351,12 +357,14 @@ size_t FleetView::ChooseMode(const std::vector<v1::Candidate>& modes,
       choice = modes[choice].permanent() && !modes[i].permanent() ? i : choice;
     } else if (ranks[i].probe != ranks[choice].probe) {
       choice = ranks[i].probe ? choice : i;
+    } else if (ranks[i].tight != ranks[choice].tight) {
+      choice = ranks[i].tight ? choice : i;
     } else if (ranks[i].cost < ranks[choice].cost) {
       choice = i;
     }
   }
   return ranks[0].feasible && ranks[0].probe == ranks[choice].probe &&
-                 EqualWithinError(ranks[choice], ranks[0])
+                 ranks[0].tight == ranks[choice].tight && EqualWithinError(ranks[choice], ranks[0])
              ? 0
              : choice;
 }
@@ -397,7 +405,7 @@ bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
   const auto rank = [&shape](size_t i) {
     const Rank& one = shape.ranks[i];
     const v1::Candidate& candidate = shape.candidates[i];
-    return std::make_tuple(!one.feasible, one.probe, one.cost, one.finish_in_seconds,
+    return std::make_tuple(!one.feasible, one.probe, one.tight, one.cost, one.finish_in_seconds,
                            absl::string_view(candidate.device_name()),
                            absl::string_view(candidate.device_id()), i);
   };

@@ -30,7 +30,9 @@ namespace wattle::scheduler {
 // whose speed is known to do is better than one that may.
 //
 // The rule of choice: the least cost (objective.h), by the means of the predictions; among equal
-// costs the earliest end, then name and id.
+// costs the earliest end, then name and id. A start for which the job waits longer than half of the
+// time that it can spare until its deadline comes behind every other one; among such the earliest
+// end wins.
 //
 // A device whose worker may set power modes (DeviceInfo.sets_power_modes) stands for its best mode.
 // The present mode stays unless another one is cheaper by more than the combined standard deviation
@@ -42,6 +44,7 @@ struct Considered {
   std::vector<const v1::Candidate*> candidates;
   std::vector<size_t> devices;  // Each candidate's index in Snapshot::devices.
   int feasible = 0;
+  bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
 };
 
 struct ConsiderOptions {
@@ -68,13 +71,22 @@ class FleetView {
   void BeginPass() { later_jobs_ = later_devices_ = 0; }
   Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                 const std::vector<DeviceLoad>& loads);
+  // As ConsiderNowOrLater, but the choice is this device, if it takes the job now or at a known
+  // time.
+  Considered ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
+                        const std::vector<DeviceLoad>& loads);
+  // The job's earliest start on each device; null: the device refuses the job, and no end of that
+  // is known. Bounded as ConsiderNowOrLater. The pointers are valid until the next call.
+  std::vector<const v1::Candidate*> Starts(const JobView& job, const WorkAmount& work,
+                                           const std::vector<DeviceLoad>& loads);
 
  private:
   // The sort key of a candidate, computed once.
   struct Rank {
     bool feasible = false;
     bool probe = false;  // Candidate.probe.
-    double cost = 0;
+    bool tight = false;  // The start is dangerously late for the job's deadline.
+    double cost = 0;     // By the objective; of a tight start the end.
     double finish_in_seconds = 0;
     // Standard deviation of the logarithm of the cost; 0 if the objective tells any two costs
     // apart.
@@ -121,6 +133,9 @@ class FleetView {
   [[nodiscard]] double FinishLower(const DeviceView& view, const DeviceLoad& load,
                                    const policy::Limits& limits,
                                    const v1::Candidate& candidate) const;
+  // The job's earliest start on the device; null: none is known.
+  const v1::Candidate* StartOn(size_t device, const JobView& job, const DeviceLoad& load,
+                               Shape& shape);
   [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
                                       const Modes& modes, const DeviceLoad& load) const;
   [[nodiscard]] LaterStart StartLaterInMode(const JobView& job, const DeviceView& view,

@@ -65,6 +65,51 @@ FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView
   return first;
 }
 
+const v1::Candidate* FleetView::StartOn(size_t device, const JobView& job, const DeviceLoad& load,
+                                        Shape& shape) {
+  const v1::Candidate& now = shape.candidates[device];
+  if (now.feasible()) {
+    return &now;
+  }
+  std::optional<LaterStart>& later = shape.later[device];
+  if (!now.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
+    ++later_devices_;
+    later = StartLater(job, snapshot_.devices[device], (*shape.described)[device], load);
+  }
+  return later.has_value() && later->has_value() ? &**later : nullptr;
+}
+
+std::vector<const v1::Candidate*> FleetView::Starts(const JobView& job, const WorkAmount& work,
+                                                    const std::vector<DeviceLoad>& loads) {
+  Shape& shape = ShapeOf(job, work, loads);
+  std::vector<const v1::Candidate*> starts;
+  for (size_t device = 0; device < loads.size(); ++device) {
+    starts.push_back(StartOn(device, job, loads[device], shape));
+  }
+  return starts;
+}
+
+Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
+                                 const std::vector<DeviceLoad>& loads) {
+  Considered considered = ConsiderNowOrLater(job, work, loads);
+  if (considered.feasible == 0 || considered.devices.front() == device) {
+    return considered;
+  }
+  const v1::Candidate* const start = StartOn(device, job, loads[device], ShapeOf(job, work, loads));
+  if (start == nullptr) {
+    return considered;
+  }
+  const auto place = std::find(considered.devices.begin(), considered.devices.end(), device);
+  const auto at = place - considered.devices.begin();
+  considered.feasible += at < considered.feasible ? 0 : 1;
+  considered.devices.erase(place);
+  considered.candidates.erase(considered.candidates.begin() + at);
+  considered.devices.insert(considered.devices.begin(), device);
+  considered.candidates.insert(considered.candidates.begin(), start);
+  considered.arranged = true;
+  return considered;
+}
+
 Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                          const std::vector<DeviceLoad>& loads) {
   Considered considered = Consider(job, work, loads);
@@ -75,12 +120,7 @@ Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& w
   Shape& shape = ShapeOf(job, work, loads);
   std::vector<size_t> starts;
   for (size_t i = 0; i < loads.size(); ++i) {
-    if (!shape.candidates[i].permanent() && !shape.later[i].has_value() &&
-        later_devices_ < kLaterDevicesMax) {
-      ++later_devices_;
-      shape.later[i] = StartLater(job, snapshot_.devices[i], (*shape.described)[i], loads[i]);
-    }
-    if (shape.later[i].has_value() && shape.later[i]->has_value()) {
+    if (StartOn(i, job, loads[i], shape) != nullptr) {
       starts.push_back(i);
     }
   }

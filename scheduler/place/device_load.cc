@@ -37,10 +37,6 @@ Watts IdlePower(const v1::Device& device) {
                                                          : device.info().idle_power_watts());
 }
 
-Seconds UnixUp(absl::Time moment) {
-  return timetable::SecondsUp(moment - absl::UnixEpoch());
-}
-
 // Whether charge, idle draw and sun are known. A device of another time than wall time has no sun
 // that a plan could count on.
 bool HasKnownSun(const v1::Device& device) {
@@ -105,7 +101,7 @@ std::shared_ptr<const Pack> PackOf(const Snapshot& snapshot, const DeviceView& v
   const double risk = LimitsFor(snapshot.policies, device.info()).sun_risk.value_or(kSunRiskUnsaid);
   spec.broken_paths_max = static_cast<int>(std::clamp(risk, 0.0, 1.0) * timetable::kHarvestPaths);
   auto pack = std::make_shared<Pack>(std::move(spec));
-  const Seconds busy = std::max<Seconds>(UnixUp(free_at) - now, 1);
+  const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(free_at) - now, 1);
   const Joules above_idle =
       view.committed_energy - IdlePower(device) * absl::Seconds(static_cast<double>(busy));
   if (above_idle.value() > 0) {
@@ -156,7 +152,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
       with.pack = nullptr;
     } else {
       auto pack = std::make_shared<Pack>(*load.pack);
-      pack->Add({.job = kPlanned, .begin = UnixUp(run.begin), .draw = *draw});
+      pack->Add({.job = kPlanned, .begin = timetable::UnixSecondsUp(run.begin), .draw = *draw});
       with.pack = std::move(pack);
     }
   }

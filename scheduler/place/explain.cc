@@ -62,7 +62,8 @@ size_t RulesPassed(const v1::Candidate& candidate) {
 // The cheapest feasible candidate besides the choice. If the choice is the cheapest and must wait,
 // the cheapest candidate that is free.
 const v1::Candidate* RunnerUp(const Considered& considered) {
-  const bool free_only = considered.candidates.front()->start_in_seconds() > 0;
+  const bool free_only =
+      !considered.arranged && considered.candidates.front()->start_in_seconds() > 0;
   for (size_t i = 1; i < static_cast<size_t>(considered.feasible); ++i) {
     if (considered.candidates[i]->probe() != considered.candidates.front()->probe()) {
       return nullptr;  // It comes behind whatever it costs.
@@ -80,11 +81,17 @@ double AmountOf(const v1::Candidate& candidate, const ObjectiveRow& objective) {
                                        : candidate.cost();
 }
 
+// arranged: the whole plan decides, not the two candidates' costs.
 std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
-                    const ObjectiveRow& objective) {
+                    const ObjectiveRow& objective, bool arranged) {
   const double amount = AmountOf(other, objective);
   const double saved = amount - AmountOf(chosen, objective);
   const double percent = amount > 0 ? 100 * std::abs(saved) / amount : 0;
+  if (arranged && saved <= 0) {
+    return absl::StrFormat(
+        "%s would take %s less (%.1f %%), and serves other jobs of the queue better", NameOf(other),
+        objective.format(-saved), percent);
+  }
   if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
         "%s would take %s less (%.1f %%), and start %s later", NameOf(other),
@@ -113,8 +120,9 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
     return WhyNone(considered);
   }
   const v1::Candidate* const other = RunnerUp(considered);
-  std::string reason = absl::StrCat(NameOf(*chosen), ": ", objective.format(AmountOf(*chosen, objective)),
-                                    objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
+  std::string reason =
+      absl::StrCat(NameOf(*chosen), ": ", objective.format(AmountOf(*chosen, objective)),
+                   objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
   if (chosen->sets_power_mode()) {
     absl::StrAppend(&reason, " in power mode ", chosen->power_mode(), ", which the worker sets");
   }
@@ -126,7 +134,8 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
         chosen->waits_for().empty() ? "" : absl::StrCat(" (", chosen->waits_for(), ")"));
   }
   if (other != nullptr) {
-    absl::StrAppend(&reason, waits ? ", " : "; ", Compare(*chosen, *other, objective),
+    absl::StrAppend(&reason, waits ? ", " : "; ",
+                    Compare(*chosen, *other, objective, considered.arranged),
                     waits && other->start_in_seconds() <= 0 ? ", which is free" : "");
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");

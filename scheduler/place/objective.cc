@@ -13,6 +13,9 @@
 namespace wattle::scheduler {
 namespace {
 
+// Where no policy says: a job waits an hour for a device that saves more than 1 % of its joules.
+constexpr double kPatienceRatioPerHourUnsaid = 0.01;
+
 constexpr ObjectiveRow kObjectives[] = {
     // The fewest marginal joules.
     {v1::OBJECTIVE_ENERGY,
@@ -44,6 +47,10 @@ const ObjectiveRow& ObjectiveOf(v1::Objective objective) {
     }
   }
   return kObjectives[0];
+}
+
+double PatienceRatioPerHour(const policy::Limits& limits) {
+  return limits.patience_ratio_per_hour.value_or(kPatienceRatioPerHourUnsaid);
 }
 
 double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "policy/limits.h"
 #include "wattle/v1/plan.pb.h"
 #include "wattle/v1/spec.pb.h"
 
@@ -28,6 +29,9 @@ struct ObjectiveRow {
 
 // The objective's row. OBJECTIVE_UNSPECIFIED means energy.
 const ObjectiveRow& ObjectiveOf(v1::Objective objective);
+
+// What an hour of waiting for a device with these limits costs, as a share of the amount.
+double PatienceRatioPerHour(const policy::Limits& limits);
 
 // By which two candidates are compared; less is better. patience_ratio_per_hour: of the device.
 double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,

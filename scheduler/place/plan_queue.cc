@@ -4,9 +4,11 @@
 // after the decisions before. A waiting job keeps its place on the device, so that no later job can
 // push it back.
 //
-// A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed for
-// one late job. What is kept of a trial is the change; the last pass explains the plan.
+// A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed: for
+// one late job, or because the search found a cheaper arrangement (rearrange_internal.h). What is
+// kept of a trial is the change; the last pass explains the plan.
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -20,6 +22,7 @@
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
@@ -33,6 +36,14 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 // Jobs that all trials of a plan may place, together: a count and no time, so that the same
 // snapshot gives the same plan.
 constexpr size_t kTrialPlacementsMax = 10'000;
+// The search arranges the first jobs of the queue, and at most so many pairs of job and device.
+constexpr size_t kArrangedJobsMax = 40;
+constexpr size_t kArrangedPairsMax = 2'000;
+// An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
+constexpr int64_t kGainShare = 100;
+// Whoever goes first by at least so much priority, or as many hours of age, is never delayed for
+// the sake of another job's joules.
+constexpr int64_t kPriorityGap = 10;
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
@@ -77,11 +88,15 @@ class QueuePlanner {
 
   std::vector<QueuePlacement> Plan() {
     std::vector<QueuePlacement> placements;
-    std::vector<bool> late = Pass(order_, loads_, &placements);
-    if (std::find(late.begin(), late.end(), true) != late.end()) {
-      HelpLateJobs(late);
+    Outcome plan = Pass(arrangement_, loads_, &placements);
+    const bool helped = std::find(plan.late.begin(), plan.late.end(), true) != plan.late.end();
+    if (helped) {
+      HelpLateJobs(plan);
+    }
+    const bool arranged = Arrange(plan);
+    if (helped || arranged) {
       placements.clear();
-      Pass(order_, loads_, &placements);
+      Pass(arrangement_, loads_, &placements);
     }
     return placements;
   }
@@ -99,6 +114,16 @@ class QueuePlanner {
     std::optional<QueuePlacement> with_release = std::nullopt;
   };
   using Order = std::vector<size_t>;  // Indices of jobs_.
+  struct Arrangement {
+    Order order;
+    // The device that each of jobs_ is to take; nullopt: its best one.
+    std::vector<std::optional<size_t>> devices;
+  };
+  // Of a pass, for each of jobs_.
+  struct Outcome {
+    std::vector<bool> late;                       // It has a deadline and is held up by others.
+    std::vector<std::optional<RunStart>> starts;  // nullopt: it has no place, or a release's.
+  };
 
   // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
   void SortByPriorityAndAge() {
@@ -107,20 +132,22 @@ class QueuePlanner {
       return std::make_tuple(-jobs_[i].priority, job.submitted, job.id.value().size(),
                              absl::string_view(job.id.value()));
     };
-    order_.resize(jobs_.size());
-    std::iota(order_.begin(), order_.end(), size_t{0});
-    std::sort(order_.begin(), order_.end(),
+    arrangement_.devices.resize(jobs_.size());
+    Order& order = arrangement_.order;
+    order.resize(jobs_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(),
               [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
   }
 
-  // Plans the jobs in the order. Returns for each of jobs_ whether it has a deadline and is held up
-  // by others. placements: null in a trial.
-  std::vector<bool> Pass(const Order& order, std::vector<DeviceLoad> loads,
-                         std::vector<QueuePlacement>* placements = nullptr) {
+  // Plans the jobs as arranged. placements: null in a trial.
+  Outcome Pass(const Arrangement& arrangement, std::vector<DeviceLoad> loads,
+               std::vector<QueuePlacement>* placements = nullptr) {
     fleet_.BeginPass();
-    std::vector<bool> late(jobs_.size(), false);
+    Outcome outcome{.late = std::vector<bool>(jobs_.size(), false),
+                    .starts = std::vector<std::optional<RunStart>>(jobs_.size())};
     std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
-    for (const size_t i : order) {
+    for (const size_t i : arrangement.order) {
       const Job& job = jobs_[i];
       if (job.with_release.has_value() || !job.work.ok()) {
         if (placements != nullptr) {
@@ -128,8 +155,10 @@ class QueuePlanner {
         }
         continue;
       }
-      const Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
-      late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
+      const std::optional<size_t> device = arrangement.devices[i];
+      const Considered considered = device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
+                                           : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+      outcome.late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
       if (placements != nullptr) {
         placements->push_back(PlacementOfJob(job, considered));
         if (considered.feasible > 0) {
@@ -137,12 +166,13 @@ class QueuePlanner {
         }
       }
       if (considered.feasible > 0) {
+        outcome.starts[i] = RunStartOf(considered.devices.front(), *considered.candidates.front());
         ReserveDevice(*job.view, considered, snapshot_, &loads);
         last[considered.devices.front()] = &job;
       }
     }
     final_loads_ = std::move(loads);
-    return late;
+    return outcome;
   }
 
   // Whether no device takes the job under these loads, and one might without the jobs that were
@@ -204,11 +234,11 @@ class QueuePlanner {
   }
 
   // Looks at each late job once, the first in the order first.
-  void HelpLateJobs(std::vector<bool>& late) {
-    const Order all = order_;
+  void HelpLateJobs(Outcome& plan) {
+    const Order all = arrangement_.order;
     for (const size_t job : all) {
-      if (late[job] && !PlanEarlier(job, late)) {
-        ReleaseForJob(job, late);
+      if (plan.late[job] && !PlanEarlier(job, plan)) {
+        ReleaseForJob(job, plan);
       }
     }
   }
@@ -229,24 +259,25 @@ class QueuePlanner {
   }
 
   bool MayTry() {
-    trial_placements_ += order_.size();
+    trial_placements_ += jobs_.size();
     return trial_placements_ <= kTrialPlacementsMax;
   }
 
   // Tries the job 1, 2, 4 … places earlier, at last as the first one.
-  bool PlanEarlier(size_t job, std::vector<bool>& late) {
-    const auto at = std::find(order_.begin(), order_.end(), job) - order_.begin();
+  bool PlanEarlier(size_t job, Outcome& plan) {
+    const Order& order = arrangement_.order;
+    const auto at = std::find(order.begin(), order.end(), job) - order.begin();
     for (ptrdiff_t steps = 1; at > 0; steps *= 2) {
       const ptrdiff_t to = std::max<ptrdiff_t>(at - steps, 0);
       if (!MayTry()) {
         return false;
       }
-      Order order = order_;
-      std::rotate(order.begin() + to, order.begin() + at, order.begin() + at + 1);
-      std::vector<bool> outcome = Pass(order, loads_);
-      if (Helps(job, late, outcome)) {
-        order_ = std::move(order);
-        late = std::move(outcome);
+      Arrangement trial = arrangement_;
+      std::rotate(trial.order.begin() + to, trial.order.begin() + at, trial.order.begin() + at + 1);
+      Outcome outcome = Pass(trial, loads_);
+      if (Helps(job, plan.late, outcome.late)) {
+        arrangement_ = std::move(trial);
+        plan = std::move(outcome);
         return true;
       }
       if (to == 0) {
@@ -311,7 +342,7 @@ class QueuePlanner {
   }
 
   // Releases the attempt whose device serves the job best.
-  void ReleaseForJob(size_t index, std::vector<bool>& late) {
+  void ReleaseForJob(size_t index, Outcome& plan) {
     Job& job = jobs_[index];
     const auto may_release = [&](size_t device) { return MayRelease(device, *job.view); };
     std::vector<size_t> devices(loads_.size());
@@ -335,20 +366,121 @@ class QueuePlanner {
     placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),
                                       " leaves the device for this job's deadline and goes on "
                                       "later from its checkpoint"));
-    std::vector<bool> outcome = Pass(order_, loads);
-    if (!Helps(index, late, outcome)) {
+    Outcome outcome = Pass(arrangement_, loads);
+    if (!Helps(index, plan.late, outcome.late)) {
       job.with_release.reset();
       return;
     }
     taken_.insert(device);
     loads_ = std::move(loads);
-    late = std::move(outcome);
+    plan = std::move(outcome);
+  }
+
+  // The first jobs of the queue that the search may arrange.
+  [[nodiscard]] Order ArrangeableJobs() const {
+    const size_t most =
+        std::min(kArrangedJobsMax, kArrangedPairsMax / std::max<size_t>(1, loads_.size()));
+    Order some;
+    for (const size_t i : arrangement_.order) {
+      if (!jobs_[i].with_release.has_value() && jobs_[i].work.ok() && some.size() < most) {
+        some.push_back(i);
+      }
+    }
+    return some;
+  }
+
+  // Takes the search's arrangement if it makes the plan cheaper. Returns whether it does.
+  bool Arrange(Outcome& plan) {
+    const Order some = ArrangeableJobs();
+    const auto waits = [&plan](size_t i) {
+      return !plan.starts[i].has_value() || plan.starts[i]->start_in_seconds > 0;
+    };
+    // Where every job starts now on its best device there is nothing to arrange.
+    if (some.size() < 2 || std::none_of(some.begin(), some.end(), waits) || !MayTry()) {
+      return false;
+    }
+    Rearrangement search(snapshot_, loads_);
+    for (const size_t i : some) {
+      search.Add(*jobs_[i].view, fleet_.Starts(*jobs_[i].view, *jobs_[i].work, loads_));
+    }
+    Arrangement trial = arrangement_;
+    trial.order.clear();
+    for (const Rearrangement::Place& place : search.Search()) {
+      trial.order.push_back(some[place.job]);
+      trial.devices[some[place.job]] = place.device;
+    }
+    for (const size_t i : arrangement_.order) {
+      if (std::find(some.begin(), some.end(), i) == some.end()) {
+        trial.order.push_back(i);
+      }
+    }
+    const Outcome outcome = Pass(trial, loads_);
+    if (!IsFair(plan, outcome) || !IsCheaper(search, some, plan, outcome)) {
+      return false;
+    }
+    arrangement_ = std::move(trial);
+    plan = outcome;
+    return true;
+  }
+
+  // Whether a job's start leaves half of the time to its deadline: sun and runs differ from plans.
+  [[nodiscard]] bool LeavesTime(size_t job, const RunStart& start) const {
+    const JobView& view = *jobs_[job].view;
+    const double left_seconds = view.spec.deadline_seconds() - view.WaitedSeconds(snapshot_.now);
+    return view.spec.deadline_seconds() <= 0 || start.finish_in_seconds <= left_seconds / 2;
+  }
+
+  // Whether each job keeps a place and its deadline, and no job is delayed toward its deadline, or
+  // while one of much lower priority starts earlier.
+  [[nodiscard]] bool IsFair(const Outcome& before, const Outcome& after) const {
+    constexpr double kSoonSeconds = 1;
+    int64_t delayed = std::numeric_limits<int64_t>::min();   // The highest priority.
+    int64_t advanced = std::numeric_limits<int64_t>::max();  // The lowest.
+    for (size_t i = 0; i < jobs_.size(); ++i) {
+      if ((after.late[i] && !before.late[i]) ||
+          (before.starts[i].has_value() && !after.starts[i].has_value())) {
+        return false;
+      }
+      if (!before.starts[i].has_value()) {
+        continue;
+      }
+      const double later = after.starts[i]->start_in_seconds - before.starts[i]->start_in_seconds;
+      if (later > kSoonSeconds && !LeavesTime(i, *after.starts[i])) {
+        return false;
+      }
+      if (later > kSoonSeconds) {
+        delayed = std::max(delayed, jobs_[i].priority);
+      } else if (later < -kSoonSeconds) {
+        advanced = std::min(advanced, jobs_[i].priority);
+      }
+    }
+    return delayed == std::numeric_limits<int64_t>::min() ||
+           advanced == std::numeric_limits<int64_t>::max() || delayed < advanced + kPriorityGap;
+  }
+
+  // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price.
+  [[nodiscard]] static bool IsCheaper(const Rearrangement& search, const Order& some,
+                                      const Outcome& before, const Outcome& after) {
+    timetable::Millijoules total = 0;
+    timetable::Millijoules saved = 0;
+    for (size_t job = 0; job < some.size(); ++job) {
+      const std::optional<RunStart>& one = before.starts[some[job]];
+      const std::optional<RunStart>& other = after.starts[some[job]];
+      if (!one.has_value() && other.has_value()) {
+        return true;
+      }
+      if (one.has_value()) {
+        total += search.PriceOf(job, *one);
+        saved += search.PriceOf(job, *one) - search.PriceOf(job, *other);
+      }
+    }
+    return saved > total / kGainShare;
   }
 
   const Snapshot& snapshot_;
   FleetView fleet_;
   std::vector<Job> jobs_;
-  Order order_;
+  Arrangement arrangement_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
   std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
   std::set<size_t> taken_;               // Devices whose attempts are released.

@@ -6,6 +6,7 @@
 #ifndef WATTLE_SCHEDULER_PLACE_SNAPSHOT_H_
 #define WATTLE_SCHEDULER_PLACE_SNAPSHOT_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -69,6 +70,12 @@ struct LeanerForm {
 };
 
 struct JobView {
+  [[nodiscard]] double WaitedSeconds(absl::Time now) const {
+    return submitted == absl::InfinitePast()
+               ? 0
+               : std::max(0.0, absl::ToDoubleSeconds(now - submitted));
+  }
+
   JobId id;
   v1::JobSpec spec;
   absl::Time submitted =

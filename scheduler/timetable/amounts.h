@@ -26,6 +26,9 @@ inline constexpr Seconds kHour = 3600;
 inline Seconds SecondsUp(absl::Duration length) {
   return absl::ToInt64Seconds(absl::Ceil(length, absl::Seconds(1)));
 }
+inline Seconds UnixSecondsUp(absl::Time moment) {
+  return SecondsUp(moment - absl::UnixEpoch());
+}
 inline Millijoules MillijoulesUp(Joules drawn) {
   return static_cast<Millijoules>(std::ceil(drawn.value() * 1000));
 }

@@ -54,8 +54,10 @@ inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step)
     for (int device = 0; device < devices; ++device) {
       const Seconds own = length * (50 + below(100)) / 100;
       const Milliwatts power = 2000 + below(6000);
-      one.options.push_back(
-          {.device = device, .draw = {.length = own, .power = power}, .cost = own * power});
+      one.options.push_back({.device = device,
+                             .draw = {.length = own, .power = power},
+                             .cost = own * power,
+                             .cost_per_hour = own * power / 100});
     }
     one.left_out_price = (20 + below(40)) * kWattHour;
   }

@@ -30,7 +30,8 @@ struct JobOption {
   int device = 0;
   int mode = 0;
   Draw draw{};
-  Millijoules cost = 0;  // What a plan pays for it; the draw may count other joules.
+  Millijoules cost = 0;           // What a plan pays for it; the draw may count other joules.
+  Millijoules cost_per_hour = 0;  // And for each hour that the job waits.
 };
 
 struct InstanceJob {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a plan costs, in millijoules: each job's joules, a hundredth of them for each hour that the
-// job waits, and the price of the jobs that are left out. Integers, so that two plans compare alike
-// on every architecture. Pure.
+// What a plan costs, in millijoules: each job's joules, a price for each hour that the job waits,
+// and the price of the jobs that are left out. Integers, so that two plans compare alike on every
+// architecture. Pure.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_PLAN_COST_H_
 #define WATTLE_SCHEDULER_TIMETABLE_PLAN_COST_H_
 
@@ -15,7 +15,7 @@ namespace wattle::timetable {
 
 // Of a job that starts at `start` in this way and ends in time. REQUIRES: start >= job.released.
 inline Millijoules CostAt(const InstanceJob& job, const JobOption& option, Seconds start) {
-  return option.cost + option.cost / 100 * (start - job.released) / kHour;
+  return option.cost + option.cost_per_hour * (start - job.released) / kHour;
 }
 
 // Of a whole plan. A job that ends late costs as much as one that is left out. REQUIRES: CheckPlan

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "scheduler/timetable/earliest_start.h"
@@ -18,9 +19,12 @@ constexpr int kClosed = -1;
 }  // namespace
 
 Schedule::Schedule(const Instance& instance)
+    : Schedule(instance, std::vector<Pack>(instance.packs.begin(), instance.packs.end())) {}
+
+Schedule::Schedule(const Instance& instance, std::vector<Pack> packs)
     : instance_(&instance),
       timelines_(instance.devices.size()),
-      packs_(instance.packs.begin(), instance.packs.end()),
+      packs_(std::move(packs)),
       plan_(instance.jobs.size()),
       costs_(instance.jobs.size()) {
   for (size_t device = 0; device < instance.devices.size(); ++device) {

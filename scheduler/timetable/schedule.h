@@ -23,6 +23,8 @@ class Schedule {
  public:
   // All jobs are left out. instance: must outlive the schedule and must not change.
   explicit Schedule(const Instance& instance);
+  // With packs of the caller in place of instance.packs: other runs may draw from them already.
+  Schedule(const Instance& instance, std::vector<Pack> packs);
 
   // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
   // there. The job stays left out if it cannot end in time anywhere. skipped: a bit for each of the

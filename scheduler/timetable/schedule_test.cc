@@ -71,7 +71,11 @@ TEST(PlanCostTest, CountsJoulesWaitingAndWhatIsLeftOutOrLate) {
   instance.devices.resize(1);
   InstanceJob job;
   job.released = 1800;
-  job.options = {{.device = 0, .mode = 1, .draw = {.length = 600}, .cost = 7'200'000}};
+  job.options = {{.device = 0,
+                  .mode = 1,
+                  .draw = {.length = 600},
+                  .cost = 7'200'000,
+                  .cost_per_hour = 72'000}};
   job.left_out_price = 50'000'000;
   instance.jobs = {job, job, job};
   const std::vector<Planned> plan = {

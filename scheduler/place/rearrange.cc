@@ -1,0 +1,176 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "scheduler/place/objective.h"
+#include "scheduler/place/rearrange_internal.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
+#include "scheduler/timetable/improve.h"
+#include "scheduler/timetable/schedule.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using timetable::Millijoules;
+using timetable::Seconds;
+
+// How far the search looks on devices without a pack.
+constexpr Seconds kHorizon = 30 * 24 * timetable::kHour;
+// A count and no time, so that the same queue gives the same plan. A move takes microseconds on
+// mains, and a tenth of a millisecond with packs.
+constexpr int kMovesOfAJob = 6;
+constexpr int kMovesMax = 400;
+constexpr double kJoulesMax = 1e10;  // Beyond it sums of millijoules could overflow.
+
+Millijoules MillijoulesOf(double joules) {
+  return static_cast<Millijoules>(std::llround(1000 * std::clamp(joules, 0.0, kJoulesMax)));
+}
+
+double RunSeconds(const RunStart& start) {
+  return std::max(1.0, start.finish_in_seconds - start.start_in_seconds);
+}
+
+// The run takes its mean time, and the joules of its upper quantile: the pack must bear them.
+timetable::Draw DrawInMeanTime(timetable::Draw upper, const RunStart& start) {
+  const Seconds length = static_cast<Seconds>(std::ceil(RunSeconds(start)));
+  upper.power = upper.power * upper.length / length;
+  upper.length = length;
+  return upper;
+}
+
+}  // namespace
+
+RunStart RunStartOf(size_t device, const v1::Candidate& start) {
+  return {.device = device,
+          .start_in_seconds = start.start_in_seconds(),
+          .finish_in_seconds = start.finish_in_seconds(),
+          .marginal_joules = start.marginal_energy_joules()};
+}
+
+Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
+    : snapshot_(snapshot) {
+  const Seconds now = absl::ToUnixSeconds(snapshot.now);
+  instance_.end = now + kHorizon;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    const DeviceLoad& load = loads[i];
+    patience_ratios_per_hour_.push_back(
+        PatienceRatioPerHour(LimitsFor(snapshot.policies, snapshot.devices[i].device.info())));
+    timetable::InstanceDevice device;
+    if (load.pack != nullptr) {
+      device.pack = static_cast<int>(packs_.size());
+      packs_.push_back(*load.pack);
+    }
+    if (const Seconds free_at = timetable::UnixSecondsUp(load.free_at); free_at > now) {
+      device.closed.push_back({.begin = now, .end = free_at});
+    }
+    instance_.devices.push_back(std::move(device));
+  }
+}
+
+Rearrangement::Price Rearrangement::PriceFrom(size_t job, const RunStart& start) const {
+  const Scale& scale = scales_[job];
+  const double joules = start.marginal_joules;
+  switch (ObjectiveOf(jobs_[job]->spec.objective()).objective) {
+    case v1::OBJECTIVE_TIME:
+      return {MillijoulesOf(scale.joules * RunSeconds(start) / scale.seconds),
+              MillijoulesOf(scale.joules * timetable::kHour / scale.seconds)};
+    case v1::OBJECTIVE_EDP: {
+      const double waited = jobs_[job]->WaitedSeconds(snapshot_.now);
+      return {MillijoulesOf(joules * (waited + RunSeconds(start)) / (waited + scale.seconds)),
+              MillijoulesOf(joules * timetable::kHour / (waited + scale.seconds))};
+    }
+    default:
+      return {MillijoulesOf(joules),
+              MillijoulesOf(joules * patience_ratios_per_hour_[start.device])};
+  }
+}
+
+Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
+  const Price price = PriceFrom(job, start);
+  return price.now + static_cast<Millijoules>(static_cast<double>(price.per_hour) *
+                                              start.start_in_seconds / timetable::kHour);
+}
+
+void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* const> starts) {
+  // A board that may do is no way for a job that has boards that do.
+  const bool known = std::any_of(starts.begin(), starts.end(), [](const v1::Candidate* start) {
+    return start != nullptr && !start->probe();
+  });
+  const auto counts = [known](const v1::Candidate* start) {
+    return start != nullptr && (!known || !start->probe());
+  };
+  Scale scale{.joules = kJoulesMax, .seconds = 1e12};
+  double upper_seconds = 0;  // Above the mean, of the widest way.
+  for (const v1::Candidate* start : starts) {
+    if (counts(start)) {
+      scale.joules = std::min(scale.joules, start->marginal_energy_joules());
+      scale.seconds = std::min(scale.seconds, RunSeconds(RunStartOf(0, *start)));
+      const v1::Interval& run = start->prediction().run_seconds();
+      upper_seconds =
+          std::max(upper_seconds, start->prediction().time_scale() * (run.high() - run.mean()));
+    }
+  }
+  const size_t index = jobs_.size();
+  jobs_.push_back(&job);
+  scales_.push_back(scale);
+  timetable::InstanceJob& plain = instance_.jobs.emplace_back();
+  plain.released = absl::ToUnixSeconds(snapshot_.now);
+  if (job.spec.deadline_seconds() > 0 && job.submitted != absl::InfinitePast()) {
+    plain.deadline = absl::ToUnixSeconds(
+        job.submitted + absl::Seconds(job.spec.deadline_seconds() - upper_seconds));
+  }
+  for (size_t device = 0; device < starts.size(); ++device) {
+    if (!counts(starts[device])) {
+      continue;
+    }
+    const std::optional<timetable::Draw> draw =
+        DrawOf(snapshot_.devices[device].device, job.spec, starts[device]->prediction());
+    if (draw.has_value()) {
+      const RunStart start = RunStartOf(device, *starts[device]);
+      const Price price = PriceFrom(index, start);
+      plain.options.push_back({.device = static_cast<int>(device),
+                               .draw = DrawInMeanTime(*draw, start),
+                               .cost = price.now,
+                               .cost_per_hour = price.per_hour});
+    }
+  }
+}
+
+std::vector<Rearrangement::Place> Rearrangement::Search() {
+  // No other job's joules outweigh a job that finds no place.
+  Millijoules dearest = 1;
+  for (const timetable::InstanceJob& job : instance_.jobs) {
+    for (const timetable::JobOption& option : job.options) {
+      dearest = std::max(dearest, option.cost + option.cost_per_hour * 72);
+    }
+  }
+  for (timetable::InstanceJob& job : instance_.jobs) {
+    job.left_out_price = dearest * static_cast<Millijoules>(instance_.jobs.size() + 1);
+  }
+  timetable::Schedule begin(instance_, packs_);
+  for (size_t job = 0; job < jobs_.size(); ++job) {
+    begin.Insert(job);
+  }
+  const timetable::Schedule best = timetable::Improve(
+      instance_, std::move(begin),
+      {.moves = std::min(kMovesOfAJob * static_cast<int>(jobs_.size()), kMovesMax), .seed = 1});
+  std::vector<Place> places;
+  for (size_t job = 0; job < jobs_.size(); ++job) {
+    const int device = best.planned(job).device;
+    places.push_back({job, device == timetable::Planned::kLeftOut
+                               ? std::nullopt
+                               : std::optional(static_cast<size_t>(device))});
+  }
+  std::stable_sort(places.begin(), places.end(), [&best](const Place& a, const Place& b) {
+    const auto rank = [&best](const Place& place) {
+      return std::make_pair(!place.device.has_value(), best.planned(place.job).start);
+    };
+    return rank(a) < rank(b);
+  });
+  return places;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,77 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Looks for a cheaper arrangement of the queue: who goes before whom, and who takes which device.
+// The search (scheduler/timetable/improve.h) sees a simpler fleet of plain numbers: each job runs
+// at its mean, and only devices and packs are in its way. So its answer is a proposal. PlanQueue
+// plans the queue by it under all rules and takes it only if that plan is cheaper. Pure; one thread
+// owns an object.
+#ifndef WATTLE_SCHEDULER_PLACE_REARRANGE_INTERNAL_H_
+#define WATTLE_SCHEDULER_PLACE_REARRANGE_INTERNAL_H_
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "scheduler/place/device_load.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/timetable/amounts.h"
+#include "scheduler/timetable/instance.h"
+#include "wattle/v1/plan.pb.h"
+
+namespace wattle::scheduler {
+
+// A run in a plan.
+struct RunStart {
+  size_t device;
+  double start_in_seconds;
+  double finish_in_seconds;
+  double marginal_joules;
+};
+RunStart RunStartOf(size_t device, const v1::Candidate& start);
+
+class Rearrangement {
+ public:
+  // loads: before the first job of the plan.
+  Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads);
+
+  // Adds a job. starts: on each device the job's earliest start under the loads; null: the device
+  // does not take the job.
+  void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts);
+
+  // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the
+  // millijoule: a second of a job for the earliest end counts as its cheapest joules over its
+  // shortest run.
+  [[nodiscard]] timetable::Millijoules PriceOf(size_t job, const RunStart& start) const;
+
+  struct Place {
+    size_t job;                    // As counted by Add.
+    std::optional<size_t> device;  // nullopt: the search found no place.
+  };
+  // All jobs in the order of their starts. Begins with the jobs in the order of Add. Always the
+  // same answer for the same jobs.
+  [[nodiscard]] std::vector<Place> Search();
+
+ private:
+  struct Scale {
+    double joules = 0;   // The fewest of the job's ways.
+    double seconds = 1;  // The shortest run of them.
+  };
+  struct Price {
+    timetable::Millijoules now = 0;
+    timetable::Millijoules per_hour = 0;
+  };
+  [[nodiscard]] Price PriceFrom(size_t job, const RunStart& start) const;
+
+  const Snapshot& snapshot_;
+  std::vector<double> patience_ratios_per_hour_;  // Of each device.
+  timetable::Instance instance_;
+  std::vector<timetable::Pack> packs_;
+  std::vector<const JobView*> jobs_;
+  std::vector<Scale> scales_;
+};
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_REARRANGE_INTERNAL_H_
