@@ -8,7 +8,6 @@
 // one late job, or because the search found a cheaper arrangement (rearrange_internal.h). What is
 // kept of a trial is the change; the last pass explains the plan.
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -41,10 +40,6 @@ constexpr size_t kArrangedJobsMax = 40;
 constexpr size_t kArrangedPairsMax = 2'000;
 // An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
 constexpr int64_t kGainShare = 100;
-// Whoever goes first by at least so much priority, or as many hours of age, is never delayed for
-// the sake of another job's joules.
-constexpr int64_t kPriorityGap = 10;
-
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
     return job.spec.priority();
@@ -401,7 +396,8 @@ class QueuePlanner {
     }
     Rearrangement search(snapshot_, loads_);
     for (const size_t i : some) {
-      search.Add(*jobs_[i].view, fleet_.Starts(*jobs_[i].view, *jobs_[i].work, loads_));
+      search.Add(*jobs_[i].view, fleet_.Starts(*jobs_[i].view, *jobs_[i].work, loads_),
+                 plan.starts[i]);
     }
     Arrangement trial = arrangement_;
     trial.order.clear();
@@ -423,39 +419,24 @@ class QueuePlanner {
     return true;
   }
 
-  // Whether a job's start leaves half of the time to its deadline: sun and runs differ from plans.
-  [[nodiscard]] bool LeavesTime(size_t job, const RunStart& start) const {
-    const JobView& view = *jobs_[job].view;
-    const double left_seconds = view.spec.deadline_seconds() - view.WaitedSeconds(snapshot_.now);
-    return view.spec.deadline_seconds() <= 0 || start.finish_in_seconds <= left_seconds / 2;
-  }
-
-  // Whether each job keeps a place and its deadline, and no job is delayed toward its deadline, or
-  // while one of much lower priority starts earlier.
+  // Whether no job pays for another one's joules: each keeps its place, starts no later, and ends
+  // no later where the end counts.
   [[nodiscard]] bool IsFair(const Outcome& before, const Outcome& after) const {
-    constexpr double kSoonSeconds = 1;
-    int64_t delayed = std::numeric_limits<int64_t>::min();   // The highest priority.
-    int64_t advanced = std::numeric_limits<int64_t>::max();  // The lowest.
+    constexpr double kRoundingSeconds = 1;
     for (size_t i = 0; i < jobs_.size(); ++i) {
-      if ((after.late[i] && !before.late[i]) ||
-          (before.starts[i].has_value() && !after.starts[i].has_value())) {
-        return false;
-      }
-      if (!before.starts[i].has_value()) {
+      const std::optional<RunStart>& one = before.starts[i];
+      const std::optional<RunStart>& other = after.starts[i];
+      if (!one.has_value()) {
         continue;
       }
-      const double later = after.starts[i]->start_in_seconds - before.starts[i]->start_in_seconds;
-      if (later > kSoonSeconds && !LeavesTime(i, *after.starts[i])) {
+      if (!other.has_value() ||
+          other->start_in_seconds > one->start_in_seconds + kRoundingSeconds ||
+          (EndCounts(jobs_[i].view->spec) &&
+           other->finish_in_seconds > one->finish_in_seconds + kRoundingSeconds)) {
         return false;
       }
-      if (later > kSoonSeconds) {
-        delayed = std::max(delayed, jobs_[i].priority);
-      } else if (later < -kSoonSeconds) {
-        advanced = std::min(advanced, jobs_[i].priority);
-      }
     }
-    return delayed == std::numeric_limits<int64_t>::min() ||
-           advanced == std::numeric_limits<int64_t>::max() || delayed < advanced + kPriorityGap;
+    return true;
   }
 
   // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price.

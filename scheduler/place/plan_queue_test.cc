@@ -12,12 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/predict/receipt_for_test.h"
-#include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
@@ -25,15 +23,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::vector<std::string> Summary(const std::vector<QueuePlacement>& placements) {
-  std::vector<std::string> lines;
-  for (const QueuePlacement& placed : placements) {
-    lines.push_back(placed.job.value() + (placed.placement.wait() ? " waits for " : " on ") +
-                    placed.placement.device_id());
-  }
-  return lines;
-}
 
 TEST(PlanQueueTest, PriorityThenAgeThenId) {
   const ProfileTable priors = ProfileTable::Priors();
@@ -121,65 +110,50 @@ TEST(PlanQueueTest, TheOrderOfTheSnapshotDoesNotMatter) {
   }
 }
 
-// Lets the device have run the job once, at `seconds_per_token` and 10 W.
-void Learn(const DeviceView& view, const JobView& job, double seconds_per_token,
-           ProfileTable* table) {
-  const absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, *table);
-  ASSERT_THAT(work, IsOk());
-  v1::Receipt receipt = MeasuredReceipt(*work, seconds_per_token * work->units, /*watts=*/10);
-  receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_EMULATED);
-  for (const v1::ProfileRow& row :
-       LearnFromReceipt(*table, view.device.info(), receipt, kTestNow)) {
-    ASSERT_THAT(table->Put(row), IsOk());
-  }
-}
-
-// The price of waiting decides: an hour costs 1 % of a job's joules.
-TEST(PlanQueueTest, LikeBoardsThatMeasuredAHairApartShareTheQueue) {
+TEST(PlanQueueTest, AnHourOfWaitingCostsAHundredthOfTheJoules) {
   ProfileTable profiles;
   Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
-  for (int i = 0; i < 6; ++i) {
-    snapshot.queue.push_back(RealJob("j" + std::to_string(i), 1000));
-  }
-  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
-  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.001, &profiles);
-  std::map<std::string, int> jobs;
-  for (const QueuePlacement& placed : PlanQueue(snapshot)) {
-    ++jobs[placed.placement.device_id()];
-  }
-  EXPECT_THAT(jobs, ElementsAre(testing::Pair("id-a", 3), testing::Pair("id-b", 3)));
-
-  snapshot.devices[0].free_at = kTestNow + absl::Hours(1);
+  snapshot.queue = {RealJob("j1", 1000)};
+  Learn(snapshot.devices[0], snapshot.queue[0], {0.001, 10}, profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], {0.001 * 1.05, 10}, profiles);
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(3);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-a"));
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(5);
   const v1::Placement placement = PlanQueue(snapshot)[0].placement;
   EXPECT_EQ(placement.device_id(), "id-b");
   EXPECT_THAT(placement.reason(), HasSubstr("a would take"));
-  EXPECT_THAT(placement.reason(), HasSubstr("equal within the error of both predictions, and end"));
+  EXPECT_THAT(placement.reason(), HasSubstr("less (3.8 %), and start 5 h 00 min later"));
+
+  v1::Policy& patient = snapshot.policies.emplace_back();
+  patient.set_patience_ratio_per_hour(0);
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(600);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-a"));
+  patient.set_patience_ratio_per_hour(1);
+  snapshot.devices[0].free_at = kTestNow + absl::Minutes(4);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b"));
+}
+
+// The runs before and the sun may take longer than planned.
+TEST(PlanQueueTest, AWaitOfMoreThanHalfOfTheTimeToSpareIsNoChoice) {
+  ProfileTable profiles;
+  Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
+  snapshot.queue = {RealJob("j1", 1000)};
+  Learn(snapshot.devices[0], snapshot.queue[0], {0.001, 10}, profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], {0.001 * 2, 10}, profiles);
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(4);
+  snapshot.queue[0].spec.set_deadline_seconds(9 * 3600);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-a"));
+  snapshot.queue[0].spec.set_deadline_seconds(8 * 3600);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b"));
 }
 
 TEST(PlanQueueTest, ABoardThatMeasuredClearlyBetterIsWaitedFor) {
   ProfileTable profiles;
   Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles);
   snapshot.queue = {RealJob("j1", 1000), RealJob("j2", 1000)};
-  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
-  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.3, &profiles);
+  Learn(snapshot.devices[0], snapshot.queue[0], {0.001, 10}, profiles);
+  Learn(snapshot.devices[1], snapshot.queue[0], {0.001 * 1.3, 10}, profiles);
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
-}
-
-// b is equal to a, and c is equal to b but not to a. So c is no choice, although c ends first.
-TEST(PlanQueueTest, EachCandidateIsComparedWithTheCheapestAlone) {
-  ProfileTable profiles;
-  Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c")}, profiles);
-  snapshot.queue = {RealJob("j1", 20000)};
-  snapshot.devices[0].free_at = kTestNow + absl::Hours(2);
-  snapshot.devices[1].free_at = kTestNow + absl::Hours(1);
-  Learn(snapshot.devices[0], snapshot.queue[0], 0.001, &profiles);
-  Learn(snapshot.devices[1], snapshot.queue[0], 0.001 * 1.06, &profiles);
-  Learn(snapshot.devices[2], snapshot.queue[0], 0.001 * 1.12, &profiles);
-  std::mt19937 generator(7);
-  for (int round = 0; round < 6; ++round) {
-    EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-b"));
-    std::shuffle(snapshot.devices.begin(), snapshot.devices.end(), generator);
-  }
 }
 
 // For a job that has waited long, a little more waiting changes the product little.

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "scheduler/place/objective.h"
@@ -50,6 +49,10 @@ RunStart RunStartOf(size_t device, const v1::Candidate& start) {
           .marginal_joules = start.marginal_energy_joules()};
 }
 
+bool EndCounts(const v1::JobSpec& spec) {
+  return spec.objective() == v1::OBJECTIVE_TIME || spec.deadline_seconds() > 0;
+}
+
 Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
     : snapshot_(snapshot) {
   const Seconds now = absl::ToUnixSeconds(snapshot.now);
@@ -94,7 +97,8 @@ Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
                                               start.start_in_seconds / timetable::kHour);
 }
 
-void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* const> starts) {
+void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
+                        const std::optional<RunStart>& planned) {
   // A board that may do is no way for a job that has boards that do.
   const bool known = std::any_of(starts.begin(), starts.end(), [](const v1::Candidate* start) {
     return start != nullptr && !start->probe();
@@ -103,14 +107,10 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
     return start != nullptr && (!known || !start->probe());
   };
   Scale scale{.joules = kJoulesMax, .seconds = 1e12};
-  double upper_seconds = 0;  // Above the mean, of the widest way.
   for (const v1::Candidate* start : starts) {
     if (counts(start)) {
       scale.joules = std::min(scale.joules, start->marginal_energy_joules());
       scale.seconds = std::min(scale.seconds, RunSeconds(RunStartOf(0, *start)));
-      const v1::Interval& run = start->prediction().run_seconds();
-      upper_seconds =
-          std::max(upper_seconds, start->prediction().time_scale() * (run.high() - run.mean()));
     }
   }
   const size_t index = jobs_.size();
@@ -118,9 +118,13 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
   scales_.push_back(scale);
   timetable::InstanceJob& plain = instance_.jobs.emplace_back();
   plain.released = absl::ToUnixSeconds(snapshot_.now);
-  if (job.spec.deadline_seconds() > 0 && job.submitted != absl::InfinitePast()) {
-    plain.deadline = absl::ToUnixSeconds(
-        job.submitted + absl::Seconds(job.spec.deadline_seconds() - upper_seconds));
+  if (planned.has_value()) {
+    plain.latest_start =
+        timetable::UnixSecondsUp(snapshot_.now + absl::Seconds(planned->start_in_seconds));
+    if (EndCounts(job.spec)) {
+      plain.deadline =
+          timetable::UnixSecondsUp(snapshot_.now + absl::Seconds(planned->finish_in_seconds));
+    }
   }
   for (size_t device = 0; device < starts.size(); ++device) {
     if (!counts(starts[device])) {

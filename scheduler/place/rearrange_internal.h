@@ -31,14 +31,19 @@ struct RunStart {
 };
 RunStart RunStartOf(size_t device, const v1::Candidate& start);
 
+// Whether a later end of the job is worse for its owner than some joules.
+bool EndCounts(const v1::JobSpec& spec);
+
 class Rearrangement {
  public:
   // loads: before the first job of the plan.
   Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads);
 
   // Adds a job. starts: on each device the job's earliest start under the loads; null: the device
-  // does not take the job.
-  void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts);
+  // does not take the job. planned: the run that the present plan gives the job; the search then
+  // starts it no later, and ends it no later where its end counts.
+  void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
+           const std::optional<RunStart>& planned);
 
   // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the
   // millijoule: a second of a job for the earliest end counts as its cheapest joules over its

@@ -66,6 +66,10 @@ std::optional<std::string> CheckEntry(const Instance& instance, const Planned& p
     return absl::StrCat("release: job ", planned.job, " starts at ", planned.start,
                         ", and is known from ", job.released);
   }
+  if (job.latest_start && planned.start > *job.latest_start) {
+    return absl::StrCat("release: job ", planned.job, " starts at ", planned.start,
+                        ", and must by ", *job.latest_start);
+  }
   const Seconds end = planned.start + option->draw.length;
   const bool in_time = !job.deadline || end <= *job.deadline;
   if (in_time != planned.in_time) {

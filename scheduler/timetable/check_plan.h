@@ -19,7 +19,7 @@ namespace wattle::timetable {
 // order, each named at the begin of the answer:
 //   missing    each job has one entry, which may say that the job is left out;
 //   option     the job can run on this device in this mode;
-//   release    no job starts before it is known;
+//   release    no job starts before it is known, or later than it must;
 //   deadline   an entry claims to be in time if and only if its job ends by its deadline;
 //   window     no job runs on a device that is closed;
 //   overlap    a device runs one job at a time;

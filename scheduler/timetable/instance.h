@@ -36,6 +36,7 @@ struct JobOption {
 
 struct InstanceJob {
   Seconds released = 0;  // The job is not known before.
+  std::optional<Seconds> latest_start{};
   std::optional<Seconds> deadline{};
   std::vector<JobOption> options{};
   Millijoules left_out_price = 0;  // What a plan pays if the job never runs, or ends late.

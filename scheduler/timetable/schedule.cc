@@ -49,7 +49,7 @@ Seconds Schedule::EarliestOnGrid(const InstanceJob& job, const JobOption& option
     const std::optional<Seconds> start = EarliestStart(
         timelines_[device], pack == kMains ? nullptr : &packs_[static_cast<size_t>(pack)],
         option.draw, after, latest_end);
-    if (!start.has_value()) {
+    if (!start.has_value() || *start > job.latest_start.value_or(*start)) {
       return kNever;
     }
     if (*start % step == 0) {

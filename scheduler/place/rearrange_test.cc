@@ -1,0 +1,94 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Queues that cost less in another arrangement than job by job.
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/place.h"
+#include "scheduler/place/queue_for_test.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/profiles/profile_table.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. Its workload is told by the layers.
+JobView LongJob(const std::string& id, int layers) {
+  JobView job = RealJob(id, 18'000);
+  *job.inputs[0].artifact.mutable_model_shape() = Gpt2Shape(layers);
+  return job;
+}
+
+class RearrangeTest : public testing::Test {
+ protected:
+  // Two boards: j1's workload takes 1 % more on b, j2's three times as much.
+  Snapshot TwoBoards() {
+    Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b")}, profiles_);
+    snapshot.queue = {LongJob("j1", 12), LongJob("j2", 6)};
+    Learn(snapshot.devices[0], snapshot.queue[0], {0.01, 10}, profiles_);
+    Learn(snapshot.devices[1], snapshot.queue[0], {0.0101, 10}, profiles_);
+    Learn(snapshot.devices[0], snapshot.queue[1], {0.01, 10}, profiles_);
+    Learn(snapshot.devices[1], snapshot.queue[1], {0.03, 10}, profiles_);
+    return snapshot;
+  }
+
+  ProfileTable profiles_;
+};
+
+TEST_F(RearrangeTest, AJobLeavesTheBoardThatAnotherJobNeedsMore) {
+  Snapshot snapshot = TwoBoards();
+  const std::vector<QueuePlacement> plan = PlanQueue(snapshot);
+  EXPECT_THAT(Summary(plan), ElementsAre("j1 on id-b", "j2 on id-a"));
+  EXPECT_THAT(plan[0].placement.reason(), HasSubstr("a would take"));
+  EXPECT_THAT(plan[0].placement.reason(), HasSubstr("serves other jobs of the queue better"));
+  EXPECT_THAT(plan[1].placement.reason(), HasSubstr("against b"));
+}
+
+TEST_F(RearrangeTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
+  std::mt19937 generator(11);
+  const auto drawn = [&generator] { return 1 + static_cast<double>(generator() % 16) / 4; };
+  Snapshot snapshot =
+      MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c"), OrinNano("d")}, profiles_);
+  for (int layers = 1; layers <= 10; ++layers) {
+    snapshot.queue.push_back(LongJob("j" + std::to_string(layers), layers));
+    for (const DeviceView& device : snapshot.devices) {
+      Learn(device, snapshot.queue.back(), {0.01 * drawn(), 2 * drawn()}, profiles_);
+    }
+  }
+  const std::vector<std::string> expected = Summary(PlanQueue(snapshot));
+  for (int round = 0; round < 6; ++round) {
+    std::shuffle(snapshot.devices.begin(), snapshot.devices.end(), generator);
+    std::shuffle(snapshot.queue.begin(), snapshot.queue.end(), generator);
+    EXPECT_EQ(Summary(PlanQueue(snapshot)), expected);
+  }
+}
+
+// j2 would cost less in front of j1: its wait costs three times as much.
+TEST_F(RearrangeTest, NoJobIsDelayedForTheJoulesOfAnother) {
+  Snapshot snapshot = MakeSnapshot({OrinNano("a")}, profiles_);
+  snapshot.queue = {LongJob("j1", 12), LongJob("j2", 6)};
+  Learn(snapshot.devices[0], snapshot.queue[0], {0.01, 10}, profiles_);
+  Learn(snapshot.devices[0], snapshot.queue[1], {0.01, 30}, profiles_);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+}
+
+TEST_F(RearrangeTest, AJobWhoseEndCountsKeepsItsBoard) {
+  Snapshot snapshot = TwoBoards();
+  snapshot.queue[0].spec.set_objective(v1::OBJECTIVE_TIME);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+  snapshot.queue[0].spec.set_objective(v1::OBJECTIVE_ENERGY);
+  snapshot.queue[0].spec.set_deadline_seconds(100.0 * 3600);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+}
+
+}  // namespace
+}  // namespace wattle::scheduler
