@@ -13,6 +13,7 @@ constexpr FieldBound kBounds[] = {
     {"deadline_seconds", 0, kSecondsMax},
     {"timeout_seconds", 0, kSecondsMax},
     {"lease_seconds", 0, kSecondsMax},
+    {"energy_budget_wh", 0, 1e6},
     {"priority", -100, 100},
     {"retries", 0, 10},
 

@@ -13,6 +13,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/energy_budget.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
@@ -474,6 +475,9 @@ void DecideTick(Draft& draft) {
     }
     if (draft.decision().events.size() == events && live != nullptr) {
       EndTimedOut(draft, record.job(), *live);
+    }
+    if (draft.decision().events.size() == events && live != nullptr) {
+      EndOverBudget(draft, record.job(), *live);
     }
     if (draft.decision().events.size() == events && live != nullptr) {
       DecideProbe(draft, record.job(), *live);

@@ -17,6 +17,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/energy_budget.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
@@ -203,6 +204,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
     view.inputs = ViewsOf(state, job);
     view.checkpoint_step = record.checkpoint().step();
+    view.spent = SpentEnergy(job);
     view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
       view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());

@@ -77,8 +77,8 @@ def choice_words(placement):
     other = best[1]["device_name"]
     if energy and joules >= 0:
         return why, f"{joules:.1f} J against {other}"
-    # Predictions that differ by less than their own error are equal in energy: then the earlier end decides.
-    return "joules alike, earliest end" if energy else why, f"{seconds:.1f} s here against {other}"
+    # An hour of waiting costs a hundredth of the joules, and a job may leave the cheaper board to one that needs it more.
+    return "fewest joules and waiting" if energy else why, f"{seconds:.1f} s here against {other}"
 
 
 def seconds_words(seconds):

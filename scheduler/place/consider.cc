@@ -119,6 +119,9 @@ std::string ShapeKey(const JobView& job) {
   if (spec.deadline_seconds() > 0) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));
   }
+  if (spec.energy_budget_wh() > 0) {
+    absl::StrAppend(&key, "|", job.spent.value());
+  }
   for (const DeviceId& avoided : job.avoided_devices) {
     absl::StrAppend(&key, "|", avoided.value());
   }

@@ -351,6 +351,17 @@ const Case kCases[] = {
        s->device.free_at = kTestNow + absl::Hours(23);
      },
      "deadline", "or were it free now", false},
+    {"an energy budget that the run does not fit into",
+     [](Situation* s) { s->job.spec.set_energy_budget_wh(2); }, "energy_budget",
+     "feasible with a budget of 19", true},
+    {"an energy budget of which much is spent",
+     [](Situation* s) {
+       s->job.spec.set_energy_budget_wh(1000);
+       s->job.spent = FromWattHours(999.9);
+     },
+     "energy_budget", " more, after ", true},
+    {"an energy budget that is enough",
+     [](Situation* s) { s->job.spec.set_energy_budget_wh(1000); }, "", "", false},
     {"declared only", [](Situation* s) { s->job = MakeJob("j1", PublishedSpec(12)); }, "inputs",
      "model_shape, which is for plans", true},
     {"what never passes is told before what may",

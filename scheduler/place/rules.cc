@@ -11,15 +11,15 @@ namespace wattle::scheduler {
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
     kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kConnectedRule, kDrainedRule, kStorageRule,
     kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
-    kGuardRule, kDeadlineRule;
+    kGuardRule, kDeadlineRule, kEnergyBudgetRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
-      kEngineRule,         kWorkerVersionRule,  kLabelsRule,      kQualityFloorRule,
-      kMemoryRule,         kCacheQuotaRule,     kInputsRule,      kAvoidedDeviceRule,
-      kConnectedRule,      kDrainedRule,        kStorageRule,     kOwnerHoldRule,
-      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
-      kGuardRule,          kDeadlineRule,
+      kEngineRule,         kWorkerVersionRule,  kLabelsRule,       kQualityFloorRule,
+      kMemoryRule,         kCacheQuotaRule,     kInputsRule,       kAvoidedDeviceRule,
+      kConnectedRule,      kDrainedRule,        kStorageRule,      kOwnerHoldRule,
+      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,  kDailyBudgetRule,
+      kGuardRule,          kDeadlineRule,       kEnergyBudgetRule,
   };
   return kRules;
 }

@@ -56,7 +56,7 @@ class ClosingTable(unittest.TestCase):
         placement = {"objective": "OBJECTIVE_ENERGY",
                      "best": [{"device_name": "nano", "marginal_energy_joules": 20.5, "finish_in_seconds": 4},
                               {"device_name": "pi", "marginal_energy_joules": 20.0, "finish_in_seconds": 9}]}
-        self.assertEqual(run.choice_words(placement), ("joules alike, earliest end", "5.0 s here against pi"))
+        self.assertEqual(run.choice_words(placement), ("fewest joules and waiting", "5.0 s here against pi"))
         del placement["best"][1]
         self.assertEqual(run.choice_words(placement), ("fewest joules", "-"))
 

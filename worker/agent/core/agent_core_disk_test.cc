@@ -203,11 +203,10 @@ TEST_F(AgentCoreTest, AnAttemptWhoseEndIsReportedAfterAFullDiskNeverBeginsAgain)
   disk_.set_full(false);
   Pass(absl::Seconds(6));
   ASSERT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
-  Acknowledge();
   Boot();
   Pass(absl::Seconds(1));
   EXPECT_EQ(core_->busy(), false);
-  EXPECT_THAT(Facts(), ElementsAre());
+  EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
 }
 
 // The simulation found the fault: the save after a full disk wrote the ledger, then the power

@@ -107,8 +107,12 @@ void AgentCore::FlushReports(const Instant& now) {
   if (!unsaved_.empty() && (device_unsaved_ || ended_unsaved_)) {
     // First: the ledger on the disk is never below a receipt, and an attempt whose end is reported
     // never begins again.
-    SaveDevice(now);
-    SaveEnded();
+    if (device_unsaved_) {
+      SaveDevice(now);
+    }
+    if (ended_unsaved_) {
+      SaveEnded();
+    }
     if (device_unsaved_ || ended_unsaved_) {
       next_flush_ = now.wall + kFlushRetryPeriod;
       return;

@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/energy_budget.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/draft_internal.h"
+#include "units/format.h"
+#include "units/id.h"
+
+namespace wattle::core {
+
+Joules SpentEnergy(const v1::Job& job) {
+  Joules spent(0);
+  for (const v1::Attempt& attempt : job.attempts()) {
+    spent += Joules(attempt.receipt().total().gross_energy_joules());
+  }
+  return spent;
+}
+
+void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
+  const Joules budget = FromWattHours(job.spec().energy_budget_wh());
+  const auto progress = draft.observations().progress.find(AttemptId(live.attempt_id()));
+  if (budget.value() <= 0 || progress == draft.observations().progress.end()) {
+    return;
+  }
+  const Joules spent = SpentEnergy(job) + Joules(progress->second.energy_joules());
+  if (spent < budget) {
+    return;
+  }
+  const std::string reason =
+      absl::StrCat("its energy budget of ", FormatEnergy(budget), " is spent: its attempts drew ",
+                   FormatEnergy(spent), "; submit again with a larger energy_budget_wh");
+  v1::Receipt receipt;
+  receipt.set_attempt_id(live.attempt_id());
+  receipt.set_device_id(live.device_id());
+  receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
+  receipt.set_failure_message(reason);
+  draft.SetAttempt(live, v1::ATTEMPT_STATE_FAILED, reason, &receipt);
+  draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,23 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a job has drawn of its energy budget. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_ENERGY_BUDGET_H_
+#define WATTLE_COORDINATOR_CORE_ENERGY_BUDGET_H_
+
+#include "units/quantity.h"
+#include "wattle/v1/job.pb.h"
+
+namespace wattle::core {
+
+class Draft;
+
+// Gross joules of the job's attempts, as their receipts tell.
+Joules SpentEnergy(const v1::Job& job);
+
+// Ends the job once its attempts and the progress of the live one have drawn its budget. A board
+// without a link tells no progress: it is ended when it is heard of again.
+void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_ENERGY_BUDGET_H_

@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/energy_budget.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/core.h"
+#include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/spec_for_test.h"
+#include "coordinator/core/state.h"
+
+namespace wattle::core {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Job j1 with a budget of 1 Wh, whose attempt j1.1 is placed.
+struct Budgeted {
+  Fleet fleet;
+
+  Budgeted() {
+    v1::JobSpec spec = Finetune();
+    spec.set_energy_budget_wh(1);
+    spec.set_retries(3);
+    Do(fleet.state, fleet.observations, SubmitJob{spec, "key"});
+    Do(fleet.state, fleet.observations, Plan());
+  }
+  [[nodiscard]] PlanComputed Plan() const {
+    return ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
+  }
+  void Draws(double joules) {
+    fleet.observations.progress[AttemptId("j1.1")].set_energy_joules(joules);
+    Do(fleet.state, fleet.observations, Tick{});
+  }
+  [[nodiscard]] const v1::Job& job() const { return FindJob(fleet.state, JobId("j1"))->job(); }
+};
+
+TEST(EnergyBudgetTest, AJobEndsWhenItsAttemptsHaveDrawnTheBudget) {
+  Budgeted world;
+  ASSERT_EQ(world.job().state(), v1::JOB_STATE_ACTIVE) << world.job().reason();
+  world.Draws(3599);
+  EXPECT_EQ(world.job().state(), v1::JOB_STATE_ACTIVE);
+  world.Draws(3601);
+  EXPECT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
+  EXPECT_THAT(world.job().reason(), StartsWith("its energy budget of 1 Wh is spent"));
+  EXPECT_EQ(world.job().attempts(0).state(), v1::ATTEMPT_STATE_FAILED);
+  EXPECT_EQ(world.job().attempts(0).receipt().failure_class(), v1::FAILURE_CLASS_JOB);
+}
+
+TEST(EnergyBudgetTest, EarlierAttemptsCount) {
+  Budgeted world;
+  v1::Attempt& earlier = *world.fleet.state.jobs.Mutable(1).mutable_job()->add_attempts();
+  earlier.set_attempt_id("j1.0");
+  earlier.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+  earlier.mutable_receipt()->mutable_total()->set_gross_energy_joules(3000);
+  EXPECT_EQ(SpentEnergy(world.job()), Joules(3000));
+  world.Draws(599);
+  EXPECT_EQ(world.job().state(), v1::JOB_STATE_ACTIVE);
+  world.Draws(601);
+  EXPECT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
+}
+
+TEST(EnergyBudgetTest, NoAttemptStartsThatWouldDrawMoreThanIsLeft) {
+  Fleet fleet;
+  v1::JobSpec spec = Finetune();
+  spec.set_energy_budget_wh(1e-6);
+  Do(fleet.state, fleet.observations, SubmitJob{spec, "key"});
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  EXPECT_TRUE(plan.jobs[0].never);
+  EXPECT_THAT(plan.jobs[0].placement.reason(), HasSubstr("feasible with a budget of"));
+}
+
+}  // namespace
+}  // namespace wattle::core

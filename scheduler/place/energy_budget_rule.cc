@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Requires that the mean of the run, with everything around it, fits into what is left of the job's
+// energy budget.
+#include "absl/strings/str_cat.h"
+
+#include "scheduler/place/rule.h"
+#include "scheduler/place/selector.h"
+#include "units/format.h"
+#include "units/quantity.h"
+
+namespace wattle::scheduler {
+namespace {
+
+std::optional<Refusal> CheckEnergyBudget(const Consideration& on) {
+  const Joules budget = FromWattHours(on.job.spec.energy_budget_wh());
+  if (budget.value() <= 0) {
+    return std::nullopt;
+  }
+  const Joules demand =
+      GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().mean()));
+  if (on.job.spent + demand <= budget) {
+    return std::nullopt;
+  }
+  return Refusal{
+      absl::StrCat(
+          "would draw ", FormatEnergy(demand),
+          on.job.spent.value() > 0 ? absl::StrCat(" more, after ", FormatEnergy(on.job.spent)) : "",
+          ", the job's energy budget is ", FormatEnergy(budget), "; feasible with a budget of ",
+          FormatEnergy(on.job.spent + demand)),
+      true};
+}
+
+}  // namespace
+
+extern const Rule kEnergyBudgetRule = {"energy_budget", RuleScope::kDevice, CheckEnergyBudget};
+
+}  // namespace wattle::scheduler
