@@ -93,9 +93,10 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
               "  wattle sim deploy/scenarios/deadlines.yaml --seeds 50 --json figures.json\n");
   const auto flags = std::make_shared<SimFlags>();
   leaf->add_option("FILE", flags->file, "Scenario file")->required();
-  leaf->add_option("--policy", flags->policy,
-                   "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf; several "
-                   "with commas")
+  leaf->add_option(
+          "--policy", flags->policy,
+          "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, greedy; "
+          "several with commas")
       ->type_name("NAMES");
   leaf->add_option("--seeds", flags->seeds, "How many seeds; default the file's, else 10")
       ->type_name("N");

@@ -2,9 +2,8 @@
 #include "sim/scenario/planners.h"
 
 #include <algorithm>
-#include <limits>
+#include <map>
 #include <memory>
-#include <set>
 #include <tuple>
 #include <utility>
 
@@ -18,10 +17,13 @@
 namespace wattle::sim {
 namespace {
 
+enum class Order { kByAge, kByDeadline, kByPriorityAndAge, kLongestFirst };
+
 struct Row {
   const char* name;
   double (*cost)(const v1::Candidate&);  // null: the boards take turns
-  bool by_deadline = false;              // the job with the earliest deadline goes first
+  Order order = Order::kByAge;
+  bool waits = false;  // also for a board that is busy, behind the jobs that wait for it already
 };
 
 double Seconds(const v1::Candidate& candidate) {
@@ -36,7 +38,12 @@ constexpr Row kRows[] = {
     {"fastest", Seconds},
     {"fewest_joules", NetJoules},
     {"round_robin", nullptr},
-    {"edf", Seconds, true},
+    {"edf", Seconds, Order::kByDeadline},
+    // H. Topcuoglu, S. Hariri, M.-Y. Wu, "Performance-effective and low-complexity task scheduling
+    // for heterogeneous computing", 2002, for jobs that do not depend on one another.
+    {"heft", Seconds, Order::kLongestFirst, /*waits=*/true},
+    // As Wattle planned before plans looked at more than one job.
+    {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
 
 absl::Time DeadlineOf(const scheduler::JobView& job) {
@@ -45,18 +52,52 @@ absl::Time DeadlineOf(const scheduler::JobView& job) {
              : absl::InfiniteFuture();
 }
 
-std::vector<const scheduler::JobView*> InOrder(const scheduler::Snapshot& snapshot,
-                                               bool by_deadline) {
-  std::vector<const scheduler::JobView*> jobs;
-  for (const scheduler::JobView& job : snapshot.queue) {
-    jobs.push_back(&job);
+// A job with the answer of the planner's rules for the job alone.
+struct Asked {
+  const scheduler::JobView* job;
+  absl::StatusOr<v1::PlanResponse> plan;
+};
+
+// The mean over the boards that take the job; 0: none does.
+double MeanRunSeconds(const Asked& asked) {
+  double sum = 0;
+  int boards = 0;
+  for (const v1::Candidate& candidate :
+       asked.plan.ok() ? asked.plan->candidates() : v1::PlanResponse().candidates()) {
+    if (candidate.feasible()) {
+      sum += candidate.finish_in_seconds() - candidate.start_in_seconds();
+      ++boards;
+    }
   }
-  const auto rank = [by_deadline](const scheduler::JobView* job) {
-    return std::make_tuple(by_deadline ? DeadlineOf(*job) : absl::InfiniteFuture(), job->submitted,
-                           job->id.value().size(), job->id.value());
+  return boards == 0 ? 0 : sum / boards;
+}
+
+// Less goes first; then age and id.
+double RankOf(const Asked& asked, Order order, absl::Time now) {
+  switch (order) {
+    case Order::kByAge:
+      return 0;
+    case Order::kByDeadline:
+      return absl::ToDoubleSeconds(DeadlineOf(*asked.job) - now);
+    case Order::kByPriorityAndAge:
+      return -asked.job->spec.priority() - asked.job->WaitedSeconds(now) / 3600;
+    case Order::kLongestFirst:
+      return -MeanRunSeconds(asked);
+  }
+  return 0;
+}
+
+std::vector<Asked> InOrder(const scheduler::Snapshot& snapshot, Order order) {
+  std::vector<Asked> jobs;
+  for (const scheduler::JobView& job : snapshot.queue) {
+    jobs.push_back({&job, scheduler::PlanJob(snapshot, job)});
+  }
+  const auto rank = [&](const Asked& asked) {
+    return std::make_tuple(RankOf(asked, order, snapshot.now), asked.job->submitted,
+                           asked.job->id.value().size(), asked.job->id.value());
   };
   std::sort(jobs.begin(), jobs.end(),
-            [&rank](const auto* a, const auto* b) { return rank(a) < rank(b); });
+            [&rank](const Asked& a, const Asked& b) { return rank(a) < rank(b); });
   return jobs;
 }
 
@@ -72,19 +113,27 @@ class SimplePlanner {
   core::PlanComputed Plan(const scheduler::Snapshot& snapshot) {
     core::PlanComputed plan;
     plan.computed_on = snapshot.sequence;
-    taken_.clear();
-    for (const scheduler::JobView* job : InOrder(snapshot, row_.by_deadline)) {
-      plan.jobs.push_back(Place(snapshot, *job));
+    busy_seconds_.clear();
+    for (const Asked& asked : InOrder(snapshot, row_.order)) {
+      plan.jobs.push_back(Place(asked));
     }
     return plan;
   }
 
  private:
-  scheduler::QueuePlacement Place(const scheduler::Snapshot& snapshot,
-                                  const scheduler::JobView& job) {
+  // How much later than it says a candidate starts, because this plan gave its board other jobs.
+  [[nodiscard]] double BusySeconds(const v1::Candidate& candidate) const {
+    const auto found = busy_seconds_.find(candidate.device_id());
+    return found == busy_seconds_.end() ? 0 : found->second;
+  }
+  [[nodiscard]] bool StartsNow(const v1::Candidate& candidate) const {
+    return candidate.start_in_seconds() <= 0 && BusySeconds(candidate) <= 0;
+  }
+
+  scheduler::QueuePlacement Place(const Asked& asked) {
     scheduler::QueuePlacement placed;
-    placed.job = job.id;
-    const absl::StatusOr<v1::PlanResponse> plan = scheduler::PlanJob(snapshot, job);
+    placed.job = asked.job->id;
+    const absl::StatusOr<v1::PlanResponse>& plan = asked.plan;
     if (!plan.ok()) {
       placed.placement.set_reason(std::string(plan.status().message()));
       placed.never = true;
@@ -94,11 +143,8 @@ class SimplePlanner {
     placed.never = plan->candidates_size() > 0;  // A board may join.
     for (const v1::Candidate& candidate : plan->candidates()) {
       placed.never = placed.never && !candidate.feasible() && candidate.permanent();
-      if (!candidate.feasible() || candidate.start_in_seconds() > 0.0 ||
-          taken_.contains(candidate.device_id())) {
-        continue;
-      }
-      if (best == nullptr || Rank(candidate) < Rank(*best)) {
+      if (candidate.feasible() && (row_.waits || StartsNow(candidate)) &&
+          (best == nullptr || Rank(candidate) < Rank(*best))) {
         best = &candidate;
       }
     }
@@ -107,7 +153,12 @@ class SimplePlanner {
                                                                    : "no board is free");
       return placed;
     }
-    taken_.insert(best->device_id());
+    const bool now = StartsNow(*best);
+    busy_seconds_[best->device_id()] += best->finish_in_seconds() - best->start_in_seconds();
+    if (!now) {
+      placed.placement.set_reason(absl::StrCat(row_.name, ": waits for ", best->device_name()));
+      return placed;
+    }
     last_ = best->device_name();
     placed.placement.set_device_id(best->device_id());
     placed.placement.set_reason(absl::StrCat(row_.name, ": ", best->device_name()));
@@ -120,12 +171,16 @@ class SimplePlanner {
 
   [[nodiscard]] std::pair<double, std::string> Rank(const v1::Candidate& candidate) const {
     const std::string& name = candidate.device_name();
-    return {row_.cost == nullptr ? Turn(name, last_) : row_.cost(candidate), name};
+    if (row_.cost == nullptr) {
+      return {Turn(name, last_), name};
+    }
+    const bool by_end = row_.cost == Seconds;
+    return {row_.cost(candidate) + (by_end ? BusySeconds(candidate) : 0), name};
   }
 
   const Row& row_;
-  std::set<std::string> taken_;  // by this plan
-  std::string last_;             // the board of the latest start, by name
+  std::map<std::string, double> busy_seconds_;  // of each board, by this plan
+  std::string last_;                            // the board of the latest start, by name
 };
 
 }  // namespace

@@ -266,6 +266,41 @@ TEST(PlannersTest, EachChoosesByItsOwnRule) {
   EXPECT_EQ(RunsOn(FiguresOf(kTwoBoards, "round_robin"), "jetson-xavier-nx"), 1);
 }
 
+// Two jobs of the same second: the second one ends earlier on the worse board, and takes fewer
+// joules behind the first one.
+TEST(PlannersTest, WhoWaitsForABoardThatIsBusy) {
+  const std::string text = R"(
+duration: 20h
+fleet:
+  - {name: a, class: jetson-xavier-nx}
+  - {name: b, class: jetson-orin-nano}
+data: {questions: {examples: 1000}}
+jobs:
+  - {name: first, at: 1h, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
+  - {name: second, at: 1h, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
+)";
+  EXPECT_EQ(RunsOn(FiguresOf(text, "heft"), "jetson-orin-nano"), 1);
+  EXPECT_EQ(RunsOn(FiguresOf(text, "heft"), "jetson-xavier-nx"), 1);
+  EXPECT_EQ(RunsOn(FiguresOf(text, "greedy"), "jetson-orin-nano"), 2);
+  EXPECT_EQ(RunsOn(FiguresOf(text, "ours"), "jetson-orin-nano"), 2);
+}
+
+// The long job is submitted second. Whoever places it first gives it the faster board.
+TEST(PlannersTest, HeftPlacesTheLongestJobFirst) {
+  const std::string text = R"(
+duration: 40h
+fleet:
+  - {name: a, class: jetson-xavier-nx}
+  - {name: b, class: jetson-orin-nano}
+data: {long: {examples: 10000}, short: {examples: 1000}}
+jobs:
+  - {name: short, at: 1h, job: {finetune: {model: gpt2, data: short, sequence_length: 384}}}
+  - {name: long, at: 1h, job: {finetune: {model: gpt2, data: long, sequence_length: 384}}}
+)";
+  const double heft = FiguresOf(text, "heft")[Figure::kWorkWattHours];
+  EXPECT_LT(heft, 0.8 * FiguresOf(text, "fastest")[Figure::kWorkWattHours]);
+}
+
 // A Pi is slower than a Xavier NX and adds fewer joules to the fleet's: the two rules part.
 TEST(PlannersTest, TheFastestBoardIsNotTheOneOfFewestJoules) {
   const std::string text = R"(
