@@ -37,7 +37,7 @@ import subprocess
 import sys
 import tempfile
 
-from figures import write_figures
+from figures import seed_of_head, write_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/bin/wattle-place-load"
@@ -46,11 +46,6 @@ SLOT, SLOTS = 1800, 96
 UNIT = 1e6  # The solver counts kilojoules.
 RATIO_GAP = 1e-4  # At which CBC calls a plan optimal.
 LISTS = ("priority", "edf", "slack", "longest")
-
-
-def seed_of_head():
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return int(head[:8], 16)
 
 
 def irradiance():

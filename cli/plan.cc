@@ -11,6 +11,8 @@
 #include "cli/job_override.h"
 #include "cli/job_view.h"
 #include "cli/session.h"
+#include "cli/text_file.h"
+#include "cli/timetable_page.h"
 #include "cli/timetable_view.h"
 #include <CLI/App.hpp>
 
@@ -26,6 +28,7 @@ struct PlanFlags {
   std::vector<std::string> policy_files;
   bool without_policies = false;
   std::string horizon;
+  std::string html;
 };
 
 // "48h": from 1 h to 72 h.
@@ -39,9 +42,12 @@ absl::StatusOr<absl::Duration> ParseHorizon(const std::string& text) {
   return horizon;
 }
 
-absl::StatusOr<ExitCode> ShowTimetable(Session& session, const std::string& horizon_text) {
-  WATTLE_ASSIGN_OR_RETURN(const absl::Duration horizon, ParseHorizon(horizon_text));
+absl::StatusOr<ExitCode> ShowTimetable(Session& session, const PlanFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration horizon, ParseHorizon(flags.horizon));
   WATTLE_ASSIGN_OR_RETURN(const v1::Timetable timetable, session.client().GetTimetable(horizon));
+  if (!flags.html.empty()) {
+    WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, TimetablePage(timetable)));
+  }
   session.Print(timetable, [&] { return RenderTimetable(timetable, session.style()); });
   return ExitCode::kOk;
 }
@@ -52,7 +58,7 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
         "plan takes a job file, or --horizon for the fleet's timetable");
   }
   if (!flags.horizon.empty()) {
-    return ShowTimetable(session, flags.horizon);
+    return ShowTimetable(session, flags);
   }
   v1::PlanRequest request;
   WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(),
@@ -83,13 +89,19 @@ void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
               "  wattle plan job.yaml --set objective=time\n"
               "  wattle plan job.yaml --without-policies\n"
               "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n"
-              "  wattle plan --horizon 48h\n");
+              "  wattle plan --horizon 48h\n"
+              "  wattle plan --horizon 48h --html plan.html\n");
   const auto flags = std::make_shared<PlanFlags>();
   CLI::Option* file = leaf->add_option("FILE", flags->file, "Job file; - is the standard input");
   leaf->add_option("--horizon", flags->horizon,
                    "Show the timetable of all waiting and running jobs, and the charge, so far "
                    "ahead: 1h to 72h")
       ->type_name("TIME")
+      ->excludes(file);
+  leaf->add_option("--html", flags->html,
+                   "With --horizon: also write the timetable to this file, as a page that needs no "
+                   "network")
+      ->type_name("FILE")
       ->excludes(file);
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")

@@ -11,9 +11,12 @@
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/program_fixture.h"
+#include "cli/timetable_page.h"
 #include "cli/timetable_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "base/file.h"
 
 namespace wattle::cli {
 namespace {
@@ -58,6 +61,18 @@ TEST_F(ProgramTest, PlanWithAHorizonPrintsTheTimetable) {
   const Result result = Run({"plan", "--horizon", "12h"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, RenderTimetable(SampleTimetable(), {}));
+}
+
+TEST_F(ProgramTest, PlanWritesThePageToo) {
+  coordinator_.state().timetable = SampleTimetable();
+  const std::string path = Write("plan.html", "");
+  const Result result = Run({"plan", "--horizon", "12h", "--html", path});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(*ReadWholeFile(path, 1 << 20), TimetablePage(SampleTimetable()));
+  const Result nowhere = Run({"plan", "--horizon", "12h", "--html", "/nowhere/plan.html"});
+  EXPECT_NE(nowhere.code, 0);
+  EXPECT_THAT(nowhere.err, HasSubstr("--html /nowhere/plan.html: cannot be written"));
+  EXPECT_EQ(Run({"plan", Write("job.yaml", kJobFile), "--html", path}).code, 2);
 }
 
 TEST_F(ProgramTest, PlanSaysWhichHorizonIsValid) {

@@ -2,7 +2,6 @@
 //
 // wattle sim: what a fleet would do. Runs a scenario in virtual time; asks no coordinator.
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/session.h"
 #include "cli/sim_view.h"
+#include "cli/text_file.h"
 #include <CLI/App.hpp>
 
 #include "base/file.h"
@@ -47,14 +47,6 @@ sim::Changes ChangesOf(const SimFlags& flags) {
   return changes;
 }
 
-absl::Status WriteJson(const std::string& path, const std::string& text) {
-  std::ofstream file(path);
-  file << text << std::flush;
-  return file.good() ? absl::OkStatus()
-                     : absl::InternalError(absl::StrCat(
-                           "--json ", path, ": cannot be written; is the folder there, and room?"));
-}
-
 absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
   const auto text = ReadWholeFile(flags.file, kScenarioBytesMax);
   WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
@@ -72,7 +64,7 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
   const std::string json = SimJson(*scenario, *results);
   if (!flags.json.empty()) {
-    WATTLE_RETURN_IF_ERROR(WriteJson(flags.json, json));
+    WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
   session.PrintText(session.json() ? json
                                    : RenderSim(*scenario, *results, flags.runs, session.style()));

@@ -11,6 +11,7 @@
 #include "cli/json_output.h"
 #include "cli/labels.h"
 #include "cli/sample_messages.h"
+#include "cli/timetable_page.h"
 #include "cli/timetable_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -42,6 +43,16 @@ TEST(TimetableViewTest, Golden) {
   ExpectGolden("timetable.txt", RenderTimetable(SampleTimetable(), kPipe));
   ExpectGolden("timetable_80_columns.txt", RenderTimetable(SampleTimetable(), kNarrow));
   ExpectGolden("timetable.json", ToJsonDocument(SampleTimetable()));
+}
+
+// An HTML of hostile names stays text.
+TEST(TimetablePageTest, Golden) {
+  v1::Timetable timetable = SampleTimetable();
+  timetable.mutable_without_place(0)->set_reason("<script>alert('x')</script> & more");
+  const std::string page = TimetablePage(timetable);
+  ExpectGolden("timetable.html", page);
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
 TEST(TimetableViewTest, AnEmptyFleetSaysWhatToDo) {

@@ -60,10 +60,12 @@ struct Asked {
 
 // The mean over the boards that take the job; 0: none does.
 double MeanRunSeconds(const Asked& asked) {
+  if (!asked.plan.ok()) {
+    return 0;
+  }
   double sum = 0;
   int boards = 0;
-  for (const v1::Candidate& candidate :
-       asked.plan.ok() ? asked.plan->candidates() : v1::PlanResponse().candidates()) {
+  for (const v1::Candidate& candidate : asked.plan->candidates()) {
     if (candidate.feasible()) {
       sum += candidate.finish_in_seconds() - candidate.start_in_seconds();
       ++boards;

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench scenario: the coordinator's plans beside simple planners, in simulated days on drawn boards. Writes build/bench/scenario.json.
+
+Each seed draws boards whose true rates differ from the tables, sunny and dark days, and arrivals (deploy/scenarios). All planners meet the
+same world, under the same rules and guards. NAME is deadlines (boards on mains, urgent jobs) or mast (boards on sun).
+
+  NAME.energy_vs_fastest_percent  joules of work for each finished job, less than those of `fastest`; median of the seeds
+  NAME.missed                     deadlines missed or failed, of all seeds; those of each peer beside it
+  NAME.wait_hours                 from the submission to the start, mean of a seed; median of the seeds
+
+  --seed N   the first; default: made from HEAD's hash        --seeds N   default 10
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+from figures import add, seed_of_head, write_figures
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "build/release/bin/wattle"
+SCENARIOS = ("deadlines", "mast")
+PEERS = ("fastest", "fewest_joules", "round_robin", "edf", "heft", "greedy")
+
+
+def run(scenario, seed):
+    """{policy: {figure: value}} of one seed."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as figures:
+        subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(("ours", *PEERS)), "--seeds", "1", "--seed", str(seed),
+                        "--json", figures.name], cwd=ROOT, check=True, capture_output=True)
+        policies = json.loads(pathlib.Path(figures.name).read_text())["policies"]
+    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict)} for policy in policies}
+
+
+def joules_of_job(figures):
+    return figures["work_watt_hours"] / max(1, figures["jobs_done"])
+
+
+def missed(figures):
+    return figures["deadlines_missed"] + figures["jobs_failed"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=seed_of_head())
+    parser.add_argument("--seeds", type=int, default=10)
+    arguments = parser.parse_args()
+    print(f"seeds {arguments.seed} to {arguments.seed + arguments.seeds - 1}")
+    figures = []
+    for scenario in SCENARIOS:
+        seeds = [run(scenario, arguments.seed + i) for i in range(arguments.seeds)]
+
+        def beside(value, peers=PEERS, seeds=seeds):
+            return ", ".join(f"{peer} {value(seeds, peer):.3g}" for peer in peers)
+
+        def wait(some, policy):
+            return statistics.median(seed[policy]["wait_mean_hours"] for seed in some)
+
+        def saved(some, policy):
+            return statistics.median(100 - 100 * joules_of_job(seed[policy]) / joules_of_job(seed["fastest"]) for seed in some)
+
+        add(figures, f"{scenario}.energy_vs_fastest_percent", [saved([seed], "ours") for seed in seeds], "%", beside(saved, PEERS[1:]))
+        add(figures, f"{scenario}.missed", [sum(missed(seed["ours"]) for seed in seeds)], "of all jobs",
+            beside(lambda some, policy: sum(missed(seed[policy]) for seed in some)))
+        add(figures, f"{scenario}.wait_hours", [wait([seed], "ours") for seed in seeds], "h", beside(wait))
+    write_figures("scenario", figures)
+
+
+if __name__ == "__main__":
+    main()

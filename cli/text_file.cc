@@ -1,0 +1,19 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "cli/text_file.h"
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace wattle::cli {
+
+absl::Status WriteTextFile(absl::string_view flag, const std::string& path,
+                           absl::string_view text) {
+  std::ofstream file(path);
+  file << text << std::flush;
+  return file.good() ? absl::OkStatus()
+                     : absl::InternalError(absl::StrCat(
+                           flag, " ", path, ": cannot be written; is the folder there, and room?"));
+}
+
+}  // namespace wattle::cli

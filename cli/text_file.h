@@ -1,0 +1,19 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Files that a command writes besides its output.
+#ifndef WATTLE_CLI_TEXT_FILE_H_
+#define WATTLE_CLI_TEXT_FILE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace wattle::cli {
+
+// flag: the one that named the file, such as "--json". Errors: kInternal names flag and path.
+absl::Status WriteTextFile(absl::string_view flag, const std::string& path, absl::string_view text);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_TEXT_FILE_H_
