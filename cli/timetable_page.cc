@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "cli/labels.h"
 
 #include "units/format.h"
 
@@ -81,7 +83,7 @@ class DevicePage {
                                     [hours](int each) { return hours / each <= kGridLinesMax; });
     std::string lines;
     const double step = *every * 3600.0;
-    const double first = (static_cast<int64_t>(timetable_.at_unix_seconds() / step) + 1) * step;
+    const double first = (std::floor(timetable_.at_unix_seconds() / step) + 1) * step;
     for (double at = first; at < timetable_.at_unix_seconds() + timetable_.horizon_seconds();
          at += step) {
       absl::StrAppendFormat(
