@@ -43,13 +43,6 @@ bool SameMode(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
          row.power_mode() == device.power_mode();
 }
 
-// Whether the row was measured at the job's batch and length. False for a job that omits one of
-// them: no single row serves such a job best.
-bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
-  return job.batch_size() > 0 && job.sequence_length() > 0 &&
-         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
-}
-
 double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
   double distance = 0;
   if (row.signature().batch_size() > 0 && work.signature.batch_size() > 0) {
@@ -389,6 +382,11 @@ RunEstimate FromSelected(const Search& search, const std::vector<const v1::Profi
 
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
   return SameIn(SignaturePart::kModel, a, b) && SameIn(SignaturePart::kWorkload, a, b);
+}
+
+bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
+  return job.batch_size() > 0 && job.sequence_length() > 0 &&
+         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
 }
 
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {

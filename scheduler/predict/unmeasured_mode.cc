@@ -34,8 +34,8 @@ constexpr size_t kOtherBoardsMax = 4;
 constexpr double kFarRowsDeviation = 0.10;
 // Two modes that differ in their cores and processor clocks alone, on a board whose GPU computes.
 constexpr double kProcessorDeviation = 0.10;
-// Answers that a thread keeps, about 2 MiB. Beyond this number it forgets all.
-constexpr size_t kAnswersKept = 4096;
+// Answers that a thread keeps, about 8 MiB. Beyond this number it forgets all.
+constexpr size_t kAnswersKept = 16'384;
 // Logarithms of a question are rounded to this, so that jobs of another size ask the same one.
 constexpr double kLogStep = 1e-6;
 
@@ -121,20 +121,37 @@ struct MeasuredMode {
 };
 using MeasuredModes = std::vector<MeasuredMode>;
 
+// A mode's rows: the newest one at the job's batch and length alone, else all.
+struct RowsOfMode {
+  std::vector<const v1::ProfileRow*> all;
+  const v1::ProfileRow* exact = nullptr;
+
+  void Add(const v1::ProfileRow& row, const v1::WorkloadSignature& job) {
+    all.push_back(&row);
+    if (SameBatchAndLength(row.signature(), job) &&
+        (exact == nullptr || row.updated_unix_seconds() > exact->updated_unix_seconds())) {
+      exact = &row;
+    }
+  }
+  [[nodiscard]] absl::Span<const v1::ProfileRow* const> Best() const {
+    return exact != nullptr ? absl::MakeConstSpan(&exact, 1) : absl::MakeConstSpan(all);
+  }
+};
+
 // One for each mode of which there are rows. REQUIRES: the rows are of one board or class.
 MeasuredModes MeasureModes(absl::Span<const v1::ProfileRow* const> rows, const KnownModes& known,
                            const RunQuery& query) {
-  std::map<size_t, std::vector<const v1::ProfileRow*>> by_mode;
+  std::map<size_t, RowsOfMode> by_mode;
   for (const v1::ProfileRow* const row : rows) {
     if (const std::optional<size_t> mode = known.Find(row->power_mode()); mode.has_value()) {
-      by_mode[*mode].push_back(row);
+      by_mode[*mode].Add(*row, query.work.signature);
     }
   }
   MeasuredModes measured;
   for (const auto& [mode, of_mode] : by_mode) {
     MeasuredMode& added = measured.emplace_back();
     added.mode = mode;
-    added.rate = InterpolateRate(of_mode, query);
+    added.rate = InterpolateRate(of_mode.Best(), query);
     added.seconds =
         TimeAtRate(added.rate.seconds,
                    CostOfWork(query.work, *added.rate.nearest, added.rate.step_flops_per_parameter),

@@ -275,6 +275,35 @@ TEST(UnmeasuredModeTest, AMeasuredModeIsPredictedByItsOwnRow) {
   EXPECT_NEAR(ten.run_seconds().mean(), law.Seconds(1000), 1e-6);
 }
 
+v1::PowerMode& TenWatts(v1::Device* device) {
+  return *device->mutable_info()->mutable_power_modes(1);
+}
+
+// With fewer threads than cores, cores that are off are not missed.
+TEST(UnmeasuredModeTest, CoresCountAsFarAsTheWorkerHasThreads) {
+  const Law law;
+  ProfileTable table;
+  Measure(law, {"7W", "15W"}, &table);
+  v1::Device board = Board("10W");
+  TenWatts(&board).set_cpu_mhz(kLargestMhz);
+  TenWatts(&board).set_cores(2);
+  const double of_four = Predict(table, board, Work(), {}).run_seconds().mean();
+  EXPECT_GT(of_four, 1.05 * law.Seconds(kLargestMhz));
+  board.mutable_info()->set_cores(2);
+  EXPECT_NEAR(Predict(table, board, Work(), {}).run_seconds().mean() / law.Seconds(kLargestMhz), 1,
+              0.02);
+}
+
+TEST(UnmeasuredModeTest, ANumberThatOnlySomeModesTellComparesNone) {
+  const Law law;
+  ProfileTable table;
+  Measure(law, {"7W", "15W"}, &table);
+  const v1::Prediction without = Predict(table, Board("10W"), Work(), {});
+  v1::Device board = Board("10W");
+  TenWatts(&board).set_memory_mhz(2133);
+  EXPECT_EQ(Predict(table, board, Work(), {}).SerializeAsString(), without.SerializeAsString());
+}
+
 // The GPU computes: its clock is the mode's number, and the processor's is none.
 v1::Device GpuBoard(const std::string& mode) {
   v1::Device device = Board(mode);
@@ -311,6 +340,21 @@ TEST(UnmeasuredModeTest, JobsOfAnotherSizeHaveTheSameRates) {
   const v1::Prediction large = Predict(table, Board("10W"), Work(7000), {});
   EXPECT_NEAR(large.run_seconds().mean() / small.run_seconds().mean(), 7, 1e-4);
   EXPECT_NEAR(large.mean_power_watts(), small.mean_power_watts(), 1e-4);
+}
+
+// Rows of other batches are interpolated where a mode has none of the job's; here each has one.
+TEST(UnmeasuredModeTest, RowsAtTheJobsBatchAndLengthCountAlone) {
+  const Law law;
+  ProfileTable table;
+  Measure(law, {"7W", "15W"}, &table);
+  const double alone = Predict(table, Board("10W"), Work(), {}).run_seconds().mean();
+  const WorkAmount small_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4);
+  LearnRun(Board("7W").info(), small_batch, {3 * law.Seconds(600), law.Watts(600)}, &table);
+  EXPECT_NEAR(Predict(table, Board("10W"), Work(), {}).run_seconds().mean(), alone, 1e-6);
+  // A job of neither batch stands on all rows, and says so by its interval.
+  const WorkAmount between = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64);
+  EXPECT_GT(Width(Predict(table, Board("10W"), between, {}).run_seconds()),
+            1.2 * Width(Predict(table, Board("10W"), Work(), {}).run_seconds()));
 }
 
 // What was learned for one board must not answer for another.
