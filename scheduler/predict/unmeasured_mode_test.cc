@@ -117,6 +117,17 @@ void Measure(const Law& law, const std::vector<std::string>& modes, ProfileTable
   }
 }
 
+// The table's rows of boards, without those of the class, which are found before.
+ProfileTable OfBoards(const ProfileTable& table) {
+  ProfileTable boards;
+  for (const v1::ProfileRow& row : table.Rows()) {
+    if (!row.device_id().empty()) {
+      EXPECT_THAT(boards.Put(row), IsOk());
+    }
+  }
+  return boards;
+}
+
 bool Covers(const v1::Interval& interval, double value) {
   return interval.low() <= value && value <= interval.high();
 }
@@ -184,16 +195,9 @@ TEST(UnmeasuredModeTest, AnotherBoardShowsTheShapeAndTheBoardItselfTheLevel) {
     twice.clock_seconds *= 2;
     ProfileTable table;
     Measure(law, {"7W", "10W", "15W"}, &table, "d2");
-    // The class's row of the mode would be found before the regression.
     LearnRun(Board("15W").info(), Work(), {twice.Seconds(kLargestMhz), law.Watts(kLargestMhz)},
              &table);
-    ProfileTable own;
-    for (const v1::ProfileRow& row : table.Rows()) {
-      if (!row.device_id().empty()) {
-        ASSERT_THAT(own.Put(row), IsOk());
-      }
-    }
-    const v1::Prediction seven = Predict(own, Board("7W"), Work(), {});
+    const v1::Prediction seven = Predict(OfBoards(table), Board("7W"), Work(), {});
     EXPECT_NEAR(seven.run_seconds().mean() / twice.Seconds(600), 1, 0.05);
     EXPECT_NEAR(seven.mean_power_watts() / law.Watts(600), 1, 0.10);
     EXPECT_THAT(seven.provenance_note(), HasSubstr("by the clocks of 1 measured mode of this "
@@ -213,6 +217,22 @@ TEST(UnmeasuredModeTest, WhoShowsNoShapeTeachesNone) {
   LearnRun(emulated, Work(), {1000, 11}, &table);
   EXPECT_THAT(Predict(table, Board("10W"), Work(), {}).provenance_note(),
               HasSubstr("measured in power mode 15W"));
+}
+
+TEST(UnmeasuredModeTest, FourOtherBoardsTeachAtMostAndNoneByRowsOfFarBatches) {
+  ProfileTable table;
+  Measure({}, {"15W"}, &table);
+  for (const std::string mode : {"7W", "15W"}) {
+    LearnRun(Board(mode, "d2").info(), DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64),
+             {Law().Seconds(MhzOf(mode)), 10}, &table);
+  }
+  EXPECT_THAT(Predict(OfBoards(table), Board("10W"), Work(), {}).provenance_note(),
+              HasSubstr("measured in power mode 15W"));
+  for (const std::string id : {"d3", "d4", "d5", "d6", "d7", "d8"}) {
+    Measure({}, {"7W", "15W"}, &table, id);
+  }
+  EXPECT_THAT(Predict(OfBoards(table), Board("10W"), Work(), {}).provenance_note(),
+              HasSubstr("of this device (15W), and of 4 other boards"));
 }
 
 TEST(UnmeasuredModeTest, ABoardWithoutRowsTakesTheModesOfItsClass) {
@@ -333,6 +353,15 @@ TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
   EXPECT_GT(desktop.time_deviation(), 0.10);
 }
 
+// Two modes of one GPU clock are one cell: they say nothing of a third.
+TEST(UnmeasuredModeTest, ModesOfTheSameNumbersShowNoShape) {
+  ProfileTable table;
+  Measure({}, {"15W"}, &table);
+  LearnRun(GpuBoard("15W_DESKTOP").info(), Work(), {1000, 11}, &table);
+  EXPECT_THAT(Predict(table, GpuBoard("10W"), Work(), {}).provenance_note(),
+              HasSubstr("measured in power mode 15W"));
+}
+
 TEST(UnmeasuredModeTest, JobsOfAnotherSizeHaveTheSameRates) {
   ProfileTable table;
   Measure({}, {"7W", "15W"}, &table);
@@ -351,10 +380,14 @@ TEST(UnmeasuredModeTest, RowsAtTheJobsBatchAndLengthCountAlone) {
   const WorkAmount small_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4);
   LearnRun(Board("7W").info(), small_batch, {3 * law.Seconds(600), law.Watts(600)}, &table);
   EXPECT_NEAR(Predict(table, Board("10W"), Work(), {}).run_seconds().mean(), alone, 1e-6);
-  // A job of neither batch stands on all rows, and says so by its interval.
-  const WorkAmount between = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64);
-  EXPECT_GT(Width(Predict(table, Board("10W"), between, {}).run_seconds()),
-            1.2 * Width(Predict(table, Board("10W"), Work(), {}).run_seconds()));
+}
+
+TEST(UnmeasuredModeTest, RowsOfAnotherBatchHaveAWiderInterval) {
+  ProfileTable table;
+  Measure({}, {"7W", "15W"}, &table);
+  const WorkAmount large_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64);
+  EXPECT_GT(Width(Predict(table, Board("10W"), large_batch, {}).run_seconds()),
+            1.3 * Width(Predict(table, Board("10W"), Work(), {}).run_seconds()));
 }
 
 // What was learned for one board must not answer for another.
