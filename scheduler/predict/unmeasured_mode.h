@@ -33,8 +33,8 @@ struct UnmeasuredMode {
 
 // Whose rows teach the shape of time and watts over the modes, beside the rows that give the level.
 struct ModeTeachers {
-  absl::string_view owner;                   // Of the level's rows: "this device".
-  const ProfileTable::WorkloadRows* others;  // Null: no other board's rows count.
+  absl::string_view owner;                             // Of the level's rows: "this device".
+  const ProfileTable::WorkloadRows* others = nullptr;  // Null: no other board's rows count.
 };
 
 // rows: of this workload in other modes than the device's present one, of one device or class; they
