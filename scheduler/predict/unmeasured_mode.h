@@ -39,7 +39,7 @@ struct ModeTeachers {
 
 // rows: of this workload in other modes than the device's present one, of one device or class; they
 // give the level. nullopt where numbers of modes are not known, where no board measured two modes
-// with different numbers, or where the answer is none that modes of one board have.
+// with different numbers, or where the asked clock is far from all measured ones.
 std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const v1::ProfileRow* const> rows,
                                                 const ModeTeachers& teachers,
                                                 const RunQuery& query);

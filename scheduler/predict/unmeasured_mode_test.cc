@@ -267,14 +267,19 @@ TEST(UnmeasuredModeTest, WithoutNumbersOrWithBadOnesTheModeIsCarried) {
   }
 }
 
-// 15 times the clock is no mode of this board, whatever the worker says.
-TEST(UnmeasuredModeTest, AnAnswerThatNoModeOfOneBoardHasIsNoAnswer) {
+// A few clocks do not tell what far higher and far lower ones draw.
+TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
   ProfileTable table;
-  Measure({.fixed_seconds = 0}, {"7W", "15W"}, &table);
-  v1::Device board = Board("10W");
-  SetMhz(20, &board);
-  EXPECT_THAT(Predict(table, board, Work(), {}).provenance_note(),
-              HasSubstr("measured in power mode"));
+  Measure({}, {"7W", "10W"}, &table);
+  const auto note_at = [&](double mhz) {
+    v1::Device board = Board("15W");
+    board.mutable_info()->mutable_power_modes(2)->set_cpu_mhz(mhz);
+    return Predict(table, board, Work(), {}).provenance_note();
+  };
+  EXPECT_THAT(note_at(1600), HasSubstr("by the clocks of 2 measured modes"));
+  EXPECT_THAT(note_at(1700), HasSubstr("measured in power mode"));
+  EXPECT_THAT(note_at(125), HasSubstr("by the clocks of 2 measured modes"));
+  EXPECT_THAT(note_at(110), HasSubstr("measured in power mode"));
 }
 
 TEST(UnmeasuredModeTest, OneMeasuredModeIsCarried) {
