@@ -297,8 +297,8 @@ double ProcessorDeviation(const KnownModes& known, size_t a, size_t b) {
 }
 
 // "by the clocks of 2 measured modes of this device (7W, 15W), and of 1 other board".
-std::string WordsOf(const std::vector<MeasuredModes>& boards, const KnownModes& known,
-                    absl::string_view owner) {
+std::string ClockWords(const std::vector<MeasuredModes>& boards, const KnownModes& known,
+                       absl::string_view owner) {
   std::vector<std::string> names;
   for (const MeasuredMode& mode : boards[0]) {
     names.push_back(known.modes[mode.mode]->name());
@@ -367,7 +367,7 @@ std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const v1::ProfileRow*
     mode.power_watts = WattsAboveIdle(std::exp(answer.log_watts), nearest.rate, query.device);
     mode.power_deviation = std::hypot(answer.log_watts_deviation, unseen);
   }
-  mode.words = WordsOf(boards, known, teachers.owner);
+  mode.words = ClockWords(boards, known, teachers.owner);
   return mode;
 }
 

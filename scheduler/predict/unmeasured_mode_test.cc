@@ -37,7 +37,7 @@ const std::vector<ModeForTest>& Modes() {
   return *kModes;
 }
 
-v1::Device Board(const std::string& mode, const std::string& id = "d1") {
+v1::Device BoardInMode(const std::string& mode, const std::string& id = "d1") {
   v1::Device device;
   v1::DeviceInfo& info = *device.mutable_info();
   info.set_device_id(id);
@@ -80,7 +80,7 @@ struct Law {
   }
 };
 
-WorkAmount Work(int64_t examples = 1000, int layers = 6) {
+WorkAmount WorkInModes(int64_t examples = 1000, int layers = 6) {
   return DeclaredWork(Gpt2Shape(layers, 384), examples, 128, 8);
 }
 
@@ -108,12 +108,12 @@ double MhzOf(const std::string& mode) {
   return 0;
 }
 
-// A run of Work() in each of these modes.
+// A run of WorkInModes() in each of these modes.
 void Measure(const Law& law, const std::vector<std::string>& modes, ProfileTable* table,
              const std::string& id = "d1") {
   for (const std::string& mode : modes) {
-    LearnRun(Board(mode, id).info(), Work(), {law.Seconds(MhzOf(mode)), law.Watts(MhzOf(mode))},
-             table);
+    LearnRun(BoardInMode(mode, id).info(), WorkInModes(),
+             {law.Seconds(MhzOf(mode)), law.Watts(MhzOf(mode))}, table);
   }
 }
 
@@ -145,7 +145,7 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
     const Law law = Law::Drawn(random);
     ProfileTable table;
     Measure(law, {"7W", "15W"}, &table);
-    const v1::Prediction ten = Predict(table, Board("10W"), Work(), {});
+    const v1::Prediction ten = Predict(table, BoardInMode("10W"), WorkInModes(), {});
     EXPECT_NEAR(ten.run_seconds().mean() / law.Seconds(1000), 1, 0.03);
     EXPECT_NEAR(ten.mean_power_watts() / law.Watts(1000), 1, 0.10);
     EXPECT_NEAR(ten.net_energy_joules() / law.NetJoules(1000), 1, 0.20);
@@ -174,9 +174,9 @@ TEST(UnmeasuredModeTest, AModeBeyondTheMeasuredOnesHasAWiderInterval) {
     Measure(law, {"7W", "15W"}, &between);
     ProfileTable beyond;
     Measure(law, {"7W", "10W"}, &beyond);
-    const v1::Prediction fifteen = Predict(beyond, Board("15W"), Work(), {});
+    const v1::Prediction fifteen = Predict(beyond, BoardInMode("15W"), WorkInModes(), {});
     EXPECT_GT(Width(fifteen.run_seconds()),
-              1.1 * Width(Predict(between, Board("10W"), Work(), {}).run_seconds()));
+              1.1 * Width(Predict(between, BoardInMode("10W"), WorkInModes(), {}).run_seconds()));
     EXPECT_NEAR(fifteen.run_seconds().mean() / law.Seconds(kLargestMhz), 1, 0.2);
     covered +=
         Covers(fifteen.run_energy_joules(), law.Seconds(kLargestMhz) * law.Watts(kLargestMhz)) ? 1
@@ -195,9 +195,9 @@ TEST(UnmeasuredModeTest, AnotherBoardShowsTheShapeAndTheBoardItselfTheLevel) {
     twice.clock_seconds *= 2;
     ProfileTable table;
     Measure(law, {"7W", "10W", "15W"}, &table, "d2");
-    LearnRun(Board("15W").info(), Work(), {twice.Seconds(kLargestMhz), law.Watts(kLargestMhz)},
-             &table);
-    const v1::Prediction seven = Predict(OfBoards(table), Board("7W"), Work(), {});
+    LearnRun(BoardInMode("15W").info(), WorkInModes(),
+             {twice.Seconds(kLargestMhz), law.Watts(kLargestMhz)}, &table);
+    const v1::Prediction seven = Predict(OfBoards(table), BoardInMode("7W"), WorkInModes(), {});
     EXPECT_NEAR(seven.run_seconds().mean() / twice.Seconds(600), 1, 0.05);
     EXPECT_NEAR(seven.mean_power_watts() / law.Watts(600), 1, 0.10);
     EXPECT_THAT(seven.provenance_note(), HasSubstr("by the clocks of 1 measured mode of this "
@@ -210,12 +210,12 @@ TEST(UnmeasuredModeTest, WhoShowsNoShapeTeachesNone) {
   ProfileTable table;
   Measure({}, {"15W"}, &table);
   Measure({}, {"7W"}, &table, "d2");
-  v1::DeviceInfo emulated = Board("7W", "d3").info();
+  v1::DeviceInfo emulated = BoardInMode("7W", "d3").info();
   emulated.set_emulated(true);
-  LearnRun(emulated, Work(), {3000, 4}, &table);
+  LearnRun(emulated, WorkInModes(), {3000, 4}, &table);
   emulated.set_power_mode("15W");
-  LearnRun(emulated, Work(), {1000, 11}, &table);
-  EXPECT_THAT(Predict(table, Board("10W"), Work(), {}).provenance_note(),
+  LearnRun(emulated, WorkInModes(), {1000, 11}, &table);
+  EXPECT_THAT(Predict(table, BoardInMode("10W"), WorkInModes(), {}).provenance_note(),
               HasSubstr("measured in power mode 15W"));
 }
 
@@ -223,15 +223,15 @@ TEST(UnmeasuredModeTest, FourOtherBoardsTeachAtMostAndNoneByRowsOfFarBatches) {
   ProfileTable table;
   Measure({}, {"15W"}, &table);
   for (const std::string mode : {"7W", "15W"}) {
-    LearnRun(Board(mode, "d2").info(), DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64),
+    LearnRun(BoardInMode(mode, "d2").info(), DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64),
              {Law().Seconds(MhzOf(mode)), 10}, &table);
   }
-  EXPECT_THAT(Predict(OfBoards(table), Board("10W"), Work(), {}).provenance_note(),
+  EXPECT_THAT(Predict(OfBoards(table), BoardInMode("10W"), WorkInModes(), {}).provenance_note(),
               HasSubstr("measured in power mode 15W"));
   for (const std::string id : {"d3", "d4", "d5", "d6", "d7", "d8"}) {
     Measure({}, {"7W", "15W"}, &table, id);
   }
-  EXPECT_THAT(Predict(OfBoards(table), Board("10W"), Work(), {}).provenance_note(),
+  EXPECT_THAT(Predict(OfBoards(table), BoardInMode("10W"), WorkInModes(), {}).provenance_note(),
               HasSubstr("of this device (15W), and of 4 other boards"));
 }
 
@@ -239,8 +239,8 @@ TEST(UnmeasuredModeTest, ABoardWithoutRowsTakesTheModesOfItsClass) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "15W"}, &table, "d2");
-  const v1::Prediction own = Predict(table, Board("10W", "d2"), Work(), {});
-  const v1::Prediction ten = Predict(table, Board("10W"), Work(), {});
+  const v1::Prediction own = Predict(table, BoardInMode("10W", "d2"), WorkInModes(), {});
+  const v1::Prediction ten = Predict(table, BoardInMode("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.run_seconds().mean(), own.run_seconds().mean(), 1e-6);
   EXPECT_GT(Width(ten.run_seconds()), 1.1 * Width(own.run_seconds()));
   EXPECT_THAT(ten.provenance_note(), HasSubstr("2 measured modes of this class (7W, 15W)"));
@@ -259,9 +259,9 @@ TEST(UnmeasuredModeTest, WithoutNumbersOrWithBadOnesTheModeIsCarried) {
   Measure({}, {"7W", "15W"}, &table);
   for (const double mhz :
        {0.0, -1000.0, 1e9, 1e-3, std::numeric_limits<double>::infinity(), std::nan("")}) {
-    v1::Device board = Board("10W");
+    v1::Device board = BoardInMode("10W");
     SetMhz(mhz, &board);
-    const v1::Prediction ten = Predict(table, board, Work(), {});
+    const v1::Prediction ten = Predict(table, board, WorkInModes(), {});
     EXPECT_THAT(ten.provenance_note(), HasSubstr("measured in power mode")) << mhz;
     EXPECT_GT(Width(ten.run_seconds()), 3) << mhz;
   }
@@ -272,9 +272,9 @@ TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
   ProfileTable table;
   Measure({}, {"7W", "10W"}, &table);
   const auto note_at = [&](double mhz) {
-    v1::Device board = Board("15W");
+    v1::Device board = BoardInMode("15W");
     board.mutable_info()->mutable_power_modes(2)->set_cpu_mhz(mhz);
-    return Predict(table, board, Work(), {}).provenance_note();
+    return Predict(table, board, WorkInModes(), {}).provenance_note();
   };
   EXPECT_THAT(note_at(1600), HasSubstr("by the clocks of 2 measured modes"));
   EXPECT_THAT(note_at(1700), HasSubstr("measured in power mode"));
@@ -285,8 +285,8 @@ TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
 TEST(UnmeasuredModeTest, OneMeasuredModeIsCarried) {
   ProfileTable table;
   Measure({}, {"15W"}, &table);
-  const v1::Prediction fifteen = Predict(table, Board("15W"), Work(), {});
-  const v1::Prediction ten = Predict(table, Board("10W"), Work(), {});
+  const v1::Prediction fifteen = Predict(table, BoardInMode("15W"), WorkInModes(), {});
+  const v1::Prediction ten = Predict(table, BoardInMode("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.net_energy_joules(), fifteen.net_energy_joules(), 1e-6);
   EXPECT_THAT(ten.provenance_note(), HasSubstr("measured in power mode 15W"));
 }
@@ -295,7 +295,7 @@ TEST(UnmeasuredModeTest, AMeasuredModeIsPredictedByItsOwnRow) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "10W", "15W"}, &table);
-  const v1::Prediction ten = Predict(table, Board("10W"), Work(), {});
+  const v1::Prediction ten = Predict(table, BoardInMode("10W"), WorkInModes(), {});
   EXPECT_EQ(ten.provenance(), v1::PROVENANCE_MEASURED_DEVICE);
   EXPECT_NEAR(ten.run_seconds().mean(), law.Seconds(1000), 1e-6);
 }
@@ -309,29 +309,31 @@ TEST(UnmeasuredModeTest, CoresCountAsFarAsTheWorkerHasThreads) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "15W"}, &table);
-  v1::Device board = Board("10W");
+  v1::Device board = BoardInMode("10W");
   TenWatts(&board).set_cpu_mhz(kLargestMhz);
   TenWatts(&board).set_cores(2);
-  const double of_four = Predict(table, board, Work(), {}).run_seconds().mean();
+  const double of_four = Predict(table, board, WorkInModes(), {}).run_seconds().mean();
   EXPECT_GT(of_four, 1.05 * law.Seconds(kLargestMhz));
   board.mutable_info()->set_cores(2);
-  EXPECT_NEAR(Predict(table, board, Work(), {}).run_seconds().mean() / law.Seconds(kLargestMhz), 1,
-              0.02);
+  EXPECT_NEAR(
+      Predict(table, board, WorkInModes(), {}).run_seconds().mean() / law.Seconds(kLargestMhz), 1,
+      0.02);
 }
 
 TEST(UnmeasuredModeTest, ANumberThatOnlySomeModesTellComparesNone) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "15W"}, &table);
-  const v1::Prediction without = Predict(table, Board("10W"), Work(), {});
-  v1::Device board = Board("10W");
+  const v1::Prediction without = Predict(table, BoardInMode("10W"), WorkInModes(), {});
+  v1::Device board = BoardInMode("10W");
   TenWatts(&board).set_memory_mhz(2133);
-  EXPECT_EQ(Predict(table, board, Work(), {}).SerializeAsString(), without.SerializeAsString());
+  EXPECT_EQ(Predict(table, board, WorkInModes(), {}).SerializeAsString(),
+            without.SerializeAsString());
 }
 
 // The GPU computes: its clock is the mode's number, and the processor's is none.
 v1::Device GpuBoard(const std::string& mode) {
-  v1::Device device = Board(mode);
+  v1::Device device = BoardInMode(mode);
   v1::DeviceInfo& info = *device.mutable_info();
   info.set_accelerator("cuda");
   for (v1::PowerMode& each : *info.mutable_power_modes()) {
@@ -350,10 +352,10 @@ TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "15W"}, &table);
-  const v1::Prediction ten = Predict(table, GpuBoard("10W"), Work(), {});
+  const v1::Prediction ten = Predict(table, GpuBoard("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.run_seconds().mean() / law.Seconds(1000), 1, 0.03);
   // The same GPU beside another processor: about the same, and nobody knows how nearly.
-  const v1::Prediction desktop = Predict(table, GpuBoard("15W_DESKTOP"), Work(), {});
+  const v1::Prediction desktop = Predict(table, GpuBoard("15W_DESKTOP"), WorkInModes(), {});
   EXPECT_NEAR(desktop.run_seconds().mean() / law.Seconds(kLargestMhz), 1, 0.02);
   EXPECT_GT(desktop.time_deviation(), 0.10);
 }
@@ -362,16 +364,16 @@ TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
 TEST(UnmeasuredModeTest, ModesOfTheSameNumbersShowNoShape) {
   ProfileTable table;
   Measure({}, {"15W"}, &table);
-  LearnRun(GpuBoard("15W_DESKTOP").info(), Work(), {1000, 11}, &table);
-  EXPECT_THAT(Predict(table, GpuBoard("10W"), Work(), {}).provenance_note(),
+  LearnRun(GpuBoard("15W_DESKTOP").info(), WorkInModes(), {1000, 11}, &table);
+  EXPECT_THAT(Predict(table, GpuBoard("10W"), WorkInModes(), {}).provenance_note(),
               HasSubstr("measured in power mode 15W"));
 }
 
 TEST(UnmeasuredModeTest, JobsOfAnotherSizeHaveTheSameRates) {
   ProfileTable table;
   Measure({}, {"7W", "15W"}, &table);
-  const v1::Prediction small = Predict(table, Board("10W"), Work(1000), {});
-  const v1::Prediction large = Predict(table, Board("10W"), Work(7000), {});
+  const v1::Prediction small = Predict(table, BoardInMode("10W"), WorkInModes(1000), {});
+  const v1::Prediction large = Predict(table, BoardInMode("10W"), WorkInModes(7000), {});
   EXPECT_NEAR(large.run_seconds().mean() / small.run_seconds().mean(), 7, 1e-4);
   EXPECT_NEAR(large.mean_power_watts(), small.mean_power_watts(), 1e-4);
 }
@@ -381,18 +383,19 @@ TEST(UnmeasuredModeTest, RowsAtTheJobsBatchAndLengthCountAlone) {
   const Law law;
   ProfileTable table;
   Measure(law, {"7W", "15W"}, &table);
-  const double alone = Predict(table, Board("10W"), Work(), {}).run_seconds().mean();
+  const double alone = Predict(table, BoardInMode("10W"), WorkInModes(), {}).run_seconds().mean();
   const WorkAmount small_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 4);
-  LearnRun(Board("7W").info(), small_batch, {3 * law.Seconds(600), law.Watts(600)}, &table);
-  EXPECT_NEAR(Predict(table, Board("10W"), Work(), {}).run_seconds().mean(), alone, 1e-6);
+  LearnRun(BoardInMode("7W").info(), small_batch, {3 * law.Seconds(600), law.Watts(600)}, &table);
+  EXPECT_NEAR(Predict(table, BoardInMode("10W"), WorkInModes(), {}).run_seconds().mean(), alone,
+              1e-6);
 }
 
 TEST(UnmeasuredModeTest, RowsOfAnotherBatchHaveAWiderInterval) {
   ProfileTable table;
   Measure({}, {"7W", "15W"}, &table);
   const WorkAmount large_batch = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 64);
-  EXPECT_GT(Width(Predict(table, Board("10W"), large_batch, {}).run_seconds()),
-            1.3 * Width(Predict(table, Board("10W"), Work(), {}).run_seconds()));
+  EXPECT_GT(Width(Predict(table, BoardInMode("10W"), large_batch, {}).run_seconds()),
+            1.3 * Width(Predict(table, BoardInMode("10W"), WorkInModes(), {}).run_seconds()));
 }
 
 // What was learned for one board must not answer for another.
@@ -401,15 +404,15 @@ TEST(UnmeasuredModeTest, TheOrderOfTheQuestionsChangesNoAnswer) {
   Measure({}, {"7W", "15W"}, &table);
   ProfileTable other;
   Measure({.clock_seconds = 300, .clock_watts = 5}, {"7W", "15W"}, &other);
-  v1::Device faster = Board("10W");
+  v1::Device faster = BoardInMode("10W");
   SetMhz(1200, &faster);
   const auto answers = [&](bool backwards) {
     std::vector<std::string> texts(3);
     for (int i = 0; i < 3; ++i) {
       const int question = backwards ? 2 - i : i;
-      texts[question] =
-          Predict(question == 1 ? other : table, question == 2 ? faster : Board("10W"), Work(), {})
-              .SerializeAsString();
+      texts[question] = Predict(question == 1 ? other : table,
+                                question == 2 ? faster : BoardInMode("10W"), WorkInModes(), {})
+                            .SerializeAsString();
     }
     return texts;
   };
@@ -424,16 +427,16 @@ TEST(UnmeasuredModeTest, WithoutWattsTheTimeFollowsTheClock) {
   const Law law;
   ProfileTable table;
   for (const std::string mode : {"7W", "15W"}) {
-    WorkAmount work = Work();
+    WorkAmount work = WorkInModes();
     v1::Receipt receipt = MeasuredReceipt(work, law.Seconds(MhzOf(mode)), 0);
     receipt.mutable_run()->set_source(v1::ENERGY_SOURCE_MODEL);
     receipt.set_power_mode(mode);
     for (const v1::ProfileRow& row :
-         LearnFromReceipt(table, Board(mode).info(), receipt, absl::UnixEpoch())) {
+         LearnFromReceipt(table, BoardInMode(mode).info(), receipt, absl::UnixEpoch())) {
       ASSERT_THAT(table.Put(row), IsOk());
     }
   }
-  const v1::Prediction ten = Predict(table, Board("10W"), Work(), {});
+  const v1::Prediction ten = Predict(table, BoardInMode("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.run_seconds().mean() / law.Seconds(1000), 1, 0.03);
   EXPECT_NEAR(ten.mean_power_watts(), 7.5, 1e-9);
   EXPECT_THAT(ten.provenance_note(), HasSubstr("watts from the power mode's nominal"));
@@ -443,21 +446,21 @@ TEST(UnmeasuredModeTest, WithoutWattsTheTimeFollowsTheClock) {
 TEST(UnmeasuredModeTest, NoModeComesOutAtItsIdleWatts) {
   ProfileTable table;
   Measure({.fixed_watts = 0.5, .clock_watts = 8}, {"10W", "15W"}, &table);
-  EXPECT_GT(Predict(table, Board("7W"), Work(), {}).net_energy_joules(), 1);
+  EXPECT_GT(Predict(table, BoardInMode("7W"), WorkInModes(), {}).net_energy_joules(), 1);
 }
 
 // After a change of the device old rows go on at the middle of both speeds, as in measured modes.
 TEST(UnmeasuredModeTest, RowsFromBeforeAChangeSaySo) {
   ProfileTable table;
-  const WorkAmount since = Work(1000, /*layers=*/12);
+  const WorkAmount since = WorkInModes(1000, /*layers=*/12);
   Measure({}, {"7W", "15W"}, &table);
-  const double before = Predict(table, Board("10W"), Work(), {}).run_seconds().mean();
+  const double before = Predict(table, BoardInMode("10W"), WorkInModes(), {}).run_seconds().mean();
   absl::Time now = absl::UnixEpoch();
   for (int run = 0; run < 14; ++run) {
     now += absl::Hours(1);
-    LearnRun(Board("15W").info(), since, {run < 10 ? 1000.0 : 2000.0, 10, now}, &table);
+    LearnRun(BoardInMode("15W").info(), since, {run < 10 ? 1000.0 : 2000.0, 10, now}, &table);
   }
-  const v1::Prediction after = Predict(table, Board("10W"), Work(), {});
+  const v1::Prediction after = Predict(table, BoardInMode("10W"), WorkInModes(), {});
   EXPECT_THAT(after.provenance_note(), HasSubstr("before the device changed its speed"));
   EXPECT_GT(after.run_seconds().mean(), 1.2 * before);
 }
