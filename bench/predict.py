@@ -9,6 +9,7 @@ regression (wattle-predict-modes) chooses the others, and the error counts over 
   orin_llm.p10.…, .p4.…      a new quantization from 10 probes of it alone, and from 4 beside the others
   pi5_llm.p2.…               a new model or number of threads from two benchmarks
   profile.regret_p10_percent joules of a request in the cell that looks best after 10 probes, above those in the best one
+  two_modes.…_error_percent  other clocks of a Jetson from two drawn ones, under one number of requests
   interval90_…_percent       share of cells in their 90 % interval, over all and in the level where it is lowest
   interval90_width_vs_oracle mean width of those intervals in the logarithm, over that of a quantile regression that knows all cells
 
@@ -40,7 +41,8 @@ import subprocess
 
 from figures import ROOT, add, write_figures
 from predict_first import measure_first_jobs
-from predict_measured import DATA, measure_all
+from predict_measured import DATA, Regression, loudva, measure_all
+from predict_two_modes import measure_two_modes
 
 BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
 COOL_SECONDS, HOT_SECONDS, NOISE, WATTS = 1000, 1500, 0.04, 10
@@ -71,14 +73,17 @@ def runs_until(good):
 
 
 def measure_pairs(figures):
-    """Three runs of the program, and one in which half of the pairs have no row of their own."""
-    def ask(share):
-        told = subprocess.run([ROOT / "build/release/bin/wattle-predict-pairs", "80", "500", share], capture_output=True, text=True, check=True)
+    """Three runs of the program, one in which half of the pairs have no row of their own, and two in modes that nobody measured."""
+    def ask(*arguments):
+        told = subprocess.run([ROOT / "build/release/bin/wattle-predict-pairs", *arguments], capture_output=True, text=True, check=True)
         return tuple(map(float, told.stdout.split()))
-    runs = [ask("1") for _ in range(3)]
-    half = ask("0.5")
+    runs = [ask("80", "500", "1") for _ in range(3)]
+    half = ask("80", "500", "0.5")
+    # A thread keeps what it learned for 16,384 pairs.
+    kept, learned = (ask(classes, "500", "1", "unmeasured") for classes in ("16", "80"))
     add(figures, "predict_us_per_pair_p99", [p99 for _, p99, _ in runs], "us",
         f"median {statistics.median(p50 for p50, _, _ in runs):.3g}, of pairs half of which have no row {half[0]:.3g} and p99 {half[1]:.3g}, "
+        f"in unmeasured modes {kept[0]:.3g} and p99 {kept[1]:.3g}, learned anew {learned[0]:.3g} and p99 {learned[1]:.3g}, "
         f"one row into the table {statistics.median(put for _, _, put in runs):.3g}")
 
 
@@ -118,6 +123,7 @@ def main():
     measure_pairs(figures)
     if DATA.exists():
         measure_all(draw, options.seeds, figures)
+        measure_two_modes(Regression(), loudva(), draw, options.seeds, figures)
     else:
         print("  boards that others measured: skipped, ../shared/data/profiles is not here")
     write_figures("predict", figures)

@@ -3,13 +3,16 @@
 // How long the predictor takes for one pair of a workload and a device class, with a table that
 // holds a row of every pair: 80 classes x 500 signatures, each of the two numbers an argument.
 //
-//   wattle-predict-pairs CLASSES SIGNATURES SHARE
+//   wattle-predict-pairs CLASSES SIGNATURES SHARE [unmeasured]
 //
 // SHARE of the pairs have a measured row; the others are predicted from rows of other models or
-// classes. Every prediction is asked five times, in another order each time, and its time is the
-// middle one. Writes "P50 P99 BUILD" in microseconds, BUILD for one row put into the table.
+// classes. With `unmeasured` they have two rows, in two of three power modes, and the third is
+// predicted from them by its clock. Every prediction is asked five times, in another order each
+// time, and its time is the middle one. Writes "P50 P99 BUILD" in microseconds, BUILD for one row
+// put into the table.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -75,11 +78,40 @@ v1::ProfileRow RowOf(const std::string& device_class, const WorkAmount& work, do
   return row;
 }
 
+// Three modes, of which the device is in the second one.
+void SetModes(v1::DeviceInfo* info) {
+  for (const double watts : {7.0, 10.0, 15.0}) {
+    v1::PowerMode& mode = *info->add_power_modes();
+    mode.set_name(absl::StrCat(watts, "W"));
+    mode.set_nominal_power_watts(watts);
+    mode.set_cpu_mhz(100 * watts);
+    mode.set_cores(4);
+  }
+  info->set_power_mode("10W");
+}
+
+// The rows of a pair: of a board with one mode, or in the modes besides the present one. Each pair
+// has a share of its time that follows the clock, so that no pair is answered by another one.
+void AddRows(const v1::DeviceInfo& info, const WorkAmount& work, double seconds,
+             std::vector<v1::ProfileRow>* rows) {
+  const double fixed = 0.1 + std::fmod(seconds * 1e6, 1);
+  if (info.power_modes().empty()) {
+    rows->push_back(RowOf(info.device_class(), work, seconds));
+  }
+  for (const v1::PowerMode& mode : info.power_modes()) {
+    if (mode.name() != info.power_mode()) {
+      rows->push_back(RowOf(info.device_class(), work, seconds * (fixed + 700 / mode.cpu_mhz())));
+      rows->back().set_power_mode(mode.name());
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "wattle-predict-pairs: wanted CLASSES SIGNATURES SHARE\n");
+  const bool unmeasured = argc == 5 && std::string(argv[4]) == "unmeasured";
+  if (argc != 4 && !unmeasured) {
+    std::fprintf(stderr, "wattle-predict-pairs: wanted CLASSES SIGNATURES SHARE [unmeasured]\n");
     return 2;
   }
   const int classes = std::atoi(argv[1]);
@@ -99,10 +131,13 @@ int main(int argc, char** argv) {
     info.set_device_class(absl::StrCat("class-", of_class));
     info.set_cores(4);
     info.set_idle_power_watts(2);
+    if (unmeasured) {
+      SetModes(&info);
+    }
     const double speed = 0.5 + uniform(random);
     for (const WorkAmount& work : works) {
       if (uniform(random) < share) {
-        rows.push_back(RowOf(info.device_class(), work, 1e-3 / speed * (0.5 + uniform(random))));
+        AddRows(info, work, 1e-3 / speed * (0.5 + uniform(random)), &rows);
       }
     }
   }

@@ -107,6 +107,23 @@ TEST(PowerModeChoiceTest, ForEnergyAMeasuredModeIsNotLeftForAGuess) {
   EXPECT_TRUE(candidate.other_power_modes(0).feasible());
 }
 
+// The clocks of two measured modes say what the third one costs.
+TEST(PowerModeChoiceTest, AModeThatNobodyMeasuredIsChosenByItsClock) {
+  ProfileTable table;
+  Learn("15W", 1000, 12, &table);
+  Learn("25W", 900, 23.6, &table);
+  DeviceView board = Board();
+  EXPECT_EQ(PlanFor(board, table, RealJob("j1", kExamples)).power_mode(), "15W");
+  for (v1::PowerMode& mode : *board.device.mutable_info()->mutable_power_modes()) {
+    mode.set_cpu_mhz(mode.name() == "10W" ? 800 : mode.name() == "15W" ? 1200 : 1600);
+  }
+  const v1::Candidate candidate = PlanFor(board, table, RealJob("j1", kExamples));
+  EXPECT_EQ(candidate.power_mode(), "10W");
+  EXPECT_TRUE(candidate.sets_power_mode());
+  EXPECT_EQ(candidate.prediction().provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_THAT(candidate.prediction().provenance_note(), HasSubstr("by the clocks of 2 measured"));
+}
+
 TEST(PowerModeChoiceTest, ADeadlineMayAskForALargerMode) {
   const ProfileTable table = Measured();
   JobView job = RealJob("j1", kExamples);

@@ -20,10 +20,10 @@
 namespace wattle::scheduler {
 namespace {
 
-constexpr size_t kNumbers = 5;
-constexpr std::array<const char*, kNumbers> kNames = {"clock_mhz", "cores", "batch", "length",
-                                                      "units"};
-enum Number : size_t { kClock, kCores, kBatch, kLength, kUnits };
+constexpr size_t kNumbers = 6;
+constexpr std::array<const char*, kNumbers> kNames = {"clock_mhz", "cores",  "memory_mhz",
+                                                      "batch",     "length", "units"};
+enum Number : size_t { kClock, kCores, kMemory, kBatch, kLength, kUnits };
 
 // Observations of other boards beyond this many are thinned out.
 constexpr size_t kOthersMax = 200;
@@ -38,7 +38,7 @@ constexpr double kCoefficientFree = 2.0;
 using Numbers = std::array<double, kNumbers>;
 
 Numbers NumbersOf(const ModeCell& cell) {
-  return {cell.clock_mhz, cell.cores, cell.batch, cell.length, cell.units};
+  return {cell.clock_mhz, cell.cores, cell.memory_mhz, cell.batch, cell.length, cell.units};
 }
 
 bool SameCell(const ModeCell& a, const ModeCell& b) {
@@ -108,7 +108,7 @@ LogTerms Products(const LogTerms& a, const LogTerms& b) {
 }
 
 // Work grows with batch, length, units and their products (attention: with squares of tokens). Each
-// part of it passes at the speed of a clock or of the cores, or of neither.
+// part of it passes at the speed of a clock, of the cores or of the memory, or of none of them.
 LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
   const Numbers numbers = NumbersOf(cell);
   LogTerms sizes = {0};
@@ -124,7 +124,7 @@ LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
     }
   }
   LogTerms rates = {0};
-  for (const size_t a : {kClock, kCores}) {
+  for (const size_t a : {kClock, kCores, kMemory}) {
     if (axes.Has(a)) {
       rates.push_back(-std::log(numbers[a]));
     }
@@ -132,8 +132,8 @@ LogTerms TimeTerms(const ModeCell& cell, const Axes& axes) {
   return Products(sizes, rates);
 }
 
-// Watts grow with the clock and with its cube (clock × voltage²), with the cores, and with a
-// board's being busy, which is nearer to full the larger the work is.
+// Watts grow with the clock and with its cube (clock × voltage²), with the cores and the memory's
+// clock, and with a board's being busy, which is nearer to full the larger the work is.
 LogTerms WattsTerms(const ModeCell& cell, const Axes& axes) {
   const Numbers numbers = NumbersOf(cell);
   LogTerms rates = {0};
@@ -141,8 +141,10 @@ LogTerms WattsTerms(const ModeCell& cell, const Axes& axes) {
     rates.push_back(std::log(numbers[kClock]));
     rates.push_back(3 * std::log(numbers[kClock]));
   }
-  if (axes.Has(kCores)) {
-    rates.push_back(std::log(numbers[kCores]));
+  for (const size_t a : {kCores, kMemory}) {
+    if (axes.Has(a)) {
+      rates.push_back(std::log(numbers[a]));
+    }
   }
   LogTerms busy = {0};
   for (const size_t a : axes.numbers) {

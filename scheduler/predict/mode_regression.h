@@ -21,8 +21,9 @@ namespace wattle::scheduler {
 
 // A number that plays no part is 0 in every cell.
 struct ModeCell {
-  double clock_mhz = 0;
+  double clock_mhz = 0;  // Of what computes.
   double cores = 0;
+  double memory_mhz = 0;
   double batch = 0;
   double length = 0;  // Tokens of a prompt or an example.
   double units = 0;   // Of work in the run, such as generated tokens.

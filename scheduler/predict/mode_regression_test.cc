@@ -182,6 +182,29 @@ TEST(ModeRegressionTest, WithoutASensorTheTimeAloneIsLearned) {
   EXPECT_NEAR(std::exp(learned.estimates()[0].log_seconds) / runs[0].seconds, 1, 0.02);
 }
 
+// Three corners of clock and memory tell the fourth.
+TEST(ModeRegressionTest, TheMemorysClockHasTermsOfItsOwn) {
+  const std::vector<ModeCell> cells = {{.clock_mhz = 600, .memory_mhz = 800},
+                                       {.clock_mhz = 1200, .memory_mhz = 800},
+                                       {.clock_mhz = 600, .memory_mhz = 2400},
+                                       {.clock_mhz = 1200, .memory_mhz = 2400}};
+  const auto seconds = [](const ModeCell& cell) {
+    return 5 / cell.clock_mhz + 20 / cell.memory_mhz;
+  };
+  const auto watts = [](const ModeCell& cell) {
+    return 2 + 3e-9 * std::pow(cell.clock_mhz, 3) + 0.002 * cell.memory_mhz;
+  };
+  std::vector<ModeObservation> runs;
+  for (size_t i = 0; i < 3; ++i) {
+    runs.push_back({"new", cells[i], seconds(cells[i]), watts(cells[i])});
+  }
+  const absl::StatusOr<ModeRegression> learned = ModeRegression::Learn(runs, "new", cells);
+  ASSERT_THAT(learned, IsOk());
+  const ModeEstimate& corner = learned->estimates()[3];
+  EXPECT_NEAR(std::exp(corner.log_seconds) / seconds(cells[3]), 1, 0.15);
+  EXPECT_NEAR(std::exp(corner.log_watts) / watts(cells[3]), 1, 0.15);
+}
+
 TEST(ModeRegressionTest, OneBoardOneCellAndManyBoardsAreLearned) {
   const ModeCell cell{.cores = 4, .batch = 1};
   EXPECT_THAT(

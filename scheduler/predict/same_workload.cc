@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "scheduler/predict/unmeasured_mode.h"
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/probe.h"
@@ -40,13 +41,6 @@ double Square(double value) {
 bool SameMode(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   return row.power_mode().empty() || device.power_mode().empty() ||
          row.power_mode() == device.power_mode();
-}
-
-// Whether the row was measured at the job's batch and length. False for a job that omits one of
-// them: no single row serves such a job best.
-bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
-  return job.batch_size() > 0 && job.sequence_length() > 0 &&
-         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
 }
 
 double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
@@ -341,10 +335,58 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
   return estimate;
 }
 
+// The present mode by its numbers. The rows are of other modes.
+RunEstimate FromNumbers(const UnmeasuredMode& mode, const RunQuery& query, Whose whose) {
+  WorkloadRate rate = mode.nearest;
+  rate.deviation = mode.time_deviation;
+  RunEstimate estimate = Finish(rate, query);
+  estimate.run_seconds = mode.run_seconds;
+  estimate.power_watts = mode.power_watts;
+  estimate.energy_joules = mode.power_watts * mode.run_seconds;
+  estimate.power_deviation = mode.power_deviation;
+  estimate.power_mode = query.device.power_mode();
+  WidenFor(whose, &estimate);
+  estimate.provenance =
+      whose == Whose::kImported ? v1::PROVENANCE_IMPORTED : v1::PROVENANCE_INTERPOLATED;
+  estimate.note = mode.words;
+  CarryOver(*rate.nearest, &estimate);
+  return estimate;
+}
+
+absl::string_view OwnerOf(Whose whose) {
+  switch (whose) {
+    case Whose::kClass:
+      return "this class";
+    case Whose::kImported:
+      return "other fleets";
+    default:
+      return "this device";
+  }
+}
+
+// Rows that are not at the job's batch and length, or are of other modes than the device's present
+// one. A class's row is the mean of its boards, so they teach nothing beside it.
+RunEstimate FromSelected(const Search& search, const std::vector<const v1::ProfileRow*>& rows,
+                         Whose whose) {
+  if (!SameMode(*rows.front(), search.query.device)) {
+    const ModeTeachers teachers{OwnerOf(whose), whose == Whose::kDevice ? &search.rows : nullptr};
+    if (const std::optional<UnmeasuredMode> mode = FromMeasuredModes(rows, teachers, search.query);
+        mode.has_value()) {
+      return FromNumbers(*mode, search.query, whose);
+    }
+  }
+  return FromRows(rows, search.query, whose);
+}
+
 }  // namespace
 
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
   return SameIn(SignaturePart::kModel, a, b) && SameIn(SignaturePart::kWorkload, a, b);
+}
+
+bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
+  return job.batch_size() > 0 && job.sequence_length() > 0 &&
+         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
 }
 
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
@@ -431,16 +473,16 @@ std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const Run
     }
   }
   if (!of_device.empty()) {
-    return FromRows(of_device, query, Whose::kDevice);
+    return FromSelected(search, of_device, Whose::kDevice);
   }
   if (const auto of_class = Select(search, Whose::kClass); !of_class.empty()) {
-    return FromRows(of_class, query, Whose::kClass);
+    return FromSelected(search, of_class, Whose::kClass);
   }
   if (const v1::ProfileRow* const row = ExactOf(search, Whose::kImported); row != nullptr) {
     return FromExactRow(*row, query, Whose::kImported);
   }
   if (const auto imported = Select(search, Whose::kImported); !imported.empty()) {
-    return FromRows(imported, query, Whose::kImported);
+    return FromSelected(search, imported, Whose::kImported);
   }
   return std::nullopt;
 }

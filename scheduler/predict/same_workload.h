@@ -23,6 +23,10 @@ class ProfileTable;
 // matter.
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b);
 
+// Whether the row was measured at the job's batch and length. False for a job that omits one of
+// them: no single row serves such a job best.
+bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);
+
 // Whether a row may serve a device. A measured row serves only devices with the same `emulated`,
 // and a device's own row serves that device alone. A published row serves all devices of its class.
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device);

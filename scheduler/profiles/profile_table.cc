@@ -68,6 +68,7 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
   const v1::ProfileRow& row = entry.second;
   const WorkloadRow indexed{.entry = &entry,
                             .device = TextDigest(row.device_id()),
+                            .power_mode = TextDigest(row.power_mode()),
                             .source = row.source(),
                             .batch_size = row.signature().batch_size(),
                             .length = LengthOf(row.signature()),

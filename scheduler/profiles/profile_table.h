@@ -60,6 +60,7 @@ class ProfileTable {
   struct WorkloadRow {
     const ClassRows::value_type* entry = nullptr;  // Holds until the row changes in this table.
     uint64_t device = 0;                           // TextDigest of the row's device_id.
+    uint64_t power_mode = 0;                       // TextDigest of the row's power_mode.
     v1::ProfileSource source = v1::PROFILE_SOURCE_UNSPECIFIED;
     int batch_size = 0;
     int length = 0;  // LengthOf(signature).

@@ -64,11 +64,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   info.set_memory_bytes(file.memory_bytes);
   info.set_cores(file.cores);
   info.set_accelerator(file.accelerator);
-  for (const BoardPowerMode& board_mode : file.power_modes) {
-    v1::PowerMode& mode = *info.add_power_modes();
-    mode.set_name(board_mode.name);
-    mode.set_nominal_power_watts(board_mode.nominal.value());
-  }
+  info.mutable_power_modes()->Add(file.power_modes.begin(), file.power_modes.end());
   info.set_power_mode(file.power_mode);
   info.set_battery_capacity_wh(ToWattHours(physics.battery_capacity.value_or(Joules(0))));
   info.set_link_bytes_per_second(file.link_bytes_per_second);

@@ -21,6 +21,12 @@ namespace {
 
 constexpr double kPlausibleFactor = 10;
 
+constexpr double kKilohertzPerMegahertz = 1e3;
+constexpr double kHertzPerMegahertz = 1e6;
+// No processor, GPU or memory of a board has another clock; what lies beyond is not known.
+constexpr double kMegahertzMin = 10;
+constexpr double kMegahertzMax = 20'000;
+
 // The highest draw that a class's datasheet names, of its strongest mode. The board around the
 // module and its peaks stay below four times as much.
 struct ClassPower {
@@ -66,9 +72,13 @@ double WattsInName(const std::string& name) {
   return 0;
 }
 
+// A line of a mode such as "GPU MAX_FREQ 612000000": parameter, argument and value.
+using NvpmodelLine = std::vector<std::string>;
+
 struct NvpmodelFile {
   std::map<std::string, std::map<std::string, std::string>> paths{};  // keys: parameter, argument
   std::map<int, PowerModeRow> modes{};                                // key: id
+  std::map<int, std::vector<NvpmodelLine>> lines{};                   // of each mode
 };
 
 // A mode names a parameter and one of its arguments. Newer kernels have other paths for some
@@ -95,6 +105,7 @@ NvpmodelFile ParseNvpmodel(const std::string& text) {
   NvpmodelFile file;
   std::string parameter;
   PowerModeRow* mode = nullptr;
+  std::vector<NvpmodelLine>* lines = nullptr;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<std::string> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
@@ -108,6 +119,7 @@ NvpmodelFile ParseNvpmodel(const std::string& text) {
       if (words.size() >= 3 && words[1] == "POWER_MODEL" &&
           absl::SimpleAtoi(HeaderValue(words, "ID"), &id)) {
         mode = &file.modes[id];
+        lines = &file.lines[id];
         mode->name = HeaderValue(words, "NAME");
         mode->nominal_power_watts = WattsInName(mode->name);
       }
@@ -115,14 +127,119 @@ NvpmodelFile ParseNvpmodel(const std::string& text) {
       file.paths[parameter][words[0]] = words[1];
     } else if (mode != nullptr && words.size() == 3) {
       AddSetting(file, words, mode);
+      lines->push_back(words);
     }
   }
   return file;
 }
 
+// The frequencies that the driver lists, ascending; empty if it lists none.
+std::vector<int64_t> Frequencies(const std::string& path) {
+  std::vector<int64_t> frequencies;
+  const std::string text = telemetry::ReadText(path).value_or("");
+  for (const absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    int64_t frequency = 0;
+    if (absl::SimpleAtoi(word, &frequency) && frequency > 0) {
+      frequencies.push_back(frequency);
+    }
+  }
+  std::sort(frequencies.begin(), frequencies.end());
+  return frequencies;
+}
+
+double KnownMegahertz(double megahertz) {
+  return megahertz >= kMegahertzMin && megahertz <= kMegahertzMax ? megahertz : 0;
+}
+
+// The highest clock that the hardware has behind a parameter's files; 0: it does not say.
+double HighestOf(const std::map<std::string, std::string>& paths, const std::string& root) {
+  for (const char* const suffix : {"_KNEXT", ""}) {
+    if (const auto table = paths.find(absl::StrCat("FREQ_TABLE", suffix)); table != paths.end()) {
+      const std::vector<int64_t> listed = Frequencies(root + table->second);
+      if (!listed.empty()) {
+        return static_cast<double>(listed.back());
+      }
+    }
+    if (const auto cap = paths.find(absl::StrCat("MAX_FREQ", suffix)); cap != paths.end()) {
+      const std::string folder = cap->second.substr(0, cap->second.rfind('/'));
+      const auto highest = telemetry::ReadInteger(root + folder + "/cpuinfo_max_freq");
+      if (highest.ok()) {
+        return static_cast<double>(*highest);
+      }
+    }
+  }
+  return 0;
+}
+
+// The cap that a mode's line sets, in the parameter's own unit; "-1" is none, so the hardware's
+// highest clock counts. 0: not known.
+double CapOf(const NvpmodelFile& file, const NvpmodelLine& line, const std::string& root) {
+  const auto paths = file.paths.find(line[0]);
+  if (line[2] == "-1") {
+    return paths == file.paths.end() ? 0 : HighestOf(paths->second, root);
+  }
+  double cap = 0;
+  return absl::SimpleAtod(line[2], &cap) ? cap : 0;
+}
+
+// The cores that the mode switches on; 0: it leaves one of those that the file names as it is.
+int CoresOf(const NvpmodelFile& file, const std::vector<NvpmodelLine>& lines) {
+  std::map<std::string, std::string> values;  // of each core; empty: the mode does not say
+  if (const auto paths = file.paths.find("CPU_ONLINE"); paths != file.paths.end()) {
+    for (const auto& [core, path] : paths->second) {
+      values[core] = "";
+    }
+  }
+  for (const NvpmodelLine& line : lines) {
+    if (line[0] == "CPU_ONLINE") {
+      values[line[1]] = line[2];
+    }
+  }
+  if (values.empty()) {
+    return 0;
+  }
+  // The first core cannot be switched off, and some files leave it out.
+  values["CORE_0"] = "1";
+  int on = 0;
+  for (const auto& [core, value] : values) {
+    if (value != "0" && value != "1") {
+      return 0;
+    }
+    on += value == "1" ? 1 : 0;
+  }
+  return on;
+}
+
+// A processor's clocks are in kHz, those of GPU and memory in Hz. Of two kinds of cores the faster
+// one counts.
+void AddNumbers(const NvpmodelFile& file, const std::vector<NvpmodelLine>& lines,
+                const std::string& root, PowerModeRow* mode) {
+  for (const NvpmodelLine& line : lines) {
+    if (line[1] != "MAX_FREQ") {
+      continue;
+    }
+    const double cap = CapOf(file, line, root);
+    if (line[0] == "GPU") {
+      mode->gpu_mhz = KnownMegahertz(cap / kHertzPerMegahertz);
+    } else if (line[0] == "EMC") {
+      mode->memory_mhz = KnownMegahertz(cap / kHertzPerMegahertz);
+    } else if (absl::StartsWith(line[0], "CPU")) {
+      mode->cpu_mhz = std::max(mode->cpu_mhz, KnownMegahertz(cap / kKilohertzPerMegahertz));
+    }
+  }
+  mode->cores = CoresOf(file, lines);
+}
+
 NvpmodelFile ReadNvpmodel(const std::string& root) {
   const auto text = ReadWholeFile(root + "/etc/nvpmodel.conf");
-  return text.ok() ? ParseNvpmodel(*text) : NvpmodelFile();
+  if (!text.ok()) {
+    return {};
+  }
+  NvpmodelFile file = ParseNvpmodel(*text);
+  for (auto& [id, mode] : file.modes) {
+    AddNumbers(file, file.lines[id], root, &mode);
+  }
+  return file;
 }
 
 constexpr char kCpuFolder[] = "/sys/devices/system/cpu";
@@ -152,20 +269,6 @@ std::string GpuFolder(const std::string& root) {
   return "";
 }
 
-// The frequencies that the driver lists, ascending; empty if it lists none.
-std::vector<int64_t> Frequencies(const std::string& path) {
-  std::vector<int64_t> frequencies;
-  const std::string text = telemetry::ReadText(path).value_or("");
-  for (const absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
-    int64_t frequency = 0;
-    if (absl::SimpleAtoi(word, &frequency) && frequency > 0) {
-      frequencies.push_back(frequency);
-    }
-  }
-  std::sort(frequencies.begin(), frequencies.end());
-  return frequencies;
-}
-
 // The highest listed frequency that is at most this share of the highest; without a list, that
 // share.
 int64_t ShareOf(int64_t highest, double share, const std::vector<int64_t>& listed) {
@@ -191,6 +294,9 @@ struct KernelKnobs {
 PowerModeRow MakeMode(const KernelKnobs& knobs, const std::string& name, int64_t cpu_khz,
                       size_t cores, int64_t gpu_hz) {
   PowerModeRow mode = {.name = name};
+  mode.cpu_mhz = KnownMegahertz(static_cast<double>(cpu_khz) / kKilohertzPerMegahertz);
+  mode.gpu_mhz = KnownMegahertz(static_cast<double>(gpu_hz) / kHertzPerMegahertz);
+  mode.cores = static_cast<int>(cores);
   std::vector<PowerSetting> off;
   size_t place = 0;
   for (const auto& [number, folder] : knobs.cores) {
@@ -296,6 +402,10 @@ void AddModes(const std::vector<PowerModeRow>& modes, v1::DeviceInfo* info) {
     v1::PowerMode& mode = *info->add_power_modes();
     mode.set_name(row.name);
     mode.set_nominal_power_watts(row.nominal_power_watts);
+    mode.set_cpu_mhz(row.cpu_mhz);
+    mode.set_gpu_mhz(row.gpu_mhz);
+    mode.set_memory_mhz(row.memory_mhz);
+    mode.set_cores(row.cores);
   }
 }
 

@@ -25,6 +25,11 @@ struct PowerModeRow {
   std::string name{};
   double nominal_power_watts = 0;        // 0: unknown
   std::vector<PowerSetting> settings{};  // in the order of writing
+  // What the mode sets, as v1::PowerMode tells it. 0: not known.
+  double cpu_mhz = 0;
+  double gpu_mhz = 0;
+  double memory_mhz = 0;
+  int cores = 0;
 };
 
 // The modes of nvpmodel.conf; empty if there is no such file.

@@ -57,6 +57,7 @@ class Fields {
     }
     return value;
   }
+  double PositiveOrNone(const std::string& name) { return Has(name) ? Positive(name) : 0; }
   absl::Duration Time(const std::string& name) { return absl::Seconds(Number(name)); }
   Watts Power(const std::string& name) { return Watts(Positive(name)); }
 
@@ -104,6 +105,18 @@ PublishedWorkload ReadWorkload(Fields fields) {
   return workload;
 }
 
+v1::PowerMode ReadPowerMode(Fields fields) {
+  v1::PowerMode mode;
+  mode.set_name(fields.Text("name"));
+  mode.set_nominal_power_watts(fields.Number("nominal_power_watts"));
+  mode.set_cpu_mhz(fields.PositiveOrNone("cpu_mhz"));
+  mode.set_gpu_mhz(fields.PositiveOrNone("gpu_mhz"));
+  mode.set_memory_mhz(fields.PositiveOrNone("memory_mhz"));
+  mode.set_cores(static_cast<int>(fields.PositiveOrNone("cores")));
+  fields.RefuseTheRest();
+  return mode;
+}
+
 void ReadPhysics(Fields& fields, BoardFile* board) {
   telemetry::EmulatedPhysics& physics = board->physics;
   physics.idle = fields.Power("idle_power_watts");
@@ -135,9 +148,7 @@ BoardFile ReadBoard(const YAML::Node& root, const std::string& file) {
   board.memory_bytes = static_cast<int64_t>(fields.Positive("memory_bytes"));
   board.cores = static_cast<int>(fields.Positive("cores"));
   for (const YAML::Node& node : fields.Node("power_modes")) {
-    Fields mode(node, file);
-    board.power_modes.push_back({mode.Text("name"), Watts(mode.Number("nominal_power_watts"))});
-    mode.RefuseTheRest();
+    board.power_modes.push_back(ReadPowerMode({node, file}));
   }
   board.power_mode = fields.Text("power_mode");
   board.throughput_flops_datasheet = fields.Number("throughput_flops_datasheet");

@@ -17,6 +17,7 @@
 
 #include "telemetry/sensors/emulated.h"
 #include "units/quantity.h"
+#include "wattle/v1/device.pb.h"
 
 namespace wattle::agent {
 
@@ -38,11 +39,6 @@ struct PublishedWorkload {
   std::optional<telemetry::ThrottlingDips> dips;
 };
 
-struct BoardPowerMode {
-  std::string name;
-  Watts nominal;
-};
-
 struct BoardFile {
   std::string board;
   std::string device_class;
@@ -50,7 +46,7 @@ struct BoardFile {
   std::string accelerator;
   int64_t memory_bytes = 0;
   int cores = 0;
-  std::vector<BoardPowerMode> power_modes;
+  std::vector<v1::PowerMode> power_modes;  // A number that the file leaves out is 0.
   std::string power_mode;
   double throughput_flops_datasheet = 0;
   double link_bytes_per_second = 0;

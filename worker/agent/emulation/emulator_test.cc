@@ -102,6 +102,39 @@ TEST(BoardFileTest, EveryShippedBoardIsWhole) {
   }
 }
 
+TEST(BoardFileTest, AModeTellsWhatItSets) {
+  const BoardFile file = *ReadBoardFile(kBoards, "jetson-orin-nano");
+  ASSERT_EQ(file.power_modes.size(), 2);
+  const v1::PowerMode& seven = file.power_modes[0];
+  EXPECT_EQ(seven.name(), "7W");
+  EXPECT_EQ(seven.cpu_mhz(), 960);
+  EXPECT_EQ(seven.gpu_mhz(), 408);
+  EXPECT_EQ(seven.memory_mhz(), 2133);
+  EXPECT_EQ(seven.cores(), 4);
+}
+
+// Files of before told no more than a mode's name and watts.
+TEST(BoardFileTest, WhatAModeLeavesOutIsNotKnownAndABadNumberIsRefused) {
+  const auto read_with = [](const std::string& mode) {
+    const TestDirectory directory;
+    std::ifstream source(std::string(kBoards) + "/raspberry-pi-5.yaml");
+    std::ofstream target(directory.File("odd.yaml"));
+    for (std::string line; std::getline(source, line);) {
+      target << (line.rfind("power_modes", 0) == 0 ? "power_modes: [" + mode + "]" : line) << "\n";
+    }
+    target.close();
+    return ReadBoardFile(directory.path(), "odd");
+  };
+  const auto plain = read_with("{name: full, nominal_power_watts: 0}");
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_EQ(plain->power_modes[0].cpu_mhz(), 0);
+  EXPECT_EQ(plain->power_modes[0].cores(), 0);
+  for (const std::string number : {"-1", ".nan", "0"}) {
+    EXPECT_THAT(read_with("{name: full, nominal_power_watts: 0, cpu_mhz: " + number + "}"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"cpu_mhz\" must be")));
+  }
+}
+
 TEST(BoardFileTest, AnUnknownBoardNamesThoseThereAre) {
   EXPECT_THAT(ReadBoardFile(kBoards, "jetson-nonsense"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("jetson-orin-nano")));

@@ -1,0 +1,374 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Prices the job in each measured mode, and asks the regression for the present one.
+#include "scheduler/predict/unmeasured_mode.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "scheduler/predict/pass_time.h"
+#include "scheduler/predict/work.h"
+#include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/run_interval.h"
+#include "scheduler/profiles/signature_fields.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// A worker may be faulty: numbers beyond these count as not known.
+constexpr double kMegahertzMin = 1;
+constexpr double kMegahertzMax = 100'000;
+constexpr double kCoresMax = 4096;
+// Of the highest and the lowest measured clock. From below, a few clocks do not tell the cube's
+// part of the watts: on measured boards the watts of twice the clock came out by a third too high.
+constexpr double kReachAbove = 1.6;
+constexpr double kReachBelow = 5;
+// Of the nearest measured mode's watts above idle: no mode works for nothing.
+constexpr double kAboveIdleShareMin = 0.125;
+// Boards that teach the shape: the regression costs the cube of what it sees, and a few show it.
+constexpr size_t kOtherBoardsMax = 4;
+// Rows of other boards whose batch or length is further from the job's teach no shape.
+constexpr double kFarRowsDeviation = 0.10;
+// Two modes that differ in their cores and processor clocks alone, on a board whose GPU computes.
+constexpr double kProcessorDeviation = 0.10;
+// Answers that a thread keeps, about 8 MiB. Beyond this number it forgets all.
+constexpr size_t kAnswersKept = 16'384;
+// Logarithms of a question are rounded to this, so that jobs of another size ask the same one.
+constexpr double kLogStep = 1e-6;
+
+double KnownWithin(double number, double least, double most) {
+  return std::isfinite(number) && number >= least && number <= most ? number : 0;
+}
+
+double KnownMegahertz(double number) {
+  return KnownWithin(number, kMegahertzMin, kMegahertzMax);
+}
+
+// The numbers of a mode that decide how fast the device computes; clock_mhz 0: not known.
+ModeCell CellOf(const v1::PowerMode& mode, const v1::DeviceInfo& device) {
+  ModeCell cell;
+  cell.memory_mhz = KnownMegahertz(mode.memory_mhz());
+  if (!device.accelerator().empty()) {
+    cell.clock_mhz = KnownMegahertz(mode.gpu_mhz());
+    return cell;
+  }
+  cell.clock_mhz = KnownMegahertz(mode.cpu_mhz());
+  cell.cores = KnownWithin(mode.cores(), 1, kCoresMax);
+  if (device.cores() > 0) {
+    // A run has as many threads as the worker gives it.
+    cell.cores = std::min<double>(cell.cores, device.cores());
+  }
+  return cell;
+}
+
+bool SameNumbers(const ModeCell& a, const ModeCell& b) {
+  return a.clock_mhz == b.clock_mhz && a.cores == b.cores && a.memory_mhz == b.memory_mhz;
+}
+
+double DistanceOf(const ModeCell& a, const ModeCell& b) {
+  const auto between = [](double x, double y) { return x > 0 ? std::abs(std::log(x / y)) : 0; };
+  return between(a.clock_mhz, b.clock_mhz) + between(a.cores, b.cores) +
+         between(a.memory_mhz, b.memory_mhz);
+}
+
+// The device's modes whose numbers are known.
+struct KnownModes {
+  std::vector<const v1::PowerMode*> modes;
+  std::vector<ModeCell> cells;
+  std::optional<size_t> present;
+
+  [[nodiscard]] std::optional<size_t> Find(const std::string& name) const {
+    for (size_t i = 0; i < modes.size(); ++i) {
+      if (modes[i]->name() == name) {
+        return i;
+      }
+    }
+    return std::nullopt;
+  }
+};
+
+KnownModes KnownModesOf(const v1::DeviceInfo& device) {
+  KnownModes known;
+  for (const v1::PowerMode& mode : device.power_modes()) {
+    const ModeCell cell = CellOf(mode, device);
+    if (cell.clock_mhz > 0) {
+      known.modes.push_back(&mode);
+      known.cells.push_back(cell);
+    }
+  }
+  // A number that only some modes tell compares none.
+  for (double ModeCell::*const number : {&ModeCell::cores, &ModeCell::memory_mhz}) {
+    const auto untold = [number](const ModeCell& cell) { return cell.*number <= 0; };
+    if (std::any_of(known.cells.begin(), known.cells.end(), untold)) {
+      for (ModeCell& cell : known.cells) {
+        cell.*number = 0;
+      }
+    }
+  }
+  known.present = known.Find(device.power_mode());
+  return known;
+}
+
+// The job in one mode of one board, at the rate of the board's rows in that mode.
+struct MeasuredMode {
+  size_t mode = 0;
+  WorkloadRate rate;
+  double seconds = 0;
+  double distance = 0;  // What the rows' other batches and lengths add to the deviation.
+};
+using MeasuredModes = std::vector<MeasuredMode>;
+
+// A mode's rows: the newest one at the job's batch and length alone, else all.
+struct RowsOfMode {
+  std::vector<const v1::ProfileRow*> all;
+  const v1::ProfileRow* exact = nullptr;
+
+  void Add(const v1::ProfileRow& row, const v1::WorkloadSignature& job) {
+    all.push_back(&row);
+    if (SameBatchAndLength(row.signature(), job) &&
+        (exact == nullptr || row.updated_unix_seconds() > exact->updated_unix_seconds())) {
+      exact = &row;
+    }
+  }
+  [[nodiscard]] absl::Span<const v1::ProfileRow* const> Best() const {
+    return exact != nullptr ? absl::MakeConstSpan(&exact, 1) : absl::MakeConstSpan(all);
+  }
+};
+
+// One for each mode of which there are rows. REQUIRES: the rows are of one board or class.
+MeasuredModes MeasureModes(absl::Span<const v1::ProfileRow* const> rows, const KnownModes& known,
+                           const RunQuery& query) {
+  std::map<size_t, RowsOfMode> by_mode;
+  for (const v1::ProfileRow* const row : rows) {
+    if (const std::optional<size_t> mode = known.Find(row->power_mode()); mode.has_value()) {
+      by_mode[*mode].Add(*row, query.work.signature);
+    }
+  }
+  MeasuredModes measured;
+  for (const auto& [mode, of_mode] : by_mode) {
+    MeasuredMode& added = measured.emplace_back();
+    added.mode = mode;
+    added.rate = InterpolateRate(of_mode.Best(), query);
+    added.seconds =
+        TimeAtRate(added.rate.seconds,
+                   CostOfWork(query.work, *added.rate.nearest, added.rate.step_flops_per_parameter),
+                   PassesOfWork(query.work), /*size_ratio=*/1)
+            .seconds();
+    // The regression has the repeats already.
+    added.distance = std::sqrt(std::max(0.0, added.rate.deviation * added.rate.deviation -
+                                                 2 * kRepeatDeviation * kRepeatDeviation));
+  }
+  return measured;
+}
+
+// Whether the board measured modes with different numbers. Only such a board shows the shape.
+bool ShowsShape(const MeasuredModes& measured, const KnownModes& known, bool of_watts) {
+  const MeasuredMode* first = nullptr;
+  for (const MeasuredMode& mode : measured) {
+    if (of_watts && mode.rate.power_watts <= 0) {
+      continue;
+    }
+    if (first == nullptr) {
+      first = &mode;
+    } else if (!SameNumbers(known.cells[mode.mode], known.cells[first->mode])) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// The modes of other boards of the class that show the shape, the first boards by key.
+std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
+                                       const KnownModes& known, const RunQuery& query) {
+  std::vector<MeasuredModes> boards;
+  const uint64_t own = TextDigest(query.device.device_id());
+  // The index is sorted by key: the rows of a board stand together.
+  for (auto begin = rows.begin(); begin != rows.end() && boards.size() < kOtherBoardsMax;) {
+    const auto end = std::find_if(begin, rows.end(), [&](const auto& row) {
+      return row.device != begin->device || row.source != begin->source ||
+             row.of_class != begin->of_class || row.emulated != begin->emulated;
+    });
+    const bool of_other_board = begin->source == v1::PROFILE_SOURCE_MEASURED && !begin->of_class &&
+                                begin->device != own && begin->emulated == query.device.emulated();
+    if (of_other_board && std::any_of(begin, end, [&](const auto& row) {
+          return row.power_mode != begin->power_mode;
+        })) {
+      std::vector<const v1::ProfileRow*> of_board;
+      for (auto at = begin; at != end; ++at) {
+        if (SameWorkload(at->row().signature(), query.work.signature) && !IsOutdated(at->row())) {
+          of_board.push_back(&at->row());
+        }
+      }
+      MeasuredModes measured = MeasureModes(of_board, known, query);
+      measured.erase(
+          std::remove_if(measured.begin(), measured.end(),
+                         [](const auto& mode) { return mode.distance > kFarRowsDeviation; }),
+          measured.end());
+      if (ShowsShape(measured, known, /*of_watts=*/false)) {
+        boards.push_back(std::move(measured));
+      }
+    }
+    begin = end;
+  }
+  return boards;
+}
+
+// All that the regression sees, as one row of numbers. Seconds are those of the first mode as 1.
+struct Question {
+  std::vector<double> numbers;
+  std::vector<ModeObservation> observations;
+};
+
+double Rounded(double log) {
+  return std::round(log / kLogStep) * kLogStep;
+}
+
+Question QuestionOf(const std::vector<MeasuredModes>& boards, const KnownModes& known,
+                    bool with_watts) {
+  Question question;
+  for (size_t board = 0; board < boards.size(); ++board) {
+    for (const MeasuredMode& mode : boards[board]) {
+      const double log_seconds = Rounded(std::log(mode.seconds / boards[0][0].seconds));
+      const double watts = with_watts ? mode.rate.power_watts : 0;
+      const double log_watts = watts > 0 ? Rounded(std::log(watts)) : 0;
+      const ModeCell& cell = known.cells[mode.mode];
+      question.numbers.insert(question.numbers.end(),
+                              {static_cast<double>(board), log_seconds, watts > 0 ? 1.0 : 0.0,
+                               log_watts, cell.clock_mhz, cell.cores, cell.memory_mhz});
+      question.observations.push_back(
+          {absl::StrCat(board), cell, std::exp(log_seconds), watts > 0 ? std::exp(log_watts) : 0});
+    }
+  }
+  for (const ModeCell& cell : known.cells) {
+    question.numbers.insert(question.numbers.end(), {cell.clock_mhz, cell.cores, cell.memory_mhz});
+  }
+  return question;
+}
+
+// One estimate for each known mode; empty: the regression refuses. A plan asks the same question
+// for each job of a workload, and once for each mode.
+const std::vector<ModeEstimate>& AnswerTo(Question question, const KnownModes& known) {
+  thread_local std::map<std::vector<double>, std::vector<ModeEstimate>> answers;
+  if (const auto kept = answers.find(question.numbers); kept != answers.end()) {
+    return kept->second;
+  }
+  if (answers.size() >= kAnswersKept) {
+    answers.clear();
+  }
+  const absl::StatusOr<ModeRegression> learned =
+      ModeRegression::Learn(question.observations, "0", known.cells);
+  return answers[std::move(question.numbers)] =
+             learned.ok() ? learned->estimates() : std::vector<ModeEstimate>();
+}
+
+// Whether the clock is near enough to those that the boards measured.
+bool IsInReach(double clock_mhz, const std::vector<MeasuredModes>& boards,
+               const KnownModes& known) {
+  double lowest = kMegahertzMax;
+  double highest = 0;
+  for (const MeasuredModes& board : boards) {
+    for (const MeasuredMode& mode : board) {
+      lowest = std::min(lowest, known.cells[mode.mode].clock_mhz);
+      highest = std::max(highest, known.cells[mode.mode].clock_mhz);
+    }
+  }
+  return clock_mhz <= kReachAbove * highest && clock_mhz * kReachBelow >= lowest;
+}
+
+const MeasuredMode& NearestTo(const ModeCell& cell, const MeasuredModes& measured,
+                              const KnownModes& known) {
+  return *std::min_element(measured.begin(), measured.end(), [&](const auto& a, const auto& b) {
+    return DistanceOf(known.cells[a.mode], cell) < DistanceOf(known.cells[b.mode], cell);
+  });
+}
+
+// Of two modes that are one cell: their processors may differ beside the GPU.
+double ProcessorDeviation(const KnownModes& known, size_t a, size_t b) {
+  const bool differ = known.modes[a]->cpu_mhz() != known.modes[b]->cpu_mhz() ||
+                      known.modes[a]->cores() != known.modes[b]->cores();
+  return differ && SameNumbers(known.cells[a], known.cells[b]) ? kProcessorDeviation : 0;
+}
+
+// "by the clocks of 2 measured modes of this device (7W, 15W), and of 1 other board".
+std::string ClockWords(const std::vector<MeasuredModes>& boards, const KnownModes& known,
+                       absl::string_view owner) {
+  std::vector<std::string> names;
+  for (const MeasuredMode& mode : boards[0]) {
+    names.push_back(known.modes[mode.mode]->name());
+  }
+  std::string words = absl::StrCat("by the clocks of ", names.size(), " measured mode",
+                                   names.size() == 1 ? "" : "s", " of ", owner, " (",
+                                   absl::StrJoin(names, ", "), ")");
+  if (boards.size() > 1) {
+    absl::StrAppend(&words, ", and of ", boards.size() - 1, " other board",
+                    boards.size() == 2 ? "" : "s");
+  }
+  return words;
+}
+
+// Joules above idle are what a mode is chosen by, so watts must not come out at idle.
+double WattsAboveIdle(double watts, const WorkloadRate& nearest, const v1::DeviceInfo& device) {
+  const double idle = std::max(device.idle_power_watts(), nearest.nearest->idle_power_watts());
+  const double above = std::max(0.0, nearest.power_watts - idle);
+  return std::max(watts, idle + above * kAboveIdleShareMin);
+}
+
+}  // namespace
+
+std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const v1::ProfileRow* const> rows,
+                                                const ModeTeachers& teachers,
+                                                const RunQuery& query) {
+  const KnownModes known = KnownModesOf(query.device);
+  if (!known.present.has_value()) {
+    return std::nullopt;
+  }
+  std::vector<MeasuredModes> boards = {MeasureModes(rows, known, query)};
+  if (boards[0].empty()) {
+    return std::nullopt;
+  }
+  if (teachers.others != nullptr) {
+    std::vector<MeasuredModes> others = OtherBoards(*teachers.others, known, query);
+    std::move(others.begin(), others.end(), std::back_inserter(boards));
+  }
+  const auto shown = [&](bool of_watts) {
+    return std::any_of(boards.begin(), boards.end(), [&](const MeasuredModes& board) {
+      return ShowsShape(board, known, of_watts);
+    });
+  };
+  const ModeCell& cell = known.cells[*known.present];
+  if (!shown(/*of_watts=*/false) || !IsInReach(cell.clock_mhz, boards, known)) {
+    return std::nullopt;
+  }
+  const MeasuredMode& nearest = NearestTo(cell, boards[0], known);
+  const bool with_watts = nearest.rate.power_watts > 0 && shown(/*of_watts=*/true);
+  const std::vector<ModeEstimate>& answers = AnswerTo(QuestionOf(boards, known, with_watts), known);
+  if (answers.empty()) {
+    return std::nullopt;
+  }
+  const ModeEstimate& answer = answers[*known.present];
+  UnmeasuredMode mode;
+  mode.nearest = nearest.rate;
+  mode.run_seconds = boards[0][0].seconds * std::exp(answer.log_seconds);
+  const double distance =
+      std::max_element(boards[0].begin(), boards[0].end(), [](const auto& a, const auto& b) {
+        return a.distance < b.distance;
+      })->distance;
+  const double unseen =
+      std::hypot(distance, ProcessorDeviation(known, *known.present, nearest.mode));
+  mode.time_deviation = std::hypot(answer.log_seconds_deviation, unseen);
+  if (with_watts) {
+    mode.power_watts = WattsAboveIdle(std::exp(answer.log_watts), nearest.rate, query.device);
+    mode.power_deviation = std::hypot(answer.log_watts_deviation, unseen);
+  }
+  mode.words = ClockWords(boards, known, teachers.owner);
+  return mode;
+}
+
+}  // namespace wattle::scheduler
