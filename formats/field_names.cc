@@ -17,13 +17,12 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 18> kComingFields = {"adapter",
+constexpr std::array<absl::string_view, 17> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
                                                              "chat_template",
                                                              "energy_budget_joules",
-                                                             "energy_budget_wh",
                                                              "gradient_checkpointing",
                                                              "harvest",
                                                              "matrix",

@@ -271,7 +271,7 @@ TEST(JobFileTest, EveryExampleIsValid) {
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name :
-       {"matrix", "sweep", "profile", "energy_budget_wh", "qlora", "upload", "power_modes"}) {
+       {"matrix", "sweep", "profile", "energy_budget_joules", "qlora", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));

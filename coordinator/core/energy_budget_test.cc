@@ -46,7 +46,7 @@ TEST(EnergyBudgetTest, AJobEndsWhenItsAttemptsHaveDrawnTheBudget) {
   EXPECT_EQ(world.job().state(), v1::JOB_STATE_ACTIVE);
   world.Draws(3601);
   EXPECT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
-  EXPECT_THAT(world.job().reason(), StartsWith("its energy budget of 1 Wh is spent"));
+  EXPECT_THAT(world.job().reason(), StartsWith("its energy budget of 1.00 Wh is spent"));
   EXPECT_EQ(world.job().attempts(0).state(), v1::ATTEMPT_STATE_FAILED);
   EXPECT_EQ(world.job().attempts(0).receipt().failure_class(), v1::FAILURE_CLASS_JOB);
 }

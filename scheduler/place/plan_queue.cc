@@ -37,7 +37,7 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 constexpr size_t kTrialPlacementsMax = 10'000;
 // The search arranges the first jobs of the queue, and at most so many pairs of job and device.
 constexpr size_t kArrangedJobsMax = 40;
-constexpr size_t kArrangedPairsMax = 2'000;
+constexpr size_t kArrangedPairsMax = 1'000;
 // An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
 constexpr int64_t kGainShare = 100;
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
