@@ -359,16 +359,42 @@ TEST_F(ProgramTest, VersionAndHelp) {
 }
 
 TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
-  const std::vector<std::vector<std::string>> commands = {
-      {"submit"},          {"plan"},           {"probe"},           {"jobs"},
-      {"job", "show"},     {"job", "watch"},   {"job", "logs"},     {"job", "cancel"},
-      {"job", "receipt"},  {"job", "output"},  {"job", "retry"},    {"finetune"},
-      {"quantize"},        {"generate"},       {"evaluate"},        {"data", "pull"},
-      {"devices"},         {"device", "show"}, {"device", "drain"}, {"device", "resume"},
-      {"policy", "apply"}, {"policy", "ls"},   {"policy", "rm"},    {"model", "push"},
-      {"model", "ls"},     {"model", "pull"},  {"model", "export"}, {"data", "push"},
-      {"data", "ls"},      {"profile", "ls"},  {"profile", "show"}, {"profiles"},
-      {"completion"},      {"version"}};
+  const std::vector<std::vector<std::string>> commands = {{"submit"},
+                                                          {"plan"},
+                                                          {"probe"},
+                                                          {"jobs"},
+                                                          {"job", "show"},
+                                                          {"job", "watch"},
+                                                          {"job", "logs"},
+                                                          {"job", "cancel"},
+                                                          {"job", "receipt"},
+                                                          {"job", "output"},
+                                                          {"job", "retry"},
+                                                          {"finetune"},
+                                                          {"quantize"},
+                                                          {"generate"},
+                                                          {"evaluate"},
+                                                          {"data", "pull"},
+                                                          {"devices"},
+                                                          {"device", "show"},
+                                                          {"device", "drain"},
+                                                          {"device", "resume"},
+                                                          {"policy", "apply"},
+                                                          {"policy", "ls"},
+                                                          {"policy", "rm"},
+                                                          {"model", "push"},
+                                                          {"model", "ls"},
+                                                          {"model", "pull"},
+                                                          {"model", "export"},
+                                                          {"data", "push"},
+                                                          {"data", "ls"},
+                                                          {"profile", "ls"},
+                                                          {"profile", "show"},
+                                                          {"profiles"},
+                                                          {"service", "token"},
+                                                          {"service", "revoke"},
+                                                          {"completion"},
+                                                          {"version"}};
   for (std::vector<std::string> command : commands) {
     const std::string name = absl::StrJoin(command, " ");
     command.push_back("--help");
