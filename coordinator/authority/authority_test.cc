@@ -99,6 +99,32 @@ TEST_F(AuthorityTest, RenewsItsOwnCertificateFromHalfOfItsLife) {
       << "the key stays, so that the two files always match";
 }
 
+TEST_F(AuthorityTest, RenewsItsOwnCertificateForAFurtherName) {
+  Open();
+  const std::string first = Read("server.pem");
+  Open();
+  ASSERT_THAT(Authority::Open(directory_.File("authority"), {{"hub"}, {}}, clock_), IsOk());
+  EXPECT_EQ(Read("server.pem"), first);
+  ASSERT_THAT(Authority::Open(directory_.File("authority"),
+                              {{"hub", "fleet.example.org"}, {"10.0.0.1", "fd00::1"}}, clock_),
+              IsOk());
+  const auto facts = tls::ReadCertificate(Read("server.pem"));
+  EXPECT_THAT(facts->dns_names, testing::ElementsAre("hub", "fleet.example.org"));
+  EXPECT_THAT(facts->addresses, testing::ElementsAre("10.0.0.1", "fd00::1"));
+}
+
+// Prometheus wants a server's certificate with a name that it knows.
+TEST_F(AuthorityTest, ADeviceServesAPageAndAPersonDoesNot) {
+  const auto authority = Open();
+  const auto request = tls::ReadSigningRequest(*tls::NewSigningRequest(*tls::NewKey()));
+  const auto device = authority->SignClient(*request, "device", "d1");
+  EXPECT_THAT(tls::VerifyChain(*device, authority->roots_pem(), tls::Use::kServer), IsOk());
+  EXPECT_THAT(tls::ReadCertificate(*device)->dns_names, testing::ElementsAre(kWorkerDnsName));
+  const auto person = authority->SignClient(*request, "person", "ann");
+  EXPECT_FALSE(tls::VerifyChain(*person, authority->roots_pem(), tls::Use::kServer).ok());
+  EXPECT_THAT(tls::ReadCertificate(*person)->dns_names, testing::IsEmpty());
+}
+
 TEST_F(AuthorityTest, RefusesAKeyThatOthersMayReadOrOfAnotherAuthority) {
   Open();
   const std::string key = directory_.File("authority/issuer_key.pem");
