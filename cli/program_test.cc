@@ -11,6 +11,7 @@
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/program_fixture.h"
+#include "cli/session.h"
 #include "cli/timetable_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -402,6 +403,14 @@ TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
     EXPECT_EQ(help.code, 0) << name;
     EXPECT_THAT(help.out, HasSubstr(absl::StrCat("Examples:\n  "))) << name;
     EXPECT_THAT(help.out, HasSubstr(absl::StrCat("wattle ", name))) << name;
+  }
+}
+
+TEST(TtlTest, ATokensTimeMayBeInDays) {
+  EXPECT_EQ(ParseTtl("90d").value(), absl::Hours(90 * 24));
+  EXPECT_EQ(ParseTtl("1h30m").value(), absl::Minutes(90));
+  for (const char* text : {"", "d", "0d", "-1d", "1.5d", "90", "soon", "-1h"}) {
+    EXPECT_FALSE(ParseTtl(text).ok()) << text;
   }
 }
 

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/since.h"
 
-#include "cli/session.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -35,14 +34,6 @@ TEST(SinceTest, SaysWhatItWants) {
   }
   EXPECT_THAT(ParseSince("2026-11-21", SinceNow()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("in the future")));
-}
-
-TEST(SinceTest, ATokensTimeMayBeInDays) {
-  EXPECT_EQ(ParseTtl("90d").value(), absl::Hours(90 * 24));
-  EXPECT_EQ(ParseTtl("1h30m").value(), absl::Minutes(90));
-  for (const char* text : {"", "d", "0d", "-1d", "1.5d", "90", "soon", "-1h"}) {
-    EXPECT_FALSE(ParseTtl(text).ok()) << text;
-  }
 }
 
 }  // namespace
