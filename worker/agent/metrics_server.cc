@@ -19,8 +19,6 @@
 namespace wattle::agent {
 namespace {
 
-// Prometheus asks once in many seconds, over one connection.
-constexpr size_t kConnectionsMax = 16;
 constexpr int kUnauthorized = 401;  // RFC 9110, 15.5.2
 
 const char* StateLabel(v1::AttemptState state) {
@@ -229,9 +227,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
                             tls::ServerContext::Open(https.own, https.client_roots_pem));
     server->gate_ = std::make_unique<MetricsGate>(https.token_file, https.floor, clock);
   }
-  server->server_ = std::make_unique<http::ThreadedServer>(
-      http::ConnectionLimits{.connections_max = kConnectionsMax, .patience = {}},
-      server->context_.get());
+  server->server_ = std::make_unique<http::ThreadedServer>(options.limits, server->context_.get());
   // The default option would let a second worker bind the same port and take half of the requests.
   server->server_->set_socket_options([](socket_t socket) {
     const int yes = 1;

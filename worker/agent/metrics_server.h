@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "base/http/connection_limits.h"
 #include "base/tls/credentials.h"
 #include "base/tls/server_session.h"
 #include "telemetry/export/metrics_page.h"
@@ -65,6 +66,8 @@ class MetricsServer {
   struct Options {
     std::string address;              // host:port; port 0: any free port.
     std::optional<Https> https = {};  // None: HTTP for everybody, for a debugger.
+    // Prometheus asks once in many seconds, over one connection.
+    http::ConnectionLimits limits = {.connections_max = 16, .patience = {}};
   };
   // clock: must outlive the server. Errors: kInvalidArgument for another address;
   // kFailedPrecondition when the port is taken or the certificate cannot be used.

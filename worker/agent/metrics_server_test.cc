@@ -58,9 +58,8 @@ class MetricsServerTest : public testing::Test {
     directory_.Write(id + ".pem", *authority.SignClient(*request, kind, id));
     directory_.Write(id + "-key.pem", key);
   }
-  void Start(const std::string& token_file) {
+  void Start(const std::string& token_file, MetricsServer::Options options = {}) {
     server_.reset();
-    MetricsServer::Options options;
     options.address = "127.0.0.1:0";
     options.https = {.own = {directory_.File("d1-key.pem"), directory_.File("d1.pem")},
                      .client_roots_pem = authority_->roots_pem(),
@@ -153,6 +152,11 @@ TEST_F(MetricsServerTest, PlainTextIsToldToSpeakHttps) {
 }
 
 TEST_F(MetricsServerTest, ConnectionsThatStallInTheHandshakeDoNotSilenceHealth) {
+  MetricsServer::Options options;
+  // Longer than a client waits: nobody leaves by himself.
+  options.limits.patience = {
+      .idle = absl::Minutes(5), .silence = absl::Minutes(5), .request = absl::Minutes(5)};
+  Start("", options);
   std::vector<std::unique_ptr<http::RawConnection>> stalled;
   for (int i = 0; i < 40; ++i) {
     stalled.push_back(std::make_unique<http::RawConnection>(server_->address()));
