@@ -9,7 +9,7 @@ cpu_percent_10hz_20rails     processor time of the whole worker, of one core, wh
 integral_error_percent_max   the meter's tests integrate ten minutes of square waves with jittered sampling; the worst error of all waves.
 decode_slowdown_percent      GPT-2's shape in int8, one thread, 64 steps; with that worker beside it against without, in turns. The median of the
                              rounds' ratios, with the spread of the rounds: on a busy machine the spread is the larger figure.
-worker_metrics_scrape_ms_p99 of 500 requests of that worker's /metrics, each on a connection of its own, as the worker serves them.
+worker_metrics_scrape_ms_p99 of 500 requests of that worker's /metrics, each on a connection of its own, with the handshake of HTTPS.
 """
 
 import argparse
@@ -76,10 +76,9 @@ def begin_attempt(fleet, worker):
             os.kill(int(pid), signal.SIGSTOP)
 
 
-def rails_shown(worker):
+def rails_shown(fleet, worker):
     """Rails on the worker's page, to be sure that it measures what the figure says."""
-    page = urllib.request.urlopen(f"http://{worker.metrics}/metrics", timeout=10).read().decode()
-    return sum(line.startswith("wattle_rail_power_watts{") for line in page.splitlines())
+    return sum(line.startswith("wattle_rail_power_watts{") for line in fleet.fetch(worker.metrics, "/metrics").splitlines())
 
 
 def sampling_cpu_percent(worker, seconds):
@@ -92,11 +91,11 @@ def sampling_cpu_percent(worker, seconds):
     return 100 * (cpu_seconds(worker.pid) - used) / elapsed
 
 
-def scrape_ms_p99(worker):
-    times = []
+def scrape_ms_p99(fleet, worker):
+    times, context = [], fleet.tls_to(worker.metrics)
     for _ in range(SCRAPES):
         begin = time.perf_counter()
-        urllib.request.urlopen(f"http://{worker.metrics}/metrics", timeout=10).read()
+        urllib.request.urlopen(f"https://{worker.metrics}/metrics", timeout=10, context=context).read()
         times.append(1000 * (time.perf_counter() - begin))
     return statistics.quantiles(times, n=100)[98]
 
@@ -152,10 +151,10 @@ def main():
         worker = fleet.start_worker("rails", extra=[
             f"--sensor-root={board(pathlib.Path(directory))}", "--runner-silence-seconds=86400", "--threads=1"])
         fleet.until_connected("rails")
-        fleet.until("all rails on the page", lambda: rails_shown(worker) == RAILS)
+        fleet.until("all rails on the page", lambda: rails_shown(fleet, worker) == RAILS)
         begin_attempt(fleet, worker)
         add("cpu_percent_10hz_20rails", sampling_cpu_percent(worker, options.seconds), "%", f"over {options.seconds} s")
-        add("worker_metrics_scrape_ms_p99", scrape_ms_p99(worker), "ms", f"of {SCRAPES}")
+        add("worker_metrics_scrape_ms_p99", scrape_ms_p99(fleet, worker), "ms", f"of {SCRAPES}")
         add("integral_error_percent_max", integral_error_percent_max(), "%")
         slowdown, spread = decode_slowdown_percent(worker, options.rounds)
         add("decode_slowdown_percent", slowdown, "%", f"quartiles of {options.rounds} rounds {spread:.2f} % apart")

@@ -436,6 +436,11 @@ absl::StatusOr<v1::CreateTokensResponse> Client::CreatePersonToken(
   return Call(stubs_->access, &v1::AccessService::Stub::CreatePersonToken, request);
 }
 
+absl::StatusOr<v1::CreateTokensResponse> Client::CreateServiceToken(
+    const v1::CreateServiceTokenRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::CreateServiceToken, request);
+}
+
 absl::Status Client::RevokeToken(const std::string& token_id) {
   v1::RevokeTokenRequest request;
   request.set_token_id(token_id);

@@ -100,6 +100,8 @@ class Client {
       const v1::CreateDeviceTokensRequest& request);
   absl::StatusOr<v1::CreateTokensResponse> CreatePersonToken(
       const v1::CreatePersonTokenRequest& request);
+  absl::StatusOr<v1::CreateTokensResponse> CreateServiceToken(
+      const v1::CreateServiceTokenRequest& request);
   absl::Status RevokeToken(const std::string& token_id);
   absl::StatusOr<v1::RevokeDeviceResponse> RevokeDevice(const v1::RevokeDeviceRequest& request);
   absl::Status RevokePerson(const v1::RevokePersonRequest& request);

@@ -6,6 +6,8 @@
 #include <string>
 #include <system_error>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/contexts.h"
@@ -118,9 +120,15 @@ absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags)
 
 absl::StatusOr<absl::Duration> ParseTtl(const std::string& text) {
   absl::Duration ttl;
-  if (!absl::ParseDuration(text, &ttl) || ttl <= absl::ZeroDuration()) {
+  int days = 0;
+  if (absl::EndsWith(text, "d") && absl::SimpleAtoi(text.substr(0, text.size() - 1), &days)) {
+    ttl = absl::Hours(24) * days;
+  } else if (!absl::ParseDuration(text, &ttl)) {
+    ttl = absl::ZeroDuration();
+  }
+  if (ttl <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--ttl ", text, ": wanted a time such as 30m, 1h or 24h, at most 720h"));
+        absl::StrCat("--ttl ", text, ": wanted a time such as 30m, 24h or 30d"));
   }
   return ttl;
 }

@@ -112,6 +112,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddEnergyCommand(app.get(), slot);
   AddEventsCommand(app.get(), slot);
   AddLoginCommands(app.get(), slot);
+  AddServiceCommands(app.get(), slot);
   AddOwnCommands(app.get(), version, slot);
   return app;
 }

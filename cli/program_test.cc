@@ -11,6 +11,7 @@
 #include "cli/job_view.h"
 #include "cli/json_output.h"
 #include "cli/program_fixture.h"
+#include "cli/session.h"
 #include "cli/timetable_page.h"
 #include "cli/timetable_view.h"
 #include "gmock/gmock.h"
@@ -374,16 +375,42 @@ TEST_F(ProgramTest, VersionAndHelp) {
 }
 
 TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
-  const std::vector<std::vector<std::string>> commands = {
-      {"submit"},          {"plan"},           {"probe"},           {"jobs"},
-      {"job", "show"},     {"job", "watch"},   {"job", "logs"},     {"job", "cancel"},
-      {"job", "receipt"},  {"job", "output"},  {"job", "retry"},    {"finetune"},
-      {"quantize"},        {"generate"},       {"evaluate"},        {"data", "pull"},
-      {"devices"},         {"device", "show"}, {"device", "drain"}, {"device", "resume"},
-      {"policy", "apply"}, {"policy", "ls"},   {"policy", "rm"},    {"model", "push"},
-      {"model", "ls"},     {"model", "pull"},  {"model", "export"}, {"data", "push"},
-      {"data", "ls"},      {"profile", "ls"},  {"profile", "show"}, {"profiles"},
-      {"completion"},      {"version"}};
+  const std::vector<std::vector<std::string>> commands = {{"submit"},
+                                                          {"plan"},
+                                                          {"probe"},
+                                                          {"jobs"},
+                                                          {"job", "show"},
+                                                          {"job", "watch"},
+                                                          {"job", "logs"},
+                                                          {"job", "cancel"},
+                                                          {"job", "receipt"},
+                                                          {"job", "output"},
+                                                          {"job", "retry"},
+                                                          {"finetune"},
+                                                          {"quantize"},
+                                                          {"generate"},
+                                                          {"evaluate"},
+                                                          {"data", "pull"},
+                                                          {"devices"},
+                                                          {"device", "show"},
+                                                          {"device", "drain"},
+                                                          {"device", "resume"},
+                                                          {"policy", "apply"},
+                                                          {"policy", "ls"},
+                                                          {"policy", "rm"},
+                                                          {"model", "push"},
+                                                          {"model", "ls"},
+                                                          {"model", "pull"},
+                                                          {"model", "export"},
+                                                          {"data", "push"},
+                                                          {"data", "ls"},
+                                                          {"profile", "ls"},
+                                                          {"profile", "show"},
+                                                          {"profiles"},
+                                                          {"service", "token"},
+                                                          {"service", "revoke"},
+                                                          {"completion"},
+                                                          {"version"}};
   for (std::vector<std::string> command : commands) {
     const std::string name = absl::StrJoin(command, " ");
     command.push_back("--help");
@@ -391,6 +418,14 @@ TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
     EXPECT_EQ(help.code, 0) << name;
     EXPECT_THAT(help.out, HasSubstr(absl::StrCat("Examples:\n  "))) << name;
     EXPECT_THAT(help.out, HasSubstr(absl::StrCat("wattle ", name))) << name;
+  }
+}
+
+TEST(TtlTest, ATokensTimeMayBeInDays) {
+  EXPECT_EQ(ParseTtl("90d").value(), absl::Hours(90 * 24));
+  EXPECT_EQ(ParseTtl("1h30m").value(), absl::Minutes(90));
+  for (const char* text : {"", "d", "0d", "-1d", "1.5d", "90", "soon", "-1h"}) {
+    EXPECT_FALSE(ParseTtl(text).ok()) << text;
   }
 }
 

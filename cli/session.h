@@ -48,6 +48,8 @@ class Session {
   [[nodiscard]] absl::Time Now() const { return environment_.clock->Now(); }
   // Made at the first call: a command that asks no coordinator needs no login.
   Client& client();
+  // The one that was named; empty: the one in use.
+  [[nodiscard]] const std::string& context() const { return flags_.context; }
   // For a debugger: no TLS, so that the coordinator knows nobody's name.
   [[nodiscard]] bool plaintext() const { return flags_.plaintext_loopback; }
 
@@ -104,9 +106,10 @@ void AddEventsCommand(CLI::App* app, CommandSlot* slot);
 void AddEnergyCommand(CLI::App* app, CommandSlot* slot);
 void AddDoctorCommand(CLI::App* app, CommandSlot* slot);
 void AddLoginCommands(CLI::App* app, CommandSlot* slot);
+void AddServiceCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot);
 
-// The time of a flag --ttl. Errors: kInvalidArgument.
+// The time of a flag --ttl, such as 30m, 24h or 90d. Errors: kInvalidArgument.
 absl::StatusOr<absl::Duration> ParseTtl(const std::string& text);
 // Prints new tokens, one a line.
 void PrintTokens(Session& session, const v1::CreateTokensResponse& made);

@@ -2,6 +2,8 @@
 //
 // wattle-coordinator: composes journal, core, artifacts, gRPC and HTTP, then waits for a signal.
 #include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -9,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -43,6 +46,7 @@
 #include "coordinator/access/access_table.h"
 #include "coordinator/authority/authority.h"
 #include "coordinator/backup.h"
+#include "coordinator/callers/callers.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/log/log.h"
 #include "coordinator/memory/estimate_memory.h"
@@ -82,20 +86,69 @@ absl::Status MakeDataDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+bool Contains(const std::vector<std::string>& list, absl::string_view text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+// Each name once: a certificate for other names is made anew.
+void AddName(const std::string& host, wattle::authority::ServerNames* names) {
+  std::array<unsigned char, sizeof(in6_addr)> address = {};
+  const bool is_address = inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
+                          inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+  std::vector<std::string>& list = is_address ? names->addresses : names->dns_names;
+  if (!Contains(list, host)) {
+    list.push_back(host);
+  }
+}
+
+// The addresses of this machine's interfaces; those that mean nothing without an interface left
+// out.
+void AddOwnAddresses(wattle::authority::ServerNames* names) {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) {
+    return;
+  }
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    std::array<char, INET6_ADDRSTRLEN> text = {};
+    if (one->ifa_addr == nullptr) {
+      continue;
+    }
+    if (one->ifa_addr->sa_family == AF_INET) {
+      const auto* const address = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
+      inet_ntop(AF_INET, &address->sin_addr, text.data(), text.size());
+    } else if (one->ifa_addr->sa_family == AF_INET6) {
+      const auto* const address = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
+      if (!IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr)) {
+        inet_ntop(AF_INET6, &address->sin6_addr, text.data(), text.size());
+      }
+    }
+    if (text[0] != '\0') {
+      AddName(text.data(), names);
+    }
+  }
+  freeifaddrs(all);
+}
+
 // By what boards and people reach this machine, for the names of the coordinator's certificate.
-wattle::authority::ServerNames NamesOf(const std::string& listen_address) {
+wattle::authority::ServerNames NamesOf(const CoordinatorOptions& options) {
   wattle::authority::ServerNames names = {.dns_names = {"localhost"},
                                           .addresses = {"127.0.0.1", "::1"}};
   std::array<char, 256> host = {};
   if (gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0') {
-    names.dns_names.emplace_back(host.data());
+    AddName(host.data(), &names);
   }
-  const auto listen = wattle::ParseHostPort("--listen", listen_address);
-  if (listen.ok() && !wattle::IsLoopback(*listen)) {
-    std::array<unsigned char, sizeof(in6_addr)> address = {};
-    const bool is_address = inet_pton(AF_INET, listen->host.c_str(), address.data()) == 1 ||
-                            inet_pton(AF_INET6, listen->host.c_str(), address.data()) == 1;
-    (is_address ? names.addresses : names.dns_names).push_back(listen->host);
+  for (const auto& [flag, text] :
+       {std::pair("--listen", options.listen_address), std::pair("--http", options.http_address)}) {
+    const auto listen = wattle::ParseHostPort(flag, text);
+    if (listen.ok() && !wattle::IsLoopback(*listen)) {
+      AddName(listen->host, &names);
+    }
+  }
+  for (const std::string& name : options.http_names) {
+    AddName(name, &names);
+  }
+  if (Contains(names.addresses, "0.0.0.0") || Contains(names.addresses, "::")) {
+    AddOwnAddresses(&names);
   }
   return names;
 }
@@ -173,6 +226,21 @@ wattle::runtime::RuntimeOptions RuntimeOptionsOf(const CoordinatorOptions& optio
   return runtime_options;
 }
 
+// authority: null with plaintext, where every caller may do everything.
+wattle::http::HttpOptions HttpOptionsOf(const CoordinatorOptions& options,
+                                        const wattle::authority::Authority* authority) {
+  wattle::http::HttpOptions http = {.listen_address = options.http_address,
+                                    .version = WATTLE_VERSION,
+                                    .names = options.http_names,
+                                    .nameless_role = wattle::access::ParseRole(options.http_role)};
+  if (authority != nullptr) {
+    http.https = {.own = authority->server_files(), .client_roots_pem = authority->roots_pem()};
+  } else if (!http.nameless_role.has_value()) {
+    http.nameless_role = wattle::access::Role::kAdmin;
+  }
+  return http;
+}
+
 // Null where the options ask for none.
 absl::StatusOr<std::unique_ptr<wattle::remote_write::RemoteWriter>> StartRemoteWriter(
     const CoordinatorOptions& options) {
@@ -205,12 +273,6 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
 
-  WATTLE_ASSIGN_OR_RETURN(
-      const auto http,
-      wattle::http::HttpServer::Start({.listen_address = options.http_address,
-                                       .version = WATTLE_VERSION,
-                                       .names = options.http_names,
-                                       .role = *wattle::access::ParseRole(options.http_role)}));
   std::unique_ptr<wattle::authority::Authority> authority;
   std::optional<CertificateKeeper> keeper;
   if (options.plaintext_loopback) {
@@ -219,9 +281,11 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   } else {
     WATTLE_ASSIGN_OR_RETURN(authority, wattle::authority::Authority::Open(
                                            absl::StrCat(options.data_directory, "/authority"),
-                                           NamesOf(options.listen_address), wattle::Clock::Real()));
+                                           NamesOf(options), wattle::Clock::Real()));
     keeper.emplace(*authority);
   }
+  WATTLE_ASSIGN_OR_RETURN(const auto http,
+                          wattle::http::HttpServer::Start(HttpOptionsOf(options, authority.get())));
   wattle::rpc::StreamTable streams;
   wattle::runtime::RuntimeOptions runtime_options = RuntimeOptionsOf(options, manager);
   WATTLE_ASSIGN_OR_RETURN(const auto remote_writer, StartRemoteWriter(options));
@@ -245,7 +309,8 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
           api, streams, *store));
-  http->Serve(api);
+  const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet());
+  http->Serve(api, authority == nullptr ? nullptr : &callers);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());
   const std::string ready =
       absl::StrCat("listening grpc=", grpc->address(), " http=", http->address());

@@ -9,6 +9,7 @@
 #include "base/host_port.h"
 #include "base/number_flag.h"
 #include "base/status_macros.h"
+#include "coordinator/http/host_names.h"
 
 namespace wattle {
 namespace {
@@ -20,19 +21,20 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
   app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
       ->capture_default_str();
   app.add_option("--http", options.http_address,
-                 "HTTP (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
+                 "HTTPS (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();
   app.add_option("--http-name", options.http_names,
                  "A further name by which browsers and scrapers call --http; may be repeated. "
                  "Addresses, localhost and the machine's own names need none");
   app.add_option("--http-role", options.http_role,
-                 "What callers of --http may do, since nobody logs in: service reads lists and "
-                 "metrics, viewer reads everything, operator also submits, cancels and drains")
+                 "What callers of --http may do who show neither a certificate nor a token: none, "
+                 "service reads lists and metrics, viewer reads everything, operator also submits, "
+                 "cancels and drains")
       ->capture_default_str()
-      ->check(CLI::IsMember({"service", "viewer", "operator"}));
+      ->check(CLI::IsMember({"none", "service", "viewer", "operator"}));
   app.add_flag("--plaintext-loopback", options.plaintext_loopback,
-               "For a debugger: no TLS and no certificates on --listen, which must be loopback; "
-               "every program of this machine may then do everything");
+               "For a debugger: no TLS and no certificates on --listen and --http, which must be "
+               "loopback; every program of this machine may then do everything");
   app.add_option("--moved-to", options.moved_to,
                  "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
                  "sent there and remember it, everybody else is told the address");
@@ -121,19 +123,21 @@ absl::Status Validate(const CoordinatorOptions& options) {
     if (IsLoopback(address)) {
       continue;
     }
-    if (text == &options.listen_address && options.plaintext_loopback) {
+    if (options.plaintext_loopback) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--listen ", *text,
+          absl::StrCat(flag, " ", *text,
                        ": can be reached from other machines, and --plaintext-loopback has no TLS; "
                        "leave that flag out, or listen on 127.0.0.1"));
     }
-    if (text == &options.http_address && options.http_role != "service") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--http ", *text,
-                       ": can be reached from other machines, and nobody logs in "
-                       "there; add --http-role service, which reads lists and metrics alone, or "
-                       "listen on 127.0.0.1"));
+    if (text == &options.http_address && options.http_role != "none" &&
+        options.http_role != "service") {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--http ", *text, ": can be reached from other machines, and --http-role ",
+          options.http_role, " is for whoever comes; leave that flag out, or listen on 127.0.0.1"));
     }
+  }
+  for (const std::string& name : options.http_names) {
+    WATTLE_RETURN_IF_ERROR(http::CheckHostName("--http-name", name));
   }
   if (!options.moved_to.empty()) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--moved-to", options.moved_to).status());

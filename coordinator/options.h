@@ -21,7 +21,7 @@ struct CoordinatorOptions {
   std::string listen_address = "127.0.0.1:7410";
   std::string http_address = "127.0.0.1:7411";
   std::vector<std::string> http_names;
-  std::string http_role = "operator";
+  std::string http_role = "none";
   bool plaintext_loopback = false;
   std::string moved_to;
   double heartbeat_seconds = 1.0;

@@ -54,13 +54,17 @@ absl::StatusOr<Identity> Load(const std::string& folder) {
   return identity;
 }
 
+tls::CertificateFiles FilesOf(const Identity& identity) {
+  return {PathIn(identity.folder, "key.pem"), PathIn(identity.folder, "certificate.pem")};
+}
+
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
                                                         const Clock& clock) {
-  return tls::ChannelCredentials(
-      {PathIn(identity.folder, "key.pem"), PathIn(identity.folder, "certificate.pem")},
-      {.roots_pem = identity.roots_pem,
-       .uri = CoordinatorUri(identity.uri),
-       .now = [&clock, floor = identity.not_before] { return std::max(clock.Now(), floor); }});
+  return tls::ChannelCredentials(FilesOf(identity), {.roots_pem = identity.roots_pem,
+                                                     .uri = CoordinatorUri(identity.uri),
+                                                     .now = [&clock, floor = identity.not_before] {
+                                                       return std::max(clock.Now(), floor);
+                                                     }});
 }
 
 absl::StatusOr<std::string> SigningRequestOf(const std::string& folder) {

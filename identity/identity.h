@@ -19,6 +19,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include "base/clock.h"
+#include "base/tls/credentials.h"
 #include "wattle/v1/access.pb.h"
 
 namespace wattle::identity {
@@ -38,6 +39,9 @@ struct Identity {
 // Errors: kNotFound before the enrolment is complete; kFailedPrecondition for a key that others may
 // read, or that is not the certificate's.
 absl::StatusOr<Identity> Load(const std::string& folder);
+
+// The files of the key and of the certificate, which is replaced when it is renewed.
+tls::CertificateFiles FilesOf(const Identity& identity);
 
 // Credentials that show the certificate and judge the coordinator: its chain, its name, and its
 // expiry at the later of the clock and the begin of the own certificate. So a board whose clock

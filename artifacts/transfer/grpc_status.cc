@@ -12,7 +12,8 @@ bool PeerSpeaksNoGrpc(absl::string_view message) {
   return absl::StrContains(message, "http2 header with status") ||
          absl::StrContains(message, "http1.x server") ||
          absl::StrContains(message, "Failed parsing HTTP/2") ||
-         absl::StrContains(message, "wrong version number");  // An answer without TLS.
+         absl::StrContains(message, "wrong version number") ||  // An answer without TLS.
+         absl::StrContains(message, "missing selected ALPN");   // HTTPS.
 }
 
 std::string ConnectionTrouble(absl::string_view message) {

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/certificate.h"
 
+#include <arpa/inet.h>
+
 #include <array>
 #include <ctime>
 #include <memory>
@@ -184,11 +186,34 @@ absl::Status AddExtensions(const CertificateContent& content, X509* certificate,
   }
   if (!signs) {
     WATTLE_RETURN_IF_ERROR(AddExtension(certificate, issuer, NID_ext_key_usage,
-                                        content.use == Use::kClient ? "clientAuth" : "serverAuth"));
+                                        content.use == Use::kClient   ? "clientAuth"
+                                        : content.use == Use::kDevice ? "clientAuth,serverAuth"
+                                                                      : "serverAuth"));
   }
   const std::string names = AlternativeNames(content);
   return names.empty() ? absl::OkStatus()
                        : AddExtension(certificate, issuer, NID_subject_alt_name, names);
+}
+
+std::string BytesOf(const ASN1_STRING* text) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+void AddName(const GENERAL_NAME& name, CertificateFacts* facts) {
+  if (name.type == GEN_URI) {
+    facts->uris.push_back(BytesOf(name.d.uniformResourceIdentifier));
+  } else if (name.type == GEN_DNS) {
+    facts->dns_names.push_back(BytesOf(name.d.dNSName));
+  } else if (name.type == GEN_IPADD) {
+    const std::string bytes = BytesOf(name.d.iPAddress);
+    std::array<char, INET6_ADDRSTRLEN> text = {};
+    const bool is_address = bytes.size() == sizeof(in_addr) || bytes.size() == sizeof(in6_addr);
+    if (is_address && inet_ntop(bytes.size() == sizeof(in_addr) ? AF_INET : AF_INET6, bytes.data(),
+                                text.data(), text.size()) != nullptr) {
+      facts->addresses.emplace_back(text.data());
+    }
+  }
 }
 
 absl::Status SetSerial(X509* certificate) {
@@ -329,11 +354,7 @@ absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem) {
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
     const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names, i);
-    if (name->type == GEN_URI) {
-      const ASN1_STRING* const text = name->d.uniformResourceIdentifier;
-      facts.uris.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-                              static_cast<size_t>(ASN1_STRING_length(text)));
-    }
+    AddName(*name, &facts);
   }
   GENERAL_NAMES_free(names);
   return facts;

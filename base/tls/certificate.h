@@ -17,6 +17,11 @@
 
 namespace wattle::tls {
 
+// By the pin of its root: the fleet's name in certificates, "f" and 16 hex digits.
+inline std::string FleetOf(absl::string_view pin) {
+  return "f" + std::string(pin.substr(0, 16));
+}
+
 // SHA-256 as 32 raw bytes; and as 64 lower-case hex digits.
 std::string Sha256(absl::string_view bytes);
 std::string ToHex(absl::string_view bytes);
@@ -42,7 +47,8 @@ inline constexpr int kSigningRequestBytesMax = 4096;
 // asks for names or extensions, or is not signed by its own key.
 absl::StatusOr<SigningRequest> ReadSigningRequest(absl::string_view pem);
 
-enum class Use { kRoot, kIssuer, kClient, kServer };
+// kDevice: a client that also serves a page.
+enum class Use { kRoot, kIssuer, kClient, kDevice, kServer };
 
 struct CertificateContent {
   Use use = Use::kClient;
@@ -62,6 +68,8 @@ absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
 struct CertificateFacts {
   std::string serial;  // Hex digits.
   std::vector<std::string> uris;
+  std::vector<std::string> dns_names;
+  std::vector<std::string> addresses;  // As inet_ntop writes them.
   absl::Time not_before;
   absl::Time not_after;
   std::string public_key_sha256;  // Raw, of the SubjectPublicKeyInfo.

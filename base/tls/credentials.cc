@@ -60,14 +60,19 @@ std::shared_ptr<FileWatcherCertificateProvider> Watch(const CertificateFiles& fi
                                                           kReadAgainSeconds);
 }
 
-absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
-  WATTLE_RETURN_IF_ERROR(VerifyChain(chain, rules.roots_pem, Use::kServer));
+absl::Status CheckName(const std::string& chain, const std::string& uri) {
   WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
-  if (facts.uris.size() != 1 || facts.uris[0] != rules.uri) {
+  if (facts.uris.size() != 1 || facts.uris[0] != uri) {
     return absl::UnauthenticatedError(absl::StrCat("its certificate is for ",
                                                    facts.uris.empty() ? "no name" : facts.uris[0],
-                                                   ", not for ", rules.uri));
+                                                   ", not for ", uri));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
+  WATTLE_RETURN_IF_ERROR(VerifyChain(chain, rules.roots_pem, Use::kServer));
+  WATTLE_RETURN_IF_ERROR(CheckName(chain, rules.uri));
   return CheckExpiry(chain, rules.now());
 }
 
@@ -119,7 +124,9 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFi
 std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin) {
   return Client(nullptr, [pin](const std::string& chain) -> absl::Status {
     WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain, pin));
-    return VerifyChain(chain, root, Use::kServer);
+    WATTLE_RETURN_IF_ERROR(VerifyChain(chain, root, Use::kServer));
+    // A board's certificate is for a server too.
+    return CheckName(chain, absl::StrCat("spiffe://", FleetOf(pin), "/coordinator"));
   });
 }
 

@@ -41,7 +41,7 @@ struct ServerRules {
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules);
 
-// For enrolment: shows no certificate, and accepts the server whose root has the token's pin.
+// For enrolment: shows no certificate, and accepts the coordinator whose root has the token's pin.
 std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin);
 
 }  // namespace wattle::tls

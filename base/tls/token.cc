@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -16,18 +17,26 @@ namespace wattle::tls {
 namespace {
 
 constexpr absl::string_view kPrefix = "wattle1:";
+constexpr absl::string_view kServicePrefix = "wattle-service:";
+constexpr absl::string_view kForm = "wattle1:HOST:PORT:ID:SECRET:PIN";
+constexpr absl::string_view kServiceForm = "wattle-service:ID:SECRET";
 
-// Takes the part after the last colon off `text`: so many hex digits.
-absl::StatusOr<std::string> TakeHex(absl::string_view name, size_t digits,
+struct HexPart {
+  absl::string_view name;
+  size_t digits = 0;
+};
+
+// Takes the part after the last colon off `text`. form: of the whole token, for the message.
+absl::StatusOr<std::string> TakeHex(const HexPart& wanted, absl::string_view form,
                                     absl::string_view& text) {
   const size_t colon = text.rfind(':');
   const absl::string_view part = colon == absl::string_view::npos ? "" : text.substr(colon + 1);
-  if (part.size() != digits || !std::all_of(part.begin(), part.end(), [](char c) {
+  if (part.size() != wanted.digits || !std::all_of(part.begin(), part.end(), [](char c) {
         return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
       })) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("token: its ", name, " has ", part.size(), " characters, wanted ", digits,
-                     " hex digits; copy the whole token: wattle1:HOST:PORT:ID:SECRET:PIN"));
+    return absl::InvalidArgumentError(absl::StrCat("token: its ", wanted.name, " has ", part.size(),
+                                                   " characters, wanted ", wanted.digits,
+                                                   " hex digits; copy the whole token: ", form));
   }
   text = text.substr(0, colon);
   return std::string(part);
@@ -46,12 +55,42 @@ absl::StatusOr<Token> ParseToken(absl::string_view text) {
         "token: does not begin with wattle1:; 'wattle device token' makes one");
   }
   Token token;
-  WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex("pin", 64, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex("secret", 32, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex("id", 16, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex({"pin", 64}, kForm, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, kForm, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, kForm, rest));
   WATTLE_RETURN_IF_ERROR(ParseHostPort("token", rest).status());
   token.address = std::string(rest);
   return token;
+}
+
+std::string FormatServiceToken(const ServiceToken& token) {
+  return absl::StrCat(kServicePrefix, token.id, ":", token.secret);
+}
+
+absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text) {
+  absl::string_view rest = absl::StripAsciiWhitespace(text);
+  if (!absl::StartsWith(rest, kServicePrefix)) {
+    return absl::InvalidArgumentError(absl::StrCat("token: does not begin with ", kServicePrefix,
+                                                   "; 'wattle service token NAME' makes one"));
+  }
+  // The colon stays before the first part.
+  rest.remove_prefix(kServicePrefix.size() - 1);
+  ServiceToken token;
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, kServiceForm, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, kServiceForm, rest));
+  if (!rest.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token: has more parts than ", kServiceForm, "; copy the whole token"));
+  }
+  return token;
+}
+
+absl::StatusOr<ServiceToken> ParseAuthorization(absl::string_view header) {
+  constexpr absl::string_view kScheme = "bearer ";
+  if (!absl::StartsWithIgnoreCase(header, kScheme)) {
+    return absl::InvalidArgumentError(absl::StrCat("Authorization: wanted Bearer ", kServiceForm));
+  }
+  return ParseServiceToken(header.substr(kScheme.size()));
 }
 
 }  // namespace wattle::tls

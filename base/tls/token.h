@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The text that a device or a person enrols with: wattle1:HOST:PORT:ID:SECRET:PIN. Thread-safe.
+// The text that a device or a person enrols with: wattle1:HOST:PORT:ID:SECRET:PIN. And the text
+// that a service shows with each request: wattle-service:ID:SECRET. Thread-safe.
 #ifndef WATTLE_BASE_TLS_TOKEN_H_
 #define WATTLE_BASE_TLS_TOKEN_H_
 
@@ -21,6 +22,17 @@ struct Token {
 std::string FormatToken(const Token& token);
 // Errors: kInvalidArgument names the part that is missing or wrong; no part of the secret.
 absl::StatusOr<Token> ParseToken(absl::string_view text);
+
+struct ServiceToken {
+  std::string id;      // 16 hex digits.
+  std::string secret;  // 32 hex digits.
+};
+
+std::string FormatServiceToken(const ServiceToken& token);
+// Errors: as ParseToken.
+absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text);
+// Of an HTTP request's header Authorization: "Bearer wattle-service:...". Errors: as ParseToken.
+absl::StatusOr<ServiceToken> ParseAuthorization(absl::string_view header);
 
 }  // namespace wattle::tls
 

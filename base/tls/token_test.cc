@@ -51,5 +51,30 @@ TEST(TokenTest, OtherTextsAreRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("its pin")));
 }
 
+TEST(TokenTest, AServicesTokenIsReadAsItWasWritten) {
+  const ServiceToken token = {"0123456789abcdef", std::string(32, 'a')};
+  const std::string text = FormatServiceToken(token);
+  EXPECT_EQ(text, "wattle-service:0123456789abcdef:" + std::string(32, 'a'));
+  for (const std::string& header : {"Bearer " + text, "bearer " + text + "\n"}) {
+    const auto read = ParseAuthorization(header);
+    ASSERT_THAT(read, IsOk()) << header;
+    EXPECT_EQ(read->id, token.id);
+    EXPECT_EQ(read->secret, token.secret);
+  }
+  for (size_t size = 0; size < text.size(); ++size) {
+    const auto read = ParseServiceToken(text.substr(0, size));
+    EXPECT_THAT(read, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("token: "))) << size;
+    EXPECT_THAT(std::string(read.status().message()), Not(HasSubstr("aaaa")));
+  }
+  for (const std::string& header :
+       {std::string(), text, "Basic " + text, "Bearer x" + text, "Bearer " + text + "0",
+        "Bearer " + FormatToken(Sample("hub:7410")),
+        "Bearer wattle-service:0:0123456789abcdef:" + std::string(32, 'a')}) {
+    EXPECT_THAT(ParseAuthorization(header),
+                StatusIs(absl::StatusCode::kInvalidArgument, testing::_))
+        << header;
+  }
+}
+
 }  // namespace
 }  // namespace wattle::tls

@@ -119,6 +119,7 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.AccessService/WhoAmI", kSelf},
       {"/wattle.v1.AccessService/CreateDeviceTokens", kOperate},
       {"/wattle.v1.AccessService/CreatePersonToken", kAdminister},
+      {"/wattle.v1.AccessService/CreateServiceToken", kAdminister},
       {"/wattle.v1.AccessService/RevokeToken", kOperate},
       {"/wattle.v1.AccessService/RevokeDevice", kOperate},
       {"/wattle.v1.AccessService/RevokePerson", kAdminister},

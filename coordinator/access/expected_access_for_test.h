@@ -49,6 +49,7 @@ inline const std::map<std::string, std::string>& Expected() {
       {"/wattle.v1.AccessService/WhoAmI", "aaaaa--"},
       {"/wattle.v1.AccessService/CreateDeviceTokens", "--aa---"},
       {"/wattle.v1.AccessService/CreatePersonToken", "---a---"},
+      {"/wattle.v1.AccessService/CreateServiceToken", "---a---"},
       {"/wattle.v1.AccessService/RevokeToken", "--aa---"},
       {"/wattle.v1.AccessService/RevokeDevice", "--aa---"},
       {"/wattle.v1.AccessService/RevokePerson", "---a---"},

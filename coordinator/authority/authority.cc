@@ -1,7 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/authority/authority.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,6 +18,13 @@ namespace {
 constexpr absl::Duration kYear = absl::Hours(24 * 365);
 // Clocks of a fleet differ. A certificate is valid a little before it was made.
 constexpr absl::Duration kBackdated = absl::Hours(1);
+
+// Not the same: a second start by mistake, with fewer names, changes nothing.
+bool HasAll(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&names](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  });
+}
 
 }  // namespace
 
@@ -109,14 +119,18 @@ absl::StatusOr<std::string> Authority::SignClient(const tls::SigningRequest& req
                                                   absl::string_view kind,
                                                   absl::string_view id) const {
   const absl::Time now = clock_.Now();
+  tls::CertificateContent content = {.use = tls::Use::kClient,
+                                     .public_key_pem = request.public_key_pem,
+                                     .common_name = std::string(id),
+                                     .uri = UriOf(kind, id),
+                                     .not_before = now - kBackdated,
+                                     .not_after = now + kClientLife};
+  if (kind == "device") {
+    content.use = tls::Use::kDevice;
+    content.dns_names = {kWorkerDnsName};
+  }
   WATTLE_ASSIGN_OR_RETURN(const std::string leaf,
-                          tls::SignCertificate({.use = tls::Use::kClient,
-                                                .public_key_pem = request.public_key_pem,
-                                                .common_name = std::string(id),
-                                                .uri = UriOf(kind, id),
-                                                .not_before = now - kBackdated,
-                                                .not_after = now + kClientLife},
-                                               issuer_pem_, issuer_key_pem_));
+                          tls::SignCertificate(content, issuer_pem_, issuer_key_pem_));
   return absl::StrCat(leaf, issuer_pem_);
 }
 
@@ -137,7 +151,8 @@ absl::Status Authority::RenewServerCertificate() {
   if (const absl::StatusOr<std::string> present = ReadWholeFile(path); present.ok()) {
     const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(*present);
     if (facts.ok() && facts->public_key_sha256 == digest &&
-        facts->not_after - now > kServerLife / 2 &&
+        facts->not_after - now > kServerLife / 2 && HasAll(facts->dns_names, names_.dns_names) &&
+        HasAll(facts->addresses, names_.addresses) &&
         tls::VerifyChain(*present, root_pem_, tls::Use::kServer).ok()) {
       return absl::OkStatus();
     }

@@ -28,6 +28,10 @@ namespace wattle::authority {
 inline constexpr absl::Duration kClientLife = absl::Hours(30 * 24);
 inline constexpr absl::Duration kServerLife = absl::Hours(90 * 24);
 
+// The name in every device's certificate by which whoever scrapes its page over HTTPS checks that a
+// board of the fleet answers: the boards' addresses are not known to the authority.
+inline constexpr char kWorkerDnsName[] = "wattle-worker";
+
 // By what the coordinator is reached: for the names of its own certificate.
 struct ServerNames {
   std::vector<std::string> dns_names;
@@ -43,7 +47,7 @@ class Authority {
                                                          const Clock& clock);
 
   // "f" and 16 hex digits of the root's key; and the 64 digits by which a token names the root.
-  [[nodiscard]] std::string fleet() const { return "f" + pin_.substr(0, 16); }
+  [[nodiscard]] std::string fleet() const { return tls::FleetOf(pin_); }
   [[nodiscard]] const std::string& pin() const { return pin_; }
   [[nodiscard]] const std::string& roots_pem() const { return root_pem_; }
   [[nodiscard]] tls::CertificateFiles server_files() const;
@@ -54,7 +58,8 @@ class Authority {
   // id is a valid one, see access::CheckId.
   absl::StatusOr<std::string> SignClient(const tls::SigningRequest& request, absl::string_view kind,
                                          absl::string_view id) const;
-  // Makes the coordinator's own certificate anew past the half of its life.
+  // Makes the coordinator's own certificate anew past the half of its life, or where it lacks a
+  // name.
   absl::Status RenewServerCertificate();
 
  private:

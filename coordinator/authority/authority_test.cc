@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -97,6 +98,37 @@ TEST_F(AuthorityTest, RenewsItsOwnCertificateFromHalfOfItsLife) {
   EXPECT_EQ(tls::ReadCertificate(Read("server.pem"))->public_key_sha256,
             tls::ReadCertificate(first)->public_key_sha256)
       << "the key stays, so that the two files always match";
+}
+
+TEST_F(AuthorityTest, RenewsItsOwnCertificateForAFurtherName) {
+  Open();
+  const std::string first = Read("server.pem");
+  Open();
+  ASSERT_THAT(Authority::Open(directory_.File("authority"), {{"hub"}, {}}, clock_), IsOk());
+  EXPECT_EQ(Read("server.pem"), first);
+  const auto names_after = [&](const ServerNames& names) {
+    EXPECT_THAT(Authority::Open(directory_.File("authority"), names, clock_), IsOk());
+    const auto facts = tls::ReadCertificate(Read("server.pem"));
+    std::vector<std::string> all = facts->dns_names;
+    all.insert(all.end(), facts->addresses.begin(), facts->addresses.end());
+    return all;
+  };
+  EXPECT_THAT(names_after({{"hub", "fleet.example.org"}, {"10.0.0.1"}}),
+              testing::ElementsAre("hub", "fleet.example.org", "10.0.0.1"));
+  EXPECT_THAT(names_after({{"hub"}, {"10.0.0.1", "fd00::1"}}),
+              testing::ElementsAre("hub", "10.0.0.1", "fd00::1"));
+}
+
+// Prometheus wants a server's certificate with a name that it knows.
+TEST_F(AuthorityTest, ADeviceServesAPageAndAPersonDoesNot) {
+  const auto authority = Open();
+  const auto request = tls::ReadSigningRequest(*tls::NewSigningRequest(*tls::NewKey()));
+  const auto device = authority->SignClient(*request, "device", "d1");
+  EXPECT_THAT(tls::VerifyChain(*device, authority->roots_pem(), tls::Use::kServer), IsOk());
+  EXPECT_THAT(tls::ReadCertificate(*device)->dns_names, testing::ElementsAre(kWorkerDnsName));
+  const auto person = authority->SignClient(*request, "person", "ann");
+  EXPECT_FALSE(tls::VerifyChain(*person, authority->roots_pem(), tls::Use::kServer).ok());
+  EXPECT_THAT(tls::ReadCertificate(*person)->dns_names, testing::IsEmpty());
 }
 
 TEST_F(AuthorityTest, RefusesAKeyThatOthersMayReadOrOfAnotherAuthority) {

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/draft_internal.h"
 
@@ -33,6 +34,18 @@ bool IsRepetition(const State& state, const v1::EnrolmentToken& token, const Sho
       FindIdentity(state, token.kind(), EnrollingId(token, shown));
   return known != nullptr && !known->revoked() && known->token_id() == token.token_id() &&
          known->signing_request_sha256() == shown.signing_request_sha256;
+}
+
+std::string ExpiryText(const v1::EnrolmentToken& token) {
+  return absl::StrCat("expired at ",
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
+                                       FromUnix(token.expires_unix_seconds()), absl::UTCTimeZone()),
+                      " by the coordinator's clock");
+}
+
+absl::Status ServiceRefusal(absl::string_view why) {
+  return absl::UnauthenticatedError(absl::StrCat(
+      "service token ", why, "; an admin makes another with 'wattle service token NAME'"));
 }
 
 absl::Status Refusal(absl::string_view id, absl::string_view why) {
@@ -64,9 +77,12 @@ const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kin
 absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
                                               absl::Time now) {
   const v1::EnrolmentToken* const token = state.tokens.Find(shown.token_id);
-  if (token == nullptr || token->secret_sha256() != shown.secret_sha256) {
+  if (token == nullptr || !SameSecret(token->secret_sha256(), shown.secret_sha256)) {
     return absl::PermissionDeniedError(
         "token: this coordinator made none like it; copy it whole, or ask for another");
+  }
+  if (token->kind() == kServiceKind) {
+    return Refusal(token->token_id(), "is a service's and enrols nobody");
   }
   if (IsRepetition(state, *token, shown)) {
     return *token;
@@ -79,14 +95,28 @@ absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownTok
                                                    token->uses(), " times already"));
   }
   if (now >= FromUnix(token->expires_unix_seconds())) {
-    return Refusal(
-        token->token_id(),
-        absl::StrCat("expired at ",
-                     absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
-                                      FromUnix(token->expires_unix_seconds()), absl::UTCTimeZone()),
-                     " by the coordinator's clock"));
+    return Refusal(token->token_id(), ExpiryText(*token));
   }
   return *token;
+}
+
+absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::string& token_id,
+                                              absl::string_view secret_sha256, absl::Time now) {
+  const v1::EnrolmentToken* const token = state.tokens.Find(token_id);
+  if (token == nullptr || !SameSecret(token->secret_sha256(), secret_sha256)) {
+    return ServiceRefusal("is none that this coordinator made");
+  }
+  if (token->kind() != kServiceKind) {
+    return ServiceRefusal(absl::StrCat(token_id, " is a ", token->kind(),
+                                       "'s, which enrols and reads nothing by itself"));
+  }
+  if (token->revoked()) {
+    return ServiceRefusal(absl::StrCat(token_id, " of ", token->person(), " was revoked"));
+  }
+  if (now >= FromUnix(token->expires_unix_seconds())) {
+    return ServiceRefusal(absl::StrCat(token_id, " of ", token->person(), " ", ExpiryText(*token)));
+  }
+  return token->person();
 }
 
 void DecideCreateTokens(Draft& draft, const CreateTokens& command) {

@@ -18,6 +18,8 @@ namespace wattle::core {
 
 inline constexpr char kDeviceKind[] = "device";
 inline constexpr char kPersonKind[] = "person";
+// Of a token alone: a service enrols nowhere, it shows the token itself.
+inline constexpr char kServiceKind[] = "service";
 
 // Null where nobody of this kind and id enrolled or was revoked.
 const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,
@@ -32,9 +34,14 @@ struct ShownToken {
 };
 // The token, which may be used now. A request that was answered before may be repeated by whoever
 // knows the secret, also with a spent token. Errors: kPermissionDenied, with a message of its own
-// for a token that is wrong, revoked, used up or expired.
+// for a token that is wrong, a service's, revoked, used up or expired.
 absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
                                               absl::Time now);
+
+// The name of the service whose token it is, which may be used now. Errors: kUnauthenticated, with
+// a message of its own for a token that is wrong, revoked or expired.
+absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::string& token_id,
+                                              absl::string_view secret_sha256, absl::Time now);
 
 // Whether an id may stand in a certificate: 1 to 64 letters, digits, '.', '_', '-'. Errors:
 // kInvalidArgument.

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -109,6 +110,54 @@ TEST_F(EnrolmentTest, RevocationNamesSomebodyAndIsRepeatable) {
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("was revoked")));
   EXPECT_THAT(Do(RevokeToken{"t9", "ann"}).status,
               StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+TEST_F(EnrolmentTest, AServicesTokenIsGoodUntilItExpiresOrIsRevoked) {
+  v1::EnrolmentToken token;
+  token.set_token_id("s1");
+  token.set_secret_sha256("hash");
+  token.set_kind(kServiceKind);
+  token.set_person("prometheus");
+  token.set_expires_unix_seconds(kMadeAt + 60);
+  Do(CreateTokens{{token}});
+  const auto check = [&](const std::string& id, const std::string& hash) {
+    return CheckServiceToken(state_, id, hash, FromUnix(now_));
+  };
+  now_ = kMadeAt + 59;
+  ASSERT_THAT(check("s1", "hash"), IsOk());
+  EXPECT_EQ(*check("s1", "hash"), "prometheus");
+  for (const auto& [id, hash] : {std::pair("s1", "hasj"), std::pair("s1", ""),
+                                 std::pair("s2", "hash"), std::pair("s1", "hash2")}) {
+    EXPECT_THAT(check(id, hash), StatusIs(absl::StatusCode::kUnauthenticated,
+                                          HasSubstr("is none that this coordinator made")));
+  }
+  EXPECT_THAT(check("t1", "secret"),
+              StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("t1 is a device's")));
+  now_ = kMadeAt + 60;
+  EXPECT_THAT(check("s1", "hash"), StatusIs(absl::StatusCode::kUnauthenticated,
+                                            HasSubstr("s1 of prometheus expired at 2027-01-15")));
+  now_ = kMadeAt;
+  EXPECT_THAT(Do(RevokeToken{"s1", "ann"}).status, IsOk());
+  EXPECT_THAT(check("s1", "hash"), StatusIs(absl::StatusCode::kUnauthenticated,
+                                            HasSubstr("s1 of prometheus was revoked")));
+}
+
+TEST_F(EnrolmentTest, AServicesTokenEnrolsNobody) {
+  v1::EnrolmentToken token;
+  token.set_token_id("s1");
+  token.set_secret_sha256("hash");
+  token.set_kind(kServiceKind);
+  token.set_person("prometheus");
+  token.set_uses(1);
+  token.set_expires_unix_seconds(kMadeAt + 60);
+  Do(CreateTokens{{token}});
+  Enrol command;
+  command.secret_sha256 = "hash";
+  command.identity.set_token_id("s1");
+  command.identity.set_public_key_sha256("key");
+  EXPECT_THAT(Do(command).status, StatusIs(absl::StatusCode::kPermissionDenied,
+                                           HasSubstr("is a service's and enrols nobody")));
+  EXPECT_EQ(FindIdentity(state_, kServiceKind, "prometheus"), nullptr);
 }
 
 TEST_F(EnrolmentTest, AnIdFitsIntoACertificatesName) {

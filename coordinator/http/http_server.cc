@@ -17,11 +17,11 @@
 #include "httplib.h"
 
 #include "base/host_port.h"
+#include "base/http/threaded_server.h"
 #include "base/status_macros.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
-#include "coordinator/http/threaded_server.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::http {
@@ -39,6 +39,9 @@ constexpr char kJson[] = "application/json";
 void SetError(const absl::Status& status, Response& response) {
   response.status = HttpStatus(status);
   response.set_content(ErrorJson(status), kJson);
+  if (absl::IsUnauthenticated(status)) {
+    response.set_header("WWW-Authenticate", "Bearer");  // RFC 9110, 15.5.2
+  }
 }
 
 template <typename Message>
@@ -152,11 +155,10 @@ absl::Status ParseBody(const Request& request, google::protobuf::Message& messag
 
 // A browser names the page that sends a POST. Without this check a foreign page could cancel jobs,
 // because an action without a body needs no Content-Type.
-bool OfForeignPage(const Request& request) {
+bool OfForeignPage(const Request& request, absl::string_view scheme) {
   const std::string origin = request.get_header_value("Origin");
   const std::string host = request.get_header_value("Host");
-  return request.method == "POST" && !origin.empty() && origin != absl::StrCat("http://", host) &&
-         origin != absl::StrCat("https://", host);
+  return request.method == "POST" && !origin.empty() && origin != absl::StrCat(scheme, "://", host);
 }
 
 std::vector<std::string> NamesOf(const HttpOptions& options, const std::string& listen_host) {
@@ -166,15 +168,13 @@ std::vector<std::string> NamesOf(const HttpOptions& options, const std::string& 
   return names;
 }
 
-// Until there is a second project, everything belongs to this one.
-constexpr char kProject[] = "default";
-
-access::Identity CallerOf(access::Role role) {
-  return {.id = "whoever calls the HTTP port",
-          .roles = {role},
-          .projects = {kProject},
-          .how_to_get_a_role =
-              "whoever starts wattle-coordinator gives the role (--http-role operator)"};
+callers::Caller NamelessCaller(access::Role role) {
+  callers::Caller caller = {
+      .identity = callers::IdentityOf("a caller without a certificate or token", {role}),
+      .kind = callers::kAnybody};
+  caller.identity.how_to_get_a_role =
+      "whoever starts wattle-coordinator gives such callers a role (--http-role)";
+  return caller;
 }
 
 // "/api/v1/jobs/([^/]+)" for "/api/v1/jobs/{job}".
@@ -195,11 +195,13 @@ absl::Status ParseReason(const Request& request, google::protobuf::Message& mess
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host)
+HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host,
+                       std::unique_ptr<tls::ServerContext> context)
     : version_(options.version),
       names_(NamesOf(options, listen_host)),
-      caller_(CallerOf(options.role)),
-      server_(std::make_unique<ThreadedServer>(options.limits)) {
+      nameless_role_(options.nameless_role),
+      context_(std::move(context)),
+      server_(std::make_unique<ThreadedServer>(options.limits, context_.get())) {
   server_->set_payload_max_length(kBodyBytesMax);
   // The library's default lets processes share a port; here a port in use must be an error.
   server_->set_socket_options([](int socket) {
@@ -215,7 +217,13 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
   for (const std::string& name : options.names) {
     WATTLE_RETURN_IF_ERROR(CheckHostName("--http-name", name));
   }
-  auto http = std::unique_ptr<HttpServer>(new HttpServer(options, address.host));
+  std::unique_ptr<tls::ServerContext> context;
+  if (options.https.has_value()) {
+    WATTLE_ASSIGN_OR_RETURN(
+        context, tls::ServerContext::Open(options.https->own, options.https->client_roots_pem));
+  }
+  auto http =
+      std::unique_ptr<HttpServer>(new HttpServer(options, address.host, std::move(context)));
   int port = address.port;
   const bool bound = port == 0 ? (port = http->server_->bind_to_any_port(address.host)) > 0
                                : http->server_->bind_to_port(address.host, port);
@@ -256,7 +264,7 @@ void HttpServer::On(const std::string& method, const std::string& path,
   routed_.Update(access::RequireRow(name));
   const auto guarded = [this, name, handle = std::move(handle)](const Request& request,
                                                                 Response& response) {
-    if (const absl::Status may = access::Decide(caller_, name, {.project = kProject}); may.ok()) {
+    if (const absl::Status may = Admit(request, name); may.ok()) {
       handle(request, response);
     } else {
       SetError(may, response);
@@ -267,6 +275,47 @@ void HttpServer::On(const std::string& method, const std::string& path,
   } else {
     server_->Post(PatternOf(path), guarded);
   }
+}
+
+absl::StatusOr<callers::Caller> HttpServer::CallerOf(const Request& request,
+                                                     absl::string_view route) const {
+  const callers::Callers* const callers = callers_.load();
+  if (callers != nullptr && request.ssl != nullptr) {
+    if (const std::string pem = tls::PeerCertificate(request.ssl); !pem.empty()) {
+      return callers->OfCertificate(pem);
+    }
+    if (request.has_header("Authorization")) {
+      return callers->OfAuthorization(request.get_header_value("Authorization"));
+    }
+  }
+  if (nameless_role_.has_value()) {
+    return NamelessCaller(*nameless_role_);
+  }
+  return absl::UnauthenticatedError(absl::StrCat(
+      route,
+      ": wants a person's certificate (curl --cert), or a token of 'wattle service token NAME' in "
+      "the header Authorization: Bearer"));
+}
+
+absl::Status HttpServer::Admit(const Request& request, absl::string_view route) const {
+  if (access::DecideMethod({}, route).ok()) {
+    return absl::OkStatus();  // For strangers, whatever they show.
+  }
+  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, route));
+  const callers::Callers* const callers = callers_.load();
+  return callers != nullptr ? callers->Admit(caller, route)
+                            : access::DecideMethod(caller.identity, route);
+}
+
+absl::Status HttpServer::CheckCancel(const Request& request, const std::string& job_id) const {
+  const absl::StatusOr<v1::JobUpdate> job = api_.load()->UpdateOf(JobId(job_id));
+  if (!job.ok()) {
+    return absl::OkStatus();  // The call itself says that there is no such job.
+  }
+  constexpr char kRoute[] = "POST /api/v1/jobs/{job}/cancel";
+  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, kRoute));
+  return access::Decide(caller.identity, kRoute,
+                        {.project = callers::kDefaultProject, .owner = job->job().spec().owner()});
 }
 
 absl::Status HttpServer::Route() {
@@ -313,11 +362,14 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
       return true;
     }
   }
+  if (context_ != nullptr && RefusePlainText(request, address_, response)) {
+    return true;
+  }
   if (api_.load() == nullptr && request.path != "/healthz") {
     SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
     return true;
   }
-  if (OfForeignPage(request)) {
+  if (OfForeignPage(request, context_ == nullptr ? "http" : "https")) {
     SetError(absl::PermissionDeniedError(absl::StrCat(
                  "Origin: a page of ", request.get_header_value("Origin"),
                  " may not change this fleet; use the page that this coordinator serves")),
@@ -368,7 +420,7 @@ void HttpServer::RouteReads() {
 // Routes a post. At most kPostsMax run at once; further posts are told to try again.
 template <typename Request, typename Handle>
 void HttpServer::RoutePost(const std::string& path, Handle handle) {
-  On("POST", path, [this, handle](const httplib::Request& request, Response& response) {
+  On("POST", path, [this, path, handle](const httplib::Request& request, Response& response) {
     const PostSlot slot(posts_);
     if (!slot.taken()) {
       response.set_header("Retry-After", "1");
@@ -378,9 +430,11 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
       return;
     }
     Request message;
-    const absl::Status parsed = ParseBody(request, message);
+    absl::Status parsed = ParseBody(request, message);
+    const absl::StatusOr<callers::Caller> caller = CallerOf(request, path);
+    parsed.Update(caller.status());
     if (parsed.ok()) {
-      SetResult(handle(message), response);
+      SetResult(handle(*caller, message), response);
     } else {
       SetError(parsed, response);
     }
@@ -388,16 +442,21 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
 }
 
 void HttpServer::RoutePosts() {
-  RoutePost<v1::PlanRequest>("/api/v1/plan", [this](const v1::PlanRequest& plan) {
-    return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
-      api_.load()->PlanJob(plan, std::move(reply));
-    });
-  });
-  RoutePost<v1::SubmitJobRequest>("/api/v1/jobs", [this](const v1::SubmitJobRequest& submit) {
-    return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
-      api_.load()->SubmitJob(submit, std::move(reply));
-    });
-  });
+  RoutePost<v1::PlanRequest>(
+      "/api/v1/plan", [this](const callers::Caller&, const v1::PlanRequest& plan) {
+        return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
+          api_.load()->PlanJob(plan, std::move(reply));
+        });
+      });
+  RoutePost<v1::SubmitJobRequest>(
+      "/api/v1/jobs",
+      [this](const callers::Caller& caller,
+             v1::SubmitJobRequest& submit) -> absl::StatusOr<v1::SubmitJobResponse> {
+        WATTLE_RETURN_IF_ERROR(callers::SetOwner(caller, *submit.mutable_spec()));
+        return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
+          api_.load()->SubmitJob(submit, std::move(reply));
+        });
+      });
   RouteActions();
 }
 
@@ -408,6 +467,9 @@ void HttpServer::RouteActions() {
       return SetError(parsed, response);
     }
     cancel.set_job_id(request.matches[1].str());
+    if (const absl::Status may = CheckCancel(request, cancel.job_id()); !may.ok()) {
+      return SetError(may, response);
+    }
     SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
                 api_.load()->CancelJob(cancel, std::move(reply));
               }),

@@ -2,13 +2,15 @@
 //
 // The HTTP server: /metrics, /healthz, /readyz, /sd (Prometheus service discovery of the workers)
 // and /api/v1/… with the protocol's messages as JSON. Listens from Start on; until Serve is called
-// only /healthz answers OK. Thread-safe.
+// only /healthz answers OK. Speaks HTTPS; a caller shows a certificate of the fleet or a service's
+// token, and one gate asks the access table before any handler. Thread-safe.
 #ifndef WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 #define WATTLE_COORDINATOR_HTTP_HTTP_SERVER_H_
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,8 +18,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "base/http/connection_limits.h"
+#include "base/tls/credentials.h"
+#include "base/tls/server_session.h"
 #include "coordinator/access/access_table.h"
-#include "coordinator/http/connection_limits.h"
+#include "coordinator/callers/callers.h"
 #include "coordinator/http/host_names.h"
 #include "coordinator/runtime/api.h"
 
@@ -30,41 +35,57 @@ namespace wattle::http {
 
 class ThreadedServer;
 
+struct Https {
+  tls::CertificateFiles own;     // The coordinator's.
+  std::string client_roots_pem;  // Of the fleet.
+};
+
 struct HttpOptions {
   std::string listen_address = "127.0.0.1:7411";  // Port 0: any free port.
   std::string version = {};
   // Names of this server besides addresses, localhost, the machine's own names and the name in
   // listen_address. A request that calls the server by another name is refused.
   std::vector<std::string> names = {};
-  // What callers may do: nobody logs in, so all have the same role.
-  access::Role role = access::Role::kOperator;
+  std::optional<Https> https = {};  // None: HTTP, for a debugger.
+  // What callers who show neither a certificate nor a token may do; none: what strangers may.
+  std::optional<access::Role> nameless_role = {};
   ConnectionLimits limits = {};
 };
 
 class HttpServer {
  public:
   // Errors: kInvalidArgument for an address that is not HOST:PORT; kUnavailable, with the remedy,
-  // when the server cannot listen on the address; kInternal for a route without a row in the access
-  // table.
+  // when the server cannot listen on the address; kFailedPrecondition for a certificate that cannot
+  // be used; kInternal for a route without a row in the access table.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpOptions& options);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Called when the journal is replayed and gRPC listens. From now on /readyz answers OK. api: must
-  // outlive Stop.
-  void Serve(runtime::Api& api) { api_ = &api; }
+  // Called when the journal is replayed and gRPC listens. From now on /readyz answers OK. Both must
+  // outlive Stop. callers: null with HTTP, where nobody shows who he is.
+  void Serve(runtime::Api& api, const callers::Callers* callers) {
+    callers_ = callers;
+    api_ = &api;
+  }
   void Stop();
 
   [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
 
  private:
-  HttpServer(const HttpOptions& options, const std::string& listen_host);
+  HttpServer(const HttpOptions& options, const std::string& listen_host,
+             std::unique_ptr<tls::ServerContext> context);
   // Serves `path`, in which {NAME} stands for a part of it, to callers whom the access table lets
   // through.
   void On(const std::string& method, const std::string& path,
           std::function<void(const httplib::Request&, httplib::Response&)> handle);
   absl::Status Route();
+  // Who calls, and whether he may call the route: asked before any handler.
+  [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
+                                                         absl::string_view route) const;
+  absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
+  // For a job that exists: whether the caller may cancel it.
+  absl::Status CheckCancel(const httplib::Request& request, const std::string& job_id) const;
   bool Refuses(const httplib::Request& request, httplib::Response& response) const;
   void RouteReads();
   void RoutePosts();
@@ -74,13 +95,15 @@ class HttpServer {
 
   const std::string version_;
   const HostNames names_;
-  const access::Identity caller_;
-  absl::Status routed_;  // The first route without a row.
+  const std::optional<access::Role> nameless_role_;
+  const std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP.
+  absl::Status routed_;                                // The first route without a row.
   std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;
   std::atomic<bool> ended_ = false;  // The listening thread's loop has ended.
   std::atomic<int> posts_ = 0;       // Posts that are being handled.
+  std::atomic<const callers::Callers*> callers_ = nullptr;
   std::atomic<runtime::Api*> api_ = nullptr;
 };
 

@@ -16,9 +16,9 @@
 #include "gtest/gtest.h"
 #include "httplib.h"
 
+#include "base/http/raw_connection_for_test.h"
 #include "base/status_matchers.h"
 #include "coordinator/http/json.h"
-#include "coordinator/http/raw_connection_for_test.h"
 #include "coordinator/runtime/runtime_fixture.h"
 
 namespace wattle::http {
@@ -29,15 +29,21 @@ using testing::Not;
 
 class HttpServerTest : public runtime::RuntimeFixture {
  protected:
-  HttpServerTest() : runtime_(StartRuntime()), api_(*runtime_) {
-    auto server = HttpServer::Start({"127.0.0.1:0", "1.2.3"});
+  HttpServerTest() : runtime_(StartRuntime()), api_(*runtime_) { Start(access::Role::kOperator); }
+  ~HttpServerTest() override { server_->Stop(); }
+
+  // Plain text, as for a debugger: https_test.cc has the port as it is.
+  void Start(access::Role role) {
+    HttpOptions options;
+    options.listen_address = "127.0.0.1:0";
+    options.version = "1.2.3";
+    options.nameless_role = role;
+    auto server = HttpServer::Start(options);
     EXPECT_THAT(server, IsOk());
     server_ = *std::move(server);
     client_ = std::make_unique<httplib::Client>(absl::StrCat("http://", server_->address()));
     client_->set_read_timeout(30, 0);
   }
-  ~HttpServerTest() override { server_->Stop(); }
-
   std::string Get(const std::string& path, int status = 200) {
     const httplib::Result result = client_->Get(path);
     EXPECT_TRUE(result) << httplib::to_string(result.error());
@@ -62,12 +68,12 @@ TEST_F(HttpServerTest, IsAliveAtOnceAndReadyAfterReplay) {
   EXPECT_EQ(Get("/healthz"), "ok\n");
   EXPECT_THAT(Get("/readyz", 503), HasSubstr("replayed"));
   EXPECT_THAT(Get("/api/v1/jobs", 503), HasSubstr("UNAVAILABLE"));
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   EXPECT_EQ(Get("/readyz"), "ready\n");
 }
 
 TEST_F(HttpServerTest, MetricsHaveUnitsStatesAndVersion) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   AddModel(*runtime_, "tiny");
   Connect(*runtime_, "device-a");
   const std::string metrics = Get("/metrics");
@@ -83,7 +89,7 @@ TEST_F(HttpServerTest, MetricsHaveUnitsStatesAndVersion) {
 }
 
 TEST_F(HttpServerTest, DevicesOfOneNameAreTwoSeries) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   Connect(*runtime_, "device-a", "bench");
   Connect(*runtime_, "device-b", "bench");
   std::set<std::string> series;
@@ -100,7 +106,7 @@ TEST_F(HttpServerTest, DevicesOfOneNameAreTwoSeries) {
 }
 
 TEST_F(HttpServerTest, MetricsTellLimitsClocksAndJournal) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   Connect(*runtime_, "device-a");
   EXPECT_THAT(Get("/metrics"), Not(HasSubstr("wattle_device_reserve_ratio")));
   ASSERT_THAT(Ask(*runtime_, core::ApplyPolicy{runtime::PolicyOf("solar", 0.25)}).status, IsOk());
@@ -123,7 +129,7 @@ TEST_F(HttpServerTest, MetricsTellLimitsClocksAndJournal) {
 
 // Each device reaches Prometheus by one path only.
 TEST_F(HttpServerTest, ADeviceWithoutAPageOfItsOwnIsShownByTheCoordinator) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   core::WorkerHello hello{runtime::HelloOf("device-a")};
   hello.hello.mutable_device()->clear_metrics_address();
   ASSERT_THAT(Ask(*runtime_, std::move(hello)).status, IsOk());
@@ -142,14 +148,14 @@ TEST_F(HttpServerTest, ADeviceWithoutAPageOfItsOwnIsShownByTheCoordinator) {
 }
 
 TEST_F(HttpServerTest, ABodyThatIsTooLargeHasTheCodeOfItsStatus) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   const std::string body = Post("/api/v1/jobs", std::string((1U << 20) + 1, ' '), 413);
   EXPECT_THAT(body, HasSubstr("\"code\":\"RESOURCE_EXHAUSTED\""));
   EXPECT_THAT(body, HasSubstr("1 MiB"));
 }
 
 TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   // The HTTP library fills a table at its first request, under a guard that ThreadSanitizer does
   // not see; requests that come together would be reported as a race.
   EXPECT_EQ(Get("/healthz"), "ok\n");
@@ -169,7 +175,7 @@ TEST_F(HttpServerTest, SlowPostsDoNotHoldUpHealthAndMetrics) {
 }
 
 TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   EXPECT_EQ(Get("/sd"), "[]");
   Connect(*runtime_, "device-a");
   google::protobuf::ListValue list;
@@ -191,7 +197,7 @@ TEST_F(HttpServerTest, DiscoveryListsWorkersWithTheirLabels) {
 }
 
 TEST_F(HttpServerTest, SubmitsAndShowsJobsWithProtoFieldNames) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   AddModel(*runtime_, "tiny");
   v1::SubmitJobRequest request;
   *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
@@ -210,7 +216,7 @@ TEST_F(HttpServerTest, SubmitsAndShowsJobsWithProtoFieldNames) {
 }
 
 TEST_F(HttpServerTest, EveryCollectionAnswers) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   Connect(*runtime_, "device-a");
   EXPECT_THAT(Get("/api/v1/devices"), HasSubstr("device-a"));
   EXPECT_THAT(Get("/api/v1/devices/name-of-device-a"), HasSubstr("\"connected\":true"));
@@ -221,7 +227,7 @@ TEST_F(HttpServerTest, EveryCollectionAnswers) {
 }
 
 TEST_F(HttpServerTest, APlanIsADryRun) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   Connect(*runtime_, "device-a");
   const std::string plan = Post("/api/v1/plan",
                                 R"({"spec": {"name": "p", "finetune": {
@@ -234,7 +240,7 @@ TEST_F(HttpServerTest, APlanIsADryRun) {
 }
 
 TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("\"code\":\"NOT_FOUND\""));
   EXPECT_THAT(Get("/api/v1/devices/none", 404), HasSubstr("\"message\":"));
   EXPECT_THAT(Get("/nothing", 404), HasSubstr("/nothing"));
@@ -246,7 +252,7 @@ TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
 
 // A browser sends a form, or a request without a body, to any site.
 TEST_F(HttpServerTest, APageOfAnotherSiteChangesNothing) {
-  server_->Serve(api_);
+  server_->Serve(api_, nullptr);
   const std::string path = "/api/v1/devices/nowhere/drain";
   const auto status = [&](const std::string& origin) {
     const httplib::Result result =
@@ -261,16 +267,12 @@ TEST_F(HttpServerTest, APageOfAnotherSiteChangesNothing) {
 
 TEST_F(HttpServerTest, CallersMayWhatTheirRoleMay) {
   const auto serve = [&](access::Role role) {
-    HttpOptions options;
-    options.listen_address = "127.0.0.1:0";
-    options.role = role;
-    server_ = *HttpServer::Start(options);
-    server_->Serve(api_);
-    client_ = std::make_unique<httplib::Client>(absl::StrCat("http://", server_->address()));
+    Start(role);
+    server_->Serve(api_, nullptr);
   };
   const std::string drain = "/api/v1/devices/nowhere/drain";
   serve(access::Role::kViewer);
-  EXPECT_THAT(Post(drain, "", 403), HasSubstr("--http-role operator"));
+  EXPECT_THAT(Post(drain, "", 403), HasSubstr("--http-role"));
   EXPECT_THAT(Post("/api/v1/jobs", "{}", 403), HasSubstr("wanted: submitter, operator, admin"));
   EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("j9"));
   serve(access::Role::kService);

@@ -21,6 +21,7 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(20);
 constexpr double kTtlSecondsMin = 60;
 constexpr double kTtlSecondsMax = 30 * 24 * 3600.0;
+constexpr double kServiceTtlSecondsMax = 366 * 24 * 3600.0;
 constexpr int kCountMax = 1000;
 constexpr int kUsesMax = 10'000;
 constexpr int kLabelsMax = 50;
@@ -166,8 +167,12 @@ absl::Status AccessService::MakeTokens(const v1::EnrolmentToken& like, int count
                                        double ttl_seconds, const std::string& address,
                                        v1::CreateTokensResponse* response) {
   WATTLE_RETURN_IF_ERROR(RequireAuthority());
-  WATTLE_RETURN_IF_ERROR(CheckRange("ttl_seconds", ttl_seconds, kTtlSecondsMin, kTtlSecondsMax));
-  WATTLE_RETURN_IF_ERROR(CheckAddress(address));
+  const bool of_service = like.kind() == core::kServiceKind;
+  WATTLE_RETURN_IF_ERROR(CheckRange("ttl_seconds", ttl_seconds, kTtlSecondsMin,
+                                    of_service ? kServiceTtlSecondsMax : kTtlSecondsMax));
+  if (!of_service) {
+    WATTLE_RETURN_IF_ERROR(CheckAddress(address));
+  }
   core::CreateTokens command;
   for (int i = 0; i < count; ++i) {
     v1::EnrolmentToken token = like;
@@ -178,7 +183,8 @@ absl::Status AccessService::MakeTokens(const v1::EnrolmentToken& like, int count
     token.set_expires_unix_seconds(core::ToUnix(runtime_.Now().wall) + ttl_seconds);
     v1::CreatedToken& created = *response->add_tokens();
     created.set_token_id(id);
-    created.set_token(tls::FormatToken({address, id, secret, authority_->pin()}));
+    created.set_token(of_service ? tls::FormatServiceToken({id, secret})
+                                 : tls::FormatToken({address, id, secret, authority_->pin()}));
     created.set_expires_unix_seconds(token.expires_unix_seconds());
     command.tokens.push_back(std::move(token));
   }
@@ -223,6 +229,21 @@ grpc::Status AccessService::CreatePersonToken(grpc::ServerContext* context,
     token.set_created_by(NameOf(*context));
     return MakeTokens(token, 1, request->ttl_seconds(),
                       request->address().empty() ? address_ : request->address(), response);
+  };
+  return ToGrpc(create());
+}
+
+grpc::Status AccessService::CreateServiceToken(grpc::ServerContext* context,
+                                               const v1::CreateServiceTokenRequest* request,
+                                               v1::CreateTokensResponse* response) {
+  const auto create = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(core::CheckId("service", request->service()));
+    v1::EnrolmentToken token;
+    token.set_kind(core::kServiceKind);
+    token.set_person(request->service());
+    token.set_created_by(NameOf(*context));
+    return MakeTokens(token, 1, request->ttl_seconds(), "", response);
   };
   return ToGrpc(create());
 }

@@ -37,6 +37,9 @@ class AccessService final : public v1::AccessService::Service {
   grpc::Status CreatePersonToken(grpc::ServerContext* context,
                                  const v1::CreatePersonTokenRequest* request,
                                  v1::CreateTokensResponse* response) override;
+  grpc::Status CreateServiceToken(grpc::ServerContext* context,
+                                  const v1::CreateServiceTokenRequest* request,
+                                  v1::CreateTokensResponse* response) override;
   grpc::Status RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
                            v1::RevokeTokenResponse* response) override;
   grpc::Status RevokeDevice(grpc::ServerContext* context, const v1::RevokeDeviceRequest* request,

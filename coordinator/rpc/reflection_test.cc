@@ -150,6 +150,8 @@ const std::map<std::string, Example>& Examples() {
        {R"({"uses": 1, "count": 2, "ttl_seconds": 60})", OK}},
       {"wattle.v1.AccessService.CreatePersonToken",
        {R"({"person": "bob", "role": "king", "ttl_seconds": 60})", INVALID_ARGUMENT}},
+      {"wattle.v1.AccessService.CreateServiceToken",
+       {R"({"service": "prometheus", "ttl_seconds": 60})", OK}},
       {"wattle.v1.AccessService.RevokeToken", {R"({"token_id": "none"})", NOT_FOUND}},
       {"wattle.v1.AccessService.RevokeDevice", {R"({"device": "x"})", NOT_FOUND}},
       {"wattle.v1.AccessService.RevokePerson", {R"({"person": "nobody"})", NOT_FOUND}},

@@ -11,10 +11,14 @@
 #include "gtest/gtest.h"
 
 #include "artifacts/transfer/transfer.h"
+#include "base/file.h"
 #include "base/status_matchers.h"
+#include "base/tls/token.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/rpc/generic_call_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
+#include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
@@ -431,6 +435,47 @@ TEST_F(ServerTest, AJobBelongsToWhoeverSubmitsIt) {
   EXPECT_THAT(Call(*bob, &v1::JobService::Stub::CancelJob, cancel, cancelled),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("does not cover this one")));
   EXPECT_THAT(Call(*sam, &v1::JobService::Stub::CancelJob, cancel, cancelled), IsOk());
+}
+
+TEST_F(ServerTest, AServicesTokenIsMadeForAYearAtMostAndKeptAsAHash) {
+  const auto access = v1::AccessService::NewStub(channel_);
+  v1::CreateServiceTokenRequest request;
+  request.set_service("prometheus");
+  request.set_ttl_seconds(90.0 * 24 * 3600);
+  v1::CreateTokensResponse made;
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::CreateServiceToken, request, made), IsOk());
+  const auto token = tls::ParseServiceToken(made.tokens(0).token());
+  ASSERT_THAT(token, IsOk());
+  EXPECT_EQ(token->id, made.tokens(0).token_id());
+  const auto check = [&] {
+    return runtime_->Read([&](const core::State& state) {
+      return core::CheckServiceToken(state, token->id, tls::Sha256(token->secret), absl::Now());
+    });
+  };
+  ASSERT_THAT(check(), IsOk());
+  EXPECT_EQ(*check(), "prometheus");
+  for (const char* file : {"journal.db", "journal.db-wal"}) {
+    EXPECT_EQ(ReadWholeFile(Path(file)).value_or("").find(token->secret), std::string::npos)
+        << file;
+  }
+  EXPECT_THAT(identity::Enroll(Path("service"),
+                               tls::FormatToken({server_->address(), token->id, token->secret,
+                                                 authority_->pin()}),
+                               "device-a"),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("enrols nobody")));
+  v1::RevokeTokenRequest revoke;
+  revoke.set_token_id(token->id);
+  v1::RevokeTokenResponse revoked;
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::RevokeToken, revoke, revoked), IsOk());
+  EXPECT_THAT(check(), StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("was revoked")));
+
+  request.set_ttl_seconds(400.0 * 24 * 3600);
+  EXPECT_THAT(Call(*access, &v1::AccessService::Stub::CreateServiceToken, request, made),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ttl_seconds")));
+  request.set_ttl_seconds(60);
+  request.set_service("a b");
+  EXPECT_THAT(Call(*access, &v1::AccessService::Stub::CreateServiceToken, request, made),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("service: \"a b\"")));
 }
 
 }  // namespace

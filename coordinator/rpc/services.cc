@@ -93,16 +93,7 @@ class JobService final : public v1::JobService::CallbackService {
   // A job belongs to whoever submits it.
   absl::Status SetOwner(const Context& context, v1::JobSpec& spec) const {
     const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
-    if (!caller.ok() || caller->kind == kAnybody) {
-      return caller.status();
-    }
-    if (!spec.owner().empty() && spec.owner() != caller->identity.id) {
-      return absl::PermissionDeniedError(
-          absl::StrCat("owner: \"", spec.owner(), "\", and you are ", caller->identity.id,
-                       "; leave the field out, a job belongs to whoever submits it"));
-    }
-    spec.set_owner(caller->identity.id);
-    return absl::OkStatus();
+    return caller.ok() ? callers::SetOwner(*caller, spec) : caller.status();
   }
   absl::Status CheckCancel(const Context& context, const v1::CancelJobRequest& request) const {
     const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.job_id()));

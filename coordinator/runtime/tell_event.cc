@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "coordinator/core/enrolment.h"
 #include "coordinator/runtime/event_feed.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
@@ -145,8 +146,10 @@ class Teller {
   void On(const v1::TokenCreated& event) {
     const v1::EnrolmentToken& token = event.token();
     Say(absl::StrCat(token.created_by(), " made the token ", token.token_id(), " for ",
-                     token.person().empty() ? absl::StrCat(token.uses(), " devices")
-                                            : absl::StrCat(token.person(), ", ", token.role())));
+                     token.kind() == core::kServiceKind
+                         ? absl::StrCat("the service ", token.person())
+                     : token.person().empty() ? absl::StrCat(token.uses(), " devices")
+                                              : absl::StrCat(token.person(), ", ", token.role())));
   }
   void On(const v1::TokenRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked the token ", event.token_id()));

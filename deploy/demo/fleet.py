@@ -5,12 +5,14 @@ benches are written with it. Standard library only.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -140,6 +142,7 @@ class Fleet:
         self.grpc = self.http = None
         # A user of this fleet alone: keys and contexts are in the fleet's own folder.
         self.env = {**os.environ, "XDG_CONFIG_HOME": str(self.directory / "config")}
+        self.identity = self.directory / "config/wattle/identities/default"  # Of the person who logged in.
 
     def __enter__(self):
         return self
@@ -157,6 +160,7 @@ class Fleet:
         # The same ports again after a restart: workers know only the address that they were started with.
         self.grpc, self.http = match.group(1), match.group(2)
         self.log_in()
+        self.give_prometheus_a_token()
         return self.coordinator
 
     def log_in(self):
@@ -165,6 +169,16 @@ class Fleet:
             return None
         token = self.output("wattle-coordinator", "access", "admin-token", "--data-dir", self.directory / "coordinator").strip()
         return self.output("wattle", "login", token)
+
+    def give_prometheus_a_token(self):
+        """As an operator does, once: the two files that deploy/prometheus/prometheus.yml names, beside its copy."""
+        token, roots = self.directory / "wattle-token", self.directory / "wattle-roots.pem"
+        if self.plaintext or token.exists():
+            return
+        made = self.output("wattle", "service", "token", "prometheus", "--ttl", "7d").strip()
+        token.write_text(made)
+        (self.directory / "wattle-token.sha256").write_text(hashlib.sha256(made.encode()).hexdigest() + "\n")
+        shutil.copy(self.identity / "roots.pem", roots)
 
     def enroll(self, name):
         """The board of this folder becomes one of the fleet."""
@@ -178,6 +192,9 @@ class Fleet:
         self.enroll(name)
         command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
                    "--metrics", metrics, *self.plaintext]
+        hashes = self.directory / "wattle-token.sha256"
+        if hashes.exists():
+            command += ["--metrics-token-file", hashes]
         if emulate:
             command.append(f"--emulate={emulate}")
         command += list(extra)
@@ -190,8 +207,10 @@ class Fleet:
         return worker
 
     def start_prometheus(self, program, address):
-        """On the shipped configuration, which expects the coordinator at its default ports."""
-        command = [program, f"--config.file={ROOT}/deploy/prometheus/prometheus.yml", f"--storage.tsdb.path={self.directory}/prometheus",
+        """On a copy of the shipped configuration, which expects the coordinator at its default ports, and the token beside it."""
+        shutil.copy(ROOT / "deploy/prometheus/prometheus.yml", self.directory)
+        shutil.copytree(ROOT / "deploy/prometheus/rules", self.directory / "rules", dirs_exist_ok=True)
+        command = [program, f"--config.file={self.directory}/prometheus.yml", f"--storage.tsdb.path={self.directory}/prometheus",
                    f"--web.listen-address={address}"]
         self.prometheus = Process("prometheus", command, self.directory / "prometheus.log", r"Server is ready to receive web requests")
         self.prometheus.start()
@@ -234,8 +253,22 @@ class Fleet:
         return done.stdout
 
     def get(self, path, timeout_seconds=10):
-        with urllib.request.urlopen(f"http://{self.http}{path}", timeout=timeout_seconds) as answer:
+        return self.fetch(self.http, path, timeout_seconds)
+
+    def fetch(self, address, path, timeout_seconds=10):
+        """A page of the coordinator or of a worker, read with the certificate of the person who logged in."""
+        if self.plaintext:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=timeout_seconds) as answer:
+                return answer.read().decode()
+        with urllib.request.urlopen(f"https://{address}{path}", timeout=timeout_seconds, context=self.tls_to(address)) as answer:
             return answer.read().decode()
+
+    def tls_to(self, address):
+        context = ssl.create_default_context(cafile=self.identity / "roots.pem")
+        context.load_cert_chain(self.identity / "certificate.pem", self.identity / "key.pem")
+        # A board's certificate has no address. Its chain tells that it is of this fleet.
+        context.check_hostname = address == self.http
+        return context
 
     def api(self, path):
         return json.loads(self.get(f"/api/v1/{path}"))

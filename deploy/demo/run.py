@@ -427,10 +427,11 @@ class Demo:
 
     def how_to_go_on(self):
         heading("The fleet is up")
-        note(f"metrics    http://{self.fleet.http}/metrics      devices for Prometheus  http://{self.fleet.http}/sd")
+        note(f"metrics    https://{self.fleet.http}/metrics      devices for Prometheus  https://{self.fleet.http}/sd")
+        note(f"           curl --cacert {self.fleet.directory}/wattle-roots.pem -H \"Authorization: Bearer $(cat {self.fleet.directory}/wattle-token)\" URL")
         if self.fleet.prometheus:
             note(f"prometheus http://{PROMETHEUS}/graph?g0.expr=wattle_device_power_watts&g0.tab=0&g0.range_input=15m      alerts  http://{PROMETHEUS}/alerts")
-        note(f"jobs       http://{self.fleet.http}/api/v1/jobs")
+        note(f"jobs       https://{self.fleet.http}/api/v1/jobs")
         note(f"export PATH=\"{BIN}:$PATH\" XDG_CONFIG_HOME=\"{self.fleet.directory}/config\"")
         note("wattle devices")
         note(f"wattle plan {ROOT}/deploy/examples/squad-gpt2.yaml")

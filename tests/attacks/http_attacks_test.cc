@@ -17,9 +17,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/http/raw_connection_for_test.h"
 #include "base/status_matchers.h"
 #include "coordinator/http/http_server.h"
-#include "coordinator/http/raw_connection_for_test.h"
 #include "coordinator/runtime/runtime_fixture.h"
 
 namespace wattle::attacks {
@@ -40,10 +40,11 @@ class HttpAttacks : public runtime::RuntimeFixture {
   void Serve(http::HttpOptions options) {
     options.listen_address = "127.0.0.1:0";
     options.version = "1.2.3";
+    options.nameless_role = access::Role::kOperator;
     auto server = http::HttpServer::Start(options);
     ASSERT_THAT(server, IsOk());
     server_ = *std::move(server);
-    server_->Serve(api_);
+    server_->Serve(api_, nullptr);
   }
   // The whole answer to a request with these headers.
   std::string Exchange(const std::string& begin, const std::string& headers) {

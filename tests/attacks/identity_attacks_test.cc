@@ -3,6 +3,7 @@
 // Attacks on who is who: foreign, stolen, replayed and forged identities.
 #include <array>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -180,6 +181,28 @@ TEST_F(IdentityAttacks, AManInTheMiddleOfAnEnrolmentHearsNoSecret) {
   const grpc::Status status = Devices(channel);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(status.error_message(), HasSubstr("not of this fleet"));
+  server->Shutdown();
+}
+
+// A board's certificate is for a server too: whoever took it off a board is no coordinator.
+TEST_F(IdentityAttacks, AStolenBoardIsNoCoordinatorOfAnEnrolment) {
+  ASSERT_THAT(identity::Enroll(Path("stolen"), DeviceToken(), "device-a"), IsOk());
+  std::ofstream(Path("chain.pem"))
+      << *ReadWholeFile(Path("stolen/certificate.pem")) << authority_->roots_pem();
+  Impostor impostor;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(
+      "127.0.0.1:0",
+      tls::ServerCredentials({Path("stolen/key.pem"), Path("chain.pem")}, authority_->roots_pem()),
+      &port);
+  builder.RegisterService(&impostor);
+  const auto server = builder.BuildAndStart();
+  tls::Token token = *tls::ParseToken(DeviceToken());
+  token.address = absl::StrCat("127.0.0.1:", port);
+  EXPECT_THAT(identity::Enroll(Path("board"), tls::FormatToken(token), "device-b"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("its certificate is for")));
+  EXPECT_EQ(impostor.heard_, "");
   server->Shutdown();
 }
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import time
 import unittest
-import urllib.request
 
 from fleet import BIN, receipt_of
 from scene import FINETUNE, Scene
@@ -285,8 +284,7 @@ class Faults(Scene):
         self.fleet.until("the run to end", lambda: not self.runner_pids(), 120)
 
         def alone():
-            with urllib.request.urlopen(f"http://{one.metrics}/metrics", timeout=10) as page:
-                return re.search(r"^wattle_worker_connected\{[^}]*\} 0$", page.read().decode(), re.MULTILINE)
+            return re.search(r"^wattle_worker_connected\{[^}]*\} 0$", self.fleet.fetch(one.metrics, "/metrics"), re.MULTILINE)
         self.fleet.until("the worker to find the link dead, and the lease to pass", lambda: alone() and time.monotonic() - stopped > lease_seconds, 120)
         one.signal(signal.SIGSTOP)
         self.fleet.coordinator.signal(signal.SIGCONT)

@@ -41,7 +41,7 @@ class PrometheusScene(Scene):
     def pace(self):
         """What turns a shipped configuration that scrapes into one for this coordinator and a test's patience."""
         return (("127.0.0.1:7411", self.fleet.http), ("scrape_interval: 15s", "scrape_interval: 500ms\n  scrape_timeout: 400ms"),
-                ("/sd'}", "/sd', refresh_interval: 1s}"), ("evaluation_interval: 30s", "evaluation_interval: 1s"))
+                ("/sd\n", "/sd\n        refresh_interval: 1s\n"), ("evaluation_interval: 30s", "evaluation_interval: 1s"))
 
     def start_prometheus(self, *flags, rules=False, address=None):
         """Sets self.prometheus to its address. rules: with those of deploy/prometheus, computed each second."""
@@ -92,5 +92,4 @@ class PrometheusScene(Scene):
         return self.fleet.until(f"prometheus to say {comparison}", lambda: self.query(comparison, address), timeout_seconds)
 
     def page_of(self, worker):
-        with urllib.request.urlopen(f"http://{worker.metrics}/metrics", timeout=10) as answer:
-            return answer.read().decode()
+        return self.fleet.fetch(worker.metrics, "/metrics")

@@ -1,6 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """A device that Prometheus cannot reach: its samples come through the coordinator, also those of a time without a link."""
 
+import json
 import time
 import unittest
 import urllib.parse
@@ -59,7 +60,7 @@ class RemoteWrite(PrometheusScene):
         self.check_one_path()
 
     def check_one_path(self):
-        self.assertEqual(self.get_json("/sd", self.fleet.http), [], "nobody can reach the device")
+        self.assertEqual(json.loads(self.fleet.get("/sd")), [], "nobody can reach the device")
         page = self.fleet.get("/metrics")
         self.assertNotIn("wattle_device_power_watts", page)
         self.assertIn("wattle_device_last_seen_timestamp_seconds", page)

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import unittest
 import urllib.parse
-import urllib.request
 
 from fleet import ROOT, receipt_of
 from prometheus_scene import PrometheusScene, free_address, program, shipped
@@ -137,6 +136,22 @@ class Telemetry(PrometheusScene):
         self.assert_within(run["temperature_celsius_max"], celsius, 0.02, "hottest of the run")
         self.assert_within(self.value(f"max_over_time(wattle_device_temperature_celsius{device}[5m])"), celsius, 0.02, "hottest by PromQL")
 
+    def test_a_revoked_token_reads_nothing_more(self):
+        self.start()
+        self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=4"])
+        self.fleet.until_connected("nano")
+        self.start_prometheus()
+        self.until_true("count(up == 1) == 2")
+        token = (self.fleet.directory / "wattle-token").read_text()
+        self.fleet.run_wattle("service", "revoke", token.split(":")[1])
+        self.until_true('up{job="wattle-coordinator"} == 0')
+        # The worker asks nobody: its file is what counts.
+        self.assertTrue(self.query('up{job="wattle-worker"} == 1'))
+        (self.fleet.directory / "wattle-token.sha256").write_text("# none\n")
+        self.until_true('up{job="wattle-worker"} == 0')
+        targets = self.get_json("/api/v1/targets")["data"]["activeTargets"]
+        self.assertEqual([target["lastError"] for target in targets], ["server returned HTTP status 401 Unauthorized"] * 2)
+
     def test_metrics_are_clean_for_promtool(self):
         if not program("promtool"):
             self.skipTest("promtool is not here; ./dev deps fetches it")
@@ -144,8 +159,7 @@ class Telemetry(PrometheusScene):
         worker = self.fleet.start_worker("nano", emulate="jetson-orin-nano", extra=["--time-scale=4"])
         self.fleet.until_connected("nano")
         for address in (self.fleet.http, worker.metrics):
-            with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-                page = answer.read()
+            page = self.fleet.fetch(address, "/metrics").encode()
             done = subprocess.run([str(program("promtool")), "check", "metrics"], input=page, capture_output=True, check=False)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, b""), page.decode())
 
@@ -273,8 +287,8 @@ class Dashboards(PrometheusScene):
         links = [link["url"] for dashboard in dashboards.read_all().values() for link in dashboard.get("links", []) if "url" in link]
         self.assertTrue(links, "no dashboard leads to the receipts")
         for url in links:
-            with urllib.request.urlopen(url.replace("${coordinator}", self.fleet.http), timeout=10) as answer:
-                jobs = json.loads(answer.read())["jobs"]
+            self.assertTrue(url.startswith("https://${coordinator}/"), url)
+            jobs = json.loads(self.fleet.get(url.removeprefix("https://${coordinator}")))["jobs"]
             receipts = [attempt["receipt"] for job in jobs for attempt in job.get("attempts", []) if "receipt" in attempt]
             self.assertTrue(receipts and receipts[0]["total"]["gross_energy_joules"] > 0, url)
 

@@ -13,8 +13,10 @@
 #include "absl/strings/str_format.h"
 
 #include "artifacts/disk_budget.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "identity/identity.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
@@ -198,7 +200,16 @@ absl::Status Agent::OpenMetrics() {
         [this](const v1::WorkerMessage& message) { Send(message); });
     settings_.info.set_pushes_metrics(true);
   } else if (config_.metrics != kNoMetrics) {
-    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(config_.metrics));
+    MetricsServer::Options options = {.address = config_.metrics};
+    if (!config_.plaintext_loopback) {
+      WATTLE_ASSIGN_OR_RETURN(const identity::Identity identity,
+                              identity::Load(IdentityFolder(config_.state_dir)));
+      options.https = {.own = identity::FilesOf(identity),
+                       .client_roots_pem = identity.roots_pem,
+                       .token_file = config_.metrics_token_file,
+                       .floor = identity.not_before};
+    }
+    WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(options, Clock::Real()));
     settings_.info.set_metrics_address(metrics_->address());
   }
   return absl::OkStatus();

@@ -19,6 +19,7 @@
 #include "base/host_port.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
+#include "worker/agent/metrics_gate.h"
 #include "worker/agent/sensor_settings.h"
 
 namespace wattle::agent {
@@ -111,10 +112,15 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
       "--state-dir", config->state_dir,
       "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
   app.add_option("--metrics", config->metrics,
-                 "host:port for /metrics; port 0: any free one. If Prometheus cannot reach this "
+                 "host:port for /metrics over HTTPS, which a certificate of the fleet reads; port "
+                 "0: any free one. If Prometheus cannot reach this "
                  "device: pushed (samples go through the coordinator, also those from a time "
                  "without a link) or none (the coordinator shows the values of heartbeats)")
       ->capture_default_str();
+  app.add_option(
+      "--metrics-token-file", config->metrics_token_file,
+      "File with the SHA-256 of the token by which Prometheus reads /metrics, as 'wattle "
+      "service token NAME' tells it; read at each request");
   app.add_option("--metrics-interval-seconds", config->metrics_interval_seconds,
                  "With --metrics pushed: time between samples")
       ->capture_default_str();
@@ -283,6 +289,27 @@ absl::Status ValidateBoard(const Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateMetrics(const Config& config) {
+  if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
+    WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
+  }
+  if (!config.metrics_token_file.empty()) {
+    const absl::Status read = ReadTokenHashes(config.metrics_token_file).status();
+    if (!read.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--metrics-token-file: ", read.message()));
+    }
+  }
+  if (!(config.metrics_interval_seconds >= 0.1 && config.metrics_interval_seconds <= 3600)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--metrics-interval-seconds ", config.metrics_interval_seconds, ": wanted 0.1 to 3600"));
+  }
+  if (config.metrics_spool_bytes < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics-spool-bytes ", config.metrics_spool_bytes, ": wanted 0 or more"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Validate(const Config& config) {
@@ -294,17 +321,7 @@ absl::Status Validate(const Config& config) {
           absl::StrCat("--coordinator ", coordinator, ": given twice; name each address once"));
     }
   }
-  if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
-    WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
-  }
-  if (!(config.metrics_interval_seconds >= 0.1 && config.metrics_interval_seconds <= 3600)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--metrics-interval-seconds ", config.metrics_interval_seconds, ": wanted 0.1 to 3600"));
-  }
-  if (config.metrics_spool_bytes < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--metrics-spool-bytes ", config.metrics_spool_bytes, ": wanted 0 or more"));
-  }
+  WATTLE_RETURN_IF_ERROR(ValidateMetrics(config));
   if (config.disk_quota_bytes < 0) {
     return absl::InvalidArgumentError(absl::StrCat("--disk-quota-bytes ", config.disk_quota_bytes,
                                                    ": wanted bytes, 0 for the default"));

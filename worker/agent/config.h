@@ -30,6 +30,7 @@ struct Config {
   std::string name;                      // empty: the host's, or the emulated board's
   std::string state_dir;                 // empty: under the user's state folder
   std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics
+  std::string metrics_token_file;        // empty: no token reads the page
   double metrics_interval_seconds = 15;  // between pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
   // Of the runners: the most that is tried, and the least without which the worker does not start.

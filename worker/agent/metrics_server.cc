@@ -10,12 +10,16 @@
 #include "absl/strings/str_cat.h"
 #include <httplib.h>
 
+#include "base/http/threaded_server.h"
+#include "base/status_macros.h"
 #include "proto/state_names.h"
 #include "telemetry/export/device_metrics.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::agent {
 namespace {
+
+constexpr int kUnauthorized = 401;  // RFC 9110, 15.5.2
 
 const char* StateLabel(v1::AttemptState state) {
   switch (state) {
@@ -166,9 +170,48 @@ void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
   }
 }
 
-MetricsServer::MetricsServer() : server_(std::make_unique<httplib::Server>()) {}
+bool MetricsServer::Admits(const httplib::Request& request, httplib::Response& response) const {
+  if (gate_ == nullptr) {
+    return true;
+  }
+  const absl::Status may =
+      gate_->Admit(tls::PeerCertificate(request.ssl), request.get_header_value("Authorization"));
+  if (!may.ok()) {
+    response.status = kUnauthorized;
+    response.set_header("WWW-Authenticate", "Bearer");  // RFC 9110, 15.5.2
+    response.set_content(absl::StrCat(may.message(), "\n"), "text/plain");
+  }
+  return may.ok();
+}
 
-absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::string& address) {
+void MetricsServer::Route() {
+  server_->set_pre_routing_handler(
+      [this](const httplib::Request& request, httplib::Response& response) {
+        return context_ != nullptr && http::RefusePlainText(request, address_, response)
+                   ? httplib::Server::HandlerResponse::Handled
+                   : httplib::Server::HandlerResponse::Unhandled;
+      });
+  server_->Get("/metrics", [this](const httplib::Request& request, httplib::Response& response) {
+    if (!Admits(request, response)) {
+      return;
+    }
+    WorkerStatus status;
+    {
+      absl::MutexLock lock(&mutex_);
+      status = status_;
+    }
+    telemetry::MetricsPage page;
+    AddStatus(status, page);
+    response.set_content(page.Text(), telemetry::MetricsPage::kContentType);
+  });
+  server_->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok\n", "text/plain");
+  });
+}
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Options& options,
+                                                                    const Clock& clock) {
+  const std::string& address = options.address;
   const size_t colon = address.rfind(':');
   int port = 0;
   if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
@@ -178,28 +221,17 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
   }
   const std::string host = address.substr(0, colon);
   std::unique_ptr<MetricsServer> server(new MetricsServer);
-  // One thread is enough: Prometheus asks once in many seconds.
-  server->server_->new_task_queue = [] { return new httplib::ThreadPool(1); };
-  server->server_->set_keep_alive_max_count(1);  // the only thread must not wait for a client
-  server->server_->set_read_timeout(5, 0);
+  if (options.https.has_value()) {
+    const Https& https = *options.https;
+    WATTLE_ASSIGN_OR_RETURN(server->context_,
+                            tls::ServerContext::Open(https.own, https.client_roots_pem));
+    server->gate_ = std::make_unique<MetricsGate>(https.token_file, https.floor, clock);
+  }
+  server->server_ = std::make_unique<http::ThreadedServer>(options.limits, server->context_.get());
   // The default option would let a second worker bind the same port and take half of the requests.
   server->server_->set_socket_options([](socket_t socket) {
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  });
-  MetricsServer* self = server.get();
-  server->server_->Get("/metrics", [self](const httplib::Request&, httplib::Response& response) {
-    WorkerStatus status;
-    {
-      absl::MutexLock lock(&self->mutex_);
-      status = self->status_;
-    }
-    telemetry::MetricsPage page;
-    AddStatus(status, page);
-    response.set_content(page.Text(), telemetry::MetricsPage::kContentType);
-  });
-  server->server_->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("ok\n", "text/plain");
   });
   bool bound = false;
   if (port == 0) {
@@ -213,8 +245,10 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const std::s
         absl::StrCat("--metrics=", address,
                      ": cannot listen there; is the port in use? Port 0 takes any free one"));
   }
+  server->server_->WidenBacklog();
   server->address_ = absl::StrCat(host, ":", port);
-  server->thread_ = std::thread([self] {
+  server->Route();
+  server->thread_ = std::thread([self = server.get()] {
     self->server_->listen_after_bind();
     self->ended_ = true;
   });

@@ -1,12 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The worker's own /metrics page, on two threads. The server builds the page from the latest status
-// when Prometheus asks. Update is thread-safe.
+// The worker's own /metrics page, over HTTPS with the board's certificate. The server builds the
+// page from the latest status when Prometheus asks. Update is thread-safe.
 #ifndef WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 #define WATTLE_WORKER_AGENT_METRICS_SERVER_H_
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,15 +15,25 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
+#include "base/clock.h"
+#include "base/http/connection_limits.h"
+#include "base/tls/credentials.h"
+#include "base/tls/server_session.h"
 #include "telemetry/export/metrics_page.h"
 #include "wattle/v1/device.pb.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
+#include "worker/agent/metrics_gate.h"
 
 namespace httplib {
-class Server;
+struct Request;
+struct Response;
 }  // namespace httplib
+namespace wattle::http {
+class ThreadedServer;
+}
 
 namespace wattle::agent {
 
@@ -46,18 +57,36 @@ void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page);
 
 class MetricsServer {
  public:
-  // address: host:port; port 0: any free port. Errors: kInvalidArgument for another text;
-  // kFailedPrecondition when the port is taken.
-  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const std::string& address);
+  struct Https {
+    tls::CertificateFiles own;
+    std::string client_roots_pem;  // Those that a reader's certificate must lead to.
+    std::string token_file;        // See MetricsGate, like the next.
+    absl::Time floor;
+  };
+  struct Options {
+    std::string address;              // host:port; port 0: any free port.
+    std::optional<Https> https = {};  // None: HTTP for everybody, for a debugger.
+    // Prometheus asks once in many seconds, over one connection.
+    http::ConnectionLimits limits = {.connections_max = 16, .patience = {}};
+  };
+  // clock: must outlive the server. Errors: kInvalidArgument for another address;
+  // kFailedPrecondition when the port is taken or the certificate cannot be used.
+  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Options& options,
+                                                              const Clock& clock);
   ~MetricsServer();
 
   [[nodiscard]] const std::string& address() const { return address_; }  // with the real port
   void Update(WorkerStatus status);
 
  private:
-  MetricsServer();
+  MetricsServer() = default;
+  void Route();
+  // False: the request was answered with the reason.
+  bool Admits(const httplib::Request& request, httplib::Response& response) const;
 
-  std::unique_ptr<httplib::Server> server_;
+  std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP. So is the gate.
+  std::unique_ptr<MetricsGate> gate_;
+  std::unique_ptr<http::ThreadedServer> server_;
   std::string address_;
   std::atomic<bool> ended_{false};  // the listening thread's loop has ended
   std::thread thread_;

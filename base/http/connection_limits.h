@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What the HTTP server grants to whoever connects.
-#ifndef WATTLE_COORDINATOR_HTTP_CONNECTION_LIMITS_H_
-#define WATTLE_COORDINATOR_HTTP_CONNECTION_LIMITS_H_
+#ifndef WATTLE_BASE_HTTP_CONNECTION_LIMITS_H_
+#define WATTLE_BASE_HTTP_CONNECTION_LIMITS_H_
 
 #include <cstddef>
 
@@ -24,4 +24,4 @@ struct ConnectionLimits {
 
 }  // namespace wattle::http
 
-#endif  // WATTLE_COORDINATOR_HTTP_CONNECTION_LIMITS_H_
+#endif  // WATTLE_BASE_HTTP_CONNECTION_LIMITS_H_

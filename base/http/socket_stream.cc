@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/http/socket_stream.h"
+#include "base/http/socket_stream.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -38,6 +39,14 @@ void Name(AddressOf address_of, int socket, std::string& ip, int& port) {
   }
 }
 
+// What a call on a plain socket did.
+tls::ServerSession::Step StepOf(ssize_t result, int16_t event) {
+  if (result > 0) {
+    return {.bytes = result};
+  }
+  return {.wants = result < 0 && (errno == EAGAIN || errno == EINTR) ? event : int16_t{0}};
+}
+
 }  // namespace
 
 bool SocketStream::Await(int16_t event, absl::Duration silence) {
@@ -52,21 +61,71 @@ bool SocketStream::Await(int16_t event, absl::Duration silence) {
   return ready == 1 || (ready < 0 && errno == EINTR);
 }
 
-bool SocketStream::Fill(absl::Duration silence) {
-  while (begin_ == end_) {
-    const ssize_t got = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (got > 0) {
-      begin_ = 0;
-      end_ = static_cast<size_t>(got);
-    } else if (got == 0 || (errno != EAGAIN && errno != EINTR) || !Await(POLLIN, silence)) {
+template <typename Try>
+bool SocketStream::Advance(Try&& once, absl::Duration silence, Step* done) {
+  for (;;) {
+    *done = once();
+    if (done->bytes > 0) {
+      return true;
+    }
+    if (done->wants == 0 || !Await(done->wants, silence)) {
       return false;
     }
   }
+}
+
+SocketStream::Step SocketStream::Receive(char* bytes, size_t size) {
+  return session_ != nullptr ? session_->Read(bytes, size)
+                             : StepOf(recv(socket_, bytes, size, MSG_DONTWAIT), POLLIN);
+}
+
+SocketStream::Step SocketStream::Send(const char* bytes, size_t size) {
+  return session_ != nullptr
+             ? session_->Write(bytes, size)
+             : StepOf(send(socket_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL), POLLOUT);
+}
+
+bool SocketStream::Begin(tls::ServerContext* context) {
+  if (context == nullptr) {
+    return true;
+  }
+  Step done;
+  char first = 0;
+  in_handshake_ = true;
+  if (!Advance([&] { return StepOf(recv(socket_, &first, 1, MSG_DONTWAIT | MSG_PEEK), POLLIN); },
+               patience_.idle, &done)) {
+    return false;
+  }
+  if (!tls::BeginsTls(first)) {
+    return true;
+  }
+  const int flags = fcntl(socket_, F_GETFL);
+  if (flags < 0 || fcntl(socket_, F_SETFL, flags | O_NONBLOCK) != 0) {
+    return false;
+  }
+  session_ = context->Accept(socket_);
+  return session_ != nullptr &&
+         Advance([this] { return session_->Handshake(); }, patience_.silence, &done);
+}
+
+bool SocketStream::Fill(absl::Duration silence) {
+  if (begin_ != end_) {
+    return true;
+  }
+  Step done;
+  if (!Advance([this] { return Receive(buffer_.data(), buffer_.size()); }, silence, &done)) {
+    return false;
+  }
+  begin_ = 0;
+  end_ = static_cast<size_t>(done.bytes);
   return true;
 }
 
 bool SocketStream::AwaitRequest() {
-  waited_ = absl::ZeroDuration();
+  if (!in_handshake_) {
+    waited_ = absl::ZeroDuration();
+  }
+  in_handshake_ = false;
   head_bytes_ = 0;
   line_ends_ = 0;
   return Fill(patience_.idle);
@@ -101,13 +160,11 @@ ssize_t SocketStream::read(char* bytes, size_t size) {
 ssize_t SocketStream::write(const char* bytes, size_t size) {
   size_t sent = 0;
   while (sent < size) {
-    const ssize_t more = send(socket_, bytes + sent, size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (more > 0) {
-      sent += static_cast<size_t>(more);
-    } else if (more == 0 || (errno != EAGAIN && errno != EINTR) ||
-               !Await(POLLOUT, patience_.silence)) {
+    Step done;
+    if (!Advance([&] { return Send(bytes + sent, size - sent); }, patience_.silence, &done)) {
       return -1;
     }
+    sent += static_cast<size_t>(done.bytes);
   }
   return static_cast<ssize_t>(size);
 }

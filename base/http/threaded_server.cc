@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "coordinator/http/threaded_server.h"
+#include "base/http/threaded_server.h"
 
 #include <pthread.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "coordinator/http/socket_stream.h"
+#include "base/http/socket_stream.h"
 
 namespace wattle::http {
 namespace {
@@ -68,7 +68,8 @@ class ThreadedServer::Threads final : public httplib::TaskQueue {
   ThreadedServer& server_;
 };
 
-ThreadedServer::ThreadedServer(const ConnectionLimits& limits) : limits_(limits) {
+ThreadedServer::ThreadedServer(const ConnectionLimits& limits, tls::ServerContext* context)
+    : limits_(limits), context_(context) {
   new_task_queue = [this] { return new Threads(*this); };
 }
 
@@ -105,11 +106,16 @@ ThreadedServer::Place ThreadedServer::Enter(int socket) {
 void ThreadedServer::Converse(Place connection) {
   SocketStream stream(connection->socket, limits_.patience,
                       [&](bool waits) { SetWaits(connection, waits); });
+  if (!stream.Begin(context_)) {
+    return;
+  }
+  const bool refused = context_ != nullptr && stream.connection() == nullptr;
   for (size_t left = keep_alive_max_count_; left > 0; --left) {
     bool closed = false;
     bool whole = false;
-    const auto look = [&whole](httplib::Request& request) {
-      whole = !HasBody(request);
+    const auto look = [&](httplib::Request& request) {
+      request.ssl = stream.connection();
+      whole = !HasBody(request) && !refused;
       if (!whole) {
         SetClose(request);
       }
@@ -175,6 +181,19 @@ void ThreadedServer::CloseAll() {
   while (!connections_.empty()) {
     changed_.Wait(&mutex_);
   }
+}
+
+bool RefusePlainText(const httplib::Request& request, const std::string& address,
+                     httplib::Response& response) {
+  if (request.ssl != nullptr) {
+    return false;
+  }
+  const std::string host = request.get_header_value("Host");
+  response.status = 400;
+  response.set_content(
+      "this port speaks HTTPS: https://" + (host.empty() ? address : host) + request.target + "\n",
+      "text/plain");
+  return true;
 }
 
 }  // namespace wattle::http

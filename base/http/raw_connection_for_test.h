@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // For tests: a TCP connection to a server of this machine, byte by byte, as an attacker has it.
-#ifndef WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
-#define WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
+#ifndef WATTLE_BASE_HTTP_RAW_CONNECTION_FOR_TEST_H_
+#define WATTLE_BASE_HTTP_RAW_CONNECTION_FOR_TEST_H_
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -85,4 +85,4 @@ class RawConnection {
 
 }  // namespace wattle::http
 
-#endif  // WATTLE_COORDINATOR_HTTP_RAW_CONNECTION_FOR_TEST_H_
+#endif  // WATTLE_BASE_HTTP_RAW_CONNECTION_FOR_TEST_H_

@@ -2,25 +2,30 @@
 //
 // The HTTP library's server with a thread for each connection. While the most connections are open,
 // a new one takes the place of the connection whose request has kept the server waiting the
-// longest: whoever drips bytes into many connections holds up nobody else. Thread-safe.
-#ifndef WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_
-#define WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_
+// longest: whoever drips bytes into many connections, or stops in the middle of the handshake of
+// TLS, holds up nobody else. Thread-safe.
+#ifndef WATTLE_BASE_HTTP_THREADED_SERVER_H_
+#define WATTLE_BASE_HTTP_THREADED_SERVER_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "httplib.h"
 
-#include "coordinator/http/connection_limits.h"
+#include "base/http/connection_limits.h"
+#include "base/tls/server_session.h"
 
 namespace wattle::http {
 
 class ThreadedServer final : public httplib::Server {
  public:
-  explicit ThreadedServer(const ConnectionLimits& limits);
+  // context: of HTTPS, must outlive the server; a request then has its connection in Request::ssl,
+  // and null there for a peer that spoke plain text, which wants to be told. Null: HTTP.
+  ThreadedServer(const ConnectionLimits& limits, tls::ServerContext* context);
 
   // The library listens with a backlog of five, beyond which the kernel drops new connections for a
   // second. To call once the server is bound.
@@ -47,6 +52,7 @@ class ThreadedServer final : public httplib::Server {
   void CloseAll();
 
   const ConnectionLimits limits_;
+  tls::ServerContext* const context_;
   absl::Mutex mutex_;
   absl::CondVar changed_;  // A connection has left or begins to wait.
   std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);
@@ -54,6 +60,11 @@ class ThreadedServer final : public httplib::Server {
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+// To call first where a request of an HTTPS port is answered: tells a peer that spoke plain text
+// how to ask, and returns true. address: HOST:PORT, for a request that names no host.
+bool RefusePlainText(const httplib::Request& request, const std::string& address,
+                     httplib::Response& response);
+
 }  // namespace wattle::http
 
-#endif  // WATTLE_COORDINATOR_HTTP_THREADED_SERVER_H_
+#endif  // WATTLE_BASE_HTTP_THREADED_SERVER_H_

@@ -1,0 +1,108 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// TLS of the HTTPS ports; gRPC has its own (credentials.h). TLS 1.3, or 1.2 for scrapers that know
+// no better. A client's certificate is asked for and not required; the handshake checks its
+// signature alone, and whoever answers the request judges time, revocation and role. OpenSSL does
+// all of it.
+#ifndef WATTLE_BASE_TLS_SERVER_SESSION_H_
+#define WATTLE_BASE_TLS_SERVER_SESSION_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+#include "base/tls/credentials.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+
+namespace wattle::tls {
+
+// Whether a client that begins with this byte speaks TLS: the type of a handshake's record. No
+// method of HTTP begins so.
+inline bool BeginsTls(char first_byte) {
+  return first_byte == 0x16;
+}
+
+// The certificate in PEM that the peer of a connection showed; empty: none.
+std::string PeerCertificate(const ssl_st* connection);
+
+// A connection of which this side is the server, on a socket that does not block. One thread.
+class ServerSession {
+ public:
+  // What one try did. bytes > 0: so many were moved, and 1 for a handshake that is complete. wants:
+  // with no bytes, POLLIN or POLLOUT, for which to wait before the next try; 0: the connection has
+  // ended.
+  struct Step {
+    ssize_t bytes = 0;
+    int16_t wants = 0;
+  };
+
+  explicit ServerSession(ssl_st* connection) : connection_(connection) {}
+  // Tells the peer that nothing follows, if that can be said at once.
+  ~ServerSession();
+  ServerSession(const ServerSession&) = delete;
+  ServerSession& operator=(const ServerSession&) = delete;
+
+  Step Handshake();
+  Step Read(char* bytes, size_t size);
+  Step Write(const char* bytes, size_t size);
+  [[nodiscard]] const ssl_st* connection() const { return connection_; }
+
+ private:
+  Step After(int result);
+
+  ssl_st* const connection_;
+  bool broken_ = false;  // Nothing may be said any more.
+};
+
+// What all connections of a port share. Thread-safe.
+class ServerContext {
+ public:
+  // own: is looked at for each connection, so that a renewed certificate serves the next one.
+  // client_roots_pem: those that a client's certificate must lead to. Errors: kFailedPrecondition
+  // for files that cannot be read or do not belong together.
+  static absl::StatusOr<std::unique_ptr<ServerContext>> Open(const CertificateFiles& own,
+                                                             const std::string& client_roots_pem);
+  ~ServerContext();
+  ServerContext(const ServerContext&) = delete;
+  ServerContext& operator=(const ServerContext&) = delete;
+
+  // socket: stays the caller's. Null: no memory.
+  std::unique_ptr<ServerSession> Accept(int socket);
+
+ private:
+  // Tells one state of a file from another.
+  struct FileState {
+    uint64_t inode = 0;
+    int64_t size = 0;
+    int64_t changed_seconds = 0;
+    int64_t changed_nanoseconds = 0;
+    bool operator==(const FileState&) const = default;
+  };
+
+  ServerContext(const CertificateFiles& own, const std::string& client_roots_pem)
+      : own_(own), client_roots_pem_(client_roots_pem) {}
+  static FileState StateOf(const std::string& path);
+  // Replaces the context if the certificate's file is another one than before. A file that cannot
+  // be used leaves the context as it is.
+  absl::Status ReadAgain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const CertificateFiles own_;
+  const std::string client_roots_pem_;
+  absl::Mutex mutex_;
+  FileState state_ ABSL_GUARDED_BY(mutex_);
+  ssl_ctx_st* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace wattle::tls
+
+#endif  // WATTLE_BASE_TLS_SERVER_SESSION_H_

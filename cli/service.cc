@@ -1,0 +1,82 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle service token|revoke: programs that read lists and metrics over HTTPS.
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/contexts.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include <CLI/App.hpp>
+
+#include "base/status_macros.h"
+#include "base/tls/certificate.h"
+
+namespace wattle::cli {
+namespace {
+
+struct ServiceFlags {
+  std::string service;
+  std::string ttl = "90d";
+  std::string token_id;
+};
+
+// What a scraper needs besides the token: by what it judges the coordinator and the workers, and
+// by what a worker judges the scraper.
+void PrintSurroundings(Session& session, const v1::CreatedToken& token) {
+  const absl::StatusOr<Contexts> contexts = Contexts::Load(session.environment());
+  const absl::StatusOr<std::string> name =
+      contexts.ok() ? contexts->Choose(session.context()) : contexts.status();
+  if (name.ok()) {
+    session.PrintRemark(
+        absl::StrCat("the CA file for it: ", contexts->FolderOf(*name), "/roots.pem"));
+  }
+  session.PrintRemark(absl::StrCat("for wattle-worker --metrics-token-file: ",
+                                   tls::ToHex(tls::Sha256(token.token()))));
+  session.PrintRemark(absl::StrCat("to end it: wattle service revoke ", token.token_id()));
+}
+
+absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& flags) {
+  v1::CreateServiceTokenRequest request;
+  request.set_service(flags.service);
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl));
+  request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
+  WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
+                          session.client().CreateServiceToken(request));
+  PrintTokens(session, made);
+  for (const v1::CreatedToken& token : made.tokens()) {
+    PrintSurroundings(session, token);
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* service =
+      AddGroup(app, "service", "Programs that read lists and metrics: token, revoke. For admins.",
+               "  wattle service token prometheus --ttl 90d\n"
+               "  wattle service revoke 0123456789abcdef\n");
+  const auto flags = std::make_shared<ServiceFlags>();
+  CLI::App* token =
+      AddLeaf(service, "token",
+              "Make a token by which a program, such as Prometheus, reads lists and metrics of the "
+              "HTTPS port. The token is shown once.",
+              "  wattle service token prometheus --ttl 90d > wattle-token\n");
+  token->add_option("NAME", flags->service, "Of the program, for people")->required();
+  token->add_option("--ttl", flags->ttl, "How long it works; default 90d, at most 366d")
+      ->type_name("TIME");
+  slot->Bind(token, [flags](Session& session) { return MakeServiceToken(session, *flags); });
+  CLI::App* revoke = AddLeaf(service, "revoke", "End a token from the next request on.",
+                             "  wattle service revoke 0123456789abcdef\n");
+  revoke->add_option("ID", flags->token_id, "The part of the token after wattle-service:")
+      ->required();
+  slot->Bind(revoke, [flags](Session& session) -> absl::StatusOr<ExitCode> {
+    WATTLE_RETURN_IF_ERROR(session.client().RevokeToken(flags->token_id));
+    session.PrintText(absl::StrCat("revoked the token ", Printable(flags->token_id), "\n"));
+    return ExitCode::kOk;
+  });
+}
+
+}  // namespace wattle::cli

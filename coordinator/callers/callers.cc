@@ -1,0 +1,155 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/callers/callers.h"
+
+#include <optional>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "base/status_macros.h"
+#include "base/tls/token.h"
+#include "coordinator/core/enrolment.h"
+
+namespace wattle::callers {
+namespace {
+
+constexpr char kRenew[] = "/wattle.v1.AccessService/Renew";
+// A device that was offline for so long after its certificate expired still renews it.
+constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
+// The certificate was made by this coordinator; its clock may have been set back since.
+constexpr absl::Duration kClockSkew = absl::Hours(24);
+constexpr size_t kKnownMax = 20'000;
+constexpr char kWhoGives[] = "an admin gives roles with 'wattle person token NAME --role ROLE'";
+
+std::string Text(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
+}
+
+}  // namespace
+
+access::Identity IdentityOf(std::string id, std::set<access::Role> roles) {
+  return {.id = std::move(id),
+          .roles = std::move(roles),
+          .projects = {kDefaultProject},
+          .how_to_get_a_role = kWhoGives};
+}
+
+absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec) {
+  if (caller.kind == kAnybody) {
+    return absl::OkStatus();
+  }
+  if (!spec.owner().empty() && spec.owner() != caller.identity.id) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("owner: \"", spec.owner(), "\", and you are ", caller.identity.id,
+                     "; leave the field out, a job belongs to whoever submits it"));
+  }
+  spec.set_owner(caller.identity.id);
+  return absl::OkStatus();
+}
+
+Caller Callers::Anybody() {
+  return {.identity = IdentityOf("", {access::Role::kAdmin, access::Role::kWorker}),
+          .kind = kAnybody};
+}
+
+Caller Callers::Local() {
+  return {.identity = IdentityOf("local", {access::Role::kAdmin}), .kind = "local"};
+}
+
+absl::StatusOr<tls::CertificateFacts> Callers::FactsOf(absl::string_view pem) const {
+  const std::string text(pem);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto known = known_.find(text); known != known_.end()) {
+      return known->second;
+    }
+  }
+  WATTLE_ASSIGN_OR_RETURN(tls::CertificateFacts facts, tls::ReadCertificate(pem));
+  absl::MutexLock lock(&mutex_);
+  if (known_.size() >= kKnownMax) {
+    known_.clear();
+  }
+  known_[text] = facts;
+  return facts;
+}
+
+// The handshake has checked the signature of the fleet's authority.
+absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, FactsOf(pem));
+  const std::string prefix = absl::StrCat("spiffe://", fleet_, "/");
+  const std::string uri = facts.uris.size() == 1 ? facts.uris[0] : "";
+  const std::vector<std::string> parts =
+      absl::StartsWith(uri, prefix)
+          ? std::vector<std::string>(absl::StrSplit(uri.substr(prefix.size()), '/'))
+          : std::vector<std::string>();
+  if (parts.size() != 2 || (parts[0] != core::kDeviceKind && parts[0] != core::kPersonKind)) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("the certificate names nobody of this fleet; ", kHowToEnter));
+  }
+  const std::string who = absl::StrCat(parts[0], " ", parts[1]);
+  const std::optional<v1::IdentityRecord> record =
+      runtime_.Read([&](const core::State& state) -> std::optional<v1::IdentityRecord> {
+        const v1::IdentityRecord* const found = core::FindIdentity(state, parts[0], parts[1]);
+        return found == nullptr ? std::nullopt : std::optional<v1::IdentityRecord>(*found);
+      });
+  if (record.has_value() && record->revoked()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(who, " was revoked", record->revoked_reason().empty() ? "" : ": ",
+                     record->revoked_reason(), "; an operator lets it in again by a new token"));
+  }
+  if (record.has_value() && record->public_key_sha256() != facts.public_key_sha256) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        who, " has enrolled with another key since; enrol or log in here again by a new token"));
+  }
+  Caller caller = {.identity = IdentityOf(parts[1], {}),
+                   .kind = parts[0],
+                   .uri = uri,
+                   .public_key_sha256 = facts.public_key_sha256,
+                   .not_after = facts.not_after};
+  if (caller.kind == core::kDeviceKind) {
+    caller.identity.roles.insert(access::Role::kWorker);
+  } else if (const auto role = access::ParseRole(record.has_value() ? record->role() : "")) {
+    caller.identity.roles.insert(*role);
+  }
+  if (facts.not_before > runtime_.Now().wall + kClockSkew) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("the certificate of ", who, " begins at ", Text(facts.not_before),
+                     ", and the coordinator's clock says ", Text(runtime_.Now().wall),
+                     "; set the coordinator's clock"));
+  }
+  return caller;
+}
+
+absl::StatusOr<Caller> Callers::OfAuthorization(absl::string_view header) const {
+  const absl::StatusOr<tls::ServiceToken> shown = tls::ParseAuthorization(header);
+  if (!shown.ok()) {
+    return absl::UnauthenticatedError(shown.status().message());
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      std::string service,
+      runtime_.Read([&, hash = tls::Sha256(shown->secret)](const core::State& state) {
+        return core::CheckServiceToken(state, shown->id, hash, runtime_.Now().wall);
+      }));
+  Caller caller = {.identity = IdentityOf(std::move(service), {access::Role::kService}),
+                   .kind = core::kServiceKind};
+  caller.identity.how_to_get_a_role = "a service reads lists and metrics, a person does the rest";
+  return caller;
+}
+
+absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {
+  const absl::Time now = runtime_.Now().wall;
+  if (caller.not_after < now) {
+    const bool may_renew = caller.not_after + kRenewAfterExpiry > now;
+    if (method != kRenew || !may_renew) {
+      return absl::UnauthenticatedError(absl::StrCat(
+          "the certificate of ", caller.kind, " ", caller.identity.id, " expired at ",
+          Text(caller.not_after), "; ",
+          may_renew ? "it may be renewed, and only that" : "enrol again by a new token"));
+    }
+  }
+  return access::DecideMethod(caller.identity, method);
+}
+
+}  // namespace wattle::callers

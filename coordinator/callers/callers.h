@@ -1,0 +1,88 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Who calls, for the gRPC port and the HTTPS port alike: judges a certificate's name, time and
+// revocation, and a service's token, by the journal and the coordinator's clock, and tells a
+// refused caller why and who can help. Thread-safe.
+#ifndef WATTLE_COORDINATOR_CALLERS_CALLERS_H_
+#define WATTLE_COORDINATOR_CALLERS_CALLERS_H_
+
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "base/tls/certificate.h"
+#include "coordinator/access/access_table.h"
+#include "coordinator/runtime/runtime.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::callers {
+
+// Everything is of this project until there is a second one.
+inline constexpr char kDefaultProject[] = "default";
+
+// A caller of a plaintext port, of whom nothing is proved.
+inline constexpr char kAnybody[] = "anybody";
+
+// For the message of a refusal.
+inline constexpr char kHowToEnter[] =
+    "enrol a board with 'wattle-worker enroll TOKEN', log in with 'wattle login TOKEN'";
+
+// Who calls, as the connection proves.
+struct Caller {
+  access::Identity identity = {};
+  // "device", "person", "service", "local" (a user of this machine), or kAnybody.
+  std::string kind = {};
+  std::string uri = {};                // Of the certificate. So are the rest; empty without one.
+  std::string public_key_sha256 = {};  // Raw.
+  absl::Time not_after = absl::InfiniteFuture();
+};
+
+class Callers {
+ public:
+  // runtime: must outlive the object. fleet: the name in its certificates.
+  Callers(const runtime::Runtime& runtime, std::string fleet)
+      : runtime_(runtime), fleet_(std::move(fleet)) {}
+
+  static Caller Anybody();  // May do everything.
+  static Caller Local();    // An admin.
+
+  // pem: a certificate whose signature the handshake has checked. Looks at no expiry, see Admit.
+  // Errors: kUnauthenticated for one of no member of this fleet; kPermissionDenied for a revoked
+  // identity.
+  [[nodiscard]] absl::StatusOr<Caller> OfCertificate(absl::string_view pem) const;
+  // header: Authorization of an HTTP request. Errors: kUnauthenticated, with a message of its own
+  // for a token that is no token, wrong, revoked or expired.
+  [[nodiscard]] absl::StatusOr<Caller> OfAuthorization(absl::string_view header) const;
+
+  // Before the request is read: whether the caller may call the method, for some resource, now.
+  // Errors: kUnauthenticated for an expired certificate; those of access::DecideMethod.
+  [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+
+ private:
+  [[nodiscard]] absl::StatusOr<tls::CertificateFacts> FactsOf(absl::string_view pem) const;
+
+  const runtime::Runtime& runtime_;
+  const std::string fleet_;
+  mutable absl::Mutex mutex_;
+  // What was read of the certificates of the latest connections, by their text.
+  mutable std::unordered_map<std::string, tls::CertificateFacts> known_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A job belongs to whoever submits it: fills in the owner. Of a caller of whom nothing is proved
+// the owner is what is written. Errors: kPermissionDenied for another's name.
+absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec);
+
+// A name with roles in the one project that there is.
+access::Identity IdentityOf(std::string id, std::set<access::Role> roles);
+
+}  // namespace wattle::callers
+
+#endif  // WATTLE_COORDINATOR_CALLERS_CALLERS_H_

@@ -1,0 +1,398 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The HTTPS port: who gets through, by which proof, and what the handshake may cost.
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "httplib.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/http/raw_connection_for_test.h"
+#include "base/status_matchers.h"
+#include "base/tls/certificate.h"
+#include "base/tls/token.h"
+#include "coordinator/access/expected_access_for_test.h"
+#include "coordinator/authority/authority.h"
+#include "coordinator/callers/callers.h"
+#include "coordinator/core/enrolment.h"
+#include "coordinator/http/http_server.h"
+#include "coordinator/http/json.h"
+#include "coordinator/runtime/runtime_fixture.h"
+
+namespace wattle::http {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class SetClock final : public Clock {
+ public:
+  [[nodiscard]] absl::Time Now() const override { return now; }
+  [[nodiscard]] Monotonic Boottime() const override { return {}; }
+  absl::Time now = absl::Now();
+};
+
+// How a caller proves who he is.
+struct Proof {
+  std::string certificate_path = {};
+  std::string key_path = {};
+  std::string authorization = {};
+};
+
+struct Answer {
+  int status = 0;  // 0: none.
+  std::string body;
+};
+
+class HttpsTest : public runtime::RuntimeFixture {
+ protected:
+  HttpsTest() : runtime_(StartRuntime()), api_(*runtime_) {
+    authority_ = *authority::Authority::Open(Path("authority"), kNames, clock_);
+    callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet());
+    Serve({});
+  }
+  ~HttpsTest() override { server_->Stop(); }
+
+  void Serve(HttpOptions options) {
+    options.listen_address = "127.0.0.1:0";
+    options.version = "1.2.3";
+    options.https = {.own = authority_->server_files(),
+                     .client_roots_pem = authority_->roots_pem()};
+    auto server = HttpServer::Start(options);
+    ASSERT_THAT(server, IsOk());
+    server_ = *std::move(server);
+    server_->Serve(api_, callers_.get());
+  }
+
+  std::unique_ptr<httplib::Client> ClientOf(const Proof& proof) const {
+    auto client = std::make_unique<httplib::Client>(absl::StrCat("https://", server_->address()),
+                                                    proof.certificate_path, proof.key_path);
+    client->set_ca_cert_path(Path("authority/root.pem").c_str());
+    client->set_read_timeout(30, 0);
+    if (!proof.authorization.empty()) {
+      client->set_default_headers({{"Authorization", proof.authorization}});
+    }
+    return client;
+  }
+  Answer Call(const Proof& proof, const std::string& method, const std::string& path,
+              const std::string& body = "{}") const {
+    const auto client = ClientOf(proof);
+    const httplib::Result result =
+        method == "GET" ? client->Get(path) : client->Post(path, body, "application/json");
+    return result ? Answer{result->status, result->body}
+                  : Answer{0, httplib::to_string(result.error())};
+  }
+  Answer Get(const Proof& proof, const std::string& path) const { return Call(proof, "GET", path); }
+
+  // The files of a certificate that this authority signs for a new key.
+  Proof Signed(const authority::Authority& authority, const std::string& kind,
+               const std::string& id, v1::IdentityRecord* record = nullptr) {
+    const std::string key = *tls::NewKey();
+    const auto request = tls::ReadSigningRequest(*tls::NewSigningRequest(key));
+    const std::string chain = *authority.SignClient(*request, kind, id);
+    const Proof proof = {Path(absl::StrCat(kind, "-", id, ".pem")),
+                         Path(absl::StrCat(kind, "-", id, "-key.pem"))};
+    std::ofstream(proof.certificate_path) << chain;
+    std::ofstream(proof.key_path) << key;
+    if (record != nullptr) {
+      record->set_id(id);
+      record->set_public_key_sha256(request->public_key_sha256);
+      record->set_signing_request_sha256(request->sha256);
+    }
+    return proof;
+  }
+  // Enrols as a person or board does. role: of a person.
+  Proof Enrolled(const std::string& kind, const std::string& id, const std::string& role = "") {
+    v1::EnrolmentToken token;
+    token.set_token_id(absl::StrCat("token-of-", id));
+    token.set_kind(kind);
+    token.set_person(kind == core::kPersonKind ? id : "");
+    token.set_role(role);
+    token.set_uses(1);
+    token.set_expires_unix_seconds(core::ToUnix(absl::Now() + absl::Hours(1)));
+    EXPECT_THAT(Ask(*runtime_, core::CreateTokens{{token}}).status, IsOk());
+    core::Enrol enrol;
+    const Proof proof = Signed(*authority_, kind, id, &enrol.identity);
+    enrol.identity.set_token_id(token.token_id());
+    EXPECT_THAT(Ask(*runtime_, std::move(enrol)).status, IsOk());
+    return proof;
+  }
+  Proof Service(const std::string& id = "0123456789abcdef",
+                absl::Time expires = absl::Now() + absl::Hours(1)) {
+    const tls::ServiceToken shown = {id, std::string(32, 'a')};
+    v1::EnrolmentToken token;
+    token.set_token_id(id);
+    token.set_kind(core::kServiceKind);
+    token.set_person("prometheus");
+    token.set_secret_sha256(tls::Sha256(shown.secret));
+    token.set_expires_unix_seconds(core::ToUnix(expires));
+    EXPECT_THAT(Ask(*runtime_, core::CreateTokens{{token}}).status, IsOk());
+    return {.authorization = absl::StrCat("Bearer ", tls::FormatServiceToken(shown))};
+  }
+  // What openssl's own client says; `flags` choose the version.
+  std::string OpensslSays(const std::string& flags) const {
+    const std::string command = absl::StrCat("openssl s_client -connect ", server_->address(), " ",
+                                             flags, " </dev/null 2>&1");
+    FILE* const client = popen(command.c_str(), "r");
+    std::string said;
+    std::array<char, 4096> part = {};
+    while (const size_t size = fread(part.data(), 1, part.size(), client)) {
+      said.append(part.data(), size);
+    }
+    pclose(client);
+    return said;
+  }
+
+  const authority::ServerNames kNames = {.dns_names = {"localhost"}, .addresses = {"127.0.0.1"}};
+  SetClock clock_;
+  std::unique_ptr<runtime::Runtime> runtime_;
+  runtime::Api api_;
+  std::unique_ptr<authority::Authority> authority_;
+  std::unique_ptr<callers::Callers> callers_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
+  // By the column of access::Expected().
+  const std::vector<Proof> callers = {Enrolled("person", "vera", "viewer"),
+                                      Enrolled("person", "sam", "submitter"),
+                                      Enrolled("person", "otto", "operator"),
+                                      Enrolled("person", "ann", "admin"),
+                                      Enrolled("device", "d1"),
+                                      Service(),
+                                      {}};
+  int cells = 0;
+  for (const auto& [route, letters] : access::Expected()) {
+    if (absl::StartsWith(route, "/")) {
+      continue;
+    }
+    const std::vector<std::string> parts = absl::StrSplit(route, ' ');
+    const std::string path = absl::StrReplaceAll(parts[1], {{"{job}", "j9"}, {"{device}", "none"}});
+    for (size_t column = 0; column < callers.size(); ++column) {
+      const Answer answer = Call(callers[column], parts[0], path);
+      const bool refused = answer.status == 401 || answer.status == 403;
+      EXPECT_NE(answer.status, 0) << answer.body;
+      EXPECT_EQ(!refused, letters[column] != '-')
+          << route << ", column " << column << ": " << answer.status << " " << answer.body;
+      EXPECT_EQ(answer.status == 401, refused && column == 6) << route << ", column " << column;
+      ++cells;
+    }
+  }
+  EXPECT_GT(cells, 100);
+}
+
+TEST_F(HttpsTest, AStrangerIsToldHowToGetIn) {
+  const Answer answer = Get({}, "/metrics");
+  EXPECT_EQ(answer.status, 401);
+  EXPECT_THAT(answer.body, AllOf(HasSubstr("curl --cert"), HasSubstr("wattle service token NAME"),
+                                 Not(HasSubstr("wattle_coordinator_jobs"))));
+  EXPECT_EQ(Get({}, "/healthz").body, "ok\n");
+  EXPECT_EQ(Get({.authorization = "Basic eDp5"}, "/healthz").body, "ok\n");
+}
+
+TEST_F(HttpsTest, PlainTextIsToldToSpeakHttps) {
+  for (const char* path : {"/metrics", "/healthz"}) {
+    RawConnection connection(server_->address());
+    ASSERT_TRUE(connection.Send(
+        absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: ", server_->address(), "\r\n\r\n")));
+    const std::string answer = connection.ReadToEnd();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
+    EXPECT_THAT(answer, testing::EndsWith(absl::StrCat("\r\n\r\nthis port speaks HTTPS: https://",
+                                                       server_->address(), path, "\n")));
+  }
+}
+
+TEST_F(HttpsTest, SpeaksTls13AndTls12AndNothingOlder) {
+  EXPECT_THAT(OpensslSays(""), HasSubstr("New, TLSv1.3"));
+  EXPECT_THAT(OpensslSays("-tls1_2"), HasSubstr("New, TLSv1.2"));
+  EXPECT_THAT(OpensslSays("-tls1_1 -cipher ALL:@SECLEVEL=0"), Not(HasSubstr("BEGIN CERTIFICATE")));
+}
+
+TEST_F(HttpsTest, ARevokedPersonIsRefusedAtTheNextRequest) {
+  const Proof vera = Enrolled("person", "vera", "viewer");
+  const auto client = ClientOf(vera);
+  client->set_keep_alive(true);
+  ASSERT_EQ(client->Get("/api/v1/jobs")->status, 200);
+  const core::RevokeIdentity revoke = {core::kPersonKind, "vera", "left", "ann"};
+  ASSERT_THAT(Ask(*runtime_, revoke).status, IsOk());
+  const httplib::Result after = client->Get("/api/v1/jobs");
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->status, 403);
+  EXPECT_THAT(after->body, HasSubstr("person vera was revoked: left"));
+}
+
+TEST_F(HttpsTest, AnExpiredCertificateIsRefusedWithItsTime) {
+  Enrolled("person", "vera", "viewer");
+  clock_.now -= absl::Hours(24 * 60);
+  const Answer answer = Get(Signed(*authority_, "device", "d1"), "/healthz");
+  EXPECT_EQ(answer.status, 200) << "the handshake judges no time";
+  const Answer metrics = Get(Signed(*authority_, "device", "d1"), "/metrics");
+  EXPECT_EQ(metrics.status, 401);
+  EXPECT_THAT(metrics.body, HasSubstr("the certificate of device d1 expired at "));
+}
+
+TEST_F(HttpsTest, ACertificateOfAForeignAuthorityEndsTheHandshake) {
+  const auto foreign = *authority::Authority::Open(Path("foreign"), kNames, clock_);
+  EXPECT_EQ(Get(Signed(*foreign, "person", "ann"), "/healthz").status, 0);
+  EXPECT_EQ(Get({}, "/healthz").status, 200);
+}
+
+TEST_F(HttpsTest, AServicesTokenReadsAndChangesNothing) {
+  Connect(*runtime_, "device-a");
+  const Proof prometheus = Service();
+  EXPECT_THAT(Get(prometheus, "/metrics").body, HasSubstr("wattle_coordinator_jobs"));
+  EXPECT_THAT(Get(prometheus, "/sd").body, HasSubstr("127.0.0.1:9100"));
+  for (const char* path : {"/api/v1/devices/device-a/drain", "/api/v1/jobs/j1/cancel",
+                           "/api/v1/jobs", "/api/v1/plan"}) {
+    const Answer answer = Call(prometheus, "POST", path);
+    EXPECT_EQ(answer.status, 403) << path;
+    EXPECT_THAT(answer.body, HasSubstr("prometheus has the role service"));
+  }
+  v1::GetDeviceRequest get;
+  get.set_device("device-a");
+  EXPECT_FALSE(api_.GetDevice(get)->drained());
+}
+
+TEST_F(HttpsTest, AnExpiredRevokedOrWrongTokenIsRefusedWithItsReason) {
+  const Proof old = Service("00000000000000aa", absl::FromUnixSeconds(1));
+  const Proof revoked = Service("00000000000000bb");
+  ASSERT_THAT(Ask(*runtime_, core::RevokeToken{"00000000000000bb", "ann"}).status, IsOk());
+  Proof wrong = Service("00000000000000cc");
+  wrong.authorization.back() = 'b';
+  const Proof enrolment = {
+      .authorization = absl::StrCat("Bearer wattle1:hub:1:00000000000000dd:", std::string(32, 'a'),
+                                    ":", std::string(64, 'b'))};
+  const std::vector<std::pair<Proof, std::string>> cases = {
+      {old, "service token 00000000000000aa of prometheus expired at 1970-01-01"},
+      {revoked, "service token 00000000000000bb of prometheus was revoked"},
+      {wrong, "service token is none that this coordinator made"},
+      {enrolment, "does not begin with wattle-service:"},
+      {{.authorization = "Basic eDp5"}, "wanted Bearer wattle-service:ID:SECRET"}};
+  for (const auto& [proof, message] : cases) {
+    const Answer answer = Get(proof, "/metrics");
+    EXPECT_EQ(answer.status, 401) << message;
+    EXPECT_THAT(answer.body, HasSubstr(message));
+    EXPECT_THAT(answer.body, Not(HasSubstr(std::string(32, 'a')))) << "no secret comes back";
+  }
+}
+
+TEST_F(HttpsTest, AJobBelongsToWhoeverSubmitsIt) {
+  AddModel(*runtime_, "tiny");
+  const Proof sam = Enrolled("person", "sam", "submitter");
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
+  request.set_idempotency_key("key");
+  request.mutable_spec()->set_owner("ann");
+  const Answer as_ann = Call(sam, "POST", "/api/v1/jobs", ToJson(request));
+  EXPECT_EQ(as_ann.status, 403);
+  EXPECT_THAT(as_ann.body, HasSubstr("and you are sam"));
+  request.mutable_spec()->clear_owner();
+  v1::SubmitJobResponse submitted;
+  ASSERT_THAT(FromJson(Call(sam, "POST", "/api/v1/jobs", ToJson(request)).body, submitted), IsOk());
+  EXPECT_EQ(submitted.job().spec().owner(), "sam");
+  const std::string cancel = absl::StrCat("/api/v1/jobs/", submitted.job().job_id(), "/cancel");
+  const Answer others = Call(Enrolled("person", "sue", "submitter"), "POST", cancel);
+  EXPECT_EQ(others.status, 403);
+  EXPECT_THAT(others.body, HasSubstr("does not cover this one"));
+  EXPECT_EQ(Call(sam, "POST", cancel).status, 200);
+}
+
+TEST_F(HttpsTest, CallersWithoutAProofMayWhatTheFlagGives) {
+  server_->Stop();
+  HttpOptions options;
+  options.nameless_role = access::Role::kViewer;
+  Serve(options);
+  EXPECT_EQ(Get({}, "/api/v1/jobs").status, 200);
+  const Answer drain = Call({}, "POST", "/api/v1/devices/none/drain");
+  EXPECT_EQ(drain.status, 403);
+  EXPECT_THAT(drain.body, HasSubstr("--http-role"));
+  const Proof revoked = Service();
+  ASSERT_THAT(Ask(*runtime_, core::RevokeToken{"0123456789abcdef", "ann"}).status, IsOk());
+  EXPECT_EQ(Get(revoked, "/api/v1/jobs").status, 401) << "who shows a bad token is not nameless";
+}
+
+TEST_F(HttpsTest, AForeignHostOrPageIsRefusedBehindTlsToo) {
+  const Proof ann = Enrolled("person", "ann", "admin");
+  const auto client = ClientOf(ann);
+  EXPECT_EQ(client->Get("/metrics", {{"Host", "evil.example"}})->status, 421);
+  const std::string drain = "/api/v1/devices/none/drain";
+  const auto status = [&](const std::string& origin) {
+    return client->Post(drain, httplib::Headers{{"Origin", origin}}, "", "text/plain")->status;
+  };
+  EXPECT_EQ(status("https://evil.example"), 403);
+  EXPECT_EQ(status("http://" + server_->address()), 403) << "whoever is on the network made it";
+  EXPECT_EQ(status("https://" + server_->address()), 404);
+}
+
+TEST_F(HttpsTest, ConnectionsThatStallInTheHandshakeDoNotSilenceHealth) {
+  server_->Stop();
+  HttpOptions options;
+  options.limits.connections_max = 16;
+  // Longer than a client waits: nobody leaves by himself.
+  options.limits.patience = {
+      .idle = absl::Minutes(5), .silence = absl::Minutes(5), .request = absl::Minutes(5)};
+  Serve(options);
+  std::vector<std::unique_ptr<RawConnection>> stalled;
+  for (int i = 0; i < 40; ++i) {
+    stalled.push_back(std::make_unique<RawConnection>(server_->address()));
+    // The begin of a handshake's record, half of them with nothing of it.
+    ASSERT_TRUE(stalled.back()->Send(i % 2 == 0 ? "\x16" : "\x16\x03\x01\x02"));
+  }
+  EXPECT_EQ(Get({}, "/healthz").body, "ok\n");
+  EXPECT_EQ(stalled.front()->ReadToEnd(), "") << "the oldest made room";
+}
+
+// One byte at a time is no silence, and the request's patience has begun with the handshake.
+TEST_F(HttpsTest, ADrippingHandshakeIsGivenUp) {
+  server_->Stop();
+  HttpOptions options;
+  options.limits.patience = {
+      .idle = absl::Minutes(1), .silence = absl::Minutes(1), .request = absl::Milliseconds(200)};
+  Serve(options);
+  RawConnection connection(server_->address());
+  // A record of 16,000 bytes that never comes to its end.
+  ASSERT_TRUE(connection.Send("\x16\x03\x01\x3e"));
+  int bytes = 0;
+  while (bytes < 15'000 && connection.Send("\x01")) {
+    ++bytes;
+    connection.AwaitClosing(absl::Milliseconds(1));
+  }
+  EXPECT_LT(bytes, 15'000);
+}
+
+TEST_F(HttpsTest, ARenewedCertificateServesTheNextConnection) {
+  const std::string file = Path("authority/server.pem");
+  const auto served = [&] {
+    const std::string said = OpensslSays("-showcerts");
+    const size_t begin = said.find("-----BEGIN");
+    return begin == std::string::npos ? said : tls::ReadCertificate(said.substr(begin))->serial;
+  };
+  const std::string first = tls::ReadCertificate(*ReadWholeFile(file))->serial;
+  EXPECT_EQ(served(), first);
+  clock_.now += absl::Hours(24 * 46);
+  ASSERT_THAT(authority_->RenewServerCertificate(), IsOk());
+  const std::string second = tls::ReadCertificate(*ReadWholeFile(file))->serial;
+  ASSERT_NE(first, second);
+  EXPECT_EQ(served(), second);
+  std::ofstream(file) << "no certificate";
+  EXPECT_EQ(served(), second) << "what cannot be used leaves the one before";
+}
+
+}  // namespace
+}  // namespace wattle::http
