@@ -131,8 +131,11 @@ void Recorder::AddJob(const v1::Job& job, const std::string& group, double end_u
   }
   const JobOutcome outcome = OutcomeOf(job, end_unix_seconds);
   if (outcome.missed || outcome.failed) {
-    recording_.lost_jobs.push_back(
-        {job.spec().name(), job.state(), job.reason(), outcome.late_seconds});
+    recording_.lost_jobs.push_back({.job = job.spec().name(),
+                                    .missed = outcome.missed,
+                                    .state = job.state(),
+                                    .reason = job.reason(),
+                                    .late_seconds = outcome.late_seconds});
   }
 }
 

@@ -25,8 +25,8 @@ struct AttemptRecord {
   double begin_seconds = 0.0;  // the board took it
   double end_seconds = 0.0;    // the scenario's end where it still runs
   v1::AttemptState state = v1::ATTEMPT_STATE_UNSPECIFIED;
-  std::string reason;            // of the state
-  std::optional<Joules> energy;  // gross, by its receipt; absent: it has none yet
+  std::string reason;              // of the state
+  std::optional<Joules> energy{};  // gross, by its receipt; absent: it has none yet
 };
 
 // The pack of a board at one moment.
@@ -35,7 +35,7 @@ struct PackSample {
   Fraction charge{};  // in truth, not by the gauge
   Watts sun{};        // what the panel gives
   // What the planner counts on in this hour of the day; absent: nobody has seen this hour yet.
-  std::optional<Watts> expected_sun;
+  std::optional<Watts> expected_sun{};
 };
 
 struct BoardRecord {
@@ -62,7 +62,8 @@ struct EnergyRecord {
 
 // A job that counts as missed or failed.
 struct LostJob {
-  std::string job;  // its name
+  std::string job;      // its name
+  bool missed = false;  // its deadline; else it counts as failed
   v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
   std::string reason;         // of the state
   double late_seconds = 0.0;  // from its deadline to its end, or to the scenario's; 0: not late

@@ -472,8 +472,10 @@ jobs:
   const Recording recording = RecordingOf(text, "fastest");
   ASSERT_EQ(recording.lost_jobs.size(), 2);
   EXPECT_EQ(recording.lost_jobs[0].job, "short-1");
+  EXPECT_TRUE(recording.lost_jobs[0].missed);
   EXPECT_EQ(recording.lost_jobs[0].state, v1::JOB_STATE_FAILED);
   EXPECT_EQ(recording.lost_jobs[1].job, "large-1");
+  EXPECT_FALSE(recording.lost_jobs[1].missed);
   EXPECT_EQ(recording.lost_jobs[1].late_seconds, 0.0);
   EXPECT_THAT(recording.lost_jobs[1].reason, HasSubstr("memory"));
 }
