@@ -54,6 +54,7 @@ summary h2 { display: inline; }
 rect.untold { fill: var(--paper); stroke: var(--ink); }
 i.untold { outline: 1px solid var(--ink); }
 .sun { fill: var(--sun); background: var(--sun); }
+.cut { fill: var(--line); opacity: .45; }
 .failed { stroke: var(--bad); stroke-width: 2; }
 .superseded { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 3 2; }
 .reserve { stroke: var(--bad); stroke-dasharray: 6 4; }
@@ -119,7 +120,7 @@ class BoardDrawing {
 
   [[nodiscard]] std::string Html() const {
     double height = Drawing::kLane;
-    std::string content = Bars();
+    std::string content;
     if (!board_.pack.empty()) {
       content += Charge(height);
       height += Drawing::kCharge;
@@ -128,9 +129,10 @@ class BoardDrawing {
         height += kSunGap + kSun;
       }
     }
-    return absl::StrCat("<h3>", Escaped(board_.name), " <small>", Escaped(board_.device_class),
-                        board_.pack.empty() ? ", on mains" : "", "</small></h3>\n",
-                        drawing_.Svg(board_.name, height, content));
+    return absl::StrCat(
+        "<h3>", Escaped(board_.name), " <small>", Escaped(board_.device_class),
+        board_.pack.empty() ? ", on mains" : "", "</small></h3>\n",
+        drawing_.Svg(board_.name, height, absl::StrCat(Cuts(height), Bars(), content)));
   }
 
  private:
@@ -140,6 +142,22 @@ class BoardDrawing {
         std::find_if(jobs.begin(), jobs.end(),
                      [&group](const sim::JobGroup& one) { return one.spec.name() == group; }) -
         jobs.begin());
+  }
+
+  // The times without a link, behind everything else.
+  [[nodiscard]] std::string Cuts(double height) const {
+    std::string cuts;
+    for (const sim::LinkCut& cut : scenario_.cuts) {
+      if (cut.group == board_.group) {
+        const double begin = drawing_.X(cut.begin_seconds);
+        absl::StrAppendFormat(&cuts,
+                              "<rect class=\"cut\" x=\"%.1f\" y=\"0\" width=\"%.1f\" "
+                              "height=\"%g\"><title>no link: %s to %s</title></rect>\n",
+                              begin, drawing_.X(cut.end_seconds) - begin, height,
+                              ScenarioTime(cut.begin_seconds), ScenarioTime(cut.end_seconds));
+      }
+    }
+    return cuts;
   }
 
   static std::string Ending(const sim::AttemptRecord& attempt) {
@@ -235,6 +253,7 @@ std::string Legend(const sim::Scenario& scenario, const sim::Recording& recordin
   return absl::StrCat("<p class=\"legend\">", legend,
                       "</p>\n<p class=\"note\">A red edge: the attempt failed. A ",
                       "broken edge: another attempt took its place.",
+                      scenario.cuts.empty() ? "" : " Behind the bars, grey: the board has no link.",
                       std::any_of(recording.boards.begin(), recording.boards.end(), on_pack)
                           ? " Below the bars: the charge in truth; the watts of the panel, and as "
                             "a broken line the "

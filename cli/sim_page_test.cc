@@ -29,6 +29,7 @@ sim::Scenario SampleScenario() {
   for (const char* name : {"tune", "check"}) {
     scenario.jobs.emplace_back().spec.set_name(name);
   }
+  scenario.cuts = {{"pi", 10 * sim::kSecondsOfHour, 12 * sim::kSecondsOfHour}};
   scenario.policies = {"ours", "fastest"};
   scenario.seeds = 3;
   scenario.first_seed = 5;
@@ -38,6 +39,7 @@ sim::Scenario SampleScenario() {
 sim::BoardRecord BoardOnPack() {
   sim::BoardRecord board;
   board.name = "mast-1";
+  board.group = "mast";
   board.device_class = "jetson-orin-nano";
   board.reserve = Fraction(0.3);
   board.attempts = {{.job = "tune-1",
@@ -76,6 +78,7 @@ sim::BoardRecord BoardOnPack() {
 sim::BoardRecord BoardOnMains() {
   sim::BoardRecord board;
   board.name = "pi-1";
+  board.group = "pi";
   board.device_class = "raspberry-pi-5";
   board.attempts = {{.job = "check-1",
                      .group = "check",

@@ -73,6 +73,7 @@ Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
     for (int number = 1; number <= group.count; ++number) {
       BoardRecord board;
       board.name = group.BoardName(number);
+      board.group = group.name;
       board.device_class = group.board_class.name;
       recording_.boards.push_back(std::move(board));
     }

@@ -40,6 +40,7 @@ struct PackSample {
 
 struct BoardRecord {
   std::string name;
+  std::string group;  // of the fleet
   std::string device_class;
   Fraction reserve{};                   // 0: none
   std::vector<AttemptRecord> attempts;  // by begin

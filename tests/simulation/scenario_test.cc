@@ -373,6 +373,7 @@ TEST(RecordingTest, LeavesTheRunAsItIs) {
   EXPECT_EQ(recorded->steps, plain.steps);
   ASSERT_EQ(recording.boards.size(), 2);
   EXPECT_EQ(recording.boards[1].name, "mast-2");
+  EXPECT_EQ(recording.boards[1].group, "mast");
   EXPECT_EQ(recording.boards[1].reserve, Fraction(0.3));
   EXPECT_EQ(recording.boards[1].pack.size(), 36 * 4 + 1);
   EXPECT_EQ(recording.boards[1].pack.back().at_seconds, scenario->duration_seconds);
