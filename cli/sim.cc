@@ -66,14 +66,15 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
       flags.html.empty() ? sim::Recorded::kNothing : sim::Recorded::kFirstSeed);
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
   const std::string json = SimJson(*scenario, *results);
+  // First the answer: a file that cannot be written must not cost minutes of simulation.
+  session.PrintText(session.json() ? json
+                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
   if (!flags.json.empty()) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
   if (!flags.html.empty()) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, SimPage(*scenario, *results)));
   }
-  session.PrintText(session.json() ? json
-                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
   return ExitCode::kOk;
 }
 

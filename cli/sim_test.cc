@@ -96,6 +96,7 @@ TEST_F(SimTest, AnHtmlFileThatCannotBeWrittenIsOneLine) {
       Run({"sim", Write("small.yaml", kScenario), "--seeds", "1", "--html", "/nowhere/sim.html"});
   EXPECT_NE(result.code, 0);
   EXPECT_THAT(result.err, HasSubstr("--html /nowhere/sim.html: cannot be written"));
+  EXPECT_THAT(result.out, HasSubstr("\nours ")) << "the answer is not lost";
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 

@@ -17,8 +17,7 @@
 
 namespace wattle::sim {
 
-// Times are seconds of the scenario: 0 is its hour 0. An attempt that the fleet's first minutes
-// placed is before it.
+// Times are seconds of the scenario: 0 is its hour 0.
 struct AttemptRecord {
   std::string job;             // its name
   std::string group;           // the entry of jobs that it belongs to
