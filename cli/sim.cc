@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/session.h"
+#include "cli/sim_page.h"
 #include "cli/sim_view.h"
 #include "cli/text_file.h"
 #include <CLI/App.hpp>
@@ -30,6 +31,7 @@ struct SimFlags {
   std::string seed;
   sim::Changes changes;
   std::string json;
+  std::string html;
   bool runs = false;
 };
 
@@ -59,15 +61,20 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
                            return table;
                          });
   WATTLE_RETURN_IF_ERROR(AsBadInput(scenario.status()));
-  const auto results =
-      sim::RunPolicies(*scenario, [&session] { return session.environment().interrupt->raised(); });
+  const auto results = sim::RunPolicies(
+      *scenario, [&session] { return session.environment().interrupt->raised(); },
+      flags.html.empty() ? sim::Recorded::kNothing : sim::Recorded::kFirstSeed);
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
   const std::string json = SimJson(*scenario, *results);
+  // First the answer: a file that cannot be written must not cost minutes of simulation.
+  session.PrintText(session.json() ? json
+                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
   if (!flags.json.empty()) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
-  session.PrintText(session.json() ? json
-                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
+  if (!flags.html.empty()) {
+    WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, SimPage(*scenario, *results)));
+  }
   return ExitCode::kOk;
 }
 
@@ -82,7 +89,8 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
               "  wattle sim deploy/scenarios/two-jetsons.yaml --runs\n"
               "  wattle sim deploy/scenarios/mast.yaml --policy ours,fastest\n"
               "  wattle sim deploy/scenarios/mast.yaml --set reserve=0.4 --add raspberry-pi-5=2\n"
-              "  wattle sim deploy/scenarios/deadlines.yaml --seeds 50 --json figures.json\n");
+              "  wattle sim deploy/scenarios/deadlines.yaml --seeds 50 --json figures.json\n"
+              "  wattle sim deploy/scenarios/mast.yaml --html mast.html\n");
   const auto flags = std::make_shared<SimFlags>();
   leaf->add_option("FILE", flags->file, "Scenario file")->required();
   leaf->add_option(
@@ -106,6 +114,10 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
       ->allow_extra_args(false)
       ->take_all();
   leaf->add_option("--json", flags->json, "Also write all figures to this file")->type_name("FILE");
+  leaf->add_option("--html", flags->html,
+                   "Also write a page that needs no network to this file: the figures, and of each "
+                   "policy's first seed the attempts, charge and sun of each board over time")
+      ->type_name("FILE");
   leaf->add_flag("--runs", flags->runs, "Also show what the jobs took on each class of boards");
   slot->Bind(leaf, [flags](Session& session) { return Simulate(session, *flags); });
 }

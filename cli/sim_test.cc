@@ -75,6 +75,31 @@ TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {
   EXPECT_EQ(document["policies"][0]["reserve_breaches"]["high"], 0);
 }
 
+// The page changes nothing of the answer, and each time it has the same bytes.
+TEST_F(SimTest, TheHtmlFileIsAPageOfItsOwn) {
+  const std::string file = Write("small.yaml", kScenario);
+  const Result plain = Run({"sim", file});
+  const Result first = Run({"sim", file, "--html", Path("first.html")});
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out, plain.out);
+  EXPECT_EQ(Run({"sim", file, "--html", Path("again.html")}).code, 0);
+  const std::string page = ReadBack("first.html");
+  EXPECT_EQ(page, ReadBack("again.html"));
+  EXPECT_THAT(page, AllOf(StartsWith("<!DOCTYPE html>"), HasSubstr("<h2>ours, seed 1</h2>"),
+                          HasSubstr("<h2>fastest, seed 1</h2>"), HasSubstr("<h3>mast-1 "),
+                          HasSubstr(">tune-1: day 1 "), HasSubstr("reserve 30 %"),
+                          Not(HasSubstr("http")), Not(HasSubstr("<script"))));
+}
+
+TEST_F(SimTest, AnHtmlFileThatCannotBeWrittenIsOneLine) {
+  const Result result =
+      Run({"sim", Write("small.yaml", kScenario), "--seeds", "1", "--html", "/nowhere/sim.html"});
+  EXPECT_NE(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("--html /nowhere/sim.html: cannot be written"));
+  EXPECT_THAT(result.out, HasSubstr("\nours ")) << "the answer is not lost";
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
 TEST_F(SimTest, WhatIfChangesTheAnswer) {
   const std::string file = Write("small.yaml", kScenario);
   const std::string whole = Run({"sim", file, "--policy", "ours"}).out;

@@ -24,18 +24,6 @@ std::string SpreadText(const sim::Spread& spread, int decimals) {
   return low == high ? median : absl::StrCat(median, " (", low, "-", high, ")");
 }
 
-std::string HeadLine(const sim::Scenario& scenario) {
-  const std::string seeds =
-      scenario.seeds == 1
-          ? absl::StrCat("seed ", scenario.first_seed)
-          : absl::StrCat("seeds ", scenario.first_seed, " to ",
-                         scenario.first_seed + static_cast<uint64_t>(scenario.seeds) - 1,
-                         "; median (90 % of the seeds)");
-  return absl::StrCat(Printable(scenario.name), ": ", scenario.boards(),
-                      scenario.boards() == 1 ? " board, " : " boards, ",
-                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds, "\n\n");
-}
-
 std::string RunsTable(const std::vector<sim::PolicyResult>& results, const TextStyle& style) {
   Table table({{"policy"},
                {"class"},
@@ -72,6 +60,26 @@ std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
 
 }  // namespace
 
+std::string SimHeadLine(const sim::Scenario& scenario) {
+  const std::string seeds =
+      scenario.seeds == 1
+          ? absl::StrCat("seed ", scenario.first_seed)
+          : absl::StrCat("seeds ", scenario.first_seed, " to ",
+                         scenario.first_seed + static_cast<uint64_t>(scenario.seeds) - 1,
+                         "; median (90 % of the seeds)");
+  return absl::StrCat(Printable(scenario.name), ": ", scenario.boards(),
+                      scenario.boards() == 1 ? " board, " : " boards, ",
+                      FormatElapsed(absl::Seconds(scenario.duration_seconds)), ", ", seeds);
+}
+
+std::vector<std::string> FigureCells(const sim::PolicyResult& result) {
+  std::vector<std::string> cells;
+  for (const sim::FigureRow& row : sim::FigureRows()) {
+    cells.push_back(SpreadText(result.figures[static_cast<size_t>(row.figure)], row.decimals));
+  }
+  return cells;
+}
+
 std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results,
                       bool with_runs, const TextStyle& style) {
   std::vector<Column> columns = {{"policy"}};
@@ -80,13 +88,11 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
   }
   Table table(std::move(columns));
   for (const sim::PolicyResult& result : results) {
-    std::vector<std::string> cells = {result.policy};
-    for (const sim::FigureRow& row : sim::FigureRows()) {
-      cells.push_back(SpreadText(result.figures[static_cast<size_t>(row.figure)], row.decimals));
-    }
+    std::vector<std::string> cells = FigureCells(result);
+    cells.insert(cells.begin(), result.policy);
     table.AddRow(std::move(cells));
   }
-  return absl::StrCat(HeadLine(scenario), table.Render(style),
+  return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style),
                       with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 

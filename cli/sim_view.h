@@ -18,6 +18,10 @@ namespace wattle::cli {
 [[nodiscard]] std::string RenderSim(const sim::Scenario& scenario,
                                     const std::vector<sim::PolicyResult>& results, bool with_runs,
                                     const TextStyle& style);
+// "mast: 3 boards, 120 h 00 min, seeds 1 to 5; median (90 % of the seeds)".
+[[nodiscard]] std::string SimHeadLine(const sim::Scenario& scenario);
+// The cells of the policy's row, in the order of sim::FigureRows().
+[[nodiscard]] std::vector<std::string> FigureCells(const sim::PolicyResult& result);
 // One JSON document with everything.
 [[nodiscard]] std::string SimJson(const sim::Scenario& scenario,
                                   const std::vector<sim::PolicyResult>& results);

@@ -52,7 +52,7 @@ void Board::AdvanceTo(double at_seconds) {
   }
 }
 
-Watts Board::Harvest() const {
+Watts Board::harvest() const {
   if (settings_.sun_watts != nullptr) {
     const double hour = (now_seconds_ - settings_.sun_begins_seconds) / kHourSeconds;
     return hour >= 0.0 && hour < static_cast<double>(settings_.sun_watts->size())
@@ -71,7 +71,7 @@ void Board::Pass(double seconds) {
     working_seconds_ += seconds;
   }
   if (settings_.battery && !on_mains_) {
-    const Joules sun = Harvest() * absl::Seconds(seconds);
+    const Joules sun = harvest() * absl::Seconds(seconds);
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
     CountBreaches();
   }
@@ -109,7 +109,7 @@ telemetry::SourceInfo Board::Sensors() const {
 telemetry::ChargeState Board::ReadGauge() {
   telemetry::ChargeState state;
   state.capacity = settings_.battery;
-  state.discharging = !on_mains_ && power() > Harvest();
+  state.discharging = !on_mains_ && power() > harvest();
   if (!sensors.gauge_stuck) {
     told_charge_ = sensors.gauge_says.value_or(
         Fraction(std::clamp(charge().value() + settings_.gauge_bias, 0.0, 1.0)));

@@ -58,6 +58,7 @@ class Board {
   [[nodiscard]] int64_t reserve_breaches() const { return reserve_breaches_; }
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
   [[nodiscard]] Fraction charge() const;
+  [[nodiscard]] Watts harvest() const;  // of the panel, also where a full pack cannot take it
   [[nodiscard]] Celsius temperature() const { return temperature_; }
   [[nodiscard]] const BoardSettings& settings() const { return settings_; }
 
@@ -81,7 +82,6 @@ class Board {
  private:
   void Pass(double seconds);
   void CountBreaches();
-  [[nodiscard]] Watts Harvest() const;
   [[nodiscard]] telemetry::ChargeState ReadGauge();
 
   const BoardSettings settings_;

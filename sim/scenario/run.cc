@@ -22,6 +22,7 @@
 #include "sim/options.h"
 #include "sim/random.h"
 #include "sim/scenario/planners.h"
+#include "sim/scenario/recorder.h"
 #include "sim/scenario/true_rates.h"
 
 namespace wattle::sim {
@@ -102,7 +103,7 @@ std::shared_ptr<const std::vector<double>> SunOf(const Scenario& scenario, Watts
 
 v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
   v1::DeviceInfo info;
-  info.set_name(absl::StrCat(group.name, "-", number));
+  info.set_name(group.BoardName(number));
   info.set_device_class(group.board_class.name);
   info.set_architecture("aarch64");
   info.set_time_scale(1.0);
@@ -194,7 +195,7 @@ class ScenarioRun {
                {.compute = MakePlanner(policy), .estimate_memory = RememberMemory()},
                [](const std::string& /*id*/) {}) {}
 
-  absl::StatusOr<RunFigures> Run(const Stopped& stopped) {
+  absl::StatusOr<RunFigures> Run(const Stopped& stopped, Recording* recording) {
     fleet_.Start(Machines());
     Push();
     ScheduleJobs();
@@ -211,6 +212,16 @@ class ScenarioRun {
       begin.push_back(MeterOf(*worker));
     }
     const int64_t stops = counts_.guard_stops;
+    std::optional<Recorder> recorder;
+    if (recording != nullptr) {
+      recorder.emplace(scenario_, fleet_, kBeginSeconds);
+    }
+    // The loop stands still between two of its actions while the recorder looks.
+    for (double at = kBeginSeconds; recorder && at < SpanOf(scenario_);
+         at += recorder->step_seconds()) {
+      loop_.RunUntil(at, over);
+      recorder->Sample(at);
+    }
     loop_.RunUntil(SpanOf(scenario_), over);
     WATTLE_RETURN_IF_ERROR(ended_);
     fleet_.invariants().CheckState(fleet_.coordinator().durable());
@@ -225,6 +236,10 @@ class ScenarioRun {
     Set(Figure::kGuardStops, static_cast<double>(counts_.guard_stops - stops), figures);
     figures.fingerprint = fleet_.invariants().chain();
     figures.steps = loop_.steps();
+    if (recorder) {
+      *recording = std::move(*recorder).Finish(groups_, SpanOf(scenario_));
+      recording->seed = seed_;
+    }
     return figures;
   }
 
@@ -365,15 +380,11 @@ class ScenarioRun {
     std::map<std::pair<std::string, std::string>, ClassRuns> runs;
     for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
       const v1::Job& job = record.job();
-      const bool is_done = job.state() == v1::JOB_STATE_SUCCEEDED;
-      const double ended = IsTerminal(job.state()) ? job.finished_unix_seconds() : end;
-      const double deadline = job.spec().deadline_seconds();
-      const bool late = deadline > 0.0 && ended - job.submitted_unix_seconds() > deadline;
-      const bool gone = IsTerminal(job.state()) && !is_done;
-      done += is_done ? 1 : 0;
-      missed += late || (gone && deadline > 0.0) ? 1 : 0;
-      failed += gone && deadline == 0.0 ? 1 : 0;
-      waits.push_back(WaitOf(job, ended) / kSecondsOfHour);
+      const JobOutcome outcome = OutcomeOf(job, end);
+      done += outcome.done ? 1 : 0;
+      missed += outcome.missed ? 1 : 0;
+      failed += outcome.failed ? 1 : 0;
+      waits.push_back(WaitOf(job, outcome.ended_unix_seconds) / kSecondsOfHour);
       if (job.state() == v1::JOB_STATE_FAILED) {
         failures.emplace(groups_.at(job.spec().name()), job.reason());
       }
@@ -455,16 +466,19 @@ void AddClassRuns(const std::vector<ClassRuns>& more,
 }
 
 absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy,
-                                       const Stopped& stopped) {
+                                       const Stopped& stopped, Recorded recorded) {
   PolicyResult result;
   result.policy = policy;
   std::array<std::vector<double>, kFigures> values;
   std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
   std::map<std::string, std::string> failures;
   for (int i = 0; i < scenario.seeds; ++i) {
+    Recording* const recording =
+        i == 0 && recorded == Recorded::kFirstSeed ? &result.recording.emplace() : nullptr;
     WATTLE_ASSIGN_OR_RETURN(
         const RunFigures figures,
-        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i), stopped));
+        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i), stopped,
+                    recording));
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
     }
@@ -515,16 +529,17 @@ absl::Status CheckScenario(const Scenario& scenario) {
 }
 
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
-                                       uint64_t seed, const Stopped& stopped) {
-  return ScenarioRun(scenario, policy, seed).Run(stopped);
+                                       uint64_t seed, const Stopped& stopped,
+                                       Recording* recording) {
+  return ScenarioRun(scenario, policy, seed).Run(stopped, recording);
 }
 
 absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
-                                                      const Stopped& stopped) {
+                                                      const Stopped& stopped, Recorded recorded) {
   WATTLE_RETURN_IF_ERROR(CheckScenario(scenario));
   std::vector<PolicyResult> results;
   for (const std::string& policy : scenario.policies) {
-    WATTLE_ASSIGN_OR_RETURN(PolicyResult result, RunPolicy(scenario, policy, stopped));
+    WATTLE_ASSIGN_OR_RETURN(PolicyResult result, RunPolicy(scenario, policy, stopped, recorded));
     results.push_back(std::move(result));
   }
   return results;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "sim/scenario/recording.h"
 #include "sim/scenario/scenario.h"
 
 namespace wattle::sim {
@@ -76,10 +78,12 @@ struct RunFigures {
 
 // Asked again and again during a run; true ends it.
 using Stopped = std::function<bool()>;
+// recording: filled for the drawings, unless it is null; the figures are the same either way.
 // Errors: kInvalidArgument when the coordinator refuses a job or a policy of the scenario;
 // kInternal when an invariant broke, with what a report should say; kCancelled by `stopped`.
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,
-                                       uint64_t seed, const Stopped& stopped = nullptr);
+                                       uint64_t seed, const Stopped& stopped = nullptr,
+                                       Recording* recording = nullptr);
 
 // Whether every job of the scenario has an amount of work on every class of boards, and every
 // policy is one that the coordinator takes. Errors: kInvalidArgument.
@@ -99,12 +103,17 @@ struct PolicyResult {
   std::array<Spread, kFigures> figures{};
   std::vector<ClassRuns> class_runs;  // means over the seeds
   std::vector<Failure> failures;      // of the first seed in which the group has one
+  std::optional<Recording> recording;
 };
+
+// Of all seeds a recording would take a fleet's memory times their number.
+enum class Recorded { kNothing, kFirstSeed };
 
 // All policies of the scenario, each on all seeds. stopped: as RunScenario's. Errors: those of
 // CheckScenario and RunScenario.
 absl::StatusOr<std::vector<PolicyResult>> RunPolicies(const Scenario& scenario,
-                                                      const Stopped& stopped = nullptr);
+                                                      const Stopped& stopped = nullptr,
+                                                      Recorded recorded = Recorded::kNothing);
 
 }  // namespace wattle::sim
 

@@ -36,6 +36,10 @@ struct BoardGroup {
   double link_bytes_per_second = 1.25e6;
   std::vector<v1::Label> labels;
   std::optional<v1::Policy> policy;  // of these boards alone
+
+  [[nodiscard]] std::string BoardName(int number) const {
+    return name + "-" + std::to_string(number);
+  }
 };
 
 struct Arrival {

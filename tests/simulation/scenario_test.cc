@@ -19,6 +19,7 @@
 #include "base/status_matchers.h"
 #include "sim/fault_points.h"
 #include "sim/scenario/planners.h"
+#include "sim/scenario/recorder.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 #include "sim/scenario/true_rates.h"
@@ -346,6 +347,167 @@ jobs:
     EXPECT_EQ(figures[Figure::kFailed], 0) << policy;
     EXPECT_GT(figures[Figure::kWaitMeanHours], 5) << policy;
   }
+}
+
+Recording RecordingOf(const std::string& text, const std::string& policy = "ours") {
+  const auto scenario = Parse(text);
+  EXPECT_THAT(scenario, IsOk());
+  Recording recording;
+  EXPECT_THAT(RunScenario(scenario.value_or(Scenario()), policy, 1, nullptr, &recording), IsOk());
+  return recording;
+}
+
+TEST(RecordingTest, LeavesTheRunAsItIs) {
+  const auto scenario = Parse(kSite);
+  ASSERT_THAT(scenario, IsOk());
+  const RunFigures plain = FiguresOf(kSite);
+  Recording recording;
+  const auto recorded = RunScenario(*scenario, "ours", 1, nullptr, &recording);
+  ASSERT_THAT(recorded, IsOk());
+  EXPECT_EQ(recorded->values, plain.values);
+  EXPECT_EQ(recorded->fingerprint, plain.fingerprint);
+  EXPECT_EQ(recorded->steps, plain.steps);
+  ASSERT_EQ(recording.boards.size(), 2);
+  EXPECT_EQ(recording.boards[1].name, "mast-2");
+  EXPECT_EQ(recording.boards[1].group, "mast");
+  EXPECT_EQ(recording.boards[1].reserve, Fraction(0.3));
+  EXPECT_EQ(recording.boards[1].pack.size(), 36 * 4 + 1);
+  EXPECT_EQ(recording.boards[1].pack.back().at_seconds, scenario->duration_seconds);
+}
+
+TEST(RecordingTest, IsOfTheFirstSeedAndOnlyWhenAsked) {
+  auto scenario = Parse(kTwoBoards, {.set = {"seeds=2", "seed=7"}, .add = {}});
+  ASSERT_THAT(scenario, IsOk());
+  const auto without = RunPolicies(*scenario);
+  ASSERT_THAT(without, IsOk());
+  EXPECT_FALSE(without->at(0).recording.has_value());
+  const auto with = RunPolicies(*scenario, nullptr, Recorded::kFirstSeed);
+  ASSERT_THAT(with, IsOk());
+  ASSERT_TRUE(with->at(0).recording.has_value());
+  EXPECT_EQ(with->at(0).recording->seed, 7);
+}
+
+TEST(RecordingTest, AttemptsAndPhasesAddUpToTheReceiptsAndTheFleet) {
+  const Recording recording = RecordingOf(kTwoBoards, "round_robin");
+  double seconds = 0.0;
+  Joules energy;
+  for (const BoardRecord& board : recording.boards) {
+    ASSERT_EQ(board.attempts.size(), 1) << board.name;
+    EXPECT_THAT(board.pack, IsEmpty());
+    const AttemptRecord& attempt = board.attempts[0];
+    EXPECT_EQ(attempt.job, attempt.group + "-1");
+    EXPECT_EQ(attempt.state, v1::ATTEMPT_STATE_FINISHED);
+    EXPECT_NEAR(attempt.begin_seconds, attempt.group == "first" ? 3600.0 : 5 * 3600.0, 10.0);
+    seconds += attempt.end_seconds - attempt.begin_seconds;
+    energy += attempt.energy.value_or(Joules(0));
+  }
+  double phase_seconds = 0.0;
+  Joules phase_energy;
+  for (const PhaseRecord& phase : recording.energy.phases) {
+    phase_seconds += phase.seconds;
+    phase_energy += phase.energy;
+  }
+  EXPECT_GT(seconds, 600.0);
+  EXPECT_NEAR(seconds, phase_seconds, 2.0);
+  EXPECT_NEAR(energy.value(), phase_energy.value(), 1.0);
+  EXPECT_NEAR(energy.value(), recording.energy.attempts.value(), 1.0);
+  // The ledgers begin a quarter of an hour before hour 0, and the last of them is as old at the
+  // end.
+  const Joules ledgers =
+      recording.energy.idle + recording.energy.overhead + recording.energy.attempts;
+  const double fleet = FiguresOf(kTwoBoards, "round_robin")[Figure::kFleetWattHours];
+  EXPECT_NEAR(ToWattHours(ledgers), fleet, 2 * 0.25 * 10.0);
+}
+
+// A pack without work: what the sun gives and the idle board takes.
+TEST(RecordingTest, ChargeAndSunAreTheTruth) {
+  const std::string text = R"(
+duration: 40h
+fleet:
+  - {name: mast, class: jetson-orin-nano, pack_wh: 400, charge: 0.5, panel_watts: 20}
+sun: {file: sun.csv}
+data: {questions: {examples: 300}}
+jobs:
+  - {name: one, at: 39h, job: {evaluate: {model: gpt2, data: questions, sequence_length: 384}}}
+)";
+  const auto scenario = Parse(text);
+  ASSERT_THAT(scenario, IsOk());
+  const Recording recording = RecordingOf(text);
+  ASSERT_EQ(recording.boards.size(), 1);
+  const std::vector<PackSample>& pack = recording.boards[0].pack;
+  ASSERT_EQ(pack.size(), 40 * 4 + 1);
+  const double idle = scenario->fleet[0].board_class.idle.value();
+  const double sun = 20.0 * scenario->sun[12];
+  for (size_t i = 1; i < size_t{39 * 4}; ++i) {
+    SCOPED_TRACE(pack[i].at_seconds / 3600.0);
+    const double hour = std::fmod(pack[i].at_seconds / 3600.0, 24.0);
+    const bool is_day = hour >= 6.0 && hour < 18.0;
+    EXPECT_DOUBLE_EQ(pack[i].sun.value(), is_day ? sun : 0.0);
+    const double change = (pack[i].charge - pack[i - 1].charge).value() * 400.0;
+    EXPECT_NEAR(change, (pack[i - 1].sun.value() - idle) * 0.25, 1e-3);
+    if (i < size_t{6 * 4}) {
+      EXPECT_NEAR(pack[i].expected_sun.value_or(Watts(0)).value(), 0.0, 0.1);
+    }
+  }
+  // On the second day the planner knows what noon gives.
+  ASSERT_TRUE(pack[36 * 4].expected_sun.has_value());
+  EXPECT_NEAR(pack[36 * 4].expected_sun->value(), sun, 0.1 * sun);
+  EXPECT_NEAR(pack[28 * 4].expected_sun.value_or(Watts(99)).value(), 0.0, 0.1 * sun);
+}
+
+TEST(RecordingTest, NamesTheJobsThatCountAsMissedOrFailed) {
+  const std::string text = R"(
+duration: 20h
+fleet:
+  - {name: a, class: jetson-orin-nano}
+data: {long: {examples: 20000}, short: {examples: 1000}}
+jobs:
+  - {name: long, at: 1h, job: {finetune: {model: gpt2, data: long, sequence_length: 384}}}
+  - {name: short, at: 1h, job: {deadline_seconds: 7200, finetune: {model: gpt2, data: short, sequence_length: 384}}}
+  - {name: large, at: 1h, job: {finetune: {model: gpt2, data: short, sequence_length: 1024, batch_size: 64}}}
+)";
+  const Recording recording = RecordingOf(text, "fastest");
+  ASSERT_EQ(recording.lost_jobs.size(), 2);
+  EXPECT_EQ(recording.lost_jobs[0].job, "short-1");
+  EXPECT_TRUE(recording.lost_jobs[0].missed);
+  EXPECT_EQ(recording.lost_jobs[0].state, v1::JOB_STATE_FAILED);
+  EXPECT_EQ(recording.lost_jobs[1].job, "large-1");
+  EXPECT_FALSE(recording.lost_jobs[1].missed);
+  EXPECT_EQ(recording.lost_jobs[1].late_seconds, 0.0);
+  EXPECT_THAT(recording.lost_jobs[1].reason, HasSubstr("memory"));
+}
+
+TEST(OutcomeTest, ADeadlineIsMissedByWhoEndsLaterFailsOrIsStillOpen) {
+  constexpr double kEnd = 10'000.0;
+  const auto outcome = [](v1::JobState state, double deadline, double finished) {
+    v1::Job job;
+    job.set_state(state);
+    job.set_submitted_unix_seconds(1000.0);
+    job.set_finished_unix_seconds(finished);
+    job.mutable_spec()->set_deadline_seconds(deadline);
+    return OutcomeOf(job, kEnd);
+  };
+  const JobOutcome late = outcome(v1::JOB_STATE_SUCCEEDED, 500.0, 1800.0);
+  EXPECT_TRUE(late.done && late.missed && !late.failed);
+  EXPECT_EQ(late.late_seconds, 300.0);
+  const JobOutcome in_time = outcome(v1::JOB_STATE_SUCCEEDED, 500.0, 1500.0);
+  EXPECT_TRUE(in_time.done && !in_time.missed && !in_time.failed);
+  const JobOutcome gave_up = outcome(v1::JOB_STATE_FAILED, 500.0, 1400.0);
+  EXPECT_TRUE(!gave_up.done && gave_up.missed && !gave_up.failed);
+  EXPECT_EQ(gave_up.late_seconds, 0.0);
+  const JobOutcome open = outcome(v1::JOB_STATE_QUEUED, 500.0, 0.0);
+  EXPECT_TRUE(!open.done && open.missed && !open.failed);
+  EXPECT_EQ(open.late_seconds, 8500.0);
+  const JobOutcome failed = outcome(v1::JOB_STATE_FAILED, 0.0, 1400.0);
+  EXPECT_TRUE(!failed.done && !failed.missed && failed.failed);
+  EXPECT_FALSE(outcome(v1::JOB_STATE_QUEUED, 0.0, 0.0).missed);
+}
+
+TEST(RecordingTest, ALongScenarioHasFewerSamples) {
+  EXPECT_EQ(SampleSeconds(kSecondsOfHour), 900.0);
+  EXPECT_EQ(SampleSeconds(31.25 * kSecondsOfDay), 900.0);
+  EXPECT_EQ(SampleSeconds(31.5 * kSecondsOfDay), 1800.0);
+  EXPECT_LE(366.0 * kSecondsOfDay / SampleSeconds(366.0 * kSecondsOfDay), kSamplesMax);
 }
 
 TEST(SpreadTest, TheIntervalHoldsNineOfTen) {

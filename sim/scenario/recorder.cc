@@ -1,0 +1,163 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/recorder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+#include "proto/state_names.h"
+#include "sim/options.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kSampleSecondsMin = 900.0;
+
+double UnixSecondsAt(double at_seconds) {
+  return absl::ToDoubleSeconds(TrueTime(at_seconds) - absl::UnixEpoch());
+}
+
+std::optional<Watts> ExpectedSun(const core::State& state, const std::string& device_id,
+                                 double at_seconds) {
+  const v1::DeviceRecord* device = core::FindDevice(state, DeviceId(device_id));
+  if (device == nullptr || device->ledger().harvest_power_watts_by_hour().empty()) {
+    return std::nullopt;
+  }
+  const auto hour = static_cast<int>(
+      std::fmod(std::floor(UnixSecondsAt(at_seconds) / kSecondsOfHour), kHoursOfDay));
+  const double watts = device->ledger().harvest_power_watts_by_hour(hour);
+  return watts < 0.0 ? std::nullopt : std::optional(Watts(watts));
+}
+
+void AddPhases(const v1::Receipt& receipt, std::vector<PhaseRecord>& phases) {
+  for (const v1::PhaseEnergy& part : receipt.phases()) {
+    const auto place = std::find_if(phases.begin(), phases.end(), [&part](const PhaseRecord& one) {
+      return one.phase >= part.phase();
+    });
+    const bool is_new = place == phases.end() || place->phase != part.phase();
+    PhaseRecord& sum = is_new ? *phases.insert(place, {.phase = part.phase()}) : *place;
+    sum.seconds += part.seconds();
+    sum.energy += Joules(part.gross_energy_joules());
+  }
+}
+
+}  // namespace
+
+JobOutcome OutcomeOf(const v1::Job& job, double scenario_end_unix_seconds) {
+  const bool ended = IsTerminal(job.state());
+  const double deadline = job.spec().deadline_seconds();
+  JobOutcome outcome;
+  outcome.ended_unix_seconds = ended ? job.finished_unix_seconds() : scenario_end_unix_seconds;
+  outcome.done = job.state() == v1::JOB_STATE_SUCCEEDED;
+  const double late = outcome.ended_unix_seconds - job.submitted_unix_seconds() - deadline;
+  outcome.late_seconds = deadline > 0.0 ? std::max(0.0, late) : 0.0;
+  const bool gone = ended && !outcome.done;
+  outcome.missed = outcome.late_seconds > 0.0 || (gone && deadline > 0.0);
+  outcome.failed = gone && deadline == 0.0;
+  return outcome;
+}
+
+double SampleSeconds(double duration_seconds) {
+  const double samples = duration_seconds / kSampleSecondsMin;
+  return kSampleSecondsMin * std::max(1.0, std::ceil(samples / kSamplesMax));
+}
+
+Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
+    : fleet_(fleet),
+      begin_seconds_(begin_seconds),
+      step_seconds_(SampleSeconds(scenario.duration_seconds)) {
+  for (const BoardGroup& group : scenario.fleet) {
+    for (int number = 1; number <= group.count; ++number) {
+      BoardRecord board;
+      board.name = group.BoardName(number);
+      board.group = group.name;
+      board.device_class = group.board_class.name;
+      recording_.boards.push_back(std::move(board));
+    }
+  }
+}
+
+// A board is advanced as it works. Its copy is advanced here, because each stop on the way would
+// round the board's own charge in another place.
+void Recorder::Sample(double at_seconds) {
+  const core::State& state = fleet_.coordinator().durable();
+  for (size_t i = 0; i < recording_.boards.size(); ++i) {
+    Worker& worker = *fleet_.workers()[i];
+    if (!worker.board().has_battery()) {
+      continue;
+    }
+    Board board = worker.board();
+    board.AdvanceTo(at_seconds);
+    recording_.boards[i].pack.push_back(
+        {.at_seconds = at_seconds - begin_seconds_,
+         .charge = board.charge(),
+         .sun = board.harvest(),
+         .expected_sun = ExpectedSun(state, worker.device_id(), at_seconds)});
+  }
+}
+
+void Recorder::AddEnergy() {
+  EnergyRecord& energy = recording_.energy;
+  for (const auto& [id, device] : fleet_.coordinator().durable().devices) {
+    energy.idle += Joules(device.ledger().idle_energy_joules());
+    energy.overhead += Joules(device.ledger().overhead_energy_joules());
+    energy.attempts += Joules(device.ledger().attempt_energy_joules());
+  }
+}
+
+void Recorder::AddJob(const v1::Job& job, const std::string& group, double end_unix_seconds) {
+  const double begin_unix_seconds = UnixSecondsAt(begin_seconds_);
+  for (const v1::Attempt& attempt : job.attempts()) {
+    AddPhases(attempt.receipt(), recording_.energy.phases);
+    const auto board = board_of_device_.find(attempt.device_id());
+    if (board == board_of_device_.end() || attempt.accepted_unix_seconds() == 0.0) {
+      continue;  // the board never had it
+    }
+    AttemptRecord record;
+    record.job = job.spec().name();
+    record.group = group;
+    record.begin_seconds = attempt.accepted_unix_seconds() - begin_unix_seconds;
+    record.end_seconds =
+        (IsTerminal(attempt.state()) ? attempt.finished_unix_seconds() : end_unix_seconds) -
+        begin_unix_seconds;
+    record.state = attempt.state();
+    record.reason = attempt.reason();
+    if (attempt.has_receipt()) {
+      record.energy = Joules(attempt.receipt().total().gross_energy_joules());
+    }
+    recording_.boards[board->second].attempts.push_back(std::move(record));
+  }
+  const JobOutcome outcome = OutcomeOf(job, end_unix_seconds);
+  if (outcome.missed || outcome.failed) {
+    recording_.lost_jobs.push_back({.job = job.spec().name(),
+                                    .missed = outcome.missed,
+                                    .state = job.state(),
+                                    .reason = job.reason(),
+                                    .late_seconds = outcome.late_seconds});
+  }
+}
+
+Recording Recorder::Finish(const std::map<std::string, std::string>& groups, double at_seconds) && {
+  Sample(at_seconds);
+  AddEnergy();
+  for (size_t i = 0; i < recording_.boards.size(); ++i) {
+    Worker& worker = *fleet_.workers()[i];
+    board_of_device_[worker.device_id()] = i;
+    recording_.boards[i].reserve = worker.board().settings().reserve;
+  }
+  for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
+    AddJob(record.job(), groups.at(record.job().spec().name()), UnixSecondsAt(at_seconds));
+  }
+  for (BoardRecord& board : recording_.boards) {
+    std::stable_sort(board.attempts.begin(), board.attempts.end(),
+                     [](const AttemptRecord& a, const AttemptRecord& b) {
+                       return a.begin_seconds < b.begin_seconds;
+                     });
+  }
+  return std::move(recording_);
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,81 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What one run of a scenario leaves for drawings beside its figures: the attempts on each board,
+// the charge of its pack and the sun over time, the joules of each phase, and the jobs that were
+// late or failed. recorder.h makes it. Plain values.
+#ifndef WATTLE_SIM_SCENARIO_RECORDING_H_
+#define WATTLE_SIM_SCENARIO_RECORDING_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "units/quantity.h"
+#include "wattle/v1/energy.pb.h"
+#include "wattle/v1/job.pb.h"
+
+namespace wattle::sim {
+
+// Times are seconds of the scenario: 0 is its hour 0.
+struct AttemptRecord {
+  std::string job;             // its name
+  std::string group;           // the entry of jobs that it belongs to
+  double begin_seconds = 0.0;  // the board took it
+  double end_seconds = 0.0;    // the scenario's end where it still runs
+  v1::AttemptState state = v1::ATTEMPT_STATE_UNSPECIFIED;
+  std::string reason;              // of the state
+  std::optional<Joules> energy{};  // gross, by its receipt; absent: it has none yet
+};
+
+// The pack of a board at one moment.
+struct PackSample {
+  double at_seconds = 0.0;
+  Fraction charge{};  // in truth, not by the gauge
+  Watts sun{};        // what the panel gives
+  // What the planner counts on in this hour of the day; absent: nobody has seen this hour yet.
+  std::optional<Watts> expected_sun{};
+};
+
+struct BoardRecord {
+  std::string name;
+  std::string group;  // of the fleet
+  std::string device_class;
+  Fraction reserve{};                   // 0: none
+  std::vector<AttemptRecord> attempts;  // by begin
+  std::vector<PackSample> pack;         // empty: the board is on mains
+};
+
+struct PhaseRecord {
+  v1::AttemptPhase phase = v1::ATTEMPT_PHASE_UNSPECIFIED;
+  double seconds = 0.0;
+  Joules energy{};
+};
+
+// What all boards drew since they are up, by the ledgers that they last reported.
+struct EnergyRecord {
+  Joules idle{};
+  Joules overhead{};
+  Joules attempts{};
+  std::vector<PhaseRecord> phases;  // of `attempts`, by the receipts so far
+};
+
+// A job that counts as missed or failed.
+struct LostJob {
+  std::string job;      // its name
+  bool missed = false;  // its deadline; else it counts as failed
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  std::string reason;         // of the state
+  double late_seconds = 0.0;  // from its deadline to its end, or to the scenario's; 0: not late
+};
+
+struct Recording {
+  uint64_t seed = 0;
+  std::vector<BoardRecord> boards;  // in the fleet's order
+  EnergyRecord energy;
+  std::vector<LostJob> lost_jobs;  // in the order of their submission
+};
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_SCENARIO_RECORDING_H_
