@@ -51,7 +51,7 @@ bool AddRoots(const std::string& roots_pem, SSL_CTX* context) {
 // Of a client that shows its own certificate alone, such as most browsers, these lead to the root.
 bool AddIssuers(SSL_CTX* context) {
   STACK_OF(X509)* own = nullptr;
-  bool added = SSL_CTX_get0_chain_certs(context, &own) == 1;
+  bool added = SSL_CTX_get0_chain_certs(context, static_cast<void*>(&own)) == 1;
   for (int i = 0; added && i < sk_X509_num(own); ++i) {
     added = X509_STORE_add_cert(SSL_CTX_get_cert_store(context), sk_X509_value(own, i)) == 1;
   }

@@ -376,7 +376,7 @@ TEST(RecordingTest, LeavesTheRunAsItIs) {
 }
 
 TEST(RecordingTest, IsOfTheFirstSeedAndOnlyWhenAsked) {
-  auto scenario = Parse(kTwoBoards, {.set = {"seeds=2", "seed=7"}, .add = {}});
+  auto scenario = Parse(TwoBoards("5h"), {.set = {"seeds=2", "seed=7"}, .add = {}});
   ASSERT_THAT(scenario, IsOk());
   const auto without = RunPolicies(*scenario);
   ASSERT_THAT(without, IsOk());
@@ -388,7 +388,7 @@ TEST(RecordingTest, IsOfTheFirstSeedAndOnlyWhenAsked) {
 }
 
 TEST(RecordingTest, AttemptsAndPhasesAddUpToTheReceiptsAndTheFleet) {
-  const Recording recording = RecordingOf(kTwoBoards, "round_robin");
+  const Recording recording = RecordingOf(TwoBoards("5h"), "round_robin");
   double seconds = 0.0;
   Joules energy;
   for (const BoardRecord& board : recording.boards) {
@@ -415,7 +415,7 @@ TEST(RecordingTest, AttemptsAndPhasesAddUpToTheReceiptsAndTheFleet) {
   // end.
   const Joules ledgers =
       recording.energy.idle + recording.energy.overhead + recording.energy.attempts;
-  const double fleet = FiguresOf(kTwoBoards, "round_robin")[Figure::kFleetWattHours];
+  const double fleet = FiguresOf(TwoBoards("5h"), "round_robin")[Figure::kFleetWattHours];
   EXPECT_NEAR(ToWattHours(ledgers), fleet, 2 * 0.25 * 10.0);
 }
 
