@@ -52,7 +52,7 @@ std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
   }
   std::string lines;
   for (const auto& [reason, names] : policies) {
-    absl::StrAppend(&lines, lines.empty() ? "\nfailed, for example:\n" : "", "  ",
+    absl::StrAppend(&lines, lines.empty() ? "\nmissed or failed, for example:\n" : "", "  ",
                     Printable(reason), " (", absl::StrJoin(names, ", "), ")\n");
   }
   return lines;

@@ -104,7 +104,7 @@ std::string TimetablePage(const v1::Timetable& timetable) {
       PageHead("Wattle: timetable", kStyle), "<h1>The next ",
       FormatElapsed(absl::Seconds(timetable.horizon_seconds())), "</h1>\n", "<p>From ",
       FormatInstant(timetable.at_unix_seconds()),
-      ". Dark bars run, light bars wait for their place. The band is the charge to expect.</p>\n");
+      ". Strong bars run, pale bars wait for their place. The band is the charge to expect.</p>\n");
   for (const v1::DeviceTimetable& device : timetable.devices()) {
     page += DevicePage(timetable, device).Html();
   }

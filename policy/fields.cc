@@ -256,14 +256,17 @@ constexpr Field kFields[] = {
     // The coordinator's plans alone hold it (scheduler/place/device_load.cc).
     {.name = "sun_risk_ratio",
      .high = 0.5,
+     .limits = true,
      .text = RiskText,
      .clause = "lets $0 of the days bring less sun than planned",
      .tighten = TightenRisk},
     // The coordinator's plans alone hold it (scheduler/place/objective.h).
     {.name = "patience_ratio_per_hour",
      .high = 1,
+     .limits = true,
      .text = PatienceText,
-     .clause = "waits where an hour saves $0 of a job's joules",
+     .head = "an hour's wait",
+     .clause = "prices an hour of waiting at $0 of a job's joules",
      .tighten = TightenPatience},
     // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
     {.name = "loss_seconds_max",

@@ -375,6 +375,10 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
     // the same.
     return scheduler::PlanJob(snapshot, job).status();
   }
+  // Of boards that the same rule refuses, the one of the fewest joules is nearest.
+  std::stable_sort(refusals.begin(), refusals.end(), [](const auto& a, const auto& b) {
+    return a.marginal_energy_joules() < b.marginal_energy_joules();
+  });
   std::vector<const v1::Candidate*> candidates;
   candidates.reserve(refusals.size());
   for (const v1::Candidate& refusal : refusals) {

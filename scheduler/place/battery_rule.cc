@@ -30,16 +30,19 @@ Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin,
       limit.policy.empty()
           ? std::string("empty is 0 %")
           : absl::StrCat("the reserve is ", FormatPercent(reserve), " (policy ", limit.policy, ")");
+  const bool lasting = needed.value() - battery.committed / battery.capacity > 1;
   const std::string remedy =
       needed.value() <= 1
           ? absl::StrCat("feasible from ", FormatPercent(needed), " of charge, or with ",
                          FormatEnergy(Shortfall(battery, demand, margin, reserve)), " less work")
-          : absl::StrCat("its battery of ", FormatEnergy(battery.capacity), " is too small for ",
-                         FormatEnergy(demand));
+      : lasting ? absl::StrCat("its battery of ", FormatEnergy(battery.capacity),
+                               " is too small for ", FormatEnergy(demand))
+                : absl::StrCat("the work that it has already may draw up to ",
+                               FormatEnergy(battery.committed), "; feasible once that has ended");
   return Refusal{
       absl::StrCat("at ", FormatPercent(battery.charge), ", might end at ",
                    FormatPercent(std::max(after, Fraction(0))), ", ", rule, "; ", remedy),
-      needed.value() - battery.committed / battery.capacity > 1};
+      lasting};
 }
 
 // The device has no gauge. The policy says whether that refuses the device.

@@ -162,9 +162,10 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
   } kCases[] = {
       {{.set = {"reserve"}, .add = {}}, "--set reserve: wanted FIELD=VALUE"},
       {{.set = {"reserve=1.4"}, .add = {}},
-       "site.yaml with --set or --add: fleet.reserve: \"1.4\"; wanted 0 to 1"},
+       "site.yaml with the changes of the command line: fleet.reserve: \"1.4\"; wanted 0 to 1"},
       {{.set = {"pole.reserve=0.4"}, .add = {}}, "no board group is named pole"},
-      {{.set = {"sceds=3"}, .add = {}}, "with --set or --add: sceds: unknown field"},
+      {{.set = {"sceds=3"}, .add = {}},
+       "with the changes of the command line: sceds: unknown field"},
       {{.set = {"nothing=3"}, .add = {}},
        "nothing: unknown field; wanted one of name, duration, fleet,"},
       {{.set = {"mast.colour=3"}, .add = {}}, "fleet.colour: unknown field"},

@@ -49,8 +49,8 @@ bool ParseSpan(absl::string_view text, double& seconds) {
 }
 
 std::string Place(const YAML::Node& node, const std::string& file) {
-  // What --set and --add put there stands in no line.
-  return node.Mark().is_null() ? absl::StrCat(file, " with --set or --add: ")
+  // What the command line put there stands in no line.
+  return node.Mark().is_null() ? absl::StrCat(file, " with the changes of the command line: ")
                                : absl::StrCat(file, ":", node.Mark().line + 1, ": ");
 }
 
