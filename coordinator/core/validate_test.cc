@@ -55,6 +55,9 @@ TEST(ValidatePolicyTest, APolicyLimitsSomething) {
       CheckPolicy("name: 'idle'"),
       StatusIs(absl::StatusCode::kInvalidArgument,
                HasSubstr("policy idle: limits nothing; give reserve_state_of_charge_ratio")));
+  for (const char* const alone : {"patience_ratio_per_hour: 0", "sun_risk_ratio: 0.1"}) {
+    EXPECT_THAT(CheckPolicy(std::string("name: \"p\" ") + alone), IsOk()) << alone;
+  }
 }
 
 TEST(ValidatePolicyTest, SelectorsThatCanMatchNothingAreRefused) {
