@@ -65,7 +65,7 @@ void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
       AddLeaf(service, "token",
               "Make a token by which a program, such as Prometheus, reads lists and metrics of the "
               "HTTPS port. The token is shown once.",
-              "  wattle service token prometheus --ttl 90d > wattle-token\n");
+              "  (umask 077 && wattle service token prometheus --ttl 90d > wattle-token)\n");
   token->add_option("NAME", flags->service, "Of the program, for people")->required();
   token->add_option("--ttl", flags->ttl, "How long it works; default 90d, at most 366d")
       ->type_name("TIME");
