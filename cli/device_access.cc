@@ -29,9 +29,7 @@ struct TokenFlags {
 
 absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& flags) {
   if (!flags.revoke.empty()) {
-    WATTLE_RETURN_IF_ERROR(session.client().RevokeToken(flags.revoke));
-    session.PrintText(absl::StrCat("revoked the token ", flags.revoke, "\n"));
-    return ExitCode::kOk;
+    return EndToken(session, flags.revoke);
   }
   v1::CreateDeviceTokensRequest request;
   for (const std::string& text : flags.labels) {
@@ -43,7 +41,7 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
     label.set_key(text.substr(0, equals));
     label.set_value(text.substr(equals + 1));
   }
-  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl));
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl, kTokenDaysMax));
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   request.set_uses(flags.uses);
   request.set_count(flags.count);

@@ -391,6 +391,21 @@ class FakeOverview : public v1::CoordinatorService::Service {
   FakeState& state_;
 };
 
+class FakeAccess : public v1::AccessService::Service {
+ public:
+  explicit FakeAccess(FakeState* state) : state_(*state) {}
+
+  grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest* request,
+                           v1::RevokeTokenResponse*) override {
+    const absl::MutexLock lock(&state_.mutex);
+    state_.token_revocations.push_back(request->token_id());
+    return state_.revoke_status;
+  }
+
+ private:
+  FakeState& state_;
+};
+
 }  // namespace
 
 struct FakeCoordinator::Services {
@@ -400,13 +415,15 @@ struct FakeCoordinator::Services {
         policies(state),
         profiles(state),
         artifacts(state),
-        overview(state) {}
+        overview(state),
+        access(state) {}
   FakeJobs jobs;
   FakeDevices devices;
   FakePolicies policies;
   FakeProfiles profiles;
   FakeArtifacts artifacts;
   FakeOverview overview;
+  FakeAccess access;
 };
 
 FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state_)) {
@@ -431,6 +448,7 @@ FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state
   builder.RegisterService(&services_->profiles);
   builder.RegisterService(&services_->artifacts);
   builder.RegisterService(&services_->overview);
+  builder.RegisterService(&services_->access);
   server_ = builder.BuildAndStart();
 }
 

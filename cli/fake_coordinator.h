@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include <grpcpp/grpcpp.h>
 
+#include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -52,6 +53,8 @@ struct FakeState {
   v1::CoordinatorStatus coordinator;
   v1::EnergyReport energy;
   std::vector<v1::FleetEvent> events;
+  std::vector<std::string> token_revocations;
+  grpc::Status revoke_status;  // of RevokeToken
 };
 
 class FakeCoordinator {

@@ -107,7 +107,7 @@ absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags)
   v1::CreatePersonTokenRequest request;
   request.set_person(flags.person);
   request.set_role(flags.role);
-  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl));
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl, kTokenDaysMax));
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   request.set_address(flags.address.empty() ? session.client().address() : flags.address);
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
@@ -118,7 +118,7 @@ absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags)
 
 }  // namespace
 
-absl::StatusOr<absl::Duration> ParseTtl(const std::string& text) {
+absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max) {
   absl::Duration ttl;
   int days = 0;
   if (absl::EndsWith(text, "d") && absl::SimpleAtoi(text.substr(0, text.size() - 1), &days)) {
@@ -130,7 +130,33 @@ absl::StatusOr<absl::Duration> ParseTtl(const std::string& text) {
     return absl::InvalidArgumentError(
         absl::StrCat("--ttl ", text, ": wanted a time such as 30m, 24h or 30d"));
   }
+  if (ttl < absl::Minutes(1) || ttl > absl::Hours(24) * days_max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--ttl ", text, ": wanted 1m to ", days_max, "d"));
+  }
   return ttl;
+}
+
+absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text) {
+  std::string id = text;
+  if (const auto service = tls::ParseServiceToken(text); service.ok()) {
+    id = service->id;
+  } else if (const auto enrolment = tls::ParseToken(text); enrolment.ok()) {
+    id = enrolment->id;
+  } else if (absl::StrContains(text, ':')) {
+    // The text may hold a secret: neither a call nor a message repeats it.
+    return absl::InvalidArgumentError("token: wanted its id, or the whole text of a token");
+  }
+  const absl::Status ended = session.client().RevokeToken(id);
+  // Who repeats a command has what was asked for.
+  if (!ended.ok() && !absl::IsAlreadyExists(ended)) {
+    return ended;
+  }
+  session.Print(v1::RevokeTokenResponse(), [&] {
+    return ended.ok() ? absl::StrCat("revoked the token ", Printable(id), "\n")
+                      : absl::StrCat("the token ", Printable(id), " was revoked already\n");
+  });
+  return ExitCode::kOk;
 }
 
 void PrintTokens(Session& session, const v1::CreateTokensResponse& made) {
@@ -184,7 +210,8 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
   token->add_option("--role", flags->role, "viewer, submitter, operator or admin")
       ->required()
       ->type_name("ROLE");
-  token->add_option("--ttl", flags->ttl, "How long the token works; default 1h")->type_name("TIME");
+  token->add_option("--ttl", flags->ttl, "How long the token works; default 1h, at most 30d")
+      ->type_name("TIME");
   token->add_option("--address", flags->address, "That the token names; default: the one used now")
       ->type_name("HOST:PORT");
   slot->Bind(token, [flags](Session& session) { return PersonToken(session, *flags); });

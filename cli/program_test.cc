@@ -2,6 +2,7 @@
 //
 // Every command against a fake coordinator: what is sent, what is printed, how it ends.
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -422,11 +423,62 @@ TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
 }
 
 TEST(TtlTest, ATokensTimeMayBeInDays) {
-  EXPECT_EQ(ParseTtl("90d").value(), absl::Hours(90 * 24));
-  EXPECT_EQ(ParseTtl("1h30m").value(), absl::Minutes(90));
+  EXPECT_EQ(ParseTtl("90d", 90).value(), absl::Hours(90 * 24));
+  EXPECT_EQ(ParseTtl("1h30m", 30).value(), absl::Minutes(90));
+  EXPECT_EQ(ParseTtl("1m", 30).value(), absl::Minutes(1));
   for (const char* text : {"", "d", "0d", "-1d", "1.5d", "90", "soon", "-1h"}) {
-    EXPECT_FALSE(ParseTtl(text).ok()) << text;
+    EXPECT_FALSE(ParseTtl(text, 30).ok()) << text;
   }
+}
+
+// The words of the flag, not those of the call.
+TEST_F(ProgramTest, ATokensTimeBeyondItsLimitsIsRefusedInTheFlagsWords) {
+  const std::vector<std::string> service = {"service", "token", "a", "--ttl"};
+  const std::vector<std::string> device = {"device", "token", "--ttl"};
+  const std::vector<std::string> person = {"person", "token", "a", "--role", "viewer", "--ttl"};
+  const std::tuple<std::vector<std::string>, std::string, std::string> cases[] = {
+      {service, "367d", "--ttl 367d: wanted 1m to 366d"},
+      {service, "59s", "--ttl 59s: wanted 1m to 366d"},
+      {device, "31d", "--ttl 31d: wanted 1m to 30d"},
+      {person, "31d", "--ttl 31d: wanted 1m to 30d"}};
+  for (auto [command, ttl, message] : cases) {
+    command.push_back(ttl);
+    const Result result = Run(command);
+    EXPECT_EQ(result.code, 2) << message;
+    EXPECT_THAT(result.err, HasSubstr(message));
+  }
+}
+
+TEST_F(ProgramTest, ATokenIsEndedByItsIdOrByAllOfIt) {
+  const std::string id = "0123456789abcdef";
+  const std::string secret(32, 'a');
+  const std::string whole = absl::StrCat("wattle-service:", id, ":", secret);
+  const std::string board =
+      absl::StrCat("wattle1:hub:7410:", id, ":", secret, ":", std::string(64, 'b'));
+  const std::string revoked = absl::StrCat("revoked the token ", id, "\n");
+  EXPECT_EQ(Run({"service", "revoke", id}).out, revoked);
+  EXPECT_EQ(Run({"service", "revoke", whole}).out, revoked);
+  EXPECT_EQ(Run({"device", "token", "--revoke", board}).out, revoked);
+  EXPECT_THAT(coordinator_.state().token_revocations, testing::Each(id));
+  const Result part = Run({"service", "revoke", absl::StrCat(id, ":", secret)});
+  EXPECT_EQ(part.code, 2);
+  EXPECT_THAT(part.err, Not(HasSubstr(secret)));
+  EXPECT_EQ(coordinator_.state().token_revocations.size(), 3U);
+  EXPECT_EQ(Run({"-o", "json", "service", "revoke", id}).out, "{}\n");
+  coordinator_.state().revoke_status = {grpc::StatusCode::ALREADY_EXISTS, "was revoked already"};
+  const Result again = Run({"service", "revoke", id});
+  EXPECT_EQ(again.code, 0);
+  EXPECT_EQ(again.out, absl::StrCat("the token ", id, " was revoked already\n"));
+  coordinator_.state().revoke_status = {grpc::StatusCode::NOT_FOUND, "no token"};
+  EXPECT_EQ(Run({"service", "revoke", id}).code, 3);
+}
+
+TEST_F(ProgramTest, AServicesTokenLogsNobodyIn) {
+  const Result result =
+      Run({"login", absl::StrCat("wattle-service:0123456789abcdef:", std::string(32, 'a'))});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("is a service's"));
+  EXPECT_THAT(result.err, HasSubstr("'wattle person token'"));
 }
 
 }  // namespace

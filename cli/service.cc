@@ -16,6 +16,8 @@
 namespace wattle::cli {
 namespace {
 
+constexpr int kServiceTokenDaysMax = 366;
+
 struct ServiceFlags {
   std::string service;
   std::string ttl = "90d";
@@ -40,7 +42,7 @@ void PrintSurroundings(Session& session, const v1::CreatedToken& token) {
 absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& flags) {
   v1::CreateServiceTokenRequest request;
   request.set_service(flags.service);
-  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl));
+  WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl, kServiceTokenDaysMax));
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
                           session.client().CreateServiceToken(request));
@@ -63,20 +65,18 @@ void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
       AddLeaf(service, "token",
               "Make a token by which a program, such as Prometheus, reads lists and metrics of the "
               "HTTPS port. The token is shown once.",
-              "  wattle service token prometheus --ttl 90d > wattle-token\n");
+              "  (umask 077 && wattle service token prometheus --ttl 90d > wattle-token)\n");
   token->add_option("NAME", flags->service, "Of the program, for people")->required();
   token->add_option("--ttl", flags->ttl, "How long it works; default 90d, at most 366d")
       ->type_name("TIME");
   slot->Bind(token, [flags](Session& session) { return MakeServiceToken(session, *flags); });
   CLI::App* revoke = AddLeaf(service, "revoke", "End a token from the next request on.",
                              "  wattle service revoke 0123456789abcdef\n");
-  revoke->add_option("ID", flags->token_id, "The part of the token after wattle-service:")
+  revoke
+      ->add_option("ID", flags->token_id,
+                   "Of the token, the part after wattle-service: or all of it")
       ->required();
-  slot->Bind(revoke, [flags](Session& session) -> absl::StatusOr<ExitCode> {
-    WATTLE_RETURN_IF_ERROR(session.client().RevokeToken(flags->token_id));
-    session.PrintText(absl::StrCat("revoked the token ", Printable(flags->token_id), "\n"));
-    return ExitCode::kOk;
-  });
+  slot->Bind(revoke, [flags](Session& session) { return EndToken(session, flags->token_id); });
 }
 
 }  // namespace wattle::cli

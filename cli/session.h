@@ -109,10 +109,15 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot);
 void AddServiceCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot);
 
-// The time of a flag --ttl, such as 30m, 24h or 90d. Errors: kInvalidArgument.
-absl::StatusOr<absl::Duration> ParseTtl(const std::string& text);
+// The time of a flag --ttl, such as 30m, 24h or 90d: at least 1m, at most days_max days. Errors:
+// kInvalidArgument.
+absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max);
+// How long tokens of boards and people may work; those of services have a limit of their own.
+inline constexpr int kTokenDaysMax = 30;
 // Prints new tokens, one a line.
 void PrintTokens(Session& session, const v1::CreateTokensResponse& made);
+// Ends a token of whatever kind. text: its id, or all of it.
+absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text);
 
 }  // namespace wattle::cli
 

@@ -50,6 +50,11 @@ std::string FormatToken(const Token& token) {
 
 absl::StatusOr<Token> ParseToken(absl::string_view text) {
   absl::string_view rest = absl::StripAsciiWhitespace(text);
+  if (absl::StartsWith(rest, kServicePrefix)) {
+    return absl::InvalidArgumentError(
+        "token: is a service's, which a program shows over HTTPS and which lets nobody in; login "
+        "wants one of 'wattle person token', a board one of 'wattle device token'");
+  }
   if (!absl::ConsumePrefix(&rest, kPrefix)) {
     return absl::InvalidArgumentError(
         "token: does not begin with wattle1:; 'wattle device token' makes one");

@@ -95,9 +95,11 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
         return found == nullptr ? std::nullopt : std::optional<v1::IdentityRecord>(*found);
       });
   if (record.has_value() && record->revoked()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(who, " was revoked", record->revoked_reason().empty() ? "" : ": ",
-                     record->revoked_reason(), "; an operator lets it in again by a new token"));
+    return absl::PermissionDeniedError(absl::StrCat(
+        who, " was revoked", record->revoked_reason().empty() ? "" : ": ", record->revoked_reason(),
+        parts[0] == core::kDeviceKind
+            ? "; an operator lets it in again by a new token of 'wattle device token'"
+            : "; an admin lets them in again by a new token of 'wattle person token'"));
   }
   if (record.has_value() && record->public_key_sha256() != facts.public_key_sha256) {
     return absl::PermissionDeniedError(absl::StrCat(
@@ -110,6 +112,9 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
                    .not_after = facts.not_after};
   if (caller.kind == core::kDeviceKind) {
     caller.identity.roles.insert(access::Role::kWorker);
+    caller.identity.how_to_get_a_role =
+        "a board's certificate reads nothing here; a person's certificate or a service's token "
+        "does";
   } else if (const auto role = access::ParseRole(record.has_value() ? record->role() : "")) {
     caller.identity.roles.insert(*role);
   }

@@ -113,6 +113,7 @@ struct CreateTokens {
 struct RevokeToken {
   std::string token_id;
   std::string by;
+  bool by_admin = false;  // Else tokens of devices alone.
 };
 // A device or person shows a token. identity: its id (of a device), keys, certificate and token;
 // the token gives the rest.

@@ -128,14 +128,25 @@ void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
 void DecideRevokeToken(Draft& draft, const RevokeToken& command) {
   const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
   if (token == nullptr) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat("no token \"", command.token_id, "\"")));
+    draft.Refuse(absl::NotFoundError(absl::StrCat(
+        "no token \"", command.token_id, "\"; 'wattle events' tells the id of each token")));
     return;
   }
-  if (!token->revoked()) {
-    v1::TokenRevoked& revoked = *draft.Add().mutable_token_revoked();
-    revoked.set_token_id(command.token_id);
-    revoked.set_by(command.by);
+  // An operator lets boards in, and nobody else: who lets somebody in may also end the token.
+  if (token->kind() != kDeviceKind && !command.by_admin) {
+    draft.Refuse(absl::PermissionDeniedError(
+        absl::StrCat("token ", command.token_id, ": is a ", token->kind(),
+                     "'s, which an admin ends; an operator ends tokens of boards")));
+    return;
   }
+  if (token->revoked()) {
+    draft.Refuse(absl::AlreadyExistsError(
+        absl::StrCat("the token ", command.token_id, " was revoked already")));
+    return;
+  }
+  v1::TokenRevoked& revoked = *draft.Add().mutable_token_revoked();
+  revoked.set_token_id(command.token_id);
+  revoked.set_by(command.by);
 }
 
 void DecideEnrol(Draft& draft, const Enrol& command) {

@@ -108,6 +108,10 @@ TEST_F(EnrolmentTest, RevocationNamesSomebodyAndIsRepeatable) {
   EXPECT_THAT(Do(RevokeToken{"t1", "ann"}).status, IsOk());
   EXPECT_THAT(Enroll("b", "kb", "rb").status,
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("was revoked")));
+  const Decision again = Do(RevokeToken{"t1", "ann"});
+  EXPECT_THAT(again.status, StatusIs(absl::StatusCode::kAlreadyExists,
+                                     HasSubstr("the token t1 was revoked already")));
+  EXPECT_TRUE(again.events.empty());
   EXPECT_THAT(Do(RevokeToken{"t9", "ann"}).status,
               StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
@@ -137,7 +141,11 @@ TEST_F(EnrolmentTest, AServicesTokenIsGoodUntilItExpiresOrIsRevoked) {
   EXPECT_THAT(check("s1", "hash"), StatusIs(absl::StatusCode::kUnauthenticated,
                                             HasSubstr("s1 of prometheus expired at 2027-01-15")));
   now_ = kMadeAt;
-  EXPECT_THAT(Do(RevokeToken{"s1", "ann"}).status, IsOk());
+  EXPECT_THAT(Do(RevokeToken{"s1", "otto"}).status,
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("token s1: is a service's, which an admin ends")));
+  EXPECT_THAT(check("s1", "hash"), IsOk());
+  EXPECT_THAT(Do(RevokeToken{"s1", "ann", /*by_admin=*/true}).status, IsOk());
   EXPECT_THAT(check("s1", "hash"), StatusIs(absl::StatusCode::kUnauthenticated,
                                             HasSubstr("s1 of prometheus was revoked")));
 }

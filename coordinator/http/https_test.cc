@@ -234,7 +234,14 @@ TEST_F(HttpsTest, ARevokedPersonIsRefusedAtTheNextRequest) {
   const httplib::Result after = client->Get("/api/v1/jobs");
   ASSERT_TRUE(after);
   EXPECT_EQ(after->status, 403);
-  EXPECT_THAT(after->body, HasSubstr("person vera was revoked: left"));
+  EXPECT_THAT(after->body, HasSubstr("person vera was revoked: left; an admin lets them in"));
+}
+
+TEST_F(HttpsTest, ABoardsCertificateReadsNothingAndIsToldSo) {
+  const Answer answer = Get(Enrolled("device", "d1"), "/metrics");
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_THAT(answer.body, AllOf(HasSubstr("a board's certificate reads nothing here"),
+                                 Not(HasSubstr("wattle person token"))));
 }
 
 TEST_F(HttpsTest, AnExpiredCertificateIsRefusedWithItsTime) {
@@ -272,7 +279,9 @@ TEST_F(HttpsTest, AServicesTokenReadsAndChangesNothing) {
 TEST_F(HttpsTest, AnExpiredRevokedOrWrongTokenIsRefusedWithItsReason) {
   const Proof old = Service("00000000000000aa", absl::FromUnixSeconds(1));
   const Proof revoked = Service("00000000000000bb");
-  ASSERT_THAT(Ask(*runtime_, core::RevokeToken{"00000000000000bb", "ann"}).status, IsOk());
+  ASSERT_THAT(
+      Ask(*runtime_, core::RevokeToken{"00000000000000bb", "ann", /*by_admin=*/true}).status,
+      IsOk());
   Proof wrong = Service("00000000000000cc");
   wrong.authorization.back() = 'b';
   const Proof enrolment = {
@@ -323,7 +332,9 @@ TEST_F(HttpsTest, CallersWithoutAProofMayWhatTheFlagGives) {
   EXPECT_EQ(drain.status, 403);
   EXPECT_THAT(drain.body, HasSubstr("--http-role"));
   const Proof revoked = Service();
-  ASSERT_THAT(Ask(*runtime_, core::RevokeToken{"0123456789abcdef", "ann"}).status, IsOk());
+  ASSERT_THAT(
+      Ask(*runtime_, core::RevokeToken{"0123456789abcdef", "ann", /*by_admin=*/true}).status,
+      IsOk());
   EXPECT_EQ(Get(revoked, "/api/v1/jobs").status, 401) << "who shows a bad token is not nameless";
 }
 

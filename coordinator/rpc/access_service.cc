@@ -253,7 +253,11 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
                                         v1::RevokeTokenResponse*) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return runtime_.PostAndWait(core::RevokeToken{request->token_id(), NameOf(*context)}, kPatience)
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    const bool by_admin = caller.identity.roles.contains(access::Role::kAdmin);
+    return runtime_
+        .PostAndWait(core::RevokeToken{request->token_id(), caller.identity.id, by_admin},
+                     kPatience)
         .status;
   };
   return ToGrpc(revoke());

@@ -437,6 +437,38 @@ TEST_F(ServerTest, AJobBelongsToWhoeverSubmitsIt) {
   EXPECT_THAT(Call(*sam, &v1::JobService::Stub::CancelJob, cancel, cancelled), IsOk());
 }
 
+TEST_F(ServerTest, AnOperatorEndsTokensOfBoardsAlone) {
+  const auto ann = v1::AccessService::NewStub(channel_);
+  const auto otto = v1::AccessService::NewStub(PersonChannel("otto", "operator"));
+  const auto revoke = [](v1::AccessService::Stub& who, const std::string& token_id) {
+    v1::RevokeTokenRequest request;
+    request.set_token_id(token_id);
+    v1::RevokeTokenResponse response;
+    return Call(who, &v1::AccessService::Stub::RevokeToken, request, response);
+  };
+  v1::CreateTokensResponse service;
+  v1::CreateServiceTokenRequest of_service;
+  of_service.set_service("prometheus");
+  of_service.set_ttl_seconds(60);
+  ASSERT_THAT(Call(*ann, &v1::AccessService::Stub::CreateServiceToken, of_service, service),
+              IsOk());
+  v1::CreateTokensResponse person;
+  v1::CreatePersonTokenRequest of_person;
+  of_person.set_person("bob");
+  of_person.set_role("viewer");
+  of_person.set_ttl_seconds(60);
+  ASSERT_THAT(Call(*ann, &v1::AccessService::Stub::CreatePersonToken, of_person, person), IsOk());
+  for (const auto& made : {service, person}) {
+    const std::string& id = made.tokens(0).token_id();
+    EXPECT_THAT(revoke(*otto, id),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("which an admin ends")));
+    EXPECT_THAT(revoke(*ann, id), IsOk());
+    EXPECT_THAT(revoke(*ann, id),
+                StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("was revoked already")));
+  }
+  EXPECT_THAT(revoke(*otto, tls::ParseToken(DeviceToken())->id), IsOk());
+}
+
 TEST_F(ServerTest, AServicesTokenIsMadeForAYearAtMostAndKeptAsAHash) {
   const auto access = v1::AccessService::NewStub(channel_);
   v1::CreateServiceTokenRequest request;

@@ -64,6 +64,7 @@ Agent::~Agent() {
   }
   owner_socket_.reset();
   sampler_.reset();
+  metrics_.reset();  // Its threads write to the log.
   // These objects post events, so they are destroyed before the queue.
   link_.reset();
   storage_probe_.reset();

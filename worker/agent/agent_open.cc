@@ -206,8 +206,9 @@ absl::Status Agent::OpenMetrics() {
                               identity::Load(IdentityFolder(config_.state_dir)));
       options.https = {.own = identity::FilesOf(identity),
                        .client_roots_pem = identity.roots_pem,
-                       .token_file = config_.metrics_token_file,
-                       .floor = identity.not_before};
+                       .rules = {.token_file = config_.metrics_token_file,
+                                 .floor = identity.not_before,
+                                 .note = [this](const std::string& line) { Note(line); }}};
     }
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(options, Clock::Real()));
     settings_.info.set_metrics_address(metrics_->address());

@@ -19,7 +19,6 @@
 #include "base/host_port.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
-#include "worker/agent/metrics_gate.h"
 #include "worker/agent/sensor_settings.h"
 
 namespace wattle::agent {
@@ -292,12 +291,6 @@ absl::Status ValidateBoard(const Config& config) {
 absl::Status ValidateMetrics(const Config& config) {
   if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
-  }
-  if (!config.metrics_token_file.empty()) {
-    const absl::Status read = ReadTokenHashes(config.metrics_token_file).status();
-    if (!read.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("--metrics-token-file: ", read.message()));
-    }
   }
   if (!(config.metrics_interval_seconds >= 0.1 && config.metrics_interval_seconds <= 3600)) {
     return absl::InvalidArgumentError(absl::StrCat(

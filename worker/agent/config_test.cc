@@ -32,6 +32,12 @@ TEST(ConfigTest, AWorkerMayServeNoMetrics) {
   EXPECT_THAT(Validate(config), IsOk());
 }
 
+TEST(ConfigTest, AFaultOfTheFileOfTokensStopsNoBoard) {
+  Config config;
+  config.metrics_token_file = "/nope";
+  EXPECT_THAT(Validate(config), IsOk());
+}
+
 TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {
@@ -46,7 +52,6 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
          c.coordinators = {"hub:7410", "mast:7410", "hub:7410"};
        }},
       {"--metrics", [](Config& c) { c.metrics = "9100"; }},
-      {"--metrics-token-file: /nope", [](Config& c) { c.metrics_token_file = "/nope"; }},
       {"--device", [](Config& c) { c.device = "tpu"; }},
       {"--threads", [](Config& c) { c.threads = -1; }},
       {"--disk-quota-bytes", [](Config& c) { c.disk_quota_bytes = -1; }},

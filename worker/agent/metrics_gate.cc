@@ -2,6 +2,7 @@
 #include "worker/agent/metrics_gate.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -21,7 +22,7 @@ constexpr size_t kHashDigits = 64;
 
 bool IsHash(absl::string_view word) {
   return word.size() == kHashDigits && std::all_of(word.begin(), word.end(), [](char c) {
-           return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
+           return absl::ascii_isxdigit(static_cast<unsigned char>(c));
          });
 }
 
@@ -44,13 +45,32 @@ absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path
                        ": wanted the SHA-256 of a token, 64 hex digits, which 'wattle service "
                        "token NAME' tells; the token itself stays where the scraper is"));
     }
-    hashes.emplace_back(word);
+    hashes.push_back(absl::AsciiStrToLower(word));
   }
-  if (hashes.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path,
-        ": names no token; write the SHA-256 into it that 'wattle service token NAME' tells"));
+  return hashes;
+}
+
+MetricsGate::MetricsGate(Rules rules, const Clock& clock)
+    : rules_(std::move(rules)), clock_(clock) {
+  if (!rules_.token_file.empty()) {
+    ReadAndTell().IgnoreError();  // Told in the log; a fault of this file stops no work.
   }
+}
+
+absl::StatusOr<std::vector<std::string>> MetricsGate::ReadAndTell() const {
+  absl::StatusOr<std::vector<std::string>> hashes = ReadTokenHashes(rules_.token_file);
+  std::string fault;
+  if (!hashes.ok()) {
+    fault = std::string(hashes.status().message());
+  } else if (hashes->empty()) {
+    fault = absl::StrCat(rules_.token_file, ": names no token");
+  }
+  absl::MutexLock lock(&mutex_);
+  if (fault != told_ && !fault.empty() && rules_.note) {
+    rules_.note(absl::StrCat("--metrics-token-file: ", fault,
+                             "; until the file is mended no token reads /metrics"));
+  }
+  told_ = fault;
   return hashes;
 }
 
@@ -59,14 +79,15 @@ absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
   if (!shown.ok()) {
     return absl::UnauthenticatedError(shown.status().message());
   }
-  if (token_file_.empty()) {
+  if (rules_.token_file.empty()) {
     return absl::UnauthenticatedError(
         "this worker takes no token; start it with --metrics-token-file FILE");
   }
-  const absl::StatusOr<std::vector<std::string>> hashes = ReadTokenHashes(token_file_);
+  const absl::StatusOr<std::vector<std::string>> hashes = ReadAndTell();
   if (!hashes.ok()) {
+    // Nothing is proved of the caller: the file's path is for the log alone.
     return absl::UnauthenticatedError(
-        absl::StrCat("--metrics-token-file: ", hashes.status().message()));
+        "this worker cannot use its --metrics-token-file; its log says why");
   }
   const std::string hash = tls::ToHex(tls::Sha256(tls::FormatServiceToken(*shown)));
   bool known = false;
@@ -82,7 +103,7 @@ absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
 absl::Status MetricsGate::Admit(const std::string& certificate_pem,
                                 absl::string_view authorization) const {
   if (!certificate_pem.empty()) {
-    return tls::CheckExpiry(certificate_pem, std::max(clock_.Now(), floor_));
+    return tls::CheckExpiry(certificate_pem, std::max(clock_.Now(), rules_.floor));
   }
   if (!authorization.empty()) {
     return AdmitToken(authorization);

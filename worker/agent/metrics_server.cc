@@ -225,7 +225,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
     const Https& https = *options.https;
     WATTLE_ASSIGN_OR_RETURN(server->context_,
                             tls::ServerContext::Open(https.own, https.client_roots_pem));
-    server->gate_ = std::make_unique<MetricsGate>(https.token_file, https.floor, clock);
+    server->gate_ = std::make_unique<MetricsGate>(https.rules, clock);
   }
   server->server_ = std::make_unique<http::ThreadedServer>(options.limits, server->context_.get());
   // The default option would let a second worker bind the same port and take half of the requests.

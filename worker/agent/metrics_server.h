@@ -60,8 +60,7 @@ class MetricsServer {
   struct Https {
     tls::CertificateFiles own;
     std::string client_roots_pem;  // Those that a reader's certificate must lead to.
-    std::string token_file;        // See MetricsGate, like the next.
-    absl::Time floor;
+    MetricsGate::Rules rules;
   };
   struct Options {
     std::string address;              // host:port; port 0: any free port.

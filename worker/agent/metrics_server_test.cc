@@ -7,7 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -63,8 +66,12 @@ class MetricsServerTest : public testing::Test {
     options.address = "127.0.0.1:0";
     options.https = {.own = {directory_.File("d1-key.pem"), directory_.File("d1.pem")},
                      .client_roots_pem = authority_->roots_pem(),
-                     .token_file = token_file,
-                     .floor = absl::UnixEpoch()};
+                     .rules = {.token_file = token_file,
+                               .floor = absl::UnixEpoch(),
+                               .note = [this](const std::string& line) {
+                                 absl::MutexLock lock(&mutex_);
+                                 notes_.push_back(line);
+                               }}};
     auto server = MetricsServer::Start(options, clock_);
     ASSERT_THAT(server, IsOk());
     server_ = *std::move(server);
@@ -88,8 +95,15 @@ class MetricsServerTest : public testing::Test {
                   : Answer{0, httplib::to_string(result.error())};
   }
 
+  std::vector<std::string> TakeNotes() {
+    absl::MutexLock lock(&mutex_);
+    return std::exchange(notes_, {});
+  }
+
   TestDirectory directory_;
   SetClock clock_;
+  absl::Mutex mutex_;
+  std::vector<std::string> notes_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<authority::Authority> authority_;
   std::unique_ptr<MetricsServer> server_;
 };
@@ -137,10 +151,42 @@ TEST_F(MetricsServerTest, ATokenOfTheFileReads) {
 TEST_F(MetricsServerTest, AFileOfTokensHoldsTheirHashesAlone) {
   EXPECT_THAT(ReadTokenHashes(directory_.Write("t", tls::FormatServiceToken(kToken))),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("t:1: wanted the SHA-256")));
-  EXPECT_THAT(ReadTokenHashes(directory_.Write("t", "# nothing\n")),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("names no token")));
+  const auto none = ReadTokenHashes(directory_.Write("t", "# nothing\n"));
+  ASSERT_THAT(none, IsOk());
+  EXPECT_THAT(*none, testing::IsEmpty());
+  const std::string hash = HashOf(kToken);
+  const auto upper = ReadTokenHashes(directory_.Write("t", absl::AsciiStrToUpper(hash)));
+  ASSERT_THAT(upper, IsOk());
+  EXPECT_THAT(*upper, testing::ElementsAre(hash));
   EXPECT_THAT(ReadTokenHashes(directory_.File("none")),
               StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+// The server starts all the same: the documented revocation is a file without any line.
+TEST_F(MetricsServerTest, AFaultOfTheFileStopsNothingAndIsToldOnceInTheLog) {
+  const std::string shown = absl::StrCat("Bearer ", tls::FormatServiceToken(kToken));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {directory_.Write("empty", ""), "empty: names no token"},
+      {directory_.Write("comment", "# none\n\n"), "comment: names no token"},
+      {directory_.Write("malformed", "wattle-service:1:2\n"), "malformed:1: wanted the SHA-256"},
+      {directory_.File("missing"), "missing"}};
+  for (const auto& [file, fault] : cases) {
+    TakeNotes();
+    Start(file);
+    for (int i = 0; i < 3; ++i) {
+      const Answer answer = Get("", shown);
+      EXPECT_EQ(answer.status, 401) << file;
+      EXPECT_THAT(answer.body, Not(HasSubstr(file))) << "nothing is proved of the caller";
+    }
+    EXPECT_EQ(Get("", "", "/healthz").status, 200);
+    EXPECT_THAT(TakeNotes(), testing::ElementsAre(HasSubstr(fault))) << file;
+  }
+  directory_.Write("missing", HashOf(kToken));
+  EXPECT_EQ(Get("", shown).status, 200);
+  EXPECT_THAT(TakeNotes(), testing::IsEmpty());
+  directory_.Write("missing", "");
+  EXPECT_EQ(Get("", shown).status, 401);
+  EXPECT_THAT(TakeNotes(), testing::ElementsAre(HasSubstr("names no token")));
 }
 
 TEST_F(MetricsServerTest, PlainTextIsToldToSpeakHttps) {
