@@ -88,7 +88,7 @@ struct JobView {
   // The memory of leaner forms, the largest first; nullopt: they were not looked at.
   std::optional<std::vector<LeanerForm>> leaner_forms = std::nullopt;
   std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.
-  Joules spent;  // Gross, of the job's attempts so far.
+  Joules spent;                   // Gross, of the job's attempts so far.
   // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
   int64_t checkpoint_step = 0;
 };

@@ -27,8 +27,8 @@ class Schedule {
   Schedule(const Instance& instance, std::vector<Pack> packs);
 
   // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
-  // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for each of the
-  // first 64 options that do not count. REQUIRES: the job is left out.
+  // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for
+  // each of the first 64 options that do not count. REQUIRES: the job is left out.
   void Insert(size_t job, uint64_t skipped = 0);
   // Leaves the job out.
   void Remove(size_t job);
