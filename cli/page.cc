@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -78,8 +79,10 @@ std::string Drawing::Lines(double height) const {
                                   [hours](int each) { return hours / each <= kGridLinesMax; });
   const double step = *every * kHourSeconds;
   std::string lines;
-  for (double at = std::ceil(begin_seconds_ / step) * step; at < begin_seconds_ + length_seconds_;
-       at += step) {
+  const auto first = static_cast<int64_t>(std::ceil(begin_seconds_ / step));
+  const auto end = static_cast<int64_t>(std::ceil((begin_seconds_ + length_seconds_) / step));
+  for (int64_t line = first; line < end; ++line) {
+    const double at = static_cast<double>(line) * step;
     const double x = X(at);
     absl::StrAppendFormat(
         &lines, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%g\"/>", x, x, height);
@@ -87,7 +90,7 @@ std::string Drawing::Lines(double height) const {
       absl::StrAppendFormat(&lines, "<text x=\"%.1f\" y=\"%g\">%s</text>", x + 2,
                             height + kHours - 4, label_(at));
     }
-    lines += "\n";
+    lines += '\n';
   }
   return lines;
 }

@@ -68,7 +68,7 @@ class DevicePage {
     for (const v1::ChargeForecast& charge : device_.charge()) {
       const double x = drawing_.X(charge.at_unix_seconds());
       absl::StrAppendFormat(&upper, "%.1f,%.1f ", x, Y(charge.high_ratio()));
-      lower = absl::StrFormat("%.1f,%.1f ", x, Y(charge.low_ratio())) + lower;
+      lower.insert(0, absl::StrFormat("%.1f,%.1f ", x, Y(charge.low_ratio())));
       absl::StrAppendFormat(&median, "%.1f,%.1f ", x, Y(charge.median_ratio()));
     }
     return absl::StrCat("<polygon class=\"band\" points=\"", upper, lower,

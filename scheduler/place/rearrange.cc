@@ -17,7 +17,7 @@ using timetable::Millijoules;
 using timetable::Seconds;
 
 // How far the search looks on devices without a pack.
-constexpr Seconds kHorizon = 30 * 24 * timetable::kHour;
+constexpr Seconds kHorizon = Seconds{30} * 24 * timetable::kHour;
 // A count and no time, so that the same queue gives the same plan. A move takes microseconds on
 // mains, and a tenth of a millisecond with packs.
 constexpr int kMovesOfAJob = 6;

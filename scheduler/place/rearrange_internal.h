@@ -51,7 +51,7 @@ class Rearrangement {
   [[nodiscard]] timetable::Millijoules PriceOf(size_t job, const RunStart& start) const;
 
   struct Place {
-    size_t job;                    // As counted by Add.
+    size_t job = 0;                // As counted by Add.
     std::optional<size_t> device;  // nullopt: the search found no place.
   };
   // All jobs in the order of their starts. Begins with the jobs in the order of Add. Always the

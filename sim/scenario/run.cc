@@ -217,10 +217,11 @@ class ScenarioRun {
       recorder.emplace(scenario_, fleet_, kBeginSeconds);
     }
     // The loop stands still between two of its actions while the recorder looks.
-    for (double at = kBeginSeconds; recorder && at < SpanOf(scenario_);
-         at += recorder->step_seconds()) {
+    double at = kBeginSeconds;
+    while (recorder && at < SpanOf(scenario_)) {
       loop_.RunUntil(at, over);
       recorder->Sample(at);
+      at += recorder->step_seconds();
     }
     loop_.RunUntil(SpanOf(scenario_), over);
     WATTLE_RETURN_IF_ERROR(ended_);
