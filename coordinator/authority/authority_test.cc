@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
+#include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 
@@ -18,13 +19,6 @@ namespace wattle::authority {
 namespace {
 
 using testing::HasSubstr;
-
-class SetClock final : public Clock {
- public:
-  [[nodiscard]] absl::Time Now() const override { return now; }
-  [[nodiscard]] Monotonic Boottime() const override { return {}; }
-  absl::Time now = absl::FromUnixSeconds(1'800'000'000);
-};
 
 class AuthorityTest : public testing::Test {
  protected:
@@ -38,7 +32,7 @@ class AuthorityTest : public testing::Test {
   }
 
   TestDirectory directory_;
-  SetClock clock_;
+  SetClock clock_{absl::FromUnixSeconds(1'800'000'000)};
 };
 
 TEST_F(AuthorityTest, IsTheSameAfterARestartAlsoWithoutTheRootsKey) {

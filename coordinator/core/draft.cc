@@ -139,6 +139,15 @@ void Draft::SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
   }
 }
 
+void Draft::FailAttempt(const v1::Attempt& attempt, const std::string& why) {
+  v1::Receipt receipt;
+  receipt.set_attempt_id(attempt.attempt_id());
+  receipt.set_device_id(attempt.device_id());
+  receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
+  receipt.set_failure_message(why);
+  SetAttempt(attempt, v1::ATTEMPT_STATE_FAILED, why, &receipt);
+}
+
 void Draft::AfterFailure(const v1::Job& job, const AttemptFailure& failure,
                          const std::string& message) {
   const std::string what = absl::StrCat(FailureClassName(failure.failure_class), " failure on ",

@@ -47,6 +47,8 @@ class Draft {
   // `receipt` may be null. reached_step: the step of the newest checkpoint; 0: unknown.
   void SetAttempt(const v1::Attempt& attempt, v1::AttemptState state, const std::string& reason,
                   const v1::Receipt* receipt, int64_t reached_step = 0);
+  // Ends an attempt that the coordinator finds to have failed by its own job. Its receipt says why.
+  void FailAttempt(const v1::Attempt& attempt, const std::string& why);
   // Repeats the job after a failed attempt, or gives up, by class of failure. REQUIRES: the end of
   // the attempt is drafted already.
   void AfterFailure(const v1::Job& job, const AttemptFailure& failure, const std::string& message);

@@ -32,12 +32,7 @@ void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
   const std::string reason =
       absl::StrCat("its energy budget of ", FormatEnergy(budget), " is spent: its attempts drew ",
                    FormatEnergy(spent), "; submit again with a larger energy_budget_wh");
-  v1::Receipt receipt;
-  receipt.set_attempt_id(live.attempt_id());
-  receipt.set_device_id(live.device_id());
-  receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
-  receipt.set_failure_message(reason);
-  draft.SetAttempt(live, v1::ATTEMPT_STATE_FAILED, reason, &receipt);
+  draft.FailAttempt(live, reason);
   draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
 }
 

@@ -14,8 +14,8 @@ class Draft;
 // Gross joules of the job's attempts, as their receipts tell.
 Joules SpentEnergy(const v1::Job& job);
 
-// Ends the job once its attempts and the progress of the live one have drawn its budget. A board
-// without a link tells no progress: it is ended when it is heard of again.
+// Ends the job once its ended attempts and the live one have drawn its budget. A board without a
+// link tells no progress, so its attempt goes on until the board is heard of again.
 void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live);
 
 }  // namespace wattle::core

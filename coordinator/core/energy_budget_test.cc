@@ -75,5 +75,21 @@ TEST(EnergyBudgetTest, NoAttemptStartsThatWouldDrawMoreThanIsLeft) {
   EXPECT_THAT(plan.jobs[0].placement.reason(), HasSubstr("feasible with a budget of"));
 }
 
+// The Pi's id comes first, and the Orin Nano takes fewer joules.
+TEST(EnergyBudgetTest, ARefusedSubmitNamesTheBoardOfFewestJoules) {
+  Fleet fleet;
+  v1::Hello hello;
+  hello.set_incarnation(1);
+  *hello.mutable_device() = FindDevice(fleet.state, DeviceId("device-1"))->info();
+  hello.mutable_device()->set_device_id("device-0");
+  hello.mutable_device()->set_name("pi");
+  hello.mutable_device()->set_device_class("raspberry-pi-5");
+  Do(fleet.state, fleet.observations, WorkerHello{hello});
+  v1::JobSpec spec = Finetune();
+  spec.set_energy_budget_wh(1e-6);
+  EXPECT_THAT(CheckPossible(fleet.state, {}, {}, spec, Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the nearest is orin")));
+}
+
 }  // namespace
 }  // namespace wattle::core

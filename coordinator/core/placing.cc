@@ -444,14 +444,10 @@ void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
       progress->second.elapsed_seconds() <= timeout_seconds) {
     return;
   }
-  v1::Receipt receipt;
-  receipt.set_attempt_id(attempt.attempt_id());
-  receipt.set_device_id(attempt.device_id());
-  receipt.set_failure_class(v1::FAILURE_CLASS_JOB);
-  receipt.set_failure_message(absl::StrCat("ran longer than timeout_seconds: ", timeout_seconds));
-  draft.SetAttempt(attempt, v1::ATTEMPT_STATE_FAILED, receipt.failure_message(), &receipt);
+  const std::string why = absl::StrCat("ran longer than timeout_seconds: ", timeout_seconds);
+  draft.FailAttempt(attempt, why);
   draft.AfterFailure(job, {v1::FAILURE_CLASS_JOB, attempt.device_id(), attempt.reached_step()},
-                     receipt.failure_message());
+                     why);
 }
 
 }  // namespace

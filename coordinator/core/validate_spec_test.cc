@@ -56,6 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
             "TimeoutIsNoNumber",
             [](auto& spec) { spec.set_timeout_seconds(std::numeric_limits<double>::quiet_NaN()); },
             kInvalid, "timeout_seconds: nan"},
+        SpecCase{"NegativeEnergyBudget", [](auto& spec) { spec.set_energy_budget_wh(-1); },
+                 kInvalid, "energy_budget_wh: -1"},
         SpecCase{"PriorityAbove", [](auto& spec) { spec.set_priority(101); }, kInvalid,
                  "priority: 101: want -100 to 100"},
         SpecCase{"EmptyLabel", [](auto& spec) { spec.add_required_labels("=x"); }, kInvalid,

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/http/raw_connection_for_test.h"
+#include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "base/tls/certificate.h"
 #include "base/tls/token.h"
@@ -40,13 +41,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-class SetClock final : public Clock {
- public:
-  [[nodiscard]] absl::Time Now() const override { return now; }
-  [[nodiscard]] Monotonic Boottime() const override { return {}; }
-  absl::Time now = absl::Now();
-};
 
 // How a caller proves who he is.
 struct Proof {
@@ -160,7 +154,7 @@ class HttpsTest : public runtime::RuntimeFixture {
   }
 
   const authority::ServerNames kNames = {.dns_names = {"localhost"}, .addresses = {"127.0.0.1"}};
-  SetClock clock_;
+  SetClock clock_{absl::Now()};
   std::unique_ptr<runtime::Runtime> runtime_;
   runtime::Api api_;
   std::unique_ptr<authority::Authority> authority_;

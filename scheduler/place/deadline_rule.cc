@@ -15,9 +15,7 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
   if (on.job.spec.deadline_seconds() <= 0) {
     return std::nullopt;
   }
-  const double waited = on.job.submitted == absl::InfinitePast()
-                            ? 0
-                            : absl::ToDoubleSeconds(on.snapshot.now - on.job.submitted);
+  const double waited = on.job.WaitedSeconds(on.snapshot.now);
   const double left = on.job.spec.deadline_seconds() - waited;
   if (on.finish_in_seconds_upper <= left) {
     return std::nullopt;

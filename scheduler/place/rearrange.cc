@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "scheduler/place/objective.h"
@@ -57,6 +59,15 @@ Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceL
     : snapshot_(snapshot) {
   const Seconds now = absl::ToUnixSeconds(snapshot.now);
   instance_.end = now + kHorizon;
+  devices_by_name_.resize(loads.size());
+  std::iota(devices_by_name_.begin(), devices_by_name_.end(), size_t{0});
+  std::sort(devices_by_name_.begin(), devices_by_name_.end(), [&snapshot](size_t a, size_t b) {
+    const auto name = [&snapshot](size_t i) {
+      const v1::DeviceInfo& info = snapshot.devices[i].device.info();
+      return std::tie(info.name(), info.device_id());
+    };
+    return name(a) < name(b);
+  });
   for (size_t i = 0; i < loads.size(); ++i) {
     const DeviceLoad& load = loads[i];
     patience_ratios_per_hour_.push_back(
@@ -126,7 +137,7 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
           timetable::UnixSecondsUp(snapshot_.now + absl::Seconds(planned->finish_in_seconds));
     }
   }
-  for (size_t device = 0; device < starts.size(); ++device) {
+  for (const size_t device : devices_by_name_) {
     if (!counts(starts[device])) {
       continue;
     }

@@ -24,10 +24,10 @@ namespace wattle::scheduler {
 
 // A run in a plan.
 struct RunStart {
-  size_t device;
-  double start_in_seconds;
-  double finish_in_seconds;
-  double marginal_joules;
+  size_t device = 0;
+  double start_in_seconds = 0;
+  double finish_in_seconds = 0;
+  double marginal_joules = 0;
 };
 RunStart RunStartOf(size_t device, const v1::Candidate& start);
 
@@ -71,6 +71,7 @@ class Rearrangement {
 
   const Snapshot& snapshot_;
   std::vector<double> patience_ratios_per_hour_;  // Of each device.
+  std::vector<size_t> devices_by_name_;           // The search looks at a job's ways in this order.
   timetable::Instance instance_;
   std::vector<timetable::Pack> packs_;
   std::vector<const JobView*> jobs_;

@@ -2,6 +2,7 @@
 //
 // Queues that cost less in another arrangement than job by job.
 #include <algorithm>
+#include <array>
 #include <random>
 #include <string>
 #include <vector>
@@ -53,23 +54,37 @@ TEST_F(RearrangeTest, AJobLeavesTheBoardThatAnotherJobNeedsMore) {
   EXPECT_THAT(plan[1].placement.reason(), HasSubstr("against b"));
 }
 
-TEST_F(RearrangeTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
-  std::mt19937 generator(11);
-  const auto drawn = [&generator] { return 1 + static_cast<double>(generator() % 16) / 4; };
-  Snapshot snapshot =
-      MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c"), OrinNano("d")}, profiles_);
-  for (int layers = 1; layers <= 10; ++layers) {
-    snapshot.queue.push_back(LongJob("j" + std::to_string(layers), layers));
-    for (const DeviceView& device : snapshot.devices) {
-      Learn(device, snapshot.queue.back(), {0.01 * drawn(), 2 * drawn()}, profiles_);
+// In some of the drawn queues the search moves a job.
+TEST(RearrangeQueuesTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
+  int moved = 0;
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 generator(seed);
+    // A board is the job's best one, nearly so, or bad.
+    const auto drawn = [&generator] { return std::array{0.01, 0.0101, 0.03}.at(generator() % 3); };
+    ProfileTable profiles;
+    Snapshot snapshot = MakeSnapshot({OrinNano("a"), OrinNano("b"), OrinNano("c")}, profiles);
+    for (int layers = 1; layers <= 6; ++layers) {
+      snapshot.queue.push_back(LongJob("j" + std::to_string(layers), layers));
+      for (const DeviceView& device : snapshot.devices) {
+        Learn(device, snapshot.queue.back(), {drawn(), 10}, profiles);
+      }
+    }
+    const std::vector<QueuePlacement> plan = PlanQueue(snapshot);
+    // Job by job they come in the order of their ids.
+    moved += std::is_sorted(plan.begin(), plan.end(),
+                            [](const auto& one, const auto& other) {
+                              return one.job.value() < other.job.value();
+                            })
+                 ? 0
+                 : 1;
+    for (int round = 0; round < 3; ++round) {
+      std::shuffle(snapshot.devices.begin(), snapshot.devices.end(), generator);
+      std::shuffle(snapshot.queue.begin(), snapshot.queue.end(), generator);
+      EXPECT_EQ(Summary(PlanQueue(snapshot)), Summary(plan));
     }
   }
-  const std::vector<std::string> expected = Summary(PlanQueue(snapshot));
-  for (int round = 0; round < 6; ++round) {
-    std::shuffle(snapshot.devices.begin(), snapshot.devices.end(), generator);
-    std::shuffle(snapshot.queue.begin(), snapshot.queue.end(), generator);
-    EXPECT_EQ(Summary(PlanQueue(snapshot)), expected);
-  }
+  EXPECT_GT(moved, 0);
 }
 
 // j2 would cost less in front of j1: its wait costs three times as much.

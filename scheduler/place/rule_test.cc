@@ -318,6 +318,14 @@ const Case kCases[] = {
        s->device.committed_energy = FromWattHours(40);
      },
      "battery_reserve", "the reserve is 20 %", false},
+    {"committed so far that no charge is enough before",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.2, 0, ""));
+       SetBattery(100, 0.9, &s->device);
+       s->device.committed_energy = FromWattHours(95);
+     },
+     "battery_reserve",
+     "the work that it has already may draw up to 95.00 Wh; feasible once that has ended", false},
     {"labels that every device has",
      [](Situation* s) {
        s->job.spec.add_required_labels("device=orin");
@@ -434,6 +442,21 @@ TEST(RuleTest, EveryRefusalHasARemedyAndNoIdentifier) {
     }
   }
   EXPECT_EQ(told.size(), Rules().size()) << "a rule whose text was not looked at";
+}
+
+// What must be fetched today may lie on the board tomorrow.
+TEST(RuleTest, ABudgetThatOnlyTheFetchBreaksIsNoLastingRefusal) {
+  const ProfileTable priors = ProfileTable::Priors();
+  const Case free = {"", [](Situation*) {}, "", "", false};
+  const double run_joules = PlacementsOf(free, priors).at(0).prediction.run_energy_joules().mean();
+  for (const double share : {0.999, 1.001}) {
+    const Case bounded = {
+        "", [&](Situation* s) { s->job.spec.set_energy_budget_wh(share * run_joules / 3600); }, "",
+        "", false};
+    const QueuePlacement placed = PlacementsOf(bounded, priors).at(0);
+    EXPECT_EQ(placed.placement.best(0).refused_by(), "energy_budget") << share;
+    EXPECT_EQ(placed.never, share < 1) << share;
+  }
 }
 
 v1::Candidate RefusedBy(const std::string& name, const std::string& rule, bool permanent) {

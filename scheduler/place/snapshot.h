@@ -70,6 +70,7 @@ struct LeanerForm {
 };
 
 struct JobView {
+  // 0 for a dry run.
   [[nodiscard]] double WaitedSeconds(absl::Time now) const {
     return submitted == absl::InfinitePast()
                ? 0

@@ -74,6 +74,15 @@ TEST(CheckPlanTest, NamesTheFirstBrokenRule) {
   }
 }
 
+TEST(CheckPlanTest, AJobStartsByItsLatestStart) {
+  Instance instance = TwoJobs();
+  instance.jobs[1].latest_start = 1000;
+  EXPECT_EQ(CheckPlan(instance, GoodPlan()), std::nullopt);
+  instance.jobs[1].latest_start = 999;
+  EXPECT_THAT(CheckPlan(instance, GoodPlan()).value_or("nothing"),
+              testing::HasSubstr("release: job 1 starts at 1000, and must by 999"));
+}
+
 TEST(CheckPlanTest, BordersAreAllowed) {
   for (const Planned& second :
        {Planned{.job = 1, .device = 0, .start = kHour, .in_time = true},

@@ -66,6 +66,44 @@ TEST(ScheduleTest, AJobThatCostsMoreThanItsPriceIsLeftOut) {
   EXPECT_EQ(schedule.cost(), 1);
 }
 
+TEST(ScheduleTest, AJobThatCannotStartInTimeIsLeftOut) {
+  Instance instance = DrawInstance(3, 1, 1, 1);
+  InstanceJob& job = instance.jobs[0];
+  const Seconds free_at = job.released + 600;
+  instance.devices = {{.closed = {{.begin = 0, .end = free_at}}}};
+  job.deadline.reset();
+  job.left_out_price = 1'000 * job.options[0].cost;
+  job.latest_start = free_at;
+  Schedule in_time(instance);
+  in_time.Insert(0);
+  EXPECT_EQ(in_time.planned(0).start, free_at);
+  job.latest_start = free_at - 1;
+  Schedule late(instance);
+  late.Insert(0);
+  EXPECT_EQ(late.planned(0).device, Planned::kLeftOut);
+}
+
+// The caller's pack holds 10 Wh, of which another run draws 6 Wh; the job takes 5 Wh.
+TEST(ScheduleTest, OtherRunsMayDrawFromAPackAlready) {
+  constexpr Millijoules kMillijoulesOfWattHour = 3'600'000;
+  Instance instance;
+  instance.packs = {{.capacity = 10 * kMillijoulesOfWattHour,
+                     .charge = 10 * kMillijoulesOfWattHour,
+                     .harvest = {std::vector<Milliwatts>(8, 0)}}};
+  instance.devices = {{.pack = 0}};
+  instance.end = 8 * kHour;
+  instance.jobs = {
+      {.options = {{.draw = {.length = kHour, .power = 5'000}, .cost = 1}}, .left_out_price = 100}};
+  Schedule alone(instance);
+  alone.Insert(0);
+  EXPECT_EQ(alone.planned(0).device, 0);
+  Pack pack(instance.packs[0]);
+  pack.Add({.job = 7, .draw = {.length = kHour, .power = 6'000}});
+  Schedule beside(instance, {pack});
+  beside.Insert(0);
+  EXPECT_EQ(beside.planned(0).device, Planned::kLeftOut);
+}
+
 TEST(PlanCostTest, CountsJoulesWaitingAndWhatIsLeftOutOrLate) {
   Instance instance;
   instance.devices.resize(1);

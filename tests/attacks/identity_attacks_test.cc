@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
+#include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
@@ -25,16 +26,6 @@ namespace {
 using rpc::HandWorker;
 using runtime::HelloOf;
 using testing::HasSubstr;
-
-class ClockAt final : public Clock {
- public:
-  explicit ClockAt(absl::Time now) : now_(now) {}
-  [[nodiscard]] absl::Time Now() const override { return now_; }
-  [[nodiscard]] Monotonic Boottime() const override { return {}; }
-
- private:
-  absl::Time now_;
-};
 
 class IdentityAttacks : public rpc::ServerFixture {
  protected:
@@ -51,7 +42,7 @@ class IdentityAttacks : public rpc::ServerFixture {
   }
   // An identity in a folder, signed by this authority as it would have been at that time.
   identity::Identity SignedAt(absl::Time time, const std::string& person) {
-    const ClockAt then(time);
+    const SetClock then(time);
     const auto authority = authority::Authority::Open(Path("authority"), {}, then);
     const std::string folder = Path("signed-" + person);
     const auto request = tls::ReadSigningRequest(*identity::SigningRequestOf(folder));
@@ -276,7 +267,7 @@ TEST_F(IdentityAttacks, AnExpiredCertificateMayRenewAndNothingElse) {
 
 // The board's clock was never set: the begin of its own certificate is later than 1970.
 TEST_F(IdentityAttacks, ABoardIn1970Connects) {
-  const ClockAt in_1970(absl::UnixEpoch());
+  const SetClock in_1970(absl::UnixEpoch());
   const auto board = identity::Enroll(Path("board"), DeviceToken(), "device-a");
   ASSERT_THAT(board, IsOk());
   HandWorker worker(

@@ -17,6 +17,7 @@
 #include <httplib.h>
 
 #include "base/http/raw_connection_for_test.h"
+#include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "base/tls/certificate.h"
@@ -29,13 +30,6 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-class SetClock final : public Clock {
- public:
-  [[nodiscard]] absl::Time Now() const override { return now; }
-  [[nodiscard]] Monotonic Boottime() const override { return {}; }
-  absl::Time now = absl::Now();
-};
 
 const tls::ServiceToken kToken = {"0123456789abcdef", std::string(32, 'a')};
 
@@ -101,7 +95,7 @@ class MetricsServerTest : public testing::Test {
   }
 
   TestDirectory directory_;
-  SetClock clock_;
+  SetClock clock_{absl::Now()};
   absl::Mutex mutex_;
   std::vector<std::string> notes_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<authority::Authority> authority_;
