@@ -189,21 +189,25 @@ TEST_F(AgentCoreTest, AReceiptThatWaitsForTheDiskIsReportedAfterItsLedger) {
             Last("failed").failed().receipt().total().gross_energy_joules() - 1e-6);
 }
 
-// The simulation found the fault (seed 1190906): the disk refused the desired set and the list of
-// ends. After a kill the attempt whose end had been reported began again, and its joules were in no
-// receipt.
+// The simulation found the fault (seed 1190906): the disk refused the list of ends, and the record
+// of the ended attempt was let go. After a kill a desired set named the attempt once more. The
+// attempt began again, and its joules were in no receipt.
 TEST_F(AgentCoreTest, AnAttemptWhoseEndIsReportedAfterAFullDiskNeverBeginsAgain) {
   Welcome();
   StartTraining();
   Pass(absl::Seconds(30));
   disk_.set_full(true);
   Desire({});
-  Killed();
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
   Pass(absl::Seconds(10));
+  ASSERT_THAT(ports_.notes, testing::Contains(HasSubstr("ended.pb: cannot write")));
   disk_.set_full(false);
   Pass(absl::Seconds(6));
   ASSERT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
+  Desire({});
   Boot();
+  Welcome();
+  Desire({Job("j1.1")});
   Pass(absl::Seconds(1));
   EXPECT_EQ(core_->busy(), false);
   EXPECT_THAT(Facts(), ElementsAre("accepted", "started", "stopped"));
