@@ -113,6 +113,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kIdentityRevoked:
       applier.On(event.identity_revoked());
       break;
+    case v1::Event::kDeviceApproved:
+    case v1::Event::kQuotaSet:
+      break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.
       WATTLE_CHECK(false, "an event says what happened");

@@ -96,6 +96,7 @@ absl::Status WorkerStream::Handle() {
     case v1::WorkerMessage::kMetrics:
       HandleMetrics();
       break;
+    case v1::WorkerMessage::kHeartbeatChanges:
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A newer worker sent a kind that this version does not know. Skipping it loses nothing,
       // because every durable fact comes as a report.

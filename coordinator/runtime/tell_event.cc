@@ -253,6 +253,8 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.identity_enrolled());
     case v1::Event::kIdentityRevoked:
       return teller.On(event.identity_revoked());
+    case v1::Event::kDeviceApproved:
+    case v1::Event::kQuotaSet:
     case v1::Event::kJobInputResolved:
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:

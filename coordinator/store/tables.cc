@@ -99,6 +99,8 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kTokenRevoked:
     case v1::Event::kIdentityEnrolled:
     case v1::Event::kIdentityRevoked:
+    case v1::Event::kDeviceApproved:
+    case v1::Event::kQuotaSet:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }
