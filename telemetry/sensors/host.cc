@@ -23,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
+#include "telemetry/sensors/pressure.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
@@ -76,18 +77,11 @@ Read FieldOfLine(const std::string& path, size_t key_field, const std::string& k
   };
 }
 
-// "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345": microseconds stalled since boot. A kernel
-// without PSI refuses the read.
-Read StalledSeconds(const std::string& path, const std::string& kind) {
-  return [path, kind]() -> std::optional<double> {
-    for (const std::string& line : LinesOf(path)) {
-      const std::vector<std::string> words = WordsOf(line);
-      if (words.size() > 1 && words.front() == kind && absl::StartsWith(words.back(), "total=")) {
-        const auto microseconds = ToNumber(absl::StripPrefix(words.back(), "total="));
-        return microseconds ? std::optional(*microseconds * 1e-6) : std::nullopt;
-      }
-    }
-    return std::nullopt;
+Read StalledSeconds(const std::string& root, const std::string& resource,
+                    const std::string& kind) {
+  return [=]() -> std::optional<double> {
+    const std::optional<absl::Duration> stalled = StalledTime(root, resource, kind);
+    return stalled ? std::optional(absl::ToDoubleSeconds(*stalled)) : std::nullopt;
   };
 }
 
@@ -223,7 +217,7 @@ void AddMemory(const std::string& root, Host& host) {
                 .file = path,
                 .metric = "wattle_pressure_stalled_seconds_total",
                 .help = "Time in which some or all tasks waited for a resource."},
-               true, StalledSeconds(path, kind));
+               true, StalledSeconds(root, resource, kind));
     }
   }
 }

@@ -18,6 +18,7 @@
 #include "base/host_port.h"
 #include "base/status_macros.h"
 #include "telemetry/export/device_metrics.h"
+#include "telemetry/sensors/pressure.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
@@ -41,6 +42,8 @@ constexpr absl::Duration kFirstReadings = absl::Seconds(2);
 constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 // A mode that others set is known after two looks at most, so within 10 s.
 constexpr absl::Duration kPowerModeLookPeriod = absl::Seconds(4);
+constexpr absl::Duration kMemoryLookPeriod = absl::Seconds(2);  // while work runs
+constexpr absl::Duration kMemoryLookPeriodIdle = absl::Seconds(10);
 
 }  // namespace
 
@@ -113,6 +116,16 @@ void Agent::WatchPowerMode(const Instant& now) {
   if (const auto mode = power_mode_watch_->Look(core_->power_mode())) {
     settings_.info.set_power_mode(*mode);
     core_->OnPowerModeSetByOthers(*mode, now);
+  }
+}
+
+void Agent::WatchMemory(const Instant& now) {
+  if (emulator_ != nullptr || now.wall < next_memory_look_) {
+    return;
+  }
+  next_memory_look_ = now.wall + (core_->busy() ? kMemoryLookPeriod : kMemoryLookPeriodIdle);
+  if (const auto stalled = telemetry::StalledTime(config_.sensor_root, "memory", "full")) {
+    core_->OnMemoryStalled(*stalled, now);
   }
 }
 
@@ -256,6 +269,7 @@ void Agent::Run(const ServiceManager& manager) {
     }
     readings_->AdvanceTo(now.device);
     WatchPowerMode(now);
+    WatchMemory(now);
     core_->Step(now);
     UpdateMetrics(now);
     PushMetrics(now);
@@ -284,6 +298,9 @@ Monotonic Agent::NextWake(const Instant& now) const {
   }
   if (power_mode_watch_ != nullptr) {
     wake = std::min(wake, next_power_mode_look_);
+  }
+  if (emulator_ == nullptr) {
+    wake = std::min(wake, next_memory_look_);
   }
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));

@@ -5,7 +5,8 @@
 // work_directory/step, and writes output_directory/config.json. The job's name may ask for trouble:
 // "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
 // class data), "garbage" (no frames), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
-// after step N, once), "sleep-ms:N" (per step). It says only once that it is alive.
+// after step N, once), "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score).
+// It says only once that it is alive.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -176,6 +177,11 @@ int main(int argc, char** argv) {
   SendFrame(alive);
   std::fprintf(stderr, "fake runner for %s\n", task.attempt_id().c_str());
   const std::string& trouble = task.spec().name();
+  if (trouble == "tell-score") {
+    std::string score;
+    std::ifstream("/proc/self/oom_score_adj") >> score;
+    std::fprintf(stderr, "out-of-memory score %s\n", score.c_str());
+  }
   if (trouble == "garbage") {
     const char garbage[] = "\xff\xff\xff\xff\xff\xff";
     return write(STDOUT_FILENO, garbage, sizeof(garbage)) > 0 ? 0 : 1;

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -77,6 +78,17 @@ struct ChildPlan {
   int entry;      // where the child tells that it is in the box
 };
 
+// A machine without memory loses the runner, which goes on from its checkpoint, before the agent or
+// a program of the owner. Any process may raise its own score (proc_pid_oom_score_adj(5)).
+void PreferForOutOfMemoryKill() {
+  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file >= 0) {
+    constexpr std::string_view kScore = "500";
+    (void)!write(file, kScore.data(), kScore.size());
+    close(file);
+  }
+}
+
 // Between fork and exec in a process with threads: only what is async-signal-safe.
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   // Dies with the agent. If the agent died before this line, the parent is another one by now.
@@ -97,6 +109,7 @@ struct ChildPlan {
   dup2(plan.error, STDERR_FILENO);
   const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
   setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
+  PreferForOutOfMemoryKill();
   if (plan.nice != 0) {
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
   }

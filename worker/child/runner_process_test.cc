@@ -94,6 +94,15 @@ TEST_F(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
   EXPECT_THAT(listener.lines, testing::ElementsAre("fake runner for j1.1"));
 }
 
+TEST_F(RunnerProcessTest, AMachineWithoutMemoryLosesTheRunnerFirst) {
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = kFakeRunner}, Task("tell-score"), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_THAT(listener.lines, testing::Contains("out-of-memory score 500"));
+}
+
 TEST_F(RunnerProcessTest, AGatedRunWaitsAndStopsWhenAsked) {
   Listener listener;
   v1::RunnerTask task = Task("");

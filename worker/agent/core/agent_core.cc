@@ -303,7 +303,8 @@ void AgentCore::LeavePowerMode(const Instant& now) {
 
 void AgentCore::ActivateNext(const Instant& now) {
   if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || owner_hold_.active() ||
-      !storage_.problem().empty() || !handing_over_.empty() || !returning_.empty()) {
+      !storage_.problem().empty() || !memory_pressure_.problem().empty() ||
+      !handing_over_.empty() || !returning_.empty()) {
     return;
   }
   const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
@@ -418,6 +419,7 @@ void AgentCore::Step(const Instant& now) {
   CheckHold(now);
   CheckLease(now);
   CheckStorage(now);
+  CheckMemory(now);
   if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
   }

@@ -32,6 +32,7 @@
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/memory_pressure.h"
 #include "worker/agent/core/owner_hold.h"
 #include "worker/agent/core/pace.h"
 #include "worker/agent/core/storage_health.h"
@@ -117,6 +118,9 @@ class AgentCore {
 
   // The write of ProbeStorage ended.
   void OnStorageProbed(const absl::Status& status, const Instant& now);
+
+  // For how long all programs of the machine have waited for memory, since boot.
+  void OnMemoryStalled(absl::Duration stalled, const Instant& now);
 
   // MakeRoom did not free enough: the disk's budget still lacks this many bytes. The core deletes
   // checkpoints of attempts that it no longer holds.
@@ -243,6 +247,9 @@ class AgentCore {
   // agent_core_storage.cc
   void CheckStorage(const Instant& now);
 
+  // agent_core_memory.cc
+  void CheckMemory(const Instant& now);
+
   // agent_core_results.cc
   void KeepResult(const std::string& attempt_id, const Instant& now);
   void ReturnNextResult(const Instant& now);
@@ -337,6 +344,8 @@ class AgentCore {
   StorageHealth storage_;
   std::string storage_told_;  // the problem at the last step
   std::string storage_stop_;  // the problem for which the run was last stopped
+  MemoryPressure memory_pressure_;
+  std::string memory_stop_;  // the problem for which the run was last stopped
   policy::Limits limits_;
   CheckpointCadence cadence_;
   telemetry::Guard guard_;

@@ -76,6 +76,7 @@ std::string AgentCore::PauseReason(StopReason reason, const Instant& now) const 
   }
   return reason == StopReason::kGuard     ? guard_.reason()
          : reason == StopReason::kStorage ? storage_stop_
+         : reason == StopReason::kMemory  ? memory_stop_
                                           : kLeaseEnded;
 }
 

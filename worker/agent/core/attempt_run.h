@@ -37,7 +37,7 @@
 
 namespace wattle::agent {
 
-enum class StopReason { kUnwanted, kGuard, kLease, kStorage, kShutdown, kRelease, kOwner };
+enum class StopReason { kUnwanted, kGuard, kLease, kStorage, kMemory, kShutdown, kRelease, kOwner };
 
 // The directory of the checkpoint of `step` within an attempt's work directory, as the runner names
 // it (worker/engine/train/checkpoint.h).

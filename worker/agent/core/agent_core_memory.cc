@@ -1,0 +1,32 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a shortage of the machine's memory changes: running work stops with a checkpoint, no new
+// work begins, and the heartbeat says why.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "worker/agent/core/agent_core.h"
+
+namespace wattle::agent {
+
+void AgentCore::OnMemoryStalled(absl::Duration stalled, const Instant& now) {
+  const std::string before = memory_pressure_.problem();
+  memory_pressure_.OnStalled(now.wall, stalled);
+  const std::string& problem = memory_pressure_.problem();
+  if (problem != before) {
+    ports_.Note(problem.empty() ? "memory: there is enough again" : problem);
+    next_heartbeat_ = now.wall;  // at once, because the coordinator plans with it
+  }
+}
+
+// The upload of a complete result takes little memory.
+void AgentCore::CheckMemory(const Instant& now) {
+  const std::string& problem = memory_pressure_.problem();
+  if (!problem.empty() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
+    memory_stop_ = problem;
+    run_->Stop(StopReason::kMemory, now);
+  }
+}
+
+}  // namespace wattle::agent
