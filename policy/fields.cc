@@ -190,6 +190,19 @@ std::string PauseText(const v1::Policy& policy) {
              : FormatElapsed(absl::Seconds(policy.pause_seconds_max()));
 }
 
+std::string OfflineText(const v1::Policy& policy) {
+  return policy.has_offline_seconds() ? FormatElapsed(absl::Seconds(policy.offline_seconds())) : "";
+}
+
+absl::Status CheckOffline(const v1::Policy& policy) {
+  if (policy.has_offline_seconds() && policy.offline_seconds() < 60) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.offline_seconds: ", policy.offline_seconds(),
+                     " is not 60 or more wall seconds; a link is seldom away for less"));
+  }
+  return absl::OkStatus();
+}
+
 std::string MissingGaugeText(const v1::Policy& policy) {
   return policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE ? "refused" : "";
 }
@@ -289,6 +302,14 @@ constexpr Field kFields[] = {
      .unit = "wall seconds",
      .limits = true,
      .text = PauseText},
+    // The lease of an attempt holds it (coordinator/core/placing.cc).
+    {.name = "offline_seconds",
+     .high = kYearSeconds,
+     .unit = "wall seconds",
+     .limits = true,
+     .text = OfflineText,
+     .clause = "lets a device work for $0 without contact to the coordinator",
+     .check = CheckOffline},
     {.name = "missing_gauge",
      .text = MissingGaugeText,
      .clause = "refuses devices without a battery gauge",

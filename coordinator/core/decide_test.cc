@@ -101,6 +101,25 @@ TEST(PlanningTest, QueuedJobIsPlannedAndPlaced) {
               1000 + prediction.checkpoint_seconds() + prediction.evaluate_seconds(), 1e-6);
 }
 
+TEST(PlanningTest, APolicyBoundsTheLeaseOnTheDevicesThatItSelects) {
+  for (const auto& [selector, lease_seconds] :
+       {std::pair("device=orin", 600.0), std::pair("device=nano", 3600.0)}) {
+    Fleet fleet;
+    v1::Policy policy;
+    policy.set_name("mast");
+    policy.add_selector(selector);
+    policy.set_offline_seconds(600);
+    Do(fleet.state, fleet.observations, ApplyPolicy{policy});
+    v1::JobSpec spec = Finetune();
+    spec.set_lease_seconds(3600);
+    Do(fleet.state, fleet.observations, SubmitJob{spec, "key"});
+    Do(fleet.state, fleet.observations,
+       ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now())));
+    EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1"))->lease_seconds(), lease_seconds)
+        << selector;
+  }
+}
+
 TEST(PlanningTest, BackoffKeepsAJobOutOfTheQueue) {
   Fleet fleet;
   Do(fleet.state, fleet.observations, SubmitJob{Finetune(), "key"});

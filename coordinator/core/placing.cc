@@ -21,6 +21,7 @@
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 
@@ -42,7 +43,8 @@ constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
 // such a device cannot save that it stops, nor report it.
 constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
-double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+// As the job or its prediction says.
+double JobLeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   if (spec.lease_seconds() > 0.0) {
     return spec.lease_seconds();
   }
@@ -54,6 +56,19 @@ double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
       scheduler::TotalSeconds(prediction, prediction.run_seconds().high());
   const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
+}
+
+// The lease of an attempt on this device: for so long the device works without contact.
+double LeaseSeconds(const State& state, const v1::JobSpec& spec, const v1::Prediction& prediction,
+                    const std::string& device_id) {
+  double lease_seconds = JobLeaseSeconds(spec, prediction);
+  const v1::DeviceInfo& device = FindDevice(state, DeviceId(device_id))->info();
+  for (const auto& [name, policy] : state.policies) {
+    if (policy.has_offline_seconds() && scheduler::Selects(policy, device)) {
+      lease_seconds = std::min(lease_seconds, policy.offline_seconds());
+    }
+  }
+  return lease_seconds;
 }
 
 // Whether no event since the plan was computed changed the job or the device.
@@ -186,7 +201,8 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   placed.set_job_id(job.job_id());
   placed.set_device_id(placement.device_id());
   placed.set_fencing_token(fencing_token);
-  placed.set_lease_seconds(LeaseSeconds(job.spec(), planned.prediction));
+  placed.set_lease_seconds(
+      LeaseSeconds(draft.state(), job.spec(), planned.prediction, placement.device_id()));
   placed.set_power_mode(planned.power_mode);
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;

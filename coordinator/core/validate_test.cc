@@ -80,6 +80,14 @@ TEST(ValidatePolicyTest, ReserveIsARatio) {
                        HasSubstr("reserve_state_of_charge_ratio: 20: want 0 to 1")));
 }
 
+TEST(ValidatePolicyTest, WorkWithoutContactIsForAMinuteAtLeast) {
+  EXPECT_THAT(CheckPolicy("name: 'p' offline_seconds: 60"), IsOk());
+  for (const char* const seconds : {"0", "59", "-1"}) {
+    EXPECT_THAT(CheckPolicy(std::string("name: 'p' offline_seconds: ") + seconds),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("offline_seconds")));
+  }
+}
+
 TEST(ValidatePolicyTest, NotANumberIsOutOfRange) {
   v1::Policy policy = Read<v1::Policy>("name: 'p'");
   policy.set_max_temperature_celsius(std::numeric_limits<double>::quiet_NaN());

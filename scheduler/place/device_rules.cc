@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
 
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
@@ -44,21 +43,10 @@ std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
                  true};
 }
 
-// Every device has these beside the labels that its operator gave it.
-bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view label) {
-  if (absl::ConsumePrefix(&label, "device=")) {
-    return label == device.name() || label == device.device_id();
-  }
-  if (absl::ConsumePrefix(&label, "isolation=")) {
-    return label == device.isolation();
-  }
-  return absl::ConsumePrefix(&label, "class=") && label == device.device_class();
-}
-
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
-    if (!HasOwnLabel(device, label) && !HasLabel(device, label)) {
+    if (!HasLabel(device, label)) {
       return Refusal{absl::StrCat("lacks the label ", label, "; feasible with it"), true};
     }
   }

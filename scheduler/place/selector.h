@@ -19,7 +19,9 @@
 
 namespace wattle::scheduler {
 
-// Whether the device has the label. `selector` is "key=value", or "key" for any value.
+// Whether the device has the label. `selector` is "key=value", or "key" for any value. Beside the
+// labels that its operator gave it, each device has "device=NAME" (or its id), "class=CLASS" and
+// "isolation=LEVEL".
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 
 // Whether the device matches every selector of the policy. A policy without selectors selects every

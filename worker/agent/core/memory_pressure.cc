@@ -24,7 +24,7 @@ void MemoryPressure::OnStalled(Monotonic at, absl::Duration stalled) {
   if (span < kWindow) {
     return;
   }
-  const double ratio = (stalled - readings_.front().stalled) / span;
+  const double ratio = absl::FDivDuration(stalled - readings_.front().stalled, span);
   if (ratio >= kCalmRatio) {
     calm_since_.reset();
   } else if (!calm_since_) {
