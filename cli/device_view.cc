@@ -22,6 +22,7 @@ std::string Reason(const v1::Device& device) {
   const std::string held = OwnerHoldWords(device);
   return !device.problem().empty()                       ? device.problem()
          : !device.heartbeat().storage_problem().empty() ? device.heartbeat().storage_problem()
+         : !device.heartbeat().memory_problem().empty()  ? device.heartbeat().memory_problem()
          : !device.drain_reason().empty()                ? device.drain_reason()
          : !held.empty()                                 ? held
                                                          : device.heartbeat().guard_reason();

@@ -48,6 +48,10 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
     summary->attention.push_back(
         absl::StrCat(name, " takes no work: ", Printable(heartbeat.storage_problem())));
   }
+  if (here && !heartbeat.memory_problem().empty()) {
+    summary->attention.push_back(
+        absl::StrCat(name, " takes no work: ", Printable(heartbeat.memory_problem())));
+  }
   if (here && !heartbeat.guard_reason().empty()) {
     summary->attention.push_back(
         absl::StrCat(name, " is held by policy: ", Printable(heartbeat.guard_reason()),

@@ -68,6 +68,9 @@ std::string DeviceStateWord(const v1::Device& device) {
   if (!device.heartbeat().storage_problem().empty()) {
     return "sick disk";
   }
+  if (!device.heartbeat().memory_problem().empty()) {
+    return "short of memory";
+  }
   const bool busy = !device.running_attempt_id().empty();
   if (device.drained()) {
     return busy ? "draining" : "drained";

@@ -110,6 +110,15 @@ std::optional<Refusal> CheckStorage(const Consideration& on) {
   return Refusal{absl::StrCat(problem, "; feasible once its disk takes writes again")};
 }
 
+// The board's programs wait for memory, and the worker lets its work give way.
+std::optional<Refusal> CheckMemoryPressure(const Consideration& on) {
+  const std::string& problem = on.device.device.heartbeat().memory_problem();
+  if (problem.empty()) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat(problem, "; feasible after a minute without that")};
+}
+
 // Work stops at the temperature that a policy names. The present temperature counts.
 std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
   const v1::Device& device = on.device.device;
@@ -148,6 +157,8 @@ extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnec
 extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};
 extern const Rule kOwnerHoldRule = {"owner_hold", RuleScope::kDevice, CheckOwnerHold};
 extern const Rule kStorageRule = {"storage", RuleScope::kDevice, CheckStorage};
+extern const Rule kMemoryPressureRule = {"memory_pressure", RuleScope::kDevice,
+                                         CheckMemoryPressure};
 extern const Rule kMaxTemperatureRule = {"max_temperature", RuleScope::kDevice,
                                          CheckMaxTemperature};
 extern const Rule kGuardRule = {"guard", RuleScope::kDevice, CheckGuard};

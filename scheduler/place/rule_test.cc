@@ -93,6 +93,11 @@ const Case kCases[] = {
        s->device.device.mutable_heartbeat()->set_storage_problem("disk read-only: x");
      },
      "storage", "disk read-only: x; feasible once its disk takes writes again", false},
+    {"memory pressure",
+     [](Situation* s) {
+       s->device.device.mutable_heartbeat()->set_memory_problem("memory is short: x");
+     },
+     "memory_pressure", "memory is short: x; feasible after a minute without that", false},
     {"drained",
      [](Situation* s) {
        s->device.device.set_drained(true);

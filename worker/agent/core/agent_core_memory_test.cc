@@ -26,7 +26,7 @@ class MemoryTest : public AgentCoreTest {
       core_->OnMemoryStalled(stalled_, Now());
     }
   }
-  std::string Told() { return core_->MakeHeartbeat(Now()).guard_reason(); }
+  std::string Told() { return core_->MakeHeartbeat(Now()).memory_problem(); }
 
   absl::Duration stalled_ = absl::Hours(3);  // since boot
 };

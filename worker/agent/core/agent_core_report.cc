@@ -374,8 +374,8 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   heartbeat.set_disk_free_bytes(disk_free_bytes_);
   heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
   heartbeat.set_power_source(account_.origin().source);
-  heartbeat.set_guard_reason(guard_.reason().empty() ? memory_pressure_.problem()
-                                                     : guard_.reason());
+  heartbeat.set_guard_reason(guard_.reason());
+  heartbeat.set_memory_problem(memory_pressure_.problem());
   heartbeat.set_storage_problem(storage_.problem());
   const bool both = !guard_.warning().empty() && !sensor_warning_.empty();
   heartbeat.set_guard_warning(absl::StrCat(guard_.warning(), both ? "; " : "", sensor_warning_));
