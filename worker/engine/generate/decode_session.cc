@@ -184,6 +184,22 @@ void DecodeSession::FeedPlain(const kernels::SequenceTokens& sequence, float* ou
   std::copy_n(logits.data_ptr<float>(), logits.numel(), out);
 }
 
+int64_t DecodeSession::FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot) {
+  WATTLE_CHECK(chooses_on_device(), "the device chooses");
+  lengths_[static_cast<size_t>(slot)] += static_cast<int64_t>(tokens.size());
+  const PassArena::Scope scope(arena_);
+  return DecodeLogits(decoder_, tokens, *cache_, slot).argmax().item<int64_t>();
+}
+
+std::vector<int64_t> DecodeSession::StepGreedily(
+    absl::Span<const kernels::SequenceTokens> sequences) {
+  std::vector<int64_t> tokens;
+  for (const kernels::SequenceTokens& sequence : sequences) {
+    tokens.push_back(FeedGreedily(sequence.tokens, sequence.slot));
+  }
+  return tokens;
+}
+
 void DecodeSession::Clear(int64_t slot) {
   lengths_[static_cast<size_t>(slot)] = 0;
   if (operator_ != nullptr) {

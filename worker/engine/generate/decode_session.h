@@ -43,6 +43,14 @@ class DecodeSession {
   // vocabulary], valid until the next call. sequences: one token each, no slot twice.
   absl::Span<const float> Step(absl::Span<const kernels::SequenceTokens> sequences);
 
+  // Whether the two below are there: on a device that is not the host, where the logits of a token
+  // need not go to the host.
+  [[nodiscard]] bool chooses_on_device() const { return !decoder_.device.is_cpu(); }
+  // As Feed and Step, and return the most likely token instead (GreedyToken in sampler.h); the host
+  // waits once for each sequence.
+  int64_t FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot);
+  std::vector<int64_t> StepGreedily(absl::Span<const kernels::SequenceTokens> sequences);
+
   // The slot serves another sequence.
   void Clear(int64_t slot);
 

@@ -74,6 +74,7 @@ class BatchedDecode {
         slots_(std::min(static_cast<size_t>(settings.batch_size), prompts.size())),
         session_(decoder, LongestSequence(decoder, prompts, settings), DecodeForm::kFastest,
                  static_cast<int64_t>(slots_.size())),
+        on_device_(session_.chooses_on_device() && IsGreedy(settings.sampling)),
         made_(prompts.size()) {}
 
   // The tokens that were made, by prompt, the end token included where it came.
@@ -112,17 +113,26 @@ class BatchedDecode {
     slot.sampler->Saw(tokens);
     session_.Clear(index);
     const auto fed = static_cast<int64_t>(tokens.size());
-    Take(slot, session_.Feed(tokens, index), fed, FlopsOf(decoder_.config, 0, fed));
+    const double flops = FlopsOf(decoder_.config, 0, fed);
+    if (on_device_) {
+      Take(slot, session_.FeedGreedily(tokens, index), fed, flops);
+    } else {
+      Take(slot, Drawn(slot, session_.Feed(tokens, index)), fed, flops);
+    }
   }
 
-  // Draws the slot's next token.
-  void Take(Slot& slot, absl::Span<const float> logits, int64_t fed, double flops) {
-    std::vector<int64_t>& made = made_[slot.prompt];
+  // The slot's next token.
+  int64_t Drawn(Slot& slot, absl::Span<const float> logits) {
     const float unit = kernels::RandomUnit({.seed = settings_.sampling.seed,
                                             .step = first_index_ + slot.prompt,
                                             .use = kernels::RandomUse::kSampling},
-                                           static_cast<int64_t>(made.size()));
-    slot.token = slot.sampler->Draw(logits, unit);
+                                           static_cast<int64_t>(made_[slot.prompt].size()));
+    return slot.sampler->Draw(logits, unit);
+  }
+
+  void Take(Slot& slot, int64_t token, int64_t fed, double flops) {
+    std::vector<int64_t>& made = made_[slot.prompt];
+    slot.token = token;
     slot.sampler->Saw(absl::MakeConstSpan(&slot.token, 1));
     made.push_back(slot.token);
     const bool is_last =
@@ -144,12 +154,19 @@ class BatchedDecode {
     if (sequences_.empty()) {
       return false;
     }
-    const absl::Span<const float> logits = session_.Step(sequences_);
+    std::vector<int64_t> chosen;
+    absl::Span<const float> logits;
+    if (on_device_) {
+      chosen = session_.StepGreedily(sequences_);
+    } else {
+      logits = session_.Step(sequences_);
+    }
     const size_t vocabulary = logits.size() / sequences_.size();
     for (size_t i = 0; i < sequences_.size() && !stopped_; ++i) {
-      const int64_t slot = sequences_[i].slot;
-      Take(slots_[static_cast<size_t>(slot)], logits.subspan(i * vocabulary, vocabulary), 1,
-           FlopsOf(decoder_.config, session_.length(slot) - 1, 1));
+      const int64_t index = sequences_[i].slot;
+      Slot& slot = slots_[static_cast<size_t>(index)];
+      Take(slot, on_device_ ? chosen[i] : Drawn(slot, logits.subspan(i * vocabulary, vocabulary)),
+           1, FlopsOf(decoder_.config, session_.length(index) - 1, 1));
     }
     return true;
   }
@@ -161,6 +178,7 @@ class BatchedDecode {
   const OnToken& on_token_;
   std::vector<Slot> slots_;
   DecodeSession session_;
+  const bool on_device_;  // tokens are chosen where the logits are
   std::vector<std::vector<int64_t>> made_;
   std::vector<kernels::SequenceTokens> sequences_;
   bool stopped_ = false;

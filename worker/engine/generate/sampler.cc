@@ -14,6 +14,11 @@ constexpr size_t kFirstSorted = 64;
 
 }  // namespace
 
+bool IsGreedy(const SamplingSettings& settings) {
+  return settings.temperature <= 0.0 &&
+         (settings.repetition_penalty == 0.0 || settings.repetition_penalty == 1.0);
+}
+
 int64_t GreedyToken(absl::Span<const float> logits) {
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }

@@ -21,6 +21,9 @@ struct SamplingSettings {
   double repetition_penalty = 1.0;  // 0 or 1: none
 };
 
+// Whether every token is GreedyToken of its logits as they are.
+[[nodiscard]] bool IsGreedy(const SamplingSettings& settings);
+
 // Divides the logit of each token by the penalty, and multiplies a negative one with it, so that
 // above 1 the token becomes less likely (Keskar et al. 2019, CTRL). A token that stands twice in
 // `tokens` would be penalized twice: they are distinct.

@@ -14,13 +14,6 @@ namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 34;  // a 32-bit block counter of four numbers each
 
-PhiloxCounter CounterOf(const RandomStream& stream) {
-  return {.words = {static_cast<uint32_t>(stream.step >> 32),
-                    (stream.layer << 8) | static_cast<uint32_t>(stream.use),
-                    static_cast<uint32_t>(stream.step)},
-          .key = {static_cast<uint32_t>(stream.seed), static_cast<uint32_t>(stream.seed >> 32)}};
-}
-
 constexpr int64_t kBits = 32;           // of a number
 constexpr int64_t kNumbersAtOnce = 64;  // drawn together for signs
 
@@ -48,6 +41,13 @@ void AddPart(uint32_t word, float magnitude, int64_t first, int64_t count, float
 }
 
 }  // namespace
+
+PhiloxCounter CounterOf(const RandomStream& stream) {
+  return {.words = {static_cast<uint32_t>(stream.step >> 32),
+                    (stream.layer << 8) | static_cast<uint32_t>(stream.use),
+                    static_cast<uint32_t>(stream.step)},
+          .key = {static_cast<uint32_t>(stream.seed), static_cast<uint32_t>(stream.seed >> 32)}};
+}
 
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   for (int round = 0; round < kPhiloxRounds; ++round) {

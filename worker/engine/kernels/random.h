@@ -39,6 +39,9 @@ struct RandomStream {
   uint32_t layer = 0;  // below 2^24
 };
 
+// The stream as the generator's kernels want it.
+PhiloxCounter CounterOf(const RandomStream& stream);
+
 // The raw function: ten rounds on `counter` under `key`. Agrees with the published test vectors.
 std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 

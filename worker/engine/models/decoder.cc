@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "models/loss_rows.h"
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/kernels/cross_entropy.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/block.h"
@@ -22,7 +23,7 @@ namespace {
 at::Tensor Indices(absl::Span<const int64_t> values, at::Device device) {
   at::Tensor indices = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
   std::copy(values.begin(), values.end(), indices.data_ptr<int64_t>());
-  return device.is_cpu() ? indices : indices.to(device);
+  return Upload(indices, device);
 }
 
 // Calls body(rows of a stretch, its positions) for each stretch of each group; of_rows: [rows,
@@ -178,8 +179,8 @@ void ForEachLossRows(const TokenBatch& batch, int64_t piece, at::Device device, 
 }
 
 // Sum of the negative log-likelihoods of the rows; log_probabilities: float [rows, vocabulary].
-double NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tensor& targets) {
-  return -log_probabilities.gather(1, targets.unsqueeze(1)).sum(at::kDouble).item<double>();
+DeviceNumber NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tensor& targets) {
+  return DeviceNumber(log_probabilities.gather(1, targets.unsqueeze(1)).sum(at::kDouble).neg_());
 }
 
 // float [rows, vocabulary]. x: the stream after the last block.
@@ -194,11 +195,11 @@ at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const a
 // x: the stream after the last block.
 double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
                 PerturbedWeights* moved) {
-  double sum = 0.0;
+  DeviceNumber sum;
   ForEachLossRows(batch, models::kLossRows, x.device(), [&](const LossRows& rows) {
     sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where, moved), rows.targets);
   });
-  return sum;
+  return sum.Read();
 }
 
 // moved: null: with the decoder's own weights.
@@ -209,7 +210,7 @@ double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, Perturbed
 }
 
 // The loss of the rows. logits: float [rows, vocabulary], contiguous; they become its gradient.
-double LossToGradient(const at::Tensor& targets, double gradient_scale, at::Tensor& logits) {
+DeviceNumber LossToGradient(const at::Tensor& targets, double gradient_scale, at::Tensor& logits) {
   if (!logits.device().is_cpu()) {
     const at::Tensor log_probabilities = at::_log_softmax(logits, 1, /*half_to_float=*/false);
     at::exp_out(logits, log_probabilities);
@@ -226,11 +227,11 @@ double LossToGradient(const at::Tensor& targets, double gradient_scale, at::Tens
     losses[static_cast<size_t>(row)] = kernels::CrossEntropyAndGradient(
         rows + row * vocabulary, vocabulary, target_of[row], static_cast<float>(gradient_scale));
   });
-  return std::accumulate(losses.begin(), losses.end(), 0.0);
+  return DeviceNumber(std::accumulate(losses.begin(), losses.end(), 0.0));
 }
 
 struct HeadGradient {
-  double loss_sum = 0.0;
+  DeviceNumber loss_sum = {};
   at::Tensor grad_x;
 };
 
@@ -341,8 +342,8 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
   ForEachLossRows(batch, models::kLossRows, x.device(), [&](const LossRows& rows) {
     const at::Tensor log_p = LogProbabilities(decoder, x, rows.where);
     const at::Tensor log_q = LogProbabilities(reference, reference_x, rows.where);
-    sums.loss += NegativeLogLikelihood(log_p, rows.targets);
-    sums.reference_loss += NegativeLogLikelihood(log_q, rows.targets);
+    sums.loss += NegativeLogLikelihood(log_p, rows.targets).Read();
+    sums.reference_loss += NegativeLogLikelihood(log_q, rows.targets).Read();
     sums.divergence += log_q.exp().mul_(log_q - log_p).sum(at::kDouble).item<double>();
     sums.same_top += log_p.argmax(1).eq(log_q.argmax(1)).sum().item<int64_t>();
   });
@@ -352,15 +353,17 @@ ComparisonSums CompareWith(const Decoder& decoder, const Decoder& reference,
 double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
                            const DropoutState& dropout, double gradient_scale,
                            DecoderWeights& gradients, KeptActivations kept) {
-  const auto go_on = [](const models::ModelPart& /*part*/, double /*loss_sum*/) { return true; };
-  return LossSumAndGradientsByParts(decoder, batch, dropout, gradient_scale, gradients, kept,
-                                    go_on);
+  const auto go_on = [](const models::ModelPart& /*part*/, const DeviceNumber& /*loss_sum*/) {
+    return true;
+  };
+  return LossSumAndGradientsByParts(decoder, batch, dropout, gradient_scale, gradients, kept, go_on)
+      .Read();
 }
 
-double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
-                                  const DropoutState& dropout, double gradient_scale,
-                                  DecoderWeights& gradients, KeptActivations kept,
-                                  GradientsComplete complete) {
+DeviceNumber LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
+                                        const DropoutState& dropout, double gradient_scale,
+                                        DecoderWeights& gradients, KeptActivations kept,
+                                        GradientsComplete complete) {
   const at::Tensor tokens = Indices(batch.tokens, decoder.device);
   at::Tensor x = Embed(decoder, batch.groups, tokens);
   DropInPlace(dropout, kernels::RandomUse::kEmbeddingDropout, 0, decoder.config.embedding_dropout,
@@ -370,7 +373,7 @@ double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batc
   const Keeping keeping{.activations = activations, .first_block = lowest, .kept = kept};
   x = RunBlocks(decoder, batch.groups, dropout, x, &keeping);
   HeadGradient head = HeadLossAndGradients(decoder, batch, x, gradient_scale, gradients, kept);
-  const double sum = head.loss_sum;
+  const DeviceNumber sum = head.loss_sum;
   at::Tensor grad = std::move(head.grad_x);
   if (!complete({models::PartKind::kHead}, sum)) {
     return sum;

@@ -15,6 +15,7 @@
 
 #include "models/decoder_config.h"
 #include "models/model_part.h"
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/models/attention.h"
 #include "worker/engine/models/key_value_cache.h"
 #include "worker/engine/models/layers.h"
@@ -59,14 +60,15 @@ double LossSumAndGradients(const Decoder& decoder, const TokenBatch& batch,
 // reads the part's weights. The head comes first, then each block that the backward pass goes
 // through, from the last to the first, then the tables. loss_sum: as LossSumAndGradients returns
 // it. false ends the pass.
-using GradientsComplete = absl::FunctionRef<bool(const models::ModelPart& part, double loss_sum)>;
+using GradientsComplete =
+    absl::FunctionRef<bool(const models::ModelPart& part, const DeviceNumber& loss_sum)>;
 
 // The same for those who use the gradients of each part as soon as they are complete, so that one
 // buffer may serve many parts (train/updates_in_backward.h).
-double LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
-                                  const DropoutState& dropout, double gradient_scale,
-                                  DecoderWeights& gradients, KeptActivations kept,
-                                  GradientsComplete complete);
+DeviceNumber LossSumAndGradientsByParts(const Decoder& decoder, const TokenBatch& batch,
+                                        const DropoutState& dropout, double gradient_scale,
+                                        DecoderWeights& gradients, KeptActivations kept,
+                                        GradientsComplete complete);
 
 // Sums over batch.predicting of two models on the same tokens.
 struct ComparisonSums {

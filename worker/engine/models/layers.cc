@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "models/decoder_config.h"
+#include "worker/engine/device/aten/random.h"
+#include "worker/engine/device/aten/stored_rows.h"
 #include "worker/engine/kernels/activation.h"
 #include "worker/engine/kernels/matmul.h"
 #include "worker/engine/kernels/random.h"
@@ -23,28 +25,32 @@ constexpr int64_t kDropoutGrain = 1 << 15;
 constexpr char kTanh[] = "tanh";
 constexpr char kNone[] = "none";
 
-// Our kernels work on memory of the host: elsewhere the mask is drawn there and sent over.
-template <typename Kernel>
-void OnHost(at::Tensor& x, Kernel kernel) {
-  WATTLE_CHECK(x.is_contiguous(), "dropout counts elements in memory order");
-  if (x.device().is_cpu()) {
-    kernel(x.data_ptr<float>());
-    return;
-  }
-  at::Tensor mask = at::ones(x.sizes(), at::kFloat);
-  kernel(mask.data_ptr<float>());
-  x.mul_(mask.to(x.device()));
-}
-
 // Rows of a quantized matrix that are FP32 at once in products of training.
 constexpr int64_t kDequantizedRows = 256;
 static_assert(kDequantizedRows % kernels::kPanelRows == 0);
+// Numbers of such a piece on another device, where each piece costs the start of ten operators.
+constexpr int64_t kNumbersOfPiece = 1 << 22;
 
-// Calls body(first_row, float [rows, inputs]) for pieces of a quantized matrix, one after the other
-// in the same memory.
 template <typename Body>
-void ForEachDequantizedPiece(const MatrixWeights& matrix, at::Device device, Body body) {
+void ForEachPieceOnDevice(const MatrixWeights& matrix, Body body) {
   const kernels::WeightMatrix& stored = matrix.matrix;
+  const int64_t together =
+      std::max<int64_t>(kernels::kPanelRows, kNumbersOfPiece / stored.columns /
+                                                 kernels::kPanelRows * kernels::kPanelRows);
+  for (int64_t first = 0; first < stored.rows; first += together) {
+    body(first, StoredRows(matrix, first, std::min(together, stored.rows - first)));
+  }
+}
+
+// Calls body(first_row, float [rows, inputs]) for pieces of a quantized matrix, one after the
+// other; on the host in the same memory.
+template <typename Body>
+void ForEachDequantizedPiece(const MatrixWeights& matrix, Body body) {
+  const kernels::WeightMatrix& stored = matrix.matrix;
+  if (!matrix.packed.device().is_cpu()) {
+    ForEachPieceOnDevice(matrix, body);
+    return;
+  }
   const kernels::FormatOperations& format = kernels::OperationsOf(stored.format.scheme);
   const at::Tensor piece =
       at::empty({std::min(kDequantizedRows, stored.rows), stored.columns}, at::kFloat);
@@ -54,24 +60,22 @@ void ForEachDequantizedPiece(const MatrixWeights& matrix, at::Device device, Bod
     ForEachPiece(rows, kernels::kPanelRows, [&](int64_t begin, int64_t end) {
       format.dequantize(stored, first + begin, first + end, values + begin * stored.columns);
     });
-    const at::Tensor weights = piece.narrow(0, 0, rows);
-    body(first, device.is_cpu() ? weights : weights.to(device));
+    body(first, piece.narrow(0, 0, rows));
   }
 }
 
 at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias) {
   at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
-  ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
+  ForEachDequantizedPiece(matrix, [&](int64_t first, const at::Tensor& weights) {
     out.narrow(1, first, weights.size(0)).copy_(Product(x, weights.t()));
   });
   return bias.defined() ? out.add_(bias) : out;
 }
 
 // Whether a product of x reads the BF16 numbers of the matrix as they are stored.
-bool ReadsBf16(const MatrixWeights& matrix, const at::Tensor& x) {
-  return matrix.is_bf16() && x.device().is_cpu() &&
-         FactorsOfThread() != kernels::FactorType::kFloat32;
+bool ReadsBf16(const MatrixWeights& matrix) {
+  return matrix.is_bf16() && FactorsOfThread() != kernels::FactorType::kFloat32;
 }
 
 // What an adapter reads: x itself, or a copy with dropout.
@@ -178,11 +182,15 @@ void DropInPlace(const DropoutState& state, kernels::RandomUse use, int64_t laye
   if (!state.active || rate == 0.0) {
     return;
   }
+  WATTLE_CHECK(x.is_contiguous(), "dropout counts elements in memory order");
   const kernels::RandomStream stream = DropoutStream(state, use, layer);
-  OnHost(x, [&](float* values) {
-    ForEachPiece(x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
-      kernels::ApplyDropout(stream, rate, begin, end - begin, values + begin);
-    });
+  if (!IsInHostMemory(x)) {
+    x.mul_(DropoutFactors(stream, rate, 0, x));
+    return;
+  }
+  auto* values = x.data_ptr<float>();
+  ForEachPiece(x.numel(), kDropoutGrain, [&](int64_t begin, int64_t end) {
+    kernels::ApplyDropout(stream, rate, begin, end - begin, values + begin);
   });
 }
 
@@ -204,21 +212,23 @@ at::Tensor Dropped(const DropoutState& state, kernels::RandomUse use, int64_t la
   return out;
 }
 
-at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device) {
+at::Tensor Dequantize(const MatrixWeights& matrix) {
   if (matrix.is_float()) {
     return matrix.value;
+  }
+  if (!matrix.packed.device().is_cpu()) {
+    return StoredRows(matrix, 0, matrix.matrix.rows);
   }
   const kernels::WeightMatrix& stored = matrix.matrix;
   at::Tensor out = at::empty({stored.rows, stored.columns}, at::kFloat);
   kernels::OperationsOf(stored.format.scheme)
       .dequantize(stored, 0, stored.rows, out.data_ptr<float>());
-  return device.is_cpu() ? out : out.to(device);
+  return out;
 }
 
 at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias) {
-  const at::Tensor weight = Dequantize(matrix, x.device());
-  return Product(x, weight.t(), bias);
+  return Product(x, Dequantize(matrix).t(), bias);
 }
 
 at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias) {
@@ -230,14 +240,11 @@ at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const
     return (bias.defined() ? at::addmv(bias, matrix.value, row) : at::mv(matrix.value, row))
         .unsqueeze(0);
   }
-  if (ReadsBf16(matrix, x)) {
+  if (ReadsBf16(matrix)) {
     return Product(x, matrix.packed.t(), bias);
   }
-  if (matrix.dequantized_products) {
+  if (matrix.dequantized_products || !x.device().is_cpu()) {
     return DequantizedProduct(matrix, x, bias);
-  }
-  if (!x.device().is_cpu()) {
-    return MatrixProductPlain(matrix, x, bias);
   }
   const at::Tensor inputs = x.contiguous();
   at::Tensor out = at::empty({inputs.size(0), matrix.matrix.rows}, inputs.options());
@@ -252,11 +259,11 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
   if (matrix.is_float()) {
     return Product(x, matrix.value);
   }
-  if (ReadsBf16(matrix, x)) {
+  if (ReadsBf16(matrix)) {
     return Product(x, matrix.packed);
   }
   at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options());
-  ForEachDequantizedPiece(matrix, x.device(), [&](int64_t first, const at::Tensor& weights) {
+  ForEachDequantizedPiece(matrix, [&](int64_t first, const at::Tensor& weights) {
     AddProduct(x.narrow(1, first, weights.size(0)), weights, out);
   });
   return out;
@@ -384,15 +391,17 @@ at::Tensor LookUpRows(const MatrixWeights& table, const at::Tensor& tokens) {
   if (table.is_float()) {
     return table.value.index_select(0, tokens);
   }
-  const at::Tensor rows = tokens.cpu();
-  at::Tensor out = at::empty({rows.size(0), table.matrix.columns}, at::kFloat);
+  if (!tokens.device().is_cpu()) {
+    return StoredRowsAt(table, tokens);
+  }
+  at::Tensor out = at::empty({tokens.size(0), table.matrix.columns}, at::kFloat);
   const kernels::FormatOperations& format = kernels::OperationsOf(table.matrix.format.scheme);
-  for (int64_t i = 0; i < rows.size(0); ++i) {
-    const int64_t token = rows.data_ptr<int64_t>()[i];
+  for (int64_t i = 0; i < tokens.size(0); ++i) {
+    const int64_t token = tokens.data_ptr<int64_t>()[i];
     format.dequantize(table.matrix, token, token + 1,
                       out.data_ptr<float>() + i * table.matrix.columns);
   }
-  return tokens.device().is_cpu() ? out : out.to(tokens.device());
+  return out;
 }
 
 }  // namespace wattle::engine

@@ -52,11 +52,11 @@ at::Tensor Dropped(const DropoutState& state, kernels::RandomUse use, int64_t la
 // FP32 goes through a matrix-vector product: OpenBLAS is five times slower otherwise.
 at::Tensor MatrixProduct(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias);
 
-// The same by dequantizing the whole matrix: the plain form of quantized products, for any device.
+// The same by dequantizing the whole matrix: what other devices compute piece by piece.
 at::Tensor MatrixProductPlain(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias);
-// The matrix as float [outputs, inputs], on `device`.
-at::Tensor Dequantize(const MatrixWeights& matrix, at::Device device);
+// The matrix as float [outputs, inputs], where its bytes lie.
+at::Tensor Dequantize(const MatrixWeights& matrix);
 
 // x W: [rows, outputs] → [rows, inputs], the backward form of MatrixProduct. A matrix that is not
 // FP32 is dequantized piece by piece, unless it is BF16 and the product rounds its factors anyway.

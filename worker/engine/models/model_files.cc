@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
-#include <ATen/Context.h>
 
 #include "base/durable_file.h"
 #include "base/file.h"
@@ -21,28 +20,19 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/device/aten/stored_rows.h"
+#include "worker/engine/device/device_name.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/quant/recipe_formats.h"
 #include "worker/engine/torch_border.h"
 #include "worker/engine/torch_operators.h"
-#include "worker/engine/torch_version.h"
 
 namespace wattle::engine {
 namespace {
 
 // Larger files of a model directory than config and tokenizer are weights, which are not copied.
 constexpr int64_t kCompanionBytesMax = int64_t{64} << 20;
-
-absl::StatusOr<at::Device> DeviceOf(const std::string& name) {
-  const at::Device device(name.empty() ? "cpu" : name);
-  if (device.is_cuda() && !at::hasCUDA()) {
-    return absl::UnavailableError(
-        absl::StrCat("libtorch ", kTorchVersion, " finds no device \"", name,
-                     "\"; build wattle-runner with a libtorch that has CUDA, or use \"cpu\""));
-  }
-  return device;
-}
 
 // Loads one model; every tensor goes from the file to its place before the next one is read.
 class ModelLoad {
@@ -52,14 +42,19 @@ class ModelLoad {
 
   absl::Status Run() {
     const models::DecoderConfig& config = model_.files.config;
-    WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceOf(options_.device));
+    WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceNamed(options_.device));
     model_.parameters = ParametersOf(config);
     WATTLE_RETURN_IF_ERROR(ChooseFormats());
     model_.layout = ValueLayout(model_.parameters);
     model_.arena = ZeroArena(model_.layout.elements, at::dtype(at::kFloat).device(device));
-    packed_arena_ = PackedArena(PackedShapes());
+    if (device.is_cpu()) {
+      packed_arena_ = PackedArena(PackedShapes());
+    }
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));
+      if (const auto packed = packed_.find(i); packed != packed_.end()) {
+        packed->second = StoredOn(std::move(packed->second), device);
+      }
     }
     DecoderWeights weights = WeightsOver(config, model_.parameters, model_.layout, model_.arena);
     for (auto& [parameter, packed] : packed_) {
@@ -269,7 +264,7 @@ absl::Status WritePacked(const std::string& path, const LoadedModel& model) {
 }  // namespace
 
 absl::Status CheckDevice(const std::string& name) {
-  return AtTorchBorder("device", [&] { return DeviceOf(name).status(); });
+  return AtTorchBorder("device", [&] { return DeviceNamed(name).status(); });
 }
 
 bool LoadedModel::is_quantized() const {

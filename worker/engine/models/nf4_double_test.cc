@@ -48,7 +48,7 @@ TEST(Nf4DoubleTest, DequantizedWeightsAreThoseOfBitsandbytes) {
   const auto packed = PackFloats("golden", kFormat, golden.at("weight"));
   ASSERT_THAT(packed, IsOk());
   const at::Tensor wanted = golden.at("dequantized");
-  EXPECT_LT(RelativeError(Dequantize(*packed, at::kCPU), wanted), 1e-6);
+  EXPECT_LT(RelativeError(Dequantize(*packed), wanted), 1e-6);
   // Any rows, as training asks for them.
   at::Tensor rows = at::empty({3, wanted.size(1)});
   kernels::OperationsOf(kFormat.scheme)
@@ -62,7 +62,7 @@ TEST(Nf4DoubleTest, TheGoldenTellsOtherLevels) {
   const auto golden = ReadTensors("nf4.safetensors");
   const auto packed = PackFloats("golden", {kernels::WeightScheme::kNf4, 64}, golden.at("weight"));
   ASSERT_THAT(packed, IsOk());
-  EXPECT_GT(RelativeError(Dequantize(*packed, at::kCPU), golden.at("dequantized")), 1e-4);
+  EXPECT_GT(RelativeError(Dequantize(*packed), golden.at("dequantized")), 1e-4);
 }
 
 TEST(Nf4DoubleTest, EqualScalesAndZerosComeBack) {
@@ -71,7 +71,7 @@ TEST(Nf4DoubleTest, EqualScalesAndZerosComeBack) {
   for (const at::Tensor& values : {same, at::zeros({2, 64})}) {
     const auto packed = PackFloats("edge", kFormat, values);
     ASSERT_THAT(packed, IsOk());
-    EXPECT_TRUE(Dequantize(*packed, at::kCPU).equal(values));
+    EXPECT_TRUE(Dequantize(*packed).equal(values));
   }
 }
 

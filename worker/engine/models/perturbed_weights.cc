@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "worker/engine/device/aten/random.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/threads.h"
@@ -32,13 +33,11 @@ int64_t Aligned(int64_t elements) {
 void MoveAlong(const Direction& direction, size_t parameter, int64_t first_element, float magnitude,
                const at::Tensor& values) {
   WATTLE_CHECK(values.is_contiguous(), "signs count elements in memory order");
-  if (!values.device().is_cpu()) {  // our kernels work on memory of the host
-    const at::Tensor host = values.to(at::kCPU);
-    MoveAlong(direction, parameter, first_element, magnitude, host);
-    values.copy_(host);
+  const kernels::RandomStream stream = StreamOf(direction, parameter);
+  if (!values.device().is_cpu()) {
+    values.add_(RandomSigns(stream, magnitude, first_element, values));
     return;
   }
-  const kernels::RandomStream stream = StreamOf(direction, parameter);
   auto* data = values.data_ptr<float>();
   ForEachPiece(values.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
     kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, data + begin);
@@ -141,8 +140,13 @@ void PerturbedWeights::MoveTokenRows(const at::Tensor& tokens, at::Tensor& x) co
     return;
   }
   const int64_t width = x.size(1);
-  const at::Tensor host_tokens = tokens.to(at::kCPU);
-  const auto* ids = host_tokens.data_ptr<int64_t>();
+  if (!x.device().is_cpu()) {
+    const at::Tensor elements = tokens.unsqueeze(1).mul(width).add(
+        at::arange(width, at::dtype(at::kLong).device(x.device())));
+    x.add_(RandomSignsAt(StreamOf(direction_, static_cast<size_t>(tokens_)), magnitude_, elements));
+    return;
+  }
+  const auto* ids = tokens.data_ptr<int64_t>();
   for (int64_t row = 0; row < x.size(0); ++row) {
     MoveAlong(direction_, static_cast<size_t>(tokens_), ids[row] * width, magnitude_, x[row]);
   }

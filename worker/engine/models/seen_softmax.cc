@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "base/check.h"
+#include "worker/engine/device/aten/random.h"
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/weights.h"
@@ -51,25 +53,51 @@ void Drop(const ProbabilityDropout& dropout, int64_t first, int64_t count, float
       dropout.rate, dropout.first_element + first, count, values);
 }
 
-// bool [tokens, seen], on `device`: where the query does not see the key.
-at::Tensor Unseen(const std::vector<SeenKeys>& keys, int64_t seen, at::Device device) {
-  at::Tensor unseen = at::ones({static_cast<int64_t>(keys.size()), seen}, at::kBool);
-  auto* row = unseen.data_ptr<bool>();
-  for (const SeenKeys& of_query : keys) {
-    std::fill(row, row + of_query.end, false);
-    for (const SeenKeys::Range& hidden : of_query.hidden) {
-      std::fill(row + hidden.begin, row + hidden.end, true);
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+// Of a token being decoded nothing is sent to the device.
+void HideFromOne(const SeenKeys& keys, const at::Tensor& scores) {
+  const auto hide = [&](int64_t begin, int64_t end) {
+    if (begin < end) {
+      scores.narrow(-1, begin, end - begin).fill_(kNever);
     }
-    row += seen;
+  };
+  hide(keys.end, scores.size(-1));
+  for (const SeenKeys::Range& hidden : keys.hidden) {
+    hide(hidden.begin, hidden.end);
   }
-  return unseen.to(device);
 }
 
-// The factors of dropout, drawn on the host.
+// What each query sees goes to the device as five numbers, not as a row of the square.
+void HideFromEach(const std::vector<SeenKeys>& keys, const at::Tensor& scores) {
+  const auto queries = static_cast<int64_t>(keys.size());
+  at::Tensor borders = at::empty({5, queries, 1}, at::kLong);
+  auto* border = borders.data_ptr<int64_t>();
+  bool hides = false;
+  for (const SeenKeys& of_query : keys) {
+    const SeenKeys::Range& first = of_query.hidden[0];
+    const SeenKeys::Range& second = of_query.hidden[1];
+    int64_t part = 0;
+    for (const int64_t place : {of_query.end, first.begin, first.end, second.begin, second.end}) {
+      border[part++ * queries] = place;
+    }
+    ++border;
+    hides = hides || first.begin < first.end || second.begin < second.end;
+  }
+  const at::Tensor places = Upload(hides ? borders : borders.narrow(0, 0, 1), scores.device());
+  const at::Tensor numbers =
+      at::arange(scores.size(-1), at::dtype(at::kLong).device(scores.device()));
+  at::Tensor unseen = numbers.ge(places[0]);
+  for (int64_t part = 1; hides && part < places.size(0); part += 2) {
+    unseen.logical_or_(numbers.ge(places[part]).logical_and_(numbers.lt(places[part + 1])));
+  }
+  scores.masked_fill_(unseen, kNever);
+}
+
 at::Tensor FactorsOf(const ProbabilityDropout& dropout, const at::Tensor& probabilities) {
-  at::Tensor factors = at::ones(probabilities.sizes(), at::kFloat);
-  Drop(dropout, 0, factors.numel(), factors.data_ptr<float>());
-  return factors.to(probabilities.device());
+  return DropoutFactors(
+      DropoutStream(dropout.state, kernels::RandomUse::kAttentionDropout, dropout.layer),
+      dropout.rate, dropout.first_element, probabilities);
 }
 
 }  // namespace
@@ -155,8 +183,11 @@ at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const Probabil
 
 at::Tensor SeenSoftmaxPlain(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
                             at::Tensor& scores) {
-  scores.masked_fill_(Unseen(keys, scores.size(-1), scores.device()),
-                      -std::numeric_limits<double>::infinity());
+  if (keys.size() == 1) {
+    HideFromOne(keys.front(), scores);
+  } else {
+    HideFromEach(keys, scores);
+  }
   scores = at::_softmax(scores, -1, /*half_to_float=*/false);
   return dropout.active() ? scores * FactorsOf(dropout, scores) : scores;
 }

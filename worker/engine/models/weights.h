@@ -20,11 +20,14 @@ namespace wattle::engine {
 // A matrix [outputs, inputs] in one of the formats of worker/engine/kernels/weight_matrix.h.
 struct MatrixWeights {
   at::Tensor value;  // float [outputs, inputs]; undefined in every format but FP32
-  // On the host: the bytes of another format, uint8; of BF16 the numbers, bfloat16 [outputs,
-  // inputs] …
+  // The bytes of another format, uint8; of BF16 the numbers, bfloat16 [outputs, inputs] …
   at::Tensor packed;
-  at::Tensor scales;             // … and its scales
-  kernels::WeightMatrix matrix;  // what `packed` and `scales` are; of FP32 the shape alone
+  at::Tensor scales;  // … and its scales
+  // What `packed` and `scales` are; of FP32 the shape alone. Without pointers where they lie on
+  // another device than the host (device/aten/stored_rows.h).
+  kernels::WeightMatrix matrix;
+  // Beside packed bytes on another device: float, what the format's codes stand for.
+  at::Tensor tables = {};
   // Of a quantized matrix: products are FP32 with the dequantized weights, piece by piece, and
   // their inputs are not rounded. Training wants that: the backward pass is of just this function.
   bool dequantized_products = false;

@@ -118,9 +118,7 @@ absl::StatusOr<Adapters> MakeAdapters(const LoraSettings& settings,
     at::Tensor a = ArenaView(adapters.arena, adapters.layout, adapters.parameters, 2 * i);
     FillUniform(seed, static_cast<uint32_t>(i), a);
   }
-  if (!device.is_cpu()) {
-    adapters.arena = adapters.arena.to(device);
-  }
+  adapters.arena = adapters.arena.to(device);
   return adapters;
 }
 

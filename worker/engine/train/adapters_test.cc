@@ -353,7 +353,7 @@ TEST_P(FrozenFormatTest, GradientsAreThoseOfTheDequantizedWeights) {
     EXPECT_FALSE(exact->parameters[i].trainable || quantized->parameters[i].trainable);
     if (!quantized->parameters[i].in_arena()) {
       MatrixAt(exact->decoder.weights, tensor)
-          .value.copy_(Dequantize(MatrixAt(quantized->decoder.weights, tensor), at::kCPU));
+          .value.copy_(Dequantize(MatrixAt(quantized->decoder.weights, tensor)));
     }
   }
   auto adapters = MakeAdapters({.rank = 4, .alpha = 8.0}, exact->files, 5, at::kCPU);

@@ -235,8 +235,8 @@ at::Tensor LevelsOn(absl::Span<const float> levels, at::Device device) {
 // Moments in 8 bits between codes and numbers.
 class PlainMoment {
  public:
-  PlainMoment(absl::Span<const float> levels, const at::Tensor& codes, const at::Tensor& scales)
-      : levels_(LevelsOn(levels, codes.device())), codes_(codes), scales_(scales) {}
+  PlainMoment(at::Tensor levels, const at::Tensor& codes, const at::Tensor& scales)
+      : levels_(std::move(levels)), codes_(codes), scales_(scales) {}
 
   [[nodiscard]] at::Tensor Read() const {
     return (levels_.index_select(0, codes_.flatten().to(at::kLong)) * ScaleOfEach(scales_))
@@ -264,7 +264,10 @@ class PlainMoment {
 
  private:
   [[nodiscard]] at::Tensor ScaleOfEach(const at::Tensor& scales) const {
-    return scales.repeat_interleave(models::kMomentBlock).narrow(0, 0, codes_.numel());
+    return scales.unsqueeze(1)
+        .expand({scales.numel(), models::kMomentBlock})
+        .flatten()
+        .narrow(0, 0, codes_.numel());
   }
 
   at::Tensor levels_;
@@ -273,8 +276,8 @@ class PlainMoment {
 };
 
 void AdamW8bitPlain(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
-  PlainMoment first_moment(kernels::FirstMomentLevels(), parameter.state[0], parameter.state[1]);
-  PlainMoment second_moment(kernels::SecondMomentLevels(), parameter.state[2], parameter.state[3]);
+  PlainMoment first_moment(parameter.levels.first, parameter.state[0], parameter.state[1]);
+  PlainMoment second_moment(parameter.levels.second, parameter.state[2], parameter.state[3]);
   const at::Tensor first = first_moment.Read();
   const at::Tensor second = second_moment.Read();
   AdamWPlain(step, parameter, first, second);
@@ -300,9 +303,9 @@ void AdafactorPlain(const kernels::AdamWStep& step, const UpdatedParameter& para
     take(parameter.state[0], squares);
     update = gradient * parameter.state[0].rsqrt();
   }
-  const double rms = update.norm().item<double>() / std::sqrt(static_cast<double>(update.numel()));
+  const at::Tensor rms = update.norm().div_(std::sqrt(static_cast<double>(update.numel())));
   parameter.weights.mul_(1.0 - step.learning_rate * step.weight_decay)
-      .sub_(update, step.learning_rate / std::max(1.0, rms));
+      .sub_(update.div_(rms.clamp_min_(1.0)), step.learning_rate);
 }
 
 void UpdateOnCpu(v1::Optimizer optimizer, const kernels::AdamWStep& step,
@@ -317,6 +320,11 @@ void UpdateOnCpu(v1::Optimizer optimizer, const kernels::AdamWStep& step,
 }
 
 }  // namespace
+
+MomentLevels MomentLevelsOn(at::Device device) {
+  return {.first = LevelsOn(kernels::FirstMomentLevels(), device),
+          .second = LevelsOn(kernels::SecondMomentLevels(), device)};
+}
 
 OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Parameter>& parameters,
                                   const ArenaLayout& layout, at::Device device) {
@@ -340,6 +348,9 @@ OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Par
     }
   }
   state.region = ZeroArena(size, at::TensorOptions(at::kByte).device(device));
+  if (optimizer == v1::OPTIMIZER_ADAMW_8BIT && !device.is_cpu()) {
+    state.levels = MomentLevelsOn(device);
+  }
   state.tensors.resize(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     for (const Place& place : places[i]) {
@@ -351,16 +362,16 @@ OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Par
   return state;
 }
 
-double GradientNorm(const at::Tensor& gradients) {
+DeviceNumber GradientNorm(const at::Tensor& gradients) {
   if (!gradients.device().is_cpu()) {
-    return gradients.norm().item<double>();
+    return DeviceNumber(gradients.norm());
   }
   std::vector<double> sums(static_cast<size_t>(gradients.numel() / kUpdateGrain + 1));
   const float* values = gradients.data_ptr<float>();
   ForEachPieceOf(gradients.numel(), [&](int64_t first, int64_t count) {
     sums[static_cast<size_t>(first / kUpdateGrain)] = kernels::SumOfSquares(values + first, count);
   });
-  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
+  return DeviceNumber(std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0)));
 }
 
 double ClipScale(const AdamWSettings& settings, double gradient_norm) {
@@ -381,7 +392,8 @@ void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values
       .rounding = {.seed = state.rounding_seed,
                    .step = static_cast<uint64_t>(step.step),
                    .use = kernels::RandomUse::kWeightRounding,
-                   .layer = static_cast<uint32_t>(parameter)}};
+                   .layer = static_cast<uint32_t>(parameter)},
+      .levels = state.levels};
   if (updated.weights.device().is_cpu()) {
     UpdateOnCpu(state.optimizer, own, updated);
   } else {

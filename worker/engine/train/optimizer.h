@@ -13,12 +13,20 @@
 #include <ATen/core/Tensor.h>
 
 #include "models/optimizer_state.h"
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/kernels/adamw.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/parameters.h"
 #include "worker/engine/train/method_settings.h"
 
 namespace wattle::engine {
+
+// What the codes of moments in 8 bits stand for: float [256] each, on the device of the moments.
+struct MomentLevels {
+  at::Tensor first;
+  at::Tensor second;
+};
+MomentLevels MomentLevelsOn(at::Device device);
 
 // What an optimizer keeps from step to step, all of it zero before the first one.
 struct OptimizerState {
@@ -28,14 +36,15 @@ struct OptimizerState {
   std::vector<std::vector<at::Tensor>> tensors;
   at::Tensor region;           // uint8, the bytes of all of them
   uint64_t rounding_seed = 0;  // of the stochastic rounding of BF16 values
+  MomentLevels levels;         // of moments in 8 bits on another device than the host
 };
 
 // layout: of the trainable parameters.
 OptimizerState MakeOptimizerState(v1::Optimizer optimizer, const std::vector<Parameter>& parameters,
                                   const ArenaLayout& layout, at::Device device);
 
-// √Σ g², accumulated in double precision; the same for any number of threads.
-double GradientNorm(const at::Tensor& gradients);
+// √Σ g², on the host accumulated in double precision; the same for any number of threads.
+DeviceNumber GradientNorm(const at::Tensor& gradients);
 
 // The factor that brings a gradient of this norm to at most clip_norm.
 double ClipScale(const AdamWSettings& settings, double gradient_norm);
@@ -68,6 +77,7 @@ struct UpdatedParameter {
   at::Tensor gradients;
   const std::vector<at::Tensor>& state;
   kernels::RandomStream rounding = {};  // of weights in BF16
+  MomentLevels levels = {};             // of moments in 8 bits, for UpdatePlain
 };
 
 // The plain-ATen forms, for any device, of FP32 weights; the kernels are tested against them.

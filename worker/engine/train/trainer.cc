@@ -158,26 +158,29 @@ kernels::AdamWStep Trainer::UpdateOf(int64_t step) const {
 }
 
 absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
-                           StepReport& report) {
+                           StepReport& report, DeviceNumber& loss) {
   const TokenBatch batch = MakeTokenBatch(examples_, drawn, Form());
   const DropoutState dropout{
       .active = true, .seed = settings_.seed, .counter = state_.counters.random_counter++};
   absl::Status updated;
-  const auto update = [&](const models::ModelPart& part, double loss_sum) {
+  std::optional<double> read;  // the first part's update waits for the loss, the others have it
+  const auto update = [&](const models::ModelPart& part, const DeviceNumber& loss_sum) {
     if (updates_in_backward_.has_value()) {
-      loss_is_finite_ = std::isfinite(loss_sum);
-      updated = updates_in_backward_->Update(UpdateOf(report.step), part, loss_sum * scale);
+      read = read.has_value() ? read : loss_sum.Read();
+      loss_is_finite_ = std::isfinite(*read);
+      updated = updates_in_backward_->Update(UpdateOf(report.step), part, *read * scale);
     }
     return updated.ok();
   };
   const PassArena::Scope scope(arena_);
-  report.loss += mezo_.has_value()
-                     ? mezo_->AddBatch(batch)
-                     : LossSumAndGradientsByParts(
-                           decoder, batch, dropout, scale * LossScaleNow(), gradient_views_,
-                           settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                              : KeptActivations::kAll,
-                           update);
+  const DeviceNumber of_batch =
+      mezo_.has_value() ? DeviceNumber(mezo_->AddBatch(batch))
+                        : LossSumAndGradientsByParts(
+                              decoder, batch, dropout, scale * LossScaleNow(), gradient_views_,
+                              settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                                 : KeptActivations::kAll,
+                              update);
+  loss += read.has_value() ? DeviceNumber(*read) : of_batch;
   report.tokens += batch.rows();
   report.real_tokens += batch.real_tokens;
   report.examples += batch.examples;
@@ -192,9 +195,9 @@ double Trainer::LossScaleNow() const {
   return loss_scale.has_value() ? loss_scale->scale : 1.0;
 }
 
-absl::StatusOr<bool> Trainer::UpdateByGradients(int64_t step) {
+absl::StatusOr<bool> Trainer::UpdateByGradients(int64_t step, double scaled_norm) {
   const double loss_scale = LossScaleNow();
-  const double norm = GradientNorm(gradients_) / loss_scale;
+  const double norm = scaled_norm / loss_scale;
   const bool finite = std::isfinite(norm);
   kernels::AdamWStep update = UpdateOf(step);
   if (state_.counters.loss_scale.has_value()) {
@@ -251,11 +254,16 @@ absl::StatusOr<StepReport> Trainer::Step() {
   const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
   const absl::Span<const size_t> all(drawn);
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
+  DeviceNumber loss;
   for (size_t first = 0; first < all.size(); first += batch_size) {
-    WATTLE_RETURN_IF_ERROR(
-        Pass(decoder, all.subspan(first, std::min(batch_size, all.size() - first)), scale, report));
+    WATTLE_RETURN_IF_ERROR(Pass(decoder,
+                                all.subspan(first, std::min(batch_size, all.size() - first)), scale,
+                                report, loss));
   }
-  report.loss *= scale;
+  const bool by_gradients = !mezo_.has_value() && !updates_in_backward_.has_value();
+  const std::vector<double> read =
+      DeviceNumber::ReadAll({loss, by_gradients ? GradientNorm(gradients_) : DeviceNumber()});
+  report.loss = read[0] * scale;
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
   // A scale does not change the loss: no smaller one would help.
@@ -265,8 +273,8 @@ absl::StatusOr<StepReport> Trainer::Step() {
   }
   if (mezo_.has_value()) {
     WATTLE_RETURN_IF_ERROR(UpdateBySlopes(step, scale));
-  } else if (!updates_in_backward_.has_value()) {
-    WATTLE_ASSIGN_OR_RETURN(const bool updated, UpdateByGradients(step));
+  } else if (by_gradients) {
+    WATTLE_ASSIGN_OR_RETURN(const bool updated, UpdateByGradients(step, read[1]));
     report.skipped = !updated;
   }
   counters.work.steps = step;

@@ -16,6 +16,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "formats/example_pool.h"
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/pass_arena.h"
 #include "worker/engine/progress.h"
 #include "worker/engine/train/data_order.h"
@@ -57,14 +58,14 @@ class Trainer {
   // Of a step's work on these sequences.
   [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
   [[nodiscard]] kernels::AdamWStep UpdateOf(int64_t step) const;
-  // Adds a micro-batch to `report`, its losses as a sum, and its gradients, scaled, to the others.
+  // Adds a micro-batch to `report`, its losses to `loss`, and its gradients, scaled, to the others.
   absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
-                    StepReport& report);
+                    StepReport& report, DeviceNumber& loss);
   // 1 where the loss has none.
   [[nodiscard]] double LossScaleNow() const;
-  // Clips and updates by the gradients of the whole step. Whether it did: false for a gradient that
-  // is not finite, where the loss has a scale.
-  absl::StatusOr<bool> UpdateByGradients(int64_t step);
+  // Clips and updates by the gradients of the whole step, which have this norm. Whether it did:
+  // false for a gradient that is not finite, where the loss has a scale.
+  absl::StatusOr<bool> UpdateByGradients(int64_t step, double scaled_norm);
   // Updates by the slopes of the whole step. scale: of its losses.
   absl::Status UpdateBySlopes(int64_t step, double scale);
 

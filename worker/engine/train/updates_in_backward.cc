@@ -62,10 +62,14 @@ UpdatesInBackward::UpdatesInBackward(const AdamWSettings& settings, const Gradie
 }
 
 double UpdatesInBackward::NormOf(const std::vector<size_t>& parameters) const {
-  double squares = 0.0;
+  std::vector<DeviceNumber> norms;
+  norms.reserve(parameters.size());
   for (const size_t i : parameters) {
-    const double norm = GradientNorm(
-        ArenaView(gradients_.arena, gradients_.layout, state_.model.parameters, i).flatten());
+    norms.push_back(GradientNorm(
+        ArenaView(gradients_.arena, gradients_.layout, state_.model.parameters, i).flatten()));
+  }
+  double squares = 0.0;
+  for (const double norm : DeviceNumber::ReadAll(norms)) {
     squares += norm * norm;
   }
   return std::sqrt(squares);

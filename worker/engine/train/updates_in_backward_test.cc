@@ -61,8 +61,8 @@ TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
   at::Tensor gradients = at::zeros({layout.elements});
   DecoderWeights views = WeightsOver(config, model.parameters, layout, gradients);
   std::vector<ModelPart> parts;
-  const auto compare = [&](const ModelPart& part, double loss_sum) {
-    EXPECT_EQ(loss_sum, whole);
+  const auto compare = [&](const ModelPart& part, const DeviceNumber& loss_sum) {
+    EXPECT_EQ(loss_sum.Read(), whole);
     parts.push_back(part);
     for (size_t i = 0; i < model.parameters.size(); ++i) {
       if (models::PartOf(model.parameters[i].tensor) == part) {
@@ -76,7 +76,8 @@ TEST_P(PartsTest, EachPartIsCompleteWhenThePassSaysSo) {
     return true;
   };
   EXPECT_EQ(LossSumAndGradientsByParts(model.decoder, batch, dropout, 1.0, views,
-                                       KeptActivations::kInputs, compare),
+                                       KeptActivations::kInputs, compare)
+                .Read(),
             whole);
   EXPECT_EQ(gradients.abs().max().item<float>(), 0.0F);
   EXPECT_THAT(parts,
@@ -88,7 +89,7 @@ TEST_P(PartsTest, APassThatIsEndedGoesNoFurther) {
   Model model = MakeModel(ConfigOf(GetParam()));
   FillRandom(model.decoder.config, model.parameters, model.layout, /*seed=*/9, model.arena);
   int calls = 0;
-  const auto end_at_block = [&](const ModelPart& part, double /*loss_sum*/) {
+  const auto end_at_block = [&](const ModelPart& part, const DeviceNumber& /*loss_sum*/) {
     ++calls;
     return part.kind != PartKind::kBlock;
   };

@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/device_name.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/model_job.h"
+
+namespace wattle::engine {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(DeviceNameTest, TheHostHasTwoNames) {
+  for (const char* name : {"", "cpu"}) {
+    const auto device = DeviceNamed(name);
+    ASSERT_THAT(device, IsOk());
+    EXPECT_TRUE(device->is_cpu());
+  }
+}
+
+TEST(DeviceNameTest, WhatIsNoNameIsRefusedInOneLine) {
+  for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda:-1", "mps:99999999999"}) {
+    const absl::Status status = CheckDevice(name);
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                 AllOf(HasSubstr(name), HasSubstr("use \"cpu\""))));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("\n")));
+  }
+}
+
+TEST(DeviceNameTest, ADeviceBehindTheLastOneIsRefused) {
+  ASSERT_EQ(GuardedDevice().index(), 0);
+  EXPECT_THAT(DeviceNamed("privateuseone:0"), IsOk());
+  EXPECT_THAT(DeviceNamed("privateuseone:7"),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       "device \"privateuseone:7\": only 1 is visible; use an index below 1"));
+}
+
+TEST(DeviceNameTest, EachReasonHasItsRemedy) {
+  const at::Device gpu(at::kCUDA);
+  EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = false}, nullptr),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("libtorch that has CUDA")));
+  EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = true, .count = 0}, nullptr),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("nvidia-smi")));
+  EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = true, .count = 0}, ""),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       HasSubstr("CUDA_VISIBLE_DEVICES=\"\"; unset the variable")));
+  const VisibleDevices two = {.libtorch_serves = true, .count = 2};
+  EXPECT_THAT(CheckVisible("cuda", gpu, two, nullptr), IsOk());
+  EXPECT_THAT(CheckVisible("cuda:1", at::Device(at::kCUDA, 1), two, nullptr), IsOk());
+  EXPECT_THAT(CheckVisible("cuda:2", at::Device(at::kCUDA, 2), two, nullptr),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("only 2 are visible")));
+}
+
+}  // namespace
+}  // namespace wattle::engine

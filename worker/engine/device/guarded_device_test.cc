@@ -1,0 +1,424 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The engine on the guarded device (test_guarded_device.h): what it computes there is what it
+// computes on the host, no weight crosses after loading, and how often the host waits is counted.
+#include <exception>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
+#include "worker/engine/device/aten/random.h"
+#include "worker/engine/device/aten/stored_rows.h"
+#include "worker/engine/device/device_number.h"
+#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/generate/decode_session.h"
+#include "worker/engine/generate/generate.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+namespace {
+
+at::Tensor Normal(at::IntArrayRef shape, uint64_t seed) {
+  at::Tensor tensor = at::empty(shape);
+  kernels::RandomNormal({.seed = seed}, 1.0F, tensor.numel(), tensor.data_ptr<float>());
+  return tensor;
+}
+
+// --- the device itself ---
+
+TEST(GuardedDeviceDeathTest, AHostThatReadsItsMemoryEnds) {
+  const at::Tensor x = at::ones({4}, at::dtype(at::kFloat).device(GuardedDevice()));
+  EXPECT_EQ(x.sum().item<float>(), 4.0F);
+  EXPECT_DEATH(
+      {
+        const volatile float read = *x.data_ptr<float>();
+        static_cast<void>(read);
+      },
+      "the host touched memory of the guarded device");
+}
+
+TEST(GuardedDeviceTest, ATensorOfTheHostAmongItsOwnIsAnError) {
+  const at::Tensor x = at::ones({4}, at::dtype(at::kFloat).device(GuardedDevice()));
+  EXPECT_THROW(x.add(at::ones({4})), std::exception);
+  EXPECT_EQ(x.add(at::scalar_tensor(2.0)).sum().item<float>(), 12.0F);
+}
+
+TEST(GuardedDeviceTest, CountsWhatCostsTimeOnAGpu) {
+  const at::Tensor host = Normal({3, 5}, 1);
+  ForgetWork();
+  const at::Tensor x = Upload(host, GuardedDevice());
+  EXPECT_EQ(WorkOfGuardedDevice().uploaded_bytes, 60);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+  at::Tensor y = at::mm(x, x.t());
+  y.narrow(1, 0, 2).mul_(3.0);
+  EXPECT_EQ(WorkOfGuardedDevice().operators, 2) << "views are no work";
+  EXPECT_EQ(WorkOfGuardedDevice().downloaded_bytes, 0);
+  at::Tensor wanted = at::mm(host, host.t());
+  wanted.narrow(1, 0, 2).mul_(3.0);
+  EXPECT_TRUE(at::equal(y.cpu(), wanted));
+  EXPECT_EQ(WorkOfGuardedDevice().downloaded_bytes, 36);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
+  (void)y.sum().item<float>();
+  (void)at::equal(y, y);
+  (void)host.to(GuardedDevice());  // the copy that is waited for
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 4);
+  EXPECT_EQ(WorkOfGuardedDevice().largest_upload_bytes, 60);
+}
+
+TEST(DeviceNumberTest, NumbersAreReadTogether) {
+  const at::Tensor x = at::full({2}, 1.5, at::dtype(at::kFloat).device(GuardedDevice()));
+  ForgetWork();
+  DeviceNumber sum(x.sum());
+  sum += DeviceNumber(x[0]);
+  sum += DeviceNumber(2.0);
+  const std::vector<double> read = DeviceNumber::ReadAll({sum, DeviceNumber(7.0), sum});
+  EXPECT_THAT(read, testing::ElementsAre(6.5, 7.0, 6.5));
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
+  EXPECT_EQ(DeviceNumber(at::ones({}).mul(3.0)).Read(), 3.0);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 1) << "the host's own numbers are there";
+}
+
+// --- random numbers and stored weights, bit for bit ---
+
+constexpr kernels::RandomStream kStream = {.seed = 0xFEDCBA9876543210,
+                                           .step = (uint64_t{3} << 32) + 5,
+                                           .use = kernels::RandomUse::kAttentionDropout,
+                                           .layer = 11};
+
+TEST(DeviceRandomTest, MasksAndSignsAreThoseOfTheKernels) {
+  for (const int64_t first : {int64_t{0}, int64_t{1}, int64_t{131}, (int64_t{1} << 33) + 2}) {
+    SCOPED_TRACE(absl::StrCat("first element ", first));
+    at::Tensor wanted = at::ones({7, 301});
+    kernels::ApplyDropout(kStream, 0.3, first, wanted.numel(), wanted.data_ptr<float>());
+    const at::Tensor like = at::empty_like(wanted, at::device(GuardedDevice()));
+    ForgetWork();
+    const at::Tensor factors = DropoutFactors(kStream, 0.3, first, like);
+    EXPECT_EQ(WorkOfGuardedDevice().uploaded_bytes, 0);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+    EXPECT_TRUE(at::equal(factors.cpu(), wanted));
+    wanted.zero_();
+    kernels::AddRandomSigns(kStream, 1e-3F, first, wanted.numel(), wanted.data_ptr<float>());
+    EXPECT_TRUE(at::equal(RandomSigns(kStream, 1e-3F, first, like).cpu(), wanted));
+    const at::Tensor elements =
+        at::arange(first, first + wanted.numel(), at::dtype(at::kLong).device(GuardedDevice()))
+            .view(wanted.sizes());
+    EXPECT_TRUE(at::equal(RandomSignsAt(kStream, 1e-3F, elements).cpu(), wanted));
+  }
+}
+
+struct Stored {
+  const char* name;
+  kernels::WeightFormat format;
+};
+
+const Stored kFormats[] = {
+    {"int8", {kernels::WeightScheme::kInt8, 0}},
+    {"int4_g32", {kernels::WeightScheme::kInt4, 32}},
+    {"int4a_g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},
+    {"nf4_g128", {kernels::WeightScheme::kNf4, 128}},
+    {"nf4_double", {kernels::WeightScheme::kNf4DoubleQuantized, 64}},
+    {"bf16", {kernels::WeightScheme::kBf16, 0}},
+};
+
+class StoredRowsTest : public testing::TestWithParam<Stored> {
+ protected:
+  static constexpr int64_t kRows = 1000;  // the last panel is not full
+  static constexpr int64_t kColumns = 128;
+
+  MatrixWeights OnHost() {
+    const kernels::WeightFormat format = GetParam().format;
+    if (format.scheme == kernels::WeightScheme::kBf16) {
+      MatrixWeights matrix = MakeBf16Matrix(kRows, kColumns);
+      matrix.packed.copy_(Normal({kRows, kColumns}, 9));
+      return matrix;
+    }
+    const auto packed = PackFloats("test", format, Normal({kRows, kColumns}, 9));
+    EXPECT_THAT(packed, IsOk());
+    return *packed;
+  }
+};
+
+TEST_P(StoredRowsTest, AnyRowsAreThoseOfTheHostAndNothingCrosses) {
+  const MatrixWeights host = OnHost();
+  const at::Tensor wanted = Dequantize(host);
+  const MatrixWeights device = StoredOn(host, GuardedDevice());
+  const at::Tensor rows = at::tensor(at::IntArrayRef({999, 0, 17, 17, 512}), at::kLong);
+  const at::Tensor chosen = Upload(rows, GuardedDevice());
+  ForgetWork();
+  const at::Tensor all = Dequantize(device);
+  const at::Tensor piece = StoredRows(device, 496, 504);
+  const at::Tensor looked_up = LookUpRows(device, chosen);
+  EXPECT_EQ(WorkOfGuardedDevice().uploaded_bytes, 0);
+  EXPECT_EQ(WorkOfGuardedDevice().downloaded_bytes, 0);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+  EXPECT_TRUE(at::equal(all.cpu(), wanted));
+  EXPECT_TRUE(at::equal(piece.cpu(), wanted.narrow(0, 496, 504)));
+  EXPECT_TRUE(at::equal(looked_up.cpu(), wanted.index_select(0, rows)));
+}
+
+TEST_P(StoredRowsTest, ProductsInBothDirectionsAreThoseOfTheDequantizedMatrix) {
+  const MatrixWeights host = OnHost();
+  const at::Tensor weights = Dequantize(host);
+  const MatrixWeights device = StoredOn(host, GuardedDevice());
+  const at::Tensor bias = Normal({kRows}, 2);
+  const at::Tensor device_bias = bias.to(GuardedDevice());
+  for (const int64_t rows : {1, 5}) {
+    const at::Tensor x = Normal({rows, kColumns}, 3);
+    const at::Tensor grad = Normal({rows, kRows}, 4);
+    const at::Tensor device_x = x.to(GuardedDevice());
+    const at::Tensor device_grad = grad.to(GuardedDevice());
+    ForgetWork();
+    const at::Tensor y = MatrixProduct(device, device_x, device_bias);
+    const at::Tensor grad_x = TransposedProduct(device, device_grad);
+    EXPECT_EQ(WorkOfGuardedDevice().uploaded_bytes, 0);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+    EXPECT_LT(RelativeError(y.cpu(), at::addmm(bias, x, weights.t())), 1e-6);
+    EXPECT_LT(RelativeError(grad_x.cpu(), at::mm(grad, weights)), 1e-6);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, StoredRowsTest, testing::ValuesIn(kFormats),
+                         [](const auto& row) { return row.param.name; });
+
+// --- every family: forward, backward, decoding ---
+
+// The same model, whose arenas lie on the device.
+Model OnDevice(const Model& host) {
+  Model model = host;
+  model.arena = host.arena.to(GuardedDevice());
+  model.gradients = at::zeros_like(model.arena);
+  model.decoder = MakeDecoder(
+      host.decoder.config,
+      WeightsOver(host.decoder.config, host.parameters, host.layout, model.arena), GuardedDevice());
+  model.gradient_views =
+      WeightsOver(host.decoder.config, host.parameters, host.layout, model.gradients);
+  return model;
+}
+
+// Uploads of a pass are tokens, targets and the borders of what a query sees: numbers of the batch.
+int64_t BytesOfABatch(const TokenBatch& batch) {
+  return 5 * batch.rows() * static_cast<int64_t>(sizeof(int64_t));
+}
+
+class FamilyOnDeviceTest : public testing::TestWithParam<const char*> {
+ protected:
+  [[nodiscard]] std::string Directory() const { return absl::StrCat("families/", GetParam()); }
+  [[nodiscard]] Model HostModel() const {
+    return ReadGoldenModel(Directory(), GoldenFiles(Directory()));
+  }
+  [[nodiscard]] std::map<std::string, at::Tensor> Golden() const {
+    return ReadTensors(Directory() + "/golden.safetensors");
+  }
+};
+
+TEST_P(FamilyOnDeviceTest, LossAndGradientsWithDropoutAreThoseOfTheHost) {
+  Model host = HostModel();
+  host.decoder.config.attention_dropout = 0.2;
+  host.decoder.config.residual_dropout = 0.3;
+  host.decoder.config.embedding_dropout = 0.1;
+  Model device = OnDevice(host);
+  const TokenBatch batch = BatchOf(GoldenExamples(Golden()));
+  const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
+  const double wanted = LossSumAndGradients(host.decoder, batch, dropout, 1.0, host.gradient_views);
+  ForgetWork();
+  const double loss =
+      LossSumAndGradients(device.decoder, batch, dropout, 1.0, device.gradient_views);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 1) << "the loss";
+  EXPECT_LE(WorkOfGuardedDevice().largest_upload_bytes, BytesOfABatch(batch));
+  EXPECT_NEAR(loss, wanted, 1e-5 * wanted);
+  EXPECT_LT(RelativeError(device.gradients.cpu(), host.gradients), kGradientTolerance);
+}
+
+TEST_P(FamilyOnDeviceTest, LogitsAgreeWithTransformers) {
+  const Model device = OnDevice(HostModel());
+  const auto golden = Golden();
+  const std::vector<Example> examples = GoldenExamples(golden);
+  const at::Tensor wanted = golden.at("logits");
+  const at::Tensor logits = AllLogits(device.decoder, BatchOf(examples)).cpu().view(wanted.sizes());
+  for (size_t row = 0; row < examples.size(); ++row) {
+    const auto index = static_cast<int64_t>(row);
+    const auto length = static_cast<int64_t>(examples[row].tokens.size());
+    EXPECT_LT(RelativeError(logits[index].narrow(0, 0, length), wanted[index].narrow(0, 0, length)),
+              kLogitsTolerance);
+  }
+}
+
+TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
+  const Model host = HostModel();
+  const Model device = OnDevice(host);
+  const std::vector<int64_t> prompt = {5, 14, 15, 9};
+  const std::vector<int64_t> wanted = GenerateTokens(host.decoder, prompt, 12, {}, 0);
+  DecodeSession session(device.decoder, 16);
+  std::vector<int64_t> made = {session.FeedGreedily(prompt, 0)};
+  while (made.size() < wanted.size()) {
+    const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&made.back(), 1)};
+    ForgetWork();
+    const int64_t token = session.StepGreedily(absl::MakeConstSpan(&next, 1)).front();
+    made.push_back(token);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
+    EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64);
+    EXPECT_LE(WorkOfGuardedDevice().downloaded_bytes, 64);
+  }
+  EXPECT_EQ(made, wanted);
+  EXPECT_EQ(GenerateTokens(device.decoder, prompt, 12, {}, 0), wanted);
+  const SamplingSettings drawn{.temperature = 0.8, .top_k = 7, .top_p = 0.9, .seed = 4};
+  EXPECT_EQ(GenerateTokens(device.decoder, prompt, 12, drawn, 0),
+            GenerateTokens(host.decoder, prompt, 12, drawn, 0));
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest,
+                         testing::Values("gemma", "gemma2", "gpt2", "gpt_neox",
+                                         "gpt_neox_sequential", "kosmos2_text", "llama3",
+                                         "llama_linear", "mistral", "opt", "phi", "qwen2",
+                                         "qwen2_windows", "smollm2", "stablelm"),
+                         [](const auto& row) { return row.param; });
+
+// --- quantized models ---
+
+class RecipeOnDeviceTest : public testing::TestWithParam<const char*> {};
+
+// The device multiplies with the dequantized weights and does not round the inputs, as the host's
+// kernels do; its oracle is the host's FP32 model of the dequantized weights.
+TEST_P(RecipeOnDeviceTest, ALoadedModelDecodesFromPackedWeights) {
+  const std::string directory = MakeTinyModel("model", 5);
+  const auto recipe = RecipeOfIdentity(GetParam());
+  ASSERT_THAT(recipe, IsOk());
+  const auto quantized = LoadModel(directory, {.recipe = &*recipe});
+  ASSERT_THAT(quantized, IsOk());
+  auto oracle = LoadModel(directory, {});
+  ASSERT_THAT(oracle, IsOk());
+  int64_t packed_bytes = 0;
+  for (const Parameter& parameter : quantized->parameters) {
+    if (parameter.is_quantized()) {
+      DecoderWeights weights = quantized->decoder.weights;
+      const MatrixWeights& matrix = MatrixAt(weights, parameter.tensor);
+      MatrixAt(oracle->decoder.weights, parameter.tensor).value.copy_(Dequantize(matrix));
+      packed_bytes += matrix.packed.numel() + matrix.scales.numel();
+    }
+  }
+  ForgetWork();
+  const auto device = LoadModel(directory, {.device = kGuardedDevice, .recipe = &*recipe});
+  ASSERT_THAT(device, IsOk());
+  EXPECT_GT(WorkOfGuardedDevice().uploaded_bytes, packed_bytes);
+  EXPECT_LT(WorkOfGuardedDevice().uploaded_bytes,
+            oracle->arena.numel() * static_cast<int64_t>(sizeof(float)));
+  const std::vector<int64_t> prompt = {5, 14, 15, 9};
+  const TokenBatch batch = BatchOf({{.tokens = prompt, .mask = {1, 1, 1, 1}}});
+  const at::Tensor wanted = AllLogits(oracle->decoder, batch);
+  EXPECT_LT(RelativeError(AllLogits(device->decoder, batch).cpu(), wanted), 1e-5);
+  DecodeSession session(device->decoder, 16);
+  int64_t token = session.FeedGreedily(prompt, 0);
+  std::vector<int64_t> made = {token};
+  for (int step = 0; step < 5; ++step) {
+    const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
+    ForgetWork();
+    const int64_t chosen = session.StepGreedily(absl::MakeConstSpan(&next, 1)).front();
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
+    EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64) << "no weight crosses after loading";
+    EXPECT_LE(WorkOfGuardedDevice().downloaded_bytes, 64);
+    token = chosen;
+    made.push_back(token);
+  }
+  EXPECT_EQ(made, GenerateTokens(oracle->decoder, prompt, 6, {}, 0));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Recipes, RecipeOnDeviceTest,
+    testing::Values("int8", "int4-g32", "int4a-g32", "nf4-g32", "int4-g32+head=int8"),
+    [](const auto& row) {
+      return absl::StrReplaceAll(row.param, {{"-", "_"}, {"+", "_"}, {"=", "_"}});
+    });
+
+// --- training ---
+
+struct Mode {
+  const char* name;
+  std::function<void(FinetuneSettings&)> choose;
+  int64_t waits;  // of a step of two micro-batches
+};
+
+const Mode kModes[] = {
+    {"Whole", [](FinetuneSettings&) {}, 1},
+    {"LastLayers", [](FinetuneSettings& s) { s.last_layers = 1; }, 1},
+    {"Packed", [](FinetuneSettings& s) { s.packing = true; }, 1},
+    {"Checkpointing", [](FinetuneSettings& s) { s.activation_checkpointing = true; }, 1},
+    {"AdamW8bit", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAMW_8BIT; }, 1},
+    {"Adafactor", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAFACTOR; }, 1},
+    {"Lora", [](FinetuneSettings& s) { s.lora = LoraSettings{.dropout = 0.2}; }, 1},
+    {"Qlora",
+     [](FinetuneSettings& s) {
+       s.lora = LoraSettings{};
+       s.model.recipe = *RecipeOfIdentity("nf4-g32");
+     },
+     1},
+    {"QloraBf16",
+     [](FinetuneSettings& s) {
+       s.lora = LoraSettings{};
+       s.bf16_weights = true;
+     },
+     1},
+    // The loss, and the gradients' norm of head, both blocks and tables.
+    {"UpdateInBackward",
+     [](FinetuneSettings& s) {
+       s.update_in_backward = true;
+       s.accumulation_steps = 1;
+     },
+     5},
+    // Two losses of each micro-batch.
+    {"Mezo", [](FinetuneSettings& s) { s.mezo = MezoSettings{}; }, 4},
+};
+
+class ModeOnDeviceTest : public testing::TestWithParam<Mode> {};
+
+TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
+  FinetuneSettings settings = TinyFinetune("host");
+  settings.heldout_data.clear();
+  settings.checkpoint_every_steps = 0;
+  settings.epochs = 1;
+  settings.steps = 5;
+  GetParam().choose(settings);
+  const std::vector<double> wanted = LossesOf(settings);
+  settings.model.device = kGuardedDevice;
+  settings.work_directory = NewTestDirectory("device_work");
+  settings.output_directory = NewTestDirectory("device_output");
+  RecordingSink sink;
+  std::vector<DeviceWork> steps;
+  sink.decide = [&](const StepReport& report) {
+    if (report.phase == Phase::kTrain) {
+      steps.push_back(WorkOfGuardedDevice());
+      ForgetWork();
+    }
+    return StepDecision::kGoOn;
+  };
+  const auto result = Finetune(settings, sink);
+  ASSERT_THAT(result, IsOk());
+  const std::vector<double> losses = sink.TrainingLosses();
+  ASSERT_EQ(losses.size(), wanted.size());
+  for (size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(losses[i], wanted[i], 2e-4 * wanted[i]) << "step " << i + 1;
+  }
+  constexpr int64_t kSmallestMatrixBytes = 32 * 32 * 4;
+  for (size_t i = 1; i < steps.size(); ++i) {  // the first has the loading before it
+    EXPECT_EQ(steps[i].waits, GetParam().waits) << "step " << i + 1;
+    EXPECT_LT(steps[i].largest_upload_bytes, kSmallestMatrixBytes) << "step " << i + 1;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, ModeOnDeviceTest, testing::ValuesIn(kModes),
+                         [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace wattle::engine

@@ -1,0 +1,368 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/test_guarded_device.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/library.h>
+
+#include "base/check.h"
+#include "models/best_fit.h"
+#include "worker/engine/torch_version.h"
+
+namespace wattle::engine {
+namespace {
+
+constexpr auto kDeviceType = c10::DeviceType::PrivateUse1;
+const c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
+constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages come with their use
+
+DeviceWork work;
+
+[[noreturn]] void Die() {
+  constexpr std::string_view kLine = "the host touched memory of the guarded device\n";
+  (void)!write(STDERR_FILENO, kLine.data(), kLine.size());
+  std::_Exit(1);
+}
+
+// The device's memory. The host may read it while an Opening is there.
+class DeviceMemory final : public at::Allocator {
+ public:
+  static DeviceMemory& Get() {
+    static DeviceMemory& memory = *new DeviceMemory;
+    return memory;
+  }
+
+  class Opening {
+   public:
+    Opening() { Get().Protect(PROT_READ | PROT_WRITE); }
+    ~Opening() { Get().Protect(PROT_NONE); }
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+  };
+
+  at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
+    std::byte* place = nullptr;
+    if (bytes > 0) {
+      DeviceMemory& memory = Get();
+      const auto offset = memory.blocks_.Allocate(static_cast<int64_t>(bytes));
+      WATTLE_CHECK(offset.has_value(), "tests use little memory");
+      place = memory.region_ + *offset;
+    }
+    return {place, place, &Free, GuardedDevice()};
+  }
+  [[nodiscard]] at::DeleterFnPtr raw_deleter() const override { return &Free; }
+#ifdef WATTLE_TORCH_ALLOCATOR_COPIES
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    const Opening opening;
+    default_copy_data(to, from, bytes);
+  }
+#endif
+
+  [[nodiscard]] bool Holds(const void* place) const {
+    const auto* byte = static_cast<const std::byte*>(place);
+    return byte >= region_ && byte < region_ + kMemoryBytes;
+  }
+
+ private:
+  DeviceMemory()
+      : region_(static_cast<std::byte*>(mmap(nullptr, kMemoryBytes, PROT_NONE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
+        blocks_(kMemoryBytes) {
+    WATTLE_CHECK(static_cast<void*>(region_) != MAP_FAILED, "address space is there");
+    struct sigaction action = {};
+    action.sa_sigaction = [](int /*signal*/, siginfo_t* info, void* /*context*/) {
+      if (Get().Holds(info->si_addr)) {
+        Die();
+      }
+      std::signal(SIGSEGV, SIG_DFL);  // the access is made again, and ends the program
+    };
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSEGV, &action, nullptr);
+  }
+
+  static void Free(void* place) {
+    if (place != nullptr) {
+      Get().blocks_.Free(static_cast<std::byte*>(place) - Get().region_);
+    }
+  }
+
+  void Protect(int access) {
+    WATTLE_CHECK(mprotect(region_, kMemoryBytes, access) == 0, "the region is ours");
+  }
+
+  std::byte* region_;
+  models::BestFit blocks_;
+};
+
+struct DeviceGuard final : public c10::impl::DeviceGuardImplInterface {
+  [[nodiscard]] c10::DeviceType type() const override { return kDeviceType; }
+  [[nodiscard]] c10::Device exchangeDevice(c10::Device /*device*/) const override {
+    return GuardedDevice();
+  }
+  [[nodiscard]] c10::Device getDevice() const override { return GuardedDevice(); }
+  void setDevice(c10::Device /*device*/) const override {}
+  void uncheckedSetDevice(c10::Device /*device*/) const noexcept override {}
+  [[nodiscard]] c10::Stream getStream(c10::Device /*device*/) const noexcept override {
+    return c10::Stream(c10::Stream::DEFAULT, GuardedDevice());
+  }
+  [[nodiscard]] c10::Stream exchangeStream(c10::Stream /*stream*/) const noexcept override {
+    return c10::Stream(c10::Stream::DEFAULT, GuardedDevice());
+  }
+  [[nodiscard]] c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+};
+
+// A tensor with this one's sizes over a storage of either memory.
+at::Tensor Over(const c10::Storage& storage, c10::DispatchKeySet keys, const at::Tensor& like) {
+  at::Tensor tensor =
+      at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), keys, like.dtype());
+  tensor.unsafeGetTensorImpl()->set_storage_offset(like.storage_offset());
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(like.sizes(), like.strides());
+  return tensor;
+}
+
+bool IsOnDevice(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.device().type() == kDeviceType;
+}
+
+at::Tensor EmptyOnDevice(at::IntArrayRef size, at::IntArrayRef stride, at::ScalarType type) {
+  return at::Tensor(
+      at::detail::empty_strided_generic(size, stride, &DeviceMemory::Get(), kDeviceKeys, type));
+}
+
+// The tensors of one operator, as the CPU's operators see them: the same bytes.
+class HostView {
+ public:
+  // The CPU's tensor for one of the device. What is of the host stays as it is.
+  at::Tensor Of(const at::Tensor& tensor) {
+    if (!IsOnDevice(tensor)) {
+      return tensor;
+    }
+    for (const Seen& seen : seen_) {
+      if (seen.device.is_same(tensor)) {
+        return seen.host;
+      }
+    }
+    seen_.push_back(
+        {tensor, Over(StorageOf(tensor), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor)});
+    return seen_.back().host;
+  }
+
+  // The device's tensor for a result: an argument itself, a view of one, or a new tensor.
+  at::Tensor Result(const at::Tensor& host) {
+    if (!host.defined()) {
+      return host;
+    }
+    for (const Seen& seen : seen_) {
+      if (seen.host.is_same(host)) {
+        TakeSizes(seen);
+        return seen.device;
+      }
+    }
+    for (const Storages& pair : storages_) {
+      if (pair.host.unsafeGetStorageImpl() == host.storage().unsafeGetStorageImpl()) {
+        return Over(pair.device, kDeviceKeys, host);
+      }
+    }
+    return Copied(host);
+  }
+
+ private:
+  struct Seen {
+    at::Tensor device;
+    at::Tensor host;
+  };
+  struct Storages {
+    c10::Storage device;
+    c10::Storage host;
+  };
+
+  // The same bytes as memory of the CPU; two views of one storage stay two views of one.
+  const c10::Storage& StorageOf(const at::Tensor& tensor) {
+    const c10::Storage& device = tensor.storage();
+    for (const Storages& pair : storages_) {
+      if (pair.device.unsafeGetStorageImpl() == device.unsafeGetStorageImpl()) {
+        return pair.host;
+      }
+    }
+    storages_.push_back(
+        {device, c10::Storage(c10::Storage::use_byte_size_t(), device.nbytes(),
+                              at::DataPtr(device.unsafeGetStorageImpl()->data_ptr().get(),
+                                          at::Device(at::kCPU)),
+                              c10::GetCPUAllocator(), /*resizable=*/true)});
+    return storages_.back().host;
+  }
+
+  static at::Tensor Copied(const at::Tensor& host) {
+    const at::Tensor device = EmptyOnDevice(host.sizes(), host.strides(), host.scalar_type());
+    HostView().Of(device).copy_(host);
+    return device;
+  }
+
+  // An operator may have given its output another size, and then another memory.
+  static void TakeSizes(const Seen& seen) {
+    c10::TensorImpl* device = seen.device.unsafeGetTensorImpl();
+    const void* memory = seen.host.storage().unsafeGetStorageImpl()->data_ptr().get();
+    if (seen.host.numel() > 0 && !DeviceMemory::Get().Holds(memory)) {
+      const at::Tensor moved = Copied(seen.host);
+      device->set_storage_keep_dtype(moved.storage());
+      device->set_storage_offset(0);
+    }
+    device->set_sizes_and_strides(seen.host.sizes(), seen.host.strides());
+  }
+
+  std::vector<Seen> seen_;
+  std::vector<Storages> storages_;
+};
+
+at::Tensor ArgumentOnHost(const c10::FunctionSchema& schema, HostView& view,
+                          const at::Tensor& tensor) {
+  TORCH_CHECK(!tensor.defined() || IsOnDevice(tensor) || tensor.dim() == 0, schema.name(),
+              ": a tensor of the host among those of the device");
+  return view.Of(tensor);
+}
+
+c10::IValue OnHost(const c10::FunctionSchema& schema, HostView& view, const c10::IValue& value) {
+  if (value.isTensor()) {
+    return ArgumentOnHost(schema, view, value.toTensor());
+  }
+  if (value.isTensorList()) {
+    c10::List<at::Tensor> tensors;
+    for (const at::Tensor& tensor : value.toTensorVector()) {
+      tensors.push_back(ArgumentOnHost(schema, view, tensor));
+    }
+    return tensors;
+  }
+  if (value.isOptionalTensorList()) {
+    c10::List<c10::optional<at::Tensor>> tensors;
+    for (const c10::optional<at::Tensor>& tensor : value.toOptionalTensorVector()) {
+      tensors.push_back(tensor.has_value()
+                            ? c10::optional<at::Tensor>(ArgumentOnHost(schema, view, *tensor))
+                            : c10::nullopt);
+    }
+    return tensors;
+  }
+  return value.isDevice() ? c10::IValue(c10::Device(at::kCPU)) : value;
+}
+
+// Whether the host has to wait for what the operator finds out.
+bool HostWaitsFor(const std::string& name) {
+  constexpr std::array<std::string_view, 6> kNames = {"aten::_local_scalar_dense",
+                                                      "aten::equal",
+                                                      "aten::masked_select",
+                                                      "aten::nonzero",
+                                                      "aten::unique",
+                                                      "aten::repeat_interleave"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+bool MakesAView(const c10::FunctionSchema& schema) {
+  const auto& returns = schema.returns();
+  return std::any_of(returns.begin(), returns.end(), [](const c10::Argument& result) {
+    return result.alias_info() != nullptr && !result.alias_info()->isWrite();
+  });
+}
+
+void Count(const c10::FunctionSchema& schema) {
+  if (HostWaitsFor(schema.name())) {
+    ++work.waits;
+    work.downloaded_bytes += static_cast<int64_t>(sizeof(double));
+  }
+  work.operators += MakesAView(schema) ? 0 : 1;
+}
+
+// Every operator that the device does not have below: the CPU's, on the device's memory.
+void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const c10::FunctionSchema& schema = op.schema();
+  Count(schema);
+  HostView view;
+  const size_t first = stack->size() - schema.arguments().size();
+  for (size_t i = first; i < stack->size(); ++i) {
+    (*stack)[i] = OnHost(schema, view, (*stack)[i]);
+  }
+  const DeviceMemory::Opening opening;
+  op.callBoxed(stack);
+  for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); ++i) {
+    TORCH_CHECK(!(*stack)[i].isTensorList(), schema.name(), ": the guarded device lacks lists");
+    if ((*stack)[i].isTensor()) {
+      (*stack)[i] = view.Result((*stack)[i].toTensor());
+    }
+  }
+}
+
+at::Tensor Empty(at::IntArrayRef size, c10::optional<at::ScalarType> type,
+                 c10::optional<at::Layout> /*layout*/, c10::optional<at::Device> /*device*/,
+                 c10::optional<bool> /*pinned*/, c10::optional<at::MemoryFormat> format) {
+  return at::Tensor(at::detail::empty_generic(size, &DeviceMemory::Get(), kDeviceKeys,
+                                              type.value_or(at::kFloat), format));
+}
+
+at::Tensor EmptyStrided(at::IntArrayRef size, at::IntArrayRef stride,
+                        c10::optional<at::ScalarType> type, c10::optional<at::Layout> /*layout*/,
+                        c10::optional<at::Device> /*device*/, c10::optional<bool> /*pinned*/) {
+  return EmptyOnDevice(size, stride, type.value_or(at::kFloat));
+}
+
+at::Tensor& Copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
+  const auto bytes = static_cast<int64_t>(from.numel()) * from.element_size();
+  if (!IsOnDevice(to)) {
+    work.downloaded_bytes += bytes;
+    ++work.waits;
+  } else if (!IsOnDevice(from)) {
+    work.uploaded_bytes += bytes;
+    work.largest_upload_bytes = std::max(work.largest_upload_bytes, bytes);
+    work.waits += non_blocking ? 0 : 1;
+  } else {
+    ++work.operators;
+  }
+  HostView view;
+  const at::Tensor source = view.Of(from);
+  at::Tensor target = view.Of(to);
+  const DeviceMemory::Opening opening;
+  target.copy_(source);
+  return to;
+}
+
+C10_REGISTER_GUARD_IMPL(PrivateUse1, DeviceGuard);
+
+TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
+  library.fallback(torch::CppFunction::makeFromBoxedFunction<&RunOnCpu>());
+}
+
+TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+  c10::SetAllocator(kDeviceType, &DeviceMemory::Get());
+  library.impl("empty.memory_format", &Empty);
+  library.impl("empty_strided", &EmptyStrided);
+  library.impl("copy_", &Copy);
+}
+
+}  // namespace
+
+at::Device GuardedDevice() {
+  return {kDeviceType, 0};
+}
+
+DeviceWork WorkOfGuardedDevice() {
+  return work;
+}
+
+void ForgetWork() {
+  work = {};
+}
+
+}  // namespace wattle::engine

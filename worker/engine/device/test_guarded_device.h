@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For tests: a device beside the host that every machine has. Its memory is readable inside the
+// device's operators alone; a host that touches it ends the test, as on a GPU it would read
+// nonsense. The operators are those of libtorch's CPU, run on the device's memory, so results are
+// the CPU's to the last bit where a pass computes the same. What costs time on a GPU is counted:
+// operators, copies between the two memories, and waits of the host for the device.
+//
+// A copy to the device is a wait unless it is made with non_blocking; a copy to the host, and every
+// operator whose result the host has to know, always are. A tensor of the host among those of the
+// device is an error unless it is a scalar, as on CUDA. Why so:
+// docs/adr/0045-a-guarded-device.md.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_TEST_GUARDED_DEVICE_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_TEST_GUARDED_DEVICE_H_
+
+#include <cstdint>
+
+#include <c10/core/Device.h>
+
+namespace wattle::engine {
+
+// The name that jobs give the device.
+inline constexpr char kGuardedDevice[] = "privateuseone";
+
+// What the device has done.
+struct DeviceWork {
+  int64_t operators = 0;  // views are none
+  int64_t uploaded_bytes = 0;
+  int64_t downloaded_bytes = 0;
+  int64_t largest_upload_bytes = 0;  // of one copy
+  int64_t waits = 0;                 // of the host for the device
+};
+
+// The device; asking for it puts it into the program.
+[[nodiscard]] at::Device GuardedDevice();
+
+// Since the last ForgetWork. One thread uses the device.
+[[nodiscard]] DeviceWork WorkOfGuardedDevice();
+void ForgetWork();
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_TEST_GUARDED_DEVICE_H_
