@@ -383,6 +383,9 @@ class PersistentSet {
   [[nodiscard]] bool empty() const { return keys_.empty(); }
   [[nodiscard]] const_iterator begin() const { return const_iterator(keys_.begin()); }
   [[nodiscard]] const_iterator end() const { return const_iterator(keys_.end()); }
+  [[nodiscard]] const_iterator lower_bound(const Key& key) const {
+    return const_iterator(keys_.lower_bound(key));
+  }
   [[nodiscard]] bool contains(const Key& key) const { return keys_.contains(key); }
   void insert(const Key& key) {
     if (!keys_.contains(key)) {

@@ -447,9 +447,30 @@ absl::Status Client::RevokeToken(const std::string& token_id) {
   return Call(stubs_->access, &v1::AccessService::Stub::RevokeToken, request).status();
 }
 
+absl::StatusOr<v1::ApproveDeviceResponse> Client::ApproveDevice(const std::string& device) {
+  v1::ApproveDeviceRequest request;
+  request.set_device(device);
+  return Call(stubs_->access, &v1::AccessService::Stub::ApproveDevice, request);
+}
+
 absl::StatusOr<v1::RevokeDeviceResponse> Client::RevokeDevice(
     const v1::RevokeDeviceRequest& request) {
   return Call(stubs_->access, &v1::AccessService::Stub::RevokeDevice, request);
+}
+
+absl::StatusOr<v1::ListIdentitiesResponse> Client::ListIdentities() {
+  return Call(stubs_->access, &v1::AccessService::Stub::ListIdentities,
+              v1::ListIdentitiesRequest());
+}
+
+absl::Status Client::SetQuota(const v1::Quota& quota) {
+  v1::SetQuotaRequest request;
+  *request.mutable_quota() = quota;
+  return Call(stubs_->access, &v1::AccessService::Stub::SetQuota, request).status();
+}
+
+absl::StatusOr<v1::ListQuotasResponse> Client::ListQuotas() {
+  return Call(stubs_->access, &v1::AccessService::Stub::ListQuotas, v1::ListQuotasRequest());
 }
 
 absl::Status Client::RevokePerson(const v1::RevokePersonRequest& request) {

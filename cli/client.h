@@ -103,7 +103,11 @@ class Client {
   absl::StatusOr<v1::CreateTokensResponse> CreateServiceToken(
       const v1::CreateServiceTokenRequest& request);
   absl::Status RevokeToken(const std::string& token_id);
+  absl::StatusOr<v1::ApproveDeviceResponse> ApproveDevice(const std::string& device);
   absl::StatusOr<v1::RevokeDeviceResponse> RevokeDevice(const v1::RevokeDeviceRequest& request);
+  absl::StatusOr<v1::ListIdentitiesResponse> ListIdentities();
+  absl::Status SetQuota(const v1::Quota& quota);
+  absl::StatusOr<v1::ListQuotasResponse> ListQuotas();
   absl::Status RevokePerson(const v1::RevokePersonRequest& request);
 
   absl::StatusOr<v1::CoordinatorStatus> GetCoordinator();

@@ -117,9 +117,10 @@ void AddDeviceCommands(CLI::App* app, CommandSlot* slot) {
     return *watch ? WatchDevices(session) : ListDevices(session);
   });
 
-  CLI::App* device = AddGroup(app, "device", "One device: show, drain, resume, rm, token, revoke.",
-                              "  wattle device show nano-1\n"
-                              "  wattle device drain nano-1 --reason \"new power supply\"\n");
+  CLI::App* device =
+      AddGroup(app, "device", "One device: show, drain, resume, rm, token, approve, revoke.",
+               "  wattle device show nano-1\n"
+               "  wattle device drain nano-1 --reason \"new power supply\"\n");
   BindDevice(AddLeaf(device, "show", "Show all that is known of a device.",
                      "  wattle device show nano-1\n"),
              slot, ShowDevice);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle device token|revoke: who may be a board of the fleet.
+// wattle device token|approve|revoke: who may be a board of the fleet.
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +25,7 @@ struct TokenFlags {
   int count = 1;
   std::string address;
   std::string revoke;
+  bool approve = false;
 };
 
 absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& flags) {
@@ -45,6 +46,7 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   request.set_uses(flags.uses);
   request.set_count(flags.count);
+  request.set_approve(flags.approve);
   request.set_address(flags.address.empty() ? session.client().address() : flags.address);
   WATTLE_ASSIGN_OR_RETURN(const v1::CreateTokensResponse made,
                           session.client().CreateDeviceTokens(request));
@@ -55,6 +57,18 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
                                      ", which is this machine alone; for other boards give "
                                      "--address HOST:PORT"));
   }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ApproveDevice(Session& session, const std::string& device) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ApproveDeviceResponse approved,
+                          session.client().ApproveDevice(device));
+  session.Print(approved, [&] {
+    return approved.name().empty()
+               ? absl::StrCat("approved ", approved.device_id(), ", which has not connected yet\n")
+               : absl::StrCat("approved ", Printable(approved.name()), " (", approved.device_id(),
+                              ")\n");
+  });
   return ExitCode::kOk;
 }
 
@@ -92,6 +106,7 @@ void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot) {
                             "enroll TOKEN'. The token is shown once.",
                             "  wattle device token --label site=mast3 --ttl 1h\n"
                             "  wattle -o json device token --count 100 --ttl 24h\n"
+                            "  wattle device token --approve\n"
                             "  wattle device token --revoke 0123456789abcdef\n");
   const auto flags = std::make_shared<TokenFlags>();
   token->add_option("--label", flags->labels, "key=value of every board that enrols by it")
@@ -105,9 +120,18 @@ void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot) {
       ->add_option("--address", flags->address,
                    "Of the coordinator, as the boards reach it; default: the one used now")
       ->type_name("HOST:PORT");
+  token->add_flag("--approve", flags->approve,
+                  "Boards that enrol by it get no work before 'wattle device approve'");
   token->add_option("--revoke", flags->revoke, "Make none; end the token of this id")
       ->type_name("ID");
   slot->Bind(token, [flags](Session& session) { return MakeDeviceTokens(session, *flags); });
+
+  CLI::App* approve =
+      AddLeaf(device, "approve", "Let a board work that enrolled by a token of --approve.",
+              "  wattle device approve nano-1\n");
+  const auto approved = std::make_shared<std::string>();
+  approve->add_option("DEVICE", *approved, "Name, id, or a unique beginning of the id")->required();
+  slot->Bind(approve, [approved](Session& session) { return ApproveDevice(session, *approved); });
 
   CLI::App* revoke =
       AddLeaf(device, "revoke",

@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 
+#include "proto/approval.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -64,6 +65,9 @@ std::string DeviceStateWord(const v1::Device& device) {
   }
   if (!device.connected()) {
     return "disconnected";
+  }
+  if (WaitsForApproval(device)) {
+    return "waits for approval";
   }
   if (!device.heartbeat().storage_problem().empty()) {
     return "sick disk";

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/access_view.h"
 #include "cli/contexts.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -58,6 +59,19 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   return ExitCode::kOk;
 }
 
+// What holds for the person; "" where nothing does, or an older coordinator knows no quotas.
+std::string OwnQuota(Session& session, const std::string& person) {
+  const absl::StatusOr<v1::ListQuotasResponse> quotas = session.client().ListQuotas();
+  if (quotas.ok()) {
+    for (const v1::QuotaUse& use : quotas->quotas()) {
+      if (use.quota().owner() == person) {
+        return absl::StrCat("quota: ", QuotaWords(use), "\n");
+      }
+    }
+  }
+  return "";
+}
+
 absl::StatusOr<ExitCode> WhoAmI(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().WhoAmI());
   session.Print(me, [&] {
@@ -68,7 +82,7 @@ absl::StatusOr<ExitCode> WhoAmI(Session& session) {
                             ? ""
                             : absl::StrCat(", certificate until ",
                                            absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())),
-                        "\n");
+                        "\n", OwnQuota(session, me.id()));
   });
   return ExitCode::kOk;
 }

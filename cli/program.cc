@@ -113,6 +113,8 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddEventsCommand(app.get(), slot);
   AddLoginCommands(app.get(), slot);
   AddServiceCommands(app.get(), slot);
+  AddAccessCommands(app.get(), slot);
+  AddQuotaCommands(app.get(), slot);
   AddOwnCommands(app.get(), version, slot);
   return app;
 }

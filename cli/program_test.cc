@@ -408,6 +408,12 @@ TEST_F(ProgramTest, EveryCommandHasHelpWithExamples) {
                                                           {"profile", "ls"},
                                                           {"profile", "show"},
                                                           {"profiles"},
+                                                          {"device", "approve"},
+                                                          {"access", "ls"},
+                                                          {"quota", "set"},
+                                                          {"quota", "ls"},
+                                                          {"quota", "rm"},
+                                                          {"service", "ls"},
                                                           {"service", "token"},
                                                           {"service", "revoke"},
                                                           {"completion"},
@@ -429,6 +435,15 @@ TEST(TtlTest, ATokensTimeMayBeInDays) {
   for (const char* text : {"", "d", "0d", "-1d", "1.5d", "90", "soon", "-1h"}) {
     EXPECT_FALSE(ParseTtl(text, 30).ok()) << text;
   }
+}
+
+TEST_F(ProgramTest, AQuotaWantsALimitAndAListOfIdentitiesAKnownKind) {
+  const Result quota = Run({"quota", "set", "ann"});
+  EXPECT_EQ(quota.code, 2);
+  EXPECT_THAT(quota.err, HasSubstr("wanted a limit above 0: --open-jobs"));
+  const Result list = Run({"access", "ls", "--kind", "robot"});
+  EXPECT_EQ(list.code, 2);
+  EXPECT_THAT(list.err, HasSubstr("--kind robot: wanted device, person or service"));
 }
 
 // The words of the flag, not those of the call.

@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle service token|revoke: programs that read lists and metrics over HTTPS.
+// wattle service token|ls|revoke: programs that read lists and metrics over HTTPS.
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "cli/access_view.h"
 #include "cli/contexts.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -53,13 +54,20 @@ absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& 
   return ExitCode::kOk;
 }
 
+absl::StatusOr<ExitCode> ListServices(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list, session.client().ListIdentities());
+  list = OfKind(std::move(list), "service");
+  session.Print(list, [&] { return RenderServices(list, session.Now(), session.style()); });
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* service =
-      AddGroup(app, "service", "Programs that read lists and metrics: token, revoke. For admins.",
-               "  wattle service token prometheus --ttl 90d\n"
-               "  wattle service revoke 0123456789abcdef\n");
+  CLI::App* service = AddGroup(
+      app, "service", "Programs that read lists and metrics: token, ls, revoke. For admins.",
+      "  wattle service token prometheus --ttl 90d\n"
+      "  wattle service revoke 0123456789abcdef\n");
   const auto flags = std::make_shared<ServiceFlags>();
   CLI::App* token =
       AddLeaf(service, "token",
@@ -70,6 +78,9 @@ void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
   token->add_option("--ttl", flags->ttl, "How long it works; default 90d, at most 366d")
       ->type_name("TIME");
   slot->Bind(token, [flags](Session& session) { return MakeServiceToken(session, *flags); });
+  slot->Bind(AddLeaf(service, "ls", "List the services' tokens with their ends, for operators too.",
+                     "  wattle service ls\n"),
+             ListServices);
   CLI::App* revoke = AddLeaf(service, "revoke", "End a token from the next request on.",
                              "  wattle service revoke 0123456789abcdef\n");
   revoke

@@ -16,6 +16,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "proto/approval.h"
+
 namespace wattle::cli {
 namespace {
 
@@ -173,6 +175,10 @@ TEST(FleetViewTest, IdsAreAsLongAsTellsDevicesApart) {
 TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   v1::Device device = SampleDevices().devices(0);
   EXPECT_EQ(DeviceStateWord(device), "idle");
+  device.set_problem(ApprovalProblem(device.info()));
+  EXPECT_EQ(DeviceStateWord(device), "waits for approval");
+  EXPECT_THAT(RenderDevice(device, absl::UnixEpoch()), HasSubstr("wattle device approve"));
+  device.clear_problem();
   device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
   EXPECT_EQ(DeviceStateWord(device), "held by policy");
   device.mutable_heartbeat()->set_owner_hold_seconds(1.0);

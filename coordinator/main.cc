@@ -299,6 +299,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
     prompts.Ask(std::move(question), std::move(answer));
   });
+  const auto limits = std::make_shared<wattle::callers::CallLimits>();
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
       wattle::rpc::Server::Start(
@@ -306,10 +307,12 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
            .version = WATTLE_VERSION,
            .authority = authority.get(),
+           .limits = limits,
            .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
           api, streams, *store));
-  const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet());
+  const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet(),
+                                         limits);
   http->Serve(api, authority == nullptr ? nullptr : &callers);
   WriteEndpoints(options.data_directory, grpc->address(), http->address());
   const std::string ready =

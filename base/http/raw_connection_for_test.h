@@ -22,10 +22,13 @@ namespace wattle::http {
 
 class RawConnection {
  public:
-  // address: 127.0.0.1:PORT.
-  explicit RawConnection(const std::string& address) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+  // address: 127.0.0.1:PORT. from: the peer's address as the server sees it, of 127.0.0.0/8.
+  explicit RawConnection(const std::string& address, in_addr_t from = INADDR_LOOPBACK)
+      : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in to = {};
     to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(from);
+    EXPECT_EQ(bind(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int port = 0;
     EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));

@@ -1,13 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/http/threaded_server.h"
 
+#include <netdb.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,6 +53,17 @@ bool HasBody(const httplib::Request& request) {
   return (!length.empty() && length != "0") || request.has_header("Transfer-Encoding");
 }
 
+// "" for a peer that is gone already.
+std::string PeerAddress(int socket) {
+  sockaddr_storage peer = {};
+  socklen_t length = sizeof(peer);
+  std::array<char, NI_MAXHOST> host = {};
+  const bool known = getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
+                     getnameinfo(reinterpret_cast<const sockaddr*>(&peer), length, host.data(),
+                                 host.size(), nullptr, 0, NI_NUMERICHOST) == 0;
+  return known ? host.data() : "";
+}
+
 // The answer then tells the peer that the connection ends.
 void SetClose(httplib::Request& request) {
   request.headers.erase("Connection");
@@ -79,25 +94,47 @@ void ThreadedServer::WidenBacklog() {
 }
 
 bool ThreadedServer::process_and_close_socket(int socket) {
-  const Place connection = Enter(socket);
-  if (!StartThread([this, connection] {
-        Converse(connection);
-        Leave(connection);
+  const std::optional<Place> connection = Enter(socket);
+  if (!connection.has_value()) {
+    close(socket);
+    return false;
+  }
+  if (!StartThread([this, place = *connection] {
+        Converse(place);
+        Leave(place);
       })) {
-    Leave(connection);
+    Leave(*connection);
     return false;
   }
   return true;
 }
 
-ThreadedServer::Place ThreadedServer::Enter(int socket) {
+// The accepting thread waits for nobody whose own connections are all being answered: others come
+// after it.
+std::optional<ThreadedServer::Place> ThreadedServer::Enter(int socket) {
+  const std::string address = PeerAddress(socket);
   absl::MutexLock lock(&mutex_);
-  while (connections_.size() >= limits_.connections_max) {
-    GiveUpOldest();
+  if (CountOf(address) >= limits_.connections_per_address_max) {
+    ++crowded_;
+  }
+  while (CountOf(address) >= limits_.connections_per_address_max) {
+    if (!GiveUpOldest(&address)) {
+      return std::nullopt;
+    }
     changed_.Wait(&mutex_);
   }
-  connections_.push_back({.socket = socket, .request = ++requests_});
+  while (connections_.size() >= limits_.connections_max) {
+    (void)GiveUpOldest(nullptr);
+    changed_.Wait(&mutex_);
+  }
+  connections_.push_back({.socket = socket, .address = address, .request = ++requests_});
   return std::prev(connections_.end());
+}
+
+size_t ThreadedServer::CountOf(const std::string& address) const {
+  return static_cast<size_t>(
+      std::count_if(connections_.begin(), connections_.end(),
+                    [&](const Connection& one) { return one.address == address; }));
 }
 
 // Only a request that was understood and has no body is followed by another one. The body of a
@@ -153,11 +190,14 @@ void ThreadedServer::SetWaits(Place connection, bool waits) {
 }
 
 // One at a time: while one that was given up has not left, nobody else has to go.
-void ThreadedServer::GiveUpOldest() {
+bool ThreadedServer::GiveUpOldest(const std::string* address) {
   Connection* oldest = nullptr;
   for (Connection& connection : connections_) {
+    if (address != nullptr && connection.address != *address) {
+      continue;
+    }
     if (connection.given_up) {
-      return;
+      return true;
     }
     if (connection.waits && (oldest == nullptr || connection.request < oldest->request)) {
       oldest = &connection;
@@ -167,6 +207,7 @@ void ThreadedServer::GiveUpOldest() {
     oldest->given_up = true;
     shutdown(oldest->socket, SHUT_RDWR);  // Wakes the connection's thread, which leaves.
   }
+  return oldest != nullptr;
 }
 
 // Ends the waits for peers; what is being answered is answered.

@@ -3,13 +3,16 @@
 // The HTTP library's server with a thread for each connection. While the most connections are open,
 // a new one takes the place of the connection whose request has kept the server waiting the
 // longest: whoever drips bytes into many connections, or stops in the middle of the handshake of
-// TLS, holds up nobody else. Thread-safe.
+// TLS, holds up nobody else. Beyond its share an address takes the place of its own connections
+// alone. Thread-safe.
 #ifndef WATTLE_BASE_HTTP_THREADED_SERVER_H_
 #define WATTLE_BASE_HTTP_THREADED_SERVER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -31,10 +34,14 @@ class ThreadedServer final : public httplib::Server {
   // second. To call once the server is bound.
   void WidenBacklog();
 
+  // How often an address had more connections than its share.
+  [[nodiscard]] uint64_t crowded_total() const { return crowded_; }
+
  private:
   class Threads;
   struct Connection {
     int socket = -1;
+    std::string address;   // Of the peer, without the port.
     uint64_t request = 0;  // Grows with each request of the server.
     bool waits = false;    // For its peer.
     bool given_up = false;
@@ -43,12 +50,16 @@ class ThreadedServer final : public httplib::Server {
 
   // The library calls this for each accepted connection, on the accepting thread.
   bool process_and_close_socket(int socket) override;
-  Place Enter(int socket);
+  // nullopt: the peer's address has its share, and all of them are being answered.
+  std::optional<Place> Enter(int socket);
+  [[nodiscard]] size_t CountOf(const std::string& address) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Converse(Place connection);
   void Leave(Place connection);
   bool BeginRequest(Place connection);
   void SetWaits(Place connection, bool waits);
-  void GiveUpOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // address: of the connections that may have to go; null: any. False: none of them waits.
+  bool GiveUpOldest(const std::string* address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseAll();
 
   const ConnectionLimits limits_;
@@ -58,6 +69,7 @@ class ThreadedServer final : public httplib::Server {
   std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);
   uint64_t requests_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint64_t> crowded_ = 0;
 };
 
 // To call first where a request of an HTTPS port is answered: tells a peer that spoke plain text

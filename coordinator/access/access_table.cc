@@ -11,25 +11,27 @@ namespace {
 
 using enum Whose;
 
-constexpr std::array<absl::string_view, kRoles> kNames = {"viewer", "submitter", "operator",
-                                                          "admin",  "worker",    "service"};
+constexpr std::array<absl::string_view, kRoles> kNames = {
+    "viewer", "submitter", "operator", "admin", "worker", "service", "unapproved"};
 
-// The kinds of rows. The columns are viewer, submitter, operator, admin, worker, service.
+// The kinds of rows. The columns are those of Role.
 using Columns = std::array<Whose, kRoles>;
-constexpr Columns kRead = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kNobodys};
-constexpr Columns kList = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kAll};
-constexpr Columns kReadFleet = {kAll, kAll, kAll, kAll, kNobodys, kNobodys};
-constexpr Columns kListFleet = {kAll, kAll, kAll, kAll, kNobodys, kAll};
-constexpr Columns kWrite = {kNobodys, kOwnProject, kAll, kAll, kNobodys, kNobodys};
-constexpr Columns kWriteOwn = {kNobodys, kOwn, kAll, kAll, kNobodys, kNobodys};
-constexpr Columns kOperate = {kNobodys, kNobodys, kAll, kAll, kNobodys, kNobodys};
-constexpr Columns kAdminister = {kNobodys, kNobodys, kNobodys, kAll, kNobodys, kNobodys};
+constexpr Columns kRead = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kList = {kOwnProject, kOwnProject, kAll, kAll, kNobodys, kAll, kNobodys};
+constexpr Columns kReadFleet = {kAll, kAll, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kListFleet = {kAll, kAll, kAll, kAll, kNobodys, kAll, kNobodys};
+constexpr Columns kWrite = {kNobodys, kOwnProject, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kWriteOwn = {kNobodys, kOwn, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kReadOwn = {kOwn, kOwn, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kOperate = {kNobodys, kNobodys, kAll, kAll, kNobodys, kNobodys, kNobodys};
+constexpr Columns kAdminister = {kNobodys, kNobodys, kNobodys, kAll, kNobodys, kNobodys, kNobodys};
 // About the caller alone.
-constexpr Columns kSelf = {kAll, kAll, kAll, kAll, kAll, kNobodys};
-constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
-constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys};
-constexpr Columns kDevice = {kNobodys, kNobodys, kNobodys, kNobodys, kOwnDevice, kNobodys};
-constexpr Columns kEverybody = {kAll, kAll, kAll, kAll, kAll, kAll};
+constexpr Columns kSelf = {kAll, kAll, kAll, kAll, kAll, kNobodys, kAll};
+constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kNobodys, kNobodys};
+constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys, kNobodys};
+constexpr Columns kDevice = {kNobodys,   kNobodys, kNobodys,  kNobodys,
+                             kOwnDevice, kNobodys, kOwnDevice};
+constexpr Columns kEverybody = {kAll, kAll, kAll, kAll, kAll, kAll, kAll};
 
 bool IsOneOf(const std::string& value, const std::set<std::string>& values) {
   return !value.empty() && values.contains(value);
@@ -126,7 +128,7 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.AccessService/ApproveDevice", kOperate},
       {"/wattle.v1.AccessService/ListIdentities", kOperate},
       {"/wattle.v1.AccessService/SetQuota", kAdminister},
-      {"/wattle.v1.AccessService/ListQuotas", kOperate},
+      {"/wattle.v1.AccessService/ListQuotas", kReadOwn},
       {"/grpc.health.v1.Health/Check", kEverybody},
       {"/grpc.health.v1.Health/Watch", kEverybody},
       {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", kEverybody},

@@ -16,8 +16,9 @@
 
 namespace wattle::access {
 
-enum class Role { kViewer, kSubmitter, kOperator, kAdmin, kWorker, kService };
-inline constexpr int kRoles = 6;
+// kUnapproved: a device that waits for an operator's approval, and is no worker yet.
+enum class Role { kViewer, kSubmitter, kOperator, kAdmin, kWorker, kService, kUnapproved };
+inline constexpr int kRoles = 7;
 
 absl::string_view RoleName(Role role);
 std::optional<Role> ParseRole(absl::string_view name);

@@ -49,6 +49,11 @@ absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+std::string Caller::counted() const {
+  const bool is_known = !uri.empty() || kind == core::kServiceKind;
+  return is_known ? absl::StrCat(kind, " ", identity.id) : "";
+}
+
 Caller Callers::Anybody() {
   return {.identity = IdentityOf("", {access::Role::kAdmin, access::Role::kWorker}),
           .kind = kAnybody};
@@ -110,7 +115,11 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
                    .uri = uri,
                    .public_key_sha256 = facts.public_key_sha256,
                    .not_after = facts.not_after};
-  if (caller.kind == core::kDeviceKind) {
+  if (caller.kind == core::kDeviceKind && record.has_value() && record->waits_for_approval()) {
+    caller.identity.roles.insert(access::Role::kUnapproved);
+    caller.identity.how_to_get_a_role =
+        absl::StrCat("an operator lets the board work with 'wattle device approve ", parts[1], "'");
+  } else if (caller.kind == core::kDeviceKind) {
     caller.identity.roles.insert(access::Role::kWorker);
     caller.identity.how_to_get_a_role =
         "a board's certificate reads nothing here; a person's certificate or a service's token "
@@ -144,6 +153,9 @@ absl::StatusOr<Caller> Callers::OfAuthorization(absl::string_view header) const 
 }
 
 absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {
+  if (const std::string counted = caller.counted(); !counted.empty()) {
+    WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
+  }
   const absl::Time now = runtime_.Now().wall;
   if (caller.not_after < now) {
     const bool may_renew = caller.not_after + kRenewAfterExpiry > now;

@@ -6,6 +6,7 @@
 #ifndef WATTLE_COORDINATOR_CALLERS_CALLERS_H_
 #define WATTLE_COORDINATOR_CALLERS_CALLERS_H_
 
+#include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -20,6 +21,7 @@
 
 #include "base/tls/certificate.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/callers/call_limits.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/spec.pb.h"
 
@@ -37,6 +39,9 @@ inline constexpr char kHowToEnter[] =
 
 // Who calls, as the connection proves.
 struct Caller {
+  // Whose calls and streams are counted; empty: nobody's, of a user of this machine or without TLS.
+  [[nodiscard]] std::string counted() const;
+
   access::Identity identity = {};
   // "device", "person", "service", "local" (a user of this machine), or kAnybody.
   std::string kind = {};
@@ -48,8 +53,8 @@ struct Caller {
 class Callers {
  public:
   // runtime: must outlive the object. fleet: the name in its certificates.
-  Callers(const runtime::Runtime& runtime, std::string fleet)
-      : runtime_(runtime), fleet_(std::move(fleet)) {}
+  Callers(const runtime::Runtime& runtime, std::string fleet, std::shared_ptr<CallLimits> limits)
+      : runtime_(runtime), fleet_(std::move(fleet)), limits_(std::move(limits)) {}
 
   static Caller Anybody();  // May do everything.
   static Caller Local();    // An admin.
@@ -63,14 +68,17 @@ class Callers {
   [[nodiscard]] absl::StatusOr<Caller> OfAuthorization(absl::string_view header) const;
 
   // Before the request is read: whether the caller may call the method, for some resource, now.
-  // Errors: kUnauthenticated for an expired certificate; those of access::DecideMethod.
+  // Errors: kUnauthenticated for an expired certificate; kResourceExhausted for one call too many;
+  // those of access::DecideMethod.
   [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+  [[nodiscard]] CallLimits& limits() const { return *limits_; }
 
  private:
   [[nodiscard]] absl::StatusOr<tls::CertificateFacts> FactsOf(absl::string_view pem) const;
 
   const runtime::Runtime& runtime_;
   const std::string fleet_;
+  const std::shared_ptr<CallLimits> limits_;
   mutable absl::Mutex mutex_;
   // What was read of the certificates of the latest connections, by their text.
   mutable std::unordered_map<std::string, tls::CertificateFacts> known_ ABSL_GUARDED_BY(mutex_);

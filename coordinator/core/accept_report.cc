@@ -14,6 +14,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/model_family_internal.h"
@@ -485,7 +486,11 @@ void DecideReport(Draft& draft, const WorkerReport& command) {
     draft.decision().effects.emplace_back(Acknowledge{command.device, command.incarnation, mark});
     return;
   }
-  const std::string note = ReportDecider(draft, command).Take();
+  // A device that waits for approval has no work of which it could tell. Its report is taken off
+  // its hands and changes nothing.
+  const std::string note = WaitsForApproval(draft.state(), command.device)
+                               ? "the device waits for approval"
+                               : ReportDecider(draft, command).Take();
   v1::ReportAccepted& accepted = *draft.Add().mutable_report_accepted();
   accepted.set_device_id(command.device.value());
   accepted.set_incarnation(command.incarnation);

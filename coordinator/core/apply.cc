@@ -114,7 +114,10 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       applier.On(event.identity_revoked());
       break;
     case v1::Event::kDeviceApproved:
+      applier.On(event.device_approved());
+      break;
     case v1::Event::kQuotaSet:
+      applier.On(event.quota_set());
       break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.

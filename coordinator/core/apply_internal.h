@@ -56,11 +56,15 @@ class Applier {
   void On(const v1::TokenRevoked& event);
   void On(const v1::IdentityEnrolled& event);
   void On(const v1::IdentityRevoked& event);
+  void On(const v1::DeviceApproved& event);
+
+  void On(const v1::QuotaSet& event);  // quota.cc
 
   std::vector<Effect> TakeEffects() { return std::move(effects_); }
 
  private:
   void Changed(int64_t job_number);
+  void ApprovalChanged(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason);
   // For a new policy `before` is empty and selects no device.

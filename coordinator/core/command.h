@@ -121,10 +121,20 @@ struct Enrol {
   v1::IdentityRecord identity;
   std::string secret_sha256;  // Raw.
 };
+// A device that waits for approval may work from now on.
+struct ApproveDevice {
+  DeviceId device;
+  std::string by;
+};
 struct RevokeIdentity {
   std::string kind;
   std::string id;
   std::string reason;
+  std::string by;
+};
+// Replaces the owner's quota; one without a limit removes it.
+struct SetQuota {
+  v1::Quota quota;
   std::string by;
 };
 // How long ended jobs stay in the state. After that the history answers for them with the same
@@ -143,7 +153,7 @@ using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens, RevokeToken, Enrol,
-                 RevokeIdentity, ImportProfiles, RemoveImportedProfiles>;
+                 ApproveDevice, RevokeIdentity, SetQuota, ImportProfiles, RemoveImportedProfiles>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

@@ -35,7 +35,7 @@ struct State;
 // unchanged. One event may accompany an error: the note that two boards use one device's identity.
 // Errors, by command:
 //   SubmitJob: kInvalidArgument names the field; kNotFound for an unknown reference;
-//     kAlreadyExists when the key was used with another spec.
+//     kAlreadyExists when the key was used with another spec; kResourceExhausted beyond a quota.
 //   WorkerReport: kFailedPrecondition for a device or incarnation without hello; kOutOfRange for a
 //     gap in the sequence. The effects of a gap acknowledge the last report before the gap, and the
 //     worker sends again from there.

@@ -12,6 +12,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
@@ -167,8 +168,12 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideRevokeToken(draft, one);
         } else if constexpr (std::is_same_v<One, Enrol>) {
           DecideEnrol(draft, one);
+        } else if constexpr (std::is_same_v<One, ApproveDevice>) {
+          DecideApproveDevice(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
           DecideRevokeIdentity(draft, one);
+        } else if constexpr (std::is_same_v<One, SetQuota>) {
+          DecideSetQuota(draft, one);
         } else if constexpr (std::is_same_v<One, ImportProfiles>) {
           DecideImportProfiles(draft, one);
         } else if constexpr (std::is_same_v<One, RemoveImportedProfiles>) {
@@ -186,6 +191,9 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   const v1::DeviceRecord* record = FindDevice(state, device);
   if (record == nullptr) {
     return desired;
+  }
+  if (WaitsForApproval(state, device)) {
+    return desired;  // Nothing of the fleet is its business yet.
   }
   desired.set_drained(record->drained());
   for (const auto& [name, policy] : state.policies) {

@@ -89,7 +89,9 @@ void DecideRemoveImportedProfiles(Draft& draft, const RemoveImportedProfiles& co
 void DecideCreateTokens(Draft& draft, const CreateTokens& command);
 void DecideRevokeToken(Draft& draft, const RevokeToken& command);
 void DecideEnrol(Draft& draft, const Enrol& command);
+void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
+void DecideSetQuota(Draft& draft, const SetQuota& command);  // quota.cc
 
 }  // namespace wattle::core
 

@@ -55,6 +55,19 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
                    "'wattle person token'"));
 }
 
+// A device that enrolled anew, to be approved, may neither fetch nor upload any more.
+void TakeWorkBack(Draft& draft, const DeviceId& device) {
+  const AttemptId* const held = draft.state().wanted_attempt.Find(device);
+  if (held == nullptr) {
+    return;
+  }
+  const v1::Attempt& attempt = *FindAttempt(draft.state(), *held);
+  const std::string reason =
+      absl::StrCat(DeviceName(draft.state(), device.value()), " enrolled anew, to be approved");
+  draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+  draft.Requeue(attempt.job_id(), reason);
+}
+
 }  // namespace
 
 absl::Status CheckId(absl::string_view field, absl::string_view id) {
@@ -72,6 +85,16 @@ absl::Status CheckId(absl::string_view field, absl::string_view id) {
 const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,
                                        absl::string_view id) {
   return state.identities.Find(IdentityKey(kind, id));
+}
+
+bool WaitsForApproval(const State& state, const DeviceId& device) {
+  const v1::IdentityRecord* const known = FindIdentity(state, kDeviceKind, device.value());
+  return known != nullptr && known->waits_for_approval();
+}
+
+absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference) {
+  return FindIdentity(state, kDeviceKind, reference) != nullptr ? DeviceId(std::string(reference))
+                                                                : ResolveDevice(state, reference);
 }
 
 absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
@@ -163,6 +186,8 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
   identity.set_id(EnrollingId(*token, shown));
   identity.set_role(token->role());
   *identity.mutable_labels() = token->labels();
+  identity.set_waits_for_approval(token->kind() == kDeviceKind && token->approve());
+  identity.set_enrolled_unix_seconds(ToUnix(draft.now().wall));
   if (const absl::Status valid = CheckId("device_id", identity.id()); !valid.ok()) {
     draft.Refuse(valid);
     return;
@@ -194,7 +219,35 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
       return;
     }
   }
+  const bool waits = identity.waits_for_approval();
+  const DeviceId device(identity.id());
   *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
+  if (waits) {
+    TakeWorkBack(draft, device);
+  }
+}
+
+void DecideApproveDevice(Draft& draft, const ApproveDevice& command) {
+  const std::string& id = command.device.value();
+  const v1::IdentityRecord* const known = FindIdentity(draft.state(), kDeviceKind, id);
+  if (known == nullptr) {
+    draft.Refuse(absl::NotFoundError(absl::StrCat("no device \"", id, "\" enrolled by a token")));
+    return;
+  }
+  draft.decision().id = id;
+  if (known->revoked()) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("device ", id,
+                     " was revoked; an operator lets it in again by a new token of 'wattle "
+                     "device token'")));
+    return;
+  }
+  if (!known->waits_for_approval()) {
+    return;  // A repeated request succeeds.
+  }
+  v1::DeviceApproved& approved = *draft.Add().mutable_device_approved();
+  approved.set_device_id(id);
+  approved.set_by(command.by);
 }
 
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
@@ -230,6 +283,22 @@ void Applier::On(const v1::IdentityEnrolled& event) {
   state_.identities.Mutable(IdentityKey(identity.kind(), identity.id())) = identity;
   v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
   token.set_used(token.used() + 1);
+  if (identity.waits_for_approval()) {
+    ApprovalChanged(DeviceId(identity.id()));
+  }
+}
+
+void Applier::On(const v1::DeviceApproved& event) {
+  state_.identities.Mutable(IdentityKey(kDeviceKind, event.device_id()))
+      .set_waits_for_approval(false);
+  ApprovalChanged(DeviceId(event.device_id()));
+}
+
+// A plan of before does not count any more.
+void Applier::ApprovalChanged(const DeviceId& device) {
+  state_.device_changed.Mutable(device) = sequence_;
+  effects_.emplace_back(DesiredSetChanged{device});
+  effects_.emplace_back(QueueChanged{});
 }
 
 void Applier::On(const v1::IdentityRevoked& event) {

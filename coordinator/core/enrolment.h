@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tokens and the identities that enrolled by them. A token's time is judged by the coordinator's
-// clock alone. Pure.
+// Tokens, the identities that enrolled by them, and the approval of devices. A token's time is
+// judged by the coordinator's clock alone. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_ENROLMENT_H_
 #define WATTLE_COORDINATOR_CORE_ENROLMENT_H_
 
@@ -24,6 +24,12 @@ inline constexpr char kServiceKind[] = "service";
 // Null where nobody of this kind and id enrolled or was revoked.
 const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,
                                        absl::string_view id);
+
+// Whether the device enrolled by a token that wants an operator's approval, and has none yet.
+bool WaitsForApproval(const State& state, const DeviceId& device);
+// Finds a device by its id, also one that enrolled and never connected, by its name or by a unique
+// prefix of the id. Errors: as ResolveDevice.
+absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference);
 
 // What somebody shows to enrol.
 struct ShownToken {

@@ -1,15 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/enrolment.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/fleet_for_test.h"
 
 namespace wattle::core {
 namespace {
@@ -41,11 +45,11 @@ class EnrolmentTest : public testing::Test {
     return decision;
   }
   Decision Enroll(const std::string& id, const std::string& key, const std::string& request,
-                  const std::string& secret = "secret") {
+                  const std::string& secret = "secret", const std::string& token = "t1") {
     Enrol command;
     command.secret_sha256 = secret;
     command.identity.set_id(id);
-    command.identity.set_token_id("t1");
+    command.identity.set_token_id(token);
     command.identity.set_public_key_sha256(key);
     command.identity.set_signing_request_sha256(request);
     command.identity.set_certificate_pem("certificate of " + request);
@@ -97,6 +101,119 @@ TEST_F(EnrolmentTest, ADevicesKeyIsReplacedOnceItIsRevoked) {
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("key was revoked")));
   EXPECT_THAT(Enroll("a", "new", "rn").status, IsOk());
   EXPECT_FALSE(FindIdentity(state_, kDeviceKind, "a")->revoked());
+}
+
+TEST_F(EnrolmentTest, ATokenWithApproveLeavesItsDevicesWaiting) {
+  v1::EnrolmentToken token;
+  token.set_token_id("t2");
+  token.set_secret_sha256("secret");
+  token.set_kind(kDeviceKind);
+  token.set_uses(9);
+  token.set_expires_unix_seconds(kMadeAt + 60);
+  token.set_approve(true);
+  Do(CreateTokens{{token}});
+  ASSERT_THAT(Enroll("a", "ka", "ra", "secret", "t2").status, IsOk());
+  ASSERT_THAT(Enroll("b", "kb", "rb", "secret", "t2").status, IsOk());
+  ASSERT_THAT(Enroll("c", "kc", "rc").status, IsOk());
+  const auto waits = [&](const char* device) { return WaitsForApproval(state_, DeviceId(device)); };
+  EXPECT_TRUE(waits("a") && waits("b"));
+  EXPECT_FALSE(waits("c") || waits("nobody"));
+  EXPECT_EQ(FindIdentity(state_, kDeviceKind, "a")->enrolled_unix_seconds(), kMadeAt);
+
+  EXPECT_EQ(Do(ApproveDevice{DeviceId("a"), "otto"}).events.size(), 1U);
+  EXPECT_FALSE(waits("a"));
+  EXPECT_TRUE(waits("b")) << "another device's approval";
+  const Decision again = Do(ApproveDevice{DeviceId("a"), "otto"});
+  EXPECT_THAT(again.status, IsOk());
+  EXPECT_TRUE(again.events.empty());
+  EXPECT_THAT(Do(ApproveDevice{DeviceId("nobody"), "otto"}).status,
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no device \"nobody\" enrolled")));
+
+  ASSERT_THAT(Do(RevokeIdentity{kDeviceKind, "b", "", "otto"}).status, IsOk());
+  EXPECT_THAT(Do(ApproveDevice{DeviceId("b"), "otto"}).status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("b was revoked")));
+}
+
+// A fleet whose board, which runs j1.1, enrols by a token that wants approval.
+struct WaitingFleet : Fleet {
+  WaitingFleet() {
+    PlaceFirst(*this);
+    v1::EnrolmentToken token;
+    token.set_token_id("t1");
+    token.set_kind(kDeviceKind);
+    token.set_uses(1);
+    token.set_expires_unix_seconds(ToUnix(Now().wall) + 60);
+    token.set_approve(true);
+    Do(state, observations, CreateTokens{{token}});
+    v1::Policy policy;
+    policy.set_name("field");
+    policy.set_max_temperature_celsius(80);
+    Do(state, observations, ApplyPolicy{policy});
+    Enrol enrol;
+    enrol.identity.set_id("device-1");
+    enrol.identity.set_token_id("t1");
+    Do(state, observations, enrol);
+  }
+  [[nodiscard]] PlanComputed Plan() const {
+    return ComputePlan(MakeSnapshot(state, observations, {}, Now()));
+  }
+};
+
+TEST(ApprovalTest, AWaitingDeviceLosesItsWorkAndGetsNone) {
+  WaitingFleet fleet;
+  const DeviceId device("device-1");
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1"))->state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  const v1::DesiredSet desired = DesiredFor(fleet.state, device);
+  EXPECT_EQ(desired.assignments_size(), 0);
+  EXPECT_EQ(desired.policies_size(), 0) << "the fleet's policies are not its business";
+  const v1::Device view = DescribeDevice(fleet.state, fleet.observations, device, Now());
+  EXPECT_THAT(view.problem(), HasSubstr("orin waits for approval: wattle device approve orin"));
+
+  const PlanComputed plan = fleet.Plan();
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  EXPECT_THAT(WhyNotNow(fleet.state, plan.jobs[0]),
+              HasSubstr("feasible after: wattle device approve orin"));
+  Do(fleet.state, fleet.observations, plan);
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
+}
+
+// What it tells of the work that it had is no result of the fleet's.
+TEST(ApprovalTest, AWaitingDevicesReportChangesNothing) {
+  WaitingFleet fleet;
+  WorkerReport report = {DeviceId("device-1"), 1, {}};
+  report.report.set_sequence(1);
+  v1::AttemptFinished& finished = *report.report.mutable_finished();
+  finished.set_attempt_id("j1.1");
+  finished.set_fencing_token(FindAttempt(fleet.state, AttemptId("j1.1"))->fencing_token());
+  finished.mutable_output()->set_artifact_id(TinyModel().artifact_id());
+  Do(fleet.state, fleet.observations, report);
+  EXPECT_EQ(FindJob(fleet.state, JobId("j1"))->job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(FindMark(fleet.state, DeviceId("device-1"), 1)->sequence(), 1);
+}
+
+TEST(ApprovalTest, AnApprovedDeviceGetsWorkAtOnceAndNoPlanOfBefore) {
+  WaitingFleet fleet;
+  PlanComputed forged = fleet.Plan();
+  ASSERT_EQ(forged.jobs.size(), 1U);
+  forged.jobs[0].placement.set_device_id("device-1");
+  forged.jobs[0].placement.set_wait(false);
+  Do(fleet.state, fleet.observations, forged);
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr) << "by a plan that is wrong";
+
+  const Decision approved =
+      Decide(fleet.state, ApproveDevice{DeviceId("device-1"), "otto"}, fleet.observations, Now());
+  ASSERT_THAT(approved.status, IsOk());
+  ASSERT_EQ(approved.events.size(), 1U);
+  const std::vector<Effect> effects = Apply(fleet.state, approved.events[0], Now().monotonic);
+  const auto has = [&](auto wanted) {
+    return std::any_of(effects.begin(), effects.end(), [](const Effect& effect) {
+      return std::holds_alternative<decltype(wanted)>(effect);
+    });
+  };
+  EXPECT_TRUE(has(DesiredSetChanged{}) && has(QueueChanged{}));
+  EXPECT_EQ(DesiredFor(fleet.state, DeviceId("device-1")).policies_size(), 1);
+  Do(fleet.state, fleet.observations, fleet.Plan());
+  EXPECT_NE(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
 }
 
 TEST_F(EnrolmentTest, RevocationNamesSomebodyAndIsRepeatable) {

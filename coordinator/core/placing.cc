@@ -14,6 +14,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
@@ -83,6 +84,7 @@ bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& de
 bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>& taken) {
   const v1::DeviceRecord* host = FindDevice(draft.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
+         !WaitsForApproval(draft.state(), device) &&
          !draft.state().wanted_attempt.contains(device) &&
          IsCaughtUp(draft.observations(), device) &&
          IsReachable(draft.observations(), device, draft.now().monotonic);
@@ -331,7 +333,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
       draft.Requeue(attempt.job_id(), reason);
     }
   }
-  if (IsOfThisOpening(state, hello)) {
+  if (IsOfThisOpening(state, hello) && !WaitsForApproval(state, device)) {
     RecoverHeldAttempts(draft, hello);
   }
   Decision& decision = draft.decision();

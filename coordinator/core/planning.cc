@@ -18,6 +18,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
@@ -90,7 +91,8 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
     }
   }
   for (const auto& [id, record] : state.devices) {
-    if (!record.removed() && !record.drained() && !failed.contains(id)) {
+    if (!record.removed() && !record.drained() && !WaitsForApproval(state, id) &&
+        !failed.contains(id)) {
       return {failed.begin(), failed.end()};
     }
   }
@@ -233,6 +235,9 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
     WaitingJob& job = waiting[planned.job];
     job.why = WhyNotNow(state, planned);
     job.place = planned.placement;
+    if (planned.placement.best_size() > 0) {
+      job.expected = planned.placement.best(0).prediction();
+    }
     job.place.clear_best();
     job.place.clear_refusals();
     job.place.clear_reason();
@@ -394,6 +399,33 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   return absl::FailedPreconditionError(absl::StrCat(
       "no device of this fleet can run it; the nearest is ", nearest.device_name(), ": ",
       nearest.reason(), "; 'wattle plan' shows all; add a device or change the job"));
+}
+
+std::optional<v1::Prediction> PredictLeast(const State& state, const Observations& observations,
+                                           const std::vector<v1::Job>& archived_sources,
+                                           const v1::JobSpec& spec, const Instant& now) {
+  PlanningInputs inputs;
+  inputs.archived_sources = archived_sources;
+  const absl::StatusOr<scheduler::JobView> job = DryJob(state, inputs, spec);
+  if (!job.ok()) {
+    return std::nullopt;  // Its model is not there yet, for one.
+  }
+  scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
+  std::set<std::string> seen;
+  std::optional<v1::Prediction> least;
+  for (const auto& [id, record] : state.devices) {
+    if (record.removed() || !seen.insert(record.info().device_class()).second) {
+      continue;
+    }
+    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
+    const absl::StatusOr<v1::Candidate> candidate = scheduler::PlanOnFirstDevice(snapshot, *job);
+    const auto joules = [](const v1::Prediction& of) { return of.run_energy_joules().mean(); };
+    if (candidate.ok() && joules(candidate->prediction()) > 0 &&
+        (!least.has_value() || joules(candidate->prediction()) < joules(*least))) {
+      least = candidate->prediction();
+    }
+  }
+  return least;
 }
 
 }  // namespace wattle::core

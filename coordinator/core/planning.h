@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,12 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
 absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now);
+
+// What the job takes on the class of devices that needs the fewest joules for it, whether or not a
+// device may run it now; nullopt: nothing is known. Asks one device of each class.
+std::optional<v1::Prediction> PredictLeast(const State& state, const Observations& observations,
+                                           const std::vector<v1::Job>& archived_sources,
+                                           const v1::JobSpec& spec, const Instant& now);
 
 }  // namespace wattle::core
 

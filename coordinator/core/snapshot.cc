@@ -103,6 +103,11 @@ absl::Status GiveSnapshotRows(const State& state,
     *row.add_identities() = identity;
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  for (const auto& [owner, quota] : state.quotas) {
+    v1::StateSnapshot row;
+    *row.add_quotas() = quota;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
     if (profile.source() != v1::PROFILE_SOURCE_PUBLISHED) {
       v1::StateSnapshot row;
@@ -164,6 +169,9 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   }
   for (const v1::IdentityRecord& identity : snapshot.identities()) {
     state_.identities.Mutable(absl::StrCat(identity.kind(), "/", identity.id())) = identity;
+  }
+  for (const v1::Quota& quota : snapshot.quotas()) {
+    state_.quotas.Mutable(quota.owner()) = quota;
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
     // The row was checked when it was learned. A row that no longer passes is left out, and serves

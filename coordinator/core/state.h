@@ -79,6 +79,7 @@ struct State {
   PersistentMap<std::string, ArtifactId> artifact_names;  // The artifact that each name points to.
   PersistentMap<std::string, v1::EnrolmentToken> tokens;  // Key: the token's id.
   PersistentMap<std::string, v1::IdentityRecord> identities;  // Key: "device/ID", "person/ID".
+  PersistentMap<std::string, v1::Quota> quotas;  // Key: the owner, or "*" for all others.
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
   // How many jobs and attempts have moved to the history, by last state.
@@ -187,8 +188,9 @@ void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservat
 
 // What the latest plan has for a job that does not start now.
 struct WaitingJob {
-  std::string why;      // As WhyNotNow.
-  v1::Placement place;  // Its expected start, without candidates.
+  std::string why;                                        // As WhyNotNow.
+  v1::Placement place;                                    // Its expected start, without candidates.
+  std::optional<v1::Prediction> expected = std::nullopt;  // On the best device; none is known.
 };
 
 struct Observations {

@@ -12,6 +12,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
@@ -105,6 +106,10 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
   v1::JobSubmitted submitted;
   if (absl::Status resolved = ResolveInputs(state, command, &submitted); !resolved.ok()) {
     draft.Refuse(resolved);
+    return;
+  }
+  if (absl::Status may = CheckQuota(state, draft.observations(), command, draft.now()); !may.ok()) {
+    draft.Refuse(may);
     return;
   }
   const std::string job_id = absl::StrCat("j", state.next_job_number);

@@ -8,8 +8,10 @@
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
+#include "proto/approval.h"
 #include "scheduler/place/selector.h"
 #include "units/format.h"
 
@@ -23,7 +25,8 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
   *view.mutable_info() = record->info();
   view.set_drained(record->drained());
   view.set_drain_reason(record->drain_reason());
-  view.set_problem(record->problem());
+  view.set_problem(WaitsForApproval(state, device) ? ApprovalProblem(record->info())
+                                                   : record->problem());
   view.set_first_seen_unix_seconds(record->first_seen_unix_seconds());
   view.set_last_seen_unix_seconds(record->registered_unix_seconds());
   view.set_incarnation(record->incarnation());

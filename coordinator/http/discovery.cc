@@ -3,6 +3,7 @@
 
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
+#include "proto/approval.h"
 
 namespace wattle::http {
 
@@ -13,7 +14,7 @@ std::string DiscoveryJson(const runtime::Api& api) {
     return ToPlainJson(list);
   }
   for (const v1::Device& device : devices->devices()) {
-    if (device.info().metrics_address().empty()) {
+    if (device.info().metrics_address().empty() || WaitsForApproval(device)) {
       continue;
     }
     auto& group = *list.add_values()->mutable_struct_value()->mutable_fields();

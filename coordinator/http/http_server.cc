@@ -198,6 +198,7 @@ absl::Status ParseReason(const Request& request, google::protobuf::Message& mess
 HttpServer::HttpServer(const HttpOptions& options, const std::string& listen_host,
                        std::unique_ptr<tls::ServerContext> context)
     : version_(options.version),
+      certificate_path_(options.https.has_value() ? options.https->own.chain_path : ""),
       names_(NamesOf(options, listen_host)),
       nameless_role_(options.nameless_role),
       context_(std::move(context)),
@@ -318,13 +319,23 @@ absl::Status HttpServer::CheckCancel(const Request& request, const std::string& 
                         {.project = callers::kDefaultProject, .owner = job->job().spec().owner()});
 }
 
+Surroundings HttpServer::SurroundingsNow() const {
+  Surroundings now = {.version = version_,
+                      .certificate_path = certificate_path_,
+                      .crowded_connections = server_->crowded_total()};
+  if (const callers::Callers* const callers = callers_.load(); callers != nullptr) {
+    now.refused = callers->limits().refusals();
+  }
+  return now;
+}
+
 absl::Status HttpServer::Route() {
   On("GET", "/healthz",
      [](const Request&, Response& response) { response.set_content("ok\n", "text/plain"); });
   On("GET", "/readyz",
      [](const Request&, Response& response) { response.set_content("ready\n", "text/plain"); });
   On("GET", "/metrics", [this](const Request&, Response& response) {
-    response.set_content(MetricsText(api_.load()->runtime(), version_),
+    response.set_content(MetricsText(api_.load()->runtime(), SurroundingsNow()),
                          telemetry::MetricsPage::kContentType);
   });
   On("GET", "/sd", [this](const Request&, Response& response) {

@@ -24,6 +24,7 @@
 #include "coordinator/access/access_table.h"
 #include "coordinator/callers/callers.h"
 #include "coordinator/http/host_names.h"
+#include "coordinator/http/metrics.h"
 #include "coordinator/runtime/api.h"
 
 namespace httplib {
@@ -80,6 +81,7 @@ class HttpServer {
   void On(const std::string& method, const std::string& path,
           std::function<void(const httplib::Request&, httplib::Response&)> handle);
   absl::Status Route();
+  [[nodiscard]] Surroundings SurroundingsNow() const;
   // Who calls, and whether he may call the route: asked before any handler.
   [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
                                                          absl::string_view route) const;
@@ -94,6 +96,7 @@ class HttpServer {
   void RouteActions();
 
   const std::string version_;
+  const std::string certificate_path_;  // The coordinator's own; empty: HTTP.
   const HostNames names_;
   const std::optional<access::Role> nameless_role_;
   const std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP.

@@ -58,7 +58,7 @@ class HttpsTest : public runtime::RuntimeFixture {
  protected:
   HttpsTest() : runtime_(StartRuntime()), api_(*runtime_) {
     authority_ = *authority::Authority::Open(Path("authority"), kNames, clock_);
-    callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet());
+    callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet(), limits_);
     Serve({});
   }
   ~HttpsTest() override { server_->Stop(); }
@@ -113,7 +113,15 @@ class HttpsTest : public runtime::RuntimeFixture {
   }
   // Enrols as a person or board does. role: of a person.
   Proof Enrolled(const std::string& kind, const std::string& id, const std::string& role = "") {
+    return Enrolled(kind, id, role, false);
+  }
+  Proof Waiting(const std::string& device) {
+    return Enrolled(core::kDeviceKind, device, "", /*approve=*/true);
+  }
+  Proof Enrolled(const std::string& kind, const std::string& id, const std::string& role,
+                 bool approve) {
     v1::EnrolmentToken token;
+    token.set_approve(approve);
     token.set_token_id(absl::StrCat("token-of-", id));
     token.set_kind(kind);
     token.set_person(kind == core::kPersonKind ? id : "");
@@ -158,6 +166,7 @@ class HttpsTest : public runtime::RuntimeFixture {
   std::unique_ptr<runtime::Runtime> runtime_;
   runtime::Api api_;
   std::unique_ptr<authority::Authority> authority_;
+  const std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
   std::unique_ptr<callers::Callers> callers_;
   std::unique_ptr<HttpServer> server_;
 };
@@ -170,6 +179,7 @@ TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
                                       Enrolled("person", "ann", "admin"),
                                       Enrolled("device", "d1"),
                                       Service(),
+                                      Waiting("d2"),
                                       {}};
   int cells = 0;
   for (const auto& [route, letters] : access::Expected()) {
@@ -184,7 +194,7 @@ TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
       EXPECT_NE(answer.status, 0) << answer.body;
       EXPECT_EQ(!refused, letters[column] != '-')
           << route << ", column " << column << ": " << answer.status << " " << answer.body;
-      EXPECT_EQ(answer.status == 401, refused && column == 6) << route << ", column " << column;
+      EXPECT_EQ(answer.status == 401, refused && column == 7) << route << ", column " << column;
       ++cells;
     }
   }

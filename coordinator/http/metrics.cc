@@ -4,9 +4,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -20,6 +22,8 @@
 
 #include "artifacts/blob_store.h"
 #include "base/file.h"
+#include "base/tls/certificate.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/state.h"
 #include "coordinator/http/device_metrics.h"
 #include "proto/state_names.h"
@@ -30,6 +34,7 @@ namespace {
 
 using telemetry::MetricsPage;
 
+constexpr size_t kCertificateBytesMax = size_t{64} << 10;
 constexpr std::array kJobStates = {v1::JOB_STATE_WAITING, v1::JOB_STATE_QUEUED,
                                    v1::JOB_STATE_ACTIVE,  v1::JOB_STATE_SUCCEEDED,
                                    v1::JOB_STATE_FAILED,  v1::JOB_STATE_CANCELLED};
@@ -191,6 +196,43 @@ void AddKinds(MetricsPage& page, const runtime::WorkTotals& work) {
   }
 }
 
+// When the last token of each service ends, and when the coordinator's own certificate does. The
+// coordinator renews its own; a service's token is replaced by a person.
+void AddEnds(MetricsPage& page, const core::State& state, const Surroundings& surroundings) {
+  std::map<std::string, double> ends;
+  for (const auto& [id, token] : state.tokens) {
+    if (token.kind() == core::kServiceKind && !token.revoked()) {
+      double& end = ends[token.person()];
+      end = std::max(end, token.expires_unix_seconds());
+    }
+  }
+  for (const auto& [service, end] : ends) {
+    page.Gauge("wattle_coordinator_service_token_end_timestamp_seconds",
+               "When the last token of the service that is not revoked ends.",
+               {{"service", service}}, end);
+  }
+  if (surroundings.certificate_path.empty()) {
+    return;
+  }
+  const auto pem = ReadWholeFile(surroundings.certificate_path, kCertificateBytesMax);
+  const auto facts = tls::ReadCertificate(pem.ok() ? *pem : "");
+  if (facts.ok()) {
+    page.Gauge("wattle_coordinator_certificate_end_timestamp_seconds",
+               "When the coordinator's own certificate ends.", {}, core::ToUnix(facts->not_after));
+  }
+}
+
+void AddRefusals(MetricsPage& page, const Surroundings& surroundings) {
+  for (const auto& [limit, refused] :
+       {std::pair("calls", surroundings.refused.calls),
+        std::pair("streams", surroundings.refused.streams),
+        std::pair("http_connections", surroundings.crowded_connections)}) {
+    page.Counter("wattle_coordinator_limited_total",
+                 "Calls, streams and HTTP connections beyond a caller's limit.", {{"limit", limit}},
+                 static_cast<double>(refused));
+  }
+}
+
 double SecondsOf(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
@@ -235,10 +277,10 @@ void AddProcess(MetricsPage& page) {
 
 }  // namespace
 
-std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
+std::string MetricsText(runtime::Runtime& runtime, const Surroundings& surroundings) {
   MetricsPage page;
   page.Gauge("wattle_coordinator_build_info", "Constant 1; the version is the label.",
-             {{"version", std::string(version)}}, 1);
+             {{"version", surroundings.version}}, 1);
   const double started_unix_seconds = core::ToUnix(runtime.started().wall);
   page.Gauge("wattle_coordinator_start_timestamp_seconds", "When this process started.", {},
              started_unix_seconds);
@@ -252,6 +294,8 @@ std::string MetricsText(runtime::Runtime& runtime, absl::string_view version) {
   const std::shared_ptr<const core::State> state = runtime.Version();
   const core::Observations observations = runtime.board().Snapshot();
   AddFleet(page, *state);
+  AddEnds(page, *state, surroundings);
+  AddRefusals(page, surroundings);
   AddDevices(page, *state, observations);
   AddDeviceConditions(*state, observations, runtime.options().metric_sink != nullptr, page);
   AddJournalConditions(*state, runtime.Now(), page);

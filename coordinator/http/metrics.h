@@ -5,17 +5,25 @@
 #ifndef WATTLE_COORDINATOR_HTTP_METRICS_H_
 #define WATTLE_COORDINATOR_HTTP_METRICS_H_
 
+#include <cstdint>
 #include <string>
 
-#include "absl/strings/string_view.h"
-
+#include "coordinator/callers/call_limits.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
 
 namespace wattle::http {
 
+// What the page tells of this port and of the coordinator's own identity.
+struct Surroundings {
+  std::string version = {};
+  std::string certificate_path = {};  // The coordinator's own; empty: none.
+  callers::CallLimits::Refusals refused = {};
+  uint64_t crowded_connections = 0;  // ThreadedServer::crowded_total.
+};
+
 // The metrics in Prometheus text format 0.0.4.
-std::string MetricsText(runtime::Runtime& runtime, absl::string_view version);
+std::string MetricsText(runtime::Runtime& runtime, const Surroundings& surroundings);
 
 // HTTP service discovery: a JSON list of {"targets": ["host:port"], "labels": {…}}, one entry for
 // each known worker with a metrics address. A worker that is away stays in the list, so that

@@ -40,7 +40,7 @@ TEST_F(PromtoolTest, FindsNothingWrongWithTheMetrics) {
   const auto runtime = StartRuntime();
   AddModel(*runtime, "tiny");
   Connect(*runtime, "device-a");
-  std::ofstream(Path("metrics")) << MetricsText(*runtime, "1.2.3");
+  std::ofstream(Path("metrics")) << MetricsText(*runtime, {.version = "1.2.3"});
   const std::string command =
       absl::StrCat(promtool, " check metrics < ", Path("metrics"), " > ", Path("said"), " 2>&1");
   const int status = std::system(command.c_str());

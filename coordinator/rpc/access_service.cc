@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/access_service.h"
 
+#include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,7 @@
 #include "base/tls/token.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/runtime/unknown_fields.h"
 
 namespace wattle::rpc {
@@ -60,6 +63,23 @@ absl::Status CheckLabels(const google::protobuf::RepeatedPtrField<v1::Label>& la
   return absl::OkStatus();
 }
 
+// What a list tells of an identity: neither certificate nor hashes.
+v1::IdentityRecord Shown(const v1::IdentityRecord& record) {
+  v1::IdentityRecord shown = record;
+  shown.clear_certificate_pem();
+  shown.clear_signing_request_sha256();
+  shown.clear_public_key_sha256();
+  return shown;
+}
+
+// A token by which somebody may still enrol. A service's token is told also past its end, for that
+// is why a scraper is refused.
+bool IsListed(const v1::EnrolmentToken& token, absl::Time now) {
+  return !token.revoked() &&
+         (token.kind() == core::kServiceKind ||
+          (token.used() < token.uses() && core::FromUnix(token.expires_unix_seconds()) > now));
+}
+
 }  // namespace
 
 absl::Status AccessService::RequireAuthority() const {
@@ -82,9 +102,10 @@ absl::Status AccessService::Answer(const std::string& certificate_pem, const std
   return absl::OkStatus();
 }
 
-grpc::Status AccessService::Enroll(grpc::ServerContext*, const v1::EnrollRequest* request,
+grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::EnrollRequest* request,
                                    v1::IdentityCertificate* response) {
   const auto enroll = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(gate_.TakeStrangersCall(context->peer(), runtime_.Now().monotonic));
     WATTLE_RETURN_IF_ERROR(RequireAuthority());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     core::ShownToken shown = {.token_id = request->token_id(),
@@ -202,6 +223,7 @@ grpc::Status AccessService::CreateDeviceTokens(grpc::ServerContext* context,
     v1::EnrolmentToken token;
     token.set_kind(core::kDeviceKind);
     token.set_uses(request->uses());
+    token.set_approve(request->approve());
     token.set_created_by(NameOf(*context));
     *token.mutable_labels() = request->labels();
     return MakeTokens(token, request->count(), request->ttl_seconds(),
@@ -217,7 +239,8 @@ grpc::Status AccessService::CreatePersonToken(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(core::CheckId("person", request->person()));
     const std::optional<access::Role> role = access::ParseRole(request->role());
-    if (!role.has_value() || *role == access::Role::kWorker || *role == access::Role::kService) {
+    if (!role.has_value() || *role == access::Role::kWorker || *role == access::Role::kService ||
+        *role == access::Role::kUnapproved) {
       return absl::InvalidArgumentError(absl::StrCat(
           "role: \"", request->role(), "\", wanted viewer, submitter, operator or admin"));
     }
@@ -263,20 +286,35 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
   return ToGrpc(revoke());
 }
 
+grpc::Status AccessService::ApproveDevice(grpc::ServerContext* context,
+                                          const v1::ApproveDeviceRequest* request,
+                                          v1::ApproveDeviceResponse* response) {
+  const auto approve = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
+      return core::ResolveEnrolled(state, request->device());
+    }));
+    WATTLE_RETURN_IF_ERROR(
+        runtime_.PostAndWait(core::ApproveDevice{device, NameOf(*context)}, kPatience).status);
+    response->set_device_id(device.value());
+    response->set_name(runtime_.Read([&](const core::State& state) {
+      const v1::DeviceRecord* const record = core::FindDevice(state, device);
+      return record == nullptr ? std::string() : record->info().name();
+    }));
+    return absl::OkStatus();
+  };
+  return ToGrpc(approve());
+}
+
 grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
                                          const v1::RevokeDeviceRequest* request,
                                          v1::RevokeDeviceResponse* response) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
-    // A device that enrolled and never said hello has no name yet.
-    WATTLE_ASSIGN_OR_RETURN(
-        const DeviceId device,
-        runtime_.Read([&](const core::State& state) -> absl::StatusOr<DeviceId> {
-          return core::FindIdentity(state, core::kDeviceKind, request->device()) != nullptr
-                     ? DeviceId(request->device())
-                     : core::ResolveDevice(state, request->device());
-        }));
+    WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
+      return core::ResolveEnrolled(state, request->device());
+    }));
     const runtime::Answer answer =
         runtime_.PostAndWait(core::RevokeIdentity{core::kDeviceKind, device.value(),
                                                   request->reason(), NameOf(*context)},
@@ -318,6 +356,64 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
         .status;
   };
   return ToGrpc(revoke());
+}
+
+grpc::Status AccessService::ListIdentities(grpc::ServerContext*,
+                                           const v1::ListIdentitiesRequest* request,
+                                           v1::ListIdentitiesResponse* response) {
+  if (const absl::Status known = runtime::RefuseUnknownFields(*request); !known.ok()) {
+    return ToGrpc(known);
+  }
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  for (const auto& [key, record] : state->identities) {
+    *response->add_identities() = Shown(record);
+  }
+  for (const auto& [id, token] : state->tokens) {
+    if (IsListed(token, runtime_.Now().wall)) {
+      v1::EnrolmentToken& listed = *response->add_tokens();
+      listed = token;
+      listed.clear_secret_sha256();
+    }
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status AccessService::SetQuota(grpc::ServerContext* context,
+                                     const v1::SetQuotaRequest* request, v1::SetQuotaResponse*) {
+  const auto set = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    return runtime_.PostAndWait(core::SetQuota{request->quota(), NameOf(*context)}, kPatience)
+        .status;
+  };
+  return ToGrpc(set());
+}
+
+// Who may see every quota sees all that were set; everybody sees what holds for themselves.
+grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
+                                       const v1::ListQuotasRequest* request,
+                                       v1::ListQuotasResponse* response) {
+  constexpr char kMethod[] = "/wattle.v1.AccessService/ListQuotas";
+  const auto list = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    const std::string& own = caller.identity.id;
+    const std::shared_ptr<const core::State> state = runtime_.Version();
+    const core::Observations observations = runtime_.board().Snapshot();
+    std::set<std::string> owners;
+    if (!own.empty() && core::QuotaOf(*state, own) != nullptr) {
+      owners.insert(own);
+    }
+    if (access::Decide(caller.identity, kMethod, {}).ok()) {
+      for (const auto& [owner, quota] : state->quotas) {
+        owners.insert(owner);
+      }
+    }
+    for (const std::string& owner : owners) {
+      *response->add_quotas() = core::DescribeQuota(*state, observations, owner, runtime_.Now());
+    }
+    return absl::OkStatus();
+  };
+  return ToGrpc(list());
 }
 
 }  // namespace wattle::rpc

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Enrolment, renewal, tokens and revocation. Uses gRPC's blocking API on its own threads, because a
-// call waits for the journal. Thread-safe.
+// Enrolment, renewal, tokens, revocation and quotas. Uses gRPC's blocking API on its own threads,
+// because a call waits for the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 
@@ -42,8 +42,17 @@ class AccessService final : public v1::AccessService::Service {
                                   v1::CreateTokensResponse* response) override;
   grpc::Status RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
                            v1::RevokeTokenResponse* response) override;
+  grpc::Status ApproveDevice(grpc::ServerContext* context, const v1::ApproveDeviceRequest* request,
+                             v1::ApproveDeviceResponse* response) override;
   grpc::Status RevokeDevice(grpc::ServerContext* context, const v1::RevokeDeviceRequest* request,
                             v1::RevokeDeviceResponse* response) override;
+  grpc::Status ListIdentities(grpc::ServerContext* context,
+                              const v1::ListIdentitiesRequest* request,
+                              v1::ListIdentitiesResponse* response) override;
+  grpc::Status SetQuota(grpc::ServerContext* context, const v1::SetQuotaRequest* request,
+                        v1::SetQuotaResponse* response) override;
+  grpc::Status ListQuotas(grpc::ServerContext* context, const v1::ListQuotasRequest* request,
+                          v1::ListQuotasResponse* response) override;
   grpc::Status RevokePerson(grpc::ServerContext* context, const v1::RevokePersonRequest* request,
                             v1::RevokePersonResponse* response) override;
 

@@ -126,9 +126,14 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext*,
   return ToGrpc(answer());
 }
 
-grpc::Status ArtifactService::PutChunks(grpc::ServerContext*,
+// An upload holds a thread until its end.
+grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
                                         grpc::ServerReader<v1::PutChunkRequest>* reader,
                                         v1::PutChunksResponse* response) {
+  const auto stream = gate_.OpenStream(*context->auth_context());
+  if (!stream.ok()) {
+    return ToGrpc(stream.status());
+  }
   v1::PutChunkRequest request;
   int64_t received_bytes = 0;
   while (reader->Read(&request)) {
@@ -221,8 +226,13 @@ grpc::Status ArtifactService::GetManifest(grpc::ServerContext*,
   return Answer(store_.ReadManifest(id), response);
 }
 
-grpc::Status ArtifactService::GetChunks(grpc::ServerContext*, const v1::GetChunksRequest* request,
+grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
+                                        const v1::GetChunksRequest* request,
                                         grpc::ServerWriter<v1::Chunk>* writer) {
+  const auto stream = gate_.OpenStream(*context->auth_context());
+  if (!stream.ok()) {
+    return ToGrpc(stream.status());
+  }
   const absl::Status known = runtime::RefuseUnknownFields(*request);
   if (!known.ok()) {
     return ToGrpc(known);

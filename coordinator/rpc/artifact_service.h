@@ -6,6 +6,7 @@
 #define WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 
 #include "artifacts/blob_store.h"
+#include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/api.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
@@ -14,7 +15,8 @@ namespace wattle::rpc {
 class ArtifactService final : public v1::ArtifactService::Service {
  public:
   // api, store: must outlive the server.
-  ArtifactService(runtime::Api& api, artifacts::BlobStore& store) : api_(api), store_(store) {}
+  ArtifactService(runtime::Api& api, artifacts::BlobStore& store, const Gate& gate)
+      : api_(api), store_(store), gate_(gate) {}
 
   // Checks free space and quota for the missing chunks, so that a full disk is reported before the
   // upload.
@@ -46,6 +48,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
 
   runtime::Api& api_;
   artifacts::BlobStore& store_;
+  const Gate& gate_;
 };
 
 }  // namespace wattle::rpc

@@ -47,6 +47,10 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   if (const absl::Status valid = CheckEventsRequest(*request); !valid.ok()) {
     return ToGrpc(valid);
   }
+  const auto stream = gate_.OpenStream(*context->auth_context());
+  if (!stream.ok()) {
+    return ToGrpc(stream.status());
+  }
   runtime::EventFeed& feed = overview_.feed();
   const auto limit = static_cast<size_t>(request->limit() > 0 ? request->limit() : kEventsDefault);
   int64_t next = feed.FirstOf(limit, request->since_unix_seconds());

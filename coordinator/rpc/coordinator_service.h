@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 
+#include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/overview.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
 
@@ -18,10 +19,11 @@ namespace wattle::rpc {
 
 class CoordinatorService final : public v1::CoordinatorService::Service {
  public:
-  // overview: must outlive the server. version, heartbeat_interval: reported to callers.
-  CoordinatorService(runtime::Overview& overview, std::string version,
+  // overview, gate: must outlive the server. version, heartbeat_interval: reported to callers.
+  CoordinatorService(runtime::Overview& overview, const Gate& gate, std::string version,
                      absl::Duration heartbeat_interval)
       : overview_(overview),
+        gate_(gate),
         version_(std::move(version)),
         heartbeat_interval_(heartbeat_interval) {}
 
@@ -35,6 +37,7 @@ class CoordinatorService final : public v1::CoordinatorService::Service {
 
  private:
   runtime::Overview& overview_;
+  const Gate& gate_;
   const std::string version_;
   const absl::Duration heartbeat_interval_;
 };

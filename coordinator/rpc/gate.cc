@@ -9,6 +9,7 @@
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
+#include "coordinator/rpc/peer.h"
 
 namespace wattle::rpc {
 namespace {
@@ -68,6 +69,18 @@ absl::StatusOr<Caller> Gate::Check(const grpc::AuthContext& context, absl::strin
   WATTLE_ASSIGN_OR_RETURN(Caller caller, CallerOf(context));
   WATTLE_RETURN_IF_ERROR(access::Decide(caller.identity, method, resource));
   return caller;
+}
+
+absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
+    const grpc::AuthContext& context) const {
+  WATTLE_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));
+  const std::string counted = caller.counted();
+  return counted.empty() ? callers::CallLimits::Stream() : callers_.limits().OpenStream(counted);
+}
+
+absl::Status Gate::TakeStrangersCall(const std::string& peer, Monotonic now) const {
+  return plaintext_ ? absl::OkStatus()
+                    : callers_.limits().TakeCall(absl::StrCat("address ", PeerHost(peer)), now);
 }
 
 }  // namespace wattle::rpc

@@ -6,6 +6,7 @@
 #ifndef WATTLE_COORDINATOR_RPC_GATE_H_
 #define WATTLE_COORDINATOR_RPC_GATE_H_
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -31,9 +32,10 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // caller may do everything.
   // moved_to: where this coordinator is now; every call but a worker's stream, which is sent there,
   // is refused with that address. Empty: here.
-  Gate(const runtime::Runtime& runtime, std::string fleet, std::string moved_to)
+  Gate(const runtime::Runtime& runtime, std::string fleet,
+       std::shared_ptr<callers::CallLimits> limits, std::string moved_to)
       : plaintext_(fleet.empty()),
-        callers_(runtime, std::move(fleet)),
+        callers_(runtime, std::move(fleet), std::move(limits)),
         moved_to_(std::move(moved_to)) {}
 
   bool IsBlocking() const override { return false; }
@@ -47,6 +49,11 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // For a handler that knows the resource. Errors: as CallerOf and access::Decide.
   absl::StatusOr<Caller> Check(const grpc::AuthContext& context, absl::string_view method,
                                const access::Resource& resource) const;
+
+  // Before a stream begins. Errors: kResourceExhausted.
+  absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
+  // Before a stranger's call is answered. peer: of the call's context. Errors: kResourceExhausted.
+  absl::Status TakeStrangersCall(const std::string& peer, Monotonic now) const;
 
  private:
   absl::Status Admit(const grpc::AuthContext& context, absl::string_view method) const;

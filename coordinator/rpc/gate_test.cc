@@ -46,7 +46,8 @@ TEST_F(GateTest, EveryMethodIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
       {2, PersonChannel("otto", "operator")},
       {3, channel_},
       {4, DeviceChannel()},
-      {6, StrangersChannel()}};
+      {6, ChannelOf(Path("waiting"), ApprovalToken(), "waiting")},
+      {7, StrangersChannel()}};
   int cells = 0;
   for (const auto& [method, letters] : access::Expected()) {
     if (!absl::StartsWith(method, "/")) {

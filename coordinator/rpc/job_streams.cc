@@ -31,8 +31,10 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
                      public runtime::JobWatcher,
                      public std::enable_shared_from_this<FollowStream<Message>> {
  public:
-  void Begin(runtime::JobWatchers& watchers, const JobId& job) {
+  void Begin(runtime::JobWatchers& watchers, const JobId& job,
+             callers::CallLimits::Stream counted) {
     self_ = this->shared_from_this();
+    counted_ = std::move(counted);
     watchers.Add(job, this->weak_from_this());
     LookAgain();
   }
@@ -97,6 +99,7 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   }
 
   std::shared_ptr<FollowStream> self_;  // Set until OnDone.
+  callers::CallLimits::Stream counted_;
   absl::Mutex mutex_;
   Message outgoing_ ABSL_GUARDED_BY(mutex_);
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;
@@ -216,13 +219,15 @@ class JobLogs final : public FollowStream<v1::LogLine> {
 
 // Opens the stream for a known job, or a stream that refuses.
 template <typename Stream, typename Request>
-auto Open(runtime::Api& api, const Request& request, const std::shared_ptr<Stream>& stream) {
-  absl::Status status = runtime::RefuseUnknownFields(request);
+auto Open(runtime::Api& api, const Request& request, CountedStream counted,
+          const std::shared_ptr<Stream>& stream) {
+  absl::Status status = counted.status();
+  status.Update(runtime::RefuseUnknownFields(request));
   if (status.ok()) {
     status = api.UpdateOf(JobId(request.job_id())).status();
   }
   if (status.ok()) {
-    stream->Begin(api.runtime().watchers(), JobId(request.job_id()));
+    stream->Begin(api.runtime().watchers(), JobId(request.job_id()), *std::move(counted));
   } else {
     stream->Refuse(status);
   }
@@ -232,13 +237,16 @@ auto Open(runtime::Api& api, const Request& request, const std::shared_ptr<Strea
 }  // namespace
 
 grpc::ServerWriteReactor<v1::JobUpdate>* OpenJobWatch(runtime::Api& api,
-                                                      const v1::WatchJobRequest& request) {
-  return Open(api, request, std::make_shared<JobWatch>(api, JobId(request.job_id())));
+                                                      const v1::WatchJobRequest& request,
+                                                      CountedStream counted) {
+  return Open(api, request, std::move(counted),
+              std::make_shared<JobWatch>(api, JobId(request.job_id())));
 }
 
 grpc::ServerWriteReactor<v1::LogLine>* OpenJobLogs(runtime::Api& api,
-                                                   const v1::GetJobLogsRequest& request) {
-  return Open(api, request,
+                                                   const v1::GetJobLogsRequest& request,
+                                                   CountedStream counted) {
+  return Open(api, request, std::move(counted),
               std::make_shared<JobLogs>(api, JobId(request.job_id()), request.follow()));
 }
 

@@ -154,6 +154,11 @@ const std::map<std::string, Example>& Examples() {
        {R"({"service": "prometheus", "ttl_seconds": 60})", OK}},
       {"wattle.v1.AccessService.RevokeToken", {R"({"token_id": "none"})", NOT_FOUND}},
       {"wattle.v1.AccessService.RevokeDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.ApproveDevice", {R"({"device": "x"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.ListIdentities", {"{}", OK}},
+      {"wattle.v1.AccessService.SetQuota",
+       {R"({"quota": {"owner": "nobody", "open_jobs_max": 1}})", NOT_FOUND}},
+      {"wattle.v1.AccessService.ListQuotas", {"{}", OK}},
       {"wattle.v1.AccessService.RevokePerson", {R"({"person": "nobody"})", NOT_FOUND}},
       {"wattle.v1.CoordinatorService.GetCoordinator", {"{}", OK}},
       // Fewer than CallGeneric reads: it cancels a stream that has more.

@@ -24,6 +24,8 @@ namespace wattle::rpc {
 namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
+constexpr int kHandshakeMilliseconds = 10'000;
+constexpr int kStreamsOfAConnection = 128;
 
 void EnablePlugins() {
   static std::once_flag once;  // gRPC's plugins are process-wide and must be added once.
@@ -42,6 +44,12 @@ void PermitKeepalive(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+}
+
+// What one connection may hold of this server, whoever is at its other end.
+void LimitConnections(grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsOfAConnection);
 }
 
 // Every method that this server registers has its row.
@@ -69,12 +77,12 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
       overview_(std::move(overview)),
       gate_(std::make_shared<Gate>(api.runtime(),
                                    options.authority == nullptr ? "" : options.authority->fleet(),
-                                   options.moved_to)),
+                                   options.limits, options.moved_to)),
       services_(MakeServices(api, *gate_)),
       access_(api.runtime(), streams, *gate_, options.authority),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
-      artifacts_(api, store),
-      coordinator_(*overview_, options.version, options.heartbeat_interval) {}
+      artifacts_(api, store, *gate_),
+      coordinator_(*overview_, *gate_, options.version, options.heartbeat_interval) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       runtime::Api& api, StreamTable& streams,
@@ -87,6 +95,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
   grpc::ServerBuilder builder;
   PermitKeepalive(builder);
+  if (options.authority != nullptr) {
+    LimitConnections(builder);
+  }
   // A second coordinator must fail on this port, not share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);

@@ -31,6 +31,8 @@ struct ServerOptions {
   std::string version = {};  // Reported to callers.
   // Signs and judges certificates; must outlive the server. Null: plaintext, for a debugger.
   authority::Authority* authority = nullptr;
+  // What each caller may ask, also of another port that has the same limits.
+  std::shared_ptr<callers::CallLimits> limits = std::make_shared<callers::CallLimits>();
   // HOST:PORT to which this coordinator has moved: workers are sent there, and all other calls are
   // refused. Empty: here.
   std::string moved_to = {};

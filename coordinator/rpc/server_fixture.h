@@ -133,6 +133,7 @@ class ServerFixture : public runtime::RuntimeFixture {
     auto server = Server::Start({.listen_address = "127.0.0.1:0",
                                  .heartbeat_interval = absl::Seconds(1),
                                  .authority = authority_.get(),
+                                 .limits = limits_,
                                  .local_socket = Path("admin.sock")},
                                 *api_, streams_, *store_);
     ASSERT_TRUE(server.ok()) << server.status();
@@ -169,6 +170,13 @@ class ServerFixture : public runtime::RuntimeFixture {
     token.set_kind(core::kDeviceKind);
     return MakeToken(token);
   }
+  // Of devices that wait for approval.
+  std::string ApprovalToken() {
+    v1::EnrolmentToken token;
+    token.set_kind(core::kDeviceKind);
+    token.set_approve(true);
+    return MakeToken(token);
+  }
   std::string PersonToken(const std::string& person, const std::string& role) {
     v1::EnrolmentToken token;
     token.set_kind(core::kPersonKind);
@@ -203,6 +211,7 @@ class ServerFixture : public runtime::RuntimeFixture {
   }
 
   int64_t free_bytes_ = -1;  // The free space that the store sees; -1: the real free space.
+  std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
   StreamTable streams_;
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<artifacts::BlobStore> store_;

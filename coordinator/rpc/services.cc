@@ -72,13 +72,13 @@ class JobService final : public v1::JobService::CallbackService {
     return Later(context, response,
                  [&](auto reply) { api_.CancelJob(*request, std::move(reply)); });
   }
-  grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context*,
+  grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context* context,
                                                     const v1::WatchJobRequest* request) override {
-    return OpenJobWatch(api_, *request);
+    return OpenJobWatch(api_, *request, gate_.OpenStream(*context->auth_context()));
   }
-  grpc::ServerWriteReactor<v1::LogLine>* GetJobLogs(Context*,
+  grpc::ServerWriteReactor<v1::LogLine>* GetJobLogs(Context* context,
                                                     const v1::GetJobLogsRequest* request) override {
-    return OpenJobLogs(api_, *request);
+    return OpenJobLogs(api_, *request, gate_.OpenStream(*context->auth_context()));
   }
   Reactor* PlanJob(Context* context, const v1::PlanRequest* request,
                    v1::PlanResponse* response) override {

@@ -59,7 +59,11 @@ WorkerStream* WorkerStream::Open(runtime::Runtime& runtime, StreamTable& streams
   const std::shared_ptr<WorkerStream> stream(
       new WorkerStream(runtime, streams, gate, heartbeat_interval, context));
   stream->self_ = stream;
-  stream->StartRead(&stream->incoming_);
+  if (stream->counted_.ok()) {
+    stream->StartRead(&stream->incoming_);
+  } else {
+    stream->FinishWith(stream->counted_.status());
+  }
   return stream.get();
 }
 
@@ -256,6 +260,10 @@ void WorkerStream::HandleMetrics() {
     return runtime_.board().CountUnknownMessage();  // The welcome did not ask for metrics.
   }
   const int64_t number = incoming_.metrics().number();
+  if (runtime_.Read(
+          [&](const core::State& state) { return core::WaitsForApproval(state, device_); })) {
+    return SendMetricsAcknowledgement(number);  // Refused for good.
+  }
   sink->Take(device_, std::move(*incoming_.mutable_metrics()), [stream = weak_from_this(), number] {
     if (const std::shared_ptr<WorkerStream> self = stream.lock()) {
       self->SendMetricsAcknowledgement(number);

@@ -59,6 +59,7 @@ class WorkerStream final
       : runtime_(runtime),
         streams_(streams),
         caller_(gate.CallerOf(*context.auth_context())),
+        counted_(gate.OpenStream(*context.auth_context())),
         heartbeat_interval_(heartbeat_interval),
         peer_host_(PeerHost(context.peer())),
         moved_to_(gate.moved_to()) {}
@@ -79,6 +80,7 @@ class WorkerStream final
   runtime::Runtime& runtime_;
   StreamTable& streams_;
   const absl::StatusOr<Caller> caller_;
+  const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Of the caller, until OnDone.
   const absl::Duration heartbeat_interval_;
   const std::string peer_host_;
   const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.

@@ -156,7 +156,14 @@ class Teller {
   }
   void On(const v1::IdentityEnrolled& event) {
     Say(absl::StrCat(event.identity().kind(), " ", event.identity().id(), " enrolled by the token ",
-                     event.identity().token_id()));
+                     event.identity().token_id(),
+                     event.identity().waits_for_approval() ? " and waits for approval" : ""));
+  }
+  void On(const v1::QuotaSet& event) {
+    Say(absl::StrCat(event.by(), " set the quota of ", event.quota().owner()));
+  }
+  void On(const v1::DeviceApproved& event) {
+    Device(event.device_id(), absl::StrCat("was approved by ", event.by()));
   }
   void On(const v1::IdentityRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked ", event.kind(), " ", event.id(),
@@ -254,7 +261,9 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kIdentityRevoked:
       return teller.On(event.identity_revoked());
     case v1::Event::kDeviceApproved:
+      return teller.On(event.device_approved());
     case v1::Event::kQuotaSet:
+      return teller.On(event.quota_set());
     case v1::Event::kJobInputResolved:
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "proto/approval.h"
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
@@ -89,6 +90,16 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
   return Refusal{absl::StrCat("drained", reason, "; feasible after: wattle device resume")};
 }
 
+// Whoever enrolled by a token with --approve may be no board of the fleet.
+std::optional<Refusal> CheckApproval(const Consideration& on) {
+  const v1::Device& device = on.device.device;
+  if (!WaitsForApproval(device)) {
+    return std::nullopt;
+  }
+  return Refusal{absl::StrCat("waits for approval; feasible after: wattle device approve ",
+                              device.info().name())};
+}
+
 // The person at the board has it to themselves. The board counts the time, so a clock that differs
 // from the coordinator's does not matter.
 std::optional<Refusal> CheckOwnerHold(const Consideration& on) {
@@ -154,6 +165,7 @@ extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, Ch
 extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};
+extern const Rule kApprovalRule = {"approval", RuleScope::kDevice, CheckApproval};
 extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};
 extern const Rule kOwnerHoldRule = {"owner_hold", RuleScope::kDevice, CheckOwnerHold};
 extern const Rule kStorageRule = {"storage", RuleScope::kDevice, CheckStorage};

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/approval.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
@@ -98,6 +99,11 @@ const Case kCases[] = {
        s->device.device.mutable_heartbeat()->set_memory_problem("memory is short: x");
      },
      "memory_pressure", "memory is short: x; feasible after a minute without that", false},
+    {"waits for approval",
+     [](Situation* s) { s->device.device.set_problem(ApprovalProblem(s->device.device.info())); },
+     "approval", "waits for approval; feasible after: wattle device approve orin", false},
+    {"another problem of its identity",
+     [](Situation* s) { s->device.device.set_problem("two boards use it"); }, "", "", false},
     {"drained",
      [](Situation* s) {
        s->device.device.set_drained(true);

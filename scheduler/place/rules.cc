@@ -9,17 +9,18 @@ namespace wattle::scheduler {
 
 // Each rule stands beside its function.
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
-    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kConnectedRule, kDrainedRule, kStorageRule,
-    kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,
-    kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule;
+    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApprovalRule, kConnectedRule, kDrainedRule,
+    kStorageRule, kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule,
+    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
-      kEngineRule,      kWorkerVersionRule,  kLabelsRule,         kQualityFloorRule,
-      kMemoryRule,      kCacheQuotaRule,     kInputsRule,         kAvoidedDeviceRule,
-      kConnectedRule,   kDrainedRule,        kStorageRule,        kMemoryPressureRule,
-      kOwnerHoldRule,   kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,
-      kDailyBudgetRule, kGuardRule,          kDeadlineRule,       kEnergyBudgetRule,
+      kEngineRule,         kWorkerVersionRule, kLabelsRule,         kQualityFloorRule,
+      kMemoryRule,         kCacheQuotaRule,    kInputsRule,         kAvoidedDeviceRule,
+      kApprovalRule,       kConnectedRule,     kDrainedRule,        kStorageRule,
+      kMemoryPressureRule, kOwnerHoldRule,     kMaxTemperatureRule, kBatteryReserveRule,
+      kWorkWindowsRule,    kDailyBudgetRule,   kGuardRule,          kDeadlineRule,
+      kEnergyBudgetRule,
   };
   return kRules;
 }

@@ -113,6 +113,22 @@ TEST_F(HttpAttacks, ThousandDrippingConnectionsDoNotSilenceHealth) {
   EXPECT_EQ(dripping.front()->ReadToEnd(), "") << "the oldest made room";
 }
 
+// A slow link is no attack: whoever has sent half of a request has waited longer than a flood that
+// came after it. The flood of one address takes no other's place.
+TEST_F(HttpAttacks, AFloodOfOneAddressTakesNoOthersPlace) {
+  constexpr in_addr_t kSlow = 0x7f000002;  // 127.0.0.2
+  http::RawConnection slow(server_->address(), kSlow);
+  ASSERT_TRUE(slow.Send("GET /healthz HTTP/1.1\r\nConnection: close\r\n"));
+  std::vector<std::unique_ptr<http::RawConnection>> dripping;
+  for (int i = 0; i < 1000; ++i) {
+    dripping.push_back(std::make_unique<http::RawConnection>(server_->address()));
+    ASSERT_TRUE(dripping.back()->Send("GET /healthz HTTP/1.1\r\nX-Drip: "));
+  }
+  EXPECT_THAT(Healthz(), HasSubstr("ok\n")) << "also for the address of the flood";
+  ASSERT_TRUE(slow.Send(absl::StrCat("Host: ", server_->address(), "\r\n\r\n")));
+  EXPECT_THAT(slow.ReadToEnd(), HasSubstr("ok\n"));
+}
+
 // One byte at a time is no silence.
 TEST_F(HttpAttacks, ADrippingRequestIsGivenUp) {
   http::HttpOptions options;

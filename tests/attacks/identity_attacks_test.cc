@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -18,6 +19,8 @@
 #include "base/status_matchers.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::attacks {
@@ -242,6 +245,38 @@ TEST_F(IdentityAttacks, ARevokedDeviceLosesItsStreamAndComesNotBack) {
   EXPECT_THAT(thief.FinishAsIs().error_message(), HasSubstr("has enrolled with another key since"));
 }
 
+// Whoever found a token of --approve has a certificate, and nothing else.
+TEST_F(IdentityAttacks, ABoardThatNobodyApprovedGetsNothingOfTheFleet) {
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_max_temperature_celsius(80);
+  ASSERT_THAT(runtime_->PostAndWait(core::ApplyPolicy{policy}, runtime::kPatience).status, IsOk());
+  const auto channel = ChannelOf(Path("board"), ApprovalToken(), "device-a");
+  HandWorker board(channel, HelloOf("device-a"));
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kDesired, message)) << "it may connect";
+  EXPECT_EQ(message.desired().policies_size(), 0);
+  const auto artifacts = v1::ArtifactService::NewStub(channel);
+  v1::GetManifestRequest manifest;
+  manifest.set_artifact_id(std::string(64, 'a'));
+  v1::Manifest got;
+  const absl::Status refused =
+      Call(*artifacts, &v1::ArtifactService::Stub::GetManifest, manifest, got);
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kPermissionDenied,
+                                HasSubstr("'wattle device approve device-a'")));
+
+  const auto access = v1::AccessService::NewStub(channel_);
+  v1::ApproveDeviceRequest approve;
+  approve.set_device("name-of-device-a");
+  v1::ApproveDeviceResponse approved;
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::ApproveDevice, approve, approved), IsOk());
+  EXPECT_EQ(approved.name(), "name-of-device-a");
+  ASSERT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kDesired, message)) << "on the same stream";
+  EXPECT_EQ(message.desired().policies_size(), 1);
+  EXPECT_THAT(Call(*artifacts, &v1::ArtifactService::Stub::GetManifest, manifest, got),
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
 TEST_F(IdentityAttacks, ARevokedPersonIsRefusedAtTheNextCall) {
   const auto eve = PersonChannel("eve", "admin");
   EXPECT_TRUE(Devices(eve).ok());
@@ -263,6 +298,127 @@ TEST_F(IdentityAttacks, AnExpiredCertificateMayRenewAndNothingElse) {
   const identity::Identity ancient = SignedAt(absl::Now() - absl::Hours(24 * 500), "device-b");
   EXPECT_THAT(identity::Renew(ancient, server_->address(), Clock::Real()),
               StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("enrol again")));
+}
+
+// A script in a loop, or a stolen certificate: on however many connections it is the same caller.
+TEST_F(IdentityAttacks, AFloodOfOneCallerIsRefusedAndNobodyElses) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 20, .streams = 2});
+  Begin();
+  const auto eve = PersonChannel("eve", "viewer");
+  int answered = 0;
+  for (int i = 0; i < 100; ++i) {
+    answered += Devices(eve).ok() ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 20);
+  const grpc::Status refused = Devices(Dial(*identity::Load(Path("person-eve"))));
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("person eve: more than"));
+  EXPECT_TRUE(Devices(channel_).ok()) << "ann's calls";
+  HandWorker board(DeviceChannel(), HelloOf("device-a"));
+  EXPECT_TRUE(IsWelcome(board));
+  // Strangers who guess tokens are counted by their address.
+  tls::Token guess = *tls::ParseToken(DeviceToken());
+  guess.secret = std::string(32, '0');
+  absl::Status last;
+  for (int i = 0; i < 30 && !absl::IsResourceExhausted(last); ++i) {
+    last = identity::Enroll(Path("guesser"), tls::FormatToken(guess), "device-b").status();
+  }
+  EXPECT_THAT(last, StatusIs(absl::StatusCode::kResourceExhausted,
+                             HasSubstr("address 127.0.0.1: more than")));
+  EXPECT_GT(limits_->refusals().calls, 80U);
+}
+
+// Each stream that follows events holds a thread of the coordinator.
+TEST_F(IdentityAttacks, ACallerHoldsNoMoreStreamsThanItsLimit) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(callers::CallLimits::Most{.streams = 2});
+  Begin();
+  v1::WatchEventsRequest follow;
+  follow.set_follow(true);
+  follow.set_limit(1);
+  struct Follower {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::FleetEvent>> events;
+    ~Follower() { context.TryCancel(); }
+  };
+  const auto open = [&](const std::shared_ptr<grpc::Channel>& channel) {
+    auto follower = std::make_unique<Follower>();
+    rpc::SetDeadline(follower->context);
+    follower->events =
+        v1::CoordinatorService::NewStub(channel)->WatchEvents(&follower->context, follow);
+    return follower;
+  };
+  const auto eve = PersonChannel("eve", "viewer");
+  v1::FleetEvent event;
+  const auto first = open(eve);
+  ASSERT_TRUE(first->events->Read(&event));
+  const auto second = open(eve);
+  ASSERT_TRUE(second->events->Read(&event));
+  const auto third = open(eve);
+  ASSERT_FALSE(third->events->Read(&event));
+  const grpc::Status refused = third->events->Finish();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("person eve: 2 streams are open"));
+  const auto anns = open(channel_);
+  EXPECT_TRUE(anns->events->Read(&event)) << "ann's stream";
+  EXPECT_EQ(limits_->refusals().streams, 1U);
+}
+
+// A list is read by operators, and -o json ends up in files: nobody enrols or reads by it.
+TEST_F(IdentityAttacks, AListOfIdentitiesHasNoSecretsAndNoSpentTokens) {
+  const std::string fresh = tls::ParseToken(DeviceToken())->id;
+  const auto waiting = ChannelOf(Path("board"), ApprovalToken(), "device-a");
+  const auto access = v1::AccessService::NewStub(channel_);
+  v1::ListIdentitiesResponse list;
+  ASSERT_THAT(
+      Call(*access, &v1::AccessService::Stub::ListIdentities, v1::ListIdentitiesRequest(), list),
+      IsOk());
+  ASSERT_EQ(list.identities_size(), 2) << list.ShortDebugString();
+  EXPECT_EQ(list.identities(0).id(), "device-a");
+  EXPECT_TRUE(list.identities(0).waits_for_approval());
+  EXPECT_GT(list.identities(0).enrolled_unix_seconds(), 0);
+  EXPECT_EQ(list.identities(1).id(), "ann");
+  EXPECT_EQ(list.identities(1).role(), "admin");
+  for (const v1::IdentityRecord& record : list.identities()) {
+    EXPECT_EQ(
+        record.certificate_pem() + record.public_key_sha256() + record.signing_request_sha256(),
+        "");
+  }
+  ASSERT_EQ(list.tokens_size(), 1) << list.ShortDebugString();
+  EXPECT_EQ(list.tokens(0).token_id(), fresh);
+  EXPECT_EQ(list.tokens(0).secret_sha256(), "");
+}
+
+// Who may submit sees what holds for them, and nobody else's.
+TEST_F(IdentityAttacks, APersonSeesTheirOwnQuotaAlone) {
+  const auto sam = PersonChannel("sam", "submitter");
+  const auto admin = v1::AccessService::NewStub(channel_);
+  for (const auto& [owner, jobs] : {std::pair("*", 5), std::pair("ann", 7)}) {
+    v1::SetQuotaRequest set;
+    set.mutable_quota()->set_owner(owner);
+    set.mutable_quota()->set_open_jobs_max(jobs);
+    v1::SetQuotaResponse answer;
+    ASSERT_THAT(Call(*admin, &v1::AccessService::Stub::SetQuota, set, answer), IsOk());
+  }
+  v1::ListQuotasResponse all;
+  ASSERT_THAT(Call(*admin, &v1::AccessService::Stub::ListQuotas, v1::ListQuotasRequest(), all),
+              IsOk());
+  EXPECT_EQ(all.quotas_size(), 2) << all.ShortDebugString();
+  const auto stub = v1::AccessService::NewStub(sam);
+  v1::ListQuotasResponse own;
+  ASSERT_THAT(Call(*stub, &v1::AccessService::Stub::ListQuotas, v1::ListQuotasRequest(), own),
+              IsOk());
+  ASSERT_EQ(own.quotas_size(), 1) << own.ShortDebugString();
+  EXPECT_EQ(own.quotas(0).quota().owner(), "sam");
+  EXPECT_EQ(own.quotas(0).quota().open_jobs_max(), 5);
+  v1::SetQuotaRequest raise;
+  raise.mutable_quota()->set_owner("sam");
+  raise.mutable_quota()->set_open_jobs_max(500);
+  v1::SetQuotaResponse answer;
+  EXPECT_THAT(Call(*stub, &v1::AccessService::Stub::SetQuota, raise, answer),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
 }
 
 // The board's clock was never set: the begin of its own certificate is later than 1970.

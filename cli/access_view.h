@@ -1,0 +1,32 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Who is let in, and what people may use, as text for people. Pure.
+#ifndef WATTLE_CLI_ACCESS_VIEW_H_
+#define WATTLE_CLI_ACCESS_VIEW_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "cli/text_style.h"
+
+#include "wattle/v1/access.pb.h"
+
+namespace wattle::cli {
+
+// The list without other kinds than "device", "person" or "service"; empty: all.
+v1::ListIdentitiesResponse OfKind(v1::ListIdentitiesResponse list, absl::string_view kind);
+
+std::string RenderIdentities(const v1::ListIdentitiesResponse& list, absl::Time now,
+                             const TextStyle& style);
+// The tokens of services alone.
+std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time now,
+                           const TextStyle& style);
+
+std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& style);
+// One line: "2 of 5 open jobs, 4.1 Wh of 50.0 Wh today (UTC)".
+std::string QuotaWords(const v1::QuotaUse& use);
+
+}  // namespace wattle::cli
+
+#endif  // WATTLE_CLI_ACCESS_VIEW_H_

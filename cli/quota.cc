@@ -1,0 +1,89 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle quota set|ls|rm: what each owner of jobs may use.
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/access_view.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include <CLI/App.hpp>
+
+#include "base/status_macros.h"
+
+namespace wattle::cli {
+namespace {
+
+struct QuotaFlags {
+  std::string owner;
+  int open_jobs = 0;
+  int submits_per_minute = 0;
+  double energy_wh_per_day = 0.0;
+};
+
+absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
+  v1::Quota quota;
+  quota.set_owner(flags.owner);
+  quota.set_open_jobs_max(flags.open_jobs);
+  quota.set_submits_per_minute_max(flags.submits_per_minute);
+  quota.set_energy_wh_per_day_max(flags.energy_wh_per_day);
+  if (flags.open_jobs == 0 && flags.submits_per_minute == 0 && flags.energy_wh_per_day == 0.0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quota set ", flags.owner,
+                     ": wanted a limit above 0: --open-jobs, --submits-per-minute or "
+                     "--energy-wh-per-day; 'wattle quota rm' ends a quota"));
+  }
+  WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
+  session.Print(quota, [&] { return absl::StrCat("set the quota of ", flags.owner, "\n"); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> RemoveQuota(Session& session, const std::string& owner) {
+  v1::Quota quota;
+  quota.set_owner(owner);
+  WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
+  session.Print(quota, [&] { return absl::StrCat("removed the quota of ", owner, "\n"); });
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ListQuotas(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListQuotasResponse quotas, session.client().ListQuotas());
+  session.Print(quotas, [&] { return RenderQuotas(quotas, session.style()); });
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddQuotaCommands(CLI::App* app, CommandSlot* slot) {
+  CLI::App* quota = AddGroup(app, "quota", "What each owner of jobs may use: set, ls, rm.",
+                             "  wattle quota set ann --open-jobs 20 --energy-wh-per-day 50\n"
+                             "  wattle quota ls\n");
+  const auto flags = std::make_shared<QuotaFlags>();
+  CLI::App* set = AddLeaf(quota, "set",
+                          "Set a person's limits, for admins. It replaces the earlier ones; '*' is "
+                          "everybody without a quota of their own.",
+                          "  wattle quota set ann --open-jobs 20 --energy-wh-per-day 50\n"
+                          "  wattle quota set '*' --submits-per-minute 30\n");
+  set->add_option("OWNER", flags->owner, "A person's name, or '*'")->required();
+  set->add_option("--open-jobs", flags->open_jobs, "Jobs that have not ended")->type_name("N");
+  set->add_option("--submits-per-minute", flags->submits_per_minute, "Jobs submitted in a minute")
+      ->type_name("N");
+  set->add_option("--energy-wh-per-day", flags->energy_wh_per_day,
+                  "Watt-hours of what ended in the day (UTC) and of what open jobs are expected to "
+                  "take")
+      ->type_name("X");
+  slot->Bind(set, [flags](Session& session) { return SetQuota(session, *flags); });
+  slot->Bind(AddLeaf(quota, "ls",
+                     "List the quotas and what is used of them; yours alone unless you "
+                     "are an operator or admin.",
+                     "  wattle quota ls\n"),
+             ListQuotas);
+  const auto owner = std::make_shared<std::string>();
+  CLI::App* remove =
+      AddLeaf(quota, "rm", "End a person's quota, for admins.", "  wattle quota rm ann\n");
+  remove->add_option("OWNER", *owner, "As in wattle quota ls")->required();
+  slot->Bind(remove, [owner](Session& session) { return RemoveQuota(session, *owner); });
+}
+
+}  // namespace wattle::cli

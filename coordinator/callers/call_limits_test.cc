@@ -1,0 +1,72 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/callers/call_limits.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::callers {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr CallLimits::Most kFew = {.calls_per_second = 2, .calls_at_once = 3, .streams = 2};
+
+Monotonic At(double seconds) {
+  return Monotonic(absl::Seconds(1000 + seconds));
+}
+
+TEST(CallLimitsTest, ACallerHasSoManyCallsASecond) {
+  CallLimits limits(kFew);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(limits.TakeCall("ann", At(0)), IsOk());
+  }
+  EXPECT_THAT(
+      limits.TakeCall("ann", At(0)),
+      StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("ann: more than 2 calls a second")));
+  EXPECT_THAT(limits.TakeCall("bob", At(0)), IsOk()) << "ann's flood is not bob's";
+  EXPECT_FALSE(limits.TakeCall("ann", At(0.4)).ok());
+  EXPECT_THAT(limits.TakeCall("ann", At(0.5)), IsOk());
+  EXPECT_FALSE(limits.TakeCall("ann", At(0.5)).ok());
+  // Quiet for long: no more than those at once.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(limits.TakeCall("ann", At(1000)), IsOk());
+  }
+  EXPECT_FALSE(limits.TakeCall("ann", At(1000)).ok());
+  EXPECT_EQ(limits.refusals().calls, 4U);
+}
+
+TEST(CallLimitsTest, ManyCallersDoNotFreeAFlood) {
+  CallLimits limits(kFew);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(limits.TakeCall("ann", At(0)), IsOk());
+  }
+  for (int i = 0; i < 20'001; ++i) {
+    ASSERT_THAT(limits.TakeCall(absl::StrCat("stranger ", i), At(0)), IsOk());
+  }
+  EXPECT_FALSE(limits.TakeCall("ann", At(0)).ok());
+}
+
+TEST(CallLimitsTest, ACallerHasSoManyStreamsAtOnce) {
+  std::optional<CallLimits> limits(kFew);
+  std::vector<CallLimits::Stream> open;
+  open.push_back(*limits->OpenStream("ann"));
+  open.push_back(*limits->OpenStream("ann"));
+  EXPECT_THAT(limits->OpenStream("ann").status(),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("ann: 2 streams are open, which is the most")));
+  EXPECT_THAT(limits->OpenStream("bob"), IsOk());
+  EXPECT_EQ(limits->refusals().streams, 1U);
+  open.pop_back();
+  EXPECT_THAT(limits->OpenStream("ann"), IsOk());
+  limits.reset();  // A stream may outlive the limits.
+}
+
+}  // namespace
+}  // namespace wattle::callers

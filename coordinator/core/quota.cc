@@ -1,0 +1,235 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/quota.h"
+
+#include <cmath>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/apply_internal.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/enrolment.h"
+#include "coordinator/core/planning.h"
+#include "scheduler/predict/predict.h"
+#include "units/format.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr absl::Duration kMinute = absl::Minutes(1);
+constexpr int kJobsMax = 1'000'000;
+constexpr double kWattHoursMax = 1e6;
+
+bool HasLimit(const v1::Quota& quota) {
+  return quota.open_jobs_max() != 0 || quota.submits_per_minute_max() != 0 ||
+         quota.energy_wh_per_day_max() != 0.0 || quota.artifact_bytes_max() != 0;
+}
+
+absl::Status CheckLimit(absl::string_view field, double value, double most) {
+  return value >= 0 && value <= most  // Also false for what is no number.
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   absl::StrCat(field, ": ", value, ", wanted 0 to ", most, "; 0: no limit"));
+}
+
+absl::Status ValidateQuota(const State& state, const v1::Quota& quota) {
+  WATTLE_RETURN_IF_ERROR(CheckLimit("open_jobs_max", quota.open_jobs_max(), kJobsMax));
+  WATTLE_RETURN_IF_ERROR(
+      CheckLimit("submits_per_minute_max", quota.submits_per_minute_max(), kJobsMax));
+  WATTLE_RETURN_IF_ERROR(
+      CheckLimit("energy_wh_per_day_max", quota.energy_wh_per_day_max(), kWattHoursMax));
+  if (quota.artifact_bytes_max() != 0) {
+    return absl::UnimplementedError(
+        "artifact_bytes_max: not supported in this version, which does not note who pushed an "
+        "artifact");
+  }
+  const std::string& owner = quota.owner();
+  const bool known = owner == kEverybodysQuota || state.quotas.contains(owner) ||
+                     FindIdentity(state, kPersonKind, owner) != nullptr;
+  return known ? absl::OkStatus()
+               : absl::NotFoundError(absl::StrCat(
+                     "owner: no person \"", owner,
+                     "\" has logged in; 'wattle access ls --kind "
+                     "person' lists them, and * is everybody without a quota of their own"));
+}
+
+absl::Time BeginOfDay(absl::Time now) {
+  return absl::FromUnixSeconds(absl::ToUnixSeconds(now) / 86400 * 86400);
+}
+
+double GrossJoules(const v1::Prediction& prediction) {
+  return scheduler::MarginalEnergyJoules(prediction) - prediction.net_energy_joules() +
+         prediction.run_energy_joules().mean();
+}
+
+// What the job's next or present attempt is expected to take.
+Joules ExpectedOf(const State& state, const Observations& observations, const v1::Job& job,
+                  const Instant& now) {
+  if (const v1::Attempt* const live = LiveAttempt(job); live != nullptr) {
+    return Joules(GrossJoules(live->prediction()));
+  }
+  if (observations.waiting != nullptr) {
+    const auto planned = observations.waiting->find(JobId(job.job_id()));
+    if (planned != observations.waiting->end() && planned->second.expected.has_value()) {
+      return Joules(GrossJoules(*planned->second.expected));
+    }
+  }
+  const std::optional<v1::Prediction> least =
+      PredictLeast(state, observations, {}, job.spec(), now);
+  return Joules(least.has_value() ? GrossJoules(*least) : 0);
+}
+
+Joules EndedSince(const v1::Job& job, absl::Time begin) {
+  Joules spent(0);
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (IsTerminal(attempt.state()) && attempt.finished_unix_seconds() >= ToUnix(begin)) {
+      spent += Joules(attempt.receipt().total().gross_energy_joules());
+    }
+  }
+  return spent;
+}
+
+absl::Status Exhausted(const v1::Quota& quota, const std::string& owner, absl::string_view use,
+                       absl::string_view flag) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("quota of ", owner.empty() ? "callers without a name" : owner, ": ", use,
+                   "; an admin raises it: wattle quota set ",
+                   quota.owner() == kEverybodysQuota && owner.empty() ? "'*'" : owner, " ", flag));
+}
+
+}  // namespace
+
+const v1::Quota* QuotaOf(const State& state, const std::string& owner) {
+  const v1::Quota* const own = state.quotas.Find(owner);
+  return own != nullptr ? own : state.quotas.Find(kEverybodysQuota);
+}
+
+int OpenJobsOf(const State& state, absl::string_view owner) {
+  int open = 0;
+  for (const int64_t number : state.open_jobs) {
+    open += state.jobs.at(number).job().spec().owner() == owner ? 1 : 0;
+  }
+  return open;
+}
+
+// The newest jobs first, to the first one that is older. A clock that was set back has left jobs of
+// the future, which do not count.
+int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Time now) {
+  int submits = 0;
+  for (int64_t number = state.next_job_number - 1; number > 0; --number) {
+    const v1::JobRecord* const record = state.jobs.Find(number);
+    if (record == nullptr) {
+      break;
+    }
+    const absl::Duration age = now - FromUnix(record->job().submitted_unix_seconds());
+    if (age >= kMinute) {
+      break;
+    }
+    submits += age >= absl::ZeroDuration() && record->job().spec().owner() == owner ? 1 : 0;
+  }
+  return submits;
+}
+
+Joules EnergyOfToday(const State& state, const Observations& observations, absl::string_view owner,
+                     const Instant& now) {
+  const absl::Time begin = BeginOfDay(now.wall);
+  Joules energy(0);
+  for (auto ended = state.ended_jobs.lower_bound({ToUnix(begin), 0});
+       ended != state.ended_jobs.end(); ++ended) {
+    const v1::Job& job = state.jobs.at(ended->second).job();
+    if (job.spec().owner() == owner) {
+      energy += EndedSince(job, begin);
+    }
+  }
+  for (const int64_t number : state.open_jobs) {
+    const v1::Job& job = state.jobs.at(number).job();
+    if (job.spec().owner() == owner) {
+      energy += EndedSince(job, begin) + ExpectedOf(state, observations, job, now);
+    }
+  }
+  return energy;
+}
+
+absl::Status CheckQuota(const State& state, const Observations& observations,
+                        const SubmitJob& command, const Instant& now) {
+  const std::string& owner = command.spec.owner();
+  const v1::Quota* const quota = QuotaOf(state, owner);
+  if (quota == nullptr) {
+    return absl::OkStatus();
+  }
+  if (const int most = quota->open_jobs_max(); most > 0) {
+    if (const int open = OpenJobsOf(state, owner); open >= most) {
+      return Exhausted(*quota, owner, absl::StrCat(open, " of ", most, " open jobs"),
+                       "--open-jobs N");
+    }
+  }
+  if (const int most = quota->submits_per_minute_max(); most > 0) {
+    if (const int made = SubmitsOfTheLastMinute(state, owner, now.wall); made >= most) {
+      return Exhausted(
+          *quota, owner,
+          absl::StrCat(made, " of ", most, " submits in the last minute; submit again later, or"),
+          "--submits-per-minute N");
+    }
+  }
+  if (const Joules most = FromWattHours(quota->energy_wh_per_day_max()); most.value() > 0) {
+    const std::optional<v1::Prediction> least =
+        PredictLeast(state, observations, command.archived_sources, command.spec, now);
+    const Joules wanted(least.has_value() ? GrossJoules(*least) : 0);
+    const Joules used = EnergyOfToday(state, observations, owner, now);
+    if (used >= most || used + wanted > most) {
+      return Exhausted(*quota, owner,
+                       absl::StrCat(FormatEnergy(used), " of ", FormatEnergy(most),
+                                    " of this day (UTC) are used or promised to open jobs, and "
+                                    "this job is expected to take ",
+                                    wanted.value() > 0 ? FormatEnergy(wanted) : "more"),
+                       "--energy-wh-per-day X");
+    }
+  }
+  return absl::OkStatus();
+}
+
+v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
+                           const std::string& owner, const Instant& now) {
+  v1::QuotaUse use;
+  if (const v1::Quota* const quota = QuotaOf(state, owner); quota != nullptr) {
+    *use.mutable_quota() = *quota;
+  }
+  use.mutable_quota()->set_owner(owner);
+  if (owner != kEverybodysQuota) {
+    use.set_open_jobs(OpenJobsOf(state, owner));
+    use.set_energy_wh_today(ToWattHours(EnergyOfToday(state, observations, owner, now)));
+  }
+  return use;
+}
+
+void DecideSetQuota(Draft& draft, const SetQuota& command) {
+  const v1::Quota& quota = command.quota;
+  if (const absl::Status valid = ValidateQuota(draft.state(), quota); !valid.ok()) {
+    draft.Refuse(valid);
+    return;
+  }
+  draft.decision().id = quota.owner();
+  const v1::Quota* const known = draft.state().quotas.Find(quota.owner());
+  if (known == nullptr && !HasLimit(quota)) {
+    draft.Refuse(absl::NotFoundError(absl::StrCat(
+        "owner: ", quota.owner(), " has no quota of their own; 'wattle quota ls' lists them")));
+    return;
+  }
+  if (known != nullptr && known->SerializeAsString() == quota.SerializeAsString()) {
+    return;
+  }
+  v1::QuotaSet& set = *draft.Add().mutable_quota_set();
+  *set.mutable_quota() = quota;
+  set.set_by(command.by);
+}
+
+void Applier::On(const v1::QuotaSet& event) {
+  if (HasLimit(event.quota())) {
+    state_.quotas.Mutable(event.quota().owner()) = event.quota();
+  } else {
+    state_.quotas.erase(event.quota().owner());
+  }
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,51 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What one owner of jobs may use, and uses. A quota is asked when a job is submitted; what is open
+// already goes on. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_QUOTA_H_
+#define WATTLE_COORDINATOR_CORE_QUOTA_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+#include "coordinator/core/state.h"
+#include "units/quantity.h"
+#include "wattle/v1/access.pb.h"
+
+namespace wattle::core {
+
+class Draft;
+struct SubmitJob;
+
+// The owner of the quota that holds for everybody without one of their own.
+inline constexpr char kEverybodysQuota[] = "*";
+
+// The owner's own quota, else everybody's; null: no limit.
+const v1::Quota* QuotaOf(const State& state, const std::string& owner);
+
+// The owner's jobs that are not in a terminal state.
+int OpenJobsOf(const State& state, absl::string_view owner);
+// The owner's jobs of the last minute, by the times of their events. Jobs that left the state for
+// the history are not counted.
+int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Time now);
+// Gross joules of the owner's attempts that ended in the present day (UTC), and those that the open
+// jobs are expected to take, like a reservation. A job of whose energy nothing is known counts once
+// an attempt of it has ended.
+Joules EnergyOfToday(const State& state, const Observations& observations, absl::string_view owner,
+                     const Instant& now);
+
+// Whether the owner may submit this job now. Errors: kResourceExhausted names the limit, the use,
+// and who raises the limit.
+absl::Status CheckQuota(const State& state, const Observations& observations,
+                        const SubmitJob& command, const Instant& now);
+
+// The quota with its use. A caller's view of everybody's quota is `owner`'s share of it.
+v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
+                           const std::string& owner, const Instant& now);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_QUOTA_H_

@@ -1,0 +1,21 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A device that enrolled by a token of `wattle device token --approve` may connect, and gets no
+// work before an operator approves of it. v1.Device says so in `problem`, with these words alone.
+// Thread-safe.
+#ifndef WATTLE_PROTO_APPROVAL_H_
+#define WATTLE_PROTO_APPROVAL_H_
+
+#include <string>
+
+#include "wattle/v1/device.pb.h"
+
+namespace wattle {
+
+// What a device that waits for approval has as its problem, with the remedy.
+std::string ApprovalProblem(const v1::DeviceInfo& info);
+bool WaitsForApproval(const v1::Device& device);
+
+}  // namespace wattle
+
+#endif  // WATTLE_PROTO_APPROVAL_H_
