@@ -17,7 +17,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 17> kComingFields = {"adapter",
+constexpr std::array<absl::string_view, 16> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
@@ -29,7 +29,6 @@ constexpr std::array<absl::string_view, 17> kComingFields = {"adapter",
                                                              "method",
                                                              "power_mode",
                                                              "power_modes",
-                                                             "profile",
                                                              "qlora",
                                                              "sweep",
                                                              "upload",

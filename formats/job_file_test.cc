@@ -112,8 +112,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: sweep: not supported in this version; remove the line"},
         BadFile{"ComingFieldInASection", "finetune:\n  qlora: {rank: 8}\n", kUnsupported,
                 "job.yaml:2: qlora: not supported in this version; remove the line"},
-        BadFile{"ComingKind", "profile: {}\n", kUnsupported,
-                "job.yaml:1: profile: not supported in this version; remove the line"},
+        BadFile{"ComingKind", "sweep: {}\n", kUnsupported,
+                "job.yaml:1: sweep: not supported in this version; remove the line"},
+        BadFile{"TwoWorkloads", "profile:\n  finetune: {model: m}\n  generate: {model: m}\n",
+                kInvalidJob,
+                "job.yaml:3: generate: stands beside finetune; a file has one workload, remove "
+                "one"},
         BadFile{"UnknownQuantization", "quantize: {model: m, quantization: int3}\n", kInvalidJob,
                 "job.yaml:1: quantization: \"int3\" is unknown; write one of: none, int8, int4, "
                 "nf4, adaptive"},
@@ -271,13 +275,14 @@ TEST(JobFileTest, EveryExampleIsValid) {
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
   for (const char* name :
-       {"matrix", "sweep", "profile", "energy_budget_joules", "qlora", "upload", "power_modes"}) {
+       {"matrix", "sweep", "energy_budget_joules", "qlora", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));
   for (const google::protobuf::Descriptor* descriptor :
        {v1::JobSpec::descriptor(), v1::FinetuneSpec::descriptor(), v1::GenerateSpec::descriptor(),
-        v1::QuantizeSpec::descriptor(), v1::EvaluateSpec::descriptor(), v1::Policy::descriptor()}) {
+        v1::QuantizeSpec::descriptor(), v1::EvaluateSpec::descriptor(),
+        v1::ProfileSpec::descriptor(), v1::Policy::descriptor()}) {
     for (int i = 0; i < descriptor->field_count(); ++i) {
       EXPECT_FALSE(IsComingField(descriptor->field(i)->name()))
           << descriptor->field(i)->full_name();

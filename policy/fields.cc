@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "policy/fields.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -157,6 +158,20 @@ absl::Status TightenPatience(const v1::Policy& policy, const Zone& /*zone*/, Lim
   return absl::OkStatus();
 }
 
+std::string ExplorationText(const v1::Policy& policy) {
+  return policy.has_exploration_ratio()
+             ? absl::StrFormat("%.3g %%", 100 * policy.exploration_ratio())
+             : "";
+}
+
+absl::Status TightenExploration(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  if (policy.has_exploration_ratio()) {
+    limits.exploration_ratio =
+        std::min(limits.exploration_ratio.value_or(1), policy.exploration_ratio());
+  }
+  return absl::OkStatus();
+}
+
 std::string LossText(const v1::Policy& policy) {
   return policy.loss_seconds_max() == 0.0 ? ""
                                           : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
@@ -281,6 +296,13 @@ constexpr Field kFields[] = {
      .head = "an hour's wait",
      .clause = "prices an hour of waiting at $0 of a job's joules",
      .tighten = TightenPatience},
+    // The coordinator alone holds it (coordinator/core/profiling.h).
+    {.name = "exploration_ratio",
+     .high = 1,
+     .limits = true,
+     .text = ExplorationText,
+     .clause = "lets measuring draw $0 of what the day before drew",
+     .tighten = TightenExploration},
     // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
     {.name = "loss_seconds_max",
      .high = kYearSeconds,

@@ -37,6 +37,9 @@ struct Limits {
   std::optional<double> sun_risk{};
   // What an hour of waiting costs a plan, as a share of a job's joules; absent: no policy says.
   std::optional<double> patience_ratio_per_hour{};
+  // What measuring for later predictions may draw in a day, as a share of what work drew in the day
+  // before; absent: no policy says.
+  std::optional<double> exploration_ratio{};
   // What a cut of the power may cost a fine-tune, and what checkpoints may write in a day; absent:
   // no policy says.
   std::optional<absl::Duration> loss_max{};

@@ -88,6 +88,34 @@ constexpr FieldBound kEvaluateBounds[] = {
     {"evaluate.max_answer_tokens", 0, 4096},
 };
 
+constexpr FieldBound kProfileBounds[] = {
+    {"profile.run_seconds", 0, 600},
+    {"profile.runs_max", 0, 100},
+    {"profile.gain_percent_min", 0, 50},
+};
+
+void ShortenFinetune(const v1::ProfilePoint& point, v1::JobSpec& spec) {
+  v1::FinetuneSpec& finetune = *spec.mutable_finetune();
+  finetune.set_batch_size(point.batch_size());
+  finetune.set_steps(point.steps());
+  finetune.clear_epochs();
+  finetune.clear_warmup_steps();
+  finetune.clear_heldout_data();
+  finetune.clear_evaluate_every_steps();
+  finetune.clear_early_stop_evaluations();
+  finetune.clear_checkpoint_every_steps();
+}
+
+void ShortenGenerate(const v1::ProfilePoint& point, v1::JobSpec& spec) {
+  spec.mutable_generate()->set_batch_size(point.batch_size());
+  spec.mutable_generate()->set_prompt_count(point.steps());
+}
+
+void ShortenEvaluate(const v1::ProfilePoint& point, v1::JobSpec& spec) {
+  spec.mutable_evaluate()->set_batch_size(point.batch_size());
+  spec.mutable_evaluate()->set_limit_examples(point.steps() * point.batch_size());
+}
+
 constexpr JobKind kNoKind = {};
 
 // The section of the spec's kind; null: the spec has none.
@@ -123,6 +151,7 @@ absl::Span<const JobKind> JobKinds() {
        .main_phase = "train",
        .makes_model = true,
        .keeps_checkpoints = true,
+       .shorten = ShortenFinetune,
        .data_formats = kFinetuneData,
        .unit = v1::WORK_UNIT_TRAINING_TOKEN,
        .inputs = kFinetuneInputs,
@@ -144,6 +173,7 @@ absl::Span<const JobKind> JobKinds() {
        .name = "generate",
        .main_phase = "generate",
        .takes_quality_floor = true,
+       .shorten = ShortenGenerate,
        .data_formats = kGenerateData,
        .unit = v1::WORK_UNIT_GENERATED_TOKEN,
        .inputs = kGenerateInputs,
@@ -155,12 +185,18 @@ absl::Span<const JobKind> JobKinds() {
        .name = "evaluate",
        .main_phase = "evaluate",
        .takes_quality_floor = true,
+       .shorten = ShortenEvaluate,
        .data_formats = kEvaluateData,
        .unit = v1::WORK_UNIT_EVALUATED_TOKEN,
        .inputs = kEvaluateInputs,
        .methods = kEvaluateMethods,
        .bounds = kEvaluateBounds,
        .emulated_rate = "evaluate"},
+      {.kind_case = v1::JobSpec::kProfile,
+       .name = "profile",
+       .wraps_workload = true,
+       .bounds = kProfileBounds,
+       .spec_revision = 1},
   };
   return kKinds;
 }
@@ -181,6 +217,37 @@ const JobKind& KindOf(v1::Method method) {
     }
   }
   return kNoKind;
+}
+
+v1::JobSpec WorkloadOf(const v1::JobSpec& spec) {
+  if (!KindOf(spec).wraps_workload) {
+    return spec;
+  }
+  v1::JobSpec job = spec;
+  job.clear_profile();
+  const v1::ProfileSpec& profile = spec.profile();
+  switch (profile.workload_case()) {
+    case v1::ProfileSpec::kFinetune:
+      *job.mutable_finetune() = profile.finetune();
+      break;
+    case v1::ProfileSpec::kGenerate:
+      *job.mutable_generate() = profile.generate();
+      break;
+    case v1::ProfileSpec::kEvaluate:
+      *job.mutable_evaluate() = profile.evaluate();
+      break;
+    case v1::ProfileSpec::WORKLOAD_NOT_SET:
+      break;
+  }
+  return job;
+}
+
+v1::JobSpec ProfileRunOf(const v1::JobSpec& spec, const v1::ProfilePoint& point) {
+  v1::JobSpec run = WorkloadOf(spec);
+  if (const JobKind& kind = KindOf(run); kind.shorten != nullptr) {
+    kind.shorten(point, run);
+  }
+  return run;
 }
 
 WantedData WantedDataOf(const v1::JobSpec& spec) {

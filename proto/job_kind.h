@@ -6,6 +6,9 @@
 // cost of a method, memory), the coordinator's (coordinator/core/job_kinds.cc: checks, leaner
 // forms) and the runner's (worker/runner/job_kinds.cc: settings, run, result files). No other code
 // branches on a kind. JobKindsWithout tells each layer's test which part is missing. Thread-safe.
+//
+// A profile job wraps the section of another kind. Its runs are jobs of that kind (ProfileRunOf),
+// so it has a part in the coordinator alone, which chooses the runs.
 #ifndef WATTLE_PROTO_JOB_KIND_H_
 #define WATTLE_PROTO_JOB_KIND_H_
 
@@ -40,6 +43,10 @@ struct JobKind {
   bool quantizes_model = false;  // The result is the model of the input, in another form.
   bool keeps_checkpoints = false;    // The run is resumed from its checkpoints.
   bool takes_quality_floor = false;  // JobSpec.quality_floor lets the planner choose the model.
+  bool wraps_workload = false;       // The section holds that of another kind (profile).
+  // Makes the spec a run of the point's batch and steps, without what a measurement does not need:
+  // evaluations, checkpoints. Null: no profile job can wrap the kind.
+  void (*shorten)(const v1::ProfilePoint& point, v1::JobSpec& spec) = nullptr;
   absl::Span<const absl::string_view> data_formats = {};  // As in DatasetStatistics.format.
   v1::WorkUnit unit = v1::WORK_UNIT_UNSPECIFIED;          // Of a run on real data.
   absl::Span<const JobInput> inputs = {};     // In the order in which a spec lists them.
@@ -60,12 +67,19 @@ const JobKind& KindOf(const v1::JobSpec& spec);
 // The row of the kind that works by `method`; the same empty row if there is none.
 const JobKind& KindOf(v1::Method method);
 
+// The job of the workload that a profile job wraps, with everything else of the spec; without a
+// kind if it wraps none. Any other spec as it is.
+v1::JobSpec WorkloadOf(const v1::JobSpec& spec);
+// The job that one run of a profile job is.
+v1::JobSpec ProfileRunOf(const v1::JobSpec& spec, const v1::ProfilePoint& point);
+
 // The row of the kind in `parts`, a layer's table, whose rows have a kind_case; null: there is
 // none.
 template <typename Part>
 const Part* PartOfKind(v1::JobSpec::KindCase kind, absl::Span<const Part> parts);
 
-// The names of those of `kinds` that have no row in `parts`; "": each has one.
+// The names of those of `kinds` that have no row in `parts`; "": each has one, but kinds that wrap
+// another's workload, whose runs are of that kind.
 template <typename Part>
 std::string JobKindsWithout(absl::Span<const Part> parts,
                             absl::Span<const JobKind> kinds = JobKinds());
@@ -81,7 +95,7 @@ WantedData WantedDataOf(const v1::JobSpec& spec);
 // Whether an input of this name is a model, in the kinds that have one; otherwise it is a data set.
 bool IsModelInput(absl::string_view field);
 
-// "finetune, quantize, generate, evaluate"
+// "finetune, quantize, generate, evaluate, profile"
 std::string JobKindNames();
 
 // The reference to an artifact in the field of the spec's section; empty: none is given, or the
@@ -118,7 +132,7 @@ template <typename Part>
 std::string JobKindsWithout(absl::Span<const Part> parts, absl::Span<const JobKind> kinds) {
   std::string missing;
   for (const JobKind& kind : kinds) {
-    if (PartOfKind(kind.kind_case, parts) == nullptr) {
+    if (!kind.wraps_workload && PartOfKind(kind.kind_case, parts) == nullptr) {
       absl::StrAppend(&missing, missing.empty() ? "" : ", ", kind.name);
     }
   }

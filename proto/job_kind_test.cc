@@ -71,6 +71,9 @@ TEST(JobKindTest, InputsAreTheFieldsThatNameArtifacts) {
 
 TEST(JobKindTest, KindsThatReadDataNameItsFormats) {
   for (const JobKind& kind : JobKinds()) {
+    if (kind.wraps_workload) {
+      continue;
+    }
     EXPECT_FALSE(kind.data_formats.empty()) << kind.name;
     v1::JobSpec spec;
     spec.GetReflection()->MutableMessage(&spec, SectionField(kind));
@@ -102,6 +105,9 @@ TEST(JobKindTest, EachMethodBelongsToOneKindWithThePhaseOfThatName) {
 
 TEST(JobKindTest, MainPhasesArePhasesOfAnAttempt) {
   for (const JobKind& kind : JobKinds()) {
+    if (kind.wraps_workload) {
+      continue;
+    }
     std::string name = "ATTEMPT_PHASE_";
     for (const char c : kind.main_phase) {
       name += static_cast<char>(c - 'a' + 'A');
@@ -153,6 +159,64 @@ TEST(JobKindTest, FieldsThatSeveralKindsHaveAreReadByName) {
   EXPECT_TRUE(NamesQuantization(spec));
 }
 
+// Each field of the oneof, so that no workload is forgotten in WorkloadOf.
+TEST(JobKindTest, AProfileJobWrapsAJobOfEachKindThatCanBeShortened) {
+  const auto* workloads = v1::ProfileSpec::descriptor()->FindOneofByName("workload");
+  std::set<std::string> names;
+  for (int i = 0; i < workloads->field_count(); ++i) {
+    v1::JobSpec spec;
+    spec.set_name("front");
+    spec.add_required_labels("device=orin-1");
+    v1::ProfileSpec& profile = *spec.mutable_profile();
+    profile.set_runs_max(3);
+    auto* section = profile.GetReflection()->MutableMessage(&profile, workloads->field(i));
+    section->GetReflection()->SetString(section, section->GetDescriptor()->FindFieldByName("model"),
+                                        "gpt2");
+    const v1::JobSpec job = WorkloadOf(spec);
+    names.emplace(KindOf(job).name);
+    EXPECT_EQ(KindOf(job).name, workloads->field(i)->name());
+    EXPECT_EQ(ReferenceIn(job, "model"), "gpt2");
+    EXPECT_EQ(job.name(), "front");
+    EXPECT_EQ(job.required_labels(0), "device=orin-1");
+  }
+  for (const JobKind& kind : JobKinds()) {
+    EXPECT_EQ(kind.shorten != nullptr, names.contains(std::string(kind.name))) << kind.name;
+  }
+  v1::JobSpec other;
+  other.mutable_quantize()->set_model("gpt2");
+  EXPECT_EQ(WorkloadOf(other).SerializeAsString(), other.SerializeAsString());
+  other.mutable_profile();
+  EXPECT_EQ(KindOf(WorkloadOf(other)).name, "");
+}
+
+TEST(JobKindTest, ARunOfAProfileJobIsShortAndMeasuresNothingElse) {
+  v1::ProfilePoint point;
+  point.set_batch_size(4);
+  point.set_steps(12);
+  v1::JobSpec spec;
+  v1::FinetuneSpec& finetune = *spec.mutable_profile()->mutable_finetune();
+  finetune.set_epochs(3);
+  finetune.set_batch_size(8);
+  finetune.set_heldout_data("heldout");
+  finetune.set_evaluate_every_steps(5);
+  finetune.set_early_stop_evaluations(2);
+  finetune.set_checkpoint_every_steps(2);
+  finetune.set_warmup_steps(100);
+  finetune.set_sequence_length(64);
+  v1::FinetuneSpec wanted;
+  wanted.set_batch_size(4);
+  wanted.set_steps(12);
+  wanted.set_sequence_length(64);
+  EXPECT_EQ(ProfileRunOf(spec, point).finetune().SerializeAsString(), wanted.SerializeAsString());
+
+  spec.mutable_profile()->mutable_evaluate()->set_limit_examples(1000);
+  EXPECT_EQ(ProfileRunOf(spec, point).evaluate().batch_size(), 4);
+  EXPECT_EQ(ProfileRunOf(spec, point).evaluate().limit_examples(), 48);
+  spec.mutable_profile()->mutable_generate()->add_prompts("The mast is");
+  EXPECT_EQ(ProfileRunOf(spec, point).generate().batch_size(), 4);
+  EXPECT_EQ(ProfileRunOf(spec, point).generate().prompt_count(), 12);
+}
+
 struct Part {
   v1::JobSpec::KindCase kind_case;
 };
@@ -165,6 +229,7 @@ TEST(JobKindTest, ALayerWithoutAPartOfAKindIsTold) {
   const absl::Span<const Part> all(parts);
   EXPECT_EQ(JobKindsWithout(all), "");
   EXPECT_EQ(JobKindsWithout(all.subspan(2)), "finetune, quantize");
+  EXPECT_EQ(JobKindsWithout(all.first(4)), "") << "profile is work of the kind that it wraps";
   EXPECT_EQ(JobKindsWithout<Part>(all, JobKindsAndADummy()), "dummy");
 
   EXPECT_EQ(PartOfKind(v1::JobSpec::KIND_NOT_SET, all), nullptr);
@@ -173,7 +238,7 @@ TEST(JobKindTest, ALayerWithoutAPartOfAKindIsTold) {
 
 TEST(JobKindTest, EachKindHasItsBoundsAndItsEmulatedRun) {
   for (const JobKind& kind : JobKinds()) {
-    EXPECT_FALSE(kind.emulated_rate.empty()) << kind.name;
+    EXPECT_EQ(kind.emulated_rate.empty(), kind.wraps_workload) << kind.name;
     for (const FieldBound& bound : kind.bounds) {
       EXPECT_EQ(bound.path.substr(0, bound.path.find('.')), kind.name) << bound.path;
     }

@@ -28,8 +28,10 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// Workers do not read them: they are for plans.
-constexpr absl::string_view kForPlans[] = {"quality_floor", "model_shape", "data_shape"};
+// Workers do not read them: they are for plans, and a run of a profile job is a job of the kind that
+// it wraps.
+constexpr absl::string_view kNotForWorkers[] = {"quality_floor", "model_shape", "data_shape",
+                                                "profile"};
 
 std::string ListPath(int32_t revision) {
   return absl::StrCat(WATTLE_SOURCE_DIR, "/tests/golden/spec/revision_", revision, ".txt");
@@ -50,9 +52,9 @@ void ListFields(const pb::Descriptor& message, const std::string& prefix,
   for (int i = 0; i < message.field_count(); ++i) {
     const pb::FieldDescriptor& field = *message.field(i);
     const std::string path = prefix + field.name();
-    const bool for_plans =
-        std::find(std::begin(kForPlans), std::end(kForPlans), field.name()) != std::end(kForPlans);
-    if (field.message_type() != nullptr && !for_plans) {
+    const bool not_for_workers = std::find(std::begin(kNotForWorkers), std::end(kNotForWorkers),
+                                           field.name()) != std::end(kNotForWorkers);
+    if (field.message_type() != nullptr && !not_for_workers) {
       ListFields(*field.message_type(), path + ".", list);
       continue;
     }

@@ -267,8 +267,12 @@ void Runner::SaveCheckpoint() {
 }
 
 void Runner::Finish() {
-  Phase("save");
-  if (!disk_.Replace(absl::StrCat(task_.output_directory(), "/weights"), absl::StrCat(weights_))
+  const bool keeps_result = !task_.output_directory().empty();
+  if (keeps_result) {
+    Phase("save");
+  }
+  if (keeps_result &&
+      !disk_.Replace(absl::StrCat(task_.output_directory(), "/weights"), absl::StrCat(weights_))
            .ok()) {
     v1::RunnerFrame frame;
     frame.mutable_failure()->set_failure_class(v1::FAILURE_CLASS_DEVICE);

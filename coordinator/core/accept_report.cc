@@ -19,10 +19,12 @@
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/probing.h"
+#include "coordinator/core/profiling.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profile_run/choose_point.h"
 #include "scheduler/profiles/profile_table.h"
 #include "units/format.h"
 
@@ -151,6 +153,10 @@ class ReportDecider {
     complete.set_attempt_id(attempt.attempt_id());
     complete.set_device_id(device_.value());
     complete.clear_row_move();
+    complete.clear_profile_point();
+    if (attempt.has_profile_point()) {
+      *complete.mutable_profile_point() = attempt.profile_point();
+    }
     if (!complete.has_predicted() && attempt.has_prediction()) {
       *complete.mutable_predicted() = attempt.prediction();
     }
@@ -246,6 +252,13 @@ class ReportDecider {
     if (!learned.empty()) {
       draft_.Add().mutable_profile_updated()->mutable_rows()->Assign(learned.begin(),
                                                                      learned.end());
+    }
+    if (IsProfile(job.spec())) {
+      draft_.Requeue(job.job_id(),
+                     absl::StrCat(scheduler::PointWords(attempt.profile_point()),
+                                  learned.empty() ? " taught nothing" : " is measured",
+                                  "; the next run is chosen"));
+      return;
     }
     RecordMeasurement(draft_, job, receipt, output);
     std::string how = absl::StrCat("finished on ", DeviceName(draft_.state(), device_.value()));
@@ -357,6 +370,12 @@ class ReportDecider {
     receipt.set_failure_message(fact.message());
     draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt,
                       fact.checkpoint_step());
+    if (IsProfile(subject.job->spec()) && IsFailureOfPoint(failure_class)) {
+      draft_.Requeue(subject.job->job_id(),
+                     absl::StrCat(scheduler::PointWords(subject.attempt->profile_point()),
+                                  " failed and is not tried again: ", fact.message()));
+      return "";
+    }
     draft_.AfterFailure(*subject.job,
                         {failure_class, device_.value(),
                          std::max(fact.checkpoint_step(), subject.attempt->reached_step())},

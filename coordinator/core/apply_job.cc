@@ -113,6 +113,9 @@ void Applier::On(const v1::AttemptPlaced& event) {
   if (event.has_model_choice()) {
     *attempt.mutable_model_choice() = event.model_choice();
   }
+  if (event.has_profile_point()) {
+    *attempt.mutable_profile_point() = event.profile_point();
+  }
   if (event.has_prediction()) {
     *attempt.mutable_prediction() = event.prediction();
   } else if (event.placement().best_size() > 0) {

@@ -123,6 +123,9 @@ std::string CertainFailure(const v1::JobSpec& spec,
 std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::JobSpec& spec,
                                                 const std::vector<scheduler::InputView>& inputs,
                                                 const std::vector<v1::Job>& archived_sources) {
+  if (KindOf(spec).wraps_workload) {
+    return QuestionOfPrompts(state, WorkloadOf(spec), inputs, archived_sources);
+  }
   const v1::ArtifactInfo* model = scheduler::FindInput(inputs, kModelInput);
   const v1::ArtifactInfo* data = scheduler::FindInput(inputs, "data");
   const KindPart* const part = KindPartOf(spec);

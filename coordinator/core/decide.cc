@@ -225,6 +225,10 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   assignment.set_job_id(job.job_id());
   assignment.set_fencing_token(attempt.fencing_token());
   *assignment.mutable_spec() = job.spec();
+  if (attempt.has_profile_point()) {
+    *assignment.mutable_spec() = ProfileRunOf(job.spec(), attempt.profile_point());
+    *assignment.mutable_profile_point() = attempt.profile_point();
+  }
   for (const v1::ResolvedInput& input : job.inputs()) {
     if (input.field() == scheduler::kFloorModelsField) {
       continue;  // The device runs one of them.

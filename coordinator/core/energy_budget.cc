@@ -1,11 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/energy_budget.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/profiling.h"
 #include "units/format.h"
 #include "units/id.h"
 
@@ -32,8 +34,13 @@ void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
   const std::string reason =
       absl::StrCat("its energy budget of ", FormatEnergy(budget), " is spent: its attempts drew ",
                    FormatEnergy(spent), "; submit again with a larger energy_budget_wh");
+  const bool measured =
+      IsProfile(job.spec()) &&
+      std::any_of(job.attempts().begin(), job.attempts().end(), [](const v1::Attempt& attempt) {
+        return attempt.state() == v1::ATTEMPT_STATE_FINISHED;
+      });
   draft.FailAttempt(live, reason);
-  draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
+  draft.EndJob(job, measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED, reason, "");
 }
 
 }  // namespace wattle::core

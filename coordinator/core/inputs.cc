@@ -39,6 +39,9 @@ std::string InWords(absl::string_view format) {
 }  // namespace
 
 std::vector<InputReference> InputsOf(const v1::JobSpec& spec) {
+  if (KindOf(spec).wraps_workload) {
+    return InputsOf(ProfileRunOf(spec, {}));
+  }
   std::vector<InputReference> inputs;
   const auto add = [&inputs](absl::string_view field, const std::string& reference) {
     if (!reference.empty()) {
@@ -125,6 +128,9 @@ absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job
 }
 
 std::string FieldName(const v1::JobSpec& spec, const InputReference& input) {
+  if (KindOf(spec).wraps_workload) {
+    return absl::StrCat(KindName(spec), ".", FieldName(WorkloadOf(spec), input));
+  }
   return input.field == scheduler::kFloorModelsField
              ? input.field
              : absl::StrCat(KindName(spec), ".", input.field);
@@ -143,6 +149,9 @@ std::vector<scheduler::InputView> ViewsOf(const State& state, const v1::Job& job
 
 absl::Status CheckInputKind(const v1::JobSpec& spec, const InputReference& input,
                             const v1::ArtifactInfo& info) {
+  if (KindOf(spec).wraps_workload) {
+    return CheckInputKind(WorkloadOf(spec), input, info);
+  }
   const std::string where = absl::StrCat(FieldName(spec, input), ": ", input.reference);
   if (IsModelField(input.field)) {
     if (!info.has_model_shape()) {

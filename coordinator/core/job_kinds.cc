@@ -12,6 +12,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/job_kinds_internal.h"
 #include "coordinator/core/message_checks_internal.h"
+#include "coordinator/core/profiling.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
@@ -491,6 +492,7 @@ constexpr KindPart kParts[] = {
      .certain_failure = EvaluateFails,
      .leaner_forms = LeanerEvaluate,
      .scores_data = true},
+    {.kind_case = v1::JobSpec::kProfile, .check = CheckProfile},
 };
 
 }  // namespace

@@ -213,11 +213,26 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
     *placed.mutable_model_choice() = planned.model_choice;
   }
   placed.set_computed_on(computed_on.value());
-  placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
+  if (planned.profile_point.has_value()) {
+    *placed.mutable_profile_point() = *planned.profile_point;
+  } else {
+    placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
+  }
   *placed.mutable_released_attempt_ids() = record.released_attempt_ids();
   *placed.mutable_placement() = placement;
   draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
                absl::StrCat("placed on ", DeviceName(draft.state(), placement.device_id())));
+}
+
+// Ends a profile job that has no further run, unless something happened since.
+void EndProfile(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
+                SequenceNumber computed_on) {
+  if (record.job().state() == v1::JOB_STATE_QUEUED &&
+      IsFresh(draft.state(), record, DeviceId(""), computed_on)) {
+    draft.EndJob(record.job(),
+                 planned.profile_end->measured ? v1::JOB_STATE_SUCCEEDED : v1::JOB_STATE_FAILED,
+                 planned.profile_end->why, "");
+  }
 }
 
 }  // namespace
@@ -243,6 +258,10 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
     if (record == nullptr || !seen.insert(planned.job.value()).second) {
+      continue;
+    }
+    if (planned.profile_end.has_value()) {
+      EndProfile(draft, *record, planned, command.computed_on);
       continue;
     }
     const bool starts = !planned.placement.device_id().empty() && !planned.placement.wait();

@@ -4,6 +4,7 @@
 #include "coordinator/core/planning.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -25,6 +26,7 @@
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
 #include "coordinator/core/probing.h"
+#include "coordinator/core/profiling.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
@@ -44,6 +46,8 @@ namespace {
 constexpr absl::Duration kAvoid = absl::Minutes(10);
 // An attempt that takes longer to hand over than expected is expected to need this much longer.
 constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
+// Of a profile job on a device that is not there.
+constexpr int64_t kStepsOfAnyPoint = 4;
 
 // Notes that the device is busy with the attempt: until when, and how many gross joules at the
 // upper quantile the battery must still supply.
@@ -82,6 +86,9 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
 
 std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
                                      const v1::Job& job, Monotonic now) {
+  if (IsProfile(job.spec())) {
+    return {};  // It is of one device, and leaves out the points that failed.
+  }
   std::set<DeviceId> failed;
   for (const v1::Attempt& attempt : job.attempts()) {
     if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
@@ -160,6 +167,30 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   return view;
 }
 
+// A point of a profile job of which nothing is known: its first batch, a few steps.
+v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec) {
+  v1::ProfilePoint point;
+  const int64_t batch = spec.profile().batch_sizes_size() > 0
+                            ? spec.profile().batch_sizes(0)
+                            : IntegerIn(WorkloadOf(spec), "batch_size");
+  point.set_batch_size(static_cast<int32_t>(std::max<int64_t>(1, batch)));
+  point.set_steps(kStepsOfAnyPoint);
+  return point;
+}
+
+// Whether a run of the profile job fits into the device's memory; empty: no memory is estimated.
+std::function<bool(const v1::ProfilePoint&)> FitsOn(
+    const State& state, const PlanningInputs& inputs, const scheduler::DeviceView& device,
+    const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
+  if (!inputs.estimate_memory) {
+    return {};
+  }
+  return [&](const v1::ProfilePoint& point) {
+    return scheduler::FitsInMemory(device.device.info(),
+                                   PeakMemory(state, inputs, ProfileRunOf(spec, point), views));
+  };
+}
+
 // A snapshot with policies and profiles, without devices and jobs.
 scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   scheduler::Snapshot snapshot;
@@ -187,6 +218,39 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
 
 }  // namespace
 
+namespace {
+
+// Makes the view that of the job's next run, or of its end. Which run is worth most is asked only
+// where the device could start it. Until then any run that is left tells why it does not start.
+void DescribeRun(const State& state, const PlanningInputs& inputs,
+                 const scheduler::Snapshot& snapshot, const v1::Job& job,
+                 scheduler::JobView& view) {
+  const v1::Attempt* const live = LiveAttempt(job);
+  view.profile_point = live != nullptr ? live->profile_point() : AnyPointOf(job.spec());
+  const v1::DeviceRecord* const record = ProfiledDevice(state, job.spec());
+  const auto device = std::find_if(
+      snapshot.devices.begin(), snapshot.devices.end(), [&](const scheduler::DeviceView& each) {
+        return record != nullptr && each.device.info().device_id() == record->info().device_id();
+      });
+  if (live == nullptr && device != snapshot.devices.end() && device->device.connected() &&
+      device->free_at <= snapshot.now) {
+    const ProfileAsk ask{.state = state,
+                         .job = job,
+                         .inputs = view.inputs,
+                         .device = device->device,
+                         .fits = FitsOn(state, inputs, *device, job.spec(), view.inputs),
+                         .now = snapshot.now};
+    // Without an amount of work the planner says what is wrong with the job.
+    if (absl::StatusOr<ProfileStep> step = NextProfileStep(ask); step.ok()) {
+      view.profile_end = std::move(step->end);
+      view.profile_point = step->point.value_or(*view.profile_point);
+    }
+  }
+  view.spec = ProfileRunOf(job.spec(), *view.profile_point);
+}
+
+}  // namespace
+
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
@@ -207,12 +271,15 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     view.inputs = ViewsOf(state, job);
     view.checkpoint_step = record.checkpoint().step();
     view.spent = SpentEnergy(job);
+    if (IsProfile(job.spec())) {
+      DescribeRun(state, inputs, snapshot, job, view);
+    }
     view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
       view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
     }
-    view.peak_memory_bytes = PeakMemory(state, inputs, job.spec(), view.inputs);
-    view.models = FamilyOf(state, inputs, job.spec(), view.inputs);
+    view.peak_memory_bytes = PeakMemory(state, inputs, view.spec, view.inputs);
+    view.models = FamilyOf(state, inputs, view.spec, view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
   return snapshot;
@@ -229,7 +296,8 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
 std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan) {
   std::map<JobId, WaitingJob> waiting;
   for (const scheduler::QueuePlacement& planned : plan.jobs) {
-    if (!planned.placement.device_id().empty() && !planned.placement.wait()) {
+    if (planned.profile_end.has_value() ||
+        (!planned.placement.device_id().empty() && !planned.placement.wait())) {
       continue;
     }
     WaitingJob& job = waiting[planned.job];
@@ -265,6 +333,34 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
 
 namespace {
 
+// As DescribeRun, of a job that is not submitted. runs: gets what all runs take, or why there is
+// none; null: not asked.
+absl::Status DescribeFirstRun(const Outlook& outlook, const PlanningInputs& inputs,
+                              scheduler::JobView& view, std::string* runs) {
+  const State& state = outlook.state;
+  v1::Job job;
+  *job.mutable_spec() = view.spec;
+  view.profile_point = AnyPointOf(job.spec());
+  if (const v1::DeviceRecord* const record = ProfiledDevice(state, job.spec()); record != nullptr) {
+    const scheduler::DeviceView device = ViewOf(outlook, DeviceId(record->info().device_id()));
+    const ProfileAsk ask{.state = state,
+                         .job = job,
+                         .inputs = view.inputs,
+                         .device = device.device,
+                         .fits = FitsOn(state, inputs, device, job.spec(), view.inputs),
+                         .now = outlook.now.wall};
+    WATTLE_ASSIGN_OR_RETURN(const ProfileStep step, NextProfileStep(ask));
+    view.profile_point = step.point.value_or(*view.profile_point);
+    if (runs != nullptr && step.end.has_value()) {
+      *runs = step.end->why;
+    } else if (runs != nullptr) {
+      WATTLE_ASSIGN_OR_RETURN(*runs, RunsToCome(ask));
+    }
+  }
+  view.spec = ProfileRunOf(job.spec(), *view.profile_point);
+  return absl::OkStatus();
+}
+
 std::string WhyItFails(const v1::JobSpec& spec, const scheduler::JobView& job) {
   std::string failure = CertainFailure(spec, job.inputs);
   return failure.empty() ? WhyNoFamily(spec, job.models) : failure;
@@ -290,15 +386,22 @@ absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::I
   return absl::OkStatus();
 }
 
-// The job of a dry run, with its inputs.
-absl::StatusOr<scheduler::JobView> DryJob(const State& state, const PlanningInputs& inputs,
-                                          const v1::JobSpec& spec) {
+// The job of a dry run, with its inputs: of a profile job its first run, and in `runs` what all of
+// its runs take.
+absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations& observations,
+                                          const PlanningInputs& inputs, const v1::JobSpec& spec,
+                                          const Instant& now, std::string* runs) {
   scheduler::JobView job;
   job.spec = spec;
   WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, inputs.archived_sources));
-  job.peak_memory_bytes = PeakMemory(state, inputs, spec, job.inputs);
-  job.models = FamilyOf(state, inputs, spec, job.inputs);
-  WATTLE_RETURN_IF_ERROR(CheckFamily(spec, job.inputs));
+  if (IsProfile(spec)) {
+    const std::vector<v1::Policy> policies = WithoutFleet(state, now.wall).policies;
+    WATTLE_RETURN_IF_ERROR(
+        DescribeFirstRun({state, observations, policies, now}, inputs, job, runs));
+  }
+  job.peak_memory_bytes = PeakMemory(state, inputs, job.spec, job.inputs);
+  job.models = FamilyOf(state, inputs, job.spec, job.inputs);
+  WATTLE_RETURN_IF_ERROR(CheckFamily(job.spec, job.inputs));
   return job;
 }
 
@@ -333,7 +436,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
-  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job, DryJob(state, inputs, request.spec()));
+  std::string runs;
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
+                          DryJob(state, observations, inputs, request.spec(), now, &runs));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
@@ -348,7 +453,10 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     ConsiderLeanerForms(state, inputs, job);
     WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
   }
-  plan.set_certain_failure(WhyItFails(request.spec(), job));
+  plan.set_certain_failure(WhyItFails(job.spec, job));
+  if (!runs.empty()) {
+    plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
+  }
   return plan;
 }
 
@@ -356,8 +464,9 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job, DryJob(state, inputs, spec));
-  if (const std::string failure = WhyItFails(spec, job); !failure.empty()) {
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
+                          DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr));
+  if (const std::string failure = WhyItFails(job.spec, job); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
   }
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);

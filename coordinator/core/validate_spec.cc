@@ -37,7 +37,9 @@ absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
   if (spec.kind_case() == v1::JobSpec::KIND_NOT_SET) {
     return absl::InvalidArgumentError(absl::StrCat("spec: no kind; want one of ", JobKindNames()));
   }
-  WATTLE_RETURN_IF_ERROR(CheckModel(spec, files_needed));
+  if (!KindOf(spec).wraps_workload) {
+    WATTLE_RETURN_IF_ERROR(CheckModel(spec, files_needed));
+  }
   const KindPart* const part = KindPartOf(spec);
   return part == nullptr ? absl::OkStatus() : part->check(spec, files_needed);
 }

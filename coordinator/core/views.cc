@@ -9,6 +9,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/profiling.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "proto/approval.h"
@@ -111,7 +112,8 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
       !waiting.empty()) {
     job.set_reason(waiting);
   }
-  job.set_attempts_max(AttemptsMax(job));
+  // How many runs a profile job makes is chosen run by run.
+  job.set_attempts_max(IsProfile(job.spec()) && !IsTerminal(job.state()) ? 0 : AttemptsMax(job));
   if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
     const auto waiting = observations.waiting->find(JobId(job.job_id()));
     if (waiting != observations.waiting->end()) {

@@ -116,6 +116,9 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_priority();
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step);
+  if (job.profile_point.has_value()) {
+    absl::StrAppend(&key, "|in ", job.profile_point->power_mode());
+  }
   if (spec.deadline_seconds() > 0) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));
   }
@@ -208,6 +211,12 @@ FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& 
                                           const DeviceView& view) const {
   const v1::DeviceInfo& info = view.device.info();
   Modes modes;
+  if (job.profile_point.has_value() && info.sets_power_modes()) {
+    v1::Device device = view.device;
+    device.mutable_info()->set_power_mode(job.profile_point->power_mode());
+    modes.push_back(Describe(job, work, models, view, device));
+    return modes;
+  }
   modes.push_back(Describe(job, work, models, view, view.device));
   if (!info.sets_power_modes()) {
     return modes;
@@ -380,7 +389,9 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   shape.loads[device] = load;
   shape.later[device].reset();
   if (modes.size() == 1) {
-    shape.ranks[device] = PlaceInMode(on, modes.front(), shape.candidates[device]);
+    v1::Candidate& candidate = shape.candidates[device];
+    shape.ranks[device] = PlaceInMode(on, modes.front(), candidate);
+    candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
     return;
   }
   std::vector<v1::Candidate> candidates;

@@ -29,6 +29,11 @@ std::optional<Refusal> CheckEngine(const Consideration& on) {
 std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   std::string unknown = UnknownToWorker(on.job.spec, device.spec_revision());
+  if (on.job.profile_point.has_value() && unknown.empty()) {
+    v1::JobSpec profile;
+    profile.mutable_profile();
+    unknown = UnknownToWorker(profile, device.spec_revision());
+  }
   for (const InputView& input : on.job.inputs) {
     if (unknown.empty()) {
       unknown = UnknownToWorker(input.artifact, device.spec_revision());

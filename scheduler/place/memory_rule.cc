@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/place/memory_rule_internal.h"
+#include "scheduler/place/place.h"
 #include "scheduler/place/rule.h"
 #include "units/format.h"
 
@@ -91,6 +92,11 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
 int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
   return peak_memory_bytes > 0 && CudaTakesBoardMemory(device) ? peak_memory_bytes + kCudaBytes
                                                                : peak_memory_bytes;
+}
+
+bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
+  return device.memory_bytes() <= 0 ||
+         PeakMemoryOn(device, peak_memory_bytes) <= UsableMemoryBytes(device);
 }
 
 int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {

@@ -6,6 +6,8 @@
 #ifndef WATTLE_SCHEDULER_PLACE_PLACE_H_
 #define WATTLE_SCHEDULER_PLACE_PLACE_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,14 +15,17 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 
-struct JobView;
-struct Snapshot;
+// Whether the device's memory can ever hold a runner of this estimated peak, as the memory rule has
+// it; true where either is not known.
+bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes);
 
 // The candidate that is nearest to feasible: a feasible one, else one whose refusal may pass, else
 // the one that passes most rules in their order. The first of equal candidates; null for an empty
@@ -59,6 +64,9 @@ struct QueuePlacement {
   // The running attempt that leaves the device for this job's deadline; empty: none. The job waits
   // for the device until the attempt is handed over.
   AttemptId releases;
+  // As JobView's. A job that ends takes no device, and its placement is empty.
+  std::optional<v1::ProfilePoint> profile_point = std::nullopt;
+  std::optional<ProfileEnd> profile_end = std::nullopt;
 };
 
 // Plans every job of the queue in planning order: effective priority (the spec's, plus one for each

@@ -75,6 +75,12 @@ class QueuePlanner {
   explicit QueuePlanner(const Snapshot& snapshot)
       : snapshot_(snapshot), fleet_(snapshot, ConsiderOptions{}), loads_(InitialLoads(snapshot)) {
     for (const JobView& job : snapshot.queue) {
+      if (job.profile_end.has_value()) {
+        QueuePlacement& ended = ended_.emplace_back();
+        ended.job = job.id;
+        ended.profile_end = job.profile_end;
+        continue;
+      }
       jobs_.push_back({&job, EffectivePriority(job, snapshot.now),
                        WorkOf(job.spec, job.inputs, *snapshot.profiles)});
     }
@@ -93,6 +99,7 @@ class QueuePlanner {
       placements.clear();
       Pass(arrangement_, loads_, &placements);
     }
+    placements.insert(placements.end(), ended_.begin(), ended_.end());
     return placements;
   }
 
@@ -199,6 +206,7 @@ class QueuePlanner {
   static QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) {
     QueuePlacement placed;
     placed.job = job.view->id;
+    placed.profile_point = job.view->profile_point;
     placed.placement = PlacementOf(considered, ObjectiveOf(job.view->spec.objective()));
     placed.never = NeverFeasible(considered);
     if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
@@ -464,6 +472,7 @@ class QueuePlanner {
   Arrangement arrangement_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
   std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
+  std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
   std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;
 };

@@ -69,6 +69,12 @@ struct LeanerForm {
   int64_t peak_memory_bytes = 0;  // As JobView's.
 };
 
+// Why a profile job makes no further run.
+struct ProfileEnd {
+  bool measured = false;  // What there was to measure; false: it measured nothing.
+  std::string why;        // For people.
+};
+
 struct JobView {
   // 0 for a dry run.
   [[nodiscard]] double WaitedSeconds(absl::Time now) const {
@@ -92,6 +98,9 @@ struct JobView {
   Joules spent;                   // Gross, of the job's attempts so far.
   // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
   int64_t checkpoint_step = 0;
+  // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
+  std::optional<v1::ProfilePoint> profile_point = std::nullopt;
+  std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.
 };
 
 struct Snapshot {

@@ -371,15 +371,16 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
       bytes += static_cast<double>(prompt.size());
     }
     prompt_tokens = bytes / rates.bytes_per_token / work.examples + written;
-  } else if (spec.prompt_count() > 0) {
-    work.examples = static_cast<double>(spec.prompt_count());
-  } else {
+  } else if (!spec.data().empty() || spec.prompt_count() == 0) {
     WATTLE_ASSIGN_OR_RETURN(const Examples prompts,
                             ExamplesOf("generate.data", FindInput(inputs, "data"), rates));
     work.examples = prompts.count;
     if (!prompts.token_quantiles.empty()) {
       prompt_tokens = PaddedTokens(prompts, 1, shape.context_length());
     }
+  }
+  if (spec.prompt_count() > 0) {  // Instead of prompts, or so many of them in a profile job's run.
+    work.examples = static_cast<double>(spec.prompt_count());
   }
   const double new_tokens = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
   work.tokens_per_example = GenerationUnits(prompt_tokens, new_tokens);

@@ -80,6 +80,15 @@ engine::ModelJob ModelOf(const v1::RunnerTask& task) {
           .device = OrDefault<std::string>(task.device(), "cpu")};
 }
 
+// Makes the directory of the result. A task without one measures a run: nothing of it is kept.
+absl::StatusOr<bool> KeepsResult(const v1::RunnerTask& task) {
+  if (task.output_directory().empty()) {
+    return false;
+  }
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(task.output_directory()));
+  return true;
+}
+
 absl::Status WriteMetrics(const std::string& directory, const Metrics& metrics) {
   const nlohmann::json json = metrics;
   return WriteFileDurably(absl::StrCat(directory, "/", kMetricsFile), json.dump(1) + "\n");
@@ -303,6 +312,9 @@ absl::Status WriteForms(const std::string& directory, const engine::QuantizeResu
 }
 
 absl::StatusOr<engine::QuantizeSettings> QuantizeSettingsOf(const v1::RunnerTask& task) {
+  if (task.output_directory().empty()) {
+    return Missing("output_directory");
+  }
   engine::QuantizeSettings settings{.model = ModelOf(task),
                                     .output_directory = task.output_directory()};
   const v1::QuantizeSpec& spec = task.spec().quantize();
@@ -386,6 +398,15 @@ absl::StatusOr<engine::GenerateSettings> GenerateSettingsOf(const v1::RunnerTask
   if (settings.prompts.empty()) {
     return Missing("generate.prompts");
   }
+  // Of a run of a profile job: so many of them, from the first one again where there are fewer.
+  for (size_t i = 0; spec.prompt_count() > 0 &&
+                     settings.prompts.size() < static_cast<size_t>(spec.prompt_count());
+       ++i) {
+    settings.prompts.push_back(settings.prompts[i]);
+  }
+  if (spec.prompt_count() > 0) {
+    settings.prompts.resize(static_cast<size_t>(spec.prompt_count()));
+  }
   if (spec.chat()) {
     formats::AsConversations(settings.prompts);
   }
@@ -436,13 +457,15 @@ absl::Status WriteGenerations(const std::string& directory,
 absl::StatusOr<v1::RunnerResult> RunGenerate(const v1::RunnerTask& task,
                                              engine::ProgressSink& sink) {
   WATTLE_ASSIGN_OR_RETURN(const engine::GenerateSettings settings, GenerateSettingsOf(task));
-  WATTLE_RETURN_IF_ERROR(MakeDirectories(task.output_directory()));
+  WATTLE_ASSIGN_OR_RETURN(const bool keeps_result, KeepsResult(task));
   WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Generate(settings, sink));
   const Metrics metrics = {{"generated_tokens", static_cast<double>(done.generated_tokens)},
                            {"prompt_tokens", static_cast<double>(done.prompt_tokens)},
                            {"prompts", static_cast<double>(done.generations.size())}};
-  WATTLE_RETURN_IF_ERROR(WriteGenerations(task.output_directory(), done.generations));
-  WATTLE_RETURN_IF_ERROR(WriteMetrics(task.output_directory(), metrics));
+  if (keeps_result) {
+    WATTLE_RETURN_IF_ERROR(WriteGenerations(task.output_directory(), done.generations));
+    WATTLE_RETURN_IF_ERROR(WriteMetrics(task.output_directory(), metrics));
+  }
   v1::RunnerResult result = Result(task, done.model, done.work, metrics);
   v1::WorkDone& work = *result.mutable_work();
   SetWork(work, v1::METHOD_GENERATE, done.generated_tokens);
@@ -527,13 +550,15 @@ absl::StatusOr<engine::EvaluateSettings> EvaluateSettingsOf(const v1::RunnerTask
 absl::StatusOr<v1::RunnerResult> RunEvaluate(const v1::RunnerTask& task,
                                              engine::ProgressSink& sink) {
   WATTLE_ASSIGN_OR_RETURN(const engine::EvaluateSettings settings, EvaluateSettingsOf(task));
-  WATTLE_RETURN_IF_ERROR(MakeDirectories(task.output_directory()));
+  WATTLE_ASSIGN_OR_RETURN(const bool keeps_result, KeepsResult(task));
   WATTLE_ASSIGN_OR_RETURN(const auto done, engine::Evaluate(settings, sink));
   const Metrics metrics = MetricsOf(done);
-  if (done.answers.has_value()) {
+  if (keeps_result && done.answers.has_value()) {
     WATTLE_RETURN_IF_ERROR(WritePredictions(task.output_directory(), *done.answers));
   }
-  WATTLE_RETURN_IF_ERROR(WriteMetrics(task.output_directory(), metrics));
+  if (keeps_result) {
+    WATTLE_RETURN_IF_ERROR(WriteMetrics(task.output_directory(), metrics));
+  }
   v1::RunnerResult result = Result(task, done.model, done.figures.work, metrics);
   v1::WorkDone& work = *result.mutable_work();
   // Units are the tokens of the loss: what a plan counts before the job has run.
@@ -564,8 +589,8 @@ absl::Span<const KindPart> KindParts() {
 }
 
 absl::StatusOr<v1::RunnerResult> RunJob(const v1::RunnerTask& task, engine::ProgressSink& sink) {
-  if (task.model_directory().empty() || task.output_directory().empty()) {
-    return Missing(task.model_directory().empty() ? "model_directory" : "output_directory");
+  if (task.model_directory().empty()) {
+    return Missing("model_directory");
   }
   const KindPart* const part = PartOfKind(task.spec().kind_case(), KindParts());
   return part == nullptr ? Missing("spec.kind") : part->run(task, sink);

@@ -19,14 +19,15 @@ namespace wattle::runner {
 
 struct KindPart {
   v1::JobSpec::KindCase kind_case = v1::JobSpec::KIND_NOT_SET;
-  // As RunJob. REQUIRES: the task has a model's directory and one for the result.
+  // As RunJob. REQUIRES: the task has a model's directory.
   absl::StatusOr<v1::RunnerResult> (*run)(const v1::RunnerTask& task,
                                           engine::ProgressSink& sink) = nullptr;
 };
 
 absl::Span<const KindPart> KindParts();
 
-// Runs the job and writes its result files. Errors: kFailedPrecondition for a spec that cannot be
+// Runs the job and writes its result files; without a directory for them it writes none, which a
+// quantize job refuses. Errors: kFailedPrecondition for a spec that cannot be
 // run, naming the field; those of formats::ReadPrompts and of the engine.
 absl::StatusOr<v1::RunnerResult> RunJob(const v1::RunnerTask& task, engine::ProgressSink& sink);
 

@@ -27,6 +27,17 @@ v1::AttemptFailed FailedOf(const v1::HeldAttemptRecord& record, const AttemptEnd
   return failed;
 }
 
+// A measurement that is cut off tells nothing, so nothing of it goes on later.
+void EndMeasurement(const std::string& reason, v1::HeldAttemptRecord& record, v1::Report& report) {
+  const AttemptEnd end = {.kind = AttemptEnd::Kind::kFailed,
+                          .failure_class = v1::FAILURE_CLASS_POWER,
+                          .message = absl::StrCat("the measurement was cut off: ", reason)};
+  record.set_state(v1::ATTEMPT_STATE_FAILED);
+  record.mutable_receipt()->set_failure_class(end.failure_class);
+  record.mutable_receipt()->set_failure_message(end.message);
+  *report.mutable_failed() = FailedOf(record, end);
+}
+
 }  // namespace
 
 void AgentCore::SetIdle(const Instant& now) {
@@ -121,6 +132,10 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
         if (WATTLE_FAULT_POINT("stopped energy")) {
           report.mutable_stopped()->mutable_receipt()->clear_total();
         }
+        break;
+      }
+      if (record.assignment().has_profile_point()) {
+        EndMeasurement(PauseReason(end.stop, now), record, report);
         break;
       }
       record.set_state(v1::ATTEMPT_STATE_PAUSED);

@@ -53,6 +53,8 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
+      keeps_checkpoints_(KindOf(record_.assignment().spec()).keeps_checkpoints &&
+                         !record_.assignment().has_profile_point()),
       watch_(settings_.watch),
       backoff_(kBackoffMin, state_.disk().Random()) {
   progress_.set_attempt_id(record_.assignment().attempt_id());
@@ -87,7 +89,9 @@ void AttemptRun::StartRunner(const Instant& now) {
   task.set_attempt_id(record_.assignment().attempt_id());
   *task.mutable_spec() = record_.assignment().spec();
   task.set_work_directory(state_.WorkDirectory(attempt_id()));
-  task.set_output_directory(state_.OutputDirectory(attempt_id()));
+  if (!record_.assignment().has_profile_point()) {  // Whose work is thrown away.
+    task.set_output_directory(state_.OutputDirectory(attempt_id()));
+  }
   task.set_threads(settings_.threads);
   task.set_gated(pace_.gated());
   task.set_device(settings_.device);
@@ -138,7 +142,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
     SetActivity(load->end, Activity::kWaitForHost);
   }
-  if (KindOf(task.spec()).keeps_checkpoints) {
+  if (keeps_checkpoints_) {
     ports_.MakeRoom(kCheckpointModels * model_bytes);
   }
   hang_.clear();
@@ -303,8 +307,7 @@ CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
 }
 
 void AttemptRun::OrderCheckpoint(Monotonic at, const Instant& now) {
-  if (!KindOf(record_.assignment().spec()).keeps_checkpoints || checkpoint_ordered_ || stop_ ||
-      !checkpointed_at_) {
+  if (!keeps_checkpoints_ || checkpoint_ordered_ || stop_ || !checkpointed_at_) {
     return;
   }
   const CheckpointFacts facts = FactsOfCheckpoint(at);
@@ -458,7 +461,8 @@ void AttemptRun::Stop(StopReason reason, const Instant& now) {
       return End({.kind = AttemptEnd::Kind::kStopped, .stop = reason});
     case Stage::kRunning: {
       v1::RunnerCommand command;
-      command.mutable_stop()->set_discard(reason == StopReason::kUnwanted);
+      command.mutable_stop()->set_discard(reason == StopReason::kUnwanted ||
+                                          record_.assignment().has_profile_point());
       ports_.SendToRunner(command);
       pace_.EndRunner();
       kill_at_ = now.wall + StopTime(reason);

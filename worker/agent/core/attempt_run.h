@@ -158,6 +158,7 @@ class AttemptRun {
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const v1::AttemptPhase main_phase_;
+  const bool keeps_checkpoints_;
   Stage stage_ = Stage::kFetching;
   std::optional<StopReason> stop_;
   std::optional<Monotonic> kill_at_;  // wall; when a runner that does not stop is killed

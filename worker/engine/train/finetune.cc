@@ -200,10 +200,12 @@ class FinetuneRun {
       WATTLE_RETURN_IF_ERROR(MeasureHeldout());
     }
     WATTLE_RETURN_IF_ERROR(TakeBest());
-    sink_.OnPhase(Phase::kSave, 0, 0);
-    WATTLE_RETURN_IF_ERROR(SaveResult());
-    WATTLE_RETURN_IF_ERROR(SaveLosses());
-    WATTLE_RETURN_IF_ERROR(SaveMezoLog());
+    if (!settings_.output_directory.empty()) {
+      sink_.OnPhase(Phase::kSave, 0, 0);
+      WATTLE_RETURN_IF_ERROR(SaveResult());
+      WATTLE_RETURN_IF_ERROR(SaveLosses());
+      WATTLE_RETURN_IF_ERROR(SaveMezoLog());
+    }
     return Describe();
   }
 

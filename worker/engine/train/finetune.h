@@ -30,8 +30,9 @@ struct FinetuneSettings {
   std::string data;
   std::string heldout_data;    // empty: no held-out loss
   std::string work_directory;  // checkpoints; the newest complete one is resumed from
-  std::string
-      output_directory;  // the result: a directory that transformers loads, or PEFT adapters
+  // The result: a directory that transformers loads, or PEFT adapters. Empty: the run is only
+  // measured, and its result is thrown away.
+  std::string output_directory;
 
   int64_t epochs = 1;
   int64_t steps = 0;  // optimizer steps; 0: as epochs says

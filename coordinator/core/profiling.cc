@@ -1,0 +1,316 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/profiling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+#include "base/status_macros.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/energy_budget.h"
+#include "proto/job_kind.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
+#include "scheduler/profile_run/choose_point.h"
+#include "units/format.h"
+
+namespace wattle::core {
+namespace {
+
+using scheduler::PointForecast;
+using scheduler::PointWords;
+
+constexpr int kBatchSizesMax = 8;
+constexpr int kBatchSizeMax = 1024;
+constexpr double kRunSecondsMin = 5;
+constexpr double kGainPercentMin = 0.1;
+// Of what the work of the day before drew, where no policy says.
+constexpr double kExplorationRatio = 0.02;
+constexpr char kDeviceLabel[] = "device=";
+
+// The device's name or id in the job's label; empty: it names none, or several.
+std::string NamedDevice(const v1::JobSpec& spec) {
+  std::string found;
+  for (const std::string& label : spec.required_labels()) {
+    absl::string_view name = label;
+    if (!absl::ConsumePrefix(&name, kDeviceLabel)) {
+      continue;
+    }
+    if (!found.empty()) {
+      return "";
+    }
+    found = std::string(name);
+  }
+  return found;
+}
+
+// Mode and batch: what tells one point of a job from another.
+using PointKey = std::pair<std::string, int>;
+PointKey KeyOf(const v1::ProfilePoint& point) {
+  return {point.power_mode(), point.batch_size()};
+}
+
+// What became of the job's runs. One that was stopped or replaced told nothing, and is made again.
+struct Runs {
+  int finished = 0;
+  std::set<PointKey> tried;
+  std::vector<std::string> failures;  // "MODE_20W, batch 8 (out of memory)"
+  [[nodiscard]] int ended() const { return finished + static_cast<int>(failures.size()); }
+};
+
+Runs RunsOf(const v1::Job& job) {
+  Runs runs;
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (!attempt.has_profile_point()) {
+      continue;
+    }
+    if (attempt.state() == v1::ATTEMPT_STATE_FINISHED) {
+      ++runs.finished;
+    } else if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
+               IsFailureOfPoint(attempt.receipt().failure_class())) {
+      runs.failures.push_back(
+          absl::StrCat(PointWords(attempt.profile_point()), " (", attempt.reason(), ")"));
+    } else {
+      continue;
+    }
+    runs.tried.insert(KeyOf(attempt.profile_point()));
+  }
+  return runs;
+}
+
+int RunsMax(const v1::JobSpec& spec) {
+  return spec.profile().runs_max() > 0 ? spec.profile().runs_max() : scheduler::kProfileRunsMax;
+}
+
+struct Candidates {
+  std::vector<PointForecast> points;
+  std::vector<size_t> open;        // Neither measured nor tried, and they fit into memory.
+  std::vector<int> batches_large;  // That do not fit.
+};
+
+scheduler::ProfileQuestion QuestionOf(const ProfileAsk& ask) {
+  return {.table = ask.state.profiles,
+          .device = ask.device,
+          .spec = ask.job.spec(),
+          .inputs = ask.inputs,
+          .now = ask.now};
+}
+
+absl::StatusOr<Candidates> CandidatesOf(const ProfileAsk& ask, const Runs& runs) {
+  Candidates candidates;
+  WATTLE_ASSIGN_OR_RETURN(candidates.points, scheduler::ForecastPoints(QuestionOf(ask)));
+  std::set<int> fitting;
+  std::set<int> large;
+  for (size_t i = 0; i < candidates.points.size(); ++i) {
+    const PointForecast& forecast = candidates.points[i];
+    const int batch = forecast.point.batch_size();
+    if (forecast.measured || runs.tried.contains(KeyOf(forecast.point)) || large.contains(batch)) {
+      continue;
+    }
+    if (ask.fits && !fitting.contains(batch) && !ask.fits(forecast.point)) {
+      large.insert(batch);
+      continue;
+    }
+    fitting.insert(batch);
+    candidates.open.push_back(i);
+  }
+  candidates.batches_large.assign(large.begin(), large.end());
+  return candidates;
+}
+
+std::string CountOf(int64_t count, absl::string_view noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
+scheduler::ProfileEnd EndBecause(const Runs& runs, const Candidates& candidates, std::string why,
+                                 bool complete) {
+  std::vector<std::string> parts = {absl::StrCat("measured in ", CountOf(runs.finished, "run")),
+                                    std::move(why)};
+  if (!runs.failures.empty()) {
+    parts.push_back(
+        absl::StrCat("failed and not tried again: ", absl::StrJoin(runs.failures, ", ")));
+  }
+  if (!candidates.batches_large.empty()) {
+    parts.push_back(absl::StrCat("too large for its memory: batch ",
+                                 absl::StrJoin(candidates.batches_large, ", ")));
+  }
+  return {.measured = runs.finished > 0 || (complete && runs.failures.empty()),
+          .why = absl::StrJoin(parts, "; ")};
+}
+
+// Why the run would draw more than the job or the device may; empty: it does not.
+std::string OverBudget(const ProfileAsk& ask, const PointForecast& run) {
+  const Joules budget = FromWattHours(ask.job.spec().energy_budget_wh());
+  const std::string next = absl::StrCat("the next run, ", PointWords(run.point), ", would draw ",
+                                        FormatEnergy(run.demand), " more");
+  if (budget.value() > 0) {
+    const Joules spent = SpentEnergy(ask.job);
+    return spent + run.demand <= budget
+               ? ""
+               : absl::StrCat(next, ", after ", FormatEnergy(spent), " of its energy budget of ",
+                              FormatEnergy(budget));
+  }
+  const v1::DeviceInfo& info = ask.device.info();
+  const Joules left = ExplorationLeft(ask.state, info, ask.now);
+  return run.demand <= left
+             ? ""
+             : absl::StrCat(next, ", and measuring may draw ", FormatEnergy(left), " more of ",
+                            info.name(),
+                            " today, by the exploration_ratio of its work of "
+                            "yesterday; submit again with an energy_budget_wh to decide otherwise");
+}
+
+}  // namespace
+
+bool IsProfile(const v1::JobSpec& spec) {
+  return KindOf(spec).wraps_workload;
+}
+
+absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed) {
+  const v1::ProfileSpec& profile = spec.profile();
+  const v1::JobSpec workload = WorkloadOf(spec);
+  if (KindOf(workload).shorten == nullptr) {
+    return absl::InvalidArgumentError(
+        "profile: no workload; write a section finetune, generate or evaluate in it");
+  }
+  if (NamedDevice(spec).empty()) {
+    return absl::InvalidArgumentError(
+        "required_labels: a profile job measures one device; name it once, as [device=NAME]");
+  }
+  if (profile.batch_sizes_size() > kBatchSizesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("profile.batch_sizes: ", profile.batch_sizes_size(), " entries: want at most ",
+                     kBatchSizesMax));
+  }
+  for (const int batch : profile.batch_sizes()) {
+    if (batch < 1 || batch > kBatchSizeMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("profile.batch_sizes: ", batch, ": want 1 to ", kBatchSizeMax));
+    }
+  }
+  if (profile.run_seconds() > 0 && profile.run_seconds() < kRunSecondsMin) {
+    return absl::InvalidArgumentError(absl::StrCat("profile.run_seconds: ", profile.run_seconds(),
+                                                   ": want at least ", kRunSecondsMin,
+                                                   ", or leave it out"));
+  }
+  if (profile.gain_percent_min() > 0 && profile.gain_percent_min() < kGainPercentMin) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("profile.gain_percent_min: ", profile.gain_percent_min(), ": want at least ",
+                     kGainPercentMin, ", or leave it out"));
+  }
+  const absl::Status valid = ValidateSpec(workload, files_needed);
+  return valid.ok() ? valid
+                    : absl::Status(valid.code(), absl::StrCat("profile: ", valid.message()));
+}
+
+const v1::DeviceRecord* ProfiledDevice(const State& state, const v1::JobSpec& spec) {
+  const std::string name = NamedDevice(spec);
+  for (const auto& [id, record] : state.devices) {
+    if (!record.removed() && (record.info().name() == name || id.value() == name)) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {
+  const Runs runs = RunsOf(ask.job);
+  WATTLE_ASSIGN_OR_RETURN(const Candidates candidates, CandidatesOf(ask, runs));
+  const auto end = [&](std::string why, bool complete = false) {
+    return ProfileStep{.end = EndBecause(runs, candidates, std::move(why), complete)};
+  };
+  if (candidates.open.empty()) {
+    return end(
+        absl::StrCat("none of its ",
+                     CountOf(static_cast<int64_t>(candidates.points.size()), "point"), " is left"),
+        /*complete=*/true);
+  }
+  if (runs.ended() >= RunsMax(ask.job.spec())) {
+    return end(absl::StrCat("its runs_max of ", RunsMax(ask.job.spec()), " is reached"));
+  }
+  const scheduler::PointChoice choice =
+      scheduler::ChoosePoint(QuestionOf(ask), candidates.points, candidates.open);
+  if (!choice.next.has_value()) {
+    return end(absl::StrFormat("the next run would narrow what is known by %.2g %%, too little",
+                               choice.gain_percent),
+               /*complete=*/true);
+  }
+  const PointForecast& chosen = candidates.points[*choice.next];
+  if (std::string over = OverBudget(ask, chosen); !over.empty()) {
+    return end(std::move(over));
+  }
+  ProfileStep step{.point = chosen.point};
+  step.point->set_gain_percent(choice.gain_percent);
+  return step;
+}
+
+absl::StatusOr<std::string> RunsToCome(const ProfileAsk& ask) {
+  const Runs runs = RunsOf(ask.job);
+  WATTLE_ASSIGN_OR_RETURN(const Candidates candidates, CandidatesOf(ask, runs));
+  const Joules budget = FromWattHours(ask.job.spec().energy_budget_wh());
+  Joules drawn = SpentEnergy(ask.job);
+  const Joules spent = drawn;
+  double seconds = 0;
+  int count = 0;
+  for (const size_t i : candidates.open) {
+    const PointForecast& run = candidates.points[i];
+    if (runs.ended() + count >= RunsMax(ask.job.spec()) ||
+        (budget.value() > 0 && drawn + run.demand > budget)) {
+      continue;
+    }
+    ++count;
+    drawn += run.demand;
+    seconds += scheduler::TotalSeconds(run.prediction, run.prediction.run_seconds().mean());
+  }
+  if (count == 0) {
+    return "";
+  }
+  return absl::StrCat("the next of at most ", CountOf(count, "run"), ", together about ",
+                      FormatElapsed(absl::Seconds(seconds)), " of device time and ",
+                      FormatEnergy(drawn - spent));
+}
+
+bool IsFailureOfPoint(v1::FailureClass failure_class) {
+  return failure_class == v1::FAILURE_CLASS_DEVICE || failure_class == v1::FAILURE_CLASS_JOB ||
+         failure_class == v1::FAILURE_CLASS_POWER;
+}
+
+Joules ExplorationLeft(const State& state, const v1::DeviceInfo& device, absl::Time now) {
+  std::vector<v1::Policy> policies;
+  for (const auto& [name, policy] : state.policies) {
+    policies.push_back(policy);
+  }
+  const double ratio =
+      scheduler::LimitsFor(policies, device).exploration_ratio.value_or(kExplorationRatio);
+  const auto day_of = [](double unix_seconds) {
+    return static_cast<int64_t>(std::floor(unix_seconds / 86400));
+  };
+  const int64_t today = day_of(ToUnix(now));
+  Joules worked;
+  Joules measured;
+  for (const auto& [number, record] : state.jobs) {
+    const v1::JobSpec& spec = record.job().spec();
+    for (const v1::Attempt& attempt : record.job().attempts()) {
+      if (attempt.device_id() != device.device_id() || attempt.finished_unix_seconds() <= 0) {
+        continue;
+      }
+      const int64_t day = day_of(attempt.finished_unix_seconds());
+      const Joules drawn(attempt.receipt().total().gross_energy_joules());
+      if (!IsProfile(spec) && day == today - 1) {
+        worked += drawn;
+      } else if (IsProfile(spec) && spec.energy_budget_wh() <= 0 && day == today) {
+        measured += drawn;
+      }
+    }
+  }
+  return std::max(Joules(0), ratio * worked - measured);
+}
+
+}  // namespace wattle::core

@@ -1,0 +1,74 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The runs of a profile job. The job's attempts are its runs: each has a point (power mode, batch,
+// steps) of its own, which the planner's snapshot chooses by what the finished ones taught
+// (scheduler/profile_run). The job ends when nothing is left that is worth its joules. Everything
+// here follows from the state, so that a replayed journal goes on with the same run. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_PROFILING_H_
+#define WATTLE_COORDINATOR_CORE_PROFILING_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+#include "scheduler/place/snapshot.h"
+#include "units/quantity.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/job.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::core {
+
+// Whether the job is one of runs, each with a point.
+bool IsProfile(const v1::JobSpec& spec);
+
+// The section of a profile job and the label of its device. files_needed: as in ValidateSpec.
+// Errors: kInvalidArgument names the field.
+absl::Status CheckProfile(const v1::JobSpec& spec, bool files_needed);
+
+// The device that the job's label "device=NAME" means; null: there is none yet.
+const v1::DeviceRecord* ProfiledDevice(const State& state, const v1::JobSpec& spec);
+
+// A profile job as the planner asks for its next run.
+struct ProfileAsk {
+  const State& state;
+  const v1::Job& job;
+  const std::vector<scheduler::InputView>& inputs;
+  const v1::Device& device;  // ProfiledDevice, described.
+  // Whether a run fits into the device's memory; empty: unknown, all do.
+  std::function<bool(const v1::ProfilePoint&)> fits;
+  absl::Time now;
+};
+
+// What the job does next: a run at a point, or its end.
+struct ProfileStep {
+  std::optional<v1::ProfilePoint> point{};
+  std::optional<scheduler::ProfileEnd> end{};  // Without a point.
+};
+
+// Errors: as WorkOf.
+absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask);
+
+// "the first of at most 6 runs, together about 2 min 12 s and 1.10 kJ": what all runs that are left
+// would take, if each of them was made and the job's budget and runs_max allowed it. Empty if none
+// is left. Errors: as WorkOf.
+absl::StatusOr<std::string> RunsToCome(const ProfileAsk& ask);
+
+// Whether a failure of this class is the point's own: the point is not tried again, and the job
+// goes on with another one.
+bool IsFailureOfPoint(v1::FailureClass failure_class);
+
+// What measuring may still draw of the device in the present day (UTC), by the policies'
+// exploration_ratio of the joules that its work drew in the day before. Jobs with a budget of their
+// own do not count: a person has decided on them.
+Joules ExplorationLeft(const State& state, const v1::DeviceInfo& device, absl::Time now);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_PROFILING_H_
