@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/energy_budget.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/selector.h"
@@ -109,6 +110,7 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
     job.set_reason(waiting);
   }
   job.set_attempts_max(AttemptsMax(job));
+  job.set_spent_energy_joules(SpentSoFar(observations, job).value());
   if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
     const auto waiting = observations.waiting->find(JobId(job.job_id()));
     if (waiting != observations.waiting->end()) {
