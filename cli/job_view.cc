@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/job_view.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +83,21 @@ std::string PlaceWords(const v1::Job& job) {
       place.waits_for().empty() ? "" : absl::StrCat("; ", place.waits_for()));
 }
 
+// "1.90 Wh, 3.10 Wh of its energy budget are left"; of a job that has ended its energy tells.
+std::string SpentWords(const v1::Job& job) {
+  const Joules spent(job.spent_energy_joules());
+  const Joules budget = FromWattHours(job.spec().energy_budget_wh());
+  const bool ended = job.finished_unix_seconds() > 0;
+  if (ended || (spent.value() <= 0 && budget.value() <= 0)) {
+    return "";
+  }
+  return absl::StrCat(FormatEnergy(spent),
+                      budget.value() > 0
+                          ? absl::StrCat(", ", FormatEnergy(std::max(budget - spent, Joules(0))),
+                                         " of its energy budget are left")
+                          : "");
+}
+
 Table AttemptTable(const v1::Job& job, absl::Time now) {
   Table table({{"attempt"},
                {"state"},
@@ -143,6 +159,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);
   AppendField("finished", FormatInstant(job.finished_unix_seconds()), &out);
   AppendField("energy", JobEnergyWords(job), &out);
+  AppendField("so far", SpentWords(job), &out);
   for (const v1::ResolvedInput& input : job.inputs()) {
     const std::string artifact = input.artifact_id().empty()
                                      ? "not made yet"

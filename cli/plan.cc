@@ -24,6 +24,7 @@ namespace {
 
 struct PlanFlags {
   std::string file;
+  std::string job_id;
   std::vector<std::string> set;
   std::vector<std::string> policy_files;
   bool without_policies = false;
@@ -44,7 +45,12 @@ absl::StatusOr<absl::Duration> ParseHorizon(const std::string& text) {
 
 absl::StatusOr<ExitCode> ShowTimetable(Session& session, const PlanFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const absl::Duration horizon, ParseHorizon(flags.horizon));
+  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, session.json()));
   WATTLE_ASSIGN_OR_RETURN(const v1::Timetable timetable, session.client().GetTimetable(horizon));
+  if (flags.html == kStandardOutput) {
+    session.PrintText(TimetablePage(timetable));
+    return ExitCode::kOk;
+  }
   if (!flags.html.empty()) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, TimetablePage(timetable)));
   }
@@ -53,16 +59,24 @@ absl::StatusOr<ExitCode> ShowTimetable(Session& session, const PlanFlags& flags)
 }
 
 absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
-  if (flags.horizon.empty() == flags.file.empty()) {
+  if (flags.horizon.empty() && flags.file.empty() && flags.job_id.empty()) {
     return absl::InvalidArgumentError(
-        "plan takes a job file, or --horizon for the fleet's timetable");
+        "plan takes a job file, --job for the rest of an open job, or --horizon for the fleet's "
+        "timetable");
   }
   if (!flags.horizon.empty()) {
     return ShowTimetable(session, flags);
   }
   v1::PlanRequest request;
-  WATTLE_ASSIGN_OR_RETURN(*request.mutable_spec(),
-                          ReadJob(flags.file, flags.set, *session.environment().in));
+  v1::JobSpec spec;
+  if (flags.job_id.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(spec, ReadJob(flags.file, flags.set, *session.environment().in));
+    *request.mutable_spec() = spec;
+  } else {
+    WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+    spec = job.spec();
+    request.set_job_id(job.job_id());
+  }
   request.set_ignore_policies(flags.without_policies);
   for (const std::string& file : flags.policy_files) {
     const auto policies = formats::ReadPolicyFile(file);
@@ -70,8 +84,9 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
     request.mutable_policies()->Add(policies->begin(), policies->end());
   }
   auto response = session.client().PlanJob(request);
-  WATTLE_RETURN_IF_ERROR(WithContext(flags.file, response.status()));
-  session.Print(*response, [&] { return RenderPlan(request.spec(), *response, session.style()); });
+  WATTLE_RETURN_IF_ERROR(flags.job_id.empty() ? WithContext(flags.file, response.status())
+                                              : response.status());
+  session.Print(*response, [&] { return RenderPlan(spec, *response, session.style()); });
   return response->chosen_device_id().empty() || !response->certain_failure().empty()
              ? ExitCode::kRefused
              : ExitCode::kOk;
@@ -83,30 +98,40 @@ void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf =
       AddLeaf(app, "plan",
               "Show what a job would take on each device and which device would be chosen; with "
-              "--horizon, what the fleet is going to do. Submits nothing. Exits with 5 where the "
+              "--job, the same of what is left of an open job; with --horizon, what the fleet is "
+              "going to do. Submits nothing. Exits with 5 where the "
               "job can run nowhere.",
               "  wattle plan deploy/examples/squad-gpt2.yaml\n"
               "  wattle plan job.yaml --set objective=time\n"
               "  wattle plan job.yaml --without-policies\n"
               "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n"
+              "  wattle plan --job j12\n"
               "  wattle plan --horizon 48h\n"
               "  wattle plan --horizon 48h --html plan.html\n");
   const auto flags = std::make_shared<PlanFlags>();
   CLI::Option* file = leaf->add_option("FILE", flags->file, "Job file; - is the standard input");
+  CLI::Option* job =
+      leaf->add_option("--job", flags->job_id,
+                       "Plan the rest of this open job, from its newest uploaded checkpoint, with "
+                       "what it has spent and its deadline since submission")
+          ->type_name("JOB")
+          ->excludes(file);
   leaf->add_option("--horizon", flags->horizon,
                    "Show the timetable of all waiting and running jobs, and the charge, so far "
                    "ahead: 1h to 72h")
       ->type_name("TIME")
-      ->excludes(file);
+      ->excludes(file)
+      ->excludes(job);
   leaf->add_option("--html", flags->html,
                    "With --horizon: also write the timetable to this file, as a page that needs no "
-                   "network")
+                   "network; - writes the page alone to the standard output")
       ->type_name("FILE")
       ->excludes(file);
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
-      ->take_all();
+      ->take_all()
+      ->excludes(job);
   CLI::Option* without = leaf->add_flag("--without-policies", flags->without_policies,
                                         "Plan as if the fleet had no policies");
   leaf->add_option("--policy", flags->policy_files,

@@ -260,6 +260,35 @@ std::string OtherObjectives(const v1::PlanResponse& plan) {
   return others.empty() ? "" : absl::StrCat("objective ", absl::StrJoin(others, ", "), "\n");
 }
 
+std::string CostWords(double cost, v1::Objective objective) {
+  switch (objective) {
+    case v1::OBJECTIVE_TIME:
+      return FormatElapsed(absl::Seconds(cost));
+    case v1::OBJECTIVE_EDP:
+      return absl::StrCat(FormatEnergy(Joules(cost)), " x s");
+    default:
+      return FormatEnergy(Joules(cost));
+  }
+}
+
+// "xavier-1 would win with batch_size 2: 1.90 Wh; with a deadline 3 h later: 2.10 Wh", a line for
+// each device.
+std::string WinningChanges(const v1::PlanResponse& plan, v1::Objective objective) {
+  std::string lines;
+  for (const v1::Candidate& candidate : plan.candidates()) {
+    std::vector<std::string> changes;
+    for (const v1::WinningChange& one : candidate.would_win_if()) {
+      changes.push_back(
+          absl::StrCat("with ", Printable(one.change()), ": ", CostWords(one.cost(), objective)));
+    }
+    if (!changes.empty()) {
+      absl::StrAppend(&lines, Printable(candidate.device_name()), " would win ",
+                      absl::StrJoin(changes, "; "), "\n");
+    }
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
@@ -303,7 +332,7 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
                   : plan.wait()                   ? "chosen (*), waiting until it is free"
                                                   : "chosen (*)",
                   plan.reason().empty() ? "" : ": ", Printable(plan.reason()), "\n",
-                  OtherObjectives(plan));
+                  OtherObjectives(plan), WinningChanges(plan, objective));
   return out;
 }
 

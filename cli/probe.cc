@@ -144,6 +144,7 @@ absl::StatusOr<ExitCode> Probe(Session& session, const ProbeFlags& flags) {
                      ": belongs to evaluations; add --kind evaluate"));
   }
   v1::PlanRequest request;
+  request.set_without_changes(true);
   *request.mutable_spec() = JobWith(flags, flags.model);
   request.mutable_spec()->mutable_quality_floor()->set_perplexity_change_percent_max(
       kAnyChangePercent);

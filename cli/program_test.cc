@@ -58,6 +58,19 @@ TEST_F(ProgramTest, PlanAsksWhatIf) {
   EXPECT_EQ(plans[1].policies(0).reserve_state_of_charge_ratio(), 0.5);
 }
 
+TEST_F(ProgramTest, PlanOfAnOpenJobSendsItsIdAlone) {
+  const Result result = Run({"plan", "--job", "j1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("plan for squad-gpt2: finetune"));
+  const auto& plans = coordinator_.state().plans;
+  ASSERT_THAT(plans, SizeIs(1));
+  EXPECT_EQ(plans[0].job_id(), "j1");
+  EXPECT_FALSE(plans[0].has_spec());
+  EXPECT_EQ(Run({"plan", "--job", "j1", Write("job.yaml", kJobFile)}).code, 2);
+  EXPECT_EQ(Run({"plan", "--job", "j1", "--horizon", "12h"}).code, 2);
+  EXPECT_EQ(Run({"plan", "--job", "j1", "--set", "objective=time"}).code, 2);
+}
+
 TEST_F(ProgramTest, PlanWithAHorizonPrintsTheTimetable) {
   coordinator_.state().timetable = SampleTimetable();
   const Result result = Run({"plan", "--horizon", "12h"});
@@ -77,13 +90,23 @@ TEST_F(ProgramTest, PlanWritesThePageToo) {
   EXPECT_EQ(Run({"plan", Write("job.yaml", kJobFile), "--html", path}).code, 2);
 }
 
+TEST_F(ProgramTest, PlanWritesThePageToTheStandardOutput) {
+  coordinator_.state().timetable = SampleTimetable();
+  const Result result = Run({"plan", "--horizon", "12h", "--html", "-"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, TimetablePage(SampleTimetable()));
+  const Result both = Run({"plan", "--horizon", "12h", "--html", "-", "-o", "json"});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, HasSubstr("--html -: -o json writes to the standard output already"));
+}
+
 TEST_F(ProgramTest, PlanSaysWhichHorizonIsValid) {
   for (const char* horizon : {"0h", "73h", "tomorrow", "-5h", "1e300h"}) {
     const Result result = Run({"plan", "--horizon", horizon});
     EXPECT_EQ(result.code, 2) << horizon;
     EXPECT_THAT(result.err, HasSubstr("valid is 1h to 72h")) << horizon;
   }
-  EXPECT_THAT(Run({"plan"}).err, HasSubstr("plan takes a job file, or --horizon"));
+  EXPECT_THAT(Run({"plan"}).err, HasSubstr("plan takes a job file, --job for the rest"));
   EXPECT_EQ(Run({"plan", Write("job.yaml", kJobFile), "--horizon", "12h"}).code, 2);
 }
 

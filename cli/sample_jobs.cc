@@ -73,6 +73,15 @@ v1::PlanResponse SamplePlan() {
   *plan.add_candidates() = Xavier();
   *plan.add_candidates() = Pi();
   plan.set_chosen_device_id(kNanoId);
+  const auto would_win = [&plan](int candidate, const char* change, double cost) {
+    v1::WinningChange& one = *plan.mutable_candidates(candidate)->add_would_win_if();
+    one.set_change(change);
+    one.set_cost(cost);
+    one.set_finish_in_seconds(90);
+  };
+  would_win(1, "batch_size 2, gradient_accumulation_steps 4", 70000);
+  would_win(1, "the measured profile of nano-1", 71500);
+  would_win(2, "activation_checkpointing true", 68400);
   plan.set_reason("nano-1 spends 20.14 Wh net of idle, xavier-1 40.92 Wh");
   plan.set_objective(v1::OBJECTIVE_ENERGY);
   plan.set_sequence_number(41);

@@ -42,7 +42,7 @@ v1::Device Worker(const v1::Candidate& board, double watts) {
 v1::Timetable SampleTimetable() {
   v1::Timetable timetable;
   timetable.set_at_unix_seconds(kSampleNowUnixSeconds);
-  timetable.set_horizon_seconds(12 * 3600);
+  timetable.set_horizon_seconds(24 * 3600);
   timetable.set_sequence_number(41);
   v1::DeviceTimetable& nano = *timetable.add_devices();
   nano.set_device_id("4be1");
@@ -61,13 +61,17 @@ v1::Timetable SampleTimetable() {
   add("j5", "", 3, 8.25,
       "at 41 %, might end at 12 %, the reserve is 30 % (policy north); feasible from 59 % of "
       "charge, or with 7.20 Wh less work");
-  for (int hour = 0; hour <= 12; ++hour) {
+  for (int hour = 0; hour <= 24; ++hour) {
     v1::ChargeForecast& charge = *nano.add_charge();
     charge.set_at_unix_seconds(kSampleNowUnixSeconds + 3600 * hour);
     charge.set_low_ratio(0.4 + 0.005 * hour);
     charge.set_median_ratio(0.4 + 0.02 * hour);
-    charge.set_high_ratio(0.4 + 0.045 * hour);
+    charge.set_high_ratio(0.4 + 0.0225 * hour);
   }
+  nano.set_reserve_state_of_charge_ratio(0.3);
+  v1::DeviceTimetable& pi = *timetable.add_devices();
+  pi.set_device_name("pi-läuft");
+  pi.set_takes_none_because("drained: new power supply; unreachable for 3 h 05 min");
   timetable.add_devices()->set_device_name("xavier-1");
   v1::JobWithoutPlace& job = *timetable.add_without_place();
   job.set_job_id("j8");

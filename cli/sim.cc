@@ -50,6 +50,7 @@ sim::Changes ChangesOf(const SimFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
+  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, session.json()));
   const auto text = ReadWholeFile(flags.file, kScenarioBytesMax);
   WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
   const std::filesystem::path folder = std::filesystem::path(flags.file).parent_path();
@@ -67,12 +68,14 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
   WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
   const std::string json = SimJson(*scenario, *results);
   // First the answer: a file that cannot be written must not cost minutes of simulation.
+  const bool page_alone = flags.html == kStandardOutput;
   session.PrintText(session.json() ? json
+                    : page_alone   ? SimPage(*scenario, *results)
                                    : RenderSim(*scenario, *results, flags.runs, session.style()));
   if (!flags.json.empty()) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
-  if (!flags.html.empty()) {
+  if (!flags.html.empty() && !page_alone) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, SimPage(*scenario, *results)));
   }
   return ExitCode::kOk;
@@ -116,7 +119,8 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
   leaf->add_option("--json", flags->json, "Also write all figures to this file")->type_name("FILE");
   leaf->add_option("--html", flags->html,
                    "Also write a page that needs no network to this file: the figures, and of each "
-                   "policy's first seed the attempts, charge and sun of each board over time")
+                   "policy's first seed the attempts, charge and sun of each board over time; - "
+                   "writes the page alone to the standard output")
       ->type_name("FILE");
   leaf->add_flag("--runs", flags->runs, "Also show what the jobs took on each class of boards");
   slot->Bind(leaf, [flags](Session& session) { return Simulate(session, *flags); });

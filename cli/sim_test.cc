@@ -89,6 +89,12 @@ TEST_F(SimTest, TheHtmlFileIsAPageOfItsOwn) {
                           HasSubstr("<h2>fastest, seed 1</h2>"), HasSubstr("<h3>mast-1 "),
                           HasSubstr(">tune-1: day 1 "), HasSubstr("reserve 30 %"),
                           Not(HasSubstr("http")), Not(HasSubstr("<script"))));
+  const Result alone = Run({"sim", file, "--html", "-"});
+  EXPECT_EQ(alone.code, 0) << alone.err;
+  EXPECT_EQ(alone.out, page);
+  const Result both = Run({"sim", file, "--html", "-", "-o", "json"});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, HasSubstr("--html -: -o json writes to the standard output already"));
 }
 
 TEST_F(SimTest, AnHtmlFileThatCannotBeWrittenIsOneLine) {

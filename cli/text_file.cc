@@ -7,6 +7,13 @@
 
 namespace wattle::cli {
 
+absl::Status CheckOneOutput(absl::string_view flag, absl::string_view path, bool json) {
+  return json && path == kStandardOutput
+             ? absl::InvalidArgumentError(absl::StrCat(
+                   flag, " -: -o json writes to the standard output already; name a file"))
+             : absl::OkStatus();
+}
+
 absl::Status WriteTextFile(absl::string_view flag, const std::string& path,
                            absl::string_view text) {
   std::ofstream file(path);

@@ -11,6 +11,13 @@
 
 namespace wattle::cli {
 
+// The path that means the standard output.
+inline constexpr absl::string_view kStandardOutput = "-";
+
+// Refuses a flag that names the standard output where the answer takes it already. Errors:
+// kInvalidArgument names the flag.
+absl::Status CheckOneOutput(absl::string_view flag, absl::string_view path, bool json);
+
 // flag: the one that named the file, such as "--json". Errors: kInternal names flag and path.
 absl::Status WriteTextFile(absl::string_view flag, const std::string& path, absl::string_view text);
 

@@ -10,20 +10,29 @@
 #include "cli/page.h"
 
 #include "units/format.h"
+#include "units/quantity.h"
 
 namespace wattle::cli {
 namespace {
 
-constexpr char kStyle[] = R"(:root { --runs: #2f6fde; --waits: #8fb4f0; }
-@media (prefers-color-scheme: dark) { :root { --runs: #5b93f5; --waits: #37598f; } }
+// The text in a bar of work that runs is as light as the page, and not as its ink, which is too
+// near to the bar's colour.
+constexpr char kStyle[] =
+    R"(:root { --runs: #2f6fde; --waits: #8fb4f0; --bad: #c62f2f; }
+@media (prefers-color-scheme: dark) { :root { --runs: #5b93f5; --waits: #37598f; --bad: #ff6b6b; } }
 .runs { fill: var(--runs); }
+svg .runs + text { fill: var(--paper); }
 .waits { fill: var(--waits); }
+.reserve { stroke: var(--bad); stroke-dasharray: 6 4; }
 .band { fill: var(--charge); opacity: .3; }
 )";
 
+// "06:00", and at midnight the day that begins: "21 Nov".
 std::string Clock(double unix_seconds) {
-  return absl::FormatTime("%H:%M", absl::FromUnixSeconds(static_cast<int64_t>(unix_seconds)),
-                          absl::UTCTimeZone());
+  constexpr int64_t kDaySeconds = 86400;
+  const auto seconds = static_cast<int64_t>(unix_seconds);
+  return absl::FormatTime(seconds % kDaySeconds == 0 ? "%-d %b" : "%H:%M",
+                          absl::FromUnixSeconds(seconds), absl::UTCTimeZone());
 }
 
 class DevicePage {
@@ -71,15 +80,34 @@ class DevicePage {
       lower.insert(0, absl::StrFormat("%.1f,%.1f ", x, Y(charge.low_ratio())));
       absl::StrAppendFormat(&median, "%.1f,%.1f ", x, Y(charge.median_ratio()));
     }
-    return absl::StrCat("<polygon class=\"band\" points=\"", upper, lower,
+    return absl::StrCat(Reserve(), "<polygon class=\"band\" points=\"", upper, lower,
                         "\"><title>charge: one day of ten is below, one above</title></polygon>\n",
                         "<polyline class=\"charge\" points=\"", median, "\"/>\n",
                         Drawing::ChargeScale(Drawing::kLane));
   }
 
+  [[nodiscard]] std::string Reserve() const {
+    const double reserve = device_.reserve_state_of_charge_ratio();
+    if (reserve <= 0) {
+      return "";
+    }
+    const std::string text = absl::StrCat("reserve ", FormatPercent(Fraction(reserve)));
+    return absl::StrCat(
+        absl::StrFormat("<line class=\"reserve\" x1=\"0\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
+                        Drawing::kWidth, Y(reserve), Y(reserve)),
+        Drawing::ScaleText(Y(reserve) - 3, text, /*at_end=*/true));
+  }
+
+  [[nodiscard]] std::string TakesNone() const {
+    return device_.takes_none_because().empty()
+               ? ""
+               : absl::StrCat("<p>takes no work: ", Escaped(device_.takes_none_because()),
+                              "</p>\n");
+  }
+
   [[nodiscard]] std::string Table() const {
     if (device_.entries().empty()) {
-      return "<p>free</p>\n";
+      return device_.takes_none_because().empty() ? "<p>free</p>\n" : TakesNone();
     }
     std::string rows = "<table><tr><th>job</th><th>begins</th><th>ends</th><th></th></tr>\n";
     for (const v1::TimetableEntry& entry : device_.entries()) {
@@ -90,7 +118,7 @@ class DevicePage {
                       entry.waits_for().empty() ? "" : ": ", Escaped(entry.waits_for()),
                       "</td></tr>\n");
     }
-    return absl::StrCat(rows, "</table>\n");
+    return absl::StrCat(rows, "</table>\n", TakesNone());
   }
 
   const v1::DeviceTimetable& device_;
@@ -104,7 +132,8 @@ std::string TimetablePage(const v1::Timetable& timetable) {
       PageHead("Wattle: timetable", kStyle), "<h1>The next ",
       FormatElapsed(absl::Seconds(timetable.horizon_seconds())), "</h1>\n", "<p>From ",
       FormatInstant(timetable.at_unix_seconds()),
-      ". Strong bars run, pale bars wait for their place. The band is the charge to expect.</p>\n");
+      ". Strong bars run, pale bars wait for their place. The band is the charge to expect, ",
+      "and work stops at the broken line, the reserve.</p>\n");
   for (const v1::DeviceTimetable& device : timetable.devices()) {
     page += DevicePage(timetable, device).Html();
   }

@@ -44,7 +44,10 @@ std::string Jobs(const v1::Timetable& timetable, const TextStyle& style) {
                     In(entry.end_unix_seconds(), timetable),
                     FormatInstant(entry.end_unix_seconds()), What(entry, timetable)});
     }
-    if (device.entries().empty()) {
+    if (!device.takes_none_because().empty()) {
+      table.AddRow({device.device_name(), "", "", "", "",
+                    absl::StrCat("takes no work: ", device.takes_none_because())});
+    } else if (device.entries().empty()) {
       table.AddRow({device.device_name(), "", "", "", "", "free"});
     }
   }
@@ -58,7 +61,8 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
                {"at"},
                {"10 %", Align::kRight},
                {"50 %", Align::kRight},
-               {"90 %", Align::kRight}});
+               {"90 %", Align::kRight},
+               {"reserve", Align::kRight}});
   for (const v1::DeviceTimetable& device : timetable.devices()) {
     for (size_t hour = 0; hour < static_cast<size_t>(device.charge_size());
          hour += kChargeEveryHours) {
@@ -67,7 +71,10 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
                     FormatInstant(charge.at_unix_seconds()),
                     FormatPercent(Fraction(charge.low_ratio())),
                     FormatPercent(Fraction(charge.median_ratio())),
-                    FormatPercent(Fraction(charge.high_ratio()))});
+                    FormatPercent(Fraction(charge.high_ratio())),
+                    device.reserve_state_of_charge_ratio() > 0
+                        ? FormatPercent(Fraction(device.reserve_state_of_charge_ratio()))
+                        : ""});
     }
   }
   return table.empty() ? "" : absl::StrCat("\n", table.Render(style));

@@ -1,8 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What every table, block and JSON document looks like, whole: tests/golden/cli.
+#include <algorithm>
+#include <cmath>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/artifact_view.h"
 #include "cli/fleet_view.h"
@@ -21,6 +27,8 @@
 namespace wattle::cli {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -57,6 +65,58 @@ TEST(TimetablePageTest, Golden) {
   EXPECT_THAT(page, Not(HasSubstr("http")));
 }
 
+// The colour that the page's style gives the name, in the light theme or the dark one.
+std::string ColourOf(absl::string_view page, absl::string_view name, bool dark) {
+  const std::string entry = absl::StrCat("--", name, ": ");
+  std::string found;
+  for (const absl::string_view line : absl::StrSplit(page, '\n')) {
+    const size_t at = line.find(entry);
+    if (at != absl::string_view::npos && absl::StrContains(line, "prefers-color-scheme") == dark) {
+      found = std::string(line.substr(at + entry.size()));
+    }
+  }
+  return found.substr(0, found.find_first_of("; "));
+}
+
+// The relative luminance of "#1d2733" or "#fff", by WCAG 2.
+double LuminanceOf(const std::string& colour) {
+  const size_t digits = colour.size() == 4 ? 1 : 2;
+  const auto part = [&](size_t i) {
+    const std::string text = colour.substr(1 + i * digits, digits);
+    const double value = std::stoi(digits == 1 ? text + text : text, nullptr, 16) / 255.0;
+    return value <= 0.03928 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
+  };
+  return 0.2126 * part(0) + 0.7152 * part(1) + 0.0722 * part(2);
+}
+
+double ContrastOf(const std::string& one, const std::string& other) {
+  const auto [darker, lighter] = std::minmax({LuminanceOf(one), LuminanceOf(other)});
+  return (lighter + 0.05) / (darker + 0.05);
+}
+
+// WCAG 2, level AA, asks for 4.5:1.
+TEST(TimetablePageTest, TextInBarsCanBeRead) {
+  const std::string page = TimetablePage(SampleTimetable());
+  // The text of a running bar has the colour of the page, any other text has that of the ink.
+  ASSERT_THAT(page, HasSubstr("svg text { font-size: 11px; fill: var(--ink); }"));
+  ASSERT_THAT(page, HasSubstr("svg .runs + text { fill: var(--paper); }"));
+  ASSERT_THAT(page, ContainsRegex("<rect class=\"runs\".*</rect><text"));
+  for (const bool dark : {false, true}) {
+    const auto colour = [&](const char* name) { return ColourOf(page, name, dark); };
+    EXPECT_GE(ContrastOf(colour("paper"), colour("runs")), 4.5) << dark;
+    EXPECT_GE(ContrastOf(colour("ink"), colour("waits")), 4.5) << dark;
+    EXPECT_GE(ContrastOf(colour("ink"), colour("paper")), 4.5) << dark;
+  }
+}
+
+TEST(TimetablePageTest, NamesTheDayThatBegins) {
+  v1::Timetable timetable = SampleTimetable();
+  timetable.set_horizon_seconds(72 * 3600);
+  EXPECT_THAT(TimetablePage(timetable),
+              AllOf(HasSubstr(">21 Nov</text>"), HasSubstr(">23 Nov</text>"),
+                    HasSubstr(">06:00</text>"), Not(HasSubstr(">00:00</text>"))));
+}
+
 TEST(TimetableViewTest, AnEmptyFleetSaysWhatToDo) {
   EXPECT_THAT(RenderTimetable(v1::Timetable(), kPipe), HasSubstr("start a wattle-worker"));
 }
@@ -67,6 +127,20 @@ TEST(JobViewTest, Golden) {
   ExpectGolden("job_show.txt", RenderJob(SampleFinishedJob(), Now(), kPipe));
   ExpectGolden("job.json", ToJsonDocument(SampleFinishedJob()));
   ExpectGolden("job_update.jsonl", ToJsonLine(SampleRunning()));
+}
+
+TEST(JobViewTest, AnOpenJobTellsWhatItHasSpentAndWhatIsLeft) {
+  v1::Job job = SampleRunning().job();
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("so far")));
+  job.set_spent_energy_joules(5400);
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), ContainsRegex("so far +1.50 Wh\n"));
+  job.mutable_spec()->set_energy_budget_wh(5);
+  EXPECT_THAT(RenderJob(job, Now(), kPipe),
+              ContainsRegex("so far +1.50 Wh, 3.50 Wh of its energy budget are left\n"));
+  job.set_spent_energy_joules(19'000);  // The board is told a little late.
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), HasSubstr(", 0.0 J of its energy budget are left"));
+  job.set_finished_unix_seconds(kSampleNowUnixSeconds);
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("so far")));
 }
 
 TEST(JobViewTest, AStateIsOneLine) {

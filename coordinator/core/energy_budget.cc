@@ -21,13 +21,24 @@ Joules SpentEnergy(const v1::Job& job) {
   return spent;
 }
 
+Joules SpentSoFar(const Observations& observations, const v1::Job& job) {
+  const Joules ended = SpentEnergy(job);
+  const v1::Attempt* const live = LiveAttempt(job);
+  if (live == nullptr) {
+    return ended;
+  }
+  const auto progress = observations.progress.find(AttemptId(live->attempt_id()));
+  return progress == observations.progress.end() ? ended
+                                                 : ended + Joules(progress->second.energy_joules());
+}
+
 void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());
   const auto progress = draft.observations().progress.find(AttemptId(live.attempt_id()));
   if (budget.value() <= 0 || progress == draft.observations().progress.end()) {
     return;
   }
-  const Joules spent = SpentEnergy(job) + Joules(progress->second.energy_joules());
+  const Joules spent = SpentSoFar(draft.observations(), job);
   if (spent < budget) {
     return;
   }

@@ -10,9 +10,13 @@
 namespace wattle::core {
 
 class Draft;
+struct Observations;
 
 // Gross joules of the job's attempts, as their receipts tell.
 Joules SpentEnergy(const v1::Job& job);
+
+// The same with what the running attempt has told of itself so far.
+Joules SpentSoFar(const Observations& observations, const v1::Job& job);
 
 // Ends the job once its ended attempts and the live one have drawn its budget. A board without a
 // link tells no progress, so its attempt goes on until the board is heard of again.

@@ -64,6 +64,27 @@ TEST(EnergyBudgetTest, EarlierAttemptsCount) {
   EXPECT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
 }
 
+// Readers see the ended attempts by their receipts, and the running one by what it has told.
+TEST(EnergyBudgetTest, AnAnswerTellsWhatTheJobHasSpent) {
+  Budgeted world;
+  const auto spent = [&world] {
+    return DescribeJob(world.fleet.state, world.fleet.observations, JobId("j1"), Now())
+        .spent_energy_joules();
+  };
+  EXPECT_EQ(spent(), 0);
+  world.fleet.observations.progress[AttemptId("j1.1")].set_energy_joules(250);
+  EXPECT_EQ(spent(), 250);
+  v1::Attempt& earlier = *world.fleet.state.jobs.Mutable(1).mutable_job()->add_attempts();
+  earlier.set_attempt_id("j1.0");
+  earlier.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+  earlier.mutable_receipt()->mutable_total()->set_gross_energy_joules(3000);
+  EXPECT_EQ(spent(), 3250);
+  // Of an attempt that has ended its receipt alone counts.
+  world.Draws(3600);
+  ASSERT_EQ(world.job().state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ(spent(), SpentEnergy(world.job()).value());
+}
+
 TEST(EnergyBudgetTest, NoAttemptStartsThatWouldDrawMoreThanIsLeft) {
   Fleet fleet;
   v1::JobSpec spec = Finetune();

@@ -9,12 +9,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
+#include "units/format.h"
 #include "units/quantity.h"
 
 namespace wattle::core {
@@ -26,6 +29,48 @@ constexpr double kHorizonSecondsUnsaid = 48 * 3600;
 
 double UnixSeconds(absl::Time moment) {
   return absl::ToDoubleSeconds(moment - absl::UnixEpoch());
+}
+
+// "unreachable for 3 h 05 min". A board with a copied identity is refused when it connects, and its
+// problem says why.
+std::string WhyWithoutContact(const v1::Device& device, absl::Time now) {
+  const absl::Time seen = absl::UnixEpoch() + absl::Seconds(device.last_seen_unix_seconds());
+  return absl::StrCat(
+      device.unreachable() ? "unreachable" : "not connected",
+      device.last_seen_unix_seconds() > 0
+          ? absl::StrCat(" for ", FormatElapsed(std::max(absl::Seconds(1), now - seen)))
+          : "",
+      device.problem().empty() ? "" : absl::StrCat(": ", device.problem()));
+}
+
+// Why the device refuses every job at this moment, whatever the job is; empty: it does not.
+std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& limits,
+                             absl::Time now) {
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  std::vector<std::string> reasons;
+  if (device.info().engine_version().empty()) {
+    reasons.emplace_back("has no engine; install wattle-runner beside its worker");
+  }
+  if (device.drained()) {
+    reasons.push_back(device.drain_reason().empty()
+                          ? "drained"
+                          : absl::StrCat("drained: ", device.drain_reason()));
+  }
+  if (device.unreachable() || !device.connected()) {
+    reasons.push_back(WhyWithoutContact(device, now));
+    return absl::StrJoin(reasons, "; ");  // Its last heartbeat tells nothing of now.
+  }
+  if (!heartbeat.storage_problem().empty()) {
+    reasons.push_back(heartbeat.storage_problem());
+  }
+  if (heartbeat.owner_hold_seconds() > 0) {
+    reasons.push_back(absl::StrCat("held by its owner for ",
+                                   FormatElapsed(absl::Seconds(heartbeat.owner_hold_seconds()))));
+  }
+  if (!heartbeat.guard_reason().empty() && limits.any()) {
+    reasons.push_back(absl::StrCat("held by policy: ", heartbeat.guard_reason()));
+  }
+  return absl::StrJoin(reasons, "; ");
 }
 
 void AddRunning(const State& state, const scheduler::DeviceView& view, absl::Time now,
@@ -94,6 +139,11 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
     v1::DeviceTimetable& row = rows[device.info().device_id()];
     row.set_device_id(device.info().device_id());
     row.set_device_name(device.info().name());
+    const policy::Limits limits = scheduler::LimitsFor(snapshot.policies, device.info());
+    row.set_takes_none_because(TakesNoneBecause(device, limits, now.wall));
+    if (limits.reserve && scheduler::HasGauge(device)) {
+      row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
+    }
     AddRunning(state, snapshot.devices[i], now.wall, row);
     AddCharge(device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
   }

@@ -76,14 +76,44 @@ int HalfOf(int now, int batch) {
 }
 
 template <typename Spec>
-std::vector<LeanerSpec> SmallerBatches(const v1::JobSpec& spec, Spec* (v1::JobSpec::*of)(),
-                                       int batch_size) {
-  std::vector<LeanerSpec> forms;
+std::vector<ChangedSpec> SmallerBatches(const v1::JobSpec& spec, Spec* (v1::JobSpec::*of)(),
+                                        int batch_size) {
+  std::vector<ChangedSpec> forms;
   v1::JobSpec form = spec;
   for (int size = batch_size / 2; size > 0; size /= 2) {
     (form.*of)()->set_batch_size(size);
     forms.push_back({form, absl::StrCat("batch_size: ", size)});
   }
+  return forms;
+}
+
+// Batches are looked at up to so many times the job's own.
+constexpr int kLargerBatchMax = 8;
+
+template <typename Spec>
+std::vector<ChangedSpec> OtherBatchSizes(const v1::JobSpec& spec, Spec* (v1::JobSpec::*of)(),
+                                         int batch_size) {
+  std::vector<ChangedSpec> forms = SmallerBatches(spec, of, batch_size);
+  v1::JobSpec form = spec;
+  for (int times = 2; times <= kLargerBatchMax; times *= 2) {
+    (form.*of)()->set_batch_size(times * batch_size);
+    forms.push_back({form, absl::StrCat("batch_size: ", times * batch_size)});
+  }
+  return forms;
+}
+
+template <typename Spec>
+std::vector<ChangedSpec> QuantizedBothWays(const v1::JobSpec& spec, Spec* (v1::JobSpec::*of)()) {
+  v1::JobSpec form = spec;
+  Spec& run = *(form.*of)();
+  if (run.has_recipe() || (run.quantization() != v1::QUANTIZATION_UNSPECIFIED &&
+                           run.quantization() != v1::QUANTIZATION_NONE)) {
+    return {};
+  }
+  run.set_quantization(v1::QUANTIZATION_INT8);
+  std::vector<ChangedSpec> forms = {{form, "quantization: int8"}};
+  run.set_quantization(v1::QUANTIZATION_INT4);
+  forms.push_back({form, "quantization: int4"});
   return forms;
 }
 
@@ -275,8 +305,8 @@ std::string FinetuneFails(const v1::JobSpec& spec, const JobModel& model,
                           : sentence;
 }
 
-std::vector<LeanerSpec> LeanerFinetune(const v1::JobSpec& spec) {
-  std::vector<LeanerSpec> forms;
+std::vector<ChangedSpec> LeanerFinetune(const v1::JobSpec& spec) {
+  std::vector<ChangedSpec> forms;
   v1::JobSpec form = spec;
   v1::FinetuneSpec& finetune = *form.mutable_finetune();
   std::string change;
@@ -304,6 +334,34 @@ std::vector<LeanerSpec> LeanerFinetune(const v1::JobSpec& spec) {
                                         ", gradient_accumulation_steps: ", accumulated)});
   }
   return forms;
+}
+
+std::vector<ChangedSpec> OtherFinetuneBatches(const v1::JobSpec& spec) {
+  std::vector<ChangedSpec> forms;
+  v1::JobSpec form = spec;
+  v1::FinetuneSpec& finetune = *form.mutable_finetune();
+  const int batch = finetune.batch_size() > 0 ? finetune.batch_size() : kBatchSizeDefault;
+  const int passes = std::max(1, finetune.gradient_accumulation_steps());
+  const auto add = [&](int size, int accumulated) {
+    finetune.set_batch_size(size);
+    finetune.set_gradient_accumulation_steps(accumulated);
+    forms.push_back(
+        {form, absl::StrCat("batch_size: ", size, ", gradient_accumulation_steps: ", accumulated)});
+  };
+  for (int size = batch; size > 1;) {
+    size = HalfOf(size, batch);
+    add(size, passes * (batch / size));
+  }
+  for (int times = 2; times <= kLargerBatchMax && passes % times == 0; times *= 2) {
+    add(times * batch, passes / times);
+  }
+  return forms;
+}
+
+// Without adapters the form of the weights is one that training rounds to, and saves nothing.
+std::vector<ChangedSpec> QuantizedFinetune(const v1::JobSpec& spec) {
+  return spec.finetune().has_lora() ? QuantizedBothWays(spec, &v1::JobSpec::mutable_finetune)
+                                    : std::vector<ChangedSpec>();
 }
 
 absl::Status CheckQuantize(const v1::JobSpec& spec, bool files_needed) {
@@ -402,8 +460,17 @@ void AskGeneratePrompts(const v1::JobSpec& spec, PromptQuestion& question) {
   question.chat = spec.generate().chat();
 }
 
-std::vector<LeanerSpec> LeanerGenerate(const v1::JobSpec& spec) {
+std::vector<ChangedSpec> LeanerGenerate(const v1::JobSpec& spec) {
   return SmallerBatches(spec, &v1::JobSpec::mutable_generate, spec.generate().batch_size());
+}
+
+std::vector<ChangedSpec> OtherGenerateBatches(const v1::JobSpec& spec) {
+  return OtherBatchSizes(spec, &v1::JobSpec::mutable_generate,
+                         std::max(1, spec.generate().batch_size()));
+}
+
+std::vector<ChangedSpec> QuantizedGenerate(const v1::JobSpec& spec) {
+  return QuantizedBothWays(spec, &v1::JobSpec::mutable_generate);
 }
 
 absl::Status CheckEvaluate(const v1::JobSpec& spec, bool files_needed) {
@@ -470,10 +537,20 @@ std::string EvaluateFails(const v1::JobSpec& spec, const JobModel& model,
                              scheduler::FindInput(inputs, "reference_model"));
 }
 
-std::vector<LeanerSpec> LeanerEvaluate(const v1::JobSpec& spec) {
+std::vector<ChangedSpec> LeanerEvaluate(const v1::JobSpec& spec) {
   const int batch = spec.evaluate().batch_size();
   return SmallerBatches(spec, &v1::JobSpec::mutable_evaluate,
                         batch > 0 ? batch : kBatchSizeDefault);
+}
+
+std::vector<ChangedSpec> OtherEvaluateBatches(const v1::JobSpec& spec) {
+  const int batch = spec.evaluate().batch_size();
+  return OtherBatchSizes(spec, &v1::JobSpec::mutable_evaluate,
+                         batch > 0 ? batch : kBatchSizeDefault);
+}
+
+std::vector<ChangedSpec> QuantizedEvaluate(const v1::JobSpec& spec) {
+  return QuantizedBothWays(spec, &v1::JobSpec::mutable_evaluate);
 }
 
 constexpr KindPart kParts[] = {
@@ -481,16 +558,22 @@ constexpr KindPart kParts[] = {
      .check = CheckFinetune,
      .certain_failure = FinetuneFails,
      .leaner_forms = LeanerFinetune,
+     .other_batches = OtherFinetuneBatches,
+     .quantized_forms = QuantizedFinetune,
      .scores_data = true},
     {.kind_case = v1::JobSpec::kQuantize, .check = CheckQuantize, .certain_failure = QuantizeFails},
     {.kind_case = v1::JobSpec::kGenerate,
      .check = CheckGenerate,
      .leaner_forms = LeanerGenerate,
+     .other_batches = OtherGenerateBatches,
+     .quantized_forms = QuantizedGenerate,
      .ask_prompts = AskGeneratePrompts},
     {.kind_case = v1::JobSpec::kEvaluate,
      .check = CheckEvaluate,
      .certain_failure = EvaluateFails,
      .leaner_forms = LeanerEvaluate,
+     .other_batches = OtherEvaluateBatches,
+     .quantized_forms = QuantizedEvaluate,
      .scores_data = true},
     {.kind_case = v1::JobSpec::kProfile, .check = CheckProfile},
 };

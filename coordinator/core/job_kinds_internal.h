@@ -35,7 +35,10 @@ struct KindPart {
   std::string (*certain_failure)(const v1::JobSpec& spec, const JobModel& model,
                                  const std::vector<scheduler::InputView>& inputs) = nullptr;
   // As LeanerForms, and with forms that ValidateSpec refuses; null: there are none.
-  std::vector<LeanerSpec> (*leaner_forms)(const v1::JobSpec& spec) = nullptr;
+  std::vector<ChangedSpec> (*leaner_forms)(const v1::JobSpec& spec) = nullptr;
+  // As OtherBatches and QuantizedForms, likewise.
+  std::vector<ChangedSpec> (*other_batches)(const v1::JobSpec& spec) = nullptr;
+  std::vector<ChangedSpec> (*quantized_forms)(const v1::JobSpec& spec) = nullptr;
   // What has to be looked at with the model's tokenizer (PromptQuestion): the tokens of its data,
   // or prompts, which ask_prompts adds. null: there are none.
   bool scores_data = false;

@@ -5,17 +5,35 @@
 
 namespace wattle::core {
 
-std::vector<LeanerSpec> LeanerForms(const v1::JobSpec& spec) {
+namespace {
+
+using Forms = std::vector<ChangedSpec> (*)(const v1::JobSpec& spec);
+
+// A form that validation refuses is none.
+std::vector<ChangedSpec> ValidForms(const v1::JobSpec& spec, Forms KindPart::*of_kind) {
   const KindPart* const part = KindPartOf(spec);
-  if (part == nullptr || part->leaner_forms == nullptr) {
+  if (part == nullptr || part->*of_kind == nullptr) {
     return {};
   }
-  std::vector<LeanerSpec> forms = part->leaner_forms(spec);
-  // A form that validation refuses is none.
-  std::erase_if(forms, [](const LeanerSpec& form) {
+  std::vector<ChangedSpec> forms = (part->*of_kind)(spec);
+  std::erase_if(forms, [](const ChangedSpec& form) {
     return !ValidateSpec(form.spec, /*files_needed=*/false).ok();
   });
   return forms;
+}
+
+}  // namespace
+
+std::vector<ChangedSpec> LeanerForms(const v1::JobSpec& spec) {
+  return ValidForms(spec, &KindPart::leaner_forms);
+}
+
+std::vector<ChangedSpec> OtherBatches(const v1::JobSpec& spec) {
+  return ValidForms(spec, &KindPart::other_batches);
+}
+
+std::vector<ChangedSpec> QuantizedForms(const v1::JobSpec& spec) {
+  return ValidForms(spec, &KindPart::quantized_forms);
 }
 
 }  // namespace wattle::core

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a job could be changed to where memory refuses it. Private to coordinator/core. Pure.
+// What a job could be changed to: where memory refuses it, or where another form is cheaper.
+// Private to coordinator/core. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_LEANER_FORMS_INTERNAL_H_
 #define WATTLE_COORDINATOR_CORE_LEANER_FORMS_INTERNAL_H_
 
@@ -11,7 +12,7 @@
 
 namespace wattle::core {
 
-struct LeanerSpec {
+struct ChangedSpec {
   v1::JobSpec spec;    // valid
   std::string change;  // "activation_checkpointing: true, batch_size: 4, …", as a job file has it
 };
@@ -21,7 +22,17 @@ struct LeanerSpec {
 // accumulated over more passes, so that a step has its examples. Only update_in_backward, which
 // accumulates nothing, has smaller steps. Generation and evaluation: smaller batches. Empty: there
 // is none.
-std::vector<LeanerSpec> LeanerForms(const v1::JobSpec& spec);
+std::vector<ChangedSpec> LeanerForms(const v1::JobSpec& spec);
+
+// A valid job with other batches that do the same work: smaller ones first, each half of the one
+// before, then up to eight times as large. A fine-tune accumulates gradients over as many passes as
+// a step needs for its examples, so it has no larger batch than one of a whole step. Empty: there
+// is none.
+std::vector<ChangedSpec> OtherBatches(const v1::JobSpec& spec);
+
+// A valid job that loads its unquantized model in int8, and in int4. Of a fine-tune the weights
+// beside adapters. Empty: the kind has no such form, or the job names one already.
+std::vector<ChangedSpec> QuantizedForms(const v1::JobSpec& spec);
 
 }  // namespace wattle::core
 

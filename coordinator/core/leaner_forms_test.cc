@@ -18,7 +18,7 @@ using testing::IsEmpty;
 
 std::vector<std::string> ChangesOf(const v1::JobSpec& spec) {
   std::vector<std::string> changes;
-  for (const LeanerSpec& form : LeanerForms(spec)) {
+  for (const ChangedSpec& form : LeanerForms(spec)) {
     EXPECT_THAT(ValidateSpec(form.spec, /*files_needed=*/false), IsOk()) << form.change;
     changes.push_back(form.change);
   }

@@ -3,9 +3,11 @@
 // Tests of what the core does with plans over hours: boards that pause and return, attempts that
 // leave their board for another job's deadline. Each test drives the shipped planner and core with
 // reports, as boards would send them.
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -391,6 +393,66 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   EXPECT_EQ(place("j1").expected_start_unix_seconds(), 0);
 }
 
+// j1 ran 600 of 1200 steps on the one board, whose checkpoint is here, and drew 900 J.
+class RestOfJobTest : public testing::Test {
+ protected:
+  RestOfJobTest() {
+    boards.Add("fast", 1);
+    v1::JobSpec spec = Finetune();
+    spec.set_deadline_seconds(3000);
+    spec.set_energy_budget_wh(5);
+    boards.Submit(1200, spec);
+    boards.Plan();
+    boards.Run("j1.1");
+    boards.Advance(absl::Seconds(600));
+    boards.state.jobs.Mutable(1).mutable_checkpoint()->set_step(600);
+    boards.observations.progress[AttemptId("j1.1")].set_energy_joules(900);
+    boards.Snapshot();  // The board has just been heard.
+  }
+  absl::StatusOr<v1::PlanResponse> Plan(const std::string& job) {
+    v1::PlanRequest request;
+    request.set_job_id(job);
+    return DryRun(boards.state, boards.observations, {}, request, boards.Now());
+  }
+
+  Boards boards;
+};
+
+TEST_F(RestOfJobTest, CountsTheCheckpointTheWaitAndTheSpentJoules) {
+  auto plan = Plan("j1");
+  ASSERT_THAT(plan, IsOk());
+  ASSERT_THAT(plan->candidates(), SizeIs(1));
+  // Its own board is free for it: the attempt is taken to leave.
+  EXPECT_EQ(plan->chosen_device_id(), "fast");
+  EXPECT_FALSE(plan->wait());
+  EXPECT_NEAR(plan->candidates(0).prediction().run_seconds().mean(), 600, 1);
+  // 5 Wh are 18 kJ; 600 steps at 10 W draw 6 kJ.
+  boards.observations.progress[AttemptId("j1.1")].set_energy_joules(15'000);
+  plan = Plan("j1");
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->candidates(0).refused_by(), "energy_budget");
+  EXPECT_THAT(plan->candidates(0).reason(), HasSubstr("more, after 4.17 Wh"));
+  // The deadline is 3000 s after submission.
+  boards.observations.progress[AttemptId("j1.1")].set_energy_joules(900);
+  boards.Advance(absl::Seconds(2000));
+  boards.Snapshot();
+  plan = Plan("j1");
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->candidates(0).refused_by(), "deadline");
+}
+
+TEST_F(RestOfJobTest, RefusesAJobThatIsNotOpen) {
+  EXPECT_THAT(Plan("j7"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("no job j7 is open")));
+  boards.Finish("j1.1");
+  EXPECT_THAT(Plan("j1"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("j1 has ended")));
+  v1::PlanRequest both;
+  both.set_job_id("j1");
+  *both.mutable_spec() = Finetune();
+  EXPECT_THAT(DryRun(boards.state, boards.observations, {}, both, boards.Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("contradicts spec")));
+}
+
 TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
   Boards boards;
   boards.Add("fast", 1);
@@ -463,6 +525,83 @@ TEST(FleetTimetableTest, SaysWhichJobHasNoPlace) {
   ASSERT_THAT(timetable->without_place(), SizeIs(1));
   EXPECT_EQ(timetable->without_place(0).job_id(), "j1");
   EXPECT_THAT(timetable->without_place(0).reason(), HasSubstr("drained"));
+}
+
+// A board's line says why the board takes no work exactly where the planner refuses it any job.
+TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
+  struct Case {
+    std::function<void(Boards&)> change;
+    std::string because;
+  };
+  const auto heartbeat = [](Boards& boards) -> v1::Heartbeat& {
+    return boards.observations.devices[DeviceId("fast")].heartbeat;
+  };
+  const auto reserve = [](Boards& boards) {
+    v1::Policy policy;
+    policy.set_name("mast");
+    policy.set_reserve_state_of_charge_ratio(0.3);
+    boards.Do(ApplyPolicy{policy});
+  };
+  const std::vector<Case> cases = {
+      {[](Boards&) {}, ""},
+      {[](Boards& boards) {
+         boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = "card swap"});
+       },
+       "drained: card swap"},
+      {[](Boards& boards) {
+         boards.Advance(absl::Hours(3));
+         boards.observations.devices[DeviceId("fast")].connected = false;
+       },
+       "unreachable for 3 h 00 min"},
+      {[&](Boards& boards) { heartbeat(boards).set_owner_hold_seconds(2400); },
+       "held by its owner for 40 min 00 s"},
+      {[&](Boards& boards) { heartbeat(boards).set_storage_problem("disk full: /var"); },
+       "disk full: /var"},
+      {[&](Boards& boards) {
+         reserve(boards);
+         heartbeat(boards).set_guard_reason("battery at 28 %");
+       },
+       "held by policy: battery at 28 %"},
+      // A guard that enforces a policy which is gone counts no more.
+      {[&](Boards& boards) { heartbeat(boards).set_guard_reason("battery at 28 %"); }, ""},
+      {[&](Boards& boards) {
+         boards.Do(DrainDevice{.device = DeviceId("fast"), .reason = ""});
+         heartbeat(boards).set_owner_hold_seconds(60);
+       },
+       "drained; held by its owner for 1 min 00 s"},
+  };
+  for (const Case& each : cases) {
+    Boards boards;
+    boards.Add("fast", 1, /*battery_wh=*/50);
+    boards.Snapshot();  // The board has just been heard.
+    each.change(boards);
+    const auto timetable =
+        FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+    ASSERT_THAT(timetable, IsOk());
+    EXPECT_EQ(timetable->devices(0).takes_none_because(), each.because);
+    v1::PlanRequest request;
+    *request.mutable_spec() = Finetune();
+    request.mutable_spec()->mutable_finetune()->set_steps(10);
+    const auto plan = DryRun(boards.state, boards.observations, {}, request, boards.Now());
+    ASSERT_THAT(plan, IsOk());
+    EXPECT_EQ(plan->candidates(0).feasible(), each.because.empty()) << each.because;
+  }
+}
+
+// A reserve is shown where something guards it.
+TEST(FleetTimetableTest, HasTheReserveOfBoardsWithAGauge) {
+  Boards boards;
+  boards.Add("mains", 1);
+  boards.Add("mast", 1, /*battery_wh=*/50);
+  v1::Policy policy;
+  policy.set_name("mast");
+  policy.set_reserve_state_of_charge_ratio(0.3);
+  boards.Do(ApplyPolicy{policy});
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  EXPECT_EQ(timetable->devices(0).reserve_state_of_charge_ratio(), 0);
+  EXPECT_EQ(timetable->devices(1).reserve_state_of_charge_ratio(), 0.3);
 }
 
 TEST(FleetTimetableTest, RefusesAHorizonOutOfBounds) {

@@ -29,6 +29,7 @@
 #include "coordinator/core/profiling.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/winning_changes.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
@@ -409,6 +410,64 @@ bool IsRefusedForMemory(const v1::Candidate& candidate) {
   return candidate.refused_by() == "memory";
 }
 
+// The job of the dry run with another spec. Inputs stay: no change names another file.
+absl::StatusOr<scheduler::JobView> WithSpec(const State& state, const PlanningInputs& inputs,
+                                            const scheduler::JobView& job,
+                                            const v1::JobSpec& spec) {
+  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
+  scheduler::JobView changed = job;
+  changed.spec = spec;
+  changed.leaner_forms.reset();
+  changed.peak_memory_bytes = PeakMemory(state, inputs, spec, job.inputs);
+  changed.models = FamilyOf(state, inputs, spec, job.inputs);
+  if (std::string failure = WhyItFails(spec, changed); !failure.empty()) {
+    return absl::InvalidArgumentError(failure);
+  }
+  return changed;
+}
+
+// What is left of an open job: from its newest uploaded checkpoint, under its deadline since
+// submission, within what is left of its budget.
+absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observations& observations,
+                                             const PlanningInputs& inputs, const JobId& id,
+                                             const Instant& now) {
+  const v1::JobRecord* const record = FindJob(state, id);
+  if (record == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("no job ", id.value(), " is open; 'wattle jobs' lists them"));
+  }
+  if (IsTerminal(record->job().state())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(id.value(), " has ended; 'wattle job show ", id.value(), "' tells how"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      scheduler::JobView job,
+      DryJob(state, observations, inputs, record->job().spec(), now, /*runs=*/nullptr));
+  if (std::vector<scheduler::InputView> resolved = ViewsOf(state, record->job());
+      resolved.size() == static_cast<size_t>(record->job().inputs_size())) {
+    job.inputs = std::move(resolved);  // A name may stand for another artifact by now.
+  }
+  job.id = id;
+  job.submitted = now.wall - JobAge(state, observations, *record, now.monotonic);
+  job.checkpoint_step = record->checkpoint().step();
+  job.spent = SpentSoFar(observations, record->job());
+  job.avoided_devices = AvoidedDevices(state, observations, record->job(), now.monotonic);
+  return job;
+}
+
+// A job that runs is planned as if its attempt left the device now.
+void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snapshot) {
+  const v1::Attempt* const live = LiveAttempt(FindJob(state, id)->job());
+  for (scheduler::DeviceView& view : snapshot.devices) {
+    if (live != nullptr && view.device.info().device_id() == live->device_id()) {
+      scheduler::DeviceView free;
+      free.device = std::move(view.device);
+      free.device.clear_running_attempt_id();
+      view = std::move(free);
+    }
+  }
+}
+
 // Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
 // estimate for each form of each job. A job with a quality floor has other models instead.
 void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
@@ -417,7 +476,7 @@ void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
     return;
   }
   job.leaner_forms.emplace();
-  for (LeanerSpec& form : LeanerForms(job.spec)) {
+  for (ChangedSpec& form : LeanerForms(job.spec)) {
     job.leaner_forms->push_back(
         {std::move(form.change), PeakMemory(state, inputs, form.spec, job.inputs)});
   }
@@ -428,7 +487,12 @@ void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, const Instant& now) {
-  WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
+  if (!request.job_id().empty() && request.has_spec()) {
+    return absl::InvalidArgumentError("job_id: contradicts spec; leave one of the two out");
+  }
+  if (request.job_id().empty()) {
+    WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
+  }
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(
         "ignore_policies: contradicts policies; leave one of the two out");
@@ -437,9 +501,15 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
   }
   std::string runs;
-  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
-                          DryJob(state, observations, inputs, request.spec(), now, &runs));
+  WATTLE_ASSIGN_OR_RETURN(
+      scheduler::JobView job,
+      request.job_id().empty()
+          ? DryJob(state, observations, inputs, request.spec(), now, &runs)
+          : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  if (!request.job_id().empty()) {
+    LeaveDevice(state, job.id, snapshot);
+  }
   if (request.ignore_policies() || request.policies_size() > 0) {
     snapshot.policies.assign(request.policies().begin(), request.policies().end());
     // The request replaces the fleet's policies, so the guards' reasons to idle, which follow from
@@ -456,6 +526,12 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   plan.set_certain_failure(WhyItFails(job.spec, job));
   if (!runs.empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
+  }
+  // The runs of a profile job are chosen, whatever would win.
+  if (!request.without_changes() && plan.certain_failure().empty() && !job.profile_point) {
+    AddWinningChanges(
+        snapshot, job, [&](const v1::JobSpec& spec) { return WithSpec(state, inputs, job, spec); },
+        plan);
   }
   return plan;
 }

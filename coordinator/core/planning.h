@@ -58,8 +58,8 @@ PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
 
-// A dry run of request.spec against the fleet. A dry run ignores the queue. Errors: those of
-// SubmitJob.
+// A dry run of request.spec against the fleet, or of the rest of an open job. A dry run ignores the
+// queue. Errors: those of SubmitJob; kNotFound and kFailedPrecondition for a job that is not open.
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
                                         const PlanningInputs& inputs,
                                         const v1::PlanRequest& request, const Instant& now);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/profiling.h"
 #include "coordinator/core/retry_policy.h"
@@ -114,6 +115,7 @@ void CompleteJob(const State& state, const Observations& observations, const Ins
   }
   // How many runs a profile job makes is chosen run by run.
   job.set_attempts_max(IsProfile(job.spec()) && !IsTerminal(job.state()) ? 0 : AttemptsMax(job));
+  job.set_spent_energy_joules(SpentSoFar(observations, job).value());
   if (job.state() == v1::JOB_STATE_QUEUED && observations.waiting != nullptr) {
     const auto waiting = observations.waiting->find(JobId(job.job_id()));
     if (waiting != observations.waiting->end()) {

@@ -146,10 +146,13 @@ void Api::PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply)
   }
   const std::shared_ptr<const core::State> state = runtime_.Version();
   core::PlanningInputs inputs = runtime_.planning();
-  inputs.archived_sources = ArchivedSources(*state, request.spec());
+  const v1::JobRecord* const open = core::FindJob(*state, JobId(request.job_id()));
+  inputs.archived_sources =
+      ArchivedSources(*state, open == nullptr ? request.spec() : open->job().spec());
   absl::StatusOr<v1::PlanResponse> plan =
       core::DryRun(*state, runtime_.board().Snapshot(), inputs, request, runtime_.Now());
-  if (!plan.ok() || !plan->certain_failure().empty()) {
+  // The prompts of an open job were looked at when it was submitted.
+  if (!plan.ok() || !plan->certain_failure().empty() || open != nullptr) {
     reply(plan);
     return;
   }

@@ -3,10 +3,12 @@
 // Plans one job on the fleet.
 #include "scheduler/place/place.h"
 
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "scheduler/place/choose_device.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/snapshot.h"
@@ -39,6 +41,15 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   return *fleet.Consider(job, work, InitialLoads(snapshot)).candidates.front();
+}
+
+absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
+                                                          const JobView& job) {
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
+  const v1::Candidate* const chosen = Chosen(considered);
+  return chosen == nullptr ? std::nullopt : std::optional(*chosen);
 }
 
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
