@@ -13,12 +13,15 @@
 #include "absl/strings/strip.h"
 
 #include "coordinator/core/lineage_internal.h"
+#include "policy/heartbeat_interval.h"
+#include "policy/limits.h"
 
 namespace wattle::core {
 namespace {
 
 constexpr size_t kPrefixDigitsMin = 8;  // of an artifact id
 constexpr size_t kNamesListedMax = 8;   // in an error message
+constexpr int kMissedHeartbeats = 3;    // so many of them are a silence
 
 std::string Known(const std::vector<std::string>& names) {
   if (names.empty()) {
@@ -174,7 +177,17 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
   const auto found = observations.devices.find(device);
   return found != observations.devices.end() && found->second.connected &&
          found->second.last_seen.has_value() &&
-         now - found->second.last_seen->monotonic <= observations.unreachable_after;
+         now - found->second.last_seen->monotonic <=
+             std::max(observations.unreachable_after,
+                      kMissedHeartbeats * found->second.heartbeat_interval);
+}
+
+absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted) {
+  std::vector<const v1::Policy*> policies;
+  for (const v1::Policy& policy : desired.policies()) {
+    policies.push_back(&policy);
+  }
+  return policy::HeartbeatInterval(policy::LimitsOf(policies), wanted);
 }
 
 void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {

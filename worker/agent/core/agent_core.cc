@@ -145,6 +145,8 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       if (message.welcome().heartbeat_seconds() > 0) {
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
       }
+      takes_heartbeat_changes_ = message.welcome().takes_heartbeat_changes();
+      told_heartbeat_.reset();
       refuses_stream_ = !EnterJournal(message.welcome(), now);
       if (refuses_stream_) {
         break;
@@ -168,6 +170,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
       NoteDisk(state_.WriteDesired(desired_), now);
+      next_heartbeat_ = std::min(next_heartbeat_, now.wall + HeartbeatInterval());
       Reconcile(now);
       break;
     }
@@ -441,11 +444,9 @@ void AgentCore::Step(const Instant& now) {
   ActivateNext(now);
   LeavePowerMode(now);
   if (now.wall >= next_heartbeat_) {
-    next_heartbeat_ = now.wall + heartbeat_period_;
+    next_heartbeat_ = now.wall + HeartbeatInterval();
     if (welcomed_) {
-      v1::WorkerMessage message;
-      *message.mutable_heartbeat() = MakeHeartbeat(now);
-      ports_.Send(message);
+      SendHeartbeat(now);
     }
   }
   if (now.wall >= next_ledger_ || (ledger_waits_ && !HasUnacknowledgedLedger())) {
@@ -461,6 +462,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   // Without a coordinator and without attempts, nothing happens before the ledger and the save.
   if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
     next = std::min(next, next_heartbeat_);
+  }
+  if (!held_.empty()) {
+    next = std::min(next, now.wall + heartbeat_period_);
   }
   if (run_ != nullptr) {
     if (const auto step = run_->NextStep()) {

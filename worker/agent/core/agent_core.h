@@ -280,6 +280,8 @@ class AgentCore {
   void ReportHeldAgain(const Instant& now);
   void RenumberReports(const std::string& why, const Instant& now);
   void FlushReports(const Instant& now);
+  [[nodiscard]] absl::Duration HeartbeatInterval() const;
+  void SendHeartbeat(const Instant& now);
   void ReportLedger(const Instant& now);
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
@@ -353,14 +355,18 @@ class AgentCore {
   std::vector<std::string> cached_;
 
   bool spool_repaired_ = false;  // since the process started
+  // As the coordinator knows it by the present stream; absent: it takes whole heartbeats alone, or
+  // has none yet.
+  std::optional<v1::Heartbeat> told_heartbeat_;
+  bool takes_heartbeat_changes_ = false;  // the coordinator does
   bool connected_ = false;
   bool welcomed_ = false;
   bool reconciled_ = true;  // every desired attempt is held
   bool shutting_down_ = false;
-  absl::Duration heartbeat_period_;
-  absl::Duration lease_used_;  // used by lease_since_
-  Monotonic lease_since_;      // wall; when contact was lost
-  Monotonic next_heartbeat_;   // wall, as all below
+  absl::Duration heartbeat_period_;  // as the coordinator wants them
+  absl::Duration lease_used_;        // used by lease_since_
+  Monotonic lease_since_;            // wall; when contact was lost
+  Monotonic next_heartbeat_;         // wall, as all below
   Monotonic next_ledger_;
   bool ledger_waits_ = false;  // One is due, and the one before is not acknowledged.
   Monotonic next_save_;

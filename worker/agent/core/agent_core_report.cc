@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
+#include "policy/heartbeat_interval.h"
+#include "proto/heartbeat_changes.h"
 #include "proto/report_digest.h"
 #include "proto/spec_revision.h"
 #include "units/format.h"
@@ -395,6 +397,27 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
     hand_over.set_size_bytes(handed_over_.size_bytes);
   }
   return heartbeat;
+}
+
+// An older coordinator would take a stretched interval for a lost device.
+absl::Duration AgentCore::HeartbeatInterval() const {
+  return takes_heartbeat_changes_ ? policy::HeartbeatInterval(limits_, heartbeat_period_)
+                                  : heartbeat_period_;
+}
+
+void AgentCore::SendHeartbeat(const Instant& now) {
+  v1::WorkerMessage message;
+  v1::Heartbeat heartbeat = MakeHeartbeat(now);
+  if (told_heartbeat_) {
+    *message.mutable_heartbeat_changes() = ChangesOf(*told_heartbeat_, heartbeat);
+    ApplyChanges(message.heartbeat_changes(), *told_heartbeat_);
+  } else {
+    if (takes_heartbeat_changes_) {
+      told_heartbeat_ = heartbeat;
+    }
+    *message.mutable_heartbeat() = std::move(heartbeat);
+  }
+  ports_.Send(message);
 }
 
 CoreCounters AgentCore::Counters() const {

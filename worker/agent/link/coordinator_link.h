@@ -4,7 +4,7 @@
 // messages on, and reconnects with jitter for as long as it lives. With several addresses it tries
 // them in turn, and stays where it was welcomed. A message that is sent without a stream is
 // dropped, because the core sends its reports again after the next welcome. In the queue a
-// heartbeat replaces the one before it; of too many log lines the oldest is dropped. The link has
+// heartbeat joins the one before it; of too many log lines the oldest is dropped. The link has
 // two threads; its methods are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 #define WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
@@ -64,6 +64,7 @@ class CoordinatorLink {
  private:
   enum class Outcome { kConnecting, kFailed, kWelcomed };
 
+  bool JoinsHeartbeat(const v1::WorkerMessage& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
   Outcome Try(const std::shared_ptr<grpc::ChannelInterface>& channel);
   bool RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel);
