@@ -13,8 +13,6 @@
 #include "absl/strings/strip.h"
 
 #include "coordinator/core/lineage_internal.h"
-#include "policy/heartbeat_interval.h"
-#include "policy/limits.h"
 
 namespace wattle::core {
 namespace {
@@ -180,14 +178,6 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
          now - found->second.last_seen->monotonic <=
              std::max(observations.unreachable_after,
                       kMissedHeartbeats * found->second.heartbeat_interval);
-}
-
-absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted) {
-  std::vector<const v1::Policy*> policies;
-  for (const v1::Policy& policy : desired.policies()) {
-    policies.push_back(&policy);
-  }
-  return policy::HeartbeatInterval(policy::LimitsOf(policies), wanted);
 }
 
 void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {

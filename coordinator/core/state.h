@@ -217,9 +217,6 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);
 // Jobs whose results reachable devices are about to return.
 std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now);
-// How often a device with these policies promises a heartbeat, where the coordinator wants
-// `wanted`.
-absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted);
 // When the coordinator last heard of the device, or Observations::listening_since if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 
