@@ -21,6 +21,7 @@
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
+#include "scheduler/predict/link.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 
@@ -42,7 +43,9 @@ constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
 // such a device cannot save that it stops, nor report it.
 constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
-double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+// slow_link_seconds: by how much longer the transfers may take.
+double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction,
+                    double slow_link_seconds) {
   if (spec.lease_seconds() > 0.0) {
     return spec.lease_seconds();
   }
@@ -51,7 +54,7 @@ double LeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
   }
   const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
   const double device_seconds =
-      scheduler::TotalSeconds(prediction, prediction.run_seconds().high());
+      scheduler::TotalSeconds(prediction, prediction.run_seconds().high()) + slow_link_seconds;
   const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }
@@ -186,7 +189,12 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   placed.set_job_id(job.job_id());
   placed.set_device_id(placement.device_id());
   placed.set_fencing_token(fencing_token);
-  placed.set_lease_seconds(LeaseSeconds(job.spec(), planned.prediction));
+  const auto seen = draft.observations().devices.find(DeviceId(placement.device_id()));
+  placed.set_lease_seconds(LeaseSeconds(
+      job.spec(), planned.prediction,
+      seen == draft.observations().devices.end()
+          ? 0.0
+          : scheduler::SlowLinkSeconds(seen->second.heartbeat.link(), planned.prediction)));
   placed.set_power_mode(planned.power_mode);
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;

@@ -228,6 +228,7 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
                                                        .account = account_.get(),
                                                        .pace = pace_.get(),
                                                        .clock = &clock_,
+                                                       .time = &time_,
                                                        .kept = kept},
                                       settings_);
   readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
@@ -241,6 +242,7 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
   const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
+  time_.Resume(kept.clock(), BootId(""));
   if (config_.emulate.empty()) {
     WATTLE_RETURN_IF_ERROR(DescribeReal());
     pace_ = std::make_unique<RealPace>();
@@ -257,10 +259,12 @@ absl::Status Agent::Open() {
                           Credentials::Open({.state_directory = config_.state_dir,
                                              .device_id = state_->device_id(),
                                              .coordinators = config_.coordinators,
-                                             .plaintext_loopback = config_.plaintext_loopback},
+                                             .plaintext_loopback = config_.plaintext_loopback,
+                                             .floor = time_.floor()},
                                             [this](const std::string& line) {
                                               Post([this, line](const Instant&) { Note(line); });
                                             }));
+  time_.RaiseFloor(credentials_->floor());
   OrderCoordinators();
   if (!config_.name.empty()) {
     info.set_name(config_.name);
@@ -302,6 +306,9 @@ TransferCallbacks Agent::OnTransfers() {
   };
   callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
+  };
+  callbacks.on_link_bytes = [this](const v1::LinkBytes& bytes) {
+    Post([this, bytes](const Instant&) { core_->OnLinkBytes(bytes); });
   };
   callbacks.on_short_of_room = [this](int64_t bytes) {
     Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });

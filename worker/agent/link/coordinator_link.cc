@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "proto/heartbeat_changes.h"
 #include "wattle/v1/fleet.grpc.pb.h"
+#include "worker/agent/core/link_meter.h"
 #include "worker/agent/link/channel.h"
 
 namespace wattle::agent {
@@ -112,6 +113,11 @@ void CoordinatorLink::TryNext() {
   }
 }
 
+v1::LinkBytes CoordinatorLink::TakeBytes() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(bytes_, {});
+}
+
 void CoordinatorLink::Flush(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -170,6 +176,10 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     v1::CoordinatorMessage message;
     while (stream->Read(&message)) {
       welcomed = welcomed || message.has_welcome();
+      {
+        absl::MutexLock lock(&mutex_);
+        CountMessage(message, bytes_);
+      }
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
@@ -182,6 +192,8 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     if (!stream->Write(*message)) {
       break;
     }
+    absl::MutexLock lock(&mutex_);
+    CountMessage(*message, bytes_);
   }
   context.TryCancel();
   reader.join();

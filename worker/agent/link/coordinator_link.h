@@ -58,6 +58,8 @@ class CoordinatorLink {
   void Follow(const std::string& target);
   // Ends the present stream and goes to the next address.
   void TryNext();
+  // What went over the stream since the last call, by purpose.
+  v1::LinkBytes TakeBytes();
   // Waits until the queue is written or `timeout` has passed, for the last messages before the end.
   void Flush(absl::Duration timeout);
 
@@ -89,6 +91,7 @@ class CoordinatorLink {
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<v1::WorkerMessage> queue_ ABSL_GUARDED_BY(mutex_);
   size_t logs_queued_ ABSL_GUARDED_BY(mutex_) = 0;
+  v1::LinkBytes bytes_ ABSL_GUARDED_BY(mutex_);
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Only the link's thread uses these:
   std::string target_;           // of the present channel
