@@ -241,7 +241,7 @@ void AgentCore::ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant&
     at = now.device - off;
     const auto& begun = charge_counter_.standing();
     const Fraction error = Fraction(Joules(kept.error_joules()) / capacity) +
-                           Fraction(off / telemetry::ChargeCounter::kUnseenTime);
+                           Fraction(absl::FDivDuration(off, telemetry::ChargeCounter::kUnseenTime));
     if (begun && begun->charge.error <= error) {
       return;
     }
