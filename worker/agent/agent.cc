@@ -380,7 +380,7 @@ void Agent::PushMetrics(const Instant& now) {
   page.Counter("wattle_worker_pushed_dropped_samples_total",
                "Samples that were thinned out, or for which there was no room.", device,
                static_cast<double>(push_->spool().dropped_samples()));
-  push_->Take(page, device, now.civil.time);
+  push_->Take(page, device, now);
 }
 
 absl::Status Agent::StartRunner(const v1::RunnerTask& task) {

@@ -87,7 +87,8 @@ class Agent final : public AgentPorts {
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
-  absl::Status OpenMetrics();
+  // same_boot: as the worker's last record.
+  absl::Status OpenMetrics(bool same_boot);
   void OpenCore(const v1::WorkerRecord& kept);
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.

@@ -193,11 +193,11 @@ void Agent::OrderCoordinators() {
   credentials_->UseCoordinator(coordinators_.front());
 }
 
-absl::Status Agent::OpenMetrics() {
+absl::Status Agent::OpenMetrics(bool same_boot) {
   if (config_.metrics == kPushedMetrics) {
     push_ = std::make_unique<MetricPush>(
         disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
-        [this](const v1::WorkerMessage& message) { Send(message); });
+        [this](const v1::WorkerMessage& message) { Send(message); }, same_boot);
     settings_.info.set_pushes_metrics(true);
   } else if (config_.metrics != kNoMetrics) {
     MetricsServer::Options options = {.address = config_.metrics};
@@ -207,7 +207,7 @@ absl::Status Agent::OpenMetrics() {
       options.https = {.own = identity::FilesOf(identity),
                        .client_roots_pem = identity.roots_pem,
                        .rules = {.token_file = config_.metrics_token_file,
-                                 .floor = identity.not_before,
+                                 .floor = time_.floor(),
                                  .note = [this](const std::string& line) { Note(line); }}};
     }
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(options, Clock::Real()));
@@ -279,7 +279,7 @@ absl::Status Agent::Open() {
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   WATTLE_RETURN_IF_ERROR(AskRunner());
-  WATTLE_RETURN_IF_ERROR(OpenMetrics());
+  WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   OpenOwnerSocket();  // before the core, which tells the coordinator what was found
   OpenCore(kept);
   storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
