@@ -124,7 +124,7 @@ std::string HarvestWords(const v1::EnergyLedger& ledger) {
 constexpr double kClockDifferenceShownSeconds = 10.0;
 
 // "" where the device's clock agrees with the coordinator's, and where no difference is known.
-std::string ClockWords(const v1::Device& device) {
+std::string ClockDifference(const v1::Device& device) {
   if (device.heartbeat().unix_seconds() <= 0.0 || device.last_seen_unix_seconds() <= 0.0) {
     return "";
   }
@@ -133,6 +133,79 @@ std::string ClockWords(const v1::Device& device) {
              ? ""
              : absl::StrCat(FormatElapsed(absl::Seconds(std::abs(ahead_seconds))),
                             ahead_seconds > 0.0 ? " ahead of" : " behind", " the coordinator's");
+}
+
+// By what the device knows the time, and how well.
+std::string ClockWords(const v1::Device& device) {
+  const v1::Heartbeat& heartbeat = device.heartbeat();
+  const std::string within = absl::StrFormat(", within %.2g s", heartbeat.clock_error_seconds());
+  std::string words;
+  switch (heartbeat.clock_source()) {
+    case v1::CLOCK_SOURCE_KERNEL:
+      words = absl::StrCat("kept by a time service", within);
+      break;
+    case v1::CLOCK_SOURCE_COORDINATOR:
+      words = absl::StrCat("told by the coordinator", within);
+      break;
+    case v1::CLOCK_SOURCE_FLOOR:
+    case v1::CLOCK_SOURCE_UNKNOWN:
+      words =
+          "the time is not known since the board started; on the board: timedatectl set-ntp true";
+      break;
+    default:
+      break;  // an older worker
+  }
+  const std::string difference = ClockDifference(device);
+  return absl::StrCat(words, !words.empty() && !difference.empty() ? "; " : "", difference);
+}
+
+std::string RateWords(const char* what, double bytes_per_second) {
+  return absl::StrCat(what, " ", FormatBytes(static_cast<int64_t>(bytes_per_second)), "/s");
+}
+
+// What the device measured of its link; "" before the first transfer.
+std::string LinkWords(const v1::LinkMeasure& link) {
+  std::vector<std::string> words;
+  if (link.download_bytes_per_second() > 0.0) {
+    words.push_back(absl::StrCat(
+        RateWords("fetches", link.download_bytes_per_second()), " (one in ten below ",
+        FormatBytes(static_cast<int64_t>(link.download_bytes_per_second_low())), "/s)"));
+  }
+  if (link.upload_bytes_per_second() > 0.0) {
+    words.push_back(RateWords("uploads", link.upload_bytes_per_second()));
+  }
+  if (link.round_trip_seconds() > 0.0) {
+    words.push_back(absl::StrFormat("round trip %.2g s", link.round_trip_seconds()));
+  }
+  double sum = 0;
+  int hours = 0;
+  for (const float ratio : link.contact_ratio_by_hour()) {
+    sum += ratio < 0 ? 0 : static_cast<double>(ratio);
+    hours += ratio < 0 ? 0 : 1;
+  }
+  if (hours > 0) {
+    words.push_back(absl::StrFormat("contact %.3g %% of the time, seen in %d hours of the week",
+                                    100 * sum / hours, hours));
+  }
+  return absl::StrJoin(words, ", ");
+}
+
+// Of all bytes so far; "" for an older worker.
+std::string LinkBytesWords(const v1::LinkBytes& bytes) {
+  std::vector<std::string> words;
+  const auto add = [&](const char* purpose, int64_t size) {
+    if (size > 0) {
+      words.push_back(absl::StrCat(purpose, " ", FormatBytes(size)));
+    }
+  };
+  add("fetched", bytes.fetched());
+  add("uploaded", bytes.uploaded());
+  add("heartbeats", bytes.heartbeats());
+  add("reports", bytes.reports());
+  add("metrics", bytes.metrics());
+  add("logs", bytes.logs());
+  add("other", bytes.other());
+  return absl::StrJoin(words, ", ");
 }
 
 }  // namespace
@@ -222,6 +295,8 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
       heartbeat.disk_free_bytes() > 0 ? FormatBytes(heartbeat.disk_free_bytes()) + " free" : "",
       &out);
   AppendField("clock", ClockWords(device), &out);
+  AppendField("link", LinkWords(heartbeat.link()), &out);
+  AppendField("link bytes", LinkBytesWords(device.ledger().link_bytes()), &out);
   AddLedger(device, &out);
   return out;
 }

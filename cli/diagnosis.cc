@@ -116,6 +116,13 @@ class Doctor {
                 "set both by NTP: timedatectl set-ntp true");
       }
       for (const v1::Device& device : facts_.devices.devices()) {
+        const v1::ClockSource source = device.heartbeat().clock_source();
+        if (source == v1::CLOCK_SOURCE_FLOOR || source == v1::CLOCK_SOURCE_UNKNOWN) {
+          Trouble(absl::StrCat(Name(device), ": does not know the time, so work that a policy ",
+                               "allows at some times of day waits"),
+                  "set it by NTP: timedatectl set-ntp true");
+          continue;
+        }
         const double theirs = device.heartbeat().unix_seconds();
         const double behind = theirs - device.last_seen_unix_seconds();
         if (theirs > 0.0 && device.connected() && std::abs(behind) > kClockSecondsMax) {

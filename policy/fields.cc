@@ -2,13 +2,16 @@
 #include "policy/fields.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 #include "base/status_macros.h"
+#include "policy/heartbeat_interval.h"
 #include "policy/limits.h"
 #include "policy/schedule.h"
 #include "units/format.h"
@@ -71,32 +74,38 @@ absl::Status TightenBudget(const v1::Policy& policy, const Zone& zone, Limits& l
   return absl::OkStatus();
 }
 
+using Windows = google::protobuf::RepeatedPtrField<std::string>;
+
 std::string WindowsText(const v1::Policy& policy) {
   return policy.work_windows().empty()
              ? ""
              : WithZone(policy, absl::StrJoin(policy.work_windows(), ", "));
 }
 
-absl::Status CheckWindows(const v1::Policy& policy) {
-  if (policy.work_windows_size() > kWindowsMax) {
+absl::Status CheckWindowsOf(absl::string_view field, const Windows& windows) {
+  if (windows.size() > kWindowsMax) {
     return absl::InvalidArgumentError(
-        absl::StrCat("policy.work_windows: ", policy.work_windows_size(), " entries: want at most ",
-                     kWindowsMax));
+        absl::StrCat(field, ": ", windows.size(), " entries: want at most ", kWindowsMax));
   }
-  for (const std::string& window : policy.work_windows()) {
-    WATTLE_RETURN_IF_ERROR(WithContext("policy.work_windows", ParseDailyWindow(window).status()));
+  for (const std::string& window : windows) {
+    WATTLE_RETURN_IF_ERROR(WithContext(field, ParseDailyWindow(window).status()));
   }
   return absl::OkStatus();
 }
 
-absl::Status TightenWindows(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+absl::Status CheckWindows(const v1::Policy& policy) {
+  return CheckWindowsOf("policy.work_windows", policy.work_windows());
+}
+
+absl::Status AddWindows(const v1::Policy& policy, const Windows& windows, const Zone& zone,
+                        std::vector<WindowLimit>& limits) {
   WATTLE_RETURN_IF_ERROR(zone.status());
-  if (policy.work_windows().empty()) {
+  if (windows.empty()) {
     return absl::OkStatus();
   }
   absl::Status status;
   WindowLimit limit = {.zone = *zone, .policy = policy.name()};
-  for (const std::string& text : policy.work_windows()) {
+  for (const std::string& text : windows) {
     const auto window = ParseDailyWindow(text);
     if (window.ok()) {
       limit.windows.push_back(*window);
@@ -104,8 +113,43 @@ absl::Status TightenWindows(const v1::Policy& policy, const Zone& zone, Limits& 
       status = window.status();
     }
   }
-  limits.windows.push_back(std::move(limit));
+  limits.push_back(std::move(limit));
   return status;
+}
+
+absl::Status TightenWindows(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+  return AddWindows(policy, policy.work_windows(), zone, limits.windows);
+}
+
+std::string LinkText(const v1::Policy& policy) {
+  const v1::LinkLimits& link = policy.link();
+  std::vector<std::string> parts;
+  if (link.bytes_per_day() > 0) {
+    parts.push_back(absl::StrCat(FormatBytes(link.bytes_per_day()), " a day"));
+  }
+  if (!link.windows().empty()) {
+    parts.push_back("artifacts " + WithZone(policy, absl::StrJoin(link.windows(), ", ")));
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+absl::Status CheckLink(const v1::Policy& policy) {
+  const int64_t bytes = policy.link().bytes_per_day();
+  if (bytes != 0 && (bytes < kLinkBytesPerDayMin || bytes > kLinkBytesPerDayMax)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.link.bytes_per_day: ", bytes, ": want 0 for no limit, or ",
+                     kLinkBytesPerDayMin, " to ", kLinkBytesPerDayMax,
+                     " bytes: with fewer the device could not even say that it is there"));
+  }
+  return CheckWindowsOf("policy.link.windows", policy.link().windows());
+}
+
+absl::Status TightenLink(const v1::Policy& policy, const Zone& zone, Limits& limits) {
+  if (const int64_t bytes = policy.link().bytes_per_day();
+      bytes > 0 && (!limits.link_bytes_per_day || bytes < *limits.link_bytes_per_day)) {
+    limits.link_bytes_per_day = bytes;
+  }
+  return AddWindows(policy, policy.link().windows(), zone, limits.link_windows);
 }
 
 std::string AliveText(const v1::Policy& policy) {
@@ -332,6 +376,13 @@ constexpr Field kFields[] = {
      .text = OfflineText,
      .clause = "lets a device work for $0 without contact to the coordinator",
      .check = CheckOffline},
+    {.name = "link",
+     .limits = true,
+     .text = LinkText,
+     .head = "link",
+     .clause = "lets its link carry $0",
+     .check = CheckLink,
+     .tighten = TightenLink},
     {.name = "missing_gauge",
      .text = MissingGaugeText,
      .clause = "refuses devices without a battery gauge",

@@ -44,6 +44,9 @@ struct Limits {
   // no policy says.
   std::optional<absl::Duration> loss_max{};
   std::optional<double> flash_bytes_per_day{};
+  // What the device's link may carry in a day; absent: no policy says.
+  std::optional<int64_t> link_bytes_per_day{};
+  std::vector<WindowLimit> link_windows{};  // of artifacts; each must be open
   // The policy that asks for a charge and refuses a device without a battery gauge; empty: none
   // does, and such a device works with a warning.
   std::string refuses_missing_gauge{};

@@ -151,10 +151,6 @@ absl::StatusOr<AliveTime> ParseAliveTime(absl::string_view text) {
                    "as 2026-12-01T06:00:00Z"));
 }
 
-bool ClockIsSet(absl::Time now) {
-  return now >= absl::FromUnixSeconds(1'577'836'800);  // 2020
-}
-
 absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now) {
   absl::Time at = now;
   for (int step = 0; step < kStepsMax; ++step) {

@@ -61,10 +61,6 @@ struct AliveLimit {
   std::string policy{};
 };
 
-// A board without a battery for its clock begins at 1970 until something sets the clock. Nothing
-// that depends on the time of day can be decided then.
-bool ClockIsSet(absl::Time now);
-
 // When work may run next, in a window of every limit: `now` itself while all are open.
 // InfiniteFuture: the windows have no time in common.
 absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now);

@@ -286,6 +286,7 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
     *message.mutable_welcome() = shell::WelcomeFor(
         durable_, device, incarnation,
         {.now = Now().wall, .heartbeat_interval = absl::Seconds(world_.options.heartbeat_seconds)});
+    message.mutable_welcome()->set_takes_heartbeat_changes(true);
     send_(device, message);
     // A worker that last worked for another opening of the journal renumbers its reports and sends
     // a second hello.
@@ -398,6 +399,8 @@ void Coordinator::Release(const shell::Released& released) {
   }
   for (const DeviceId& device : released.desired) {
     *message.mutable_desired() = core::DesiredFor(durable_, device);
+    observations_.devices[device].heartbeat_interval = core::PromisedInterval(
+        message.desired(), absl::Seconds(world_.options.heartbeat_seconds));
     send_(device, message);
   }
   if (released.queue_changed) {

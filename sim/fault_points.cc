@@ -56,6 +56,7 @@ const std::vector<MutantRow>& Mutants() {
       {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
       {"measured attempts", "a receipt lacks what the ledger got before the power failed"},
       {"standstill", "a coordinator that stood still takes that time for its devices' silence"},
+      {"time of the welcome", "a worker ignores the coordinator's time and believes its own clock"},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };

@@ -11,7 +11,11 @@ namespace {
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
 constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
-constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
+constexpr double kLateSecondsMin = 600.0;
+constexpr double kLateSecondsMax = 12.0 * 3600.0;
+constexpr double kLateOutages = 6.0;  // until a time service is found
+constexpr double kLateOffline = 0.5;  // share of these boards that have no link either
+constexpr double kHoldOutages = 3.0;  // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
 
 }  // namespace
@@ -94,6 +98,23 @@ bool Faults::StopWorker(bool power_cut, bool disk_lost) {
   worker.Stop(power_cut);
   if (disk_lost) {
     worker.LoseDisk();
+  }
+  parts_.loop.After(Outage(), [&worker] { worker.Start(); });
+  return true;
+}
+
+bool Faults::LoseTime(Worker& worker) {
+  if (!worker.alive()) {
+    return false;
+  }
+  worker.Stop(true);
+  const double late_seconds = parts_.random.Between(kLateSecondsMin, kLateSecondsMax);
+  const double without_seconds = Outage() * kLateOutages;
+  For(without_seconds,
+      [&worker, late_seconds](bool on) { worker.SetClockLate(on ? late_seconds : 0.0); });
+  if (parts_.random.Chance(kLateOffline)) {
+    For(without_seconds * parts_.random.Fraction(),
+        [this, device = worker.number()](bool on) { parts_.network.SetPartitioned(device, on); });
   }
   parts_.loop.After(Outage(), [&worker] { worker.Start(); });
   return true;
@@ -194,6 +215,8 @@ bool Faults::HappenToWorker(Fault fault) {
       }
       return true;
     }
+    case Fault::kClockLate:
+      return LoseTime(worker);
     case Fault::kRailStuck:
       if (sensors.gauge_stuck) {
         return false;

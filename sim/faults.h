@@ -47,6 +47,7 @@ class Faults {
   bool StopCoordinator(bool power_cut);
   bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
+  bool LoseTime(Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
   Worker& AnyWorker() { return *parts_.workers[static_cast<size_t>(AnyDevice())]; }
   [[nodiscard]] double Outage() {

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "proto/heartbeat_changes.h"
+
 namespace wattle::sim {
 
 Fleet::Fleet(const Parts& parts, Coordinator::Planning planning,
@@ -23,6 +25,7 @@ Fleet::Fleet(const Parts& parts, Coordinator::Planning planning,
 void Fleet::Start(const std::vector<Machine>& machines) {
   for (int i = 0; i < parts_.options.devices; ++i) {
     streams_.push_back(0);
+    told_.emplace_back();
     const Machine* const machine = machines.empty() ? nullptr : &machines[Index(i)];
     workers_.push_back(std::make_unique<Worker>(
         i, Worker::World{parts_.loop, parts_.random, parts_.options, parts_.counts, invariants_},
@@ -108,7 +111,15 @@ void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t inca
     });
     return;
   }
-  coordinator_.Heard(id, message.has_heartbeat() ? &message.heartbeat() : nullptr);
+  const v1::Heartbeat* heartbeat = nullptr;
+  if (message.has_heartbeat()) {
+    told_[Index(device)] = {stream, message.heartbeat()};
+    heartbeat = &told_[Index(device)].second;
+  } else if (message.has_heartbeat_changes() && told_[Index(device)].first == stream) {
+    ApplyChanges(message.heartbeat_changes(), told_[Index(device)].second);
+    heartbeat = &told_[Index(device)].second;
+  }
+  coordinator_.Heard(id, heartbeat);
   if (message.has_report()) {
     coordinator_.Post(core::WorkerReport{id, incarnation, message.report()},
                       [this, stream, id, report = message.report()](const shell::Answer& answer) {

@@ -74,7 +74,9 @@ class Fleet final : public Truth {
   Network network_;
   Coordinator coordinator_;
   std::map<std::string, std::string> blobs_;  // checkpoints, by artifact id
-  std::vector<int64_t> lives_;    // by stream: the coordinator's process at its other end
+  std::vector<int64_t> lives_;  // by stream: the coordinator's process at its other end
+  // By device, as told by its stream that is numbered here.
+  std::vector<std::pair<int64_t, v1::Heartbeat>> told_;
   std::vector<int64_t> streams_;  // by device, as the coordinator sees them; 0: none
 };
 

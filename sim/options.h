@@ -46,6 +46,7 @@ enum class Fault {
   kGaugeStuck,  // goes on telling its last value
   kRailStuck,
   kOwnerHold,  // the board's owner wants it for a while, and sometimes gives it back sooner
+  kClockLate,  // the power fails, and the clock is late afterwards, without a time service
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);

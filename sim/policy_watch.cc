@@ -109,20 +109,24 @@ std::string PolicyWatch::CheckCharge(const Board& board, const WatchMoment& mome
 }
 
 std::string PolicyWatch::CheckWindows(const WatchMoment& moment) const {
-  if (policy::OpensAt(limits_.windows, moment.civil) <= moment.civil) {
-    return "";
+  for (const double error_seconds : {-moment.time_error_seconds, moment.time_error_seconds}) {
+    const absl::Time civil = moment.civil + absl::Seconds(error_seconds);
+    if (policy::OpensAt(limits_.windows, civil) <= civil) {
+      return "";
+    }
   }
   return absl::StrCat("works at ", absl::FormatTime(moment.civil, absl::UTCTimeZone()),
                       ", outside the window of policy ", limits_.windows.front().policy, ": ",
                       policy::Describe(limits_.windows.front()));
 }
 
-std::string PolicyWatch::CheckBudget(const Board& board) const {
+std::string PolicyWatch::CheckBudget(const Board& board, const WatchMoment& moment) const {
   if (!limits_.budget || !spent_is_kept_ || day_ < distrusted_until_day_) {
     return "";
   }
   const Joules lost =
-      board.settings().work * absl::Seconds(kSaveSeconds * static_cast<double>(stops_));
+      board.settings().work *
+      absl::Seconds(kSaveSeconds * static_cast<double>(stops_) + 2.0 * moment.time_error_seconds);
   if (spent_ <= limits_.budget->per_day + lost) {
     return "";
   }
@@ -165,7 +169,7 @@ std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
   if (const std::string breach = CheckCharge(board, moment); !breach.empty()) {
     return breach;
   }
-  if (const std::string breach = CheckBudget(board); !breach.empty()) {
+  if (const std::string breach = CheckBudget(board, moment); !breach.empty()) {
     return breach;
   }
   return moment.now_seconds - clock_disturbed_seconds_ > grace_seconds ? CheckWindows(moment) : "";

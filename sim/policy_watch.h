@@ -30,9 +30,10 @@ namespace wattle::sim {
 
 // The moment at which the watch looks.
 struct WatchMoment {
-  double now_seconds = 0.0;   // time of the world
-  double step_seconds = 0.0;  // about the length of the runner's step
-  absl::Time civil{};         // the true time of day
+  double now_seconds = 0.0;         // time of the world
+  double step_seconds = 0.0;        // about the length of the runner's step
+  absl::Time civil{};               // the true time of day
+  double time_error_seconds = 0.0;  // that the worker's time may have
   bool clock_is_right = true;
 };
 
@@ -53,7 +54,7 @@ class PolicyWatch {
   void WatchGauge(const Board& board, double now_seconds, double grace_seconds);
   [[nodiscard]] std::string CheckCharge(const Board& board, const WatchMoment& moment) const;
   [[nodiscard]] std::string CheckWindows(const WatchMoment& moment) const;
-  [[nodiscard]] std::string CheckBudget(const Board& board) const;
+  [[nodiscard]] std::string CheckBudget(const Board& board, const WatchMoment& moment) const;
   void CountBudget(const Board& board, const WatchMoment& moment);
 
   policy::Limits limits_;

@@ -14,6 +14,8 @@ namespace {
 
 // Steps forth and back leave a rounding.
 constexpr double kClockIsRightSeconds = 1e-3;
+// The coordinator's time is off by half a round trip, and what a hello waits for there.
+constexpr double kTimeErrorSeconds = 5.0;
 // The shortest timer. With a shorter one, rounding between two clocks could stop the time.
 constexpr double kWakeSecondsMin = 0.001;
 constexpr double kBatteryPollDays = 0.01;
@@ -68,10 +70,24 @@ Worker::Worker(int number, const World& world, Link link, const Machine* machine
 
 Worker::~Worker() = default;
 
-agent::Instant Worker::Now() const {
+agent::Instant Worker::Now() {
   const double now_seconds = world_.loop.now_seconds();
-  return clock_->At(Monotonic(absl::Seconds(now_seconds - booted_seconds_)),
-                    TrueTime(now_seconds) + absl::Seconds(clock_offset_seconds_));
+  const Monotonic wall(absl::Seconds(now_seconds - booted_seconds_));
+  agent::SystemTime system = {.time = TrueTime(now_seconds) +
+                                      absl::Seconds(clock_offset_seconds_ - late_seconds_)};
+  if (late_seconds_ == 0.0) {
+    system.error = absl::Milliseconds(1);
+  }
+  return clock_->At(wall, time_.At(wall, system));
+}
+
+std::string Worker::BootId() const {
+  return absl::StrCat("boot-", number_, "-", boots_);
+}
+
+bool Worker::TimeIsTold() const {
+  return late_seconds_ > 0.0 ? !told_wrong_time_
+                             : std::abs(clock_offset_seconds_) < kClockIsRightSeconds;
 }
 
 v1::DeviceInfo Worker::Describe() const {
@@ -108,7 +124,7 @@ v1::DeviceInfo Worker::Describe() const {
 agent::CoreSettings Worker::Settings() const {
   agent::CoreSettings settings;
   settings.info = Describe();
-  settings.boot_id = absl::StrCat("boot-", number_, "-", boots_);
+  settings.boot_id = BootId();
   settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
   settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
   // A slow world lives for weeks: a write each minute would be most of what happens.
@@ -140,6 +156,7 @@ void Worker::Start() {
     board_.SetPowered(true);
     booted_seconds_ = world_.loop.now_seconds() - 1.0;
     ++boots_;
+    told_wrong_time_ = false;
   }
   clock_.emplace(Monotonic(), 1.0);
   absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state =
@@ -160,6 +177,8 @@ void Worker::Start() {
   incarnation_ = spool_->incarnation();
   pace_ = std::make_unique<agent::RealPace>();
   const v1::WorkerRecord kept = agent::ReadKeptDevice(*state_, *this);
+  time_ = agent::TimeKeeper();
+  time_.Resume(kept.clock(), BootId());
   const telemetry::SourceInfo sensors = board_.Sensors();
   account_ = std::make_unique<agent::EnergyAccount>(
       telemetry::MeterSettings{.cadence = sensors.cadence},
@@ -171,6 +190,7 @@ void Worker::Start() {
                                                                      .account = account_.get(),
                                                                      .pace = pace_.get(),
                                                                      .clock = &*clock_,
+                                                                     .time = &time_,
                                                                      .kept = kept},
                                              Settings());
   readings_ = std::make_unique<agent::DeviceReadings>(core_.get(), account_.get(), this);
@@ -229,6 +249,11 @@ void Worker::StepClock(double seconds) {
   held_until_seconds_ = 0.0;  // after a reboot a wrong clock ends the hold at a wrong time
 }
 
+void Worker::SetClockLate(double seconds) {
+  late_seconds_ = seconds;
+  held_until_seconds_ = 0.0;
+}
+
 bool Worker::HoldByOwner(double seconds) {
   if (!alive()) {
     return false;
@@ -236,8 +261,7 @@ bool Worker::HoldByOwner(double seconds) {
   absl::Status held;
   Call([&](const agent::Instant& now) { held = core_->Hold(absl::Seconds(seconds), now); });
   held_since_seconds_ = world_.loop.now_seconds();
-  const bool owed =
-      held.ok() && !disk_.power_is_cut() && std::abs(clock_offset_seconds_) < kClockIsRightSeconds;
+  const bool owed = held.ok() && !disk_.power_is_cut() && late_seconds_ == 0.0 && TimeIsTold();
   held_until_seconds_ = owed ? held_since_seconds_ + seconds : 0.0;
   return true;
 }
@@ -308,7 +332,7 @@ bool Worker::at_rest() const {
   return alive() && spool_->pending().empty() && !core_->busy();
 }
 
-std::string Worker::what_it_does() const {
+std::string Worker::what_it_does() {
   if (!alive()) {
     return absl::StrCat("it is not there, its battery at ", board_.charge().value());
   }
@@ -337,7 +361,9 @@ void Worker::Sample(const agent::Instant& now) {
       board_, {.now_seconds = now_seconds,
                .step_seconds = world_.options.step_seconds,
                .civil = TrueTime(now_seconds),
-               .clock_is_right = std::abs(clock_offset_seconds_) < kClockIsRightSeconds});
+               .time_error_seconds =
+                   late_seconds_ > 0.0 ? world_.options.delay_seconds_max + kTimeErrorSeconds : 0.0,
+               .clock_is_right = TimeIsTold()});
   if (!breach.empty()) {
     world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
   }
@@ -461,6 +487,12 @@ void Worker::Disconnected(int64_t stream) {
 }
 
 void Worker::Receive(const v1::CoordinatorMessage& message) {
+  if (message.has_welcome()) {
+    const double told_seconds = message.welcome().coordinator_unix_seconds();
+    const absl::Duration off =
+        absl::UnixEpoch() + absl::Seconds(told_seconds) - TrueTime(world_.loop.now_seconds());
+    told_wrong_time_ = told_wrong_time_ || absl::AbsDuration(off) > absl::Hours(1);
+  }
   if (message.has_desired()) {
     policies_.SetPolicies(message.desired(), world_.loop.now_seconds());
     for (const v1::Assignment& assignment : message.desired().assignments()) {

@@ -30,6 +30,7 @@
 #include "worker/agent/core/device_readings.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/pace.h"
+#include "worker/agent/core/time_keeper.h"
 #include "worker/agent/storage/memory_disk.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
@@ -75,6 +76,9 @@ class Worker final : public agent::AgentPorts {
   bool BreakRunner(bool hang);  // false: no runner runs
   void SetDiskFull(bool full);
   void StepClock(double seconds);
+  // From now on no time service keeps the clock, which is late by this; 0: one does. Not while the
+  // process lives, unless the clock becomes right.
+  void SetClockLate(double seconds);
   void EvictCache() { cache_empty_ = true; }
   // The owner takes the board for this time, or gives it back. False: there is no worker to tell.
   bool HoldByOwner(double seconds);
@@ -85,13 +89,14 @@ class Worker final : public agent::AgentPorts {
   void Disconnected(int64_t stream);  // the worker noticed; it dials again after a while
   void Receive(const v1::CoordinatorMessage& message);
 
+  [[nodiscard]] int number() const { return number_; }
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
   [[nodiscard]] bool lost_something() const { return lost_something_; }
   [[nodiscard]] bool at_rest() const;
-  [[nodiscard]] std::string what_it_does() const;  // for people
+  [[nodiscard]] std::string what_it_does();  // for people
   [[nodiscard]] Board& board() { return board_; }
   [[nodiscard]] Runner* runner() { return runner_.get(); }
   [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
@@ -116,7 +121,10 @@ class Worker final : public agent::AgentPorts {
  private:
   using CoreCall = std::function<void(const agent::Instant&)>;
 
-  [[nodiscard]] agent::Instant Now() const;
+  [[nodiscard]] agent::Instant Now();
+  [[nodiscard]] std::string BootId() const;
+  // Whether what the worker was told of the time is true.
+  [[nodiscard]] bool TimeIsTold() const;
   // Samples the board, calls the core, and handles the consequences: the next wake, a power cut.
   void Call(const CoreCall& call);
   void Sample(const agent::Instant& now);
@@ -153,6 +161,8 @@ class Worker final : public agent::AgentPorts {
   double booted_seconds_ = 0.0;
   int64_t boots_ = 0;
   double clock_offset_seconds_ = 0.0;
+  double late_seconds_ = 0.0;     // above 0: no time service keeps the clock
+  bool told_wrong_time_ = false;  // by a coordinator, in this boot
 
   // The process; gone when it stops:
   int64_t life_ = 0;
@@ -160,6 +170,7 @@ class Worker final : public agent::AgentPorts {
   std::string device_id_;
   int64_t incarnation_ = 0;
   std::optional<agent::DeviceClock> clock_;
+  agent::TimeKeeper time_;
   std::unique_ptr<agent::Pace> pace_;
   std::unique_ptr<agent::StateDirectory> state_;
   std::unique_ptr<agent::Spool> spool_;

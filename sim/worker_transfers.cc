@@ -66,9 +66,12 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
                              .size_bytes = size_bytes});
     result.moved_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
   }
+  result.moved_in = absl::Seconds(static_cast<double>(result.moved_bytes) / BytesPerSecond());
   transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
     result.status = status;
-    if (status.ok()) {
+    if (!status.ok()) {
+      result.moved_bytes = 0;
+    } else {
       PlaceCheckpoint(assignment);
       KeepInCache(result);
     }

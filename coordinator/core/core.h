@@ -68,6 +68,9 @@ bool AnythingToArchive(const State& state, const Instant& started, const Retenti
 
 // The attempt and the policies that the device shall hold. For an unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
+// How often a device with these policies promises a heartbeat, where the coordinator wants
+// `wanted`.
+absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted);
 
 // How many devices of the fleet the policy selects now.
 int CountSelected(const State& state, const v1::Policy& policy);

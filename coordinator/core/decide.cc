@@ -15,6 +15,8 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/state.h"
+#include "policy/heartbeat_interval.h"
+#include "policy/limits.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
@@ -184,6 +186,14 @@ Decision Decide(const State& state, const Command& command, const Observations& 
       },
       command);
   return std::move(draft.decision());
+}
+
+absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wanted) {
+  std::vector<const v1::Policy*> policies;
+  for (const v1::Policy& policy : desired.policies()) {
+    policies.push_back(&policy);
+  }
+  return policy::HeartbeatInterval(policy::LimitsOf(policies), wanted);
 }
 
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {

@@ -99,10 +99,13 @@ bool LeaseIsOver(const State& state, const Observations& observations, const v1:
       std::min(now - LastContact(observations, device),
                SincePlaced(state, observations, AttemptId(attempt.attempt_id()), now));
   const auto observed = observations.devices.find(device);
-  const double held_seconds = observed == observations.devices.end()
-                                  ? 0.0
-                                  : observed->second.heartbeat.owner_hold_seconds();
-  return silent > absl::Seconds(attempt.lease_seconds() + held_seconds);
+  absl::Duration lease = absl::Seconds(attempt.lease_seconds());
+  if (observed != observations.devices.end()) {
+    lease += absl::Seconds(observed->second.heartbeat.owner_hold_seconds());
+    // The worker's lease does not run between two heartbeats of a stream.
+    lease += observed->second.heartbeat_interval;
+  }
+  return silent > lease;
 }
 
 }  // namespace wattle::core

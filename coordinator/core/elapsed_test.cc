@@ -55,6 +55,15 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
   }
 }
 
+TEST(HeartbeatIntervalTest, NoLeaseEndsBetweenTwoPromisedHeartbeats) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  const double lease = First(fleet).lease_seconds();
+  fleet.observations.devices[DeviceId("device-1")].heartbeat_interval = absl::Seconds(60);
+  EXPECT_FALSE(IsOver(fleet, Now(lease + 59)));
+  EXPECT_TRUE(IsOver(fleet, Now(lease + 61)));
+}
+
 TEST(OwnerHoldTest, TheLeaseStandsStillWhileTheOwnerHoldsTheDevice) {
   Fleet fleet;
   PlaceFirst(fleet);

@@ -23,6 +23,7 @@
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/predict/link.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 
@@ -44,8 +45,9 @@ constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
 // such a device cannot save that it stops, nor report it.
 constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
-// As the job or its prediction says.
-double JobLeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+// As the job or its prediction says. slow_link_seconds: by how much longer the transfers may take.
+double JobLeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction,
+                       double slow_link_seconds) {
   if (spec.lease_seconds() > 0.0) {
     return spec.lease_seconds();
   }
@@ -54,17 +56,22 @@ double JobLeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction
   }
   const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
   const double device_seconds =
-      scheduler::TotalSeconds(prediction, prediction.run_seconds().high());
+      scheduler::TotalSeconds(prediction, prediction.run_seconds().high()) + slow_link_seconds;
   const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }
 
 // The lease of an attempt on this device: for so long the device works without contact.
-double LeaseSeconds(const State& state, const v1::JobSpec& spec, const v1::Prediction& prediction,
-                    const std::string& device_id) {
-  double lease_seconds = JobLeaseSeconds(spec, prediction);
-  const v1::DeviceInfo& device = FindDevice(state, DeviceId(device_id))->info();
-  for (const auto& [name, policy] : state.policies) {
+double LeaseSeconds(const Draft& draft, const v1::JobSpec& spec, const v1::Prediction& prediction,
+                    const DeviceId& device_id) {
+  const auto seen = draft.observations().devices.find(device_id);
+  double lease_seconds =
+      JobLeaseSeconds(spec, prediction,
+                      seen == draft.observations().devices.end()
+                          ? 0.0
+                          : scheduler::SlowLinkSeconds(seen->second.heartbeat.link(), prediction));
+  const v1::DeviceInfo& device = FindDevice(draft.state(), device_id)->info();
+  for (const auto& [name, policy] : draft.state().policies) {
     if (policy.has_offline_seconds() && scheduler::Selects(policy, device)) {
       lease_seconds = std::min(lease_seconds, policy.offline_seconds());
     }
@@ -204,7 +211,7 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   placed.set_device_id(placement.device_id());
   placed.set_fencing_token(fencing_token);
   placed.set_lease_seconds(
-      LeaseSeconds(draft.state(), job.spec(), planned.prediction, placement.device_id()));
+      LeaseSeconds(draft, job.spec(), planned.prediction, DeviceId(placement.device_id())));
   placed.set_power_mode(planned.power_mode);
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;

@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kPrefixDigitsMin = 8;  // of an artifact id
 constexpr size_t kNamesListedMax = 8;   // in an error message
+constexpr int kMissedHeartbeats = 3;    // so many of them are a silence
 
 std::string Known(const std::vector<std::string>& names) {
   if (names.empty()) {
@@ -174,7 +175,9 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
   const auto found = observations.devices.find(device);
   return found != observations.devices.end() && found->second.connected &&
          found->second.last_seen.has_value() &&
-         now - found->second.last_seen->monotonic <= observations.unreachable_after;
+         now - found->second.last_seen->monotonic <=
+             std::max(observations.unreachable_after,
+                      kMissedHeartbeats * found->second.heartbeat_interval);
 }
 
 void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation) {

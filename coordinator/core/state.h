@@ -178,6 +178,8 @@ struct DeviceObservation {
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
   std::optional<Instant> last_seen;
+  // The device promised a heartbeat at least this often; zero: as often as the coordinator wants.
+  absl::Duration heartbeat_interval{};
   v1::Heartbeat heartbeat;                      // latest
   Monotonic connected_since;                    // the begin of the latest stream
   std::optional<Monotonic> storage_sick_since;  // as heartbeats without a break tell
@@ -198,7 +200,8 @@ struct Observations {
   // Since when the process has listened without a break; see listening.h. No silence counts from
   // before.
   Monotonic listening_since;
-  // A device that was silent for longer than this is shown as unreachable.
+  // A device that was silent for longer than this, and for longer than three of the heartbeats that
+  // it promised, is shown as unreachable.
   absl::Duration unreachable_after = absl::Seconds(10);
   // A job that no device of the fleet could run for this long fails. With hold_impossible the job
   // stays queued for a device that may join.
@@ -210,7 +213,7 @@ struct Observations {
   std::map<AttemptId, v1::AttemptProgress> progress;  // latest of live attempts
 };
 
-// Connected, and heard of within unreachable_after.
+// Connected, and not silent for too long (Observations::unreachable_after).
 bool IsReachable(const Observations& observations, const DeviceId& device, Monotonic now);
 // DeviceObservation::caught_up; false for a device that never connected to this process.
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);

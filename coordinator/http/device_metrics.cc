@@ -2,6 +2,7 @@
 #include "coordinator/http/device_metrics.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,18 @@ void AddLedger(const v1::DeviceRecord& record, MetricsPage& page) {
     labels.emplace_back("use", use);
     page.Counter("wattle_coordinator_ledger_energy_joules_total",
                  "Measured energy of the device as the journal has it.", labels, joules);
+  }
+  const v1::LinkBytes& link = ledger.link_bytes();
+  for (const auto& [purpose, bytes] :
+       {std::pair("heartbeats", link.heartbeats()), std::pair("reports", link.reports()),
+        std::pair("metrics", link.metrics()), std::pair("logs", link.logs()),
+        std::pair("fetched", link.fetched()), std::pair("uploaded", link.uploaded()),
+        std::pair("other", link.other())}) {
+    MetricLabels labels = device;
+    labels.emplace_back("purpose", purpose);
+    page.Counter("wattle_coordinator_ledger_link_bytes_total",
+                 "Bytes over the device's link, both directions, as the journal has it.", labels,
+                 static_cast<double>(bytes));
   }
   for (int hour = 0; hour < ledger.harvest_power_watts_by_hour_size(); ++hour) {
     if (ledger.harvest_power_watts_by_hour(hour) >= 0) {
@@ -74,6 +87,14 @@ void AddObserved(const v1::DeviceInfo& info, const core::DeviceObservation& seen
                "The device's clock minus the coordinator's, with the delay of the link in it.",
                telemetry::DeviceLabels(info),
                heartbeat.unix_seconds() - core::ToUnix(seen.last_seen->wall));
+  }
+  if (heartbeat.clock_source() != v1::CLOCK_SOURCE_UNSPECIFIED) {
+    const bool known = heartbeat.clock_source() == v1::CLOCK_SOURCE_KERNEL ||
+                       heartbeat.clock_source() == v1::CLOCK_SOURCE_COORDINATOR;
+    page.Gauge("wattle_device_clock_error_seconds",
+               "How far the time that the device knows may be off; infinite: it knows none.",
+               telemetry::DeviceLabels(info),
+               known ? heartbeat.clock_error_seconds() : std::numeric_limits<double>::infinity());
   }
   if (info.metrics_address().empty() && !(info.pushes_metrics() && takes_pushed)) {
     const v1::EnergySource source = heartbeat.power_source() != v1::ENERGY_SOURCE_UNSPECIFIED

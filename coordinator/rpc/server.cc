@@ -38,8 +38,9 @@ void EnablePlugins() {
 }
 
 void PermitKeepalive(grpc::ServerBuilder& builder) {
-  // Workers behind NAT send pings when idle. The coordinator sends pings too, to find dead links.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  // Workers behind NAT send pings when idle. The coordinator sends pings too, to find dead links,
+  // but not between two heartbeats of a metered link, which come a minute apart at most.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 75'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);

@@ -203,6 +203,35 @@ TEST_F(ServerTest, HeartbeatsShowInTheDevice) {
   EXPECT_TRUE(worker.Finish().ok());
 }
 
+TEST_F(ServerTest, HeartbeatsThatSayWhatChangedShowInTheDevice) {
+  HandWorker worker(DeviceChannel(), HelloOf("device-a"));
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
+  EXPECT_TRUE(message.welcome().takes_heartbeat_changes());
+  v1::Heartbeat whole;
+  whole.set_power_watts(7.5);
+  whole.set_guard_reason("too hot");
+  worker.Beat(whole);
+  v1::WorkerMessage changes;
+  changes.mutable_heartbeat_changes()->mutable_changed()->set_power_watts(2.5);
+  changes.mutable_heartbeat_changes()->add_cleared_fields(v1::Heartbeat::kGuardReasonFieldNumber);
+  EXPECT_TRUE(worker.Send(changes));
+  changes.mutable_heartbeat_changes()->Clear();  // nothing changed
+  EXPECT_TRUE(worker.Send(changes));
+  v1::Report ledger;
+  ledger.mutable_ledger()->set_idle_energy_joules(1);
+  worker.Report(ledger);
+  do {
+    ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  } while (message.acknowledgement().sequence() < 1);
+  const auto device = GetDevice("name-of-device-a");
+  ASSERT_THAT(device, IsOk());
+  EXPECT_EQ(device->heartbeat().power_watts(), 2.5);
+  EXPECT_EQ(device->heartbeat().guard_reason(), "");
+  EXPECT_EQ(runtime_->board().heartbeats_total(), 3U);
+  EXPECT_TRUE(worker.Finish().ok());
+}
+
 TEST_F(ServerTest, TheNewestStreamOfADeviceClosesTheOlder) {
   HandWorker older(DeviceChannel(), HelloOf("device-a"));
   v1::CoordinatorMessage message;

@@ -16,6 +16,7 @@
 #include "coordinator/core/state.h"
 #include "coordinator/log/log.h"
 #include "coordinator/shell/shell.h"
+#include "proto/heartbeat_changes.h"
 
 namespace wattle::rpc {
 namespace {
@@ -86,8 +87,13 @@ absl::Status WorkerStream::Handle() {
   }
   switch (incoming_.message_case()) {
     case v1::WorkerMessage::kHeartbeat:
-      runtime_.board().CountHeartbeat();
-      slot_->Take(*incoming_.mutable_heartbeat(), runtime_.Now());
+      heartbeat_ = incoming_.heartbeat();
+      HandleHeartbeat();
+      break;
+    case v1::WorkerMessage::kHeartbeatChanges:
+      ApplyChanges(incoming_.heartbeat_changes(), heartbeat_);
+      *incoming_.mutable_heartbeat() = heartbeat_;
+      HandleHeartbeat();
       break;
     case v1::WorkerMessage::kReport:
       WATTLE_RETURN_IF_ERROR(HandleReport());
@@ -100,7 +106,6 @@ absl::Status WorkerStream::Handle() {
     case v1::WorkerMessage::kMetrics:
       HandleMetrics();
       break;
-    case v1::WorkerMessage::kHeartbeatChanges:
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       // A newer worker sent a kind that this version does not know. Skipping it loses nothing,
       // because every durable fact comes as a report.
@@ -109,6 +114,12 @@ absl::Status WorkerStream::Handle() {
   }
   StartRead(&incoming_);
   return absl::OkStatus();
+}
+
+// The board takes the message by a swap.
+void WorkerStream::HandleHeartbeat() {
+  runtime_.board().CountHeartbeat();
+  slot_->Take(*incoming_.mutable_heartbeat(), runtime_.Now());
 }
 
 absl::Status WorkerStream::CheckDevice(const v1::DeviceInfo& device) const {
@@ -174,6 +185,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   // A worker that last worked for another opening of the journal renumbers its reports and sends a
   // second hello.
   last_report_sequence_ = of_this_opening ? hello.last_report_sequence() : kNeverCaughtUp;
+  welcome.set_takes_heartbeat_changes(true);
   welcome.set_takes_metrics(runtime_.options().metric_sink != nullptr);
   runtime::Greeting greeting;
   greeting.caught_up = welcome.acknowledged_sequence() >= last_report_sequence_;
@@ -281,7 +293,8 @@ bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {
   const absl::Duration silence =
       now.since_boot() - absl::Nanoseconds(last_heard_nanoseconds_.load());
   return process_id_.empty() || process_id_ == newcomer.process_id_ ||
-         silence > kSilentHeartbeats * heartbeat_interval_;
+         silence > kSilentHeartbeats * std::max(heartbeat_interval_,
+                                                absl::Nanoseconds(promised_nanoseconds_.load()));
 }
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {
@@ -289,6 +302,9 @@ void WorkerStream::SendDesired(v1::DesiredSet desired) {
   if (greeting_) {
     return;  // The hello's own desired set follows the welcome.
   }
+  const absl::Duration promised = core::PromisedInterval(desired, heartbeat_interval_);
+  promised_nanoseconds_ = absl::ToInt64Nanoseconds(promised);
+  slot_->Promised(stream_number_, promised);
   outbox_.desired = std::move(desired);
   WriteNextLocked();
 }

@@ -71,6 +71,7 @@ class WorkerStream final
   absl::Status HandleReport();
   void HandleLog(const v1::AttemptLog& log);
   void HandleMetrics();
+  void HandleHeartbeat();
   void SendMetricsAcknowledgement(int64_t number);
   void Welcome(const runtime::Answer& answer);
   void FinishWith(const absl::Status& status);
@@ -85,6 +86,7 @@ class WorkerStream final
   const std::string peer_host_;
   const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
+  std::atomic<int64_t> promised_nanoseconds_{0};    // The worker's heartbeat interval.
   std::shared_ptr<WorkerStream> self_;              // Until OnDone.
 
   // The reading side, with one callback at a time:
@@ -94,7 +96,8 @@ class WorkerStream final
   int64_t incarnation_ = 0;
   std::shared_ptr<runtime::ObservationBoard::Slot> slot_;  // Set once the hello is durable.
   uint64_t stream_number_ = 0;                             // This stream's number in slot_.
-  int64_t last_report_sequence_ = 0;                       // The device's last report at its hello.
+  v1::Heartbeat heartbeat_;           // As the worker told this stream; changes change it.
+  int64_t last_report_sequence_ = 0;  // The device's last report at its hello.
 
   absl::Mutex mutex_;
   struct Outbox {

@@ -31,6 +31,28 @@ core::Instant Later(double seconds) {
   return {kStart.wall + absl::Seconds(seconds), kStart.monotonic + absl::Seconds(seconds)};
 }
 
+TEST(ObservationBoardTest, TheLongerPromiseCountsUntilTheNextHeartbeat) {
+  ObservationBoard board(kStart, {.unreachable_after = absl::Seconds(10)});
+  const DeviceId id("device-1");
+  const std::shared_ptr<ObservationBoard::Slot> slot = board.SlotFor(id);
+  const uint64_t stream = slot->Connected(kStart);
+  const auto reachable = [&](double seconds) {
+    return core::IsReachable(board.Snapshot(), id, Later(seconds).monotonic);
+  };
+  v1::Heartbeat heartbeat;
+  EXPECT_FALSE(reachable(11));
+  slot->Promised(stream, absl::Seconds(50));
+  EXPECT_TRUE(reachable(149));
+  EXPECT_FALSE(reachable(151));
+  slot->Take(heartbeat, Later(0));
+  slot->Promised(stream, absl::Seconds(1));
+  EXPECT_TRUE(reachable(149)) << "the device may not know yet that it shall hurry";
+  slot->Take(heartbeat, Later(150));
+  EXPECT_FALSE(reachable(161));
+  slot->Promised(stream - 1, absl::Hours(1));
+  EXPECT_FALSE(reachable(161)) << "an older stream's";
+}
+
 TEST(ObservationBoardTest, KeepsTheLatestHeartbeatAndWhenItCame) {
   ObservationBoard board(kStart, {});
   const auto slot = board.SlotFor(DeviceId("a"));

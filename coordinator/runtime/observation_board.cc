@@ -11,6 +11,7 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
   absl::MutexLock lock(&mutex_);
   observation_.heartbeat.Swap(&heartbeat);
   observation_.last_seen = now;
+  observation_.heartbeat_interval = promised_;
   core::NoteHeartbeat(observation_.heartbeat, now.monotonic, observation_);
   ++version_;
   Chart();
@@ -82,6 +83,15 @@ void ObservationBoard::Slot::CaughtUp(uint64_t stream) {
 void ObservationBoard::Slot::ResultCame(uint64_t stream, const AttemptId& attempt) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_ && observation_.results_to_come.erase(attempt) > 0) {
+    ++version_;
+  }
+}
+
+void ObservationBoard::Slot::Promised(uint64_t stream, absl::Duration interval) {
+  absl::MutexLock lock(&mutex_);
+  if (stream == stream_) {
+    promised_ = interval;
+    observation_.heartbeat_interval = std::max(observation_.heartbeat_interval, interval);
     ++version_;
   }
 }

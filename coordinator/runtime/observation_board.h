@@ -52,6 +52,9 @@ class ObservationBoard {
     void CaughtUp(uint64_t stream);
     // The device has reported the attempt's end.
     void ResultCame(uint64_t stream, const AttemptId& attempt);
+    // The device has been told policies with which it promises a heartbeat this often. The longer
+    // of this and the promise before counts until its next heartbeat.
+    void Promised(uint64_t stream, absl::Duration interval);
     // Ends the stream with this number. False: a newer stream has begun, and the device is still
     // connected.
     bool Disconnected(uint64_t stream);
@@ -71,6 +74,7 @@ class ObservationBoard {
     uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
     uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;  // number of the latest stream
     core::DeviceObservation observation_ ABSL_GUARDED_BY(mutex_);
+    absl::Duration promised_ ABSL_GUARDED_BY(mutex_){};  // the latest promise
     // The chart of one attempt: a device runs one at a time.
     std::string charted_attempt_ ABSL_GUARDED_BY(mutex_);
     int64_t charted_step_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -14,6 +14,7 @@
 
 #include "proto/checkpoint_interval.h"
 #include "scheduler/predict/datasheet.h"
+#include "scheduler/predict/link.h"
 #include "scheduler/predict/other_workload.h"
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/rate.h"
@@ -27,8 +28,6 @@ namespace {
 // Generation is priced at max_new_tokens, and a prompt may end before. One prediction in twenty is
 // three times too high for that alone, and none is too low.
 constexpr double kEarlyEndDeviation = 0.67;
-// A link of unknown speed: LTE or slow Wi-Fi in the field, 10 Mbit/s.
-constexpr double kLinkBytesPerSecondDefault = 1.25e6;
 // Watts above idle of a radio and a disk at work.
 constexpr double kTransferPowerWatts = 1.5;
 // Speed of a microSD card or eMMC: writing with fsync, and reading.
@@ -109,13 +108,8 @@ void AddPower(const ProfileTable& table, const RunQuery& query, double idle_powe
   absl::StrAppend(&estimate->note, "; measured in power mode ", estimate->power_mode);
 }
 
-double LinkBytesPerSecond(const v1::Device& device) {
-  const double known_rate = device.info().link_bytes_per_second();
-  return known_rate > 0 ? known_rate : kLinkBytesPerSecondDefault;
-}
-
-void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
-              v1::Prediction* prediction) {
+void AddFetch(const v1::Device& device, const LinkEstimate& link,
+              absl::Span<const InputView> inputs, v1::Prediction* prediction) {
   const std::set<std::string> cached(device.heartbeat().cached_artifact_ids().begin(),
                                      device.heartbeat().cached_artifact_ids().end());
   std::set<std::string> counted;  // One artifact may serve two inputs.
@@ -127,16 +121,16 @@ void AddFetch(const v1::Device& device, absl::Span<const InputView> inputs,
     }
   }
   prediction->set_fetch_bytes(static_cast<int64_t>(bytes));
-  prediction->set_fetch_seconds(bytes / LinkBytesPerSecond(device));
+  prediction->set_fetch_seconds(bytes / link.download_bytes_per_second);
   prediction->set_fetch_energy_joules(kTransferPowerWatts * prediction->fetch_seconds());
 }
 
 // Adds the upload of the result. A checkpoint is uploaded only when a job leaves its device, which
 // is not predicted.
-void AddUpload(const v1::Device& device, const WorkAmount& work, v1::Prediction* prediction) {
+void AddUpload(const LinkEstimate& link, const WorkAmount& work, v1::Prediction* prediction) {
   const double bytes = std::max(0.0, work.result_bytes);
   prediction->set_upload_bytes(static_cast<int64_t>(bytes));
-  prediction->set_upload_seconds(bytes / LinkBytesPerSecond(device));
+  prediction->set_upload_seconds(bytes / link.upload_bytes_per_second);
   prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds());
 }
 
@@ -207,8 +201,9 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   prediction.set_idle_power_watts(idle);
   prediction.set_net_energy_joules(
       std::max(0.0, estimate.energy_joules - idle * estimate.run_seconds));
-  AddFetch(device, inputs, &prediction);
-  AddUpload(device, work, &prediction);
+  const LinkEstimate link = LinkOf(device);
+  AddFetch(device, link, inputs, &prediction);
+  AddUpload(link, work, &prediction);
   AddSurroundings(work, estimate, &prediction);
   prediction.set_work_units(work.units);
   prediction.set_unit(work.unit);
@@ -217,6 +212,9 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   prediction.set_provenance(estimate.provenance);
   if (work.unit == v1::WORK_UNIT_EXAMPLE) {
     absl::StrAppend(&estimate.note, "; unit example");
+  }
+  if (!link.note.empty() && prediction.fetch_bytes() + prediction.upload_bytes() > 0) {
+    absl::StrAppend(&estimate.note, "; ", link.note);
   }
   prediction.set_provenance_note(std::move(estimate.note));
   prediction.set_time_scale(device.info().time_scale() > 0 ? device.info().time_scale() : 1);

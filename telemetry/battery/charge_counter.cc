@@ -15,7 +15,6 @@ constexpr absl::Duration kOffsetTime = absl::Hours(2000);
 // Readings come every few seconds at most. Between two that are farther apart anything may have
 // flowed, up to the capacity in four hours: the battery of a field device lasts that long at least.
 constexpr absl::Duration kUnseenMin = absl::Seconds(10);
-constexpr absl::Duration kUnseenTime = absl::Hours(4);
 
 // A voltage comes to rest as exp(-t / constant), and rest_time is this many constants. Then a load
 // of before may still move it by a share of what a current of rest may.
@@ -48,7 +47,7 @@ void ChargeCounter::Count(const BatteryCurrent& reading) {
     loaded_.last = charged_.last = reading.at;
   }
   if (!drain_ || elapsed > kUnseenMin) {
-    error += absl::FDivDuration(elapsed, kUnseenTime);
+    error += absl::FDivDuration(elapsed, ChargeCounter::kUnseenTime);
   }
   if (moved > 0) {
     error += 0.5 * reading.charge_loss * moved;

@@ -70,8 +70,10 @@ class ChargeCounter {
   // Absent before the first reading.
   [[nodiscard]] const std::optional<Standing>& standing() const { return standing_; }
 
-  // Over a longer time between two readings nothing is counted: the interval widens.
+  // Over a longer time between two readings nothing is counted: the interval widens, by the whole
+  // capacity in kUnseenTime.
   static constexpr absl::Duration kGapMax = absl::Minutes(2);
+  static constexpr absl::Duration kUnseenTime = absl::Hours(4);
 
  private:
   struct Interval {

@@ -19,7 +19,7 @@ namespace {
 constexpr Fraction kChargeHysteresis(0.03);
 constexpr Celsius kTemperatureHysteresis(5.0);
 constexpr absl::Duration kWindowHysteresis = absl::Minutes(5);
-constexpr char kClockNotSet[] = "the device's clock is not set, and policy ";
+constexpr char kTimeUnknown[] = "the device does not know the time, and policy ";
 // The fastest plausible change of a state of charge is about 4 C, which no battery of a field
 // device bears for long. One step is allowed on top, for gauges that show whole percents or update
 // seldom.
@@ -103,25 +103,18 @@ void Guard::Warn(const std::string& text) {
 std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                const GuardMoment& moment) {
   const Monotonic now = moment.now;
-  if (!limits.alive.empty() && !policy::ClockIsSet(moment.civil)) {
-    return absl::StrCat(kClockNotSet, limits.alive.front().policy,
+  if (!limits.alive.empty() && !moment.civil.known()) {
+    return absl::StrCat(kTimeUnknown, limits.alive.front().policy,
                         " says until when to stay alive");
   }
   // If the idle draw was never measured, the load's draw replaces it, which is more than the board
   // needs to stay alive.
   const Watts idle = moment.idle.value_or(estimate.load);
-  std::optional<policy::ReserveLimit> floor =
-      policy::ChargeFloor(limits, moment.civil, idle, capacity_);
-  if (WATTLE_FAULT_POINT("stay alive")) {
-    floor = limits.reserve;
-  }
-  // After one time to stay alive the next one counts, and the floor rises at once. The higher of
-  // both floors counts.
-  const auto soon = policy::ChargeFloor(
-      limits, moment.civil + moment.time_scale * policy::StopLead(estimate), idle, capacity_);
-  if (soon && !WATTLE_FAULT_POINT("stay alive") &&
-      (!floor || soon->state_of_charge > floor->state_of_charge)) {
-    floor = soon;
+  // After one time to stay alive the next one counts, and the floor rises at once.
+  std::optional<policy::ReserveLimit> floor = limits.reserve;
+  if (!limits.alive.empty() && !WATTLE_FAULT_POINT("stay alive")) {
+    floor = policy::HighestChargeFloor(
+        limits, moment.civil, moment.time_scale * policy::StopLead(estimate), idle, capacity_);
   }
   if (!limits.alive.empty() && charge_ && !capacity_) {
     Warn(absl::StrCat(
@@ -177,16 +170,15 @@ std::string Guard::CheckWindows(const policy::Limits& limits, const policy::Stop
     outside_window_ = false;
     return "";
   }
-  if (!policy::ClockIsSet(moment.civil)) {
-    return absl::StrCat(kClockNotSet, limits.windows.front().policy,
+  if (!moment.civil.known()) {
+    return absl::StrCat(kTimeUnknown, limits.windows.front().policy,
                         " says at which times work may run");
   }
-  const bool open = policy::OpensAt(limits.windows, moment.civil) <= moment.civil;
+  const absl::Duration left = policy::OpenFor(limits.windows, moment.civil);
   // Work that was stopped for the end of a window starts again only if there is enough time for it.
   const absl::Duration needed = moment.time_scale * policy::StopLead(estimate) +
                                 (outside_window_ ? kWindowHysteresis : absl::ZeroDuration());
-  outside_window_ =
-      !open || policy::ClosesAt(limits.windows, moment.civil) <= moment.civil + needed;
+  outside_window_ = left <= needed;
   if (!outside_window_) {
     return "";
   }
@@ -195,7 +187,8 @@ std::string Guard::CheckWindows(const policy::Limits& limits, const policy::Stop
     absl::StrAppend(&times, times.empty() ? "" : ", and ", policy::Describe(limit), " (policy ",
                     limit.policy, ")");
   }
-  return absl::StrCat("work may run ", times, open ? ", and the window closes" : "");
+  return absl::StrCat("work may run ", times,
+                      left > absl::ZeroDuration() ? ", and the window closes" : "");
 }
 
 std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopEstimate& estimate,
@@ -204,15 +197,15 @@ std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopE
     over_budget_ = false;
     return "";
   }
-  if (!policy::ClockIsSet(moment.civil)) {
-    return absl::StrCat(kClockNotSet, limits.budget->policy, " sets a daily energy budget");
+  if (!moment.budget_spent) {
+    return absl::StrCat(kTimeUnknown, limits.budget->policy, " sets a daily energy budget");
   }
   const Joules margin = (over_budget_ ? 2.0 : 1.0) * policy::HeldBack(estimate);
-  over_budget_ = moment.budget_spent + margin >= limits.budget->per_day;
+  over_budget_ = *moment.budget_spent + margin >= limits.budget->per_day;
   if (!over_budget_) {
     return "";
   }
-  return absl::StrCat("work has drawn ", FormatEnergy(moment.budget_spent), " of the day's ",
+  return absl::StrCat("work has drawn ", FormatEnergy(*moment.budget_spent), " of the day's ",
                       FormatEnergy(limits.budget->per_day), " (policy ", limits.budget->policy,
                       ")");
 }

@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "policy/held_back.h"
+#include "policy/known_time.h"
 #include "policy/limits.h"
 #include "units/quantity.h"
 
@@ -38,10 +39,12 @@ struct Timed {
 
 // The moment of a check, and the agent's knowledge besides readings.
 struct GuardMoment {
-  Monotonic now{};              // on the device's clock
-  absl::Time civil{};           // for times of day; may be wrong (policy::ClockIsSet)
-  double time_scale = 1;        // wall seconds for each device second
-  Joules budget_spent{};        // by work in the budget's present day
+  Monotonic now{};            // on the device's clock
+  policy::KnownTime civil{};  // for times of day
+  double time_scale = 1;      // wall seconds for each device second
+  // By work in the budget's day, and since then while nobody knew the day; absent: no day of a
+  // budget has begun.
+  std::optional<Joules> budget_spent{};
   std::optional<Watts> idle{};  // draw when nothing runs; absent: not measured yet
 };
 

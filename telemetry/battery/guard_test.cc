@@ -19,8 +19,12 @@ Monotonic At(double seconds) {
   return Monotonic(absl::Seconds(seconds));
 }
 
+policy::KnownTime ByKernel(absl::Time time) {
+  return {time, absl::ZeroDuration(), policy::TimeSource::kKernel};
+}
+
 GuardMoment Moment(Monotonic now) {
-  return {.now = now, .civil = kNoon};
+  return {.now = now, .civil = ByKernel(kNoon), .budget_spent = Joules(0)};
 }
 
 const GuardSettings kMast = {
@@ -180,7 +184,7 @@ class ScheduleGuardTest : public testing::Test {
     }
     return guard_.Check(
         limits, kWork,
-        {.now = now, .civil = kNoon + after_noon, .budget_spent = spent, .idle = idle});
+        {.now = now, .civil = ByKernel(kNoon + after_noon), .budget_spent = spent, .idle = idle});
   }
   static policy::Limits From(const v1::Policy& policy) { return policy::LimitsOf({&policy}); }
   std::optional<Fraction> charge_;
@@ -239,15 +243,40 @@ TEST_F(ScheduleGuardTest, StayingAliveAsksForTheIdleDrawUntilThen) {
   EXPECT_THAT(CheckAt(limits, absl::Seconds(2)), HasSubstr("reserve 210 %"));
 }
 
-TEST_F(ScheduleGuardTest, ADemandForTheTimeOfDayHoldsWorkWhileTheClockIsNotSet) {
+TEST_F(ScheduleGuardTest, ADemandForTheTimeOfDayHoldsWorkWhileNobodyKnowsTheTime) {
+  const auto check = [&](const v1::Policy& policy, const GuardMoment& moment) {
+    return guard_.Check(From(policy), kWork, moment);
+  };
+  const GuardMoment unknown = {.now = At(1), .civil = {.time = kNoon}};
   v1::Policy policy;
   policy.set_name("day");
   policy.add_work_windows("00:00-24:00");
-  EXPECT_THAT(CheckAt(From(policy), absl::UnixEpoch() - kNoon), HasSubstr("clock is not set"));
+  EXPECT_THAT(check(policy, unknown), HasSubstr("does not know the time, and policy day"));
   EXPECT_THAT(CheckAt(From(policy), {}), IsEmpty());
   policy.clear_work_windows();
+  policy.set_stay_alive_until("07:00");
+  EXPECT_THAT(check(policy, unknown), HasSubstr("does not know the time"));
+  // A day of the budget that has begun goes on.
+  policy.clear_stay_alive_until();
   policy.set_daily_energy_budget_wh(1000);
-  EXPECT_THAT(CheckAt(From(policy), absl::UnixEpoch() - kNoon), HasSubstr("clock is not set"));
+  EXPECT_THAT(check(policy, unknown), HasSubstr("does not know the time"));
+  EXPECT_THAT(check(policy, {.now = At(2), .budget_spent = FromWattHours(10)}), IsEmpty());
+  EXPECT_THAT(check(policy, {.now = At(3), .budget_spent = FromWattHours(1000)}),
+              HasSubstr("work has drawn"));
+}
+
+TEST_F(ScheduleGuardTest, AWindowEndsEarlierByTheErrorOfTheTime) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.add_work_windows("06:00-18:00");
+  const auto check = [&](absl::Duration after_noon) {
+    return guard_.Check(
+        From(policy), kWork,
+        {.now = At(1000 + absl::ToDoubleSeconds(after_noon)),
+         .civil = {kNoon + after_noon, absl::Hours(1), policy::TimeSource::kCoordinator}});
+  };
+  EXPECT_THAT(check(absl::Hours(5) - absl::Seconds(91)), IsEmpty());
+  EXPECT_THAT(check(absl::Hours(5) - absl::Seconds(90)), HasSubstr("the window closes"));
 }
 
 TEST_F(ScheduleGuardTest, AWindowThatCannotBeReadHoldsWork) {

@@ -76,8 +76,9 @@ Agent::~Agent() {
   runner_.reset();
 }
 
-Instant Agent::Now() const {
-  return clock_.At(Clock::Real().Boottime(), Clock::Real().Now());
+Instant Agent::Now() {
+  const Monotonic wall = Clock::Real().Boottime();
+  return clock_.At(wall, time_.At(wall, ReadSystemTime()));
 }
 
 absl::Status Agent::SetPowerMode(const std::string& mode) {
@@ -344,6 +345,9 @@ void Agent::UpdateMetrics(const Instant& now) {
   next_status_ = now.wall + kStatusPeriod;
   core_->SetMemoryAvailable(emulator_ != nullptr ? settings_.info.memory_bytes()
                                                  : MemoryAvailableBytes(""));
+  if (link_ != nullptr) {
+    core_->OnLinkBytes(link_->TakeBytes());
+  }
   core_->SetDiskFree(artifacts::FreeSpaceOf(config_.state_dir).value_or(0));
   NoteHungSources();
   WatchClocks();
@@ -393,7 +397,7 @@ void Agent::PushMetrics(const Instant& now) {
   page.Counter("wattle_worker_pushed_dropped_samples_total",
                "Samples that were thinned out, or for which there was no room.", device,
                static_cast<double>(push_->spool().dropped_samples()));
-  push_->Take(page, device, now.civil);
+  push_->Take(page, device, now);
 }
 
 absl::Status Agent::StartRunner(const v1::RunnerTask& task) {

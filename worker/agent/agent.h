@@ -38,6 +38,7 @@
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage_probe.h"
+#include "worker/agent/system_time.h"
 #include "worker/box/box.h"
 #include "worker/box/level.h"
 #include "worker/child/runner_process.h"
@@ -86,7 +87,8 @@ class Agent final : public AgentPorts {
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();
   void OpenAccount(const v1::WorkerRecord& kept);
-  absl::Status OpenMetrics();
+  // same_boot: as the worker's last record.
+  absl::Status OpenMetrics(bool same_boot);
   void OpenCore(const v1::WorkerRecord& kept);
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.
@@ -107,7 +109,7 @@ class Agent final : public AgentPorts {
   OwnerAnswer AnswerOwner(const std::string& request);
   void StartLink();
   void Post(Event event);
-  [[nodiscard]] Instant Now() const;
+  [[nodiscard]] Instant Now();
   [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
   // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
   void ShowUnusableSources();
@@ -128,6 +130,7 @@ class Agent final : public AgentPorts {
   const Config config_;
   const std::string version_;
   DeviceClock clock_;
+  TimeKeeper time_;
   CoreSettings settings_;
   std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;

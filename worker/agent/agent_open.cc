@@ -193,11 +193,11 @@ void Agent::OrderCoordinators() {
   credentials_->UseCoordinator(coordinators_.front());
 }
 
-absl::Status Agent::OpenMetrics() {
+absl::Status Agent::OpenMetrics(bool same_boot) {
   if (config_.metrics == kPushedMetrics) {
     push_ = std::make_unique<MetricPush>(
         disk_.get(), MetricSpoolLimits{.size_bytes_max = config_.metrics_spool_bytes},
-        [this](const v1::WorkerMessage& message) { Send(message); });
+        [this](const v1::WorkerMessage& message) { Send(message); }, same_boot);
     settings_.info.set_pushes_metrics(true);
   } else if (config_.metrics != kNoMetrics) {
     MetricsServer::Options options = {.address = config_.metrics};
@@ -207,7 +207,7 @@ absl::Status Agent::OpenMetrics() {
       options.https = {.own = identity::FilesOf(identity),
                        .client_roots_pem = identity.roots_pem,
                        .rules = {.token_file = config_.metrics_token_file,
-                                 .floor = identity.not_before,
+                                 .floor = time_.floor(),
                                  .note = [this](const std::string& line) { Note(line); }}};
     }
     WATTLE_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(options, Clock::Real()));
@@ -228,6 +228,7 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
                                                        .account = account_.get(),
                                                        .pace = pace_.get(),
                                                        .clock = &clock_,
+                                                       .time = &time_,
                                                        .kept = kept},
                                       settings_);
   readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), this);
@@ -241,6 +242,7 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
   const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
+  time_.Resume(kept.clock(), BootId(""));
   if (config_.emulate.empty()) {
     WATTLE_RETURN_IF_ERROR(DescribeReal());
     pace_ = std::make_unique<RealPace>();
@@ -257,10 +259,12 @@ absl::Status Agent::Open() {
                           Credentials::Open({.state_directory = config_.state_dir,
                                              .device_id = state_->device_id(),
                                              .coordinators = config_.coordinators,
-                                             .plaintext_loopback = config_.plaintext_loopback},
+                                             .plaintext_loopback = config_.plaintext_loopback,
+                                             .floor = time_.floor()},
                                             [this](const std::string& line) {
                                               Post([this, line](const Instant&) { Note(line); });
                                             }));
+  time_.RaiseFloor(credentials_->floor());
   OrderCoordinators();
   if (!config_.name.empty()) {
     info.set_name(config_.name);
@@ -275,7 +279,7 @@ absl::Status Agent::Open() {
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   WATTLE_RETURN_IF_ERROR(AskRunner());
-  WATTLE_RETURN_IF_ERROR(OpenMetrics());
+  WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   OpenOwnerSocket();  // before the core, which tells the coordinator what was found
   OpenCore(kept);
   storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
@@ -302,6 +306,9 @@ TransferCallbacks Agent::OnTransfers() {
   };
   callbacks.on_cache = [this](const std::vector<std::string>& ids, int64_t used) {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
+  };
+  callbacks.on_link_bytes = [this](const v1::LinkBytes& bytes) {
+    Post([this, bytes](const Instant&) { core_->OnLinkBytes(bytes); });
   };
   callbacks.on_short_of_room = [this](int64_t bytes) {
     Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });

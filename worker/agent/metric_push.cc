@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "worker/agent/core/time_keeper.h"
+
 namespace wattle::agent {
 namespace {
 
@@ -16,13 +18,24 @@ void AddLabel(const std::pair<std::string, std::string>& label, v1::Label& added
 }  // namespace
 
 MetricPush::MetricPush(Disk* disk, const MetricSpoolLimits& limits,
-                       std::function<void(const v1::WorkerMessage&)> send)
-    : spool_(disk, limits), send_(std::move(send)) {}
+                       std::function<void(const v1::WorkerMessage&)> send, bool same_boot)
+    : spool_(disk, limits), send_(std::move(send)) {
+  if (!same_boot) {
+    spool_.DateScrapesBefore(absl::ToUnixMillis(TimeKeeper::kWritten), std::nullopt);
+  }
+}
 
 void MetricPush::Take(const telemetry::MetricsPage& page, const telemetry::MetricLabels& shared,
-                      absl::Time at) {
+                      const Instant& now) {
+  const int64_t since_boot = absl::ToInt64Milliseconds(now.wall.since_boot());
+  const bool dated = now.civil.known();
+  if (dated && undated_) {
+    spool_.DateScrapesBefore(absl::ToUnixMillis(TimeKeeper::kWritten),
+                             absl::ToUnixMillis(now.civil.time) - since_boot);
+  }
+  undated_ = !dated;
   v1::MetricBatch scrape;
-  scrape.add_at_unix_milliseconds(absl::ToUnixMillis(at));
+  scrape.add_at_unix_milliseconds(dated ? absl::ToUnixMillis(now.civil.time) : since_boot);
   for (const auto& label : shared) {
     AddLabel(label, *scrape.add_labels());
   }
@@ -60,7 +73,7 @@ void MetricPush::OnAcknowledged(int64_t number) {
 }
 
 void MetricPush::SendNext() {
-  while (taken_ && under_way_.size() < kUnderWayMax) {
+  while (taken_ && !undated_ && under_way_.size() < kUnderWayMax) {
     std::optional<v1::MetricBatch> batch = spool_.Next(last_sent_);
     if (!batch) {
       return;

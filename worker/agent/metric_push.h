@@ -3,7 +3,9 @@
 // Pushes the samples of a device that Prometheus cannot reach. At each interval MetricPush takes
 // the worker's own page as values and keeps them in the spool. While the coordinator accepts
 // samples, batches go up in order, a few at a time. A batch leaves the spool when the coordinator
-// says that Prometheus has it. One thread owns an object.
+// says that Prometheus has it. Scrapes that were taken before the worker knew the time keep the
+// boot time until it does, and then get their date; those of an earlier boot are dropped, because
+// nobody knows when they were. One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_METRIC_PUSH_H_
 #define WATTLE_WORKER_AGENT_METRIC_PUSH_H_
 
@@ -11,10 +13,9 @@
 #include <functional>
 #include <set>
 
-#include "absl/time/time.h"
-
 #include "telemetry/export/metrics_page.h"
 #include "wattle/v1/fleet.pb.h"
+#include "worker/agent/core/device_clock.h"
 #include "worker/agent/storage/metric_spool.h"
 
 namespace wattle::agent {
@@ -27,12 +28,13 @@ class MetricPush {
 
   // disk: must outlive the object. send: sends to the coordinator, or drops the message if there is
   // no stream.
+  // same_boot: what the spool holds is of this boot.
   MetricPush(Disk* disk, const MetricSpoolLimits& limits,
-             std::function<void(const v1::WorkerMessage&)> send);
+             std::function<void(const v1::WorkerMessage&)> send, bool same_boot);
 
-  // shared: labels of every series, which a batch carries once. at: the device's clock.
+  // shared: labels of every series, which a batch carries once.
   void Take(const telemetry::MetricsPage& page, const telemetry::MetricLabels& shared,
-            absl::Time at);
+            const Instant& now);
 
   void OnWelcome(const v1::Welcome& welcome);
   void OnAcknowledged(int64_t number);
@@ -46,7 +48,8 @@ class MetricPush {
 
   MetricSpool spool_;
   const std::function<void(const v1::WorkerMessage&)> send_;
-  bool taken_ = false;  // the coordinator accepts samples on this stream
+  bool undated_ = true;  // the spool may hold scrapes without a date
+  bool taken_ = false;   // the coordinator accepts samples on this stream
   std::set<int64_t> under_way_;
   int64_t last_sent_ = 0;  // the last number sent on this stream
 };

@@ -46,12 +46,14 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       account_(*dependencies.account),
       pace_(*dependencies.pace),
       clock_(*dependencies.clock),
+      time_(*dependencies.time),
       settings_(std::move(settings)),
       device_(dependencies.kept),
       own_power_mode_(settings_.info.power_mode()),
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
       hand_over_backoff_(kUploadRetryMin, state_.disk().Random()),
       return_backoff_(kUploadRetryMin, state_.disk().Random()),
+      link_(device_.link()),
       storage_(settings_.storage_probe_period),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_)),
@@ -102,15 +104,20 @@ void AgentCore::Start(const Instant& now) {
     ports_.Note(spool_.repair());
     ReportHeldAgain(now);
   }
-  ResumeChargeCounter(now);
+  if (device_.has_clock() && device_.clock().boot_id().empty()) {
+    undated_energy_ = Joules(device_.budget_day().spent_energy_joules());
+  }
+  ResumeChargeCounter(device_.charge(), now);
   if (device_.boot_id() != settings_.boot_id) {
+    DateReportsOfEarlierBoots();
     device_.set_boot_id(settings_.boot_id);
     device_.set_energy_joules_at_boot(account_.total().value());
   }
   cadence_ = CheckpointCadence(device_.checkpoint_cadence());
   lease_used_ = absl::Seconds(device_.lease_used_seconds());
   lease_since_ = now.wall;
-  civil_ = now.civil;
+  civil_ = now.civil.known() ? now.civil.time : absl::UnixEpoch();
+  undated_reports_ = true;  // an earlier process may have left some
   next_heartbeat_ = now.wall;
   // An earlier process may have reported a receipt, but not yet the ledger that contains its
   // joules.
@@ -120,13 +127,13 @@ void AgentCore::Start(const Instant& now) {
   ResumeHold(now);
 }
 
-void AgentCore::OnConnected(const Instant& /*now*/, const std::string& coordinator) {
+void AgentCore::OnConnected(const Instant& now, const std::string& coordinator) {
   coordinator_ = coordinator;
   connected_ = true;
   welcomed_ = false;
   refuses_stream_ = false;
   greet_again_.reset();
-  SendHello();
+  SendHello(now);
 }
 
 void AgentCore::OnDisconnected(const Instant& now) {
@@ -138,19 +145,23 @@ void AgentCore::OnDisconnected(const Instant& now) {
   welcomed_ = false;
 }
 
-void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& now) {
+void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& came) {
+  Instant now = came;
   switch (message.message_case()) {
     case v1::CoordinatorMessage::kWelcome: {
       greeting_ = false;
       if (message.welcome().heartbeat_seconds() > 0) {
         heartbeat_period_ = absl::Seconds(message.welcome().heartbeat_seconds());
       }
+      takes_heartbeat_changes_ = message.welcome().takes_heartbeat_changes();
+      told_heartbeat_.reset();
       refuses_stream_ = !EnterJournal(message.welcome(), now);
       if (refuses_stream_) {
         break;
       }
       welcomed_ = true;
       RememberAddress();
+      now = TakeTime(message.welcome(), now);
       // If this write is lost, a restart only sends the reports once more.
       (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
       for (const v1::Report& report : spool_.pending()) {
@@ -168,6 +179,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
       NoteDisk(state_.WriteDesired(desired_), now);
+      next_heartbeat_ = std::min(next_heartbeat_, now.wall + HeartbeatInterval());
       Reconcile(now);
       break;
     }
@@ -335,15 +347,17 @@ void AgentCore::ActivateNext(const Instant& now) {
                              .info = settings_.info,
                              .watch = settings_.watch,
                              .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
-  const AttemptSurroundings surroundings = {.state = &state_,
-                                            .ports = &ports_,
-                                            .account = &account_,
-                                            .pace = &pace_,
-                                            .clock = &clock_,
-                                            .cadence = &cadence_,
-                                            .limits = &limits_};
+  const AttemptSurroundings surroundings = {
+      .state = &state_,
+      .ports = &ports_,
+      .account = &account_,
+      .pace = &pace_,
+      .clock = &clock_,
+      .cadence = &cadence_,
+      .limits = &limits_,
+      .link_closed = [this](const Instant& at) { return LinkClosed(at); }};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
-  run_->Begin(now);
+  run_->Begin(HasInputs(held_[id]), now);
   // While idle the next save may have been set minutes ahead.
   next_save_ = std::min(next_save_, now.wall + kSavePeriod);
   if (interrupted) {
@@ -362,6 +376,7 @@ void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant
 }
 
 void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
+  link_.OnFetched(result.moved_bytes, result.moved_in);
   if (run_ != nullptr) {
     run_->OnFetched(result, now);
     Step(now);
@@ -369,6 +384,7 @@ void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
 }
 
 void AgentCore::OnUploaded(const UploadResult& result, const Instant& now) {
+  link_.OnUploaded(result.moved_bytes, result.moved_in);
   if (run_ != nullptr) {
     run_->OnUploaded(result, now);
   } else if (!returning_.empty()) {
@@ -411,7 +427,16 @@ void AgentCore::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) 
 }
 
 void AgentCore::Step(const Instant& now) {
-  civil_ = now.civil;
+  civil_ = now.civil.known() ? now.civil.time : absl::UnixEpoch();
+  link_.Observe(welcomed_, now.wall, now.civil);
+  if (now.civil.known()) {
+    if (undated_reports_) {
+      DateReports(now);
+    }
+    if (old_charge_) {
+      ResumeChargeCounter(*std::exchange(old_charge_, std::nullopt), now);
+    }
+  }
   if (run_ != nullptr) {
     run_->Step(now);
   }
@@ -429,7 +454,7 @@ void AgentCore::Step(const Instant& now) {
   if (greet_again_ && now.wall >= *greet_again_) {
     greet_again_.reset();
     if (connected_) {
-      SendHello();
+      SendHello(now);
     }
   }
   if (now.wall >= next_retry_) {
@@ -438,16 +463,15 @@ void AgentCore::Step(const Instant& now) {
       Reconcile(now);
     }
   }
+  CheckUpload(now);
   HandOverNext(now);
   ReturnNextResult(now);
   ActivateNext(now);
   LeavePowerMode(now);
   if (now.wall >= next_heartbeat_) {
-    next_heartbeat_ = now.wall + heartbeat_period_;
+    next_heartbeat_ = now.wall + HeartbeatInterval();
     if (welcomed_) {
-      v1::WorkerMessage message;
-      *message.mutable_heartbeat() = MakeHeartbeat(now);
-      ports_.Send(message);
+      SendHeartbeat(now);
     }
   }
   if (now.wall >= next_ledger_ || (ledger_waits_ && !HasUnacknowledgedLedger())) {
@@ -463,6 +487,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   // Without a coordinator and without attempts, nothing happens before the ledger and the save.
   if (welcomed_ || !held_.empty() || !unsaved_.empty() || !reconciled_) {
     next = std::min(next, next_heartbeat_);
+  }
+  if (!held_.empty()) {
+    next = std::min(next, now.wall + heartbeat_period_);
   }
   if (run_ != nullptr) {
     if (const auto step = run_->NextStep()) {

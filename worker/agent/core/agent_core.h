@@ -32,10 +32,12 @@
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
+#include "worker/agent/core/link_meter.h"
 #include "worker/agent/core/memory_pressure.h"
 #include "worker/agent/core/owner_hold.h"
 #include "worker/agent/core/pace.h"
 #include "worker/agent/core/storage_health.h"
+#include "worker/agent/core/time_keeper.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -53,6 +55,7 @@ struct CoreDependencies {
   EnergyAccount* account;
   Pace* pace;
   const DeviceClock* clock;
+  TimeKeeper* time;       // gives the times of the events
   v1::WorkerRecord kept;  // from ReadKeptDevice; the account begins with its ledger
 };
 
@@ -105,7 +108,7 @@ class AgentCore {
   // Events of the link.
   // Sends the hello. coordinator: the host:port of the stream.
   void OnConnected(const Instant& now, const std::string& coordinator = "");
-  void OnMessage(const v1::CoordinatorMessage& message, const Instant& now);
+  void OnMessage(const v1::CoordinatorMessage& message, const Instant& came);
   void OnDisconnected(const Instant& now);
 
   // Events of the present attempt's runner and transfers.
@@ -115,6 +118,9 @@ class AgentCore {
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
+
+  // Bytes went over the link since the last call, artifacts included.
+  void OnLinkBytes(const v1::LinkBytes& bytes) { link_.Count(bytes); }
 
   // The write of ProbeStorage ended.
   void OnStorageProbed(const absl::Status& status, const Instant& now);
@@ -232,9 +238,28 @@ class AgentCore {
   void EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, const Instant& now);
   void CountEnd(v1::AttemptState state);
 
+  // agent_core_link.cc
+  [[nodiscard]] absl::Duration HeartbeatInterval() const;
+  void SendHeartbeat(const Instant& now);
+  // Why no artifact may come or leave now, for people; "" if one may.
+  [[nodiscard]] std::string LinkClosed(const Instant& now) const;
+  // Whether the attempt's inputs and its checkpoint are all here.
+  [[nodiscard]] bool HasInputs(const v1::HeldAttemptRecord& record) const;
+  // Ends the upload of a checkpoint or a kept result once the link is closed.
+  void CheckUpload(const Instant& now);
+  // Takes the time from the welcome. Returns the moment with what is known of the time now.
+  Instant TakeTime(const v1::Welcome& welcome, const Instant& now);
+  // The time of a report. While nobody knows the time: the boot time, which is before
+  // TimeKeeper::kWritten, until DateReports replaces it.
+  [[nodiscard]] double StampOf(const Instant& now);
+  void DateReports(const Instant& now);
+  void DateReportsOfEarlierBoots();
+
   // agent_core_limits.cc
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   void CountBudget(const Instant& now);
+  // In its day; absent: no day has begun.
+  [[nodiscard]] std::optional<Joules> BudgetSpent() const;
   void CheckGuard(const Instant& now);
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
@@ -262,7 +287,7 @@ class AgentCore {
   [[nodiscard]] const v1::ReleaseAttempt* ReleaseOf(const std::string& attempt_id) const;
   // Whether the coordinator still takes a late result of this job.
   [[nodiscard]] bool JobIsOpen(const std::string& job_id) const;
-  [[nodiscard]] bool MayUpload() const;
+  [[nodiscard]] bool MayUpload(const Instant& now) const;
   // The attempt that is to be handed over first; null: none.
   [[nodiscard]] const v1::HeldAttemptRecord* NextToHandOver() const;
   void HandOverNext(const Instant& now);
@@ -291,13 +316,13 @@ class AgentCore {
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
-  void ResumeChargeCounter(const Instant& now);
+  void ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now);
   void KeepMeasured(const Instant& now);
   void TakeMeasured();
   void SaveRun(const Instant& now);
   void SaveAttempt(const v1::HeldAttemptRecord& record, const Instant& now);
   void NoteDisk(const absl::Status& status, const Instant& now);
-  void SendHello();
+  void SendHello(const Instant& now);
 
   StateDirectory& state_;
   Spool& spool_;
@@ -305,6 +330,7 @@ class AgentCore {
   EnergyAccount& account_;
   Pace& pace_;
   const DeviceClock& clock_;
+  TimeKeeper& time_;
   CoreSettings settings_;
   v1::DesiredSet desired_;
   std::map<std::string, v1::HeldAttemptRecord> held_;
@@ -325,6 +351,7 @@ class AgentCore {
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
   // A hello awaits its welcome; a desired set that comes now answers the hello before.
   bool greeting_ = false;
+  Monotonic greeted_;  // wall; when the latest hello went out
   // The present stream is of another journal, or of this one before it is begun anew: nothing that
   // it says counts.
   bool refuses_stream_ = false;
@@ -332,7 +359,8 @@ class AgentCore {
       false;  // the present run belongs to another journal, so its end is not reported
   // The first wait before a checkpoint or a kept result is uploaded again.
   static constexpr absl::Duration kUploadRetryMin = absl::Seconds(5);
-  std::string handing_over_;  // the attempt whose checkpoint is being uploaded; empty = none
+  std::string handing_over_;   // the attempt whose checkpoint is being uploaded; empty = none
+  bool upload_ended_ = false;  // by CheckUpload, and its result has not come yet
   Backoff hand_over_backoff_;
   UploadProgress handed_over_;       // the most so far, of the attempt that is handed over
   int64_t handed_before_bytes_ = 0;  // by the tries before the present one
@@ -341,6 +369,7 @@ class AgentCore {
   Backoff return_backoff_;
   Monotonic next_return_;  // wall
   OwnerHold owner_hold_;
+  LinkMeter link_;
   StorageHealth storage_;
   std::string storage_told_;  // the problem at the last step
   std::string storage_stop_;  // the problem for which the run was last stopped
@@ -351,8 +380,13 @@ class AgentCore {
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;
   telemetry::ChargeCounter charge_counter_;
-  absl::Time civil_;       // at the last Step
+  absl::Time civil_;       // at the last Step; 1970 if nobody knew the time
   Joules budget_counted_;  // the part of the account's work energy that the budget has counted
+  // Drawn while nobody knew the day, and counted in the budget's day so far: it may belong to the
+  // next one.
+  Joules undated_energy_;
+  bool undated_reports_ = false;                // some wait for DateReports
+  std::optional<v1::ChargeRecord> old_charge_;  // of an earlier boot, until the time is known
   std::optional<Monotonic>
       clock_behind_;  // wall; since when the clock shows an earlier day than the budget's
   std::optional<Monotonic> ended_at_;  // device time; run_ has ended and awaits its last reading
@@ -362,14 +396,18 @@ class AgentCore {
   std::vector<std::string> cached_;
 
   bool spool_repaired_ = false;  // since the process started
+  // As the coordinator knows it by the present stream; absent: it takes whole heartbeats alone, or
+  // has none yet.
+  std::optional<v1::Heartbeat> told_heartbeat_;
+  bool takes_heartbeat_changes_ = false;  // the coordinator does
   bool connected_ = false;
   bool welcomed_ = false;
   bool reconciled_ = true;  // every desired attempt is held
   bool shutting_down_ = false;
-  absl::Duration heartbeat_period_;
-  absl::Duration lease_used_;  // used by lease_since_
-  Monotonic lease_since_;      // wall; when contact was lost
-  Monotonic next_heartbeat_;   // wall, as all below
+  absl::Duration heartbeat_period_;  // as the coordinator wants them
+  absl::Duration lease_used_;        // used by lease_since_
+  Monotonic lease_since_;            // wall; when contact was lost
+  Monotonic next_heartbeat_;         // wall, as all below
   Monotonic next_ledger_;
   bool ledger_waits_ = false;  // One is due, and the one before is not acknowledged.
   Monotonic next_save_;

@@ -104,6 +104,8 @@ class AgentCoreTest : public testing::Test {
     state_ = *StateDirectory::Open(&disk_);
     spool_ = *Spool::Open(&disk_);
     const v1::WorkerRecord kept = ReadKeptDevice(*state_, ports_);
+    time_ = TimeKeeper();
+    time_.Resume(kept.clock(), boot_id_);
     pace_ = MakePace();
     account_ = std::make_unique<EnergyAccount>(
         telemetry::MeterSettings{.cadence = absl::Milliseconds(500)},
@@ -124,6 +126,7 @@ class AgentCoreTest : public testing::Test {
                                                          .account = account_.get(),
                                                          .pace = pace_.get(),
                                                          .clock = &clock_,
+                                                         .time = &time_,
                                                          .kept = kept},
                                         settings);
     core_->Start(Now());
@@ -131,7 +134,14 @@ class AgentCoreTest : public testing::Test {
 
   virtual std::unique_ptr<Pace> MakePace() { return std::make_unique<RealPace>(); }
 
-  [[nodiscard]] Instant Now() const { return clock_.At(wall_, civil_); }
+  // A time service keeps the clock if it shows a time of today.
+  [[nodiscard]] Instant Now() {
+    SystemTime system = {.time = civil_};
+    if (kept_by_time_service_ && civil_ >= TimeKeeper::kWritten) {
+      system.error = absl::Milliseconds(1);
+    }
+    return clock_.At(wall_, time_.At(wall_, system));
+  }
 
   // Lets time pass in small steps, with a power sample in each.
   void Pass(absl::Duration time) {
@@ -323,6 +333,8 @@ class AgentCoreTest : public testing::Test {
 
   Monotonic wall_ = Monotonic(absl::Seconds(1000));
   absl::Time civil_ = absl::UnixEpoch() + absl::Hours(1);
+  bool kept_by_time_service_ = true;
+  TimeKeeper time_;
   DeviceClock clock_{Monotonic(absl::Seconds(1000)), 1.0};
   absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;

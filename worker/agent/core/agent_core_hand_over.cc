@@ -41,9 +41,9 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 
 // An upload is work, so it waits while the guard holds work. The coordinator waits for a checkpoint
 // until nothing more of it has come for an hour (kReleasePatience in coordinator/core/placing.cc).
-bool AgentCore::MayUpload() const {
+bool AgentCore::MayUpload(const Instant& now) const {
   return run_ == nullptr && !shutting_down_ && handing_over_.empty() && returning_.empty() &&
-         guard_.reason().empty() && welcomed_;
+         guard_.reason().empty() && welcomed_ && LinkClosed(now).empty();
 }
 
 const v1::HeldAttemptRecord* AgentCore::NextToHandOver() const {
@@ -57,7 +57,7 @@ const v1::HeldAttemptRecord* AgentCore::NextToHandOver() const {
 }
 
 void AgentCore::HandOverNext(const Instant& now) {
-  if (now.wall < next_hand_over_ || !MayUpload()) {
+  if (now.wall < next_hand_over_ || !MayUpload(now)) {
     return;
   }
   const v1::HeldAttemptRecord* next = NextToHandOver();

@@ -127,7 +127,7 @@ void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Insta
   }
   ReportLedger(now);
   RememberJournal(welcome);
-  SendHello();
+  SendHello(now);
 }
 
 void AgentCore::TellAgain(const Instant& now) {

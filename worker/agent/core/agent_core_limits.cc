@@ -28,39 +28,53 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
 
 // A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
 // later must not grant a second budget. A clock that was ahead is the exception: once the clock has
-// shown an earlier day for 24 hours, that day counts.
+// shown an earlier day for 24 hours, that day counts. What was drawn while nobody knew the day
+// counts in both of the days that it may belong to, so that no day gets two budgets.
 void AgentCore::CountBudget(const Instant& now) {
   const Joules drawn =
       account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
   if (!limits_.budget) {
+    undated_energy_ = Joules(0);
     return;
   }
   v1::BudgetDayRecord& record = *device_.mutable_budget_day();
-  const int64_t day = policy::DayOf(*limits_.budget, now.civil);
-  if (day < record.day()) {
+  const std::optional<int64_t> day = policy::DayOf(*limits_.budget, now.civil);
+  if (!day) {
+    undated_energy_ += drawn;
+    record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
+    return;
+  }
+  if (*day < record.day()) {
     clock_behind_ = clock_behind_.value_or(now.wall);
   } else {
     clock_behind_.reset();
   }
-  if (day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
-    record.set_day(day);
-    record.set_spent_energy_joules(0);
+  const Joules undated = std::exchange(undated_energy_, Joules(0));
+  if (*day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
+    record.set_day(*day);
+    record.set_spent_energy_joules(undated.value());
     clock_behind_.reset();
   }
   record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
+}
+
+std::optional<Joules> AgentCore::BudgetSpent() const {
+  if (device_.budget_day().day() == 0) {
+    return std::nullopt;
+  }
+  return Joules(device_.budget_day().spent_energy_joules());
 }
 
 void AgentCore::CheckGuard(const Instant& now) {
   const std::string before = guard_.reason();
   const std::string warned = guard_.warning();
   CountBudget(now);
-  const std::string& reason =
-      guard_.Check(limits_, StopEstimateNow(),
-                   {.now = now.device,
-                    .civil = now.civil,
-                    .time_scale = clock_.time_scale(),
-                    .budget_spent = Joules(device_.budget_day().spent_energy_joules()),
-                    .idle = account_.idle().power()});
+  const std::string& reason = guard_.Check(limits_, StopEstimateNow(),
+                                           {.now = now.device,
+                                            .civil = now.civil,
+                                            .time_scale = clock_.time_scale(),
+                                            .budget_spent = BudgetSpent(),
+                                            .idle = account_.idle().power()});
   if (reason.empty() != before.empty()) {
     ports_.Note(reason.empty() ? "guard: work may go on" : "guard: " + reason);
     next_heartbeat_ = now.wall;  // at once, because the coordinator plans with the guard's state

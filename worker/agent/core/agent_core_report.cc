@@ -30,7 +30,7 @@ constexpr int32_t kProtocolMax = 2;
 }  // namespace
 
 void AgentCore::Report(v1::Report report, const Instant& now) {
-  report.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  report.set_at_unix_seconds(StampOf(now));
   unsaved_.push_back(std::move(report));
   if (now.wall >= next_flush_) {
     FlushReports(now);
@@ -155,8 +155,8 @@ void AgentCore::ReportLedger(const Instant& now) {
     report.mutable_ledger()->add_harvest_power_watts_by_hour(
         forecast_.HarvestAt(hour).value_or(Watts(-1)).value());
   }
-  report.mutable_ledger()->set_at_unix_seconds(
-      absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  report.mutable_ledger()->set_at_unix_seconds(StampOf(now));
+  *report.mutable_ledger()->mutable_link_bytes() = link_.bytes();
   Report(std::move(report), now);
 }
 
@@ -180,9 +180,9 @@ void AgentCore::SaveDevice(const Instant& now) {
     kept.set_source(counted->source);
     kept.set_boot_id(settings_.boot_id);
     kept.set_at_boottime_seconds(absl::ToDoubleSeconds(counted->at.since_boot()));
-    const absl::Time at = now.civil - (now.device - counted->at);
-    kept.set_at_unix_seconds(policy::ClockIsSet(at) ? absl::ToDoubleSeconds(at - absl::UnixEpoch())
-                                                    : 0.0);
+    const absl::Time at = now.civil.time - (now.device - counted->at);
+    kept.set_at_unix_seconds(now.civil.known() ? absl::ToDoubleSeconds(at - absl::UnixEpoch())
+                                               : 0.0);
   }
   device_.clear_harvest();
   for (const telemetry::HarvestHour& hour : forecast_.harvest()) {
@@ -192,6 +192,14 @@ void AgentCore::SaveDevice(const Instant& now) {
   }
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
   *device_.mutable_checkpoint_cadence() = cadence_.record();
+  *device_.mutable_link() = link_.record();
+  if (now.civil.known()) {
+    *device_.mutable_clock() = RecordOf(now.civil, settings_.boot_id, now.wall);
+  }
+  if (undated_energy_ > Joules(0)) {
+    // Start finds by the empty id that work was drawn which may be of a later day.
+    device_.mutable_clock()->clear_boot_id();
+  }
   device_.clear_owner_hold();
   if (owner_hold_.active()) {
     *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);
@@ -212,20 +220,33 @@ void AgentCore::SaveDevice(const Instant& now) {
 }
 
 // A reboot sets the board's clock of readings back to 0: the time since the last reading is then
-// the wall clock's, where it was set both times. Else nothing is known of what flowed meanwhile.
-void AgentCore::ResumeChargeCounter(const Instant& now) {
-  const v1::ChargeRecord& kept = device_.charge();
+// that of the time of day, where it was known both times. Until it is, nothing is known of what
+// flowed meanwhile. A count that began anew stays where it has become the better one.
+void AgentCore::ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now) {
   if (kept.capacity_joules() <= 0) {
     return;
   }
+  const Joules capacity(kept.capacity_joules());
   Monotonic at(absl::Seconds(kept.at_boottime_seconds()));
   if (kept.boot_id() != settings_.boot_id) {
-    if (kept.at_unix_seconds() <= 0 || !policy::ClockIsSet(now.civil)) {
+    if (kept.at_unix_seconds() <= 0) {
       return;
     }
-    at = now.device - (now.civil - (absl::UnixEpoch() + absl::Seconds(kept.at_unix_seconds())));
+    if (!now.civil.known()) {
+      old_charge_ = kept;
+      return;
+    }
+    const absl::Duration off =
+        now.civil.latest() - (absl::UnixEpoch() + absl::Seconds(kept.at_unix_seconds()));
+    at = now.device - off;
+    const auto& begun = charge_counter_.standing();
+    const Fraction error = Fraction(Joules(kept.error_joules()) / capacity) +
+                           Fraction(absl::FDivDuration(off, telemetry::ChargeCounter::kUnseenTime));
+    if (begun && begun->charge.error <= error) {
+      return;
+    }
+    charge_counter_ = telemetry::ChargeCounter();
   }
-  const Joules capacity(kept.capacity_joules());
   charge_counter_.Resume(
       {.source = kept.source(),
        .capacity = capacity,
@@ -372,7 +393,14 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   }
   heartbeat.set_cache_used_bytes(cache_used_bytes_);
   heartbeat.set_disk_free_bytes(disk_free_bytes_);
-  heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  heartbeat.set_unix_seconds(absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch()));
+  heartbeat.set_clock_source(ToProto(now.civil.source));
+  if (now.civil.known()) {
+    heartbeat.set_clock_error_seconds(absl::ToDoubleSeconds(now.civil.error));
+  }
+  if (link_.measured() && takes_heartbeat_changes_) {
+    *heartbeat.mutable_link() = link_.measure();
+  }
   heartbeat.set_power_source(account_.origin().source);
   heartbeat.set_guard_reason(guard_.reason());
   heartbeat.set_memory_problem(memory_pressure_.problem());
@@ -418,7 +446,8 @@ std::optional<Watts> AgentCore::PredictedPower() const {
   return watts > 0 ? std::optional<Watts>(watts) : std::nullopt;
 }
 
-void AgentCore::SendHello() {
+void AgentCore::SendHello(const Instant& now) {
+  greeted_ = now.wall;
   v1::WorkerMessage message;
   v1::Hello& hello = *message.mutable_hello();
   *hello.mutable_device() = settings_.info;

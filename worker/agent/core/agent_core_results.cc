@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "policy/schedule.h"
 #include "worker/agent/core/agent_core.h"
 
 namespace wattle::agent {
@@ -21,10 +20,10 @@ constexpr absl::Duration kKeptFor = absl::Hours(14 * 24);
 // A full disk at the coordinator lasts until a person comes.
 constexpr absl::Duration kReturnRetryMax = absl::Minutes(5);
 
-// By a clock that is not set nothing is too old.
+// now: 1970 while nobody knows the time, and then nothing is too old.
 bool IsTooOld(const v1::Report& ended, absl::Time now) {
   const absl::Time at = absl::UnixEpoch() + absl::Seconds(ended.at_unix_seconds());
-  return policy::ClockIsSet(at) && policy::ClockIsSet(now) && now - at > kKeptFor;
+  return at >= TimeKeeper::kWritten && now - at > kKeptFor;
 }
 
 }  // namespace
@@ -43,7 +42,7 @@ void AgentCore::KeepResult(const std::string& attempt_id, const Instant& now) {
   std::vector<std::string> newest_first;
   for (auto ended = ended_.reports().rbegin();
        ended != ended_.reports().rend() && newest_first.size() < kKeptResultsMax; ++ended) {
-    if (ended->has_finished() && !IsTooOld(*ended, now.civil)) {
+    if (ended->has_finished() && !IsTooOld(*ended, civil_)) {
       newest_first.push_back(ended->finished().attempt_id());
     }
   }
@@ -64,7 +63,7 @@ bool AgentCore::WillReturn(const v1::Report& ended) {
 }
 
 void AgentCore::ReturnNextResult(const Instant& now) {
-  if (ended_.results_to_return().empty() || now.wall < next_return_ || !MayUpload()) {
+  if (ended_.results_to_return().empty() || now.wall < next_return_ || !MayUpload(now)) {
     return;
   }
   const std::string id = ended_.results_to_return(0);

@@ -306,7 +306,7 @@ TEST_F(AgentCoreTest, AHeartbeatTellsClockDiskAndSourceOfItsPower) {
   core_->SetDiskFree(123);
   const v1::Heartbeat heartbeat = core_->MakeHeartbeat(Now());
   EXPECT_EQ(heartbeat.disk_free_bytes(), 123);
-  EXPECT_EQ(heartbeat.unix_seconds(), absl::ToDoubleSeconds(Now().civil - absl::UnixEpoch()));
+  EXPECT_EQ(heartbeat.unix_seconds(), absl::ToDoubleSeconds(Now().civil.time - absl::UnixEpoch()));
   EXPECT_EQ(heartbeat.power_source(), account_->origin().source);
 }
 

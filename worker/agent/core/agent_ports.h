@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
@@ -36,14 +37,16 @@ struct UploadProgress {
 // How a transfer ended.
 struct FetchResult {
   absl::Status status;
-  int64_t moved_bytes = 0;
+  int64_t moved_bytes = 0;  // over the link
   std::vector<FetchedInput> inputs{};
-  std::string note{};  // a harmless problem, for the worker's log; empty = none
+  std::string note{};         // a harmless problem, for the worker's log; empty = none
+  absl::Duration moved_in{};  // from the begin to the last byte that came; zero: not known
 };
 struct UploadResult {
   absl::Status status;
   int64_t moved_bytes = 0;
   v1::ArtifactInfo artifact;
+  absl::Duration moved_in{};  // as above
 };
 
 class AgentPorts {

@@ -142,7 +142,7 @@ void AttemptRun::Log(const std::string& line, const Instant& now) {
   v1::WorkerMessage message;
   v1::AttemptLog& log = *message.mutable_log();
   log.set_attempt_id(attempt_id());
-  log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil - absl::UnixEpoch()));
+  log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch()));
   log.set_text(line);
   ports_.Send(message);
 }

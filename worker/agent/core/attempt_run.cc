@@ -50,6 +50,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       clock_(*surroundings.clock),
       cadence_(*surroundings.cadence),
       limits_(*surroundings.limits),
+      link_closed_(surroundings.link_closed),
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),
@@ -68,7 +69,8 @@ void AttemptRun::SetActivity(Monotonic from, Activity activity) {
   pace_.SetActivity(from, activity);
 }
 
-void AttemptRun::Begin(const Instant& now) {
+void AttemptRun::Begin(bool has_inputs, const Instant& now) {
+  has_inputs_ = has_inputs;
   account_.AdvanceTo(now.device);
   account_.BeginAttempt(MeasuredBefore());
   curve_ = RunCurve(record_.receipt().curve(), RunTotals());
@@ -80,8 +82,7 @@ void AttemptRun::Begin(const Instant& now) {
                 absl::StrCat("interrupted more than ", kInterruptionsMax,
                              " times in a row without a newer checkpoint to go on from"));
   }
-  SetActivity(now.device, Activity::kFetch);
-  ports_.StartFetch(record_.assignment());
+  BeginFetch(now);
 }
 
 void AttemptRun::StartRunner(const Instant& now) {
@@ -493,12 +494,12 @@ void AttemptRun::Step(const Instant& now) {
   if (retry_ && now.wall >= *retry_) {
     retry_.reset();
     if (stage_ == Stage::kFetching) {
-      SetActivity(now.device, Activity::kFetch);
-      ports_.StartFetch(record_.assignment());
+      BeginFetch(now);
     } else if (stage_ == Stage::kUploading) {
       BeginUpload(now);
     }
   }
+  CheckLink(now);
   if (const auto opens = pace_.gate_opens(); opens && now.device >= *opens) {
     pace_.GateOpened();
     watch_.SetWaiting(false, now.wall);

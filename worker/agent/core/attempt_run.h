@@ -8,6 +8,7 @@
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_RUN_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -70,6 +71,8 @@ struct AttemptSurroundings {
   const DeviceClock* clock;
   CheckpointCadence* cadence;
   const policy::Limits* limits;  // of the device's policies
+  // Why no artifact may come or leave now, for people; "" if one may.
+  std::function<std::string(const Instant&)> link_closed;
 };
 
 // The coordinator's prediction for the device of the placement.
@@ -85,7 +88,8 @@ class AttemptRun {
   AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings settings,
              v1::HeldAttemptRecord record);
 
-  void Begin(const Instant& now);
+  // has_inputs: nothing is to be fetched over the link.
+  void Begin(bool has_inputs, const Instant& now);
   void OnFetched(const FetchResult& result, const Instant& now);
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
@@ -134,7 +138,12 @@ class AttemptRun {
   void CheckTimeout();
   void CheckHang(const Instant& now);
   [[nodiscard]] absl::Duration StopTime(StopReason reason) const;
+  void BeginFetch(const Instant& now);
   void BeginUpload(const Instant& now);
+  // If the link is closed: waits for it, and returns true.
+  bool WaitForLink(const Instant& now);
+  // Ends a transfer under way once the link is closed.
+  void CheckLink(const Instant& now);
   std::optional<v1::FailureClass> FailureOfTransfer(const absl::Status& status);
   void RetryTransfer(const absl::Status& status, const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
@@ -155,6 +164,7 @@ class AttemptRun {
   const DeviceClock& clock_;
   CheckpointCadence& cadence_;
   const policy::Limits& limits_;
+  const std::function<std::string(const Instant&)> link_closed_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const v1::AttemptPhase main_phase_;
@@ -172,6 +182,8 @@ class AttemptRun {
   // The wait before the first retry of a transfer.
   static constexpr absl::Duration kBackoffMin = absl::Seconds(1);
   Backoff backoff_;
+  bool has_inputs_ = false;
+  bool transfers_ = false;        // a transfer is under way
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // the last one noted; the same problem is noted once
   std::vector<FetchedInput> inputs_;

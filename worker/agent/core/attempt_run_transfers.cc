@@ -18,6 +18,8 @@ constexpr int kDamagedTransfersMax = 3;
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 // A full disk at the coordinator lasts until a person makes room.
 constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
+// A closed link is looked at again after this time.
+constexpr absl::Duration kLinkLook = absl::Minutes(1);
 
 // The class of a transfer's failure; nullopt if the transfer is tried again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
@@ -41,10 +43,42 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
 
 }  // namespace
 
+bool AttemptRun::WaitForLink(const Instant& now) {
+  const std::string closed = link_closed_(now);
+  if (closed.empty()) {
+    return false;
+  }
+  progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", closed));
+  retry_ = now.wall + kLinkLook;
+  SetActivity(now.device, Activity::kPaused);
+  return true;
+}
+
+void AttemptRun::CheckLink(const Instant& now) {
+  const bool over_link =
+      stage_ == Stage::kUploading || (stage_ == Stage::kFetching && !has_inputs_);
+  if (transfers_ && over_link && !link_closed_(now).empty()) {
+    transfers_ = false;
+    ports_.CancelTransfer();
+  }
+}
+
+void AttemptRun::BeginFetch(const Instant& now) {
+  if (!has_inputs_ && WaitForLink(now)) {
+    return;
+  }
+  SetActivity(now.device, Activity::kFetch);
+  transfers_ = true;
+  ports_.StartFetch(record_.assignment());
+}
+
 void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   if (stage_ != Stage::kFetching) {
     return;
   }
+  transfers_ = false;
+  record_.mutable_receipt()->set_fetched_bytes(record_.receipt().fetched_bytes() +
+                                               result.moved_bytes);
   if (stop_) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
@@ -52,7 +86,10 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     // The disk is full: delete checkpoints of attempts that are no longer held, one at a time, and
     // fetch again.
     if (absl::IsResourceExhausted(result.status) && state_.FreeLeftWork(1) > 0) {
-      return ports_.StartFetch(record_.assignment());
+      return BeginFetch(now);
+    }
+    if (absl::IsCancelled(result.status) && WaitForLink(now)) {
+      return;
     }
     if (const auto failure = FailureOfTransfer(result.status)) {
       return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));
@@ -101,6 +138,9 @@ void AttemptRun::BeginUpload(const Instant& now) {
   if (state_.OutputSizeBytes(attempt_id()) == 0) {
     return OnUploaded({}, now);
   }
+  if (WaitForLink(now)) {
+    return;
+  }
   v1::ArtifactInfo info;
   info.set_kind(v1::ARTIFACT_KIND_RESULT);
   info.set_job_id(record_.assignment().job_id());
@@ -110,6 +150,7 @@ void AttemptRun::BeginUpload(const Instant& now) {
     info.set_quantization(result_->quantization());
     *info.mutable_recipe() = result_->recipe();
   }
+  transfers_ = true;
   ports_.StartUpload(state_.OutputDirectory(attempt_id()), info);
 }
 
@@ -117,8 +158,14 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
   if (stage_ != Stage::kUploading) {
     return;
   }
+  transfers_ = false;
+  record_.mutable_receipt()->set_uploaded_bytes(record_.receipt().uploaded_bytes() +
+                                                result.moved_bytes);
   if (stop_) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
+  }
+  if (absl::IsCancelled(result.status) && WaitForLink(now)) {
+    return;
   }
   if (!result.status.ok()) {
     // If the coordinator cannot take the result now, most likely its disk is full. Neither the job

@@ -9,14 +9,15 @@
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "policy/known_time.h"
 
 namespace wattle::agent {
 
 // One moment on the three clocks.
 struct Instant {
-  Monotonic wall;    // boot time
-  Monotonic device;  // the device's own
-  absl::Time civil;  // may jump; for people and calendars
+  Monotonic wall;           // boot time
+  Monotonic device;         // the device's own
+  policy::KnownTime civil;  // may jump; for people and calendars
 };
 
 class DeviceClock {
@@ -29,7 +30,7 @@ class DeviceClock {
   [[nodiscard]] Monotonic ToWall(Monotonic device) const {
     return time_scale_ == 1.0 ? device : origin_ + (device - origin_) * time_scale_;
   }
-  [[nodiscard]] Instant At(Monotonic wall, absl::Time civil) const {
+  [[nodiscard]] Instant At(Monotonic wall, const policy::KnownTime& civil) const {
     return {wall, ToDevice(wall), civil};
   }
   [[nodiscard]] double time_scale() const { return time_scale_; }

@@ -69,6 +69,7 @@ class DeviceReadingsTest : public testing::Test {
                                                          .account = account_.get(),
                                                          .pace = &pace_,
                                                          .clock = &clock_,
+                                                         .time = &time_,
                                                          .kept = {}},
                                         settings);
     readings_ = std::make_unique<DeviceReadings>(core_.get(), account_.get(), &ports_);
@@ -81,6 +82,7 @@ class DeviceReadingsTest : public testing::Test {
   MemoryDisk disk_{1};
   QuietPorts ports_;
   RealPace pace_;
+  TimeKeeper time_;
   DeviceClock clock_{Monotonic(), 1.0};
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
@@ -205,11 +207,11 @@ TEST_F(DeviceReadingsTest, ChargeAndTheHottestZoneOfAllReachTheHeartbeatWithThei
       second,
       std::vector<Reading>{{0, telemetry::ChargeState{.state_of_charge = Fraction(0.6)}, At(2)}},
       At(2));
-  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(5), absl::UnixEpoch()));
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(5), {}));
   EXPECT_EQ(heartbeat.temperature_celsius(), 61);
   EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.6);
   EXPECT_EQ(heartbeat.battery_age_seconds(), 3);
-  EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), absl::UnixEpoch())).has_battery());
+  EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(33), {})).has_battery());
 }
 
 // A power monitor at the battery's terminals ranks before a plug as a source of power. It ranks
@@ -232,7 +234,7 @@ TEST_F(DeviceReadingsTest, AGaugeIsChosenByItsRankAmongGaugesAndNotByThatAmongSo
           At(second));
     }
   }
-  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(31), absl::UnixEpoch()));
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(31), {}));
   EXPECT_EQ(heartbeat.state_of_charge_ratio(), 0.60);
 }
 
@@ -263,7 +265,7 @@ TEST_F(DeviceReadingsTest, AFrozenRailLosesTrustWithAChangeOfLoadAndWhatItToldIs
   EXPECT_THAT(ports_.notes, testing::ElementsAre(AllOf(
                                 HasSubstr("sensor ina3221: is stuck, and not used until it moves"),
                                 HasSubstr("its power stood still for 21"), HasSubstr("; check"))));
-  EXPECT_THAT(core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning(),
+  EXPECT_THAT(core_->MakeHeartbeat(clock_.At(At(seconds), {})).guard_warning(),
               HasSubstr("sensor ina3221 is stuck"));
   const telemetry::EnergySpan& run = account_->attempt().run;
   EXPECT_NEAR(run.gross.value(), measured, 13);
@@ -282,7 +284,7 @@ TEST_F(DeviceReadingsTest, AFrozenRailLosesTrustWithAChangeOfLoadAndWhatItToldIs
   poll(30, 3, 0.01);
   EXPECT_EQ(readings_->sources()[rail].stuck_power, "");
   EXPECT_THAT(ports_.notes.back(), HasSubstr("ina3221: moves again, and is used again"));
-  EXPECT_EQ(core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning(), "");
+  EXPECT_EQ(core_->MakeHeartbeat(clock_.At(At(seconds), {})).guard_warning(), "");
   EXPECT_NEAR(Joules(), ledger + 3 * 29, 5);
 }
 
@@ -335,7 +337,8 @@ TEST_F(DeviceReadingsTest, AFrozenGaugeStopsWorkLongBeforeTheReserve) {
   policy.set_name("mast");
   policy.set_reserve_state_of_charge_ratio(0.3);
   const auto now = [&](int second) {
-    return clock_.At(At(second), absl::FromUnixSeconds(1'900'000'000 + second));
+    return clock_.At(At(second), {absl::FromUnixSeconds(1'900'000'000 + second),
+                                  absl::ZeroDuration(), policy::TimeSource::kKernel});
   };
   core_->Start(now(0));
   core_->OnConnected(now(0));
@@ -395,7 +398,7 @@ TEST_F(DeviceReadingsTest, TheNextGaugeTakesOverFromAStuckOne) {
           At(second));
     }
   }
-  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(400), absl::UnixEpoch()));
+  const v1::Heartbeat heartbeat = core_->MakeHeartbeat(clock_.At(At(400), {}));
   EXPECT_NEAR(heartbeat.state_of_charge_ratio(), 0.5 - 400 * 12.0 / (60 * 3600), 0.001);
 }
 
@@ -407,7 +410,7 @@ TEST_F(DeviceReadingsTest, UnderVoltageIsShownForTenMinutesAfterTheLastDip) {
   const auto poll = [&](double seconds, bool low) {
     readings_->OnPoll(supply, std::vector<Reading>{{0, telemetry::UnderVoltage{low}, At(seconds)}},
                       At(seconds));
-    return core_->MakeHeartbeat(clock_.At(At(seconds), absl::UnixEpoch())).guard_warning();
+    return core_->MakeHeartbeat(clock_.At(At(seconds), {})).guard_warning();
   };
   EXPECT_EQ(poll(1, false), "");
   EXPECT_THAT(poll(2, true), HasSubstr("under-voltage: the board's supply is too weak"));

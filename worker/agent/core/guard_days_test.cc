@@ -145,13 +145,16 @@ class Mast final : public AgentPorts {
     return low + (high - low) * std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   }
   bool Chance(double probability) { return Uniform(0, 1) < probability; }
-  [[nodiscard]] Instant Now() const {
+  [[nodiscard]] Instant Now() {
     const Monotonic at{absl::Seconds(now_)};
     const double error = fault_ == Fault::kClockIsBehind ? -600 : 0;
-    // Without a battery for its clock, the board's clock begins at 1970 until it is set.
-    return {at, at,
-            now_ < clock_set_at_ ? absl::UnixEpoch()
-                                 : absl::FromUnixSeconds(kEpoch) + absl::Seconds(now_ + error)};
+    // Without a battery for its clock, the board's clock begins at 1970 until a time service sets
+    // it.
+    SystemTime system = {.time = absl::UnixEpoch()};
+    if (now_ >= clock_set_at_) {
+      system = {absl::FromUnixSeconds(kEpoch) + absl::Seconds(now_ + error), absl::Milliseconds(1)};
+    }
+    return {at, at, time_.At(at, system)};
   }
   [[nodiscard]] double HourOfDay() const { return std::fmod(now_ / 3600, 24); }
 
@@ -180,6 +183,8 @@ class Mast final : public AgentPorts {
     if (fault_ == Fault::kBudgetForgotten) {
       kept.clear_budget_day();
     }
+    time_ = TimeKeeper();
+    time_.Resume(kept.clock(), absl::StrCat("boot ", boots_));
     CoreSettings settings;
     settings.storage_probe_period = absl::InfiniteDuration();
     settings.info.set_device_id("mast");
@@ -195,6 +200,7 @@ class Mast final : public AgentPorts {
                                                          .account = account_.get(),
                                                          .pace = &pace_,
                                                          .clock = &clock_,
+                                                         .time = &time_,
                                                          .kept = kept},
                                         settings);
     core_->Start(Now());
@@ -405,6 +411,7 @@ class Mast final : public AgentPorts {
 
   MemoryDisk disk_{1};
   RealPace pace_;
+  TimeKeeper time_;
   DeviceClock clock_{Monotonic(), 1.0};
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;

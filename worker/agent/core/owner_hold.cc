@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "policy/schedule.h"
 #include "units/format.h"
 
 namespace wattle::agent {
@@ -44,8 +43,8 @@ absl::Duration OwnerHold::Left(const Instant& now) const {
     return absl::ZeroDuration();
   }
   absl::Duration left = *until_ - now.wall;
-  if (rebooted_ && until_civil_ && policy::ClockIsSet(now.civil)) {
-    left = std::min(left, *until_civil_ - now.civil);
+  if (rebooted_ && until_civil_ && now.civil.known()) {
+    left = std::min(left, *until_civil_ - now.civil.earliest());
   }
   return std::max(left, absl::ZeroDuration());
 }
@@ -62,17 +61,17 @@ std::string OwnerHold::Reason(const Instant& now) const {
   if (!until_) {
     return "";
   }
-  if (!policy::ClockIsSet(now.civil)) {
+  if (!now.civil.known()) {
     return absl::StrCat("held by its owner for another ", FormatElapsed(Left(now)));
   }
   return absl::StrCat(
       "held by its owner until ",
-      absl::FormatTime("%Y-%m-%d %H:%M UTC", now.civil + Left(now), absl::UTCTimeZone()));
+      absl::FormatTime("%Y-%m-%d %H:%M UTC", now.civil.time + Left(now), absl::UTCTimeZone()));
 }
 
 v1::OwnerHoldRecord OwnerHold::Record(const std::string& boot_id, const Instant& now) {
-  if ((!rebooted_ || !until_civil_) && policy::ClockIsSet(now.civil)) {
-    until_civil_ = now.civil + Left(now);
+  if ((!rebooted_ || !until_civil_) && now.civil.known()) {
+    until_civil_ = now.civil.time + Left(now);
   }
   v1::OwnerHoldRecord record;
   record.set_boot_id(boot_id);

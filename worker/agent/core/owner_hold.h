@@ -4,7 +4,7 @@
 // hold --for 1h`). No work runs meanwhile. The hold outlives restarts and reboots:
 //   - In the boot in which the hold began, boot time alone ends the hold. A clock that is set
 //     meanwhile changes nothing.
-//   - After a reboot the wall clock ends the hold, where the clock was set both times. Without it
+//   - After a reboot the time of day ends the hold, where it was known both times. Without it
 //     the powered-on time that was left is left: the time without power is unknown, and the owner's
 //     hour must not be shorter than promised.
 // Reads no clock; a value.
@@ -49,7 +49,7 @@ class OwnerHold {
 
  private:
   std::optional<Monotonic> until_;         // wall; by powered-on time
-  std::optional<absl::Time> until_civil_;  // known if the clock was set at some time of the hold
+  std::optional<absl::Time> until_civil_;  // if the time was known at some time of the hold
   bool rebooted_ = false;                  // since the hold began
 };
 

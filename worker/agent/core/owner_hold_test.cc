@@ -15,7 +15,12 @@ const absl::Time kNine = absl::FromUnixSeconds(1'800'003'600);
 const absl::Time kNotSet = absl::UnixEpoch() + absl::Hours(1);
 
 Instant At(absl::Duration since_boot, absl::Time civil) {
-  return {Monotonic(since_boot), Monotonic(since_boot), civil};
+  policy::KnownTime known = {.time = civil};
+  if (civil != kNotSet) {
+    known.error = absl::ZeroDuration();
+    known.source = policy::TimeSource::kKernel;
+  }
+  return {Monotonic(since_boot), Monotonic(since_boot), known};
 }
 
 OwnerHold HourFrom(const Instant& now) {

@@ -9,8 +9,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     ChannelUse use) {
   grpc::ChannelArguments arguments;
-  // Detects a dead NAT entry or a lost LTE link within half a minute.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  // A lost link is found by what is sent: the timeout below also bounds how long a heartbeat may
+  // stay without TCP's acknowledgement. A ping of an idle link finds a peer that hangs. It costs a
+  // metered link about 300 bytes, 1.3 MB a day if it went each 20 s.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, use == ChannelUse::kLink ? 120'000 : 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, use == ChannelUse::kLink ? 1 : 0);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

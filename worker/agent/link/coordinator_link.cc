@@ -12,7 +12,9 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "proto/heartbeat_changes.h"
 #include "wattle/v1/fleet.grpc.pb.h"
+#include "worker/agent/core/link_meter.h"
 #include "worker/agent/link/channel.h"
 
 namespace wattle::agent {
@@ -45,18 +47,34 @@ CoordinatorLink::~CoordinatorLink() {
   thread_.join();
 }
 
+// The heartbeat that waits then says what both said. False: none waits, or this is no heartbeat.
+bool CoordinatorLink::JoinsHeartbeat(const v1::WorkerMessage& message) {
+  if (!message.has_heartbeat() && !message.has_heartbeat_changes()) {
+    return false;
+  }
+  const auto waiting = std::find_if(queue_.begin(), queue_.end(), [](const auto& other) {
+    return other.has_heartbeat() || other.has_heartbeat_changes();
+  });
+  if (waiting == queue_.end()) {
+    return false;
+  }
+  if (message.has_heartbeat()) {
+    *waiting = message;
+  } else if (waiting->has_heartbeat()) {
+    ApplyChanges(message.heartbeat_changes(), *waiting->mutable_heartbeat());
+  } else {
+    AddChanges(message.heartbeat_changes(), *waiting->mutable_heartbeat_changes());
+  }
+  return true;
+}
+
 void CoordinatorLink::Send(const v1::WorkerMessage& message) {
   absl::MutexLock lock(&mutex_);
   if (!open_) {
     return;
   }
-  if (message.has_heartbeat()) {
-    const auto waiting = std::find_if(queue_.begin(), queue_.end(),
-                                      [](const auto& other) { return other.has_heartbeat(); });
-    if (waiting != queue_.end()) {
-      *waiting = message;
-      return;
-    }
+  if (JoinsHeartbeat(message)) {
+    return;
   }
   if (message.has_log()) {
     if (logs_queued_ == kLogsMax) {
@@ -93,6 +111,11 @@ void CoordinatorLink::TryNext() {
     turned_away_ = true;
     context_->TryCancel();
   }
+}
+
+v1::LinkBytes CoordinatorLink::TakeBytes() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(bytes_, {});
 }
 
 void CoordinatorLink::Flush(absl::Duration timeout) {
@@ -153,6 +176,10 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     v1::CoordinatorMessage message;
     while (stream->Read(&message)) {
       welcomed = welcomed || message.has_welcome();
+      {
+        absl::MutexLock lock(&mutex_);
+        CountMessage(message, bytes_);
+      }
       callbacks_.on_message(std::move(message));
       message.Clear();
     }
@@ -165,6 +192,8 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
     if (!stream->Write(*message)) {
       break;
     }
+    absl::MutexLock lock(&mutex_);
+    CountMessage(*message, bytes_);
   }
   context.TryCancel();
   reader.join();

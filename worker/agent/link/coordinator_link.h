@@ -4,7 +4,7 @@
 // messages on, and reconnects with jitter for as long as it lives. With several addresses it tries
 // them in turn, and stays where it was welcomed. A message that is sent without a stream is
 // dropped, because the core sends its reports again after the next welcome. In the queue a
-// heartbeat replaces the one before it; of too many log lines the oldest is dropped. The link has
+// heartbeat joins the one before it; of too many log lines the oldest is dropped. The link has
 // two threads; its methods are thread-safe.
 #ifndef WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
 #define WATTLE_WORKER_AGENT_LINK_COORDINATOR_LINK_H_
@@ -58,12 +58,15 @@ class CoordinatorLink {
   void Follow(const std::string& target);
   // Ends the present stream and goes to the next address.
   void TryNext();
+  // What went over the stream since the last call, by purpose.
+  v1::LinkBytes TakeBytes();
   // Waits until the queue is written or `timeout` has passed, for the last messages before the end.
   void Flush(absl::Duration timeout);
 
  private:
   enum class Outcome { kConnecting, kFailed, kWelcomed };
 
+  bool JoinsHeartbeat(const v1::WorkerMessage& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
   Outcome Try(const std::shared_ptr<grpc::ChannelInterface>& channel);
   bool RunStream(const std::shared_ptr<grpc::ChannelInterface>& channel);
@@ -88,6 +91,7 @@ class CoordinatorLink {
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<v1::WorkerMessage> queue_ ABSL_GUARDED_BY(mutex_);
   size_t logs_queued_ ABSL_GUARDED_BY(mutex_) = 0;
+  v1::LinkBytes bytes_ ABSL_GUARDED_BY(mutex_);
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Only the link's thread uses these:
   std::string target_;           // of the present channel

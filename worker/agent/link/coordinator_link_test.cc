@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 
+#include "proto/heartbeat_changes.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 
 namespace wattle::agent {
@@ -59,13 +61,34 @@ class FakeCoordinator final : public v1::FleetService::Service {
     stream->Write(message);
     v1::WorkerMessage heard;
     while (moved_to_.empty() && stream->Read(&heard)) {
+      absl::MutexLock lock(&mutex_);
+      heard_.push_back(heard);
+      auto reading = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return reading_; };
+      mutex_.Await(absl::Condition(&reading));
     }
     return grpc::Status::OK;
+  }
+  void SetReading(bool reading) {
+    absl::MutexLock lock(&mutex_);
+    reading_ = reading;
+  }
+  // Waits for a message that `last` holds for, and gives all until then.
+  std::vector<v1::WorkerMessage> HeardUntil(
+      const std::function<bool(const v1::WorkerMessage&)>& last) {
+    absl::MutexLock lock(&mutex_);
+    auto came = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !heard_.empty() && last(heard_.back());
+    };
+    mutex_.Await(absl::Condition(&came));
+    return heard_;
   }
   [[nodiscard]] std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
  private:
   const std::string moved_to_;
+  absl::Mutex mutex_;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = true;
+  std::vector<v1::WorkerMessage> heard_ ABSL_GUARDED_BY(mutex_);
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -152,6 +175,42 @@ TEST_F(CoordinatorLinkTest, TheLinkGoesToAnAddressThatItDidNotKnow) {
   EXPECT_EQ(Next(welcomed_by_), here.address());
   link_->Reconnect();
   EXPECT_EQ(Next(welcomed_by_), here.address());
+}
+
+// However the link joins them, the coordinator ends with what the last one told.
+TEST_F(CoordinatorLinkTest, HeartbeatsThatWaitAreJoinedWithoutLoss) {
+  FakeCoordinator here;
+  Link({here.address()});
+  EXPECT_EQ(Next(welcomed_by_), here.address());
+  here.SetReading(false);
+  v1::Heartbeat told;
+  told.add_cached_artifact_ids(std::string(1 << 20, 'a'));  // fills the connection's window
+  v1::WorkerMessage message;
+  *message.mutable_heartbeat() = told;
+  link_->Send(message);
+  v1::Heartbeat now = told;
+  for (int beat = 1; beat <= 50; ++beat) {
+    now.set_unix_seconds(beat);
+    now.set_guard_reason(beat % 2 == 0 ? "" : std::string(100'000, 'r'));
+    *message.mutable_heartbeat_changes() = ChangesOf(told, now);
+    ApplyChanges(message.heartbeat_changes(), told);
+    link_->Send(message);
+  }
+  here.SetReading(true);
+  v1::Heartbeat known;
+  const auto heard = here.HeardUntil([](const v1::WorkerMessage& last) {
+    return last.heartbeat().unix_seconds() == 50 ||
+           last.heartbeat_changes().changed().unix_seconds() == 50;
+  });
+  EXPECT_LT(heard.size(), 51U) << "none was joined";
+  for (const v1::WorkerMessage& one : heard) {
+    if (one.has_heartbeat()) {
+      known = one.heartbeat();
+    } else {
+      ApplyChanges(one.heartbeat_changes(), known);
+    }
+  }
+  EXPECT_EQ(known.SerializeAsString(), now.SerializeAsString());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/link/credentials.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,7 +66,10 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   if (credentials->coordinators_.empty()) {
     credentials->coordinators_ = {identity->coordinator};
   }
-  credentials->channel_ = identity::CredentialsOf(*identity, Clock::Real());
+  credentials->floor_ = std::max(options.floor, identity->not_before);
+  identity::Identity dialled = *identity;
+  dialled.not_before = credentials->floor_;
+  credentials->channel_ = identity::CredentialsOf(dialled, Clock::Real());
   credentials->renewal_.emplace(*identity, credentials->coordinators_.front(), Clock::Real(),
                                 std::move(on_note));
   return credentials;

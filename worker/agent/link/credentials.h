@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include <grpcpp/security/credentials.h>
 
 #include "identity/renewal.h"
@@ -30,6 +31,7 @@ class Credentials {
     // HOST:PORT each, the likeliest first; empty: the one that the board enrolled with.
     std::vector<std::string> coordinators;
     bool plaintext_loopback = false;
+    absl::Time floor = absl::InfinitePast();  // It is not earlier now, whatever the clock shows.
   };
   // on_note: for people; called on another thread. Errors: kFailedPrecondition for a board that has
   // not enrolled, with the remedy.
@@ -40,6 +42,9 @@ class Credentials {
   [[nodiscard]] const std::vector<std::string>& coordinators() const { return coordinators_; }
   // Renewals go to this address from now on.
   void UseCoordinator(const std::string& coordinator);
+  // The later of the options' floor and the moment in which the certificate was signed: the clock
+  // by which the coordinator's certificate is checked never shows an earlier time.
+  [[nodiscard]] absl::Time floor() const { return floor_; }
   [[nodiscard]] const std::shared_ptr<grpc::ChannelCredentials>& channel() const {
     return channel_;
   }
@@ -47,6 +52,7 @@ class Credentials {
  private:
   Credentials() = default;
 
+  absl::Time floor_ = absl::InfinitePast();
   std::vector<std::string> coordinators_;
   std::shared_ptr<grpc::ChannelCredentials> channel_;
   std::optional<identity::Renewal> renewal_;  // None with plaintext.

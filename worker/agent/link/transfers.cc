@@ -131,14 +131,19 @@ void Transfers::TellCache() {
   callbacks_.on_cache(std::move(ids), cache_->used_bytes());
 }
 
-absl::Status Transfers::Bring(const ArtifactId& id, int64_t& moved_bytes) {
+absl::Status Transfers::Bring(const ArtifactId& id, Moved& moved) {
   if (cache_->HasArtifact(id)) {
     return absl::OkStatus();
   }
-  const int64_t before_bytes = moved_bytes;
+  const Moved before = moved;
+  const Monotonic begun = Clock::Real().Boottime();
   artifacts::TransferOptions options;
-  options.progress = [&moved_bytes, before_bytes](const artifacts::TransferProgress& progress) {
-    moved_bytes = before_bytes + progress.moved_bytes;
+  options.progress = [this, &moved, before, begun](const artifacts::TransferProgress& progress) {
+    v1::LinkBytes bytes;
+    bytes.set_fetched(before.bytes + progress.moved_bytes - moved.bytes);
+    callbacks_.on_link_bytes(bytes);
+    moved = {.bytes = before.bytes + progress.moved_bytes,
+             .in = before.in + (Clock::Real().Boottime() - begun)};
   };
   options.cancelled = [this] { return cancelled_.load(); };
   return artifacts::Fetch(*stub_, id, *cache_, options);
@@ -146,21 +151,20 @@ absl::Status Transfers::Bring(const ArtifactId& id, int64_t& moved_bytes) {
 
 // Fetches an artifact again if the card has changed it.
 absl::StatusOr<artifacts::FileCache::Files> Transfers::BringVerified(const ArtifactId& id,
-                                                                     int64_t& moved_bytes) {
+                                                                     Moved& moved) {
   const auto cancelled = [this] { return cancelled_.load(); };
   const bool was_there = cache_->HasArtifact(id);
-  WATTLE_RETURN_IF_ERROR(Bring(id, moved_bytes));
+  WATTLE_RETURN_IF_ERROR(Bring(id, moved));
   absl::StatusOr<artifacts::FileCache::Files> files = cache_->OpenVerified(id, cancelled);
   if (was_there && absl::IsDataLoss(files.status())) {
-    WATTLE_RETURN_IF_ERROR(Bring(id, moved_bytes));
+    WATTLE_RETURN_IF_ERROR(Bring(id, moved));
     files = cache_->OpenVerified(id, cancelled);
   }
   return files;
 }
 
-absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& input,
-                                                   int64_t& moved_bytes) {
-  const auto files = BringVerified(ArtifactId(input.artifact_id()), moved_bytes);
+absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& input, Moved& moved) {
+  const auto files = BringVerified(ArtifactId(input.artifact_id()), moved);
   WATTLE_RETURN_IF_ERROR(WithContext(input.field(), files.status()));
   FetchedInput fetched = {.field = input.field(),
                           .directory = files->directory,
@@ -178,13 +182,13 @@ absl::StatusOr<FetchedInput> Transfers::FetchInput(const v1::ResolvedInput& inpu
 // The files are copies, because the runner removes old checkpoints and must not remove the cache's
 // files.
 absl::Status Transfers::PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
-                                        int64_t& moved_bytes) {
+                                        Moved& moved) {
   namespace fs = std::filesystem;
   std::error_code error;
   if (fs::exists(directory, error)) {
     return absl::OkStatus();
   }
-  WATTLE_ASSIGN_OR_RETURN(const auto files, BringVerified(id, moved_bytes));
+  WATTLE_ASSIGN_OR_RETURN(const auto files, BringVerified(id, moved));
   const std::string partial = directory + ".partial";
   fs::remove_all(partial, error);
   fs::create_directories(fs::path(directory).parent_path(), error);
@@ -205,9 +209,10 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
   KeepOnly(needed);
   pushed_directory_.clear();  // the next runner writes a new result
   FetchResult result;
+  Moved moved;
   if (!assignment.checkpoint_artifact_id().empty()) {
     const absl::Status placed = PlaceCheckpoint(ArtifactId(assignment.checkpoint_artifact_id()),
-                                                checkpoint_directory, result.moved_bytes);
+                                                checkpoint_directory, moved);
     if (!placed.ok() && !absl::IsCancelled(placed)) {
       result.note = absl::StrCat(
           assignment.attempt_id(), ": the checkpoint of step ", assignment.checkpoint_step(),
@@ -215,7 +220,9 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
     }
   }
   for (const v1::ResolvedInput& input : assignment.inputs()) {
-    absl::StatusOr<FetchedInput> fetched = FetchInput(input, result.moved_bytes);
+    absl::StatusOr<FetchedInput> fetched = FetchInput(input, moved);
+    result.moved_bytes = moved.bytes;
+    result.moved_in = moved.in;
     if (!fetched.ok()) {
       result.status = fetched.status();
       return result;
@@ -230,11 +237,14 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
 
 // The files of a result do not change between two tries, so only the first try hashes them.
 absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
-                                                 const v1::ArtifactInfo& info,
-                                                 int64_t& moved_bytes) {
+                                                 const v1::ArtifactInfo& info, Moved& moved) {
   artifacts::TransferOptions options;
-  options.progress = [this, &moved_bytes](const artifacts::TransferProgress& progress) {
-    moved_bytes = progress.moved_bytes;
+  Monotonic begun;
+  options.progress = [this, &moved, &begun](const artifacts::TransferProgress& progress) {
+    v1::LinkBytes bytes;
+    bytes.set_uploaded(progress.moved_bytes - moved.bytes);
+    callbacks_.on_link_bytes(bytes);
+    moved = {.bytes = progress.moved_bytes, .in = Clock::Real().Boottime() - begun};
     const int64_t size_bytes = artifacts::SizeBytes(pushed_manifest_);
     const int64_t left_bytes = progress.total_bytes - progress.moved_bytes;
     callbacks_.on_upload_progress(
@@ -247,6 +257,7 @@ absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
                             artifacts::BuildManifest(directory, options.cancelled));
     pushed_directory_ = directory;
   }
+  begun = Clock::Real().Boottime();
   absl::StatusOr<v1::ArtifactInfo> pushed =
       artifacts::PushManifest(*stub_, directory, pushed_manifest_, info, options);
   // kDataLoss means that the files differ from the hashed ones.
@@ -258,7 +269,10 @@ absl::StatusOr<v1::ArtifactInfo> Transfers::Push(const std::string& directory,
 
 UploadResult Transfers::RunUpload(const std::string& directory, const v1::ArtifactInfo& info) {
   UploadResult result;
-  absl::StatusOr<v1::ArtifactInfo> artifact = Push(directory, info, result.moved_bytes);
+  Moved moved;
+  absl::StatusOr<v1::ArtifactInfo> artifact = Push(directory, info, moved);
+  result.moved_bytes = moved.bytes;
+  result.moved_in = moved.in;
   if (artifact.ok()) {
     result.artifact = *std::move(artifact);
   } else {

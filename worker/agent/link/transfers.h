@@ -35,6 +35,8 @@ struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(UploadProgress)> on_upload_progress;  // after each chunk
   // The cache changed: ids of the complete artifacts, and the used bytes.
   std::function<void(std::vector<std::string>, int64_t)> on_cache;
+  // Artifact bytes went over the link, after each chunk.
+  std::function<void(const v1::LinkBytes&)> on_link_bytes;
   // MakeRoom could not free this many bytes.
   std::function<void(int64_t)> on_short_of_room;
 };
@@ -60,20 +62,23 @@ class Transfers {
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
+  // Over the link, by one call of Fetch or Upload.
+  struct Moved {
+    int64_t bytes = 0;
+    absl::Duration in{};  // until the last byte came
+  };
   Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
             std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks);
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
                        const std::string& checkpoint_directory);
   UploadResult RunUpload(const std::string& directory, const v1::ArtifactInfo& info);
-  absl::Status Bring(const ArtifactId& id, int64_t& moved_bytes);
-  absl::StatusOr<artifacts::FileCache::Files> BringVerified(const ArtifactId& id,
-                                                            int64_t& moved_bytes);
-  absl::StatusOr<FetchedInput> FetchInput(const v1::ResolvedInput& input, int64_t& moved_bytes);
-  absl::Status PlaceCheckpoint(const ArtifactId& id, const std::string& directory,
-                               int64_t& moved_bytes);
+  absl::Status Bring(const ArtifactId& id, Moved& moved);
+  absl::StatusOr<artifacts::FileCache::Files> BringVerified(const ArtifactId& id, Moved& moved);
+  absl::StatusOr<FetchedInput> FetchInput(const v1::ResolvedInput& input, Moved& moved);
+  absl::Status PlaceCheckpoint(const ArtifactId& id, const std::string& directory, Moved& moved);
   absl::StatusOr<v1::ArtifactInfo> Push(const std::string& directory, const v1::ArtifactInfo& info,
-                                        int64_t& moved_bytes);
+                                        Moved& moved);
   void KeepOnly(const std::vector<std::string>& needed);
   void TellCache();
   void Enqueue(std::function<void()> job);

@@ -85,6 +85,10 @@ class TransfersTest : public artifacts::StoreFixture {
     callbacks.on_upload_progress = [](const UploadProgress&) {};
     callbacks.on_cache = [](const std::vector<std::string>&, int64_t) {};
     callbacks.on_short_of_room = [](int64_t) {};
+    callbacks.on_link_bytes = [this](const v1::LinkBytes& bytes) {
+      absl::MutexLock lock(&mutex_);
+      fetched_bytes_ += bytes.fetched();
+    };
     artifacts::DiskBudget budget;
     budget.directory = Path("cache");
     auto transfers =

@@ -75,6 +75,19 @@ void AppendScrapes(const v1::MetricBatch& from, int stride, v1::MetricBatch& to)
   }
 }
 
+// Whether a scrape is from before.
+bool IsBefore(const v1::MetricBatch& batch, int64_t before) {
+  return std::any_of(batch.at_unix_milliseconds().begin(), batch.at_unix_milliseconds().end(),
+                     [&](int64_t at) { return at < before; });
+}
+
+void Date(int64_t before, int64_t difference, v1::MetricBatch& batch) {
+  for (int64_t& at : *batch.mutable_at_unix_milliseconds()) {
+    at += at < before ? difference : 0;
+  }
+  batch.set_restamped(true);
+}
+
 int64_t SamplesIn(const v1::MetricBatch& batch) {
   int64_t samples = 0;
   for (const v1::MetricSeries& series : batch.series()) {
@@ -123,6 +136,45 @@ void MetricSpool::Add(const v1::MetricBatch& scrape) {
   AppendScrapes(scrape, 1, open_);
   if (open_.at_unix_milliseconds_size() >= limits_.scrapes_per_batch) {
     CloseOpen();
+  }
+}
+
+void MetricSpool::DateStored(StoredBatches::iterator batch, int64_t before,
+                             std::optional<int64_t> difference) {
+  std::optional<v1::MetricBatch> content = ReadStored(batch->first, batch->second.level);
+  if (!content || !IsBefore(*content, before)) {
+    return;
+  }
+  if (difference) {
+    Date(before, *difference, *content);
+    const std::string bytes = EncodeRecord(*content);
+    if (disk_.Replace(NameOf(batch->first, batch->second.level), bytes).ok()) {
+      size_bytes_ += static_cast<int64_t>(bytes.size()) - batch->second.size_bytes;
+      batch->second.size_bytes = static_cast<int64_t>(bytes.size());
+      return;
+    }
+  }
+  Drop(*content);
+  RemoveStored(batch);
+}
+
+void MetricSpool::DateScrapesBefore(int64_t unix_milliseconds,
+                                    std::optional<int64_t> difference_milliseconds) {
+  CloseOpen();
+  for (auto recent = recent_.begin(); recent != recent_.end();) {
+    if (!IsBefore(*recent, unix_milliseconds)) {
+      ++recent;
+    } else if (difference_milliseconds) {
+      Date(unix_milliseconds, *difference_milliseconds, *recent);
+      ++recent;
+    } else {
+      Drop(*recent);
+      recent = recent_.erase(recent);
+    }
+  }
+  for (auto stored = stored_.begin(); stored != stored_.end();) {
+    const auto batch = stored++;
+    DateStored(batch, unix_milliseconds, difference_milliseconds);
   }
 }
 
@@ -206,6 +258,7 @@ bool MetricSpool::ThinPair(int level) {
     }
     v1::MetricBatch merged;
     merged.set_number(b->number());
+    merged.set_restamped(a->restamped() || b->restamped());
     AppendScrapes(*a, 2, merged);
     AppendScrapes(*b, 2, merged);
     const std::string bytes = EncodeRecord(merged);

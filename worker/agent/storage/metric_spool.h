@@ -40,6 +40,9 @@ class MetricSpool {
 
   // Adds a scrape: the series of one time.
   void Add(const v1::MetricBatch& scrape);
+  // Gives the scrapes from before this moment their dates, which are this much later, and marks
+  // their batches. Without the difference, or where the disk refuses, they are dropped.
+  void DateScrapesBefore(int64_t unix_milliseconds, std::optional<int64_t> difference_milliseconds);
   // The oldest batch with a number above `after`; nullopt: none. The batch stays until it is
   // acknowledged.
   std::optional<v1::MetricBatch> Next(int64_t after);
@@ -62,6 +65,7 @@ class MetricSpool {
   [[nodiscard]] static std::string NameOf(int64_t number, int level);
   [[nodiscard]] std::optional<v1::MetricBatch> ReadStored(int64_t number, int level);
   void CloseOpen();
+  void DateStored(StoredBatches::iterator batch, int64_t before, std::optional<int64_t> difference);
   void Store(const v1::MetricBatch& batch);
   void RemoveStored(StoredBatches::iterator batch);
   void KeepWithinBound();

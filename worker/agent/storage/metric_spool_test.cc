@@ -50,6 +50,44 @@ TEST(MetricSpoolTest, ScrapesOfASilenceComeBackInOrderAndOnce) {
   EXPECT_EQ(spool.dropped_samples(), 0);
 }
 
+// A board that boots in 1970: memory and files hold scrapes of its boot time.
+TEST(MetricSpoolTest, ScrapesOfAnUnknownTimeGetTheirDates) {
+  constexpr int64_t kDated = 1'000'000;
+  MemoryDisk disk(1);
+  std::vector<int64_t> wanted;
+  {
+    MetricSpool spool(&disk, {.scrapes_per_batch = 2});
+    for (int64_t at = 1; at <= 20; ++at) {
+      spool.Add(Scrape(at, 1));
+      wanted.push_back(5 * kDated + at);
+    }
+    spool.Save();
+  }
+  MetricSpool spool(&disk, {.scrapes_per_batch = 2});
+  spool.Add(Scrape(21, 1));
+  wanted.push_back(5 * kDated + 21);
+  spool.DateScrapesBefore(kDated, 5 * kDated);
+  spool.Add(Scrape(6 * kDated, 1));
+  wanted.push_back(6 * kDated);
+  EXPECT_TRUE(spool.Next(0)->restamped());
+  spool.DateScrapesBefore(kDated, 5 * kDated);  // what has a date keeps it
+  EXPECT_EQ(Drain(spool), wanted);
+  EXPECT_EQ(spool.dropped_samples(), 0);
+}
+
+TEST(MetricSpoolTest, ScrapesOfAnEarlierBootWithoutADateAreDropped) {
+  MemoryDisk disk(1);
+  MetricSpool spool(&disk, {.scrapes_per_batch = 2});
+  for (int64_t at = 1; at <= 20; ++at) {
+    spool.Add(Scrape(at, 1));
+  }
+  spool.Add(Scrape(2'000'000, 1));
+  spool.DateScrapesBefore(1'000'000, std::nullopt);
+  EXPECT_EQ(Drain(spool), std::vector<int64_t>{2'000'000});
+  EXPECT_EQ(spool.dropped_samples(), 20);
+  EXPECT_EQ(spool.size_bytes(), 0);
+}
+
 TEST(MetricSpoolTest, AnUnacknowledgedBatchIsSentAgain) {
   MemoryDisk disk(1);
   MetricSpool spool(&disk, {});

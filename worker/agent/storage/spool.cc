@@ -168,6 +168,18 @@ absl::Status Spool::BeginIncarnation() {
   return written;
 }
 
+absl::Status Spool::Change(const std::function<void(v1::Report&)>& change) {
+  const std::deque<v1::Report> before = pending_;
+  for (v1::Report& report : pending_) {
+    change(report);
+  }
+  const absl::Status written = Rewrite();
+  if (!written.ok()) {
+    pending_ = before;
+  }
+  return written;
+}
+
 absl::Status Spool::Rewrite() {
   std::string content(kSpoolMagic);
   std::string numbers;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -50,6 +51,9 @@ class Spool {
   // Drops all reports up to `sequence`, which the coordinator has. A smaller number than before
   // changes nothing.
   absl::Status Acknowledge(int64_t sequence);
+  // Changes the pending reports, whose numbers must stay. Errors: those of the disk; the reports
+  // then stay as they were.
+  absl::Status Change(const std::function<void(v1::Report&)>& change);
   // Draws a new incarnation and numbers the pending reports from 1. Errors: those of the disk; the
   // old numbering then stays.
   absl::Status BeginIncarnation();

@@ -1,0 +1,70 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/predict/link.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "units/format.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// A link of unknown speed: LTE or slow Wi-Fi in the field, 10 Mbit/s.
+constexpr double kAssumedBytesPerSecond = 1.25e6;
+// So many hours of the week must have been observed before their contact counts.
+constexpr int kHoursMin = 24;
+constexpr double kContactMin = 1e-3;
+
+// The share of the time with contact.
+double ContactRatio(const v1::LinkMeasure& measure) {
+  double sum = 0;
+  int hours = 0;
+  for (const float ratio : measure.contact_ratio_by_hour()) {
+    if (ratio >= 0) {
+      sum += std::min(1.0, static_cast<double>(ratio));
+      ++hours;
+    }
+  }
+  return hours < kHoursMin ? 1 : std::max(kContactMin, sum / hours);
+}
+
+std::string Rate(double bytes_per_second) {
+  return FormatBytes(static_cast<int64_t>(bytes_per_second)) + "/s";
+}
+
+}  // namespace
+
+LinkEstimate LinkOf(const v1::Device& device) {
+  if (const double told = device.info().link_bytes_per_second(); told > 0) {
+    return {.download_bytes_per_second = told, .upload_bytes_per_second = told};
+  }
+  const v1::LinkMeasure& measure = device.heartbeat().link();
+  const double contact = ContactRatio(measure);
+  double download = measure.download_bytes_per_second();
+  double upload = measure.upload_bytes_per_second();
+  const bool measured = download > 0 || upload > 0;
+  download = measured ? (download > 0 ? download : upload) : kAssumedBytesPerSecond;
+  upload = upload > 0 ? upload : download;
+  LinkEstimate link = {
+      .download_bytes_per_second = download * contact,
+      .upload_bytes_per_second = upload * contact,
+      .note = absl::StrCat("link ", measured ? "measured " : "assumed ", Rate(download))};
+  if (contact < 0.95) {
+    absl::StrAppend(&link.note, absl::StrFormat(", there for %.3g %% of the time", 100 * contact));
+  }
+  return link;
+}
+
+double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
+  const double median = measure.download_bytes_per_second();
+  const double low = measure.download_bytes_per_second_low();
+  if (!(low > 0) || !(median > low)) {
+    return 0;
+  }
+  return (median / low - 1) * (prediction.fetch_seconds() + prediction.upload_seconds());
+}
+
+}  // namespace wattle::scheduler

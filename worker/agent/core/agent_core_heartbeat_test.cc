@@ -1,0 +1,90 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests of when the core sends heartbeats, and of what they say.
+#include <string>
+#include <vector>
+
+#include "proto/heartbeat_changes.h"
+#include "worker/agent/core/agent_core_fixture.h"
+
+namespace wattle::agent {
+namespace {
+
+class HeartbeatTest : public AgentCoreTest {
+ protected:
+  void WelcomeThatTakesChanges() {
+    core_->OnConnected(Now());
+    v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_heartbeat_seconds(1);
+    message.mutable_welcome()->set_takes_heartbeat_changes(true);
+    core_->OnMessage(message, Now());
+  }
+  void Meter(int64_t bytes_per_day) {
+    v1::CoordinatorMessage message;
+    message.mutable_desired()->add_policies()->mutable_link()->set_bytes_per_day(bytes_per_day);
+    core_->OnMessage(message, Now());
+  }
+  // "whole" or "changes" for each heartbeat since the last call, and what the coordinator knows by
+  // them.
+  std::vector<std::string> Heard() {
+    std::vector<std::string> kinds;
+    for (const v1::WorkerMessage& message : ports_.sent) {
+      if (message.has_heartbeat()) {
+        known_ = message.heartbeat();
+        kinds.emplace_back("whole");
+      } else if (message.has_heartbeat_changes()) {
+        ApplyChanges(message.heartbeat_changes(), known_);
+        kinds.emplace_back("changes");
+      }
+    }
+    ports_.sent.clear();
+    return kinds;
+  }
+
+  v1::Heartbeat known_;
+};
+
+TEST_F(HeartbeatTest, AfterAWholeOneHeartbeatsSayWhatChanged) {
+  WelcomeThatTakesChanges();
+  core_->SetCache({"a", "b"}, 7);
+  Pass(absl::Seconds(3));
+  EXPECT_EQ(Heard(), (std::vector<std::string>{"whole", "changes", "changes", "changes"}));
+  EXPECT_EQ(known_.cached_artifact_ids_size(), 2);
+  EXPECT_EQ(known_.power_watts(), 10);
+  core_->SetCache({}, 0);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(Heard(), std::vector<std::string>{"changes"});
+  EXPECT_EQ(known_.cached_artifact_ids_size(), 0);
+}
+
+TEST_F(HeartbeatTest, EachWelcomeGetsAWholeOne) {
+  WelcomeThatTakesChanges();
+  Pass(absl::Seconds(1));
+  core_->OnDisconnected(Now());
+  Pass(absl::Seconds(5));
+  Heard();
+  WelcomeThatTakesChanges();
+  EXPECT_EQ(Heard(), std::vector<std::string>{"whole"});
+}
+
+TEST_F(HeartbeatTest, AnOlderCoordinatorGetsWholeOnesAtItsOwnInterval) {
+  Welcome();
+  Meter(2'000'000);
+  Pass(absl::Seconds(3));
+  EXPECT_EQ(Heard(), std::vector<std::string>(4, "whole"));
+}
+
+TEST_F(HeartbeatTest, OnAMeteredLinkTheyComeLessOften) {
+  WelcomeThatTakesChanges();
+  Meter(2'000'000);
+  Heard();
+  Pass(absl::Minutes(5));
+  EXPECT_EQ(Heard(), std::vector<std::string>(5, "changes"));
+  // The limit is gone: the next one comes in a second.
+  Desire({});
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(Heard().size(), 2U);
+}
+
+}  // namespace
+}  // namespace wattle::agent

@@ -1,0 +1,153 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the core knows by its link and of it: heartbeats, the time, and when artifacts may come and
+// leave.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "policy/heartbeat_interval.h"
+#include "proto/heartbeat_changes.h"
+#include "units/format.h"
+#include "worker/agent/core/agent_core.h"
+#include "worker/agent/core/attempt_facts_internal.h"
+
+namespace wattle::agent {
+namespace {
+
+absl::Time FromUnix(double seconds) {
+  return absl::UnixEpoch() + absl::Seconds(seconds);
+}
+
+// The report is dated with the boot time of this boot.
+bool IsUndated(const v1::Report& report) {
+  return report.at_unix_seconds() > 0 && FromUnix(report.at_unix_seconds()) < TimeKeeper::kWritten;
+}
+
+void Date(absl::Time at, v1::Report& report) {
+  report.set_at_unix_seconds(absl::ToDoubleSeconds(at - absl::UnixEpoch()));
+  report.set_restamped(true);
+  if (report.has_ledger()) {
+    report.mutable_ledger()->set_at_unix_seconds(report.at_unix_seconds());
+  }
+}
+
+}  // namespace
+
+// An older coordinator would take a stretched interval for a lost device.
+absl::Duration AgentCore::HeartbeatInterval() const {
+  return takes_heartbeat_changes_ ? policy::HeartbeatInterval(limits_, heartbeat_period_)
+                                  : heartbeat_period_;
+}
+
+void AgentCore::SendHeartbeat(const Instant& now) {
+  v1::WorkerMessage message;
+  v1::Heartbeat heartbeat = MakeHeartbeat(now);
+  if (told_heartbeat_) {
+    *message.mutable_heartbeat_changes() = ChangesOf(*told_heartbeat_, heartbeat);
+    ApplyChanges(message.heartbeat_changes(), *told_heartbeat_);
+  } else {
+    if (takes_heartbeat_changes_) {
+      told_heartbeat_ = heartbeat;
+    }
+    *message.mutable_heartbeat() = std::move(heartbeat);
+  }
+  ports_.Send(message);
+}
+
+// The daily bytes of a policy count artifacts and messages alike, and hold back artifacts alone.
+std::string AgentCore::LinkClosed(const Instant& now) const {
+  if (limits_.link_bytes_per_day && link_.day_bytes() >= *limits_.link_bytes_per_day) {
+    return absl::StrCat("the link has carried ", FormatBytes(link_.day_bytes()),
+                        " today, and a policy allows ", FormatBytes(*limits_.link_bytes_per_day));
+  }
+  if (policy::OpenFor(limits_.link_windows, now.civil) > absl::ZeroDuration()) {
+    return "";
+  }
+  const policy::WindowLimit& first = limits_.link_windows.front();
+  return now.civil.known() ? absl::StrCat("artifacts may come and leave ", policy::Describe(first),
+                                          " (policy ", first.policy, ")")
+                           : absl::StrCat("the device does not know the time, and policy ",
+                                          first.policy, " says when artifacts may come and leave");
+}
+
+bool AgentCore::HasInputs(const v1::HeldAttemptRecord& record) const {
+  const auto is_cached = [&](const std::string& id) {
+    return std::find(cached_.begin(), cached_.end(), id) != cached_.end();
+  };
+  const v1::Assignment& assignment = record.assignment();
+  const std::string& checkpoint = assignment.checkpoint_artifact_id();
+  return (checkpoint.empty() || record.started() || is_cached(checkpoint)) &&
+         std::all_of(
+             assignment.inputs().begin(), assignment.inputs().end(),
+             [&](const v1::ResolvedInput& input) { return is_cached(input.artifact_id()); });
+}
+
+void AgentCore::CheckUpload(const Instant& now) {
+  if (handing_over_.empty() && returning_.empty()) {
+    upload_ended_ = false;
+  } else if (!upload_ended_ && !LinkClosed(now).empty()) {
+    upload_ended_ = true;
+    ports_.CancelTransfer();
+  }
+}
+
+Instant AgentCore::TakeTime(const v1::Welcome& welcome, const Instant& now) {
+  link_.OnRoundTrip(now.wall - greeted_);
+  Instant informed = now;
+  const policy::KnownTime told =
+      time_.OnCoordinator(FromUnix(welcome.coordinator_unix_seconds()), greeted_, now.wall);
+  if (!now.civil.known()) {
+    informed.civil = told;
+  }
+  if (informed.civil.known() && undated_reports_) {
+    DateReports(informed);  // before they go out: the coordinator tells reports apart by their time
+  }
+  return informed;
+}
+
+double AgentCore::StampOf(const Instant& now) {
+  if (now.civil.known()) {
+    return absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch());
+  }
+  undated_reports_ = true;
+  return std::max(absl::ToDoubleSeconds(now.wall.since_boot()), 1e-3);
+}
+
+void AgentCore::DateReports(const Instant& now) {
+  const auto date = [&](v1::Report& report) {
+    if (IsUndated(report)) {
+      const absl::Duration since_boot = absl::Seconds(report.at_unix_seconds());
+      Date(now.civil.time - (now.wall.since_boot() - since_boot), report);
+    }
+  };
+  for (v1::Report& report : unsaved_) {
+    date(report);
+  }
+  if (std::any_of(spool_.pending().begin(), spool_.pending().end(), IsUndated)) {
+    if (const absl::Status changed = spool_.Change(date); !changed.ok()) {
+      return NoteDisk(changed, now);  // the next step tries again
+    }
+  }
+  undated_reports_ = false;
+}
+
+// Nobody knows for how long the board was off: the latest time that was known before is the best
+// date.
+void AgentCore::DateReportsOfEarlierBoots() {
+  if (!std::any_of(spool_.pending().begin(), spool_.pending().end(), IsUndated)) {
+    return;
+  }
+  // Without the disk they keep the boot time of another boot, and get a date that is a little late.
+  spool_
+      .Change([this](v1::Report& report) {
+        if (IsUndated(report)) {
+          Date(time_.floor(), report);
+        }
+      })
+      .IgnoreError();
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,184 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the core does while it does not know the time, and once it does.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "worker/agent/core/agent_core_fixture.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const absl::Time kTrue = absl::FromUnixSeconds(1'900'022'400);
+
+class TimeTest : public AgentCoreTest {
+ protected:
+  // A coordinator that says what time it is, if it is given.
+  void WelcomeAt(absl::Time told) {
+    core_->OnConnected(Now());
+    wall_ = wall_ + absl::Seconds(2);
+    v1::CoordinatorMessage message;
+    message.mutable_welcome()->set_heartbeat_seconds(1);
+    message.mutable_welcome()->set_coordinator_unix_seconds(
+        absl::ToDoubleSeconds(told - absl::UnixEpoch()));
+    core_->OnMessage(message, Now());
+  }
+  void Reboot() {
+    boot_id_ += "x";
+    wall_ = Monotonic(absl::Seconds(20));
+    clock_ = DeviceClock(wall_, 1.0);
+    kept_by_time_service_ = false;
+    civil_ = kTrue - absl::Hours(10);  // late, and it looks set
+    Boot();
+  }
+  v1::CoordinatorMessage Desired(const v1::Policy& policy) {
+    v1::CoordinatorMessage message;
+    v1::Assignment& job = *message.mutable_desired()->add_assignments() = Job("j1.1");
+    job.set_lease_seconds(864000);
+    *message.mutable_desired()->add_policies() = policy;
+    return message;
+  }
+  std::string GuardReason() { return core_->MakeHeartbeat(Now()).guard_reason(); }
+  double Spent() { return core_->MakeHeartbeat(Now()).budget_day_energy_joules(); }
+};
+
+TEST_F(TimeTest, AWindowWaitsForTheTimeAfterARebootAndTheCoordinatorTellsIt) {
+  v1::Policy policy;
+  policy.set_name("day");
+  policy.add_work_windows("00:00-24:00");
+  WelcomeAt(kTrue);
+  core_->OnMessage(Desired(policy), Now());
+  EXPECT_EQ(ports_.fetches, 1);
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).clock_source(), v1::CLOCK_SOURCE_COORDINATOR);
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).clock_error_seconds(), 1, 0.01);
+  Pass(absl::Seconds(20));
+  Reboot();
+  Pass(absl::Seconds(5));
+  EXPECT_EQ(ports_.fetches, 0);
+  EXPECT_THAT(GuardReason(), HasSubstr("does not know the time, and policy day"));
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).clock_source(), v1::CLOCK_SOURCE_FLOOR);
+  WelcomeAt(kTrue + absl::Hours(9));
+  EXPECT_THAT(GuardReason(), IsEmpty());
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(ports_.fetches, 1);
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).unix_seconds(),
+              absl::ToDoubleSeconds(kTrue + absl::Hours(9) - absl::UnixEpoch()), 3);
+}
+
+TEST_F(TimeTest, ARestartOfTheWorkerKeepsTheTimeThatTheCoordinatorTold) {
+  WelcomeAt(kTrue);
+  core_->Shutdown(Now());
+  wall_ = wall_ + absl::Minutes(10);
+  Boot();
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).clock_source(), v1::CLOCK_SOURCE_COORDINATOR);
+  EXPECT_NEAR(core_->MakeHeartbeat(Now()).unix_seconds(),
+              absl::ToDoubleSeconds(kTrue + absl::Minutes(10) - absl::UnixEpoch()), 3);
+}
+
+// 10 W of work; the day's budget is 3600 J.
+TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
+  v1::Policy policy;
+  policy.set_daily_energy_budget_wh(1);
+  WelcomeAt(kTrue);
+  core_->OnMessage(Desired(policy), Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(100));
+  EXPECT_NEAR(Spent(), 1000, 20);
+  Reboot();
+  EXPECT_THAT(GuardReason(), IsEmpty()) << "the rest of the day's budget";
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(50));
+  EXPECT_NEAR(Spent(), 1500, 200);
+  // It is the next day, and the 500 J may be of it.
+  WelcomeAt(kTrue + absl::Hours(24));
+  EXPECT_NEAR(Spent(), 500, 30);
+  Pass(absl::Seconds(10));
+  // The same day still: nothing is granted twice.
+  WelcomeAt(kTrue + absl::Hours(24));
+  EXPECT_NEAR(Spent(), 600, 30);
+}
+
+TEST_F(TimeTest, AfterARestartWithoutTheTimeAllThatWasDrawnMayBeOfTheNewDay) {
+  v1::Policy policy;
+  policy.set_daily_energy_budget_wh(1);
+  WelcomeAt(kTrue);
+  core_->OnMessage(Desired(policy), Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(100));
+  Reboot();
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(50));
+  Reboot();
+  WelcomeAt(kTrue + absl::Hours(24));
+  EXPECT_NEAR(Spent(), 1500, 350);
+}
+
+TEST_F(TimeTest, ANewDayBeginsWithNothingWhereNoWorkRanWithoutTheTime) {
+  v1::Policy policy;
+  policy.set_daily_energy_budget_wh(1);
+  WelcomeAt(kTrue);
+  core_->OnMessage(Desired(policy), Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Pass(absl::Seconds(100));
+  Reboot();
+  WelcomeAt(kTrue + absl::Hours(24));
+  EXPECT_NEAR(Spent(), 0, 10);
+}
+
+TEST_F(TimeTest, NoBudgetBeginsBeforeTheFirstDayIsKnown) {
+  civil_ = absl::UnixEpoch();
+  v1::Policy policy;
+  policy.set_name("frugal");
+  policy.set_daily_energy_budget_wh(1);
+  Welcome();
+  core_->OnMessage(Desired(policy), Now());
+  EXPECT_EQ(ports_.fetches, 0);
+  EXPECT_THAT(GuardReason(), HasSubstr("does not know the time, and policy frugal"));
+}
+
+TEST_F(TimeTest, ReportsOfAnUnknownTimeAreDatedOnceItIsKnown) {
+  civil_ = absl::UnixEpoch();
+  Welcome();  // this coordinator does not know the time either
+  Desire({Job("j1.1")});
+  EXPECT_LT(Last("accepted").at_unix_seconds(), 1e6);
+  const Monotonic accepted = wall_;
+  Pass(absl::Seconds(100));
+  ports_.sent.clear();
+  WelcomeAt(kTrue);
+  const double now = absl::ToDoubleSeconds(kTrue - absl::UnixEpoch());
+  const double since = absl::ToDoubleSeconds(wall_ - accepted);
+  EXPECT_NEAR(Last("accepted").at_unix_seconds(), now - since, 3);
+  EXPECT_TRUE(Last("accepted").restamped());
+  // What goes out has the date already.
+  for (const v1::WorkerMessage& message : ports_.sent) {
+    EXPECT_FALSE(message.has_report() && message.report().at_unix_seconds() < 1e9);
+  }
+  Desire({});
+  EXPECT_FALSE(Last("stopped").restamped());
+}
+
+TEST_F(TimeTest, ReportsOfAnEarlierBootGetTheLatestTimeThatWasKnown) {
+  WelcomeAt(kTrue);
+  core_->Shutdown(Now());
+  Reboot();
+  Desire({Job("j1.1")});
+  EXPECT_LT(Last("accepted").at_unix_seconds(), 1e6);
+  core_->Shutdown(Now());
+  Reboot();
+  EXPECT_NEAR(Last("accepted").at_unix_seconds(), absl::ToDoubleSeconds(kTrue - absl::UnixEpoch()),
+              5);
+  EXPECT_TRUE(Last("accepted").restamped());
+}
+
+}  // namespace
+}  // namespace wattle::agent
