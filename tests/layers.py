@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Holds every #include against cmake/layers.txt, and pure folders against the clocks, threads and files they must not know.
+"""Holds every #include against cmake/layers.txt, and pure folders against the clocks, threads and files they must not know. The engine asks for a
+device only through worker/engine/device/device.h.
 
 Prints file:line: rule for each breach; exit status 1 if there is one. Tests (…_test.cc, tests/, bench/) may include anything.
 """
@@ -22,6 +23,9 @@ IMPURE = [
 # A board without a clock of its own sets its wall clock in the middle of everything. Time that passes is Clock::Boottime's; gRPC's
 # deadlines alone are made of wall time, and gRPC counts them on a clock that does not step.
 MEASURED = ("coordinator/", "worker/", "telemetry/")
+# What the engine asks of a device stands in one header; only the folders that answer know which device it is.
+WHICH_DEVICE = re.compile(r"\bis_(cpu|cuda|privateuseone)\(\)")
+DEVICES = "worker/engine/device/"
 WALL_CLOCK = re.compile(r"\babsl::Now\(\)")
 GRPC_DEADLINE = "absl::ToChronoTime(absl::Now() + "
 
@@ -81,6 +85,8 @@ def main():
                     breaches.append(f"{name}:{number}: {problem}")
             if name.startswith(MEASURED) and WALL_CLOCK.search(line.replace(GRPC_DEADLINE, "")) and "_fixture" not in name:
                 breaches.append(f"{name}:{number}: takes absl::Now(); base/clock.h has the clocks, Boottime for time that passes")
+            if name.startswith("worker/engine/") and not name.startswith(DEVICES) and WHICH_DEVICE.search(line):
+                breaches.append(f"{name}:{number}: asks which device it is; device/device.h has what the engine asks of one")
             if name.startswith(PURE):
                 for pattern, text in IMPURE:
                     found = pattern.search(line)

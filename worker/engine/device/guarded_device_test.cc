@@ -19,6 +19,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/aten/random.h"
 #include "worker/engine/device/aten/stored_rows.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/device/device_number.h"
 #include "worker/engine/device/test_guarded_device.h"
 #include "worker/engine/generate/decode_session.h"
@@ -154,7 +155,7 @@ class StoredRowsTest : public testing::TestWithParam<Stored> {
 TEST_P(StoredRowsTest, AnyRowsAreThoseOfTheHostAndNothingCrosses) {
   const MatrixWeights host = OnHost();
   const at::Tensor wanted = Dequantize(host);
-  const MatrixWeights device = StoredOn(host, GuardedDevice());
+  const MatrixWeights device = AtenOperations().Stored(host, GuardedDevice());
   const at::Tensor rows = at::tensor(at::IntArrayRef({999, 0, 17, 17, 512}), at::kLong);
   const at::Tensor chosen = Upload(rows, GuardedDevice());
   ForgetWork();
@@ -172,7 +173,7 @@ TEST_P(StoredRowsTest, AnyRowsAreThoseOfTheHostAndNothingCrosses) {
 TEST_P(StoredRowsTest, ProductsInBothDirectionsAreThoseOfTheDequantizedMatrix) {
   const MatrixWeights host = OnHost();
   const at::Tensor weights = Dequantize(host);
-  const MatrixWeights device = StoredOn(host, GuardedDevice());
+  const MatrixWeights device = AtenOperations().Stored(host, GuardedDevice());
   const at::Tensor bias = Normal({kRows}, 2);
   const at::Tensor device_bias = bias.to(GuardedDevice());
   for (const int64_t rows : {1, 5}) {
@@ -192,6 +193,29 @@ TEST_P(StoredRowsTest, ProductsInBothDirectionsAreThoseOfTheDequantizedMatrix) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, StoredRowsTest, testing::ValuesIn(kFormats),
                          [](const auto& row) { return row.param.name; });
+
+TEST(DeviceRoundingTest, NearestCodesAreThoseOfTheKernels) {
+  at::Tensor weights = Normal({50, 128}, 6);
+  weights.narrow(0, 3, 2).zero_();          // a scale of zero
+  weights.narrow(0, 7, 1).fill_(-0.5);      // of two that are as large the first one counts
+  weights[9].narrow(0, 0, 32).mul_(1e-7);   // a scale that FP16 has no number for
+  weights[11].narrow(0, 32, 32).mul_(1e9);  // and one above its largest
+  for (const Stored& stored : kFormats) {
+    if (kernels::OperationsOf(stored.format.scheme).codec == nullptr) {
+      continue;
+    }
+    SCOPED_TRACE(stored.name);
+    at::Tensor wanted = at::empty_like(weights);
+    CpuOperations().RoundToCodes(stored.format, weights, wanted);
+    const at::Tensor device = weights.to(GuardedDevice());
+    const at::Tensor rounded = at::empty_like(device);
+    ForgetWork();
+    AtenOperations().RoundToCodes(stored.format, device, rounded);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+    EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64);
+    EXPECT_TRUE(at::equal(rounded.cpu(), wanted));
+  }
+}
 
 // --- every family: forward, backward, decoding ---
 
@@ -347,7 +371,8 @@ INSTANTIATE_TEST_SUITE_P(
 struct Mode {
   const char* name;
   std::function<void(FinetuneSettings&)> choose;
-  int64_t waits;  // of a step of two micro-batches
+  int64_t waits;            // of a step of two micro-batches
+  double tolerance = 2e-4;  // of a loss, as a share of it
 };
 
 const Mode kModes[] = {
@@ -355,6 +380,11 @@ const Mode kModes[] = {
     {"LastLayers", [](FinetuneSettings& s) { s.last_layers = 1; }, 1},
     {"Packed", [](FinetuneSettings& s) { s.packing = true; }, 1},
     {"Checkpointing", [](FinetuneSettings& s) { s.activation_checkpointing = true; }, 1},
+    {"QuantizationAware",
+     [](FinetuneSettings& s) { s.model.recipe = *RecipeOfIdentity("int4-g32"); }, 1},
+    // libtorch rounds results to the type of the factors too.
+    {"Bf16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kBf16; }, 1, 1e-2},
+    {"Fp16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kFp16; }, 1, 1e-2},
     {"AdamW8bit", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAMW_8BIT; }, 1},
     {"Adafactor", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAFACTOR; }, 1},
     {"Lora", [](FinetuneSettings& s) { s.lora = LoraSettings{.dropout = 0.2}; }, 1},
@@ -408,7 +438,7 @@ TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
   const std::vector<double> losses = sink.TrainingLosses();
   ASSERT_EQ(losses.size(), wanted.size());
   for (size_t i = 0; i < losses.size(); ++i) {
-    EXPECT_NEAR(losses[i], wanted[i], 2e-4 * wanted[i]) << "step " << i + 1;
+    EXPECT_NEAR(losses[i], wanted[i], GetParam().tolerance * wanted[i]) << "step " << i + 1;
   }
   constexpr int64_t kSmallestMatrixBytes = 32 * 32 * 4;
   for (size_t i = 1; i < steps.size(); ++i) {  // the first has the loading before it

@@ -10,6 +10,7 @@
 #include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/kernels/kv_cache.h"
 #include "worker/engine/models/layers.h"
@@ -127,7 +128,7 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
   arena_.PreferHugePages();
   logits_ = kernels::AlignedBuffer(
       slots * decoder.config.vocabulary * static_cast<int64_t>(sizeof(float)), arena_);
-  if (form == DecodeForm::kFastest && decoder.device.is_cpu() &&
+  if (form == DecodeForm::kFastest && OperationsOn(decoder.device).in_host_memory() &&
       models::DecodeOperatorServes(decoder.config)) {
     kernels::DecodeModel model = ModelOf(decoder);
     if (kernels::CheckDecodeModel(model).ok()) {
@@ -182,6 +183,10 @@ void DecodeSession::FeedPlain(const kernels::SequenceTokens& sequence, float* ou
   const at::Tensor logits =
       DecodeLogits(decoder_, sequence.tokens, *cache_, sequence.slot).cpu().contiguous();
   std::copy_n(logits.data_ptr<float>(), logits.numel(), out);
+}
+
+bool DecodeSession::chooses_on_device() const {
+  return !OperationsOn(decoder_.device).in_host_memory();
 }
 
 int64_t DecodeSession::FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot) {

@@ -45,7 +45,7 @@ class DecodeSession {
 
   // Whether the two below are there: on a device that is not the host, where the logits of a token
   // need not go to the host.
-  [[nodiscard]] bool chooses_on_device() const { return !decoder_.device.is_cpu(); }
+  [[nodiscard]] bool chooses_on_device() const;
   // As Feed and Step, and return the most likely token instead (GreedyToken in sampler.h); the host
   // waits once for each sequence.
   int64_t FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot);

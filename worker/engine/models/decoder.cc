@@ -2,19 +2,16 @@
 #include "worker/engine/models/decoder.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "models/loss_rows.h"
-#include "worker/engine/device/device_number.h"
-#include "worker/engine/kernels/cross_entropy.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
-#include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -178,11 +175,6 @@ void ForEachLossRows(const TokenBatch& batch, int64_t piece, at::Device device, 
   }
 }
 
-// Sum of the negative log-likelihoods of the rows; log_probabilities: float [rows, vocabulary].
-DeviceNumber NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tensor& targets) {
-  return DeviceNumber(log_probabilities.gather(1, targets.unsqueeze(1)).sum(at::kDouble).neg_());
-}
-
 // float [rows, vocabulary]. x: the stream after the last block.
 at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const at::Tensor& where,
                             PerturbedWeights* moved = nullptr) {
@@ -209,27 +201,6 @@ double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, Perturbed
                   RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr, moved), moved);
 }
 
-// The loss of the rows. logits: float [rows, vocabulary], contiguous; they become its gradient.
-DeviceNumber LossToGradient(const at::Tensor& targets, double gradient_scale, at::Tensor& logits) {
-  if (!logits.device().is_cpu()) {
-    const at::Tensor log_probabilities = at::_log_softmax(logits, 1, /*half_to_float=*/false);
-    at::exp_out(logits, log_probabilities);
-    logits.scatter_add_(1, targets.unsqueeze(1),
-                        at::full({targets.size(0), 1}, -1.0, logits.options()));
-    logits.mul_(gradient_scale);
-    return NegativeLogLikelihood(log_probabilities, targets);
-  }
-  std::vector<double> losses(static_cast<size_t>(targets.size(0)));
-  const int64_t vocabulary = logits.size(1);
-  auto* rows = logits.data_ptr<float>();
-  const auto* target_of = targets.data_ptr<int64_t>();
-  ForEachPiece(targets.size(0), 1, [&](int64_t row, int64_t /*end*/) {
-    losses[static_cast<size_t>(row)] = kernels::CrossEntropyAndGradient(
-        rows + row * vocabulary, vocabulary, target_of[row], static_cast<float>(gradient_scale));
-  });
-  return DeviceNumber(std::accumulate(losses.begin(), losses.end(), 0.0));
-}
-
 struct HeadGradient {
   DeviceNumber loss_sum = {};
   at::Tensor grad_x;
@@ -250,7 +221,8 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
     at::Tensor logits = HeadLogits(decoder, hidden);
     at::Tensor grad_logits = cap > 0.0 ? logits.clone() : logits;
-    result.loss_sum += LossToGradient(rows.targets, gradient_scale, grad_logits);
+    result.loss_sum +=
+        OperationsOn(grad_logits).CrossEntropyToGradient(rows.targets, gradient_scale, grad_logits);
     if (cap > 0.0) {
       grad_logits.sub_(grad_logits * logits.div_(cap).square_());  // times 1 - tanh²
     }
@@ -273,6 +245,10 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
 }
 
 }  // namespace
+
+DeviceNumber NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tensor& targets) {
+  return DeviceNumber(log_probabilities.gather(1, targets.unsqueeze(1)).sum(at::kDouble).neg_());
+}
 
 BlockContext ContextOf(const Decoder& decoder, size_t layer, std::vector<SequenceGroup> groups) {
   BlockContext context{.config = decoder.config};

@@ -39,6 +39,10 @@ struct Decoder {
 [[nodiscard]] Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights,
                                   at::Device device);
 
+// Sum of the negative log-likelihoods of rows' targets. log_probabilities: float [rows,
+// vocabulary]; targets: int64 [rows].
+DeviceNumber NegativeLogLikelihood(const at::Tensor& log_probabilities, const at::Tensor& targets);
+
 // Sum over batch.predicting of the negative log-likelihood of its target, in nats. The loss never
 // holds tokens x vocabulary (models/loss_rows.h), and a row without loss is never computed.
 double LossSum(const Decoder& decoder, const TokenBatch& batch);

@@ -20,7 +20,7 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
-#include "worker/engine/device/aten/stored_rows.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/tensor_files.h"
@@ -47,13 +47,14 @@ class ModelLoad {
     WATTLE_RETURN_IF_ERROR(ChooseFormats());
     model_.layout = ValueLayout(model_.parameters);
     model_.arena = ZeroArena(model_.layout.elements, at::dtype(at::kFloat).device(device));
-    if (device.is_cpu()) {
+    const DeviceOperations& operations = OperationsOn(device);
+    if (operations.in_host_memory()) {
       packed_arena_ = PackedArena(PackedShapes());
     }
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));
       if (const auto packed = packed_.find(i); packed != packed_.end()) {
-        packed->second = StoredOn(std::move(packed->second), device);
+        packed->second = operations.Stored(std::move(packed->second), device);
       }
     }
     DecoderWeights weights = WeightsOver(config, model_.parameters, model_.layout, model_.arena);

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "models/family.h"
-#include "worker/engine/kernels/aligned_buffer.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/torch_operators.h"
 
@@ -65,12 +65,7 @@ void FreezeBelow(const models::DecoderConfig& config, int64_t layers,
 }
 
 at::Tensor ZeroArena(int64_t elements, const at::TensorOptions& options) {
-  at::Tensor arena = at::empty({elements}, options);
-  if (arena.device().is_cpu()) {
-    // Before the first touch, so that pages are huge from the start.
-    kernels::PreferHugePages(arena.data_ptr(), static_cast<int64_t>(arena.nbytes()));
-  }
-  return arena.zero_();
+  return OperationsOn(options.device()).ZeroArena(elements, options);
 }
 
 at::Tensor ArenaView(const at::Tensor& arena, const ArenaLayout& layout,

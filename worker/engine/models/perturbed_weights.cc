@@ -4,18 +4,13 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "worker/engine/device/aten/random.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/products.h"
-#include "worker/engine/threads.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {
-
-// Elements that one thread moves at a time: they stay in its cache from the copy to the move. Each
-// element has its own sign, so the split changes no bit.
-constexpr int64_t kMoveGrain = 1 << 15;
 
 kernels::RandomStream StreamOf(const Direction& direction, size_t parameter) {
   return {.seed = direction.seed,
@@ -32,34 +27,14 @@ int64_t Aligned(int64_t elements) {
 
 void MoveAlong(const Direction& direction, size_t parameter, int64_t first_element, float magnitude,
                const at::Tensor& values) {
-  WATTLE_CHECK(values.is_contiguous(), "signs count elements in memory order");
-  const kernels::RandomStream stream = StreamOf(direction, parameter);
-  if (!values.device().is_cpu()) {
-    values.add_(RandomSigns(stream, magnitude, first_element, values));
-    return;
-  }
-  auto* data = values.data_ptr<float>();
-  ForEachPiece(values.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
-    kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, data + begin);
-  });
+  CopyMovedAlong(direction, parameter, first_element, magnitude, values, values);
 }
 
 void CopyMovedAlong(const Direction& direction, size_t parameter, int64_t first_element,
                     float magnitude, const at::Tensor& from, const at::Tensor& to) {
   WATTLE_CHECK(from.is_contiguous() && to.is_contiguous() && from.numel() == to.numel(),
                "signs count elements in memory order");
-  if (!from.device().is_cpu()) {
-    to.copy_(from);
-    MoveAlong(direction, parameter, first_element, magnitude, to);
-    return;
-  }
-  const kernels::RandomStream stream = StreamOf(direction, parameter);
-  const auto* source = from.data_ptr<float>();
-  auto* target = to.data_ptr<float>();
-  ForEachPiece(from.numel(), kMoveGrain, [&](int64_t begin, int64_t end) {
-    std::copy_n(source + begin, end - begin, target + begin);
-    kernels::AddRandomSigns(stream, magnitude, first_element + begin, end - begin, target + begin);
-  });
+  OperationsOn(from).AddSigns(StreamOf(direction, parameter), magnitude, first_element, from, to);
 }
 
 PerturbedWeights::PerturbedWeights(const Decoder& decoder, const std::vector<Parameter>& parameters,
@@ -139,17 +114,8 @@ void PerturbedWeights::MoveTokenRows(const at::Tensor& tokens, at::Tensor& x) co
   if (tokens_ < 0) {
     return;
   }
-  const int64_t width = x.size(1);
-  if (!x.device().is_cpu()) {
-    const at::Tensor elements = tokens.unsqueeze(1).mul(width).add(
-        at::arange(width, at::dtype(at::kLong).device(x.device())));
-    x.add_(RandomSignsAt(StreamOf(direction_, static_cast<size_t>(tokens_)), magnitude_, elements));
-    return;
-  }
-  const auto* ids = tokens.data_ptr<int64_t>();
-  for (int64_t row = 0; row < x.size(0); ++row) {
-    MoveAlong(direction_, static_cast<size_t>(tokens_), ids[row] * width, magnitude_, x[row]);
-  }
+  OperationsOn(x).AddSignsToRows(StreamOf(direction_, static_cast<size_t>(tokens_)), magnitude_,
+                                 tokens, x);
 }
 
 at::Tensor PerturbedWeights::HeadProduct(const at::Tensor& x) {

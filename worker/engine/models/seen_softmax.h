@@ -52,12 +52,6 @@ at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropo
 at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
                                const at::Tensor& probabilities, at::Tensor& gradients);
 
-// The same in libtorch's operators: the plain forms, for any device.
-at::Tensor SeenSoftmaxPlain(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                            at::Tensor& scores);
-at::Tensor SeenSoftmaxBackwardPlain(const ProbabilityDropout& dropout,
-                                    const at::Tensor& probabilities, at::Tensor& gradients);
-
 }  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_MODELS_SEEN_SOFTMAX_H_

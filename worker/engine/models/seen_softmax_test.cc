@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
 
 namespace wattle::engine {
@@ -113,7 +114,7 @@ TEST_P(SeenSoftmaxTest, BothPassesAgreeWithLibtorchAndAutograd) {
       }
     }
     const at::Tensor dropped = SeenSoftmax(keys(), dropout, probabilities);
-    const at::Tensor dropped_plain = SeenSoftmaxPlain(keys(), dropout, plain);
+    const at::Tensor dropped_plain = AtenOperations().Softmax(keys(), dropout, plain);
     EXPECT_TRUE(at::allclose(probabilities, plain, 1e-5, 1e-7));
     EXPECT_TRUE(at::allclose(dropped, dropped_plain, 1e-5, 1e-7));
     EXPECT_EQ(dropped.is_same(probabilities), rate == 0.0);
@@ -122,7 +123,7 @@ TEST_P(SeenSoftmaxTest, BothPassesAgreeWithLibtorchAndAutograd) {
     at::Tensor grad_plain = grad_out.clone();
     const at::Tensor again = SeenSoftmaxBackward(keys(), dropout, probabilities, grad);
     EXPECT_TRUE(at::equal(again, dropped));
-    SeenSoftmaxBackwardPlain(dropout, plain, grad_plain);
+    AtenOperations().SoftmaxBackward(keys(), dropout, plain, grad_plain);
     EXPECT_TRUE(at::allclose(grad, grad_plain, 1e-4, 1e-6));
 
     const at::Tensor factors =

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/torch_operators.h"
 
@@ -21,7 +22,6 @@ using formats::TensorSource;
 // Rows that are dequantized at once to look at their values.
 constexpr int64_t kCheckedRows = 64;
 constexpr int8_t kInt8CodeMax = 127;
-constexpr int64_t kBufferElements = int64_t{1} << 20;  // on the way to another device
 
 at::ScalarType ScalarTypeOf(DataType type) {
   switch (type) {
@@ -199,11 +199,7 @@ absl::Status ReadFloats(const TensorSource& file, const std::vector<models::File
       rows = WithHeadsTogether(rows.contiguous(), layout.interleaved_heads);
     }
     at::Tensor target = place.narrow(0, row, rows.size(0));
-    if (target.is_cpu()) {
-      target.copy_(rows);
-    } else {
-      CopyThroughBuffer(rows, kBufferElements, target);
-    }
+    OperationsOn(target).CopyFromHost(rows, target);
     if (!AllFinite(target)) {
       return NotFinite(file, part.name);
     }

@@ -15,6 +15,8 @@
 #include "models/model_directory.h"
 #include "proto/quantization_recipe.h"
 #include "proto/spec_defaults.h"
+#include "worker/engine/device/cuda_capability.h"
+#include "worker/engine/device/device_name.h"
 #include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/kernels/instruction_set.h"
 #include "worker/engine/load_for_job.h"
@@ -211,6 +213,8 @@ class FinetuneRun {
 
  private:
   absl::Status LoadModels() {
+    WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceNamed(settings_.model.device));
+    WATTLE_RETURN_IF_ERROR(CheckFactors(settings_.precision, CapabilityOf(device)));
     if (!settings_.lora.has_value()) {
       WATTLE_ASSIGN_OR_RETURN(state_.model,
                               LoadForTraining(settings_.model, settings_.bf16_weights, sink_));

@@ -26,7 +26,6 @@ struct MomentLevels {
   at::Tensor first;
   at::Tensor second;
 };
-MomentLevels MomentLevelsOn(at::Device device);
 
 // What an optimizer keeps from step to step, all of it zero before the first one.
 struct OptimizerState {
@@ -36,7 +35,7 @@ struct OptimizerState {
   std::vector<std::vector<at::Tensor>> tensors;
   at::Tensor region;           // uint8, the bytes of all of them
   uint64_t rounding_seed = 0;  // of the stochastic rounding of BF16 values
-  MomentLevels levels;         // of moments in 8 bits on another device than the host
+  MomentLevels levels;         // as DeviceOperations::LevelsOfMoments says
 };
 
 // layout: of the trainable parameters.
@@ -77,13 +76,8 @@ struct UpdatedParameter {
   at::Tensor gradients;
   const std::vector<at::Tensor>& state;
   kernels::RandomStream rounding = {};  // of weights in BF16
-  MomentLevels levels = {};             // of moments in 8 bits, for UpdatePlain
+  MomentLevels levels = {};             // as DeviceOperations::LevelsOfMoments says
 };
-
-// The plain-ATen forms, for any device, of FP32 weights; the kernels are tested against them.
-// step.weight_decay applies.
-void UpdatePlain(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                 const UpdatedParameter& parameter);
 
 }  // namespace wattle::engine
 

@@ -14,6 +14,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "worker/engine/device/device.h"
 #include "worker/engine/kernels/adamw_8bit.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/test_golden.h"
@@ -182,11 +183,11 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
         continue;
       }
       update.weight_decay = model.parameters[i].decays() ? 0.2 : 0.0;
-      UpdatePlain(GetParam(), update,
-                  {.weights = view(plain_weights, model.layout, i),
-                   .gradients = view(gradients, layout, i),
-                   .state = plain.tensors[i],
-                   .levels = MomentLevelsOn(at::kCPU)});
+      AtenOperations().Update(GetParam(), update,
+                              {.weights = view(plain_weights, model.layout, i),
+                               .gradients = view(gradients, layout, i),
+                               .state = plain.tensors[i],
+                               .levels = AtenOperations().LevelsOfMoments(at::kCPU)});
     }
   }
   // In 8 bits a moment between two levels may fall to either side.

@@ -183,9 +183,6 @@ at::Tensor TablesOf(WeightScheme scheme) {
 }  // namespace
 
 MatrixWeights StoredOn(MatrixWeights matrix, at::Device device) {
-  if (device.is_cpu()) {
-    return matrix;
-  }
   matrix.packed = matrix.packed.to(device);
   matrix.scales = matrix.scales.to(device);
   matrix.matrix.packed = nullptr;

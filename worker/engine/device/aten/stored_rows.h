@@ -15,7 +15,7 @@ namespace wattle::engine {
 struct MatrixWeights;
 
 // The matrix on the device, with what the functions below read beside it. matrix: packed, on the
-// host; on the host it stays as it is.
+// host.
 MatrixWeights StoredOn(MatrixWeights matrix, at::Device device);
 
 // Rows [first, first + count) → float [count, columns]. first: a multiple of kernels::kPanelRows.

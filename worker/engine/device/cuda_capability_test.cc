@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda_capability.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+
+namespace wattle::engine {
+namespace {
+
+using kernels::FactorType;
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(CudaCapabilityTest, TheDriverIsAskedForTheDevice) {
+  const auto xavier = CapabilityOf(at::Device(at::kCUDA), WATTLE_TEST_CUDA_DRIVER);
+  ASSERT_TRUE(xavier.has_value());
+  EXPECT_EQ(xavier->major, 7);
+  EXPECT_EQ(xavier->minor, 2);
+  const auto orin = CapabilityOf(at::Device(at::kCUDA, 1), WATTLE_TEST_CUDA_DRIVER);
+  ASSERT_TRUE(orin.has_value());
+  EXPECT_EQ(orin->major, 8);
+  EXPECT_EQ(orin->minor, 7);
+}
+
+TEST(CudaCapabilityTest, WhatDoesNotAnswerHasNone) {
+  EXPECT_FALSE(CapabilityOf(at::Device(at::kCUDA, 2), WATTLE_TEST_CUDA_DRIVER).has_value());
+  EXPECT_FALSE(CapabilityOf(at::Device(at::kCPU), WATTLE_TEST_CUDA_DRIVER).has_value());
+  EXPECT_FALSE(CapabilityOf(at::Device(at::kCUDA), "libnothing-of-this-name.so").has_value());
+  EXPECT_FALSE(CapabilityOf(at::Device(at::kCUDA), "libc.so.6").has_value()) << "no such functions";
+}
+
+TEST(CudaCapabilityTest, Bf16IsRefusedBeforeAmpereWithItsRemedy) {
+  for (const ComputeCapability old : {ComputeCapability{5, 3}, {6, 2}, {7, 2}, {7, 5}}) {
+    EXPECT_THAT(CheckFactors(FactorType::kBf16, old),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         AllOf(HasSubstr("BF16"), HasSubstr("use precision: fp16"))));
+    EXPECT_THAT(CheckFactors(FactorType::kFp16, old), IsOk());
+    EXPECT_THAT(CheckFactors(FactorType::kFloat32, old), IsOk());
+  }
+  EXPECT_THAT(CheckFactors(FactorType::kBf16, ComputeCapability{8, 7}), IsOk());
+  EXPECT_THAT(CheckFactors(FactorType::kBf16, std::nullopt), IsOk());
+}
+
+}  // namespace
+}  // namespace wattle::engine

@@ -1,0 +1,141 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the engine asks of the device on which its tensors lie. A device is a folder that answers:
+// cpu/ with our kernels, aten/ with libtorch's operators, which every device of libtorch has.
+// Nothing outside of these folders asks which device it is. The two answers agree: bit for bit in
+// what is stored and drawn, else within rounding. Stateless; may throw libtorch's exceptions.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_DEVICE_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_DEVICE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include <ATen/core/Tensor.h>
+
+#include "wattle/v1/spec.pb.h"
+#include "worker/engine/device/device_number.h"
+#include "worker/engine/kernels/float_matmul.h"
+#include "worker/engine/kernels/weight_matrix.h"
+
+namespace wattle::kernels {
+struct AdamWStep;
+struct RandomStream;
+}  // namespace wattle::kernels
+namespace wattle::models {
+enum class Activation;
+}  // namespace wattle::models
+
+namespace wattle::engine {
+
+struct MatrixWeights;
+struct MomentLevels;
+struct ProbabilityDropout;
+struct SeenKeys;
+struct UpdatedParameter;
+
+class DeviceOperations {
+ public:
+  virtual ~DeviceOperations() = default;
+
+  // --- Memory. ---
+
+  // Whether it is the host's: our kernels read it, and what was loaded need not be copied.
+  [[nodiscard]] virtual bool in_host_memory() const = 0;
+  // Zeros [elements] for what every step reads from end to end.
+  [[nodiscard]] virtual at::Tensor ZeroArena(int64_t elements,
+                                             const at::TensorOptions& options) const = 0;
+  // Copies rows of the host into `place`, of the same shape and of this device.
+  virtual void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const = 0;
+  // A packed matrix of the host in this device's memory.
+  [[nodiscard]] virtual MatrixWeights Stored(MatrixWeights matrix, at::Device device) const = 0;
+
+  // --- Products of floats. factors: what both are rounded to. ---
+
+  // left right (+ bias where it is defined).
+  [[nodiscard]] virtual at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
+                                           const at::Tensor& right,
+                                           const at::Tensor& bias) const = 0;
+  virtual void ProductInto(kernels::FactorType factors, const at::Tensor& left,
+                           const at::Tensor& right, const at::Tensor& out) const = 0;
+  virtual void AddProduct(kernels::FactorType factors, const at::Tensor& left,
+                          const at::Tensor& right, const at::Tensor& out) const = 0;
+  // Of each sequence and head. mask: what need not be computed.
+  virtual void BatchProductInto(kernels::FactorType factors, const at::Tensor& left,
+                                const at::Tensor& right, const kernels::CausalMask& mask,
+                                const at::Tensor& out) const = 0;
+
+  // --- Matrices in stored formats (kernels/weight_matrix.h). ---
+
+  // Calls body(first row, float [rows, columns]) for pieces of the matrix, one after the other.
+  virtual void ForEachPieceOf(
+      const MatrixWeights& matrix,
+      absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const = 0;
+  // x Wᵀ (+ bias) for inference: inputs may be rounded as kernels/matmul.h says.
+  [[nodiscard]] virtual at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
+                                                 const at::Tensor& bias) const = 0;
+  // These rows: int64 [count] → float [count, columns].
+  [[nodiscard]] virtual at::Tensor StoredRowsAt(const MatrixWeights& matrix,
+                                                const at::Tensor& rows) const = 0;
+
+  // Each weight becomes the weight of its nearest code, as kernels::RoundToNearest chooses it.
+  // Both: float [rows, columns], contiguous. The format has a codec.
+  virtual void RoundToCodes(kernels::WeightFormat format, const at::Tensor& weights,
+                            const at::Tensor& rounded) const = 0;
+
+  // --- Between the products. ---
+
+  [[nodiscard]] virtual at::Tensor Activate(models::Activation activation,
+                                            const at::Tensor& x) const = 0;
+  // → the gradient of x.
+  [[nodiscard]] virtual at::Tensor ActivateBackward(models::Activation activation,
+                                                    const at::Tensor& grad_out,
+                                                    const at::Tensor& x) const = 0;
+  // As SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
+  virtual at::Tensor Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
+                             at::Tensor& scores) const = 0;
+  virtual at::Tensor SoftmaxBackward(const std::vector<SeenKeys>& keys,
+                                     const ProbabilityDropout& dropout,
+                                     const at::Tensor& probabilities,
+                                     at::Tensor& gradients) const = 0;
+  // The loss of rows of logits; these become its gradient. targets: int64 [rows].
+  virtual DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
+                                              at::Tensor& logits) const = 0;
+
+  // --- Random numbers (kernels/random.h). Elements count in memory order. ---
+
+  // Dropout in place; x: float, contiguous.
+  virtual void DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const = 0;
+  // A contiguous copy of x in which it has happened.
+  [[nodiscard]] virtual at::Tensor DroppedOut(const kernels::RandomStream& stream, double rate,
+                                              const at::Tensor& x) const = 0;
+  // to = from + magnitude times signs, the first of which is that of element first_element. `from`
+  // may be `to`; both float and contiguous.
+  virtual void AddSigns(const kernels::RandomStream& stream, float magnitude, int64_t first_element,
+                        const at::Tensor& from, const at::Tensor& to) const = 0;
+  // The same for rows of a table in place: x: float [rows, width]; numbers: int64 [rows], of the
+  // table's rows.
+  virtual void AddSignsToRows(const kernels::RandomStream& stream, float magnitude,
+                              const at::Tensor& numbers, at::Tensor& x) const = 0;
+
+  // --- The optimizer (train/optimizer.h). ---
+
+  [[nodiscard]] virtual DeviceNumber NormOf(const at::Tensor& gradients) const = 0;
+  // What Update reads beside the codes of moments in 8 bits.
+  [[nodiscard]] virtual MomentLevels LevelsOfMoments(at::Device device) const = 0;
+  virtual void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                      const UpdatedParameter& parameter) const = 0;
+};
+
+[[nodiscard]] const DeviceOperations& CpuOperations();
+[[nodiscard]] const DeviceOperations& AtenOperations();
+
+// Those of the device.
+[[nodiscard]] const DeviceOperations& OperationsOn(at::Device device);
+[[nodiscard]] inline const DeviceOperations& OperationsOn(const at::Tensor& tensor) {
+  return OperationsOn(tensor.device());
+}
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_DEVICE_H_
