@@ -1,25 +1,33 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench security: what a runner's box costs.
+"""./dev bench security: what a runner's box costs, and what letting boards in and shutting them out takes.
 
-Each figure is measured with the box and without it in turn in the same run, and its range is that of the rounds. Writes
-build/bench/security.json.
+Each figure of the box is measured with the box and without it in turn in the same run, and its range is that of the rounds. Clients
+and coordinator share the machine. Writes build/bench/security.json.
 
-  box_start_ms     what isolation full adds to the start of a small program, from the preparation to its end
-  box_step_ratio   time of a training step without the box, by that with it (1: the box costs nothing)
+  box_start_ms                 what isolation full adds to the start of a small program, from the preparation to its end
+  box_step_ratio               time of a training step without the box, by that with it (1: the box costs nothing)
+  gate_microseconds            the gate's judgement of one call, 1,000 boards in the journal
+  enroll_N_boards_seconds      a process `wattle-worker enroll` for each board, 100 at a time, until the last has its certificate
+  revocation_to_refused_ms     99th percentile of the boards: from the begin of the revocation until the board's call is refused
+  revocation_to_stream_end_ms  the same until its open stream has ended
 """
 
 import argparse
+import concurrent.futures
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "build/release/bin"
+sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import add, write_figures  # noqa: E402
+from fleet import BIN, Fleet  # noqa: E402
 
 TASK = """attempt_id: "j1.1" model_directory: "{root}/deploy/demo/model" data_file: "{root}/deploy/demo/fleet-qa-train.json"
 work_directory: "{work}/work" output_directory: "{work}/output" threads: 1
@@ -44,10 +52,54 @@ def step_seconds(level, steps):
         return load("steps", BIN / "wattle-runner", task, level)["step_seconds"]
 
 
+def numbers_of(text, name):
+    return [float(number) for number in re.findall(rf"{name}=([0-9.]+)", text)]
+
+
+def access(*arguments):
+    """What wattle-access-load prints."""
+    done = subprocess.run([BIN / "wattle-access-load", *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"wattle-access-load {arguments[0]}: {done.stderr.strip()[-400:]}")
+    return done.stdout
+
+
+def gate_microseconds():
+    with tempfile.TemporaryDirectory(prefix="wattle-gate-") as directory:
+        return numbers_of(access("gate", directory, 200_000), "microseconds")[0]
+
+
+def enroll(fleet, folder, token):
+    fleet.output("wattle-worker", "enroll", token, "--state-dir", folder, timeout_seconds=300)
+    return folder / "credentials"
+
+
+def percentile_99(values):
+    return sorted(values)[min(len(values) - 1, int(0.99 * len(values)))]
+
+
+def measure_access(figures, boards, revocations):
+    with Fleet() as fleet:
+        fleet.start_coordinator()
+        made = fleet.wattle("device", "token", "--count", boards, "--ttl", "1h")["tokens"]
+        folders = [fleet.directory / f"board-{number}" for number in range(boards)]
+        started = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(max_workers=100) as pool:
+            enrolled = list(pool.map(enroll, [fleet] * boards, folders, [token["token"] for token in made]))
+        seconds = time.monotonic() - started
+        add(figures, f"enroll_{boards}_boards_seconds", [seconds], "s", "100 at a time")
+        told = access("revoke", fleet.grpc, fleet.identity, *enrolled[:revocations])
+        for key, name in (("revocation_to_refused_ms", "call_ms"), ("revocation_to_stream_end_ms", "stream_ms")):
+            values = numbers_of(told, name)
+            add(figures, key, [percentile_99(values)], "ms", f"{len(values)} boards, median {statistics.median(values):.2f} ms")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench security", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="of each figure [7]")
     parser.add_argument("--steps", type=int, default=60, help="of a training [60]")
+    parser.add_argument("--boards", type=int, default=1000, help="that enrol [1000]")
+    parser.add_argument("--revocations", type=int, default=200, help="of them that are revoked [200]")
     options = parser.parse_args()
     figures = []
     starts = [load("start", 30) for _ in range(options.rounds)]
@@ -60,6 +112,8 @@ def main():
         ratios.append(seconds["none"] / seconds["full"])
         without.append(1000 * seconds["none"])
     add(figures, "box_step_ratio", ratios, "", f"a step without the box: {min(without):.1f} to {max(without):.1f} ms", 4)
+    add(figures, "gate_microseconds", [gate_microseconds() for _ in range(options.rounds)], "us", "")
+    measure_access(figures, options.boards, options.revocations)
     write_figures("security", figures)
 
 

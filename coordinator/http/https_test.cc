@@ -201,6 +201,57 @@ TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
   EXPECT_GT(cells, 100);
 }
 
+// Prometheus is not sent to the address of a board that nobody approved of.
+TEST_F(HttpsTest, AWaitingBoardIsNotScraped) {
+  const Proof ann = Enrolled("person", "ann", "admin");
+  (void)Waiting("waiting");
+  (void)Enrolled("device", "working");
+  Connect(*runtime_, "waiting");
+  Connect(*runtime_, "working");
+  const std::string targets = Get(ann, "/sd").body;
+  EXPECT_THAT(targets, HasSubstr("name-of-working"));
+  EXPECT_THAT(targets, Not(HasSubstr("name-of-waiting")));
+  ASSERT_THAT(Ask(*runtime_, core::ApproveDevice{DeviceId("waiting"), "ann"}).status, IsOk());
+  EXPECT_THAT(Get(ann, "/sd").body, HasSubstr("name-of-waiting"));
+}
+
+TEST_F(HttpsTest, MetricsTellWhenAServiceAndTheCoordinatorGoBlind) {
+  const Proof ann = Enrolled("person", "ann", "admin");
+  constexpr char kEnd[] = "wattle_coordinator_service_token_end_timestamp_seconds";
+  EXPECT_THAT(Get(ann, "/metrics").body, Not(HasSubstr(kEnd)));
+  (void)Service("1111111111111111", absl::FromUnixSeconds(4'000'000'000));
+  (void)Service("2222222222222222", absl::FromUnixSeconds(4'100'000'000));
+  const std::string line = absl::StrCat(kEnd, "{service=\"prometheus\"} ");
+  EXPECT_THAT(Get(ann, "/metrics").body, HasSubstr(line + "4100000000\n")) << "its last token";
+  ASSERT_THAT(
+      Ask(*runtime_, core::RevokeToken{"2222222222222222", "ann", /*by_admin=*/true}).status,
+      IsOk());
+  const std::string page = Get(ann, "/metrics").body;
+  EXPECT_THAT(page, HasSubstr(line + "4000000000\n"));
+  const auto own = tls::ReadCertificate(*ReadWholeFile(authority_->server_files().chain_path));
+  EXPECT_THAT(page, HasSubstr(absl::StrCat("wattle_coordinator_certificate_end_timestamp_seconds ",
+                                           absl::ToUnixSeconds(own->not_after), "\n")));
+}
+
+TEST_F(HttpsTest, ACallerBeyondTheLimitIsToldSo) {
+  const auto few = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 3});
+  server_->Stop();
+  callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet(), few);
+  Serve({});
+  const Proof ann = Enrolled("person", "ann", "admin");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Get(ann, "/api/v1/devices").status, 200);
+  }
+  EXPECT_THAT(Get(ann, "/metrics").body,
+              HasSubstr("wattle_coordinator_limited_total{limit=\"calls\"} 0\n"));
+  const Answer beyond = Get(ann, "/api/v1/devices");
+  EXPECT_EQ(beyond.status, 429);
+  EXPECT_THAT(beyond.body, HasSubstr("person ann: more than"));
+  EXPECT_THAT(Get(Service(), "/metrics").body,
+              HasSubstr("wattle_coordinator_limited_total{limit=\"calls\"} 1\n"));
+}
+
 TEST_F(HttpsTest, AStrangerIsToldHowToGetIn) {
   const Answer answer = Get({}, "/metrics");
   EXPECT_EQ(answer.status, 401);

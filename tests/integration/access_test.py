@@ -1,0 +1,84 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Boards that wait for approval, the lists of who is let in, and quotas, as a person meets them."""
+
+import unittest
+
+from scene import DEMO, Scene
+
+
+class Access(Scene):
+    def question(self):
+        return self.job_file("question", generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4})
+
+    def test_a_board_works_once_it_is_approved(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        token = fleet.output("wattle", "device", "token", "--approve").strip()
+        fleet.output("wattle-worker", "enroll", token, "--state-dir", fleet.directory / "mast")
+        waiting = [one for one in fleet.wattle("access", "ls", "--kind", "device")["identities"] if one["waits_for_approval"]]
+        self.assertEqual(len(waiting), 1)
+        fleet.start_worker("mast", emulate="raspberry-pi-5", extra=["--time-scale=0.01"])
+        fleet.until_connected("mast")
+        self.assertIn("waits for approval", fleet.run_wattle("devices").stdout)
+        doctor = fleet.run_wattle("doctor")
+        self.assertEqual(doctor.returncode, 5)
+        self.assertIn("wattle device approve mast", doctor.stdout)
+
+        fleet.wattle("model", "push", "base", DEMO / "model")
+        job = fleet.wattle("submit", self.question())["job"]["job_id"]
+        reason = fleet.until("the plan to refuse the board", lambda: "approv" in fleet.job(job)["reason"] and fleet.job(job)["reason"])
+        self.assertIn("wattle device approve mast", reason)
+        approved = fleet.run_wattle("device", "approve", "mast")
+        self.assertEqual(approved.returncode, 0, approved.stderr)
+        self.assert_succeeded(fleet.until_done(job))
+        self.assertNotIn("waits for approval", fleet.run_wattle("devices").stdout)
+        self.assertIn("was approved by", fleet.run_wattle("events").stdout)
+
+    def test_approval_survives_a_restart(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        token = fleet.output("wattle", "device", "token", "--approve", "--uses", "2").strip()
+        for name in ("one", "two"):
+            fleet.output("wattle-worker", "enroll", token, "--state-dir", fleet.directory / name)
+        ids = [one["id"] for one in fleet.wattle("access", "ls", "--kind", "device")["identities"]]
+        fleet.wattle("device", "approve", ids[0])
+        fleet.coordinator.kill()
+        fleet.start_coordinator()
+        waits = {one["id"]: one["waits_for_approval"] for one in fleet.wattle("access", "ls")["identities"] if one["kind"] == "device"}
+        self.assertEqual(waits, {ids[0]: False, ids[1]: True})
+
+    def test_a_quota_refuses_in_one_line(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        fleet.wattle("model", "push", "base", DEMO / "model")
+        me = fleet.wattle("whoami")["id"]
+        fleet.wattle("quota", "set", me, "--open-jobs", "1")
+        self.assertIn("quota: 0 of 1 open jobs", fleet.run_wattle("whoami").stdout)
+        submit = ("submit", self.question())
+        fleet.wattle(*submit)
+        refused = fleet.run_wattle(*submit)
+        self.assertEqual(refused.returncode, 5, refused.stderr)
+        self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        self.assertIn(f"quota of {me}: 1 of 1 open jobs; an admin raises it: wattle quota set {me} --open-jobs N", refused.stderr)
+        for flags in (["--open-jobs", "-1"], ["--energy-wh-per-day", "nan"], ["--submits-per-minute", "many"], []):
+            bad = fleet.run_wattle("quota", "set", me, *flags)
+            self.assertEqual((bad.returncode, len(bad.stderr.strip().splitlines())), (2, 1), bad.stderr)
+        unknown = fleet.run_wattle("quota", "set", "nobody", "--open-jobs", "1")
+        self.assertEqual(unknown.returncode, 3, unknown.stderr)
+        fleet.coordinator.kill()
+        fleet.start_coordinator()
+        self.assertEqual([one["quota"]["open_jobs_max"] for one in fleet.wattle("quota", "ls")["quotas"]], [1])
+        fleet.wattle("quota", "rm", me)
+        self.assertEqual(fleet.run_wattle(*submit, "-o", "json").returncode, 0)
+
+    def test_services_are_told_with_their_ends(self):
+        self.fleet.start_coordinator()
+        services = self.fleet.run_wattle("service", "ls").stdout
+        self.assertRegex(services, r"prometheus\s+[0-9a-f]{16}\s+until 20")
+        page = self.fleet.get("/metrics")
+        self.assertIn('wattle_coordinator_service_token_end_timestamp_seconds{service="prometheus"}', str(page))
+        self.assertIn("wattle_coordinator_certificate_end_timestamp_seconds", str(page))
+
+
+if __name__ == "__main__":
+    unittest.main()
