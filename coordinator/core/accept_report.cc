@@ -23,7 +23,6 @@
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
-#include "scheduler/profile_run/choose_point.h"
 #include "scheduler/profiles/profile_table.h"
 #include "units/format.h"
 
@@ -253,10 +252,7 @@ class ReportDecider {
                                                                      learned.end());
     }
     if (IsProfile(job.spec())) {
-      draft_.Requeue(job.job_id(),
-                     absl::StrCat(scheduler::PointWords(attempt.profile_point()),
-                                  learned.empty() ? " taught nothing" : " is measured",
-                                  "; the next run is chosen"));
+      draft_.Requeue(job.job_id(), OutcomeOfRun(attempt, receipt, !learned.empty()));
       return;
     }
     RecordMeasurement(draft_, job, receipt, output);
@@ -369,12 +365,6 @@ class ReportDecider {
     receipt.set_failure_message(fact.message());
     draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt,
                       fact.checkpoint_step());
-    if (IsProfile(subject.job->spec()) && IsFailureOfPoint(failure_class)) {
-      draft_.Requeue(subject.job->job_id(),
-                     absl::StrCat(scheduler::PointWords(subject.attempt->profile_point()),
-                                  " failed and is not tried again: ", fact.message()));
-      return "";
-    }
     draft_.AfterFailure(*subject.job,
                         {failure_class, device_.value(),
                          std::max(fact.checkpoint_step(), subject.attempt->reached_step())},
