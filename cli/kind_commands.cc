@@ -317,7 +317,9 @@ void AddKind(CLI::App* app, CommandSlot* slot, const JobKind& row) {
 
 void AddKindCommands(CLI::App* app, CommandSlot* slot) {
   for (const JobKind& kind : JobKinds()) {
-    AddKind(app, slot, kind);
+    if (!kind.wraps_workload) {  // wattle profile run takes a job file.
+      AddKind(app, slot, kind);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle profiles, wattle profile ls|show|export|import|rm: the profile rows, from which
+// wattle profiles, wattle profile ls|show|run|export|import|rm: the profile rows, from which
 // predictions are made.
 #include <filesystem>
 #include <memory>
@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/profile_file.h"
+#include "cli/profile_run.h"
 #include "cli/profile_view.h"
 #include "cli/session.h"
 #include "cli/since.h"
@@ -208,9 +209,10 @@ void AddProfileCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* noun =
       AddGroup(app, "profile",
                "Profile rows, the measured and published numbers behind predictions: ls, show, "
-               "export, import, rm.",
+               "run, export, import, rm.",
                "  wattle profile ls\n"
                "  wattle profile show jetson-orin-nano\n"
+               "  wattle profile run finetune.yaml --device orin-1 --modes --budget 2\n"
                "  wattle profile export rows.json\n");
   add_list(noun, "ls", "wattle profile ls");
   const auto shown = std::make_shared<std::string>();
@@ -222,6 +224,7 @@ void AddProfileCommands(CLI::App* app, CommandSlot* slot) {
   show->add_flag("--front", *front,
                  "Draw seconds against joules over the power modes of each workload instead");
   slot->Bind(show, [shown, front](Session& session) { return Show(session, *shown, *front); });
+  AddProfileRun(noun, slot);
   AddMoves(noun, slot);
 }
 

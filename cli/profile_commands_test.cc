@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle profile export, import and rm: what they write and send, and which files they refuse
-// before the coordinator hears of them.
+// wattle profile export, import, rm and run: what they write and send, and what they refuse before
+// the coordinator hears of it.
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -126,6 +126,121 @@ TEST_F(ProfileCommandsTest, ImportedRowsAreRemoved) {
   const Result none = Run({"profile", "rm", "--class", "abacus"});
   EXPECT_EQ(none.code, 3);
   EXPECT_THAT(none.err, HasSubstr("no imported profile rows of class abacus"));
+}
+
+// A board that may run the file's job, and the updates of its runs.
+class ProfileRunTest : public ProgramTest {
+ protected:
+  ProfileRunTest() {
+    v1::PlanResponse& plan = coordinator_.state().plan;
+    plan.set_reason("orin is the only one; the next of at most 2 runs");
+    v1::Candidate& candidate = *plan.add_candidates();
+    candidate.set_device_name("nano-1");
+    candidate.set_feasible(true);
+    Update(v1::JOB_STATE_ACTIVE, "placed on nano-1");
+    AddRun("7W", 30, 7);
+    Update(v1::JOB_STATE_QUEUED, "7W, batch 4 is measured; the next run is chosen");
+    AddRun("15W", 20, 11);
+    Update(v1::JOB_STATE_SUCCEEDED, "measured in 2 runs; none of its 2 points is left");
+  }
+  void AddRun(const std::string& mode, double seconds, double watts) {
+    v1::Attempt& attempt = *job_.add_attempts();
+    attempt.set_attempt_id("j7.1");
+    attempt.set_state(v1::ATTEMPT_STATE_FINISHED);
+    attempt.mutable_profile_point()->set_power_mode(mode);
+    attempt.mutable_profile_point()->set_batch_size(4);
+    v1::Receipt& receipt = *attempt.mutable_receipt();
+    receipt.mutable_run()->set_seconds(seconds);
+    receipt.mutable_run()->set_mean_power_watts(watts);
+    receipt.mutable_total()->set_gross_energy_joules(seconds * watts);
+    receipt.mutable_work()->set_units(1000);
+    receipt.mutable_work()->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  }
+  void Update(v1::JobState state, const std::string& reason) {
+    job_.set_job_id("j7");
+    job_.mutable_spec()->mutable_profile();
+    job_.set_state(state);
+    job_.set_reason(reason);
+    *coordinator_.state().updates.emplace_back().mutable_job() = job_;
+  }
+  std::string File() {
+    return Write("job.yaml",
+                 "name: tune\ndeadline_seconds: 60\nrequired_labels: [device=other, site=barn]\n"
+                 "energy_budget_wh: 9\nfinetune: {model: gpt2, data: squad, epochs: 2}\n");
+  }
+  void ExpectRefused(const std::vector<std::string>& flags, const std::string& text) {
+    std::vector<std::string> arguments = {"profile", "run", File()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Result result = Run(arguments);
+    EXPECT_NE(result.code, 0);
+    EXPECT_THAT(result.err, HasSubstr(text));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_THAT(coordinator_.state().submits, IsEmpty());
+  }
+
+  v1::Job job_;
+};
+
+TEST_F(ProfileRunTest, SubmitsTheWorkloadAndDrawsTheFrontAfterEachRun) {
+  const Result result = Run({"profile", "run", File(), "--device", "nano-1", "--batch", "2,4",
+                             "--budget", "0.5", "--seconds", "10", "--runs", "6"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  ASSERT_EQ(coordinator_.state().submits.size(), 1U);
+  const v1::JobSpec& spec = coordinator_.state().submits[0].spec();
+  EXPECT_EQ(spec.name(), "tune");
+  EXPECT_EQ(spec.profile().finetune().model(), "gpt2");
+  EXPECT_EQ(spec.profile().finetune().epochs(), 2);
+  EXPECT_FALSE(spec.has_finetune());
+  EXPECT_THAT(spec.required_labels(), ::testing::ElementsAre("site=barn", "device=nano-1"));
+  EXPECT_EQ(spec.energy_budget_wh(), 0.5) << "not that of the file's own job";
+  EXPECT_EQ(spec.deadline_seconds(), 0);
+  EXPECT_THAT(spec.profile().batch_sizes(), ::testing::ElementsAre(2, 4));
+  EXPECT_EQ(spec.profile().run_seconds(), 10);
+  EXPECT_EQ(spec.profile().runs_max(), 6);
+  EXPECT_FALSE(spec.profile().all_power_modes());
+  EXPECT_THAT(result.out, HasSubstr("the next of at most 2 runs"));
+  EXPECT_THAT(result.out, HasSubstr("j7: "));
+  const size_t first = result.out.find("joules over device s of one training token");
+  ASSERT_NE(first, std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("joules over device s of one training token", first + 1),
+            std::string::npos)
+      << "once after each run";
+  EXPECT_THAT(result.out, HasSubstr("15W, batch 4"));
+}
+
+TEST_F(ProfileRunTest, ADryRunPrintsTheJobFileAndAsksNobody) {
+  const Result result =
+      Run({"profile", "run", File(), "--device", "nano-1", "--modes", "--dry-run"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("profile:\n  finetune:\n    model: gpt2"));
+  EXPECT_THAT(result.out, HasSubstr("all_power_modes: true"));
+  EXPECT_THAT(coordinator_.state().submits, IsEmpty());
+  EXPECT_THAT(coordinator_.state().plans, IsEmpty());
+}
+
+TEST_F(ProfileRunTest, WhatCannotRunIsOneLine) {
+  ExpectRefused({"--device", "nano-1", "--budget", "0"}, "--budget: 0 Wh measures nothing");
+  ExpectRefused({"--device", "nano-1", "--budget", "-1"}, "--budget: -1 Wh measures nothing");
+  ExpectRefused({"--device", "nobody"}, "no device nobody");
+  ExpectRefused({"--device", "nano-1", "--modes"}, "--modes: the worker of nano-1");
+  v1::Candidate& candidate = *coordinator_.state().plan.mutable_candidates(0);
+  candidate.set_feasible(false);
+  candidate.set_reason("is at 20 % of charge, its reserve is 30 %");
+  ExpectRefused({"--device", "nano-1", "--budget", "1"},
+                "profile run: nano-1: is at 20 % of charge, its reserve is 30 %; wattle submit "
+                "takes the job file of --dry-run and waits");
+  candidate.set_permanent(true);
+  ExpectRefused({"--device", "nano-1", "--budget", "1"}, "its reserve is 30 %\n");
+}
+
+TEST_F(ProfileRunTest, OnlyWorkThatIsMeasuredInRunsIsTaken) {
+  const std::string quantize = Write("quantize.yaml", "quantize: {model: gpt2}\n");
+  const Result other = Run({"profile", "run", quantize, "--device", "nano-1"});
+  EXPECT_THAT(other.err, HasSubstr("profile run measures finetune, generate and evaluate"));
+  const std::string front = Write("front.yaml", "profile: {finetune: {model: gpt2}}\n");
+  const Result profile = Run({"profile", "run", front, "--device", "nano-1"});
+  EXPECT_THAT(profile.err, HasSubstr("wattle submit takes this file"));
+  EXPECT_THAT(coordinator_.state().submits, IsEmpty());
 }
 
 }  // namespace

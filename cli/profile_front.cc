@@ -1,10 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Seconds against joules over the power modes in which a workload was measured.
+// Seconds against joules over the power modes in which a workload was measured, and over the points
+// that a profile job measured.
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -46,25 +48,15 @@ std::string BeatenBy(const ModePoint& point, const std::vector<ModePoint>& point
   return "";
 }
 
-std::string RenderFront(const v1::ProfileRow& row, std::vector<ModePoint> points,
-                        const TextStyle& style) {
-  const std::string what = absl::StrCat(DeviceClassWord(row.device_class(), row.emulated()), ", ",
-                                        WorkloadWords(row.signature()));
-  if (points.size() < 2) {
-    return absl::StrCat(Printable(what), ": measured in one power mode alone (",
-                        Printable(ModeWord(points.front().mode)),
-                        "); a front needs two: run such a job in another mode\n");
-  }
+// heading: of what tells the points apart.
+std::string DrawFront(const std::string& title, const std::string& heading,
+                      std::vector<ModePoint> points, const TextStyle& style) {
   std::sort(points.begin(), points.end(), [](const ModePoint& a, const ModePoint& b) {
     return a.seconds != b.seconds ? a.seconds < b.seconds : a.joules < b.joules;
   });
-  Chart chart{.title = absl::StrCat(what, ": joules over device s of one ", UnitWord(row.unit())),
-              .line = {},
-              .marks = {},
-              .from_zero = false,
-              .x_unit = "s"};
+  Chart chart{.title = title, .line = {}, .marks = {}, .from_zero = false, .x_unit = "s"};
   Table table(
-      {{"mode"}, {"device s/unit", Align::kRight}, {"energy/unit", Align::kRight}, {"front"}});
+      {{heading}, {"device s/unit", Align::kRight}, {"energy/unit", Align::kRight}, {"front"}});
   for (const ModePoint& point : points) {
     const std::string beaten_by = BeatenBy(point, points);
     chart.marks.push_back({point.seconds, point.joules});
@@ -75,6 +67,19 @@ std::string RenderFront(const v1::ProfileRow& row, std::vector<ModePoint> points
                   beaten_by.empty() ? "yes" : absl::StrCat("no: ", beaten_by, " is better")});
   }
   return absl::StrCat(RenderChart(chart, style), table.Render(style));
+}
+
+std::string RenderFront(const v1::ProfileRow& row, std::vector<ModePoint> points,
+                        const TextStyle& style) {
+  const std::string what = absl::StrCat(DeviceClassWord(row.device_class(), row.emulated()), ", ",
+                                        WorkloadWords(row.signature()));
+  if (points.size() < 2) {
+    return absl::StrCat(Printable(what), ": measured in one power mode alone (",
+                        Printable(ModeWord(points.front().mode)),
+                        "); a front needs two: run such a job in another mode\n");
+  }
+  return DrawFront(absl::StrCat(what, ": joules over device s of one ", UnitWord(row.unit())),
+                   "mode", std::move(points), style);
 }
 
 }  // namespace
@@ -98,6 +103,44 @@ std::string RenderFronts(const v1::ListProfilesResponse& profiles, const TextSty
     absl::StrAppend(&out, out.empty() ? "" : "\n", RenderFront(rows[key], of_key, style));
   }
   return out;
+}
+
+std::string PointWords(const v1::ProfilePoint& point) {
+  return absl::StrCat(point.power_mode(), point.power_mode().empty() ? "" : ", ", "batch ",
+                      point.batch_size());
+}
+
+int EndedRuns(const v1::Job& job) {
+  return static_cast<int>(
+      std::count_if(job.attempts().begin(), job.attempts().end(), [](const v1::Attempt& attempt) {
+        return attempt.has_profile_point() && (attempt.state() == v1::ATTEMPT_STATE_FINISHED ||
+                                               attempt.state() == v1::ATTEMPT_STATE_FAILED);
+      }));
+}
+
+std::string RenderRunFront(const v1::Job& job, const TextStyle& style) {
+  std::vector<ModePoint> points;
+  std::string failed;
+  std::string unit = "unit";
+  for (const v1::Attempt& attempt : job.attempts()) {
+    const v1::Receipt& receipt = attempt.receipt();
+    const double units = receipt.work().units();
+    if (attempt.state() == v1::ATTEMPT_STATE_FAILED && attempt.has_profile_point()) {
+      absl::StrAppend(&failed, Printable(PointWords(attempt.profile_point())),
+                      ": failed: ", Printable(attempt.reason()), "\n");
+    }
+    if (attempt.state() != v1::ATTEMPT_STATE_FINISHED || !(units > 0)) {
+      continue;
+    }
+    // Joules as the row has them: a gap in the samples saves no energy.
+    points.push_back({PointWords(attempt.profile_point()), receipt.run().seconds() / units,
+                      receipt.run().mean_power_watts() * receipt.run().seconds() / units});
+    unit = UnitWord(receipt.work().unit());
+  }
+  return absl::StrCat(points.empty() ? ""
+                                     : DrawFront(absl::StrCat("joules over device s of one ", unit),
+                                                 "point", std::move(points), style),
+                      failed);
 }
 
 }  // namespace wattle::cli

@@ -11,7 +11,9 @@
 #include "absl/time/time.h"
 #include "cli/text_style.h"
 
+#include "wattle/v1/job.pb.h"
 #include "wattle/v1/service.pb.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::cli {
 
@@ -43,6 +45,16 @@ std::string RenderProfileRow(const v1::ProfileRow& row);
 // For each workload that the class has measured rows of: seconds against joules of a unit of work
 // in each power mode as a chart, the modes in words, and which of them no other mode beats in both.
 std::string RenderFronts(const v1::ListProfilesResponse& profiles, const TextStyle& style);
+
+// How many runs of a profile job have ended.
+int EndedRuns(const v1::Job& job);
+
+// The runs of a profile job that finished: seconds against joules of a unit of work as a chart, and
+// which point no other one beats in both. Points that failed stand under it.
+std::string RenderRunFront(const v1::Job& job, const TextStyle& style);
+
+// "MODE_10W, batch 4".
+std::string PointWords(const v1::ProfilePoint& point);
 
 }  // namespace wattle::cli
 

@@ -191,5 +191,31 @@ TEST(ProfileFrontTest, OnlyMeasuredRowsOfTheClassAreDrawn) {
   EXPECT_THAT(text, HasSubstr("one power mode alone"));
 }
 
+TEST(RunFrontTest, GoldenOfAJobWithAFailedRun) {
+  v1::Job job;
+  const auto add = [&](const std::string& mode, int batch, double seconds, double watts) {
+    v1::Attempt& attempt = *job.add_attempts();
+    attempt.set_state(v1::ATTEMPT_STATE_FINISHED);
+    attempt.mutable_profile_point()->set_power_mode(mode);
+    attempt.mutable_profile_point()->set_batch_size(batch);
+    attempt.mutable_receipt()->mutable_run()->set_seconds(seconds);
+    attempt.mutable_receipt()->mutable_run()->set_mean_power_watts(watts);
+    attempt.mutable_receipt()->mutable_work()->set_units(4000);
+    attempt.mutable_receipt()->mutable_work()->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  };
+  EXPECT_EQ(RenderRunFront(job, kWide), "");
+  add("7W", 4, 40, 6);
+  add("7W", 8, 36, 6.2);
+  add("15W", 4, 22, 11);
+  add("15W", 8, 19, 11.4);
+  v1::Attempt& failed = *job.add_attempts();
+  failed.set_state(v1::ATTEMPT_STATE_FAILED);
+  failed.set_reason("out of memory");
+  failed.mutable_profile_point()->set_power_mode("15W");
+  failed.mutable_profile_point()->set_batch_size(64);
+  EXPECT_EQ(EndedRuns(job), 5);
+  ExpectGolden("profile_run_front.txt", RenderRunFront(job, {.width_columns = 80}));
+}
+
 }  // namespace
 }  // namespace wattle::cli

@@ -36,30 +36,6 @@ absl::Status WithKey(const absl::Status& status, const std::string& file, const 
                                    key));
 }
 
-absl::StatusOr<v1::SubmitJobResponse> SubmitOne(Session& session, const v1::JobSpec& spec,
-                                                const std::string& file, const std::string& key) {
-  v1::SubmitJobRequest request;
-  *request.mutable_spec() = spec;
-  // With TLS the coordinator knows who asks.
-  if (session.plaintext() && request.spec().owner().empty()) {
-    request.mutable_spec()->set_owner(session.environment().user_name());
-  }
-  request.set_idempotency_key(key.empty() ? session.environment().new_key() : key);
-  auto response = session.client().SubmitJob(request);
-  if (!response.ok()) {
-    // A job from flags has no file that an error could be in.
-    const absl::Status status =
-        file.empty() ? response.status() : WithContext(file, response.status());
-    return WithKey(status, file.empty() ? "the job" : file, request.idempotency_key());
-  }
-  if (!session.json()) {
-    session.PrintText(absl::StrCat(response->job().job_id(),
-                                   response->existed() ? " was submitted before: " : " submitted: ",
-                                   RenderJobState(response->job()), "\n"));
-  }
-  return response;
-}
-
 // Adds the ids of the jobs that were submitted before the error, so that they are not lost.
 absl::Status WithSubmitted(const absl::Status& status,
                            const std::vector<v1::SubmitJobResponse>& submitted) {
@@ -111,11 +87,37 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
 
 }  // namespace
 
+absl::StatusOr<v1::SubmitJobResponse> SubmitSpec(Session& session, const NamedSpec& named,
+                                                 const std::string& idempotency_key) {
+  const std::string& file = named.label;
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = named.spec;
+  // With TLS the coordinator knows who asks.
+  if (session.plaintext() && request.spec().owner().empty()) {
+    request.mutable_spec()->set_owner(session.environment().user_name());
+  }
+  request.set_idempotency_key(idempotency_key.empty() ? session.environment().new_key()
+                                                      : idempotency_key);
+  auto response = session.client().SubmitJob(request);
+  if (!response.ok()) {
+    // A job from flags has no file that an error could be in.
+    const absl::Status status =
+        file.empty() ? response.status() : WithContext(file, response.status());
+    return WithKey(status, file.empty() ? "the job" : file, request.idempotency_key());
+  }
+  if (!session.json()) {
+    session.PrintText(absl::StrCat(response->job().job_id(),
+                                   response->existed() ? " was submitted before: " : " submitted: ",
+                                   RenderJobState(response->job()), "\n"));
+  }
+  return response;
+}
+
 absl::StatusOr<ExitCode> SubmitSpecs(Session& session, const std::vector<NamedSpec>& specs,
                                      const SubmitOptions& options) {
   std::vector<v1::SubmitJobResponse> submitted;
   for (const NamedSpec& named : specs) {
-    auto response = SubmitOne(session, named.spec, named.label, options.idempotency_key);
+    auto response = SubmitSpec(session, named, options.idempotency_key);
     if (!response.ok()) {
       return WithSubmitted(response.status(), submitted);
     }

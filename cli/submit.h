@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "cli/session.h"
 
+#include "wattle/v1/service.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::cli {
@@ -18,6 +19,11 @@ struct NamedSpec {
   std::string label;  // for messages: the file, "standard input", "retry of j12"; empty: flags
   v1::JobSpec spec;
 };
+
+// Submits one spec and prints its id. idempotency_key: empty: one made at random. Errors: as
+// SubmitSpecs.
+absl::StatusOr<v1::SubmitJobResponse> SubmitSpec(Session& session, const NamedSpec& named,
+                                                 const std::string& idempotency_key);
 
 struct SubmitOptions {
   std::string idempotency_key;  // empty: one made at random for each job

@@ -29,7 +29,8 @@ std::string RestOfText(Session& session, const v1::Job& job, const TextStream& t
 
 }  // namespace
 
-absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet) {
+absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet,
+                                      const std::function<void(const v1::Job&)>& on_job) {
   const Environment& environment = session.environment();
   LiveLine line(*environment.out, environment.style, *environment.clock);
   TextStream text;
@@ -62,6 +63,7 @@ absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_i
           }
           line.Print(state);
           last_state = std::move(state);
+          on_job(update.job());
         }
         if (text.has_text()) {
           return;  // the text itself is the progress

@@ -4,6 +4,7 @@
 #ifndef WATTLE_CLI_WATCH_H_
 #define WATTLE_CLI_WATCH_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,8 +15,11 @@
 namespace wattle::cli {
 
 // Shows progress until the job has ended, and returns the ended job. With -o json: one line for
-// each update, or none where `quiet`. An interrupt ends the watch; the job goes on.
-absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet);
+// each update, or none where `quiet`. An interrupt ends the watch; the job goes on. on_job: called
+// with the job behind each line about its state, and may print lines; with -o json not called.
+absl::StatusOr<v1::Job> WatchUntilEnd(
+    Session& session, const std::string& job_id, bool quiet,
+    const std::function<void(const v1::Job&)>& on_job = [](const v1::Job&) {});
 
 // kOk for a job that succeeded. Else kJobFailed, after a remark on the error stream.
 ExitCode ReportEnd(Session& session, const v1::Job& job);

@@ -24,7 +24,6 @@
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
-#include "scheduler/profile_run/choose_point.h"
 #include "scheduler/profiles/profile_table.h"
 #include "units/format.h"
 
@@ -254,10 +253,7 @@ class ReportDecider {
                                                                      learned.end());
     }
     if (IsProfile(job.spec())) {
-      draft_.Requeue(job.job_id(),
-                     absl::StrCat(scheduler::PointWords(attempt.profile_point()),
-                                  learned.empty() ? " taught nothing" : " is measured",
-                                  "; the next run is chosen"));
+      draft_.Requeue(job.job_id(), OutcomeOfRun(attempt, receipt, !learned.empty()));
       return;
     }
     RecordMeasurement(draft_, job, receipt, output);
@@ -370,12 +366,6 @@ class ReportDecider {
     receipt.set_failure_message(fact.message());
     draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt,
                       fact.checkpoint_step());
-    if (IsProfile(subject.job->spec()) && IsFailureOfPoint(failure_class)) {
-      draft_.Requeue(subject.job->job_id(),
-                     absl::StrCat(scheduler::PointWords(subject.attempt->profile_point()),
-                                  " failed and is not tried again: ", fact.message()));
-      return "";
-    }
     draft_.AfterFailure(*subject.job,
                         {failure_class, device_.value(),
                          std::max(fact.checkpoint_step(), subject.attempt->reached_step())},

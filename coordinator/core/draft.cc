@@ -13,6 +13,7 @@
 
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/profiling.h"
 
 namespace wattle::core {
 v1::Event& Draft::Add() {
@@ -150,6 +151,11 @@ void Draft::FailAttempt(const v1::Attempt& attempt, const std::string& why) {
 
 void Draft::AfterFailure(const v1::Job& job, const AttemptFailure& failure,
                          const std::string& message) {
+  if (const v1::Attempt* const run = LiveAttempt(job);
+      run != nullptr && run->has_profile_point() && IsFailureOfPoint(failure.failure_class)) {
+    Requeue(job.job_id(), OutcomeOfFailedRun(*run, message));
+    return;
+  }
   const std::string what = absl::StrCat(FailureClassName(failure.failure_class), " failure on ",
                                         DeviceName(state_, failure.device_id), ": ", message);
   const Retry retry = RetryAfterFailure(job, failure);

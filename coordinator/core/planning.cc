@@ -221,8 +221,7 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
 
 namespace {
 
-// Makes the view that of the job's next run, or of its end. Which run is worth most is asked only
-// where the device could start it. Until then any run that is left tells why it does not start.
+// Makes the view that of the job's next run, or of its end.
 void DescribeRun(const State& state, const PlanningInputs& inputs,
                  const scheduler::Snapshot& snapshot, const v1::Job& job,
                  scheduler::JobView& view) {
@@ -233,8 +232,7 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
       snapshot.devices.begin(), snapshot.devices.end(), [&](const scheduler::DeviceView& each) {
         return record != nullptr && each.device.info().device_id() == record->info().device_id();
       });
-  if (live == nullptr && device != snapshot.devices.end() && device->device.connected() &&
-      device->free_at <= snapshot.now) {
+  if (live == nullptr && device != snapshot.devices.end()) {
     const ProfileAsk ask{.state = state,
                          .job = job,
                          .inputs = view.inputs,

@@ -282,6 +282,24 @@ bool IsFailureOfPoint(v1::FailureClass failure_class) {
          failure_class == v1::FAILURE_CLASS_POWER;
 }
 
+std::string OutcomeOfRun(const v1::Attempt& attempt, const v1::Receipt& receipt, bool taught) {
+  const std::string point = PointWords(attempt.profile_point());
+  if (!taught) {
+    return absl::StrCat(point,
+                        " ran and taught nothing: it was restarted, its sensor had gaps, or "
+                        "the host was too slow; it is not tried again");
+  }
+  return receipt.power_mode() == attempt.profile_point().power_mode()
+             ? absl::StrCat(point, " is measured; the next run is chosen")
+             : absl::StrCat(point, " ran in the mode ", receipt.power_mode(),
+                            ", because its own could not be set; it is not tried again");
+}
+
+std::string OutcomeOfFailedRun(const v1::Attempt& attempt, const std::string& message) {
+  return absl::StrCat(PointWords(attempt.profile_point()),
+                      " failed and is not tried again: ", message);
+}
+
 Joules ExplorationLeft(const State& state, const v1::DeviceInfo& device, absl::Time now) {
   std::vector<v1::Policy> policies;
   for (const auto& [name, policy] : state.policies) {

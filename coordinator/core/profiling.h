@@ -64,6 +64,11 @@ absl::StatusOr<std::string> RunsToCome(const ProfileAsk& ask);
 // goes on with another one.
 bool IsFailureOfPoint(v1::FailureClass failure_class);
 
+// What a finished run told, for people. taught: its receipt changed a profile row.
+std::string OutcomeOfRun(const v1::Attempt& attempt, const v1::Receipt& receipt, bool taught);
+// That a run failed, for people.
+std::string OutcomeOfFailedRun(const v1::Attempt& attempt, const std::string& message);
+
 // What measuring may still draw of the device in the present day (UTC), by the policies'
 // exploration_ratio of the joules that its work drew in the day before. Jobs with a budget of their
 // own do not count: a person has decided on them.

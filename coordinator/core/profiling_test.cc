@@ -383,6 +383,40 @@ TEST_F(ProfilingTest, AJobWhoseRunsAllFailFails) {
   EXPECT_THAT(job().reason(), HasSubstr("the guard stopped it"));
 }
 
+// The time limit of a run is the point's failure too.
+TEST_F(ProfilingTest, ARunBeyondItsTimeLimitIsAFailedPoint) {
+  v1::JobSpec spec = Profile({4});
+  spec.set_timeout_seconds(30);
+  Submit(spec);
+  Plan();
+  Begin();
+  observations_.progress[AttemptId("j1.1")].set_elapsed_seconds(31);
+  elapsed_ += absl::Hours(2);
+  Hear();
+  Do(Tick{});
+  EXPECT_EQ(job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_THAT(job().reason(), HasSubstr("failed and is not tried again"));
+}
+
+// A run that does not fit is no reason to call the whole job impossible.
+TEST_F(ProfilingTest, ABusyDeviceDoesNotMakeTheJobImpossible) {
+  Submit(Profile({4, 2}));
+  Plan();
+  Finish();
+  inputs_.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
+                               const scheduler::DataMemory&) {
+    return int64_t{1} << (spec.finetune().batch_size() > 2 ? 40 : 20);
+  };
+  v1::JobSpec first = Finetune();
+  first.set_priority(100);
+  first.mutable_finetune()->set_batch_size(2);
+  Submit(first);
+  for (int i = 0; i < 3; ++i) {
+    Plan();
+    EXPECT_FALSE(state_.jobs.at(1).impossible()) << job().reason();
+  }
+}
+
 TEST_F(ProfilingTest, AFaultOfTheSpecFailsTheJob) {
   Submit(Profile());
   Plan();

@@ -18,19 +18,28 @@ CPU MAX_FREQ 1900800
 """
 
 
-class PowerModes(Scene):
-    def start_board(self, *flags, env=None):
-        """A worker on a board in its 10 W mode."""
+class Board(Scene):
+    """A file tree of a board in its 10 W mode, and a worker on it."""
+
+    def make_board(self):
         self.board = self.fleet.directory / "board"
         for path, text in {"etc/nvpmodel.conf": NVPMODEL, "var/lib/nvpmodel/status": "pmode:0000\n", f"{CPU}/scaling_max_freq": "950400\n",
                            f"{CPU}/cpuinfo_max_freq": "1900800\n"}.items():
             (self.board / path).parent.mkdir(parents=True, exist_ok=True)
             (self.board / path).write_text(text)
+
+    def start_worker_on_board(self, *flags, env=None):
         self.plain_worker("board", env=env, extra=["--sensor-root", self.board, *flags])
         self.fleet.until_connected("board")
 
     def frequency(self):
         return int((self.board / CPU / "scaling_max_freq").read_text())
+
+
+class PowerModes(Board):
+    def start_board(self, *flags, env=None):
+        self.make_board()
+        self.start_worker_on_board(*flags, env=env)
 
     def test_a_job_runs_in_the_mode_that_it_was_placed_for_and_is_learned_under_it(self):
         self.start()

@@ -303,6 +303,28 @@ TEST(TaskSettingsTest, ThePromptsOfAChatAreWhatTheUserSays) {
   }
 }
 
+TEST(TaskSettingsTest, AMeasuredGenerationHasAsManyPromptsAsItsPoint) {
+  v1::RunnerTask task = FinetuneTask();
+  task.clear_data_file();
+  v1::GenerateSpec& spec = *task.mutable_spec()->mutable_generate();
+  spec.add_prompts("one");
+  spec.add_prompts("two");
+  const auto texts = [&] {
+    std::vector<std::string> found;
+    const auto settings = GenerateSettingsOf(task);
+    EXPECT_THAT(settings, IsOk());
+    for (const formats::Prompt& prompt : settings->prompts) {
+      found.push_back(prompt.text);
+    }
+    return found;
+  };
+  EXPECT_THAT(texts(), testing::ElementsAre("one", "two"));
+  spec.set_prompt_count(5);
+  EXPECT_THAT(texts(), testing::ElementsAre("one", "two", "one", "two", "one"));
+  spec.set_prompt_count(1);
+  EXPECT_THAT(texts(), testing::ElementsAre("one"));
+}
+
 TEST(RunnerJobKindsTest, EachKindHasAPart) {
   EXPECT_EQ(JobKindsWithout(KindParts()), "");
   EXPECT_EQ(JobKindsWithout(KindParts(), JobKindsAndADummy()), "dummy");

@@ -221,6 +221,24 @@ TEST(RunnerProcessTest, ATaskGivesPhasesStepsAndAResult) {
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
 }
 
+// A run that is only measured: without a directory for its result.
+TEST(RunnerProcessTest, ATaskWithoutAnOutputDirectoryLeavesNoResult) {
+  v1::RunnerTask task = TinyTask("measured");
+  const std::string output = task.output_directory();
+  std::filesystem::remove_all(output);
+  task.clear_output_directory();
+  task.set_checkpoints_when_told(true);
+  task.mutable_spec()->mutable_finetune()->clear_checkpoint_every_steps();
+  Runner runner;
+  const auto frames = RunToTheResult(task, runner);
+  EXPECT_EQ(frames.back().result().work().steps(), 4);
+  EXPECT_FALSE(std::filesystem::exists(output));
+  EXPECT_TRUE(std::filesystem::is_empty(task.work_directory())) << "no checkpoint either";
+  for (const v1::RunnerFrame& frame : frames) {
+    EXPECT_NE(frame.phase().phase(), "save");
+  }
+}
+
 // A profile row of another optimizer or precision would be spoilt by this run's pace.
 TEST(RunnerProcessTest, ATrainingIsMeasuredUnderTheSettingsThatItIsPredictedBy) {
   struct Case {

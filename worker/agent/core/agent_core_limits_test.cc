@@ -86,6 +86,66 @@ TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
   EXPECT_EQ(ports_.fetches, 2);
 }
 
+// Of a run that is measured nothing is kept: no checkpoint, no result. Its receipt is all.
+TEST_F(AgentCoreTest, AMeasuredRunKeepsAndUploadsNothing) {
+  sets_power_modes_ = true;
+  Boot();
+  Welcome();
+  v1::Assignment job = Job("j1.1");
+  job.set_power_mode("15W");
+  job.mutable_profile_point()->set_batch_size(8);
+  Desire({job});
+  core_->OnFetched({}, Now());
+  Phase("train");
+  for (int step = 1; step <= 4; ++step) {
+    Pass(absl::Hours(1));
+    StepDone(step);
+  }
+  EXPECT_EQ(ports_.tasks.back().output_directory(), "");
+  EXPECT_EQ(ports_.checkpoints, 0);
+  EXPECT_EQ(ports_.room_bytes, 0) << "no room is made for checkpoints";
+  v1::RunnerFrame frame;
+  frame.mutable_result()->mutable_work()->set_steps(4);
+  core_->OnFrame(frame, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(1));
+  EXPECT_TRUE(ports_.uploads.empty());
+  EXPECT_GT(Last("finished").finished().receipt().run().gross_energy_joules(), 0);
+  EXPECT_EQ(Last("finished").finished().receipt().power_mode(), "15W");
+  Desire({});
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(ports_.modes, testing::ElementsAre("15W", "own"));
+}
+
+TEST_F(AgentCoreTest, AMeasuredRunThatTheGuardCutsOffHasFailedAndRestoresTheMode) {
+  has_gauge_ = true;
+  sets_power_modes_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  v1::Assignment job = Job("j1.1");
+  job.set_power_mode("15W");
+  job.mutable_profile_point()->set_batch_size(8);
+  Desire({job}, 0.3);
+  core_->OnFetched({}, Now());
+  Phase("train");
+  Charge(0.301);
+  core_->Step(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(1));
+  const v1::AttemptFailed& failed = Last("failed").failed();
+  EXPECT_EQ(failed.failure_class(), v1::FAILURE_CLASS_POWER);
+  EXPECT_THAT(failed.message(), HasSubstr("the measurement was cut off: "));
+  EXPECT_THAT(failed.message(), HasSubstr("reserve 30 %"));
+  EXPECT_GT(failed.receipt().total().gross_energy_joules(), 0) << "its joules count";
+  EXPECT_EQ(failed.receipt().failure_class(), v1::FAILURE_CLASS_POWER);
+  Charge(0.9);
+  Pass(absl::Seconds(30));
+  EXPECT_EQ(ports_.fetches, 1) << "it does not go on";
+  EXPECT_THAT(ports_.modes, testing::ElementsAre("15W", "own"));
+}
+
 // Found by the simulation: a job without checkpoints was paused and begun anew for ever.
 TEST_F(AgentCoreTest, WorkThatIsInterruptedAgainAndAgainWithoutACheckpointGivesUp) {
   has_gauge_ = true;
