@@ -73,7 +73,7 @@ TEST_F(ProgramTest, PlanOfAnOpenJobSendsItsIdAlone) {
 
 TEST_F(ProgramTest, PlanWithAHorizonPrintsTheTimetable) {
   coordinator_.state().timetable = SampleTimetable();
-  const Result result = Run({"plan", "--horizon", "12h"});
+  const Result result = Run({"plan", "--horizon", "24h"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, RenderTimetable(SampleTimetable(), {}));
 }
@@ -81,10 +81,10 @@ TEST_F(ProgramTest, PlanWithAHorizonPrintsTheTimetable) {
 TEST_F(ProgramTest, PlanWritesThePageToo) {
   coordinator_.state().timetable = SampleTimetable();
   const std::string path = Write("plan.html", "");
-  const Result result = Run({"plan", "--horizon", "12h", "--html", path});
+  const Result result = Run({"plan", "--horizon", "24h", "--html", path});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(*ReadWholeFile(path, 1 << 20), TimetablePage(SampleTimetable()));
-  const Result nowhere = Run({"plan", "--horizon", "12h", "--html", "/nowhere/plan.html"});
+  const Result nowhere = Run({"plan", "--horizon", "24h", "--html", "/nowhere/plan.html"});
   EXPECT_NE(nowhere.code, 0);
   EXPECT_THAT(nowhere.err, HasSubstr("--html /nowhere/plan.html: cannot be written"));
   EXPECT_EQ(Run({"plan", Write("job.yaml", kJobFile), "--html", path}).code, 2);
@@ -92,10 +92,10 @@ TEST_F(ProgramTest, PlanWritesThePageToo) {
 
 TEST_F(ProgramTest, PlanWritesThePageToTheStandardOutput) {
   coordinator_.state().timetable = SampleTimetable();
-  const Result result = Run({"plan", "--horizon", "12h", "--html", "-"});
+  const Result result = Run({"plan", "--horizon", "24h", "--html", "-"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.out, TimetablePage(SampleTimetable()));
-  const Result both = Run({"plan", "--horizon", "12h", "--html", "-", "-o", "json"});
+  const Result both = Run({"plan", "--horizon", "24h", "--html", "-", "-o", "json"});
   EXPECT_EQ(both.code, 2);
   EXPECT_THAT(both.err, HasSubstr("--html -: -o json writes to the standard output already"));
 }
