@@ -6,6 +6,8 @@
 //
 // Where the sun of past days is known, the device's pack decides (scheduler/timetable/pack.h): the
 // charge follows the sun, the idle draw and all planned runs. The guard itself never counts on sun.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 #include "policy/held_back.h"
@@ -20,6 +22,8 @@
 
 namespace wattle::scheduler {
 namespace {
+
+constexpr int kHoursOfDay = 24;
 
 Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin,
                    const policy::ReserveLimit& limit) {
@@ -94,8 +98,39 @@ std::optional<absl::Time> EarliestFit(const Consideration& on) {
   return start.has_value() ? std::optional(absl::FromUnixSeconds(*start)) : std::nullopt;
 }
 
+// Whether the device tells its sun by the hour and has not seen each hour of a day yet.
+bool SunIsNew(const v1::Device& device) {
+  const auto& hours = device.ledger().harvest_power_watts_by_hour();
+  return std::any_of(hours.begin(), hours.end(), [](double watts) { return watts < 0; });
+}
+
+// Nobody knows of a board's first day what sun it brings, so no refusal of that day is for good.
+Refusal UntilADayIsSeen(const v1::Device& device, Refusal refusal) {
+  if (refusal.permanent && SunIsNew(device)) {
+    refusal.permanent = false;
+    absl::StrAppend(&refusal.reason, ", unless sun comes: it has not seen a whole day yet");
+  }
+  return refusal;
+}
+
+// Whether the run would fit into a full battery at some hour of the next day.
+bool FitsWhenFull(const Consideration& on) {
+  const std::optional<timetable::Demand> demand = DemandOnPack(on);
+  if (!demand.has_value()) {
+    return false;
+  }
+  for (int hour = 0; hour < kHoursOfDay; ++hour) {
+    const timetable::Seconds begin = demand->begin + hour * timetable::kHour;
+    if (begin < on.load->pack->horizon() && on.load->pack->FitsWhenFull(demand->draw, begin)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
-// of a run, so a run that no full battery holds is refused for good only if no start is found.
+// of a run, so a run that no full battery holds is refused for good only if no start is found, and
+// if it would fit at no hour of a day into a battery that brighter days have filled.
 Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   if (!refusal.permanent && !on.dry_run) {
     return refusal;  // A queue asks for the time by allowed_from.
@@ -104,6 +139,9 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
     refusal.permanent = false;
     absl::StrAppend(&refusal.reason, "; with the sun of past days feasible in ",
                     FormatElapsed(*start - on.snapshot.now));
+  } else if (FitsWhenFull(on)) {
+    refusal.permanent = false;
+    absl::StrAppend(&refusal.reason, " without sun; feasible by day once brighter days filled it");
   }
   return refusal;
 }
@@ -155,12 +193,14 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
     if (on.load->pack->Fits(*run)) {
       return std::nullopt;
     }
-    return RefusalUnderSun(on,
-                           holds ? Refusal{"its charge then is not enough for the run and for the "
-                                           "jobs that come first"}
-                                 : RefusalFor(battery, demand, margin, limit));
+    return UntilADayIsSeen(
+        device,
+        RefusalUnderSun(on, holds ? Refusal{"its charge then is not enough for the run and for the "
+                                            "jobs that come first"}
+                                  : RefusalFor(battery, demand, margin, limit)));
   }
-  return holds ? std::nullopt : std::optional(RefusalFor(battery, demand, margin, limit));
+  return holds ? std::nullopt
+               : std::optional(UntilADayIsSeen(device, RefusalFor(battery, demand, margin, limit)));
 }
 
 }  // namespace

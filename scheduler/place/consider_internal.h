@@ -65,9 +65,10 @@ class FleetView {
   // pointers of the answer are valid until the next call.
   Considered Consider(const JobView& job, const WorkAmount& work,
                       const std::vector<DeviceLoad>& loads);
-  // As Consider. Where no device takes the job so, each device whose refusal ends at a known time
-  // stands with its earliest start, and the one that ends first is the choice. Looks at a bounded
-  // number of jobs and devices since BeginPass.
+  // As Consider. A device that refuses the job now, until a known time, stands with its earliest
+  // start if the job is worth the wait: the start costs less than the choice, the price of waiting
+  // included. Where no device takes the job now, each such device stands so, and the one that ends
+  // first is the choice. Looks at a bounded number of jobs and devices since BeginPass.
   void BeginPass() { later_jobs_ = later_devices_ = 0; }
   Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                 const std::vector<DeviceLoad>& loads);
@@ -108,7 +109,11 @@ class FleetView {
   // A device in its present power mode, then in the others that its worker may set.
   using Modes = std::vector<Described>;
   // A candidate at its earliest start behind a refusal; nullopt: no such start is known.
-  using LaterStart = std::optional<v1::Candidate>;
+  struct RankedCandidate {
+    v1::Candidate candidate;
+    Rank rank;
+  };
+  using LaterStart = std::optional<RankedCandidate>;
   struct Shape {
     // In the order of Snapshot::devices, like loads and ranks.
     std::shared_ptr<const std::vector<Modes>> described;
@@ -136,6 +141,10 @@ class FleetView {
   // The job's earliest start on the device; null: none is known.
   const v1::Candidate* StartOn(size_t device, const JobView& job, const DeviceLoad& load,
                                Shape& shape);
+  // The devices that refuse the job now and have a later start: all where no device takes the job
+  // now, else those that would cost less than the choice without the wait, the cheapest ones first.
+  std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
+                                             const std::vector<DeviceLoad>& loads, Shape& shape);
   [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
                                       const Modes& modes, const DeviceLoad& load) const;
   [[nodiscard]] LaterStart StartLaterInMode(const JobView& job, const DeviceView& view,

@@ -3,6 +3,7 @@
 // Looks for the earliest start behind refusals whose end is known.
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -20,6 +21,8 @@ namespace {
 // the same snapshot gives the same plan. A start on a pack of many reservations takes milliseconds.
 constexpr size_t kLaterJobsMax = 64;
 constexpr size_t kLaterDevicesMax = 2'000;
+// Devices on which a job that could start now looks for a cheaper start.
+constexpr size_t kCheaperDevicesMax = 4;
 // One refusal may end in another one: the window opens in the night, the sun rises, and then the
 // window closes.
 constexpr int kRefusalsInARow = 8;
@@ -32,12 +35,13 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobView& job, const Devi
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     v1::Candidate candidate = mode.candidate;
     std::optional<absl::Time> allowed_from;
-    if (PlaceInMode({.job = job, .view = view, .load = load}, mode, candidate, &allowed_from)
-            .feasible) {
+    const Rank rank =
+        PlaceInMode({.job = job, .view = view, .load = load}, mode, candidate, &allowed_from);
+    if (rank.feasible) {
       candidate.set_refused_by(refused.refused_by());
       candidate.set_waits_for(refused.reason());
       candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
-      return candidate;
+      return RankedCandidate{std::move(candidate), rank};
     }
     const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
     if (!allowed_from.has_value() || *allowed_from <= start ||
@@ -58,7 +62,7 @@ FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView
   for (const Described& mode : modes) {
     LaterStart start = StartLaterInMode(job, view, mode, load);
     if (start.has_value() &&
-        (!first.has_value() || start->finish_in_seconds() < first->finish_in_seconds())) {
+        (!first.has_value() || start->rank.finish_in_seconds < first->rank.finish_in_seconds)) {
       first = std::move(start);
     }
   }
@@ -76,7 +80,7 @@ const v1::Candidate* FleetView::StartOn(size_t device, const JobView& job, const
     ++later_devices_;
     later = StartLater(job, snapshot_.devices[device], (*shape.described)[device], load);
   }
-  return later.has_value() && later->has_value() ? &**later : nullptr;
+  return later.has_value() && later->has_value() ? &(*later)->candidate : nullptr;
 }
 
 std::vector<const v1::Candidate*> FleetView::Starts(const JobView& job, const WorkAmount& work,
@@ -110,45 +114,70 @@ Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAm
   return considered;
 }
 
-Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                         const std::vector<DeviceLoad>& loads) {
-  Considered considered = Consider(job, work, loads);
-  if (considered.feasible > 0 || later_jobs_ >= kLaterJobsMax) {
-    return considered;
-  }
-  ++later_jobs_;
-  Shape& shape = ShapeOf(job, work, loads);
-  std::vector<size_t> starts;
-  for (size_t i = 0; i < loads.size(); ++i) {
-    if (StartOn(i, job, loads[i], shape) != nullptr) {
-      starts.push_back(i);
+std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, const JobView& job,
+                                                      const std::vector<DeviceLoad>& loads,
+                                                      Shape& shape) {
+  std::vector<size_t> devices;
+  for (size_t i = static_cast<size_t>(now.feasible); i < now.devices.size(); ++i) {
+    const v1::Candidate& refused = *now.candidates[i];
+    if (!refused.permanent() &&
+        (now.feasible == 0 || refused.cost() < now.candidates.front()->cost())) {
+      devices.push_back(now.devices[i]);
     }
   }
-  std::stable_sort(starts.begin(), starts.end(), [&shape](size_t a, size_t b) {
-    const auto rank = [&shape](size_t i) {
-      const v1::Candidate& candidate = **shape.later[i];
-      return std::make_tuple(candidate.probe(), candidate.finish_in_seconds(), candidate.cost(),
+  if (now.feasible > 0) {
+    std::stable_sort(devices.begin(), devices.end(), [&shape](size_t a, size_t b) {
+      return shape.candidates[a].cost() < shape.candidates[b].cost();
+    });
+    devices.resize(std::min(devices.size(), kCheaperDevicesMax));
+  }
+  later_jobs_ += devices.empty() ? 0 : 1;
+  std::erase_if(devices, [&](size_t device) {
+    return StartOn(device, job, loads[device], shape) == nullptr;
+  });
+  return devices;
+}
+
+Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
+                                         const std::vector<DeviceLoad>& loads) {
+  Considered now = Consider(job, work, loads);
+  if (later_jobs_ >= kLaterJobsMax) {
+    return now;
+  }
+  Shape& shape = ShapeOf(job, work, loads);
+  std::vector<size_t> devices = DevicesWithLaterStarts(now, job, loads, shape);
+  if (devices.empty()) {
+    return now;
+  }
+  std::vector<bool> is_later(loads.size(), false);
+  for (const size_t device : devices) {
+    is_later[device] = true;
+  }
+  const auto candidate_of = [&](size_t device) -> const v1::Candidate& {
+    return is_later[device] ? (*shape.later[device])->candidate : shape.candidates[device];
+  };
+  devices.insert(devices.end(), now.devices.begin(), now.devices.begin() + now.feasible);
+  std::stable_sort(devices.begin(), devices.end(), [&](size_t a, size_t b) {
+    const auto rank = [&](size_t device) {
+      const Rank& of = is_later[device] ? (*shape.later[device])->rank : shape.ranks[device];
+      const v1::Candidate& candidate = candidate_of(device);
+      const double first = now.feasible > 0 ? of.cost : of.finish_in_seconds;
+      const double second = now.feasible > 0 ? of.finish_in_seconds : of.cost;
+      return std::make_tuple(of.probe, now.feasible > 0 && of.tight, first, second,
                              absl::string_view(candidate.device_name()),
                              absl::string_view(candidate.device_id()));
     };
     return rank(a) < rank(b);
   });
-  if (starts.empty()) {
-    return considered;
+  Considered considered;
+  considered.feasible = static_cast<int>(devices.size());
+  std::copy_if(now.devices.begin() + now.feasible, now.devices.end(), std::back_inserter(devices),
+               [&is_later](size_t device) { return !is_later[device]; });
+  considered.devices = devices;
+  for (const size_t device : devices) {
+    considered.candidates.push_back(&candidate_of(device));
   }
-  Considered later;
-  later.feasible = static_cast<int>(starts.size());
-  for (const size_t i : starts) {
-    later.devices.push_back(i);
-    later.candidates.push_back(&**shape.later[i]);
-  }
-  for (size_t i = 0; i < considered.devices.size(); ++i) {
-    if (std::find(starts.begin(), starts.end(), considered.devices[i]) == starts.end()) {
-      later.devices.push_back(considered.devices[i]);
-      later.candidates.push_back(considered.candidates[i]);
-    }
-  }
-  return later;
+  return considered;
 }
 
 }  // namespace wattle::scheduler

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -84,6 +85,68 @@ TEST(PlacesUnderSunTest, WithoutAKnownSunAJobThatNoFullPackHoldsIsNeverFeasible)
   loop.Add(OrinNano(), {.capacity_wh = 50, .charge_wh = 50, .idle_watts = 1.5});
   loop.Arrive(0, JobOf("j1", absl::Hours(5.4)));
   EXPECT_THAT(loop.Run()["j1"].starts, SizeIs(0));
+}
+
+// Nearly empty, and days as dark as one of 32 never fill the pack: there is no start to promise.
+TEST(PlacesUnderSunTest, AJobThatAFullPackHoldsByDayIsNotRefusedForGood) {
+  for (const double watt_hours : {90.0, 10.0}) {
+    SCOPED_TRACE(watt_hours);
+    EventLoop loop;
+    loop.Add(OrinNano(), {.capacity_wh = 50,
+                          .charge_wh = 5,
+                          .idle_watts = 1.5,
+                          .watts_by_hour = DaySun(watt_hours)});
+    loop.Arrive(0, JobOf("j1", absl::Hours(5.4)));  // 54 Wh.
+    const std::vector<QueuePlacement> plan = loop.FirstPlan();
+    ASSERT_THAT(plan, SizeIs(1));
+    EXPECT_EQ(plan[0].placement.device_id(), "");
+    EXPECT_EQ(plan[0].never, watt_hours < 20) << plan[0].placement.reason();
+  }
+}
+
+// On its first day a board has seen some hours alone: dark ones, and perhaps the first sun.
+TEST(PlacesUnderSunTest, OnTheFirstDayNoJobIsTooLargeForGood) {
+  for (const double morning : {0.0, 12.0}) {
+    for (const double noon : {-1.0, 0.0}) {  // -1: not seen yet.
+      SCOPED_TRACE(testing::Message() << morning << ", " << noon);
+      std::array<double, 24> watts{};
+      watts[8] = morning;
+      watts[12] = noon;
+      EventLoop loop;
+      loop.Add(OrinNano(),
+               {.capacity_wh = 50, .charge_wh = 50, .idle_watts = 1.5, .watts_by_hour = watts});
+      loop.Arrive(0, JobOf("j1", absl::Hours(5.4)));  // 54 Wh.
+      const std::vector<QueuePlacement> plan = loop.FirstPlan();
+      ASSERT_THAT(plan, SizeIs(1));
+      EXPECT_EQ(plan[0].placement.device_id(), "");
+      EXPECT_EQ(plan[0].never, noon >= 0);
+      EXPECT_EQ(absl::StrContains(plan[0].placement.reason(), "not seen a whole day"), noon < 0)
+          << plan[0].placement.reason();
+    }
+  }
+}
+
+// The charge comes with the sun, some hours after the job. An hour's wait is worth 1 % of the
+// joules.
+TEST(PlacesUnderSunTest, AJobWaitsForChargeWhereTheFreeBoardCostsMore) {
+  for (const double speed : {0.33, 0.999}) {  // Of the board on mains.
+    SCOPED_TRACE(speed);
+    EventLoop loop;
+    loop.SetPolicies({Reserve(0.3)});
+    loop.Add(
+        OrinNano("mast"),
+        {.capacity_wh = 60, .charge_wh = 18.2, .idle_watts = 1.5, .watts_by_hour = DaySun(120)});
+    DeviceView mains = OrinNano("mains");
+    mains.device.mutable_info()->set_idle_power_watts(1.5);
+    loop.Add(std::move(mains), speed);
+    loop.Arrive(0, JobOf("j1", absl::Hours(1)));
+    auto outcomes = loop.Run();
+    ASSERT_THAT(outcomes["j1"].starts, SizeIs(1));
+    const auto& [board, hour] = outcomes["j1"].starts[0];
+    EXPECT_EQ(board, speed < 0.5 ? "mast" : "mains");
+    EXPECT_EQ(hour > 0.5, speed < 0.5) << hour;
+    EXPECT_GE(loop.LeastWorkingWh(0), 18);
+  }
 }
 
 // An oracle apart from Pack: the charge minute by minute on the second darkest of the 64 paths,

@@ -152,6 +152,15 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
                                .cost_per_hour = price.per_hour});
     }
   }
+  // The search skips a job's ways by their number, so no name may decide on the number.
+  std::stable_sort(plain.options.begin(), plain.options.end(),
+                   [](const timetable::JobOption& a, const timetable::JobOption& b) {
+                     const auto rank = [](const timetable::JobOption& option) {
+                       return std::make_tuple(option.cost, option.cost_per_hour, option.draw.length,
+                                              option.draw.power);
+                     };
+                     return rank(a) < rank(b);
+                   });
 }
 
 std::vector<Rearrangement::Place> Rearrangement::Search() {

@@ -220,6 +220,18 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
   return std::nullopt;
 }
 
+bool Pack::FitsWhenFull(const Draw& draw, Seconds begin) const {
+  PackSpec full = spec_;
+  full.now = begin;
+  full.charge = spec_.capacity;
+  const Seconds hours = (begin - spec_.first_hour) / kHour;
+  full.first_hour += hours * kHour;
+  for (std::vector<Milliwatts>& path : full.harvest) {
+    path.erase(path.begin(), path.begin() + hours);
+  }
+  return Pack(std::move(full)).Fits({.begin = begin, .draw = draw});
+}
+
 ChargeQuantiles Pack::QuantilesAt(Seconds at, size_t slot) const {
   std::vector<Millijoules> charges;
   for (size_t path = 0; path < spec_.harvest.size(); ++path) {

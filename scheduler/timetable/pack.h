@@ -93,6 +93,10 @@ class Pack {
   // it; nullopt: none within the horizon.
   [[nodiscard]] std::optional<Seconds> EarliestFit(const Draw& draw, Seconds after) const;
 
+  // Whether the run would fit at `begin` into this pack if it were full then and had no other work.
+  // REQUIRES: now <= begin < horizon, length > 0.
+  [[nodiscard]] bool FitsWhenFull(const Draw& draw, Seconds begin) const;
+
   // Reserves the demand whether it fits or not: a running attempt draws in any case. What lies
   // behind the horizon does not count. REQUIRES: as Fits.
   void Add(const Demand& demand);

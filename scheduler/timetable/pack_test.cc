@@ -195,6 +195,23 @@ TEST(PackTest, NothingFitsThatEndsBehindTheHorizon) {
 }
 
 // Half of the paths full, half of them empty: the median is one of the two, and their mean is none.
+TEST(PackTest, AFullPackMayHoldWhatThePresentOneDoesNot) {
+  PackSpec spec = Dark();
+  spec.now = 1800;
+  spec.harvest = {{0, 0, 4000, 0, 0}};
+  Pack pack(spec);
+  // 10 Wh: 2 h of 5 W with idle, or an hour longer with the sun.
+  const Draw two_hours{.length = 2 * kHour, .power = 4000};
+  const Draw three_hours{.length = 3 * kHour, .power = 3666};
+  EXPECT_EQ(pack.EarliestFit(two_hours, 1800), std::nullopt);
+  EXPECT_TRUE(pack.FitsWhenFull(two_hours, 1800));
+  EXPECT_FALSE(pack.FitsWhenFull(three_hours, 3 * kHour));
+  EXPECT_TRUE(pack.FitsWhenFull(three_hours, 2 * kHour));
+  EXPECT_FALSE(pack.FitsWhenFull(two_hours, 4 * kHour)) << "it would end behind the horizon";
+  pack.Add({.job = 1, .begin = 2 * kHour, .draw = two_hours});
+  EXPECT_TRUE(pack.FitsWhenFull(three_hours, 2 * kHour)) << "no other work counts";
+}
+
 TEST(PackTest, AQuantileIsTheChargeOfAPath) {
   PackSpec spec = Dark();
   spec.idle = 0;
