@@ -25,6 +25,7 @@ class LinkTest : public AgentCoreTest {
     v1::CoordinatorMessage message;
     v1::Assignment& job = *message.mutable_desired()->add_assignments() = Job("j1.1");
     job.add_inputs()->set_artifact_id("model");
+    job.set_lease_seconds(864000);
     v1::Policy& policy = *message.mutable_desired()->add_policies();
     policy.set_name("lte");
     *policy.mutable_link() = link;
@@ -111,10 +112,11 @@ TEST_F(LinkTest, OnceTheDaysBytesAreSpentArtifactsWaitForTheNextDay) {
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.cancels, 1);
   core_->OnFetched({.status = absl::CancelledError("fetch: cancelled")}, Now());
-  EXPECT_THAT(Waiting(), HasSubstr("has carried 6"));
-  Boot();  // the day's bytes are kept once they are saved
-  PassHours(13);
+  EXPECT_THAT(Waiting(), HasSubstr("has carried 5.7 MiB today"));
+  PassHours(11);
   EXPECT_EQ(ports_.fetches, 1);
+  PassHours(2);
+  EXPECT_EQ(ports_.fetches, 2);
 }
 
 TEST_F(LinkTest, WhatWasMeasuredAndCountedOutlivesARestartAndIsReported) {

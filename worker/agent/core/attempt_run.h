@@ -183,6 +183,7 @@ class AttemptRun {
   static constexpr absl::Duration kBackoffMin = absl::Seconds(1);
   Backoff backoff_;
   bool has_inputs_ = false;
+  bool waits_for_link_ = false;
   bool transfers_ = false;        // a transfer is under way
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // the last one noted; the same problem is noted once

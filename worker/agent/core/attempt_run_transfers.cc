@@ -46,8 +46,12 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
 bool AttemptRun::WaitForLink(const Instant& now) {
   const std::string closed = link_closed_(now);
   if (closed.empty()) {
+    if (std::exchange(waits_for_link_, false)) {
+      progress_.clear_waiting_reason();
+    }
     return false;
   }
+  waits_for_link_ = true;
   progress_.set_waiting_reason(absl::StrCat(progress_.phase(), ": ", closed));
   retry_ = now.wall + kLinkLook;
   SetActivity(now.device, Activity::kPaused);
