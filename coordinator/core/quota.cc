@@ -23,7 +23,7 @@ constexpr double kWattHoursMax = 1e6;
 
 bool HasLimit(const v1::Quota& quota) {
   return quota.open_jobs_max() != 0 || quota.submits_per_minute_max() != 0 ||
-         quota.energy_wh_per_day_max() != 0.0 || quota.artifact_bytes_max() != 0;
+         quota.energy_wh_per_day_max() != 0.0;
 }
 
 absl::Status CheckLimit(absl::string_view field, double value, double most) {
@@ -39,11 +39,6 @@ absl::Status ValidateQuota(const State& state, const v1::Quota& quota) {
       CheckLimit("submits_per_minute_max", quota.submits_per_minute_max(), kJobsMax));
   WATTLE_RETURN_IF_ERROR(
       CheckLimit("energy_wh_per_day_max", quota.energy_wh_per_day_max(), kWattHoursMax));
-  if (quota.artifact_bytes_max() != 0) {
-    return absl::UnimplementedError(
-        "artifact_bytes_max: not supported in this version, which does not note who pushed an "
-        "artifact");
-  }
   const std::string& owner = quota.owner();
   const bool known = owner == kEverybodysQuota || state.quotas.contains(owner) ||
                      FindIdentity(state, kPersonKind, owner) != nullptr;

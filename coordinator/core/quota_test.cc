@@ -202,9 +202,6 @@ TEST_F(QuotaTest, BadQuotasAreRefusedByField) {
   EXPECT_THAT(Set(quota),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no person \"eve\" has logged in")));
   quota = Of("ann");
-  quota.set_artifact_bytes_max(1);
-  EXPECT_THAT(Set(quota), StatusIs(absl::StatusCode::kUnimplemented, testing::_));
-  quota = Of("ann");
   quota.set_open_jobs_max(1);
   EXPECT_THAT(Set(quota), IsOk());
   EXPECT_EQ(events_, 1U);
