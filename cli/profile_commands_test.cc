@@ -133,7 +133,7 @@ class ProfileRunTest : public ProgramTest {
  protected:
   ProfileRunTest() {
     v1::PlanResponse& plan = coordinator_.state().plan;
-    plan.set_reason("orin is the only one; the next of at most 2 runs");
+    plan.set_reason("orin is the only one; one run for each of 2 points");
     v1::Candidate& candidate = *plan.add_candidates();
     candidate.set_device_name("nano-1");
     candidate.set_feasible(true);
@@ -198,13 +198,14 @@ TEST_F(ProfileRunTest, SubmitsTheWorkloadAndDrawsTheFrontAfterEachRun) {
   EXPECT_EQ(spec.profile().run_seconds(), 10);
   EXPECT_EQ(spec.profile().runs_max(), 6);
   EXPECT_FALSE(spec.profile().all_power_modes());
-  EXPECT_THAT(result.out, HasSubstr("the next of at most 2 runs"));
+  EXPECT_THAT(result.out, HasSubstr("one run for each of 2 points"));
   EXPECT_THAT(result.out, HasSubstr("j7: "));
-  const size_t first = result.out.find("joules over device s of one training token");
+  EXPECT_THAT(result.out, HasSubstr("joules over device s of one training token"));
+  const size_t first = result.out.find("7W, batch 4  ");
   ASSERT_NE(first, std::string::npos) << result.out;
-  EXPECT_NE(result.out.find("joules over device s of one training token", first + 1),
-            std::string::npos)
-      << "once after each run";
+  EXPECT_NE(result.out.find("7W, batch 4  ", first + 1), std::string::npos)
+      << "once after each run:\n"
+      << result.out;
   EXPECT_THAT(result.out, HasSubstr("15W, batch 4"));
 }
 

@@ -66,7 +66,7 @@ std::string DrawFront(const std::string& title, const std::string& heading,
     table.AddRow({ModeWord(point.mode), UnitSeconds(point.seconds), UnitEnergy(point.joules),
                   beaten_by.empty() ? "yes" : absl::StrCat("no: ", beaten_by, " is better")});
   }
-  return absl::StrCat(RenderChart(chart, style), table.Render(style));
+  return absl::StrCat(points.size() > 1 ? RenderChart(chart, style) : "", table.Render(style));
 }
 
 std::string RenderFront(const v1::ProfileRow& row, std::vector<ModePoint> points,

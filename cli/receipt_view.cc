@@ -196,8 +196,10 @@ std::string WorkNotes(const v1::Receipt& receipt) {
     absl::StrAppend(&out, "point         ", Printable(PointWords(receipt.profile_point())), ", ",
                     receipt.profile_point().steps(),
                     receipt.profile_point().steps() == 1 ? " step" : " steps",
-                    absl::StrFormat("; expected to narrow what is known by %.2g %%\n",
-                                    receipt.profile_point().gain_percent()));
+                    receipt.profile_point().gain_percent() > 0
+                        ? absl::StrFormat("; expected to narrow what is known by %.2g %%\n",
+                                          receipt.profile_point().gain_percent())
+                        : "; once more, because its first run was short\n");
   }
   if (receipt.has_model_choice()) {
     absl::StrAppend(&out, "model         ", Printable(receipt.model_choice().reason()), "\n");

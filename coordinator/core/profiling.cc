@@ -34,6 +34,11 @@ constexpr double kGainPercentMin = 0.1;
 // Of what the work of the day before drew, where no policy says.
 constexpr double kExplorationRatio = 0.02;
 constexpr char kDeviceLabel[] = "device=";
+// A run that takes less than this share of the wanted seconds was cut too short by a prediction of
+// the first kind. Its row tells how many steps the point wants, and the point runs once more if it
+// then has at least twice the steps.
+constexpr double kShortRun = 0.25;
+constexpr int64_t kStepsOfRepeat = 2;
 
 // The device's name or id in the job's label; empty: it names none, or several.
 std::string NamedDevice(const v1::JobSpec& spec) {
@@ -62,8 +67,15 @@ struct Runs {
   int finished = 0;
   std::set<PointKey> tried;
   std::vector<std::string> failures;  // "MODE_20W, batch 8 (out of memory)"
+  // The latest run, if it was short and the only one of its point; null: it was not.
+  const v1::Attempt* short_run = nullptr;
   [[nodiscard]] int ended() const { return finished + static_cast<int>(failures.size()); }
 };
+
+double WantedSeconds(const v1::JobSpec& spec) {
+  return spec.profile().run_seconds() > 0 ? spec.profile().run_seconds()
+                                          : scheduler::kProfileRunSeconds;
+}
 
 Runs RunsOf(const v1::Job& job) {
   Runs runs;
@@ -73,6 +85,10 @@ Runs RunsOf(const v1::Job& job) {
     }
     if (attempt.state() == v1::ATTEMPT_STATE_FINISHED) {
       ++runs.finished;
+      const bool is_short =
+          attempt.receipt().run().seconds() < kShortRun * WantedSeconds(job.spec()) &&
+          !runs.tried.contains(KeyOf(attempt.profile_point()));
+      runs.short_run = is_short ? &attempt : nullptr;
     } else if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
                IsFailureOfPoint(attempt.receipt().failure_class())) {
       runs.failures.push_back(
@@ -83,6 +99,18 @@ Runs RunsOf(const v1::Job& job) {
     runs.tried.insert(KeyOf(attempt.profile_point()));
   }
   return runs;
+}
+
+// The run that the short one should have been; null: there is none, or it would be no longer.
+const PointForecast* RepeatOf(const Runs& runs, const std::vector<PointForecast>& points) {
+  if (runs.short_run == nullptr) {
+    return nullptr;
+  }
+  const v1::ProfilePoint& made = runs.short_run->profile_point();
+  const auto found = std::find_if(points.begin(), points.end(), [&](const PointForecast& each) {
+    return KeyOf(each.point) == KeyOf(made) && each.point.steps() >= kStepsOfRepeat * made.steps();
+  });
+  return found == points.end() ? nullptr : &*found;
 }
 
 int RunsMax(const v1::JobSpec& spec) {
@@ -226,7 +254,8 @@ absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {
   const auto end = [&](std::string why, bool complete = false) {
     return ProfileStep{.end = EndBecause(runs, candidates, std::move(why), complete)};
   };
-  if (candidates.open.empty()) {
+  const PointForecast* const repeat = RepeatOf(runs, candidates.points);
+  if (candidates.open.empty() && repeat == nullptr) {
     return end(
         absl::StrCat("none of its ",
                      CountOf(static_cast<int64_t>(candidates.points.size()), "point"), " is left"),
@@ -236,7 +265,9 @@ absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {
     return end(absl::StrCat("its runs_max of ", RunsMax(ask.job.spec()), " is reached"));
   }
   const scheduler::PointChoice choice =
-      scheduler::ChoosePoint(QuestionOf(ask), candidates.points, candidates.open);
+      repeat != nullptr
+          ? scheduler::PointChoice{.next = static_cast<size_t>(repeat - candidates.points.data())}
+          : scheduler::ChoosePoint(QuestionOf(ask), candidates.points, candidates.open);
   if (!choice.next.has_value()) {
     return end(absl::StrFormat("the next run would narrow what is known by %.2g %%, too little",
                                choice.gain_percent),
@@ -272,7 +303,7 @@ absl::StatusOr<std::string> RunsToCome(const ProfileAsk& ask) {
   if (count == 0) {
     return "";
   }
-  return absl::StrCat("the next of at most ", CountOf(count, "run"), ", together about ",
+  return absl::StrCat("one run for each of ", CountOf(count, "point"), " takes together about ",
                       FormatElapsed(absl::Seconds(seconds)), " of device time and ",
                       FormatEnergy(drawn - spent));
 }

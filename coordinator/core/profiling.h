@@ -55,9 +55,9 @@ struct ProfileStep {
 // Errors: as WorkOf.
 absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask);
 
-// "the first of at most 6 runs, together about 2 min 12 s and 1.10 kJ": what all runs that are left
-// would take, if each of them was made and the job's budget and runs_max allowed it. Empty if none
-// is left. Errors: as WorkOf.
+// "one run for each of 6 points takes together about 2 min 12 s of device time and 1.10 kJ", of the
+// points that are left and for which the job's budget and runs_max suffice. Empty if none is left.
+// Errors: as WorkOf.
 absl::StatusOr<std::string> RunsToCome(const ProfileAsk& ask);
 
 // Whether a failure of this class is the point's own: the point is not tried again, and the job

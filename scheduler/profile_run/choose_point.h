@@ -56,7 +56,7 @@ absl::StatusOr<std::vector<PointForecast>> ForecastPoints(const ProfileQuestion&
 
 // The choice among the forecasts.
 struct PointChoice {
-  std::optional<size_t> next;  // Index; nullopt: no run gains `gain_percent_min`.
+  std::optional<size_t> next{};  // Index; nullopt: no run gains `gain_percent_min`.
   // Of the choice; without one, the largest gain of any candidate, 0 if there is none. A gain is
   // the share by which the intervals of seconds and joules of all points, as logarithms, narrow
   // together.

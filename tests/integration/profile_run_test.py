@@ -5,6 +5,7 @@ import threading
 import unittest
 
 from power_modes_test import CPU, Board
+from scene import FINETUNE
 
 HWMON = "sys/class/hwmon/hwmon3"
 
@@ -23,8 +24,10 @@ class Watts:
         self.thread.start()
 
     def write(self, count):
-        fast = int((self.board / CPU / "scaling_max_freq").read_text()) > 950400
-        (self.board / HWMON / "curr1_input").write_text(f"{(2600 if fast else 1600) + count % 7}\n")
+        fast = (self.board / CPU / "scaling_max_freq").read_text().strip() == "1900800"
+        written = self.board / "curr1_input"
+        written.write_text(f"{(2600 if fast else 1600) + count % 7}\n")
+        written.replace(self.board / HWMON / "curr1_input")  # A reader sees a whole number.
 
     def run(self):
         count = 0
@@ -48,11 +51,11 @@ class ProfileRun(Board):
 
     def test_both_modes_are_measured_and_the_boards_own_is_restored(self):
         self.start_measured_board("--allow-power-modes")
-        file = self.finetune_file("tune", deadline_seconds=3)
+        file = self.job_file("tune", deadline_seconds=3, finetune=FINETUNE)
         printed = self.fleet.run_wattle("profile", "run", file, "--device", "board", "--modes", "--batch", "2,4", "--seconds", "5", "--budget", "5",
                                         timeout_seconds=600)
         self.assertEqual(printed.returncode, 0, printed.stderr + printed.stdout)
-        for words in ("the next of at most 4 runs, together about", "is measured; the next run is chosen", "joules over device s of one training token",
+        for words in ("one run for each of 4 points takes together about", "is measured; the next run is chosen", "joules over device s of one training token",
                       "MODE_10W, batch", "MODE_20W, batch", "measured in"):
             self.assertIn(words, printed.stdout)
         (job,) = [self.fleet.job(job["job_id"]) for job in self.fleet.wattle("jobs", "--kind", "profile")["jobs"]]

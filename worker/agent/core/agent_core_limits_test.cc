@@ -129,6 +129,7 @@ TEST_F(AgentCoreTest, AMeasuredRunThatTheGuardCutsOffHasFailedAndRestoresTheMode
   Desire({job}, 0.3);
   core_->OnFetched({}, Now());
   Phase("train");
+  Pass(absl::Seconds(5));
   Charge(0.301);
   core_->Step(Now());
   EXPECT_EQ(ports_.stops, 1);

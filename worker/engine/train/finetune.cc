@@ -369,7 +369,7 @@ class FinetuneRun {
       const bool ordered = sink_.TakeCheckpointOrder();
       // Also after the last step: what follows, evaluation and upload, may be interrupted too.
       if (ordered || (checkpoint_every > 0 && report->step % checkpoint_every == 0) ||
-          Finished(trainer)) {
+          (Finished(trainer) && !settings_.output_directory.empty())) {
         trainer.ReleaseMemory();
         WATTLE_RETURN_IF_ERROR(Checkpoint());
         if (!Finished(trainer)) {
