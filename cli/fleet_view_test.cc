@@ -6,7 +6,6 @@
 #include <string>
 
 #include "absl/strings/str_split.h"
-#include "cli/device_view.h"
 #include "cli/fleet_summary.h"
 #include "cli/golden_text.h"
 #include "cli/sample_messages.h"
