@@ -99,17 +99,31 @@ Instant AgentCore::TakeTime(const v1::Welcome& welcome, const Instant& now) {
   Instant informed = now;
   const policy::KnownTime told =
       time_.OnCoordinator(FromUnix(welcome.coordinator_unix_seconds()), greeted_, now.wall);
-  if (!now.civil.known()) {
+  if (!now.civil.known() && told.known()) {
     informed.civil = told;
   }
-  if (informed.civil.known() && undated_reports_) {
-    DateReports(informed);  // before they go out: the coordinator tells reports apart by their time
+  if (undated_reports_) {
+    DateReports(informed);
   }
   return informed;
 }
 
+// The coordinator tells two reports with one number apart by their time: none goes out before it
+// has its last one. With a coordinator that does not know the time either that is the best guess.
+void AgentCore::SendPending() {
+  reports_wait_ = undated_reports_;
+  if (reports_wait_) {
+    return;
+  }
+  for (const v1::Report& report : spool_.pending()) {
+    v1::WorkerMessage message;
+    *message.mutable_report() = report;
+    ports_.Send(message);
+  }
+}
+
 double AgentCore::StampOf(const Instant& now) {
-  if (now.civil.known()) {
+  if (now.civil.known() || welcomed_) {
     return absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch());
   }
   undated_reports_ = true;
