@@ -424,7 +424,7 @@ void AgentCore::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) 
 void AgentCore::Step(const Instant& now) {
   civil_ = now.civil.known() ? now.civil.time : absl::UnixEpoch();
   link_.Observe(welcomed_, now.wall, now.civil);
-  if (undated_reports_ && (now.civil.known() || welcomed_)) {
+  if (undated_reports_ && (now.civil.known() || welcomed_) && now.wall >= next_flush_) {
     DateReports(now);
   }
   if (reports_wait_ && welcomed_) {

@@ -17,6 +17,9 @@
 namespace wattle::agent {
 namespace {
 
+// After the disk refused the dates of reports, the next try is this much later.
+constexpr absl::Duration kDateRetry = absl::Seconds(5);
+
 absl::Time FromUnix(double seconds) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }
@@ -27,6 +30,7 @@ bool IsUndated(const v1::Report& report) {
 }
 
 void Date(absl::Time at, v1::Report& report) {
+  at = std::max(at, TimeKeeper::kWritten);
   report.set_at_unix_seconds(absl::ToDoubleSeconds(at - absl::UnixEpoch()));
   report.set_restamped(true);
   if (report.has_ledger()) {
@@ -142,7 +146,8 @@ void AgentCore::DateReports(const Instant& now) {
   }
   if (std::any_of(spool_.pending().begin(), spool_.pending().end(), IsUndated)) {
     if (const absl::Status changed = spool_.Change(date); !changed.ok()) {
-      return NoteDisk(changed, now);  // the next step tries again
+      next_flush_ = now.wall + kDateRetry;
+      return NoteDisk(changed, now);
     }
   }
   undated_reports_ = false;
