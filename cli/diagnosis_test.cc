@@ -144,6 +144,12 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
          f.devices.mutable_devices(0)->mutable_heartbeat()->set_unix_seconds(1000.0);
        },
        "nano-1: its clock is", "timedatectl"},
+      {"unknown time",
+       [](Facts& f) {
+         f.devices.mutable_devices(0)->mutable_heartbeat()->set_clock_source(
+             v1::CLOCK_SOURCE_FLOOR);
+       },
+       "nano-1: does not know the time", "timedatectl"},
       {"disk", [](Facts& f) { f.coordinator.set_data_free_bytes(100 << 20); },
        "the coordinator's disk has 100.0 MiB left", "wattle model rm"},
       {"full by share", [](Facts& f) { f.coordinator.set_data_free_bytes(int64_t{3} << 30); },

@@ -20,6 +20,31 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
+
+TEST(DeviceViewTest, SaysByWhatTheDeviceKnowsTheTimeAndHowItsLinkIs) {
+  v1::Device device = SampleDevices().devices(0);
+  const auto shown = [&] {
+    return RenderDevice(device, absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds));
+  };
+  v1::Heartbeat& heartbeat = *device.mutable_heartbeat();
+  heartbeat.clear_unix_seconds();
+  heartbeat.set_clock_source(v1::CLOCK_SOURCE_COORDINATOR);
+  heartbeat.set_clock_error_seconds(0.42);
+  EXPECT_THAT(shown(), HasSubstr("clock         told by the coordinator, within 0.42 s\n"));
+  heartbeat.set_clock_source(v1::CLOCK_SOURCE_KERNEL);
+  EXPECT_THAT(shown(), HasSubstr("kept by a time service, within 0.42 s"));
+  heartbeat.set_clock_source(v1::CLOCK_SOURCE_FLOOR);
+  EXPECT_THAT(shown(), HasSubstr("the time is not known since the board started"));
+  EXPECT_THAT(shown(), Not(HasSubstr("\n  link")));
+  heartbeat.mutable_link()->set_download_bytes_per_second(51'200);
+  heartbeat.mutable_link()->set_download_bytes_per_second_low(10'240);
+  heartbeat.mutable_link()->set_round_trip_seconds(0.6);
+  device.mutable_ledger()->mutable_link_bytes()->set_fetched(1 << 20);
+  EXPECT_THAT(shown(), HasSubstr("link          fetches 50.0 KiB/s (one in ten below 10.0 KiB/s), "
+                                 "round trip 0.6 s\n"));
+  EXPECT_THAT(shown(), HasSubstr("link bytes    fetched 1.0 MiB\n"));
+}
 
 absl::Time FleetNow() {
   return absl::UnixEpoch() + absl::Seconds(kSampleNowUnixSeconds);

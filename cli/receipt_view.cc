@@ -179,8 +179,17 @@ std::string RowMoveNote(const v1::Receipt& receipt) {
       "\n");
 }
 
+// "" where all was on the device, and of an older worker.
+std::string LinkNote(const v1::Receipt& receipt) {
+  return receipt.fetched_bytes() + receipt.uploaded_bytes() > 0
+             ? absl::StrCat("link          ", FormatBytes(receipt.fetched_bytes()), " fetched, ",
+                            FormatBytes(receipt.uploaded_bytes()), " uploaded\n")
+             : "";
+}
+
 std::string WorkNotes(const v1::Receipt& receipt) {
-  std::string out = absl::StrCat(AmountOfWork(receipt.work()), RowMoveNote(receipt));
+  std::string out =
+      absl::StrCat(AmountOfWork(receipt.work()), LinkNote(receipt), RowMoveNote(receipt));
   if (!receipt.engine_version().empty()) {
     absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()));
     if (receipt.threads() > 0) {

@@ -164,11 +164,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       now = TakeTime(message.welcome(), now);
       // If this write is lost, a restart only sends the reports once more.
       (void)spool_.Acknowledge(message.welcome().acknowledged_sequence());
-      for (const v1::Report& report : spool_.pending()) {
-        v1::WorkerMessage again;
-        *again.mutable_report() = report;
-        ports_.Send(again);
-      }
+      SendPending();
       next_heartbeat_ = now.wall;
       break;
     }
@@ -429,13 +425,14 @@ void AgentCore::OnRunnerExit(const child::RunnerExit& exit, const Instant& now) 
 void AgentCore::Step(const Instant& now) {
   civil_ = now.civil.known() ? now.civil.time : absl::UnixEpoch();
   link_.Observe(welcomed_, now.wall, now.civil);
-  if (now.civil.known()) {
-    if (undated_reports_) {
-      DateReports(now);
-    }
-    if (old_charge_) {
-      ResumeChargeCounter(*std::exchange(old_charge_, std::nullopt), now);
-    }
+  if (undated_reports_ && (now.civil.known() || welcomed_) && now.wall >= next_flush_) {
+    DateReports(now);
+  }
+  if (reports_wait_ && welcomed_) {
+    SendPending();
+  }
+  if (old_charge_ && now.civil.known()) {
+    ResumeChargeCounter(*std::exchange(old_charge_, std::nullopt), now);
   }
   if (run_ != nullptr) {
     run_->Step(now);

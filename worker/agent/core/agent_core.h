@@ -249,10 +249,11 @@ class AgentCore {
   void CheckUpload(const Instant& now);
   // Takes the time from the welcome. Returns the moment with what is known of the time now.
   Instant TakeTime(const v1::Welcome& welcome, const Instant& now);
-  // The time of a report. While nobody knows the time: the boot time, which is before
-  // TimeKeeper::kWritten, until DateReports replaces it.
+  // The time of a report. Without a welcome, while nobody knows the time: the boot time, which is
+  // before TimeKeeper::kWritten, until DateReports replaces it.
   [[nodiscard]] double StampOf(const Instant& now);
   void DateReports(const Instant& now);
+  void SendPending();
   void DateReportsOfEarlierBoots();
 
   // agent_core_limits.cc
@@ -386,6 +387,7 @@ class AgentCore {
   // next one.
   Joules undated_energy_;
   bool undated_reports_ = false;                // some wait for DateReports
+  bool reports_wait_ = false;                   // for it, on this stream
   std::optional<v1::ChargeRecord> old_charge_;  // of an earlier boot, until the time is known
   std::optional<Monotonic>
       clock_behind_;  // wall; since when the clock shows an earlier day than the budget's

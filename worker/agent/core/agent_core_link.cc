@@ -17,6 +17,9 @@
 namespace wattle::agent {
 namespace {
 
+// After the disk refused the dates of reports, the next try is this much later.
+constexpr absl::Duration kDateRetry = absl::Seconds(5);
+
 absl::Time FromUnix(double seconds) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }
@@ -27,6 +30,7 @@ bool IsUndated(const v1::Report& report) {
 }
 
 void Date(absl::Time at, v1::Report& report) {
+  at = std::max(at, TimeKeeper::kWritten);
   report.set_at_unix_seconds(absl::ToDoubleSeconds(at - absl::UnixEpoch()));
   report.set_restamped(true);
   if (report.has_ledger()) {
@@ -99,17 +103,31 @@ Instant AgentCore::TakeTime(const v1::Welcome& welcome, const Instant& now) {
   Instant informed = now;
   const policy::KnownTime told =
       time_.OnCoordinator(FromUnix(welcome.coordinator_unix_seconds()), greeted_, now.wall);
-  if (!now.civil.known()) {
+  if (!now.civil.known() && told.known()) {
     informed.civil = told;
   }
-  if (informed.civil.known() && undated_reports_) {
-    DateReports(informed);  // before they go out: the coordinator tells reports apart by their time
+  if (undated_reports_) {
+    DateReports(informed);
   }
   return informed;
 }
 
+// The coordinator tells two reports with one number apart by their time: none goes out before it
+// has its last one. With a coordinator that does not know the time either that is the best guess.
+void AgentCore::SendPending() {
+  reports_wait_ = undated_reports_;
+  if (reports_wait_) {
+    return;
+  }
+  for (const v1::Report& report : spool_.pending()) {
+    v1::WorkerMessage message;
+    *message.mutable_report() = report;
+    ports_.Send(message);
+  }
+}
+
 double AgentCore::StampOf(const Instant& now) {
-  if (now.civil.known()) {
+  if (now.civil.known() || welcomed_) {
     return absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch());
   }
   undated_reports_ = true;
@@ -128,7 +146,8 @@ void AgentCore::DateReports(const Instant& now) {
   }
   if (std::any_of(spool_.pending().begin(), spool_.pending().end(), IsUndated)) {
     if (const absl::Status changed = spool_.Change(date); !changed.ok()) {
-      return NoteDisk(changed, now);  // the next step tries again
+      next_flush_ = now.wall + kDateRetry;
+      return NoteDisk(changed, now);
     }
   }
   undated_reports_ = false;

@@ -125,7 +125,7 @@ void AgentCore::FlushReports(const Instant& now) {
       return NoteDisk(sequence.status(), now);
     }
     unsaved_.pop_front();
-    if (welcomed_) {
+    if (welcomed_ && !reports_wait_) {
       v1::WorkerMessage message;
       *message.mutable_report() = spool_.pending().back();
       ports_.Send(message);
