@@ -58,8 +58,8 @@ class QuotaTest : public testing::Test {
     }
     return decision.status;
   }
-  // Job j1 runs and ends with these joules.
-  void RunFirst(double joules, double seconds) {
+  // The first attempt of job j1 ends with these joules.
+  void RunFirst(double joules, double seconds, v1::FailureClass failure) {
     Do(fleet_.state, fleet_.observations,
        ComputePlan(MakeSnapshot(fleet_.state, fleet_.observations, {}, Now())));
     WorkerReport report = {DeviceId("device-1"), 1, {}};
@@ -67,7 +67,7 @@ class QuotaTest : public testing::Test {
     v1::AttemptFailed& failed = *report.report.mutable_failed();
     failed.set_attempt_id("j1.1");
     failed.set_fencing_token(FindAttempt(fleet_.state, AttemptId("j1.1"))->fencing_token());
-    failed.set_failure_class(v1::FAILURE_CLASS_JOB);
+    failed.set_failure_class(failure);
     failed.mutable_receipt()->mutable_total()->set_gross_energy_joules(joules);
     Do(fleet_.state, fleet_.observations, report, Now(seconds));
   }
@@ -137,12 +137,24 @@ TEST_F(QuotaTest, EnergyCountsWhatEndedTodayAndWhatOpenJobsAreExpectedToTake) {
               expected.value(), 0.01 * expected.value())
       << "a placed job";
 
-  RunFirst(500, 10);
+  RunFirst(500, 10, v1::FAILURE_CLASS_JOB);
   ASSERT_TRUE(IsTerminal(FindJob(fleet_.state, JobId("j1"))->job().state()));
   EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(20)).value(), 500);
   // Now() is 13:46:40 UTC: ten hours and 13:20 minutes are left of its day.
   EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(36'799)).value(), 500);
   EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(36'800)).value(), 0);
+}
+
+TEST_F(QuotaTest, AnOpenJobCountsWhatItsAttemptsTookTodayAndWhatIsToCome) {
+  ASSERT_THAT(Submit("ann"), IsOk());
+  const Joules expected = EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now());
+  RunFirst(500, 10, v1::FAILURE_CLASS_DEVICE);
+  ASSERT_FALSE(IsTerminal(FindJob(fleet_.state, JobId("j1"))->job().state()));
+  const auto energy = [&](double seconds) {
+    return EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(seconds)).value();
+  };
+  EXPECT_NEAR(energy(20), 500 + expected.value(), 0.01 * expected.value());
+  EXPECT_NEAR(energy(36'800), expected.value(), 0.01 * expected.value()) << "the next day";
 }
 
 TEST_F(QuotaTest, AJobThatWouldExceedTheDaysEnergyIsRefused) {
