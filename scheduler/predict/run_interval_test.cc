@@ -26,7 +26,7 @@ v1::Device BoardNamed(const std::string& id) {
   return device;
 }
 
-WorkAmount WorkOfLayers(int layers) {
+WorkAmount FineTuneOfLayers(int layers) {
   return DeclaredWork(Gpt2Shape(layers, 384), 1000, 128, 8);
 }
 
@@ -73,7 +73,7 @@ class RunIntervalTest : public ::testing::Test {
 };
 
 TEST_F(RunIntervalTest, OfADevicesRowAndOfItsClasss) {
-  const WorkAmount work = WorkOfLayers(6);
+  const WorkAmount work = FineTuneOfLayers(6);
   for (const double seconds : {1000, 1180, 870, 1010, 1120, 940}) {
     Run(work, seconds);
   }
@@ -82,14 +82,14 @@ TEST_F(RunIntervalTest, OfADevicesRowAndOfItsClasss) {
 }
 
 TEST_F(RunIntervalTest, OfOneRunAlone) {
-  const WorkAmount work = WorkOfLayers(6);
+  const WorkAmount work = FineTuneOfLayers(6);
   Run(work, 1000);
   ExpectAsPredicted(RowOf(work, "d1"), "d1", work);
 }
 
 TEST_F(RunIntervalTest, OfARowFromBeforeAChange) {
-  const WorkAmount work = WorkOfLayers(6);
-  const WorkAmount other = WorkOfLayers(8);
+  const WorkAmount work = FineTuneOfLayers(6);
+  const WorkAmount other = FineTuneOfLayers(8);
   for (int run = 0; run < 8; ++run) {
     Run(work, 1000);
     Run(other, 1300);
@@ -106,7 +106,7 @@ TEST_F(RunIntervalTest, OfAPublishedRow) {
   v1::ProfileRow row;
   row.set_device_class("board-a");
   row.set_source(v1::PROFILE_SOURCE_PUBLISHED);
-  const WorkAmount work = WorkOfLayers(6);
+  const WorkAmount work = FineTuneOfLayers(6);
   *row.mutable_signature() = work.signature;
   row.set_unit(work.unit);
   row.mutable_seconds_per_unit()->set_mean(0.01);
@@ -120,7 +120,7 @@ TEST_F(RunIntervalTest, OfAPublishedRow) {
 }
 
 TEST_F(RunIntervalTest, OfAnImportedRow) {
-  const WorkAmount work = WorkOfLayers(6);
+  const WorkAmount work = FineTuneOfLayers(6);
   for (const double seconds : {1000, 1180, 870}) {
     Run(work, seconds);
   }
@@ -132,7 +132,7 @@ TEST_F(RunIntervalTest, OfAnImportedRow) {
 }
 
 TEST_F(RunIntervalTest, ARowWithoutAUsableNumberHasNone) {
-  const WorkAmount work = WorkOfLayers(6);
+  const WorkAmount work = FineTuneOfLayers(6);
   Run(work, 1000);
   for (const double mean : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     v1::ProfileRow row = RowOf(work, "d1");
