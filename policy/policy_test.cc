@@ -118,6 +118,7 @@ TEST(FieldsTest, EveryFieldHasARowWithItsBoundAndItsText) {
     EXPECT_TRUE(row->text == nullptr || row->text(v1::Policy()).empty());
     switch (field->cpp_type()) {
       case Descriptor::CPPTYPE_STRING:
+      case Descriptor::CPPTYPE_MESSAGE:
         EXPECT_NE(row->check, nullptr) << "no bound";
         break;
       case Descriptor::CPPTYPE_ENUM:

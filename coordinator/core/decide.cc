@@ -13,6 +13,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/power_groups.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/selector.h"
@@ -98,6 +99,10 @@ void DecideResume(Draft& draft, const ResumeDevice& command) {
 void DecideApplyPolicy(Draft& draft, const ApplyPolicy& command) {
   if (absl::Status valid = ValidatePolicy(command.policy); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (absl::Status agree = CheckPowerGroupsWith(draft.state(), command.policy); !agree.ok()) {
+    draft.Refuse(agree);
     return;
   }
   draft.decision().id = command.policy.name();

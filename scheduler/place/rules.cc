@@ -11,15 +11,15 @@ namespace wattle::scheduler {
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
     kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kConnectedRule, kDrainedRule, kStorageRule,
     kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
-    kGuardRule, kDeadlineRule, kEnergyBudgetRule;
+    kGuardRule, kDeadlineRule, kEnergyBudgetRule, kPowerCapRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
-      kEngineRule,         kWorkerVersionRule,  kLabelsRule,       kQualityFloorRule,
-      kMemoryRule,         kCacheQuotaRule,     kInputsRule,       kAvoidedDeviceRule,
-      kConnectedRule,      kDrainedRule,        kStorageRule,      kOwnerHoldRule,
-      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,  kDailyBudgetRule,
-      kGuardRule,          kDeadlineRule,       kEnergyBudgetRule,
+      kEngineRule,         kWorkerVersionRule,  kLabelsRule,      kQualityFloorRule,
+      kMemoryRule,         kCacheQuotaRule,     kInputsRule,      kAvoidedDeviceRule,
+      kConnectedRule,      kDrainedRule,        kStorageRule,     kOwnerHoldRule,
+      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule,
+      kPowerCapRule,       kGuardRule,          kDeadlineRule,    kEnergyBudgetRule,
   };
   return kRules;
 }
