@@ -71,6 +71,8 @@ v1::Timetable SampleTimetable() {
   nano.set_reserve_state_of_charge_ratio(0.3);
   v1::DeviceTimetable& pi = *timetable.add_devices();
   pi.set_device_name("pi-läuft");
+  pi.set_power_group("mast");
+  nano.set_power_group("mast");
   pi.set_takes_none_because("drained: new power supply; unreachable for 3 h 05 min");
   timetable.add_devices()->set_device_name("xavier-1");
   v1::JobWithoutPlace& job = *timetable.add_without_place();

@@ -43,7 +43,11 @@ class DevicePage {
 
   [[nodiscard]] std::string Html() const {
     const double height = Drawing::kLane + (device_.charge().empty() ? 0 : Drawing::kCharge);
-    return absl::StrCat("<h2>", Escaped(device_.device_name()), "</h2>\n",
+    const std::string group =
+        device_.power_group().empty()
+            ? ""
+            : absl::StrCat("<p>power group ", Escaped(device_.power_group()), "</p>\n");
+    return absl::StrCat("<h2>", Escaped(device_.device_name()), "</h2>\n", group,
                         drawing_.Svg(device_.device_name(), height, absl::StrCat(Bars(), Charge())),
                         Table());
   }

@@ -2,10 +2,12 @@
 #include "cli/timetable_view.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "cli/labels.h"
 #include "cli/table.h"
@@ -80,6 +82,22 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
   return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
 }
 
+// "power group mast: nano-1, nano-2", a line for each group.
+std::string PowerGroups(const v1::Timetable& timetable) {
+  std::map<std::string, std::vector<std::string>> groups;
+  for (const v1::DeviceTimetable& device : timetable.devices()) {
+    if (!device.power_group().empty()) {
+      groups[device.power_group()].push_back(Printable(device.device_name()));
+    }
+  }
+  std::string lines = groups.empty() ? "" : "\n";
+  for (const auto& [name, devices] : groups) {
+    absl::StrAppend(&lines, "power group ", Printable(name), ": ", absl::StrJoin(devices, ", "),
+                    "\n");
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& style) {
@@ -90,6 +108,7 @@ std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& sty
       absl::StrCat("the next ", FormatElapsed(absl::Seconds(timetable.horizon_seconds())), " from ",
                    FormatInstant(timetable.at_unix_seconds()), "\n\n", Jobs(timetable, style),
                    Charge(timetable, style));
+  absl::StrAppend(&out, PowerGroups(timetable));
   absl::StrAppend(&out, timetable.without_place().empty() ? "" : "\n");
   for (const v1::JobWithoutPlace& job : timetable.without_place()) {
     absl::StrAppend(&out, Printable(job.job_id()), " has no place: ", Printable(job.reason()),

@@ -216,6 +216,70 @@ absl::Status TightenExploration(const v1::Policy& policy, const Zone& /*zone*/, 
   return absl::OkStatus();
 }
 
+std::string GroupText(const v1::Policy& policy) {
+  const v1::PowerGroup& group = policy.power_group();
+  return !policy.has_power_group()
+             ? ""
+             : absl::StrCat(
+                   group.name(), group.shared_pack() ? ", one pack" : "",
+                   group.power_cap_watts() > 0
+                       ? absl::StrCat(", at most ", FormatPower(Watts(group.power_cap_watts())))
+                       : "");
+}
+
+absl::Status CheckGroup(const v1::Policy& policy) {
+  constexpr double kCapMax = 1e5;
+  constexpr size_t kNameMax = 80;
+  if (!policy.has_power_group()) {
+    return absl::OkStatus();
+  }
+  const v1::PowerGroup& group = policy.power_group();
+  if (group.name().empty() || group.name().size() > kNameMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.power_group.name: ", group.name().empty() ? "missing" : "too long",
+                     "; want 1 to ", kNameMax, " characters"));
+  }
+  if (!(group.power_cap_watts() >= 0 && group.power_cap_watts() <= kCapMax)) {
+    return absl::InvalidArgumentError(absl::StrCat("policy.power_group.power_cap_watts: is ",
+                                                   group.power_cap_watts(),
+                                                   "; valid is 0 to 100000 watts"));
+  }
+  return group.shared_pack() || group.power_cap_watts() > 0
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   absl::StrCat("policy.power_group: ", group.name(),
+                                " shares nothing; give shared_pack: true or power_cap_watts"));
+}
+
+// Policies that put a device into two groups, or name two caps of one, are refused when they are
+// applied; a device whose labels bring them together takes no work.
+absl::Status TightenGroup(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  if (!policy.has_power_group()) {
+    return absl::OkStatus();
+  }
+  const v1::PowerGroup& group = policy.power_group();
+  const std::optional<Watts> cap =
+      group.power_cap_watts() > 0 ? std::optional(Watts(group.power_cap_watts())) : std::nullopt;
+  if (!limits.power_group) {
+    limits.power_group = PowerGroupLimit{.name = group.name(), .policy = policy.name()};
+  }
+  PowerGroupLimit& known = *limits.power_group;
+  if (known.name != group.name()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("power_group: ", group.name(), " is a second group beside ", known.name));
+  }
+  if (known.cap && cap && *known.cap != *cap) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("power_group: ", group.name(), " has two values of power_cap_watts"));
+  }
+  known.shared_pack |= group.shared_pack();
+  if (cap && !known.cap) {
+    known.cap = cap;
+    known.policy = policy.name();
+  }
+  return absl::OkStatus();
+}
+
 std::string LossText(const v1::Policy& policy) {
   return policy.loss_seconds_max() == 0.0 ? ""
                                           : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
@@ -347,6 +411,14 @@ constexpr Field kFields[] = {
      .text = ExplorationText,
      .clause = "lets measuring draw $0 of what the day before drew",
      .tighten = TightenExploration},
+    // The coordinator's plans alone hold it (scheduler/place/power_group.h).
+    {.name = "power_group",
+     .limits = true,
+     .text = GroupText,
+     .head = "power group",
+     .clause = "is of power group $0",
+     .check = CheckGroup,
+     .tighten = TightenGroup},
     // The worker alone holds both (worker/agent/core/checkpoint_cadence.h).
     {.name = "loss_seconds_max",
      .high = kYearSeconds,

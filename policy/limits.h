@@ -27,6 +27,14 @@ struct TemperatureLimit {
   std::string policy{};
 };
 
+// Boards that share what gives them power.
+struct PowerGroupLimit {
+  std::string name{};
+  bool shared_pack = false;
+  std::optional<Watts> cap{};  // of what they draw together; absent: none
+  std::string policy{};        // whose cap it is, else the first that names the group
+};
+
 struct Limits {
   std::optional<ReserveLimit> reserve{};
   std::optional<TemperatureLimit> temperature_max{};
@@ -40,6 +48,8 @@ struct Limits {
   // What measuring for later predictions may draw in a day, as a share of what work drew in the day
   // before; absent: no policy says.
   std::optional<double> exploration_ratio{};
+  // The group of boards that share the device's power; absent: it has its power to itself.
+  std::optional<PowerGroupLimit> power_group{};
   // What a cut of the power may cost a fine-tune, and what checkpoints may write in a day; absent:
   // no policy says.
   std::optional<absl::Duration> loss_max{};

@@ -14,6 +14,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/power_groups.h"
 #include "coordinator/core/state.h"
 #include "policy/heartbeat_interval.h"
 #include "policy/limits.h"
@@ -101,6 +102,10 @@ void DecideResume(Draft& draft, const ResumeDevice& command) {
 void DecideApplyPolicy(Draft& draft, const ApplyPolicy& command) {
   if (absl::Status valid = ValidatePolicy(command.policy); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (absl::Status agree = CheckPowerGroupsWith(draft.state(), command.policy); !agree.ok()) {
+    draft.Refuse(agree);
     return;
   }
   draft.decision().id = command.policy.name();

@@ -67,6 +67,9 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
     reasons.push_back(absl::StrCat("held by its owner for ",
                                    FormatElapsed(absl::Seconds(heartbeat.owner_hold_seconds()))));
   }
+  if (!limits.unreadable.empty()) {
+    reasons.push_back(absl::StrCat("its policies cannot be kept: ", limits.unreadable));
+  }
   if (!heartbeat.guard_reason().empty() && limits.any()) {
     reasons.push_back(absl::StrCat("held by policy: ", heartbeat.guard_reason()));
   }
@@ -141,11 +144,13 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
     row.set_device_name(device.info().name());
     const policy::Limits limits = scheduler::LimitsFor(snapshot.policies, device.info());
     row.set_takes_none_because(TakesNoneBecause(device, limits, now.wall));
-    if (limits.reserve && scheduler::HasGauge(device)) {
+    row.set_power_group(limits.power_group ? limits.power_group->name : "");
+    if (limits.reserve && scheduler::HasGauge(snapshot.devices[plan.gauges[i]].device)) {
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
     }
     AddRunning(state, snapshot.devices[i], now.wall, row);
-    AddCharge(device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
+    AddCharge(snapshot.devices[plan.gauges[i]].device, plan.charge[i],
+              UnixSeconds(now.wall) + horizon, row);
   }
   for (const scheduler::QueuePlacement& placed : plan.jobs) {
     if (placed.placement.device_id().empty()) {

@@ -27,6 +27,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 // A model, a data set, boards whose speed is measured, and a clock.
@@ -602,6 +603,29 @@ TEST(FleetTimetableTest, HasTheReserveOfBoardsWithAGauge) {
   ASSERT_THAT(timetable, IsOk());
   EXPECT_EQ(timetable->devices(0).reserve_state_of_charge_ratio(), 0);
   EXPECT_EQ(timetable->devices(1).reserve_state_of_charge_ratio(), 0.3);
+  EXPECT_EQ(timetable->devices(1).power_group(), "");
+  // Of a shared pack one gauge is enough.
+  policy.mutable_power_group()->set_name("hut");
+  policy.mutable_power_group()->set_shared_pack(true);
+  boards.Do(ApplyPolicy{policy});
+  boards.TellHarvest("mast", 20);
+  boards.Snapshot();  // The boards have just been heard.
+  const auto shared =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(shared, IsOk());
+  for (const v1::DeviceTimetable& device : shared->devices()) {
+    EXPECT_EQ(device.power_group(), "hut");
+    EXPECT_EQ(device.reserve_state_of_charge_ratio(), 0.3);
+  }
+  // One board's idle draw is not known, so the charge to come is not either.
+  EXPECT_THAT(shared->devices(0).charge(), SizeIs(0));
+  boards.observations.devices[DeviceId("mains")].heartbeat.set_idle_power_watts(2);
+  const auto known =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(known, IsOk());
+  ASSERT_THAT(known->devices(0).charge(), Not(SizeIs(0)));
+  EXPECT_NEAR(known->devices(0).charge(0).median_ratio(), 0.5, 1e-6);
+  EXPECT_EQ(known->devices(0).charge(5).median_ratio(), known->devices(1).charge(5).median_ratio());
 }
 
 TEST(FleetTimetableTest, RefusesAHorizonOutOfBounds) {

@@ -25,6 +25,7 @@
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
+#include "coordinator/core/power_groups.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
 #include "coordinator/core/releasing.h"
@@ -82,6 +83,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   view->free_at = now.wall + paused.in + remaining;
   view->waits_for = std::move(paused.why);
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
+  view->running_power = Watts(watts);
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
@@ -495,9 +497,12 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     return absl::InvalidArgumentError(
         "ignore_policies: contradicts policies; leave one of the two out");
   }
+  std::vector<const v1::Policy*> others;
   for (const v1::Policy& policy : request.policies()) {
     WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
+    others.push_back(&policy);
   }
+  WATTLE_RETURN_IF_ERROR(CheckPowerGroups(state, others));
   std::string runs;
   WATTLE_ASSIGN_OR_RETURN(
       scheduler::JobView job,

@@ -4,9 +4,14 @@
 // joules, the joules that the running attempt still draws, and the joules that the guard holds back
 // (policy/held_back.h). Without a policy the only limit is an empty battery.
 //
+// The boards of a shared pack (Policy.power_group) have its charge once: the best gauge among them
+// tells the charge, and all their promised joules and all their idle draw count.
+//
 // Where the sun of past days is known, the device's pack decides (scheduler/timetable/pack.h): the
 // charge follows the sun, the idle draw and all planned runs. The guard itself never counts on sun.
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -157,17 +162,42 @@ Watts IdlePower(const Consideration& on) {
   return Watts(on.prediction.mean_power_watts());
 }
 
+// The charge that the battery must hold at the end of the run: the reserve, and what the device
+// needs to stay alive. Of the boards of a shared pack the one that asks for most counts.
+std::optional<policy::ReserveLimit> FloorAtEnd(const Consideration& on,
+                                               std::optional<Joules> capacity) {
+  const absl::Time end = on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper);
+  const Watts idle = IdlePower(on) + on.load->idle_of_others;
+  std::optional<policy::ReserveLimit> largest;
+  const auto count = [&](const v1::DeviceInfo& device) {
+    std::optional<policy::ReserveLimit> floor =
+        policy::ChargeFloor(LimitsFor(on.snapshot.policies, device), end, idle, capacity);
+    if (floor && (!largest || floor->state_of_charge > largest->state_of_charge)) {
+      largest = std::move(floor);
+    }
+  };
+  count(on.device.device.info());
+  if (on.load->gauge.has_value()) {
+    for (const size_t i : on.load->group->devices) {
+      count(on.snapshot.devices[i].device.info());
+    }
+  }
+  return largest;
+}
+
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
-  const v1::Device& device = on.device.device;
+  const v1::Device& device = GaugeDevice(on.snapshot, on.device, *on.load);
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
-  // At the end of the run the battery must hold the reserve and the charge that the device needs to
-  // stay alive.
-  limits.reserve =
-      policy::ChargeFloor(limits, on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper),
-                          IdlePower(on), GaugeOf(device).capacity);
+  policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  limits.reserve = FloorAtEnd(on, GaugeOf(device).capacity);
+  // The guard of a board without a gauge guards nothing, whatever another board of the pack tells.
+  if (!HasGauge(on.device.device)) {
+    if (std::optional<Refusal> refusal = WithoutGauge(limits); refusal.has_value()) {
+      return refusal;
+    }
+  }
   if (!HasGauge(device)) {
-    return WithoutGauge(limits);
+    return std::nullopt;
   }
   if (!device.heartbeat().has_battery()) {
     return limits.reserve
@@ -182,9 +212,12 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   if (!gauge.capacity) {
     return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
   }
-  const BatteryState battery{capacity, charge, Promised(*on.load)};
+  const BatteryState battery{capacity, charge, Promised(*on.load) + on.load->promised_by_others};
+  // The other boards of the pack idle meanwhile.
   const Joules demand =
-      GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high()));
+      GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high())) +
+      on.load->idle_of_others *
+          absl::Seconds(std::max(0.0, on.finish_in_seconds_upper - on.start_in_seconds));
   const Joules margin =
       limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
   const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});

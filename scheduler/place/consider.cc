@@ -89,8 +89,8 @@ void WarnOfReserve(const Snapshot& snapshot, const DeviceView& view, v1::Candida
   }
 }
 
-void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candidate* candidate) {
-  const v1::Device& device = view.device;
+// device: the one whose gauge counts.
+void DescribeBattery(const v1::Device& device, const DeviceLoad& load, v1::Candidate* candidate) {
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
     return;
@@ -101,7 +101,9 @@ void DescribeBattery(const DeviceView& view, const DeviceLoad& load, v1::Candida
   candidate->set_has_battery(true);
   candidate->set_state_of_charge_ratio(charge.value());
   candidate->set_state_of_charge_after_ratio(std::clamp(
-      ChargeAfter(BatteryState{capacity, charge, load.committed}, demand).value(), 0.0, 1.0));
+      ChargeAfter(BatteryState{capacity, charge, load.committed + load.promised_by_others}, demand)
+          .value(),
+      0.0, 1.0));
 }
 
 // Jobs of one key are the same to every rule and prediction, and with one objective also to the
@@ -311,7 +313,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   candidate.set_cost(
       CostOf(objective, candidate, job.WaitedSeconds(snapshot_.now), PatienceRatioPerHour(limits)));
-  DescribeBattery(view, load, &candidate);
+  DescribeBattery(GaugeDevice(snapshot_, view, load), load, &candidate);
   const Consideration considered{.snapshot = snapshot_,
                                  .job = job,
                                  .device = view,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "policy/held_back.h"
@@ -28,90 +29,173 @@ constexpr double kSunRiskUnsaid = 0.02;
 constexpr absl::Duration kRunMax = absl::Hours(24 * 366);
 constexpr Joules kPackMax(1e9);
 constexpr Watts kPowerMax(1e5);
-// Demands of a pack: of the running attempt, and of the plan's runs, which are never taken out.
-constexpr int kAttempt = 0;
-constexpr int kPlanned = 1;
-
-Watts IdlePower(const v1::Device& device) {
-  return Watts(device.heartbeat().idle_power_watts() > 0 ? device.heartbeat().idle_power_watts()
-                                                         : device.info().idle_power_watts());
+// Demands of packs and supplies: of the plan's runs, which are never taken out, and of each board's
+// running attempt. The search (rearrange_internal.h) counts its own jobs from 0.
+constexpr int kPlanned = std::numeric_limits<int>::max();
+int AttemptOn(size_t device) {
+  return -1 - static_cast<int>(device);
 }
 
-// Whether charge, idle draw and sun are known. A device of another time than wall time has no sun
-// that a plan could count on.
+// Whether the idle draw is known, and the board counts in wall time.
+bool HasKnownIdle(const v1::Device& device) {
+  return IdlePowerOf(device).value() > 0 && IdlePowerOf(device) < kPowerMax &&
+         (device.info().time_scale() == 0 || device.info().time_scale() == 1);
+}
+
+// Whether charge and sun are known. A device of another time than wall time has no sun that a plan
+// could count on.
 bool HasKnownSun(const v1::Device& device) {
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   const auto& hours = device.ledger().harvest_power_watts_by_hour();
   return device.heartbeat().has_battery() && capacity.value() > 0 && capacity < kPackMax &&
-         std::isfinite(device.heartbeat().state_of_charge_ratio()) &&
-         IdlePower(device).value() > 0 && IdlePower(device) < kPowerMax &&
-         (device.info().time_scale() == 0 || device.info().time_scale() == 1) &&
-         hours.size() == 24 &&
+         std::isfinite(device.heartbeat().state_of_charge_ratio()) && hours.size() == 24 &&
          std::any_of(hours.begin(), hours.end(), [](double watts) { return watts > 0; }) &&
          std::all_of(hours.begin(), hours.end(),
                      [](double watts) { return Watts(watts) < kPowerMax; });
 }
 
-// The charge that work must leave from each hour on: reserve, charge to stay alive, gauge error.
-std::vector<timetable::FloorStep> FloorOf(const Snapshot& snapshot, const v1::Device& device,
-                                          Joules capacity) {
-  const policy::Limits limits = LimitsFor(snapshot.policies, device.info());
-  const Fraction error = GaugeOf(device).error;
+// The boards of one pack, and the one of them whose gauge tells of it.
+struct PackBoards {
+  const Snapshot& snapshot;
+  const std::vector<size_t>& devices;
+  const v1::Device& gauge;
+
+  [[nodiscard]] Watts idle() const {
+    Watts sum(0);
+    for (const size_t i : devices) {
+      sum += IdlePowerOf(snapshot.devices[i].device);
+    }
+    return sum;
+  }
+};
+
+// The charge that work must leave from each hour on: reserve, charge to stay alive, gauge error. Of
+// several boards the one that asks for most counts.
+std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity) {
+  const Fraction error = GaugeOf(on.gauge).error;
+  std::vector<policy::Limits> limits;
+  for (const size_t i : on.devices) {
+    limits.push_back(LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info()));
+  }
+  const bool is_stair = std::any_of(limits.begin(), limits.end(),
+                                    [](const policy::Limits& of) { return !of.alive.empty(); });
   std::vector<timetable::FloorStep> floor;
-  const Seconds now = absl::ToUnixSeconds(snapshot.now);
+  const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
   for (Seconds from = now; from < now + kSunHours * kHour; from = (from / kHour + 1) * kHour) {
-    const std::optional<policy::ReserveLimit> reserve =
-        policy::ChargeFloor(limits, absl::FromUnixSeconds(from), IdlePower(device), capacity);
-    const Fraction share = reserve ? reserve->state_of_charge + error : Fraction(0);
-    const timetable::Millijoules charge =
-        timetable::MillijoulesUp(capacity * std::clamp(share.value(), 0.0, 2.0));
+    timetable::Millijoules charge = 0;
+    for (const policy::Limits& of : limits) {
+      const std::optional<policy::ReserveLimit> reserve =
+          policy::ChargeFloor(of, absl::FromUnixSeconds(from), on.idle(), capacity);
+      const Fraction share = reserve ? reserve->state_of_charge + error : Fraction(0);
+      charge = std::max(charge,
+                        timetable::MillijoulesUp(capacity * std::clamp(share.value(), 0.0, 2.0)));
+    }
     if (floor.empty() || floor.back().charge != charge) {
       floor.push_back({.from = from, .charge = charge});
     }
-    if (limits.alive.empty()) {
+    if (!is_stair) {
       break;
     }
   }
   return floor;
 }
 
-std::shared_ptr<const Pack> PackOf(const Snapshot& snapshot, const DeviceView& view,
-                                   absl::Time free_at) {
-  const v1::Device& device = view.device;
-  if (!HasKnownSun(device) || !(view.committed_energy < kPackMax)) {
-    return nullptr;
-  }
-  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  const Seconds now = absl::ToUnixSeconds(snapshot.now);
+timetable::PackSpec SpecOf(const PackBoards& on) {
+  const Joules capacity = FromWattHours(on.gauge.info().battery_capacity_wh());
+  const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
   std::vector<timetable::Milliwatts> sun(kSunHours);
   for (int hour = 0; hour < kSunHours; ++hour) {
     const auto of_day = static_cast<int>((now / kHour + hour) % 24);
     sun[static_cast<size_t>(hour)] = timetable::MilliwattsDown(
-        Watts(std::max(0.0, device.ledger().harvest_power_watts_by_hour(of_day))));
+        Watts(std::max(0.0, on.gauge.ledger().harvest_power_watts_by_hour(of_day))));
   }
   timetable::PackSpec spec;
   spec.now = now;
   spec.capacity = timetable::MillijoulesDown(capacity);
   spec.charge = timetable::MillijoulesDown(
-      capacity * std::clamp(device.heartbeat().state_of_charge_ratio(), 0.0, 1.0));
-  spec.idle = timetable::MilliwattsUp(IdlePower(device));
-  spec.floor = FloorOf(snapshot, device, capacity);
+      capacity * std::clamp(on.gauge.heartbeat().state_of_charge_ratio(), 0.0, 1.0));
+  spec.idle = timetable::MilliwattsUp(on.idle());
+  spec.floor = FloorOf(on, capacity);
   spec.first_hour = now / kHour * kHour;
   spec.harvest = timetable::HarvestPaths(sun, {});
-  const double risk = LimitsFor(snapshot.policies, device.info()).sun_risk.value_or(kSunRiskUnsaid);
+  double risk = 1;
+  for (const size_t i : on.devices) {
+    risk = std::min(risk, LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info())
+                              .sun_risk.value_or(kSunRiskUnsaid));
+  }
   spec.broken_paths_max = static_cast<int>(std::clamp(risk, 0.0, 1.0) * timetable::kHarvestPaths);
-  auto pack = std::make_shared<Pack>(std::move(spec));
-  const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(free_at) - now, 1);
-  const Joules above_idle =
-      view.committed_energy - IdlePower(device) * absl::Seconds(static_cast<double>(busy));
-  if (above_idle.value() > 0) {
-    pack->Add({.job = kAttempt,
-               .begin = now,
-               .draw = {.length = busy,
-                        .power = timetable::MilliwattsUp(
-                            Watts(above_idle.value() / static_cast<double>(busy)))}});
+  return spec;
+}
+
+// Null: charge, sun or an idle draw is not known.
+std::shared_ptr<const Pack> PackOf(const PackBoards& on, const std::vector<DeviceLoad>& loads) {
+  const auto is_known = [&on](size_t i) {
+    const DeviceView& view = on.snapshot.devices[i];
+    return HasKnownIdle(view.device) && view.committed_energy < kPackMax;
+  };
+  if (!HasKnownSun(on.gauge) || !std::all_of(on.devices.begin(), on.devices.end(), is_known)) {
+    return nullptr;
+  }
+  const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
+  auto pack = std::make_shared<Pack>(SpecOf(on));
+  for (const size_t i : on.devices) {
+    const DeviceView& view = on.snapshot.devices[i];
+    const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(loads[i].free_at) - now, 1);
+    const Joules above_idle =
+        view.committed_energy - IdlePowerOf(view.device) * absl::Seconds(static_cast<double>(busy));
+    if (above_idle.value() > 0) {
+      pack->Add({.job = AttemptOn(i),
+                 .begin = now,
+                 .draw = {.length = busy,
+                          .power = timetable::MilliwattsUp(
+                              Watts(above_idle.value() / static_cast<double>(busy)))}});
+    }
   }
   return pack;
+}
+
+void SharePack(const Snapshot& snapshot, const std::vector<size_t>& devices,
+               std::vector<DeviceLoad>& loads) {
+  const std::optional<size_t> gauge = BestGauge(snapshot, devices);
+  if (!gauge.has_value()) {
+    return;
+  }
+  const PackBoards on{snapshot, devices, snapshot.devices[*gauge].device};
+  const std::shared_ptr<const Pack> pack = PackOf(on, loads);
+  Joules promised(0);
+  for (const size_t i : devices) {
+    promised += Promised(loads[i]);
+  }
+  for (const size_t i : devices) {
+    loads[i].pack = pack;
+    loads[i].gauge = gauge;
+    loads[i].promised_by_others = promised - Promised(loads[i]);
+    loads[i].idle_of_others = on.idle() - IdlePowerOf(snapshot.devices[i].device);
+  }
+}
+
+void ShareSupply(const Snapshot& snapshot, const PowerGroup& group,
+                 std::vector<DeviceLoad>& loads) {
+  timetable::Milliwatts idle = 0;
+  for (const size_t i : group.devices) {
+    idle += timetable::MilliwattsUp(std::min(IdlePowerOf(snapshot.devices[i].device), kPowerMax));
+  }
+  timetable::Supply supply({.cap = timetable::MilliwattsDown(*group.cap), .idle = idle});
+  const Seconds now = absl::ToUnixSeconds(snapshot.now);
+  for (const size_t i : group.devices) {
+    const Seconds busy = timetable::UnixSecondsUp(loads[i].free_at) - now;
+    if (busy > 0) {
+      supply.Add(
+          {.job = AttemptOn(i),
+           .begin = now,
+           .length = busy,
+           .power = SupplyPowerOf(snapshot.devices[i].device, snapshot.devices[i].running_power)});
+    }
+  }
+  const auto shared = std::make_shared<const timetable::Supply>(std::move(supply));
+  for (const size_t i : group.devices) {
+    loads[i].supply = shared;
+  }
 }
 
 }  // namespace
@@ -126,8 +210,25 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
     if (!view.device.running_attempt_id().empty() && view.free_at <= snapshot.now) {
       load.free_at = snapshot.now + kOverdue;
     }
-    load.pack = PackOf(snapshot, view, load.free_at);
     loads.push_back(std::move(load));
+  }
+  for (PowerGroup& made : PowerGroupsOf(snapshot)) {
+    const auto group = std::make_shared<const PowerGroup>(std::move(made));
+    for (const size_t i : group->devices) {
+      loads[i].group = group;
+    }
+    if (group->shared_pack) {
+      SharePack(snapshot, group->devices, loads);
+    }
+    if (group->cap.has_value()) {
+      ShareSupply(snapshot, *group, loads);
+    }
+  }
+  for (size_t i = 0; i < loads.size(); ++i) {
+    if (loads[i].group == nullptr || !loads[i].group->shared_pack) {
+      const std::vector<size_t> alone = {i};
+      loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i].device}, loads);
+    }
   }
   return loads;
 }
@@ -156,19 +257,60 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
       with.pack = std::move(pack);
     }
   }
+  if (load.supply != nullptr) {
+    auto supply = std::make_shared<timetable::Supply>(*load.supply);
+    supply->Add({.job = kPlanned,
+                 .begin = timetable::UnixSecondsUp(run.begin),
+                 .length = std::max<Seconds>(1, timetable::SecondsUp(run.end - run.begin)),
+                 .power = SupplyPowerOf(device, Watts(run.prediction.mean_power_watts()))});
+    with.supply = std::move(supply);
+  }
   return with;
 }
 
-DeviceLoad WithoutAttempt(const DeviceLoad& load, absl::Time free_at) {
+DeviceLoad WithoutAttempt(const DeviceLoad& load, size_t device, absl::Time free_at) {
   DeviceLoad without = load;
   without.free_at = free_at;
   without.committed = Joules(0);
   if (load.pack != nullptr) {
     auto pack = std::make_shared<Pack>(*load.pack);
-    pack->Remove(kAttempt);
+    pack->Remove(AttemptOn(device));
     without.pack = std::move(pack);
   }
+  if (load.supply != nullptr) {
+    auto supply = std::make_shared<timetable::Supply>(*load.supply);
+    supply->Remove(AttemptOn(device));
+    without.supply = std::move(supply);
+  }
   return without;
+}
+
+void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads) {
+  const Joules more = Promised(load) - Promised(loads[device]);
+  loads[device] = std::move(load);
+  const DeviceLoad& changed = loads[device];
+  if (changed.group == nullptr) {
+    return;
+  }
+  for (const size_t other : changed.group->devices) {
+    if (other == device) {
+      continue;
+    }
+    loads[other].supply = changed.supply;
+    if (changed.group->shared_pack) {
+      loads[other].pack = changed.pack;
+      loads[other].promised_by_others += more;
+    }
+  }
+}
+
+const v1::Device& GaugeDevice(const Snapshot& snapshot, const DeviceView& view,
+                              const DeviceLoad& load) {
+  return load.gauge.has_value() ? snapshot.devices[*load.gauge].device : view.device;
+}
+
+timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean) {
+  return timetable::MilliwattsUp(std::clamp(mean - IdlePowerOf(device), Watts(0), kPowerMax));
 }
 
 Joules Promised(const DeviceLoad& load) {
@@ -189,7 +331,7 @@ std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpe
     return std::nullopt;
   }
   const double above_idle =
-      gross.value() / absl::ToDoubleSeconds(length) - IdlePower(device).value();
+      gross.value() / absl::ToDoubleSeconds(length) - IdlePowerOf(device).value();
   return timetable::Draw{.length = timetable::SecondsUp(length),
                          .power = timetable::MilliwattsUp(Watts(std::max(0.0, above_idle))),
                          .held_back = timetable::MillijoulesUp(held_back)};

@@ -17,8 +17,10 @@
 #include "absl/types/span.h"
 
 #include "policy/limits.h"
+#include "scheduler/place/power_group.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
+#include "scheduler/timetable/supply.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -43,6 +45,13 @@ struct DeviceLoad {
   // The charge under all these runs and the sun of past days. Null: no sun is known, and the
   // charge then only falls.
   std::shared_ptr<const timetable::Pack> pack;
+  // Of a board that shares its pack or its supply; the boards of a group have the same pack and
+  // supply here. Null: the board has its power to itself.
+  std::shared_ptr<const PowerGroup> group;
+  std::optional<size_t> gauge;  // The board whose gauge tells of a shared pack; nullopt: itself.
+  Joules promised_by_others;    // As Promised, of the other boards of a shared pack.
+  Watts idle_of_others;         // Likewise.
+  std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
 
   bool operator==(const DeviceLoad& other) const = default;
 };
@@ -65,8 +74,19 @@ struct PlannedRun {
 // REQUIRES: the run fits (FleetView places it).
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run);
 
-// The load of a device whose attempt hands over until `free_at` and then draws nothing more.
-DeviceLoad WithoutAttempt(const DeviceLoad& load, absl::Time free_at);
+// The load of the device (its index in Snapshot::devices) whose attempt hands over until `free_at`
+// and then draws nothing more.
+DeviceLoad WithoutAttempt(const DeviceLoad& load, size_t device, absl::Time free_at);
+
+// Gives the device a new load, and the other boards of its pack and supply what they share of it.
+void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads);
+
+// The device whose gauge, capacity and sun count for the view.
+const v1::Device& GaugeDevice(const Snapshot& snapshot, const DeviceView& view,
+                              const DeviceLoad& load);
+
+// What a run of so many gross watts adds to the idle draw of the device.
+timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
 
 // All joules that are promised: of the runs until free_at, and of those behind.
 Joules Promised(const DeviceLoad& load);

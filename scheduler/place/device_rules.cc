@@ -149,12 +149,17 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
       device.heartbeat().temperature_celsius(), limit->policy, limit->temperature.value())};
 }
 
-// The agent stopped work by policy. If no policy limits the device any more, the last heartbeat
-// refers to a removed policy and does not count.
+// The agent stopped work by policy, or will: it takes no work under policies that it cannot read.
+// If no policy limits the device any more, the last heartbeat refers to a removed policy and does
+// not count.
 std::optional<Refusal> CheckGuard(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();
   const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  if (!limits.unreadable.empty()) {
+    return Refusal{absl::StrCat("its policies cannot be kept: ", limits.unreadable,
+                                "; feasible once one of them is changed (wattle policy ls)")};
+  }
   if (reason.empty() || !limits.any()) {
     return std::nullopt;
   }

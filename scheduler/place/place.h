@@ -86,6 +86,8 @@ struct QueuePlan {
   // In the order of Snapshot::devices. At the snapshot's time, at each full hour and at the horizon
   // of the sun; empty: charge or sun is not known.
   std::vector<std::vector<timetable::ChargeQuantiles>> charge;
+  // The device whose gauge and capacity count for each one: itself, unless it shares a pack.
+  std::vector<size_t> gauges;
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

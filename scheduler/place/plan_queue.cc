@@ -52,11 +52,13 @@ void ReserveDevice(const JobView& job, const Considered& considered, const Snaps
                    std::vector<DeviceLoad>* loads) {
   const v1::Candidate& chosen = *considered.candidates.front();
   const size_t device = considered.devices.front();
-  (*loads)[device] = WithRun((*loads)[device], snapshot.devices[device].device,
-                             {.spec = job.spec,
-                              .prediction = chosen.prediction(),
-                              .begin = snapshot.now + absl::Seconds(chosen.start_in_seconds()),
-                              .end = snapshot.now + absl::Seconds(chosen.finish_in_seconds())});
+  SetLoad(device,
+          WithRun((*loads)[device], snapshot.devices[device].device,
+                  {.spec = job.spec,
+                   .prediction = chosen.prediction(),
+                   .begin = snapshot.now + absl::Seconds(chosen.start_in_seconds()),
+                   .end = snapshot.now + absl::Seconds(chosen.finish_in_seconds())}),
+          *loads);
 }
 
 // Whether the refusal depends on what else the device is to do.
@@ -291,8 +293,8 @@ class QueuePlanner {
   }
 
   // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
-  [[nodiscard]] DeviceLoad Released(size_t device) const {
-    return WithoutAttempt(loads_[device],
+  [[nodiscard]] DeviceLoad Released(size_t device, const DeviceLoad& load) const {
+    return WithoutAttempt(load, device,
                           snapshot_.now + snapshot_.devices[device].releasable->hand_over);
   }
   // The joules of the attempt's rest count as before, although they are drawn later.
@@ -324,7 +326,7 @@ class QueuePlanner {
     std::vector<DeviceLoad> released = loads_;
     for (size_t device = 0; device < released.size(); ++device) {
       if (MayRelease(device, *job.view)) {
-        released[device] = Released(device);
+        SetLoad(device, Released(device, released[device]), released);
       }
     }
     Considered considered = fleet_.Consider(*job.view, *job.work, released);
@@ -360,7 +362,7 @@ class QueuePlanner {
     const size_t device = considered->devices.front();
     const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
     std::vector<DeviceLoad> loads = loads_;
-    loads[device] = WithRest(device, job, *considered->candidates.front());
+    SetLoad(device, WithRest(device, job, *considered->candidates.front()), loads);
     job.with_release = PlacementOfJob(job, *considered);
     job.with_release->releases = attempt.id;
     v1::Placement& placement = job.with_release->placement;
@@ -487,6 +489,7 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
   for (const DeviceLoad& load : planner.final_loads()) {
     plan.charge.push_back(load.pack == nullptr ? std::vector<timetable::ChargeQuantiles>()
                                                : load.pack->ChargeByHour());
+    plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
   return plan;
 }

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <memory>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -42,6 +44,20 @@ timetable::Draw DrawInMeanTime(timetable::Draw upper, const RunStart& start) {
   return upper;
 }
 
+// The index of what boards may share, which is copied once; nullopt: there is nothing.
+template <typename Shared>
+std::optional<int> IndexOf(const std::shared_ptr<const Shared>& shared,
+                           std::map<const Shared*, int>& known, std::vector<Shared>& copies) {
+  if (shared == nullptr) {
+    return std::nullopt;
+  }
+  const auto [entry, is_new] = known.emplace(shared.get(), static_cast<int>(copies.size()));
+  if (is_new) {
+    copies.push_back(*shared);
+  }
+  return entry->second;
+}
+
 }  // namespace
 
 RunStart RunStartOf(size_t device, const v1::Candidate& start) {
@@ -68,15 +84,15 @@ Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceL
     };
     return name(a) < name(b);
   });
+  std::map<const timetable::Pack*, int> known_packs;
+  std::map<const timetable::Supply*, int> known_supplies;
   for (size_t i = 0; i < loads.size(); ++i) {
     const DeviceLoad& load = loads[i];
     patience_ratios_per_hour_.push_back(
         PatienceRatioPerHour(LimitsFor(snapshot.policies, snapshot.devices[i].device.info())));
     timetable::InstanceDevice device;
-    if (load.pack != nullptr) {
-      device.pack = static_cast<int>(packs_.size());
-      packs_.push_back(*load.pack);
-    }
+    device.pack = IndexOf(load.pack, known_packs, packs_).value_or(timetable::kMains);
+    device.supply = IndexOf(load.supply, known_supplies, supplies_).value_or(timetable::kNoCap);
     if (const Seconds free_at = timetable::UnixSecondsUp(load.free_at); free_at > now) {
       device.closed.push_back({.begin = now, .end = free_at});
     }
@@ -174,7 +190,7 @@ std::vector<Rearrangement::Place> Rearrangement::Search() {
   for (timetable::InstanceJob& job : instance_.jobs) {
     job.left_out_price = dearest * static_cast<Millijoules>(instance_.jobs.size() + 1);
   }
-  timetable::Schedule begin(instance_, packs_);
+  timetable::Schedule begin(instance_, packs_, supplies_);
   for (size_t job = 0; job < jobs_.size(); ++job) {
     begin.Insert(job);
   }

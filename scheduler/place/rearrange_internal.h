@@ -74,6 +74,7 @@ class Rearrangement {
   std::vector<size_t> devices_by_name_;           // The search looks at a job's ways in this order.
   timetable::Instance instance_;
   std::vector<timetable::Pack> packs_;
+  std::vector<timetable::Supply> supplies_;
   std::vector<const JobView*> jobs_;
   std::vector<Scale> scales_;
 };

@@ -110,6 +110,13 @@ const Case kCases[] = {
        s->device.device.set_drain_reason("new panel");
      },
      "drained", "drained (new panel); feasible after: wattle device resume", false},
+    {"a supply that carries no run",
+     [](Situation* s) {
+       s->policies = {MakePolicy(0, 0, "")};
+       s->policies[0].mutable_power_group()->set_name("mast");
+       s->policies[0].mutable_power_group()->set_power_cap_watts(2);
+     },
+     "power_cap", "and their cap is 2.00 W (policy field); feasible with a cap of", true},
     {"no engine", [](Situation* s) { s->device.device.mutable_info()->clear_engine_version(); },
      "engine", "install wattle-runner", true},
     {"a field that an older worker would skip",

@@ -11,7 +11,7 @@ namespace wattle::scheduler {
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
     kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApprovalRule, kConnectedRule, kDrainedRule,
     kStorageRule, kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule,
-    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule;
+    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kPowerCapRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
@@ -19,8 +19,8 @@ absl::Span<const Rule> Rules() {
       kMemoryRule,         kCacheQuotaRule,    kInputsRule,         kAvoidedDeviceRule,
       kApprovalRule,       kConnectedRule,     kDrainedRule,        kStorageRule,
       kMemoryPressureRule, kOwnerHoldRule,     kMaxTemperatureRule, kBatteryReserveRule,
-      kWorkWindowsRule,    kDailyBudgetRule,   kGuardRule,          kDeadlineRule,
-      kEnergyBudgetRule,
+      kWorkWindowsRule,    kDailyBudgetRule,   kPowerCapRule,       kGuardRule,
+      kDeadlineRule,       kEnergyBudgetRule,
   };
   return kRules;
 }

@@ -47,6 +47,7 @@ struct DeviceView {
   absl::Time free_at = absl::InfinitePast();
   Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the
                             // battery.
+  Watts running_power;      // Mean gross watts that the attempt is expected to draw while it runs.
   // Why the attempt does not go on now, one clause for people; empty: it does.
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.

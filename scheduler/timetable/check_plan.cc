@@ -185,6 +185,26 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   return std::nullopt;
 }
 
+// The sum grows only where a run begins.
+std::optional<std::string> CheckCap(const Instance& instance, size_t supply,
+                                    const std::vector<Placed>& placed) {
+  const SupplySpec& spec = instance.supplies[supply];
+  const auto is_member = [&](const Placed& one) {
+    return instance.devices[static_cast<size_t>(one.device)].supply == static_cast<int>(supply);
+  };
+  for (const Placed& at : placed) {
+    Milliwatts sum = spec.idle;
+    for (const Placed& one : placed) {
+      sum += is_member(one) && one.begin <= at.begin && at.begin < one.end ? one.draw.power : 0;
+    }
+    if (is_member(at) && sum > spec.cap) {
+      return absl::StrCat("power_cap: the boards of supply ", supply, " draw ", sum, " mW at ",
+                          at.begin, ", when job ", at.job, " begins; its cap is ", spec.cap);
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const Planned> plan) {
@@ -202,6 +222,11 @@ std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const 
   }
   for (size_t pack = 0; pack < instance.packs.size(); ++pack) {
     if (std::optional<std::string> broken = CheckFloor(instance, pack, placed)) {
+      return broken;
+    }
+  }
+  for (size_t supply = 0; supply < instance.supplies.size(); ++supply) {
+    if (std::optional<std::string> broken = CheckCap(instance, supply, placed)) {
       return broken;
     }
   }

@@ -106,6 +106,24 @@ TEST(CheckPlanTest, TheFloorHoldsForAllBoardsOfAPack) {
   EXPECT_THAT(CheckPlan(instance, GoodPlan()).value_or("nothing"), testing::StartsWith("floor"));
 }
 
+// Boards 0 and 1 idle at 1 W together, and both jobs add 2 W each. Board 2 is on another supply.
+TEST(CheckPlanTest, TheCapHoldsForAllBoardsOfASupply) {
+  Instance instance = TwoJobs();
+  instance.supplies = {{.cap = 5000, .idle = 1000}};
+  instance.devices[0].supply = 0;
+  instance.devices[1].supply = 0;
+  EXPECT_EQ(CheckPlan(instance, GoodPlan()), std::nullopt);
+  instance.supplies[0].cap = 4999;
+  EXPECT_THAT(CheckPlan(instance, GoodPlan()).value_or("nothing"),
+              testing::StartsWith("power_cap: the boards of supply 0 draw 5000 mW at 1000"));
+  const std::vector<Planned> one_after_the_other = {
+      GoodPlan()[0], {.job = 1, .device = 1, .start = kHour, .in_time = true}};
+  EXPECT_EQ(CheckPlan(instance, one_after_the_other), std::nullopt);
+  const std::vector<Planned> elsewhere = {GoodPlan()[0],
+                                          {.job = 1, .device = 2, .start = 1000, .in_time = true}};
+  EXPECT_EQ(CheckPlan(instance, elsewhere), std::nullopt);
+}
+
 TEST(CheckPlanTest, TheShareOfBrokenPathsIsCounted) {
   Instance instance = TwoJobs();
   PackSpec& pack = instance.packs[0];
@@ -173,9 +191,9 @@ std::vector<Planned> PlanGreedily(const Instance& instance) {
     const JobOption* chosen = nullptr;
     for (const JobOption& option : asked.options) {
       const int pack = instance.devices[static_cast<size_t>(option.device)].pack;
+      const PowerSource power{.pack = pack == kMains ? nullptr : &packs[static_cast<size_t>(pack)]};
       const std::optional<Seconds> start =
-          EarliestStart(timelines[static_cast<size_t>(option.device)],
-                        pack == kMains ? nullptr : &packs[static_cast<size_t>(pack)], option.draw,
+          EarliestStart(timelines[static_cast<size_t>(option.device)], power, option.draw,
                         asked.released, asked.deadline.value_or(1'000'000'000));
       if (start && (chosen == nullptr || *start < best.start)) {
         best = {.job = best.job, .device = option.device, .start = *start, .in_time = true};

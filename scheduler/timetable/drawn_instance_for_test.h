@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Small drawn instances for the tests of plans: boards with and without packs, jobs with and
-// without deadlines.
+// Small drawn instances for the tests of plans: boards with and without packs and supplies, jobs
+// with and without deadlines.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
 #define WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_
 
@@ -60,6 +60,12 @@ inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step)
                              .cost_per_hour = own * power / 100});
     }
     one.left_out_price = (20 + below(40)) * kWattHour;
+  }
+  if (below(2) == 0) {
+    instance.supplies = {{.cap = 5000 + below(8000), .idle = 1000}};
+    for (InstanceDevice& device : instance.devices) {
+      device.supply = below(3) == 0 ? kNoCap : 0;
+    }
   }
   return instance;
 }

@@ -4,22 +4,26 @@
 
 namespace wattle::timetable {
 
-std::optional<Seconds> EarliestStart(const Timeline& timeline, const Pack* pack, const Draw& draw,
-                                     Seconds after, Seconds latest_end) {
+std::optional<Seconds> EarliestStart(const Timeline& timeline, const PowerSource& power,
+                                     const Draw& draw, Seconds after, Seconds latest_end) {
   Seconds begin = after;
   while (true) {
     begin = timeline.EarliestGap(begin, draw.length);
     if (begin + draw.length > latest_end) {
       return std::nullopt;
     }
-    if (pack == nullptr) {
-      return begin;
+    std::optional<Seconds> next = begin;
+    if (power.supply != nullptr) {
+      next =
+          power.supply->EarliestFit({.begin = begin, .length = draw.length, .power = draw.power});
     }
-    const std::optional<Seconds> charged = pack->EarliestFit(draw, begin);
-    if (!charged || *charged == begin) {
-      return charged;
+    if (next && power.pack != nullptr) {
+      next = power.pack->EarliestFit(draw, *next);
     }
-    begin = *charged;  // The gap may be too short from there.
+    if (!next || *next == begin) {
+      return next;
+    }
+    begin = *next;  // The gap, or what the supply has left, may be too short from there.
   }
 }
 

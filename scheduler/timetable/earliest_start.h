@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The earliest start of a run on one device: the device is free, and its pack keeps its floor.
+// The earliest start of a run on one device: the device is free, its pack keeps its floor, and its
+// supply its cap.
 // Reserved work never moves for it. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_EARLIEST_START_H_
 #define WATTLE_SCHEDULER_TIMETABLE_EARLIEST_START_H_
@@ -9,15 +10,21 @@
 
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/pack.h"
+#include "scheduler/timetable/supply.h"
 #include "scheduler/timetable/timeline.h"
 
 namespace wattle::timetable {
 
-// pack: the pack that the device draws from; null: mains. latest_end: a deadline, or how far the
-// caller looks. nullopt: the run cannot start so that it ends by then, or within the pack's
-// horizon.
-std::optional<Seconds> EarliestStart(const Timeline& timeline, const Pack* pack, const Draw& draw,
-                                     Seconds after, Seconds latest_end);
+// What gives the device its power.
+struct PowerSource {
+  const Pack* pack = nullptr;      // Null: mains.
+  const Supply* supply = nullptr;  // Null: nothing bounds what boards draw together.
+};
+
+// latest_end: a deadline, or how far the caller looks. nullopt: the run cannot start so that it
+// ends by then, or within the pack's horizon.
+std::optional<Seconds> EarliestStart(const Timeline& timeline, const PowerSource& power,
+                                     const Draw& draw, Seconds after, Seconds latest_end);
 
 }  // namespace wattle::timetable
 

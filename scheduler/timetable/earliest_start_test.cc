@@ -27,9 +27,9 @@ TEST(EarliestStartTest, OnMainsTheGapAloneCounts) {
   Timeline timeline;
   timeline.Reserve({.begin = 0, .end = 500, .job = 1});
   const Draw draw{.length = 100, .power = 5000};
-  EXPECT_EQ(EarliestStart(timeline, nullptr, draw, 10, kNever), 500);
-  EXPECT_EQ(EarliestStart(timeline, nullptr, draw, 10, 600), 500);
-  EXPECT_EQ(EarliestStart(timeline, nullptr, draw, 10, 599), std::nullopt);
+  EXPECT_EQ(EarliestStart(timeline, {}, draw, 10, kNever), 500);
+  EXPECT_EQ(EarliestStart(timeline, {}, draw, 10, 600), 500);
+  EXPECT_EQ(EarliestStart(timeline, {}, draw, 10, 599), std::nullopt);
 }
 
 // 2 h at 6 W above idle take 14 Wh from the pack at night, and 2 Wh by day. The pack holds 10 Wh.
@@ -38,9 +38,11 @@ TEST(EarliestStartTest, OnMainsTheGapAloneCounts) {
 TEST(EarliestStartTest, ARunThatThePackCannotFeedStartsWithTheSun) {
   const Pack pack = MorningPack();
   const Draw draw{.length = 2 * kHour, .power = 6000};
-  EXPECT_EQ(EarliestStart(Timeline(), &pack, draw, 0, kNever), 4 * kHour - 900);
-  EXPECT_EQ(EarliestStart(Timeline(), &pack, draw, 4 * kHour - 1440, kNever), 4 * kHour - 1440);
-  EXPECT_EQ(EarliestStart(Timeline(), &pack, draw, 4 * kHour - 1441, kNever), 4 * kHour - 900);
+  EXPECT_EQ(EarliestStart(Timeline(), {.pack = &pack}, draw, 0, kNever), 4 * kHour - 900);
+  EXPECT_EQ(EarliestStart(Timeline(), {.pack = &pack}, draw, 4 * kHour - 1440, kNever),
+            4 * kHour - 1440);
+  EXPECT_EQ(EarliestStart(Timeline(), {.pack = &pack}, draw, 4 * kHour - 1441, kNever),
+            4 * kHour - 900);
 }
 
 TEST(EarliestStartTest, BothMustAgree) {
@@ -49,9 +51,9 @@ TEST(EarliestStartTest, BothMustAgree) {
   Timeline timeline;
   timeline.Reserve({.begin = 5 * kHour, .end = 6 * kHour, .job = 1});
   // The pack allows 3 h 45 min, and the device has no two hours until 6 h.
-  EXPECT_EQ(EarliestStart(timeline, &pack, draw, 0, kNever), 6 * kHour);
-  EXPECT_EQ(EarliestStart(timeline, &pack, draw, 0, 8 * kHour - 1), std::nullopt);
-  EXPECT_EQ(EarliestStart(timeline, &pack, draw, 22 * kHour + 1, kNever), std::nullopt);
+  EXPECT_EQ(EarliestStart(timeline, {.pack = &pack}, draw, 0, kNever), 6 * kHour);
+  EXPECT_EQ(EarliestStart(timeline, {.pack = &pack}, draw, 0, 8 * kHour - 1), std::nullopt);
+  EXPECT_EQ(EarliestStart(timeline, {.pack = &pack}, draw, 22 * kHour + 1, kNever), std::nullopt);
 }
 
 // Two boards on one pack: what one has reserved, the other cannot have. With a pack for each board
@@ -61,12 +63,12 @@ TEST(EarliestStartTest, ASharedPackCountsOnceForItsBoards) {
   Timeline first;
   const Timeline second;
   const Draw draw{.length = kHour, .power = 5000};  // Takes 6 Wh at night.
-  ASSERT_EQ(EarliestStart(first, &pack, draw, 0, kNever), 0);
+  ASSERT_EQ(EarliestStart(first, {.pack = &pack}, draw, 0, kNever), 0);
   first.Reserve({.begin = 0, .end = kHour, .job = 1});
   pack.Add({.job = 1, .begin = 0, .draw = draw});
   // From 4 Wh at 1 h on the pack falls to 1 Wh at 4 h. In the sun it gains nothing while the run
   // goes on, and 5 W without: 2 Wh are there at 4 h 12 min.
-  EXPECT_EQ(EarliestStart(second, &pack, draw, 0, kNever), 4 * kHour + 900);
+  EXPECT_EQ(EarliestStart(second, {.pack = &pack}, draw, 0, kNever), 4 * kHour + 900);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/pack.h"
+#include "scheduler/timetable/supply.h"
 
 namespace wattle::timetable {
 
@@ -20,8 +21,10 @@ struct Interval {
 };
 
 inline constexpr int kMains = -1;
+inline constexpr int kNoCap = -1;
 struct InstanceDevice {
   int pack = kMains;               // Index in Instance::packs. Several boards may share a pack.
+  int supply = kNoCap;             // Index in Instance::supplies, likewise.
   std::vector<Interval> closed{};  // No work runs here: windows that are shut, drains, other work.
 };
 
@@ -45,6 +48,7 @@ struct InstanceJob {
 struct Instance {
   std::vector<InstanceDevice> devices;
   std::vector<PackSpec> packs;
+  std::vector<SupplySpec> supplies{};
   std::vector<InstanceJob> jobs;
   Seconds end = 0;         // No job runs later.
   Seconds start_step = 1;  // A job starts at a multiple.

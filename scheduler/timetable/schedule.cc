@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "scheduler/timetable/earliest_start.h"
 #include "scheduler/timetable/plan_cost.h"
 
 namespace wattle::timetable {
@@ -19,12 +18,14 @@ constexpr int kClosed = -1;
 }  // namespace
 
 Schedule::Schedule(const Instance& instance)
-    : Schedule(instance, std::vector<Pack>(instance.packs.begin(), instance.packs.end())) {}
+    : Schedule(instance, std::vector<Pack>(instance.packs.begin(), instance.packs.end()),
+               std::vector<Supply>(instance.supplies.begin(), instance.supplies.end())) {}
 
-Schedule::Schedule(const Instance& instance, std::vector<Pack> packs)
+Schedule::Schedule(const Instance& instance, std::vector<Pack> packs, std::vector<Supply> supplies)
     : instance_(&instance),
       timelines_(instance.devices.size()),
       packs_(std::move(packs)),
+      supplies_(std::move(supplies)),
       plan_(instance.jobs.size()),
       costs_(instance.jobs.size()) {
   for (size_t device = 0; device < instance.devices.size(); ++device) {
@@ -39,16 +40,23 @@ Schedule::Schedule(const Instance& instance, std::vector<Pack> packs)
   }
 }
 
+PowerSource Schedule::PowerOf(size_t device) const {
+  const InstanceDevice& on = instance_->devices[device];
+  return {
+      .pack = on.pack == kMains ? nullptr : &packs_[static_cast<size_t>(on.pack)],
+      .supply = on.supply == kNoCap ? nullptr : &supplies_[static_cast<size_t>(on.supply)],
+  };
+}
+
 Seconds Schedule::EarliestOnGrid(const InstanceJob& job, const JobOption& option) const {
   const auto device = static_cast<size_t>(option.device);
-  const int pack = instance_->devices[device].pack;
+  const PowerSource power = PowerOf(device);
   const Seconds latest_end = std::min(job.deadline.value_or(instance_->end), instance_->end);
   const Seconds step = instance_->start_step;
   Seconds after = job.released;
   while (true) {
-    const std::optional<Seconds> start = EarliestStart(
-        timelines_[device], pack == kMains ? nullptr : &packs_[static_cast<size_t>(pack)],
-        option.draw, after, latest_end);
+    const std::optional<Seconds> start =
+        EarliestStart(timelines_[device], power, option.draw, after, latest_end);
     if (!start.has_value() || *start > job.latest_start.value_or(*start)) {
       return kNever;
     }
@@ -95,6 +103,12 @@ void Schedule::Insert(size_t index, uint64_t skipped) {
     packs_[static_cast<size_t>(pack)].Add(
         {.job = number, .begin = chosen_start, .draw = chosen->draw});
   }
+  if (const int supply = instance_->devices[device].supply; supply != kNoCap) {
+    supplies_[static_cast<size_t>(supply)].Add({.job = number,
+                                                .begin = chosen_start,
+                                                .length = chosen->draw.length,
+                                                .power = chosen->draw.power});
+  }
   cost_ += chosen_cost - costs_[index];
   costs_[index] = chosen_cost;
 }
@@ -108,6 +122,9 @@ void Schedule::Remove(size_t index) {
   timelines_[device].Release(planned.job);
   if (const int pack = instance_->devices[device].pack; pack != kMains) {
     packs_[static_cast<size_t>(pack)].Remove(planned.job);
+  }
+  if (const int supply = instance_->devices[device].supply; supply != kNoCap) {
+    supplies_[static_cast<size_t>(supply)].Remove(planned.job);
   }
   planned = {.job = planned.job};
   cost_ += instance_->jobs[index].left_out_price - costs_[index];

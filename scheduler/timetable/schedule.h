@@ -13,8 +13,10 @@
 #include "absl/types/span.h"
 
 #include "scheduler/timetable/amounts.h"
+#include "scheduler/timetable/earliest_start.h"
 #include "scheduler/timetable/instance.h"
 #include "scheduler/timetable/pack.h"
+#include "scheduler/timetable/supply.h"
 #include "scheduler/timetable/timeline.h"
 
 namespace wattle::timetable {
@@ -23,8 +25,9 @@ class Schedule {
  public:
   // All jobs are left out. instance: must outlive the schedule and must not change.
   explicit Schedule(const Instance& instance);
-  // With packs of the caller in place of instance.packs: other runs may draw from them already.
-  Schedule(const Instance& instance, std::vector<Pack> packs);
+  // With packs and supplies of the caller in place of the instance's: other runs may draw from them
+  // already.
+  Schedule(const Instance& instance, std::vector<Pack> packs, std::vector<Supply> supplies);
 
   // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
   // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for
@@ -40,11 +43,13 @@ class Schedule {
  private:
   // The earliest start on the instance's grid; kNever: none ends in time.
   static constexpr Seconds kNever = -1;
+  [[nodiscard]] PowerSource PowerOf(size_t device) const;
   [[nodiscard]] Seconds EarliestOnGrid(const InstanceJob& job, const JobOption& option) const;
 
   const Instance* instance_;
   std::vector<Timeline> timelines_;
   std::vector<Pack> packs_;
+  std::vector<Supply> supplies_;
   std::vector<Planned> plan_;
   std::vector<Millijoules> costs_;  // Of each job, as it stands.
   Millijoules cost_ = 0;

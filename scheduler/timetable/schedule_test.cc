@@ -99,7 +99,7 @@ TEST(ScheduleTest, OtherRunsMayDrawFromAPackAlready) {
   EXPECT_EQ(alone.planned(0).device, 0);
   Pack pack(instance.packs[0]);
   pack.Add({.job = 7, .draw = {.length = kHour, .power = 6'000}});
-  Schedule beside(instance, {pack});
+  Schedule beside(instance, {pack}, {});
   beside.Insert(0);
   EXPECT_EQ(beside.planned(0).device, Planned::kLeftOut);
 }
