@@ -37,6 +37,7 @@ import subprocess
 import sys
 import tempfile
 
+import cbc
 from figures import seed_of_head, write_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -44,7 +45,6 @@ PROGRAM = ROOT / "build/release/bin/wattle-place-load"
 SUN = ROOT.parent / "shared/data/energy/pvgis_tmy_45N_8E.csv"
 SLOT, SLOTS = 1800, 96
 UNIT = 1e6  # The solver counts kilojoules.
-RATIO_GAP = 1e-4  # At which CBC calls a plan optimal.
 LISTS = ("priority", "edf", "slack", "longest")
 
 
@@ -128,34 +128,18 @@ class Model:
         return "\n".join(lines + ["Binaries"] + [f" {name}" for name in self.binaries] + ["End", ""])
 
 
-def run_cbc(document, arguments):
-    """Returns CBC's log and its solution file's text."""
-    with tempfile.TemporaryDirectory() as folder:
-        model, solution = pathlib.Path(folder) / "model.lp", pathlib.Path(folder) / "solution"
-        model.write_text(Model(document["instance"]).text())
-        log = subprocess.run(["cbc", model, *arguments, "-solution", solution], check=True, capture_output=True, text=True).stdout
-        return log, solution.read_text() if solution.exists() else ""
-
-
 def solve(document, seconds):
     """Returns the proved lower bound and the cost of CBC's plan, in millijoules, and the jobs that it leaves out; None: no plan."""
-    log, solution = run_cbc(document, ["-seconds", str(seconds), "-ratioGap", str(RATIO_GAP), "-solve"])
-    cost = re.search(r"^Objective value: +([-0-9.e+]+)", log, re.M)
-    bound = re.search(r"^Lower bound: +([-0-9.e+]+)", log, re.M)
-    if bound is not None:
-        proved = float(bound.group(1))
-    elif cost is not None and "Optimal solution found" in log:
-        proved = float(cost.group(1)) * (1 - RATIO_GAP)
-    else:
-        raise SystemExit(f"cbc proved no bound for seed {document['seed']}:\n{log[-2000:]}")
+    bound, cost, solution = cbc.solve(Model(document["instance"]).text(), seconds)
+    if bound is None:
+        raise SystemExit(f"cbc proved no bound for seed {document['seed']}")
     left_out = re.findall(r"^ *\d+ u(\d+) +(?:1|0\.99\d*) ", solution, re.M)
-    found = cost is not None and float(cost.group(1)) < 1e40
-    return proved * UNIT, float(cost.group(1)) * UNIT if found else None, [int(job) for job in left_out]
+    return bound * UNIT, None if cost is None else cost * UNIT, [int(job) for job in left_out]
 
 
 def relax(document):
     """The optimum of the linear relaxation, in millijoules: a bound too, and a looser one."""
-    solution = run_cbc(document, ["-initialSolve"])[1]
+    solution = cbc.run_cbc(Model(document["instance"]).text(), ["-initialSolve"])[1]
     optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
     if optimal is None:
         raise SystemExit(f"the relaxation of seed {document['seed']} was not solved: {solution[:100]}")
@@ -212,7 +196,7 @@ class Tally:
               f"{'; ' + str(broken) if broken else ''}", flush=True)
         if broken.keys() - self.misses.keys():
             sys.exit("a list breaks a rule: the bench itself is wrong")
-        below = [name for name, plan in plans.items() if not plan["broken"] and plan["cost"] < bound * (1 - RATIO_GAP)]
+        below = [name for name, plan in plans.items() if not plan["broken"] and plan["cost"] < bound * (1 - cbc.RATIO_GAP)]
         if below:
             sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model is wrong")
 

@@ -96,6 +96,32 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
                       with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 
+namespace {
+
+nlohmann::ordered_json TruthJson(const sim::GroupTruth& group) {
+  nlohmann::ordered_json json;
+  json["group"] = group.group;
+  if (group.pack) {
+    json["pack_watt_hours"] = ToWattHours(*group.pack);
+    json["charge_ratio"] = group.charge.value();
+    json["reserve_ratio"] = group.reserve.value();
+  }
+  json["idle_watts"] = group.idle.value();
+  json["sun_watts"] = group.sun;
+  json["boards"] = nlohmann::ordered_json::array();
+  for (const sim::BoardTruth& board : group.boards) {
+    nlohmann::ordered_json jobs = nlohmann::ordered_json::array();
+    for (const sim::JobTruth& job : board.jobs) {
+      jobs.push_back(
+          {{"job", job.job}, {"seconds", job.seconds}, {"power_watts", job.power.value()}});
+    }
+    json["boards"].push_back({{"board", board.board}, {"jobs", std::move(jobs)}});
+  }
+  return json;
+}
+
+}  // namespace
+
 std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::PolicyResult>& results) {
   nlohmann::ordered_json document;
   document["scenario"] = Printable(scenario.name);
@@ -125,6 +151,10 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
       policy["failures"].push_back({{"job", failure.job}, {"reason", failure.reason}});
     }
     document["policies"].push_back(std::move(policy));
+  }
+  document["truth_of_first_seed"] = nlohmann::ordered_json::array();
+  for (const sim::GroupTruth& group : sim::TruthOf(scenario, scenario.first_seed)) {
+    document["truth_of_first_seed"].push_back(TruthJson(group));
   }
   return absl::StrCat(document.dump(1), "\n");
 }

@@ -72,6 +72,7 @@ void Board::Pass(double seconds) {
   }
   if (settings_.battery && !on_mains_) {
     const Joules sun = harvest() * absl::Seconds(seconds);
+    lost_sun_ += std::max(Joules(0), charge_ + sun - drawn - *settings_.battery);
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
     CountBreaches();
   }

@@ -54,6 +54,8 @@ class Board {
   [[nodiscard]] double powered_seconds() const { return powered_seconds_; }
   [[nodiscard]] double working_seconds() const { return working_seconds_; }
   [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross energy while work runs
+  // What the panel gave and a full battery could not take.
+  [[nodiscard]] Joules lost_sun() const { return lost_sun_; }
   // How often work ran with a true charge below the settings' reserve.
   [[nodiscard]] int64_t reserve_breaches() const { return reserve_breaches_; }
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
@@ -99,6 +101,7 @@ class Board {
   Celsius temperature_{25.0};
   Joules energy_{};
   Joules work_energy_{};
+  Joules lost_sun_{};
   Joules charge_{};
   Joules told_energy_{};    // by the counter's last reading
   Fraction told_charge_{};  // by the gauge's last reading

@@ -57,6 +57,7 @@ JobOutcome OutcomeOf(const v1::Job& job, double scenario_end_unix_seconds) {
   const bool gone = ended && !outcome.done;
   outcome.missed = outcome.late_seconds > 0.0 || (gone && deadline > 0.0);
   outcome.failed = gone && deadline == 0.0;
+  outcome.open = !ended;
   return outcome;
 }
 
@@ -83,6 +84,7 @@ Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
 // A board is advanced as it works. Its copy is advanced here, because each stop on the way would
 // round the board's own charge in another place.
 void Recorder::Sample(double at_seconds) {
+  recording_.events.push_back({at_seconds - begin_seconds_, fleet_.invariants().chain()});
   const core::State& state = fleet_.coordinator().durable();
   for (size_t i = 0; i < recording_.boards.size(); ++i) {
     Worker& worker = *fleet_.workers()[i];

@@ -21,6 +21,7 @@ struct JobOutcome {
   bool done = false;
   bool missed = false;  // its deadline: it ended later, failed, or is still open after it
   bool failed = false;  // without a deadline
+  bool open = false;    // when the scenario ends; missed too if its deadline has passed
   double ended_unix_seconds = 0.0;  // the scenario's end where the job is still open
   double late_seconds = 0.0;        // as LostJob's
 };

@@ -69,8 +69,15 @@ struct LostJob {
   double late_seconds = 0.0;  // from its deadline to its end, or to the scenario's; 0: not late
 };
 
+// All durable events until a moment, as a hash: what was submitted, heard and decided.
+struct EventsUntil {
+  double at_seconds = 0.0;
+  uint64_t hash = 0;
+};
+
 struct Recording {
   uint64_t seed = 0;
+  std::vector<EventsUntil> events;  // at each sample
   std::vector<BoardRecord> boards;  // in the fleet's order
   EnergyRecord energy;
   std::vector<LostJob> lost_jobs;  // in the order of their submission

@@ -32,10 +32,12 @@ constexpr FigureRow kFigureRows[] = {
     {Figure::kDone, "jobs_done", "done", 0},
     {Figure::kMissed, "deadlines_missed", "missed", 0},
     {Figure::kFailed, "jobs_failed", "failed", 0},
+    {Figure::kOpen, "jobs_open", "open", 0},
     {Figure::kWaitMeanHours, "wait_mean_hours", "wait h", 2},
     {Figure::kWaitP90Hours, "wait_p90_hours", "wait p90 h", 2},
     {Figure::kWorkWattHours, "work_watt_hours", "work Wh", 1},
     {Figure::kFleetWattHours, "fleet_watt_hours", "fleet Wh", 1},
+    {Figure::kLostSunWattHours, "lost_sun_watt_hours", "lost sun Wh", 1},
     {Figure::kReserveBreaches, "reserve_breaches", "breaches", 0},
     {Figure::kGuardStops, "guard_stops", "guard stops", 0},
     {Figure::kOutages, "empty_packs", "empty packs", 0},
@@ -248,13 +250,18 @@ class ScenarioRun {
   struct Meter {
     Joules energy;
     Joules work;
+    Joules lost_sun;
     double powered_seconds = 0.0;
     double working_seconds = 0.0;
   };
   static Meter MeterOf(Worker& worker) {
     worker.AdvanceBoard();
     const Board& board = worker.board();
-    return {board.energy(), board.work_energy(), board.powered_seconds(), board.working_seconds()};
+    return {.energy = board.energy(),
+            .work = board.work_energy(),
+            .lost_sun = board.lost_sun(),
+            .powered_seconds = board.powered_seconds(),
+            .working_seconds = board.working_seconds()};
   }
   static void Set(Figure figure, double value, RunFigures& figures) {
     figures.values[static_cast<size_t>(figure)] = value;
@@ -353,6 +360,7 @@ class ScenarioRun {
   void AddBoards(const std::vector<Meter>& begin, RunFigures& figures) {
     Joules energy;
     Joules work;
+    Joules lost_sun;
     double idle_seconds = 0.0;
     int64_t breaches = 0;
     for (size_t i = 0; i < begin.size(); ++i) {
@@ -360,12 +368,14 @@ class ScenarioRun {
       const Meter end = MeterOf(worker);
       energy += end.energy - begin[i].energy;
       work += end.work - begin[i].work;
+      lost_sun += end.lost_sun - begin[i].lost_sun;
       idle_seconds += (end.powered_seconds - begin[i].powered_seconds) -
                       (end.working_seconds - begin[i].working_seconds);
       breaches += worker.board().reserve_breaches();
     }
     Set(Figure::kWorkWattHours, ToWattHours(work), figures);
     Set(Figure::kFleetWattHours, ToWattHours(energy), figures);
+    Set(Figure::kLostSunWattHours, ToWattHours(lost_sun), figures);
     Set(Figure::kIdleHours, idle_seconds / kSecondsOfHour, figures);
     Set(Figure::kReserveBreaches, static_cast<double>(breaches), figures);
     Set(Figure::kOutages, static_cast<double>(counts_.empty_batteries), figures);
@@ -376,6 +386,7 @@ class ScenarioRun {
     int64_t done = 0;
     int64_t missed = 0;
     int64_t failed = 0;
+    int64_t open = 0;
     std::vector<double> waits;
     std::map<std::string, std::string> failures;
     std::map<std::pair<std::string, std::string>, ClassRuns> runs;
@@ -385,6 +396,7 @@ class ScenarioRun {
       done += outcome.done ? 1 : 0;
       missed += outcome.missed ? 1 : 0;
       failed += outcome.failed ? 1 : 0;
+      open += outcome.open ? 1 : 0;
       waits.push_back(WaitOf(job, outcome.ended_unix_seconds) / kSecondsOfHour);
       if (job.state() == v1::JOB_STATE_FAILED) {
         failures.emplace(groups_.at(job.spec().name()), job.reason());
@@ -394,6 +406,7 @@ class ScenarioRun {
     Set(Figure::kDone, static_cast<double>(done), figures);
     Set(Figure::kMissed, static_cast<double>(missed), figures);
     Set(Figure::kFailed, static_cast<double>(failed), figures);
+    Set(Figure::kOpen, static_cast<double>(open), figures);
     if (!waits.empty()) {
       double sum = 0.0;
       for (const double wait : waits) {
@@ -527,6 +540,36 @@ absl::Status CheckScenario(const Scenario& scenario) {
     }
   }
   return absl::OkStatus();
+}
+
+std::vector<GroupTruth> TruthOf(const Scenario& scenario, uint64_t seed) {
+  const TrueRates rates(scenario, seed);
+  std::vector<GroupTruth> truth;
+  int number_in_fleet = 0;
+  for (const BoardGroup& group : scenario.fleet) {
+    const BoardSettings board = BoardOf(scenario, group, seed);
+    GroupTruth& told = truth.emplace_back();
+    told.group = group.name;
+    told.pack = board.battery;
+    told.charge = board.charge;
+    told.reserve = board.reserve;
+    told.idle = board.idle;
+    told.sun = board.sun_watts == nullptr ? std::vector<double>() : *board.sun_watts;
+    for (int number = 1; number <= group.count; ++number, ++number_in_fleet) {
+      BoardTruth& one = told.boards.emplace_back();
+      one.board = group.BoardName(number);
+      for (const JobGroup& jobs : scenario.jobs) {
+        const absl::StatusOr<Workload> workload =
+            rates.WorkloadOf(jobs.spec, number_in_fleet, InfoOf(group, number), board.idle);
+        WATTLE_CHECK(workload.ok(), "CheckScenario looked at every job");
+        one.jobs.push_back(
+            {.job = jobs.spec.name(),
+             .seconds = workload->step_seconds * static_cast<double>(workload->steps),
+             .power = workload->power});
+      }
+    }
+  }
+  return truth;
 }
 
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,

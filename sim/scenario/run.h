@@ -27,10 +27,12 @@ enum class Figure {
   kDone,
   kMissed,
   kFailed,
+  kOpen,
   kWaitMeanHours,
   kWaitP90Hours,
   kWorkWattHours,
   kFleetWattHours,
+  kLostSunWattHours,
   kReserveBreaches,
   kGuardStops,
   kOutages,
@@ -88,6 +90,28 @@ absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::stri
 // Whether every job of the scenario has an amount of work on every class of boards, and every
 // policy is one that the coordinator takes. Errors: kInvalidArgument.
 absl::Status CheckScenario(const Scenario& scenario);
+
+// What is true in a run of this seed, for whoever compares it with a planner that knows all.
+struct JobTruth {
+  std::string job;       // the entry of jobs
+  double seconds = 0.0;  // of the run itself, without fetch, start, checkpoints and upload
+  Watts power{};         // gross
+};
+struct BoardTruth {
+  std::string board;
+  std::vector<JobTruth> jobs;  // in the scenario's order
+};
+struct GroupTruth {
+  std::string group;
+  std::optional<Joules> pack;  // absent: mains
+  Fraction charge{};           // a quarter of an hour before hour 0
+  Fraction reserve{};
+  Watts idle{};               // of a board
+  std::vector<double> sun{};  // watts of a board's panel, by hour; empty: none
+  std::vector<BoardTruth> boards;
+};
+// In the fleet's order. REQUIRES: CheckScenario took the scenario.
+std::vector<GroupTruth> TruthOf(const Scenario& scenario, uint64_t seed);
 
 // The median over seeds, and the ends of the interval that holds nine seeds of ten.
 struct Spread {

@@ -363,6 +363,77 @@ Recording RecordingOf(const std::string& text, const std::string& policy = "ours
   return recording;
 }
 
+// A long job runs when the scenario ends, and another one waits behind it.
+TEST(RunTest, JobsThatHaveNotEndedAreOpen) {
+  const std::string text = R"(
+duration: 3h
+fleet:
+  - {name: a, class: jetson-orin-nano}
+data: {long: {examples: 40000}, short: {examples: 500}}
+jobs:
+  - {name: short, job: {finetune: {model: gpt2, data: short, sequence_length: 384}}}
+  - {name: long, at: 1h, job: {finetune: {model: gpt2, data: long, sequence_length: 384}}}
+  - {name: late, at: 2h, job: {deadline_seconds: 600, finetune: {model: gpt2, data: short, sequence_length: 384}}}
+  - {name: behind, at: 2h, job: {finetune: {model: gpt2, data: short, sequence_length: 384}}}
+)";
+  const RunFigures figures = FiguresOf(text);
+  EXPECT_EQ(figures[Figure::kDone], 1);
+  EXPECT_EQ(figures[Figure::kMissed], 1);
+  EXPECT_EQ(figures[Figure::kOpen], 2);
+}
+
+// What the sun gave is in the packs, in the boards' work and idle time, or lost.
+TEST(RunTest, SunThatFullPacksCannotTakeIsLost) {
+  std::string text(kSite);
+  text.replace(text.find("pack_wh: 60, charge: 0.6"), 24, "pack_wh: 60, charge: 0.9");
+  text.replace(text.find("per_day: 8"), 10, "at: 20h");
+  const auto scenario = Parse(text);
+  ASSERT_THAT(scenario, IsOk());
+  Recording recording;
+  const auto figures = RunScenario(*scenario, "ours", 1, nullptr, &recording);
+  ASSERT_THAT(figures, IsOk());
+  double came = 0.0;
+  for (const GroupTruth& group : TruthOf(*scenario, 1)) {
+    for (const double watts : group.sun) {
+      came += watts * static_cast<double>(group.boards.size());
+    }
+  }
+  double stored = 0.0;
+  for (const BoardRecord& board : recording.boards) {
+    stored += (board.pack.back().charge - board.pack.front().charge).value() * 60.0;
+  }
+  EXPECT_GT((*figures)[Figure::kLostSunWattHours], 50.0);
+  EXPECT_NEAR(came,
+              stored + (*figures)[Figure::kFleetWattHours] + (*figures)[Figure::kLostSunWattHours],
+              1.0);
+}
+
+TEST(TruthTest, IsWhatRunsTakeAndPanelsGive) {
+  const auto scenario = Parse(kSite);
+  ASSERT_THAT(scenario, IsOk());
+  const std::vector<GroupTruth> truth = TruthOf(*scenario, 1);
+  ASSERT_EQ(truth.size(), 1);
+  ASSERT_EQ(truth[0].boards.size(), 2);
+  Recording recording;
+  const auto figures = RunScenario(*scenario, "ours", 1, nullptr, &recording);
+  ASSERT_THAT(figures, IsOk());
+  for (const PackSample& sample : recording.boards[1].pack) {
+    const auto hour = static_cast<size_t>(sample.at_seconds / kSecondsOfHour);
+    if (std::fmod(sample.at_seconds, kSecondsOfHour) > 0.0) {
+      EXPECT_DOUBLE_EQ(sample.sun.value(), truth[0].sun[hour]) << hour;
+    }
+  }
+  // The mean of the runs lies between the two boards' truths.
+  const JobTruth& one = truth[0].boards[0].jobs[0];
+  const JobTruth& other = truth[0].boards[1].jobs[0];
+  const ClassRuns& runs = RunsOf(figures->class_runs, "tune");
+  EXPECT_NE(one.seconds, other.seconds);
+  EXPECT_GE(runs.seconds, 0.99 * std::min(one.seconds, other.seconds));
+  EXPECT_LE(runs.seconds, 1.01 * std::max(one.seconds, other.seconds));
+  EXPECT_GE(runs.watts, 0.99 * std::min(one.power, other.power).value());
+  EXPECT_LE(runs.watts, 1.01 * std::max(one.power, other.power).value());
+}
+
 TEST(RecordingTest, LeavesTheRunAsItIs) {
   const auto scenario = Parse(kSite);
   ASSERT_THAT(scenario, IsOk());

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev bench sun: how much of the work that real sun allows the planner does. Writes build/bench/sun.json.
+
+Fine-tunes of 6 h, one each 8 h for each board, at 4 sites in 3 seasons, for 14 days each. A site has the sun of PVGIS (45 N 8 E) or PVWatts
+(Denver) in ../shared/data/energy, and an Orin Nano alone or with a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
+reserve of 30 %. A seed draws the first day of each season and the boards' true rates, which differ from the tables.
+
+The clairvoyant bound is a linear program over hours with the true sun and the true rates, which CBC solves. It may split work at will and knows
+no start, no fetch and no margin of a guard, so no planner reaches it. Its only integers say in which hours a pack is empty. A plan cannot end more
+whole jobs than its optimum, rounded down, nor more jobs than come.
+
+  work_vs_clairvoyant_percent  finished jobs in percent of the bound's, over all sites, seasons and seeds
+  worst_site_percent           the same of the site that does worst
+  guard_stops_percent          of the finished jobs, those that a guard stopped on the way, at the risk of 2 % that no policy changes
+  risk_calibration.N           the same share at a risk of N % (1, 2, 5, 10), over N %
+
+  --seed N   the first; default: made from HEAD's hash        --seeds N   default 2
+"""
+
+import argparse
+import concurrent.futures
+import json
+import math
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+import cbc
+from figures import ROOT, add, seed_of_head, write_figures
+
+PROGRAM = ROOT / "build/release/bin/wattle"
+FOLDER = ROOT.parent / "shared/data/energy"
+SUNS = {"45N": "pvgis_tmy_45N_8E.csv", "denver": "pvwatts_8760_denver_roofmount_4kw.csv"}
+BOARDS = {"one": ("jetson-orin-nano",), "two": ("jetson-orin-nano", "jetson-xavier-nx")}
+SITES = [(sun, boards) for sun in SUNS for boards in BOARDS]
+SEASONS = {"spring": 75, "summer": 166, "autumn": 245}  # The earliest first day of each.
+FIRST_DAYS = 20  # The first day is one of so many.
+DAYS = 14
+HOURS = 24 * DAYS
+HOURS_LOOKED_BACK = 72
+SOLVER_SECONDS = 30
+MINUTES_BETWEEN_JOBS = 480  # For each board.
+PEERS = ("fastest", "greedy", "edf")
+RISKS = (1, 2, 5, 10)
+RISK_UNSAID = 2
+# 36,841 examples take an Orin Nano 6 h by the published table.
+SCENARIO = """name: sun
+duration: {days}d
+fleet:
+{fleet}
+sun: {{file: {file}, from_day: {day}}}
+rates: {{seconds_spread: 0.1, watts_spread: 0.05}}
+data: {{squad: {{examples: 36841}}}}
+jobs:
+  - {{name: work, every: {minutes}m, job: {{finetune: {{model: gpt2, data: squad, sequence_length: 384}}}}}}
+"""
+BOARD = "  - {{name: {name}, class: {name}, pack_wh: 150, reserve: 0.3, panel_watts: 60, policy: {{sun_risk_ratio: {risk}}}}}\n"
+
+
+def scenario_of(site, day, risk):
+    sun, boards = site
+    fleet = "".join(BOARD.format(name=name, risk=risk / 100) for name in BOARDS[boards])
+    return SCENARIO.format(days=DAYS, fleet=fleet.rstrip(), file=FOLDER / SUNS[sun], day=day, minutes=MINUTES_BETWEEN_JOBS // len(BOARDS[boards]))
+
+
+def simulate(site, day, seed, risk, policies):
+    """The document of `wattle sim --json`, of one seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "sun.yaml"
+        path.write_text(scenario_of(site, day, risk))
+        return json.loads(subprocess.run([PROGRAM, "-o", "json", "sim", path, "--policy", ",".join(policies), "--seeds", "1", "--seed", str(seed)],
+                                         check=True, capture_output=True, text=True).stdout)
+
+
+class Bound:
+    """The program in CPLEX's LP format: watt-hours, and the share of each hour in which a board works."""
+
+    def __init__(self, truth):
+        self.objective, self.rows, self.binaries = [], [], []
+        self.jobs_that_come = math.ceil(60 * HOURS / MINUTES_BETWEEN_JOBS) * len(truth)
+        for number, group in enumerate(truth):
+            self.add_board(number, group)
+
+    def add_board(self, number, group):
+        (job,) = group["boards"][0]["jobs"]
+        capacity, idle = group["pack_watt_hours"], group["idle_watts"]
+        reserve, above_idle = capacity * group["reserve_ratio"], job["power_watts"] - idle
+        nets = [sun - idle for sun in group["sun_watts"]]
+        self.rows.append(f"c{number}_0 = {capacity * group['charge_ratio']:.6f}")
+        least = stopped = min(reserve, capacity * group["charge_ratio"])  # Work leaves no less than `stopped`, and then idle draw goes on.
+        for hour, net in enumerate(nets):
+            works, before, after = f"x{number}_{hour}", f"c{number}_{hour}", f"c{number}_{hour + 1}"
+            self.objective.append(f"- {3600 / job['seconds']:.9f} {works}")
+            self.rows += [f"{works} <= 1", f"{after} <= {capacity:.6f}"]
+            # While a board works its charge is at or above the reserve: at some time of the hour, and but for idle draw still at its end.
+            self.rows.append(f"{before} - {reserve:.6f} {works} >= {-max(0.0, net):.6f}")
+            self.rows.append(f"{after} - {max(0.0, reserve - idle):.6f} {works} >= 0")
+            lacking = ""
+            if least + net < 0:
+                # An empty pack gives no idle draw. Only a pack that held less than an hour of it can be empty in the hour.
+                lacking, empty = f" - n{number}_{hour}", f"y{number}_{hour}"
+                self.binaries.append(empty)
+                self.rows.append(f"n{number}_{hour} - {idle:.6f} {empty} <= 0")
+                self.rows.append(f"{before} + {capacity - idle:.6f} {empty} <= {capacity:.6f}")
+                self.rows.append(f"{works} + {1 / idle:.6f} n{number}_{hour} <= 1")
+            least = min(stopped, max(0.0, least + net))
+            # Surplus sun may be lost.
+            self.rows.append(f"{after} - {before}{lacking} + {above_idle:.6f} {works} <= {net:.6f}")
+
+    def jobs(self):
+        lines = ["Minimize", " done: " + "\n  ".join(self.objective), "Subject To", *(f" r{i}: {row}" for i, row in enumerate(self.rows))]
+        lines += ["Binaries", *(f" {name}" for name in self.binaries)] if self.binaries else []
+        bound, _, _ = cbc.solve("\n".join([*lines, "End", ""]), SOLVER_SECONDS)
+        if bound is None:
+            raise SystemExit("bench: cbc proved no bound")
+        return min(math.floor(1e-6 - bound), self.jobs_that_come)
+
+
+def figures_of(policy):
+    """(finished jobs, those of them that a guard stopped)"""
+    done = policy["jobs_done"]["median"]
+    return done, done - sum(one["runs"] for one in policy["class_runs"])
+
+
+def run(instance):
+    """{"bound": jobs, policy: (finished, stopped), risk: (finished, stopped)} of one site, season and seed."""
+    site, season, seed = instance
+    day = SEASONS[season] + random.Random(f"{season} {seed}").randrange(FIRST_DAYS)
+    document = simulate(site, day, seed, RISK_UNSAID, ("ours", *PEERS))
+    told = {policy["policy"]: figures_of(policy) for policy in document["policies"]}
+    told["bound"] = Bound(document["truth_of_first_seed"]).jobs()
+    for risk in RISKS:
+        told[risk] = told["ours"] if risk == RISK_UNSAID else figures_of(simulate(site, day, seed, risk, ("ours",))["policies"][0])
+    return told
+
+
+def work(results, policy):
+    return 100 * sum(told[policy][0] for told in results) / sum(told["bound"] for told in results)
+
+
+def stopped(results, policy):
+    return 100 * sum(told[policy][1] for told in results) / max(1, sum(told[policy][0] for told in results))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=seed_of_head() % 1_000_000_000)
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    for file in SUNS.values():
+        if not (FOLDER / file).exists():
+            sys.exit(f"skipped: {FOLDER / file} is not here; the sites need a year of sun")
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    print(f"seeds {seeds[0]} to {seeds[-1]}", flush=True)
+    instances = [(site, season, seed) for site in SITES for season in SEASONS for seed in seeds]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(run, instances))
+    of_site = {site: [told for (where, _, _), told in zip(instances, results) if where == site] for site in SITES}
+    for (site, season, seed), told in zip(instances, results):
+        others = ", ".join(f"{peer} {told[peer][0]:g}" for peer in PEERS)
+        print(f"{site[0]} {site[1]:3} {season} {seed}: {told['ours'][0]:g} jobs of {told['bound']}; {others}")
+
+    def beside(value):
+        return ", ".join(f"{peer} {value(peer):.3g}" for peer in PEERS)
+
+    figures = []
+    add(figures, "work_vs_clairvoyant_percent", [work(results, "ours")], "%", beside(lambda peer: work(results, peer)))
+    add(figures, "worst_site_percent", [min(work(some, "ours") for some in of_site.values())], "%",
+        beside(lambda peer: min(work(some, peer) for some in of_site.values())))
+    add(figures, "guard_stops_percent", [stopped(results, "ours")], "%", beside(lambda peer: stopped(results, peer)))
+    for risk in RISKS:
+        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {sum(told[risk][0] for told in results):g} runs")
+    write_figures("sun", figures)
+
+
+if __name__ == "__main__":
+    main()
