@@ -45,10 +45,11 @@ std::string Vocabulary() {
     const bool itself =
         (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
     const unsigned code = itself ? byte : next++;
-    std::string symbol(1, static_cast<char>(code));
+    std::string symbol;
     if (code >= 0x80) {
-      symbol = {static_cast<char>(0xc0U | (code >> 6U)), static_cast<char>(0x80U | (code & 0x3fU))};
+      symbol.push_back(static_cast<char>(0xc0U | (code >> 6U)));
     }
+    symbol.push_back(static_cast<char>(code >= 0x80 ? 0x80U | (code & 0x3fU) : code));
     vocabulary[symbol] = byte;
   }
   vocabulary["<|endoftext|>"] = 256;
