@@ -166,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: generate: stands beside evaluate; a file has one kind, remove one"},
         BadFile{"NoKind", "name: a\n", kInvalidJob,
                 "job.yaml: kind of job missing; add one of these sections: finetune, quantize, "
-                "generate, evaluate"},
+                "generate, evaluate, profile"},
         BadFile{"NoValue", "name:\n", kInvalidJob,
                 "job.yaml:1: name: has no value; give one or remove the line"},
         BadFile{"ListForText", "name: [a]\n", kInvalidJob,
@@ -175,8 +175,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:1: required_labels: wants a list, found a single value; write [...]"},
         BadFile{"TextForSection", "finetune: base\n", kInvalidJob,
                 "job.yaml:1: finetune: wants fields (name: value), found a single value"},
-        BadFile{"WrongPlace", "epochs: 2\n", kInvalidJob,
-                "job.yaml:1: epochs: unknown field; it belongs inside finetune"},
+        BadFile{
+            "WrongPlace", "epochs: 2\n", kInvalidJob,
+            "job.yaml:1: epochs: unknown field; it belongs inside finetune or profile.finetune"},
         BadFile{"WrongPlaceInside", "finetune:\n  objective: time\n", kInvalidJob,
                 "job.yaml:2: objective: unknown field; it belongs at the top level"},
         BadFile{"ListDocument", "- a\n", kInvalidJob,
