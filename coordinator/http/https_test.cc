@@ -219,12 +219,12 @@ TEST_F(HttpsTest, MetricsTellWhenAServiceAndTheCoordinatorGoBlind) {
   const Proof ann = Enrolled("person", "ann", "admin");
   constexpr char kEnd[] = "wattle_coordinator_service_token_end_timestamp_seconds";
   EXPECT_THAT(Get(ann, "/metrics").body, Not(HasSubstr(kEnd)));
-  (void)Service("1111111111111111", absl::FromUnixSeconds(4'000'000'000));
-  (void)Service("2222222222222222", absl::FromUnixSeconds(4'100'000'000));
+  (void)Service("1111111111111111", absl::FromUnixSeconds(4'100'000'000));
+  (void)Service("2222222222222222", absl::FromUnixSeconds(4'000'000'000));
   const std::string line = absl::StrCat(kEnd, "{service=\"prometheus\"} ");
   EXPECT_THAT(Get(ann, "/metrics").body, HasSubstr(line + "4100000000\n")) << "its last token";
   ASSERT_THAT(
-      Ask(*runtime_, core::RevokeToken{"2222222222222222", "ann", /*by_admin=*/true}).status,
+      Ask(*runtime_, core::RevokeToken{"1111111111111111", "ann", /*by_admin=*/true}).status,
       IsOk());
   const std::string page = Get(ann, "/metrics").body;
   EXPECT_THAT(page, HasSubstr(line + "4000000000\n"));

@@ -116,6 +116,7 @@ class ServerFixture : public runtime::RuntimeFixture {
   void Begin() {
     runtime::RuntimeOptions options;
     options.progress_interval = absl::Milliseconds(20);
+    options.metric_sink = metric_sink_;
     runtime_ = StartRuntime(options, &streams_);
     artifacts::BlobStoreOptions store_options;
     store_options.directory = Path("artifacts");
@@ -212,6 +213,7 @@ class ServerFixture : public runtime::RuntimeFixture {
 
   int64_t free_bytes_ = -1;  // The free space that the store sees; -1: the real free space.
   std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
+  runtime::MetricSink* metric_sink_ = nullptr;  // Null: workers' metrics are not taken.
   StreamTable streams_;
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<artifacts::BlobStore> store_;

@@ -2,8 +2,10 @@
 //
 // Attacks on who is who: foreign, stolen, replayed and forged identities.
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -275,6 +277,40 @@ TEST_F(IdentityAttacks, ABoardThatNobodyApprovedGetsNothingOfTheFleet) {
   EXPECT_EQ(message.desired().policies_size(), 1);
   EXPECT_THAT(Call(*artifacts, &v1::ArtifactService::Stub::GetManifest, manifest, got),
               StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+class CountingSink final : public runtime::MetricSink {
+ public:
+  void Take(const DeviceId&, v1::MetricBatch, std::function<void()> done) override {
+    ++taken_;
+    done();
+  }
+  void AddMetrics(telemetry::MetricsPage&) const override {}
+  std::atomic<int> taken_ = 0;
+};
+
+TEST_F(IdentityAttacks, ABoardThatNobodyApprovedSendsPrometheusNothing) {
+  CountingSink sink;
+  End();
+  metric_sink_ = &sink;
+  Begin();
+  HandWorker board(ChannelOf(Path("board"), ApprovalToken(), "device-a"), HelloOf("device-a"));
+  ASSERT_TRUE(IsWelcome(board));
+  const auto send = [&](int64_t number) {
+    v1::WorkerMessage batch;
+    batch.mutable_metrics()->set_number(number);
+    v1::CoordinatorMessage message;
+    ASSERT_TRUE(board.Send(batch));
+    ASSERT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kMetricsAcknowledgement, message));
+    EXPECT_EQ(message.metrics_acknowledgement().number(), number);
+  };
+  send(7);
+  EXPECT_EQ(sink.taken_, 0) << "dropped, and not sent again";
+  const core::ApproveDevice approve = {DeviceId("device-a"), "ann"};
+  ASSERT_THAT(runtime_->PostAndWait(approve, runtime::kPatience).status, IsOk());
+  send(8);
+  EXPECT_EQ(sink.taken_, 1);
+  End();  // The runtime may ask the sink until then.
 }
 
 TEST_F(IdentityAttacks, ARevokedPersonIsRefusedAtTheNextCall) {
