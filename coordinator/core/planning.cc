@@ -594,7 +594,8 @@ std::optional<v1::Prediction> PredictLeast(const State& state, const Observation
                                            const v1::JobSpec& spec, const Instant& now) {
   PlanningInputs inputs;
   inputs.archived_sources = archived_sources;
-  const absl::StatusOr<scheduler::JobView> job = DryJob(state, inputs, spec);
+  const absl::StatusOr<scheduler::JobView> job =
+      DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr);
   if (!job.ok()) {
     return std::nullopt;  // Its model is not there yet, for one.
   }
