@@ -3,8 +3,6 @@
 // Matches labels, and finds the strictest policy.
 #include "scheduler/place/selector.h"
 
-#include "absl/strings/str_split.h"
-
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {
@@ -14,25 +12,6 @@ namespace {
 constexpr Fraction kUnknownGaugeError(0.02);
 
 }  // namespace
-
-bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
-  for (const v1::Label& label : device.labels()) {
-    if (label.key() == parts[0] && (parts.size() == 1 || label.value() == parts[1])) {
-      return true;
-    }
-  }
-  return false;
-}
-
-bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
-  for (const std::string& selector : policy.selector()) {
-    if (!HasLabel(device, selector)) {
-      return false;
-    }
-  }
-  return true;
-}
 
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device) {
   std::vector<const v1::Policy*> selecting;
