@@ -56,7 +56,12 @@ absl::StatusOr<ExitCode> WatchDevices(Session& session) {
 
 absl::StatusOr<ExitCode> ShowDevice(Session& session, const DeviceFlags& flags) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Device device, session.client().GetDevice(flags.device));
-  session.Print(device, [&] { return RenderDevice(device, session.Now()); });
+  if (session.json()) {
+    session.Print(device, [] { return std::string(); });
+    return ExitCode::kOk;
+  }
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, session.client().ListPolicies());
+  session.PrintText(RenderDevice(device, session.Now(), policies));
   return ExitCode::kOk;
 }
 

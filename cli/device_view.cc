@@ -11,6 +11,8 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "policy/limits.h"
+#include "policy/selector.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -247,7 +249,30 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
   return table.Render(style);
 }
 
-std::string RenderDevice(const v1::Device& device, absl::Time now) {
+namespace {
+
+// "mast, one pack, at most 40.00 W", as the policies that select the device say it.
+std::string PowerGroupWords(const v1::DeviceInfo& device,
+                            const v1::ListPoliciesResponse& policies) {
+  std::vector<const v1::Policy*> selecting;
+  for (const v1::Policy& policy : policies.policies()) {
+    if (policy::Selects(policy, device)) {
+      selecting.push_back(&policy);
+    }
+  }
+  const policy::Limits limits = policy::LimitsOf(selecting);
+  if (!limits.power_group) {
+    return "";
+  }
+  const policy::PowerGroupLimit& group = *limits.power_group;
+  return absl::StrCat(group.name, group.shared_pack ? ", one pack" : "",
+                      group.cap ? absl::StrCat(", at most ", FormatPower(*group.cap)) : "");
+}
+
+}  // namespace
+
+std::string RenderDevice(const v1::Device& device, absl::Time now,
+                         const v1::ListPoliciesResponse& policies) {
   const v1::DeviceInfo& info = device.info();
   const v1::Heartbeat& heartbeat = device.heartbeat();
   std::string out = absl::StrCat(Printable(info.name()), " ", DeviceStateWord(device), "\n");
@@ -278,6 +303,7 @@ std::string RenderDevice(const v1::Device& device, absl::Time now) {
               &out);
   AppendField("temperature",
               heartbeat.has_temperature() ? absl::StrCat(Temperature(heartbeat), note) : "", &out);
+  AppendField("power group", PowerGroupWords(info, policies), &out);
   const std::string charge = ChargeWords(device);
   AppendField("charge", charge.empty() ? "" : absl::StrCat(charge, note), &out);
   AppendField("", heartbeat.has_battery() ? BatteryWords(heartbeat) : "", &out);

@@ -19,7 +19,9 @@ namespace wattle::cli {
 
 std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now,
                           const TextStyle& style);
-std::string RenderDevice(const v1::Device& device, absl::Time now);
+// policies: all of the fleet; those that select the device tell its power group.
+std::string RenderDevice(const v1::Device& device, absl::Time now,
+                         const v1::ListPoliciesResponse& policies = {});
 
 // How many devices the policy of that name selects; absent where the coordinator does not say.
 std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,

@@ -216,6 +216,15 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("devices.txt", RenderDevices(SampleDevices(), Now(), kPipe));
   ExpectGolden("devices.json", ToJsonDocument(SampleDevices()));
   ExpectGolden("device_show.txt", RenderDevice(SampleDevices().devices(2), Now()));
+  v1::ListPoliciesResponse policies;
+  v1::Policy& supply = *policies.add_policies();
+  supply.mutable_power_group()->set_name("mast");
+  supply.mutable_power_group()->set_power_cap_watts(40);
+  v1::Policy& elsewhere = *policies.add_policies();
+  elsewhere.add_selector("nobody");
+  elsewhere.mutable_power_group()->set_name("hut");
+  EXPECT_THAT(RenderDevice(SampleDevices().devices(2), Now(), policies),
+              HasSubstr("  power group   mast, at most 40.00 W\n"));
   ExpectGolden("policies.txt", RenderPolicies(SamplePolicies(), kPipe));
 }
 

@@ -73,6 +73,9 @@ class Search {
       TryForms(Kind::kQuantization, QuantizedForms(job_.spec), with_spec);
     }
     for (const v1::Candidate* other : others_) {
+      if (!MayPlan()) {
+        return;  // A change of the fleet copies it.
+      }
       AddReserve(*other);
       AddPowerModes(*other);
       AddProfile(*other);
@@ -85,14 +88,19 @@ class Search {
                        [rule](const v1::Candidate* other) { return other->refused_by() == rule; });
   }
 
+  [[nodiscard]] bool MayPlan() const {
+    return !others_.empty() && plans_ < kPlansMax &&
+           devices_ + snapshot_.devices.size() <= kDevicesMax;
+  }
+
   // The device that the planner takes; nullopt: none, or the search has looked at enough.
   std::optional<v1::Candidate> Choose(const scheduler::Snapshot& snapshot,
                                       const scheduler::JobView& job) {
-    plans_ += 1;
-    devices_ += snapshot.devices.size();
-    if (others_.empty() || plans_ > kPlansMax || devices_ > kDevicesMax) {
+    if (!MayPlan()) {
       return std::nullopt;
     }
+    plans_ += 1;
+    devices_ += snapshot.devices.size();
     return scheduler::ChooseDevice(snapshot, job).value_or(std::nullopt);
   }
 
@@ -116,7 +124,7 @@ class Search {
   // A spec that two kinds of change have in common is planned once.
   void TrySpec(Kind kind, const std::string& change, const v1::JobSpec& spec,
                const JobWithSpec& with_spec) {
-    if (others_.empty() || !tried_.insert(spec.SerializeAsString()).second) {
+    if (!MayPlan() || !tried_.insert(spec.SerializeAsString()).second) {
       return;
     }
     if (const absl::StatusOr<scheduler::JobView> job = with_spec(spec); job.ok()) {

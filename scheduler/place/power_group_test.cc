@@ -117,6 +117,27 @@ TEST(PowerGroupTest, TwoBoardsOfAPackDoNotSpendItsChargeTwice) {
   }
 }
 
+// Sun that would fill the pack of 20 Wh many times over: the pack is full with 20 Wh, and both
+// boards see the same charge.
+TEST(PowerGroupTest, APackHoldsItsCapacityOnce) {
+  Boards boards;
+  boards.group().set_shared_pack(true);
+  for (const char* name : {"a", "b"}) {
+    DeviceView& view = boards.Add(name);
+    SetBattery(20, 0.5, &view);
+    Boards::SetSun(30, view);
+  }
+  const QueuePlan plan = PlanQueueWithCharge(boards.snapshot);
+  ASSERT_THAT(plan.charge, SizeIs(2));
+  ASSERT_GT(plan.charge[0].size(), 24U);
+  EXPECT_EQ(plan.charge[0].front().median, 36'000'000);
+  EXPECT_EQ(plan.charge[0].back().median, 72'000'000);
+  for (size_t hour = 0; hour < plan.charge[0].size(); ++hour) {
+    EXPECT_LE(plan.charge[0][hour].high, 72'000'000) << hour;
+    EXPECT_EQ(plan.charge[0][hour].median, plan.charge[1][hour].median) << hour;
+  }
+}
+
 TEST(PowerGroupTest, TheBestGaugeTellsOfThePack) {
   Boards boards;
   boards.group().set_shared_pack(true);

@@ -3,9 +3,6 @@
 // Matches labels, and finds the strictest policy.
 #include "scheduler/place/selector.h"
 
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
-
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {
@@ -14,39 +11,7 @@ namespace {
 // The gauge error of a worker that reports none: fuel gauges are off by a few percent.
 constexpr Fraction kUnknownGaugeError(0.02);
 
-bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view selector) {
-  if (absl::ConsumePrefix(&selector, "device=")) {
-    return selector == device.name() || selector == device.device_id();
-  }
-  if (absl::ConsumePrefix(&selector, "isolation=")) {
-    return selector == device.isolation();
-  }
-  return absl::ConsumePrefix(&selector, "class=") && selector == device.device_class();
-}
-
 }  // namespace
-
-bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
-  if (HasOwnLabel(device, selector)) {
-    return true;
-  }
-  const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
-  for (const v1::Label& label : device.labels()) {
-    if (label.key() == parts[0] && (parts.size() == 1 || label.value() == parts[1])) {
-      return true;
-    }
-  }
-  return false;
-}
-
-bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
-  for (const std::string& selector : policy.selector()) {
-    if (!HasLabel(device, selector)) {
-      return false;
-    }
-  }
-  return true;
-}
 
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device) {
   std::vector<const v1::Policy*> selecting;

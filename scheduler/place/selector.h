@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "policy/held_back.h"
 #include "policy/limits.h"
+#include "policy/selector.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
@@ -19,14 +19,8 @@
 
 namespace wattle::scheduler {
 
-// Whether the device has the label. `selector` is "key=value", or "key" for any value. Beside the
-// labels that its operator gave it, each device has "device=NAME" (or its id), "class=CLASS" and
-// "isolation=LEVEL".
-bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
-
-// Whether the device matches every selector of the policy. A policy without selectors selects every
-// device.
-bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
+using policy::HasLabel;
+using policy::Selects;
 
 // The limits that the policies which select the device set for the device.
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device);

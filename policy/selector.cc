@@ -1,0 +1,42 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "policy/selector.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace wattle::policy {
+
+namespace {
+
+bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view selector) {
+  if (absl::ConsumePrefix(&selector, "device=")) {
+    return selector == device.name() || selector == device.device_id();
+  }
+  if (absl::ConsumePrefix(&selector, "isolation=")) {
+    return selector == device.isolation();
+  }
+  return absl::ConsumePrefix(&selector, "class=") && selector == device.device_class();
+}
+
+}  // namespace
+
+bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
+  if (HasOwnLabel(device, selector)) {
+    return true;
+  }
+  const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
+  return std::any_of(device.labels().begin(), device.labels().end(), [&](const v1::Label& label) {
+    return label.key() == parts[0] && (parts.size() == 1 || label.value() == parts[1]);
+  });
+}
+
+bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
+  return std::all_of(policy.selector().begin(), policy.selector().end(),
+                     [&](const std::string& selector) { return HasLabel(device, selector); });
+}
+
+}  // namespace wattle::policy

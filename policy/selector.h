@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Which devices a label or a policy selects. Pure; thread-safe.
+#ifndef WATTLE_POLICY_SELECTOR_H_
+#define WATTLE_POLICY_SELECTOR_H_
+
+#include "absl/strings/string_view.h"
+
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/policy.pb.h"
+
+namespace wattle::policy {
+
+// Whether the device has the label. `selector` is "key=value", or "key" for any value. Beside the
+// labels that its operator gave it, each device has "device=NAME" (or its id), "class=CLASS" and
+// "isolation=LEVEL".
+bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
+
+// Whether the device matches every selector of the policy. A policy without selectors selects every
+// device.
+bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
+
+}  // namespace wattle::policy
+
+#endif  // WATTLE_POLICY_SELECTOR_H_
