@@ -28,6 +28,8 @@ def solve(text, seconds):
     found = float(cost.group(1)) if cost is not None and float(cost.group(1)) < 1e40 else None
     if bound is not None:
         return float(bound.group(1)), found, solution
-    if found is not None and "Optimal solution found" in log:
+    optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
+    if optimal is not None:  # Also of a program without integers, whose log has neither line.
+        found = float(optimal.group(1))
         return found - abs(found) * RATIO_GAP, found, solution
     return None, found, solution

@@ -15,6 +15,8 @@ whole jobs than its optimum, rounded down, nor more jobs than come.
   guard_stops_percent          of the finished jobs, those that a guard stopped on the way, at the risk of 2 % that no policy changes
   risk_calibration.N           the same share at a risk of N % (1, 2, 5, 10), over N %
 
+A seed takes a core about half an hour.
+
   --seed N   the first; default: made from HEAD's hash        --seeds N   default 2
 """
 

@@ -17,6 +17,7 @@
 #include "scheduler/place/event_loop_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/queue_for_test.h"
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {
@@ -260,6 +261,60 @@ TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
     EXPECT_GE(loop.LeastWorkingWh(0), 0.3 * capacity);
   }
   EXPECT_GE(ended, 150);
+}
+
+// j1 waits for charge and draws much; j2 draws next to nothing and runs for hours. j2 may run in
+// front of j1's place if its upper quantile ends by then, and not if it ends within the next
+// second.
+TEST(PlacesUnderSunTest, ARunThatEndsASecondLaterGoesBehindThePlace) {
+  ProfileTable profiles;
+  DeviceView board = OrinNano();
+  SetBattery(100, 0.5, &board);
+  v1::DeviceInfo& info = *board.device.mutable_info();
+  info.set_idle_power_watts(1);
+  info.set_link_bytes_per_second(1e12);
+  for (const double watts : DaySun(160)) {
+    board.device.mutable_ledger()->add_harvest_power_watts_by_hour(watts);
+  }
+  board.device.mutable_heartbeat()->add_cached_artifact_ids("m");
+  board.device.mutable_heartbeat()->add_cached_artifact_ids("d");
+  const auto frugal = [](int64_t examples) {
+    JobView job = RealJob("j2", examples);
+    *job.inputs[0].artifact.mutable_model_shape() = Gpt2Shape(2);
+    return job;
+  };
+  const JobView large = RealJob("j1", 4000);
+  for (int i = 0; i < 20; ++i) {  // Measured often: the interval is narrow.
+    Learn(board, large, {0.018, 10}, profiles);
+    Learn(board, frugal(4000), {0.0002, 1.1}, profiles);
+  }
+  Snapshot snapshot = MakeSnapshot({board}, profiles);
+  snapshot.policies = {Reserve(0.3)};
+  const auto starts = [&snapshot](std::vector<JobView> queue) {
+    snapshot.queue = std::move(queue);
+    std::vector<double> seconds;
+    for (const QueuePlacement& placed : PlanQueue(snapshot)) {
+      seconds.push_back(placed.placement.best(0).start_in_seconds());
+    }
+    return seconds;
+  };
+  const double place = starts({large}).at(0);
+  ASSERT_GT(place, 3600);
+  const auto upper = [&](int64_t examples) {
+    const v1::Prediction prediction =
+        PlanJob(snapshot, frugal(examples))->candidates(0).prediction();
+    return TotalSeconds(prediction, prediction.run_seconds().high());
+  };
+  int64_t fits = 1;
+  for (int64_t step = int64_t{1} << 22; step > 0; step /= 2) {
+    fits += upper(fits + step) <= place ? step : 0;
+  }
+  ASSERT_LE(upper(fits), place);
+  ASSERT_LT(upper(fits + 1), place + 0.9);
+  EXPECT_EQ(starts({large, frugal(fits)}), (std::vector<double>{place, 0}));
+  const std::vector<double> behind = starts({large, frugal(fits + 1)});
+  EXPECT_EQ(behind.at(0), place);
+  EXPECT_GT(behind.at(1), place);
 }
 
 // One job on one device with a window or a budget.
