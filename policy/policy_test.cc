@@ -74,6 +74,18 @@ TEST(PolicyTest, TheLeastPatiencePolicyCounts) {
   EXPECT_EQ(LimitsOf({&silent}).patience_ratio_per_hour, std::nullopt);
 }
 
+// Of several the smallest counts, and 0 is one of them.
+TEST(LimitsTest, MeasuringDrawsWhatTheStrictestPolicyAllows) {
+  v1::Policy none;
+  none.set_exploration_ratio(0);
+  v1::Policy some;
+  some.set_exploration_ratio(0.1);
+  v1::Policy silent;
+  EXPECT_EQ(LimitsOf({&some, &none, &silent}).exploration_ratio, 0.0);
+  EXPECT_EQ(LimitsOf({&silent, &some}).exploration_ratio, 0.1);
+  EXPECT_EQ(LimitsOf({&silent}).exploration_ratio, std::nullopt);
+}
+
 TEST(LimitsTest, AMissingGaugeIsRefusedByAPolicyWithAReserveAlone) {
   const v1::Policy heat = Demand("heat", 0, 80, v1::MISSING_GAUGE_REFUSE);
   const v1::Policy mast = Demand("mast", 0.3, 0, v1::MISSING_GAUGE_REFUSE);

@@ -240,7 +240,8 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
                          .inputs = view.inputs,
                          .device = device->device,
                          .fits = FitsOn(state, inputs, *device, job.spec(), view.inputs),
-                         .now = snapshot.now};
+                         .now = snapshot.now,
+                         .choose = device->device.connected() && device->free_at <= snapshot.now};
     // Without an amount of work the planner says what is wrong with the job.
     if (absl::StatusOr<ProfileStep> step = NextProfileStep(ask); step.ok()) {
       view.profile_end = std::move(step->end);

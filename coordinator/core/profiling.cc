@@ -153,6 +153,20 @@ absl::StatusOr<Candidates> CandidatesOf(const ProfileAsk& ask, const Runs& runs)
   return candidates;
 }
 
+scheduler::PointChoice ChoiceOf(const ProfileAsk& ask, const Candidates& candidates,
+                                const PointForecast* repeat) {
+  const std::vector<PointForecast>& points = candidates.points;
+  if (repeat != nullptr) {
+    return {.next = static_cast<size_t>(repeat - points.data())};
+  }
+  if (ask.choose) {
+    return scheduler::ChoosePoint(QuestionOf(ask), points, candidates.open);
+  }
+  return {.next = *std::min_element(
+              candidates.open.begin(), candidates.open.end(),
+              [&](size_t a, size_t b) { return points[a].demand < points[b].demand; })};
+}
+
 std::string CountOf(int64_t count, absl::string_view noun) {
   return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
 }
@@ -264,10 +278,7 @@ absl::StatusOr<ProfileStep> NextProfileStep(const ProfileAsk& ask) {
   if (runs.ended() >= RunsMax(ask.job.spec())) {
     return end(absl::StrCat("its runs_max of ", RunsMax(ask.job.spec()), " is reached"));
   }
-  const scheduler::PointChoice choice =
-      repeat != nullptr
-          ? scheduler::PointChoice{.next = static_cast<size_t>(repeat - candidates.points.data())}
-          : scheduler::ChoosePoint(QuestionOf(ask), candidates.points, candidates.open);
+  const scheduler::PointChoice choice = ChoiceOf(ask, candidates, repeat);
   if (!choice.next.has_value()) {
     return end(absl::StrFormat("the next run would narrow what is known by %.2g %%, too little",
                                choice.gain_percent),

@@ -44,6 +44,9 @@ struct ProfileAsk {
   // Whether a run fits into the device's memory; empty: unknown, all do.
   std::function<bool(const v1::ProfilePoint&)> fits;
   absl::Time now;
+  // False: the device could not begin now, so the run of the fewest joules stands for the choice,
+  // which takes a prediction of each point for each candidate.
+  bool choose = true;
 };
 
 // What the job does next: a run at a point, or its end.

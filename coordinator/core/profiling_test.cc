@@ -434,9 +434,14 @@ TEST_F(ProfilingTest, ABusyDeviceDoesNotMakeTheJobImpossible) {
   first.mutable_finetune()->set_batch_size(2);
   Submit(first);
   for (int i = 0; i < 3; ++i) {
-    Plan();
+    const PlanComputed plan = Plan();
     EXPECT_FALSE(state_.jobs.at(1).impossible()) << job().reason();
+    const auto waiting = std::find_if(plan.jobs.begin(), plan.jobs.end(),
+                                      [](const auto& each) { return each.job == JobId("j1"); });
+    ASSERT_NE(waiting, plan.jobs.end());
+    EXPECT_TRUE(waiting->placement.wait() || waiting->profile_end.has_value());
   }
+  EXPECT_EQ(job("j2").state(), v1::JOB_STATE_ACTIVE);
 }
 
 TEST_F(ProfilingTest, AFaultOfTheSpecFailsTheJob) {

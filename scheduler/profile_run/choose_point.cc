@@ -23,7 +23,7 @@ namespace {
 // Steps of a run at least: the first one warms up, and three are left.
 constexpr int64_t kStepsMin = 4;
 // A prediction that is far too fast must not make a run of hours.
-constexpr int64_t kStepsMax = 100'000;
+constexpr double kStepsMax = 100'000;
 
 v1::Device InMode(v1::Device device, const std::string& mode) {
   device.mutable_info()->set_power_mode(mode);
@@ -75,11 +75,10 @@ absl::StatusOr<PointForecast> Forecast(const ProfileQuestion& question, v1::Prof
                             ? question.spec.profile().run_seconds()
                             : kProfileRunSeconds;
   if (shortest_seconds > 0) {
-    const double units = std::ceil(wanted / shortest_seconds * static_cast<double>(least) /
-                                   static_cast<double>(unit));
-    point.set_steps(unit * static_cast<int64_t>(
-                               std::clamp(units, static_cast<double>(least / unit),
-                                          static_cast<double>(std::max(least, kStepsMax) / unit))));
+    const double steps =
+        std::min(wanted / shortest_seconds * static_cast<double>(least), kStepsMax);
+    const double batches = std::ceil(steps / static_cast<double>(unit));
+    point.set_steps(std::max(least, unit * static_cast<int64_t>(batches)));
   }
   PointForecast forecast;
   WATTLE_ASSIGN_OR_RETURN(forecast.work, WorkOfPoint(question, point));
