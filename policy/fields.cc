@@ -451,7 +451,6 @@ constexpr Field kFields[] = {
     {.name = "link",
      .limits = true,
      .text = LinkText,
-     .head = "link",
      .clause = "lets its link carry $0",
      .check = CheckLink,
      .tighten = TightenLink},

@@ -6,6 +6,9 @@
 namespace wattle {
 namespace {
 
+// The mean time between two faults that a mutant needs.
+constexpr double kOftenSeconds = 30.0;
+
 // One world runs at a time, on one thread.
 std::string g_on;
 int64_t g_hits = 0;
@@ -56,7 +59,8 @@ const std::vector<MutantRow>& Mutants() {
       {"stopped energy", "a stopped attempt's joules are missing in its receipt"},
       {"measured attempts", "a receipt lacks what the ledger got before the power failed"},
       {"standstill", "a coordinator that stood still takes that time for its devices' silence"},
-      {"time of the welcome", "a worker ignores the coordinator's time and believes its own clock"},
+      {"time of the welcome", "a worker ignores the coordinator's time and believes its own clock",
+       false, Fault::kClockLate},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };
@@ -67,6 +71,10 @@ void AddMutant(const std::string& name, Options& options) {
   options.mutant = name;
   for (const MutantRow& mutant : Mutants()) {
     options.sqlite_journal |= mutant.in_real_journal && name == mutant.name;
+    if (name == mutant.name && mutant.often != Fault::kCount) {
+      options.mean_seconds[static_cast<size_t>(mutant.often)] = kOftenSeconds;
+      options.mean_seconds[static_cast<size_t>(Fault::kPolicyChange)] = kOftenSeconds;
+    }
   }
 }
 

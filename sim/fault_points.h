@@ -24,6 +24,8 @@ struct MutantRow {
   const char* what = "";  // for people
   // Whether only worlds with the real journal have the code.
   bool in_real_journal = false;
+  // What its worlds see often, because it breaks nothing else; kCount: nothing more than others.
+  Fault often = Fault::kCount;
 };
 const std::vector<MutantRow>& Mutants();
 // Puts the mutant of this name into the world; empty: none.

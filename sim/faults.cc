@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "sim/faults.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -11,9 +12,9 @@ namespace {
 constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
 constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
-constexpr double kLateSecondsMin = 600.0;
+constexpr double kLateSecondsMin = 120.0;
 constexpr double kLateSecondsMax = 12.0 * 3600.0;
-constexpr double kLateOutages = 6.0;  // until a time service is found
+constexpr double kLateOutages = 20.0;  // until a time service is found
 constexpr double kLateOffline = 0.5;  // share of these boards that have no link either
 constexpr double kHoldOutages = 3.0;  // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
@@ -108,7 +109,8 @@ bool Faults::LoseTime(Worker& worker) {
     return false;
   }
   worker.Stop(true);
-  const double late_seconds = parts_.random.Between(kLateSecondsMin, kLateSecondsMax);
+  const double late_seconds = parts_.random.Between(
+      kLateSecondsMin, std::min(kLateSecondsMax, parts_.options.fault_seconds));
   const double without_seconds = Outage() * kLateOutages;
   For(without_seconds,
       [&worker, late_seconds](bool on) { worker.SetClockLate(on ? late_seconds : 0.0); });
