@@ -175,7 +175,7 @@ class Fleet:
         token, roots = self.directory / "wattle-token", self.directory / "wattle-roots.pem"
         if self.plaintext or token.exists():
             return
-        made = self.output("wattle", "service", "token", "prometheus", "--ttl", "7d").strip()
+        made = self.output("wattle", "service", "token", "prometheus", "--ttl", "30d").strip()
         token.write_text(made)
         (self.directory / "wattle-token.sha256").write_text(hashlib.sha256(made.encode()).hexdigest() + "\n")
         shutil.copy(self.identity / "roots.pem", roots)
