@@ -463,5 +463,55 @@ TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
 INSTANTIATE_TEST_SUITE_P(Modes, ModeOnDeviceTest, testing::ValuesIn(kModes),
                          [](const auto& row) { return row.param.name; });
 
+// Settings of a run of five steps on the device, with directories of its own.
+FinetuneSettings FiveSteps(const std::string& name) {
+  FinetuneSettings settings = TinyFinetune(name);
+  settings.heldout_data.clear();
+  settings.steps = 5;
+  settings.model.device = kGuardedDevice;
+  return settings;
+}
+
+// Runs to the end of step 3, with a checkpoint of it.
+void RunThreeSteps(const FinetuneSettings& settings) {
+  RecordingSink sink;
+  sink.decide = [](const StepReport& report) {
+    return report.step == 3 ? StepDecision::kStop : StepDecision::kGoOn;
+  };
+  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kCancelled, testing::_));
+}
+
+TEST(ResumeOnDeviceTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
+  const FinetuneSettings whole = FiveSteps("whole");
+  const std::vector<double> wanted = LossesOf(whole);
+  FinetuneSettings resumed = FiveSteps("resumed");
+  RunThreeSteps(resumed);
+  RecordingSink sink;
+  const auto result = Finetune(resumed, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 3);
+  EXPECT_FALSE(result->numerically_continued);
+  EXPECT_EQ(sink.TrainingLosses(), std::vector<double>(wanted.begin() + 3, wanted.end()));
+  EXPECT_EQ(FileBytes(resumed.output_directory + "/model.safetensors"),
+            FileBytes(whole.output_directory + "/model.safetensors"));
+}
+
+TEST(ResumeOnDeviceTest, ACheckpointGoesOnOnTheHost) {
+  const std::vector<double> wanted = LossesOf(FiveSteps("whole"));
+  FinetuneSettings moved = FiveSteps("moved");
+  RunThreeSteps(moved);
+  moved.model.device = "cpu";
+  RecordingSink sink;
+  const auto result = Finetune(moved, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 3);
+  EXPECT_TRUE(result->numerically_continued);
+  const std::vector<double> losses = sink.TrainingLosses();
+  ASSERT_EQ(losses.size(), 2U);
+  for (size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(losses[i], wanted[3 + i], 2e-4 * wanted[3 + i]);
+  }
+}
+
 }  // namespace
 }  // namespace wattle::engine
