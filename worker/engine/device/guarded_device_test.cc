@@ -28,6 +28,7 @@
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
+#include "worker/engine/test_plan.h"
 
 namespace wattle::engine {
 namespace {
@@ -237,9 +238,14 @@ int64_t BytesOfABatch(const TokenBatch& batch) {
   return 5 * batch.rows() * static_cast<int64_t>(sizeof(int64_t));
 }
 
-class FamilyOnDeviceTest : public testing::TestWithParam<const char*> {
+struct Family {
+  const char* name;
+  int64_t operators_of_token;  // at most, of the tiny model: starts of kernels on a GPU
+};
+
+class FamilyOnDeviceTest : public testing::TestWithParam<Family> {
  protected:
-  [[nodiscard]] std::string Directory() const { return absl::StrCat("families/", GetParam()); }
+  [[nodiscard]] std::string Directory() const { return absl::StrCat("families/", GetParam().name); }
   [[nodiscard]] Model HostModel() const {
     return ReadGoldenModel(Directory(), GoldenFiles(Directory()));
   }
@@ -295,6 +301,9 @@ TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
     EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
     EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64);
     EXPECT_LE(WorkOfGuardedDevice().downloaded_bytes, 64);
+    if (kSameOperators) {
+      EXPECT_LE(WorkOfGuardedDevice().operators, GetParam().operators_of_token);
+    }
   }
   EXPECT_EQ(made, wanted);
   EXPECT_EQ(GenerateTokens(device.decoder, prompt, 12, {}, 0), wanted);
@@ -304,11 +313,15 @@ TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest,
-                         testing::Values("gemma", "gemma2", "gpt2", "gpt_neox",
-                                         "gpt_neox_sequential", "kosmos2_text", "llama3",
-                                         "llama_linear", "mistral", "opt", "phi", "qwen2",
-                                         "qwen2_windows", "smollm2", "stablelm"),
-                         [](const auto& row) { return row.param; });
+                         testing::Values(Family{"gemma", 98}, Family{"gemma2", 197},
+                                         Family{"gpt2", 41}, Family{"gpt_neox", 68},
+                                         Family{"gpt_neox_sequential", 68},
+                                         Family{"kosmos2_text", 50}, Family{"llama3", 92},
+                                         Family{"llama_linear", 92}, Family{"mistral", 94},
+                                         Family{"opt", 41}, Family{"phi", 66}, Family{"qwen2", 92},
+                                         Family{"qwen2_windows", 93}, Family{"smollm2", 92},
+                                         Family{"stablelm", 72}),
+                         [](const auto& row) { return row.param.name; });
 
 // --- quantized models ---
 
@@ -449,6 +462,56 @@ TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
 
 INSTANTIATE_TEST_SUITE_P(Modes, ModeOnDeviceTest, testing::ValuesIn(kModes),
                          [](const auto& row) { return row.param.name; });
+
+// Settings of a run of five steps on the device, with directories of its own.
+FinetuneSettings FiveSteps(const std::string& name) {
+  FinetuneSettings settings = TinyFinetune(name);
+  settings.heldout_data.clear();
+  settings.steps = 5;
+  settings.model.device = kGuardedDevice;
+  return settings;
+}
+
+// Runs to the end of step 3, with a checkpoint of it.
+void RunThreeSteps(const FinetuneSettings& settings) {
+  RecordingSink sink;
+  sink.decide = [](const StepReport& report) {
+    return report.step == 3 ? StepDecision::kStop : StepDecision::kGoOn;
+  };
+  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kCancelled, testing::_));
+}
+
+TEST(ResumeOnDeviceTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
+  const FinetuneSettings whole = FiveSteps("whole");
+  const std::vector<double> wanted = LossesOf(whole);
+  FinetuneSettings resumed = FiveSteps("resumed");
+  RunThreeSteps(resumed);
+  RecordingSink sink;
+  const auto result = Finetune(resumed, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 3);
+  EXPECT_FALSE(result->numerically_continued);
+  EXPECT_EQ(sink.TrainingLosses(), std::vector<double>(wanted.begin() + 3, wanted.end()));
+  EXPECT_EQ(FileBytes(resumed.output_directory + "/model.safetensors"),
+            FileBytes(whole.output_directory + "/model.safetensors"));
+}
+
+TEST(ResumeOnDeviceTest, ACheckpointGoesOnOnTheHost) {
+  const std::vector<double> wanted = LossesOf(FiveSteps("whole"));
+  FinetuneSettings moved = FiveSteps("moved");
+  RunThreeSteps(moved);
+  moved.model.device = "cpu";
+  RecordingSink sink;
+  const auto result = Finetune(moved, sink);
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->resumed_from_step, 3);
+  EXPECT_TRUE(result->numerically_continued);
+  const std::vector<double> losses = sink.TrainingLosses();
+  ASSERT_EQ(losses.size(), 2U);
+  for (size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_NEAR(losses[i], wanted[3 + i], 2e-4 * wanted[3 + i]);
+  }
+}
 
 }  // namespace
 }  // namespace wattle::engine

@@ -16,6 +16,9 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/mm.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -286,6 +289,27 @@ void Count(const c10::FunctionSchema& schema) {
   work.operators += MakesAView(schema) ? 0 : 1;
 }
 
+// Products of FP16, which libtorch 1.13 lacks on the CPU: by FP32, rounded to FP16. Whether the
+// operator is one; then its result is on the stack.
+bool MultipliedHalves(const c10::FunctionSchema& schema, torch::jit::Stack* stack) {
+  const size_t arguments = schema.arguments().size();
+  const size_t first = stack->size() - arguments;
+  const bool batch = schema.name() == "aten::bmm";
+  if ((!batch && schema.name() != "aten::mm") ||
+      (*stack)[first].toTensor().scalar_type() != at::kHalf) {
+    return false;
+  }
+  const at::Tensor left = (*stack)[first].toTensor().to(at::kFloat);
+  const at::Tensor right = (*stack)[first + 1].toTensor().to(at::kFloat);
+  at::Tensor result = (batch ? at::bmm(left, right) : at::mm(left, right)).to(at::kHalf);
+  if (arguments == 3) {  // the form that writes to a tensor
+    result = (*stack)[first + 2].toTensor().copy_(result);
+  }
+  torch::jit::drop(*stack, arguments);
+  stack->emplace_back(std::move(result));
+  return true;
+}
+
 // Every operator that the device does not have below: the CPU's, on the device's memory.
 void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
@@ -296,7 +320,9 @@ void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     (*stack)[i] = OnHost(schema, view, (*stack)[i]);
   }
   const DeviceMemory::Opening opening;
-  op.callBoxed(stack);
+  if (!MultipliedHalves(schema, stack)) {
+    op.callBoxed(stack);
+  }
   for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); ++i) {
     TORCH_CHECK(!(*stack)[i].isTensorList(), schema.name(), ": the guarded device lacks lists");
     if ((*stack)[i].isTensor()) {
