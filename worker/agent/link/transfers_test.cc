@@ -103,6 +103,7 @@ class TransfersTest : public artifacts::StoreFixture {
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
   std::optional<FetchResult> fetched_ ABSL_GUARDED_BY(mutex_);
+  int64_t fetched_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // From connect to HTTP/2's settings takes two round trips: a try that gives up after 0.2 s never
@@ -114,6 +115,8 @@ TEST_F(TransfersTest, AnArtifactArrivesOverALinkOfALongRoundTrip) {
   const FetchResult result = Fetch(*transfers, id);
   EXPECT_THAT(result.status, IsOk());
   EXPECT_EQ(result.inputs.size(), 1);
+  absl::MutexLock lock(&mutex_);
+  EXPECT_EQ(fetched_bytes_, 3000);
 }
 
 TEST_F(TransfersTest, OneConnectionIsKeptFromTryToTry) {
