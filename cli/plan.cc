@@ -126,7 +126,8 @@ void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
                    "With --horizon: also write the timetable to this file, as a page that needs no "
                    "network; - writes the page alone to the standard output")
       ->type_name("FILE")
-      ->excludes(file);
+      ->excludes(file)
+      ->excludes(job);
   leaf->add_option("--set", flags->set, "field=value instead of what the file says; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)

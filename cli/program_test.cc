@@ -68,6 +68,7 @@ TEST_F(ProgramTest, PlanOfAnOpenJobSendsItsIdAlone) {
   EXPECT_FALSE(plans[0].has_spec());
   EXPECT_EQ(Run({"plan", "--job", "j1", Write("job.yaml", kJobFile)}).code, 2);
   EXPECT_EQ(Run({"plan", "--job", "j1", "--horizon", "12h"}).code, 2);
+  EXPECT_EQ(Run({"plan", "--job", "j1", "--html", "-"}).code, 2);
   EXPECT_EQ(Run({"plan", "--job", "j1", "--set", "objective=time"}).code, 2);
 }
 

@@ -2,6 +2,7 @@
 //
 // The boards of one supply (Policy.power_group.power_cap_watts) never draw more together than the
 // cap: the idle watts of all of them, and the mean watts of each run above its board's idle watts.
+#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "scheduler/place/power_group.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
