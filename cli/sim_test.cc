@@ -73,6 +73,15 @@ TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {
   EXPECT_EQ(document["policies"][0]["policy"], "ours");
   EXPECT_GT(document["policies"][0]["jobs_done"]["high"], 0);
   EXPECT_EQ(document["policies"][0]["reserve_breaches"]["high"], 0);
+  const auto& truth = document["truth_of_first_seed"];
+  ASSERT_EQ(truth.size(), 1);
+  EXPECT_EQ(truth[0]["group"], "mast");
+  EXPECT_EQ(truth[0]["pack_watt_hours"], 60);
+  EXPECT_EQ(truth[0]["reserve_ratio"], 0.3);
+  EXPECT_EQ(truth[0]["sun_watts"].size(), 0) << "the group has no panel";
+  EXPECT_EQ(truth[0]["boards"][0]["board"], "mast-1");
+  EXPECT_EQ(truth[0]["boards"][0]["jobs"][0]["job"], "tune");
+  EXPECT_GT(truth[0]["boards"][0]["jobs"][0]["seconds"], 60);
 }
 
 // The page changes nothing of the answer, and each time it has the same bytes.
