@@ -120,14 +120,8 @@ void ApplyChanges(const v1::HeartbeatChanges& changes, v1::Heartbeat& heartbeat)
 }
 
 void AddChanges(const v1::HeartbeatChanges& later, v1::HeartbeatChanges& changes) {
+  // A field that is cleared and then changed stays in both: ApplyChanges clears first.
   auto& cleared = *changes.mutable_cleared_fields();
-  cleared.erase(std::remove_if(cleared.begin(), cleared.end(),
-                               [&](int number) {
-                                 const auto* field =
-                                     v1::Heartbeat::descriptor()->FindFieldByNumber(number);
-                                 return field == nullptr || IsSet(later.changed(), *field);
-                               }),
-                cleared.end());
   for (const int number : later.cleared_fields()) {
     if (std::find(cleared.begin(), cleared.end(), number) == cleared.end()) {
       cleared.Add(number);

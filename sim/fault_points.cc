@@ -7,7 +7,7 @@ namespace wattle {
 namespace {
 
 // The mean time between two faults that a mutant needs.
-constexpr double kOftenSeconds = 30.0;
+constexpr double kOftenSeconds = 120.0;
 
 // One world runs at a time, on one thread.
 std::string g_on;
@@ -73,7 +73,6 @@ void AddMutant(const std::string& name, Options& options) {
     options.sqlite_journal |= mutant.in_real_journal && name == mutant.name;
     if (name == mutant.name && mutant.often != Fault::kCount) {
       options.mean_seconds[static_cast<size_t>(mutant.often)] = kOftenSeconds;
-      options.mean_seconds[static_cast<size_t>(Fault::kPolicyChange)] = kOftenSeconds;
     }
   }
 }

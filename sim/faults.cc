@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include "policy/schedule.h"
+
 namespace wattle::sim {
 namespace {
 
@@ -13,10 +15,11 @@ constexpr double kTenDaysSeconds = 10.0 * 86400.0;
 constexpr double kLinksThatDie = 0.5;
 constexpr double kStuckOutages = 5.0;  // a sensor is stuck for longer than a link is down
 constexpr double kLateSecondsMin = 120.0;
+constexpr int kLateDraws = 20;
 constexpr double kLateSecondsMax = 12.0 * 3600.0;
 constexpr double kLateOutages = 20.0;  // until a time service is found
-constexpr double kLateOffline = 0.5;  // share of these boards that have no link either
-constexpr double kHoldOutages = 3.0;  // a hold outlasts reboots
+constexpr double kLateOffline = 0.5;   // share of these boards that have no link either
+constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
 
 }  // namespace
@@ -104,13 +107,27 @@ bool Faults::StopWorker(bool power_cut, bool disk_lost) {
   return true;
 }
 
+double Faults::LateSeconds(const Worker& worker) {
+  const double most_seconds = std::min(kLateSecondsMax, parts_.options.fault_seconds);
+  const absl::Time now = TrueTime(parts_.loop.now_seconds());
+  double late_seconds = 0.0;
+  for (int draw = 0; draw < kLateDraws; ++draw) {
+    late_seconds = parts_.random.Between(kLateSecondsMin, most_seconds);
+    const absl::Time shown = now - absl::Seconds(late_seconds);
+    if (policy::OpensAt(worker.windows(), now) > now &&
+        policy::OpensAt(worker.windows(), shown) <= shown) {
+      break;
+    }
+  }
+  return late_seconds;
+}
+
 bool Faults::LoseTime(Worker& worker) {
   if (!worker.alive()) {
     return false;
   }
   worker.Stop(true);
-  const double late_seconds = parts_.random.Between(
-      kLateSecondsMin, std::min(kLateSecondsMax, parts_.options.fault_seconds));
+  const double late_seconds = LateSeconds(worker);
   const double without_seconds = Outage() * kLateOutages;
   For(without_seconds,
       [&worker, late_seconds](bool on) { worker.SetClockLate(on ? late_seconds : 0.0); });
@@ -217,8 +234,16 @@ bool Faults::HappenToWorker(Fault fault) {
       }
       return true;
     }
-    case Fault::kClockLate:
+    case Fault::kClockLate: {
+      // Rather a board with a window that is closed now.
+      const absl::Time now = TrueTime(parts_.loop.now_seconds());
+      for (const std::unique_ptr<Worker>& other : parts_.workers) {
+        if (other->alive() && policy::OpensAt(other->windows(), now) > now) {
+          return LoseTime(*other);
+        }
+      }
       return LoseTime(worker);
+    }
     case Fault::kRailStuck:
       if (sensors.gauge_stuck) {
         return false;

@@ -48,6 +48,8 @@ class Faults {
   bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
   bool LoseTime(Worker& worker);
+  // By how much the clock is late: if possible so that a closed window looks open.
+  double LateSeconds(const Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
   Worker& AnyWorker() { return *parts_.workers[static_cast<size_t>(AnyDevice())]; }
   [[nodiscard]] double Outage() {

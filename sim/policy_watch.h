@@ -46,6 +46,7 @@ class PolicyWatch {
   // Call it when the worker may have lost its count of the day's budget: its disk was lost, damaged
   // or full.
   void ForgetSpent() { spent_is_kept_ = false; }
+  [[nodiscard]] const policy::Limits& limits() const { return limits_; }
   // Returns the breach in words; empty if there is none.
   std::string Check(const Board& board, const WatchMoment& moment);
 

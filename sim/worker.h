@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "sim/board.h"
 #include "sim/event_loop.h"
@@ -90,6 +91,10 @@ class Worker final : public agent::AgentPorts {
   void Receive(const v1::CoordinatorMessage& message);
 
   [[nodiscard]] int number() const { return number_; }
+  // The windows of the policies that the worker knows.
+  [[nodiscard]] const std::vector<policy::WindowLimit>& windows() const {
+    return policies_.limits().windows;
+  }
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
