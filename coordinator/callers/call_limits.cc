@@ -2,6 +2,8 @@
 #include "coordinator/callers/call_limits.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/quota.h"
 
-#include <cmath>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"

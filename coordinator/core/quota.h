@@ -5,7 +5,6 @@
 #ifndef WATTLE_COORDINATOR_CORE_QUOTA_H_
 #define WATTLE_COORDINATOR_CORE_QUOTA_H_
 
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,7 +16,6 @@
 
 namespace wattle::core {
 
-class Draft;
 struct SubmitJob;
 
 // The owner of the quota that holds for everybody without one of their own.
@@ -42,7 +40,7 @@ Joules EnergyOfToday(const State& state, const Observations& observations, absl:
 absl::Status CheckQuota(const State& state, const Observations& observations,
                         const SubmitJob& command, const Instant& now);
 
-// The quota with its use. A caller's view of everybody's quota is `owner`'s share of it.
+// What holds for the owner, with the use: everybody's quota as the owner's where they have none.
 v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
                            const std::string& owner, const Instant& now);
 
