@@ -59,7 +59,7 @@ class DeviceMemory final : public at::Allocator {
     Opening& operator=(const Opening&) = delete;
   };
 
-  at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
+  [[nodiscard]] at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
     std::byte* place = nullptr;
     if (bytes > 0) {
       DeviceMemory& memory = Get();
