@@ -132,6 +132,9 @@ std::string RenderRunFront(const v1::Job& job, const TextStyle& style) {
     if (attempt.state() != v1::ATTEMPT_STATE_FINISHED || !(units > 0)) {
       continue;
     }
+    std::erase_if(points, [&](const ModePoint& earlier) {  // Of the same point, made once more.
+      return earlier.mode == PointWords(attempt.profile_point());
+    });
     // Joules as the row has them: a gap in the samples saves no energy.
     points.push_back({PointWords(attempt.profile_point()), receipt.run().seconds() / units,
                       receipt.run().mean_power_watts() * receipt.run().seconds() / units});

@@ -539,6 +539,8 @@ TEST_F(ProfilingTest, APlanTellsTheFirstRunAndWhatAllRunsTake) {
   EXPECT_EQ(plan->chosen_device_id(), kBoard) << plan->reason();
   EXPECT_GT(plan->candidates(0).prediction().run_seconds().mean(), 0);
   EXPECT_GT(plan->candidates(0).prediction().run_energy_joules().mean(), 0);
+  EXPECT_EQ(plan->candidates(0).prediction().upload_bytes(), 0) << "nothing is kept";
+  EXPECT_EQ(plan->candidates(0).prediction().checkpoint_seconds(), 0);
   EXPECT_THAT(plan->reason(), HasSubstr("one run for each of 4 points takes together about"));
   request.mutable_spec()->set_energy_budget_wh(1e-6);
   const auto poor = DryRun(state_, observations_, inputs_, request, Now());

@@ -208,6 +208,14 @@ constexpr size_t kCandidatesKept = 40'000;
 
 }  // namespace
 
+absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& table) {
+  absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, table);
+  if (work.ok() && job.profile_point.has_value()) {
+    KeepNothing(*work);
+  }
+  return work;
+}
+
 FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& work,
                                           const std::vector<ModelWork>& models,
                                           const DeviceView& view) const {

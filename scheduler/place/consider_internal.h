@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 #include "policy/limits.h"
@@ -23,6 +24,10 @@
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
+
+// The amount of work of the job; of a run of a profile job without what it does not keep. Errors:
+// as WorkOf.
+absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& table);
 
 // All devices as candidates for one job. The first candidate is the choice, if it is feasible.
 //

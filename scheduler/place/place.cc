@@ -38,7 +38,7 @@ void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView 
 
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
-  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   return *fleet.Consider(job, work, InitialLoads(snapshot)).candidates.front();
 }
@@ -54,7 +54,7 @@ absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapsh
 
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
-  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot);

@@ -83,8 +83,8 @@ class QueuePlanner {
         ended.profile_end = job.profile_end;
         continue;
       }
-      jobs_.push_back({&job, EffectivePriority(job, snapshot.now),
-                       WorkOf(job.spec, job.inputs, *snapshot.profiles)});
+      jobs_.push_back(
+          {&job, EffectivePriority(job, snapshot.now), WorkOfJob(job, *snapshot.profiles)});
     }
     SortByPriorityAndAge();
   }

@@ -42,6 +42,12 @@ const v1::ArtifactInfo* FindInput(absl::Span<const InputView> inputs, absl::stri
   return nullptr;
 }
 
+void KeepNothing(WorkAmount& work) {
+  work.checkpoint_every_steps = 0;
+  work.checkpoint_bytes = 0;
+  work.result_bytes = 0;
+}
+
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,
                                   const ProfileTable& table) {
   WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));

@@ -62,6 +62,9 @@ double BytesPerToken(const ProfileTable& table, const v1::ModelShape& model);
 double BytesPerTokenOf(const v1::WorkDone& work, const v1::DatasetStatistics& data,
                        const v1::ChatTemplateTokens* chat_template);
 
+// Of a run that is only measured: no result is written or uploaded, and no checkpoint.
+void KeepNothing(WorkAmount& work);
+
 // The amount of work of a job. Errors: kInvalidArgument names the field when spec or inputs give no
 // amount of work.
 absl::StatusOr<WorkAmount> WorkOf(const v1::JobSpec& spec, absl::Span<const InputView> inputs,

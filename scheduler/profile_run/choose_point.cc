@@ -44,7 +44,12 @@ std::set<std::string> ModesOf(const ProfileQuestion& question) {
 
 absl::StatusOr<WorkAmount> WorkOfPoint(const ProfileQuestion& question,
                                        const v1::ProfilePoint& point) {
-  return WorkOf(ProfileRunOf(question.spec, point), question.inputs, question.table);
+  absl::StatusOr<WorkAmount> work =
+      WorkOf(ProfileRunOf(question.spec, point), question.inputs, question.table);
+  if (work.ok()) {
+    KeepNothing(*work);
+  }
+  return work;
 }
 
 bool HasOwnRow(const ProfileQuestion& question, const PointForecast& forecast) {

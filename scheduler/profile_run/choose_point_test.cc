@@ -160,6 +160,7 @@ TEST(ChoosePointTest, ARunTakesTheWantedSecondsAndFourStepsAtLeast) {
   const PointForecast minute = world.Points()[0];
   EXPECT_THAT(minute.prediction.run_seconds().mean(), AllOf(Ge(60.0), Le(63.0)));
   EXPECT_GT(minute.point.steps(), 4);
+  EXPECT_EQ(minute.prediction.upload_bytes(), 0) << "a run that is measured keeps no result";
   EXPECT_GE(minute.demand.value(), minute.prediction.run_energy_joules().mean());
   // A step of this one takes longer than the run should.
   world.spec.mutable_profile()->mutable_finetune()->set_gradient_accumulation_steps(4000);
