@@ -184,14 +184,15 @@ TEST_F(CoordinatorLinkTest, HeartbeatsThatWaitAreJoinedWithoutLoss) {
   EXPECT_EQ(Next(welcomed_by_), here.address());
   here.SetReading(false);
   v1::Heartbeat told;
-  told.add_cached_artifact_ids(std::string(1 << 20, 'a'));  // fills the connection's window
+  told.add_cached_artifact_ids(
+      std::string(1 << 20, 'a'));  // with the reasons: more than any window
   v1::WorkerMessage message;
   *message.mutable_heartbeat() = told;
   link_->Send(message);
   v1::Heartbeat now = told;
   for (int beat = 1; beat <= 50; ++beat) {
     now.set_unix_seconds(beat);
-    now.set_guard_reason(beat % 2 == 0 ? "" : std::string(100'000, 'r'));
+    now.set_guard_reason(beat % 2 == 0 ? "" : std::string(2'000'000, 'r'));
     *message.mutable_heartbeat_changes() = ChangesOf(told, now);
     ApplyChanges(message.heartbeat_changes(), told);
     link_->Send(message);
