@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "proto/spec_bounds.h"
 
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
 #include "proto/field_bounds.h"
 #include "proto/job_kind.h"
 
@@ -25,8 +28,14 @@ constexpr FieldBound kBounds[] = {
 }  // namespace
 
 absl::Status CheckSpecBounds(const v1::JobSpec& spec) {
-  const absl::Status job = CheckBounds(spec, "", kBounds);
-  return job.ok() ? CheckBounds(spec, "", KindOf(spec).bounds) : job;
+  const JobKind& kind = KindOf(spec);
+  WATTLE_RETURN_IF_ERROR(CheckBounds(spec, "", kBounds));
+  WATTLE_RETURN_IF_ERROR(CheckBounds(spec, "", kind.bounds));
+  if (!kind.wraps_workload) {
+    return absl::OkStatus();
+  }
+  const v1::JobSpec workload = WorkloadOf(spec);
+  return CheckBounds(workload, absl::StrCat(kind.name, "."), KindOf(workload).bounds);
 }
 
 }  // namespace wattle
