@@ -3,7 +3,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "base/status_macros.h"
 #include "proto/field_bounds.h"
 #include "proto/job_kind.h"
 
@@ -29,13 +28,13 @@ constexpr FieldBound kBounds[] = {
 
 absl::Status CheckSpecBounds(const v1::JobSpec& spec) {
   const JobKind& kind = KindOf(spec);
-  WATTLE_RETURN_IF_ERROR(CheckBounds(spec, "", kBounds));
-  WATTLE_RETURN_IF_ERROR(CheckBounds(spec, "", kind.bounds));
-  if (!kind.wraps_workload) {
-    return absl::OkStatus();
+  absl::Status valid = CheckBounds(spec, "", kBounds);
+  valid.Update(CheckBounds(spec, "", kind.bounds));
+  if (kind.wraps_workload) {
+    const v1::JobSpec workload = WorkloadOf(spec);
+    valid.Update(CheckBounds(workload, absl::StrCat(kind.name, "."), KindOf(workload).bounds));
   }
-  const v1::JobSpec workload = WorkloadOf(spec);
-  return CheckBounds(workload, absl::StrCat(kind.name, "."), KindOf(workload).bounds);
+  return valid;
 }
 
 }  // namespace wattle

@@ -28,8 +28,8 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// Workers do not read them: they are for plans, and a run of a profile job is a job of the kind that
-// it wraps.
+// Workers do not read them: they are for plans, and a run of a profile job is a job of the kind
+// that it wraps.
 constexpr absl::string_view kNotForWorkers[] = {"quality_floor", "model_shape", "data_shape",
                                                 "profile"};
 

@@ -399,8 +399,8 @@ void Coordinator::Release(const shell::Released& released) {
   }
   for (const DeviceId& device : released.desired) {
     *message.mutable_desired() = core::DesiredFor(durable_, device);
-    observations_.devices[device].heartbeat_interval = core::PromisedInterval(
-        message.desired(), absl::Seconds(world_.options.heartbeat_seconds));
+    observations_.devices[device].heartbeat_interval =
+        core::PromisedInterval(message.desired(), absl::Seconds(world_.options.heartbeat_seconds));
     send_(device, message);
   }
   if (released.queue_changed) {

@@ -77,8 +77,7 @@ Read FieldOfLine(const std::string& path, size_t key_field, const std::string& k
   };
 }
 
-Read StalledSeconds(const std::string& root, const std::string& resource,
-                    const std::string& kind) {
+Read StalledSeconds(const std::string& root, const std::string& resource, const std::string& kind) {
   return [=]() -> std::optional<double> {
     const std::optional<absl::Duration> stalled = StalledTime(root, resource, kind);
     return stalled ? std::optional(absl::ToDoubleSeconds(*stalled)) : std::nullopt;
