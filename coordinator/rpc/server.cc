@@ -24,7 +24,9 @@ namespace wattle::rpc {
 namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
-constexpr int kHandshakeMilliseconds = 10'000;
+// As long as a worker waits for a connection (worker/agent/link/channel.h): a handshake takes two
+// round trips, which may be seconds each.
+constexpr int kHandshakeMilliseconds = 20'000;
 constexpr int kStreamsOfAConnection = 128;
 
 void EnablePlugins() {

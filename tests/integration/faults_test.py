@@ -285,7 +285,7 @@ class Faults(Scene):
 
         def alone():
             return re.search(r"^wattle_worker_connected\{[^}]*\} 0$", self.fleet.fetch(one.metrics, "/metrics"), re.MULTILINE)
-        self.fleet.until("the worker to find the link dead, and the lease to pass", lambda: alone() and time.monotonic() - stopped > lease_seconds, 120)
+        self.fleet.until("the worker to find the link dead, and the lease to pass", lambda: alone() and time.monotonic() - stopped > lease_seconds, 240)
         one.signal(signal.SIGSTOP)
         self.fleet.coordinator.signal(signal.SIGCONT)
         other_id = self.fleet.submit(self.finetune_file(steps=5000))
