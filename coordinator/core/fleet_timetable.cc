@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
+#include "proto/approval.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
@@ -60,8 +61,13 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
     reasons.push_back(WhyWithoutContact(device, now));
     return absl::StrJoin(reasons, "; ");  // Its last heartbeat tells nothing of now.
   }
-  if (!heartbeat.storage_problem().empty()) {
-    reasons.push_back(heartbeat.storage_problem());
+  if (wattle::WaitsForApproval(device)) {
+    reasons.push_back(device.problem());
+  }
+  for (const std::string& problem : {heartbeat.storage_problem(), heartbeat.memory_problem()}) {
+    if (!problem.empty()) {
+      reasons.push_back(problem);
+    }
   }
   if (heartbeat.owner_hold_seconds() > 0) {
     reasons.push_back(absl::StrCat("held by its owner for ",

@@ -44,6 +44,18 @@ class TimeTest : public AgentCoreTest {
     *message.mutable_desired()->add_policies() = policy;
     return message;
   }
+  // Work of 10 W begins under a budget of 3600 J a day.
+  void WorkUnderABudget(absl::Duration time) {
+    v1::Policy policy;
+    policy.set_daily_energy_budget_wh(1);
+    core_->OnMessage(Desired(policy), Now());
+    GoOn(time);
+  }
+  void GoOn(absl::Duration time) {
+    core_->OnFetched({}, Now());
+    Phase("train");
+    Pass(time);
+  }
   std::string GuardReason() { return core_->MakeHeartbeat(Now()).guard_reason(); }
   double Spent() { return core_->MakeHeartbeat(Now()).budget_day_energy_joules(); }
 };
@@ -81,21 +93,13 @@ TEST_F(TimeTest, ARestartOfTheWorkerKeepsTheTimeThatTheCoordinatorTold) {
               absl::ToDoubleSeconds(kTrue + absl::Minutes(10) - absl::UnixEpoch()), 3);
 }
 
-// 10 W of work; the day's budget is 3600 J.
 TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
-  v1::Policy policy;
-  policy.set_daily_energy_budget_wh(1);
   WelcomeAt(kTrue);
-  core_->OnMessage(Desired(policy), Now());
-  core_->OnFetched({}, Now());
-  Phase("train");
-  Pass(absl::Seconds(100));
+  WorkUnderABudget(absl::Seconds(100));
   EXPECT_NEAR(Spent(), 1000, 20);
   Reboot();
   EXPECT_THAT(GuardReason(), IsEmpty()) << "the rest of the day's budget";
-  core_->OnFetched({}, Now());
-  Phase("train");
-  Pass(absl::Seconds(50));
+  GoOn(absl::Seconds(50));
   EXPECT_NEAR(Spent(), 1500, 200);
   // It is the next day, and the 500 J may be of it, with the 15 s that the power cut lost.
   WelcomeAt(kTrue + absl::Hours(24));
@@ -107,30 +111,18 @@ TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
 }
 
 TEST_F(TimeTest, AfterARestartWithoutTheTimeAllThatWasDrawnMayBeOfTheNewDay) {
-  v1::Policy policy;
-  policy.set_daily_energy_budget_wh(1);
   WelcomeAt(kTrue);
-  core_->OnMessage(Desired(policy), Now());
-  core_->OnFetched({}, Now());
-  Phase("train");
-  Pass(absl::Seconds(100));
+  WorkUnderABudget(absl::Seconds(100));
   Reboot();
-  core_->OnFetched({}, Now());
-  Phase("train");
-  Pass(absl::Seconds(50));
+  GoOn(absl::Seconds(50));
   Reboot();
   WelcomeAt(kTrue + absl::Hours(24));
   EXPECT_NEAR(Spent(), 1500, 350);
 }
 
 TEST_F(TimeTest, ANewDayBeginsWithNothingWhereNoWorkRanWithoutTheTime) {
-  v1::Policy policy;
-  policy.set_daily_energy_budget_wh(1);
   WelcomeAt(kTrue);
-  core_->OnMessage(Desired(policy), Now());
-  core_->OnFetched({}, Now());
-  Phase("train");
-  Pass(absl::Seconds(100));
+  WorkUnderABudget(absl::Seconds(100));
   Reboot();
   WelcomeAt(kTrue + absl::Hours(24));
   EXPECT_NEAR(Spent(), 0, 10);
