@@ -14,6 +14,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/fleet_timetable.h"
 
 namespace wattle::core {
 namespace {
@@ -168,6 +169,10 @@ TEST(ApprovalTest, AWaitingDeviceLosesItsWorkAndGetsNone) {
   EXPECT_EQ(desired.policies_size(), 0) << "the fleet's policies are not its business";
   const v1::Device view = DescribeDevice(fleet.state, fleet.observations, device, Now());
   EXPECT_THAT(view.problem(), HasSubstr("orin waits for approval: wattle device approve orin"));
+  const auto timetable =
+      FleetTimetable(fleet.state, fleet.observations, {}, v1::TimetableRequest(), Now());
+  ASSERT_THAT(timetable, IsOk());
+  EXPECT_EQ(timetable->devices(0).takes_none_because(), view.problem());
 
   const PlanComputed plan = fleet.Plan();
   ASSERT_EQ(plan.jobs.size(), 1U);
