@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/core.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"

@@ -11,6 +11,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
 #include "proto/quantization_recipe.h"

@@ -14,26 +14,21 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-#include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
-#include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
-#include "coordinator/core/power_groups.h"
+#include "coordinator/core/planning_internal.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
-#include "coordinator/core/winning_changes.h"
 #include "proto/job_kind.h"
-#include "proto/kind_name.h"
-#include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
@@ -87,6 +82,8 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
+}  // namespace
+
 std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
                                      const v1::Job& job, Monotonic now) {
   if (IsProfile(job.spec())) {
@@ -107,41 +104,6 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
     }
   }
   return {};
-}
-
-// The model that the job will make from `model`.
-v1::ArtifactInfo OutputFrom(const v1::Job& source, v1::ArtifactInfo model) {
-  const bool quantizes = KindOf(source.spec()).quantizes_model;
-  model.set_parent_artifact_id(quantizes ? model.artifact_id() : "");
-  model.clear_quality();
-  model.clear_name();
-  model.set_artifact_id(absl::StrCat("output of ", source.job_id()));
-  model.set_job_id(source.job_id());
-  if (quantizes) {
-    const v1::QuantizationRecipe* const recipe = RecipeIn(source.spec());
-    const auto wanted = WantedQuantization(QuantizationIn(source.spec()), recipe);
-    // The recipe that the search will find is unknown; int4 is the nearest fixed recipe.
-    model.set_quantization(!wanted.ok() || wanted->empty()    ? kInt8Quantization
-                           : *wanted == kAdaptiveQuantization ? "int4-g64"
-                                                              : *wanted);
-    model.clear_recipe();  // The parent's.
-    if (recipe != nullptr) {
-      *model.mutable_recipe() = *recipe;
-    }
-  }
-  return model;
-}
-
-// The artifact of a reference. For an output that no job has made yet, the shape of the model that
-// the job starts from.
-absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v1::Job>& archived,
-                                         const std::string& reference) {
-  WATTLE_ASSIGN_OR_RETURN(const ModelChain chain, ChainOf(state, archived, reference));
-  v1::ArtifactInfo artifact = state.artifacts.at(chain.stored);
-  for (auto source = chain.to_be_made.rbegin(); source != chain.to_be_made.rend(); ++source) {
-    artifact = OutputFrom(**source, std::move(artifact));
-  }
-  return artifact;
 }
 
 int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
@@ -170,7 +132,6 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   return view;
 }
 
-// A point of a profile job of which nothing is known: its first batch, a few steps.
 v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec) {
   v1::ProfilePoint point;
   const int64_t batch = spec.profile().batch_sizes_size() > 0
@@ -181,7 +142,6 @@ v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec) {
   return point;
 }
 
-// Whether a run of the profile job fits into the device's memory; empty: no memory is estimated.
 std::function<bool(const v1::ProfilePoint&)> FitsOn(
     const State& state, const PlanningInputs& inputs, const scheduler::DeviceView& device,
     const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
@@ -194,7 +154,6 @@ std::function<bool(const v1::ProfilePoint&)> FitsOn(
   };
 }
 
-// A snapshot with policies and profiles, without devices and jobs.
 scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   scheduler::Snapshot snapshot;
   snapshot.sequence = state.last_sequence;
@@ -206,7 +165,6 @@ scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
   return snapshot;
 }
 
-// A snapshot with the fleet and without the queue, whose cost would grow with its length.
 scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
                             const Instant& now) {
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
@@ -218,8 +176,6 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
   }
   return snapshot;
 }
-
-}  // namespace
 
 namespace {
 
@@ -317,305 +273,6 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
   return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
-}
-
-absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
-    const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources) {
-  std::vector<scheduler::InputView> inputs;
-  for (const InputReference& input : InputsOf(spec)) {
-    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, archived_sources, input.reference);
-    if (!artifact.ok()) {
-      return WithContext(FieldName(spec, input), artifact.status());
-    }
-    WATTLE_RETURN_IF_ERROR(CheckInputKind(spec, input, *artifact));
-    inputs.push_back({input.field, *std::move(artifact)});
-  }
-  return inputs;
-}
-
-namespace {
-
-// As DescribeRun, of a job that is not submitted. runs: gets what all runs take, or why there is
-// none; null: not asked.
-absl::Status DescribeFirstRun(const Outlook& outlook, const PlanningInputs& inputs,
-                              scheduler::JobView& view, std::string* runs) {
-  const State& state = outlook.state;
-  v1::Job job;
-  *job.mutable_spec() = view.spec;
-  view.profile_point = AnyPointOf(job.spec());
-  if (const v1::DeviceRecord* const record = ProfiledDevice(state, job.spec()); record != nullptr) {
-    const scheduler::DeviceView device = ViewOf(outlook, DeviceId(record->info().device_id()));
-    const ProfileAsk ask{.state = state,
-                         .job = job,
-                         .inputs = view.inputs,
-                         .device = device.device,
-                         .fits = FitsOn(state, inputs, device, job.spec(), view.inputs),
-                         .now = outlook.now.wall};
-    WATTLE_ASSIGN_OR_RETURN(const ProfileStep step, NextProfileStep(ask));
-    view.profile_point = step.point.value_or(*view.profile_point);
-    if (runs != nullptr && step.end.has_value()) {
-      *runs = step.end->why;
-    } else if (runs != nullptr) {
-      WATTLE_ASSIGN_OR_RETURN(*runs, RunsToCome(ask));
-    }
-  }
-  view.spec = ProfileRunOf(job.spec(), *view.profile_point);
-  return absl::OkStatus();
-}
-
-std::string WhyItFails(const v1::JobSpec& spec, const scheduler::JobView& job) {
-  std::string failure = CertainFailure(spec, job.inputs);
-  return failure.empty() ? WhyNoFamily(spec, job.models) : failure;
-}
-
-// Each model that a floor names is the job's own or was quantized from it.
-absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::InputView>& views) {
-  const v1::ArtifactInfo* model = scheduler::FindInput(views, kModelInput);
-  const std::string parent = model == nullptr ? "" : model->artifact_id();
-  int number = 0;
-  for (const scheduler::InputView& view : views) {
-    if (view.field != scheduler::kFloorModelsField) {
-      continue;
-    }
-    const std::string& reference = spec.quality_floor().models(number++);
-    if (view.artifact.artifact_id() != parent && view.artifact.parent_artifact_id() != parent) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "quality_floor.models: ", reference, " was not quantized from ", KindName(spec),
-          ".model; 'wattle model ls' shows what each model was made "
-          "from"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// The job of a dry run, with its inputs: of a profile job its first run, and in `runs` what all of
-// its runs take.
-absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations& observations,
-                                          const PlanningInputs& inputs, const v1::JobSpec& spec,
-                                          const Instant& now, std::string* runs) {
-  scheduler::JobView job;
-  job.spec = spec;
-  WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, inputs.archived_sources));
-  if (IsProfile(spec)) {
-    const std::vector<v1::Policy> policies = WithoutFleet(state, now.wall).policies;
-    WATTLE_RETURN_IF_ERROR(
-        DescribeFirstRun({state, observations, policies, now}, inputs, job, runs));
-  }
-  job.peak_memory_bytes = PeakMemory(state, inputs, job.spec, job.inputs);
-  job.models = FamilyOf(state, inputs, job.spec, job.inputs);
-  WATTLE_RETURN_IF_ERROR(CheckFamily(job.spec, job.inputs));
-  return job;
-}
-
-bool IsRefusedForMemory(const v1::Candidate& candidate) {
-  return candidate.refused_by() == "memory";
-}
-
-// The job of the dry run with another spec. Inputs stay: no change names another file.
-absl::StatusOr<scheduler::JobView> WithSpec(const State& state, const PlanningInputs& inputs,
-                                            const scheduler::JobView& job,
-                                            const v1::JobSpec& spec) {
-  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  scheduler::JobView changed = job;
-  changed.spec = spec;
-  changed.leaner_forms.reset();
-  changed.peak_memory_bytes = PeakMemory(state, inputs, spec, job.inputs);
-  changed.models = FamilyOf(state, inputs, spec, job.inputs);
-  if (std::string failure = WhyItFails(spec, changed); !failure.empty()) {
-    return absl::InvalidArgumentError(failure);
-  }
-  return changed;
-}
-
-// What is left of an open job: from its newest uploaded checkpoint, under its deadline since
-// submission, within what is left of its budget.
-absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observations& observations,
-                                             const PlanningInputs& inputs, const JobId& id,
-                                             const Instant& now) {
-  const v1::JobRecord* const record = FindJob(state, id);
-  if (record == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("no job ", id.value(), " is open; 'wattle jobs' lists them"));
-  }
-  if (IsTerminal(record->job().state())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(id.value(), " has ended; 'wattle job show ", id.value(), "' tells how"));
-  }
-  WATTLE_ASSIGN_OR_RETURN(
-      scheduler::JobView job,
-      DryJob(state, observations, inputs, record->job().spec(), now, /*runs=*/nullptr));
-  if (std::vector<scheduler::InputView> resolved = ViewsOf(state, record->job());
-      resolved.size() == static_cast<size_t>(record->job().inputs_size())) {
-    job.inputs = std::move(resolved);  // A name may stand for another artifact by now.
-  }
-  job.id = id;
-  job.submitted = now.wall - JobAge(state, observations, *record, now.monotonic);
-  job.checkpoint_step = record->checkpoint().step();
-  job.spent = SpentSoFar(observations, record->job());
-  job.avoided_devices = AvoidedDevices(state, observations, record->job(), now.monotonic);
-  return job;
-}
-
-// A job that runs is planned as if its attempt left the device now.
-void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snapshot) {
-  const v1::Attempt* const live = LiveAttempt(FindJob(state, id)->job());
-  for (scheduler::DeviceView& view : snapshot.devices) {
-    if (live != nullptr && view.device.info().device_id() == live->device_id()) {
-      scheduler::DeviceView free;
-      free.device = std::move(view.device);
-      free.device.clear_running_attempt_id();
-      view = std::move(free);
-    }
-  }
-}
-
-// Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
-// estimate for each form of each job. A job with a quality floor has other models instead.
-void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
-                         scheduler::JobView& job) {
-  if (!job.models.empty()) {
-    return;
-  }
-  job.leaner_forms.emplace();
-  for (ChangedSpec& form : LeanerForms(job.spec)) {
-    job.leaner_forms->push_back(
-        {std::move(form.change), PeakMemory(state, inputs, form.spec, job.inputs)});
-  }
-}
-
-}  // namespace
-
-absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
-                                        const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now) {
-  if (!request.job_id().empty() && request.has_spec()) {
-    return absl::InvalidArgumentError("job_id: contradicts spec; leave one of the two out");
-  }
-  if (request.job_id().empty()) {
-    WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
-  }
-  if (request.ignore_policies() && request.policies_size() > 0) {
-    return absl::InvalidArgumentError(
-        "ignore_policies: contradicts policies; leave one of the two out");
-  }
-  std::vector<const v1::Policy*> others;
-  for (const v1::Policy& policy : request.policies()) {
-    WATTLE_RETURN_IF_ERROR(ValidatePolicy(policy));
-    others.push_back(&policy);
-  }
-  WATTLE_RETURN_IF_ERROR(CheckPowerGroups(state, others));
-  std::string runs;
-  WATTLE_ASSIGN_OR_RETURN(
-      scheduler::JobView job,
-      request.job_id().empty()
-          ? DryJob(state, observations, inputs, request.spec(), now, &runs)
-          : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
-  scheduler::Snapshot snapshot = FleetOf(state, observations, now);
-  if (!request.job_id().empty()) {
-    LeaveDevice(state, job.id, snapshot);
-  }
-  if (request.ignore_policies() || request.policies_size() > 0) {
-    snapshot.policies.assign(request.policies().begin(), request.policies().end());
-    // The request replaces the fleet's policies, so the guards' reasons to idle, which follow from
-    // those policies, do not count.
-    for (scheduler::DeviceView& device : snapshot.devices) {
-      device.device.mutable_heartbeat()->clear_guard_reason();
-    }
-  }
-  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));
-  if (std::any_of(plan.candidates().begin(), plan.candidates().end(), IsRefusedForMemory)) {
-    ConsiderLeanerForms(state, inputs, job);
-    WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
-  }
-  plan.set_certain_failure(WhyItFails(job.spec, job));
-  if (!runs.empty()) {
-    plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
-  }
-  // The runs of a profile job are chosen, whatever would win.
-  if (!request.without_changes() && plan.certain_failure().empty() && !job.profile_point) {
-    AddWinningChanges(
-        snapshot, job, [&](const v1::JobSpec& spec) { return WithSpec(state, inputs, job, spec); },
-        plan);
-  }
-  return plan;
-}
-
-absl::Status CheckPossible(const State& state, const Observations& observations,
-                           const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now) {
-  WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
-                          DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr));
-  if (const std::string failure = WhyItFails(job.spec, job); !failure.empty()) {
-    return absl::InvalidArgumentError(failure);
-  }
-  scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
-  std::vector<v1::Candidate> refusals;
-  // Asks device by device: for most jobs the first device can run the job, and the answer costs the
-  // same in a fleet of any size.
-  for (const auto& [id, record] : state.devices) {
-    if (record.removed()) {
-      continue;
-    }
-    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
-    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, scheduler::PlanOnFirstDevice(snapshot, job));
-    if (candidate.feasible() || !candidate.permanent()) {
-      return absl::OkStatus();
-    }
-    refusals.push_back(std::move(candidate));
-  }
-  if (refusals.empty()) {
-    // The fleet is empty, and a device may join. A spec without an amount of work is refused all
-    // the same.
-    return scheduler::PlanJob(snapshot, job).status();
-  }
-  // Of boards that the same rule refuses, the one of the fewest joules is nearest.
-  std::stable_sort(refusals.begin(), refusals.end(), [](const auto& a, const auto& b) {
-    return a.marginal_energy_joules() < b.marginal_energy_joules();
-  });
-  std::vector<const v1::Candidate*> candidates;
-  candidates.reserve(refusals.size());
-  for (const v1::Candidate& refusal : refusals) {
-    candidates.push_back(&refusal);
-  }
-  v1::Candidate nearest = *scheduler::NearestToFeasible(candidates);
-  if (IsRefusedForMemory(nearest)) {
-    ConsiderLeanerForms(state, inputs, job);
-    snapshot.devices.assign(
-        1, ViewOf({state, observations, snapshot.policies, now}, DeviceId(nearest.device_id())));
-    WATTLE_ASSIGN_OR_RETURN(nearest, scheduler::PlanOnFirstDevice(snapshot, job));
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "no device of this fleet can run it; the nearest is ", nearest.device_name(), ": ",
-      nearest.reason(), "; 'wattle plan' shows all; add a device or change the job"));
-}
-
-std::optional<v1::Prediction> PredictLeast(const State& state, const Observations& observations,
-                                           const std::vector<v1::Job>& archived_sources,
-                                           const v1::JobSpec& spec, const Instant& now) {
-  PlanningInputs inputs;
-  inputs.archived_sources = archived_sources;
-  const absl::StatusOr<scheduler::JobView> job =
-      DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr);
-  if (!job.ok()) {
-    return std::nullopt;  // Its model is not there yet, for one.
-  }
-  scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
-  std::set<std::string> seen;
-  std::optional<v1::Prediction> least;
-  for (const auto& [id, record] : state.devices) {
-    if (record.removed() || !seen.insert(record.info().device_class()).second) {
-      continue;
-    }
-    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
-    const absl::StatusOr<v1::Candidate> candidate = scheduler::PlanOnFirstDevice(snapshot, *job);
-    const auto joules = [](const v1::Prediction& of) { return of.run_energy_joules().mean(); };
-    if (candidate.ok() && joules(candidate->prediction()) > 0 &&
-        (!least.has_value() || joules(candidate->prediction()) < joules(*least))) {
-      least = candidate->prediction();
-    }
-  }
-  return least;
 }
 
 }  // namespace wattle::core

@@ -52,32 +52,6 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
 std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan);
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot);
 
-// The known facts of each input of the spec. For an output that no job has made yet, the facts that
-// can be foreseen. archived_sources: as in SubmitJob. Errors: kNotFound, kInvalidArgument, naming
-// the field.
-absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
-    const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources = {});
-
-// A dry run of request.spec against the fleet, or of the rest of an open job. A dry run ignores the
-// queue. Errors: those of SubmitJob; kNotFound and kFailedPrecondition for a job that is not open.
-absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
-                                        const PlanningInputs& inputs,
-                                        const v1::PlanRequest& request, const Instant& now);
-
-// Whether the fleet could ever run the job; submit asks this before Decide. OK for an empty fleet,
-// because a device may join. Errors: kFailedPrecondition when no device can ever run the job, one
-// line with the reason of the device that comes nearest; kInvalidArgument when the job would fail
-// on every device.
-absl::Status CheckPossible(const State& state, const Observations& observations,
-                           const PlanningInputs& inputs, const v1::JobSpec& spec,
-                           const Instant& now);
-
-// What the job takes on the class of devices that needs the fewest joules for it, whether or not a
-// device may run it now; nullopt: nothing is known. Asks one device of each class.
-std::optional<v1::Prediction> PredictLeast(const State& state, const Observations& observations,
-                                           const std::vector<v1::Job>& archived_sources,
-                                           const v1::JobSpec& spec, const Instant& now);
-
 }  // namespace wattle::core
 
 #endif  // WATTLE_COORDINATOR_CORE_PLANNING_H_

@@ -8,8 +8,8 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_for_test.h"
-#include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
 
 namespace wattle::core {

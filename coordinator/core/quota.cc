@@ -9,8 +9,8 @@
 #include "base/status_macros.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/enrolment.h"
-#include "coordinator/core/planning.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 

@@ -19,7 +19,9 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"

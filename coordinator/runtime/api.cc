@@ -15,7 +15,9 @@
 
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
+#include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"

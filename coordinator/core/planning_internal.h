@@ -1,0 +1,49 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The parts of a snapshot, which a dry run puts together in its own way. Private to
+// coordinator/core.
+#ifndef WATTLE_COORDINATOR_CORE_PLANNING_INTERNAL_H_
+#define WATTLE_COORDINATOR_CORE_PLANNING_INTERNAL_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "coordinator/core/paused.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
+#include "scheduler/place/snapshot.h"
+#include "wattle/v1/job.pb.h"
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::core {
+
+// A snapshot with policies and profiles, without devices and jobs.
+scheduler::Snapshot WithoutFleet(const State& state, absl::Time now);
+// A snapshot with the fleet and without the queue, whose cost would grow with its length.
+scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
+                            const Instant& now);
+// One device, and how long its attempt keeps it busy.
+scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device);
+
+// The devices on which the job failed a short time ago; none where the fleet has no other device.
+std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
+                                     const v1::Job& job, Monotonic now);
+// Peak memory in bytes of a runner for the spec; 0: not known.
+int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
+                   const std::vector<scheduler::InputView>& views);
+
+// A point of a profile job of which nothing is known: its first batch, a few steps.
+v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec);
+// Whether a run of the profile job fits into the device's memory; empty: no memory is estimated.
+std::function<bool(const v1::ProfilePoint&)> FitsOn(const State& state,
+                                                    const PlanningInputs& inputs,
+                                                    const scheduler::DeviceView& device,
+                                                    const v1::JobSpec& spec,
+                                                    const std::vector<scheduler::InputView>& views);
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_PLANNING_INTERNAL_H_
