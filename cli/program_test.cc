@@ -98,7 +98,7 @@ TEST_F(ProgramTest, PlanWritesThePageToTheStandardOutput) {
   EXPECT_EQ(result.out, TimetablePage(SampleTimetable()));
   const Result both = Run({"plan", "--horizon", "24h", "--html", "-", "-o", "json"});
   EXPECT_EQ(both.code, 2);
-  EXPECT_THAT(both.err, HasSubstr("--html -: -o json writes to the standard output already"));
+  EXPECT_THAT(both.err, HasSubstr("--html -: the standard output gets JSON already"));
 }
 
 TEST_F(ProgramTest, PlanSaysWhichHorizonIsValid) {

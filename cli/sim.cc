@@ -3,6 +3,7 @@
 // wattle sim: what a fleet would do. Runs a scenario in virtual time; asks no coordinator.
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,9 @@ constexpr int64_t kTableBytesMax = 64 << 20;  // a sun of many years, a long tra
 
 struct SimFlags {
   std::string file;
-  std::string policy;
-  std::string seeds;
-  std::string seed;
+  std::optional<std::string> policy;
+  std::optional<std::string> seeds;
+  std::optional<std::string> seed;
   sim::Changes changes;
   std::string json;
   std::string html;
@@ -38,9 +39,9 @@ struct SimFlags {
 // A flag is the same as --set of its field.
 sim::Changes ChangesOf(const SimFlags& flags) {
   sim::Changes changes = flags.changes;
-  const auto add = [&changes](const char* field, const std::string& value) {
-    if (!value.empty()) {
-      changes.set.push_back(absl::StrCat(field, "=", value));
+  const auto add = [&changes](const char* field, const std::optional<std::string>& value) {
+    if (value.has_value()) {
+      changes.set.push_back(absl::StrCat(field, "=", *value));
     }
   };
   add("policy", flags.policy);
@@ -50,7 +51,8 @@ sim::Changes ChangesOf(const SimFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
-  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, session.json()));
+  const bool json_alone = session.json() || flags.json == kStandardOutput;
+  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, json_alone));
   const auto text = ReadWholeFile(flags.file, kScenarioBytesMax);
   WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
   const std::filesystem::path folder = std::filesystem::path(flags.file).parent_path();
@@ -69,10 +71,10 @@ absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
   const std::string json = SimJson(*scenario, *results);
   // First the answer: a file that cannot be written must not cost minutes of simulation.
   const bool page_alone = flags.html == kStandardOutput;
-  session.PrintText(session.json() ? json
-                    : page_alone   ? SimPage(*scenario, *results)
-                                   : RenderSim(*scenario, *results, flags.runs, session.style()));
-  if (!flags.json.empty()) {
+  session.PrintText(json_alone   ? json
+                    : page_alone ? SimPage(*scenario, *results)
+                                 : RenderSim(*scenario, *results, flags.runs, session.style()));
+  if (!flags.json.empty() && flags.json != kStandardOutput) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
   if (!flags.html.empty() && !page_alone) {
@@ -116,7 +118,10 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
       ->type_name("CLASS=COUNT")
       ->allow_extra_args(false)
       ->take_all();
-  leaf->add_option("--json", flags->json, "Also write all figures to this file")->type_name("FILE");
+  leaf->add_option(
+          "--json", flags->json,
+          "Also write all figures to this file; - writes them alone to the standard output")
+      ->type_name("FILE");
   leaf->add_option("--html", flags->html,
                    "Also write a page that needs no network to this file: the figures, and of each "
                    "policy's first seed the attempts, charge and sun of each board over time; - "

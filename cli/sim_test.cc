@@ -67,6 +67,8 @@ TEST_F(SimTest, TheJsonFileIsTheJsonAnswer) {
   const Result printed = Run({"-o", "json", "sim", file, "--json", Path("figures.json")});
   EXPECT_EQ(printed.code, 0) << printed.err;
   EXPECT_EQ(printed.out, ReadBack("figures.json"));
+  EXPECT_EQ(Run({"sim", file, "--json", "-"}).out, printed.out);
+  EXPECT_EQ(Run({"sim", file, "--json", "-", "--html", "-"}).code, 2);
   const auto document = nlohmann::json::parse(printed.out);
   EXPECT_EQ(document["seeds"], 3);
   EXPECT_EQ(document["policies"].size(), 2);
@@ -103,7 +105,7 @@ TEST_F(SimTest, TheHtmlFileIsAPageOfItsOwn) {
   EXPECT_EQ(alone.out, page);
   const Result both = Run({"sim", file, "--html", "-", "-o", "json"});
   EXPECT_EQ(both.code, 2);
-  EXPECT_THAT(both.err, HasSubstr("--html -: -o json writes to the standard output already"));
+  EXPECT_THAT(both.err, HasSubstr("--html -: the standard output gets JSON already"));
 }
 
 TEST_F(SimTest, AnHtmlFileThatCannotBeWrittenIsOneLine) {

@@ -9,8 +9,8 @@ namespace wattle::cli {
 
 absl::Status CheckOneOutput(absl::string_view flag, absl::string_view path, bool json) {
   return json && path == kStandardOutput
-             ? absl::InvalidArgumentError(absl::StrCat(
-                   flag, " -: -o json writes to the standard output already; name a file"))
+             ? absl::InvalidArgumentError(
+                   absl::StrCat(flag, " -: the standard output gets JSON already; name a file"))
              : absl::OkStatus();
 }
 
