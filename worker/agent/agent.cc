@@ -23,6 +23,7 @@
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
 #include "worker/agent/found_line.h"
+#include "worker/agent/owner_programs.h"
 
 namespace wattle::agent {
 namespace {
@@ -43,6 +44,7 @@ constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 // A mode that others set is known after two looks at most, so within 10 s.
 constexpr absl::Duration kPowerModeLookPeriod = absl::Seconds(4);
 constexpr absl::Duration kMemoryLookPeriod = absl::Seconds(2);  // while work runs
+constexpr absl::Duration kProgramLookPeriod = absl::Seconds(5);
 constexpr absl::Duration kMemoryLookPeriodIdle = absl::Seconds(10);
 
 }  // namespace
@@ -128,6 +130,14 @@ void Agent::WatchMemory(const Instant& now) {
   if (const auto stalled = telemetry::StalledTime(config_.sensor_root, "memory", "full")) {
     core_->OnMemoryStalled(*stalled, now);
   }
+}
+
+void Agent::WatchOwnerPrograms(const Instant& now) {
+  if (config_.exclusive.empty() || now.wall < next_program_look_) {
+    return;
+  }
+  next_program_look_ = now.wall + kProgramLookPeriod;
+  core_->OnOwnerProgram(RunningProgram(config_.sensor_root, config_.exclusive), now);
 }
 
 std::string Agent::ReadyLine() const {
@@ -271,6 +281,7 @@ void Agent::Run(const ServiceManager& manager) {
     readings_->AdvanceTo(now.device);
     WatchPowerMode(now);
     WatchMemory(now);
+    WatchOwnerPrograms(now);
     core_->Step(now);
     UpdateMetrics(now);
     PushMetrics(now);
@@ -302,6 +313,9 @@ Monotonic Agent::NextWake(const Instant& now) const {
   }
   if (emulator_ == nullptr) {
     wake = std::min(wake, next_memory_look_);
+  }
+  if (!config_.exclusive.empty()) {
+    wake = std::min(wake, next_program_look_);
   }
   if (emulator_ != nullptr) {
     wake = std::min(wake, std::max(clock_.ToWall(next_sample_), now.wall + kSampleWakeMin));

@@ -122,6 +122,7 @@ class Agent final : public AgentPorts {
   void WatchPowerMode(const Instant& now);
   // An emulated board stays on a machine that has other work.
   void WatchMemory(const Instant& now);
+  void WatchOwnerPrograms(const Instant& now);
   [[nodiscard]] WorkerStatus Status(const Instant& now) const;
   void UpdateMetrics(const Instant& now);
   void PushMetrics(const Instant& now);
@@ -140,6 +141,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<PowerModeWatch> power_mode_watch_;  // null on an emulated board
   Monotonic next_power_mode_look_;                    // wall
   Monotonic next_memory_look_;                        // wall
+  Monotonic next_program_look_;                       // wall
   std::string wanted_power_mode_;  // --power-mode, until others set one; empty: as the board was
   std::unique_ptr<Emulator> emulator_;
   std::unique_ptr<Pace> pace_;

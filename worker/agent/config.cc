@@ -148,6 +148,10 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "A runner that is silent for this long, or for three times as long before its "
                  "first message, counts as hung and is killed and resumed")
       ->capture_default_str();
+  app.add_option("--exclusive", config->exclusive,
+                 "A program of the board's owner: while it runs, the board is held as by "
+                 "'wattle-worker hold'. Its name without folders; may be repeated")
+      ->type_name("PROGRAM");
   app.add_flag("--allow-power-modes", config->allow_power_modes,
                "Let the worker set the board's power mode, as root: nvpmodel's modes, else caps of "
                "frequencies and cores. The worker restores the board when it ends");
@@ -315,6 +319,13 @@ absl::Status Validate(const Config& config) {
     }
   }
   WATTLE_RETURN_IF_ERROR(ValidateMetrics(config));
+  for (const std::string& program : config.exclusive) {
+    if (program.empty() || program.find('/') != std::string::npos) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--exclusive \"", program,
+                       "\": wanted a program's name without folders, as ps shows it"));
+    }
+  }
   if (config.disk_quota_bytes < 0) {
     return absl::InvalidArgumentError(absl::StrCat("--disk-quota-bytes ", config.disk_quota_bytes,
                                                    ": wanted bytes, 0 for the default"));

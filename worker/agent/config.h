@@ -43,6 +43,7 @@ struct Config {
   int64_t disk_quota_bytes = 0;                     // 0: the board file's, or 20 GiB
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
   double runner_silence_seconds = 60;
+  std::vector<std::string> exclusive;  // programs of the owner that have the board to themselves
   bool allow_power_modes = false;
   std::string power_mode;   // the mode while the worker runs; empty: unchanged
   std::string sensor_root;  // a recorded file tree instead of this machine's

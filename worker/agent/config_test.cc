@@ -56,6 +56,10 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
       {"--threads", [](Config& c) { c.threads = -1; }},
       {"--disk-quota-bytes", [](Config& c) { c.disk_quota_bytes = -1; }},
       {"--sensor-root", [](Config& c) { c.sensor_root = "/nope"; }},
+      {"--exclusive",
+       [](Config& c) {
+         c.exclusive = {"robot", "/opt/robot"};
+       }},
       {"--time-scale", [](Config& c) { c.time_scale = kNan; }},
       {"--hidden-offset-percent", [](Config& c) { c.hidden_offset_percent = kNan; }},
       {"--state-of-charge",

@@ -157,9 +157,11 @@ class AgentCore {
   // (CheckOwnerHold); any other error is the disk's: the board is held nevertheless, but a restart
   // of the worker forgets that.
   absl::Status Hold(absl::Duration time, const Instant& now);
-  // Ends the hold, also where there is none. An error is the disk's: after a restart of the worker
-  // the board is held again.
+  // Ends the hold, also where there is none. Errors: kFailedPrecondition while a program of the
+  // owner runs; any other is the disk's: after a restart of the worker the board is held again.
   absl::Status EndHold(const Instant& now);
+  // A program of the owner that has the board to itself while it runs, as a hold; "": none runs.
+  void OnOwnerProgram(const std::string& program, const Instant& now);
   [[nodiscard]] const OwnerHold& owner_hold() const { return owner_hold_; }
   // What the worker does, in lines for the person at the board.
   [[nodiscard]] std::string OwnerStatus(const Instant& now) const;
@@ -268,6 +270,7 @@ class AgentCore {
   // agent_core_owner.cc
   void ResumeHold(const Instant& now);
   void CheckHold(const Instant& now);
+  void NoteHold(const Instant& now);
   absl::Status SaveHold(const Instant& now);
 
   // agent_core_storage.cc

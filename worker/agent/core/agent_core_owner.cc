@@ -26,8 +26,7 @@ absl::Status AgentCore::Hold(absl::Duration time, const Instant& now) {
   }
   lease_used_ = LeaseUsed(now.wall);  // before the hold, which stops the count
   owner_hold_.Begin(time, now);
-  next_heartbeat_ = now.wall;  // at once, because the coordinator plans with it
-  ports_.Note(owner_hold_.Reason(now));
+  NoteHold(now);
   const absl::Status saved = SaveHold(now);
   Step(now);
   return saved;
@@ -38,12 +37,33 @@ absl::Status AgentCore::EndHold(const Instant& now) {
     return absl::OkStatus();
   }
   owner_hold_.Release();
-  lease_since_ = now.wall;
-  next_heartbeat_ = now.wall;
-  ports_.Note("its owner holds the board no longer");
+  NoteHold(now);
   const absl::Status saved = SaveHold(now);
   Step(now);
-  return saved;
+  return owner_hold_.active()
+             ? absl::FailedPreconditionError(absl::StrCat(
+                   owner_hold_.program(),
+                   " runs, and --exclusive gives it the board while it does; end it first"))
+             : saved;
+}
+
+void AgentCore::OnOwnerProgram(const std::string& program, const Instant& now) {
+  if (program == owner_hold_.program()) {
+    return;
+  }
+  lease_used_ = LeaseUsed(now.wall);
+  owner_hold_.SetProgram(program);
+  NoteHold(now);
+  Step(now);
+}
+
+void AgentCore::NoteHold(const Instant& now) {
+  if (!owner_hold_.active()) {
+    lease_since_ = now.wall;
+  }
+  next_heartbeat_ = now.wall;  // at once, because the coordinator plans with it
+  ports_.Note(owner_hold_.active() ? owner_hold_.Reason(now)
+                                   : "its owner holds the board no longer");
 }
 
 void AgentCore::CheckHold(const Instant& now) {

@@ -111,6 +111,58 @@ TEST_F(OwnerTest, TheLeaseStandsStillWhileTheOwnerHoldsTheBoard) {
   EXPECT_EQ(Last("paused").paused().reason(), "lease ended without contact to the coordinator");
 }
 
+TEST_F(OwnerTest, AProgramOfTheOwnerHoldsTheBoardWhileItRuns) {
+  Welcome();
+  StartTraining();
+  StepDone(1);
+  core_->OnOwnerProgram("", Now());
+  EXPECT_EQ(ports_.stops, 0);
+  core_->OnOwnerProgram("robot", Now());
+  core_->OnOwnerProgram("robot", Now());
+  EXPECT_EQ(ports_.stops, 1);
+  Stopped(1);
+  EXPECT_EQ(Last("paused").paused().reason(), "held by its owner: robot runs");
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).owner_hold_seconds(), 600);
+  Pass(absl::Hours(2));
+  EXPECT_FALSE(core_->busy());
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).owner_hold_seconds(), 600) << "it may still run for long";
+  EXPECT_THAT(core_->EndHold(Now()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("robot runs")));
+  EXPECT_FALSE(core_->busy());
+  core_->OnOwnerProgram("", Now());
+  EXPECT_TRUE(core_->busy());
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).owner_hold_seconds(), 0);
+}
+
+TEST_F(OwnerTest, AHoldForATimeAndAProgramEndEachForItself) {
+  Welcome();
+  StartTraining();
+  ASSERT_THAT(core_->Hold(absl::Hours(1), Now()), IsOk());
+  Stopped(1);
+  core_->OnOwnerProgram("robot", Now());
+  Boot();  // finds the program by itself, and keeps the time
+  core_->OnOwnerProgram("robot", Now());
+  Pass(absl::Minutes(61));
+  EXPECT_FALSE(core_->busy()) << "the program runs";
+  ASSERT_THAT(core_->Hold(absl::Hours(1), Now()), IsOk());
+  core_->OnOwnerProgram("", Now());
+  EXPECT_FALSE(core_->busy()) << "the time goes on";
+  Pass(absl::Minutes(61));
+  EXPECT_TRUE(core_->busy());
+}
+
+TEST_F(OwnerTest, TheLeaseStandsStillWhileAProgramHoldsTheBoard) {
+  Welcome();
+  StartTraining();  // a lease of 60 s
+  core_->OnDisconnected(Now());
+  Pass(absl::Seconds(40));
+  core_->OnOwnerProgram("robot", Now());
+  Stopped(1);
+  Pass(absl::Hours(1));
+  core_->OnOwnerProgram("", Now());
+  EXPECT_TRUE(core_->busy()) << "20 s of the lease are left";
+}
+
 TEST_F(OwnerTest, HoldsAreNoInterruptions) {
   Welcome();
   StartTraining();

@@ -201,7 +201,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     device_.mutable_clock()->clear_boot_id();
   }
   device_.clear_owner_hold();
-  if (owner_hold_.active()) {
+  if (owner_hold_.timed()) {
     *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);
   }
   const absl::Status saved = state_.WriteDevice(device_);

@@ -8,6 +8,12 @@
 #include "units/format.h"
 
 namespace wattle::agent {
+namespace {
+
+// Of a program's run: long enough that a heartbeat of a metered link follows in time.
+constexpr absl::Duration kProgramLeft = absl::Minutes(10);
+
+}  // namespace
 
 absl::Status CheckOwnerHold(absl::Duration time) {
   if (time > absl::ZeroDuration() && time <= kOwnerHoldMax) {
@@ -38,7 +44,7 @@ void OwnerHold::Begin(absl::Duration time, const Instant& now) {
   rebooted_ = false;
 }
 
-absl::Duration OwnerHold::Left(const Instant& now) const {
+absl::Duration OwnerHold::TimeLeft(const Instant& now) const {
   if (!until_) {
     return absl::ZeroDuration();
   }
@@ -49,8 +55,12 @@ absl::Duration OwnerHold::Left(const Instant& now) const {
   return std::max(left, absl::ZeroDuration());
 }
 
+absl::Duration OwnerHold::Left(const Instant& now) const {
+  return program_.empty() ? TimeLeft(now) : std::max(TimeLeft(now), kProgramLeft);
+}
+
 bool OwnerHold::EndIfOver(const Instant& now) {
-  if (!until_ || Left(now) > absl::ZeroDuration()) {
+  if (!until_ || TimeLeft(now) > absl::ZeroDuration()) {
     return false;
   }
   until_.reset();
@@ -58,6 +68,9 @@ bool OwnerHold::EndIfOver(const Instant& now) {
 }
 
 std::string OwnerHold::Reason(const Instant& now) const {
+  if (!program_.empty()) {
+    return absl::StrCat("held by its owner: ", program_, " runs");
+  }
   if (!until_) {
     return "";
   }

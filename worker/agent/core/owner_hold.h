@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -38,19 +39,30 @@ class OwnerHold {
   void Release() { until_.reset(); }
   // Ends the hold once its time is over. Returns whether it ended in this call.
   bool EndIfOver(const Instant& now);
+  // A program of the owner that has the board to itself while it runs; "": none runs.
+  void SetProgram(std::string program) { program_ = std::move(program); }
 
-  [[nodiscard]] bool active() const { return until_.has_value(); }
-  // Zero without a hold.
+  [[nodiscard]] bool active() const { return timed() || !program_.empty(); }
+  // Whether a time was asked for: a restart keeps that part alone, because it sees the programs
+  // itself.
+  [[nodiscard]] bool timed() const { return until_.has_value(); }
+  [[nodiscard]] const std::string& program() const { return program_; }
+  // Zero without a hold. Nobody knows when a program ends: it is expected to run for another 10
+  // minutes.
   [[nodiscard]] absl::Duration Left(const Instant& now) const;
-  // "held by its owner until 2026-11-24 08:50 UTC"; "" without a hold.
+  // "held by its owner until 2026-11-24 08:50 UTC", "held by its owner: blender runs"; "" without a
+  // hold.
   [[nodiscard]] std::string Reason(const Instant& now) const;
-  // REQUIRES: active().
+  // REQUIRES: timed().
   [[nodiscard]] v1::OwnerHoldRecord Record(const std::string& boot_id, const Instant& now);
 
  private:
+  [[nodiscard]] absl::Duration TimeLeft(const Instant& now) const;
+
   std::optional<Monotonic> until_;         // wall; by powered-on time
   std::optional<absl::Time> until_civil_;  // if the time was known at some time of the hold
   bool rebooted_ = false;                  // since the hold began
+  std::string program_;
 };
 
 }  // namespace wattle::agent
