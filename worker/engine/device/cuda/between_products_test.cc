@@ -39,7 +39,7 @@ TEST(CudaNormTest, RowsAreThoseOfTheCpu) {
       const auto gain = kernels::NormalValues(width, 4);
       const auto bias = kernels::NormalValues(width, 5);
       std::vector<float> out(static_cast<size_t>(rows * width));
-      RunKernel("norm", {.blocks = rows},
+      RunKernel("norm_rows", {.blocks = rows},
                 NormArguments{.x = x.data(),
                               .gain = gain.data(),
                               .bias = subtract_mean ? bias.data() : nullptr,

@@ -26,9 +26,9 @@
 #define __global__
 #define __device__
 #define __shared__ static
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define WATTLE_UNROLL
-#define WATTLE_ROLLED
+#define WATTLE_UNROLL_BY(times)
 
 struct alignas(8) uint2 {
   unsigned x, y;

@@ -52,7 +52,7 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(attention, attention_128, AttentionArguments),
     WATTLE_KERNEL(attention, attention_256, AttentionArguments),
     WATTLE_KERNEL(choose, choose, ChooseArguments),
-    WATTLE_KERNEL(norm, norm, NormArguments),
+    WATTLE_KERNEL(norm, norm_rows, NormArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
 };
 

@@ -13,6 +13,10 @@ constexpr int kBlockThreads = 128;
 constexpr int kWarpThreads = 32;
 constexpr int kWarpsOfBlock = kBlockThreads / kWarpThreads;
 
+// Blocks that a multiprocessor shall hold at once: so many registers are left that none is spilled.
+constexpr int kBlocksAtOnce = 6;
+constexpr int kProductBlocksAtOnce = 4;
+
 // The most input rows of a product.
 constexpr int kMaxProductRows = 8;
 

@@ -118,13 +118,15 @@ __device__ inline void Attend(const AttentionArguments& a) {
 extern "C" {
 
 // By the most channels of a head.
-__global__ void __launch_bounds__(kBlockThreads) attention_64(AttentionArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) attention_64(AttentionArguments a) {
   Attend<2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) attention_128(AttentionArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    attention_128(AttentionArguments a) {
   Attend<4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) attention_256(AttentionArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    attention_256(AttentionArguments a) {
   Attend<8>(a);
 }
 

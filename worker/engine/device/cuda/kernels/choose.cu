@@ -14,7 +14,7 @@ __device__ inline bool Better(float value, int index, float than, int than_index
 extern "C" {
 
 // The most likely token of each row; blockIdx.x: the row.
-__global__ void __launch_bounds__(kBlockThreads) choose(ChooseArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) choose(ChooseArguments a) {
   __shared__ float values[kBlockThreads];
   __shared__ int indices[kBlockThreads];
   const float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.stride;

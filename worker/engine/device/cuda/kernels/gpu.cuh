@@ -11,7 +11,8 @@
 #else
 
 #define WATTLE_UNROLL _Pragma("unroll")
-#define WATTLE_ROLLED _Pragma("unroll 1")
+#define WATTLE_PRAGMA(words) _Pragma(#words)
+#define WATTLE_UNROLL_BY(times) WATTLE_PRAGMA(unroll times)
 
 namespace wattle::cuda {
 

@@ -6,7 +6,7 @@ namespace wattle::cuda {
 extern "C" {
 
 // LayerNorm or RMSNorm; blockIdx.x: the row.
-__global__ void __launch_bounds__(kBlockThreads) norm(NormArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) norm_rows(NormArguments a) {
   const float* x = a.x + static_cast<long long>(blockIdx.x) * a.x_stride;
   float* out = a.out + static_cast<long long>(blockIdx.x) * a.out_stride;
   const float width = static_cast<float>(a.width);

@@ -35,19 +35,24 @@ struct Bf16 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_bf16_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_bf16_rows1(ProductArguments a) {
   RowProduct<Bf16, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_bf16_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_bf16_rows2(ProductArguments a) {
   RowProduct<Bf16, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_bf16_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_bf16_rows4(ProductArguments a) {
   RowProduct<Bf16, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_bf16_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_bf16_rows8(ProductArguments a) {
   RowProduct<Bf16, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_bf16(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_bf16(EmbedArguments a) {
   EmbedRow<Bf16>(a);
 }
 

@@ -35,19 +35,24 @@ struct Fp16 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_fp16_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp16_rows1(ProductArguments a) {
   RowProduct<Fp16, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_fp16_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp16_rows2(ProductArguments a) {
   RowProduct<Fp16, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_fp16_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp16_rows4(ProductArguments a) {
   RowProduct<Fp16, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_fp16_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp16_rows8(ProductArguments a) {
   RowProduct<Fp16, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_fp16(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_fp16(EmbedArguments a) {
   EmbedRow<Fp16>(a);
 }
 

@@ -25,19 +25,24 @@ struct Int4 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_int4_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4_rows1(ProductArguments a) {
   PanelProduct<Int4, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4_rows2(ProductArguments a) {
   PanelProduct<Int4, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4_rows4(ProductArguments a) {
   PanelProduct<Int4, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4_rows8(ProductArguments a) {
   PanelProduct<Int4, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_int4(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_int4(EmbedArguments a) {
   EmbedPanelRow<Int4>(a);
 }
 

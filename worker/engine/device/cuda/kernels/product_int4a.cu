@@ -24,19 +24,24 @@ struct Int4a {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_int4a_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4a_rows1(ProductArguments a) {
   PanelProduct<Int4a, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4a_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4a_rows2(ProductArguments a) {
   PanelProduct<Int4a, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4a_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4a_rows4(ProductArguments a) {
   PanelProduct<Int4a, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_int4a_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_int4a_rows8(ProductArguments a) {
   PanelProduct<Int4a, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_int4a(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_int4a(EmbedArguments a) {
   EmbedPanelRow<Int4a>(a);
 }
 

@@ -35,19 +35,23 @@ struct Nf4 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_nf4_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows1(ProductArguments a) {
   PanelProduct<Nf4, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_nf4_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows2(ProductArguments a) {
   PanelProduct<Nf4, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_nf4_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows4(ProductArguments a) {
   PanelProduct<Nf4, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_nf4_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows8(ProductArguments a) {
   PanelProduct<Nf4, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_nf4(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_nf4(EmbedArguments a) {
   EmbedPanelRow<Nf4>(a);
 }
 

@@ -31,19 +31,24 @@ struct Q4_0 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_q4_0_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q4_0_rows1(ProductArguments a) {
   RowProduct<Q4_0, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q4_0_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q4_0_rows2(ProductArguments a) {
   RowProduct<Q4_0, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q4_0_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q4_0_rows4(ProductArguments a) {
   RowProduct<Q4_0, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q4_0_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q4_0_rows8(ProductArguments a) {
   RowProduct<Q4_0, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_q4_0(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_q4_0(EmbedArguments a) {
   EmbedRow<Q4_0>(a);
 }
 

@@ -30,19 +30,24 @@ struct Q8_0 {
 
 extern "C" {
 
-__global__ void __launch_bounds__(kBlockThreads) product_q8_0_rows1(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q8_0_rows1(ProductArguments a) {
   RowProduct<Q8_0, 1>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q8_0_rows2(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q8_0_rows2(ProductArguments a) {
   RowProduct<Q8_0, 2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q8_0_rows4(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q8_0_rows4(ProductArguments a) {
   RowProduct<Q8_0, 4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) product_q8_0_rows8(ProductArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_q8_0_rows8(ProductArguments a) {
   RowProduct<Q8_0, 8>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads) embed_q8_0(EmbedArguments a) {
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_q8_0(EmbedArguments a) {
   EmbedRow<Q8_0>(a);
 }
 

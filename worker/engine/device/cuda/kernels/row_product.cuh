@@ -18,6 +18,8 @@ template <typename Format, int kRows>
 __device__ inline void AddPieces(const ProductArguments& a, int row, const float* table,
                                  float (&sums)[kRows]) {
   const int pieces = Format::Pieces(a.matrix);
+  // More at once, and registers do not suffice.
+  WATTLE_UNROLL_BY(kRows < 4 ? 2 : 1)
   for (int piece = threadIdx.x % kWarpThreads; piece < pieces; piece += kWarpThreads) {
     float weights[kPieceColumns];
     Format::Load(a.matrix, row, piece, table, weights);
@@ -32,7 +34,7 @@ __device__ inline void AddPieces(const ProductArguments& a, int row, const float
     }
   }
   if constexpr (!Format::kWholePieces) {
-    WATTLE_ROLLED
+    WATTLE_UNROLL_BY(1)
     for (int column = pieces * kPieceColumns + threadIdx.x % kWarpThreads;
          column < a.matrix.columns; column += kWarpThreads) {
       const float weight = Format::At(a.matrix, row, column);
@@ -117,7 +119,7 @@ __device__ inline void EmbedRow(const EmbedArguments& a) {
     }
   }
   if constexpr (!Format::kWholePieces) {
-    WATTLE_ROLLED
+    WATTLE_UNROLL_BY(1)
     for (int column = pieces * kPieceColumns + threadIdx.x; column < a.matrix.columns;
          column += kBlockThreads) {
       StoreEmbedding(a, i, column, Format::At(a.matrix, row, column));
