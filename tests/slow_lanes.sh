@@ -42,6 +42,10 @@ run_ctest build/files -LE 'single|slow|integration'
 step "slow lane: each reader a minute under clang's libFuzzer"
 check fuzz ./dev fuzz --seconds 60
 
+step "slow lane: the CUDA kernels, compiled for the boards' GPUs"
+need_nvrtc
+check cuda-kernels build/venv-nvrtc/bin/python tests/cuda_kernels.py
+
 step "slow lane: clang-tidy"
 need_clang_tidy
 check tidy tests/tidy.py

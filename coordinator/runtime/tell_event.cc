@@ -269,6 +269,12 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kLedgerRecorded:
     case v1::Event::kProfileUpdated:
     case v1::Event::kModelMeasured:
+    case v1::Event::kForecastPushed:
+    case v1::Event::kForecastRemoved:
+    case v1::Event::kArtifactSigned:
+    case v1::Event::kIdentityRenewed:
+    case v1::Event::kAuthorityRotated:
+    case v1::Event::kAuthorityRetired:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -101,6 +101,12 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kIdentityRevoked:
     case v1::Event::kDeviceApproved:
     case v1::Event::kQuotaSet:
+    case v1::Event::kForecastPushed:
+    case v1::Event::kForecastRemoved:
+    case v1::Event::kArtifactSigned:
+    case v1::Event::kIdentityRenewed:
+    case v1::Event::kAuthorityRotated:
+    case v1::Event::kAuthorityRetired:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }

@@ -1,0 +1,83 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A whole step of a decoder as launches of kernels, in the order of kernels/decode_step.h: at most
+// eight launches a layer and five more. One call appends up to kMaxProductRows tokens, of one
+// sequence or of several. The host waits for nothing. One thread.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+#include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/kernels/decode_step.h"
+
+namespace wattle::cuda {
+
+// Keys and values of all layers, in memory of the device.
+struct DecodeCache {
+  std::byte* memory = nullptr;  // CacheBytes, aligned to 16 bytes
+  bool int8 = false;            // else FP16
+  int slots = 1;
+  int capacity = 0;
+};
+
+// The rows of one step: each a token, the slot of its sequence, and its position there. Tokens of
+// one sequence follow one another. All pointers are of the device.
+struct StepRows {
+  const long long* tokens = nullptr;  // [count]
+  const int* slots = nullptr;         // [count]
+  const int* positions = nullptr;     // [count]
+  int count = 0;
+  int first_logits = 0;  // the first row whose logits are wanted
+};
+
+// Whether the kernels serve the model: kUnimplemented says what they lack. model: passes
+// kernels::CheckDecodeModel; its pointers are of the device.
+absl::Status CheckModel(const kernels::DecodeModel& model);
+
+[[nodiscard]] int64_t CacheBytes(const kernels::DecodeModel& model, const DecodeCache& cache);
+
+// Floats of the device that a step of kMaxProductRows rows works in, logits apart.
+[[nodiscard]] int64_t ScratchFloats(const kernels::DecodeModel& model);
+
+class DecodeStep {
+ public:
+  // model: passes CheckModel. scratch: ScratchFloats, aligned to 16 bytes. nf4_tables: as of
+  // StoredMatrix::tables; null where no matrix reads them. All outlive the step.
+  DecodeStep(const kernels::DecodeModel& model, const DecodeCache& cache, float* scratch,
+             const float* nf4_tables, KernelLauncher& launcher);
+
+  // Appends the rows to the cache. logits: [count - first_logits, vocabulary], of the device.
+  absl::Status Run(const StepRows& rows, float* logits);
+  // The most likely token of each of `count` rows of logits. chosen: [count], of the device.
+  absl::Status Choose(const float* logits, int count, long long* chosen);
+
+ private:
+  struct Product;
+
+  absl::Status Embed(const StepRows& rows);
+  absl::Status Attention(const StepRows& rows, size_t layer);
+  absl::Status Mlp(const StepRows& rows, size_t layer);
+  absl::Status Normalize(const kernels::Norm& norm, const float* x, int rows);
+  absl::Status Multiply(const Product& product);
+  [[nodiscard]] StoredMatrix StoredOf(const kernels::WeightMatrix& matrix) const;
+  [[nodiscard]] CacheArguments CacheOf(const StepRows& rows, size_t layer) const;
+
+  const kernels::DecodeModel& model_;
+  DecodeCache cache_;
+  const float* nf4_tables_;
+  KernelLauncher& launcher_;
+  int width_stride_;
+  int inner_stride_;
+  float* x_;       // [kMaxProductRows, width_stride_], the residual stream
+  float* normed_;  // [kMaxProductRows, width_stride_]
+  float* inner_;   // [kMaxProductRows, inner_stride_]: qkv, or what `up` makes
+  float* merged_;  // [kMaxProductRows, inner_stride_]: heads side by side
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_

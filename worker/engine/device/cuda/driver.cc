@@ -1,0 +1,143 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/driver.h"
+
+#include <dlfcn.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cuda {
+namespace {
+
+// The driver's numbers, as cuda.h has them.
+constexpr int kSuccess = 0;
+constexpr int kInvalidDevice = 101;
+constexpr int kInvalidImage = 200;
+constexpr int kNoBinaryForGpu = 209;
+constexpr int kUnsupportedPtxVersion = 222;
+constexpr int kCapabilityMajor = 75;
+constexpr int kCapabilityMinor = 76;
+
+}  // namespace
+
+struct Driver::Functions {
+  int (*init)(unsigned flags) = nullptr;
+  int (*version)(int* version) = nullptr;
+  int (*device)(int* handle, int ordinal) = nullptr;
+  int (*attribute)(int* value, int attribute, int handle) = nullptr;
+  int (*retain_context)(void** context, int handle) = nullptr;
+  int (*set_context)(void* context) = nullptr;
+  int (*load)(Module* module, const void* image) = nullptr;
+  int (*find)(Function* function, Module module, const char* name) = nullptr;
+  // grid x y z, block x y z, dynamic shared memory, stream, arguments, extra.
+  int (*launch)(Function function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                unsigned, Stream stream, void** arguments, void** extra) = nullptr;
+  int (*error_name)(int error, const char** name) = nullptr;
+};
+
+Driver::Driver() : functions_(std::make_unique<Functions>()) {}
+Driver::~Driver() = default;
+
+absl::StatusOr<std::unique_ptr<Driver>> Driver::Open(int device, const std::string& library) {
+  std::unique_ptr<Driver> driver(new Driver);
+  WATTLE_RETURN_IF_ERROR(driver->FindFunctions(library));
+  WATTLE_RETURN_IF_ERROR(driver->Start(device));
+  return driver;
+}
+
+absl::Status Driver::FindFunctions(const std::string& library) {
+  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays, as libtorch's does
+  if (handle == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat(library, ": not found; install NVIDIA's driver, or use device: cpu"));
+  }
+  absl::Status missing;
+  const auto find = [&](auto& function, const char* name) {
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
+    if (function == nullptr) {
+      missing = absl::FailedPreconditionError(
+          absl::StrCat(library, ": has no ", name, "; update NVIDIA's driver"));
+    }
+  };
+  find(functions_->init, "cuInit");
+  find(functions_->version, "cuDriverGetVersion");
+  find(functions_->device, "cuDeviceGet");
+  find(functions_->attribute, "cuDeviceGetAttribute");
+  find(functions_->retain_context, "cuDevicePrimaryCtxRetain");
+  find(functions_->set_context, "cuCtxSetCurrent");
+  find(functions_->load, "cuModuleLoadData");
+  find(functions_->find, "cuModuleGetFunction");
+  find(functions_->launch, "cuLaunchKernel");
+  find(functions_->error_name, "cuGetErrorName");
+  return missing;
+}
+
+absl::Status Driver::Checked(int result, const std::string& what) const {
+  if (result == kSuccess) {
+    return absl::OkStatus();
+  }
+  const char* name = nullptr;
+  const bool named = functions_->error_name(result, &name) == kSuccess && name != nullptr;
+  return absl::InternalError(
+      absl::StrCat("cuda: ", what, ": ", named ? name : absl::StrCat("error ", result),
+                   "; see dmesg for the GPU's own message (Xid), and start the worker again"));
+}
+
+absl::Status Driver::Start(int device) {
+  if (const int result = functions_->init(0); result != kSuccess) {
+    return absl::UnavailableError(
+        absl::StrCat("cuda: the driver does not start (error ", result,
+                     "); see with nvidia-smi whether it runs, or use device: cpu"));
+  }
+  WATTLE_RETURN_IF_ERROR(Checked(functions_->version(&version_), "asking for the version"));
+  int handle = 0;
+  if (const int result = functions_->device(&handle, device); result == kInvalidDevice) {
+    return absl::UnavailableError(absl::StrCat("cuda: the driver has no GPU ", device));
+  } else if (result != kSuccess) {
+    return Checked(result, "asking for the GPU");
+  }
+  WATTLE_RETURN_IF_ERROR(
+      Checked(functions_->attribute(&architecture_.major, kCapabilityMajor, handle),
+              "asking for the compute capability"));
+  WATTLE_RETURN_IF_ERROR(
+      Checked(functions_->attribute(&architecture_.minor, kCapabilityMinor, handle),
+              "asking for the compute capability"));
+  void* context = nullptr;
+  WATTLE_RETURN_IF_ERROR(
+      Checked(functions_->retain_context(&context, handle), "opening the context"));
+  return Checked(functions_->set_context(context), "entering the context");
+}
+
+absl::StatusOr<Module> Driver::Load(const std::string& binary) {
+  Module module = nullptr;
+  const int result = functions_->load(&module, binary.c_str());
+  if (result == kUnsupportedPtxVersion || result == kInvalidImage || result == kNoBinaryForGpu) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cuda: the driver, of CUDA ", CudaVersionName(version_),
+                     ", is older than the kernels that NVRTC made; update the driver"));
+  }
+  WATTLE_RETURN_IF_ERROR(Checked(result, "loading kernels"));
+  return module;
+}
+
+absl::StatusOr<Function> Driver::Find(Module module, const std::string& kernel) {
+  Function function = nullptr;
+  WATTLE_RETURN_IF_ERROR(Checked(functions_->find(&function, module, kernel.c_str()),
+                                 absl::StrCat("finding kernel ", kernel)));
+  return function;
+}
+
+absl::Status Driver::Launch(Function function, const KernelLaunch& launch, Stream stream) {
+  void* arguments[] = {const_cast<void*>(launch.arguments)};  // copied before the call returns
+  return Checked(functions_->launch(function, static_cast<unsigned>(launch.blocks), 1, 1,
+                                    static_cast<unsigned>(launch.threads), 1, 1, 0, stream,
+                                    arguments, nullptr),
+                 absl::StrCat("launching ", launch.kernel));
+}
+
+std::string CudaVersionName(int version) {
+  return absl::StrCat(version / 1000, ".", version % 1000 / 10);
+}
+
+}  // namespace wattle::cuda

@@ -1,0 +1,71 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The functions of NVIDIA's driver that launch kernels, found by dlopen, so that nothing of CUDA is
+// needed to build. The context is the device's primary one, which libtorch uses too. One thread.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "worker/engine/device/cuda/kernel_launch.h"
+
+namespace wattle::cuda {
+
+// 8.7: {8, 7}, "sm_87".
+struct Architecture {
+  int major = 0;
+  int minor = 0;
+};
+
+// Handles of the driver's.
+using Module = void*;
+using Function = void*;
+using Stream = void*;
+
+class Driver {
+ public:
+  // The driver with its context on GPU `device` made current for this thread.
+  // Errors, each with its remedy: kUnavailable (no driver, no such GPU), kFailedPrecondition (a
+  // driver without one of the functions).
+  static absl::StatusOr<std::unique_ptr<Driver>> Open(int device,
+                                                      const std::string& library = "libcuda.so.1");
+  ~Driver();
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  // The newest CUDA that it serves: 12040 is 12.4.
+  [[nodiscard]] int version() const { return version_; }
+  [[nodiscard]] Architecture architecture() const { return architecture_; }
+
+  // binary: what NVRTC made for the architecture. kFailedPrecondition where this driver is older
+  // than what NVRTC made.
+  absl::StatusOr<Module> Load(const std::string& binary);
+  absl::StatusOr<Function> Find(Module module, const std::string& kernel);
+  // Queues the kernel on the stream; null: the default one.
+  // kInternal: the GPU fails or is lost, and no result of it can be trusted.
+  absl::Status Launch(Function function, const KernelLaunch& launch, Stream stream);
+
+ private:
+  struct Functions;
+
+  Driver();
+  absl::Status FindFunctions(const std::string& library);
+  absl::Status Start(int device);
+  // OK, or what the driver's number means.
+  absl::Status Checked(int result, const std::string& what) const;
+
+  std::unique_ptr<Functions> functions_;
+  int version_ = 0;
+  Architecture architecture_;
+};
+
+// "12.4" of 12040.
+[[nodiscard]] std::string CudaVersionName(int version);
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_H_

@@ -1,0 +1,74 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/driver_launcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace wattle::cuda {
+namespace {
+
+const KernelFile& FileOf(const std::string& source) {
+  const absl::Span<const KernelFile> files = KernelSources();
+  const auto* const found = std::find_if(files.begin(), files.end(), [&](const KernelFile& file) {
+    return absl::StripSuffix(file.name, ".cu") == source;
+  });
+  WATTLE_CHECK(found != files.end(), "launches name files of kernels/");
+  return *found;
+}
+
+}  // namespace
+
+absl::StatusOr<Module> DriverLauncher::LoadSource(const std::string& source) {
+  const KernelFile& file = FileOf(source);
+  const Architecture architecture = driver_->architecture();
+  std::vector<std::string> name = {
+      compiler_->Identity(), absl::StrCat("driver ", driver_->version()),
+      absl::StrCat("sm_", architecture.major, architecture.minor), file.text};
+  for (const KernelFile& header : KernelHeaders()) {
+    name.emplace_back(header.text);
+  }
+  if (const std::optional<std::string> kept = cache_.Find(name); kept.has_value()) {
+    if (absl::StatusOr<Module> module = driver_->Load(*kept); module.ok()) {
+      return module;
+    }
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::string binary,
+                          compiler_->Compile(file, KernelHeaders(), architecture));
+  ++compiled_;
+  WATTLE_ASSIGN_OR_RETURN(Module module, driver_->Load(binary));
+  cache_.Keep(name, binary);
+  return module;
+}
+
+absl::Status DriverLauncher::Prepare(const std::string& source) {
+  if (modules_.find(source) == modules_.end()) {
+    WATTLE_ASSIGN_OR_RETURN(modules_[source], LoadSource(source));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> DriverLauncher::PrepareAll() {
+  for (const KernelFile& file : KernelSources()) {
+    WATTLE_RETURN_IF_ERROR(Prepare(std::string(absl::StripSuffix(file.name, ".cu"))));
+  }
+  return compiled_;
+}
+
+absl::Status DriverLauncher::Launch(const KernelLaunch& launch) {
+  auto function = functions_.find(launch.kernel);
+  if (function == functions_.end()) {
+    WATTLE_RETURN_IF_ERROR(Prepare(launch.source));
+    WATTLE_ASSIGN_OR_RETURN(Function found, driver_->Find(modules_[launch.source], launch.kernel));
+    function = functions_.emplace(launch.kernel, found).first;
+  }
+  return driver_->Launch(function->second, launch, stream_());
+}
+
+}  // namespace wattle::cuda

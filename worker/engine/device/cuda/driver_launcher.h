@@ -1,0 +1,56 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Launches by the driver: a kernel's file is compiled when its first kernel is wanted, or read from
+// the cache. One thread.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_LAUNCHER_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_LAUNCHER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "worker/engine/device/cuda/driver.h"
+#include "worker/engine/device/cuda/kernel_cache.h"
+#include "worker/engine/device/cuda/kernel_compiler.h"
+#include "worker/engine/device/cuda/kernel_launch.h"
+
+namespace wattle::cuda {
+
+class DriverLauncher final : public KernelLauncher {
+ public:
+  // stream: on which the next launch goes.
+  DriverLauncher(std::unique_ptr<Driver> driver, std::unique_ptr<KernelCompiler> compiler,
+                 KernelCache cache, std::function<Stream()> stream)
+      : driver_(std::move(driver)),
+        compiler_(std::move(compiler)),
+        cache_(std::move(cache)),
+        stream_(std::move(stream)) {}
+
+  absl::Status Launch(const KernelLaunch& launch) override;
+
+  // Compiles the file, unless the cache has it, and loads it.
+  absl::Status Prepare(const std::string& source);
+  // All files; returns how many were compiled.
+  absl::StatusOr<int> PrepareAll();
+
+  [[nodiscard]] int compiled() const { return compiled_; }
+
+ private:
+  absl::StatusOr<Module> LoadSource(const std::string& source);
+
+  std::unique_ptr<Driver> driver_;
+  std::unique_ptr<KernelCompiler> compiler_;
+  KernelCache cache_;
+  std::function<Stream()> stream_;
+  std::map<std::string, Module> modules_;      // by source
+  std::map<std::string, Function> functions_;  // by kernel
+  int compiled_ = 0;
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_LAUNCHER_H_

@@ -1,0 +1,223 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/driver_launcher.h"
+
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/engine/kernels/test_matrix.h"
+
+namespace wattle::cuda {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// The numbers of cuda.h that the driver of these tests answers with.
+constexpr int kUnsupportedPtxVersion = 222;
+constexpr int kLaunchFailed = 719;
+
+class DriverLauncherTest : public testing::Test {
+ protected:
+  void SetUp() override { SetDriver(12040, 0, 0); }
+  void TearDown() override { SetNvrtc(12); }
+
+  static void SetDriver(int version, int load, int launch) {
+    void* const library = dlopen(WATTLE_TEST_DRIVER, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(int, int, int)>(dlsym(library, "SetTestDriver"))(version, load,
+                                                                               launch);
+  }
+  static void SetNvrtc(int major) {
+    void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestNvrtc"))(major);
+  }
+  static absl::StatusOr<std::unique_ptr<KernelCompiler>> OpenCompiler() {
+    const char* const libraries[] = {"libnothing-of-this-name.so", WATTLE_TEST_NVRTC};
+    return KernelCompiler::Open(libraries);
+  }
+
+  DriverLauncher MakeLauncher(int device = 0) {
+    return DriverLauncher(Driver::Open(device, WATTLE_TEST_DRIVER).value(), OpenCompiler().value(),
+                          KernelCache(directory_.path()), [] { return nullptr; });
+  }
+
+  // out = 1 where the norm of a row of ones and no gain offset is launched.
+  absl::Status LaunchNorm(DriverLauncher& launcher) {
+    const NormArguments arguments = {.x = ones_.data(),
+                                     .gain = ones_.data(),
+                                     .bias = nullptr,
+                                     .out = out_.data(),
+                                     .width = 8,
+                                     .x_stride = 8,
+                                     .out_stride = 8,
+                                     .subtract_mean = 0,
+                                     .gain_offset = 0.0F,
+                                     .epsilon = 0.0F};
+    return launcher.Launch({.source = "norm", .kernel = "norm_rows", .arguments = &arguments});
+  }
+
+  std::vector<std::string> Kept() const {
+    std::vector<std::string> paths;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+      paths.push_back(entry.path());
+    }
+    return paths;
+  }
+
+  TestDirectory directory_;
+  std::vector<float> ones_ = std::vector<float>(8, 1.0F);
+  std::vector<float> out_ = std::vector<float>(8);
+};
+
+TEST_F(DriverLauncherTest, AKernelIsCompiledOnceAndKept) {
+  DriverLauncher launcher = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  EXPECT_EQ(out_, ones_) << "the kernel ran";
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  EXPECT_EQ(launcher.compiled(), 1);
+  DriverLauncher next = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(next), IsOk());
+  EXPECT_EQ(next.compiled(), 0) << "the next process reads the cache";
+}
+
+TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {
+  DriverLauncher launcher = MakeLauncher();
+  EXPECT_EQ(launcher.PrepareAll().value(), static_cast<int>(KernelSources().size()));
+  EXPECT_EQ(Kept().size(), KernelSources().size());
+  EXPECT_EQ(MakeLauncher().PrepareAll().value(), 0);
+}
+
+TEST_F(DriverLauncherTest, ACorruptedEntryIsCompiledAgain) {
+  DriverLauncher launcher = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  ASSERT_EQ(Kept().size(), 1U);
+  std::ofstream(Kept().front(), std::ios::app) << "x";
+  DriverLauncher next = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(next), IsOk());
+  EXPECT_EQ(next.compiled(), 1);
+  DriverLauncher last = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(last), IsOk());
+  EXPECT_EQ(last.compiled(), 0) << "the entry is whole again";
+}
+
+TEST_F(DriverLauncherTest, AnotherDriverOrCompilerCompilesAgain) {
+  DriverLauncher launcher = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  SetDriver(12060, 0, 0);
+  DriverLauncher of_driver = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(of_driver), IsOk());
+  EXPECT_EQ(of_driver.compiled(), 1);
+  SetNvrtc(13);
+  DriverLauncher of_compiler = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(of_compiler), IsOk());
+  EXPECT_EQ(of_compiler.compiled(), 1);
+}
+
+TEST_F(DriverLauncherTest, ADriverThatIsNotThereOrLacksAFunctionIsNamedWithItsRemedy) {
+  EXPECT_THAT(Driver::Open(0, "libnothing-of-this-name.so").status(),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("libnothing-of-this-name.so"), HasSubstr("install"))));
+  EXPECT_THAT(Driver::Open(0, "libc.so.6").status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("update NVIDIA's driver")));
+  EXPECT_THAT(Driver::Open(2, WATTLE_TEST_DRIVER).status(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("no GPU 2")));
+}
+
+TEST_F(DriverLauncherTest, ADriverOlderThanTheKernelsIsNamedWithItsRemedy) {
+  SetDriver(11040, kUnsupportedPtxVersion, 0);
+  DriverLauncher launcher = MakeLauncher();
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("CUDA 11.4"), HasSubstr("update the driver"))));
+  EXPECT_TRUE(Kept().empty()) << "what cannot be loaded is not kept";
+}
+
+TEST_F(DriverLauncherTest, AGpuThatNvrtcDoesNotKnowIsNamedWithItsRemedy) {
+  DriverLauncher launcher = MakeLauncher(1);
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       AllOf(HasSubstr("compute capability 99.0"), HasSubstr("install"))));
+}
+
+TEST_F(DriverLauncherTest, AFailedLaunchIsTheGpusFault) {
+  DriverLauncher launcher = MakeLauncher();
+  SetDriver(12040, 0, kLaunchFailed);
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kInternal,
+                       AllOf(HasSubstr("launching norm_rows"),
+                             HasSubstr("CUDA_ERROR_LAUNCH_FAILED"), HasSubstr("Xid"))));
+}
+
+TEST_F(DriverLauncherTest, NvrtcThatIsNotThereOrTooOldIsNamedWithItsRemedy) {
+  const char* const nothing[] = {"libnothing-of-this-name.so"};
+  EXPECT_THAT(KernelCompiler::Open(nothing).status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("install")));
+  const char* const not_nvrtc[] = {"libc.so.6"};
+  EXPECT_THAT(KernelCompiler::Open(not_nvrtc).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("install")));
+  SetNvrtc(10);
+  EXPECT_THAT(OpenCompiler().status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("NVRTC 10.4"), HasSubstr("11.0 or newer"))));
+}
+
+// The library of build/venv-nvrtc, which ./dev test --all installs.
+std::string RealNvrtc() {
+  const std::string packages = WATTLE_SOURCE_DIR "/build/venv-nvrtc/lib";
+  if (std::filesystem::exists(packages)) {
+    for (const auto& python : std::filesystem::directory_iterator(packages)) {
+      const auto path = python.path() / "site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12";
+      if (std::filesystem::exists(path)) {
+        return path;
+      }
+    }
+  }
+  return "";
+}
+
+TEST_F(DriverLauncherTest, NvidiasOwnCompilerMakesMachineCodeOfTheKernels) {
+  const std::string library = RealNvrtc();
+  if (library.empty()) {
+    GTEST_SKIP() << "NVRTC is not in build/venv-nvrtc; ./dev test --all installs it";
+  }
+  // AddressSanitizer's dlopen does not look beside the library that calls it.
+  for (const auto& beside :
+       std::filesystem::directory_iterator(std::filesystem::path(library).parent_path())) {
+    if (beside.path().filename().string().rfind("libnvrtc-builtins.so", 0) == 0) {
+      ASSERT_NE(dlopen(beside.path().c_str(), RTLD_NOW | RTLD_LOCAL), nullptr) << dlerror();
+    }
+  }
+  const char* const libraries[] = {library.c_str()};
+  const auto compiler = KernelCompiler::Open(libraries);
+  ASSERT_THAT(compiler.status(), IsOk());
+  KernelFile norm = {};
+  for (const KernelFile& file : KernelSources()) {
+    norm = std::string(file.name) == "norm.cu" ? file : norm;
+  }
+  for (const Architecture board : {Architecture{5, 3}, {8, 7}}) {
+    const auto code = (*compiler)->Compile(norm, KernelHeaders(), board);
+    ASSERT_THAT(code.status(), IsOk());
+    EXPECT_THAT(*code, StartsWith("\177ELF"));
+    EXPECT_THAT(*code, HasSubstr("norm_rows"));
+  }
+  EXPECT_THAT((*compiler)->Compile(norm, KernelHeaders(), {99, 0}).status(),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("99.0")));
+  EXPECT_THAT((*compiler)->Compile({"broken.cu", "int f( {"}, {}, {8, 7}).status(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("broken.cu")));
+}
+
+}  // namespace
+}  // namespace wattle::cuda

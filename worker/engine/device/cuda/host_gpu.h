@@ -1,0 +1,136 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A GPU's words for the C++ compiler, so that the kernels run on the host, for tests and for
+// counts: grids, blocks, shared memory, shuffles of a warp, barriers. The threads of a block are
+// fibers of one thread: each runs until a barrier or a shuffle holds it, in an order drawn from a
+// seed, so that a missing barrier changes a result under some seed. Blocks follow one another, also
+// in a drawn order. Loads are the host's, so AddressSanitizer sees those that leave a buffer.
+//
+// Not emulated: the GPU's rounding of division, exp, tanh and erf; its caches; its speed.
+//
+// One thread at a time in the whole process.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+
+#include "base/half.h"
+
+// CUDA's own names.
+#define __global__
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define WATTLE_UNROLL
+#define WATTLE_UNROLL_BY(times)
+
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct GridPlace {
+  int x;
+};
+extern GridPlace threadIdx;
+extern GridPlace blockIdx;
+extern GridPlace gridDim;
+
+// Waits for all threads of the block.
+void __syncthreads();
+// The value of the lane whose number differs by `mask`. lanes: all.
+float __shfl_xor_sync(unsigned lanes, float value, int mask);
+int __shfl_xor_sync(unsigned lanes, int value, int mask);
+
+// NOLINTBEGIN(readability-identifier-naming): CUDA's.
+inline float __uint_as_float(unsigned bits) {
+  return std::bit_cast<float>(bits);
+}
+// Byte i is that which nibble i of `selector` names, of the eight of x and y.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
+  unsigned result = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned byte = selector >> (4 * i) & 7U;
+    result |= static_cast<unsigned>(bytes >> (8 * byte) & 0xFFU) << (8 * i);
+  }
+  return result;
+}
+// NOLINTEND(readability-identifier-naming)
+
+namespace wattle::cuda {
+
+// What a launch did.
+struct LaunchCounts {
+  // Bytes of weights and their scales that warps asked for: lanes of a warp that ask for the same
+  // bytes at the same time ask once.
+  int64_t weight_bytes = 0;
+};
+
+// threads: of a block, a multiple of a warp up to kBlockThreads (kernels/arguments.h).
+struct GridShape {
+  int blocks = 1;
+  int threads = 128;
+};
+
+// Runs the kernel in every thread of the grid.
+// kFailedPrecondition where threads wait at a barrier that others of their block or warp leave out.
+absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
+                                       absl::FunctionRef<void()> kernel);
+
+// The loads of weights that kernels make (kernels/gpu.cuh); which: what the load is for.
+enum class WeightLoad : uint8_t { kCodes16, kCodes4, kCodes2, kScales8, kScale4, kScale2, kScale1 };
+void CountLoad(WeightLoad which, const void* place, int bytes);
+
+template <typename Value>
+Value Load(WeightLoad which, const void* place) {
+  CountLoad(which, place, sizeof(Value));
+  return *static_cast<const Value*>(place);
+}
+inline uint4 LoadWeights16(const void* place) {
+  return Load<uint4>(WeightLoad::kCodes16, place);
+}
+inline unsigned LoadWeights4(const void* place) {
+  return Load<unsigned>(WeightLoad::kCodes4, place);
+}
+inline unsigned LoadWeights2(const void* place) {
+  return Load<unsigned short>(WeightLoad::kCodes2, place);
+}
+inline unsigned LoadWeights4At2(const void* place) {
+  CountLoad(WeightLoad::kCodes4, place, 4);
+  const auto* halves = static_cast<const unsigned short*>(place);
+  return halves[0] | static_cast<unsigned>(halves[1]) << 16;
+}
+inline uint2 LoadScales8(const void* place) {
+  return Load<uint2>(WeightLoad::kScales8, place);
+}
+inline float LoadScaleFloat(const void* place) {
+  return Load<float>(WeightLoad::kScale4, place);
+}
+inline unsigned LoadScales2(const void* place) {
+  return Load<unsigned short>(WeightLoad::kScale2, place);
+}
+inline unsigned LoadScaleByte(const void* place) {
+  return Load<unsigned char>(WeightLoad::kScale1, place);
+}
+
+inline float FloatFromHalf(unsigned bits) {
+  return wattle::FloatFromHalf(static_cast<uint16_t>(bits));
+}
+inline unsigned short HalfFromFloat(float value) {
+  return wattle::HalfFromFloat(value);
+}
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_

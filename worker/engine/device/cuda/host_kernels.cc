@@ -1,0 +1,74 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/host_kernels.h"
+
+#include <algorithm>
+
+#include "worker/engine/device/cuda/kernels/attention.cu"
+#include "worker/engine/device/cuda/kernels/choose.cu"
+#include "worker/engine/device/cuda/kernels/norm.cu"
+#include "worker/engine/device/cuda/kernels/product_bf16.cu"
+#include "worker/engine/device/cuda/kernels/product_fp16.cu"
+#include "worker/engine/device/cuda/kernels/product_fp32.cu"
+#include "worker/engine/device/cuda/kernels/product_int4.cu"
+#include "worker/engine/device/cuda/kernels/product_int4a.cu"
+#include "worker/engine/device/cuda/kernels/product_int8.cu"
+#include "worker/engine/device/cuda/kernels/product_nf4.cu"
+#include "worker/engine/device/cuda/kernels/product_nf4dq.cu"
+#include "worker/engine/device/cuda/kernels/product_q4_0.cu"
+#include "worker/engine/device/cuda/kernels/product_q8_0.cu"
+#include "worker/engine/device/cuda/kernels/rotary.cu"
+
+namespace wattle::cuda {
+namespace {
+
+template <typename Arguments, void (*kKernel)(Arguments)>
+void Run(const void* arguments) {
+  kKernel(*static_cast<const Arguments*>(arguments));
+}
+
+#define WATTLE_KERNEL(source, name, Arguments)                \
+  HostKernel {                                                \
+#source, #name, sizeof(Arguments), Run < Arguments, name> \
+  }
+#define WATTLE_PRODUCT(format)                                                     \
+  WATTLE_KERNEL(product_##format, product_##format##_rows1, ProductArguments),     \
+      WATTLE_KERNEL(product_##format, product_##format##_rows2, ProductArguments), \
+      WATTLE_KERNEL(product_##format, product_##format##_rows4, ProductArguments), \
+      WATTLE_KERNEL(product_##format, product_##format##_rows8, ProductArguments), \
+      WATTLE_KERNEL(product_##format, embed_##format, EmbedArguments)
+
+constexpr HostKernel kKernels[] = {
+    WATTLE_PRODUCT(bf16),
+    WATTLE_PRODUCT(fp16),
+    WATTLE_PRODUCT(fp32),
+    WATTLE_PRODUCT(int4),
+    WATTLE_PRODUCT(int4a),
+    WATTLE_PRODUCT(int8),
+    WATTLE_PRODUCT(nf4),
+    WATTLE_PRODUCT(nf4dq),
+    WATTLE_PRODUCT(q4_0),
+    WATTLE_PRODUCT(q8_0),
+    WATTLE_KERNEL(attention, attention_64, AttentionArguments),
+    WATTLE_KERNEL(attention, attention_128, AttentionArguments),
+    WATTLE_KERNEL(attention, attention_256, AttentionArguments),
+    WATTLE_KERNEL(choose, choose, ChooseArguments),
+    WATTLE_KERNEL(norm, norm_rows, NormArguments),
+    WATTLE_KERNEL(rotary, rotary, RotaryArguments),
+};
+
+#undef WATTLE_PRODUCT
+#undef WATTLE_KERNEL
+
+}  // namespace
+
+absl::Span<const HostKernel> HostKernels() {
+  return kKernels;
+}
+
+const HostKernel* FindHostKernel(absl::string_view name) {
+  const auto* found = std::find_if(std::begin(kKernels), std::end(kKernels),
+                                   [&](const HostKernel& kernel) { return kernel.name == name; });
+  return found == std::end(kKernels) ? nullptr : found;
+}
+
+}  // namespace wattle::cuda

@@ -1,0 +1,34 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Launches on the host (host_gpu.h), counted.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+#include "worker/engine/device/cuda/kernel_launch.h"
+
+namespace wattle::cuda {
+
+class HostLauncher final : public KernelLauncher {
+ public:
+  // seed: of the order of threads.
+  explicit HostLauncher(uint64_t seed) : seed_(seed) {}
+
+  absl::Status Launch(const KernelLaunch& launch) override;
+
+  [[nodiscard]] int64_t launches() const { return launches_; }
+  // As LaunchCounts has it, of all launches.
+  [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
+
+ private:
+  uint64_t seed_;
+  int64_t launches_ = 0;
+  int64_t weight_bytes_ = 0;
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_

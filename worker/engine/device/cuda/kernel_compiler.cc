@@ -1,0 +1,149 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/kernel_compiler.h"
+
+#include <dlfcn.h>
+
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+
+namespace wattle::cuda {
+namespace {
+
+// NVRTC's numbers, as nvrtc.h has them.
+constexpr int kNvrtcSuccess = 0;
+constexpr int kInvalidOption = 5;
+constexpr int kOldestMajor = 11;
+
+constexpr const char* kStandard = "--std=c++17";
+
+}  // namespace
+
+struct KernelCompiler::Functions {
+  int (*version)(int* major, int* minor) = nullptr;
+  int (*create)(void** program, const char* source, const char* name, int headers,
+                const char* const* texts, const char* const* names) = nullptr;
+  int (*destroy)(void** program) = nullptr;
+  int (*compile)(void* program, int count, const char* const* options) = nullptr;
+  int (*log_size)(void* program, size_t* bytes) = nullptr;
+  int (*log)(void* program, char* out) = nullptr;
+  int (*ptx_size)(void* program, size_t* bytes) = nullptr;
+  int (*ptx)(void* program, char* out) = nullptr;
+  // Since CUDA 11.1; null before.
+  int (*code_size)(void* program, size_t* bytes) = nullptr;
+  int (*code)(void* program, char* out) = nullptr;
+};
+
+absl::Span<const char* const> NvrtcLibraries() {
+  static constexpr const char* kLibraries[] = {"libnvrtc.so.13", "libnvrtc.so.12",
+                                               "libnvrtc.so.11.2", "libnvrtc.so"};
+  return kLibraries;
+}
+
+KernelCompiler::KernelCompiler() : functions_(std::make_unique<Functions>()) {}
+KernelCompiler::~KernelCompiler() = default;
+
+absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Open(
+    absl::Span<const char* const> libraries) {
+  for (const char* name : libraries) {
+    void* const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);  // stays
+    if (library != nullptr) {
+      std::unique_ptr<KernelCompiler> compiler(new KernelCompiler);
+      WATTLE_RETURN_IF_ERROR(compiler->FindFunctions(library, name));
+      return compiler;
+    }
+  }
+  return absl::NotFoundError(
+      "NVRTC (libnvrtc.so) is not found; install the CUDA toolkit's cuda-nvrtc of this libtorch");
+}
+
+absl::Status KernelCompiler::FindFunctions(void* library, const std::string& name) {
+  const char* missing = nullptr;
+  const auto find = [&](auto& function, const char* symbol, bool wanted = true) {
+    function =
+        reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, symbol));
+    if (function == nullptr && wanted) {
+      missing = symbol;
+    }
+  };
+  find(functions_->version, "nvrtcVersion");
+  find(functions_->create, "nvrtcCreateProgram");
+  find(functions_->destroy, "nvrtcDestroyProgram");
+  find(functions_->compile, "nvrtcCompileProgram");
+  find(functions_->log_size, "nvrtcGetProgramLogSize");
+  find(functions_->log, "nvrtcGetProgramLog");
+  find(functions_->ptx_size, "nvrtcGetPTXSize");
+  find(functions_->ptx, "nvrtcGetPTX");
+  find(functions_->code_size, "nvrtcGetCUBINSize", false);
+  find(functions_->code, "nvrtcGetCUBIN", false);
+  if (missing != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, ": has no ", missing, "; install the CUDA toolkit's cuda-nvrtc again"));
+  }
+  if (functions_->version(&major_, &minor_) != kNvrtcSuccess || major_ < kOldestMajor) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name, ": NVRTC ", major_, ".", minor_, "; the kernels want ", kOldestMajor, ".0 or newer"));
+  }
+  return absl::OkStatus();
+}
+
+std::string KernelCompiler::Identity() const {
+  return absl::StrCat("nvrtc ", major_, ".", minor_, " ", kStandard,
+                      functions_->code != nullptr ? " code" : " ptx");
+}
+
+absl::StatusOr<std::string> KernelCompiler::Result(void* program) const {
+  const bool code = functions_->code != nullptr && functions_->code_size != nullptr;
+  size_t bytes = 0;
+  if ((code ? functions_->code_size : functions_->ptx_size)(program, &bytes) != kNvrtcSuccess) {
+    return absl::InternalError("NVRTC gives nothing of what it compiled");
+  }
+  std::string result(bytes, '\0');
+  if ((code ? functions_->code : functions_->ptx)(program, result.data()) != kNvrtcSuccess) {
+    return absl::InternalError("NVRTC gives nothing of what it compiled");
+  }
+  return result;
+}
+
+absl::StatusOr<std::string> KernelCompiler::Compile(const KernelFile& source,
+                                                    absl::Span<const KernelFile> headers,
+                                                    Architecture architecture) {
+  std::vector<const char*> texts;
+  std::vector<const char*> names;
+  for (const KernelFile& header : headers) {
+    texts.push_back(header.text);
+    names.push_back(header.name);
+  }
+  void* program = nullptr;
+  if (functions_->create(&program, source.text, source.name, static_cast<int>(headers.size()),
+                         texts.data(), names.data()) != kNvrtcSuccess) {
+    return absl::InternalError(absl::StrCat(source.name, ": NVRTC does not take it"));
+  }
+  const auto destroy = absl::MakeCleanup([&] { functions_->destroy(&program); });
+  const std::string target =
+      absl::StrCat("--gpu-architecture=", functions_->code != nullptr ? "sm_" : "compute_",
+                   architecture.major, architecture.minor);
+  const char* const options[] = {kStandard, target.c_str()};
+  const int result = functions_->compile(program, 2, options);
+  if (result == kNvrtcSuccess) {
+    return Result(program);
+  }
+  if (result == kInvalidOption) {
+    return absl::UnimplementedError(absl::StrCat(
+        "NVRTC ", major_, ".", minor_, " knows no GPU of compute capability ", architecture.major,
+        ".", architecture.minor, "; install the cuda-nvrtc of a CUDA that serves this GPU"));
+  }
+  size_t bytes = 0;
+  std::string log;
+  if (functions_->log_size(program, &bytes) == kNvrtcSuccess) {
+    log.resize(bytes);
+    functions_->log(program, log.data());
+  }
+  return absl::InternalError(absl::StrCat(source.name, ": ", log.c_str()));
+}
+
+}  // namespace wattle::cuda

@@ -1,0 +1,129 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What each kernel is told, as it crosses from the host: one struct a kernel, by value. NVRTC, the
+// engine and the host's emulation include this file, so nothing of a library may be included here.
+// All pointers are of the device. Rows of floats begin at multiples of 16 bytes.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNELS_ARGUMENTS_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNELS_ARGUMENTS_H_
+
+namespace wattle::cuda {
+
+// Threads of a block, and of a warp.
+constexpr int kBlockThreads = 128;
+constexpr int kWarpThreads = 32;
+constexpr int kWarpsOfBlock = kBlockThreads / kWarpThreads;
+
+// Blocks that a multiprocessor shall hold at once: so many registers are left that none is spilled.
+constexpr int kBlocksAtOnce = 6;
+constexpr int kProductBlocksAtOnce = 4;
+
+// The most input rows of a product.
+constexpr int kMaxProductRows = 8;
+
+// Rows that a block of a product computes of a matrix in panels, and of one stored row by row.
+constexpr int kPanelRows = 16;
+constexpr int kRowsOfBlock = kWarpsOfBlock;
+
+// The tables that NF4 with double quantization reads: 16 levels, then the 256 values of the map of
+// its scales (kernels/nf4_double.h).
+constexpr int kNf4Levels = 16;
+constexpr int kNf4Tables = kNf4Levels + 256;
+
+// A matrix in a stored format: kernels/weight_matrix.h, or GGUF's blocks row by row.
+struct StoredMatrix {
+  const unsigned char* packed;
+  const unsigned char* scales;
+  const float* tables;  // [kNf4Tables], of NF4 with double quantization only
+  int rows;
+  int columns;
+  int group;  // columns that share a scale; 0 where there are none
+};
+
+// out[i, r] = f(Σ_c w[r, c] inputs[i, c] + bias[r]), or added to out[i, r].
+// gated: the first half of the rows is the gate's g, the second u's: out[i, r] = f(g) u.
+struct ProductArguments {
+  StoredMatrix matrix;
+  const float* bias;    // [rows], or null
+  const float* inputs;  // [count, input_stride]
+  float* out;           // [count, out_stride]
+  int count;            // 1 to the kernel's number of rows
+  int input_stride;     // a multiple of 4
+  int out_stride;
+  int nonlinearity;  // kernels::Nonlinearity
+  int accumulate;
+  int gated;
+};
+
+// out[i] = the row tokens[i] of the matrix (+ positions[position_of[i]]).
+struct EmbedArguments {
+  StoredMatrix matrix;
+  const long long* tokens;  // [count]
+  const float* positions;   // [max_positions, columns], or null
+  const int* position_of;   // [count]
+  float* out;               // [count, out_stride]
+  int out_stride;
+};
+
+// A norm of rows, as kernels::Norm has it.
+struct NormArguments {
+  const float* x;     // [count, x_stride]
+  const float* gain;  // [width]
+  const float* bias;  // [width], or null
+  float* out;         // [count, out_stride]
+  int width;
+  int x_stride;
+  int out_stride;
+  int subtract_mean;
+  float gain_offset;
+  float epsilon;
+};
+
+// Keys and values of one layer: [slot][KV head][capacity][head size], FP16 or int8; int8 has a
+// scale for each position of each head, [slot][KV head][capacity].
+struct CacheArguments {
+  void* keys;
+  void* values;
+  float* key_scales;
+  float* value_scales;
+  int int8;
+  int capacity;
+  int heads;
+  int kv_heads;
+  int head_size;
+  const int* slot_of;      // [count]
+  const int* position_of;  // [count]
+};
+
+// Turns queries and keys by their positions, scales the queries, and puts keys and values into the
+// cache. qkv: [count, stride]: query heads, key heads, value heads.
+struct RotaryArguments {
+  CacheArguments cache;
+  float* qkv;
+  int stride;
+  int dimensions;        // that are turned; 0: none
+  const float* cosines;  // [max_positions, dimensions / 2]
+  const float* sines;
+  float query_scale;
+};
+
+// Attention of one position of each sequence over what its slot of the cache holds.
+struct AttentionArguments {
+  CacheArguments cache;
+  const float* qkv;  // [count, stride], as RotaryArguments left the queries
+  int stride;
+  int window;  // positions that a token sees, its own included; 0: all
+  float* out;  // [count, out_stride]: heads side by side
+  int out_stride;
+};
+
+// chosen[i] = the index of the largest logit of row i, the first of equals.
+struct ChooseArguments {
+  const float* logits;  // [count, stride]
+  int vocabulary;
+  int stride;
+  long long* chosen;  // [count]
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNELS_ARGUMENTS_H_

@@ -1,0 +1,135 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Attention of one query over the cache. Each warp takes every fourth position, with a running
+// maximum (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018); the warps'
+// parts are joined at the end, in one order.
+#include "block_sum.cuh"
+
+namespace wattle::cuda {
+namespace {
+
+// A row of keys or values, as this lane's channels: lane, lane + 32, ….
+struct CachedRows {
+  const void* rows;
+  const float* scales;  // null: FP16
+  int head_size;
+
+  template <int kChannels>
+  __device__ void Load(int position, float (&out)[kChannels]) const {
+    const long long first = static_cast<long long>(position) * head_size;
+    const float scale = scales != nullptr ? scales[position] : 1.0F;
+    WATTLE_UNROLL
+    for (int c = 0; c < kChannels; ++c) {
+      const int d = static_cast<int>(threadIdx.x) % kWarpThreads + c * kWarpThreads;
+      out[c] = 0.0F;
+      if (d < head_size) {
+        out[c] = scales != nullptr
+                     ? static_cast<float>(static_cast<const signed char*>(rows)[first + d]) * scale
+                     : FloatFromHalf(static_cast<const unsigned short*>(rows)[first + d]);
+      }
+    }
+  }
+};
+
+__device__ inline CachedRows RowsOf(const CacheArguments& cache, const void* rows,
+                                    const float* scales, long long first) {
+  const long long element = cache.int8 != 0 ? 1 : 2;
+  return {static_cast<const unsigned char*>(rows) + first * cache.head_size * element,
+          cache.int8 != 0 ? scales + first : nullptr, cache.head_size};
+}
+
+// blockIdx.x: (row, query head).
+template <int kChannels>
+__device__ inline void Attend(const AttentionArguments& a) {
+  __shared__ float of_warps[kWarpsOfBlock][kChannels * kWarpThreads];
+  __shared__ float largest_of[kWarpsOfBlock];
+  __shared__ float sum_of[kWarpsOfBlock];
+  const CacheArguments& cache = a.cache;
+  const int row = static_cast<int>(blockIdx.x) / cache.heads;
+  const int head = static_cast<int>(blockIdx.x) % cache.heads;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
+  const int warp = static_cast<int>(threadIdx.x) / kWarpThreads;
+  const long long first = (static_cast<long long>(cache.slot_of[row]) * cache.kv_heads +
+                           head / (cache.heads / cache.kv_heads)) *
+                          cache.capacity;
+  const CachedRows keys = RowsOf(cache, cache.keys, cache.key_scales, first);
+  const CachedRows values = RowsOf(cache, cache.values, cache.value_scales, first);
+  const float* query_row = a.qkv + static_cast<long long>(row) * a.stride + head * cache.head_size;
+  float query[kChannels];
+  WATTLE_UNROLL
+  for (int c = 0; c < kChannels; ++c) {
+    const int d = lane + c * kWarpThreads;
+    query[c] = d < cache.head_size ? query_row[d] : 0.0F;
+  }
+
+  const int last = cache.position_of[row];
+  const int begin = a.window > 0 && last + 1 > a.window ? last + 1 - a.window : 0;
+  float largest = -3e38F;
+  float sum = 0.0F;
+  float out[kChannels] = {};
+  for (int p = begin + warp; p <= last; p += kWarpsOfBlock) {
+    float channels[kChannels];
+    keys.Load(p, channels);
+    float dot = 0.0F;
+    WATTLE_UNROLL
+    for (int c = 0; c < kChannels; ++c) {
+      dot += query[c] * channels[c];
+    }
+    const float score = SumOfWarp(dot);
+    const float above = fmaxf(largest, score);
+    const float before = expf(largest - above);
+    const float weight = expf(score - above);
+    values.Load(p, channels);
+    WATTLE_UNROLL
+    for (int c = 0; c < kChannels; ++c) {
+      out[c] = out[c] * before + weight * channels[c];
+    }
+    sum = sum * before + weight;
+    largest = above;
+  }
+  WATTLE_UNROLL
+  for (int c = 0; c < kChannels; ++c) {
+    of_warps[warp][lane + c * kWarpThreads] = out[c];
+  }
+  if (lane == 0) {
+    largest_of[warp] = largest;
+    sum_of[warp] = sum;
+  }
+  __syncthreads();  // the parts of all warps are there
+  float most = largest_of[0];
+  for (int w = 1; w < kWarpsOfBlock; ++w) {
+    most = fmaxf(most, largest_of[w]);
+  }
+  for (int d = threadIdx.x; d < cache.head_size; d += kBlockThreads) {
+    float channel = 0.0F;
+    float total = 0.0F;
+    for (int w = 0; w < kWarpsOfBlock; ++w) {
+      const float share = expf(largest_of[w] - most);
+      channel += share * of_warps[w][d];
+      total += share * sum_of[w];
+    }
+    a.out[static_cast<long long>(row) * a.out_stride + head * cache.head_size + d] =
+        channel / total;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+// By the most channels of a head.
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) attention_64(AttentionArguments a) {
+  Attend<2>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    attention_128(AttentionArguments a) {
+  Attend<4>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    attention_256(AttentionArguments a) {
+  Attend<8>(a);
+}
+
+}  // extern "C"
+
+}  // namespace wattle::cuda

@@ -1,0 +1,43 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sums over lanes and threads, in one order.
+#pragma once
+
+#include "gpu.cuh"
+
+namespace wattle::cuda {
+
+// In all lanes of the warp.
+__device__ inline float SumOfWarp(float value) {
+  WATTLE_UNROLL
+  for (int distance = 1; distance < kWarpThreads; distance *= 2) {
+    value += __shfl_xor_sync(0xFFFFFFFFU, value, distance);
+  }
+  return value;
+}
+
+__device__ inline float MaxOfWarp(float value) {
+  WATTLE_UNROLL
+  for (int distance = 1; distance < kWarpThreads; distance *= 2) {
+    value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, distance));
+  }
+  return value;
+}
+
+// In all threads of the block.
+__device__ inline float SumOfBlock(float value) {
+  __shared__ float of_warps[kWarpsOfBlock];
+  value = SumOfWarp(value);
+  __syncthreads();  // the sums before these are read
+  if (threadIdx.x % kWarpThreads == 0) {
+    of_warps[threadIdx.x / kWarpThreads] = value;
+  }
+  __syncthreads();
+  float sum = 0.0F;
+  for (float of_warp : of_warps) {
+    sum += of_warp;
+  }
+  return sum;
+}
+
+}  // namespace wattle::cuda

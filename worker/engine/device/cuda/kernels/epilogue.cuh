@@ -1,0 +1,75 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What happens to a sum before it is stored. The numbers of the nonlinearities are those of
+// kernels::Nonlinearity.
+#pragma once
+
+#include "gpu.cuh"
+
+namespace wattle::cuda {
+
+__device__ inline float Nonlinear(int nonlinearity, float x) {
+  switch (nonlinearity) {
+    case 1:
+      return 0.5F * x * (1.0F + tanhf(0.7978845608F * (x + 0.044715F * x * x * x)));
+    case 2:
+      return 0.5F * x * (1.0F + erff(x * 0.7071067812F));
+    case 3:
+      return x / (1.0F + expf(-x));
+    case 4:
+      return x > 0.0F ? x : 0.0F;
+    default:
+      return x;
+  }
+}
+
+// The sum of row `row` for input row i; `gate` is that of its gate, where there is one.
+__device__ inline void StoreSum(const ProductArguments& a, int i, int row, float gate, float sum) {
+  float value = 0.0F;
+  int place = row;
+  if (a.gated != 0) {
+    place = row - a.matrix.rows / 2;
+    value = Nonlinear(a.nonlinearity, gate) * sum;
+  } else {
+    value = Nonlinear(a.nonlinearity, sum);
+  }
+  float* out = a.out + static_cast<long long>(i) * a.out_stride + place;
+  *out = a.accumulate != 0 ? *out + value : value;
+}
+
+// A weight of the token in place i, with that of its position.
+__device__ inline void StoreEmbedding(const EmbedArguments& a, int i, int column, float weight) {
+  if (a.positions != nullptr) {
+    weight += a.positions[static_cast<long long>(a.position_of[i]) * a.matrix.columns + column];
+  }
+  a.out[static_cast<long long>(i) * a.out_stride + column] = weight;
+}
+
+__device__ inline float BiasOf(const ProductArguments& a, int row) {
+  return a.bias != nullptr ? a.bias[row] : 0.0F;
+}
+
+// Columns [column, column + 4) of an input row, zeros behind its end.
+__device__ inline float4 LoadInputs4(const float* inputs, int column, int columns) {
+  if (column + 4 <= columns) {
+    return *reinterpret_cast<const float4*>(inputs + column);
+  }
+  float4 values = {0.0F, 0.0F, 0.0F, 0.0F};
+  values.x = column < columns ? inputs[column] : 0.0F;
+  values.y = column + 1 < columns ? inputs[column + 1] : 0.0F;
+  values.z = column + 2 < columns ? inputs[column + 2] : 0.0F;
+  return values;
+}
+
+__device__ inline float Dot4(const float* weights, const float4& inputs) {
+  return weights[0] * inputs.x + weights[1] * inputs.y + weights[2] * inputs.z +
+         weights[3] * inputs.w;
+}
+
+// An integer in the mantissa of 2^23 is that float plus it: one permutation and one subtraction for
+// a byte, where a conversion would take a quarter of the GPU's lanes.
+__device__ inline float ByteAsFloat(unsigned word, int byte, float raise) {
+  return __uint_as_float(__byte_perm(word, 0x4B000000U, 0x7440U + byte)) - (8388608.0F + raise);
+}
+
+}  // namespace wattle::cuda

@@ -1,0 +1,61 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the kernels use beside CUDA's own words. Two compilers read them: NVRTC, for which this file
+// has PTX, and the C++ compiler of the tests, for which host_gpu.h answers.
+#pragma once
+
+#include "arguments.h"
+
+#ifndef __CUDACC_RTC__
+#include "worker/engine/device/cuda/host_gpu.h"
+#else
+
+#define WATTLE_UNROLL _Pragma("unroll")
+#define WATTLE_PRAGMA(words) _Pragma(#words)
+#define WATTLE_UNROLL_BY(times) WATTLE_PRAGMA(unroll times)
+
+namespace wattle::cuda {
+
+// Weights are read once: past the first cache where the GPU has a way for that.
+__device__ inline uint4 LoadWeights16(const void* place) {
+  return __ldg(static_cast<const uint4*>(place));
+}
+__device__ inline unsigned LoadWeights4(const void* place) {
+  return __ldg(static_cast<const unsigned*>(place));
+}
+__device__ inline unsigned LoadWeights2(const void* place) {
+  return __ldg(static_cast<const unsigned short*>(place));
+}
+// Of blocks that begin at even addresses.
+__device__ inline unsigned LoadWeights4At2(const void* place) {
+  const auto* halves = static_cast<const unsigned short*>(place);
+  return __ldg(halves) | static_cast<unsigned>(__ldg(halves + 1)) << 16;
+}
+__device__ inline uint2 LoadScales8(const void* place) {
+  return __ldg(static_cast<const uint2*>(place));
+}
+__device__ inline float LoadScaleFloat(const void* place) {
+  return __ldg(static_cast<const float*>(place));
+}
+__device__ inline unsigned LoadScales2(const void* place) {
+  return __ldg(static_cast<const unsigned short*>(place));
+}
+__device__ inline unsigned LoadScaleByte(const void* place) {
+  return __ldg(static_cast<const unsigned char*>(place));
+}
+
+// The low half of `bits` as FP16.
+__device__ inline float FloatFromHalf(unsigned bits) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<unsigned short>(bits)));
+  return value;
+}
+__device__ inline unsigned short HalfFromFloat(float value) {
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+}
+
+}  // namespace wattle::cuda
+
+#endif

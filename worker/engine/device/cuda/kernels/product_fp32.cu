@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "row_product.cuh"
+
+namespace wattle::cuda {
+namespace {
+
+// FP32.
+struct Fp32 {
+  static constexpr int kSecond = 4;
+  static constexpr bool kWholePieces = false;
+  static constexpr bool kTable = false;
+  static __device__ int First(int piece) { return piece * kPieceColumns; }
+  static __device__ const unsigned char* Place(const StoredMatrix& m, int row, int column) {
+    return m.packed + (static_cast<long long>(row) * m.columns + column) * 4;
+  }
+  static __device__ int Pieces(const StoredMatrix& m) {
+    return m.columns % 4 == 0 ? m.columns / kPieceColumns : 0;
+  }
+  static __device__ void Load(const StoredMatrix& m, int row, int piece, const float* /*table*/,
+                              float* weights) {
+    const unsigned char* place = Place(m, row, First(piece));
+    const uint4 low = LoadWeights16(place);
+    const uint4 high = LoadWeights16(place + 16);
+    const unsigned words[kPieceColumns] = {low.x,  low.y,  low.z,  low.w,
+                                           high.x, high.y, high.z, high.w};
+    for (int c = 0; c < kPieceColumns; ++c) {
+      weights[c] = __uint_as_float(words[c]);
+    }
+  }
+  static __device__ float At(const StoredMatrix& m, int row, int column) {
+    return __uint_as_float(LoadWeights4(Place(m, row, column)));
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp32_rows1(ProductArguments a) {
+  RowProduct<Fp32, 1>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp32_rows2(ProductArguments a) {
+  RowProduct<Fp32, 2>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp32_rows4(ProductArguments a) {
+  RowProduct<Fp32, 4>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_fp32_rows8(ProductArguments a) {
+  RowProduct<Fp32, 8>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    embed_fp32(EmbedArguments a) {
+  EmbedRow<Fp32>(a);
+}
+
+}  // extern "C"
+
+}  // namespace wattle::cuda

@@ -1,0 +1,60 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "panel_product.cuh"
+
+namespace wattle::cuda {
+namespace {
+
+// NF4, one FP16 scale for each group: kernels/nf4_levels.h has the levels, whose bytes a
+// permutation chooses, four of eight at once. The codes lie as Int4's do.
+struct Nf4 {
+  static constexpr int kColumns = 8;
+  static constexpr int kColumnMultiple = 8;
+  static constexpr bool kGroups = true;
+  static constexpr bool kMinimums = false;
+
+  // The levels of the four codes in the low halves of 16 bits, raised by 128.
+  static __device__ unsigned Levels(unsigned codes) {
+    const unsigned low = __byte_perm(0x4E3D2801U, 0x8074695CU, codes & 0x7777U);
+    const unsigned high = __byte_perm(0xAB9F948AU, 0xFFDCC7B8U, codes & 0x7777U);
+    return __byte_perm(low, high, 0x3210U | (codes & 0x8888U) >> 1);
+  }
+  static __device__ void Decode(unsigned word, float* weights) {
+    // Codes of the columns 0 4 1 5, then 2 6 3 7.
+    const unsigned first = Levels(word & 0xFFFFU);
+    const unsigned second = Levels(word >> 16);
+    for (int c = 0; c < 2; ++c) {
+      weights[c] = ByteAsFloat(first, 2 * c, 128.0F);
+      weights[c + 4] = ByteAsFloat(first, 2 * c + 1, 128.0F);
+      weights[c + 2] = ByteAsFloat(second, 2 * c, 128.0F);
+      weights[c + 6] = ByteAsFloat(second, 2 * c + 1, 128.0F);
+    }
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows1(ProductArguments a) {
+  PanelProduct<Nf4, 1>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows2(ProductArguments a) {
+  PanelProduct<Nf4, 2>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows4(ProductArguments a) {
+  PanelProduct<Nf4, 4>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
+    product_nf4_rows8(ProductArguments a) {
+  PanelProduct<Nf4, 8>(a);
+}
+__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_nf4(EmbedArguments a) {
+  EmbedPanelRow<Nf4>(a);
+}
+
+}  // extern "C"
+
+}  // namespace wattle::cuda

@@ -1,0 +1,130 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Products by matrices stored row by row: a warp computes a row, and its lanes read pieces of eight
+// columns side by side. Sums of lanes are added in one order.
+//
+// A format says where a piece's columns are (First and First + kSecond, four each) and their
+// weights (`Load`). kPieces: whether rows are whole pieces; else columns past the last whole piece
+// are read one by one (`At`).
+#pragma once
+
+#include "epilogue.cuh"
+
+namespace wattle::cuda {
+
+constexpr int kPieceColumns = 8;
+
+template <typename Format, int kRows>
+__device__ inline void AddPieces(const ProductArguments& a, int row, const float* table,
+                                 float (&sums)[kRows]) {
+  const int pieces = Format::Pieces(a.matrix);
+  // More at once, and registers do not suffice.
+  WATTLE_UNROLL_BY(kRows < 4 ? 2 : 1)
+  for (int piece = threadIdx.x % kWarpThreads; piece < pieces; piece += kWarpThreads) {
+    float weights[kPieceColumns];
+    Format::Load(a.matrix, row, piece, table, weights);
+    const int column = Format::First(piece);
+    WATTLE_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      if (i < a.count) {
+        const float* inputs = a.inputs + static_cast<long long>(i) * a.input_stride + column;
+        sums[i] += Dot4(weights, *reinterpret_cast<const float4*>(inputs)) +
+                   Dot4(weights + 4, *reinterpret_cast<const float4*>(inputs + Format::kSecond));
+      }
+    }
+  }
+  if constexpr (!Format::kWholePieces) {
+    WATTLE_UNROLL_BY(1)
+    for (int column = pieces * kPieceColumns + threadIdx.x % kWarpThreads;
+         column < a.matrix.columns; column += kWarpThreads) {
+      const float weight = Format::At(a.matrix, row, column);
+      WATTLE_UNROLL
+      for (int i = 0; i < kRows; ++i) {
+        if (i < a.count) {
+          sums[i] += weight * a.inputs[static_cast<long long>(i) * a.input_stride + column];
+        }
+      }
+    }
+  }
+}
+
+// The product's row for each input, in all lanes.
+template <typename Format, int kRows>
+__device__ inline void SumsOfRow(const ProductArguments& a, int row, const float* table,
+                                 float (&sums)[kRows]) {
+  if (row < a.matrix.rows) {
+    AddPieces<Format, kRows>(a, row, table, sums);
+  }
+  WATTLE_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    WATTLE_UNROLL
+    for (int distance = 1; distance < kWarpThreads; distance *= 2) {
+      sums[i] += __shfl_xor_sync(0xFFFFFFFFU, sums[i], distance);
+    }
+  }
+}
+
+// The table of the format in the block's memory, where it has one.
+template <typename Format>
+__device__ inline const float* TableOf(const StoredMatrix& matrix) {
+  __shared__ float table[kNf4Levels + 1];
+  if constexpr (Format::kTable) {
+    if (threadIdx.x < kNf4Levels) {
+      table[threadIdx.x] = matrix.tables[threadIdx.x];
+    } else if (threadIdx.x == kNf4Levels) {
+      table[kNf4Levels] = Format::LastOfTable(matrix);
+    }
+    __syncthreads();  // the table is whole
+  }
+  return table;
+}
+
+// blockIdx.x * kRowsOfBlock: the first row, of the second half where the product is gated.
+template <typename Format, int kRows>
+__device__ inline void RowProduct(const ProductArguments& a) {
+  const float* table = TableOf<Format>(a.matrix);
+  const int half = a.matrix.rows / 2;
+  const int row = static_cast<int>(blockIdx.x) * kRowsOfBlock +
+                  static_cast<int>(threadIdx.x) / kWarpThreads + (a.gated != 0 ? half : 0);
+  float gates[kRows] = {};
+  if (a.gated != 0) {
+    SumsOfRow<Format, kRows>(a, row < a.matrix.rows ? row - half : row, table, gates);
+  }
+  float sums[kRows] = {};
+  SumsOfRow<Format, kRows>(a, row, table, sums);
+  if (threadIdx.x % kWarpThreads == 0 && row < a.matrix.rows) {
+    WATTLE_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      if (i < a.count) {
+        const float gate = a.gated != 0 ? gates[i] + BiasOf(a, row - half) : 0.0F;
+        StoreSum(a, i, row, gate, sums[i] + BiasOf(a, row));
+      }
+    }
+  }
+}
+
+// blockIdx.x: the place of the token.
+template <typename Format>
+__device__ inline void EmbedRow(const EmbedArguments& a) {
+  const float* table = TableOf<Format>(a.matrix);
+  const int i = blockIdx.x;
+  const int row = static_cast<int>(a.tokens[i]);
+  const int pieces = Format::Pieces(a.matrix);
+  for (int piece = threadIdx.x; piece < pieces; piece += kBlockThreads) {
+    float weights[kPieceColumns];
+    Format::Load(a.matrix, row, piece, table, weights);
+    for (int c = 0; c < kPieceColumns; ++c) {
+      const int column = Format::First(piece) + c % 4 + (c < 4 ? 0 : Format::kSecond);
+      StoreEmbedding(a, i, column, weights[c]);
+    }
+  }
+  if constexpr (!Format::kWholePieces) {
+    WATTLE_UNROLL_BY(1)
+    for (int column = pieces * kPieceColumns + threadIdx.x; column < a.matrix.columns;
+         column += kBlockThreads) {
+      StoreEmbedding(a, i, column, Format::At(a.matrix, row, column));
+    }
+  }
+}
+
+}  // namespace wattle::cuda

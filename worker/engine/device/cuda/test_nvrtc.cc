@@ -1,0 +1,65 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// For tests: NVRTC's library that makes "code for sm_87" of any source and knows no sm_990.
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+namespace {
+
+int major_version = 12;
+std::string code;
+
+}  // namespace
+
+extern "C" {
+
+void SetTestNvrtc(int major) {
+  major_version = major;
+}
+
+int nvrtcVersion(int* major, int* minor) {
+  *major = major_version;
+  *minor = 4;
+  return 0;
+}
+int nvrtcCreateProgram(void** program, const char* /*source*/, const char* /*name*/,
+                       int /*headers*/, const char* const* /*texts*/,
+                       const char* const* /*names*/) {
+  *program = &code;
+  return 0;
+}
+int nvrtcDestroyProgram(void** program) {
+  *program = nullptr;
+  return 0;
+}
+int nvrtcCompileProgram(void* /*program*/, int count, const char* const* options) {
+  const std::string target = options[count - 1];
+  code = "code for " + target.substr(target.find('=') + 1);
+  return target.find("_990") == std::string::npos ? 0 : 5;  // NVRTC_ERROR_INVALID_OPTION
+}
+int nvrtcGetProgramLogSize(void* /*program*/, size_t* bytes) {
+  *bytes = 0;
+  return 0;
+}
+int nvrtcGetProgramLog(void* /*program*/, char* /*out*/) {
+  return 0;
+}
+int nvrtcGetPTXSize(void* /*program*/, size_t* bytes) {
+  *bytes = code.size();
+  return 0;
+}
+int nvrtcGetPTX(void* /*program*/, char* out) {
+  std::memcpy(out, code.data(), code.size());
+  return 0;
+}
+int nvrtcGetCUBINSize(void* /*program*/, size_t* bytes) {
+  *bytes = code.size();
+  return 0;
+}
+int nvrtcGetCUBIN(void* /*program*/, char* out) {
+  std::memcpy(out, code.data(), code.size());
+  return 0;
+}
+
+}  // extern "C"
