@@ -25,18 +25,25 @@ constexpr std::array<Milliwatts, kHarvestPaths> kDayFactors = {
 
 }  // namespace
 
+std::vector<Milliwatts> HarvestPath(absl::Span<const Milliwatts> mean,
+                                    absl::Span<const Milliwatts> most, int darker_paths) {
+  WATTLE_CHECK(most.empty() || most.size() == mean.size(), "each hour has its bound");
+  const Milliwatts factor = kDayFactors[static_cast<size_t>(darker_paths)];
+  std::vector<Milliwatts> path;
+  path.reserve(mean.size());
+  for (size_t hour = 0; hour < mean.size(); ++hour) {
+    const Milliwatts power = mean[hour] * factor / 1000;
+    path.push_back(most.empty() ? power : std::min(power, most[hour]));
+  }
+  return path;
+}
+
 std::vector<std::vector<Milliwatts>> HarvestPaths(absl::Span<const Milliwatts> mean,
                                                   absl::Span<const Milliwatts> most) {
-  WATTLE_CHECK(most.empty() || most.size() == mean.size(), "each hour has its bound");
   std::vector<std::vector<Milliwatts>> paths;
   paths.reserve(kHarvestPaths);
-  for (const Milliwatts factor : kDayFactors) {
-    std::vector<Milliwatts>& path = paths.emplace_back();
-    path.reserve(mean.size());
-    for (size_t hour = 0; hour < mean.size(); ++hour) {
-      const Milliwatts power = mean[hour] * factor / 1000;
-      path.push_back(most.empty() ? power : std::min(power, most[hour]));
-    }
+  for (int darker_paths = 0; darker_paths < kHarvestPaths; ++darker_paths) {
+    paths.push_back(HarvestPath(mean, most, darker_paths));
   }
   return paths;
 }

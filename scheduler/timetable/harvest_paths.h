@@ -25,6 +25,13 @@ inline constexpr int kHarvestPaths = 64;
 std::vector<std::vector<Milliwatts>> HarvestPaths(absl::Span<const Milliwatts> mean,
                                                   absl::Span<const Milliwatts> most);
 
+// The path that so many are darker than. A pack's charge is nowhere lower in a path than in a
+// darker one, so work that keeps the floor in this path breaks it in `darker_paths` paths at most,
+// and work that breaks it here breaks it in more. A plan with a risk of so many paths follows this
+// one alone. REQUIRES: as HarvestPaths; 0 <= darker_paths < kHarvestPaths.
+std::vector<Milliwatts> HarvestPath(absl::Span<const Milliwatts> mean,
+                                    absl::Span<const Milliwatts> most, int darker_paths);
+
 }  // namespace wattle::timetable
 
 #endif  // WATTLE_SCHEDULER_TIMETABLE_HARVEST_PATHS_H_

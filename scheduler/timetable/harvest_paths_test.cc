@@ -10,6 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "scheduler/timetable/pack.h"
+
 namespace wattle::timetable {
 namespace {
 
@@ -57,6 +59,49 @@ TEST(HarvestPathsTest, NoHourGivesMoreThanAClearSky) {
   EXPECT_EQ(paths.back()[0], 12000);
   EXPECT_GT(paths.back()[1], 15000);
   EXPECT_LT(paths.front()[0], 3000);
+}
+
+// What fits under a risk of k paths is what fits under the path that k paths are darker than.
+TEST(HarvestPathsTest, OnePathDecidesForARisk) {
+  constexpr int kHours = 30;
+  uint64_t state = 7;
+  const auto below = [&state](int64_t bound) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(bound));
+  };
+  int fits = 0;
+  for (int drawn = 0; drawn < 60; ++drawn) {
+    std::vector<Milliwatts> mean;
+    std::vector<Milliwatts> most;
+    for (int hour = 0; hour < kHours; ++hour) {
+      mean.push_back(below(2) * below(12'000));
+      most.push_back(mean.back() + below(9'000));
+    }
+    PackSpec all{.capacity = 20'000'000 + below(80'000'000), .idle = below(2500)};
+    all.charge = below(all.capacity);
+    all.floor = {{.from = 0, .charge = all.capacity / 4}};
+    all.broken_paths_max = static_cast<int>(below(8));
+    all.harvest = HarvestPaths(mean, most);
+    PackSpec one = all;
+    one.harvest = {HarvestPath(mean, most, all.broken_paths_max)};
+    one.broken_paths_max = 0;
+    Pack by_all(all);
+    Pack by_one(one);
+    for (int job = 0; job < 20; ++job) {
+      const Demand demand{.job = job,
+                          .begin = below(kHours * kHour),
+                          .draw = {.length = 1 + below(4 * kHour),
+                                   .power = below(9000),
+                                   .held_back = below(2) * 1'000'000}};
+      ASSERT_EQ(by_all.Fits(demand), by_one.Fits(demand)) << "pack " << drawn << ", job " << job;
+      if (by_all.Fits(demand)) {
+        ++fits;
+        by_all.Add(demand);
+        by_one.Add(demand);
+      }
+    }
+  }
+  EXPECT_GT(fits, 100);
 }
 
 }  // namespace

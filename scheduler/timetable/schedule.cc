@@ -87,30 +87,28 @@ void Schedule::Insert(size_t index, uint64_t skipped) {
       chosen_cost = CostAt(job, option, start);
     }
   }
-  if (chosen == nullptr) {
-    return;
+  if (chosen != nullptr) {
+    Put(index, *chosen, chosen_start);
   }
-  const auto device = static_cast<size_t>(chosen->device);
+}
+
+void Schedule::Put(size_t index, const JobOption& option, Seconds start) {
+  WATTLE_CHECK(plan_[index].device == Planned::kLeftOut, "a job runs once");
+  const auto device = static_cast<size_t>(option.device);
   const int number = static_cast<int>(index);
-  plan_[index] = {.job = number,
-                  .device = chosen->device,
-                  .mode = chosen->mode,
-                  .start = chosen_start,
-                  .in_time = true};
-  timelines_[device].Reserve(
-      {.begin = chosen_start, .end = chosen_start + chosen->draw.length, .job = number});
+  plan_[index] = {
+      .job = number, .device = option.device, .mode = option.mode, .start = start, .in_time = true};
+  timelines_[device].Reserve({.begin = start, .end = start + option.draw.length, .job = number});
   if (const int pack = instance_->devices[device].pack; pack != kMains) {
-    packs_[static_cast<size_t>(pack)].Add(
-        {.job = number, .begin = chosen_start, .draw = chosen->draw});
+    packs_[static_cast<size_t>(pack)].Add({.job = number, .begin = start, .draw = option.draw});
   }
   if (const int supply = instance_->devices[device].supply; supply != kNoCap) {
-    supplies_[static_cast<size_t>(supply)].Add({.job = number,
-                                                .begin = chosen_start,
-                                                .length = chosen->draw.length,
-                                                .power = chosen->draw.power});
+    supplies_[static_cast<size_t>(supply)].Add(
+        {.job = number, .begin = start, .length = option.draw.length, .power = option.draw.power});
   }
-  cost_ += chosen_cost - costs_[index];
-  costs_[index] = chosen_cost;
+  const Millijoules cost = CostAt(instance_->jobs[index], option, start);
+  cost_ += cost - costs_[index];
+  costs_[index] = cost;
 }
 
 void Schedule::Remove(size_t index) {

@@ -33,6 +33,9 @@ class Schedule {
   // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for
   // each of the first 64 options that do not count. REQUIRES: the job is left out.
   void Insert(size_t job, uint64_t skipped = 0);
+  // Gives the job this place, which another planner found. REQUIRES: the job is left out; it ends
+  // in time, and the place keeps all rules.
+  void Put(size_t job, const JobOption& option, Seconds start);
   // Leaves the job out.
   void Remove(size_t job);
 
