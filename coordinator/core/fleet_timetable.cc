@@ -17,6 +17,7 @@
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/sun_outlook.h"
 #include "scheduler/timetable/pack.h"
 #include "units/format.h"
 #include "units/quantity.h"

@@ -83,7 +83,7 @@ class FleetDrawer {
     for (size_t hour = 0; hour < static_cast<size_t>(shape_.hours); ++hour) {
       mean.push_back(panel_milliwatts * SunAt(first + hour) / 1000);
     }
-    pack.harvest = {timetable::HarvestPath(mean, {}, /*darker_paths=*/1)};
+    pack.harvest = {timetable::HarvestPath({.expected = mean}, /*darker_paths=*/1)};
     return pack;
   }
 

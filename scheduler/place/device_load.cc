@@ -9,6 +9,7 @@
 
 #include "policy/held_back.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/sun_outlook.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/harvest_paths.h"
@@ -25,10 +26,9 @@ using timetable::Seconds;
 constexpr absl::Duration kOverdue = absl::Seconds(30);
 // Where no policy says: one of the 64 paths may break the floor of a pack.
 constexpr double kSunRiskUnsaid = 0.02;
-// Beyond these no board, pack or run is real, and integers of millijoules could overflow.
+// Beyond these no pack or run is real, and integers of millijoules could overflow.
 constexpr absl::Duration kRunMax = absl::Hours(24 * 366);
 constexpr Joules kPackMax(1e9);
-constexpr Watts kPowerMax(1e5);
 // Demands of packs and supplies: of the plan's runs, which are never taken out, and of each board's
 // running attempt. The search (rearrange_internal.h) counts its own jobs from 0.
 constexpr int kPlanned = std::numeric_limits<int>::max();
@@ -46,12 +46,8 @@ bool HasKnownIdle(const v1::Device& device) {
 // could count on.
 bool HasKnownSun(const v1::Device& device) {
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  const auto& hours = device.ledger().harvest_power_watts_by_hour();
   return device.heartbeat().has_battery() && capacity.value() > 0 && capacity < kPackMax &&
-         std::isfinite(device.heartbeat().state_of_charge_ratio()) && hours.size() == 24 &&
-         std::any_of(hours.begin(), hours.end(), [](double watts) { return watts > 0; }) &&
-         std::all_of(hours.begin(), hours.end(),
-                     [](double watts) { return Watts(watts) < kPowerMax; });
+         std::isfinite(device.heartbeat().state_of_charge_ratio()) && HasSeenSun(device);
 }
 
 // The boards of one pack, and the one of them whose gauge tells of it.
@@ -103,12 +99,6 @@ std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity)
 timetable::PackSpec SpecOf(const PackBoards& on) {
   const Joules capacity = FromWattHours(on.gauge.info().battery_capacity_wh());
   const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
-  std::vector<timetable::Milliwatts> sun(kSunHours);
-  for (int hour = 0; hour < kSunHours; ++hour) {
-    const auto of_day = static_cast<int>((now / kHour + hour) % 24);
-    sun[static_cast<size_t>(hour)] = timetable::MilliwattsDown(
-        Watts(std::max(0.0, on.gauge.ledger().harvest_power_watts_by_hour(of_day))));
-  }
   timetable::PackSpec spec;
   spec.now = now;
   spec.capacity = timetable::MillijoulesDown(capacity);
@@ -117,7 +107,7 @@ timetable::PackSpec SpecOf(const PackBoards& on) {
   spec.idle = timetable::MilliwattsUp(on.idle());
   spec.floor = FloorOf(on, capacity);
   spec.first_hour = now / kHour * kHour;
-  spec.harvest = timetable::HarvestPaths(sun, {});
+  spec.harvest = timetable::HarvestPaths(SunOutlookOf(on.gauge, on.snapshot.now));
   double risk = 1;
   for (const size_t i : on.devices) {
     risk = std::min(risk, LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info())

@@ -56,9 +56,6 @@ struct DeviceLoad {
   bool operator==(const DeviceLoad& other) const = default;
 };
 
-// How far a plan looks ahead at sun and charge: three nights.
-inline constexpr int kSunHours = 72;
-
 // The loads before the first job of a plan, in the order of Snapshot::devices.
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 

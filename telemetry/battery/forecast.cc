@@ -9,8 +9,8 @@ namespace {
 // A board without a battery for its clock starts at 1970; its hours of the day are wrong.
 constexpr absl::Duration kClockSetAfter = absl::Hours(50 * 365 * 24);
 
-int HourOf(absl::Time civil) {
-  return absl::ToCivilHour(civil, absl::UTCTimeZone()).hour();
+int64_t HoursSinceEpoch(absl::Time civil) {
+  return absl::ToInt64Hours(absl::Floor(civil - absl::UnixEpoch(), absl::Hours(1)));
 }
 
 }  // namespace
@@ -25,44 +25,67 @@ void BatteryForecast::Add(const BatteryReading& reading) {
   if (reading.discharge) {
     power_ = -*reading.discharge;
     slope_from_.reset();
+    if (last_ && reading.at - last_->at <= kGapMax) {
+      CountHarvest({.end = reading.civil,
+                    .length = reading.at - last_->at,
+                    .power = *power_ + reading.device.value_or(Watts(0)),
+                    .hidden = reading.charge >= kFull && *power_ >= Watts(0)});
+    }
   } else {
     FollowSlope(reading);
   }
-  CountHarvest(reading);
   last_ = reading;
 }
 
+// The harvest is the power into the battery plus the device's draw meanwhile.
 void BatteryForecast::FollowSlope(const BatteryReading& reading) {
   if (!slope_from_ || (last_ && reading.at - last_->at > kGapMax)) {
     slope_from_ = reading;
+    slope_drawn_ = Joules(0);
     power_.reset();
     return;
   }
+  slope_drawn_ += reading.device.value_or(Watts(0)) * (reading.at - last_->at);
   const absl::Duration elapsed = reading.at - slope_from_->at;
   if (elapsed >= kSlopeTime && capacity_) {
     const Joules moved = *capacity_ * (reading.charge - slope_from_->charge).value();
     power_ = Watts(moved.value() / absl::ToDoubleSeconds(elapsed));
+    CountHarvest({.end = reading.civil,
+                  .length = elapsed,
+                  .power = Watts((moved + slope_drawn_).value() / absl::ToDoubleSeconds(elapsed)),
+                  .hidden = reading.charge >= kFull});
     slope_from_ = reading;
+    slope_drawn_ = Joules(0);
   }
 }
 
-// The harvest is the power into the battery plus the device's draw.
-void BatteryForecast::CountHarvest(const BatteryReading& reading) {
-  if (!last_ || !power_ || reading.at - last_->at > kGapMax ||
-      reading.civil - absl::UnixEpoch() < kClockSetAfter) {
+void BatteryForecast::CountHarvest(const Observed& observed) {
+  const absl::Time begin = observed.end - observed.length;
+  if (begin - absl::UnixEpoch() < kClockSetAfter) {
     return;
   }
-  const int hour = HourOf(reading.civil);
-  HarvestHour& counted = harvest_[static_cast<size_t>(hour)];
+  for (absl::Time at = begin; at < observed.end;) {
+    const int64_t hour = HoursSinceEpoch(at);
+    const absl::Time until = std::min(absl::UnixEpoch() + absl::Hours(hour + 1), observed.end);
+    CountWithinHour(hour, until - at, observed);
+    at = until;
+  }
+}
+
+void BatteryForecast::CountWithinHour(int64_t hour, absl::Duration length,
+                                      const Observed& observed) {
+  const int of_day = static_cast<int>(hour % 24);
+  HarvestHour& counted = harvest_[static_cast<size_t>(of_day)];
+  const Watts before = HarvestAt(of_day).value_or(Watts(0));
   if (hour_ != hour) {
     hour_ = hour;
     counted.energy = 0.5 * counted.energy;
     counted.observed *= 0.5;
   }
-  const absl::Duration elapsed = reading.at - last_->at;
-  const Watts harvest = std::max(*power_ + reading.device.value_or(Watts(0)), Watts(0));
-  counted.energy += harvest * elapsed;
-  counted.observed += elapsed;
+  const absl::Duration seen = observed.hidden ? absl::ZeroDuration() : length;
+  recent_.Add(hour, observed.power * seen, seen);
+  counted.energy += (observed.hidden ? std::max(observed.power, before) : observed.power) * length;
+  counted.observed += length;
 }
 
 bool BatteryForecast::IsCurrent(Monotonic now) const {
@@ -92,7 +115,7 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
     if (missing <= Joules(0)) {
       return at - last_->civil;
     }
-    const std::optional<Watts> harvest = HarvestAt(HourOf(at));
+    const std::optional<Watts> harvest = HarvestAt(static_cast<int>(HoursSinceEpoch(at) % 24));
     const Watts net = harvest ? *harvest - device : *power_;
     const absl::Time hour_ends =
         absl::UnixEpoch() + absl::Floor(at - absl::UnixEpoch(), absl::Hours(1)) + absl::Hours(1);
@@ -108,9 +131,9 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
 
 std::optional<Watts> BatteryForecast::HarvestAt(int hour) const {
   const HarvestHour& one = harvest_[static_cast<size_t>(hour)];
-  return one.observed > absl::Minutes(1)
-             ? std::optional<Watts>(one.energy.value() / absl::ToDoubleSeconds(one.observed))
-             : std::nullopt;
+  return one.observed > absl::Minutes(1) ? std::optional<Watts>(std::max(0.0, one.energy.value()) /
+                                                                absl::ToDoubleSeconds(one.observed))
+                                         : std::nullopt;
 }
 
 }  // namespace wattle::telemetry

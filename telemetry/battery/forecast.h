@@ -7,17 +7,21 @@
 #define WATTLE_TELEMETRY_BATTERY_FORECAST_H_
 
 #include <array>
+#include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "telemetry/battery/recent_harvest.h"
 #include "units/quantity.h"
 
 namespace wattle::telemetry {
 
 // The harvest from panel or charger in one hour of the day, UTC. Each new day halves the weight of
-// earlier days, so that the mean follows a season within a week.
+// earlier days, so that the mean follows a season within a week. The energy of a night may be a
+// little below 0, because gauges are coarse.
 struct HarvestHour {
   Joules energy{};
   absl::Duration observed{};
@@ -36,10 +40,13 @@ struct BatteryReading {
 
 class BatteryForecast {
  public:
-  explicit BatteryForecast(const HarvestHours& harvest) : harvest_(harvest) {}
+  // harvest, recent: of an earlier process.
+  explicit BatteryForecast(const HarvestHours& harvest, HarvestOfHours recent = {})
+      : harvest_(harvest), recent_(std::move(recent)) {}
 
   // Adds a reading. Readings come in order of time. If the gauge gives no power, the power follows
-  // from the change of the charge over kSlopeTime. A gap, such as a suspend, counts no harvest.
+  // from the change of the charge over kSlopeTime. A gap, such as a suspend, counts no harvest. A
+  // full battery hides the sun: such a time raises an hour's mean and never lowers it.
   void Add(const BatteryReading& reading);
 
   // Power into the battery; negative: out of it. Absent: unknown, or the last reading is too old.
@@ -50,24 +57,38 @@ class BatteryForecast {
   // observation counts as the present one. Absent: unknown, or longer than kAheadMax.
   [[nodiscard]] std::optional<absl::Duration> ToFull(Monotonic now) const;
   [[nodiscard]] const HarvestHours& harvest() const { return harvest_; }
+  // The latest hours one by one. What a full battery hid counts as not observed.
+  [[nodiscard]] const HarvestOfHours& recent() const { return recent_.over(); }
   // Mean harvest in the observed time of an hour; absent: the hour was never observed.
   [[nodiscard]] std::optional<Watts> HarvestAt(int hour) const;
 
   static constexpr absl::Duration kSlopeTime = absl::Minutes(15);
   static constexpr absl::Duration kGapMax = absl::Minutes(2);
   static constexpr absl::Duration kAheadMax = absl::Hours(14 * 24);
+  // From this charge on a battery may take less than the sun gives.
+  static constexpr Fraction kFull = Fraction(0.99);
 
  private:
+  // What came in until `end`, which `length` ends with. hidden: the battery was full meanwhile.
+  struct Observed {
+    absl::Time end;
+    absl::Duration length;
+    Watts power;
+    bool hidden = false;
+  };
   [[nodiscard]] bool IsCurrent(Monotonic now) const;
   void FollowSlope(const BatteryReading& reading);
-  void CountHarvest(const BatteryReading& reading);
+  void CountHarvest(const Observed& observed);
+  void CountWithinHour(int64_t hour, absl::Duration length, const Observed& observed);
 
   HarvestHours harvest_;
+  RecentHarvest recent_;
   std::optional<BatteryReading> last_;
   std::optional<BatteryReading> slope_from_;
+  Joules slope_drawn_{};  // By the device since slope_from_.
   std::optional<Joules> capacity_;
-  std::optional<Watts> power_;  // into the battery
-  std::optional<int> hour_;     // the hour that is being counted
+  std::optional<Watts> power_;   // into the battery
+  std::optional<int64_t> hour_;  // the hour that is being counted
 };
 
 }  // namespace wattle::telemetry

@@ -85,5 +85,54 @@ TEST(BatteryForecastTest, ASuspendIsNoHarvestAndAnUnsetClockHasNoHours) {
   EXPECT_EQ(forecast.harvest()[0].observed, absl::ZeroDuration());
 }
 
+// Begin and end of work move the draw at once, and the slope of the charge only a quarter later.
+TEST(BatteryForecastTest, WorkAtNightIsNoSunForAGaugeWithoutPower) {
+  BatteryForecast forecast({});
+  double charge = 0.9;
+  for (int minute = 0; minute <= 5 * 60; ++minute) {
+    const double watts = minute >= 100 && minute < 145 ? 15 : 5;
+    forecast.Add(At(minute / 60.0, charge, std::nullopt, Watts(watts)));
+    charge -= (minute + 1 >= 100 && minute + 1 < 145 ? 15 : 5) / 60.0 / 100;
+  }
+  for (int hour = 0; hour < 5; ++hour) {
+    EXPECT_NEAR(forecast.HarvestAt(hour)->value(), 0, 0.01) << "hour " << hour;
+  }
+}
+
+// A gauge in steps of a hundredth: the charge falls by a step each 12 minutes.
+TEST(BatteryForecastTest, ACoarseGaugeShowsNoSunAtNight) {
+  BatteryForecast forecast({});
+  for (int minute = 0; minute <= 5 * 60; ++minute) {
+    const double charge = 0.9 - std::floor(minute / 12.0) / 100;
+    forecast.Add(At(minute / 60.0, charge, std::nullopt));
+  }
+  for (int hour = 0; hour < 5; ++hour) {
+    EXPECT_LE(forecast.HarvestAt(hour)->value(), 1) << "hour " << hour;
+  }
+}
+
+TEST(BatteryForecastTest, AFullBatteryHidesTheSunAndLowersNoMean) {
+  BatteryForecast forecast({});
+  for (int day = 0; day < 2; ++day) {
+    for (int minute = 0; minute < 180; ++minute) {
+      const bool full = day == 1 && minute >= 60;
+      forecast.Add(At(24 * day + 10 + minute / 60.0, full ? 1 : 0.5, Watts(full ? 0 : -15)));
+    }
+  }
+  EXPECT_NEAR(forecast.HarvestAt(11)->value(), 20, 0.01);
+  const HarvestOfHours& recent = forecast.recent();
+  ASSERT_GE(recent.power.size(), size_t{2});
+  EXPECT_EQ(recent.power.back(), std::nullopt);
+  EXPECT_NEAR(recent.power[recent.power.size() - 2]->value(), 20, 0.01);
+}
+
+TEST(BatteryForecastTest, ABoardBehindAFullPackOfItsFirstDayCountsWhatItTook) {
+  BatteryForecast forecast({});
+  for (int minute = 0; minute < 60; ++minute) {
+    forecast.Add(At(10 + minute / 60.0, 1, Watts(0)));
+  }
+  EXPECT_NEAR(forecast.HarvestAt(10)->value(), 5, 0.01);
+}
+
 }  // namespace
 }  // namespace wattle::telemetry

@@ -2,6 +2,7 @@
 #include "worker/agent/core/agent_core.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -37,6 +38,14 @@ telemetry::HarvestHours HarvestOf(const v1::WorkerRecord& record) {
   return hours;
 }
 
+telemetry::HarvestOfHours RecentOf(const v1::WorkerRecord& record) {
+  telemetry::HarvestOfHours hours{.last_hour = record.recent_harvest().last_hour()};
+  for (const float watts : record.recent_harvest().power_watts()) {
+    hours.power.push_back(watts < 0.0F ? std::nullopt : std::optional(Watts(watts)));
+  }
+  return hours;
+}
+
 }  // namespace
 
 AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings)
@@ -56,7 +65,7 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       link_(device_.link()),
       storage_(settings_.storage_probe_period),
       guard_(settings_.guard),
-      forecast_(HarvestOf(device_)),
+      forecast_(HarvestOf(device_), RecentOf(device_)),
       heartbeat_period_(settings_.heartbeat_period) {}
 
 v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {

@@ -3,6 +3,7 @@
 // The core's reports, heartbeats and records on disk. Its decisions are in agent_core.cc and
 // agent_core_limits.cc.
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,6 +27,15 @@ constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 // The protocol versions (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
 constexpr int32_t kProtocolMax = 2;
+
+v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours) {
+  v1::RecentHarvest recent;
+  recent.set_last_hour(hours.last_hour);
+  for (const std::optional<Watts>& power : hours.power) {
+    recent.add_power_watts(static_cast<float>(power.value_or(Watts(-1)).value()));
+  }
+  return recent;
+}
 
 }  // namespace
 
@@ -190,6 +200,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     kept.set_energy_joules(hour.energy.value());
     kept.set_seconds(absl::ToDoubleSeconds(hour.observed));
   }
+  *device_.mutable_recent_harvest() = RecentHarvestOf(forecast_.recent());
   device_.set_lease_used_seconds(absl::ToDoubleSeconds(LeaseUsed(now.wall)));
   *device_.mutable_checkpoint_cadence() = cadence_.record();
   *device_.mutable_link() = link_.record();
@@ -366,6 +377,9 @@ void AgentCore::AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const {
       absl::ToDoubleSeconds(forecast_.ToEmpty(now).value_or(absl::ZeroDuration())));
   heartbeat.set_seconds_to_full(
       absl::ToDoubleSeconds(forecast_.ToFull(now).value_or(absl::ZeroDuration())));
+  if (!forecast_.recent().power.empty()) {
+    *heartbeat.mutable_recent_harvest() = RecentHarvestOf(forecast_.recent());
+  }
 }
 
 v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
