@@ -163,6 +163,38 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
   EXPECT_GT(apart, kSeeds * 2 * 9 / 10);
 }
 
+// Each workload of the board follows its clock by a law of its own. The interval of an unmeasured
+// mode is as wide as the errors of the workloads before it.
+TEST(UnmeasuredModeTest, PastErrorsSayHowWideAnIntervalIs) {
+  constexpr int kWorkloads = 60;
+  std::mt19937 random(11);
+  ProfileTable table;
+  std::vector<double> widths;
+  int covered = 0;
+  for (int layers = 1; layers <= kWorkloads; ++layers) {
+    const Law law = Law::Drawn(random);
+    const WorkAmount work = WorkInModes(1000, layers);
+    for (const std::string mode : {"7W", "15W"}) {
+      const RunForTest run{law.Seconds(MhzOf(mode)), law.Watts(MhzOf(mode))};
+      LearnRun(BoardInMode(mode).info(), work, run, &table);
+    }
+    const v1::Device board = BoardInMode("10W");
+    const v1::Prediction predicted = Predict(table, board, work, {});
+    widths.push_back(std::log(Width(predicted.run_seconds())));
+    covered +=
+        layers > kWorkloads / 2 && Covers(predicted.run_seconds(), law.Seconds(1000)) ? 1 : 0;
+    v1::Receipt receipt = MeasuredReceipt(work, law.Seconds(1000), law.Watts(1000));
+    receipt.set_power_mode("10W");
+    *receipt.mutable_predicted() = predicted;
+    for (const v1::ProfileRow& row :
+         LearnFromReceipt(table, board.info(), receipt, absl::UnixEpoch())) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  }
+  EXPECT_LT(widths.back(), 0.5 * widths.front());
+  EXPECT_GE(covered, kWorkloads / 2 * 8 / 10);
+}
+
 TEST(UnmeasuredModeTest, AModeBeyondTheMeasuredOnesHasAWiderInterval) {
   constexpr unsigned kSeeds = 40;
   int covered = 0;
