@@ -312,6 +312,20 @@ TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
   EXPECT_THAT(note_at(1700), HasSubstr("measured in power mode"));
   EXPECT_THAT(note_at(125), HasSubstr("by the clocks of 2 measured modes"));
   EXPECT_THAT(note_at(110), HasSubstr("measured in power mode"));
+  EXPECT_THAT(note_at(110), HasSubstr("carried over power modes from 2 rows of this device"));
+}
+
+TEST(UnmeasuredModeTest, ACarriedModeAtAnotherBatchSaysBoth) {
+  ProfileTable table;
+  Measure({}, {"7W"}, &table);
+  const WorkAmount larger = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 16);
+  const auto note_of = [&](const std::string& mode, const WorkAmount& work) {
+    return Predict(table, BoardInMode(mode), work, {}).provenance_note();
+  };
+  EXPECT_THAT(note_of("15W", larger),
+              HasSubstr("carried over power modes, batch and length from 1 row of this device"));
+  EXPECT_THAT(note_of("7W", larger),
+              HasSubstr("interpolated over batch and length from 1 row of this device"));
 }
 
 TEST(UnmeasuredModeTest, OneMeasuredModeIsCarried) {
