@@ -41,8 +41,8 @@ import subprocess
 
 from figures import ROOT, add, write_figures
 from predict_first import measure_first_jobs
-from predict_measured import DATA, Regression, loudva, measure_all
-from predict_two_modes import measure_two_modes
+from predict_measured import DATA, loudva, measure_all
+from predict_two_modes import measure_two_modes, play_runs
 
 BOARDS, COOL_RUNS, HOT_RUNS, STILL_RUNS = 20, 50, 100, 10
 COOL_SECONDS, HOT_SECONDS, NOISE, WATTS = 1000, 1500, 0.04, 10
@@ -50,11 +50,9 @@ FORGET = 0.2
 
 
 def predictions(boards):
-    """(mean, low, high) before each run of each board, and after its last one, from the predictor."""
-    lines = [f"b{number} 8 {seconds!r} {WATTS}\n" for number, runs in enumerate(boards) for seconds in [*runs, 0]]
-    told = subprocess.run([ROOT / "build/release/bin/wattle-predict-runs"], input="".join(lines), capture_output=True, text=True, check=True)
-    rows = iter([tuple(map(float, line.split())) for line in told.stdout.splitlines()])
-    return [[next(rows) for _ in [*runs, 0]] for runs in boards]
+    """(mean, low, high) of seconds before each run of each board, and after its last one, from the predictor."""
+    rows = iter(play_runs(f"f{number} b{number} 12 8 0 {seconds!r} {WATTS}" for number, runs in enumerate(boards) for seconds in [*runs, 0]))
+    return [[next(rows)[:3] for _ in [*runs, 0]] for runs in boards]
 
 
 def weighted_means(runs, weight):
@@ -123,7 +121,7 @@ def main():
     measure_pairs(figures)
     if DATA.exists():
         measure_all(draw, options.seeds, figures)
-        measure_two_modes(Regression(), loudva(), draw, options.seeds, figures)
+        measure_two_modes(loudva(), draw, options.seeds, figures)
     else:
         print("  boards that others measured: skipped, ../shared/data/profiles is not here")
     write_figures("predict", figures)

@@ -29,6 +29,8 @@ constexpr LogPrior kScalePrior = {0.7, 1.0};
 constexpr LogPrior kSharedPrior = {-3.0, 1.5};
 constexpr LogPrior kOwnPrior = {-3.0, 1.5};
 constexpr LogPrior kNoisePrior = {-3.2, 0.7};
+// Sensors and cooling differ, so the board's noise is only near that of the others.
+constexpr double kNoiseOfBoardsDeviation = 0.7;
 constexpr double kCoefficientPriorDeviation = 0.7;
 
 double SquareOf(double value) {
@@ -77,8 +79,10 @@ class Covariance {
   std::vector<double> inverse_squares_;
 };
 
-double NoiseVariance(const Hyperparameters& of) {
-  return SquareOf(kNoiseDeviationMin) + std::exp(2 * of.log_noise);
+// Of a run of the asked board, or of another one.
+double NoiseVariance(const Hyperparameters& of, bool asked_board) {
+  return SquareOf(kNoiseDeviationMin) +
+         std::exp(2 * (asked_board ? of.log_noise : of.log_noise_of_others));
 }
 
 std::optional<Cholesky> FactorOf(const std::vector<ProcessPoint>& points,
@@ -90,7 +94,7 @@ std::optional<Cholesky> FactorOf(const std::vector<ProcessPoint>& points,
     for (size_t j = 0; j <= i; ++j) {
       matrix[i * size + j] = covariance(points[i], points[j]);
     }
-    matrix[i * size + i] += NoiseVariance(of);
+    matrix[i * size + i] += NoiseVariance(of, points[i].board == 0);
   }
   return Cholesky::Of(std::move(matrix), size);
 }
@@ -105,8 +109,11 @@ std::vector<double> ResidualsOf(const std::vector<ProcessPoint>& points) {
 
 // The search sees the hyperparameters as one row of numbers.
 std::vector<double*> NumbersIn(Hyperparameters* of) {
-  std::vector<double*> numbers = {&of->log_shared, &of->log_own, &of->log_coefficient,
-                                  &of->log_noise};
+  std::vector<double*> numbers = {&of->log_own, &of->log_coefficient, &of->log_noise};
+  if (of->HasOthers()) {
+    numbers.push_back(&of->log_shared);
+    numbers.push_back(&of->log_noise_of_others);
+  }
   for (double& scale : of->log_scales) {
     numbers.push_back(&scale);
   }
@@ -118,9 +125,14 @@ double LogPriorOf(const Hyperparameters& of, double coefficient_deviation) {
     return -0.5 * SquareOf((value - prior.mean) / prior.deviation);
   };
   double sum =
-      density(of.log_shared, kSharedPrior) + density(of.log_own, kOwnPrior) +
-      density(of.log_noise, kNoisePrior) +
+      density(of.log_own, kOwnPrior) +
       density(of.log_coefficient, {std::log(coefficient_deviation), kCoefficientPriorDeviation});
+  if (of.HasOthers()) {
+    sum += density(of.log_shared, kSharedPrior) + density(of.log_noise_of_others, kNoisePrior) +
+           density(of.log_noise, {of.log_noise_of_others, kNoiseOfBoardsDeviation});
+  } else {
+    sum += density(of.log_noise, kNoisePrior);
+  }
   for (const double scale : of.log_scales) {
     sum += density(scale, kScalePrior);
   }
@@ -163,7 +175,11 @@ std::vector<ProcessPoint> SearchPoints(const std::vector<ProcessPoint>& points) 
 Hyperparameters Search(const std::vector<ProcessPoint>& points, double coefficient_deviation) {
   Hyperparameters best;
   best.log_scales.assign(points.front().place.size(), kScalePrior.mean);
-  best.log_shared = kSharedPrior.mean;
+  if (std::any_of(points.begin(), points.end(),
+                  [](const ProcessPoint& point) { return point.board != 0; })) {
+    best.log_shared = kSharedPrior.mean;
+    best.log_noise_of_others = kNoisePrior.mean;
+  }
   best.log_own = kOwnPrior.mean;
   best.log_coefficient = std::log(coefficient_deviation);
   best.log_noise = kNoisePrior.mean;
@@ -224,7 +240,7 @@ GaussianProcess::Estimate GaussianProcess::At(const ProcessPoint& cell) const {
 }
 
 double GaussianProcess::noise_variance() const {
-  return NoiseVariance(hyperparameters_);
+  return NoiseVariance(hyperparameters_, /*asked_board=*/true);
 }
 
 std::vector<double> GaussianProcess::Reductions(const std::vector<ProcessPoint>& cells) const {

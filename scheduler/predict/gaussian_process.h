@@ -3,14 +3,17 @@
 // A Gaussian process (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006) over
 // the cells of several boards, for what a fitted sum of terms leaves over of a logarithm. Its
 // covariance has four parts: a deviation that all boards share, one of the board itself, the error
-// of the terms' coefficients on the board that is asked about, and noise. The first two are squared
-// exponentials with a length scale for each number of a cell. The hyperparameters are those of the
-// largest marginal likelihood times weak priors, by a search of fixed steps from a fixed start: the
-// same observations give the same numbers. Pure; thread-compatible.
+// of the terms' coefficients on the board that is asked about, and noise, of which the board has
+// its own share. The first two are squared exponentials with a length scale for each number of a
+// cell. The hyperparameters are those of the largest marginal likelihood times weak priors, by a
+// search of fixed steps from a fixed start: the same observations give the same numbers. Pure;
+// thread-compatible.
 #ifndef WATTLE_SCHEDULER_PREDICT_GAUSSIAN_PROCESS_H_
 #define WATTLE_SCHEDULER_PREDICT_GAUSSIAN_PROCESS_H_
 
+#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -27,10 +30,15 @@ struct ProcessPoint {
 
 struct Hyperparameters {
   std::vector<double> log_scales;  // Of the length scales, one for each number of a place.
-  double log_shared = 0;           // Of the deviations.
-  double log_own = 0;
+  double log_own = 0;              // Of the deviations.
   double log_coefficient = 0;
   double log_noise = 0;
+  // Minus infinity where no other board has points: a part that is shared with nobody is the
+  // board's own, and must not count twice.
+  double log_shared = -std::numeric_limits<double>::infinity();
+  double log_noise_of_others = -std::numeric_limits<double>::infinity();
+
+  [[nodiscard]] bool HasOthers() const { return std::isfinite(log_shared); }
 };
 
 class GaussianProcess {

@@ -31,6 +31,18 @@ double ContactRatio(const v1::LinkMeasure& measure) {
   return hours < kHoursMin ? 1 : std::max(kContactMin, sum / hours);
 }
 
+bool IsMeasured(const v1::LinkMeasure& measure) {
+  return measure.download_bytes_per_second() > 0 || measure.upload_bytes_per_second() > 0;
+}
+
+double DownloadRate(const v1::LinkMeasure& measure) {
+  if (!IsMeasured(measure)) {
+    return kAssumedBytesPerSecond;
+  }
+  return measure.download_bytes_per_second() > 0 ? measure.download_bytes_per_second()
+                                                 : measure.upload_bytes_per_second();
+}
+
 std::string Rate(double bytes_per_second) {
   return FormatBytes(static_cast<int64_t>(bytes_per_second)) + "/s";
 }
@@ -43,19 +55,27 @@ LinkEstimate LinkOf(const v1::Device& device) {
   }
   const v1::LinkMeasure& measure = device.heartbeat().link();
   const double contact = ContactRatio(measure);
-  double download = measure.download_bytes_per_second();
-  double upload = measure.upload_bytes_per_second();
-  const bool measured = download > 0 || upload > 0;
-  download = measured ? (download > 0 ? download : upload) : kAssumedBytesPerSecond;
-  upload = upload > 0 ? upload : download;
-  LinkEstimate link = {
-      .download_bytes_per_second = download * contact,
-      .upload_bytes_per_second = upload * contact,
-      .note = absl::StrCat("link ", measured ? "measured " : "assumed ", Rate(download))};
-  if (contact < 0.95) {
-    absl::StrAppend(&link.note, absl::StrFormat(", there for %.3g %% of the time", 100 * contact));
+  const double download = DownloadRate(measure);
+  const double upload =
+      measure.upload_bytes_per_second() > 0 ? measure.upload_bytes_per_second() : download;
+  return {.download_bytes_per_second = download * contact,
+          .upload_bytes_per_second = upload * contact};
+}
+
+std::string LinkWords(const v1::Device& device) {
+  if (device.info().link_bytes_per_second() > 0) {
+    return "";
   }
-  return link;
+  const v1::LinkMeasure& measure = device.heartbeat().link();
+  // Most devices measure no link, and a plan asks for each of them and each job.
+  static const auto* const kAssumed =
+      new std::string(absl::StrCat("link assumed ", Rate(kAssumedBytesPerSecond)));
+  std::string words =
+      IsMeasured(measure) ? absl::StrCat("link measured ", Rate(DownloadRate(measure))) : *kAssumed;
+  if (const double contact = ContactRatio(measure); contact < 0.95) {
+    absl::StrAppend(&words, absl::StrFormat(", there for %.3g %% of the time", 100 * contact));
+  }
+  return words;
 }
 
 double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {

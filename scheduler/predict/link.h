@@ -15,10 +15,12 @@ namespace wattle::scheduler {
 struct LinkEstimate {
   double download_bytes_per_second = 0;
   double upload_bytes_per_second = 0;
-  std::string note{};  // "link measured 48.8 KiB/s"; "" where the device tells its rate itself
 };
 
 LinkEstimate LinkOf(const v1::Device& device);
+
+// "link measured 48.8 KiB/s"; "" where the device tells its rate itself.
+std::string LinkWords(const v1::Device& device);
 
 // By how much longer the transfers of the prediction take where they are as slow as one in ten was;
 // 0 where nothing was measured.

@@ -9,17 +9,17 @@ namespace {
 TEST(LinkTest, AMeasuredLinkCountsAndAnUnknownOneIsAssumed) {
   v1::Device device;
   EXPECT_EQ(LinkOf(device).download_bytes_per_second, 1.25e6);
-  EXPECT_EQ(LinkOf(device).note, "link assumed 1.2 MiB/s");
+  EXPECT_EQ(LinkWords(device), "link assumed 1.2 MiB/s");
   v1::LinkMeasure& measure = *device.mutable_heartbeat()->mutable_link();
   measure.set_upload_bytes_per_second(20e3);
   EXPECT_EQ(LinkOf(device).download_bytes_per_second, 20e3);
   measure.set_download_bytes_per_second(50e3);
   EXPECT_EQ(LinkOf(device).download_bytes_per_second, 50e3);
   EXPECT_EQ(LinkOf(device).upload_bytes_per_second, 20e3);
-  EXPECT_EQ(LinkOf(device).note, "link measured 48.8 KiB/s");
+  EXPECT_EQ(LinkWords(device), "link measured 48.8 KiB/s");
   device.mutable_info()->set_link_bytes_per_second(7);
   EXPECT_EQ(LinkOf(device).download_bytes_per_second, 7);
-  EXPECT_EQ(LinkOf(device).note, "");
+  EXPECT_EQ(LinkWords(device), "");
 }
 
 // 600 MB at 50 kB/s for ten minutes a day are twenty days.
@@ -32,7 +32,7 @@ TEST(LinkTest, ALinkThatIsThereTenMinutesADayTakesTheLonger) {
   }
   const LinkEstimate link = LinkOf(device);
   EXPECT_NEAR(600e6 / link.download_bytes_per_second / 86400, 20, 0.1);
-  EXPECT_EQ(link.note, "link measured 48.8 KiB/s, there for 0.694 % of the time");
+  EXPECT_EQ(LinkWords(device), "link measured 48.8 KiB/s, there for 0.694 % of the time");
 }
 
 TEST(LinkTest, AnHourOrTwoTellNothingOfTheContact) {

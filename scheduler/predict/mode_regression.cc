@@ -34,6 +34,9 @@ constexpr double kCoefficientOfOthers = 0.5;
 constexpr double kCoefficientAlone = 1.0;
 // The same for the fit of a board's own terms to many observations.
 constexpr double kCoefficientFree = 2.0;
+// What the priors of the hyperparameters are worth: the logarithm of a deviation known from n
+// degrees of freedom has itself a deviation of 1 / √(2 n), and the noise's prior has 0.7.
+constexpr double kPriorDegreesOfFreedom = 1;
 
 using Numbers = std::array<double, kNumbers>;
 
@@ -256,7 +259,7 @@ class QuantityFit {
     for (const Sample& sample : own) {
       points.push_back(PointOf(sample));
     }
-    points_ = points.size();
+    degrees_of_freedom_ = kPriorDegreesOfFreedom + static_cast<double>(own.size());
     process_.emplace(std::move(points), terms_.deviation);
   }
 
@@ -266,10 +269,10 @@ class QuantityFit {
     GaussianProcess::Estimate estimate = process_->At({0, cell.place, sum.shares, 0});
     estimate.mean += terms_.Expected(sum);
     estimate.variance += process_->noise_variance();
-    // The hyperparameters stand on as many points as there are, so an error is Student's and not
-    // normal. The deviation is widened to that distribution's 90 % interval, by the first term of
-    // Cornish and Fisher's expansion, (z² + 1) / 4 for each degree of freedom.
-    const double widening = 1 + (kInterval90 * kInterval90 + 1) / 4 / static_cast<double>(points_);
+    // The board's noise stands on the board's own points, so an error is Student's and not normal.
+    // The deviation is widened to that distribution's 90 % interval, by the first term of Cornish
+    // and Fisher's expansion, (z² + 1) / 4 for each degree of freedom.
+    const double widening = 1 + (kInterval90 * kInterval90 + 1) / 4 / degrees_of_freedom_;
     estimate.variance *= widening * widening;
     return estimate;
   }
@@ -289,7 +292,7 @@ class QuantityFit {
   }
 
   BoardTerms terms_;
-  size_t points_ = 0;
+  double degrees_of_freedom_ = 0;
   std::optional<GaussianProcess> process_;
 };
 

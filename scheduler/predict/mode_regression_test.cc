@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -65,13 +66,25 @@ std::vector<ModeObservation> All(const std::string& board, const BoardLaw& truth
 struct ProbeErrors {
   double seconds = 0;  // Mean of |measured / predicted - 1| over all cells.
   double joules = 0;
-  double covered = 0;  // Share of 90 % intervals of the seconds that hold a further run.
+  double covered = 0;  // As CoveredBy.
 };
 
 ModeRegression MustLearn(const std::vector<ModeObservation>& runs) {
   absl::StatusOr<ModeRegression> learned = ModeRegression::Learn(runs, "new", Grid());
   EXPECT_THAT(learned, IsOk());
   return *std::move(learned);
+}
+
+// Share of the 90 % intervals of the seconds that hold a further run.
+double CoveredBy(const ModeRegression& learned, const BoardLaw& truth, std::mt19937& random) {
+  const std::vector<ModeCell> cells = Grid();
+  double covered = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const ModeEstimate& at = learned.estimates()[i];
+    const double run = truth.Run("new", cells[i], random).seconds;
+    covered += std::abs(std::log(run) - at.log_seconds) <= 1.645 * at.log_seconds_deviation ? 1 : 0;
+  }
+  return covered / static_cast<double>(cells.size());
 }
 
 // Plays `probes` runs, of which the regression chooses all but the first.
@@ -94,11 +107,8 @@ ProbeErrors AfterProbes(const BoardLaw& truth, std::vector<ModeObservation> runs
     errors.joules +=
         std::abs(std::exp(at.log_seconds + at.log_watts) / (seconds * truth.Watts(cells[i])) - 1) /
         count;
-    const double run = truth.Run("new", cells[i], random).seconds;
-    errors.covered += std::abs(std::log(run) - at.log_seconds) <= 1.645 * at.log_seconds_deviation
-                          ? 1 / count
-                          : 0;
   }
+  errors.covered = CoveredBy(learned, truth, random);
   return errors;
 }
 
@@ -128,6 +138,27 @@ TEST(ModeRegressionTest, IntervalsHoldNineRunsInTen) {
   }
   EXPECT_GT(covered, 0.80);
   EXPECT_LT(covered, 0.98);
+}
+
+// A quiet board that teaches the shape says nothing of another board's noise, and the other way
+// round.
+TEST(ModeRegressionTest, TheNoiseOfABoardIsItsOwn) {
+  for (const auto& [own_noise, of_other] : {std::pair{0.05, 0.005}, std::pair{0.005, 0.05}}) {
+    double covered = 0;
+    constexpr int kSeeds = 10;
+    for (unsigned seed = 1; seed <= kSeeds; ++seed) {
+      std::mt19937 random(seed);
+      const BoardLaw truth{.speed = 2, .noise = own_noise};
+      std::vector<ModeObservation> runs = All("new", truth, random);
+      std::shuffle(runs.begin(), runs.end(), random);
+      runs.resize(20);
+      const std::vector<ModeObservation> old = All("old", {.noise = of_other}, random);
+      runs.insert(runs.end(), old.begin(), old.end());
+      covered += CoveredBy(MustLearn(runs), truth, random) / kSeeds;
+    }
+    EXPECT_GT(covered, 0.80) << own_noise;
+    EXPECT_LT(covered, 0.98) << own_noise;
+  }
 }
 
 TEST(ModeRegressionTest, TheSameRunsGiveTheSameBytes) {

@@ -213,8 +213,10 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   if (work.unit == v1::WORK_UNIT_EXAMPLE) {
     absl::StrAppend(&estimate.note, "; unit example");
   }
-  if (!link.note.empty() && prediction.fetch_bytes() + prediction.upload_bytes() > 0) {
-    absl::StrAppend(&estimate.note, "; ", link.note);
+  if (prediction.fetch_bytes() + prediction.upload_bytes() > 0) {
+    if (const std::string words = LinkWords(device); !words.empty()) {
+      absl::StrAppend(&estimate.note, "; ", words);
+    }
   }
   prediction.set_provenance_note(std::move(estimate.note));
   prediction.set_time_scale(device.info().time_scale() > 0 ? device.info().time_scale() : 1);

@@ -38,9 +38,9 @@ double Square(double value) {
   return value * value;
 }
 
-bool SameMode(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
-  return row.power_mode().empty() || device.power_mode().empty() ||
-         row.power_mode() == device.power_mode();
+// than may be null.
+bool IsNewer(const v1::ProfileRow& row, const v1::ProfileRow* than) {
+  return than == nullptr || row.updated_unix_seconds() > than->updated_unix_seconds();
 }
 
 double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
@@ -140,75 +140,120 @@ bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
   }
 }
 
-// A query with what every look-up in the index asks.
+// A query with what every look-up in the index asks. Most rows are judged by the index alone: the
+// rows themselves lie far apart in memory.
 struct Search {
   const RunQuery& query;
   const ProfileTable::WorkloadRows& rows;  // Of the class, perhaps of the workload; sorted by key.
   uint64_t device = 0;
+  uint64_t power_mode = 0;
+  uint64_t no_power_mode = 0;
 
   [[nodiscard]] bool Matches(Whose whose, const WorkloadRow& row) const {
     return IsOf(whose, row, query.device.emulated(), device);
   }
-  [[nodiscard]] bool Serves(const v1::ProfileRow& row) const {
-    return scheduler::Serves(row, query.device) &&
-           SameWorkload(row.signature(), query.work.signature);
+  [[nodiscard]] bool IsOfPresentMode(const WorkloadRow& row) const {
+    return row.power_mode == power_mode || row.power_mode == no_power_mode ||
+           power_mode == no_power_mode;
+  }
+  // REQUIRES: the index says that the row matches. Digests agree by chance, so texts decide.
+  [[nodiscard]] bool IsOfDevice(const WorkloadRow& row) const {
+    return row.of_class || row.row().device_id() == query.device.device_id();
+  }
+  [[nodiscard]] bool IsOfWorkload(const WorkloadRow& row) const {
+    return SameWorkload(row.row().signature(), query.work.signature);
   }
 };
 
 Search SearchOf(const ProfileTable& table, const RunQuery& query) {
   return {query, table.OfWorkload(query.device.device_class(), query.work.signature),
-          TextDigest(query.device.device_id())};
+          TextDigest(query.device.device_id()), TextDigest(query.device.power_mode()),
+          TextDigest("")};
 }
+
+// Rows of one device or class, all of the present mode or all of other ones.
+struct Selected {
+  std::vector<const WorkloadRow*> rows;
+  bool of_present_mode = true;
+};
 
 // All rows of this workload that may serve the device: its own, its class's, or imported ones. Rows
 // that the device's change has outdated serve only where there are no others.
-std::vector<const v1::ProfileRow*> Select(const Search& search, Whose whose) {
-  std::vector<const v1::ProfileRow*> rows;
-  std::vector<const v1::ProfileRow*> other_modes;
+Selected Select(const Search& search, Whose whose) {
+  Selected selected;
+  std::vector<const WorkloadRow*> other_modes;
+  std::optional<bool> of_first;  // Whether the first row is of the workload.
+  const auto of_workload = [&](const WorkloadRow& row) {
+    if (!row.as_first) {
+      return search.IsOfWorkload(row);
+    }
+    if (!of_first.has_value()) {
+      of_first = search.IsOfWorkload(search.rows.front());
+    }
+    return *of_first;
+  };
   for (const WorkloadRow& indexed : search.rows) {
-    if (search.Matches(whose, indexed) && search.Serves(indexed.row())) {
-      (SameMode(indexed.row(), search.query.device) ? rows : other_modes).push_back(&indexed.row());
+    if (search.Matches(whose, indexed) && search.IsOfDevice(indexed) && of_workload(indexed)) {
+      (search.IsOfPresentMode(indexed) ? selected.rows : other_modes).push_back(&indexed);
     }
   }
-  std::vector<const v1::ProfileRow*>& found = rows.empty() ? other_modes : rows;
-  if (!std::all_of(found.begin(), found.end(), [](const auto* row) { return IsOutdated(*row); })) {
-    found.erase(std::remove_if(found.begin(), found.end(),
-                               [](const auto* row) { return IsOutdated(*row); }),
-                found.end());
+  if (selected.rows.empty()) {
+    selected = {std::move(other_modes), false};
   }
-  return found;
+  std::vector<const WorkloadRow*>& rows = selected.rows;
+  const auto outdated = [](const WorkloadRow* indexed) { return IsOutdated(indexed->row()); };
+  // A class does not change, and other fleets told nothing of it.
+  if (whose == Whose::kDevice && !std::all_of(rows.begin(), rows.end(), outdated)) {
+    rows.erase(std::remove_if(rows.begin(), rows.end(), outdated), rows.end());
+  }
+  return selected;
 }
 
-// Whether the row is at the job's batch and length, and newer than `than`, which may be null. Each
-// engine version leaves its own row.
-bool IsNewerExact(const v1::ProfileRow& row, const v1::ProfileRow* than, const RunQuery& query) {
-  return SameMode(row, query.device) && SameBatchAndLength(row.signature(), query.work.signature) &&
-         (than == nullptr || row.updated_unix_seconds() > than->updated_unix_seconds());
+// Asks the memory for what a prediction reads of the row. The parts lie apart, and waiting for one
+// after the other takes longer than the arithmetic.
+void FetchAhead(const v1::ProfileRow& row) {
+  const auto fetch = [](const auto& message, size_t bytes) {
+    constexpr size_t kLine = 64;
+    const char* const begin = reinterpret_cast<const char*>(&message);
+    for (size_t at = 0; at < bytes; at += kLine) {
+      __builtin_prefetch(begin + at);
+    }
+  };
+  fetch(row, sizeof(row));
+  for (const v1::Statistic* const part :
+       {&row.seconds_per_unit(), &row.power_watts(), &row.energy_joules_per_unit()}) {
+    fetch(*part, 1);
+  }
+  __builtin_prefetch(row.source_note().data());
+  fetch(row.signature(), sizeof(row.signature()));
+  fetch(row.signature().model(), sizeof(row.signature().model()));
 }
 
-// The newest row at the job's batch and length, or null.
-const v1::ProfileRow* Exact(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query) {
+// The newest row of the present mode at the job's batch and length, or null. Each engine version
+// leaves its own row.
+const v1::ProfileRow* Exact(const Selected& selected, const RunQuery& query) {
   const v1::ProfileRow* newest = nullptr;
-  for (const v1::ProfileRow* row : rows) {
-    if (IsNewerExact(*row, newest, query)) {
-      newest = row;
+  for (const WorkloadRow* const indexed : selected.rows) {
+    if (selected.of_present_mode && IsAtBatchAndLength(*indexed, query.work.signature) &&
+        IsNewer(indexed->row(), newest)) {
+      newest = &indexed->row();
     }
   }
   return newest;
 }
 
-// Exact(Select(search, whose)) without reading rows of other batches and lengths. REQUIRES: whose
-// is not kDevice, because rows of a device may be outdated.
+// Exact(Select(search, whose)) without a list of the others. REQUIRES: whose is not kDevice,
+// because rows of a device may be outdated.
 const v1::ProfileRow* ExactOf(const Search& search, Whose whose) {
-  const v1::WorkloadSignature& job = search.query.work.signature;
-  if (job.batch_size() == 0 || job.sequence_length() == 0) {
-    return nullptr;
-  }
   const v1::ProfileRow* newest = nullptr;
   for (const WorkloadRow& indexed : search.rows) {
-    if (search.Matches(whose, indexed) && indexed.batch_size == job.batch_size() &&
-        indexed.length == LengthOf(job) && search.Serves(indexed.row()) &&
-        IsNewerExact(indexed.row(), newest, search.query)) {
+    if (!IsAtBatchAndLength(indexed, search.query.work.signature) ||
+        !search.Matches(whose, indexed) || !search.IsOfPresentMode(indexed)) {
+      continue;
+    }
+    FetchAhead(indexed.row());
+    if (search.IsOfDevice(indexed) && search.IsOfWorkload(indexed) &&
+        IsNewer(indexed.row(), newest)) {
       newest = &indexed.row();
     }
   }
@@ -310,8 +355,25 @@ RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
   return estimate;
 }
 
-RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQuery& query,
-                     Whose whose) {
+// How a job follows from rows none of which is of its mode, batch and length.
+absl::string_view HowWords(const Selected& selected, const v1::WorkloadSignature& job,
+                           bool imported) {
+  const bool open = job.batch_size() == 0 || job.sequence_length() == 0;
+  if (!selected.of_present_mode) {
+    const bool scale = !open && std::none_of(selected.rows.begin(), selected.rows.end(),
+                                             [&job](const WorkloadRow* row) {
+                                               return IsAtBatchAndLength(*row, job);
+                                             });
+    return scale ? "carried over power modes, batch and length" : "carried over power modes";
+  }
+  return !open ? "interpolated over batch and length" : imported ? "imported" : "measured";
+}
+
+RunEstimate FromRows(const Selected& selected, const RunQuery& query, Whose whose) {
+  std::vector<const v1::ProfileRow*> rows;
+  for (const WorkloadRow* const indexed : selected.rows) {
+    rows.push_back(&indexed->row());
+  }
   const WorkloadRate rate = InterpolateRate(rows, query);
   RunEstimate estimate = Finish(rate, query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
@@ -323,10 +385,8 @@ RunEstimate FromRows(const std::vector<const v1::ProfileRow*>& rows, const RunQu
   // fleet measured never does.
   estimate.provenance = open || imported ? ProvenanceOf(whose) : v1::PROVENANCE_INTERPOLATED;
   estimate.note =
-      absl::StrCat(!open      ? "interpolated over batch and length"
-                   : imported ? "imported"
-                              : "measured",
-                   " from ", rows.size(), rows.size() == 1 ? " row" : " rows",
+      absl::StrCat(HowWords(selected, query.work.signature, imported), " from ", rows.size(),
+                   rows.size() == 1 ? " row" : " rows",
                    whose == Whose::kDevice  ? " of this device"
                    : whose == Whose::kClass ? " of this class"
                                             : absl::StrCat(" of ", rate.nearest->source_note()),
@@ -366,16 +426,16 @@ absl::string_view OwnerOf(Whose whose) {
 
 // Rows that are not at the job's batch and length, or are of other modes than the device's present
 // one. A class's row is the mean of its boards, so they teach nothing beside it.
-RunEstimate FromSelected(const Search& search, const std::vector<const v1::ProfileRow*>& rows,
-                         Whose whose) {
-  if (!SameMode(*rows.front(), search.query.device)) {
+RunEstimate FromSelected(const Search& search, const Selected& selected, Whose whose) {
+  if (!selected.of_present_mode) {
     const ModeTeachers teachers{OwnerOf(whose), whose == Whose::kDevice ? &search.rows : nullptr};
-    if (const std::optional<UnmeasuredMode> mode = FromMeasuredModes(rows, teachers, search.query);
+    if (const std::optional<UnmeasuredMode> mode =
+            FromMeasuredModes(selected.rows, teachers, search.query);
         mode.has_value()) {
       return FromNumbers(*mode, search.query, whose);
     }
   }
-  return FromRows(rows, search.query, whose);
+  return FromRows(selected, search.query, whose);
 }
 
 }  // namespace
@@ -384,9 +444,9 @@ bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b
   return SameIn(SignaturePart::kModel, a, b) && SameIn(SignaturePart::kWorkload, a, b);
 }
 
-bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job) {
-  return job.batch_size() > 0 && job.sequence_length() > 0 &&
-         row.batch_size() == job.batch_size() && LengthOf(row) == LengthOf(job);
+bool IsAtBatchAndLength(const WorkloadRow& row, const v1::WorkloadSignature& job) {
+  return job.batch_size() > 0 && row.batch_size == job.batch_size() && job.sequence_length() > 0 &&
+         row.length == job.sequence_length();
 }
 
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
@@ -449,16 +509,16 @@ bool IsMeasured(const ProfileTable& table, const RunQuery& query) {
   const Search search = SearchOf(table, query);
   return std::any_of(search.rows.begin(), search.rows.end(), [&search](const WorkloadRow& row) {
     return (search.Matches(Whose::kDevice, row) || search.Matches(Whose::kClass, row)) &&
-           search.Serves(row.row());
+           search.IsOfDevice(row) && search.IsOfWorkload(row);
   });
 }
 
 std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const RunQuery& query) {
   const Search search = SearchOf(table, query);
-  const std::vector<const v1::ProfileRow*> of_device = Select(search, Whose::kDevice);
+  const Selected of_device = Select(search, Whose::kDevice);
   // The class's rows stand for the device as it was before its change.
-  const bool changed = std::any_of(of_device.begin(), of_device.end(),
-                                   [](const auto* row) { return row->has_change(); });
+  const bool changed = std::any_of(of_device.rows.begin(), of_device.rows.end(),
+                                   [](const auto* indexed) { return indexed->row().has_change(); });
   if (const v1::ProfileRow* const row = Exact(of_device, query); row != nullptr) {
     return FromExactRow(*row, query, Whose::kDevice);
   }
@@ -472,16 +532,16 @@ std::optional<RunEstimate> FromSameWorkload(const ProfileTable& table, const Run
       return FromExactRow(*row, query, Whose::kClass);
     }
   }
-  if (!of_device.empty()) {
+  if (!of_device.rows.empty()) {
     return FromSelected(search, of_device, Whose::kDevice);
   }
-  if (const auto of_class = Select(search, Whose::kClass); !of_class.empty()) {
+  if (const Selected of_class = Select(search, Whose::kClass); !of_class.rows.empty()) {
     return FromSelected(search, of_class, Whose::kClass);
   }
   if (const v1::ProfileRow* const row = ExactOf(search, Whose::kImported); row != nullptr) {
     return FromExactRow(*row, query, Whose::kImported);
   }
-  if (const auto imported = Select(search, Whose::kImported); !imported.empty()) {
+  if (const Selected imported = Select(search, Whose::kImported); !imported.rows.empty()) {
     return FromSelected(search, imported, Whose::kImported);
   }
   return std::nullopt;

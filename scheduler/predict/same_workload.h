@@ -14,10 +14,9 @@
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/rate.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
-
-class ProfileTable;
 
 // Whether method, model sizes and quantization agree. Batch, length, engine and names do not
 // matter.
@@ -25,7 +24,7 @@ bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b
 
 // Whether the row was measured at the job's batch and length. False for a job that omits one of
 // them: no single row serves such a job best.
-bool SameBatchAndLength(const v1::WorkloadSignature& row, const v1::WorkloadSignature& job);
+bool IsAtBatchAndLength(const ProfileTable::WorkloadRow& row, const v1::WorkloadSignature& job);
 
 // Whether a row may serve a device. A measured row serves only devices with the same `emulated`,
 // and a device's own row serves that device alone. A published row serves all devices of its class.

@@ -4,9 +4,11 @@
 #include "scheduler/predict/unmeasured_mode.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -21,6 +23,8 @@
 
 namespace wattle::scheduler {
 namespace {
+
+using WorkloadRow = ProfileTable::WorkloadRow;
 
 // A worker may be faulty: numbers beyond these count as not known.
 constexpr double kMegahertzMin = 1;
@@ -81,12 +85,13 @@ double DistanceOf(const ModeCell& a, const ModeCell& b) {
 // The device's modes whose numbers are known.
 struct KnownModes {
   std::vector<const v1::PowerMode*> modes;
+  std::vector<uint64_t> names;  // TextDigest, as the index of the rows has it.
   std::vector<ModeCell> cells;
   std::optional<size_t> present;
 
-  [[nodiscard]] std::optional<size_t> Find(const std::string& name) const {
-    for (size_t i = 0; i < modes.size(); ++i) {
-      if (modes[i]->name() == name) {
+  [[nodiscard]] std::optional<size_t> Find(uint64_t name) const {
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == name) {
         return i;
       }
     }
@@ -100,6 +105,7 @@ KnownModes KnownModesOf(const v1::DeviceInfo& device) {
     const ModeCell cell = CellOf(mode, device);
     if (cell.clock_mhz > 0) {
       known.modes.push_back(&mode);
+      known.names.push_back(TextDigest(mode.name()));
       known.cells.push_back(cell);
     }
   }
@@ -112,7 +118,7 @@ KnownModes KnownModesOf(const v1::DeviceInfo& device) {
       }
     }
   }
-  known.present = known.Find(device.power_mode());
+  known.present = known.Find(TextDigest(device.power_mode()));
   return known;
 }
 
@@ -130,9 +136,10 @@ struct RowsOfMode {
   std::vector<const v1::ProfileRow*> all;
   const v1::ProfileRow* exact = nullptr;
 
-  void Add(const v1::ProfileRow& row, const v1::WorkloadSignature& job) {
+  void Add(const WorkloadRow& indexed, const v1::WorkloadSignature& job) {
+    const v1::ProfileRow& row = indexed.row();
     all.push_back(&row);
-    if (SameBatchAndLength(row.signature(), job) &&
+    if (IsAtBatchAndLength(indexed, job) &&
         (exact == nullptr || row.updated_unix_seconds() > exact->updated_unix_seconds())) {
       exact = &row;
     }
@@ -143,11 +150,11 @@ struct RowsOfMode {
 };
 
 // One for each mode of which there are rows. REQUIRES: the rows are of one board or class.
-MeasuredModes MeasureModes(absl::Span<const v1::ProfileRow* const> rows, const KnownModes& known,
+MeasuredModes MeasureModes(absl::Span<const WorkloadRow* const> rows, const KnownModes& known,
                            const RunQuery& query) {
   std::map<size_t, RowsOfMode> by_mode;
-  for (const v1::ProfileRow* const row : rows) {
-    if (const std::optional<size_t> mode = known.Find(row->power_mode()); mode.has_value()) {
+  for (const WorkloadRow* const row : rows) {
+    if (const std::optional<size_t> mode = known.Find(row->power_mode); mode.has_value()) {
       by_mode[*mode].Add(*row, query.work.signature);
     }
   }
@@ -200,10 +207,10 @@ std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
     if (of_other_board && std::any_of(begin, end, [&](const auto& row) {
           return row.power_mode != begin->power_mode;
         })) {
-      std::vector<const v1::ProfileRow*> of_board;
+      std::vector<const WorkloadRow*> of_board;
       for (auto at = begin; at != end; ++at) {
         if (SameWorkload(at->row().signature(), query.work.signature) && !IsOutdated(at->row())) {
-          of_board.push_back(&at->row());
+          of_board.push_back(&*at);
         }
       }
       MeasuredModes measured = MeasureModes(of_board, known, query);
@@ -220,11 +227,10 @@ std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
   return boards;
 }
 
-// All that the regression sees, as one row of numbers. Seconds are those of the first mode as 1.
-struct Question {
-  std::vector<double> numbers;
-  std::vector<ModeObservation> observations;
-};
+// All that the regression sees, as one row of numbers: kNumbersOfMode for each measured mode, then
+// the cells. Seconds are those of the first mode as 1.
+using Question = std::vector<double>;
+constexpr size_t kNumbersOfMode = 7;
 
 double Rounded(double log) {
   return std::round(log / kLogStep) * kLogStep;
@@ -233,38 +239,68 @@ double Rounded(double log) {
 Question QuestionOf(const std::vector<MeasuredModes>& boards, const KnownModes& known,
                     bool with_watts) {
   Question question;
+  size_t measured = 0;
+  for (const MeasuredModes& board : boards) {
+    measured += board.size();
+  }
+  question.reserve(kNumbersOfMode * measured + 3 * known.cells.size());
   for (size_t board = 0; board < boards.size(); ++board) {
     for (const MeasuredMode& mode : boards[board]) {
       const double log_seconds = Rounded(std::log(mode.seconds / boards[0][0].seconds));
       const double watts = with_watts ? mode.rate.power_watts : 0;
       const double log_watts = watts > 0 ? Rounded(std::log(watts)) : 0;
       const ModeCell& cell = known.cells[mode.mode];
-      question.numbers.insert(question.numbers.end(),
-                              {static_cast<double>(board), log_seconds, watts > 0 ? 1.0 : 0.0,
-                               log_watts, cell.clock_mhz, cell.cores, cell.memory_mhz});
-      question.observations.push_back(
-          {absl::StrCat(board), cell, std::exp(log_seconds), watts > 0 ? std::exp(log_watts) : 0});
+      question.insert(question.end(),
+                      {static_cast<double>(board), log_seconds, watts > 0 ? 1.0 : 0.0, log_watts,
+                       cell.clock_mhz, cell.cores, cell.memory_mhz});
     }
   }
   for (const ModeCell& cell : known.cells) {
-    question.numbers.insert(question.numbers.end(), {cell.clock_mhz, cell.cores, cell.memory_mhz});
+    question.insert(question.end(), {cell.clock_mhz, cell.cores, cell.memory_mhz});
   }
   return question;
 }
 
+std::vector<ModeObservation> ObservationsOf(const Question& question, size_t cells) {
+  std::vector<ModeObservation> observations;
+  for (size_t at = 0; at + 3 * cells < question.size(); at += kNumbersOfMode) {
+    const double* const numbers = &question[at];
+    ModeObservation& seen = observations.emplace_back();
+    seen.board = absl::StrCat(numbers[0]);
+    seen.seconds = std::exp(numbers[1]);
+    seen.watts = numbers[2] > 0 ? std::exp(numbers[3]) : 0;
+    seen.cell.clock_mhz = numbers[4];
+    seen.cell.cores = numbers[5];
+    seen.cell.memory_mhz = numbers[6];
+  }
+  return observations;
+}
+
+struct QuestionHash {
+  size_t operator()(const Question& question) const {
+    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15u;
+    uint64_t digest = question.size();
+    for (const double number : question) {
+      digest = (digest ^ std::bit_cast<uint64_t>(number)) * kOdd;
+      digest ^= digest >> 32;
+    }
+    return digest;
+  }
+};
+
 // One estimate for each known mode; empty: the regression refuses. A plan asks the same question
 // for each job of a workload, and once for each mode.
 const std::vector<ModeEstimate>& AnswerTo(Question question, const KnownModes& known) {
-  thread_local std::map<std::vector<double>, std::vector<ModeEstimate>> answers;
-  if (const auto kept = answers.find(question.numbers); kept != answers.end()) {
+  thread_local std::unordered_map<Question, std::vector<ModeEstimate>, QuestionHash> answers;
+  if (const auto kept = answers.find(question); kept != answers.end()) {
     return kept->second;
   }
   if (answers.size() >= kAnswersKept) {
     answers.clear();
   }
   const absl::StatusOr<ModeRegression> learned =
-      ModeRegression::Learn(question.observations, "0", known.cells);
-  return answers[std::move(question.numbers)] =
+      ModeRegression::Learn(ObservationsOf(question, known.cells.size()), "0", known.cells);
+  return answers[std::move(question)] =
              learned.ok() ? learned->estimates() : std::vector<ModeEstimate>();
 }
 
@@ -322,7 +358,7 @@ double WattsAboveIdle(double watts, const WorkloadRate& nearest, const v1::Devic
 
 }  // namespace
 
-std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const v1::ProfileRow* const> rows,
+std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const WorkloadRow* const> rows,
                                                 const ModeTeachers& teachers,
                                                 const RunQuery& query) {
   const KnownModes known = KnownModesOf(query.device);

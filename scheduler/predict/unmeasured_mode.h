@@ -40,9 +40,9 @@ struct ModeTeachers {
 // rows: of this workload in other modes than the device's present one, of one device or class; they
 // give the level. nullopt where numbers of modes are not known, where no board measured two modes
 // with different numbers, or where the asked clock is far from all measured ones.
-std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const v1::ProfileRow* const> rows,
-                                                const ModeTeachers& teachers,
-                                                const RunQuery& query);
+std::optional<UnmeasuredMode> FromMeasuredModes(
+    absl::Span<const ProfileTable::WorkloadRow* const> rows, const ModeTeachers& teachers,
+    const RunQuery& query);
 
 }  // namespace wattle::scheduler
 

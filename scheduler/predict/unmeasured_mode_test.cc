@@ -163,6 +163,38 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
   EXPECT_GT(apart, kSeeds * 2 * 9 / 10);
 }
 
+// Each workload of the board follows its clock by a law of its own. The interval of an unmeasured
+// mode is as wide as the errors of the workloads before it.
+TEST(UnmeasuredModeTest, PastErrorsSayHowWideAnIntervalIs) {
+  constexpr int kWorkloads = 60;
+  std::mt19937 random(11);
+  ProfileTable table;
+  std::vector<double> widths;
+  int covered = 0;
+  for (int layers = 1; layers <= kWorkloads; ++layers) {
+    const Law law = Law::Drawn(random);
+    const WorkAmount work = WorkInModes(1000, layers);
+    for (const std::string mode : {"7W", "15W"}) {
+      const RunForTest run{law.Seconds(MhzOf(mode)), law.Watts(MhzOf(mode))};
+      LearnRun(BoardInMode(mode).info(), work, run, &table);
+    }
+    const v1::Device board = BoardInMode("10W");
+    const v1::Prediction predicted = Predict(table, board, work, {});
+    widths.push_back(std::log(Width(predicted.run_seconds())));
+    covered +=
+        layers > kWorkloads / 2 && Covers(predicted.run_seconds(), law.Seconds(1000)) ? 1 : 0;
+    v1::Receipt receipt = MeasuredReceipt(work, law.Seconds(1000), law.Watts(1000));
+    receipt.set_power_mode("10W");
+    *receipt.mutable_predicted() = predicted;
+    for (const v1::ProfileRow& row :
+         LearnFromReceipt(table, board.info(), receipt, absl::UnixEpoch())) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  }
+  EXPECT_LT(widths.back(), 0.5 * widths.front());
+  EXPECT_GE(covered, kWorkloads / 2 * 8 / 10);
+}
+
 TEST(UnmeasuredModeTest, AModeBeyondTheMeasuredOnesHasAWiderInterval) {
   constexpr unsigned kSeeds = 40;
   int covered = 0;
@@ -280,6 +312,20 @@ TEST(UnmeasuredModeTest, AClockFarFromTheMeasuredOnesIsCarried) {
   EXPECT_THAT(note_at(1700), HasSubstr("measured in power mode"));
   EXPECT_THAT(note_at(125), HasSubstr("by the clocks of 2 measured modes"));
   EXPECT_THAT(note_at(110), HasSubstr("measured in power mode"));
+  EXPECT_THAT(note_at(110), HasSubstr("carried over power modes from 2 rows of this device"));
+}
+
+TEST(UnmeasuredModeTest, ACarriedModeAtAnotherBatchSaysBoth) {
+  ProfileTable table;
+  Measure({}, {"7W"}, &table);
+  const WorkAmount larger = DeclaredWork(Gpt2Shape(6, 384), 1000, 128, 16);
+  const auto note_of = [&](const std::string& mode, const WorkAmount& work) {
+    return Predict(table, BoardInMode(mode), work, {}).provenance_note();
+  };
+  EXPECT_THAT(note_of("15W", larger),
+              HasSubstr("carried over power modes, batch and length from 1 row of this device"));
+  EXPECT_THAT(note_of("7W", larger),
+              HasSubstr("interpolated over batch and length from 1 row of this device"));
 }
 
 TEST(UnmeasuredModeTest, OneMeasuredModeIsCarried) {

@@ -38,7 +38,9 @@ std::array<double, bins> PriorOfBins() {
 }
 
 bool IsScored(const v1::RunObservation& run, Quantity quantity) {
+  // A row of a newer version may have a level that this one does not know.
   return run.predicted_by() != v1::PROVENANCE_UNSPECIFIED &&
+         v1::Provenance_IsValid(run.predicted_by()) &&
          (quantity == Quantity::kTime ? run.has_time_score() : run.has_energy_score());
 }
 
@@ -66,7 +68,8 @@ void Calibration::Count(const v1::ProfileRow& row, int times) {
         continue;
       }
       add(run.predicted_by(), time ? run.time_score() : run.energy_score());
-      Misses& misses = misses_.Mutable(row.device_id())[static_cast<size_t>(quantity)];
+      Misses& misses =
+          misses_.Mutable(row.device_id())[run.predicted_by()][static_cast<size_t>(quantity)];
       misses.scored += times;
       misses.missed += (time ? run.time_missed() : run.energy_missed()) ? times : 0;
     }
@@ -77,7 +80,7 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
                                    const std::string& device_id) const {
   double miss_share = kMissShare;
   if (const auto* of_device = misses_.Find(device_id); of_device != nullptr) {
-    const Misses& misses = (*of_device)[static_cast<size_t>(quantity)];
+    const Misses& misses = (*of_device)[level][static_cast<size_t>(quantity)];
     const double fewer =
         kMissShare * static_cast<double>(misses.scored) - static_cast<double>(misses.missed);
     miss_share =

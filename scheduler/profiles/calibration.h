@@ -42,14 +42,16 @@ class Calibration {
     std::array<int32_t, kBins> bins{};
     int64_t count = 0;
   };
-  struct Misses {  // Of one device.
+  struct Misses {  // Of one level on one device.
     int64_t scored = 0;
     int64_t missed = 0;
   };
   using LevelKey = std::array<int, 3>;  // Quantity, emulated, level.
 
   PersistentMap<LevelKey, Scores> scores_;
-  PersistentMap<std::string, std::array<Misses, 2>> misses_;  // By device and Quantity.
+  // A level's error on a device says nothing of its other levels there.
+  using MissesOfLevels = std::array<std::array<Misses, 2>, v1::Provenance_ARRAYSIZE>;
+  PersistentMap<std::string, MissesOfLevels> misses_;  // By device, level and Quantity.
 };
 
 // The scores of a run, as seconds and joules a unit of work, against the prediction with which the

@@ -77,6 +77,25 @@ TEST(CalibrationTest, ADeviceThatMissesMoreOftenGetsWiderIntervals) {
   EXPECT_LT(TimeFactor(calibration, "never"), TimeFactor(calibration));
 }
 
+TEST(CalibrationTest, MissesOfALevelDoNotWidenTheDevicesOtherLevels) {
+  Calibration calibration;
+  calibration.Count(RowOf("d1", std::vector<double>(10, 1), /*missed=*/5), 1);
+  const auto factor = [&](v1::Provenance level, const std::string& device_id) {
+    return calibration.IntervalFactor(Quantity::kTime, level, /*emulated=*/false, device_id);
+  };
+  EXPECT_GT(factor(kLevel, "d1"), factor(kLevel, "other"));
+  EXPECT_EQ(factor(v1::PROVENANCE_MEASURED_DEVICE, "d1"), kInterval90);
+}
+
+// As a row of a newer version may hold.
+TEST(CalibrationTest, AnUnknownLevelIsNotCounted) {
+  v1::ProfileRow row = RowOf("d1", {1});
+  row.mutable_runs(0)->set_predicted_by(static_cast<v1::Provenance>(1000));
+  Calibration calibration;
+  calibration.Count(row, 1);
+  EXPECT_EQ(TimeFactor(calibration, "d1"), kInterval90);
+}
+
 TEST(CalibrationTest, ARowThatLeavesTakesItsScoresAlong) {
   Calibration calibration;
   const v1::ProfileRow row = RowOf("d1", {1, 5, 900}, /*missed=*/2);

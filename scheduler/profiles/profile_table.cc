@@ -38,6 +38,13 @@ std::string DeviceKey(const v1::ProfileRow& row) {
                       row.emulated() ? "emulated" : "real", "|");
 }
 
+// A precision that is a wildcard is the same as itself alone.
+bool IsOfOneWorkload(const v1::ProfileRow& a, const v1::ProfileRow& b) {
+  return a.signature().precision() == b.signature().precision() &&
+         SameIn(SignaturePart::kModel, a.signature(), b.signature()) &&
+         SameIn(SignaturePart::kWorkload, a.signature(), b.signature());
+}
+
 }  // namespace
 
 std::string ProfileKey(const v1::ProfileRow& row) {
@@ -73,14 +80,26 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
                             .batch_size = row.signature().batch_size(),
                             .length = LengthOf(row.signature()),
                             .of_class = row.device_id().empty(),
-                            .emulated = row.emulated()};
+                            .emulated = row.emulated(),
+                            .as_first = false};
   const auto at = std::lower_bound(
       rows.begin(), rows.end(), entry.first,
       [](const WorkloadRow& known, const std::string& key) { return known.entry->first < key; });
   if (at != rows.end() && at->entry->first == entry.first) {
+    const bool as_first = at->as_first;  // The key tells the signature.
     *at = indexed;
-  } else {
+    at->as_first = as_first;
+  } else if (at == rows.begin()) {
     rows.insert(at, indexed);
+    CompareWithFirst(rows);
+  } else {
+    rows.insert(at, indexed)->as_first = IsOfOneWorkload(row, rows.front().row());
+  }
+}
+
+void ProfileTable::CompareWithFirst(WorkloadRows& rows) {
+  for (WorkloadRow& each : rows) {
+    each.as_first = IsOfOneWorkload(each.row(), rows.front().row());
   }
 }
 
@@ -90,6 +109,7 @@ void ProfileTable::Erase(const v1::ProfileRow& row, const std::string& key) {
   rows.erase(std::remove_if(rows.begin(), rows.end(),
                             [&](const WorkloadRow& known) { return known.entry->first == key; }),
              rows.end());
+  CompareWithFirst(rows);
   by_class_.Mutable(row.device_class()).erase(key);
   --size_;
 }

@@ -66,6 +66,9 @@ class ProfileTable {
     int length = 0;  // LengthOf(signature).
     bool of_class = false;
     bool emulated = false;
+    // Model, workload and precision are those of the first row that the look-up gives, so that one
+    // comparison with it is one with all such rows.
+    bool as_first = false;
     [[nodiscard]] const v1::ProfileRow& row() const { return entry->second; }
   };
   // The rows of a class that may be of the signature's workload, sorted by key: all that are, and
@@ -90,6 +93,7 @@ class ProfileTable {
   using ByWorkload = PersistentMap<uint64_t, WorkloadRows>;
 
   void Index(const std::string& device_class, const ClassRows::value_type& entry);
+  static void CompareWithFirst(WorkloadRows& rows);
   void Erase(const v1::ProfileRow& row, const std::string& key);
   // Removes the probes of the device's work that `measured` now tells in full.
   void RemoveProbesOf(const v1::ProfileRow& measured);

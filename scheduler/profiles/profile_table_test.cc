@@ -61,8 +61,11 @@ std::vector<const v1::ProfileRow*> LookedUp(const ProfileTable& table, const v1:
 void ExpectIndexed(const ProfileTable& table, const std::vector<v1::ProfileRow>& drawn) {
   for (const v1::ProfileRow& like : drawn) {
     std::vector<const v1::ProfileRow*> indexed;
-    for (const auto& indexed_row : table.OfWorkload(like.device_class(), like.signature())) {
+    const auto& rows = table.OfWorkload(like.device_class(), like.signature());
+    for (const auto& indexed_row : rows) {
       indexed.push_back(&indexed_row.row());
+      EXPECT_EQ(indexed_row.as_first, indexed_row.row().signature().precision() ==
+                                          rows.front().row().signature().precision());
     }
     ASSERT_EQ(indexed, LookedUp(table, like)) << "the very rows, in the order of their keys";
   }
