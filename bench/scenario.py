@@ -8,6 +8,8 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
   NAME.energy_vs_fastest_percent  joules of work for each finished job, less than those of `fastest`; median of the seeds
   NAME.missed                     deadlines missed or failed, of all seeds; those of each peer beside it
   NAME.wait_hours                 from the submission to the start, mean of a seed; median of the seeds
+  changing.inside_percent         runs that ended within the 90 % interval of their time, on boards that step, drift, throttle and get other
+  changing.inside_after_change_percent   software (deploy/scenarios/changing.yaml); of all runs, and of those after the step or the update
 
   --seed N   the first; default: made from HEAD's hash        --seeds N   default 10
 """
@@ -33,7 +35,15 @@ def run(scenario, seed):
         subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(("ours", *PEERS)), "--seeds", "1", "--seed", str(seed),
                         "--json", figures.name], cwd=ROOT, check=True, capture_output=True)
         policies = json.loads(pathlib.Path(figures.name).read_text())["policies"]
-    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict)} for policy in policies}
+    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value} for policy in policies}
+
+
+def intervals(seed):
+    """How many runs ended within their predicted interval, on boards that change."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as figures:
+        subprocess.run([PROGRAM, "sim", "deploy/scenarios/changing.yaml", "--seeds", "1", "--seed", str(seed), "--json", figures.name],
+                       cwd=ROOT, check=True, capture_output=True)
+        return json.loads(pathlib.Path(figures.name).read_text())["policies"][0]["intervals"]
 
 
 def joules_of_job(figures):
@@ -67,6 +77,11 @@ def main():
         add(figures, f"{scenario}.missed", [sum(missed(seed["ours"]) for seed in seeds)], "of all jobs",
             beside(lambda some, policy: sum(missed(seed[policy]) for seed in some)))
         add(figures, f"{scenario}.wait_hours", [wait([seed], "ours") for seed in seeds], "h", beside(wait))
+    seeds = [intervals(arguments.seed + i) for i in range(arguments.seeds)]
+    for key, inside, runs in (("inside_percent", "inside", "runs"),
+                              ("inside_after_change_percent", "inside_after_change", "runs_after_change")):
+        add(figures, f"changing.{key}", [100 * sum(seed[inside] for seed in seeds) / max(1, sum(seed[runs] for seed in seeds))], "%",
+            f"of {sum(seed[runs] for seed in seeds)} runs")
     write_figures("scenario", figures)
 
 

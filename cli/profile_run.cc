@@ -63,8 +63,8 @@ absl::StatusOr<v1::JobSpec> SpecOf(const ProfileRunFlags& flags, std::istream& i
   if (flags.has_budget && flags.budget_wh <= 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("--budget: ", flags.budget_wh,
-                     " Wh measures nothing; give more, or leave it out for the share that the "
-                     "policies leave for measuring"));
+                     " Wh measures nothing; give more, or leave it out for the share of a day that "
+                     "the policies leave for exploring"));
   }
   WATTLE_ASSIGN_OR_RETURN(v1::JobSpec spec, ReadJob(flags.file, flags.set, input));
   WATTLE_RETURN_IF_ERROR(Wrap(flags.file, spec));
@@ -172,7 +172,7 @@ void AddProfileRun(CLI::App* noun, CommandSlot* slot) {
             flags->has_budget = true;
           },
           "Watt-hours that all runs may draw together; default: the policies' exploration_ratio of "
-          "what the device's work drew yesterday")
+          "the device's joules of a day")
       ->type_name("WH");
   leaf->add_flag("--modes", flags->modes, "In all power modes that the device's worker may set");
   leaf->add_option("--batch", flags->batches, "Batches to try; default: the file's own")

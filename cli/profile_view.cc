@@ -140,6 +140,18 @@ bool MayBeHeat(const v1::ProfileRow& row) {
   return hotter.value_or(0) >= kHotterCelsius || throttled.value_or(0) >= kThrottledMore;
 }
 
+// The drift, and whether the device has other software by now.
+std::string DriftOrEngineWords(const v1::ProfileRow& row, const ProfileFacts& facts) {
+  std::string out = DriftWords(row, facts.now);
+  for (const v1::Device& device : facts.devices.devices()) {
+    if (device.info().device_id() == row.device_id() &&
+        scheduler::IsOfOtherEngine(row, device.info().engine_version())) {
+      absl::StrAppend(&out, out.empty() ? "" : "; ", "older engine");
+    }
+  }
+  return out;
+}
+
 std::map<std::string, std::string> NamesOf(const v1::ListDevicesResponse& devices) {
   std::map<std::string, std::string> names;
   for (const v1::Device& device : devices.devices()) {
@@ -268,7 +280,7 @@ std::string RenderProfiles(const ProfileFacts& facts, const std::string& device_
          range(Quantity::kEnergy),
          row.seconds_per_unit().count() > 0 ? absl::StrCat(row.seconds_per_unit().count()) : "",
          AgeWord(facts.now, row.updated_unix_seconds()), SourceWord(row),
-         DriftWords(row, facts.now)});
+         DriftOrEngineWords(row, facts)});
   }
   if (table.empty()) {
     return "no profile rows for this device class; all classes: wattle profiles\n";

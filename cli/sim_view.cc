@@ -58,6 +58,29 @@ std::string FailureLines(const std::vector<sim::PolicyResult>& results) {
   return lines;
 }
 
+// How well the predictions' intervals held, a line for each policy.
+std::string CoverageLines(const std::vector<sim::PolicyResult>& results) {
+  std::string lines;
+  for (const sim::PolicyResult& result : results) {
+    const sim::Coverage& of = result.coverage;
+    if (of.runs == 0) {
+      continue;
+    }
+    const auto percent = [](int64_t inside, int64_t runs) {
+      return absl::StrFormat("%.1f %% of %d",
+                             100.0 * static_cast<double>(inside) / static_cast<double>(runs), runs);
+    };
+    absl::StrAppend(&lines,
+                    lines.empty() ? "\nruns within the 90 % interval of their time: " : "; ",
+                    result.policy, " ", percent(of.inside, of.runs));
+    if (of.runs_after_change > 0) {
+      absl::StrAppend(&lines, ", of those after their board's change ",
+                      percent(of.inside_after_change, of.runs_after_change));
+    }
+  }
+  return lines.empty() ? "" : absl::StrCat(lines, "\n");
+}
+
 }  // namespace
 
 std::string SimHeadLine(const sim::Scenario& scenario) {
@@ -92,7 +115,7 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     cells.insert(cells.begin(), result.policy);
     table.AddRow(std::move(cells));
   }
-  return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style),
+  return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style), CoverageLines(results),
                       with_runs ? RunsTable(results, style) : "", FailureLines(results));
 }
 
@@ -137,6 +160,10 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
       const sim::Spread& spread = result.figures[static_cast<size_t>(row.figure)];
       policy[row.key] = {{"median", spread.median}, {"low", spread.low}, {"high", spread.high}};
     }
+    policy["intervals"] = {{"runs", result.coverage.runs},
+                           {"inside", result.coverage.inside},
+                           {"runs_after_change", result.coverage.runs_after_change},
+                           {"inside_after_change", result.coverage.inside_after_change}};
     policy["class_runs"] = nlohmann::ordered_json::array();
     for (const sim::ClassRuns& one : result.class_runs) {
       policy["class_runs"].push_back({{"device_class", one.device_class},

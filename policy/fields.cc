@@ -404,12 +404,14 @@ constexpr Field kFields[] = {
      .head = "an hour's wait",
      .clause = "prices an hour of waiting at $0 of a job's joules",
      .tighten = TightenPatience},
-    // The coordinator alone holds it (coordinator/core/profiling.h).
+    // The coordinator alone holds it (coordinator/core/exploration.h).
     {.name = "exploration_ratio",
      .high = 1,
+     .usual_low = 0.001,
+     .usual_high = 0.02,
      .limits = true,
      .text = ExplorationText,
-     .clause = "lets measuring draw $0 of what the day before drew",
+     .clause = "lets exploring draw $0 of a day's joules",
      .tighten = TightenExploration},
     // The coordinator's plans alone hold it (scheduler/place/power_group.h).
     {.name = "power_group",

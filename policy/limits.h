@@ -45,8 +45,8 @@ struct Limits {
   std::optional<double> sun_risk{};
   // What an hour of waiting costs a plan, as a share of a job's joules; absent: no policy says.
   std::optional<double> patience_ratio_per_hour{};
-  // What measuring for later predictions may draw in a day, as a share of what work drew in the day
-  // before; absent: no policy says.
+  // What exploring may draw in a day, as a share of the device's joules of a day; absent: no policy
+  // says.
   std::optional<double> exploration_ratio{};
   // The group of boards that share the device's power; absent: it has its power to itself.
   std::optional<PowerGroupLimit> power_group{};

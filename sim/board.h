@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "sim/true_speed.h"
 #include "telemetry/sensors/source.h"
 #include "units/quantity.h"
 
@@ -32,6 +33,7 @@ struct BoardSettings {
   Fraction gauge_error{0.02};    // the error that the gauge states
   double gauge_bias = 0.0;       // constant offset of the readings, within the stated error
   Fraction reserve{0.0};         // below it the board counts its work
+  SpeedChanges speed{};
 };
 
 class Board {
@@ -62,6 +64,10 @@ class Board {
   [[nodiscard]] Fraction charge() const;
   [[nodiscard]] Watts harvest() const;  // of the panel, also where a full pack cannot take it
   [[nodiscard]] Celsius temperature() const { return temperature_; }
+  // By which a step takes longer now than when the world began.
+  [[nodiscard]] double slower_by() const {
+    return SlowerBy(settings_.speed, now_seconds_, temperature_);
+  }
   [[nodiscard]] const BoardSettings& settings() const { return settings_; }
 
   struct SensorFaults {

@@ -62,6 +62,14 @@ const std::vector<MutantRow>& Mutants() {
       {"time of the welcome", "a worker ignores the coordinator's time and believes its own clock",
        false, Fault::kClockLate},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
+      {"probe's joules", "what probes draw for nothing leaves the device's share of a day whole"},
+      {"profile budget", "a profile job goes on beyond its budget"},
+      {"mode after a run", "a board keeps the power mode that a profile job set"},
+      {"measured before published", "a published row predicts what the device has measured"},
+      {"emulated rows", "rows of emulated boards serve real ones"},
+      {"rows before a change", "runs from before a device's change count in its rows"},
+      {"interval of the mean", "a prediction states the interval of the mean, not of a run"},
+      {"score of the future", "a receipt is scored against a prediction that knows it"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };
   return *kMutants;

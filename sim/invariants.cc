@@ -9,6 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "proto/job_kind.h"
+
 namespace wattle::sim {
 namespace {
 
@@ -61,6 +63,9 @@ void Invariants::OnDurable(const std::vector<v1::Event>& events) {
       std::fprintf(stderr, "%s\n", event.ShortDebugString().c_str());
     }
     OnEvent(event);
+    if (const std::string breach = model_.learning.OnEvent(event); !breach.empty()) {
+      Break(breach);
+    }
   }
   for (const std::string& id : touched_) {
     const JobModel& job = model_.jobs[id];
@@ -69,7 +74,7 @@ void Invariants::OnDurable(const std::vector<v1::Event>& events) {
       Break(absl::StrCat(id, " is ", v1::JobState_Name(job.state), " with ", job.live,
                          " live attempts"));
     }
-    if (job.finished != (job.state == v1::JOB_STATE_SUCCEEDED ? 1 : 0)) {
+    if (!job.profile && job.finished != (job.state == v1::JOB_STATE_SUCCEEDED ? 1 : 0)) {
       Break(absl::StrCat(id, " is ", v1::JobState_Name(job.state), " with ", job.finished,
                          " committed results"));
     }
@@ -124,6 +129,7 @@ void Invariants::OnSubmitted(const v1::JobSubmitted& submitted) {
   job = id;
   JobModel& model = model_.jobs[id];
   model.state = v1::JOB_STATE_UNSPECIFIED;
+  model.profile = KindOf(submitted.spec()).wraps_workload;
   for (const v1::ResolvedInput& input : submitted.inputs()) {
     model.inputs.insert(input.artifact_id());
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "coordinator/core/state.h"
+#include "sim/learning_watch.h"
 #include "units/quantity.h"
 #include "wattle/v1/journal.pb.h"
 
@@ -60,6 +61,7 @@ class Invariants {
   [[nodiscard]] const std::string& breach() const { return breach_; }
   [[nodiscard]] uint64_t chain() const { return last_chain_; }
   [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
+  [[nodiscard]] const LearningWatch& learning() const { return model_.learning; }
   // Whether an event removed the artifact from the store.
   [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
     return model_.evicted.contains(artifact_id);
@@ -77,6 +79,7 @@ class Invariants {
     int live = 0;
     int finished = 0;
     int attempts = 0;
+    bool profile = false;          // its runs are committed one by one
     std::string output;            // artifact id
     std::set<std::string> inputs;  // artifact ids
   };
@@ -96,6 +99,7 @@ class Invariants {
     std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
     int64_t last_sequence = 0;
     std::unordered_set<std::string> evicted;  // artifacts
+    LearningWatch learning;
   };
 
  public:

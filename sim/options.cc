@@ -52,6 +52,8 @@ constexpr FaultRow kRows[] = {
 constexpr Fault kFirstNewFault = Fault::kGaugeStuck;
 static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
+// The share of worlds in which users profile boards.
+constexpr double kProfilingWorlds = 0.5;
 // The share of worlds with the real journal, which takes about ten times as long as the plain log.
 constexpr double kSqliteWorlds = 0.1;
 constexpr double kHour = 3600.0;
@@ -118,6 +120,8 @@ Options DrawOptions(uint64_t seed, bool slow) {
   if (random.Chance(0.67)) {
     options.mean_seconds[static_cast<size_t>(Fault::kRestore)] = 0.0;
   }
+  Random profiles(seed * 7919 + 50);
+  options.profile_jobs = profiles.Chance(kProfilingWorlds) ? profiles.Between(0.1, 0.35) : 0.0;
   options.sqlite_journal = random.Chance(slow ? 0.0 : kSqliteWorlds);
   options.other_kinds = random.Chance(0.2) ? 0.0 : random.Between(0.2, 0.6);
   options.deadlines = random.Chance(0.3) ? 0.0 : random.Between(0.1, 0.5);
@@ -153,6 +157,9 @@ void Counts::Add(const Counts& other) {
   succeeded_jobs += other.succeeded_jobs;
   failed_jobs += other.failed_jobs;
   cancelled_jobs += other.cancelled_jobs;
+  probes += other.probes;
+  profile_runs += other.profile_runs;
+  device_changes += other.device_changes;
 }
 
 }  // namespace wattle::sim

@@ -84,6 +84,7 @@ struct Options {
   // The users' requests, as shares of all jobs:
   double other_kinds = 0.4;  // generate, evaluate, quantize; the rest are fine-tunes
   double deadlines = 0.2;
+  double profile_jobs = 0.0;
   // Ended jobs move to the history after this time; 0: never.
   double retention_seconds = 0.0;
   // Mean seconds between two faults of a kind in the whole world; 0: never.
@@ -125,6 +126,9 @@ struct Counts {
   int64_t succeeded_jobs = 0;
   int64_t failed_jobs = 0;
   int64_t cancelled_jobs = 0;
+  int64_t probes = 0;          // attempts that began as one
+  int64_t profile_runs = 0;    // finished
+  int64_t device_changes = 0;  // that the coordinator found
 
   void Add(const Counts& other);
 };

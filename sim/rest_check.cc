@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/job_kind.h"
 #include "sim/runner.h"
 
 namespace wattle::sim {
@@ -35,7 +36,8 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
       invariants.Break(absl::StrCat(job.job_id(), " is lost: ", v1::JobState_Name(job.state()),
                                     ", ", job.reason()));
     }
-    if (job.state() != v1::JOB_STATE_SUCCEEDED) {
+    // The runs of a profile job make nothing.
+    if (job.state() != v1::JOB_STATE_SUCCEEDED || KindOf(job.spec()).wraps_workload) {
       continue;
     }
     if (!state.artifacts.contains(ArtifactId(job.output_artifact_id())) &&

@@ -20,14 +20,14 @@ namespace {
 constexpr size_t kCheckpointsKept = 2;
 constexpr int kDrawsPerStep = 3;
 constexpr double kLoadSteps = 0.5;  // in the time of a step
-constexpr int64_t kTokensPerStep = 512;
+constexpr int64_t kTokensPerExample = 128;
+constexpr int64_t kBatchDefault = 4;
 // The lengths of jobs whose specs name none: a layer is quantized or a token generated in a step.
 constexpr int64_t kLayerSteps = 6;
 constexpr int64_t kGenerationSteps = 12;
 constexpr int64_t kExamplesPerStep = 4;
 // Tokens for one prompt, the spec's default.
 constexpr int64_t kGeneratedTokens = 32;
-constexpr int64_t kParameters = 100'000;
 
 uint64_t Mix(uint64_t a, uint64_t b) {
   return Random(a ^ (b * 0x9e3779b97f4a7c15u)).Next();
@@ -39,6 +39,11 @@ uint64_t SeedOf(const v1::JobSpec& spec) {
     seed = Mix(seed, static_cast<unsigned char>(c));
   }
   return seed;
+}
+
+int64_t BatchOf(const v1::JobSpec& spec) {
+  const int64_t batch = IntegerIn(spec, "batch_size");
+  return batch > 0 ? batch : kBatchDefault;
 }
 
 void Advance(uint64_t seed, uint64_t& counter, uint64_t& weights) {
@@ -206,7 +211,7 @@ void Runner::Step() {
   const double seconds =
       settings_.workload ? settings_.workload->step_seconds * static_cast<double>(steps_under_way_)
                          : settings_.step_seconds * random_.Between(0.9, 1.1);
-  After(seconds, &Runner::StepDone);
+  After(settings_.slower_by ? settings_.slower_by() * seconds : seconds, &Runner::StepDone);
 }
 
 void Runner::StepDone() {
@@ -229,8 +234,9 @@ void Runner::StepDone() {
   done.set_step(step_);
   done.set_steps_total(steps_total_);
   done.set_loss(1.0);
-  const double tokens = settings_.workload ? settings_.workload->tokens_per_step
-                                           : static_cast<double>(kTokensPerStep);
+  const double tokens = settings_.workload
+                            ? settings_.workload->tokens_per_step
+                            : static_cast<double>(BatchOf(task_.spec()) * kTokensPerExample);
   done.set_tokens(static_cast<int64_t>(tokens * static_cast<double>(steps_under_way_)));
   done.set_tokens_left(static_cast<int64_t>(tokens * static_cast<double>(steps_total_ - step_)));
   done.set_compute_seconds(settings_.step_seconds);
@@ -285,9 +291,10 @@ void Runner::Finish() {
   v1::RunnerResult& result = *frame.mutable_result();
   const JobKind& kind = KindOf(task_.spec());
   *result.mutable_work() = settings_.workload ? settings_.workload->work : SmallWork();
+  result.mutable_work()->mutable_signature()->set_engine_version(settings_.engine);
   if (kind.makes_model) {
     *result.mutable_model_shape() = result.work().signature().model();
-    result.set_parameter_count(kParameters);
+    result.set_parameter_count(kModelParameters);
     result.set_quantization(kind.quantizes_model ? "int8" : "none");
   }
   port_.on_frame(frame);
@@ -303,23 +310,28 @@ v1::WorkDone Runner::SmallWork() const {
   const JobKind& kind = KindOf(spec);
   signature.set_method(kind.methods.front());
   signature.mutable_model()->set_architecture("gpt2");
-  signature.mutable_model()->set_layers(2);
-  signature.mutable_model()->set_width(64);
-  signature.mutable_model()->set_heads(2);
+  signature.mutable_model()->set_layers(kModelLayers);
+  signature.mutable_model()->set_width(kModelWidth);
+  signature.mutable_model()->set_heads(kModelHeads);
   signature.mutable_model()->set_vocabulary_size(512);
   signature.mutable_model()->set_context_length(128);
   SetTrainingSettings(spec.finetune(), signature);
-  signature.set_quantization("none");
-  signature.set_batch_size(4);
-  signature.set_sequence_length(128);
+  signature.set_quantization(kind.quantizes_model ? "int8" : "none");
+  if (kind.unit == v1::WORK_UNIT_GENERATED_TOKEN) {
+    signature.set_batch_size(1);
+  } else if (kind.unit != v1::WORK_UNIT_PARAMETER) {
+    signature.set_batch_size(static_cast<int>(BatchOf(spec)));
+    signature.set_sequence_length(static_cast<int>(kTokensPerExample));
+  }
   signature.set_engine("wattle");
   work.set_unit(kind.unit);
   work.set_steps(steps_total_);
-  work.set_tokens(kind.unit == v1::WORK_UNIT_GENERATED_TOKEN ? kGeneratedTokens
-                                                             : steps_total_ * kTokensPerStep);
-  work.set_units(kind.unit == v1::WORK_UNIT_PARAMETER ? static_cast<double>(kParameters)
+  work.set_tokens(kind.unit == v1::WORK_UNIT_GENERATED_TOKEN
+                      ? kGeneratedTokens
+                      : steps_total_ * BatchOf(spec) * kTokensPerExample);
+  work.set_units(kind.unit == v1::WORK_UNIT_PARAMETER ? static_cast<double>(kModelParameters)
                                                       : static_cast<double>(work.tokens()));
-  work.set_examples(steps_total_ * kExamplesPerStep);
+  work.set_examples(steps_total_ * BatchOf(spec));
   return work;
 }
 

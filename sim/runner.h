@@ -26,6 +26,14 @@
 
 namespace wattle::sim {
 
+// The model that the users of a drawn world push. A step of it takes a board of four cores about as
+// long by the datasheet as the simulated step does in truth, so that predictions are of the right
+// size.
+inline constexpr int kModelLayers = 6;
+inline constexpr int kModelWidth = 384;
+inline constexpr int kModelHeads = 6;
+inline constexpr int64_t kModelParameters = 10'900'000;
+
 // The result of an uninterrupted run of the spec, and the number of its steps.
 uint64_t ExpectedResult(const v1::JobSpec& spec);
 int64_t StepsOf(const v1::JobSpec& spec);
@@ -43,7 +51,9 @@ class Runner {
   };
   struct Settings {
     double step_seconds = 1.0;
-    bool fails = false;  // the run fails by its own fault at some step
+    bool fails = false;                   // the run fails by its own fault at some step
+    std::function<double()> slower_by{};  // a factor of each step's seconds; null: 1
+    std::string engine{};                 // its version
     // Of a scenario's job. Its steps then have their own time, and nothing is drawn.
     std::optional<Workload> workload{};
   };

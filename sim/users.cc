@@ -22,6 +22,8 @@ namespace {
 constexpr double kAnswerLost = 0.2;    // share of answers that are lost on the way to the user
 constexpr double kChained = 0.3;       // share of jobs that read another job's output
 constexpr double kPauseLimited = 0.5;  // share of reserve policies that also limit a pause
+constexpr double kEvaluatedProfiles = 0.3;
+constexpr double kBudgetedProfiles = 0.6;
 constexpr const char* kReservePolicy = "reserve";
 constexpr const char* kBudgetPolicy = "budget";
 constexpr const char* kWindowPolicy = "window";
@@ -54,12 +56,12 @@ v1::ArtifactInfo BaseModel() {
   model.set_name("tiny");
   model.set_kind(v1::ARTIFACT_KIND_MODEL);
   model.set_size_bytes(1 << 20);
-  model.set_parameter_count(100'000);
+  model.set_parameter_count(kModelParameters);
   v1::ModelShape& shape = *model.mutable_model_shape();
   shape.set_architecture("gpt2");
-  shape.set_layers(2);
-  shape.set_width(64);
-  shape.set_heads(2);
+  shape.set_layers(kModelLayers);
+  shape.set_width(kModelWidth);
+  shape.set_heads(kModelHeads);
   shape.set_vocabulary_size(512);
   shape.set_context_length(128);
   return model;
@@ -88,11 +90,24 @@ Users::Users(EventLoop& loop, Random& random, const Options& options, Coordinato
 void Users::Start() {
   Push(BaseModel());
   Push(DataSet());
+  BoundExploring();
   for (int number = 0; number < options_.jobs; ++number) {
     loop_.After(random_.Between(1.0, options_.fault_seconds * 0.8), [this, number] {
       begun_.insert(number);
       Submit(number);
     });
+  }
+}
+
+// In every second world a device may explore with about what one or two probes draw in a day.
+void Users::BoundExploring() {
+  Random random(options_.seed * 15'485'863);
+  if (random.Chance(0.5)) {
+    v1::Policy policy;
+    policy.set_name("exploration_ratio");  // As a policy of that field alone is named (MakeUsual).
+    policy.set_exploration_ratio(random.Between(0.001, 0.004));
+    policies_.insert(policy.name());
+    Apply(policy);
   }
 }
 
@@ -156,6 +171,9 @@ void Users::Submit(int number) {
 v1::JobSpec Users::MakeSpec(int number) {
   constexpr v1::Objective kObjectives[] = {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME,
                                            v1::OBJECTIVE_EDP};
+  if (std::optional<v1::JobSpec> profile = MakeProfile(number); profile.has_value()) {
+    return *std::move(profile);
+  }
   v1::JobSpec spec;
   spec.set_name(absl::StrCat("job-", number));
   spec.set_objective(kObjectives[random_.Below(3)]);
@@ -180,6 +198,40 @@ v1::JobSpec Users::MakeSpec(int number) {
     finetune.set_checkpoint_every_steps(5);
   }
   finetune.set_seed(static_cast<uint64_t>(number));
+  return spec;
+}
+
+std::optional<v1::JobSpec> Users::MakeProfile(int number) const {
+  // Random numbers of its own, so that the other jobs of a seed stay as they are.
+  Random random(options_.seed * 104'729 + static_cast<uint64_t>(number));
+  if (!random.Chance(options_.profile_jobs)) {
+    return std::nullopt;
+  }
+  v1::JobSpec spec;
+  spec.set_name(absl::StrCat("job-", number));
+  spec.add_required_labels(absl::StrCat("device=board-", random.Below(options_.devices)));
+  v1::ProfileSpec& profile = *spec.mutable_profile();
+  profile.set_all_power_modes(true);
+  profile.add_batch_sizes(4);
+  profile.add_batch_sizes(8);
+  const double run_seconds = std::clamp(8.0 * options_.step_seconds, 5.0, 600.0);
+  profile.set_run_seconds(run_seconds);
+  profile.set_runs_max(1 + random.Below(6));
+  if (random.Chance(kEvaluatedProfiles)) {
+    v1::EvaluateSpec& evaluate = *profile.mutable_evaluate();
+    evaluate.set_model("tiny");
+    evaluate.set_data("questions");
+    evaluate.set_sequence_length(128);
+  } else {
+    v1::FinetuneSpec& finetune = *profile.mutable_finetune();
+    finetune.set_model("tiny");
+    finetune.set_data("questions");
+    finetune.set_sequence_length(128);
+  }
+  if (random.Chance(kBudgetedProfiles)) {
+    spec.set_energy_budget_wh(
+        ToWattHours(kWorkPower * absl::Seconds(run_seconds * random.Between(0.5, 8.0))));
+  }
   return spec;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -56,6 +57,9 @@ class Users {
   void Delete(const std::string& name);
   v1::JobSpec MakeSpec(int number);
   std::string ChooseModel();
+  void BoundExploring();
+  // A profile job of a board; nullopt: this job is none.
+  std::optional<v1::JobSpec> MakeProfile(int number) const;
   void MakeShortJob(const std::string& model, v1::JobSpec& spec);
   void Retry(std::function<void()> action);
 

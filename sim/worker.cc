@@ -9,6 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "proto/spec_revision.h"
+
 namespace wattle::sim {
 namespace {
 
@@ -23,6 +25,17 @@ constexpr double kBatteryPollDays = 0.01;
 constexpr double kHungSeconds = 130.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
+// The board's own mode is set again within so much time after its last attempt.
+constexpr double kModeSeconds = 60.0;
+constexpr const char* kOwnMode = "MAXN";
+constexpr const char* kLowMode = "LOW";
+// By how much steps take longer in the low mode, and what it draws above idle.
+constexpr double kLowModeSlower = 1.5;
+constexpr double kLowModeShare = 0.5;
+// Of an emulated board's steps: its rows must serve no real board.
+constexpr double kEmulatedSlower = 3.0;
+constexpr double kBoardsWithModes = 0.5;
+constexpr double kEmulatedBoards = 0.15;
 // The charge from which a board starts again.
 constexpr Fraction kBootCharge(0.1);
 // The power fails within this many disk operations, which covers any point of a save or a report.
@@ -31,8 +44,41 @@ constexpr int kTornBytesMax = 60;
 // The shortest time in which work may empty a battery; the gauge could not follow a faster drop
 // (telemetry/battery).
 constexpr absl::Duration kEmptiedByWorkMin = absl::Seconds(1300);
+constexpr double kSecondsOfTrueDay = 86400.0;
 
-BoardSettings DrawBoard(int number, const Options& options) {
+// What a drawn board is beside its power; of random numbers of its own.
+struct Traits {
+  bool has_modes = false;
+  bool emulated = false;
+  SpeedChanges speed;
+};
+
+Traits DrawTraits(int number, const Options& options) {
+  Random random(options.seed * 1000003 + 500'009 + static_cast<uint64_t>(number));
+  Traits traits;
+  traits.has_modes = random.Chance(kBoardsWithModes);
+  traits.emulated = random.Chance(kEmulatedBoards);
+  const auto moment = [&] { return options.fault_seconds * random.Between(0.2, 0.8); };
+  if (random.Chance(0.4)) {
+    traits.speed.step_at_seconds = moment();
+    traits.speed.step = random.Chance(0.7) ? 1.5 : 1.0 / 1.5;
+  }
+  if (random.Chance(0.3)) {
+    traits.speed.software_at_seconds = moment();
+    traits.speed.software = random.Between(0.7, 1.5);
+  }
+  if (random.Chance(0.3)) {
+    // Up to a third over the world's faults, either way.
+    traits.speed.drift_per_day =
+        0.3 * random.Between(-1.0, 1.0) * kSecondsOfTrueDay / options.fault_seconds;
+  }
+  if (random.Chance(0.3)) {
+    traits.speed.throttle = random.Between(1.1, 1.6);
+  }
+  return traits;
+}
+
+BoardSettings DrawPower(int number, const Options& options) {
   // The board has its own random numbers, so that it is the same whatever happens to it.
   Random random(options.seed * 1000003 + static_cast<uint64_t>(number));
   BoardSettings board;
@@ -58,6 +104,12 @@ BoardSettings DrawBoard(int number, const Options& options) {
   return board;
 }
 
+BoardSettings DrawBoard(int number, const Options& options) {
+  BoardSettings board = DrawPower(number, options);
+  board.speed = DrawTraits(number, options).speed;
+  return board;
+}
+
 }  // namespace
 
 Worker::Worker(int number, const World& world, Link link, const Machine* machine)
@@ -65,6 +117,8 @@ Worker::Worker(int number, const World& world, Link link, const Machine* machine
       world_(world),
       link_(std::move(link)),
       machine_(machine == nullptr ? std::nullopt : std::optional(*machine)),
+      emulated_(machine == nullptr && DrawTraits(number, world.options).emulated),
+      has_modes_(machine == nullptr && DrawTraits(number, world.options).has_modes),
       board_(machine == nullptr ? DrawBoard(number, world.options) : machine->board),
       disk_(world.options.seed * 7777 + static_cast<uint64_t>(number)) {}
 
@@ -90,10 +144,46 @@ bool Worker::TimeIsTold() const {
                              : std::abs(clock_offset_seconds_) < kClockIsRightSeconds;
 }
 
+std::string Worker::Engine() const {
+  const SpeedChanges& speed = board_.settings().speed;
+  return EngineAt(speed, new_software_ ? speed.software_at_seconds : 0.0);
+}
+
+double Worker::SlowerBy() {
+  AdvanceBoard();
+  return board_.slower_by() * (new_software_ ? board_.settings().speed.software : 1.0) *
+         (power_mode_ == kLowMode ? kLowModeSlower : 1.0) * (emulated_ ? kEmulatedSlower : 1.0);
+}
+
+absl::Status Worker::SetPowerMode(const std::string& mode) {
+  AdvanceBoard();
+  power_mode_ = mode;
+  const BoardSettings& board = board_.settings();
+  board_.SetWorkPower(mode == kLowMode ? board.idle + (board.work - board.idle) * kLowModeShare
+                                       : board.work);
+  return absl::OkStatus();
+}
+
+absl::Status Worker::RestorePowerMode() {
+  return SetPowerMode(kOwnMode);
+}
+
+// A board whose work has ended is in its own mode, whatever a profile job set.
+void Worker::CheckPowerMode() {
+  const double now_seconds = world_.loop.now_seconds();
+  if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == kOwnMode) {
+    idle_since_seconds_ = now_seconds;
+  } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
+    world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",
+                                         power_mode_, ", not in its own"));
+  }
+}
+
 v1::DeviceInfo Worker::Describe() const {
   if (machine_) {
     v1::DeviceInfo described = machine_->info;
     described.set_device_id(state_->device_id());
+    described.set_engine_version(Engine());
     if (board_.has_battery()) {
       described.set_battery_capacity_wh(ToWattHours(*board_.settings().battery));
     }
@@ -110,8 +200,23 @@ v1::DeviceInfo Worker::Describe() const {
   info.set_cores(4);
   info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
   info.set_energy_scope("module");
-  info.set_engine_version("wattle-sim");
+  info.set_engine_version(Engine());
   info.set_cache_quota_bytes(int64_t{1} << 34);
+  info.set_emulated(emulated_);
+  info.set_spec_revision(kSpecRevision);
+  if (has_modes_) {
+    info.set_sets_power_modes(true);
+    info.set_power_mode(kOwnMode);
+    for (const auto& [name, mhz] : {std::pair{kLowMode, 1000}, {kOwnMode, 1500}}) {
+      v1::PowerMode& mode = *info.add_power_modes();
+      mode.set_name(name);
+      mode.set_cpu_mhz(mhz);
+      mode.set_cores(4);
+    }
+  }
+  v1::Label& device = *info.add_labels();
+  device.set_key("device");
+  device.set_value(info.name());
   v1::Label& half = *info.add_labels();
   half.set_key("half");
   half.set_value(number_ % 2 == 0 ? "even" : "odd");
@@ -159,6 +264,7 @@ void Worker::Start() {
     told_wrong_time_ = false;
   }
   clock_.emplace(Monotonic(), 1.0);
+  new_software_ = world_.loop.now_seconds() >= board_.settings().speed.software_at_seconds;
   absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state =
       agent::StateDirectory::Open(&disk_);
   absl::StatusOr<std::unique_ptr<agent::Spool>> spool =
@@ -179,6 +285,10 @@ void Worker::Start() {
   const v1::WorkerRecord kept = agent::ReadKeptDevice(*state_, *this);
   time_ = agent::TimeKeeper();
   time_.Resume(kept.clock(), BootId());
+  if (has_modes_) {
+    RestorePowerMode().IgnoreError();  // As the worker's shell does before it describes its board.
+  }
+  idle_since_seconds_ = world_.loop.now_seconds();
   const telemetry::SourceInfo sensors = board_.Sensors();
   account_ = std::make_unique<agent::EnergyAccount>(
       telemetry::MeterSettings{.cadence = sensors.cadence},
@@ -369,6 +479,7 @@ void Worker::Sample(const agent::Instant& now) {
   }
   CheckLease();
   CheckOwnerHold();
+  CheckPowerMode();
 }
 
 double Worker::StopSeconds() const {
@@ -531,8 +642,11 @@ absl::Status Worker::StartRunner(const v1::RunnerTask& task) {
   workload_ = machine_ ? std::optional(machine_->workload(task.spec())) : std::nullopt;
   runner_ = std::make_unique<Runner>(
       world_.loop, world_.random, disk_,
-      Runner::Settings{
-          .step_seconds = world_.options.step_seconds, .fails = fails, .workload = workload_},
+      Runner::Settings{.step_seconds = world_.options.step_seconds,
+                       .fails = fails,
+                       .slower_by = [this] { return SlowerBy(); },
+                       .engine = Engine(),
+                       .workload = workload_},
       Runner::Port{.on_frame =
                        [this](const v1::RunnerFrame& frame) {
                          Call([&](const agent::Instant& now) { core_->OnFrame(frame, now); });

@@ -112,6 +112,8 @@ class Worker final : public agent::AgentPorts {
   absl::Status StartRunner(const v1::RunnerTask& task) override;
   void SendToRunner(const v1::RunnerCommand& command) override;
   void KillRunner() override;
+  absl::Status SetPowerMode(const std::string& mode) override;
+  absl::Status RestorePowerMode() override;
   void StartFetch(const v1::Assignment& assignment) override;
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
@@ -139,10 +141,13 @@ class Worker final : public agent::AgentPorts {
   // How long a runner may run on after the order to stop.
   [[nodiscard]] double StopSeconds() const;
   void CheckLease();
+  void CheckPowerMode();
   void CheckOwnerHold();
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
+  [[nodiscard]] std::string Engine() const;
+  [[nodiscard]] double SlowerBy();
   [[nodiscard]] v1::DeviceInfo Describe() const;
   [[nodiscard]] agent::CoreSettings Settings() const;
 
@@ -157,6 +162,8 @@ class Worker final : public agent::AgentPorts {
   World world_;
   Link link_;
   const std::optional<Machine> machine_;
+  const bool emulated_;  // of a drawn board, as the next
+  const bool has_modes_;
   Board board_;
   agent::MemoryDisk disk_;
   bool faults_ = true;
@@ -196,6 +203,9 @@ class Worker final : public agent::AgentPorts {
   // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
   double held_since_seconds_ = 0.0;
   double held_until_seconds_ = 0.0;
+  bool new_software_ = false;  // that the process runs
+  std::string power_mode_;     // the board's present one; empty: it has none
+  double idle_since_seconds_ = 0.0;
   PolicyWatch policies_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;

@@ -49,6 +49,9 @@ class World {
     Outcome outcome;
     outcome.breach = invariants.breach();
     outcome.counts = counts_;
+    outcome.counts.probes = invariants.learning().probes();
+    outcome.counts.profile_runs = invariants.learning().profile_runs();
+    outcome.counts.device_changes = invariants.learning().device_changes();
     outcome.steps = loop_.steps();
     outcome.virtual_seconds = loop_.now_seconds();
     for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {

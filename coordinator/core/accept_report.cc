@@ -159,6 +159,10 @@ class ReportDecider {
     if (!complete.has_predicted() && attempt.has_prediction()) {
       *complete.mutable_predicted() = attempt.prediction();
     }
+    if (WATTLE_FAULT_POINT("score of the future") && complete.work().units() > 0) {
+      complete.mutable_predicted()->set_seconds_per_unit(complete.run().seconds() /
+                                                         complete.work().units());
+    }
     AddProbed(draft_.state(), attempt, complete);
     if (attempt.has_model_choice()) {
       *complete.mutable_model_choice() = attempt.model_choice();

@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/exploration.h"
 #include "coordinator/core/profiling.h"
 #include "units/format.h"
 #include "units/id.h"
@@ -32,19 +34,44 @@ Joules SpentSoFar(const Observations& observations, const v1::Job& job) {
                                                  : ended + Joules(progress->second.energy_joules());
 }
 
-void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
+namespace {
+
+// Why the attempt has drawn enough; empty: it has not. A first prediction may be far too fast, so a
+// run of a profile job without a budget of its own is bounded while it runs, too.
+std::string WhyEnough(Draft& draft, const v1::Job& job, const v1::Attempt& live,
+                      Joules of_attempt) {
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());
+  if (budget.value() > 0) {
+    const Joules spent = SpentSoFar(draft.observations(), job);
+    return spent < budget ? ""
+                          : absl::StrCat("its energy budget of ", FormatEnergy(budget),
+                                         " is spent: its attempts drew ", FormatEnergy(spent),
+                                         "; submit again with a larger energy_budget_wh");
+  }
+  if (!IsProfile(job.spec())) {
+    return "";
+  }
+  const v1::Device device =
+      DescribeDevice(draft.state(), draft.observations(), DeviceId(live.device_id()), draft.now());
+  const Joules left = ExplorationOf(draft.state(), device, draft.now().wall).left;
+  return of_attempt < left
+             ? ""
+             : absl::StrCat("its run drew ", FormatEnergy(of_attempt), ", and exploring may draw ",
+                            FormatEnergy(left), " of ", device.info().name(),
+                            " today; submit again with an energy_budget_wh to decide otherwise");
+}
+
+}  // namespace
+
+void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live) {
   const auto progress = draft.observations().progress.find(AttemptId(live.attempt_id()));
-  if (budget.value() <= 0 || progress == draft.observations().progress.end()) {
+  if (progress == draft.observations().progress.end()) {
     return;
   }
-  const Joules spent = SpentSoFar(draft.observations(), job);
-  if (spent < budget) {
+  const std::string reason = WhyEnough(draft, job, live, Joules(progress->second.energy_joules()));
+  if (reason.empty()) {
     return;
   }
-  const std::string reason =
-      absl::StrCat("its energy budget of ", FormatEnergy(budget), " is spent: its attempts drew ",
-                   FormatEnergy(spent), "; submit again with a larger energy_budget_wh");
   const bool measured =
       IsProfile(job.spec()) &&
       std::any_of(job.attempts().begin(), job.attempts().end(), [](const v1::Attempt& attempt) {

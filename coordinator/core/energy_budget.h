@@ -18,7 +18,8 @@ Joules SpentEnergy(const v1::Job& job);
 // The same with what the running attempt has told of itself so far.
 Joules SpentSoFar(const Observations& observations, const v1::Job& job);
 
-// Ends the job once its ended attempts and the live one have drawn its budget. A board without a
+// Ends the job once its ended attempts and the live one have drawn its budget, or a profile job
+// without one what exploring may draw. A board without a
 // link tells no progress, so its attempt goes on until the board is heard of again.
 void EndOverBudget(Draft& draft, const v1::Job& job, const v1::Attempt& live);
 

@@ -19,6 +19,7 @@
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/exploration.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
@@ -168,11 +169,14 @@ scheduler::Snapshot WithoutFleet(const State& state, absl::Time now) {
 scheduler::Snapshot FleetOf(const State& state, const Observations& observations,
                             const Instant& now) {
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
+  std::map<std::string, DeviceDay> days = DeviceDays(state, now.wall);
   for (const auto& [id, record] : state.devices) {
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.push_back(ViewOf({state, observations, snapshot.policies, now}, id));
+    scheduler::DeviceView view = ViewOf({state, observations, snapshot.policies, now}, id);
+    view.exploration = ExplorationOf(snapshot.policies, view.device, days[id.value()], now.wall);
+    snapshot.devices.push_back(std::move(view));
   }
   return snapshot;
 }

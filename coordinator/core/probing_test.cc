@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,15 +17,18 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
+#include "coordinator/core/exploration.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/profiles/probe.h"
 
 namespace wattle::core {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -117,6 +121,16 @@ class FirstJobsTest : public testing::Test {
     }
     Do(report);
   }
+  template <typename Message>
+  Message& Fact(const std::string& attempt, Message* fact) {
+    fact->set_attempt_id(attempt);
+    fact->set_fencing_token(FindAttempt(state_, AttemptId(attempt))->fencing_token());
+    return *fact;
+  }
+  void Send(const std::string& board, v1::Report report) {
+    report.set_sequence(++sequence_[DeviceId(board)]);
+    Do(WorkerReport{DeviceId(board), 1, std::move(report)});
+  }
   void Run(const std::string& attempt) {
     Tell<v1::AttemptAccepted>(attempt, &v1::Report::mutable_accepted);
     Tell<v1::AttemptStarted>(attempt, &v1::Report::mutable_started);
@@ -184,7 +198,7 @@ TEST_F(FirstJobsTest, AJobWithADeadlineStartsAsAProbeAndSaysSo) {
   ASSERT_EQ(Job(job).state(), v1::JOB_STATE_ACTIVE);
   const v1::Placement& placement = Job(job).attempts(0).placement();
   EXPECT_TRUE(placement.best(0).probe());
-  EXPECT_THAT(placement.reason(), HasSubstr("probe: 30 s tell how long it takes"));
+  EXPECT_THAT(placement.reason(), HasSubstr("J tell how long it takes, by now"));
 }
 
 // From the heartbeat of the worker to the next plan.
@@ -286,6 +300,73 @@ TEST_F(FirstJobsTest, WithoutAnotherBoardTheJobFailsWithWhatWasMeasured) {
   Do(Tick{});
   EXPECT_EQ(Job(job).state(), v1::JOB_STATE_FAILED);
   EXPECT_THAT(Job(job).reason(), HasSubstr("as its first steps there told"));
+}
+
+// What a probe draws until it tells is bounded by the day of its board. A probe whose job stays is
+// the job's beginning.
+TEST_F(FirstJobsTest, ProbesDrawOnTheDayOfTheirBoard) {
+  AddBoard("new");
+  const v1::Prediction first = Predicted("new");
+  const double demand = scheduler::ProbeDemand(first).value();
+  const double mean = first.run_seconds().mean();
+  v1::Policy policy;
+  policy.set_name("field");
+  // 4 W are assumed of a board that does not know its idle draw.
+  policy.set_exploration_ratio(1.5 * demand / (4 * 86400));
+  Do(ApplyPolicy{policy});
+  const auto explored = [&] {
+    const v1::Device device = DescribeDevice(state_, observations_, DeviceId("new"), Now());
+    return 1.5 - ExplorationOf(state_, device, Now().wall).left.value() / demand;
+  };
+  Submit(mean);
+  Plan();
+  ASSERT_TRUE(Job("j1").attempts(0).placement().best(0).probe());
+  EXPECT_NEAR(explored(), 1, 1e-9) << "it has told nothing yet";
+  Run("j1.1");
+  Work("j1.1", 0.5 * mean / kSteps);
+  ASSERT_NE(Probe("j1.1"), nullptr);
+  EXPECT_NEAR(explored(), 0, 1e-9) << "its job stays";
+  v1::Report report;
+  v1::AttemptFailed& failed = Fact("j1.1", report.mutable_failed());
+  failed.set_failure_class(v1::FAILURE_CLASS_DEVICE);
+  failed.mutable_receipt()->mutable_total()->set_gross_energy_joules(9 * demand);
+  Send("new", report);
+  EXPECT_NEAR(explored(), 0, 1e-9) << "it told, and was lost by another fault";
+}
+
+TEST_F(FirstJobsTest, ProbesThatWereThrownAwayLeaveLessForTheNext) {
+  AddBoard("new");
+  const v1::Prediction first = Predicted("new");
+  const double demand = scheduler::ProbeDemand(first).value();
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_exploration_ratio(1.5 * demand / (4 * 86400));
+  Do(ApplyPolicy{policy});
+  v1::JobSpec spec = Spec(first.run_seconds().mean());
+  spec.set_retries(0);
+  Do(SubmitJob{spec, "cut off"});
+  Plan();
+  Run("j1.1");
+  v1::Report report;
+  v1::AttemptFailed& failed = Fact("j1.1", report.mutable_failed());
+  failed.set_failure_class(v1::FAILURE_CLASS_JOB);
+  failed.set_message("cut off");
+  failed.mutable_receipt()->mutable_total()->set_gross_energy_joules(0.8 * demand);
+  Send("new", report);
+  ASSERT_EQ(Job("j1").state(), v1::JOB_STATE_FAILED) << Job("j1").reason();
+
+  EXPECT_THAT(CheckPossible(state_, observations_, {}, spec, Now()), IsOk()) << "submit takes it";
+  Do(SubmitJob{spec, "next"});
+  const PlanComputed plan = Plan();
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  EXPECT_EQ(Job("j2").attempts_size(), 0);
+  EXPECT_THAT(WhyNotNow(state_, plan.jobs[0]),
+              AnyOf(HasSubstr("exploring may draw"), HasSubstr("has explored enough")));
+  // The next day has a share of its own.
+  Advance(absl::Hours(24));
+  Do(SubmitJob{spec, "next day"});
+  Plan();
+  EXPECT_EQ(Job("j3").attempts_size(), 1) << Job("j3").reason();
 }
 
 // The measured board is sure to end in time. The new one would be cheaper, if its guess held.

@@ -12,9 +12,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
+#include "base/fault_point.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/energy_budget.h"
+#include "coordinator/core/exploration.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
@@ -31,8 +33,6 @@ constexpr int kBatchSizesMax = 8;
 constexpr int kBatchSizeMax = 1024;
 constexpr double kRunSecondsMin = 5;
 constexpr double kGainPercentMin = 0.1;
-// Of what the work of the day before drew, where no policy says.
-constexpr double kExplorationRatio = 0.02;
 constexpr char kDeviceLabel[] = "device=";
 // A run that takes less than this share of the wanted seconds was cut too short by a prediction of
 // the first kind. Its row tells how many steps the point wants, and the point runs once more if it
@@ -189,6 +189,9 @@ scheduler::ProfileEnd EndBecause(const Runs& runs, const Candidates& candidates,
 
 // Why the run would draw more than the job or the device may; empty: it does not.
 std::string OverBudget(const ProfileAsk& ask, const PointForecast& run) {
+  if (WATTLE_FAULT_POINT("profile budget")) {
+    return "";
+  }
   const Joules budget = FromWattHours(ask.job.spec().energy_budget_wh());
   const std::string next = absl::StrCat("the next run, ", PointWords(run.point), ", would draw ",
                                         FormatEnergy(run.demand), " more");
@@ -199,14 +202,13 @@ std::string OverBudget(const ProfileAsk& ask, const PointForecast& run) {
                : absl::StrCat(next, ", after ", FormatEnergy(spent), " of its energy budget of ",
                               FormatEnergy(budget));
   }
-  const v1::DeviceInfo& info = ask.device.info();
-  const Joules left = ExplorationLeft(ask.state, info, ask.now);
+  const Joules left = ExplorationOf(ask.state, ask.device, ask.now).left;
   return run.demand <= left
              ? ""
-             : absl::StrCat(next, ", and measuring may draw ", FormatEnergy(left), " more of ",
-                            info.name(),
-                            " today, by the exploration_ratio of its work of "
-                            "yesterday; submit again with an energy_budget_wh to decide otherwise");
+             : absl::StrCat(next, ", and exploring may draw ", FormatEnergy(left), " more of ",
+                            ask.device.info().name(),
+                            " today, by the exploration_ratio of its joules of a day; submit again "
+                            "with an energy_budget_wh to decide otherwise");
 }
 
 }  // namespace
@@ -340,37 +342,6 @@ std::string OutcomeOfRun(const v1::Attempt& attempt, const v1::Receipt& receipt,
 std::string OutcomeOfFailedRun(const v1::Attempt& attempt, const std::string& message) {
   return absl::StrCat(PointWords(attempt.profile_point()),
                       " failed and is not tried again: ", message);
-}
-
-Joules ExplorationLeft(const State& state, const v1::DeviceInfo& device, absl::Time now) {
-  std::vector<v1::Policy> policies;
-  for (const auto& [name, policy] : state.policies) {
-    policies.push_back(policy);
-  }
-  const double ratio =
-      scheduler::LimitsFor(policies, device).exploration_ratio.value_or(kExplorationRatio);
-  const auto day_of = [](double unix_seconds) {
-    return static_cast<int64_t>(std::floor(unix_seconds / 86400));
-  };
-  const int64_t today = day_of(ToUnix(now));
-  Joules worked;
-  Joules measured;
-  for (const auto& [number, record] : state.jobs) {
-    const v1::JobSpec& spec = record.job().spec();
-    for (const v1::Attempt& attempt : record.job().attempts()) {
-      if (attempt.device_id() != device.device_id() || attempt.finished_unix_seconds() <= 0) {
-        continue;
-      }
-      const int64_t day = day_of(attempt.finished_unix_seconds());
-      const Joules drawn(attempt.receipt().total().gross_energy_joules());
-      if (!IsProfile(spec) && day == today - 1) {
-        worked += drawn;
-      } else if (IsProfile(spec) && spec.energy_budget_wh() <= 0 && day == today) {
-        measured += drawn;
-      }
-    }
-  }
-  return std::max(Joules(0), ratio * worked - measured);
 }
 
 }  // namespace wattle::core

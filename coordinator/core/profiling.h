@@ -72,11 +72,6 @@ std::string OutcomeOfRun(const v1::Attempt& attempt, const v1::Receipt& receipt,
 // That a run failed, for people.
 std::string OutcomeOfFailedRun(const v1::Attempt& attempt, const std::string& message);
 
-// What measuring may still draw of the device in the present day (UTC), by the policies'
-// exploration_ratio of the joules that its work drew in the day before. Jobs with a budget of their
-// own do not count: a person has decided on them.
-Joules ExplorationLeft(const State& state, const v1::DeviceInfo& device, absl::Time now);
-
 }  // namespace wattle::core
 
 #endif  // WATTLE_COORDINATOR_CORE_PROFILING_H_

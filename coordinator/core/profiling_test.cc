@@ -16,6 +16,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/energy_budget.h"
+#include "coordinator/core/exploration.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
@@ -331,38 +332,46 @@ TEST_F(ProfilingTest, TheBudgetEndsTheJobBeforeTheRunThatWouldBreakIt) {
   EXPECT_LE(SpentEnergy(job()).value(), 3600 * spec.energy_budget_wh());
 }
 
-// Without a budget of its own a job has what the policies leave for measuring.
-TEST_F(ProfilingTest, TheDeviceMeasuresForAShareOfWhatItsWorkDrewTheDayBefore) {
+// Without a budget of its own a job has what the policies leave for exploring.
+TEST_F(ProfilingTest, TheDeviceExploresForAShareOfTheJoulesOfItsDay) {
   v1::JobSpec spec = Profile();
   spec.clear_energy_budget_wh();
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_exploration_ratio(0);
+  Do(ApplyPolicy{policy});
   Submit(spec);
   RunToTheEnd();
   EXPECT_EQ(job().state(), v1::JOB_STATE_FAILED) << "nothing was measured";
-  EXPECT_THAT(job().reason(), AllOf(HasSubstr("measuring may draw 0.0 J more of orin today"),
+  EXPECT_THAT(job().reason(), AllOf(HasSubstr("exploring may draw 0.0 J more of orin today"),
                                     HasSubstr("energy_budget_wh")));
   EXPECT_EQ(job().attempts_size(), 0);
-  const v1::DeviceInfo& info = FindDevice(state_, DeviceId(kBoard))->info();
+  Do(DeletePolicy{"field"});
+  const auto left = [&] {
+    const v1::Device device = DescribeDevice(state_, observations_, DeviceId(kBoard), Now());
+    return ExplorationOf(state_, device, Now().wall).left.value();
+  };
+  // 2 W of idle draw.
+  EXPECT_DOUBLE_EQ(left(), 0.02 * 2 * 86400);
 
-  // Yesterday's work drew 50 kJ, and today's counts for tomorrow.
-  const auto worked = [&](double joules, double hours_ago, bool profile) {
+  // Yesterday's work drew 50 kJ in an hour, and today's counts for tomorrow.
+  const auto worked = [&](double joules, double hours_ago) {
     v1::Job& of = *state_.jobs.Mutable(1).mutable_job();
-    *of.mutable_spec() = profile ? spec : Finetune();
+    *of.mutable_spec() = Finetune();
     v1::Attempt& attempt = *of.add_attempts();
     attempt.set_device_id(kBoard);
+    attempt.set_state(v1::ATTEMPT_STATE_FINISHED);
     attempt.set_finished_unix_seconds(ToUnix(Now().wall) - 3600 * hours_ago);
     attempt.mutable_receipt()->mutable_total()->set_gross_energy_joules(joules);
+    attempt.mutable_receipt()->mutable_total()->set_seconds(3600);
   };
-  worked(50'000, 24, /*profile=*/false);
-  worked(70'000, 0, /*profile=*/false);
-  EXPECT_DOUBLE_EQ(ExplorationLeft(state_, info, Now().wall).value(), 1000);
-  v1::Policy policy;
-  policy.set_name("field");
+  worked(50'000, 24);
+  worked(70'000, 0);
+  const double share = 50'000 + 2.0 * (86400 - 3600);
+  EXPECT_DOUBLE_EQ(left(), 0.02 * share);
   policy.set_exploration_ratio(0.1);
   Do(ApplyPolicy{policy});
-  EXPECT_DOUBLE_EQ(ExplorationLeft(state_, info, Now().wall).value(), 5000);
-  policy.set_exploration_ratio(0);
-  Do(ApplyPolicy{policy});
-  EXPECT_EQ(ExplorationLeft(state_, info, Now().wall).value(), 0);
+  EXPECT_DOUBLE_EQ(left(), 0.1 * share);
   Do(DeletePolicy{"field"});
 
   Submit(spec);  // j2
@@ -372,10 +381,30 @@ TEST_F(ProfilingTest, TheDeviceMeasuresForAShareOfWhatItsWorkDrewTheDayBefore) {
   run.set_state(v1::ATTEMPT_STATE_FINISHED);
   run.set_finished_unix_seconds(ToUnix(Now().wall));
   run.mutable_receipt()->mutable_total()->set_gross_energy_joules(700);
-  EXPECT_DOUBLE_EQ(ExplorationLeft(state_, info, Now().wall).value(), 300);
+  EXPECT_DOUBLE_EQ(left(), 0.02 * share - 700);
   state_.jobs.Mutable(2).mutable_job()->mutable_spec()->set_energy_budget_wh(1);
-  EXPECT_DOUBLE_EQ(ExplorationLeft(state_, info, Now().wall).value(), 1000)
-      << "a person has decided on that job's joules";
+  EXPECT_DOUBLE_EQ(left(), 0.02 * share) << "a person has decided on that job's joules";
+}
+
+// A first prediction may be a thousand times too fast.
+TEST_F(ProfilingTest, ARunIsStoppedOnceItDrewWhatExploringMay) {
+  v1::JobSpec spec = Profile();
+  spec.clear_energy_budget_wh();
+  Submit(spec);
+  Plan();
+  ASSERT_EQ(job().attempts_size(), 1) << job().reason();
+  Begin();
+  const double share = 0.02 * 2 * 86400;  // 2 W of idle draw.
+  observations_.progress[AttemptId("j1.1")].set_energy_joules(0.99 * share);
+  Do(Tick{});
+  EXPECT_EQ(job().state(), v1::JOB_STATE_ACTIVE);
+  observations_.progress[AttemptId("j1.1")].set_energy_joules(1.01 * share);
+  Do(Tick{});
+  EXPECT_EQ(job().state(), v1::JOB_STATE_FAILED) << "nothing was measured";
+  EXPECT_THAT(job().reason(),
+              HasSubstr("its run drew 3490.6 J, and exploring may draw 3456.0 J of orin "
+                        "today; submit again with an energy_budget_wh"));
+  EXPECT_THAT(MeasuredRows(), IsEmpty());
 }
 
 TEST_F(ProfilingTest, AFailedPointIsToldAndNotTriedAgain) {

@@ -501,6 +501,9 @@ Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
   const Shape& shape = ShapeOf(job, work, loads);
   Considered considered;
   considered.devices = shape.order;
+  if (job.spec.deadline_seconds() > 0) {
+    considered.deadline_in_seconds = job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now);
+  }
   considered.candidates.reserve(shape.order.size());
   for (const size_t i : considered.devices) {
     considered.candidates.push_back(&shape.candidates[i]);

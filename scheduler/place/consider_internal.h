@@ -49,6 +49,7 @@ struct Considered {
   std::vector<const v1::Candidate*> candidates;
   std::vector<size_t> devices;  // Each candidate's index in Snapshot::devices.
   int feasible = 0;
+  double deadline_in_seconds = 0;  // Wall; 0: the job has none.
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
 };
 

@@ -170,6 +170,7 @@ Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& w
     return rank(a) < rank(b);
   });
   Considered considered;
+  considered.deadline_in_seconds = now.deadline_in_seconds;
   considered.feasible = static_cast<int>(devices.size());
   std::copy_if(now.devices.begin() + now.feasible, now.devices.end(), std::back_inserter(devices),
                [&is_later](size_t device) { return !is_later[device]; });

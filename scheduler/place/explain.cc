@@ -15,6 +15,9 @@
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rule.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
+#include "scheduler/profiles/probe.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -102,6 +105,30 @@ std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
                          NameOf(other));
 }
 
+// What a probe draws and what it tells. A joule of it saves those of a run that would draw them
+// until its deadline and then miss it, as often as the prediction lets expect that.
+std::string ProbeWords(const v1::Candidate& probe, double deadline_in_seconds) {
+  const v1::Prediction& prediction = probe.prediction();
+  const v1::Interval& seconds = prediction.run_seconds();
+  const Joules demand = ProbeDemand(prediction);
+  std::string words = absl::StrFormat(
+      "; probe: %.0f s and %s tell how long it takes, by now %s to %s",
+      std::min(kProbeSecondsMax, seconds.mean()), FormatEnergy(demand),
+      FormatElapsed(absl::Seconds(seconds.low())), FormatElapsed(absl::Seconds(seconds.high())));
+  const double run_seconds =
+      (deadline_in_seconds - probe.start_in_seconds()) / std::max(prediction.time_scale(), 1e-9) -
+      TotalSeconds(prediction, /*run_seconds=*/0);
+  if (deadline_in_seconds > 0 && run_seconds > 0 && prediction.time_deviation() > 0 &&
+      demand > Joules(0)) {
+    const double deviations = std::log(run_seconds / seconds.mean()) / prediction.time_deviation();
+    const double misses = 0.5 * std::erfc(deviations / std::sqrt(2.0));
+    const Joules lost(misses * prediction.mean_power_watts() * run_seconds);
+    absl::StrAppend(&words, ", and each joule is expected to save ",
+                    FormatEnergy(Joules(lost / demand)), " of a run that misses its deadline");
+  }
+  return words;
+}
+
 }  // namespace
 
 const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> candidates) {
@@ -141,9 +168,7 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
     absl::StrAppend(&reason, "; the only feasible device");
   }
   if (chosen->probe()) {
-    absl::StrAppend(&reason, "; probe: 30 s tell how long it takes, by now ",
-                    FormatElapsed(absl::Seconds(chosen->prediction().run_seconds().low())), " to ",
-                    FormatElapsed(absl::Seconds(chosen->prediction().run_seconds().high())));
+    absl::StrAppend(&reason, ProbeWords(*chosen, considered.deadline_in_seconds));
   }
   if (chosen->has_model_choice()) {
     absl::StrAppend(&reason, "; ", chosen->model_choice().reason());

@@ -12,6 +12,7 @@
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 
@@ -48,7 +49,9 @@ TEST_F(ProbeStartTest, TheLowerEndMayMeetTheDeadline) {
   const v1::PlanResponse plan = Plan({Unknown("a")}, seconds.mean());
   EXPECT_TRUE(plan.candidates(0).feasible());
   EXPECT_TRUE(plan.candidates(0).probe());
-  EXPECT_THAT(plan.reason(), HasSubstr("probe: 30 s tell how long it takes, by now"));
+  EXPECT_THAT(plan.reason(),
+              testing::ContainsRegex("probe: 30 s and .* J tell how long it takes, by now .*, and "
+                                     "each joule is expected to save .* J of a run that misses"));
 }
 
 TEST_F(ProbeStartTest, WhoseUpperEndMeetsTheDeadlineIsNoProbe) {
@@ -97,6 +100,37 @@ TEST_F(ProbeStartTest, ABatteryHasToHoldTheMean) {
   const v1::PlanResponse plan = Plan({device}, 0);
   EXPECT_FALSE(plan.candidates(0).feasible());
   EXPECT_FALSE(plan.candidates(0).permanent()) << "its lower end fits";
+}
+
+// A probe may draw what exploring may draw of its device in the day in which it starts.
+TEST_F(ProbeStartTest, TheDayOfItsDeviceBoundsWhatItDraws) {
+  DeviceView device = Unknown("a");
+  const v1::Prediction prediction = Plan({device}, 0).candidates(0).prediction();
+  const double mean = prediction.run_seconds().mean();
+  const Joules demand = ProbeDemand(prediction);
+  device.exploration = {.left = 1.1 * demand, .per_day = 1.1 * demand, .day_ends = kTestNow};
+  device.exploration.day_ends += absl::Hours(2);
+  EXPECT_TRUE(Plan({device}, mean).candidates(0).probe());
+
+  device.exploration.left = 0.9 * demand;
+  const v1::PlanResponse none = Plan({device}, mean);
+  EXPECT_FALSE(none.candidates(0).feasible());
+  EXPECT_FALSE(none.candidates(0).permanent()) << "submit takes the job";
+  Snapshot snapshot = MakeSnapshot({device}, table_);
+  snapshot.queue = {RealJob("j1", 10000)};
+  snapshot.queue[0].spec.set_deadline_seconds(mean + 7200);
+  const v1::Placement tomorrow = PlanQueue(snapshot).at(0).placement;
+  ASSERT_EQ(tomorrow.best_size(), 1);
+  EXPECT_TRUE(tomorrow.best(0).probe()) << tomorrow.best(0).reason();
+  EXPECT_DOUBLE_EQ(tomorrow.best(0).start_in_seconds(), 7200);
+  EXPECT_THAT(tomorrow.best(0).waits_for(), HasSubstr("exploring may draw"));
+
+  device.exploration.per_day = 0.9 * demand;
+  const v1::PlanResponse never = Plan({device}, mean + 7200);
+  EXPECT_FALSE(never.candidates(0).feasible());
+  EXPECT_EQ(never.candidates(0).refused_by(), "exploration");
+  // A prediction that fits is no probe, and exploring does not bound it.
+  EXPECT_TRUE(Plan({device}, 2 * prediction.run_seconds().high() + 7200).candidates(0).feasible());
 }
 
 }  // namespace

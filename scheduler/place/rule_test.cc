@@ -388,6 +388,17 @@ const Case kCases[] = {
      "energy_budget", " more, after ", true},
     {"an energy budget that is enough",
      [](Situation* s) { s->job.spec.set_energy_budget_wh(1000); }, "", "", false},
+    {"a probe of a device that has explored enough",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_device_class("board-of-nobody");
+       s->device.device.mutable_heartbeat()->clear_has_battery();
+       s->job.spec.set_deadline_seconds(20 * 3600);
+       s->device.exploration = {Joules(50), Joules(60), kTestNow + absl::Hours(5)};
+     },
+     "exploration",
+     "exploring may draw 50.0 J more of this device today; feasible with a policy that lets "
+     "exploring draw more",
+     false},
     {"declared only", [](Situation* s) { s->job = MakeJob("j1", PublishedSpec(12)); }, "inputs",
      "model_shape, which is for plans", true},
     {"what never passes is told before what may",

@@ -11,7 +11,8 @@ namespace wattle::scheduler {
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
     kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApprovalRule, kConnectedRule, kDrainedRule,
     kStorageRule, kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule,
-    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kPowerCapRule;
+    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kPowerCapRule,
+    kExplorationRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
@@ -20,7 +21,7 @@ absl::Span<const Rule> Rules() {
       kApprovalRule,       kConnectedRule,     kDrainedRule,        kStorageRule,
       kMemoryPressureRule, kOwnerHoldRule,     kMaxTemperatureRule, kBatteryReserveRule,
       kWorkWindowsRule,    kDailyBudgetRule,   kPowerCapRule,       kGuardRule,
-      kDeadlineRule,       kEnergyBudgetRule,
+      kDeadlineRule,       kEnergyBudgetRule,  kExplorationRule,
   };
   return kRules;
 }

@@ -3,7 +3,10 @@
 // Matches labels, and finds the strictest policy.
 #include "scheduler/place/selector.h"
 
+#include <algorithm>
+
 #include "scheduler/predict/predict.h"
+#include "scheduler/profiles/probe.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -47,6 +50,14 @@ Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy) {
   const double around_joules = MarginalEnergyJoules(prediction) - prediction.net_energy_joules();
   return run_energy + Joules(around_joules + prediction.idle_power_watts() *
                                                  TotalSeconds(prediction, /*run_seconds=*/0));
+}
+
+Joules ProbeDemand(const v1::Prediction& prediction) {
+  const double before_seconds = prediction.fetch_seconds() + prediction.start_seconds();
+  const double run_seconds = std::min(kProbeSecondsMax, prediction.run_seconds().mean());
+  return Joules(prediction.fetch_energy_joules() + prediction.start_energy_joules() +
+                prediction.idle_power_watts() * before_seconds +
+                prediction.mean_power_watts() * run_seconds);
 }
 
 }  // namespace wattle::scheduler

@@ -34,6 +34,10 @@ policy::Gauge GaugeOf(const v1::Device& device);
 // joules of fetch, start and checkpoints, including idle draw.
 Joules GrossDemand(const v1::Prediction& prediction, Joules run_energy);
 
+// The gross joules of a probe until its first steps tell: fetch, start, and kProbeSecondsMax of the
+// run, or all of a shorter one.
+Joules ProbeDemand(const v1::Prediction& prediction);
+
 }  // namespace wattle::scheduler
 
 #endif  // WATTLE_SCHEDULER_PLACE_SELECTOR_H_

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,13 @@ struct ReleasableAttempt {
   absl::Duration resume = absl::ZeroDuration();     // Until the run goes on, once placed again.
 };
 
+// What exploring may draw of a device (coordinator/core/exploration.h).
+struct ExplorationBudget {
+  Joules left{std::numeric_limits<double>::infinity()};     // In the present day.
+  Joules per_day{std::numeric_limits<double>::infinity()};  // As far as it is known today.
+  absl::Time day_ends = absl::InfiniteFuture();
+};
+
 // A device with its present commitments.
 struct DeviceView {
   v1::Device device;
@@ -51,6 +59,7 @@ struct DeviceView {
   // Why the attempt does not go on now, one clause for people; empty: it does.
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
+  ExplorationBudget exploration;
 };
 
 // Field of the inputs that a job's quality floor names.

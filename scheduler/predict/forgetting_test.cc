@@ -183,5 +183,46 @@ TEST(ForgettingTest, WorkloadsTogetherShowAChangeThatNoneShowsAlone) {
   }
 }
 
+// An update may make anything of the speed. The old row tells the mean and no more; one run of the
+// new version has a row of its own.
+TEST(ForgettingTest, NewSoftwareStartsWideFromTheOldRow) {
+  ProfileTable table;
+  const WorkAmount work = WorkInBatchesOf(8);
+  v1::Device board = Board();
+  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  const auto run = [&](const std::string& engine, double seconds) {
+    now += absl::Hours(1);
+    board.mutable_info()->set_engine_version(engine);
+    v1::Receipt receipt = MeasuredReceipt(work, seconds, /*watts=*/10);
+    receipt.mutable_work()->mutable_signature()->set_engine_version(engine);
+    for (const v1::ProfileRow& row : LearnFromReceipt(table, board.info(), receipt, now)) {
+      ASSERT_THAT(table.Put(row), IsOk());
+    }
+  };
+  for (int i = 0; i < 5; ++i) {
+    run("1", kCoolSeconds);
+  }
+  const v1::Interval old = Predict(table, board, work, {}).run_seconds();
+  EXPECT_LT(old.high() / old.low(), 1.3);
+
+  board.mutable_info()->set_engine_version("2");
+  const v1::Prediction updated = Predict(table, board, work, {});
+  EXPECT_NEAR(updated.run_seconds().mean(), kCoolSeconds, 1);
+  EXPECT_TRUE(Covers(updated.run_seconds(), 1.5 * kCoolSeconds));
+  EXPECT_TRUE(Covers(updated.run_seconds(), kCoolSeconds / 1.5));
+  EXPECT_THAT(updated.provenance_note(), HasSubstr("another version of the engine"));
+  // Of another batch too.
+  const v1::Interval other = Predict(table, board, WorkInBatchesOf(4), {}).run_seconds();
+  EXPECT_GT(other.high() / other.low(), 2);
+
+  run("2", 1.4 * kCoolSeconds);
+  const v1::Interval measured = Predict(table, board, work, {}).run_seconds();
+  EXPECT_NEAR(measured.mean(), 1.4 * kCoolSeconds, 1);
+  EXPECT_LT(measured.high() / measured.low(), 1.3);
+  // A board that tells no version has that of the rows.
+  board.mutable_info()->clear_engine_version();
+  EXPECT_LT(Predict(table, board, work, {}).run_seconds().high(), 1.2 * measured.mean());
+}
+
 }  // namespace
 }  // namespace wattle::scheduler

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "base/fault_point.h"
 #include "scheduler/predict/unmeasured_mode.h"
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/calibration.h"
@@ -55,9 +56,12 @@ double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
   return distance;
 }
 
-double Weight(const v1::ProfileRow& row, const WorkAmount& work) {
+double Weight(const v1::ProfileRow& row, const RunQuery& query) {
   const auto count = static_cast<double>(std::min<int64_t>(row.seconds_per_unit().count(), 5));
-  return 1 / (Square(kRepeatDeviation) / count + Square(kDistanceDeviation * Distance(row, work)));
+  const double engine =
+      IsOfOtherEngine(row, query.device.engine_version()) ? kOtherEngineDeviation : 0;
+  return 1 / (Square(kRepeatDeviation) / count + Square(engine) +
+              Square(kDistanceDeviation * Distance(row, query.work)));
 }
 
 struct LogMean {
@@ -78,7 +82,7 @@ WeighedRates RatesOf(absl::Span<const v1::ProfileRow* const> rows, const RunQuer
   rates.reserve(rows.size());
   for (const v1::ProfileRow* row : rows) {
     const SplitRate split = SplitRow(*row, query, step_flops_per_parameter);
-    rates.push_back({split, std::log(split.seconds_per_cost), Weight(*row, query.work)});
+    rates.push_back({split, std::log(split.seconds_per_cost), Weight(*row, query)});
   }
   return rates;
 }
@@ -124,7 +128,7 @@ using WorkloadRow = ProfileTable::WorkloadRow;
 
 // Whether the row may serve the device as one of these, as far as the index tells.
 bool IsOf(Whose whose, const WorkloadRow& row, bool emulated, uint64_t device) {
-  if (row.emulated != emulated) {
+  if (row.emulated != emulated && !WATTLE_FAULT_POINT("emulated rows")) {
     return false;
   }
   switch (row.source) {
@@ -267,6 +271,17 @@ void Widen(double deviation, RunEstimate* estimate) {
   estimate->power_deviation = std::hypot(estimate->power_deviation, deviation);
 }
 
+// An older version's row tells where a new one begins, and not more.
+void WidenForEngine(const v1::ProfileRow& row, const RunQuery& query, RunEstimate* estimate) {
+  if (row.source() == v1::PROFILE_SOURCE_IMPORTED ||
+      !IsOfOtherEngine(row, query.device.engine_version())) {
+    return;  // An imported row's deviation is that of other versions too.
+  }
+  estimate->time_deviation = std::hypot(estimate->time_deviation, kOtherEngineDeviation);
+  estimate->own_time_deviation = std::hypot(estimate->own_time_deviation, kOtherEngineDeviation);
+  absl::StrAppend(&estimate->note, ", with another version of the engine");
+}
+
 // Carries an estimate over the device's change.
 void CarryOver(const v1::ProfileRow& row, RunEstimate* estimate) {
   if (!IsOutdated(row)) {
@@ -335,6 +350,9 @@ std::string RunsWords(const v1::ProfileRow& row) {
 RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, Whose whose) {
   WorkloadRate rate = InterpolateRate({&row}, query);
   rate.deviation = std::max(kRepeatDeviation, row.seconds_per_unit().relative_deviation());
+  if (WATTLE_FAULT_POINT("interval of the mean")) {
+    rate.deviation /= std::sqrt(static_cast<double>(row.seconds_per_unit().count()));
+  }
   RunEstimate estimate = Finish(rate, query);
   WidenFor(whose, &estimate);
   estimate.provenance = ProvenanceOf(whose);
@@ -342,6 +360,7 @@ RunEstimate FromExactRow(const v1::ProfileRow& row, const RunQuery& query, Whose
                                : whose == Whose::kClass ? "measured on this class: "
                                                         : "imported: ",
                                RunsWords(row));
+  WidenForEngine(row, query, &estimate);
   CarryOver(row, &estimate);
   return estimate;
 }
@@ -352,6 +371,7 @@ RunEstimate FromProbe(const v1::ProfileRow& row, const RunQuery& query) {
   RunEstimate estimate = Finish(rate, query);
   estimate.provenance = v1::PROVENANCE_PROBED;
   estimate.note = absl::StrCat("probed on this device: ", row.source_note());
+  WidenForEngine(row, query, &estimate);
   return estimate;
 }
 
@@ -391,6 +411,7 @@ RunEstimate FromRows(const Selected& selected, const RunQuery& query, Whose whos
                    : whose == Whose::kClass ? " of this class"
                                             : absl::StrCat(" of ", rate.nearest->source_note()),
                    open ? "; the job leaves batch or length open" : "");
+  WidenForEngine(*rate.nearest, query, &estimate);
   CarryOver(*rate.nearest, &estimate);
   return estimate;
 }
@@ -453,7 +474,7 @@ bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
   if (row.source() == v1::PROFILE_SOURCE_PUBLISHED) {
     return true;
   }
-  return row.emulated() == device.emulated() &&
+  return (row.emulated() == device.emulated() || WATTLE_FAULT_POINT("emulated rows")) &&
          (row.device_id().empty() || row.device_id() == device.device_id());
 }
 

@@ -62,7 +62,8 @@ bool HasOwnRow(const ProfileQuestion& question, const PointForecast& forecast) {
            row.emulated() == info.emulated() && row.power_mode() == forecast.point.power_mode() &&
            SameWorkload(row.signature(), signature) &&
            row.signature().batch_size() == signature.batch_size() &&
-           LengthOf(row.signature()) == LengthOf(signature) && !IsOutdated(row);
+           LengthOf(row.signature()) == LengthOf(signature) && !IsOutdated(row) &&
+           !IsOfOtherEngine(row, info.engine_version());
   });
 }
 

@@ -62,6 +62,18 @@ TEST(ContradictionTest, OfThreeBoardsTheOddOneIsNamed) {
   EXPECT_EQ(found[0].other.device_id(), "d1");
 }
 
+TEST(ContradictionTest, OneBoardAgainstFifty) {
+  std::vector<v1::ProfileRow> rows;
+  for (int i = 0; i < 50; ++i) {
+    rows.push_back(RowForTest("d" + std::to_string(i), 0.010 * (1 + 0.002 * i)));
+  }
+  rows.push_back(RowForTest("odd", 0.016));
+  const auto found = Find(rows);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].row.device_id(), "odd");
+  EXPECT_EQ(found[0].other.device_id(), "d49") << "the nearest one";
+}
+
 TEST(ContradictionTest, JoulesContradictToo) {
   v1::ProfileRow hungry = RowForTest("d2", 0.010);
   hungry.mutable_power_watts()->set_mean(18);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "base/fault_point.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
 #include "scheduler/profiles/probe.h"
@@ -239,7 +240,7 @@ void EndAtChange(const ChangePoint& change, int after, v1::ProfileRow* row) {
   marked.set_at_unix_seconds(change.at_unix_seconds);
   marked.set_time_ratio(std::exp(change.log_ratio) * (after > 0 ? 1 : seen));
   marked.set_measured_since(after > 0);
-  if (after > 0) {
+  if (after > 0 && !WATTLE_FAULT_POINT("rows before a change")) {
     CountAnew(after, row);
   }
 }

@@ -25,6 +25,9 @@ class ProfileTable;
 // and what half a minute does not show, such as heat.
 inline constexpr double kProbeDeviation = 0.10;
 
+// After so many seconds of steps a probe has told.
+inline constexpr double kProbeSecondsMax = 30;
+
 // A prediction with more than this between its two ends is not planned on but probed.
 inline constexpr double kProbeAboveRatio = 3;
 

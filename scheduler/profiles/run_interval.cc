@@ -46,6 +46,11 @@ double DeviationOf(const v1::ProfileRow& row, v1::Provenance level, bool of_time
 
 }  // namespace
 
+bool IsOfOtherEngine(const v1::ProfileRow& row, const std::string& engine_version) {
+  const std::string& of_row = row.signature().engine_version();
+  return !of_row.empty() && !engine_version.empty() && of_row != engine_version;
+}
+
 bool IsOutdated(const v1::ProfileRow& row) {
   return row.has_change() && !row.change().measured_since();
 }

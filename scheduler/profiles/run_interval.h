@@ -28,6 +28,14 @@ inline constexpr double kPowerRepeatDeviation = 0.04;
 inline constexpr double kPowerImportedDeviation = 0.12;
 inline constexpr double kPowerPublishedDeviation = 0.08;
 
+// Of a row that another version of the engine measured: nobody knows what an update did to this
+// work. An update that makes it 1.5 times as slow is at the end of the interval.
+inline constexpr double kOtherEngineDeviation = 0.25;
+
+// Whether the device has another version of the engine than that of the row's runs. A row or a
+// device that tells none has the same.
+[[nodiscard]] bool IsOfOtherEngine(const v1::ProfileRow& row, const std::string& engine_version);
+
 // Whether the device became faster or slower after the row was measured.
 [[nodiscard]] bool IsOutdated(const v1::ProfileRow& row);
 

@@ -55,6 +55,13 @@ constexpr double kIntervalLow = 0.05;
 constexpr double kIntervalHigh = 0.95;
 // A day of drawn sun is at most this much brighter than the file's.
 constexpr double kSunFactorMax = 1.3;
+// A board's step, and the update of all, come in this part of the scenario.
+constexpr double kChangesFrom = 0.3;
+constexpr double kChangesUntil = 0.6;
+// The air about a board that throttles: warmest three hours after noon.
+constexpr Celsius kAirMean{20.0};
+constexpr double kAirSwing = 15.0;
+constexpr double kWarmestHour = 15.0;
 
 uint64_t Mix(uint64_t seed, uint64_t stream) {
   return Random(seed * 7919 + stream).Next();
@@ -130,6 +137,29 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
   return info;
 }
 
+double DrawMoment(const Scenario& scenario, Random& random) {
+  return kBeginSeconds + scenario.duration_seconds * random.Between(kChangesFrom, kChangesUntil);
+}
+
+// number: of the board in the fleet.
+SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
+  SpeedChanges speed;
+  Random of_all(Mix(seed, 2));
+  Random random(Mix(seed, 1000 + static_cast<uint64_t>(number)));
+  if (scenario.software != 1.0) {
+    speed.software = scenario.software;
+    speed.software_at_seconds = DrawMoment(scenario, of_all);
+  }
+  if (scenario.step != 1.0) {
+    speed.step = scenario.step;
+    speed.step_at_seconds = DrawMoment(scenario, random);
+  }
+  speed.drift_per_day = std::log(scenario.drift) * random.Between(-1.0, 1.0) * kSecondsOfDay /
+                        scenario.duration_seconds;
+  speed.throttle = scenario.throttle;
+  return speed;
+}
+
 BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
   BoardSettings board;
   board.idle = group.board_class.idle;
@@ -202,6 +232,8 @@ class ScenarioRun {
     Push();
     ScheduleJobs();
     ScheduleCuts();
+    ScheduleUpdates();
+    ScheduleAir();
     const auto over = [&] {
       if (stopped && ended_.ok() && stopped()) {
         ended_ = absl::CancelledError("interrupted; the scenario was not run to its end");
@@ -273,11 +305,13 @@ class ScenarioRun {
       for (int number = 1; number <= group.count; ++number) {
         Machine machine;
         machine.board = BoardOf(scenario_, group, seed_);
+        machine.board.speed = SpeedOf(scenario_, static_cast<int>(machines.size()), seed_);
         machine.info = InfoOf(group, number);
         machine.workload = [this, info = machine.info, idle = machine.board.idle,
                             board = static_cast<int>(machines.size())](const v1::JobSpec& spec) {
-          const absl::StatusOr<Workload> workload = rates_.WorkloadOf(spec, board, info, idle);
+          absl::StatusOr<Workload> workload = rates_.WorkloadOf(spec, board, info, idle);
           WATTLE_CHECK(workload.ok(), "CheckScenario looked at every job");
+          workload->step_seconds *= rates_.OfRun(spec, board);
           return *workload;
         };
         machine.artifact_bytes = [this](const std::string& id) { return BytesOf(id); };
@@ -357,6 +391,33 @@ class ScenarioRun {
     }
   }
 
+  void ScheduleUpdates() {
+    for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
+      const double at_seconds = worker->board().settings().speed.software_at_seconds;
+      if (std::isfinite(at_seconds)) {
+        loop_.At(at_seconds, [&worker = *worker] {
+          worker.Stop(false);
+          worker.Start();
+        });
+      }
+    }
+  }
+
+  void ScheduleAir() {
+    for (double at = 0.0; scenario_.throttle > 1.0 && at < SpanOf(scenario_);
+         at += kSecondsOfHour) {
+      const double hour = (at - kBeginSeconds) / kSecondsOfHour;
+      const double warm =
+          std::cos(2.0 * M_PI * (hour - kWarmestHour) / static_cast<double>(kHoursOfDay));
+      loop_.At(at, [this, air = Celsius(kAirMean.value() + kAirSwing * warm)] {
+        for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
+          worker->AdvanceBoard();
+          worker->board().SetAmbient(air);
+        }
+      });
+    }
+  }
+
   void AddBoards(const std::vector<Meter>& begin, RunFigures& figures) {
     Joules energy;
     Joules work;
@@ -401,7 +462,7 @@ class ScenarioRun {
       if (job.state() == v1::JOB_STATE_FAILED) {
         failures.emplace(groups_.at(job.spec().name()), job.reason());
       }
-      AddRun(job, runs);
+      AddRun(job, runs, figures.coverage);
     }
     Set(Figure::kDone, static_cast<double>(done), figures);
     Set(Figure::kMissed, static_cast<double>(missed), figures);
@@ -434,8 +495,8 @@ class ScenarioRun {
     return std::max(0.0, ended - job.submitted_unix_seconds());
   }
 
-  void AddRun(const v1::Job& job,
-              std::map<std::pair<std::string, std::string>, ClassRuns>& runs) const {
+  void AddRun(const v1::Job& job, std::map<std::pair<std::string, std::string>, ClassRuns>& runs,
+              Coverage& coverage) {
     if (job.state() != v1::JOB_STATE_SUCCEEDED || job.attempts_size() != 1 ||
         job.attempts(0).receipt().restarts() > 0) {
       return;
@@ -451,6 +512,27 @@ class ScenarioRun {
     one.seconds += (run.seconds() - one.seconds) * share;
     one.watts += (run.mean_power_watts() - one.watts) * share;
     one.watt_hours += (ToWattHours(Joules(run.gross_energy_joules())) - one.watt_hours) * share;
+    AddCoverage(job.attempts(0), coverage);
+  }
+
+  void AddCoverage(const v1::Attempt& attempt, Coverage& coverage) {
+    const v1::Interval& predicted = attempt.prediction().run_seconds();
+    const double seconds = attempt.receipt().run().seconds();
+    if (predicted.mean() <= 0.0) {
+      return;
+    }
+    const bool inside = predicted.low() <= seconds && seconds <= predicted.high();
+    ++coverage.runs;
+    coverage.inside += inside ? 1 : 0;
+    for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
+      const double begun =
+          attempt.started_unix_seconds() - absl::ToDoubleSeconds(TrueTime(0.0) - absl::UnixEpoch());
+      if (worker->device_id() == attempt.device_id() &&
+          begun >= ChangesAt(worker->board().settings().speed)) {
+        ++coverage.runs_after_change;
+        coverage.inside_after_change += inside ? 1 : 0;
+      }
+    }
   }
 
   const Scenario& scenario_;
@@ -497,6 +579,7 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
       values[figure].push_back(figures.values[figure]);
     }
     AddClassRuns(figures.class_runs, class_runs);
+    result.coverage.Add(figures.coverage);
     for (const Failure& failure : figures.failures) {
       failures.emplace(failure.job, failure.reason);
     }

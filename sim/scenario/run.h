@@ -66,8 +66,25 @@ struct Failure {
   std::string reason;
 };
 
+// Undisturbed runs against the predictions with which they were placed.
+struct Coverage {
+  int64_t runs = 0;
+  int64_t inside = 0;  // seconds within the 90 % interval
+  // Of these, runs that began after their board's step or its new software.
+  int64_t runs_after_change = 0;
+  int64_t inside_after_change = 0;
+
+  void Add(const Coverage& other) {
+    runs += other.runs;
+    inside += other.inside;
+    runs_after_change += other.runs_after_change;
+    inside_after_change += other.inside_after_change;
+  }
+};
+
 struct RunFigures {
   std::array<double, kFigures> values{};
+  Coverage coverage;
   std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
   uint64_t fingerprint = 0;           // of all durable events
@@ -126,6 +143,7 @@ struct PolicyResult {
   std::string policy;
   std::array<Spread, kFigures> figures{};
   std::vector<ClassRuns> class_runs;  // means over the seeds
+  Coverage coverage;                  // of all seeds
   std::vector<Failure> failures;      // of the first seed in which the group has one
   std::optional<Recording> recording;
 };

@@ -74,9 +74,15 @@ struct Scenario {
   // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
   // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.
-  double sun_spread = 0.0;            // of a day's sun, the same for all boards
-  double seconds_spread = 0.0;        // of a board's true seconds about the prediction's
-  double watts_spread = 0.0;          // and of its watts
+  double sun_spread = 0.0;      // of a day's sun, the same for all boards
+  double seconds_spread = 0.0;  // of a board's true seconds about the prediction's
+  double watts_spread = 0.0;    // and of its watts
+  double runs_spread = 0.0;     // of one run's seconds about the board's
+  // What becomes of a board's seconds, as factors; 1: nothing.
+  double step = 1.0;                  // from a drawn time on
+  double drift = 1.0;                 // until the end, at most, up or down
+  double throttle = 1.0;              // while the board is hot, in the afternoon
+  double software = 1.0;              // from an update on, which all boards get at a drawn time
   std::vector<std::string> policies;  // planners.h
   int seeds = 10;
   uint64_t first_seed = 1;

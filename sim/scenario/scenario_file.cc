@@ -366,6 +366,12 @@ void ReadRates(Fields& top, Scenario& scenario) {
   const std::string wanted = "0 to 1, the deviation of the logarithm";
   scenario.seconds_spread = fields.Number("seconds_spread", 0.0, 1.0, 0.0, wanted);
   scenario.watts_spread = fields.Number("watts_spread", 0.0, 1.0, 0.0, wanted);
+  scenario.runs_spread = fields.Number("runs_spread", 0.0, 1.0, 0.0, wanted);
+  const absl::string_view factor = "0.2 to 5";
+  scenario.step = fields.Number("step", 0.2, 5.0, 1.0, factor);
+  scenario.drift = fields.Number("drift", 0.2, 5.0, 1.0, factor);
+  scenario.throttle = fields.Number("throttle", 1.0, 5.0, 1.0, "1 to 5");
+  scenario.software = fields.Number("software", 0.2, 5.0, 1.0, factor);
   fields.RefuseTheRest();
 }
 

@@ -121,4 +121,9 @@ absl::StatusOr<Workload> TrueRates::WorkloadOf(const v1::JobSpec& spec, int boar
   return workload;
 }
 
+double TrueRates::OfRun(const v1::JobSpec& spec, int board) const {
+  Random random(HashOf(spec.name(), seed_ * 1000033 + static_cast<uint64_t>(board)));
+  return std::exp(scenario_.runs_spread * DrawNormal(random));
+}
+
 }  // namespace wattle::sim

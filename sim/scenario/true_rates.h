@@ -36,6 +36,9 @@ class TrueRates {
   [[nodiscard]] absl::StatusOr<Workload> WorkloadOf(const v1::JobSpec& spec, int board,
                                                     const v1::DeviceInfo& info, Watts idle) const;
 
+  // The factor of one run's seconds on the board. The job's name tells the runs apart.
+  [[nodiscard]] double OfRun(const v1::JobSpec& spec, int board) const;
+
  private:
   const Scenario& scenario_;
   uint64_t seed_;

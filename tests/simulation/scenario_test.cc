@@ -133,7 +133,8 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
       EXPECT_EQ(figures[static_cast<size_t>(Figure::kReserveBreaches)].median, 0) << result.policy;
     }
   }
-  EXPECT_EQ(files, (std::set<std::string>{"deadlines.yaml", "mast.yaml", "two-jetsons.yaml"}));
+  EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "mast.yaml",
+                                          "two-jetsons.yaml"}));
 }
 
 constexpr char kSite[] = R"(
@@ -213,6 +214,68 @@ jobs:
   const RunFigures figures = FiguresOf(text);
   ASSERT_EQ(figures.class_runs.size(), 1);
   EXPECT_EQ(figures.class_runs[0].device_class, "raspberry-pi-5");
+}
+
+// Two boards of two classes with eleven runs a day each, and one thing that changes their speed.
+std::string ChangingBoards(const std::string& change) {
+  return absl::StrCat(R"(
+duration: 8d
+fleet:
+  - {name: orin, class: jetson-orin-nano}
+  - {name: pi, class: raspberry-pi-5}
+rates: {seconds_spread: 0.3, runs_spread: 0.04)",
+                      change, R"(}
+data: {questions: {examples: 400}}
+jobs:
+  - {name: tune, every: 2h, job: {required_labels: [group=orin], finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
+  - {name: check, every: 2h, job: {required_labels: [group=pi], evaluate: {model: distilgpt2, data: questions, sequence_length: 384}}}
+)");
+}
+
+Coverage CoverageOf(const std::string& text) {
+  Coverage sum;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    sum.Add(FiguresOf(text, "fastest", seed).coverage);
+  }
+  return sum;
+}
+
+double Percent(int64_t inside, int64_t runs) {
+  return 100.0 * static_cast<double>(inside) / static_cast<double>(std::max<int64_t>(runs, 1));
+}
+
+// Nine runs in ten end within their interval, whatever becomes of the boards.
+TEST(CoverageTest, IntervalsHoldOnBoardsThatChange) {
+  for (const char* const change :
+       {"", ", step: 1.5", ", drift: 1.5", ", throttle: 1.3", ", software: 1.4"}) {
+    const Coverage coverage = CoverageOf(ChangingBoards(change));
+    std::printf("rates%s: %.1f %% of %d runs inside, %.1f %% of %d after a change\n", change,
+                Percent(coverage.inside, coverage.runs), static_cast<int>(coverage.runs),
+                Percent(coverage.inside_after_change, coverage.runs_after_change),
+                static_cast<int>(coverage.runs_after_change));
+    EXPECT_GT(coverage.runs, 300) << change;
+    EXPECT_GE(Percent(coverage.inside, coverage.runs), 85) << change;
+    if (coverage.runs_after_change > 0) {
+      EXPECT_GE(Percent(coverage.inside_after_change, coverage.runs_after_change), 85) << change;
+    }
+  }
+}
+
+TEST(CoverageTest, AStepAndAnUpdateAreTheOnlyChangesAtOneMoment) {
+  EXPECT_GT(CoverageOf(ChangingBoards(", step: 1.5")).runs_after_change, 100);
+  EXPECT_GT(CoverageOf(ChangingBoards(", software: 1.4")).runs_after_change, 100);
+  EXPECT_EQ(CoverageOf(ChangingBoards(", drift: 1.5")).runs_after_change, 0);
+}
+
+// The planted fault: an old row outlives the change of its device.
+TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
+  const std::string text = ChangingBoards(", step: 1.5");
+  const Coverage right = CoverageOf(text);
+  TurnOnFaultPoint("rows before a change");
+  const Coverage broken = CoverageOf(text);
+  TurnOnFaultPoint("");
+  EXPECT_LT(Percent(broken.inside_after_change, broken.runs_after_change),
+            Percent(right.inside_after_change, right.runs_after_change) - 5);
 }
 
 // What the boards take in truth depends on the seed and not on the policy, and its spread is the

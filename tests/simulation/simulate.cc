@@ -77,12 +77,14 @@ void PrintSum(const Sum& sum) {
       "durable), %d broken streams, %d repeated reports, %d leases ended, %d results adopted, %d "
       "late receipts, %d runs resumed, %d empty batteries; jobs: %d succeeded, %d failed (%d past "
       "their deadline), %d cancelled, %d archived; %d paused attempts moved, %d artifacts evicted, "
-      "%d snapshots; %d worlds on SQLite\nfaults:",
+      "%d snapshots; %d probes, %d profile runs, %d changes of boards found; %d worlds on "
+      "SQLite\nfaults:",
       sum.worlds, sum.device_seconds / kYearSeconds, sum.steps, counts.events, counts.commits,
       counts.lost_batches, counts.broken_streams, counts.duplicates, counts.expired_leases,
       counts.adopted, counts.late_receipts, counts.resumed, counts.empty_batteries,
       counts.succeeded_jobs, counts.failed_jobs, counts.past_deadline, counts.cancelled_jobs,
-      counts.archived, counts.moved, counts.evicted, counts.snapshots, counts.sqlite_worlds);
+      counts.archived, counts.moved, counts.evicted, counts.snapshots, counts.probes,
+      counts.profile_runs, counts.device_changes, counts.sqlite_worlds);
   for (size_t i = 0; i < kFaults; ++i) {
     absl::PrintF("%s %s %d", i == 0 ? "" : ",", FaultName(static_cast<Fault>(i)), counts.faults[i]);
   }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/crash_point.h"
+#include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_texts.h"
 
@@ -306,7 +307,7 @@ void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
 // The mode was set for an attempt, and none runs: the board idles in its own mode.
 void AgentCore::LeavePowerMode(const Instant& now) {
   if (run_ != nullptr || settings_.info.power_mode() == own_power_mode_ ||
-      now.wall < next_mode_try_) {
+      now.wall < next_mode_try_ || WATTLE_FAULT_POINT("mode after a run")) {
     return;
   }
   if (const absl::Status restored = ports_.RestorePowerMode(); !restored.ok()) {

@@ -1,0 +1,83 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What the coordinator learns of a drawn world's boards, and what it explores with. The checks know
+// the events alone, not the predictor:
+// - a prediction "measured on this device", or "on its class", stands on a receipt of that device,
+//   or of a board of its class that is as real or emulated;
+// - a published row, another class or a datasheet predicts nothing that the device has measured;
+// - an interval is of one run, not of a mean;
+// - a receipt is scored against the prediction with which its attempt was placed;
+// - a row's newest run is the receipt's, and since its device changed no earlier run counts;
+// - probes and profile jobs stay within their budgets when they start.
+// A plain value, so that a restored journal goes back to an earlier one.
+#ifndef WATTLE_SIM_LEARNING_WATCH_H_
+#define WATTLE_SIM_LEARNING_WATCH_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "units/quantity.h"
+#include "wattle/v1/journal.pb.h"
+
+namespace wattle::sim {
+
+class LearningWatch {
+ public:
+  // The breach as a sentence; empty: none.
+  std::string OnEvent(const v1::Event& event);
+
+  // Since the journal began.
+  [[nodiscard]] int64_t probes() const { return probes_; }
+  [[nodiscard]] int64_t profile_runs() const { return profile_runs_; }
+  [[nodiscard]] int64_t device_changes() const { return device_changes_; }
+
+ private:
+  struct Board {
+    std::string device_class;
+    bool emulated = false;
+  };
+  struct Attempt {
+    std::string job_id;
+    std::string device_id;
+    v1::Prediction prediction;
+    std::string workload;  // of its run
+    bool wide = false;
+    bool released = false;  // for what its first steps told, or for a pause
+    bool ended = false;
+    bool kept = false;  // its first steps told, or it brought the result
+    Joules booked;      // by its receipt
+    int64_t day = 0;    // of its end
+  };
+
+  std::string OnPlaced(const v1::AttemptPlaced& placed, int64_t day);
+  std::string OnAttempt(const v1::AttemptStateChanged& changed, int64_t day);
+  std::string OnRows(const v1::ProfileUpdated& updated);
+  std::string CheckLearned(const v1::ProfileRow& row);
+  static std::string CheckChange(const v1::ProfileRow& row);
+  [[nodiscard]] std::string CheckProvenance(const Attempt& attempt) const;
+  [[nodiscard]] std::string CheckBudget(const v1::AttemptPlaced& placed, int64_t day) const;
+  [[nodiscard]] Joules Explored(const std::string& device_id, int64_t day) const;
+  [[nodiscard]] Joules Share(const std::string& device_id, int64_t day) const;
+
+  std::map<std::string, Board> boards_;
+  std::map<std::string, v1::JobSpec> specs_;  // by job
+  std::map<std::string, Attempt> attempts_;
+  std::map<std::string, double> ratios_;                           // exploration_ratio by policy
+  std::set<std::pair<std::string, std::string>> of_device_;        // (device, workload) learned
+  std::set<std::tuple<std::string, bool, std::string>> of_class_;  // (class, emulated, workload)
+  // A receipt came of an attempt that only a journal knows that a restore replaced.
+  bool taught_by_unknown_ = false;
+  v1::Receipt newest_;                     // of the last attempt that finished
+  std::map<std::string, double> changes_;  // by device: of the newest change that a row told
+  int64_t probes_ = 0;
+  int64_t profile_runs_ = 0;
+  int64_t device_changes_ = 0;
+};
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_LEARNING_WATCH_H_
