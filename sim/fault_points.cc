@@ -62,6 +62,8 @@ const std::vector<MutantRow>& Mutants() {
       {"time of the welcome", "a worker ignores the coordinator's time and believes its own clock",
        false, Fault::kClockLate},
       {"lease of the worker", "a worker goes on without contact when its lease has ended"},
+      {"queue of one", "without contact a worker begins none of the attempts that wait on it"},
+      {"queued token shared", "an attempt that waits on a device has the token of another one"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };
   return *kMutants;

@@ -140,6 +140,7 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] double StopSeconds() const;
   void CheckLease();
   void CheckOwnerHold();
+  void CheckIdle(const agent::Instant& now);
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -196,6 +197,8 @@ class Worker final : public agent::AgentPorts {
   // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
   double held_since_seconds_ = 0.0;
   double held_until_seconds_ = 0.0;
+  // Since when the process idles although it holds work that it may do; 0: it does not.
+  double idles_since_seconds_ = 0.0;
   PolicyWatch policies_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;

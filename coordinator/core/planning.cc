@@ -22,12 +22,14 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
 #include "coordinator/core/power_groups.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/winning_changes.h"
@@ -35,6 +37,7 @@
 #include "proto/kind_name.h"
 #include "proto/quantization_recipe.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"
@@ -160,14 +163,30 @@ int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::J
                           : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
+// The device with its running attempt. Waiting ones have places of their own in a plan of the
+// queue.
 scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   const auto& [state, observations, policies, now] = outlook;
   scheduler::DeviceView view;
   view.device = DescribeDevice(state, observations, device, now);
-  if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
-    ReserveDevice(outlook, *wanted, &view);
+  if (const v1::Attempt* const running = RunningOn(state, device); running != nullptr) {
+    ReserveDevice(outlook, AttemptId(running->attempt_id()), &view);
   }
+  view.queue_room = QueueRoom(state, observations, device, now.monotonic);
   return view;
+}
+
+// The same for a job that is planned alone: the waiting attempts go before it.
+void ReserveQueued(const Outlook& outlook, scheduler::DeviceView* view) {
+  const auto& [state, observations, policies, now] = outlook;
+  for (const std::string& id : view->device.queued_attempt_ids()) {
+    const v1::Attempt& attempt = *FindAttempt(state, AttemptId(id));
+    const v1::Prediction& prediction = attempt.prediction();
+    const Joules high(prediction.run_energy_joules().high());
+    view->free_at = std::max(view->free_at, now.wall) +
+                    RemainingTime(state, observations, attempt, now.monotonic);
+    view->committed_energy += scheduler::GrossDemand(prediction, high);
+  }
 }
 
 // A point of a profile job of which nothing is known: its first batch, a few steps.
@@ -261,9 +280,12 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     const v1::JobRecord& record = state.jobs.at(number);
     const v1::Job& job = record.job();
     const bool moves = MoveOf(state, observations, record, now).has_value();
-    if (!moves && (job.state() != v1::JOB_STATE_QUEUED ||
-                   InBackoff(state, observations, record, now.monotonic) ||
-                   results_to_come.contains(JobId(job.job_id())))) {
+    const v1::Attempt* const live = LiveAttempt(job);
+    const bool waits = live != nullptr && MayWithdraw(state, observations, *live, now.monotonic);
+    if (!moves && !waits &&
+        (job.state() != v1::JOB_STATE_QUEUED ||
+         InBackoff(state, observations, record, now.monotonic) ||
+         results_to_come.contains(JobId(job.job_id())))) {
       continue;
     }
     scheduler::JobView view;
@@ -278,7 +300,9 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     }
     view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
-      view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
+      view.avoided_devices.emplace_back(live->device_id());
+    } else if (waits) {
+      view.queued_on = DeviceId(live->device_id());
     }
     view.peak_memory_bytes = PeakMemory(state, inputs, view.spec, view.inputs);
     view.models = FamilyOf(state, inputs, view.spec, view.inputs);
@@ -290,7 +314,9 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
 bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now) {
   return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
     const v1::JobRecord& record = state.jobs.at(number);
+    const v1::Attempt* const live = LiveAttempt(record.job());
     return record.job().state() == v1::JOB_STATE_QUEUED ||
+           (live != nullptr && MayWithdraw(state, observations, *live, now.monotonic)) ||
            MoveOf(state, observations, record, now).has_value();
   });
 }
@@ -316,7 +342,9 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
-  return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+  PlanComputed plan{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+  ChooseQueued(snapshot, plan.jobs);
+  return plan;
 }
 
 absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
@@ -460,13 +488,32 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
 void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snapshot) {
   const v1::Attempt* const live = LiveAttempt(FindJob(state, id)->job());
   for (scheduler::DeviceView& view : snapshot.devices) {
-    if (live != nullptr && view.device.info().device_id() == live->device_id()) {
+    if (live != nullptr && !IsQueued(state, *live) &&
+        view.device.info().device_id() == live->device_id()) {
       scheduler::DeviceView free;
       free.device = std::move(view.device);
       free.device.clear_running_attempt_id();
       view = std::move(free);
     }
   }
+}
+
+// For how long the chosen device would work on the job without contact.
+std::string WhyOffline(const State& state, const Observations& observations,
+                       const scheduler::JobView& job, const v1::PlanResponse& plan) {
+  const v1::Candidate& chosen = plan.candidates(0);
+  const bool sole = std::all_of(plan.candidates().begin() + 1, plan.candidates().end(),
+                                [](const v1::Candidate& other) { return other.permanent(); });
+  return LeaseFor(state, observations,
+                  {.spec = job.spec,
+                   .prediction = chosen.prediction(),
+                   .device = DeviceId(chosen.device_id()),
+                   .sole = sole,
+                   .to_deadline = job.spec.deadline_seconds() > 0
+                                      ? absl::Seconds(job.spec.deadline_seconds())
+                                      : absl::InfiniteDuration(),
+                   .ahead_seconds = LeasesAhead(state, {}, DeviceId(chosen.device_id()))})
+      .why;
 }
 
 // Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
@@ -511,6 +558,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
           ? DryJob(state, observations, inputs, request.spec(), now, &runs)
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  for (scheduler::DeviceView& view : snapshot.devices) {
+    ReserveQueued({state, observations, snapshot.policies, now}, &view);
+  }
   if (!request.job_id().empty()) {
     LeaveDevice(state, job.id, snapshot);
   }
@@ -528,6 +578,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
   }
   plan.set_certain_failure(WhyItFails(job.spec, job));
+  if (!plan.chosen_device_id().empty()) {
+    plan.set_reason(absl::StrCat(plan.reason(), "; ", WhyOffline(state, observations, job, plan)));
+  }
   if (!runs.empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
   }
