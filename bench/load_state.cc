@@ -247,7 +247,7 @@ int TimePlans(int devices, int jobs, int rounds) {
   const size_t p99 = (milliseconds.size() * 99 + 99) / 100 - 1;
   std::printf("count=%zu p50_ms=%.3f p99_ms=%.3f busy=%zu\n", milliseconds.size(),
               milliseconds[milliseconds.size() / 2], milliseconds[p99],
-              state.wanted_attempt.size());
+              state.wanted_attempts.size());
   return 0;
 }
 

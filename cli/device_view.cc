@@ -35,11 +35,6 @@ std::string Temperature(const v1::Heartbeat& heartbeat) {
                                      : "";
 }
 
-// "j12" of "j12.1".
-std::string JobOf(const std::string& attempt_id) {
-  return attempt_id.substr(0, attempt_id.find('.'));
-}
-
 std::string Joined(absl::string_view separator,
                    const google::protobuf::RepeatedPtrField<v1::Label>& labels) {
   return absl::StrJoin(labels, separator, [](std::string* out, const v1::Label& label) {
@@ -242,7 +237,7 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
     const v1::Heartbeat& heartbeat = device.heartbeat();
     table.AddRow({device.info().name(), device.info().device_id().substr(0, id_digits),
                   DeviceClassWord(device.info().device_class(), device.info().emulated()),
-                  DeviceStateWord(device), JobOf(device.running_attempt_id()), PowerWords(device),
+                  DeviceStateWord(device), DeviceJobWords(device), PowerWords(device),
                   Temperature(heartbeat), ChargeWords(device),
                   FormatAge(now, device.last_seen_unix_seconds()), Reason(device)});
   }
@@ -290,6 +285,7 @@ std::string RenderDevice(const v1::Device& device, absl::Time now,
     AppendField("finding", finding, &out);
   }
   AppendField("running", device.running_attempt_id(), &out);
+  AppendField("behind it", absl::StrJoin(device.queued_attempt_ids(), ", "), &out);
   AppendField("last seen", FormatAge(now, device.last_seen_unix_seconds()), &out);
   const std::string evidence = EvidenceWord(info.energy_source(), info.emulated());
   const std::string note = evidence == "measured" ? "" : absl::StrCat(" (", evidence, ")");

@@ -12,7 +12,6 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 
-#include "proto/approval.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -66,7 +65,7 @@ std::string DeviceStateWord(const v1::Device& device) {
   if (!device.connected()) {
     return "disconnected";
   }
-  if (WaitsForApproval(device)) {
+  if (device.waits_for_approval()) {
     return "waits for approval";
   }
   if (!device.heartbeat().storage_problem().empty()) {
@@ -86,6 +85,13 @@ std::string DeviceStateWord(const v1::Device& device) {
     return "held by policy";
   }
   return busy ? "busy" : "idle";
+}
+
+std::string DeviceJobWords(const v1::Device& device) {
+  const std::string& attempt = device.running_attempt_id();
+  const int waiting = device.queued_attempt_ids_size();
+  return absl::StrCat(attempt.substr(0, attempt.find('.')),
+                      waiting > 0 ? absl::StrCat(" +", waiting) : "");
 }
 
 std::string OwnerHoldWords(const v1::Device& device) {

@@ -38,6 +38,8 @@ std::string ModelShapeWords(const v1::ModelShape& shape);
 std::string UnitWord(v1::WorkUnit unit);  // "example", "training token"
 std::string ProvenanceWords(const v1::Prediction& prediction);
 
+// The job that the device runs, and how many attempts wait behind it: "j12 +2".
+std::string DeviceJobWords(const v1::Device& device);
 // "held by its owner until 2026-11-24 08:50:00 UTC"; "" where the owner does not hold the device.
 std::string OwnerHoldWords(const v1::Device& device);
 

@@ -93,6 +93,7 @@ v1::ListDevicesResponse SampleDevices() {
   devices.mutable_devices(1)->mutable_heartbeat()->set_has_temperature(false);
   *devices.add_devices() = Worker(Xavier(), 14.31);
   devices.mutable_devices(2)->set_running_attempt_id("j2.1");
+  devices.mutable_devices(2)->add_queued_attempt_ids("j4.1");
   devices.mutable_devices(2)->mutable_info()->add_findings(
       "sensor ina3221: in1_input: permission denied; let the worker read it");
   devices.mutable_devices(2)->mutable_heartbeat()->set_disk_free_bytes(11LL << 30);

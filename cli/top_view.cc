@@ -56,11 +56,6 @@ std::string StepBar(const v1::AttemptProgress& progress) {
   return progress.steps_total() > 0 ? RenderBar(StepRatio(progress), kBarWidth) : "";
 }
 
-// "j12" of "j12.1".
-std::string JobOf(const std::string& attempt_id) {
-  return attempt_id.substr(0, attempt_id.find('.'));
-}
-
 std::string LeftWords(const v1::Device& device, const v1::AttemptProgress& progress) {
   if (progress.remaining_seconds() <= 0.0) {
     return "";
@@ -109,9 +104,8 @@ Table DeviceTable(const v1::ListDevicesResponse& devices, TopOrder order) {
     const v1::AttemptProgress& shown = progress == nullptr ? none : *progress;
     table.AddRow(
         {device->info().name(), DeviceStateWord(*device), MarkedPower(*device),
-         ChargeWords(*device), JobOf(device->running_attempt_id()), StepWords(shown),
-         LeftWords(*device, shown), StepBar(shown),
-         shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
+         ChargeWords(*device), DeviceJobWords(*device), StepWords(shown), LeftWords(*device, shown),
+         StepBar(shown), shown.loss() != 0.0 ? absl::StrFormat("%.3f", shown.loss()) : "",
          shown.tokens_per_second() > 0.0 ? absl::StrFormat("%.0f", shown.tokens_per_second()) : "",
          heartbeat.has_temperature() ? absl::StrFormat("%.0f", heartbeat.temperature_celsius())
                                      : "",

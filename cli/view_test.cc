@@ -258,9 +258,11 @@ TEST(FleetViewTest, IdsAreAsLongAsTellsDevicesApart) {
 TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   v1::Device device = SampleDevices().devices(0);
   EXPECT_EQ(DeviceStateWord(device), "idle");
+  device.set_waits_for_approval(true);
   device.set_problem(ApprovalProblem(device.info()));
   EXPECT_EQ(DeviceStateWord(device), "waits for approval");
   EXPECT_THAT(RenderDevice(device, absl::UnixEpoch()), HasSubstr("wattle device approve"));
+  device.clear_waits_for_approval();
   device.clear_problem();
   device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
   EXPECT_EQ(DeviceStateWord(device), "held by policy");

@@ -326,6 +326,13 @@ absl::Status CheckOffline(const v1::Policy& policy) {
   return absl::OkStatus();
 }
 
+std::string QueueText(const v1::Policy& policy) {
+  const int depth = policy.device_queue_depth();
+  return policy.has_device_queue_depth()
+             ? absl::StrCat(depth, depth == 1 ? " attempt" : " attempts")
+             : "";
+}
+
 std::string MissingGaugeText(const v1::Policy& policy) {
   return policy.missing_gauge() == v1::MISSING_GAUGE_REFUSE ? "refused" : "";
 }
@@ -450,6 +457,14 @@ constexpr Field kFields[] = {
      .text = OfflineText,
      .clause = "lets a device work for $0 without contact to the coordinator",
      .check = CheckOffline},
+    // The coordinator's plans alone hold it (coordinator/core/queueing.h).
+    {.name = "device_queue_depth",
+     .low = 1,
+     .high = 16,
+     .unit = "attempts",
+     .limits = true,
+     .text = QueueText,
+     .clause = "lets $0 wait on a device behind the running one"},
     {.name = "link",
      .limits = true,
      .text = LinkText,

@@ -11,8 +11,4 @@ std::string ApprovalProblem(const v1::DeviceInfo& info) {
                       "; if it is no board of yours: wattle device revoke ", name);
 }
 
-bool WaitsForApproval(const v1::Device& device) {
-  return !device.problem().empty() && device.problem() == ApprovalProblem(device.info());
-}
-
 }  // namespace wattle

@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A device that enrolled by a token of `wattle device token --approve` may connect, and gets no
-// work before an operator approves of it. v1.Device says so in `problem`, with these words alone.
-// Thread-safe.
+// work before an operator approves of it (v1.Device.waits_for_approval). Thread-safe.
 #ifndef WATTLE_PROTO_APPROVAL_H_
 #define WATTLE_PROTO_APPROVAL_H_
 
@@ -14,7 +13,6 @@ namespace wattle {
 
 // What a device that waits for approval has as its problem, with the remedy.
 std::string ApprovalProblem(const v1::DeviceInfo& info);
-bool WaitsForApproval(const v1::Device& device);
 
 }  // namespace wattle
 

@@ -297,6 +297,7 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
     seen.connected = true;
     seen.connected_since = Now().monotonic;
     seen.caught_up = message.welcome().acknowledged_sequence() >= last_report_[device];
+    seen.takes_queued = hello.protocol_max() >= core::kProtocolWithQueue;
     seen.results_to_come.clear();
     for (const std::string& attempt : hello.results_to_return()) {
       seen.results_to_come.insert(AttemptId(attempt));

@@ -70,6 +70,8 @@ const std::vector<MutantRow>& Mutants() {
       {"rows before a change", "runs from before a device's change count in its rows"},
       {"interval of the mean", "a prediction states the interval of the mean, not of a run"},
       {"score of the future", "a receipt is scored against a prediction that knows it"},
+      {"queue of one", "without contact a worker begins none of the attempts that wait on it"},
+      {"queued token shared", "an attempt that waits on a device has the token of another one"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
   };
   return *kMutants;

@@ -14,6 +14,9 @@
 namespace wattle::sim {
 namespace {
 
+// The running attempt, those that the largest queue of a policy holds behind it, and as many whose
+// results wait for the link.
+constexpr size_t kAttemptsOfADeviceMax = 1 + 2 * 16;
 // The checks and the core sum energy in different orders.
 constexpr double kRelativeTolerance = 1e-6;
 constexpr double kJoulesTolerance = 1e-3;
@@ -322,7 +325,7 @@ void Invariants::OnAcknowledged(const std::string& device_id, int64_t incarnatio
 }
 
 void Invariants::CheckState(const core::State& state) {
-  std::map<DeviceId, AttemptId> wanted;
+  std::map<DeviceId, std::map<int64_t, AttemptId>> wanted;
   for (const auto& [number, record] : state.jobs) {
     const v1::Job& job = record.job();
     const auto model = model_.jobs.find(job.job_id());
@@ -332,8 +335,10 @@ void Invariants::CheckState(const core::State& state) {
     }
     for (const v1::Attempt& attempt : job.attempts()) {
       if (!IsTerminal(attempt.state()) &&
-          !wanted.emplace(DeviceId(attempt.device_id()), AttemptId(attempt.attempt_id())).second) {
-        Break(absl::StrCat(attempt.device_id(), " is wanted to run two attempts"));
+          !wanted[DeviceId(attempt.device_id())]
+               .emplace(attempt.fencing_token(), AttemptId(attempt.attempt_id()))
+               .second) {
+        Break(absl::StrCat(attempt.device_id(), " is wanted to run two attempts of one token"));
       }
       if (attempt.state() == v1::ATTEMPT_STATE_FINISHED &&
           attempt.receipt().output_artifact_id() != job.output_artifact_id()) {
@@ -341,15 +346,18 @@ void Invariants::CheckState(const core::State& state) {
       }
     }
   }
-  for (const auto& [device, attempt] : state.wanted_attempt) {
-    const auto found = wanted.find(device);
-    if (found == wanted.end() || found->second != attempt) {
-      Break(absl::StrCat("the index of wanted attempts has ", attempt.value(), " on ",
-                         device.value(), ", the jobs do not"));
+  for (const auto& [device, attempts] : wanted) {
+    const auto* const indexed = state.wanted_attempts.Find(device);
+    if (indexed == nullptr || *indexed != attempts) {
+      Break(absl::StrCat("the index of wanted attempts of ", device.value(),
+                         " is not what the jobs have"));
+    }
+    if (attempts.size() > kAttemptsOfADeviceMax) {
+      Break(absl::StrCat(device.value(), " is to hold ", attempts.size(), " attempts"));
     }
   }
-  if (wanted.size() != state.wanted_attempt.size()) {
-    Break("the index of wanted attempts lacks one that the jobs have");
+  if (wanted.size() != state.wanted_attempts.size()) {
+    Break("the index of wanted attempts has a device for which the jobs have none");
   }
 }
 

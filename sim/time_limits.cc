@@ -41,9 +41,10 @@ bool WaitsForBetter(const core::Observations& observations, const std::string& j
   return found != observations.waiting->end() && found->second.place.wait();
 }
 
+// A queue holds no work back.
 bool IsChargeOrHeat(const policy::Field& field) {
-  return field.name == "reserve_state_of_charge_ratio" || field.name == "max_temperature_celsius" ||
-         field.name == "pause_seconds_max";
+  return field.name == "device_queue_depth" || field.name == "reserve_state_of_charge_ratio" ||
+         field.name == "max_temperature_celsius" || field.name == "pause_seconds_max";
 }
 
 // Whether policies limit a device on mains power by its temperature alone.
@@ -202,7 +203,7 @@ void TimeLimits::FindFreeDevices(const core::State& state, const core::Observati
         !record.drained() && !record.removed() && record.info().battery_capacity_wh() == 0.0 &&
         seen != observations.devices.end() && seen->second.connected && seen->second.caught_up &&
         seen->second.last_seen.has_value() && seen->second.heartbeat.guard_reason().empty() &&
-        seen->second.heartbeat.owner_hold_seconds() == 0.0 && !state.wanted_attempt.contains(id);
+        seen->second.heartbeat.owner_hold_seconds() == 0.0 && !state.wanted_attempts.contains(id);
     if (is_free) {
       free_.emplace(id.value(), now_seconds);
     } else {
@@ -224,7 +225,7 @@ bool TimeLimits::HasElsewhere(const core::State& state, const v1::Job& job,
       continue;
     }
     const auto since = free_.find(id.value());
-    if (since == free_.end() && !state.wanted_attempt.contains(id)) {
+    if (since == free_.end() && !state.wanted_attempts.contains(id)) {
       continue;
     }
     if (since == free_.end() || now_seconds - since->second <= PlanGrace()) {

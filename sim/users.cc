@@ -28,6 +28,7 @@ constexpr const char* kReservePolicy = "reserve";
 constexpr const char* kBudgetPolicy = "budget";
 constexpr const char* kWindowPolicy = "window";
 constexpr const char* kAlivePolicy = "alive";
+constexpr const char* kQueuePolicy = "queue";
 constexpr double kDaySeconds = 86400.0;
 constexpr int kMinutesOfDay = 1440;
 // Of a budget: what a board draws at work, about.
@@ -91,6 +92,11 @@ void Users::Start() {
   Push(BaseModel());
   Push(DataSet());
   BoundExploring();
+  v1::Policy queue;
+  queue.set_name(kQueuePolicy);
+  queue.set_device_queue_depth(1 + static_cast<int>(options_.seed % 4));
+  policies_.insert(queue.name());
+  Apply(queue);
   for (int number = 0; number < options_.jobs; ++number) {
     loop_.After(random_.Between(1.0, options_.fault_seconds * 0.8), [this, number] {
       begun_.insert(number);

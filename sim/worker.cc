@@ -307,6 +307,7 @@ void Worker::Start() {
   readings_->Add(sensors, std::nullopt);
   ++life_;
   wake_scheduled_ = false;
+  idles_over_work_since_seconds_ = 0.0;
   policies_.ProcessStarted(world_.loop.now_seconds());
   contact_seconds_ = world_.loop.now_seconds();
   lease_checked_seconds_ = contact_seconds_;
@@ -439,7 +440,7 @@ void Worker::SetWorking(bool working) {
 }
 
 bool Worker::at_rest() const {
-  return alive() && spool_->pending().empty() && !core_->busy();
+  return alive() && spool_->pending().empty() && !core_->busy() && !core_->results_wait();
 }
 
 std::string Worker::what_it_does() {
@@ -510,6 +511,20 @@ void Worker::CheckOwnerHold() {
   }
 }
 
+// What a device holds and may do it does, also without a link.
+void Worker::CheckIdle(const agent::Instant& now) {
+  const double now_seconds = world_.loop.now_seconds();
+  if (disk_.power_is_cut() || !core_->IdlesOverWork(now)) {
+    idles_over_work_since_seconds_ = 0.0;
+  } else if (idles_over_work_since_seconds_ == 0.0) {
+    idles_over_work_since_seconds_ = now_seconds;
+  } else if (now_seconds > idles_over_work_since_seconds_ + StopSeconds()) {
+    world_.invariants.Break(absl::StrCat(device_id_, " idles for ",
+                                         now_seconds - idles_over_work_since_seconds_,
+                                         " s although it holds work that it may do"));
+  }
+}
+
 // A worker checkpoints and stops when it has had no contact for longer than its lease.
 void Worker::CheckLease() {
   const double now_seconds = world_.loop.now_seconds();
@@ -536,6 +551,7 @@ void Worker::Call(const CoreCall& call) {
   Sample(now);
   call(now);
   incarnation_ = spool_->incarnation();
+  CheckIdle(now);
   if (disk_.power_is_cut() || (board_.has_battery() && board_.charge() <= Fraction(0))) {
     world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
     // Not inside a call of the runner or the core, because the stop destroys both.

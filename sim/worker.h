@@ -143,6 +143,7 @@ class Worker final : public agent::AgentPorts {
   void CheckLease();
   void CheckPowerMode();
   void CheckOwnerHold();
+  void CheckIdle(const agent::Instant& now);
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -206,6 +207,8 @@ class Worker final : public agent::AgentPorts {
   bool new_software_ = false;  // that the process runs
   std::string power_mode_;     // the board's present one; empty: it has none
   double idle_since_seconds_ = 0.0;
+  // 0: the process does not idle over work that it holds and may do.
+  double idles_over_work_since_seconds_ = 0.0;
   PolicyWatch policies_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;

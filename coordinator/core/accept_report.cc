@@ -20,6 +20,7 @@
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
@@ -77,8 +78,8 @@ class ReportDecider {
   std::string Take() {
     switch (report_.fact_case()) {
       case v1::Report::kAccepted:
-        return Progressed(report_.accepted(), v1::ATTEMPT_STATE_FETCHING, "accepted by the device",
-                          0);
+        return Progressed(report_.accepted(), v1::ATTEMPT_STATE_FETCHING,
+                          ReasonOfAccepted(AttemptId(report_.accepted().attempt_id())), 0);
       case v1::Report::kStarted:
         return Progressed(report_.started(), v1::ATTEMPT_STATE_RUNNING,
                           report_.started().from_step() == 0
@@ -108,6 +109,13 @@ class ReportDecider {
   }
 
  private:
+  [[nodiscard]] std::string ReasonOfAccepted(const AttemptId& id) const {
+    const v1::Attempt* const attempt = FindAttempt(draft_.state(), id);
+    return attempt != nullptr && IsQueued(draft_.state(), *attempt)
+               ? absl::StrCat("accepted, waits behind ", AheadOf(draft_.state(), *attempt))
+               : "accepted by the device";
+  }
+
   template <typename Fact>
   [[nodiscard]] Subject SubjectOf(const Fact& fact) const {
     Subject subject;

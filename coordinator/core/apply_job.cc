@@ -110,6 +110,7 @@ void Applier::On(const v1::AttemptPlaced& event) {
   attempt.set_lease_seconds(event.lease_seconds());
   attempt.set_power_mode(event.power_mode());
   attempt.set_resume_attempt_id(event.resume_attempt_id());
+  attempt.set_after_attempt_id(event.after_attempt_id());
   if (event.has_model_choice()) {
     *attempt.mutable_model_choice() = event.model_choice();
   }
@@ -194,6 +195,9 @@ void Applier::On(const v1::AttemptStateChanged& event) {
   }
   if (event.state() == v1::ATTEMPT_STATE_RUNNING && attempt.started_unix_seconds() == 0.0) {
     attempt.set_started_unix_seconds(at_);
+  }
+  if (event.state() == v1::ATTEMPT_STATE_RUNNING) {
+    attempt.clear_after_attempt_id();
   }
   if (IsTerminal(event.state()) && !ended_before) {
     attempt.set_finished_unix_seconds(at_);

@@ -59,14 +59,16 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
 // kProtocol is the version of the worker protocol that this coordinator speaks. kProtocolMin is the
 // oldest worker version that it works with. Version 1 is the protocol of Wattle 0.1, whose hellos
 // name no version.
-inline constexpr int32_t kProtocol = 2;
+inline constexpr int32_t kProtocol = 3;
 inline constexpr int32_t kProtocolMin = 1;
+// The first whose workers know Assignment.after_attempt_id: older ones get one attempt at a time.
+inline constexpr int32_t kProtocolWithQueue = 3;
 
 // Whether ArchiveEnded would archive a job now. started: Observations::started.
 bool AnythingToArchive(const State& state, const Instant& started, const Retention& retention,
                        const Instant& now);
 
-// The attempt and the policies that the device shall hold. For an unknown device: an empty set.
+// The attempts and the policies that the device shall hold. For an unknown device: an empty set.
 v1::DesiredSet DesiredFor(const State& state, const DeviceId& device);
 // How often a device with these policies promises a heartbeat, where the coordinator wants
 // `wanted`.

@@ -15,6 +15,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/power_groups.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "policy/heartbeat_interval.h"
 #include "policy/limits.h"
@@ -69,18 +70,15 @@ void DecideDrain(Draft& draft, const DrainDevice& command) {
   v1::DeviceDrained& drained = *draft.Add().mutable_device_drained();
   drained.set_device_id(command.device.value());
   drained.set_reason(command.reason);
-  const auto wanted = draft.state().wanted_attempt.find(command.device);
-  if (wanted == draft.state().wanted_attempt.end()) {
-    return;
-  }
-  const v1::Attempt& attempt = *FindAttempt(draft.state(), wanted->second);
-  if (attempt.state() == v1::ATTEMPT_STATE_PLACED) {
-    // The device may never have received the attempt, and then nobody would report its stop. If the
-    // device did receive it, its joules are booked when its report comes.
-    const std::string reason =
-        absl::StrCat(record->info().name(), " was drained before it accepted");
-    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt.job_id(), reason);
+  for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), command.device)) {
+    if (attempt->state() == v1::ATTEMPT_STATE_PLACED) {
+      // The device may never have received the attempt, and then nobody would report its stop. If
+      // the device did receive it, its joules are booked when its report comes.
+      const std::string reason =
+          absl::StrCat(record->info().name(), " was drained before it accepted");
+      draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+      draft.Requeue(attempt->job_id(), reason);
+    }
   }
 }
 
@@ -201,41 +199,13 @@ absl::Duration PromisedInterval(const v1::DesiredSet& desired, absl::Duration wa
   return policy::HeartbeatInterval(policy::LimitsOf(policies), wanted);
 }
 
-v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
-  v1::DesiredSet desired;
-  const v1::DeviceRecord* record = FindDevice(state, device);
-  if (record == nullptr) {
-    return desired;
-  }
-  if (WaitsForApproval(state, device)) {
-    return desired;  // Nothing of the fleet is its business yet.
-  }
-  desired.set_drained(record->drained());
-  for (const auto& [name, policy] : state.policies) {
-    if (scheduler::Selects(policy, record->info())) {
-      *desired.add_policies() = policy;
-    }
-  }
-  if (const auto jobs = state.jobs_of_device.find(device); jobs != state.jobs_of_device.end()) {
-    for (const int64_t number : jobs->second) {
-      desired.add_keep_checkpoint_job_ids(absl::StrCat("j", number));
-    }
-  }
-  const auto wanted = state.wanted_attempt.find(device);
-  if (wanted == state.wanted_attempt.end()) {
-    return desired;
-  }
-  const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
-  if (record->drained() || attempt.released()) {
-    v1::ReleaseAttempt& release = *desired.add_releases();
-    release.set_attempt_id(attempt.attempt_id());
-    release.set_fencing_token(attempt.fencing_token());
-    release.set_reason(record->drained() ? record->drain_reason() : attempt.reason());
-    return desired;
-  }
+namespace {
+
+// What the attempt's device needs to run it.
+v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
   const v1::JobRecord& job_record = *FindJob(state, JobId(attempt.job_id()));
   const v1::Job& job = job_record.job();
-  v1::Assignment& assignment = *desired.add_assignments();
+  v1::Assignment assignment;
   assignment.set_attempt_id(attempt.attempt_id());
   assignment.set_job_id(job.job_id());
   assignment.set_fencing_token(attempt.fencing_token());
@@ -262,9 +232,45 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   }
   *assignment.mutable_placement() = attempt.placement();
   assignment.set_resume_attempt_id(attempt.resume_attempt_id());
+  assignment.set_after_attempt_id(attempt.after_attempt_id());
   if (job_record.has_checkpoint()) {
     assignment.set_checkpoint_artifact_id(job_record.checkpoint().artifact_id());
     assignment.set_checkpoint_step(job_record.checkpoint().step());
+  }
+  return assignment;
+}
+
+}  // namespace
+
+v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
+  v1::DesiredSet desired;
+  const v1::DeviceRecord* record = FindDevice(state, device);
+  if (record == nullptr) {
+    return desired;
+  }
+  if (WaitsForApproval(state, device)) {
+    return desired;  // Nothing of the fleet is its business yet.
+  }
+  desired.set_drained(record->drained());
+  for (const auto& [name, policy] : state.policies) {
+    if (scheduler::Selects(policy, record->info())) {
+      *desired.add_policies() = policy;
+    }
+  }
+  if (const auto jobs = state.jobs_of_device.find(device); jobs != state.jobs_of_device.end()) {
+    for (const int64_t number : jobs->second) {
+      desired.add_keep_checkpoint_job_ids(absl::StrCat("j", number));
+    }
+  }
+  for (const v1::Attempt* const attempt : AttemptsOn(state, device)) {
+    if (record->drained() || attempt->released()) {
+      v1::ReleaseAttempt& release = *desired.add_releases();
+      release.set_attempt_id(attempt->attempt_id());
+      release.set_fencing_token(attempt->fencing_token());
+      release.set_reason(record->drained() ? record->drain_reason() : attempt->reason());
+    } else {
+      *desired.add_assignments() = AssignmentOf(state, *attempt);
+    }
   }
   return desired;
 }

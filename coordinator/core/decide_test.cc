@@ -11,6 +11,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
@@ -64,10 +65,10 @@ TEST(SnapshotTest, RoundTripKeepsBytesAndIndices) {
   const auto back = ParseSnapshot(SnapshotBytes(fleet.state));
   ASSERT_THAT(back, IsOk());
   EXPECT_EQ(SnapshotBytes(*back), SnapshotBytes(fleet.state));
-  EXPECT_EQ(back->wanted_attempt, fleet.state.wanted_attempt);
+  EXPECT_EQ(back->wanted_attempts, fleet.state.wanted_attempts);
   EXPECT_EQ(back->open_jobs, fleet.state.open_jobs);
   EXPECT_EQ(back->job_by_idempotency_key, fleet.state.job_by_idempotency_key);
-  EXPECT_EQ(back->wanted_attempt.at(DeviceId("device-1")).value(), "j1.1");
+  EXPECT_EQ(back->wanted_attempts.at(DeviceId("device-1")).begin()->second.value(), "j1.1");
 }
 
 TEST(SnapshotTest, NewerFormatAndDamageAreRefused) {
@@ -325,7 +326,7 @@ TEST(PlanningTest, TheDecisionNeedsNothingFromTheExplanation) {
   ASSERT_EQ(desired.assignments_size(), 1);
   EXPECT_EQ(desired.assignments(0).power_mode(), "MODE_15W");
   EXPECT_GT(desired.assignments(0).prediction().run_seconds().mean(), 0);
-  EXPECT_LT(desired.assignments(0).lease_seconds(), 24.0 * 3600);
+  EXPECT_LT(LeaseSecondsOf(*FindAttempt(fleet.state, AttemptId("j1.1"))), 24.0 * 3600);
 }
 
 TEST(ViewTest, UnreachableIsAFlagBesideTheState) {

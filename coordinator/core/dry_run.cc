@@ -20,11 +20,13 @@
 #include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/paused.h"
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/power_groups.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/winning_changes.h"
 #include "proto/job_kind.h"
@@ -161,13 +163,45 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
 void LeaveDevice(const State& state, const JobId& id, scheduler::Snapshot& snapshot) {
   const v1::Attempt* const live = LiveAttempt(FindJob(state, id)->job());
   for (scheduler::DeviceView& view : snapshot.devices) {
-    if (live != nullptr && view.device.info().device_id() == live->device_id()) {
+    if (live != nullptr && !IsQueued(state, *live) &&
+        view.device.info().device_id() == live->device_id()) {
       scheduler::DeviceView free;
       free.device = std::move(view.device);
       free.device.clear_running_attempt_id();
       view = std::move(free);
     }
   }
+}
+
+// The device of a job that is planned alone: the attempts that wait on it go before the job.
+void ReserveQueued(const Outlook& outlook, scheduler::DeviceView* view) {
+  const auto& [state, observations, policies, now] = outlook;
+  for (const std::string& id : view->device.queued_attempt_ids()) {
+    const v1::Attempt& attempt = *FindAttempt(state, AttemptId(id));
+    const v1::Prediction& prediction = attempt.prediction();
+    const Joules high(prediction.run_energy_joules().high());
+    view->free_at = std::max(view->free_at, now.wall) +
+                    RemainingTime(state, observations, attempt, now.monotonic);
+    view->committed_energy += scheduler::GrossDemand(prediction, high);
+  }
+}
+
+// For how long the chosen device would work on the job without contact.
+std::string WhyOffline(const State& state, const Observations& observations,
+                       const scheduler::JobView& job, const v1::PlanResponse& plan) {
+  const v1::Candidate& chosen = plan.candidates(0);
+  const bool sole = std::all_of(plan.candidates().begin() + 1, plan.candidates().end(),
+                                [](const v1::Candidate& other) { return other.permanent(); });
+  return LeaseFor(state, observations,
+                  {.spec = job.spec,
+                   .prediction = chosen.prediction(),
+                   .device = DeviceId(chosen.device_id()),
+                   .sole = sole,
+                   .to_deadline = job.spec.deadline_seconds() > 0
+                                      ? absl::Seconds(job.spec.deadline_seconds())
+                                      : absl::InfiniteDuration(),
+                   .ahead_seconds = LeasesAhead(state, {}, DeviceId(chosen.device_id()))})
+      .why;
 }
 
 // Looks at the forms that could fit where the job does not. Not done for the queue: it takes an
@@ -212,6 +246,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
           ? DryJob(state, observations, inputs, request.spec(), now, &runs)
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  for (scheduler::DeviceView& view : snapshot.devices) {
+    ReserveQueued({state, observations, snapshot.policies, now}, &view);
+  }
   if (!request.job_id().empty()) {
     LeaveDevice(state, job.id, snapshot);
   }
@@ -229,6 +266,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
   }
   plan.set_certain_failure(WhyItFails(job.spec, job));
+  if (!plan.chosen_device_id().empty()) {
+    plan.set_reason(absl::StrCat(plan.reason(), "; ", WhyOffline(state, observations, job, plan)));
+  }
   if (!runs.empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", runs));
   }

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/core/lease.h"
+
 namespace wattle::core {
 namespace {
 
@@ -99,7 +101,7 @@ bool LeaseIsOver(const State& state, const Observations& observations, const v1:
       std::min(now - LastContact(observations, device),
                SincePlaced(state, observations, AttemptId(attempt.attempt_id()), now));
   const auto observed = observations.devices.find(device);
-  absl::Duration lease = absl::Seconds(attempt.lease_seconds());
+  absl::Duration lease = absl::Seconds(LeaseSecondsOf(attempt));
   if (observed != observations.devices.end()) {
     lease += absl::Seconds(observed->second.heartbeat.owner_hold_seconds());
     // The worker's lease does not run between two heartbeats of a stream.

@@ -11,6 +11,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/fleet_for_test.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/listening.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
@@ -33,7 +34,7 @@ TEST(ClockStepTest, NoLeaseEndsWhileItsDeviceIsHeardOf) {
   for (const double days : {-10, 10}) {
     Fleet fleet;
     PlaceFirst(fleet);
-    const double lease = First(fleet).lease_seconds();
+    const double lease = LeaseSecondsOf(First(fleet));
     fleet.observations.devices[DeviceId("device-1")].last_seen = Now(lease);
     for (const Instant& now : {Stepped(Now(lease + 1), absl::Hours(24 * days)), Now(lease + 2)}) {
       Do(fleet.state, fleet.observations, Tick{}, now);
@@ -46,7 +47,7 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
   for (const double days : {-10, 10}) {
     Fleet fleet;
     PlaceFirst(fleet);
-    const double lease = First(fleet).lease_seconds();
+    const double lease = LeaseSecondsOf(First(fleet));
     const auto over = [&](double seconds) {
       return IsOver(fleet, Stepped(Now(seconds), absl::Hours(24 * days)));
     };
@@ -58,7 +59,7 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
 TEST(HeartbeatIntervalTest, NoLeaseEndsBetweenTwoPromisedHeartbeats) {
   Fleet fleet;
   PlaceFirst(fleet);
-  const double lease = First(fleet).lease_seconds();
+  const double lease = LeaseSecondsOf(First(fleet));
   fleet.observations.devices[DeviceId("device-1")].heartbeat_interval = absl::Seconds(60);
   EXPECT_FALSE(IsOver(fleet, Now(lease + 59)));
   EXPECT_TRUE(IsOver(fleet, Now(lease + 61)));
@@ -67,7 +68,7 @@ TEST(HeartbeatIntervalTest, NoLeaseEndsBetweenTwoPromisedHeartbeats) {
 TEST(OwnerHoldTest, TheLeaseStandsStillWhileTheOwnerHoldsTheDevice) {
   Fleet fleet;
   PlaceFirst(fleet);
-  const double lease = First(fleet).lease_seconds();
+  const double lease = LeaseSecondsOf(First(fleet));
   const auto over = [&](double seconds) { return IsOver(fleet, Now(seconds)); };
   EXPECT_TRUE(over(lease + 1));
   fleet.observations.devices[DeviceId("device-1")].heartbeat.set_owner_hold_seconds(600);
@@ -90,7 +91,7 @@ TEST(ListeningTest, NothingWithoutABreakIsOne) {
 TEST(ListeningTest, ASilenceWhileTheCoordinatorStoodStillIsNotTheDevices) {
   Fleet fleet;
   PlaceFirst(fleet);
-  const double lease = First(fleet).lease_seconds();
+  const double lease = LeaseSecondsOf(First(fleet));
   const auto over = [&](double seconds) { return IsOver(fleet, Now(seconds)); };
   EXPECT_TRUE(over(lease + 1));
   fleet.observations.listening_since = Now(lease + 1).monotonic;

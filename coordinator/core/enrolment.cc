@@ -14,6 +14,7 @@
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/queueing.h"
 
 namespace wattle::core {
 namespace {
@@ -57,15 +58,12 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
 
 // A device that enrolled anew, to be approved, may neither fetch nor upload any more.
 void TakeWorkBack(Draft& draft, const DeviceId& device) {
-  const AttemptId* const held = draft.state().wanted_attempt.Find(device);
-  if (held == nullptr) {
-    return;
-  }
-  const v1::Attempt& attempt = *FindAttempt(draft.state(), *held);
   const std::string reason =
       absl::StrCat(DeviceName(draft.state(), device.value()), " enrolled anew, to be approved");
-  draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-  draft.Requeue(attempt.job_id(), reason);
+  for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), device)) {
+    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(attempt->job_id(), reason);
+  }
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
-#include "proto/approval.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
@@ -62,7 +61,7 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
     reasons.push_back(WhyWithoutContact(device, now));
     return absl::StrJoin(reasons, "; ");  // Its last heartbeat tells nothing of now.
   }
-  if (wattle::WaitsForApproval(device)) {
+  if (device.waits_for_approval()) {
     reasons.push_back(device.problem());
   }
   for (const std::string& problem : {heartbeat.storage_problem(), heartbeat.memory_problem()}) {

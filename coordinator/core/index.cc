@@ -1,4 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <map>
 #include <set>
 #include <utility>
 
@@ -60,11 +61,19 @@ void IndexJob(State& state, int64_t job_number) {
     } else if (!keeps) {
       state.jobs_of_device.Mutable(device).insert(job_number);
     }
-    const AttemptId* wanted = state.wanted_attempt.Find(device);
+    const AttemptId id(attempt.attempt_id());
+    const std::map<int64_t, AttemptId>* const wanted = state.wanted_attempts.Find(device);
+    const auto at =
+        wanted == nullptr ? decltype(wanted->end()){} : wanted->find(attempt.fencing_token());
+    const bool there = wanted != nullptr && at != wanted->end() && at->second == id;
     if (job.state() == v1::JOB_STATE_ACTIVE && !IsTerminal(attempt.state())) {
-      state.wanted_attempt.Mutable(device) = AttemptId(attempt.attempt_id());
-    } else if (wanted != nullptr && wanted->value() == attempt.attempt_id()) {
-      state.wanted_attempt.erase(device);
+      if (!there) {
+        state.wanted_attempts.Mutable(device).insert_or_assign(attempt.fencing_token(), id);
+      }
+    } else if (there && wanted->size() == 1) {
+      state.wanted_attempts.erase(device);
+    } else if (there) {
+      state.wanted_attempts.Mutable(device).erase(attempt.fencing_token());
     }
   }
 }

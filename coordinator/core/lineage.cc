@@ -104,7 +104,7 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
     }
     const v1::Job& job = record->job();
     const bool current = job.state() == v1::JOB_STATE_QUEUED && LiveAttempt(job) == nullptr &&
-                         !state.wanted_attempt.contains(DeviceId(hello.device().device_id()));
+                         !state.wanted_attempts.contains(DeviceId(hello.device().device_id()));
     v1::AttemptRecovered& recovered = *draft.Add().mutable_attempt_recovered();
     recovered.set_attempt_id(held.attempt_id());
     recovered.set_job_id(job.job_id());

@@ -128,7 +128,7 @@ TEST_F(LineageTest, AResultThatComesBackAfterItsEndWasToldEndsTheJob) {
   TellFinished();
   EXPECT_EQ(JobOne().state(), v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(JobOne().output_artifact_id(), kOutput);
-  EXPECT_TRUE(state_.wanted_attempt.empty()) << "the second run is superseded";
+  EXPECT_TRUE(state_.wanted_attempts.empty()) << "the second run is superseded";
   EXPECT_THAT(TellFinished().events[0].report_accepted().note(), HasSubstr("receipt already"));
 }
 

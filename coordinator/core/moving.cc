@@ -9,7 +9,9 @@
 #include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/probing.h"
+#include "coordinator/core/queueing.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
@@ -56,6 +58,9 @@ absl::Duration RemainingTime(const State& state, const Observations& observation
   }
   const absl::Duration total =
       absl::Seconds(scheduler::TotalSeconds(prediction, prediction.run_seconds().mean()) * scale);
+  if (IsQueued(state, attempt)) {
+    return total;
+  }
   return std::max(total - SincePlaced(state, observations, id, now), kOverdueShare * total);
 }
 
@@ -69,7 +74,7 @@ std::optional<Move> MoveOf(const State& state, const Observations& observations,
   const std::string device = DeviceName(state, live->device_id());
   if (LeaseIsOver(state, observations, *live, now.monotonic)) {
     return Move{true, absl::StrCat("lease of ",
-                                   FormatElapsed(absl::Seconds(std::round(live->lease_seconds()))),
+                                   FormatElapsed(absl::Seconds(std::round(LeaseSecondsOf(*live)))),
                                    " ended, nothing was heard of ", device)};
   }
   if (live->released() || !IsReachable(observations, DeviceId(live->device_id()), now.monotonic)) {

@@ -2,10 +2,10 @@
 //
 // Moves attempts without a report: by a computed plan, a hello, or time. Pure.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,28 +15,20 @@
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/probing.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
-#include "scheduler/place/selector.h"
-#include "scheduler/predict/link.h"
-#include "scheduler/predict/predict.h"
 #include "units/format.h"
 
 namespace wattle::core {
 namespace {
 
-// The default lease: the upper quantile of the prediction, half of that again, and a minute for
-// delays that no prediction covers (a reboot, a slow link).
-constexpr double kLeaseSlackFactor = 1.5;
-constexpr double kLeaseSlackSeconds = 60.0;
-constexpr double kLeaseSecondsUnpredicted = 24.0 * 3600;
-// The longest default lease. A longer one would let a lost device hold its job for good.
-constexpr double kLeaseSecondsMax = 14 * 24.0 * 3600;
 // How long a device that hands an attempt over may bring nothing more of its checkpoint, which may
 // cross a slow link. A silent device that has begun may have a link once a day.
 constexpr absl::Duration kReleasePatience = absl::Hours(1);
@@ -44,40 +36,6 @@ constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
 // An attempt leaves a device that answers, and for so long did not accept it or had a sick disk:
 // such a device cannot save that it stops, nor report it.
 constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
-
-// As the job or its prediction says. slow_link_seconds: by how much longer the transfers may take.
-double JobLeaseSeconds(const v1::JobSpec& spec, const v1::Prediction& prediction,
-                       double slow_link_seconds) {
-  if (spec.lease_seconds() > 0.0) {
-    return spec.lease_seconds();
-  }
-  if (prediction.run_seconds().high() <= 0.0) {
-    return kLeaseSecondsUnpredicted;
-  }
-  const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
-  const double device_seconds =
-      scheduler::TotalSeconds(prediction, prediction.run_seconds().high()) + slow_link_seconds;
-  const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
-  return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
-}
-
-// The lease of an attempt on this device: for so long the device works without contact.
-double LeaseSeconds(const Draft& draft, const v1::JobSpec& spec, const v1::Prediction& prediction,
-                    const DeviceId& device_id) {
-  const auto seen = draft.observations().devices.find(device_id);
-  double lease_seconds =
-      JobLeaseSeconds(spec, prediction,
-                      seen == draft.observations().devices.end()
-                          ? 0.0
-                          : scheduler::SlowLinkSeconds(seen->second.heartbeat.link(), prediction));
-  const v1::DeviceInfo& device = FindDevice(draft.state(), device_id)->info();
-  for (const auto& [name, policy] : draft.state().policies) {
-    if (policy.has_offline_seconds() && scheduler::Selects(policy, device)) {
-      lease_seconds = std::min(lease_seconds, policy.offline_seconds());
-    }
-  }
-  return lease_seconds;
-}
 
 // Whether no event since the plan was computed changed the job or the device.
 bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& device,
@@ -92,7 +50,7 @@ bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>
   const v1::DeviceRecord* host = FindDevice(draft.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
          !WaitsForApproval(draft.state(), device) &&
-         !draft.state().wanted_attempt.contains(device) &&
+         !draft.state().wanted_attempts.contains(device) &&
          IsCaughtUp(draft.observations(), device) &&
          IsReachable(draft.observations(), device, draft.now().monotonic);
 }
@@ -181,9 +139,14 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
   v1::AttemptReleased& event = *draft.Add().mutable_attempt_released();
   event.set_attempt_id(attempt->attempt_id());
   event.set_for_job_id(job.job_id());
-  event.set_reason(absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ",
-                                job.job_id(), ", whose deadline was ", FormatElapsed(left),
-                                " away"));
+  const std::string reason =
+      absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ", job.job_id(),
+                   ", whose deadline was ", FormatElapsed(left), " away");
+  event.set_reason(reason);
+  // What waits behind the attempt would begin in its place.
+  for (const v1::Attempt* const other : AttemptsOn(state, DeviceId(attempt->device_id()))) {
+    Withdraw(draft, *other, reason);
+  }
 }
 
 // Takes the job from a device on which its first steps told that it must miss its deadline, if no
@@ -199,19 +162,43 @@ void ReleaseHopeless(Draft& draft, const v1::JobRecord& record) {
   released.set_reason(move->reason);
 }
 
-void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
-           SequenceNumber computed_on, int64_t fencing_token) {
+// An attempt in the making.
+struct NewAttempt {
+  SequenceNumber computed_on;
+  int64_t fencing_token = 0;
+  // Of an attempt that waits on its device behind others:
+  std::string after_attempt_id{};
+  double lease_seconds_ahead = 0;
+};
+
+absl::Duration ToDeadline(const Draft& draft, const v1::JobRecord& record) {
+  const double deadline_seconds = record.job().spec().deadline_seconds();
+  return deadline_seconds <= 0.0
+             ? absl::InfiniteDuration()
+             : absl::Seconds(deadline_seconds) -
+                   JobAge(draft.state(), draft.observations(), record, draft.now().monotonic);
+}
+
+// Returns the attempt's event.
+v1::AttemptPlaced Place(Draft& draft, const v1::JobRecord& record,
+                        const scheduler::QueuePlacement& planned, const NewAttempt& attempt) {
   const v1::Job& job = record.job();
-  const v1::Placement& placement = planned.placement;
-  v1::AttemptPlaced& placed = *draft.Add().mutable_attempt_placed();
+  v1::Placement placement = planned.placement;
+  v1::AttemptPlaced placed;
   placed.set_attempt_id(
       absl::StrCat(job.job_id(), ".",
                    EpochOf(draft.state()) * kAttemptNumbersOfAnEpoch + job.attempts_size() + 1));
   placed.set_job_id(job.job_id());
   placed.set_device_id(placement.device_id());
-  placed.set_fencing_token(fencing_token);
-  placed.set_lease_seconds(
-      LeaseSeconds(draft, job.spec(), planned.prediction, DeviceId(placement.device_id())));
+  placed.set_fencing_token(attempt.fencing_token);
+  const Lease lease = LeaseFor(draft.state(), draft.observations(),
+                               {.spec = job.spec(),
+                                .prediction = planned.prediction,
+                                .device = DeviceId(placement.device_id()),
+                                .sole = planned.sole,
+                                .to_deadline = ToDeadline(draft, record),
+                                .ahead_seconds = attempt.lease_seconds_ahead});
+  placed.set_lease_seconds(lease.seconds);
   placed.set_power_mode(planned.power_mode);
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;
@@ -219,16 +206,41 @@ void Place(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
   if (!planned.model_choice.artifact_id().empty()) {
     *placed.mutable_model_choice() = planned.model_choice;
   }
-  placed.set_computed_on(computed_on.value());
+  placed.set_computed_on(attempt.computed_on.value());
   if (planned.profile_point.has_value()) {
     *placed.mutable_profile_point() = *planned.profile_point;
   } else {
     placed.set_resume_attempt_id(EarlierAttempt(job, placement.device_id()));
   }
+  placed.set_after_attempt_id(attempt.after_attempt_id);
   *placed.mutable_released_attempt_ids() = record.released_attempt_ids();
-  *placed.mutable_placement() = placement;
+  if (planned.sole && !placement.reason().empty()) {
+    placement.set_reason(absl::StrCat(placement.reason(), "; ", lease.why));
+  }
+  *placed.mutable_placement() = std::move(placement);
+  *draft.Add().mutable_attempt_placed() = placed;
   draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
-               absl::StrCat("placed on ", DeviceName(draft.state(), placement.device_id())));
+               absl::StrCat("placed on ", DeviceName(draft.state(), placed.device_id())));
+  return placed;
+}
+
+// Sends the job to a busy device, where it waits.
+void Queue(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlacement& planned,
+           NewAttempt attempt, NewlyQueued& queued) {
+  const DeviceId device(planned.placement.device_id());
+  attempt.after_attempt_id = LastOn(draft.state(), queued, device);
+  attempt.lease_seconds_ahead = LeasesAhead(draft.state(), queued, device);
+  const v1::AttemptPlaced placed = Place(draft, record, planned, attempt);
+  queued.attempts[device].push_back(placed.attempt_id());
+  queued.lease_seconds[device] = placed.lease_seconds();
+}
+
+// The plan has a better use of the device, or a better device for the job.
+std::string WhyGivenBack(const State& state, const scheduler::QueuePlacement& planned) {
+  return planned.placement.wait() ? "left its place on the device to a job that goes first"
+                                  : absl::StrCat("left its place on the device for ",
+                                                 DeviceName(state, planned.placement.device_id()),
+                                                 ", which can begin it at once");
 }
 
 // Ends a profile job that has no further run, unless something happened since.
@@ -262,6 +274,7 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   const std::set<JobId> results_to_come =
       JobsWithResultsToCome(draft.observations(), draft.now().monotonic);
   int64_t token = state.next_fencing_token.value();
+  NewlyQueued queued;
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
     if (record == nullptr || !seen.insert(planned.job.value()).second) {
@@ -280,6 +293,11 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
         IsFresh(state, *record, device, command.computed_on)) {
       ReleaseHopeless(draft, *record);
     }
+    if (const v1::Attempt* const live = LiveAttempt(record->job());
+        planned.withdraw && live != nullptr &&
+        IsFresh(state, *record, device, command.computed_on)) {
+      Withdraw(draft, *live, WhyGivenBack(state, planned));
+    }
     if (!planned.releases.value().empty() && IsFresh(state, *record, device, command.computed_on)) {
       ReleaseForDeadline(draft, *record, planned);
     }
@@ -287,8 +305,15 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
         LeaveQueueOrDevice(draft, *record, device, results_to_come)) {
-      Place(draft, *record, planned, command.computed_on, token++);
+      Place(draft, *record, planned, {command.computed_on, token++});
       taken.insert(device);
+    } else if (planned.queue && record->job().state() == v1::JOB_STATE_QUEUED &&
+               IsFresh(state, *record, device, command.computed_on) &&
+               InputsAreThere(state, record->job(), planned.model_choice) &&
+               LeaveQueueOrDevice(draft, *record, device, results_to_come) &&
+               MayQueue(draft, record->job(), planned, queued)) {
+      token -= WATTLE_FAULT_POINT("queued token shared") ? 1 : 0;
+      Queue(draft, *record, planned, {command.computed_on, token++}, queued);
     }
   }
 }
@@ -300,6 +325,27 @@ namespace {
 std::string HardwareOf(v1::DeviceInfo info) {
   info.clear_idle_power_watts();
   return info.SerializeAsString();
+}
+
+// A drained or released device that no longer holds an attempt will never report its stop.
+void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& record) {
+  const State& state = draft.state();
+  for (const v1::Attempt* const attempt : AttemptsOn(state, DeviceId(hello.device().device_id()))) {
+    const bool held = std::any_of(
+        hello.attempts().begin(), hello.attempts().end(), [&](const v1::HeldAttempt& one) {
+          // A hello of version 0.1 names no tokens.
+          return one.attempt_id() == attempt->attempt_id() &&
+                 (one.fencing_token() == 0 || one.fencing_token() == attempt->fencing_token());
+        });
+    if (held || !(record.drained() || attempt->released())) {
+      continue;
+    }
+    const std::string reason =
+        record.drained() ? absl::StrCat(hello.device().name(), " is drained and does not hold it")
+                         : attempt->reason();
+    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.Requeue(attempt->job_id(), reason);
+  }
 }
 
 }  // namespace
@@ -340,24 +386,8 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   }
   const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
   const int64_t mark = known == nullptr ? 0 : known->sequence();
-  // A drained or released device that no longer holds its attempt will never report the stop.
-  const auto wanted = state.wanted_attempt.find(device);
-  if (record != nullptr && wanted != state.wanted_attempt.end() &&
-      (record->drained() || FindAttempt(state, wanted->second)->released())) {
-    const v1::Attempt& attempt = *FindAttempt(state, wanted->second);
-    bool held = false;
-    for (const v1::HeldAttempt& one : hello.attempts()) {
-      // A hello of version 0.1 names no tokens.
-      held = held || (one.attempt_id() == attempt.attempt_id() &&
-                      (one.fencing_token() == 0 || one.fencing_token() == attempt.fencing_token()));
-    }
-    if (!held) {
-      const std::string reason = record->drained()
-                                     ? absl::StrCat(info.name(), " is drained and does not hold it")
-                                     : attempt.reason();
-      draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-      draft.Requeue(attempt.job_id(), reason);
-    }
+  if (record != nullptr) {
+    EndNotHeld(draft, hello, *record);
   }
   if (IsOfThisOpening(state, hello) && !WaitsForApproval(state, device)) {
     RecoverHeldAttempts(draft, hello);
@@ -399,7 +429,11 @@ void EndOverdue(Draft& draft, const v1::JobRecord& record) {
   // device may take the job any more, so the attempt would hold the job without end.
   const std::string device = DeviceName(draft.state(), live->device_id());
   std::string reason;
-  if (live->state() == v1::ATTEMPT_STATE_PAUSED) {
+  if (MayWithdraw(draft.state(), draft.observations(), *live, draft.now().monotonic) &&
+      IsCaughtUp(draft.observations(), DeviceId(live->device_id()))) {
+    reason = absl::StrCat(passed, "while it waited on ", device, " behind ",
+                          AheadOf(draft.state(), *live));
+  } else if (live->state() == v1::ATTEMPT_STATE_PAUSED) {
     reason = absl::StrCat(passed, "while it was paused on ", device, ": ", live->reason());
   } else if (LeaseIsOver(draft.state(), draft.observations(), *live, draft.now().monotonic)) {
     reason =

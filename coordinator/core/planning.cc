@@ -27,10 +27,12 @@
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"
@@ -123,13 +125,16 @@ int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::J
                           : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
+// The device with its running attempt. Waiting ones have places of their own in a plan of the
+// queue.
 scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   const auto& [state, observations, policies, now] = outlook;
   scheduler::DeviceView view;
   view.device = DescribeDevice(state, observations, device, now);
-  if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
-    ReserveDevice(outlook, *wanted, &view);
+  if (const v1::Attempt* const running = RunningOn(state, device); running != nullptr) {
+    ReserveDevice(outlook, AttemptId(running->attempt_id()), &view);
   }
+  view.queue_room = QueueRoom(state, observations, device, now.monotonic);
   return view;
 }
 
@@ -221,9 +226,12 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     const v1::JobRecord& record = state.jobs.at(number);
     const v1::Job& job = record.job();
     const bool moves = MoveOf(state, observations, record, now).has_value();
-    if (!moves && (job.state() != v1::JOB_STATE_QUEUED ||
-                   InBackoff(state, observations, record, now.monotonic) ||
-                   results_to_come.contains(JobId(job.job_id())))) {
+    const v1::Attempt* const live = LiveAttempt(job);
+    const bool waits = live != nullptr && MayWithdraw(state, observations, *live, now.monotonic);
+    if (!moves && !waits &&
+        (job.state() != v1::JOB_STATE_QUEUED ||
+         InBackoff(state, observations, record, now.monotonic) ||
+         results_to_come.contains(JobId(job.job_id())))) {
       continue;
     }
     scheduler::JobView view;
@@ -238,7 +246,9 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     }
     view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
-      view.avoided_devices.emplace_back(LiveAttempt(job)->device_id());
+      view.avoided_devices.emplace_back(live->device_id());
+    } else if (waits) {
+      view.queued_on = DeviceId(live->device_id());
     }
     view.peak_memory_bytes = PeakMemory(state, inputs, view.spec, view.inputs);
     view.models = FamilyOf(state, inputs, view.spec, view.inputs);
@@ -250,7 +260,9 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
 bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now) {
   return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
     const v1::JobRecord& record = state.jobs.at(number);
+    const v1::Attempt* const live = LiveAttempt(record.job());
     return record.job().state() == v1::JOB_STATE_QUEUED ||
+           (live != nullptr && MayWithdraw(state, observations, *live, now.monotonic)) ||
            MoveOf(state, observations, record, now).has_value();
   });
 }
@@ -276,7 +288,9 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
-  return PlanComputed{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+  PlanComputed plan{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+  ChooseQueued(snapshot, plan.jobs);
+  return plan;
 }
 
 }  // namespace wattle::core

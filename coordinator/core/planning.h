@@ -39,8 +39,8 @@ struct PlanningInputs {
 };
 
 // The snapshot at `now`: queued jobs whose backoff is over, active jobs that may leave their device
-// (moving.h), devices and policies. REQUIRES: `state` outlives the snapshot, whose profiles point
-// into it.
+// (moving.h) or wait on one and have not begun (queueing.h), devices and policies. REQUIRES:
+// `state` outlives the snapshot, whose profiles point into it.
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now);
 // Whether a plan could start or move a job.

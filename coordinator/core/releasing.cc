@@ -21,11 +21,11 @@ double ScaleOf(const State& state, const v1::Attempt& attempt) {
   return device == nullptr || device->info().time_scale() <= 0 ? 1 : device->info().time_scale();
 }
 
-// Whether an attempt of the job was released within the last hour.
+// Whether an attempt of the job that had begun was released within the last hour.
 bool LeftLately(const State& state, const Observations& observations, const v1::Job& job,
                 const Instant& now) {
   return std::any_of(job.attempts().begin(), job.attempts().end(), [&](const v1::Attempt& attempt) {
-    return attempt.released() &&
+    return attempt.released() && attempt.started_unix_seconds() > 0 &&
            SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now.monotonic) <
                kStaysAtLeast;
   });

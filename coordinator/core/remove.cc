@@ -16,8 +16,10 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "units/format.h"
@@ -150,20 +152,18 @@ void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
         absl::StrCat(name, " is connected; stop its worker first, else it registers again")));
     return;
   }
-  if (const auto held = state.wanted_attempt.find(command.device);
-      held != state.wanted_attempt.end()) {
-    const v1::Attempt& attempt = *FindAttempt(state, held->second);
-    const v1::JobRecord& job = *FindJob(state, JobId(attempt.job_id()));
+  for (const v1::Attempt* const attempt : AttemptsOn(state, command.device)) {
+    const v1::JobRecord& job = *FindJob(state, JobId(attempt->job_id()));
     const std::optional<Move> move = MoveOf(state, draft.observations(), job, draft.now());
     if (!move.has_value() || !move->device_is_silent) {
       draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
-          name, " holds attempt ", held->second.value(),
+          name, " holds attempt ", attempt->attempt_id(),
           "; cancel its job, or wait until nothing was heard of the device for its lease of ",
-          FormatElapsed(absl::Seconds(std::round(attempt.lease_seconds()))))));
+          FormatElapsed(absl::Seconds(std::round(LeaseSecondsOf(*attempt)))))));
       return;
     }
     const std::string reason = absl::StrCat(move->reason, ", which was removed");
-    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
+    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
     draft.Requeue(job.job().job_id(), reason);
   }
   draft.Add().mutable_device_removed()->set_device_id(command.device.value());

@@ -95,9 +95,9 @@ struct State {
   // Jobs in a terminal state: (end in Unix seconds, job number), oldest end first.
   PersistentSet<std::pair<double, int64_t>> ended_jobs;
   int64_t artifact_bytes = 0;  // Sum over all artifacts.
-  // The attempt that each device shall hold: the current attempt of an active job. A device that
-  // shall hold none has no entry.
-  PersistentMap<DeviceId, AttemptId> wanted_attempt;
+  // The attempts that each device shall hold: the current ones of active jobs, by token, which is
+  // the order in which the device begins them. A device that shall hold none has no entry.
+  PersistentMap<DeviceId, std::map<int64_t, AttemptId>> wanted_attempts;
   PersistentMap<int64_t, CountedJob> counted_jobs;  // How each job of `jobs` is counted below.
   // How many jobs and attempts are in each state, including the history's.
   std::map<v1::JobState, int64_t> job_counts;
@@ -177,6 +177,8 @@ struct DeviceObservation {
   // Ended attempts whose results the device announced in its hello and has not returned yet. A
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
+  // The worker can hold attempts that wait behind the running one (kProtocolWithQueue).
+  bool takes_queued = false;
   std::optional<Instant> last_seen;
   // The device promised a heartbeat at least this often; zero: as often as the coordinator wants.
   absl::Duration heartbeat_interval{};

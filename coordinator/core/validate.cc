@@ -55,7 +55,11 @@ absl::Status CheckSelector(const v1::Policy& policy) {
 
 absl::Status CheckFields(const v1::Policy& policy) {
   for (const policy::Field& field : policy::Fields()) {
-    if (field.high > 0) {
+    const google::protobuf::FieldDescriptor* const number =
+        policy.GetDescriptor()->FindFieldByName(std::string(field.name));
+    const bool is_left_out =
+        number->has_presence() && !policy.GetReflection()->HasField(policy, number);
+    if (field.high > 0 && !is_left_out) {
       const FieldBound bound = {field.name, field.low, field.high};
       WATTLE_RETURN_IF_ERROR(CheckBounds(policy, "policy.", absl::MakeConstSpan(&bound, 1)));
     }

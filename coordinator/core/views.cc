@@ -11,6 +11,7 @@
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
 #include "proto/approval.h"
@@ -27,8 +28,8 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
   *view.mutable_info() = record->info();
   view.set_drained(record->drained());
   view.set_drain_reason(record->drain_reason());
-  view.set_problem(WaitsForApproval(state, device) ? ApprovalProblem(record->info())
-                                                   : record->problem());
+  view.set_waits_for_approval(WaitsForApproval(state, device));
+  view.set_problem(view.waits_for_approval() ? ApprovalProblem(record->info()) : record->problem());
   view.set_first_seen_unix_seconds(record->first_seen_unix_seconds());
   view.set_last_seen_unix_seconds(record->registered_unix_seconds());
   view.set_incarnation(record->incarnation());
@@ -45,9 +46,13 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
     }
   }
   view.set_unreachable(!IsReachable(observations, device, now.monotonic));
-  const auto wanted = state.wanted_attempt.find(device);
-  if (wanted != state.wanted_attempt.end()) {
-    view.set_running_attempt_id(wanted->second.value());
+  if (const v1::Attempt* const running = RunningOn(state, device); running != nullptr) {
+    view.set_running_attempt_id(running->attempt_id());
+  }
+  for (const v1::Attempt* const attempt : AttemptsOn(state, device)) {
+    if (IsQueued(state, *attempt)) {
+      view.add_queued_attempt_ids(attempt->attempt_id());
+    }
   }
   return view;
 }
@@ -81,7 +86,8 @@ namespace {
 
 // Why the job does not go on at this moment, from the observations; empty if only the job's own
 // reason is known.
-std::string WaitingReason(const Observations& observations, const v1::Job& job, Monotonic now) {
+std::string WaitingReason(const State& state, const Observations& observations, const v1::Job& job,
+                          Monotonic now) {
   if (job.state() == v1::JOB_STATE_QUEUED &&
       JobsWithResultsToCome(observations, now).contains(JobId(job.job_id()))) {
     return "waits for its result, which a device made before the restore and is about to upload";
@@ -102,6 +108,15 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job, 
                         FormatBytes(hand_over.size_bytes), " of its checkpoint are here");
   }
   const auto progress = observations.progress.find(AttemptId(live->attempt_id()));
+  if (IsQueued(state, *live)) {
+    const bool accepted = live->state() != v1::ATTEMPT_STATE_PLACED;
+    const std::string more =
+        progress == observations.progress.end() ? "" : progress->second.waiting_reason();
+    return absl::StrCat(
+        accepted ? "accepted, waits on " : "on its way, to wait on ",
+        DeviceName(state, live->device_id()), " behind ", AheadOf(state, *live),
+        more.find("inputs are here") == std::string::npos ? "" : "; its inputs are there");
+  }
   return progress == observations.progress.end() ? "" : progress->second.waiting_reason();
 }
 
@@ -109,7 +124,7 @@ std::string WaitingReason(const Observations& observations, const v1::Job& job, 
 
 void CompleteJob(const State& state, const Observations& observations, const Instant& now,
                  v1::Job& job) {
-  if (const std::string waiting = WaitingReason(observations, job, now.monotonic);
+  if (const std::string waiting = WaitingReason(state, observations, job, now.monotonic);
       !waiting.empty()) {
     job.set_reason(waiting);
   }

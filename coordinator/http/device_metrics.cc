@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "coordinator/core/queueing.h"
 #include "proto/state_names.h"
 #include "scheduler/place/selector.h"
 #include "telemetry/export/device_metrics.h"
@@ -125,6 +126,12 @@ void AddDeviceConditions(const core::State& state, const core::Observations& obs
         "wattle_device_identity_problem",
         "1 while something is wrong with the device's identity, such as two boards with one.",
         device, record.problem().empty() ? 0 : 1);
+    int queued = 0;
+    for (const v1::Attempt* const attempt : core::AttemptsOn(state, id)) {
+      queued += core::IsQueued(state, *attempt) ? 1 : 0;
+    }
+    page.Gauge("wattle_device_queued_attempts",
+               "Attempts that wait on the device behind its running one.", device, queued);
     if (record.info().battery_capacity_wh() > 0) {
       page.Gauge("wattle_device_battery_capacity_joules", "Energy of the full battery.", device,
                  record.info().battery_capacity_wh() * 3600);

@@ -3,7 +3,6 @@
 
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
-#include "proto/approval.h"
 
 namespace wattle::http {
 
@@ -14,7 +13,7 @@ std::string DiscoveryJson(const runtime::Api& api) {
     return ToPlainJson(list);
   }
   for (const v1::Device& device : devices->devices()) {
-    if (device.info().metrics_address().empty() || WaitsForApproval(device)) {
+    if (device.info().metrics_address().empty() || device.waits_for_approval()) {
       continue;
     }
     auto& group = *list.add_values()->mutable_struct_value()->mutable_fields();

@@ -192,6 +192,7 @@ void WorkerStream::Welcome(const runtime::Answer& answer) {
   for (const std::string& attempt : hello.results_to_return()) {
     greeting.results_to_come.insert(AttemptId(attempt));
   }
+  greeting.takes_queued = hello.protocol_max() >= core::kProtocolWithQueue;
   const bool first = slot_ == nullptr;
   if (first) {
     {

@@ -19,10 +19,15 @@ void ObservationBoard::Slot::Take(v1::Heartbeat& heartbeat, const core::Instant&
 
 // A heartbeat's watts are taken for the whole time since the heartbeat before.
 void ObservationBoard::Slot::Chart() {
-  if (observation_.heartbeat.progress().empty()) {
+  const auto& told = observation_.heartbeat.progress();
+  // Others wait for the link or behind it.
+  const auto running = std::find_if(told.begin(), told.end(), [](const auto& one) {
+    return one.waiting_reason().empty() || one.step() > 0;
+  });
+  if (running == told.end()) {
     return;
   }
-  const v1::AttemptProgress& progress = observation_.heartbeat.progress(0);
+  const v1::AttemptProgress& progress = *running;
   if (progress.attempt_id() != charted_attempt_) {
     charted_attempt_ = progress.attempt_id();
     charted_step_ = 0;
@@ -57,6 +62,7 @@ uint64_t ObservationBoard::Slot::Connected(const core::Instant& now, Greeting gr
   observation_.connected = true;
   observation_.caught_up = greeting.caught_up;
   observation_.results_to_come = std::move(greeting.results_to_come);
+  observation_.takes_queued = greeting.takes_queued;
   observation_.last_seen = now;
   observation_.connected_since = now.monotonic;
   ++version_;
@@ -68,6 +74,7 @@ void ObservationBoard::Slot::Greeted(uint64_t stream, Greeting greeting) {
   if (stream == stream_) {
     observation_.caught_up = greeting.caught_up;
     observation_.results_to_come = std::move(greeting.results_to_come);
+    observation_.takes_queued = greeting.takes_queued;
     ++version_;
   }
 }

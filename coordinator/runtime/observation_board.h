@@ -32,6 +32,7 @@ namespace wattle::runtime {
 struct Greeting {
   bool caught_up = true;
   std::set<AttemptId> results_to_come;
+  bool takes_queued = false;
 };
 
 class ObservationBoard {

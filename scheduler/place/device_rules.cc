@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-#include "proto/approval.h"
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
@@ -98,7 +97,7 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
 // Whoever enrolled by a token with --approve may be no board of the fleet.
 std::optional<Refusal> CheckApproval(const Consideration& on) {
   const v1::Device& device = on.device.device;
-  if (!WaitsForApproval(device)) {
+  if (!device.waits_for_approval()) {
     return std::nullopt;
   }
   return Refusal{absl::StrCat("waits for approval; feasible after: wattle device approve ",

@@ -64,6 +64,12 @@ struct QueuePlacement {
   // The running attempt that leaves the device for this job's deadline; empty: none. The job waits
   // for the device until the attempt is handed over.
   AttemptId releases;
+  // No other device of the fleet could ever take the job.
+  bool sole = false;
+  // The caller's, from the places of all jobs: the job goes to the device although it is busy, and
+  // waits there; or the attempt that waits on another device leaves it.
+  bool queue = false;
+  bool withdraw = false;
   // As JobView's. A job that ends takes no device, and its placement is empty.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
   std::optional<ProfileEnd> profile_end = std::nullopt;

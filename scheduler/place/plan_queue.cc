@@ -61,6 +61,13 @@ void ReserveDevice(const JobView& job, const Considered& considered, const Snaps
           *loads);
 }
 
+// Whether every device but the choice refuses the job for good.
+bool IsSole(const Considered& considered) {
+  return considered.feasible == 1 &&
+         std::all_of(considered.candidates.begin() + 1, considered.candidates.end(),
+                     [](const v1::Candidate* candidate) { return candidate->permanent(); });
+}
+
 // Whether the refusal depends on what else the device is to do.
 bool DependsOnLoad(const v1::Candidate& candidate) {
   if (candidate.feasible() || candidate.permanent()) {
@@ -211,6 +218,7 @@ class QueuePlanner {
     placed.profile_point = job.view->profile_point;
     placed.placement = PlacementOf(considered, ObjectiveOf(job.view->spec.objective()));
     placed.never = NeverFeasible(considered);
+    placed.sole = IsSole(considered);
     if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
       placed.power_mode = chosen->power_mode();
       placed.prediction = chosen->prediction();

@@ -100,7 +100,10 @@ const Case kCases[] = {
      },
      "memory_pressure", "memory is short: x; feasible after a minute without that", false},
     {"waits for approval",
-     [](Situation* s) { s->device.device.set_problem(ApprovalProblem(s->device.device.info())); },
+     [](Situation* s) {
+       s->device.device.set_waits_for_approval(true);
+       s->device.device.set_problem(ApprovalProblem(s->device.device.info()));
+     },
      "approval", "waits for approval; feasible after: wattle device approve orin", false},
     {"another problem of its identity",
      [](Situation* s) { s->device.device.set_problem("two boards use it"); }, "", "", false},

@@ -60,6 +60,8 @@ struct DeviceView {
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
   ExplorationBudget exploration;
+  // So many jobs more may wait on the device behind its attempt; negative: too many do.
+  int queue_room = 0;
 };
 
 // Field of the inputs that a job's quality floor names.
@@ -108,6 +110,8 @@ struct JobView {
   Joules spent;                   // Gross, of the job's attempts so far.
   // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
   int64_t checkpoint_step = 0;
+  // The device on which an attempt of the job waits behind another one and has not begun.
+  std::optional<DeviceId> queued_on = std::nullopt;
   // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
   std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.

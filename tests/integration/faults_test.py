@@ -183,6 +183,35 @@ class Faults(Scene):
         self.assertEqual(receipt_of(job)["restarts"], 0)
         self.assert_succeeded(self.fleet.until_done(waiting))
 
+    def test_a_job_that_waits_begins_and_ends_while_the_coordinator_is_away(self):
+        self.start()
+        self.plain_worker("one", env=self.held_at("frame:step:5:after"))
+        self.fleet.until_connected("one")
+        self.push_demo()
+        jobs = [self.fleet.submit(self.finetune_file()), self.fleet.submit(self.finetune_file("second", steps=4))]
+        held = self.until_held()
+
+        def waits():
+            return "accepted, waits on one behind j1.1; its inputs are there" in self.fleet.job(jobs[1]).get("reason", "")
+        self.fleet.until("the second job to wait on the board", waits)
+        one = self.fleet.workers["one"]
+        self.assertEqual(self.fleet.devices()["one"]["queued_attempt_ids"], ["j2.1"])
+        self.assertRegex(self.fleet.run_wattle("devices").stdout, r"j1 \+1")
+        self.fleet.coordinator.kill()
+        self.let_go(held)
+
+        def both_ended():
+            return re.search(r'^wattle_worker_attempts_total\{[^}]*state="finished"[^}]*\} 2$', self.fleet.fetch(one.metrics, "/metrics"), re.MULTILINE)
+        self.fleet.until("both jobs to end alone", both_ended, 120)
+        one.kill()  # What waits outlives the process.
+        self.fleet.start_coordinator()
+        self.plain_worker("one")
+        for job_id in jobs:
+            job = self.assert_succeeded(self.fleet.until_done(job_id))
+            self.assertEqual(len(job["attempts"]), 1)
+            self.assertEqual(receipt_of(job)["restarts"], 0)
+            self.assertTrue(receipt_of(job)["output_artifact_id"])
+
     def test_coordinator_killed_again_and_again_runs_each_job_once(self):
         self.start("one")
         self.push_demo()

@@ -63,6 +63,7 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       process_id_(absl::StrCat(absl::Hex(state_.disk().Random(), absl::kZeroPad16))),
       hand_over_backoff_(kUploadRetryMin, state_.disk().Random()),
       return_backoff_(kUploadRetryMin, state_.disk().Random()),
+      prefetch_backoff_(kUploadRetryMin, state_.disk().Random()),
       link_(device_.link()),
       storage_(settings_.storage_probe_period),
       guard_(settings_.guard),
@@ -107,9 +108,13 @@ void AgentCore::Start(const Instant& now) {
                                                     : v1::ATTEMPT_STATE_FAILED);
     }
   }
+  ResumeWaitingResults();
   for (const auto& [id, record] : held_) {
     order_.push_back(id);
   }
+  std::sort(order_.begin(), order_.end(), [this](const std::string& a, const std::string& b) {
+    return held_.at(a).assignment().fencing_token() < held_.at(b).assignment().fencing_token();
+  });
   if (!spool_.repair().empty()) {
     ports_.Note(spool_.repair());
     ReportHeldAgain(now);
@@ -263,7 +268,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
       continue;
     }
     const bool released = ReleaseOf(id) != nullptr && !IsTerminal(record.state());
-    if (run_ != nullptr && run_->record().assignment().attempt_id() == id) {
+    if (Runs(id)) {
       // A complete result is taken even if it is late: only its upload is left.
       if (!run_->has_result() || !(released || JobIsOpen(record.assignment().job_id()))) {
         run_->Stop(released ? StopReason::kRelease : StopReason::kUnwanted, now);
@@ -320,23 +325,14 @@ void AgentCore::LeavePowerMode(const Instant& now) {
 }
 
 void AgentCore::ActivateNext(const Instant& now) {
-  if (run_ != nullptr || shutting_down_ || !guard_.reason().empty() || owner_hold_.active() ||
-      !storage_.problem().empty() || !memory_pressure_.problem().empty() ||
-      !handing_over_.empty() || !returning_.empty()) {
+  if (run_ != nullptr || !MayWork()) {
     return;
   }
-  const auto next = std::find_if(order_.begin(), order_.end(), [&](const std::string& id) {
-    const v1::HeldAttemptRecord& record = held_[id];
-    const double lease_seconds = record.assignment().lease_seconds();
-    const bool lease_left =
-        welcomed_ || lease_seconds <= 0 || LeaseUsed(now.wall) < absl::Seconds(lease_seconds);
-    return !IsTerminal(record.state()) && lease_left && ReleaseOf(id) == nullptr;
-  });
-  if (next == order_.end()) {
+  const std::string id = NextToStart(now);
+  if (id.empty()) {
     return;
   }
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): order_ may change on the way
-  const std::string id = *next;
+  gave_way_ = false;
   v1::HeldAttemptRecord record = held_[id];
   const bool interrupted = record.state() == v1::ATTEMPT_STATE_RUNNING;
   if (interrupted) {
@@ -361,7 +357,8 @@ void AgentCore::ActivateNext(const Instant& now) {
       .clock = &clock_,
       .cadence = &cadence_,
       .limits = &limits_,
-      .link_closed = [this](const Instant& at) { return LinkClosed(at); }};
+      .link_closed = [this](const Instant& at) { return LinkClosed(at); },
+      .claim_line = [this] { return ClaimLine(); }};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   run_->Begin(HasInputs(held_[id]), now);
   // While idle the next save may have been set minutes ahead.
@@ -383,20 +380,25 @@ void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant
 
 void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
   link_.OnFetched(result.moved_bytes, result.moved_in);
-  if (run_ != nullptr) {
+  if (!prefetching_.empty()) {
+    OnPrefetched(result, now);
+    TellLineIsFree(now);
+  } else if (run_ != nullptr) {
     run_->OnFetched(result, now);
-    Step(now);
   }
+  Step(now);
 }
 
 void AgentCore::OnUploaded(const UploadResult& result, const Instant& now) {
   link_.OnUploaded(result.moved_bytes, result.moved_in);
-  if (run_ != nullptr) {
-    run_->OnUploaded(result, now);
-  } else if (!returning_.empty()) {
+  if (!returning_.empty()) {
     OnResultReturned(result, now);
-  } else {
+    TellLineIsFree(now);
+  } else if (!handing_over_.empty() || run_ == nullptr) {
     OnCheckpointUploaded(result, now);
+    TellLineIsFree(now);
+  } else {
+    run_->OnUploaded(result, now);
   }
   Step(now);
 }
@@ -452,6 +454,7 @@ void AgentCore::Step(const Instant& now) {
   CheckLease(now);
   CheckStorage(now);
   CheckMemory(now);
+  MakeWay(now);
   if (run_ != nullptr && run_->end() && BooksClosed(now)) {
     HandleEnd(now);
   }
@@ -470,10 +473,11 @@ void AgentCore::Step(const Instant& now) {
       Reconcile(now);
     }
   }
-  CheckUpload(now);
+  CheckTransfer(now);
   HandOverNext(now);
-  ReturnNextResult(now);
   ActivateNext(now);
+  ReturnNextResult(now);
+  PrefetchNext(now);
   LeavePowerMode(now);
   if (now.wall >= next_heartbeat_) {
     next_heartbeat_ = now.wall + HeartbeatInterval();

@@ -182,6 +182,11 @@ class AgentCore {
 
   // The artifacts that must stay in the cache.
   [[nodiscard]] std::vector<std::string> NeededArtifacts() const;
+  // Whether nothing runs although an attempt is held that could; never so after a Step. The
+  // simulation asks.
+  [[nodiscard]] bool IdlesOverWork(const Instant& now) const;
+  // Whether results wait for the link, or to return to a restored coordinator.
+  [[nodiscard]] bool results_wait() const { return !ended_.results_to_return().empty(); }
   [[nodiscard]] v1::Heartbeat MakeHeartbeat(const Instant& now) const;
   [[nodiscard]] CoreCounters Counters() const;
   // Whether an attempt runs, and needs power samples at the sensor's full rate.
@@ -224,6 +229,7 @@ class AgentCore {
   // The attempt and the token whose end the report carries; "" and 0 for every other report.
   static std::pair<std::string, int64_t> EndOf(const v1::Report& report);
   void RememberEnd(const v1::Report& report);
+  void AddEnd(const v1::Report& report);  // RememberEnd without a write, and with the curve
   void SaveEnded();
   [[nodiscard]] bool HasEnded(const v1::Assignment& assignment) const;
 
@@ -247,8 +253,8 @@ class AgentCore {
   [[nodiscard]] std::string LinkClosed(const Instant& now) const;
   // Whether the attempt's inputs and its checkpoint are all here.
   [[nodiscard]] bool HasInputs(const v1::HeldAttemptRecord& record) const;
-  // Ends the upload of a checkpoint or a kept result once the link is closed.
-  void CheckUpload(const Instant& now);
+  // Ends a transfer beside the run once the link is closed.
+  void CheckTransfer(const Instant& now);
   // Takes the time from the welcome. Returns the moment with what is known of the time now.
   Instant TakeTime(const v1::Welcome& welcome, const Instant& now);
   // The time of a report. Without a welcome, while nobody knows the time: the boot time, which is
@@ -279,10 +285,39 @@ class AgentCore {
   // agent_core_memory.cc
   void CheckMemory(const Instant& now);
 
+  // agent_core_queue.cc
+  // Whether nothing that concerns the whole device keeps it from work.
+  [[nodiscard]] bool MayWork() const;
+  // Whether the held attempt has not ended, does not run, and may by its lease.
+  [[nodiscard]] bool CouldBegin(const std::string& attempt_id, const Instant& now) const;
+  // The attempt that begins once the present one has ended; "": none may.
+  [[nodiscard]] std::string NextToStart(const Instant& now) const;
+  [[nodiscard]] bool Runs(const std::string& attempt_id) const;
+  // Whether a transfer may begin beside the run.
+  [[nodiscard]] bool LineIsFree() const;
+  // Whether the run may begin a transfer. If not, the one beside it is ended.
+  bool ClaimLine();
+  void TellLineIsFree(const Instant& now);
+  void PrefetchNext(const Instant& now);
+  void OnPrefetched(const FetchResult& result, const Instant& now);
+  void MakeWay(const Instant& now);
+  void KeepForUpload(v1::HeldAttemptRecord record, const v1::ArtifactInfo& output,
+                     const Instant& now);
+  // Whether the attempt has finished, and the coordinator gets its result and its end later.
+  [[nodiscard]] bool WaitsForUpload(const std::string& attempt_id) const;
+  void HoldResults();
+  void ResumeWaitingResults();
+  [[nodiscard]] bool IsUnwanted(const v1::Report& ended) const;
+  // The end of an attempt whose result waited, after its upload.
+  static v1::Report EndWithResult(const v1::Report& ended, const UploadResult& result);
+  void AddWaiting(v1::Heartbeat& heartbeat) const;
+
   // agent_core_results.cc
   void KeepResult(const std::string& attempt_id, const Instant& now);
   void ReturnNextResult(const Instant& now);
   void OnResultReturned(const UploadResult& result, const Instant& now);
+  void OnUnwantedResult(const std::string& attempt_id, const Instant& now);
+  void TellEnd(const v1::Report& told, const Instant& now);
   // Whether the attempt's result is kept here. If so, notes that the coordinator is to get it.
   bool WillReturn(const v1::Report& ended);
   [[nodiscard]] const v1::Report* EndRemembered(const std::string& attempt_id) const;
@@ -294,6 +329,7 @@ class AgentCore {
   [[nodiscard]] bool MayUpload(const Instant& now) const;
   // The attempt that is to be handed over first; null: none.
   [[nodiscard]] const v1::HeldAttemptRecord* NextToHandOver() const;
+  void ReportNotBegun(const Instant& now);
   void HandOverNext(const Instant& now);
   void OnCheckpointUploaded(const UploadResult& result, const Instant& now);
   void ReportHandOver(const std::string& attempt_id, const v1::ArtifactInfo* checkpoint,
@@ -338,7 +374,7 @@ class AgentCore {
   CoreSettings settings_;
   v1::DesiredSet desired_;
   std::map<std::string, v1::HeldAttemptRecord> held_;
-  std::vector<std::string> order_;  // of acceptance
+  std::vector<std::string> order_;  // in which they begin: by token
   std::unique_ptr<AttemptRun> run_;
   std::deque<v1::Report> unsaved_;         // reports that the disk refused
   bool device_unsaved_ = false;            // the disk refused the ledger
@@ -363,15 +399,20 @@ class AgentCore {
       false;  // the present run belongs to another journal, so its end is not reported
   // The first wait before a checkpoint or a kept result is uploaded again.
   static constexpr absl::Duration kUploadRetryMin = absl::Seconds(5);
-  std::string handing_over_;   // the attempt whose checkpoint is being uploaded; empty = none
-  bool upload_ended_ = false;  // by CheckUpload, and its result has not come yet
+  std::string handing_over_;     // the attempt whose checkpoint is being uploaded; empty = none
+  bool transfer_ended_ = false;  // beside the run; its result has not come yet
   Backoff hand_over_backoff_;
   UploadProgress handed_over_;       // the most so far, of the attempt that is handed over
   int64_t handed_before_bytes_ = 0;  // by the tries before the present one
   Monotonic next_hand_over_;         // wall
   std::string returning_;  // the attempt whose kept result is being uploaded; empty = none
   Backoff return_backoff_;
-  Monotonic next_return_;  // wall
+  Monotonic next_return_;    // wall
+  std::string prefetching_;  // the attempt whose inputs come while another one runs; empty = none
+  std::set<std::string> prefetched_;  // held attempts whose inputs this process has fetched
+  Backoff prefetch_backoff_;
+  Monotonic next_prefetch_;  // wall
+  bool gave_way_ = false;    // the upload of the present run's result was ended for the next one
   OwnerHold owner_hold_;
   LinkMeter link_;
   StorageHealth storage_;

@@ -99,6 +99,9 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
     reconciled_ = false;
     return;
   }
+  if (end.waits_for_upload) {
+    return KeepForUpload(std::move(record), *end.output, now);
+  }
   v1::Report report;
   switch (end.kind) {
     case AttemptEnd::Kind::kFinished: {

@@ -42,21 +42,34 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 // An upload is work, so it waits while the guard holds work. The coordinator waits for a checkpoint
 // until nothing more of it has come for an hour (kReleasePatience in coordinator/core/placing.cc).
 bool AgentCore::MayUpload(const Instant& now) const {
-  return run_ == nullptr && !shutting_down_ && handing_over_.empty() && returning_.empty() &&
-         guard_.reason().empty() && welcomed_ && LinkClosed(now).empty();
+  return LineIsFree() && !shutting_down_ && guard_.reason().empty() && welcomed_ &&
+         LinkClosed(now).empty();
 }
 
 const v1::HeldAttemptRecord* AgentCore::NextToHandOver() const {
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_.at(id);
-    if (ReleaseOf(id) != nullptr && !IsTerminal(record.state())) {
+    if (ReleaseOf(id) != nullptr && !IsTerminal(record.state()) && !Runs(id)) {
       return &record;
     }
   }
   return nullptr;
 }
 
+// An attempt that has not begun has nothing to hand over.
+void AgentCore::ReportNotBegun(const Instant& now) {
+  const std::vector<std::string> ids = order_;
+  for (const std::string& id : ids) {
+    const v1::HeldAttemptRecord& record = held_.at(id);
+    if (welcomed_ && ReleaseOf(id) != nullptr && !IsTerminal(record.state()) && !Runs(id) &&
+        !record.started() && record.newest_checkpoint_step() == 0 && handing_over_ != id) {
+      ReportHandOver(id, nullptr, now);
+    }
+  }
+}
+
 void AgentCore::HandOverNext(const Instant& now) {
+  ReportNotBegun(now);
   if (now.wall < next_hand_over_ || !MayUpload(now)) {
     return;
   }
@@ -133,6 +146,10 @@ void AgentCore::LetGo(const std::string& attempt_id) {
 }
 
 void AgentCore::Forget(const std::string& attempt_id) {
+  prefetched_.erase(attempt_id);
+  if (prefetching_ == attempt_id && !std::exchange(transfer_ended_, true)) {
+    ports_.CancelTransfer();
+  }
   state_.RemoveAttempt(attempt_id);
   held_.erase(attempt_id);
   order_.erase(std::remove(order_.begin(), order_.end(), attempt_id), order_.end());

@@ -132,6 +132,9 @@ void AgentCore::BeginAnew(const v1::Welcome& welcome, bool restored, const Insta
 
 void AgentCore::TellAgain(const Instant& now) {
   for (const v1::Report& ended : ended_.reports()) {
+    if (WaitsForUpload(EndOf(ended).first)) {
+      continue;  // It is told with its result.
+    }
     const bool pending = std::any_of(
         spool_.pending().begin(), spool_.pending().end(), [&](const v1::Report& report) {
           return EndOf(report) == EndOf(ended) && EndOf(report).second != 0;
@@ -175,6 +178,7 @@ void AgentCore::DropEverything(const Instant& now) {
   desired_.clear_releases();
   desired_.clear_keep_checkpoint_job_ids();
   ended_.Clear();
+  HoldResults();
   SaveEnded();
   forget_runs_ = run_ != nullptr;
   if (run_ != nullptr) {
@@ -265,9 +269,20 @@ std::pair<std::string, int64_t> AgentCore::EndOf(const v1::Report& report) {
   }
 }
 
+void AgentCore::AddEnd(const v1::Report& report) {
+  *ended_.add_reports() = report;
+  ended_.mutable_reports()->rbegin()->set_at_unix_seconds(
+      absl::ToDoubleSeconds(civil_ - absl::UnixEpoch()));
+  for (auto ended = ended_.mutable_reports()->begin();
+       ended_.reports_size() > kEndedMax && ended != ended_.mutable_reports()->end();) {
+    ended =
+        WaitsForUpload(EndOf(*ended).first) ? ended + 1 : ended_.mutable_reports()->erase(ended);
+  }
+}
+
 void AgentCore::RememberEnd(const v1::Report& report) {
-  v1::Report& ended = *ended_.add_reports() = report;
-  ended.set_at_unix_seconds(absl::ToDoubleSeconds(civil_ - absl::UnixEpoch()));
+  AddEnd(report);
+  v1::Report& ended = *ended_.mutable_reports()->rbegin();
   // The coordinator has the curve already; it serves only charts.
   if (ended.has_finished()) {
     ended.mutable_finished()->mutable_receipt()->clear_curve();
@@ -275,9 +290,6 @@ void AgentCore::RememberEnd(const v1::Report& report) {
     ended.mutable_failed()->mutable_receipt()->clear_curve();
   } else if (ended.has_stopped()) {
     ended.mutable_stopped()->mutable_receipt()->clear_curve();
-  }
-  while (ended_.reports_size() > kEndedMax) {
-    ended_.mutable_reports()->erase(ended_.mutable_reports()->begin());
   }
   SaveEnded();
 }

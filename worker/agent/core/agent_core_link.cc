@@ -89,11 +89,11 @@ bool AgentCore::HasInputs(const v1::HeldAttemptRecord& record) const {
              [&](const v1::ResolvedInput& input) { return is_cached(input.artifact_id()); });
 }
 
-void AgentCore::CheckUpload(const Instant& now) {
-  if (handing_over_.empty() && returning_.empty()) {
-    upload_ended_ = false;
-  } else if (!upload_ended_ && !LinkClosed(now).empty()) {
-    upload_ended_ = true;
+void AgentCore::CheckTransfer(const Instant& now) {
+  if (handing_over_.empty() && returning_.empty() && prefetching_.empty()) {
+    transfer_ended_ = false;
+  } else if (!transfer_ended_ && !LinkClosed(now).empty()) {
+    transfer_ended_ = true;
     ports_.CancelTransfer();
   }
 }

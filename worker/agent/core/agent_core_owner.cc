@@ -3,8 +3,10 @@
 // What people do at the board: its owner takes it for a while, and asks what it does; somebody sets
 // its power mode.
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/fault_point.h"
 #include "units/format.h"
@@ -118,14 +120,26 @@ std::string AgentCore::OwnerStatus(const Instant& now) const {
     if (progress.steps_total() > 0) {
       absl::StrAppend(&text, ", step ", progress.step(), " of ", progress.steps_total());
     }
-    return absl::StrCat(text, "\n");
+    absl::StrAppend(&text, "\n");
   }
+  std::vector<std::string> waiting;
   for (const std::string& id : order_) {
-    if (!IsTerminal(held_.at(id).state())) {
-      return absl::StrCat(text, "work: ", id, " waits\n");
+    if (!IsTerminal(held_.at(id).state()) && !Runs(id)) {
+      waiting.push_back(id);
     }
   }
-  return absl::StrCat(text, "work: none\n");
+  if (run_ == nullptr) {
+    absl::StrAppend(
+        &text, "work: ", waiting.empty() ? "none" : absl::StrCat(waiting.front(), " waits"), "\n");
+    waiting.erase(waiting.begin(), waiting.begin() + (waiting.empty() ? 0 : 1));
+  }
+  if (!waiting.empty()) {
+    absl::StrAppend(&text, "behind it: ", absl::StrJoin(waiting, ", "), "\n");
+  }
+  for (const std::string& id : ended_.results_to_return()) {
+    absl::StrAppend(&text, "finished: ", id, ", its result waits for the link\n");
+  }
+  return text;
 }
 
 }  // namespace wattle::agent

@@ -26,7 +26,7 @@ constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 
 // The protocol versions (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
-constexpr int32_t kProtocolMax = 2;
+constexpr int32_t kProtocolMax = 3;
 
 v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours) {
   v1::RecentHarvest recent;
@@ -87,7 +87,7 @@ void AgentCore::ReportHeldAgain(const Instant& now) {
   }
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_.at(id);
-    if (end_is_pending.count(id) > 0) {
+    if (end_is_pending.count(id) > 0 || WaitsForUpload(id)) {
       continue;
     }
     if (IsTerminal(record.state())) {
@@ -430,6 +430,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   if (run_ != nullptr) {
     *heartbeat.add_progress() = run_->Progress();
   }
+  AddWaiting(heartbeat);
   if (const v1::HeldAttemptRecord* next = NextToHandOver();
       next != nullptr && handed_over_.handed_bytes > 0) {
     v1::HandOverProgress& hand_over = *heartbeat.mutable_hand_over();

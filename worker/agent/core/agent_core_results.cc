@@ -2,7 +2,8 @@
 //
 // The results of the attempts that ended last stay here for a while. A coordinator that was
 // restored from an older backup does not have them: it gets each again before it is told of the
-// attempt's end, so that the job is not run once more.
+// attempt's end, so that the job is not run once more. A result that could not be uploaded when its
+// attempt ended waits here in the same way (agent_core_queue.cc).
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -72,6 +73,9 @@ void AgentCore::ReturnNextResult(const Instant& now) {
     ended_.mutable_results_to_return()->erase(ended_.mutable_results_to_return()->begin());
     return SaveEnded();
   }
+  if (WaitsForUpload(id) && IsUnwanted(*ended)) {
+    return OnUnwantedResult(id, now);
+  }
   returning_ = id;
   ports_.StartUpload(state_.ResultDirectory(id), ended->finished().output());
 }
@@ -79,9 +83,8 @@ void AgentCore::ReturnNextResult(const Instant& now) {
 void AgentCore::OnResultReturned(const UploadResult& result, const Instant& now) {
   const std::string id = std::exchange(returning_, "");
   const v1::Report* ended = EndRemembered(id);
-  auto& waiting = *ended_.mutable_results_to_return();
-  const auto place = std::find(waiting.begin(), waiting.end(), id);
-  if (ended == nullptr || place == waiting.end()) {
+  const auto& waiting = ended_.results_to_return();
+  if (ended == nullptr || std::find(waiting.begin(), waiting.end(), id) == waiting.end()) {
     return;  // Another journal began meanwhile.
   }
   const bool gone = absl::IsNotFound(result.status) || absl::IsDataLoss(result.status) ||
@@ -93,10 +96,34 @@ void AgentCore::OnResultReturned(const UploadResult& result, const Instant& now)
     return;
   }
   return_backoff_.Reset();
-  v1::Report again = *ended;
-  waiting.erase(place);
-  Report(std::move(again), now);
-  SaveEnded();
+  TellEnd(WaitsForUpload(id) ? EndWithResult(*ended, result) : *ended, now);
+}
+
+void AgentCore::OnUnwantedResult(const std::string& attempt_id, const Instant& now) {
+  const v1::AttemptFinished finished = EndRemembered(attempt_id)->finished();
+  v1::Report again;
+  again.mutable_stopped()->set_attempt_id(attempt_id);
+  again.mutable_stopped()->set_fencing_token(finished.fencing_token());
+  *again.mutable_stopped()->mutable_receipt() = finished.receipt();
+  TellEnd(again, now);
+}
+
+// Reports the end of an attempt whose result waited. The result waits on until the report is on the
+// disk: told twice does no harm.
+void AgentCore::TellEnd(const v1::Report& told, const Instant& now) {
+  Report(told, now);
+  if (!unsaved_.empty()) {
+    next_return_ = now.wall + return_backoff_.AfterFailure(kReturnRetryMax);
+    return;
+  }
+  auto& waiting = *ended_.mutable_results_to_return();
+  waiting.erase(std::remove(waiting.begin(), waiting.end(), EndOf(told).first), waiting.end());
+  auto& ends = *ended_.mutable_reports();
+  ends.erase(std::remove_if(ends.begin(), ends.end(),
+                            [&](const v1::Report& one) { return EndOf(one) == EndOf(told); }),
+             ends.end());
+  RememberEnd(told);
+  HoldResults();
 }
 
 }  // namespace wattle::agent

@@ -51,6 +51,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       cadence_(*surroundings.cadence),
       limits_(*surroundings.limits),
       link_closed_(surroundings.link_closed),
+      claim_line_(surroundings.claim_line),
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),

@@ -51,6 +51,8 @@ struct AttemptEnd {
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string message{};
   std::optional<v1::ArtifactInfo> output{};  // of kFinished, if the job made files
+  // Of kFinished: the files are still here, and `output` has no id. They are uploaded later.
+  bool waits_for_upload = false;
 };
 
 struct AttemptSettings {
@@ -73,6 +75,8 @@ struct AttemptSurroundings {
   const policy::Limits* limits;  // of the device's policies
   // Why no artifact may come or leave now, for people; "" if one may.
   std::function<std::string(const Instant&)> link_closed;
+  // Whether the attempt may begin a transfer. If not, the transfer in its way is ended.
+  std::function<bool()> claim_line;
 };
 
 // The coordinator's prediction for the device of the placement.
@@ -108,6 +112,23 @@ class AttemptRun {
   [[nodiscard]] bool has_result() const {
     return stage_ == Stage::kExited || stage_ == Stage::kUploading || stage_ == Stage::kUploaded;
   }
+  // Whether the attempt moves its inputs or its result, or is about to.
+  [[nodiscard]] bool uses_line() const {
+    return stage_ == Stage::kFetching || stage_ == Stage::kUploading;
+  }
+  // Whether the upload of the result goes on since before this time, or cannot go on now.
+  [[nodiscard]] bool uploads_since(Monotonic device) const {
+    return stage_ == Stage::kUploading && transfers_ && stage_begin_ <= device;
+  }
+  [[nodiscard]] bool waits_to_upload() const {
+    return stage_ == Stage::kUploading && !transfers_ && retry_.has_value() && !waits_for_line_;
+  }
+  // Ends the try of the upload that is under way; waits_to_upload() follows.
+  void EndUploadTry() { ports_.CancelTransfer(); }
+  // The transfer in the way of this attempt's has ended.
+  void OnLineFree(const Instant& now);
+  // Ends the attempt with the result still here. REQUIRES: waits_to_upload() and no stop().
+  void FinishWithoutUpload(const Instant& now);
   [[nodiscard]] const v1::HeldAttemptRecord& record() const { return record_; }
   // The record with all measurements so far. Settles the account up to now.
   v1::HeldAttemptRecord Snapshot(const Instant& now);
@@ -140,7 +161,8 @@ class AttemptRun {
   [[nodiscard]] absl::Duration StopTime(StopReason reason) const;
   void BeginFetch(const Instant& now);
   void BeginUpload(const Instant& now);
-  // If the link is closed: waits for it, and returns true.
+  [[nodiscard]] v1::ArtifactInfo ResultInfo() const;
+  // If the link is closed or another transfer has it: waits for it, and returns true.
   bool WaitForLink(const Instant& now);
   // Ends a transfer under way once the link is closed.
   void CheckLink(const Instant& now);
@@ -165,6 +187,7 @@ class AttemptRun {
   CheckpointCadence& cadence_;
   const policy::Limits& limits_;
   const std::function<std::string(const Instant&)> link_closed_;
+  const std::function<bool()> claim_line_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const v1::AttemptPhase main_phase_;
@@ -184,6 +207,7 @@ class AttemptRun {
   Backoff backoff_;
   bool has_inputs_ = false;
   bool waits_for_link_ = false;
+  bool waits_for_line_ = false;
   bool transfers_ = false;        // a transfer is under way
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // the last one noted; the same problem is noted once

@@ -18,8 +18,9 @@ constexpr int kDamagedTransfersMax = 3;
 constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 // A full disk at the coordinator lasts until a person makes room.
 constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
-// A closed link is looked at again after this time.
+// A closed link is looked at again after this time, and one with another transfer after that.
 constexpr absl::Duration kLinkLook = absl::Minutes(1);
+constexpr absl::Duration kLineLook = absl::Seconds(1);
 
 // The class of a transfer's failure; nullopt if the transfer is tried again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
@@ -44,7 +45,12 @@ std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
 }  // namespace
 
 bool AttemptRun::WaitForLink(const Instant& now) {
-  const std::string closed = link_closed_(now);
+  const std::string closed = has_inputs_ && stage_ == Stage::kFetching ? "" : link_closed_(now);
+  waits_for_line_ = closed.empty() && !claim_line_();
+  if (waits_for_line_) {
+    retry_ = now.wall + kLineLook;
+    return true;
+  }
   if (closed.empty()) {
     if (std::exchange(waits_for_link_, false)) {
       progress_.clear_waiting_reason();
@@ -58,6 +64,12 @@ bool AttemptRun::WaitForLink(const Instant& now) {
   return true;
 }
 
+void AttemptRun::OnLineFree(const Instant& now) {
+  if (waits_for_line_ && retry_) {
+    retry_ = now.wall;
+  }
+}
+
 void AttemptRun::CheckLink(const Instant& now) {
   const bool over_link =
       stage_ == Stage::kUploading || (stage_ == Stage::kFetching && !has_inputs_);
@@ -68,7 +80,7 @@ void AttemptRun::CheckLink(const Instant& now) {
 }
 
 void AttemptRun::BeginFetch(const Instant& now) {
-  if (!has_inputs_ && WaitForLink(now)) {
+  if (WaitForLink(now)) {
     return;
   }
   SetActivity(now.device, Activity::kFetch);
@@ -145,6 +157,11 @@ void AttemptRun::BeginUpload(const Instant& now) {
   if (WaitForLink(now)) {
     return;
   }
+  transfers_ = true;
+  ports_.StartUpload(state_.OutputDirectory(attempt_id()), ResultInfo());
+}
+
+v1::ArtifactInfo AttemptRun::ResultInfo() const {
   v1::ArtifactInfo info;
   info.set_kind(v1::ARTIFACT_KIND_RESULT);
   info.set_job_id(record_.assignment().job_id());
@@ -154,8 +171,13 @@ void AttemptRun::BeginUpload(const Instant& now) {
     info.set_quantization(result_->quantization());
     *info.mutable_recipe() = result_->recipe();
   }
-  transfers_ = true;
-  ports_.StartUpload(state_.OutputDirectory(attempt_id()), info);
+  return info;
+}
+
+void AttemptRun::FinishWithoutUpload(const Instant& now) {
+  Log(absl::StrCat("its result waits on ", settings_.info.name(), " for the link"), now);
+  account_.AdvanceTo(now.device);
+  End({.kind = AttemptEnd::Kind::kFinished, .output = ResultInfo(), .waits_for_upload = true});
 }
 
 void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {

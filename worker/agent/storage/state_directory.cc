@@ -267,7 +267,9 @@ int64_t StateDirectory::FreeLeftWork(int64_t wanted_bytes) {
   free_work(/*of_open_jobs=*/false);
   std::multimap<absl::Time, DiskEntry> results;
   for (const DiskEntry& result : disk_->List(kResults)) {
-    results.emplace(result.changed, result);
+    if (held_results_.count(result.name) == 0) {
+      results.emplace(result.changed, result);
+    }
   }
   for (const auto& [changed, result] : results) {
     if (freed_bytes < wanted_bytes) {
@@ -331,7 +333,9 @@ absl::Status StateDirectory::KeepResult(const std::string& attempt_id) {
 void StateDirectory::KeepResultsOf(const std::vector<std::string>& attempt_ids) {
   std::map<std::string, int64_t> there;
   for (const DiskEntry& result : disk_->List(kResults)) {
-    there[result.name] = result.size_bytes;
+    if (held_results_.count(result.name) == 0) {
+      there[result.name] = result.size_bytes;
+    }
   }
   int64_t kept_bytes = 0;
   for (const std::string& id : attempt_ids) {

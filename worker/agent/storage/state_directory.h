@@ -94,6 +94,8 @@ class StateDirectory {
   // Keeps the uploaded output of an attempt, in case the coordinator is restored from an older
   // backup. Errors: of the disk; the output is removed then.
   absl::Status KeepResult(const std::string& attempt_id);
+  // Nobody else has the results of these attempts yet: they stay, whatever is to be freed.
+  void HoldResults(std::set<std::string> attempt_ids) { held_results_ = std::move(attempt_ids); }
   // Keeps the results of these attempts, newest first, up to 1 GiB together. Removes all others.
   void KeepResultsOf(const std::vector<std::string>& attempt_ids);
   // Bytes of the kept result; 0 = none.
@@ -125,6 +127,7 @@ class StateDirectory {
   Disk* disk_;
   std::string device_id_;
   std::set<std::string> open_jobs_;
+  std::set<std::string> held_results_;
   std::set<std::string> whole_;  // names whose present content this process has read or written
 };
 

@@ -1,0 +1,186 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A board that is alone for weeks with jobs that wait on it, on the real coordinator and agent.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/spec_for_test.h"
+#include "sim/event_loop.h"
+#include "sim/fault_points.h"
+#include "sim/fleet.h"
+#include "sim/options.h"
+#include "sim/random.h"
+
+namespace wattle::sim {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr double kHour = 3600.0;
+constexpr double kDay = 24 * kHour;
+constexpr double kAloneFrom = 1 * kHour;
+constexpr double kAloneUntil = 30 * kDay;
+constexpr int kJobs = 3;
+constexpr int kReboots = 200;
+// Of a job: 100 h of work at 12 W, 1200 Wh. A day's budget of 250 Wh lets it run for about 20 h.
+constexpr int64_t kSteps = 1500;
+constexpr double kStepSeconds = 240.0;
+constexpr double kBudgetWh = 250.0;
+
+Options AloneOptions(uint64_t seed) {
+  Options options;
+  options.seed = seed;
+  options.devices = 1;
+  options.jobs = 0;
+  options.step_seconds = 20.0;
+  options.heartbeat_seconds = 60.0;
+  options.sample_seconds = 10.0;
+  options.day_seconds = kDay;
+  options.tick_seconds = 60.0;
+  options.plan_seconds = 300.0;
+  options.delay_seconds_max = 0.05;
+  options.loss = 0.0;
+  options.duplication = 0.0;
+  options.attempt_failure = 0.0;
+  return options;
+}
+
+Machine AloneMachine() {
+  Machine machine;
+  machine.info.set_name("barn");
+  machine.info.set_device_class("jetson-orin-nano");
+  machine.info.set_time_scale(1.0);
+  machine.info.set_memory_bytes(int64_t{8} << 30);
+  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  machine.info.set_engine_version("wattle-sim");
+  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
+  machine.info.set_link_bytes_per_second(1e6);
+  machine.workload = [](const v1::JobSpec& /*spec*/) {
+    Workload workload;
+    workload.steps = kSteps;
+    workload.step_seconds = kStepSeconds;
+    workload.tokens_per_step = 100;
+    workload.start_seconds = 10;
+    workload.start_power = Watts(8);
+    workload.power = Watts(12);
+    workload.checkpoint_seconds = 1;
+    workload.checkpoint_bytes = 1 << 20;
+    workload.result_bytes = 1 << 20;
+    workload.work.set_steps(kSteps);
+    return workload;
+  };
+  machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
+  return machine;
+}
+
+class AloneBoardTest : public testing::Test {
+ protected:
+  void TearDown() override { TurnOnFaultPoint(""); }
+
+  void Post(core::Command command) {
+    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
+      EXPECT_TRUE(answer.status.ok()) << answer.status;
+    });
+  }
+  void RunUntil(double seconds) {
+    loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
+  }
+  Worker& board() { return *fleet_.workers().front(); }
+  const v1::Job& Job(int number) { return fleet_.coordinator().durable().jobs.at(number).job(); }
+  std::vector<std::string> Phases() {
+    std::vector<std::string> phases;
+    const v1::Heartbeat heartbeat =
+        board().core()->MakeHeartbeat({.wall = Monotonic(absl::Hours(1))});
+    for (const v1::AttemptProgress& progress : heartbeat.progress()) {
+      phases.push_back(absl::StrCat(progress.attempt_id(), " ", progress.phase()));
+    }
+    return phases;
+  }
+
+  // The board gets its jobs and a policy, and then loses its link.
+  void Begin() {
+    fleet_.Start({AloneMachine()});
+    RunUntil(60);
+    Post(core::CommitArtifact{core::TinyModel()});
+    Post(core::CommitArtifact{core::Questions(1000)});
+    v1::Policy policy;
+    policy.set_name("budget");
+    policy.set_daily_energy_budget_wh(kBudgetWh);
+    Post(core::ApplyPolicy{policy});
+    for (int job = 1; job <= kJobs; ++job) {
+      v1::JobSpec spec = core::Finetune();
+      spec.mutable_finetune()->set_checkpoint_every_steps(3);
+      Post(core::SubmitJob{spec, absl::StrCat("key", job)});
+    }
+    RunUntil(kAloneFrom);
+    ASSERT_THAT(Phases(), ElementsAre("j1.1 train", "j2.1 queued", "j3.1 queued"));
+    fleet_.network().SetPartitioned(0, true);
+    fleet_.network().BreakSome(1.0);
+  }
+
+  void BeAlone() {
+    for (int reboot = 1; reboot <= kReboots; ++reboot) {
+      const double at = kAloneFrom + (kAloneUntil - kAloneFrom) * reboot / (kReboots + 1);
+      loop_.At(at, [this] { board().Stop(/*power_cut=*/true); });
+      loop_.At(at + random_.Between(20, 600), [this] { board().Start(); });
+    }
+    RunUntil(kAloneUntil);
+  }
+
+  void ComeBack() {
+    fleet_.network().SetPartitioned(0, false);
+    RunUntil(kAloneUntil + kDay);
+  }
+
+  const Options options_ = AloneOptions(7);
+  Random random_{7};
+  EventLoop loop_;
+  Counts counts_;
+  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
+};
+
+TEST_F(AloneBoardTest, ThirtyDaysThreeJobsTwoHundredReboots) {
+  Begin();
+  BeAlone();
+  ASSERT_EQ(fleet_.invariants().breach(), "");
+  // All have ended alone, within each day's budget, which sim/policy_watch.cc checks.
+  EXPECT_FALSE(board().core()->busy());
+  EXPECT_THAT(Phases(), ElementsAre("j1.1 upload", "j2.1 upload", "j3.1 upload"));
+  const int64_t events = counts_.events;
+  ComeBack();
+  ASSERT_EQ(fleet_.invariants().breach(), "");
+  EXPECT_GT(counts_.events, events);
+  EXPECT_EQ(counts_.succeeded_jobs, kJobs);
+  double receipts = 0;
+  for (int job = 1; job <= kJobs; ++job) {
+    EXPECT_EQ(Job(job).state(), v1::JOB_STATE_SUCCEEDED) << Job(job).reason();
+    ASSERT_EQ(Job(job).attempts_size(), 1) << "reported once, run once";
+    receipts += Job(job).attempts(0).receipt().total().gross_energy_joules();
+  }
+  const v1::EnergyLedger& ledger =
+      core::FindDevice(fleet_.coordinator().durable(), DeviceId(board().device_id()))->ledger();
+  EXPECT_NEAR(ledger.attempt_energy_joules(), receipts, 1e-6 * receipts);
+  // Each reboot loses what came after the last save: 15 s of work or 5 min of idling.
+  const double drawn = board().board().energy().value();
+  const double counted = ledger.attempt_energy_joules() + ledger.idle_energy_joules() +
+                         ledger.overhead_energy_joules();
+  EXPECT_LE(counted, drawn * (1 + 1e-9));
+  EXPECT_NEAR(counted, drawn, kReboots * 300 * 3.0);
+}
+
+TEST_F(AloneBoardTest, AQueueOfOneIsFound) {
+  TurnOnFaultPoint("queue of one");
+  Begin();
+  BeAlone();
+  EXPECT_THAT(fleet_.invariants().breach(),
+              testing::HasSubstr("although it holds work that it may do"));
+}
+
+}  // namespace
+}  // namespace wattle::sim
