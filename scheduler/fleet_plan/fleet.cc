@@ -5,11 +5,7 @@
 namespace wattle::fleet_plan {
 namespace {
 
-int64_t Scaled(int64_t of_a_run, int64_t of_1000_units, int64_t units) {
-  return of_a_run + (of_1000_units * units + 999) / 1000;
-}
-
-Amount Scaled(const Amount& of_a_run, const Amount& of_1000_units, int64_t units) {
+Amount OfUnits(const Amount& of_a_run, const Amount& of_1000_units, int64_t units) {
   return {.low = Scaled(of_a_run.low, of_1000_units.low, units),
           .mean = Scaled(of_a_run.mean, of_1000_units.mean, units),
           .high = Scaled(of_a_run.high, of_1000_units.high, units)};
@@ -18,8 +14,8 @@ Amount Scaled(const Amount& of_a_run, const Amount& of_1000_units, int64_t units
 }  // namespace
 
 Estimate EstimateOf(const Rate& rate, int64_t units) {
-  return {.seconds = Scaled(rate.of_a_run.seconds, rate.of_1000_units.seconds, units),
-          .millijoules = Scaled(rate.of_a_run.millijoules, rate.of_1000_units.millijoules, units)};
+  return {.seconds = OfUnits(rate.of_a_run.seconds, rate.of_1000_units.seconds, units),
+          .millijoules = OfUnits(rate.of_a_run.millijoules, rate.of_1000_units.millijoules, units)};
 }
 
 int NumberOf(const Form& form) {
@@ -34,14 +30,14 @@ timetable::JobOption WayOf(const Fleet& fleet, const Job& job, int device, const
       IsCached(on, work.artifact)
           ? 0
           : (work.artifact_bytes + on.link_bytes_per_second - 1) / on.link_bytes_per_second;
-  const Seconds length = std::max<Seconds>(1, run.seconds.high + fetch);
-  const Millijoules drawn = run.millijoules.high + fetch * kFetchPower;
+  const Seconds seconds = std::max<Seconds>(1, run.seconds.high);
   const Millijoules cost = run.millijoules.mean + fetch * kFetchPower;
-  return {.device = device,
-          .mode = NumberOf(rate.form),
-          .draw = {.length = length, .power = (drawn + length - 1) / length},
-          .cost = cost,
-          .cost_per_hour = cost * fleet.patience_thousandths_per_hour / 1000};
+  return {
+      .device = device,
+      .mode = NumberOf(rate.form),
+      .draw = {.length = seconds + fetch, .power = (run.millijoules.high + seconds - 1) / seconds},
+      .cost = cost,
+      .cost_per_hour = cost * fleet.patience_thousandths_per_hour / 1000};
 }
 
 std::vector<const Rate*> RatesOn(const Fleet& fleet, const Device& device, int work_class) {

@@ -128,12 +128,16 @@ inline bool IsCached(const Device& device, int artifact) {
   return std::binary_search(device.cached.begin(), device.cached.end(), artifact);
 }
 
+inline int64_t Scaled(int64_t of_a_run, int64_t of_1000_units, int64_t units) {
+  return of_a_run + (of_1000_units * units + 999) / 1000;
+}
 // The run alone, with nothing to fetch.
 Estimate EstimateOf(const Rate& rate, int64_t units);
 
 // The job's run on the device as a way of an instance, with what it fetches. The place is as long
 // as the upper end of the run, and draws its upper end, so that no later place moves if the run
-// takes more than its mean. The price is that of the mean.
+// takes more than its mean. A place has one power, so the fetch counts with the power of the work,
+// which is the safe side. The price is that of the means.
 timetable::JobOption WayOf(const Fleet& fleet, const Job& job, int device, const Rate& rate);
 
 // The mode of WayOf: one number for each form.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -21,16 +22,35 @@ using timetable::kNoCap;
 
 constexpr int kClosed = -1;  // The job of a closed interval in a timeline.
 
-// No run by the rate draws less on the whole, whatever its size and whatever it fetches: the mean
-// of its parts is no less than the least of them.
+// No run by the rate draws less, whatever its size: the mean of its parts is no less than the least
+// of them.
 Milliwatts LeastPower(const Rate& rate) {
-  Milliwatts least = kFetchPower;
+  Milliwatts least = std::numeric_limits<Milliwatts>::max();
   for (const Estimate& part : {rate.of_a_run, rate.of_1000_units}) {
     if (part.seconds.high > 0) {
       least = std::min(least, part.millijoules.high / (part.seconds.high + 1));
     }
   }
   return least;
+}
+
+// The shortest run of each bucket, in seconds.
+constexpr auto kShortest = [] {
+  std::array<Seconds, FleetPlanner::kBuckets> shortest{1, 60};
+  for (size_t bucket = 2; bucket < shortest.size(); ++bucket) {
+    shortest[bucket] = shortest[bucket - 1] * 3 / 2;
+  }
+  return shortest;
+}();
+
+Seconds LatestEnd(const Fleet& fleet, const Job& job) {
+  return std::min(job.deadline.value_or(fleet.end), fleet.end);
+}
+
+// As CostAt.
+Millijoules LeastCost(const Fleet& fleet, const Job& job, Millijoules joules, Seconds start) {
+  return joules +
+         joules * fleet.patience_thousandths_per_hour / 1000 * (start - job.released) / kHour;
 }
 
 }  // namespace
@@ -43,8 +63,7 @@ FleetPlanner::FleetPlanner(const Fleet& fleet)
       supplies_(fleet.supplies.begin(), fleet.supplies.end()),
       on_pack_(fleet.packs.size()),
       on_supply_(fleet.supplies.size()),
-      lightest_(fleet.device_classes.size(), {.length = fleet.end, .power = kFetchPower}),
-      least_units_(fleet.work_classes.size(), INT64_MAX) {
+      least_power_(fleet.device_classes.size(), std::numeric_limits<Milliwatts>::max()) {
   for (size_t device = 0; device < devices_.size(); ++device) {
     const Device& on = fleet.devices[device];
     if (on.pack != kMains) {
@@ -54,78 +73,83 @@ FleetPlanner::FleetPlanner(const Fleet& fleet)
       on_supply_[static_cast<size_t>(on.supply)].push_back(device);
     }
   }
-  for (size_t pool = 0; pool < ways_.pools.size(); ++pool) {
-    pools_.emplace_back(ways_.pools[pool].size());
-    for (size_t slot = 0; slot < ways_.pools[pool].size(); ++slot) {
-      devices_[static_cast<size_t>(ways_.pools[pool][slot])].slots.push_back({pool, slot});
+  for (const WaysOfWork& work : ways_.of_work) {
+    const auto lower = [this](const Rate& rate, int device_class) {
+      Milliwatts& least = least_power_[static_cast<size_t>(device_class)];
+      least = std::min(least, LeastPower(rate));
+    };
+    for (const ClassWay& way : work.by_class) {
+      lower(*way.rate, way.device_class);
+    }
+    for (const OwnWay& way : work.own) {
+      lower(*way.rate, fleet.devices[static_cast<size_t>(way.device)].device_class);
     }
   }
-  KnowJobs();
+  pools_.resize(ways_.pools.size());
+  for (size_t pool = 0; pool < ways_.pools.size(); ++pool) {
+    for (size_t slot = 0; slot < ways_.pools[pool].size(); ++slot) {
+      devices_[static_cast<size_t>(ways_.pools[pool][slot])].slots.emplace_back(pool, slot);
+    }
+  }
   for (size_t device = 0; device < devices_.size(); ++device) {
     ReadDevice(device);
   }
 }
 
 void FleetPlanner::KnowJobs() {
-  bool fell = false;
   for (size_t job = plan_.size(); job < fleet_->jobs.size(); ++job) {
     plan_.emplace_back();
     costs_.push_back(fleet_->jobs[job].left_out_price);
     cost_ += costs_.back();
-    fell |= MakeLighter(fleet_->jobs[job]);
   }
-  for (size_t device = 0; fell && device < devices_.size(); ++device) {
-    devices_[device].earliest = fleet_->now;
-    Refresh(device);
-  }
-}
-
-bool FleetPlanner::MakeLighter(const Job& job) {
-  const auto work_class = static_cast<size_t>(job.work_class);
-  if (job.units >= least_units_[work_class]) {
-    return false;
-  }
-  least_units_[work_class] = job.units;
-  bool fell = false;
-  const auto lower = [&](const Rate& rate, int device_class) {
-    Lightest& lightest = lightest_[static_cast<size_t>(device_class)];
-    const Lightest before = lightest;
-    lightest.length =
-        std::clamp<Seconds>(EstimateOf(rate, job.units).seconds.high, 1, lightest.length);
-    lightest.power = std::min(LeastPower(rate), lightest.power);
-    fell |= lightest.length < before.length || lightest.power < before.power;
-  };
-  for (const ClassWay& way : ways_.of_work[work_class].by_class) {
-    lower(*way.rate, way.device_class);
-  }
-  for (const OwnWay& way : ways_.of_work[work_class].own) {
-    lower(*way.rate, fleet_->devices[static_cast<size_t>(way.device)].device_class);
-  }
-  return fell;
 }
 
 void FleetPlanner::ReadDevice(size_t device) {
-  State& state = devices_[device];
-  state.timeline = timetable::Timeline();
+  timetable::Timeline& timeline = devices_[device].timeline;
+  timeline = timetable::Timeline();
   for (const timetable::Interval& closed : fleet_->devices[device].closed) {
-    state.timeline.Reserve({.begin = closed.begin, .end = closed.end, .job = kClosed});
+    timeline.Reserve({.begin = closed.begin, .end = closed.end, .job = kClosed});
   }
-  state.earliest = fleet_->now;
-  Refresh(device);
+  NoteChange(device, /*may_start_earlier=*/true);
 }
 
-void FleetPlanner::Refresh(size_t device) {
+void FleetPlanner::NoteChange(size_t device, bool may_start_earlier) {
   State& state = devices_[device];
-  if (state.earliest != Pool::kNever) {
-    const Lightest& lightest = lightest_[static_cast<size_t>(fleet_->devices[device].device_class)];
-    state.earliest = timetable::EarliestStart(state.timeline, PowerOf(device),
-                                              {.length = lightest.length, .power = lightest.power},
-                                              state.earliest, fleet_->end)
-                         .value_or(Pool::kNever);
+  ++state.changes;
+  if (!may_start_earlier) {
+    return;
   }
+  state.bounds.fill({.start = fleet_->now});
   for (const auto& [pool, slot] : state.slots) {
-    pools_[pool].Set(slot, state.earliest);
+    for (Pool& of_bucket : pools_[pool]) {
+      if (!of_bucket.empty()) {
+        of_bucket.Set(slot, fleet_->now);
+      }
+    }
   }
+}
+
+size_t FleetPlanner::BucketOf(Seconds length) {
+  size_t bucket = 0;
+  while (bucket + 1 < kBuckets && kShortest[bucket + 1] <= length) {
+    ++bucket;
+  }
+  return bucket;
+}
+
+Seconds FleetPlanner::BoundOf(size_t device, size_t bucket) {
+  State& state = devices_[device];
+  Bound& bound = state.bounds[bucket];
+  if (bound.as_of != state.changes && bound.start != Pool::kNever) {
+    const auto device_class = static_cast<size_t>(fleet_->devices[device].device_class);
+    const timetable::Draw lightest{.length = kShortest[bucket],
+                                   .power = least_power_[device_class]};
+    bound.start = timetable::EarliestStart(state.timeline, PowerOf(device), lightest, bound.start,
+                                           fleet_->end)
+                      .value_or(Pool::kNever);
+    bound.as_of = state.changes;
+  }
+  return bound.start;
 }
 
 timetable::PowerSource FleetPlanner::PowerOf(size_t device) const {
@@ -157,49 +181,71 @@ std::vector<size_t> FleetPlanner::SharingPower(size_t device) const {
   return sharing;
 }
 
-Millijoules FleetPlanner::LeastCost(const Job& job, const Rate& rate, Seconds start) const {
-  const Millijoules cost = EstimateOf(rate, job.units).millijoules.mean;
-  return cost +
-         cost * fleet_->patience_thousandths_per_hour / 1000 * (start - job.released) / kHour;
-}
-
-void FleetPlanner::AskPool(const Job& job, const Rate& rate, int index, Choice& best) {
+void FleetPlanner::AskPool(const Job& job, const ClassWay& way, Fetching fetching, Choice& best) {
+  const int index = fetching == Fetching::kNothing ? way.with_artifact : way.with_labels;
   if (index == ClassWay::kNoPool) {
     return;
   }
-  Pool& pool = pools_[static_cast<size_t>(index)];
   const WorkClass& work = fleet_->work_classes[static_cast<size_t>(job.work_class)];
-  std::vector<size_t>& hidden = hidden_;
-  hidden.clear();
-  for (int asked = 0; asked < kAsked && pool.earliest() != Pool::kNever;) {
-    if (LeastCost(job, rate, std::max(pool.earliest(), job.released)) >= best.cost) {
+  const Seconds length = way.needs.SecondsOf(job.units);
+  const Millijoules joules = way.needs.MillijoulesOf(job.units);
+  const auto least_cost = [&](Seconds start) {
+    return LeastCost(*fleet_, job, joules, std::max(start, job.released));
+  };
+  const size_t bucket = BucketOf(length);
+  const std::vector<int>& devices = ways_.pools[static_cast<size_t>(index)];
+  Pool& pool = pools_[static_cast<size_t>(index)][bucket];
+  if (pool.empty()) {
+    pool = Pool(devices.size(), fleet_->now);
+  }
+  const Seconds latest_start = LatestEnd(*fleet_, job) - length;
+  hidden_.clear();
+  for (int asked = 0; asked < kAsked;) {
+    const Seconds earliest = pool.earliest();
+    if (earliest > latest_start || least_cost(earliest) >= best.cost) {
       break;
     }
     const size_t slot = pool.EarliestSlot();
-    const int device = ways_.pools[static_cast<size_t>(index)][slot];
+    const int device = devices[slot];
+    if (const Seconds bound = BoundOf(static_cast<size_t>(device), bucket); bound > earliest) {
+      pool.Set(slot, bound);
+      continue;
+    }
     const Device& on = fleet_->devices[static_cast<size_t>(device)];
-    if ((work.wanted_labels & ~on.labels) == 0 && !IsMeasuredOn(on, job.work_class, rate.form)) {
-      AskDevice(job, rate, device, best);
+    if ((work.wanted_labels & ~on.labels) == 0 &&
+        !IsMeasuredOn(on, job.work_class, way.rate->form)) {
+      AskDevice(job, *way.rate, device, earliest, best);
       ++asked;
     }
     pool.Set(slot, Pool::kNever);
-    hidden.push_back(slot);
+    hidden_.emplace_back(slot, earliest);
   }
-  for (const size_t slot : hidden) {
-    pool.Set(slot,
-             devices_[static_cast<size_t>(ways_.pools[static_cast<size_t>(index)][slot])].earliest);
+  for (const auto& [slot, time] : hidden_) {
+    pool.Set(slot, time);
   }
 }
 
-void FleetPlanner::AskDevice(const Job& job, const Rate& rate, int device, Choice& best) const {
-  const State& state = devices_[static_cast<size_t>(device)];
+void FleetPlanner::AskOwn(const Job& job, const OwnWay& way, Choice& best) {
+  const Seconds length = way.needs.SecondsOf(job.units);
+  const Millijoules joules = way.needs.MillijoulesOf(job.units);
+  if (LeastCost(*fleet_, job, joules, job.released) >= best.cost) {
+    return;
+  }
+  const Seconds bound = BoundOf(static_cast<size_t>(way.device), BucketOf(length));
+  if (bound <= LatestEnd(*fleet_, job) - length) {
+    AskDevice(job, *way.rate, way.device, bound, best);
+  }
+}
+
+void FleetPlanner::AskDevice(const Job& job, const Rate& rate, int device, Seconds after,
+                             Choice& best) const {
+  const timetable::Timeline& timeline = devices_[static_cast<size_t>(device)].timeline;
   const JobOption way = WayOf(*fleet_, job, device, rate);
   const timetable::InstanceJob waits{.released = job.released};
-  const Seconds latest_end = std::min(job.deadline.value_or(fleet_->end), fleet_->end);
-  Seconds after = std::max(job.released, state.earliest);
+  after = std::max(after, job.released);
   while (CostAt(waits, way, after) < best.cost) {
     const std::optional<Seconds> start = timetable::EarliestStart(
-        state.timeline, PowerOf(static_cast<size_t>(device)), way.draw, after, latest_end);
+        timeline, PowerOf(static_cast<size_t>(device)), way.draw, after, LatestEnd(*fleet_, job));
     if (!start) {
       return;
     }
@@ -219,16 +265,22 @@ void FleetPlanner::Place(size_t index) {
   const Job& job = fleet_->jobs[index];
   Choice best{.cost = job.left_out_price};
   const WaysOfWork& ways = ways_.of_work[static_cast<size_t>(job.work_class)];
+  // The ways are sorted by the joules of their units, and those of a run come on top.
+  const auto is_dearer = [&](const Needs& needs) {
+    return Scaled(0, needs.millijoules.second, job.units) >= best.cost;
+  };
   for (const ClassWay& way : ways.by_class) {
-    AskPool(job, *way.rate, way.with_artifact, best);
-    AskPool(job, *way.rate, way.with_labels, best);
+    if (is_dearer(way.needs)) {
+      break;
+    }
+    AskPool(job, way, Fetching::kNothing, best);
+    AskPool(job, way, Fetching::kMaybe, best);
   }
   for (const OwnWay& way : ways.own) {
-    const Seconds earliest = devices_[static_cast<size_t>(way.device)].earliest;
-    if (earliest != Pool::kNever &&
-        LeastCost(job, *way.rate, std::max(earliest, job.released)) < best.cost) {
-      AskDevice(job, *way.rate, way.device, best);
+    if (is_dearer(way.needs)) {
+      break;
     }
+    AskOwn(job, way, best);
   }
   if (best.rate != nullptr) {
     Reserve(index, best);
@@ -256,7 +308,7 @@ void FleetPlanner::Reserve(size_t index, const Choice& choice) {
                                                    .power = choice.draw.power});
   }
   for (const size_t one : SharingPower(device)) {
-    Refresh(one);
+    NoteChange(one, /*may_start_earlier=*/false);
   }
 }
 
@@ -278,8 +330,7 @@ void FleetPlanner::TakeOut(size_t index) {
   cost_ += fleet_->jobs[index].left_out_price - costs_[index];
   costs_[index] = fleet_->jobs[index].left_out_price;
   for (const size_t one : SharingPower(device)) {
-    devices_[one].earliest = fleet_->now;
-    Refresh(one);
+    NoteChange(one, /*may_start_earlier=*/true);
   }
 }
 

@@ -5,8 +5,9 @@
 // that reserved work leaves, and no reserved work moves. A schedule asks each device for each job.
 // Here three things spare most of the questions:
 //  - Devices of one class and the same labels are a pool, sorted by a time before which no run of
-//    any job can start on the device. Reserved work only raises that time. A job asks the pool's
-//    devices in this order, and stops at the first that cannot be cheaper than what the job has.
+//    the job's length can start on the device. Reserved work only raises that time, so it is looked
+//    for where it was last, and only once the device is the first of its pool. A job asks the
+//    pool's devices in this order, and stops at the first that cannot be cheaper than what it has.
 //  - A verdict that holds for a work class and a device class is asked once.
 //  - A device that measured a work class itself, or has its artifact, stands in a short list.
 // A job asks at most kAsked devices of a pool. So a fleet with larger pools may get a dearer plan
@@ -16,6 +17,7 @@
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_FLEET_PLANNER_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_FLEET_PLANNER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -38,6 +40,9 @@ namespace wattle::fleet_plan {
 class FleetPlanner {
  public:
   static constexpr int kAsked = 8;
+  // Runs of one bucket are at most 1.5 times as long as the shortest one: kBuckets of them reach
+  // from a minute to a month.
+  static constexpr size_t kBuckets = 27;
 
   // No job has a place. fleet: must outlive the planner. The caller may add jobs of the work
   // classes that are there, and may change a device as ChangeDevice says.
@@ -62,15 +67,16 @@ class FleetPlanner {
   [[nodiscard]] Millijoules cost() const { return cost_; }
 
  private:
+  // No run of a bucket can start before; Pool::kNever: none can start at all.
+  struct Bound {
+    Seconds start = 0;
+    int64_t as_of = -1;  // State::changes then.
+  };
   struct State {
     timetable::Timeline timeline;
-    Seconds earliest = 0;                            // Its time in the pools.
+    int64_t changes = 0;  // Of the timeline, the pack or the supply.
+    std::array<Bound, kBuckets> bounds{};
     std::vector<std::pair<size_t, size_t>> slots{};  // Pools with its slot in each.
-  };
-  // What no run of any job is below. A run with a lower draw starts no later.
-  struct Lightest {
-    Seconds length = 0;
-    Milliwatts power = 0;
   };
   struct Choice {
     const Rate* rate = nullptr;
@@ -81,32 +87,34 @@ class FleetPlanner {
   };
 
   void KnowJobs();
-  // Lowers the lightest runs to those of the job. Returns whether one of them fell.
-  bool MakeLighter(const Job& job);
   void ReadDevice(size_t device);
-  void Refresh(size_t device);
+  // Work came or went on the device. may_start_earlier: it went.
+  void NoteChange(size_t device, bool may_start_earlier);
+  static size_t BucketOf(Seconds length);
+  // The bound as of now. REQUIRES: a run of the bucket is at least so long.
+  Seconds BoundOf(size_t device, size_t bucket);
   [[nodiscard]] std::vector<size_t> SharingPower(size_t device) const;
   [[nodiscard]] timetable::PowerSource PowerOf(size_t device) const;
-  // The least that a run by this rate costs if it starts then.
-  [[nodiscard]] Millijoules LeastCost(const Job& job, const Rate& rate, Seconds start) const;
-  void AskPool(const Job& job, const Rate& rate, int pool, Choice& best);
-  void AskDevice(const Job& job, const Rate& rate, int device, Choice& best) const;
+  enum class Fetching { kNothing, kMaybe };
+  void AskPool(const Job& job, const ClassWay& way, Fetching fetching, Choice& best);
+  void AskOwn(const Job& job, const OwnWay& way, Choice& best);
+  // after: no start before counts.
+  void AskDevice(const Job& job, const Rate& rate, int device, Seconds after, Choice& best) const;
   void Reserve(size_t job, const Choice& choice);
 
   const Fleet* fleet_;
   Ways ways_;
-  std::vector<Pool> pools_;
+  std::vector<std::array<Pool, kBuckets>> pools_;  // Of each of ways_.pools.
   std::vector<State> devices_;
   std::vector<timetable::Pack> packs_;
   std::vector<timetable::Supply> supplies_;
   std::vector<std::vector<size_t>> on_pack_;    // The devices of each pack.
   std::vector<std::vector<size_t>> on_supply_;  // Likewise.
-  std::vector<Lightest> lightest_;              // Of each device class.
-  std::vector<int64_t> least_units_;            // Of each work class, as far as lightest_ knows.
+  std::vector<Milliwatts> least_power_;         // Of any run on each device class.
   std::vector<std::optional<Option>> plan_;
   std::vector<Millijoules> costs_;  // Of each job, as it stands.
   Millijoules cost_ = 0;
-  std::vector<size_t> hidden_;  // Of AskPool, kept for its memory.
+  std::vector<std::pair<size_t, Seconds>> hidden_;  // Of AskPool, kept for its memory.
 };
 
 // The jobs with a deadline, the one that must start first in front; then the others by priority,

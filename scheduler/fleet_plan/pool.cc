@@ -4,11 +4,17 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 
 namespace wattle::fleet_plan {
 
-Pool::Pool(size_t slots)
-    : leaves_(std::bit_ceil(std::max<size_t>(1, slots))), times_(2 * leaves_, kNever) {}
+Pool::Pool(size_t slots, timetable::Seconds time)
+    : leaves_(std::bit_ceil(std::max<size_t>(2, slots))), times_(2 * leaves_, kNever) {
+  std::fill_n(times_.begin() + static_cast<std::ptrdiff_t>(leaves_), slots, time);
+  for (size_t node = leaves_ - 1; node > 0; --node) {
+    times_[node] = std::min(times_[2 * node], times_[2 * node + 1]);
+  }
+}
 
 void Pool::Set(size_t slot, timetable::Seconds time) {
   size_t node = leaves_ + slot;

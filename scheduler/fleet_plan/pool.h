@@ -1,8 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices that do for the same jobs, by the earliest time at which each could start anything: a
-// tournament tree, so that a change costs the logarithm of the pool's size. Pure; one thread owns
-// an object.
+// Devices that do for the same jobs, by a time: a tournament tree, so that a change costs the
+// logarithm of the pool's size. Pure; one thread owns an object.
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_POOL_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_POOL_H_
 
@@ -18,10 +17,13 @@ class Pool {
  public:
   static constexpr timetable::Seconds kNever = std::numeric_limits<timetable::Seconds>::max();
 
-  // All times are kNever.
-  explicit Pool(size_t slots);
+  // Without slots.
+  Pool() : times_(2, kNever) {}
+  Pool(size_t slots, timetable::Seconds time);
 
   void Set(size_t slot, timetable::Seconds time);
+  [[nodiscard]] bool empty() const { return times_.size() == 2; }
+  // kNever: no slot has a time.
   [[nodiscard]] timetable::Seconds earliest() const { return times_[1]; }
   // The slot with this time; the first of equal ones.
   [[nodiscard]] size_t EarliestSlot() const;

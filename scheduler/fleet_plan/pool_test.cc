@@ -11,9 +11,10 @@ namespace {
 
 TEST(PoolTest, TellsTheFirstOfTheEarliestSlotsAfterEachChange) {
   for (size_t slots = 1; slots <= 9; ++slots) {
-    Pool pool(slots);
-    std::vector<timetable::Seconds> times(slots, Pool::kNever);
-    EXPECT_EQ(pool.earliest(), Pool::kNever);
+    Pool pool(slots, 3);
+    std::vector<timetable::Seconds> times(slots, 3);
+    EXPECT_EQ(pool.earliest(), 3);
+    EXPECT_EQ(pool.EarliestSlot(), 0U);
     for (size_t change = 0; change < 60; ++change) {
       const size_t slot = change * 7 % slots;
       times[slot] =

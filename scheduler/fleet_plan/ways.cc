@@ -14,12 +14,6 @@
 namespace wattle::fleet_plan {
 namespace {
 
-constexpr int64_t kTypicalUnits = 1000;
-
-Millijoules TypicalCost(const Rate& rate) {
-  return EstimateOf(rate, kTypicalUnits).millijoules.mean;
-}
-
 class Maker {
  public:
   explicit Maker(const Fleet& fleet) : fleet_(fleet), of_class_(fleet.device_classes.size()) {
@@ -39,7 +33,7 @@ class Maker {
     AddOwn();
     const auto cheapest_first = [](auto& ways) {
       std::stable_sort(ways.begin(), ways.end(), [](const auto& a, const auto& b) {
-        return TypicalCost(*a.rate) < TypicalCost(*b.rate);
+        return a.needs.millijoules.second < b.needs.millijoules.second;
       });
     };
     for (WaysOfWork& work : ways_.of_work) {
@@ -59,7 +53,7 @@ class Maker {
           Check({fleet_, any, devices.front(), rate}, Scope::kClass).answer != Answer::kOk) {
         continue;
       }
-      ClassWay way{.rate = &rate, .device_class = device_class};
+      ClassWay way{.rate = &rate, .needs = Needs(rate), .device_class = device_class};
       way.with_labels = PoolOf(kLabels, device_class, work.wanted_labels);
       way.with_artifact = PoolOf(kArtifact, device_class, static_cast<uint64_t>(work.artifact));
       if (way.with_labels != ClassWay::kNoPool) {
@@ -75,7 +69,7 @@ class Maker {
         const Question question{fleet_, any, static_cast<int>(device), own.rate};
         if (Check(question, Scope::kDevice).answer == Answer::kOk) {
           ways_.of_work[static_cast<size_t>(own.work_class)].own.push_back(
-              {.rate = &own.rate, .device = static_cast<int>(device)});
+              {.rate = &own.rate, .needs = Needs(own.rate), .device = static_cast<int>(device)});
         }
       }
     }

@@ -5,17 +5,39 @@
 #ifndef WATTLE_SCHEDULER_FLEET_PLAN_WAYS_H_
 #define WATTLE_SCHEDULER_FLEET_PLAN_WAYS_H_
 
+#include <algorithm>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "scheduler/fleet_plan/fleet.h"
 
 namespace wattle::fleet_plan {
 
+// What a search needs of a rate before it knows the device. The run fetches nothing.
+struct Needs {
+  explicit Needs(const Rate& rate)
+      : seconds(rate.of_a_run.seconds.high, rate.of_1000_units.seconds.high),
+        millijoules(rate.of_a_run.millijoules.mean, rate.of_1000_units.millijoules.mean) {}
+  // The upper end.
+  [[nodiscard]] Seconds SecondsOf(int64_t units) const {
+    return std::max<Seconds>(1, Scaled(seconds.first, seconds.second, units));
+  }
+  // The mean.
+  [[nodiscard]] Millijoules MillijoulesOf(int64_t units) const {
+    return Scaled(millijoules.first, millijoules.second, units);
+  }
+
+  std::pair<int64_t, int64_t> seconds;      // Of a run, and of 1,000 units.
+  std::pair<int64_t, int64_t> millijoules;  // Likewise.
+};
+
 // A rate that no rule of the class refuses.
 struct ClassWay {
   static constexpr int kNoPool = -1;
 
   const Rate* rate = nullptr;
+  Needs needs;
   int device_class = 0;
   // Indices in Ways::pools. Some devices may stand in both.
   int with_labels = kNoPool;    // The devices of the class with the labels that the work wants.
@@ -25,11 +47,12 @@ struct ClassWay {
 // A rate that the device measured itself.
 struct OwnWay {
   const Rate* rate = nullptr;
+  Needs needs;
   int device = 0;
 };
 
 struct WaysOfWork {
-  // The cheapest first, by a typical amount of work.
+  // The cheapest first, by the joules of 1,000 units.
   std::vector<ClassWay> by_class;
   std::vector<OwnWay> own;
 };

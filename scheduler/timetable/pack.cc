@@ -151,6 +151,17 @@ Milliwatts Pack::Net(size_t path, const Slot& slot) const {
   return spec_.harvest[path][slot.hour] - spec_.idle - slot.work;
 }
 
+// A run that begins later by s seconds has drawn less before any moment, by its power times s at
+// most, and the charge there is higher by that at most: what a full pack loses and what an empty
+// one does not give only make the difference smaller. So a lack of charge at `moment` stays until
+// the run has drawn less by the lack before, or begins there.
+Seconds RetryFrom(const Demand& demand, Seconds moment, Millijoules lack) {
+  const Seconds drawing = std::min(moment, demand.end()) - demand.begin;
+  const Milliwatts power = demand.draw.power;
+  const Seconds too_long = power > 0 ? (lack + power - 1) / power : drawing;
+  return moment - std::max<Seconds>(0, drawing - too_long);
+}
+
 // Follows the path from the demand's begin. Before it nothing changes; once the demand is over and
 // the charge is again what it is without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
@@ -180,6 +191,8 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
       for (size_t run = 0; run < demands_.size() && !outcome.newly; ++run) {
         outcome.newly = Covers(demands_[run], slot) && !broken_runs_[path * demands_.size() + run];
       }
+      outcome.retry_from = std::max(outcome.retry_from,
+                                    RetryFrom(demand, net < 0 ? end : at, needed - level.lowest));
     }
     charge = level.end;
     at = end;
@@ -189,33 +202,67 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
 }
 
 bool Pack::Fits(const Demand& demand) const {
+  Seconds retry_from = 0;
+  return FitsOr(demand, retry_from);
+}
+
+bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
   WATTLE_CHECK(demand.begin >= spec_.now && demand.draw.length > 0, "work begins now or later");
+  retry_from = demand.begin + 1;
   if (demand.end() > horizon()) {
     return false;
   }
   const bool too_many = broken_paths_ > spec_.broken_paths_max;
   int counted = too_many ? 0 : broken_paths_;
+  Seconds first_retry = horizon();
   for (const size_t path : darkest_first_) {
     const Outcome outcome = Try(path, demand);
     if (too_many && outcome.newly) {
       return false;
     }
     const bool counts_already = !too_many && broken_[path];
-    counted += (outcome.own || outcome.newly) && !counts_already ? 1 : 0;
+    if ((outcome.own || outcome.newly) && !counts_already) {
+      ++counted;
+      first_retry = std::min(first_retry, outcome.retry_from);
+    }
     if (counted > spec_.broken_paths_max) {
+      // One of the paths that break the floor has to keep it.
+      retry_from = too_many ? retry_from : std::max(retry_from, first_retry);
       return false;
     }
   }
   return true;
 }
 
+// What a run leaves at its end is what there is without it, less its joules, unless the pack is
+// full meanwhile and loses sun that the run could have had.
+Seconds Pack::EarliestPromise(const Draw& draw, Seconds begin) const {
+  const Millijoules joules = draw.at_start + draw.power * draw.length + draw.held_back;
+  for (size_t i = SlotAt(begin); i < slots_.size(); ++i) {
+    const Millijoules most = std::max(charges_[i], charges_[i + 1]);
+    if (most >= std::min(spec_.capacity, slots_[i].needed + joules)) {
+      return std::max(begin, slots_[i].begin - draw.length);
+    }
+  }
+  return horizon();
+}
+
 std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const {
+  const bool one_path_decides =
+      spec_.harvest.size() == 1 && spec_.broken_paths_max == 0 && broken_paths_ == 0;
   Seconds begin = std::max(after, spec_.now);
   while (begin + draw.length <= horizon()) {
-    if (Fits({.begin = begin, .draw = draw})) {
+    if (one_path_decides) {
+      if (const Seconds promise = EarliestPromise(draw, begin); promise > begin) {
+        begin = (promise + kStartStep - 1) / kStartStep * kStartStep;
+        continue;
+      }
+    }
+    Seconds retry_from = 0;
+    if (FitsOr({.begin = begin, .draw = draw}, retry_from)) {
       return begin;
     }
-    begin = (begin / kStartStep + 1) * kStartStep;
+    begin = (retry_from + kStartStep - 1) / kStartStep * kStartStep;
   }
   return std::nullopt;
 }

@@ -122,6 +122,8 @@ class Pack {
   struct Outcome {
     bool own = false;    // The demand's own work breaks the floor.
     bool newly = false;  // A reserved run does, which does not without the demand.
+    // No later begin before this one changes that.
+    Seconds retry_from = 0;
   };
 
   [[nodiscard]] static bool Covers(const Demand& demand, const Slot& slot) {
@@ -137,6 +139,11 @@ class Pack {
     return charges_[path * (slots_.size() + 1) + slot];
   }
   [[nodiscard]] Outcome Try(size_t path, const Demand& demand) const;
+  // As Fits; where not, retry_from: no begin between the demand's and this one fits.
+  [[nodiscard]] bool FitsOr(const Demand& demand, Seconds& retry_from) const;
+  // No begin from `begin` up to this one fits. REQUIRES: one path, which must keep the floor and
+  // does.
+  [[nodiscard]] Seconds EarliestPromise(const Draw& draw, Seconds begin) const;
   [[nodiscard]] ChargeQuantiles QuantilesAt(Seconds at, size_t slot) const;
 
   PackSpec spec_;
