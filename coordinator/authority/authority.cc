@@ -261,7 +261,11 @@ absl::Status Authority::RemoveGeneration(int number) const {
   const std::string folder = FolderOf(number);
   for (const char* name :
        {"root.pem", "root_key.pem", "issuer_key.pem", "issuer.pem", "cross.pem"}) {
-    WATTLE_RETURN_IF_ERROR(RemoveDurably(In(folder, name), folder));
+    const std::string path = In(folder, name);
+    if (!IsThere(path)) {
+      continue;
+    }
+    WATTLE_RETURN_IF_ERROR(RemoveDurably(path, folder));
     CrashPoint("retire:removed");
   }
   return number == 1 ? absl::OkStatus() : RemoveDurably(folder, directory_);

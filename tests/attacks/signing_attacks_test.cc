@@ -13,6 +13,7 @@
 #include "artifacts/manifest.h"
 #include "artifacts/signers/signers.h"
 #include "base/status_matchers.h"
+#include "coordinator/core/spec_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
@@ -83,7 +84,7 @@ class SigningAttacks : public rpc::ServerFixture {
     *commit.mutable_info() = std::move(info);
     commit.mutable_info()->set_name(name);
     commit.mutable_info()->set_kind(v1::ARTIFACT_KIND_MODEL);
-    commit.mutable_info()->mutable_model_shape()->set_architecture("gpt2");
+    *commit.mutable_info()->mutable_model_shape() = core::Shape();
     v1::ArtifactInfo pushed;
     const absl::Status done =
         Call(stub, &v1::ArtifactService::Stub::CommitArtifact, commit, pushed);
