@@ -27,6 +27,10 @@
 //   checkpoint:OPERATION    any of these
 //   frame:phase             the frame that names a new phase is written, the first before loading
 //   frame:step              a progress frame is written
+// The coordinator's places:
+//   rotate:prepared         the new root's keys are there; rotate:noted, so is the event;
+//   rotate:renamed          the new root is trusted, the own certificate is the old one
+//   retire:noted            the event is there; retire:removed, a file of the old root is gone
 // Thread-safe.
 #ifndef WATTLE_BASE_CRASH_POINT_H_
 #define WATTLE_BASE_CRASH_POINT_H_

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/labels.h"
@@ -20,13 +21,23 @@ std::string LabelWords(const google::protobuf::RepeatedPtrField<v1::Label>& labe
   });
 }
 
+std::string Day(double unix_seconds) {
+  return absl::FormatTime("%Y-%m-%d", absl::UnixEpoch() + absl::Seconds(unix_seconds),
+                          absl::UTCTimeZone());
+}
+
 // What the identity may do, or why it may not.
 std::string StandingWords(const v1::IdentityRecord& record) {
   if (record.revoked()) {
     return absl::StrCat("revoked", record.revoked_reason().empty() ? "" : ": ",
                         record.revoked_reason());
   }
-  return record.waits_for_approval() ? "waits for approval" : "enrolled";
+  if (record.waits_for_approval()) {
+    return "waits for approval";
+  }
+  return record.not_after_unix_seconds() == 0.0
+             ? "enrolled"
+             : absl::StrCat("certificate until ", Day(record.not_after_unix_seconds()));
 }
 
 std::string EndWords(const v1::EnrolmentToken& token, absl::Time now) {
@@ -52,6 +63,12 @@ std::string EnergyWords(const v1::QuotaUse& use) {
   const std::string used = FormatEnergy(FromWattHours(use.energy_wh_today()));
   const double most = use.quota().energy_wh_per_day_max();
   return most == 0.0 ? used : absl::StrCat(used, " of ", FormatEnergy(FromWattHours(most)));
+}
+
+std::string ArtifactWords(const v1::QuotaUse& use) {
+  const int64_t most = use.quota().artifact_bytes_max();
+  const std::string used = FormatBytes(use.artifact_bytes());
+  return most == 0 ? used : absl::StrCat(used, " of ", FormatBytes(most));
 }
 
 }  // namespace
@@ -109,6 +126,28 @@ std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time no
                        : table.Render(style);
 }
 
+std::string RenderRoots(const v1::GetAuthorityResponse& roots, const TextStyle& style) {
+  Table table({{"root"}, {"until"}, {"use"}, {"certificates", Align::kRight}});
+  std::string left;
+  for (const v1::TrustedRoot& root : roots.roots()) {
+    const std::string name = absl::BytesToHexString(root.root_sha256().substr(0, 8));
+    const bool trusted = root.not_after_unix_seconds() != 0.0;
+    table.AddRow({name, trusted ? Day(root.not_after_unix_seconds()) : "retired",
+                  root.signs() ? "signs"
+                  : trusted    ? "trusted"
+                               : "locked out",
+                  absl::StrCat(root.identities())});
+    if (!root.signs() && root.identities() > 0) {
+      absl::StrAppend(&left, trusted ? "left under " : "locked out with ", name, ": ",
+                      absl::StrJoin(root.identity_names(), ", "),
+                      root.identities() > root.identity_names_size() ? ", …" : "", "\n");
+    } else if (!root.signs()) {
+      absl::StrAppend(&left, "nobody is left under ", name, ": wattle access retire-ca\n");
+    }
+  }
+  return table.Render(style) + left;
+}
+
 std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& style) {
   if (quotas.quotas().empty()) {
     return "no quotas; an admin sets one with wattle quota set OWNER --open-jobs N\n";
@@ -116,7 +155,8 @@ std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& 
   Table table({{"owner"},
                {"open jobs", Align::kRight},
                {"submits/min", Align::kRight},
-               {"energy today", Align::kRight}});
+               {"energy today", Align::kRight},
+               {"artifacts", Align::kRight}});
   for (const v1::QuotaUse& use : quotas.quotas()) {
     const v1::Quota& quota = use.quota();
     const bool of_all = quota.owner() == "*";
@@ -131,7 +171,11 @@ std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& 
                        ? ""
                        : absl::StrCat("at most ",
                                       FormatEnergy(FromWattHours(quota.energy_wh_per_day_max()))))
-                : EnergyWords(use)});
+                : EnergyWords(use),
+         of_all ? (quota.artifact_bytes_max() == 0
+                       ? ""
+                       : absl::StrCat("at most ", FormatBytes(quota.artifact_bytes_max())))
+                : ArtifactWords(use)});
   }
   return table.Render(style);
 }
@@ -147,6 +191,9 @@ std::string QuotaWords(const v1::QuotaUse& use) {
   }
   if (quota.energy_wh_per_day_max() > 0) {
     words.push_back(absl::StrCat(EnergyWords(use), " today (UTC)"));
+  }
+  if (quota.artifact_bytes_max() > 0) {
+    words.push_back(absl::StrCat(ArtifactWords(use), " of artifacts"));
   }
   return absl::StrJoin(words, ", ");
 }

@@ -98,6 +98,40 @@ TEST(AccessViewTest, ServicesAreToldWithTheirEnds) {
   EXPECT_THAT(RenderServices({}, NowTime(), {}), HasSubstr("wattle service token NAME"));
 }
 
+TEST(AccessViewTest, ACertificatesEndIsTold) {
+  v1::ListIdentitiesResponse list;
+  v1::IdentityRecord board = Identity("device", "d1");
+  board.set_not_after_unix_seconds(kNow);
+  *list.add_identities() = board;
+  EXPECT_THAT(RenderIdentities(list, NowTime(), {}), HasSubstr("certificate until 2027-01-15"));
+}
+
+TEST(AccessViewTest, WhoIsLeftUnderAnOldRootIsNamed) {
+  v1::GetAuthorityResponse roots;
+  v1::TrustedRoot& signs = *roots.add_roots();
+  signs.set_root_sha256(std::string(32, '\x11'));
+  signs.set_not_after_unix_seconds(kNow);
+  signs.set_signs(true);
+  signs.set_identities(12);
+  v1::TrustedRoot& old = *roots.add_roots();
+  old.set_root_sha256(std::string(32, '\x22'));
+  old.set_not_after_unix_seconds(kNow);
+  old.set_identities(1);
+  old.add_identity_names("device/d1");
+  EXPECT_EQ(RenderRoots(roots, {}),
+            "root              until       use      certificates\n"
+            "1111111111111111  2027-01-15  signs              12\n"
+            "2222222222222222  2027-01-15  trusted             1\n"
+            "left under 2222222222222222: device/d1\n");
+  old.set_identities(0);
+  old.clear_identity_names();
+  EXPECT_THAT(RenderRoots(roots, {}), HasSubstr("nobody is left under 2222222222222222"));
+  old.set_identities(1);
+  old.add_identity_names("person/ann");
+  old.clear_not_after_unix_seconds();
+  EXPECT_THAT(RenderRoots(roots, {}), HasSubstr("locked out with 2222222222222222: person/ann"));
+}
+
 v1::QuotaUse Ann() {
   v1::QuotaUse ann;
   ann.mutable_quota()->set_owner("ann");
@@ -105,6 +139,8 @@ v1::QuotaUse Ann() {
   ann.mutable_quota()->set_energy_wh_per_day_max(50);
   ann.set_open_jobs(2);
   ann.set_energy_wh_today(4.1);
+  ann.mutable_quota()->set_artifact_bytes_max(int64_t{8} << 30);
+  ann.set_artifact_bytes(int64_t{3} << 29);
   return ann;
 }
 
@@ -115,10 +151,11 @@ TEST(AccessViewTest, AQuotaIsToldBesideItsUse) {
   everybody.mutable_quota()->set_submits_per_minute_max(30);
   *quotas.add_quotas() = Ann();
   EXPECT_EQ(RenderQuotas(quotas, {}),
-            "owner  open jobs  submits/min         energy today\n"
-            "*              -   at most 30                    -\n"
-            "ann       2 of 5            -  4.10 Wh of 50.00 Wh\n");
-  EXPECT_EQ(QuotaWords(Ann()), "2 of 5 open jobs, 4.10 Wh of 50.00 Wh today (UTC)");
+            "owner  open jobs  submits/min         energy today           artifacts\n"
+            "*              -   at most 30                    -                   -\n"
+            "ann       2 of 5            -  4.10 Wh of 50.00 Wh  1.5 GiB of 8.0 GiB\n");
+  EXPECT_EQ(QuotaWords(Ann()),
+            "2 of 5 open jobs, 4.10 Wh of 50.00 Wh today (UTC), 1.5 GiB of 8.0 GiB of artifacts");
   EXPECT_THAT(RenderQuotas({}, {}), HasSubstr("wattle quota set OWNER"));
 }
 

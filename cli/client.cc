@@ -376,6 +376,10 @@ absl::StatusOr<v1::ArtifactInfo> Client::ResolveArtifact(const std::string& refe
   return Call(stubs_->artifacts, &v1::ArtifactService::Stub::ResolveArtifact, request);
 }
 
+absl::StatusOr<v1::ArtifactInfo> Client::SignArtifact(const v1::SignArtifactRequest& request) {
+  return Call(stubs_->artifacts, &v1::ArtifactService::Stub::SignArtifact, request);
+}
+
 absl::StatusOr<v1::RemoveArtifactResponse> Client::RemoveArtifact(
     const v1::RemoveArtifactRequest& request) {
   return Call(stubs_->artifacts, &v1::ArtifactService::Stub::RemoveArtifact, request);
@@ -461,6 +465,20 @@ absl::StatusOr<v1::RevokeDeviceResponse> Client::RevokeDevice(
 absl::StatusOr<v1::ListIdentitiesResponse> Client::ListIdentities() {
   return Call(stubs_->access, &v1::AccessService::Stub::ListIdentities,
               v1::ListIdentitiesRequest());
+}
+
+absl::StatusOr<v1::GetAuthorityResponse> Client::GetAuthority() {
+  return Call(stubs_->access, &v1::AccessService::Stub::GetAuthority, v1::GetAuthorityRequest());
+}
+
+absl::StatusOr<v1::GetAuthorityResponse> Client::RotateAuthority() {
+  return Call(stubs_->access, &v1::AccessService::Stub::RotateAuthority,
+              v1::RotateAuthorityRequest());
+}
+
+absl::StatusOr<v1::GetAuthorityResponse> Client::RetireAuthority(
+    const v1::RetireAuthorityRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::RetireAuthority, request);
 }
 
 absl::Status Client::SetQuota(const v1::Quota& quota) {

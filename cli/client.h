@@ -80,6 +80,7 @@ class Client {
 
   absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(v1::ArtifactKind kind);
   absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(const std::string& reference);
+  absl::StatusOr<v1::ArtifactInfo> SignArtifact(const v1::SignArtifactRequest& request);
   absl::StatusOr<v1::RemoveArtifactResponse> RemoveArtifact(
       const v1::RemoveArtifactRequest& request);
   // Sends a file or a directory and makes an artifact of it. Shows progress on the error stream.
@@ -106,6 +107,10 @@ class Client {
   absl::StatusOr<v1::ApproveDeviceResponse> ApproveDevice(const std::string& device);
   absl::StatusOr<v1::RevokeDeviceResponse> RevokeDevice(const v1::RevokeDeviceRequest& request);
   absl::StatusOr<v1::ListIdentitiesResponse> ListIdentities();
+  absl::StatusOr<v1::GetAuthorityResponse> GetAuthority();
+  absl::StatusOr<v1::GetAuthorityResponse> RotateAuthority();
+  absl::StatusOr<v1::GetAuthorityResponse> RetireAuthority(
+      const v1::RetireAuthorityRequest& request);
   absl::Status SetQuota(const v1::Quota& quota);
   absl::StatusOr<v1::ListQuotasResponse> ListQuotas();
   absl::Status RevokePerson(const v1::RevokePersonRequest& request);

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle model push|ls|pull|export|rm. push checks the whole model before it sends a byte, and
+// wattle model push|ls|pull|export|sign|rm. push checks the whole model before it sends a byte, and
 // sends only the files that belong to it.
 #include <algorithm>
 #include <filesystem>
@@ -17,7 +17,9 @@
 #include "cli/session.h"
 #include <CLI/App.hpp>
 
+#include "artifacts/signers/signers.h"
 #include "base/status_macros.h"
+#include "base/tls/private_file.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/chat_examples.h"
 #include "formats/chat_template.h"
@@ -196,6 +198,50 @@ void AddExport(CLI::App* noun, CommandSlot* slot) {
   slot->Bind(exported, [flags](Session& session) { return Export(session, *flags); });
 }
 
+struct SignFlags {
+  std::string reference;
+  std::string key_path;
+  std::string signer;
+};
+
+// Over the id, which is the hash of all files: the key stays here.
+absl::StatusOr<ExitCode> Sign(Session& session, const SignFlags& flags) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string key, tls::ReadPrivateFile(flags.key_path));
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info,
+                          session.client().ResolveArtifact(flags.reference));
+  const std::string signer =
+      flags.signer.empty() ? fs::path(flags.key_path).stem().string() : flags.signer;
+  auto signature = artifacts::SignArtifact(key, signer, info.artifact_id());
+  WATTLE_RETURN_IF_ERROR(WithContext(flags.key_path, signature.status()));
+  v1::SignArtifactRequest request;
+  request.set_reference(info.artifact_id());
+  *request.mutable_signature() = *std::move(signature);
+  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo signed_info,
+                          session.client().SignArtifact(request));
+  session.Print(signed_info, [&] {
+    return absl::StrCat("signed ", flags.reference, " (", info.artifact_id().substr(0, 12), ") as ",
+                        signer, "\n");
+  });
+  return ExitCode::kOk;
+}
+
+void AddSign(CLI::App* noun, CommandSlot* slot) {
+  const auto flags = std::make_shared<SignFlags>();
+  CLI::App* sign = AddLeaf(noun, "sign",
+                           "Sign a model with a key of yours, for coordinators and boards that run "
+                           "signed models alone.",
+                           "  wattle model sign gpt2 --key ~/ann.pem\n"
+                           "  wattle model sign job:j12/output --key ~/ann.pem --signer ann\n");
+  sign->add_option("REFERENCE", flags->reference, "Name, id, or job:ID/output")->required();
+  sign->add_option("--key", flags->key_path,
+                   "Private key of P-256 or Ed25519 (PEM, no password, mode 0600)")
+      ->required();
+  sign->add_option("--signer", flags->signer,
+                   "Name of the public key's file among the signers; default: the key's file name "
+                   "without its ending");
+  slot->Bind(sign, [flags](Session& session) { return Sign(session, *flags); });
+}
+
 }  // namespace
 
 absl::Status CheckArtifactName(const std::string& name) {
@@ -236,7 +282,7 @@ absl::StatusOr<ExitCode> PullArtifact(Session& session, const std::string& refer
 
 void AddModelCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* noun =
-      AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull, export, rm.",
+      AddGroup(app, "model", "Models and what jobs made of them: push, ls, pull, export, sign, rm.",
                "  wattle model push gpt2 ./gpt2\n"
                "  wattle model ls\n");
   const auto push_flags = std::make_shared<ModelFlags>();
@@ -269,6 +315,7 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
     return PullArtifact(session, pull_flags->name, pull_flags->path);
   });
   AddExport(noun, slot);
+  AddSign(noun, slot);
   const auto removed = std::make_shared<std::string>();
   CLI::App* remove = AddLeaf(noun, "rm",
                              "Remove a name, and with its last name the model. Refused while an "

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle quota set|ls|rm: what each owner of jobs may use.
+#include <cmath>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -20,7 +22,11 @@ struct QuotaFlags {
   int open_jobs = 0;
   int submits_per_minute = 0;
   double energy_wh_per_day = 0.0;
+  double artifact_gib = 0.0;
 };
+
+constexpr double kBytesOfGib = 1 << 30;
+constexpr double kGibMax = 900'000;
 
 absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
   v1::Quota quota;
@@ -28,11 +34,17 @@ absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
   quota.set_open_jobs_max(flags.open_jobs);
   quota.set_submits_per_minute_max(flags.submits_per_minute);
   quota.set_energy_wh_per_day_max(flags.energy_wh_per_day);
-  if (flags.open_jobs == 0 && flags.submits_per_minute == 0 && flags.energy_wh_per_day == 0.0) {
+  if (!(flags.artifact_gib >= 0 && flags.artifact_gib <= kGibMax)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--artifact-gib ", flags.artifact_gib, ": wanted 0 to ", kGibMax));
+  }
+  quota.set_artifact_bytes_max(static_cast<int64_t>(std::ceil(flags.artifact_gib * kBytesOfGib)));
+  if (flags.open_jobs == 0 && flags.submits_per_minute == 0 && flags.energy_wh_per_day == 0.0 &&
+      quota.artifact_bytes_max() == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("quota set ", flags.owner,
-                     ": wanted a limit above 0: --open-jobs, --submits-per-minute or "
-                     "--energy-wh-per-day; 'wattle quota rm' ends a quota"));
+                     ": wanted a limit above 0: --open-jobs, --submits-per-minute, "
+                     "--energy-wh-per-day or --artifact-gib; 'wattle quota rm' ends a quota"));
   }
   WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
   session.Print(quota, [&] { return absl::StrCat("set the quota of ", flags.owner, "\n"); });
@@ -72,6 +84,9 @@ void AddQuotaCommands(CLI::App* app, CommandSlot* slot) {
   set->add_option("--energy-wh-per-day", flags->energy_wh_per_day,
                   "Watt-hours of what ended in the day (UTC) and of what open jobs are expected to "
                   "take")
+      ->type_name("X");
+  set->add_option("--artifact-gib", flags->artifact_gib,
+                  "GiB of the artifacts that the person pushed or whose jobs made")
       ->type_name("X");
   slot->Bind(set, [flags](Session& session) { return SetQuota(session, *flags); });
   slot->Bind(AddLeaf(quota, "ls",

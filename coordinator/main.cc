@@ -36,6 +36,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include "artifacts/blob_store.h"
+#include "artifacts/signers/signers.h"
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/service_manager.h"
@@ -50,6 +51,7 @@
 #include "coordinator/http/http_server.h"
 #include "coordinator/log/log.h"
 #include "coordinator/memory/estimate_memory.h"
+#include "coordinator/new_authority.h"
 #include "coordinator/options.h"
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
@@ -66,6 +68,9 @@ using wattle::WithContext;
 
 constexpr absl::Duration kAdminTokenLife = absl::Minutes(10);
 constexpr absl::Duration kAdminPatience = absl::Seconds(20);
+
+// The signer's name of the coordinator itself.
+constexpr char kOwnSigner[] = "coordinator";
 
 constexpr char kExamples[] =
     "Examples:\n"
@@ -234,7 +239,8 @@ wattle::http::HttpOptions HttpOptionsOf(const CoordinatorOptions& options,
                                     .names = options.http_names,
                                     .nameless_role = wattle::access::ParseRole(options.http_role)};
   if (authority != nullptr) {
-    http.https = {.own = authority->server_files(), .client_roots_pem = authority->roots_pem()};
+    http.https = {.own = authority->server_files(),
+                  .client_roots = [authority] { return authority->roots_pem(); }};
   } else if (!http.nameless_role.has_value()) {
     http.nameless_role = wattle::access::Role::kAdmin;
   }
@@ -268,6 +274,45 @@ auto OpenStore(const CoordinatorOptions& options) {
   return wattle::artifacts::BlobStore::Open(store_options, wattle::Clock::Real());
 }
 
+// Who may sign models, and the key by which what the fleet makes of those is signed.
+struct ModelTrust {
+  wattle::artifacts::Signers signers;
+  wattle::artifacts::SigningKey own;
+};
+
+// Null without --signers: every model may be used.
+absl::StatusOr<std::unique_ptr<ModelTrust>> OpenModelTrust(const CoordinatorOptions& options) {
+  if (options.signers.empty()) {
+    return nullptr;
+  }
+  const std::string folder = absl::StrCat(options.data_directory, "/authority");
+  WATTLE_RETURN_IF_ERROR(wattle::tls::MakePrivateDirectory(folder));
+  auto trust = std::make_unique<ModelTrust>();
+  auto signers = wattle::artifacts::Signers::Load(options.signers);
+  WATTLE_RETURN_IF_ERROR(WithContext("--signers", signers.status()));
+  trust->signers = *std::move(signers);
+  WATTLE_ASSIGN_OR_RETURN(trust->own,
+                          wattle::artifacts::LoadSigningKey(absl::StrCat(folder, "/signer_key.pem"),
+                                                            absl::StrCat(folder, "/signer.pem")));
+  WATTLE_RETURN_IF_ERROR(trust->signers.Add(kOwnSigner, trust->own.public_key_pem));
+  return trust;
+}
+
+// trust: must outlive the runtime.
+void UseModelTrust(const ModelTrust& trust, wattle::runtime::RuntimeOptions& options) {
+  options.check_model = [&trust](const wattle::v1::ArtifactInfo& info) {
+    return trust.signers.CheckOneOf(info.artifact_id(), info.signatures());
+  };
+  options.sign_output = [&trust](const std::string& artifact_id) {
+    return wattle::artifacts::SignArtifact(trust.own.key_pem, kOwnSigner, artifact_id)
+        .value_or(wattle::v1::ArtifactSignature());
+  };
+  options.check_signature = [&trust](const std::string& artifact_id,
+                                     const wattle::v1::ArtifactSignature& signature) {
+    return trust.signers.Check(artifact_id, signature);
+  };
+}
+
 absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
@@ -288,6 +333,10 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
                           wattle::http::HttpServer::Start(HttpOptionsOf(options, authority.get())));
   wattle::rpc::StreamTable streams;
   wattle::runtime::RuntimeOptions runtime_options = RuntimeOptionsOf(options, manager);
+  WATTLE_ASSIGN_OR_RETURN(const auto trust, OpenModelTrust(options));
+  if (trust != nullptr) {
+    UseModelTrust(*trust, runtime_options);
+  }
   WATTLE_ASSIGN_OR_RETURN(const auto remote_writer, StartRemoteWriter(options));
   runtime_options.metric_sink = remote_writer.get();
   // Takes the journal's lock first: no other process may touch the artifacts of a running
@@ -390,6 +439,8 @@ struct Commands {
   bool restore_report = false;
   CLI::App* admin_token = nullptr;
   AdminTokenOptions admin;
+  CLI::App* new_ca = nullptr;
+  std::string new_ca_of;
 };
 
 void AddBackup(CLI::App& app, Commands& commands) {
@@ -439,11 +490,25 @@ void AddAccess(CLI::App& app, Commands& commands) {
   commands.admin_token->add_option(
       "--address", commands.admin.address,
       "HOST:PORT that the token names; default: where the coordinator listens");
+  commands.new_ca = access->add_subcommand(
+      "new-ca",
+      "Make another authority, when the old one is lost or in foreign hands: everybody enrols and "
+      "logs in again. Wants the coordinator stopped");
+  commands.new_ca
+      ->add_option("--data-dir", commands.new_ca_of, "The stopped coordinator's data directory")
+      ->required();
 }
 
 absl::Status RunBackup(const Commands& commands) {
   WATTLE_RETURN_IF_ERROR(wattle::Backup(commands.backup_from, commands.backup_to));
   std::printf("backup of %s is in %s\n", commands.backup_from.c_str(), commands.backup_to.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunNewAuthority(const Commands& commands) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string told,
+                          wattle::NewAuthority(commands.new_ca_of, wattle::Clock::Real()));
+  std::printf("%s", told.c_str());
   return absl::OkStatus();
 }
 
@@ -498,6 +563,10 @@ int main(int argc, char** argv) {
   if (commands.admin_token->parsed()) {
     return AfterOutput("wattle-coordinator",
                        Report(WithContext("access admin-token", PrintAdminToken(commands.admin))));
+  }
+  if (commands.new_ca->parsed()) {
+    return AfterOutput("wattle-coordinator",
+                       Report(WithContext("access new-ca", RunNewAuthority(commands))));
   }
   if (options.data_directory.empty()) {
     return Report(absl::InvalidArgumentError(

@@ -35,6 +35,10 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
   app.add_flag("--plaintext-loopback", options.plaintext_loopback,
                "For a debugger: no TLS and no certificates on --listen and --http, which must be "
                "loopback; every program of this machine may then do everything");
+  app.add_option("--signers", options.signers,
+                 "Folder of public keys (PEM, P-256 or Ed25519; the file's name is the signer's): "
+                 "jobs may only use models that one of them signed, and what the fleet makes of "
+                 "those is signed by DATA-DIR/authority/signer_key.pem");
   app.add_option("--moved-to", options.moved_to,
                  "HOST:PORT of the restored copy that goes on for this coordinator: workers are "
                  "sent there and remember it, everybody else is told the address");

@@ -75,7 +75,8 @@ absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& to
 }
 
 bool RenewalIsDue(const Identity& identity, absl::Time now) {
-  return now > identity.not_before + (identity.not_after - identity.not_before) / 2;
+  return identity.renewal_asked ||
+         now > identity.not_before + (identity.not_after - identity.not_before) / 2;
 }
 
 absl::StatusOr<Identity> Renew(const Identity& identity, const std::string& coordinator,

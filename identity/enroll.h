@@ -21,7 +21,7 @@ namespace wattle::identity {
 absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& token,
                                 const std::string& device_id);
 
-// Past the half of the certificate's life.
+// Past the half of the certificate's life, or asked for.
 bool RenewalIsDue(const Identity& identity, absl::Time now);
 // Gets a new certificate for the same key, also with an expired one, and keeps it. coordinator:
 // HOST:PORT. Errors: as Enroll.

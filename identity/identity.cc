@@ -2,7 +2,10 @@
 #include "identity/identity.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -24,6 +27,16 @@ std::string PathIn(const std::string& folder, absl::string_view name) {
 std::string CoordinatorUri(const std::string& uri) {
   const std::string kind = uri.substr(0, uri.rfind('/'));
   return absl::StrCat(kind.substr(0, kind.rfind('/')), "/coordinator");
+}
+
+// Whether the certificate of the folder has another issuer than the coordinator's.
+bool HasOtherIssuer(const std::string& folder, const tls::CertificateFacts& coordinator) {
+  const absl::StatusOr<std::string> certificate = ReadWholeFile(PathIn(folder, "certificate.pem"));
+  if (!certificate.ok()) {
+    return false;
+  }
+  const absl::StatusOr<tls::CertificateFacts> own = tls::ReadCertificate(*certificate);
+  return own.ok() && own->issuer_key_id != coordinator.issuer_key_id;
 }
 
 }  // namespace
@@ -51,6 +64,7 @@ absl::StatusOr<Identity> Load(const std::string& folder) {
   identity.uri = facts->uris[0];
   identity.not_before = facts->not_before;
   identity.not_after = facts->not_after;
+  identity.renewal_asked = ReadWholeFile(PathIn(folder, "renew")).ok();
   return identity;
 }
 
@@ -58,13 +72,29 @@ tls::CertificateFiles FilesOf(const Identity& identity) {
   return {PathIn(identity.folder, "key.pem"), PathIn(identity.folder, "certificate.pem")};
 }
 
+tls::RootsSource RootsOf(const Identity& identity) {
+  return [path = PathIn(identity.folder, "roots.pem"), known = identity.roots_pem] {
+    return ReadWholeFile(path).value_or(known);
+  };
+}
+
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
-                                                        const Clock& clock) {
-  return tls::ChannelCredentials(FilesOf(identity), {.roots_pem = identity.roots_pem,
-                                                     .uri = CoordinatorUri(identity.uri),
-                                                     .now = [&clock, floor = identity.not_before] {
-                                                       return std::max(clock.Now(), floor);
-                                                     }});
+                                                        const Clock& clock,
+                                                        std::function<void()> on_other_issuer) {
+  return tls::ChannelCredentials(
+      FilesOf(identity),
+      {.roots = RootsOf(identity),
+       .uri = CoordinatorUri(identity.uri),
+       .now = [&clock, floor = identity.not_before] { return std::max(clock.Now(), floor); },
+       .on_accepted =
+           [folder = identity.folder,
+            told = std::move(on_other_issuer)](const tls::CertificateFacts& coordinator) {
+             if (HasOtherIssuer(folder, coordinator)) {
+               // Where it cannot be written, the half of the certificate's life ends the wait.
+               (void)tls::WritePrivateFile(PathIn(folder, "renew"), "");
+               told();
+             }
+           }});
 }
 
 absl::StatusOr<std::string> SigningRequestOf(const std::string& folder) {
@@ -88,7 +118,11 @@ absl::Status Keep(const std::string& folder, const v1::IdentityCertificate& answ
   WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "roots.pem"), answer.roots_pem()));
   WATTLE_RETURN_IF_ERROR(
       tls::WritePrivateFile(PathIn(folder, "coordinator"), absl::StrCat(coordinator, "\n")));
-  return tls::WritePrivateFile(PathIn(folder, "certificate.pem"), answer.certificate_pem());
+  WATTLE_RETURN_IF_ERROR(
+      tls::WritePrivateFile(PathIn(folder, "certificate.pem"), answer.certificate_pem()));
+  std::error_code error;
+  std::filesystem::remove(PathIn(folder, "renew"), error);
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::identity

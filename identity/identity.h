@@ -6,10 +6,12 @@
 //   roots.pem        by which the coordinator is judged
 //   coordinator      HOST:PORT of the token
 //   certificate.pem  written last: with it the enrolment is complete
+//   renew            while it is there, a renewal is due: the coordinator signs under a new root
 // A crash at any step leaves a folder with which the next try goes on. Thread-safe.
 #ifndef WATTLE_IDENTITY_IDENTITY_H_
 #define WATTLE_IDENTITY_IDENTITY_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,6 +33,7 @@ struct Identity {
   std::string roots_pem;
   absl::Time not_before;  // Of the certificate. It was signed then, so it cannot be earlier now.
   absl::Time not_after;
+  bool renewal_asked = false;  // The file renew is there.
 
   // The last part of the uri.
   [[nodiscard]] std::string id() const { return uri.substr(uri.rfind('/') + 1); }
@@ -43,11 +46,17 @@ absl::StatusOr<Identity> Load(const std::string& folder);
 // The files of the key and of the certificate, which is replaced when it is renewed.
 tls::CertificateFiles FilesOf(const Identity& identity);
 
+// The roots of the folder, as they are when they are asked for.
+tls::RootsSource RootsOf(const Identity& identity);
+
 // Credentials that show the certificate and judge the coordinator: its chain, its name, and its
 // expiry at the later of the clock and the begin of the own certificate. So a board whose clock
-// stands at 1970 connects. clock: must outlive the credentials.
-std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
-                                                        const Clock& clock);
+// stands at 1970 connects. Roots that a renewal brought count from the next handshake on. Where the
+// coordinator shows a certificate of another issuer than the own one, the fleet's root was changed:
+// the handshake makes the file renew, and calls on_other_issuer on a thread of gRPC. clock: must
+// outlive the credentials.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(
+    const Identity& identity, const Clock& clock, std::function<void()> on_other_issuer = [] {});
 
 // The folder's key and signing request; makes them at the first call.
 absl::StatusOr<std::string> SigningRequestOf(const std::string& folder);

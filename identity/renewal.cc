@@ -23,7 +23,10 @@ Renewal::Renewal(Identity identity, std::string coordinator, const Clock& clock,
       thread_([this] { Run(); }) {}
 
 Renewal::~Renewal() {
-  stop_.Notify();
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
   thread_.join();
 }
 
@@ -32,27 +35,41 @@ void Renewal::UseCoordinator(const std::string& coordinator) {
   coordinator_ = coordinator;
 }
 
+void Renewal::RenewNow() {
+  absl::MutexLock lock(&mutex_);
+  asked_ = true;
+}
+
 void Renewal::Run() {
-  do {
-    if (!RenewalIsDue(identity_, clock_.Now())) {
-      continue;
-    }
+  while (true) {
     std::string coordinator;
     {
       absl::MutexLock lock(&mutex_);
+      if (stopping_) {
+        return;
+      }
+      identity_.renewal_asked = std::exchange(asked_, false) || identity_.renewal_asked;
       coordinator = coordinator_;
     }
-    absl::StatusOr<Identity> renewed = Renew(identity_, coordinator, clock_);
-    if (renewed.ok()) {
-      identity_ = *std::move(renewed);
-      on_note_(
-          absl::StrCat("certificate: renewed until ",
-                       absl::FormatTime("%Y-%m-%d", identity_.not_after, absl::UTCTimeZone())));
-    } else {
-      on_note_(absl::StrCat("certificate: not renewed: ", renewed.status().message(),
-                            "; trying again every hour"));
+    if (RenewalIsDue(identity_, clock_.Now())) {
+      TryToRenew(coordinator);
     }
-  } while (!stop_.WaitForNotificationWithTimeout(kLookEvery));
+    const auto woken = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || asked_; };
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&woken), kLookEvery);
+  }
+}
+
+void Renewal::TryToRenew(const std::string& coordinator) {
+  absl::StatusOr<Identity> renewed = Renew(identity_, coordinator, clock_);
+  if (renewed.ok()) {
+    identity_ = *std::move(renewed);
+    on_note_(absl::StrCat("certificate: renewed until ",
+                          absl::FormatTime("%Y-%m-%d", identity_.not_after, absl::UTCTimeZone())));
+  } else {
+    on_note_(absl::StrCat("certificate: not renewed: ", renewed.status().message(),
+                          "; trying again every hour"));
+  }
 }
 
 }  // namespace wattle::identity

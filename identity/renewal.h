@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Renews an identity while its program runs: looks at once and then every hour. A failure is told
-// and tried again; it ends nothing else. One thread of its own.
+// Renews an identity while its program runs: looks at once, then every hour, and when it is asked
+// to. A failure is told and tried again; it ends nothing else. One thread of its own.
+// Thread-safe.
 #ifndef WATTLE_IDENTITY_RENEWAL_H_
 #define WATTLE_IDENTITY_RENEWAL_H_
 
@@ -11,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 
 #include "base/clock.h"
 #include "identity/identity.h"
@@ -29,16 +29,20 @@ class Renewal {
 
   // The coordinator is at this host:port from now on.
   void UseCoordinator(const std::string& coordinator);
+  // Renews now, however long the certificate still lasts. Does not wait.
+  void RenewNow();
 
  private:
   void Run();
+  void TryToRenew(const std::string& coordinator);
 
   Identity identity_;
   const Clock& clock_;
   const std::function<void(const std::string&)> on_note_;
   absl::Mutex mutex_;
   std::string coordinator_ ABSL_GUARDED_BY(mutex_);
-  absl::Notification stop_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

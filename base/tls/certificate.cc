@@ -180,7 +180,7 @@ absl::Status AddExtensions(const CertificateContent& content, X509* certificate,
       AddExtension(certificate, issuer, NID_key_usage,
                    signs ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature"));
   WATTLE_RETURN_IF_ERROR(AddExtension(certificate, issuer, NID_subject_key_identifier, "hash"));
-  if (content.use != Use::kRoot) {
+  if (issuer != certificate) {
     WATTLE_RETURN_IF_ERROR(
         AddExtension(certificate, issuer, NID_authority_key_identifier, "keyid:always"));
   }
@@ -350,6 +350,9 @@ absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem) {
   facts.not_before = TimeOf(X509_get0_notBefore(certificate));
   facts.not_after = TimeOf(X509_get0_notAfter(certificate));
   facts.public_key_sha256 = KeySha256(X509_get0_pubkey(certificate));
+  if (const ASN1_OCTET_STRING* const id = X509_get0_authority_key_id(certificate); id != nullptr) {
+    facts.issuer_key_id = BytesOf(id);
+  }
   auto* const names = static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
@@ -406,13 +409,13 @@ absl::StatusOr<std::string> PinnedRoot(absl::string_view chain_pem, absl::string
   const Chain chain = ReadChain(chain_pem);
   for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
     X509* const one = sk_X509_value(chain.get(), i);
-    if (ToHex(KeySha256(X509_get0_pubkey(one))) == pin) {
+    if (ToHex(KeySha256(X509_get0_pubkey(one))) == pin && X509_self_signed(one, 0) == 1) {
       return ToPem("certificate", [one](BIO* bio) { return PEM_write_bio_X509(bio, one); });
     }
   }
   return absl::UnauthenticatedError(
-      "another coordinator answers there than the one that made the token (no certificate of it "
-      "has the token's pin)");
+      "another coordinator answers there than the one that made the token, or the fleet's root was "
+      "changed since (no certificate of it has the token's pin); ask for a new token");
 }
 
 }  // namespace wattle::tls

@@ -60,7 +60,8 @@ struct CertificateContent {
   absl::Time not_before;
   absl::Time not_after;
 };
-// Signs with the key of `issuer_pem`; an empty issuer_pem makes a certificate that signs itself.
+// Signs with the key of `issuer_pem`; an empty issuer_pem makes a certificate that signs itself. A
+// root that another root signs lets those who know that one alone trust what the new root signs.
 absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
                                             absl::string_view issuer_pem,
                                             absl::string_view issuer_key_pem);
@@ -73,6 +74,7 @@ struct CertificateFacts {
   absl::Time not_before;
   absl::Time not_after;
   std::string public_key_sha256;  // Raw, of the SubjectPublicKeyInfo.
+  std::string issuer_key_id;  // Raw, as the issuer's certificate names its key; empty: not told.
 };
 // Reads the first certificate of the text. kInvalidArgument for another text.
 absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem);
@@ -82,8 +84,8 @@ absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem);
 absl::Status VerifyChain(absl::string_view chain_pem, absl::string_view roots_pem, Use use);
 // Errors: kUnauthenticated when a certificate of the chain has expired at this time.
 absl::Status CheckExpiry(absl::string_view chain_pem, absl::Time at);
-// The certificate of the chain whose public key has this SHA-256 (hex): the pinned root. Errors:
-// kUnauthenticated when the chain has none.
+// The certificate of the chain that signs itself and whose public key has this SHA-256 (hex): the
+// pinned root. Errors: kUnauthenticated when the chain has none.
 absl::StatusOr<std::string> PinnedRoot(absl::string_view chain_pem, absl::string_view pin);
 
 }  // namespace wattle::tls

@@ -1,11 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/credentials.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -13,19 +15,21 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include "base/status_macros.h"
-#include "base/tls/certificate.h"
 
 namespace wattle::tls {
 namespace {
 
 using grpc::experimental::ExternalCertificateVerifier;
 using grpc::experimental::FileWatcherCertificateProvider;
+using grpc::experimental::StaticDataCertificateProvider;
 using grpc::experimental::TlsCustomVerificationCheckRequest;
 
 // TLS 1.2 suites of pre-shared keys alone: gRPC offers no such key, so no handshake of TLS 1.2 can
 // succeed. The suites of TLS 1.3 are another list, which stays. gRPC 1.51 has no minimum version.
 constexpr char kNoSuiteOfTls12[] = "PSK-AES256-GCM-SHA384";
-constexpr unsigned kReadAgainSeconds = 60;
+// A token that pins a new root wants the server's new certificate.
+constexpr unsigned kServerReadsAgainSeconds = 1;
+constexpr unsigned kClientReadsAgainSeconds = 10;
 
 // The peer's certificate first. On a server gRPC's full chain lacks the leaf; a leaf that is there
 // twice does no harm.
@@ -55,33 +59,58 @@ class Verifier : public ExternalCertificateVerifier {
   const Check check_;
 };
 
-std::shared_ptr<FileWatcherCertificateProvider> Watch(const CertificateFiles& files) {
-  return std::make_shared<FileWatcherCertificateProvider>(files.key_path, files.chain_path,
-                                                          kReadAgainSeconds);
+absl::Status OtherName(const CertificateFacts& facts, absl::string_view wanted) {
+  return absl::UnauthenticatedError(absl::StrCat("its certificate is for ",
+                                                 facts.uris.empty() ? "no name" : facts.uris[0],
+                                                 ", not for ", wanted));
 }
 
-absl::Status CheckName(const std::string& chain, const std::string& uri) {
-  WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
-  if (facts.uris.size() != 1 || facts.uris[0] != uri) {
-    return absl::UnauthenticatedError(absl::StrCat("its certificate is for ",
-                                                   facts.uris.empty() ? "no name" : facts.uris[0],
-                                                   ", not for ", uri));
-  }
-  return absl::OkStatus();
+// The name of a coordinator, of whatever fleet.
+bool IsCoordinator(const CertificateFacts& facts) {
+  return facts.uris.size() == 1 && absl::StartsWith(facts.uris[0], "spiffe://") &&
+         absl::EndsWith(facts.uris[0], "/coordinator") &&
+         std::count(facts.uris[0].begin(), facts.uris[0].end(), '/') == 3;
 }
 
 absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
-  WATTLE_RETURN_IF_ERROR(VerifyChain(chain, rules.roots_pem, Use::kServer));
-  WATTLE_RETURN_IF_ERROR(CheckName(chain, rules.uri));
-  return CheckExpiry(chain, rules.now());
+  if (const absl::Status led = VerifyChain(chain, rules.roots(), Use::kServer); !led.ok()) {
+    return absl::UnauthenticatedError(absl::StrCat(
+        led.message(),
+        "; if the fleet's root was changed meanwhile, enrol or log in again by a new token"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
+  if (facts.uris.size() != 1 || facts.uris[0] != rules.uri) {
+    return OtherName(facts, rules.uri);
+  }
+  WATTLE_RETURN_IF_ERROR(CheckExpiry(chain, rules.now()));
+  rules.on_accepted(facts);
+  return absl::OkStatus();
 }
 
+// A client that is given no roots reads those of the machine, about 140, although nobody asks them
+// here: that is half of the processor time of a short program. This one stands for them.
+std::string SomeRoot() {
+  const auto make = []() -> absl::StatusOr<std::string> {
+    WATTLE_ASSIGN_OR_RETURN(const std::string key, NewKey());
+    CertificateContent content = {.use = Use::kRoot,
+                                  .public_key_pem = "",
+                                  .common_name = "nobody",
+                                  .not_before = absl::UnixEpoch(),
+                                  .not_after = absl::UnixEpoch()};
+    WATTLE_ASSIGN_OR_RETURN(content.public_key_pem, PublicKeyOf(key));
+    return SignCertificate(content, "", key);
+  };
+  return make().value_or("");  // Without it no handshake begins.
+}
+
+// provider: of roots, and of what is shown, if anything is.
 std::shared_ptr<grpc::ChannelCredentials> Client(
-    const std::shared_ptr<grpc::experimental::CertificateProviderInterface>& own,
-    Verifier::Check check) {
+    const std::shared_ptr<grpc::experimental::CertificateProviderInterface>& provider,
+    bool shows_certificate, Verifier::Check check) {
   grpc::experimental::TlsChannelCredentialsOptions options;
-  if (own != nullptr) {
-    options.set_certificate_provider(own);
+  options.set_certificate_provider(provider);
+  options.watch_root_certs();
+  if (shows_certificate) {
     options.watch_identity_key_cert_pairs();
   }
   // The verifier alone judges; gRPC's own check knows neither our time nor our names.
@@ -99,35 +128,44 @@ void UseTls13Alone() {
 }
 
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
-                                                           const std::string& client_roots_pem) {
-  grpc::experimental::TlsServerCredentialsOptions options(Watch(own));
+                                                           RootsSource client_roots) {
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<FileWatcherCertificateProvider>(own.key_path, own.chain_path,
+                                                       kServerReadsAgainSeconds));
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   options.set_check_call_host(false);
   options.set_certificate_verifier(ExternalCertificateVerifier::Create<Verifier>(
-      [client_roots_pem](const std::string& chain) -> absl::Status {
+      [client_roots = std::move(client_roots)](const std::string& chain) -> absl::Status {
         if (chain.find("BEGIN CERTIFICATE") == std::string::npos) {
           return absl::OkStatus();  // No certificate: the gate lets it enrol.
         }
-        return VerifyChain(chain, client_roots_pem, Use::kClient);
+        return VerifyChain(chain, client_roots(), Use::kClient);
       }));
   return grpc::experimental::TlsServerCredentials(options);
 }
 
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules) {
-  return Client(Watch(own), [rules = std::move(rules)](const std::string& chain) {
-    return CheckServer(rules, chain);
-  });
+  // The own chain stands for the machine's roots, see SomeRoot.
+  const auto provider = std::make_shared<FileWatcherCertificateProvider>(
+      own.key_path, own.chain_path, own.chain_path, kClientReadsAgainSeconds);
+  return Client(
+      provider, /*shows_certificate=*/true,
+      [rules = std::move(rules)](const std::string& chain) { return CheckServer(rules, chain); });
 }
 
 std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin) {
-  return Client(nullptr, [pin](const std::string& chain) -> absl::Status {
+  const auto provider = std::make_shared<StaticDataCertificateProvider>(SomeRoot());
+  const auto check = [pin](const std::string& chain) -> absl::Status {
     WATTLE_ASSIGN_OR_RETURN(const std::string root, PinnedRoot(chain, pin));
     WATTLE_RETURN_IF_ERROR(VerifyChain(chain, root, Use::kServer));
-    // A board's certificate is for a server too.
-    return CheckName(chain, absl::StrCat("spiffe://", FleetOf(pin), "/coordinator"));
-  });
+    // A board's certificate is for a server too. The fleet has the name of its first root, which
+    // may not be the pinned one.
+    WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
+    return IsCoordinator(facts) ? absl::OkStatus() : OtherName(facts, "a coordinator");
+  };
+  return Client(provider, /*shows_certificate=*/false, check);
 }
 
 }  // namespace wattle::tls

@@ -9,34 +9,47 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 
+#include "base/tls/certificate.h"
+
 namespace wattle::tls {
 
 // Leaves TLS 1.3 alone, in this process. Call it before gRPC starts and before any thread.
 void UseTls13Alone();
 
-// The files of a certificate. They are read again every minute, so that a renewed certificate
-// serves the next connection. A renewal keeps the key.
+// The files of a certificate. A server reads them again every second and a client every 10 s, so
+// that a renewed certificate serves the next connection. A renewal keeps the key.
 struct CertificateFiles {
   std::string key_path;
   std::string chain_path;
 };
 
-// client_roots_pem: those that a client's certificate must lead to.
+// The roots that are trusted, in PEM. Asked for in each handshake, because they change while a
+// program runs. Thread-safe.
+using RootsSource = std::function<std::string()>;
+// Those that stay.
+inline RootsSource FixedRoots(std::string pem) {
+  return [pem = std::move(pem)] { return pem; };
+}
+
+// client_roots: those that a client's certificate must lead to.
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
-                                                           const std::string& client_roots_pem);
+                                                           RootsSource client_roots);
 
 // How a client judges the server that it dialled: the chain, the name, and the expiry at the time
 // that `now` gives.
 struct ServerRules {
-  std::string roots_pem;
+  RootsSource roots;
   std::string uri;  // "spiffe://FLEET/coordinator".
   std::function<absl::Time()> now;
+  // Called in the handshake with what the server shows, once it is accepted.
+  std::function<void(const CertificateFacts&)> on_accepted = [](const CertificateFacts&) {};
 };
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules);

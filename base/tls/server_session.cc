@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <climits>
@@ -130,11 +131,11 @@ ServerSession::Step ServerSession::Write(const char* bytes, size_t size) {
   return After(SSL_write(connection_, bytes, static_cast<int>(std::min<size_t>(size, INT_MAX))));
 }
 
-absl::StatusOr<std::unique_ptr<ServerContext>> ServerContext::Open(
-    const CertificateFiles& own, const std::string& client_roots_pem) {
+absl::StatusOr<std::unique_ptr<ServerContext>> ServerContext::Open(const CertificateFiles& own,
+                                                                   RootsSource client_roots) {
   // OpenSSL writes to sockets without MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
-  std::unique_ptr<ServerContext> context(new ServerContext(own, client_roots_pem));
+  std::unique_ptr<ServerContext> context(new ServerContext(own, std::move(client_roots)));
   absl::MutexLock lock(&context->mutex_);
   WATTLE_RETURN_IF_ERROR(context->ReadAgain());
   return context;
@@ -157,12 +158,13 @@ ServerContext::FileState ServerContext::StateOf(const std::string& path) {
 
 absl::Status ServerContext::ReadAgain() {
   const FileState state = StateOf(own_.chain_path);
-  if (context_ != nullptr && state == state_) {
+  std::string roots_pem = client_roots_();
+  if (context_ != nullptr && state == state_ && roots_pem == roots_pem_) {
     return absl::OkStatus();
   }
   ERR_clear_error();
   SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
-  if (context == nullptr || !SetRules(context) || !AddRoots(client_roots_pem_, context) ||
+  if (context == nullptr || !SetRules(context) || !AddRoots(roots_pem, context) ||
       SSL_CTX_use_certificate_chain_file(context, own_.chain_path.c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context, own_.key_path.c_str(), SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(context) != 1 || !AddIssuers(context)) {
@@ -172,6 +174,7 @@ absl::Status ServerContext::ReadAgain() {
   SSL_CTX_free(context_);  // Connections that began with it hold it.
   context_ = context;
   state_ = state;
+  roots_pem_ = std::move(roots_pem);
   return absl::OkStatus();
 }
 

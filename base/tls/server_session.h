@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -68,10 +69,10 @@ class ServerSession {
 class ServerContext {
  public:
   // own: is looked at for each connection, so that a renewed certificate serves the next one.
-  // client_roots_pem: those that a client's certificate must lead to. Errors: kFailedPrecondition
-  // for files that cannot be read or do not belong together.
+  // client_roots: those that a client's certificate must lead to. Errors: kFailedPrecondition for
+  // files that cannot be read or do not belong together.
   static absl::StatusOr<std::unique_ptr<ServerContext>> Open(const CertificateFiles& own,
-                                                             const std::string& client_roots_pem);
+                                                             RootsSource client_roots);
   ~ServerContext();
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
@@ -89,16 +90,17 @@ class ServerContext {
     bool operator==(const FileState&) const = default;
   };
 
-  ServerContext(const CertificateFiles& own, const std::string& client_roots_pem)
-      : own_(own), client_roots_pem_(client_roots_pem) {}
+  ServerContext(const CertificateFiles& own, RootsSource client_roots)
+      : own_(own), client_roots_(std::move(client_roots)) {}
   static FileState StateOf(const std::string& path);
-  // Replaces the context if the certificate's file is another one than before. A file that cannot
-  // be used leaves the context as it is.
+  // Replaces the context if the certificate's file or the roots are others than before. A file that
+  // cannot be used leaves the context as it is.
   absl::Status ReadAgain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CertificateFiles own_;
-  const std::string client_roots_pem_;
+  const RootsSource client_roots_;
   absl::Mutex mutex_;
+  std::string roots_pem_ ABSL_GUARDED_BY(mutex_);  // In the context.
   FileState state_ ABSL_GUARDED_BY(mutex_);
   ssl_ctx_st* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };

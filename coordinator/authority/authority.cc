@@ -2,12 +2,20 @@
 #include "coordinator/authority/authority.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
@@ -26,60 +34,26 @@ bool HasAll(const std::vector<std::string>& names, const std::vector<std::string
   });
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& directory,
-                                                           const ServerNames& names,
-                                                           const Clock& clock) {
-  std::unique_ptr<Authority> authority(new Authority(directory, names, clock));
-  WATTLE_RETURN_IF_ERROR(WithContext("the fleet's authority", authority->Load()));
-  return authority;
+std::string In(const std::string& folder, absl::string_view name) {
+  return absl::StrCat(folder, "/", name);
 }
 
-absl::Status Authority::Load() {
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
-  const absl::Time now = clock_.Now();
-  WATTLE_ASSIGN_OR_RETURN(issuer_key_pem_, LoadKey("issuer_key.pem"));
-  WATTLE_ASSIGN_OR_RETURN(server_key_pem_, LoadKey("server_key.pem"));
-  // With both certificates the root's key may be offline.
-  const bool rooted =
-      ReadWholeFile(Path("root.pem")).ok() && ReadWholeFile(Path("issuer.pem")).ok();
-  std::string root_key_pem;
-  tls::CertificateContent root = {.use = tls::Use::kRoot,
-                                  .public_key_pem = "",
-                                  .common_name = "Wattle fleet root",
-                                  .not_before = now - kBackdated,
-                                  .not_after = now + 30 * kYear};
-  if (rooted) {
-    WATTLE_ASSIGN_OR_RETURN(root_pem_, ReadWholeFile(Path("root.pem")));
-  } else {
-    WATTLE_ASSIGN_OR_RETURN(root_key_pem, LoadKey("root_key.pem"));
-    WATTLE_ASSIGN_OR_RETURN(root.public_key_pem, tls::PublicKeyOf(root_key_pem));
-    WATTLE_ASSIGN_OR_RETURN(root_pem_, LoadCertificate("root.pem", root, "", root_key_pem));
+bool IsThere(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+absl::Status RemoveDurably(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  const std::uintmax_t removed = std::filesystem::remove_all(path, error);
+  if (error) {
+    return FileError(error.value(), path, "cannot be removed");
   }
-  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts root_facts, tls::ReadCertificate(root_pem_));
-  pin_ = tls::ToHex(root_facts.public_key_sha256);
-  tls::CertificateContent issuer = {.use = tls::Use::kIssuer,
-                                    .public_key_pem = "",
-                                    .common_name = "Wattle fleet issuer",
-                                    .not_before = now - kBackdated,
-                                    .not_after = now + 10 * kYear};
-  WATTLE_ASSIGN_OR_RETURN(issuer.public_key_pem, tls::PublicKeyOf(issuer_key_pem_));
-  WATTLE_ASSIGN_OR_RETURN(issuer_pem_,
-                          LoadCertificate("issuer.pem", issuer, root_pem_, root_key_pem));
-  return RenewServerCertificate();
+  return removed == 0 ? absl::OkStatus() : SyncDirectory(folder);
 }
 
-std::string Authority::Path(absl::string_view name) const {
-  return absl::StrCat(directory_, "/", name);
-}
-
-tls::CertificateFiles Authority::server_files() const {
-  return {Path("server_key.pem"), Path("server.pem")};
-}
-
-absl::StatusOr<std::string> Authority::LoadKey(absl::string_view name) const {
-  const std::string path = Path(name);
+// The key of that path; makes it if it is missing.
+absl::StatusOr<std::string> LoadKey(const std::string& path) {
   absl::StatusOr<std::string> key = tls::ReadPrivateFile(path);
   if (key.ok() || !absl::IsNotFound(key.status())) {
     return key;
@@ -89,11 +63,11 @@ absl::StatusOr<std::string> Authority::LoadKey(absl::string_view name) const {
   return key;
 }
 
-absl::StatusOr<std::string> Authority::LoadCertificate(absl::string_view name,
-                                                       const tls::CertificateContent& content,
-                                                       absl::string_view issuer_pem,
-                                                       absl::string_view issuer_key_pem) const {
-  const std::string path = Path(name);
+// The certificate of that path; signs it if it is missing. Refuses one of another key.
+absl::StatusOr<std::string> LoadCertificate(const std::string& path,
+                                            const tls::CertificateContent& content,
+                                            absl::string_view issuer_pem,
+                                            absl::string_view issuer_key_pem) {
   absl::StatusOr<std::string> certificate = ReadWholeFile(path);
   if (absl::IsNotFound(certificate.status())) {
     WATTLE_ASSIGN_OR_RETURN(certificate, tls::SignCertificate(content, issuer_pem, issuer_key_pem));
@@ -111,8 +85,250 @@ absl::StatusOr<std::string> Authority::LoadCertificate(absl::string_view name,
   return certificate;
 }
 
+// Of each its own, so that a program finds the right one of two by its name.
+std::string NameOf(absl::string_view what, int number) {
+  return absl::StrCat("Wattle fleet ", what, number == 1 ? "" : absl::StrCat(" ", number));
+}
+
+tls::CertificateContent RootContent(int number, absl::Time now) {
+  return {.use = tls::Use::kRoot,
+          .public_key_pem = "",
+          .common_name = NameOf("root", number),
+          .not_before = now - kBackdated,
+          .not_after = now + 30 * kYear};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& directory,
+                                                           const ServerNames& names,
+                                                           const Clock& clock) {
+  std::unique_ptr<Authority> authority(new Authority(directory, names, clock));
+  WATTLE_RETURN_IF_ERROR(WithContext("the fleet's authority", authority->Load()));
+  return authority;
+}
+
+std::string Authority::FolderOf(int number) const {
+  return number == 1 ? directory_ : In(directory_, absl::StrCat(number));
+}
+
+absl::Status Authority::Load() {
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  absl::MutexLock lock(&mutex_);
+  std::vector<int> numbers = {1};
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename().string();
+    int number = 0;
+    if (absl::EndsWith(name, ".partial") && entry.is_directory(error)) {
+      WATTLE_RETURN_IF_ERROR(RemoveDurably(entry.path().string(), directory_));
+    } else if (absl::SimpleAtoi(name, &number) && number > 1) {
+      numbers.push_back(number);
+    }
+  }
+  if (error) {
+    return FileError(error.value(), directory_, "cannot be read");
+  }
+  std::sort(numbers.rbegin(), numbers.rend());
+  for (const int number : numbers) {
+    if (number != numbers.front() && !IsThere(In(FolderOf(number), "root.pem"))) {
+      WATTLE_RETURN_IF_ERROR(RemoveGeneration(number));  // Its retirement did not end.
+      continue;
+    }
+    WATTLE_ASSIGN_OR_RETURN(Generation generation, LoadGeneration(number, FolderOf(number)));
+    generations_.push_back(std::move(generation));
+  }
+  WATTLE_RETURN_IF_ERROR(LoadFleet());
+  WATTLE_ASSIGN_OR_RETURN(server_key_pem_, LoadKey(In(directory_, "server_key.pem")));
+  return RenewServer();
+}
+
+absl::Status Authority::LoadFleet() {
+  const std::string path = In(directory_, "fleet");
+  const absl::StatusOr<std::string> kept = ReadWholeFile(path);
+  if (kept.ok()) {
+    fleet_ = std::string(absl::StripAsciiWhitespace(*kept));
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(kept.status())) {
+    return kept.status();
+  }
+  fleet_ = tls::FleetOf(generations_.back().pin);
+  return tls::WritePrivateFile(path, absl::StrCat(fleet_, "\n"));
+}
+
+absl::StatusOr<Authority::Generation> Authority::LoadGeneration(int number,
+                                                                const std::string& folder) const {
+  Generation made = {.number = number, .folder = folder};
+  const absl::Time now = clock_.Now();
+  WATTLE_ASSIGN_OR_RETURN(made.issuer_key_pem, LoadKey(In(folder, "issuer_key.pem")));
+  // With both certificates the root's key may be offline.
+  const bool rooted =
+      ReadWholeFile(In(folder, "root.pem")).ok() && ReadWholeFile(In(folder, "issuer.pem")).ok();
+  std::string root_key_pem;
+  if (rooted) {
+    WATTLE_ASSIGN_OR_RETURN(made.root_pem, ReadWholeFile(In(folder, "root.pem")));
+  } else {
+    tls::CertificateContent root = RootContent(number, now);
+    WATTLE_ASSIGN_OR_RETURN(root_key_pem, LoadKey(In(folder, "root_key.pem")));
+    WATTLE_ASSIGN_OR_RETURN(root.public_key_pem, tls::PublicKeyOf(root_key_pem));
+    WATTLE_ASSIGN_OR_RETURN(made.root_pem,
+                            LoadCertificate(In(folder, "root.pem"), root, "", root_key_pem));
+  }
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, tls::ReadCertificate(made.root_pem));
+  made.pin = tls::ToHex(facts.public_key_sha256);
+  tls::CertificateContent issuer = {.use = tls::Use::kIssuer,
+                                    .public_key_pem = "",
+                                    .common_name = NameOf("issuer", number),
+                                    .not_before = now - kBackdated,
+                                    .not_after = now + 10 * kYear};
+  WATTLE_ASSIGN_OR_RETURN(issuer.public_key_pem, tls::PublicKeyOf(made.issuer_key_pem));
+  WATTLE_ASSIGN_OR_RETURN(made.issuer_pem, LoadCertificate(In(folder, "issuer.pem"), issuer,
+                                                           made.root_pem, root_key_pem));
+  if (number > 1) {
+    WATTLE_ASSIGN_OR_RETURN(made.cross_pem, ReadWholeFile(In(folder, "cross.pem")));
+  }
+  return made;
+}
+
+absl::StatusOr<std::string> Authority::PrepareRotation() {
+  absl::MutexLock lock(&mutex_);
+  const Generation& present = generations_.front();
+  if (generations_.size() > 1) {
+    return absl::FailedPreconditionError(
+        "an old root is still trusted; 'wattle access status' names who is left under it, and "
+        "'wattle access retire-ca' ends it");
+  }
+  const absl::StatusOr<std::string> old_key =
+      tls::ReadPrivateFile(In(present.folder, "root_key.pem"));
+  if (absl::IsNotFound(old_key.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(present.folder,
+                     "/root_key.pem: the root's key is offline, and it signs the new root; put "
+                     "it back for the rotation"));
+  }
+  WATTLE_RETURN_IF_ERROR(old_key.status());
+  const std::string partial = absl::StrCat(FolderOf(present.number + 1), ".partial");
+  WATTLE_RETURN_IF_ERROR(RemoveDurably(partial, directory_));
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(partial));
+  const absl::Time now = clock_.Now();
+  tls::CertificateContent cross = RootContent(present.number + 1, now);
+  WATTLE_ASSIGN_OR_RETURN(const std::string key, LoadKey(In(partial, "root_key.pem")));
+  WATTLE_ASSIGN_OR_RETURN(cross.public_key_pem, tls::PublicKeyOf(key));
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts old, tls::ReadCertificate(present.root_pem));
+  cross.not_after = std::min(cross.not_after, old.not_after);
+  WATTLE_RETURN_IF_ERROR(
+      LoadCertificate(In(partial, "cross.pem"), cross, present.root_pem, *old_key).status());
+  WATTLE_ASSIGN_OR_RETURN(const Generation made, LoadGeneration(present.number + 1, partial));
+  CrashPoint("rotate:prepared");
+  return absl::HexStringToBytes(made.pin);
+}
+
+absl::Status Authority::Rotate() {
+  absl::MutexLock lock(&mutex_);
+  const int number = generations_.front().number + 1;
+  const std::string partial = absl::StrCat(FolderOf(number), ".partial");
+  CrashPoint("rotate:noted");
+  WATTLE_RETURN_IF_ERROR(RenameFile(partial, FolderOf(number)));
+  WATTLE_RETURN_IF_ERROR(SyncDirectory(directory_));
+  CrashPoint("rotate:renamed");
+  WATTLE_ASSIGN_OR_RETURN(Generation made, LoadGeneration(number, FolderOf(number)));
+  generations_.insert(generations_.begin(), std::move(made));
+  return RenewServer();
+}
+
+absl::Status Authority::Retire(const std::string& sha256) {
+  absl::MutexLock lock(&mutex_);
+  const auto found =
+      std::find_if(generations_.begin(), generations_.end(),
+                   [&sha256](const Generation& one) { return one.pin == tls::ToHex(sha256); });
+  if (found == generations_.end()) {
+    return absl::NotFoundError(absl::StrCat("no root ", tls::ToHex(sha256), " is trusted"));
+  }
+  if (found == generations_.begin()) {
+    return absl::FailedPreconditionError(
+        "this root signs; 'wattle access rotate-ca' makes another first");
+  }
+  CrashPoint("retire:noted");
+  const int number = found->number;
+  WATTLE_RETURN_IF_ERROR(RemoveGeneration(number));
+  generations_.erase(found);
+  return RenewServer();
+}
+
+// root.pem goes first: without it the rest is not read any more.
+absl::Status Authority::RemoveGeneration(int number) const {
+  const std::string folder = FolderOf(number);
+  for (const char* name :
+       {"root.pem", "root_key.pem", "issuer_key.pem", "issuer.pem", "cross.pem"}) {
+    const std::string path = In(folder, name);
+    if (!IsThere(path)) {
+      continue;
+    }
+    WATTLE_RETURN_IF_ERROR(RemoveDurably(path, folder));
+    CrashPoint("retire:removed");
+  }
+  return number == 1 ? absl::OkStatus() : RemoveDurably(folder, directory_);
+}
+
+std::string Authority::pin() const {
+  absl::MutexLock lock(&mutex_);
+  return generations_.front().pin;
+}
+
+std::string Authority::roots_pem() const {
+  absl::MutexLock lock(&mutex_);
+  std::string all;
+  for (const Generation& one : generations_) {
+    all += one.root_pem;
+  }
+  return all;
+}
+
+std::vector<Authority::Root> Authority::Roots() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Root> roots;
+  for (const Generation& one : generations_) {
+    const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(one.root_pem);
+    roots.push_back({.sha256 = absl::HexStringToBytes(one.pin),
+                     .not_after = facts.ok() ? facts->not_after : absl::InfinitePast(),
+                     .signs = roots.empty()});
+  }
+  return roots;
+}
+
+std::string Authority::RootOf(const std::string& chain_pem) const {
+  absl::MutexLock lock(&mutex_);
+  // The newest first: by cross.pem its certificates lead to the old root too.
+  for (const Generation& one : generations_) {
+    if (tls::VerifyChain(chain_pem, one.root_pem, tls::Use::kClient).ok()) {
+      return absl::HexStringToBytes(one.pin);
+    }
+  }
+  return "";
+}
+
+tls::CertificateFiles Authority::server_files() const {
+  return {In(directory_, "server_key.pem"), In(directory_, "server.pem")};
+}
+
 std::string Authority::UriOf(absl::string_view kind, absl::string_view id) const {
   return absl::StrCat("spiffe://", fleet(), "/", kind, "/", id);
+}
+
+std::string Authority::ClientTail() const {
+  const Generation& present = generations_.front();
+  return absl::StrCat(present.issuer_pem, generations_.size() > 1 ? present.cross_pem : "");
+}
+
+// cross.pem before the root that it is of: a program takes the first of two that fit. The roots
+// because a token pins one; the old issuer for browsers, which show their own certificate alone.
+std::string Authority::ServerTail() const {
+  std::string tail = ClientTail();
+  for (const Generation& one : generations_) {
+    tail += one.root_pem;
+  }
+  return generations_.size() > 1 ? tail + generations_.back().issuer_pem : tail;
 }
 
 absl::StatusOr<std::string> Authority::SignClient(const tls::SigningRequest& request,
@@ -129,14 +345,26 @@ absl::StatusOr<std::string> Authority::SignClient(const tls::SigningRequest& req
     content.use = tls::Use::kDevice;
     content.dns_names = {kWorkerDnsName};
   }
-  WATTLE_ASSIGN_OR_RETURN(const std::string leaf,
-                          tls::SignCertificate(content, issuer_pem_, issuer_key_pem_));
-  return absl::StrCat(leaf, issuer_pem_);
+  Generation present;
+  std::string tail;
+  {
+    absl::MutexLock lock(&mutex_);
+    present = generations_.front();
+    tail = ClientTail();
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::string leaf, tls::SignCertificate(content, present.issuer_pem,
+                                                                       present.issuer_key_pem));
+  return absl::StrCat(leaf, tail);
 }
 
 absl::Status Authority::RenewServerCertificate() {
   absl::MutexLock lock(&mutex_);
-  const std::string path = Path("server.pem");
+  return RenewServer();
+}
+
+absl::Status Authority::RenewServer() {
+  const std::string path = In(directory_, "server.pem");
+  const Generation& present = generations_.front();
   const absl::Time now = clock_.Now();
   tls::CertificateContent content = {.use = tls::Use::kServer,
                                      .public_key_pem = "",
@@ -148,19 +376,19 @@ absl::Status Authority::RenewServerCertificate() {
                                      .not_after = now + kServerLife};
   WATTLE_ASSIGN_OR_RETURN(content.public_key_pem, tls::PublicKeyOf(server_key_pem_));
   WATTLE_ASSIGN_OR_RETURN(const std::string digest, tls::PublicKeySha256(content.public_key_pem));
-  if (const absl::StatusOr<std::string> present = ReadWholeFile(path); present.ok()) {
-    const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(*present);
-    if (facts.ok() && facts->public_key_sha256 == digest &&
+  const std::string tail = ServerTail();
+  if (const absl::StatusOr<std::string> kept = ReadWholeFile(path); kept.ok()) {
+    const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(*kept);
+    if (facts.ok() && facts->public_key_sha256 == digest && absl::EndsWith(*kept, tail) &&
         facts->not_after - now > kServerLife / 2 && HasAll(facts->dns_names, names_.dns_names) &&
         HasAll(facts->addresses, names_.addresses) &&
-        tls::VerifyChain(*present, root_pem_, tls::Use::kServer).ok()) {
+        tls::VerifyChain(*kept, present.root_pem, tls::Use::kServer).ok()) {
       return absl::OkStatus();
     }
   }
-  WATTLE_ASSIGN_OR_RETURN(const std::string leaf,
-                          tls::SignCertificate(content, issuer_pem_, issuer_key_pem_));
-  // The root too: a token pins it.
-  return tls::WritePrivateFile(path, absl::StrCat(leaf, issuer_pem_, root_pem_));
+  WATTLE_ASSIGN_OR_RETURN(const std::string leaf, tls::SignCertificate(content, present.issuer_pem,
+                                                                       present.issuer_key_pem));
+  return tls::WritePrivateFile(path, absl::StrCat(leaf, tail));
 }
 
 }  // namespace wattle::authority

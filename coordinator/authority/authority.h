@@ -4,7 +4,13 @@
 // which signs. Both are made at the first start, in a folder that its user alone may read. Device
 // and person certificates last 30 days, the coordinator's own 90. A crash at any step leaves files
 // with which the next start goes on. Thread-safe.
-//   root_key.pem root.pem issuer_key.pem issuer.pem server_key.pem server.pem
+//   root_key.pem root.pem issuer_key.pem issuer.pem   of the first root
+//   N/                the same of the Nth root, and cross.pem: that root, signed by the one before
+//   N.partial/        of a rotation that did not end; the next start removes it
+//   fleet             the fleet's name, by its first root; it stays when the root changes
+//   server_key.pem server.pem
+// While two roots are trusted, the coordinator and new certificates show cross.pem too: whoever
+// knows the old root alone thereby trusts what is signed under the new one.
 #ifndef WATTLE_COORDINATOR_AUTHORITY_AUTHORITY_H_
 #define WATTLE_COORDINATOR_AUTHORITY_AUTHORITY_H_
 
@@ -46,11 +52,33 @@ class Authority {
                                                          const ServerNames& names,
                                                          const Clock& clock);
 
-  // "f" and 16 hex digits of the root's key; and the 64 digits by which a token names the root.
-  [[nodiscard]] std::string fleet() const { return tls::FleetOf(pin_); }
-  [[nodiscard]] const std::string& pin() const { return pin_; }
-  [[nodiscard]] const std::string& roots_pem() const { return root_pem_; }
+  // "f" and 16 hex digits of the first root's key.
+  [[nodiscard]] const std::string& fleet() const { return fleet_; }
+  // The 64 hex digits by which a token names the root under which certificates are signed.
+  [[nodiscard]] std::string pin() const;
+  // All that are trusted, the newest first.
+  [[nodiscard]] std::string roots_pem() const;
   [[nodiscard]] tls::CertificateFiles server_files() const;
+
+  struct Root {
+    std::string sha256;  // Raw, of the public key.
+    absl::Time not_after;
+    bool signs = false;
+  };
+  // The newest first, at most two.
+  [[nodiscard]] std::vector<Root> Roots() const;
+  // The root (raw sha256) that the certificate leads to; empty: none that is trusted.
+  [[nodiscard]] std::string RootOf(const std::string& chain_pem) const;
+
+  // A new root in two steps, so that the caller can note it durably between them: Prepare makes the
+  // keys and returns the new root's sha256 (raw), Rotate trusts the root and signs under it.
+  // Errors: kFailedPrecondition while an old root is still trusted, or where the present root's key
+  // is offline; those of the files.
+  absl::StatusOr<std::string> PrepareRotation();
+  absl::Status Rotate();
+  // Trusts this old root no more, and removes its keys. Errors: kNotFound; kFailedPrecondition for
+  // the root that signs.
+  absl::Status Retire(const std::string& sha256);
 
   // "spiffe://FLEET/KIND/ID".
   [[nodiscard]] std::string UriOf(absl::string_view kind, absl::string_view id) const;
@@ -63,27 +91,39 @@ class Authority {
   absl::Status RenewServerCertificate();
 
  private:
+  // A root and what signs under it.
+  struct Generation {
+    int number = 1;
+    std::string folder = {};
+    std::string root_pem = {};
+    std::string pin = {};
+    std::string issuer_pem = {};
+    std::string issuer_key_pem = {};
+    std::string cross_pem = {};  // Empty: of the first root.
+  };
+
   Authority(std::string directory, ServerNames names, const Clock& clock)
       : directory_(std::move(directory)), names_(std::move(names)), clock_(clock) {}
-  absl::Status Load();
-  [[nodiscard]] std::string Path(absl::string_view name) const;
-  // The key of that name; makes it if it is missing.
-  absl::StatusOr<std::string> LoadKey(absl::string_view name) const;
-  // The certificate of that name; signs it if it is missing. Refuses one of another key.
-  absl::StatusOr<std::string> LoadCertificate(absl::string_view name,
-                                              const tls::CertificateContent& content,
-                                              absl::string_view issuer_pem,
-                                              absl::string_view issuer_key_pem) const;
+  absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status LoadFleet() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::string FolderOf(int number) const;
+  // Reads the files of the folder; makes those that are missing.
+  [[nodiscard]] absl::StatusOr<Generation> LoadGeneration(int number,
+                                                          const std::string& folder) const;
+  absl::Status RemoveGeneration(int number) const;
+  // What is shown besides the own certificate: for clients, and for the server, where it must also
+  // lead those who know one root alone, or show one certificate alone.
+  [[nodiscard]] std::string ClientTail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::string ServerTail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RenewServer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string directory_;
   const ServerNames names_;
   const Clock& clock_;
-  std::string root_pem_;
-  std::string pin_;
-  std::string issuer_pem_;
-  std::string issuer_key_pem_;
+  std::string fleet_;  // Constant once open, as the next.
   std::string server_key_pem_;
-  absl::Mutex mutex_;  // Of the file server.pem.
+  mutable absl::Mutex mutex_;                                    // Of the files too.
+  std::vector<Generation> generations_ ABSL_GUARDED_BY(mutex_);  // Newest first; not empty.
 };
 
 }  // namespace wattle::authority

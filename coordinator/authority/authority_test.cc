@@ -136,5 +136,104 @@ TEST_F(AuthorityTest, RefusesAKeyThatOthersMayReadOrOfAnotherAuthority) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the key beside it")));
 }
 
+class RotationTest : public AuthorityTest {
+ protected:
+  static std::string Signed(const Authority& authority) {
+    const auto request = tls::ReadSigningRequest(*tls::NewSigningRequest(*tls::NewKey()));
+    return *authority.SignClient(*request, "device", "d1");
+  }
+  static std::string Rotate(Authority& authority) {
+    const auto root = authority.PrepareRotation();
+    EXPECT_THAT(root, IsOk());
+    EXPECT_THAT(authority.Rotate(), IsOk());
+    return *root;
+  }
+};
+
+TEST_F(RotationTest, TwoRootsAreTrustedUntilTheOldOneIsRetired) {
+  const auto authority = Open();
+  const std::string fleet = authority->fleet();
+  const std::string old_pin = authority->pin();
+  const std::string old_root = authority->roots_pem();
+  const std::string before = Signed(*authority);
+  const std::string new_root = Rotate(*authority);
+  EXPECT_EQ(tls::ToHex(new_root), authority->pin());
+  EXPECT_NE(authority->pin(), old_pin);
+  EXPECT_EQ(authority->fleet(), fleet);
+  const std::string after = Signed(*authority);
+  for (const std::string& chain : {before, after}) {
+    EXPECT_THAT(tls::VerifyChain(chain, authority->roots_pem(), tls::Use::kClient), IsOk());
+    // Whoever knows the old root alone trusts what is signed under the new one.
+    EXPECT_THAT(tls::VerifyChain(chain, old_root, tls::Use::kClient), IsOk());
+  }
+  EXPECT_EQ(authority->RootOf(after), new_root);
+  EXPECT_EQ(tls::ToHex(authority->RootOf(before)), old_pin);
+  const std::string server = Read("server.pem");
+  EXPECT_THAT(tls::VerifyChain(server, old_root, tls::Use::kServer), IsOk());
+  for (const std::string& pin : {old_pin, authority->pin()}) {
+    const auto pinned = tls::PinnedRoot(server, pin);
+    ASSERT_THAT(pinned, IsOk());
+    EXPECT_THAT(tls::VerifyChain(server, *pinned, tls::Use::kServer), IsOk()) << pin;
+  }
+  EXPECT_THAT(authority->PrepareRotation(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("access retire-ca")));
+
+  ASSERT_EQ(authority->Roots().size(), 2U);
+  EXPECT_THAT(authority->Retire(new_root),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("this root signs")));
+  ASSERT_THAT(authority->Retire(authority->Roots()[1].sha256), IsOk());
+  ASSERT_EQ(authority->Roots().size(), 1U);
+  EXPECT_FALSE(tls::VerifyChain(before, authority->roots_pem(), tls::Use::kClient).ok());
+  EXPECT_THAT(tls::VerifyChain(after, authority->roots_pem(), tls::Use::kClient), IsOk());
+  EXPECT_FALSE(tls::VerifyChain(Read("server.pem"), old_root, tls::Use::kServer).ok());
+  EXPECT_FALSE(tls::VerifyChain(Signed(*authority), old_root, tls::Use::kClient).ok());
+  EXPECT_THAT(tls::PinnedRoot(Read("server.pem"), old_pin),
+              StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("ask for a new token")));
+  Rotate(*authority);  // And again.
+  EXPECT_EQ(authority->fleet(), fleet);
+}
+
+TEST_F(RotationTest, ARestartAtAnyStepGoesOn) {
+  auto authority = Open();
+  const std::string fleet = authority->fleet();
+  const std::string old_pin = authority->pin();
+  ASSERT_THAT(authority->PrepareRotation(), IsOk());
+  authority = Open();  // After the keys, before the rename.
+  EXPECT_EQ(authority->pin(), old_pin);
+  EXPECT_FALSE(std::filesystem::exists(directory_.File("authority/2.partial")));
+  ASSERT_THAT(authority->PrepareRotation(), IsOk());
+  std::filesystem::rename(directory_.File("authority/2.partial"), directory_.File("authority/2"));
+  authority = Open();  // After the rename, before the coordinator's own certificate.
+  EXPECT_NE(authority->pin(), old_pin);
+  EXPECT_EQ(authority->Roots().size(), 2U);
+  EXPECT_EQ(authority->fleet(), fleet);
+  EXPECT_THAT(tls::PinnedRoot(Read("server.pem"), authority->pin()), IsOk());
+  std::filesystem::remove(directory_.File("authority/root.pem"));
+  authority = Open();  // In the middle of a retirement.
+  EXPECT_EQ(authority->Roots().size(), 1U);
+  EXPECT_EQ(authority->fleet(), fleet);
+  EXPECT_FALSE(std::filesystem::exists(directory_.File("authority/issuer_key.pem")));
+  EXPECT_FALSE(tls::PinnedRoot(Read("server.pem"), old_pin).ok());
+  Rotate(*authority);
+  std::filesystem::remove(directory_.File("authority/2/root.pem"));
+  authority = Open();
+  EXPECT_EQ(authority->Roots().size(), 1U);
+  EXPECT_FALSE(std::filesystem::exists(directory_.File("authority/2")));
+}
+
+TEST_F(RotationTest, WantsTheKeyOfThePresentRoot) {
+  const auto authority = Open();
+  std::filesystem::rename(directory_.File("authority/root_key.pem"), directory_.File("offline"));
+  EXPECT_THAT(authority->PrepareRotation(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("put it back")));
+  std::filesystem::rename(directory_.File("offline"), directory_.File("authority/root_key.pem"));
+  Rotate(*authority);
+  for (const char* name : {"2", "2/root_key.pem", "2/issuer_key.pem", "fleet"}) {
+    struct stat facts = {};
+    ASSERT_EQ(stat(directory_.File(std::string("authority/") + name).c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_mode & 0077U, 0U) << name;
+  }
+}
+
 }  // namespace
 }  // namespace wattle::authority

@@ -60,7 +60,8 @@ Caller Callers::Anybody() {
 }
 
 Caller Callers::Local() {
-  return {.identity = IdentityOf("local", {access::Role::kAdmin}), .kind = "local"};
+  return {.identity = IdentityOf(runtime::kLocalUser, {access::Role::kAdmin}),
+          .kind = runtime::kLocalUser};
 }
 
 absl::StatusOr<tls::CertificateFacts> Callers::FactsOf(absl::string_view pem) const {

@@ -72,6 +72,7 @@ class ReportDecider {
       : draft_(draft),
         device_(command.device),
         report_(command.report),
+        output_signature_(command.output_signature),
         incarnation_(command.incarnation) {}
 
   // Returns the note of ReportAccepted: why nothing changed, or empty.
@@ -255,6 +256,10 @@ class ReportDecider {
     if (receipt.has_work()) {
       CompleteWork(job, *receipt.mutable_work());
     }
+    if (output_signature_.ByteSizeLong() > 0 && KindOf(job.spec()).makes_model &&
+        TrustsInputs(job, attempt)) {
+      AddSignature(draft_, ArtifactId(output), output_signature_, "the coordinator");
+    }
     const std::vector<v1::ProfileRow> learned = LearnFrom(receipt);
     if (!learned.empty()) {
       *receipt.mutable_row_move() = scheduler::MoveOf(draft_.state().profiles, learned);
@@ -278,6 +283,21 @@ class ReportDecider {
       absl::StrAppend(&how, ", ", FormatElapsed(late), " after its deadline");
     }
     draft_.EndJob(job, v1::JOB_STATE_SUCCEEDED, how, output);
+  }
+
+  // A model that was made of one that nobody signed, submitted before signatures were asked for, is
+  // not signed either.
+  [[nodiscard]] bool TrustsInputs(const v1::Job& job, const v1::Attempt& attempt) const {
+    const auto trusts = [this](const std::string& id) {
+      const v1::ArtifactInfo* const model = draft_.state().artifacts.Find(ArtifactId(id));
+      return model != nullptr && draft_.observations().check_model &&
+             draft_.observations().check_model(*model).ok();
+    };
+    return std::all_of(job.inputs().begin(), job.inputs().end(),
+                       [&](const v1::ResolvedInput& input) {
+                         return !IsModelField(input.field()) || trusts(input.artifact_id());
+                       }) &&
+           (!attempt.has_model_choice() || trusts(attempt.model_choice().artifact_id()));
   }
 
   std::string Finished(const v1::AttemptFinished& fact) {
@@ -473,6 +493,7 @@ class ReportDecider {
   Draft& draft_;
   const DeviceId& device_;
   const v1::Report& report_;
+  const v1::ArtifactSignature& output_signature_;
   int64_t incarnation_;
 };
 

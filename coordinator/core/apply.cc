@@ -116,15 +116,20 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kDeviceApproved:
       applier.On(event.device_approved());
       break;
+    case v1::Event::kIdentityRenewed:
+      applier.On(event.identity_renewed());
+      break;
+    case v1::Event::kAuthorityRotated:
+    case v1::Event::kAuthorityRetired:
+      break;  // For the audit: the authority's folder tells which roots there are.
     case v1::Event::kQuotaSet:
       applier.On(event.quota_set());
       break;
+    case v1::Event::kArtifactSigned:
+      applier.On(event.artifact_signed());
+      break;
     case v1::Event::kForecastPushed:
     case v1::Event::kForecastRemoved:
-    case v1::Event::kArtifactSigned:
-    case v1::Event::kIdentityRenewed:
-    case v1::Event::kAuthorityRotated:
-    case v1::Event::kAuthorityRetired:
       break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.

@@ -58,6 +58,9 @@ class Applier {
   void On(const v1::IdentityRevoked& event);
   void On(const v1::DeviceApproved& event);
 
+  void On(const v1::IdentityRenewed& event);  // rotation.cc
+  void On(const v1::ArtifactSigned& event);   // signing.cc
+
   void On(const v1::QuotaSet& event);  // quota.cc
 
   std::vector<Effect> TakeEffects() { return std::move(effects_); }

@@ -55,6 +55,9 @@ struct WorkerReport {
   DeviceId device;
   int64_t incarnation = 0;
   v1::Report report;
+  // Of the model that the finished attempt made, by the coordinator's own key; unset: none. It is
+  // kept where the report makes the model a job's output.
+  v1::ArtifactSignature output_signature = {};
 };
 // Time passed: leases, deadlines and time-outs may end.
 struct Tick {};
@@ -89,10 +92,17 @@ struct ImportProfiles {
 struct RemoveImportedProfiles {
   std::string device_class;  // Empty: of all.
 };
-// The artifact is complete: all its blobs are stored and durable.
+// The artifact is complete: all its blobs are stored and durable. info: pushed_by is the person who
+// pushes, whose quota counts; empty: a device, or a caller of whom nothing is proved.
 struct CommitArtifact {
   v1::ArtifactInfo info;
   bool move_name = false;  // Takes the name from another artifact that has it.
+};
+// Somebody signed the artifact. The shell has checked the signature, where it knows the signers.
+struct SignArtifact {
+  ArtifactId artifact;
+  v1::ArtifactSignature signature;
+  std::string by;
 };
 // A person removes a name. The artifact goes with its last name.
 struct RemoveArtifact {
@@ -132,6 +142,23 @@ struct RevokeIdentity {
   std::string reason;
   std::string by;
 };
+// A certificate was signed anew for somebody who enrolled.
+struct RenewIdentity {
+  std::string kind;
+  std::string id;
+  std::string root_sha256;  // Raw, as in the next two.
+  absl::Time not_after;
+};
+// Notes that a root is about to become the one that signs; and that it is about to be trusted no
+// more.
+struct RotateRoot {
+  std::string root_sha256;
+  std::string by;
+};
+struct RetireRoot {
+  std::string root_sha256;
+  std::string by;
+};
 // Replaces the owner's quota; one without a limit removes it.
 struct SetQuota {
   v1::Quota quota;
@@ -152,8 +179,9 @@ struct ArchiveEnded {
 using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
-                 RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens, RevokeToken, Enrol,
-                 ApproveDevice, RevokeIdentity, SetQuota, ImportProfiles, RemoveImportedProfiles>;
+                 SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
+                 RevokeToken, Enrol, ApproveDevice, RevokeIdentity, RenewIdentity, RotateRoot,
+                 RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

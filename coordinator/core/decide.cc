@@ -13,6 +13,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/power_groups.h"
 #include "coordinator/core/queueing.h"
@@ -161,6 +162,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideDeletePolicy(draft, one);
         } else if constexpr (std::is_same_v<One, CommitArtifact>) {
           DecideCommitArtifact(draft, one);
+        } else if constexpr (std::is_same_v<One, SignArtifact>) {
+          DecideSignArtifact(draft, one);
         } else if constexpr (std::is_same_v<One, ArchiveEnded>) {
           DecideArchive(draft, one);
         } else if constexpr (std::is_same_v<One, RemoveArtifact>) {
@@ -177,6 +180,12 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideApproveDevice(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
           DecideRevokeIdentity(draft, one);
+        } else if constexpr (std::is_same_v<One, RenewIdentity>) {
+          DecideRenewIdentity(draft, one);
+        } else if constexpr (std::is_same_v<One, RotateRoot>) {
+          DecideRotateRoot(draft, one);
+        } else if constexpr (std::is_same_v<One, RetireRoot>) {
+          DecideRetireRoot(draft, one);
         } else if constexpr (std::is_same_v<One, SetQuota>) {
           DecideSetQuota(draft, one);
         } else if constexpr (std::is_same_v<One, ImportProfiles>) {
@@ -223,6 +232,12 @@ v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
     if (input.field() == kModelInput && attempt.has_model_choice()) {
       wanted_input.set_artifact_id(attempt.model_choice().artifact_id());
       wanted_input.set_reference(attempt.model_choice().model());
+    }
+    const v1::ArtifactInfo* const model =
+        IsModelField(input.field()) ? state.artifacts.Find(ArtifactId(wanted_input.artifact_id()))
+                                    : nullptr;
+    if (model != nullptr) {
+      *wanted_input.mutable_signatures() = model->signatures();
     }
   }
   assignment.set_lease_seconds(attempt.lease_seconds());

@@ -79,6 +79,10 @@ void DecideTick(Draft& draft);
 void DecidePlan(Draft& draft, const PlanComputed& command);
 void DecideArchive(Draft& draft, const ArchiveEnded& command);
 void DecideCommitArtifact(Draft& draft, const CommitArtifact& command);
+// Of signatures (signing.cc).
+void DecideSignArtifact(Draft& draft, const SignArtifact& command);
+void AddSignature(Draft& draft, const ArtifactId& artifact, const v1::ArtifactSignature& signature,
+                  const std::string& by);
 void DecideRemoveDevice(Draft& draft, const RemoveDevice& command);
 void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command);
 void DecideEvict(Draft& draft, const EvictArtifact& command);
@@ -91,6 +95,10 @@ void DecideRevokeToken(Draft& draft, const RevokeToken& command);
 void DecideEnrol(Draft& draft, const Enrol& command);
 void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
+// Of the authority's roots (rotation.cc).
+void DecideRenewIdentity(Draft& draft, const RenewIdentity& command);
+void DecideRotateRoot(Draft& draft, const RotateRoot& command);
+void DecideRetireRoot(Draft& draft, const RetireRoot& command);
 void DecideSetQuota(Draft& draft, const SetQuota& command);  // quota.cc
 
 }  // namespace wattle::core

@@ -20,10 +20,12 @@ namespace {
 constexpr absl::Duration kMinute = absl::Minutes(1);
 constexpr int kJobsMax = 1'000'000;
 constexpr double kWattHoursMax = 1e6;
+constexpr double kBytesMax = 1e15;
+constexpr char kArtifactFlag[] = "--artifact-gib X";
 
 bool HasLimit(const v1::Quota& quota) {
   return quota.open_jobs_max() != 0 || quota.submits_per_minute_max() != 0 ||
-         quota.energy_wh_per_day_max() != 0.0;
+         quota.energy_wh_per_day_max() != 0.0 || quota.artifact_bytes_max() != 0;
 }
 
 absl::Status CheckLimit(absl::string_view field, double value, double most) {
@@ -39,6 +41,8 @@ absl::Status ValidateQuota(const State& state, const v1::Quota& quota) {
       CheckLimit("submits_per_minute_max", quota.submits_per_minute_max(), kJobsMax));
   WATTLE_RETURN_IF_ERROR(
       CheckLimit("energy_wh_per_day_max", quota.energy_wh_per_day_max(), kWattHoursMax));
+  WATTLE_RETURN_IF_ERROR(
+      CheckLimit("artifact_bytes_max", static_cast<double>(quota.artifact_bytes_max()), kBytesMax));
   const std::string& owner = quota.owner();
   const bool known = owner == kEverybodysQuota || state.quotas.contains(owner) ||
                      FindIdentity(state, kPersonKind, owner) != nullptr;
@@ -146,6 +150,30 @@ Joules EnergyOfToday(const State& state, const Observations& observations, absl:
   return energy;
 }
 
+int64_t ArtifactBytesOf(const State& state, absl::string_view owner) {
+  int64_t bytes = 0;
+  for (const auto& [id, info] : state.artifacts) {
+    bytes += info.pushed_by() == owner ? info.size_bytes() : 0;
+  }
+  return bytes;
+}
+
+absl::Status CheckArtifactQuota(const State& state, const std::string& owner, int64_t size_bytes) {
+  const v1::Quota* const quota = owner.empty() ? nullptr : QuotaOf(state, owner);
+  if (quota == nullptr || quota->artifact_bytes_max() == 0) {
+    return absl::OkStatus();
+  }
+  const int64_t used = ArtifactBytesOf(state, owner);
+  if (used + size_bytes <= quota->artifact_bytes_max()) {
+    return absl::OkStatus();
+  }
+  return Exhausted(*quota, owner,
+                   absl::StrCat(FormatBytes(used), " of ", FormatBytes(quota->artifact_bytes_max()),
+                                " of artifacts, and this one has ", FormatBytes(size_bytes),
+                                "; remove some with 'wattle model rm' or 'wattle data rm'"),
+                   kArtifactFlag);
+}
+
 absl::Status CheckQuota(const State& state, const Observations& observations,
                         const SubmitJob& command, const Instant& now) {
   const std::string& owner = command.spec.owner();
@@ -181,6 +209,16 @@ absl::Status CheckQuota(const State& state, const Observations& observations,
                        "--energy-wh-per-day X");
     }
   }
+  // A job's output is kept whatever its size, so whoever has used the bytes up starts no job.
+  if (const int64_t most = quota->artifact_bytes_max(); most > 0 && !owner.empty()) {
+    if (const int64_t used = ArtifactBytesOf(state, owner); used >= most) {
+      return Exhausted(*quota, owner,
+                       absl::StrCat(FormatBytes(used), " of ", FormatBytes(most),
+                                    " of artifacts; remove some with 'wattle model rm' or 'wattle "
+                                    "data rm'"),
+                       kArtifactFlag);
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -193,6 +231,7 @@ v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
   use.mutable_quota()->set_owner(owner);
   if (owner != kEverybodysQuota) {
     use.set_open_jobs(OpenJobsOf(state, owner));
+    use.set_artifact_bytes(ArtifactBytesOf(state, owner));
     use.set_energy_wh_today(ToWattHours(EnergyOfToday(state, observations, owner, now)));
   }
   return use;

@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What one owner of jobs may use, and uses. A quota is asked when a job is submitted; what is open
-// already goes on. Pure.
+// What one owner of jobs may use, and uses. A quota is asked when a job is submitted or an artifact
+// pushed; what is open already goes on, and its outputs are kept. Pure.
 #ifndef WATTLE_COORDINATOR_CORE_QUOTA_H_
 #define WATTLE_COORDINATOR_CORE_QUOTA_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -34,6 +35,12 @@ int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Ti
 // an attempt of it has ended.
 Joules EnergyOfToday(const State& state, const Observations& observations, absl::string_view owner,
                      const Instant& now);
+
+// Bytes of the artifacts that the owner pushed or whose jobs made; each artifact once.
+int64_t ArtifactBytesOf(const State& state, absl::string_view owner);
+// Whether the owner may push an artifact of so many bytes that is not there yet; empty: nobody's
+// quota counts. Errors: as CheckQuota.
+absl::Status CheckArtifactQuota(const State& state, const std::string& owner, int64_t size_bytes);
 
 // Whether the owner may submit this job now. Errors: kResourceExhausted names the limit, the use,
 // and who raises the limit.

@@ -193,6 +193,45 @@ TEST_F(QuotaTest, EverybodysQuotaIsForThoseWithoutTheirOwn) {
   EXPECT_THAT(Set(Of(kEverybodysQuota)), StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
+TEST_F(QuotaTest, BytesOfArtifactsCountWhatAPersonPushedAndWhatTheirJobsMade) {
+  v1::Quota quota;
+  quota.set_owner("ann");
+  quota.set_artifact_bytes_max(1000);
+  ASSERT_THAT(Set(quota), IsOk());
+  const auto push = [&](const std::string& id, const std::string& by, int64_t bytes) {
+    v1::ArtifactInfo info;
+    info.set_artifact_id(id);
+    info.set_kind(v1::ARTIFACT_KIND_RESULT);
+    info.set_pushed_by(by);
+    info.set_job_id(by.empty() ? "j1" : "");
+    info.set_size_bytes(bytes);
+    const Decision decision =
+        Decide(fleet_.state, CommitArtifact{info}, fleet_.observations, Now());
+    for (const v1::Event& event : decision.events) {
+      Apply(fleet_.state, event, Now().monotonic);
+    }
+    return decision.status;
+  };
+  EXPECT_THAT(push("a1", "ann", 600), IsOk());
+  EXPECT_THAT(push("a2", "ann", 401),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("quota of ann: 600 B of 1000 B of artifacts, and this one "
+                                       "has 401 B"),
+                             HasSubstr("wattle quota set ann --artifact-gib X"))));
+  EXPECT_THAT(push("a1", "ann", 600), IsOk());  // The same bytes again.
+  EXPECT_THAT(push("a3", "bob", 5000), IsOk());
+  ASSERT_THAT(Submit("ann"), IsOk());
+  EXPECT_THAT(push("a4", "", 5000), IsOk());  // The output of ann's job is kept and counts.
+  EXPECT_EQ(ArtifactBytesOf(fleet_.state, "ann"), 5600);
+  EXPECT_EQ(DescribeQuota(fleet_.state, fleet_.observations, "ann", Now()).artifact_bytes(), 5600);
+  EXPECT_THAT(Submit("ann"), StatusIs(absl::StatusCode::kResourceExhausted,
+                                      HasSubstr("of artifacts; remove some")));
+  EXPECT_THAT(Submit("bob"), IsOk());
+  quota.set_artifact_bytes_max(-1);
+  EXPECT_THAT(Set(quota),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("artifact_bytes_max: -1")));
+}
+
 TEST_F(QuotaTest, BadQuotasAreRefusedByField) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const double energy : {nan, -1.0, 2e6, std::numeric_limits<double>::infinity()}) {

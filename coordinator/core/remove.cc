@@ -20,6 +20,7 @@
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/queueing.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "units/format.h"
@@ -74,7 +75,7 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
 }
 
 // The output of a job that makes no model is no model, whatever the worker declares. The
-// coordinator knows what a quantized model was made from.
+// coordinator knows what a quantized model was made from, and whose the job is.
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
   const v1::JobRecord* record = FindJob(state, JobId(info.job_id()));
   if (info.kind() == v1::ARTIFACT_KIND_RESULT && record != nullptr &&
@@ -83,6 +84,9 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
     info.clear_parameter_count();
     info.clear_quantization();
     info.clear_recipe();
+  }
+  if (info.pushed_by().empty() && record != nullptr) {
+    info.set_pushed_by(record->job().spec().owner());
   }
   SetParent(state, info);
 }
@@ -122,13 +126,19 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   if (known != draft.state().artifacts.end() && !name_moves) {
     return;  // Repeated.
   }
-  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
   if (known != draft.state().artifacts.end()) {
     // The same bytes get another name. The facts that are known of them stay.
+    v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
     committed = known->second;
     committed.set_name(info.name());
     return;
   }
+  if (absl::Status may = CheckArtifactQuota(draft.state(), info.pushed_by(), info.size_bytes());
+      !may.ok()) {
+    draft.Refuse(std::move(may));
+    return;
+  }
+  v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
   committed = info;
   CorrectOutput(draft.state(), committed);
 }

@@ -209,6 +209,9 @@ struct Observations {
   // stays queued for a device that may join.
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
+  // Whether jobs may read this model, by who signed it; the error says what to do. Empty: every
+  // one.
+  std::function<absl::Status(const v1::ArtifactInfo&)> check_model;
   std::map<DeviceId, DeviceObservation> devices;
   // The queued jobs that the latest plan did not start. Null before the first plan.
   std::shared_ptr<const std::map<JobId, WaitingJob>> waiting;

@@ -56,6 +56,22 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
   return absl::OkStatus();
 }
 
+// The output of a job that has ended, or an artifact that was pushed. What a job must still make is
+// signed when it is made.
+absl::Status CheckSigned(const State& state, const Observations& observations,
+                         const v1::JobSubmitted& submitted) {
+  for (const v1::ResolvedInput& input : submitted.inputs()) {
+    const v1::ArtifactInfo* const model =
+        IsModelField(input.field()) ? state.artifacts.Find(ArtifactId(input.artifact_id()))
+                                    : nullptr;
+    if (model != nullptr && observations.check_model) {
+      WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat(input.field(), ": ", input.reference()),
+                                         observations.check_model(*model)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ResolveInputs(const State& state, const SubmitJob& command,
                            v1::JobSubmitted* submitted) {
   const v1::JobSpec& spec = command.spec;
@@ -106,6 +122,10 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
   v1::JobSubmitted submitted;
   if (absl::Status resolved = ResolveInputs(state, command, &submitted); !resolved.ok()) {
     draft.Refuse(resolved);
+    return;
+  }
+  if (absl::Status sound = CheckSigned(state, draft.observations(), submitted); !sound.ok()) {
+    draft.Refuse(sound);
     return;
   }
   if (absl::Status may = CheckQuota(state, draft.observations(), command, draft.now()); !may.ok()) {

@@ -221,7 +221,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
   std::unique_ptr<tls::ServerContext> context;
   if (options.https.has_value()) {
     WATTLE_ASSIGN_OR_RETURN(
-        context, tls::ServerContext::Open(options.https->own, options.https->client_roots_pem));
+        context, tls::ServerContext::Open(options.https->own, options.https->client_roots));
   }
   auto http =
       std::unique_ptr<HttpServer>(new HttpServer(options, address.host, std::move(context)));

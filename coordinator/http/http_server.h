@@ -37,8 +37,8 @@ namespace wattle::http {
 class ThreadedServer;
 
 struct Https {
-  tls::CertificateFiles own;     // The coordinator's.
-  std::string client_roots_pem;  // Of the fleet.
+  tls::CertificateFiles own;      // The coordinator's.
+  tls::RootsSource client_roots;  // Of the fleet.
 };
 
 struct HttpOptions {

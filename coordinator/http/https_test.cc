@@ -67,7 +67,7 @@ class HttpsTest : public runtime::RuntimeFixture {
     options.listen_address = "127.0.0.1:0";
     options.version = "1.2.3";
     options.https = {.own = authority_->server_files(),
-                     .client_roots_pem = authority_->roots_pem()};
+                     .client_roots = tls::FixedRoots(authority_->roots_pem())};
     auto server = HttpServer::Start(options);
     ASSERT_THAT(server, IsOk());
     server_ = *std::move(server);

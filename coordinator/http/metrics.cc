@@ -121,6 +121,9 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
                static_cast<double>(values.commits));
   page.Counter("wattle_coordinator_snapshots_total", "Snapshots written and verified.", {},
                static_cast<double>(values.snapshots));
+  page.Counter("wattle_coordinator_local_admin_tokens_total",
+               "Tokens of admins made on the coordinator's machine.", {},
+               static_cast<double>(values.local_admin_tokens));
   page.Histogram("wattle_coordinator_journal_commit_seconds", "Time of a journal transaction.", {},
                  values.commit_seconds);
   page.Histogram("wattle_coordinator_plan_seconds", "Time to plan the queue.", {},

@@ -130,6 +130,9 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
     command.identity.set_signing_request_sha256(shown.signing_request_sha256);
     command.identity.set_public_key_sha256(signing.public_key_sha256);
     command.identity.set_certificate_pem(certificate);
+    WATTLE_ASSIGN_OR_RETURN(const SignedUnder under, SignedUnderOf(certificate));
+    command.identity.set_root_sha256(under.root_sha256);
+    command.identity.set_not_after_unix_seconds(core::ToUnix(under.not_after));
     const runtime::Answer answer = runtime_.PostAndWait(std::move(command), kPatience);
     WATTLE_RETURN_IF_ERROR(answer.status);
     const std::string stored = runtime_.Read([&](const core::State& state) {
@@ -139,6 +142,12 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
     return Answer(stored, token.kind(), id, response);
   };
   return ToGrpc(enroll());
+}
+
+absl::StatusOr<AccessService::SignedUnder> AccessService::SignedUnderOf(
+    const std::string& certificate) const {
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, tls::ReadCertificate(certificate));
+  return SignedUnder{authority_->RootOf(certificate), facts.not_after};
 }
 
 // The new certificate has the name and the key of the one that was shown, which may have expired.
@@ -159,6 +168,12 @@ grpc::Status AccessService::Renew(grpc::ServerContext* context, const v1::RenewR
     }
     WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
                             authority_->SignClient(signing, caller.kind, caller.identity.id));
+    WATTLE_ASSIGN_OR_RETURN(const SignedUnder under, SignedUnderOf(certificate));
+    WATTLE_RETURN_IF_ERROR(runtime_
+                               .PostAndWait(core::RenewIdentity{caller.kind, caller.identity.id,
+                                                                under.root_sha256, under.not_after},
+                                            kPatience)
+                               .status);
     return Answer(certificate, caller.kind, caller.identity.id, response);
   };
   return ToGrpc(renew());
@@ -414,6 +429,42 @@ grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
     return absl::OkStatus();
   };
   return ToGrpc(list());
+}
+
+grpc::Status AccessService::GetAuthority(grpc::ServerContext*,
+                                         const v1::GetAuthorityRequest* request,
+                                         v1::GetAuthorityResponse* response) {
+  const auto tell = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(RequireAuthority());
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    *response = rotation_->Describe();
+    return absl::OkStatus();
+  };
+  return ToGrpc(tell());
+}
+
+grpc::Status AccessService::RotateAuthority(grpc::ServerContext* context,
+                                            const v1::RotateAuthorityRequest* request,
+                                            v1::GetAuthorityResponse* response) {
+  const auto rotate = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(RequireAuthority());
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(*response, rotation_->Rotate(NameOf(*context)));
+    return absl::OkStatus();
+  };
+  return ToGrpc(rotate());
+}
+
+grpc::Status AccessService::RetireAuthority(grpc::ServerContext* context,
+                                            const v1::RetireAuthorityRequest* request,
+                                            v1::GetAuthorityResponse* response) {
+  const auto retire = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(RequireAuthority());
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(*response, rotation_->Retire(*request, NameOf(*context)));
+    return absl::OkStatus();
+  };
+  return ToGrpc(retire());
 }
 
 }  // namespace wattle::rpc

@@ -1,15 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Enrolment, renewal, tokens, revocation and quotas. Uses gRPC's blocking API on its own threads,
-// because a call waits for the journal. Thread-safe.
+// Enrolment, renewal, tokens, revocation, the authority's roots and quotas. Uses gRPC's blocking
+// API on its own threads, because a call waits for the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 
+#include <optional>
 #include <string>
 
 #include "coordinator/authority/authority.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/gate.h"
+#include "coordinator/rpc/root_rotation.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/access.grpc.pb.h"
 
@@ -19,8 +21,12 @@ class AccessService final : public v1::AccessService::Service {
  public:
   // All must outlive the server. authority: null with plaintext, where nobody enrols.
   AccessService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
-                const authority::Authority* authority)
-      : runtime_(runtime), streams_(streams), gate_(gate), authority_(authority) {}
+                authority::Authority* authority)
+      : runtime_(runtime), streams_(streams), gate_(gate), authority_(authority) {
+    if (authority != nullptr) {
+      rotation_.emplace(runtime, streams, *authority);
+    }
+  }
 
   // Where the server listens, once it does; before the first call.
   void set_address(const std::string& address) { address_ = address; }
@@ -55,6 +61,14 @@ class AccessService final : public v1::AccessService::Service {
                           v1::ListQuotasResponse* response) override;
   grpc::Status RevokePerson(grpc::ServerContext* context, const v1::RevokePersonRequest* request,
                             v1::RevokePersonResponse* response) override;
+  grpc::Status GetAuthority(grpc::ServerContext* context, const v1::GetAuthorityRequest* request,
+                            v1::GetAuthorityResponse* response) override;
+  grpc::Status RotateAuthority(grpc::ServerContext* context,
+                               const v1::RotateAuthorityRequest* request,
+                               v1::GetAuthorityResponse* response) override;
+  grpc::Status RetireAuthority(grpc::ServerContext* context,
+                               const v1::RetireAuthorityRequest* request,
+                               v1::GetAuthorityResponse* response) override;
 
  private:
   [[nodiscard]] absl::Status RequireAuthority() const;
@@ -62,13 +76,19 @@ class AccessService final : public v1::AccessService::Service {
   [[nodiscard]] std::string NameOf(const grpc::ServerContext& context) const;
   absl::Status MakeTokens(const v1::EnrolmentToken& like, int count, double ttl_seconds,
                           const std::string& address, v1::CreateTokensResponse* response);
+  struct SignedUnder {
+    std::string root_sha256;
+    absl::Time not_after;
+  };
+  [[nodiscard]] absl::StatusOr<SignedUnder> SignedUnderOf(const std::string& certificate) const;
   absl::Status Answer(const std::string& certificate_pem, const std::string& kind,
                       const std::string& id, v1::IdentityCertificate* response) const;
 
   runtime::Runtime& runtime_;
   StreamTable& streams_;
   const Gate& gate_;
-  const authority::Authority* const authority_;
+  authority::Authority* const authority_;
+  std::optional<RootRotation> rotation_;  // None with plaintext.
   std::string address_;
 };
 

@@ -14,6 +14,8 @@
 #include "artifacts/manifest.h"
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
+#include "coordinator/core/enrolment.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
 
@@ -106,18 +108,31 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
   return room;
 }
 
-grpc::Status ArtifactService::MissingChunks(grpc::ServerContext*,
+absl::StatusOr<std::string> ArtifactService::PersonOf(const grpc::ServerContext& context) const {
+  WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
+  return caller.kind == core::kPersonKind ? caller.identity.id : "";
+}
+
+grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
                                             const v1::MissingChunksRequest* request,
                                             v1::MissingChunksResponse* response) {
   const auto answer = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(artifacts::ValidateManifest(request->manifest()));
+    WATTLE_ASSIGN_OR_RETURN(const std::string person, PersonOf(*context));
+    const ArtifactId artifact = artifacts::IdOf(request->manifest());
+    WATTLE_RETURN_IF_ERROR(api_.runtime().Read([&](const core::State& state) {
+      return state.artifacts.contains(artifact)
+                 ? absl::OkStatus()
+                 : core::CheckArtifactQuota(state, person,
+                                            artifacts::SizeBytes(request->manifest()));
+    }));
     const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
     const int64_t upload_bytes = MissingBytes(request->manifest(), missing);
     if (upload_bytes > 0) {
       WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes));
     }
-    response->set_artifact_id(artifacts::IdOf(request->manifest()).value());
+    response->set_artifact_id(artifact.value());
     for (const ChunkId& id : missing) {
       response->add_chunk_sha256(id.value());
     }
@@ -153,7 +168,7 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
-grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
+grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
                                              const v1::CommitArtifactRequest* request,
                                              v1::ArtifactInfo* response) {
   const auto complete = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
@@ -165,6 +180,9 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
     info.set_artifact_id(id.value());
     info.set_size_bytes(artifacts::SizeBytes(request->manifest()));
     info.set_created_unix_seconds(core::ToUnix(api_.runtime().Now().wall));
+    // Nobody's word counts for who pushed and who signed.
+    WATTLE_ASSIGN_OR_RETURN(*info.mutable_pushed_by(), PersonOf(*context));
+    info.clear_signatures();
     return info;
   };
   absl::StatusOr<v1::ArtifactInfo> info = complete();
@@ -179,6 +197,29 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext*,
   v1::ResolveArtifactRequest resolve;
   resolve.set_reference(answer.id.empty() ? info->artifact_id() : answer.id);
   return Answer(api_.ResolveArtifact(resolve), response);
+}
+
+grpc::Status ArtifactService::SignArtifact(grpc::ServerContext* context,
+                                           const v1::SignArtifactRequest* request,
+                                           v1::ArtifactInfo* response) {
+  const auto sign = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    v1::ResolveArtifactRequest resolve;
+    resolve.set_reference(request->reference());
+    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info, api_.ResolveArtifact(resolve));
+    const auto& check = api_.runtime().options().check_signature;
+    if (check) {
+      WATTLE_RETURN_IF_ERROR(check(info.artifact_id(), request->signature()));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const std::string person, PersonOf(*context));
+    const runtime::Answer answer = api_.runtime().PostAndWait(
+        core::SignArtifact{ArtifactId(info.artifact_id()), request->signature(), person},
+        kCommitTimeout);
+    WATTLE_RETURN_IF_ERROR(answer.status);
+    resolve.set_reference(info.artifact_id());
+    return api_.ResolveArtifact(resolve);
+  };
+  return Answer(sign(), response);
 }
 
 grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,

@@ -34,6 +34,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
                          grpc::ServerWriter<v1::Chunk>* writer) override;
   grpc::Status ListArtifacts(grpc::ServerContext* context, const v1::ListArtifactsRequest* request,
                              v1::ListArtifactsResponse* response) override;
+  grpc::Status SignArtifact(grpc::ServerContext* context, const v1::SignArtifactRequest* request,
+                            v1::ArtifactInfo* response) override;
   grpc::Status RemoveArtifact(grpc::ServerContext* context,
                               const v1::RemoveArtifactRequest* request,
                               v1::RemoveArtifactResponse* response) override;
@@ -42,6 +44,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
                                v1::ArtifactInfo* response) override;
 
  private:
+  // The person who calls, whose quota counts; empty: a device, or nobody who is proved to be one.
+  [[nodiscard]] absl::StatusOr<std::string> PersonOf(const grpc::ServerContext& context) const;
   // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
   // kResourceExhausted, see BlobStore::CheckRoom.
   absl::Status MakeRoom(int64_t upload_bytes);

@@ -65,6 +65,15 @@ void StreamTable::CloseDevice(const DeviceId& device, const std::string& reason)
   }
 }
 
+bool StreamTable::AskToRedial(const DeviceId& device, const std::string& reason) {
+  const std::shared_ptr<WorkerStream> stream = Find(device);
+  if (stream == nullptr) {
+    return false;
+  }
+  stream->AskToRedial(reason);
+  return true;
+}
+
 void StreamTable::CloseAll(const std::string& reason) {
   std::vector<std::shared_ptr<WorkerStream>> all;
   {

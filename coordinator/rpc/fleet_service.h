@@ -41,6 +41,9 @@ class StreamTable final : public runtime::WorkerLinks {
   // Removes `stream`. False if it was not the device's stream.
   bool Remove(const DeviceId& device, const WorkerStream* stream);
   void CloseDevice(const DeviceId& device, const std::string& reason);
+  // Ends the device's stream so that the worker makes a new connection, with a new handshake.
+  // False: it has no stream.
+  bool AskToRedial(const DeviceId& device, const std::string& reason);
   void CloseAll(const std::string& reason);
   [[nodiscard]] size_t size() const;
 

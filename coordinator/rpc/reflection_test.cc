@@ -143,6 +143,11 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.ArtifactService.ListArtifacts", {"{}", OK}},
       {"wattle.v1.ArtifactService.ResolveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
       {"wattle.v1.ArtifactService.RemoveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
+      {"wattle.v1.ArtifactService.SignArtifact", {R"({"reference": "none"})", NOT_FOUND}},
+      // The caller's own certificate is under the old root.
+      {"wattle.v1.AccessService.GetAuthority", {"{}", OK}},
+      {"wattle.v1.AccessService.RotateAuthority", {"{}", OK}},
+      {"wattle.v1.AccessService.RetireAuthority", {"{}", FAILED_PRECONDITION}},
       {"wattle.v1.AccessService.Enroll", {"{}", PERMISSION_DENIED}},
       {"wattle.v1.AccessService.Renew", {"{}", INVALID_ARGUMENT}},
       {"wattle.v1.AccessService.WhoAmI", {"{}", OK}},

@@ -135,7 +135,8 @@ std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions
     return grpc::InsecureServerCredentials();
   }
   const auto credentials =
-      tls::ServerCredentials(options.authority->server_files(), options.authority->roots_pem());
+      tls::ServerCredentials(options.authority->server_files(),
+                             [authority = options.authority] { return authority->roots_pem(); });
   credentials->SetAuthMetadataProcessor(gate_);
   return credentials;
 }

@@ -5,6 +5,7 @@
 #ifndef WATTLE_COORDINATOR_RPC_SERVER_FIXTURE_H_
 #define WATTLE_COORDINATOR_RPC_SERVER_FIXTURE_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -117,6 +118,7 @@ class ServerFixture : public runtime::RuntimeFixture {
     runtime::RuntimeOptions options;
     options.progress_interval = absl::Milliseconds(20);
     options.metric_sink = metric_sink_;
+    adjust_(options);
     runtime_ = StartRuntime(options, &streams_);
     artifacts::BlobStoreOptions store_options;
     store_options.directory = Path("artifacts");
@@ -213,6 +215,8 @@ class ServerFixture : public runtime::RuntimeFixture {
 
   int64_t free_bytes_ = -1;  // The free space that the store sees; -1: the real free space.
   std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
+  // Of a subclass: takes effect with the next Begin.
+  std::function<void(runtime::RuntimeOptions&)> adjust_ = [](runtime::RuntimeOptions&) {};
   runtime::MetricSink* metric_sink_ = nullptr;  // Null: workers' metrics are not taken.
   StreamTable streams_;
   std::unique_ptr<runtime::Runtime> runtime_;

@@ -233,6 +233,10 @@ absl::Status WorkerStream::HandleReport() {
   command.device = device_;
   command.incarnation = incarnation_;
   command.report = std::move(*incoming_.mutable_report());
+  const v1::ArtifactInfo& output = command.report.finished().output();
+  if (runtime_.options().sign_output && !output.artifact_id().empty()) {
+    command.output_signature = runtime_.options().sign_output(output.artifact_id());
+  }
   const bool last = command.report.sequence() >= last_report_sequence_;
   AttemptId finished(command.report.finished().attempt_id());
   // If the queue is full, the stream ends. The worker reconnects and sends again every report that

@@ -47,6 +47,8 @@ class WorkerStream final
   [[nodiscard]] const std::string& peer_host() const { return peer_host_; }
   // Tells the worker the reason and where the coordinator is now ("": here), then ends the stream.
   void Close(const std::string& reason, const std::string& moved_to = "");
+  // Ends the stream. The worker makes a new connection, as after every refusal of its certificate.
+  void AskToRedial(const std::string& reason) { FinishWith(absl::UnauthenticatedError(reason)); }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;

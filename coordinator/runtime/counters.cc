@@ -63,6 +63,9 @@ void Counters::CountEvent(const v1::Event& event, const core::State& before) {
       queued_unix_seconds_.erase(queued);
     }
     ++values_.attempts_entered[v1::ATTEMPT_STATE_PLACED];
+  } else if (event.has_token_created()) {
+    const v1::EnrolmentToken& token = event.token_created().token();
+    values_.local_admin_tokens += token.created_by() == kLocalUser && token.role() == "admin";
   } else if (event.has_attempt_state_changed()) {
     const v1::AttemptStateChanged& changed = event.attempt_state_changed();
     // A late receipt repeats the state that the attempt has had since its end; the attempt must not

@@ -21,6 +21,9 @@
 
 namespace wattle::runtime {
 
+// Who makes tokens over the socket of the coordinator's machine, in the journal.
+inline constexpr char kLocalUser[] = "local";
+
 struct CounterValues {
   uint64_t commands = 0;
   uint64_t refused_commands = 0;  // Refused because the queue was full.
@@ -28,6 +31,7 @@ struct CounterValues {
   uint64_t commits = 0;
   uint64_t plans = 0;
   uint64_t snapshots = 0;                         // Written and verified.
+  uint64_t local_admin_tokens = 0;                // By `wattle-coordinator access admin-token`.
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
   std::map<v1::AttemptState, uint64_t> attempts_entered;
   // Gross joules of attempts with a receipt, by energy source: joules of different sources are not

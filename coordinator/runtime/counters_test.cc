@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/runtime/counters.h"
 
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -47,6 +48,19 @@ TEST(CountersTest, ALateReceiptCountsItsJoulesAndNoSecondEnd) {
   commit(Superseded(4, true));
   EXPECT_EQ(counters.Values().attempts_entered.at(v1::ATTEMPT_STATE_SUPERSEDED), 1U);
   EXPECT_EQ(counters.Values().receipt_energy_joules.at(v1::ENERGY_SOURCE_UNSPECIFIED), 40);
+}
+
+TEST(CountersTest, AnAdminsTokenMadeOnTheMachineIsCounted) {
+  Counters counters;
+  for (const auto& [by, role] :
+       {std::pair("local", "admin"), std::pair("local", "viewer"), std::pair("ann", "admin")}) {
+    v1::Event event;
+    v1::EnrolmentToken& token = *event.mutable_token_created()->mutable_token();
+    token.set_created_by(by);
+    token.set_role(role);
+    counters.CountCommit(absl::Milliseconds(1), std::vector<v1::Event>{event}, core::State());
+  }
+  EXPECT_EQ(counters.Values().local_admin_tokens, 1U);
 }
 
 }  // namespace

@@ -167,6 +167,7 @@ ObservationBoard::Reader ObservationBoard::MakeReader() const {
   reader.observations.unreachable_after = settings_.unreachable_after;
   reader.observations.impossible_grace = settings_.impossible_grace;
   reader.observations.hold_impossible = settings_.hold_impossible;
+  reader.observations.check_model = settings_.check_model;
   absl::MutexLock lock(&mutex_);
   reader.observations.listening_since = listening_.since();
   reader.observations.waiting = waiting_;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -95,6 +96,7 @@ class ObservationBoard {
     absl::Duration unreachable_after = absl::Seconds(10);
     absl::Duration impossible_grace = absl::Minutes(10);
     bool hold_impossible = false;
+    std::function<absl::Status(const v1::ArtifactInfo&)> check_model = {};
     // See core::Listening.
     absl::Duration break_min = absl::Seconds(5);
   };

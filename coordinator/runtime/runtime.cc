@@ -118,6 +118,7 @@ Runtime::Runtime(RuntimeOptions options, std::unique_ptr<store::Journal> journal
       board_(started_, {.unreachable_after = options_.unreachable_after,
                         .impossible_grace = options_.impossible_grace,
                         .hold_impossible = options_.hold_impossible,
+                        .check_model = options_.check_model,
                         .break_min = kTicksOfABreak * options_.tick_interval}),
       commands_(options_.command_queue_capacity),
       commits_(kCommitQueueCapacity),

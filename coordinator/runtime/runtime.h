@@ -63,6 +63,13 @@ struct RuntimeOptions {
   // For jobs that no device can ever run (core::Observations).
   absl::Duration impossible_grace = absl::Minutes(10);
   bool hold_impossible = false;
+  // Of models that jobs read (core::Observations); empty: every model will do.
+  std::function<absl::Status(const v1::ArtifactInfo&)> check_model;
+  // Of a signature that somebody brings; empty: it is kept as it is.
+  std::function<absl::Status(const std::string& artifact_id, const v1::ArtifactSignature&)>
+      check_signature;
+  // Signs what the fleet makes of signed models; empty: nothing is signed.
+  std::function<v1::ArtifactSignature(const std::string& artifact_id)> sign_output;
   int64_t epoch_min =
       0;  // The lowest epoch for a copy of a journal that is opened for the first time.
   int64_t snapshot_every_events = 20'000;

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -16,6 +17,11 @@ namespace {
 
 std::string Because(const std::string& reason) {
   return reason.empty() ? "" : absl::StrCat(": ", reason);
+}
+
+// A root's hash as people write it: the first digits do.
+std::string RootName(const std::string& sha256) {
+  return absl::BytesToHexString(sha256.substr(0, 8));
 }
 
 std::string JobOfAttempt(const std::string& attempt_id) {
@@ -159,6 +165,19 @@ class Teller {
                      event.identity().token_id(),
                      event.identity().waits_for_approval() ? " and waits for approval" : ""));
   }
+  void On(const v1::ArtifactSigned& event) {
+    Say(absl::StrCat(event.by(), " signed ", event.artifact_id().substr(0, 12), " as ",
+                     event.signature().signer()));
+  }
+  void On(const v1::IdentityRenewed& event) {
+    Say(absl::StrCat(event.kind(), " ", event.id(), " renewed its certificate"));
+  }
+  void On(const v1::AuthorityRotated& event) {
+    Say(absl::StrCat(event.by(), " made a new root, ", RootName(event.root_sha256())));
+  }
+  void On(const v1::AuthorityRetired& event) {
+    Say(absl::StrCat(event.by(), " retired the root ", RootName(event.root_sha256())));
+  }
   void On(const v1::QuotaSet& event) {
     Say(absl::StrCat(event.by(), " set the quota of ", event.quota().owner()));
   }
@@ -262,6 +281,14 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.identity_revoked());
     case v1::Event::kDeviceApproved:
       return teller.On(event.device_approved());
+    case v1::Event::kArtifactSigned:
+      return teller.On(event.artifact_signed());
+    case v1::Event::kIdentityRenewed:
+      return teller.On(event.identity_renewed());
+    case v1::Event::kAuthorityRotated:
+      return teller.On(event.authority_rotated());
+    case v1::Event::kAuthorityRetired:
+      return teller.On(event.authority_retired());
     case v1::Event::kQuotaSet:
       return teller.On(event.quota_set());
     case v1::Event::kJobInputResolved:
@@ -271,10 +298,6 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kModelMeasured:
     case v1::Event::kForecastPushed:
     case v1::Event::kForecastRemoved:
-    case v1::Event::kArtifactSigned:
-    case v1::Event::kIdentityRenewed:
-    case v1::Event::kAuthorityRotated:
-    case v1::Event::kAuthorityRetired:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -160,7 +160,8 @@ TEST_F(IdentityAttacks, AManInTheMiddleOfAnEnrolmentHearsNoSecret) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(
-      "127.0.0.1:0", tls::ServerCredentials((*foreign)->server_files(), (*foreign)->roots_pem()),
+      "127.0.0.1:0",
+      tls::ServerCredentials((*foreign)->server_files(), tls::FixedRoots((*foreign)->roots_pem())),
       &port);
   builder.RegisterService(&impostor);
   const auto server = builder.BuildAndStart();
@@ -188,10 +189,10 @@ TEST_F(IdentityAttacks, AStolenBoardIsNoCoordinatorOfAnEnrolment) {
   Impostor impostor;
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(
-      "127.0.0.1:0",
-      tls::ServerCredentials({Path("stolen/key.pem"), Path("chain.pem")}, authority_->roots_pem()),
-      &port);
+  builder.AddListeningPort("127.0.0.1:0",
+                           tls::ServerCredentials({Path("stolen/key.pem"), Path("chain.pem")},
+                                                  tls::FixedRoots(authority_->roots_pem())),
+                           &port);
   builder.RegisterService(&impostor);
   const auto server = builder.BuildAndStart();
   tls::Token token = *tls::ParseToken(DeviceToken());

@@ -23,6 +23,7 @@
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
 #include "worker/agent/found_line.h"
+#include "worker/agent/model_trust.h"
 #include "worker/agent/owner_programs.h"
 
 namespace wattle::agent {
@@ -456,6 +457,12 @@ void Agent::KillRunner() {
 }
 
 void Agent::StartFetch(const v1::Assignment& assignment) {
+  if (const absl::Status trusted =
+          signers_.has_value() ? CheckModels(*signers_, assignment) : absl::OkStatus();
+      !trusted.ok()) {
+    Post([this, trusted](const Instant& now) { core_->OnFetched({.status = trusted}, now); });
+    return;
+  }
   transfers_->Fetch(assignment, core_->NeededArtifacts(),
                     CheckpointDirectory(state_->WorkDirectory(assignment.attempt_id()),
                                         assignment.checkpoint_step()));

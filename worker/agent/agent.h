@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "artifacts/disk_budget.h"
+#include "artifacts/signers/signers.h"
 #include "base/line_limit.h"
 #include "base/service_manager.h"
 #include "telemetry/sensors/source.h"
@@ -153,6 +154,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
   std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
+  std::optional<artifacts::Signers> signers_;  // None: every model is run.
   std::unique_ptr<Credentials> credentials_;
   std::vector<std::string> coordinators_;  // host:port each, the likeliest first
   std::unique_ptr<Transfers> transfers_;

@@ -205,7 +205,7 @@ absl::Status Agent::OpenMetrics(bool same_boot) {
       WATTLE_ASSIGN_OR_RETURN(const identity::Identity identity,
                               identity::Load(IdentityFolder(config_.state_dir)));
       options.https = {.own = identity::FilesOf(identity),
-                       .client_roots_pem = identity.roots_pem,
+                       .client_roots = identity::RootsOf(identity),
                        .rules = {.token_file = config_.metrics_token_file,
                                  .floor = time_.floor(),
                                  .note = [this](const std::string& line) { Note(line); }}};
@@ -265,6 +265,11 @@ absl::Status Agent::Open() {
                                               Post([this, line](const Instant&) { Note(line); });
                                             }));
   time_.RaiseFloor(credentials_->floor());
+  if (!config_.signers.empty()) {
+    auto signers = artifacts::Signers::Load(config_.signers);
+    WATTLE_RETURN_IF_ERROR(WithContext("--signers", signers.status()));
+    signers_ = *std::move(signers);
+  }
   OrderCoordinators();
   if (!config_.name.empty()) {
     info.set_name(config_.name);

@@ -120,6 +120,9 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
       "--metrics-token-file", config->metrics_token_file,
       "File with the SHA-256 of the token by which Prometheus reads /metrics, as 'wattle "
       "service token NAME' tells it; read at each request");
+  app.add_option("--signers", config->signers,
+                 "Folder of public keys (PEM, P-256 or Ed25519; the file's name is the signer's): "
+                 "only models that one of them signed are run, whatever the coordinator says");
   app.add_option("--metrics-interval-seconds", config->metrics_interval_seconds,
                  "With --metrics pushed: time between samples")
       ->capture_default_str();

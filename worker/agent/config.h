@@ -31,6 +31,7 @@ struct Config {
   std::string state_dir;                 // empty: under the user's state folder
   std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics
   std::string metrics_token_file;        // empty: no token reads the page
+  std::string signers;                   // folder of public keys; empty: every model is run
   double metrics_interval_seconds = 15;  // between pushed samples
   int64_t metrics_spool_bytes = int64_t{32} << 20;
   // Of the runners: the most that is tried, and the least without which the worker does not start.

@@ -224,7 +224,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Option
   if (options.https.has_value()) {
     const Https& https = *options.https;
     WATTLE_ASSIGN_OR_RETURN(server->context_,
-                            tls::ServerContext::Open(https.own, https.client_roots_pem));
+                            tls::ServerContext::Open(https.own, https.client_roots));
     server->gate_ = std::make_unique<MetricsGate>(https.rules, clock);
   }
   server->server_ = std::make_unique<http::ThreadedServer>(options.limits, server->context_.get());

@@ -59,7 +59,7 @@ class MetricsServer {
  public:
   struct Https {
     tls::CertificateFiles own;
-    std::string client_roots_pem;  // Those that a reader's certificate must lead to.
+    tls::RootsSource client_roots;  // Those that a reader's certificate must lead to.
     MetricsGate::Rules rules;
   };
   struct Options {

@@ -59,7 +59,7 @@ class MetricsServerTest : public testing::Test {
     server_.reset();
     options.address = "127.0.0.1:0";
     options.https = {.own = {directory_.File("d1-key.pem"), directory_.File("d1.pem")},
-                     .client_roots_pem = authority_->roots_pem(),
+                     .client_roots = tls::FixedRoots(authority_->roots_pem()),
                      .rules = {.token_file = token_file,
                                .floor = absl::UnixEpoch(),
                                .note = [this](const std::string& line) {

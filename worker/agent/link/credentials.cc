@@ -69,14 +69,19 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   credentials->floor_ = std::max(options.floor, identity->not_before);
   identity::Identity dialled = *identity;
   dialled.not_before = credentials->floor_;
-  credentials->channel_ = identity::CredentialsOf(dialled, Clock::Real());
-  credentials->renewal_.emplace(*identity, credentials->coordinators_.front(), Clock::Real(),
-                                std::move(on_note));
+  credentials->renewal_ = std::make_shared<identity::Renewal>(
+      *identity, credentials->coordinators_.front(), Clock::Real(), std::move(on_note));
+  credentials->channel_ = identity::CredentialsOf(dialled, Clock::Real(),
+                                                  [weak = std::weak_ptr(credentials->renewal_)] {
+                                                    if (const auto renewal = weak.lock()) {
+                                                      renewal->RenewNow();
+                                                    }
+                                                  });
   return credentials;
 }
 
 void Credentials::UseCoordinator(const std::string& coordinator) {
-  if (renewal_.has_value()) {
+  if (renewal_ != nullptr) {
     renewal_->UseCoordinator(coordinator);
   }
 }

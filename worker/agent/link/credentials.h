@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,7 +54,7 @@ class Credentials {
   absl::Time floor_ = absl::InfinitePast();
   std::vector<std::string> coordinators_;
   std::shared_ptr<grpc::ChannelCredentials> channel_;
-  std::optional<identity::Renewal> renewal_;  // None with plaintext.
+  std::shared_ptr<identity::Renewal> renewal_;  // Null with plaintext.
 };
 
 }  // namespace wattle::agent

@@ -1,0 +1,60 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Who signed an artifact. A signature is over the artifact's id, which is the hash of all its
+// bytes. A folder has the public keys that are trusted; a file's name is its signer's. The folder
+// is read once. Thread-safe.
+#ifndef WATTLE_ARTIFACTS_SIGNERS_SIGNERS_H_
+#define WATTLE_ARTIFACTS_SIGNERS_SIGNERS_H_
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/repeated_field.h"
+
+#include "wattle/v1/artifact.pb.h"
+
+namespace wattle::artifacts {
+
+// key_pem: a private key of P-256 or Ed25519. Errors: kInvalidArgument for another text.
+absl::StatusOr<v1::ArtifactSignature> SignArtifact(absl::string_view key_pem,
+                                                   const std::string& signer,
+                                                   const std::string& artifact_id);
+
+// The key in this file; makes one of P-256, and the public half beside it, at the first call. The
+// folder must be private. Errors: of base/tls/private_file.h.
+struct SigningKey {
+  std::string key_pem;
+  std::string public_key_pem;
+};
+absl::StatusOr<SigningKey> LoadSigningKey(const std::string& key_path,
+                                          const std::string& public_key_path);
+
+class Signers {
+ public:
+  // Errors: kInvalidArgument names the file that is no public key, or a folder without any; those
+  // of the files.
+  static absl::StatusOr<Signers> Load(const std::string& directory);
+
+  // Also trusts this one. Replaces a file's key of the same name.
+  absl::Status Add(const std::string& signer, const std::string& public_key_pem);
+
+  // Errors: kPermissionDenied for an unknown signer, or a signature that is not of this artifact.
+  [[nodiscard]] absl::Status Check(const std::string& artifact_id,
+                                   const v1::ArtifactSignature& signature) const;
+  // Whether one of the signatures is sound and by a signer that is trusted; others do no harm.
+  // Errors: kFailedPrecondition, with the remedy.
+  [[nodiscard]] absl::Status CheckOneOf(
+      const std::string& artifact_id,
+      const google::protobuf::RepeatedPtrField<v1::ArtifactSignature>& signatures) const;
+
+ private:
+  std::string where_;
+  std::map<std::string, std::string> keys_;  // Public, in PEM, by signer.
+};
+
+}  // namespace wattle::artifacts
+
+#endif  // WATTLE_ARTIFACTS_SIGNERS_SIGNERS_H_

@@ -1,0 +1,71 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/rotation.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/apply_internal.h"
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/enrolment.h"
+
+namespace wattle::core {
+
+std::vector<std::string> IdentitiesUnder(
+    const State& state, const std::string& root_sha256,
+    const std::function<std::string(const std::string& certificate_pem)>& root_of_certificate) {
+  std::vector<std::string> names;
+  for (const auto& [name, record] : state.identities) {
+    if (record.revoked()) {
+      continue;
+    }
+    const std::string root = record.root_sha256().empty()
+                                 ? root_of_certificate(record.certificate_pem())
+                                 : record.root_sha256();
+    if (root == root_sha256) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+// Somebody without a record, as after the restore of an older backup, is what their certificate
+// says, and stays without one.
+void DecideRenewIdentity(Draft& draft, const RenewIdentity& command) {
+  const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
+  if (known == nullptr) {
+    return;
+  }
+  if (known->revoked()) {
+    draft.Refuse(absl::PermissionDeniedError(
+        absl::StrCat(command.kind, " ", command.id, " was revoked meanwhile")));
+    return;
+  }
+  v1::IdentityRenewed& renewed = *draft.Add().mutable_identity_renewed();
+  renewed.set_kind(command.kind);
+  renewed.set_id(command.id);
+  renewed.set_root_sha256(command.root_sha256);
+  renewed.set_not_after_unix_seconds(ToUnix(command.not_after));
+}
+
+void DecideRotateRoot(Draft& draft, const RotateRoot& command) {
+  v1::AuthorityRotated& rotated = *draft.Add().mutable_authority_rotated();
+  rotated.set_root_sha256(command.root_sha256);
+  rotated.set_by(command.by);
+}
+
+void DecideRetireRoot(Draft& draft, const RetireRoot& command) {
+  v1::AuthorityRetired& retired = *draft.Add().mutable_authority_retired();
+  retired.set_root_sha256(command.root_sha256);
+  retired.set_by(command.by);
+}
+
+void Applier::On(const v1::IdentityRenewed& event) {
+  v1::IdentityRecord& identity =
+      state_.identities.Mutable(absl::StrCat(event.kind(), "/", event.id()));
+  identity.set_root_sha256(event.root_sha256());
+  identity.set_not_after_unix_seconds(event.not_after_unix_seconds());
+}
+
+}  // namespace wattle::core
