@@ -193,6 +193,14 @@ def regret(board, probed, estimates):
     return 100 * (joules(min(looks, key=looks.get)) / min(map(joules, board)) - 1)
 
 
+def regret_of_all(regression, board, truth):
+    """The regret of a regression that was told every cell and smooths them: what no choice of probes foresees is left."""
+    regression.reset(sorted(truth))
+    for cell, value in truth.items():
+        regression.tell(board, cell, value)
+    return regret(truth, [], dict(zip(sorted(truth), regression.ask(board)[0])))
+
+
 class Bench:
     """Collects what each seed gives: values[key][seed], peers[key][peer][seed], and the intervals of all cells by level, with their widths."""
 
@@ -268,6 +276,8 @@ def measure_all(draw, seeds, figures):
     jetsons, orin = loudva(), orin_llm()
     of_jetsons, of_orin = oracles(jetsons), oracles(orin)
     refuse_clairvoyance(regression, jetsons, draw)
+    bench.peers["profile.regret_p10_percent.peers"] = {
+        "the same, told every cell": [mean(regret_of_all(regression, board, jetsons[board]) for board in sorted(jetsons))]}
     for seed in range(seeds):
         measure(bench, regression, jetsons, "loudva", {"p10": 10, "p20": 20}, draw, teach=True, oracle=of_jetsons)
         measure(bench, regression, orin, "orin_llm", {"p10": 10}, draw, teach=False, oracle=of_orin)

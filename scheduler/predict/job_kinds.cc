@@ -14,6 +14,7 @@
 #include "proto/quantization_recipe.h"
 #include "proto/spec_defaults.h"
 #include "proto/training_signature.h"
+#include "scheduler/predict/answer_length.h"
 #include "scheduler/predict/example_tokens.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
@@ -382,10 +383,15 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
   if (spec.prompt_count() > 0) {  // Instead of prompts, or so many of them in a profile job's run.
     work.examples = static_cast<double>(spec.prompt_count());
   }
-  const double new_tokens = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
-  work.tokens_per_example = GenerationUnits(prompt_tokens, new_tokens);
+  const double most = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
+  const AnswerLength answer = ExpectedAnswerLength(table, shape, work.examples, most);
+  work.tokens_per_example = GenerationUnits(prompt_tokens, answer.tokens);
   work.units = work.examples * work.tokens_per_example;
-  work.steps = work.examples * new_tokens;
+  work.steps = work.examples * answer.tokens;
+  if (answer.deviation > 0) {
+    work.end_deviation = answer.deviation;
+    work.units_at_most = work.examples * GenerationUnits(prompt_tokens, most);
+  }
   return work;
 }
 

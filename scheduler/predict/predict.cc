@@ -26,8 +26,8 @@
 namespace wattle::scheduler {
 namespace {
 
-// Generation is priced at max_new_tokens, and a prompt may end before. One prediction in twenty is
-// three times too high for that alone, and none is too low.
+// A model whose ends of text nobody saw is priced at max_new_tokens, and a text may end before. One
+// prediction in twenty is three times too high for that alone, and none is too low.
 constexpr double kEarlyEndDeviation = 0.67;
 // Watts above idle of a radio and a disk at work.
 constexpr double kTransferPowerWatts = 1.5;
@@ -43,13 +43,28 @@ constexpr double kSurroundingPowerShare = 0.5;
 // A row of another power mode says little about speed and watts in this one.
 constexpr double kOtherPowerModeDeviation = 0.35;
 
-// factor: half the interval's width, in deviations. early_end: the deviation by what makes a run
-// shorter alone.
-v1::Interval IntervalOf(double mean, double deviation, double factor, double early_end) {
+// What the ends of texts add to a generation's interval, as deviations of the logarithm.
+struct Ends {
+  double earlier = 0;
+  double later = 0;
+  double log_most = 0;  // No run has more work than e to this times the mean's.
+};
+
+Ends EndsOf(const WorkAmount& work) {
+  if (work.end_deviation > 0) {
+    return {work.end_deviation, work.end_deviation, std::log(work.units_at_most / work.units)};
+  }
+  return {work.unit == v1::WORK_UNIT_GENERATED_TOKEN ? kEarlyEndDeviation : 0, 0, 0};
+}
+
+// factor: half the interval's width without the ends of texts, in deviations.
+v1::Interval IntervalOf(double mean, double deviation, double factor, const Ends& ends) {
+  const double half = factor * deviation;
   v1::Interval interval;
   interval.set_mean(mean);
-  interval.set_low(mean * std::exp(-std::hypot(factor * deviation, kInterval90 * early_end)));
-  interval.set_high(mean * std::exp(factor * deviation));
+  interval.set_low(mean * std::exp(-std::hypot(half, kInterval90 * ends.earlier)));
+  interval.set_high(
+      mean * std::exp(std::min(std::hypot(half, kInterval90 * ends.later), half + ends.log_most)));
   return interval;
 }
 
@@ -186,16 +201,16 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   ComparablePrediction answer;
   answer.own_energy_deviation = std::hypot(estimate.own_time_deviation, estimate.power_deviation);
   v1::Prediction& prediction = answer.prediction;
-  const double early_end = work.unit == v1::WORK_UNIT_GENERATED_TOKEN ? kEarlyEndDeviation : 0;
+  const Ends ends = EndsOf(work);
   const auto factor_of = [&](Quantity quantity) {
     return table.calibration().IntervalFactor(quantity, estimate.provenance,
                                               device.info().emulated(), device.info().device_id());
   };
-  *prediction.mutable_run_seconds() = IntervalOf(estimate.run_seconds, estimate.time_deviation,
-                                                 factor_of(Quantity::kTime), early_end);
+  *prediction.mutable_run_seconds() =
+      IntervalOf(estimate.run_seconds, estimate.time_deviation, factor_of(Quantity::kTime), ends);
   const double energy_deviation = std::hypot(estimate.time_deviation, estimate.power_deviation);
   *prediction.mutable_run_energy_joules() =
-      IntervalOf(estimate.energy_joules, energy_deviation, factor_of(Quantity::kEnergy), early_end);
+      IntervalOf(estimate.energy_joules, energy_deviation, factor_of(Quantity::kEnergy), ends);
   prediction.set_time_deviation(estimate.time_deviation);
   prediction.set_energy_deviation(energy_deviation);
   prediction.set_mean_power_watts(estimate.power_watts);

@@ -50,7 +50,9 @@ double Distance(const v1::ProfileRow& row, const WorkAmount& work) {
     distance += std::abs(
         std::log(static_cast<double>(row.signature().batch_size()) / work.signature.batch_size()));
   }
-  if (row.units_per_example() > 0 && work.tokens_per_example > 0) {
+  // A generation's row tells how long texts are that nothing cuts. A token takes as long in others.
+  if (row.units_per_example() > 0 && work.tokens_per_example > 0 &&
+      work.unit != v1::WORK_UNIT_GENERATED_TOKEN) {
     distance += std::abs(std::log(row.units_per_example() / work.tokens_per_example));
   }
   return distance;
@@ -463,11 +465,6 @@ RunEstimate FromSelected(const Search& search, const Selected& selected, Whose w
 
 bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b) {
   return SameIn(SignaturePart::kModel, a, b) && SameIn(SignaturePart::kWorkload, a, b);
-}
-
-bool IsAtBatchAndLength(const WorkloadRow& row, const v1::WorkloadSignature& job) {
-  return job.batch_size() > 0 && row.batch_size == job.batch_size() && job.sequence_length() > 0 &&
-         row.length == job.sequence_length();
 }
 
 bool Serves(const v1::ProfileRow& row, const v1::DeviceInfo& device) {

@@ -24,7 +24,11 @@ bool SameWorkload(const v1::WorkloadSignature& a, const v1::WorkloadSignature& b
 
 // Whether the row was measured at the job's batch and length. False for a job that omits one of
 // them: no single row serves such a job best.
-bool IsAtBatchAndLength(const ProfileTable::WorkloadRow& row, const v1::WorkloadSignature& job);
+inline bool IsAtBatchAndLength(const ProfileTable::WorkloadRow& row,
+                               const v1::WorkloadSignature& job) {
+  return row.batch_size == job.batch_size() && row.length == job.sequence_length() &&
+         job.batch_size() > 0 && job.sequence_length() > 0;
+}
 
 // Whether a row may serve a device. A measured row serves only devices with the same `emulated`,
 // and a device's own row serves that device alone. A published row serves all devices of its class.

@@ -43,6 +43,11 @@ struct WorkAmount {
   double tokens_per_example = 0;  // Including padding; 0: unknown.
   // Tokens of an answer to an example of an evaluation, which are generated one at a time.
   double answer_passes_per_example = 0;
+  // Of a generation whose ends of text are foreseen (answer_length.h): the deviation of the
+  // logarithm of `units`, and the units if no text ends before its most tokens. 0: `units` counts
+  // the most tokens.
+  double end_deviation = 0;
+  double units_at_most = 0;
   double steps =
       0;  // Optimizer steps, or batches; with an unknown batch, as if it were the default of 8.
   double parameters = 0;

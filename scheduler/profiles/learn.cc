@@ -105,6 +105,13 @@ v1::RunObservation ObservationOf(const v1::Receipt& receipt, absl::Time now) {
   return observation;
 }
 
+// Tokens of a generation for each text that ended by itself. A text that was cut tells that it did
+// not end so far: so runs with other bounds tell one number. Half an end stands for none.
+double TokensPerEnd(const v1::WorkDone& work) {
+  const auto ended = static_cast<double>(work.examples() - work.truncated_examples());
+  return static_cast<double>(work.generated_tokens()) / std::max(0.5, ended);
+}
+
 // Mean padded length of an example. A fine-tuning's units may include held-out data; its tokens do
 // not.
 double UnitsPerExample(const v1::WorkDone& work) {
@@ -156,7 +163,12 @@ void CountAnew(int runs, v1::ProfileRow* row) {
 void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
   const v1::WorkDone& work = receipt.work();
   const int64_t count = row->seconds_per_unit().count();
-  if (work.examples() > 0) {
+  if (work.unit() == v1::WORK_UNIT_GENERATED_TOKEN) {
+    if (work.examples() > 0 && work.generated_tokens() > 0) {
+      const double ends = row->units_per_example() > 0 ? 1 / row->units_per_example() : 0;
+      row->set_units_per_example(1 / Blend(ends, 1 / TokensPerEnd(work), count));
+    }
+  } else if (work.examples() > 0) {
     row->set_units_per_example(Blend(row->units_per_example(), UnitsPerExample(work), count));
   }
   if (work.steps() > 0) {

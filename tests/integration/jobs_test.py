@@ -45,7 +45,10 @@ class Jobs(Scene):
         self.fleet.wattle("model", "pull", f"job:{generate}/output", target)
         lines = [json.loads(line) for line in (target / "generations.jsonl").read_text().splitlines()]
         self.assertEqual([line["prompt"] for line in lines], ["The mast is", "Battery"])
-        self.assertGreater(int(receipt_of(self.fleet.job(generate))["work"]["generated_tokens"]), 0)
+        work = receipt_of(self.fleet.job(generate))["work"]
+        self.assertGreater(int(work["generated_tokens"]), 0)
+        # Predictions of lengths stand on which texts were cut.
+        self.assertEqual(int(work.get("truncated_examples", 0)), sum(line["finish_reason"] in ("length", "context") for line in lines))
 
     def test_every_family_that_the_engine_reads_can_be_placed(self):
         """Weights and tokenizer of a small Llama under the name of Mistral, whose tensors have the same names."""

@@ -471,6 +471,11 @@ absl::StatusOr<v1::RunnerResult> RunGenerate(const v1::RunnerTask& task,
   SetWork(work, v1::METHOD_GENERATE, done.generated_tokens);
   work.set_prompt_tokens(done.prompt_tokens);
   work.set_generated_tokens(done.generated_tokens);
+  work.set_truncated_examples(
+      std::count_if(done.generations.begin(), done.generations.end(), [](const auto& text) {
+        return text.finish == engine::FinishReason::kLength ||
+               text.finish == engine::FinishReason::kContext;
+      }));
   work.mutable_signature()->set_batch_size(static_cast<int32_t>(settings.batch_size));
   return result;
 }
