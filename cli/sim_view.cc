@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/sim_view.h"
 
+#include <cmath>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -66,16 +67,19 @@ std::string CoverageLines(const std::vector<sim::PolicyResult>& results) {
     if (of.runs == 0) {
       continue;
     }
-    const auto percent = [](int64_t inside, int64_t runs) {
-      return absl::StrFormat("%.1f %% of %d",
-                             100.0 * static_cast<double>(inside) / static_cast<double>(runs), runs);
+    const auto words = [](int64_t inside, int64_t runs, double log_error) {
+      const auto count = static_cast<double>(runs);
+      return absl::StrFormat("%.1f %% of %d, off by %.1f %% on average",
+                             100.0 * static_cast<double>(inside) / count, runs,
+                             100.0 * std::expm1(log_error / count));
     };
     absl::StrAppend(&lines,
                     lines.empty() ? "\nruns within the 90 % interval of their time: " : "; ",
-                    result.policy, " ", percent(of.inside, of.runs));
+                    result.policy, " ", words(of.inside, of.runs, of.log_error));
     if (of.runs_after_change > 0) {
-      absl::StrAppend(&lines, ", of those after their board's change ",
-                      percent(of.inside_after_change, of.runs_after_change));
+      absl::StrAppend(
+          &lines, ", and after their board's change ",
+          words(of.inside_after_change, of.runs_after_change, of.log_error_after_change));
     }
   }
   return lines.empty() ? "" : absl::StrCat(lines, "\n");
@@ -162,8 +166,10 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
     }
     policy["intervals"] = {{"runs", result.coverage.runs},
                            {"inside", result.coverage.inside},
+                           {"log_error", result.coverage.log_error},
                            {"runs_after_change", result.coverage.runs_after_change},
-                           {"inside_after_change", result.coverage.inside_after_change}};
+                           {"inside_after_change", result.coverage.inside_after_change},
+                           {"log_error_after_change", result.coverage.log_error_after_change}};
     policy["class_runs"] = nlohmann::ordered_json::array();
     for (const sim::ClassRuns& one : result.class_runs) {
       policy["class_runs"].push_back({{"device_class", one.device_class},

@@ -34,6 +34,10 @@ std::string WorkloadOf(const v1::JobSpec& spec) {
   return absl::StrCat(KindOf(spec).name, ", batch ", IntegerIn(spec, "batch_size"));
 }
 
+std::string InMode(const std::string& workload, const std::string& mode) {
+  return absl::StrCat(workload, " in ", mode);
+}
+
 // Gross joules until the first steps of a probe tell.
 Joules StakeOf(const v1::Prediction& prediction) {
   const double before_seconds = prediction.fetch_seconds() + prediction.start_seconds();
@@ -104,8 +108,9 @@ std::string LearningWatch::OnPlaced(const v1::AttemptPlaced& placed, int64_t day
       placed.has_profile_point() ? ProfileRunOf(spec, placed.profile_point()) : spec;
   attempt.workload = WorkloadOf(run);
   // The output of another job may be of another form, which the simulated runner does not tell.
-  std::string breach =
-      ReferenceIn(run, kModelInput) == "tiny" ? CheckProvenance(attempt) : std::string();
+  std::string breach = ReferenceIn(run, kModelInput) == "tiny"
+                           ? CheckProvenance(attempt, placed.power_mode())
+                           : std::string();
   if (breach.empty()) {
     breach = CheckBudget(placed, day);
   }
@@ -115,7 +120,7 @@ std::string LearningWatch::OnPlaced(const v1::AttemptPlaced& placed, int64_t day
   return breach.empty() ? "" : absl::StrCat(placed.attempt_id(), " was placed: ", breach);
 }
 
-std::string LearningWatch::CheckProvenance(const Attempt& attempt) const {
+std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::string& mode) const {
   const v1::Prediction& prediction = attempt.prediction;
   const auto board = boards_.find(attempt.device_id);
   if (board == boards_.end()) {
@@ -130,8 +135,12 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt) const {
     return absl::StrCat("its prediction is \"", prediction.provenance_note(),
                         "\", and no receipt of such a board taught it");
   }
-  if (of_device && (level == v1::PROVENANCE_PUBLISHED || level == v1::PROVENANCE_DATASHEET ||
-                    level == v1::PROVENANCE_TRANSFERRED)) {
+  // Rows from before a change serve only where there are no others.
+  const bool in_mode = of_device_.contains({attempt.device_id, InMode(attempt.workload, mode)}) &&
+                       !changes_.contains(attempt.device_id);
+  if ((in_mode && level != v1::PROVENANCE_MEASURED_DEVICE) ||
+      (of_device && (level == v1::PROVENANCE_PUBLISHED || level == v1::PROVENANCE_DATASHEET ||
+                     level == v1::PROVENANCE_TRANSFERRED))) {
     return absl::StrCat("its prediction is \"", prediction.provenance_note(),
                         "\", though the device has measured the workload");
   }
@@ -255,6 +264,7 @@ std::string LearningWatch::CheckLearned(const v1::ProfileRow& row) {
     return "";
   }
   of_device_.insert({row.device_id(), attempt->second.workload});
+  of_device_.insert({row.device_id(), InMode(attempt->second.workload, row.power_mode())});
   of_class_.insert({board->second.device_class, board->second.emulated, attempt->second.workload});
   return "";
 }
@@ -291,9 +301,9 @@ std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated) {
         row.runs_size() == 0) {
       continue;
     }
-    if (double& change = changes_[row.device_id()];
-        row.has_change() && change != row.change().at_unix_seconds()) {
-      change = row.change().at_unix_seconds();
+    if (row.has_change() &&
+        std::exchange(changes_[row.device_id()], row.change().at_unix_seconds()) !=
+            row.change().at_unix_seconds()) {
       ++device_changes_;
     }
     // The first row is the one that the receipt taught; others only changed with it.

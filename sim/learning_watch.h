@@ -58,7 +58,7 @@ class LearningWatch {
   std::string OnRows(const v1::ProfileUpdated& updated);
   std::string CheckLearned(const v1::ProfileRow& row);
   static std::string CheckChange(const v1::ProfileRow& row);
-  [[nodiscard]] std::string CheckProvenance(const Attempt& attempt) const;
+  [[nodiscard]] std::string CheckProvenance(const Attempt& attempt, const std::string& mode) const;
   [[nodiscard]] std::string CheckBudget(const v1::AttemptPlaced& placed, int64_t day) const;
   [[nodiscard]] Joules Explored(const std::string& device_id, int64_t day) const;
   [[nodiscard]] Joules Share(const std::string& device_id, int64_t day) const;

@@ -48,7 +48,7 @@ std::string WhyEnough(Draft& draft, const v1::Job& job, const v1::Attempt& live,
                                          " is spent: its attempts drew ", FormatEnergy(spent),
                                          "; submit again with a larger energy_budget_wh");
   }
-  if (!IsProfile(job.spec())) {
+  if (!IsProfile(job.spec()) || FindDevice(draft.state(), DeviceId(live.device_id())) == nullptr) {
     return "";
   }
   const v1::Device device =

@@ -518,12 +518,14 @@ class ScenarioRun {
   void AddCoverage(const v1::Attempt& attempt, Coverage& coverage) {
     const v1::Interval& predicted = attempt.prediction().run_seconds();
     const double seconds = attempt.receipt().run().seconds();
-    if (predicted.mean() <= 0.0) {
+    if (predicted.mean() <= 0.0 || seconds <= 0.0) {
       return;
     }
+    const double error = std::abs(std::log(seconds / predicted.mean()));
     const bool inside = predicted.low() <= seconds && seconds <= predicted.high();
     ++coverage.runs;
     coverage.inside += inside ? 1 : 0;
+    coverage.log_error += error;
     for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
       const double begun =
           attempt.started_unix_seconds() - absl::ToDoubleSeconds(TrueTime(0.0) - absl::UnixEpoch());
@@ -531,6 +533,7 @@ class ScenarioRun {
           begun >= ChangesAt(worker->board().settings().speed)) {
         ++coverage.runs_after_change;
         coverage.inside_after_change += inside ? 1 : 0;
+        coverage.log_error_after_change += error;
       }
     }
   }

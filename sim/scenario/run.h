@@ -69,16 +69,20 @@ struct Failure {
 // Undisturbed runs against the predictions with which they were placed.
 struct Coverage {
   int64_t runs = 0;
-  int64_t inside = 0;  // seconds within the 90 % interval
+  int64_t inside = 0;      // seconds within the 90 % interval
+  double log_error = 0.0;  // sum of |ln(seconds / predicted mean)|
   // Of these, runs that began after their board's step or its new software.
   int64_t runs_after_change = 0;
   int64_t inside_after_change = 0;
+  double log_error_after_change = 0.0;
 
   void Add(const Coverage& other) {
     runs += other.runs;
     inside += other.inside;
+    log_error += other.log_error;
     runs_after_change += other.runs_after_change;
     inside_after_change += other.inside_after_change;
+    log_error_after_change += other.log_error_after_change;
   }
 };
 

@@ -67,6 +67,9 @@ TEST(WorldTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.evicted, 0);
   EXPECT_GT(sum.snapshots, 0);
   EXPECT_GT(sum.sqlite_worlds, 0);
+  EXPECT_GT(sum.probes, 0);
+  EXPECT_GT(sum.profile_runs, 0);
+  EXPECT_GT(sum.device_changes, 0);
 }
 
 TEST(WorldTest, SlowWorldsKeepEveryInvariant) {
