@@ -32,6 +32,7 @@ constexpr int kReboots = 200;
 constexpr int64_t kSteps = 1500;
 constexpr double kStepSeconds = 240.0;
 constexpr double kBudgetWh = 250.0;
+constexpr double kLookSeconds = 60.0;
 
 Options AloneOptions(uint64_t seed) {
   Options options;
@@ -130,7 +131,18 @@ class AloneBoardTest : public testing::Test {
       loop_.At(at, [this] { board().Stop(/*power_cut=*/true); });
       loop_.At(at + random_.Between(20, 600), [this] { board().Start(); });
     }
+    for (double at = kAloneFrom; at < kAloneUntil; at += kLookSeconds) {
+      loop_.At(at, [this] { Look(); });
+    }
     RunUntil(kAloneUntil);
+  }
+
+  // Counts the looks at which the board works, and those at which it idles over work.
+  void Look() {
+    if (board().alive()) {
+      works_ += board().core()->busy() ? 1 : 0;
+      idles_ += board().core()->IdlesOverWork({.wall = Monotonic(absl::Hours(1))}) ? 1 : 0;
+    }
   }
 
   void ComeBack() {
@@ -142,6 +154,8 @@ class AloneBoardTest : public testing::Test {
   Random random_{7};
   EventLoop loop_;
   Counts counts_;
+  int64_t works_ = 0;
+  int64_t idles_ = 0;
   Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
 };
 
@@ -152,6 +166,8 @@ TEST_F(AloneBoardTest, ThirtyDaysThreeJobsTwoHundredReboots) {
   // All have ended alone, within each day's budget, which sim/policy_watch.cc checks.
   EXPECT_FALSE(board().core()->busy());
   EXPECT_THAT(Phases(), ElementsAre("j1.1 upload", "j2.1 upload", "j3.1 upload"));
+  EXPECT_GT(works_, 300 * 60 * 0.9) << "of 300 hours";
+  EXPECT_LE(static_cast<double>(idles_), 0.01 * static_cast<double>(works_));
   const int64_t events = counts_.events;
   ComeBack();
   ASSERT_EQ(fleet_.invariants().breach(), "");

@@ -259,6 +259,7 @@ TEST_F(QueuedTest, WhatNobodyWantsAnyMoreIsToldWithoutItsResult) {
   Welcome();
   Hold(Jobs(1));
   Train();
+  Pass(absl::Seconds(5));
   core_->OnDisconnected(Now());
   EndWithoutLink();
   const size_t uploads = ports_.uploads.size();
