@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/kernels/weight_matrix.h"
 
 namespace wattle::cuda {
@@ -21,31 +22,6 @@ using kernels::WeightScheme;
 
 constexpr int kMaxHeadSize = 256;
 constexpr int kAlignmentBytes = 16;
-
-const char* FormatOf(WeightScheme scheme) {
-  switch (scheme) {
-    case WeightScheme::kFloat32:
-      return "fp32";
-    case WeightScheme::kInt8:
-      return "int8";
-    case WeightScheme::kInt4:
-      return "int4";
-    case WeightScheme::kInt4Asymmetric:
-      return "int4a";
-    case WeightScheme::kNf4:
-      return "nf4";
-    case WeightScheme::kNf4DoubleQuantized:
-      return "nf4dq";
-    case WeightScheme::kBf16:
-      return "bf16";
-  }
-  return "";
-}
-
-bool InPanels(WeightScheme scheme) {
-  return scheme == WeightScheme::kInt8 || scheme == WeightScheme::kInt4 ||
-         scheme == WeightScheme::kInt4Asymmetric || scheme == WeightScheme::kNf4;
-}
 
 int64_t RoundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -136,19 +112,6 @@ int64_t ScratchFloats(const DecodeModel& model) {
   return int64_t{kMaxProductRows} * 2 * (WidthStride(model) + InnerStride(model));
 }
 
-// out = f(W inputs + bias), gated or added as ProductArguments has it.
-struct DecodeStep::Product {
-  const WeightMatrix& matrix;
-  const float* inputs;
-  int input_stride;
-  float* out;
-  int out_stride;
-  int rows;
-  kernels::Nonlinearity nonlinearity = kernels::Nonlinearity::kNone;
-  bool accumulate = false;
-  bool gated = false;
-};
-
 DecodeStep::DecodeStep(const DecodeModel& model, const DecodeCache& cache, float* scratch,
                        const float* nf4_tables, KernelLauncher& launcher)
     : model_(model),
@@ -161,15 +124,6 @@ DecodeStep::DecodeStep(const DecodeModel& model, const DecodeCache& cache, float
       normed_(x_ + int64_t{kMaxProductRows} * width_stride_),
       inner_(normed_ + int64_t{kMaxProductRows} * width_stride_),
       merged_(inner_ + int64_t{kMaxProductRows} * inner_stride_) {}
-
-StoredMatrix DecodeStep::StoredOf(const WeightMatrix& matrix) const {
-  return {.packed = reinterpret_cast<const unsigned char*>(matrix.packed),
-          .scales = reinterpret_cast<const unsigned char*>(matrix.scales),
-          .tables = nf4_tables_,
-          .rows = static_cast<int>(matrix.rows),
-          .columns = static_cast<int>(matrix.columns),
-          .group = static_cast<int>(matrix.format.group_size)};
-}
 
 CacheArguments DecodeStep::CacheOf(const StepRows& rows, size_t layer) const {
   std::byte* place = cache_.memory;
@@ -193,27 +147,10 @@ CacheArguments DecodeStep::CacheOf(const StepRows& rows, size_t layer) const {
           .position_of = rows.positions};
 }
 
-absl::Status DecodeStep::Multiply(const Product& product) {
-  const WeightMatrix& matrix = product.matrix;
-  const ProductArguments arguments = {.matrix = StoredOf(matrix),
-                                      .bias = matrix.bias,
-                                      .inputs = product.inputs,
-                                      .out = product.out,
-                                      .count = product.rows,
-                                      .input_stride = product.input_stride,
-                                      .out_stride = product.out_stride,
-                                      .nonlinearity = static_cast<int>(product.nonlinearity),
-                                      .accumulate = product.accumulate ? 1 : 0,
-                                      .gated = product.gated ? 1 : 0};
-  int kernel_rows = 1;
-  while (kernel_rows < product.rows) {
-    kernel_rows *= 2;
-  }
-  const std::string source = absl::StrCat("product_", FormatOf(matrix.format.scheme));
-  const int64_t rows = product.gated ? matrix.rows / 2 : matrix.rows;
-  const int of_block = InPanels(matrix.format.scheme) ? kPanelRows : kRowsOfBlock;
-  return launcher_.Launch(LaunchOf(source, absl::StrCat(source, "_rows", kernel_rows),
-                                   static_cast<int>((rows + of_block - 1) / of_block), arguments));
+absl::Status DecodeStep::Multiply(StoredProduct product) {
+  product.nf4_tables = nf4_tables_;
+  product.bias = product.matrix.bias;
+  return wattle::cuda::Launch(product, launcher_);
 }
 
 absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, int rows) {
@@ -232,7 +169,7 @@ absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, in
 
 absl::Status DecodeStep::Embed(const StepRows& rows) {
   const char* format = FormatOf(model_.tokens.format.scheme);
-  const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens),
+  const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens, nf4_tables_),
                                     .tokens = rows.tokens,
                                     .positions = model_.positions,
                                     .position_of = rows.positions,
@@ -250,7 +187,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                    .input_stride = width_stride_,
                                    .out = inner_,
                                    .out_stride = inner_stride_,
-                                   .rows = rows.count}));
+                                   .count = rows.count}));
   const CacheArguments cache = CacheOf(rows, index);
   const RotaryArguments rotary = {
       .cache = cache,
@@ -280,7 +217,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                    .input_stride = inner_stride_,
                    .out = x_,
                    .out_stride = width_stride_,
-                   .rows = rows.count,
+                   .count = rows.count,
                    .accumulate = true});
 }
 
@@ -292,7 +229,7 @@ absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
                                    .input_stride = width_stride_,
                                    .out = inner_,
                                    .out_stride = inner_stride_,
-                                   .rows = rows.count,
+                                   .count = rows.count,
                                    .nonlinearity = layer.activation,
                                    .gated = layer.gated}));
   return Multiply({.matrix = layer.down,
@@ -300,7 +237,7 @@ absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
                    .input_stride = inner_stride_,
                    .out = x_,
                    .out_stride = width_stride_,
-                   .rows = rows.count,
+                   .count = rows.count,
                    .accumulate = true});
 }
 
@@ -321,7 +258,7 @@ absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
                    .input_stride = width_stride_,
                    .out = logits,
                    .out_stride = static_cast<int>(model_.head.rows),
-                   .rows = wanted});
+                   .count = wanted});
 }
 
 absl::Status DecodeStep::Choose(const float* logits, int count, long long* chosen) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 
 #include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/kernels/decode_step.h"
 
 namespace wattle::cuda {
@@ -56,14 +57,11 @@ class DecodeStep {
   absl::Status Choose(const float* logits, int count, long long* chosen);
 
  private:
-  struct Product;
-
   absl::Status Embed(const StepRows& rows);
   absl::Status Attention(const StepRows& rows, size_t layer);
   absl::Status Mlp(const StepRows& rows, size_t layer);
   absl::Status Normalize(const kernels::Norm& norm, const float* x, int rows);
-  absl::Status Multiply(const Product& product);
-  [[nodiscard]] StoredMatrix StoredOf(const kernels::WeightMatrix& matrix) const;
+  absl::Status Multiply(StoredProduct product);
   [[nodiscard]] CacheArguments CacheOf(const StepRows& rows, size_t layer) const;
 
   const kernels::DecodeModel& model_;

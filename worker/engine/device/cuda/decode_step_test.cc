@@ -73,14 +73,44 @@ constexpr DecoderSizes kGpt2 = {.layers = 1, .mlp_width = 128, .vocabulary = 50}
 constexpr DecoderSizes kLlama = {
     .layers = 2, .kv_heads = 2, .mlp_width = 96, .vocabulary = 50, .window = 2, .llama = true};
 
+// The model with its matrices as FP32: the CPU's products with codes also round their inputs.
+class Dequantized {
+ public:
+  explicit Dequantized(const kernels::DecodeModel& model) : model_(model) {
+    Widen(model_.tokens);
+    model_.head = model_.tokens;
+    for (kernels::DecodeLayer& layer : model_.layers) {
+      for (kernels::WeightMatrix* matrix :
+           {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
+        Widen(*matrix);
+      }
+    }
+  }
+  const kernels::DecodeModel& model() const { return model_; }
+
+ private:
+  void Widen(kernels::WeightMatrix& matrix) {
+    weights_.emplace_back(matrix.rows * matrix.columns * 4);
+    kernels::OperationsOf(matrix.format.scheme)
+        .dequantize(matrix, 0, matrix.rows, weights_.back().as<float>());
+    matrix.format = {.scheme = WeightScheme::kFloat32};
+    matrix.packed = weights_.back().data();
+    matrix.scales = nullptr;
+  }
+
+  kernels::DecodeModel model_;
+  std::vector<kernels::AlignedBuffer> weights_;
+};
+
 // Each token of a sequence one by one in both forms; `tolerance`: of the largest logit.
 void ExpectLogits(const DecoderSizes& sizes, WeightFormat format, bool int8, double tolerance) {
   const RandomDecoder decoder(sizes, {.blocks = format, .head = format}, 17);
   ASSERT_THAT(CheckModel(decoder.model), IsOk());
+  const Dequantized wide(decoder.model);
   kernels::KvCache cache(int8 ? kernels::KvFormat::kInt8 : kernels::KvFormat::kFloat32,
-                         kernels::KvShapesOf(decoder.model), kSlots, kCapacity);
+                         kernels::KvShapesOf(wide.model()), kSlots, kCapacity);
   kernels::ThreadPool pool(1);
-  kernels::DecodeStep cpu(decoder.model, cache, pool, kSlots);
+  kernels::DecodeStep cpu(wide.model(), cache, pool, kSlots);
   Session gpu(decoder.model, int8);
   for (int p = 0; p < 3; ++p) {
     const int64_t token = (p * 7 + 3) % sizes.vocabulary;
@@ -106,13 +136,14 @@ TEST(CudaDecodeStepTest, LogitsAreThoseOfTheCpu) {
   // The CPU also rounds queries.
   ExpectLogits(kGpt2, {.scheme = WeightScheme::kFloat32}, true, 2e-2);
   ExpectLogits(kLlama, {.scheme = WeightScheme::kFloat32}, true, 2e-2);
-  // The CPU rounds the inputs of products with codes to int8.
-  for (const WeightFormat format : {WeightFormat{.scheme = WeightScheme::kInt8},
-                                    {.scheme = WeightScheme::kInt4, .group_size = 32},
-                                    {.scheme = WeightScheme::kInt4Asymmetric, .group_size = 32},
-                                    {.scheme = WeightScheme::kNf4, .group_size = 32}}) {
-    ExpectLogits(kGpt2, format, false, 3e-2);
-    ExpectLogits(kLlama, format, false, 3e-2);
+  for (const WeightFormat format :
+       {WeightFormat{.scheme = WeightScheme::kInt8},
+        {.scheme = WeightScheme::kBf16},
+        {.scheme = WeightScheme::kInt4, .group_size = 32},
+        {.scheme = WeightScheme::kInt4Asymmetric, .group_size = 32},
+        {.scheme = WeightScheme::kNf4, .group_size = 32},
+        {.scheme = WeightScheme::kNf4DoubleQuantized, .group_size = 32}}) {
+    ExpectLogits(kLlama, format, false, 1e-3);
   }
 }
 

@@ -1,0 +1,128 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-gpu-plan MODEL FORMAT: runs one token of a model with random weights through the CUDA
+// kernels on the host, and prints what its launches read. ./dev bench gpu-plan reads that.
+// A layer's share is that of a model with one layer less that of one without.
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "worker/engine/device/cuda/decode_step.h"
+#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/kernels/nf4_double.h"
+#include "worker/engine/kernels/test_decoder.h"
+
+namespace wattle {
+namespace {
+
+constexpr int kCapacity = 16;
+
+struct Model {
+  const char* name;
+  kernels::DecoderSizes sizes;
+};
+
+// Vocabulary, width, heads of the files on which the reference implementation trained them.
+constexpr Model kModels[] = {
+    {"gpt2-small",
+     {.layers = 12,
+      .width = 768,
+      .heads = 12,
+      .kv_heads = 12,
+      .head_size = 64,
+      .mlp_width = 3072,
+      .vocabulary = 50257,
+      .positions = 16}},
+    {"tinyllama",
+     {.layers = 22,
+      .width = 2048,
+      .heads = 32,
+      .kv_heads = 4,
+      .head_size = 64,
+      .mlp_width = 5632,
+      .vocabulary = 32000,
+      .positions = 16,
+      .llama = true}},
+};
+
+struct Format {
+  const char* name;
+  kernels::WeightFormat format;
+};
+
+constexpr Format kFormats[] = {
+    {"fp32", {kernels::WeightScheme::kFloat32, 0}},
+    {"bf16", {kernels::WeightScheme::kBf16, 0}},
+    {"int8", {kernels::WeightScheme::kInt8, 0}},
+    {"int4-g64", {kernels::WeightScheme::kInt4, 64}},
+    {"int4a-g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},
+    {"nf4-g64", {kernels::WeightScheme::kNf4, 64}},
+    {"nf4dq-g64", {kernels::WeightScheme::kNf4DoubleQuantized, 64}},
+};
+
+struct Counts {
+  int64_t read = 0;
+  int64_t packed = 0;
+  int64_t launches = 0;
+};
+
+// Of one token: embedding, layers, norm, head, the most likely token.
+Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightFormat format) {
+  sizes.layers = layers;
+  const kernels::RandomDecoder decoder(sizes, {.blocks = format, .head = format}, 1);
+  WATTLE_CHECK(cuda::CheckModel(decoder.model).ok(), "the kernels serve the models of the bench");
+  cuda::DecodeCache cache = {.capacity = kCapacity};
+  const kernels::AlignedBuffer memory(cuda::CacheBytes(decoder.model, cache) + 1);
+  cache.memory = const_cast<std::byte*>(memory.data());
+  const kernels::AlignedBuffer scratch(cuda::ScratchFloats(decoder.model) *
+                                       static_cast<int64_t>(sizeof(float)));
+  std::vector<float> tables(kernels::Nf4Values().begin(), kernels::Nf4Values().end());
+  tables.insert(tables.end(), kernels::DynamicMap().begin(), kernels::DynamicMap().end());
+  std::vector<float> logits(static_cast<size_t>(sizes.vocabulary));
+  cuda::HostLauncher launcher(1);
+  cuda::DecodeStep step(decoder.model, cache,
+                        reinterpret_cast<float*>(const_cast<std::byte*>(scratch.data())),
+                        tables.data(), launcher);
+  const long long token = 7;
+  const int first = 0;
+  long long chosen = 0;
+  WATTLE_CHECK(
+      step.Run({.tokens = &token, .slots = &first, .positions = &first, .count = 1}, logits.data())
+              .ok() &&
+          step.Choose(logits.data(), 1, &chosen).ok(),
+      "the kernels run");
+  return {.read = launcher.weight_bytes(),
+          .packed = decoder.weight_bytes(),
+          .launches = launcher.launches()};
+}
+
+int Main(const std::string& model_name, const std::string& format_name) {
+  for (const Model& model : kModels) {
+    for (const Format& format : kFormats) {
+      if (model.name != model_name || format.name != format_name) {
+        continue;
+      }
+      const Counts rest = CountsOf(model.sizes, 0, format.format);
+      const Counts one = CountsOf(model.sizes, 1, format.format);
+      const int64_t layers = model.sizes.layers;
+      const auto all = [&](int64_t of_rest, int64_t of_one) {
+        return static_cast<long long>(of_rest + layers * (of_one - of_rest));
+      };
+      std::printf("%lld %lld %lld %lld\n", all(rest.read, one.read), all(rest.packed, one.packed),
+                  all(rest.launches, one.launches), static_cast<long long>(layers));
+      return 0;
+    }
+  }
+  std::fprintf(stderr, "wattle-gpu-plan: no model \"%s\" with format \"%s\"\n", model_name.c_str(),
+               format_name.c_str());
+  return 2;
+}
+
+}  // namespace
+}  // namespace wattle
+
+int main(int argc, char** argv) {
+  return argc == 3 ? wattle::Main(argv[1], argv[2]) : 2;
+}
