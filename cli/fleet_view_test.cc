@@ -154,6 +154,7 @@ TEST(TopViewTest, LongIdsLeaveATableAtEightyColumns) {
   FleetAnswers answers = Answers();
   answers.devices.mutable_devices(2)->mutable_info()->set_name("nano-mast3");
   answers.devices.mutable_devices(2)->set_running_attempt_id("j10000002.1001");
+  answers.devices.mutable_devices(2)->clear_queued_attempt_ids();
   answers.devices.mutable_devices(2)->mutable_heartbeat()->mutable_progress(0)->set_attempt_id(
       "j10000002.1001");
   answers.devices.mutable_devices(1)->set_unreachable(true);
