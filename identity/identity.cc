@@ -80,7 +80,7 @@ tls::RootsSource RootsOf(const Identity& identity) {
 
 std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
                                                         const Clock& clock,
-                                                        std::function<void()> on_other_issuer) {
+                                                        HandshakeCallbacks callbacks) {
   return tls::ChannelCredentials(
       FilesOf(identity),
       {.roots = RootsOf(identity),
@@ -88,13 +88,14 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity
        .now = [&clock, floor = identity.not_before] { return std::max(clock.Now(), floor); },
        .on_accepted =
            [folder = identity.folder,
-            told = std::move(on_other_issuer)](const tls::CertificateFacts& coordinator) {
+            told = std::move(callbacks.on_other_issuer)](const tls::CertificateFacts& coordinator) {
              if (HasOtherIssuer(folder, coordinator)) {
                // Where it cannot be written, the half of the certificate's life ends the wait.
                (void)tls::WritePrivateFile(PathIn(folder, "renew"), "");
                told();
              }
-           }});
+           },
+       .on_refused = std::move(callbacks.on_refused)});
 }
 
 absl::StatusOr<std::string> SigningRequestOf(const std::string& folder) {

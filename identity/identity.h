@@ -49,14 +49,20 @@ tls::CertificateFiles FilesOf(const Identity& identity);
 // The roots of the folder, as they are when they are asked for.
 tls::RootsSource RootsOf(const Identity& identity);
 
+// Called on threads of gRPC.
+struct HandshakeCallbacks {
+  std::function<void()> on_other_issuer = [] {};
+  std::function<void(const absl::Status&)> on_refused = [](const absl::Status&) {};
+};
+
 // Credentials that show the certificate and judge the coordinator: its chain, its name, and its
 // expiry at the later of the clock and the begin of the own certificate. So a board whose clock
 // stands at 1970 connects. Roots that a renewal brought count from the next handshake on. Where the
 // coordinator shows a certificate of another issuer than the own one, the fleet's root was changed:
-// the handshake makes the file renew, and calls on_other_issuer on a thread of gRPC. clock: must
-// outlive the credentials.
-std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(
-    const Identity& identity, const Clock& clock, std::function<void()> on_other_issuer = [] {});
+// the handshake makes the file renew. clock: must outlive the credentials.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity,
+                                                        const Clock& clock,
+                                                        HandshakeCallbacks callbacks = {});
 
 // The folder's key and signing request; makes them at the first call.
 absl::StatusOr<std::string> SigningRequestOf(const std::string& folder);

@@ -150,9 +150,14 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFi
   // The own chain stands for the machine's roots, see SomeRoot.
   const auto provider = std::make_shared<FileWatcherCertificateProvider>(
       own.key_path, own.chain_path, own.chain_path, kClientReadsAgainSeconds);
-  return Client(
-      provider, /*shows_certificate=*/true,
-      [rules = std::move(rules)](const std::string& chain) { return CheckServer(rules, chain); });
+  return Client(provider, /*shows_certificate=*/true,
+                [rules = std::move(rules)](const std::string& chain) {
+                  absl::Status checked = CheckServer(rules, chain);
+                  if (!checked.ok()) {
+                    rules.on_refused(checked);
+                  }
+                  return checked;
+                });
 }
 
 std::shared_ptr<grpc::ChannelCredentials> PinnedCredentials(const std::string& pin) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include <grpcpp/security/credentials.h>
@@ -50,6 +51,8 @@ struct ServerRules {
   std::function<absl::Time()> now;
   // Called in the handshake with what the server shows, once it is accepted.
   std::function<void(const CertificateFacts&)> on_accepted = [](const CertificateFacts&) {};
+  // Called in the handshake with why the server is refused, of which a caller hears little.
+  std::function<void(const absl::Status&)> on_refused = [](const absl::Status&) {};
 };
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFiles& own,
                                                              ServerRules rules);

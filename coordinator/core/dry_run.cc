@@ -22,6 +22,7 @@
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
+#include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/power_groups.h"

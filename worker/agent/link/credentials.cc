@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 
 #include "base/clock.h"
 #include "base/host_port.h"
@@ -26,6 +28,28 @@ absl::Status CheckPlaintext(const std::string& coordinator) {
 }
 
 }  // namespace
+
+// Why the coordinator is refused, told once until the reason changes: the link tries again for
+// ever.
+class Credentials::Refusals {
+ public:
+  explicit Refusals(std::function<void(const std::string&)> note) : note_(std::move(note)) {}
+  void Tell(const std::string& why) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (why == told_) {
+        return;
+      }
+      told_ = why;
+    }
+    note_(absl::StrCat("coordinator: refused: ", why));
+  }
+
+ private:
+  const std::function<void(const std::string&)> note_;
+  absl::Mutex mutex_;
+  std::string told_ ABSL_GUARDED_BY(mutex_);
+};
 
 std::string IdentityFolder(const std::string& state_directory) {
   return absl::StrCat(state_directory, "/credentials");
@@ -70,13 +94,22 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   identity::Identity dialled = *identity;
   dialled.not_before = credentials->floor_;
   credentials->renewal_ = std::make_shared<identity::Renewal>(
-      *identity, credentials->coordinators_.front(), Clock::Real(), std::move(on_note));
-  credentials->channel_ = identity::CredentialsOf(dialled, Clock::Real(),
-                                                  [weak = std::weak_ptr(credentials->renewal_)] {
-                                                    if (const auto renewal = weak.lock()) {
-                                                      renewal->RenewNow();
-                                                    }
-                                                  });
+      *identity, credentials->coordinators_.front(), Clock::Real(), on_note);
+  credentials->refusals_ = std::make_shared<Refusals>(std::move(on_note));
+  credentials->channel_ = identity::CredentialsOf(
+      dialled, Clock::Real(),
+      {.on_other_issuer =
+           [weak = std::weak_ptr(credentials->renewal_)] {
+             if (const auto renewal = weak.lock()) {
+               renewal->RenewNow();
+             }
+           },
+       .on_refused =
+           [weak = std::weak_ptr(credentials->refusals_)](const absl::Status& why) {
+             if (const auto refusals = weak.lock()) {
+               refusals->Tell(std::string(why.message()));
+             }
+           }});
   return credentials;
 }
 

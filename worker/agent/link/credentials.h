@@ -54,7 +54,9 @@ class Credentials {
   absl::Time floor_ = absl::InfinitePast();
   std::vector<std::string> coordinators_;
   std::shared_ptr<grpc::ChannelCredentials> channel_;
-  std::shared_ptr<identity::Renewal> renewal_;  // Null with plaintext.
+  class Refusals;
+  std::shared_ptr<identity::Renewal> renewal_;  // Null with plaintext, as the next.
+  std::shared_ptr<Refusals> refusals_;
 };
 
 }  // namespace wattle::agent
