@@ -43,7 +43,6 @@ step "slow lane: each reader a minute under clang's libFuzzer"
 check fuzz ./dev fuzz --seconds 60
 
 step "slow lane: the CUDA kernels, compiled for the boards' GPUs"
-need_nvrtc
 check cuda-kernels build/venv-nvrtc/bin/python tests/cuda_kernels.py
 
 step "slow lane: clang-tidy"

@@ -3,6 +3,7 @@
 
 #include "worker/engine/device/aten/aten_device.h"
 #include "worker/engine/device/cpu/cpu_device.h"
+#include "worker/engine/device/kernel_device.h"
 
 namespace wattle::engine {
 
@@ -17,7 +18,8 @@ const DeviceOperations& AtenOperations() {
 }
 
 const DeviceOperations& OperationsOn(at::Device device) {
-  return device.is_cpu() ? CpuOperations() : AtenOperations();
+  static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver);
+  return device.is_cpu() ? CpuOperations() : device.is_cuda() ? nvidia : AtenOperations();
 }
 
 }  // namespace wattle::engine

@@ -10,7 +10,7 @@
 
 namespace wattle::engine {
 
-class AtenDevice final : public DeviceOperations {
+class AtenDevice : public DeviceOperations {
  public:
   [[nodiscard]] bool in_host_memory() const override;
   [[nodiscard]] at::Tensor ZeroArena(int64_t elements,

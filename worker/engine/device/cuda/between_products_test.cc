@@ -26,7 +26,9 @@ void RunKernel(const char* name, const GridShape& grid, const Arguments& argumen
   const HostKernel* kernel = FindHostKernel(name);
   ASSERT_NE(kernel, nullptr) << name;
   ASSERT_EQ(kernel->argument_bytes, sizeof(arguments));
-  const auto counts = RunOnHost(grid, 11, [&] { kernel->run(&arguments); });
+  static uint64_t order = 10;  // of threads: each launch another one
+  SCOPED_TRACE(absl::StrCat(name, " in order ", ++order));
+  const auto counts = RunOnHost(grid, order, [&] { kernel->run(&arguments); });
   ASSERT_TRUE(counts.ok()) << counts.status();
 }
 

@@ -72,12 +72,15 @@ class Block {
   absl::Status Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws);
   void Wait(FiberState state);
   uint32_t Exchange(uint32_t value, int mask);
+  void BeginShared(void* array, size_t bytes);
   void Count(WeightLoad which, const void* place, int bytes);
   int64_t TakeWeightBytes();
 
  private:
   static void Enter();
-  void Begin();
+  void Begin(Draws& draws);
+  // Takes the next thread out of those that are ready.
+  int TakeReady(Draws& draws);
   void Resume(int thread);
   void LeaveFiber(Fiber& fiber, bool forever);
   // Lets those go on whose barrier or shuffle is complete.
@@ -86,7 +89,12 @@ class Block {
   const absl::FunctionRef<void()>* kernel_ = nullptr;
   std::array<Fiber, kBlockThreads> fibers_;
   std::vector<int> ready_;
+  // In every other block, on average, a warp runs as far as it can before the next one does: only
+  // then does it reach an array that the others have not read yet.
+  bool warp_first_ = false;
+  std::array<int, kWarpsOfBlock> rank_of_warp_ = {};
   std::vector<SharedLoad> loads_;
+  std::vector<const void*> shared_;  // arrays that this block has begun
   int threads_ = 0;
   int current_ = 0;
   ucontext_t scheduler_ = {};
@@ -132,7 +140,13 @@ void Block::Resume(int thread) {
 #endif
 }
 
-void Block::Begin() {
+void Block::Begin(Draws& draws) {
+  warp_first_ = draws.Below(2) == 0;
+  std::iota(rank_of_warp_.begin(), rank_of_warp_.end(), 0);
+  for (size_t i = rank_of_warp_.size(); i > 1; --i) {
+    std::swap(rank_of_warp_[i - 1], rank_of_warp_[draws.Below(i)]);
+  }
+  shared_.clear();
   ready_.resize(static_cast<size_t>(threads_));
   std::iota(ready_.begin(), ready_.end(), 0);
   for (const int thread : ready_) {
@@ -164,15 +178,29 @@ void Block::Release(int thread) {
   }
 }
 
+int Block::TakeReady(Draws& draws) {
+  size_t place = draws.Below(ready_.size());
+  if (warp_first_) {
+    const auto rank = [&](size_t i) {
+      return rank_of_warp_[static_cast<size_t>(ready_[i] / kWarpThreads)];
+    };
+    for (size_t i = 0; i < ready_.size(); ++i) {
+      place = rank(i) < rank(place) ? i : place;
+    }
+  }
+  std::swap(ready_[place], ready_.back());
+  const int thread = ready_.back();
+  ready_.pop_back();
+  return thread;
+}
+
 absl::Status Block::Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws) {
   kernel_ = &kernel;
   threads_ = threads;
-  Begin();
+  Begin(draws);
   running = this;
   while (!ready_.empty()) {
-    std::swap(ready_[draws.Below(ready_.size())], ready_.back());
-    const int thread = ready_.back();
-    ready_.pop_back();
+    const int thread = TakeReady(draws);
     Resume(thread);
     const FiberState state = fibers_[static_cast<size_t>(thread)].state;
     if (state == FiberState::kAtBarrier || state == FiberState::kAtShuffle) {
@@ -201,6 +229,13 @@ uint32_t Block::Exchange(uint32_t value, int mask) {
   fiber.given[turn] = value;
   Wait(FiberState::kAtShuffle);
   return fibers_[static_cast<size_t>(thread ^ mask)].given[turn];
+}
+
+void Block::BeginShared(void* array, size_t bytes) {
+  if (std::find(shared_.begin(), shared_.end(), array) == shared_.end()) {
+    shared_.push_back(array);
+    std::memset(array, 0xFF, bytes);  // NaN, -1
+  }
 }
 
 void Block::Count(WeightLoad which, const void* place, int bytes) {
@@ -248,6 +283,10 @@ absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
     counts.weight_bytes += block.TakeWeightBytes();
   }
   return counts;
+}
+
+void BeginShared(void* array, size_t bytes) {
+  running->BeginShared(array, bytes);
 }
 
 void CountLoad(WeightLoad which, const void* place, int bytes) {

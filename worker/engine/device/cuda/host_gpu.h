@@ -14,6 +14,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -25,8 +26,11 @@
 // CUDA's own names.
 #define __global__
 #define __device__
-#define __shared__ static
 #define __launch_bounds__(...)
+// Blocks follow one another, so one array serves them all; each finds NaNs there.
+#define WATTLE_SHARED(type, name, dimensions) \
+  static type name dimensions;                \
+  wattle::cuda::BeginShared(name, sizeof(name))
 #define WATTLE_UNROLL
 #define WATTLE_UNROLL_BY(times)
 
@@ -87,6 +91,9 @@ struct GridShape {
 // kFailedPrecondition where threads wait at a barrier that others of their block or warp leave out.
 absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
                                        absl::FunctionRef<void()> kernel);
+
+// Called by every thread that comes to an array of the block: the first one finds it undefined.
+void BeginShared(void* array, size_t bytes);
 
 // The loads of weights that kernels make (kernels/gpu.cuh); which: what the load is for.
 enum class WeightLoad : uint8_t { kCodes16, kCodes4, kCodes2, kScales8, kScale4, kScale2, kScale1 };

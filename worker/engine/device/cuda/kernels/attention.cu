@@ -41,9 +41,9 @@ __device__ inline CachedRows RowsOf(const CacheArguments& cache, const void* row
 // blockIdx.x: (row, query head).
 template <int kChannels>
 __device__ inline void Attend(const AttentionArguments& a) {
-  __shared__ float of_warps[kWarpsOfBlock][kChannels * kWarpThreads];
-  __shared__ float largest_of[kWarpsOfBlock];
-  __shared__ float sum_of[kWarpsOfBlock];
+  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock][kChannels * kWarpThreads]);
+  WATTLE_SHARED(float, largest_of, [kWarpsOfBlock]);
+  WATTLE_SHARED(float, sum_of, [kWarpsOfBlock]);
   const CacheArguments& cache = a.cache;
   const int row = static_cast<int>(blockIdx.x) / cache.heads;
   const int head = static_cast<int>(blockIdx.x) % cache.heads;

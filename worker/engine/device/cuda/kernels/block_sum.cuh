@@ -26,7 +26,7 @@ __device__ inline float MaxOfWarp(float value) {
 
 // In all threads of the block.
 __device__ inline float SumOfBlock(float value) {
-  __shared__ float of_warps[kWarpsOfBlock];
+  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock]);
   value = SumOfWarp(value);
   __syncthreads();  // the sums before these are read
   if (threadIdx.x % kWarpThreads == 0) {

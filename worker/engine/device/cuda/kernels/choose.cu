@@ -15,8 +15,8 @@ extern "C" {
 
 // The most likely token of each row; blockIdx.x: the row.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) choose(ChooseArguments a) {
-  __shared__ float values[kBlockThreads];
-  __shared__ int indices[kBlockThreads];
+  WATTLE_SHARED(float, values, [kBlockThreads]);
+  WATTLE_SHARED(int, indices, [kBlockThreads]);
   const float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.stride;
   const int thread = static_cast<int>(threadIdx.x);
   float best = thread < a.vocabulary ? logits[thread] : logits[0];

@@ -10,6 +10,8 @@
 #include "worker/engine/device/cuda/host_gpu.h"
 #else
 
+// Memory of the block: an array of undefined content.
+#define WATTLE_SHARED(type, name, dimensions) __shared__ type name dimensions
 #define WATTLE_UNROLL _Pragma("unroll")
 #define WATTLE_PRAGMA(words) _Pragma(#words)
 #define WATTLE_UNROLL_BY(times) WATTLE_PRAGMA(unroll times)

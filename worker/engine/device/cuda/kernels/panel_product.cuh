@@ -89,7 +89,7 @@ __device__ inline void AddLine(const ProductArguments& a, int panel, int line,
 // This panel's sums of all lanes: thread i * 16 + r has that of input row i and row r.
 template <typename Format, int kRows>
 __device__ inline float SumOfPanel(const ProductArguments& a, int panel) {
-  __shared__ float of_warps[kWarpsOfBlock][kRows][kPanelRows];
+  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock][kRows][kPanelRows]);
   const int thread = threadIdx.x;
   const int lane = thread % kWarpThreads;
   const int warp = thread / kWarpThreads;

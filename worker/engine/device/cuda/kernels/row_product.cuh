@@ -67,7 +67,7 @@ __device__ inline void SumsOfRow(const ProductArguments& a, int row, const float
 // The table of the format in the block's memory, where it has one.
 template <typename Format>
 __device__ inline const float* TableOf(const StoredMatrix& matrix) {
-  __shared__ float table[kNf4Levels + 1];
+  WATTLE_SHARED(float, table, [kNf4Levels + 1]);
   if constexpr (Format::kTable) {
     if (threadIdx.x < kNf4Levels) {
       table[threadIdx.x] = matrix.tables[threadIdx.x];

@@ -1,0 +1,101 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/kernel_device.h"
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Exception.h>
+
+#include "base/status_macros.h"
+#include "worker/engine/device/cuda/driver_launcher.h"
+#include "worker/engine/device/cuda/stored_product.h"
+#include "worker/engine/models/weights.h"
+#include "worker/engine/torch_operators.h"
+
+namespace wattle::engine {
+namespace {
+
+// The CUDA stream of libtorch's current one. The default stream is null; of another one only
+// libtorch's CUDA library, which is loaded where there are such streams, knows the handle.
+cuda::Stream CurrentStream(at::Device device) {
+  const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+  if (stream.id() == 0) {
+    return nullptr;
+  }
+  // c10::cuda::CUDAStream::stream() const; the object is its c10::Stream alone.
+  auto* const handle_of = reinterpret_cast<cuda::Stream (*)(const c10::Stream*)>(
+      dlsym(RTLD_DEFAULT, "_ZNK3c104cuda10CUDAStream6streamEv"));
+  TORCH_CHECK(handle_of != nullptr, "cuda: libtorch has no handle of its current stream");
+  return handle_of(&stream);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device) {
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::KernelCompiler> compiler,
+                          cuda::KernelCompiler::Open());
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::Driver> driver,
+                          cuda::Driver::Open(device.has_index() ? device.index() : 0));
+  const char* const directory =
+      std::getenv("WATTLE_KERNEL_CACHE");  // NOLINT(concurrency-mt-unsafe)
+  return std::make_unique<cuda::DriverLauncher>(
+      std::move(driver), std::move(compiler),
+      cuda::KernelCache(directory != nullptr ? directory : ""),
+      [device] { return CurrentStream(device); });
+}
+
+at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
+                                       const at::Tensor& bias) const {
+  if (!gave_up_ && x.size(0) <= cuda::kMaxProductRows && x.scalar_type() == at::kFloat) {
+    const at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
+    if (Multiply(matrix, x.contiguous(), bias, out)) {
+      return out;
+    }
+  }
+  return AtenDevice::StoredProduct(matrix, x, bias);
+}
+
+bool KernelDevice::Multiply(const MatrixWeights& matrix, const at::Tensor& x,
+                            const at::Tensor& bias, const at::Tensor& out) const {
+  const auto bytes = [](const at::Tensor& tensor) {
+    return tensor.defined() ? static_cast<const std::byte*>(tensor.data_ptr()) : nullptr;
+  };
+  kernels::WeightMatrix stored = matrix.matrix;
+  stored.packed = bytes(matrix.packed);
+  stored.scales = bytes(matrix.scales);
+  const cuda::StoredProduct product = {
+      .matrix = stored,
+      .nf4_tables = matrix.tables.defined() ? matrix.tables.data_ptr<float>() : nullptr,
+      .bias = bias.defined() ? bias.data_ptr<float>() : nullptr,
+      .inputs = x.data_ptr<float>(),
+      .input_stride = static_cast<int>(x.size(1)),
+      .out = out.data_ptr<float>(),
+      .out_stride = static_cast<int>(out.size(1)),
+      .count = static_cast<int>(x.size(0))};
+  if (!cuda::Serves(product)) {
+    return false;
+  }
+  absl::Status status;
+  if (launcher_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> made = make_launcher_(x.device());
+    status = made.status();
+    launcher_ = made.ok() ? *std::move(made) : nullptr;
+  }
+  if (status.ok()) {
+    status = cuda::Launch(product, *launcher_);
+  }
+  TORCH_CHECK(!absl::IsInternal(status), std::string(status.message()));
+  if (!status.ok()) {
+    gave_up_ = true;
+    std::fprintf(stderr, "wattle-runner: %s; until then libtorch's operators, which are slower\n",
+                 std::string(status.message()).c_str());
+  }
+  return status.ok();
+}
+
+}  // namespace wattle::engine

@@ -1,0 +1,49 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// An NVIDIA GPU: libtorch's operators, but for products of up to eight rows with packed matrices,
+// which the kernels of cuda/ compute without dequantizing the matrix first. Where these cannot run
+// (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why,
+// and libtorch's operators compute these products too. A GPU that fails throws: its numbers would
+// be wrong.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+
+#include "worker/engine/device/aten/aten_device.h"
+#include "worker/engine/device/cuda/kernel_launch.h"
+
+namespace wattle::engine {
+
+class KernelDevice final : public AtenDevice {
+ public:
+  using MakeLauncher =
+      std::function<absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>>(at::Device device)>;
+
+  // make_launcher: called at the first product, for the GPU that this process uses.
+  explicit KernelDevice(MakeLauncher make_launcher) : make_launcher_(std::move(make_launcher)) {}
+
+  [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
+                                         const at::Tensor& bias) const override;
+
+ private:
+  // Whether the kernels computed `out`.
+  bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
+                const at::Tensor& out) const;
+
+  MakeLauncher make_launcher_;
+  mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
+  mutable bool gave_up_ = false;
+};
+
+// Launches by the driver on libtorch's current stream. Compiled kernels are kept in the directory
+// that WATTLE_KERNEL_CACHE names, where it is set.
+absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_

@@ -1,0 +1,142 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The device of an NVIDIA GPU, with kernels that run on the host and tensors of the host.
+#include "worker/engine/device/kernel_device.h"
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/status_matchers.h"
+#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/device.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/models/weights.h"
+
+namespace wattle::engine {
+namespace {
+
+constexpr int64_t kRows = 40;
+constexpr int64_t kColumns = 128;
+
+at::Tensor Drawn(at::IntArrayRef shape, uint64_t seed) {
+  at::Tensor tensor = at::empty(shape);
+  kernels::RandomNormal({.seed = seed}, 1.0F, tensor.numel(), tensor.data_ptr<float>());
+  return tensor;
+}
+
+MatrixWeights PackedMatrix(kernels::WeightFormat format) {
+  const auto packed = PackFloats("test", format, Drawn({kRows, kColumns}, 9));
+  EXPECT_THAT(packed.status(), IsOk());
+  return AtenOperations().Stored(*packed, at::kCPU);
+}
+
+// What a launcher answers, and how often one was made and asked.
+struct Answers {
+  absl::Status made;
+  absl::Status launched;
+  int makings = 0;
+  int launches = 0;
+};
+
+class AnsweringLauncher final : public cuda::KernelLauncher {
+ public:
+  explicit AnsweringLauncher(Answers& answers) : answers_(answers) {}
+  absl::Status Launch(const cuda::KernelLaunch& launch) override {
+    ++answers_.launches;
+    return answers_.launched.ok() ? host_.Launch(launch) : answers_.launched;
+  }
+
+ private:
+  Answers& answers_;
+  cuda::HostLauncher host_{3};
+};
+
+KernelDevice DeviceOf(Answers& answers) {
+  return KernelDevice(
+      [&answers](at::Device /*device*/) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
+        ++answers.makings;
+        if (!answers.made.ok()) {
+          return answers.made;
+        }
+        return std::make_unique<AnsweringLauncher>(answers);
+      });
+}
+
+TEST(KernelDeviceTest, ProductsOfFewRowsAreTheKernelsOwn) {
+  Answers answers;
+  const KernelDevice device = DeviceOf(answers);
+  const at::Tensor bias = Drawn({kRows}, 2);
+  for (const kernels::WeightFormat format : {kernels::WeightFormat{kernels::WeightScheme::kInt8, 0},
+                                             {kernels::WeightScheme::kInt4, 32},
+                                             {kernels::WeightScheme::kInt4Asymmetric, 64},
+                                             {kernels::WeightScheme::kNf4, 128},
+                                             {kernels::WeightScheme::kNf4DoubleQuantized, 64}}) {
+    const MatrixWeights matrix = PackedMatrix(format);
+    for (const int64_t rows : {1, 3, 8}) {
+      const int before = answers.launches;
+      const at::Tensor x = Drawn({rows, kColumns}, 4);
+      const at::Tensor out = device.StoredProduct(matrix, x, bias);
+      const at::Tensor wanted = AtenOperations().StoredProduct(matrix, x, bias);
+      EXPECT_LT((out - wanted).abs().max().item<float>(), 1e-4)
+          << kernels::FormatName(format) << ", " << rows << " rows";
+      EXPECT_EQ(answers.launches, before + 1);
+    }
+  }
+  EXPECT_EQ(answers.makings, 1);
+}
+
+TEST(KernelDeviceTest, APromptGoesByLibtorch) {
+  Answers answers;
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
+  const at::Tensor x = Drawn({9, kColumns}, 4);
+  EXPECT_TRUE(at::equal(device.StoredProduct(matrix, x, {}),
+                        AtenOperations().StoredProduct(matrix, x, {})));
+  EXPECT_EQ(answers.launches, 0);
+}
+
+TEST(KernelDeviceTest, WithoutNvrtcLibtorchComputesAndTheReasonIsToldOnce) {
+  Answers answers = {.made = absl::NotFoundError("NVRTC is not found"), .launched = {}};
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt4, 64});
+  const at::Tensor x = Drawn({1, kColumns}, 4);
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(at::equal(device.StoredProduct(matrix, x, {}),
+                          AtenOperations().StoredProduct(matrix, x, {})));
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "wattle-runner: NVRTC is not found; until then libtorch's operators, which are "
+            "slower\n");
+  EXPECT_EQ(answers.makings, 1);
+}
+
+TEST(KernelDeviceTest, AGpuThatNvrtcDoesNotKnowIsComputedByLibtorch) {
+  Answers answers = {.made = {}, .launched = absl::UnimplementedError("no such GPU")};
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
+  const at::Tensor x = Drawn({1, kColumns}, 4);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(at::equal(device.StoredProduct(matrix, x, {}),
+                          AtenOperations().StoredProduct(matrix, x, {})));
+  }
+  EXPECT_EQ(answers.launches, 1);
+}
+
+TEST(KernelDeviceTest, AGpuThatFailsEndsTheAttempt) {
+  Answers answers = {.made = {}, .launched = absl::InternalError("CUDA_ERROR_LAUNCH_FAILED")};
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
+  EXPECT_THROW(static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {})),
+               std::exception);
+}
+
+}  // namespace
+}  // namespace wattle::engine
