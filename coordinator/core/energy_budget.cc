@@ -38,7 +38,7 @@ namespace {
 
 // Why the attempt has drawn enough; empty: it has not. A first prediction may be far too fast, so a
 // run of a profile job without a budget of its own is bounded while it runs, too.
-std::string WhyEnough(Draft& draft, const v1::Job& job, const v1::Attempt& live,
+std::string WhyEnough(const Draft& draft, const v1::Job& job, const v1::Attempt& live,
                       Joules of_attempt) {
   const Joules budget = FromWattHours(job.spec().energy_budget_wh());
   if (budget.value() > 0) {

@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 #include "base/fault_point.h"
-#include "coordinator/core/elapsed.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
 #include "scheduler/place/selector.h"
