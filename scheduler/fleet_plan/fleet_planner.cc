@@ -202,7 +202,7 @@ void FleetPlanner::AskPool(const Job& job, const ClassWay& way, Fetching fetchin
   hidden_.clear();
   for (int asked = 0; asked < kAsked;) {
     const Seconds earliest = pool.earliest();
-    if (earliest > latest_start || least_cost(earliest) >= best.cost) {
+    if (earliest > latest_start || least_cost(earliest) >= best.priced) {
       break;
     }
     const size_t slot = pool.EarliestSlot();
@@ -228,7 +228,7 @@ void FleetPlanner::AskPool(const Job& job, const ClassWay& way, Fetching fetchin
 void FleetPlanner::AskOwn(const Job& job, const OwnWay& way, Choice& best) {
   const Seconds length = way.needs.SecondsOf(job.units);
   const Millijoules joules = way.needs.MillijoulesOf(job.units);
-  if (LeastCost(*fleet_, job, joules, job.released) >= best.cost) {
+  if (LeastCost(*fleet_, job, joules, job.released) >= best.priced) {
     return;
   }
   const Seconds bound = BoundOf(static_cast<size_t>(way.device), BucketOf(length));
@@ -243,19 +243,36 @@ void FleetPlanner::AskDevice(const Job& job, const Rate& rate, int device, Secon
   const JobOption way = WayOf(*fleet_, job, device, rate);
   const timetable::InstanceJob waits{.released = job.released};
   after = std::max(after, job.released);
-  while (CostAt(waits, way, after) < best.cost) {
+  while (CostAt(waits, way, after) < best.priced) {
     const std::optional<Seconds> start = timetable::EarliestStart(
         timeline, PowerOf(static_cast<size_t>(device)), way.draw, after, LatestEnd(*fleet_, job));
     if (!start) {
       return;
     }
-    if (*start % fleet_->start_step == 0) {
-      if (const Millijoules cost = CostAt(waits, way, *start); cost < best.cost) {
-        best = {.rate = &rate, .device = device, .start = *start, .cost = cost, .draw = way.draw};
-      }
+    if (*start % fleet_->start_step != 0) {
+      after = (*start / fleet_->start_step + 1) * fleet_->start_step;
+      continue;
+    }
+    const Millijoules cost = CostAt(waits, way, *start);
+    const Millijoules priced =
+        cost + (prices_ == nullptr ? 0 : prices_->Of(device, way.draw, *start));
+    if (priced < best.priced) {
+      best = {.rate = &rate,
+              .device = device,
+              .start = *start,
+              .cost = cost,
+              .priced = priced,
+              .draw = way.draw};
+    }
+    if (prices_ == nullptr) {
       return;
     }
-    after = (*start / fleet_->start_step + 1) * fleet_->start_step;
+    // A later bucket may be worth the wait.
+    const auto next = static_cast<Seconds>(prices_->BucketAt(*start)) + 1;
+    after = prices_->begin + next * prices_->bucket_length;
+    if (after <= *start) {
+      return;
+    }
   }
 }
 
@@ -263,11 +280,11 @@ void FleetPlanner::Place(size_t index) {
   KnowJobs();
   WATTLE_CHECK(!plan_[index].has_value(), "a job runs once");
   const Job& job = fleet_->jobs[index];
-  Choice best{.cost = job.left_out_price};
+  Choice best{.priced = job.left_out_price};
   const WaysOfWork& ways = ways_.of_work[static_cast<size_t>(job.work_class)];
   // The ways are sorted by the joules of their units, and those of a run come on top.
   const auto is_dearer = [&](const Needs& needs) {
-    return Scaled(0, needs.millijoules.second, job.units) >= best.cost;
+    return Scaled(0, needs.millijoules.second, job.units) >= best.priced;
   };
   for (const ClassWay& way : ways.by_class) {
     if (is_dearer(way.needs)) {
@@ -394,10 +411,18 @@ std::vector<size_t> PlanningOrder(const Fleet& fleet) {
   return order;
 }
 
-FleetPlanner PlanInOrder(const Fleet& fleet, absl::Span<const size_t> order) {
+FleetPlanner PlanInOrder(const Fleet& fleet, absl::Span<const size_t> order, const Prices* prices) {
   FleetPlanner planner(fleet);
+  planner.SetPrices(prices);
   for (const size_t job : order) {
     planner.Place(job);
+  }
+  // Prices may leave a job out whose place nobody took.
+  planner.SetPrices(nullptr);
+  for (const size_t job : order) {
+    if (prices != nullptr && !planner.place(job)) {
+      planner.Place(job);
+    }
   }
   return planner;
 }

@@ -28,7 +28,7 @@
 
 #include "scheduler/fleet_plan/fleet.h"
 #include "scheduler/fleet_plan/pool.h"
-#include "scheduler/fleet_plan/rules.h"
+#include "scheduler/fleet_plan/prices.h"
 #include "scheduler/fleet_plan/ways.h"
 #include "scheduler/timetable/earliest_start.h"
 #include "scheduler/timetable/pack.h"
@@ -47,6 +47,10 @@ class FleetPlanner {
   // No job has a place. fleet: must outlive the planner. The caller may add jobs of the work
   // classes that are there, and may change a device as ChangeDevice says.
   explicit FleetPlanner(const Fleet& fleet);
+
+  // From now on the way of a job is that which costs least with these prices on top. Null: none, as
+  // at first. Must outlive its use.
+  void SetPrices(const Prices* prices) { prices_ = prices; }
 
   // Gives the job its cheapest way; none if none is cheaper than leaving the job out, or none ends
   // in time. REQUIRES: the job has no place.
@@ -83,6 +87,7 @@ class FleetPlanner {
     int device = 0;
     Seconds start = 0;
     Millijoules cost = 0;
+    Millijoules priced = 0;  // With prices_ on top; at most this much is of interest.
     timetable::Draw draw{};
   };
 
@@ -103,6 +108,7 @@ class FleetPlanner {
   void Reserve(size_t job, const Choice& choice);
 
   const Fleet* fleet_;
+  const Prices* prices_ = nullptr;
   Ways ways_;
   std::vector<std::array<Pool, kBuckets>> pools_;  // Of each of ways_.pools.
   std::vector<State> devices_;
@@ -121,8 +127,9 @@ class FleetPlanner {
 // release and number.
 std::vector<size_t> PlanningOrder(const Fleet& fleet);
 
-// The plan of all jobs in this order.
-FleetPlanner PlanInOrder(const Fleet& fleet, absl::Span<const size_t> order);
+// The plan of all jobs in this order. prices: null, or those of SetPrices.
+FleetPlanner PlanInOrder(const Fleet& fleet, absl::Span<const size_t> order,
+                         const Prices* prices = nullptr);
 
 }  // namespace wattle::fleet_plan
 

@@ -14,9 +14,9 @@
 namespace wattle::fleet_plan {
 namespace {
 
-class Maker {
+class WaysMaker {
  public:
-  explicit Maker(const Fleet& fleet) : fleet_(fleet), of_class_(fleet.device_classes.size()) {
+  explicit WaysMaker(const Fleet& fleet) : fleet_(fleet), of_class_(fleet.device_classes.size()) {
     for (size_t device = 0; device < fleet.devices.size(); ++device) {
       of_class_[static_cast<size_t>(fleet.devices[device].device_class)].push_back(
           static_cast<int>(device));
@@ -110,7 +110,7 @@ bool IsMeasuredOn(const Device& device, int work_class, const Form& form) {
 }
 
 Ways WaysOf(const Fleet& fleet) {
-  return Maker(fleet).Make();
+  return WaysMaker(fleet).Make();
 }
 
 }  // namespace wattle::fleet_plan
