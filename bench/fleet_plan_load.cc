@@ -262,9 +262,13 @@ int Fuzz(uint64_t seed, uint64_t count) {
         continue;
       }
       const Verdict verdict = WhyNoPlace(fleet, fleet.jobs[job]);
-      never += verdict.answer == Answer::kNever ? 1 : 0;
-      not_now += verdict.answer == Answer::kNotNow && verdict.until > fleet.now ? 1 : 0;
-      unexplained += verdict.answer == Answer::kOk ? 1 : 0;
+      if (verdict.answer == Answer::kNever) {
+        ++never;
+      } else if (verdict.answer == Answer::kNotNow && verdict.until > fleet.now) {
+        ++not_now;
+      } else {
+        ++unexplained;
+      }
     }
   }
   const nlohmann::json document = {{"fleets", count},

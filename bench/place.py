@@ -5,7 +5,11 @@
 Draws small fleets (4 to 6 boards, 12 to 20 jobs, 96 half hours, real sun, a pack on three boards of five, a second power mode on half).
 The shipped planner is asked at each half hour, as the coordinator asks it. Its plan's cost is compared with the lower bound that CBC
 proves for the model of docs/design/timetable.md within --seconds. The sun, arrivals and deadlines are known to the bound and to the
-lists, not to the planner. The search (scheduler/timetable/improve.h) knows what the lists know, begins with the best of them and makes --moves moves.
+lists, not to the planner. The fleet pass (scheduler/fleet_plan) knows what the lists know, and plans by prices. The search
+(scheduler/timetable/improve.h) begins with the best of all these and makes --moves moves.
+
+Then the fleet pass plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
+the fleet as bytes, and small random fleets.
 
   search.gap_vs_milp_mean_percent, _max_percent  of the search to the bound, over all instances, closed or not
   gap_vs_milp_mean_percent, _max_percent     the same of the shipped planner, which decides without foresight
@@ -13,15 +17,26 @@ lists, not to the planner. The search (scheduler/timetable/improve.h) knows what
   instances_closed                           the solver's own gap is at most 0.5 %
   search.gap_vs_lp_20x60_mean_percent        of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
   search_seconds_max, search_20x60_seconds_max  of one core
-  violations                                 plans of the shipped planner and of the search that CheckPlan refuses
+  violations                                 plans of the shipped planner, the fleet pass and the search that CheckPlan refuses
   plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
   search.deadline_misses_over_optimum_percent  missed by the search and not by CBC's plan, in percent of all deadlines
   deadline_misses_over_optimum_percent       the same of the shipped planner
   gap_vs_lp_20x60_mean_percent               of the shipped planner to the linear relaxation, on --large instances of 20 boards x 60 jobs
-  plan_1k_x_1k_s                             one plan of 1,000 free boards and 1,000 jobs, each with its own deadline; not 10k x 100k
+  prices.gap_vs_milp_mean_percent, prices.gap_vs_lp_20x60_mean_percent  of the fleet pass
+  prices.solver_dropped                      instances on which the solver's prices gave no cheaper plan
+  plan_1k_x_1k_s                             one plan of 1,000 free boards and 1,000 jobs by the shipped planner, each job with its own deadline
+  plan_10k_x_100k_s, _cpu_s                  of the fleet pass without a solver, from the bytes: wall and processor time of one core
+  plan_rss_mib                               most memory until then
+  replan_10k_ms_p99, _cpu_ms_p99             100 plans, before each of which 1 % of the devices have another charge and other work
+  place_one_ms_p99, _cpu_ms_p99              one job more, 1,000 times
+  explain_ms_p99                             why a job has no place
+  prices.10k_x_100k_cpu_s, .10k_x_100k_cheaper_percent  the same plan with a solver's prices: all of its processor time, and what it saves
+  fleet.violations, fleet.unexplained        plans of the large fleet and of --fleets random fleets that CheckPlan refuses; jobs without a
+                                             place, a time at which they are looked at again, or "never"
 
   --seed N  of the first instance; default: made from HEAD's hash    --instances N  default 40    --large N  default 20
   --seconds N  for the solver, default 60                           --moves N  of the search, default 100000
+  --fleets N  random fleets, default 10000                          --devices N --jobs N  of the large fleet, default 10000 and 100000
 """
 
 import argparse
@@ -42,6 +57,7 @@ from figures import seed_of_head, write_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/bin/wattle-place-load"
+FLEET_PROGRAM = ROOT / "build/release/bin/wattle-fleet-plan-load"
 SUN = ROOT.parent / "shared/data/energy/pvgis_tmy_45N_8E.csv"
 SLOT, SLOTS = 1800, 96
 UNIT = 1e6  # The solver counts kilojoules.
@@ -155,6 +171,11 @@ def draw_small(sun, seed, moves):
     return draw(sun, seed, dice.randint(4, 6), dice.randint(12, 20), moves)
 
 
+def run_fleet(*arguments):
+    done = subprocess.run([FLEET_PROGRAM, *map(str, arguments)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
 def plan_seconds(devices, jobs, seed):
     return float(subprocess.run([PROGRAM, "--time", str(devices), str(jobs), str(seed)], check=True, capture_output=True, text=True).stdout.split()[2])
 
@@ -170,16 +191,16 @@ class Tally:
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
-        self.gaps = {name: [] for name in ("search", "shipped", "edf", "best_list", "cbc")}
-        self.misses = {"search": 0, "shipped": 0}
-        self.closed = self.deadlines = self.violations = self.differ = 0
+        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "best_list", "cbc")}
+        self.misses = {"search": 0, "prices": 0, "shipped": 0}
+        self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
         self.search_seconds = max(document["search_seconds"] for document in documents)
         for document, (bound, found, left_out) in zip(documents, solved):
             self.add(document, bound, found, left_out)
 
     def add(self, document, bound, found, left_out):
         plans, jobs = document["plans"], document["instance"]["jobs"]
-        costs = {"search": plans["search"]["cost"], "shipped": plans["shipped"]["cost"], "edf": plans["edf"]["cost"], "best_list": min(plans[name]["cost"] for name in LISTS),
+        costs = {"search": plans["search"]["cost"], "prices": plans["prices"]["cost"], "shipped": plans["shipped"]["cost"], "edf": plans["edf"]["cost"], "best_list": min(plans[name]["cost"] for name in LISTS),
                  "cbc": math.inf if found is None else found}
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
@@ -190,6 +211,7 @@ class Tally:
         broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
         self.violations += len(broken.keys() & self.misses.keys())
         self.differ += document["bytes_differ"]
+        self.solver_dropped += plans["prices"]["solver_dropped"]
         told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
         never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", cbc {len(left_out)}" if found else "")
         print(f"  seed {document['seed']}, {len(document['instance']['devices'])} x {len(jobs)}: % above the bound: {told}; never run: {never}"
@@ -208,20 +230,44 @@ def add_small(figures, tally):
     gaps = tally.gaps
     figures.add("search.gap_vs_milp_mean_percent", statistics.mean(gaps["search"]), "%", tally.peers())
     figures.add("search.gap_vs_milp_max_percent", max(gaps["search"]), "%")
+    figures.add("prices.gap_vs_milp_mean_percent", statistics.mean(gaps["prices"]), "%")
     figures.add("gap_vs_milp_mean_percent", statistics.mean(gaps["shipped"]), "%")
     figures.add("gap_vs_milp_max_percent", max(gaps["shipped"]), "%")
     figures.add("gap_edf_mean_percent", statistics.mean(gaps["edf"]), "%")
     figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
     figures.add("instances_closed", tally.closed, f"of {tally.instances}")
-    for name, key in (("search", "search."), ("shipped", "")):
+    for name, key in (("search", "search."), ("prices", "prices."), ("shipped", "")):
         figures.add(f"{key}deadline_misses_over_optimum_percent", 100 * tally.misses[name] / tally.deadlines, f"% of {tally.deadlines} deadlines")
     figures.add("search_seconds_max", tally.search_seconds, "s")
 
 
 def add_large(figures, tally):
     figures.add("search.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["search"]), "%", tally.peers())
+    figures.add("prices.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["prices"]), "%")
     figures.add("gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%")
     figures.add("search_20x60_seconds_max", tally.search_seconds, "s")
+
+
+def add_fleet(figures, sun, seed, options):
+    with tempfile.NamedTemporaryFile() as file:
+        run_fleet("draw", sun, seed, options.devices, options.jobs, file.name)
+        plan = run_fleet("plan", file.name)
+    size = f"{plan['devices']} x {plan['jobs']}"
+    figures.add("plan_10k_x_100k_s", plan["plan_s"], "s", f"{size}; {plan['left_out']} jobs have no place")
+    figures.add("plan_10k_x_100k_cpu_s", plan["plan_cpu_s"], "s")
+    figures.add("plan_rss_mib", plan["rss_mib"], "MiB")
+    for key, name in (("replan_10k", "replan"), ("place_one", "place_one")):
+        figures.add(f"{key}_ms_p99", 1000 * plan[f"{name}_p99_s"], "ms")
+        figures.add(f"{key}_cpu_ms_p99", 1000 * plan[f"{name}_cpu_p99_s"], "ms")
+    figures.add("explain_ms_p99", 1000 * plan["explanations"]["p99_s"], "ms", f"{plan['explanations']['explained']} jobs")
+    if plan["prices"]:
+        figures.add("prices.10k_x_100k_cpu_s", plan["prices"]["cpu_s"], "s")
+        figures.add("prices.10k_x_100k_cheaper_percent", plan["prices"]["cheaper_percent"], "%")
+    fuzz = run_fleet("fuzz", seed, options.fleets)
+    broken = fuzz["broken"] + [rule for rule in (plan["broken"], plan["broken_after"]) if rule]
+    figures.add("fleet.violations", len(broken), f"of {fuzz['fleets'] + 2} plans", "; ".join(broken[:3]))
+    figures.add("fleet.unexplained", fuzz["unexplained"], f"of {fuzz['jobs']} jobs", f"{fuzz['never']} never, {fuzz['not_now']} not now")
+    figures.add("fleet.plan_bytes_differ", plan["bytes_differ"] + fuzz["bytes_differ"], "places")
 
 
 def main():
@@ -231,6 +277,9 @@ def main():
     parser.add_argument("--large", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--moves", type=int, default=100_000)
+    parser.add_argument("--fleets", type=int, default=10_000)
+    parser.add_argument("--devices", type=int, default=10_000)
+    parser.add_argument("--jobs", type=int, default=100_000)
     options = parser.parse_args()
     seed = seed_of_head() if options.seed is None else options.seed
     if not SUN.exists():
@@ -248,7 +297,9 @@ def main():
             large = list(pool.map(lambda one: draw(sun, one, 20, 60, options.moves), range(seed, seed + options.large)))
             tallies.append(Tally(large, [(bound, None, []) for bound in pool.map(relax, large)]))
             add_large(figures, tallies[1])
-    figures.add("violations", sum(tally.violations for tally in tallies), f"of {2 * sum(tally.instances for tally in tallies)} plans")
+        add_fleet(figures, sun, seed, options)
+    figures.add("violations", sum(tally.violations for tally in tallies), f"of {3 * sum(tally.instances for tally in tallies)} plans")
+    figures.add("prices.solver_dropped", sum(tally.solver_dropped for tally in tallies), f"of {sum(tally.instances for tally in tallies)}")
     figures.add("plan_bytes_differ", sum(tally.differ for tally in tallies), "placements")
     figures.add("plan_1k_x_1k_s", plan_seconds(1000, 1000, seed), "s")
     write_figures("place", figures)
