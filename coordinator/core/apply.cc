@@ -120,7 +120,11 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       applier.On(event.quota_set());
       break;
     case v1::Event::kForecastPushed:
+      applier.On(event.forecast_pushed());
+      break;
     case v1::Event::kForecastRemoved:
+      applier.On(event.forecast_removed());
+      break;
     case v1::Event::kArtifactSigned:
     case v1::Event::kIdentityRenewed:
     case v1::Event::kAuthorityRotated:

@@ -81,6 +81,13 @@ struct ApplyPolicy {
 struct DeletePolicy {
   std::string name;
 };
+struct PushForecast {
+  v1::HarvestForecast forecast;
+  std::string by;
+};
+struct RemoveForecast {
+  std::string name;
+};
 // Rows that another fleet measured.
 struct ImportProfiles {
   v1::ProfileExport file;
@@ -153,7 +160,8 @@ using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens, RevokeToken, Enrol,
-                 ApproveDevice, RevokeIdentity, SetQuota, ImportProfiles, RemoveImportedProfiles>;
+                 ApproveDevice, RevokeIdentity, SetQuota, ImportProfiles, RemoveImportedProfiles,
+                 PushForecast, RemoveForecast>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

@@ -20,6 +20,7 @@
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/forecasts.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/model_family_internal.h"
@@ -166,6 +167,13 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   view.device = DescribeDevice(state, observations, device, now);
   if (const AttemptId* wanted = state.wanted_attempt.Find(device); wanted != nullptr) {
     ReserveDevice(outlook, *wanted, &view);
+  }
+  if (const RunsOfDevice* const runs = state.runs_of_device.Find(device); runs != nullptr) {
+    view.runs_ended = runs->ended;
+    view.runs_stopped_by_charge = runs->stopped_by_charge;
+  }
+  if (!state.forecasts.empty()) {
+    view.sun_forecast = TrustedForecast(state, observations, view.device.info(), now.wall);
   }
   return view;
 }

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 
 #include "scheduler/predict/work.h"  // InputView
+#include "scheduler/timetable/amounts.h"
 #include "units/id.h"
 #include "units/quantity.h"
 #include "wattle/v1/artifact.pb.h"
@@ -38,6 +39,14 @@ struct ReleasableAttempt {
   absl::Duration resume = absl::ZeroDuration();     // Until the run goes on, once placed again.
 };
 
+// What somebody expects of the sun of a device, as far as the latest days proved them right.
+struct SunForecast {
+  std::string name;
+  int64_t first_hour = 0;                    // Hours since 1970, UTC.
+  std::vector<timetable::Milliwatts> power;  // Mean of each hour.
+  int64_t trust = 0;  // In thousandths; the rest goes to the device's own history.
+};
+
 // A device with its present commitments.
 struct DeviceView {
   v1::Device device;
@@ -51,6 +60,11 @@ struct DeviceView {
   // Why the attempt does not go on now, one clause for people; empty: it does.
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
+  std::optional<SunForecast> sun_forecast;      // nullopt: none that is trusted.
+  // Runs on the device that ended, as far back as anybody remembers, and how often its guard
+  // stopped one for want of charge.
+  int64_t runs_ended = 0;
+  int64_t runs_stopped_by_charge = 0;
 };
 
 // Field of the inputs that a job's quality floor names.

@@ -39,7 +39,8 @@ telemetry::HarvestHours HarvestOf(const v1::WorkerRecord& record) {
 }
 
 telemetry::HarvestOfHours RecentOf(const v1::WorkerRecord& record) {
-  telemetry::HarvestOfHours hours{.last_hour = record.recent_harvest().last_hour()};
+  telemetry::HarvestOfHours hours;
+  hours.last_hour = record.recent_harvest().last_hour();
   for (const float watts : record.recent_harvest().power_watts()) {
     hours.power.push_back(watts < 0.0F ? std::nullopt : std::optional(Watts(watts)));
   }
