@@ -98,6 +98,7 @@ struct Client::Stubs {
       : jobs(channel),
         devices(channel),
         policies(channel),
+        forecasts(channel),
         profiles(channel),
         artifacts(channel),
         coordinator(channel),
@@ -105,6 +106,7 @@ struct Client::Stubs {
   v1::JobService::Stub jobs;
   v1::DeviceService::Stub devices;
   v1::PolicyService::Stub policies;
+  v1::ForecastService::Stub forecasts;
   v1::ProfileService::Stub profiles;
   v1::ArtifactService::Stub artifacts;
   v1::CoordinatorService::Stub coordinator;
@@ -344,6 +346,23 @@ absl::Status Client::DeletePolicy(const std::string& name) {
   v1::DeletePolicyRequest request;
   request.set_name(name);
   return Call(stubs_->policies, &v1::PolicyService::Stub::DeletePolicy, request).status();
+}
+
+absl::StatusOr<v1::HarvestForecast> Client::PushForecast(const v1::HarvestForecast& forecast) {
+  v1::PushForecastRequest request;
+  *request.mutable_forecast() = forecast;
+  return Call(stubs_->forecasts, &v1::ForecastService::Stub::PushForecast, request);
+}
+
+absl::StatusOr<v1::ListForecastsResponse> Client::ListForecasts() {
+  return Call(stubs_->forecasts, &v1::ForecastService::Stub::ListForecasts,
+              v1::ListForecastsRequest());
+}
+
+absl::Status Client::RemoveForecast(const std::string& name) {
+  v1::RemoveForecastRequest request;
+  request.set_name(name);
+  return Call(stubs_->forecasts, &v1::ForecastService::Stub::RemoveForecast, request).status();
 }
 
 absl::StatusOr<v1::ListProfilesResponse> Client::ListProfiles(const std::string& device_class) {

@@ -71,6 +71,10 @@ class Client {
   absl::StatusOr<v1::ListPoliciesResponse> ListPolicies();
   absl::Status DeletePolicy(const std::string& name);
 
+  absl::StatusOr<v1::HarvestForecast> PushForecast(const v1::HarvestForecast& forecast);
+  absl::StatusOr<v1::ListForecastsResponse> ListForecasts();
+  absl::Status RemoveForecast(const std::string& name);
+
   absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const std::string& device_class);
   absl::StatusOr<v1::ImportProfilesResponse> ImportProfiles(
       const v1::ImportProfilesRequest& request);

@@ -229,6 +229,37 @@ class FakePolicies : public v1::PolicyService::Service {
   FakeState& state_;
 };
 
+// Refuses a forecast of milliwatts, by its second hour.
+class FakeForecasts : public v1::ForecastService::Service {
+ public:
+  explicit FakeForecasts(FakeState* state) : state_(*state) {}
+
+  grpc::Status PushForecast(grpc::ServerContext*, const v1::PushForecastRequest* request,
+                            v1::HarvestForecast* response) override {
+    if (request->forecast().power_watts_size() > 1 && request->forecast().power_watts(1) > 1000) {
+      return {grpc::StatusCode::INVALID_ARGUMENT,
+              "forecast.power_watts[1]: 42000 W at 2026-11-26T09:00:00Z is too much; want watts"};
+    }
+    const absl::MutexLock lock(&state_.mutex);
+    state_.pushed_forecasts.push_back(request->forecast());
+    *response = request->forecast();
+    return grpc::Status::OK;
+  }
+  grpc::Status ListForecasts(grpc::ServerContext*, const v1::ListForecastsRequest*,
+                             v1::ListForecastsResponse* response) override {
+    *response = SampleForecasts();
+    return grpc::Status::OK;
+  }
+  grpc::Status RemoveForecast(grpc::ServerContext*, const v1::RemoveForecastRequest* request,
+                              v1::RemoveForecastResponse*) override {
+    return request->name() == "weather" ? grpc::Status::OK
+                                        : NotFound(absl::StrCat("no forecast ", request->name()));
+  }
+
+ private:
+  FakeState& state_;
+};
+
 class FakeProfiles : public v1::ProfileService::Service {
  public:
   explicit FakeProfiles(FakeState* state) : state_(*state) {}
@@ -413,6 +444,7 @@ struct FakeCoordinator::Services {
       : jobs(state),
         devices(state),
         policies(state),
+        forecasts(state),
         profiles(state),
         artifacts(state),
         overview(state),
@@ -420,6 +452,7 @@ struct FakeCoordinator::Services {
   FakeJobs jobs;
   FakeDevices devices;
   FakePolicies policies;
+  FakeForecasts forecasts;
   FakeProfiles profiles;
   FakeArtifacts artifacts;
   FakeOverview overview;
@@ -445,6 +478,7 @@ FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state
   builder.RegisterService(&services_->jobs);
   builder.RegisterService(&services_->devices);
   builder.RegisterService(&services_->policies);
+  builder.RegisterService(&services_->forecasts);
   builder.RegisterService(&services_->profiles);
   builder.RegisterService(&services_->artifacts);
   builder.RegisterService(&services_->overview);

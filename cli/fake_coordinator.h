@@ -28,6 +28,7 @@ struct FakeState {
   std::vector<v1::SubmitJobRequest> submits;
   std::vector<v1::PlanRequest> plans;
   std::vector<v1::Policy> applied;
+  std::vector<v1::HarvestForecast> pushed_forecasts;
   std::vector<v1::ImportProfilesRequest> imports;
   grpc::Status import_status;  // of ImportProfiles
   std::vector<v1::CancelJobRequest> cancels;

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Devices, policies and the energy report as text. Pure; thread-safe.
+// Devices, policies, forecasts and the energy report as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_FLEET_VIEW_H_
 #define WATTLE_CLI_FLEET_VIEW_H_
 
@@ -27,6 +27,7 @@ std::string RenderDevice(const v1::Device& device, absl::Time now,
 std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
                                    absl::string_view name);
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
+std::string RenderForecasts(const v1::ListForecastsResponse& forecasts, const TextStyle& style);
 std::string RenderPolicy(
     const v1::Policy& policy);  // one line: its limits, and the devices that it selects
 

@@ -106,6 +106,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddJobCommands(app.get(), slot);
   AddDeviceCommands(app.get(), slot);
   AddPolicyCommands(app.get(), slot);
+  AddForecastCommands(app.get(), slot);
   AddModelCommands(app.get(), slot);
   AddDataCommands(app.get(), slot);
   AddProfileCommands(app.get(), slot);
@@ -229,6 +230,13 @@ std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
     if (const auto found = session.client().ListPolicies(); found.ok()) {
       for (const v1::Policy& policy : found->policies()) {
         names.insert(policy.name());
+      }
+    }
+  }
+  if (sort == "FORECAST") {
+    if (const auto found = session.client().ListForecasts(); found.ok()) {
+      for (const v1::HarvestForecast& forecast : found->forecasts()) {
+        names.insert(forecast.name());
       }
     }
   }

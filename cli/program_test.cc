@@ -363,6 +363,25 @@ TEST_F(ProgramTest, APolicyThatSelectsNoDeviceIsAppliedAndSaysSo) {
             "policy none selects no device now; it waits for workers with --label site=mars\n");
 }
 
+TEST_F(ProgramTest, ForecastsArePushedListedAndRemoved) {
+  const std::string file =
+      Write("sun.csv", "time,watts\n2026-11-26T08:00:00Z,3.5\n2026-11-26T09:00:00Z,12\n");
+  EXPECT_EQ(Run({"forecast", "push", file, "--name", "weather", "--select", "site=mast"}).out,
+            "pushed weather, 2 hours\n");
+  ASSERT_THAT(coordinator_.state().pushed_forecasts, SizeIs(1));
+  EXPECT_EQ(coordinator_.state().pushed_forecasts[0].selector(0), "site=mast");
+  EXPECT_EQ(Run({"forecast", "ls"}).out, RenderForecasts(SampleForecasts(), {}));
+  EXPECT_EQ(Run({"forecast", "rm", "weather"}).out, "removed weather\n");
+}
+
+TEST_F(ProgramTest, ARefusedHourIsNamedByItsLine) {
+  const std::string file =
+      Write("sun.csv", "time,watts\n2026-11-26T08:00:00Z,3500\n2026-11-26T09:00:00Z,42000\n");
+  const Result result = Run({"forecast", "push", file, "--name", "weather"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("sun.csv:3: watts: 42000 W at 2026-11-26T09:00:00Z"));
+}
+
 TEST_F(ProgramTest, PoliciesAreAppliedListedAndRemoved) {
   const std::string file =
       Write("p.yaml",

@@ -106,6 +106,21 @@ v1::ListDevicesResponse SampleDevices() {
   return devices;
 }
 
+v1::ListForecastsResponse SampleForecasts() {
+  v1::ListForecastsResponse forecasts;
+  v1::HarvestForecast* forecast = forecasts.add_forecasts();
+  forecast->set_name("weather");
+  forecast->add_selector("site=mast");
+  forecast->set_first_hour_unix_seconds(1'795'680'000);
+  for (const double watts : {3.5, 12.0, 18.25}) {
+    forecast->add_power_watts(watts);
+  }
+  forecast->set_pushed_unix_seconds(1'795'676'460);
+  forecast->set_pushed_by("ada");
+  forecasts.add_selected_devices(2);
+  return forecasts;
+}
+
 v1::ListPoliciesResponse SamplePolicies() {
   v1::ListPoliciesResponse policies;
   v1::Policy* policy = policies.add_policies();

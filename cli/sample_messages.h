@@ -27,6 +27,7 @@ v1::Job SampleMeasuredJob();    // "j4", with a receipt of a real device and inc
 v1::Job SampleFailedJob();      // "j3"
 v1::JobUpdate SampleRunning();  // "j2", training
 v1::ListJobsResponse SampleJobs();
+v1::ListForecastsResponse SampleForecasts();
 v1::ListPoliciesResponse SamplePolicies();
 v1::ListProfilesResponse SampleProfiles();
 v1::ListArtifactsResponse SampleModels();

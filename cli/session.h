@@ -96,6 +96,7 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot);
 void AddJobCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceCommands(CLI::App* app, CommandSlot* slot);
 void AddPolicyCommands(CLI::App* app, CommandSlot* slot);
+void AddForecastCommands(CLI::App* app, CommandSlot* slot);
 void AddModelCommands(CLI::App* app, CommandSlot* slot);
 void AddDataCommands(CLI::App* app, CommandSlot* slot);
 void AddProfileCommands(CLI::App* app, CommandSlot* slot);

@@ -2,6 +2,7 @@
 #include "policy/fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -184,6 +185,30 @@ absl::Status TightenRisk(const v1::Policy& policy, const Zone& /*zone*/, Limits&
   const double risk = policy.sun_risk_ratio();
   if (risk > 0.0 && (!limits.sun_risk || risk < *limits.sun_risk)) {
     limits.sun_risk = risk;
+  }
+  return absl::OkStatus();
+}
+
+std::string PlaceText(const v1::Policy& policy) {
+  return policy.has_place() ? absl::StrFormat("%.4g N %.4g E", policy.place().latitude_degrees(),
+                                              policy.place().longitude_degrees())
+                            : "";
+}
+
+absl::Status CheckPlace(const v1::Policy& policy) {
+  const auto check = [](absl::string_view field, double degrees, int most) {
+    return std::abs(degrees) <= most
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(absl::StrCat("policy.place.", field, ": is ", degrees,
+                                                         "; want -", most, " to ", most));
+  };
+  WATTLE_RETURN_IF_ERROR(check("latitude_degrees", policy.place().latitude_degrees(), 90));
+  return check("longitude_degrees", policy.place().longitude_degrees(), 180);
+}
+
+absl::Status TightenPlace(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  if (policy.has_place() && !limits.place) {
+    limits.place = policy.place();
   }
   return absl::OkStatus();
 }
@@ -403,6 +428,13 @@ constexpr Field kFields[] = {
      .text = RiskText,
      .clause = "lets $0 of the days bring less sun than planned",
      .tighten = TightenRisk},
+    // The coordinator's plans alone hold it (scheduler/place/sun_outlook.h).
+    {.name = "place",
+     .limits = true,
+     .text = PlaceText,
+     .clause = "is at $0",
+     .check = CheckPlace,
+     .tighten = TightenPlace},
     // The coordinator's plans alone hold it (scheduler/place/objective.h).
     {.name = "patience_ratio_per_hour",
      .high = 1,

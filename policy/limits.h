@@ -48,6 +48,8 @@ struct Limits {
   // What exploring may draw in a day, as a share of the device's joules of a day; absent: no policy
   // says.
   std::optional<double> exploration_ratio{};
+  // Where the device's panel stands; absent: no policy says. Of several policies the first counts.
+  std::optional<v1::Place> place{};
   // The group of boards that share the device's power; absent: it has its power to itself.
   std::optional<PowerGroupLimit> power_group{};
   // What a cut of the power may cost a fine-tune, and what checkpoints may write in a day; absent:

@@ -22,6 +22,12 @@ bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view selector) {
   return absl::ConsumePrefix(&selector, "class=") && selector == device.device_class();
 }
 
+bool HasAll(const google::protobuf::RepeatedPtrField<std::string>& selectors,
+            const v1::DeviceInfo& device) {
+  return std::all_of(selectors.begin(), selectors.end(),
+                     [&](const std::string& selector) { return HasLabel(device, selector); });
+}
+
 }  // namespace
 
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
@@ -35,8 +41,11 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
 }
 
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
-  return std::all_of(policy.selector().begin(), policy.selector().end(),
-                     [&](const std::string& selector) { return HasLabel(device, selector); });
+  return HasAll(policy.selector(), device);
+}
+
+bool Selects(const v1::HarvestForecast& forecast, const v1::DeviceInfo& device) {
+  return HasAll(forecast.selector(), device);
 }
 
 }  // namespace wattle::policy

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 
 #include "wattle/v1/device.pb.h"
+#include "wattle/v1/energy.pb.h"
 #include "wattle/v1/policy.pb.h"
 
 namespace wattle::policy {
@@ -19,6 +20,8 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
 // Whether the device matches every selector of the policy. A policy without selectors selects every
 // device.
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
+// The same of a forecast.
+bool Selects(const v1::HarvestForecast& forecast, const v1::DeviceInfo& device);
 
 }  // namespace wattle::policy
 

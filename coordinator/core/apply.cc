@@ -129,7 +129,10 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       applier.On(event.artifact_signed());
       break;
     case v1::Event::kForecastPushed:
+      applier.On(event.forecast_pushed());
+      break;
     case v1::Event::kForecastRemoved:
+      applier.On(event.forecast_removed());
       break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.

@@ -62,6 +62,8 @@ class Applier {
   void On(const v1::ArtifactSigned& event);   // signing.cc
 
   void On(const v1::QuotaSet& event);  // quota.cc
+  void On(const v1::ForecastPushed& event);  // forecasts.cc
+  void On(const v1::ForecastRemoved& event);
 
   std::vector<Effect> TakeEffects() { return std::move(effects_); }
 
@@ -69,6 +71,7 @@ class Applier {
   void Changed(int64_t job_number);
   void ApprovalChanged(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
+  void NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event);
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason);
   // For a new policy `before` is empty and selects no device.
   void PolicyChanged(const v1::Policy& before, const v1::Policy& after);

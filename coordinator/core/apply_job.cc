@@ -5,6 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+
 #include "base/check.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/index_internal.h"
@@ -186,6 +189,7 @@ void Applier::On(const v1::AttemptStateChanged& event) {
       NotePause(DeviceId(attempt.device_id()), *now_ - *times.state);
     }
     times.state = now_;
+    NoteRun(DeviceId(attempt.device_id()), event);
   }
   attempt.set_state(event.state());
   attempt.set_reason(event.reason());
@@ -211,6 +215,17 @@ void Applier::NotePause(const DeviceId& device, absl::Duration pause) {
   const absl::Duration* const longest = state_.longest_pause.Find(device);
   if (longest == nullptr || pause > *longest) {
     state_.longest_pause.Mutable(device) = pause;
+  }
+}
+
+void Applier::NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event) {
+  // As telemetry/battery/guard.cc begins its reason.
+  constexpr absl::string_view kAtReserve = "battery at ";
+  if (event.state() == v1::ATTEMPT_STATE_FINISHED) {
+    ++state_.runs_of_device.Mutable(device).ended;
+  } else if (event.state() == v1::ATTEMPT_STATE_PAUSED &&
+             absl::StartsWith(event.reason(), kAtReserve)) {
+    ++state_.runs_of_device.Mutable(device).stopped_by_charge;
   }
 }
 

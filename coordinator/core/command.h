@@ -84,6 +84,13 @@ struct ApplyPolicy {
 struct DeletePolicy {
   std::string name;
 };
+struct PushForecast {
+  v1::HarvestForecast forecast;
+  std::string by;
+};
+struct RemoveForecast {
+  std::string name;
+};
 // Rows that another fleet measured.
 struct ImportProfiles {
   v1::ProfileExport file;
@@ -181,7 +188,8 @@ using Command =
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
                  RevokeToken, Enrol, ApproveDevice, RevokeIdentity, RenewIdentity, RotateRoot,
-                 RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles>;
+                 RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles, PushForecast,
+                 RemoveForecast>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

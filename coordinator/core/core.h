@@ -88,6 +88,7 @@ std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status ValidateHello(const v1::Hello& hello);
 absl::Status ValidatePolicy(const v1::Policy& policy);
+absl::Status ValidateForecast(const v1::HarvestForecast& forecast);
 // Checks a text that a person gives with a command: a reason, a reference. Errors: kInvalidArgument
 // when the text is too long.
 absl::Status ValidateText(absl::string_view field, absl::string_view text);

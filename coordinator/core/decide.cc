@@ -192,6 +192,10 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideImportProfiles(draft, one);
         } else if constexpr (std::is_same_v<One, RemoveImportedProfiles>) {
           DecideRemoveImportedProfiles(draft, one);
+        } else if constexpr (std::is_same_v<One, PushForecast>) {
+          DecidePushForecast(draft, one);
+        } else if constexpr (std::is_same_v<One, RemoveForecast>) {
+          DecideRemoveForecast(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }

@@ -89,6 +89,9 @@ void DecideEvict(Draft& draft, const EvictArtifact& command);
 // Rows of other fleets (imported_profiles.cc).
 void DecideImportProfiles(Draft& draft, const ImportProfiles& command);
 void DecideRemoveImportedProfiles(Draft& draft, const RemoveImportedProfiles& command);
+// Of the sun (forecasts.cc).
+void DecidePushForecast(Draft& draft, const PushForecast& command);
+void DecideRemoveForecast(Draft& draft, const RemoveForecast& command);
 // Of tokens and identities (enrolment.cc).
 void DecideCreateTokens(Draft& draft, const CreateTokens& command);
 void DecideRevokeToken(Draft& draft, const RevokeToken& command);

@@ -15,6 +15,7 @@ namespace wattle::core {
 
 inline constexpr size_t kNameCharactersMax = 80;
 inline constexpr int kLabelsMax = 64;
+inline constexpr int kForecastHoursMax = 384;
 
 // path: of the message, for the errors; empty: the message is the whole.
 

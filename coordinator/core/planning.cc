@@ -20,6 +20,7 @@
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/exploration.h"
+#include "coordinator/core/forecasts.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
@@ -135,6 +136,13 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
     ReserveDevice(outlook, AttemptId(running->attempt_id()), &view);
   }
   view.queue_room = QueueRoom(state, observations, device, now.monotonic);
+  if (const RunsOfDevice* const runs = state.runs_of_device.Find(device); runs != nullptr) {
+    view.runs_ended = runs->ended;
+    view.runs_stopped_by_charge = runs->stopped_by_charge;
+  }
+  if (!state.forecasts.empty()) {
+    view.sun_forecast = TrustedForecast(state, observations, view.device.info(), now.wall);
+  }
   return view;
 }
 

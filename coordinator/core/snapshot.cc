@@ -103,6 +103,11 @@ absl::Status GiveSnapshotRows(const State& state,
     *row.add_identities() = identity;
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  for (const auto& [name, forecast] : state.forecasts) {
+    v1::StateSnapshot row;
+    *row.add_forecasts() = forecast;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
   for (const auto& [owner, quota] : state.quotas) {
     v1::StateSnapshot row;
     *row.add_quotas() = quota;
@@ -169,6 +174,9 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   }
   for (const v1::IdentityRecord& identity : snapshot.identities()) {
     state_.identities.Mutable(absl::StrCat(identity.kind(), "/", identity.id())) = identity;
+  }
+  for (const v1::HarvestForecast& forecast : snapshot.forecasts()) {
+    state_.forecasts.Mutable(forecast.name()) = forecast;
   }
   for (const v1::Quota& quota : snapshot.quotas()) {
     state_.quotas.Mutable(quota.owner()) = quota;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
+#include "coordinator/core/forecasts.h"
 #include "coordinator/core/lineage_internal.h"
 
 namespace wattle::core {
@@ -186,6 +187,7 @@ void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservat
   } else if (!observation.storage_sick_since) {
     observation.storage_sick_since = now;
   }
+  KeepHarvest(heartbeat.recent_harvest(), observation.harvest);
   const v1::HandOverProgress& told = heartbeat.hand_over();
   HandOver& known = observation.hand_over;
   if (told.attempt_id().empty() ||

@@ -58,6 +58,14 @@ struct AttemptTimes {
   std::optional<Monotonic> released;
 };
 
+// How runs on a device went, as this process saw it.
+struct RunsOfDevice {
+  int64_t ended = 0;
+  int64_t stopped_by_charge = 0;  // Each stop of the guard at the reserve counts.
+
+  bool operator==(const RunsOfDevice& other) const = default;
+};
+
 // The job's contribution to the counts and indices of State.
 struct CountedJob {
   v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
@@ -79,6 +87,7 @@ struct State {
   PersistentMap<std::string, ArtifactId> artifact_names;  // The artifact that each name points to.
   PersistentMap<std::string, v1::EnrolmentToken> tokens;  // Key: the token's id.
   PersistentMap<std::string, v1::IdentityRecord> identities;  // Key: "device/ID", "person/ID".
+  PersistentMap<std::string, v1::HarvestForecast> forecasts;  // Key: the forecast's name.
   PersistentMap<std::string, v1::Quota> quotas;  // Key: the owner, or "*" for all others.
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
@@ -114,6 +123,7 @@ struct State {
   PersistentMap<AttemptId, AttemptTimes> attempt_times;
   // The longest pause of an attempt on the device that this process saw end.
   PersistentMap<DeviceId, absl::Duration> longest_pause;
+  PersistentMap<DeviceId, RunsOfDevice> runs_of_device;
 };
 
 // "j12" → 12; nullopt for any other text.
@@ -186,8 +196,9 @@ struct DeviceObservation {
   Monotonic connected_since;                    // the begin of the latest stream
   std::optional<Monotonic> storage_sick_since;  // as heartbeats without a break tell
   HandOver hand_over;
+  v1::RecentHarvest harvest;  // As heartbeats told it, of more hours than one tells (forecasts.h).
 };
-// Takes what lasts from `heartbeat`, which came at `now`: a hand-over, a sick disk.
+// Takes what lasts from `heartbeat`, which came at `now`: a hand-over, a sick disk, harvest.
 void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservation& observation);
 
 // What the latest plan has for a job that does not start now.

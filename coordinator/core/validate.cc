@@ -3,6 +3,7 @@
 // Validates hellos and policies before they enter the core (validate_spec.cc: the specs of jobs).
 // Each refusal is one line that names the field, its value and the accepted values. Pure.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -23,6 +24,9 @@
 namespace wattle::core {
 namespace {
 
+constexpr double kForecastWattsMax = 1e5;
+constexpr double kYear3000 = 3.2504e10;
+
 // Whether the name can be typed in a shell and shown in a table without quotes.
 bool IsPlainName(absl::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -31,13 +35,19 @@ bool IsPlainName(absl::string_view name) {
 }
 
 // Refuses a policy with two values for one label key, because no device can have both.
-absl::Status CheckSelector(const v1::Policy& policy) {
+// of: "policy", "forecast".
+absl::Status CheckSelector(const google::protobuf::RepeatedPtrField<std::string>& selectors,
+                           absl::string_view of) {
+  if (selectors.size() > kLabelsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(of, ".selector: ", selectors.size(), " entries: want at most ", kLabelsMax));
+  }
   std::map<std::string, std::string> values;
-  for (const std::string& selector : policy.selector()) {
+  for (const std::string& selector : selectors) {
     const size_t equals = selector.find('=');
     if (selector.empty() || equals == 0 || selector.find_first_of(" \t\r\n") != std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat("policy.selector: \"", selector,
-                                                     "\": want key=value or key, without blanks"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(of, ".selector: \"", selector, "\": want key=value or key, without blanks"));
     }
     if (equals == std::string::npos) {
       continue;
@@ -45,12 +55,20 @@ absl::Status CheckSelector(const v1::Policy& policy) {
     const auto [known, fresh] =
         values.emplace(selector.substr(0, equals), selector.substr(equals + 1));
     if (!fresh && known->second != selector.substr(equals + 1)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "policy.selector: ", known->first, "=", known->second, " and ", selector,
-          " can match no device: all selectors must hold at once; write two policies"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(of, ".selector: ", known->first, "=", known->second, " and ", selector,
+                       " can match no device: all selectors must hold at once; write two"));
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckName(const std::string& name, absl::string_view of) {
+  return name.empty() || name.size() > kNameCharactersMax || !IsPlainName(name)
+             ? absl::InvalidArgumentError(absl::StrCat(
+                   of, ".name: \"", absl::CHexEscape(name.substr(0, kNameCharactersMax)),
+                   "\": want 1 to 80 letters, digits, '.', '_' or '-', for example solar-masts"))
+             : absl::OkStatus();
 }
 
 absl::Status CheckFields(const v1::Policy& policy) {
@@ -126,19 +144,35 @@ absl::Status ValidateHello(const v1::Hello& hello) {
 
 absl::Status ValidatePolicy(const v1::Policy& policy) {
   WATTLE_RETURN_IF_ERROR(RefuseUnknown(policy, "policy"));
-  if (policy.name().empty() || policy.name().size() > kNameCharactersMax ||
-      !IsPlainName(policy.name())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "policy.name: \"", absl::CHexEscape(policy.name().substr(0, kNameCharactersMax)),
-        "\": want 1 to 80 letters, digits, '.', '_' or '-', for example solar-masts"));
-  }
-  if (policy.selector_size() > kLabelsMax) {
-    return absl::InvalidArgumentError(absl::StrCat("policy.selector: ", policy.selector_size(),
-                                                   " entries: want at most ", kLabelsMax));
-  }
+  WATTLE_RETURN_IF_ERROR(CheckName(policy.name(), "policy"));
   WATTLE_RETURN_IF_ERROR(CheckTexts(policy, "policy"));
-  WATTLE_RETURN_IF_ERROR(CheckSelector(policy));
+  WATTLE_RETURN_IF_ERROR(CheckSelector(policy.selector(), "policy"));
   return CheckFields(policy);
+}
+
+absl::Status ValidateForecast(const v1::HarvestForecast& forecast) {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknown(forecast, "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckName(forecast.name(), "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckTexts(forecast, "forecast"));
+  WATTLE_RETURN_IF_ERROR(CheckSelector(forecast.selector(), "forecast"));
+  if (forecast.power_watts().empty() || forecast.power_watts_size() > kForecastHoursMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("forecast.power_watts: ", forecast.power_watts_size(), " hours: want 1 to ",
+                     kForecastHoursMax));
+  }
+  const double first = forecast.first_hour_unix_seconds();
+  if (!(first >= 0 && first < kYear3000) || std::fmod(first, 3600) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("forecast.first_hour_unix_seconds: ", first,
+                                                   ": want the begin of a full hour, UTC"));
+  }
+  for (int hour = 0; hour < forecast.power_watts_size(); ++hour) {
+    const double watts = forecast.power_watts(hour);
+    if (!(watts >= 0 && watts < kForecastWattsMax)) {
+      return absl::InvalidArgumentError(absl::StrCat("forecast.power_watts[", hour, "]: ", watts,
+                                                     ": want 0 to ", kForecastWattsMax, " W"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::core

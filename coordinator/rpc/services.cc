@@ -165,6 +165,35 @@ class PolicyService final : public v1::PolicyService::CallbackService {
   runtime::Api& api_;
 };
 
+class ForecastService final : public v1::ForecastService::CallbackService {
+ public:
+  ForecastService(runtime::Api& api, const Gate& gate) : api_(api), gate_(gate) {}
+
+  Reactor* PushForecast(Context* context, const v1::PushForecastRequest* request,
+                        v1::HarvestForecast* response) override {
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context->auth_context());
+    if (!caller.ok()) {
+      return Now(context, absl::StatusOr<v1::HarvestForecast>(caller.status()), response);
+    }
+    return Later(context, response, [&](auto reply) {
+      api_.PushForecast(*request, caller->identity.id, std::move(reply));
+    });
+  }
+  Reactor* ListForecasts(Context* context, const v1::ListForecastsRequest* request,
+                         v1::ListForecastsResponse* response) override {
+    return Now(context, api_.ListForecasts(*request), response);
+  }
+  Reactor* RemoveForecast(Context* context, const v1::RemoveForecastRequest* request,
+                          v1::RemoveForecastResponse* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.RemoveForecast(*request, std::move(reply)); });
+  }
+
+ private:
+  runtime::Api& api_;
+  const Gate& gate_;
+};
+
 class ProfileService final : public v1::ProfileService::CallbackService {
  public:
   explicit ProfileService(runtime::Api& api) : api_(api) {}
@@ -197,6 +226,7 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, cons
   services.push_back(std::make_unique<DeviceService>(api));
   services.push_back(std::make_unique<PolicyService>(api));
   services.push_back(std::make_unique<ProfileService>(api));
+  services.push_back(std::make_unique<ForecastService>(api, gate));
   return services;
 }
 

@@ -18,6 +18,7 @@
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/foreseen_inputs.h"
+#include "coordinator/core/forecasts.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/job_list.h"
 #include "coordinator/runtime/unknown_fields.h"
@@ -212,6 +213,19 @@ absl::StatusOr<v1::ListPoliciesResponse> Api::ListPolicies(
     for (const auto& [name, policy] : state.policies) {
       *response.add_policies() = policy;
       response.add_selected_devices(core::CountSelected(state, policy));
+    }
+    return response;
+  });
+}
+
+absl::StatusOr<v1::ListForecastsResponse> Api::ListForecasts(
+    const v1::ListForecastsRequest& request) const {
+  WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
+  return runtime_.Read([](const core::State& state) {
+    v1::ListForecastsResponse response;
+    for (const auto& [name, forecast] : state.forecasts) {
+      *response.add_forecasts() = forecast;
+      response.add_selected_devices(core::CountSelected(state, forecast));
     }
     return response;
   });
@@ -457,6 +471,34 @@ void Api::DeletePolicy(const v1::DeletePolicyRequest& request,
   Post(core::DeletePolicy{request.name()}, std::move(reply),
        [](const Answer&) -> absl::StatusOr<v1::DeletePolicyResponse> {
          return v1::DeletePolicyResponse();
+       });
+}
+
+void Api::PushForecast(const v1::PushForecastRequest& request, const std::string& by,
+                       Reply<v1::HarvestForecast> reply) {
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
+    return;
+  }
+  Post(core::PushForecast{request.forecast(), by}, std::move(reply),
+       [this](const Answer& answer) -> absl::StatusOr<v1::HarvestForecast> {
+         return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::HarvestForecast> {
+           const v1::HarvestForecast* const stored = state.forecasts.Find(answer.id);
+           return stored != nullptr ? absl::StatusOr<v1::HarvestForecast>(*stored)
+                                    : absl::NotFoundError("the forecast was removed meanwhile");
+         });
+       });
+}
+
+void Api::RemoveForecast(const v1::RemoveForecastRequest& request,
+                         Reply<v1::RemoveForecastResponse> reply) {
+  if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
+    reply(known);
+    return;
+  }
+  Post(core::RemoveForecast{request.name()}, std::move(reply),
+       [](const Answer&) -> absl::StatusOr<v1::RemoveForecastResponse> {
+         return v1::RemoveForecastResponse();
        });
 }
 

@@ -49,6 +49,8 @@ class Api {
   [[nodiscard]] absl::StatusOr<v1::Device> GetDevice(const v1::GetDeviceRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::ListPoliciesResponse> ListPolicies(
       const v1::ListPoliciesRequest& r) const;
+  [[nodiscard]] absl::StatusOr<v1::ListForecastsResponse> ListForecasts(
+      const v1::ListForecastsRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::ListProfilesResponse> ListProfiles(
       const v1::ListProfilesRequest& r) const;
   [[nodiscard]] absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(
@@ -70,6 +72,11 @@ class Api {
   void RemoveDevice(const v1::RemoveDeviceRequest& request, Reply<v1::RemoveDeviceResponse> reply);
   void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
   void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
+  // by: id of who pushes it.
+  void PushForecast(const v1::PushForecastRequest& request, const std::string& by,
+                    Reply<v1::HarvestForecast> reply);
+  void RemoveForecast(const v1::RemoveForecastRequest& request,
+                      Reply<v1::RemoveForecastResponse> reply);
   void ImportProfiles(const v1::ImportProfilesRequest& request,
                       Reply<v1::ImportProfilesResponse> reply);
   void RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& request,

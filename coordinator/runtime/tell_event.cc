@@ -124,6 +124,15 @@ class Teller {
   void On(const v1::PolicyDeleted& event) {
     Say(absl::StrCat("policy ", event.name(), " removed"));
   }
+  void On(const v1::ForecastPushed& event) {
+    Say(absl::StrCat("forecast ", event.forecast().name(), " pushed",
+                     event.forecast().pushed_by().empty()
+                         ? ""
+                         : absl::StrCat(" by ", event.forecast().pushed_by())));
+  }
+  void On(const v1::ForecastRemoved& event) {
+    Say(absl::StrCat("forecast ", event.name(), " removed"));
+  }
   void On(const v1::ProfilesImported& event) {
     Say(absl::StrCat(
         event.rows_size(), event.rows_size() == 1 ? " profile row" : " profile rows",
@@ -259,6 +268,10 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.policy_applied());
     case v1::Event::kPolicyDeleted:
       return teller.On(event.policy_deleted());
+    case v1::Event::kForecastPushed:
+      return teller.On(event.forecast_pushed());
+    case v1::Event::kForecastRemoved:
+      return teller.On(event.forecast_removed());
     case v1::Event::kProfilesImported:
       return teller.On(event.profiles_imported());
     case v1::Event::kImportedProfilesRemoved:
@@ -296,8 +309,6 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kLedgerRecorded:
     case v1::Event::kProfileUpdated:
     case v1::Event::kModelMeasured:
-    case v1::Event::kForecastPushed:
-    case v1::Event::kForecastRemoved:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -11,6 +11,7 @@
 // charge follows the sun, the idle draw and all planned runs. The guard itself never counts on sun.
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -133,6 +134,18 @@ bool FitsWhenFull(const Consideration& on) {
   return false;
 }
 
+// "past days", "past days (40 %) and forecast weather (60 %)".
+std::string SunSources(const Consideration& on) {
+  const DeviceView& gauge =
+      on.load->gauge.has_value() ? on.snapshot.devices[*on.load->gauge] : on.device;
+  if (!gauge.sun_forecast.has_value()) {
+    return "past days";
+  }
+  const auto percent = static_cast<int>(gauge.sun_forecast->trust / 10);
+  return absl::StrCat("past days (", 100 - percent, " %) and forecast ", gauge.sun_forecast->name,
+                      " (", percent, " %)");
+}
+
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
 // of a run, so a run that no full battery holds is refused for good only if no start is found, and
 // if it would fit at no hour of a day into a battery that brighter days have filled.
@@ -142,7 +155,7 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   }
   if (const std::optional<absl::Time> start = EarliestFit(on); start.has_value()) {
     refusal.permanent = false;
-    absl::StrAppend(&refusal.reason, "; with the sun of past days feasible in ",
+    absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
                     FormatElapsed(*start - on.snapshot.now));
   } else if (FitsWhenFull(on)) {
     refusal.permanent = false;

@@ -29,6 +29,16 @@ constexpr double kSunRiskUnsaid = 0.02;
 // Beyond these no pack or run is real, and integers of millijoules could overflow.
 constexpr absl::Duration kRunMax = absl::Hours(24 * 366);
 constexpr Joules kPackMax(1e9);
+// The upper end of an interval is so many standard deviations above the mean.
+constexpr double kUpperDeviations = 1.645;
+// The risk is a share of all runs, and most of them keep the floor in every path. So a bound on
+// each run alone would use little of it. A board that was stopped less often than its policy allows
+// plans more boldly, and one that was stopped more often less so: the step of adaptive conformal
+// inference (docs/design/prediction.md, "Calibration"). It begins half a stop ahead.
+constexpr double kRiskStep = 0.05;
+constexpr double kStopsAhead = 0.5;
+constexpr double kRiskMin = 0.5;  // Times the policy's.
+constexpr double kRiskMax = 3.0;
 // Demands of packs and supplies: of the plan's runs, which are never taken out, and of each board's
 // running attempt. The search (rearrange_internal.h) counts its own jobs from 0.
 constexpr int kPlanned = std::numeric_limits<int>::max();
@@ -54,7 +64,8 @@ bool HasKnownSun(const v1::Device& device) {
 struct PackBoards {
   const Snapshot& snapshot;
   const std::vector<size_t>& devices;
-  const v1::Device& gauge;
+  const DeviceView& view;  // Of the board with that gauge.
+  const v1::Device& gauge = view.device;
 
   [[nodiscard]] Watts idle() const {
     Watts sum(0);
@@ -96,6 +107,23 @@ std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity)
   return floor;
 }
 
+// The share of the paths in which work may break the floor.
+double RiskOf(const PackBoards& on) {
+  double asked = 1;
+  double ended = 0;
+  double stopped = 0;
+  for (const size_t i : on.devices) {
+    const DeviceView& view = on.snapshot.devices[i];
+    asked = std::min(
+        asked,
+        LimitsFor(on.snapshot.policies, view.device.info()).sun_risk.value_or(kSunRiskUnsaid));
+    ended += static_cast<double>(view.runs_ended);
+    stopped += static_cast<double>(view.runs_stopped_by_charge);
+  }
+  const double ahead = std::clamp(kStopsAhead + asked * (ended + 1) - stopped, -1.0, 1.0);
+  return std::clamp(asked + kRiskStep * ahead, kRiskMin * asked, std::min(1.0, kRiskMax * asked));
+}
+
 timetable::PackSpec SpecOf(const PackBoards& on) {
   const Joules capacity = FromWattHours(on.gauge.info().battery_capacity_wh());
   const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
@@ -107,13 +135,9 @@ timetable::PackSpec SpecOf(const PackBoards& on) {
   spec.idle = timetable::MilliwattsUp(on.idle());
   spec.floor = FloorOf(on, capacity);
   spec.first_hour = now / kHour * kHour;
-  spec.harvest = timetable::HarvestPaths(SunOutlookOf(on.gauge, on.snapshot.now));
-  double risk = 1;
-  for (const size_t i : on.devices) {
-    risk = std::min(risk, LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info())
-                              .sun_risk.value_or(kSunRiskUnsaid));
-  }
-  spec.broken_paths_max = static_cast<int>(std::clamp(risk, 0.0, 1.0) * timetable::kHarvestPaths);
+  spec.harvest = timetable::HarvestPaths(SunOutlookOf(
+      on.view, LimitsFor(on.snapshot.policies, on.gauge.info()).place, on.snapshot.now));
+  spec.broken_paths_max = static_cast<int>(RiskOf(on) * timetable::kHarvestPaths);
   return spec;
 }
 
@@ -150,7 +174,7 @@ void SharePack(const Snapshot& snapshot, const std::vector<size_t>& devices,
   if (!gauge.has_value()) {
     return;
   }
-  const PackBoards on{snapshot, devices, snapshot.devices[*gauge].device};
+  const PackBoards on{snapshot, devices, snapshot.devices[*gauge]};
   const std::shared_ptr<const Pack> pack = PackOf(on, loads);
   Joules promised(0);
   for (const size_t i : devices) {
@@ -217,7 +241,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   for (size_t i = 0; i < loads.size(); ++i) {
     if (loads[i].group == nullptr || !loads[i].group->shared_pack) {
       const std::vector<size_t> alone = {i};
-      loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i].device}, loads);
+      loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, loads);
     }
   }
   return loads;
@@ -314,16 +338,19 @@ Joules Promised(const DeviceLoad& load) {
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
                                       const v1::Prediction& prediction) {
   const absl::Duration length = absl::Seconds(std::max(
-      1.0, prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().high())));
-  const Joules gross = GrossDemand(prediction, Joules(prediction.run_energy_joules().high()));
+      1.0, prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().mean())));
+  const Joules gross = GrossDemand(prediction, Joules(prediction.run_energy_joules().mean()));
+  const Joules high = GrossDemand(prediction, Joules(prediction.run_energy_joules().high()));
   const Joules held_back = policy::HeldBack(policy::PredictedStop(spec, prediction));
-  if (length > kRunMax || !(gross < kPackMax) || !(held_back < kPackMax)) {
+  if (length > kRunMax || !(high < kPackMax) || !(held_back < kPackMax)) {
     return std::nullopt;
   }
   const double above_idle =
       gross.value() / absl::ToDoubleSeconds(length) - IdlePowerOf(device).value();
+  const Watts deviation((high - gross).value() / kUpperDeviations / absl::ToDoubleSeconds(length));
   return timetable::Draw{.length = timetable::SecondsUp(length),
                          .power = timetable::MilliwattsUp(Watts(std::max(0.0, above_idle))),
+                         .deviation = timetable::MilliwattsUp(std::max(Watts(0), deviation)),
                          .held_back = timetable::MillijoulesUp(held_back)};
 }
 

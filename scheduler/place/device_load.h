@@ -88,7 +88,8 @@ timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
 // All joules that are promised: of the runs until free_at, and of those behind.
 Joules Promised(const DeviceLoad& load);
 
-// What a run draws from the device's pack: its upper quantile, and what its guard holds back.
+// What a run draws from the device's pack: its mean with its deviation, and what its guard holds
+// back.
 // nullopt: longer than any plan looks ahead.
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
                                       const v1::Prediction& prediction);

@@ -150,18 +150,15 @@ TEST(PlacesUnderSunTest, AJobWaitsForChargeWhereTheFreeBoardCostsMore) {
   }
 }
 
-// An oracle apart from Pack: the charge minute by minute on the second darkest of the 64 paths,
-// which is one of those that must keep the reserve.
-double LeastChargeWh(const EventLoop::Sun& sun, double start_hour, double end_hour,
+// An oracle apart from Pack: the charge minute by minute under so much of the expected sun.
+double LeastChargeWh(const EventLoop::Sun& sun, double share, double start_hour, double end_hour,
                      double gross_watts) {
-  constexpr double kSecondDarkest = 0.240;
   double charge = sun.charge_wh;
   double least = sun.capacity_wh;
   for (int minute = 0; minute < 60 * end_hour; ++minute) {
     const bool works = minute >= 60 * start_hour;
     const auto hour = static_cast<size_t>(kBegin + minute / 60) % 24;
-    const double net =
-        kSecondDarkest * sun.watts_by_hour[hour] - (works ? gross_watts : sun.idle_watts);
+    const double net = share * sun.watts_by_hour[hour] - (works ? gross_watts : sun.idle_watts);
     charge = std::clamp(charge + net / 60, 0.0, sun.capacity_wh);
     least = works ? std::min(least, charge) : least;
   }
@@ -196,13 +193,60 @@ TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
     const v1::Candidate& chosen = placement.best(0);
     const double start = chosen.start_in_seconds() / 3600;
     const double length =
-        TotalSeconds(chosen.prediction(), chosen.prediction().run_seconds().high()) / 3600;
-    const double gross = chosen.prediction().run_energy_joules().high() / 3600 / length;
-    EXPECT_GE(LeastChargeWh(sun, start, start + length, gross), 0.3 * sun.capacity_wh)
-        << placement.reason();
+        TotalSeconds(chosen.prediction(), chosen.prediction().run_seconds().mean()) / 3600;
+    const v1::Interval& joules = chosen.prediction().run_energy_joules();
+    const double deviation = (joules.high() - joules.mean()) / 1.645;
+    // A board without runs may break the reserve in two of the 64 paths, so one of these keeps it:
+    // the three darkest, each with its quantile of the joules.
+    double least = 0;
+    for (const auto& [share, deviations] :
+         {std::pair(0.177, -0.917), std::pair(0.240, 0.699), std::pair(0.310, -0.424)}) {
+      const double gross = (joules.mean() + deviations * deviation) / 3600 / length;
+      least = std::max(least, LeastChargeWh(sun, share, start, start + length, gross));
+    }
+    EXPECT_GE(least, 0.3 * sun.capacity_wh) << placement.reason();
   }
   EXPECT_GT(later, 20);
   EXPECT_LT(never, 150);
+}
+
+// Of two boards that differ only in how earlier runs went, the one whose runs were paused is more
+// careful.
+TEST(PlacesUnderSunTest, ABoardThatWasStoppedPlansMoreCarefully) {
+  std::vector<double> starts;
+  for (const int64_t stopped : {0, 1, 5}) {
+    DeviceView board = OrinNano();
+    board.runs_ended = 20;
+    board.runs_stopped_by_charge = stopped;
+    EventLoop loop;
+    loop.SetPolicies({Reserve(0.3)});
+    loop.Add(std::move(board),
+             {.capacity_wh = 60, .charge_wh = 30, .idle_watts = 1.5, .watts_by_hour = DaySun(160)});
+    loop.Arrive(0, JobOf("j1", absl::Hours(5)));
+    const std::vector<QueuePlacement> plan = loop.FirstPlan();
+    ASSERT_THAT(plan, SizeIs(1));
+    ASSERT_GT(plan[0].placement.best_size(), 0);
+    starts.push_back(plan[0].placement.best(0).start_in_seconds());
+  }
+  EXPECT_LT(starts[0], starts[1]);
+  EXPECT_LE(starts[1], starts[2]);
+}
+
+TEST(PlacesUnderSunTest, AWaitForChargeNamesItsForecast) {
+  DeviceView board = OrinNano();
+  board.sun_forecast = SunForecast{.name = "weather",
+                                   .first_hour = absl::ToUnixSeconds(kTestNow) / 3600,
+                                   .power = std::vector<timetable::Milliwatts>(72, 30000),
+                                   .trust = 600};
+  EventLoop loop;
+  loop.SetPolicies({Reserve(0.3)});
+  loop.Add(std::move(board),
+           {.capacity_wh = 60, .charge_wh = 18.2, .idle_watts = 1.5, .watts_by_hour = DaySun(120)});
+  loop.Arrive(0, JobOf("j1", absl::Hours(5)));
+  const std::vector<QueuePlacement> plan = loop.FirstPlan();
+  ASSERT_THAT(plan, SizeIs(1));
+  EXPECT_THAT(plan[0].placement.reason(),
+              testing::HasSubstr("the sun of past days (40 %) and forecast weather (60 %)"));
 }
 
 // More risk may only make a start earlier: less sun is needed in fewer paths.
@@ -269,7 +313,7 @@ TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
 TEST(PlacesUnderSunTest, ARunThatEndsASecondLaterGoesBehindThePlace) {
   ProfileTable profiles;
   DeviceView board = OrinNano();
-  SetBattery(100, 0.5, &board);
+  SetBattery(100, 0.4, &board);
   v1::DeviceInfo& info = *board.device.mutable_info();
   info.set_idle_power_watts(1);
   info.set_link_bytes_per_second(1e12);

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 
 #include "scheduler/predict/work.h"  // InputView
+#include "scheduler/timetable/amounts.h"
 #include "units/id.h"
 #include "units/quantity.h"
 #include "wattle/v1/artifact.pb.h"
@@ -46,6 +47,14 @@ struct ExplorationBudget {
   absl::Time day_ends = absl::InfiniteFuture();
 };
 
+// What somebody expects of the sun of a device, as far as the latest days proved them right.
+struct SunForecast {
+  std::string name;
+  int64_t first_hour = 0;                    // Hours since 1970, UTC.
+  std::vector<timetable::Milliwatts> power;  // Mean of each hour.
+  int64_t trust = 0;  // In thousandths; the rest goes to the device's own history.
+};
+
 // A device with its present commitments.
 struct DeviceView {
   v1::Device device;
@@ -62,6 +71,11 @@ struct DeviceView {
   ExplorationBudget exploration;
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
   int queue_room = 0;
+  std::optional<SunForecast> sun_forecast;      // nullopt: none that is trusted.
+  // Runs on the device that ended, as far back as anybody remembers, and how often its guard
+  // stopped one for want of charge.
+  int64_t runs_ended = 0;
+  int64_t runs_stopped_by_charge = 0;
 };
 
 // Field of the inputs that a job's quality floor names.

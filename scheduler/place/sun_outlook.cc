@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
-#include <optional>
 
+#include "scheduler/battery/clear_sky.h"
 #include "scheduler/timetable/amounts.h"
 
 namespace wattle::scheduler {
@@ -18,6 +18,7 @@ namespace {
 using timetable::kHour;
 using timetable::Milliwatts;
 
+constexpr int64_t kOne = 1000;  // Shares are thousandths.
 constexpr int64_t kHoursOfDay = 24;
 using Day = std::array<Milliwatts, kHoursOfDay>;
 
@@ -28,16 +29,65 @@ constexpr Milliwatts kNightShare = 64;
 constexpr int kSeenHours = 3;
 constexpr Milliwatts kDawnShare = 16;
 constexpr Milliwatts kSeenShare = 32;
+// The panel's size follows from hours in which a clear sky gives this much at least. Days before
+// may have been dull, so a clear sky gives a quarter more than the brightest of them.
+constexpr int64_t kBrightSky = 300;
+constexpr int64_t kClearer = 1250;
 
 size_t OfDay(int64_t hour) {
   return static_cast<size_t>(hour % kHoursOfDay);
 }
 
-Day MeanDayOf(const v1::EnergyLedger& ledger) {
+// The sky of each hour of the next day; the sky of three days later is the same.
+class Sky {
+ public:
+  Sky(const std::optional<v1::Place>& place, int64_t hour_now) : known_(place.has_value()) {
+    for (int64_t hour = hour_now; known_ && hour < hour_now + kHoursOfDay; ++hour) {
+      clear_[OfDay(hour)] = ClearHourOf(*place, hour);
+    }
+  }
+
+  [[nodiscard]] bool known() const { return known_; }
+  [[nodiscard]] bool IsNight(int64_t hour) const { return known_ && At(hour).is_night(); }
+  [[nodiscard]] const ClearHour& At(int64_t hour) const { return clear_[OfDay(hour)]; }
+
+ private:
+  bool known_;
+  std::array<ClearHour, kHoursOfDay> clear_{};
+};
+
+// Hours that the gauge never saw are as bright as a level panel lets expect of those that it saw.
+void FillUnseen(const v1::EnergyLedger& ledger, const Sky& sky, Day& day) {
+  const auto is_unseen = [&ledger](int64_t hour) {
+    return ledger.harvest_power_watts_by_hour(static_cast<int>(hour)) < 0;
+  };
+  Milliwatts seen = 0;
+  int64_t clear = 0;
+  for (int64_t hour = 0; hour < kHoursOfDay; ++hour) {
+    if (!is_unseen(hour)) {
+      seen += day[OfDay(hour)];
+      clear += sky.At(hour).level;
+    }
+  }
+  if (clear < kOne) {
+    return;  // Less than an hour of full sun tells nothing.
+  }
+  for (int64_t hour = 0; hour < kHoursOfDay; ++hour) {
+    if (is_unseen(hour)) {
+      day[OfDay(hour)] = seen * sky.At(hour).level / clear;
+    }
+  }
+}
+
+Day MeanDayOf(const v1::EnergyLedger& ledger, const Sky& sky) {
   Day day{};
-  for (size_t hour = 0; hour < day.size(); ++hour) {
+  for (int64_t hour = 0; hour < kHoursOfDay; ++hour) {
     const double watts = ledger.harvest_power_watts_by_hour(static_cast<int>(hour));
-    day[hour] = timetable::MilliwattsDown(Watts(std::max(0.0, watts)));
+    day[OfDay(hour)] =
+        sky.IsNight(hour) ? 0 : timetable::MilliwattsDown(Watts(std::max(0.0, watts)));
+  }
+  if (sky.known()) {
+    FillUnseen(ledger, sky, day);
   }
   return day;
 }
@@ -48,61 +98,105 @@ std::optional<Milliwatts> ObservedIn(const v1::RecentHarvest& recent, int64_t ho
   if (hour > recent.last_hour() || recent.last_hour() - hour >= size) {
     return std::nullopt;
   }
-  const int64_t index = size - 1 - (recent.last_hour() - hour);
-  const double watts = recent.power_watts(static_cast<int>(index));
+  const double watts = recent.power_watts(static_cast<int>(size - 1 - (recent.last_hour() - hour)));
   return watts >= 0 && Watts(watts) < kPowerMax
              ? std::optional(timetable::MilliwattsDown(Watts(watts)))
              : std::nullopt;
 }
 
-// Takes this day's sun out of the means, back to the last night: the worker halved the weight of
-// the days before and added what it saw. An hour of which the ledger does not tell yet stays.
-class DayBefore {
+class Outlook {
  public:
-  DayBefore(const v1::Device& gauge, int64_t hour_now)
-      : recent_(gauge.heartbeat().recent_harvest()),
+  Outlook(const DeviceView& gauge, const std::optional<v1::Place>& place, int64_t hour_now)
+      : recent_(gauge.device.heartbeat().recent_harvest()),
+        forecast_(gauge.sun_forecast),
         hour_now_(hour_now),
-        expected_(MeanDayOf(gauge.ledger())) {
-    const Milliwatts peak = *std::max_element(expected_.begin(), expected_.end());
-    for (int64_t hour = hour_now - 1; hour > hour_now - kHoursOfDay; --hour) {
-      Milliwatts& expected = expected_[OfDay(hour)];
-      if (expected <= peak / kNightShare) {
-        break;
-      }
-      first_ = hour;
-      const std::optional<Milliwatts> observed = ObservedIn(recent_, hour);
-      const auto over = static_cast<double>((hour + 1) * kHour);
-      if (observed.has_value() && gauge.ledger().at_unix_seconds() >= over) {
-        expected = std::max<Milliwatts>(0, 2 * expected - *observed);
-      }
-    }
+        sky_(place, hour_now),
+        history_(MeanDayOf(gauge.device.ledger(), sky_)) {
+    TakeTodayOut(gauge.device.ledger());
   }
 
-  [[nodiscard]] const Day& expected() const { return expected_; }
+  [[nodiscard]] Milliwatts ExpectedIn(int64_t hour) const {
+    const Milliwatts history = history_[OfDay(hour)];
+    if (!forecast_.has_value() || hour < forecast_->first_hour ||
+        hour - forecast_->first_hour >= static_cast<int64_t>(forecast_->power.size())) {
+      return history;
+    }
+    const Milliwatts forecast = forecast_->power[static_cast<size_t>(hour - forecast_->first_hour)];
+    return (history * (kOne - forecast_->trust) + forecast * forecast_->trust) / kOne;
+  }
+
+  // Of two sources whose errors are independent, the mean that has the least error has the error of
+  // the worse one times the root of its own share.
+  [[nodiscard]] int64_t Spread() const {
+    return forecast_.has_value() ? static_cast<int64_t>(std::sqrt(
+                                       static_cast<double>(kOne * (kOne - forecast_->trust))))
+                                 : kOne;
+  }
 
   [[nodiscard]] std::optional<int64_t> Seen() const {
-    const Milliwatts peak = *std::max_element(expected_.begin(), expected_.end());
-    const Milliwatts total = std::accumulate(expected_.begin(), expected_.end(), Milliwatts{0});
+    Milliwatts total = 0;
+    Milliwatts peak = 0;
+    for (int64_t hour = hour_now_ - kHoursOfDay; hour < hour_now_; ++hour) {
+      total += ExpectedIn(hour);
+      peak = std::max(peak, ExpectedIn(hour));
+    }
     Milliwatts observed = 0;
     Milliwatts expected = 0;
     int hours = 0;
     for (int64_t hour = hour_now_ - 1; hour >= first_ && hours < kSeenHours; --hour) {
       const std::optional<Milliwatts> power = ObservedIn(recent_, hour);
-      if (power.has_value() && expected_[OfDay(hour)] > peak / kDawnShare) {
+      if (power.has_value() && ExpectedIn(hour) > peak / kDawnShare) {
         observed += *power;
-        expected += expected_[OfDay(hour)];
+        expected += ExpectedIn(hour);
         ++hours;
       }
     }
-    return hours > 0 && expected >= total / kSeenShare ? std::optional(1000 * observed / expected)
+    return hours > 0 && expected >= total / kSeenShare ? std::optional(kOne * observed / expected)
                                                        : std::nullopt;
   }
 
+  // What a clear sky gives in each hour; empty: place or panel are not known.
+  [[nodiscard]] std::vector<Milliwatts> MostIn(int64_t hours) const {
+    Milliwatts panel = 0;
+    for (int64_t hour = hour_now_ - kHoursOfDay; sky_.known() && hour < hour_now_; ++hour) {
+      if (const int64_t facing = sky_.At(hour).facing; facing >= kBrightSky) {
+        const Milliwatts power =
+            std::max(history_[OfDay(hour)], ObservedIn(recent_, hour).value_or(0));
+        panel = std::max(panel, power * kOne / facing);
+      }
+    }
+    std::vector<Milliwatts> most;
+    for (int64_t hour = hour_now_; panel > 0 && hour < hour_now_ + hours; ++hour) {
+      most.push_back(panel * kClearer / kOne * sky_.At(hour).facing / kOne);
+    }
+    return most;
+  }
+
  private:
+  // Takes this day's sun out of the means, back to the last night: the worker halved the weight of
+  // the days before and added what it saw. An hour of which the ledger does not tell yet stays.
+  void TakeTodayOut(const v1::EnergyLedger& ledger) {
+    const Milliwatts peak = *std::max_element(history_.begin(), history_.end());
+    for (int64_t hour = hour_now_ - 1; hour > hour_now_ - kHoursOfDay; --hour) {
+      Milliwatts& expected = history_[OfDay(hour)];
+      if (expected <= peak / kNightShare) {
+        return;
+      }
+      first_ = hour;
+      const std::optional<Milliwatts> observed = ObservedIn(recent_, hour);
+      const auto over = static_cast<double>((hour + 1) * kHour);
+      if (observed.has_value() && ledger.at_unix_seconds() >= over) {
+        expected = std::max<Milliwatts>(0, 2 * expected - *observed);
+      }
+    }
+  }
+
   const v1::RecentHarvest& recent_;
+  const std::optional<SunForecast>& forecast_;
   int64_t hour_now_;
   int64_t first_ = hour_now_;  // Of this day.
-  Day expected_;
+  Sky sky_;
+  Day history_;  // As it was before this day.
 };
 
 }  // namespace
@@ -115,20 +209,23 @@ bool HasSeenSun(const v1::Device& device) {
                      [](double watts) { return Watts(watts) < kPowerMax; });
 }
 
-timetable::SunOutlook SunOutlookOf(const v1::Device& gauge, absl::Time now) {
+timetable::SunOutlook SunOutlookOf(const DeviceView& gauge, const std::optional<v1::Place>& place,
+                                   absl::Time now) {
   const int64_t hour_now = absl::ToUnixSeconds(now) / kHour;
-  const DayBefore before(gauge, hour_now);
-  timetable::SunOutlook outlook;
+  const Outlook from(gauge, place, hour_now);
+  timetable::SunOutlook outlook{.spread = from.Spread()};
   for (int64_t hour = hour_now; hour < hour_now + kSunHours; ++hour) {
-    outlook.expected.push_back(before.expected()[OfDay(hour)]);
+    outlook.expected.push_back(from.ExpectedIn(hour));
   }
-  outlook.seen = before.Seen();
+  outlook.most = from.MostIn(kSunHours);
+  outlook.seen = from.Seen();
   if (outlook.seen.has_value()) {
-    const Milliwatts peak = *std::max_element(outlook.expected.begin(), outlook.expected.end());
-    const auto night =
-        std::find_if(outlook.expected.begin(), outlook.expected.begin() + kHoursOfDay,
-                     [peak](Milliwatts expected) { return expected <= peak / kNightShare; });
-    outlook.hours_until_night = static_cast<size_t>(night - outlook.expected.begin());
+    const auto today = outlook.expected.begin();
+    const Milliwatts peak = *std::max_element(today, today + kHoursOfDay);
+    const auto night = std::find_if(today, today + kHoursOfDay, [peak](Milliwatts expected) {
+      return expected <= peak / kNightShare;
+    });
+    outlook.hours_until_night = static_cast<size_t>(night - today);
   }
   return outlook;
 }

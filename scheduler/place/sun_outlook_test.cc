@@ -43,9 +43,15 @@ v1::Device GaugeAfter(int64_t hour, double share) {
   return gauge;
 }
 
+SunOutlook SeenBy(const v1::Device& gauge, int64_t hour) {
+  DeviceView view;
+  view.device = gauge;
+  return SunOutlookOf(view, std::nullopt, HourAt(hour));
+}
+
 TEST(SunOutlookTest, ThisMorningCountsAgainstWhatWasExpectedBeforeIt) {
   for (const double share : {0.0, 0.3, 1.0, 1.5}) {
-    const SunOutlook outlook = SunOutlookOf(GaugeAfter(10, share), HourAt(kMidnight + 10));
+    const SunOutlook outlook = SeenBy(GaugeAfter(10, share), kMidnight + 10);
     ASSERT_TRUE(outlook.seen.has_value()) << "share " << share;
     EXPECT_NEAR(static_cast<double>(*outlook.seen), 1000 * share, 2) << "share " << share;
     EXPECT_EQ(outlook.hours_until_night, 8U);
@@ -62,13 +68,13 @@ TEST(SunOutlookTest, OnlyTheLatestThreeHoursAreSeen) {
   for (const int back : {1, 2, 3}) {
     recent.set_power_watts(24 - back, 5);
   }
-  const SunOutlook outlook = SunOutlookOf(gauge, HourAt(kMidnight + 14));
+  const SunOutlook outlook = SeenBy(gauge, kMidnight + 14);
   EXPECT_EQ(outlook.seen, 250);
 }
 
 TEST(SunOutlookTest, ANightTellsNothing) {
   for (const int64_t hour : {0, 3, 6, 20, 24}) {
-    const SunOutlook outlook = SunOutlookOf(GaugeAfter(hour, 1), HourAt(kMidnight + hour));
+    const SunOutlook outlook = SeenBy(GaugeAfter(hour, 1), kMidnight + hour);
     EXPECT_EQ(outlook.seen, std::nullopt) << "hour " << hour;
     EXPECT_EQ(outlook.hours_until_night, 0U) << "hour " << hour;
   }
@@ -80,7 +86,7 @@ TEST(SunOutlookTest, HoursBehindAFullPackAreNoDarkness) {
   for (const int back : {1, 2, 3}) {
     recent.set_power_watts(24 - back, -1);
   }
-  const SunOutlook outlook = SunOutlookOf(gauge, HourAt(kMidnight + 14));
+  const SunOutlook outlook = SeenBy(gauge, kMidnight + 14);
   ASSERT_TRUE(outlook.seen.has_value());
   EXPECT_NEAR(static_cast<double>(*outlook.seen), 1500, 2);
 }
@@ -92,7 +98,7 @@ TEST(SunOutlookTest, OldOrFutureOrAbsurdHoursCountAsNotSeen) {
         kMidnight - 30, kMidnight + 100}) {
     v1::Device other = gauge;
     other.mutable_heartbeat()->mutable_recent_harvest()->set_last_hour(last_hour);
-    EXPECT_EQ(SunOutlookOf(other, HourAt(kMidnight + 10)).seen, std::nullopt) << last_hour;
+    EXPECT_EQ(SeenBy(other, kMidnight + 10).seen, std::nullopt) << last_hour;
   }
   for (const float watts : {std::numeric_limits<float>::quiet_NaN(),
                             std::numeric_limits<float>::infinity(), 1e9F, -3.0F}) {
@@ -101,13 +107,13 @@ TEST(SunOutlookTest, OldOrFutureOrAbsurdHoursCountAsNotSeen) {
          *other.mutable_heartbeat()->mutable_recent_harvest()->mutable_power_watts()) {
       power = watts;
     }
-    EXPECT_EQ(SunOutlookOf(other, HourAt(kMidnight + 10)).seen, std::nullopt) << watts;
+    EXPECT_EQ(SeenBy(other, kMidnight + 10).seen, std::nullopt) << watts;
   }
 }
 
 // A plan of 10 o'clock does not know the sun of 11 o'clock, whatever a device claims.
 TEST(SunOutlookTest, TheFutureIsNotSeen) {
-  const SunOutlook outlook = SunOutlookOf(GaugeAfter(10, 1), HourAt(kMidnight + 10));
+  const SunOutlook outlook = SeenBy(GaugeAfter(10, 1), kMidnight + 10);
   v1::Device clairvoyant = GaugeAfter(10, 1);
   v1::RecentHarvest& recent = *clairvoyant.mutable_heartbeat()->mutable_recent_harvest();
   recent.set_last_hour(kMidnight + 15);
@@ -115,9 +121,71 @@ TEST(SunOutlookTest, TheFutureIsNotSeen) {
   for (int64_t hour = -8; hour < 16; ++hour) {
     recent.add_power_watts(hour < 10 ? (IsDay(hour + 24) ? 20 : 0) : 1);
   }
-  const SunOutlook same = SunOutlookOf(clairvoyant, HourAt(kMidnight + 10));
+  const SunOutlook same = SeenBy(clairvoyant, kMidnight + 10);
   EXPECT_EQ(same.seen, outlook.seen);
   EXPECT_EQ(same.expected, outlook.expected);
+}
+
+TEST(SunOutlookTest, AForecastCountsAsFarAsItIsTrusted) {
+  DeviceView view;
+  view.device = GaugeAfter(10, 1);
+  view.sun_forecast = SunForecast{
+      .name = "weather", .first_hour = kMidnight, .power = std::vector<int64_t>(36, 4000)};
+  for (const int64_t trust : {0, 500, 900}) {
+    view.sun_forecast->trust = trust;
+    const SunOutlook outlook = SunOutlookOf(view, std::nullopt, HourAt(kMidnight + 10));
+    EXPECT_NEAR(static_cast<double>(outlook.expected[0]), static_cast<double>(20000 - 16 * trust),
+                2)
+        << "trust " << trust;
+    EXPECT_NEAR(static_cast<double>(outlook.expected[26]), 20000, 2) << "the forecast is over";
+    EXPECT_NEAR(static_cast<double>(outlook.spread),
+                std::sqrt(1000.0 * static_cast<double>(1000 - trust)), 1);
+    // This morning was what the days before let expect, so the forecast was too low.
+    EXPECT_NEAR(static_cast<double>(*outlook.seen),
+                20000.0 / static_cast<double>(20 - 16 * trust / 1000), 400);
+  }
+}
+
+v1::Place Equator() {
+  v1::Place place;
+  place.set_longitude_degrees(0);
+  return place;
+}
+
+TEST(SunOutlookTest, NoHourIsBrighterThanAClearSkyAndNoNightHasSun) {
+  DeviceView view;
+  view.device = GaugeAfter(10, 1);
+  // A gauge that takes the end of work for sun.
+  view.device.mutable_ledger()->set_harvest_power_watts_by_hour(2, 15);
+  const SunOutlook outlook = SunOutlookOf(view, Equator(), HourAt(kMidnight + 10));
+  EXPECT_EQ(outlook.expected[16], 0);
+  ASSERT_EQ(outlook.most.size(), 72U);
+  EXPECT_EQ(outlook.most[16], 0);
+  EXPECT_GE(outlook.most[2], outlook.expected[2]);
+  for (const std::vector<timetable::Milliwatts>& path : timetable::HarvestPaths(outlook)) {
+    for (size_t hour = 0; hour < path.size(); ++hour) {
+      EXPECT_LE(path[hour], outlook.most[hour]) << "hour " << hour;
+    }
+  }
+}
+
+// A board that came at ten o'clock of its first day has seen two hours.
+TEST(SunOutlookTest, HoursNeverSeenAreNotDarkWhereThePlaceIsKnown) {
+  DeviceView view;
+  view.device = GaugeAfter(12, 1);
+  for (int hour = 0; hour < 24; ++hour) {
+    if (hour < 10 || hour >= 12) {
+      view.device.mutable_ledger()->set_harvest_power_watts_by_hour(hour, -1);
+    }
+  }
+  const SunOutlook dark = SunOutlookOf(view, std::nullopt, HourAt(kMidnight + 12));
+  const SunOutlook known = SunOutlookOf(view, Equator(), HourAt(kMidnight + 12));
+  EXPECT_EQ(dark.expected[1], 0);
+  EXPECT_GT(known.expected[1], 15000);
+  EXPECT_EQ(known.expected[8], 0);
+  for (size_t hour = 0; hour < known.expected.size(); ++hour) {
+    EXPECT_LE(known.expected[hour], known.most[hour]) << "hour " << hour;
+  }
 }
 
 }  // namespace

@@ -74,15 +74,18 @@ struct PathFactors {
 };
 
 PathFactors FactorsOf(size_t path, const SunOutlook& outlook) {
-  const int64_t prior = kDayFactors[path];
+  const auto narrowed = [&outlook](int64_t factor) {
+    return kOne + (factor - kOne) * outlook.spread / kOne;
+  };
+  const int64_t prior = narrowed(kDayFactors[path]);
   if (!outlook.seen.has_value()) {
     return {prior, prior, prior};
   }
   const int64_t seen = *outlook.seen;
   const int64_t around =
       Between(kDullUntil, kBrightFrom, seen, kAroundDull[path], kAroundBright[path]);
-  return {.rest_of_day = At(seen, kRestOfDay) * around / kOne,
-          .next_day = At(seen, kNextDay) * prior / kOne,
+  return {.rest_of_day = narrowed(At(seen, kRestOfDay) * around / kOne),
+          .next_day = narrowed(At(seen, kNextDay) * kDayFactors[path] / kOne),
           .later = prior};
 }
 

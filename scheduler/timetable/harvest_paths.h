@@ -33,6 +33,9 @@ struct SunOutlook {
   // or they were not observed.
   std::optional<int64_t> seen{};
   size_t hours_until_night = 0;  // Of `expected`; with `seen`.
+  // How far the factors are from 1, in thousandths of how far they are where days before alone tell
+  // what to expect. A forecast that proved right leaves less to chance.
+  int64_t spread = 1000;
 };
 
 // [path][hour], the darkest path first. REQUIRES: most is empty or as long as expected.

@@ -3,6 +3,7 @@
 #include "scheduler/timetable/pack.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 
@@ -20,6 +21,21 @@ struct Level {
 Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules capacity) {
   const Millijoules end = begin + net * length;
   return {.lowest = std::min(begin, end), .end = std::clamp<Millijoules>(end, 0, capacity)};
+}
+
+// The quantiles 1/128, 3/128 ... 127/128 of a normal variable in thousandths, in an order that has
+// nothing to do with their size: path p has the one of p x 37 + 11 modulo 64.
+constexpr std::array<int64_t, 64> kDeviations = {
+    -917, 699,  -424, 1366, -20,   -1473, 381,  -750, 858,  -298, 1762,  98,    -1189,
+    511,  -602, 1043, -177, -2418, 217,   -978, 650,  -467, 1273, -59,   -1601, 339,
+    -803, 803,  -339, 1601, 59,    -1273, 467,  -650, 978,  -217, 2418,  177,   -1043,
+    602,  -511, 1189, -98,  -1762, 298,   -858, 750,  -381, 1473, 20,    -1366, 424,
+    -699, 917,  -257, 1987, 138,   -1113, 556,  -556, 1113, -138, -1987, 257,
+};
+
+// What work of this mean and deviation draws in a path.
+Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
+  return std::max<Milliwatts>(0, mean + deviation * kDeviations[path % kDeviations.size()] / 1000);
 }
 
 Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
@@ -108,6 +124,7 @@ void Pack::MakeSlots() {
     for (const Demand& demand : demands_) {
       if (Covers(demand, slot)) {
         slot.work += demand.draw.power;
+        slot.deviation += demand.draw.deviation;
         slot.needed += demand.draw.held_back;
         slot.at_start += demand.begin == begin ? demand.draw.at_start : 0;
         slot.working = true;
@@ -148,7 +165,7 @@ Seconds Pack::EndOf(size_t slot) const {
 }
 
 Milliwatts Pack::Net(size_t path, const Slot& slot) const {
-  return spec_.harvest[path][slot.hour] - spec_.idle - slot.work;
+  return spec_.harvest[path][slot.hour] - spec_.idle - DrawnIn(path, slot.work, slot.deviation);
 }
 
 // A run that begins later by s seconds has drawn less before any moment, by its power times s at
@@ -172,6 +189,7 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
     charge = Advance(charge, Net(path, slots_[i]), passed, spec_.capacity).end;
   }
   charge -= demand.draw.at_start;
+  const Milliwatts drawn = DrawnIn(path, demand.draw.power, demand.draw.deviation);
   Seconds at = demand.begin;
   while (i < slots_.size()) {
     const Slot& slot = slots_[i];
@@ -183,7 +201,7 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
       charge -= slot.at_start;
     }
     const Seconds end = own ? std::min(demand.end(), EndOf(i)) : EndOf(i);
-    const Milliwatts net = Net(path, slot) - (own ? demand.draw.power : 0);
+    const Milliwatts net = Net(path, slot) - (own ? drawn : 0);
     const Level level = Advance(charge, net, end - at, spec_.capacity);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
     if (level.lowest < needed) {

@@ -12,6 +12,8 @@
 //  - The sun is not known. It is a set of paths, each as likely as the others, and each path tells
 //    the harvest of every hour. A plan keeps the floor in all paths but `broken_paths_max`.
 //  - Path p of one pack and path p of another pack on the same site are the same weather.
+//  - What work draws is not known either. Each path has its quantile of it, apart from how dark the
+//    path is.
 //
 // Pure; integers only, so that the same plan comes out on every architecture. One thread owns an
 // object.
@@ -29,7 +31,8 @@ namespace wattle::timetable {
 // What one run draws from its pack.
 struct Draw {
   Seconds length = 0;
-  Milliwatts power = 0;       // Above idle, in each second.
+  Milliwatts power = 0;       // Above idle, in each second: the mean.
+  Milliwatts deviation = 0;   // Of `power`, one standard deviation: it is a forecast too.
   Millijoules at_start = 0;   // At once, when the run begins.
   Millijoules held_back = 0;  // What its guard keeps above the floor while it runs.
 };
@@ -115,6 +118,7 @@ class Pack {
     Seconds begin = 0;
     size_t hour = 0;
     Milliwatts work = 0;
+    Milliwatts deviation = 0;
     Millijoules at_start = 0;
     Millijoules needed = 0;  // The floor, and what the guards of the slot's work hold back.
     bool working = false;

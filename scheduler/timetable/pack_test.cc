@@ -225,5 +225,27 @@ TEST(PackTest, AQuantileIsTheChargeOfAPath) {
   EXPECT_EQ(hour.high, spec.charge + 289 * 10 * kHour);   // The 18th.
 }
 
+// A run that takes 4 Wh by its mean, 10 % of it one standard deviation, where 4.5 Wh are to spare:
+// a tenth of a normal variable is above 1.28 deviations, so about 7 of the 64 paths break.
+TEST(PackTest, WhatWorkDrawsIsARiskToo) {
+  PackSpec spec = Dark();
+  spec.harvest.assign(64, std::vector<Milliwatts>(10, 0));
+  spec.charge = 4513 * kHour;
+  spec.idle = 0;
+  const Demand sure{.begin = 0, .draw = {.length = kHour, .power = 4000}};
+  const Demand unsure{.begin = 0, .draw = {.length = kHour, .power = 4000, .deviation = 400}};
+  EXPECT_TRUE(Pack(spec).Fits(sure));
+  spec.broken_paths_max = 4;
+  EXPECT_FALSE(Pack(spec).Fits(unsure));
+  spec.broken_paths_max = 8;
+  EXPECT_TRUE(Pack(spec).Fits(unsure));
+  Pack pack(spec);
+  pack.Add(unsure);
+  EXPECT_NEAR(pack.broken_paths(), 6, 1);
+  // The middle path draws about the mean.
+  EXPECT_NEAR(static_cast<double>(pack.ChargeByHour()[1].median),
+              static_cast<double>(spec.charge - 4000 * kHour), 10.0 * kHour);
+}
+
 }  // namespace
 }  // namespace wattle::timetable

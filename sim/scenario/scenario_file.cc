@@ -116,6 +116,11 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
   if (fields.Has("policy")) {
     Check(formats::ReadMessage(fields.Node("policy"), fields.file(), policy));
   }
+  if (policy.has_place()) {
+    throw Problem{absl::StrCat(Place(fields.Node("policy"), fields.file()),
+                               "fleet.policy.place: a scenario's days have no date, and a clear "
+                               "sky needs one; wanted a policy without place")};
+  }
   if (fields.Has("reserve")) {
     if (!group.pack) {
       fields.Fail("reserve", "a pack_wh beside it: a board on mains has nothing to reserve");

@@ -102,6 +102,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"ReserveIsNan", "reserve: 0.3", "reserve: nan", "fleet.reserve: \"nan\"",
               "wanted 0 to 1"},
         Wrong{"ReserveOnMains", "pack_wh: 60, ", "", "site.yaml:3:", "pack_wh beside it"},
+        Wrong{"PlaceWithoutDate", "reserve: 0.3,", "policy: {place: {latitude_degrees: 45}},",
+              "site.yaml:3: fleet.policy.place: a scenario's days", "wanted a policy without"},
         Wrong{"NoBoards", "count: 2", "count: 0", "site.yaml:3: fleet.count: \"0\"",
               "wanted 1 to 1000"},
         Wrong{"HalfABoard", "count: 2", "count: 1.5", "fleet.count", "wanted 1 to 1000"},

@@ -86,5 +86,31 @@ TEST_F(HeartbeatTest, OnAMeteredLinkTheyComeLessOften) {
   EXPECT_EQ(Heard().size(), 2U);
 }
 
+// A panel that gives 15 W: 10 W draws the board, 5 W go into the battery.
+TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
+  has_gauge_ = true;
+  kept_by_time_service_ = true;
+  civil_ = absl::FromUnixSeconds(1'900'022'400);  // A full hour.
+  Boot();
+  Welcome();
+  for (int minute = 0; minute < 150; ++minute) {
+    wall_ = wall_ + absl::Seconds(59);
+    civil_ += absl::Seconds(60);
+    Pass(absl::Seconds(1));
+    core_->OnCharge(Now().device, Fraction(0.5), FromWattHours(50), Watts(-5));
+  }
+  v1::RecentHarvest told = core_->MakeHeartbeat(Now()).recent_harvest();
+  ASSERT_EQ(told.power_watts_size(), 2);
+  EXPECT_EQ(told.last_hour(), 1'900'022'400 / 3600 + 1);
+  EXPECT_NEAR(told.power_watts(0), 15, 0.1);
+  EXPECT_NEAR(told.power_watts(1), 15, 0.1);
+  Pass(absl::Minutes(6));  // The record is saved meanwhile.
+  Boot();
+  core_->OnCharge(Now().device, Fraction(0.5), FromWattHours(50), Watts(-5));
+  told = core_->MakeHeartbeat(Now()).recent_harvest();
+  ASSERT_EQ(told.power_watts_size(), 2);
+  EXPECT_NEAR(told.power_watts(1), 15, 0.1);
+}
+
 }  // namespace
 }  // namespace wattle::agent
