@@ -30,7 +30,7 @@ struct CoordinatorOptions {
   int64_t keep_ended_jobs = 10'000;
   double history_days = 730;  // 0: for ever.
   int64_t snapshot_every_events = 20'000;
-  std::string signers;  // Folder of public keys; empty: every model may be used.
+  std::string signers;            // Folder of public keys; empty: every model may be used.
   double artifact_quota_gib = 0;  // 0: no quota.
   // Free space that uploads leave for the journal's commits.
   int64_t disk_reserve_mib = 256;

@@ -61,7 +61,7 @@ class Applier {
   void On(const v1::IdentityRenewed& event);  // rotation.cc
   void On(const v1::ArtifactSigned& event);   // signing.cc
 
-  void On(const v1::QuotaSet& event);  // quota.cc
+  void On(const v1::QuotaSet& event);        // quota.cc
   void On(const v1::ForecastPushed& event);  // forecasts.cc
   void On(const v1::ForecastRemoved& event);
 

@@ -60,9 +60,9 @@ absl::Status CheckMethods() {
   for (const char* name :
        {v1::JobService::service_full_name(), v1::DeviceService::service_full_name(),
         v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
-        v1::ForecastService::service_full_name(),
-        v1::AccessService::service_full_name(), v1::FleetService::service_full_name(),
-        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name()}) {
+        v1::ForecastService::service_full_name(), v1::AccessService::service_full_name(),
+        v1::FleetService::service_full_name(), v1::ArtifactService::service_full_name(),
+        v1::CoordinatorService::service_full_name()}) {
     const google::protobuf::ServiceDescriptor& service =
         *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     for (int i = 0; i < service.method_count(); ++i) {

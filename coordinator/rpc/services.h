@@ -15,7 +15,8 @@
 
 namespace wattle::rpc {
 
-// Makes JobService, DeviceService, PolicyService, ProfileService and ForecastService. api, gate: must outlive them.
+// Makes JobService, DeviceService, PolicyService, ProfileService and ForecastService. api, gate:
+// must outlive them.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate);
 
 }  // namespace wattle::rpc

@@ -71,7 +71,7 @@ struct DeviceView {
   ExplorationBudget exploration;
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
   int queue_room = 0;
-  std::optional<SunForecast> sun_forecast;      // nullopt: none that is trusted.
+  std::optional<SunForecast> sun_forecast;  // nullopt: none that is trusted.
   // Runs on the device that ended, as far back as anybody remembers, and how often its guard
   // stopped one for want of charge.
   int64_t runs_ended = 0;

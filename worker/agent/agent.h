@@ -153,7 +153,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<AgentCore> core_;
   std::unique_ptr<DeviceReadings> readings_;
   std::unique_ptr<MetricsServer> metrics_;
-  std::unique_ptr<MetricPush> push_;  // null unless metrics are pushed
+  std::unique_ptr<MetricPush> push_;           // null unless metrics are pushed
   std::optional<artifacts::Signers> signers_;  // None: every model is run.
   std::unique_ptr<Credentials> credentials_;
   std::vector<std::string> coordinators_;  // host:port each, the likeliest first
