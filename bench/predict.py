@@ -10,6 +10,7 @@ regression (wattle-predict-modes) chooses the others, and the error counts over 
   pi5_llm.p2.…               a new model or number of threads from two benchmarks
   profile.regret_p10_percent joules of a request in the cell that looks best after 10 probes, above those in the best one
   two_modes.…_error_percent  other clocks of a Jetson from two drawn ones, under one number of requests
+  two_modes.…_coverage_…     share of them in their 90 % interval, which the workloads before have calibrated
   interval90_…_percent       share of cells in their 90 % interval, over all and in the level where it is lowest
   interval90_width_vs_oracle mean width of those intervals in the logarithm, over that of a quantile regression that knows all cells
 

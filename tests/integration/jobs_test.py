@@ -45,10 +45,7 @@ class Jobs(Scene):
         self.fleet.wattle("model", "pull", f"job:{generate}/output", target)
         lines = [json.loads(line) for line in (target / "generations.jsonl").read_text().splitlines()]
         self.assertEqual([line["prompt"] for line in lines], ["The mast is", "Battery"])
-        work = receipt_of(self.fleet.job(generate))["work"]
-        self.assertGreater(int(work["generated_tokens"]), 0)
-        # Predictions of lengths stand on which texts were cut.
-        self.assertEqual(int(work.get("truncated_examples", 0)), sum(line["finish_reason"] in ("length", "context") for line in lines))
+        self.assertGreater(int(receipt_of(self.fleet.job(generate))["work"]["generated_tokens"]), 0)
 
     def test_every_family_that_the_engine_reads_can_be_placed(self):
         """Weights and tokenizer of a small Llama under the name of Mistral, whose tensors have the same names."""
@@ -60,8 +57,9 @@ class Jobs(Scene):
                                                        "sliding_window": None}))
         self.fleet.wattle("model", "push", "mistral", model)
         job = self.fleet.submit(self.job_file("generate", generate={"model": "mistral", "prompts": ["a"], "max_new_tokens": 4}))
-        receipt = receipt_of(self.assert_succeeded(self.fleet.until_done(job)))
-        self.assertGreater(int(receipt["work"]["generated_tokens"]), 0)
+        work = receipt_of(self.assert_succeeded(self.fleet.until_done(job)))["work"]
+        self.assertEqual(int(work["generated_tokens"]), 4)
+        self.assertEqual(int(work["truncated_examples"]), 1)  # Predictions of lengths stand on which texts were cut.
 
     def test_a_calibrated_model_tells_its_quality_against_its_parent(self):
         self.start("one")
