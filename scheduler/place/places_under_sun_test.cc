@@ -213,23 +213,28 @@ TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
 // Of two boards that differ only in how earlier runs went, the one whose runs were paused is more
 // careful.
 TEST(PlacesUnderSunTest, ABoardThatWasStoppedPlansMoreCarefully) {
-  std::vector<double> starts;
-  for (const int64_t stopped : {0, 1, 5}) {
+  const auto start = [](double charge_wh, int64_t stopped) {
     DeviceView board = OrinNano();
     board.runs_ended = 20;
     board.runs_stopped_by_charge = stopped;
     EventLoop loop;
     loop.SetPolicies({Reserve(0.3)});
-    loop.Add(std::move(board),
-             {.capacity_wh = 60, .charge_wh = 30, .idle_watts = 1.5, .watts_by_hour = DaySun(160)});
-    loop.Arrive(0, JobOf("j1", absl::Hours(5)));
-    const std::vector<QueuePlacement> plan = loop.FirstPlan();
-    ASSERT_THAT(plan, SizeIs(1));
-    ASSERT_GT(plan[0].placement.best_size(), 0);
-    starts.push_back(plan[0].placement.best(0).start_in_seconds());
+    loop.Add(std::move(board), {.capacity_wh = 60,
+                                .charge_wh = charge_wh,
+                                .idle_watts = 1.5,
+                                .watts_by_hour = DaySun(400)});
+    loop.Arrive(0, JobOf("j1", absl::Hours(3)));
+    const v1::Placement placement = loop.FirstPlan().at(0).placement;
+    return placement.device_id().empty() ? std::numeric_limits<double>::infinity()
+                                         : placement.best(0).start_in_seconds();
+  };
+  int later = 0;
+  for (double charge_wh = 18; charge_wh < 60; charge_wh += 3) {
+    EXPECT_LE(start(charge_wh, 0), start(charge_wh, 1)) << charge_wh << " Wh";
+    EXPECT_LE(start(charge_wh, 1), start(charge_wh, 5)) << charge_wh << " Wh";
+    later += start(charge_wh, 0) < start(charge_wh, 5) ? 1 : 0;
   }
-  EXPECT_LT(starts[0], starts[1]);
-  EXPECT_LE(starts[1], starts[2]);
+  EXPECT_GT(later, 0);
 }
 
 TEST(PlacesUnderSunTest, AWaitForChargeNamesItsForecast) {
