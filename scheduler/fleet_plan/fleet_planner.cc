@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -25,13 +24,14 @@ constexpr int kClosed = -1;  // The job of a closed interval in a timeline.
 // No run by the rate draws less, whatever its size: the mean of its parts is no less than the least
 // of them.
 Milliwatts LeastPower(const Rate& rate) {
-  Milliwatts least = std::numeric_limits<Milliwatts>::max();
+  std::optional<Milliwatts> least;
   for (const Estimate& part : {rate.of_a_run, rate.of_1000_units}) {
     if (part.seconds.high > 0) {
-      least = std::min(least, part.millijoules.high / (part.seconds.high + 1));
+      const Milliwatts power = part.millijoules.high / (part.seconds.high + 1);
+      least = std::min(least.value_or(power), power);
     }
   }
-  return least;
+  return least.value_or(0);
 }
 
 // The shortest run of each bucket, in seconds.

@@ -40,12 +40,13 @@ namespace wattle::fleet_plan {
 class FleetPlanner {
  public:
   static constexpr int kAsked = 8;
-  // Runs of one bucket are at most 1.5 times as long as the shortest one: kBuckets of them reach
-  // from a minute to a month.
+  // Runs of one bucket are less than 1.5 times as long as its shortest one: kBuckets of them reach
+  // from a minute to two weeks. Longer runs are in the last one.
   static constexpr size_t kBuckets = 27;
 
   // No job has a place. fleet: must outlive the planner. The caller may add jobs of the work
-  // classes that are there, and may change a device as ChangeDevice says.
+  // classes that are there, and may change a device as ChangeDevice says. A plan at a later time is
+  // a new planner.
   explicit FleetPlanner(const Fleet& fleet);
 
   // From now on the way of a job is that which costs least with these prices on top. Null: none, as
