@@ -33,6 +33,8 @@ constexpr int64_t kSteps = 1500;
 constexpr double kStepSeconds = 240.0;
 constexpr double kBudgetWh = 250.0;
 constexpr double kLookSeconds = 60.0;
+// For questions whose answer does not depend on the time.
+const agent::Instant kSomeTime = {Monotonic(absl::Hours(1)), Monotonic(absl::Hours(1)), {}};
 
 Options AloneOptions(uint64_t seed) {
   Options options;
@@ -96,8 +98,7 @@ class AloneBoardTest : public testing::Test {
   const v1::Job& Job(int number) { return fleet_.coordinator().durable().jobs.at(number).job(); }
   std::vector<std::string> Phases() {
     std::vector<std::string> phases;
-    const v1::Heartbeat heartbeat =
-        board().core()->MakeHeartbeat({.wall = Monotonic(absl::Hours(1))});
+    const v1::Heartbeat heartbeat = board().core()->MakeHeartbeat(kSomeTime);
     for (const v1::AttemptProgress& progress : heartbeat.progress()) {
       phases.push_back(absl::StrCat(progress.attempt_id(), " ", progress.phase()));
     }
@@ -141,7 +142,7 @@ class AloneBoardTest : public testing::Test {
   void Look() {
     if (board().alive()) {
       works_ += board().core()->busy() ? 1 : 0;
-      idles_ += board().core()->IdlesOverWork({.wall = Monotonic(absl::Hours(1))}) ? 1 : 0;
+      idles_ += board().core()->IdlesOverWork(kSomeTime) ? 1 : 0;
     }
   }
 
