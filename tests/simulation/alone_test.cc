@@ -29,8 +29,8 @@ constexpr double kAloneUntil = 30 * kDay;
 constexpr int kJobs = 3;
 constexpr int kReboots = 200;
 // Of a job: 100 h of work at 12 W, 1200 Wh. A day's budget of 250 Wh lets it run for about 20 h.
-constexpr int64_t kSteps = 1500;
-constexpr double kStepSeconds = 240.0;
+constexpr int64_t kSteps = 18'000;
+constexpr double kStepSeconds = 20.0;
 constexpr double kBudgetWh = 250.0;
 constexpr double kLookSeconds = 60.0;
 // For questions whose answer does not depend on the time.
@@ -117,7 +117,7 @@ class AloneBoardTest : public testing::Test {
     Post(core::ApplyPolicy{policy});
     for (int job = 1; job <= kJobs; ++job) {
       v1::JobSpec spec = core::Finetune();
-      spec.mutable_finetune()->set_checkpoint_every_steps(3);
+      spec.mutable_finetune()->set_checkpoint_every_steps(36);
       Post(core::SubmitJob{spec, absl::StrCat("key", job)});
     }
     RunUntil(kAloneFrom);
