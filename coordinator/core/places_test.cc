@@ -18,7 +18,6 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
-#include "coordinator/core/foreseen_inputs.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"

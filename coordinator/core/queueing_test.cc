@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "coordinator/core/boards_for_test.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/lease.h"
 #include "policy/fields.h"
 
