@@ -82,12 +82,9 @@ absl::Status CheckLayer(const DecodeLayer& layer) {
 }
 
 template <typename Arguments>
-KernelLaunch LaunchOf(std::string source, std::string kernel, int blocks,
+KernelLaunch LaunchOf(const std::string& source, const std::string& kernel, int blocks,
                       const Arguments& arguments) {
-  return {.source = std::move(source),
-          .kernel = std::move(kernel),
-          .blocks = blocks,
-          .arguments = &arguments};
+  return {.source = source, .kernel = kernel, .blocks = blocks, .arguments = &arguments};
 }
 
 }  // namespace
@@ -261,6 +258,7 @@ absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
                    .count = wanted});
 }
 
+// NOLINTNEXTLINE(google-runtime-int)
 absl::Status DecodeStep::Choose(const float* logits, int count, long long* chosen) {
   const ChooseArguments arguments = {.logits = logits,
                                      .vocabulary = static_cast<int>(model_.head.rows),

@@ -28,7 +28,7 @@ struct DecodeCache {
 // The rows of one step: each a token, the slot of its sequence, and its position there. Tokens of
 // one sequence follow one another. All pointers are of the device.
 struct StepRows {
-  const long long* tokens = nullptr;  // [count]
+  const long long* tokens = nullptr;  // [count] NOLINT(google-runtime-int): as the kernels' own
   const int* slots = nullptr;         // [count]
   const int* positions = nullptr;     // [count]
   int count = 0;
@@ -54,6 +54,7 @@ class DecodeStep {
   // Appends the rows to the cache. logits: [count - first_logits, vocabulary], of the device.
   absl::Status Run(const StepRows& rows, float* logits);
   // The most likely token of each of `count` rows of logits. chosen: [count], of the device.
+  // NOLINTNEXTLINE(google-runtime-int)
   absl::Status Choose(const float* logits, int count, long long* chosen);
 
  private:

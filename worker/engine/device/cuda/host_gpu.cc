@@ -18,6 +18,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): names are CUDA's
+
 GridPlace threadIdx = {};
 GridPlace blockIdx = {};
 GridPlace gridDim = {};
@@ -307,3 +309,5 @@ float __shfl_xor_sync(unsigned /*lanes*/, float value, int mask) {
 int __shfl_xor_sync(unsigned /*lanes*/, int value, int mask) {
   return std::bit_cast<int>(wattle::cuda::running->Exchange(std::bit_cast<uint32_t>(value), mask));
 }
+
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

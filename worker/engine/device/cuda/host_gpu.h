@@ -23,7 +23,9 @@
 
 #include "base/half.h"
 
-// CUDA's own names.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming,google-runtime-int): names
+// and types are CUDA's
+
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
@@ -56,7 +58,6 @@ void __syncthreads();
 float __shfl_xor_sync(unsigned lanes, float value, int mask);
 int __shfl_xor_sync(unsigned lanes, int value, int mask);
 
-// NOLINTBEGIN(readability-identifier-naming): CUDA's.
 inline float __uint_as_float(unsigned bits) {
   return std::bit_cast<float>(bits);
 }
@@ -70,7 +71,6 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   }
   return result;
 }
-// NOLINTEND(readability-identifier-naming)
 
 namespace wattle::cuda {
 
@@ -139,5 +139,7 @@ inline unsigned short HalfFromFloat(float value) {
 }
 
 }  // namespace wattle::cuda
+
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming,google-runtime-int)
 
 #endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_GPU_H_

@@ -15,8 +15,8 @@ namespace wattle::cuda {
 struct HostKernel {
   absl::string_view source;  // "product_int8": the file, without its ending
   absl::string_view name;    // "product_int8_rows4"
-  size_t argument_bytes;
-  void (*run)(const void* arguments);  // of its struct (kernels/arguments.h)
+  size_t argument_bytes = 0;
+  void (*run)(const void* arguments) = nullptr;  // of its struct (kernels/arguments.h)
 };
 
 absl::Span<const HostKernel> HostKernels();

@@ -57,7 +57,7 @@ struct ProductArguments {
 // out[i] = the row tokens[i] of the matrix (+ positions[position_of[i]]).
 struct EmbedArguments {
   StoredMatrix matrix;
-  const long long* tokens;  // [count]
+  const long long* tokens;  // [count] NOLINT(google-runtime-int): NVRTC has no int64_t
   const float* positions;   // [max_positions, columns], or null
   const int* position_of;   // [count]
   float* out;               // [count, out_stride]
@@ -121,7 +121,7 @@ struct ChooseArguments {
   const float* logits;  // [count, stride]
   int vocabulary;
   int stride;
-  long long* chosen;  // [count]
+  long long* chosen;  // [count] NOLINT(google-runtime-int)
 };
 
 }  // namespace wattle::cuda
