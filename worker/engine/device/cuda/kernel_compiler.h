@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // NVRTC, NVIDIA's compiler as a library, found by dlopen: every CUDA toolkit has it, and so have
-// PyTorch's wheels. docs/adr/0046-nvrtc-and-the-driver-api.md says why. One thread.
+// PyTorch's wheels. docs/adr/0047-nvrtc-and-the-driver-api.md says why. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_COMPILER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_COMPILER_H_
 
