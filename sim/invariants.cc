@@ -22,6 +22,8 @@ constexpr double kRelativeTolerance = 1e-6;
 constexpr double kJoulesTolerance = 1e-3;
 // Leases are checked once a tick, on a clock that started with the process.
 constexpr double kLeaseTolerance = 1e-6;
+// A longer lease than this lets a device work to the end of its attempt.
+constexpr double kYearSeconds = 366 * 86400.0;
 
 // The hash of the chain before the event and of the event's bytes.
 uint64_t Chain(uint64_t before, const v1::Event& event) {
@@ -30,6 +32,15 @@ uint64_t Chain(uint64_t before, const v1::Event& event) {
     hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   }
   return hash;
+}
+
+// How long the coordinator waits for a silent device at least. For a device that works to the end
+// of its attempt that is as long as its run may take, for another device may have joined.
+double AwaitedSeconds(double lease_seconds, const v1::Prediction& prediction) {
+  return lease_seconds < kYearSeconds
+             ? lease_seconds
+             : prediction.run_seconds().high() *
+                   (prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0);
 }
 
 double Sum(const v1::EnergyLedger& ledger) {
@@ -200,7 +211,7 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   }
   attempt.job_id = placed.job_id();
   attempt.device_id = placed.device_id();
-  attempt.lease_seconds = placed.lease_seconds();
+  attempt.lease_seconds = AwaitedSeconds(placed.lease_seconds(), placed.prediction());
   JobModel& job = model_.jobs[placed.job_id()];
   ++job.attempts;
   ++job.live;
@@ -213,7 +224,7 @@ void Invariants::OnRecovered(const v1::AttemptRecovered& recovered) {
   if (attempt.job_id.empty()) {
     attempt.job_id = recovered.job_id();
     attempt.device_id = recovered.device_id();
-    attempt.lease_seconds = recovered.lease_seconds();
+    attempt.lease_seconds = AwaitedSeconds(recovered.lease_seconds(), {});
     attempt.state = v1::ATTEMPT_STATE_SUPERSEDED;
     ++model_.jobs[recovered.job_id()].attempts;
   }
