@@ -92,6 +92,7 @@ void Pack::Remove(int job) {
 void Pack::Rebuild() {
   MakeSlots();
   charges_.resize(spec_.harvest.size() * (slots_.size() + 1));
+  nets_.resize(spec_.harvest.size() * slots_.size());
   broken_.assign(spec_.harvest.size(), false);
   broken_runs_.assign(spec_.harvest.size() * demands_.size(), false);
   for (size_t path = 0; path < spec_.harvest.size(); ++path) {
@@ -138,10 +139,12 @@ void Pack::MakeSlots() {
 void Pack::Follow(size_t path) {
   Millijoules* const charge = &charges_[path * (slots_.size() + 1)];
   charge[0] = spec_.charge;
+  Milliwatts* const net = &nets_[path * slots_.size()];
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
+    net[i] = spec_.harvest[path][slot.hour] - spec_.idle - DrawnIn(path, slot.work, slot.deviation);
     const Level level =
-        Advance(charge[i] - slot.at_start, Net(path, slot), EndOf(i) - slot.begin, spec_.capacity);
+        Advance(charge[i] - slot.at_start, net[i], EndOf(i) - slot.begin, spec_.capacity);
     charge[i + 1] = level.end;
     if (slot.working && level.lowest < slot.needed) {
       broken_[path] = true;
@@ -164,17 +167,12 @@ Seconds Pack::EndOf(size_t slot) const {
   return slot + 1 < slots_.size() ? slots_[slot + 1].begin : horizon();
 }
 
-Milliwatts Pack::Net(size_t path, const Slot& slot) const {
-  return spec_.harvest[path][slot.hour] - spec_.idle - DrawnIn(path, slot.work, slot.deviation);
-}
-
-// A run that begins later by s seconds has drawn less before any moment, by its power times s at
-// most, and the charge there is higher by that at most: what a full pack loses and what an empty
-// one does not give only make the difference smaller. So a lack of charge at `moment` stays until
-// the run has drawn less by the lack before, or begins there.
-Seconds RetryFrom(const Demand& demand, Seconds moment, Millijoules lack) {
+// A run that begins later by s seconds has drawn less before any moment, by its power in the path
+// times s at most, and the charge there is higher by that at most: what a full pack loses and what
+// an empty one does not give only make the difference smaller. So a lack of charge at `moment`
+// stays until the run has drawn less by the lack before, or begins there.
+Seconds RetryFrom(const Demand& demand, Milliwatts power, Seconds moment, Millijoules lack) {
   const Seconds drawing = std::min(moment, demand.end()) - demand.begin;
-  const Milliwatts power = demand.draw.power;
   const Seconds too_long = power > 0 ? (lack + power - 1) / power : drawing;
   return moment - std::max<Seconds>(0, drawing - too_long);
 }
@@ -183,10 +181,11 @@ Seconds RetryFrom(const Demand& demand, Seconds moment, Millijoules lack) {
 // the charge is again what it is without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   Outcome outcome;
+  const Milliwatts* const nets = &nets_[path * slots_.size()];
   size_t i = SlotAt(demand.begin);
   Millijoules charge = ChargeAt(path, i) - slots_[i].at_start;
   if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
-    charge = Advance(charge, Net(path, slots_[i]), passed, spec_.capacity).end;
+    charge = Advance(charge, nets[i], passed, spec_.capacity).end;
   }
   charge -= demand.draw.at_start;
   const Milliwatts drawn = DrawnIn(path, demand.draw.power, demand.draw.deviation);
@@ -201,7 +200,7 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
       charge -= slot.at_start;
     }
     const Seconds end = own ? std::min(demand.end(), EndOf(i)) : EndOf(i);
-    const Milliwatts net = Net(path, slot) - (own ? drawn : 0);
+    const Milliwatts net = nets[i] - (own ? drawn : 0);
     const Level level = Advance(charge, net, end - at, spec_.capacity);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
     if (level.lowest < needed) {
@@ -209,8 +208,8 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
       for (size_t run = 0; run < demands_.size() && !outcome.newly; ++run) {
         outcome.newly = Covers(demands_[run], slot) && !broken_runs_[path * demands_.size() + run];
       }
-      outcome.retry_from = std::max(outcome.retry_from,
-                                    RetryFrom(demand, net < 0 ? end : at, needed - level.lowest));
+      outcome.retry_from = std::max(
+          outcome.retry_from, RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest));
     }
     charge = level.end;
     at = end;
@@ -255,7 +254,8 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
 // What a run leaves at its end is what there is without it, less its joules, unless the pack is
 // full meanwhile and loses sun that the run could have had.
 Seconds Pack::EarliestPromise(const Draw& draw, Seconds begin) const {
-  const Millijoules joules = draw.at_start + draw.power * draw.length + draw.held_back;
+  const Milliwatts power = DrawnIn(/*path=*/0, draw.power, draw.deviation);
+  const Millijoules joules = draw.at_start + power * draw.length + draw.held_back;
   for (size_t i = SlotAt(begin); i < slots_.size(); ++i) {
     const Millijoules most = std::max(charges_[i], charges_[i + 1]);
     if (most >= std::min(spec_.capacity, slots_[i].needed + joules)) {

@@ -138,7 +138,6 @@ class Pack {
   void Follow(size_t path);
   [[nodiscard]] size_t SlotAt(Seconds moment) const;
   [[nodiscard]] Seconds EndOf(size_t slot) const;
-  [[nodiscard]] Milliwatts Net(size_t path, const Slot& slot) const;
   [[nodiscard]] Millijoules ChargeAt(size_t path, size_t slot) const {
     return charges_[path * (slots_.size() + 1) + slot];
   }
@@ -156,6 +155,8 @@ class Pack {
   size_t slots_until_idle_ = 0;  // Behind this number of slots no work is reserved.
   // Each path's charge at the begin of each slot, before the slot's at_start, and at the horizon.
   std::vector<Millijoules> charges_;
+  // [path x slots + slot]: what the pack gains in the slot, without what begins there.
+  std::vector<Milliwatts> nets_;
   std::vector<bool> broken_;       // For each path: some reserved run breaks the floor.
   std::vector<bool> broken_runs_;  // For each path, for each demand.
   int broken_paths_ = 0;
