@@ -328,7 +328,7 @@ TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {
   };
   EXPECT_THAT(possible(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                    HasSubstr("its battery of 50.00 Wh is too small")));
-  boards.TellHarvest("mast", 20);
+  boards.TellHarvest("mast", 12);
   EXPECT_THAT(possible(), IsOk());
   boards.Submit(static_cast<int>(spec.finetune().steps()));
   boards.Snapshot();  // The board has just been heard.

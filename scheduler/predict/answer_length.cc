@@ -21,7 +21,7 @@ double TokensPerEnd(const ProfileTable& table, const v1::ModelShape& model) {
   double runs = 0;
   for (const auto& [device_class, rows] : table.by_class()) {
     for (const auto& [key, row] : rows) {
-      if (row.signature().method() == v1::METHOD_GENERATE && row.device_id().empty() &&
+      if (row.unit() == v1::WORK_UNIT_GENERATED_TOKEN && row.device_id().empty() &&
           row.source() == v1::PROFILE_SOURCE_MEASURED && row.units_per_example() > 0 &&
           SameIn(SignaturePart::kModel, row.signature(), of_model)) {
         const auto count = static_cast<double>(row.seconds_per_unit().count());
