@@ -118,7 +118,9 @@ class ProfileRun(Board):
         done = self.fleet.run_wattle("submit", without_label)
         self.assertIn("required_labels: a profile job measures one device; name it once, as [device=NAME]", done.stderr)
 
-        # Without a budget the device measures for a share of yesterday's work, and it did none.
+        # Without a budget the device measures for its share of a day, and here it has none.
+        policy.write_text("name: field\nexploration_ratio: 0\n")
+        self.fleet.wattle("policy", "apply", policy)
         line = self.fleet.run_wattle("profile", "run", file, "--device", "board")
         self.assertEqual(line.returncode, 1, line.stdout)
         self.assertIn("submit again with an energy_budget_wh", line.stderr)
