@@ -36,11 +36,11 @@ class Rotation(Scene):
         self.assertTrue(all(name.startswith(("device/", "person/")) for name in old["identity_names"]))
         self.until_moved()
         for board in boards:
-            log = self.fleet.workers[board].log()
-            self.assertIn("the fleet has a new root", log)
-            self.assertIn("certificate: renewed until", log)
-            self.assertNotIn("not of this fleet", log)
-            self.assertNotIn("not reachable", log)
+            worker = self.fleet.workers[board]
+            self.fleet.until(f"{board} to say that it renewed", lambda: "certificate: renewed until" in worker.log(), 60)
+            self.assertIn("the fleet has a new root", worker.log())
+            self.assertNotIn("not of this fleet", worker.log())
+            self.assertNotIn("coordinator: refused", worker.log())
         retired = self.fleet.run_wattle("access", "retire-ca")
         self.assertEqual(retired.returncode, 0, retired.stderr)
         self.assertEqual(len(self.roots()), 1)
