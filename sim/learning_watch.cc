@@ -91,7 +91,7 @@ std::string LearningWatch::OnEvent(const v1::Event& event) {
     case v1::Event::kAttemptStateChanged:
       return OnAttempt(event.attempt_state_changed(), day);
     case v1::Event::kProfileUpdated:
-      return OnRows(event.profile_updated());
+      return OnRows(event.profile_updated(), event.sequence());
     default:
       return "";
   }
@@ -104,6 +104,7 @@ std::string LearningWatch::OnPlaced(const v1::AttemptPlaced& placed, int64_t day
   attempt.device_id = placed.device_id();
   attempt.prediction = placed.prediction();
   attempt.wide = IsWide(placed.prediction());
+  attempt.computed_on = placed.computed_on();
   const v1::JobSpec run =
       placed.has_profile_point() ? ProfileRunOf(spec, placed.profile_point()) : spec;
   attempt.workload = WorkloadOf(run);
@@ -128,6 +129,10 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::st
   }
   const v1::Provenance level = prediction.provenance();
   const bool of_device = of_device_.contains({attempt.device_id, attempt.workload});
+  const auto is_known = [&](const std::string& workload) {
+    const auto taught = of_device_.find({attempt.device_id, workload});
+    return taught != of_device_.end() && taught->second <= attempt.computed_on;
+  };
   const bool of_class =
       of_class_.contains({board->second.device_class, board->second.emulated, attempt.workload});
   if (!taught_by_unknown_ && ((level == v1::PROVENANCE_MEASURED_DEVICE && !of_device) ||
@@ -136,11 +141,12 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::st
                         "\", and no receipt of such a board taught it");
   }
   // Rows from before a change serve only where there are no others.
-  const bool in_mode = of_device_.contains({attempt.device_id, InMode(attempt.workload, mode)}) &&
-                       !changes_.contains(attempt.device_id);
+  const bool in_mode =
+      is_known(InMode(attempt.workload, mode)) && !changes_.contains(attempt.device_id);
   if ((in_mode && level != v1::PROVENANCE_MEASURED_DEVICE) ||
-      (of_device && (level == v1::PROVENANCE_PUBLISHED || level == v1::PROVENANCE_DATASHEET ||
-                     level == v1::PROVENANCE_TRANSFERRED))) {
+      (is_known(attempt.workload) &&
+       (level == v1::PROVENANCE_PUBLISHED || level == v1::PROVENANCE_DATASHEET ||
+        level == v1::PROVENANCE_TRANSFERRED))) {
     return absl::StrCat("its prediction is \"", prediction.provenance_note(),
                         "\", though the device has measured the workload");
   }
@@ -247,7 +253,7 @@ std::string LearningWatch::OnAttempt(const v1::AttemptStateChanged& changed, int
 }
 
 // That the row learned what the receipt says.
-std::string LearningWatch::CheckLearned(const v1::ProfileRow& row) {
+std::string LearningWatch::CheckLearned(const v1::ProfileRow& row, int64_t sequence) {
   const double learned = row.runs().rbegin()->seconds_per_unit();
   const double told = newest_.run().seconds() / newest_.work().units();
   // Prompt tokens count in part.
@@ -263,8 +269,9 @@ std::string LearningWatch::CheckLearned(const v1::ProfileRow& row) {
     taught_by_unknown_ = true;
     return "";
   }
-  of_device_.insert({row.device_id(), attempt->second.workload});
-  of_device_.insert({row.device_id(), InMode(attempt->second.workload, row.power_mode())});
+  of_device_.emplace(std::pair(row.device_id(), attempt->second.workload), sequence);
+  of_device_.emplace(std::pair(row.device_id(), InMode(attempt->second.workload, row.power_mode())),
+                     sequence);
   of_class_.insert({board->second.device_class, board->second.emulated, attempt->second.workload});
   return "";
 }
@@ -295,7 +302,7 @@ std::string LearningWatch::CheckChange(const v1::ProfileRow& row) {
                             " s, and its runs since the device changed took ", low, " to ", high);
 }
 
-std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated) {
+std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated, int64_t sequence) {
   for (const v1::ProfileRow& row : updated.rows()) {
     if (row.source() != v1::PROFILE_SOURCE_MEASURED || row.device_id().empty() ||
         row.runs_size() == 0) {
@@ -307,7 +314,7 @@ std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated) {
       ++device_changes_;
     }
     // The first row is the one that the receipt taught; others only changed with it.
-    std::string breach = &row == &updated.rows(0) ? CheckLearned(row) : "";
+    std::string breach = &row == &updated.rows(0) ? CheckLearned(row, sequence) : "";
     if (breach.empty()) {
       breach = CheckChange(row);
     }

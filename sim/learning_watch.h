@@ -46,7 +46,8 @@ class LearningWatch {
     v1::Prediction prediction;
     std::string workload;  // of its run
     bool wide = false;
-    bool released = false;  // for what its first steps told, or for a pause
+    int64_t computed_on = 0;  // The last event that its plan knew.
+    bool released = false;    // for what its first steps told, or for a pause
     bool ended = false;
     bool kept = false;  // its first steps told, or it brought the result
     Joules booked;      // by its receipt
@@ -55,8 +56,8 @@ class LearningWatch {
 
   std::string OnPlaced(const v1::AttemptPlaced& placed, int64_t day);
   std::string OnAttempt(const v1::AttemptStateChanged& changed, int64_t day);
-  std::string OnRows(const v1::ProfileUpdated& updated);
-  std::string CheckLearned(const v1::ProfileRow& row);
+  std::string OnRows(const v1::ProfileUpdated& updated, int64_t sequence);
+  std::string CheckLearned(const v1::ProfileRow& row, int64_t sequence);
   static std::string CheckChange(const v1::ProfileRow& row);
   [[nodiscard]] std::string CheckProvenance(const Attempt& attempt, const std::string& mode) const;
   [[nodiscard]] std::string CheckBudget(const v1::AttemptPlaced& placed, int64_t day) const;
@@ -66,8 +67,9 @@ class LearningWatch {
   std::map<std::string, Board> boards_;
   std::map<std::string, v1::JobSpec> specs_;  // by job
   std::map<std::string, Attempt> attempts_;
-  std::map<std::string, double> ratios_;                           // exploration_ratio by policy
-  std::set<std::pair<std::string, std::string>> of_device_;        // (device, workload) learned
+  std::map<std::string, double> ratios_;  // exploration_ratio by policy
+  // Key: (device, workload) that a receipt taught. Value: the first event that did.
+  std::map<std::pair<std::string, std::string>, int64_t> of_device_;
   std::set<std::tuple<std::string, bool, std::string>> of_class_;  // (class, emulated, workload)
   // A receipt came of an attempt that only a journal knows that a restore replaced.
   bool taught_by_unknown_ = false;
