@@ -112,4 +112,25 @@ scheduler::ExplorationBudget ExplorationOf(const State& state, const v1::Device&
   return ExplorationOf(policies, device, DeviceDays(state, now)[device.info().device_id()], now);
 }
 
+bool PlannedExploring::Fits(const v1::JobSpec& spec, const scheduler::QueuePlacement& planned) {
+  const bool profiles = IsProfile(spec) && spec.energy_budget_wh() <= 0;
+  const bool probes =
+      !IsProfile(spec) && planned.placement.best_size() > 0 && planned.placement.best(0).probe();
+  if (!profiles && !probes) {
+    return true;
+  }
+  const std::string& device = planned.placement.device_id();
+  const Joules demand = profiles ? Joules(planned.prediction.run_energy_joules().mean())
+                                 : scheduler::ProbeDemand(planned.prediction);
+  const Joules left =
+      ExplorationOf(state_, DescribeDevice(state_, observations_, DeviceId(device), now_),
+                    now_.wall)
+          .left;
+  if (explored_[device] + demand > left) {
+    return false;
+  }
+  explored_[device] += demand;
+  return true;
+}
+
 }  // namespace wattle::core

@@ -19,7 +19,9 @@
 
 #include "absl/time/time.h"
 
+#include "coordinator/core/elapsed.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
@@ -45,6 +47,24 @@ scheduler::ExplorationBudget ExplorationOf(const std::vector<v1::Policy>& polici
 // The same of one device and the fleet's policies.
 scheduler::ExplorationBudget ExplorationOf(const State& state, const v1::Device& device,
                                            absl::Time now);
+
+// The attempts that one plan begins. Since the plan was computed others may have begun, or have
+// come to nothing, and a policy may have changed: the share of the day counts as it is now.
+class PlannedExploring {
+ public:
+  // All must outlive the object.
+  PlannedExploring(const State& state, const Observations& observations, const Instant& now)
+      : state_(state), observations_(observations), now_(now) {}
+  // Whether what the attempt explores with fits into the rest of its device's day, beside the
+  // attempts for which this was true before.
+  bool Fits(const v1::JobSpec& spec, const scheduler::QueuePlacement& planned);
+
+ private:
+  const State& state_;
+  const Observations& observations_;
+  const Instant& now_;
+  std::map<std::string, Joules> explored_;  // key: device id
+};
 
 }  // namespace wattle::core
 

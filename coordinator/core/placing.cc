@@ -15,6 +15,7 @@
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/exploration.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
@@ -275,6 +276,7 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
       JobsWithResultsToCome(draft.observations(), draft.now().monotonic);
   int64_t token = state.next_fencing_token.value();
   NewlyQueued queued;
+  PlannedExploring exploring(state, draft.observations(), draft.now());
   for (const scheduler::QueuePlacement& planned : command.jobs) {
     const v1::JobRecord* record = FindJob(state, planned.job);
     if (record == nullptr || !seen.insert(planned.job.value()).second) {
@@ -304,12 +306,14 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
     if (starts && IsFresh(state, *record, device, command.computed_on) &&
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
+        exploring.Fits(record->job().spec(), planned) &&
         LeaveQueueOrDevice(draft, *record, device, results_to_come)) {
       Place(draft, *record, planned, {command.computed_on, token++});
       taken.insert(device);
     } else if (planned.queue && record->job().state() == v1::JOB_STATE_QUEUED &&
                IsFresh(state, *record, device, command.computed_on) &&
                InputsAreThere(state, record->job(), planned.model_choice) &&
+               exploring.Fits(record->job().spec(), planned) &&
                LeaveQueueOrDevice(draft, *record, device, results_to_come) &&
                MayQueue(draft, record->job(), planned, queued)) {
       token -= WATTLE_FAULT_POINT("queued token shared") ? 1 : 0;

@@ -369,6 +369,34 @@ TEST_F(FirstJobsTest, ProbesThatWereThrownAwayLeaveLessForTheNext) {
   EXPECT_EQ(Job("j3").attempts_size(), 1) << Job("j3").reason();
 }
 
+// A plan may mean a probe for the next day, and sends it to the board today, where it counts.
+TEST_F(FirstJobsTest, TheProbesOfAPlanFitIntoTheDayTogether) {
+  AddBoard("new");
+  scheduler::QueuePlacement probe;
+  probe.prediction = Predicted("new");
+  probe.placement.set_device_id("new");
+  scheduler::QueuePlacement measured = probe;
+  measured.placement.add_best();
+  probe.placement.add_best()->set_probe(true);
+  v1::Policy policy;
+  policy.set_name("field");
+  policy.set_exploration_ratio(1.5 * scheduler::ProbeDemand(probe.prediction).value() /
+                               (4 * 86400));
+  Do(ApplyPolicy{policy});
+  const Instant now = Now();
+  PlannedExploring exploring(state_, observations_, now);
+  EXPECT_TRUE(exploring.Fits(Spec(), probe));
+  EXPECT_FALSE(exploring.Fits(Spec(), probe)) << "two are more than the day's share";
+  EXPECT_TRUE(exploring.Fits(Spec(), measured));
+  EXPECT_TRUE(PlannedExploring(state_, observations_, now).Fits(Spec(), probe));
+  v1::JobSpec profile;
+  *profile.mutable_profile()->mutable_finetune() = Finetune().finetune();
+  EXPECT_FALSE(PlannedExploring(state_, observations_, now).Fits(profile, measured))
+      << "a whole run draws more than a probe";
+  profile.set_energy_budget_wh(1);
+  EXPECT_TRUE(PlannedExploring(state_, observations_, now).Fits(profile, measured));
+}
+
 // The measured board is sure to end in time. The new one would be cheaper, if its guess held.
 TEST_F(FirstJobsTest, ABoardThatIsSureComesBeforeAProbe) {
   AddBoard("sure");
