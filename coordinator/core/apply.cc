@@ -134,6 +134,10 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kForecastRemoved:
       applier.On(event.forecast_removed());
       break;
+    case v1::Event::kProjectSet:
+    case v1::Event::kProjectRemoved:
+    case v1::Event::kMemberSet:
+      break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.
       WATTLE_CHECK(false, "an event says what happened");

@@ -309,6 +309,9 @@ void Tell(const v1::Event& event, Teller& teller) {
     case v1::Event::kLedgerRecorded:
     case v1::Event::kProfileUpdated:
     case v1::Event::kModelMeasured:
+    case v1::Event::kProjectSet:
+    case v1::Event::kProjectRemoved:
+    case v1::Event::kMemberSet:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -107,6 +107,9 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kIdentityRenewed:
     case v1::Event::kAuthorityRotated:
     case v1::Event::kAuthorityRetired:
+    case v1::Event::kProjectSet:
+    case v1::Event::kProjectRemoved:
+    case v1::Event::kMemberSet:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }
