@@ -69,6 +69,7 @@ v1::Timetable SampleTimetable() {
     charge.set_high_ratio(0.4 + 0.0225 * hour);
   }
   nano.set_reserve_state_of_charge_ratio(0.3);
+  nano.set_sun_source("its own days before; this day brought 62 % of that so far");
   v1::DeviceTimetable& pi = *timetable.add_devices();
   pi.set_device_name("pi-läuft");
   pi.set_power_group("mast");

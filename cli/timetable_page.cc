@@ -47,9 +47,12 @@ class DevicePage {
         device_.power_group().empty()
             ? ""
             : absl::StrCat("<p>power group ", Escaped(device_.power_group()), "</p>\n");
+    const std::string sun = device_.sun_source().empty()
+                                ? ""
+                                : absl::StrCat("<p>sun: ", Escaped(device_.sun_source()), "</p>\n");
     return absl::StrCat("<h2>", Escaped(device_.device_name()), "</h2>\n", group,
                         drawing_.Svg(device_.device_name(), height, absl::StrCat(Bars(), Charge())),
-                        Table());
+                        sun, Table());
   }
 
  private:

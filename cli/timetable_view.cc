@@ -79,7 +79,17 @@ std::string Charge(const v1::Timetable& timetable, const TextStyle& style) {
                         : ""});
     }
   }
-  return table.empty() ? "" : absl::StrCat("\n", table.Render(style));
+  if (table.empty()) {
+    return "";
+  }
+  std::string out = absl::StrCat("\n", table.Render(style));
+  for (const v1::DeviceTimetable& device : timetable.devices()) {
+    if (!device.sun_source().empty()) {
+      absl::StrAppend(&out, "sun of ", Printable(device.device_name()), ": ",
+                      Printable(device.sun_source()), "\n");
+    }
+  }
+  return out;
 }
 
 // "power group mast: nano-1, nano-2", a line for each group.

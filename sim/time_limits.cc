@@ -2,6 +2,7 @@
 #include "sim/time_limits.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -32,19 +33,23 @@ const v1::Attempt* LiveAttemptOf(const v1::Job& job) {
   return nullptr;
 }
 
-// Whether the latest plan knows of a better device for the job, which takes it later.
-bool WaitsForBetter(const core::Observations& observations, const std::string& job_id) {
+// Whether the latest plan has a reason to leave a free device alone: a better device takes the job
+// later, or the free one would need a probe and has explored enough for the day.
+bool LeavesFreeDevices(const core::Observations& observations, const std::string& job_id) {
   if (observations.waiting == nullptr) {
     return false;
   }
   const auto found = observations.waiting->find(JobId(job_id));
-  return found != observations.waiting->end() && found->second.place.wait();
+  return found != observations.waiting->end() &&
+         (found->second.place.wait() || absl::StrContains(found->second.why, "explor"));
 }
 
-// A queue holds no work back.
+// A queue holds no work back, and of the share for exploring the plan tells (LeavesFreeDevices).
 bool IsChargeOrHeat(const policy::Field& field) {
-  return field.name == "device_queue_depth" || field.name == "reserve_state_of_charge_ratio" ||
-         field.name == "max_temperature_celsius" || field.name == "pause_seconds_max";
+  constexpr absl::string_view kNames[] = {"device_queue_depth", "exploration_ratio",
+                                          "reserve_state_of_charge_ratio",
+                                          "max_temperature_celsius", "pause_seconds_max"};
+  return std::find(std::begin(kNames), std::end(kNames), field.name) != std::end(kNames);
 }
 
 // Whether policies limit a device on mains power by its temperature alone.
@@ -257,7 +262,7 @@ void TimeLimits::CheckPauses(const core::State& state, const core::Observations&
     const auto seen = observations.devices.find(device);
     const v1::Job* job = JobOf(state, attempt->job_id());
     if (seen != observations.devices.end() && seen->second.connected && job != nullptr &&
-        job->spec().deadline_seconds() == 0.0 && !WaitsForBetter(observations, job->job_id()) &&
+        job->spec().deadline_seconds() == 0.0 && !LeavesFreeDevices(observations, job->job_id()) &&
         HasElsewhere(state, *job, attempt->device_id(), now_seconds)) {
       invariants_.Break(absl::StrCat(attempt_id, " is paused for ", now_seconds - paused_seconds,
                                      " s, a policy allows ", limit_seconds,

@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
 #include "coordinator/core/fleet_timetable.h"
 
 #include <algorithm>
@@ -155,8 +154,12 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
     }
     AddRunning(state, snapshot.devices[i], now.wall, row);
-    AddCharge(snapshot.devices[plan.gauges[i]].device, plan.charge[i],
-              UnixSeconds(now.wall) + horizon, row);
+    const scheduler::DeviceView& gauge = snapshot.devices[plan.gauges[i]];
+    AddCharge(gauge.device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
+    if (!row.charge().empty()) {
+      row.set_sun_source(scheduler::DescribeSun(
+          gauge, scheduler::LimitsFor(snapshot.policies, gauge.device.info()).place, now.wall));
+    }
   }
   for (const scheduler::QueuePlacement& placed : plan.jobs) {
     if (placed.placement.device_id().empty()) {

@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
 #include "scheduler/place/sun_outlook.h"
 
 #include <algorithm>
@@ -8,9 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 
 #include "scheduler/battery/clear_sky.h"
 #include "scheduler/timetable/amounts.h"
+#include "units/format.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -228,6 +231,26 @@ timetable::SunOutlook SunOutlookOf(const DeviceView& gauge, const std::optional<
     outlook.hours_until_night = static_cast<size_t>(night - today);
   }
   return outlook;
+}
+
+std::string DescribeSun(const DeviceView& gauge, const std::optional<v1::Place>& place,
+                        absl::Time now) {
+  const timetable::SunOutlook outlook = SunOutlookOf(gauge, place, now);
+  const auto percent = [](int64_t share) {
+    return FormatPercent(Fraction(static_cast<double>(share) / static_cast<double>(kOne)));
+  };
+  std::string text = "its own days before";
+  if (gauge.sun_forecast.has_value()) {
+    absl::StrAppend(&text, "; forecast ", gauge.sun_forecast->name, " counts ",
+                    percent(gauge.sun_forecast->trust));
+  }
+  if (outlook.seen.has_value()) {
+    absl::StrAppend(&text, "; this day brought ", percent(*outlook.seen), " of that so far");
+  }
+  if (!outlook.most.empty()) {
+    absl::StrAppend(&text, "; at most a clear sky");
+  }
+  return text;
 }
 
 }  // namespace wattle::scheduler

@@ -10,6 +10,7 @@
 #define WATTLE_SCHEDULER_PLACE_SUN_OUTLOOK_H_
 
 #include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 
@@ -34,6 +35,11 @@ bool HasSeenSun(const v1::Device& device);
 // gauge tells of the pack. REQUIRES: HasSeenSun(gauge.device).
 timetable::SunOutlook SunOutlookOf(const DeviceView& gauge, const std::optional<v1::Place>& place,
                                    absl::Time now);
+
+// By what SunOutlookOf expects the sun, for people: "its own days before; forecast north counts 60
+// %; this day brought 62 % of that so far; at most a clear sky".
+std::string DescribeSun(const DeviceView& gauge, const std::optional<v1::Place>& place,
+                        absl::Time now);
 
 }  // namespace wattle::scheduler
 

@@ -188,5 +188,23 @@ TEST(SunOutlookTest, HoursNeverSeenAreNotDarkWhereThePlaceIsKnown) {
   }
 }
 
+TEST(SunOutlookTest, PeopleReadByWhatTheSunIsExpected) {
+  DeviceView view;
+  view.device = GaugeAfter(3, 1);
+  const auto told = [&view](const std::optional<v1::Place>& place, int64_t hour) {
+    return DescribeSun(view, place, HourAt(kMidnight + hour));
+  };
+  EXPECT_EQ(told(std::nullopt, 3), "its own days before");
+  view.device = GaugeAfter(10, 0.3);
+  EXPECT_EQ(told(std::nullopt, 10), "its own days before; this day brought 30 % of that so far");
+  view.sun_forecast = SunForecast{.name = "weather",
+                                  .first_hour = kMidnight,
+                                  .power = std::vector<int64_t>(36, 20000),
+                                  .trust = 600};
+  EXPECT_EQ(told(Equator(), 10),
+            "its own days before; forecast weather counts 60 %; this day brought 30 % of that so "
+            "far; at most a clear sky");
+}
+
 }  // namespace
 }  // namespace wattle::scheduler

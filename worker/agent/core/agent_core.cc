@@ -141,6 +141,7 @@ void AgentCore::Start(const Instant& now) {
   next_save_ = now.wall + kSavePeriod;
   next_retry_ = now.wall;
   ResumeHold(now);
+  TellLostEnds(now);
 }
 
 void AgentCore::OnConnected(const Instant& now, const std::string& coordinator) {

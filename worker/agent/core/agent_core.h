@@ -238,6 +238,7 @@ class AgentCore {
   // slower sensor those joules are missing.
   static constexpr absl::Duration kLastReadingWait = absl::Seconds(3);
   void SetIdle(const Instant& now);
+  void TellLostEnds(const Instant& now);
   // Whether the receipt of the ended attempt can be closed: the energy up to its end is known, or
   // the wait for it is over.
   bool BooksClosed(const Instant& now);

@@ -167,6 +167,32 @@ void AgentCore::EndRun(v1::HeldAttemptRecord record, const AttemptEnd& end, cons
   }
 }
 
+// An end that is on the disk is told, and its attempt does not begin again. The power was cut after
+// the end was written, and the report and the record of the attempt are lost.
+void AgentCore::TellLostEnds(const Instant& now) {
+  for (const std::string& id : order_) {
+    v1::HeldAttemptRecord& record = held_.at(id);
+    if (IsTerminal(record.state()) || WaitsForUpload(id) || !HasEnded(record.assignment())) {
+      continue;
+    }
+    const v1::Report end = *EndRemembered(id);
+    if (end.has_finished()) {
+      record.set_state(v1::ATTEMPT_STATE_FINISHED);
+      *record.mutable_receipt() = end.finished().receipt();
+    } else if (end.has_failed()) {
+      record.set_state(v1::ATTEMPT_STATE_FAILED);
+      *record.mutable_receipt() = end.failed().receipt();
+    } else {
+      record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+      *record.mutable_receipt() = end.stopped().receipt();
+    }
+    Report(end, now);
+    SaveAttempt(record, now);
+    CountEnd(record.state());
+    state_.RemoveOutput(id);
+  }
+}
+
 void AgentCore::CountEnd(v1::AttemptState state) {
   for (v1::AttemptCount& count : *device_.mutable_attempts()) {
     if (count.state() == state) {
