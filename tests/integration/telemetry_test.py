@@ -105,7 +105,8 @@ class Telemetry(PrometheusScene):
         self.push_demo()
         truth = self.truth("nano", "jetson-orin-nano")
         self.assertGreater(abs(truth["factor"] - 1), 0.001, "an offset was drawn")
-        device, loaded = '{device="nano"}', f'wattle_device_power_watts{{device="nano"}} > {1.6 * truth["idle"]}'
+        # Ten deviations of a sample above the start of a runner: one sample of it in the mean of the load costs the whole bound.
+        device, loaded = '{device="nano"}', f'wattle_device_power_watts{{device="nano"}} > {1.1 * truth["start"]}'
         spent = f'sum(wattle_device_energy_use_joules_total{{device="nano",use!~"idle|overhead"}})'
         # Idle: 20 samples of 1 % noise.
         self.fleet.until("idle samples", lambda: self.query(f'count_over_time(wattle_device_power_watts{device}[60s]) >= 20'), 60)
