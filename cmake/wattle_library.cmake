@@ -49,8 +49,8 @@ function(wattle_batches target)
   endif()
 endfunction()
 
-# All that is labelled `libtorch`.
-add_custom_target(wattle_libtorch_tests)
+# All that is labelled `libtorch` or `release`.
+add_custom_target(wattle_release_tests)
 
 function(wattle_library)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;SINGLE;DEPS;TESTS;TEST_DEPS;LABELS" ${ARGN})
@@ -68,7 +68,7 @@ function(wattle_library)
       add_executable(${target}_link ${PROJECT_SOURCE_DIR}/cmake/link_main.cc)
       target_link_libraries(${target}_link PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}> ${ARG_DEPS})
       if(WATTLE_WITH_LIBTORCH)
-        add_dependencies(wattle_libtorch_tests ${target}_link)
+        add_dependencies(wattle_release_tests ${target}_link)
       endif()
     endif()
   else()
@@ -85,9 +85,13 @@ endfunction()
 # wattle_test(NAME core_simulation SRCS … DEPS … LABELS simulation): a GoogleTest program. It is one ctest, for a start of libtorch
 # takes most of a second. Each of its tests is a ctest too, labelled `single`, which `./dev test --only` alone runs.
 # What is built with WATTLE_WITH_LIBTORCH set is labelled `libtorch`: it cannot run under ASan and UBSan, so `./dev test` builds and
-# runs it in the release tree, and everything else in the ASan tree.
+# runs it in the release tree, and everything else in the ASan tree. So is what a caller labels `release`: it looks for faults of logic
+# in many worlds, and its code also runs under the sanitizers in tests of fewer worlds.
 function(wattle_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
+  if(WATTLE_SANITIZE AND "release" IN_LIST ARG_LABELS)
+    return()
+  endif()
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -98,8 +102,8 @@ function(wattle_test)
   endif()
   list(JOIN ARG_LABELS ":" labels)
   add_executable(wattle_${ARG_NAME} ${ARG_SRCS})
-  if(WATTLE_WITH_LIBTORCH)
-    add_dependencies(wattle_libtorch_tests wattle_${ARG_NAME})
+  if(WATTLE_WITH_LIBTORCH OR "release" IN_LIST ARG_LABELS)
+    add_dependencies(wattle_release_tests wattle_${ARG_NAME})
   endif()
   wattle_batches(wattle_${ARG_NAME} 4)
   # The optimizer spends most of its time on the checks that sanitizers add: -O0 halves the time to compile a test. Worlds of the simulation

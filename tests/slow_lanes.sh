@@ -3,7 +3,7 @@
 
 step "slow lane: what has no libtorch, as it is built for release"
 build build/release
-run_ctest build/release -LE 'single|slow|libtorch|integration|numerics'
+run_ctest build/release -LE 'single|slow|libtorch|integration|numerics|release'
 
 step "slow lane: a kill at every place at which a runner or an agent can be killed"
 export WATTLE_FAULT_PLACES=all

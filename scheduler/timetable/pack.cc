@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <functional>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -33,9 +36,13 @@ constexpr std::array<int64_t, 64> kDeviations = {
     -699, 917,  -257, 1987, 138,   -1113, 556,  -556, 1113, -138, -1987, 257,
 };
 
+int64_t DeviationOf(size_t path) {
+  return kDeviations[path % kDeviations.size()];
+}
+
 // What work of this mean and deviation draws in a path.
 Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
-  return std::max<Milliwatts>(0, mean + deviation * kDeviations[path % kDeviations.size()] / 1000);
+  return std::max<Milliwatts>(0, mean + deviation * DeviationOf(path) / 1000);
 }
 
 Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
@@ -50,33 +57,74 @@ Millijoules Quantile(const std::vector<Millijoules>& sorted, size_t percent) {
   return sorted[(sorted.size() * percent + 99) / 100 - 1];
 }
 
-}  // namespace
-
-Pack::Pack(PackSpec spec) : spec_(std::move(spec)) {
-  WATTLE_CHECK(!spec_.harvest.empty() && !spec_.harvest.front().empty(), "sun has a path");
-  for (const std::vector<Milliwatts>& path : spec_.harvest) {
-    WATTLE_CHECK(path.size() == spec_.harvest.front().size(), "all paths have the same hours");
-  }
-  WATTLE_CHECK(spec_.first_hour <= spec_.now && spec_.now < spec_.first_hour + kHour,
-               "the first hour has begun and not ended");
-  WATTLE_CHECK(0 <= spec_.charge && spec_.charge <= spec_.capacity, "a pack holds its charge");
-  darkest_first_.resize(spec_.harvest.size());
-  std::iota(darkest_first_.begin(), darkest_first_.end(), 0);
+std::vector<size_t> DarkestFirst(const std::vector<std::vector<Milliwatts>>& harvest) {
+  std::vector<size_t> paths(harvest.size());
+  std::iota(paths.begin(), paths.end(), 0);
   std::vector<int64_t> sums;
-  for (const std::vector<Milliwatts>& path : spec_.harvest) {
+  for (const std::vector<Milliwatts>& path : harvest) {
     sums.push_back(std::accumulate(path.begin(), path.end(), int64_t{0}));
   }
-  std::stable_sort(darkest_first_.begin(), darkest_first_.end(),
+  std::stable_sort(paths.begin(), paths.end(),
                    [&sums](size_t a, size_t b) { return sums[a] < sums[b]; });
+  return paths;
+}
+
+bool AreNested(const std::vector<std::vector<Milliwatts>>& harvest,
+               const std::vector<size_t>& darkest_first) {
+  return std::adjacent_find(darkest_first.begin(), darkest_first.end(),
+                            [&harvest](size_t darker, size_t brighter) {
+                              return !std::equal(harvest[darker].begin(), harvest[darker].end(),
+                                                 harvest[brighter].begin(), std::less_equal<>());
+                            }) == darkest_first.end();
+}
+
+}  // namespace
+
+// Paths that keep the floor, from the darkest on. A path with as much sun in each hour, in which
+// work draws no more, has nowhere less charge than one of them: it keeps the floor too. Of 64 paths
+// from HarvestPaths five remain, unless some break the floor.
+class Pack::Kept {
+ public:
+  explicit Kept(const Told& told) : nested_(told.nested) {}
+
+  void Add(size_t path) { most_drawing_ = std::max(most_drawing_, DeviationOf(path)); }
+  [[nodiscard]] bool Covers(size_t path) const {
+    return nested_ && DeviationOf(path) <= most_drawing_;
+  }
+
+ private:
+  bool nested_;
+  int64_t most_drawing_ = std::numeric_limits<int64_t>::min();
+};
+
+Pack::Pack(PackSpec spec) : now_(spec.now), charge_now_(spec.charge) {
+  WATTLE_CHECK(!spec.harvest.empty() && !spec.harvest.front().empty(), "sun has a path");
+  for (const std::vector<Milliwatts>& path : spec.harvest) {
+    WATTLE_CHECK(path.size() == spec.harvest.front().size(), "all paths have the same hours");
+  }
+  WATTLE_CHECK(spec.first_hour <= spec.now && spec.now < spec.first_hour + kHour,
+               "the first hour has begun and not ended");
+  WATTLE_CHECK(0 <= spec.charge && spec.charge <= spec.capacity, "a pack holds its charge");
+  Told told;
+  told.spec = std::move(spec);
+  told.darkest_first = DarkestFirst(told.spec.harvest);
+  told.nested = AreNested(told.spec.harvest, told.darkest_first);
+  told_ = std::make_shared<const Told>(std::move(told));
+  Rebuild();
+}
+
+Pack::Pack(std::shared_ptr<const Told> told, Seconds now, Millijoules charge)
+    : told_(std::move(told)), now_(now), charge_now_(charge) {
   Rebuild();
 }
 
 Seconds Pack::horizon() const {
-  return spec_.first_hour + kHour * static_cast<Seconds>(spec_.harvest.front().size());
+  const PackSpec& spec = told_->spec;
+  return spec.first_hour + kHour * static_cast<Seconds>(spec.harvest.front().size());
 }
 
 void Pack::Add(const Demand& demand) {
-  WATTLE_CHECK(demand.begin >= spec_.now && demand.draw.length > 0, "work begins now or later");
+  WATTLE_CHECK(demand.begin >= now_ && demand.draw.length > 0, "work begins now or later");
   if (demand.begin < horizon()) {
     demands_.push_back(demand);
     Rebuild();
@@ -91,37 +139,45 @@ void Pack::Remove(int job) {
 
 void Pack::Rebuild() {
   MakeSlots();
-  charges_.resize(spec_.harvest.size() * (slots_.size() + 1));
-  nets_.resize(spec_.harvest.size() * slots_.size());
-  broken_.assign(spec_.harvest.size(), false);
-  broken_runs_.assign(spec_.harvest.size() * demands_.size(), false);
-  for (size_t path = 0; path < spec_.harvest.size(); ++path) {
-    Follow(path);
+  rows_.assign(told_->spec.harvest.size(), kNotFollowed);
+  steps_.clear();
+  broken_.clear();
+  broken_paths_ = 0;
+  Kept kept(*told_);
+  for (const size_t path : told_->darkest_first) {
+    if (kept.Covers(path)) {
+      continue;
+    }
+    if (IsBroken(path)) {
+      ++broken_paths_;
+    } else {
+      kept.Add(path);
+    }
   }
-  broken_paths_ = static_cast<int>(std::count(broken_.begin(), broken_.end(), true));
 }
 
 void Pack::MakeSlots() {
-  std::vector<Seconds> bounds = {spec_.now};
-  for (Seconds hour = spec_.first_hour + kHour; hour < horizon(); hour += kHour) {
+  const PackSpec& spec = told_->spec;
+  std::vector<Seconds> bounds = {now_};
+  for (Seconds hour = spec.first_hour + kHour; hour < horizon(); hour += kHour) {
     bounds.push_back(hour);
   }
-  for (const FloorStep& step : spec_.floor) {
+  for (const FloorStep& step : spec.floor) {
     bounds.push_back(step.from);
   }
   for (const Demand& demand : demands_) {
     bounds.push_back(demand.begin);
     bounds.push_back(demand.end());
   }
-  std::erase_if(bounds, [this](Seconds at) { return at < spec_.now || at >= horizon(); });
+  std::erase_if(bounds, [this](Seconds at) { return at < now_ || at >= horizon(); });
   std::sort(bounds.begin(), bounds.end());
   bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
   slots_.clear();
   slots_until_idle_ = 0;
   for (const Seconds begin : bounds) {
     Slot slot{.begin = begin,
-              .hour = static_cast<size_t>((begin - spec_.first_hour) / kHour),
-              .needed = FloorAt(spec_.floor, begin)};
+              .hour = static_cast<size_t>((begin - spec.first_hour) / kHour),
+              .needed = FloorAt(spec.floor, begin)};
     for (const Demand& demand : demands_) {
       if (Covers(demand, slot)) {
         slot.work += demand.draw.power;
@@ -136,27 +192,6 @@ void Pack::MakeSlots() {
   }
 }
 
-void Pack::Follow(size_t path) {
-  Millijoules* const charge = &charges_[path * (slots_.size() + 1)];
-  charge[0] = spec_.charge;
-  Milliwatts* const net = &nets_[path * slots_.size()];
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& slot = slots_[i];
-    net[i] = spec_.harvest[path][slot.hour] - spec_.idle - DrawnIn(path, slot.work, slot.deviation);
-    const Level level =
-        Advance(charge[i] - slot.at_start, net[i], EndOf(i) - slot.begin, spec_.capacity);
-    charge[i + 1] = level.end;
-    if (slot.working && level.lowest < slot.needed) {
-      broken_[path] = true;
-      for (size_t run = 0; run < demands_.size(); ++run) {
-        if (Covers(demands_[run], slot)) {
-          broken_runs_[path * demands_.size() + run] = true;
-        }
-      }
-    }
-  }
-}
-
 size_t Pack::SlotAt(Seconds moment) const {
   const auto next = std::upper_bound(slots_.begin(), slots_.end(), moment,
                                      [](Seconds at, const Slot& slot) { return at < slot.begin; });
@@ -165,6 +200,63 @@ size_t Pack::SlotAt(Seconds moment) const {
 
 Seconds Pack::EndOf(size_t slot) const {
   return slot + 1 < slots_.size() ? slots_[slot + 1].begin : horizon();
+}
+
+const Pack::Step* Pack::Steps(size_t path) const {
+  if (rows_[path] == kNotFollowed) {
+    Follow(path);
+  }
+  return &steps_[static_cast<size_t>(rows_[path]) * (slots_.size() + 1)];
+}
+
+void Pack::Follow(size_t path) const {
+  const PackSpec& spec = told_->spec;
+  rows_[path] = static_cast<int>(broken_.size());
+  bool broken = false;
+  Step step{.charge = charge_now_};
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    step.net = spec.harvest[path][slot.hour] - spec.idle - DrawnIn(path, slot.work, slot.deviation);
+    steps_.push_back(step);
+    const Level level =
+        Advance(step.charge - slot.at_start, step.net, EndOf(i) - slot.begin, spec.capacity);
+    broken |= slot.working && level.lowest < slot.needed;
+    step.charge = level.end;
+  }
+  steps_.push_back({.charge = step.charge});
+  broken_.push_back(broken);
+}
+
+bool Pack::IsBroken(size_t path) const {
+  if (rows_[path] == kNotFollowed) {
+    Follow(path);
+  }
+  return broken_[static_cast<size_t>(rows_[path])];
+}
+
+bool Pack::IsBrokenIn(const Step& step, size_t slot) const {
+  const Slot& in = slots_[slot];
+  return in.working &&
+         Advance(step.charge - in.at_start, step.net, EndOf(slot) - in.begin, told_->spec.capacity)
+                 .lowest < in.needed;
+}
+
+bool Pack::AllAreBroken(size_t path, size_t slot) const {
+  if (!IsBroken(path)) {
+    return !slots_[slot].working;
+  }
+  const Step* const steps = Steps(path);
+  return std::all_of(demands_.begin(), demands_.end(), [&](const Demand& run) {
+    if (!Covers(run, slots_[slot])) {
+      return true;
+    }
+    for (size_t i = SlotAt(run.begin); i < slots_.size() && Covers(run, slots_[i]); ++i) {
+      if (IsBrokenIn(steps[i], i)) {
+        return true;
+      }
+    }
+    return false;
+  });
 }
 
 // A run that begins later by s seconds has drawn less before any moment, by its power in the path
@@ -181,11 +273,12 @@ Seconds RetryFrom(const Demand& demand, Milliwatts power, Seconds moment, Millij
 // the charge is again what it is without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   Outcome outcome;
-  const Milliwatts* const nets = &nets_[path * slots_.size()];
+  const Millijoules capacity = told_->spec.capacity;
+  const Step* const steps = Steps(path);
   size_t i = SlotAt(demand.begin);
-  Millijoules charge = ChargeAt(path, i) - slots_[i].at_start;
+  Millijoules charge = steps[i].charge - slots_[i].at_start;
   if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
-    charge = Advance(charge, nets[i], passed, spec_.capacity).end;
+    charge = Advance(charge, steps[i].net, passed, capacity).end;
   }
   charge -= demand.draw.at_start;
   const Milliwatts drawn = DrawnIn(path, demand.draw.power, demand.draw.deviation);
@@ -193,21 +286,19 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   while (i < slots_.size()) {
     const Slot& slot = slots_[i];
     const bool own = at < demand.end();
-    if (!own && (i >= slots_until_idle_ || (at == slot.begin && charge == ChargeAt(path, i)))) {
+    if (!own && (i >= slots_until_idle_ || (at == slot.begin && charge == steps[i].charge))) {
       break;
     }
     if (at == slot.begin && at != demand.begin) {
       charge -= slot.at_start;
     }
     const Seconds end = own ? std::min(demand.end(), EndOf(i)) : EndOf(i);
-    const Milliwatts net = nets[i] - (own ? drawn : 0);
-    const Level level = Advance(charge, net, end - at, spec_.capacity);
+    const Milliwatts net = steps[i].net - (own ? drawn : 0);
+    const Level level = Advance(charge, net, end - at, capacity);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
     if (level.lowest < needed) {
       outcome.own |= own;
-      for (size_t run = 0; run < demands_.size() && !outcome.newly; ++run) {
-        outcome.newly = Covers(demands_[run], slot) && !broken_runs_[path * demands_.size() + run];
-      }
+      outcome.newly = outcome.newly || !AllAreBroken(path, i);
       outcome.retry_from = std::max(
           outcome.retry_from, RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest));
     }
@@ -224,28 +315,41 @@ bool Pack::Fits(const Demand& demand) const {
 }
 
 bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
-  WATTLE_CHECK(demand.begin >= spec_.now && demand.draw.length > 0, "work begins now or later");
+  WATTLE_CHECK(demand.begin >= now_ && demand.draw.length > 0, "work begins now or later");
   retry_from = demand.begin + 1;
   if (demand.end() > horizon()) {
     return false;
   }
-  const bool too_many = broken_paths_ > spec_.broken_paths_max;
+  const int broken_paths_max = told_->spec.broken_paths_max;
+  const bool too_many = broken_paths_ > broken_paths_max;
   int counted = too_many ? 0 : broken_paths_;
   Seconds first_retry = horizon();
-  for (const size_t path : darkest_first_) {
+  Kept kept(*told_);
+  for (const size_t path : told_->darkest_first) {
+    if (kept.Covers(path)) {
+      continue;
+    }
     const Outcome outcome = Try(path, demand);
     if (too_many && outcome.newly) {
       return false;
     }
-    const bool counts_already = !too_many && broken_[path];
-    if ((outcome.own || outcome.newly) && !counts_already) {
+    const bool is_broken = IsBroken(path);
+    const bool breaks = outcome.own || outcome.newly;
+    if (breaks && (too_many || !is_broken)) {
       ++counted;
-      first_retry = std::min(first_retry, outcome.retry_from);
+      if (!too_many) {
+        first_retry = std::min(
+            first_retry,
+            std::max(outcome.retry_from, EarliestPromise(path, demand.draw, demand.begin)));
+      }
     }
-    if (counted > spec_.broken_paths_max) {
+    if (counted > broken_paths_max) {
       // One of the paths that break the floor has to keep it.
       retry_from = too_many ? retry_from : std::max(retry_from, first_retry);
       return false;
+    }
+    if (!breaks && !is_broken) {
+      kept.Add(path);
     }
   }
   return true;
@@ -253,12 +357,13 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
 
 // What a run leaves at its end is what there is without it, less its joules, unless the pack is
 // full meanwhile and loses sun that the run could have had.
-Seconds Pack::EarliestPromise(const Draw& draw, Seconds begin) const {
-  const Milliwatts power = DrawnIn(/*path=*/0, draw.power, draw.deviation);
+Seconds Pack::EarliestPromise(size_t path, const Draw& draw, Seconds begin) const {
+  const Milliwatts power = DrawnIn(path, draw.power, draw.deviation);
   const Millijoules joules = draw.at_start + power * draw.length + draw.held_back;
+  const Step* const steps = Steps(path);
   for (size_t i = SlotAt(begin); i < slots_.size(); ++i) {
-    const Millijoules most = std::max(charges_[i], charges_[i + 1]);
-    if (most >= std::min(spec_.capacity, slots_[i].needed + joules)) {
+    const Millijoules most = std::max(steps[i].charge, steps[i + 1].charge);
+    if (most >= std::min(told_->spec.capacity, slots_[i].needed + joules)) {
       return std::max(begin, slots_[i].begin - draw.length);
     }
   }
@@ -267,11 +372,11 @@ Seconds Pack::EarliestPromise(const Draw& draw, Seconds begin) const {
 
 std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const {
   const bool one_path_decides =
-      spec_.harvest.size() == 1 && spec_.broken_paths_max == 0 && broken_paths_ == 0;
-  Seconds begin = std::max(after, spec_.now);
+      told_->spec.harvest.size() == 1 && told_->spec.broken_paths_max == 0 && broken_paths_ == 0;
+  Seconds begin = std::max(after, now_);
   while (begin + draw.length <= horizon()) {
     if (one_path_decides) {
-      if (const Seconds promise = EarliestPromise(draw, begin); promise > begin) {
+      if (const Seconds promise = EarliestPromise(/*path=*/0, draw, begin); promise > begin) {
         begin = (promise + kStartStep - 1) / kStartStep * kStartStep;
         continue;
       }
@@ -286,21 +391,13 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
 }
 
 bool Pack::FitsWhenFull(const Draw& draw, Seconds begin) const {
-  PackSpec full = spec_;
-  full.now = begin;
-  full.charge = spec_.capacity;
-  const Seconds hours = (begin - spec_.first_hour) / kHour;
-  full.first_hour += hours * kHour;
-  for (std::vector<Milliwatts>& path : full.harvest) {
-    path.erase(path.begin(), path.begin() + hours);
-  }
-  return Pack(std::move(full)).Fits({.begin = begin, .draw = draw});
+  return Pack(told_, begin, told_->spec.capacity).Fits({.begin = begin, .draw = draw});
 }
 
 ChargeQuantiles Pack::QuantilesAt(Seconds at, size_t slot) const {
   std::vector<Millijoules> charges;
-  for (size_t path = 0; path < spec_.harvest.size(); ++path) {
-    charges.push_back(ChargeAt(path, slot));
+  for (size_t path = 0; path < rows_.size(); ++path) {
+    charges.push_back(Steps(path)[slot].charge);
   }
   std::sort(charges.begin(), charges.end());
   return {.at = at,
@@ -310,9 +407,9 @@ ChargeQuantiles Pack::QuantilesAt(Seconds at, size_t slot) const {
 }
 
 std::vector<ChargeQuantiles> Pack::ChargeByHour() const {
-  std::vector<ChargeQuantiles> hours = {QuantilesAt(spec_.now, 0)};
+  std::vector<ChargeQuantiles> hours = {QuantilesAt(now_, 0)};
   for (size_t i = 1; i < slots_.size(); ++i) {
-    if ((slots_[i].begin - spec_.first_hour) % kHour == 0) {
+    if ((slots_[i].begin - told_->spec.first_hour) % kHour == 0) {
       hours.push_back(QuantilesAt(slots_[i].begin, i));
     }
   }

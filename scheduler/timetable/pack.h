@@ -16,11 +16,13 @@
 //    path is.
 //
 // Pure; integers only, so that the same plan comes out on every architecture. One thread owns an
-// object.
+// object: a question too may follow a path that no question has needed before. Copies share what
+// was told of the pack, so a copy is cheap.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_PACK_H_
 #define WATTLE_SCHEDULER_TIMETABLE_PACK_H_
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -112,6 +114,12 @@ class Pack {
   [[nodiscard]] std::vector<ChargeQuantiles> ChargeByHour() const;
 
  private:
+  // What never changes. The paths stand from the darkest to the brightest.
+  struct Told {
+    PackSpec spec;
+    std::vector<size_t> darkest_first;  // A refusal is found in the first few paths.
+    bool nested = false;                // No path has less sun in any hour than a path before it.
+  };
   // The time between two neighbouring changes of sun, floor or reserved work. All rates are
   // constant in a slot, so the charge is a straight line between two bounds.
   struct Slot {
@@ -123,44 +131,56 @@ class Pack {
     Millijoules needed = 0;  // The floor, and what the guards of the slot's work hold back.
     bool working = false;
   };
+  // A path in a slot, under reserved work.
+  struct Step {
+    Millijoules charge = 0;  // At the slot's begin, before the slot's at_start.
+    Milliwatts net = 0;      // What the pack gains in the slot, without what begins there.
+  };
   struct Outcome {
     bool own = false;    // The demand's own work breaks the floor.
     bool newly = false;  // A reserved run does, which does not without the demand.
     // No later begin before this one changes that.
     Seconds retry_from = 0;
   };
+  class Kept;
+
+  // As told, but with this charge at this time.
+  Pack(std::shared_ptr<const Told> told, Seconds now, Millijoules charge);
 
   [[nodiscard]] static bool Covers(const Demand& demand, const Slot& slot) {
     return demand.begin <= slot.begin && slot.begin < demand.end();
   }
   void Rebuild();
   void MakeSlots();
-  void Follow(size_t path);
   [[nodiscard]] size_t SlotAt(Seconds moment) const;
   [[nodiscard]] Seconds EndOf(size_t slot) const;
-  [[nodiscard]] Millijoules ChargeAt(size_t path, size_t slot) const {
-    return charges_[path * (slots_.size() + 1) + slot];
-  }
+  // The path's steps, one for each slot and one for the horizon.
+  [[nodiscard]] const Step* Steps(size_t path) const;
+  void Follow(size_t path) const;
+  [[nodiscard]] bool IsBroken(size_t path) const;
+  [[nodiscard]] bool IsBrokenIn(const Step& step, size_t slot) const;
+  // Whether each reserved run that covers the slot breaks the floor in the path already.
+  [[nodiscard]] bool AllAreBroken(size_t path, size_t slot) const;
   [[nodiscard]] Outcome Try(size_t path, const Demand& demand) const;
   // As Fits; where not, retry_from: no begin between the demand's and this one fits.
   [[nodiscard]] bool FitsOr(const Demand& demand, Seconds& retry_from) const;
-  // No begin from `begin` up to this one fits. REQUIRES: one path, which must keep the floor and
-  // does.
-  [[nodiscard]] Seconds EarliestPromise(const Draw& draw, Seconds begin) const;
+  // With no begin from `begin` up to this one does the path keep the floor. REQUIRES: without the
+  // run it does.
+  [[nodiscard]] Seconds EarliestPromise(size_t path, const Draw& draw, Seconds begin) const;
   [[nodiscard]] ChargeQuantiles QuantilesAt(Seconds at, size_t slot) const;
 
-  PackSpec spec_;
+  std::shared_ptr<const Told> told_;
+  Seconds now_;
+  Millijoules charge_now_;
   std::vector<Demand> demands_;
   std::vector<Slot> slots_;
   size_t slots_until_idle_ = 0;  // Behind this number of slots no work is reserved.
-  // Each path's charge at the begin of each slot, before the slot's at_start, and at the horizon.
-  std::vector<Millijoules> charges_;
-  // [path x slots + slot]: what the pack gains in the slot, without what begins there.
-  std::vector<Milliwatts> nets_;
-  std::vector<bool> broken_;       // For each path: some reserved run breaks the floor.
-  std::vector<bool> broken_runs_;  // For each path, for each demand.
   int broken_paths_ = 0;
-  std::vector<size_t> darkest_first_;  // A refusal is found in the first few paths.
+  // Few paths decide, so a path is followed when it is asked for.
+  static constexpr int kNotFollowed = -1;
+  mutable std::vector<int> rows_;  // Of each path, in steps_.
+  mutable std::vector<Step> steps_;
+  mutable std::vector<bool> broken_;  // Of each row: some reserved run breaks the floor.
 };
 
 }  // namespace wattle::timetable

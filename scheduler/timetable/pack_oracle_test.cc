@@ -2,6 +2,7 @@
 //
 // Drawn packs against a walk through every second, written from the rules in pack.h.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <random>
 #include <set>
@@ -30,11 +31,15 @@ class Dice {
   std::mt19937 generator_;
 };
 
+// A whole deviation in watts, a third of the power at most: what is drawn in a path needs no
+// rounding, and is never less than nothing.
 Demand DrawDemand(int job, Seconds now, Dice& dice) {
+  const Milliwatts deviation = 1000 * dice.Below(2);
   return {.job = job,
           .begin = now + dice.Below(2 * kHour),
           .draw = {.length = 1 + dice.Below(kHour),
-                   .power = dice.Below(4000),
+                   .power = 3 * deviation + dice.Below(deviation > 0 ? 1000 : 4000),
+                   .deviation = deviation,
                    .at_start = dice.Below(2) * dice.Below(400'000),
                    .held_back = dice.Below(2) * dice.Below(500'000)}};
 }
@@ -57,6 +62,12 @@ Drawn DrawInstance(unsigned seed) {
       hours.push_back(dice.Below(2) * dice.Below(6000));
     }
   }
+  const bool each_is_brighter = dice.Below(2) == 0;
+  for (size_t path = 1; each_is_brighter && path < spec.harvest.size(); ++path) {
+    for (size_t hour = 0; hour < spec.harvest[path].size(); ++hour) {
+      spec.harvest[path][hour] = std::max(spec.harvest[path][hour], spec.harvest[path - 1][hour]);
+    }
+  }
   spec.broken_paths_max = static_cast<int>(dice.Below(2));
   for (int job = 0; job < 3; ++job) {
     drawn.demands.push_back(DrawDemand(job, spec.now, dice));
@@ -69,8 +80,22 @@ struct Walk {
   Millijoules end = 0;
 };
 
-Walk WalkPath(const PackSpec& spec, const std::vector<Milliwatts>& harvest,
-              const std::vector<Demand>& demands) {
+// The path's quantile of a normal variable, in thousandths: of 1/128, 3/128 ... 127/128 the one of
+// path x 37 + 11 modulo 64.
+int64_t DeviationIn(size_t path) {
+  const double share = static_cast<double>(2 * ((path * 37 + 11) % 64) + 1) / 128;
+  double low = -10;
+  double high = 10;
+  for (int halving = 0; halving < 60; ++halving) {
+    const double middle = (low + high) / 2;
+    (std::erfc(-middle / std::sqrt(2.0)) / 2 < share ? low : high) = middle;
+  }
+  return std::llround(1000 * low);
+}
+
+Walk WalkPath(const PackSpec& spec, size_t path, const std::vector<Demand>& demands) {
+  const std::vector<Milliwatts>& harvest = spec.harvest[path];
+  const int64_t deviation = DeviationIn(path);
   Walk walk;
   Millijoules charge = spec.charge;
   for (Seconds at = spec.now; at < spec.first_hour + kHours * kHour; ++at) {
@@ -83,7 +108,7 @@ Walk WalkPath(const PackSpec& spec, const std::vector<Milliwatts>& harvest,
     for (const Demand& demand : demands) {
       if (demand.begin <= at && at < demand.begin + demand.draw.length) {
         charge -= demand.begin == at ? demand.draw.at_start : 0;
-        net -= demand.draw.power;
+        net -= demand.draw.power + demand.draw.deviation / 1000 * deviation;
         needed += demand.draw.held_back;
         working.insert(demand.job);
       }
@@ -104,10 +129,10 @@ bool FitsByWalking(const PackSpec& spec, std::vector<Demand> demands, Demand dem
   int broken = 0;
   int own_broken = 0;
   int newly_broken = 0;
-  for (const std::vector<Milliwatts>& harvest : spec.harvest) {
-    const std::set<int> before = WalkPath(spec, harvest, demands).broken_jobs;
+  for (size_t path = 0; path < spec.harvest.size(); ++path) {
+    const std::set<int> before = WalkPath(spec, path, demands).broken_jobs;
     demands.push_back(demand);
-    const std::set<int> with = WalkPath(spec, harvest, demands).broken_jobs;
+    const std::set<int> with = WalkPath(spec, path, demands).broken_jobs;
     demands.pop_back();
     broken_before += before.empty() ? 0 : 1;
     broken += with.empty() ? 0 : 1;
@@ -143,8 +168,8 @@ TEST(PackOracleTest, AgreesWithAWalkThroughEverySecond) {
     }
     std::vector<Millijoules> ends;
     int broken = 0;
-    for (const std::vector<Milliwatts>& harvest : drawn.spec.harvest) {
-      const Walk walk = WalkPath(drawn.spec, harvest, added);
+    for (size_t path = 0; path < drawn.spec.harvest.size(); ++path) {
+      const Walk walk = WalkPath(drawn.spec, path, added);
       ends.push_back(walk.end);
       broken += !walk.broken_jobs.empty() ? 1 : 0;
     }
