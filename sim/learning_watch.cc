@@ -146,7 +146,8 @@ std::string LearningWatch::CheckProvenance(const Attempt& attempt, const std::st
   if ((in_mode && level != v1::PROVENANCE_MEASURED_DEVICE) ||
       (is_known(attempt.workload) &&
        (level == v1::PROVENANCE_PUBLISHED || level == v1::PROVENANCE_DATASHEET ||
-        level == v1::PROVENANCE_TRANSFERRED))) {
+        level == v1::PROVENANCE_TRANSFERRED || level == v1::PROVENANCE_OTHER_MODEL ||
+        level == v1::PROVENANCE_MEASURED_RATES))) {
     return absl::StrCat("its prediction is \"", prediction.provenance_note(),
                         "\", though the device has measured the workload");
   }

@@ -55,7 +55,9 @@ void Applier::On(const v1::DeviceRegistered& event) {
   if (record.first_seen_unix_seconds() == 0.0) {
     record.set_first_seen_unix_seconds(at_);
   }
+  state_.profiles.mutable_rates().Remove(record.info());
   *record.mutable_info() = event.info();
+  state_.profiles.mutable_rates().Put(event.info());
   record.set_incarnation(event.incarnation());
   record.set_removed(false);
   record.set_registered_unix_seconds(at_);
@@ -74,7 +76,9 @@ void Applier::On(const v1::DeviceResumed& event) {
 
 void Applier::On(const v1::DeviceRemoved& event) {
   const DeviceId id(event.device_id());
-  state_.devices.Mutable(id).set_removed(true);
+  v1::DeviceRecord& record = state_.devices.Mutable(id);
+  record.set_removed(true);
+  state_.profiles.mutable_rates().Remove(record.info());
   state_.device_changed.Mutable(id) = sequence_;
   effects_.emplace_back(QueueChanged{});
 }

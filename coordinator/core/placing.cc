@@ -25,6 +25,7 @@
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
+#include "scheduler/predict/measured_rates.h"
 #include "units/format.h"
 
 namespace wattle::core {
@@ -331,6 +332,22 @@ std::string HardwareOf(v1::DeviceInfo info) {
   return info.SerializeAsString();
 }
 
+// Rates that no board of the class has teach nothing, and the device's findings say so.
+void LeaveOutBadRates(v1::DeviceInfo& info) {
+  const auto told = info.rates();
+  info.clear_rates();
+  for (const v1::MeasuredRates& rates : told) {
+    const std::string problem = scheduler::RateProblemOn(info, rates);
+    if (problem.empty()) {
+      *info.add_rates() = rates;
+    } else {
+      info.add_findings(absl::StrCat(
+          "measured rates", rates.power_mode().empty() ? "" : " of power mode ", rates.power_mode(),
+          " are not used: ", problem, "; run 'wattle-worker probe --rates' again"));
+    }
+  }
+}
+
 // A drained or released device that no longer holds an attempt will never report its stop.
 void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& record) {
   const State& state = draft.state();
@@ -381,6 +398,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   if (info.time_scale() == 0.0) {
     info.set_time_scale(1.0);
   }
+  LeaveOutBadRates(info);
   const v1::DeviceRecord* record = FindDevice(state, device);
   if (record == nullptr || record->incarnation() != hello.incarnation() || record->removed() ||
       HardwareOf(record->info()) != HardwareOf(info)) {

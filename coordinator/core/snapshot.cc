@@ -149,6 +149,9 @@ absl::Status SnapshotReader::Take(absl::string_view row) {
 absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   for (const v1::DeviceRecord& record : snapshot.devices()) {
     state_.devices.Mutable(DeviceId(record.info().device_id())) = record;
+    if (!record.removed()) {
+      state_.profiles.mutable_rates().Put(record.info());
+    }
   }
   for (const v1::JobRecord& record : snapshot.jobs()) {
     const std::optional<int64_t> number = JobNumber(record.job().job_id());

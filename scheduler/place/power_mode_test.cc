@@ -120,7 +120,7 @@ TEST(PowerModeChoiceTest, AModeThatNobodyMeasuredIsChosenByItsClock) {
   const v1::Candidate candidate = PlanFor(board, table, RealJob("j1", kExamples));
   EXPECT_EQ(candidate.power_mode(), "10W");
   EXPECT_TRUE(candidate.sets_power_mode());
-  EXPECT_EQ(candidate.prediction().provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_EQ(candidate.prediction().provenance(), v1::PROVENANCE_OTHER_MODE);
   EXPECT_THAT(candidate.prediction().provenance_note(), HasSubstr("by the clocks of 2 measured"));
 }
 

@@ -95,7 +95,7 @@ TEST(CalibratedIntervalTest, NineInTenRunsLieInsideAtEachLevel) {
   };
   Held all;
   std::map<v1::Provenance, Held> levels;
-  for (unsigned seed = 1; seed <= 4; ++seed) {
+  for (unsigned seed = 1; seed <= 12; ++seed) {
     const std::vector<DrawnRun> runs = DrawRuns(seed, 600);
     const Played played = Play(runs);
     for (size_t run = 0; run < runs.size(); ++run) {

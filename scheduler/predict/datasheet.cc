@@ -116,7 +116,7 @@ RunEstimate FromDatasheet(const RunQuery& query) {
   const double cost = CostOfWork(query.work, open, kStepFlopsPerParameter);
   RunEstimate estimate;
   estimate.provenance = v1::PROVENANCE_DATASHEET;
-  estimate.power_mode = LargestPowerMode(query.device);
+  estimate.mode.name = LargestPowerMode(query.device);
   switch (CurrencyOf(query.work.signature.method())) {
     case Currency::kFlops:
       estimate.run_seconds = cost / FlopsPerSecond(query.device);

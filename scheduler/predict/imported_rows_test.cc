@@ -188,7 +188,7 @@ TEST(ImportedRowsTest, TheyTransferNothingToAnotherClass) {
   cousin.mutable_info()->set_device_class("board-b");
   Learn(cousin, WorkOfLayers(6), 0.002, 5, &table);
   const v1::Prediction prediction = Predict(table, cousin, WorkOfLayers(12), {});
-  EXPECT_EQ(prediction.provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_EQ(prediction.provenance(), v1::PROVENANCE_OTHER_MODEL);
   EXPECT_THAT(prediction.provenance_note(), HasSubstr("scaled by cost"));
 }
 

@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "scheduler/predict/measured_rates.h"
 #include "scheduler/predict/pass_time.h"
+#include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/same_workload.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
@@ -77,22 +79,6 @@ double DeviationOfSource(const v1::ProfileRow& row) {
   }
 }
 
-// Standard deviation of a row's rate from this job's, for measured, imported and published rows of
-// the same or another model.
-double DeviationOf(const v1::ProfileRow& row, const WorkAmount& work) {
-  const bool same = SameWorkload(row.signature(), work.signature);
-  double deviation =
-      std::hypot(WildcardDeviation(row.signature(), work.signature), DeviationOfSource(row));
-  if (!same) {
-    deviation = std::hypot(deviation, kOtherModelDeviation);
-    deviation += kModelDistanceDeviation * ModelDistance(row.signature(), work.signature);
-  }
-  if (row.signature().method() != work.signature.method()) {
-    deviation = std::hypot(deviation, kOtherMethodDeviation);
-  }
-  return deviation;
-}
-
 struct SourceWords {
   v1::Provenance provenance = v1::PROVENANCE_UNSPECIFIED;
   absl::string_view word;
@@ -105,7 +91,7 @@ SourceWords WordsOf(const v1::ProfileRow& row) {
     case v1::PROFILE_SOURCE_IMPORTED:
       return {v1::PROVENANCE_IMPORTED, "imported"};
     default:
-      return {v1::PROVENANCE_INTERPOLATED, "measured"};
+      return {v1::PROVENANCE_OTHER_MODEL, "measured"};
   }
 }
 
@@ -116,7 +102,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
                                   CostOfWork(query.work, row, kStepFlopsPerParameter),
                                   PassesOfWork(query.work), /*size_ratio=*/1);
   estimate.run_seconds = time.seconds();
-  estimate.time_deviation = CombinedDeviation(time, DeviationOf(row, query.work));
+  estimate.time_deviation = CombinedDeviation(time, DeviationFromWork(row, query.work));
   const double of_source = DeviationOfSource(row);
   estimate.own_time_deviation =
       CombinedDeviation(time, of_source > 0 ? of_source : kRatioDeviation);
@@ -127,7 +113,7 @@ RunEstimate ScaledFrom(const v1::ProfileRow& row, const RunQuery& query) {
   const auto [provenance, source] = WordsOf(row);
   estimate.provenance = provenance;
   estimate.idle_power_watts = row.idle_power_watts();
-  estimate.power_mode = row.power_mode();
+  estimate.mode = ModeOf(row, query.device);
   estimate.note =
       same ? absl::StrCat(source, ": ", row.source_note())
            : absl::StrFormat("scaled by cost x%.3g a token from %s %s (%s)",
@@ -156,7 +142,7 @@ std::optional<RunEstimate> NearestOfClass(const ProfileTable& table, const RunQu
         IsDisplaced(row, of_class, query.device)) {
       continue;
     }
-    const double deviation = DeviationOf(row, query.work);
+    const double deviation = DeviationFromWork(row, query.work);
     if (best == nullptr || deviation < best_deviation) {
       best = &row;
       best_deviation = deviation;
@@ -230,7 +216,7 @@ RunEstimate TransferredFrom(const std::vector<const v1::ProfileRow*>& rows, cons
   estimate.power_deviation = kPowerOtherModelDeviation;
   estimate.provenance = v1::PROVENANCE_TRANSFERRED;
   estimate.idle_power_watts = shared.here->idle_power_watts();
-  estimate.power_mode = shared.here->power_mode();
+  estimate.mode = ModeOf(*shared.here, query.device);
   estimate.note =
       absl::StrFormat("transferred from %s, x%.3g by %s on both", rate.nearest->device_class(),
                       ratio, Name(shared.here->signature()));
@@ -281,8 +267,27 @@ bool HasPublishedRowOfWorkload(const ProfileTable& table, const RunQuery& query)
 
 }  // namespace
 
+double DeviationFromWork(const v1::ProfileRow& row, const WorkAmount& work) {
+  const bool same = SameWorkload(row.signature(), work.signature);
+  double deviation =
+      std::hypot(WildcardDeviation(row.signature(), work.signature), DeviationOfSource(row));
+  if (!same) {
+    deviation = std::hypot(deviation, kOtherModelDeviation);
+    deviation += kModelDistanceDeviation * ModelDistance(row.signature(), work.signature);
+  }
+  if (row.signature().method() != work.signature.method()) {
+    deviation = std::hypot(deviation, kOtherMethodDeviation);
+  }
+  return deviation;
+}
+
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query) {
   std::optional<RunEstimate> nearest = NearestOfClass(table, query);
+  // Of a class that has measured nothing of the kind. Classes then share published rows at most.
+  if (std::optional<RunEstimate> rates = FromMeasuredRates(table, query); rates.has_value()) {
+    return nearest.has_value() && nearest->time_deviation <= rates->time_deviation ? nearest
+                                                                                   : rates;
+  }
   // The class's own published row of this model is better than the published ratio of two classes.
   const bool published = HasPublishedRowOfWorkload(table, query);
   std::optional<Transfer> transfer =
@@ -319,7 +324,7 @@ std::optional<PowerEstimate> PowerFromRows(const ProfileTable& table, const RunQ
   }
   return PowerEstimate{best->power_watts().mean(),
                        best_rank >= 8 ? kPowerOtherModelDeviation : kPowerOtherMethodDeviation,
-                       absl::StrCat("watts of ", best->source_note()), best->power_mode()};
+                       absl::StrCat("watts of ", best->source_note()), ModeOf(*best, query.device)};
 }
 
 }  // namespace wattle::scheduler

@@ -21,11 +21,15 @@ class ProfileTable;
 // (a factor of 4).
 std::optional<RunEstimate> FromOtherWorkloads(const ProfileTable& table, const RunQuery& query);
 
+// Standard deviation of a row's rate from this job's, for measured, imported and published rows of
+// the same or another model.
+double DeviationFromWork(const v1::ProfileRow& row, const WorkAmount& work);
+
 struct PowerEstimate {
   double power_watts = 0;
   double deviation = 0;
   std::string note;
-  std::string power_mode{};  // of the row; empty: of the device's present mode, or not known
+  RowMode mode{};  // of the row
 };
 
 // Gross watts under load, for estimates that have only a time: from any row of the device or its

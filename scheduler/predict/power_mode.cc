@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "scheduler/profiles/mode_numbers.h"
+
 namespace wattle::scheduler {
 namespace {
 
@@ -10,18 +12,23 @@ namespace {
 constexpr double kSpeedFactorMax = 8;
 
 double NominalWatts(const v1::DeviceInfo& device, const std::string& name) {
-  for (const v1::PowerMode& mode : device.power_modes()) {
-    if (mode.name() == name) {
-      return std::max(0.0, mode.nominal_power_watts());
-    }
-  }
-  return 0;
+  const v1::PowerMode* const mode = FindListedMode(device, name);
+  return mode == nullptr ? 0 : std::max(0.0, mode->nominal_power_watts());
 }
 
 }  // namespace
 
-double PowerModeFactor(const v1::DeviceInfo& device, const std::string& from) {
-  const double there = NominalWatts(device, from);
+RowMode ModeOf(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
+  const v1::PowerMode* const then = ModeOfRuns(row);
+  if (then == nullptr || IsOfListedMode(row, device, then->name())) {
+    return {.name = ModeNameOf(row)};
+  }
+  return {.name = LabelOf(*then), .power_watts_then = ModeNumbersOf(*then).nominal_power_watts};
+}
+
+double PowerModeFactor(const v1::DeviceInfo& device, const RowMode& from) {
+  const double there =
+      from.power_watts_then > 0 ? from.power_watts_then : NominalWatts(device, from.name);
   const double here = NominalWatts(device, device.power_mode());
   return there > 0 && here > 0 ? here / there : 1.0;
 }

@@ -13,14 +13,18 @@
 
 namespace wattle::scheduler {
 
-// The factor from watts in the mode `from` to watts in the device's present mode. An empty `from`,
-// or a mode whose nominal watts are not known, gives 1.
-double PowerModeFactor(const v1::DeviceInfo& device, const std::string& from);
+// The mode of the row's runs: its name, or a label with its numbers where the device's list now
+// sets other ones by this name.
+RowMode ModeOf(const v1::ProfileRow& row, const v1::DeviceInfo& device);
+
+// The factor from watts in the mode `from` to watts in the device's present mode. A mode without a
+// name, or whose nominal watts are not known, gives 1.
+double PowerModeFactor(const v1::DeviceInfo& device, const RowMode& from);
 
 // The mode with the most nominal watts, of which datasheets speak; empty: no mode tells its watts.
 std::string LargestPowerMode(const v1::DeviceInfo& device);
 
-// Carries an estimate from the mode that it stands on (estimate->power_mode) into the device's
+// Carries an estimate from the mode that it stands on (estimate->mode) into the device's
 // present mode. power_factor: PowerModeFactor of that mode. power_is_of_present_mode: only the time
 // is carried. REQUIRES: estimate->power_watts > 0. idle_power_watts: 0 if unknown.
 void CarryToPresentMode(double power_factor, bool power_is_of_present_mode, double idle_power_watts,

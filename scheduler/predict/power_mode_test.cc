@@ -56,10 +56,10 @@ double WidthOverModes(const v1::Interval& interval) {
 
 TEST(PowerModeTest, FactorsFollowTheNominalWatts) {
   const v1::DeviceInfo info = Board("10W").info();
-  EXPECT_DOUBLE_EQ(PowerModeFactor(info, "20W"), 0.5);
-  EXPECT_DOUBLE_EQ(PowerModeFactor(info, "10W"), 1);
-  EXPECT_DOUBLE_EQ(PowerModeFactor(info, "quiet"), 1);  // its watts are not told
-  EXPECT_DOUBLE_EQ(PowerModeFactor(info, ""), 1);
+  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"20W"}), 0.5);
+  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"10W"}), 1);
+  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {"quiet"}), 1);  // its watts are not told
+  EXPECT_DOUBLE_EQ(PowerModeFactor(info, {""}), 1);
   EXPECT_EQ(LargestPowerMode(info), "20W");
   EXPECT_EQ(LargestPowerMode({}), "");
 }

@@ -86,10 +86,11 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
   RunEstimate datasheet = FromDatasheet(query);
   std::optional<RunEstimate> other = FromOtherWorkloads(table, query);
   // Rows of a much smaller model may say less than the datasheet. Published and transferred rows
-  // are used all the same: their class and engine are real.
+  // and measured rates are used all the same: their class and engine are real.
   if (other.has_value() && (other->time_deviation <= datasheet.time_deviation ||
                             other->provenance == v1::PROVENANCE_PUBLISHED ||
-                            other->provenance == v1::PROVENANCE_TRANSFERRED)) {
+                            other->provenance == v1::PROVENANCE_TRANSFERRED ||
+                            other->provenance == v1::PROVENANCE_MEASURED_RATES)) {
     return *std::move(other);
   }
   return datasheet;
@@ -100,21 +101,21 @@ RunEstimate BestEstimate(const ProfileTable& table, const RunQuery& query) {
 void AddPower(const ProfileTable& table, const RunQuery& query, double idle_power_watts,
               RunEstimate* estimate) {
   const v1::DeviceInfo& device = query.device;
-  const double factor = PowerModeFactor(device, estimate->power_mode);
+  const double factor = PowerModeFactor(device, estimate->mode);
   const bool time_alone = estimate->power_watts <= 0;
   if (time_alone) {
     std::optional<PowerEstimate> power = PowerFromRows(table, query);
     if (!power.has_value()) {
       power = PowerFromDatasheet(device, idle_power_watts);
     }
-    estimate->power_watts = power->power_watts * PowerModeFactor(device, power->power_mode);
+    estimate->power_watts = power->power_watts * PowerModeFactor(device, power->mode);
     estimate->power_deviation = power->deviation;
     estimate->energy_joules = estimate->power_watts * estimate->run_seconds;
     absl::StrAppend(&estimate->note, "; ", power->note);
   }
   CarryToPresentMode(factor, time_alone, idle_power_watts, estimate);
-  const bool other_mode = !estimate->power_mode.empty() && !device.power_mode().empty() &&
-                          estimate->power_mode != device.power_mode();
+  const bool other_mode = !estimate->mode.name.empty() && !device.power_mode().empty() &&
+                          estimate->mode.name != device.power_mode();
   if (!other_mode || estimate->provenance == v1::PROVENANCE_DATASHEET) {
     return;
   }
@@ -122,7 +123,7 @@ void AddPower(const ProfileTable& table, const RunQuery& query, double idle_powe
        {&estimate->time_deviation, &estimate->own_time_deviation, &estimate->power_deviation}) {
     *deviation = std::hypot(*deviation, kOtherPowerModeDeviation);
   }
-  absl::StrAppend(&estimate->note, "; measured in power mode ", estimate->power_mode);
+  absl::StrAppend(&estimate->note, "; measured in power mode ", estimate->mode.name);
 }
 
 void AddFetch(const v1::Device& device, const LinkEstimate& link,

@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The predictor: the time and energy of a job on a device, with an interval and the provenance. The
-// levels, best first: this workload measured on this device, on its class, or interpolated
-// (same_workload.h); scaled, transferred or published (other_workload.h); the datasheet
-// (datasheet.h). Formulas and constants: docs/design/prediction.md. Pure; thread-safe.
+// levels, best first: this workload measured on this device, on its class, interpolated or in other
+// modes (same_workload.h); scaled, transferred or published (other_workload.h), or another class by
+// measured rates (measured_rates.h); the datasheet (datasheet.h). Formulas and constants:
+// docs/design/prediction.md. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_PREDICT_H_
 #define WATTLE_SCHEDULER_PREDICT_PREDICT_H_
 

@@ -79,7 +79,7 @@ TEST(PredictTest, LevelsAnswerBestFirst) {
   EXPECT_EQ(Predict(table, device, work, {}).provenance(), v1::PROVENANCE_MEASURED_DEVICE);
   EXPECT_EQ(Predict(table, sibling, work, {}).provenance(), v1::PROVENANCE_MEASURED_CLASS);
   EXPECT_EQ(Predict(table, device, half_batch, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
-  EXPECT_EQ(Predict(table, device, other_model, {}).provenance(), v1::PROVENANCE_INTERPOLATED);
+  EXPECT_EQ(Predict(table, device, other_model, {}).provenance(), v1::PROVENANCE_OTHER_MODEL);
   EXPECT_EQ(Predict(table, cousin, work, {}).provenance(), v1::PROVENANCE_DATASHEET);
   // Both classes have run the smaller model; their ratio transfers the larger one.
   Learn(cousin, work, Truth{0.2, 2.5e10, 5}, &table);

@@ -12,6 +12,13 @@
 
 namespace wattle::scheduler {
 
+// The power mode in which rows were measured, as the device knows it. Plain value.
+struct RowMode {
+  std::string name{};  // Empty: the device's present mode, or not known.
+  // Its nominal watts when it was measured; 0: those of the device's list by this name.
+  double power_watts_then = 0;
+};
+
 // Deviations are standard deviations of the logarithm. The 90 % interval is mean × exp(±factor ×
 // deviation); the factor is that of the level's past errors (scheduler/profiles/calibration.h).
 struct RunEstimate {
@@ -29,7 +36,7 @@ struct RunEstimate {
   double start_seconds = 0;     // Of the rows used; 0: not known.
   double idle_power_watts = 0;  // Of the rows used; 0: not known.
   int64_t peak_memory_bytes = 0;
-  std::string power_mode{};  // In which the rows were measured; empty: not known.
+  RowMode mode{};
 };
 
 // The inputs of a level besides the rows.

@@ -11,9 +11,11 @@
 #include "absl/strings/str_format.h"
 
 #include "base/fault_point.h"
+#include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/unmeasured_mode.h"
 #include "scheduler/predict/workload_cost.h"
 #include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/run_interval.h"
@@ -154,13 +156,15 @@ struct Search {
   uint64_t device = 0;
   uint64_t power_mode = 0;
   uint64_t no_power_mode = 0;
+  ModeNumbers mode_numbers;  // What the present mode sets; zeros: not known.
 
   [[nodiscard]] bool Matches(Whose whose, const WorkloadRow& row) const {
     return IsOf(whose, row, query.device.emulated(), device);
   }
+  // Runs in which the mode's name set other numbers are runs of another mode.
   [[nodiscard]] bool IsOfPresentMode(const WorkloadRow& row) const {
-    return row.power_mode == power_mode || row.power_mode == no_power_mode ||
-           power_mode == no_power_mode;
+    return row.power_mode == no_power_mode || power_mode == no_power_mode ||
+           (row.power_mode == power_mode && MaySetTheSame(row.mode_numbers, mode_numbers));
   }
   // REQUIRES: the index says that the row matches. Digests agree by chance, so texts decide.
   [[nodiscard]] bool IsOfDevice(const WorkloadRow& row) const {
@@ -172,9 +176,13 @@ struct Search {
 };
 
 Search SearchOf(const ProfileTable& table, const RunQuery& query) {
-  return {query, table.OfWorkload(query.device.device_class(), query.work.signature),
-          TextDigest(query.device.device_id()), TextDigest(query.device.power_mode()),
-          TextDigest("")};
+  const v1::PowerMode* const present = FindListedMode(query.device, query.device.power_mode());
+  return {query,
+          table.OfWorkload(query.device.device_class(), query.work.signature),
+          TextDigest(query.device.device_id()),
+          TextDigest(query.device.power_mode()),
+          TextDigest(""),
+          present == nullptr ? ModeNumbers() : ModeNumbersOf(*present)};
 }
 
 // Rows of one device or class, all of the present mode or all of other ones.
@@ -313,7 +321,6 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   estimate.start_seconds = row.start_seconds();
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.peak_memory_bytes = row.peak_memory_bytes();
-  estimate.power_mode = row.power_mode();
   return estimate;
 }
 
@@ -391,6 +398,19 @@ absl::string_view HowWords(const Selected& selected, const v1::WorkloadSignature
   return !open ? "interpolated over batch and length" : imported ? "imported" : "measured";
 }
 
+// A job that omits batch or length still counts as measured by rows of its workload. What another
+// fleet measured never does, and rows of other modes are another kind of transfer, whose errors are
+// its own.
+v1::Provenance LevelOf(const Selected& selected, bool open, Whose whose) {
+  if (whose == Whose::kImported) {
+    return v1::PROVENANCE_IMPORTED;
+  }
+  if (!selected.of_present_mode) {
+    return v1::PROVENANCE_OTHER_MODE;
+  }
+  return open ? ProvenanceOf(whose) : v1::PROVENANCE_INTERPOLATED;
+}
+
 RunEstimate FromRows(const Selected& selected, const RunQuery& query, Whose whose) {
   std::vector<const v1::ProfileRow*> rows;
   for (const WorkloadRow* const indexed : selected.rows) {
@@ -399,16 +419,16 @@ RunEstimate FromRows(const Selected& selected, const RunQuery& query, Whose whos
   const WorkloadRate rate = InterpolateRate(rows, query);
   RunEstimate estimate = Finish(rate, query);
   estimate.power_deviation = std::hypot(estimate.power_deviation, kPowerInterpolatedDeviation);
+  if (!selected.of_present_mode) {
+    estimate.mode = ModeOf(*rate.nearest, query.device);
+  }
   WidenFor(whose, &estimate);
   const bool open =
       query.work.signature.batch_size() == 0 || query.work.signature.sequence_length() == 0;
-  const bool imported = whose == Whose::kImported;
-  // A job that omits batch or length still counts as measured by rows of its workload. What another
-  // fleet measured never does.
-  estimate.provenance = open || imported ? ProvenanceOf(whose) : v1::PROVENANCE_INTERPOLATED;
+  estimate.provenance = LevelOf(selected, open, whose);
   estimate.note =
-      absl::StrCat(HowWords(selected, query.work.signature, imported), " from ", rows.size(),
-                   rows.size() == 1 ? " row" : " rows",
+      absl::StrCat(HowWords(selected, query.work.signature, whose == Whose::kImported), " from ",
+                   rows.size(), rows.size() == 1 ? " row" : " rows",
                    whose == Whose::kDevice  ? " of this device"
                    : whose == Whose::kClass ? " of this class"
                                             : absl::StrCat(" of ", rate.nearest->source_note()),
@@ -427,10 +447,9 @@ RunEstimate FromNumbers(const UnmeasuredMode& mode, const RunQuery& query, Whose
   estimate.power_watts = mode.power_watts;
   estimate.energy_joules = mode.power_watts * mode.run_seconds;
   estimate.power_deviation = mode.power_deviation;
-  estimate.power_mode = query.device.power_mode();
   WidenFor(whose, &estimate);
   estimate.provenance =
-      whose == Whose::kImported ? v1::PROVENANCE_IMPORTED : v1::PROVENANCE_INTERPOLATED;
+      whose == Whose::kImported ? v1::PROVENANCE_IMPORTED : v1::PROVENANCE_OTHER_MODE;
   estimate.note = mode.words;
   CarryOver(*rate.nearest, &estimate);
   return estimate;

@@ -18,6 +18,7 @@
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
 
@@ -82,16 +83,26 @@ double DistanceOf(const ModeCell& a, const ModeCell& b) {
          between(a.memory_mhz, b.memory_mhz);
 }
 
-// The device's modes whose numbers are known.
+// Modes whose numbers are known: the device's, and behind them those of rows that no mode of the
+// device's list can be, because the list has changed since.
 struct KnownModes {
   std::vector<const v1::PowerMode*> modes;
   std::vector<uint64_t> names;  // TextDigest, as the index of the rows has it.
+  std::vector<ModeNumbers> numbers;
+  size_t listed = 0;  // The first so many are the device's.
   std::vector<ModeCell> cells;
   std::optional<size_t> present;
 
-  [[nodiscard]] std::optional<size_t> Find(uint64_t name) const {
+  void Add(const v1::PowerMode& mode, const ModeCell& cell) {
+    modes.push_back(&mode);
+    names.push_back(TextDigest(mode.name()));
+    numbers.push_back(ModeNumbersOf(mode));
+    cells.push_back(cell);
+  }
+  // Of this name, if it may have set these numbers.
+  [[nodiscard]] std::optional<size_t> Find(uint64_t name, const ModeNumbers& set) const {
     for (size_t i = 0; i < names.size(); ++i) {
-      if (names[i] == name) {
+      if (names[i] == name && MaySetTheSame(numbers[i], set)) {
         return i;
       }
     }
@@ -99,14 +110,37 @@ struct KnownModes {
   }
 };
 
-KnownModes KnownModesOf(const v1::DeviceInfo& device) {
+// Adds the mode of the row's runs if it is another one than those of the device's list.
+void AddFormerMode(const WorkloadRow& row, const v1::DeviceInfo& device, KnownModes* known) {
+  if (row.mode_numbers == ModeNumbers() ||
+      known->Find(row.power_mode, row.mode_numbers).has_value()) {
+    return;
+  }
+  const v1::PowerMode& mode = *ModeOfRuns(row.row());
+  const v1::PowerMode* const listed = FindListedMode(device, mode.name());
+  const ModeCell cell = CellOf(mode, device);
+  if (cell.clock_mhz > 0 &&
+      (listed == nullptr || !MaySetTheSame(ModeNumbersOf(*listed), row.mode_numbers))) {
+    known->Add(mode, cell);
+  }
+}
+
+KnownModes KnownModesOf(absl::Span<const WorkloadRow* const> rows, const ModeTeachers& teachers,
+                        const v1::DeviceInfo& device) {
   KnownModes known;
   for (const v1::PowerMode& mode : device.power_modes()) {
-    const ModeCell cell = CellOf(mode, device);
-    if (cell.clock_mhz > 0) {
-      known.modes.push_back(&mode);
-      known.names.push_back(TextDigest(mode.name()));
-      known.cells.push_back(cell);
+    if (const ModeCell cell = CellOf(mode, device); cell.clock_mhz > 0) {
+      known.Add(mode, cell);
+    }
+  }
+  known.listed = known.modes.size();
+  known.present = known.Find(TextDigest(device.power_mode()), ModeNumbers());
+  for (const WorkloadRow* const row : rows) {
+    AddFormerMode(*row, device, &known);
+  }
+  if (teachers.others != nullptr) {
+    for (const WorkloadRow& row : *teachers.others) {
+      AddFormerMode(row, device, &known);
     }
   }
   // A number that only some modes tell compares none.
@@ -118,7 +152,6 @@ KnownModes KnownModesOf(const v1::DeviceInfo& device) {
       }
     }
   }
-  known.present = known.Find(TextDigest(device.power_mode()));
   return known;
 }
 
@@ -154,7 +187,8 @@ MeasuredModes MeasureModes(absl::Span<const WorkloadRow* const> rows, const Know
                            const RunQuery& query) {
   std::map<size_t, RowsOfMode> by_mode;
   for (const WorkloadRow* const row : rows) {
-    if (const std::optional<size_t> mode = known.Find(row->power_mode); mode.has_value()) {
+    if (const std::optional<size_t> mode = known.Find(row->power_mode, row->mode_numbers);
+        mode.has_value()) {
       by_mode[*mode].Add(*row, query.work.signature);
     }
   }
@@ -205,7 +239,7 @@ std::vector<MeasuredModes> OtherBoards(const ProfileTable::WorkloadRows& rows,
     const bool of_other_board = begin->source == v1::PROFILE_SOURCE_MEASURED && !begin->of_class &&
                                 begin->device != own && begin->emulated == query.device.emulated();
     if (of_other_board && std::any_of(begin, end, [&](const auto& row) {
-          return row.power_mode != begin->power_mode;
+          return row.power_mode != begin->power_mode || row.mode_numbers != begin->mode_numbers;
         })) {
       std::vector<const WorkloadRow*> of_board;
       for (auto at = begin; at != end; ++at) {
@@ -337,7 +371,8 @@ std::string ClockWords(const std::vector<MeasuredModes>& boards, const KnownMode
                        absl::string_view owner) {
   std::vector<std::string> names;
   for (const MeasuredMode& mode : boards[0]) {
-    names.push_back(known.modes[mode.mode]->name());
+    const v1::PowerMode& measured = *known.modes[mode.mode];
+    names.push_back(mode.mode < known.listed ? measured.name() : LabelOf(measured));
   }
   std::string words = absl::StrCat("by the clocks of ", names.size(), " measured mode",
                                    names.size() == 1 ? "" : "s", " of ", owner, " (",
@@ -361,7 +396,7 @@ double WattsAboveIdle(double watts, const WorkloadRate& nearest, const v1::Devic
 std::optional<UnmeasuredMode> FromMeasuredModes(absl::Span<const WorkloadRow* const> rows,
                                                 const ModeTeachers& teachers,
                                                 const RunQuery& query) {
-  const KnownModes known = KnownModesOf(query.device);
+  const KnownModes known = KnownModesOf(rows, teachers, query.device);
   if (!known.present.has_value()) {
     return std::nullopt;
   }

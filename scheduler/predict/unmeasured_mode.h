@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A power mode in which nobody measured a workload, by the clocks, cores and memory of the modes in
-// which it was measured (mode_regression.h). A row names its mode; what the mode sets is told by
-// the device's own list, because modes of one class are the same by name. Pure; thread-safe: a
-// thread keeps what it learned, and what is learned depends on the question alone.
+// which it was measured (mode_regression.h). A row's runs tell what their mode set. Of a row of an
+// older version the device's own list tells it by name. Pure; thread-safe: a thread keeps what it
+// learned, and what is learned depends on the question alone.
 #ifndef WATTLE_SCHEDULER_PREDICT_UNMEASURED_MODE_H_
 #define WATTLE_SCHEDULER_PREDICT_UNMEASURED_MODE_H_
 

@@ -152,7 +152,7 @@ TEST(UnmeasuredModeTest, AModeBetweenTwoMeasuredOnesFollowsItsClock) {
     EXPECT_TRUE(Covers(ten.run_seconds(), law.Seconds(1000)));
     EXPECT_TRUE(Covers(ten.run_energy_joules(), law.Seconds(1000) * law.Watts(1000)));
     EXPECT_LT(Width(ten.run_seconds()), 1.6);
-    EXPECT_EQ(ten.provenance(), v1::PROVENANCE_INTERPOLATED);
+    EXPECT_EQ(ten.provenance(), v1::PROVENANCE_OTHER_MODE);
     EXPECT_THAT(ten.provenance_note(),
                 HasSubstr("by the clocks of 2 measured modes of this device (7W, 15W)"));
     // Carrying would give it the net joules of a measured mode.
@@ -397,7 +397,10 @@ v1::Device GpuBoard(const std::string& mode) {
 TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
   const Law law;
   ProfileTable table;
-  Measure(law, {"7W", "15W"}, &table);
+  for (const std::string mode : {"7W", "15W"}) {
+    LearnRun(GpuBoard(mode).info(), WorkInModes(),
+             {law.Seconds(MhzOf(mode)), law.Watts(MhzOf(mode))}, &table);
+  }
   const v1::Prediction ten = Predict(table, GpuBoard("10W"), WorkInModes(), {});
   EXPECT_NEAR(ten.run_seconds().mean() / law.Seconds(1000), 1, 0.03);
   // The same GPU beside another processor: about the same, and nobody knows how nearly.
@@ -409,8 +412,9 @@ TEST(UnmeasuredModeTest, ABoardWithAGpuGoesByTheGpusClock) {
 // Two modes of one GPU clock are one cell: they say nothing of a third.
 TEST(UnmeasuredModeTest, ModesOfTheSameNumbersShowNoShape) {
   ProfileTable table;
-  Measure({}, {"15W"}, &table);
-  LearnRun(GpuBoard("15W_DESKTOP").info(), WorkInModes(), {1000, 11}, &table);
+  for (const std::string mode : {"15W", "15W_DESKTOP"}) {
+    LearnRun(GpuBoard(mode).info(), WorkInModes(), {1000, 11}, &table);
+  }
   EXPECT_THAT(Predict(table, GpuBoard("10W"), WorkInModes(), {}).provenance_note(),
               HasSubstr("measured in power mode 15W"));
 }

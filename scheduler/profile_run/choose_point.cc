@@ -13,6 +13,7 @@
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/same_workload.h"
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
@@ -59,7 +60,8 @@ bool HasOwnRow(const ProfileQuestion& question, const PointForecast& forecast) {
   return std::any_of(rows.begin(), rows.end(), [&](const ProfileTable::WorkloadRow& entry) {
     const v1::ProfileRow& row = entry.row();
     return row.source() == v1::PROFILE_SOURCE_MEASURED && row.device_id() == info.device_id() &&
-           row.emulated() == info.emulated() && row.power_mode() == forecast.point.power_mode() &&
+           row.emulated() == info.emulated() &&
+           IsOfListedMode(row, info, forecast.point.power_mode()) &&
            SameWorkload(row.signature(), signature) &&
            row.signature().batch_size() == signature.batch_size() &&
            LengthOf(row.signature()) == LengthOf(signature) && !IsOutdated(row) &&

@@ -10,8 +10,9 @@ namespace {
 // Share of runs outside a 90 % interval.
 constexpr double kMissShare = 0.1;
 // Before a level has errors of its own, its scores are those of a normal variable. This prior
-// counts as so many runs.
-constexpr double kPriorScores = 20;
+// counts as so many runs: with more of them a level that few runs reach would stay too narrow, with
+// fewer one strange run would widen it by much.
+constexpr double kPriorScores = 12;
 // Scores are counted in bins of this many deviations. The last bin holds all higher ones.
 constexpr double kBinWidth = 0.05;
 // A device that misses more often than one run in ten gets wider intervals, and a narrower one

@@ -16,6 +16,7 @@
 #include "base/fault_point.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/work_units.h"
@@ -85,7 +86,8 @@ double Blend(double before, double value, int64_t count) {
   return before + (value - before) / static_cast<double>(count);
 }
 
-v1::RunObservation ObservationOf(const v1::Receipt& receipt, absl::Time now) {
+v1::RunObservation ObservationOf(const v1::DeviceInfo& device, const v1::Receipt& receipt,
+                                 absl::Time now) {
   const v1::EnergyMeasurement& run = receipt.run();
   v1::RunObservation observation;
   observation.set_at_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
@@ -100,6 +102,10 @@ v1::RunObservation ObservationOf(const v1::Receipt& receipt, absl::Time now) {
     if (run.idle_known()) {
       observation.set_idle_power_watts(run.idle_power_watts());
     }
+  }
+  if (const v1::PowerMode* const mode = FindListedMode(device, receipt.power_mode());
+      mode != nullptr) {
+    *observation.mutable_power_mode() = *mode;
   }
   Score(receipt.predicted(), receipt.work().unit(), &observation);
   return observation;
@@ -194,6 +200,13 @@ v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
       row.mutable_change()->set_measured_since(true);
       CountAnew(1, &row);
     }
+  } else if (run.has_power_mode()) {
+    // A class's row keeps of its runs alone what their mode set.
+    row.clear_runs();
+    v1::RunObservation& latest = *row.add_runs();
+    latest.set_at_unix_seconds(run.at_unix_seconds());
+    latest.set_seconds_per_unit(run.seconds_per_unit());
+    *latest.mutable_power_mode() = run.power_mode();
   }
   DescribeWork(receipt, &row);
   row.set_source_note(absl::StrCat("attempt ", receipt.attempt_id()));
@@ -210,6 +223,23 @@ v1::ProfileRow EmptyRow(const v1::DeviceInfo& device, const v1::Receipt& receipt
   row.set_unit(receipt.work().unit());
   row.set_source(v1::PROFILE_SOURCE_MEASURED);
   return row;
+}
+
+// The row that the run belongs to: of the mode's name, unless that row is of runs in which the name
+// set other numbers. Each set of numbers has a row of its own.
+v1::ProfileRow RowFor(const ProfileTable& table, v1::ProfileRow row,
+                      const v1::RunObservation& run) {
+  const v1::ProfileRow* known = table.FindLike(row);
+  if (known == nullptr || !run.has_power_mode()) {
+    return known == nullptr ? row : *known;
+  }
+  if (const v1::PowerMode* const then = ModeOfRuns(*known);
+      then == nullptr || MaySetTheSame(ModeNumbersOf(*then), ModeNumbersOf(run.power_mode()))) {
+    return *known;
+  }
+  row.set_power_mode(LabelOf(run.power_mode()));
+  known = table.FindLike(row);
+  return known == nullptr ? row : *known;
 }
 
 // The runs that the row's means stand for. Those that the row no longer holds one by one are what
@@ -301,18 +331,15 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   if (!Teaches(receipt)) {
     return changed;
   }
-  v1::RunObservation run = ObservationOf(receipt, now);
+  v1::RunObservation run = ObservationOf(device, receipt, now);
   if (const v1::ProfileRow* const probe = FindProbe(table, device, receipt.attempt_id());
       probe != nullptr) {
     ScoreProbe(*probe, &run);
   }
   for (const std::string& device_id : {device.device_id(), std::string()}) {
-    v1::ProfileRow row = EmptyRow(device, receipt);
-    row.set_device_id(device_id);
-    if (const v1::ProfileRow* known = table.FindLike(row); known != nullptr) {
-      row = *known;
-    }
-    row = WithRun(std::move(row), receipt, run);
+    v1::ProfileRow empty = EmptyRow(device, receipt);
+    empty.set_device_id(device_id);
+    v1::ProfileRow row = WithRun(RowFor(table, std::move(empty), run), receipt, run);
     // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
     // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.
     if (!ValidateProfileRow(row).ok()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/run_interval.h"
 #include "scheduler/profiles/signature_fields.h"
 
@@ -25,9 +26,12 @@ bool OfOneWorkload(const v1::ProfileRow& a, const v1::ProfileRow& b) {
          SameIn(SignaturePart::kWorkload, a.signature(), b.signature());
 }
 
-bool CanRunIn(const v1::DeviceInfo& device, const std::string& mode) {
-  return mode.empty() || device.power_mode().empty() || mode == device.power_mode() ||
-         device.sets_power_modes();
+// Whether the device has the row's mode, with the numbers of then, and is in it or may set it.
+bool CanRunInModeOf(const v1::ProfileRow& row, const v1::DeviceInfo& device) {
+  const std::string& mode = ModeNameOf(row);
+  return mode.empty() || device.power_mode().empty() ||
+         (IsOfListedMode(row, device, mode) &&
+          (mode == device.power_mode() || device.sets_power_modes()));
 }
 
 // Whether the row may serve the device, as far as the row's device and its being emulated decide.
@@ -45,7 +49,7 @@ bool HasMeasured(const ProfileTable& table, const v1::DeviceInfo& device, const 
     const v1::ProfileRow& other = entry.second;
     return !IsFromElsewhere(other) && other.device_id().empty() != own && MayServe(other, device) &&
            !IsOutdated(other) && OfOneWorkload(other, row) &&
-           (row.power_mode().empty() || other.power_mode() == row.power_mode());
+           (row.power_mode().empty() || IsOfListedMode(other, device, ModeNameOf(row)));
   });
 }
 
@@ -69,7 +73,7 @@ double RatioAfter(const ProfileTable& table, const v1::DeviceInfo& device, v1::P
 
 std::optional<NextRun> CandidateOf(const ProfileTable& table, const v1::DeviceInfo& device,
                                    const v1::ProfileRow& row) {
-  if (!MayServe(row, device) || !CanRunIn(device, row.power_mode()) ||
+  if (!MayServe(row, device) || !CanRunInModeOf(row, device) ||
       (!row.device_id().empty() && !IsOutdated(row)) ||
       HasMeasured(table, device, row, /*own=*/true) ||
       (IsFromElsewhere(row) && HasMeasured(table, device, row, /*own=*/false))) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/run_interval.h"
 
@@ -85,6 +86,13 @@ std::optional<v1::ProfileRow> LearnFromSteadyWork(const ProbedAttempt& attempt,
   row.set_source_note(
       absl::StrFormat("the first %.0f s of attempt %s", steady.seconds(), attempt.attempt_id));
   row.set_probe_attempt_id(attempt.attempt_id);
+  if (const v1::PowerMode* const mode = FindListedMode(attempt.device, attempt.power_mode);
+      mode != nullptr) {
+    v1::RunObservation& steps = *row.add_runs();
+    steps.set_at_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+    steps.set_seconds_per_unit(row.seconds_per_unit().mean());
+    *steps.mutable_power_mode() = *mode;
+  }
   row.set_updated_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
   return ValidateProfileRow(row).ok() ? std::optional(row) : std::nullopt;
 }

@@ -73,9 +73,11 @@ void ProfileTable::Index(const std::string& device_class, const ClassRows::value
   WorkloadRows& rows =
       by_workload_.Mutable(device_class).Mutable(WorkloadDigest(entry.second.signature()));
   const v1::ProfileRow& row = entry.second;
+  const v1::PowerMode* const mode = ModeOfRuns(row);
   const WorkloadRow indexed{.entry = &entry,
                             .device = TextDigest(row.device_id()),
-                            .power_mode = TextDigest(row.power_mode()),
+                            .power_mode = TextDigest(ModeNameOf(row)),
+                            .mode_numbers = mode == nullptr ? ModeNumbers() : ModeNumbersOf(*mode),
                             .source = row.source(),
                             .batch_size = row.signature().batch_size(),
                             .length = LengthOf(row.signature()),
@@ -129,7 +131,7 @@ void ProfileTable::RemoveProbesOf(const v1::ProfileRow& measured) {
   std::vector<const v1::ProfileRow*> ended;
   for (const v1::ProfileRow* probe : OfDevice(of_device)) {
     const v1::WorkloadSignature& work = probe->signature();
-    if (probe->power_mode() == measured.power_mode() && probe->unit() == measured.unit() &&
+    if (ModeNameOf(*probe) == ModeNameOf(measured) && probe->unit() == measured.unit() &&
         SameIn(SignaturePart::kModel, work, measured.signature()) &&
         SameIn(SignaturePart::kWorkload, work, measured.signature()) &&
         work.batch_size() == measured.signature().batch_size() &&

@@ -18,6 +18,8 @@
 
 #include "base/persistent_map.h"
 #include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/mode_numbers.h"
+#include "scheduler/profiles/rate_table.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -60,7 +62,8 @@ class ProfileTable {
   struct WorkloadRow {
     const ClassRows::value_type* entry = nullptr;  // Holds until the row changes in this table.
     uint64_t device = 0;                           // TextDigest of the row's device_id.
-    uint64_t power_mode = 0;                       // TextDigest of the row's power_mode.
+    uint64_t power_mode = 0;                       // TextDigest of ModeNameOf(row).
+    ModeNumbers mode_numbers;                      // What the mode set; zeros: not known.
     v1::ProfileSource source = v1::PROFILE_SOURCE_UNSPECIFIED;
     int batch_size = 0;
     int length = 0;  // LengthOf(signature).
@@ -88,6 +91,10 @@ class ProfileTable {
   // How wide the intervals have to be, by the runs that the rows hold.
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
+  // What processors do in a second, by class. The table of a coordinator has those of its devices.
+  [[nodiscard]] const RateTable& rates() const { return rates_; }
+  [[nodiscard]] RateTable& mutable_rates() { return rates_; }
+
  private:
   // By WorkloadDigest. An index over by_class_: a copy of the table shares its entries.
   using ByWorkload = PersistentMap<uint64_t, WorkloadRows>;
@@ -102,6 +109,7 @@ class ProfileTable {
   PersistentMap<std::string, ByWorkload> by_workload_;
   size_t size_ = 0;
   Calibration calibration_;
+  RateTable rates_;
 };
 
 // The rows that a finished attempt changes, with their new values: the device's own row and its

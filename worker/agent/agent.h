@@ -94,6 +94,7 @@ class Agent final : public AgentPorts {
   // Asks the runner for its version, and whether it can use the configured device. Errors:
   // kInvalidArgument where it cannot.
   absl::Status AskRunner();
+  void TellRates();
   // Finds out which box the runners here get. Errors: kInvalidArgument, where it is less than
   // --isolation-min.
   absl::Status DetectIsolation();

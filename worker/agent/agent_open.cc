@@ -21,6 +21,7 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/probe_rates.h"
 #include "worker/box/isolation.h"
 
 namespace wattle::agent {
@@ -284,6 +285,7 @@ absl::Status Agent::Open() {
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   WATTLE_RETURN_IF_ERROR(AskRunner());
+  TellRates();
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   OpenOwnerSocket();  // before the core, which tells the coordinator what was found
   OpenCore(kept);
@@ -387,6 +389,24 @@ absl::Status Agent::AskRunner() {
     AddFinding(absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
   }
   return absl::OkStatus();
+}
+
+// An emulated board is not this machine: its rates are nobody's.
+void Agent::TellRates() {
+  if (settings_.info.emulated()) {
+    return;
+  }
+  const StoredRecord<v1::DeviceInfo> stored = state_->ReadRates();
+  std::vector<std::string> problems;
+  if (!stored.problem.empty()) {
+    problems.push_back(stored.problem);
+  }
+  for (v1::MeasuredRates& rates : CurrentRates(stored.record, settings_.info, &problems)) {
+    *settings_.info.add_rates() = std::move(rates);
+  }
+  for (const std::string& problem : problems) {
+    AddFinding(problem);
+  }
 }
 
 // Checkpoints, results and records count against the cache's quota, and the cache yields to them.

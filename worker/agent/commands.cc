@@ -1,17 +1,21 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/commands.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "google/protobuf/util/json_util.h"
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
@@ -26,6 +30,7 @@
 #include "worker/agent/link/credentials.h"
 #include "worker/agent/owner_socket.h"
 #include "worker/agent/probe.h"
+#include "worker/agent/probe_rates.h"
 #include "worker/agent/sensor_settings.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
@@ -65,6 +70,30 @@ const char* About(absl::string_view word) {
                            : "What the worker on this board does, and who holds it.";
 }
 
+int RunRateProbe(RateProbe probe, bool json) {
+  if (probe.state_directory.empty()) {
+    probe.state_directory = DefaultStateDirectory("");
+  }
+  if (probe.runner.empty()) {
+    probe.runner = ProgramDirectory() + "/wattle-runner";
+  }
+  if (probe.threads <= 0) {
+    probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  }
+  const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, absl::Now());
+  if (!record.ok()) {
+    return Fail(kProbe, 1, record.status().message());
+  }
+  std::string out;
+  if (!json) {
+    out = RatesText(*record);
+  } else if (!google::protobuf::util::MessageToJsonString(*record->rates().rbegin(), &out).ok()) {
+    return Fail(kProbe, 1, "--json: the rates have no JSON form");
+  }
+  std::fputs(json ? (out + "\n").c_str() : out.c_str(), stdout);
+  return AfterOutput(kProbe, 0);
+}
+
 }  // namespace
 
 int RunProbe(int argc, char** argv) {
@@ -84,8 +113,29 @@ int RunProbe(int argc, char** argv) {
       "Copy the files that sensors are read from into this new directory, without serial "
       "numbers; the copy is a --sensor-root");
   app.add_flag("--json", json, "For scripts");
+  RateProbe probe;
+  bool rates = false;
+  auto* const measure = app.add_flag(
+      "--rates", rates,
+      "Measure instead what processor and memory do in a second, for predictions of jobs that no "
+      "board of this class has run. Takes half a minute; stop the worker before");
+  app.add_option("--state-dir", probe.state_directory,
+                 "Of --rates: the worker's folder [~/.local/state/wattle-worker]")
+      ->needs(measure);
+  app.add_option("--runner", probe.runner,
+                 "Of --rates: path of wattle-runner [beside this program]")
+      ->needs(measure);
+  app.add_option("--device", probe.device, "Of --rates: cpu or cuda [cpu]")->needs(measure);
+  app.add_option("--threads", probe.threads, "Of --rates: as wattle-worker --threads [all cores]")
+      ->needs(measure);
+  for (const char* const of_sensors : {"--sensor-root", "--sensors", "--record"}) {
+    measure->excludes(of_sensors);
+  }
   if (const std::optional<int> code = Parse(app, kProbe, argc, argv)) {
     return *code;
+  }
+  if (rates) {
+    return RunRateProbe(std::move(probe), json);
   }
   std::vector<telemetry::SourceSettings> entries;
   if (!settings.empty()) {

@@ -165,6 +165,14 @@ int main(int argc, char** argv) {
     std::printf("%s\n", std::strcmp(argv[2], "cpu") == 0 ? "ok" : "no such device here");
     return 0;
   }
+  if (argc > 4 && std::strcmp(argv[1], "--measure-rates") == 0) {
+    // Two threads read twice as much as one.
+    const double threads = std::atof(argv[4]);
+    std::printf(
+        "{\"memoryBytesPerSecond\": %g, \"fp32Flops\": 2e10, \"engineVersion\": \"fake-1\"}\n",
+        5e9 * threads);
+    return std::strcmp(argv[2], "cpu") == 0 ? 0 : 1;
+  }
   if (argc > 1 && std::strcmp(argv[1], "--version") == 0) {
     std::printf("fake-1\n");
     return 0;

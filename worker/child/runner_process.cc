@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/json_util.h"
 
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -500,6 +501,22 @@ absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& 
   WATTLE_ASSIGN_OR_RETURN(const std::string answer,
                           FirstLineOf(options, {"--check-device", device}, timeout));
   return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
+}
+
+absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,
+                                                     const std::string& device,
+                                                     absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(
+      const std::string answer,
+      FirstLineOf(options, {"--measure-rates", device, "--threads", absl::StrCat(options.threads)},
+                  timeout));
+  v1::MeasuredRates rates;
+  if (const auto read = google::protobuf::util::JsonStringToMessage(answer, &rates); !read.ok()) {
+    return absl::InternalError(absl::StrCat(options.program,
+                                            " --measure-rates: ", std::string(read.message()),
+                                            "; is the runner of another version?"));
+  }
+  return rates;
 }
 
 }  // namespace wattle::child

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 
 #include "base/unique_descriptor.h"
+#include "wattle/v1/device.pb.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/box/box.h"
 #include "worker/child/frames/frames.h"
@@ -109,6 +110,11 @@ absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Du
 // it cannot, and why; else the errors of RunnerVersion: the runner gave no answer.
 absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
                                absl::Duration timeout);
+
+// What the runner measures of the device with options.threads. Errors: those of RunnerVersion.
+absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,
+                                                     const std::string& device,
+                                                     absl::Duration timeout);
 
 // Of a wait status: exit code or signal. killed_by_us: the agent sent SIGKILL.
 RunnerExit ClassifyExit(int wait_status, bool killed_by_us);

@@ -296,5 +296,17 @@ TEST(CheckRunnerDeviceTest, TheRunnerSaysWhyNot) {
       << "no answer is not an answer";
 }
 
+TEST(MeasureRunnerRatesTest, TheRunnerTellsThemAsALineOfJson) {
+  const auto rates =
+      MeasureRunnerRates({.program = kFakeRunner, .threads = 2}, "cpu", absl::Seconds(30));
+  ASSERT_THAT(rates, IsOk());
+  EXPECT_EQ(rates->memory_bytes_per_second(), 1e10);
+  EXPECT_EQ(rates->engine_version(), "fake-1");
+  EXPECT_THAT(MeasureRunnerRates({.program = kFakeRunner}, "cuda", absl::Seconds(30)),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("--measure-rates")));
+  EXPECT_THAT(MeasureRunnerRates({.program = "/bin/echo"}, "cpu", absl::Seconds(30)),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("another version")));
+}
+
 }  // namespace
 }  // namespace wattle::child

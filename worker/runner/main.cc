@@ -26,6 +26,7 @@
 #include "base/standard_output.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/model_job.h"
+#include "worker/engine/rates.h"
 #include "worker/runner/frame_channel.h"
 #include "worker/runner/frame_sink.h"
 #include "worker/runner/gate.h"
@@ -155,6 +156,22 @@ int RunForPerson(const std::string& task_path, bool as_json) {
   return last.has_result() ? 0 : kExitFailed;
 }
 
+int PrintRates(const std::string& device, int threads) {
+  absl::Status status = wattle::engine::SetThreads(threads);
+  if (status.ok()) {
+    const auto rates = wattle::engine::MeasureRates(device);
+    std::string line;
+    if (rates.ok() && google::protobuf::util::MessageToJsonString(*rates, &line).ok()) {
+      std::printf("%s\n", line.c_str());
+      return wattle::AfterOutput("wattle-runner", 0);
+    }
+    status = rates.status();
+  }
+  std::fprintf(stderr, "wattle-runner: --measure-rates %s: %s\n", device.c_str(),
+               std::string(status.message()).c_str());
+  return kExitFailed;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
   std::string task_path;
@@ -162,11 +179,16 @@ int Main(int argc, char** argv) {
   std::string initialize_directory;
   uint64_t seed = 0;
   std::string device;
+  std::string measured_device;
+  int threads = 1;
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
   app.add_flag("--json", as_json, "With --task: print frames as lines of JSON on standard output");
   app.add_option("--check-device", device,
                  "Print \"ok\" where jobs can run on this device (cpu, cuda), else why not");
+  app.add_option("--measure-rates", measured_device,
+                 "Print what this device (cpu, cuda) does in a second, as a line of JSON");
+  app.add_option("--threads", threads, "Of --measure-rates [1]");
   app.add_option("--initialize", initialize_directory,
                  "Write random weights into this directory, which has config.json and no weights");
   app.add_option("--seed", seed, "Of --initialize");
@@ -184,6 +206,9 @@ int Main(int argc, char** argv) {
     const absl::Status usable = wattle::engine::CheckDevice(device);
     std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
     return wattle::AfterOutput("wattle-runner", 0);
+  }
+  if (!measured_device.empty()) {
+    return PrintRates(measured_device, threads);
   }
   if (!initialize_directory.empty()) {
     const absl::Status status =

@@ -28,6 +28,7 @@ constexpr char kResults[] = "results";
 constexpr int64_t kKeptResultsBytesMax = int64_t{1} << 30;
 constexpr char kLineage[] = "lineage.pb";
 constexpr char kEnded[] = "ended.pb";
+constexpr char kRates[] = "rates.pb";
 
 std::string PreviousOf(const std::string& name) {
   return name + ".previous";
@@ -294,6 +295,12 @@ void StateDirectory::RemoveAllWork() {
   disk_->Remove(kResults);
 }
 
+StoredRecord<v1::DeviceInfo> StateDirectory::ReadRates() {
+  return ReadRecord<v1::DeviceInfo>(kRates, PreviousOf(kRates));
+}
+absl::Status StateDirectory::WriteRates(const v1::DeviceInfo& record) {
+  return WriteAndKeepPrevious(kRates, record);
+}
 v1::LineageRecord StateDirectory::ReadLineage() {
   return ReadRecord<v1::LineageRecord>(kLineage, PreviousOf(kLineage)).record;
 }

@@ -2,11 +2,11 @@
 //
 // The worker's records: its identity, the coordinator's desired set, the held attempts, and the
 // measurements.
-//   identity  device.pb  desired.pb  attempts/ID/{state.pb,work/,output/}
+//   identity  device.pb  desired.pb  rates.pb  attempts/ID/{state.pb,work/,output/}
 // The same directory has the spool (spool.h) and cache/. A record is replaced as a whole. Each
 // record has a second copy, so that a card that loses one block loses no record:
 //   identity.copy, desired.pb.copy         the same content
-//   device.pb.previous, state.pb.previous  the content before the last save
+//   device.pb.previous …                   the content before the last save
 // One thread owns an object.
 #ifndef WATTLE_WORKER_AGENT_STORAGE_STATE_DIRECTORY_H_
 #define WATTLE_WORKER_AGENT_STORAGE_STATE_DIRECTORY_H_
@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/message_lite.h"
 
+#include "wattle/v1/device.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/worker_state.pb.h"
 #include "worker/agent/storage/disk.h"
@@ -64,6 +65,10 @@ class StateDirectory {
   absl::Status WriteDevice(const v1::WorkerRecord& record);
   StoredRecord<v1::DesiredSet> ReadDesired();
   absl::Status WriteDesired(const v1::DesiredSet& desired);
+
+  // What the processor was measured to do, with the cores and power modes of then (probe_rates.h).
+  StoredRecord<v1::DeviceInfo> ReadRates();
+  absl::Status WriteRates(const v1::DeviceInfo& record);
 
   // The journal that this device works for, and the ends of its latest attempts. Empty if absent or
   // unreadable; the worker then treats the next coordinator as its first.

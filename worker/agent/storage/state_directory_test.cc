@@ -196,5 +196,20 @@ TEST(PosixStateDirectoryTest, OneProcessHoldsTheDirectory) {
   EXPECT_TRUE(PosixDisk::Open(directory.path()).ok());
 }
 
+TEST_F(StateDirectoryTest, DamagedRatesAreThoseBeforeThem) {
+  EXPECT_EQ(state_->ReadRates().state, RecordState::kAbsent);
+  v1::DeviceInfo record;
+  for (const int cores : {2, 4}) {
+    record.set_cores(cores);
+    ASSERT_THAT(state_->WriteRates(record), IsOk());
+  }
+  Open();
+  EXPECT_EQ(state_->ReadRates().record.cores(), 4);
+  disk_.FlipBit("rates.pb", 20);
+  const auto stored = state_->ReadRates();
+  EXPECT_EQ(stored.state, RecordState::kCopy);
+  EXPECT_EQ(stored.record.cores(), 2);
+}
+
 }  // namespace
 }  // namespace wattle::agent

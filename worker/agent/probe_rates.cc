@@ -1,0 +1,153 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/probe_rates.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "base/status_macros.h"
+#include "base/tls/private_file.h"
+#include "proto/rate_bounds.h"
+#include "worker/agent/power_modes.h"
+#include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage/state_directory.h"
+#include "worker/box/box.h"
+#include "worker/box/isolation.h"
+#include "worker/child/runner_process.h"
+
+namespace wattle::agent {
+namespace {
+
+// A slow board multiplies for a minute; its runner loads libtorch first.
+constexpr absl::Duration kRunnerMeasures = absl::Minutes(5);
+constexpr char kAgain[] = "; run 'wattle-worker probe --rates' again";
+
+std::string Named(const v1::MeasuredRates& rates) {
+  return absl::StrCat("measured rates", rates.power_mode().empty() ? "" : " of power mode ",
+                      rates.power_mode());
+}
+
+// Whether the mode sets the same on both boards, as far as both list it.
+bool SetsTheSame(const v1::DeviceInfo& a, const v1::DeviceInfo& b, const std::string& mode) {
+  const auto find = [&mode](const v1::DeviceInfo& board) {
+    const auto found = std::find_if(board.power_modes().begin(), board.power_modes().end(),
+                                    [&](const v1::PowerMode& one) { return one.name() == mode; });
+    return found == board.power_modes().end() ? nullptr : &*found;
+  };
+  const v1::PowerMode* const of_a = find(a);
+  const v1::PowerMode* const of_b = find(b);
+  return of_a == nullptr || of_b == nullptr ||
+         of_a->SerializeAsString() == of_b->SerializeAsString();
+}
+
+// Why the rates are no longer true of the board; empty: they are.
+std::string WhyStale(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
+                     const v1::MeasuredRates& rates) {
+  if (const std::string problem = RateProblem(rates); !problem.empty()) {
+    return problem;
+  }
+  if (!board.engine_version().empty() && rates.engine_version() != board.engine_version()) {
+    return absl::StrCat("engine ", rates.engine_version(), " measured them, this one is ",
+                        board.engine_version());
+  }
+  if (kept.cores() != board.cores()) {
+    return absl::StrCat("they are of ", kept.cores(), " threads, a runner has ", board.cores());
+  }
+  return SetsTheSame(kept, board, rates.power_mode()) ? "" : "the mode now sets other numbers";
+}
+
+// The modes that the board has, and the present one, as a worker tells them.
+v1::DeviceInfo DescribeBoard(const RateProbe& probe) {
+  v1::DeviceInfo board;
+  board.set_cores(probe.threads);
+  board.set_accelerator(probe.device == "cpu" ? "" : probe.device);
+  AddPowerModes("", &board);
+  if (board.power_modes().empty()) {
+    const std::vector<PowerModeRow> modes = KernelModes("");
+    AddModes(modes, &board);
+    board.set_power_mode(ActiveKernelMode("", modes));
+  }
+  return board;
+}
+
+}  // namespace
+
+std::vector<v1::MeasuredRates> CurrentRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
+                                            std::vector<std::string>* problems) {
+  std::vector<v1::MeasuredRates> current;
+  for (const v1::MeasuredRates& rates : kept.rates()) {
+    const std::string problem = WhyStale(kept, board, rates);
+    if (problem.empty()) {
+      current.push_back(rates);
+    } else {
+      problems->push_back(absl::StrCat(Named(rates), " are not told: ", problem, kAgain));
+    }
+  }
+  return current;
+}
+
+v1::DeviceInfo WithRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
+                         const v1::MeasuredRates& measured) {
+  v1::DeviceInfo record;
+  record.set_cores(board.cores());
+  *record.mutable_power_modes() = board.power_modes();
+  std::vector<std::string> dropped;  // What is no longer true ends without a word.
+  for (const v1::MeasuredRates& rates : CurrentRates(kept, board, &dropped)) {
+    if (rates.power_mode() != measured.power_mode() ||
+        rates.accelerator() != measured.accelerator()) {
+      *record.add_rates() = rates;
+    }
+  }
+  *record.add_rates() = measured;
+  return record;
+}
+
+absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now) {
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
+  WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
+  WATTLE_ASSIGN_OR_RETURN(box::Box box,
+                          box::Box::Prepare({.level = box::DetectIsolation(box::Level::kFull).level,
+                                             .program = probe.runner,
+                                             .cuda = probe.device != "cpu"}));
+  WATTLE_ASSIGN_OR_RETURN(
+      v1::MeasuredRates measured,
+      child::MeasureRunnerRates({.program = probe.runner, .threads = probe.threads, .box = &box},
+                                probe.device, kRunnerMeasures));
+  v1::DeviceInfo board = DescribeBoard(probe);
+  board.set_engine_version(measured.engine_version());
+  measured.set_power_mode(board.power_mode());
+  measured.set_accelerator(board.accelerator());
+  measured.set_measured_unix_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+  if (const std::string problem = RateProblem(measured); !problem.empty()) {
+    return absl::OutOfRangeError(
+        absl::StrCat(Named(measured), " are not kept: ", problem, "; is the clock right?"));
+  }
+  v1::DeviceInfo record = WithRates(state->ReadRates().record, board, measured);
+  WATTLE_RETURN_IF_ERROR(state->WriteRates(record));
+  return record;
+}
+
+std::string RatesText(const v1::DeviceInfo& record) {
+  const v1::MeasuredRates& rates = *record.rates().rbegin();
+  std::string text = absl::StrCat(
+      rates.accelerator().empty() ? absl::StrCat(record.cores(), " threads") : rates.accelerator(),
+      rates.power_mode().empty() ? "" : ", power mode ", rates.power_mode(), ", ",
+      rates.engine_version(), "\n");
+  const auto add = [&text](const char* name, double value, const char* unit) {
+    absl::StrAppend(&text, "  ", absl::StrFormat("%-20s", name),
+                    value > 0 ? absl::StrFormat("%10.2f %s", value / 1e9, unit) : "         -",
+                    "\n");
+  };
+  add("memory", rates.memory_bytes_per_second(), "GB/s");
+  add("FP32 products", rates.fp32_flops(), "GFLOP/s");
+  add("BF16 products", rates.bf16_flops(), "GFLOP/s");
+  add("FP16 products", rates.fp16_flops(), "GFLOP/s");
+  add("int8 products", rates.int8_weights_per_second(), "G weights/s");
+  add("int4 products", rates.int4_weights_per_second(), "G weights/s");
+  return absl::StrCat(text, "the worker tells them to the coordinator when it starts\n");
+}
+
+}  // namespace wattle::agent

@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// `wattle-worker probe --rates`: what the board's processor and memory do in a second. The state
+// folder keeps it, and the worker tells it in its hello. The record is a DeviceInfo with the rates,
+// and with the cores and power modes that they were measured with.
+#ifndef WATTLE_WORKER_AGENT_PROBE_RATES_H_
+#define WATTLE_WORKER_AGENT_PROBE_RATES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "wattle/v1/device.pb.h"
+
+namespace wattle::agent {
+
+struct RateProbe {
+  std::string state_directory;
+  std::string runner;
+  std::string device = "cpu";
+  int threads = 1;
+};
+
+// Measures, and keeps the rates beside those of other power modes and devices. Returns the board's
+// record. Errors: kFailedPrecondition while a worker runs on the folder, which would disturb the
+// measurement; kOutOfRange for rates that no board has; those of the runner and of the disk.
+absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now);
+
+// For people: the rates of the record's latest measurement.
+std::string RatesText(const v1::DeviceInfo& record);
+
+// `kept` with what was measured on the board, in place of what is no longer true.
+v1::DeviceInfo WithRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
+                         const v1::MeasuredRates& measured);
+
+// The kept rates that are still true of the board: of its engine, its cores, and of power modes
+// that set what they set then. problems: one line for each that is not.
+std::vector<v1::MeasuredRates> CurrentRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
+                                            std::vector<std::string>* problems);
+
+}  // namespace wattle::agent
+
+#endif  // WATTLE_WORKER_AGENT_PROBE_RATES_H_

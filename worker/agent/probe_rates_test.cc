@@ -1,0 +1,147 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/probe_rates.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/agent/storage/posix_disk.h"
+#include "worker/agent/storage/state_directory.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
+
+v1::DeviceInfo BoardInMode(const std::string& mode) {
+  v1::DeviceInfo board;
+  board.set_cores(4);
+  board.set_engine_version("e1");
+  board.set_power_mode(mode);
+  for (const std::string name : {"7W", "15W"}) {
+    v1::PowerMode& added = *board.add_power_modes();
+    added.set_name(name);
+    added.set_cpu_mhz(name == "7W" ? 600 : 1500);
+  }
+  return board;
+}
+
+v1::MeasuredRates RatesIn(const std::string& mode, double memory_bytes_per_second = 1e10) {
+  v1::MeasuredRates rates;
+  rates.set_power_mode(mode);
+  rates.set_engine_version("e1");
+  rates.set_memory_bytes_per_second(memory_bytes_per_second);
+  return rates;
+}
+
+v1::DeviceInfo KeptInBothModes() {
+  const v1::DeviceInfo first = WithRates({}, BoardInMode("7W"), RatesIn("7W", 5e9));
+  return WithRates(first, BoardInMode("15W"), RatesIn("15W"));
+}
+
+TEST(ProbeRatesTest, EachModeAndDeviceHasItsOwn) {
+  v1::DeviceInfo kept = KeptInBothModes();
+  ASSERT_THAT(kept.rates(), SizeIs(2));
+  kept = WithRates(kept, BoardInMode("15W"), RatesIn("15W", 2e10));
+  ASSERT_THAT(kept.rates(), SizeIs(2));
+  EXPECT_EQ(kept.rates(0).memory_bytes_per_second(), 5e9);
+  EXPECT_EQ(kept.rates(1).memory_bytes_per_second(), 2e10);
+  v1::MeasuredRates cuda = RatesIn("15W");
+  cuda.set_accelerator("cuda");
+  EXPECT_THAT(WithRates(kept, BoardInMode("15W"), cuda).rates(), SizeIs(3));
+}
+
+TEST(ProbeRatesTest, AnotherEngineOrOtherCoresMakeThemStale) {
+  const v1::DeviceInfo kept = KeptInBothModes();
+  std::vector<std::string> problems;
+  EXPECT_THAT(CurrentRates(kept, BoardInMode("15W"), &problems), SizeIs(2));
+  EXPECT_THAT(problems, IsEmpty());
+  v1::DeviceInfo board = BoardInMode("15W");
+  board.set_engine_version("e2");
+  EXPECT_THAT(CurrentRates(kept, board, &problems), IsEmpty());
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("engine e1 measured them, this one is e2"),
+                                    HasSubstr("run 'wattle-worker probe --rates' again")));
+  board = BoardInMode("15W");
+  board.set_cores(2);
+  problems.clear();
+  EXPECT_THAT(CurrentRates(kept, board, &problems), IsEmpty());
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("they are of 4 threads, a runner has 2"),
+                                    HasSubstr("of power mode 15W")));
+  // A new measurement leaves out what is stale.
+  EXPECT_THAT(WithRates(kept, board, RatesIn("15W")).rates(), SizeIs(1));
+}
+
+TEST(ProbeRatesTest, AModeThatNowSetsOtherNumbersIsStale) {
+  const v1::DeviceInfo kept = KeptInBothModes();
+  v1::DeviceInfo board = BoardInMode("15W");
+  board.mutable_power_modes(1)->set_cpu_mhz(900);
+  std::vector<std::string> problems;
+  const std::vector<v1::MeasuredRates> current = CurrentRates(kept, board, &problems);
+  ASSERT_THAT(current, SizeIs(1));
+  EXPECT_EQ(current[0].power_mode(), "7W");
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("15W are not told: the mode now sets other")));
+}
+
+TEST(ProbeRatesTest, WhatNoBoardHasIsNotTold) {
+  for (const double wrong : {std::nan(""), -1e10, 17e12}) {
+    v1::DeviceInfo kept = KeptInBothModes();
+    kept.mutable_rates(1)->set_memory_bytes_per_second(wrong);
+    std::vector<std::string> problems;
+    EXPECT_THAT(CurrentRates(kept, BoardInMode("15W"), &problems), SizeIs(1)) << wrong;
+    EXPECT_THAT(problems, ElementsAre(HasSubstr("memory_bytes_per_second"))) << wrong;
+  }
+}
+
+TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
+  const TestDirectory directory;
+  const RateProbe probe = {
+      .state_directory = directory.File("state"), .runner = kFakeRunner, .threads = 2};
+  const auto record = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));
+  ASSERT_THAT(record, IsOk());
+  EXPECT_THAT(RatesText(*record), HasSubstr("2 threads"));
+  EXPECT_THAT(RatesText(*record), HasSubstr("memory                    10.00 GB/s"));
+  EXPECT_THAT(RatesText(*record), HasSubstr("BF16 products                -\n"));
+  const auto disk = PosixDisk::Open(probe.state_directory);
+  ASSERT_THAT(disk, IsOk());
+  const auto state = StateDirectory::Open(disk->get());
+  ASSERT_THAT(state, IsOk());
+  const v1::DeviceInfo kept = (*state)->ReadRates().record;
+  ASSERT_THAT(kept.rates(), SizeIs(1));
+  EXPECT_EQ(kept.cores(), 2);
+  EXPECT_EQ(kept.rates(0).fp32_flops(), 2e10);
+  EXPECT_EQ(kept.rates(0).engine_version(), "fake-1");
+  EXPECT_EQ(kept.rates(0).measured_unix_seconds(), 1'800'000'000);
+  // The disk is open, as a worker's is: its work would disturb the measurement.
+  EXPECT_THAT(ProbeRates(probe, absl::UnixEpoch()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("worker")));
+}
+
+TEST(ProbeRatesTest, NothingIsKeptOfAMeasurementThatFails) {
+  const TestDirectory directory;
+  const RateProbe probe = {
+      .state_directory = directory.File("state"), .runner = kFakeRunner, .device = "cuda"};
+  EXPECT_THAT(ProbeRates(probe, absl::UnixEpoch()),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("--measure-rates")));
+  const RateProbe too_fast = {
+      .state_directory = directory.File("state"), .runner = kFakeRunner, .threads = 5000};
+  EXPECT_THAT(ProbeRates(too_fast, absl::UnixEpoch()),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("are not kept")));
+  const auto disk = PosixDisk::Open(probe.state_directory);
+  ASSERT_THAT(disk, IsOk());
+  const auto state = StateDirectory::Open(disk->get());
+  ASSERT_THAT(state, IsOk());
+  EXPECT_EQ((*state)->ReadRates().state, RecordState::kAbsent);
+}
+
+}  // namespace
+}  // namespace wattle::agent

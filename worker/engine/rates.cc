@@ -1,0 +1,165 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/rates.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
+
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "worker/engine/device/device.h"
+#include "worker/engine/device/device_name.h"
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/model_job.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/models/weights.h"
+#include "worker/engine/torch_border.h"
+#include "worker/engine/torch_operators.h"
+
+namespace wattle::engine {
+namespace {
+
+// An array that no cache holds: a board's caches have at most 8 MiB, a GPU's 50 MiB.
+constexpr int64_t kArrayBytes = int64_t{128} << 20;
+// Of a server's processor, of which the array is to be several times as large.
+constexpr int64_t kArrayBytesMax = int64_t{512} << 20;
+constexpr int64_t kCachesOfArray = 4;
+// A product is made larger until it takes this long, or is as large as those of a small model.
+constexpr double kProductSecondsMin = 0.01;
+constexpr int64_t kProductSizeMin = 512;
+constexpr int64_t kProductSizeMax = 4096;
+// Each rate is the best of so many rounds at least: other processes only take away.
+constexpr int kRoundsMin = 3;
+constexpr double kSecondsOfRate = 0.5;
+// One stored matrix of many that are read one after the other, as the layers of a model.
+constexpr int64_t kMatrixRows = 1024;
+constexpr int64_t kMatrixColumns = 4096;
+constexpr int32_t kInt4Group = 64;
+
+double SecondsOf(absl::FunctionRef<void()> body) {
+  const Monotonic start = Clock::Real().Boottime();
+  body();
+  return absl::ToDoubleSeconds(Clock::Real().Boottime() - start);
+}
+
+// amount: of one call, which returns when its work is done.
+double BestRate(double amount, absl::FunctionRef<void()> body) {
+  body();  // Warms up.
+  double best = 0;
+  double spent = 0;
+  for (int round = 0; round < kRoundsMin || spent < kSecondsOfRate; ++round) {
+    const double seconds = SecondsOf(body);
+    spent += seconds;
+    best = std::max(best, seconds > 0 ? amount / seconds : 0);
+  }
+  return best;
+}
+
+// A device works behind the caller's back until a number is asked for.
+void Await(const at::Tensor& result) {
+  (void)result.flatten()[0].item<float>();
+}
+
+at::Tensor DrawnOnHost(at::IntArrayRef shape, uint64_t seed) {
+  at::Tensor values = at::empty(shape);
+  kernels::RandomNormal({.seed = seed}, 1.0F, values.numel(), values.data_ptr<float>());
+  return values;
+}
+
+int64_t ArrayBytes() {
+  const int64_t cache = std::max<int64_t>(0, sysconf(_SC_LEVEL3_CACHE_SIZE));
+  return std::clamp(kCachesOfArray * cache, kArrayBytes, kArrayBytesMax);
+}
+
+double MeasureMemory(at::Device device) {
+  const int64_t bytes = ArrayBytes();
+  const at::Tensor array =
+      at::full({bytes / static_cast<int64_t>(sizeof(float))}, 1.0, at::dtype(at::kFloat))
+          .to(device);
+  return BestRate(static_cast<double>(bytes), [&] { Await(array.sum()); });
+}
+
+double MeasureProduct(kernels::FactorType factors, at::Device device) {
+  const DeviceOperations& operations = OperationsOn(device);
+  for (int64_t size = kProductSizeMin;; size *= 2) {
+    const at::Tensor left = DrawnOnHost({size, size}, 1).to(device);
+    const at::Tensor right = DrawnOnHost({size, size}, 2).to(device);
+    const auto multiply = [&] { Await(operations.Product(factors, left, right, {})); };
+    multiply();
+    if (size >= kProductSizeMax || SecondsOf(multiply) >= kProductSecondsMin) {
+      const auto edge = static_cast<double>(size);
+      return BestRate(2 * edge * edge * edge, multiply);
+    }
+  }
+}
+
+absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device device) {
+  const DeviceOperations& operations = OperationsOn(device);
+  const at::Tensor values = DrawnOnHost({kMatrixRows, kMatrixColumns}, 3);
+  std::vector<MatrixWeights> matrices;
+  int64_t bytes = 0;
+  while (bytes < ArrayBytes()) {
+    WATTLE_ASSIGN_OR_RETURN(MatrixWeights packed, PackFloats("rates", format, values));
+    bytes += static_cast<int64_t>(packed.packed.nbytes());
+    matrices.push_back(operations.Stored(std::move(packed), device));
+  }
+  const at::Tensor row = DrawnOnHost({1, kMatrixColumns}, 4).to(device);
+  const double weights =
+      static_cast<double>(kMatrixRows * kMatrixColumns) * static_cast<double>(matrices.size());
+  return BestRate(weights, [&] {
+    at::Tensor out;
+    for (const MatrixWeights& matrix : matrices) {
+      out = operations.StoredProduct(matrix, row, {});
+    }
+    Await(out);
+  });
+}
+
+// 0 where the device lacks what the rate needs, such as BF16 on an old GPU.
+double RateOrNone(const char* name, absl::FunctionRef<absl::StatusOr<double>()> measure) {
+  const absl::StatusOr<double> rate = AtTorchBorder(name, [&] { return measure(); });
+  if (!rate.ok()) {
+    std::fprintf(stderr, "%s: not measured: %s\n", name,
+                 std::string(rate.status().message()).c_str());
+    return 0;
+  }
+  return *rate;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::MeasuredRates> MeasureRates(const std::string& device_name) {
+  WATTLE_RETURN_IF_ERROR(CheckDevice(device_name));
+  WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceNamed(device_name));
+  const auto product = [device](const char* name, kernels::FactorType factors) {
+    return RateOrNone(name,
+                      [&]() -> absl::StatusOr<double> { return MeasureProduct(factors, device); });
+  };
+  const auto stored = [device](const char* name, kernels::WeightFormat format) {
+    return RateOrNone(name, [&] { return MeasureStored(format, device); });
+  };
+  v1::MeasuredRates rates;
+  rates.set_engine_version(EngineVersion());
+  rates.set_memory_bytes_per_second(
+      RateOrNone("memory", [&]() -> absl::StatusOr<double> { return MeasureMemory(device); }));
+  rates.set_fp32_flops(product("fp32", kernels::FactorType::kFloat32));
+  rates.set_bf16_flops(product("bf16", kernels::FactorType::kBf16));
+  rates.set_fp16_flops(product("fp16", kernels::FactorType::kFp16));
+  rates.set_int8_weights_per_second(stored("int8", {kernels::WeightScheme::kInt8, 0}));
+  rates.set_int4_weights_per_second(stored("int4", {kernels::WeightScheme::kInt4, kInt4Group}));
+  if (rates.memory_bytes_per_second() == 0 && rates.fp32_flops() == 0) {
+    return absl::ResourceExhaustedError(
+        "no rate could be measured; the lines above say why; close other programs");
+  }
+  return rates;
+}
+
+}  // namespace wattle::engine
