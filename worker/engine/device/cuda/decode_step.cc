@@ -164,6 +164,25 @@ absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, in
   return launcher_.Launch(LaunchOf("norm", "norm_rows", rows, arguments));
 }
 
+absl::Status DecodeStep::ReadStream(const kernels::Norm& norm, StoredProduct product) {
+  WATTLE_RETURN_IF_ERROR(Normalize(norm, x_, product.count));
+  product.inputs = normed_;
+  product.input_stride = width_stride_;
+  product.out = inner_;
+  product.out_stride = inner_stride_;
+  return Multiply(product);
+}
+
+absl::Status DecodeStep::AddToStream(const WeightMatrix& matrix, const float* inputs, int rows) {
+  return Multiply({.matrix = matrix,
+                   .inputs = inputs,
+                   .input_stride = inner_stride_,
+                   .out = x_,
+                   .out_stride = width_stride_,
+                   .count = rows,
+                   .accumulate = true});
+}
+
 absl::Status DecodeStep::Embed(const StepRows& rows) {
   const char* format = FormatOf(model_.tokens.format.scheme);
   const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens, nf4_tables_),
@@ -178,13 +197,8 @@ absl::Status DecodeStep::Embed(const StepRows& rows) {
 
 absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
-  WATTLE_RETURN_IF_ERROR(Normalize(layer.attention_norm, x_, rows.count));
-  WATTLE_RETURN_IF_ERROR(Multiply({.matrix = layer.qkv,
-                                   .inputs = normed_,
-                                   .input_stride = width_stride_,
-                                   .out = inner_,
-                                   .out_stride = inner_stride_,
-                                   .count = rows.count}));
+  WATTLE_RETURN_IF_ERROR(
+      ReadStream(layer.attention_norm, {.matrix = layer.qkv, .count = rows.count}));
   const CacheArguments cache = CacheOf(rows, index);
   const RotaryArguments rotary = {
       .cache = cache,
@@ -209,33 +223,16 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                                 : "attention_256";
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(
       LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention)));
-  return Multiply({.matrix = layer.attention_output,
-                   .inputs = merged_,
-                   .input_stride = inner_stride_,
-                   .out = x_,
-                   .out_stride = width_stride_,
-                   .count = rows.count,
-                   .accumulate = true});
+  return AddToStream(layer.attention_output, merged_, rows.count);
 }
 
 absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
-  WATTLE_RETURN_IF_ERROR(Normalize(layer.mlp_norm, x_, rows.count));
-  WATTLE_RETURN_IF_ERROR(Multiply({.matrix = layer.up,
-                                   .inputs = normed_,
-                                   .input_stride = width_stride_,
-                                   .out = inner_,
-                                   .out_stride = inner_stride_,
-                                   .count = rows.count,
-                                   .nonlinearity = layer.activation,
-                                   .gated = layer.gated}));
-  return Multiply({.matrix = layer.down,
-                   .inputs = inner_,
-                   .input_stride = inner_stride_,
-                   .out = x_,
-                   .out_stride = width_stride_,
-                   .count = rows.count,
-                   .accumulate = true});
+  WATTLE_RETURN_IF_ERROR(ReadStream(layer.mlp_norm, {.matrix = layer.up,
+                                                     .count = rows.count,
+                                                     .nonlinearity = layer.activation,
+                                                     .gated = layer.gated}));
+  return AddToStream(layer.down, inner_, rows.count);
 }
 
 absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {

@@ -63,6 +63,10 @@ class DecodeStep {
   absl::Status Mlp(const StepRows& rows, size_t layer);
   absl::Status Normalize(const kernels::Norm& norm, const float* x, int rows);
   absl::Status Multiply(StoredProduct product);
+  // The product, into inner_, of the normalized residual stream.
+  absl::Status ReadStream(const kernels::Norm& norm, StoredProduct product);
+  // Adds the product of `inputs`, [rows, inner_stride_], to the residual stream.
+  absl::Status AddToStream(const kernels::WeightMatrix& matrix, const float* inputs, int rows);
   [[nodiscard]] CacheArguments CacheOf(const StepRows& rows, size_t layer) const;
 
   const kernels::DecodeModel& model_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda/library_functions.h"
 
 namespace wattle::cuda {
 namespace {
@@ -52,25 +53,21 @@ absl::Status Driver::FindFunctions(const std::string& library) {
     return absl::UnavailableError(
         absl::StrCat(library, ": not found; install NVIDIA's driver, or use device: cpu"));
   }
-  absl::Status missing;
-  const auto find = [&](auto& function, const char* name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
-    if (function == nullptr) {
-      missing = absl::FailedPreconditionError(
-          absl::StrCat(library, ": has no ", name, "; update NVIDIA's driver"));
-    }
-  };
-  find(functions_->init, "cuInit");
-  find(functions_->version, "cuDriverGetVersion");
-  find(functions_->device, "cuDeviceGet");
-  find(functions_->attribute, "cuDeviceGetAttribute");
-  find(functions_->retain_context, "cuDevicePrimaryCtxRetain");
-  find(functions_->set_context, "cuCtxSetCurrent");
-  find(functions_->load, "cuModuleLoadData");
-  find(functions_->find, "cuModuleGetFunction");
-  find(functions_->launch, "cuLaunchKernel");
-  find(functions_->error_name, "cuGetErrorName");
-  return missing;
+  LibraryFunctions functions(handle);
+  functions.Find("cuInit", functions_->init);
+  functions.Find("cuDriverGetVersion", functions_->version);
+  functions.Find("cuDeviceGet", functions_->device);
+  functions.Find("cuDeviceGetAttribute", functions_->attribute);
+  functions.Find("cuDevicePrimaryCtxRetain", functions_->retain_context);
+  functions.Find("cuCtxSetCurrent", functions_->set_context);
+  functions.Find("cuModuleLoadData", functions_->load);
+  functions.Find("cuModuleGetFunction", functions_->find);
+  functions.Find("cuLaunchKernel", functions_->launch);
+  functions.Find("cuGetErrorName", functions_->error_name);
+  return functions.missing() == nullptr
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(absl::StrCat(library, ": has no ", functions.missing(),
+                                                          "; update NVIDIA's driver"));
 }
 
 absl::Status Driver::Checked(int result, const std::string& what) const {
