@@ -3,7 +3,8 @@
 """./dev bench gpu-plan: what a token costs the GPU path, without a GPU.
 
 The CUDA kernels run on the host and count what their warps ask for: bytes of weights, each once for the lanes of a warp that ask together,
-against the bytes in which the model is stored. Launches are those of one token, its choice included; without a graph, which is not there yet.
+against the bytes in which the model is stored. Launches, waits of the host and bytes that cross (the larger of both ways) are those of one token
+as jobs decode it, drawn by temperature, top-k and top-p; without a graph, which is not there yet.
 The bounds are not measurements: a token reads the weights at the bandwidth that the board's data sheet promises, and its products add in
 FP32 at the clock of the power mode. A board does worse than the lower of the two. Spills are those of tests/golden/cuda_kernels.txt.
 Writes build/bench/gpu-plan.json.
@@ -45,10 +46,12 @@ def main():
     for model, weights in MODELS.items():
         for name in FORMATS:
             counted = subprocess.run([ROOT / "build/release/bin/wattle-gpu-plan", model, name], capture_output=True, text=True, check=True)
-            read, packed, launches, layers = (int(word) for word in counted.stdout.split())
+            read, packed, launches, waits, host_bytes, layers = (int(word) for word in counted.stdout.split())
             key = f"{model}.{name}"
             add(figures, f"{key}.bytes_read_over_packed", [read / packed], "", "at most 1.05")
             add(figures, f"{key}.launches_per_token", [launches], "launches", f"at most 8 a layer + 8 = {8 * layers + 8}")
+            add(figures, f"{key}.syncs_per_token", [waits], "waits", "1")
+            add(figures, f"{key}.host_bytes_per_token", [host_bytes], "bytes", "at most 64 each way")
             for board_key, board in BOARDS.items():
                 add(figures, f"boards.{board_key}.{model}.{name}.bound_tokens_per_s", [bound_tokens_per_second(board, read, weights)], "tokens/s",
                     f"bound, not measured: {board.title}", 1)

@@ -1,15 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-gpu-plan MODEL FORMAT: runs one token of a model with random weights through the CUDA
-// kernels on the host, and prints what its launches read. ./dev bench gpu-plan reads that.
-// A layer's share is that of a model with one layer less that of one without.
+// kernels on the host, and prints what it reads, launches, waits for and copies. ./dev bench
+// gpu-plan reads that. A layer's share is that of a model with one layer less that of one without.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
-#include "worker/engine/device/cuda/decode_step.h"
+#include "worker/engine/device/cuda/decode_run.h"
 #include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/kernels/nf4_double.h"
 #include "worker/engine/kernels/test_decoder.h"
@@ -66,36 +67,36 @@ struct Counts {
   int64_t read = 0;
   int64_t packed = 0;
   int64_t launches = 0;
+  int64_t waits = 0;
+  int64_t host_bytes = 0;  // to the device or from it, the larger of both
 };
 
-// Of one token: embedding, layers, norm, head, the most likely token.
+// Of one token as jobs decode it: rows to the device, embedding, layers, norm, head, the choice by
+// temperature, top-k and top-p, which has more launches than the most likely token, and the token
+// to the host.
 Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightFormat format) {
   sizes.layers = layers;
   const kernels::RandomDecoder decoder(sizes, {.blocks = format, .head = format}, 1);
   WATTLE_CHECK(cuda::CheckModel(decoder.model).ok(), "the kernels serve the models of the bench");
-  cuda::DecodeCache cache = {.capacity = kCapacity};
-  const kernels::AlignedBuffer memory(cuda::CacheBytes(decoder.model, cache) + 1);
-  cache.memory = const_cast<std::byte*>(memory.data());
-  const kernels::AlignedBuffer scratch(cuda::ScratchFloats(decoder.model) *
-                                       static_cast<int64_t>(sizeof(float)));
+  const cuda::DecodeCache cache = {.capacity = kCapacity};
+  kernels::AlignedBuffer memory(cuda::DecodeRun::MemoryBytes(decoder.model, cache));
   std::vector<float> tables(kernels::Nf4Values().begin(), kernels::Nf4Values().end());
   tables.insert(tables.end(), kernels::DynamicMap().begin(), kernels::DynamicMap().end());
-  std::vector<float> logits(static_cast<size_t>(sizes.vocabulary));
   cuda::HostLauncher launcher(1);
-  cuda::DecodeStep step(decoder.model, cache,
-                        reinterpret_cast<float*>(const_cast<std::byte*>(scratch.data())),
-                        tables.data(), launcher);
-  const long long token = 7;
-  const int first = 0;
-  long long chosen = 0;
-  WATTLE_CHECK(
-      step.Run({.tokens = &token, .slots = &first, .positions = &first, .count = 1}, logits.data())
-              .ok() &&
-          step.Choose(logits.data(), 1, &chosen).ok(),
-      "the kernels run");
+  cuda::DecodeRun run(decoder.model, cache, memory.data(), tables.data(), launcher);
+  const int64_t token = 7;
+  const kernels::SequenceTokens sequence = {.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
+  const float unit = 0.5F;
+  int64_t chosen = 0;
+  const absl::Status status = run.RunAndChoose(
+      absl::MakeConstSpan(&sequence, 1), {.temperature = 0.8, .top_k = 40, .top_p = 0.95},
+      absl::MakeConstSpan(&unit, 1), absl::MakeSpan(&chosen, 1));
+  WATTLE_CHECK(status.ok(), "the kernels run");
   return {.read = launcher.weight_bytes(),
           .packed = decoder.weight_bytes(),
-          .launches = launcher.launches()};
+          .launches = launcher.launches(),
+          .waits = launcher.waits(),
+          .host_bytes = std::max(launcher.uploaded_bytes(), launcher.downloaded_bytes())};
 }
 
 int Main(const std::string& model_name, const std::string& format_name) {
@@ -110,8 +111,10 @@ int Main(const std::string& model_name, const std::string& format_name) {
       const auto all = [&](int64_t of_rest, int64_t of_one) {
         return static_cast<long long>(of_rest + layers * (of_one - of_rest));
       };
-      std::printf("%lld %lld %lld %lld\n", all(rest.read, one.read), all(rest.packed, one.packed),
-                  all(rest.launches, one.launches), static_cast<long long>(layers));
+      std::printf("%lld %lld %lld %lld %lld %lld\n", all(rest.read, one.read),
+                  all(rest.packed, one.packed), all(rest.launches, one.launches),
+                  all(rest.waits, one.waits), all(rest.host_bytes, one.host_bytes),
+                  static_cast<long long>(layers));
       return 0;
     }
   }

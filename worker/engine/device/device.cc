@@ -17,9 +17,25 @@ const DeviceOperations& AtenOperations() {
   return aten;
 }
 
+namespace {
+const DeviceOperations* private_use1 = nullptr;
+}  // namespace
+
+void SetPrivateUse1Operations(const DeviceOperations* operations) {
+  private_use1 = operations;
+}
+
 const DeviceOperations& OperationsOn(at::Device device) {
   static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver);
-  return device.is_cpu() ? CpuOperations() : device.is_cuda() ? nvidia : AtenOperations();
+  if (device.is_cpu()) {
+    return CpuOperations();
+  }
+  if (device.is_cuda()) {
+    return nvidia;
+  }
+  return device.type() == c10::DeviceType::PrivateUse1 && private_use1 != nullptr
+             ? *private_use1
+             : AtenOperations();
 }
 
 }  // namespace wattle::engine

@@ -8,6 +8,7 @@
 #define WATTLE_WORKER_ENGINE_DEVICE_DEVICE_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -28,6 +29,8 @@ enum class Activation;
 
 namespace wattle::engine {
 
+class DecodeOperator;
+struct DecodeRequest;
 struct MatrixWeights;
 struct MomentLevels;
 struct ProbabilityDropout;
@@ -118,6 +121,11 @@ class DeviceOperations {
   virtual void AddSignsToRows(const kernels::RandomStream& stream, float magnitude,
                               const at::Tensor& numbers, at::Tensor& x) const = 0;
 
+  // --- Decoding (decode_operator.h). ---
+
+  // Null: the device has no operator for the model.
+  [[nodiscard]] virtual std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const = 0;
+
   // --- The optimizer (train/optimizer.h). ---
 
   [[nodiscard]] virtual DeviceNumber NormOf(const at::Tensor& gradients) const = 0;
@@ -129,6 +137,10 @@ class DeviceOperations {
 
 [[nodiscard]] const DeviceOperations& CpuOperations();
 [[nodiscard]] const DeviceOperations& AtenOperations();
+
+// What answers for libtorch's PrivateUse1 device from now on, in place of libtorch's operators;
+// null: these again. For tests.
+void SetPrivateUse1Operations(const DeviceOperations* operations);
 
 // Those of the device.
 [[nodiscard]] const DeviceOperations& OperationsOn(at::Device device);

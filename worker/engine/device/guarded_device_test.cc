@@ -296,7 +296,7 @@ TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
   while (made.size() < wanted.size()) {
     const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&made.back(), 1)};
     ForgetWork();
-    const int64_t token = session.StepGreedily(absl::MakeConstSpan(&next, 1)).front();
+    const int64_t token = session.StepAndChoose(absl::MakeConstSpan(&next, 1), {}, {}).front();
     made.push_back(token);
     EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
     EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64);
@@ -362,7 +362,7 @@ TEST_P(RecipeOnDeviceTest, ALoadedModelDecodesFromPackedWeights) {
   for (int step = 0; step < 5; ++step) {
     const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
     ForgetWork();
-    const int64_t chosen = session.StepGreedily(absl::MakeConstSpan(&next, 1)).front();
+    const int64_t chosen = session.StepAndChoose(absl::MakeConstSpan(&next, 1), {}, {}).front();
     EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
     EXPECT_LE(WorkOfGuardedDevice().uploaded_bytes, 64) << "no weight crosses after loading";
     EXPECT_LE(WorkOfGuardedDevice().downloaded_bytes, 64);

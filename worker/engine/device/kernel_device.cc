@@ -12,8 +12,10 @@
 #include <c10/util/Exception.h>
 
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
 #include "worker/engine/device/cuda/stored_product.h"
+#include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/models/weights.h"
 #include "worker/engine/torch_operators.h"
 
@@ -80,22 +82,58 @@ bool KernelDevice::Multiply(const MatrixWeights& matrix, const at::Tensor& x,
   if (!cuda::Serves(product)) {
     return false;
   }
-  absl::Status status;
-  if (launcher_ == nullptr) {
-    absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> made = make_launcher_(x.device());
-    status = made.status();
-    launcher_ = made.ok() ? *std::move(made) : nullptr;
-  }
-  if (status.ok()) {
-    status = cuda::Launch(product, *launcher_);
-  }
-  TORCH_CHECK(!absl::IsInternal(status), std::string(status.message()));
+  const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(x.device());
+  const absl::Status status = launcher.ok() ? cuda::Launch(product, **launcher) : launcher.status();
   if (!status.ok()) {
-    gave_up_ = true;
-    std::fprintf(stderr, "wattle-runner: %s; until then libtorch's operators, which are slower\n",
-                 std::string(status.message()).c_str());
+    GiveUp(status);
   }
   return status.ok();
+}
+
+std::unique_ptr<DecodeOperator> KernelDevice::MakeDecode(DecodeRequest request) const {
+  if (gave_up_) {
+    return nullptr;
+  }
+  absl::Status status = request.model.status();
+  if (status.ok()) {
+    status = cuda::CheckModel(*request.model);
+  }
+  if (!status.ok()) {
+    const std::string reason(status.message());
+    if (told_.insert(reason).second) {
+      std::fprintf(stderr,
+                   "wattle-runner: %s; this model decodes by libtorch's operators, which are "
+                   "slower\n",
+                   reason.c_str());
+    }
+    return nullptr;
+  }
+  const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(request.device);
+  if (!launcher.ok()) {
+    GiveUp(launcher.status());
+    return nullptr;
+  }
+  absl::StatusOr<std::unique_ptr<DecodeOperator>> decode =
+      MakeKernelDecode(std::move(request), **launcher);
+  if (!decode.ok()) {
+    GiveUp(decode.status());
+    return nullptr;
+  }
+  return *std::move(decode);
+}
+
+absl::StatusOr<cuda::KernelLauncher*> KernelDevice::LauncherOn(at::Device device) const {
+  if (launcher_ == nullptr) {
+    WATTLE_ASSIGN_OR_RETURN(launcher_, make_launcher_(device));
+  }
+  return launcher_.get();
+}
+
+void KernelDevice::GiveUp(const absl::Status& status) const {
+  TORCH_CHECK(!absl::IsInternal(status), std::string(status.message()));
+  gave_up_ = true;
+  std::fprintf(stderr, "wattle-runner: %s; until then libtorch's operators, which are slower\n",
+               std::string(status.message()).c_str());
 }
 
 }  // namespace wattle::engine

@@ -1,15 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// An NVIDIA GPU: libtorch's operators, but for products of up to eight rows with packed matrices,
-// which the kernels of cuda/ compute without dequantizing the matrix first. Where these cannot run
-// (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why,
-// and libtorch's operators compute these products too. A GPU that fails throws: its numbers would
-// be wrong.
+// An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
+// step (kernel_decode.h), and for products of up to eight rows with packed matrices, which they
+// compute without dequantizing the matrix first. Where these cannot run (no NVRTC, an old driver, a
+// GPU that NVRTC does not know), one line on standard error says why, and libtorch's operators do
+// their work too; so where the kernels lack what a model has. A GPU that fails throws: its numbers
+// would be wrong.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -29,8 +32,13 @@ class KernelDevice final : public AtenDevice {
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
+  [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
 
  private:
+  // What launches on the device. Made at the first call.
+  absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
+  // From now on libtorch's operators compute; says why. Throws where the GPU fails.
+  void GiveUp(const absl::Status& status) const;
   // Whether the kernels computed `out`.
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;
@@ -38,6 +46,7 @@ class KernelDevice final : public AtenDevice {
   MakeLauncher make_launcher_;
   mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
   mutable bool gave_up_ = false;
+  mutable std::set<std::string> told_;  // what the kernels lack, once each
 };
 
 // Launches by the driver on libtorch's current stream. Compiled kernels are kept in the directory

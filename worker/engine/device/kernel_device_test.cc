@@ -52,6 +52,13 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
     ++answers_.launches;
     return answers_.launched.ok() ? host_.Launch(launch) : answers_.launched;
   }
+  absl::Status Prepare(const std::string& source) override { return host_.Prepare(source); }
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
+    return host_.Upload(to, from, bytes);
+  }
+  absl::Status Download(void* to, const void* from, int64_t bytes) override {
+    return host_.Download(to, from, bytes);
+  }
 
  private:
   Answers& answers_;

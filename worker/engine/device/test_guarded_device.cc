@@ -51,13 +51,10 @@ class DeviceMemory final : public at::Allocator {
     return memory;
   }
 
-  class Opening {
-   public:
-    Opening() { Get().Protect(PROT_READ | PROT_WRITE); }
-    ~Opening() { Get().Protect(PROT_NONE); }
-    Opening(const Opening&) = delete;
-    Opening& operator=(const Opening&) = delete;
-  };
+  using Opening = OpenedGuardedMemory;
+
+  void Open() { Protect(PROT_READ | PROT_WRITE); }
+  void Close() { Protect(PROT_NONE); }
 
   [[nodiscard]] at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
     std::byte* place = nullptr;
@@ -378,6 +375,13 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
 }
 
 }  // namespace
+
+OpenedGuardedMemory::OpenedGuardedMemory() {
+  DeviceMemory::Get().Open();
+}
+OpenedGuardedMemory::~OpenedGuardedMemory() {
+  DeviceMemory::Get().Close();
+}
 
 at::Device GuardedDevice() {
   return {kDeviceType, 0};

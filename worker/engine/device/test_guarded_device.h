@@ -31,6 +31,15 @@ struct DeviceWork {
   int64_t waits = 0;                 // of the host for the device
 };
 
+// While one is there, the host stands for the device: kernels that are emulated read its memory.
+class OpenedGuardedMemory {
+ public:
+  OpenedGuardedMemory();
+  ~OpenedGuardedMemory();
+  OpenedGuardedMemory(const OpenedGuardedMemory&) = delete;
+  OpenedGuardedMemory& operator=(const OpenedGuardedMemory&) = delete;
+};
+
 // The device; asking for it puts it into the program.
 [[nodiscard]] at::Device GuardedDevice();
 

@@ -12,7 +12,6 @@
 #include "formats/squad.h"
 #include "formats/squad_score.h"
 #include "worker/engine/generate/decode_session.h"
-#include "worker/engine/generate/sampler.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
 
@@ -41,7 +40,7 @@ Answer AnswerTo(const Decoder& decoder, const std::vector<int64_t>& prompt, int6
     for (size_t i = 0; i < next.size(); ++i) {
       answer.flops += DecodeFlops(decoder.config, session.length() + static_cast<int64_t>(i));
     }
-    const int64_t token = GreedyToken(session.Feed(next));
+    const int64_t token = session.FeedGreedily(next);
     ++answer.generated_tokens;
     if (decoder.config.ends_text(token)) {
       break;

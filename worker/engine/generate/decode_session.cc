@@ -7,21 +7,18 @@
 #include <ATen/core/Tensor.h>
 
 #include "base/check.h"
+#include "base/status_macros.h"
 #include "models/planned_decode_step.h"
 #include "models/tensor_plan.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/device/decode_operator.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/decode_step.h"
-#include "worker/engine/kernels/kv_cache.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/threads.h"
 
 namespace wattle::engine {
 namespace {
-
-// Tokens of a prompt that one step takes: enough for products of many rows, few enough that the
-// buffers stay small.
-constexpr int64_t kPromptTokens = 256;
 
 const float* FloatsOf(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
@@ -29,6 +26,12 @@ const float* FloatsOf(const at::Tensor& tensor) {
 
 kernels::WeightMatrix MatrixOf(const MatrixWeights& weights, const at::Tensor& bias) {
   kernels::WeightMatrix matrix = weights.matrix;
+  if (matrix.packed == nullptr && weights.packed.defined()) {  // on another device than the host
+    matrix.packed = static_cast<const std::byte*>(weights.packed.data_ptr());
+    matrix.scales = weights.scales.defined()
+                        ? static_cast<const std::byte*>(weights.scales.data_ptr())
+                        : nullptr;
+  }
   if (weights.is_float()) {
     matrix.packed = static_cast<const std::byte*>(weights.value.data_ptr());
     matrix.rows = weights.value.size(0);
@@ -86,6 +89,30 @@ kernels::DecodeModel ModelOf(const Decoder& decoder) {
   return model;
 }
 
+absl::StatusOr<kernels::DecodeModel> ServedModelOf(const Decoder& decoder) {
+  if (!models::DecodeOperatorServes(decoder.config)) {
+    return absl::UnimplementedError("no operator has a whole step of this family");
+  }
+  kernels::DecodeModel model = ModelOf(decoder);
+  WATTLE_RETURN_IF_ERROR(kernels::CheckDecodeModel(model));
+  return model;
+}
+
+// One matrix has the tables of all.
+const float* Nf4TablesOf(const DecoderWeights& weights) {
+  std::vector<const MatrixWeights*> matrices = {&weights.tokens, &weights.head};
+  for (const BlockWeights& block : weights.blocks) {
+    matrices.insert(matrices.end(), {&block.qkv.matrix, &block.attention_output.matrix,
+                                     &block.up.matrix, &block.down.matrix});
+  }
+  const auto found =
+      std::find_if(matrices.begin(), matrices.end(), [](const MatrixWeights* matrix) {
+        return matrix->matrix.format.scheme == kernels::WeightScheme::kNf4DoubleQuantized &&
+               matrix->tables.defined();
+      });
+  return found == matrices.end() ? nullptr : (*found)->tables.data_ptr<float>();
+}
+
 // What the session's tensors take at most: of all formats the one with the smallest groups has the
 // largest buffers, and scalars that libtorch makes on the way are in no plan. Address space alone,
 // so that too much of it costs nothing.
@@ -105,20 +132,6 @@ int64_t RoomOfSession(const Decoder& decoder, int64_t capacity_tokens, int64_t s
 
 }  // namespace
 
-struct DecodeSession::Operator {
-  Operator(kernels::DecodeModel decode_model, kernels::KvFormat kv_format, int64_t slots,
-           int64_t capacity_tokens, std::pmr::memory_resource& memory)
-      : model(std::move(decode_model)),
-        cache(kv_format, kernels::KvShapesOf(model), slots, capacity_tokens, memory),
-        step(model, cache, KernelThreads(),
-             std::max(slots, std::min(kPromptTokens, capacity_tokens)), kernels::BestKernels(),
-             memory) {}
-
-  kernels::DecodeModel model;
-  kernels::KvCache cache;
-  kernels::DecodeStep step;
-};
-
 DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, DecodeForm form,
                              int64_t slots, std::vector<ArenaTensor>* record)
     : decoder_(decoder),
@@ -128,16 +141,18 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
   arena_.PreferHugePages();
   logits_ = kernels::AlignedBuffer(
       slots * decoder.config.vocabulary * static_cast<int64_t>(sizeof(float)), arena_);
-  if (form == DecodeForm::kFastest && OperationsOn(decoder.device).in_host_memory() &&
-      models::DecodeOperatorServes(decoder.config)) {
-    kernels::DecodeModel model = ModelOf(decoder);
-    if (kernels::CheckDecodeModel(model).ok()) {
-      operator_ = std::make_unique<Operator>(
-          std::move(model),
-          decoder.int8_keys_and_values ? kernels::KvFormat::kInt8 : kernels::KvFormat::kFloat32,
-          slots, capacity_tokens, arena_);
-      return;
-    }
+  if (form == DecodeForm::kFastest) {
+    operator_ = OperationsOn(decoder.device)
+                    .MakeDecode({.model = ServedModelOf(decoder),
+                                 .int8_keys_and_values = decoder.int8_keys_and_values,
+                                 .slots = slots,
+                                 .capacity_tokens = capacity_tokens,
+                                 .device = decoder.device,
+                                 .nf4_tables = Nf4TablesOf(decoder.weights),
+                                 .memory = arena_});
+  }
+  if (operator_ != nullptr) {
+    return;
   }
   const PassArena::Scope scope(arena_);
   cache_ = std::make_unique<KeyValueCache>(decoder.config, slots, capacity_tokens, decoder.device);
@@ -145,35 +160,28 @@ DecodeSession::DecodeSession(const Decoder& decoder, int64_t capacity_tokens, De
 
 DecodeSession::~DecodeSession() = default;
 
+void DecodeSession::Grow(absl::Span<const kernels::SequenceTokens> sequences) {
+  for (const kernels::SequenceTokens& sequence : sequences) {
+    lengths_[static_cast<size_t>(sequence.slot)] += static_cast<int64_t>(sequence.tokens.size());
+  }
+}
+
 absl::Span<const float> DecodeSession::Feed(absl::Span<const int64_t> tokens, int64_t slot) {
-  const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
-  lengths_[static_cast<size_t>(slot)] += static_cast<int64_t>(tokens.size());
-  auto* out = logits_.as<float>();
-  if (operator_ == nullptr) {
-    FeedPlain({.slot = slot, .tokens = tokens}, out);
-    return {out, vocabulary};
-  }
-  while (!tokens.empty()) {
-    const auto piece = tokens.subspan(0, static_cast<size_t>(kPromptTokens));
-    const kernels::SequenceTokens sequence{.slot = slot, .tokens = piece};
-    operator_->step.Run(absl::MakeConstSpan(&sequence, 1), out);
-    tokens.remove_prefix(piece.size());
-  }
-  return {out, vocabulary};
+  const kernels::SequenceTokens sequence{.slot = slot, .tokens = tokens};
+  return Step(absl::MakeConstSpan(&sequence, 1));
 }
 
 absl::Span<const float> DecodeSession::Step(absl::Span<const kernels::SequenceTokens> sequences) {
   const auto vocabulary = static_cast<size_t>(decoder_.config.vocabulary);
+  Grow(sequences);
   auto* out = logits_.as<float>();
-  for (const kernels::SequenceTokens& sequence : sequences) {
-    lengths_[static_cast<size_t>(sequence.slot)] += static_cast<int64_t>(sequence.tokens.size());
-    if (operator_ == nullptr) {
+  if (operator_ != nullptr) {
+    operator_->Run(sequences, out);
+  } else {
+    for (const kernels::SequenceTokens& sequence : sequences) {
       FeedPlain(sequence, out);
       out += vocabulary;
     }
-  }
-  if (operator_ != nullptr) {
-    operator_->step.Run(sequences, out);
   }
   return {logits_.as<float>(), sequences.size() * vocabulary};
 }
@@ -185,30 +193,44 @@ void DecodeSession::FeedPlain(const kernels::SequenceTokens& sequence, float* ou
   std::copy_n(logits.data_ptr<float>(), logits.numel(), out);
 }
 
-bool DecodeSession::chooses_on_device() const {
-  return !OperationsOn(decoder_.device).in_host_memory();
+bool DecodeSession::chooses_on_device(const SamplingSettings& sampling) const {
+  if (operator_ != nullptr) {
+    return operator_->chooses() && !PenalizesRepetition(sampling);
+  }
+  return !OperationsOn(decoder_.device).in_host_memory() && IsGreedy(sampling);
+}
+
+std::vector<int64_t> DecodeSession::StepAndChoose(
+    absl::Span<const kernels::SequenceTokens> sequences, const SamplingSettings& sampling,
+    absl::Span<const float> units) {
+  WATTLE_CHECK(chooses_on_device(sampling), "the device chooses");
+  Grow(sequences);
+  std::vector<int64_t> tokens(sequences.size());
+  if (operator_ != nullptr) {
+    operator_->RunAndChoose(sequences, sampling, units, absl::MakeSpan(tokens));
+    return tokens;
+  }
+  const PassArena::Scope scope(arena_);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    tokens[i] = DecodeLogits(decoder_, sequences[i].tokens, *cache_, sequences[i].slot)
+                    .argmax()
+                    .item<int64_t>();
+  }
+  return tokens;
 }
 
 int64_t DecodeSession::FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot) {
-  WATTLE_CHECK(chooses_on_device(), "the device chooses");
-  lengths_[static_cast<size_t>(slot)] += static_cast<int64_t>(tokens.size());
-  const PassArena::Scope scope(arena_);
-  return DecodeLogits(decoder_, tokens, *cache_, slot).argmax().item<int64_t>();
-}
-
-std::vector<int64_t> DecodeSession::StepGreedily(
-    absl::Span<const kernels::SequenceTokens> sequences) {
-  std::vector<int64_t> tokens;
-  for (const kernels::SequenceTokens& sequence : sequences) {
-    tokens.push_back(FeedGreedily(sequence.tokens, sequence.slot));
+  if (!chooses_on_device({})) {
+    return GreedyToken(Feed(tokens, slot));
   }
-  return tokens;
+  const kernels::SequenceTokens sequence{.slot = slot, .tokens = tokens};
+  return StepAndChoose(absl::MakeConstSpan(&sequence, 1), {}, {}).front();
 }
 
 void DecodeSession::Clear(int64_t slot) {
   lengths_[static_cast<size_t>(slot)] = 0;
   if (operator_ != nullptr) {
-    operator_->cache.set_length(slot, 0);
+    operator_->Clear(slot);
   } else {
     cache_->Clear(slot);
   }

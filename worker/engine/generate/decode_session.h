@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sequences being generated, each in a slot. On the CPU a whole step is one operator of ours
-// (kernels/decode_step.h); on other devices, and for shapes that the operator lacks, the session
-// runs the decoder's plain form. Keys and values are held as the decoder says: the operator's cache
-// holds int8, the plain form the same numbers as floats. Every buffer of either form comes from one
-// arena, as models/tensor_plan.h plans it (PassKind::kDecode). May throw libtorch's exceptions. One
-// thread.
+// Sequences being generated, each in a slot. A whole step is one operator where the device has one
+// (device/decode_operator.h): the CPU's is kernels/decode_step.h, that of an NVIDIA GPU
+// device/cuda/decode_step.h. For what it lacks the session runs the decoder's plain form. Keys and
+// values are held as the decoder says: the operator's cache holds int8, the plain form the same
+// numbers as floats. Every buffer of the host comes from one arena, as models/tensor_plan.h plans
+// it (PassKind::kDecode). May throw libtorch's exceptions. One thread.
 #ifndef WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 #define WATTLE_WORKER_ENGINE_GENERATE_DECODE_SESSION_H_
 
@@ -15,11 +15,14 @@
 
 #include "absl/types/span.h"
 
+#include "worker/engine/generate/sampler.h"
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/pass_arena.h"
 
 namespace wattle::engine {
+
+class DecodeOperator;
 
 // Which form a session takes; kPlain is for tests and comparisons.
 enum class DecodeForm { kFastest, kPlain };
@@ -43,13 +46,16 @@ class DecodeSession {
   // vocabulary], valid until the next call. sequences: one token each, no slot twice.
   absl::Span<const float> Step(absl::Span<const kernels::SequenceTokens> sequences);
 
-  // Whether the two below are there: on a device that is not the host, where the logits of a token
+  // Whether StepAndChoose is there: on a device that is not the host, where the logits of a token
   // need not go to the host.
-  [[nodiscard]] bool chooses_on_device() const;
-  // As Feed and Step, and return the most likely token instead (GreedyToken in sampler.h); the host
-  // waits once for each sequence.
-  int64_t FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot);
-  std::vector<int64_t> StepGreedily(absl::Span<const kernels::SequenceTokens> sequences);
+  [[nodiscard]] bool chooses_on_device(const SamplingSettings& sampling) const;
+  // As Step, or Feed of one sequence, and returns the tokens that Sampler::Draw chooses instead.
+  // units: of each sequence; greedy: none. The host waits once, in the plain form once for each.
+  std::vector<int64_t> StepAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
+                                     const SamplingSettings& sampling,
+                                     absl::Span<const float> units);
+  // As Feed, and returns the most likely token, on every device.
+  int64_t FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot = 0);
 
   // The slot serves another sequence.
   void Clear(int64_t slot);
@@ -62,8 +68,8 @@ class DecodeSession {
   [[nodiscard]] ArenaFigures memory() const { return arena_.figures(); }
 
  private:
-  struct Operator;
-
+  // The tokens stand in their slots.
+  void Grow(absl::Span<const kernels::SequenceTokens> sequences);
   // Writes the logits after the sequence's last token, by the plain form.
   void FeedPlain(const kernels::SequenceTokens& sequence, float* out);
 
@@ -71,7 +77,7 @@ class DecodeSession {
   PassArena arena_;               // of everything below
   std::vector<int64_t> lengths_;  // by slot
   kernels::AlignedBuffer logits_;
-  std::unique_ptr<Operator> operator_;  // one of the two
+  std::unique_ptr<DecodeOperator> operator_;  // one of the two
   std::unique_ptr<KeyValueCache> cache_;
 };
 

@@ -9,58 +9,17 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "base/status_matchers.h"
+#include "worker/engine/generate/test_wide_decoder.h"
 #include "worker/engine/models/parameters.h"
-#include "worker/engine/models/tensor_files.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {
 
-struct SessionCase {
-  const char* family;
-  const char* format;
-  bool int8_keys_and_values = false;
-};
+using SessionCase = WideDecoder;
 
 class DecodeSessionTest : public testing::TestWithParam<SessionCase> {};
-
-// A model with heads of 16 dimensions, which the operator needs, and logits of several units.
-Decoder MakeWideDecoder(const SessionCase& wanted) {
-  models::DecoderConfig config = TinyConfigOf(wanted.family);
-  for (models::LayerDescription& layer : config.layers) {
-    layer.heads = 2;
-    layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
-    layer.head_size = 16;
-    if (layer.rotary.has_value()) {
-      layer.rotary->dimensions *= 2;  // the same share of each head
-    }
-  }
-  config.layers.back().window = 5;
-  const std::vector<Parameter> parameters = ParametersOf(config);
-  const ArenaLayout layout = ValueLayout(parameters);
-  at::Tensor arena = at::zeros({layout.elements});
-  FillRandom(config, parameters, layout, 8, arena);
-  arena.mul_(10.0).add_(0.05);  // biases are not 0
-  DecoderWeights weights = WeightsOver(config, parameters, layout, arena);
-  const auto format = kernels::ParseFormatName(wanted.format);
-  EXPECT_THAT(format, IsOk());
-  if (format->scheme != kernels::WeightScheme::kFloat32) {
-    for (const Parameter& parameter : parameters) {
-      if (parameter.tensor.is_multiplied(config)) {
-        MatrixWeights& matrix = MatrixAt(weights, parameter.tensor);
-        const auto packed = PackFloats(parameter.tensor.name, *format, matrix.value);
-        EXPECT_THAT(packed, IsOk());
-        matrix = *packed;
-      }
-    }
-    TieHead(config, weights);
-  }
-  Decoder decoder = MakeDecoder(config, weights, at::Device(at::kCPU));
-  decoder.int8_keys_and_values = wanted.int8_keys_and_values;
-  return decoder;
-}
 
 double LogitError(absl::Span<const float> got, absl::Span<const float> wanted) {
   double error = 0.0;

@@ -74,7 +74,7 @@ class BatchedDecode {
         slots_(std::min(static_cast<size_t>(settings.batch_size), prompts.size())),
         session_(decoder, LongestSequence(decoder, prompts, settings), DecodeForm::kFastest,
                  static_cast<int64_t>(slots_.size())),
-        on_device_(session_.chooses_on_device() && IsGreedy(settings.sampling)),
+        on_device_(session_.chooses_on_device(settings.sampling)),
         made_(prompts.size()) {}
 
   // The tokens that were made, by prompt, the end token included where it came.
@@ -115,19 +115,30 @@ class BatchedDecode {
     const auto fed = static_cast<int64_t>(tokens.size());
     const double flops = FlopsOf(decoder_.config, 0, fed);
     if (on_device_) {
-      Take(slot, session_.FeedGreedily(tokens, index), fed, flops);
+      const kernels::SequenceTokens sequence{.slot = index, .tokens = tokens};
+      const float unit = UnitOf(slot);
+      Take(slot,
+           session_
+               .StepAndChoose(absl::MakeConstSpan(&sequence, 1), settings_.sampling,
+                              absl::MakeConstSpan(&unit, 1))
+               .front(),
+           fed, flops);
     } else {
       Take(slot, Drawn(slot, session_.Feed(tokens, index)), fed, flops);
     }
   }
 
+  // What decides the slot's next draw.
+  [[nodiscard]] float UnitOf(const Slot& slot) const {
+    return kernels::RandomUnit({.seed = settings_.sampling.seed,
+                                .step = first_index_ + slot.prompt,
+                                .use = kernels::RandomUse::kSampling},
+                               static_cast<int64_t>(made_[slot.prompt].size()));
+  }
+
   // The slot's next token.
   int64_t Drawn(Slot& slot, absl::Span<const float> logits) {
-    const float unit = kernels::RandomUnit({.seed = settings_.sampling.seed,
-                                            .step = first_index_ + slot.prompt,
-                                            .use = kernels::RandomUse::kSampling},
-                                           static_cast<int64_t>(made_[slot.prompt].size()));
-    return slot.sampler->Draw(logits, unit);
+    return slot.sampler->Draw(logits, UnitOf(slot));
   }
 
   void Take(Slot& slot, int64_t token, int64_t fed, double flops) {
@@ -157,7 +168,11 @@ class BatchedDecode {
     std::vector<int64_t> chosen;
     absl::Span<const float> logits;
     if (on_device_) {
-      chosen = session_.StepGreedily(sequences_);
+      units_.clear();
+      for (const kernels::SequenceTokens& sequence : sequences_) {
+        units_.push_back(UnitOf(slots_[static_cast<size_t>(sequence.slot)]));
+      }
+      chosen = session_.StepAndChoose(sequences_, settings_.sampling, units_);
     } else {
       logits = session_.Step(sequences_);
     }
@@ -181,6 +196,7 @@ class BatchedDecode {
   const bool on_device_;  // tokens are chosen where the logits are
   std::vector<std::vector<int64_t>> made_;
   std::vector<kernels::SequenceTokens> sequences_;
+  std::vector<float> units_;  // of the sequences
   bool stopped_ = false;
 };
 

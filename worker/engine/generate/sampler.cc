@@ -14,9 +14,12 @@ constexpr size_t kFirstSorted = 64;
 
 }  // namespace
 
+bool PenalizesRepetition(const SamplingSettings& settings) {
+  return settings.repetition_penalty != 0.0 && settings.repetition_penalty != 1.0;
+}
+
 bool IsGreedy(const SamplingSettings& settings) {
-  return settings.temperature <= 0.0 &&
-         (settings.repetition_penalty == 0.0 || settings.repetition_penalty == 1.0);
+  return settings.temperature <= 0.0 && !PenalizesRepetition(settings);
 }
 
 int64_t GreedyToken(absl::Span<const float> logits) {
@@ -33,7 +36,7 @@ void PenalizeRepetition(absl::Span<const int64_t> tokens, double penalty,
 }
 
 void Sampler::Saw(absl::Span<const int64_t> tokens) {
-  if (settings_.repetition_penalty == 0.0 || settings_.repetition_penalty == 1.0) {
+  if (!PenalizesRepetition(settings_)) {
     return;
   }
   for (const int64_t token : tokens) {

@@ -21,6 +21,7 @@ struct SamplingSettings {
   double repetition_penalty = 1.0;  // 0 or 1: none
 };
 
+[[nodiscard]] bool PenalizesRepetition(const SamplingSettings& settings);
 // Whether every token is GreedyToken of its logits as they are.
 [[nodiscard]] bool IsGreedy(const SamplingSettings& settings);
 

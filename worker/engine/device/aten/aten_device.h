@@ -53,6 +53,7 @@ class AtenDevice : public DeviceOperations {
                 const at::Tensor& from, const at::Tensor& to) const override;
   void AddSignsToRows(const kernels::RandomStream& stream, float magnitude,
                       const at::Tensor& numbers, at::Tensor& x) const override;
+  [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
   [[nodiscard]] DeviceNumber NormOf(const at::Tensor& gradients) const override;
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,

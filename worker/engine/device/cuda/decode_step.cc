@@ -2,7 +2,9 @@
 #include "worker/engine/device/cuda/decode_step.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -57,6 +59,10 @@ int64_t ScaleBytes(const DecodeLayer& layer, const DecodeCache& cache) {
                     : 0;
 }
 
+std::array<const WeightMatrix*, 4> MatricesOf(const DecodeLayer& layer) {
+  return {&layer.qkv, &layer.attention_output, &layer.up, &layer.down};
+}
+
 absl::Status CheckMatrix(const WeightMatrix& matrix) {
   if (reinterpret_cast<uintptr_t>(matrix.packed) % kAlignmentBytes != 0 ||
       reinterpret_cast<uintptr_t>(matrix.scales) % kAlignmentBytes != 0) {
@@ -75,7 +81,7 @@ absl::Status CheckLayer(const DecodeLayer& layer) {
     return absl::UnimplementedError(absl::StrCat("cuda: a gated MLP of width ", layer.up.rows / 2,
                                                  "; wanted a multiple of ", kernels::kPanelRows));
   }
-  for (const WeightMatrix* matrix : {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
+  for (const WeightMatrix* matrix : MatricesOf(layer)) {
     WATTLE_RETURN_IF_ERROR(CheckMatrix(*matrix));
   }
   return absl::OkStatus();
@@ -164,6 +170,25 @@ absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, in
   return launcher_.Launch(LaunchOf("norm", "norm_rows", rows, arguments));
 }
 
+absl::Status DecodeStep::ReadStream(const kernels::Norm& norm, StoredProduct product) {
+  WATTLE_RETURN_IF_ERROR(Normalize(norm, x_, product.count));
+  product.inputs = normed_;
+  product.input_stride = width_stride_;
+  product.out = inner_;
+  product.out_stride = inner_stride_;
+  return Multiply(product);
+}
+
+absl::Status DecodeStep::AddToStream(const WeightMatrix& matrix, const float* inputs, int rows) {
+  return Multiply({.matrix = matrix,
+                   .inputs = inputs,
+                   .input_stride = inner_stride_,
+                   .out = x_,
+                   .out_stride = width_stride_,
+                   .count = rows,
+                   .accumulate = true});
+}
+
 absl::Status DecodeStep::Embed(const StepRows& rows) {
   const char* format = FormatOf(model_.tokens.format.scheme);
   const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens, nf4_tables_),
@@ -178,13 +203,8 @@ absl::Status DecodeStep::Embed(const StepRows& rows) {
 
 absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
-  WATTLE_RETURN_IF_ERROR(Normalize(layer.attention_norm, x_, rows.count));
-  WATTLE_RETURN_IF_ERROR(Multiply({.matrix = layer.qkv,
-                                   .inputs = normed_,
-                                   .input_stride = width_stride_,
-                                   .out = inner_,
-                                   .out_stride = inner_stride_,
-                                   .count = rows.count}));
+  WATTLE_RETURN_IF_ERROR(
+      ReadStream(layer.attention_norm, {.matrix = layer.qkv, .count = rows.count}));
   const CacheArguments cache = CacheOf(rows, index);
   const RotaryArguments rotary = {
       .cache = cache,
@@ -209,38 +229,21 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                                 : "attention_256";
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(
       LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention)));
-  return Multiply({.matrix = layer.attention_output,
-                   .inputs = merged_,
-                   .input_stride = inner_stride_,
-                   .out = x_,
-                   .out_stride = width_stride_,
-                   .count = rows.count,
-                   .accumulate = true});
+  return AddToStream(layer.attention_output, merged_, rows.count);
 }
 
 absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
   const DecodeLayer& layer = model_.layers[index];
-  WATTLE_RETURN_IF_ERROR(Normalize(layer.mlp_norm, x_, rows.count));
-  WATTLE_RETURN_IF_ERROR(Multiply({.matrix = layer.up,
-                                   .inputs = normed_,
-                                   .input_stride = width_stride_,
-                                   .out = inner_,
-                                   .out_stride = inner_stride_,
-                                   .count = rows.count,
-                                   .nonlinearity = layer.activation,
-                                   .gated = layer.gated}));
-  return Multiply({.matrix = layer.down,
-                   .inputs = inner_,
-                   .input_stride = inner_stride_,
-                   .out = x_,
-                   .out_stride = width_stride_,
-                   .count = rows.count,
-                   .accumulate = true});
+  WATTLE_RETURN_IF_ERROR(ReadStream(layer.mlp_norm, {.matrix = layer.up,
+                                                     .count = rows.count,
+                                                     .nonlinearity = layer.activation,
+                                                     .gated = layer.gated}));
+  return AddToStream(layer.down, inner_, rows.count);
 }
 
 absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
   WATTLE_CHECK(rows.count >= 1 && rows.count <= kMaxProductRows && rows.first_logits >= 0 &&
-                   rows.first_logits < rows.count,
+                   rows.first_logits <= rows.count,
                "a step has one to kMaxProductRows rows");
   WATTLE_RETURN_IF_ERROR(Embed(rows));
   for (size_t layer = 0; layer < model_.layers.size(); ++layer) {
@@ -248,6 +251,9 @@ absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
     WATTLE_RETURN_IF_ERROR(Mlp(rows, layer));
   }
   const int wanted = rows.count - rows.first_logits;
+  if (wanted == 0) {
+    return absl::OkStatus();
+  }
   WATTLE_RETURN_IF_ERROR(
       Normalize(model_.final_norm, x_ + int64_t{rows.first_logits} * width_stride_, wanted));
   return Multiply({.matrix = model_.head,
@@ -258,13 +264,44 @@ absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
                    .count = wanted});
 }
 
-// NOLINTNEXTLINE(google-runtime-int)
-absl::Status DecodeStep::Choose(const float* logits, int count, long long* chosen) {
-  const ChooseArguments arguments = {.logits = logits,
-                                     .vocabulary = static_cast<int>(model_.head.rows),
-                                     .stride = static_cast<int>(model_.head.rows),
-                                     .chosen = chosen};
-  return launcher_.Launch(LaunchOf("choose", "choose", count, arguments));
+absl::Status DecodeStep::Choose(const ChosenRows& rows) {
+  const auto vocabulary = static_cast<int>(model_.head.rows);
+  const ChooseArguments most_likely = {
+      .logits = rows.logits, .vocabulary = vocabulary, .stride = vocabulary, .chosen = rows.chosen};
+  WATTLE_RETURN_IF_ERROR(launcher_.Launch(LaunchOf("choose", "choose", rows.count, most_likely)));
+  if (!rows.choice.draws()) {
+    return absl::OkStatus();
+  }
+  const DrawArguments draw = {
+      .logits = rows.logits,
+      .amounts = rows.amounts,
+      .units = rows.units,
+      .vocabulary = vocabulary,
+      .temperature = rows.choice.temperature,
+      .top_k = static_cast<int>(std::min<int64_t>(rows.choice.top_k, vocabulary)),
+      .top_p = rows.choice.top_p,
+      .chosen = rows.chosen};
+  const int parts = static_cast<int>(RoundUp(vocabulary, kWeighedTokens) / kWeighedTokens);
+  WATTLE_RETURN_IF_ERROR(launcher_.Launch(LaunchOf("draw", "weigh", rows.count * parts, draw)));
+  return launcher_.Launch(LaunchOf("draw", "draw", rows.count, draw));
+}
+
+absl::Status DecodeStep::Prepare() {
+  std::set<std::string> sources = {"attention", "choose", "draw", "norm", "rotary"};
+  const auto add = [&](const WeightMatrix& matrix) {
+    sources.insert(absl::StrCat("product_", FormatOf(matrix.format.scheme)));
+  };
+  add(model_.tokens);
+  add(model_.head);
+  for (const DecodeLayer& layer : model_.layers) {
+    for (const WeightMatrix* matrix : MatricesOf(layer)) {
+      add(*matrix);
+    }
+  }
+  for (const std::string& source : sources) {
+    WATTLE_RETURN_IF_ERROR(launcher_.Prepare(source));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::cuda

@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A whole step of a decoder as launches of kernels, in the order of kernels/decode_step.h: at most
-// eight launches a layer and five more. One call appends up to kMaxProductRows tokens, of one
-// sequence or of several. The host waits for nothing. One thread.
+// eight launches a layer and three more, and up to three for the choice of tokens. One call appends
+// up to kMaxProductRows tokens, of one sequence or of several. The host waits for nothing. One
+// thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
 
@@ -31,8 +32,28 @@ struct StepRows {
   const long long* tokens = nullptr;  // [count] NOLINT(google-runtime-int): as the kernels' own
   const int* slots = nullptr;         // [count]
   const int* positions = nullptr;     // [count]
+  const float* units = nullptr;       // [count], or null: what decides the draws (TokenChoice)
   int count = 0;
-  int first_logits = 0;  // the first row whose logits are wanted
+  int first_logits = 0;  // the first row whose logits are wanted; `count`: none are
+};
+
+// How a token is chosen from its logits, as engine::SamplingSettings has it.
+struct TokenChoice {
+  double temperature = 0.0;  // 0: the most likely token
+  int64_t top_k = 0;         // 0: all
+  double top_p = 0.0;        // 0 or 1: all
+
+  [[nodiscard]] bool draws() const { return temperature > 0.0; }
+};
+
+// Tokens to choose. All pointers are of the device.
+struct ChosenRows {
+  const float* logits = nullptr;  // [count, vocabulary]
+  int count = 0;
+  TokenChoice choice = {};
+  const float* units = nullptr;  // [count], in [0, 1), where tokens are drawn
+  Amount* amounts = nullptr;     // [count, vocabulary], to work in, where tokens are drawn
+  long long* chosen = nullptr;   // [count] NOLINT(google-runtime-int)
 };
 
 // Whether the kernels serve the model: kUnimplemented says what they lack. model: passes
@@ -51,11 +72,12 @@ class DecodeStep {
   DecodeStep(const kernels::DecodeModel& model, const DecodeCache& cache, float* scratch,
              const float* nf4_tables, KernelLauncher& launcher);
 
+  // Every kernel of the step can be launched; an error says why one cannot be.
+  absl::Status Prepare();
   // Appends the rows to the cache. logits: [count - first_logits, vocabulary], of the device.
   absl::Status Run(const StepRows& rows, float* logits);
-  // The most likely token of each of `count` rows of logits. chosen: [count], of the device.
-  // NOLINTNEXTLINE(google-runtime-int)
-  absl::Status Choose(const float* logits, int count, long long* chosen);
+  // The next token of each row.
+  absl::Status Choose(const ChosenRows& rows);
 
  private:
   absl::Status Embed(const StepRows& rows);
@@ -63,6 +85,10 @@ class DecodeStep {
   absl::Status Mlp(const StepRows& rows, size_t layer);
   absl::Status Normalize(const kernels::Norm& norm, const float* x, int rows);
   absl::Status Multiply(StoredProduct product);
+  // The product, into inner_, of the normalized residual stream.
+  absl::Status ReadStream(const kernels::Norm& norm, StoredProduct product);
+  // Adds the product of `inputs`, [rows, inner_stride_], to the residual stream.
+  absl::Status AddToStream(const kernels::WeightMatrix& matrix, const float* inputs, int rows);
   [[nodiscard]] CacheArguments CacheOf(const StepRows& rows, size_t layer) const;
 
   const kernels::DecodeModel& model_;

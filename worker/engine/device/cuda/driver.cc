@@ -3,9 +3,13 @@
 
 #include <dlfcn.h>
 
+#include <cstddef>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda/library_functions.h"
 
 namespace wattle::cuda {
 namespace {
@@ -33,6 +37,10 @@ struct Driver::Functions {
   // grid x y z, block x y z, dynamic shared memory, stream, arguments, extra.
   int (*launch)(Function function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                 unsigned, Stream stream, void** arguments, void** extra) = nullptr;
+  // A GPU's addresses are numbers.
+  int (*upload)(uintptr_t to, const void* from, size_t bytes, Stream stream) = nullptr;
+  int (*download)(void* to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
+  int (*wait)(Stream stream) = nullptr;
   int (*error_name)(int error, const char** name) = nullptr;
 };
 
@@ -52,25 +60,24 @@ absl::Status Driver::FindFunctions(const std::string& library) {
     return absl::UnavailableError(
         absl::StrCat(library, ": not found; install NVIDIA's driver, or use device: cpu"));
   }
-  absl::Status missing;
-  const auto find = [&](auto& function, const char* name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
-    if (function == nullptr) {
-      missing = absl::FailedPreconditionError(
-          absl::StrCat(library, ": has no ", name, "; update NVIDIA's driver"));
-    }
-  };
-  find(functions_->init, "cuInit");
-  find(functions_->version, "cuDriverGetVersion");
-  find(functions_->device, "cuDeviceGet");
-  find(functions_->attribute, "cuDeviceGetAttribute");
-  find(functions_->retain_context, "cuDevicePrimaryCtxRetain");
-  find(functions_->set_context, "cuCtxSetCurrent");
-  find(functions_->load, "cuModuleLoadData");
-  find(functions_->find, "cuModuleGetFunction");
-  find(functions_->launch, "cuLaunchKernel");
-  find(functions_->error_name, "cuGetErrorName");
-  return missing;
+  LibraryFunctions functions(handle);
+  functions.Find("cuInit", functions_->init);
+  functions.Find("cuDriverGetVersion", functions_->version);
+  functions.Find("cuDeviceGet", functions_->device);
+  functions.Find("cuDeviceGetAttribute", functions_->attribute);
+  functions.Find("cuDevicePrimaryCtxRetain", functions_->retain_context);
+  functions.Find("cuCtxSetCurrent", functions_->set_context);
+  functions.Find("cuModuleLoadData", functions_->load);
+  functions.Find("cuModuleGetFunction", functions_->find);
+  functions.Find("cuLaunchKernel", functions_->launch);
+  functions.Find("cuMemcpyHtoDAsync_v2", functions_->upload);
+  functions.Find("cuMemcpyDtoHAsync_v2", functions_->download);
+  functions.Find("cuStreamSynchronize", functions_->wait);
+  functions.Find("cuGetErrorName", functions_->error_name);
+  return functions.missing() == nullptr
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(absl::StrCat(library, ": has no ", functions.missing(),
+                                                          "; update NVIDIA's driver"));
 }
 
 absl::Status Driver::Checked(int result, const std::string& what) const {
@@ -134,6 +141,20 @@ absl::Status Driver::Launch(Function function, const KernelLaunch& launch, Strea
                                     static_cast<unsigned>(launch.threads), 1, 1, 0, stream,
                                     arguments, nullptr),
                  absl::StrCat("launching ", launch.kernel));
+}
+
+// The driver keeps a copy of what lies in memory that is not pinned, so `from` is free at once.
+absl::Status Driver::Upload(void* to, const void* from, int64_t bytes, Stream stream) {
+  return Checked(
+      functions_->upload(reinterpret_cast<uintptr_t>(to), from, static_cast<size_t>(bytes), stream),
+      "copying to the GPU");
+}
+
+absl::Status Driver::Download(void* to, const void* from, int64_t bytes, Stream stream) {
+  WATTLE_RETURN_IF_ERROR(Checked(functions_->download(to, reinterpret_cast<uintptr_t>(from),
+                                                      static_cast<size_t>(bytes), stream),
+                                 "copying from the GPU"));
+  return Checked(functions_->wait(stream), "waiting for the GPU");
 }
 
 std::string CudaVersionName(int version) {

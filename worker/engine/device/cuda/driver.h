@@ -5,6 +5,7 @@
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DRIVER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -48,6 +49,9 @@ class Driver {
   // Queues the kernel on the stream; null: the default one.
   // kInternal: the GPU fails or is lost, and no result of it can be trusted.
   absl::Status Launch(Function function, const KernelLaunch& launch, Stream stream);
+  // As KernelLauncher has them; of a stream.
+  absl::Status Upload(void* to, const void* from, int64_t bytes, Stream stream);
+  absl::Status Download(void* to, const void* from, int64_t bytes, Stream stream);
 
  private:
   struct Functions;

@@ -71,4 +71,12 @@ absl::Status DriverLauncher::Launch(const KernelLaunch& launch) {
   return driver_->Launch(function->second, launch, stream_());
 }
 
+absl::Status DriverLauncher::Upload(void* to, const void* from, int64_t bytes) {
+  return driver_->Upload(to, from, bytes, stream_());
+}
+
+absl::Status DriverLauncher::Download(void* to, const void* from, int64_t bytes) {
+  return driver_->Download(to, from, bytes, stream_());
+}
+
 }  // namespace wattle::cuda

@@ -33,7 +33,10 @@ class DriverLauncher final : public KernelLauncher {
   absl::Status Launch(const KernelLaunch& launch) override;
 
   // Compiles the file, unless the cache has it, and loads it.
-  absl::Status Prepare(const std::string& source);
+  absl::Status Prepare(const std::string& source) override;
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override;
+  absl::Status Download(void* to, const void* from, int64_t bytes) override;
+
   // All files; returns how many were compiled.
   absl::StatusOr<int> PrepareAll();
 

@@ -61,6 +61,15 @@ int __shfl_xor_sync(unsigned lanes, int value, int mask);
 inline float __uint_as_float(unsigned bits) {
   return std::bit_cast<float>(bits);
 }
+inline unsigned __float_as_uint(float value) {
+  return std::bit_cast<unsigned>(value);
+}
+// Threads do not run at the same time.
+inline unsigned long long atomicAdd(unsigned long long* place, unsigned long long value) {
+  const unsigned long long before = *place;
+  *place = before + value;
+  return before;
+}
 // Byte i is that which nibble i of `selector` names, of the eight of x and y.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;

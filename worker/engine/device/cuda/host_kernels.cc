@@ -5,6 +5,7 @@
 
 #include "worker/engine/device/cuda/kernels/attention.cu"
 #include "worker/engine/device/cuda/kernels/choose.cu"
+#include "worker/engine/device/cuda/kernels/draw.cu"
 #include "worker/engine/device/cuda/kernels/norm.cu"
 #include "worker/engine/device/cuda/kernels/product_bf16.cu"
 #include "worker/engine/device/cuda/kernels/product_fp16.cu"
@@ -52,6 +53,8 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(attention, attention_128, AttentionArguments),
     WATTLE_KERNEL(attention, attention_256, AttentionArguments),
     WATTLE_KERNEL(choose, choose, ChooseArguments),
+    WATTLE_KERNEL(draw, weigh, DrawArguments),
+    WATTLE_KERNEL(draw, draw, DrawArguments),
     WATTLE_KERNEL(norm, norm_rows, NormArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
 };

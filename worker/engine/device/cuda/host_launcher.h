@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Launches on the host (host_gpu.h), counted.
+// Launches and copies on the host (host_gpu.h), counted.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 
@@ -18,15 +19,25 @@ class HostLauncher final : public KernelLauncher {
   explicit HostLauncher(uint64_t seed) : seed_(seed) {}
 
   absl::Status Launch(const KernelLaunch& launch) override;
+  absl::Status Prepare(const std::string& source) override;
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override;
+  absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
   [[nodiscard]] int64_t launches() const { return launches_; }
   // As LaunchCounts has it, of all launches.
   [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
+  // Bytes to and from the device, and how often the host waited.
+  [[nodiscard]] int64_t uploaded_bytes() const { return uploaded_bytes_; }
+  [[nodiscard]] int64_t downloaded_bytes() const { return downloaded_bytes_; }
+  [[nodiscard]] int64_t waits() const { return waits_; }
 
  private:
   uint64_t seed_;
   int64_t launches_ = 0;
   int64_t weight_bytes_ = 0;
+  int64_t uploaded_bytes_ = 0;
+  int64_t downloaded_bytes_ = 0;
+  int64_t waits_ = 0;
 };
 
 }  // namespace wattle::cuda

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda/library_functions.h"
 
 namespace wattle::cuda {
 namespace {
@@ -62,27 +63,20 @@ absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Open(
 }
 
 absl::Status KernelCompiler::FindFunctions(void* library, const std::string& name) {
-  const char* missing = nullptr;
-  const auto find = [&](auto& function, const char* symbol, bool wanted = true) {
-    function =
-        reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, symbol));
-    if (function == nullptr && wanted) {
-      missing = symbol;
-    }
-  };
-  find(functions_->version, "nvrtcVersion");
-  find(functions_->create, "nvrtcCreateProgram");
-  find(functions_->destroy, "nvrtcDestroyProgram");
-  find(functions_->compile, "nvrtcCompileProgram");
-  find(functions_->log_size, "nvrtcGetProgramLogSize");
-  find(functions_->log, "nvrtcGetProgramLog");
-  find(functions_->ptx_size, "nvrtcGetPTXSize");
-  find(functions_->ptx, "nvrtcGetPTX");
-  find(functions_->code_size, "nvrtcGetCUBINSize", false);
-  find(functions_->code, "nvrtcGetCUBIN", false);
-  if (missing != nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(name, ": has no ", missing, "; install the CUDA toolkit's cuda-nvrtc again"));
+  LibraryFunctions functions(library);
+  functions.Find("nvrtcVersion", functions_->version);
+  functions.Find("nvrtcCreateProgram", functions_->create);
+  functions.Find("nvrtcDestroyProgram", functions_->destroy);
+  functions.Find("nvrtcCompileProgram", functions_->compile);
+  functions.Find("nvrtcGetProgramLogSize", functions_->log_size);
+  functions.Find("nvrtcGetProgramLog", functions_->log);
+  functions.Find("nvrtcGetPTXSize", functions_->ptx_size);
+  functions.Find("nvrtcGetPTX", functions_->ptx);
+  functions.FindIfThere("nvrtcGetCUBINSize", functions_->code_size);
+  functions.FindIfThere("nvrtcGetCUBIN", functions_->code);
+  if (functions.missing() != nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name, ": has no ", functions.missing(), "; install the CUDA toolkit's cuda-nvrtc again"));
   }
   if (functions_->version(&major_, &minor_) != kNvrtcSuccess || major_ < kOldestMajor) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -1,10 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// One launch of a kernel, and who carries it out: the driver (driver_launcher.h), or the host in
-// tests and counts (host_launcher.h).
+// One launch of a kernel, and who carries it out, and the copies between: the driver
+// (driver_launcher.h), or the host in tests and counts (host_launcher.h).
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_LAUNCH_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_LAUNCH_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,12 @@ class KernelLauncher {
   virtual ~KernelLauncher() = default;
   // Launches follow one another on the device; the host does not wait.
   virtual absl::Status Launch(const KernelLaunch& launch) = 0;
+  // The kernels of a file of kernels/ can be launched; an error says why they cannot be.
+  virtual absl::Status Prepare(const std::string& source) = 0;
+  // Bytes of the host go to the device after the launches before; `from` is free at once.
+  virtual absl::Status Upload(void* to, const void* from, int64_t bytes) = 0;
+  // The reverse; the host waits until all launches before are done.
+  virtual absl::Status Download(void* to, const void* from, int64_t bytes) = 0;
 };
 
 }  // namespace wattle::cuda

@@ -2,6 +2,7 @@
 //
 // For tests: a driver's library whose GPU is the host (host_gpu.h). A module is its image; GPU 0 is
 // an Orin's, GPU 1 one that no NVRTC knows.
+#include <cstdint>
 #include <cstring>
 
 #include "worker/engine/device/cuda/host_gpu.h"
@@ -66,6 +67,17 @@ int cuLaunchKernel(void* function, unsigned blocks, unsigned /*y*/, unsigned /*z
         [&] { kernel->run(arguments[0]); });
     return counts.ok() ? 0 : 719;  // CUDA_ERROR_LAUNCH_FAILED
   }
+  return launch_answer;
+}
+int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void* /*stream*/) {
+  std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+  return launch_answer;
+}
+int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void* /*stream*/) {
+  std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
+  return 0;
+}
+int cuStreamSynchronize(void* /*stream*/) {
   return launch_answer;
 }
 int cuGetErrorName(int error, const char** name) {

@@ -124,6 +124,26 @@ struct ChooseArguments {
   long long* chosen;  // [count] NOLINT(google-runtime-int)
 };
 
+// What a token weighs in a draw: exp((logit - the largest) / temperature) in whole numbers, so that
+// sums are exact in every order.
+using Amount = unsigned long long;                     // NOLINT(google-runtime-int)
+constexpr double kAmountOfLargest = 17592186044416.0;  // 2^44: a vocabulary of a million fits
+
+// Tokens that a block of `weigh` weighs.
+constexpr int kWeighedTokens = 1024;
+
+// chosen[i]: as engine::Sampler::Draw chooses from row i with units[i].
+struct DrawArguments {
+  const float* logits;  // [count, vocabulary]
+  Amount* amounts;      // [count, vocabulary], written by `weigh`
+  const float* units;   // [count]
+  int vocabulary;
+  double temperature;  // above 0
+  int top_k;           // 0: all
+  double top_p;        // 0, or 1 and more: all
+  long long* chosen;   // [count], the most likely token before. NOLINT(google-runtime-int)
+};
+
 }  // namespace wattle::cuda
 
 #endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNELS_ARGUMENTS_H_

@@ -8,7 +8,7 @@
 // A format says what a word of 4 bytes holds of one row: kColumns weights, `Decode`.
 #pragma once
 
-#include "epilogue.cuh"
+#include "product_kernels.cuh"
 
 namespace wattle::cuda {
 
@@ -182,3 +182,6 @@ __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
 }
 
 }  // namespace wattle::cuda
+
+#define WATTLE_PANEL_PRODUCTS(name, Format) \
+  WATTLE_PRODUCT_KERNELS(name, PanelProduct, EmbedPanelRow, Format)

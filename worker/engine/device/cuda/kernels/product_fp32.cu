@@ -34,29 +34,6 @@ struct Fp32 {
 
 }  // namespace
 
-extern "C" {
-
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_fp32_rows1(ProductArguments a) {
-  RowProduct<Fp32, 1>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_fp32_rows2(ProductArguments a) {
-  RowProduct<Fp32, 2>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_fp32_rows4(ProductArguments a) {
-  RowProduct<Fp32, 4>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_fp32_rows8(ProductArguments a) {
-  RowProduct<Fp32, 8>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    embed_fp32(EmbedArguments a) {
-  EmbedRow<Fp32>(a);
-}
-
-}  // extern "C"
+WATTLE_ROW_PRODUCTS(fp32, Fp32)
 
 }  // namespace wattle::cuda

@@ -20,29 +20,6 @@ struct Int8 {
 
 }  // namespace
 
-extern "C" {
-
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_int8_rows1(ProductArguments a) {
-  PanelProduct<Int8, 1>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_int8_rows2(ProductArguments a) {
-  PanelProduct<Int8, 2>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_int8_rows4(ProductArguments a) {
-  PanelProduct<Int8, 4>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_int8_rows8(ProductArguments a) {
-  PanelProduct<Int8, 8>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    embed_int8(EmbedArguments a) {
-  EmbedPanelRow<Int8>(a);
-}
-
-}  // extern "C"
+WATTLE_PANEL_PRODUCTS(int8, Int8)
 
 }  // namespace wattle::cuda

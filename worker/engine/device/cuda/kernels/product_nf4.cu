@@ -33,28 +33,6 @@ struct Nf4 {
 
 }  // namespace
 
-extern "C" {
-
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4_rows1(ProductArguments a) {
-  PanelProduct<Nf4, 1>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4_rows2(ProductArguments a) {
-  PanelProduct<Nf4, 2>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4_rows4(ProductArguments a) {
-  PanelProduct<Nf4, 4>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4_rows8(ProductArguments a) {
-  PanelProduct<Nf4, 8>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_nf4(EmbedArguments a) {
-  EmbedPanelRow<Nf4>(a);
-}
-
-}  // extern "C"
+WATTLE_PANEL_PRODUCTS(nf4, Nf4)
 
 }  // namespace wattle::cuda

@@ -42,29 +42,6 @@ struct Nf4Dq {
 
 }  // namespace
 
-extern "C" {
-
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4dq_rows1(ProductArguments a) {
-  RowProduct<Nf4Dq, 1>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4dq_rows2(ProductArguments a) {
-  RowProduct<Nf4Dq, 2>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4dq_rows4(ProductArguments a) {
-  RowProduct<Nf4Dq, 4>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    product_nf4dq_rows8(ProductArguments a) {
-  RowProduct<Nf4Dq, 8>(a);
-}
-__global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce)
-    embed_nf4dq(EmbedArguments a) {
-  EmbedRow<Nf4Dq>(a);
-}
-
-}  // extern "C"
+WATTLE_ROW_PRODUCTS(nf4dq, Nf4Dq)
 
 }  // namespace wattle::cuda

@@ -8,7 +8,7 @@
 // are read one by one (`At`).
 #pragma once
 
-#include "epilogue.cuh"
+#include "product_kernels.cuh"
 
 namespace wattle::cuda {
 
@@ -128,3 +128,5 @@ __device__ inline void EmbedRow(const EmbedArguments& a) {
 }
 
 }  // namespace wattle::cuda
+
+#define WATTLE_ROW_PRODUCTS(name, Format) WATTLE_PRODUCT_KERNELS(name, RowProduct, EmbedRow, Format)

@@ -1,0 +1,208 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/device/cuda/decode_run.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "absl/status/statusor.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace wattle::cuda {
+namespace {
+
+using kernels::SequenceTokens;
+
+constexpr size_t kRows = kMaxProductRows;
+constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kTokenBytes = sizeof(int64_t);
+constexpr int64_t kInputBytes = kRows * (kTokenBytes + 2 * sizeof(int32_t) + kFloatBytes);
+
+int64_t Aligned(int64_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
+
+int64_t LogitsBytes(int64_t vocabulary) {
+  return static_cast<int64_t>(kRows) * vocabulary * kFloatBytes;
+}
+int64_t AmountsBytes(int64_t vocabulary) {
+  return static_cast<int64_t>(kRows) * vocabulary * static_cast<int64_t>(sizeof(Amount));
+}
+
+}  // namespace
+
+// The rows of one step as they go to the device, in one copy.
+class DecodeRun::StepInputs {
+ public:
+  void Add(int64_t token, int64_t slot, int64_t position) {
+    tokens_[count_] = token;
+    slots_[count_] = static_cast<int32_t>(slot);
+    positions_[count_] = static_cast<int32_t>(position);
+    ++count_;
+  }
+  // Of the rows whose tokens are drawn.
+  void AddUnits(absl::Span<const float> units) {
+    std::copy(units.begin(), units.end(), units_.begin());
+    units_count_ = units.size();
+  }
+
+  [[nodiscard]] size_t count() const { return count_; }
+
+  // The rows on the device. place: kInputBytes there.
+  absl::StatusOr<StepRows> Send(std::byte* place, KernelLauncher& launcher) const {
+    std::array<std::byte, kInputBytes> bytes;
+    size_t size = 0;
+    const auto append = [&](const auto& values, size_t count) {
+      const size_t begin = size;
+      size += count * sizeof(values.front());
+      std::memcpy(bytes.data() + begin, values.data(), size - begin);
+      return place + begin;
+    };
+    // NOLINTNEXTLINE(google-runtime-int): as the kernels' own
+    const auto* tokens = reinterpret_cast<const long long*>(append(tokens_, count_));
+    const auto* slots = reinterpret_cast<const int*>(append(slots_, count_));
+    const auto* positions = reinterpret_cast<const int*>(append(positions_, count_));
+    const auto* units = reinterpret_cast<const float*>(append(units_, units_count_));
+    WATTLE_RETURN_IF_ERROR(launcher.Upload(place, bytes.data(), static_cast<int64_t>(size)));
+    return StepRows{.tokens = tokens,
+                    .slots = slots,
+                    .positions = positions,
+                    .units = units,
+                    .count = static_cast<int>(count_)};
+  }
+
+ private:
+  std::array<int64_t, kRows> tokens_ = {};
+  std::array<int32_t, kRows> slots_ = {};
+  std::array<int32_t, kRows> positions_ = {};
+  std::array<float, kRows> units_ = {};
+  size_t count_ = 0;
+  size_t units_count_ = 0;
+};
+
+int64_t DecodeRun::MemoryBytes(const kernels::DecodeModel& model, const DecodeCache& cache) {
+  return Aligned(CacheBytes(model, cache)) + Aligned(ScratchFloats(model) * kFloatBytes) +
+         Aligned(kInputBytes) + Aligned(LogitsBytes(model.head.rows)) +
+         Aligned(AmountsBytes(model.head.rows)) + Aligned(cache.slots * kTokenBytes);
+}
+
+DecodeRun::DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache, std::byte* memory,
+                     const float* nf4_tables, KernelLauncher& launcher)
+    : vocabulary_(model.head.rows),
+      launcher_(launcher),
+      lengths_(static_cast<size_t>(cache.slots)),
+      rest_(memory),
+      cache_{.memory = Take(CacheBytes(model, cache)),
+             .int8 = cache.int8,
+             .slots = cache.slots,
+             .capacity = cache.capacity},
+      scratch_(reinterpret_cast<float*>(Take(ScratchFloats(model) * kFloatBytes))),
+      inputs_(Take(kInputBytes)),
+      logits_(reinterpret_cast<float*>(Take(LogitsBytes(vocabulary_)))),
+      amounts_(reinterpret_cast<Amount*>(Take(AmountsBytes(vocabulary_)))),
+      // NOLINTNEXTLINE(google-runtime-int)
+      chosen_(reinterpret_cast<long long*>(Take(cache.slots * kTokenBytes))),
+      step_(model, cache_, scratch_, nf4_tables, launcher) {}
+
+std::byte* DecodeRun::Take(int64_t bytes) {
+  std::byte* const taken = rest_;
+  rest_ += Aligned(bytes);
+  return taken;
+}
+
+absl::Status DecodeRun::Run(absl::Span<const SequenceTokens> sequences, float* logits) {
+  return ForEachStep(sequences, {},
+                     [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
+                       WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
+                       if (wanted == 0) {
+                         return absl::OkStatus();
+                       }
+                       return launcher_.Download(logits + static_cast<int64_t>(first) * vocabulary_,
+                                                 logits_, wanted * vocabulary_ * kFloatBytes);
+                     });
+}
+
+absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
+                                     const TokenChoice& choice, absl::Span<const float> units,
+                                     absl::Span<int64_t> chosen) {
+  WATTLE_CHECK(chosen.size() == sequences.size() && chosen.size() <= lengths_.size() &&
+                   (!choice.draws() || units.size() == sequences.size()),
+               "a token, and a number that decides it, for each sequence");
+  const absl::Span<const float> drawn = choice.draws() ? units : absl::Span<const float>();
+  const absl::Status stepped = ForEachStep(
+      sequences, drawn, [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
+        WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
+        if (wanted == 0) {
+          return absl::OkStatus();
+        }
+        return step_.Choose({.logits = logits_,
+                             .count = wanted,
+                             .choice = choice,
+                             .units = rows.units,
+                             .amounts = amounts_,
+                             .chosen = chosen_ + first});
+      });
+  WATTLE_RETURN_IF_ERROR(stepped);
+  return launcher_.Download(chosen.data(), chosen_,
+                            static_cast<int64_t>(chosen.size()) * kTokenBytes);
+}
+
+absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences,
+                                    absl::Span<const float> units, OnStep on_step) {
+  size_t first = 0;
+  while (first < sequences.size()) {
+    if (sequences[first].tokens.size() > 1) {
+      const absl::Span<const float> unit = units.empty() ? units : units.subspan(first, 1);
+      WATTLE_RETURN_IF_ERROR(RunPrompt(sequences[first], unit, first, on_step));
+      ++first;
+      continue;
+    }
+    StepInputs inputs;
+    size_t next = first;
+    while (next < sequences.size() && inputs.count() < kRows &&
+           sequences[next].tokens.size() == 1) {
+      Append(sequences[next].slot, sequences[next].tokens, inputs);
+      ++next;
+    }
+    if (!units.empty()) {
+      inputs.AddUnits(units.subspan(first, next - first));
+    }
+    WATTLE_ASSIGN_OR_RETURN(const StepRows rows, inputs.Send(inputs_, launcher_));
+    WATTLE_RETURN_IF_ERROR(on_step(rows, first, rows.count));
+    first = next;
+  }
+  return absl::OkStatus();
+}
+
+// Only the last step of a prompt has logits that anyone wants.
+absl::Status DecodeRun::RunPrompt(const SequenceTokens& sequence, absl::Span<const float> unit,
+                                  size_t index, OnStep on_step) {
+  absl::Span<const int64_t> tokens = sequence.tokens;
+  while (!tokens.empty()) {
+    StepInputs inputs;
+    const absl::Span<const int64_t> piece = tokens.subspan(0, kRows);
+    Append(sequence.slot, piece, inputs);
+    tokens.remove_prefix(piece.size());
+    const int wanted = tokens.empty() ? 1 : 0;
+    if (wanted == 1) {
+      inputs.AddUnits(unit);
+    }
+    WATTLE_ASSIGN_OR_RETURN(StepRows rows, inputs.Send(inputs_, launcher_));
+    rows.first_logits = rows.count - wanted;
+    WATTLE_RETURN_IF_ERROR(on_step(rows, index, wanted));
+  }
+  return absl::OkStatus();
+}
+
+void DecodeRun::Append(int64_t slot, absl::Span<const int64_t> tokens, StepInputs& inputs) {
+  int64_t& length = lengths_[static_cast<size_t>(slot)];
+  WATTLE_CHECK(length + static_cast<int64_t>(tokens.size()) <= cache_.capacity,
+               "the cache is made for the whole sequence");
+  for (const int64_t token : tokens) {
+    inputs.Add(token, slot, length++);
+  }
+}
+
+}  // namespace wattle::cuda

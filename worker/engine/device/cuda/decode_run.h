@@ -1,0 +1,79 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Sequences that are decoded by the kernels, each in a slot: every step, and a prompt in steps of
+// eight tokens, so that one code writes the cache that the next step reads. What goes to the device
+// are 16 bytes for each token, 20 where it is drawn; what comes back are 8 for each sequence, and
+// for these the host waits once. One thread.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+
+#include "worker/engine/device/cuda/decode_step.h"
+#include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/kernels/decode_step.h"
+
+namespace wattle::cuda {
+
+class DecodeRun {
+ public:
+  // Bytes of the device that a run works in, its cache among them. cache.memory is not read.
+  [[nodiscard]] static int64_t MemoryBytes(const kernels::DecodeModel& model,
+                                           const DecodeCache& cache);
+
+  // model: passes CheckModel. memory: MemoryBytes of the device, aligned to 16 bytes. nf4_tables:
+  // as of DecodeStep. All outlive the run.
+  DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache, std::byte* memory,
+            const float* nf4_tables, KernelLauncher& launcher);
+
+  // As DecodeStep::Prepare.
+  absl::Status Prepare() { return step_.Prepare(); }
+
+  // Appends the tokens to their slots, and writes the logits after the last one of each sequence to
+  // the host: [sequences, vocabulary].
+  absl::Status Run(absl::Span<const kernels::SequenceTokens> sequences, float* logits);
+  // The same, and the next token of each sequence alone comes to the host. units: of each sequence
+  // where tokens are drawn (ChosenRows::units).
+  absl::Status RunAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
+                            const TokenChoice& choice, absl::Span<const float> units,
+                            absl::Span<int64_t> chosen);
+
+  // The slot serves another sequence.
+  void Clear(int64_t slot) { lengths_[static_cast<size_t>(slot)] = 0; }
+
+ private:
+  class StepInputs;
+  // rows: on the device; first: the first sequence whose logits they end in, `wanted` in all.
+  using OnStep =
+      absl::FunctionRef<absl::Status(const StepRows& rows, size_t first_sequence, int wanted)>;
+
+  // Each step: up to eight sequences with one token each, or up to eight tokens of one.
+  absl::Status ForEachStep(absl::Span<const kernels::SequenceTokens> sequences,
+                           absl::Span<const float> units, OnStep on_step);
+  absl::Status RunPrompt(const kernels::SequenceTokens& sequence, absl::Span<const float> unit,
+                         size_t index, OnStep on_step);
+  void Append(int64_t slot, absl::Span<const int64_t> tokens, StepInputs& inputs);
+  [[nodiscard]] std::byte* Take(int64_t bytes);
+
+  const int64_t vocabulary_;
+  KernelLauncher& launcher_;
+  std::vector<int64_t> lengths_;  // by slot
+  std::byte* rest_;               // of the memory, not taken yet
+  DecodeCache cache_;
+  float* scratch_;
+  std::byte* inputs_;
+  float* logits_;      // [kMaxProductRows, vocabulary]
+  Amount* amounts_;    // [kMaxProductRows, vocabulary]
+  long long* chosen_;  // [slots] NOLINT(google-runtime-int): as the kernels' own
+  DecodeStep step_;
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_

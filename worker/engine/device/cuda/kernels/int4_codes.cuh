@@ -1,0 +1,28 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Matrices of codes of four bits in panels: columns 0 to 3 in the low halves of a word's bytes, 4
+// to 7 in the high ones.
+#pragma once
+
+#include "panel_product.cuh"
+
+namespace wattle::cuda {
+
+// code - kZero, times an FP16 scale for each group (+ an FP16 minimum, where kWithMinimums).
+template <int kZero, bool kWithMinimums>
+struct Int4Codes {
+  static constexpr int kColumns = 8;
+  static constexpr int kColumnMultiple = 8;
+  static constexpr bool kGroups = true;
+  static constexpr bool kMinimums = kWithMinimums;
+  static __device__ void Decode(unsigned word, float* weights) {
+    const unsigned low = word & 0x0F0F0F0FU;
+    const unsigned high = word >> 4 & 0x0F0F0F0FU;
+    for (int c = 0; c < 4; ++c) {
+      weights[c] = ByteAsFloat(low, c, static_cast<float>(kZero));
+      weights[c + 4] = ByteAsFloat(high, c, static_cast<float>(kZero));
+    }
+  }
+};
+
+}  // namespace wattle::cuda

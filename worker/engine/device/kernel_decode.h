@@ -1,0 +1,24 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Decoding by the kernels of cuda/ (cuda/decode_run.h), in memory of libtorch's allocator.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+
+#include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/device/decode_operator.h"
+
+namespace wattle::engine {
+
+// request.model: passes cuda::CheckModel. An error is what the launcher answered when the kernels
+// were made ready. The launcher outlives the operator. From then on a launch that fails throws: its
+// numbers would be wrong.
+absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeKernelDecode(DecodeRequest request,
+                                                                 cuda::KernelLauncher& launcher);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_

@@ -1,0 +1,316 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Whole generations by the CUDA kernels. The GPU is the guarded device, whose memory the kernels,
+// which run on the host, read and the host may not; the oracle is the CPU.
+#include "worker/engine/device/kernel_decode.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/device/device.h"
+#include "worker/engine/device/kernel_device.h"
+#include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/generate/decode_session.h"
+#include "worker/engine/generate/generate.h"
+#include "worker/engine/generate/test_wide_decoder.h"
+#include "worker/engine/kernels/random.h"
+
+namespace wattle::engine {
+namespace {
+
+using testing::HasSubstr;
+
+// What a launcher answers, and the counts of the one that was made.
+struct Gpu {
+  absl::Status made;
+  absl::Status prepared;
+  absl::Status launched;
+  int makings = 0;
+  cuda::HostLauncher host{uint64_t{3}};
+};
+
+class GuardedLauncher final : public cuda::KernelLauncher {
+ public:
+  explicit GuardedLauncher(Gpu& gpu) : gpu_(gpu) {}
+  absl::Status Launch(const cuda::KernelLaunch& launch) override {
+    const OpenedGuardedMemory opened;
+    return gpu_.launched.ok() ? gpu_.host.Launch(launch) : gpu_.launched;
+  }
+  absl::Status Prepare(const std::string& source) override {
+    return gpu_.prepared.ok() ? gpu_.host.Prepare(source) : gpu_.prepared;
+  }
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
+    const OpenedGuardedMemory opened;
+    return gpu_.host.Upload(to, from, bytes);
+  }
+  absl::Status Download(void* to, const void* from, int64_t bytes) override {
+    const OpenedGuardedMemory opened;
+    return gpu_.host.Download(to, from, bytes);
+  }
+
+ private:
+  Gpu& gpu_;
+};
+
+class KernelDecodeTest : public testing::TestWithParam<WideDecoder> {
+ protected:
+  KernelDecodeTest()
+      : device_([this](at::Device) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
+          ++gpu_.makings;
+          if (!gpu_.made.ok()) {
+            return gpu_.made;
+          }
+          return std::make_unique<GuardedLauncher>(gpu_);
+        }) {
+    SetPrivateUse1Operations(&device_);
+  }
+  ~KernelDecodeTest() override { SetPrivateUse1Operations(nullptr); }
+
+  static Decoder OnHost(WideDecoder wanted) {
+    wanted.dequantized = true;
+    return MakeWideDecoder(wanted);
+  }
+  static Decoder OnDevice(WideDecoder wanted) {
+    wanted.device = GuardedDevice();
+    return MakeWideDecoder(wanted);
+  }
+
+  Gpu gpu_;
+  KernelDevice device_;
+};
+
+std::vector<int64_t> Prompt(uint64_t seed, int64_t tokens) {
+  std::vector<int64_t> prompt;
+  for (int64_t i = 0; i < tokens; ++i) {
+    prompt.push_back(static_cast<int64_t>(kernels::RandomBelow({.seed = seed}, i, 256)));
+  }
+  return prompt;
+}
+
+double LogitError(absl::Span<const float> got, absl::Span<const float> wanted) {
+  double error = 0.0;
+  double norm = 0.0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    error += std::pow(got[i] - wanted[i], 2);
+    norm += std::pow(wanted[i], 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+// One token of a session's slot; returns its logits.
+std::vector<float> StepOf(DecodeSession& session, int64_t token, int64_t slot) {
+  const absl::Span<const float> logits = session.Feed(absl::MakeConstSpan(&token, 1), slot);
+  return {logits.begin(), logits.end()};
+}
+
+// --- every family and format ---
+
+class KernelGenerationTest : public KernelDecodeTest {};
+
+TEST_P(KernelGenerationTest, TokensAreThoseOfTheCpu) {
+  constexpr uint64_t kSeed = 21;
+  WideDecoder wanted = GetParam();
+  wanted.seed = kSeed;
+  const Decoder host = OnHost(wanted);
+  const Decoder device = OnDevice(wanted);
+  const SamplingSettings drawn{.temperature = 0.8, .top_k = 30, .top_p = 0.9, .seed = kSeed};
+  const std::vector<int64_t> prompt = Prompt(kSeed, 11);  // more tokens than a step has rows
+  for (const SamplingSettings& sampling : {SamplingSettings{}, drawn}) {
+    SCOPED_TRACE(absl::StrCat("seed ", kSeed, ", temperature ", sampling.temperature));
+    EXPECT_EQ(GenerateTokens(device, prompt, 6, sampling, 5),
+              GenerateTokens(host, prompt, 6, sampling, 5));
+  }
+  EXPECT_GT(gpu_.host.launches(), 0);
+  EXPECT_EQ(gpu_.makings, 1);
+}
+
+TEST_P(KernelGenerationTest, LogitsAreThoseOfTheCpu) {
+  const Decoder host = OnHost(GetParam());
+  const Decoder device = OnDevice(GetParam());
+  DecodeSession wanted(host, 40);
+  DecodeSession session(device, 40);
+  ASSERT_TRUE(session.runs_operator());
+  std::vector<int64_t> tokens = Prompt(3, 11);
+  for (int step = 0; step < 3; ++step) {
+    EXPECT_LT(LogitError(session.Feed(tokens), wanted.Feed(tokens)), 2e-3) << "step " << step;
+    tokens = {(step * 37 + 11) % 250};
+  }
+}
+
+TEST_P(KernelGenerationTest, ATokenIsOneWaitAFewBytesAndEightLaunchesALayer) {
+  const Decoder device = OnDevice(GetParam());
+  const auto layers = static_cast<int64_t>(device.config.layers.size());
+  DecodeSession session(device, 40);
+  session.Feed(Prompt(3, 11));
+  for (const SamplingSettings& sampling :
+       {SamplingSettings{}, SamplingSettings{.temperature = 1.0, .top_k = 5, .top_p = 0.9}}) {
+    ForgetWork();
+    const cuda::HostLauncher before = gpu_.host;
+    const int64_t token = 17;
+    const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
+    const float unit = 0.3F;
+    session.StepAndChoose(absl::MakeConstSpan(&next, 1), sampling, absl::MakeConstSpan(&unit, 1));
+    EXPECT_EQ(gpu_.host.waits() - before.waits(), 1);
+    EXPECT_LE(gpu_.host.uploaded_bytes() - before.uploaded_bytes(), 20);
+    EXPECT_EQ(gpu_.host.downloaded_bytes() - before.downloaded_bytes(), 8);
+    EXPECT_LE(gpu_.host.launches() - before.launches(), 8 * layers + 6);
+    EXPECT_EQ(WorkOfGuardedDevice().operators, 0) << "libtorch has no part in it";
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, KernelGenerationTest,
+    testing::Values(WideDecoder{"gpt2", "fp32"}, WideDecoder{"llama", "fp32"},
+                    WideDecoder{"mistral", "fp32"}, WideDecoder{"qwen2", "fp32"},
+                    WideDecoder{"stablelm", "fp32"}, WideDecoder{"opt", "fp32"},
+                    WideDecoder{"gpt2", "int8"}, WideDecoder{"llama", "bf16"},
+                    WideDecoder{"llama", "int8"}, WideDecoder{"llama", "int4-g32"},
+                    WideDecoder{"llama", "int4a-g32"}, WideDecoder{"llama", "nf4-g32"},
+                    WideDecoder{"llama", "nf4dq-g32"}),
+    [](const auto& row) {
+      return absl::StrCat(row.param.family, "_",
+                          absl::StrReplaceAll(row.param.format, {{"-", "_"}}));
+    });
+
+// --- the cache ---
+
+TEST_F(KernelDecodeTest, AnInt8CacheIsThatOfThePlainForm) {
+  const Decoder host = OnHost({"llama", "fp32", true});
+  const Decoder device = OnDevice({"llama", "fp32", true});
+  DecodeSession wanted(host, 40, DecodeForm::kPlain);  // which also rounds queries
+  DecodeSession session(device, 40);
+  ASSERT_TRUE(session.runs_operator());
+  std::vector<int64_t> tokens = Prompt(3, 11);
+  for (int step = 0; step < 5; ++step) {
+    EXPECT_LT(LogitError(session.Feed(tokens), wanted.Feed(tokens)), 2e-2) << "step " << step;
+    tokens = {(step * 37 + 11) % 250};
+  }
+}
+
+// More sequences than a step has rows, each in its own slot, some of which end and begin again.
+TEST_F(KernelDecodeTest, ASequenceHasTheLogitsThatItHasAlone) {
+  constexpr int64_t kSlots = 9;
+  const Decoder device = OnDevice({"llama", "fp32"});
+  DecodeSession together(device, 40, DecodeForm::kFastest, kSlots);
+  std::vector<std::vector<int64_t>> texts;
+  for (int64_t slot = 0; slot < kSlots; ++slot) {
+    texts.push_back(Prompt(static_cast<uint64_t>(slot), 3 + slot));
+    together.Feed(texts.back(), slot);
+  }
+  for (const int64_t slot : {int64_t{2}, int64_t{8}}) {  // a shorter text in place of a longer one
+    texts[static_cast<size_t>(slot)] = Prompt(77 + static_cast<uint64_t>(slot), 2);
+    together.Clear(slot);
+    together.Feed(texts[static_cast<size_t>(slot)], slot);
+  }
+  std::vector<int64_t> tokens(kSlots);
+  std::vector<kernels::SequenceTokens> sequences;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    tokens[i] = static_cast<int64_t>(i * 20 + 3);
+    sequences.push_back(
+        {.slot = static_cast<int64_t>(i), .tokens = absl::MakeConstSpan(&tokens[i], 1)});
+  }
+  const absl::Span<const float> logits = together.Step(sequences);
+  const size_t vocabulary = logits.size() / texts.size();
+  for (const size_t i : {size_t{0}, size_t{2}, size_t{7}, size_t{8}}) {
+    DecodeSession alone(device, 40);
+    alone.Feed(texts[i]);
+    const std::vector<float> wanted = StepOf(alone, tokens[i], 0);
+    const absl::Span<const float> got = logits.subspan(i * vocabulary, vocabulary);
+    EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), got.begin())) << "slot " << i;
+  }
+}
+
+TEST_F(KernelDecodeTest, TheTokensOfABatchAreChosenAtOnce) {
+  constexpr int64_t kSlots = 9;
+  const Decoder device = OnDevice({"gpt2", "int8"});
+  DecodeSession session(device, 40, DecodeForm::kFastest, kSlots);
+  std::vector<int64_t> tokens(kSlots, 5);
+  std::vector<float> units(kSlots);
+  std::vector<kernels::SequenceTokens> sequences;
+  for (int64_t slot = 0; slot < kSlots; ++slot) {
+    session.Feed(Prompt(static_cast<uint64_t>(slot), 4), slot);
+    const auto i = static_cast<size_t>(slot);
+    units[i] = kernels::RandomUnit({.seed = 6}, slot);
+    sequences.push_back({.slot = slot, .tokens = absl::MakeConstSpan(&tokens[i], 1)});
+  }
+  const int64_t waits = gpu_.host.waits();
+  const SamplingSettings sampling{.temperature = 1.0};
+  const std::vector<int64_t> chosen = session.StepAndChoose(sequences, sampling, units);
+  EXPECT_EQ(gpu_.host.waits() - waits, 1);
+  for (int64_t slot = 0; slot < kSlots; ++slot) {
+    const auto i = static_cast<size_t>(slot);
+    session.Clear(slot);
+    session.Feed(Prompt(static_cast<uint64_t>(slot), 4), slot);
+    EXPECT_EQ(chosen[i], Sampler(sampling).Draw(StepOf(session, 5, slot), units[i])) << slot;
+  }
+}
+
+TEST_F(KernelDecodeTest, ARepetitionPenaltyIsTheHosts) {
+  const WideDecoder wanted = {"gpt2", "fp32"};
+  const SamplingSettings penalized{.temperature = 0.7, .seed = 3, .repetition_penalty = 1.5};
+  EXPECT_EQ(GenerateTokens(OnDevice(wanted), Prompt(1, 6), 12, penalized, 0),
+            GenerateTokens(OnHost(wanted), Prompt(1, 6), 12, penalized, 0));
+}
+
+// --- where the kernels cannot run ---
+
+TEST_F(KernelDecodeTest, WithoutNvrtcThePlainFormDecodesAndTheReasonIsToldOnce) {
+  gpu_.made = absl::NotFoundError("NVRTC is not found");
+  const WideDecoder wanted = {"llama", "fp32"};
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(GenerateTokens(OnDevice(wanted), Prompt(1, 6), 8, {}, 0),
+              GenerateTokens(OnHost(wanted), Prompt(1, 6), 8, {}, 0));
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "wattle-runner: NVRTC is not found; until then libtorch's operators, which are "
+            "slower\n");
+  EXPECT_EQ(gpu_.makings, 1);
+}
+
+TEST_F(KernelDecodeTest, AGpuThatNvrtcDoesNotKnowDecodesByThePlainForm) {
+  gpu_.prepared = absl::UnimplementedError("NVRTC knows no such GPU");
+  const Decoder device = OnDevice({"llama", "fp32"});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(DecodeSession(device, 8).runs_operator());
+  EXPECT_FALSE(DecodeSession(device, 8).runs_operator());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "wattle-runner: NVRTC knows no such GPU; until then libtorch's operators, which are "
+            "slower\n");
+}
+
+TEST_F(KernelDecodeTest, AFamilyThatTheKernelsLackDecodesByThePlainFormAndTheReasonIsToldOnce) {
+  const Decoder device = OnDevice({"gemma", "fp32"});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(DecodeSession(device, 8).runs_operator());
+  EXPECT_FALSE(DecodeSession(device, 8).runs_operator());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "wattle-runner: no operator has a whole step of this family; this model decodes by "
+            "libtorch's operators, which are slower\n");
+  EXPECT_TRUE(DecodeSession(OnDevice({"gpt2", "fp32"}), 8).runs_operator()) << "other models do";
+}
+
+TEST_F(KernelDecodeTest, AGpuThatFailsEndsTheAttempt) {
+  const Decoder device = OnDevice({"gpt2", "fp32"});
+  DecodeSession session(device, 8);
+  ASSERT_TRUE(session.runs_operator());
+  gpu_.launched = absl::InternalError("CUDA_ERROR_LAUNCH_FAILED");
+  EXPECT_THROW(session.Feed({1, 2}), std::exception);
+}
+
+}  // namespace
+}  // namespace wattle::engine

@@ -1,0 +1,94 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/generate/test_wide_decoder.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "worker/engine/device/device.h"
+#include "worker/engine/models/parameters.h"
+#include "worker/engine/models/tensor_files.h"
+#include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
+
+namespace wattle::engine {
+namespace {
+
+MatrixWeights PackedMatrix(const Parameter& parameter, kernels::WeightFormat format,
+                           const at::Tensor& value) {
+  if (format.scheme == kernels::WeightScheme::kBf16) {
+    MatrixWeights matrix = MakeBf16Matrix(value.size(0), value.size(1));
+    matrix.packed.copy_(value);
+    return matrix;
+  }
+  const auto packed = PackFloats(parameter.tensor.name, format, value);
+  EXPECT_TRUE(packed.ok()) << packed.status();
+  return *packed;
+}
+
+// Those of recipes, and the two that only model files and QLoRA have.
+kernels::WeightFormat FormatNamed(const std::string& name) {
+  if (name == "bf16") {
+    return {.scheme = kernels::WeightScheme::kBf16};
+  }
+  if (name == "nf4dq-g32") {
+    return {.scheme = kernels::WeightScheme::kNf4DoubleQuantized, .group_size = 32};
+  }
+  const auto format = kernels::ParseFormatName(name);
+  EXPECT_TRUE(format.ok()) << format.status();
+  return *format;
+}
+
+models::DecoderConfig WideConfig(const char* family) {
+  models::DecoderConfig config = TinyConfigOf(family);
+  for (models::LayerDescription& layer : config.layers) {
+    layer.heads = 2;
+    layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
+    layer.head_size = 16;
+    if (layer.rotary.has_value()) {
+      layer.rotary->dimensions *= 2;  // the same share of each head
+    }
+  }
+  config.layers.back().window = 5;
+  return config;
+}
+
+}  // namespace
+
+Decoder MakeWideDecoder(const WideDecoder& wanted) {
+  const models::DecoderConfig config = WideConfig(wanted.family);
+  const std::vector<Parameter> parameters = ParametersOf(config);
+  const ArenaLayout layout = ValueLayout(parameters);
+  at::Tensor arena = at::zeros({layout.elements});
+  FillRandom(config, parameters, layout, wanted.seed, arena);
+  arena.mul_(10.0).add_(0.05);  // biases are not 0
+  DecoderWeights host = WeightsOver(config, parameters, layout, arena);
+  const kernels::WeightFormat format = FormatNamed(wanted.format);
+  const bool packs = format.scheme != kernels::WeightScheme::kFloat32;
+  if (packs && wanted.dequantized) {
+    for (const Parameter& parameter : parameters) {
+      if (parameter.tensor.is_multiplied(config)) {
+        at::Tensor& value = MatrixAt(host, parameter.tensor).value;
+        value.copy_(Dequantize(PackedMatrix(parameter, format, value)));
+      }
+    }
+  }
+  DecoderWeights weights = WeightsOver(config, parameters, layout, arena.to(wanted.device));
+  if (packs && !wanted.dequantized) {
+    for (const Parameter& parameter : parameters) {
+      if (parameter.tensor.is_multiplied(config)) {
+        MatrixAt(weights, parameter.tensor) =
+            OperationsOn(wanted.device)
+                .Stored(PackedMatrix(parameter, format, MatrixAt(host, parameter.tensor).value),
+                        wanted.device);
+      }
+    }
+    TieHead(config, weights);
+  }
+  Decoder decoder = MakeDecoder(config, weights, wanted.device);
+  decoder.int8_keys_and_values = wanted.int8_keys_and_values;
+  return decoder;
+}
+
+}  // namespace wattle::engine
