@@ -138,13 +138,9 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   const auto named = draft.state().artifact_names.find(info.name());
   const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
                                                    named->second.value() != info.artifact_id());
+  // The service has looked whether there is such a project. A restore brings back what is of one
+  // that the backup does not know: operators see it, and members once the project is made again.
   std::set<std::string> projects = ProjectsOf(info);
-  for (const std::string& project : projects) {
-    if (absl::Status there = CheckProjectExists(draft.state(), "project", project); !there.ok()) {
-      draft.Refuse(std::move(there));
-      return;
-    }
-  }
   const std::set<std::string> before =
       known != draft.state().artifacts.end() ? ProjectsOf(known->second) : std::set<std::string>();
   projects.insert(before.begin(), before.end());
