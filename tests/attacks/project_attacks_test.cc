@@ -136,13 +136,13 @@ class ProjectAttacks : public rpc::ServerFixture {
 TEST_F(ProjectAttacks, AChunkIsNotGivenForItsHash) {
   PushMias();
   EXPECT_THAT(FetchChunk(*mia_, kText), IsOk());
-  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
   v1::GetManifestRequest request;
   request.set_artifact_id(artifacts::IdOf(ManifestOf(kText)).value());
   v1::Manifest manifest;
   EXPECT_THAT(Call(*mia_, &Artifacts::GetManifest, request, manifest), IsOk());
   EXPECT_THAT(Call(*sam_, &Artifacts::GetManifest, request, manifest),
-              StatusIs(absl::StatusCode::kNotFound));
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
 TEST_F(ProjectAttacks, AManifestOfUnownedChunksIsNoArtifact) {
@@ -151,7 +151,7 @@ TEST_F(ProjectAttacks, AManifestOfUnownedChunksIsNoArtifact) {
   EXPECT_EQ(Missing(*sam_, kText), 1) << "the store has it for mia alone";
   EXPECT_THAT(Commit(*sam_, "mine", kText, ""),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 chunks are missing")));
-  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
   // Whoever has the bytes may have the artifact too, and the store keeps one copy.
   const int64_t before = store_->used_bytes();
   Put(*sam_, kText);
@@ -175,7 +175,7 @@ TEST_F(ProjectAttacks, NamesAndIdsOfAnotherProjectAreNotThere) {
   remove.set_reference(id);
   v1::RemoveArtifactResponse removed;
   EXPECT_THAT(Call(*sam_, &Artifacts::RemoveArtifact, remove, removed),
-              StatusIs(absl::StatusCode::kNotFound));
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
   Put(*sam_, "other");
   for (const bool move : {false, true}) {
     EXPECT_THAT(Commit(*sam_, "weights", "other", "", move),
@@ -202,11 +202,12 @@ TEST_F(ProjectAttacks, JobsOfAnotherProjectAreNeitherSeenNorMade) {
   get.set_job_id("j1");
   v1::Job job;
   EXPECT_THAT(Call(*mias, &Jobs::GetJob, get, job), IsOk());
-  EXPECT_THAT(Call(*sams, &Jobs::GetJob, get, job), StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(Call(*sams, &Jobs::GetJob, get, job),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
   v1::CancelJobRequest cancel;
   cancel.set_job_id("j1");
   EXPECT_THAT(Call(*sams, &Jobs::CancelJob, cancel, job),
-              StatusIs(absl::StatusCode::kPermissionDenied));
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
   v1::ListJobsResponse list;
   ASSERT_THAT(Call(*sams, &Jobs::ListJobs, v1::ListJobsRequest(), list), IsOk());
   EXPECT_THAT(list.jobs(), IsEmpty());
@@ -219,7 +220,8 @@ TEST_F(ProjectAttacks, JobsOfAnotherProjectAreNeitherSeenNorMade) {
   const auto reader = sams->GetJobLogs(&context, logs);
   v1::LogLine line;
   EXPECT_FALSE(reader->Read(&line));
-  EXPECT_THAT(FromGrpc(reader->Finish()), StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(FromGrpc(reader->Finish()),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
 }
 
 TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {
@@ -231,7 +233,7 @@ TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {
   v1::SetMemberResponse done;
   EXPECT_THAT(Call(*v1::AccessService::NewStub(sam_channel_), &v1::AccessService::Stub::SetMember,
                    set, done),
-              StatusIs(absl::StatusCode::kPermissionDenied));
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
   ASSERT_THAT(Call(*access_, &v1::AccessService::Stub::SetMember, set, done), IsOk());
   EXPECT_THAT(FetchChunk(*sam_, kText), IsOk());
   v1::WhoAmIResponse me;
@@ -241,7 +243,7 @@ TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {
   EXPECT_THAT(me.projects(), ElementsAre("default", "north"));
   set.clear_projects();
   ASSERT_THAT(Call(*access_, &v1::AccessService::Stub::SetMember, set, done), IsOk());
-  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 
 }  // namespace
