@@ -161,7 +161,7 @@ std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& 
     const v1::Quota& quota = use.quota();
     const bool of_all = quota.owner() == "*";
     table.AddRow(
-        {quota.owner(),
+        {quota.project().empty() ? quota.owner() : absl::StrCat("project ", quota.project()),
          of_all && quota.open_jobs_max() > 0 ? absl::StrCat("at most ", quota.open_jobs_max())
                                              : UseWords(use.open_jobs(), quota.open_jobs_max()),
          quota.submits_per_minute_max() == 0
@@ -178,6 +178,16 @@ std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& 
                 : ArtifactWords(use)});
   }
   return table.Render(style);
+}
+
+std::string RenderProjects(const v1::ListProjectsResponse& projects, const TextStyle& style) {
+  Table table(
+      {{"project"}, {"devices with", Align::kLeft, false, true}, {"members", Align::kLeft, true}});
+  for (const v1::Project& project : projects.projects()) {
+    table.AddRow({project.name(), absl::StrJoin(project.device_labels(), ", "),
+                  absl::StrJoin(project.members(), ", ")});
+  }
+  return table.empty() ? "you are a member of no project\n" : table.Render(style);
 }
 
 std::string QuotaWords(const v1::QuotaUse& use) {

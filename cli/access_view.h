@@ -26,6 +26,8 @@ std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time no
 // Each root is a line; those who are left under an old one follow by name.
 std::string RenderRoots(const v1::GetAuthorityResponse& roots, const TextStyle& style);
 
+// Projects with their labels and members.
+std::string RenderProjects(const v1::ListProjectsResponse& projects, const TextStyle& style);
 std::string RenderQuotas(const v1::ListQuotasResponse& quotas, const TextStyle& style);
 // One line: "2 of 5 open jobs, 4.1 Wh of 50.0 Wh today (UTC)".
 std::string QuotaWords(const v1::QuotaUse& use);

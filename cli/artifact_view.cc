@@ -1,6 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/artifact_view.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -63,6 +67,34 @@ std::string ExampleWords(const v1::DatasetStatistics& statistics) {
   return out;
 }
 
+// Puts the projects after the first cell, where there are others than the default one.
+class ProjectColumn {
+ public:
+  explicit ProjectColumn(const v1::ListArtifactsResponse& artifacts)
+      : shown_(std::any_of(
+            artifacts.artifacts().begin(), artifacts.artifacts().end(),
+            [](const v1::ArtifactInfo& artifact) { return artifact.projects_size() > 0; })) {}
+
+  [[nodiscard]] std::vector<Column> AddTo(std::vector<Column> columns) const {
+    if (shown_) {
+      columns.insert(columns.begin() + 1, Column{"project"});
+    }
+    return columns;
+  }
+  [[nodiscard]] std::vector<std::string> AddTo(std::vector<std::string> cells,
+                                               const v1::ArtifactInfo& artifact) const {
+    if (shown_) {
+      cells.insert(cells.begin() + 1, artifact.projects().empty()
+                                          ? "default"
+                                          : absl::StrJoin(artifact.projects(), ", "));
+    }
+    return cells;
+  }
+
+ private:
+  const bool shown_;
+};
+
 }  // namespace
 
 std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time now,
@@ -70,23 +102,26 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
   if (artifacts.artifacts().empty()) {
     return "no models; push one with: wattle model push NAME DIRECTORY\n";
   }
-  Table table({{"model", Align::kLeft, true},
-               {"id"},
-               {"size", Align::kRight},
-               {"shape", Align::kLeft, true},
-               {"parameters", Align::kRight},
-               {"quantization"},
-               {"made from", Align::kLeft, false, true},
-               {"perplexity", Align::kRight},
-               {"made", Align::kLeft, false, true}});
+  const ProjectColumn projects(artifacts);
+  Table table(projects.AddTo({{"model", Align::kLeft, true},
+                              {"id"},
+                              {"size", Align::kRight},
+                              {"shape", Align::kLeft, true},
+                              {"parameters", Align::kRight},
+                              {"quantization"},
+                              {"made from", Align::kLeft, false, true},
+                              {"perplexity", Align::kRight},
+                              {"made", Align::kLeft, false, true}}));
   for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
-    table.AddRow({Names(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
-                  ModelShapeWords(artifact.model_shape()),
-                  artifact.parameter_count() > 0
-                      ? FormatCount(static_cast<double>(artifact.parameter_count()))
-                      : "",
-                  artifact.quantization(), ParentOf(artifact, artifacts), QualityWords(artifact),
-                  FormatAge(now, artifact.created_unix_seconds())});
+    table.AddRow(
+        projects.AddTo({Names(artifact), ShortId(artifact), FormatBytes(artifact.size_bytes()),
+                        ModelShapeWords(artifact.model_shape()),
+                        artifact.parameter_count() > 0
+                            ? FormatCount(static_cast<double>(artifact.parameter_count()))
+                            : "",
+                        artifact.quantization(), ParentOf(artifact, artifacts),
+                        QualityWords(artifact), FormatAge(now, artifact.created_unix_seconds())},
+                       artifact));
   }
   return table.Render(style);
 }
@@ -96,19 +131,21 @@ std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Tim
   if (artifacts.artifacts().empty()) {
     return "no data sets; push one with: wattle data push NAME FILE\n";
   }
-  Table table({{"data", Align::kLeft, true},
-               {"id"},
-               {"format"},
-               {"size", Align::kRight},
-               {"examples", Align::kRight},
-               {"mean bytes", Align::kRight},
-               {"made"}});
+  const ProjectColumn projects(artifacts);
+  Table table(projects.AddTo({{"data", Align::kLeft, true},
+                              {"id"},
+                              {"format"},
+                              {"size", Align::kRight},
+                              {"examples", Align::kRight},
+                              {"mean bytes", Align::kRight},
+                              {"made"}}));
   for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
     const v1::DatasetStatistics& statistics = artifact.dataset();
-    table.AddRow({Names(artifact), ShortId(artifact), statistics.format(),
-                  FormatBytes(artifact.size_bytes()), ExampleWords(statistics),
-                  FormatCount(statistics.mean_byte_length()),
-                  FormatAge(now, artifact.created_unix_seconds())});
+    table.AddRow(projects.AddTo({Names(artifact), ShortId(artifact), statistics.format(),
+                                 FormatBytes(artifact.size_bytes()), ExampleWords(statistics),
+                                 FormatCount(statistics.mean_byte_length()),
+                                 FormatAge(now, artifact.created_unix_seconds())},
+                                artifact));
   }
   return table.Render(style);
 }

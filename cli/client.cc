@@ -510,6 +510,26 @@ absl::StatusOr<v1::ListQuotasResponse> Client::ListQuotas() {
   return Call(stubs_->access, &v1::AccessService::Stub::ListQuotas, v1::ListQuotasRequest());
 }
 
+absl::StatusOr<v1::Project> Client::SetProject(const v1::Project& project) {
+  v1::SetProjectRequest request;
+  *request.mutable_project() = project;
+  return Call(stubs_->access, &v1::AccessService::Stub::SetProject, request);
+}
+
+absl::Status Client::RemoveProject(const std::string& name) {
+  v1::RemoveProjectRequest request;
+  request.set_name(name);
+  return Call(stubs_->access, &v1::AccessService::Stub::RemoveProject, request).status();
+}
+
+absl::StatusOr<v1::ListProjectsResponse> Client::ListProjects() {
+  return Call(stubs_->access, &v1::AccessService::Stub::ListProjects, v1::ListProjectsRequest());
+}
+
+absl::Status Client::SetMember(const v1::SetMemberRequest& request) {
+  return Call(stubs_->access, &v1::AccessService::Stub::SetMember, request).status();
+}
+
 absl::Status Client::RevokePerson(const v1::RevokePersonRequest& request) {
   return Call(stubs_->access, &v1::AccessService::Stub::RevokePerson, request).status();
 }
@@ -524,14 +544,15 @@ absl::StatusOr<v1::EnergyReport> Client::ReportEnergy(const v1::ReportEnergyRequ
 }
 
 absl::StatusOr<v1::ArtifactInfo> Client::PushArtifact(const std::string& path,
-                                                      const v1::ArtifactInfo& info,
-                                                      bool move_name) {
+                                                      const v1::ArtifactInfo& info, bool move_name,
+                                                      const std::string& project) {
   WATTLE_RETURN_IF_ERROR(address_);
   LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
                 LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
   options.call_timeout = options_.timeout;
   options.move_name = move_name;
+  options.project = project;
   options.cancelled = [this] { return environment_.interrupt->raised(); };
   options.progress = [&](const artifacts::TransferProgress& progress) {
     line.Update(TransferLine("sending", progress));

@@ -88,9 +88,10 @@ class Client {
   absl::StatusOr<v1::RemoveArtifactResponse> RemoveArtifact(
       const v1::RemoveArtifactRequest& request);
   // Sends a file or a directory and makes an artifact of it. Shows progress on the error stream.
-  // move_name: the name may be taken from the artifact that has it.
+  // move_name: the name may be taken from the artifact that has it. project: empty: "default".
   absl::StatusOr<v1::ArtifactInfo> PushArtifact(const std::string& path,
-                                                const v1::ArtifactInfo& info, bool move_name);
+                                                const v1::ArtifactInfo& info, bool move_name,
+                                                const std::string& project);
   absl::StatusOr<v1::Manifest> GetManifest(const std::string& artifact_id);
   // The bytes of one small file of an artifact. Each chunk is compared with its SHA-256.
   absl::StatusOr<std::string> ReadArtifactFile(const v1::ManifestFile& file);
@@ -117,6 +118,10 @@ class Client {
       const v1::RetireAuthorityRequest& request);
   absl::Status SetQuota(const v1::Quota& quota);
   absl::StatusOr<v1::ListQuotasResponse> ListQuotas();
+  absl::StatusOr<v1::Project> SetProject(const v1::Project& project);
+  absl::Status RemoveProject(const std::string& name);
+  absl::StatusOr<v1::ListProjectsResponse> ListProjects();
+  absl::Status SetMember(const v1::SetMemberRequest& request);
   absl::Status RevokePerson(const v1::RevokePersonRequest& request);
 
   absl::StatusOr<v1::CoordinatorStatus> GetCoordinator();

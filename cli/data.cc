@@ -20,6 +20,7 @@ struct DataFlags {
   std::string name;
   std::string file;
   bool move_name = false;
+  std::string project;
 };
 
 absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
@@ -30,8 +31,9 @@ absl::StatusOr<ExitCode> Push(Session& session, const DataFlags& flags) {
   info.set_kind(v1::ARTIFACT_KIND_DATASET);
   info.set_name(flags.name);
   *info.mutable_dataset() = *found;
-  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
-                          session.client().PushArtifact(flags.file, info, flags.move_name));
+  WATTLE_ASSIGN_OR_RETURN(
+      const v1::ArtifactInfo pushed,
+      session.client().PushArtifact(flags.file, info, flags.move_name, flags.project));
   session.Print(pushed, [&] { return RenderPushed(pushed); });
   return ExitCode::kOk;
 }
@@ -62,6 +64,8 @@ void AddDataCommands(CLI::App* app, CommandSlot* slot) {
   push->add_option("FILE", flags->file, "Data file")->required();
   push->add_flag("--move", flags->move_name,
                  "Take the name from the artifact that has it; that one keeps its other names");
+  push->add_option("--project", flags->project, "Whose members may read it; default: default")
+      ->type_name("NAME");
   slot->Bind(push, [flags](Session& session) { return Push(session, *flags); });
   slot->Bind(AddLeaf(noun, "ls", "List data sets, newest first.", "  wattle data ls\n"), ListData);
   const auto pulled = std::make_shared<DataFlags>();

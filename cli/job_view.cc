@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -118,32 +121,54 @@ Table AttemptTable(const v1::Job& job, absl::Time now) {
   return table;
 }
 
+constexpr char kDefaultProject[] = "default";
+
+std::string ProjectWord(const std::string& project) {
+  return project.empty() ? kDefaultProject : project;
+}
+
 }  // namespace
 
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style) {
   if (jobs.jobs().empty() && jobs.summaries().empty()) {
     return "no jobs; submit one with: wattle submit FILE\n";
   }
-  Table table({{"job"},
-               {"name", Align::kLeft, true},
-               {"kind", Align::kLeft, false, true},
-               {"objective", Align::kLeft, false, true},
-               {"state"},
-               {"device"},
-               {"energy", Align::kRight, false, true},
-               {"owner", Align::kLeft, false, true},
-               {"submitted", Align::kLeft, false, true},
-               {"reason", Align::kLeft, true}});
-  const auto add = [&](const v1::JobSummary& job) {
-    table.AddRow({job.job_id(), job.name(), job.kind(), ObjectiveWord(job.objective()),
-                  Word(job.state()), JobDevice(job), EnergyOf(job), job.owner(),
-                  FormatAge(now, job.submitted_unix_seconds()), job.reason()});
-  };
+  std::vector<v1::JobSummary> rows(jobs.summaries().begin(), jobs.summaries().end());
   for (const v1::Job& job : jobs.jobs()) {
-    add(Summarize(job));
+    rows.push_back(Summarize(job));
   }
-  for (const v1::JobSummary& job : jobs.summaries()) {
-    add(job);
+  const bool has_projects = std::any_of(rows.begin(), rows.end(), [](const v1::JobSummary& job) {
+    return ProjectWord(job.project()) != kDefaultProject;
+  });
+  std::vector<Column> columns = {{"job"},
+                                 {"name", Align::kLeft, true},
+                                 {"kind", Align::kLeft, false, true},
+                                 {"objective", Align::kLeft, false, true},
+                                 {"state"},
+                                 {"device"},
+                                 {"energy", Align::kRight, false, true},
+                                 {"owner", Align::kLeft, false, true},
+                                 {"submitted", Align::kLeft, false, true},
+                                 {"reason", Align::kLeft, true}};
+  if (has_projects) {
+    columns.insert(columns.begin() + 1, Column{"project"});
+  }
+  Table table(std::move(columns));
+  for (const v1::JobSummary& job : rows) {
+    std::vector<std::string> cells = {job.job_id(),
+                                      job.name(),
+                                      job.kind(),
+                                      ObjectiveWord(job.objective()),
+                                      Word(job.state()),
+                                      JobDevice(job),
+                                      EnergyOf(job),
+                                      job.owner(),
+                                      FormatAge(now, job.submitted_unix_seconds()),
+                                      job.reason()};
+    if (has_projects) {
+      cells.insert(cells.begin() + 1, ProjectWord(job.project()));
+    }
+    table.AddRow(std::move(cells));
   }
   return table.Render(style);
 }
@@ -154,6 +179,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("kind", KindName(job.spec()), &out);
   AppendField("objective", ObjectiveWord(job.spec().objective()), &out);
   AppendField("owner", job.spec().owner(), &out);
+  AppendField("project", job.spec().project(), &out);
   AppendField("reason", job.reason(), &out);
   AppendField("expected", PlaceWords(job), &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -72,6 +73,13 @@ std::string OwnQuota(Session& session, const std::string& person) {
   return "";
 }
 
+// "" for a member of the default project alone, as everybody is without projects.
+std::string ProjectWords(const v1::WhoAmIResponse& me) {
+  const bool has_others =
+      me.projects_size() > 1 || (me.projects_size() == 1 && me.projects(0) != "default");
+  return has_others ? absl::StrCat("projects: ", absl::StrJoin(me.projects(), ", "), "\n") : "";
+}
+
 absl::StatusOr<ExitCode> WhoAmI(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::WhoAmIResponse me, session.client().WhoAmI());
   session.Print(me, [&] {
@@ -82,7 +90,7 @@ absl::StatusOr<ExitCode> WhoAmI(Session& session) {
                             ? ""
                             : absl::StrCat(", certificate until ",
                                            absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone())),
-                        "\n", OwnQuota(session, me.id()));
+                        "\n", ProjectWords(me), OwnQuota(session, me.id()));
   });
   return ExitCode::kOk;
 }
@@ -115,12 +123,14 @@ struct PersonFlags {
   std::string ttl = "1h";
   std::string address;
   std::string reason;
+  std::vector<std::string> projects;
 };
 
 absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags) {
   v1::CreatePersonTokenRequest request;
   request.set_person(flags.person);
   request.set_role(flags.role);
+  request.mutable_projects()->Add(flags.projects.begin(), flags.projects.end());
   WATTLE_ASSIGN_OR_RETURN(const absl::Duration ttl, ParseTtl(flags.ttl, kTokenDaysMax));
   request.set_ttl_seconds(absl::ToDoubleSeconds(ttl));
   request.set_address(flags.address.empty() ? session.client().address() : flags.address);
@@ -228,6 +238,11 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
       ->type_name("TIME");
   token->add_option("--address", flags->address, "That the token names; default: the one used now")
       ->type_name("HOST:PORT");
+  token
+      ->add_option("--project", flags->projects,
+                   "Of which the person is a member; default: default")
+      ->delimiter(',')
+      ->type_name("NAME,NAME");
   slot->Bind(token, [flags](Session& session) { return PersonToken(session, *flags); });
   CLI::App* revoke = AddLeaf(person, "revoke", "Shut a person out from the next call on.",
                              "  wattle person revoke ann --reason \"left\"\n");

@@ -35,6 +35,7 @@ struct ModelFlags {
   std::string name;
   std::string path;  // of a directory, or of a GGUF file
   bool move_name = false;
+  std::string project;
 };
 
 // A new directory for the files that are sent.
@@ -111,8 +112,9 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
     session.PrintRemark(
         absl::StrCat("tensor ", tensor, " is not part of the model and is not read"));
   }
-  WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo pushed,
-                          session.client().PushArtifact(staged, info, flags.move_name));
+  WATTLE_ASSIGN_OR_RETURN(
+      const v1::ArtifactInfo pushed,
+      session.client().PushArtifact(staged, info, flags.move_name, flags.project));
   session.Print(pushed, [&] { return RenderPushed(pushed); });
   return ExitCode::kOk;
 }
@@ -299,6 +301,8 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot) {
       ->required();
   push->add_flag("--move", push_flags->move_name,
                  "Take the name from the artifact that has it; that one keeps its other names");
+  push->add_option("--project", push_flags->project, "Whose members may read it; default: default")
+      ->type_name("NAME");
   slot->Bind(push, [push_flags](Session& session) { return Push(session, *push_flags); });
   slot->Bind(AddLeaf(noun, "ls", "List models, newest first, with those that jobs made.",
                      "  wattle model ls\n"),

@@ -116,6 +116,7 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddServiceCommands(app.get(), slot);
   AddAccessCommands(app.get(), slot);
   AddQuotaCommands(app.get(), slot);
+  AddProjectCommands(app.get(), slot);
   AddOwnCommands(app.get(), version, slot);
   return app;
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle quota set|ls|rm: what each owner of jobs may use.
+// wattle quota set|ls|rm: what each owner of jobs and each project may use.
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -19,6 +19,7 @@ namespace {
 
 struct QuotaFlags {
   std::string owner;
+  std::string project;
   int open_jobs = 0;
   int submits_per_minute = 0;
   double energy_wh_per_day = 0.0;
@@ -28,9 +29,21 @@ struct QuotaFlags {
 constexpr double kBytesOfGib = 1 << 30;
 constexpr double kGibMax = 900'000;
 
+std::string WhoseQuota(const v1::Quota& quota) {
+  return quota.project().empty() ? quota.owner() : absl::StrCat("project ", quota.project());
+}
+
+// The coordinator refuses neither and both.
+void AddWhose(CLI::App* leaf, QuotaFlags* flags) {
+  leaf->add_option("OWNER", flags->owner, "A person's name, or '*'; none with --project");
+  leaf->add_option("--project", flags->project, "All that is of this project, whoever's it is")
+      ->type_name("NAME");
+}
+
 absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
   v1::Quota quota;
   quota.set_owner(flags.owner);
+  quota.set_project(flags.project);
   quota.set_open_jobs_max(flags.open_jobs);
   quota.set_submits_per_minute_max(flags.submits_per_minute);
   quota.set_energy_wh_per_day_max(flags.energy_wh_per_day);
@@ -42,20 +55,22 @@ absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
   if (flags.open_jobs == 0 && flags.submits_per_minute == 0 && flags.energy_wh_per_day == 0.0 &&
       quota.artifact_bytes_max() == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("quota set ", flags.owner,
+        absl::StrCat("quota set ", WhoseQuota(quota),
                      ": wanted a limit above 0: --open-jobs, --submits-per-minute, "
                      "--energy-wh-per-day or --artifact-gib; 'wattle quota rm' ends a quota"));
   }
   WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
-  session.Print(quota, [&] { return absl::StrCat("set the quota of ", flags.owner, "\n"); });
+  session.Print(quota, [&] { return absl::StrCat("set the quota of ", WhoseQuota(quota), "\n"); });
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> RemoveQuota(Session& session, const std::string& owner) {
+absl::StatusOr<ExitCode> RemoveQuota(Session& session, const QuotaFlags& flags) {
   v1::Quota quota;
-  quota.set_owner(owner);
+  quota.set_owner(flags.owner);
+  quota.set_project(flags.project);
   WATTLE_RETURN_IF_ERROR(session.client().SetQuota(quota));
-  session.Print(quota, [&] { return absl::StrCat("removed the quota of ", owner, "\n"); });
+  session.Print(quota,
+                [&] { return absl::StrCat("removed the quota of ", WhoseQuota(quota), "\n"); });
   return ExitCode::kOk;
 }
 
@@ -76,8 +91,9 @@ void AddQuotaCommands(CLI::App* app, CommandSlot* slot) {
                           "Set a person's limits, for admins. It replaces the earlier ones; '*' is "
                           "everybody without a quota of their own.",
                           "  wattle quota set ann --open-jobs 20 --energy-wh-per-day 50\n"
-                          "  wattle quota set '*' --submits-per-minute 30\n");
-  set->add_option("OWNER", flags->owner, "A person's name, or '*'")->required();
+                          "  wattle quota set '*' --submits-per-minute 30\n"
+                          "  wattle quota set --project north --artifact-gib 20\n");
+  AddWhose(set, flags.get());
   set->add_option("--open-jobs", flags->open_jobs, "Jobs that have not ended")->type_name("N");
   set->add_option("--submits-per-minute", flags->submits_per_minute, "Jobs submitted in a minute")
       ->type_name("N");
@@ -94,11 +110,12 @@ void AddQuotaCommands(CLI::App* app, CommandSlot* slot) {
                      "are an operator or admin.",
                      "  wattle quota ls\n"),
              ListQuotas);
-  const auto owner = std::make_shared<std::string>();
-  CLI::App* remove =
-      AddLeaf(quota, "rm", "End a person's quota, for admins.", "  wattle quota rm ann\n");
-  remove->add_option("OWNER", *owner, "As in wattle quota ls")->required();
-  slot->Bind(remove, [owner](Session& session) { return RemoveQuota(session, *owner); });
+  const auto whose = std::make_shared<QuotaFlags>();
+  CLI::App* remove = AddLeaf(quota, "rm", "End a person's or a project's quota, for admins.",
+                             "  wattle quota rm ann\n"
+                             "  wattle quota rm --project north\n");
+  AddWhose(remove, whose.get());
+  slot->Bind(remove, [whose](Session& session) { return RemoveQuota(session, *whose); });
 }
 
 }  // namespace wattle::cli

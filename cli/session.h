@@ -110,6 +110,7 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot);
 void AddServiceCommands(CLI::App* app, CommandSlot* slot);
 void AddAccessCommands(CLI::App* app, CommandSlot* slot);
 void AddQuotaCommands(CLI::App* app, CommandSlot* slot);
+void AddProjectCommands(CLI::App* app, CommandSlot* slot);
 void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot);
 
 // The time of a flag --ttl, such as 30m, 24h or 90d: at least 1m, at most days_max days. Errors:

@@ -21,6 +21,7 @@ namespace {
 struct SubmitFlags {
   std::vector<std::string> files;
   std::vector<std::string> set;
+  std::string project;
   SubmitOptions options;
 };
 
@@ -80,6 +81,9 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitFlags& flags) {
   std::vector<NamedSpec> specs;
   for (const std::string& file : flags.files) {
     WATTLE_ASSIGN_OR_RETURN(v1::JobSpec spec, ReadJob(file, flags.set, *session.environment().in));
+    if (!flags.project.empty()) {
+      spec.set_project(flags.project);
+    }
     specs.push_back({file == "-" ? "standard input" : file, std::move(spec)});
   }
   return SubmitSpecs(session, specs, flags.options);
@@ -153,6 +157,8 @@ void AddSubmitCommand(CLI::App* app, CommandSlot* slot) {
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
       ->take_all();
+  leaf->add_option("--project", flags->project, "Of the jobs, instead of the file's")
+      ->type_name("NAME");
   leaf->add_option(
           "--idempotency-key", flags->options.idempotency_key,
           "A second submit with this key gives the same job, no new one; default: a random key")

@@ -12,6 +12,7 @@ v1::JobSummary Summarize(const v1::Job& job) {
   summary.set_job_id(job.job_id());
   summary.set_name(job.spec().name());
   summary.set_owner(job.spec().owner());
+  summary.set_project(job.spec().project());
   summary.set_kind(KindName(job.spec()));
   summary.set_objective(job.spec().objective());
   summary.set_priority(job.spec().priority());

@@ -227,6 +227,7 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   *commit.mutable_manifest() = ask.manifest();
   *commit.mutable_info() = info;
   commit.set_move_name(options.move_name);
+  commit.set_project(options.project);
   v1::ArtifactInfo committed;
   grpc::ClientContext context;
   SetDeadline(context, options.call_timeout);

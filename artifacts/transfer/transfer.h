@@ -30,7 +30,8 @@ struct TransferOptions {
   std::function<void(const TransferProgress&)> progress;  // After each chunk; may be empty.
   std::function<bool()> cancelled;                        // Asked before each chunk; may be empty.
   absl::Duration call_timeout = absl::Seconds(30);        // Of each small call, and of a stall.
-  bool move_name = false;  // Of a push: its name may be taken from another artifact.
+  bool move_name = false;    // Of a push: its name may be taken from another artifact.
+  std::string project = {};  // Of a push: whose members may read it; empty: "default".
 };
 
 // Sends a file or a directory. info: kind, name and what is known of the content. Returns the

@@ -32,7 +32,7 @@ std::string Text(absl::Time time) {
 access::Identity IdentityOf(std::string id, std::set<access::Role> roles) {
   return {.id = std::move(id),
           .roles = std::move(roles),
-          .projects = {kDefaultProject},
+          .projects = {core::kDefaultProject},
           .how_to_get_a_role = kWhoGives};
 }
 
@@ -47,6 +47,16 @@ absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec) {
   }
   spec.set_owner(caller.identity.id);
   return absl::OkStatus();
+}
+
+core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
+  access::Resource nobodys_project;
+  if (caller.kind == core::kDeviceKind) {
+    nobodys_project.device = caller.identity.id;
+  }
+  return access::Decide(caller.identity, method, nobodys_project).ok()
+             ? core::Scope::All()
+             : core::Scope::Of(caller.identity.projects);
 }
 
 std::string Caller::counted() const {
@@ -127,6 +137,7 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
         "does";
   } else if (const auto role = access::ParseRole(record.has_value() ? record->role() : "")) {
     caller.identity.roles.insert(*role);
+    caller.identity.projects = core::ProjectsOf(&*record);
   }
   if (facts.not_before > runtime_.Now().wall + kClockSkew) {
     return absl::UnauthenticatedError(

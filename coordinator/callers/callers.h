@@ -22,13 +22,11 @@
 #include "base/tls/certificate.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/callers/call_limits.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::callers {
-
-// Everything is of this project until there is a second one.
-inline constexpr char kDefaultProject[] = "default";
 
 // A caller of a plaintext port, of whom nothing is proved.
 inline constexpr char kAnybody[] = "anybody";
@@ -88,7 +86,10 @@ class Callers {
 // the owner is what is written. Errors: kPermissionDenied for another's name.
 absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec);
 
-// A name with roles in the one project that there is.
+// Of which projects the caller may call the method, by the access table.
+core::Scope ScopeOf(const Caller& caller, absl::string_view method);
+
+// A name with roles in the default project.
 access::Identity IdentityOf(std::string id, std::set<access::Role> roles);
 
 }  // namespace wattle::callers

@@ -135,8 +135,13 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
       applier.On(event.forecast_removed());
       break;
     case v1::Event::kProjectSet:
+      applier.On(event.project_set());
+      break;
     case v1::Event::kProjectRemoved:
+      applier.On(event.project_removed());
+      break;
     case v1::Event::kMemberSet:
+      applier.On(event.member_set());
       break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.

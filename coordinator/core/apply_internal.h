@@ -61,6 +61,11 @@ class Applier {
   void On(const v1::IdentityRenewed& event);  // rotation.cc
   void On(const v1::ArtifactSigned& event);   // signing.cc
 
+  // Of projects (projects.cc).
+  void On(const v1::ProjectSet& event);
+  void On(const v1::ProjectRemoved& event);
+  void On(const v1::MemberSet& event);
+
   void On(const v1::QuotaSet& event);        // quota.cc
   void On(const v1::ForecastPushed& event);  // forecasts.cc
   void On(const v1::ForecastRemoved& event);

@@ -11,6 +11,7 @@
 
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/job_kinds_internal.h"
+#include "coordinator/core/projects.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "proto/model_shape.h"
@@ -149,8 +150,10 @@ std::optional<PromptQuestion> QuestionOfPrompts(const State& state, const v1::Jo
     question.data_artifact = ArtifactId(data->artifact_id());
   }
   question.model = ReferenceIn(spec, kModelInput);
+  // That the job's project has the model was seen when its inputs were foreseen.
   // A job's output that is still to be made has the tokenizer of the model that it is made from.
-  if (const auto chain = ChainOf(state, archived_sources, question.model); chain.ok()) {
+  if (const auto chain = ChainOf(state, archived_sources, question.model, Scope::All());
+      chain.ok()) {
     question.model_artifact = chain->stored;
   }
   question.context_length = model->model_shape().context_length();

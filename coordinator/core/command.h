@@ -104,6 +104,8 @@ struct RemoveImportedProfiles {
 struct CommitArtifact {
   v1::ArtifactInfo info;
   bool move_name = false;  // Takes the name from another artifact that has it.
+  // Of the person who pushes; empty: of every project. info.projects is what the artifact is for.
+  std::vector<std::string> own_projects = {};
 };
 // Somebody signed the artifact. The shell has checked the signature, where it knows the signers.
 struct SignArtifact {
@@ -115,6 +117,7 @@ struct SignArtifact {
 struct RemoveArtifact {
   std::string reference;                                  // As in ResolveArtifact.
   v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED;  // The kind that the caller expects.
+  std::vector<std::string> own_projects = {};             // As in CommitArtifact.
 };
 
 // The store needs room and proposes to drop this artifact. The core refuses while an open job or a
@@ -171,6 +174,21 @@ struct SetQuota {
   v1::Quota quota;
   std::string by;
 };
+// Makes the project, or replaces its labels.
+struct SetProject {
+  v1::Project project;
+  std::string by;
+};
+struct RemoveProject {
+  std::string name;
+  std::string by;
+};
+// All projects of the person from now on; none: "default" alone.
+struct SetMember {
+  std::string person;
+  std::vector<std::string> projects;
+  std::string by;
+};
 // How long ended jobs stay in the state. After that the history answers for them with the same
 // fields.
 struct Retention {
@@ -189,7 +207,7 @@ using Command =
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
                  RevokeToken, Enrol, ApproveDevice, RevokeIdentity, RenewIdentity, RotateRoot,
                  RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles, PushForecast,
-                 RemoveForecast>;
+                 RemoveForecast, SetProject, RemoveProject, SetMember>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

@@ -196,6 +196,12 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecidePushForecast(draft, one);
         } else if constexpr (std::is_same_v<One, RemoveForecast>) {
           DecideRemoveForecast(draft, one);
+        } else if constexpr (std::is_same_v<One, SetProject>) {
+          DecideSetProject(draft, one);
+        } else if constexpr (std::is_same_v<One, RemoveProject>) {
+          DecideRemoveProject(draft, one);
+        } else if constexpr (std::is_same_v<One, SetMember>) {
+          DecideSetMember(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }
@@ -244,6 +250,8 @@ v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
       *wanted_input.mutable_signatures() = model->signatures();
     }
   }
+  // A board runs for every project alike, and an older one would refuse a field that it lacks.
+  assignment.mutable_spec()->clear_project();
   assignment.set_lease_seconds(attempt.lease_seconds());
   assignment.set_power_mode(attempt.power_mode());
   if (attempt.has_prediction()) {

@@ -103,6 +103,10 @@ void DecideRenewIdentity(Draft& draft, const RenewIdentity& command);
 void DecideRotateRoot(Draft& draft, const RotateRoot& command);
 void DecideRetireRoot(Draft& draft, const RetireRoot& command);
 void DecideSetQuota(Draft& draft, const SetQuota& command);  // quota.cc
+// Of projects (projects.cc).
+void DecideSetProject(Draft& draft, const SetProject& command);
+void DecideRemoveProject(Draft& draft, const RemoveProject& command);
+void DecideSetMember(Draft& draft, const SetMember& command);
 
 }  // namespace wattle::core
 

@@ -27,6 +27,7 @@
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/power_groups.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/winning_changes.h"
@@ -106,6 +107,7 @@ absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations
     WATTLE_RETURN_IF_ERROR(
         DescribeFirstRun({state, observations, policies, now}, inputs, job, runs));
   }
+  job.spec = WithLabelsOfProject(state, spec.project(), std::move(job.spec));
   job.peak_memory_bytes = PeakMemory(state, inputs, job.spec, job.inputs);
   job.models = FamilyOf(state, inputs, job.spec, job.inputs);
   WATTLE_RETURN_IF_ERROR(CheckFamily(job.spec, job.inputs));
@@ -230,6 +232,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   }
   if (request.job_id().empty()) {
     WATTLE_RETURN_IF_ERROR(ValidateSpec(request.spec(), /*files_needed=*/false));
+    WATTLE_RETURN_IF_ERROR(CheckProjectExists(state, "project", ProjectOf(request.spec())));
   }
   if (request.ignore_policies() && request.policies_size() > 0) {
     return absl::InvalidArgumentError(

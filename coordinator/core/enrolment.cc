@@ -14,6 +14,7 @@
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/draft_internal.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 
 namespace wattle::core {
@@ -142,6 +143,15 @@ absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::str
 
 void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
   for (const v1::EnrolmentToken& token : command.tokens) {
+    for (const std::string& project : token.projects()) {
+      if (const absl::Status there = CheckProjectExists(draft.state(), "projects", project);
+          !there.ok()) {
+        draft.Refuse(there);
+        return;
+      }
+    }
+  }
+  for (const v1::EnrolmentToken& token : command.tokens) {
     *draft.Add().mutable_token_created()->mutable_token() = token;
   }
 }
@@ -184,6 +194,17 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
   identity.set_id(EnrollingId(*token, shown));
   identity.set_role(token->role());
   *identity.mutable_labels() = token->labels();
+  // A project may be gone since the token was made.
+  identity.clear_projects();
+  for (const std::string& project : token->projects()) {
+    if (ProjectExists(draft.state(), project)) {
+      identity.add_projects(project);
+    }
+  }
+  if (token->projects_size() > 0 && identity.projects().empty()) {
+    draft.Refuse(Refusal(token->token_id(), "its projects were removed"));
+    return;
+  }
   identity.set_waits_for_approval(token->kind() == kDeviceKind && token->approve());
   identity.set_enrolled_unix_seconds(ToUnix(draft.now().wall));
   if (const absl::Status valid = CheckId("device_id", identity.id()); !valid.ok()) {

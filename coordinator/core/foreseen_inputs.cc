@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/quantization_recipe.h"
@@ -45,8 +46,9 @@ v1::ArtifactInfo OutputFrom(const v1::Job& source, v1::ArtifactInfo model) {
 // The artifact of a reference. For an output that no job has made yet, the shape of the model that
 // the job starts from.
 absl::StatusOr<v1::ArtifactInfo> Foresee(const State& state, const std::vector<v1::Job>& archived,
-                                         const std::string& reference) {
-  WATTLE_ASSIGN_OR_RETURN(const ModelChain chain, ChainOf(state, archived, reference));
+                                         const InputReference& input, const std::string& project) {
+  WATTLE_ASSIGN_OR_RETURN(const ModelChain chain,
+                          ChainOf(state, archived, input.reference, Scope::Of({project})));
   v1::ArtifactInfo artifact = state.artifacts.at(chain.stored);
   for (auto source = chain.to_be_made.rbegin(); source != chain.to_be_made.rend(); ++source) {
     artifact = OutputFrom(**source, std::move(artifact));
@@ -60,7 +62,8 @@ absl::StatusOr<std::vector<scheduler::InputView>> ForeseeInputs(
     const State& state, const v1::JobSpec& spec, const std::vector<v1::Job>& archived_sources) {
   std::vector<scheduler::InputView> inputs;
   for (const InputReference& input : InputsOf(spec)) {
-    absl::StatusOr<v1::ArtifactInfo> artifact = Foresee(state, archived_sources, input.reference);
+    absl::StatusOr<v1::ArtifactInfo> artifact =
+        Foresee(state, archived_sources, input, ProjectOf(spec));
     if (!artifact.ok()) {
       return WithContext(FieldName(spec, input), artifact.status());
     }

@@ -10,6 +10,7 @@
 
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
@@ -105,12 +106,15 @@ const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field) 
 }
 
 absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job>& archived,
-                                   std::string reference) {
+                                   std::string reference, const Scope& scope) {
   ModelChain chain;
   while (true) {
-    absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference);
+    absl::StatusOr<ArtifactId> id = ResolveArtifact(state, reference, scope);
     const v1::Job* source =
         id.ok() ? nullptr : FindSource(state, archived, ReferencedJob(reference));
+    if (source != nullptr && !scope.Covers(source->spec())) {
+      source = nullptr;
+    }
     if (source != nullptr && state.artifacts.contains(ArtifactId(source->output_artifact_id()))) {
       id = ArtifactId(source->output_artifact_id());
     }

@@ -49,9 +49,10 @@ struct ModelChain {
 };
 
 // The stored artifact behind a reference: of an output that no job has made yet, of the model that
-// the job reads, and so on, 16 jobs back at most. Errors: those of ResolveArtifact.
+// the job reads, and so on, 16 jobs back at most. What is out of the scope is
+// as if it were not there. Errors: those of ResolveArtifact.
 absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job>& archived,
-                                   std::string reference);
+                                   std::string reference, const Scope& scope);
 
 // The input of the field; null: the job has none.
 const v1::ResolvedInput* FindInput(const v1::Job& job, absl::string_view field);

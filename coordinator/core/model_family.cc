@@ -7,6 +7,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
@@ -122,8 +123,9 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
   if (own != nullptr) {
     add(*own);
   }
+  const Scope readable = Scope::Of({ProjectOf(spec)});
   for (const auto& [id, artifact] : state.artifacts) {
-    if (!parent.empty() && artifact.parent_artifact_id() == parent) {
+    if (!parent.empty() && artifact.parent_artifact_id() == parent && readable.Covers(artifact)) {
       add(artifact);
     }
   }

@@ -28,6 +28,7 @@
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/releasing.h"
 #include "coordinator/core/state.h"
@@ -221,7 +222,8 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
       view.profile_point = step->point.value_or(*view.profile_point);
     }
   }
-  view.spec = ProfileRunOf(job.spec(), *view.profile_point);
+  view.spec = WithLabelsOfProject(state, job.spec().project(),
+                                  ProfileRunOf(job.spec(), *view.profile_point));
 }
 
 }  // namespace
@@ -244,7 +246,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     }
     scheduler::JobView view;
     view.id = JobId(job.job_id());
-    view.spec = job.spec();
+    view.spec = WithLabelsOfProject(state, job.spec().project(), job.spec());
     view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
     view.inputs = ViewsOf(state, job);
     view.checkpoint_step = record.checkpoint().step();

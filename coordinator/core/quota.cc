@@ -11,6 +11,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/projects.h"
 #include "scheduler/predict/predict.h"
 #include "units/format.h"
 
@@ -44,6 +45,13 @@ absl::Status ValidateQuota(const State& state, const v1::Quota& quota) {
   WATTLE_RETURN_IF_ERROR(
       CheckLimit("artifact_bytes_max", static_cast<double>(quota.artifact_bytes_max()), kBytesMax));
   const std::string& owner = quota.owner();
+  if (owner.empty() == quota.project().empty()) {
+    return absl::InvalidArgumentError(
+        "owner: wanted a person, '*', or a project alone (--project NAME)");
+  }
+  if (!quota.project().empty()) {
+    return CheckProjectExists(state, "project", quota.project());
+  }
   const bool known = owner == kEverybodysQuota || state.quotas.contains(owner) ||
                      FindIdentity(state, kPersonKind, owner) != nullptr;
   return known ? absl::OkStatus()
@@ -89,32 +97,124 @@ Joules EndedSince(const v1::Job& job, absl::Time begin) {
   return spent;
 }
 
-absl::Status Exhausted(const v1::Quota& quota, const std::string& owner, absl::string_view use,
+absl::Status Exhausted(const v1::Quota& quota, const Counted& counted, absl::string_view use,
                        absl::string_view flag) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("quota of ", owner.empty() ? "callers without a name" : owner, ": ", use,
-                   "; an admin raises it: wattle quota set ",
-                   quota.owner() == kEverybodysQuota && owner.empty() ? "'*'" : owner, " ", flag));
+  const std::string& owner = counted.owner;
+  const std::string whose = !counted.project.empty() ? absl::StrCat("project ", counted.project)
+                            : owner.empty()          ? "callers without a name"
+                                                     : owner;
+  const std::string of = !counted.project.empty() ? absl::StrCat("--project ", counted.project)
+                         : quota.owner() == kEverybodysQuota && owner.empty() ? "'*'"
+                                                                              : owner;
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "quota of ", whose, ": ", use, "; an admin raises it: wattle quota set ", of, " ", flag));
+}
+
+// The quota that holds for whom is counted; null: no limit.
+const v1::Quota* QuotaFor(const State& state, const Counted& counted) {
+  return counted.project.empty() ? QuotaOf(state, counted.owner)
+                                 : state.quotas.Find(QuotaKey("", counted.project));
+}
+
+absl::Status CheckArtifacts(const State& state, const Counted& counted, int64_t size_bytes) {
+  const v1::Quota* const quota = QuotaFor(state, counted);
+  if (quota == nullptr || quota->artifact_bytes_max() == 0) {
+    return absl::OkStatus();
+  }
+  const int64_t used = ArtifactBytesOf(state, counted);
+  if (used + size_bytes <= quota->artifact_bytes_max()) {
+    return absl::OkStatus();
+  }
+  return Exhausted(*quota, counted,
+                   absl::StrCat(FormatBytes(used), " of ", FormatBytes(quota->artifact_bytes_max()),
+                                " of artifacts, and this one has ", FormatBytes(size_bytes),
+                                "; remove some with 'wattle model rm' or 'wattle data rm'"),
+                   kArtifactFlag);
+}
+
+absl::Status CheckEnergy(const State& state, const Observations& observations,
+                         const SubmitJob& command, const Counted& counted, const Instant& now) {
+  const v1::Quota& quota = *QuotaFor(state, counted);
+  const Joules most = FromWattHours(quota.energy_wh_per_day_max());
+  if (most.value() <= 0) {
+    return absl::OkStatus();
+  }
+  const std::optional<v1::Prediction> least =
+      PredictLeast(state, observations, command.archived_sources, command.spec, now);
+  const Joules wanted(least.has_value() ? GrossJoules(*least) : 0);
+  const Joules used = EnergyOfToday(state, observations, counted, now);
+  if (used < most && used + wanted <= most) {
+    return absl::OkStatus();
+  }
+  return Exhausted(quota, counted,
+                   absl::StrCat(FormatEnergy(used), " of ", FormatEnergy(most),
+                                " of this day (UTC) are used or promised to open jobs, and "
+                                "this job is expected to take ",
+                                wanted.value() > 0 ? FormatEnergy(wanted) : "more"),
+                   "--energy-wh-per-day X");
+}
+
+absl::Status CheckSubmit(const State& state, const Observations& observations,
+                         const SubmitJob& command, const Counted& counted, const Instant& now) {
+  const v1::Quota* const quota = QuotaFor(state, counted);
+  if (quota == nullptr) {
+    return absl::OkStatus();
+  }
+  if (const int most = quota->open_jobs_max(); most > 0) {
+    if (const int open = OpenJobsOf(state, counted); open >= most) {
+      return Exhausted(*quota, counted, absl::StrCat(open, " of ", most, " open jobs"),
+                       "--open-jobs N");
+    }
+  }
+  if (const int most = quota->submits_per_minute_max(); most > 0) {
+    if (const int made = SubmitsOfTheLastMinute(state, counted, now.wall); made >= most) {
+      return Exhausted(
+          *quota, counted,
+          absl::StrCat(made, " of ", most, " submits in the last minute; submit again later, or"),
+          "--submits-per-minute N");
+    }
+  }
+  WATTLE_RETURN_IF_ERROR(CheckEnergy(state, observations, command, counted, now));
+  // A job's output is kept whatever its size, so whoever has used the bytes up starts no job.
+  if (const int64_t most = quota->artifact_bytes_max();
+      most > 0 && !(counted.owner.empty() && counted.project.empty())) {
+    if (const int64_t used = ArtifactBytesOf(state, counted); used >= most) {
+      return Exhausted(*quota, counted,
+                       absl::StrCat(FormatBytes(used), " of ", FormatBytes(most),
+                                    " of artifacts; remove some with 'wattle model rm' or 'wattle "
+                                    "data rm'"),
+                       kArtifactFlag);
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
+
+bool Counted::Has(const v1::JobSpec& spec) const {
+  return project.empty() ? spec.owner() == owner : ProjectOf(spec) == project;
+}
+
+bool Counted::Has(const v1::ArtifactInfo& info) const {
+  return project.empty() ? info.pushed_by() == owner : ProjectsOf(info).contains(project);
+}
 
 const v1::Quota* QuotaOf(const State& state, const std::string& owner) {
   const v1::Quota* const own = state.quotas.Find(owner);
   return own != nullptr ? own : state.quotas.Find(kEverybodysQuota);
 }
 
-int OpenJobsOf(const State& state, absl::string_view owner) {
+int OpenJobsOf(const State& state, const Counted& counted) {
   int open = 0;
   for (const int64_t number : state.open_jobs) {
-    open += state.jobs.at(number).job().spec().owner() == owner ? 1 : 0;
+    open += counted.Has(state.jobs.at(number).job().spec()) ? 1 : 0;
   }
   return open;
 }
 
 // The newest jobs first, to the first one that is older. A clock that was set back has left jobs of
 // the future, which do not count.
-int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Time now) {
+int SubmitsOfTheLastMinute(const State& state, const Counted& counted, absl::Time now) {
   int submits = 0;
   for (int64_t number = state.next_job_number - 1; number > 0; --number) {
     const v1::JobRecord* const record = state.jobs.Find(number);
@@ -125,114 +225,67 @@ int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Ti
     if (age >= kMinute) {
       break;
     }
-    submits += age >= absl::ZeroDuration() && record->job().spec().owner() == owner ? 1 : 0;
+    submits += age >= absl::ZeroDuration() && counted.Has(record->job().spec()) ? 1 : 0;
   }
   return submits;
 }
 
-Joules EnergyOfToday(const State& state, const Observations& observations, absl::string_view owner,
+Joules EnergyOfToday(const State& state, const Observations& observations, const Counted& counted,
                      const Instant& now) {
   const absl::Time begin = BeginOfDay(now.wall);
   Joules energy(0);
   for (auto ended = state.ended_jobs.lower_bound({ToUnix(begin), 0});
        ended != state.ended_jobs.end(); ++ended) {
     const v1::Job& job = state.jobs.at(ended->second).job();
-    if (job.spec().owner() == owner) {
+    if (counted.Has(job.spec())) {
       energy += EndedSince(job, begin);
     }
   }
   for (const int64_t number : state.open_jobs) {
     const v1::Job& job = state.jobs.at(number).job();
-    if (job.spec().owner() == owner) {
+    if (counted.Has(job.spec())) {
       energy += EndedSince(job, begin) + ExpectedOf(state, observations, job, now);
     }
   }
   return energy;
 }
 
-int64_t ArtifactBytesOf(const State& state, absl::string_view owner) {
+int64_t ArtifactBytesOf(const State& state, const Counted& counted) {
   int64_t bytes = 0;
   for (const auto& [id, info] : state.artifacts) {
-    bytes += info.pushed_by() == owner ? info.size_bytes() : 0;
+    bytes += counted.Has(info) ? info.size_bytes() : 0;
   }
   return bytes;
 }
 
 absl::Status CheckArtifactQuota(const State& state, const std::string& owner, int64_t size_bytes) {
-  const v1::Quota* const quota = owner.empty() ? nullptr : QuotaOf(state, owner);
-  if (quota == nullptr || quota->artifact_bytes_max() == 0) {
-    return absl::OkStatus();
-  }
-  const int64_t used = ArtifactBytesOf(state, owner);
-  if (used + size_bytes <= quota->artifact_bytes_max()) {
-    return absl::OkStatus();
-  }
-  return Exhausted(*quota, owner,
-                   absl::StrCat(FormatBytes(used), " of ", FormatBytes(quota->artifact_bytes_max()),
-                                " of artifacts, and this one has ", FormatBytes(size_bytes),
-                                "; remove some with 'wattle model rm' or 'wattle data rm'"),
-                   kArtifactFlag);
+  return owner.empty() ? absl::OkStatus() : CheckArtifacts(state, {.owner = owner}, size_bytes);
+}
+
+absl::Status CheckProjectsArtifactQuota(const State& state, const std::string& project,
+                                        int64_t size_bytes) {
+  return CheckArtifacts(state, {.project = project}, size_bytes);
 }
 
 absl::Status CheckQuota(const State& state, const Observations& observations,
                         const SubmitJob& command, const Instant& now) {
-  const std::string& owner = command.spec.owner();
-  const v1::Quota* const quota = QuotaOf(state, owner);
-  if (quota == nullptr) {
-    return absl::OkStatus();
-  }
-  if (const int most = quota->open_jobs_max(); most > 0) {
-    if (const int open = OpenJobsOf(state, owner); open >= most) {
-      return Exhausted(*quota, owner, absl::StrCat(open, " of ", most, " open jobs"),
-                       "--open-jobs N");
-    }
-  }
-  if (const int most = quota->submits_per_minute_max(); most > 0) {
-    if (const int made = SubmitsOfTheLastMinute(state, owner, now.wall); made >= most) {
-      return Exhausted(
-          *quota, owner,
-          absl::StrCat(made, " of ", most, " submits in the last minute; submit again later, or"),
-          "--submits-per-minute N");
-    }
-  }
-  if (const Joules most = FromWattHours(quota->energy_wh_per_day_max()); most.value() > 0) {
-    const std::optional<v1::Prediction> least =
-        PredictLeast(state, observations, command.archived_sources, command.spec, now);
-    const Joules wanted(least.has_value() ? GrossJoules(*least) : 0);
-    const Joules used = EnergyOfToday(state, observations, owner, now);
-    if (used >= most || used + wanted > most) {
-      return Exhausted(*quota, owner,
-                       absl::StrCat(FormatEnergy(used), " of ", FormatEnergy(most),
-                                    " of this day (UTC) are used or promised to open jobs, and "
-                                    "this job is expected to take ",
-                                    wanted.value() > 0 ? FormatEnergy(wanted) : "more"),
-                       "--energy-wh-per-day X");
-    }
-  }
-  // A job's output is kept whatever its size, so whoever has used the bytes up starts no job.
-  if (const int64_t most = quota->artifact_bytes_max(); most > 0 && !owner.empty()) {
-    if (const int64_t used = ArtifactBytesOf(state, owner); used >= most) {
-      return Exhausted(*quota, owner,
-                       absl::StrCat(FormatBytes(used), " of ", FormatBytes(most),
-                                    " of artifacts; remove some with 'wattle model rm' or 'wattle "
-                                    "data rm'"),
-                       kArtifactFlag);
-    }
-  }
-  return absl::OkStatus();
+  WATTLE_RETURN_IF_ERROR(
+      CheckSubmit(state, observations, command, {.owner = command.spec.owner()}, now));
+  return CheckSubmit(state, observations, command, {.project = ProjectOf(command.spec)}, now);
 }
 
 v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
-                           const std::string& owner, const Instant& now) {
+                           const Counted& counted, const Instant& now) {
+  const std::string& owner = counted.owner;
   v1::QuotaUse use;
-  if (const v1::Quota* const quota = QuotaOf(state, owner); quota != nullptr) {
+  if (const v1::Quota* const quota = QuotaFor(state, counted); quota != nullptr) {
     *use.mutable_quota() = *quota;
   }
   use.mutable_quota()->set_owner(owner);
   if (owner != kEverybodysQuota) {
-    use.set_open_jobs(OpenJobsOf(state, owner));
-    use.set_artifact_bytes(ArtifactBytesOf(state, owner));
-    use.set_energy_wh_today(ToWattHours(EnergyOfToday(state, observations, owner, now)));
+    use.set_open_jobs(OpenJobsOf(state, counted));
+    use.set_artifact_bytes(ArtifactBytesOf(state, counted));
+    use.set_energy_wh_today(ToWattHours(EnergyOfToday(state, observations, counted, now)));
   }
   return use;
 }
@@ -243,11 +296,14 @@ void DecideSetQuota(Draft& draft, const SetQuota& command) {
     draft.Refuse(valid);
     return;
   }
-  draft.decision().id = quota.owner();
-  const v1::Quota* const known = draft.state().quotas.Find(quota.owner());
+  const std::string key = QuotaKey(quota.owner(), quota.project());
+  draft.decision().id = key;
+  const v1::Quota* const known = draft.state().quotas.Find(key);
   if (known == nullptr && !HasLimit(quota)) {
-    draft.Refuse(absl::NotFoundError(absl::StrCat(
-        "owner: ", quota.owner(), " has no quota of their own; 'wattle quota ls' lists them")));
+    draft.Refuse(absl::NotFoundError(
+        absl::StrCat(quota.project().empty() ? "owner: " : "project: ",
+                     quota.project().empty() ? quota.owner() : quota.project(),
+                     " has no quota of their own; 'wattle quota ls' lists them")));
     return;
   }
   if (known != nullptr && known->SerializeAsString() == quota.SerializeAsString()) {
@@ -260,9 +316,9 @@ void DecideSetQuota(Draft& draft, const SetQuota& command) {
 
 void Applier::On(const v1::QuotaSet& event) {
   if (HasLimit(event.quota())) {
-    state_.quotas.Mutable(event.quota().owner()) = event.quota();
+    state_.quotas.Mutable(QuotaKey(event.quota().owner(), event.quota().project())) = event.quota();
   } else {
-    state_.quotas.erase(event.quota().owner());
+    state_.quotas.erase(QuotaKey(event.quota().owner(), event.quota().project()));
   }
 }
 

@@ -25,31 +25,46 @@ inline constexpr char kEverybodysQuota[] = "*";
 // The owner's own quota, else everybody's; null: no limit.
 const v1::Quota* QuotaOf(const State& state, const std::string& owner);
 
-// The owner's jobs that are not in a terminal state.
-int OpenJobsOf(const State& state, absl::string_view owner);
-// The owner's jobs of the last minute, by the times of their events. Jobs that left the state for
+// Whose use is counted: an owner's, or with a project all that is of it.
+struct Counted {
+  std::string owner = {};
+  std::string project = {};  // Empty: the owner's.
+
+  [[nodiscard]] bool Has(const v1::JobSpec& spec) const;
+  [[nodiscard]] bool Has(const v1::ArtifactInfo& info) const;
+};
+
+// The counted jobs that are not in a terminal state.
+int OpenJobsOf(const State& state, const Counted& counted);
+// The counted jobs of the last minute, by the times of their events. Jobs that left the state for
 // the history are not counted.
-int SubmitsOfTheLastMinute(const State& state, absl::string_view owner, absl::Time now);
-// Gross joules of the owner's attempts that ended in the present day (UTC), and those that the open
-// jobs are expected to take, like a reservation. A job of whose energy nothing is known counts once
-// an attempt of it has ended.
-Joules EnergyOfToday(const State& state, const Observations& observations, absl::string_view owner,
+int SubmitsOfTheLastMinute(const State& state, const Counted& counted, absl::Time now);
+// Gross joules of the counted jobs' attempts that ended in the present day (UTC), and those that
+// the open jobs are expected to take, like a reservation. A job of whose energy nothing is known
+// counts once an attempt of it has ended.
+Joules EnergyOfToday(const State& state, const Observations& observations, const Counted& counted,
                      const Instant& now);
 
-// Bytes of the artifacts that the owner pushed or whose jobs made; each artifact once.
-int64_t ArtifactBytesOf(const State& state, absl::string_view owner);
+// Bytes of the artifacts that the owner pushed or whose jobs made, or that the project has; each
+// artifact once.
+int64_t ArtifactBytesOf(const State& state, const Counted& counted);
 // Whether the owner may push an artifact of so many bytes that is not there yet; empty: nobody's
 // quota counts. Errors: as CheckQuota.
 absl::Status CheckArtifactQuota(const State& state, const std::string& owner, int64_t size_bytes);
+// Whether the project may get an artifact of so many bytes that it has not. Errors: as CheckQuota.
+absl::Status CheckProjectsArtifactQuota(const State& state, const std::string& project,
+                                        int64_t size_bytes);
 
-// Whether the owner may submit this job now. Errors: kResourceExhausted names the limit, the use,
+// Whether the owner may submit this job now, by their own quota and by the project's: the stricter
+// holds. Errors: kResourceExhausted names the limit, the use,
 // and who raises the limit.
 absl::Status CheckQuota(const State& state, const Observations& observations,
                         const SubmitJob& command, const Instant& now);
 
-// What holds for the owner, with the use: everybody's quota as the owner's where they have none.
+// What holds for the owner or the project, with the use: everybody's quota as the owner's where
+// they have none.
 v1::QuotaUse DescribeQuota(const State& state, const Observations& observations,
-                           const std::string& owner, const Instant& now);
+                           const Counted& counted, const Instant& now);
 
 }  // namespace wattle::core
 

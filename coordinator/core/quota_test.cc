@@ -126,32 +126,35 @@ TEST_F(QuotaTest, SubmitsOfAMinuteAreCountedByTheTimesOfTheirEvents) {
 
 TEST_F(QuotaTest, EnergyCountsWhatEndedTodayAndWhatOpenJobsAreExpectedToTake) {
   ASSERT_THAT(Submit("ann"), IsOk());
-  const Joules expected = EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now());
+  const Joules expected = EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now());
   ASSERT_GT(expected.value(), 0) << "a queued job of which no plan has told yet";
-  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "bob", Now()).value(), 0);
+  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "bob"}, Now()).value(), 0);
 
   Do(fleet_.state, fleet_.observations,
      ComputePlan(MakeSnapshot(fleet_.state, fleet_.observations, {}, Now())));
   ASSERT_NE(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
-  EXPECT_NEAR(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now()).value(),
+  EXPECT_NEAR(EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now()).value(),
               expected.value(), 0.01 * expected.value())
       << "a placed job";
 
   RunFirst(500, 10, v1::FAILURE_CLASS_JOB);
   ASSERT_TRUE(IsTerminal(FindJob(fleet_.state, JobId("j1"))->job().state()));
-  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(20)).value(), 500);
+  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now(20)).value(),
+            500);
   // Now() is 13:46:40 UTC: ten hours and 13:20 minutes are left of its day.
-  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(36'799)).value(), 500);
-  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(36'800)).value(), 0);
+  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now(36'799)).value(),
+            500);
+  EXPECT_EQ(EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now(36'800)).value(),
+            0);
 }
 
 TEST_F(QuotaTest, AnOpenJobCountsWhatItsAttemptsTookTodayAndWhatIsToCome) {
   ASSERT_THAT(Submit("ann"), IsOk());
-  const Joules expected = EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now());
+  const Joules expected = EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now());
   RunFirst(500, 10, v1::FAILURE_CLASS_DEVICE);
   ASSERT_FALSE(IsTerminal(FindJob(fleet_.state, JobId("j1"))->job().state()));
   const auto energy = [&](double seconds) {
-    return EnergyOfToday(fleet_.state, fleet_.observations, "ann", Now(seconds)).value();
+    return EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "ann"}, Now(seconds)).value();
   };
   EXPECT_NEAR(energy(20), 500 + expected.value(), 0.01 * expected.value());
   EXPECT_NEAR(energy(36'800), expected.value(), 0.01 * expected.value()) << "the next day";
@@ -159,7 +162,7 @@ TEST_F(QuotaTest, AnOpenJobCountsWhatItsAttemptsTookTodayAndWhatIsToCome) {
 
 TEST_F(QuotaTest, AJobThatWouldExceedTheDaysEnergyIsRefused) {
   ASSERT_THAT(Submit("bob"), IsOk());
-  const Joules one = EnergyOfToday(fleet_.state, fleet_.observations, "bob", Now());
+  const Joules one = EnergyOfToday(fleet_.state, fleet_.observations, {.owner = "bob"}, Now());
   v1::Quota quota = Of("ann");
   quota.set_energy_wh_per_day_max(ToWattHours(one) * 2.5);
   ASSERT_THAT(Set(quota), IsOk());
@@ -183,7 +186,8 @@ TEST_F(QuotaTest, EverybodysQuotaIsForThoseWithoutTheirOwn) {
   EXPECT_THAT(Submit("bob"), IsOk()) << "ann's jobs are not his";
   EXPECT_THAT(Submit("bob"), StatusIs(absl::StatusCode::kResourceExhausted,
                                       HasSubstr("quota of bob: 1 of 1 open jobs")));
-  const v1::QuotaUse use = DescribeQuota(fleet_.state, fleet_.observations, "bob", Now());
+  const v1::QuotaUse use =
+      DescribeQuota(fleet_.state, fleet_.observations, {.owner = "bob"}, Now());
   EXPECT_EQ(use.quota().owner(), "bob");
   EXPECT_EQ(use.quota().open_jobs_max(), 1);
   EXPECT_EQ(use.open_jobs(), 1);
@@ -222,8 +226,10 @@ TEST_F(QuotaTest, BytesOfArtifactsCountWhatAPersonPushedAndWhatTheirJobsMade) {
   EXPECT_THAT(push("a3", "bob", 5000), IsOk());
   ASSERT_THAT(Submit("ann"), IsOk());
   EXPECT_THAT(push("a4", "", 5000), IsOk());  // The output of ann's job is kept and counts.
-  EXPECT_EQ(ArtifactBytesOf(fleet_.state, "ann"), 5600);
-  EXPECT_EQ(DescribeQuota(fleet_.state, fleet_.observations, "ann", Now()).artifact_bytes(), 5600);
+  EXPECT_EQ(ArtifactBytesOf(fleet_.state, {.owner = "ann"}), 5600);
+  EXPECT_EQ(
+      DescribeQuota(fleet_.state, fleet_.observations, {.owner = "ann"}, Now()).artifact_bytes(),
+      5600);
   EXPECT_THAT(Submit("ann"), StatusIs(absl::StatusCode::kResourceExhausted,
                                       HasSubstr("of artifacts; remove some")));
   EXPECT_THAT(Submit("bob"), IsOk());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
@@ -61,12 +63,25 @@ std::string KindWord(const v1::ArtifactInfo& info) {
   return info.kind() == v1::ARTIFACT_KIND_DATASET ? "data set" : "model";
 }
 
+Scope ScopeOf(const std::vector<std::string>& own_projects) {
+  return own_projects.empty() ? Scope::All()
+                              : Scope::Of({own_projects.begin(), own_projects.end()});
+}
+
 // Refuses to take the name from another artifact, unless the caller says move_name.
 absl::Status CheckName(const State& state, const CommitArtifact& command) {
   const std::string& name = command.info.name();
   const auto named = state.artifact_names.find(name);
-  if (name.empty() || command.move_name || named == state.artifact_names.end() ||
+  if (name.empty() || named == state.artifact_names.end() ||
       named->second.value() == command.info.artifact_id()) {
+    return absl::OkStatus();
+  }
+  // A fleet has one space of names. That the name is taken is told, and nothing of what has it.
+  if (!ScopeOf(command.own_projects).Covers(state.artifacts.at(named->second))) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("\"", name, "\" is a name in another project; choose another name"));
+  }
+  if (command.move_name) {
     return absl::OkStatus();
   }
   return absl::AlreadyExistsError(absl::StrCat(
@@ -123,14 +138,32 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   const auto named = draft.state().artifact_names.find(info.name());
   const bool name_moves = !info.name().empty() && (named == draft.state().artifact_names.end() ||
                                                    named->second.value() != info.artifact_id());
-  if (known != draft.state().artifacts.end() && !name_moves) {
+  // The service has looked whether there is such a project. A restore brings back what is of one
+  // that the backup does not know: operators see it, and members once the project is made again.
+  std::set<std::string> projects = ProjectsOf(info);
+  const std::set<std::string> before =
+      known != draft.state().artifacts.end() ? ProjectsOf(known->second) : std::set<std::string>();
+  projects.insert(before.begin(), before.end());
+  if (known != draft.state().artifacts.end() && !name_moves && projects == before) {
     return;  // Repeated.
+  }
+  if (projects != before) {
+    for (const std::string& project : ProjectsOf(info)) {
+      if (absl::Status may = CheckProjectsArtifactQuota(draft.state(), project, info.size_bytes());
+          !before.contains(project) && !info.pushed_by().empty() && !may.ok()) {
+        draft.Refuse(std::move(may));
+        return;
+      }
+    }
   }
   if (known != draft.state().artifacts.end()) {
     // The same bytes get another name. The facts that are known of them stay.
     v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
     committed = known->second;
-    committed.set_name(info.name());
+    if (!info.name().empty()) {
+      committed.set_name(info.name());
+    }
+    SetProjects(projects, committed);
     return;
   }
   if (absl::Status may = CheckArtifactQuota(draft.state(), info.pushed_by(), info.size_bytes());
@@ -140,6 +173,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   }
   v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
   committed = info;
+  SetProjects(projects, committed);
   CorrectOutput(draft.state(), committed);
 }
 
@@ -181,7 +215,8 @@ void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
 
 void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
   const State& state = draft.state();
-  const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, command.reference);
+  const Scope scope = ScopeOf(command.own_projects);
+  const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, command.reference, scope);
   if (!id.ok() || !state.artifacts.contains(*id)) {
     draft.Refuse(id.ok() ? absl::NotFoundError(
                                absl::StrCat("\"", command.reference, "\" is removed already"))
@@ -191,6 +226,12 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
   draft.decision().id = id->value();
   if (absl::Status fits = CheckKind(command, state.artifacts.at(*id)); !fits.ok()) {
     draft.Refuse(std::move(fits));
+    return;
+  }
+  if (!scope.CoversAllOf(state.artifacts.at(*id))) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("\"", command.reference,
+                     "\" is also another project's; an operator removes what several have")));
     return;
   }
   std::vector<std::string> names = NamesOf(state, *id);

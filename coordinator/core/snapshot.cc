@@ -113,6 +113,11 @@ absl::Status GiveSnapshotRows(const State& state,
     *row.add_quotas() = quota;
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  for (const auto& [name, project] : state.projects) {
+    v1::StateSnapshot row;
+    *row.add_projects() = project;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
     if (profile.source() != v1::PROFILE_SOURCE_PUBLISHED) {
       v1::StateSnapshot row;
@@ -182,7 +187,10 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
     state_.forecasts.Mutable(forecast.name()) = forecast;
   }
   for (const v1::Quota& quota : snapshot.quotas()) {
-    state_.quotas.Mutable(quota.owner()) = quota;
+    state_.quotas.Mutable(QuotaKey(quota.owner(), quota.project())) = quota;
+  }
+  for (const v1::Project& project : snapshot.projects()) {
+    state_.projects.Mutable(project.name()) = project;
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
     // The row was checked when it was learned. A row that no longer passes is left out, and serves

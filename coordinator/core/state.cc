@@ -14,6 +14,7 @@
 
 #include "coordinator/core/forecasts.h"
 #include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/projects.h"
 
 namespace wattle::core {
 namespace {
@@ -120,7 +121,16 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
                    " devices; use the id ('wattle devices' shows it)"));
 }
 
+std::string QuotaKey(const std::string& owner, const std::string& project) {
+  return project.empty() ? owner : absl::StrCat("project/", project);
+}
+
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference) {
+  return ResolveArtifact(state, reference, Scope::All());
+}
+
+absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference,
+                                           const Scope& scope) {
   absl::string_view rest = reference;
   if (absl::ConsumePrefix(&rest, "job:")) {
     if (!absl::ConsumeSuffix(&rest, "/output")) {
@@ -128,7 +138,7 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
           absl::StrCat("\"", reference, "\": want job:ID/output, for example job:j1/output"));
     }
     const v1::JobRecord* record = FindJob(state, JobId(std::string(rest)));
-    if (record == nullptr) {
+    if (record == nullptr || !scope.Covers(record->job().spec())) {
       return absl::NotFoundError(absl::StrCat("no job \"", rest, "\"; 'wattle jobs' lists them"));
     }
     if (record->job().output_artifact_id().empty()) {
@@ -137,27 +147,41 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
     }
     return ArtifactId(record->job().output_artifact_id());
   }
+  const auto is_covered = [&](const ArtifactId& id) {
+    const v1::ArtifactInfo* const info = state.artifacts.Find(id);
+    return scope.all() || (info != nullptr && scope.Covers(*info));
+  };
   if (const auto named = state.artifact_names.find(std::string(reference));
-      named != state.artifact_names.end()) {
+      named != state.artifact_names.end() && is_covered(named->second)) {
     return named->second;
   }
-  if (const ArtifactId exact{std::string(reference)}; state.artifacts.contains(exact)) {
+  if (const ArtifactId exact{std::string(reference)};
+      state.artifacts.contains(exact) && is_covered(exact)) {
     return exact;
   }
   if (reference.size() >= kPrefixDigitsMin) {
-    const auto first = state.artifacts.lower_bound(ArtifactId(std::string(reference)));
-    if (first != state.artifacts.end() && absl::StartsWith(first->first.value(), reference)) {
-      const auto second = std::next(first);
-      if (second != state.artifacts.end() && absl::StartsWith(second->first.value(), reference)) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "\"", reference, "\" is the start of several artifact ids; give more digits"));
+    std::vector<ArtifactId> found;
+    for (auto it = state.artifacts.lower_bound(ArtifactId(std::string(reference)));
+         it != state.artifacts.end() && absl::StartsWith(it->first.value(), reference) &&
+         found.size() < 2;
+         ++it) {
+      if (is_covered(it->first)) {
+        found.push_back(it->first);
       }
-      return first->first;
+    }
+    if (found.size() > 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", reference, "\" is the start of several artifact ids; give more digits"));
+    }
+    if (!found.empty()) {
+      return found.front();
     }
   }
   std::vector<std::string> names;
   for (const auto& [name, id] : state.artifact_names) {
-    names.push_back(name);
+    if (is_covered(id)) {
+      names.push_back(name);
+    }
   }
   return absl::NotFoundError(
       absl::StrCat("no artifact \"", reference, "\"; ", Known(names),

@@ -33,6 +33,8 @@
 
 namespace wattle::core {
 
+class Scope;  // Of projects (projects.h).
+
 // One moment on the coordinator's two clocks. Wall time is for stamps, deadlines and windows, and
 // may step at any moment. Durations (leases, reachability, backoffs, pauses) are counted on the
 // monotonic clock.
@@ -88,7 +90,8 @@ struct State {
   PersistentMap<std::string, v1::EnrolmentToken> tokens;  // Key: the token's id.
   PersistentMap<std::string, v1::IdentityRecord> identities;  // Key: "device/ID", "person/ID".
   PersistentMap<std::string, v1::HarvestForecast> forecasts;  // Key: the forecast's name.
-  PersistentMap<std::string, v1::Quota> quotas;  // Key: the owner, or "*" for all others.
+  PersistentMap<std::string, v1::Quota> quotas;               // Key: QuotaKey.
+  PersistentMap<std::string, v1::Project> projects;           // Key: the name; without "default".
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
   // How many jobs and attempts have moved to the history, by last state.
@@ -126,6 +129,8 @@ struct State {
   PersistentMap<DeviceId, RunsOfDevice> runs_of_device;
 };
 
+// The owner, or "*" for all others; of a project's quota "project/NAME".
+std::string QuotaKey(const std::string& owner, const std::string& project);
 // "j12" → 12; nullopt for any other text.
 std::optional<int64_t> JobNumber(absl::string_view job_id);
 // Null where there is none. The pointers hold until the next Apply.
@@ -140,6 +145,9 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
 // Errors: kNotFound; kInvalidArgument for an ambiguous reference; kFailedPrecondition for the
 // output of a job that has no output yet.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference);
+// What is out of the scope is as if it were not there.
+absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference,
+                                           const Scope& scope);
 
 // Gives the whole durable state as rows of one record each, so that no state is too large to be
 // stored. Each row is a serialized v1.StateSnapshot. Equal states give equal rows on every

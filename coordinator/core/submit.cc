@@ -12,6 +12,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
@@ -31,7 +32,7 @@ absl::Status ResolveJobOutput(const State& state, const SubmitJob& command,
   const std::string where = absl::StrCat(FieldName(spec, input), ": ");
   const std::string source_id = ReferencedJob(input.reference);
   const v1::Job* source = FindSource(state, command.archived_sources, source_id);
-  if (source == nullptr) {
+  if (source == nullptr || ProjectOf(source->spec()) != ProjectOf(spec)) {
     return absl::NotFoundError(
         absl::StrCat(where, "no job \"", source_id, "\"; 'wattle jobs' lists them"));
   }
@@ -75,6 +76,7 @@ absl::Status CheckSigned(const State& state, const Observations& observations,
 absl::Status ResolveInputs(const State& state, const SubmitJob& command,
                            v1::JobSubmitted* submitted) {
   const v1::JobSpec& spec = command.spec;
+  const Scope own = Scope::Of({ProjectOf(spec)});
   for (const InputReference& input : InputsOf(spec)) {
     v1::ResolvedInput* resolved = submitted->add_inputs();
     resolved->set_field(input.field);
@@ -83,7 +85,7 @@ absl::Status ResolveInputs(const State& state, const SubmitJob& command,
       WATTLE_RETURN_IF_ERROR(ResolveJobOutput(state, command, input, resolved));
       continue;
     }
-    const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, input.reference);
+    const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, input.reference, own);
     if (!id.ok()) {
       return WithContext(FieldName(spec, input), id.status());
     }
@@ -117,6 +119,11 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
   }
   if (absl::Status valid = ValidateSpec(command.spec, /*files_needed=*/true); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (absl::Status there = CheckProjectExists(state, "project", ProjectOf(command.spec));
+      !there.ok()) {
+    draft.Refuse(there);
     return;
   }
   v1::JobSubmitted submitted;

@@ -20,6 +20,7 @@
 #include "base/http/threaded_server.h"
 #include "base/status_macros.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
 #include "telemetry/export/metrics_page.h"
@@ -308,15 +309,28 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
                             : access::DecideMethod(caller.identity, route);
 }
 
-absl::Status HttpServer::CheckCancel(const Request& request, const std::string& job_id) const {
+absl::Status HttpServer::CheckJob(const Request& request, absl::string_view route,
+                                  const std::string& job_id) const {
   const absl::StatusOr<v1::JobUpdate> job = api_.load()->UpdateOf(JobId(job_id));
   if (!job.ok()) {
     return absl::OkStatus();  // The call itself says that there is no such job.
   }
-  constexpr char kRoute[] = "POST /api/v1/jobs/{job}/cancel";
-  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, kRoute));
-  return access::Decide(caller.identity, kRoute,
-                        {.project = callers::kDefaultProject, .owner = job->job().spec().owner()});
+  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, route));
+  const v1::JobSpec& spec = job->job().spec();
+  return access::Decide(caller.identity, route,
+                        {.project = core::ProjectOf(spec), .owner = spec.owner()});
+}
+
+absl::StatusOr<core::Scope> HttpServer::ScopeOf(const Request& request,
+                                                absl::string_view route) const {
+  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, route));
+  return callers::ScopeOf(caller, route);
+}
+
+absl::Status HttpServer::CheckProject(const callers::Caller& caller, absl::string_view route,
+                                      const v1::JobSpec& spec) const {
+  return core::CheckProject(*api_.load()->runtime().Version(), callers::ScopeOf(caller, route),
+                            caller.identity.id, core::ProjectOf(spec));
 }
 
 Surroundings HttpServer::SurroundingsNow() const {
@@ -393,15 +407,20 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
 void HttpServer::RouteReads() {
   On("GET", "/api/v1/jobs", [this](const Request& request, Response& response) {
     const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
-    if (list.ok()) {
-      SetResult(api_.load()->ListJobs(*list), response);
+    const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/jobs");
+    if (list.ok() && scope.ok()) {
+      SetResult(api_.load()->ListJobs(*list, *scope), response);
     } else {
-      SetError(list.status(), response);
+      SetError(list.ok() ? scope.status() : list.status(), response);
     }
   });
   On("GET", "/api/v1/jobs/{job}", [this](const Request& request, Response& response) {
     v1::GetJobRequest get;
     get.set_job_id(request.matches[1].str());
+    if (const absl::Status may = CheckJob(request, "GET /api/v1/jobs/{job}", get.job_id());
+        !may.ok()) {
+      return SetError(may, response);
+    }
     SetResult(api_.load()->GetJob(get), response);
   });
   On("GET", "/api/v1/devices", [this](const Request&, Response& response) {
@@ -423,8 +442,11 @@ void HttpServer::RouteReads() {
     list.set_device_class(request.get_param_value("device_class"));
     SetResult(api_.load()->ListProfiles(list), response);
   });
-  On("GET", "/api/v1/artifacts", [this](const Request&, Response& response) {
-    SetResult(api_.load()->ListArtifacts({}), response);
+  On("GET", "/api/v1/artifacts", [this](const Request& request, Response& response) {
+    const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/artifacts");
+    SetResult(scope.ok() ? api_.load()->ListArtifacts({}, *scope)
+                         : absl::StatusOr<v1::ListArtifactsResponse>(scope.status()),
+              response);
   });
 }
 
@@ -454,7 +476,12 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
 
 void HttpServer::RoutePosts() {
   RoutePost<v1::PlanRequest>(
-      "/api/v1/plan", [this](const callers::Caller&, const v1::PlanRequest& plan) {
+      "/api/v1/plan",
+      [this](const callers::Caller& caller,
+             const v1::PlanRequest& plan) -> absl::StatusOr<v1::PlanResponse> {
+        const absl::StatusOr<v1::JobUpdate> open = api_.load()->UpdateOf(JobId(plan.job_id()));
+        WATTLE_RETURN_IF_ERROR(CheckProject(caller, "POST /api/v1/plan",
+                                            open.ok() ? open->job().spec() : plan.spec()));
         return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
           api_.load()->PlanJob(plan, std::move(reply));
         });
@@ -464,6 +491,7 @@ void HttpServer::RoutePosts() {
       [this](const callers::Caller& caller,
              v1::SubmitJobRequest& submit) -> absl::StatusOr<v1::SubmitJobResponse> {
         WATTLE_RETURN_IF_ERROR(callers::SetOwner(caller, *submit.mutable_spec()));
+        WATTLE_RETURN_IF_ERROR(CheckProject(caller, "POST /api/v1/jobs", submit.spec()));
         return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
           api_.load()->SubmitJob(submit, std::move(reply));
         });
@@ -478,7 +506,9 @@ void HttpServer::RouteActions() {
       return SetError(parsed, response);
     }
     cancel.set_job_id(request.matches[1].str());
-    if (const absl::Status may = CheckCancel(request, cancel.job_id()); !may.ok()) {
+    if (const absl::Status may =
+            CheckJob(request, "POST /api/v1/jobs/{job}/cancel", cancel.job_id());
+        !may.ok()) {
       return SetError(may, response);
     }
     SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {

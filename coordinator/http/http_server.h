@@ -86,8 +86,15 @@ class HttpServer {
   [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
                                                          absl::string_view route) const;
   absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
-  // For a job that exists: whether the caller may cancel it.
-  absl::Status CheckCancel(const httplib::Request& request, const std::string& job_id) const;
+  // For a job that exists: whether the caller may call the route for it.
+  absl::Status CheckJob(const httplib::Request& request, absl::string_view route,
+                        const std::string& job_id) const;
+  // Of which projects the caller may call the route.
+  [[nodiscard]] absl::StatusOr<core::Scope> ScopeOf(const httplib::Request& request,
+                                                    absl::string_view route) const;
+  // Whether the caller may submit or plan a job of its project.
+  absl::Status CheckProject(const callers::Caller& caller, absl::string_view route,
+                            const v1::JobSpec& spec) const;
   bool Refuses(const httplib::Request& request, httplib::Response& response) const;
   void RouteReads();
   void RoutePosts();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,6 +16,7 @@
 #include "base/tls/token.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/runtime/unknown_fields.h"
 
@@ -190,6 +192,11 @@ grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAm
     for (const access::Role role : caller.identity.roles) {
       response->add_roles(std::string(access::RoleName(role)));
     }
+    if (caller.kind == core::kPersonKind) {
+      for (const std::string& project : caller.identity.projects) {
+        response->add_projects(project);
+      }
+    }
     if (caller.not_after != absl::InfiniteFuture()) {
       response->set_not_after_unix_seconds(core::ToUnix(caller.not_after));
     }
@@ -263,6 +270,8 @@ grpc::Status AccessService::CreatePersonToken(grpc::ServerContext* context,
     token.set_kind(core::kPersonKind);
     token.set_person(request->person());
     token.set_role(request->role());
+    const std::set<std::string> projects(request->projects().begin(), request->projects().end());
+    token.mutable_projects()->Assign(projects.begin(), projects.end());
     token.set_uses(1);
     token.set_created_by(NameOf(*context));
     return MakeTokens(token, 1, request->ttl_seconds(),
@@ -414,21 +423,87 @@ grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
     const std::string& own = caller.identity.id;
     const std::shared_ptr<const core::State> state = runtime_.Version();
     const core::Observations observations = runtime_.board().Snapshot();
-    std::set<std::string> owners;
-    if (!own.empty() && core::QuotaOf(*state, own) != nullptr) {
-      owners.insert(own);
-    }
-    if (access::Decide(caller.identity, kMethod, {}).ok()) {
-      for (const auto& [owner, quota] : state->quotas) {
-        owners.insert(owner);
+    const core::Scope scope = callers::ScopeOf(caller, kMethod);
+    std::vector<core::Counted> counted;
+    for (const auto& [key, quota] : state->quotas) {
+      const bool is_others = !quota.project().empty() ? !scope.Covers(quota.project())
+                                                      : quota.owner() != own && !scope.all();
+      if (!is_others) {
+        counted.push_back({.owner = quota.owner(), .project = quota.project()});
       }
     }
-    for (const std::string& owner : owners) {
-      *response->add_quotas() = core::DescribeQuota(*state, observations, owner, runtime_.Now());
+    if (!own.empty() && !state->quotas.contains(own) && core::QuotaOf(*state, own) != nullptr) {
+      counted.push_back({.owner = own});  // Everybody's holds for the caller.
+    }
+    for (const core::Counted& one : counted) {
+      *response->add_quotas() = core::DescribeQuota(*state, observations, one, runtime_.Now());
     }
     return absl::OkStatus();
   };
   return ToGrpc(list());
+}
+
+grpc::Status AccessService::SetProject(grpc::ServerContext* context,
+                                       const v1::SetProjectRequest* request,
+                                       v1::Project* response) {
+  const auto set = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_RETURN_IF_ERROR(
+        runtime_.PostAndWait(core::SetProject{request->project(), NameOf(*context)}, kPatience)
+            .status);
+    *response = core::DescribeProject(*runtime_.Version(), request->project().name());
+    return absl::OkStatus();
+  };
+  return ToGrpc(set());
+}
+
+grpc::Status AccessService::RemoveProject(grpc::ServerContext* context,
+                                          const v1::RemoveProjectRequest* request,
+                                          v1::RemoveProjectResponse*) {
+  const auto remove = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    return runtime_.PostAndWait(core::RemoveProject{request->name(), NameOf(*context)}, kPatience)
+        .status;
+  };
+  return ToGrpc(remove());
+}
+
+// Who is of a project beside them is told to its members.
+grpc::Status AccessService::ListProjects(grpc::ServerContext* context,
+                                         const v1::ListProjectsRequest* request,
+                                         v1::ListProjectsResponse* response) {
+  const auto list = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(
+        const core::Scope scope,
+        gate_.ScopeOf(*context->auth_context(), "/wattle.v1.AccessService/ListProjects"));
+    const std::shared_ptr<const core::State> state = runtime_.Version();
+    std::set<std::string> names = {core::kDefaultProject};
+    for (const auto& [name, project] : state->projects) {
+      names.insert(name);
+    }
+    for (const std::string& name : names) {
+      if (scope.Covers(name)) {
+        *response->add_projects() = core::DescribeProject(*state, name);
+      }
+    }
+    return absl::OkStatus();
+  };
+  return ToGrpc(list());
+}
+
+grpc::Status AccessService::SetMember(grpc::ServerContext* context,
+                                      const v1::SetMemberRequest* request, v1::SetMemberResponse*) {
+  const auto set = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    return runtime_
+        .PostAndWait(core::SetMember{request->person(),
+                                     {request->projects().begin(), request->projects().end()},
+                                     NameOf(*context)},
+                     kPatience)
+        .status;
+  };
+  return ToGrpc(set());
 }
 
 grpc::Status AccessService::GetAuthority(grpc::ServerContext*,

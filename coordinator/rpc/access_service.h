@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Enrolment, renewal, tokens, revocation, the authority's roots and quotas. Uses gRPC's blocking
-// API on its own threads, because a call waits for the journal. Thread-safe.
+// Enrolment, renewal, tokens, revocation, the authority's roots, quotas and projects. Uses gRPC's
+// blocking API on its own threads, because a call waits for the journal. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 
@@ -59,6 +59,14 @@ class AccessService final : public v1::AccessService::Service {
                         v1::SetQuotaResponse* response) override;
   grpc::Status ListQuotas(grpc::ServerContext* context, const v1::ListQuotasRequest* request,
                           v1::ListQuotasResponse* response) override;
+  grpc::Status SetProject(grpc::ServerContext* context, const v1::SetProjectRequest* request,
+                          v1::Project* response) override;
+  grpc::Status RemoveProject(grpc::ServerContext* context, const v1::RemoveProjectRequest* request,
+                             v1::RemoveProjectResponse* response) override;
+  grpc::Status ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
+                            v1::ListProjectsResponse* response) override;
+  grpc::Status SetMember(grpc::ServerContext* context, const v1::SetMemberRequest* request,
+                         v1::SetMemberResponse* response) override;
   grpc::Status RevokePerson(grpc::ServerContext* context, const v1::RevokePersonRequest* request,
                             v1::RevokePersonResponse* response) override;
   grpc::Status GetAuthority(grpc::ServerContext* context, const v1::GetAuthorityRequest* request,

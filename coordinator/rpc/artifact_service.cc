@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -15,6 +17,7 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
@@ -27,6 +30,7 @@ using artifacts::ChunkId;
 // Eviction spares artifacts that were used more recently than this.
 constexpr absl::Duration kYoungAge = absl::Minutes(10);
 constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
+constexpr char kService[] = "/wattle.v1.ArtifactService/";
 constexpr size_t kNameBytesMax = 200;
 constexpr double kTemplateTokensMax = 1e6;
 
@@ -66,6 +70,29 @@ absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
       {"chat_template.before_answer", -kTemplateTokensMax, kTemplateTokensMax},
   };
   return CheckBounds(info, "info.", kBounds);
+}
+
+std::vector<ChunkId> ChunksOf(const v1::Manifest& manifest) {
+  std::set<ChunkId> chunks;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (const std::string& chunk : file.chunk_sha256()) {
+      chunks.insert(ChunkId(chunk));
+    }
+  }
+  return {chunks.begin(), chunks.end()};
+}
+
+// The same for what is another project's and for what nobody has. hash: hexadecimal or raw.
+std::string NotHere(absl::string_view what, const std::string& hash) {
+  return absl::StrCat(what, " ",
+                      artifacts::IsArtifactId(hash) ? hash : absl::BytesToHexString(hash),
+                      ": none of your projects has it; 'wattle model ls' and 'wattle data ls' list "
+                      "what they have");
+}
+
+// As a command has it: none for every project.
+std::vector<std::string> OwnProjects(const core::Scope& scope) {
+  return {scope.projects().begin(), scope.projects().end()};
 }
 
 template <typename Response>
@@ -108,9 +135,28 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
   return room;
 }
 
-absl::StatusOr<std::string> ArtifactService::PersonOf(const grpc::ServerContext& context) const {
+absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,
+                                                                absl::string_view method) const {
   WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
-  return caller.kind == core::kPersonKind ? caller.identity.id : "";
+  return Asker{.id = caller.identity.id,
+               .person = caller.kind == core::kPersonKind ? caller.identity.id : "",
+               .is_device = caller.kind == core::kDeviceKind,
+               .scope = callers::ScopeOf(caller, absl::StrCat(kService, method))};
+}
+
+// What a board uploads for a job belongs to the job's project, and what a person pushes to the one
+// that is named.
+absl::StatusOr<std::string> ArtifactService::ProjectFor(
+    const Asker& asker, const v1::CommitArtifactRequest& request) const {
+  if (!asker.is_device) {
+    const std::string project =
+        request.project().empty() ? core::kDefaultProject : request.project();
+    WATTLE_RETURN_IF_ERROR(
+        core::CheckProject(*api_.runtime().Version(), asker.scope, asker.id, project));
+    return project;
+  }
+  const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.info().job_id()));
+  return job.ok() ? core::ProjectOf(job->job().spec()) : core::kDefaultProject;
 }
 
 grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
@@ -119,12 +165,12 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
   const auto answer = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(artifacts::ValidateManifest(request->manifest()));
-    WATTLE_ASSIGN_OR_RETURN(const std::string person, PersonOf(*context));
+    WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "MissingChunks"));
     const ArtifactId artifact = artifacts::IdOf(request->manifest());
     WATTLE_RETURN_IF_ERROR(api_.runtime().Read([&](const core::State& state) {
       return state.artifacts.contains(artifact)
                  ? absl::OkStatus()
-                 : core::CheckArtifactQuota(state, person,
+                 : core::CheckArtifactQuota(state, asker.person,
                                             artifacts::SizeBytes(request->manifest()));
     }));
     const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
@@ -133,7 +179,16 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
       WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes));
     }
     response->set_artifact_id(artifact.value());
+    // A chunk that the store has for others alone is told as missing: the caller proves by its
+    // bytes that he has it.
+    const std::vector<ChunkId> others = rights_.WithoutRight(
+        *api_.runtime().Version(), asker.scope, asker.id, ChunksOf(request->manifest()));
+    std::set<ChunkId> rest(others.begin(), others.end());
     for (const ChunkId& id : missing) {
+      response->add_chunk_sha256(id.value());
+      rest.erase(id);
+    }
+    for (const ChunkId& id : rest) {
       response->add_chunk_sha256(id.value());
     }
     return absl::OkStatus();
@@ -149,6 +204,11 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
+  const absl::StatusOr<Asker> asker = AskerOf(*context, "PutChunks");
+  if (!asker.ok()) {
+    return ToGrpc(asker.status());
+  }
+  const bool restricts = ChunkRights::Restricts(*api_.runtime().Version(), asker->scope);
   v1::PutChunkRequest request;
   int64_t received_bytes = 0;
   while (reader->Read(&request)) {
@@ -162,6 +222,9 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
     if (!status.ok()) {
       return ToGrpc(status);
     }
+    if (restricts) {
+      rights_.NoteSent(asker->id, ChunkId(request.sha256()), api_.runtime().Now().monotonic);
+    }
     received_bytes += size_bytes;
   }
   response->set_received_bytes(received_bytes);
@@ -171,9 +234,19 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
 grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
                                              const v1::CommitArtifactRequest* request,
                                              v1::ArtifactInfo* response) {
+  const absl::StatusOr<Asker> asker = AskerOf(*context, "CommitArtifact");
   const auto complete = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
+    WATTLE_RETURN_IF_ERROR(asker.status());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(ValidateInfo(request->info()));
+    WATTLE_ASSIGN_OR_RETURN(const std::string project, ProjectFor(*asker, *request));
+    if (const auto others = rights_.WithoutRight(*api_.runtime().Version(), asker->scope, asker->id,
+                                                 ChunksOf(request->manifest()));
+        !others.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("manifest: ", others.size(),
+                       " chunks are missing; ask which with MissingChunks, and send them"));
+    }
     // The blobs must be durable before an event names them.
     WATTLE_ASSIGN_OR_RETURN(const ArtifactId id, store_.CommitManifest(request->manifest()));
     v1::ArtifactInfo info = request->info();
@@ -181,22 +254,23 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
     info.set_size_bytes(artifacts::SizeBytes(request->manifest()));
     info.set_created_unix_seconds(core::ToUnix(api_.runtime().Now().wall));
     // Nobody's word counts for who pushed and who signed.
-    WATTLE_ASSIGN_OR_RETURN(*info.mutable_pushed_by(), PersonOf(*context));
+    info.set_pushed_by(asker->person);
     info.clear_signatures();
+    core::SetProjects({project}, info);
     return info;
   };
   absl::StatusOr<v1::ArtifactInfo> info = complete();
   if (!info.ok()) {
     return ToGrpc(info.status());
   }
-  const runtime::Answer answer =
-      api_.runtime().PostAndWait(core::CommitArtifact{*info, request->move_name()}, kCommitTimeout);
+  const runtime::Answer answer = api_.runtime().PostAndWait(
+      core::CommitArtifact{*info, request->move_name(), OwnProjects(asker->scope)}, kCommitTimeout);
   if (!answer.status.ok()) {
     return ToGrpc(answer.status);
   }
   v1::ResolveArtifactRequest resolve;
   resolve.set_reference(answer.id.empty() ? info->artifact_id() : answer.id);
-  return Answer(api_.ResolveArtifact(resolve), response);
+  return Answer(api_.ResolveArtifact(resolve, asker->scope), response);
 }
 
 grpc::Status ArtifactService::SignArtifact(grpc::ServerContext* context,
@@ -204,34 +278,38 @@ grpc::Status ArtifactService::SignArtifact(grpc::ServerContext* context,
                                            v1::ArtifactInfo* response) {
   const auto sign = [&]() -> absl::StatusOr<v1::ArtifactInfo> {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "SignArtifact"));
     v1::ResolveArtifactRequest resolve;
     resolve.set_reference(request->reference());
-    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info, api_.ResolveArtifact(resolve));
+    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info,
+                            api_.ResolveArtifact(resolve, asker.scope));
     const auto& check = api_.runtime().options().check_signature;
     if (check) {
       WATTLE_RETURN_IF_ERROR(check(info.artifact_id(), request->signature()));
     }
-    WATTLE_ASSIGN_OR_RETURN(const std::string person, PersonOf(*context));
     const runtime::Answer answer = api_.runtime().PostAndWait(
-        core::SignArtifact{ArtifactId(info.artifact_id()), request->signature(), person},
+        core::SignArtifact{ArtifactId(info.artifact_id()), request->signature(), asker.person},
         kCommitTimeout);
     WATTLE_RETURN_IF_ERROR(answer.status);
     resolve.set_reference(info.artifact_id());
-    return api_.ResolveArtifact(resolve);
+    return api_.ResolveArtifact(resolve, asker.scope);
   };
   return Answer(sign(), response);
 }
 
-grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,
+grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext* context,
                                              const v1::RemoveArtifactRequest* request,
                                              v1::RemoveArtifactResponse* response) {
   const auto remove = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "RemoveArtifact"));
     v1::ResolveArtifactRequest resolve;
     resolve.set_reference(request->reference());
-    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo before, api_.ResolveArtifact(resolve));
+    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo before,
+                            api_.ResolveArtifact(resolve, asker.scope));
     const runtime::Answer answer = api_.runtime().PostAndWait(
-        core::RemoveArtifact{request->reference(), request->kind()}, kCommitTimeout);
+        core::RemoveArtifact{request->reference(), request->kind(), OwnProjects(asker.scope)},
+        kCommitTimeout);
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The removed names are those of before that are missing now.
     resolve.set_reference(answer.id);
@@ -255,16 +333,23 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext*,
   return ToGrpc(remove());
 }
 
-grpc::Status ArtifactService::GetManifest(grpc::ServerContext*,
+grpc::Status ArtifactService::GetManifest(grpc::ServerContext* context,
                                           const v1::GetManifestRequest* request,
                                           v1::Manifest* response) {
-  const absl::Status known = runtime::RefuseUnknownFields(*request);
-  if (!known.ok()) {
-    return ToGrpc(known);
-  }
   const ArtifactId id(request->artifact_id());
-  store_.Touch(id);
-  return Answer(store_.ReadManifest(id), response);
+  const auto read = [&]() -> absl::StatusOr<v1::Manifest> {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "GetManifest"));
+    const std::shared_ptr<const core::State> state = api_.runtime().Version();
+    const v1::ArtifactInfo* const info = state->artifacts.Find(id);
+    if (ChunkRights::Restricts(*state, asker.scope) &&
+        (info == nullptr || !asker.scope.Covers(*info))) {
+      return absl::NotFoundError(NotHere("artifact", id.value()));
+    }
+    store_.Touch(id);
+    return store_.ReadManifest(id);
+  };
+  return Answer(read(), response);
 }
 
 grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
@@ -274,9 +359,20 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
-  const absl::Status known = runtime::RefuseUnknownFields(*request);
-  if (!known.ok()) {
-    return ToGrpc(known);
+  const auto check = [&]() -> absl::Status {
+    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
+    WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "GetChunks"));
+    std::vector<ChunkId> wanted;
+    for (const std::string& digest : request->sha256()) {
+      wanted.emplace_back(digest);
+    }
+    const std::vector<ChunkId> others =
+        rights_.WithoutRight(*api_.runtime().Version(), asker.scope, asker.id, wanted);
+    return others.empty() ? absl::OkStatus()
+                          : absl::NotFoundError(NotHere("chunk", others[0].value()));
+  };
+  if (const absl::Status may = check(); !may.ok()) {
+    return ToGrpc(may);
   }
   for (const std::string& digest : request->sha256()) {
     absl::StatusOr<std::string> bytes = store_.ReadChunk(ChunkId(digest));
@@ -293,16 +389,20 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
-grpc::Status ArtifactService::ListArtifacts(grpc::ServerContext*,
+grpc::Status ArtifactService::ListArtifacts(grpc::ServerContext* context,
                                             const v1::ListArtifactsRequest* request,
                                             v1::ListArtifactsResponse* response) {
-  return Answer(api_.ListArtifacts(*request), response);
+  const absl::StatusOr<Asker> asker = AskerOf(*context, "ListArtifacts");
+  return asker.ok() ? Answer(api_.ListArtifacts(*request, asker->scope), response)
+                    : ToGrpc(asker.status());
 }
 
-grpc::Status ArtifactService::ResolveArtifact(grpc::ServerContext*,
+grpc::Status ArtifactService::ResolveArtifact(grpc::ServerContext* context,
                                               const v1::ResolveArtifactRequest* request,
                                               v1::ArtifactInfo* response) {
-  return Answer(api_.ResolveArtifact(*request), response);
+  const absl::StatusOr<Asker> asker = AskerOf(*context, "ResolveArtifact");
+  return asker.ok() ? Answer(api_.ResolveArtifact(*request, asker->scope), response)
+                    : ToGrpc(asker.status());
 }
 
 }  // namespace wattle::rpc

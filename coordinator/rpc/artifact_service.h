@@ -5,7 +5,13 @@
 #ifndef WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
 #include "artifacts/blob_store.h"
+#include "coordinator/rpc/chunk_rights.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/api.h"
 #include "wattle/v1/artifact.grpc.pb.h"
@@ -16,7 +22,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
  public:
   // api, store: must outlive the server.
   ArtifactService(runtime::Api& api, artifacts::BlobStore& store, const Gate& gate)
-      : api_(api), store_(store), gate_(gate) {}
+      : api_(api), store_(store), gate_(gate), rights_(store) {}
 
   // Checks free space and quota for the missing chunks, so that a full disk is reported before the
   // upload.
@@ -44,8 +50,18 @@ class ArtifactService final : public v1::ArtifactService::Service {
                                v1::ArtifactInfo* response) override;
 
  private:
-  // The person who calls, whose quota counts; empty: a device, or nobody who is proved to be one.
-  [[nodiscard]] absl::StatusOr<std::string> PersonOf(const grpc::ServerContext& context) const;
+  // Who calls, and what of the fleet he may see.
+  struct Asker {
+    std::string id;
+    std::string person;  // Whose quota counts; empty: a device, or nobody who is proved to be one.
+    bool is_device = false;
+    core::Scope scope;
+  };
+  // method: of this service. Errors: as Gate::CallerOf.
+  [[nodiscard]] absl::StatusOr<Asker> AskerOf(const grpc::ServerContext& context,
+                                              absl::string_view method) const;
+  [[nodiscard]] absl::StatusOr<std::string> ProjectFor(
+      const Asker& asker, const v1::CommitArtifactRequest& request) const;
   // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
   // kResourceExhausted, see BlobStore::CheckRoom.
   absl::Status MakeRoom(int64_t upload_bytes);
@@ -53,6 +69,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
   runtime::Api& api_;
   artifacts::BlobStore& store_;
   const Gate& gate_;
+  ChunkRights rights_;
 };
 
 }  // namespace wattle::rpc

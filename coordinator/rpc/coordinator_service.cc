@@ -11,6 +11,8 @@
 namespace wattle::rpc {
 namespace {
 
+constexpr char kWatchEvents[] = "/wattle.v1.CoordinatorService/WatchEvents";
+constexpr char kReportEnergy[] = "/wattle.v1.CoordinatorService/ReportEnergy";
 constexpr int kEventsDefault = 50;
 constexpr size_t kEventsAtOnce = 200;
 // While there are no events, a follower that left is noticed after at most this time.
@@ -51,6 +53,10 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
+  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context->auth_context(), kWatchEvents);
+  if (!scope.ok()) {
+    return ToGrpc(scope.status());
+  }
   runtime::EventFeed& feed = overview_.feed();
   const auto limit = static_cast<size_t>(request->limit() > 0 ? request->limit() : kEventsDefault);
   int64_t next = feed.FirstOf(limit, request->since_unix_seconds());
@@ -58,7 +64,7 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
     const runtime::EventFeed::Page page = feed.Read(next, kEventsAtOnce);
     next = page.next;
     for (const v1::FleetEvent& event : page.events) {
-      if (!writer->Write(event)) {
+      if (overview_.Covers(*scope, event) && !writer->Write(event)) {
         return ToGrpc(absl::CancelledError("the follower left"));
       }
     }
@@ -76,10 +82,14 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   return ToGrpc(absl::CancelledError("the follower left"));
 }
 
-grpc::Status CoordinatorService::ReportEnergy(grpc::ServerContext*,
+grpc::Status CoordinatorService::ReportEnergy(grpc::ServerContext* context,
                                               const v1::ReportEnergyRequest* request,
                                               v1::EnergyReport* response) {
-  absl::StatusOr<v1::EnergyReport> report = overview_.ReportEnergy(*request);
+  const absl::StatusOr<core::Scope> scope = gate_.ScopeOf(*context->auth_context(), kReportEnergy);
+  if (!scope.ok()) {
+    return ToGrpc(scope.status());
+  }
+  absl::StatusOr<v1::EnergyReport> report = overview_.ReportEnergy(*request, *scope);
   if (report.ok()) {
     *response = std::move(*report);
   }

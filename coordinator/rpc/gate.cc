@@ -71,6 +71,12 @@ absl::StatusOr<Caller> Gate::Check(const grpc::AuthContext& context, absl::strin
   return caller;
 }
 
+absl::StatusOr<core::Scope> Gate::ScopeOf(const grpc::AuthContext& context,
+                                          absl::string_view method) const {
+  WATTLE_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));
+  return callers::ScopeOf(caller, method);
+}
+
 absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
     const grpc::AuthContext& context) const {
   WATTLE_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));

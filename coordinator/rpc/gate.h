@@ -24,7 +24,6 @@ namespace wattle::rpc {
 
 using callers::Caller;
 using callers::kAnybody;
-using callers::kDefaultProject;
 
 class Gate final : public grpc::AuthMetadataProcessor {
  public:
@@ -49,6 +48,10 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // For a handler that knows the resource. Errors: as CallerOf and access::Decide.
   absl::StatusOr<Caller> Check(const grpc::AuthContext& context, absl::string_view method,
                                const access::Resource& resource) const;
+
+  // Of which projects the caller may call the method. Errors: as CallerOf.
+  absl::StatusOr<core::Scope> ScopeOf(const grpc::AuthContext& context,
+                                      absl::string_view method) const;
 
   // Before a stream begins. Errors: kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;

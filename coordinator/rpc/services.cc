@@ -50,22 +50,30 @@ class JobService final : public v1::JobService::CallbackService {
   Reactor* SubmitJob(Context* context, const v1::SubmitJobRequest* request,
                      v1::SubmitJobResponse* response) override {
     v1::SubmitJobRequest owned = *request;
-    const absl::Status status = SetOwner(*context, *owned.mutable_spec());
+    absl::Status status = SetOwner(*context, *owned.mutable_spec());
+    status.Update(CheckProject(*context, "/wattle.v1.JobService/SubmitJob", owned.spec()));
     if (!status.ok()) {
       return Now(context, absl::StatusOr<v1::SubmitJobResponse>(status), response);
     }
     return Later(context, response, [&](auto reply) { api_.SubmitJob(owned, std::move(reply)); });
   }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
-    return Now(context, api_.GetJob(*request), response);
+    const absl::Status may = CheckJob(*context, "/wattle.v1.JobService/GetJob", request->job_id());
+    return Now(context, may.ok() ? api_.GetJob(*request) : absl::StatusOr<v1::Job>(may), response);
   }
   Reactor* ListJobs(Context* context, const v1::ListJobsRequest* request,
                     v1::ListJobsResponse* response) override {
-    return Now(context, api_.ListJobs(*request), response);
+    const absl::StatusOr<core::Scope> scope =
+        gate_.ScopeOf(*context->auth_context(), "/wattle.v1.JobService/ListJobs");
+    return Now(context,
+               scope.ok() ? api_.ListJobs(*request, *scope)
+                          : absl::StatusOr<v1::ListJobsResponse>(scope.status()),
+               response);
   }
   Reactor* CancelJob(Context* context, const v1::CancelJobRequest* request,
                      v1::Job* response) override {
-    const absl::Status status = CheckCancel(*context, *request);
+    const absl::Status status =
+        CheckJob(*context, "/wattle.v1.JobService/CancelJob", request->job_id());
     if (!status.ok()) {
       return Now(context, absl::StatusOr<v1::Job>(status), response);
     }
@@ -74,14 +82,23 @@ class JobService final : public v1::JobService::CallbackService {
   }
   grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context* context,
                                                     const v1::WatchJobRequest* request) override {
-    return OpenJobWatch(api_, *request, gate_.OpenStream(*context->auth_context()));
+    return OpenJobWatch(api_, *request,
+                        OpenStream(*context, "/wattle.v1.JobService/WatchJob", request->job_id()));
   }
   grpc::ServerWriteReactor<v1::LogLine>* GetJobLogs(Context* context,
                                                     const v1::GetJobLogsRequest* request) override {
-    return OpenJobLogs(api_, *request, gate_.OpenStream(*context->auth_context()));
+    return OpenJobLogs(api_, *request,
+                       OpenStream(*context, "/wattle.v1.JobService/GetJobLogs", request->job_id()));
   }
   Reactor* PlanJob(Context* context, const v1::PlanRequest* request,
                    v1::PlanResponse* response) override {
+    constexpr char kMethod[] = "/wattle.v1.JobService/PlanJob";
+    const absl::Status may = request->job_id().empty()
+                                 ? CheckProject(*context, kMethod, request->spec())
+                                 : CheckJob(*context, kMethod, request->job_id());
+    if (!may.ok()) {
+      return Now(context, absl::StatusOr<v1::PlanResponse>(may), response);
+    }
     return Later(context, response, [&](auto reply) { api_.PlanJob(*request, std::move(reply)); });
   }
   Reactor* GetTimetable(Context* context, const v1::TimetableRequest* request,
@@ -95,15 +112,29 @@ class JobService final : public v1::JobService::CallbackService {
     const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
     return caller.ok() ? callers::SetOwner(*caller, spec) : caller.status();
   }
-  absl::Status CheckCancel(const Context& context, const v1::CancelJobRequest& request) const {
-    const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.job_id()));
+  absl::Status CheckProject(const Context& context, absl::string_view method,
+                            const v1::JobSpec& spec) const {
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    return caller.ok()
+               ? core::CheckProject(*api_.runtime().Version(), callers::ScopeOf(*caller, method),
+                                    caller->identity.id, core::ProjectOf(spec))
+               : caller.status();
+  }
+  absl::Status CheckJob(const Context& context, absl::string_view method,
+                        const std::string& job_id) const {
+    const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(job_id));
     if (!job.ok()) {
       return absl::OkStatus();  // The call itself says that there is no such job.
     }
     return gate_
-        .Check(*context.auth_context(), "/wattle.v1.JobService/CancelJob",
-               {.project = kDefaultProject, .owner = job->job().spec().owner()})
+        .Check(*context.auth_context(), method,
+               {.project = core::ProjectOf(job->job().spec()), .owner = job->job().spec().owner()})
         .status();
+  }
+  CountedStream OpenStream(const Context& context, absl::string_view method,
+                           const std::string& job_id) const {
+    const absl::Status may = CheckJob(context, method, job_id);
+    return may.ok() ? gate_.OpenStream(*context.auth_context()) : CountedStream(may);
   }
 
   runtime::Api& api_;

@@ -35,6 +35,18 @@ std::vector<DeviceId> DevicesOf(const v1::Job& job) {
   return devices;
 }
 
+// Which other projects have the same bytes is their business.
+v1::ArtifactInfo Shown(v1::ArtifactInfo info, const core::Scope& scope) {
+  std::set<std::string> shown;
+  for (const std::string& project : core::ProjectsOf(info)) {
+    if (scope.Covers(project)) {
+      shown.insert(project);
+    }
+  }
+  core::SetProjects(shown, info);
+  return info;
+}
+
 v1::GetDeviceRequest RequestFor(const DeviceId& id) {
   v1::GetDeviceRequest get;
   get.set_device(id.value());
@@ -85,10 +97,12 @@ absl::StatusOr<v1::JobUpdate> Api::UpdateOf(const JobId& job) const {
   return update;
 }
 
-absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& request) const {
+absl::StatusOr<v1::ListJobsResponse> Api::ListJobs(const v1::ListJobsRequest& request,
+                                                   const core::Scope& scope) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  WATTLE_ASSIGN_OR_RETURN(JobPage page, runtime::ListJobs(*state, runtime_.history(), request));
+  WATTLE_ASSIGN_OR_RETURN(JobPage page,
+                          runtime::ListJobs(*state, runtime_.history(), request, scope));
   std::vector<DeviceId> devices;
   for (const v1::Job& job : page.jobs) {
     const std::vector<DeviceId> more = DevicesOf(job);
@@ -250,13 +264,15 @@ absl::StatusOr<v1::ListProfilesResponse> Api::ListProfiles(
 }
 
 absl::StatusOr<v1::ListArtifactsResponse> Api::ListArtifacts(
-    const v1::ListArtifactsRequest& request) const {
+    const v1::ListArtifactsRequest& request, const core::Scope& scope) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   v1::ListArtifactsResponse response = runtime_.Read([&](const core::State& state) {
     v1::ListArtifactsResponse artifacts;
     for (const auto& [id, info] : state.artifacts) {
-      if (request.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || request.kind() == info.kind()) {
-        *artifacts.add_artifacts() = core::DescribeArtifact(state, id);
+      const bool wanted =
+          request.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || request.kind() == info.kind();
+      if (wanted && scope.Covers(info)) {
+        *artifacts.add_artifacts() = Shown(core::DescribeArtifact(state, id), scope);
       }
     }
     return artifacts;
@@ -268,28 +284,28 @@ absl::StatusOr<v1::ListArtifactsResponse> Api::ListArtifacts(
   return response;
 }
 
-absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(
-    const v1::ResolveArtifactRequest& request) const {
+absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(const v1::ResolveArtifactRequest& request,
+                                                      const core::Scope& scope) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  absl::StatusOr<ArtifactId> id = core::ResolveArtifact(*state, request.reference());
+  absl::StatusOr<ArtifactId> id = core::ResolveArtifact(*state, request.reference(), scope);
   if (absl::IsNotFound(id.status()) && absl::StartsWith(request.reference(), "job:")) {
     // The job may have left the state; then the history knows its output.
     const absl::string_view rest = absl::StripPrefix(request.reference(), "job:");
     const absl::StatusOr<v1::Job> job =
         runtime_.history().Job(JobId(std::string(absl::StripSuffix(rest, "/output"))));
-    if (job.ok()) {
+    if (job.ok() && scope.Covers(job->spec())) {
       id = ArtifactId(job->output_artifact_id());
     }
   }
   WATTLE_RETURN_IF_ERROR(id.status());
-  if (!state->artifacts.contains(*id)) {
+  if (!state->artifacts.contains(*id) || !scope.Covers(state->artifacts.at(*id))) {
     return absl::NotFoundError(
         absl::StrCat("\"", request.reference(),
                      "\": the job has no output, or the output was removed; 'wattle job show' "
                      "tells which"));
   }
-  return core::DescribeArtifact(*state, *id);
+  return Shown(core::DescribeArtifact(*state, *id), scope);
 }
 
 // Posts the command. `convert(answer)` makes the response if the command succeeds.

@@ -60,10 +60,33 @@ int64_t NumberOf(const v1::Job& job) {
   return core::JobNumber(job.job_id()).value_or(0);
 }
 
+// The history has no column for projects: it is asked on until there are enough of the scope.
+absl::StatusOr<std::vector<v1::Job>> ArchivedJobs(store::History& history,
+                                                  store::HistoryQuery query,
+                                                  const core::Scope& scope) {
+  const auto wanted = static_cast<size_t>(query.limit);
+  std::vector<v1::Job> found;
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, history.Jobs(query));
+    const bool is_last = jobs.size() < wanted;
+    if (!jobs.empty()) {
+      query.before_number = NumberOf(jobs.back());
+    }
+    for (v1::Job& job : jobs) {
+      if (found.size() < wanted && scope.Covers(job.spec())) {
+        found.push_back(std::move(job));
+      }
+    }
+    if (is_last || found.size() == wanted) {
+      return found;
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& history,
-                                 const v1::ListJobsRequest& request) {
+                                 const v1::ListJobsRequest& request, const core::Scope& scope) {
   WATTLE_ASSIGN_OR_RETURN(store::HistoryQuery query, QueryOf(request));
   const auto limit = static_cast<size_t>(query.limit);
   // Asks the state and the history for one job more than the limit, which shows whether there is a
@@ -73,11 +96,11 @@ absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& histo
   auto live = state.jobs.lower_bound(query.before_number);
   while (live != state.jobs.begin() && jobs.size() <= limit) {
     --live;
-    if (IsWanted(live->second.job(), request)) {
+    if (IsWanted(live->second.job(), request) && scope.Covers(live->second.job().spec())) {
       jobs.push_back(live->second.job());
     }
   }
-  WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> archived, history.Jobs(query));
+  WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Job> archived, ArchivedJobs(history, query, scope));
   std::move(archived.begin(), archived.end(), std::back_inserter(jobs));
   // The history may be newer than this version of the state, so a job can be in both.
   std::stable_sort(jobs.begin(), jobs.end(),

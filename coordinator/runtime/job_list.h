@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "coordinator/core/projects.h"
 #include "coordinator/core/state.h"
 #include "coordinator/store/history.h"
 #include "wattle/v1/job.pb.h"
@@ -22,10 +23,10 @@ struct JobPage {
   std::string next_page_token;  // Empty: this is the last page.
 };
 
-// The jobs of the request. Errors: kInvalidArgument for a limit or token out of range; those of the
-// history.
+// The jobs of the request within the scope. Errors: kInvalidArgument for a limit or token out of
+// range; those of the history.
 absl::StatusOr<JobPage> ListJobs(const core::State& state, store::History& history,
-                                 const v1::ListJobsRequest& request);
+                                 const v1::ListJobsRequest& request, const core::Scope& scope);
 
 }  // namespace wattle::runtime
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
@@ -43,7 +44,7 @@ void AddRestore(const core::State& state, v1::CoordinatorStatus& status) {
 // Adds the jobs that left the state. The history may be newer than this version of the state; jobs
 // that are in both are skipped.
 absl::Status AddArchived(store::History& history, const core::State& state,
-                         EnergyReportBuilder& builder) {
+                         const core::Scope& scope, EnergyReportBuilder& builder) {
   store::HistoryQuery query{.limit = kArchivedAtOnce};
   while (true) {
     WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Job> page, history.Jobs(query));
@@ -51,7 +52,7 @@ absl::Status AddArchived(store::History& history, const core::State& state,
       return absl::OkStatus();
     }
     for (const v1::Job& job : page) {
-      if (core::FindJob(state, JobId(job.job_id())) == nullptr) {
+      if (scope.Covers(job.spec()) && core::FindJob(state, JobId(job.job_id())) == nullptr) {
         builder.Add(job);
       }
     }
@@ -110,8 +111,27 @@ absl::StatusOr<v1::CoordinatorStatus> Overview::GetCoordinator(
   return status;
 }
 
-absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(
-    const v1::ReportEnergyRequest& request) const {
+bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) const {
+  const std::shared_ptr<const core::State> state = runtime_.Version();
+  if (scope.all() || state->projects.empty()) {
+    return true;
+  }
+  if (!event.job_id().empty()) {
+    const v1::JobRecord* const record = core::FindJob(*state, JobId(event.job_id()));
+    if (record != nullptr) {
+      return scope.Covers(record->job().spec());
+    }
+    const absl::StatusOr<v1::Job> archived = runtime_.history().Job(JobId(event.job_id()));
+    return archived.ok() && scope.Covers(archived->spec());
+  }
+  // What artifacts are named, and who is of which project, is no business of others.
+  return !absl::StartsWith(event.kind(), "artifact") &&
+         !absl::StartsWith(event.kind(), "project") && !absl::StartsWith(event.kind(), "member") &&
+         !absl::StartsWith(event.kind(), "quota");
+}
+
+absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(const v1::ReportEnergyRequest& request,
+                                                        const core::Scope& scope) const {
   WATTLE_RETURN_IF_ERROR(RefuseUnknownFields(request));
   const double since = request.since_unix_seconds();
   const double until = request.until_unix_seconds();
@@ -127,9 +147,11 @@ absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(
   }
   EnergyReportBuilder builder(request, std::move(devices));
   for (const auto& [number, record] : state->jobs) {
-    builder.Add(record.job());
+    if (scope.Covers(record.job().spec())) {
+      builder.Add(record.job());
+    }
   }
-  WATTLE_RETURN_IF_ERROR(AddArchived(runtime_.history(), *state, builder));
+  WATTLE_RETURN_IF_ERROR(AddArchived(runtime_.history(), *state, scope, builder));
   constexpr double kForever = 1e18;
   LedgerSpan span;
   WATTLE_ASSIGN_OR_RETURN(span.before, journal_->LedgersBefore(since));

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "coordinator/core/projects.h"
 #include "coordinator/runtime/event_feed.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/store/journal_reader.h"
@@ -29,9 +30,12 @@ class Overview {
   // The coordinator's status without the version and the heartbeat interval, which the caller adds.
   [[nodiscard]] absl::StatusOr<v1::CoordinatorStatus> GetCoordinator(
       const v1::GetCoordinatorRequest& request) const;
-  // Errors: kInvalidArgument for a span that ends before it begins.
+  // Of the jobs of the scope; boards are everybody's. Errors: kInvalidArgument for a span that ends
+  // before it begins.
   [[nodiscard]] absl::StatusOr<v1::EnergyReport> ReportEnergy(
-      const v1::ReportEnergyRequest& request) const;
+      const v1::ReportEnergyRequest& request, const core::Scope& scope = core::Scope::All()) const;
+  // Whether the scope may see the event: one of a job that it covers, or of the fleet.
+  [[nodiscard]] bool Covers(const core::Scope& scope, const v1::FleetEvent& event) const;
   EventFeed& feed() { return feed_; }
   // Stops the feed and wakes every caller that waits for an event.
   void Stop();

@@ -188,7 +188,25 @@ class Teller {
     Say(absl::StrCat(event.by(), " retired the root ", RootName(event.root_sha256())));
   }
   void On(const v1::QuotaSet& event) {
-    Say(absl::StrCat(event.by(), " set the quota of ", event.quota().owner()));
+    Say(absl::StrCat(event.by(), " set the quota of ",
+                     event.quota().project().empty()
+                         ? event.quota().owner()
+                         : absl::StrCat("project ", event.quota().project())));
+  }
+  void On(const v1::ProjectSet& event) {
+    const v1::Project& project = event.project();
+    Say(absl::StrCat(
+        event.by(), " set the project ", project.name(),
+        project.device_labels().empty()
+            ? ""
+            : absl::StrCat(", on devices with ", absl::StrJoin(project.device_labels(), ", "))));
+  }
+  void On(const v1::ProjectRemoved& event) {
+    Say(absl::StrCat(event.by(), " removed the project ", event.name()));
+  }
+  void On(const v1::MemberSet& event) {
+    Say(absl::StrCat(event.by(), " made ", event.person(), " a member of ",
+                     absl::StrJoin(event.projects(), ", ")));
   }
   void On(const v1::DeviceApproved& event) {
     Device(event.device_id(), absl::StrCat("was approved by ", event.by()));
@@ -304,14 +322,17 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.authority_retired());
     case v1::Event::kQuotaSet:
       return teller.On(event.quota_set());
+    case v1::Event::kProjectSet:
+      return teller.On(event.project_set());
+    case v1::Event::kProjectRemoved:
+      return teller.On(event.project_removed());
+    case v1::Event::kMemberSet:
+      return teller.On(event.member_set());
     case v1::Event::kJobInputResolved:
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:
     case v1::Event::kProfileUpdated:
     case v1::Event::kModelMeasured:
-    case v1::Event::kProjectSet:
-    case v1::Event::kProjectRemoved:
-    case v1::Event::kMemberSet:
     case v1::Event::EVENT_NOT_SET:
       return;
   }

@@ -1,0 +1,250 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Attacks across projects by two people over TLS: a chunk by its hash, a manifest of chunks that
+// are another's, another's names, jobs, logs and events.
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "artifacts/manifest.h"
+#include "base/status_matchers.h"
+#include "coordinator/core/spec_for_test.h"
+#include "coordinator/rpc/server_fixture.h"
+#include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::attacks {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+using Artifacts = v1::ArtifactService::Stub;
+using Jobs = v1::JobService::Stub;
+
+constexpr char kText[] = "what mia's weights are";
+
+// mia is of "north" alone, sam of "default" alone.
+class ProjectAttacks : public rpc::ServerFixture {
+ protected:
+  ProjectAttacks() {
+    access_ = v1::AccessService::NewStub(channel_);
+    v1::SetProjectRequest make;
+    make.mutable_project()->set_name("north");
+    v1::Project made;
+    EXPECT_THAT(Call(*access_, &v1::AccessService::Stub::SetProject, make, made), IsOk());
+    v1::EnrolmentToken token;
+    token.set_kind(core::kPersonKind);
+    token.set_person("mia");
+    token.set_role("submitter");
+    token.add_projects("north");
+    mia_channel_ = ChannelOf(Path("person-mia"), MakeToken(token), "");
+    sam_channel_ = PersonChannel("sam", "submitter");
+    mia_ = v1::ArtifactService::NewStub(mia_channel_);
+    sam_ = v1::ArtifactService::NewStub(sam_channel_);
+  }
+
+  static v1::Manifest ManifestOf(const std::string& text) {
+    v1::Manifest manifest;
+    v1::ManifestFile& file = *manifest.add_files();
+    file.set_path("model.safetensors");
+    file.set_size_bytes(static_cast<int64_t>(text.size()));
+    file.add_chunk_sha256(tls::Sha256(text));
+    return manifest;
+  }
+  static int Missing(Artifacts& stub, const std::string& text) {
+    v1::MissingChunksRequest request;
+    *request.mutable_manifest() = ManifestOf(text);
+    v1::MissingChunksResponse answer;
+    EXPECT_THAT(Call(stub, &Artifacts::MissingChunks, request, answer), IsOk());
+    return answer.chunk_sha256_size();
+  }
+  static void Put(Artifacts& stub, const std::string& text) {
+    grpc::ClientContext context;
+    rpc::SetDeadline(context);
+    v1::PutChunksResponse received;
+    const auto writer = stub.PutChunks(&context, &received);
+    v1::PutChunkRequest chunk;
+    chunk.set_sha256(tls::Sha256(text));
+    chunk.set_data(text);
+    writer->Write(chunk);
+    writer->WritesDone();
+    EXPECT_THAT(FromGrpc(writer->Finish()), IsOk());
+  }
+  static absl::Status Commit(Artifacts& stub, const std::string& name, const std::string& text,
+                             const std::string& project, bool move = false) {
+    v1::CommitArtifactRequest commit;
+    *commit.mutable_manifest() = ManifestOf(text);
+    commit.mutable_info()->set_name(name);
+    commit.mutable_info()->set_kind(v1::ARTIFACT_KIND_MODEL);
+    *commit.mutable_info()->mutable_model_shape() = core::Shape();
+    commit.set_project(project);
+    commit.set_move_name(move);
+    v1::ArtifactInfo pushed;
+    return Call(stub, &Artifacts::CommitArtifact, commit, pushed);
+  }
+  static absl::Status FetchChunk(Artifacts& stub, const std::string& text) {
+    grpc::ClientContext context;
+    rpc::SetDeadline(context);
+    v1::GetChunksRequest request;
+    request.add_sha256(tls::Sha256(text));
+    const auto reader = stub.GetChunks(&context, request);
+    v1::Chunk chunk;
+    int chunks = 0;
+    while (reader->Read(&chunk)) {
+      ++chunks;
+    }
+    const absl::Status status = FromGrpc(reader->Finish());
+    EXPECT_EQ(chunks, status.ok() ? 1 : 0);
+    return status;
+  }
+  static absl::Status Resolve(Artifacts& stub, const std::string& reference) {
+    v1::ResolveArtifactRequest request;
+    request.set_reference(reference);
+    v1::ArtifactInfo answer;
+    return Call(stub, &Artifacts::ResolveArtifact, request, answer);
+  }
+  void PushMias() {
+    ASSERT_EQ(Missing(*mia_, kText), 1);
+    Put(*mia_, kText);
+    ASSERT_THAT(Commit(*mia_, "weights", kText, "north"), IsOk());
+  }
+  static v1::SubmitJobRequest JobOf(const std::string& project, const std::string& key) {
+    v1::SubmitJobRequest request;
+    request.set_idempotency_key(key);
+    request.mutable_spec()->set_project(project);
+    request.mutable_spec()->mutable_quantize()->set_model("weights");
+    request.mutable_spec()->mutable_quantize()->set_quantization(v1::QUANTIZATION_INT8);
+    return request;
+  }
+
+  std::unique_ptr<v1::AccessService::Stub> access_;
+  std::shared_ptr<grpc::Channel> mia_channel_;
+  std::shared_ptr<grpc::Channel> sam_channel_;
+  std::unique_ptr<Artifacts> mia_;
+  std::unique_ptr<Artifacts> sam_;
+};
+
+TEST_F(ProjectAttacks, AChunkIsNotGivenForItsHash) {
+  PushMias();
+  EXPECT_THAT(FetchChunk(*mia_, kText), IsOk());
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
+  v1::GetManifestRequest request;
+  request.set_artifact_id(artifacts::IdOf(ManifestOf(kText)).value());
+  v1::Manifest manifest;
+  EXPECT_THAT(Call(*mia_, &Artifacts::GetManifest, request, manifest), IsOk());
+  EXPECT_THAT(Call(*sam_, &Artifacts::GetManifest, request, manifest),
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+TEST_F(ProjectAttacks, AManifestOfUnownedChunksIsNoArtifact) {
+  PushMias();
+  EXPECT_EQ(Missing(*mia_, kText), 0);
+  EXPECT_EQ(Missing(*sam_, kText), 1) << "the store has it for mia alone";
+  EXPECT_THAT(Commit(*sam_, "mine", kText, ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 chunks are missing")));
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
+  // Whoever has the bytes may have the artifact too, and the store keeps one copy.
+  const int64_t before = store_->used_bytes();
+  Put(*sam_, kText);
+  EXPECT_THAT(Commit(*sam_, "mine", kText, ""), IsOk());
+  EXPECT_EQ(store_->used_bytes(), before);
+  EXPECT_THAT(FetchChunk(*sam_, kText), IsOk());
+}
+
+TEST_F(ProjectAttacks, NamesAndIdsOfAnotherProjectAreNotThere) {
+  PushMias();
+  const std::string id = artifacts::IdOf(ManifestOf(kText)).value();
+  for (const std::string& reference : {std::string("weights"), id, id.substr(0, 12)}) {
+    EXPECT_THAT(Resolve(*mia_, reference), IsOk());
+    EXPECT_THAT(Resolve(*sam_, reference),
+                StatusIs(absl::StatusCode::kNotFound, HasSubstr("there is none yet")));
+  }
+  v1::ListArtifactsResponse list;
+  ASSERT_THAT(Call(*sam_, &Artifacts::ListArtifacts, v1::ListArtifactsRequest(), list), IsOk());
+  EXPECT_THAT(list.artifacts(), IsEmpty());
+  v1::RemoveArtifactRequest remove;
+  remove.set_reference(id);
+  v1::RemoveArtifactResponse removed;
+  EXPECT_THAT(Call(*sam_, &Artifacts::RemoveArtifact, remove, removed),
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
+  Put(*sam_, "other");
+  for (const bool move : {false, true}) {
+    EXPECT_THAT(Commit(*sam_, "weights", "other", "", move),
+                StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("a name in another project")));
+  }
+  EXPECT_THAT(Commit(*sam_, "planted", "other", "north"),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("wattle project member sam --project default,north")));
+}
+
+TEST_F(ProjectAttacks, JobsOfAnotherProjectAreNeitherSeenNorMade) {
+  PushMias();
+  const auto mias = v1::JobService::NewStub(mia_channel_);
+  const auto sams = v1::JobService::NewStub(sam_channel_);
+  v1::SubmitJobResponse submitted;
+  ASSERT_THAT(Call(*mias, &Jobs::SubmitJob, JobOf("north", "mia-1"), submitted), IsOk());
+  EXPECT_THAT(Call(*sams, &Jobs::SubmitJob, JobOf("north", "sam-1"), submitted),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("\"north\", and sam is")));
+  EXPECT_THAT(Call(*sams, &Jobs::SubmitJob, JobOf("none", "sam-2"), submitted),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("\"none\", and sam is")));
+  EXPECT_THAT(Call(*sams, &Jobs::SubmitJob, JobOf("", "sam-3"), submitted),
+              StatusIs(absl::StatusCode::kNotFound, Not(HasSubstr("known:"))));
+  v1::GetJobRequest get;
+  get.set_job_id("j1");
+  v1::Job job;
+  EXPECT_THAT(Call(*mias, &Jobs::GetJob, get, job), IsOk());
+  EXPECT_THAT(Call(*sams, &Jobs::GetJob, get, job),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id("j1");
+  EXPECT_THAT(Call(*sams, &Jobs::CancelJob, cancel, job),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+  v1::ListJobsResponse list;
+  ASSERT_THAT(Call(*sams, &Jobs::ListJobs, v1::ListJobsRequest(), list), IsOk());
+  EXPECT_THAT(list.jobs(), IsEmpty());
+  ASSERT_THAT(Call(*mias, &Jobs::ListJobs, v1::ListJobsRequest(), list), IsOk());
+  EXPECT_THAT(list.jobs(), SizeIs(1));
+  v1::GetJobLogsRequest logs;
+  logs.set_job_id("j1");
+  grpc::ClientContext context;
+  rpc::SetDeadline(context);
+  const auto reader = sams->GetJobLogs(&context, logs);
+  v1::LogLine line;
+  EXPECT_FALSE(reader->Read(&line));
+  EXPECT_THAT(FromGrpc(reader->Finish()),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+}
+
+TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {
+  PushMias();
+  v1::SetMemberRequest set;
+  set.set_person("sam");
+  set.add_projects("default");
+  set.add_projects("north");
+  v1::SetMemberResponse done;
+  EXPECT_THAT(Call(*v1::AccessService::NewStub(sam_channel_), &v1::AccessService::Stub::SetMember,
+                   set, done),
+              StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+  ASSERT_THAT(Call(*access_, &v1::AccessService::Stub::SetMember, set, done), IsOk());
+  EXPECT_THAT(FetchChunk(*sam_, kText), IsOk());
+  v1::WhoAmIResponse me;
+  ASSERT_THAT(Call(*v1::AccessService::NewStub(sam_channel_), &v1::AccessService::Stub::WhoAmI,
+                   v1::WhoAmIRequest(), me),
+              IsOk());
+  EXPECT_THAT(me.projects(), ElementsAre("default", "north"));
+  set.clear_projects();
+  ASSERT_THAT(Call(*access_, &v1::AccessService::Stub::SetMember, set, done), IsOk());
+  EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+}  // namespace
+}  // namespace wattle::attacks
