@@ -6,6 +6,7 @@
 #include "cli/profile_view.h"
 #include "cli/table.h"
 
+#include "proto/contended_run.h"
 #include "proto/kind_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -187,9 +188,23 @@ std::string LinkNote(const v1::Receipt& receipt) {
              : "";
 }
 
+// "" where the board was the run's alone.
+std::string ContendedNote(const v1::Receipt& receipt) {
+  if (receipt.contended_seconds() <= 0.0 || receipt.run().seconds() <= 0.0) {
+    return "";
+  }
+  return absl::StrCat(
+      "contended     other programs kept the board busy for ",
+      FormatElapsed(absl::Seconds(receipt.contended_seconds())),
+      absl::StrFormat(" of the run (%.0f %%)",
+                      100.0 * receipt.contended_seconds() / receipt.run().seconds()),
+      IsContended(receipt) ? ": it moves no measured row, and can only widen its interval" : "",
+      "\n");
+}
+
 std::string WorkNotes(const v1::Receipt& receipt) {
-  std::string out =
-      absl::StrCat(AmountOfWork(receipt.work()), LinkNote(receipt), RowMoveNote(receipt));
+  std::string out = absl::StrCat(AmountOfWork(receipt.work()), LinkNote(receipt),
+                                 RowMoveNote(receipt), ContendedNote(receipt));
   if (!receipt.engine_version().empty()) {
     absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()));
     if (receipt.threads() > 0) {

@@ -196,6 +196,20 @@ TEST(ReceiptViewTest, SaysByHowMuchTheRunMovedTheRow) {
   EXPECT_THAT(text(), Not(HasSubstr("profile row")));
 }
 
+TEST(ReceiptViewTest, SaysThatOtherProgramsKeptTheBoardBusy) {
+  v1::Job job = SampleMeasuredJob();
+  v1::Receipt& receipt = *job.mutable_attempts(0)->mutable_receipt();
+  const auto text = [&job] { return RenderReceipt(job, job.attempts(0), kPipe); };
+  EXPECT_THAT(text(), Not(HasSubstr("contended")));
+  receipt.mutable_run()->set_seconds(1000);
+  receipt.set_contended_seconds(100);
+  EXPECT_THAT(text(), HasSubstr("\ncontended     other programs kept the board busy for 1 min 40 s "
+                                "of the run (10 %)\n"));
+  receipt.set_contended_seconds(110);
+  EXPECT_THAT(text(), HasSubstr(" of the run (11 %): it moves no measured row, and can only widen "
+                                "its interval\n"));
+}
+
 TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));

@@ -90,6 +90,8 @@ class Coordinator {
   [[nodiscard]] int64_t restores() const { return restores_; }
   // The durable state.
   [[nodiscard]] const core::State& durable() const { return durable_; }
+  // What the present process has heard of the devices.
+  [[nodiscard]] const core::Observations& observations() const { return observations_; }
   // Jobs that left the state, by idempotency key: the answers of the journal's history.
   [[nodiscard]] const std::map<std::string, v1::Job>& history() const { return history_; }
   // Compares history() with what the real journal's history answers, if the process runs.

@@ -73,6 +73,10 @@ const std::vector<MutantRow>& Mutants() {
       {"queue of one", "without contact a worker begins none of the attempts that wait on it"},
       {"queued token shared", "an attempt that waits on a device has the token of another one"},
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
+      {"NoteDisk alone", "a sick disk is noticed only by a record that it refuses", false,
+       Fault::kWorkerDiskSick},
+      {"contended run", "a run beside other programs moves its device's row", false,
+       Fault::kOtherLoad},
   };
   return *kMutants;
 }

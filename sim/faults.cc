@@ -21,6 +21,8 @@ constexpr double kLateOutages = 20.0;  // until a time service is found
 constexpr double kLateOffline = 0.5;   // share of these boards that have no link either
 constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
+constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
+constexpr double kLoadOutages = 5.0;  // other programs run through a job
 
 }  // namespace
 
@@ -188,7 +190,9 @@ bool Faults::HappenToWorker(Fault fault) {
     case Fault::kWorkerDiskLost:
       return StopWorker(true, true);
     case Fault::kWorkerDiskFull:
-      For(Outage(), [&worker](bool on) { worker.SetDiskFull(on); });
+      For(Outage(), [&worker](bool on) {
+        worker.SetDisk(on ? Worker::Disk::kFull : Worker::Disk::kHealthy);
+      });
       return true;
     case Fault::kWorkerFileDamaged:
       return worker.DamageFile();
@@ -249,6 +253,17 @@ bool Faults::HappenToWorker(Fault fault) {
         return false;
       }
       For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.rail_stuck = on; });
+      return true;
+    case Fault::kWorkerDiskSick: {
+      constexpr Worker::Disk kKinds[] = {Worker::Disk::kReadOnly, Worker::Disk::kError,
+                                         Worker::Disk::kSlow};
+      const Worker::Disk kind = kKinds[parts_.random.Below(3)];
+      For(Outage() * kSickOutages,
+          [&worker, kind](bool on) { worker.SetDisk(on ? kind : Worker::Disk::kHealthy); });
+      return true;
+    }
+    case Fault::kOtherLoad:
+      For(Outage() * kLoadOutages, [&worker](bool on) { worker.SetOtherLoad(on); });
       return true;
     case Fault::kSag:
       sensors.gauge_sags = true;

@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/contended_run.h"
 #include "proto/job_kind.h"
 #include "proto/state_names.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::sim {
 namespace {
@@ -256,11 +258,12 @@ std::string LearningWatch::OnAttempt(const v1::AttemptStateChanged& changed, int
 // That the row learned what the receipt says.
 std::string LearningWatch::CheckLearned(const v1::ProfileRow& row, int64_t sequence) {
   const double learned = row.runs().rbegin()->seconds_per_unit();
-  const double told = newest_.run().seconds() / newest_.work().units();
+  // A contended run is held without its seconds.
+  const double told = IsContended(newest_) ? 0.0 : newest_.run().seconds() / newest_.work().units();
   // Prompt tokens count in part.
   const bool weighted = row.unit() == v1::WORK_UNIT_GENERATED_TOKEN;
   if (newest_.device_id() != row.device_id() ||
-      (!weighted && std::abs(learned / told - 1.0) > kTolerance)) {
+      (!weighted && std::abs(learned - told) > kTolerance * told)) {
     return absl::StrCat("a row of ", row.device_id(), " learned ", learned,
                         " s for a unit, the receipt says ", told);
   }
@@ -273,8 +276,24 @@ std::string LearningWatch::CheckLearned(const v1::ProfileRow& row, int64_t seque
   of_device_.emplace(std::pair(row.device_id(), attempt->second.workload), sequence);
   of_device_.emplace(std::pair(row.device_id(), InMode(attempt->second.workload, row.power_mode())),
                      sequence);
-  of_class_.insert({board->second.device_class, board->second.emulated, attempt->second.workload});
+  if (!IsContended(newest_)) {
+    of_class_.insert(
+        {board->second.device_class, board->second.emulated, attempt->second.workload});
+  }
   return "";
+}
+
+// That a run beside other programs did not move the row, unless it made the row.
+std::string LearningWatch::CheckUnmoved(const v1::ProfileRow& row) {
+  const std::pair after(row.seconds_per_unit().mean(), row.energy_joules_per_unit().mean());
+  const auto [known, is_new] = means_.emplace(scheduler::ProfileKey(row), after);
+  const std::pair before = std::exchange(known->second, after);
+  return is_new || !IsContended(newest_) || before == after
+             ? ""
+             : absl::StrCat(newest_.attempt_id(), " moved a row of ", row.device_id(), " from ",
+                            before.first, " s to ", after.first,
+                            " s for a unit, though other programs kept the board busy for ",
+                            newest_.contended_seconds(), " of its ", newest_.run().seconds(), " s");
 }
 
 // That the row's mean is one of runs since its device changed.
@@ -291,7 +310,7 @@ std::string LearningWatch::CheckChange(const v1::ProfileRow& row) {
       return "";  // A clock stepped back, so the order of the runs is not that of their times.
     }
     before = run.at_unix_seconds();
-    if (run.at_unix_seconds() >= change.at_unix_seconds()) {
+    if (run.at_unix_seconds() >= change.at_unix_seconds() && run.seconds_per_unit() > 0.0) {
       low = high == 0.0 ? run.seconds_per_unit() : std::min(low, run.seconds_per_unit());
       high = std::max(high, run.seconds_per_unit());
     }
@@ -315,7 +334,10 @@ std::string LearningWatch::OnRows(const v1::ProfileUpdated& updated, int64_t seq
       ++device_changes_;
     }
     // The first row is the one that the receipt taught; others only changed with it.
-    std::string breach = &row == &updated.rows(0) ? CheckLearned(row, sequence) : "";
+    std::string breach = CheckUnmoved(row);
+    if (breach.empty() && &row == &updated.rows(0)) {
+      breach = CheckLearned(row, sequence);
+    }
     if (breach.empty()) {
       breach = CheckChange(row);
     }

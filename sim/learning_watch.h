@@ -8,6 +8,7 @@
 // - an interval is of one run, not of a mean;
 // - a receipt is scored against the prediction with which its attempt was placed;
 // - a row's newest run is the receipt's, and since its device changed no earlier run counts;
+// - a run beside other programs leaves a row's numbers as they were;
 // - probes and profile jobs stay within their budgets when they start.
 // A plain value, so that a restored journal goes back to an earlier one.
 #ifndef WATTLE_SIM_LEARNING_WATCH_H_
@@ -59,6 +60,7 @@ class LearningWatch {
   std::string OnRows(const v1::ProfileUpdated& updated, int64_t sequence);
   std::string CheckLearned(const v1::ProfileRow& row, int64_t sequence);
   static std::string CheckChange(const v1::ProfileRow& row);
+  std::string CheckUnmoved(const v1::ProfileRow& row);
   [[nodiscard]] std::string CheckProvenance(const Attempt& attempt, const std::string& mode) const;
   [[nodiscard]] std::string CheckBudget(const v1::AttemptPlaced& placed, int64_t day) const;
   [[nodiscard]] Joules Explored(const std::string& device_id, int64_t day) const;
@@ -73,6 +75,8 @@ class LearningWatch {
   std::set<std::tuple<std::string, bool, std::string>> of_class_;  // (class, emulated, workload)
   // A receipt came of an attempt that only a journal knows that a restore replaced.
   bool taught_by_unknown_ = false;
+  // Seconds and joules of a unit of work, of the rows by their keys.
+  std::map<std::string, std::pair<double, double>> means_;
   v1::Receipt newest_;                     // of the last attempt that finished
   std::map<std::string, double> changes_;  // by device: of the newest change that a row told
   int64_t probes_ = 0;

@@ -46,6 +46,8 @@ constexpr FaultRow kRows[] = {
     {Fault::kRailStuck, "rail stuck", 300.0, 1500.0},
     {Fault::kOwnerHold, "owner's hold", 100.0, 900.0},
     {Fault::kClockLate, "clock late", 100.0, 900.0},
+    {Fault::kOtherLoad, "other load", 100.0, 900.0},
+    {Fault::kWorkerDiskSick, "worker disk sick", 100.0, 900.0},
 };
 // From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
 // as they were, but for its own fault.

@@ -45,8 +45,10 @@ enum class Fault {
   kCancel,
   kGaugeStuck,  // goes on telling its last value
   kRailStuck,
-  kOwnerHold,  // the board's owner wants it for a while, and sometimes gives it back sooner
-  kClockLate,  // the power fails, and the clock is late afterwards, without a time service
+  kOwnerHold,       // the board's owner wants it for a while, and sometimes gives it back sooner
+  kClockLate,       // the power fails, and the clock is late afterwards, without a time service
+  kOtherLoad,       // other programs keep the board's cores busy
+  kWorkerDiskSick,  // it turns read-only, answers with errors, or takes 5 s for a write
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);

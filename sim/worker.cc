@@ -25,6 +25,10 @@ constexpr double kBatteryPollDays = 0.01;
 constexpr double kHungSeconds = 130.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
+// A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
+// next try.
+constexpr double kSickSeconds = 30.0;
+constexpr double kHealedSeconds = 30.0;
 // The board's own mode is set again within so much time after its last attempt.
 constexpr double kModeSeconds = 60.0;
 constexpr const char* kOwnMode = "MAXN";
@@ -34,6 +38,8 @@ constexpr double kLowModeSlower = 1.5;
 constexpr double kLowModeShare = 0.5;
 // Of an emulated board's steps: its rows must serve no real board.
 constexpr double kEmulatedSlower = 3.0;
+constexpr double kBesideOthersSlower = 2.0;
+constexpr int kCores = 4;
 constexpr double kBoardsWithModes = 0.5;
 constexpr double kEmulatedBoards = 0.15;
 // The charge from which a board starts again.
@@ -152,7 +158,22 @@ std::string Worker::Engine() const {
 double Worker::SlowerBy() {
   AdvanceBoard();
   return board_.slower_by() * (new_software_ ? board_.settings().speed.software : 1.0) *
-         (power_mode_ == kLowMode ? kLowModeSlower : 1.0) * (emulated_ ? kEmulatedSlower : 1.0);
+         (power_mode_ == kLowMode ? kLowModeSlower : 1.0) * (emulated_ ? kEmulatedSlower : 1.0) *
+         (other_load_ ? kBesideOthersSlower : 1.0);
+}
+
+void Worker::SetOtherLoad(bool on) {
+  const double now_seconds = world_.loop.now_seconds();
+  others_seconds_ += other_load_ ? now_seconds - other_load_since_seconds_ : 0.0;
+  other_load_since_seconds_ = now_seconds;
+  other_load_ = on;
+}
+
+agent::BoardLoad Worker::Load() const {
+  const double since_seconds = world_.loop.now_seconds() - other_load_since_seconds_;
+  return {.cores = kCores,
+          .busy = kCores * absl::Seconds(others_seconds_ + (other_load_ ? since_seconds : 0.0)),
+          .own = absl::ZeroDuration()};
 }
 
 absl::Status Worker::SetPowerMode(const std::string& mode) {
@@ -197,7 +218,7 @@ v1::DeviceInfo Worker::Describe() const {
   info.set_architecture("aarch64");
   info.set_time_scale(1.0);
   info.set_memory_bytes(int64_t{8} << 30);
-  info.set_cores(4);
+  info.set_cores(kCores);
   info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
   info.set_energy_scope("module");
   info.set_engine_version(Engine());
@@ -211,7 +232,7 @@ v1::DeviceInfo Worker::Describe() const {
       v1::PowerMode& mode = *info.add_power_modes();
       mode.set_name(name);
       mode.set_cpu_mhz(mhz);
-      mode.set_cores(4);
+      mode.set_cores(kCores);
     }
   }
   v1::Label& device = *info.add_labels();
@@ -308,6 +329,7 @@ void Worker::Start() {
   ++life_;
   wake_scheduled_ = false;
   idles_over_work_since_seconds_ = 0.0;
+  disk_so_since_seconds_ = world_.loop.now_seconds();
   policies_.ProcessStarted(world_.loop.now_seconds());
   contact_seconds_ = world_.loop.now_seconds();
   lease_checked_seconds_ = contact_seconds_;
@@ -409,9 +431,15 @@ bool Worker::DamageFile() {
   return true;
 }
 
-void Worker::SetDiskFull(bool full) {
+void Worker::SetDisk(Disk disk) {
+  using OfDisk = agent::MemoryDisk::Fault;
   policies_.ForgetSpent();
-  disk_.set_full(full);
+  disk_state_ = disk;
+  disk_so_since_seconds_ = world_.loop.now_seconds();
+  disk_.set_fault(disk == Disk::kFull       ? OfDisk::kFull
+                  : disk == Disk::kReadOnly ? OfDisk::kReadOnly
+                  : disk == Disk::kError    ? OfDisk::kError
+                                            : OfDisk::kNone);
 }
 
 bool Worker::BreakRunner(bool hang) {
@@ -427,7 +455,8 @@ void Worker::StopFaults() {
   AdvanceBoard();
   board_.Recharge();
   board_.sensors = {};
-  disk_.set_full(false);
+  SetOtherLoad(false);
+  SetDisk(Disk::kHealthy);
 }
 
 void Worker::AdvanceBoard() {
@@ -467,6 +496,7 @@ void Worker::Later(double seconds, std::function<void()> action) {
 void Worker::Sample(const agent::Instant& now) {
   AdvanceBoard();
   readings_->OnPoll(0, board_.Read(now.device), now.device);
+  core_->OnBoardLoad(Load(), now);
   const double now_seconds = world_.loop.now_seconds();
   const std::string breach = policies_.Check(
       board_, {.now_seconds = now_seconds,
@@ -525,6 +555,29 @@ void Worker::CheckIdle(const agent::Instant& now) {
   }
 }
 
+// A board tells that its disk is sick, and that it is healthy again. While work runs, slow writes
+// say little: checkpoints make them slow.
+void Worker::CheckStorage(const agent::Instant& now) {
+  const double now_seconds = world_.loop.now_seconds();
+  if (disk_.power_is_cut() || (disk_state_ == Disk::kSlow && core_->busy())) {
+    disk_so_since_seconds_ = now_seconds;
+    return;
+  }
+  const double period_seconds = absl::ToDoubleSeconds(Settings().storage_probe_period);
+  const double known_seconds =
+      disk_state_ == Disk::kHealthy ? kHealedSeconds : period_seconds + kSickSeconds;
+  if (now_seconds < disk_so_since_seconds_ + known_seconds) {
+    return;
+  }
+  const std::string told = core_->MakeHeartbeat(now).storage_problem();
+  if (told.empty() != (disk_state_ == Disk::kHealthy)) {
+    world_.invariants.Break(absl::StrCat(device_id_, " says of its disk \"", told,
+                                         "\" when it was ",
+                                         disk_state_ == Disk::kHealthy ? "healthy" : "sick",
+                                         " for ", now_seconds - disk_so_since_seconds_, " s"));
+  }
+}
+
 // A worker checkpoints and stops when it has had no contact for longer than its lease.
 void Worker::CheckLease() {
   const double now_seconds = world_.loop.now_seconds();
@@ -552,6 +605,7 @@ void Worker::Call(const CoreCall& call) {
   call(now);
   incarnation_ = spool_->incarnation();
   CheckIdle(now);
+  CheckStorage(now);
   if (disk_.power_is_cut() || (board_.has_battery() && board_.charge() <= Fraction(0))) {
     world_.counts.empty_batteries += disk_.power_is_cut() ? 0 : 1;
     // Not inside a call of the runner or the core, because the stop destroys both.

@@ -75,12 +75,15 @@ class Worker final : public agent::AgentPorts {
   void LoseDisk();              // while stopped: replaces the card with an empty one
   bool DamageFile();            // false: there is no file
   bool BreakRunner(bool hang);  // false: no runner runs
-  void SetDiskFull(bool full);
+  enum class Disk { kHealthy, kFull, kReadOnly, kError, kSlow };
+  void SetDisk(Disk disk);
   void StepClock(double seconds);
   // From now on no time service keeps the clock, which is late by this; 0: one does. Not while the
   // process lives, unless the clock becomes right.
   void SetClockLate(double seconds);
   void EvictCache() { cache_empty_ = true; }
+  // Other programs share the board's cores with the runner, whose steps take twice as long.
+  void SetOtherLoad(bool on);
   // The owner takes the board for this time, or gives it back. False: there is no worker to tell.
   bool HoldByOwner(double seconds);
   void ReleaseByOwner();
@@ -106,6 +109,7 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] Runner* runner() { return runner_.get(); }
   [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
   [[nodiscard]] agent::Spool* spool() { return spool_.get(); }
+  [[nodiscard]] const agent::MemoryDisk& disk() const { return disk_; }
   void AdvanceBoard();
 
   // AgentPorts, called by the core.
@@ -132,6 +136,8 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] std::string BootId() const;
   // Whether what the worker was told of the time is true.
   [[nodiscard]] bool TimeIsTold() const;
+  // The processor time of the board.
+  [[nodiscard]] agent::BoardLoad Load() const;
   // Samples the board, calls the core, and handles the consequences: the next wake, a power cut.
   void Call(const CoreCall& call);
   void Sample(const agent::Instant& now);
@@ -144,6 +150,7 @@ class Worker final : public agent::AgentPorts {
   void CheckPowerMode();
   void CheckOwnerHold();
   void CheckIdle(const agent::Instant& now);
+  void CheckStorage(const agent::Instant& now);
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -176,6 +183,9 @@ class Worker final : public agent::AgentPorts {
   double clock_offset_seconds_ = 0.0;
   double late_seconds_ = 0.0;     // above 0: no time service keeps the clock
   bool told_wrong_time_ = false;  // by a coordinator, in this boot
+  bool other_load_ = false;
+  double other_load_since_seconds_ = 0.0;
+  double others_seconds_ = 0.0;  // for which other programs kept all cores busy, until then
 
   // The process; gone when it stops:
   int64_t life_ = 0;
@@ -206,6 +216,8 @@ class Worker final : public agent::AgentPorts {
   double held_until_seconds_ = 0.0;
   bool new_software_ = false;  // that the process runs
   std::string power_mode_;     // the board's present one; empty: it has none
+  Disk disk_state_ = Disk::kHealthy;
+  double disk_so_since_seconds_ = 0.0;  // in one process, and without work where it is slow
   double idle_since_seconds_ = 0.0;
   // 0: the process does not idle over work that it holds and may do.
   double idles_over_work_since_seconds_ = 0.0;

@@ -17,6 +17,7 @@ constexpr absl::string_view kCache = "cache/";
 constexpr double kTransferBytesPerSecond = 1e6;
 constexpr int64_t kDrawnArtifactBytes = 1 << 20;
 constexpr double kDrawnUploadSeconds = 1.0;
+constexpr double kSlowWriteSeconds = 5.0;
 
 }  // namespace
 
@@ -136,7 +137,7 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
 
 void Worker::ProbeStorage() {
   const absl::Status status = disk_.Replace("health", std::string(64, 'w'));
-  Later(0.01, [this, status] {
+  Later(disk_state_ == Disk::kSlow ? kSlowWriteSeconds : 0.01, [this, status] {
     Call([&](const agent::Instant& now) { core_->OnStorageProbed(status, now); });
   });
 }

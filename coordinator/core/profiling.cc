@@ -330,8 +330,9 @@ std::string OutcomeOfRun(const v1::Attempt& attempt, const v1::Receipt& receipt,
   const std::string point = PointWords(attempt.profile_point());
   if (!taught) {
     return absl::StrCat(point,
-                        " ran and taught nothing: it was restarted, its sensor had gaps, or "
-                        "the host was too slow; it is not tried again");
+                        " ran and taught nothing: it was restarted, its sensor had gaps, the host "
+                        "was too slow, or other programs kept the board busy; it is not tried "
+                        "again");
   }
   return receipt.power_mode() == attempt.profile_point().power_mode()
              ? absl::StrCat(point, " is measured; the next run is chosen")

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "base/fault_point.h"
+#include "proto/contended_run.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
 #include "scheduler/profiles/mode_numbers.h"
@@ -27,8 +28,9 @@ namespace {
 // Lowest coverage from which a row is learned. With less, the samples' mean watts say too little
 // about the part without samples.
 constexpr double kCoverageMin = 0.8;
-// Runs that a device's row holds one by one.
+// Runs that a device's row holds one by one, and contended ones beside them.
 constexpr int kRunsKept = 20;
+constexpr int kContendedKept = 5;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
   return run.source() != v1::ENERGY_SOURCE_UNSPECIFIED && run.source() != v1::ENERGY_SOURCE_MODEL;
@@ -150,6 +152,36 @@ void Count(const v1::RunObservation& run, v1::ProfileRow* row) {
   }
 }
 
+// A contended run is held for its scores alone, without its seconds (OnlyItsMisses).
+bool IsMeasurement(const v1::RunObservation& run) {
+  return run.seconds_per_unit() > 0;
+}
+
+// The runs that are measurements of the device, oldest first.
+std::vector<v1::RunObservation> Measurements(const v1::ProfileRow& row) {
+  std::vector<v1::RunObservation> runs;
+  std::copy_if(row.runs().begin(), row.runs().end(), std::back_inserter(runs), IsMeasurement);
+  return runs;
+}
+
+// Whether the row has but the means of one contended run, which made it.
+bool IsOfAContendedRun(const v1::ProfileRow& row) {
+  return row.seconds_per_unit().count() == 1 && row.runs_size() > 0 && Measurements(row).empty();
+}
+
+// Drops the oldest of each sort.
+void KeepLatest(v1::ProfileRow* row) {
+  int spare_measured = static_cast<int>(Measurements(*row).size()) - kRunsKept;
+  int spare_contended =
+      row->runs_size() - static_cast<int>(Measurements(*row).size()) - kContendedKept;
+  auto* runs = row->mutable_runs();
+  runs->erase(std::remove_if(runs->begin(), runs->end(),
+                             [&](const v1::RunObservation& run) {
+                               return (IsMeasurement(run) ? spare_measured : spare_contended)-- > 0;
+                             }),
+              runs->end());
+}
+
 // Makes the row's means those of its last `runs` runs.
 void CountAnew(int runs, v1::ProfileRow* row) {
   row->clear_seconds_per_unit();
@@ -160,8 +192,9 @@ void CountAnew(int runs, v1::ProfileRow* row) {
   row->clear_throttled_fraction();
   row->clear_net_energy_joules_per_unit();
   row->clear_idle_power_watts();
-  for (int i = row->runs_size() - runs; i < row->runs_size(); ++i) {
-    Count(row->runs(i), row);
+  const std::vector<v1::RunObservation> measured = Measurements(*row);
+  for (size_t i = measured.size() - static_cast<size_t>(runs); i < measured.size(); ++i) {
+    Count(measured[i], row);
   }
 }
 
@@ -188,11 +221,13 @@ void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
 
 v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
                        const v1::RunObservation& run) {
+  const bool of_contended = IsOfAContendedRun(row);
   Count(run, &row);
   if (!row.device_id().empty()) {
     *row.add_runs() = run;
-    if (row.runs_size() > kRunsKept) {
-      row.mutable_runs()->DeleteSubrange(0, row.runs_size() - kRunsKept);
+    KeepLatest(&row);
+    if (of_contended) {
+      CountAnew(1, &row);
     }
     // The means stood for the device as it was before its change. They end with the first run
     // since.
@@ -248,17 +283,18 @@ RowRuns RunsOf(const v1::ProfileRow& row) {
   RowRuns runs;
   const auto count = static_cast<double>(row.seconds_per_unit().count());
   const double mean = row.seconds_per_unit().mean();
-  const int held =
-      static_cast<int>(std::min<int64_t>(row.seconds_per_unit().count(), row.runs_size()));
+  const std::vector<v1::RunObservation> measured = Measurements(row);
+  const size_t held =
+      std::min(static_cast<size_t>(row.seconds_per_unit().count()), measured.size());
   double sum = 0;
   double squares = 0;  // About the mean of all.
-  for (int i = row.runs_size() - held; i < row.runs_size(); ++i) {
-    const double seconds = row.runs(i).seconds_per_unit();
+  for (size_t i = measured.size() - held; i < measured.size(); ++i) {
+    const double seconds = measured[i].seconds_per_unit();
     sum += seconds;
     squares += (seconds - mean) * (seconds - mean);
-    runs.runs.push_back({row.runs(i).at_unix_seconds(), std::log(seconds)});
+    runs.runs.push_back({measured[i].at_unix_seconds(), std::log(seconds)});
   }
-  const double earlier = count - held;
+  const double earlier = count - static_cast<double>(held);
   const double earlier_mean = earlier > 0 ? (mean * count - sum) / earlier : 0;
   if (!IsPositive(earlier_mean)) {
     return runs;
@@ -299,7 +335,8 @@ void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
   }
   std::vector<RowRuns> runs;
   for (const v1::ProfileRow& row : rows) {
-    const bool of_today = !row.has_change() || row.change().measured_since();
+    const bool of_today =
+        (!row.has_change() || row.change().measured_since()) && !IsOfAContendedRun(row);
     runs.push_back(of_today ? RunsOf(row) : RowRuns());
   }
   const std::optional<ChangePoint> change = FindChangePoint(runs);
@@ -312,6 +349,53 @@ void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
   *learned = std::move(rows.front());
   changed->insert(changed->end(), std::make_move_iterator(rows.begin() + 1),
                   std::make_move_iterator(rows.end()));
+}
+
+// What a contended run says of the predictions: that they missed. A hit says nothing, because it
+// was not a run of the board alone, and would make intervals narrower.
+v1::RunObservation OnlyItsMisses(const v1::RunObservation& run) {
+  v1::RunObservation misses;
+  misses.set_at_unix_seconds(run.at_unix_seconds());
+  if (run.time_missed()) {
+    misses.set_predicted_by(run.predicted_by());
+    misses.set_time_missed(true);
+    misses.set_time_score(run.time_score());
+  }
+  if (run.energy_missed()) {
+    misses.set_predicted_by(run.predicted_by());
+    misses.set_energy_missed(true);
+    misses.set_energy_score(run.energy_score());
+  }
+  return misses;
+}
+
+// A contended run makes a row where the device has none, for it tells more than another board does,
+// and the next run that is not contended replaces its numbers. A row that is there stays; where the
+// prediction missed, the intervals become wider.
+std::vector<v1::ProfileRow> LearnFromContended(const ProfileTable& table,
+                                               const v1::DeviceInfo& device,
+                                               const v1::Receipt& receipt,
+                                               const v1::RunObservation& run) {
+  const v1::RunObservation misses = OnlyItsMisses(run);
+  v1::ProfileRow row = EmptyRow(device, receipt);
+  row.set_device_id(device.device_id());
+  if (const v1::ProfileRow* known = table.FindLike(row); known != nullptr) {
+    if (!misses.time_missed() && !misses.energy_missed()) {
+      return {};
+    }
+    row = *known;
+  } else {
+    Count(run, &row);
+    DescribeWork(receipt, &row);
+    row.set_source_note(absl::StrCat("attempt ", receipt.attempt_id(), ", contended"));
+    row.set_updated_unix_seconds(run.at_unix_seconds());
+  }
+  *row.add_runs() = misses;
+  KeepLatest(&row);
+  if (!ValidateProfileRow(row).ok()) {
+    return {};
+  }
+  return {row};
 }
 
 }  // namespace
@@ -335,6 +419,9 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
   if (const v1::ProfileRow* const probe = FindProbe(table, device, receipt.attempt_id());
       probe != nullptr) {
     ScoreProbe(*probe, &run);
+  }
+  if (IsContended(receipt) && !WATTLE_FAULT_POINT("contended run")) {
+    return LearnFromContended(table, device, receipt, run);
   }
   for (const std::string& device_id : {device.device_id(), std::string()}) {
     v1::ProfileRow empty = EmptyRow(device, receipt);

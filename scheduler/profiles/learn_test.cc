@@ -10,6 +10,7 @@
 
 #include "base/status_matchers.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/run_interval.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -229,6 +230,103 @@ TEST(LearnTest, PromptTokensCountATwentieth) {
   const auto rows = LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow);
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_DOUBLE_EQ(rows[0].seconds_per_unit().mean(), 100.0 / 1125);
+}
+
+// The width of the interval of one more run, on the logarithm.
+double WidthOf(const ProfileTable& table) {
+  for (const v1::ProfileRow& row : table.Rows()) {
+    if (!row.device_id().empty()) {
+      const v1::Interval interval =
+          *RunInterval(row, Quantity::kTime, table.calibration(), row.device_id());
+      return std::log(interval.high() / interval.low());
+    }
+  }
+  ADD_FAILURE() << "no row of a device";
+  return 0;
+}
+
+v1::Receipt Contended(v1::Receipt receipt, double ratio) {
+  receipt.set_contended_seconds(ratio * receipt.run().seconds());
+  return receipt;
+}
+
+// Placed with the prediction that the row of runs of 100 s gives.
+v1::Receipt PlacedByTheRow(double seconds) {
+  v1::Receipt receipt = MakeReceipt(seconds);
+  v1::Prediction& predicted = *receipt.mutable_predicted();
+  predicted.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  predicted.set_provenance(v1::PROVENANCE_MEASURED_DEVICE);
+  predicted.set_seconds_per_unit(0.002);
+  predicted.set_time_deviation(0.04);
+  predicted.set_energy_deviation(0.06);
+  predicted.set_mean_power_watts(10);
+  for (v1::Interval* interval :
+       {predicted.mutable_run_seconds(), predicted.mutable_run_energy_joules()}) {
+    interval->set_mean(100);
+    interval->set_low(93);
+    interval->set_high(107);
+  }
+  return receipt;
+}
+
+// A device's row and its class's, of three runs of 100 s.
+ProfileTable MeasuredTable() {
+  ProfileTable table;
+  for (int run = 0; run < 3; ++run) {
+    MoveBy(MakeReceipt(100), kNow + absl::Hours(run), &table);
+  }
+  return table;
+}
+
+TEST(LearnTest, AContendedRunWidensTheIntervalAndMovesNoRow) {
+  ProfileTable table = MeasuredTable();
+  const std::vector<v1::ProfileRow> before = table.Rows();
+  double width = WidthOf(table);
+  for (int run = 0; run < 30; ++run) {
+    const v1::RowMove move =
+        MoveBy(Contended(PlacedByTheRow(200), 0.9), kNow + absl::Hours(10 + run), &table);
+    EXPECT_EQ(move.seconds_per_unit_before(), move.seconds_per_unit_after());
+    EXPECT_EQ(move.joules_per_unit_before(), move.joules_per_unit_after());
+    EXPECT_FALSE(move.device_changed());
+  }
+  EXPECT_GT(WidthOf(table), width);
+  ASSERT_EQ(table.size(), before.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(table.Rows()[i].seconds_per_unit().SerializeAsString(),
+              before[i].seconds_per_unit().SerializeAsString());
+    EXPECT_EQ(table.Rows()[i].energy_joules_per_unit().SerializeAsString(),
+              before[i].energy_joules_per_unit().SerializeAsString());
+    EXPECT_LE(table.Rows()[i].runs_size(), 3 + 5) << "what is kept is bounded";
+  }
+  const v1::RowMove next = MoveBy(MakeReceipt(104), kNow + absl::Hours(50), &table);
+  EXPECT_DOUBLE_EQ(next.seconds_per_unit_after(), 0.002 * 1.01) << "the mean of four runs";
+}
+
+TEST(LearnTest, AContendedRunWithinItsIntervalTeachesNothing) {
+  const ProfileTable table = MeasuredTable();
+  EXPECT_TRUE(
+      LearnFromReceipt(table, MakeDevice(), Contended(PlacedByTheRow(103), 0.5), kNow).empty())
+      << "a hit would make the interval narrower";
+}
+
+TEST(LearnTest, ARunThatWasHardlyContendedIsARun) {
+  ProfileTable table = MeasuredTable();
+  const v1::RowMove move = MoveBy(Contended(PlacedByTheRow(104), 0.09), kNow, &table);
+  EXPECT_GT(move.seconds_per_unit_after(), move.seconds_per_unit_before());
+}
+
+// A board that is never left alone has a row nevertheless.
+TEST(LearnTest, AContendedFirstRunMakesARowThatTheNextRunReplaces) {
+  ProfileTable table;
+  MoveBy(Contended(MakeReceipt(300), 0.9), kNow, &table);
+  ASSERT_EQ(table.size(), 1U) << "the device's; its class learns nothing";
+  EXPECT_DOUBLE_EQ(table.Rows()[0].seconds_per_unit().mean(), 0.006);
+  MoveBy(Contended(PlacedByTheRow(500), 0.9), kNow + absl::Hours(1), &table);
+  EXPECT_DOUBLE_EQ(table.Rows()[0].seconds_per_unit().mean(), 0.006);
+  const v1::RowMove move = MoveBy(MakeReceipt(100), kNow + absl::Hours(2), &table);
+  EXPECT_DOUBLE_EQ(move.seconds_per_unit_after(), 0.002);
+  EXPECT_EQ(move.runs(), 1);
+  EXPECT_FALSE(move.device_changed());
 }
 
 }  // namespace

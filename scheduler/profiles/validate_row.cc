@@ -80,8 +80,10 @@ absl::Status CheckNotNegative(const v1::ProfileRow& row, absl::string_view field
 absl::Status CheckRuns(const v1::ProfileRow& row) {
   const Bounds seconds = SecondsBounds(row.unit());
   for (const v1::RunObservation& run : row.runs()) {
-    if (!std::isfinite(run.seconds_per_unit()) || run.seconds_per_unit() < seconds.min ||
-        run.seconds_per_unit() > seconds.max) {
+    const bool contended = run.seconds_per_unit() == 0;  // Held for its scores alone.
+    if (!contended &&
+        (!std::isfinite(run.seconds_per_unit()) || run.seconds_per_unit() < seconds.min ||
+         run.seconds_per_unit() > seconds.max)) {
       return Refuse(row, "runs.seconds_per_unit",
                     absl::StrFormat("%g is outside %g to %g; check the unit that the name says",
                                     run.seconds_per_unit(), seconds.min, seconds.max));

@@ -20,6 +20,7 @@
 #include "telemetry/export/device_metrics.h"
 #include "telemetry/sensors/pressure.h"
 #include "telemetry/sensors/registry.h"
+#include "worker/agent/board_load.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
 #include "worker/agent/found_line.h"
@@ -45,6 +46,7 @@ constexpr absl::Duration kStatusPeriod = absl::Milliseconds(200);
 // A mode that others set is known after two looks at most, so within 10 s.
 constexpr absl::Duration kPowerModeLookPeriod = absl::Seconds(4);
 constexpr absl::Duration kMemoryLookPeriod = absl::Seconds(2);  // while work runs
+constexpr absl::Duration kLoadLookPeriod = absl::Seconds(4);    // while work runs
 constexpr absl::Duration kProgramLookPeriod = absl::Seconds(5);
 constexpr absl::Duration kMemoryLookPeriodIdle = absl::Seconds(10);
 
@@ -130,6 +132,13 @@ void Agent::WatchMemory(const Instant& now) {
   next_memory_look_ = now.wall + (core_->busy() ? kMemoryLookPeriod : kMemoryLookPeriodIdle);
   if (const auto stalled = telemetry::StalledTime(config_.sensor_root, "memory", "full")) {
     core_->OnMemoryStalled(*stalled, now);
+  }
+}
+
+void Agent::WatchLoad(const Instant& now) {
+  if (emulator_ == nullptr && core_->busy() && now.wall >= next_load_look_) {
+    next_load_look_ = now.wall + kLoadLookPeriod;
+    core_->OnBoardLoad(ReadBoardLoad(config_.sensor_root, getpid()), now);
   }
 }
 
@@ -282,6 +291,7 @@ void Agent::Run(const ServiceManager& manager) {
     readings_->AdvanceTo(now.device);
     WatchPowerMode(now);
     WatchMemory(now);
+    WatchLoad(now);
     WatchOwnerPrograms(now);
     core_->Step(now);
     UpdateMetrics(now);
@@ -314,6 +324,9 @@ Monotonic Agent::NextWake(const Instant& now) const {
   }
   if (emulator_ == nullptr) {
     wake = std::min(wake, next_memory_look_);
+    if (core_->busy()) {
+      wake = std::min(wake, next_load_look_);
+    }
   }
   if (!config_.exclusive.empty()) {
     wake = std::min(wake, next_program_look_);
@@ -432,15 +445,22 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
     current([this, line](const Instant& now) { core_->OnRunnerLine(line, now); });
   };
   callbacks.on_exit = [this, current](const child::RunnerExit& exit) {
-    current([this, exit](const Instant& now) { core_->OnRunnerExit(exit, now); });
+    current([this, exit](const Instant& now) {
+      if (runner_group_ != nullptr) {
+        runner_group_->Remove();
+      }
+      core_->OnRunnerExit(exit, now);
+    });
   };
   runner_.reset();
   WATTLE_ASSIGN_OR_RETURN(box::Box box, PrepareBox(task));
-  WATTLE_ASSIGN_OR_RETURN(
-      runner_,
-      child::RunnerProcess::Start(
-          {.program = config_.runner, .threads = settings_.threads, .nice = 0, .box = &box}, task,
-          std::move(callbacks)));
+  const UniqueDescriptor group = MakeRunnerGroup();
+  WATTLE_ASSIGN_OR_RETURN(runner_, child::RunnerProcess::Start({.program = config_.runner,
+                                                                .threads = settings_.threads,
+                                                                .nice = 0,
+                                                                .box = &box,
+                                                                .group = group.get()},
+                                                               task, std::move(callbacks)));
   return absl::OkStatus();
 }
 

@@ -42,6 +42,7 @@
 #include "worker/agent/system_time.h"
 #include "worker/box/box.h"
 #include "worker/box/level.h"
+#include "worker/child/runner_group.h"
 #include "worker/child/runner_process.h"
 
 namespace wattle::agent {
@@ -100,6 +101,10 @@ class Agent final : public AgentPorts {
   absl::Status DetectIsolation();
   // The box of one start of the runner. task: the default, where it only answers a question.
   absl::StatusOr<box::Box> PrepareBox(const v1::RunnerTask& task);
+  // Notes once where the kernel does not bound what a runner takes.
+  void OpenRunnerGroup();
+  // The list of processes of the runner's control group; -1: it has none.
+  UniqueDescriptor MakeRunnerGroup();
   TransferCallbacks OnTransfers();
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
@@ -124,6 +129,7 @@ class Agent final : public AgentPorts {
   void WatchPowerMode(const Instant& now);
   // An emulated board stays on a machine that has other work.
   void WatchMemory(const Instant& now);
+  void WatchLoad(const Instant& now);
   void WatchOwnerPrograms(const Instant& now);
   [[nodiscard]] WorkerStatus Status(const Instant& now) const;
   void UpdateMetrics(const Instant& now);
@@ -143,6 +149,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<PowerModeWatch> power_mode_watch_;  // null on an emulated board
   Monotonic next_power_mode_look_;                    // wall
   Monotonic next_memory_look_;                        // wall
+  Monotonic next_load_look_;                          // wall
   Monotonic next_program_look_;                       // wall
   std::string wanted_power_mode_;  // --power-mode, until others set one; empty: as the board was
   std::unique_ptr<Emulator> emulator_;
@@ -160,6 +167,7 @@ class Agent final : public AgentPorts {
   std::vector<std::string> coordinators_;  // host:port each, the likeliest first
   std::unique_ptr<Transfers> transfers_;
   box::Level isolation_ = box::Level::kNone;
+  std::unique_ptr<child::RunnerGroup> runner_group_;  // null where none is delegated; after runner_
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<StorageProbe> storage_probe_;

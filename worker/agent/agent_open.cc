@@ -30,6 +30,11 @@ namespace {
 constexpr int64_t kDefaultDiskQuota = int64_t{20} << 30;
 // How long a runner may take for an answer; it loads libtorch first.
 constexpr absl::Duration kRunnerAnswers = absl::Seconds(60);
+// The share of the board's memory that a plan gives to a runner at most
+// (scheduler/place/memory_rule.cc).
+constexpr double kRunnerMemoryRatio = 0.95;
+// Other programs have 100 at the processor and at the disk.
+constexpr int kRunnerWeight = 50;
 
 std::string HostName() {
   std::array<char, 256> name = {};
@@ -287,7 +292,10 @@ absl::Status Agent::Open() {
   WATTLE_RETURN_IF_ERROR(AskRunner());
   TellRates();
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
-  OpenOwnerSocket();  // before the core, which tells the coordinator what was found
+  OpenOwnerSocket();           // before the core, which tells the coordinator what was found
+  if (emulator_ == nullptr) {  // an emulated board's memory is not this machine's
+    OpenRunnerGroup();
+  }
   OpenCore(kept);
   storage_probe_ = std::make_unique<StorageProbe>(config_.state_dir, [this](absl::Status status) {
     Post([this, status = std::move(status)](const Instant& now) {
@@ -321,6 +329,39 @@ TransferCallbacks Agent::OnTransfers() {
     Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
   };
   return callbacks;
+}
+
+void Agent::OpenRunnerGroup() {
+  const absl::StatusOr<std::string> own = child::OwnGroupDirectory("");
+  absl::StatusOr<std::unique_ptr<child::RunnerGroup>> group =
+      own.ok() ? child::RunnerGroup::Open(*own) : own.status();
+  if (!group.ok()) {
+    Note(absl::StrCat("control group: ", std::string(group.status().message()),
+                      "; the kernel does not bound a runner's memory, see "
+                      "docs/operate/services.md"));
+    return;
+  }
+  runner_group_ = *std::move(group);
+  if (!runner_group_->missing().empty()) {
+    Note(absl::StrCat("control group: the kernel does not bound a runner's ",
+                      runner_group_->missing()));
+  }
+}
+
+UniqueDescriptor Agent::MakeRunnerGroup() {
+  if (runner_group_ == nullptr) {
+    return UniqueDescriptor();
+  }
+  const auto memory = static_cast<double>(settings_.info.memory_bytes());
+  absl::StatusOr<UniqueDescriptor> group =
+      runner_group_->Make({.memory_bytes = static_cast<int64_t>(kRunnerMemoryRatio * memory),
+                           .cpu_weight = kRunnerWeight,
+                           .io_weight = kRunnerWeight});
+  if (!group.ok()) {
+    Note(absl::StrCat("control group: ", std::string(group.status().message())));
+    return UniqueDescriptor();
+  }
+  return *std::move(group);
 }
 
 absl::Status Agent::DetectIsolation() {

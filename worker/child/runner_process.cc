@@ -77,6 +77,7 @@ struct ChildPlan {
   pid_t parent;
   box::Box* box;  // null: none
   int entry;      // where the child tells that it is in the box
+  int group;      // of control groups; -1: none
 };
 
 // A machine without memory loses the runner, which goes on from its checkpoint, before the agent or
@@ -111,6 +112,9 @@ void PreferForOutOfMemoryKill() {
   const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
   setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
   PreferForOutOfMemoryKill();
+  if (plan.group >= 0) {
+    (void)!write(plan.group, "0", 1);  // the writer itself; before it has a byte of the model
+  }
   if (plan.nice != 0) {
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
   }
@@ -163,7 +167,8 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
       .nice = options.nice,
       .parent = getpid(),
       .box = options.box,
-      .entry = entry_there.get()};
+      .entry = entry_there.get(),
+      .group = options.group};
   const pid_t pid = fork();
   if (pid == 0) {
     RunChild(plan);

@@ -37,6 +37,7 @@ struct RunnerOptions {
   int nice = 0;         // added to the agent's own
   // Of this program and for this one start. Null: none, which only tests want.
   box::Box* box = nullptr;
+  int group = -1;  // the list of processes of its control group (runner_group.h); -1: the agent's
 };
 
 // Called in order on the thread that talks to the child; on_exit is the last call.

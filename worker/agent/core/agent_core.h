@@ -30,6 +30,7 @@
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/contention.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/link_meter.h"
@@ -127,6 +128,9 @@ class AgentCore {
 
   // For how long all programs of the machine have waited for memory, since boot.
   void OnMemoryStalled(absl::Duration stalled, const Instant& now);
+
+  // The processor time of the board and of its worker. What others take of a run is in its receipt.
+  void OnBoardLoad(const BoardLoad& load, const Instant& now);
 
   // MakeRoom did not free enough: the disk's budget still lacks this many bytes. The core deletes
   // checkpoints of attempts that it no longer holds.
@@ -420,6 +424,7 @@ class AgentCore {
   std::string storage_told_;  // the problem at the last step
   std::string storage_stop_;  // the problem for which the run was last stopped
   MemoryPressure memory_pressure_;
+  Contention contention_;
   std::string memory_stop_;  // the problem for which the run was last stopped
   policy::Limits limits_;
   CheckpointCadence cadence_;

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a shortage of the machine's memory changes: running work stops with a checkpoint, no new
-// work begins, and the heartbeat says why.
+// What other programs on the machine change. A shortage of memory: running work stops with a
+// checkpoint, no new work begins, and the heartbeat says why. Busy processors: the receipt tells
+// it.
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,13 @@ void AgentCore::CheckMemory(const Instant& now) {
   if (!problem.empty() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
     memory_stop_ = problem;
     run_->Stop(StopReason::kMemory, now);
+  }
+}
+
+void AgentCore::OnBoardLoad(const BoardLoad& load, const Instant& now) {
+  const bool contended = contention_.OnLoad(now.wall, load);
+  if (run_ != nullptr) {
+    run_->OnContended(contended, now);
   }
 }
 

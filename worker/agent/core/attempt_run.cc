@@ -75,6 +75,7 @@ void AttemptRun::Begin(bool has_inputs, const Instant& now) {
   account_.AdvanceTo(now.device);
   account_.BeginAttempt(MeasuredBefore());
   curve_ = RunCurve(record_.receipt().curve(), RunTotals());
+  run_looked_at_ = account_.attempt().In(Activity::kRun);
   stage_ = Stage::kFetching;
   stage_begin_ = now.device;
   progress_.set_phase("fetch");
@@ -276,6 +277,16 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
     curve_.AddHeldoutLoss(step.heldout_loss());
   }
   Step(now);
+}
+
+void AttemptRun::OnContended(bool contended, const Instant& now) {
+  account_.AdvanceTo(now.device);
+  const absl::Duration run = account_.attempt().In(Activity::kRun);
+  const absl::Duration since = run - std::exchange(run_looked_at_, run);
+  if (contended) {
+    v1::Receipt& receipt = *record_.mutable_receipt();
+    receipt.set_contended_seconds(receipt.contended_seconds() + absl::ToDoubleSeconds(since));
+  }
 }
 
 void AttemptRun::CountLostWork(const Instant& now) {

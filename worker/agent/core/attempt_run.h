@@ -103,6 +103,9 @@ class AttemptRun {
   // The board's mode has changed: the receipt names the present one.
   void SetPowerMode(const std::string& mode) { record_.mutable_receipt()->set_power_mode(mode); }
 
+  // Whether other programs kept the board busy since the last call.
+  void OnContended(bool contended, const Instant& now);
+
   // The next instant (wall) at which Step() has something to do; nullopt if only an event can go
   // on.
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
@@ -246,6 +249,7 @@ class AttemptRun {
   absl::Duration checkpoint_time_;             // of the latest; 0 = none yet
   int64_t checkpoint_bytes_ = 0;
   int64_t new_tokens_ = 0;
+  absl::Duration run_looked_at_;  // time of the run at the last OnContended
 };
 
 }  // namespace wattle::agent

@@ -16,11 +16,6 @@ std::string ParentOf(const std::string& name) {
   return slash == std::string::npos ? "" : name.substr(0, slash);
 }
 
-absl::Status Full(const std::string& name) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat(name, ": cannot write: no space left on device"));
-}
-
 }  // namespace
 
 absl::Status MemoryDisk::Operate() {
@@ -32,6 +27,22 @@ absl::Status MemoryDisk::Operate() {
     operations_left_.reset();
     power_is_cut_ = true;
     return absl::UnavailableError("the power is cut");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryDisk::Refusal(const std::string& name) const {
+  switch (fault_) {
+    case Fault::kNone:
+      break;
+    case Fault::kFull:
+      return absl::ResourceExhaustedError(
+          absl::StrCat(name, ": cannot write: no space left on device"));
+    case Fault::kReadOnly:
+      return absl::PermissionDeniedError(
+          absl::StrCat(name, ": cannot open: Read-only file system"));
+    case Fault::kError:
+      return absl::InternalError(absl::StrCat(name, ": cannot write: Input/output error"));
   }
   return absl::OkStatus();
 }
@@ -62,9 +73,7 @@ absl::StatusOr<std::string> MemoryDisk::Read(const std::string& name) {
 
 absl::Status MemoryDisk::Replace(const std::string& name, absl::string_view content) {
   WATTLE_RETURN_IF_ERROR(Operate());
-  if (full_) {
-    return Full(name);
-  }
+  WATTLE_RETURN_IF_ERROR(Refusal(name));
   files_[name] = std::string(content);
   unreadable_.erase(name);  // the new content is elsewhere on the card
   directories_[ParentOf(name)] = operations_;
@@ -81,9 +90,7 @@ absl::Status MemoryDisk::Append(const std::string& name, absl::string_view bytes
     }
     return status;
   }
-  if (full_) {
-    return Full(name);
-  }
+  WATTLE_RETURN_IF_ERROR(Refusal(name));
   if (file == files_.end()) {
     return absl::NotFoundError(absl::StrCat(name, ": no such file"));
   }

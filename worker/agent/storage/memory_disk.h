@@ -34,8 +34,10 @@ class MemoryDisk final : public Disk {
   [[nodiscard]] std::string PathOf(const std::string& name) const override { return name; }
   uint64_t Random() override;
 
-  // While full, every Replace and Append answers kResourceExhausted.
-  void set_full(bool full) { full_ = full; }
+  enum class Fault { kNone, kFull, kReadOnly, kError };
+  // While there is one, every Replace and Append answers as that of a disk which has it.
+  void set_fault(Fault fault) { fault_ = fault; }
+  void set_full(bool full) { fault_ = full ? Fault::kFull : Fault::kNone; }
   // Cuts the power during a changing operation after `operations` more of them. If this operation
   // is an Append, `torn_bytes` of it reach the disk; of any other operation nothing does. From then
   // on every call answers kUnavailable and changes nothing, until RestorePower.
@@ -56,13 +58,15 @@ class MemoryDisk final : public Disk {
  private:
   // Counts a changing operation. An error: the operation does not take place.
   absl::Status Operate();
+  // What the disk's fault answers to a write; OK: it has none.
+  [[nodiscard]] absl::Status Refusal(const std::string& name) const;
 
   std::map<std::string, std::string> files_;  // by name
   std::map<std::string, int64_t>
       directories_;  // value: the operation that last changed the directory
   std::set<std::string> unreadable_;
   uint64_t random_;
-  bool full_ = false;
+  Fault fault_ = Fault::kNone;
   bool power_is_cut_ = false;
   std::optional<int64_t> operations_left_;
   size_t torn_bytes_ = 0;
