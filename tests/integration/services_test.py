@@ -14,7 +14,7 @@ from fleet import BIN
 from scene import Scene
 
 PATIENCE_SECONDS = 30
-EXPOSURE_MAX = 2.1  # systemd-analyze security: 0 (nothing to lose) to 10 (may do everything).
+EXPOSURE_MAX = 2.0  # systemd-analyze security: 0 (nothing to lose) to 10 (may do everything).
 
 
 class Services(Scene):

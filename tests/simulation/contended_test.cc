@@ -1,0 +1,167 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Other programs keep a board busy for two hours, on the real coordinator and agent: its measured
+// row stays.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/spec_for_test.h"
+#include "sim/event_loop.h"
+#include "sim/fault_points.h"
+#include "sim/fleet.h"
+#include "sim/options.h"
+#include "sim/random.h"
+
+namespace wattle::sim {
+namespace {
+
+constexpr double kLoadedHour = 3600.0;
+constexpr int kLoadedJobs = 6;
+// Of a job: an hour alone. The first three and the sixth are; the load ends in the fifth.
+constexpr int64_t kLoadedSteps = 360;
+constexpr double kLoadedStepSeconds = 10.0;
+constexpr double kLoadFrom = 3.1 * kLoadedHour;
+constexpr double kLoadUntil = 5.1 * kLoadedHour;
+constexpr double kTokensPerStep = 512.0;
+
+Options ContendedOptions() {
+  Options options;
+  options.seed = 11;
+  options.devices = 1;
+  options.jobs = 0;
+  options.step_seconds = kLoadedStepSeconds;
+  options.heartbeat_seconds = 30.0;
+  options.sample_seconds = 5.0;
+  options.tick_seconds = 10.0;
+  options.plan_seconds = 10.0;
+  options.delay_seconds_max = 0.05;
+  options.loss = 0.0;
+  options.duplication = 0.0;
+  options.attempt_failure = 0.0;
+  return options;
+}
+
+Workload HourOfTraining() {
+  Workload workload;
+  workload.steps = kLoadedSteps;
+  workload.step_seconds = kLoadedStepSeconds;
+  workload.tokens_per_step = kTokensPerStep;
+  workload.start_seconds = 10;
+  workload.start_power = Watts(8);
+  workload.power = Watts(12);
+  workload.checkpoint_seconds = 1;
+  workload.checkpoint_bytes = 1 << 20;
+  workload.result_bytes = 1 << 20;
+  v1::WorkDone& work = workload.work;
+  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_steps(kLoadedSteps);
+  work.set_examples(4 * kLoadedSteps);
+  work.set_tokens(static_cast<int64_t>(kTokensPerStep) * kLoadedSteps);
+  work.set_units(kTokensPerStep * kLoadedSteps);
+  work.mutable_signature()->set_method(v1::METHOD_FINETUNE_FULL);
+  *work.mutable_signature()->mutable_model() = core::Shape();
+  work.mutable_signature()->set_quantization("none");
+  work.mutable_signature()->set_batch_size(4);
+  work.mutable_signature()->set_sequence_length(128);
+  work.mutable_signature()->set_engine("wattle");
+  return workload;
+}
+
+Machine BusyMachine() {
+  Machine machine;
+  machine.info.set_name("robot");
+  machine.info.set_device_class("jetson-orin-nano");
+  machine.info.set_time_scale(1.0);
+  machine.info.set_memory_bytes(int64_t{8} << 30);
+  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  machine.info.set_engine_version("wattle-sim");
+  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
+  machine.info.set_link_bytes_per_second(1e6);
+  machine.workload = [](const v1::JobSpec& /*spec*/) { return HourOfTraining(); };
+  machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
+  return machine;
+}
+
+class ContendedBoardTest : public testing::Test {
+ protected:
+  void TearDown() override { TurnOnFaultPoint(""); }
+
+  void Post(core::Command command) {
+    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
+      EXPECT_TRUE(answer.status.ok()) << answer.status;
+    });
+  }
+  void RunUntil(double seconds) {
+    loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
+  }
+  const v1::Receipt& Receipt(int job) {
+    return fleet_.coordinator().durable().jobs.at(job).job().attempts(0).receipt();
+  }
+  // The device's row; its class has one too.
+  v1::ProfileRow Row() {
+    for (const v1::ProfileRow& row : fleet_.coordinator().durable().profiles.Rows()) {
+      if (!row.device_id().empty()) {
+        return row;
+      }
+    }
+    ADD_FAILURE() << "no row";
+    return {};
+  }
+
+  void Work() {
+    fleet_.Start({BusyMachine()});
+    RunUntil(60);
+    Post(core::CommitArtifact{core::TinyModel()});
+    Post(core::CommitArtifact{core::Questions(1000)});
+    for (int job = 1; job <= kLoadedJobs; ++job) {
+      Post(core::SubmitJob{core::Finetune(), absl::StrCat("key", job)});
+    }
+    loop_.At(kLoadFrom, [this] { fleet_.workers().front()->SetOtherLoad(true); });
+    loop_.At(kLoadUntil, [this] { fleet_.workers().front()->SetOtherLoad(false); });
+    RunUntil(kLoadFrom);
+    alone_ = Row();
+    RunUntil(kLoadUntil);
+    loaded_ = Row();
+    RunUntil(8 * kLoadedHour);
+  }
+
+  const Options options_ = ContendedOptions();
+  Random random_{11};
+  EventLoop loop_;
+  Counts counts_;
+  v1::ProfileRow alone_;   // as the load began
+  v1::ProfileRow loaded_;  // after it
+  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
+};
+
+TEST_F(ContendedBoardTest, OtherLoadForTwoHoursLeavesTheRowWhereItWas) {
+  Work();
+  ASSERT_EQ(fleet_.invariants().breach(), "");
+  ASSERT_EQ(counts_.succeeded_jobs, kLoadedJobs);
+  EXPECT_EQ(alone_.seconds_per_unit().count(), 3);
+  // The fourth job ran beside the load for nearly all of its time, and its receipt says so.
+  EXPECT_GT(Receipt(4).run().seconds(), 1.8 * kLoadedHour);
+  EXPECT_NEAR(Receipt(4).contended_seconds() / Receipt(4).run().seconds(), 1.0, 0.1);
+  for (const int job : {1, 2, 3, 6}) {
+    EXPECT_LT(Receipt(job).contended_seconds(), 0.1 * Receipt(job).run().seconds()) << job;
+  }
+  EXPECT_EQ(loaded_.seconds_per_unit().SerializeAsString(),
+            alone_.seconds_per_unit().SerializeAsString());
+  EXPECT_EQ(loaded_.energy_joules_per_unit().SerializeAsString(),
+            alone_.energy_joules_per_unit().SerializeAsString());
+  EXPECT_EQ(Row().seconds_per_unit().count(), 4) << "the run after the load counts";
+}
+
+TEST_F(ContendedBoardTest, ARunThatMovesTheRowIsFound) {
+  TurnOnFaultPoint("contended run");
+  Work();
+  EXPECT_THAT(fleet_.invariants().breach(),
+              testing::HasSubstr("though other programs kept the board busy for"));
+}
+
+}  // namespace
+}  // namespace wattle::sim
