@@ -313,7 +313,8 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The removed names are those of before that are missing now.
     resolve.set_reference(answer.id);
-    const absl::StatusOr<v1::ArtifactInfo> after = api_.ResolveArtifact(resolve);
+    const absl::StatusOr<v1::ArtifactInfo> after =
+        api_.ResolveArtifact(resolve, core::Scope::All());
     response->set_artifact_id(answer.id);
     response->set_size_bytes(before.size_bytes());
     response->set_artifact_removed(!after.ok());

@@ -554,7 +554,7 @@ void Api::CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> r
        [this](const Answer& answer) -> absl::StatusOr<v1::ArtifactInfo> {
          v1::ResolveArtifactRequest resolve;
          resolve.set_reference(answer.id);
-         return ResolveArtifact(resolve);
+         return ResolveArtifact(resolve, core::Scope::All());
        });
 }
 

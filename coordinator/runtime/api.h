@@ -41,8 +41,8 @@ class Api {
 
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request) const;
   // A scope: what is out of it is as if it were not there.
-  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
-      const v1::ListJobsRequest& request, const core::Scope& scope = core::Scope::All()) const;
+  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request,
+                                                              const core::Scope& scope) const;
   // The job, open or archived, with the progress of its current attempt and without explanations
   // (GetJob adds them). Errors: kNotFound.
   [[nodiscard]] absl::StatusOr<v1::JobUpdate> UpdateOf(const JobId& job) const;
@@ -56,9 +56,9 @@ class Api {
   [[nodiscard]] absl::StatusOr<v1::ListProfilesResponse> ListProfiles(
       const v1::ListProfilesRequest& r) const;
   [[nodiscard]] absl::StatusOr<v1::ListArtifactsResponse> ListArtifacts(
-      const v1::ListArtifactsRequest& r, const core::Scope& scope = core::Scope::All()) const;
+      const v1::ListArtifactsRequest& r, const core::Scope& scope) const;
   [[nodiscard]] absl::StatusOr<v1::ArtifactInfo> ResolveArtifact(
-      const v1::ResolveArtifactRequest& r, const core::Scope& scope = core::Scope::All()) const;
+      const v1::ResolveArtifactRequest& r, const core::Scope& scope) const;
 
   // The reply comes once. A request that is refused without a command is answered at once on this
   // thread; every other reply comes on another thread after the commit.

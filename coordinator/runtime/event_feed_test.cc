@@ -172,16 +172,17 @@ TEST_F(OverviewTest, TheJournalTellsTheLedgersOfASpan) {
   ASSERT_TRUE(overview.ok()) << overview.status();
   v1::ReportEnergyRequest request;
   request.set_by(v1::ENERGY_GROUPING_DEVICE);
-  const auto energy = (*overview)->ReportEnergy(request);
+  const auto energy = (*overview)->ReportEnergy(request, core::Scope::All());
   ASSERT_TRUE(energy.ok()) << energy.status();
   ASSERT_EQ(energy->rows_size(), 1);
   EXPECT_EQ(energy->rows(0).label(), "nano");
   EXPECT_DOUBLE_EQ(energy->rows(0).idle_energy_joules(), 12.5);
   EXPECT_DOUBLE_EQ(energy->total().idle_energy_joules(), 12.5);
   request.set_until_unix_seconds(1.0);
-  EXPECT_THAT((*overview)->ReportEnergy(request)->rows(), IsEmpty()) << "before the record";
+  EXPECT_THAT((*overview)->ReportEnergy(request, core::Scope::All())->rows(), IsEmpty())
+      << "before the record";
   request.set_since_unix_seconds(2.0);
-  EXPECT_THAT((*overview)->ReportEnergy(request).status(),
+  EXPECT_THAT((*overview)->ReportEnergy(request, core::Scope::All()).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("since before until")));
 }
 

@@ -69,7 +69,7 @@ class JobListTest : public RuntimeFixture {
     return request;
   }
   std::vector<std::string> Ids(const v1::ListJobsRequest& request) {
-    const auto response = api_->ListJobs(request);
+    const auto response = api_->ListJobs(request, core::Scope::All());
     EXPECT_THAT(response, IsOk());
     std::vector<std::string> ids;
     for (const v1::Job& job : response->jobs()) {
@@ -108,7 +108,7 @@ TEST_F(JobListTest, FiltersHoldForBoth) {
 TEST_F(JobListTest, SummariesHaveTheFieldsThatAListShows) {
   v1::ListJobsRequest request;
   request.set_summaries(true);
-  const auto response = api_->ListJobs(request);
+  const auto response = api_->ListJobs(request, core::Scope::All());
   ASSERT_THAT(response, IsOk());
   EXPECT_EQ(response->jobs_size(), 0);
   ASSERT_EQ(response->summaries_size(), 6);
@@ -120,11 +120,11 @@ TEST_F(JobListTest, SummariesHaveTheFieldsThatAListShows) {
 
 TEST_F(JobListTest, AWrongTokenOrLimitIsRefused) {
   for (const std::string token : {"j3", "-1", "0", "3x"}) {
-    EXPECT_THAT(api_->ListJobs(Request(1, token)),
+    EXPECT_THAT(api_->ListJobs(Request(1, token), core::Scope::All()),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_token")))
         << token;
   }
-  EXPECT_THAT(api_->ListJobs(Request(1001, "")),
+  EXPECT_THAT(api_->ListJobs(Request(1001, ""), core::Scope::All()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("limit")));
 }
 

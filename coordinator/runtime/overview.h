@@ -33,7 +33,7 @@ class Overview {
   // Of the jobs of the scope; boards are everybody's. Errors: kInvalidArgument for a span that ends
   // before it begins.
   [[nodiscard]] absl::StatusOr<v1::EnergyReport> ReportEnergy(
-      const v1::ReportEnergyRequest& request, const core::Scope& scope = core::Scope::All()) const;
+      const v1::ReportEnergyRequest& request, const core::Scope& scope) const;
   // Whether the scope may see the event: one of a job that it covers, or of the fleet.
   [[nodiscard]] bool Covers(const core::Scope& scope, const v1::FleetEvent& event) const;
   EventFeed& feed() { return feed_; }

@@ -92,7 +92,7 @@ TEST_F(EnergyOfTheHistoryTest, AReportHasItsJobsToo) {
   ASSERT_THAT(overview, IsOk());
   v1::ReportEnergyRequest request;
   request.set_by(v1::ENERGY_GROUPING_JOB);
-  const auto report = (*overview)->ReportEnergy(request);
+  const auto report = (*overview)->ReportEnergy(request, core::Scope::All());
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->total().gross_energy_joules(), 170);
   EXPECT_EQ(report->rows_size(), 2);
