@@ -16,6 +16,7 @@
 #include "sim/fleet.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "tests/simulation/boards_for_test.h"
 
 namespace wattle::sim {
 namespace {
@@ -37,49 +38,18 @@ constexpr double kLookSeconds = 60.0;
 const agent::Instant kSomeTime = {Monotonic(absl::Hours(1)), Monotonic(absl::Hours(1)), {}};
 
 Options AloneOptions(uint64_t seed) {
-  Options options;
-  options.seed = seed;
-  options.devices = 1;
-  options.jobs = 0;
+  Options options = ScriptedOptions(seed);
   options.step_seconds = 20.0;
   options.heartbeat_seconds = 60.0;
   options.sample_seconds = 10.0;
   options.day_seconds = kDay;
   options.tick_seconds = 60.0;
   options.plan_seconds = 300.0;
-  options.delay_seconds_max = 0.05;
-  options.loss = 0.0;
-  options.duplication = 0.0;
-  options.attempt_failure = 0.0;
   return options;
 }
 
 Machine AloneMachine() {
-  Machine machine;
-  machine.info.set_name("barn");
-  machine.info.set_device_class("jetson-orin-nano");
-  machine.info.set_time_scale(1.0);
-  machine.info.set_memory_bytes(int64_t{8} << 30);
-  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
-  machine.info.set_engine_version("wattle-sim");
-  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
-  machine.info.set_link_bytes_per_second(1e6);
-  machine.workload = [](const v1::JobSpec& /*spec*/) {
-    Workload workload;
-    workload.steps = kSteps;
-    workload.step_seconds = kStepSeconds;
-    workload.tokens_per_step = 100;
-    workload.start_seconds = 10;
-    workload.start_power = Watts(8);
-    workload.power = Watts(12);
-    workload.checkpoint_seconds = 1;
-    workload.checkpoint_bytes = 1 << 20;
-    workload.result_bytes = 1 << 20;
-    workload.work.set_steps(kSteps);
-    return workload;
-  };
-  machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
-  return machine;
+  return ScriptedMachine("barn", ScriptedWork(kSteps, kStepSeconds));
 }
 
 class AloneBoardTest : public testing::Test {

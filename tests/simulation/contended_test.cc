@@ -15,6 +15,7 @@
 #include "sim/fleet.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "tests/simulation/boards_for_test.h"
 
 namespace wattle::sim {
 namespace {
@@ -29,36 +30,20 @@ constexpr double kLoadUntil = 5.1 * kLoadedHour;
 constexpr double kTokensPerStep = 512.0;
 
 Options ContendedOptions() {
-  Options options;
-  options.seed = 11;
-  options.devices = 1;
-  options.jobs = 0;
+  Options options = ScriptedOptions(11);
   options.step_seconds = kLoadedStepSeconds;
   options.heartbeat_seconds = 30.0;
   options.sample_seconds = 5.0;
   options.tick_seconds = 10.0;
   options.plan_seconds = 10.0;
-  options.delay_seconds_max = 0.05;
-  options.loss = 0.0;
-  options.duplication = 0.0;
-  options.attempt_failure = 0.0;
   return options;
 }
 
 Workload HourOfTraining() {
-  Workload workload;
-  workload.steps = kLoadedSteps;
-  workload.step_seconds = kLoadedStepSeconds;
+  Workload workload = ScriptedWork(kLoadedSteps, kLoadedStepSeconds);
   workload.tokens_per_step = kTokensPerStep;
-  workload.start_seconds = 10;
-  workload.start_power = Watts(8);
-  workload.power = Watts(12);
-  workload.checkpoint_seconds = 1;
-  workload.checkpoint_bytes = 1 << 20;
-  workload.result_bytes = 1 << 20;
   v1::WorkDone& work = workload.work;
   work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
-  work.set_steps(kLoadedSteps);
   work.set_examples(4 * kLoadedSteps);
   work.set_tokens(static_cast<int64_t>(kTokensPerStep) * kLoadedSteps);
   work.set_units(kTokensPerStep * kLoadedSteps);
@@ -69,21 +54,6 @@ Workload HourOfTraining() {
   work.mutable_signature()->set_sequence_length(128);
   work.mutable_signature()->set_engine("wattle");
   return workload;
-}
-
-Machine BusyMachine() {
-  Machine machine;
-  machine.info.set_name("robot");
-  machine.info.set_device_class("jetson-orin-nano");
-  machine.info.set_time_scale(1.0);
-  machine.info.set_memory_bytes(int64_t{8} << 30);
-  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
-  machine.info.set_engine_version("wattle-sim");
-  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
-  machine.info.set_link_bytes_per_second(1e6);
-  machine.workload = [](const v1::JobSpec& /*spec*/) { return HourOfTraining(); };
-  machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
-  return machine;
 }
 
 class ContendedBoardTest : public testing::Test {
@@ -113,7 +83,7 @@ class ContendedBoardTest : public testing::Test {
   }
 
   void Work() {
-    fleet_.Start({BusyMachine()});
+    fleet_.Start({ScriptedMachine("robot", HourOfTraining())});
     RunUntil(60);
     Post(core::CommitArtifact{core::TinyModel()});
     Post(core::CommitArtifact{core::Questions(1000)});

@@ -17,6 +17,7 @@
 #include "sim/fleet.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "tests/simulation/boards_for_test.h"
 
 namespace wattle::sim {
 namespace {
@@ -50,44 +51,17 @@ constexpr double kNamedSlowAtWorkSeconds = 270.0;
 constexpr double kHealedSeconds = 60.0;
 
 Options SickOptions() {
-  Options options;
-  options.seed = 23;
-  options.devices = 1;
-  options.jobs = 0;
+  Options options = ScriptedOptions(23);
   options.step_seconds = kSickStepSeconds;
   options.heartbeat_seconds = 10.0;
   options.sample_seconds = 5.0;
-  options.delay_seconds_max = 0.05;
-  options.loss = 0.0;
-  options.duplication = 0.0;
-  options.attempt_failure = 0.0;
   return options;
 }
 
 Machine MachineNamed(const std::string& name) {
-  Machine machine;
-  machine.info.set_name(name);
-  machine.info.set_device_class("jetson-orin-nano");
-  machine.info.set_time_scale(1.0);
-  machine.info.set_memory_bytes(int64_t{8} << 30);
-  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
-  machine.info.set_engine_version("wattle-sim");
-  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
-  machine.info.set_link_bytes_per_second(1e6);
-  machine.workload = [](const v1::JobSpec& /*spec*/) {
-    Workload workload;
-    workload.steps = kSickSteps;
-    workload.step_seconds = kSickStepSeconds;
-    workload.tokens_per_step = 100;
-    workload.start_seconds = 10;
-    workload.start_power = Watts(8);
-    workload.power = Watts(12);
-    workload.checkpoint_seconds = 1;
-    workload.checkpoint_bytes = 1 << 20;
-    workload.result_bytes = kSickArtifactBytes;
-    workload.work.set_steps(kSickSteps);
-    return workload;
-  };
+  Workload workload = ScriptedWork(kSickSteps, kSickStepSeconds);
+  workload.result_bytes = kSickArtifactBytes;
+  Machine machine = ScriptedMachine(name, workload);
   machine.artifact_bytes = [](const std::string& /*id*/) { return kSickArtifactBytes; };
   return machine;
 }

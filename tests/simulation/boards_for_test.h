@@ -1,0 +1,62 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Boards of tests that script what happens to them: nothing else does.
+#ifndef WATTLE_TESTS_SIMULATION_BOARDS_FOR_TEST_H_
+#define WATTLE_TESTS_SIMULATION_BOARDS_FOR_TEST_H_
+
+#include <cstdint>
+#include <string>
+
+#include "sim/fleet.h"
+#include "sim/options.h"
+
+namespace wattle::sim {
+
+// One board without users, on a link that loses nothing.
+inline Options ScriptedOptions(uint64_t seed) {
+  Options options;
+  options.seed = seed;
+  options.devices = 1;
+  options.jobs = 0;
+  options.delay_seconds_max = 0.05;
+  options.loss = 0.0;
+  options.duplication = 0.0;
+  options.attempt_failure = 0.0;
+  return options;
+}
+
+// 12 W of work, with small checkpoints and a small result.
+inline Workload ScriptedWork(int64_t steps, double step_seconds) {
+  Workload workload;
+  workload.steps = steps;
+  workload.step_seconds = step_seconds;
+  workload.tokens_per_step = 100;
+  workload.start_seconds = 10;
+  workload.start_power = Watts(8);
+  workload.power = Watts(12);
+  workload.checkpoint_seconds = 1;
+  workload.checkpoint_bytes = 1 << 20;
+  workload.result_bytes = 1 << 20;
+  workload.work.set_steps(steps);
+  return workload;
+}
+
+// An Orin Nano whose jobs all are this work.
+inline Machine ScriptedMachine(const std::string& name, const Workload& workload) {
+  Machine machine;
+  machine.info.set_name(name);
+  machine.info.set_device_class("jetson-orin-nano");
+  machine.info.set_time_scale(1.0);
+  machine.info.set_memory_bytes(int64_t{8} << 30);
+  machine.info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  machine.info.set_engine_version("wattle-sim");
+  machine.info.set_cache_quota_bytes(int64_t{1} << 36);
+  machine.info.set_link_bytes_per_second(1e6);
+  machine.workload = [workload](const v1::JobSpec& /*spec*/) { return workload; };
+  machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
+  return machine;
+}
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_TESTS_SIMULATION_BOARDS_FOR_TEST_H_
