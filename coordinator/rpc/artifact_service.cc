@@ -144,8 +144,8 @@ absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::Serv
                .scope = callers::ScopeOf(caller, absl::StrCat(kService, method))};
 }
 
-// What a board uploads for a job belongs to the job's project, and what a person pushes to the one
-// that is named.
+// What a board uploads for a job that it worked on belongs to the job's project, and what a person
+// pushes to the one that is named.
 absl::StatusOr<std::string> ArtifactService::ProjectFor(
     const Asker& asker, const v1::CommitArtifactRequest& request) const {
   if (!asker.is_device) {
@@ -156,7 +156,11 @@ absl::StatusOr<std::string> ArtifactService::ProjectFor(
     return project;
   }
   const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.info().job_id()));
-  return job.ok() ? core::ProjectOf(job->job().spec()) : core::kDefaultProject;
+  const bool is_its_job =
+      job.ok() &&
+      std::any_of(job->job().attempts().begin(), job->job().attempts().end(),
+                  [&asker](const v1::Attempt& attempt) { return attempt.device_id() == asker.id; });
+  return is_its_job ? core::ProjectOf(job->job().spec()) : core::kDefaultProject;
 }
 
 grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
