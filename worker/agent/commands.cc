@@ -13,7 +13,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "google/protobuf/util/json_util.h"
 #include <CLI/CLI.hpp>
@@ -80,7 +79,7 @@ int RunRateProbe(RateProbe probe, bool json) {
   if (probe.threads <= 0) {
     probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   }
-  const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, absl::Now());
+  const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, Clock::Real().Now());
   if (!record.ok()) {
     return Fail(kProbe, 1, record.status().message());
   }

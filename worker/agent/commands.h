@@ -9,10 +9,10 @@
 
 namespace wattle::agent {
 
-// `probe`: prints the sensors of this board as a table or as JSON, and records a board's files;
-// with
-// --rates measures the processor instead. argv[0] is the word. Returns the exit status: 0 (also
-// without any sensor), 1 (the recording or the measurement failed), 2 (wrong flags or settings).
+// `probe`: prints the sensors of this board as a table or as JSON, and records a board's files.
+// With --rates it measures the processor instead. argv[0] is the word. Returns the exit status: 0
+// (also without any sensor), 1 (the recording or the measurement failed), 2 (wrong flags or
+// settings).
 int RunProbe(int argc, char** argv);
 
 // `enroll TOKEN`: makes this board's key and exchanges the token for a certificate. argv[0] is the
