@@ -167,6 +167,10 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.AccessService.SetQuota",
        {R"({"quota": {"owner": "nobody", "open_jobs_max": 1}})", NOT_FOUND}},
       {"wattle.v1.AccessService.ListQuotas", {"{}", OK}},
+      {"wattle.v1.AccessService.SetProject", {R"({"project": {"name": "a b"}})", INVALID_ARGUMENT}},
+      {"wattle.v1.AccessService.RemoveProject", {R"({"name": "nowhere"})", NOT_FOUND}},
+      {"wattle.v1.AccessService.ListProjects", {"{}", OK}},
+      {"wattle.v1.AccessService.SetMember", {R"({"person": "nobody"})", NOT_FOUND}},
       {"wattle.v1.AccessService.RevokePerson", {R"({"person": "nobody"})", NOT_FOUND}},
       {"wattle.v1.CoordinatorService.GetCoordinator", {"{}", OK}},
       // Fewer than CallGeneric reads: it cancels a stream that has more.

@@ -109,7 +109,7 @@ TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
   const auto record = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));
   ASSERT_THAT(record, IsOk());
   EXPECT_THAT(RatesText(*record), HasSubstr("2 threads"));
-  EXPECT_THAT(RatesText(*record), HasSubstr("memory                    10.00 GB/s"));
+  EXPECT_THAT(RatesText(*record), HasSubstr("memory                   10.00 GB/s"));
   EXPECT_THAT(RatesText(*record), HasSubstr("BF16 products                -\n"));
   const auto disk = PosixDisk::Open(probe.state_directory);
   ASSERT_THAT(disk, IsOk());

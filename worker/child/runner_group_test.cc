@@ -159,13 +159,15 @@ TEST(KernelsTreeTest, ARunnerRunsInItsGroupWhichIsRemovedAfterIt) {
     ASSERT_THAT(processes, IsOk());
     v1::RunnerTask task;
     task.mutable_spec()->set_name("hang");
+    absl::Notification alive;  // The runner has left the fork.
     absl::Notification done;
     auto runner = RunnerProcess::Start(
         {.program = WATTLE_BINARY_DIR "/bin/wattle_fake_runner", .group = processes->get()}, task,
-        {.on_frame = [](const v1::RunnerFrame& /*frame*/) {},
+        {.on_frame = [&alive](const v1::RunnerFrame& /*frame*/) { alive.Notify(); },
          .on_line = [](const std::string& /*line*/) {},
          .on_exit = [&done](const RunnerExit& /*exit*/) { done.Notify(); }});
     ASSERT_THAT(runner, IsOk());
+    alive.WaitForNotification();
     EXPECT_EQ(GroupOf((*runner)->pid()), name + "/runner");
     if ((*group)->missing().find("memory") != std::string::npos) {
       std::printf("this machine's cgroup v2 has no memory controller: its limit is not tried\n");

@@ -301,7 +301,7 @@ TEST_F(AgentCoreTest, ARecordSaysTheEndOnlyOnceTheReportIsOnTheDisk) {
   Welcome();
   core_->Step(Now());
   EXPECT_EQ(core_->busy(), false) << "the end is on the disk: the attempt does not run again";
-  EXPECT_EQ(ports_.fetches, 1);
+  EXPECT_EQ(ports_.fetches, 0);
   EXPECT_EQ(Facts().back(), "failed");
   Pass(absl::Seconds(20));
   EXPECT_EQ(state_->ReadAttempts().at("j1.1").state(), v1::ATTEMPT_STATE_FAILED);
