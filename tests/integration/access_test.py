@@ -1,8 +1,11 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Boards that wait for approval, the lists of who is let in, and quotas, as a person meets them."""
 
+import json
+import subprocess
 import unittest
 
+from fleet import BIN
 from scene import DEMO, Scene
 
 
@@ -70,6 +73,58 @@ class Access(Scene):
         self.assertEqual([one["quota"]["open_jobs_max"] for one in fleet.wattle("quota", "ls")["quotas"]], [1])
         fleet.wattle("quota", "rm", me)
         self.assertEqual(fleet.run_wattle(*submit, "-o", "json").returncode, 0)
+
+    def as_person(self, name, role, *projects):
+        """Runs `wattle` as somebody who has just logged in."""
+        token = self.fleet.output("wattle", "person", "token", name, "--role", role, *(["--project", ",".join(projects)] if projects else [])).strip()
+        env = {**self.fleet.env, "XDG_CONFIG_HOME": str(self.fleet.directory / f"config-{name}")}
+
+        def run(*arguments):
+            return subprocess.run([BIN / "wattle", *map(str, arguments)], env=env, capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(run("login", token).returncode, 0)
+        return run
+
+    def test_two_projects_see_nothing_of_each_other(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        for project in ("north", "south"):
+            fleet.wattle("project", "set", project)
+        ann, bob = self.as_person("ann", "submitter", "north"), self.as_person("bob", "submitter", "south")
+        self.assertIn("north", ann("whoami").stdout)
+        pushed = ann("model", "push", "base", DEMO / "model", "--project", "north", "-o", "json")
+        self.assertEqual(pushed.returncode, 0, pushed.stderr)
+        artifact = json.loads(pushed.stdout)["artifact_id"]
+        question = self.question()
+        submitted = ann("submit", question, "--project", "north", "-o", "json")
+        self.assertEqual(submitted.returncode, 0, submitted.stderr)
+        job = json.loads(submitted.stdout)["job"]["job_id"]
+
+        for reference in ("base", artifact):
+            refused = bob("model", "pull", reference, fleet.directory / "stolen")
+            self.assertIn(refused.returncode, (3, 5), refused.stdout)
+            self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        self.assertNotIn("base", bob("model", "ls").stdout)
+        self.assertNotIn(job, bob("jobs").stdout)
+        self.assertIn(job, ann("jobs").stdout)
+        for verb in ("show", "watch", "logs", "cancel", "receipt"):
+            refused = bob("job", verb, job)
+            self.assertIn(refused.returncode, (3, 5), (verb, refused.stdout, refused.stderr))
+        foreign = bob("submit", question, "--project", "north")
+        self.assertEqual((foreign.returncode, len(foreign.stderr.strip().splitlines())), (5, 1), foreign.stderr)
+        self.assertIn("north", foreign.stderr)
+
+        # The same bytes, pushed by their owner, are his too. An admin sees all; a project in use stays.
+        again = bob("model", "push", "mine", DEMO / "model", "--project", "south", "-o", "json")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(json.loads(again.stdout)["artifact_id"], artifact)
+        self.assertIn(job, fleet.run_wattle("jobs").stdout)
+        kept = fleet.run_wattle("project", "rm", "north")
+        self.assertNotEqual(kept.returncode, 0)
+        self.assertEqual(len(kept.stderr.strip().splitlines()), 1, kept.stderr)
+        fleet.wattle("project", "member", "bob", "--project", "north,south")
+        fleet.coordinator.kill()
+        fleet.start_coordinator()
+        self.assertIn(job, bob("jobs").stdout)
 
     def test_services_are_told_with_their_ends(self):
         self.fleet.start_coordinator()
