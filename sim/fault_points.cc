@@ -75,8 +75,7 @@ const std::vector<MutantRow>& Mutants() {
       {"hold lost at restart", "a restart of the worker forgets that the owner holds the board"},
       {"NoteDisk alone", "a sick disk is noticed only by a record that it refuses", false,
        Fault::kWorkerDiskSick},
-      {"contended run", "a run beside other programs moves its device's row", false,
-       Fault::kOtherLoad},
+      {"contended run", "a run beside other programs moves its device's row"},
   };
   return *kMutants;
 }

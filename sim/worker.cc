@@ -500,7 +500,7 @@ void Worker::Sample(const agent::Instant& now) {
   const double now_seconds = world_.loop.now_seconds();
   const std::string breach = policies_.Check(
       board_, {.now_seconds = now_seconds,
-               .step_seconds = world_.options.step_seconds,
+               .step_seconds = StepSeconds(),
                .civil = TrueTime(now_seconds),
                .time_error_seconds =
                    late_seconds_ > 0.0 ? world_.options.delay_seconds_max + kTimeErrorSeconds : 0.0,
@@ -513,9 +513,14 @@ void Worker::Sample(const agent::Instant& now) {
   CheckPowerMode();
 }
 
+// Of a step that may have begun beside other programs.
+double Worker::StepSeconds() const {
+  return world_.options.step_seconds *
+         (other_load_ || others_seconds_ > 0.0 ? kBesideOthersSlower : 1.0);
+}
+
 double Worker::StopSeconds() const {
-  return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) +
-         4.0 * world_.options.step_seconds;
+  return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) + 4.0 * StepSeconds();
 }
 
 // No work runs while the board's owner holds it, also after restarts and without a link, and the

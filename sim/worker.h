@@ -144,6 +144,7 @@ class Worker final : public agent::AgentPorts {
   void Later(double seconds, std::function<void()> action);  // only if the process still lives
   void SetWorking(bool working);
   void EndTransfer(int64_t transfer, const absl::Status& status);
+  [[nodiscard]] double StepSeconds() const;
   // How long a runner may run on after the order to stop.
   [[nodiscard]] double StopSeconds() const;
   void CheckLease();
