@@ -132,10 +132,12 @@ absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now
 
 std::string RatesText(const v1::DeviceInfo& record) {
   const v1::MeasuredRates& rates = *record.rates().rbegin();
-  std::string text = absl::StrCat(
-      rates.accelerator().empty() ? absl::StrCat(record.cores(), " threads") : rates.accelerator(),
-      rates.power_mode().empty() ? "" : ", power mode ", rates.power_mode(), ", ",
-      rates.engine_version(), "\n");
+  std::string text =
+      absl::StrCat(rates.accelerator().empty()
+                       ? absl::StrCat(record.cores(), record.cores() == 1 ? " thread" : " threads")
+                       : rates.accelerator(),
+                   rates.power_mode().empty() ? "" : ", power mode ", rates.power_mode(), ", ",
+                   rates.engine_version(), "\n");
   const auto add = [&text](const char* name, double value, const char* unit) {
     absl::StrAppend(&text, "  ", absl::StrFormat("%-20s", name),
                     value > 0 ? absl::StrFormat("%10.2f %s", value / 1e9, unit) : "         -",

@@ -20,7 +20,7 @@ struct RateProbe {
   std::string state_directory;
   std::string runner;
   std::string device = "cpu";
-  int threads = 1;
+  int threads = 0;  // ProbeRates wants 1 at least; the command puts all cores for 0.
 };
 
 // Measures, and keeps the rates beside those of other power modes and devices. Returns the board's
