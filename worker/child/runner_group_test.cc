@@ -163,7 +163,12 @@ TEST(KernelsTreeTest, ARunnerRunsInItsGroupWhichIsRemovedAfterIt) {
     absl::Notification done;
     auto runner = RunnerProcess::Start(
         {.program = WATTLE_BINARY_DIR "/bin/wattle_fake_runner", .group = processes->get()}, task,
-        {.on_frame = [&alive](const v1::RunnerFrame& /*frame*/) { alive.Notify(); },
+        {.on_frame =
+             [&alive](const v1::RunnerFrame& /*frame*/) {
+               if (!alive.HasBeenNotified()) {
+                 alive.Notify();
+               }
+             },
          .on_line = [](const std::string& /*line*/) {},
          .on_exit = [&done](const RunnerExit& /*exit*/) { done.Notify(); }});
     ASSERT_THAT(runner, IsOk());
