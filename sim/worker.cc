@@ -21,24 +21,12 @@ constexpr double kTimeErrorSeconds = 5.0;
 // The shortest timer. With a shorter one, rounding between two clocks could stop the time.
 constexpr double kWakeSecondsMin = 0.001;
 constexpr double kBatteryPollDays = 0.01;
-// A hung runner is killed two minutes after its order to stop.
-constexpr double kHungSeconds = 130.0;
-// The worker wakes for the end of a hold.
-constexpr double kHoldEndsSeconds = 5.0;
-// A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
-// next try.
-constexpr double kSickSeconds = 30.0;
-constexpr double kHealedSeconds = 30.0;
-// The board's own mode is set again within so much time after its last attempt.
-constexpr double kModeSeconds = 60.0;
-constexpr const char* kOwnMode = "MAXN";
 constexpr const char* kLowMode = "LOW";
 // By how much steps take longer in the low mode, and what it draws above idle.
 constexpr double kLowModeSlower = 1.5;
 constexpr double kLowModeShare = 0.5;
 // Of an emulated board's steps: its rows must serve no real board.
 constexpr double kEmulatedSlower = 3.0;
-constexpr double kBesideOthersSlower = 2.0;
 constexpr int kCores = 4;
 constexpr double kBoardsWithModes = 0.5;
 constexpr double kEmulatedBoards = 0.15;
@@ -187,17 +175,6 @@ absl::Status Worker::SetPowerMode(const std::string& mode) {
 
 absl::Status Worker::RestorePowerMode() {
   return SetPowerMode(kOwnMode);
-}
-
-// A board whose work has ended is in its own mode, whatever a profile job set.
-void Worker::CheckPowerMode() {
-  const double now_seconds = world_.loop.now_seconds();
-  if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == kOwnMode) {
-    idle_since_seconds_ = now_seconds;
-  } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
-    world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",
-                                         power_mode_, ", not in its own"));
-  }
 }
 
 v1::DeviceInfo Worker::Describe() const {
@@ -511,94 +488,6 @@ void Worker::Sample(const agent::Instant& now) {
   CheckLease();
   CheckOwnerHold();
   CheckPowerMode();
-}
-
-// Of a step that may have begun beside other programs.
-double Worker::StepSeconds() const {
-  return world_.options.step_seconds *
-         (other_load_ || others_seconds_ > 0.0 ? kBesideOthersSlower : 1.0);
-}
-
-double Worker::StopSeconds() const {
-  return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) + 4.0 * StepSeconds();
-}
-
-// No work runs while the board's owner holds it, also after restarts and without a link, and the
-// hold ends on time.
-void Worker::CheckOwnerHold() {
-  if (held_until_seconds_ == 0.0) {
-    return;
-  }
-  const double now_seconds = world_.loop.now_seconds();
-  if (now_seconds < held_until_seconds_) {
-    if (board_.working() && now_seconds > held_since_seconds_ + StopSeconds()) {
-      world_.invariants.Break(absl::StrCat(device_id_,
-                                           " works, and its owner holds it for another ",
-                                           held_until_seconds_ - now_seconds, " s"));
-    }
-  } else if (now_seconds > held_until_seconds_ + kHoldEndsSeconds) {
-    held_until_seconds_ = 0.0;
-    if (core_->owner_hold().active()) {
-      world_.invariants.Break(absl::StrCat(device_id_,
-                                           " is still held, though its owner's time is "
-                                           "over"));
-    }
-  }
-}
-
-// What a device holds and may do it does, also without a link.
-void Worker::CheckIdle(const agent::Instant& now) {
-  const double now_seconds = world_.loop.now_seconds();
-  if (disk_.power_is_cut() || !core_->IdlesOverWork(now)) {
-    idles_over_work_since_seconds_ = 0.0;
-  } else if (idles_over_work_since_seconds_ == 0.0) {
-    idles_over_work_since_seconds_ = now_seconds;
-  } else if (now_seconds > idles_over_work_since_seconds_ + StopSeconds()) {
-    world_.invariants.Break(absl::StrCat(device_id_, " idles for ",
-                                         now_seconds - idles_over_work_since_seconds_,
-                                         " s although it holds work that it may do"));
-  }
-}
-
-// A board tells that its disk is sick, and that it is healthy again. While work runs, slow writes
-// say little: checkpoints make them slow.
-void Worker::CheckStorage(const agent::Instant& now) {
-  const double now_seconds = world_.loop.now_seconds();
-  if (disk_.power_is_cut() || (disk_state_ == Disk::kSlow && core_->busy())) {
-    disk_so_since_seconds_ = now_seconds;
-    return;
-  }
-  const double period_seconds = absl::ToDoubleSeconds(Settings().storage_probe_period);
-  const double known_seconds =
-      disk_state_ == Disk::kHealthy ? kHealedSeconds : period_seconds + kSickSeconds;
-  if (now_seconds < disk_so_since_seconds_ + known_seconds) {
-    return;
-  }
-  const std::string told = core_->MakeHeartbeat(now).storage_problem();
-  if (told.empty() != (disk_state_ == Disk::kHealthy)) {
-    world_.invariants.Break(absl::StrCat(device_id_, " says of its disk \"", told,
-                                         "\" when it was ",
-                                         disk_state_ == Disk::kHealthy ? "healthy" : "sick",
-                                         " for ", now_seconds - disk_so_since_seconds_, " s"));
-  }
-}
-
-// A worker checkpoints and stops when it has had no contact for longer than its lease.
-void Worker::CheckLease() {
-  const double now_seconds = world_.loop.now_seconds();
-  if (stream_ != 0) {
-    contact_seconds_ = now_seconds;
-  } else if (core_->owner_hold().active()) {
-    contact_seconds_ += now_seconds - lease_checked_seconds_;  // the lease stands still
-  }
-  lease_checked_seconds_ = now_seconds;
-  const double grace_seconds = StopSeconds();
-  if (runner_ != nullptr && runner_->running() && running_lease_seconds_ > 0.0 &&
-      now_seconds - contact_seconds_ > running_lease_seconds_ + grace_seconds) {
-    world_.invariants.Break(absl::StrCat(device_id_, " still runs ", now_seconds - contact_seconds_,
-                                         " s after its last contact, its lease was ",
-                                         running_lease_seconds_, " s"));
-  }
 }
 
 void Worker::Call(const CoreCall& call) {

@@ -132,6 +132,10 @@ class Worker final : public agent::AgentPorts {
  private:
   using CoreCall = std::function<void(const agent::Instant&)>;
 
+  static constexpr const char* kOwnMode = "MAXN";
+  // By how much a step takes longer while other programs keep the cores busy.
+  static constexpr double kBesideOthersSlower = 2.0;
+
   [[nodiscard]] agent::Instant Now();
   [[nodiscard]] std::string BootId() const;
   // Whether what the worker was told of the time is true.

@@ -29,6 +29,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
+using testing::StartsWith;
 
 v1::JobSpec InTheLeastTime() {
   v1::JobSpec spec = Finetune();
@@ -313,6 +314,7 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
     EXPECT_GT(fast.entries(i).end_unix_seconds(), fast.entries(i).begin_unix_seconds());
   }
   EXPECT_THAT(fast.charge(), SizeIs(0));  // No sun is known.
+  EXPECT_EQ(fast.sun_source(), "");
 }
 
 // 54 Wh of work on a pack of 50 Wh: the sun that the board reports makes the difference, at submit
@@ -341,6 +343,7 @@ TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {
   EXPECT_GT(mast.entries(0).begin_unix_seconds(), timetable->at_unix_seconds());
   EXPECT_THAT(mast.entries(0).waits_for(), HasSubstr("too small"));
   ASSERT_GE(mast.charge_size(), 48);
+  EXPECT_THAT(mast.sun_source(), StartsWith("its own days before"));
   EXPECT_NEAR(mast.charge(0).median_ratio(), 0.5, 1e-6);
   for (const v1::ChargeForecast& charge : mast.charge()) {
     EXPECT_LE(charge.low_ratio(), charge.median_ratio());

@@ -49,17 +49,6 @@ WorkAmount WorkOfLayers(int layers, const std::string& precision = "") {
   return work;
 }
 
-void LearnRun(const v1::Device& board, const WorkAmount& work, double seconds,
-              const v1::Prediction& predicted, ProfileTable* table) {
-  v1::Receipt receipt = MeasuredReceipt(work, seconds, 8);
-  receipt.set_power_mode(board.info().power_mode());
-  *receipt.mutable_predicted() = predicted;
-  for (const v1::ProfileRow& row :
-       LearnFromReceipt(*table, board.info(), receipt, absl::UnixEpoch())) {
-    ASSERT_THAT(table->Put(row), IsOk());
-  }
-}
-
 // A board of class "taught" that has rates and has measured six layers in 1,000 s.
 ProfileTable Taught(v1::Device teacher = BoardWith("t1", "taught", kTeacherFlops)) {
   ProfileTable table;

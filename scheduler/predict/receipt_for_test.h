@@ -1,13 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A fine-tune's work, and the receipt of an attempt that did all of a job's work, for tests.
+// A fine-tune's work, the receipt of an attempt that did all of a job's work, and what a table
+// learns of it, for tests.
 #ifndef WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PREDICT_RECEIPT_FOR_TEST_H_
 
 #include <cstdint>
 
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
+#include "wattle/v1/device.pb.h"
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -44,6 +51,18 @@ inline v1::Receipt MeasuredReceipt(const WorkAmount& work, double seconds, doubl
   done.set_examples(static_cast<int64_t>(work.examples));
   done.set_steps(static_cast<int64_t>(work.steps));
   return receipt;
+}
+
+// The board ran the work in its present mode at 8 W, placed with the prediction.
+inline void LearnRun(const v1::Device& board, const WorkAmount& work, double seconds,
+                     const v1::Prediction& predicted, ProfileTable* table) {
+  v1::Receipt receipt = MeasuredReceipt(work, seconds, 8);
+  receipt.set_power_mode(board.info().power_mode());
+  *receipt.mutable_predicted() = predicted;
+  for (const v1::ProfileRow& row :
+       LearnFromReceipt(*table, board.info(), receipt, absl::UnixEpoch())) {
+    ASSERT_THAT(table->Put(row), IsOk());
+  }
 }
 
 }  // namespace wattle::scheduler

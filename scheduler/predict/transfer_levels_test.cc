@@ -43,17 +43,6 @@ WorkAmount WorkOfBoard(int number, int times, int batch) {
   return DeclaredWork(Gpt2Shape((10 + number) * times, 384), 1000, 128, batch);
 }
 
-void LearnRun(const v1::Device& board, const WorkAmount& work, double seconds,
-              const v1::Prediction& predicted, ProfileTable* table) {
-  v1::Receipt receipt = MeasuredReceipt(work, seconds, 8);
-  receipt.set_power_mode(board.info().power_mode());
-  *receipt.mutable_predicted() = predicted;
-  for (const v1::ProfileRow& row :
-       LearnFromReceipt(*table, board.info(), receipt, absl::UnixEpoch())) {
-    ASSERT_THAT(table->Put(row), IsOk());
-  }
-}
-
 // What the board measured before it is asked for a transfer.
 void MeasureBase(int number, ProfileTable* table) {
   for (const std::string mode : {"7W", "15W"}) {

@@ -13,6 +13,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
+#include "tests/attacks/push_for_test.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
@@ -52,14 +53,6 @@ class ProjectAttacks : public rpc::ServerFixture {
     sam_ = v1::ArtifactService::NewStub(sam_channel_);
   }
 
-  static v1::Manifest ManifestOf(const std::string& text) {
-    v1::Manifest manifest;
-    v1::ManifestFile& file = *manifest.add_files();
-    file.set_path("model.safetensors");
-    file.set_size_bytes(static_cast<int64_t>(text.size()));
-    file.add_chunk_sha256(tls::Sha256(text));
-    return manifest;
-  }
   static int Missing(Artifacts& stub, const std::string& text) {
     v1::MissingChunksRequest request;
     *request.mutable_manifest() = ManifestOf(text);
@@ -68,16 +61,7 @@ class ProjectAttacks : public rpc::ServerFixture {
     return answer.chunk_sha256_size();
   }
   static void Put(Artifacts& stub, const std::string& text) {
-    grpc::ClientContext context;
-    rpc::SetDeadline(context);
-    v1::PutChunksResponse received;
-    const auto writer = stub.PutChunks(&context, &received);
-    v1::PutChunkRequest chunk;
-    chunk.set_sha256(tls::Sha256(text));
-    chunk.set_data(text);
-    writer->Write(chunk);
-    writer->WritesDone();
-    EXPECT_THAT(FromGrpc(writer->Finish()), IsOk());
+    EXPECT_THAT(PutChunk(stub, text), IsOk());
   }
   static absl::Status Commit(Artifacts& stub, const std::string& name, const std::string& text,
                              const std::string& project, bool move = false) {

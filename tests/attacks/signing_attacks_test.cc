@@ -15,6 +15,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
+#include "tests/attacks/push_for_test.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -54,11 +55,7 @@ class SigningAttacks : public rpc::ServerFixture {
   static absl::StatusOr<v1::ArtifactInfo> PushBy(v1::ArtifactService::Stub& stub,
                                                  const std::string& name, const std::string& text,
                                                  v1::ArtifactInfo info = {}) {
-    v1::Manifest manifest;
-    v1::ManifestFile& file = *manifest.add_files();
-    file.set_path("model.safetensors");
-    file.set_size_bytes(static_cast<int64_t>(text.size()));
-    file.add_chunk_sha256(tls::Sha256(text));
+    const v1::Manifest manifest = ManifestOf(text);
     v1::MissingChunksRequest missing;
     *missing.mutable_manifest() = manifest;
     v1::MissingChunksResponse wanted;
@@ -67,17 +64,8 @@ class SigningAttacks : public rpc::ServerFixture {
         !may.ok()) {
       return may;
     }
-    grpc::ClientContext context;
-    rpc::SetDeadline(context);
-    v1::PutChunksResponse received;
-    const auto writer = stub.PutChunks(&context, &received);
-    v1::PutChunkRequest chunk;
-    chunk.set_sha256(tls::Sha256(text));
-    chunk.set_data(text);
-    writer->Write(chunk);
-    writer->WritesDone();
-    if (const grpc::Status put = writer->Finish(); !put.ok()) {
-      return FromGrpc(put);
+    if (const absl::Status put = PutChunk(stub, text); !put.ok()) {
+      return put;
     }
     v1::CommitArtifactRequest commit;
     *commit.mutable_manifest() = manifest;

@@ -52,19 +52,10 @@ Machine AloneMachine() {
   return ScriptedMachine("barn", ScriptedWork(kSteps, kStepSeconds));
 }
 
-class AloneBoardTest : public testing::Test {
+class AloneBoardTest : public ScriptedBoards {
  protected:
-  void TearDown() override { TurnOnFaultPoint(""); }
+  AloneBoardTest() : ScriptedBoards(AloneOptions(7)) {}
 
-  void Post(core::Command command) {
-    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
-      EXPECT_TRUE(answer.status.ok()) << answer.status;
-    });
-  }
-  void RunUntil(double seconds) {
-    loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
-  }
-  Worker& board() { return *fleet_.workers().front(); }
   const v1::Job& Job(int number) { return fleet_.coordinator().durable().jobs.at(number).job(); }
   std::vector<std::string> Phases() {
     std::vector<std::string> phases;
@@ -79,8 +70,7 @@ class AloneBoardTest : public testing::Test {
   void Begin() {
     fleet_.Start({AloneMachine()});
     RunUntil(60);
-    Post(core::CommitArtifact{core::TinyModel()});
-    Post(core::CommitArtifact{core::Questions(1000)});
+    PushInputs();
     v1::Policy policy;
     policy.set_name("budget");
     policy.set_daily_energy_budget_wh(kBudgetWh);
@@ -121,13 +111,8 @@ class AloneBoardTest : public testing::Test {
     RunUntil(kAloneUntil + kDay);
   }
 
-  const Options options_ = AloneOptions(7);
-  Random random_{7};
-  EventLoop loop_;
-  Counts counts_;
   int64_t works_ = 0;
   int64_t idles_ = 0;
-  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
 };
 
 TEST_F(AloneBoardTest, ThirtyDaysThreeJobsTwoHundredReboots) {

@@ -6,9 +6,16 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "gtest/gtest.h"
+
+#include "coordinator/core/spec_for_test.h"
+#include "sim/event_loop.h"
+#include "sim/fault_points.h"
 #include "sim/fleet.h"
 #include "sim/options.h"
+#include "sim/random.h"
 
 namespace wattle::sim {
 
@@ -56,6 +63,35 @@ inline Machine ScriptedMachine(const std::string& name, const Workload& workload
   machine.artifact_bytes = [](const std::string& /*id*/) { return int64_t{1} << 20; };
   return machine;
 }
+
+// The coordinator and its boards, in a test that says what happens to them.
+class ScriptedBoards : public testing::Test {
+ protected:
+  explicit ScriptedBoards(const Options& options) : options_(options), random_(options.seed) {}
+  void TearDown() override { TurnOnFaultPoint(""); }
+
+  void Post(core::Command command) {
+    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
+      EXPECT_TRUE(answer.status.ok()) << answer.status;
+    });
+  }
+  // Until an invariant breaks at most.
+  void RunUntil(double seconds) {
+    loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
+  }
+  // The model and the data of the jobs.
+  void PushInputs() {
+    Post(core::CommitArtifact{core::TinyModel()});
+    Post(core::CommitArtifact{core::Questions(1000)});
+  }
+  Worker& board() { return *fleet_.workers().front(); }
+
+  const Options options_;
+  Random random_;
+  EventLoop loop_;
+  Counts counts_;
+  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
+};
 
 }  // namespace wattle::sim
 

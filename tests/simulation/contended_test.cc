@@ -56,18 +56,10 @@ Workload HourOfTraining() {
   return workload;
 }
 
-class ContendedBoardTest : public testing::Test {
+class ContendedBoardTest : public ScriptedBoards {
  protected:
-  void TearDown() override { TurnOnFaultPoint(""); }
+  ContendedBoardTest() : ScriptedBoards(ContendedOptions()) {}
 
-  void Post(core::Command command) {
-    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
-      EXPECT_TRUE(answer.status.ok()) << answer.status;
-    });
-  }
-  void RunUntil(double seconds) {
-    loop_.RunUntil(seconds, [this] { return !fleet_.invariants().breach().empty(); });
-  }
   const v1::Receipt& Receipt(int job) {
     return fleet_.coordinator().durable().jobs.at(job).job().attempts(0).receipt();
   }
@@ -85,8 +77,7 @@ class ContendedBoardTest : public testing::Test {
   void Work() {
     fleet_.Start({ScriptedMachine("robot", HourOfTraining())});
     RunUntil(60);
-    Post(core::CommitArtifact{core::TinyModel()});
-    Post(core::CommitArtifact{core::Questions(1000)});
+    PushInputs();
     for (int job = 1; job <= kLoadedJobs; ++job) {
       Post(core::SubmitJob{core::Finetune(), absl::StrCat("key", job)});
     }
@@ -99,13 +90,8 @@ class ContendedBoardTest : public testing::Test {
     RunUntil(8 * kLoadedHour);
   }
 
-  const Options options_ = ContendedOptions();
-  Random random_{11};
-  EventLoop loop_;
-  Counts counts_;
   v1::ProfileRow alone_;   // as the load began
   v1::ProfileRow loaded_;  // after it
-  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
 };
 
 TEST_F(ContendedBoardTest, OtherLoadForTwoHoursLeavesTheRowWhereItWas) {

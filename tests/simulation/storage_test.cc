@@ -66,15 +66,11 @@ Machine MachineNamed(const std::string& name) {
   return machine;
 }
 
-class SickDiskTest : public testing::TestWithParam<std::tuple<Kind, Moment>> {
+class SickDiskTest : public ScriptedBoards,
+                     public testing::WithParamInterface<std::tuple<Kind, Moment>> {
  protected:
-  void TearDown() override { TurnOnFaultPoint(""); }
+  SickDiskTest() : ScriptedBoards(SickOptions()) {}
 
-  void Post(core::Command command) {
-    fleet_.coordinator().Post(std::move(command), [](const shell::Answer& answer) {
-      EXPECT_TRUE(answer.status.ok()) << answer.status;
-    });
-  }
   // False: the condition did not come true within so many seconds.
   template <typename Condition>
   bool Until(double seconds, const Condition& condition) {
@@ -88,7 +84,6 @@ class SickDiskTest : public testing::TestWithParam<std::tuple<Kind, Moment>> {
     }
     return condition();
   }
-  Worker& board() { return *fleet_.workers().front(); }
   const v1::Job& Job() { return fleet_.coordinator().durable().jobs.at(1).job(); }
   std::string PhaseOfJob() {
     for (const auto& [id, progress] : fleet_.coordinator().observations().progress) {
@@ -114,8 +109,7 @@ class SickDiskTest : public testing::TestWithParam<std::tuple<Kind, Moment>> {
   void Begin() {
     fleet_.Start({MachineNamed("barn")});
     Until(30, [] { return false; });
-    Post(core::CommitArtifact{core::TinyModel()});
-    Post(core::CommitArtifact{core::Questions(1000)});
+    PushInputs();
     Until(90, [] { return false; });
   }
   void Submit() {
@@ -147,12 +141,6 @@ class SickDiskTest : public testing::TestWithParam<std::tuple<Kind, Moment>> {
       board().Start();
     }
   }
-
-  const Options options_ = SickOptions();
-  Random random_{23};
-  EventLoop loop_;
-  Counts counts_;
-  Fleet fleet_{{options_, random_, loop_, counts_}, {}, [](const std::string& /*id*/) {}};
 };
 
 TEST_P(SickDiskTest, IsNamedAndTheJobWaitsAndAllHealsAlone) {

@@ -7,8 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -26,10 +24,7 @@ namespace {
 constexpr absl::string_view kControllers[] = {"memory", "cpu", "io"};
 
 std::string TextOf(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return ReadWholeFile(path).value_or("");
 }
 
 // The kernel's files are there already and take one value for each write.

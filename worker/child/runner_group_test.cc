@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "worker/child/runner_process.h"
@@ -30,10 +30,7 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 std::string TextOf(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return ReadWholeFile(path).value_or("");
 }
 
 // A tree as the kernel's of a service with a delegated group.

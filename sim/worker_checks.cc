@@ -1,0 +1,130 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a simulated worker must keep at every moment: its lease, its owner's hold, its own power
+// mode, the word about its disk; and it does not idle over work.
+#include "absl/strings/str_cat.h"
+
+#include "sim/worker.h"
+
+namespace wattle::sim {
+namespace {
+
+// A hung runner is killed two minutes after its order to stop.
+constexpr double kHungSeconds = 130.0;
+// In which a runner ends a step and writes a checkpoint.
+constexpr double kStepsToStop = 4.0;
+// The worker wakes for the end of a hold.
+constexpr double kHoldEndsSeconds = 5.0;
+// A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
+// next try.
+constexpr double kSickSeconds = 30.0;
+constexpr double kHealedSeconds = 30.0;
+// The board's own mode is set again within so much time after its last attempt.
+constexpr double kModeSeconds = 60.0;
+
+}  // namespace
+
+// Of a step that may have begun beside other programs.
+double Worker::StepSeconds() const {
+  const double slow_seconds = world_.options.step_seconds * kBesideOthersSlower;
+  const bool may_be_slow =
+      other_load_ ||
+      world_.loop.now_seconds() < other_load_since_seconds_ + kStepsToStop * slow_seconds;
+  return may_be_slow ? slow_seconds : world_.options.step_seconds;
+}
+
+double Worker::StopSeconds() const {
+  return (runner_ != nullptr && runner_->hung() ? kHungSeconds : 10.0) +
+         kStepsToStop * StepSeconds();
+}
+
+// No work runs while the board's owner holds it, also after restarts and without a link, and the
+// hold ends on time.
+void Worker::CheckOwnerHold() {
+  if (held_until_seconds_ == 0.0) {
+    return;
+  }
+  const double now_seconds = world_.loop.now_seconds();
+  if (now_seconds < held_until_seconds_) {
+    if (board_.working() && now_seconds > held_since_seconds_ + StopSeconds()) {
+      world_.invariants.Break(absl::StrCat(device_id_,
+                                           " works, and its owner holds it for another ",
+                                           held_until_seconds_ - now_seconds, " s"));
+    }
+  } else if (now_seconds > held_until_seconds_ + kHoldEndsSeconds) {
+    held_until_seconds_ = 0.0;
+    if (core_->owner_hold().active()) {
+      world_.invariants.Break(absl::StrCat(device_id_,
+                                           " is still held, though its owner's time is "
+                                           "over"));
+    }
+  }
+}
+
+// What a device holds and may do it does, also without a link.
+void Worker::CheckIdle(const agent::Instant& now) {
+  const double now_seconds = world_.loop.now_seconds();
+  if (disk_.power_is_cut() || !core_->IdlesOverWork(now)) {
+    idles_over_work_since_seconds_ = 0.0;
+  } else if (idles_over_work_since_seconds_ == 0.0) {
+    idles_over_work_since_seconds_ = now_seconds;
+  } else if (now_seconds > idles_over_work_since_seconds_ + StopSeconds()) {
+    world_.invariants.Break(absl::StrCat(device_id_, " idles for ",
+                                         now_seconds - idles_over_work_since_seconds_,
+                                         " s although it holds work that it may do"));
+  }
+}
+
+// A board tells that its disk is sick, and that it is healthy again. While work runs, slow writes
+// say little: checkpoints make them slow.
+void Worker::CheckStorage(const agent::Instant& now) {
+  const double now_seconds = world_.loop.now_seconds();
+  if (disk_.power_is_cut() || (disk_state_ == Disk::kSlow && core_->busy())) {
+    disk_so_since_seconds_ = now_seconds;
+    return;
+  }
+  const double period_seconds = absl::ToDoubleSeconds(Settings().storage_probe_period);
+  const double known_seconds =
+      disk_state_ == Disk::kHealthy ? kHealedSeconds : period_seconds + kSickSeconds;
+  if (now_seconds < disk_so_since_seconds_ + known_seconds) {
+    return;
+  }
+  const std::string told = core_->MakeHeartbeat(now).storage_problem();
+  if (told.empty() != (disk_state_ == Disk::kHealthy)) {
+    world_.invariants.Break(absl::StrCat(device_id_, " says of its disk \"", told,
+                                         "\" when it was ",
+                                         disk_state_ == Disk::kHealthy ? "healthy" : "sick",
+                                         " for ", now_seconds - disk_so_since_seconds_, " s"));
+  }
+}
+
+// A worker checkpoints and stops when it has had no contact for longer than its lease.
+void Worker::CheckLease() {
+  const double now_seconds = world_.loop.now_seconds();
+  if (stream_ != 0) {
+    contact_seconds_ = now_seconds;
+  } else if (core_->owner_hold().active()) {
+    contact_seconds_ += now_seconds - lease_checked_seconds_;  // the lease stands still
+  }
+  lease_checked_seconds_ = now_seconds;
+  const double grace_seconds = StopSeconds();
+  if (runner_ != nullptr && runner_->running() && running_lease_seconds_ > 0.0 &&
+      now_seconds - contact_seconds_ > running_lease_seconds_ + grace_seconds) {
+    world_.invariants.Break(absl::StrCat(device_id_, " still runs ", now_seconds - contact_seconds_,
+                                         " s after its last contact, its lease was ",
+                                         running_lease_seconds_, " s"));
+  }
+}
+
+// A board whose work has ended is in its own mode, whatever a profile job set.
+void Worker::CheckPowerMode() {
+  const double now_seconds = world_.loop.now_seconds();
+  if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == kOwnMode) {
+    idle_since_seconds_ = now_seconds;
+  } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
+    world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",
+                                         power_mode_, ", not in its own"));
+  }
+}
+
+}  // namespace wattle::sim
