@@ -112,10 +112,11 @@ absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now
                           box::Box::Prepare({.level = box::DetectIsolation(box::Level::kFull).level,
                                              .program = probe.runner,
                                              .cuda = probe.device != "cpu"}));
-  WATTLE_ASSIGN_OR_RETURN(
-      v1::MeasuredRates measured,
-      child::MeasureRunnerRates({.program = probe.runner, .threads = probe.threads, .box = &box},
-                                probe.device, kRunnerMeasures));
+  const child::RunnerOptions runner = {
+      .program = probe.runner, .threads = probe.threads, .box = &box};
+  WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice(runner, probe.device, kRunnerMeasures));
+  WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured,
+                          child::MeasureRunnerRates(runner, probe.device, kRunnerMeasures));
   v1::DeviceInfo board = DescribeBoard(probe);
   board.set_engine_version(measured.engine_version());
   measured.set_power_mode(board.power_mode());
