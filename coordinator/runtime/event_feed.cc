@@ -37,6 +37,14 @@ void EventFeed::Stop() {
 }
 
 absl::Status EventFeed::Look() {
+  // Connections before the journal: a device connects after its registration is durable, so its
+  // registration is told first.
+  std::set<DeviceId> connected;
+  for (const auto& [id, device] : runtime_.board().Snapshot().devices) {
+    if (device.connected) {
+      connected.insert(id);
+    }
+  }
   const int64_t last = runtime_.Read(
       [](const core::State& state) { return static_cast<int64_t>(state.last_sequence.value()); });
   if (last > told_sequence_) {
@@ -67,17 +75,11 @@ absl::Status EventFeed::Look() {
     }
     told_sequence_ = last;
   }
-  LookAtConnections();
+  TellConnections(std::move(connected));
   return absl::OkStatus();
 }
 
-void EventFeed::LookAtConnections() {
-  std::set<DeviceId> connected;
-  for (const auto& [id, device] : runtime_.board().Snapshot().devices) {
-    if (device.connected) {
-      connected.insert(id);
-    }
-  }
+void EventFeed::TellConnections(std::set<DeviceId> connected) {
   const auto tell = [this](const DeviceId& id, const char* kind, const char* what) {
     const std::string name = runtime_.Read([&id](const core::State& state) {
       const v1::DeviceRecord* record = core::FindDevice(state, id);

@@ -67,8 +67,8 @@ class EventFeed {
   [[nodiscard]] bool stopped() const;
 
  private:
-  // Adds connections that came or went, which are no events of the journal.
-  void LookAtConnections();
+  // Adds connections that came or went since the last Look, which are no events of the journal.
+  void TellConnections(std::set<DeviceId> connected);
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Runtime& runtime_;

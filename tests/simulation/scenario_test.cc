@@ -1,14 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Scenarios of operators on the simulation: every file of deploy/scenarios, the published figures
-// of two boards, the same bytes for the same seed, what each policy does, and what the figures
-// count.
+// Scenarios of operators on the simulation: the published figures of two boards, the same bytes for
+// the same seed, what each policy does, and what the figures count.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -24,6 +19,7 @@
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 #include "sim/scenario/true_rates.h"
+#include "tests/simulation/scenario_for_test.h"
 
 namespace wattle::sim {
 namespace {
@@ -31,47 +27,6 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  EXPECT_TRUE(file.is_open()) << path;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-std::string ScenarioPath(const std::string& name) {
-  return absl::StrCat(WATTLE_SOURCE_DIR, "/deploy/scenarios/", name);
-}
-
-absl::StatusOr<Scenario> ReadScenarioAt(const std::string& name, const Changes& changes) {
-  return ParseScenario(ReadText(ScenarioPath(name)), name, changes, [](const std::string& table) {
-    return absl::StatusOr<std::string>(ReadText(ScenarioPath(table)));
-  });
-}
-
-// A scenario of one test. Its sun is bright from 6 to 18 each day.
-absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes = {}) {
-  return ParseScenario(text, "test.yaml", changes, [](const std::string& /*name*/) {
-    std::string sun = "hour,w_per_m2\n";
-    for (int hour = 0; hour < 240; ++hour) {
-      absl::StrAppend(&sun, hour, ",", hour % 24 >= 6 && hour % 24 < 18 ? 600 : 0, "\n");
-    }
-    return absl::StatusOr<std::string>(sun);
-  });
-}
-
-RunFigures FiguresOf(const std::string& text, const std::string& policy = "ours",
-                     uint64_t seed = 1) {
-  const auto scenario = Parse(text);
-  EXPECT_THAT(scenario, IsOk());
-  if (!scenario.ok()) {
-    return {};
-  }
-  const auto figures = RunScenario(*scenario, policy, seed);
-  EXPECT_THAT(figures, IsOk());
-  return figures.value_or(RunFigures());
-}
 
 const ClassRuns& RunsOf(const std::vector<ClassRuns>& runs, const std::string& job) {
   static const ClassRuns kNone;
@@ -109,32 +64,6 @@ TEST(ScenarioFilesTest, TwoJetsonsTakeWhatThePapersSay) {
   EXPECT_NEAR(RunsOf(runs, "gpt2-on-xavier").watt_hours, 57.82, 0.005 * 57.82);
   EXPECT_NEAR(RunsOf(runs, "distilgpt2-on-orin").seconds, 9414, 0.005 * 9414);
   EXPECT_NEAR(RunsOf(runs, "distilgpt2-on-xavier").watt_hours, 59.05, 0.005 * 59.05);
-}
-
-// Two days are enough to see each file work; a person runs it whole.
-TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
-  std::set<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(ScenarioPath(""))) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() != ".yaml") {
-      continue;
-    }
-    files.insert(name);
-    SCOPED_TRACE(name);
-    auto scenario = ReadScenarioAt(name, {.set = {"seeds=1"}, .add = {}});
-    ASSERT_THAT(scenario, IsOk());
-    scenario->duration_seconds = std::min(scenario->duration_seconds, 2.0 * kSecondsOfDay);
-    scenario->policies = PolicyNames();
-    const auto results = RunPolicies(*scenario);
-    ASSERT_THAT(results, IsOk());
-    for (const PolicyResult& result : *results) {
-      const auto& figures = result.figures;
-      EXPECT_GT(figures[static_cast<size_t>(Figure::kDone)].median, 0) << result.policy;
-      EXPECT_EQ(figures[static_cast<size_t>(Figure::kReserveBreaches)].median, 0) << result.policy;
-    }
-  }
-  EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "mast.yaml",
-                                          "two-jetsons.yaml"}));
 }
 
 constexpr char kSite[] = R"(
@@ -214,68 +143,6 @@ jobs:
   const RunFigures figures = FiguresOf(text);
   ASSERT_EQ(figures.class_runs.size(), 1);
   EXPECT_EQ(figures.class_runs[0].device_class, "raspberry-pi-5");
-}
-
-// Two boards of two classes with eleven runs a day each, and one thing that changes their speed.
-std::string ChangingBoards(const std::string& change) {
-  return absl::StrCat(R"(
-duration: 8d
-fleet:
-  - {name: orin, class: jetson-orin-nano}
-  - {name: pi, class: raspberry-pi-5}
-rates: {seconds_spread: 0.3, runs_spread: 0.04)",
-                      change, R"(}
-data: {questions: {examples: 400}}
-jobs:
-  - {name: tune, every: 2h, job: {required_labels: [group=orin], finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
-  - {name: check, every: 2h, job: {required_labels: [group=pi], evaluate: {model: distilgpt2, data: questions, sequence_length: 384}}}
-)");
-}
-
-Coverage CoverageOf(const std::string& text) {
-  Coverage sum;
-  for (uint64_t seed = 1; seed <= 3; ++seed) {
-    sum.Add(FiguresOf(text, "fastest", seed).coverage);
-  }
-  return sum;
-}
-
-double Percent(int64_t inside, int64_t runs) {
-  return 100.0 * static_cast<double>(inside) / static_cast<double>(std::max<int64_t>(runs, 1));
-}
-
-// Nine runs in ten end within their interval, whatever becomes of the boards.
-TEST(CoverageTest, IntervalsHoldOnBoardsThatChange) {
-  for (const auto& [change, at_one_moment] : {std::pair{"", false},
-                                              {", step: 1.5", true},
-                                              {", drift: 1.5", false},
-                                              {", throttle: 1.3", false},
-                                              {", software: 1.4", true}}) {
-    SCOPED_TRACE(change);
-    const Coverage coverage = CoverageOf(ChangingBoards(change));
-    EXPECT_GT(coverage.runs, 300);
-    EXPECT_GE(Percent(coverage.inside, coverage.runs), 85);
-    EXPECT_EQ(coverage.runs_after_change > 100, at_one_moment);
-    if (at_one_moment) {
-      EXPECT_GE(Percent(coverage.inside_after_change, coverage.runs_after_change), 85);
-    }
-  }
-}
-
-// The planted fault: an old row outlives the change of its device. The spread of both parts widens
-// its interval, so its mean tells.
-TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
-  const std::string text = ChangingBoards(", step: 1.5");
-  const auto error_after = [&text] {
-    const Coverage coverage = CoverageOf(text);
-    return coverage.log_error_after_change / static_cast<double>(coverage.runs_after_change);
-  };
-  const double right = error_after();
-  TurnOnFaultPoint("rows before a change");
-  const double broken = error_after();
-  TurnOnFaultPoint("");
-  EXPECT_LT(right, 0.06);
-  EXPECT_GT(broken, 1.5 * right);
 }
 
 // What the boards take in truth depends on the seed and not on the policy, and its spread is the
