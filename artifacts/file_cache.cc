@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -69,6 +70,12 @@ std::vector<std::string> NamesIn(const std::string& directory) {
   return names;
 }
 
+// What base/file.h says where the disk gave no bytes; wrong bytes and missing files are neither.
+bool IsOfTheDisk(const absl::Status& status) {
+  return absl::IsInternal(status) || absl::IsPermissionDenied(status) ||
+         absl::IsResourceExhausted(status);
+}
+
 absl::Status NotInCache(const ArtifactId& id) {
   return absl::NotFoundError(absl::StrCat("artifact ", id.value(), " is not in this cache"));
 }
@@ -86,18 +93,27 @@ absl::Status FileCache::Load() {
   for (const absl::string_view folder : kOldFolders) {
     RemoveTree(PathOf(folder, ""));
   }
+  bool made = false;
   for (const absl::string_view folder : {"files", "manifests", "incoming", "received"}) {
+    std::error_code error;
+    made = made || !fs::exists(PathOf(folder, ""), error);
     WATTLE_RETURN_IF_ERROR(MakeDirectory(PathOf(folder, "")));
   }
-  WATTLE_RETURN_IF_ERROR(SyncDirectory(budget_.directory));
+  // A worker on a sick disk starts and says so, if it needs no folder for that.
+  if (const absl::Status synced = SyncDirectory(budget_.directory); !synced.ok() && made) {
+    return synced;
+  }
+  std::set<std::string> unread;
   for (const std::string& name : NamesIn(PathOf("manifests", ""))) {
     const absl::Status loaded = LoadManifest(name);
-    if (!loaded.ok()) {
+    if (IsOfTheDisk(loaded)) {
+      unread.insert(name);
+    } else if (!loaded.ok()) {
       RemoveTree(PathOf("manifests", name));
     }
   }
   for (const std::string& name : NamesIn(PathOf("files", ""))) {
-    if (artifacts_.count(ArtifactId(name)) == 0) {
+    if (artifacts_.count(ArtifactId(name)) == 0 && unread.count(name) == 0) {
       RemoveTree(PathOf("files", name));
     }
   }
@@ -124,7 +140,11 @@ absl::Status FileCache::LoadManifest(const std::string& name) {
   }
   for (const v1::ManifestFile& file : manifest.files()) {
     std::error_code error;
-    const auto size = fs::file_size(fs::path(PathOf("files", name)) / file.path(), error);
+    const fs::path there = fs::path(PathOf("files", name)) / file.path();
+    const auto size = fs::file_size(there, error);
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return FileError(error.value(), there.string(), "cannot read");
+    }
     if (error || static_cast<int64_t>(size) != file.size_bytes()) {
       return absl::DataLossError(absl::StrCat(file.path(), ": missing or cut short"));
     }

@@ -128,6 +128,20 @@ TEST_F(FileCacheTest, AnArtifactThatTheDiskRefusesToReadStays) {
   EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
 }
 
+TEST_F(FileCacheTest, AnArtifactWhoseManifestTheDiskRefusesToReadIsThereOnceItCanBeRead) {
+  ASSERT_THAT(Fetch(WriteFile("data", Bytes(5000, 'd'))), IsOk());
+  const std::string manifest = Path("cache/manifests/") + Id().value();
+  std::filesystem::rename(manifest, Path("aside"));
+  std::filesystem::create_symlink(manifest, manifest);
+  Open();
+  EXPECT_FALSE(cache_->HasArtifact(Id()));
+  std::filesystem::remove(manifest);
+  std::filesystem::rename(Path("aside"), manifest);
+  Open();
+  EXPECT_TRUE(cache_->HasArtifact(Id()));
+  EXPECT_THAT(cache_->OpenVerified(Id(), {}), IsOk());
+}
+
 TEST_F(FileCacheTest, AFileThatIsCutShortIsNoArtifactAfterAStart) {
   const std::string path = WriteFile("data", Bytes(5000, 'd'));
   ASSERT_THAT(Fetch(path), IsOk());

@@ -18,19 +18,23 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/bin/wattle-simulate"
 
 
-def simulate(jobs):
-    """Runs wattle-simulate once for each list of arguments, side by side; returns their figures."""
+def simulate(jobs, keep_text=False):
+    """Runs wattle-simulate once for each list of arguments, side by side; returns their figures, with what they printed if asked."""
     with tempfile.TemporaryDirectory() as folder:
         running = []
         for number, arguments in enumerate(jobs):
             path = pathlib.Path(folder) / f"{number}.json"
-            process = subprocess.Popen([PROGRAM, *map(str, arguments), "--json", path], stdout=subprocess.DEVNULL)
-            running.append((process, path))
+            text = open(path.with_suffix(".txt"), "w+", encoding="utf-8")  # pylint: disable=consider-using-with
+            running.append((subprocess.Popen([PROGRAM, *map(str, arguments), "--json", path], stdout=text), path, text))
         figures = []
-        for process, path in running:
+        said = ""
+        for process, path, text in running:
             process.wait()
             figures.append(json.loads(path.read_text()))
-        return figures
+            text.seek(0)
+            said += text.read()
+            text.close()
+        return (figures, said) if keep_text else figures
 
 
 def main():

@@ -76,7 +76,8 @@ void Worker::CheckIdle(const agent::Instant& now) {
 }
 
 // A board tells that its disk is sick, and that it is healthy again. While work runs, slow writes
-// say little: checkpoints make them slow.
+// may come beside a checkpoint, which makes them slow; tests/simulation/storage_test.cc has their
+// time.
 void Worker::CheckStorage(const agent::Instant& now) {
   const double now_seconds = world_.loop.now_seconds();
   if (disk_.power_is_cut() || (disk_state_ == Disk::kSlow && core_->busy())) {

@@ -2,12 +2,13 @@
 """Coordinator, agents and runners are killed at random while jobs of several kinds run.
 
 Each job ends once, with the bits of an undisturbed run, and no ledger is below its receipts. WATTLE_SEED repeats a draw
-(the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer.
+(the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer. WATTLE_CHAOS_JSON names a file for the figures of `./dev chaos`.
 """
 
 import collections
 import json
 import os
+import pathlib
 import random
 import signal
 import time
@@ -133,6 +134,19 @@ class RandomKills(Scene):
         texts = [json.loads(line)["text"] for line in listed]
         return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
 
+    def write_figures(self, jobs):
+        path = os.environ.get("WATTLE_CHAOS_JSON")
+        if not path:
+            return
+        finished = [sum(attempt["state"] == "ATTEMPT_STATE_FINISHED" for attempt in job["attempts"]) for job in jobs]
+        values = {f"chaos.kills.{name.replace(' ', '_')}": count for name, count in sorted(self.kills.items())}
+        values["chaos.jobs"] = len(jobs)
+        values["chaos.jobs_lost"] = sum(job["state"] != "JOB_STATE_SUCCEEDED" for job in jobs)
+        values["chaos.double_commits"] = sum(count > 1 for count in finished)
+        figures = [{"key": key, "value": value, "unit": "", "peer": f"seed {SEED}, {KILL_SECONDS:g} s"} for key, value in values.items()]
+        pathlib.Path(path).write_text(json.dumps(figures, indent=1) + "\n")
+        print("\n".join(f"{key}: {value}" for key, value in values.items()))
+
     def name_of(self, device_id):
         return next(name for name, worker in self.fleet.workers.items() if worker.device_id == device_id)
 
@@ -174,6 +188,7 @@ class RandomKills(Scene):
         resumed = [int(attempt.get("receipt", {}).get("resumed_from_step", 0)) for job in jobs for attempt in job["attempts"]]
         print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed"
               f"{' (some must)' if self.must_resume else ''}")
+        self.write_figures(jobs)
         for job in jobs:
             with self.subTest(job=job["job_id"], seed=SEED):
                 self.assert_succeeded(job)

@@ -46,8 +46,6 @@ constexpr double kSickStepSeconds = 20.0;
 constexpr int64_t kSickArtifactBytes = 300'000'000;
 constexpr double kSickSeconds = 900.0;
 constexpr double kNamedSeconds = 90.0;
-// While work runs, slow writes count after three minutes: a checkpoint makes them slow.
-constexpr double kNamedSlowAtWorkSeconds = 270.0;
 constexpr double kHealedSeconds = 60.0;
 
 Options SickOptions() {
@@ -150,10 +148,7 @@ TEST_P(SickDiskTest, IsNamedAndTheJobWaitsAndAllHealsAlone) {
   const int checkpoints = Checkpoints();
   GetSick(kind, moment);
   const double sick_from = loop_.now_seconds();
-  const bool works = moment != Moment::kIdle;  // a start goes on with its work
-  const double named_seconds =
-      works && kind.disk == Worker::Disk::kSlow ? kNamedSlowAtWorkSeconds : kNamedSeconds;
-  EXPECT_TRUE(Until(named_seconds, [&] { return !Named().empty(); }));
+  EXPECT_TRUE(Until(kNamedSeconds, [&] { return !Named().empty(); }));
   EXPECT_THAT(Named(), StartsWith(kind.told));
   if (moment == Moment::kIdle) {
     Submit();

@@ -105,8 +105,7 @@ void AgentCore::Start(const Instant& now) {
     // The process spooled the report of the end, then died before it wrote the record.
     const auto ended = held_.find(EndedAttempt(report));
     if (ended != held_.end() && !IsTerminal(ended->second.state())) {
-      ended->second.set_state(report.has_finished() ? v1::ATTEMPT_STATE_FINISHED
-                                                    : v1::ATTEMPT_STATE_FAILED);
+      TakeEnd(report, ended->second);
     }
   }
   ResumeWaitingResults();

@@ -286,6 +286,8 @@ class AgentCore {
 
   // agent_core_storage.cc
   void CheckStorage(const Instant& now);
+  [[nodiscard]] bool WritesMuch() const;  // a checkpoint or a fetch is written now
+  void EndFetchForProbe(const Instant& now);
 
   // agent_core_memory.cc
   void CheckMemory(const Instant& now);

@@ -12,6 +12,7 @@
 
 #include "base/status_matchers.h"
 #include "worker/agent/core/agent_core_fixture.h"
+#include "worker/agent/core/attempt_facts_internal.h"
 
 namespace wattle::agent {
 namespace {
@@ -305,6 +306,29 @@ TEST_F(AgentCoreTest, ARecordSaysTheEndOnlyOnceTheReportIsOnTheDisk) {
   EXPECT_EQ(Facts().back(), "failed");
   Pass(absl::Seconds(20));
   EXPECT_EQ(state_->ReadAttempts().at("j1.1").state(), v1::ATTEMPT_STATE_FAILED);
+}
+
+// The report of a stop is in the spool, and the process died before it wrote the attempt's record.
+TEST_F(AgentCoreTest, ASpooledEndMakesOfTheRecordWhatItSays) {
+  Welcome();
+  StartTraining();
+  Pass(absl::Seconds(20));
+  const v1::HeldAttemptRecord running = state_->ReadAttempts().at("j1.1");
+  Desire({});
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(2));
+  const v1::Receipt told = Last("stopped").stopped().receipt();
+  ASSERT_GT(told.total().gross_energy_joules(), 100);
+  core_.reset();
+  ASSERT_THAT(state_->WriteAttempt(running), IsOk());
+  Boot();
+  core_->OnConnected(Now());
+  EXPECT_EQ(core_->busy(), false);
+  ASSERT_EQ(LastHello().attempts_size(), 1);
+  EXPECT_EQ(LastHello().attempts(0).state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  v1::HeldAttemptRecord record = running;
+  TakeEnd(Last("stopped"), record);
+  EXPECT_EQ(record.receipt().total().gross_energy_joules(), told.total().gross_energy_joules());
 }
 
 TEST_F(AgentCoreTest, AKilledAgentResumesTheAttemptBeforeTheCoordinatorIsReached) {

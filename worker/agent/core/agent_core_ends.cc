@@ -176,16 +176,7 @@ void AgentCore::TellLostEnds(const Instant& now) {
       continue;
     }
     const v1::Report end = *EndRemembered(id);
-    if (end.has_finished()) {
-      record.set_state(v1::ATTEMPT_STATE_FINISHED);
-      *record.mutable_receipt() = end.finished().receipt();
-    } else if (end.has_failed()) {
-      record.set_state(v1::ATTEMPT_STATE_FAILED);
-      *record.mutable_receipt() = end.failed().receipt();
-    } else {
-      record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
-      *record.mutable_receipt() = end.stopped().receipt();
-    }
+    TakeEnd(end, record);
     Report(end, now);
     SaveAttempt(record, now);
     CountEnd(record.state());

@@ -3,6 +3,7 @@
 // What a sick disk changes: no new work begins, running work stops with what it has, and the
 // heartbeat says why, because nothing can be saved.
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -12,16 +13,32 @@
 namespace wattle::agent {
 
 void AgentCore::OnStorageProbed(const absl::Status& status, const Instant& now) {
-  storage_.OnWritten(WATTLE_FAULT_POINT("NoteDisk alone") ? absl::OkStatus() : status,
-                     run_ != nullptr, now.wall);
+  storage_.OnWritten(WATTLE_FAULT_POINT("NoteDisk alone") ? absl::OkStatus() : status, now.wall);
   Step(now);
+}
+
+bool AgentCore::WritesMuch() const {
+  return (!prefetching_.empty() && !transfer_ended_) || (run_ != nullptr && run_->writes_much());
+}
+
+// A fetch may last for hours; whether the disk or the fetch makes the writes slow shows without it.
+void AgentCore::EndFetchForProbe(const Instant& now) {
+  if (!prefetching_.empty() && !std::exchange(transfer_ended_, true)) {
+    ports_.CancelTransfer();
+  }
+  if (run_ != nullptr) {
+    run_->EndFetchTry(now);
+  }
 }
 
 void AgentCore::CheckStorage(const Instant& now) {
   if (storage_.TakeDue(now.wall)) {
     ports_.ProbeStorage();
   }
-  storage_.Look(now.wall);
+  storage_.Look(WritesMuch(), now.wall);
+  if (storage_.suspects()) {
+    EndFetchForProbe(now);
+  }
   const std::string& problem = storage_.problem();
   if (problem.empty() != storage_told_.empty()) {
     ports_.Note(problem.empty() ? "storage: the disk takes writes again" : "storage: " + problem);

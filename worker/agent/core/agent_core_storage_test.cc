@@ -35,6 +35,13 @@ class StorageTest : public AgentCoreTest {
       }
     }
   }
+  // The same while a runner is alive.
+  void PassProbedAlive(absl::Duration time) {
+    for (const Monotonic end = wall_ + time; wall_ < end;) {
+      Alive(absl::ToDoubleSeconds(wall_.since_boot()));
+      PassProbed(absl::Seconds(1));
+    }
+  }
   std::string Told() { return core_->MakeHeartbeat(Now()).storage_problem(); }
   void Refuse() {
     outcome_ = absl::PermissionDeniedError("/state/health: cannot open: Read-only file system");
@@ -88,34 +95,86 @@ TEST_F(StorageTest, RunningWorkStopsWithWhatItHasAndGoesOnOnceTheDiskIsHealed) {
   EXPECT_EQ(Last("paused").paused().checkpoint_step(), 3);
 }
 
-TEST_F(StorageTest, AnIdleDiskIsSlowAfterTwoSlowWrites) {
+TEST_F(StorageTest, AnIdleDiskIsSlowAfterThreeSlowWrites) {
   Welcome();
   PassProbed(absl::Seconds(1));
   took_ = absl::Seconds(5);
-  PassProbed(absl::Seconds(70));
-  EXPECT_EQ(Told(), "") << "one slow write says little";
-  PassProbed(absl::Seconds(20));
+  PassProbed(absl::Seconds(78));
+  EXPECT_EQ(Told(), "") << "two slow writes say little";
+  PassProbed(absl::Seconds(11));
   EXPECT_THAT(Told(), HasSubstr("disk slow: a write of 4 KiB takes 5 s"));
   Heal();
   PassProbed(absl::Seconds(25));
   EXPECT_EQ(Told(), "");
 }
 
-// The sync of a checkpoint makes each other write wait for it.
-TEST_F(StorageTest, SlowWritesWhileWorkRunsStopItOnlyAfterMinutes) {
+TEST_F(StorageTest, SlowWritesWhileWorkRunsAreToldWithin90SecondsAsThoseOfAnIdleBoard) {
   Welcome();
   StartTraining();
+  PassProbed(absl::Seconds(1));
   took_ = absl::Seconds(5);
-  for (int i = 0; i < 9; ++i) {
-    PassProbed(absl::Seconds(20));
-    Alive(i);
-  }
+  PassProbedAlive(absl::Seconds(70));
   EXPECT_EQ(ports_.stops, 0);
-  for (int i = 9; i < 15; ++i) {
-    PassProbed(absl::Seconds(20));
-    Alive(i);
-  }
+  PassProbedAlive(absl::Seconds(19));
+  EXPECT_THAT(Told(), StartsWith("disk slow"));
   EXPECT_EQ(ports_.stops, 1);
+}
+
+// The sync of a checkpoint makes each other write wait for it.
+TEST_F(StorageTest, SlowWritesBesideACheckpointStopWorkOnlyAfterMinutes) {
+  Welcome();
+  StartTraining();
+  PassProbed(absl::Seconds(1));
+  Phase("checkpoint");
+  took_ = absl::Seconds(20);
+  PassProbedAlive(absl::Minutes(3));
+  Phase("train");
+  took_ = absl::Milliseconds(100);
+  PassProbedAlive(absl::Minutes(1));
+  EXPECT_EQ(Told(), "");
+  EXPECT_EQ(ports_.stops, 0);
+  Phase("checkpoint");
+  took_ = absl::Seconds(20);
+  PassProbedAlive(absl::Minutes(5));
+  EXPECT_EQ(ports_.stops, 1);
+}
+
+// A write that was slow as the checkpoint came to its end is followed by one alone.
+TEST_F(StorageTest, AWriteThatIsSlowAfterTheCheckpointTells) {
+  Welcome();
+  StartTraining();
+  PassProbed(absl::Seconds(1));
+  Phase("checkpoint");
+  took_ = absl::Seconds(10);
+  PassProbedAlive(absl::Seconds(90));
+  EXPECT_EQ(Told(), "");
+  Phase("train");
+  PassProbedAlive(absl::Seconds(30));
+  EXPECT_THAT(Told(), StartsWith("disk slow"));
+}
+
+// A fetch makes writes slow for as long as it lasts, so it makes way for a write alone.
+TEST_F(StorageTest, AFetchMakesWayForAWriteAlone) {
+  Welcome();
+  PassProbed(absl::Seconds(1));
+  Desire({Job("j1.1")});
+  ASSERT_EQ(ports_.fetches, 1);
+  took_ = absl::Seconds(5);
+  PassProbed(absl::Seconds(65));
+  EXPECT_EQ(ports_.cancels, 1);
+  core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+  took_ = absl::Milliseconds(100);
+  PassProbed(absl::Seconds(10));
+  EXPECT_EQ(ports_.fetches, 1);
+  PassProbed(absl::Seconds(20));
+  EXPECT_EQ(ports_.fetches, 2) << "the fetch made the write slow, and goes on";
+  EXPECT_EQ(Told(), "");
+  took_ = absl::Seconds(5);
+  PassProbed(absl::Seconds(45));
+  EXPECT_EQ(ports_.cancels, 2);
+  core_->OnFetched({.status = absl::CancelledError("cancelled")}, Now());
+  PassProbed(absl::Seconds(25));
+  EXPECT_THAT(Told(), StartsWith("disk slow")) << "the disk is slow without the fetch too";
 }
 
 TEST(StorageHealthTest, AWriteThatDoesNotEndIsTold) {
@@ -123,17 +182,17 @@ TEST(StorageHealthTest, AWriteThatDoesNotEndIsTold) {
   const Monotonic began(absl::Seconds(100));
   ASSERT_TRUE(health.TakeDue(began));
   EXPECT_FALSE(health.TakeDue(began + absl::Hours(1)));
-  health.Look(began + absl::Seconds(59));
+  health.Look(false, began + absl::Seconds(24));
   EXPECT_EQ(health.problem(), "");
-  health.Look(began + absl::Seconds(61));
+  EXPECT_EQ(health.NextStep(began + absl::Seconds(24)), began + absl::Seconds(25));
+  health.Look(false, began + absl::Seconds(25));
   EXPECT_THAT(health.problem(), StartsWith("disk slow"));
-  EXPECT_EQ(health.NextStep(began), began + absl::Seconds(60));
-  EXPECT_EQ(health.NextStep(began + absl::Seconds(61)), Monotonic(absl::InfiniteDuration()))
+  EXPECT_EQ(health.NextStep(began + absl::Minutes(4)), Monotonic(absl::InfiniteDuration()))
       << "only the end of the write is waited for";
-  health.OnWritten(absl::OkStatus(), false, began + absl::Hours(2));
+  health.OnWritten(absl::OkStatus(), began + absl::Hours(2));
   EXPECT_THAT(health.problem(), StartsWith("disk slow"));
   ASSERT_TRUE(health.TakeDue(began + absl::Hours(3)));
-  health.OnWritten(absl::OkStatus(), false, began + absl::Hours(3));
+  health.OnWritten(absl::OkStatus(), began + absl::Hours(3));
   EXPECT_EQ(health.problem(), "");
 }
 

@@ -8,6 +8,7 @@
 
 #include "proto/state_names.h"
 #include "wattle/v1/fleet.pb.h"
+#include "wattle/v1/worker_state.pb.h"
 
 namespace wattle::agent {
 
@@ -20,6 +21,20 @@ inline std::string EndedAttempt(const v1::Report& report) {
     return report.failed().attempt_id();
   }
   return report.has_stopped() ? report.stopped().attempt_id() : "";
+}
+
+// What the report of an attempt's end makes of its record. REQUIRES: !EndedAttempt(report).empty()
+inline void TakeEnd(const v1::Report& report, v1::HeldAttemptRecord& record) {
+  if (report.has_finished()) {
+    record.set_state(v1::ATTEMPT_STATE_FINISHED);
+    *record.mutable_receipt() = report.finished().receipt();
+  } else if (report.has_failed()) {
+    record.set_state(v1::ATTEMPT_STATE_FAILED);
+    *record.mutable_receipt() = report.failed().receipt();
+  } else {
+    record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
+    *record.mutable_receipt() = report.stopped().receipt();
+  }
 }
 
 // Names the attempt and its token in a fact.

@@ -131,6 +131,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   checkpointed_at_.reset();
   checkpoint_ordered_ = false;
   starting_ = true;
+  writes_phase_ = false;
   result_.reset();
   failure_.reset();
   runner_steps_ = 0;
@@ -214,6 +215,7 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     return;
   }
   const bool is_main = kind == main_phase_;
+  writes_phase_ = ActivityOf(kind, main_phase_) == Activity::kCheckpoint;
   if (starting_) {
     starting_ = false;
     record_.set_started(true);

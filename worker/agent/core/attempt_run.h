@@ -126,6 +126,10 @@ class AttemptRun {
   [[nodiscard]] bool waits_to_upload() const {
     return stage_ == Stage::kUploading && !transfers_ && retry_.has_value() && !waits_for_line_;
   }
+  // Whether a fetch, a checkpoint or a result is written now.
+  [[nodiscard]] bool writes_much() const;
+  // Ends the try of a fetch under way, which goes on some seconds later.
+  void EndFetchTry(const Instant& now);
   // Ends the try of the upload that is under way; waits_to_upload() follows.
   void EndUploadTry() { ports_.CancelTransfer(); }
   // The transfer in the way of this attempt's has ended.
@@ -212,13 +216,15 @@ class AttemptRun {
   bool waits_for_link_ = false;
   bool waits_for_line_ = false;
   bool transfers_ = false;        // a transfer is under way
+  Monotonic fetch_held_until_;    // wall
   int damaged_transfers_ = 0;     // in a row
   std::string transfer_problem_;  // the last one noted; the same problem is noted once
   std::vector<FetchedInput> inputs_;
   UploadResult upload_;
 
   std::optional<int64_t> started_;
-  bool starting_ = false;  // the runner was started, but its first phase has not begun
+  bool starting_ = false;      // the runner was started, but its first phase has not begun
+  bool writes_phase_ = false;  // the runner writes a checkpoint or its result
   std::optional<v1::RunnerResult> result_;
   std::optional<v1::RunnerFailure> failure_;
 

@@ -21,6 +21,8 @@ constexpr absl::Duration kUploadBackoffMax = absl::Minutes(5);
 // A closed link is looked at again after this time, and one with another transfer after that.
 constexpr absl::Duration kLinkLook = absl::Minutes(1);
 constexpr absl::Duration kLineLook = absl::Seconds(1);
+// A fetch that made way for tries of the disk goes on after this time: three tries end before.
+constexpr absl::Duration kDiskLook = absl::Seconds(30);
 
 // The class of a transfer's failure; nullopt if the transfer is tried again.
 std::optional<v1::FailureClass> TransferFailure(const absl::Status& status) {
@@ -79,6 +81,17 @@ void AttemptRun::CheckLink(const Instant& now) {
   }
 }
 
+bool AttemptRun::writes_much() const {
+  return (stage_ == Stage::kFetching && transfers_) || (stage_ == Stage::kRunning && writes_phase_);
+}
+
+void AttemptRun::EndFetchTry(const Instant& now) {
+  if (stage_ == Stage::kFetching && std::exchange(transfers_, false)) {
+    fetch_held_until_ = now.wall + kDiskLook;
+    ports_.CancelTransfer();
+  }
+}
+
 void AttemptRun::BeginFetch(const Instant& now) {
   if (WaitForLink(now)) {
     return;
@@ -106,6 +119,12 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     }
     if (absl::IsCancelled(result.status) && WaitForLink(now)) {
       return;
+    }
+    if (absl::IsCancelled(result.status) && now.wall < fetch_held_until_) {
+      retry_ = fetch_held_until_;
+      progress_.set_waiting_reason(
+          "fetch: the disk's writes are slow; it is tried without a fetch");
+      return SetActivity(now.device, Activity::kPaused);
     }
     if (const auto failure = FailureOfTransfer(result.status)) {
       return Fail(*failure, absl::StrCat("fetch: ", result.status.message()));

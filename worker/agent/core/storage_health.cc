@@ -9,11 +9,12 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kAgain = absl::Seconds(15);
+// Three writes of 5 s fit: a card that tidies up holds one for seconds, and no three in a row.
+constexpr absl::Duration kAgainIfSlow = absl::Seconds(5);
 constexpr absl::Duration kSlow = absl::Seconds(3);
+constexpr absl::Duration kSlowLasts = absl::Seconds(25);
 // The sync of a large checkpoint makes every other write on a card wait for it.
-constexpr absl::Duration kSlowWhileBusy = absl::Minutes(3);
-// A write that takes longer counts at once; the worker's own records wait behind it.
-constexpr absl::Duration kHung = absl::Seconds(60);
+constexpr absl::Duration kSlowLastsBesideOwn = absl::Minutes(3);
 
 std::string ProblemOf(const absl::Status& status) {
   const char* kind = absl::IsResourceExhausted(status)  ? "disk full: "
@@ -35,10 +36,11 @@ bool StorageHealth::TakeDue(Monotonic now) {
     return false;
   }
   began_ = now;
+  beside_own_ = false;
   return true;
 }
 
-void StorageHealth::OnWritten(const absl::Status& status, bool busy, Monotonic now) {
+void StorageHealth::OnWritten(const absl::Status& status, Monotonic now) {
   const Monotonic began = began_.value_or(now);
   const absl::Duration took = now - began;
   began_.reset();
@@ -47,9 +49,8 @@ void StorageHealth::OnWritten(const absl::Status& status, bool busy, Monotonic n
     problem_ = ProblemOf(status);
     slow_since_.reset();
   } else if (took >= kSlow) {
-    slow_since_ = slow_since_.value_or(began);
-    const bool lasts = now - *slow_since_ >= (busy ? kSlowWhileBusy : kAgain);
-    problem_ = lasts || took >= kHung ? SlowSentence(took) : problem_;
+    next_ = now + std::min(kAgainIfSlow, period_);
+    CountSlow(began, now);
   } else {
     problem_.clear();
     slow_since_.reset();
@@ -57,10 +58,17 @@ void StorageHealth::OnWritten(const absl::Status& status, bool busy, Monotonic n
   }
 }
 
-void StorageHealth::Look(Monotonic now) {
-  if (began_ && now - *began_ >= kHung) {
-    slow_since_ = slow_since_.value_or(*began_);
-    problem_ = SlowSentence(now - *began_);
+void StorageHealth::CountSlow(Monotonic began, Monotonic now) {
+  slow_since_ = slow_since_.value_or(began);
+  if (now - *slow_since_ >= (beside_own_ ? kSlowLastsBesideOwn : kSlowLasts)) {
+    problem_ = SlowSentence(now - began);
+  }
+}
+
+void StorageHealth::Look(bool writes_much, Monotonic now) {
+  beside_own_ = beside_own_ || writes_much;
+  if (began_ && now - *began_ >= kSlow) {
+    CountSlow(*began_, now);
   }
 }
 
@@ -68,8 +76,13 @@ Monotonic StorageHealth::NextStep(Monotonic now) const {
   if (!began_) {
     return next_;
   }
-  const Monotonic hung = *began_ + kHung;
-  return now < hung ? hung : Monotonic(absl::InfiniteDuration());
+  const Monotonic since = slow_since_.value_or(*began_);
+  for (const Monotonic look : {*began_ + kSlow, since + kSlowLasts, since + kSlowLastsBesideOwn}) {
+    if (now < look) {
+      return look;
+    }
+  }
+  return Monotonic(absl::InfiniteDuration());
 }
 
 }  // namespace wattle::agent

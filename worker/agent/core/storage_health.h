@@ -2,9 +2,9 @@
 //
 // Whether the disk under the worker's state takes a small write, found by such a write each minute:
 // an idle board writes nothing for minutes, and a refused record shows only that one write failed.
-// A sick disk is tried again every 15 s and counts as healthy after one good write. A slow write
-// counts if the next is slow too; while work runs, which writes checkpoints, only after minutes of
-// slow writes. Reads no clock; use it from one thread.
+// A sick disk is tried again every 15 s and counts as healthy after one good write. Slow writes
+// count once they have come in a row for 25 s; beside large writes of the worker's own, which make
+// others slow, only after minutes. Reads no clock; use it from one thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_STORAGE_HEALTH_H_
 #define WATTLE_WORKER_AGENT_CORE_STORAGE_HEALTH_H_
 
@@ -28,19 +28,27 @@ class StorageHealth {
 
   // Whether a write is to begin now. The caller begins it and tells its end.
   [[nodiscard]] bool TakeDue(Monotonic now);
-  // The write ended. busy: work runs.
-  void OnWritten(const absl::Status& status, bool busy, Monotonic now);
-  // Notices a write that does not end.
-  void Look(Monotonic now);
+  // The write ended.
+  void OnWritten(const absl::Status& status, Monotonic now);
+  // Notices a write that does not end. writes_much: the worker writes a checkpoint or a fetch now.
+  // Tell both ends of such a time.
+  void Look(bool writes_much, Monotonic now);
   [[nodiscard]] Monotonic NextStep(Monotonic now) const;
   // Kind, what happened and the remedy, one sentence; "": healthy.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
+  // Whether the last write was slow beside the worker's own, so that the next one should be alone.
+  [[nodiscard]] bool suspects() const { return slow_since_ && problem_.empty() && beside_own_; }
+
  private:
+  // The write that began then was or is slow.
+  void CountSlow(Monotonic began, Monotonic now);
+
   absl::Duration period_;
   Monotonic next_;                       // when the next write begins
   std::optional<Monotonic> began_;       // of the write under way
   std::optional<Monotonic> slow_since_;  // begin of the first of the slow writes in a row
+  bool beside_own_ = false;              // the newest write ran beside large ones of the worker
   std::string problem_;
 };
 
