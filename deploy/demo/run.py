@@ -298,7 +298,7 @@ class Demo:
     # The acts ----------------------------------------------------------------------------------------------------------
 
     def measure_first(self):
-        """A short run of each workload on the boards that may get it. The fine-tunes end here; the others go on beside the first jobs."""
+        """A short run of each workload on the boards that may get it. The fine-tunes end here; the others go on beside (a)."""
         heading(f"Measured first: about {MEASURED_SECONDS} s of each workload on each board")
         rounds = itertools.zip_longest(*([(board, kind) for kind in kinds] for board, kinds in MEASURED_FIRST.items()))
         for board, kind in filter(None, itertools.chain(*rounds)):
@@ -309,6 +309,15 @@ class Demo:
             file.write_text(self.text(*command, *overrides, "--dry-run") + "\n")
             self.measuring[board, kind] = self.fleet.submit(file)
         self.watch(*(job for (_, kind), job in self.measuring.items() if kind == "finetune"))
+        # Its run is short after its start, so that the board is free again when (b) is planned.
+        self.until_begun(self.measuring["xavier-nx", "evaluate"])
+
+    def until_begun(self, job_id):
+        """Until the job has made a step, or has ended."""
+        def begun():
+            job = self.fleet.job(job_id)
+            return job["state"] in fleets.TERMINAL_STATES or int((self.fleet.progress(job) or {}).get("step", 0)) >= 1
+        self.fleet.until(f"{job_id} to make a step", begun, WAIT_SECONDS_MAX * self.scale)
 
     def until_measured(self, *boards):
         for (board, _), job in self.measuring.items():
@@ -317,7 +326,7 @@ class Demo:
                 self.ended(job)
 
     def finetune_twice(self):
-        """(a) with objective energy, and while it runs (b) with objective time. Returns both jobs, ended."""
+        """(a) with objective energy, and at its first step (b) with objective time. Returns both jobs, ended."""
         settings, overrides = self.job_settings(), self.overrides()
         heading("(a) fine-tune for the fewest joules: where, and why")
         self.plan("plan (a)", HERE / "finetune.yaml", *overrides)
@@ -325,7 +334,7 @@ class Demo:
         self.fleet.until_step(first, timeout_seconds=WAIT_SECONDS_MAX * self.scale)
         self.until_measured("xavier-nx", "orin-nano")
 
-        heading("(b) the same for the earliest end, submitted while (a) runs")
+        heading("(b) the same for the earliest end, submitted at (a)'s first step")
         plan = self.plan("plan (b)", HERE / "finetune.yaml", "--set", "objective=time", *overrides)
         second = self.fleet.submit(HERE / "finetune.yaml", objective="time", **settings)
         self.watch(first, second)

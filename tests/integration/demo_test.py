@@ -71,6 +71,20 @@ class ClosingTable(unittest.TestCase):
                          [(True, "of 3 intervals in the tables the widest is 3.0 to 1, j1 (at most 3 to 1 wanted)")])
         self.assertEqual(checked({"low": 1.0, "high": 3.1})[0][0], False)
 
+    def test_a_job_has_begun_at_its_first_step_or_where_it_ended(self):
+        def polls(*states):
+            asked = []
+            def job(job_id):
+                asked.append(job_id)
+                return {"state": states[len(asked) - 1][0]}
+            fleet = unittest.mock.Mock(job=job, progress=lambda _: states[len(asked) - 1][1])
+            fleet.until = lambda what, condition, limit: next(value for value in iter(condition, None) if value)
+            run.Demo.until_begun(unittest.mock.Mock(fleet=fleet, scale=1), "j4")
+            return len(asked)
+        queued, loads = ("JOB_STATE_QUEUED", None), ("JOB_STATE_ACTIVE", {"phase": "load"})
+        self.assertEqual(polls(queued, loads, ("JOB_STATE_ACTIVE", {"step": "1"})), 3)
+        self.assertEqual(polls(loads, ("JOB_STATE_SUCCEEDED", None)), 2)
+
     def test_where_joules_are_alike_the_earlier_end_is_the_reason(self):
         placement = {"objective": "OBJECTIVE_ENERGY",
                      "best": [{"device_name": "nano", "marginal_energy_joules": 20.5, "finish_in_seconds": 4},
