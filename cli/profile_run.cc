@@ -179,7 +179,7 @@ void AddProfileRun(CLI::App* noun, CommandSlot* slot) {
       ->delimiter(',')
       ->type_name("N,N");
   leaf->add_option("--seconds", flags->run_seconds,
-                   "Device seconds of a run's work, 5 to 600; default 20")
+                   "Device seconds of a run's work, 1 to 600; default 20")
       ->type_name("S");
   leaf->add_option("--runs", flags->runs_max, "Runs at most, 1 to 100; default 20")->type_name("N");
   leaf->add_option("--set", flags->set, "field=value instead of the file's; repeatable")

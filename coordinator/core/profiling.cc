@@ -31,7 +31,8 @@ using scheduler::PointWords;
 
 constexpr int kBatchSizesMax = 8;
 constexpr int kBatchSizeMax = 1024;
-constexpr double kRunSecondsMin = 5;
+// Shorter than the refresh of a sensor tells no watts.
+constexpr double kRunSecondsMin = 1;
 constexpr double kGainPercentMin = 0.1;
 constexpr char kDeviceLabel[] = "device=";
 // A run that takes less than this share of the wanted seconds was cut too short by a prediction of

@@ -620,8 +620,8 @@ TEST(CheckProfileTest, RefusalsNameTheFieldAndTheRemedy) {
               }
             }),
             "profile.batch_sizes: 10 entries: want at most 8");
-  EXPECT_EQ(refused([](v1::JobSpec& spec) { spec.mutable_profile()->set_run_seconds(2); }),
-            "profile.run_seconds: 2: want at least 5, or leave it out");
+  EXPECT_EQ(refused([](v1::JobSpec& spec) { spec.mutable_profile()->set_run_seconds(0.5); }),
+            "profile.run_seconds: 0.5: want at least 1, or leave it out");
   EXPECT_THAT(refused([](v1::JobSpec& spec) { spec.mutable_profile()->set_runs_max(101); }),
               HasSubstr("profile.runs_max: 101: want 0 to 100"));
   EXPECT_EQ(refused([](v1::JobSpec& spec) { spec.mutable_profile()->set_gain_percent_min(0.01); }),

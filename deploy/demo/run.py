@@ -14,6 +14,7 @@ What it asserts is printed line by line near the end, and one table closes it; t
 """
 
 import argparse
+import itertools
 import json
 import math
 import pathlib
@@ -35,8 +36,14 @@ BATTERY = ("--battery-wh=90", "--state-of-charge=0.8")
 SEED = 7  # Of the first board's hidden offsets; the others take the next ones. --seed N takes another.
 PROMETHEUS = "127.0.0.1:9090"  # With --keep.
 SPEED_MARGIN = 2.0  # Host time a step may take, against its emulated wall time.
+# What each board runs before the first plan. The reserve keeps the Orin Nano out of what follows the fine-tunes.
+MEASURED_FIRST = {"xavier-nx": ("finetune", "evaluate"), "orin-nano": ("finetune",), "pi-5": ("finetune", "generate", "evaluate")}
+MEASURED_SECONDS = 1  # Of each, by the prediction that nobody can use yet.
+WAIT_SECONDS_MAX = 120.0  # Device seconds in which a board has made those runs, or the first step of a job, its start included.
+INTERVAL_RATIO_MAX = 3.0  # Upper over lower end of every interval that the demo prints.
 LOSS_FALL_MIN_PERCENT = 20.0  # The held-out answer loss must fall by this much.
 IDLE_SECONDS_MAX = 120.0  # Device seconds in which a board's idle draw is known.
+QUANTITIES = ("run_seconds", "run_energy_joules")
 CAPPED_EXAMPLES = 64  # With --squad or --model: steps and held-out examples are capped, so that it stays a demo.
 CAPPED_LENGTH = 256
 CAPPED_STEPS = (16, 64)  # As many of these as make the run long beside what surrounds it:
@@ -97,8 +104,17 @@ def interval_words(predicted, words):
 
 def latest_words(receipt, quantity, words):
     """The prediction of the run; with a star what its own first steps told, where it ran long enough to be probed."""
-    probed = receipt.get(f"probed_{quantity}")
-    return interval_words(probed, words) + " *" if probed else interval_words(receipt["predicted"][quantity], words)
+    return interval_words(latest(receipt, quantity), words) + (" *" if f"probed_{quantity}" in receipt else "")
+
+
+def latest(receipt, quantity):
+    """The prediction of the run that the closing table shows: the one of its own first steps, else the one with which it was placed."""
+    return receipt.get(f"probed_{quantity}") or receipt["predicted"][quantity]
+
+
+def widest_interval(told):
+    """(upper over lower end, what it is of) of the widest of these intervals; told: [(what, interval)]."""
+    return max((interval["high"] / interval["low"] if interval.get("low", 0) > 0 else math.inf, what) for what, interval in told)
 
 
 def closing_lines(jobs):
@@ -138,6 +154,8 @@ class Demo:
         self.prompts = HERE / "prompts.jsonl"
         self.capped = bool(options.squad or options.model)
         self.checks = []
+        self.measuring = {}  # {(board, kind): job} of measure_first.
+        self.told = []  # [(what, interval)] of every interval that a plan printed.
         self.scale = 1.0
         self.capped_steps = CAPPED_STEPS[1]
 
@@ -180,14 +198,13 @@ class Demo:
     def overrides(self):
         return [part for key, value in self.job_settings().items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
 
-    def measure_host_step(self):
-        """Seconds and floating-point operations of one step on this host, with two runners side by side as in the demo."""
+    def measure_host_steps(self):
+        """[(seconds, floating-point operations)] of steps on this host, with two runners side by side as in the demo."""
         spec = {"name": "host speed", "finetune": {"model": "m", "data": "d", "steps": 6, "batch_size": 8, "sequence_length": 192,
                                                    "learning_rate": 1e-5}}
         if self.capped:
             spec["finetune"].update(batch_size=4, limit_examples=CAPPED_EXAMPLES, sequence_length=CAPPED_LENGTH)
-        runs = []
-        seconds, flops = [], []
+        runs, measured = [], []
         try:
             for name in ("a", "b"):
                 directory = self.fleet.directory / f"host-speed-{name}"
@@ -203,21 +220,24 @@ class Demo:
                 if run.returncode:
                     raise FleetError(f"wattle-runner: {errors.strip().splitlines()[-1]}")
                 steps = [frame["step"] for frame in map(json.loads, output.splitlines()) if frame.get("step", {}).get("phase") == "train"]
-                flops += [step["flops"] for step in steps]
-                seconds += [step["compute_seconds"] for step in steps]
+                # The first step warms up. A run makes up for it, because later steps are faster than the board's.
+                measured += [(step["compute_seconds"], step["flops"]) for step in steps[1:]]
         finally:
             for run in runs:
                 run.kill()  # Those that have ended stay as they are.
-        return max(seconds), min(flops)
+        return measured
 
     def choose_scale(self):
-        host_seconds, flops = self.measure_host_step()
-        # The hidden offsets may make a board up to 10 % faster than its file says.
-        fastest = min(0.9 * (board["step_overhead_seconds"] + flops / board["throughput_flops"])
-                      for board in map(board_file, BOARDS.values()))
+        boards = [board_file(board) for board in BOARDS.values()]
+        # Of each step of this host what the fastest board takes for the same. The hidden offsets may make a board up to 10 % faster than
+        # its file says.
+        steps = [(seconds, min(0.9 * (board["step_overhead_seconds"] + flops / board["throughput_flops"]) for board in boards))
+                 for seconds, flops in self.measure_host_steps()]
+        fastest = min(of_board for _, of_board in steps)
         self.capped_steps = min(max(math.ceil(CAPPED_RUN_SECONDS / fastest), CAPPED_STEPS[0]), CAPPED_STEPS[1])
-        self.scale = max(1.0, math.ceil(10 * SPEED_MARGIN * host_seconds / fastest) / 10)
-        note(f"this host needs {1000 * host_seconds:.0f} ms for a step that the fastest board makes in {1000 * fastest:.0f} ms: "
+        seconds, of_board = max(steps, key=lambda step: step[0] / step[1])
+        self.scale = max(1.0, math.ceil(10 * SPEED_MARGIN * seconds / of_board) / 10)
+        note(f"this host needs {1000 * seconds:.0f} ms for a step that the fastest board makes in {1000 * of_board:.0f} ms: "
              f"time_scale {self.scale:g}, one second of a board is {self.scale:g} s here")
 
     def start(self):
@@ -266,19 +286,56 @@ class Demo:
         done = self.fleet.run_wattle(*arguments)
         return (done.stdout or done.stderr).rstrip()
 
+    def plan(self, title, *arguments):
+        """Prints the plan, keeps its intervals for the check, and returns it."""
+        plan = self.wattle("plan", *arguments)
+        print(self.text("plan", *arguments))
+        for candidate in plan["candidates"]:
+            prediction = candidate["prediction"]
+            self.told += [(f"{title}, {candidate['device_name']}", prediction[quantity]) for quantity in QUANTITIES]
+        return plan
+
     # The acts ----------------------------------------------------------------------------------------------------------
+
+    def measure_first(self):
+        """A short run of each workload on the boards that may get it. The fine-tunes end here; the others go on beside (a)."""
+        heading(f"Measured first: about {MEASURED_SECONDS} s of each workload on each board")
+        rounds = itertools.zip_longest(*([(board, kind) for kind in kinds] for board, kinds in MEASURED_FIRST.items()))
+        for board, kind in filter(None, itertools.chain(*rounds)):
+            overrides = self.overrides() if kind == "finetune" else ["--set", f"{kind}.model=demo-base"]
+            command = ["profile", "run", HERE / f"{kind}.yaml", "--device", board, "--seconds", MEASURED_SECONDS, "--runs", 1, "--budget", 0.5]
+            note(f"wattle {' '.join(getattr(part, 'name', str(part)) for part in command)}")
+            file = self.fleet.directory / f"measure-{kind}-{board}.yaml"
+            file.write_text(self.text(*command, *overrides, "--dry-run") + "\n")
+            self.measuring[board, kind] = self.fleet.submit(file)
+        self.watch(*(job for (_, kind), job in self.measuring.items() if kind == "finetune"))
+        # Its run is short after its start, so that the board is free again when (b) is planned.
+        self.until_begun(self.measuring["xavier-nx", "evaluate"])
+
+    def until_begun(self, job_id):
+        """Until the job has made a step, or has ended."""
+        def begun():
+            job = self.fleet.job(job_id)
+            return job["state"] in fleets.TERMINAL_STATES or int((self.fleet.progress(job) or {}).get("step", 0)) >= 1
+        self.fleet.until(f"{job_id} to make a step", begun, WAIT_SECONDS_MAX * self.scale)
+
+    def until_measured(self, *boards):
+        for (board, _), job in self.measuring.items():
+            if board in boards:
+                self.fleet.until_done(job, WAIT_SECONDS_MAX * self.scale)
+                self.ended(job)
 
     def finetune_twice(self):
         """(a) with objective energy, and at its first step (b) with objective time. Returns both jobs, ended."""
         settings, overrides = self.job_settings(), self.overrides()
         heading("(a) fine-tune for the fewest joules: where, and why")
-        print(self.text("plan", HERE / "finetune.yaml", *overrides))
+        self.plan("plan (a)", HERE / "finetune.yaml", *overrides)
         first = self.fleet.submit(HERE / "finetune.yaml", **settings)
-        self.fleet.until_step(first)
+        self.fleet.until_step(first, timeout_seconds=WAIT_SECONDS_MAX * self.scale)
+        self.until_measured("xavier-nx", "orin-nano")
 
         heading("(b) the same for the earliest end, submitted at (a)'s first step")
-        plan = self.wattle("plan", HERE / "finetune.yaml", "--set", "objective=time", *overrides)
-        print(self.text("plan", HERE / "finetune.yaml", "--set", "objective=time", *overrides))
+        plan = self.plan("plan (b)", HERE / "finetune.yaml", "--set", "objective=time", *overrides)
         second = self.fleet.submit(HERE / "finetune.yaml", objective="time", **settings)
         self.watch(first, second)
         self.check_objective(plan, second)
@@ -298,9 +355,8 @@ class Demo:
         heading("A battery reserve: the fine-tune planned again, under a policy that keeps nine tenths of every battery")
         self.wattle("policy", "apply", HERE / "reserve.yaml")
         job = [HERE / "finetune.yaml", *self.overrides()]
-        with_policy = self.wattle("plan", *job)
         without = self.wattle("plan", *job, "--without-policies")
-        print(self.text("plan", *job))
+        with_policy = self.plan("plan under the reserve", *job)
         names = {candidate["device_id"]: candidate["device_name"] for candidate in without["candidates"]}
         excluded = {candidate["device_id"] for candidate in with_policy["candidates"] if candidate["refused_by"] == "battery_reserve"}
         chosen, instead = without["chosen_device_id"], with_policy["chosen_device_id"]
@@ -309,6 +365,7 @@ class Demo:
                    f"{', '.join(names[device] for device in excluded) or 'nothing'} is excluded and {names.get(instead, 'nothing')} is chosen")
 
     def generate_and_evaluate(self, finetuned):
+        self.until_measured(*BOARDS)
         heading("(c) int8 batch generation and (d) perplexity and answers, before and after, under the same policy")
         jobs = [self.fleet.submit(HERE / f"{kind}.yaml", **{f"{kind}__model": model})
                 for kind in ("generate", "evaluate") for model in ("demo-base", f"job:{finetuned}/output")]
@@ -360,11 +417,17 @@ class Demo:
         for job in jobs:
             self.check(not receipt_of(job).get("emulation_overrun"), f"{job['job_id']}: this host kept the emulated pace")
 
+    def check_intervals(self, jobs):
+        told = self.told + [(job["job_id"], latest(receipt_of(job), quantity)) for job in jobs for quantity in QUANTITIES]
+        ratio, what = widest_interval(told)
+        self.check(ratio <= INTERVAL_RATIO_MAX, f"of {len(told)} intervals in the tables the widest is {ratio:.1f} to 1, {what} "
+                   f"(at most {INTERVAL_RATIO_MAX:.0f} to 1 wanted)")
+
     def closing_table(self, jobs):
         heading("What went where, and what it took (device seconds and joules, emulated)")
         for line in closing_lines(jobs):
             note(line)
-        note("in brackets: 9 in 10 between. Nothing was measured on these boards before; published rows of other models predict the first jobs.")
+        note(f"in brackets: 9 in 10 between, by what each board measured in about {MEASURED_SECONDS} s of each workload, and by the jobs before.")
         if any(receipt_of(job).get("probed_run_seconds") for job in jobs):
             note("*: by the first steps of the job itself, before it ended; wattle job receipt has the prediction before them as well.")
         note(f"{inside_intervals(jobs)} of {len(jobs)} jobs took seconds within their interval.")
@@ -446,11 +509,13 @@ class Demo:
             self.push()
             return 0
         self.push()
+        self.measure_first()
         finetunes = self.finetune_twice()
         self.check_reserve()
         before, after, perplexity_before, perplexity_after = self.generate_and_evaluate(finetunes[0]["job_id"])
         jobs = [*finetunes, before, after, perplexity_before, perplexity_after]
         self.check_pace(jobs)
+        self.check_intervals(jobs)
         self.losses(finetunes, (perplexity_before, perplexity_after))
         self.answers(after, before)
         self.offsets()

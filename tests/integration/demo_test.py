@@ -2,6 +2,7 @@
 """The demo as a new user runs it: to its end, and ended early by Ctrl-C and by a terminal that closes."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -51,6 +52,38 @@ class ClosingTable(unittest.TestCase):
         jobs = [{"attempts": [{"receipt": {"run": {"seconds": seconds}, "predicted": {"run_seconds": {"low": 1.0, "high": 2.0}}}}]}
                 for seconds in (0.99, 1.0, 1.5, 2.01)]
         self.assertEqual(run.inside_intervals(jobs), 2)
+
+    def test_the_widest_interval_is_named(self):
+        told = [("plan (a), nano", {"low": 3.9, "high": 4.4}), ("j1", {"low": 0.18, "high": 36.9}), ("j2", {"low": 2.0, "high": 6.0})]
+        self.assertEqual(run.widest_interval(told), (36.9 / 0.18, "j1"))
+        self.assertEqual(run.widest_interval([*told, ("j3", {"high": 2.0})]), (math.inf, "j3"), "an interval without a lower end")
+
+    def test_an_interval_that_nobody_can_use_fails_the_demo(self):
+        def checked(*intervals):
+            demo = unittest.mock.Mock(told=[("plan (a), nano", {"low": 3.9, "high": 4.4})])
+            demo.check = lambda holds, text: checks.append((holds, text))
+            checks = []
+            jobs = [{"job_id": "j1", "attempts": [{"receipt": {"attempt_id": "j1.1", "predicted": {
+                "run_seconds": {"low": 1.0, "high": 1.2}, "run_energy_joules": interval}}}]} for interval in intervals]
+            run.Demo.check_intervals(demo, jobs)
+            return checks
+        self.assertEqual(checked({"low": 2.0, "high": 6.0}),
+                         [(True, "of 3 intervals in the tables the widest is 3.0 to 1, j1 (at most 3 to 1 wanted)")])
+        self.assertEqual(checked({"low": 1.0, "high": 3.1})[0][0], False)
+
+    def test_a_job_has_begun_at_its_first_step_or_where_it_ended(self):
+        def polls(*states):
+            asked = []
+            def job(job_id):
+                asked.append(job_id)
+                return {"state": states[len(asked) - 1][0]}
+            fleet = unittest.mock.Mock(job=job, progress=lambda _: states[len(asked) - 1][1])
+            fleet.until = lambda what, condition, limit: next(value for value in iter(condition, None) if value)
+            run.Demo.until_begun(unittest.mock.Mock(fleet=fleet, scale=1), "j4")
+            return len(asked)
+        queued, loads = ("JOB_STATE_QUEUED", None), ("JOB_STATE_ACTIVE", {"phase": "load"})
+        self.assertEqual(polls(queued, loads, ("JOB_STATE_ACTIVE", {"step": "1"})), 3)
+        self.assertEqual(polls(loads, ("JOB_STATE_SUCCEEDED", None)), 2)
 
     def test_where_joules_are_alike_the_earlier_end_is_the_reason(self):
         placement = {"objective": "OBJECTIVE_ENERGY",
