@@ -52,7 +52,7 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view
     return refuse(port_text.empty() ? "has no port" : "its port is no number from 0 to 65535");
   }
   if (absl::ConsumePrefix(&host, "[")) {
-    if (!absl::ConsumeSuffix(&host, "]") || host.empty() ||
+    if (!absl::ConsumeSuffix(&host, "]") || !absl::StrContains(host, ":") ||
         !std::all_of(host.begin(), host.end(), IsIpv6Character)) {
       return refuse("its address in brackets is not IPv6");
     }
