@@ -230,6 +230,9 @@ absl::StatusOr<v1::Manifest> ParseCanonicalForm(absl::string_view bytes) {
   if (!valid.ok()) {
     return absl::DataLossError(valid.message());
   }
+  if (CanonicalForm(manifest) != bytes) {
+    return absl::DataLossError("manifest has numbers in another form than that of its id");
+  }
   return manifest;
 }
 

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
+#include "base/utf8.h"
+
 namespace wattle {
 namespace {
 
@@ -28,12 +30,12 @@ bool IsIpv6Character(char c) {
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view text) {
   const auto refuse = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat(flag, " \"", text, "\": ", what,
+    return absl::InvalidArgumentError(absl::StrCat(flag, " \"", OneLine(text), "\": ", what,
                                                    "; wants HOST:PORT, for example "
                                                    "127.0.0.1:7410 or [::1]:7410"));
   };
   if (const size_t scheme = text.find("://"); scheme != absl::string_view::npos) {
-    return refuse(absl::StrCat("leave \"", text.substr(0, scheme + 3), "\" out"));
+    return refuse(absl::StrCat("leave \"", OneLine(text.substr(0, scheme + 3)), "\" out"));
   }
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos || absl::EndsWith(text, "]")) {
@@ -50,7 +52,7 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view
     return refuse(port_text.empty() ? "has no port" : "its port is no number from 0 to 65535");
   }
   if (absl::ConsumePrefix(&host, "[")) {
-    if (!absl::ConsumeSuffix(&host, "]") || host.empty() ||
+    if (!absl::ConsumeSuffix(&host, "]") || !absl::StrContains(host, ":") ||
         !std::all_of(host.begin(), host.end(), IsIpv6Character)) {
       return refuse("its address in brackets is not IPv6");
     }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
+#include "base/utf8.h"
 
 namespace wattle::cli {
 namespace {
@@ -46,7 +47,7 @@ absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
     }
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(
-        path, ": ", error.what(), "; correct the file, or remove it and log in again"));
+        path, ": ", OneLine(error.what()), "; correct the file, or remove it and log in again"));
   }
   return contexts;
 }
@@ -67,8 +68,9 @@ absl::StatusOr<std::string> Contexts::Choose(const std::string& name) const {
     names.push_back(known);
   }
   return absl::NotFoundError(absl::StrCat(
-      wanted.empty() ? "no context is in use" : absl::StrCat("no context \"", wanted, "\""),
-      "; there are ", absl::StrJoin(names, ", "), "; wattle context use NAME"));
+      wanted.empty() ? "no context is in use"
+                     : absl::StrCat("no context \"", OneLine(wanted), "\""),
+      "; there are ", OneLine(absl::StrJoin(names, ", ")), "; wattle context use NAME"));
 }
 
 std::string Contexts::FolderOf(const std::string& name) const {

@@ -21,7 +21,7 @@ target_link_libraries(wattle_httplib INTERFACE ${HTTPLIB_LIBRARY})
 target_compile_definitions(wattle_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
 set(HTTPLIB wattle_httplib)
 find_library(GRPC_REFLECTION grpc++_reflection REQUIRED)
-if(WATTLE_TESTS)
+if(WATTLE_TESTS OR WATTLE_FUZZ)
   find_package(GTest REQUIRED)
 endif()
 

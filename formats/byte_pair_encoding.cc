@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/json.h"
 #include "formats/merge_table_internal.h"
 #include "formats/nfc_internal.h"
@@ -19,7 +20,6 @@
 #include "formats/sentence_piece_internal.h"
 #include "formats/tokenizer_form_internal.h"
 #include "formats/tokenizer_parts_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -14,9 +14,9 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/json.h"
 #include "formats/json_lines_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

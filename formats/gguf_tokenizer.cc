@@ -11,11 +11,11 @@
 #include "absl/strings/str_replace.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/gguf_tokenizer_internal.h"
 #include "formats/json.h"
 #include "formats/sentence_piece_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -10,12 +10,12 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/chat_template.h"
 #include "formats/gguf_tokenizer.h"
 #include "formats/gguf_tokenizer_internal.h"
 #include "formats/json.h"
 #include "formats/tokenizer_parts_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/utf8.h"
 #include "formats/jinja_value_internal.h"
 #include "formats/json.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats::jinja {
 namespace {

@@ -21,9 +21,9 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/field_names_internal.h"
 #include "formats/json.h"
-#include "formats/utf8_internal.h"
 #include "formats/yaml_node.h"
 
 namespace wattle::formats {

@@ -9,7 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 
-#include "formats/utf8_internal.h"
+#include "base/utf8.h"
 
 namespace wattle::formats {
 namespace {

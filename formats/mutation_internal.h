@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "formats/utf8_internal.h"
+#include "base/utf8.h"
 
 namespace wattle::formats {
 

@@ -6,9 +6,9 @@
 
 #include "absl/container/flat_hash_map.h"
 
+#include "base/utf8.h"
 #include "formats/nfc_internal.h"
 #include "formats/nfc_tables_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

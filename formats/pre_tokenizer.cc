@@ -8,8 +8,8 @@
 #include <pcre2.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "formats/pre_tokenizer_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -13,10 +13,10 @@
 #include "absl/strings/str_replace.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/added_tokens_internal.h"
 #include "formats/json.h"
 #include "formats/sentence_piece_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

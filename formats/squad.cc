@@ -9,8 +9,8 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "formats/json.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

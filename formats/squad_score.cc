@@ -13,7 +13,7 @@
 #include <pcre2.h>
 
 #include "base/check.h"
-#include "formats/utf8_internal.h"
+#include "base/utf8.h"
 
 namespace wattle::formats {
 namespace {

@@ -22,11 +22,11 @@
 #include "base/status_macros.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "base/utf8.h"
 #include "formats/byte_pair_encoding.h"
 #include "formats/gguf.h"
 #include "formats/gguf_tokenizer.h"
 #include "formats/nfc_internal.h"
-#include "formats/utf8_internal.h"
 
 namespace wattle::formats {
 namespace {

@@ -64,11 +64,12 @@ void Renewal::TryToRenew(const std::string& coordinator) {
   absl::StatusOr<Identity> renewed = Renew(identity_, coordinator, clock_);
   if (renewed.ok()) {
     identity_ = *std::move(renewed);
+    told_.clear();
     on_note_(absl::StrCat("certificate: renewed until ",
                           absl::FormatTime("%Y-%m-%d", identity_.not_after, absl::UTCTimeZone())));
-  } else {
-    on_note_(absl::StrCat("certificate: not renewed: ", renewed.status().message(),
-                          "; trying again every hour"));
+  } else if (const std::string why(renewed.status().message()); why != told_) {
+    told_ = why;  // a board that is refused asks at each of its connections
+    on_note_(absl::StrCat("certificate: not renewed: ", why, "; trying again every hour"));
   }
 }
 

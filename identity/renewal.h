@@ -36,7 +36,8 @@ class Renewal {
   void Run();
   void TryToRenew(const std::string& coordinator);
 
-  Identity identity_;
+  Identity identity_;  // The thread's, as told_ is: the latest failure that was told.
+  std::string told_;
   const Clock& clock_;
   const std::function<void(const std::string&)> on_note_;
   absl::Mutex mutex_;

@@ -11,6 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
 
+#include "base/utf8.h"
+
 namespace wattle::policy {
 namespace {
 
@@ -103,8 +105,9 @@ absl::StatusOr<DailyWindow> ParseDailyWindow(absl::string_view text) {
       return DailyWindow{*begin, *end};
     }
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "\"", text.substr(0, 40), "\": want two different times of day, such as 06:00-18:00"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", OneLine(text.substr(0, 40)),
+                   "\": want two different times of day, such as 06:00-18:00"));
 }
 
 absl::StatusOr<absl::TimeZone> ParseZone(absl::string_view time_zone, int utc_offset_minutes) {
@@ -118,7 +121,7 @@ absl::StatusOr<absl::TimeZone> ParseZone(absl::string_view time_zone, int utc_of
   absl::TimeZone zone;
   if (!IsZoneName(time_zone) || !absl::LoadTimeZone(time_zone, &zone)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "time_zone: \"", time_zone.substr(0, 40),
+        "time_zone: \"", OneLine(time_zone.substr(0, 40)),
         "\": this machine knows no such zone; want a name such as Europe/Berlin (`timedatectl "
         "list-timezones` lists them), and the package tzdata"));
   }
@@ -146,7 +149,7 @@ absl::StatusOr<AliveTime> ParseAliveTime(absl::string_view text) {
     return alive;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("\"", text.substr(0, 40),
+      absl::StrCat("\"", OneLine(text.substr(0, 40)),
                    "\": want a time of day, such as 07:00, or a moment, such "
                    "as 2026-12-01T06:00:00Z"));
 }

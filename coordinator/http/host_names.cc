@@ -14,6 +14,7 @@
 #include <climits>
 
 #include "base/host_port.h"
+#include "base/utf8.h"
 
 namespace wattle::http {
 namespace {
@@ -57,8 +58,9 @@ absl::Status HostNames::Check(absl::string_view host) const {
 absl::Status CheckHostName(absl::string_view flag, const std::string& name) {
   const absl::StatusOr<HostPort> parsed = ParseHostPort(flag, absl::StrCat(name, ":80"));
   if (!parsed.ok() || absl::StrContains(name, ":")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        flag, " \"", name, "\": not a host name; give the name alone, such as hub.example.org"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " \"", OneLine(name),
+                     "\": not a host name; give the name alone, such as hub.example.org"));
   }
   return absl::OkStatus();
 }

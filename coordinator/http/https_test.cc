@@ -54,6 +54,12 @@ struct Answer {
   std::string body;
 };
 
+v1::Project NamedProject(const std::string& name) {
+  v1::Project project;
+  project.set_name(name);
+  return project;
+}
+
 class HttpsTest : public runtime::RuntimeFixture {
  protected:
   HttpsTest() : runtime_(StartRuntime()), api_(*runtime_) {
@@ -375,6 +381,36 @@ TEST_F(HttpsTest, AJobBelongsToWhoeverSubmitsIt) {
   EXPECT_EQ(others.status, 403);
   EXPECT_THAT(others.body, HasSubstr("does not cover this one"));
   EXPECT_EQ(Call(sam, "POST", cancel).status, 200);
+}
+
+TEST_F(HttpsTest, JobsAndArtifactsOfAnotherProjectAreNotThere) {
+  ASSERT_THAT(Ask(*runtime_, core::SetProject{NamedProject("north"), "ann"}).status, IsOk());
+  const Proof mia = Enrolled("person", "mia", "submitter");
+  const Proof sam = Enrolled("person", "sam", "submitter");
+  ASSERT_THAT(Ask(*runtime_, core::SetMember{"mia", {"north"}, "ann"}).status, IsOk());
+  v1::ArtifactInfo model = runtime::ModelInfoOf("norths-weights");
+  model.set_artifact_id(std::string(64, 'b'));
+  model.set_size_bytes(1000);
+  model.add_projects("north");
+  ASSERT_THAT(Ask(*runtime_, core::CommitArtifact{model}).status, IsOk());
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = runtime::GenerateSpecOf("norths-weights");
+  request.mutable_spec()->set_name("norths-job");
+  request.mutable_spec()->set_project("north");
+  request.set_idempotency_key("key");
+  EXPECT_EQ(Call(sam, "POST", "/api/v1/jobs", ToJson(request)).status, 403);
+  v1::SubmitJobResponse submitted;
+  ASSERT_THAT(FromJson(Call(mia, "POST", "/api/v1/jobs", ToJson(request)).body, submitted), IsOk());
+  const std::string job = absl::StrCat("/api/v1/jobs/", submitted.job().job_id());
+  EXPECT_EQ(Get(mia, job).status, 200);
+  EXPECT_EQ(Get(sam, job).status, 403);
+  EXPECT_EQ(Call(sam, "POST", absl::StrCat(job, "/cancel")).status, 403);
+  for (const char* list : {"/api/v1/jobs", "/api/v1/artifacts"}) {
+    EXPECT_THAT(Get(mia, list).body, HasSubstr("norths-weights")) << list;
+    EXPECT_THAT(Get(sam, list).body, Not(HasSubstr("norths"))) << list;
+    EXPECT_EQ(Get(sam, list).status, 200) << list;
+  }
+  EXPECT_THAT(Get(sam, "/api/v1/timetable").body, Not(HasSubstr("norths")));
 }
 
 TEST_F(HttpsTest, CallersWithoutAProofMayWhatTheFlagGives) {

@@ -2,9 +2,10 @@
 #include "coordinator/http/json.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
+
+#include "base/utf8.h"
 
 namespace wattle::http {
 namespace {
@@ -34,8 +35,8 @@ absl::Status FromJson(const std::string& json, google::protobuf::Message& messag
   const auto status = google::protobuf::util::JsonStringToMessage(json, &message);
   if (!status.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(message.GetDescriptor()->name(), ": not the JSON of this message: ",
-                     absl::StrReplaceAll(std::string(status.message()), {{"\n", " "}})));
+        absl::StrCat(message.GetDescriptor()->name(),
+                     ": not the JSON of this message: ", OneLine(std::string(status.message()))));
   }
   return absl::OkStatus();
 }

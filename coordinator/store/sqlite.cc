@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
 #include "coordinator/store/sqlite.h"
 
 #include <utility>
@@ -7,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace wattle::store {
 namespace {
@@ -17,7 +17,7 @@ constexpr int kBusyMilliseconds = 5000;
 
 absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted) {
   const int extended = sqlite3_extended_errcode(database);
-  const std::string message = absl::StrCat(attempted, ": ", sqlite3_errmsg(database));
+  const std::string message = absl::StrCat(attempted, ": ", OneLine(sqlite3_errmsg(database)));
   if (extended == SQLITE_CONSTRAINT_PRIMARYKEY || extended == SQLITE_CONSTRAINT_ROWID) {
     return absl::AlreadyExistsError(message);
   }

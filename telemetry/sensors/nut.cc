@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "telemetry/sensors/line_connection.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/voltage_curve.h"
@@ -242,7 +243,7 @@ absl::Status ParseUpsVariable(absl::string_view line, UpsVariables* variables) {
   absl::string_view rest = line;
   const auto wrong = [line] {
     return absl::InternalError(
-        absl::StrCat("upsd: \"", line.substr(0, 80), "\" is not VAR ups key \"value\""));
+        absl::StrCat("upsd: \"", OneLine(line.substr(0, 80)), "\" is not VAR ups key \"value\""));
   };
   if (!absl::ConsumePrefix(&rest, "VAR ")) {
     return wrong();
@@ -283,7 +284,7 @@ absl::Status UpsError(absl::string_view line) {
   if (reason == "DRIVER-NOT-CONNECTED") {
     return absl::UnavailableError("the driver of the UPS does not run (upsdrvctl start)");
   }
-  return absl::UnavailableError(absl::StrCat("upsd answers ", line.substr(0, 80)));
+  return absl::UnavailableError(absl::StrCat("upsd answers ", OneLine(line.substr(0, 80))));
 }
 
 extern const SourceKind kNutKind = {"nut", kNutSettings, DiscoverNut};

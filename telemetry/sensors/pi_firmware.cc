@@ -20,6 +20,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
 
@@ -254,8 +255,8 @@ absl::StatusOr<std::vector<PmicRail>> ParsePmicAnswer(absl::string_view answer) 
     }
   }
   if (rails.empty()) {
-    return absl::UnavailableError(
-        absl::StrCat(kReadRails, ": no rail in the firmware's answer: ", answer.substr(0, 80)));
+    return absl::UnavailableError(absl::StrCat(
+        kReadRails, ": no rail in the firmware's answer: ", OneLine(answer.substr(0, 80))));
   }
   return rails;
 }
@@ -264,8 +265,8 @@ absl::StatusOr<uint32_t> ParseThrottled(absl::string_view answer) {
   uint32_t bits = 0;
   const absl::string_view digits = absl::StripPrefix(answer, "throttled=");
   if (digits.empty() || !absl::SimpleHexAtoi(digits, &bits)) {
-    return absl::InternalError(
-        absl::StrCat(kGetThrottled, ": \"", answer.substr(0, 80), "\" is not throttled=0x…"));
+    return absl::InternalError(absl::StrCat(kGetThrottled, ": \"", OneLine(answer.substr(0, 80)),
+                                            "\" is not throttled=0x…"));
   }
   return bits;
 }

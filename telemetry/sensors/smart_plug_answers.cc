@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -20,7 +21,7 @@ absl::StatusOr<Json> ParseObject(const std::string& text) {
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
     return absl::InternalError(
-        absl::StrCat("the plug's answer is no JSON object: ", text.substr(0, 80)));
+        absl::StrCat("the plug's answer is no JSON object: ", OneLine(text.substr(0, 80))));
   }
   return json;
 }
@@ -32,7 +33,7 @@ absl::StatusOr<std::optional<double>> Number(const Json& object, const char* nam
     return std::nullopt;
   }
   if (!field->is_number() || !std::isfinite(field->get<double>())) {
-    return absl::InternalError(absl::StrCat(name, ": ", field->dump().substr(0, 40),
+    return absl::InternalError(absl::StrCat(name, ": ", OneLine(field->dump().substr(0, 40)),
                                             " is no number in the plug's answer"));
   }
   return field->get<double>();
@@ -75,7 +76,7 @@ absl::StatusOr<int> ParseShellyGeneration(const std::string& json) {
     return 1;
   }
   return absl::InternalError(
-      absl::StrCat("/shelly: neither gen nor type in the answer: ", json.substr(0, 80)));
+      absl::StrCat("/shelly: neither gen nor type in the answer: ", OneLine(json.substr(0, 80))));
 }
 
 absl::StatusOr<PlugReading> ParseShellyMeter(const std::string& json) {

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "telemetry/sensors/registry.h"
 
 namespace wattle::telemetry {
@@ -178,7 +179,7 @@ absl::StatusOr<TegrastatsLine> ParseTegrastatsLine(absl::string_view line) {
     }
   }
   if (parsed.rails.empty()) {
-    return absl::InternalError(absl::StrCat("no rail in \"", line.substr(0, 60), "\""));
+    return absl::InternalError(absl::StrCat("no rail in \"", OneLine(line.substr(0, 60)), "\""));
   }
   return parsed;
 }

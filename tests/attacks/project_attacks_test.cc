@@ -4,6 +4,7 @@
 // are another's, another's names, jobs, logs and events.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -22,10 +23,13 @@
 namespace wattle::attacks {
 namespace {
 
+using testing::Contains;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::Property;
 using testing::SizeIs;
 
 using Artifacts = v1::ArtifactService::Stub;
@@ -108,6 +112,28 @@ class ProjectAttacks : public rpc::ServerFixture {
     request.mutable_spec()->mutable_quantize()->set_model("weights");
     request.mutable_spec()->mutable_quantize()->set_quantization(v1::QUANTIZATION_INT8);
     return request;
+  }
+
+  // All that the caller is told, up to the first event of this kind.
+  static std::vector<v1::FleetEvent> EventsUntil(const std::shared_ptr<grpc::Channel>& channel,
+                                                 const std::string& kind) {
+    grpc::ClientContext context;
+    rpc::SetDeadline(context);
+    v1::WatchEventsRequest request;
+    request.set_follow(true);
+    const auto reader = v1::CoordinatorService::NewStub(channel)->WatchEvents(&context, request);
+    std::vector<v1::FleetEvent> told;
+    v1::FleetEvent event;
+    while (reader->Read(&event)) {
+      told.push_back(event);
+      if (event.kind() == kind) {
+        context.TryCancel();
+        break;
+      }
+    }
+    (void)reader->Finish().ok();  // cancelled
+    EXPECT_TRUE(!told.empty() && told.back().kind() == kind);
+    return told;
   }
 
   std::unique_ptr<v1::AccessService::Stub> access_;
@@ -206,6 +232,30 @@ TEST_F(ProjectAttacks, JobsOfAnotherProjectAreNeitherSeenNorMade) {
   EXPECT_FALSE(reader->Read(&line));
   EXPECT_THAT(FromGrpc(reader->Finish()),
               StatusIs(absl::StatusCode::kPermissionDenied, testing::_));
+}
+
+TEST_F(ProjectAttacks, EventsOfAnotherProjectAreNotTold) {
+  PushMias();
+  v1::SubmitJobResponse submitted;
+  ASSERT_THAT(Call(*v1::JobService::NewStub(mia_channel_), &Jobs::SubmitJob,
+                   JobOf("north", "mia-1"), submitted),
+              IsOk());
+  // The event after hers that everybody is told: the feed has passed hers by then.
+  v1::ApplyPolicyRequest last;
+  last.mutable_policy()->set_name("field");
+  last.mutable_policy()->set_max_temperature_celsius(70);
+  v1::Policy policy;
+  ASSERT_THAT(Call(*v1::PolicyService::NewStub(channel_), &v1::PolicyService::Stub::ApplyPolicy,
+                   last, policy),
+              IsOk());
+  const auto mias = EventsUntil(mia_channel_, "policy_applied");
+  EXPECT_THAT(mias, Contains(Property(&v1::FleetEvent::job_id, "j1")));
+  const auto sams = EventsUntil(sam_channel_, "policy_applied");
+  EXPECT_THAT(sams, Each(Property(&v1::FleetEvent::job_id, IsEmpty())));
+  EXPECT_THAT(sams, Each(Property(&v1::FleetEvent::text, Not(HasSubstr("weights")))));
+  EXPECT_THAT(sams, Each(Property(&v1::FleetEvent::text, Not(HasSubstr("north")))));
+  EXPECT_THAT(EventsUntil(channel_, "policy_applied"),
+              Contains(Property(&v1::FleetEvent::text, HasSubstr("weights"))));
 }
 
 TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {

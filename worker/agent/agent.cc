@@ -218,6 +218,7 @@ void Agent::StartLink() {
       core_->OnDisconnected(now);
     });
   };
+  callbacks.on_refused = [this] { credentials_->RenewNow(); };
   callbacks.on_note = [this](const std::string& line) { Note(line); };
   link_ = std::make_unique<CoordinatorLink>(coordinators_, credentials_->channel(),
                                             std::move(callbacks));

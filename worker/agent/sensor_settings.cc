@@ -10,6 +10,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "telemetry/sensors/registry.h"
 
 namespace wattle::agent {
@@ -17,7 +18,7 @@ namespace {
 
 absl::Status WrongAt(const std::string& path, const YAML::Node& node, const std::string& text) {
   const int line = std::max(node.Mark().line, 0) + 1;  // an empty file has no mark
-  return absl::InvalidArgumentError(absl::StrCat(path, ":", line, ": ", text));
+  return absl::InvalidArgumentError(absl::StrCat(path, ":", line, ": ", OneLine(text)));
 }
 
 absl::StatusOr<telemetry::SourceSettings> ReadEntry(const std::string& path,
@@ -68,7 +69,7 @@ absl::StatusOr<std::vector<telemetry::SourceSettings>> ReadSensorSettings(const 
     return ReadList(path, YAML::LoadFile(path));
   } catch (const YAML::Exception& problem) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ":", problem.mark.line + 1, ": ", problem.msg));
+        absl::StrCat(path, ":", problem.mark.line + 1, ": ", OneLine(problem.msg)));
   }
 }
 

@@ -206,6 +206,9 @@ bool CoordinatorLink::RunStream(const std::shared_ptr<grpc::ChannelInterface>& c
   }
   callbacks_.on_disconnected();
   refused_ = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
+  if (refused_) {
+    callbacks_.on_refused();
+  }
   // The link's own cancellation needs no note.
   if (Stopping()) {
     return welcomed;

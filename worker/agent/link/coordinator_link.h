@@ -39,6 +39,7 @@ struct LinkCallbacks {
   std::function<void(const std::string&)> on_connected;
   std::function<void(v1::CoordinatorMessage)> on_message;
   std::function<void()> on_disconnected;
+  std::function<void()> on_refused;  // the coordinator takes this board's certificate no more
   std::function<void(std::string)> on_note;  // for people; a repeated problem is told once
 };
 

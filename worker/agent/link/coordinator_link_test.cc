@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/link/coordinator_link.h"
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -27,10 +28,14 @@ namespace {
 
 using testing::HasSubstr;
 
-// Welcomes every worker, and sends it to moved_to where that is set.
+// Welcomes every worker, and sends it to moved_to where that is set. Until Admit it takes no
+// certificate if `refuses` is set.
 class FakeCoordinator final : public v1::FleetService::Service {
  public:
-  explicit FakeCoordinator(std::string moved_to = "") : moved_to_(std::move(moved_to)) { Start(); }
+  explicit FakeCoordinator(std::string moved_to = "", bool refuses = false)
+      : moved_to_(std::move(moved_to)), refuses_(refuses) {
+    Start();
+  }
   ~FakeCoordinator() override {
     if (server_ != nullptr) {
       Stop();
@@ -52,6 +57,9 @@ class FakeCoordinator final : public v1::FleetService::Service {
   grpc::Status Connect(
       grpc::ServerContext*,
       grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>* stream) override {
+    if (refuses_) {
+      return {grpc::StatusCode::UNAUTHENTICATED, "the certificate of device d1 expired"};
+    }
     v1::CoordinatorMessage message;
     if (moved_to_.empty()) {
       message.mutable_welcome();
@@ -68,6 +76,7 @@ class FakeCoordinator final : public v1::FleetService::Service {
     }
     return grpc::Status::OK;
   }
+  void Admit() { refuses_ = false; }
   void SetReading(bool reading) {
     absl::MutexLock lock(&mutex_);
     reading_ = reading;
@@ -86,6 +95,7 @@ class FakeCoordinator final : public v1::FleetService::Service {
 
  private:
   const std::string moved_to_;
+  std::atomic<bool> refuses_;
   absl::Mutex mutex_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   std::vector<v1::WorkerMessage> heard_ ABSL_GUARDED_BY(mutex_);
@@ -110,6 +120,7 @@ class CoordinatorLinkTest : public testing::Test {
       }
     };
     callbacks.on_disconnected = [] {};
+    callbacks.on_refused = [this] { on_refused_(); };
     callbacks.on_note = [this](std::string note) {
       absl::MutexLock lock(&mutex_);
       notes_.push_back(std::move(note));
@@ -127,6 +138,7 @@ class CoordinatorLinkTest : public testing::Test {
     return event;
   }
 
+  std::function<void()> on_refused_ = [] {};
   absl::Mutex mutex_;
   std::string target_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> welcomed_by_;
@@ -146,6 +158,14 @@ TEST_F(CoordinatorLinkTest, TheNextAddressIsTriedWhereOneDoesNotAnswer) {
   EXPECT_EQ(Next(welcomed_by_), gone.address());
   absl::MutexLock lock(&mutex_);
   EXPECT_THAT(notes_.front(), HasSubstr(absl::StrCat(gone.address(), ": not reachable")));
+}
+
+// A board whose clock is wrong does not know that its certificate is old, and hears it here.
+TEST_F(CoordinatorLinkTest, ARefusedCertificateIsToldAndANewOneIsWelcome) {
+  FakeCoordinator coordinator("", /*refuses=*/true);
+  on_refused_ = [&coordinator] { coordinator.Admit(); };
+  Link({coordinator.address()});
+  EXPECT_EQ(Next(welcomed_by_), coordinator.address());
 }
 
 TEST_F(CoordinatorLinkTest, TheLinkStaysWhereItWasWelcomedAfterACut) {

@@ -119,4 +119,10 @@ void Credentials::UseCoordinator(const std::string& coordinator) {
   }
 }
 
+void Credentials::RenewNow() {
+  if (renewal_ != nullptr) {
+    renewal_->RenewNow();
+  }
+}
+
 }  // namespace wattle::agent

@@ -41,6 +41,9 @@ class Credentials {
   [[nodiscard]] const std::vector<std::string>& coordinators() const { return coordinators_; }
   // Renewals go to this address from now on.
   void UseCoordinator(const std::string& coordinator);
+  // The coordinator refuses the certificate: it may have expired by the coordinator's clock while
+  // this board's own clock is wrong.
+  void RenewNow();
   // The later of the options' floor and the moment in which the certificate was signed: the clock
   // by which the coordinator's certificate is checked never shows an earlier time.
   [[nodiscard]] absl::Time floor() const { return floor_; }

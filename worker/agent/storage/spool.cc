@@ -24,6 +24,8 @@ constexpr size_t kNumbersSize = 16;
 constexpr size_t kSpoolHeaderSize = kSpoolMagic.size() + kNumbersSize + 4;
 constexpr size_t kSpoolHeader1Size = kSpoolMagic1.size() + kNumbersSize;
 constexpr size_t kRecordHeaderSize = 8;
+// No worker ever makes so many reports.
+constexpr int64_t kDroppedMax = int64_t{1} << 53;
 // The file is rewritten once its acknowledged part has this size, which is harmless for an SD card.
 constexpr int64_t kRewriteAtBytes = int64_t{256} << 10;
 
@@ -94,6 +96,9 @@ size_t Spool::ReadHeader(absl::string_view content) {
   }
   incarnation_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(0, 8)));
   dropped_ = static_cast<int64_t>(ReadLittleEndian(numbers.substr(8, 8)));
+  if (incarnation_ <= 0 || dropped_ < 0 || dropped_ > kDroppedMax) {
+    return 0;  // of version 1, whose numbers have no checksum
+  }
   return is_version_1 ? kSpoolHeader1Size : kSpoolHeaderSize;
 }
 

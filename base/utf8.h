@@ -1,14 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// UTF-8, as RFC 3629 has it. Private to formats. Thread-safe.
-#ifndef WATTLE_FORMATS_UTF8_INTERNAL_H_
-#define WATTLE_FORMATS_UTF8_INTERNAL_H_
+// UTF-8, as RFC 3629 has it. Thread-safe.
+#ifndef WATTLE_BASE_UTF8_H_
+#define WATTLE_BASE_UTF8_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 
-namespace wattle::formats {
+namespace wattle {
 
 // The size in bytes of the character that `text` begins with: 1 to 4. 0 for empty text, and for
 // bytes that are no character (overlong form, surrogate, above U+10FFFF, cut off).
@@ -49,6 +52,24 @@ inline size_t ValidUtf8Prefix(absl::string_view text) {
   return position;
 }
 
-}  // namespace wattle::formats
+// Foreign bytes as a part of an error or a log line: whole characters without line ends and control
+// characters, which would forge lines or steer a terminal. A blank or '?' stands in their place.
+inline std::string OneLine(absl::string_view bytes) {
+  std::string line;
+  while (!bytes.empty()) {
+    const size_t size = Utf8CharacterSize(bytes);
+    if (size == 0) {
+      line += '?';
+    } else if (size == 1 && absl::ascii_iscntrl(static_cast<unsigned char>(bytes[0]))) {
+      line += ' ';
+    } else {
+      line.append(bytes.data(), size);
+    }
+    bytes.remove_prefix(std::max<size_t>(size, 1));
+  }
+  return line;
+}
 
-#endif  // WATTLE_FORMATS_UTF8_INTERNAL_H_
+}  // namespace wattle
+
+#endif  // WATTLE_BASE_UTF8_H_

@@ -1,0 +1,15 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "absl/time/time.h"
+
+#include "base/status_macros.h"
+#include "base/tls/certificate.h"
+#include "tests/fuzz/fuzz_target.h"
+
+WATTLE_FUZZ_TARGET(certificate, bytes) {
+  for (const tls::Use use : {tls::Use::kClient, tls::Use::kServer}) {
+    (void)tls::VerifyChain(bytes, bytes, use).ok();  // any answer but a crash will do
+  }
+  (void)tls::PinnedRoot(bytes, std::string(64, '0')).ok();  // so here
+  WATTLE_RETURN_IF_ERROR(tls::ReadCertificate(bytes).status());
+  return tls::CheckExpiry(bytes, absl::FromUnixSeconds(1'800'000'000));
+}

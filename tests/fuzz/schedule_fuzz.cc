@@ -1,0 +1,10 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "policy/schedule.h"
+#include "tests/fuzz/fuzz_target.h"
+
+// Times of day and zones of a policy.
+WATTLE_FUZZ_TARGET(schedule, bytes) {
+  (void)policy::ParseAliveTime(bytes).ok();  // any answer but a crash will do
+  (void)policy::ParseZone(bytes, 0).ok();
+  return policy::ParseDailyWindow(bytes).status();
+}

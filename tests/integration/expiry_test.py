@@ -1,0 +1,51 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Certificates that end, with real processes whose clocks are moved by Debian's faketime."""
+
+import glob
+import os
+import subprocess
+import unittest
+
+from scene import Scene
+
+LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+
+
+class Expiry(Scene):
+    def at(self, moment):
+        """The environment of a process whose wall clock, and no other, says so: "+40d", "@1970-01-02 00:00:00"."""
+        return {"LD_PRELOAD": LIBRARY, "FAKETIME": moment, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1"}
+
+    def setUp(self):
+        super().setUp()
+        if LIBRARY is None:
+            self.skipTest("faketime is not installed")
+        worker = os.path.join(os.environ["WATTLE_BIN"], "wattle-worker")
+        if "san.so" in subprocess.run(["ldd", worker], capture_output=True, text=True, check=True).stdout:
+            self.skipTest("a sanitizer must be the first library, and so must faketime")
+
+    def test_a_board_at_1970_renews_what_ended_while_it_was_away(self):
+        fleet = self.fleet
+        self.start("board")
+        fleet.workers["board"].stop()
+        fleet.coordinator.stop()
+        fleet.start_coordinator(env=self.at("+40d"))
+        self.plain_worker("board", env=self.at("@1970-01-02 00:00:00"))
+        fleet.until_connected("board")
+        log = fleet.workers["board"].log()
+        self.assertIn("expired at", log)
+        self.assertIn("certificate: renewed until", log)
+
+    def test_a_board_that_was_away_for_two_years_is_told_to_enrol(self):
+        fleet = self.fleet
+        self.start("board")
+        fleet.workers["board"].stop()
+        fleet.coordinator.stop()
+        fleet.start_coordinator(env=self.at("+730d"))
+        self.plain_worker("board")
+        fleet.until("the board to hear it", lambda: "enrol again by a new token" in fleet.workers["board"].log(), 60)
+        self.assertTrue(fleet.workers["board"].running(), "its work goes on")
+
+
+if __name__ == "__main__":
+    unittest.main()
