@@ -6,7 +6,9 @@
 // with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's cost.
 //
 //   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
-//   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet
+//   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
+//                                                 and hours of waiting of its places, and how many
+//                                                 jobs have none; then the same of PlanQueueInOrder
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -150,6 +152,22 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
   std::printf("%s\n", document.dump().c_str());
 }
 
+// The Wh and the hours of waiting of all places, and how many jobs have none.
+void PrintTotals(const std::vector<scheduler::QueuePlacement>& plan) {
+  double watt_hours = 0;
+  double hours = 0;
+  int without = 0;
+  for (const scheduler::QueuePlacement& placed : plan) {
+    if (placed.placement.device_id().empty()) {
+      ++without;
+      continue;
+    }
+    watt_hours += placed.placement.best(0).marginal_energy_joules() / kHour;
+    hours += placed.placement.best(0).start_in_seconds() / kHour;
+  }
+  std::printf(" %.1f %.1f %d", watt_hours, hours, without);
+}
+
 void PrintTime(int devices, int jobs, uint64_t seed) {
   Dice dice(seed);
   Fleet fleet = DrawFleet(dice, std::vector<double>(8760, 0), devices, jobs);
@@ -160,7 +178,10 @@ void PrintTime(int devices, int jobs, uint64_t seed) {
   const auto begin = std::chrono::steady_clock::now();
   const std::vector<scheduler::QueuePlacement> placements = scheduler::PlanQueue(snapshot);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  std::printf("%zu %zu %.6f\n", snapshot.devices.size(), placements.size(), seconds.count());
+  std::printf("%zu %zu %.6f", snapshot.devices.size(), placements.size(), seconds.count());
+  PrintTotals(placements);
+  PrintTotals(scheduler::PlanQueueInOrder(snapshot));
+  std::printf("\n");
 }
 
 int Main(const std::vector<std::string>& arguments) {

@@ -466,6 +466,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
     return shape;
   }
   if (shapes_.size() * snapshot_.devices.size() > kCandidatesKept) {
+    keeps_all_ = false;
     shapes_.clear();
   }
   Shape& shape = shapes_[key];

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
@@ -82,10 +83,14 @@ class FleetView {
   // time.
   Considered ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
                         const std::vector<DeviceLoad>& loads);
-  // The job's earliest start on each device; null: the device refuses the job, and no end of that
-  // is known. Bounded as ConsiderNowOrLater. The pointers are valid until the next call.
+  // The job's earliest start on each of `devices`, in the order of Snapshot::devices; null: another
+  // device, or it refuses the job, and no end of that is known. Bounded as ConsiderNowOrLater. The
+  // pointers are valid until the next call.
   std::vector<const v1::Candidate*> Starts(const JobView& job, const WorkAmount& work,
-                                           const std::vector<DeviceLoad>& loads);
+                                           const std::vector<DeviceLoad>& loads,
+                                           absl::Span<const size_t> devices);
+  // Whether the candidates of all jobs so far are kept, so that another pass costs little.
+  [[nodiscard]] bool keeps_all() const { return keeps_all_; }
 
  private:
   // The sort key of a candidate, computed once.
@@ -173,6 +178,7 @@ class FleetView {
   // The latest work and each device's description for it, which are the same for every objective.
   std::string described_key_;
   std::shared_ptr<const std::vector<Modes>> described_;
+  bool keeps_all_ = true;
   size_t later_jobs_ = 0;
   size_t later_devices_ = 0;
 };

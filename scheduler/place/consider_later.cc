@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 
 #include "scheduler/place/consider_internal.h"
 
@@ -84,11 +85,12 @@ const v1::Candidate* FleetView::StartOn(size_t device, const JobView& job, const
 }
 
 std::vector<const v1::Candidate*> FleetView::Starts(const JobView& job, const WorkAmount& work,
-                                                    const std::vector<DeviceLoad>& loads) {
+                                                    const std::vector<DeviceLoad>& loads,
+                                                    absl::Span<const size_t> devices) {
   Shape& shape = ShapeOf(job, work, loads);
-  std::vector<const v1::Candidate*> starts;
-  for (size_t device = 0; device < loads.size(); ++device) {
-    starts.push_back(StartOn(device, job, loads[device], shape));
+  std::vector<const v1::Candidate*> starts(loads.size(), nullptr);
+  for (const size_t device : devices) {
+    starts[device] = StartOn(device, job, loads[device], shape);
   }
   return starts;
 }

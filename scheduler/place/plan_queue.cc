@@ -5,9 +5,11 @@
 // push it back.
 //
 // A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed: for
-// one late job, or because the search found a cheaper arrangement (rearrange_internal.h). What is
-// kept of a trial is the change; the last pass explains the plan.
+// one late job, or because the search found a cheaper arrangement of a part of the fleet
+// (rearrange_internal.h, search_blocks_internal.h). What is kept of a trial is the change; the last
+// pass explains the plan.
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -22,6 +24,7 @@
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rearrange_internal.h"
+#include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/work.h"
@@ -35,9 +38,8 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 // Jobs that all trials of a plan may place, together: a count and no time, so that the same
 // snapshot gives the same plan.
 constexpr size_t kTrialPlacementsMax = 10'000;
-// The search arranges the first jobs of the queue, and at most so many pairs of job and device.
-constexpr size_t kArrangedJobsMax = 40;
-constexpr size_t kArrangedPairsMax = 1'000;
+// Passes that look for the parts of the fleet whose new arrangement is fair and cheaper.
+constexpr int kArrangingPassesMax = 3;
 // An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
 constexpr int64_t kGainShare = 100;
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
@@ -81,8 +83,12 @@ bool DependsOnLoad(const v1::Candidate& candidate) {
 
 class QueuePlanner {
  public:
-  explicit QueuePlanner(const Snapshot& snapshot)
-      : snapshot_(snapshot), fleet_(snapshot, ConsiderOptions{}), loads_(InitialLoads(snapshot)) {
+  enum class Arranging { kNone, kBySearch };
+  explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch)
+      : snapshot_(snapshot),
+        arranging_(arranging),
+        fleet_(snapshot, ConsiderOptions{}),
+        loads_(InitialLoads(snapshot)) {
     for (const JobView& job : snapshot.queue) {
       if (job.profile_end.has_value()) {
         QueuePlacement& ended = ended_.emplace_back();
@@ -103,7 +109,7 @@ class QueuePlanner {
     if (helped) {
       HelpLateJobs(plan);
     }
-    const bool arranged = Arrange(plan);
+    const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
     if (helped || arranged) {
       placements.clear();
       Pass(arrangement_, loads_, &placements);
@@ -132,8 +138,14 @@ class QueuePlanner {
   };
   // Of a pass, for each of jobs_.
   struct Outcome {
-    std::vector<bool> late;                       // It has a deadline and is held up by others.
-    std::vector<std::optional<RunStart>> starts;  // nullopt: it has no place, or a release's.
+    std::vector<bool> late;  // It has a deadline and is held up by others.
+    PlacesOfJobs places;     // None: the job has no place, or a release's.
+  };
+  // A part of the fleet, and how the search would arrange it.
+  struct Proposal {
+    SearchBlock block;
+    Rearrangement search;  // Its jobs are the block's.
+    std::vector<Rearrangement::Place> places;
   };
 
   // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
@@ -156,7 +168,8 @@ class QueuePlanner {
                std::vector<QueuePlacement>* placements = nullptr) {
     fleet_.BeginPass();
     Outcome outcome{.late = std::vector<bool>(jobs_.size(), false),
-                    .starts = std::vector<std::optional<RunStart>>(jobs_.size())};
+                    .places = {.starts = std::vector<std::optional<RunStart>>(jobs_.size()),
+                               .usable = std::vector<bool>(loads.size(), false)}};
     std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
     for (const size_t i : arrangement.order) {
       const Job& job = jobs_[i];
@@ -176,8 +189,12 @@ class QueuePlanner {
           NotePlace(last[considered.devices.front()], placements->back().placement);
         }
       }
+      for (size_t at = 0; at < static_cast<size_t>(considered.feasible); ++at) {
+        outcome.places.usable[considered.devices[at]] = true;
+      }
       if (considered.feasible > 0) {
-        outcome.starts[i] = RunStartOf(considered.devices.front(), *considered.candidates.front());
+        outcome.places.starts[i] =
+            RunStartOf(considered.devices.front(), *considered.candidates.front());
         ReserveDevice(*job.view, considered, snapshot_, &loads);
         last[considered.devices.front()] = &job;
       }
@@ -271,9 +288,13 @@ class QueuePlanner {
     return true;
   }
 
+  [[nodiscard]] bool HasTrialLeft() const {
+    return trial_placements_ + jobs_.size() <= kTrialPlacementsMax;
+  }
   bool MayTry() {
+    const bool may = HasTrialLeft();
     trial_placements_ += jobs_.size();
-    return trial_placements_ <= kTrialPlacementsMax;
+    return may;
   }
 
   // Tries the job 1, 2, 4 … places earlier, at last as the first one.
@@ -389,94 +410,141 @@ class QueuePlanner {
     plan = std::move(outcome);
   }
 
-  // The first jobs of the queue that the search may arrange.
-  [[nodiscard]] Order ArrangeableJobs() const {
-    const size_t most =
-        std::min(kArrangedJobsMax, kArrangedPairsMax / std::max<size_t>(1, loads_.size()));
-    Order some;
+  // What the search would change, part by part.
+  std::vector<Proposal> Proposals(const Outcome& plan) {
+    Order order;
     for (const size_t i : arrangement_.order) {
-      if (!jobs_[i].with_release.has_value() && jobs_[i].work.ok() && some.size() < most) {
-        some.push_back(i);
+      if (!jobs_[i].with_release.has_value() && jobs_[i].work.ok()) {
+        order.push_back(i);
       }
     }
-    return some;
+    std::vector<Proposal> proposals;
+    for (SearchBlock& block :
+         SearchBlocks(snapshot_, loads_, order, plan.places,
+                      fleet_.keeps_all() ? FleetParts::kMany : FleetParts::kOne)) {
+      Rearrangement search(snapshot_, loads_, block.devices);
+      for (const size_t i : block.jobs) {
+        const Job& job = jobs_[i];
+        search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices),
+                   plan.places.starts[i]);
+      }
+      Rearrangement::Answer answer = search.Search();
+      if (MayGain(block, search, answer.price, plan)) {
+        proposals.push_back({std::move(block), std::move(search), std::move(answer.places)});
+      }
+    }
+    return proposals;
   }
 
-  // Takes the search's arrangement if it makes the plan cheaper. Returns whether it does.
-  bool Arrange(Outcome& plan) {
-    const Order some = ArrangeableJobs();
-    const auto waits = [&plan](size_t i) {
-      return !plan.starts[i].has_value() || plan.starts[i]->start_in_seconds > 0;
-    };
-    // Where every job starts now on its best device there is nothing to arrange.
-    if (some.size() < 2 || std::none_of(some.begin(), some.end(), waits) || !MayTry()) {
-      return false;
+  // Whether a pass is worth its time: of a part of a large fleet the search must expect the gain.
+  [[nodiscard]] bool MayGain(const SearchBlock& block, const Rearrangement& search,
+                             timetable::Millijoules expected, const Outcome& plan) const {
+    if (block.devices.size() == loads_.size()) {
+      return true;
     }
-    Rearrangement search(snapshot_, loads_);
-    for (const size_t i : some) {
-      search.Add(*jobs_[i].view, fleet_.Starts(*jobs_[i].view, *jobs_[i].work, loads_),
-                 plan.starts[i]);
+    timetable::Millijoules total = 0;
+    for (size_t job = 0; job < block.jobs.size(); ++job) {
+      total += search.PriceOf(job, *plan.places.starts[block.jobs[job]]);
     }
+    return total - expected > total / kGainShare;
+  }
+
+  // The arrangement with these parts changed. Of a fleet of parts every other job keeps its device,
+  // so that no part takes from another one.
+  [[nodiscard]] Arrangement ArrangedBy(const std::vector<Proposal>& proposals,
+                                       const Outcome& plan) const {
     Arrangement trial = arrangement_;
     trial.order.clear();
-    for (const Rearrangement::Place& place : search.Search()) {
-      trial.order.push_back(some[place.job]);
-      trial.devices[some[place.job]] = place.device;
-    }
-    for (const size_t i : arrangement_.order) {
-      if (std::find(some.begin(), some.end(), i) == some.end()) {
-        trial.order.push_back(i);
+    if (proposals.front().block.devices.size() < loads_.size()) {
+      for (size_t i = 0; i < jobs_.size(); ++i) {
+        const std::optional<RunStart>& start = plan.places.starts[i];
+        trial.devices[i] = start.has_value() ? std::optional(start->device) : std::nullopt;
       }
     }
-    const Outcome outcome = Pass(trial, loads_);
-    if (!IsFair(plan, outcome) || !IsCheaper(search, some, plan, outcome)) {
+    std::vector<bool> is_arranged(jobs_.size(), false);
+    for (const Proposal& proposal : proposals) {
+      for (const Rearrangement::Place& place : proposal.places) {
+        const size_t i = proposal.block.jobs[place.job];
+        trial.order.push_back(i);
+        trial.devices[i] = place.device;
+        is_arranged[i] = true;
+      }
+    }
+    std::copy_if(arrangement_.order.begin(), arrangement_.order.end(),
+                 std::back_inserter(trial.order), [&](size_t i) { return !is_arranged[i]; });
+    return trial;
+  }
+
+  // Takes the parts of the search's arrangement that make the plan cheaper. Returns whether any
+  // does.
+  bool Arrange(Outcome& plan) {
+    if (!HasTrialLeft()) {
       return false;
     }
-    arrangement_ = std::move(trial);
-    plan = outcome;
-    return true;
-  }
-
-  // Whether no job pays for another one's joules: each keeps its place, starts no later, and ends
-  // no later where the end counts.
-  [[nodiscard]] bool IsFair(const Outcome& before, const Outcome& after) const {
-    constexpr double kRoundingSeconds = 1;
-    for (size_t i = 0; i < jobs_.size(); ++i) {
-      const std::optional<RunStart>& one = before.starts[i];
-      const std::optional<RunStart>& other = after.starts[i];
-      if (!one.has_value()) {
-        continue;
-      }
-      if (!other.has_value() ||
-          other->start_in_seconds > one->start_in_seconds + kRoundingSeconds ||
-          (EndCounts(jobs_[i].view->spec) &&
-           other->finish_in_seconds > one->finish_in_seconds + kRoundingSeconds)) {
+    std::vector<Proposal> proposals = Proposals(plan);
+    for (int pass = 0; pass < kArrangingPassesMax; ++pass) {
+      if (proposals.empty() || !MayTry()) {
         return false;
       }
+      Arrangement trial = ArrangedBy(proposals, plan);
+      Outcome outcome = Pass(trial, loads_);
+      const size_t dropped = std::erase_if(proposals, [&](const Proposal& proposal) {
+        return !IsFair(proposal.block.jobs, plan, outcome) || !IsCheaper(proposal, plan, outcome);
+      });
+      if (dropped > 0) {
+        continue;
+      }
+      if (!IsFair(arrangement_.order, plan, outcome)) {
+        return false;
+      }
+      arrangement_ = std::move(trial);
+      plan = std::move(outcome);
+      return true;
     }
-    return true;
+    return false;
   }
 
-  // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price.
-  [[nodiscard]] static bool IsCheaper(const Rearrangement& search, const Order& some,
-                                      const Outcome& before, const Outcome& after) {
+  // Whether none of the jobs pays for another one's joules: each keeps its place, starts no later,
+  // and ends no later where the end counts.
+  [[nodiscard]] bool IsFair(const Order& jobs, const Outcome& before, const Outcome& after) const {
+    constexpr double kRoundingSeconds = 1;
+    return std::all_of(jobs.begin(), jobs.end(), [&](size_t i) {
+      const std::optional<RunStart>& one = before.places.starts[i];
+      const std::optional<RunStart>& other = after.places.starts[i];
+      return !one.has_value() ||
+             (other.has_value() &&
+              other->start_in_seconds <= one->start_in_seconds + kRoundingSeconds &&
+              (!EndCounts(jobs_[i].view->spec) ||
+               other->finish_in_seconds <= one->finish_in_seconds + kRoundingSeconds));
+    });
+  }
+
+  // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price. A job on
+  // a device of another part took from it, which no price tells.
+  [[nodiscard]] static bool IsCheaper(const Proposal& proposal, const Outcome& before,
+                                      const Outcome& after) {
+    const SearchBlock& block = proposal.block;
     timetable::Millijoules total = 0;
     timetable::Millijoules saved = 0;
-    for (size_t job = 0; job < some.size(); ++job) {
-      const std::optional<RunStart>& one = before.starts[some[job]];
-      const std::optional<RunStart>& other = after.starts[some[job]];
-      if (!one.has_value() && other.has_value()) {
-        return true;
+    bool is_more_placed = false;
+    for (size_t job = 0; job < block.jobs.size(); ++job) {
+      const std::optional<RunStart>& one = before.places.starts[block.jobs[job]];
+      const std::optional<RunStart>& other = after.places.starts[block.jobs[job]];
+      if (other.has_value() && std::find(block.devices.begin(), block.devices.end(),
+                                         other->device) == block.devices.end()) {
+        return false;
       }
+      is_more_placed = is_more_placed || (!one.has_value() && other.has_value());
       if (one.has_value()) {
-        total += search.PriceOf(job, *one);
-        saved += search.PriceOf(job, *one) - search.PriceOf(job, *other);
+        total += proposal.search.PriceOf(job, *one);
+        saved += proposal.search.PriceOf(job, *one) - proposal.search.PriceOf(job, *other);
       }
     }
-    return saved > total / kGainShare;
+    return is_more_placed || saved > total / kGainShare;
   }
 
   const Snapshot& snapshot_;
+  const Arranging arranging_;
   FleetView fleet_;
   std::vector<Job> jobs_;
   Arrangement arrangement_;
@@ -505,6 +573,11 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   return QueuePlanner(snapshot).Plan();
+}
+
+std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  return QueuePlanner(snapshot, QueuePlanner::Arranging::kNone).Plan();
 }
 
 }  // namespace wattle::scheduler

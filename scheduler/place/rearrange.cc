@@ -3,7 +3,6 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -71,13 +70,14 @@ bool EndCounts(const v1::JobSpec& spec) {
   return spec.objective() == v1::OBJECTIVE_TIME || spec.deadline_seconds() > 0;
 }
 
-Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
-    : snapshot_(snapshot) {
+Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+                             absl::Span<const size_t> devices)
+    : snapshot_(&snapshot),
+      devices_(devices.begin(), devices.end()),
+      patience_ratios_per_hour_(loads.size()) {
   const Seconds now = absl::ToUnixSeconds(snapshot.now);
   instance_.end = now + kHorizon;
-  devices_by_name_.resize(loads.size());
-  std::iota(devices_by_name_.begin(), devices_by_name_.end(), size_t{0});
-  std::sort(devices_by_name_.begin(), devices_by_name_.end(), [&snapshot](size_t a, size_t b) {
+  std::sort(devices_.begin(), devices_.end(), [&snapshot](size_t a, size_t b) {
     const auto name = [&snapshot](size_t i) {
       const v1::DeviceInfo& info = snapshot.devices[i].device.info();
       return std::tie(info.name(), info.device_id());
@@ -86,10 +86,10 @@ Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceL
   });
   std::map<const timetable::Pack*, int> known_packs;
   std::map<const timetable::Supply*, int> known_supplies;
-  for (size_t i = 0; i < loads.size(); ++i) {
+  for (const size_t i : devices_) {
     const DeviceLoad& load = loads[i];
-    patience_ratios_per_hour_.push_back(
-        PatienceRatioPerHour(LimitsFor(snapshot.policies, snapshot.devices[i].device.info())));
+    patience_ratios_per_hour_[i] =
+        PatienceRatioPerHour(LimitsFor(snapshot.policies, snapshot.devices[i].device.info()));
     timetable::InstanceDevice device;
     device.pack = IndexOf(load.pack, known_packs, packs_).value_or(timetable::kMains);
     device.supply = IndexOf(load.supply, known_supplies, supplies_).value_or(timetable::kNoCap);
@@ -108,7 +108,7 @@ Rearrangement::Price Rearrangement::PriceFrom(size_t job, const RunStart& start)
       return {MillijoulesOf(scale.joules * RunSeconds(start) / scale.seconds),
               MillijoulesOf(scale.joules * timetable::kHour / scale.seconds)};
     case v1::OBJECTIVE_EDP: {
-      const double waited = jobs_[job]->WaitedSeconds(snapshot_.now);
+      const double waited = jobs_[job]->WaitedSeconds(snapshot_->now);
       return {MillijoulesOf(joules * (waited + RunSeconds(start)) / (waited + scale.seconds)),
               MillijoulesOf(joules * timetable::kHour / (waited + scale.seconds))};
     }
@@ -144,25 +144,26 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
   jobs_.push_back(&job);
   scales_.push_back(scale);
   timetable::InstanceJob& plain = instance_.jobs.emplace_back();
-  plain.released = absl::ToUnixSeconds(snapshot_.now);
+  plain.released = absl::ToUnixSeconds(snapshot_->now);
   if (planned.has_value()) {
     plain.latest_start =
-        timetable::UnixSecondsUp(snapshot_.now + absl::Seconds(planned->start_in_seconds));
+        timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->start_in_seconds));
     if (EndCounts(job.spec)) {
       plain.deadline =
-          timetable::UnixSecondsUp(snapshot_.now + absl::Seconds(planned->finish_in_seconds));
+          timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->finish_in_seconds));
     }
   }
-  for (const size_t device : devices_by_name_) {
+  for (size_t index_of_device = 0; index_of_device < devices_.size(); ++index_of_device) {
+    const size_t device = devices_[index_of_device];
     if (!counts(starts[device])) {
       continue;
     }
     const std::optional<timetable::Draw> draw =
-        DrawOf(snapshot_.devices[device].device, job.spec, starts[device]->prediction());
+        DrawOf(snapshot_->devices[device].device, job.spec, starts[device]->prediction());
     if (draw.has_value()) {
       const RunStart start = RunStartOf(device, *starts[device]);
       const Price price = PriceFrom(index, start);
-      plain.options.push_back({.device = static_cast<int>(device),
+      plain.options.push_back({.device = static_cast<int>(index_of_device),
                                .draw = DrawInMeanTime(*draw, start),
                                .cost = price.now,
                                .cost_per_hour = price.per_hour});
@@ -179,7 +180,7 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
                    });
 }
 
-std::vector<Rearrangement::Place> Rearrangement::Search() {
+Rearrangement::Answer Rearrangement::Search() {
   // No other job's joules outweigh a job that finds no place.
   Millijoules dearest = 1;
   for (const timetable::InstanceJob& job : instance_.jobs) {
@@ -202,7 +203,7 @@ std::vector<Rearrangement::Place> Rearrangement::Search() {
     const int device = best.planned(job).device;
     places.push_back({job, device == timetable::Planned::kLeftOut
                                ? std::nullopt
-                               : std::optional(static_cast<size_t>(device))});
+                               : std::optional(devices_[static_cast<size_t>(device)])});
   }
   std::stable_sort(places.begin(), places.end(), [&best](const Place& a, const Place& b) {
     const auto rank = [&best](const Place& place) {
@@ -210,7 +211,7 @@ std::vector<Rearrangement::Place> Rearrangement::Search() {
     };
     return rank(a) < rank(b);
   });
-  return places;
+  return {.places = std::move(places), .price = best.cost()};
 }
 
 }  // namespace wattle::scheduler

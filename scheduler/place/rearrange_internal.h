@@ -36,27 +36,33 @@ bool EndCounts(const v1::JobSpec& spec);
 
 class Rearrangement {
  public:
-  // loads: before the first job of the plan.
-  Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads);
+  // loads: before the first job of the plan. devices: those that the search may use.
+  Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
+                absl::Span<const size_t> devices);
 
-  // Adds a job. starts: on each device the job's earliest start under the loads; null: the device
-  // does not take the job. planned: the run that the present plan gives the job; the search then
-  // starts it no later, and ends it no later where its end counts.
+  // Adds a job. starts: on each device of the snapshot the job's earliest start under the loads;
+  // null: the device does not take the job. planned: the run that the present plan gives the job;
+  // the search then starts it no later, and ends it no later where its end counts.
   void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
            const std::optional<RunStart>& planned);
 
   // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the
   // millijoule: a second of a job for the earliest end counts as its cheapest joules over its
-  // shortest run.
+  // shortest run. REQUIRES: the device is one of those that the search may use.
   [[nodiscard]] timetable::Millijoules PriceOf(size_t job, const RunStart& start) const;
 
   struct Place {
     size_t job = 0;                // As counted by Add.
     std::optional<size_t> device;  // nullopt: the search found no place.
   };
-  // All jobs in the order of their starts. Begins with the jobs in the order of Add. Always the
-  // same answer for the same jobs.
-  [[nodiscard]] std::vector<Place> Search();
+  struct Answer {
+    std::vector<Place> places;  // All jobs in the order of their starts.
+    // The sum of PriceOf as the search expects it; a job without a place costs more than all
+    // others.
+    timetable::Millijoules price = 0;
+  };
+  // Begins with the jobs in the order of Add. Always the same answer for the same jobs.
+  [[nodiscard]] Answer Search();
 
  private:
   struct Scale {
@@ -69,9 +75,11 @@ class Rearrangement {
   };
   [[nodiscard]] Price PriceFrom(size_t job, const RunStart& start) const;
 
-  const Snapshot& snapshot_;
-  std::vector<double> patience_ratios_per_hour_;  // Of each device.
-  std::vector<size_t> devices_by_name_;           // The search looks at a job's ways in this order.
+  const Snapshot* snapshot_;
+  // The devices that the search may use, by name: it looks at a job's ways in this order. The
+  // instance counts the devices so.
+  std::vector<size_t> devices_;
+  std::vector<double> patience_ratios_per_hour_;  // Of each device of the snapshot, if used.
   timetable::Instance instance_;
   std::vector<timetable::Pack> packs_;
   std::vector<timetable::Supply> supplies_;
