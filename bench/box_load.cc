@@ -75,11 +75,16 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
   if (!text.ok() || !google::protobuf::TextFormat::ParseFromString(*text, &task)) {
     return Fail(absl::InvalidArgumentError(task_file + ": no task"));
   }
+  std::vector<std::string> readable = {task.model_directory()};
+  if (!task.data_file().empty()) {
+    readable.push_back(task.data_file());
+  }
   absl::StatusOr<Box> box =
       Box::Prepare({.level = level,
                     .program = runner,
-                    .readable = {task.model_directory(), task.data_file()},
-                    .writable = {task.work_directory(), task.output_directory()}});
+                    .readable = readable,
+                    .writable = {task.work_directory(), task.output_directory()},
+                    .cuda = task.device() == "cuda"});
   if (!box.ok()) {
     return Fail(box.status());
   }

@@ -220,6 +220,9 @@ absl::StatusOr<Landlock> MakeLandlock(const Spec& spec) {
   }
   if (spec.cuda) {
     WATTLE_RETURN_IF_ERROR(AllowCuda(landlock));
+    for (const std::string& folder : CudaFoldersOf(libraries)) {
+      WATTLE_RETURN_IF_ERROR(landlock.AllowIfThere(folder, Access::kRead));
+    }
   }
   for (const std::string& path : spec.readable) {
     WATTLE_RETURN_IF_ERROR(landlock.Allow(path, Access::kRead));

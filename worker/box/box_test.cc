@@ -388,5 +388,22 @@ TEST(LibrariesTest, OfOtherFilesThereAreNone) {
               ElementsAre("/a b/libc10.so"));
 }
 
+// A libtorch of PyPI: what it loads for a GPU lies where no distribution has its libraries, and the
+// program is not linked with it.
+TEST(LibrariesTest, FoldersForAGpuAreLibtorchsAndThoseOfWhatItLoads) {
+  const TestDirectory torch;
+  const auto own = LibrariesOf(kHostileRunner);
+  ASSERT_THAT(own, IsOk());
+  const Libraries program = {.interpreter = own->interpreter,
+                             .files = {"/opt/libother.so", torch.File("libtorch_cpu.so")}};
+  EXPECT_THAT(CudaFoldersOf(program), IsEmpty()) << "this libtorch serves no GPU";
+  // Any file that is linked with the C library.
+  ASSERT_EQ(symlink(kHostileRunner, torch.File("libtorch_cuda.so").c_str()), 0);
+  const std::vector<std::string> folders = CudaFoldersOf(program);
+  EXPECT_THAT(folders, testing::Contains(torch.path()));
+  EXPECT_THAT(folders, testing::Contains(testing::EndsWith("linux-gnu")));
+  EXPECT_THAT(folders, testing::Not(testing::Contains("/opt")));
+}
+
 }  // namespace
 }  // namespace wattle::box

@@ -14,8 +14,10 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 
 #include "base/file.h"
@@ -83,6 +85,10 @@ std::string AskLinker(const std::string& interpreter, const std::string& program
   return text;
 }
 
+std::string FolderOf(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 }  // namespace
 
 std::string InterpreterOf(absl::string_view elf) {
@@ -122,6 +128,28 @@ std::vector<std::string> ParseLibraries(absl::string_view text) {
     files.emplace_back(line.substr(0, line.rfind(" (0x")));
   }
   return files;
+}
+
+std::vector<std::string> CudaFoldersOf(const Libraries& libraries) {
+  std::set<std::string> folders;
+  for (const std::string& file : libraries.files) {
+    const std::string folder = FolderOf(file);
+    if (!absl::StartsWith(file.substr(folder.size()), "/libtorch_cpu.so")) {
+      continue;
+    }
+    // Which it asks for by name, once it runs: NVRTC among them.
+    for (const char* name : {"/libtorch_cuda.so", "/libcaffe2_nvrtc.so"}) {
+      const std::string loaded = folder + name;
+      if (access(loaded.c_str(), R_OK) != 0) {
+        continue;
+      }
+      folders.insert(folder);
+      for (const std::string& needed : ParseLibraries(AskLinker(libraries.interpreter, loaded))) {
+        folders.insert(FolderOf(needed));
+      }
+    }
+  }
+  return {folders.begin(), folders.end()};
 }
 
 absl::StatusOr<Libraries> LibrariesOf(const std::string& program) {

@@ -23,6 +23,11 @@ struct Libraries {
 // gives no answer finds no libraries. Thread-safe.
 absl::StatusOr<Libraries> LibrariesOf(const std::string& program);
 
+// Folders of what libtorch loads for a GPU when a job asks for one: its own folder, which is that
+// of libtorch_cpu.so among `files`, and those of the libraries that its library for GPUs needs.
+// None where this libtorch has none. interpreter: as above.
+std::vector<std::string> CudaFoldersOf(const Libraries& libraries);
+
 // The interpreter that an ELF file of this processor's kind names; empty: none, or no such file.
 std::string InterpreterOf(absl::string_view elf);
 // The files in what the linker prints: "\tlibc10.so => /opt/torch/lib/libc10.so (0x00007f…)".

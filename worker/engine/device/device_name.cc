@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include "base/status_macros.h"
+#include "worker/engine/device/libtorch_cuda.h"
 #include "worker/engine/torch_version.h"
 
 namespace wattle::engine {
@@ -37,6 +39,9 @@ absl::StatusOr<at::Device> DeviceNamed(const std::string& name) {
   if (!device.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("device \"", name, "\": no such device; use \"cpu\", \"cuda\" or \"cuda:1\""));
+  }
+  if (device->is_cuda()) {
+    WATTLE_RETURN_IF_ERROR(LoadCudaOfLibtorch());
   }
   if (!device->is_cpu()) {
     const absl::Status visible =

@@ -7,6 +7,8 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/engine/device/libtorch_cuda.h"
 #include "worker/engine/device/test_guarded_device.h"
 #include "worker/engine/model_job.h"
 
@@ -56,6 +58,17 @@ TEST(DeviceNameTest, EachReasonHasItsRemedy) {
   EXPECT_THAT(CheckVisible("cuda:1", at::Device(at::kCUDA, 1), two, nullptr), IsOk());
   EXPECT_THAT(CheckVisible("cuda:2", at::Device(at::kCUDA, 2), two, nullptr),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("only 2 are visible")));
+}
+
+TEST(LibtorchCudaTest, WhatServesGpusLiesBesideLibtorchOrIsNotThere) {
+  EXPECT_THAT(FolderOfLibtorch(), testing::StartsWith("/"));
+  const TestDirectory folder;
+  EXPECT_THAT(LoadCudaOfLibtorch(folder.path()), IsOk()) << "this libtorch serves no GPU";
+  folder.Write("libtorch_cuda.so", "not a library");
+  const absl::Status broken = LoadCudaOfLibtorch(folder.path());
+  EXPECT_THAT(broken, StatusIs(absl::StatusCode::kUnavailable,
+                               AllOf(HasSubstr("libtorch_cuda.so"), HasSubstr("use \"cpu\""))));
+  EXPECT_THAT(std::string(broken.message()), Not(HasSubstr("\n")));
 }
 
 }  // namespace

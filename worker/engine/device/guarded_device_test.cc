@@ -21,6 +21,8 @@
 #include "worker/engine/device/aten/stored_rows.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_number.h"
+#include "worker/engine/device/row_sums.h"
+#include "worker/engine/device/test_device_cases.h"
 #include "worker/engine/device/test_guarded_device.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
@@ -32,12 +34,6 @@
 
 namespace wattle::engine {
 namespace {
-
-at::Tensor Normal(at::IntArrayRef shape, uint64_t seed) {
-  at::Tensor tensor = at::empty(shape);
-  kernels::RandomNormal({.seed = seed}, 1.0F, tensor.numel(), tensor.data_ptr<float>());
-  return tensor;
-}
 
 // --- the device itself ---
 
@@ -121,36 +117,12 @@ TEST(DeviceRandomTest, MasksAndSignsAreThoseOfTheKernels) {
   }
 }
 
-struct Stored {
-  const char* name;
-  kernels::WeightFormat format;
-};
-
-const Stored kFormats[] = {
-    {"int8", {kernels::WeightScheme::kInt8, 0}},
-    {"int4_g32", {kernels::WeightScheme::kInt4, 32}},
-    {"int4a_g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},
-    {"nf4_g128", {kernels::WeightScheme::kNf4, 128}},
-    {"nf4_double", {kernels::WeightScheme::kNf4DoubleQuantized, 64}},
-    {"bf16", {kernels::WeightScheme::kBf16, 0}},
-};
-
-class StoredRowsTest : public testing::TestWithParam<Stored> {
+class StoredRowsTest : public testing::TestWithParam<StoredCase> {
  protected:
   static constexpr int64_t kRows = 1000;  // the last panel is not full
   static constexpr int64_t kColumns = 128;
 
-  MatrixWeights OnHost() {
-    const kernels::WeightFormat format = GetParam().format;
-    if (format.scheme == kernels::WeightScheme::kBf16) {
-      MatrixWeights matrix = MakeBf16Matrix(kRows, kColumns);
-      matrix.packed.copy_(Normal({kRows, kColumns}, 9));
-      return matrix;
-    }
-    const auto packed = PackFloats("test", format, Normal({kRows, kColumns}, 9));
-    EXPECT_THAT(packed, IsOk());
-    return *packed;
-  }
+  static MatrixWeights OnHost() { return StoredOnHost(GetParam().format, kRows, kColumns); }
 };
 
 TEST_P(StoredRowsTest, AnyRowsAreThoseOfTheHostAndNothingCrosses) {
@@ -192,7 +164,7 @@ TEST_P(StoredRowsTest, ProductsInBothDirectionsAreThoseOfTheDequantizedMatrix) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, StoredRowsTest, testing::ValuesIn(kFormats),
+INSTANTIATE_TEST_SUITE_P(Formats, StoredRowsTest, testing::ValuesIn(StoredCases()),
                          [](const auto& row) { return row.param.name; });
 
 TEST(DeviceRoundingTest, NearestCodesAreThoseOfTheKernels) {
@@ -201,7 +173,7 @@ TEST(DeviceRoundingTest, NearestCodesAreThoseOfTheKernels) {
   weights.narrow(0, 7, 1).fill_(-0.5);      // of two that are as large the first one counts
   weights[9].narrow(0, 0, 32).mul_(1e-7);   // a scale that FP16 has no number for
   weights[11].narrow(0, 32, 32).mul_(1e9);  // and one above its largest
-  for (const Stored& stored : kFormats) {
+  for (const StoredCase& stored : StoredCases()) {
     if (kernels::OperationsOf(stored.format.scheme).codec == nullptr) {
       continue;
     }
@@ -218,32 +190,30 @@ TEST(DeviceRoundingTest, NearestCodesAreThoseOfTheKernels) {
   }
 }
 
-// --- every family: forward, backward, decoding ---
-
-// The same model, whose arenas lie on the device.
-Model OnDevice(const Model& host) {
-  Model model = host;
-  model.arena = host.arena.to(GuardedDevice());
-  model.gradients = at::zeros_like(model.arena);
-  model.decoder = MakeDecoder(
-      host.decoder.config,
-      WeightsOver(host.decoder.config, host.parameters, host.layout, model.arena), GuardedDevice());
-  model.gradient_views =
-      WeightsOver(host.decoder.config, host.parameters, host.layout, model.gradients);
-  return model;
+TEST(DeviceRowSumsTest, RowsThatComeTwiceAreAddedTwice) {
+  const at::Tensor numbers = at::tensor(at::IntArrayRef({3, 0, 3, 6, 3, 0}), at::kLong);
+  const at::Tensor rows = Normal({6, 32}, 7);
+  for (const double factor : {1.0, 5.5}) {
+    at::Tensor wanted = Normal({7, 32}, 8);
+    const at::Tensor table = wanted.to(GuardedDevice());
+    AddToRows(numbers, rows, factor, wanted);
+    const at::Tensor device_numbers = numbers.to(GuardedDevice());
+    const at::Tensor device_rows = rows.to(GuardedDevice());
+    ForgetWork();
+    AddToRows(device_numbers, device_rows, factor, table);
+    EXPECT_EQ(WorkOfGuardedDevice().waits, 0);
+    EXPECT_LT(RelativeError(table.cpu(), wanted), 1e-6);
+  }
 }
+
+// --- every family: forward, backward, decoding ---
 
 // Uploads of a pass are tokens, targets and the borders of what a query sees: numbers of the batch.
 int64_t BytesOfABatch(const TokenBatch& batch) {
   return 5 * batch.rows() * static_cast<int64_t>(sizeof(int64_t));
 }
 
-struct Family {
-  const char* name;
-  int64_t operators_of_token;  // at most, of the tiny model: starts of kernels on a GPU
-};
-
-class FamilyOnDeviceTest : public testing::TestWithParam<Family> {
+class FamilyOnDeviceTest : public testing::TestWithParam<FamilyCase> {
  protected:
   [[nodiscard]] std::string Directory() const { return absl::StrCat("families/", GetParam().name); }
   [[nodiscard]] Model HostModel() const {
@@ -259,7 +229,7 @@ TEST_P(FamilyOnDeviceTest, LossAndGradientsWithDropoutAreThoseOfTheHost) {
   host.decoder.config.attention_dropout = 0.2;
   host.decoder.config.residual_dropout = 0.3;
   host.decoder.config.embedding_dropout = 0.1;
-  Model device = OnDevice(host);
+  Model device = OnDevice(host, GuardedDevice());
   const TokenBatch batch = BatchOf(GoldenExamples(Golden()));
   const DropoutState dropout{.active = true, .seed = 5, .counter = 7};
   const double wanted = LossSumAndGradients(host.decoder, batch, dropout, 1.0, host.gradient_views);
@@ -273,7 +243,7 @@ TEST_P(FamilyOnDeviceTest, LossAndGradientsWithDropoutAreThoseOfTheHost) {
 }
 
 TEST_P(FamilyOnDeviceTest, LogitsAgreeWithTransformers) {
-  const Model device = OnDevice(HostModel());
+  const Model device = OnDevice(HostModel(), GuardedDevice());
   const auto golden = Golden();
   const std::vector<Example> examples = GoldenExamples(golden);
   const at::Tensor wanted = golden.at("logits");
@@ -288,7 +258,7 @@ TEST_P(FamilyOnDeviceTest, LogitsAgreeWithTransformers) {
 
 TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
   const Model host = HostModel();
-  const Model device = OnDevice(host);
+  const Model device = OnDevice(host, GuardedDevice());
   const std::vector<int64_t> prompt = {5, 14, 15, 9};
   const std::vector<int64_t> wanted = GenerateTokens(host.decoder, prompt, 12, {}, 0);
   DecodeSession session(device.decoder, 16);
@@ -312,15 +282,7 @@ TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
             GenerateTokens(host.decoder, prompt, 12, drawn, 0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest,
-                         testing::Values(Family{"gemma", 98}, Family{"gemma2", 197},
-                                         Family{"gpt2", 41}, Family{"gpt_neox", 68},
-                                         Family{"gpt_neox_sequential", 68},
-                                         Family{"kosmos2_text", 50}, Family{"llama3", 92},
-                                         Family{"llama_linear", 92}, Family{"mistral", 94},
-                                         Family{"opt", 41}, Family{"phi", 66}, Family{"qwen2", 92},
-                                         Family{"qwen2_windows", 93}, Family{"smollm2", 92},
-                                         Family{"stablelm", 72}),
+INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest, testing::ValuesIn(FamilyCases()),
                          [](const auto& row) { return row.param.name; });
 
 // --- quantized models ---
@@ -381,50 +343,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // --- training ---
 
-struct Mode {
-  const char* name;
-  std::function<void(FinetuneSettings&)> choose;
-  int64_t waits;            // of a step of two micro-batches
-  double tolerance = 2e-4;  // of a loss, as a share of it
-};
-
-const Mode kModes[] = {
-    {"Whole", [](FinetuneSettings&) {}, 1},
-    {"LastLayers", [](FinetuneSettings& s) { s.last_layers = 1; }, 1},
-    {"Packed", [](FinetuneSettings& s) { s.packing = true; }, 1},
-    {"Checkpointing", [](FinetuneSettings& s) { s.activation_checkpointing = true; }, 1},
-    {"QuantizationAware",
-     [](FinetuneSettings& s) { s.model.recipe = *RecipeOfIdentity("int4-g32"); }, 1},
-    // libtorch rounds results to the type of the factors too.
-    {"Bf16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kBf16; }, 1, 1e-2},
-    {"Fp16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kFp16; }, 1, 1e-2},
-    {"AdamW8bit", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAMW_8BIT; }, 1},
-    {"Adafactor", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAFACTOR; }, 1},
-    {"Lora", [](FinetuneSettings& s) { s.lora = LoraSettings{.dropout = 0.2}; }, 1},
-    {"Qlora",
-     [](FinetuneSettings& s) {
-       s.lora = LoraSettings{};
-       s.model.recipe = *RecipeOfIdentity("nf4-g32");
-     },
-     1},
-    {"QloraBf16",
-     [](FinetuneSettings& s) {
-       s.lora = LoraSettings{};
-       s.bf16_weights = true;
-     },
-     1},
-    // The loss, and the gradients' norm of head, both blocks and tables.
-    {"UpdateInBackward",
-     [](FinetuneSettings& s) {
-       s.update_in_backward = true;
-       s.accumulation_steps = 1;
-     },
-     5},
-    // Two losses of each micro-batch.
-    {"Mezo", [](FinetuneSettings& s) { s.mezo = MezoSettings{}; }, 4},
-};
-
-class ModeOnDeviceTest : public testing::TestWithParam<Mode> {};
+class ModeOnDeviceTest : public testing::TestWithParam<ModeCase> {};
 
 TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
   FinetuneSettings settings = TinyFinetune("host");
@@ -460,31 +379,13 @@ TEST_P(ModeOnDeviceTest, LossesAreThoseOfTheHostAndWaitsAreCounted) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, ModeOnDeviceTest, testing::ValuesIn(kModes),
+INSTANTIATE_TEST_SUITE_P(Modes, ModeOnDeviceTest, testing::ValuesIn(ModeCases()),
                          [](const auto& row) { return row.param.name; });
 
-// Settings of a run of five steps on the device, with directories of its own.
-FinetuneSettings FiveSteps(const std::string& name) {
-  FinetuneSettings settings = TinyFinetune(name);
-  settings.heldout_data.clear();
-  settings.steps = 5;
-  settings.model.device = kGuardedDevice;
-  return settings;
-}
-
-// Runs to the end of step 3, with a checkpoint of it.
-void RunThreeSteps(const FinetuneSettings& settings) {
-  RecordingSink sink;
-  sink.decide = [](const StepReport& report) {
-    return report.step == 3 ? StepDecision::kStop : StepDecision::kGoOn;
-  };
-  EXPECT_THAT(Finetune(settings, sink), StatusIs(absl::StatusCode::kCancelled, testing::_));
-}
-
 TEST(ResumeOnDeviceTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
-  const FinetuneSettings whole = FiveSteps("whole");
+  const FinetuneSettings whole = FiveSteps("whole", kGuardedDevice);
   const std::vector<double> wanted = LossesOf(whole);
-  FinetuneSettings resumed = FiveSteps("resumed");
+  FinetuneSettings resumed = FiveSteps("resumed", kGuardedDevice);
   RunThreeSteps(resumed);
   RecordingSink sink;
   const auto result = Finetune(resumed, sink);
@@ -497,8 +398,8 @@ TEST(ResumeOnDeviceTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
 }
 
 TEST(ResumeOnDeviceTest, ACheckpointGoesOnOnTheHost) {
-  const std::vector<double> wanted = LossesOf(FiveSteps("whole"));
-  FinetuneSettings moved = FiveSteps("moved");
+  const std::vector<double> wanted = LossesOf(FiveSteps("whole", kGuardedDevice));
+  FinetuneSettings moved = FiveSteps("moved", kGuardedDevice);
   RunThreeSteps(moved);
   moved.model.device = "cpu";
   RecordingSink sink;

@@ -39,7 +39,22 @@ struct Gpu {
   absl::Status prepared;
   absl::Status launched;
   int makings = 0;
+  bool has_graphs = true;
   cuda::HostLauncher host{uint64_t{3}};
+};
+
+class GuardedGraph final : public cuda::LaunchGraph {
+ public:
+  GuardedGraph(Gpu& gpu, std::unique_ptr<cuda::LaunchGraph> graph)
+      : gpu_(gpu), graph_(std::move(graph)) {}
+  absl::Status Launch() override {
+    const OpenedGuardedMemory opened;
+    return gpu_.launched.ok() ? graph_->Launch() : gpu_.launched;
+  }
+
+ private:
+  Gpu& gpu_;
+  std::unique_ptr<cuda::LaunchGraph> graph_;
 };
 
 class GuardedLauncher final : public cuda::KernelLauncher {
@@ -48,6 +63,15 @@ class GuardedLauncher final : public cuda::KernelLauncher {
   absl::Status Launch(const cuda::KernelLaunch& launch) override {
     const OpenedGuardedMemory opened;
     return gpu_.launched.ok() ? gpu_.host.Launch(launch) : gpu_.launched;
+  }
+  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> body) override {
+    if (!gpu_.has_graphs) {
+      return absl::UnimplementedError("no graphs");
+    }
+    auto graph = gpu_.host.Record(body);
+    return graph.ok() ? std::make_unique<GuardedGraph>(gpu_, *std::move(graph))
+                      : absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>>(graph.status());
   }
   absl::Status Prepare(const std::string& source) override {
     return gpu_.prepared.ok() ? gpu_.host.Prepare(source) : gpu_.prepared;
@@ -172,19 +196,11 @@ TEST_P(KernelGenerationTest, ATokenIsOneWaitAFewBytesAndEightLaunchesALayer) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Forms, KernelGenerationTest,
-    testing::Values(WideDecoder{"gpt2", "fp32"}, WideDecoder{"llama", "fp32"},
-                    WideDecoder{"mistral", "fp32"}, WideDecoder{"qwen2", "fp32"},
-                    WideDecoder{"stablelm", "fp32"}, WideDecoder{"opt", "fp32"},
-                    WideDecoder{"gpt2", "int8"}, WideDecoder{"llama", "bf16"},
-                    WideDecoder{"llama", "int8"}, WideDecoder{"llama", "int4-g32"},
-                    WideDecoder{"llama", "int4a-g32"}, WideDecoder{"llama", "nf4-g32"},
-                    WideDecoder{"llama", "nf4dq-g32"}),
-    [](const auto& row) {
-      return absl::StrCat(row.param.family, "_",
-                          absl::StrReplaceAll(row.param.format, {{"-", "_"}}));
-    });
+INSTANTIATE_TEST_SUITE_P(Forms, KernelGenerationTest, testing::ValuesIn(WideForms()),
+                         [](const auto& row) {
+                           return absl::StrCat(row.param.family, "_",
+                                               absl::StrReplaceAll(row.param.format, {{"-", "_"}}));
+                         });
 
 // --- the cache ---
 
@@ -264,6 +280,36 @@ TEST_F(KernelDecodeTest, ARepetitionPenaltyIsTheHosts) {
   const SamplingSettings penalized{.temperature = 0.7, .seed = 3, .repetition_penalty = 1.5};
   EXPECT_EQ(GenerateTokens(OnDevice(wanted), Prompt(1, 6), 12, penalized, 0),
             GenerateTokens(OnHost(wanted), Prompt(1, 6), 12, penalized, 0));
+}
+
+// --- graphs ---
+
+TEST_F(KernelDecodeTest, AStepThatComesAgainIsOneStart) {
+  const WideDecoder wanted = {"llama", "int8"};
+  const Decoder device = OnDevice(wanted);
+  DecodeSession session(device, 60);
+  session.Feed(Prompt(3, 11));
+  for (int step = 0; step < 6; ++step) {
+    const int64_t token = step * 20 + 1;
+    const kernels::SequenceTokens next{.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
+    const int64_t before = gpu_.host.starts();
+    session.StepAndChoose(absl::MakeConstSpan(&next, 1), {}, {});
+    EXPECT_EQ(gpu_.host.starts() - before == 1, step > 0) << "step " << step;
+  }
+}
+
+TEST_F(KernelDecodeTest, AGraphComputesWhatItsLaunchesDo) {
+  const Decoder device = OnDevice({"gpt2", "int4-g32"});
+  std::vector<std::vector<int64_t>> made;
+  for (const bool graphs : {true, false}) {
+    gpu_.has_graphs = graphs;
+    for (const SamplingSettings& sampling :
+         {SamplingSettings{}, SamplingSettings{.temperature = 0.9, .top_k = 20, .seed = 2}}) {
+      made.push_back(GenerateTokens(device, Prompt(4, 19), 12, sampling, 1));
+    }
+  }
+  EXPECT_EQ(made[0], made[2]);
+  EXPECT_EQ(made[1], made[3]);
 }
 
 // --- where the kernels cannot run ---

@@ -14,8 +14,10 @@
 #include "base/status_macros.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
+#include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/device/kernel_decode.h"
+#include "worker/engine/device/libtorch_cuda.h"
 #include "worker/engine/models/weights.h"
 #include "worker/engine/torch_operators.h"
 
@@ -39,6 +41,7 @@ cuda::Stream CurrentStream(at::Device device) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device) {
+  PreferNvrtcOfLibtorch();
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::KernelCompiler> compiler,
                           cuda::KernelCompiler::Open());
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::Driver> driver,
@@ -88,6 +91,27 @@ bool KernelDevice::Multiply(const MatrixWeights& matrix, const at::Tensor& x,
     GiveUp(status);
   }
   return status.ok();
+}
+
+at::Tensor KernelDevice::FactorsOfDropout(const kernels::RandomStream& stream, double rate,
+                                          int64_t first_element, const at::Tensor& like) const {
+  if (!gave_up_ && like.numel() > 0) {
+    const at::Tensor out = at::empty(like.sizes(), like.options().dtype(at::kFloat));
+    const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(like.device());
+    const absl::Status status =
+        launcher.ok() ? cuda::Launch(cuda::DropoutFactors{.stream = stream,
+                                                          .rate = rate,
+                                                          .first_element = first_element,
+                                                          .out = out.data_ptr<float>(),
+                                                          .count = out.numel()},
+                                     **launcher)
+                      : launcher.status();
+    if (status.ok()) {
+      return out;
+    }
+    GiveUp(status);
+  }
+  return AtenDevice::FactorsOfDropout(stream, rate, first_element, like);
 }
 
 std::unique_ptr<DecodeOperator> KernelDevice::MakeDecode(DecodeRequest request) const {

@@ -1,11 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
-// step (kernel_decode.h), and for products of up to eight rows with packed matrices, which they
-// compute without dequantizing the matrix first. Where these cannot run (no NVRTC, an old driver, a
-// GPU that NVRTC does not know), one line on standard error says why, and libtorch's operators do
-// their work too; so where the kernels lack what a model has. A GPU that fails throws: its numbers
-// would be wrong.
+// step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
+// without dequantizing the matrix first, and for the masks of dropout. Where these cannot run (no
+// NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why, and
+// libtorch's operators do their work too; so where the kernels lack what a model has. A GPU that
+// fails throws: its numbers would be wrong.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
@@ -33,6 +33,11 @@ class KernelDevice final : public AtenDevice {
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
   [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
+
+ protected:
+  [[nodiscard]] at::Tensor FactorsOfDropout(const kernels::RandomStream& stream, double rate,
+                                            int64_t first_element,
+                                            const at::Tensor& like) const override;
 
  private:
   // What launches on the device. Made at the first call.

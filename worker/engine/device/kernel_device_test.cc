@@ -52,6 +52,10 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
     ++answers_.launches;
     return answers_.launched.ok() ? host_.Launch(launch) : answers_.launched;
   }
+  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> /*body*/) override {
+    return absl::UnimplementedError("no graphs");
+  }
   absl::Status Prepare(const std::string& source) override { return host_.Prepare(source); }
   absl::Status Upload(void* to, const void* from, int64_t bytes) override {
     return host_.Upload(to, from, bytes);
@@ -143,6 +147,23 @@ TEST(KernelDeviceTest, AGpuThatFailsEndsTheAttempt) {
   const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
   EXPECT_THROW(static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {})),
                std::exception);
+}
+
+TEST(KernelDeviceTest, MasksOfDropoutAreThoseOfTheCpuByOneLaunch) {
+  const kernels::RandomStream stream = {
+      .seed = 7, .step = 3, .use = kernels::RandomUse::kMlpOutputDropout, .layer = 2};
+  const at::Tensor x = at::full({7, 301}, 1.5);
+  at::Tensor wanted = x.clone();
+  kernels::ApplyDropout(stream, 0.3, 0, wanted.numel(), wanted.data_ptr<float>());
+  Answers answers;
+  const KernelDevice device = DeviceOf(answers);
+  EXPECT_TRUE(at::equal(device.DroppedOut(stream, 0.3, x), wanted));
+  EXPECT_EQ(answers.launches, 1);
+  Answers none;
+  none.made = absl::NotFoundError("NVRTC is not found");
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(at::equal(DeviceOf(none).DroppedOut(stream, 0.3, x), wanted));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("NVRTC is not found"));
 }
 
 }  // namespace

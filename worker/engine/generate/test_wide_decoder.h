@@ -5,6 +5,7 @@
 #define WATTLE_WORKER_ENGINE_GENERATE_TEST_WIDE_DECODER_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "worker/engine/models/decoder.h"
 
@@ -18,6 +19,9 @@ struct WideDecoder {
   at::Device device = at::Device(at::kCPU);
   bool dequantized = false;  // FP32, with the weights that `format` stands for
 };
+
+// Families and formats that the kernels of a GPU are tried with.
+const std::vector<WideDecoder>& WideForms();
 
 // Heads of 16 dimensions, a window in the last layer, logits of several units.
 Decoder MakeWideDecoder(const WideDecoder& wanted);

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "models/loss_rows.h"
 #include "worker/engine/device/device.h"
+#include "worker/engine/device/row_sums.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
@@ -80,7 +81,7 @@ at::Tensor Embed(const Decoder& decoder, absl::Span<const SequenceGroup> groups,
 void EmbedBackward(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& tokens,
                    const at::Tensor& grad, DecoderWeights& gradients) {
   if (gradients.tokens.value.defined()) {
-    gradients.tokens.value.index_add_(0, tokens, grad, decoder.config.embedding_scale);
+    AddToRows(tokens, grad, decoder.config.embedding_scale, gradients.tokens.value);
   }
   if (gradients.positions.defined()) {
     ForEachStretch(batch.groups, grad, RowsOfTokens(decoder, gradients.positions),

@@ -58,6 +58,12 @@ class AtenDevice : public DeviceOperations {
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
               const UpdatedParameter& parameter) const override;
+
+ protected:
+  // What dropout multiplies the elements from first_element on with (aten/random.h).
+  [[nodiscard]] virtual at::Tensor FactorsOfDropout(const kernels::RandomStream& stream,
+                                                    double rate, int64_t first_element,
+                                                    const at::Tensor& like) const;
 };
 
 }  // namespace wattle::engine

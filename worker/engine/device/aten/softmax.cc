@@ -2,7 +2,6 @@
 #include <limits>
 
 #include "worker/engine/device/aten/aten_device.h"
-#include "worker/engine/device/aten/random.h"
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/torch_operators.h"
@@ -51,10 +50,8 @@ void HideFromEach(const std::vector<SeenKeys>& keys, const at::Tensor& scores) {
   scores.masked_fill_(unseen, kNever);
 }
 
-at::Tensor FactorsOf(const ProbabilityDropout& dropout, const at::Tensor& probabilities) {
-  return DropoutFactors(
-      DropoutStream(dropout.state, kernels::RandomUse::kAttentionDropout, dropout.layer),
-      dropout.rate, dropout.first_element, probabilities);
+kernels::RandomStream StreamOf(const ProbabilityDropout& dropout) {
+  return DropoutStream(dropout.state, kernels::RandomUse::kAttentionDropout, dropout.layer);
 }
 
 }  // namespace
@@ -67,7 +64,9 @@ at::Tensor AtenDevice::Softmax(const std::vector<SeenKeys>& keys, const Probabil
     HideFromEach(keys, scores);
   }
   scores = at::_softmax(scores, -1, /*half_to_float=*/false);
-  return dropout.active() ? scores * FactorsOf(dropout, scores) : scores;
+  return dropout.active() ? scores * FactorsOfDropout(StreamOf(dropout), dropout.rate,
+                                                      dropout.first_element, scores)
+                          : scores;
 }
 
 at::Tensor AtenDevice::SoftmaxBackward(const std::vector<SeenKeys>& /*keys*/,
@@ -76,7 +75,8 @@ at::Tensor AtenDevice::SoftmaxBackward(const std::vector<SeenKeys>& /*keys*/,
                                        at::Tensor& gradients) const {
   at::Tensor dropped = probabilities;
   if (dropout.active()) {
-    const at::Tensor factors = FactorsOf(dropout, probabilities);
+    const at::Tensor factors =
+        FactorsOfDropout(StreamOf(dropout), dropout.rate, dropout.first_element, probabilities);
     dropped = probabilities * factors;
     gradients.mul_(factors);
   }

@@ -16,6 +16,7 @@
 #include "worker/engine/device/cuda/host_kernels.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
 #include "worker/engine/kernels/instruction_set.h"
+#include "worker/engine/kernels/random.h"
 #include "worker/engine/kernels/test_matrix.h"
 
 namespace wattle::cuda {
@@ -33,7 +34,7 @@ void RunKernel(const char* name, const GridShape& grid, const Arguments& argumen
 }
 
 TEST(CudaNormTest, RowsAreThoseOfTheCpu) {
-  for (const int width : {1, 31, 128, 300}) {
+  for (const int width : {1, 31, 128, 300, 2048, 2300}) {
     for (const bool subtract_mean : {true, false}) {
       const int rows = 3;
       const int stride = width + 5;
@@ -130,7 +131,7 @@ class AttentionRun {
     RunKernel(shape_.head_size <= 64    ? "attention_64"
               : shape_.head_size <= 128 ? "attention_128"
                                         : "attention_256",
-              {.blocks = rows * shape_.heads},
+              {.blocks = rows * shape_.heads, .threads = kAttentionThreads},
               AttentionArguments{.cache = cache,
                                  .qkv = qkv.data(),
                                  .stride = stride,
@@ -252,6 +253,37 @@ TEST(CudaChooseTest, TheFirstOfTheLargestIsChosen) {
       EXPECT_EQ(chosen[static_cast<size_t>(row)],
                 std::max_element(first, first + vocabulary) - first)
           << vocabulary << ": row " << row;
+    }
+  }
+}
+
+// --- dropout ---
+
+TEST(DropoutTest, FactorsAreThoseOfTheCpu) {
+  const kernels::RandomStream stream = {.seed = 0xFEDCBA9876543210,
+                                        .step = (uint64_t{3} << 32) + 5,
+                                        .use = kernels::RandomUse::kAttentionDropout,
+                                        .layer = 11};
+  const kernels::PhiloxCounter counter = kernels::CounterOf(stream);
+  for (const int64_t first : {int64_t{0}, int64_t{1}, int64_t{131}, (int64_t{1} << 33) + 2}) {
+    for (const int64_t count :
+         {int64_t{1}, int64_t{3}, int64_t{511}, int64_t{512}, int64_t{1301}}) {
+      SCOPED_TRACE(absl::StrCat(count, " from ", first));
+      std::vector<float> wanted(static_cast<size_t>(count), 1.0F);
+      kernels::ApplyDropout(stream, 0.3, first, count, wanted.data());
+      std::vector<float> out(static_cast<size_t>(count), -1.0F);
+      DropoutArguments arguments = {.out = out.data(),
+                                    .first = first,
+                                    .count = count,
+                                    .words = {},
+                                    .key = {counter.key[0], counter.key[1]},
+                                    .threshold = static_cast<unsigned>(0.3 * 0x1.0p32),
+                                    .scale = static_cast<float>(1.0 / (1.0 - 0.3))};
+      std::copy(counter.words.begin(), counter.words.end(), arguments.words);
+      const int64_t elements = first % 4 + count + kDropoutElements - 1;
+      RunKernel("dropout_factors", {.blocks = static_cast<int>(elements / kDropoutElements)},
+                arguments);
+      EXPECT_EQ(out, wanted);
     }
   }
 }

@@ -16,6 +16,8 @@ namespace {
 using kernels::SequenceTokens;
 
 constexpr size_t kRows = kMaxProductRows;
+// A batch has a form for each number of its sequences, and a prompt two for each of its ends.
+constexpr size_t kMaxKnownSteps = 64;
 constexpr int64_t kFloatBytes = sizeof(float);
 constexpr int64_t kTokenBytes = sizeof(int64_t);
 constexpr int64_t kInputBytes = kRows * (kTokenBytes + 2 * sizeof(int32_t) + kFloatBytes);
@@ -113,15 +115,16 @@ std::byte* DecodeRun::Take(int64_t bytes) {
 }
 
 absl::Status DecodeRun::Run(absl::Span<const SequenceTokens> sequences, float* logits) {
-  return ForEachStep(sequences, {},
-                     [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
-                       WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
-                       if (wanted == 0) {
-                         return absl::OkStatus();
-                       }
-                       return launcher_.Download(logits + static_cast<int64_t>(first) * vocabulary_,
-                                                 logits_, wanted * vocabulary_ * kFloatBytes);
-                     });
+  return ForEachStep(
+      sequences, {}, [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
+        WATTLE_RETURN_IF_ERROR(RunForm({rows.count, rows.first_logits, 0, false, 0.0, 0, 0.0},
+                                       [&] { return step_.Run(rows, logits_); }));
+        if (wanted == 0) {
+          return absl::OkStatus();
+        }
+        return launcher_.Download(logits + static_cast<int64_t>(first) * vocabulary_, logits_,
+                                  wanted * vocabulary_ * kFloatBytes);
+      });
 }
 
 absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
@@ -133,20 +136,46 @@ absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
   const absl::Span<const float> drawn = choice.draws() ? units : absl::Span<const float>();
   const absl::Status stepped = ForEachStep(
       sequences, drawn, [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
-        WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
-        if (wanted == 0) {
-          return absl::OkStatus();
-        }
-        return step_.Choose({.logits = logits_,
-                             .count = wanted,
-                             .choice = choice,
-                             .units = rows.units,
-                             .amounts = amounts_,
-                             .chosen = chosen_ + first});
+        const auto run = [&]() -> absl::Status {
+          WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
+          if (wanted == 0) {
+            return absl::OkStatus();
+          }
+          return step_.Choose({.logits = logits_,
+                               .count = wanted,
+                               .choice = choice,
+                               .units = rows.units,
+                               .amounts = amounts_,
+                               .chosen = chosen_ + first});
+        };
+        return RunForm({rows.count, rows.first_logits, first, true, choice.temperature,
+                        choice.top_k, choice.top_p},
+                       run);
       });
   WATTLE_RETURN_IF_ERROR(stepped);
   return launcher_.Download(chosen.data(), chosen_,
                             static_cast<int64_t>(chosen.size()) * kTokenBytes);
+}
+
+absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body) {
+  if (!has_graphs_ || (known_.size() >= kMaxKnownSteps && known_.find(form) == known_.end())) {
+    return body();
+  }
+  KnownStep& step = known_[form];
+  ++step.runs;
+  if (step.runs == 1) {
+    return body();  // most pieces of a prompt do not come again
+  }
+  if (step.graph == nullptr) {
+    absl::StatusOr<std::unique_ptr<LaunchGraph>> graph = launcher_.Record(body);
+    if (absl::IsUnimplemented(graph.status())) {
+      has_graphs_ = false;
+      return body();
+    }
+    WATTLE_RETURN_IF_ERROR(graph.status());
+    step.graph = *std::move(graph);
+  }
+  return step.graph->Launch();
 }
 
 absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences,

@@ -3,12 +3,15 @@
 // Sequences that are decoded by the kernels, each in a slot: every step, and a prompt in steps of
 // eight tokens, so that one code writes the cache that the next step reads. What goes to the device
 // are 16 bytes for each token, 20 where it is drawn; what comes back are 8 for each sequence, and
-// for these the host waits once. One thread.
+// for these the host waits once. The launches of a step that comes again are one graph. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <tuple>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -49,6 +52,13 @@ class DecodeRun {
 
  private:
   class StepInputs;
+  // What the launches of a step depend on beside the bytes of its inputs: rows, the first with
+  // logits, the first sequence; and how tokens are chosen, where they are.
+  using StepForm = std::tuple<int, int, size_t, bool, double, int64_t, double>;
+  struct KnownStep {
+    int runs = 0;
+    std::unique_ptr<LaunchGraph> graph;
+  };
   // rows: on the device; first: the first sequence whose logits they end in, `wanted` in all.
   using OnStep =
       absl::FunctionRef<absl::Status(const StepRows& rows, size_t first_sequence, int wanted)>;
@@ -58,6 +68,8 @@ class DecodeRun {
                            absl::Span<const float> units, OnStep on_step);
   absl::Status RunPrompt(const kernels::SequenceTokens& sequence, absl::Span<const float> unit,
                          size_t index, OnStep on_step);
+  // Runs `body`, which only launches; from the second time that the form comes on as a graph.
+  absl::Status RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body);
   void Append(int64_t slot, absl::Span<const int64_t> tokens, StepInputs& inputs);
   [[nodiscard]] std::byte* Take(int64_t bytes);
 
@@ -72,6 +84,8 @@ class DecodeRun {
   Amount* amounts_;    // [kMaxProductRows, vocabulary]
   long long* chosen_;  // [slots] NOLINT(google-runtime-int): as the kernels' own
   DecodeStep step_;
+  std::map<StepForm, KnownStep> known_;
+  bool has_graphs_ = true;  // until the launcher says that it has none
 };
 
 }  // namespace wattle::cuda

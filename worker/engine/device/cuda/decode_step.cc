@@ -227,8 +227,10 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
   const char* kernel = layer.head_size <= 64    ? "attention_64"
                        : layer.head_size <= 128 ? "attention_128"
                                                 : "attention_256";
-  WATTLE_RETURN_IF_ERROR(launcher_.Launch(
-      LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention)));
+  KernelLaunch attend =
+      LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention);
+  attend.threads = kAttentionThreads;
+  WATTLE_RETURN_IF_ERROR(launcher_.Launch(attend));
   return AddToStream(layer.attention_output, merged_, rows.count);
 }
 

@@ -23,6 +23,16 @@ constexpr int kUnsupportedPtxVersion = 222;
 constexpr int kCapabilityMajor = 75;
 constexpr int kCapabilityMinor = 76;
 
+// CUDA_KERNEL_NODE_PARAMS_v1 of cuda.h.
+struct KernelNode {
+  Function function;
+  unsigned grid[3];
+  unsigned block[3];
+  unsigned shared_bytes;
+  void** arguments;
+  void** extra;
+};
+
 }  // namespace
 
 struct Driver::Functions {
@@ -42,6 +52,52 @@ struct Driver::Functions {
   int (*download)(void* to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
   int (*wait)(Stream stream) = nullptr;
   int (*error_name)(int error, const char** name) = nullptr;
+  // Since CUDA 11.4; null before.
+  int (*graph)(void** graph, unsigned flags) = nullptr;
+  int (*add_kernel)(void** node, void* graph, void* const* after, size_t after_count,
+                    const void* kernel) = nullptr;
+  int (*instantiate)(void** made, void* graph,
+                     unsigned long long flags) = nullptr;  // NOLINT(google-runtime-int)
+  int (*launch_graph)(void* made, Stream stream) = nullptr;
+  int (*destroy_graph)(void* graph) = nullptr;
+  int (*destroy_made)(void* made) = nullptr;
+};
+
+class Driver::Graph final : public DriverGraph {
+ public:
+  Graph(const Driver& driver, void* graph) : driver_(driver), graph_(graph) {}
+  ~Graph() override {
+    if (made_ != nullptr) {
+      driver_.functions_->destroy_made(made_);
+    }
+    driver_.functions_->destroy_graph(graph_);
+  }
+
+  absl::Status Add(Function function, const KernelLaunch& launch) override {
+    void* arguments[] = {const_cast<void*>(launch.arguments)};  // copied before the call returns
+    const KernelNode kernel = {.function = function,
+                               .grid = {static_cast<unsigned>(launch.blocks), 1, 1},
+                               .block = {static_cast<unsigned>(launch.threads), 1, 1},
+                               .shared_bytes = 0,
+                               .arguments = arguments,
+                               .extra = nullptr};
+    void* const after = last_;
+    return driver_.Checked(
+        driver_.functions_->add_kernel(&last_, graph_, &after, after != nullptr ? 1 : 0, &kernel),
+        "adding a kernel to a graph");
+  }
+  absl::Status Finish() override {
+    return driver_.Checked(driver_.functions_->instantiate(&made_, graph_, 0), "making a graph");
+  }
+  absl::Status Launch(Stream stream) override {
+    return driver_.Checked(driver_.functions_->launch_graph(made_, stream), "launching a graph");
+  }
+
+ private:
+  const Driver& driver_;
+  void* graph_;
+  void* last_ = nullptr;  // the node that was added last
+  void* made_ = nullptr;
 };
 
 Driver::Driver() : functions_(std::make_unique<Functions>()) {}
@@ -74,6 +130,12 @@ absl::Status Driver::FindFunctions(const std::string& library) {
   functions.Find("cuMemcpyDtoHAsync_v2", functions_->download);
   functions.Find("cuStreamSynchronize", functions_->wait);
   functions.Find("cuGetErrorName", functions_->error_name);
+  functions.FindIfThere("cuGraphCreate", functions_->graph);
+  functions.FindIfThere("cuGraphAddKernelNode", functions_->add_kernel);
+  functions.FindIfThere("cuGraphInstantiateWithFlags", functions_->instantiate);
+  functions.FindIfThere("cuGraphLaunch", functions_->launch_graph);
+  functions.FindIfThere("cuGraphDestroy", functions_->destroy_graph);
+  functions.FindIfThere("cuGraphExecDestroy", functions_->destroy_made);
   return functions.missing() == nullptr
              ? absl::OkStatus()
              : absl::FailedPreconditionError(absl::StrCat(library, ": has no ", functions.missing(),
@@ -141,6 +203,18 @@ absl::Status Driver::Launch(Function function, const KernelLaunch& launch, Strea
                                     static_cast<unsigned>(launch.threads), 1, 1, 0, stream,
                                     arguments, nullptr),
                  absl::StrCat("launching ", launch.kernel));
+}
+
+absl::StatusOr<std::unique_ptr<DriverGraph>> Driver::NewGraph() {
+  if (functions_->graph == nullptr || functions_->add_kernel == nullptr ||
+      functions_->instantiate == nullptr || functions_->launch_graph == nullptr ||
+      functions_->destroy_graph == nullptr || functions_->destroy_made == nullptr) {
+    return absl::UnimplementedError(absl::StrCat(
+        "cuda: the driver, of CUDA ", CudaVersionName(version_), ", has no graphs; update it"));
+  }
+  void* graph = nullptr;
+  WATTLE_RETURN_IF_ERROR(Checked(functions_->graph(&graph, 0), "beginning a graph"));
+  return std::make_unique<Graph>(*this, graph);
 }
 
 // The driver keeps a copy of what lies in memory that is not pinned, so `from` is free at once.

@@ -27,6 +27,18 @@ using Module = void*;
 using Function = void*;
 using Stream = void*;
 
+// Launches that are made ready once and started together. Owns the driver's graph.
+class DriverGraph {
+ public:
+  virtual ~DriverGraph() = default;
+  // One more, after those before.
+  virtual absl::Status Add(Function function, const KernelLaunch& launch) = 0;
+  // No launch is added from now on.
+  virtual absl::Status Finish() = 0;
+  // Queues all on the stream. kInternal: as of Driver::Launch.
+  virtual absl::Status Launch(Stream stream) = 0;
+};
+
 class Driver {
  public:
   // The driver with its context on GPU `device` made current for this thread.
@@ -49,12 +61,15 @@ class Driver {
   // Queues the kernel on the stream; null: the default one.
   // kInternal: the GPU fails or is lost, and no result of it can be trusted.
   absl::Status Launch(Function function, const KernelLaunch& launch, Stream stream);
+  // kUnimplemented: this driver is older than CUDA 11.4. The driver outlives the graph.
+  absl::StatusOr<std::unique_ptr<DriverGraph>> NewGraph();
   // As KernelLauncher has them; of a stream.
   absl::Status Upload(void* to, const void* from, int64_t bytes, Stream stream);
   absl::Status Download(void* to, const void* from, int64_t bytes, Stream stream);
 
  private:
   struct Functions;
+  class Graph;
 
   Driver();
   absl::Status FindFunctions(const std::string& library);

@@ -68,7 +68,30 @@ absl::Status DriverLauncher::Launch(const KernelLaunch& launch) {
     WATTLE_ASSIGN_OR_RETURN(Function found, driver_->Find(modules_[launch.source], launch.kernel));
     function = functions_.emplace(launch.kernel, found).first;
   }
-  return driver_->Launch(function->second, launch, stream_());
+  return recording_ != nullptr ? recording_->Add(function->second, launch)
+                               : driver_->Launch(function->second, launch, stream_());
+}
+
+class DriverLauncher::Recorded final : public LaunchGraph {
+ public:
+  Recorded(std::unique_ptr<DriverGraph> graph, const DriverLauncher& launcher)
+      : graph_(std::move(graph)), launcher_(launcher) {}
+  absl::Status Launch() override { return graph_->Launch(launcher_.stream_()); }
+
+ private:
+  std::unique_ptr<DriverGraph> graph_;
+  const DriverLauncher& launcher_;
+};
+
+absl::StatusOr<std::unique_ptr<LaunchGraph>> DriverLauncher::Record(
+    absl::FunctionRef<absl::Status()> body) {
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<DriverGraph> graph, driver_->NewGraph());
+  recording_ = graph.get();
+  const absl::Status recorded = body();
+  recording_ = nullptr;
+  WATTLE_RETURN_IF_ERROR(recorded);
+  WATTLE_RETURN_IF_ERROR(graph->Finish());
+  return std::make_unique<Recorded>(std::move(graph), *this);
 }
 
 absl::Status DriverLauncher::Upload(void* to, const void* from, int64_t bytes) {

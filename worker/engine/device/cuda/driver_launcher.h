@@ -31,6 +31,8 @@ class DriverLauncher final : public KernelLauncher {
         stream_(std::move(stream)) {}
 
   absl::Status Launch(const KernelLaunch& launch) override;
+  absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> body) override;
 
   // Compiles the file, unless the cache has it, and loads it.
   absl::Status Prepare(const std::string& source) override;
@@ -43,6 +45,8 @@ class DriverLauncher final : public KernelLauncher {
   [[nodiscard]] int compiled() const { return compiled_; }
 
  private:
+  class Recorded;
+
   absl::StatusOr<Module> LoadSource(const std::string& source);
 
   std::unique_ptr<Driver> driver_;
@@ -52,6 +56,7 @@ class DriverLauncher final : public KernelLauncher {
   std::map<std::string, Module> modules_;      // by source
   std::map<std::string, Function> functions_;  // by kernel
   int compiled_ = 0;
+  DriverGraph* recording_ = nullptr;  // while Record runs its body
 };
 
 }  // namespace wattle::cuda

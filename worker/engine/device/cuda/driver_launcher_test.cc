@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -91,6 +92,26 @@ TEST_F(DriverLauncherTest, AKernelIsCompiledOnceAndKept) {
   DriverLauncher next = MakeLauncher();
   ASSERT_THAT(LaunchNorm(next), IsOk());
   EXPECT_EQ(next.compiled(), 0) << "the next process reads the cache";
+}
+
+TEST_F(DriverLauncherTest, AGraphKeepsTheArgumentsOfItsLaunchesUntilItIsLaunched) {
+  DriverLauncher launcher = MakeLauncher();
+  const auto graph = launcher.Record([&]() -> absl::Status {
+    const absl::Status first = LaunchNorm(launcher);
+    return first.ok() ? LaunchNorm(launcher) : first;
+  });
+  ASSERT_THAT(graph, IsOk());
+  EXPECT_EQ(out_, std::vector<float>(8)) << "nothing ran yet";
+  for (int i = 0; i < 2; ++i) {
+    std::fill(out_.begin(), out_.end(), 0.0F);
+    ASSERT_THAT((*graph)->Launch(), IsOk());
+    EXPECT_EQ(out_, ones_);
+  }
+  SetDriver(12040, 0, kLaunchFailed);
+  EXPECT_THAT((*graph)->Launch(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("CUDA_ERROR_LAUNCH_FAILED")));
+  EXPECT_THAT(launcher.Record([] { return absl::InternalError("no"); }).status(),
+              StatusIs(absl::StatusCode::kInternal, "no"));
 }
 
 TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {

@@ -6,6 +6,7 @@
 #include "worker/engine/device/cuda/kernels/attention.cu"
 #include "worker/engine/device/cuda/kernels/choose.cu"
 #include "worker/engine/device/cuda/kernels/draw.cu"
+#include "worker/engine/device/cuda/kernels/dropout.cu"
 #include "worker/engine/device/cuda/kernels/norm.cu"
 #include "worker/engine/device/cuda/kernels/product_bf16.cu"
 #include "worker/engine/device/cuda/kernels/product_fp16.cu"
@@ -55,6 +56,7 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(choose, choose, ChooseArguments),
     WATTLE_KERNEL(draw, weigh, DrawArguments),
     WATTLE_KERNEL(draw, draw, DrawArguments),
+    WATTLE_KERNEL(dropout, dropout_factors, DropoutArguments),
     WATTLE_KERNEL(norm, norm_rows, NormArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
 };

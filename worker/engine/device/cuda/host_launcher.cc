@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -12,6 +14,46 @@
 namespace wattle::cuda {
 
 absl::Status HostLauncher::Launch(const KernelLaunch& launch) {
+  if (recording_ == nullptr) {
+    ++starts_;
+    return Carry(launch);
+  }
+  const HostKernel* kernel = FindHostKernel(launch.kernel);
+  WATTLE_CHECK(kernel != nullptr, "launches name kernels");
+  const auto* const arguments = static_cast<const std::byte*>(launch.arguments);
+  recording_->push_back({launch, {arguments, arguments + kernel->argument_bytes}});
+  return absl::OkStatus();
+}
+
+class HostLauncher::Recorded final : public LaunchGraph {
+ public:
+  Recorded(std::vector<Kept> launches, HostLauncher& launcher)
+      : launches_(std::move(launches)), launcher_(launcher) {}
+  absl::Status Launch() override {
+    ++launcher_.starts_;
+    for (Kept& kept : launches_) {
+      kept.launch.arguments = kept.arguments.data();
+      WATTLE_RETURN_IF_ERROR(launcher_.Carry(kept.launch));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::vector<Kept> launches_;
+  HostLauncher& launcher_;
+};
+
+absl::StatusOr<std::unique_ptr<LaunchGraph>> HostLauncher::Record(
+    absl::FunctionRef<absl::Status()> body) {
+  std::vector<Kept> launches;
+  recording_ = &launches;
+  const absl::Status recorded = body();
+  recording_ = nullptr;
+  WATTLE_RETURN_IF_ERROR(recorded);
+  return std::make_unique<Recorded>(std::move(launches), *this);
+}
+
+absl::Status HostLauncher::Carry(const KernelLaunch& launch) {
   const HostKernel* kernel = FindHostKernel(launch.kernel);
   WATTLE_CHECK(kernel != nullptr && kernel->source == launch.source, "launches name kernels");
   WATTLE_ASSIGN_OR_RETURN(

@@ -4,8 +4,10 @@
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_HOST_LAUNCHER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 
@@ -19,11 +21,15 @@ class HostLauncher final : public KernelLauncher {
   explicit HostLauncher(uint64_t seed) : seed_(seed) {}
 
   absl::Status Launch(const KernelLaunch& launch) override;
+  absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> body) override;
   absl::Status Prepare(const std::string& source) override;
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
+  // Kernels that ran, and what the host started: a graph is one.
   [[nodiscard]] int64_t launches() const { return launches_; }
+  [[nodiscard]] int64_t starts() const { return starts_; }
   // As LaunchCounts has it, of all launches.
   [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
   // Bytes to and from the device, and how often the host waited.
@@ -32,8 +38,19 @@ class HostLauncher final : public KernelLauncher {
   [[nodiscard]] int64_t waits() const { return waits_; }
 
  private:
+  // A launch with the arguments that it had.
+  struct Kept {
+    KernelLaunch launch;
+    std::vector<std::byte> arguments;
+  };
+  class Recorded;
+
+  absl::Status Carry(const KernelLaunch& launch);
+
   uint64_t seed_;
+  std::vector<Kept>* recording_ = nullptr;  // while Record runs its body
   int64_t launches_ = 0;
+  int64_t starts_ = 0;
   int64_t weight_bytes_ = 0;
   int64_t uploaded_bytes_ = 0;
   int64_t downloaded_bytes_ = 0;

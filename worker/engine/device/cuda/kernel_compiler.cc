@@ -22,6 +22,19 @@ constexpr int kOldestMajor = 11;
 
 constexpr const char* kStandard = "--std=c++17";
 
+// NVRTC asks for the second half of itself by name, and PyTorch's wheels have both in a folder that
+// the dynamic linker does not search. Loaded by its path, the name finds it.
+void LoadBuiltins(const void* of_nvrtc, int major, int minor) {
+  Dl_info nvrtc = {};
+  if (dladdr(of_nvrtc, &nvrtc) == 0 || nvrtc.dli_fname == nullptr) {
+    return;
+  }
+  const absl::string_view path = nvrtc.dli_fname;
+  const absl::string_view folder = path.substr(0, path.rfind('/') + 1);
+  const std::string builtins = absl::StrCat(folder, "libnvrtc-builtins.so.", major, ".", minor);
+  static_cast<void>(dlopen(builtins.c_str(), RTLD_NOW | RTLD_GLOBAL));  // stays
+}
+
 }  // namespace
 
 struct KernelCompiler::Functions {
@@ -82,6 +95,7 @@ absl::Status KernelCompiler::FindFunctions(void* library, const std::string& nam
     return absl::FailedPreconditionError(absl::StrCat(
         name, ": NVRTC ", major_, ".", minor_, "; the kernels want ", kOldestMajor, ".0 or newer"));
   }
+  LoadBuiltins(reinterpret_cast<const void*>(functions_->version), major_, minor_);
   return absl::OkStatus();
 }
 

@@ -6,9 +6,12 @@
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_KERNEL_LAUNCH_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "worker/engine/device/cuda/kernels/arguments.h"
 
@@ -22,11 +25,22 @@ struct KernelLaunch {
   const void* arguments = nullptr;  // the kernel's struct of kernels/arguments.h
 };
 
+// Launches in their order, which the device takes as one. Their launcher outlives it.
+class LaunchGraph {
+ public:
+  virtual ~LaunchGraph() = default;
+  virtual absl::Status Launch() = 0;
+};
+
 class KernelLauncher {
  public:
   virtual ~KernelLauncher() = default;
   // Launches follow one another on the device; the host does not wait.
   virtual absl::Status Launch(const KernelLaunch& launch) = 0;
+  // What `body` launches is kept in place of being carried out; it copies nothing and waits for
+  // nothing. kUnimplemented where the device has no graphs.
+  virtual absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> body) = 0;
   // The kernels of a file of kernels/ can be launched; an error says why they cannot be.
   virtual absl::Status Prepare(const std::string& source) = 0;
   // Bytes of the host go to the device after the launches before; `from` is free at once.

@@ -200,8 +200,10 @@ class ProductCase {
     ASSERT_NE(kernel, nullptr);
     const int rows = gated_ ? matrix_->stored.rows / 2 : matrix_->stored.rows;
     const int of_block = InPanels(format_.name) ? kPanelRows : kRowsOfBlock;
-    const auto counts = RunOnHost({.blocks = (rows + of_block - 1) / of_block}, order,
-                                  [&] { kernel->run(&arguments); });
+    const auto counts =
+        RunOnHost({.blocks = (rows + of_block - 1) / of_block,
+                   .threads = of_block == kPanelRows ? kPanelThreads : kBlockThreads},
+                  order, [&] { kernel->run(&arguments); });
     ASSERT_TRUE(counts.ok()) << counts.status();
     weight_bytes_ = counts->weight_bytes;
   }

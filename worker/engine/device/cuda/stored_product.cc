@@ -78,10 +78,12 @@ absl::Status Launch(const StoredProduct& product, KernelLauncher& launcher) {
   }
   const std::string source = absl::StrCat("product_", FormatOf(matrix.format.scheme));
   const int64_t rows = product.gated ? matrix.rows / 2 : matrix.rows;
-  const int of_block = InPanels(matrix.format.scheme) ? kPanelRows : kRowsOfBlock;
+  const bool in_panels = InPanels(matrix.format.scheme);
+  const int of_block = in_panels ? kPanelRows : kRowsOfBlock;
   return launcher.Launch({.source = source,
                           .kernel = absl::StrCat(source, "_rows", kernel_rows),
                           .blocks = static_cast<int>((rows + of_block - 1) / of_block),
+                          .threads = in_panels ? kPanelThreads : kBlockThreads,
                           .arguments = &arguments});
 }
 

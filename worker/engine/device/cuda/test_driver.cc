@@ -4,6 +4,7 @@
 // an Orin's, GPU 1 one that no NVRTC knows.
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "worker/engine/device/cuda/host_gpu.h"
 #include "worker/engine/device/cuda/host_kernels.h"
@@ -13,6 +14,24 @@ namespace {
 int load_answer = 0;
 int launch_answer = 0;
 int driver_version = 12040;
+
+// CUDA_KERNEL_NODE_PARAMS_v1 of cuda.h.
+struct KernelNode {
+  void* function;
+  unsigned grid[3];
+  unsigned block[3];
+  unsigned shared_bytes;
+  void** arguments;
+  void** extra;
+};
+
+struct Node {
+  const wattle::cuda::HostKernel* kernel;
+  unsigned blocks;
+  unsigned threads;
+  std::vector<char> arguments;
+};
+using Graph = std::vector<Node*>;
 
 }  // namespace
 
@@ -79,6 +98,51 @@ int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void* /*stream*
 }
 int cuStreamSynchronize(void* /*stream*/) {
   return launch_answer;
+}
+int cuGraphCreate(void** graph, unsigned /*flags*/) {
+  *graph = new Graph;
+  return 0;
+}
+// Nodes that do not follow the one before are refused.
+int cuGraphAddKernelNode(void** node, void* graph, void* const* after, size_t after_count,
+                         const KernelNode* kernel) {
+  auto& nodes = *static_cast<Graph*>(graph);
+  if (after_count != (nodes.empty() ? 0 : 1) || (after_count == 1 && *after != nodes.back())) {
+    return 1;  // CUDA_ERROR_INVALID_VALUE
+  }
+  const auto* of = static_cast<const wattle::cuda::HostKernel*>(kernel->function);
+  const auto* arguments = static_cast<const char*>(kernel->arguments[0]);
+  nodes.push_back(
+      new Node{of, kernel->grid[0], kernel->block[0], {arguments, arguments + of->argument_bytes}});
+  *node = nodes.back();
+  return 0;
+}
+// NOLINTNEXTLINE(google-runtime-int): as cuda.h has it
+int cuGraphInstantiateWithFlags(void** made, void* graph, unsigned long long /*flags*/) {
+  *made = graph;
+  return 0;
+}
+int cuGraphLaunch(void* made, void* stream) {
+  for (Node* node : *static_cast<Graph*>(made)) {
+    void* arguments[] = {node->arguments.data()};
+    const int result =
+        cuLaunchKernel(const_cast<wattle::cuda::HostKernel*>(node->kernel), node->blocks, 1, 1,
+                       node->threads, 1, 1, 0, stream, arguments, nullptr);
+    if (result != 0) {
+      return result;
+    }
+  }
+  return 0;
+}
+int cuGraphDestroy(void* graph) {
+  for (Node* node : *static_cast<Graph*>(graph)) {
+    delete node;
+  }
+  delete static_cast<Graph*>(graph);
+  return 0;
+}
+int cuGraphExecDestroy(void* /*made*/) {
+  return 0;
 }
 int cuGetErrorName(int error, const char** name) {
   *name = error == 719 ? "CUDA_ERROR_LAUNCH_FAILED" : nullptr;

@@ -17,6 +17,14 @@ constexpr int kWarpsOfBlock = kBlockThreads / kWarpThreads;
 constexpr int kBlocksAtOnce = 6;
 constexpr int kProductBlocksAtOnce = 4;
 
+// Threads of a block of the kernels that wait for memory most, so that few blocks keep it busy:
+// products by a matrix in panels, and attention.
+constexpr int kPanelThreads = 256;
+constexpr int kWarpsOfPanel = kPanelThreads / kWarpThreads;
+constexpr int kAttentionThreads = 256;
+constexpr int kWarpsOfAttention = kAttentionThreads / kWarpThreads;
+constexpr int kAttentionBlocksAtOnce = 3;
+
 // The most input rows of a product.
 constexpr int kMaxProductRows = 8;
 
@@ -143,6 +151,19 @@ struct DrawArguments {
   double top_p;        // 0, or 1 and more: all
   long long* chosen;   // [count], the most likely token before. NOLINT(google-runtime-int)
 };
+
+// Factors of dropout, as kernels::ApplyDropout has them: out[i] is that of element first + i.
+struct DropoutArguments {
+  float* out;         // [count]
+  long long first;    // NOLINT(google-runtime-int)
+  long long count;    // NOLINT(google-runtime-int)
+  unsigned words[3];  // kernels::PhiloxCounter
+  unsigned key[2];
+  unsigned threshold;  // of the bits of an element that is dropped, exclusive
+  float scale;         // of the others
+};
+// Elements that a block writes at most: each thread the four of one counter.
+constexpr int kDropoutElements = 4 * kBlockThreads;
 
 }  // namespace wattle::cuda
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Attention of one query over the cache. Each warp takes every fourth position, with a running
+// Attention of one query over the cache. Each warp takes every eighth position, with a running
 // maximum (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018); the warps'
 // parts are joined at the end, in one order.
 #include "block_sum.cuh"
@@ -41,9 +41,9 @@ __device__ inline CachedRows RowsOf(const CacheArguments& cache, const void* row
 // blockIdx.x: (row, query head).
 template <int kChannels>
 __device__ inline void Attend(const AttentionArguments& a) {
-  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock][kChannels * kWarpThreads]);
-  WATTLE_SHARED(float, largest_of, [kWarpsOfBlock]);
-  WATTLE_SHARED(float, sum_of, [kWarpsOfBlock]);
+  WATTLE_SHARED(float, of_warps, [kWarpsOfAttention][kChannels * kWarpThreads]);
+  WATTLE_SHARED(float, largest_of, [kWarpsOfAttention]);
+  WATTLE_SHARED(float, sum_of, [kWarpsOfAttention]);
   const CacheArguments& cache = a.cache;
   const int row = static_cast<int>(blockIdx.x) / cache.heads;
   const int head = static_cast<int>(blockIdx.x) % cache.heads;
@@ -67,25 +67,43 @@ __device__ inline void Attend(const AttentionArguments& a) {
   float largest = -3e38F;
   float sum = 0.0F;
   float out[kChannels] = {};
-  for (int p = begin + warp; p <= last; p += kWarpsOfBlock) {
-    float channels[kChannels];
-    keys.Load(p, channels);
-    float dot = 0.0F;
+  // Rows of several positions are under way at once; they count one after the other.
+  constexpr int kAhead = kChannels <= 4 ? 4 : 1;
+  WATTLE_UNROLL_BY(1)
+  for (int p = begin + warp; p <= last; p += kAhead * kWarpsOfAttention) {
+    float of_keys[kAhead][kChannels];
+    float of_values[kAhead][kChannels];
+    float scores[kAhead];
     WATTLE_UNROLL
-    for (int c = 0; c < kChannels; ++c) {
-      dot += query[c] * channels[c];
+    for (int k = 0; k < kAhead; ++k) {
+      const int ahead = p + k * kWarpsOfAttention;
+      const int position = ahead <= last ? ahead : last;
+      keys.Load(position, of_keys[k]);
+      values.Load(position, of_values[k]);
     }
-    const float score = SumOfWarp(dot);
-    const float above = fmaxf(largest, score);
-    const float before = expf(largest - above);
-    const float weight = expf(score - above);
-    values.Load(p, channels);
     WATTLE_UNROLL
-    for (int c = 0; c < kChannels; ++c) {
-      out[c] = out[c] * before + weight * channels[c];
+    for (int k = 0; k < kAhead; ++k) {
+      float dot = 0.0F;
+      WATTLE_UNROLL
+      for (int c = 0; c < kChannels; ++c) {
+        dot += query[c] * of_keys[k][c];
+      }
+      scores[k] = SumOfWarp(dot);
     }
-    sum = sum * before + weight;
-    largest = above;
+    WATTLE_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      if (p + k * kWarpsOfAttention <= last) {
+        const float above = fmaxf(largest, scores[k]);
+        const float before = expf(largest - above);
+        const float weight = expf(scores[k] - above);
+        WATTLE_UNROLL
+        for (int c = 0; c < kChannels; ++c) {
+          out[c] = out[c] * before + weight * of_values[k][c];
+        }
+        sum = sum * before + weight;
+        largest = above;
+      }
+    }
   }
   WATTLE_UNROLL
   for (int c = 0; c < kChannels; ++c) {
@@ -97,13 +115,13 @@ __device__ inline void Attend(const AttentionArguments& a) {
   }
   __syncthreads();  // the parts of all warps are there
   float most = largest_of[0];
-  for (int w = 1; w < kWarpsOfBlock; ++w) {
+  for (int w = 1; w < kWarpsOfAttention; ++w) {
     most = fmaxf(most, largest_of[w]);
   }
-  for (int d = threadIdx.x; d < cache.head_size; d += kBlockThreads) {
+  for (int d = threadIdx.x; d < cache.head_size; d += kAttentionThreads) {
     float channel = 0.0F;
     float total = 0.0F;
-    for (int w = 0; w < kWarpsOfBlock; ++w) {
+    for (int w = 0; w < kWarpsOfAttention; ++w) {
       const float share = expf(largest_of[w] - most);
       channel += share * of_warps[w][d];
       total += share * sum_of[w];
@@ -118,14 +136,15 @@ __device__ inline void Attend(const AttentionArguments& a) {
 extern "C" {
 
 // By the most channels of a head.
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) attention_64(AttentionArguments a) {
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
+    attention_64(AttentionArguments a) {
   Attend<2>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
     attention_128(AttentionArguments a) {
   Attend<4>(a);
 }
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
     attention_256(AttentionArguments a) {
   Attend<8>(a);
 }

@@ -21,6 +21,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) choose(ChooseArg
   const int thread = static_cast<int>(threadIdx.x);
   float best = thread < a.vocabulary ? logits[thread] : logits[0];
   int index = thread < a.vocabulary ? thread : 0;
+  WATTLE_UNROLL_BY(8)  // loads of eight are under way at once
   for (int i = thread + kBlockThreads; i < a.vocabulary; i += kBlockThreads) {
     if (Better(logits[i], i, best, index)) {
       best = logits[i];

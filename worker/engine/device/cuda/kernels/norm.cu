@@ -2,6 +2,29 @@
 #include "block_sum.cuh"
 
 namespace wattle::cuda {
+namespace {
+
+// Values of a row that a thread holds in registers, so that they are read once; a wider row's last
+// ones are read each time.
+constexpr int kKept = 16;
+
+template <typename Body>
+__device__ inline void ForEachOfRow(const float* x, int width, const float (&kept)[kKept],
+                                    Body body) {
+  WATTLE_UNROLL
+  for (int k = 0; k < kKept; ++k) {
+    const int i = static_cast<int>(threadIdx.x) + k * kBlockThreads;
+    if (i < width) {
+      body(i, kept[k]);
+    }
+  }
+  for (int i = static_cast<int>(threadIdx.x) + kKept * kBlockThreads; i < width;
+       i += kBlockThreads) {
+    body(i, x[i]);
+  }
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -10,23 +33,26 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) norm_rows(NormAr
   const float* x = a.x + static_cast<long long>(blockIdx.x) * a.x_stride;
   float* out = a.out + static_cast<long long>(blockIdx.x) * a.out_stride;
   const float width = static_cast<float>(a.width);
+  float kept[kKept];
+  WATTLE_UNROLL
+  for (int k = 0; k < kKept; ++k) {
+    const int i = static_cast<int>(threadIdx.x) + k * kBlockThreads;
+    kept[k] = i < a.width ? x[i] : 0.0F;
+  }
   float mean = 0.0F;
   if (a.subtract_mean != 0) {
     float sum = 0.0F;
-    for (int i = threadIdx.x; i < a.width; i += kBlockThreads) {
-      sum += x[i];
-    }
+    ForEachOfRow(x, a.width, kept, [&](int, float value) { sum += value; });
     mean = SumOfBlock(sum) / width;
   }
   float squares = 0.0F;
-  for (int i = threadIdx.x; i < a.width; i += kBlockThreads) {
-    squares += (x[i] - mean) * (x[i] - mean);
-  }
+  ForEachOfRow(x, a.width, kept,
+               [&](int, float value) { squares += (value - mean) * (value - mean); });
   const float scale = 1.0F / sqrtf(SumOfBlock(squares) / width + a.epsilon);
-  for (int i = threadIdx.x; i < a.width; i += kBlockThreads) {
+  ForEachOfRow(x, a.width, kept, [&](int i, float value) {
     const float bias = a.bias != nullptr ? a.bias[i] : 0.0F;
-    out[i] = (x[i] - mean) * scale * (a.gain[i] + a.gain_offset) + bias;
-  }
+    out[i] = (value - mean) * scale * (a.gain[i] + a.gain_offset) + bias;
+  });
 }
 
 }  // extern "C"

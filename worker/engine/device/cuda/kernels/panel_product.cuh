@@ -43,22 +43,45 @@ __device__ inline void UnpackHalves(uint2 halves, float* out) {
   out[3] = FloatFromHalf(halves.y >> 16);
 }
 
+// One lane's part of a line, as it was loaded: codes of four rows, and what scales them.
+template <typename Format>
+struct LoadedLine {
+  uint4 codes;
+  uint2 scales;
+  uint2 minimums;
+};
+
+template <typename Format>
+__device__ inline LoadedLine<Format> LoadLine(const StoredMatrix& matrix, int panel, int line) {
+  const int quarter = threadIdx.x % 4;
+  LoadedLine<Format> loaded = {};
+  loaded.codes = LoadWeights16(PanelOf<Format>(matrix, panel) +
+                               static_cast<long long>(line) * kLineBytes + quarter * 16);
+  if constexpr (Format::kGroups) {
+    const unsigned char* place =
+        GroupScales<Format>(matrix, panel, line * Format::kColumns) + quarter * 8;
+    loaded.scales = LoadScales8(place);
+    if constexpr (Format::kMinimums) {
+      loaded.minimums = LoadScales8(place + kPanelRows * 2);
+    }
+  }
+  return loaded;
+}
+
 // Adds one line's share to the sums of this lane's four rows.
 template <typename Format, int kRows>
-__device__ inline void AddLine(const ProductArguments& a, int panel, int line,
+__device__ inline void AddLine(const ProductArguments& a, int line,
+                               const LoadedLine<Format>& loaded,
                                float (&sums)[kRows][kRowsOfLane]) {
-  const int quarter = threadIdx.x % 4;
   const int column = line * Format::kColumns;
-  const uint4 codes = LoadWeights16(PanelOf<Format>(a.matrix, panel) +
-                                    static_cast<long long>(line) * kLineBytes + quarter * 16);
-  const unsigned words[kRowsOfLane] = {codes.x, codes.y, codes.z, codes.w};
+  const unsigned words[kRowsOfLane] = {loaded.codes.x, loaded.codes.y, loaded.codes.z,
+                                       loaded.codes.w};
   float scales[kRowsOfLane] = {1.0F, 1.0F, 1.0F, 1.0F};
   float minimums[kRowsOfLane] = {};
   if constexpr (Format::kGroups) {
-    const unsigned char* place = GroupScales<Format>(a.matrix, panel, column) + quarter * 8;
-    UnpackHalves(LoadScales8(place), scales);
+    UnpackHalves(loaded.scales, scales);
     if constexpr (Format::kMinimums) {
-      UnpackHalves(LoadScales8(place + kPanelRows * 2), minimums);
+      UnpackHalves(loaded.minimums, minimums);
     }
   }
   float weights[kRowsOfLane][Format::kColumns];
@@ -86,18 +109,49 @@ __device__ inline void AddLine(const ProductArguments& a, int panel, int line,
   }
 }
 
+// Lines that a lane loads before it adds the first of them: a GPU's memory answers after hundreds
+// of instructions, and one row has few blocks. More rows have more work, and fewer registers left.
+template <typename Format, int kRows>
+__device__ constexpr int LinesAhead() {
+  return kRows == 1 ? (Format::kGroups ? 4 : 8) : kRows == 2 ? 4 : kRows == 4 ? 2 : 1;
+}
+
+// Adds the lines of this lane, one after the other.
+template <typename Format, int kRows>
+__device__ inline void AddLines(const ProductArguments& a, int panel,
+                                float (&sums)[kRows][kRowsOfLane]) {
+  constexpr int kAhead = LinesAhead<Format, kRows>();
+  constexpr int kStep = kWarpsOfPanel * kLinesOfWarp;
+  const int lane = threadIdx.x % kWarpThreads;
+  const int warp = threadIdx.x / kWarpThreads;
+  const int lines = (a.matrix.columns + Format::kColumns - 1) / Format::kColumns;
+  WATTLE_UNROLL_BY(1)
+  for (int first = warp * kLinesOfWarp + lane / 4; first < lines; first += kAhead * kStep) {
+    LoadedLine<Format> loaded[kAhead];
+    WATTLE_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      if (first + k * kStep < lines) {
+        loaded[k] = LoadLine<Format>(a.matrix, panel, first + k * kStep);
+      }
+    }
+    WATTLE_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      if (first + k * kStep < lines) {
+        AddLine<Format, kRows>(a, first + k * kStep, loaded[k], sums);
+      }
+    }
+  }
+}
+
 // This panel's sums of all lanes: thread i * 16 + r has that of input row i and row r.
 template <typename Format, int kRows>
 __device__ inline float SumOfPanel(const ProductArguments& a, int panel) {
-  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock][kRows][kPanelRows]);
+  WATTLE_SHARED(float, of_warps, [kWarpsOfPanel][kRows][kPanelRows]);
   const int thread = threadIdx.x;
   const int lane = thread % kWarpThreads;
   const int warp = thread / kWarpThreads;
   float sums[kRows][kRowsOfLane] = {};
-  for (int line = warp * kLinesOfWarp + lane / 4; line * Format::kColumns < a.matrix.columns;
-       line += kWarpsOfBlock * kLinesOfWarp) {
-    AddLine<Format, kRows>(a, panel, line, sums);
-  }
+  AddLines<Format, kRows>(a, panel, sums);
   WATTLE_UNROLL
   for (int i = 0; i < kRows; ++i) {
     WATTLE_UNROLL
@@ -114,7 +168,7 @@ __device__ inline float SumOfPanel(const ProductArguments& a, int panel) {
   __syncthreads();  // the sums of all warps are there
   float total = 0.0F;
   if (thread < kRows * kPanelRows) {
-    for (int w = 0; w < kWarpsOfBlock; ++w) {
+    for (int w = 0; w < kWarpsOfPanel; ++w) {
       total += of_warps[w][thread / kPanelRows][thread % kPanelRows];
     }
   }
@@ -184,4 +238,4 @@ __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
 }  // namespace wattle::cuda
 
 #define WATTLE_PANEL_PRODUCTS(name, Format) \
-  WATTLE_PRODUCT_KERNELS(name, PanelProduct, EmbedPanelRow, Format)
+  WATTLE_PRODUCT_KERNELS(name, kPanelThreads, PanelProduct, EmbedPanelRow, Format)

@@ -18,8 +18,8 @@ template <typename Format, int kRows>
 __device__ inline void AddPieces(const ProductArguments& a, int row, const float* table,
                                  float (&sums)[kRows]) {
   const int pieces = Format::Pieces(a.matrix);
-  // More at once, and registers do not suffice.
-  WATTLE_UNROLL_BY(kRows < 4 ? 2 : 1)
+  // Loads of several pieces are under way at once. More of them, and registers do not suffice.
+  WATTLE_UNROLL_BY(kRows == 1 ? 4 : kRows < 4 ? 2 : 1)
   for (int piece = threadIdx.x % kWarpThreads; piece < pieces; piece += kWarpThreads) {
     float weights[kPieceColumns];
     Format::Load(a.matrix, row, piece, table, weights);
@@ -129,4 +129,5 @@ __device__ inline void EmbedRow(const EmbedArguments& a) {
 
 }  // namespace wattle::cuda
 
-#define WATTLE_ROW_PRODUCTS(name, Format) WATTLE_PRODUCT_KERNELS(name, RowProduct, EmbedRow, Format)
+#define WATTLE_ROW_PRODUCTS(name, Format) \
+  WATTLE_PRODUCT_KERNELS(name, kBlockThreads, RowProduct, EmbedRow, Format)

@@ -1,0 +1,315 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// wattle-gpu-decode MODEL FORMAT: decodes on the GPU with random weights of a model's shapes,
+// and prints one line of JSON: tokens a second, bytes that a token reads, the GPU's own read
+// bandwidth, and the error of logits against the CPU's operator. bench/gpu_exam.py reads that.
+// Layers repeat two random ones, each in memory of its own on the GPU, so that a large model is
+// made in seconds and no layer is read from a cache. Without a GPU it exits 3.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <memory_resource>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/ops/from_blob.h>
+
+#include "base/status_macros.h"
+#include "worker/engine/device/decode_operator.h"
+#include "worker/engine/device/device_name.h"
+#include "worker/engine/device/kernel_decode.h"
+#include "worker/engine/device/kernel_device.h"
+#include "worker/engine/kernels/nf4_double.h"
+#include "worker/engine/kernels/test_decoder.h"
+#include "worker/engine/torch_border.h"
+#include "worker/engine/torch_operators.h"
+
+namespace wattle::engine {
+namespace {
+
+constexpr int kNoGpu = 3;
+constexpr int64_t kPositions = 1024;
+constexpr int64_t kPromptTokens = 32;
+constexpr int64_t kTimedTokens = 128;
+constexpr int64_t kComparedTokens = 3;
+constexpr int64_t kDrawnLayers = 2;
+
+struct Shape {
+  const char* name;
+  int64_t layers;
+  kernels::DecoderSizes sizes;
+};
+
+constexpr Shape kShapes[] = {
+    {"gpt2-small",
+     12,
+     {.layers = kDrawnLayers,
+      .width = 768,
+      .heads = 12,
+      .kv_heads = 12,
+      .head_size = 64,
+      .mlp_width = 3072,
+      .vocabulary = 50257,
+      .positions = kPositions}},
+    {"tinyllama",
+     22,
+     {.layers = kDrawnLayers,
+      .width = 2048,
+      .heads = 32,
+      .kv_heads = 4,
+      .head_size = 64,
+      .mlp_width = 5632,
+      .vocabulary = 32000,
+      .positions = kPositions,
+      .llama = true}},
+};
+
+struct Format {
+  const char* name;
+  kernels::WeightFormat format;
+};
+
+// Those that the CPU's operator decodes too.
+constexpr Format kFormats[] = {
+    {"fp32", {kernels::WeightScheme::kFloat32, 0}},
+    {"int8", {kernels::WeightScheme::kInt8, 0}},
+    {"int4-g64", {kernels::WeightScheme::kInt4, 64}},
+    {"int4a-g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},
+    {"nf4-g64", {kernels::WeightScheme::kNf4, 64}},
+};
+
+// A model's bytes on the GPU. Owns them.
+class OnGpu {
+ public:
+  OnGpu(kernels::DecodeModel model, at::Device device) : device_(device), model_(std::move(model)) {
+    model_.tokens = Moved(model_.tokens);
+    model_.head = model_.tokens;
+    model_.positions = Moved(model_.positions, model_.max_positions * model_.width);
+    for (kernels::DecodeLayer& layer : model_.layers) {
+      for (kernels::WeightMatrix* matrix :
+           {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
+        *matrix = Moved(*matrix);
+      }
+      layer.attention_norm = Moved(layer.attention_norm);
+      layer.mlp_norm = Moved(layer.mlp_norm);
+      const int64_t angles = model_.max_positions * layer.rotary.dimensions / 2;
+      layer.rotary.cosines = Moved(layer.rotary.cosines, angles);
+      layer.rotary.sines = Moved(layer.rotary.sines, angles);
+    }
+    model_.final_norm = Moved(model_.final_norm);
+    std::vector<float> tables(kernels::Nf4Values().begin(), kernels::Nf4Values().end());
+    tables.insert(tables.end(), kernels::DynamicMap().begin(), kernels::DynamicMap().end());
+    tables_ = Moved(tables.data(), static_cast<int64_t>(tables.size()));
+  }
+
+  [[nodiscard]] const kernels::DecodeModel& model() const { return model_; }
+  [[nodiscard]] const float* tables() const { return tables_; }
+  [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
+
+ private:
+  const std::byte* MovedBytes(const void* from, int64_t bytes) {
+    if (from == nullptr || bytes == 0) {
+      return nullptr;
+    }
+    kept_.push_back(at::from_blob(const_cast<void*>(from), {bytes}, at::kByte).to(device_));
+    return static_cast<const std::byte*>(kept_.back().data_ptr());
+  }
+  const float* Moved(const float* from, int64_t count) {
+    return reinterpret_cast<const float*>(
+        MovedBytes(from, count * static_cast<int64_t>(sizeof(float))));
+  }
+  kernels::WeightMatrix Moved(kernels::WeightMatrix matrix) {
+    const kernels::StoredBytes bytes =
+        kernels::OperationsOf(matrix.format.scheme).stored_bytes(matrix);
+    weight_bytes_ += bytes.total();
+    matrix.packed = MovedBytes(matrix.packed, bytes.packed);
+    matrix.scales = MovedBytes(matrix.scales, bytes.scales);
+    matrix.bias = Moved(matrix.bias, matrix.rows);
+    return matrix;
+  }
+  kernels::Norm Moved(kernels::Norm norm) {
+    norm.gain = Moved(norm.gain, norm.width);
+    norm.bias = Moved(norm.bias, norm.width);
+    return norm;
+  }
+
+  at::Device device_;
+  kernels::DecodeModel model_;
+  std::vector<at::Tensor> kept_;
+  const float* tables_ = nullptr;
+  int64_t weight_bytes_ = 0;
+};
+
+// The same launcher without graphs: every kernel is a start of its own.
+class WithoutGraphs final : public cuda::KernelLauncher {
+ public:
+  explicit WithoutGraphs(cuda::KernelLauncher& launcher) : launcher_(launcher) {}
+  absl::Status Launch(const cuda::KernelLaunch& launch) override {
+    return launcher_.Launch(launch);
+  }
+  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> /*body*/) override {
+    return absl::UnimplementedError("no graphs");
+  }
+  absl::Status Prepare(const std::string& source) override { return launcher_.Prepare(source); }
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
+    return launcher_.Upload(to, from, bytes);
+  }
+  absl::Status Download(void* to, const void* from, int64_t bytes) override {
+    return launcher_.Download(to, from, bytes);
+  }
+
+ private:
+  cuda::KernelLauncher& launcher_;
+};
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Bytes a second of a sum over an array that no cache holds, the best of several.
+double ReadBandwidth(at::Device device) {
+  constexpr int64_t kBytes = int64_t{4} << 30;
+  const at::Tensor array = at::ones({kBytes / 4}, at::dtype(at::kFloat).device(device));
+  double best = 0.0;
+  for (int round = 0; round < 6; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    (void)array.sum().item<float>();
+    best = std::max(best, static_cast<double>(kBytes) / SecondsSince(start));
+  }
+  return best;
+}
+
+double ErrorOf(const std::vector<float>& got, const std::vector<float>& wanted) {
+  double error = 0.0;
+  double norm = 0.0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    error += std::pow(got[i] - wanted[i], 2);
+    norm += std::pow(wanted[i], 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+// The largest error of the logits of some tokens after a prompt. The CPU's products with codes
+// round their inputs to int8, so a hundredth is no fault.
+double LogitError(const kernels::DecodeModel& host, DecodeOperator& gpu) {
+  kernels::KvCache cache(kernels::KvFormat::kFloat32, kernels::KvShapesOf(host), 1, 64);
+  kernels::ThreadPool pool(8);
+  kernels::DecodeStep cpu(host, cache, pool, 64);
+  std::vector<int64_t> tokens = {464, 11, 900, 31, 5, 77, 1024, 8, 4, 2, 19};
+  std::vector<float> wanted(static_cast<size_t>(host.head.rows));
+  std::vector<float> got(wanted.size());
+  double error = 0.0;
+  for (int64_t i = 0; i < kComparedTokens; ++i) {
+    const kernels::SequenceTokens sequence = {.slot = 0, .tokens = tokens};
+    cpu.Run(absl::MakeConstSpan(&sequence, 1), wanted.data());
+    gpu.Run(absl::MakeConstSpan(&sequence, 1), got.data());
+    const double of_this = ErrorOf(got, wanted);
+    error = of_this <= error ? error : of_this;  // NaN stays
+    tokens = {1000 + i};
+  }
+  return error;
+}
+
+// Seconds of each token after a prompt, each chosen on the GPU.
+std::vector<double> TokenSeconds(DecodeOperator& gpu) {
+  gpu.Clear(0);
+  const std::vector<int64_t> prompt(kPromptTokens, 464);
+  int64_t token = 0;
+  kernels::SequenceTokens sequence = {.slot = 0, .tokens = prompt};
+  gpu.RunAndChoose(absl::MakeConstSpan(&sequence, 1), {}, {}, absl::MakeSpan(&token, 1));
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < kTimedTokens; ++i) {
+    const int64_t fed = token;
+    sequence.tokens = absl::MakeConstSpan(&fed, 1);
+    const auto start = std::chrono::steady_clock::now();
+    gpu.RunAndChoose(absl::MakeConstSpan(&sequence, 1), {}, {}, absl::MakeSpan(&token, 1));
+    seconds.push_back(SecondsSince(start));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds;
+}
+
+struct Measured {
+  double error = 0.0;
+  double median_seconds = 0.0;
+  double best_seconds = 0.0;
+};
+
+absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& gpu,
+                                 at::Device device, cuda::KernelLauncher& launcher) {
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> decode,
+                          MakeKernelDecode({.model = gpu.model(),
+                                            .slots = 1,
+                                            .capacity_tokens = kPositions,
+                                            .device = device,
+                                            .nf4_tables = gpu.tables(),
+                                            .memory = *std::pmr::get_default_resource()},
+                                           launcher));
+  Measured measured;
+  measured.error = LogitError(host, *decode);
+  (void)TokenSeconds(*decode);  // warms up
+  const std::vector<double> seconds = TokenSeconds(*decode);
+  measured.median_seconds = seconds[seconds.size() / 2];
+  measured.best_seconds = seconds.front();
+  return measured;
+}
+
+absl::Status Decode(const Shape& shape, const Format& format, at::Device device) {
+  kernels::RandomDecoder drawn(shape.sizes, {.blocks = format.format, .head = format.format}, 1);
+  kernels::DecodeModel host = drawn.model;
+  while (static_cast<int64_t>(host.layers.size()) < shape.layers) {
+    host.layers.push_back(host.layers[host.layers.size() % kDrawnLayers]);
+  }
+  const OnGpu gpu(host, device);
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<cuda::KernelLauncher> launcher,
+                          LauncherByDriver(device));
+  WithoutGraphs without(*launcher);
+  WATTLE_ASSIGN_OR_RETURN(const Measured graphs, Measure(host, gpu, device, *launcher));
+  WATTLE_ASSIGN_OR_RETURN(const Measured launches, Measure(host, gpu, device, without));
+  const double bandwidth = ReadBandwidth(device);
+  const auto bytes = static_cast<double>(gpu.weight_bytes());
+  std::printf(
+      "{\"model\": \"%s\", \"format\": \"%s\", \"tokens_per_s\": %.2f, "
+      "\"best_tokens_per_s\": %.2f, \"tokens_per_s_without_graphs\": %.2f, "
+      "\"weight_bytes\": %.0f, \"read_bytes_per_s\": %.4g, \"bandwidth_share\": %.4f, "
+      "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g}\n",
+      shape.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
+      1 / launches.median_seconds, bytes, bandwidth, bytes / graphs.median_seconds / bandwidth,
+      graphs.error, launches.error);
+  return absl::OkStatus();
+}
+
+int Main(const std::string& model, const std::string& format_name) {
+  const auto device = DeviceNamed("cuda");
+  if (!device.ok()) {
+    std::fprintf(stderr, "wattle-gpu-decode: %s\n", std::string(device.status().message()).c_str());
+    return kNoGpu;
+  }
+  for (const Shape& shape : kShapes) {
+    for (const Format& format : kFormats) {
+      if (shape.name == model && format.name == format_name) {
+        const absl::Status status =
+            AtTorchBorder("decode", [&] { return Decode(shape, format, *device); });
+        if (!status.ok()) {
+          std::fprintf(stderr, "wattle-gpu-decode: %s\n", std::string(status.message()).c_str());
+        }
+        return status.ok() ? 0 : 1;
+      }
+    }
+  }
+  std::fprintf(stderr, "wattle-gpu-decode: no model \"%s\" with format \"%s\"\n", model.c_str(),
+               format_name.c_str());
+  return 2;
+}
+
+}  // namespace
+}  // namespace wattle::engine
+
+int main(int argc, char** argv) {
+  return argc == 3 ? wattle::engine::Main(argv[1], argv[2]) : 2;
+}

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""./dev gpu-exam: the engine on the NVIDIA GPU of this machine. Without one it says so and exits 3, which is never a pass.
+
+Every test of wattle-gpu-exam runs on the GPU, beside the host: kernels, families' goldens, generations, ways of training, resume bit for bit. Then
+a real job decodes and one trains, directly and in a runner's box; decoding and training are timed beside PyTorch, eager and by torch.compile.
+What takes too long or fails is told and left out. Writes build/bench/gpu-exam.json and a table.
+
+  --programs DIR   where wattle-gpu-exam, wattle-gpu-decode, wattle-runner and wattle-box-load are (default build/gpu-exam/bin)
+  --golden DIR     tests/golden, of the same commit (default that of this checkout)
+  --out DIR        where the JSON and the logs go (default build/bench)
+  --parts A,B      of: tests, rates, jobs, decode, peers, train, sanitizer (default all)
+  --models A,B --formats A,B   of decode
+  --no-peers       train without PyTorch beside it
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = pathlib.Path(__file__).resolve().parent
+NO_GPU = 3
+MODELS = ["gpt2-small", "tinyllama"]
+FORMATS = ["int8", "int4-g64", "nf4-g64", "fp32"]
+PARTS = ["tests", "rates", "jobs", "decode", "peers", "train", "sanitizer"]
+GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "attn_pdrop": 0.1,
+        "embd_pdrop": 0.1, "resid_pdrop": 0.1}
+BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # as gpu_exam_peer.py trains
+
+
+class GpuMemory:
+    """The most that the whole GPU has held while a command ran, asked ten times a second."""
+
+    def __enter__(self):
+        self.before = self.used()
+        self.peak, self.ended = self.before, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.ended.wait(0.1):
+            self.peak = max(self.peak, self.used())
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    @staticmethod
+    def used():
+        done = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False)
+        return int(done.stdout.split()[0]) if done.returncode == 0 and done.stdout.split() else 0
+
+
+class Exam:
+    def __init__(self, options):
+        self.options = options
+        self.figures = []
+        self.failed = []
+        self.out = pathlib.Path(options.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.begin = time.monotonic()
+        self.lock = threading.Lock()
+        self.made = ""  # by the last job of generation
+        self.kernels = pathlib.Path(tempfile.mkdtemp(prefix="wattle-kernels-"))
+
+    def say(self, text):
+        print(f"[{time.monotonic() - self.begin:5.0f} s] {text}", flush=True)
+
+    def add(self, key, value, unit, peer=""):
+        self.say(f"{key}: {value:.6g} {unit}{'; ' if peer else ''}{peer}")
+        self.figures.append({"key": f"cuda.{key}", "value": value, "unit": unit, "peer": peer})
+        self.write()
+
+    def fail(self, what, why):
+        self.say(f"FAILED: {what}: {why}")
+        self.failed.append({"what": what, "why": why})
+        self.write()
+
+    def write(self):
+        (self.out / "gpu-exam.json").write_text(json.dumps({"figures": self.figures, "failed": self.failed}, indent=1) + "\n")
+
+    def run(self, what, command, seconds, log=None):
+        """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs."""
+        environment = {**os.environ, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels)}
+        try:
+            done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired as expired:
+            texts = [part.decode(errors="replace") if isinstance(part, bytes) else part or "" for part in (expired.stdout, expired.stderr)]
+            self.keep(log or what, texts)
+            self.fail(what, f"not done after {seconds} s")
+            return None
+        self.keep(log or what, [done.stdout, done.stderr])
+        if done.returncode != 0:
+            lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
+            self.fail(what, f"exit {done.returncode}: {lines[-1]}")
+            return None
+        return done.stdout
+
+    def keep(self, what, texts):
+        with self.lock, open(self.out / "gpu-exam.log", "a", encoding="utf-8") as log:
+            log.write(f"=== {what}\n" + "\n".join(texts) + "\n")
+
+    def program(self, name):
+        return pathlib.Path(self.options.programs) / name
+
+
+# Each in a process of its own, so that a crash takes one group along.
+GROUPS = ["GpuKernelsTest.*", "*GpuStoredTest*:GpuRandomTest.*:GpuRoundingTest.*", "*GpuGenerationTest*:GpuCacheTest.*", "*GpuFamilyTest*",
+          "*GpuRecipeTest*:GpuCheckpointTest.*:GpuFaultsTest.*", "*GpuModeTest.Losses*", "*GpuModeTest.ARun*"]
+
+
+def tests(exam):
+    begin = time.monotonic()
+    command = [exam.program("wattle-gpu-exam")]
+    with concurrent.futures.ThreadPoolExecutor(len(GROUPS)) as threads:
+        ended = list(threads.map(lambda group: exam.run(f"tests {group}", [*command, f"--gtest_filter={group}"], exam.options.limit), GROUPS))
+    log = (exam.out / "gpu-exam.log").read_text(errors="replace")
+    passed = len(re.findall(r"^\[       OK \]", log, re.M))
+    failed = sorted(set(re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)", log, re.M)))
+    exam.add("tests.passed", passed, "tests")
+    exam.add("tests.failed", len(failed), "tests", " ".join(failed))
+    exam.add("tests.groups_not_done", sum(done is None for done in ended), "groups", "with a failed test, a crash, or too slow")
+    exam.add("tests.seconds", time.monotonic() - begin, "s")
+    for name, milliseconds in re.findall(r"^compiled (\S+) in (\d+) ms", log, re.M):
+        exam.add(f"nvrtc.{name}.ms", int(milliseconds), "ms")
+
+
+def sanitizer(exam):
+    checker = shutil.which("compute-sanitizer")
+    if checker is None:
+        exam.say("compute-sanitizer is not installed: left out")
+        return
+    filters = "GpuGenerationTest.LogitsAreThoseOfTheCpu/*:GpuStoredTest.RowsAreThoseOfTheHost/int8"
+    for tool in ("memcheck", "racecheck"):
+        text = exam.run(f"sanitizer {tool}", [checker, "--tool", tool, "--error-exitcode", "9", exam.program("wattle-gpu-exam"), f"--gtest_filter={filters}"], 90)
+        if text is not None:
+            exam.say(f"compute-sanitizer {tool}: {text.strip().splitlines()[-1]}")
+            exam.add(f"sanitizer.{tool}.errors", 0, "errors")
+
+
+def decode(exam):
+    for model in exam.options.models.split(","):
+        for name in exam.options.formats.split(","):
+            text = exam.run(f"decode {model} {name}", [exam.program("wattle-gpu-decode"), model, name], 100)
+            if text is None:
+                continue
+            told = json.loads(text.splitlines()[-1])
+            key = f"{model}.{name}"
+            exam.add(f"{key}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"the best token: {told['best_tokens_per_s']:.0f}")
+            exam.add(f"{key}.bandwidth_percent", 100 * told["bandwidth_share"], "%", f"of {told['read_bytes_per_s'] / 1e9:.0f} GB/s read by a sum")
+            exam.add(f"{key}.logit_error", told["logit_error"], "", "of the CPU's operator, whose products round inputs")
+            for other in sorted(told.keys() - {"model", "format", "tokens_per_s", "best_tokens_per_s", "bandwidth_share", "read_bytes_per_s", "logit_error"}):
+                exam.add(f"{key}.{other}", told[other], "")
+
+
+def peer(exam, what, *arguments, limit=120):
+    text = exam.run(f"peer {what}", [exam.options.python, BENCH / "gpu_exam_peer.py", *arguments], limit)
+    return json.loads(text.splitlines()[-1]) if text else None
+
+
+def peers(exam):
+    told = peer(exam, "bandwidth", "bandwidth")
+    if told:
+        exam.add("torch.read_bytes_per_s", told["read"], "B/s", "a sum of 4 GiB")
+        exam.add("torch.copy_bytes_per_s", told["copy"], "B/s", "a copy of 4 GiB, read and written")
+    for form in ("eager", "compiled"):
+        for model in exam.options.models.split(","):
+            for kind in ("bf16", "fp32") if form == "eager" else ("bf16",):
+                told = peer(exam, f"{model} {kind} {form}", "decode", model, kind, form)
+                if told:
+                    exam.add(f"torch.{model}.{kind}.{form}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
+
+
+def symbols():
+    """GPT-2's way to write bytes as visible characters."""
+    sys.path.insert(0, str(BENCH))
+    from random_model import byte_symbols  # pylint: disable=import-outside-toplevel
+    return byte_symbols()
+
+
+def make_model(exam, directory, config):
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps({**config, "bos_token_id": 256, "eos_token_id": 256}))
+    (directory / "vocab.json").write_text(json.dumps({**symbols(), "<|endoftext|>": 256}))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+    return exam.run("model", [exam.program("wattle-runner"), "--initialize", directory, "--seed", "1"], 120) is not None
+
+
+def run_task(exam, what, work, model, spec, *, device="cuda", text=None):
+    """A whole job in a fresh process: its frames, or None."""
+    directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+    task = {"modelDirectory": str(model), "workDirectory": f"{directory}/work", "outputDirectory": f"{directory}/output", "threads": 4, "spec": spec,
+            "device": device}
+    if text is not None:
+        task["dataFile"] = str(text)
+    (directory / "task.json").write_text(json.dumps(task))
+    done = exam.run(what, [exam.program("wattle-runner"), "--task", directory / "task.json", "--json"], 150)
+    made = directory / "output/generations.jsonl"
+    if made.is_file():
+        exam.made = made.read_text()
+    return None if done is None else [json.loads(line) for line in done.splitlines() if line.startswith("{")]
+
+
+def rates(exam):
+    for what in (["--measure-rates", "cuda", "--threads", "4"],):
+        text = exam.run(" ".join(what), [exam.program("wattle-runner"), *what], 100)
+        exam.say(f"wattle-runner {' '.join(what)}: {(text or 'failed').strip()}")
+        if text and text.startswith("{"):
+            for key, value in json.loads(text).items():
+                if not isinstance(value, str) or value.replace(".", "").isdigit():
+                    exam.add(f"rates.{key}", float(value), "")
+
+
+def jobs(exam, work):
+    model = work / "gpt2"
+    if not make_model(exam, model, GPT2):
+        return
+    for recipe in ("none", "int8"):
+        spec = {"generate": {"prompts": ["The mast has a panel, a battery and a board."], "maxNewTokens": 200}}
+        if recipe != "none":
+            spec["generate"]["quantization"] = f"QUANTIZATION_{recipe.upper()}"
+        told = {}
+        for device in ("cpu", "cuda"):
+            frames = run_task(exam, f"generate {recipe} {device}", work, model, spec, device=device)
+            if frames is None:
+                continue
+            told[device] = exam.made
+            seconds = [frame["step"]["compute_seconds"] for frame in frames if "step" in frame and "compute_seconds" in frame["step"]]
+            if len(seconds) > 40:
+                exam.add(f"job.generate.{recipe}.{device}.tokens_per_s", 1 / statistics.median(seconds[20:]), "tokens/s", "a whole job, GPT-2 Small's shape")
+        if len(told) == 2:
+            exam.add(f"job.generate.{recipe}.same_text", float(told["cpu"] == told["cuda"]), "", "1: what the CPU writes, to the last byte")
+    box(exam, work, model)
+
+
+def box(exam, work, model):
+    for level in ("none", "seccomp", "full"):
+        directory = pathlib.Path(tempfile.mkdtemp(dir=work))
+        for name in ("work", "output"):
+            (directory / name).mkdir()
+        (directory / "task.txt").write_text(
+            f'model_directory: "{model}" work_directory: "{directory}/work" output_directory: "{directory}/output" threads: 4 device: "cuda"\n'
+            'spec { generate { prompts: "The mast has a panel" max_new_tokens: 40 } }\n')
+        text = exam.run(f"box {level}", [exam.program("wattle-box-load"), "steps", exam.program("wattle-runner"), directory / "task.txt", level], 100)
+        if text:
+            exam.add(f"box.{level}.step_seconds", float(text.strip().split("=")[1]), "s")
+
+
+def train(exam, work):
+    model = work / "gpt2"
+    if not model.is_dir() and not make_model(exam, model, GPT2):
+        return
+    text = work / "text.txt"
+    text.write_text(("The mast has a panel, a battery and a board; it wakes up with the sun. " * 8000)[:LENGTH * 1000])
+    for kind in ("bf16", "fp32"):
+        spec = {"finetune": {"steps": WARM_UP + STEPS, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
+                             "clipNorm": 1.0, "precision": f"PRECISION_{kind.upper()}"}}
+        with GpuMemory() as memory:
+            frames = run_task(exam, f"train {kind}", work, model, spec, text=text)
+        seconds = [] if frames is None else [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+        if len(seconds) > WARM_UP:
+            exam.add(f"train.{kind}.tokens_per_s", BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "tokens/s", f"GPT-2 Small's shape, batch {BATCH} x {LENGTH}")
+            exam.add(f"train.{kind}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole process, by nvidia-smi")
+        for form in ("eager", "compiled") if not exam.options.no_peers else ():
+            with GpuMemory() as memory:
+                told = peer(exam, f"train {kind} {form}", "train", kind, form)
+            if told:
+                exam.add(f"torch.train.{kind}.{form}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
+                exam.add(f"torch.train.{kind}.{form}.gpu_mib", memory.peak - memory.before, "MiB", f"its tensors {told['peak_bytes'] / 2**20:.0f} MiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", default=str(ROOT / "build/gpu-exam/bin"))
+    parser.add_argument("--golden", default=str(ROOT / "tests/golden"))
+    parser.add_argument("--out", default=str(ROOT / "build/bench"))
+    parser.add_argument("--python", default="python3", help="the Python that has PyTorch")
+    parser.add_argument("--limit", type=int, default=600, help="seconds that a group of tests may take")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--no-peers", action="store_true", help="train without PyTorch beside it")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--formats", default=",".join(FORMATS))
+    options = parser.parse_args()
+    options.golden = str(pathlib.Path(options.golden).resolve())
+    exam = Exam(options)
+    (exam.out / "gpu-exam.log").write_text("")
+    checked = subprocess.run([exam.program("wattle-runner"), "--check-device", "cuda"], capture_output=True, text=True, check=False)
+    if checked.returncode != 0 or checked.stdout.strip() != "ok":
+        print(f"gpu-exam: no GPU was examined: {checked.stdout.strip() or checked.stderr.strip()}")
+        sys.exit(NO_GPU)
+    card = exam.run("card", ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem", "--format=csv"], 30)
+    exam.say((card or "no nvidia-smi").strip())
+    work = pathlib.Path(tempfile.mkdtemp(prefix="wattle-exam-"))
+    try:
+        for part in options.parts.split(","):
+            exam.say(f"--- {part}")
+            run = {"tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers}.get(part)
+            if run is not None:
+                run(exam)
+            else:
+                {"jobs": jobs, "train": train}[part](exam, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(exam.kernels, ignore_errors=True)
+        exam.write()
+    width = max((len(figure["key"]) for figure in exam.figures), default=0)
+    for figure in exam.figures:
+        print(f"{figure['key']:{width}} {figure['value']:>14.6g} {figure['unit']:10} {figure['peer'][:100]}")
+    for failure in exam.failed:
+        print(f"FAILED: {failure['what']}: {failure['why']}")
+    sys.exit(1 if exam.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

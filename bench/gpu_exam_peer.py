@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""PyTorch on a GPU: the peer of ./dev gpu-exam. One process, one JSON line.
+
+gpu_exam_peer.py decode MODEL fp32|fp16|bf16 eager|compiled     tokens per second of one sequence, random weights of the model's shapes
+gpu_exam_peer.py train fp32|bf16 eager|compiled                 tokens per second of full fine-tuning, GPT-2 Small's shape
+gpu_exam_peer.py bandwidth                                      bytes a second of a sum, and of a copy (read and written)
+
+Lean modules rather than transformers', which is slower: fused projections, a static cache of 192 positions, attention by
+scaled_dot_product_attention, the next token chosen on the GPU and never waited for. compiled: torch.compile, mode reduce-overhead, which captures
+CUDA graphs.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+SHAPES = {  # layers, width, heads, KV heads, MLP, vocabulary, whether Llama's block
+    "gpt2-small": (12, 768, 12, 12, 3072, 50257, False),
+    "tinyllama": (22, 2048, 32, 4, 5632, 32000, True),
+}
+CAPACITY, PROMPT, TIMED = 192, 32, 128
+BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def turned(x, cosines, sines):
+    first, second = x.chunk(2, -1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
+
+
+class Block(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        _, width, self.heads, self.kv_heads, mlp, _, self.llama = shape
+        self.head = width // self.heads
+        norm = nn.RMSNorm if self.llama else nn.LayerNorm
+        self.norm_1, self.norm_2 = norm(width), norm(width)
+        bias = not self.llama
+        self.qkv = nn.Linear(width, (self.heads + 2 * self.kv_heads) * self.head, bias=bias)
+        self.output = nn.Linear(width, width, bias=bias)
+        self.up, self.down = nn.Linear(width, mlp * (2 if self.llama else 1), bias=bias), nn.Linear(mlp, width, bias=bias)
+        self.register_buffer("keys", torch.zeros(1, self.kv_heads, CAPACITY, self.head))
+        self.register_buffer("values", torch.zeros(1, self.kv_heads, CAPACITY, self.head))
+
+    def forward(self, x, places, mask, cosines, sines):
+        rows = x.shape[1]
+        query, key, value = self.qkv(self.norm_1(x)).view(1, rows, -1, self.head).transpose(1, 2).split(
+            (self.heads, self.kv_heads, self.kv_heads), 1)
+        if self.llama:
+            query, key = turned(query, cosines, sines), turned(key, cosines, sines)
+        self.keys.index_copy_(2, places, key)
+        self.values.index_copy_(2, places, value)
+        attended = functional.scaled_dot_product_attention(query, self.keys, self.values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads)
+        x = x + self.output(attended.transpose(1, 2).reshape(1, rows, -1))
+        inner = self.up(self.norm_2(x))
+        if self.llama:
+            gate, inner = inner.chunk(2, -1)
+            return x + self.down(functional.silu(gate) * inner)
+        return x + self.down(functional.gelu(inner, approximate="tanh"))
+
+
+class Decoder(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        layers, width, heads, _, _, vocabulary, llama = shape
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = None if llama else nn.Embedding(CAPACITY, width)
+        self.blocks = nn.ModuleList([Block(shape) for _ in range(layers)])
+        self.norm = (nn.RMSNorm if llama else nn.LayerNorm)(width)
+        angles = torch.outer(torch.arange(CAPACITY).float(), 10000.0 ** (-torch.arange(0, width // heads, 2).float() / (width // heads)))
+        self.register_buffer("cosines", angles.cos())
+        self.register_buffer("sines", angles.sin())
+        self.register_buffer("mask", torch.ones(CAPACITY, CAPACITY, dtype=torch.bool).tril())
+
+    def forward(self, tokens, places):
+        x = self.tokens(tokens)
+        if self.positions is not None:
+            x = x + self.positions(places)
+        mask, cosines, sines = self.mask[places][None, None], self.cosines[places], self.sines[places]
+        for block in self.blocks:
+            x = block(x, places, mask, cosines, sines)
+        return functional.linear(self.norm(x[:, -1:]), self.tokens.weight).argmax(-1)
+
+
+def decode(name, kind, form):
+    torch.manual_seed(1)
+    model = Decoder(SHAPES[name]).to(TYPES[kind]).eval()
+    model.mask = model.mask.bool()
+    step = torch.compile(model, mode="reduce-overhead") if form == "compiled" else model
+    rates = []
+    with torch.inference_mode():
+        for _ in range(3):
+            token = model(torch.full((1, PROMPT), 464), torch.arange(PROMPT))
+            places = torch.arange(PROMPT, PROMPT + TIMED).view(-1, 1)
+            for i in range(8):  # compiles, captures
+                token = step(token, places[i]).clone()
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            for i in range(8, TIMED):
+                token = step(token, places[i]).clone()
+            torch.cuda.synchronize()
+            rates.append((TIMED - 8) / (time.perf_counter() - start))
+    return {"tokens_per_s": max(rates), "peak_bytes": torch.cuda.max_memory_allocated(), "version": torch.__version__}
+
+
+def train(kind, form):
+    import train_peer  # pylint: disable=import-outside-toplevel
+    torch.manual_seed(1)
+    model = train_peer.Decoder(12, 0.1).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
+    loss_of = torch.compile(model) if form == "compiled" else model
+    seconds = []
+    for _ in range(WARM_UP + STEPS):
+        tokens = torch.randint(256, (BATCH, LENGTH))
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=kind == "bf16"):
+            loss = loss_of(tokens)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+        seconds.append(time.perf_counter() - start)
+    return {"tokens_per_s": BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "peak_bytes": torch.cuda.max_memory_allocated(),
+            "version": torch.__version__}
+
+
+def bandwidth():
+    array = torch.ones(2**30)
+    best = {"read": 0.0, "copy": 0.0}
+    for what, call in (("read", array.sum), ("copy", array.clone)):
+        for _ in range(6):
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            call()
+            end.record()
+            torch.cuda.synchronize()
+            best[what] = max(best[what], array.nbytes * (2 if what == "copy" else 1) / (begin.elapsed_time(end) / 1e3))
+    return best
+
+
+def main():
+    if not torch.cuda.is_available():
+        sys.exit("gpu_exam_peer.py: PyTorch finds no GPU")
+    torch.set_default_device("cuda")
+    which, *rest = sys.argv[1:]
+    print(json.dumps({"decode": decode, "train": train, "bandwidth": bandwidth}[which](*rest)))
+
+
+if __name__ == "__main__":
+    main()
