@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -279,7 +280,7 @@ TEST(DropoutTest, FactorsAreThoseOfTheCpu) {
                                     .key = {counter.key[0], counter.key[1]},
                                     .threshold = static_cast<unsigned>(0.3 * 0x1.0p32),
                                     .scale = static_cast<float>(1.0 / (1.0 - 0.3))};
-      std::copy(counter.words.begin(), counter.words.end(), arguments.words);
+      std::copy(std::begin(counter.words), std::end(counter.words), arguments.words);
       const int64_t elements = first % 4 + count + kDropoutElements - 1;
       RunKernel("dropout_factors", {.blocks = static_cast<int>(elements / kDropoutElements)},
                 arguments);
