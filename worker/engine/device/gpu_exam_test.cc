@@ -189,6 +189,9 @@ TEST_P(GpuGenerationTest, TokensAreThoseOfTheCpu) {
 }
 
 TEST_P(GpuGenerationTest, LogitsAreThoseOfTheCpu) {
+  if (rehearses() && std::string(GetParam().format) != "fp32") {
+    GTEST_SKIP() << "the host rounds inputs of codes";
+  }
   const Decoder host = OnHost(GetParam());
   const Decoder device = OnGpu(GetParam());
   DecodeSession wanted(host, 60);
@@ -198,8 +201,7 @@ TEST_P(GpuGenerationTest, LogitsAreThoseOfTheCpu) {
   constexpr double kTolerance = 2e-2;
   std::vector<int64_t> tokens = Prompt(3, 11);
   for (int step = 0; step < 20; ++step) {
-    EXPECT_LT(NormOfDifference(session.Feed(tokens), wanted.Feed(tokens)),
-              rehearses() ? 5e-2 : kTolerance)
+    EXPECT_LT(NormOfDifference(session.Feed(tokens), wanted.Feed(tokens)), kTolerance)
         << "step " << step;
     tokens = {(step * 37 + 11) % 250};
   }
