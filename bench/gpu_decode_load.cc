@@ -19,6 +19,7 @@
 #include <ATen/ops/from_blob.h>
 
 #include "base/status_macros.h"
+#include "bench/gpu_models.h"
 #include "worker/engine/device/decode_operator.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/device/kernel_decode.h"
@@ -37,36 +38,6 @@ constexpr int64_t kPromptTokens = 32;
 constexpr int64_t kTimedTokens = 128;
 constexpr int64_t kComparedTokens = 3;
 constexpr int64_t kDrawnLayers = 2;
-
-struct Shape {
-  const char* name;
-  int64_t layers;
-  kernels::DecoderSizes sizes;
-};
-
-constexpr Shape kShapes[] = {
-    {"gpt2-small",
-     12,
-     {.layers = kDrawnLayers,
-      .width = 768,
-      .heads = 12,
-      .kv_heads = 12,
-      .head_size = 64,
-      .mlp_width = 3072,
-      .vocabulary = 50257,
-      .positions = kPositions}},
-    {"tinyllama",
-     22,
-     {.layers = kDrawnLayers,
-      .width = 2048,
-      .heads = 32,
-      .kv_heads = 4,
-      .head_size = 64,
-      .mlp_width = 5632,
-      .vocabulary = 32000,
-      .positions = kPositions,
-      .llama = true}},
-};
 
 struct Format {
   const char* name;
@@ -259,10 +230,13 @@ absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& 
   return measured;
 }
 
-absl::Status Decode(const Shape& shape, const Format& format, at::Device device) {
-  kernels::RandomDecoder drawn(shape.sizes, {.blocks = format.format, .head = format.format}, 1);
+absl::Status Decode(const GpuModel& model, const Format& format, at::Device device) {
+  kernels::DecoderSizes sizes = model.sizes;
+  sizes.layers = kDrawnLayers;
+  sizes.positions = kPositions;
+  kernels::RandomDecoder drawn(sizes, {.blocks = format.format, .head = format.format}, 1);
   kernels::DecodeModel host = drawn.model;
-  while (static_cast<int64_t>(host.layers.size()) < shape.layers) {
+  while (static_cast<int64_t>(host.layers.size()) < model.sizes.layers) {
     host.layers.push_back(host.layers[host.layers.size() % kDrawnLayers]);
   }
   const OnGpu gpu(host, device);
@@ -278,23 +252,23 @@ absl::Status Decode(const Shape& shape, const Format& format, at::Device device)
       "\"best_tokens_per_s\": %.2f, \"tokens_per_s_without_graphs\": %.2f, "
       "\"weight_bytes\": %.0f, \"read_bytes_per_s\": %.4g, \"bandwidth_share\": %.4f, "
       "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g}\n",
-      shape.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
+      model.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
       1 / launches.median_seconds, bytes, bandwidth, bytes / graphs.median_seconds / bandwidth,
       graphs.error, launches.error);
   return absl::OkStatus();
 }
 
-int Main(const std::string& model, const std::string& format_name) {
+int Main(const std::string& model_name, const std::string& format_name) {
   const auto device = DeviceNamed("cuda");
   if (!device.ok()) {
     std::fprintf(stderr, "wattle-gpu-decode: %s\n", std::string(device.status().message()).c_str());
     return kNoGpu;
   }
-  for (const Shape& shape : kShapes) {
+  for (const GpuModel& model : kGpuModels) {
     for (const Format& format : kFormats) {
-      if (shape.name == model && format.name == format_name) {
+      if (model.name == model_name && format.name == format_name) {
         const absl::Status status =
-            AtTorchBorder("decode", [&] { return Decode(shape, format, *device); });
+            AtTorchBorder("decode", [&] { return Decode(model, format, *device); });
         if (!status.ok()) {
           std::fprintf(stderr, "wattle-gpu-decode: %s\n", std::string(status.message()).c_str());
         }
@@ -302,8 +276,8 @@ int Main(const std::string& model, const std::string& format_name) {
       }
     }
   }
-  std::fprintf(stderr, "wattle-gpu-decode: no model \"%s\" with format \"%s\"\n", model.c_str(),
-               format_name.c_str());
+  std::fprintf(stderr, "wattle-gpu-decode: no model \"%s\" with format \"%s\"\n",
+               model_name.c_str(), format_name.c_str());
   return 2;
 }
 

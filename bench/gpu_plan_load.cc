@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "bench/gpu_models.h"
 #include "worker/engine/device/cuda/decode_run.h"
 #include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/kernels/nf4_double.h"
@@ -19,34 +20,6 @@ namespace wattle {
 namespace {
 
 constexpr int kCapacity = 16;
-
-struct Model {
-  const char* name;
-  kernels::DecoderSizes sizes;
-};
-
-// Vocabulary, width, heads of the files on which the reference implementation trained them.
-constexpr Model kModels[] = {
-    {"gpt2-small",
-     {.layers = 12,
-      .width = 768,
-      .heads = 12,
-      .kv_heads = 12,
-      .head_size = 64,
-      .mlp_width = 3072,
-      .vocabulary = 50257,
-      .positions = 16}},
-    {"tinyllama",
-     {.layers = 22,
-      .width = 2048,
-      .heads = 32,
-      .kv_heads = 4,
-      .head_size = 64,
-      .mlp_width = 5632,
-      .vocabulary = 32000,
-      .positions = 16,
-      .llama = true}},
-};
 
 struct Format {
   const char* name;
@@ -76,6 +49,7 @@ struct Counts {
 // to the host.
 Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightFormat format) {
   sizes.layers = layers;
+  sizes.positions = kCapacity;
   const kernels::RandomDecoder decoder(sizes, {.blocks = format, .head = format}, 1);
   WATTLE_CHECK(cuda::CheckModel(decoder.model).ok(), "the kernels serve the models of the bench");
   const cuda::DecodeCache cache = {.capacity = kCapacity};
@@ -100,7 +74,7 @@ Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightForm
 }
 
 int Main(const std::string& model_name, const std::string& format_name) {
-  for (const Model& model : kModels) {
+  for (const GpuModel& model : kGpuModels) {
     for (const Format& format : kFormats) {
       if (model.name != model_name || format.name != format_name) {
         continue;
