@@ -1,5 +1,4 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-//
 #include <algorithm>
 #include <map>
 #include <string>
