@@ -182,7 +182,7 @@ def said_by(program, tests):
 
 def add_tests(figures):
     alone = re.search(r"works at (\d+) looks, idles over work at (\d+); its files have (\d+) bytes after a day and (\d+) after 30",
-                      said_by("wattle_scenario_simulation_test", "AloneBoardTest.ThirtyDays*"))
+                      said_by("wattle_long_simulation_test", "AloneBoardTest.ThirtyDays*"))
     works, idles, first, last = map(int, alone.groups())
     add(figures, "alone.idle_while_work_held_percent", [100 * idles / works], "%", f"{works} minutes of work, one seed (7)")
     add(figures, "disk.growth_mb_per_month.worker", [(last - first) / 1e6 * 30 / 29], "MB", f"{first} bytes after a day")
