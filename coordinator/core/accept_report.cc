@@ -260,7 +260,7 @@ class ReportDecider {
         TrustsInputs(job, attempt)) {
       AddSignature(draft_, ArtifactId(output), output_signature_, "the coordinator");
     }
-    const std::vector<v1::ProfileRow> learned = LearnFrom(receipt, attempt);
+    const std::vector<v1::ProfileRow> learned = LearnFrom(receipt, job, attempt);
     if (!learned.empty()) {
       *receipt.mutable_row_move() = scheduler::MoveOf(draft_.state().profiles, learned);
     }
@@ -374,13 +374,18 @@ class ReportDecider {
   }
 
   [[nodiscard]] std::vector<v1::ProfileRow> LearnFrom(const v1::Receipt& receipt,
+                                                      const v1::Job& job,
                                                       const v1::Attempt& attempt) const {
     const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
     v1::DeviceInfo info = record.info();
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {
       info.clear_power_modes();  // They may have set other numbers when the run was placed.
     }
-    return scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall);
+    const v1::ResolvedInput* const model = FindInput(job, kModelInput);
+    return scheduler::LearnFromReceipt(draft_.state().profiles, info, receipt, draft_.now().wall,
+                                       attempt.has_model_choice()
+                                           ? attempt.model_choice().artifact_id()
+                                           : (model == nullptr ? "" : model->artifact_id()));
   }
 
   std::string Failed(const v1::AttemptFailed& fact) {

@@ -38,6 +38,7 @@
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"
+#include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/run_interval.h"
 #include "units/quantity.h"
 
@@ -82,6 +83,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
   view->free_at = now.wall + paused.in + remaining;
   view->waits_for = std::move(paused.why);
+  view->probes = probe == nullptr && scheduler::IsWide(prediction);
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
   view->running_power = Watts(watts);
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -14,10 +15,9 @@
 
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/probe_value_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
-#include "scheduler/predict/predict.h"
-#include "scheduler/profiles/probe.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -105,28 +105,30 @@ std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
                          NameOf(other));
 }
 
-// What a probe draws and what it tells. A joule of it saves those of a run that would draw them
-// until its deadline and then miss it, as often as the prediction lets expect that.
-std::string ProbeWords(const v1::Candidate& probe, double deadline_in_seconds) {
-  const v1::Prediction& prediction = probe.prediction();
-  const v1::Interval& seconds = prediction.run_seconds();
-  const Joules demand = ProbeDemand(prediction);
+// What a probe draws and what it tells.
+std::string ProbeWords(const v1::Candidate& probe, const v1::ProbeValue& value) {
+  const v1::Interval& seconds = probe.prediction().run_seconds();
   std::string words = absl::StrFormat(
-      "; probe: %.0f s and %s tell how long it takes, by now %s to %s",
-      std::min(kProbeSecondsMax, seconds.mean()), FormatEnergy(demand),
-      FormatElapsed(absl::Seconds(seconds.low())), FormatElapsed(absl::Seconds(seconds.high())));
-  const double run_seconds =
-      (deadline_in_seconds - probe.start_in_seconds()) / std::max(prediction.time_scale(), 1e-9) -
-      TotalSeconds(prediction, /*run_seconds=*/0);
-  if (deadline_in_seconds > 0 && run_seconds > 0 && prediction.time_deviation() > 0 &&
-      demand > Joules(0)) {
-    const double deviations = std::log(run_seconds / seconds.mean()) / prediction.time_deviation();
-    const double misses = 0.5 * std::erfc(deviations / std::sqrt(2.0));
-    const Joules lost(misses * prediction.mean_power_watts() * run_seconds);
+      "; probe: %.0f s and %s tell how long it takes, by now %s to %s", value.seconds(),
+      FormatEnergy(Joules(value.energy_joules())), FormatElapsed(absl::Seconds(seconds.low())),
+      FormatElapsed(absl::Seconds(seconds.high())));
+  if (value.value_per_joule() > 0) {
     absl::StrAppend(&words, ", and each joule is expected to save ",
-                    FormatEnergy(Joules(lost / demand)), " of a run that misses its deadline");
+                    FormatEnergy(Joules(value.value_per_joule())), " of ",
+                    value.jobs() > 1 ? absl::StrCat(value.jobs(), " runs that miss their deadlines")
+                                     : "a run that misses its deadline");
   }
   return words;
+}
+
+// Why the job tries a device that is expected to cost more than its best one.
+std::string TrialWords(const v1::ProbeValue& trial) {
+  return absl::StrFormat(
+      "; tried here for %d other job%s like it: %.0f s and %s tell what they would take, which is "
+      "expected to save them %s, at %s more for this job",
+      trial.jobs(), trial.jobs() == 1 ? "" : "s", trial.seconds(),
+      FormatEnergy(Joules(trial.energy_joules())), FormatEnergy(Joules(trial.loss_avoided())),
+      FormatEnergy(Joules(trial.cost_of_trying())));
 }
 
 }  // namespace
@@ -139,6 +141,14 @@ const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> ca
       candidates.begin(), candidates.end(),
       [&](const v1::Candidate* a, const v1::Candidate* b) { return rank(a) < rank(b); });
   return nearest == candidates.end() ? nullptr : *nearest;
+}
+
+std::optional<v1::ProbeValue> ValueOfProbe(const Considered& considered) {
+  const v1::Candidate* const chosen = Chosen(considered);
+  if (chosen == nullptr || !chosen->probe()) {
+    return considered.trial;
+  }
+  return ValueToDeadlines(*chosen, considered.deadline_in_seconds, considered.jobs_alike);
 }
 
 std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective) {
@@ -160,7 +170,9 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
         chosen->refused_by().empty() ? " until it is free" : " for its earliest start",
         chosen->waits_for().empty() ? "" : absl::StrCat(" (", chosen->waits_for(), ")"));
   }
-  if (other != nullptr) {
+  if (considered.trial.has_value()) {
+    absl::StrAppend(&reason, TrialWords(*considered.trial));
+  } else if (other != nullptr) {
     absl::StrAppend(&reason, waits ? ", " : "; ",
                     Compare(*chosen, *other, objective, considered.arranged),
                     waits && other->start_in_seconds() <= 0 ? ", which is free" : "");
@@ -168,7 +180,7 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
     absl::StrAppend(&reason, "; the only feasible device");
   }
   if (chosen->probe()) {
-    absl::StrAppend(&reason, ProbeWords(*chosen, considered.deadline_in_seconds));
+    absl::StrAppend(&reason, ProbeWords(*chosen, *ValueOfProbe(considered)));
   }
   if (chosen->has_model_choice()) {
     absl::StrAppend(&reason, "; ", chosen->model_choice().reason());
@@ -190,6 +202,9 @@ v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& obje
                                                : considered.candidates.size();
   for (size_t i = 0; i < std::min(shown, kBestMax); ++i) {
     v1::Candidate& best = *placement.add_best() = *considered.candidates[i];
+    if (const auto value = ValueOfProbe(considered); i == 0 && value.has_value()) {
+      *best.mutable_probe_value() = *value;
+    }
     if (i > 0) {  // Bounded: the alternatives of the first candidate are enough.
       best.clear_alternatives();
       best.clear_other_power_modes();

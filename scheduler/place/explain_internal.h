@@ -5,6 +5,7 @@
 #ifndef WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
 #define WATTLE_SCHEDULER_PLACE_EXPLAIN_INTERNAL_H_
 
+#include <optional>
 #include <string>
 
 #include "scheduler/place/consider_internal.h"
@@ -12,6 +13,9 @@
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
+
+// What the first steps on the chosen device are worth; nullopt: the job starts there as any other.
+std::optional<v1::ProbeValue> ValueOfProbe(const Considered& considered);
 
 // "orin: 36.33 Wh, the least; xavier would take 57.82 Wh (+59 %)".
 std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective);

@@ -10,9 +10,11 @@
 // pass explains the plan.
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -23,6 +25,7 @@
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/probe_value_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/selector.h"
@@ -42,6 +45,9 @@ constexpr size_t kTrialPlacementsMax = 10'000;
 constexpr int kArrangingPassesMax = 3;
 // An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
 constexpr int64_t kGainShare = 100;
+// A probe that starts now has told after so many wall seconds: start, warm-up and its steps.
+constexpr double kProbeTold = 60;
+
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
     return job.spec.priority();
@@ -98,6 +104,11 @@ class QueuePlanner {
       }
       jobs_.push_back(
           {&job, EffectivePriority(job, snapshot.now), WorkOfJob(job, *snapshot.profiles)});
+      if (const absl::StatusOr<WorkAmount>& work = jobs_.back().work; work.ok()) {
+        jobs_.back().alike =
+            absl::StrCat(job.spec.objective(), "|", work->signature.SerializeAsString());
+        ++jobs_alike_[jobs_.back().alike];
+      }
     }
     SortByPriorityAndAge();
   }
@@ -109,8 +120,9 @@ class QueuePlanner {
     if (helped) {
       HelpLateJobs(plan);
     }
+    const bool tried = TryForOthers(plan);
     const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
-    if (helped || arranged) {
+    if (helped || tried || arranged) {
       placements.clear();
       Pass(arrangement_, loads_, &placements);
     }
@@ -126,9 +138,10 @@ class QueuePlanner {
     const JobView* view;
     int64_t priority;  // Effective.
     absl::StatusOr<WorkAmount> work;
-    // The plan of a job for which an attempt is released. The job's device is busy for the others
-    // until the job and the released attempt have ended.
-    std::optional<QueuePlacement> with_release = std::nullopt;
+    std::string alike = {};  // Equal for jobs of the same work and objective.
+    // The plan of a job that is settled: an attempt is released for it, or it tries a device for
+    // others. The device is busy for the others until the job, and a released attempt, have ended.
+    std::optional<QueuePlacement> decided = std::nullopt;
   };
   using Order = std::vector<size_t>;  // Indices of jobs_.
   struct Arrangement {
@@ -138,8 +151,9 @@ class QueuePlanner {
   };
   // Of a pass, for each of jobs_.
   struct Outcome {
-    std::vector<bool> late;  // It has a deadline and is held up by others.
-    PlacesOfJobs places;     // None: the job has no place, or a release's.
+    std::vector<bool> late;     // It has a deadline and is held up by others.
+    std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
+    PlacesOfJobs places;        // None: the job has no place, or a release's.
   };
   // A part of the fleet, and how the search would arrange it.
   struct Proposal {
@@ -168,20 +182,22 @@ class QueuePlanner {
                std::vector<QueuePlacement>* placements = nullptr) {
     fleet_.BeginPass();
     Outcome outcome{.late = std::vector<bool>(jobs_.size(), false),
+                    .costs = std::vector<double>(jobs_.size(), 0),
                     .places = {.starts = std::vector<std::optional<RunStart>>(jobs_.size()),
                                .usable = std::vector<bool>(loads.size(), false)}};
     std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
     for (const size_t i : arrangement.order) {
       const Job& job = jobs_[i];
-      if (job.with_release.has_value() || !job.work.ok()) {
+      if (job.decided.has_value() || !job.work.ok()) {
         if (placements != nullptr) {
-          placements->push_back(job.with_release.has_value() ? *job.with_release : Invalid(job));
+          placements->push_back(job.decided.has_value() ? *job.decided : Invalid(job));
         }
         continue;
       }
       const std::optional<size_t> device = arrangement.devices[i];
-      const Considered considered = device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
-                                           : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+      Considered considered = device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
+                                     : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+      considered.jobs_alike = jobs_alike_[job.alike];
       outcome.late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
       if (placements != nullptr) {
         placements->push_back(PlacementOfJob(job, considered));
@@ -195,6 +211,7 @@ class QueuePlanner {
       if (considered.feasible > 0) {
         outcome.places.starts[i] =
             RunStartOf(considered.devices.front(), *considered.candidates.front());
+        outcome.costs[i] = considered.candidates.front()->cost();
         ReserveDevice(*job.view, considered, snapshot_, &loads);
         last[considered.devices.front()] = &job;
       }
@@ -392,9 +409,9 @@ class QueuePlanner {
     const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
     std::vector<DeviceLoad> loads = loads_;
     SetLoad(device, WithRest(device, job, *considered->candidates.front()), loads);
-    job.with_release = PlacementOfJob(job, *considered);
-    job.with_release->releases = attempt.id;
-    v1::Placement& placement = job.with_release->placement;
+    job.decided = PlacementOfJob(job, *considered);
+    job.decided->releases = attempt.id;
+    v1::Placement& placement = job.decided->placement;
     NotePlace(nullptr, placement);
     placement.set_releases_attempt_id(attempt.id.value());
     placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),
@@ -402,10 +419,88 @@ class QueuePlanner {
                                       "later from its checkpoint"));
     Outcome outcome = Pass(arrangement_, loads);
     if (!Helps(index, plan.late, outcome.late)) {
-      job.with_release.reset();
+      job.decided.reset();
       return;
     }
     taken_.insert(device);
+    loads_ = std::move(loads);
+    plan = std::move(outcome);
+  }
+
+  // Devices that no job of the plan takes, of classes of which no board learns just now.
+  [[nodiscard]] std::vector<bool> DevicesToTry(const Outcome& plan) const {
+    std::set<std::string> learning;
+    for (const DeviceView& view : snapshot_.devices) {
+      if (view.probes) {
+        learning.insert(view.device.info().device_class());
+      }
+    }
+    std::vector<bool> free(loads_.size());
+    for (size_t device = 0; device < free.size(); ++device) {
+      free[device] = !learning.contains(snapshot_.devices[device].device.info().device_class());
+    }
+    for (const std::optional<RunStart>& start : plan.places.starts) {
+      if (start.has_value()) {
+        free[start->device] = false;
+      }
+    }
+    return free;
+  }
+
+  // The jobs of the plan that still wait when a probe that starts now has told.
+  [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const {
+    std::map<std::string, int> waiting;
+    for (size_t i = 0; i < jobs_.size(); ++i) {
+      const std::optional<RunStart>& start = plan.places.starts[i];
+      if (start.has_value() && start->start_in_seconds > kProbeTold) {
+        ++waiting[jobs_[i].alike];
+      }
+    }
+    return waiting;
+  }
+
+  // A board whose prediction is wide and whose mean is not the least would never run a job, and
+  // nobody would learn whether it is the better one. A waiting job goes there if its first steps
+  // are worth more to the jobs of its work behind it than the job is expected to cost more there.
+  bool TryForOthers(Outcome& plan) {
+    const std::vector<bool> free = DevicesToTry(plan);
+    const std::map<std::string, int> waiting = WaitingAlike(plan);
+    std::set<std::string> tried;
+    const Order all = arrangement_.order;
+    for (const size_t i : all) {
+      const Job& job = jobs_[i];
+      const std::optional<RunStart>& start = plan.places.starts[i];
+      const auto others = waiting.find(job.alike);
+      if (!start.has_value() || start->start_in_seconds <= kProbeTold || others->second < 2 ||
+          EndCounts(job.view->spec) || tried.contains(job.alike)) {
+        continue;
+      }
+      tried.insert(job.alike);
+      fleet_.BeginPass();
+      Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_);
+      const std::optional<size_t> device = FindTrial(
+          snapshot_, free, {start->device, plan.costs[i], others->second - 1}, &considered);
+      if (device.has_value() && MayTry()) {
+        TryOn(i, considered, plan);
+      }
+    }
+    return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) {
+      return job.decided.has_value() && job.decided->releases.value().empty();
+    });
+  }
+
+  // Settles the job on the choice of `considered`, unless another job starts later for that.
+  void TryOn(size_t index, const Considered& considered, Outcome& plan) {
+    std::vector<DeviceLoad> loads = loads_;
+    ReserveDevice(*jobs_[index].view, considered, snapshot_, &loads);
+    jobs_[index].decided = PlacementOfJob(jobs_[index], considered);
+    Outcome outcome = Pass(arrangement_, loads);
+    Order others = arrangement_.order;
+    std::erase(others, index);
+    if (outcome.late != plan.late || !IsFair(others, plan, outcome)) {
+      jobs_[index].decided.reset();
+      return;
+    }
     loads_ = std::move(loads);
     plan = std::move(outcome);
   }
@@ -414,7 +509,7 @@ class QueuePlanner {
   std::vector<Proposal> Proposals(const Outcome& plan) {
     Order order;
     for (const size_t i : arrangement_.order) {
-      if (!jobs_[i].with_release.has_value() && jobs_[i].work.ok()) {
+      if (!jobs_[i].decided.has_value() && jobs_[i].work.ok()) {
         order.push_back(i);
       }
     }
@@ -547,6 +642,7 @@ class QueuePlanner {
   const Arranging arranging_;
   FleetView fleet_;
   std::vector<Job> jobs_;
+  std::map<std::string, int> jobs_alike_;  // By Job.alike.
   Arrangement arrangement_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
   std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.

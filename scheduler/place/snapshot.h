@@ -69,6 +69,8 @@ struct DeviceView {
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
   ExplorationBudget exploration;
+  // The device runs an attempt of a wide prediction, whose first steps have not told yet.
+  bool probes = false;
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
   int queue_room = 0;
   std::optional<SunForecast> sun_forecast;  // nullopt: none that is trusted.

@@ -13,29 +13,47 @@ namespace {
 // Other prompts have answers of another length. An assumption.
 constexpr double kOtherPromptsDeviation = 0.25;
 
-// Tokens for each text that ended by itself (scheduler/profiles/learn.cc); 0: no run tells it.
-double TokensPerEnd(const ProfileTable& table, const v1::ModelShape& model) {
+// Tokens for each text that ended by itself (scheduler/profiles/learn.cc).
+class EndsSeen {
+ public:
+  void Add(double tokens_per_end, double runs) {
+    ends_ += runs / tokens_per_end;  // For each token.
+    runs_ += runs;
+  }
+  [[nodiscard]] double TokensPerEnd() const { return ends_ > 0 ? runs_ / ends_ : 0; }
+
+ private:
+  double ends_ = 0;
+  double runs_ = 0;
+};
+
+// Of the very model if it generated something, else of the models of its shape; 0: no run tells it.
+double TokensPerEnd(const ProfileTable& table, const AnsweringModel& model) {
   v1::WorkloadSignature of_model;
-  *of_model.mutable_model() = model;
-  double ends = 0;  // For each token.
-  double runs = 0;
+  *of_model.mutable_model() = model.shape;
+  EndsSeen own;
+  EndsSeen alike;
   for (const auto& [device_class, rows] : table.by_class()) {
     for (const auto& [key, row] : rows) {
-      if (row.unit() == v1::WORK_UNIT_GENERATED_TOKEN && row.device_id().empty() &&
-          row.source() == v1::PROFILE_SOURCE_MEASURED && row.units_per_example() > 0 &&
-          SameIn(SignaturePart::kModel, row.signature(), of_model)) {
-        const auto count = static_cast<double>(row.seconds_per_unit().count());
-        ends += count / row.units_per_example();
-        runs += count;
+      if (row.unit() != v1::WORK_UNIT_GENERATED_TOKEN || !row.device_id().empty() ||
+          row.source() != v1::PROFILE_SOURCE_MEASURED || row.units_per_example() <= 0 ||
+          !SameIn(SignaturePart::kModel, row.signature(), of_model)) {
+        continue;
+      }
+      alike.Add(row.units_per_example(), static_cast<double>(row.seconds_per_unit().count()));
+      for (const v1::AnswerLengths& of : row.answer_lengths()) {
+        if (of.model_artifact_id() == model.artifact_id) {
+          own.Add(of.tokens_per_end(), static_cast<double>(of.runs()));
+        }
       }
     }
   }
-  return ends > 0 ? runs / ends : 0;
+  return own.TokensPerEnd() > 0 ? own.TokensPerEnd() : alike.TokensPerEnd();
 }
 
 }  // namespace
 
-AnswerLength ExpectedAnswerLength(const ProfileTable& table, const v1::ModelShape& model,
+AnswerLength ExpectedAnswerLength(const ProfileTable& table, const AnsweringModel& model,
                                   double prompts, double most) {
   const double length = TokensPerEnd(table, model);
   if (length <= 0) {

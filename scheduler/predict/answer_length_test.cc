@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -29,12 +30,20 @@ v1::Device Board() {
   return device;
 }
 
-WorkAmount Generation(int most, const ProfileTable& table = {}) {
+WorkAmount Generation(int most, const ProfileTable& table = {}, const std::string& model = "") {
   v1::JobSpec spec;
-  *spec.mutable_generate()->mutable_model_shape() = Gpt2Shape(6, 384);
+  InputView input{.field = "model", .artifact = {}};
+  if (model.empty()) {
+    *spec.mutable_generate()->mutable_model_shape() = Gpt2Shape(6, 384);
+  } else {
+    spec.mutable_generate()->set_model(model);
+    input.artifact.set_artifact_id(model);
+    *input.artifact.mutable_model_shape() = Gpt2Shape(6, 384);
+  }
   spec.mutable_generate()->set_prompt_count(kPrompts);
   spec.mutable_generate()->set_max_new_tokens(most);
-  return WorkOf(spec, {}, table).value();
+  const absl::Span<const InputView> inputs(&input, model.empty() ? 0 : 1);
+  return WorkOf(spec, inputs, table).value();
 }
 
 // Lengths of answers about `middle` tokens.
@@ -63,17 +72,18 @@ double SecondsOf(const v1::WorkDone& done) {
   return kSecondsPerToken * static_cast<double>(done.generated_tokens());
 }
 
-void Learn(const v1::WorkDone& done, ProfileTable* table) {
+void Learn(const v1::WorkDone& done, ProfileTable* table, const std::string& model = "") {
   v1::Receipt receipt = MeasuredReceipt(Generation(1), SecondsOf(done), /*watts=*/10);
   *receipt.mutable_work() = done;
   for (const v1::ProfileRow& row :
-       LearnFromReceipt(*table, Board().info(), receipt, absl::UnixEpoch())) {
+       LearnFromReceipt(*table, Board().info(), receipt, absl::UnixEpoch(), model)) {
     ASSERT_THAT(table->Put(row), IsOk());
   }
 }
 
 TEST(AnswerLengthTest, ATextThatNobodySawTakesAllItsTokens) {
-  EXPECT_EQ(ExpectedAnswerLength(ProfileTable(), Gpt2Shape(6, 384), kPrompts, 32).tokens, 32);
+  const v1::ModelShape shape = Gpt2Shape(6, 384);
+  EXPECT_EQ(ExpectedAnswerLength(ProfileTable(), {shape, "m"}, kPrompts, 32).tokens, 32);
   EXPECT_EQ(Generation(32).end_deviation, 0);
 }
 
@@ -110,6 +120,43 @@ TEST(AnswerLengthTest, TextsThatWereAllCutSayThatTheyAreLonger) {
   ProfileTable table;
   Learn(Done(DrawTexts(400, random), 16), &table);
   EXPECT_NEAR(Generation(32, table).steps / (32 * kPrompts), 1, 0.05);
+}
+
+// A fine-tuned model answers in a few words, and its parent in long texts.
+TEST(AnswerLengthTest, EachModelOfAShapeHasItsOwnAnswers) {
+  std::mt19937 random(1);
+  ProfileTable table;
+  constexpr int kMost = 256;
+  for (int run = 0; run < 4; ++run) {
+    Learn(Done(DrawTexts(100, random), kMost), &table, "parent");
+    Learn(Done(DrawTexts(8, random), kMost), &table, "tuned");
+  }
+  const auto tokens_of = [&](const std::string& model) {
+    return Generation(kMost, table, model).steps / kPrompts;
+  };
+  EXPECT_NEAR(tokens_of("tuned") / 9, 1, 0.25);
+  EXPECT_NEAR(tokens_of("parent") / 105, 1, 0.25);
+  EXPECT_GT(tokens_of("another"), 1.5 * tokens_of("tuned")) << "the mean of both models' ends";
+  EXPECT_LT(tokens_of("another"), tokens_of("parent"));
+}
+
+TEST(AnswerLengthTest, ARowTellsTheLatestTwentyModels) {
+  std::mt19937 random(1);
+  ProfileTable table;
+  for (int model = 1; model <= 25; ++model) {
+    Learn(Done(DrawTexts(4 * model, random), 256), &table, "m" + std::to_string(model));
+  }
+  Learn(Done(DrawTexts(24, random), 256), &table, "m6");
+  for (const v1::ProfileRow& row : table.Rows()) {
+    if (!row.device_id().empty()) {
+      EXPECT_EQ(row.answer_lengths_size(), 0) << "answers are no matter of a device";
+      continue;
+    }
+    ASSERT_EQ(row.answer_lengths_size(), 20);
+    EXPECT_EQ(row.answer_lengths(0).model_artifact_id(), "m6");
+    EXPECT_EQ(row.answer_lengths(0).runs(), 2);
+    EXPECT_EQ(row.answer_lengths(19).model_artifact_id(), "m7");
+  }
 }
 
 TEST(AnswerLengthTest, ARunThatCountsNoTextsTellsNoLength) {

@@ -384,7 +384,9 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
     work.examples = static_cast<double>(spec.prompt_count());
   }
   const double most = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
-  const AnswerLength answer = ExpectedAnswerLength(table, shape, work.examples, most);
+  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
+  const AnswerLength answer = ExpectedAnswerLength(
+      table, {shape, model == nullptr ? "" : model->artifact_id()}, work.examples, most);
   work.tokens_per_example = GenerationUnits(prompt_tokens, answer.tokens);
   work.units = work.examples * work.tokens_per_example;
   work.steps = work.examples * answer.tokens;

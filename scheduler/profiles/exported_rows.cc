@@ -16,6 +16,7 @@ constexpr double kUnixSecondsMax = 4102444800.0;  // 2100.
 v1::ProfileRow WithoutOrigin(v1::ProfileRow row) {
   row.clear_device_id();
   row.clear_runs();
+  row.clear_answer_lengths();
   row.clear_change();
   row.clear_probe_attempt_id();
   row.clear_source_note();

@@ -31,6 +31,8 @@ constexpr double kCoverageMin = 0.8;
 // Runs that a device's row holds one by one, and contended ones beside them.
 constexpr int kRunsKept = 20;
 constexpr int kContendedKept = 5;
+// Models whose answers a class's row tells apart.
+constexpr int kModelsKept = 20;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
   return run.source() != v1::ENERGY_SOURCE_UNSPECIFIED && run.source() != v1::ENERGY_SOURCE_MODEL;
@@ -154,7 +156,7 @@ void Count(const v1::RunObservation& run, v1::ProfileRow* row) {
 
 // A contended run is held for its scores alone, without its seconds (OnlyItsMisses).
 bool IsMeasurement(const v1::RunObservation& run) {
-  return run.seconds_per_unit() > 0;
+  return !run.contended() && run.seconds_per_unit() > 0;
 }
 
 // The runs that are measurements of the device, oldest first.
@@ -195,6 +197,31 @@ void CountAnew(int runs, v1::ProfileRow* row) {
   const std::vector<v1::RunObservation> measured = Measurements(*row);
   for (size_t i = measured.size() - static_cast<size_t>(runs); i < measured.size(); ++i) {
     Count(measured[i], row);
+  }
+}
+
+// Counts the ends of the model's texts, for the fleet: how long answers are is no matter of the
+// device (scheduler/predict/answer_length.h).
+void CountAnswers(const v1::WorkDone& work, const std::string& model_artifact_id,
+                  v1::ProfileRow* row) {
+  auto* const lengths = row->mutable_answer_lengths();
+  auto known = std::find_if(lengths->begin(), lengths->end(), [&](const v1::AnswerLengths& of) {
+    return of.model_artifact_id() == model_artifact_id;
+  });
+  v1::AnswerLengths latest;
+  latest.set_model_artifact_id(model_artifact_id);
+  double ends = 0;
+  if (known != lengths->end()) {
+    latest = *known;
+    ends = 1 / latest.tokens_per_end();
+    lengths->erase(known);
+  }
+  latest.set_runs(latest.runs() + 1);
+  latest.set_tokens_per_end(1 / Blend(ends, 1 / TokensPerEnd(work), latest.runs()));
+  *lengths->Add() = std::move(latest);
+  std::rotate(lengths->begin(), lengths->end() - 1, lengths->end());
+  while (lengths->size() > kModelsKept) {
+    lengths->RemoveLast();
   }
 }
 
@@ -356,6 +383,7 @@ void ForgetBeforeChange(const ProfileTable& table, v1::ProfileRow* learned,
 v1::RunObservation OnlyItsMisses(const v1::RunObservation& run) {
   v1::RunObservation misses;
   misses.set_at_unix_seconds(run.at_unix_seconds());
+  misses.set_contended(true);
   if (run.time_missed()) {
     misses.set_predicted_by(run.predicted_by());
     misses.set_time_missed(true);
@@ -410,7 +438,8 @@ double UnitsOf(const v1::WorkDone& work) {
 
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
-                                             const v1::Receipt& receipt, absl::Time now) {
+                                             const v1::Receipt& receipt, absl::Time now,
+                                             const std::string& model_artifact_id) {
   std::vector<v1::ProfileRow> changed;
   if (!Teaches(receipt)) {
     return changed;
@@ -427,6 +456,11 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
     v1::ProfileRow empty = EmptyRow(device, receipt);
     empty.set_device_id(device_id);
     v1::ProfileRow row = WithRun(RowFor(table, std::move(empty), run), receipt, run);
+    const v1::WorkDone& work = receipt.work();
+    if (device_id.empty() && !model_artifact_id.empty() && work.examples() > 0 &&
+        work.unit() == v1::WORK_UNIT_GENERATED_TOKEN && work.generated_tokens() > 0) {
+      CountAnswers(work, model_artifact_id, &row);
+    }
     // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
     // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.
     if (!ValidateProfileRow(row).ok()) {

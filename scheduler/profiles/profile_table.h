@@ -122,9 +122,13 @@ class ProfileTable {
 // If the device has become faster or slower (change_point.h), no row of it goes on as before: the
 // means of a row are those of its runs since, and a row without such a run says so in `change`.
 // Those rows are also among the answer.
+//
+// model_artifact_id: of the model that generated texts, whose lengths its class's row then tells;
+// empty: not known, or no texts.
 std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
                                              const v1::DeviceInfo& device,
-                                             const v1::Receipt& receipt, absl::Time now);
+                                             const v1::Receipt& receipt, absl::Time now,
+                                             const std::string& model_artifact_id = "");
 
 // By how much those rows move the row of the device and its workload. REQUIRES: `learned` is a
 // non-empty answer of LearnFromReceipt on `table`.

@@ -80,7 +80,8 @@ absl::Status CheckNotNegative(const v1::ProfileRow& row, absl::string_view field
 absl::Status CheckRuns(const v1::ProfileRow& row) {
   const Bounds seconds = SecondsBounds(row.unit());
   for (const v1::RunObservation& run : row.runs()) {
-    const bool contended = run.seconds_per_unit() == 0;  // Held for its scores alone.
+    // A contended run is held for its scores alone. Rows of 0.1.0 do not mark it.
+    const bool contended = run.contended() || run.seconds_per_unit() == 0;
     if (!contended &&
         (!std::isfinite(run.seconds_per_unit()) || run.seconds_per_unit() < seconds.min ||
          run.seconds_per_unit() > seconds.max)) {
@@ -100,6 +101,13 @@ absl::Status CheckRuns(const v1::ProfileRow& row) {
         return Refuse(row, "runs.time_score and runs.energy_score",
                       absl::StrFormat("%g; wanted a number of at least 0", score));
       }
+    }
+  }
+  for (const v1::AnswerLengths& of : row.answer_lengths()) {
+    if (!std::isfinite(of.tokens_per_end()) || of.tokens_per_end() <= 0 || of.runs() < 1) {
+      return Refuse(row, "answer_lengths.tokens_per_end",
+                    absl::StrFormat("%g of %d runs; wanted a number above 0 of at least one run",
+                                    of.tokens_per_end(), of.runs()));
     }
   }
   if (row.has_change() &&

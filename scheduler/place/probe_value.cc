@@ -1,0 +1,103 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "scheduler/place/probe_value_internal.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
+#include "scheduler/profiles/probe.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Share of a standard normal distribution below `deviations`.
+double NormalBelow(double deviations) {
+  return 0.5 * std::erfc(-deviations / std::sqrt(2.0));
+}
+
+// Of a 90 % interval: 1.645 deviations to each side.
+double DeviationOf(const v1::Interval& interval) {
+  constexpr double kDeviationsOf90Percent = 3.2897;
+  return interval.low() > 0 ? std::log(interval.high() / interval.low()) / kDeviationsOf90Percent
+                            : 0;
+}
+
+v1::ProbeValue WhatItCosts(const v1::Prediction& prediction, int jobs) {
+  v1::ProbeValue value;
+  value.set_seconds(std::min(kProbeSecondsMax, prediction.run_seconds().mean()));
+  value.set_energy_joules(ProbeDemand(prediction).value());
+  value.set_jobs(jobs);
+  return value;
+}
+
+void SetLoss(double loss, v1::ProbeValue* value) {
+  value->set_loss_avoided(loss);
+  value->set_value_per_joule(value->energy_joules() > 0 ? loss / value->energy_joules() : 0);
+}
+
+}  // namespace
+
+v1::ProbeValue ValueToDeadlines(const v1::Candidate& probe, double deadline_in_seconds, int jobs) {
+  const v1::Prediction& prediction = probe.prediction();
+  v1::ProbeValue value = WhatItCosts(prediction, jobs);
+  const double run_seconds =
+      (deadline_in_seconds - probe.start_in_seconds()) / std::max(prediction.time_scale(), 1e-9) -
+      TotalSeconds(prediction, /*run_seconds=*/0);
+  if (deadline_in_seconds > 0 && run_seconds > 0 && prediction.time_deviation() > 0) {
+    const double misses = NormalBelow(-std::log(run_seconds / prediction.run_seconds().mean()) /
+                                      prediction.time_deviation());
+    SetLoss(jobs * misses * prediction.mean_power_watts() * run_seconds, &value);
+  }
+  return value;
+}
+
+v1::ProbeValue ValueToOthers(const v1::Candidate& tried, double known_cost, int jobs) {
+  const v1::Prediction& prediction = tried.prediction();
+  v1::ProbeValue value = WhatItCosts(prediction, jobs);
+  const double mean = tried.cost();
+  const double deviation = DeviationOf(prediction.run_energy_joules());
+  if (mean <= 0 || known_cost <= 0 || deviation <= 0) {
+    return value;
+  }
+  // E[max(0, known - X)] of a log-normal X with this mean.
+  const double upper = std::log(known_cost / mean) / deviation + deviation / 2;
+  const double gain = known_cost * NormalBelow(upper) - mean * NormalBelow(upper - deviation);
+  value.set_cost_of_trying(std::max(0.0, mean - known_cost));
+  SetLoss(jobs * std::max(0.0, mean < known_cost ? gain + mean - known_cost : gain), &value);
+  return value;
+}
+
+std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
+                                const WaitingPlace& planned, Considered* considered) {
+  std::optional<size_t> best;  // In the candidates.
+  for (size_t i = 0; i < static_cast<size_t>(considered->feasible); ++i) {
+    const v1::Candidate& candidate = *considered->candidates[i];
+    const size_t device = considered->devices[i];
+    const bool wide = IsWide(candidate.prediction());
+    if (device == planned.device && wide) {
+      return std::nullopt;
+    }
+    if (!wide || candidate.probe() || candidate.start_in_seconds() > 0 || !free[device] ||
+        ProbeDemand(candidate.prediction()) > snapshot.devices[device].exploration.left) {
+      continue;
+    }
+    const v1::ProbeValue value = ValueToOthers(candidate, planned.cost, planned.others);
+    if (value.loss_avoided() > value.cost_of_trying() &&
+        (!best.has_value() || value.value_per_joule() > considered->trial->value_per_joule())) {
+      best = i;
+      considered->trial = value;
+    }
+  }
+  if (!best.has_value()) {
+    return std::nullopt;
+  }
+  const auto at = static_cast<ptrdiff_t>(*best);
+  const auto to_front = [at](auto& list) {
+    std::rotate(list.begin(), list.begin() + at, list.begin() + at + 1);
+  };
+  to_front(considered->candidates);
+  to_front(considered->devices);
+  return considered->devices.front();
+}
+
+}  // namespace wattle::scheduler
