@@ -98,6 +98,8 @@ class ReportDecider {
         return Stopped(report_.stopped());
       case v1::Report::kLedger:
         return Ledger(report_.ledger());
+      case v1::Report::kUpgradeEnded:
+        return DecideUpgradeEnded(draft_, device_, report_.upgrade_ended());
       case v1::Report::FACT_NOT_SET:
         break;
     }

@@ -143,6 +143,18 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kMemberSet:
       applier.On(event.member_set());
       break;
+    case v1::Event::kUpgradeStarted:
+      applier.On(event.upgrade_started());
+      break;
+    case v1::Event::kUpgradeStageBegan:
+      applier.On(event.upgrade_stage_began());
+      break;
+    case v1::Event::kDeviceUpgradeChanged:
+      applier.On(event.device_upgrade_changed());
+      break;
+    case v1::Event::kUpgradeStateChanged:
+      applier.On(event.upgrade_state_changed());
+      break;
     case v1::Event::EVENT_NOT_SET:
       // The event is from a newer version. The journal's schema version prevents its replay here.
       WATTLE_CHECK(false, "an event says what happened");

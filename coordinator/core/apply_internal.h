@@ -70,6 +70,12 @@ class Applier {
   void On(const v1::ForecastPushed& event);  // forecasts.cc
   void On(const v1::ForecastRemoved& event);
 
+  // Of upgrades (upgrades.cc).
+  void On(const v1::UpgradeStarted& event);
+  void On(const v1::UpgradeStageBegan& event);
+  void On(const v1::DeviceUpgradeChanged& event);
+  void On(const v1::UpgradeStateChanged& event);
+
   std::vector<Effect> TakeEffects() { return std::move(effects_); }
 
  private:
@@ -77,6 +83,7 @@ class Applier {
   void ApprovalChanged(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
   void NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event);
+  void NoteUpgradeTime(const DeviceId& device);
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason);
   // For a new policy `before` is empty and selects no device.
   void PolicyChanged(const v1::Policy& before, const v1::Policy& after);

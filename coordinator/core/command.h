@@ -22,6 +22,7 @@
 #include "wattle/v1/policy.pb.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::core {
 
@@ -189,6 +190,20 @@ struct SetMember {
   std::vector<std::string> projects;
   std::string by;
 };
+// A release goes through the fleet (upgrades.h). coordinator_version: of this program.
+struct StartUpgrade {
+  v1::StartUpgradeRequest request;
+  std::string coordinator_version;
+};
+// The next three are about the upgrade that goes on.
+struct PauseUpgrade {
+  std::string reason;
+};
+// Devices that went back or refused are tried again.
+struct ResumeUpgrade {};
+struct AbortUpgrade {
+  std::string reason;
+};
 // How long ended jobs stay in the state. After that the history answers for them with the same
 // fields.
 struct Retention {
@@ -207,7 +222,8 @@ using Command =
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
                  RevokeToken, Enrol, ApproveDevice, RevokeIdentity, RenewIdentity, RotateRoot,
                  RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles, PushForecast,
-                 RemoveForecast, SetProject, RemoveProject, SetMember>;
+                 RemoveForecast, SetProject, RemoveProject, SetMember, StartUpgrade, PauseUpgrade,
+                 ResumeUpgrade, AbortUpgrade>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {
@@ -231,10 +247,9 @@ using Effect = std::variant<DesiredSetChanged, Acknowledge, QueueChanged, JobCha
 // The shell releases the answer and the effects only after the events are durable.
 struct Decision {
   std::vector<v1::Event> events;  // numbered and dated; to be journalled and applied in order
-  absl::Status status;  // the caller's answer; an error comes with at most one event, which notes a
-                        // device's problem
-  std::string id;       // of the job, device or artifact concerned
-  bool existed = false;         // SubmitJob: the idempotency key was known. Enrol: answered before
+  absl::Status status;   // the caller's answer; events beside an error note a device's problem
+  std::string id;        // of the job, device, artifact or upgrade concerned
+  bool existed = false;  // SubmitJob: the idempotency key was known. Enrol: answered before
   std::vector<Effect> effects;  // sent although nothing changed: a repeated report's
                                 // acknowledgement, a hello's desired set
 };

@@ -32,7 +32,8 @@ struct Observations;
 struct State;
 
 // Answers `command`. An error in Decision::status is the caller's answer and leaves the state
-// unchanged. One event may accompany an error: the note that two boards use one device's identity.
+// unchanged, but for events that note why a device is refused: two boards use its identity, or its
+// worker's protocol is not served.
 // Errors, by command:
 //   SubmitJob: kInvalidArgument names the field; kNotFound for an unknown reference;
 //     kAlreadyExists when the key was used with another spec; kResourceExhausted beyond a quota.
@@ -45,6 +46,8 @@ struct State;
 //     holds an attempt, and while an open job needs the artifact.
 //   ImportProfiles: kInvalidArgument names the row and the field; nothing is imported then.
 //   RemoveImportedProfiles: kNotFound.
+//   StartUpgrade: PlanUpgrade's (upgrades.h). It and the three commands about an upgrade that goes
+//     on: kFailedPrecondition.
 //   CommitArtifact: kAlreadyExists when the name belongs to another artifact and move_name is
 //   false.
 Decision Decide(const State& state, const Command& command, const Observations& observations,
@@ -87,6 +90,11 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed);
 std::vector<JobId> ReferencedJobs(const v1::JobSpec& spec);
 // Errors: kInvalidArgument names the field.
 absl::Status ValidateHello(const v1::Hello& hello);
+// Whether the worker speaks a protocol of this coordinator. Errors: kFailedPrecondition, which
+// names the versions and which program to update. A device's problem that says so goes with the
+// next hello that is taken.
+absl::Status CheckProtocol(const v1::Hello& hello);
+bool IsProtocolProblem(absl::string_view problem);
 absl::Status ValidatePolicy(const v1::Policy& policy);
 absl::Status ValidateForecast(const v1::HarvestForecast& forecast);
 // Checks a text that a person gives with a command: a reason, a reference. Errors: kInvalidArgument

@@ -2,6 +2,7 @@
 //
 // Decide: dispatches each command to its function, and has the functions of the short commands.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "coordinator/core/power_groups.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/upgrades.h"
 #include "policy/heartbeat_interval.h"
 #include "policy/limits.h"
 #include "proto/job_kind.h"
@@ -202,6 +204,14 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideRemoveProject(draft, one);
         } else if constexpr (std::is_same_v<One, SetMember>) {
           DecideSetMember(draft, one);
+        } else if constexpr (std::is_same_v<One, StartUpgrade>) {
+          DecideStartUpgrade(draft, one);
+        } else if constexpr (std::is_same_v<One, PauseUpgrade>) {
+          DecidePauseUpgrade(draft, one);
+        } else if constexpr (std::is_same_v<One, ResumeUpgrade>) {
+          DecideResumeUpgrade(draft, one);
+        } else if constexpr (std::is_same_v<One, AbortUpgrade>) {
+          DecideAbortUpgrade(draft, one);
         } else {
           static_assert(kAlwaysFalse<One>, "every command is decided");
         }
@@ -288,6 +298,9 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
     for (const int64_t number : jobs->second) {
       desired.add_keep_checkpoint_job_ids(absl::StrCat("j", number));
     }
+  }
+  if (std::optional<v1::UpgradeOrder> order = UpgradeOrderFor(state, device)) {
+    *desired.mutable_upgrade() = *std::move(order);
   }
   for (const v1::Attempt* const attempt : AttemptsOn(state, device)) {
     if (record->drained() || attempt->released()) {

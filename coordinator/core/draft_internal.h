@@ -107,6 +107,14 @@ void DecideSetQuota(Draft& draft, const SetQuota& command);  // quota.cc
 void DecideSetProject(Draft& draft, const SetProject& command);
 void DecideRemoveProject(Draft& draft, const RemoveProject& command);
 void DecideSetMember(Draft& draft, const SetMember& command);
+// Of upgrades (upgrades.cc).
+void DecideStartUpgrade(Draft& draft, const StartUpgrade& command);
+void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command);
+void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade& command);
+void DecideAbortUpgrade(Draft& draft, const AbortUpgrade& command);
+void DecideUpgradeTick(Draft& draft);
+// Returns the note of ReportAccepted: why nothing changed, or empty.
+std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::UpgradeEnded& fact);
 
 }  // namespace wattle::core
 

@@ -369,12 +369,40 @@ void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& re
   }
 }
 
+void SetProblem(Draft& draft, const v1::DeviceInfo& device, absl::string_view problem) {
+  v1::DeviceProblemChanged& changed = *draft.Add().mutable_device_problem_changed();
+  changed.set_device_id(device.device_id());
+  changed.set_problem(std::string(problem));
+}
+
+// A worker that is not served is shown among the devices, with its version and the remedy.
+void RefuseProtocol(Draft& draft, const v1::Hello& hello, const absl::Status& problem) {
+  const v1::DeviceRecord* const record =
+      FindDevice(draft.state(), DeviceId(hello.device().device_id()));
+  draft.Refuse(problem);
+  if (record == nullptr || record->removed() ||
+      record->info().worker_version() != hello.device().worker_version()) {
+    v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
+    *registered.mutable_info() = hello.device();
+    registered.mutable_info()->clear_rates();
+    registered.set_incarnation(hello.incarnation());
+  }
+  if (record == nullptr || record->problem().empty() ||
+      (IsProtocolProblem(record->problem()) && record->problem() != problem.message())) {
+    SetProblem(draft, hello.device(), problem.message());
+  }
+}
+
 }  // namespace
 
 void DecideHello(Draft& draft, const WorkerHello& command) {
   const v1::Hello& hello = command.hello;
   if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
     draft.Refuse(valid);
+    return;
+  }
+  if (const absl::Status served = CheckProtocol(hello); !served.ok()) {
+    RefuseProtocol(draft, hello, served);
     return;
   }
   if (!command.rival.empty()) {
@@ -408,6 +436,9 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   }
   const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
   const int64_t mark = known == nullptr ? 0 : known->sequence();
+  if (record != nullptr && IsProtocolProblem(record->problem())) {
+    SetProblem(draft, info, "");
+  }
   if (record != nullptr) {
     EndNotHeld(draft, hello, *record);
   }
@@ -579,6 +610,7 @@ void DecideTick(Draft& draft) {
       DecideProbe(draft, record.job(), *live);
     }
   }
+  DecideUpgradeTick(draft);
 }
 
 }  // namespace wattle::core

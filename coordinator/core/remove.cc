@@ -24,6 +24,7 @@
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/upgrades.h"
 #include "proto/job_kind.h"
 #include "units/format.h"
 
@@ -59,8 +60,15 @@ std::vector<std::string> NamesOf(const State& state, const ArtifactId& artifact)
   return names;
 }
 
-std::string KindWord(const v1::ArtifactInfo& info) {
-  return info.kind() == v1::ARTIFACT_KIND_DATASET ? "data set" : "model";
+// How people call the artifact, and the command that has its kind.
+struct KindWords {
+  const char* name;
+  const char* command;
+};
+KindWords WordsOf(const v1::ArtifactInfo& info) {
+  return info.kind() == v1::ARTIFACT_KIND_DATASET   ? KindWords{"data set", "wattle data rm"}
+         : info.kind() == v1::ARTIFACT_KIND_RELEASE ? KindWords{"release", "wattle release rm"}
+                                                    : KindWords{"model", "wattle model rm"};
 }
 
 Scope ScopeOf(const std::vector<std::string>& own_projects) {
@@ -84,9 +92,27 @@ absl::Status CheckName(const State& state, const CommitArtifact& command) {
   if (command.move_name) {
     return absl::OkStatus();
   }
-  return absl::AlreadyExistsError(absl::StrCat(
-      "\"", name, "\" is the name of another ", KindWord(state.artifacts.at(named->second)), " (",
-      named->second.value().substr(0, 12), "); choose another name, or add --move to take it"));
+  return absl::AlreadyExistsError(absl::StrCat("\"", name, "\" is the name of another ",
+                                               WordsOf(state.artifacts.at(named->second)).name,
+                                               " (", named->second.value().substr(0, 12),
+                                               "); choose another name, or add --move to take it"));
+}
+
+// A release is what operators push as one, and its version never changes.
+absl::Status CheckCommittedRelease(const State& state, const v1::ArtifactInfo& info) {
+  const v1::ArtifactInfo* const known = state.artifacts.Find(ArtifactId(info.artifact_id()));
+  if (known != nullptr &&
+      (known->kind() != info.kind() || known->release_version() != info.release_version() ||
+       known->release_architecture() != info.release_architecture())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("these files are stored already as ",
+                     known->kind() == v1::ARTIFACT_KIND_RELEASE
+                         ? absl::StrCat("release ", known->release_version(), " for ",
+                                        known->release_architecture())
+                         : "something else than a release",
+                     "; push the programs of ", info.release_version()));
+  }
+  return CheckRelease(state, info);
 }
 
 // The output of a job that makes no model is no model, whatever the worker declares. The
@@ -109,14 +135,17 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
 // Refuses to remove an artifact of another kind than the caller expects: "data rm" never removes a
 // model.
 absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& info) {
-  const bool is_data = info.kind() == v1::ARTIFACT_KIND_DATASET;
-  if (command.kind == v1::ARTIFACT_KIND_DATASET && !is_data) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "\"", command.reference, "\" is no data set; remove a model with 'wattle model rm'"));
-  }
-  if (command.kind == v1::ARTIFACT_KIND_MODEL && is_data) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", command.reference, "\" is a data set; remove it with 'wattle data rm'"));
+  v1::ArtifactInfo wanted;
+  wanted.set_kind(command.kind);
+  const KindWords found = WordsOf(info);
+  const KindWords expected = WordsOf(wanted);
+  const bool told = command.kind == v1::ARTIFACT_KIND_DATASET ||
+                    command.kind == v1::ARTIFACT_KIND_RELEASE ||
+                    command.kind == v1::ARTIFACT_KIND_MODEL;
+  if (told && found.name != expected.name) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", command.reference, "\" is no ",
+                                                   expected.name, ", it is a ", found.name,
+                                                   "; remove it with '", found.command, "'"));
   }
   return absl::OkStatus();
 }
@@ -130,6 +159,13 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
     return;
   }
   if (absl::Status may = CheckName(draft.state(), command); !may.ok()) {
+    draft.Refuse(std::move(may));
+    return;
+  }
+  if (absl::Status may = info.kind() == v1::ARTIFACT_KIND_RELEASE
+                             ? CheckCommittedRelease(draft.state(), info)
+                             : absl::OkStatus();
+      !may.ok()) {
     draft.Refuse(std::move(may));
     return;
   }
@@ -228,6 +264,11 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
     draft.Refuse(std::move(fits));
     return;
   }
+  if (state.artifacts.at(*id).kind() == v1::ARTIFACT_KIND_RELEASE && !scope.all()) {
+    draft.Refuse(absl::PermissionDeniedError(
+        absl::StrCat("\"", command.reference, "\" is a release; an operator removes it")));
+    return;
+  }
   if (!scope.CoversAllOf(state.artifacts.at(*id))) {
     draft.Refuse(absl::FailedPreconditionError(
         absl::StrCat("\"", command.reference,
@@ -244,6 +285,11 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
         "\"", command.reference, "\" is needed by ", absl::StrJoin(jobs, ", "),
         "; wait until it has ended, or cancel it with 'wattle job cancel ", jobs.front(), "'")));
     return;
+  } else if (const v1::Upgrade* const upgrade = UpgradeWith(state, *id); upgrade != nullptr) {
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("\"", command.reference, "\" is needed by upgrade ", upgrade->upgrade_id(),
+                     "; wait for its end, or run 'wattle upgrade abort'")));
+    return;
   }
   v1::ArtifactRemoved& removed = *draft.Add().mutable_artifact_removed();
   removed.set_artifact_id(id->value());
@@ -256,11 +302,13 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
 void DecideEvict(Draft& draft, const EvictArtifact& command) {
   const std::vector<std::string> names = NamesOf(draft.state(), command.artifact);
   const std::vector<std::string> jobs = OpenJobsWith(draft.state(), command.artifact);
-  if (!names.empty() || (!jobs.empty() && !WATTLE_FAULT_POINT("eviction"))) {
+  const v1::Upgrade* const upgrade = UpgradeWith(draft.state(), command.artifact);
+  if (!names.empty() || upgrade != nullptr || (!jobs.empty() && !WATTLE_FAULT_POINT("eviction"))) {
     draft.Refuse(absl::FailedPreconditionError(
         absl::StrCat("artifact ", command.artifact.value(), ": needed by ",
-                     names.empty() ? absl::StrCat("job ", jobs.front())
-                                   : absl::StrCat("the name ", names.front()))));
+                     !names.empty()       ? absl::StrCat("the name ", names.front())
+                     : upgrade != nullptr ? absl::StrCat("upgrade ", upgrade->upgrade_id())
+                                          : absl::StrCat("job ", jobs.front()))));
     return;
   }
   draft.decision().id = command.artifact.value();

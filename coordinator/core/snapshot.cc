@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/index_internal.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/upgrades.h"
 
 namespace wattle::core {
 namespace {
@@ -118,6 +119,11 @@ absl::Status GiveSnapshotRows(const State& state,
     *row.add_projects() = project;
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  for (const auto& [number, upgrade] : state.upgrades) {
+    v1::StateSnapshot row;
+    *row.add_upgrades() = upgrade;
+    WATTLE_RETURN_IF_ERROR(Give(row, take));
+  }
   for (const v1::ProfileRow& profile : state.profiles.Rows()) {
     if (profile.source() != v1::PROFILE_SOURCE_PUBLISHED) {
       v1::StateSnapshot row;
@@ -191,6 +197,9 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   }
   for (const v1::Project& project : snapshot.projects()) {
     state_.projects.Mutable(project.name()) = project;
+  }
+  for (const v1::Upgrade& upgrade : snapshot.upgrades()) {
+    state_.upgrades.Mutable(UpgradeNumber(upgrade.upgrade_id()).value_or(0)) = upgrade;
   }
   for (const v1::ProfileRow& row : snapshot.profile_rows()) {
     // The row was checked when it was learned. A row that no longer passes is left out, and serves

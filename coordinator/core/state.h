@@ -30,6 +30,7 @@
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/journal.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::core {
 
@@ -92,6 +93,7 @@ struct State {
   PersistentMap<std::string, v1::HarvestForecast> forecasts;  // Key: the forecast's name.
   PersistentMap<std::string, v1::Quota> quotas;               // Key: QuotaKey.
   PersistentMap<std::string, v1::Project> projects;           // Key: the name; without "default".
+  PersistentMap<int64_t, v1::Upgrade> upgrades;  // Key: the upgrade's number; the latest ones.
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();
   // How many jobs and attempts have moved to the history, by last state.
@@ -127,6 +129,8 @@ struct State {
   // The longest pause of an attempt on the device that this process saw end.
   PersistentMap<DeviceId, absl::Duration> longest_pause;
   PersistentMap<DeviceId, RunsOfDevice> runs_of_device;
+  // When the device's part in the open upgrade last changed, or the upgrade went on.
+  PersistentMap<DeviceId, Monotonic> upgrade_times;
 };
 
 // The owner, or "*" for all others; of a project's quota "project/NAME".

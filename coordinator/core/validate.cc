@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
@@ -105,6 +106,12 @@ absl::Status CheckFields(const v1::Policy& policy) {
 
 }  // namespace
 
+namespace {
+
+constexpr char kSpeaksProtocol[] = " speaks protocol ";  // In the words of such a problem alone.
+
+}  // namespace
+
 absl::Status ValidateHello(const v1::Hello& hello) {
   const v1::DeviceInfo& device = hello.device();
   if (device.device_id().empty() || device.device_id().size() > kNameCharactersMax) {
@@ -124,13 +131,6 @@ absl::Status ValidateHello(const v1::Hello& hello) {
   if (hello.incarnation() == 0) {
     return absl::InvalidArgumentError("hello.incarnation: 0: want a number made with the spool");
   }
-  if (hello.protocol_max() != 0 &&
-      (hello.protocol_min() > kProtocol || hello.protocol_max() < kProtocolMin)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(device.name(), " speaks protocol ", hello.protocol_min(), " to ",
-                     hello.protocol_max(), ", this coordinator ", kProtocolMin, " to ", kProtocol,
-                     "; update the ", hello.protocol_min() > kProtocol ? "coordinator" : "worker"));
-  }
   static constexpr FieldBound kBounds[] = {
       {"time_scale", 0, 1e6},
       {"memory_bytes", 0, 1e15},
@@ -140,6 +140,24 @@ absl::Status ValidateHello(const v1::Hello& hello) {
       {"throughput_flops_datasheet", 0, 1e18},
   };
   return CheckBounds(device, "hello.device.", kBounds);
+}
+
+absl::Status CheckProtocol(const v1::Hello& hello) {
+  if (hello.protocol_max() == 0 ||
+      (hello.protocol_min() <= kProtocol && hello.protocol_max() >= kProtocolMin)) {
+    return absl::OkStatus();
+  }
+  const v1::DeviceInfo& device = hello.device();
+  return absl::FailedPreconditionError(absl::StrCat(
+      device.name(), kSpeaksProtocol, hello.protocol_min(), " to ", hello.protocol_max(),
+      device.worker_version().empty() ? ""
+                                      : absl::StrCat(" (worker ", device.worker_version(), ")"),
+      ", this coordinator ", kProtocolMin, " to ", kProtocol, "; update the ",
+      hello.protocol_min() > kProtocol ? "coordinator" : "worker"));
+}
+
+bool IsProtocolProblem(absl::string_view problem) {
+  return absl::StrContains(problem, kSpeaksProtocol);
 }
 
 absl::Status ValidatePolicy(const v1::Policy& policy) {

@@ -19,6 +19,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
+#include "coordinator/core/upgrades.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
 
@@ -51,7 +52,7 @@ int64_t MissingBytes(const v1::Manifest& manifest, const std::vector<ChunkId>& m
 // Checks the fields that a client may set. This service sets the others.
 absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
   if (info.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || !v1::ArtifactKind_IsValid(info.kind())) {
-    return absl::InvalidArgumentError("info.kind: wanted MODEL, DATASET or RESULT");
+    return absl::InvalidArgumentError("info.kind: wanted MODEL, DATASET, RESULT or RELEASE");
   }
   if (info.name().size() > kNameBytesMax) {
     return absl::InvalidArgumentError(
@@ -88,6 +89,19 @@ std::string NotHere(absl::string_view what, const std::string& hash) {
                       artifacts::IsArtifactId(hash) ? hash : absl::BytesToHexString(hash),
                       ": none of your projects has it; 'wattle model ls' and 'wattle data ls' list "
                       "what they have");
+}
+
+std::string NotOrdered(const std::string& device, const std::string& what) {
+  return absl::StrCat(what, ": of a release that ", device, " is not ordered to run");
+}
+
+// What every board of the fleet may be told to run comes from operators alone.
+absl::Status CheckMayRelease(const v1::ArtifactInfo& info, bool is_device,
+                             const core::Scope& scope) {
+  return info.kind() != v1::ARTIFACT_KIND_RELEASE || (!is_device && scope.all())
+             ? absl::OkStatus()
+             : absl::PermissionDeniedError(
+                   "info.kind: RELEASE: only an operator or an admin pushes releases; ask one");
 }
 
 // As a command has it: none for every project.
@@ -243,6 +257,7 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(asker.status());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(ValidateInfo(request->info()));
+    WATTLE_RETURN_IF_ERROR(CheckMayRelease(request->info(), asker->is_device, asker->scope));
     WATTLE_ASSIGN_OR_RETURN(const std::string project, ProjectFor(*asker, *request));
     if (const auto others = rights_.WithoutRight(*api_.runtime().Version(), asker->scope, asker->id,
                                                  ChunksOf(request->manifest()));
@@ -351,6 +366,9 @@ grpc::Status ArtifactService::GetManifest(grpc::ServerContext* context,
         (info == nullptr || !asker.scope.Covers(*info))) {
       return absl::NotFoundError(NotHere("artifact", id.value()));
     }
+    if (asker.is_device && info != nullptr && !core::MayFetch(*state, DeviceId(asker.id), *info)) {
+      return absl::NotFoundError(NotOrdered(asker.id, absl::StrCat("artifact ", id.value())));
+    }
     store_.Touch(id);
     return store_.ReadManifest(id);
   };
@@ -373,8 +391,18 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
     }
     const std::vector<ChunkId> others =
         rights_.WithoutRight(*api_.runtime().Version(), asker.scope, asker.id, wanted);
-    return others.empty() ? absl::OkStatus()
-                          : absl::NotFoundError(NotHere("chunk", others[0].value()));
+    if (!others.empty()) {
+      return absl::NotFoundError(NotHere("chunk", others[0].value()));
+    }
+    const std::vector<ChunkId> releases =
+        asker.is_device
+            ? rights_.OfOtherReleases(*api_.runtime().Version(), DeviceId(asker.id), wanted)
+            : std::vector<ChunkId>();
+    return releases.empty()
+               ? absl::OkStatus()
+               : absl::NotFoundError(NotOrdered(
+                     asker.id,
+                     absl::StrCat("chunk ", absl::BytesToHexString(releases[0].value()))));
   };
   if (const absl::Status may = check(); !may.ok()) {
     return ToGrpc(may);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "coordinator/core/upgrades.h"
+
 namespace wattle::rpc {
 namespace {
 
@@ -68,6 +70,28 @@ std::vector<ChunkId> ChunkRights::WithoutRight(const core::State& state, const c
     }
   }
   return without;
+}
+
+std::vector<ChunkId> ChunkRights::OfOtherReleases(const core::State& state, const DeviceId& device,
+                                                  const std::vector<ChunkId>& chunks) {
+  std::vector<ChunkId> others;
+  absl::MutexLock lock(&mutex_);
+  ReadManifestsLocked(state);
+  for (const ChunkId& chunk : chunks) {
+    bool known = false;
+    bool may = false;
+    const auto found = artifacts_of_.find(chunk);
+    for (const ArtifactId& id :
+         found == artifacts_of_.end() ? std::vector<ArtifactId>() : found->second) {
+      const v1::ArtifactInfo* const info = state.artifacts.Find(id);
+      known = known || info != nullptr;
+      may = may || (info != nullptr && core::MayFetch(state, device, *info));
+    }
+    if (known && !may) {
+      others.push_back(chunk);
+    }
+  }
+  return others;
 }
 
 void ChunkRights::NoteSent(const std::string& who, const ChunkId& chunk, Monotonic now) {

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Who has a chunk: whoever may read an artifact with it, and whoever sent its bytes a short time
-// ago. The store keeps one copy for all, and knowing a hash gives nothing. Thread-safe.
+// ago. A device reads all artifacts but the releases that it is not ordered to run. The store keeps
+// one copy for all, and knowing a hash gives nothing. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
 #define WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
 
@@ -36,6 +37,10 @@ class ChunkRights {
   // Those of the chunks that the caller has not. who: as in NoteSent.
   [[nodiscard]] std::vector<artifacts::ChunkId> WithoutRight(
       const core::State& state, const core::Scope& scope, const std::string& who,
+      const std::vector<artifacts::ChunkId>& chunks);
+  // Those of the chunks that only releases have which the device is not ordered to run.
+  [[nodiscard]] std::vector<artifacts::ChunkId> OfOtherReleases(
+      const core::State& state, const DeviceId& device,
       const std::vector<artifacts::ChunkId>& chunks);
   // The caller sent the bytes of the chunk, and the store has checked them.
   void NoteSent(const std::string& who, const artifacts::ChunkId& chunk, Monotonic now);

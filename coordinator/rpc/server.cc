@@ -19,6 +19,7 @@
 #include "coordinator/rpc/services.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
+#include "wattle/v1/upgrade.grpc.pb.h"
 
 namespace wattle::rpc {
 namespace {
@@ -60,9 +61,9 @@ absl::Status CheckMethods() {
   for (const char* name :
        {v1::JobService::service_full_name(), v1::DeviceService::service_full_name(),
         v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
-        v1::ForecastService::service_full_name(), v1::AccessService::service_full_name(),
-        v1::FleetService::service_full_name(), v1::ArtifactService::service_full_name(),
-        v1::CoordinatorService::service_full_name()}) {
+        v1::ForecastService::service_full_name(), v1::UpgradeService::service_full_name(),
+        v1::AccessService::service_full_name(), v1::FleetService::service_full_name(),
+        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name()}) {
     const google::protobuf::ServiceDescriptor& service =
         *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     for (int i = 0; i < service.method_count(); ++i) {
@@ -82,7 +83,7 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
       gate_(std::make_shared<Gate>(api.runtime(),
                                    options.authority == nullptr ? "" : options.authority->fleet(),
                                    options.limits, options.moved_to)),
-      services_(MakeServices(api, *gate_)),
+      services_(MakeServices(api, *gate_, options.version)),
       access_(api.runtime(), streams, *gate_, options.authority),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
       artifacts_(api, store, *gate_),

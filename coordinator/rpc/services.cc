@@ -9,7 +9,9 @@
 
 #include "artifacts/transfer/grpc_status.h"
 #include "coordinator/rpc/job_streams.h"
+#include "coordinator/runtime/upgrade_api.h"
 #include "wattle/v1/service.grpc.pb.h"
+#include "wattle/v1/upgrade.grpc.pb.h"
 
 namespace wattle::rpc {
 namespace {
@@ -225,6 +227,53 @@ class ForecastService final : public v1::ForecastService::CallbackService {
   const Gate& gate_;
 };
 
+class UpgradeService final : public v1::UpgradeService::CallbackService {
+ public:
+  UpgradeService(runtime::Api& api, const Gate& gate, const std::string& version)
+      : api_(api.runtime(), version), gate_(gate) {}
+
+  Reactor* PlanUpgrade(Context* context, const v1::StartUpgradeRequest* request,
+                       v1::Upgrade* response) override {
+    return Now(context, api_.PlanUpgrade(*request), response);
+  }
+  Reactor* StartUpgrade(Context* context, const v1::StartUpgradeRequest* request,
+                        v1::Upgrade* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.StartUpgrade(*request, std::move(reply)); });
+  }
+  Reactor* GetUpgrade(Context* context, const v1::GetUpgradeRequest* request,
+                      v1::Upgrade* response) override {
+    return Now(context, api_.GetUpgrade(*request), response);
+  }
+  Reactor* PauseUpgrade(Context* context, const v1::PauseUpgradeRequest* request,
+                        v1::Upgrade* response) override {
+    return Later(context, response, [&](auto reply) {
+      api_.PauseUpgrade(*request, NameOf(*context), std::move(reply));
+    });
+  }
+  Reactor* ResumeUpgrade(Context* context, const v1::ResumeUpgradeRequest* request,
+                         v1::Upgrade* response) override {
+    return Later(context, response,
+                 [&](auto reply) { api_.ResumeUpgrade(*request, std::move(reply)); });
+  }
+  Reactor* AbortUpgrade(Context* context, const v1::AbortUpgradeRequest* request,
+                        v1::Upgrade* response) override {
+    return Later(context, response, [&](auto reply) {
+      api_.AbortUpgrade(*request, NameOf(*context), std::move(reply));
+    });
+  }
+
+ private:
+  // For the reason that people read; the call itself was admitted before.
+  [[nodiscard]] std::string NameOf(const Context& context) const {
+    const absl::StatusOr<Caller> caller = gate_.CallerOf(*context.auth_context());
+    return caller.ok() ? caller->identity.id : "";
+  }
+
+  runtime::UpgradeApi api_;
+  const Gate& gate_;
+};
+
 class ProfileService final : public v1::ProfileService::CallbackService {
  public:
   explicit ProfileService(runtime::Api& api) : api_(api) {}
@@ -251,13 +300,15 @@ class ProfileService final : public v1::ProfileService::CallbackService {
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate) {
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate,
+                                                         const std::string& version) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<JobService>(api, gate));
   services.push_back(std::make_unique<DeviceService>(api));
   services.push_back(std::make_unique<PolicyService>(api));
   services.push_back(std::make_unique<ProfileService>(api));
   services.push_back(std::make_unique<ForecastService>(api, gate));
+  services.push_back(std::make_unique<UpgradeService>(api, gate, version));
   return services;
 }
 

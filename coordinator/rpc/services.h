@@ -6,6 +6,7 @@
 #define WATTLE_COORDINATOR_RPC_SERVICES_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "grpcpp/impl/codegen/service_type.h"
@@ -15,9 +16,10 @@
 
 namespace wattle::rpc {
 
-// Makes JobService, DeviceService, PolicyService, ProfileService and ForecastService. api, gate:
-// must outlive them.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate);
+// Makes JobService, DeviceService, PolicyService, ProfileService, ForecastService and
+// UpgradeService. api, gate: must outlive them. version: of this program.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, const Gate& gate,
+                                                         const std::string& version);
 
 }  // namespace wattle::rpc
 

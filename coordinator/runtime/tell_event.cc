@@ -28,6 +28,21 @@ std::string JobOfAttempt(const std::string& attempt_id) {
   return attempt_id.substr(0, attempt_id.find('.'));
 }
 
+const char* WordsOf(v1::DeviceUpgradeState state) {
+  switch (state) {
+    case v1::DEVICE_UPGRADE_STATE_ORDERED:
+      return "is to upgrade";
+    case v1::DEVICE_UPGRADE_STATE_ACTIVE:
+      return "runs the release";
+    case v1::DEVICE_UPGRADE_STATE_ROLLED_BACK:
+      return "went back";
+    case v1::DEVICE_UPGRADE_STATE_REFUSED:
+      return "did not begin";
+    default:
+      return "waits";
+  }
+}
+
 std::string EvidenceWord(const v1::Receipt& receipt) {
   if (receipt.emulated() || receipt.total().source() == v1::ENERGY_SOURCE_EMULATED) {
     return "emulated";
@@ -220,6 +235,29 @@ class Teller {
       Say(absl::StrCat("the journal goes on under epoch ", event.epoch(), Because(event.reason())));
     }
   }
+  void On(const v1::UpgradeStarted& event) {
+    const v1::Upgrade& upgrade = event.upgrade();
+    Say(absl::StrCat("upgrade ", upgrade.upgrade_id(), " to ", upgrade.version(),
+                     " started: ", upgrade.devices_size(),
+                     upgrade.devices_size() == 1 ? " device" : " devices", " in ",
+                     upgrade.stages_size(), upgrade.stages_size() == 1 ? " stage" : " stages"));
+  }
+  void On(const v1::UpgradeStageBegan& event) {
+    Say(absl::StrCat("upgrade ", event.upgrade_id(), ": stage ", event.stage() + 1, " began"));
+  }
+  void On(const v1::DeviceUpgradeChanged& event) {
+    const v1::DeviceUpgrade& device = event.device();
+    told_.set_device_id(device.device_id());
+    told_.set_device_name(device.device_name());
+    Say(absl::StrCat("upgrade ", event.upgrade_id(), ": ", device.device_name(), " ",
+                     WordsOf(device.state()), Because(device.reason())));
+  }
+  void On(const v1::UpgradeStateChanged& event) {
+    Say(absl::StrCat(
+        "upgrade ", event.upgrade_id(), " ",
+        event.state() == v1::UPGRADE_STATE_RUNNING ? "goes on" : LowerName(event.state()),
+        Because(event.reason())));
+  }
   void On(const v1::RestoreFinding& event) {
     Attempt(event.attempt_id(), event.device_id());
     Say(absl::StrCat("after the restore: ", event.text()));
@@ -328,6 +366,14 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.project_removed());
     case v1::Event::kMemberSet:
       return teller.On(event.member_set());
+    case v1::Event::kUpgradeStarted:
+      return teller.On(event.upgrade_started());
+    case v1::Event::kUpgradeStageBegan:
+      return teller.On(event.upgrade_stage_began());
+    case v1::Event::kDeviceUpgradeChanged:
+      return teller.On(event.device_upgrade_changed());
+    case v1::Event::kUpgradeStateChanged:
+      return teller.On(event.upgrade_state_changed());
     case v1::Event::kJobInputResolved:
     case v1::Event::kJobArchived:
     case v1::Event::kLedgerRecorded:

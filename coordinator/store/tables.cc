@@ -110,6 +110,10 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kProjectSet:
     case v1::Event::kProjectRemoved:
     case v1::Event::kMemberSet:
+    case v1::Event::kUpgradeStarted:
+    case v1::Event::kUpgradeStageBegan:
+    case v1::Event::kDeviceUpgradeChanged:
+    case v1::Event::kUpgradeStateChanged:
     case v1::Event::EVENT_NOT_SET:
       break;  // No table has these events.
   }

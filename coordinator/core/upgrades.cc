@@ -1,0 +1,461 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// How an upgrade goes on: by commands of people, reports of devices, and time.
+#include "coordinator/core/upgrades.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+#include "coordinator/core/apply_internal.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/draft_internal.h"
+#include "proto/upgrade_stage.h"
+
+namespace wattle::core {
+namespace {
+
+bool HasEnded(const v1::DeviceUpgrade& device) {
+  return device.state() == v1::DEVICE_UPGRADE_STATE_ACTIVE ||
+         device.state() == v1::DEVICE_UPGRADE_STATE_ROLLED_BACK ||
+         device.state() == v1::DEVICE_UPGRADE_STATE_REFUSED;
+}
+
+// Since when the coordinator hears nothing of the device: at most since its part in the upgrade
+// last changed, as this process saw it.
+absl::Duration SilentFor(const Draft& draft, const v1::DeviceUpgrade& device) {
+  const DeviceId id(device.device_id());
+  Monotonic since = LastContact(draft.observations(), id);
+  if (const Monotonic* const changed = draft.state().upgrade_times.Find(id)) {
+    since = std::max(since, *changed);
+  }
+  return draft.now().monotonic - since;
+}
+
+bool IsLost(const Draft& draft, const v1::DeviceUpgrade& device) {
+  return device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED &&
+         SilentFor(draft, device) > kUpgradeSilence;
+}
+
+std::string ReasonText(const v1::DeviceUpgrade& device) {
+  return absl::StrCat(device.device_name(), device.reason().empty() ? "" : " (", device.reason(),
+                      device.reason().empty() ? "" : ")");
+}
+
+std::string StageName(const v1::Upgrade& upgrade, int stage) {
+  return absl::StrCat("stage ", stage + 1, " (", StageText(upgrade.stages(stage)), ")");
+}
+
+void SetState(Draft& draft, const v1::Upgrade& upgrade, v1::UpgradeState state,
+              const std::string& reason) {
+  v1::UpgradeStateChanged& changed = *draft.Add().mutable_upgrade_state_changed();
+  changed.set_upgrade_id(upgrade.upgrade_id());
+  changed.set_state(state);
+  changed.set_reason(reason);
+}
+
+void SetDevice(Draft& draft, const v1::Upgrade& upgrade, v1::DeviceUpgrade device,
+               v1::DeviceUpgradeState state, const std::string& reason) {
+  device.set_state(state);
+  device.set_reason(reason);
+  device.set_since_unix_seconds(ToUnix(draft.now().wall));
+  v1::DeviceUpgradeChanged& changed = *draft.Add().mutable_device_upgrade_changed();
+  changed.set_upgrade_id(upgrade.upgrade_id());
+  *changed.mutable_device() = std::move(device);
+}
+
+// Why the upgrade pauses by itself: a stage with too many devices that went back or are lost. ""
+// while none has.
+std::string WhyStopped(const Draft& draft, const v1::Upgrade& upgrade) {
+  for (int stage = 0; stage <= upgrade.stage(); ++stage) {
+    std::vector<std::string> failed;
+    for (const v1::DeviceUpgrade& device : upgrade.devices()) {
+      if (device.stage() != stage) {
+        continue;
+      }
+      if (device.state() == v1::DEVICE_UPGRADE_STATE_ROLLED_BACK) {
+        failed.push_back(absl::StrCat(ReasonText(device), " went back"));
+      } else if (IsLost(draft, device)) {
+        failed.push_back(absl::StrCat(device.device_name(), " was not heard of since its order"));
+      }
+    }
+    if (static_cast<int>(failed.size()) >= kUpgradeFailuresMax) {
+      return absl::StrCat(StageName(upgrade, stage), " stopped: ", absl::StrJoin(failed, ", "));
+    }
+  }
+  return "";
+}
+
+// Drives the devices of the stages that have begun.
+class DeviceMover {
+ public:
+  DeviceMover(Draft& draft, const v1::Upgrade& upgrade) : draft_(draft), upgrade_(upgrade) {
+    for (const v1::DeviceUpgrade& device : upgrade.devices()) {
+      at_work_ +=
+          device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED && !IsLost(draft, device) ? 1 : 0;
+      of_stage_ += device.stage() == upgrade.stage() ? 1 : 0;
+    }
+  }
+
+  // Whether anything changed.
+  bool Move() {
+    const size_t events = draft_.decision().events.size();
+    for (const v1::DeviceUpgrade& device : upgrade_.devices()) {
+      if (device.stage() > upgrade_.stage() || HasEnded(device)) {
+        continue;
+      }
+      const v1::DeviceRecord* const record =
+          FindDevice(draft_.state(), DeviceId(device.device_id()));
+      if (record == nullptr || record->removed()) {
+        SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
+                  "was removed from the fleet");
+      } else if (device.state() == v1::DEVICE_UPGRADE_STATE_WAITING) {
+        Begin(device, record->info());
+      } else {
+        Judge(device, record->info());
+      }
+    }
+    return draft_.decision().events.size() > events;
+  }
+
+ private:
+  void Begin(const v1::DeviceUpgrade& device, const v1::DeviceInfo& info) {
+    const int most =
+        std::max(kUpgradesAtOnceMin, (of_stage_ + kUpgradesAtOnceShare - 1) / kUpgradesAtOnceShare);
+    if (info.worker_version() == upgrade_.version()) {
+      SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "ran it before");
+    } else if (at_work_ < most && Reaches(device)) {
+      SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ORDERED, "");
+      ++at_work_;
+    }
+  }
+
+  // A device that was ordered and neither works on the upgrade nor reported its end.
+  void Judge(const v1::DeviceUpgrade& device, const v1::DeviceInfo& info) {
+    const auto seen = draft_.observations().devices.find(DeviceId(device.device_id()));
+    if (!Reaches(device) ||
+        seen->second.heartbeat.upgrade().upgrade_id() == upgrade_.upgrade_id()) {
+      return;
+    }
+    const absl::Duration connected = draft_.now().monotonic - seen->second.connected_since;
+    const absl::Duration quiet = std::min(connected, SinceChange(device));
+    if (info.worker_version() == upgrade_.version()) {
+      if (connected > kUpgradeTest) {
+        SetDevice(draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_ACTIVE, "runs it");
+      }
+    } else if (quiet > kUpgradeAnswer) {
+      SetDevice(
+          draft_, upgrade_, device, v1::DEVICE_UPGRADE_STATE_REFUSED,
+          absl::StrCat("its worker ", info.worker_version(), " does not know upgrades; install ",
+                       upgrade_.version(), " on the board by hand"));
+    }
+  }
+
+  [[nodiscard]] bool Reaches(const v1::DeviceUpgrade& device) const {
+    return IsReachable(draft_.observations(), DeviceId(device.device_id()), draft_.now().monotonic);
+  }
+  [[nodiscard]] absl::Duration SinceChange(const v1::DeviceUpgrade& device) const {
+    const Monotonic* const changed =
+        draft_.state().upgrade_times.Find(DeviceId(device.device_id()));
+    return draft_.now().monotonic -
+           (changed == nullptr ? draft_.observations().started.monotonic : *changed);
+  }
+
+  Draft& draft_;
+  const v1::Upgrade& upgrade_;
+  int at_work_ = 0;
+  int of_stage_ = 0;
+};
+
+// Begins the next stage, or ends the upgrade, once no device holds the present stage.
+void EndStage(Draft& draft, const v1::Upgrade& upgrade) {
+  bool silent = false;
+  bool all_ended = true;
+  std::vector<std::string> active;
+  std::vector<std::string> others;
+  for (const v1::DeviceUpgrade& device : upgrade.devices()) {
+    all_ended = all_ended && HasEnded(device);
+    if (device.stage() != upgrade.stage()) {
+      continue;
+    }
+    if (!HasEnded(device)) {
+      if (SilentFor(draft, device) <= kUpgradeSilence) {
+        return;
+      }
+      silent = true;
+    }
+    (device.state() == v1::DEVICE_UPGRADE_STATE_ACTIVE ? active : others)
+        .push_back(ReasonText(device));
+  }
+  if (active.empty()) {
+    if (!silent) {
+      SetState(draft, upgrade, v1::UPGRADE_STATE_PAUSED,
+               absl::StrCat("no device of ", StageName(upgrade, upgrade.stage()), " runs ",
+                            upgrade.version(), ": ", absl::StrJoin(others, ", ")));
+    }
+    return;  // Nothing proves the release yet.
+  }
+  if (upgrade.stage() + 1 < upgrade.stages_size()) {
+    v1::UpgradeStageBegan& began = *draft.Add().mutable_upgrade_stage_began();
+    began.set_upgrade_id(upgrade.upgrade_id());
+    began.set_stage(upgrade.stage() + 1);
+  } else if (all_ended) {
+    SetState(draft, upgrade, v1::UPGRADE_STATE_FINISHED, "");
+  }
+}
+
+// Null where no upgrade goes on, and then the command is refused.
+const v1::Upgrade* NamedOpenUpgrade(Draft& draft) {
+  const v1::Upgrade* const open = OpenUpgrade(draft.state());
+  if (open == nullptr) {
+    draft.Refuse(absl::FailedPreconditionError(
+        "no upgrade goes on; 'wattle upgrade status' tells how the latest one ended"));
+  } else {
+    draft.decision().id = open->upgrade_id();
+  }
+  return open;
+}
+
+bool CheckReason(Draft& draft, const std::string& reason) {
+  absl::Status valid = ValidateText("reason", reason);
+  if (!valid.ok()) {
+    draft.Refuse(std::move(valid));
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<int64_t> UpgradeNumber(absl::string_view upgrade_id) {
+  int64_t number = 0;
+  if (!absl::ConsumePrefix(&upgrade_id, "u") || upgrade_id.empty() ||
+      !absl::ascii_isdigit(static_cast<unsigned char>(upgrade_id[0])) ||
+      !absl::SimpleAtoi(upgrade_id, &number) || number < 1) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+const v1::Upgrade* FindUpgrade(const State& state, absl::string_view upgrade_id) {
+  if (upgrade_id.empty()) {
+    return state.upgrades.empty() ? nullptr : &state.upgrades.rbegin()->second;
+  }
+  return state.upgrades.Find(UpgradeNumber(upgrade_id).value_or(0));
+}
+
+const v1::Upgrade* OpenUpgrade(const State& state) {
+  const v1::Upgrade* const latest = FindUpgrade(state, "");
+  return latest != nullptr && (latest->state() == v1::UPGRADE_STATE_RUNNING ||
+                               latest->state() == v1::UPGRADE_STATE_PAUSED)
+             ? latest
+             : nullptr;
+}
+
+void DecideStartUpgrade(Draft& draft, const StartUpgrade& command) {
+  absl::StatusOr<v1::Upgrade> upgrade =
+      PlanUpgrade(draft.state(), command.request, command.coordinator_version, draft.now());
+  if (!upgrade.ok()) {
+    draft.Refuse(upgrade.status());
+    return;
+  }
+  if (const v1::Upgrade* const open = OpenUpgrade(draft.state()); open != nullptr) {
+    draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
+        "upgrade ", open->upgrade_id(), " to ", open->version(),
+        " goes on, and there is one at a time; wait for its end or run 'wattle upgrade abort'")));
+    return;
+  }
+  const v1::Upgrade* const latest = FindUpgrade(draft.state(), "");
+  const int64_t number =
+      latest == nullptr ? 1 : UpgradeNumber(latest->upgrade_id()).value_or(0) + 1;
+  upgrade->set_upgrade_id(absl::StrCat("u", number));
+  upgrade->set_state(v1::UPGRADE_STATE_RUNNING);
+  upgrade->set_started_unix_seconds(ToUnix(draft.now().wall));
+  draft.decision().id = upgrade->upgrade_id();
+  *draft.Add().mutable_upgrade_started()->mutable_upgrade() = *std::move(upgrade);
+}
+
+void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command) {
+  const v1::Upgrade* const open =
+      CheckReason(draft, command.reason) ? NamedOpenUpgrade(draft) : nullptr;
+  if (open != nullptr && open->state() == v1::UPGRADE_STATE_RUNNING) {
+    SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
+  }
+}
+
+void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade&) {
+  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
+  if (open == nullptr || open->state() != v1::UPGRADE_STATE_PAUSED) {
+    return;
+  }
+  for (const v1::DeviceUpgrade& device : open->devices()) {
+    if (HasEnded(device) && device.state() != v1::DEVICE_UPGRADE_STATE_ACTIVE &&
+        std::any_of(open->builds().begin(), open->builds().end(), [&](const auto& build) {
+          const v1::DeviceRecord* const record =
+              FindDevice(draft.state(), DeviceId(device.device_id()));
+          return record != nullptr && !record->removed() &&
+                 record->info().architecture() == build.architecture();
+        })) {
+      SetDevice(draft, *open, device, v1::DEVICE_UPGRADE_STATE_WAITING, "");
+    }
+  }
+  SetState(draft, *open, v1::UPGRADE_STATE_RUNNING, "");
+}
+
+void DecideAbortUpgrade(Draft& draft, const AbortUpgrade& command) {
+  const v1::Upgrade* const open =
+      CheckReason(draft, command.reason) ? NamedOpenUpgrade(draft) : nullptr;
+  if (open != nullptr) {
+    SetState(draft, *open, v1::UPGRADE_STATE_ABORTED, command.reason);
+  }
+}
+
+// One kind of change for each tick: the next tick sees the change of this one.
+void DecideUpgradeTick(Draft& draft) {
+  const v1::Upgrade* const open = OpenUpgrade(draft.state());
+  if (open == nullptr || open->state() != v1::UPGRADE_STATE_RUNNING) {
+    return;
+  }
+  if (const std::string why = WhyStopped(draft, *open); !why.empty()) {
+    SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, why);
+  } else if (!DeviceMover(draft, *open).Move()) {
+    EndStage(draft, *open);
+  }
+}
+
+std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::UpgradeEnded& fact) {
+  const v1::Upgrade* const found =
+      fact.upgrade_id().empty() ? nullptr : FindUpgrade(draft.state(), fact.upgrade_id());
+  if (found == nullptr || found->version() != fact.version()) {
+    return absl::StrCat("unknown upgrade ", fact.upgrade_id(), " to ", fact.version());
+  }
+  v1::Upgrade upgrade = *found;
+  const auto known =
+      std::find_if(upgrade.mutable_devices()->begin(), upgrade.mutable_devices()->end(),
+                   [&](const v1::DeviceUpgrade& one) { return one.device_id() == device.value(); });
+  if (known == upgrade.mutable_devices()->end()) {
+    return absl::StrCat("the device has no part in upgrade ", fact.upgrade_id());
+  }
+  const v1::DeviceUpgradeState state = fact.active()    ? v1::DEVICE_UPGRADE_STATE_ACTIVE
+                                       : fact.refused() ? v1::DEVICE_UPGRADE_STATE_REFUSED
+                                                        : v1::DEVICE_UPGRADE_STATE_ROLLED_BACK;
+  if (known->state() == state && known->reason() == fact.reason()) {
+    return "";
+  }
+  SetDevice(draft, *found, *known, state, fact.reason());
+  known->set_state(state);
+  known->set_reason(fact.reason());
+  if (upgrade.state() == v1::UPGRADE_STATE_RUNNING) {
+    if (const std::string why = WhyStopped(draft, upgrade); !why.empty()) {
+      SetState(draft, *found, v1::UPGRADE_STATE_PAUSED, why);
+    }
+  }
+  return "";
+}
+
+std::optional<v1::UpgradeOrder> UpgradeOrderFor(const State& state, const DeviceId& device) {
+  const v1::Upgrade* const open = OpenUpgrade(state);
+  const v1::DeviceRecord* const record = FindDevice(state, device);
+  if (open == nullptr || open->state() != v1::UPGRADE_STATE_RUNNING || record == nullptr) {
+    return std::nullopt;
+  }
+  const bool ordered = std::any_of(
+      open->devices().begin(), open->devices().end(), [&](const v1::DeviceUpgrade& one) {
+        return one.device_id() == device.value() && one.state() == v1::DEVICE_UPGRADE_STATE_ORDERED;
+      });
+  for (const v1::ReleaseBuild& build : open->builds()) {
+    if (ordered && build.architecture() == record->info().architecture()) {
+      v1::UpgradeOrder order;
+      order.set_upgrade_id(open->upgrade_id());
+      order.set_version(open->version());
+      order.set_artifact_id(build.artifact_id());
+      order.set_allow_downgrade(open->allow_downgrade());
+      return order;
+    }
+  }
+  return std::nullopt;
+}
+
+bool MayFetch(const State& state, const DeviceId& device, const v1::ArtifactInfo& artifact) {
+  if (artifact.kind() != v1::ARTIFACT_KIND_RELEASE) {
+    return true;
+  }
+  const std::optional<v1::UpgradeOrder> order = UpgradeOrderFor(state, device);
+  return order.has_value() && order->artifact_id() == artifact.artifact_id();
+}
+
+const v1::Upgrade* UpgradeWith(const State& state, const ArtifactId& artifact) {
+  const v1::Upgrade* const open = OpenUpgrade(state);
+  return open != nullptr && std::any_of(open->builds().begin(), open->builds().end(),
+                                        [&](const v1::ReleaseBuild& build) {
+                                          return build.artifact_id() == artifact.value();
+                                        })
+             ? open
+             : nullptr;
+}
+
+void Applier::On(const v1::UpgradeStarted& event) {
+  state_.upgrades.Mutable(UpgradeNumber(event.upgrade().upgrade_id()).value_or(0)) =
+      event.upgrade();
+  while (state_.upgrades.size() > kUpgradesMax) {
+    state_.upgrades.erase(state_.upgrades.begin()->first);
+  }
+}
+
+void Applier::On(const v1::UpgradeStageBegan& event) {
+  const int64_t number = UpgradeNumber(event.upgrade_id()).value_or(0);
+  if (state_.upgrades.contains(number)) {
+    state_.upgrades.Mutable(number).set_stage(event.stage());
+  }
+}
+
+void Applier::NoteUpgradeTime(const DeviceId& device) {
+  if (now_.has_value()) {
+    state_.upgrade_times.Mutable(device) = *now_;
+  }
+}
+
+void Applier::On(const v1::DeviceUpgradeChanged& event) {
+  const int64_t number = UpgradeNumber(event.upgrade_id()).value_or(0);
+  if (!state_.upgrades.contains(number)) {
+    return;
+  }
+  for (v1::DeviceUpgrade& device : *state_.upgrades.Mutable(number).mutable_devices()) {
+    if (device.device_id() == event.device().device_id()) {
+      device = event.device();
+    }
+  }
+  const DeviceId device(event.device().device_id());
+  NoteUpgradeTime(device);
+  effects_.emplace_back(DesiredSetChanged{device});
+}
+
+void Applier::On(const v1::UpgradeStateChanged& event) {
+  const int64_t number = UpgradeNumber(event.upgrade_id()).value_or(0);
+  if (!state_.upgrades.contains(number)) {
+    return;
+  }
+  v1::Upgrade& upgrade = state_.upgrades.Mutable(number);
+  upgrade.set_state(event.state());
+  upgrade.set_reason(event.reason());
+  if (event.state() == v1::UPGRADE_STATE_FINISHED || event.state() == v1::UPGRADE_STATE_ABORTED) {
+    upgrade.set_ended_unix_seconds(at_);
+  }
+  // Orders are taken back, or given again, and silence counts from now.
+  for (const v1::DeviceUpgrade& device : upgrade.devices()) {
+    if (device.state() == v1::DEVICE_UPGRADE_STATE_ORDERED) {
+      NoteUpgradeTime(DeviceId(device.device_id()));
+      effects_.emplace_back(DesiredSetChanged{DeviceId(device.device_id())});
+    }
+  }
+}
+
+}  // namespace wattle::core
