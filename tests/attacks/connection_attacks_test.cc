@@ -2,6 +2,7 @@
 //
 // Attacks on the gRPC port by whoever reaches it and never says who he is: many connections, bytes
 // that are no handshake, handshakes that stop. The attacker calls from 127.0.0.2.
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -28,6 +29,9 @@ constexpr int kShare = 32;
 // The begin of a ClientHello, of which the rest does not come.
 constexpr char kHalfHello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
+// gRPC logs each connection that it gives up.
+const bool kQuiet = setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0) == 0;
+
 class ConnectionAttacks : public rpc::ServerFixture {
  protected:
   ConnectionAttacks() {
@@ -35,6 +39,8 @@ class ConnectionAttacks : public rpc::ServerFixture {
     End();
     Begin();
   }
+
+  void SetUp() override { ASSERT_TRUE(kQuiet); }
 
   std::unique_ptr<http::RawConnection> Connection(absl::string_view bytes) {
     auto connection = std::make_unique<http::RawConnection>(server_->address(), kAttacker);
