@@ -28,6 +28,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
@@ -313,7 +314,24 @@ void UseModelTrust(const ModelTrust& trust, wattle::runtime::RuntimeOptions& opt
   };
 }
 
-absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
+// The issuing key of the flag, or the one that the service manager hands over.
+wattle::authority::OperatorIssuer IssuerOf(const CoordinatorOptions& options) {
+  wattle::authority::OperatorIssuer issuer = options.issuer;
+  const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");  // NOLINT: nobody sets it
+  if (folder == nullptr) {
+    return issuer;
+  }
+  const std::string credential = absl::StrCat(folder, "/issuer_key.pem");
+  std::error_code error;
+  if (issuer.key_path.empty() && std::filesystem::exists(credential, error)) {
+    issuer.key_path = credential;
+  }
+  issuer.key_is_credential = absl::StartsWith(issuer.key_path, absl::StrCat(folder, "/"));
+  return issuer;
+}
+
+absl::Status Run(CoordinatorOptions options, const wattle::ServiceManager& manager) {
+  options.issuer = IssuerOf(options);
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
@@ -324,9 +342,10 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
     wattle::LogWarning(
         "--plaintext-loopback: every program of this machine may do everything; for debugging");
   } else {
-    WATTLE_ASSIGN_OR_RETURN(authority, wattle::authority::Authority::Open(
-                                           absl::StrCat(options.data_directory, "/authority"),
-                                           NamesOf(options), wattle::Clock::Real()));
+    WATTLE_ASSIGN_OR_RETURN(
+        authority, wattle::authority::Authority::Open(
+                       absl::StrCat(options.data_directory, "/authority"), NamesOf(options),
+                       wattle::Clock::Real(), options.issuer));
     keeper.emplace(*authority);
   }
   WATTLE_ASSIGN_OR_RETURN(const auto http,
@@ -357,6 +376,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .version = WATTLE_VERSION,
            .authority = authority.get(),
            .limits = limits,
+           .connections_per_address = options.connections_per_address,
            .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
           api, streams, *store));

@@ -20,6 +20,12 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
                  "Directory of the journal and the artifacts; created if missing (required)");
   app.add_option("--listen", options.listen_address, "gRPC, HOST:PORT; port 0: any free one")
       ->capture_default_str();
+  app.add_option(
+         "--connections-per-address", options.connections_per_address,
+         "Most connections to --listen at once of one address, or of one IPv6 network of 64 "
+         "bits; raise it where as many boards are behind one NAT")
+      ->capture_default_str()
+      ->check(NumberBetween(1.0, 1e6));
   app.add_option("--http", options.http_address,
                  "HTTPS (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();
@@ -35,6 +41,12 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
   app.add_flag("--plaintext-loopback", options.plaintext_loopback,
                "For a debugger: no TLS and no certificates on --listen and --http, which must be "
                "loopback; every program of this machine may then do everything");
+  app.add_option("--issuer-key", options.issuer.key_path,
+                 "File of the key that signs certificates, where it is not in DATA-DIR/authority; "
+                 "default: issuer_key.pem of $CREDENTIALS_DIRECTORY, if it is there");
+  app.add_option("--issuer-cert", options.issuer.chain_path,
+                 "File of certificates, of a CA of your own: that of --issuer-key first, then what "
+                 "leads to the root, and the root, whose key stays where it is");
   app.add_option("--signers", options.signers,
                  "Folder of public keys (PEM, P-256 or Ed25519; the file's name is the signer's): "
                  "jobs may only use models that one of them signed, and what the fleet makes of "
@@ -142,6 +154,11 @@ absl::Status Validate(const CoordinatorOptions& options) {
   }
   for (const std::string& name : options.http_names) {
     WATTLE_RETURN_IF_ERROR(http::CheckHostName("--http-name", name));
+  }
+  if (!options.issuer.chain_path.empty() && options.issuer.key_path.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--issuer-cert ", options.issuer.chain_path,
+                     ": wants the key of its first certificate; give --issuer-key FILE too"));
   }
   if (!options.moved_to.empty()) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--moved-to", options.moved_to).status());

@@ -12,6 +12,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 
+#include "coordinator/authority/operator_issuer.h"
 #include "coordinator/remote_write/remote_writer.h"
 
 namespace wattle {
@@ -19,6 +20,7 @@ namespace wattle {
 struct CoordinatorOptions {
   std::string data_directory;
   std::string listen_address = "127.0.0.1:7410";
+  int connections_per_address = 1024;
   std::string http_address = "127.0.0.1:7411";
   std::vector<std::string> http_names;
   std::string http_role = "none";
@@ -30,6 +32,7 @@ struct CoordinatorOptions {
   int64_t keep_ended_jobs = 10'000;
   double history_days = 730;  // 0: for ever.
   int64_t snapshot_every_events = 20'000;
+  authority::OperatorIssuer issuer;
   std::string signers;            // Folder of public keys; empty: every model may be used.
   double artifact_quota_gib = 0;  // 0: no quota.
   // Free space that uploads leave for the journal's commits.

@@ -51,10 +51,10 @@ absl::Status CheckAnswer(const v1::IdentityCertificate& answer, const std::strin
 }  // namespace
 
 absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& token_text,
-                                const std::string& device_id) {
+                                const std::string& device_id, KeyPlace place) {
   WATTLE_ASSIGN_OR_RETURN(const tls::Token token, tls::ParseToken(token_text));
   v1::EnrollRequest request;
-  WATTLE_ASSIGN_OR_RETURN(const std::string signing_request, SigningRequestOf(folder));
+  WATTLE_ASSIGN_OR_RETURN(const std::string signing_request, SigningRequestOf(folder, place));
   request.set_signing_request_pem(signing_request);
   request.set_token_id(token.id);
   request.set_secret(token.secret);

@@ -19,7 +19,7 @@ namespace wattle::identity {
 // kInvalidArgument for a damaged token; kUnavailable where no coordinator with the pin answers; the
 // coordinator's own; those of the folder's files.
 absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& token,
-                                const std::string& device_id);
+                                const std::string& device_id, KeyPlace place = KeyPlace::kFile);
 
 // Past the half of the certificate's life, or asked for.
 bool RenewalIsDue(const Identity& identity, absl::Time now);

@@ -15,6 +15,7 @@
 #include "base/tls/certificate.h"
 #include "base/tls/credentials.h"
 #include "base/tls/private_file.h"
+#include "base/tls/tpm_key.h"
 
 namespace wattle::identity {
 namespace {
@@ -98,14 +99,20 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity
        .on_refused = std::move(callbacks.on_refused)});
 }
 
-absl::StatusOr<std::string> SigningRequestOf(const std::string& folder) {
+absl::StatusOr<std::string> SigningRequestOf(const std::string& folder, KeyPlace place) {
   WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(folder));
   absl::StatusOr<std::string> key = tls::ReadPrivateFile(PathIn(folder, "key.pem"));
   if (absl::IsNotFound(key.status())) {
-    WATTLE_ASSIGN_OR_RETURN(key, tls::NewKey());
+    key = place == KeyPlace::kTpm ? tls::NewTpmKey() : tls::NewKey();
+    WATTLE_RETURN_IF_ERROR(key.status());
     WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "key.pem"), *key));
   }
   WATTLE_RETURN_IF_ERROR(key.status());
+  if (place == KeyPlace::kTpm && !tls::IsTpmKey(*key)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        PathIn(folder, "key.pem"),
+        ": this board has a key in a file; remove the folder, and enrol with a key in the TPM"));
+  }
   absl::StatusOr<std::string> request = ReadWholeFile(PathIn(folder, "request.pem"));
   if (absl::IsNotFound(request.status())) {
     WATTLE_ASSIGN_OR_RETURN(request, tls::NewSigningRequest(*key));

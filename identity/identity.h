@@ -64,8 +64,13 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsOf(const Identity& identity
                                                         const Clock& clock,
                                                         HandshakeCallbacks callbacks = {});
 
-// The folder's key and signing request; makes them at the first call.
-absl::StatusOr<std::string> SigningRequestOf(const std::string& folder);
+// kTpm: the file key.pem has what this machine's TPM alone can open.
+enum class KeyPlace { kFile, kTpm };
+
+// The folder's key and signing request; makes them at the first call. Errors: kFailedPrecondition
+// where a TPM is asked for and cannot be used, or the folder has a key in a file; those of files.
+absl::StatusOr<std::string> SigningRequestOf(const std::string& folder,
+                                             KeyPlace place = KeyPlace::kFile);
 // Keeps an answer of the coordinator.
 absl::Status Keep(const std::string& folder, const v1::IdentityCertificate& answer,
                   const std::string& coordinator);

@@ -23,6 +23,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/status_macros.h"
+#include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
 namespace {
@@ -88,6 +89,10 @@ bool IsP256(EVP_PKEY* key) {
 }
 
 absl::StatusOr<Key> ReadKey(absl::string_view pem) {
+  if (IsTpmKey(pem)) {
+    WATTLE_ASSIGN_OR_RETURN(EVP_PKEY* const opened, OpenTpmKey(std::string(pem)));
+    return Key(opened);
+  }
   Key key(PEM_read_bio_PrivateKey(Reader(pem).get(), nullptr, NoPassword, nullptr));
   ERR_clear_error();
   if (!IsP256(key.get())) {

@@ -15,6 +15,8 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include "base/status_macros.h"
+#include "base/tls/private_file.h"
+#include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
 namespace {
@@ -87,6 +89,18 @@ absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
   return absl::OkStatus();
 }
 
+// The file from which gRPC takes the key: of a key in a TPM, one beside it that names it. Where
+// that cannot be written, the handshake says that there is no key.
+std::string KeyFileForGrpc(const std::string& key_path) {
+  const absl::StatusOr<std::string> key = ReadPrivateFile(key_path);
+  if (!key.ok() || !IsTpmKey(*key)) {
+    return key_path;
+  }
+  std::string path = absl::StrCat(key_path, ".grpc");
+  (void)WritePrivateFile(path, GrpcTextOfTpmKey(key_path));
+  return path;
+}
+
 // A client that is given no roots reads those of the machine, about 140, although nobody asks them
 // here: that is half of the processor time of a short program. This one stands for them.
 std::string SomeRoot() {
@@ -149,7 +163,7 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const CertificateFi
                                                              ServerRules rules) {
   // The own chain stands for the machine's roots, see SomeRoot.
   const auto provider = std::make_shared<FileWatcherCertificateProvider>(
-      own.key_path, own.chain_path, own.chain_path, kClientReadsAgainSeconds);
+      KeyFileForGrpc(own.key_path), own.chain_path, own.chain_path, kClientReadsAgainSeconds);
   return Client(provider, /*shows_certificate=*/true,
                 [rules = std::move(rules)](const std::string& chain) {
                   absl::Status checked = CheckServer(rules, chain);

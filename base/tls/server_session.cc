@@ -17,7 +17,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include "base/file.h"
 #include "base/status_macros.h"
+#include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
 namespace {
@@ -57,6 +59,17 @@ bool AddIssuers(SSL_CTX* context) {
     added = X509_STORE_add_cert(SSL_CTX_get_cert_store(context), sk_X509_value(own, i)) == 1;
   }
   return added;
+}
+
+bool UseKey(const std::string& path, SSL_CTX* context) {
+  const absl::StatusOr<std::string> pem = ReadWholeFile(path);
+  if (!pem.ok() || !IsTpmKey(*pem)) {
+    return SSL_CTX_use_PrivateKey_file(context, path.c_str(), SSL_FILETYPE_PEM) == 1;
+  }
+  const absl::StatusOr<EVP_PKEY*> key = OpenTpmKey(*pem);
+  const bool used = key.ok() && SSL_CTX_use_PrivateKey(context, *key) == 1;
+  EVP_PKEY_free(key.value_or(nullptr));
+  return used;
 }
 
 // No tickets and no cache: a certificate is judged anew by every connection.
@@ -166,8 +179,8 @@ absl::Status ServerContext::ReadAgain() {
   SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr || !SetRules(context) || !AddRoots(roots_pem, context) ||
       SSL_CTX_use_certificate_chain_file(context, own_.chain_path.c_str()) != 1 ||
-      SSL_CTX_use_PrivateKey_file(context, own_.key_path.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context) != 1 || !AddIssuers(context)) {
+      !UseKey(own_.key_path, context) || SSL_CTX_check_private_key(context) != 1 ||
+      !AddIssuers(context)) {
     SSL_CTX_free(context);
     return Unusable(own_, "cannot serve HTTPS");
   }

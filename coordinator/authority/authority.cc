@@ -102,8 +102,9 @@ tls::CertificateContent RootContent(int number, absl::Time now) {
 
 absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const std::string& directory,
                                                            const ServerNames& names,
-                                                           const Clock& clock) {
-  std::unique_ptr<Authority> authority(new Authority(directory, names, clock));
+                                                           const Clock& clock,
+                                                           const OperatorIssuer& issuer) {
+  std::unique_ptr<Authority> authority(new Authority(directory, names, clock, issuer));
   WATTLE_RETURN_IF_ERROR(WithContext("the fleet's authority", authority->Load()));
   return authority;
 }
@@ -115,6 +116,18 @@ std::string Authority::FolderOf(int number) const {
 absl::Status Authority::Load() {
   WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
   absl::MutexLock lock(&mutex_);
+  WATTLE_RETURN_IF_ERROR(LoadGenerations());
+  WATTLE_RETURN_IF_ERROR(LoadFleet());
+  WATTLE_ASSIGN_OR_RETURN(server_key_pem_, LoadKey(In(directory_, "server_key.pem")));
+  return RenewServer();
+}
+
+absl::Status Authority::LoadGenerations() {
+  if (!issuer_.chain_path.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(Generation generation, LoadOperatorsGeneration());
+    generations_.push_back(std::move(generation));
+    return absl::OkStatus();
+  }
   std::vector<int> numbers = {1};
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
@@ -138,9 +151,52 @@ absl::Status Authority::Load() {
     WATTLE_ASSIGN_OR_RETURN(Generation generation, LoadGeneration(number, FolderOf(number)));
     generations_.push_back(std::move(generation));
   }
-  WATTLE_RETURN_IF_ERROR(LoadFleet());
-  WATTLE_ASSIGN_OR_RETURN(server_key_pem_, LoadKey(In(directory_, "server_key.pem")));
-  return RenewServer();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Authority::Generation> Authority::LoadOperatorsGeneration() const {
+  Generation made = {.number = 1, .folder = directory_};
+  WATTLE_ASSIGN_OR_RETURN(made.issuer_key_pem, ReadIssuerKey(issuer_));
+  WATTLE_ASSIGN_OR_RETURN(IssuerChain chain,
+                          ReadIssuerChain(issuer_, made.issuer_key_pem, clock_.Now()));
+  const absl::StatusOr<std::string> known = ReadWholeFile(In(directory_, "root.pem"));
+  if (IsThere(FolderOf(2)) || (known.ok() && *known != chain.root_pem)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--issuer-cert ", issuer_.chain_path, ": ", directory_,
+        " has another root, which enrolled boards trust; leave the flag out, or move the folder "
+        "aside, and let everybody enrol again"));
+  }
+  WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(In(directory_, "root.pem"), chain.root_pem));
+  WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(In(directory_, "issuer.pem"), chain.issuer_pem));
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, tls::ReadCertificate(chain.root_pem));
+  made.pin = tls::ToHex(facts.public_key_sha256);
+  made.root_pem = std::move(chain.root_pem);
+  made.issuer_pem = std::move(chain.issuer_pem);
+  return made;
+}
+
+absl::StatusOr<std::string> Authority::LoadIssuerKey(const std::string& folder) const {
+  const std::string path = In(folder, "issuer_key.pem");
+  const absl::StatusOr<std::string> certificate = ReadWholeFile(In(folder, "issuer.pem"));
+  if (IsThere(path) || !certificate.ok()) {
+    return LoadKey(path);
+  }
+  if (issuer_.key_path.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     ": is missing, and its certificate is there; give --issuer-key FILE, and "
+                     "--issuer-cert FILE if your own CA signed it, or restore the folder"));
+  }
+  WATTLE_ASSIGN_OR_RETURN(std::string key, ReadIssuerKey(issuer_));
+  WATTLE_ASSIGN_OR_RETURN(const tls::CertificateFacts facts, tls::ReadCertificate(*certificate));
+  WATTLE_ASSIGN_OR_RETURN(const std::string public_key, tls::PublicKeyOf(key));
+  WATTLE_ASSIGN_OR_RETURN(const std::string digest, tls::PublicKeySha256(public_key));
+  if (facts.public_key_sha256 != digest) {
+    return absl::InvalidArgumentError(absl::StrCat("--issuer-key ", issuer_.key_path,
+                                                   ": is not the key of ", folder,
+                                                   "/issuer.pem; give the two of one issuer"));
+  }
+  return key;
 }
 
 absl::Status Authority::LoadFleet() {
@@ -161,7 +217,7 @@ absl::StatusOr<Authority::Generation> Authority::LoadGeneration(int number,
                                                                 const std::string& folder) const {
   Generation made = {.number = number, .folder = folder};
   const absl::Time now = clock_.Now();
-  WATTLE_ASSIGN_OR_RETURN(made.issuer_key_pem, LoadKey(In(folder, "issuer_key.pem")));
+  WATTLE_ASSIGN_OR_RETURN(made.issuer_key_pem, LoadIssuerKey(folder));
   // With both certificates the root's key may be offline.
   const bool rooted =
       ReadWholeFile(In(folder, "root.pem")).ok() && ReadWholeFile(In(folder, "issuer.pem")).ok();
@@ -198,6 +254,12 @@ absl::StatusOr<std::string> Authority::PrepareRotation() {
     return absl::FailedPreconditionError(
         "an old root is still trusted; 'wattle access status' names who is left under it, and "
         "'wattle access retire-ca' ends it");
+  }
+  if (!issuer_.chain_path.empty()) {
+    return absl::FailedPreconditionError(
+        "the root is of the CA that signed --issuer-cert, and its key is there; have that CA sign "
+        "a "
+        "new issuer, and start the coordinator with it");
   }
   const absl::StatusOr<std::string> old_key =
       tls::ReadPrivateFile(In(present.folder, "root_key.pem"));

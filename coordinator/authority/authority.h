@@ -3,7 +3,7 @@
 // The fleet's certificate authority: a root key, which may be taken offline, and an issuing key,
 // which signs. Both are made at the first start, in a folder that its user alone may read. Device
 // and person certificates last 30 days, the coordinator's own 90. A crash at any step leaves files
-// with which the next start goes on. Thread-safe.
+// with which the next start goes on. The operator's own CA may stand for both. Thread-safe.
 //   root_key.pem root.pem issuer_key.pem issuer.pem   of the first root
 //   N/                the same of the Nth root, and cross.pem: that root, signed by the one before
 //   N.partial/        of a rotation that did not end; the next start removes it
@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/tls/certificate.h"
 #include "base/tls/credentials.h"
+#include "coordinator/authority/operator_issuer.h"
 
 namespace wattle::authority {
 
@@ -46,11 +47,14 @@ struct ServerNames {
 
 class Authority {
  public:
-  // clock: must outlive the authority. Errors: of the files; kFailedPrecondition for a key that
-  // others may read, or that does not belong to its certificate.
+  // clock: must outlive the authority. issuer: with a chain, the root is the operator's, and the
+  // folder keeps no key but the coordinator's own. Errors: of the files; kFailedPrecondition for a
+  // key that others may read, or that does not belong to its certificate; kInvalidArgument for a
+  // file of `issuer`, or where the folder has another root.
   static absl::StatusOr<std::unique_ptr<Authority>> Open(const std::string& directory,
                                                          const ServerNames& names,
-                                                         const Clock& clock);
+                                                         const Clock& clock,
+                                                         const OperatorIssuer& issuer = {});
 
   // "f" and 16 hex digits of the first root's key.
   [[nodiscard]] const std::string& fleet() const { return fleet_; }
@@ -102,10 +106,18 @@ class Authority {
     std::string cross_pem = {};  // Empty: of the first root.
   };
 
-  Authority(std::string directory, ServerNames names, const Clock& clock)
-      : directory_(std::move(directory)), names_(std::move(names)), clock_(clock) {}
+  Authority(std::string directory, ServerNames names, const Clock& clock, OperatorIssuer issuer)
+      : directory_(std::move(directory)),
+        names_(std::move(names)),
+        clock_(clock),
+        issuer_(std::move(issuer)) {}
   absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status LoadFleet() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadGenerations() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of the operator's CA. Keeps its certificates, by which a later start with another root is
+  // refused.
+  [[nodiscard]] absl::StatusOr<Generation> LoadOperatorsGeneration() const;
+  [[nodiscard]] absl::StatusOr<std::string> LoadIssuerKey(const std::string& folder) const;
   [[nodiscard]] std::string FolderOf(int number) const;
   // Reads the files of the folder; makes those that are missing.
   [[nodiscard]] absl::StatusOr<Generation> LoadGeneration(int number,
@@ -120,6 +132,7 @@ class Authority {
   const std::string directory_;
   const ServerNames names_;
   const Clock& clock_;
+  const OperatorIssuer issuer_;
   std::string fleet_;  // Constant once open, as the next.
   std::string server_key_pem_;
   mutable absl::Mutex mutex_;                                    // Of the files too.

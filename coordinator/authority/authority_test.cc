@@ -14,6 +14,7 @@
 #include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "base/tls/private_file.h"
 
 namespace wattle::authority {
 namespace {
@@ -131,7 +132,7 @@ TEST_F(AuthorityTest, RefusesAKeyThatOthersMayReadOrOfAnotherAuthority) {
   ASSERT_EQ(chmod(key.c_str(), 0644), 0);
   EXPECT_THAT(Authority::Open(directory_.File("authority"), {}, clock_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chmod 600")));
-  std::filesystem::remove(key);
+  ASSERT_THAT(tls::WritePrivateFile(key, *tls::NewKey()), IsOk());
   EXPECT_THAT(Authority::Open(directory_.File("authority"), {}, clock_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the key beside it")));
 }

@@ -67,7 +67,8 @@ absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& cal
 }
 
 CallLimits::Refusals CallLimits::refusals() const {
-  return {.calls = refused_calls_, .streams = refused_streams_};
+  return {
+      .calls = refused_calls_, .streams = refused_streams_, .connections = refused_connections_};
 }
 
 }  // namespace wattle::callers

@@ -31,6 +31,7 @@ class CallLimits {
   struct Refusals {
     uint64_t calls = 0;
     uint64_t streams = 0;
+    uint64_t connections = 0;
   };
 
   CallLimits() : CallLimits(Most()) {}
@@ -45,6 +46,8 @@ class CallLimits {
   absl::Status TakeCall(const std::string& caller, Monotonic now);
   absl::StatusOr<Stream> OpenStream(const std::string& caller);
 
+  // A connection was closed before anybody knew who calls.
+  void NoteRefusedConnection() { ++refused_connections_; }
   [[nodiscard]] Refusals refusals() const;
 
  private:
@@ -65,6 +68,7 @@ class CallLimits {
   std::map<std::string, Bucket> buckets_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> refused_calls_ = 0;
   std::atomic<uint64_t> refused_streams_ = 0;
+  std::atomic<uint64_t> refused_connections_ = 0;
 };
 
 }  // namespace wattle::callers

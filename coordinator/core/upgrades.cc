@@ -384,14 +384,6 @@ std::optional<v1::UpgradeOrder> UpgradeOrderFor(const State& state, const Device
   return std::nullopt;
 }
 
-bool MayFetch(const State& state, const DeviceId& device, const v1::ArtifactInfo& artifact) {
-  if (artifact.kind() != v1::ARTIFACT_KIND_RELEASE) {
-    return true;
-  }
-  const std::optional<v1::UpgradeOrder> order = UpgradeOrderFor(state, device);
-  return order.has_value() && order->artifact_id() == artifact.artifact_id();
-}
-
 const v1::Upgrade* UpgradeWith(const State& state, const ArtifactId& artifact) {
   const v1::Upgrade* const open = OpenUpgrade(state);
   return open != nullptr && std::any_of(open->builds().begin(), open->builds().end(),

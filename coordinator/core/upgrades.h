@@ -56,8 +56,6 @@ v1::Upgrade DescribeUpgrade(const State& state, const Observations& observations
 
 // What the device is told to run; nullopt: nothing.
 std::optional<v1::UpgradeOrder> UpgradeOrderFor(const State& state, const DeviceId& device);
-// Whether the device may fetch the artifact: no release, or the one of its order.
-bool MayFetch(const State& state, const DeviceId& device, const v1::ArtifactInfo& artifact);
 // The open upgrade that needs the artifact; null: none does.
 const v1::Upgrade* UpgradeWith(const State& state, const ArtifactId& artifact);
 // Whether the release may be stored. Errors: kInvalidArgument for a version that is none or a

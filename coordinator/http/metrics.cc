@@ -229,10 +229,11 @@ void AddRefusals(MetricsPage& page, const Surroundings& surroundings) {
   for (const auto& [limit, refused] :
        {std::pair("calls", surroundings.refused.calls),
         std::pair("streams", surroundings.refused.streams),
+        std::pair("grpc_connections", surroundings.refused.connections),
         std::pair("http_connections", surroundings.crowded_connections)}) {
     page.Counter("wattle_coordinator_limited_total",
-                 "Calls, streams and HTTP connections beyond a caller's limit.", {{"limit", limit}},
-                 static_cast<double>(refused));
+                 "Calls, streams and connections beyond a caller's or an address's limit.",
+                 {{"limit", limit}}, static_cast<double>(refused));
   }
 }
 

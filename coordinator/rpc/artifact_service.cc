@@ -19,7 +19,6 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
-#include "coordinator/core/upgrades.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
 
@@ -83,16 +82,13 @@ std::vector<ChunkId> ChunksOf(const v1::Manifest& manifest) {
   return {chunks.begin(), chunks.end()};
 }
 
-// The same for what is another project's and for what nobody has. hash: hexadecimal or raw.
-std::string NotHere(absl::string_view what, const std::string& hash) {
-  return absl::StrCat(what, " ",
-                      artifacts::IsArtifactId(hash) ? hash : absl::BytesToHexString(hash),
-                      ": none of your projects has it; 'wattle model ls' and 'wattle data ls' list "
-                      "what they have");
-}
-
-std::string NotOrdered(const std::string& device, const std::string& what) {
-  return absl::StrCat(what, ": of a release that ", device, " is not ordered to run");
+// The same for what is another's and for what nobody has. hash: hexadecimal or raw.
+std::string NotHere(absl::string_view what, const std::string& hash, bool for_device) {
+  return absl::StrCat(
+      what, " ", artifacts::IsArtifactId(hash) ? hash : absl::BytesToHexString(hash),
+      for_device ? ": no attempt that this board shall run uses it"
+                 : ": none of your projects has it; 'wattle model ls' and 'wattle data ls' list "
+                   "what they have");
 }
 
 // What every board of the fleet may be told to run comes from operators alone.
@@ -200,7 +196,7 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
     // A chunk that the store has for others alone is told as missing: the caller proves by its
     // bytes that he has it.
     const std::vector<ChunkId> others = rights_.WithoutRight(
-        *api_.runtime().Version(), asker.scope, asker.id, ChunksOf(request->manifest()));
+        *api_.runtime().Version(), asker.reader(), ChunksOf(request->manifest()));
     std::set<ChunkId> rest(others.begin(), others.end());
     for (const ChunkId& id : missing) {
       response->add_chunk_sha256(id.value());
@@ -226,7 +222,7 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
   if (!asker.ok()) {
     return ToGrpc(asker.status());
   }
-  const bool restricts = ChunkRights::Restricts(*api_.runtime().Version(), asker->scope);
+  const bool restricts = ChunkRights::Restricts(*api_.runtime().Version(), asker->reader());
   v1::PutChunkRequest request;
   int64_t received_bytes = 0;
   while (reader->Read(&request)) {
@@ -241,7 +237,8 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
       return ToGrpc(status);
     }
     if (restricts) {
-      rights_.NoteSent(asker->id, ChunkId(request.sha256()), api_.runtime().Now().monotonic);
+      rights_.NoteSent(asker->reader().who, ChunkId(request.sha256()),
+                       api_.runtime().Now().monotonic);
     }
     received_bytes += size_bytes;
   }
@@ -259,7 +256,7 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(ValidateInfo(request->info()));
     WATTLE_RETURN_IF_ERROR(CheckMayRelease(request->info(), asker->is_device, asker->scope));
     WATTLE_ASSIGN_OR_RETURN(const std::string project, ProjectFor(*asker, *request));
-    if (const auto others = rights_.WithoutRight(*api_.runtime().Version(), asker->scope, asker->id,
+    if (const auto others = rights_.WithoutRight(*api_.runtime().Version(), asker->reader(),
                                                  ChunksOf(request->manifest()));
         !others.empty()) {
       return absl::FailedPreconditionError(
@@ -360,14 +357,8 @@ grpc::Status ArtifactService::GetManifest(grpc::ServerContext* context,
   const auto read = [&]() -> absl::StatusOr<v1::Manifest> {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "GetManifest"));
-    const std::shared_ptr<const core::State> state = api_.runtime().Version();
-    const v1::ArtifactInfo* const info = state->artifacts.Find(id);
-    if (ChunkRights::Restricts(*state, asker.scope) &&
-        (info == nullptr || !asker.scope.Covers(*info))) {
-      return absl::NotFoundError(NotHere("artifact", id.value()));
-    }
-    if (asker.is_device && info != nullptr && !core::MayFetch(*state, DeviceId(asker.id), *info)) {
-      return absl::NotFoundError(NotOrdered(asker.id, absl::StrCat("artifact ", id.value())));
+    if (!ChunkRights::MayRead(*api_.runtime().Version(), asker.reader(), id)) {
+      return absl::NotFoundError(NotHere("artifact", id.value(), asker.is_device));
     }
     store_.Touch(id);
     return store_.ReadManifest(id);
@@ -390,19 +381,10 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
       wanted.emplace_back(digest);
     }
     const std::vector<ChunkId> others =
-        rights_.WithoutRight(*api_.runtime().Version(), asker.scope, asker.id, wanted);
-    if (!others.empty()) {
-      return absl::NotFoundError(NotHere("chunk", others[0].value()));
-    }
-    const std::vector<ChunkId> releases =
-        asker.is_device
-            ? rights_.OfOtherReleases(*api_.runtime().Version(), DeviceId(asker.id), wanted)
-            : std::vector<ChunkId>();
-    return releases.empty()
+        rights_.WithoutRight(*api_.runtime().Version(), asker.reader(), wanted);
+    return others.empty()
                ? absl::OkStatus()
-               : absl::NotFoundError(NotOrdered(
-                     asker.id,
-                     absl::StrCat("chunk ", absl::BytesToHexString(releases[0].value()))));
+               : absl::NotFoundError(NotHere("chunk", others[0].value(), asker.is_device));
   };
   if (const absl::Status may = check(); !may.ok()) {
     return ToGrpc(may);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 #include "artifacts/blob_store.h"
@@ -56,6 +57,11 @@ class ArtifactService final : public v1::ArtifactService::Service {
     std::string person;  // Whose quota counts; empty: a device, or nobody who is proved to be one.
     bool is_device = false;
     core::Scope scope;
+    [[nodiscard]] ChunkRights::Reader reader() const {
+      return {.scope = scope,
+              .who = absl::StrCat(is_device ? "device " : "", id),
+              .device = is_device ? id : ""};
+    }
   };
   // method: of this service. Errors: as Gate::CallerOf.
   [[nodiscard]] absl::StatusOr<Asker> AskerOf(const grpc::ServerContext& context,

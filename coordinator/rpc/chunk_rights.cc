@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "coordinator/core/upgrades.h"
+#include "coordinator/core/core.h"
+#include "coordinator/core/device_artifacts.h"
 
 namespace wattle::rpc {
 namespace {
@@ -16,14 +17,37 @@ constexpr absl::Duration kSentFor = absl::Hours(1);
 constexpr size_t kSentMax = 1 << 20;  // Chunks; about 150 MB.
 constexpr size_t kReadSpare = 64;     // Removed artifacts that are remembered at least.
 
+std::set<ArtifactId> OfDevice(const core::State& state, const std::string& device) {
+  return core::ArtifactsOf(core::DesiredFor(state, DeviceId(device)));
+}
+
+std::set<ArtifactId> OfScope(const core::State& state, const core::Scope& scope) {
+  std::set<ArtifactId> ids;
+  for (const auto& [id, info] : state.artifacts) {
+    if (scope.Covers(info)) {
+      ids.insert(id);
+    }
+  }
+  return ids;
+}
+
 }  // namespace
 
-void ChunkRights::ReadManifestsLocked(const core::State& state) {
+bool ChunkRights::MayRead(const core::State& state, const Reader& reader, const ArtifactId& id) {
+  if (!Restricts(state, reader)) {
+    return true;
+  }
+  const v1::ArtifactInfo* const info = state.artifacts.Find(id);
+  return info != nullptr && (reader.device.empty() ? reader.scope.Covers(*info)
+                                                   : OfDevice(state, reader.device).contains(id));
+}
+
+void ChunkRights::ReadManifestsLocked(const core::State& state, const std::set<ArtifactId>& ids) {
   if (read_.size() > 2 * state.artifacts.size() + kReadSpare) {
     read_.clear();
     artifacts_of_.clear();
   }
-  for (const auto& [id, info] : state.artifacts) {
+  for (const ArtifactId& id : ids) {
     if (read_.contains(id)) {
       continue;
     }
@@ -44,16 +68,17 @@ void ChunkRights::ReadManifestsLocked(const core::State& state) {
   }
 }
 
-std::vector<ChunkId> ChunkRights::WithoutRight(const core::State& state, const core::Scope& scope,
-                                               const std::string& who,
+std::vector<ChunkId> ChunkRights::WithoutRight(const core::State& state, const Reader& reader,
                                                const std::vector<ChunkId>& chunks) {
   std::vector<ChunkId> without;
-  if (!Restricts(state, scope)) {
+  if (!Restricts(state, reader)) {
     return without;
   }
+  const std::set<ArtifactId> readable =
+      reader.device.empty() ? OfScope(state, reader.scope) : OfDevice(state, reader.device);
   absl::MutexLock lock(&mutex_);
-  ReadManifestsLocked(state);
-  const auto sent = sent_.find(who);
+  ReadManifestsLocked(state, readable);
+  const auto sent = sent_.find(reader.who);
   for (const ChunkId& chunk : chunks) {
     if (sent != sent_.end() && sent->second.chunks.contains(chunk)) {
       continue;
@@ -62,36 +87,13 @@ std::vector<ChunkId> ChunkRights::WithoutRight(const core::State& state, const c
     const bool reads =
         found != artifacts_of_.end() &&
         std::any_of(found->second.begin(), found->second.end(), [&](const ArtifactId& id) {
-          const v1::ArtifactInfo* const info = state.artifacts.Find(id);
-          return info != nullptr && scope.Covers(*info);
+          return readable.contains(id) && state.artifacts.contains(id);
         });
     if (!reads) {
       without.push_back(chunk);
     }
   }
   return without;
-}
-
-std::vector<ChunkId> ChunkRights::OfOtherReleases(const core::State& state, const DeviceId& device,
-                                                  const std::vector<ChunkId>& chunks) {
-  std::vector<ChunkId> others;
-  absl::MutexLock lock(&mutex_);
-  ReadManifestsLocked(state);
-  for (const ChunkId& chunk : chunks) {
-    bool known = false;
-    bool may = false;
-    const auto found = artifacts_of_.find(chunk);
-    for (const ArtifactId& id :
-         found == artifacts_of_.end() ? std::vector<ArtifactId>() : found->second) {
-      const v1::ArtifactInfo* const info = state.artifacts.Find(id);
-      known = known || info != nullptr;
-      may = may || (info != nullptr && core::MayFetch(state, device, *info));
-    }
-    if (known && !may) {
-      others.push_back(chunk);
-    }
-  }
-  return others;
 }
 
 void ChunkRights::NoteSent(const std::string& who, const ChunkId& chunk, Monotonic now) {

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Who has a chunk: whoever may read an artifact with it, and whoever sent its bytes a short time
-// ago. A device reads all artifacts but the releases that it is not ordered to run. The store keeps
-// one copy for all, and knowing a hash gives nothing. Thread-safe.
+// ago. A person reads the artifacts of his projects, and a board those that it is told to use. The
+// store keeps one copy for all, and knowing a hash gives nothing. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
 #define WATTLE_COORDINATOR_RPC_CHUNK_RIGHTS_H_
 
@@ -29,18 +29,21 @@ class ChunkRights {
   // store: must outlive the object.
   explicit ChunkRights(const artifacts::BlobStore& store) : store_(store) {}
 
-  // Before there is a second project everybody has everything.
-  static bool Restricts(const core::State& state, const core::Scope& scope) {
-    return !scope.all() && !state.projects.empty();
-  }
+  struct Reader {
+    core::Scope scope;
+    std::string who;          // Of NoteSent.
+    std::string device = {};  // Its id; empty: of a person, whose scope counts.
+  };
 
-  // Those of the chunks that the caller has not. who: as in NoteSent.
+  // Before there is a second project every person has everything.
+  static bool Restricts(const core::State& state, const Reader& reader) {
+    return !reader.device.empty() || (!reader.scope.all() && !state.projects.empty());
+  }
+  static bool MayRead(const core::State& state, const Reader& reader, const ArtifactId& id);
+
+  // Those of the chunks that the reader has not.
   [[nodiscard]] std::vector<artifacts::ChunkId> WithoutRight(
-      const core::State& state, const core::Scope& scope, const std::string& who,
-      const std::vector<artifacts::ChunkId>& chunks);
-  // Those of the chunks that only releases have which the device is not ordered to run.
-  [[nodiscard]] std::vector<artifacts::ChunkId> OfOtherReleases(
-      const core::State& state, const DeviceId& device,
+      const core::State& state, const Reader& reader,
       const std::vector<artifacts::ChunkId>& chunks);
   // The caller sent the bytes of the chunk, and the store has checked them.
   void NoteSent(const std::string& who, const artifacts::ChunkId& chunk, Monotonic now);
@@ -50,7 +53,9 @@ class ChunkRights {
     std::set<artifacts::ChunkId> chunks;
     Monotonic last;
   };
-  void ReadManifestsLocked(const core::State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of all artifacts that the reader may read.
+  void ReadManifestsLocked(const core::State& state, const std::set<ArtifactId>& ids)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const artifacts::BlobStore& store_;
   absl::Mutex mutex_;

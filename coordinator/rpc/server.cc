@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/server.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -12,6 +15,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include <climits>
 
 #include "base/status_macros.h"
 #include "base/tls/credentials.h"
@@ -25,10 +29,10 @@ namespace wattle::rpc {
 namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
-// As long as a worker waits for a connection (worker/agent/link/channel.h): a handshake takes two
-// round trips, which may be seconds each.
-constexpr int kHandshakeMilliseconds = 20'000;
 constexpr int kStreamsOfAConnection = 128;
+// Of the process, that connections leave for the HTTP port, the journal and the artifacts; where
+// there are few in all, a quarter of them.
+constexpr rlim_t kFilesForOthers = 768;
 
 void EnablePlugins() {
   static std::once_flag once;  // gRPC's plugins are process-wide and must be added once.
@@ -51,9 +55,28 @@ void PermitKeepalive(grpc::ServerBuilder& builder) {
 }
 
 // What one connection may hold of this server, whoever is at its other end.
-void LimitConnections(grpc::ServerBuilder& builder) {
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
+void LimitConnections(absl::Duration handshake_patience, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(handshake_patience)));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsOfAConnection);
+}
+
+// 0: no limit.
+int ConnectionsMost() {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur > INT_MAX) {
+    return 0;
+  }
+  return static_cast<int>(files.rlim_cur - std::min(kFilesForOthers, files.rlim_cur / 4));
+}
+
+Listener::Limits LimitsOf(const ServerOptions& options) {
+  if (options.authority == nullptr) {
+    return {};
+  }
+  return {.connections = ConnectionsMost(),
+          .connections_per_address = options.connections_per_address,
+          .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); }};
 }
 
 // Every method that this server registers has its row.
@@ -98,38 +121,56 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                           runtime::Overview::Open(api.runtime()));
   auto server =
       std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
+  auto listener = Listener::Bind(options.listen_address, LimitsOf(options));
+  if (!listener.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("--listen ", options.listen_address,
+                     ": the address is in use or not this machine's (", listener.status().message(),
+                     "); stop the other program or choose another port (0: any free one)"));
+  }
+  server->listener_ = *std::move(listener);
+  const size_t colon = options.listen_address.rfind(':');
+  server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port());
+  server->access_.set_address(server->address_);
+  WATTLE_RETURN_IF_ERROR(server->Serve(options));
+  return server;
+}
+
+absl::Status Server::Serve(const ServerOptions& options) {
   grpc::ServerBuilder builder;
   PermitKeepalive(builder);
   if (options.authority != nullptr) {
-    LimitConnections(builder);
+    LimitConnections(options.handshake_patience, builder);
   }
-  // A second coordinator must fail on this port, not share it.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  builder.AddListeningPort(options.listen_address, server->Credentials(options), &server->port_);
+  using Way = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
+      builder.experimental().AddExternalConnectionAcceptor(Way::FROM_FD, Credentials(options));
   if (!options.local_socket.empty()) {
     const auto local = grpc::experimental::LocalServerCredentials(UDS);
-    local->SetAuthMetadataProcessor(server->gate_);
+    local->SetAuthMetadataProcessor(gate_);
     builder.AddListeningPort(absl::StrCat("unix:", options.local_socket), local);
   }
-  for (const std::unique_ptr<grpc::Service>& service : server->services_) {
+  for (const std::unique_ptr<grpc::Service>& service : services_) {
     builder.RegisterService(service.get());
   }
-  builder.RegisterService(&server->access_);
-  builder.RegisterService(&server->fleet_);
-  builder.RegisterService(&server->artifacts_);
-  builder.RegisterService(&server->coordinator_);
-  server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0) {
+  builder.RegisterService(&access_);
+  builder.RegisterService(&fleet_);
+  builder.RegisterService(&artifacts_);
+  builder.RegisterService(&coordinator_);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) {
     return absl::UnavailableError(
-        absl::StrCat("--listen ", options.listen_address,
-                     ": the address is in use or not this machine's; stop the other program or "
-                     "choose another port (0: any free one)"));
+        absl::StrCat(options.local_socket,
+                     ": the server does not start there; --data-dir wants a path of at most 90 "
+                     "bytes on a local disk"));
   }
-  const size_t colon = options.listen_address.rfind(':');
-  server->address_ = absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);
-  server->access_.set_address(server->address_);
-  return server;
+  listener_->Serve([acceptor](int socket) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = socket;
+    acceptor->HandleNewConnection(&connection);
+  });
+  return absl::OkStatus();
 }
 
 std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions& options) const {
@@ -151,6 +192,7 @@ void Server::Stop() {
   if (server_ == nullptr) {
     return;
   }
+  listener_->Stop();
   if (server_->GetHealthCheckService() != nullptr) {
     server_->GetHealthCheckService()->SetServingStatus(false);
   }

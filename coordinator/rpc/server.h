@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 
 #include "artifacts/blob_store.h"
@@ -20,6 +21,7 @@
 #include "coordinator/rpc/coordinator_service.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/gate.h"
+#include "coordinator/rpc/listener.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/overview.h"
 
@@ -33,6 +35,10 @@ struct ServerOptions {
   authority::Authority* authority = nullptr;
   // What each caller may ask, also of another port that has the same limits.
   std::shared_ptr<callers::CallLimits> limits = std::make_shared<callers::CallLimits>();
+  int connections_per_address = 1024;  // At once; see Listener.
+  // As long as a worker waits for a connection (worker/agent/link/channel.h): a handshake takes two
+  // round trips, which may be seconds each.
+  absl::Duration handshake_patience = absl::Seconds(20);
   // HOST:PORT to which this coordinator has moved: workers are sent there, and all other calls are
   // refused. Empty: here.
   std::string moved_to = {};
@@ -49,7 +55,7 @@ class Server {
                                                        artifacts::BlobStore& store);
   ~Server();
 
-  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] int port() const { return listener_->port(); }
   [[nodiscard]] const std::string& address() const { return address_; }  // The bound host:port.
   // Sets the health status to NOT_SERVING, tells the workers, and gives calls a moment to end.
   void Stop();
@@ -57,6 +63,7 @@ class Server {
  private:
   Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
          artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview);
+  absl::Status Serve(const ServerOptions& options);
   [[nodiscard]] std::shared_ptr<grpc::ServerCredentials> Credentials(
       const ServerOptions& options) const;
 
@@ -68,8 +75,8 @@ class Server {
   FleetService fleet_;
   ArtifactService artifacts_;
   CoordinatorService coordinator_;
+  std::unique_ptr<Listener> listener_;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
   std::string address_;
 };
 

@@ -133,12 +133,13 @@ class ServerFixture : public runtime::RuntimeFixture {
     auto authority = authority::Authority::Open(Path("authority"), {}, Clock::Real());
     ASSERT_TRUE(authority.ok()) << authority.status();
     authority_ = *std::move(authority);
-    auto server = Server::Start({.listen_address = "127.0.0.1:0",
-                                 .heartbeat_interval = absl::Seconds(1),
-                                 .authority = authority_.get(),
-                                 .limits = limits_,
-                                 .local_socket = Path("admin.sock")},
-                                *api_, streams_, *store_);
+    ServerOptions server_options = {.listen_address = "127.0.0.1:0",
+                                    .heartbeat_interval = absl::Seconds(1),
+                                    .authority = authority_.get(),
+                                    .limits = limits_,
+                                    .local_socket = Path("admin.sock")};
+    adjust_server_(server_options);
+    auto server = Server::Start(server_options, *api_, streams_, *store_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = PersonChannel("ann", "admin");
@@ -217,6 +218,7 @@ class ServerFixture : public runtime::RuntimeFixture {
   std::shared_ptr<callers::CallLimits> limits_ = std::make_shared<callers::CallLimits>();
   // Of a subclass: takes effect with the next Begin.
   std::function<void(runtime::RuntimeOptions&)> adjust_ = [](runtime::RuntimeOptions&) {};
+  std::function<void(ServerOptions&)> adjust_server_ = [](ServerOptions&) {};
   runtime::MetricSink* metric_sink_ = nullptr;  // Null: workers' metrics are not taken.
   StreamTable streams_;
   std::unique_ptr<runtime::Runtime> runtime_;

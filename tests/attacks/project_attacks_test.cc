@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Attacks across projects by two people over TLS: a chunk by its hash, a manifest of chunks that
-// are another's, another's names, jobs, logs and events.
+// are another's, another's names, jobs, logs and events. Then the same by a board, across leases.
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +36,22 @@ using Artifacts = v1::ArtifactService::Stub;
 using Jobs = v1::JobService::Stub;
 
 constexpr char kText[] = "what mia's weights are";
+
+absl::Status FetchChunk(Artifacts& stub, const std::string& text) {
+  grpc::ClientContext context;
+  rpc::SetDeadline(context);
+  v1::GetChunksRequest request;
+  request.add_sha256(tls::Sha256(text));
+  const auto reader = stub.GetChunks(&context, request);
+  v1::Chunk chunk;
+  int chunks = 0;
+  while (reader->Read(&chunk)) {
+    ++chunks;
+  }
+  const absl::Status status = FromGrpc(reader->Finish());
+  EXPECT_EQ(chunks, status.ok() ? 1 : 0);
+  return status;
+}
 
 // mia is of "north" alone, sam of "default" alone.
 class ProjectAttacks : public rpc::ServerFixture {
@@ -78,21 +94,6 @@ class ProjectAttacks : public rpc::ServerFixture {
     commit.set_move_name(move);
     v1::ArtifactInfo pushed;
     return Call(stub, &Artifacts::CommitArtifact, commit, pushed);
-  }
-  static absl::Status FetchChunk(Artifacts& stub, const std::string& text) {
-    grpc::ClientContext context;
-    rpc::SetDeadline(context);
-    v1::GetChunksRequest request;
-    request.add_sha256(tls::Sha256(text));
-    const auto reader = stub.GetChunks(&context, request);
-    v1::Chunk chunk;
-    int chunks = 0;
-    while (reader->Read(&chunk)) {
-      ++chunks;
-    }
-    const absl::Status status = FromGrpc(reader->Finish());
-    EXPECT_EQ(chunks, status.ok() ? 1 : 0);
-    return status;
   }
   static absl::Status Resolve(Artifacts& stub, const std::string& reference) {
     v1::ResolveArtifactRequest request;
@@ -278,6 +279,94 @@ TEST_F(ProjectAttacks, MembershipCountsFromTheNextCallOn) {
   set.clear_projects();
   ASSERT_THAT(Call(*access_, &v1::AccessService::Stub::SetMember, set, done), IsOk());
   EXPECT_THAT(FetchChunk(*sam_, kText), StatusIs(absl::StatusCode::kNotFound, testing::_));
+}
+
+class LeaseAttacks : public rpc::ServerFixture {
+ protected:
+  LeaseAttacks()
+      : artifacts_(v1::ArtifactService::NewStub(channel_)),
+        board_channel_(DeviceChannel("device-a")),
+        board_(v1::ArtifactService::NewStub(board_channel_)),
+        other_(v1::ArtifactService::NewStub(DeviceChannel("device-b"))) {}
+
+  void Push(const std::string& name, const std::string& text) {
+    EXPECT_THAT(PutChunk(*artifacts_, text), IsOk());
+    v1::CommitArtifactRequest commit;
+    *commit.mutable_manifest() = ManifestOf(text);
+    *commit.mutable_info() = runtime::ModelInfoOf(name);
+    v1::ArtifactInfo pushed;
+    EXPECT_THAT(Call(*artifacts_, &Artifacts::CommitArtifact, commit, pushed), IsOk());
+  }
+  // The first error of fetching the manifest and the chunk.
+  static absl::Status Fetch(Artifacts& stub, const std::string& text) {
+    v1::GetManifestRequest request;
+    request.set_artifact_id(artifacts::IdOf(ManifestOf(text)).value());
+    v1::Manifest manifest;
+    const absl::Status fetched = Call(stub, &Artifacts::GetManifest, request, manifest);
+    const absl::Status chunk = FetchChunk(stub, text);
+    EXPECT_EQ(fetched.code(), chunk.code());
+    return fetched;
+  }
+  static auto IsNotThere() {
+    return StatusIs(absl::StatusCode::kNotFound, HasSubstr("no attempt that this board shall run"));
+  }
+
+  std::unique_ptr<Artifacts> artifacts_;
+  std::shared_ptr<grpc::Channel> board_channel_;
+  std::unique_ptr<Artifacts> board_;
+  std::unique_ptr<Artifacts> other_;
+};
+
+// A thief of a board reads what its leases name, while they last.
+TEST_F(LeaseAttacks, ABoardReadsWhatItsLeasesNameAlone) {
+  Push("tiny", "its weights");
+  Push("secret", "other weights");
+  EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "no lease yet";
+  rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
+  v1::SubmitJobRequest submit;
+  *submit.mutable_spec() = runtime::GenerateSpecOf("tiny");
+  submit.set_idempotency_key("one");
+  const auto jobs = v1::JobService::NewStub(channel_);
+  v1::SubmitJobResponse submitted;
+  ASSERT_THAT(Call(*jobs, &Jobs::SubmitJob, submit, submitted), IsOk());
+  v1::Assignment assignment;
+  ASSERT_TRUE(worker.ReadUntilAssigned(assignment));
+  EXPECT_THAT(Fetch(*board_, "its weights"), IsOk());
+  EXPECT_THAT(Fetch(*board_, "other weights"), IsNotThere());
+  EXPECT_THAT(Fetch(*other_, "its weights"), IsNotThere());
+  EXPECT_THAT(Fetch(*artifacts_, "other weights"), IsOk()) << "an admin";
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(submitted.job().job_id());
+  v1::Job job;
+  ASSERT_THAT(Call(*jobs, &Jobs::CancelJob, cancel, job), IsOk());
+  v1::Report stopped;
+  stopped.mutable_stopped()->set_attempt_id(assignment.attempt_id());
+  stopped.mutable_stopped()->set_fencing_token(assignment.fencing_token());
+  worker.Report(stopped);
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "the lease has ended";
+}
+
+// What it uploads it has, and nothing by a manifest that names what it has not.
+TEST_F(LeaseAttacks, ABoardsManifestOfUnownedChunksIsNoArtifact) {
+  Push("secret", "other weights");
+  v1::MissingChunksRequest ask;
+  *ask.mutable_manifest() = ManifestOf("other weights");
+  v1::MissingChunksResponse missing;
+  ASSERT_THAT(Call(*board_, &Artifacts::MissingChunks, ask, missing), IsOk());
+  EXPECT_EQ(missing.chunk_sha256_size(), 1) << "it proves by the bytes that it has them";
+  v1::CommitArtifactRequest commit;
+  *commit.mutable_manifest() = ManifestOf("other weights");
+  commit.mutable_info()->set_kind(v1::ARTIFACT_KIND_RESULT);
+  v1::ArtifactInfo committed;
+  EXPECT_THAT(Call(*board_, &Artifacts::CommitArtifact, commit, committed),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 chunks are missing")));
+  ASSERT_THAT(PutChunk(*board_, "own result"), IsOk());
+  *commit.mutable_manifest() = ManifestOf("own result");
+  EXPECT_THAT(Call(*board_, &Artifacts::CommitArtifact, commit, committed), IsOk());
+  EXPECT_THAT(FetchChunk(*board_, "own result"), IsOk());
+  EXPECT_THAT(FetchChunk(*other_, "own result"), IsNotThere());
 }
 
 }  // namespace

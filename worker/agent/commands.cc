@@ -167,6 +167,13 @@ int RunEnroll(int argc, char** argv) {
       ->required();
   app.add_option("--state-dir", state_directory,
                  "The worker's folder [~/.local/state/wattle-worker]");
+  std::string key = "file";
+  app.add_option(
+         "--key", key,
+         "Where the board's key is: file, or tpm, which it never leaves (wants tpm2-openssl "
+         "and /dev/tpmrm0)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"file", "tpm"}));
   if (const std::optional<int> code = Parse(app, kEnroll, argc, argv)) {
     return *code;
   }
@@ -181,7 +188,8 @@ int RunEnroll(int argc, char** argv) {
     WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
-    return identity::Enroll(IdentityFolder(state_directory), token, state->device_id());
+    return identity::Enroll(IdentityFolder(state_directory), token, state->device_id(),
+                            key == "tpm" ? identity::KeyPlace::kTpm : identity::KeyPlace::kFile);
   };
   const absl::StatusOr<identity::Identity> enrolled = enrol();
   if (!enrolled.ok()) {

@@ -1,0 +1,94 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Accepts the connections of the gRPC port, and closes those beyond an address's share before they
+// cost a handshake. gRPC's own listener takes whoever comes. Thread-safe.
+#ifndef WATTLE_COORDINATOR_RPC_LISTENER_H_
+#define WATTLE_COORDINATOR_RPC_LISTENER_H_
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "base/unique_descriptor.h"
+
+namespace wattle::rpc {
+
+// Whose share a connection counts in: the address, or of IPv6 the network of 64 bits, since one
+// machine may have all addresses of it. An IPv4 address in the form of IPv6 is the IPv4 address.
+std::string ShareOf(const sockaddr_storage& peer);
+
+// Which connections are open, by share. The one who serves them does not say when they end, so that
+// the sockets are looked at where it matters. One thread.
+class OpenConnections {
+ public:
+  // Whether the share has this many that are open.
+  bool IsFull(const std::string& share, int most);
+  // Whether this many are open in all.
+  bool IsFull(int most);
+  void Add(int socket, const std::string& share);
+
+ private:
+  struct Connection {
+    std::string share;
+    dev_t device = 0;  // Of the socket, which a later one of the same number has not.
+    ino_t inode = 0;
+  };
+  using Place = std::map<int, Connection>::iterator;
+
+  Place Forget(Place connection);
+  // Those of the share, or all for an empty one.
+  void ForgetClosed(const std::string& share);
+
+  std::map<int, Connection> connections_;  // Key: the socket.
+  std::map<std::string, int> count_;       // By share.
+};
+
+class Listener {
+ public:
+  struct Limits {
+    int connections = 0;  // 0: as many as come. So is the next.
+    int connections_per_address = 0;
+    std::function<void()> on_refused = [] {};
+  };
+
+  // Port 0: any free port. Errors: kUnavailable, without the address, where it is in use or not
+  // this machine's.
+  static absl::StatusOr<std::unique_ptr<Listener>> Bind(const std::string& address, Limits limits);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  [[nodiscard]] int port() const { return port_; }
+  // take: is given each connection that is let in, and closes it. Called on one thread until Stop.
+  void Serve(std::function<void(int socket)> take);
+  void Stop();
+
+ private:
+  explicit Listener(Limits limits) : limits_(std::move(limits)) {}
+  absl::Status BindAll(const std::string& address);
+  absl::Status BindHost(const char* host, int port);
+  void Run();
+  void Accept(int listening);
+  // Why the connection may not come in; empty: it may.
+  std::string RefusalOf(const std::string& share);
+
+  const Limits limits_;
+  std::vector<UniqueDescriptor> listening_;
+  UniqueDescriptor stop_;
+  int port_ = 0;
+  OpenConnections open_;  // Of the accepting thread.
+  std::function<void(int)> take_;
+  std::thread thread_;
+};
+
+}  // namespace wattle::rpc
+
+#endif  // WATTLE_COORDINATOR_RPC_LISTENER_H_
