@@ -4,7 +4,16 @@
 // the median milliseconds until it has ended.
 // wattle-box-load steps RUNNER TASK LEVEL: runs the task (protobuf's text format) and prints the
 // median seconds of a step. bench/security.py reads both.
+// wattle-box-load trace RUNNER LEVEL [READABLE...]: asks the runner in a box for CUDA whether it
+// can use the GPU. A call that the box refuses fails with EPERM and is named, in place of the
+// runner's end; the folders can be read too. bench/gpu_exam.py finds so what a new driver wants.
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -118,6 +127,44 @@ int Steps(const std::string& runner, const std::string& task_file, Level level) 
   return 0;
 }
 
+// Names what the box refuses until the child has ended.
+void NameRefusals(const wattle::box::Refusals& refusals) {
+  pollfd told = {refusals.descriptor(), POLLIN, 0};
+  while (told.fd >= 0 && poll(&told, 1, -1) > 0 && (told.revents & POLLIN) != 0) {
+    std::printf("refused: %s\n", refusals.TakeAndRefuse().c_str());
+  }
+}
+
+int Trace(std::string runner, Level level, std::vector<std::string> readable) {
+  absl::StatusOr<Box> box = Box::Prepare(
+      {.level = level, .program = runner, .readable = std::move(readable), .cuda = true});
+  if (!box.ok()) {
+    return Fail(box.status());
+  }
+  std::array<int, 2> ends = {};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return Fail(absl::InternalError("socketpair"));
+  }
+  std::string flag = "--check-device";
+  std::string device = "cuda";
+  std::array<char*, 4> arguments = {runner.data(), flag.data(), device.data(), nullptr};
+  const pid_t child = fork();
+  if (child == 0) {
+    box->Enter(ends[1]);
+    execve(box->program(), arguments.data(), environ);
+    _exit(127);
+  }
+  close(ends[1]);
+  const absl::StatusOr<wattle::box::Refusals> refusals = wattle::box::AwaitEntry(ends[0]);
+  if (refusals.ok()) {
+    NameRefusals(*refusals);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(ends[0]);
+  return refusals.ok() ? WEXITSTATUS(status) : Fail(refusals.status());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -126,10 +173,16 @@ int main(int argc, char** argv) {
   if (command == "start" && argc == 3 && absl::SimpleAtoi(argv[2], &count) && count > 0) {
     return Starts(count);
   }
+  const auto traced = argc >= 4 ? wattle::box::ParseLevel(argv[3]) : std::nullopt;
+  if (command == "trace" && traced.has_value()) {
+    return Trace(argv[2], *traced, {argv + 4, argv + argc});
+  }
   const auto level = argc == 5 ? wattle::box::ParseLevel(argv[4]) : std::nullopt;
   if (command == "steps" && level.has_value()) {
     return Steps(argv[2], argv[3], *level);
   }
-  std::fprintf(stderr, "usage: wattle-box-load start COUNT | steps RUNNER TASK LEVEL\n");
+  std::fprintf(stderr,
+               "usage: wattle-box-load start COUNT | steps RUNNER TASK LEVEL | "
+               "trace RUNNER LEVEL [READABLE...]\n");
   return 2;
 }

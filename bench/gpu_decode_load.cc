@@ -5,17 +5,24 @@
 // bandwidth, and the error of logits against the CPU's operator. bench/gpu_exam.py reads that.
 // Layers repeat two random ones, each in memory of its own on the GPU, so that a large model is
 // made in seconds and no layer is read from a cache. Without a GPU it exits 3.
+//
+// "kernels" has the microseconds of a launch of each kernel and shape: of a token whose graph has
+// these launches alone, less one that only chooses. Layers have matrices of their own there too.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <memory_resource>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include <ATen/ops/from_blob.h>
 
 #include "base/status_macros.h"
@@ -138,6 +145,47 @@ class WithoutGraphs final : public cuda::KernelLauncher {
   cuda::KernelLauncher& launcher_;
 };
 
+constexpr char kChoose[] = "choose";
+
+// Launches of one kernel and shape alone, beside the choice of a token.
+class OneGroup final : public cuda::KernelLauncher {
+ public:
+  OneGroup(cuda::KernelLauncher& launcher, std::string group)
+      : launcher_(launcher), group_(std::move(group)) {}
+  // With the rows and columns of its matrix.
+  static std::string GroupOf(const cuda::KernelLaunch& launch) {
+    if (!absl::StartsWith(launch.kernel, "product_")) {
+      return launch.kernel;
+    }
+    const auto& product = *static_cast<const cuda::ProductArguments*>(launch.arguments);
+    return absl::StrCat(launch.kernel, " ", product.matrix.rows, " ", product.matrix.columns);
+  }
+  absl::Status Launch(const cuda::KernelLaunch& launch) override {
+    const std::string group = GroupOf(launch);
+    ++launches_[group];
+    return group == group_ || group == kChoose ? launcher_.Launch(launch) : absl::OkStatus();
+  }
+  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> body) override {
+    launches_.clear();
+    return launcher_.Record(body);
+  }
+  absl::Status Prepare(const std::string& source) override { return launcher_.Prepare(source); }
+  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
+    return launcher_.Upload(to, from, bytes);
+  }
+  absl::Status Download(void* to, const void* from, int64_t bytes) override {
+    return launcher_.Download(to, from, bytes);
+  }
+  // Of the graph that was recorded last.
+  [[nodiscard]] const std::map<std::string, int>& launches() const { return launches_; }
+
+ private:
+  cuda::KernelLauncher& launcher_;
+  const std::string group_;
+  std::map<std::string, int> launches_;
+};
+
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -230,6 +278,39 @@ absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& 
   return measured;
 }
 
+// Seconds of a token of this group, and the launches of all groups in a token.
+absl::StatusOr<std::pair<double, std::map<std::string, int>>> GroupSeconds(
+    const OnGpu& gpu, at::Device device, cuda::KernelLauncher& launcher, const std::string& group) {
+  OneGroup only(launcher, group);
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> decode,
+                          MakeKernelDecode({.model = gpu.model(),
+                                            .slots = 1,
+                                            .capacity_tokens = kPositions,
+                                            .device = device,
+                                            .nf4_tables = gpu.tables(),
+                                            .memory = *std::pmr::get_default_resource()},
+                                           only));
+  (void)TokenSeconds(*decode);
+  const std::vector<double> seconds = TokenSeconds(*decode);
+  return std::pair(seconds[seconds.size() / 2], only.launches());
+}
+
+// A list in JSON.
+absl::StatusOr<std::string> KernelTable(const OnGpu& gpu, at::Device device,
+                                        cuda::KernelLauncher& launcher) {
+  WATTLE_ASSIGN_OR_RETURN(const auto choice, GroupSeconds(gpu, device, launcher, kChoose));
+  std::string table = absl::StrFormat(
+      "{\"kernel\": \"copies and choose\", \"launches\": 1, \"us\": %.3f}", 1e6 * choice.first);
+  for (const auto& [group, launches] : choice.second) {
+    if (group != kChoose) {
+      WATTLE_ASSIGN_OR_RETURN(const auto measured, GroupSeconds(gpu, device, launcher, group));
+      absl::StrAppendFormat(&table, ", {\"kernel\": \"%s\", \"launches\": %d, \"us\": %.3f}", group,
+                            launches, 1e6 * (measured.first - choice.first) / launches);
+    }
+  }
+  return absl::StrCat("[", table, "]");
+}
+
 absl::Status Decode(const GpuModel& model, const Format& format, at::Device device) {
   kernels::DecoderSizes sizes = model.sizes;
   sizes.layers = kDrawnLayers;
@@ -245,16 +326,17 @@ absl::Status Decode(const GpuModel& model, const Format& format, at::Device devi
   WithoutGraphs without(*launcher);
   WATTLE_ASSIGN_OR_RETURN(const Measured graphs, Measure(host, gpu, device, *launcher));
   WATTLE_ASSIGN_OR_RETURN(const Measured launches, Measure(host, gpu, device, without));
+  WATTLE_ASSIGN_OR_RETURN(const std::string kernels, KernelTable(gpu, device, *launcher));
   const double bandwidth = ReadBandwidth(device);
   const auto bytes = static_cast<double>(gpu.weight_bytes());
   std::printf(
       "{\"model\": \"%s\", \"format\": \"%s\", \"tokens_per_s\": %.2f, "
       "\"best_tokens_per_s\": %.2f, \"tokens_per_s_without_graphs\": %.2f, "
       "\"weight_bytes\": %.0f, \"read_bytes_per_s\": %.4g, \"bandwidth_share\": %.4f, "
-      "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g}\n",
+      "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g, \"kernels\": %s}\n",
       model.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
       1 / launches.median_seconds, bytes, bandwidth, bytes / graphs.median_seconds / bandwidth,
-      graphs.error, launches.error);
+      graphs.error, launches.error, kernels.c_str());
   return absl::OkStatus();
 }
 

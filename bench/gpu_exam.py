@@ -161,8 +161,10 @@ def decode(exam):
             exam.add(f"{key}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"the best token: {told['best_tokens_per_s']:.0f}")
             exam.add(f"{key}.bandwidth_percent", 100 * told["bandwidth_share"], "%", f"of {told['read_bytes_per_s'] / 1e9:.0f} GB/s read by a sum")
             exam.add(f"{key}.logit_error", told["logit_error"], "", "of the CPU's operator, whose products round inputs")
-            for other in sorted(told.keys() - {"model", "format", "tokens_per_s", "best_tokens_per_s", "bandwidth_share", "read_bytes_per_s", "logit_error"}):
+            for other in sorted(told.keys() - {"model", "format", "tokens_per_s", "best_tokens_per_s", "bandwidth_share", "read_bytes_per_s", "logit_error", "kernels"}):
                 exam.add(f"{key}.{other}", told[other], "")
+            for group in told["kernels"]:
+                exam.add(f"{key}.us.{group['kernel'].replace(' ', '.')}", group["us"], "us", f"a launch of {group['launches']} a token")
 
 
 def peer(exam, what, *arguments, limit=120):
@@ -256,6 +258,18 @@ def box(exam, work, model):
         text = exam.run(f"box {level}", [exam.program("wattle-box-load"), "steps", exam.program("wattle-runner"), directory / "task.txt", level], 100)
         if text:
             exam.add(f"box.{level}.step_seconds", float(text.strip().split("=")[1]), "s")
+        elif level != "none":
+            trace_box(exam, level)
+
+
+def trace_box(exam, level):
+    """Why a boxed runner finds no GPU: the calls that its box refuses, and the folders without which it finds none."""
+    for folders in ([], ["/dev"], ["/proc"], ["/sys"], ["/etc"], ["/usr"], ["/var"], ["/tmp"], ["/run"], ["/"]):
+        command = [exam.program("wattle-box-load"), "trace", exam.program("wattle-runner"), level, *(folder for folder in folders if os.path.isdir(folder))]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=False)
+        exam.say(f"box {level}, may also read {' '.join(folders) or 'nothing'}: exit {done.returncode}: " + "; ".join(done.stdout.split("\n") + done.stderr.split("\n")[-3:]))
+        if level != "full":
+            break
 
 
 def train(exam, work):

@@ -64,10 +64,11 @@ constexpr const char* kReadable[] = {"/lib",
                                      "/sys/devices/system/cpu",
                                      "/sys/devices/system/node",
                                      "/sys/kernel/mm/transparent_hugepage"};
-// Also for CUDA.
+// Also for CUDA. Container systems put the driver's libraries into /usr/local/nvidia.
 constexpr const char* kCudaReadable[] = {
-    "/usr/local/cuda",       "/proc/driver/nvidia", "/proc/modules", "/proc/devices",
-    "/etc/nv_tegra_release", "/sys/devices",        "/sys/module",   "/sys/bus/pci"};
+    "/usr/local/cuda", "/usr/local/nvidia", "/proc/driver/nvidia",
+    "/proc/modules",   "/proc/devices",     "/etc/nv_tegra_release",
+    "/sys/devices",    "/sys/module",       "/sys/bus/pci"};
 // Names of device nodes in /dev of desktop cards and of Jetson boards begin so. Not "nv": nvme0n1
 // is a disk.
 constexpr const char* kCudaDevices[] = {"nvidia", "nvhost", "nvmap", "nvgpu", "nvsciipc"};
@@ -323,15 +324,42 @@ void Box::Enter(int socket) {
   }
 }
 
-std::string Refusals::Take() const {
+namespace {
+
+// The call that waits; nothing where a signal has withdrawn it.
+std::optional<seccomp_notif> Receive(int listener) {
   // Larger than any kernel's structure; the kernel wants it zeroed.
   alignas(seccomp_notif) std::array<char, 1024> bytes = {};
-  if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, bytes.data()) != 0) {
-    return "a call that is not known";
+  if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, bytes.data()) != 0) {
+    return std::nullopt;
   }
   seccomp_notif notification = {};
   std::memcpy(&notification, bytes.data(), sizeof(notification));
-  return SystemCallName(notification.data.arch, notification.data.nr);
+  return notification;
+}
+
+std::string NameOf(const std::optional<seccomp_notif>& notification) {
+  return notification.has_value() ? SystemCallName(notification->data.arch, notification->data.nr)
+                                  : "a call that is not known";
+}
+
+}  // namespace
+
+std::string Refusals::Take() const {
+  return NameOf(Receive(listener_.get()));
+}
+
+std::string Refusals::TakeAndRefuse() const {
+  const std::optional<seccomp_notif> notification = Receive(listener_.get());
+  if (notification.has_value()) {
+    alignas(seccomp_notif_resp) std::array<char, 1024> bytes = {};  // as of Receive
+    seccomp_notif_resp answer = {};
+    answer.id = notification->id;
+    answer.error = -EPERM;
+    std::memcpy(bytes.data(), &answer, sizeof(answer));
+    (void)!ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, bytes.data());
+  }
+  return NameOf(notification);
 }
 
 absl::StatusOr<Refusals> AwaitEntry(int socket) {

@@ -93,6 +93,9 @@ class Refusals {
   [[nodiscard]] int descriptor() const { return listener_.get(); }
   // The call's name. "a call that is not known" where a signal has withdrawn it.
   [[nodiscard]] std::string Take() const;
+  // The same, and the call fails with EPERM: the runner lives on. For those who look which calls a
+  // driver makes (bench/box_load.cc).
+  [[nodiscard]] std::string TakeAndRefuse() const;
 
  private:
   UniqueDescriptor listener_;

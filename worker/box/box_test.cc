@@ -260,6 +260,31 @@ TEST_F(HostileRunner, WritesNothingOutside) {
   ExpectCallRefused(Level::kFull, "symlinkat", {"link", own_.File("other_link")});
 }
 
+// The driver's links and processes, for a runner that is not the driver.
+TEST_F(HostileRunner, GetsNothingOfWhatCudasDriverIsToldIsDone) {
+  WATTLE_NEEDS_LEVEL(Level::kSeccomp);
+  Spec cuda = At(Level::kSeccomp);
+  cuda.cuda = true;
+  const Outcome link = Attack(cuda, {"link", state_.File("link")});
+  EXPECT_EQ(link.exit_code, kSucceeded) << "as far as it knows";
+  EXPECT_EQ(link.refused_call, "") << "the driver would not live without";
+  EXPECT_NE(access(state_.File("link").c_str(), F_OK), 0) << "no link is made";
+  const Outcome fork = Attack(cuda, {"fork-bomb"});
+  EXPECT_EQ(fork.exit_code, kRefused);
+  EXPECT_EQ(fork.refused_call, "");
+  EXPECT_THAT(fork.output, HasSubstr("Operation not permitted"));
+  ExpectCallRefused(Level::kSeccomp, "symlinkat", {"link", state_.File("other_link")});
+}
+
+TEST_F(HostileRunner, OfAGpuMakesNoOtherCall) {
+  WATTLE_NEEDS_LEVEL(Level::kSeccomp);
+  Spec cuda = At(Level::kSeccomp);
+  cuda.cuda = true;
+  EXPECT_EQ(Attack(cuda, {"socket"}).refused_call, "socket");
+  EXPECT_EQ(Attack(cuda, {"execute", "/bin/true"}).refused_call, "execve");
+  EXPECT_EQ(Attack(cuda, {"work", own_.path()}).exit_code, kSucceeded);
+}
+
 TEST_F(HostileRunner, GetsNoMoreMemoryThanItsLimit) {
   Spec limited = At(Level::kNone);
   limited.limits.memory_bytes = int64_t{128} << 20;

@@ -65,6 +65,21 @@ constexpr int kProcessControls[] = {
     PR_SET_NAME,      PR_GET_NAME,       PR_GET_DUMPABLE, PR_CAPBSET_READ,   PR_GET_NO_NEW_PRIVS,
     PR_GET_PDEATHSIG, PR_SET_TIMERSLACK, PR_GET_SECCOMP,  PR_GET_SECUREBITS, PR_SET_VMA};
 
+// Of CUDA's driver alone. What it is answered where it lives on with the answer:
+struct DriverAnswer {
+  const char* call;
+  int error;  // 0: the call is said to be done, and is not
+};
+// As it starts, the driver looks after the nodes of its GPUs in /dev, as NVIDIA's nvidia-modprobe
+// does, whose source is public. It removes the node's link in /dev/char and makes it again, and no
+// job needs that link. Told that it could not, the driver gives the GPU up (error 304).
+// A process would be nvidia-modprobe; without one the driver takes the nodes that are there.
+constexpr DriverAnswer kDriverAnswers[] = {{"symlink", 0},     {"symlinkat", 0}, {"chown", 0},
+                                           {"lchown", 0},      {"fchownat", 0},  {"mknod", EPERM},
+                                           {"mknodat", EPERM}, {"fork", EPERM},  {"vfork", EPERM}};
+// And what it needs. ioctl is how it speaks to the GPU: Landlock decides to which nodes.
+constexpr const char* kDriverCalls[] = {"ioctl", "memfd_create", "sched_setscheduler"};
+
 // Stands for the process's own id until there is a process.
 constexpr uint32_t kOwnProcess = 0x7a7a7a7aU;
 
@@ -157,9 +172,13 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
   // live without an answer.
   rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket", {EqualsInt(0, AF_UNIX)});
   if (cuda) {
-    for (const char* name : {"ioctl", "memfd_create", "mknodat", "sched_setscheduler"}) {
+    for (const char* name : kDriverCalls) {
       rules.Allow(name);
     }
+    for (const DriverAnswer& answer : kDriverAnswers) {
+      rules.Answer(SCMP_ACT_ERRNO(answer.error), answer.call);
+    }
+    rules.Answer(SCMP_ACT_ERRNO(EPERM), "clone", {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0}});
   } else {
     for (const unsigned int control : kControls) {
       rules.Allow("ioctl", {EqualsInt(1, control)});

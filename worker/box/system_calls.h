@@ -20,7 +20,8 @@ namespace wattle::box {
 using Filter = std::vector<sock_filter>;
 
 // What jobs need is allowed; every other call waits for the agent (SECCOMP_RET_USER_NOTIF), which
-// names it and kills the runner. With `cuda` also what NVIDIA's driver needs.
+// names it and kills the runner. With `cuda` also what NVIDIA's driver needs, and some calls that
+// it makes and lives without are answered and not carried out.
 //
 // execve is allowed with one pointer alone, `program`: the address of the path that the agent's
 // child passes. It is an address in the agent's memory, which the runner does not know. kill and

@@ -2,6 +2,7 @@
 #include "worker/engine/device/cuda/driver_launcher.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 #include <vector>
 
@@ -85,13 +86,28 @@ class DriverLauncher::Recorded final : public LaunchGraph {
 
 absl::StatusOr<std::unique_ptr<LaunchGraph>> DriverLauncher::Record(
     absl::FunctionRef<absl::Status()> body) {
-  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<DriverGraph> graph, driver_->NewGraph());
-  recording_ = graph.get();
+  WATTLE_RETURN_IF_ERROR(graphs_);
+  absl::StatusOr<std::unique_ptr<DriverGraph>> graph = driver_->NewGraph();
+  if (!graph.ok()) {
+    return WithoutGraphs(graph.status());
+  }
+  recording_ = graph->get();
   const absl::Status recorded = body();
   recording_ = nullptr;
   WATTLE_RETURN_IF_ERROR(recorded);
-  WATTLE_RETURN_IF_ERROR(graph->Finish());
-  return std::make_unique<Recorded>(std::move(graph), *this);
+  if (const absl::Status finished = (*graph)->Finish(); !finished.ok()) {
+    return WithoutGraphs(finished);
+  }
+  return std::make_unique<Recorded>(*std::move(graph), *this);
+}
+
+// A GPU that is lost fails the next launch too, and that ends the job.
+absl::Status DriverLauncher::WithoutGraphs(const absl::Status& reason) {
+  graphs_ = absl::UnimplementedError(reason.message());
+  std::fprintf(stderr,
+               "wattle-runner: %s; until then each kernel is launched alone, which is slower\n",
+               std::string(reason.message()).c_str());
+  return graphs_;
 }
 
 absl::Status DriverLauncher::Upload(void* to, const void* from, int64_t bytes) {

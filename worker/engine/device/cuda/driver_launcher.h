@@ -48,6 +48,8 @@ class DriverLauncher final : public KernelLauncher {
   class Recorded;
 
   absl::StatusOr<Module> LoadSource(const std::string& source);
+  // Says once that there are no graphs from now on.
+  absl::Status WithoutGraphs(const absl::Status& reason);
 
   std::unique_ptr<Driver> driver_;
   std::unique_ptr<KernelCompiler> compiler_;
@@ -57,6 +59,7 @@ class DriverLauncher final : public KernelLauncher {
   std::map<std::string, Function> functions_;  // by kernel
   int compiled_ = 0;
   DriverGraph* recording_ = nullptr;  // while Record runs its body
+  absl::Status graphs_;               // why there are none
 };
 
 }  // namespace wattle::cuda

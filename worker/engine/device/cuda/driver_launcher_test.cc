@@ -28,17 +28,26 @@ using testing::StartsWith;
 // The numbers of cuda.h that the driver of these tests answers with.
 constexpr int kUnsupportedPtxVersion = 222;
 constexpr int kLaunchFailed = 719;
+constexpr int kOutOfMemory = 2;
 
 class DriverLauncherTest : public testing::Test {
  protected:
   void SetUp() override { SetDriver(12040, 0, 0); }
-  void TearDown() override { SetNvrtc(12); }
+  void TearDown() override {
+    SetNvrtc(12);
+    SetGraphs(0);
+  }
 
   static void SetDriver(int version, int load, int launch) {
     void* const library = dlopen(WATTLE_TEST_DRIVER, RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library, nullptr) << dlerror();
     reinterpret_cast<void (*)(int, int, int)>(dlsym(library, "SetTestDriver"))(version, load,
                                                                                launch);
+  }
+  static void SetGraphs(int answer) {
+    void* const library = dlopen(WATTLE_TEST_DRIVER, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestGraphs"))(answer);
   }
   static void SetNvrtc(int major) {
     void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
@@ -112,6 +121,23 @@ TEST_F(DriverLauncherTest, AGraphKeepsTheArgumentsOfItsLaunchesUntilItIsLaunched
               StatusIs(absl::StatusCode::kInternal, HasSubstr("CUDA_ERROR_LAUNCH_FAILED")));
   EXPECT_THAT(launcher.Record([] { return absl::InternalError("no"); }).status(),
               StatusIs(absl::StatusCode::kInternal, "no"));
+}
+
+// What wants graphs then launches one by one (DecodeRun).
+TEST_F(DriverLauncherTest, AGraphThatTheDriverDoesNotMakeIsToldOnce) {
+  SetGraphs(kOutOfMemory);
+  DriverLauncher launcher = MakeLauncher();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(launcher.Record([&] { return LaunchNorm(launcher); }).status(),
+                StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("making a graph: error 2")));
+  }
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(told, HasSubstr("each kernel is launched alone"));
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+  EXPECT_EQ(out_, std::vector<float>(8));
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  EXPECT_EQ(out_, ones_);
 }
 
 TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {

@@ -13,6 +13,7 @@ namespace {
 
 int load_answer = 0;
 int launch_answer = 0;
+int graph_answer = 0;
 int driver_version = 12040;
 
 // CUDA_KERNEL_NODE_PARAMS_v1 of cuda.h.
@@ -42,6 +43,11 @@ void SetTestDriver(int version, int load, int launch) {
   driver_version = version;
   load_answer = load;
   launch_answer = launch;
+}
+
+// What making a graph answers.
+void SetTestGraphs(int answer) {
+  graph_answer = answer;
 }
 
 int cuInit(unsigned /*flags*/) {
@@ -119,8 +125,8 @@ int cuGraphAddKernelNode(void** node, void* graph, void* const* after, size_t af
 }
 // NOLINTNEXTLINE(google-runtime-int): as cuda.h has it
 int cuGraphInstantiateWithFlags(void** made, void* graph, unsigned long long /*flags*/) {
-  *made = graph;
-  return 0;
+  *made = graph_answer == 0 ? graph : nullptr;
+  return graph_answer;
 }
 int cuGraphLaunch(void* made, void* stream) {
   for (Node* node : *static_cast<Graph*>(made)) {
