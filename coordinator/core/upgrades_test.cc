@@ -1,6 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/core/upgrades.h"
-#include "coordinator/core/device_artifacts.h"
 
 #include <map>
 #include <set>
@@ -14,6 +13,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/device_artifacts.h"
 #include "proto/upgrade_stage.h"
 
 namespace wattle::core {
@@ -440,9 +440,9 @@ TEST_F(UpgradesTest, AReleaseNeverChangesAndStaysWhileItIsNeeded) {
   EXPECT_THAT(Do(RemoveArtifact{"wattle-0.3.0-aarch64"}),
               StatusIs(kPrecondition, HasSubstr("is needed by upgrade u1")));
   const auto readable = [&] { return ArtifactsOf(DesiredFor(state_, DeviceId("b1"))); };
-  EXPECT_THAT(readable(), testing::ElementsAre(ArtifactId("release 0.3.0 aarch64")));
+  EXPECT_THAT(readable(), ElementsAre(ArtifactId("release 0.3.0 aarch64")));
   End("b1", true);
-  EXPECT_THAT(readable(), testing::IsEmpty()) << "its order has ended";
+  EXPECT_THAT(readable(), IsEmpty()) << "its order has ended";
   EndAll();
   EXPECT_THAT(Do(RemoveArtifact{"wattle-0.3.0-aarch64"}), IsOk());
 }
