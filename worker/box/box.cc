@@ -305,7 +305,9 @@ void Box::Enter(int socket) {
   if ((boxed && !DropCapabilities()) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     GiveUp(socket, Step::kPrivileges);
   }
-  if (landlock_.has_value() && !(landlock_->AllowOwnProcess() && landlock_->Enter())) {
+  if (landlock_.has_value() &&
+      !(landlock_->AllowOwnProcess() && (!spec_->cuda || landlock_->AllowOwnThreads()) &&
+        landlock_->Enter())) {
     GiveUp(socket, Step::kLandlock);
   }
   // Last: what the steps above call, a runner may not.

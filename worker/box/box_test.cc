@@ -285,6 +285,30 @@ TEST_F(HostileRunner, OfAGpuMakesNoOtherCall) {
   EXPECT_EQ(Attack(cuda, {"work", own_.path()}).exit_code, kSucceeded);
 }
 
+// Without a socket of its own, and the names of its threads, the driver finds no GPU.
+TEST_F(HostileRunner, TalksToNobodyThroughTheSocketOfCudasDriver) {
+  WATTLE_NEEDS_LEVEL(Level::kSeccomp);
+  ExpectSucceedsWithout({"server"});
+  EXPECT_EQ(Attack(At(Level::kSeccomp), {"server"}).exit_code, kRefused);
+  Spec cuda = At(Level::kSeccomp);
+  cuda.cuda = true;
+  const Outcome server = Attack(cuda, {"server"});
+  EXPECT_EQ(server.exit_code, kRefused);
+  EXPECT_EQ(server.output,
+            "listens; No such file or directory; Resource temporarily unavailable\n");
+  EXPECT_EQ(Attack(cuda, {"local-socket"}).exit_code, kRefused) << "a socket of another type";
+}
+
+TEST_F(HostileRunner, NamesItsThreadsOnlyWithCuda) {
+  WATTLE_NEEDS_LEVEL(Level::kFull);
+  ExpectFileRefused({"write", "/proc/thread-self/comm"});
+  Spec cuda = At(Level::kFull);
+  cuda.cuda = true;
+  EXPECT_EQ(Attack(cuda, {"write", "/proc/thread-self/comm"}).exit_code, kSucceeded);
+  EXPECT_EQ(Attack(cuda, {"write", "/proc/self/comm"}).exit_code, kRefused)
+      << "no other file of the process";
+}
+
 TEST_F(HostileRunner, GetsNoMoreMemoryThanItsLimit) {
   Spec limited = At(Level::kNone);
   limited.limits.memory_bytes = int64_t{128} << 20;

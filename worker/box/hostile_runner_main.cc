@@ -18,6 +18,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,27 @@ int Socket(const char* /*unused*/) {
 
 int LocalSocket(const char* /*unused*/) {
   return Judge(socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
+}
+
+// A socket that waits for other processes under a name of its own, as CUDA's driver makes one, and
+// talks to nobody through it.
+int Server(const char* /*unused*/) {
+  sockaddr_un name = {};
+  name.sun_family = AF_UNIX;
+  std::snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "wattle-hostile-%d", getpid());
+  const auto* const address = reinterpret_cast<const sockaddr*>(&name);
+  const int server = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  const int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (server < 0 || client < 0 || bind(server, address, sizeof(name)) != 0 ||
+      listen(server, 1) != 0) {
+    return Refused();
+  }
+  std::printf("listens; ");
+  if (connect(client, address, sizeof(name)) == 0) {
+    return kSucceeded;
+  }
+  std::printf("%s; ", std::strerror(errno));
+  return Judge(accept4(server, nullptr, nullptr, SOCK_CLOEXEC) >= 0);
 }
 
 // As many as a bomb's first moment has. Each ends at once.
@@ -184,6 +206,7 @@ struct Attack {
   int (*run)(const char* argument);
 };
 constexpr Attack kAttacks[] = {{"socket", Socket},
+                               {"server", Server},
                                {"local-socket", LocalSocket},
                                {"fork-bomb", ForkBomb},
                                {"execute", Execute},

@@ -119,14 +119,22 @@ absl::Status Landlock::AllowIfThere(const std::string& path, Access access) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-bool Landlock::AllowOwnProcess() const {
-  const int own = open("/proc/self", O_PATH | O_CLOEXEC);
+bool Landlock::AllowOwn(const char* path, uint64_t rights) const {
+  const int own = open(path, O_PATH | O_CLOEXEC);
   if (own < 0) {
     return false;
   }
-  const bool added = AddRule(rules_.get(), own, kReadAll) == 0;
+  const bool added = AddRule(rules_.get(), own, rights & Handled(version_)) == 0;
   close(own);
   return added;
+}
+
+bool Landlock::AllowOwnProcess() const {
+  return AllowOwn("/proc/self", kReadAll);
+}
+
+bool Landlock::AllowOwnThreads() const {
+  return AllowOwn("/proc/self/task", kReadAll | kWriteFile);
 }
 
 bool Landlock::Enter() const {

@@ -33,13 +33,16 @@ class Landlock {
   // The same where the path is there; boards differ.
   absl::Status AllowIfThere(const std::string& path, Access access);
 
-  // Between fork and exec: system calls alone. False: errno says why. AllowOwnProcess: the files of
-  // the caller below /proc, which have another name in each process.
+  // Between fork and exec: system calls alone. False: errno says why. AllowOwnProcess: to read the
+  // files of the caller below /proc, which have another name in each process. AllowOwnThreads: also
+  // to write those of its threads, which CUDA's driver gives names there.
   [[nodiscard]] bool AllowOwnProcess() const;
+  [[nodiscard]] bool AllowOwnThreads() const;
   [[nodiscard]] bool Enter() const;  // wants PR_SET_NO_NEW_PRIVS
 
  private:
   Landlock(UniqueDescriptor rules, int version);
+  [[nodiscard]] bool AllowOwn(const char* path, uint64_t rights) const;
 
   UniqueDescriptor rules_;
   int version_ = 0;  // of the kernel's interface

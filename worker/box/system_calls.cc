@@ -70,15 +70,22 @@ struct DriverAnswer {
   const char* call;
   int error;  // 0: the call is said to be done, and is not
 };
-// As it starts, the driver looks after the nodes of its GPUs in /dev, as NVIDIA's nvidia-modprobe
-// does, whose source is public. It removes the node's link in /dev/char and makes it again, and no
-// job needs that link. Told that it could not, the driver gives the GPU up (error 304).
-// A process would be nvidia-modprobe; without one the driver takes the nodes that are there.
-constexpr DriverAnswer kDriverAnswers[] = {{"symlink", 0},     {"symlinkat", 0}, {"chown", 0},
-                                           {"lchown", 0},      {"fchownat", 0},  {"mknod", EPERM},
-                                           {"mknodat", EPERM}, {"fork", EPERM},  {"vfork", EPERM}};
-// And what it needs. ioctl is how it speaks to the GPU: Landlock decides to which nodes.
-constexpr const char* kDriverCalls[] = {"ioctl", "memfd_create", "sched_setscheduler"};
+// - As it starts, the driver looks after the nodes of its GPUs in /dev, as NVIDIA's nvidia-modprobe
+//   does, whose source is public. It removes the node's link in /dev/char and makes it again, and
+//   no job needs that link. A process would be nvidia-modprobe; without one the driver takes the
+//   nodes that are there.
+// - It asks for a server that shares GPUs (MPS), and goes on without one.
+constexpr DriverAnswer kDriverAnswers[] = {
+    {"symlink", 0},     {"symlinkat", 0},  {"chown", 0},        {"lchown", 0},
+    {"fchownat", 0},    {"mknod", EPERM},  {"mknodat", EPERM},  {"fork", EPERM},
+    {"vfork", EPERM},   {"setsockopt", 0}, {"connect", ENOENT}, {"accept", EAGAIN},
+    {"accept4", EAGAIN}};
+// And what it needs. ioctl is how it speaks to the GPU: Landlock decides to which nodes. Without a
+// socket that waits for other processes of the same user, the driver gives the GPU up (error 304).
+// No process ever gets through: accept is refused, and no name is of another network namespace.
+constexpr unsigned int kDriverSocket = SOCK_SEQPACKET | SOCK_CLOEXEC;
+constexpr const char* kDriverCalls[] = {"ioctl", "memfd_create", "sched_setscheduler", "bind",
+                                        "listen"};
 
 // Stands for the process's own id until there is a process.
 constexpr uint32_t kOwnProcess = 0x7a7a7a7aU;
@@ -170,8 +177,10 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
   }
   // Libraries that libtorch brings ask the name service for the user's name as they are loaded, and
   // live without an answer.
-  rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket", {EqualsInt(0, AF_UNIX)});
   if (cuda) {
+    rules.Allow("socket", {EqualsInt(0, AF_UNIX), Equals(1, kDriverSocket)});
+    rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket",
+                 {EqualsInt(0, AF_UNIX), {1, SCMP_CMP_NE, kDriverSocket, 0}});
     for (const char* name : kDriverCalls) {
       rules.Allow(name);
     }
@@ -180,6 +189,7 @@ absl::StatusOr<Filter> MakeFilter(bool cuda, const char* program) {
     }
     rules.Answer(SCMP_ACT_ERRNO(EPERM), "clone", {{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0}});
   } else {
+    rules.Answer(SCMP_ACT_ERRNO(EACCES), "socket", {EqualsInt(0, AF_UNIX)});
     for (const unsigned int control : kControls) {
       rules.Allow("ioctl", {EqualsInt(1, control)});
     }
