@@ -150,6 +150,26 @@ std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Tim
   return table.Render(style);
 }
 
+std::string RenderReleases(const v1::ListArtifactsResponse& artifacts, absl::Time now,
+                           const TextStyle& style) {
+  if (artifacts.artifacts().empty()) {
+    return "no releases; push one with: wattle release push DIRECTORY --version VERSION\n";
+  }
+  Table table({{"release", Align::kLeft, true},
+               {"id"},
+               {"version"},
+               {"architecture"},
+               {"size", Align::kRight},
+               {"by"},
+               {"pushed", Align::kLeft, false, true}});
+  for (const v1::ArtifactInfo& artifact : artifacts.artifacts()) {
+    table.AddRow({Names(artifact), ShortId(artifact), artifact.release_version(),
+                  artifact.release_architecture(), FormatBytes(artifact.size_bytes()),
+                  artifact.pushed_by(), FormatAge(now, artifact.created_unix_seconds())});
+  }
+  return table.Render(style);
+}
+
 std::string RenderRemoved(const v1::RemoveArtifactResponse& removed) {
   const std::string names = absl::StrJoin(removed.names(), ", ");
   const std::string id = removed.artifact_id().substr(0, 12);
@@ -163,8 +183,10 @@ std::string RenderRemoved(const v1::RemoveArtifactResponse& removed) {
 }
 
 std::string RenderPushed(const v1::ArtifactInfo& artifact) {
-  std::string out = absl::StrCat(artifact.kind() == v1::ARTIFACT_KIND_DATASET ? "data " : "model ",
-                                 Reference(artifact), ": ", ShortId(artifact), ", ",
+  const char* const kind = artifact.kind() == v1::ARTIFACT_KIND_DATASET   ? "data "
+                           : artifact.kind() == v1::ARTIFACT_KIND_RELEASE ? "release "
+                                                                          : "model ";
+  std::string out = absl::StrCat(kind, Reference(artifact), ": ", ShortId(artifact), ", ",
                                  FormatBytes(artifact.size_bytes()));
   if (artifact.has_dataset()) {
     absl::StrAppend(&out, ", ", artifact.dataset().format(), ", ", ExampleWords(artifact.dataset()),

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Models and data sets as text. Pure; thread-safe.
+// Models, data sets and releases as text. Pure; thread-safe.
 #ifndef WATTLE_CLI_ARTIFACT_VIEW_H_
 #define WATTLE_CLI_ARTIFACT_VIEW_H_
 
@@ -17,6 +17,8 @@ namespace wattle::cli {
 std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time now,
                          const TextStyle& style);
 std::string RenderDataSets(const v1::ListArtifactsResponse& artifacts, absl::Time now,
+                           const TextStyle& style);
+std::string RenderReleases(const v1::ListArtifactsResponse& artifacts, absl::Time now,
                            const TextStyle& style);
 
 // The line after a push: "model tiny: 1f2e3d4c5b6a, 7.9 MiB, …".

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cli/client_internal.h"
 #include "cli/progress.h"
 #include <grpcpp/grpcpp.h>
 
@@ -21,10 +21,6 @@
 #include "base/status_macros.h"
 #include "units/format.h"
 #include "units/id.h"
-#include "wattle/v1/access.grpc.pb.h"
-#include "wattle/v1/artifact.grpc.pb.h"
-#include "wattle/v1/coordinator.grpc.pb.h"
-#include "wattle/v1/service.grpc.pb.h"
 
 namespace wattle::cli {
 namespace {
@@ -47,10 +43,6 @@ std::shared_ptr<grpc::Channel> Connect(
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   return grpc::CreateCustomChannel(address, credentials, arguments);
-}
-
-void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
-  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
 }
 
 bool MayRepeat(const absl::Status& status) {
@@ -92,26 +84,6 @@ class ScratchDirectory {
 };
 
 }  // namespace
-
-struct Client::Stubs {
-  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
-      : jobs(channel),
-        devices(channel),
-        policies(channel),
-        forecasts(channel),
-        profiles(channel),
-        artifacts(channel),
-        coordinator(channel),
-        access(channel) {}
-  v1::JobService::Stub jobs;
-  v1::DeviceService::Stub devices;
-  v1::PolicyService::Stub policies;
-  v1::ForecastService::Stub forecasts;
-  v1::ProfileService::Stub profiles;
-  v1::ArtifactService::Stub artifacts;
-  v1::CoordinatorService::Stub coordinator;
-  v1::AccessService::Stub access;
-};
 
 Client::Client(Options options, const Environment& environment)
     : options_(std::move(options)),
@@ -155,30 +127,6 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
                                             "wattle: compare wattle version"));
   }
   return absl::Status(code, message);
-}
-
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Client::Call(Stub& stub, Method<Stub, Request, Response> method,
-                                      const Request& request, absl::Duration timeout) {
-  WATTLE_RETURN_IF_ERROR(address_);
-  grpc::ClientContext context;
-  SetTimeout(timeout, &context);
-  Response response;
-  grpc::Status status;
-  {
-    const CancelOnInterrupt cancel(*environment_.interrupt, [&] { context.TryCancel(); });
-    status = (stub.*method)(&context, request, &response);
-  }
-  if (!status.ok()) {
-    return Explain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-  }
-  return response;
-}
-
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Client::Call(Stub& stub, Method<Stub, Request, Response> method,
-                                      const Request& request) {
-  return Call(stub, method, request, options_.timeout);
 }
 
 absl::StatusOr<v1::SubmitJobResponse> Client::SubmitJob(const v1::SubmitJobRequest& request) {

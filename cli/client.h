@@ -21,6 +21,7 @@
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace grpc {
 class ChannelCredentials;
@@ -74,6 +75,15 @@ class Client {
   absl::StatusOr<v1::HarvestForecast> PushForecast(const v1::HarvestForecast& forecast);
   absl::StatusOr<v1::ListForecastsResponse> ListForecasts();
   absl::Status RemoveForecast(const std::string& name);
+
+  // Of upgrades (client_upgrade.cc).
+  absl::StatusOr<v1::Upgrade> PlanUpgrade(const v1::StartUpgradeRequest& request);
+  absl::StatusOr<v1::Upgrade> StartUpgrade(const v1::StartUpgradeRequest& request);
+  // upgrade_id: empty for the latest.
+  absl::StatusOr<v1::Upgrade> GetUpgrade(const std::string& upgrade_id);
+  absl::StatusOr<v1::Upgrade> PauseUpgrade(const std::string& reason);
+  absl::StatusOr<v1::Upgrade> ResumeUpgrade();
+  absl::StatusOr<v1::Upgrade> AbortUpgrade(const std::string& reason);
 
   absl::StatusOr<v1::ListProfilesResponse> ListProfiles(const std::string& device_class);
   absl::StatusOr<v1::ImportProfilesResponse> ImportProfiles(

@@ -205,6 +205,8 @@ std::string LinkBytesWords(const v1::LinkBytes& bytes) {
   return absl::StrJoin(words, ", ");
 }
 
+constexpr int kVersionColumn = 4;  // After the state.
+
 }  // namespace
 
 std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now,
@@ -217,17 +219,26 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
   for (const v1::Device& device : devices.devices()) {
     names.insert(device.info().name());
   }
+  // Workers of one version, as a fleet should have them, need no column.
+  std::set<std::string> versions;
+  for (const v1::Device& device : devices.devices()) {
+    versions.insert(device.info().worker_version());
+  }
   const bool id_drops = static_cast<int>(names.size()) == devices.devices_size();
-  Table table({{"device"},
-               {"id", Align::kLeft, false, id_drops},
-               {"class", Align::kLeft, true},
-               {"state"},
-               {"job"},
-               {"power", Align::kRight},
-               {"temperature", Align::kRight, false, true},
-               {"charge", Align::kRight},
-               {"last seen", Align::kLeft, false, true},
-               {"reason", Align::kLeft, true}});
+  std::vector<Column> columns = {{"device"},
+                                 {"id", Align::kLeft, false, id_drops},
+                                 {"class", Align::kLeft, true},
+                                 {"state"},
+                                 {"job"},
+                                 {"power", Align::kRight},
+                                 {"temperature", Align::kRight, false, true},
+                                 {"charge", Align::kRight},
+                                 {"last seen", Align::kLeft, false, true},
+                                 {"reason", Align::kLeft, true}};
+  if (versions.size() > 1) {
+    columns.insert(columns.begin() + kVersionColumn, Column{"worker"});
+  }
+  Table table(columns);
   std::vector<std::string> ids;
   for (const v1::Device& device : devices.devices()) {
     ids.push_back(device.info().device_id());
@@ -235,11 +246,21 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
   const size_t id_digits = UniqueDigits(ids);
   for (const v1::Device& device : devices.devices()) {
     const v1::Heartbeat& heartbeat = device.heartbeat();
-    table.AddRow({device.info().name(), device.info().device_id().substr(0, id_digits),
-                  DeviceClassWord(device.info().device_class(), device.info().emulated()),
-                  DeviceStateWord(device), DeviceJobWords(device), PowerWords(device),
-                  Temperature(heartbeat), ChargeWords(device),
-                  FormatAge(now, device.last_seen_unix_seconds()), Reason(device)});
+    std::vector<std::string> cells = {
+        device.info().name(),
+        device.info().device_id().substr(0, id_digits),
+        DeviceClassWord(device.info().device_class(), device.info().emulated()),
+        DeviceStateWord(device),
+        DeviceJobWords(device),
+        PowerWords(device),
+        Temperature(heartbeat),
+        ChargeWords(device),
+        FormatAge(now, device.last_seen_unix_seconds()),
+        Reason(device)};
+    if (versions.size() > 1) {
+      cells.insert(cells.begin() + kVersionColumn, device.info().worker_version());
+    }
+    table.AddRow(cells);
   }
   return table.Render(style);
 }

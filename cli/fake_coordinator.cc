@@ -260,6 +260,66 @@ class FakeForecasts : public v1::ForecastService::Service {
   FakeState& state_;
 };
 
+// Knows the release 0.3.0 alone, and one upgrade, which is paused.
+class FakeUpgrades : public v1::UpgradeService::Service {
+ public:
+  explicit FakeUpgrades(FakeState* state) : state_(*state) {}
+
+  grpc::Status PlanUpgrade(grpc::ServerContext*, const v1::StartUpgradeRequest* request,
+                           v1::Upgrade* response) override {
+    const grpc::Status status = Take(*request);
+    *response = SampleUpgrade();
+    response->clear_upgrade_id();
+    return status;
+  }
+  grpc::Status StartUpgrade(grpc::ServerContext*, const v1::StartUpgradeRequest* request,
+                            v1::Upgrade* response) override {
+    const grpc::Status status = Take(*request);
+    *response = SampleUpgrade();
+    return status;
+  }
+  grpc::Status GetUpgrade(grpc::ServerContext*, const v1::GetUpgradeRequest* request,
+                          v1::Upgrade* response) override {
+    *response = SampleUpgrade();
+    return request->upgrade_id().empty() || request->upgrade_id() == response->upgrade_id()
+               ? grpc::Status::OK
+               : NotFound(absl::StrCat("no upgrade ", request->upgrade_id()));
+  }
+  grpc::Status PauseUpgrade(grpc::ServerContext*, const v1::PauseUpgradeRequest* request,
+                            v1::Upgrade* response) override {
+    return Change(v1::UPGRADE_STATE_PAUSED, request->reason(), response);
+  }
+  grpc::Status ResumeUpgrade(grpc::ServerContext*, const v1::ResumeUpgradeRequest*,
+                             v1::Upgrade* response) override {
+    return Change(v1::UPGRADE_STATE_RUNNING, "", response);
+  }
+  grpc::Status AbortUpgrade(grpc::ServerContext*, const v1::AbortUpgradeRequest* request,
+                            v1::Upgrade* response) override {
+    return Change(v1::UPGRADE_STATE_ABORTED, request->reason(), response);
+  }
+
+ private:
+  grpc::Status Take(const v1::StartUpgradeRequest& request) {
+    if (request.version() != "0.3.0") {
+      return {grpc::StatusCode::INVALID_ARGUMENT,
+              absl::StrCat("version ", request.version(), ": no release of it is here")};
+    }
+    const absl::MutexLock lock(&state_.mutex);
+    state_.upgrades.push_back(request);
+    return grpc::Status::OK;
+  }
+  grpc::Status Change(v1::UpgradeState state, const std::string& reason, v1::Upgrade* response) {
+    const absl::MutexLock lock(&state_.mutex);
+    state_.upgrade_reasons.push_back(reason);
+    *response = SampleUpgrade();
+    response->set_state(state);
+    response->set_reason(reason);
+    return grpc::Status::OK;
+  }
+
+  FakeState& state_;
+};
+
 class FakeProfiles : public v1::ProfileService::Service {
  public:
   explicit FakeProfiles(FakeState* state) : state_(*state) {}
@@ -363,7 +423,9 @@ class FakeArtifacts : public v1::ArtifactService::Service {
   }
   grpc::Status ListArtifacts(grpc::ServerContext*, const v1::ListArtifactsRequest* request,
                              v1::ListArtifactsResponse* response) override {
-    *response = request->kind() == v1::ARTIFACT_KIND_DATASET ? SampleDataSets() : SampleModels();
+    *response = request->kind() == v1::ARTIFACT_KIND_DATASET   ? SampleDataSets()
+                : request->kind() == v1::ARTIFACT_KIND_RELEASE ? SampleReleases()
+                                                               : SampleModels();
     return grpc::Status::OK;
   }
   grpc::Status ResolveArtifact(grpc::ServerContext*, const v1::ResolveArtifactRequest* request,
@@ -445,6 +507,7 @@ struct FakeCoordinator::Services {
         devices(state),
         policies(state),
         forecasts(state),
+        upgrades(state),
         profiles(state),
         artifacts(state),
         overview(state),
@@ -453,6 +516,7 @@ struct FakeCoordinator::Services {
   FakeDevices devices;
   FakePolicies policies;
   FakeForecasts forecasts;
+  FakeUpgrades upgrades;
   FakeProfiles profiles;
   FakeArtifacts artifacts;
   FakeOverview overview;
@@ -479,6 +543,7 @@ FakeCoordinator::FakeCoordinator() : services_(std::make_unique<Services>(&state
   builder.RegisterService(&services_->devices);
   builder.RegisterService(&services_->policies);
   builder.RegisterService(&services_->forecasts);
+  builder.RegisterService(&services_->upgrades);
   builder.RegisterService(&services_->profiles);
   builder.RegisterService(&services_->artifacts);
   builder.RegisterService(&services_->overview);

@@ -19,6 +19,7 @@
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
+#include "wattle/v1/upgrade.grpc.pb.h"
 
 namespace wattle::cli {
 
@@ -29,6 +30,8 @@ struct FakeState {
   std::vector<v1::PlanRequest> plans;
   std::vector<v1::Policy> applied;
   std::vector<v1::HarvestForecast> pushed_forecasts;
+  std::vector<v1::StartUpgradeRequest> upgrades;  // Planned or started.
+  std::vector<std::string> upgrade_reasons;       // Of pauses and aborts.
   std::vector<v1::ImportProfilesRequest> imports;
   grpc::Status import_status;  // of ImportProfiles
   std::vector<v1::CancelJobRequest> cancels;

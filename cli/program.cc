@@ -110,6 +110,8 @@ std::unique_ptr<CLI::App> MakeApp(const std::string& version, GlobalFlags* flags
   AddModelCommands(app.get(), slot);
   AddDataCommands(app.get(), slot);
   AddProfileCommands(app.get(), slot);
+  AddReleaseCommands(app.get(), slot);
+  AddUpgradeCommands(app.get(), slot);
   AddEnergyCommand(app.get(), slot);
   AddEventsCommand(app.get(), slot);
   AddLoginCommands(app.get(), slot);
@@ -217,6 +219,13 @@ std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
     if (found.ok()) {
       for (const v1::ArtifactInfo& artifact : found->artifacts()) {
         names.insert(artifact.name());
+      }
+    }
+  }
+  if (sort == "RELEASE" || sort == "VERSION") {
+    if (const auto found = session.client().ListArtifacts(v1::ARTIFACT_KIND_RELEASE); found.ok()) {
+      for (const v1::ArtifactInfo& artifact : found->artifacts()) {
+        names.insert(sort == "RELEASE" ? artifact.name() : artifact.release_version());
       }
     }
   }

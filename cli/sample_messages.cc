@@ -4,7 +4,9 @@
 #include "cli/sample_messages.h"
 
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "cli/sample_boards_internal.h"
 
 #include "proto/gpt2_shape_for_test.h"
@@ -105,6 +107,56 @@ v1::ListDevicesResponse SampleDevices() {
   ledger->set_overhead_energy_joules(410.0);
   ledger->set_missing_energy_joules(33.0);
   return devices;
+}
+
+v1::ListArtifactsResponse SampleReleases() {
+  v1::ListArtifactsResponse releases;
+  for (const auto& [version, architecture] :
+       {std::pair("0.3.0", "aarch64"), std::pair("0.3.0", "x86_64")}) {
+    v1::ArtifactInfo& release = *releases.add_artifacts();
+    release.set_kind(v1::ARTIFACT_KIND_RELEASE);
+    release.set_artifact_id(absl::StrCat("3f2e", architecture, "00000000000000000000"));
+    release.set_name(absl::StrCat("wattle-", version, "-", architecture));
+    release.add_names(release.name());
+    release.set_release_version(version);
+    release.set_release_architecture(architecture);
+    release.set_size_bytes(int64_t{180} << 20);
+    release.set_created_unix_seconds(kSampleNowUnixSeconds - 7200);
+    release.set_pushed_by("ada");
+  }
+  return releases;
+}
+
+v1::Upgrade SampleUpgrade() {
+  v1::Upgrade upgrade;
+  upgrade.set_upgrade_id("u3");
+  upgrade.set_version("0.3.0");
+  upgrade.add_stages()->add_labels()->set_key("canary");
+  upgrade.add_stages()->set_fleet_ratio(1);
+  upgrade.set_state(v1::UPGRADE_STATE_PAUSED);
+  upgrade.set_stage(1);
+  upgrade.set_reason(
+      "stage 2 (100%) stopped: nano-1 (the self-test failed) went back, pi-1 (no write was synced) "
+      "went back");
+  const auto add = [&upgrade](const char* name, int stage, v1::DeviceUpgradeState state,
+                              const char* reason) {
+    v1::DeviceUpgrade& device = *upgrade.add_devices();
+    device.set_device_id(absl::StrCat(name, "-id"));
+    device.set_device_name(name);
+    device.set_stage(stage);
+    device.set_state(state);
+    device.set_from_version("0.2.0");
+    device.set_reason(reason);
+    device.set_since_unix_seconds(kSampleNowUnixSeconds - 600);
+  };
+  add("xavier-1", 0, v1::DEVICE_UPGRADE_STATE_ACTIVE, "");
+  add("nano-1", 1, v1::DEVICE_UPGRADE_STATE_ROLLED_BACK, "the self-test failed");
+  add("orin-1", 1, v1::DEVICE_UPGRADE_STATE_WAITING, "the upgrade is paused");
+  add("pi-1", 1, v1::DEVICE_UPGRADE_STATE_ROLLED_BACK, "no write was synced");
+  add("pi-2", 1, v1::DEVICE_UPGRADE_STATE_REFUSED,
+      "its worker 0.2.0 does not know upgrades; install 0.3.0 on the board by hand");
+  upgrade.set_started_unix_seconds(kSampleNowUnixSeconds - 3600);
+  return upgrade;
 }
 
 v1::ListForecastsResponse SampleForecasts() {

@@ -10,6 +10,7 @@
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::cli {
 
@@ -28,6 +29,8 @@ v1::Job SampleFailedJob();      // "j3"
 v1::JobUpdate SampleRunning();  // "j2", training
 v1::ListJobsResponse SampleJobs();
 v1::ListForecastsResponse SampleForecasts();
+v1::ListArtifactsResponse SampleReleases();
+v1::Upgrade SampleUpgrade();  // Paused by two devices that went back.
 v1::ListPoliciesResponse SamplePolicies();
 v1::ListProfilesResponse SampleProfiles();
 v1::ListArtifactsResponse SampleModels();

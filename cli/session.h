@@ -101,6 +101,8 @@ void AddModelCommands(CLI::App* app, CommandSlot* slot);
 void AddDataCommands(CLI::App* app, CommandSlot* slot);
 void AddProfileCommands(CLI::App* app, CommandSlot* slot);
 void AddKindCommands(CLI::App* app, CommandSlot* slot);
+void AddReleaseCommands(CLI::App* app, CommandSlot* slot);
+void AddUpgradeCommands(CLI::App* app, CommandSlot* slot);
 void AddStatusCommand(CLI::App* app, CommandSlot* slot);
 void AddTopCommand(CLI::App* app, CommandSlot* slot);
 void AddEventsCommand(CLI::App* app, CommandSlot* slot);

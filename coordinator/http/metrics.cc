@@ -25,6 +25,7 @@
 #include "base/tls/certificate.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/upgrades.h"
 #include "coordinator/http/device_metrics.h"
 #include "proto/state_names.h"
 #include "telemetry/export/metrics_page.h"
@@ -76,6 +77,26 @@ void AddFleet(MetricsPage& page, const core::State& state) {
              MeasuredRows(state.profiles));
   page.Gauge("wattle_coordinator_journal_sequence", "Number of the last durable event.", {},
              static_cast<double>(state.last_sequence.value()));
+}
+
+// Of the upgrade that goes on; zeros where none does.
+void AddUpgrade(MetricsPage& page, const core::State& state) {
+  const v1::Upgrade* const open = core::OpenUpgrade(state);
+  for (int number = v1::DEVICE_UPGRADE_STATE_WAITING; number <= v1::DEVICE_UPGRADE_STATE_REFUSED;
+       ++number) {
+    int64_t devices = 0;
+    if (open != nullptr) {
+      devices = std::count_if(open->devices().begin(), open->devices().end(),
+                              [&](const auto& device) { return device.state() == number; });
+    }
+    page.Gauge("wattle_coordinator_upgrade_devices",
+               "Devices of the upgrade that goes on, by how far they are.",
+               {{"state", LowerName(static_cast<v1::DeviceUpgradeState>(number))}},
+               static_cast<double>(devices));
+  }
+  page.Gauge("wattle_coordinator_upgrade_paused",
+             "1 while an upgrade is paused, by an operator or by two devices that went back.", {},
+             open != nullptr && open->state() == v1::UPGRADE_STATE_PAUSED ? 1 : 0);
 }
 
 void AddDevices(MetricsPage& page, const core::State& state,
@@ -298,6 +319,7 @@ std::string MetricsText(runtime::Runtime& runtime, const Surroundings& surroundi
   const std::shared_ptr<const core::State> state = runtime.Version();
   const core::Observations observations = runtime.board().Snapshot();
   AddFleet(page, *state);
+  AddUpgrade(page, *state);
   AddEnds(page, *state, surroundings);
   AddRefusals(page, surroundings);
   AddDevices(page, *state, observations);
