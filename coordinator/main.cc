@@ -330,8 +330,7 @@ wattle::authority::OperatorIssuer IssuerOf(const CoordinatorOptions& options) {
   return issuer;
 }
 
-absl::Status Run(CoordinatorOptions options, const wattle::ServiceManager& manager) {
-  options.issuer = IssuerOf(options);
+absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
@@ -592,5 +591,6 @@ int main(int argc, char** argv) {
     return Report(absl::InvalidArgumentError(
         "--data-dir is missing; for example: wattle-coordinator --data-dir ./data"));
   }
+  options.issuer = IssuerOf(options);
   return Report(Run(options, manager));
 }
