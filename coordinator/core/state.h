@@ -127,6 +127,8 @@ struct State {
   // The longest pause of an attempt on the device that this process saw end.
   PersistentMap<DeviceId, absl::Duration> longest_pause;
   PersistentMap<DeviceId, RunsOfDevice> runs_of_device;
+  // When an attempt was last released for a gain on the device; nullopt: before this process.
+  PersistentMap<DeviceId, std::optional<Monotonic>> left_for_gain;
 };
 
 // The owner, or "*" for all others; of a project's quota "project/NAME".
