@@ -8,6 +8,7 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
   NAME.energy_vs_fastest_percent  joules of work for each finished job, less than those of `fastest`; median of the seeds
   NAME.missed                     deadlines missed or failed, of all seeds; those of each peer beside it
   NAME.wait_hours                 from the submission to the start, mean of a seed; median of the seeds
+  moves.saved_percent             joules of work for each finished job that moves of running attempts save (deploy/scenarios/moves.yaml); median of the seeds
   changing.inside_percent         runs that ended within the 90 % interval of their time, on boards that step, drift, throttle and get other
   changing.inside_after_change_percent   software (deploy/scenarios/changing.yaml); of all runs, and of those after the step or the update
 
@@ -29,10 +30,10 @@ SCENARIOS = ("deadlines", "mast")
 PEERS = ("fastest", "fewest_joules", "round_robin", "edf", "heft", "greedy")
 
 
-def run(scenario, seed):
+def run(scenario, seed, policies=("ours", *PEERS)):
     """{policy: {figure: value}} of one seed."""
     with tempfile.NamedTemporaryFile(suffix=".json") as figures:
-        subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(("ours", *PEERS)), "--seeds", "1", "--seed", str(seed),
+        subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(policies), "--seeds", "1", "--seed", str(seed),
                         "--json", figures.name], cwd=ROOT, check=True, capture_output=True)
         policies = json.loads(pathlib.Path(figures.name).read_text())["policies"]
     return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value} for policy in policies}
@@ -77,6 +78,9 @@ def main():
         add(figures, f"{scenario}.missed", [sum(missed(seed["ours"]) for seed in seeds)], "of all jobs",
             beside(lambda some, policy: sum(missed(seed[policy]) for seed in some)))
         add(figures, f"{scenario}.wait_hours", [wait([seed], "ours") for seed in seeds], "h", beside(wait))
+    seeds = [run("moves", arguments.seed + i, ("ours", "without_moves")) for i in range(arguments.seeds)]
+    add(figures, "moves.saved_percent", [100 - 100 * joules_of_job(seed["ours"]) / joules_of_job(seed["without_moves"]) for seed in seeds], "%",
+        f"missed: ours {sum(missed(seed['ours']) for seed in seeds)}, without moves {sum(missed(seed['without_moves']) for seed in seeds)}")
     seeds = [intervals(arguments.seed + i) for i in range(arguments.seeds)]
     for key, inside, runs in (("inside_percent", "inside", "runs"),
                               ("inside_after_change_percent", "inside_after_change", "runs_after_change")):

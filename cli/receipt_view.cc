@@ -249,7 +249,7 @@ std::string WorkNotes(const v1::Receipt& receipt) {
   return out;
 }
 
-// Who left a device for whose deadline.
+// Who left a device for whose deadline, or for a gain.
 std::string ReleaseNotes(const v1::Job& job, const v1::Attempt& attempt) {
   std::string out;
   for (const std::string& released : attempt.released_attempt_ids()) {
@@ -259,7 +259,7 @@ std::string ReleaseNotes(const v1::Job& job, const v1::Attempt& attempt) {
     if (before.attempt_id() == attempt.attempt_id()) {
       break;
     }
-    if (!before.released_for_job_id().empty()) {
+    if (!before.released_for_job_id().empty() || before.released_for_gain()) {
       absl::StrAppend(&out, Printable(before.attempt_id()), " ", Printable(before.reason()),
                       before.reached_step() > 0
                           ? absl::StrCat("; the job went on behind step ", before.reached_step())

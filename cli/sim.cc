@@ -100,8 +100,8 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
   leaf->add_option("FILE", flags->file, "Scenario file")->required();
   leaf->add_option(
           "--policy", flags->policy,
-          "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, greedy; "
-          "several with commas")
+          "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, greedy, "
+          "without_moves; several with commas")
       ->type_name("NAMES");
   leaf->add_option("--seeds", flags->seeds, "How many seeds; default the file's, else 10")
       ->type_name("N");

@@ -160,6 +160,11 @@ void Applier::On(const v1::AttemptReleased& event) {
   attempt.set_released(true);
   attempt.set_reason(event.reason());
   attempt.set_released_for_job_id(event.for_job_id());
+  attempt.set_released_for_gain(event.for_gain());
+  attempt.set_released_unix_seconds(at_);
+  if (event.for_gain()) {
+    state_.left_for_gain.Mutable(DeviceId(attempt.device_id())) = now_;
+  }
   if (const auto number = JobNumber(event.for_job_id());
       number.has_value() && state_.jobs.contains(*number)) {
     Job(state_, event.for_job_id()).add_released_attempt_ids(event.attempt_id());

@@ -68,6 +68,7 @@ struct Tick {};
 struct PlanComputed {
   SequenceNumber computed_on;  // State::last_sequence of the snapshot
   std::vector<scheduler::QueuePlacement> jobs;
+  std::vector<scheduler::GainfulMove> moves = {};  // Running attempts that leave their devices.
 };
 struct DrainDevice {
   DeviceId device;

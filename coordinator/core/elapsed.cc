@@ -42,6 +42,12 @@ EndedTime EndedFor(const State& state, const Instant& started, int64_t number, a
   return {std::max(absl::ZeroDuration(), started.wall - ended) + running, running};
 }
 
+absl::Duration SinceLeftForGain(const State& state, const Observations& observations,
+                                const DeviceId& device, Monotonic now) {
+  const std::optional<Monotonic>* const left = state.left_for_gain.Find(device);
+  return left == nullptr ? absl::InfiniteDuration() : Since(*left, observations, now);
+}
+
 absl::Duration JobAge(const State& state, const Observations& observations,
                       const v1::JobRecord& record, Monotonic now) {
   const std::optional<Monotonic>& submitted = TimesOf(state, record).submitted;

@@ -49,6 +49,9 @@ absl::Duration SinceReleased(const State& state, const Observations& observation
 // connected.
 absl::Duration SinceHandOverAdvanced(const State& state, const Observations& observations,
                                      const v1::Attempt& attempt, Monotonic now);
+// Time since an attempt left the device for a gain; infinite: none did.
+absl::Duration SinceLeftForGain(const State& state, const Observations& observations,
+                                const DeviceId& device, Monotonic now);
 // Whether the attempt's device has been silent for longer than the attempt's lease. The lease
 // stands still while the device's owner holds it, as the last heartbeat told; the device counts its
 // lease in the same way.

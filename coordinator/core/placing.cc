@@ -19,6 +19,7 @@
 #include "coordinator/core/lease.h"
 #include "coordinator/core/lineage_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/moving_for_gain.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/probing.h"
 #include "coordinator/core/queueing.h"
@@ -149,6 +150,22 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
   for (const v1::Attempt* const other : AttemptsOn(state, DeviceId(attempt->device_id()))) {
     Withdraw(draft, *other, reason);
   }
+}
+
+// Releases the attempt whose job goes on at a lower cost elsewhere, if that still holds.
+void ReleaseForGain(Draft& draft, const scheduler::GainfulMove& move, SequenceNumber computed_on) {
+  const v1::Attempt* const attempt = FindAttempt(draft.state(), move.attempt);
+  const v1::JobRecord* const record =
+      attempt == nullptr ? nullptr : FindJob(draft.state(), JobId(attempt->job_id()));
+  if (record == nullptr || !IsFresh(draft.state(), *record, move.device, computed_on) ||
+      !IsFree(draft, move.device, {}) ||
+      !MayMoveForGain(draft.state(), draft.observations(), *record, draft.now())) {
+    return;
+  }
+  v1::AttemptReleased& released = *draft.Add().mutable_attempt_released();
+  released.set_attempt_id(attempt->attempt_id());
+  released.set_for_gain(true);
+  released.set_reason(move.reason);
 }
 
 // Takes the job from a device on which its first steps told that it must miss its deadline, if no
@@ -320,6 +337,9 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
       token -= WATTLE_FAULT_POINT("queued token shared") ? 1 : 0;
       Queue(draft, *record, planned, {command.computed_on, token++}, queued);
     }
+  }
+  for (const scheduler::GainfulMove& move : command.moves) {
+    ReleaseForGain(draft, move, command.computed_on);
   }
 }
 

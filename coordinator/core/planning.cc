@@ -24,6 +24,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/moving_for_gain.h"
 #include "coordinator/core/paused.h"
 #include "coordinator/core/planning_internal.h"
 #include "coordinator/core/probing.h"
@@ -98,8 +99,12 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
   }
   std::set<DeviceId> failed;
   for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.state() == v1::ATTEMPT_STATE_FAILED &&
-        attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB &&
+    const bool failed_here = attempt.state() == v1::ATTEMPT_STATE_FAILED &&
+                             attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB;
+    // The device that the plan has in mind is better; a device that vanished meanwhile is not.
+    const bool moved = attempt.released_for_gain() &&
+                       attempt.attempt_id() == job.attempts().rbegin()->attempt_id();
+    if ((failed_here || moved) &&
         SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now) < kAvoid) {
       failed.insert(DeviceId(attempt.device_id()));
     }
@@ -197,6 +202,20 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
   return snapshot;
 }
 
+scheduler::JobView JobViewOf(const State& state, const Observations& observations,
+                             const v1::JobRecord& record, const Instant& now) {
+  const v1::Job& job = record.job();
+  scheduler::JobView view;
+  view.id = JobId(job.job_id());
+  view.spec = WithLabelsOfProject(state, job.spec().project(), job.spec());
+  view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
+  view.inputs = ViewsOf(state, job);
+  view.checkpoint_step = record.checkpoint().step();
+  view.spent = SpentEnergy(job);
+  view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
+  return view;
+}
+
 namespace {
 
 // Makes the view that of the job's next run, or of its end.
@@ -246,17 +265,10 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
          results_to_come.contains(JobId(job.job_id())))) {
       continue;
     }
-    scheduler::JobView view;
-    view.id = JobId(job.job_id());
-    view.spec = WithLabelsOfProject(state, job.spec().project(), job.spec());
-    view.submitted = now.wall - JobAge(state, observations, record, now.monotonic);
-    view.inputs = ViewsOf(state, job);
-    view.checkpoint_step = record.checkpoint().step();
-    view.spent = SpentEnergy(job);
+    scheduler::JobView view = JobViewOf(state, observations, record, now);
     if (IsProfile(job.spec())) {
       DescribeRun(state, inputs, snapshot, job, view);
     }
-    view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
     if (moves) {
       view.avoided_devices.emplace_back(live->device_id());
     } else if (waits) {
@@ -266,17 +278,21 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     view.models = FamilyOf(state, inputs, view.spec, view.inputs);
     snapshot.queue.push_back(std::move(view));
   }
+  snapshot.running = RestsOf({state, observations, snapshot.policies, now}, inputs, snapshot);
   return snapshot;
 }
 
 bool AnythingToPlan(const State& state, const Observations& observations, const Instant& now) {
-  return std::any_of(state.open_jobs.begin(), state.open_jobs.end(), [&](int64_t number) {
-    const v1::JobRecord& record = state.jobs.at(number);
-    const v1::Attempt* const live = LiveAttempt(record.job());
-    return record.job().state() == v1::JOB_STATE_QUEUED ||
-           (live != nullptr && MayWithdraw(state, observations, *live, now.monotonic)) ||
-           MoveOf(state, observations, record, now).has_value();
-  });
+  return std::any_of(
+             state.open_jobs.begin(), state.open_jobs.end(),
+             [&](int64_t number) {
+               const v1::JobRecord& record = state.jobs.at(number);
+               const v1::Attempt* const live = LiveAttempt(record.job());
+               return record.job().state() == v1::JOB_STATE_QUEUED ||
+                      (live != nullptr && MayWithdraw(state, observations, *live, now.monotonic)) ||
+                      MoveOf(state, observations, record, now).has_value();
+             }) ||
+         MayMoveAnyForGain(state, observations, now);
 }
 
 std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan) {
@@ -300,7 +316,8 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 }
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
-  PlanComputed plan{snapshot.sequence, scheduler::PlanQueue(snapshot)};
+  scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
+  PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves)};
   ChooseQueued(snapshot, plan.jobs);
   return plan;
 }

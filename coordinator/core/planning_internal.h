@@ -31,6 +31,9 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device);
 // The devices on which the job failed a short time ago; none where the fleet has no other device.
 std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
                                      const v1::Job& job, Monotonic now);
+// The job as the planner sees it, behind the checkpoint that the coordinator has.
+scheduler::JobView JobViewOf(const State& state, const Observations& observations,
+                             const v1::JobRecord& record, const Instant& now);
 // Peak memory in bytes of a runner for the spec; 0: not known.
 int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
                    const std::vector<scheduler::InputView>& views);

@@ -31,12 +31,12 @@ bool LeftLately(const State& state, const Observations& observations, const v1::
   });
 }
 
+}  // namespace
+
 double CheckpointBytes(const State& state, const v1::Job& job) {
   const auto work = scheduler::WorkOf(job.spec(), ViewsOf(state, job), state.profiles);
   return work.ok() ? work->checkpoint_bytes : 0;
 }
-
-}  // namespace
 
 bool MayRelease(const State& state, const Observations& observations, const v1::Attempt& attempt,
                 const Instant& now) {
@@ -59,6 +59,19 @@ absl::Duration HandOverTime(const State& state, const v1::Attempt& attempt) {
   const absl::Duration upload = absl::Seconds(CheckpointBytes(state, job) * seconds_per_byte);
   return ScaleOf(state, attempt) *
          (policy::StopTime(policy::PredictedStop(job.spec(), prediction)) + upload);
+}
+
+Joules HandOverEnergy(const State& state, const v1::Attempt& attempt) {
+  const v1::Job& job = FindJob(state, JobId(attempt.job_id()))->job();
+  const v1::Prediction& prediction = attempt.prediction();
+  const double above_idle =
+      std::max(0.0, prediction.mean_power_watts() - prediction.idle_power_watts());
+  const double joules_per_byte =
+      prediction.upload_bytes() > 0
+          ? prediction.upload_energy_joules() / static_cast<double>(prediction.upload_bytes())
+          : 0;
+  return Watts(above_idle) * policy::StopTime(policy::PredictedStop(job.spec(), prediction)) +
+         Joules(joules_per_byte * CheckpointBytes(state, job));
 }
 
 std::optional<scheduler::ReleasableAttempt> ReleasableOf(const State& state,

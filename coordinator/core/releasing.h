@@ -26,6 +26,12 @@ bool MayRelease(const State& state, const Observations& observations, const v1::
 // checkpoint, and the checkpoint's way to the coordinator.
 absl::Duration HandOverTime(const State& state, const v1::Attempt& attempt);
 
+// The joules above idle of all this.
+Joules HandOverEnergy(const State& state, const v1::Attempt& attempt);
+
+// Of one checkpoint of the job; 0: not known.
+double CheckpointBytes(const State& state, const v1::Job& job);
+
 // What a plan must know of the attempt. remaining: of its work, wall time at the upper quantile.
 // nullopt: MayRelease is false.
 std::optional<scheduler::ReleasableAttempt> ReleasableOf(const State& state,

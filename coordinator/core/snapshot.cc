@@ -170,6 +170,11 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
       return absl::DataLossError(absl::StrCat("\"", record.job().job_id(), "\" is not a job id"));
     }
     state_.jobs.Mutable(*number) = record;
+    for (const v1::Attempt& attempt : record.job().attempts()) {
+      if (attempt.released_for_gain()) {
+        state_.left_for_gain.Mutable(DeviceId(attempt.device_id())) = std::nullopt;
+      }
+    }
     state_.job_by_idempotency_key.Mutable(record.idempotency_key()) = *number;
     IndexJob(state_, *number);
   }

@@ -131,6 +131,8 @@ struct State {
   PersistentMap<DeviceId, RunsOfDevice> runs_of_device;
   // When the device's part in the open upgrade last changed, or the upgrade went on.
   PersistentMap<DeviceId, Monotonic> upgrade_times;
+  // When an attempt was last released for a gain on the device; nullopt: before this process.
+  PersistentMap<DeviceId, std::optional<Monotonic>> left_for_gain;
 };
 
 // The owner, or "*" for all others; of a project's quota "project/NAME".

@@ -68,10 +68,11 @@ std::string Fingerprint(const core::PlanComputed& plan) {
 }
 
 bool PlacesSomething(const core::PlanComputed& plan) {
-  return std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const auto& job) {
-    return (!job.placement.device_id().empty() && !job.placement.wait()) || job.queue ||
-           job.withdraw || !job.releases.value().empty();
-  });
+  return !plan.moves.empty() ||
+         std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const auto& job) {
+           return (!job.placement.device_id().empty() && !job.placement.wait()) || job.queue ||
+                  job.withdraw || !job.releases.value().empty();
+         });
 }
 
 }  // namespace

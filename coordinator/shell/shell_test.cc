@@ -208,6 +208,10 @@ TEST(PlanFilterTest, APlanThatSaysTheSameIsPostedOnlyWhileItStartsSomething) {
   starts.jobs[0].placement.set_device_id("d1");
   EXPECT_TRUE(filter.WorthPosting(starts));
   EXPECT_TRUE(filter.WorthPosting(starts));
+  core::PlanComputed moves = waits;
+  moves.moves.push_back({.attempt = AttemptId("j2.1"), .device = DeviceId("d1"), .reason = "r"});
+  EXPECT_TRUE(filter.WorthPosting(moves));
+  EXPECT_TRUE(filter.WorthPosting(moves));
 }
 
 }  // namespace

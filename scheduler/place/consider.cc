@@ -117,7 +117,8 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_owner();
   spec.clear_priority();
   std::string key = spec.SerializeAsString();
-  absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step);
+  absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
+                  job.checkpoint_bytes);
   if (job.profile_point.has_value()) {
     absl::StrAppend(&key, "|in ", job.profile_point->power_mode());
   }
@@ -260,6 +261,9 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   v1::Prediction& prediction = *candidate.mutable_prediction();
   prediction = std::move(predicted.prediction);
   LeaveOutDoneSteps(job, work, prediction);
+  if (job.checkpoint_bytes > 0) {
+    AddCheckpointFetch(in_mode, job.checkpoint_bytes, &prediction);
+  }
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
@@ -398,6 +402,9 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   const JobOnDevice on{.job = job, .view = view, .load = load};
   shape.loads[device] = load;
   shape.later[device].reset();
+  if (modes.empty()) {
+    return;  // The device is not asked.
+  }
   if (modes.size() == 1) {
     v1::Candidate& candidate = shape.candidates[device];
     shape.ranks[device] = PlaceInMode(on, modes.front(), candidate);
@@ -480,15 +487,16 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
     std::vector<Modes> described;
     described.reserve(snapshot_.devices.size());
     const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
-    for (const DeviceView& device : snapshot_.devices) {
-      described.push_back(DescribeModes(job, work, models, device));
+    for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
+      const bool asked = options_.asked == nullptr || (*options_.asked)[i];
+      described.push_back(asked ? DescribeModes(job, work, models, snapshot_.devices[i]) : Modes());
     }
     described_ = std::make_shared<const std::vector<Modes>>(std::move(described));
   }
   shape.described = described_;
   shape.candidates.clear();
   for (const Modes& modes : *described_) {
-    shape.candidates.push_back(modes.front().candidate);
+    shape.candidates.push_back(modes.empty() ? v1::Candidate() : modes.front().candidate);
   }
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);

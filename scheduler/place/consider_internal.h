@@ -59,6 +59,8 @@ struct Considered {
 
 struct ConsiderOptions {
   bool dry_run = false;
+  // Whether each device is looked at; any other one is refused without a reason. Null: all are.
+  const std::vector<bool>* asked = nullptr;
 };
 
 // Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements

@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_for_test.h"
@@ -25,13 +26,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Le;
 using ::testing::SizeIs;
-
-// A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. Its workload is told by the layers.
-JobView TenHourJob(const std::string& id, int layers) {
-  JobView job = RealJob(id, 18'000);
-  *job.inputs[0].artifact.mutable_model_shape() = Gpt2Shape(layers);
-  return job;
-}
 
 int CountWaiting(const std::vector<QueuePlacement>& plan) {
   return static_cast<int>(std::count_if(plan.begin(), plan.end(), [](const auto& placed) {
@@ -117,36 +111,11 @@ TEST_F(LargeFleetTest, NoJobIsDelayedForTheJoulesOfAnother) {
   }
 }
 
-// As Pairs, with drawn numbers. Half of the boards b have a pack and no known sun.
-Snapshot DrawnFleet(unsigned seed, ProfileTable& profiles) {
-  std::mt19937 generator(seed);
-  const auto between = [&generator](double low, double high) {
-    return low + (high - low) * static_cast<double>(generator() % 1000) / 1000;
-  };
-  const JobView kinds[] = {TenHourJob("", 12), TenHourJob("", 6)};
-  Snapshot snapshot = MakeSnapshot({}, profiles);
-  for (int board = 0; board < 40; ++board) {
-    const bool is_b = generator() % 2 == 0;
-    snapshot.devices.push_back(OrinNano(absl::StrCat("d", board)));
-    if (is_b && generator() % 2 == 0) {
-      SetBattery(between(110, 300), 1, &snapshot.devices.back());
-    }
-    Learn(snapshot.devices.back(), kinds[0], {is_b ? between(0.0101, 0.0105) : 0.01, 10}, profiles);
-    Learn(snapshot.devices.back(), kinds[1], {is_b ? between(0.02, 0.03) : 0.01, 10}, profiles);
-  }
-  for (int job = 0; job < 60; ++job) {
-    snapshot.queue.push_back(kinds[job < 20 ? 0 : 1]);
-    snapshot.queue.back().id = JobId(absl::StrCat("j", job + 1));
-    snapshot.queue.back().spec.set_deadline_seconds(generator() % 8 == 0 ? 90 * 3600.0 : 0);
-  }
-  return snapshot;
-}
-
 TEST(DrawnLargeFleetTest, EachPlanIsCheaperThanTheOneInOrderAndDelaysNobody) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(seed);
     ProfileTable profiles;
-    const Snapshot snapshot = DrawnFleet(seed, profiles);
+    const Snapshot snapshot = DrawnFleet(std::mt19937(seed), profiles);
     std::map<std::string, v1::Candidate> in_order;
     const auto price = [](const v1::Candidate& run) {  // As the default patience has it.
       return run.marginal_energy_joules() * (1 + run.start_in_seconds() / 360'000);

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "scheduler/place/moves.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
 #include "units/id.h"
@@ -89,6 +90,13 @@ struct QueuePlacement {
 // device. It is taken if no job starts later for it, none with a deadline ends later, and the plan
 // is cheaper by more than 1 %. A large fleet is searched in parts, each taken or refused by itself.
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
+
+// PlanQueue, and the running attempts that are to leave their devices for a gain.
+struct FleetPlan {
+  std::vector<QueuePlacement> jobs;
+  std::vector<GainfulMove> moves;
+};
+FleetPlan PlanQueueAndMoves(const Snapshot& snapshot);
 // PlanQueue without the search: what its plan is measured against.
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot);
 

@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "base/fault_point.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
@@ -577,7 +578,8 @@ class QueuePlanner {
       return false;
     }
     std::vector<Proposal> proposals = Proposals(plan);
-    for (int pass = 0; pass < kArrangingPassesMax; ++pass) {
+    const int passes = WATTLE_FAULT_POINT("one pass for all parts") ? 1 : kArrangingPassesMax;
+    for (int pass = 0; pass < passes; ++pass) {
       if (proposals.empty() || !MayTry()) {
         return false;
       }
@@ -603,6 +605,9 @@ class QueuePlanner {
   // and ends no later where the end counts.
   [[nodiscard]] bool IsFair(const Order& jobs, const Outcome& before, const Outcome& after) const {
     constexpr double kRoundingSeconds = 1;
+    if (WATTLE_FAULT_POINT("fair parts")) {
+      return true;
+    }
     return std::all_of(jobs.begin(), jobs.end(), [&](size_t i) {
       const std::optional<RunStart>& one = before.places.starts[i];
       const std::optional<RunStart>& other = after.places.starts[i];
@@ -669,6 +674,21 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   return QueuePlanner(snapshot).Plan();
+}
+
+FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  QueuePlanner planner(snapshot);
+  FleetPlan plan;
+  plan.jobs = planner.Plan();
+  std::set<AttemptId> released;
+  for (const QueuePlacement& placed : plan.jobs) {
+    if (!placed.releases.value().empty()) {
+      released.insert(placed.releases);
+    }
+  }
+  plan.moves = MovesByGain(snapshot, planner.final_loads(), released);
+  return plan;
 }
 
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot) {

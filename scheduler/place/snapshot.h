@@ -126,6 +126,8 @@ struct JobView {
   Joules spent;                   // Gross, of the job's attempts so far.
   // Optimizer steps that a checkpoint holds from which every device can go on; 0: none.
   int64_t checkpoint_step = 0;
+  // Of a checkpoint that a device must fetch first; 0: that is not counted.
+  int64_t checkpoint_bytes = 0;
   // The device on which an attempt of the job waits behind another one and has not begun.
   std::optional<DeviceId> queued_on = std::nullopt;
   // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
@@ -133,11 +135,25 @@ struct JobView {
   std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.
 };
 
+// What is left of a running attempt, which may cost less on another device (moves.h).
+struct RunningRest {
+  AttemptId attempt;
+  DeviceId device;  // Where it runs.
+  // The rest as a job, behind the step that the attempt has reached. It avoids `device`.
+  JobView job;
+  absl::Duration remaining = absl::ZeroDuration();  // Where it runs: wall time, mean.
+  Joules marginal;                                  // Likewise, above idle.
+  absl::Duration hand_over = absl::ZeroDuration();  // Until its checkpoint is here.
+  Joules hand_over_energy;
+  bool leaves = false;  // It was released for a gain and hands over.
+};
+
 struct Snapshot {
   SequenceNumber sequence;  // The journal's sequence number of this snapshot.
   absl::Time now;
   std::vector<DeviceView> devices;
-  std::vector<JobView> queue;  // In any order.
+  std::vector<JobView> queue;        // In any order.
+  std::vector<RunningRest> running;  // Attempts that may move for a gain, in any order.
   std::vector<v1::Policy>
       policies;  // The policies that apply; for a "what if" plan the caller puts others here.
   const ProfileTable* profiles =

@@ -241,6 +241,14 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
   return answer;
 }
 
+void AddCheckpointFetch(const v1::Device& device, int64_t bytes, v1::Prediction* prediction) {
+  const double seconds = static_cast<double>(bytes) / LinkOf(device).download_bytes_per_second;
+  prediction->set_fetch_bytes(prediction->fetch_bytes() + bytes);
+  prediction->set_fetch_seconds(prediction->fetch_seconds() + seconds);
+  prediction->set_fetch_energy_joules(prediction->fetch_energy_joules() +
+                                      kTransferPowerWatts * seconds);
+}
+
 double MarginalEnergyJoules(const v1::Prediction& prediction) {
   return prediction.net_energy_joules() + prediction.fetch_energy_joules() +
          prediction.start_energy_joules() + prediction.checkpoint_energy_joules() +

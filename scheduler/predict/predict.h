@@ -8,6 +8,8 @@
 #ifndef WATTLE_SCHEDULER_PREDICT_PREDICT_H_
 #define WATTLE_SCHEDULER_PREDICT_PREDICT_H_
 
+#include <cstdint>
+
 #include "absl/types/span.h"
 
 #include "scheduler/predict/work.h"
@@ -34,6 +36,9 @@ struct ComparablePrediction {
 };
 ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
                                       const WorkAmount& work, absl::Span<const InputView> inputs);
+
+// Adds the way of a checkpoint to the device.
+void AddCheckpointFetch(const v1::Device& device, int64_t bytes, v1::Prediction* prediction);
 
 // The joules that the attempt adds to the fleet's: the net run, and everything around the run.
 double MarginalEnergyJoules(const v1::Prediction& prediction);

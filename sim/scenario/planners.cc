@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "coordinator/core/planning.h"
 #include "scheduler/place/place.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -45,6 +46,9 @@ constexpr Row kRows[] = {
     // As Wattle planned before plans looked at more than one job.
     {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
+
+// What the moves of running attempts are measured against.
+constexpr char kWithoutMoves[] = "without_moves";
 
 absl::Time DeadlineOf(const scheduler::JobView& job) {
   return job.spec.deadline_seconds() > 0.0
@@ -192,12 +196,20 @@ std::vector<std::string> PolicyNames() {
   for (const Row& row : kRows) {
     names.emplace_back(row.name);
   }
+  names.emplace_back(kWithoutMoves);
   return names;
 }
 
 Planner MakePlanner(absl::string_view name) {
   if (name == "ours") {
     return nullptr;
+  }
+  if (name == kWithoutMoves) {
+    return [](const scheduler::Snapshot& snapshot) {
+      core::PlanComputed plan = core::ComputePlan(snapshot);
+      plan.moves.clear();
+      return plan;
+    };
   }
   const auto* const row = std::find_if(std::begin(kRows), std::end(kRows),
                                        [&](const Row& one) { return one.name == name; });

@@ -46,7 +46,7 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
     }
   }
   EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "mast.yaml",
-                                          "two-jetsons.yaml"}));
+                                          "moves.yaml", "two-jetsons.yaml"}));
 }
 
 // Two boards of two classes with eleven runs a day each, and one thing that changes their speed.

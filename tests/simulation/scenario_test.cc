@@ -213,6 +213,27 @@ TEST(PlannersTest, WhoWaitsForABoardThatIsBusy) {
   EXPECT_EQ(RunsOn(FiguresOf(text, "ours"), "jetson-orin-nano"), 2);
 }
 
+// The long job begins on the worse board, because the better one is busy for too long. Once that
+// one is free, the rest goes on there.
+TEST(PlannersTest, ARunningJobMovesToTheBetterBoardOnceItIsFree) {
+  const std::string text = R"(
+duration: 60h
+fleet:
+  - {name: a, class: jetson-orin-nano}
+  - {name: b, class: jetson-xavier-nx}
+data: {short: {examples: 15000}, long: {examples: 20000}}
+jobs:
+  - {name: short, at: 1h, job: {objective: time, finetune: {model: gpt2, data: short, sequence_length: 384}}}
+  - {name: long, at: 70m, job: {objective: time, finetune: {model: gpt2, data: long, sequence_length: 384}}}
+)";
+  const RunFigures moves = FiguresOf(text, "ours");
+  const RunFigures stays = FiguresOf(text, "without_moves");
+  EXPECT_EQ(moves[Figure::kDone], 2);
+  EXPECT_EQ(stays[Figure::kDone], 2);
+  EXPECT_EQ(RunsOn(stays, "jetson-xavier-nx"), 1);
+  EXPECT_LT(moves[Figure::kWorkWattHours], 0.95 * stays[Figure::kWorkWattHours]);
+}
+
 // The long job is submitted second. Whoever places it first gives it the faster board.
 TEST(PlannersTest, HeftPlacesTheLongestJobFirst) {
   const std::string text = R"(

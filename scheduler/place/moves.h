@@ -1,0 +1,38 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Which running attempts leave their device because their rest costs less on another one. Pure.
+#ifndef WATTLE_SCHEDULER_PLACE_MOVES_H_
+#define WATTLE_SCHEDULER_PLACE_MOVES_H_
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "scheduler/place/device_load.h"
+#include "scheduler/place/snapshot.h"
+#include "units/id.h"
+
+namespace wattle::scheduler {
+
+struct GainfulMove {
+  AttemptId attempt;
+  DeviceId device;     // Where the rest is expected to run.
+  std::string reason;  // One sentence with both costs.
+};
+
+// The attempts of Snapshot::running that gain by a move. A cost is by the job's objective. An
+// attempt gains if its rest costs less on another device, with everything that the move takes:
+//   - by more than a tenth of what the rest costs where it runs, and
+//   - by more than three times what hand-over and transfer cost.
+// The other device is free until the rest would end at its upper quantile, so no place of the queue
+// moves. Every rule of placement allows the rest there, its deadline at the upper quantile too. A
+// device whose prediction is too wide to be planned on gets no attempt in this way.
+// Looks at a bounded number of attempts and devices, other ones at each sequence number.
+//
+// loads: behind the last job of the queue's plan. stay: attempts that leave for another reason.
+std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, std::vector<DeviceLoad> loads,
+                                     const std::set<AttemptId>& stay);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_MOVES_H_
