@@ -62,6 +62,7 @@ uint64_t ReportDigest(const v1::Report& report) {
       AddAttempt(report.stopped(), hash);
       break;
     case v1::Report::kLedger:
+    case v1::Report::kUpgradeEnded:
     case v1::Report::FACT_NOT_SET:  // A fact of a newer version: number and time tell it apart.
       break;
   }
