@@ -74,7 +74,7 @@ class Services(Scene):
         staged = self.fleet.directory / "staged"
         subprocess.run(["cmake", "--install", BIN.parent], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": str(staged)})
         installed = staged / "usr/local"
-        self.assertEqual(sorted(path.name for path in (installed / "bin").iterdir()), ["wattle", "wattle-coordinator", "wattle-runner", "wattle-worker"])
+        self.assertEqual(sorted(path.name for path in (installed / "bin").iterdir()), ["wattle", "wattle-coordinator", "wattle-launch", "wattle-runner", "wattle-worker"])
         boards = subprocess.run([installed / "bin/wattle-worker", "--emulate=none-such"], capture_output=True, text=True, check=False).stderr
         self.assertIn("there are: jetson-orin-nano, jetson-xavier-nx, raspberry-pi-5", boards)
         self.assertIn("u wattle-worker ", (installed / "lib/sysusers.d/wattle.conf").read_text())

@@ -62,7 +62,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const Config& config,
 Agent::Agent(const Config& config, std::string version)
     : config_(config),
       version_(std::move(version)),
-      clock_(Clock::Real().Boottime(), config.time_scale) {}
+      clock_(Clock::Real().Boottime(), config.time_scale),
+      releases_(config.releases) {}
 
 Agent::~Agent() {
   {
@@ -79,6 +80,9 @@ Agent::~Agent() {
   transfers_.reset();
   credentials_.reset();
   runner_.reset();
+  if (self_test_.joinable()) {
+    self_test_.join();
+  }
 }
 
 Instant Agent::Now() {

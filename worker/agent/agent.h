@@ -10,7 +10,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -44,6 +46,7 @@
 #include "worker/box/level.h"
 #include "worker/child/runner_group.h"
 #include "worker/child/runner_process.h"
+#include "worker/upgrade/releases.h"
 
 namespace wattle::agent {
 
@@ -69,6 +72,11 @@ class Agent final : public AgentPorts {
   void StartFetch(const v1::Assignment& assignment) override;
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
+  void StartReleaseFetch(const v1::UpgradeOrder& order) override;
+  [[nodiscard]] std::string CurrentRelease() const override;
+  absl::Status SwitchRelease(const std::string& version) override;
+  void KeepReleases(const std::set<std::string>& versions) override;
+  void StartSelfTest() override;
   void MakeRoom(int64_t size_bytes) override;
   void ProbeStorage() override;
   absl::Status SetPowerMode(const std::string& mode) override;
@@ -171,6 +179,8 @@ class Agent final : public AgentPorts {
   std::unique_ptr<child::RunnerProcess> runner_;
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<StorageProbe> storage_probe_;
+  upgrade::Releases releases_;
+  std::thread self_test_;                      // of a release on trial
   std::unique_ptr<Sampler> sampler_;           // null on an emulated board
   std::unique_ptr<OwnerSocket> owner_socket_;  // null where it could not be made
 

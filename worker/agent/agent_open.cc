@@ -226,6 +226,7 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
   settings_.runner_device = config_.device;
   settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
   settings_.watch.start = 3 * settings_.watch.silence;
+  settings_.takes_releases = !config_.releases.empty();
   settings_.free_space_reserve_bytes = config_.disk_reserve_bytes;
   settings_.boot_id = BootId("");
   core_ = std::make_unique<AgentCore>(CoreDependencies{.state = state_.get(),
@@ -312,6 +313,12 @@ TransferCallbacks Agent::OnTransfers() {
   TransferCallbacks callbacks;
   callbacks.on_fetched = [this](const FetchResult& result) {
     Post([this, result](const Instant& now) { core_->OnFetched(result, now); });
+  };
+  callbacks.on_release_fetched = [this](const FetchResult& result) {
+    Post([this, result](const Instant& now) { core_->OnReleaseFetched(result, now); });
+  };
+  callbacks.on_release_progress = [this](int64_t fetched, int64_t size) {
+    Post([this, fetched, size](const Instant&) { core_->OnReleaseProgress(fetched, size); });
   };
   callbacks.on_uploaded = [this](const UploadResult& result) {
     Post([this, result](const Instant& now) { core_->OnUploaded(result, now); });

@@ -110,6 +110,9 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option(
       "--state-dir", config->state_dir,
       "Folder for identity, spool, checkpoints and cache [~/.local/state/wattle-worker]");
+  app.add_option("--releases", config->releases,
+                 "Folder of this worker's releases, from which wattle-launch starts it: upgrades "
+                 "that the coordinator orders are taken [they are refused]");
   app.add_option("--metrics", config->metrics,
                  "host:port for /metrics over HTTPS, which a certificate of the fleet reads; port "
                  "0: any free one. If Prometheus cannot reach this "

@@ -29,6 +29,7 @@ struct Config {
   bool plaintext_loopback = false;
   std::string name;                      // empty: the host's, or the emulated board's
   std::string state_dir;                 // empty: under the user's state folder
+  std::string releases;                  // folder of releases; empty: upgrades are refused
   std::string metrics = "127.0.0.1:0";   // or kNoMetrics, kPushedMetrics
   std::string metrics_token_file;        // empty: no token reads the page
   std::string signers;                   // folder of public keys; empty: every model is run

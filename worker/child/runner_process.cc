@@ -508,6 +508,13 @@ absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& 
   return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
 }
 
+absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
+                        absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string answer,
+                          FirstLineOf(options, {"--self-test", device}, timeout));
+  return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
+}
+
 absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,
                                                      const std::string& device,
                                                      absl::Duration timeout) {

@@ -112,6 +112,11 @@ absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Du
 absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
                                absl::Duration timeout);
 
+// Lets the runner test itself on the device. kFailedPrecondition: a result is wrong, and which;
+// else the errors of RunnerVersion.
+absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
+                        absl::Duration timeout);
+
 // What the runner measures of the device with options.threads. Errors: those of RunnerVersion.
 absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,
                                                      const std::string& device,

@@ -27,6 +27,7 @@
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/rates.h"
+#include "worker/engine/self_test.h"
 #include "worker/runner/frame_channel.h"
 #include "worker/runner/frame_sink.h"
 #include "worker/runner/gate.h"
@@ -172,6 +173,15 @@ int PrintRates(const std::string& device, int threads) {
   return kExitFailed;
 }
 
+int PrintSelfTest(const std::string& device, int threads) {
+  absl::Status status = wattle::engine::SetThreads(threads);
+  if (status.ok()) {
+    status = wattle::engine::SelfTest(device);
+  }
+  std::printf("%s\n", status.ok() ? "ok" : std::string(status.message()).c_str());
+  return wattle::AfterOutput("wattle-runner", 0);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
   std::string task_path;
@@ -180,15 +190,20 @@ int Main(int argc, char** argv) {
   uint64_t seed = 0;
   std::string device;
   std::string measured_device;
+  std::string tested_device;
   int threads = 1;
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
   app.add_flag("--json", as_json, "With --task: print frames as lines of JSON on standard output");
   app.add_option("--check-device", device,
                  "Print \"ok\" where jobs can run on this device (cpu, cuda), else why not");
+  app.add_option(
+      "--self-test", tested_device,
+      "Print \"ok\" where the engine calculates rightly on this device (cpu, cuda), else "
+      "what it got wrong");
   app.add_option("--measure-rates", measured_device,
                  "Print what this device (cpu, cuda) does in a second, as a line of JSON");
-  app.add_option("--threads", threads, "Of --measure-rates [1]");
+  app.add_option("--threads", threads, "Of --measure-rates and --self-test [1]");
   app.add_option("--initialize", initialize_directory,
                  "Write random weights into this directory, which has config.json and no weights");
   app.add_option("--seed", seed, "Of --initialize");
@@ -206,6 +221,9 @@ int Main(int argc, char** argv) {
     const absl::Status usable = wattle::engine::CheckDevice(device);
     std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
     return wattle::AfterOutput("wattle-runner", 0);
+  }
+  if (!tested_device.empty()) {
+    return PrintSelfTest(tested_device, threads);
   }
   if (!measured_device.empty()) {
     return PrintRates(measured_device, threads);

@@ -67,6 +67,11 @@ AgentCore::AgentCore(const CoreDependencies& dependencies, CoreSettings settings
       prefetch_backoff_(kUploadRetryMin, state_.disk().Random()),
       link_(device_.link()),
       storage_(settings_.storage_probe_period),
+      upgrader_(&state_.disk(), &ports_,
+                {.version = settings_.info.worker_version(),
+                 .takes_releases = settings_.takes_releases,
+                 .device_id = state_.device_id(),
+                 .boot_id = settings_.boot_id}),
       guard_(settings_.guard),
       forecast_(HarvestOf(device_), RecentOf(device_)),
       heartbeat_period_(settings_.heartbeat_period) {}
@@ -141,6 +146,7 @@ void AgentCore::Start(const Instant& now) {
   next_retry_ = now.wall;
   ResumeHold(now);
   TellLostEnds(now);
+  StartUpgrader(unreadable, now);
 }
 
 void AgentCore::OnConnected(const Instant& now, const std::string& coordinator) {
@@ -193,6 +199,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       NoteDisk(state_.WriteDesired(desired_), now);
       next_heartbeat_ = std::min(next_heartbeat_, now.wall + HeartbeatInterval());
       Reconcile(now);
+      upgrader_.OnDesired(desired_);
       break;
     }
     case v1::CoordinatorMessage::kAcknowledgement:
@@ -475,6 +482,7 @@ void AgentCore::Step(const Instant& now) {
     }
   }
   CheckTransfer(now);
+  StepUpgrade(now);
   HandOverNext(now);
   ActivateNext(now);
   ReturnNextResult(now);
@@ -511,6 +519,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   if (greet_again_) {
     next = std::min(next, *greet_again_);
   }
+  if (const Monotonic step = upgrader_.NextStep(); step > now.wall) {
+    next = std::min(next, step);
+  }
   if (owner_hold_.active()) {
     next = std::min(next, now.wall + owner_hold_.Left(now));
   }
@@ -526,11 +537,15 @@ void AgentCore::Shutdown(const Instant& now) {
     run_->Stop(StopReason::kShutdown, now);
     Step(now);
   }
+  FinishSwitch(now);
   SaveDevice(now);
 }
 
 std::vector<std::string> AgentCore::NeededArtifacts() const {
   std::vector<std::string> ids;
+  if (upgrader_.fetching()) {
+    ids.push_back(upgrader_.order().artifact_id());
+  }
   for (const auto& [id, record] : held_) {
     if (!IsTerminal(record.state())) {
       for (const v1::ResolvedInput& input : record.assignment().inputs()) {

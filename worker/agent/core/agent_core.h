@@ -39,6 +39,7 @@
 #include "worker/agent/core/pace.h"
 #include "worker/agent/core/storage_health.h"
 #include "worker/agent/core/time_keeper.h"
+#include "worker/agent/core/upgrader.h"
 #include "worker/agent/storage/spool.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -76,6 +77,7 @@ struct CoreSettings {
   // Until the coordinator's welcome names its own. An offline worker that holds an attempt wakes
   // this often, also without readings.
   absl::Duration heartbeat_period = absl::Seconds(1);
+  bool takes_releases = false;  // the worker has a folder of releases, and wattle-launch starts it
   // A power cut while nothing runs loses at most this much of the device's counters.
   absl::Duration idle_save_period = absl::Minutes(5);
   absl::Duration storage_probe_period = absl::Minutes(1);  // infinite: the disk is not tried
@@ -119,6 +121,13 @@ class AgentCore {
   void OnFrame(const v1::RunnerFrame& frame, const Instant& now);
   void OnRunnerLine(const std::string& line, const Instant& now);
   void OnRunnerExit(const child::RunnerExit& exit, const Instant& now);
+
+  // Events of an upgrade.
+  void OnReleaseFetched(const FetchResult& result, const Instant& now);
+  void OnReleaseProgress(int64_t fetched_bytes, int64_t size_bytes) {
+    upgrader_.OnProgress(fetched_bytes, size_bytes);
+  }
+  void OnSelfTested(const absl::Status& status, const Instant& now);
 
   // Bytes went over the link since the last call, artifacts included.
   void OnLinkBytes(const v1::LinkBytes& bytes) { link_.Count(bytes); }
@@ -179,10 +188,12 @@ class AgentCore {
   [[nodiscard]] Monotonic NextStep(const Instant& now) const;  // wall
 
   // Checkpoints and stops the run. done() turns true once nothing runs and everything is on the
-  // disk.
+  // disk. An upgrade does so by itself.
   void Shutdown(const Instant& now);
   [[nodiscard]] bool shutting_down() const { return shutting_down_; }
-  [[nodiscard]] bool done() const { return shutting_down_ && run_ == nullptr; }
+  [[nodiscard]] bool done() const {
+    return shutting_down_ && run_ == nullptr && !upgrader_.switches();
+  }
 
   // The artifacts that must stay in the cache.
   [[nodiscard]] std::vector<std::string> NeededArtifacts() const;
@@ -288,6 +299,13 @@ class AgentCore {
   void CheckStorage(const Instant& now);
   [[nodiscard]] bool WritesMuch() const;  // a checkpoint or a fetch is written now
   void EndFetchForProbe(const Instant& now);
+
+  // agent_core_upgrade.cc
+  void StartUpgrader(bool desired_is_unreadable, const Instant& now);
+  void StepUpgrade(const Instant& now);
+  // REQUIRES: a release is ready.
+  [[nodiscard]] bool MayEndRunForUpgrade(const Instant& now) const;
+  void FinishSwitch(const Instant& now);
 
   // agent_core_memory.cc
   void CheckMemory(const Instant& now);
@@ -423,6 +441,7 @@ class AgentCore {
   OwnerHold owner_hold_;
   LinkMeter link_;
   StorageHealth storage_;
+  Upgrader upgrader_;
   std::string storage_told_;  // the problem at the last step
   std::string storage_stop_;  // the problem for which the run was last stopped
   MemoryPressure memory_pressure_;

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,16 @@ class FakePorts final : public AgentPorts {
   void CancelTransfer() override { ++cancels; }
   void MakeRoom(int64_t size_bytes) override { room_bytes = size_bytes; }
   void ProbeStorage() override { ++probes; }
+  void StartReleaseFetch(const v1::UpgradeOrder& order) override {
+    release_fetches.push_back(order.artifact_id());
+  }
+  [[nodiscard]] std::string CurrentRelease() const override { return release; }
+  absl::Status SwitchRelease(const std::string& version) override {
+    release = version;
+    return absl::OkStatus();
+  }
+  void KeepReleases(const std::set<std::string>& versions) override { kept_releases = versions; }
+  void StartSelfTest() override { ++self_tests; }
   absl::Status SetPowerMode(const std::string& mode) override {
     modes.push_back(mode);
     return mode == "MAXN" ? absl::PermissionDeniedError("only root") : absl::OkStatus();
@@ -62,6 +73,10 @@ class FakePorts final : public AgentPorts {
   std::vector<std::string> dialled;  // "next": the next of the addresses
   std::vector<v1::WorkerMessage> sent;
   std::vector<std::string> notes;
+  std::vector<std::string> release_fetches;  // artifact ids
+  std::string release;                       // that the link points to
+  std::set<std::string> kept_releases;
+  int self_tests = 0;
   int64_t room_bytes = 0;
   bool restore_fails = false;
   int probes = 0;
@@ -85,6 +100,8 @@ inline const char* FactName(const v1::Report& report) {
       return "stopped";
     case v1::Report::kLedger:
       return "ledger";
+    case v1::Report::kUpgradeEnded:
+      return "upgrade";
     case v1::Report::FACT_NOT_SET:
       return "none";
   }
@@ -101,6 +118,7 @@ class AgentCoreTest : public testing::Test {
     spool_.reset();
     state_.reset();
     ports_ = {};
+    ports_.release = release_;
     state_ = *StateDirectory::Open(&disk_);
     spool_ = *Spool::Open(&disk_);
     const v1::WorkerRecord kept = ReadKeptDevice(*state_, ports_);
@@ -115,6 +133,8 @@ class AgentCoreTest : public testing::Test {
     settings.info.set_device_id(state_->device_id());
     settings.info.set_device_class("test");
     settings.info.set_power_mode("10W");
+    settings.info.set_worker_version(version_);
+    settings.takes_releases = takes_releases_;
     settings.info.set_sets_power_modes(sets_power_modes_);
     settings.boot_id = boot_id_;
     settings.storage_probe_period = probe_period_;
@@ -341,6 +361,9 @@ class AgentCoreTest : public testing::Test {
   bool sets_power_modes_ = false;
   bool several_coordinators_ = false;
   std::string boot_id_ = "boot";
+  std::string version_ = "1.4.0";  // of the worker that Boot starts
+  std::string release_;            // that the link points to as Boot starts it
+  bool takes_releases_ = false;
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};
   std::unique_ptr<StateDirectory> state_;

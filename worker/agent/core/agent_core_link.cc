@@ -90,7 +90,8 @@ bool AgentCore::HasInputs(const v1::HeldAttemptRecord& record) const {
 }
 
 void AgentCore::CheckTransfer(const Instant& now) {
-  if (handing_over_.empty() && returning_.empty() && prefetching_.empty()) {
+  if (handing_over_.empty() && returning_.empty() && prefetching_.empty() &&
+      !upgrader_.fetching()) {
     transfer_ended_ = false;
   } else if (!transfer_ended_ && !LinkClosed(now).empty()) {
     transfer_ended_ = true;

@@ -24,7 +24,7 @@ constexpr absl::Duration kPrefetchRetryMax = absl::Minutes(10);
 
 bool AgentCore::MayWork() const {
   return !shutting_down_ && guard_.reason().empty() && !owner_hold_.active() &&
-         storage_.problem().empty() && memory_pressure_.problem().empty();
+         storage_.problem().empty() && memory_pressure_.problem().empty() && !upgrader_.on_trial();
 }
 
 bool AgentCore::CouldBegin(const std::string& attempt_id, const Instant& now) const {
@@ -66,11 +66,12 @@ bool AgentCore::Runs(const std::string& attempt_id) const {
 
 bool AgentCore::LineIsFree() const {
   return handing_over_.empty() && returning_.empty() && prefetching_.empty() &&
-         (run_ == nullptr || !run_->uses_line());
+         !upgrader_.fetching() && (run_ == nullptr || !run_->uses_line());
 }
 
 bool AgentCore::ClaimLine() {
-  if (handing_over_.empty() && returning_.empty() && prefetching_.empty()) {
+  if (handing_over_.empty() && returning_.empty() && prefetching_.empty() &&
+      !upgrader_.fetching()) {
     return true;
   }
   if (!std::exchange(transfer_ended_, true)) {

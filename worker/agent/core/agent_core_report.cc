@@ -431,6 +431,9 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
     *heartbeat.add_progress() = run_->Progress();
   }
   AddWaiting(heartbeat);
+  if (const auto upgrade = upgrader_.Progress()) {
+    *heartbeat.mutable_upgrade() = *upgrade;
+  }
   if (const v1::HeldAttemptRecord* next = NextToHandOver();
       next != nullptr && handed_over_.handed_bytes > 0) {
     v1::HandOverProgress& hand_over = *heartbeat.mutable_hand_over();

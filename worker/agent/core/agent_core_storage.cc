@@ -18,12 +18,13 @@ void AgentCore::OnStorageProbed(const absl::Status& status, const Instant& now) 
 }
 
 bool AgentCore::WritesMuch() const {
-  return (!prefetching_.empty() && !transfer_ended_) || (run_ != nullptr && run_->writes_much());
+  const bool fetches = !prefetching_.empty() || upgrader_.fetching();
+  return (fetches && !transfer_ended_) || (run_ != nullptr && run_->writes_much());
 }
 
 // A fetch may last for hours; whether the disk or the fetch makes the writes slow shows without it.
 void AgentCore::EndFetchForProbe(const Instant& now) {
-  if (!prefetching_.empty() && !std::exchange(transfer_ended_, true)) {
+  if ((!prefetching_.empty() || upgrader_.fetching()) && !std::exchange(transfer_ended_, true)) {
     ports_.CancelTransfer();
   }
   if (run_ != nullptr) {

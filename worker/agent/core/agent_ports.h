@@ -7,6 +7,7 @@
 #define WATTLE_WORKER_AGENT_CORE_AGENT_PORTS_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,18 @@ class AgentPorts {
   virtual void StartFetch(const v1::Assignment& assignment) = 0;
   virtual void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) = 0;
   virtual void CancelTransfer() = 0;  // the result still follows, as kCancelled
+
+  // Fetches the order's artifact as an input, and installs it in the folder of releases.
+  // OnReleaseFetched follows, OnReleaseProgress may before.
+  virtual void StartReleaseFetch(const v1::UpgradeOrder& /*order*/) {}
+  // The release that the next start runs; "": the installed programs.
+  [[nodiscard]] virtual std::string CurrentRelease() const { return ""; }
+  virtual absl::Status SwitchRelease(const std::string& /*version*/) {
+    return absl::UnimplementedError("this device has no folder of releases");
+  }
+  virtual void KeepReleases(const std::set<std::string>& /*versions*/) {}
+  // Lets the runner test itself. OnSelfTested follows.
+  virtual void StartSelfTest() {}
 
   // The caller is about to write a file of about this size. If the disk's budget asks for it,
   // artifacts that no job needs are deleted. OnShortOfRoom follows if that does not free enough.

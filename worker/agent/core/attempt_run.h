@@ -111,6 +111,8 @@ class AttemptRun {
   [[nodiscard]] std::optional<Monotonic> NextStep() const;
   [[nodiscard]] const std::optional<AttemptEnd>& end() const { return end_; }
   [[nodiscard]] bool stopping() const { return stop_.has_value(); }
+  // Whether the run goes on from a checkpoint after it was stopped.
+  [[nodiscard]] bool keeps_checkpoints() const { return keeps_checkpoints_; }
   // Whether the runner is done and only the result's upload is left.
   [[nodiscard]] bool has_result() const {
     return stage_ == Stage::kExited || stage_ == Stage::kUploading || stage_ == Stage::kUploaded;

@@ -81,6 +81,36 @@ void Transfers::Fetch(const v1::Assignment& assignment, std::vector<std::string>
   });
 }
 
+void Transfers::FetchRelease(const std::string& artifact_id, std::vector<std::string> needed,
+                             std::function<absl::Status(const std::string& directory)> install) {
+  cancelled_ = false;
+  Enqueue([this, artifact_id, needed = std::move(needed), install = std::move(install)] {
+    KeepOnly(needed);
+    FetchResult result = RunFetchRelease(artifact_id, install);
+    TellCache();
+    callbacks_.on_release_fetched(std::move(result));
+  });
+}
+
+FetchResult Transfers::RunFetchRelease(
+    const std::string& artifact_id,
+    const std::function<absl::Status(const std::string& directory)>& install) {
+  FetchResult result;
+  if (!artifacts::IsArtifactId(artifact_id)) {
+    result.status = absl::InvalidArgumentError(
+        absl::StrCat("artifact \"", artifact_id, "\": is no artifact's id (64 hex digits)"));
+    return result;
+  }
+  Moved moved;
+  fetches_release_ = true;
+  const auto files = BringVerified(ArtifactId(artifact_id), moved);
+  fetches_release_ = false;
+  result.moved_bytes = moved.bytes;
+  result.moved_in = moved.in;
+  result.status = files.ok() ? install(files->directory) : files.status();
+  return result;
+}
+
 void Transfers::Upload(const std::string& directory, const v1::ArtifactInfo& info) {
   cancelled_ = false;
   Enqueue([this, directory, info] { callbacks_.on_uploaded(RunUpload(directory, info)); });
@@ -142,6 +172,9 @@ absl::Status Transfers::Bring(const ArtifactId& id, Moved& moved) {
     v1::LinkBytes bytes;
     bytes.set_fetched(before.bytes + progress.moved_bytes - moved.bytes);
     callbacks_.on_link_bytes(bytes);
+    if (fetches_release_) {
+      callbacks_.on_release_progress(progress.moved_bytes, progress.total_bytes);
+    }
     moved = {.bytes = before.bytes + progress.moved_bytes,
              .in = before.in + (Clock::Real().Boottime() - begun)};
   };

@@ -33,6 +33,8 @@ struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(FetchResult)> on_fetched;
   std::function<void(UploadResult)> on_uploaded;
   std::function<void(UploadProgress)> on_upload_progress;  // after each chunk
+  std::function<void(FetchResult)> on_release_fetched;
+  std::function<void(int64_t fetched_bytes, int64_t size_bytes)> on_release_progress;
   // The cache changed: ids of the complete artifacts, and the used bytes.
   std::function<void(std::vector<std::string>, int64_t)> on_cache;
   // Artifact bytes went over the link, after each chunk.
@@ -54,6 +56,9 @@ class Transfers {
   // checkpoint that cannot be fetched costs time, but does not fail the attempt.
   void Fetch(const v1::Assignment& assignment, std::vector<std::string> needed,
              const std::string& checkpoint_directory);
+  // Fetches the artifact of a release, and hands its files to install, on the transfers' thread.
+  void FetchRelease(const std::string& artifact_id, std::vector<std::string> needed,
+                    std::function<absl::Status(const std::string& directory)> install);
   void Upload(const std::string& directory, const v1::ArtifactInfo& info);
   // The coordinator is at this host:port: for all transfers that begin after this call.
   void UseCoordinator(const std::string& target);
@@ -73,6 +78,9 @@ class Transfers {
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
                        const std::string& checkpoint_directory);
   UploadResult RunUpload(const std::string& directory, const v1::ArtifactInfo& info);
+  FetchResult RunFetchRelease(
+      const std::string& artifact_id,
+      const std::function<absl::Status(const std::string& directory)>& install);
   absl::Status Bring(const ArtifactId& id, Moved& moved);
   absl::StatusOr<artifacts::FileCache::Files> BringVerified(const ArtifactId& id, Moved& moved);
   absl::StatusOr<FetchedInput> FetchInput(const v1::ResolvedInput& input, Moved& moved);
@@ -88,6 +96,7 @@ class Transfers {
   std::string target_;
   std::unique_ptr<v1::ArtifactService::Stub> stub_;
   const std::unique_ptr<artifacts::FileCache> cache_;
+  bool fetches_release_ = false;
   std::string pushed_directory_;  // the directory whose manifest was built last; empty: none
   v1::Manifest pushed_manifest_;
   const TransferCallbacks callbacks_;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -29,6 +30,11 @@ constexpr int64_t kKeptResultsBytesMax = int64_t{1} << 30;
 constexpr char kLineage[] = "lineage.pb";
 constexpr char kEnded[] = "ended.pb";
 constexpr char kRates[] = "rates.pb";
+constexpr char kFormat[] = "format";
+// The formats of the state that this version reads. One that it cannot read as it is gets a higher
+// number, and the version that writes it makes the file `format`: without the file it is 1.
+constexpr int kFormatOldest = 1;
+constexpr int kFormatNewest = 1;
 
 std::string PreviousOf(const std::string& name) {
   return name + ".previous";
@@ -63,9 +69,27 @@ absl::StatusOr<std::string> ParseIdentity(const std::string& text) {
   return id;
 }
 
+// Before anything is written: another version's records would look damaged, and begin anew.
+absl::Status CheckFormat(Disk& disk) {
+  const absl::StatusOr<std::string> text = disk.Read(kFormat);
+  if (absl::IsNotFound(text.status())) {
+    return absl::OkStatus();
+  }
+  WATTLE_RETURN_IF_ERROR(text.status());
+  int format = 0;
+  if (!absl::SimpleAtoi(*text, &format) || format < kFormatOldest || format > kFormatNewest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(disk.PathOf(kFormat), ": the state has format ",
+                     absl::StripAsciiWhitespace(*text), ", and this worker reads ", kFormatOldest,
+                     " to ", kFormatNewest, "; start the version of the worker that wrote it"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(Disk* disk) {
+  WATTLE_RETURN_IF_ERROR(CheckFormat(*disk));
   std::unique_ptr<StateDirectory> directory(new StateDirectory(disk));
   WATTLE_RETURN_IF_ERROR(disk->MakeDirectory(kAttempts));
   WATTLE_RETURN_IF_ERROR(directory->LoadIdentity());

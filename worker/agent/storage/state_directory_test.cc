@@ -187,6 +187,19 @@ TEST_F(StateDirectoryTest, AnOutputThatIsNotThereIsNoResult) {
   EXPECT_EQ(state_->ResultSizeBytes("j1.1"), 0);
 }
 
+TEST_F(StateDirectoryTest, AFormatOfAnotherVersionIsRefusedBeforeAnyWrite) {
+  for (const char* format : {"2\n", "0\n", "later"}) {
+    MemoryDisk disk(/*seed=*/1);
+    ASSERT_THAT(disk.Replace("format", format), IsOk());
+    const auto before = disk.files();
+    EXPECT_THAT(StateDirectory::Open(&disk),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("reads 1 to 1; start")));
+    EXPECT_EQ(disk.files(), before);
+    ASSERT_THAT(disk.Replace("format", "1\n"), IsOk());
+    EXPECT_THAT(StateDirectory::Open(&disk), IsOk());
+  }
+}
+
 TEST(PosixStateDirectoryTest, OneProcessHoldsTheDirectory) {
   const TestDirectory directory;
   auto disk = *PosixDisk::Open(directory.path());

@@ -1,0 +1,21 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Whether the engine calculates rightly on this device: an upgrade asks before it counts as done.
+// No libtorch.
+#ifndef WATTLE_WORKER_ENGINE_SELF_TEST_H_
+#define WATTLE_WORKER_ENGINE_SELF_TEST_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace wattle::engine {
+
+// Compares a product of each stored format and of each float precision with plain double sums, and
+// makes ten steps of a tiny classifier, whose loss must fall. Takes about a second. Errors: as
+// CheckDevice (model_job.h); kInternal names the first result that is wrong.
+absl::Status SelfTest(const std::string& device);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_SELF_TEST_H_
