@@ -17,7 +17,7 @@ namespace {
 constexpr absl::Duration kFetchRetryMax = absl::Minutes(10);
 constexpr int kFailedFetchesMax = 5;
 constexpr absl::Duration kPassRetry = absl::Seconds(5);
-constexpr char kPage[] = "docs/operate/services.md";
+constexpr char kPage[] = "docs/operate/upgrade.md";
 
 bool IsOfTheLink(const absl::Status& status) {
   return absl::IsCancelled(status) || absl::IsUnavailable(status) ||
