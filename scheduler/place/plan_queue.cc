@@ -46,9 +46,6 @@ constexpr size_t kTrialPlacementsMax = 10'000;
 constexpr int kArrangingPassesMax = 3;
 // An arrangement is taken for a gain above 1 %: plans that flutter tell people nothing.
 constexpr int64_t kGainShare = 100;
-// A probe that starts now has told after so many wall seconds: start, warm-up and its steps.
-constexpr double kProbeTold = 60;
-
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
     return job.spec.priority();
@@ -428,34 +425,11 @@ class QueuePlanner {
     plan = std::move(outcome);
   }
 
-  // Devices that no job of the plan takes, of classes of which no board learns just now.
-  [[nodiscard]] std::vector<bool> DevicesToTry(const Outcome& plan) const {
-    std::set<std::string> learning;
-    for (const DeviceView& view : snapshot_.devices) {
-      if (view.probes) {
-        learning.insert(view.device.info().device_class());
-      }
-    }
-    std::vector<bool> free(loads_.size());
-    for (size_t device = 0; device < free.size(); ++device) {
-      free[device] = !learning.contains(snapshot_.devices[device].device.info().device_class());
-    }
-    for (const std::optional<RunStart>& start : plan.places.starts) {
-      if (start.has_value()) {
-        free[start->device] = false;
-      }
-    }
-    return free;
-  }
-
   // The jobs of the plan that still wait when a probe that starts now has told.
   [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const {
     std::map<std::string, int> waiting;
     for (size_t i = 0; i < jobs_.size(); ++i) {
-      const std::optional<RunStart>& start = plan.places.starts[i];
-      if (start.has_value() && start->start_in_seconds > kProbeTold) {
-        ++waiting[jobs_[i].alike];
-      }
+      waiting[jobs_[i].alike] += WaitsForProbe(plan.places.starts[i]) ? 1 : 0;
     }
     return waiting;
   }
@@ -464,23 +438,23 @@ class QueuePlanner {
   // nobody would learn whether it is the better one. A waiting job goes there if its first steps
   // are worth more to the jobs of its work behind it than the job is expected to cost more there.
   bool TryForOthers(Outcome& plan) {
-    const std::vector<bool> free = DevicesToTry(plan);
+    const std::vector<bool> free = DevicesToTry(snapshot_, plan.places);
     const std::map<std::string, int> waiting = WaitingAlike(plan);
     std::set<std::string> tried;
     const Order all = arrangement_.order;
     for (const size_t i : all) {
       const Job& job = jobs_[i];
       const std::optional<RunStart>& start = plan.places.starts[i];
-      const auto others = waiting.find(job.alike);
-      if (!start.has_value() || start->start_in_seconds <= kProbeTold || others->second < 2 ||
-          EndCounts(job.view->spec) || tried.contains(job.alike)) {
+      const int alike = waiting.at(job.alike);
+      if (!WaitsForProbe(start) || alike < 2 || EndCounts(job.view->spec) ||
+          tried.contains(job.alike)) {
         continue;
       }
       tried.insert(job.alike);
       fleet_.BeginPass();
       Considered considered = fleet_.ConsiderNowOrLater(*job.view, *job.work, loads_);
-      const std::optional<size_t> device = FindTrial(
-          snapshot_, free, {start->device, plan.costs[i], others->second - 1}, &considered);
+      const std::optional<size_t> device =
+          FindTrial(snapshot_, free, {start->device, plan.costs[i], alike - 1}, &considered);
       if (device.has_value() && MayTry()) {
         TryOn(i, considered, plan);
       }

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "scheduler/place/probe_value_internal.h"
 #include "scheduler/place/selector.h"
@@ -9,6 +11,9 @@
 
 namespace wattle::scheduler {
 namespace {
+
+// A probe that starts now has told after so many wall seconds: start, warm-up and its steps.
+constexpr double kProbeToldSeconds = 60;
 
 // Share of a standard normal distribution below `deviations`.
 double NormalBelow(double deviations) {
@@ -65,6 +70,29 @@ v1::ProbeValue ValueToOthers(const v1::Candidate& tried, double known_cost, int 
   value.set_cost_of_trying(std::max(0.0, mean - known_cost));
   SetLoss(jobs * std::max(0.0, mean < known_cost ? gain + mean - known_cost : gain), &value);
   return value;
+}
+
+bool WaitsForProbe(const std::optional<RunStart>& start) {
+  return start.has_value() && start->start_in_seconds > kProbeToldSeconds;
+}
+
+std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& plan) {
+  std::set<std::string> learning;
+  for (const DeviceView& view : snapshot.devices) {
+    if (view.probes) {
+      learning.insert(view.device.info().device_class());
+    }
+  }
+  std::vector<bool> free;
+  for (const DeviceView& view : snapshot.devices) {
+    free.push_back(!learning.contains(view.device.info().device_class()));
+  }
+  for (const std::optional<RunStart>& start : plan.starts) {
+    if (start.has_value()) {
+      free[start->device] = false;
+    }
+  }
+  return free;
 }
 
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,

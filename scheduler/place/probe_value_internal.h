@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "scheduler/place/consider_internal.h"
+#include "scheduler/place/rearrange_internal.h"
+#include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -26,6 +28,11 @@ v1::ProbeValue ValueToDeadlines(const v1::Candidate& probe, double deadline_in_s
 // `known_cost` without the answer. The present job is expected to cost `cost_of_trying` more than
 // there, if it stays to its end.
 v1::ProbeValue ValueToOthers(const v1::Candidate& tried, double known_cost, int jobs);
+
+// Whether the job still waits when a probe that starts now has told.
+[[nodiscard]] bool WaitsForProbe(const std::optional<RunStart>& start);
+// Devices that no job of the plan takes, of classes of which no board learns just now.
+std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& plan);
 
 // A waiting job in the plan: its device, its cost there, and the other waiting jobs of its work.
 struct WaitingPlace {
