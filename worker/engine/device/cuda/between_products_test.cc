@@ -132,7 +132,8 @@ class AttentionRun {
     RunKernel(shape_.head_size <= 64    ? "attention_64"
               : shape_.head_size <= 128 ? "attention_128"
                                         : "attention_256",
-              {.blocks = rows * shape_.heads, .threads = kAttentionThreads},
+              {.blocks = rows * shape_.heads,
+               .threads = shape_.head_size <= 64 ? kWideThreads : kAttentionThreads},
               AttentionArguments{.cache = cache,
                                  .qkv = qkv.data(),
                                  .stride = stride,

@@ -231,7 +231,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                                 : "attention_256";
   KernelLaunch attend =
       LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention);
-  attend.threads = kAttentionThreads;
+  attend.threads = layer.head_size <= 64 ? kWideThreads : kAttentionThreads;
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(attend));
   return AddToStream(layer.attention_output, merged_, rows.count);
 }
