@@ -291,8 +291,10 @@ absl::StatusOr<std::pair<double, std::map<std::string, int>>> GroupSeconds(
                                             .memory = *std::pmr::get_default_resource()},
                                            only));
   (void)TokenSeconds(*decode);
+  // Now: later the end of the prompt comes a second time, and its eight rows are recorded too.
+  const std::map<std::string, int> launches = only.launches();
   const std::vector<double> seconds = TokenSeconds(*decode);
-  return std::pair(seconds[seconds.size() / 2], only.launches());
+  return std::pair(seconds[seconds.size() / 2], launches);
 }
 
 // A list in JSON.

@@ -43,7 +43,7 @@ TEST(CudaNormTest, RowsAreThoseOfTheCpu) {
       const auto gain = kernels::NormalValues(width, 4);
       const auto bias = kernels::NormalValues(width, 5);
       std::vector<float> out(static_cast<size_t>(rows * width));
-      RunKernel("norm_rows", {.blocks = rows},
+      RunKernel("norm_rows", {.blocks = rows, .threads = kWideThreads},
                 NormArguments{.x = x.data(),
                               .gain = gain.data(),
                               .bias = subtract_mean ? bias.data() : nullptr,
@@ -132,7 +132,8 @@ class AttentionRun {
     RunKernel(shape_.head_size <= 64    ? "attention_64"
               : shape_.head_size <= 128 ? "attention_128"
                                         : "attention_256",
-              {.blocks = rows * shape_.heads, .threads = kAttentionThreads},
+              {.blocks = rows * shape_.heads,
+               .threads = shape_.head_size <= 64 ? kWideThreads : kAttentionThreads},
               AttentionArguments{.cache = cache,
                                  .qkv = qkv.data(),
                                  .stride = stride,
@@ -244,7 +245,7 @@ TEST(CudaChooseTest, TheFirstOfTheLargestIsChosen) {
     logits[static_cast<size_t>(place)] = 100.0F;
     logits[static_cast<size_t>(vocabulary - 1)] = 100.0F;  // of equals the first
     std::vector<long long> chosen(3, -1);
-    RunKernel("choose", {.blocks = 3},
+    RunKernel("choose", {.blocks = 3, .threads = kWideThreads},
               ChooseArguments{.logits = logits.data(),
                               .vocabulary = vocabulary,
                               .stride = stride,

@@ -167,7 +167,9 @@ absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, in
                                    .subtract_mean = norm.subtract_mean ? 1 : 0,
                                    .gain_offset = norm.gain_offset,
                                    .epsilon = norm.epsilon};
-  return launcher_.Launch(LaunchOf("norm", "norm_rows", rows, arguments));
+  KernelLaunch launch = LaunchOf("norm", "norm_rows", rows, arguments);
+  launch.threads = kWideThreads;
+  return launcher_.Launch(launch);
 }
 
 absl::Status DecodeStep::ReadStream(const kernels::Norm& norm, StoredProduct product) {
@@ -229,7 +231,7 @@ absl::Status DecodeStep::Attention(const StepRows& rows, size_t index) {
                                                 : "attention_256";
   KernelLaunch attend =
       LaunchOf("attention", kernel, rows.count * static_cast<int>(layer.heads), attention);
-  attend.threads = kAttentionThreads;
+  attend.threads = layer.head_size <= 64 ? kWideThreads : kAttentionThreads;
   WATTLE_RETURN_IF_ERROR(launcher_.Launch(attend));
   return AddToStream(layer.attention_output, merged_, rows.count);
 }
@@ -270,7 +272,9 @@ absl::Status DecodeStep::Choose(const ChosenRows& rows) {
   const auto vocabulary = static_cast<int>(model_.head.rows);
   const ChooseArguments most_likely = {
       .logits = rows.logits, .vocabulary = vocabulary, .stride = vocabulary, .chosen = rows.chosen};
-  WATTLE_RETURN_IF_ERROR(launcher_.Launch(LaunchOf("choose", "choose", rows.count, most_likely)));
+  KernelLaunch choose = LaunchOf("choose", "choose", rows.count, most_likely);
+  choose.threads = kWideThreads;
+  WATTLE_RETURN_IF_ERROR(launcher_.Launch(choose));
   if (!rows.choice.draws()) {
     return absl::OkStatus();
   }

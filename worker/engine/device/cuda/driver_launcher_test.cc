@@ -76,7 +76,10 @@ class DriverLauncherTest : public testing::Test {
                                      .subtract_mean = 0,
                                      .gain_offset = 0.0F,
                                      .epsilon = 0.0F};
-    return launcher.Launch({.source = "norm", .kernel = "norm_rows", .arguments = &arguments});
+    return launcher.Launch({.source = "norm",
+                            .kernel = "norm_rows",
+                            .threads = kWideThreads,
+                            .arguments = &arguments});
   }
 
   std::vector<std::string> Kept() const {

@@ -89,12 +89,12 @@ class Block {
   void Release(int thread);
 
   const absl::FunctionRef<void()>* kernel_ = nullptr;
-  std::array<Fiber, kPanelThreads> fibers_;
+  std::array<Fiber, kWideThreads> fibers_;
   std::vector<int> ready_;
   // In every other block, on average, a warp runs as far as it can before the next one does: only
   // then does it reach an array that the others have not read yet.
   bool warp_first_ = false;
-  std::array<int, kWarpsOfPanel> rank_of_warp_ = {};
+  std::array<int, kWarpsOfWide> rank_of_warp_ = {};
   std::vector<SharedLoad> loads_;
   std::vector<const void*> shared_;  // arrays that this block has begun
   int threads_ = 0;
@@ -267,7 +267,7 @@ int64_t Block::TakeWeightBytes() {
 absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
                                        absl::FunctionRef<void()> kernel) {
   WATTLE_CHECK(running == nullptr, "one launch at a time");
-  WATTLE_CHECK(grid.threads % kWarpThreads == 0 && grid.threads <= kPanelThreads, "whole warps");
+  WATTLE_CHECK(grid.threads % kWarpThreads == 0 && grid.threads <= kWideThreads, "whole warps");
   Draws draws(seed);
   std::vector<int> order(static_cast<size_t>(grid.blocks));
   std::iota(order.begin(), order.end(), 0);

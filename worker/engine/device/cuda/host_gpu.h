@@ -90,7 +90,7 @@ struct LaunchCounts {
   int64_t weight_bytes = 0;
 };
 
-// threads: of a block, a multiple of a warp up to kPanelThreads (kernels/arguments.h).
+// threads: of a block, a multiple of a warp up to kWideThreads (kernels/arguments.h).
 struct GridShape {
   int blocks = 1;
   int threads = 128;

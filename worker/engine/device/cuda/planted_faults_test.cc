@@ -63,7 +63,7 @@ TEST(PlantedFaultTest, AMissingBarrierIsFoundByTheOrderOfThreads) {
   const ProductArguments arguments = planted.Arguments();
   std::set<std::vector<uint32_t>> results;  // bits: where nothing was written stands a NaN
   for (uint64_t order = 1; order < 5; ++order) {
-    ASSERT_THAT(RunOnHost({.threads = kPanelThreads}, order,
+    ASSERT_THAT(RunOnHost({.threads = kWideThreads}, order,
                           [&] { PanelProduct<PlantedInt8, 1>(arguments); }),
                 IsOk());
     std::vector<uint32_t> bits(planted.out.size());
@@ -91,7 +91,7 @@ TEST(PlantedFaultTest, AReadBehindTheEndIsFoundByAddressSanitizer) {
   planted.inputs.shrink_to_fit();
   ProductArguments short_by_one = arguments;
   short_by_one.inputs = planted.inputs.data();
-  EXPECT_DEATH((void)RunOnHost({.threads = kPanelThreads}, 1,
+  EXPECT_DEATH((void)RunOnHost({.threads = kWideThreads}, 1,
                                [&] { PanelProduct<PlantedInt8, 1>(short_by_one); }),
                "heap-buffer-overflow");
 #else

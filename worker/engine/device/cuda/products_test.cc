@@ -179,6 +179,10 @@ class ProductCase {
     accumulate_ = drawn_.Between(0, 1) == 1;
   }
 
+  [[nodiscard]] int count() const { return count_; }
+  // Of `count()` rows of inputs the first ones.
+  void KeepRows(int count) { count_ = count; }
+
   void Run(uint64_t order) {
     int kernel_rows = 1;
     while (kernel_rows < count_) {
@@ -200,10 +204,10 @@ class ProductCase {
     ASSERT_NE(kernel, nullptr);
     const int rows = gated_ ? matrix_->stored.rows / 2 : matrix_->stored.rows;
     const int of_block = InPanels(format_.name) ? kPanelRows : kRowsOfBlock;
-    const auto counts =
-        RunOnHost({.blocks = (rows + of_block - 1) / of_block,
-                   .threads = of_block == kPanelRows ? kPanelThreads : kBlockThreads},
-                  order, [&] { kernel->run(&arguments); });
+    const int of_panel = kernel_rows == 1 ? kWideThreads : kPanelThreads;
+    const auto counts = RunOnHost({.blocks = (rows + of_block - 1) / of_block,
+                                   .threads = of_block == kPanelRows ? of_panel : kBlockThreads},
+                                  order, [&] { kernel->run(&arguments); });
     ASSERT_TRUE(counts.ok()) << counts.status();
     weight_bytes_ = counts->weight_bytes;
   }
@@ -231,6 +235,9 @@ class ProductCase {
   }
 
   [[nodiscard]] const std::vector<float>& out() const { return out_; }
+  [[nodiscard]] std::vector<float> FirstOut() const {
+    return {out_.begin(), out_.begin() + matrix_->stored.rows};
+  }
   [[nodiscard]] int64_t weight_bytes() const { return weight_bytes_; }
   [[nodiscard]] int64_t stored_bytes() const {
     return static_cast<int64_t>(matrix_->packed.size() + matrix_->scales.size());
@@ -292,6 +299,23 @@ TEST_P(CudaProductTest, EveryOrderOfThreadsGivesTheSameBits) {
   for (uint64_t order = 2; order < 4; ++order) {
     product.Run(order);
     EXPECT_EQ(product.out(), first) << "order " << order;
+  }
+}
+
+TEST_P(CudaProductTest, ARowHasTheSameBitsAloneAndBesideOthers) {
+  const Format format = {GetParam().name, 512, GetParam().group};
+  uint64_t seed = 3;
+  while (ProductCase(format, seed).count() < 5) {
+    ++seed;
+  }
+  ProductCase product(format, seed);
+  product.KeepRows(1);
+  product.Run(1);
+  const std::vector<float> alone = product.FirstOut();
+  for (const int count : {2, 3, 5}) {
+    product.KeepRows(count);
+    product.Run(1);
+    EXPECT_EQ(product.FirstOut(), alone) << GetParam().name << ", " << count << " rows";
   }
 }
 

@@ -80,10 +80,11 @@ absl::Status Launch(const StoredProduct& product, KernelLauncher& launcher) {
   const int64_t rows = product.gated ? matrix.rows / 2 : matrix.rows;
   const bool in_panels = InPanels(matrix.format.scheme);
   const int of_block = in_panels ? kPanelRows : kRowsOfBlock;
+  const int of_panel = kernel_rows == 1 ? kWideThreads : kPanelThreads;
   return launcher.Launch({.source = source,
                           .kernel = absl::StrCat(source, "_rows", kernel_rows),
                           .blocks = static_cast<int>((rows + of_block - 1) / of_block),
-                          .threads = in_panels ? kPanelThreads : kBlockThreads,
+                          .threads = in_panels ? of_panel : kBlockThreads,
                           .arguments = &arguments});
 }
 

@@ -17,12 +17,17 @@ constexpr int kWarpsOfBlock = kBlockThreads / kWarpThreads;
 constexpr int kBlocksAtOnce = 6;
 constexpr int kProductBlocksAtOnce = 4;
 
+// Threads of the kernels of which a launch has few blocks, so that each must hide its own waits:
+// products of one row by a matrix in panels, norms, attention of small heads, and the choice of a
+// token. No block has more.
+constexpr int kWideThreads = 512;
+constexpr int kWarpsOfWide = kWideThreads / kWarpThreads;
+constexpr int kWideBlocksAtOnce = 2;
+
 // Threads of a block of the kernels that wait for memory most, so that few blocks keep it busy:
-// products by a matrix in panels, and attention.
+// products of more rows by a matrix in panels, and attention.
 constexpr int kPanelThreads = 256;
-constexpr int kWarpsOfPanel = kPanelThreads / kWarpThreads;
 constexpr int kAttentionThreads = 256;
-constexpr int kWarpsOfAttention = kAttentionThreads / kWarpThreads;
 constexpr int kAttentionBlocksAtOnce = 3;
 
 // The most input rows of a product.

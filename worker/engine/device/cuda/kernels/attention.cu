@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Attention of one query over the cache. Each warp takes every eighth position, with a running
+// Attention of one query over the cache. Warps take positions in turn, each with a running
 // maximum (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018); the warps'
 // parts are joined at the end, in one order.
 #include "block_sum.cuh"
@@ -39,11 +39,12 @@ __device__ inline CachedRows RowsOf(const CacheArguments& cache, const void* row
 }
 
 // blockIdx.x: (row, query head).
-template <int kChannels>
+template <int kChannels, int kThreads>
 __device__ inline void Attend(const AttentionArguments& a) {
-  WATTLE_SHARED(float, of_warps, [kWarpsOfAttention][kChannels * kWarpThreads]);
-  WATTLE_SHARED(float, largest_of, [kWarpsOfAttention]);
-  WATTLE_SHARED(float, sum_of, [kWarpsOfAttention]);
+  constexpr int kWarps = kThreads / kWarpThreads;
+  WATTLE_SHARED(float, of_warps, [kWarps][kChannels * kWarpThreads]);
+  WATTLE_SHARED(float, largest_of, [kWarps]);
+  WATTLE_SHARED(float, sum_of, [kWarps]);
   const CacheArguments& cache = a.cache;
   const int row = static_cast<int>(blockIdx.x) / cache.heads;
   const int head = static_cast<int>(blockIdx.x) % cache.heads;
@@ -70,13 +71,13 @@ __device__ inline void Attend(const AttentionArguments& a) {
   // Rows of several positions are under way at once; they count one after the other.
   constexpr int kAhead = kChannels <= 4 ? 4 : 1;
   WATTLE_UNROLL_BY(1)
-  for (int p = begin + warp; p <= last; p += kAhead * kWarpsOfAttention) {
+  for (int p = begin + warp; p <= last; p += kAhead * kWarps) {
     float of_keys[kAhead][kChannels];
     float of_values[kAhead][kChannels];
     float scores[kAhead];
     WATTLE_UNROLL
     for (int k = 0; k < kAhead; ++k) {
-      const int ahead = p + k * kWarpsOfAttention;
+      const int ahead = p + k * kWarps;
       const int position = ahead <= last ? ahead : last;
       keys.Load(position, of_keys[k]);
       values.Load(position, of_values[k]);
@@ -92,7 +93,7 @@ __device__ inline void Attend(const AttentionArguments& a) {
     }
     WATTLE_UNROLL
     for (int k = 0; k < kAhead; ++k) {
-      if (p + k * kWarpsOfAttention <= last) {
+      if (p + k * kWarps <= last) {
         const float above = fmaxf(largest, scores[k]);
         const float before = expf(largest - above);
         const float weight = expf(scores[k] - above);
@@ -115,13 +116,13 @@ __device__ inline void Attend(const AttentionArguments& a) {
   }
   __syncthreads();  // the parts of all warps are there
   float most = largest_of[0];
-  for (int w = 1; w < kWarpsOfAttention; ++w) {
+  for (int w = 1; w < kWarps; ++w) {
     most = fmaxf(most, largest_of[w]);
   }
-  for (int d = threadIdx.x; d < cache.head_size; d += kAttentionThreads) {
+  for (int d = threadIdx.x; d < cache.head_size; d += kThreads) {
     float channel = 0.0F;
     float total = 0.0F;
-    for (int w = 0; w < kWarpsOfAttention; ++w) {
+    for (int w = 0; w < kWarps; ++w) {
       const float share = expf(largest_of[w] - most);
       channel += share * of_warps[w][d];
       total += share * sum_of[w];
@@ -135,18 +136,18 @@ __device__ inline void Attend(const AttentionArguments& a) {
 
 extern "C" {
 
-// By the most channels of a head.
-__global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
+// By the most channels of a head. Few channels leave registers for a wide block.
+__global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     attention_64(AttentionArguments a) {
-  Attend<2>(a);
+  Attend<2, kWideThreads>(a);
 }
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
     attention_128(AttentionArguments a) {
-  Attend<4>(a);
+  Attend<4, kAttentionThreads>(a);
 }
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocksAtOnce)
     attention_256(AttentionArguments a) {
-  Attend<8>(a);
+  Attend<8, kAttentionThreads>(a);
 }
 
 }  // extern "C"

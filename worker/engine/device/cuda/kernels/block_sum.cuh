@@ -24,20 +24,18 @@ __device__ inline float MaxOfWarp(float value) {
   return value;
 }
 
-// In all threads of the block.
+// In all threads of a wide block.
 __device__ inline float SumOfBlock(float value) {
-  WATTLE_SHARED(float, of_warps, [kWarpsOfBlock]);
+  WATTLE_SHARED(float, of_warps, [kWarpsOfWide]);
   value = SumOfWarp(value);
   __syncthreads();  // the sums before these are read
   if (threadIdx.x % kWarpThreads == 0) {
     of_warps[threadIdx.x / kWarpThreads] = value;
   }
   __syncthreads();
-  float sum = 0.0F;
-  for (float of_warp : of_warps) {
-    sum += of_warp;
-  }
-  return sum;
+  static_assert(kWarpsOfWide <= kWarpThreads);
+  const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
+  return SumOfWarp(lane < kWarpsOfWide ? of_warps[lane] : 0.0F);
 }
 
 }  // namespace wattle::cuda

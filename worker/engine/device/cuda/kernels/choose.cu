@@ -14,23 +14,34 @@ __device__ inline bool Better(float value, int index, float than, int than_index
 extern "C" {
 
 // The most likely token of each row; blockIdx.x: the row.
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) choose(ChooseArguments a) {
-  WATTLE_SHARED(float, values, [kBlockThreads]);
-  WATTLE_SHARED(int, indices, [kBlockThreads]);
+__global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) choose(ChooseArguments a) {
+  WATTLE_SHARED(float, values, [kWideThreads]);
+  WATTLE_SHARED(int, indices, [kWideThreads]);
   const float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.stride;
   const int thread = static_cast<int>(threadIdx.x);
   float best = thread < a.vocabulary ? logits[thread] : logits[0];
   int index = thread < a.vocabulary ? thread : 0;
-  WATTLE_UNROLL_BY(8)  // loads of eight are under way at once
-  for (int i = thread + kBlockThreads; i < a.vocabulary; i += kBlockThreads) {
-    if (Better(logits[i], i, best, index)) {
-      best = logits[i];
-      index = i;
+  constexpr int kAhead = 16;  // loads that are under way at once
+  WATTLE_UNROLL_BY(1)
+  for (int first = thread + kWideThreads; first < a.vocabulary; first += kAhead * kWideThreads) {
+    float loaded[kAhead];
+    WATTLE_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      const int i = first + k * kWideThreads;
+      loaded[k] = i < a.vocabulary ? logits[i] : best;
+    }
+    WATTLE_UNROLL
+    for (int k = 0; k < kAhead; ++k) {
+      const int i = first + k * kWideThreads;
+      if (i < a.vocabulary && Better(loaded[k], i, best, index)) {
+        best = loaded[k];
+        index = i;
+      }
     }
   }
   values[thread] = best;
   indices[thread] = index;
-  for (int half = kBlockThreads / 2; half > 0; half /= 2) {
+  for (int half = kWideThreads / 2; half > 0; half /= 2) {
     __syncthreads();  // the candidates of the round before are there
     if (thread < half &&
         Better(values[thread + half], indices[thread + half], values[thread], indices[thread])) {

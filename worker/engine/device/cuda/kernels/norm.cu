@@ -6,21 +6,20 @@ namespace {
 
 // Values of a row that a thread holds in registers, so that they are read once; a wider row's last
 // ones are read each time.
-constexpr int kKept = 16;
+constexpr int kKept = 4;
 
 template <typename Body>
 __device__ inline void ForEachOfRow(const float* x, int width, const float (&kept)[kKept],
                                     Body body) {
   WATTLE_UNROLL
   for (int k = 0; k < kKept; ++k) {
-    const int i = static_cast<int>(threadIdx.x) + k * kBlockThreads;
+    const int i = static_cast<int>(threadIdx.x) + k * kWideThreads;
     if (i < width) {
-      body(i, kept[k]);
+      body(kept[k]);
     }
   }
-  for (int i = static_cast<int>(threadIdx.x) + kKept * kBlockThreads; i < width;
-       i += kBlockThreads) {
-    body(i, x[i]);
+  for (int i = static_cast<int>(threadIdx.x) + kKept * kWideThreads; i < width; i += kWideThreads) {
+    body(x[i]);
   }
 }
 
@@ -29,30 +28,41 @@ __device__ inline void ForEachOfRow(const float* x, int width, const float (&kep
 extern "C" {
 
 // LayerNorm or RMSNorm; blockIdx.x: the row.
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) norm_rows(NormArguments a) {
+__global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) norm_rows(NormArguments a) {
   const float* x = a.x + static_cast<long long>(blockIdx.x) * a.x_stride;
   float* out = a.out + static_cast<long long>(blockIdx.x) * a.out_stride;
   const float width = static_cast<float>(a.width);
   float kept[kKept];
+  float gains[kKept];  // asked for before the sums are known: each wait is one less
+  float biases[kKept];
   WATTLE_UNROLL
   for (int k = 0; k < kKept; ++k) {
-    const int i = static_cast<int>(threadIdx.x) + k * kBlockThreads;
+    const int i = static_cast<int>(threadIdx.x) + k * kWideThreads;
     kept[k] = i < a.width ? x[i] : 0.0F;
+    gains[k] = i < a.width ? a.gain[i] : 0.0F;
+    biases[k] = i < a.width && a.bias != nullptr ? a.bias[i] : 0.0F;
   }
   float mean = 0.0F;
   if (a.subtract_mean != 0) {
     float sum = 0.0F;
-    ForEachOfRow(x, a.width, kept, [&](int, float value) { sum += value; });
+    ForEachOfRow(x, a.width, kept, [&](float value) { sum += value; });
     mean = SumOfBlock(sum) / width;
   }
   float squares = 0.0F;
-  ForEachOfRow(x, a.width, kept,
-               [&](int, float value) { squares += (value - mean) * (value - mean); });
+  ForEachOfRow(x, a.width, kept, [&](float value) { squares += (value - mean) * (value - mean); });
   const float scale = 1.0F / sqrtf(SumOfBlock(squares) / width + a.epsilon);
-  ForEachOfRow(x, a.width, kept, [&](int i, float value) {
+  WATTLE_UNROLL
+  for (int k = 0; k < kKept; ++k) {
+    const int i = static_cast<int>(threadIdx.x) + k * kWideThreads;
+    if (i < a.width) {
+      out[i] = (kept[k] - mean) * scale * (gains[k] + a.gain_offset) + biases[k];
+    }
+  }
+  for (int i = static_cast<int>(threadIdx.x) + kKept * kWideThreads; i < a.width;
+       i += kWideThreads) {
     const float bias = a.bias != nullptr ? a.bias[i] : 0.0F;
-    out[i] = (value - mean) * scale * (a.gain[i] + a.gain_offset) + bias;
-  });
+    out[i] = (x[i] - mean) * scale * (a.gain[i] + a.gain_offset) + bias;
+  }
 }
 
 }  // extern "C"

@@ -43,35 +43,51 @@ __device__ inline void UnpackHalves(uint2 halves, float* out) {
   out[3] = FloatFromHalf(halves.y >> 16);
 }
 
-// One lane's part of a line, as it was loaded: codes of four rows, and what scales them.
-template <typename Format>
+// Lines of a panel are added in so many parts, each by a warp. More rows than one have fewer warps,
+// which take several parts one after the other: a row's bits are the same alone and beside others.
+constexpr int kPanelParts = kWarpsOfWide;
+template <int kRows>
+__device__ constexpr int WarpsOf() {
+  return (kRows == 1 ? kWideThreads : kPanelThreads) / kWarpThreads;
+}
+
+// One lane's share of a line, as it was loaded: codes of four rows, and what scales them. One row
+// of inputs is loaded with them, so that their waits are one.
+template <typename Format, int kRows>
 struct LoadedLine {
+  static constexpr bool kWithInputs = kRows == 1;
+  float4 inputs[kWithInputs ? Format::kColumns / 4 : 1];
   uint4 codes;
   uint2 scales;
   uint2 minimums;
 };
 
-template <typename Format>
-__device__ inline LoadedLine<Format> LoadLine(const StoredMatrix& matrix, int panel, int line) {
+template <typename Format, int kRows>
+__device__ inline void LoadLine(const ProductArguments& a, int panel, int line,
+                                LoadedLine<Format, kRows>& loaded) {
   const int quarter = threadIdx.x % 4;
-  LoadedLine<Format> loaded = {};
-  loaded.codes = LoadWeights16(PanelOf<Format>(matrix, panel) +
+  const int column = line * Format::kColumns;
+  loaded.codes = LoadWeights16(PanelOf<Format>(a.matrix, panel) +
                                static_cast<long long>(line) * kLineBytes + quarter * 16);
   if constexpr (Format::kGroups) {
-    const unsigned char* place =
-        GroupScales<Format>(matrix, panel, line * Format::kColumns) + quarter * 8;
+    const unsigned char* place = GroupScales<Format>(a.matrix, panel, column) + quarter * 8;
     loaded.scales = LoadScales8(place);
     if constexpr (Format::kMinimums) {
       loaded.minimums = LoadScales8(place + kPanelRows * 2);
     }
   }
-  return loaded;
+  if constexpr (LoadedLine<Format, kRows>::kWithInputs) {
+    WATTLE_UNROLL
+    for (int c = 0; c < Format::kColumns; c += 4) {
+      loaded.inputs[c / 4] = LoadInputs4(a.inputs, column + c, a.matrix.columns);
+    }
+  }
 }
 
 // Adds one line's share to the sums of this lane's four rows.
 template <typename Format, int kRows>
 __device__ inline void AddLine(const ProductArguments& a, int line,
-                               const LoadedLine<Format>& loaded,
+                               const LoadedLine<Format, kRows>& loaded,
                                float (&sums)[kRows][kRowsOfLane]) {
   const int column = line * Format::kColumns;
   const unsigned words[kRowsOfLane] = {loaded.codes.x, loaded.codes.y, loaded.codes.z,
@@ -99,7 +115,12 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
       const float* inputs = a.inputs + static_cast<long long>(i) * a.input_stride;
       WATTLE_UNROLL
       for (int c = 0; c < Format::kColumns; c += 4) {
-        const float4 values = LoadInputs4(inputs, column + c, a.matrix.columns);
+        float4 values = loaded.inputs[0];
+        if constexpr (LoadedLine<Format, kRows>::kWithInputs) {
+          values = loaded.inputs[c / 4];
+        } else {
+          values = LoadInputs4(inputs, column + c, a.matrix.columns);
+        }
         WATTLE_UNROLL
         for (int r = 0; r < kRowsOfLane; ++r) {
           sums[i][r] += Dot4(weights[r] + c, values);
@@ -109,49 +130,79 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
   }
 }
 
-// Lines that a lane loads before it adds the first of them: a GPU's memory answers after hundreds
-// of instructions, and one row has few blocks. More rows have more work, and fewer registers left.
+// Lines of a lane that are under way at once: a GPU's memory answers after hundreds of
+// instructions, and one row has few blocks. More rows have more work, and fewer registers left.
 template <typename Format, int kRows>
 __device__ constexpr int LinesAhead() {
-  return kRows == 1 ? (Format::kGroups ? 4 : 8) : kRows == 2 ? 4 : kRows == 4 ? 2 : 1;
+  return kRows == 1 ? (Format::kGroups ? 2 : 3) : kRows == 2 ? 4 : kRows == 4 ? 2 : 1;
 }
 
-// Adds the lines of this lane, one after the other.
+// Adds the lines of this lane, one after the other; `parts` share the panel. As soon as a line is
+// added, the one that is `kAhead` later is asked for.
 template <typename Format, int kRows>
-__device__ inline void AddLines(const ProductArguments& a, int panel,
+__device__ inline void AddLines(const ProductArguments& a, int panel, int part, int parts,
                                 float (&sums)[kRows][kRowsOfLane]) {
   constexpr int kAhead = LinesAhead<Format, kRows>();
-  constexpr int kStep = kWarpsOfPanel * kLinesOfWarp;
+  const int step = parts * kLinesOfWarp;
   const int lane = threadIdx.x % kWarpThreads;
-  const int warp = threadIdx.x / kWarpThreads;
   const int lines = (a.matrix.columns + Format::kColumns - 1) / Format::kColumns;
-  WATTLE_UNROLL_BY(1)
-  for (int first = warp * kLinesOfWarp + lane / 4; first < lines; first += kAhead * kStep) {
-    LoadedLine<Format> loaded[kAhead];
-    WATTLE_UNROLL
-    for (int k = 0; k < kAhead; ++k) {
-      if (first + k * kStep < lines) {
-        loaded[k] = LoadLine<Format>(a.matrix, panel, first + k * kStep);
-      }
+  int line = part * kLinesOfWarp + lane / 4;
+  LoadedLine<Format, kRows> loaded[kAhead];
+  WATTLE_UNROLL
+  for (int k = 0; k < kAhead; ++k) {
+    if (line + k * step < lines) {
+      LoadLine<Format, kRows>(a, panel, line + k * step, loaded[k]);
     }
+  }
+  WATTLE_UNROLL_BY(1)
+  for (; line < lines; line += kAhead * step) {
     WATTLE_UNROLL
     for (int k = 0; k < kAhead; ++k) {
-      if (first + k * kStep < lines) {
-        AddLine<Format, kRows>(a, first + k * kStep, loaded[k], sums);
+      const int own = line + k * step;
+      if (own < lines) {
+        AddLine<Format, kRows>(a, own, loaded[k], sums);
+      }
+      if (own + kAhead * step < lines) {
+        LoadLine<Format, kRows>(a, panel, own + kAhead * step, loaded[k]);
       }
     }
   }
 }
 
-// This panel's sums of all lanes: thread i * 16 + r has that of input row i and row r.
+// The sum of some parts of the panel's lines.
+template <int kRows>
+__device__ inline float SumOfParts(const float (&of_parts)[kPanelParts][kRows][kPanelRows],
+                                   int first, int parts) {
+  float total = 0.0F;
+  for (int p = first; p < first + parts; ++p) {
+    total += of_parts[p][threadIdx.x / kPanelRows][threadIdx.x % kPanelRows];
+  }
+  return total;
+}
+
+// What a row's sum is multiplied by, where the format scales rows, and what is added to it.
+struct RowFinish {
+  float scale;
+  float bias;
+  __device__ float Of(float sum) const { return sum * scale + bias; }
+};
+
+template <typename Format>
+__device__ inline RowFinish FinishOf(const ProductArguments& a, int row) {
+  float scale = 1.0F;
+  if constexpr (!Format::kGroups) {
+    scale = LoadScaleFloat(a.matrix.scales + static_cast<long long>(row) * 4);
+  }
+  return {scale, BiasOf(a, row)};
+}
+
+// The sums of this lane over its lines, added over the warp, for all threads of the block to read.
 template <typename Format, int kRows>
-__device__ inline float SumOfPanel(const ProductArguments& a, int panel) {
-  WATTLE_SHARED(float, of_warps, [kWarpsOfPanel][kRows][kPanelRows]);
-  const int thread = threadIdx.x;
-  const int lane = thread % kWarpThreads;
-  const int warp = thread / kWarpThreads;
+__device__ inline void LeaveSums(const ProductArguments& a, int panel, int part, int parts,
+                                 float (&of_part)[kRows][kPanelRows]) {
+  const int lane = threadIdx.x % kWarpThreads;
   float sums[kRows][kRowsOfLane] = {};
-  AddLines<Format, kRows>(a, panel, sums);
+  AddLines<Format, kRows>(a, panel, part, parts, sums);
   WATTLE_UNROLL
   for (int i = 0; i < kRows; ++i) {
     WATTLE_UNROLL
@@ -161,49 +212,37 @@ __device__ inline float SumOfPanel(const ProductArguments& a, int panel) {
       sum += __shfl_xor_sync(0xFFFFFFFFU, sum, 8);
       sum += __shfl_xor_sync(0xFFFFFFFFU, sum, 16);
       if (lane < 4) {
-        of_warps[warp][i][lane * kRowsOfLane + r] = sum;
+        of_part[i][lane * kRowsOfLane + r] = sum;
       }
     }
   }
-  __syncthreads();  // the sums of all warps are there
-  float total = 0.0F;
-  if (thread < kRows * kPanelRows) {
-    for (int w = 0; w < kWarpsOfPanel; ++w) {
-      total += of_warps[w][thread / kPanelRows][thread % kPanelRows];
-    }
-  }
-  __syncthreads();  // and read before the next panel writes its own
-  return total;
 }
 
-// What the sum becomes: scaled by its row where the format scales rows, and with its bias.
-template <typename Format>
-__device__ inline float Finished(const ProductArguments& a, int row, float sum) {
-  if constexpr (!Format::kGroups) {
-    sum *= LoadScaleFloat(a.matrix.scales + static_cast<long long>(row) * 4);
-  }
-  return sum + BiasOf(a, row);
-}
-
-// blockIdx.x: the panel, of the second half of the rows where the product is gated.
+// blockIdx.x: the panel. Where the product is gated, half of the parts take the gate's panel and
+// the others that of the second half of the rows. What ends a row is asked for before the lines.
 template <typename Format, int kRows>
 __device__ inline void PanelProduct(const ProductArguments& a) {
+  WATTLE_SHARED(float, of_parts, [kPanelParts][kRows][kPanelRows]);
   const int thread = threadIdx.x;
-  const int half = a.matrix.rows / 2;
-  const int panel = blockIdx.x + (a.gated != 0 ? half / kPanelRows : 0);
-  const int row = panel * kPanelRows + thread % kPanelRows;
+  const bool gated = a.gated != 0;
+  const int half = gated ? a.matrix.rows / 2 : 0;
+  const int gate_row = static_cast<int>(blockIdx.x) * kPanelRows + thread % kPanelRows;
+  const int row = gate_row + half;
   const int i = thread / kPanelRows;
   const bool mine = thread < kRows * kPanelRows && i < a.count && row < a.matrix.rows;
-  float gate = 0.0F;
-  if (a.gated != 0) {
-    gate = SumOfPanel<Format, kRows>(a, panel - half / kPanelRows);
-    if (mine) {
-      gate = Finished<Format>(a, row - half, gate);
-    }
+  const RowFinish finish = mine ? FinishOf<Format>(a, row) : RowFinish{};
+  const RowFinish gate_finish = mine && gated ? FinishOf<Format>(a, gate_row) : RowFinish{};
+
+  const int parts = gated ? kPanelParts / 2 : kPanelParts;
+  WATTLE_UNROLL_BY(1)
+  for (int part = thread / kWarpThreads; part < kPanelParts; part += WarpsOf<kRows>()) {
+    const int panel = static_cast<int>(blockIdx.x) + part / parts * (half / kPanelRows);
+    LeaveSums<Format, kRows>(a, panel, part % parts, parts, of_parts[part]);
   }
-  const float sum = SumOfPanel<Format, kRows>(a, panel);
+  __syncthreads();  // the sums of all parts are there
   if (mine) {
-    StoreSum(a, i, row, gate, Finished<Format>(a, row, sum));
+    const float gate = gated ? gate_finish.Of(SumOfParts<kRows>(of_parts, 0, parts)) : 0.0F;
+    StoreSum(a, i, row, gate, finish.Of(SumOfParts<kRows>(of_parts, kPanelParts - parts, parts)));
   }
 }
 
@@ -238,4 +277,4 @@ __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
 }  // namespace wattle::cuda
 
 #define WATTLE_PANEL_PRODUCTS(name, Format) \
-  WATTLE_PRODUCT_KERNELS(name, kPanelThreads, PanelProduct, EmbedPanelRow, Format)
+  WATTLE_PRODUCT_KERNELS(name, kWideThreads, kPanelThreads, PanelProduct, EmbedPanelRow, Format)

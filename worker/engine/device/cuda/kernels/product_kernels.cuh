@@ -6,21 +6,24 @@
 
 #include "epilogue.cuh"
 
-#define WATTLE_PRODUCT_KERNEL(name, kThreads, Arguments, call)                                \
-  __global__ void __launch_bounds__(kThreads, kProductBlocksAtOnce* kBlockThreads / kThreads) \
-      name(Arguments a) {                                                                     \
-    call;                                                                                     \
+// Blocks that a multiprocessor shall hold at once.
+#define WATTLE_PRODUCT_BLOCKS(kThreads) \
+  (kThreads == kWideThreads ? kWideBlocksAtOnce : kProductBlocksAtOnce * kBlockThreads / kThreads)
+
+#define WATTLE_PRODUCT_KERNEL(name, kThreads, rows, Product, Format)           \
+  __global__ void __launch_bounds__(kThreads, WATTLE_PRODUCT_BLOCKS(kThreads)) \
+      product_##name##_rows##rows(ProductArguments a) {                        \
+    Product<Format, rows>(a);                                                  \
   }
 
-#define WATTLE_PRODUCT_KERNELS(name, kThreads, Product, Embed, Format)                   \
-  extern "C" {                                                                           \
-  WATTLE_PRODUCT_KERNEL(product_##name##_rows1, kThreads, ProductArguments,              \
-                        (Product<Format, 1>(a)))                                         \
-  WATTLE_PRODUCT_KERNEL(product_##name##_rows2, kThreads, ProductArguments,              \
-                        (Product<Format, 2>(a)))                                         \
-  WATTLE_PRODUCT_KERNEL(product_##name##_rows4, kThreads, ProductArguments,              \
-                        (Product<Format, 4>(a)))                                         \
-  WATTLE_PRODUCT_KERNEL(product_##name##_rows8, kThreads, ProductArguments,              \
-                        (Product<Format, 8>(a)))                                         \
-  WATTLE_PRODUCT_KERNEL(embed_##name, kBlockThreads, EmbedArguments, (Embed<Format>(a))) \
+#define WATTLE_PRODUCT_KERNELS(name, kOneRowThreads, kThreads, Product, Embed, Format) \
+  extern "C" {                                                                         \
+  WATTLE_PRODUCT_KERNEL(name, kOneRowThreads, 1, Product, Format)                      \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 2, Product, Format)                            \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 4, Product, Format)                            \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 8, Product, Format)                            \
+  __global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_        \
+      ##name(EmbedArguments a) {                                                       \
+    Embed<Format>(a);                                                                  \
+  }                                                                                    \
   }

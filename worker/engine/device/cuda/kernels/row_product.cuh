@@ -130,4 +130,4 @@ __device__ inline void EmbedRow(const EmbedArguments& a) {
 }  // namespace wattle::cuda
 
 #define WATTLE_ROW_PRODUCTS(name, Format) \
-  WATTLE_PRODUCT_KERNELS(name, kBlockThreads, RowProduct, EmbedRow, Format)
+  WATTLE_PRODUCT_KERNELS(name, kBlockThreads, kBlockThreads, RowProduct, EmbedRow, Format)
