@@ -43,7 +43,7 @@ class FleetUpgrades(Scene):
         self.addCleanup(end)
         self.fleet.until_connected("board")
 
-    def release(self, spoil=None):
+    def release(self, runner=None):
         folder = self.fleet.directory / f"wattle-{self.next}"
         (folder / "bin").mkdir(parents=True)
         for program in ("wattle-worker", "wattle-runner"):
@@ -51,8 +51,8 @@ class FleetUpgrades(Scene):
             path = folder / "bin" / program
             path.write_bytes(code.replace(self.version.encode(), self.next.encode()))
             path.chmod(0o755)
-        if spoil:
-            (folder / "bin/wattle-runner").write_text(spoil)
+        if runner:
+            shutil.copy(runner, folder / "bin/wattle-runner")
         self.fleet.wattle("release", "push", folder, "--version", self.next)
 
     def running(self):
@@ -79,7 +79,7 @@ class FleetUpgrades(Scene):
         self.assertEqual(os.readlink(self.fleet.directory / "releases/current"), self.next)
 
     def test_a_release_that_fails_its_test_is_left_and_the_upgrade_stops(self):
-        self.release(spoil="#!/bin/sh\nexit 1\n")
+        self.release(runner="/bin/false")
         self.fleet.wattle("upgrade", "start", "--to", self.next)
         upgrade = self.until_upgrade("UPGRADE_STATE_FINISHED", "UPGRADE_STATE_PAUSED")
         self.assertEqual(upgrade["state"], "UPGRADE_STATE_PAUSED", upgrade)
