@@ -219,9 +219,9 @@ TEST(PlannersTest, ARunningJobMovesToTheBetterBoardOnceItIsFree) {
   const std::string text = R"(
 duration: 60h
 fleet:
-  - {name: a, class: jetson-orin-nano}
-  - {name: b, class: jetson-xavier-nx}
-data: {short: {examples: 15000}, long: {examples: 20000}}
+  - {name: a, class: jetson-orin-nano, link_mbit: 100}
+  - {name: b, class: jetson-xavier-nx, link_mbit: 100}
+data: {short: {examples: 15000}, long: {examples: 50000}}
 jobs:
   - {name: short, at: 1h, job: {objective: time, finetune: {model: gpt2, data: short, sequence_length: 384}}}
   - {name: long, at: 70m, job: {objective: time, finetune: {model: gpt2, data: long, sequence_length: 384}}}
