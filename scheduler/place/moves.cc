@@ -27,17 +27,20 @@ constexpr size_t kMovesOfAPlanMax = 4;
 constexpr double kGainShareMin = 0.1;
 constexpr double kGainOverWayMin = 3;
 constexpr double kStartRoundingSeconds = 1;
+// A shorter rest stays: what a move saves of it is less than people lose by looking for the job.
+constexpr absl::Duration kRestMin = absl::Minutes(5);
 
 // What a rest costs by its job's objective.
 struct Costs {
   [[nodiscard]] bool gain_is_worth_it() const {
-    const double gain = here - (there + way);
+    const double gain = here - (there_upper + way);
     return gain > kGainShareMin * here && gain > kGainOverWayMin * way;
   }
 
   double here = 0;
-  double there = 0;  // Without the way.
-  double way = 0;    // Hand-over and transfers.
+  double there = 0;        // Without the way.
+  double there_upper = 0;  // At the upper end of the prediction.
+  double way = 0;          // Hand-over and transfers.
 };
 
 // So many of `all` at most, from another one on at each turn.
@@ -180,6 +183,8 @@ class MoveFinder {
     costs.way = cost(candidate.marginal_energy_joules() + rest.hand_over_energy.value(), start,
                      candidate.finish_in_seconds()) -
                 costs.there;
+    const v1::Interval& run = prediction.run_seconds();
+    costs.there_upper = costs.there * (run.mean() > 0 ? std::max(1.0, run.high() / run.mean()) : 1);
     return costs;
   }
 
@@ -228,7 +233,7 @@ std::vector<GainfulMove> MovesByGain(const Snapshot& snapshot, std::vector<Devic
     if (moves.size() == kMovesOfAPlanMax) {
       break;
     }
-    if (stay.contains(rest->attempt)) {
+    if (stay.contains(rest->attempt) || (!rest->leaves && rest->remaining < kRestMin)) {
       continue;
     }
     if (std::optional<GainfulMove> move = finder.Find(*rest); move.has_value()) {

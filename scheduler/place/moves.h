@@ -24,6 +24,8 @@ struct GainfulMove {
 // attempt gains if its rest costs less on another device, with everything that the move takes:
 //   - by more than a tenth of what the rest costs where it runs, and
 //   - by more than three times what hand-over and transfer cost.
+// Both hold at the upper end of the other device's prediction: a board that may be better is no
+// reason to leave one that works. A rest of less than five minutes stays.
 // The other device is free until the rest would end at its upper quantile, so no place of the queue
 // moves. Every rule of placement allows the rest there, its deadline at the upper quantile too. A
 // device whose prediction is too wide to be planned on gets no attempt in this way.
