@@ -46,7 +46,8 @@ class Rotation(Scene):
         self.assertEqual(len(self.roots()), 1)
         for job in jobs:
             done = self.assert_succeeded(self.fleet.until_done(job))
-            self.assertEqual(len(done["attempts"]), 1, "no run was lost")
+            # One that waited behind another run may have left for a board that became free before.
+            self.assertEqual(len([attempt for attempt in done["attempts"] if attempt["started_unix_seconds"] > 0]), 1, "no run was lost")
         self.assert_succeeded(self.fleet.until_done(self.submit("after")))
         events = self.fleet.run_wattle("events").stdout
         for text in ("made a new root", "renewed its certificate", "retired the root"):
