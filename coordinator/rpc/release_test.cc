@@ -87,7 +87,8 @@ TEST_F(ReleaseTest, ABoardFetchesTheReleaseOfItsOrderAlone) {
   const auto artifacts_b = v1::ArtifactService::NewStub(channel_b);
   v1::Manifest manifest;
   EXPECT_THAT(FetchManifest(*artifacts_a, pushed->artifact_id(), manifest),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("device-a is not ordered to run")));
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no attempt that this board shall run uses it")));
 
   v1::Upgrade upgrade;
   ASSERT_THAT(Call(*upgrades_, &Upgrades::StartUpgrade, ToDevice("name-of-device-a"), upgrade),
@@ -101,9 +102,11 @@ TEST_F(ReleaseTest, ABoardFetchesTheReleaseOfItsOrderAlone) {
   EXPECT_THAT(FetchChunk(*artifacts_a, manifest), IsOk());
   v1::Manifest none;
   EXPECT_THAT(FetchManifest(*artifacts_b, pushed->artifact_id(), none),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("device-b is not ordered to run")));
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no attempt that this board shall run uses it")));
   EXPECT_THAT(FetchChunk(*artifacts_b, manifest),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("device-b is not ordered to run")));
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no attempt that this board shall run uses it")));
 
   v1::Report report;
   report.mutable_upgrade_ended()->set_upgrade_id("u1");
@@ -114,7 +117,8 @@ TEST_F(ReleaseTest, ABoardFetchesTheReleaseOfItsOrderAlone) {
     ASSERT_TRUE(board_a.ReadUntil(v1::CoordinatorMessage::kDesired, message));
   } while (message.desired().has_upgrade());
   EXPECT_THAT(FetchManifest(*artifacts_a, pushed->artifact_id(), manifest),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("not ordered")));
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no attempt that this board shall run uses it")));
 }
 
 TEST_F(ReleaseTest, OperatorsUpgradeAndViewersLook) {
