@@ -35,31 +35,6 @@ constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial
 constexpr size_t kUnlistedMax = 16;
 constexpr absl::Duration kListPeriod = absl::Seconds(5);
 
-absl::Status SyncFile(const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) {
-    return FileError(errno, path, "cannot open");
-  }
-  const int error = fsync(file) == 0 ? 0 : errno;
-  close(file);
-  return error == 0 ? absl::OkStatus() : FileError(error, path, "cannot write");
-}
-
-// A directory, all below it, and the files in them.
-absl::Status SyncTree(const std::string& directory) {
-  std::error_code error;
-  for (auto it = fs::recursive_directory_iterator(directory, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    const std::string path = it->path().string();
-    if (it->is_directory(error)) {
-      WATTLE_RETURN_IF_ERROR(SyncDirectory(path));
-      continue;
-    }
-    WATTLE_RETURN_IF_ERROR(SyncFile(path));
-  }
-  return error ? FileError(error.value(), directory, "cannot list") : SyncDirectory(directory);
-}
-
 std::vector<std::string> NamesIn(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;

@@ -21,6 +21,10 @@
 //   reported         the report of the end is in the spool
 //   spool:write, spool:fsync, spool:acknowledge
 //   state:write, state:sync, state:rename, state:sync_directory    of any record
+//   release:copy, release:rename, release:switch, release:linked   of a release and its link
+//   upgrade:recorded, upgrade:passed, upgrade:failed    the record of an upgrade is written
+// The launcher's place:
+//   launch:recorded         a start of a release on trial is counted
 // The runner's places:
 //   weights:OPERATION, optimizer:OPERATION    OPERATION of DurableFile, on that file of a
 //   checkpoint directory:rename, directory:sync_directory    of the checkpoint's own directory

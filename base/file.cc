@@ -16,6 +16,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
+#include "base/status_macros.h"
+
 namespace wattle {
 namespace {
 
@@ -108,6 +110,30 @@ absl::Status SyncDirectory(const std::string& path) {
   close(descriptor);
   return error == 0 ? absl::OkStatus()
                     : FileError(error, path, "cannot write the directory to disk");
+}
+
+absl::Status SyncFile(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return FileError(errno, path, "cannot open");
+  }
+  const int error = fsync(file) == 0 ? 0 : errno;
+  close(file);
+  return error == 0 ? absl::OkStatus() : FileError(error, path, "cannot write");
+}
+
+absl::Status SyncTree(const std::string& directory) {
+  std::error_code error;
+  for (auto it = std::filesystem::recursive_directory_iterator(directory, error);
+       !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
+    const std::string path = it->path().string();
+    if (it->is_directory(error)) {
+      WATTLE_RETURN_IF_ERROR(SyncDirectory(path));
+      continue;
+    }
+    WATTLE_RETURN_IF_ERROR(SyncFile(path));
+  }
+  return error ? FileError(error.value(), directory, "cannot list") : SyncDirectory(directory);
 }
 
 absl::Status RenameFile(const std::string& from, const std::string& to) {

@@ -25,6 +25,10 @@ absl::Status MakeDirectory(const std::string& path);
 absl::Status MakeDirectories(const std::string& path);
 // Makes renames and new names in it durable.
 absl::Status SyncDirectory(const std::string& path);
+// Makes what was written into the file durable.
+absl::Status SyncFile(const std::string& path);
+// A directory, all below it, and the files in them.
+absl::Status SyncTree(const std::string& directory);
 // Over `to` where that exists; durable after SyncDirectory.
 absl::Status RenameFile(const std::string& from, const std::string& to);
 

@@ -259,16 +259,21 @@ struct Measured {
   double best_seconds = 0.0;
 };
 
+absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeDecode(const OnGpu& gpu, at::Device device,
+                                                           cuda::KernelLauncher& launcher) {
+  return MakeKernelDecode({.model = gpu.model(),
+                           .slots = 1,
+                           .capacity_tokens = kPositions,
+                           .device = device,
+                           .nf4_tables = gpu.tables(),
+                           .memory = *std::pmr::get_default_resource()},
+                          launcher);
+}
+
 absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& gpu,
                                  at::Device device, cuda::KernelLauncher& launcher) {
   WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> decode,
-                          MakeKernelDecode({.model = gpu.model(),
-                                            .slots = 1,
-                                            .capacity_tokens = kPositions,
-                                            .device = device,
-                                            .nf4_tables = gpu.tables(),
-                                            .memory = *std::pmr::get_default_resource()},
-                                           launcher));
+                          MakeDecode(gpu, device, launcher));
   Measured measured;
   measured.error = LogitError(host, *decode);
   (void)TokenSeconds(*decode);  // warms up
@@ -283,13 +288,7 @@ absl::StatusOr<std::pair<double, std::map<std::string, int>>> GroupSeconds(
     const OnGpu& gpu, at::Device device, cuda::KernelLauncher& launcher, const std::string& group) {
   OneGroup only(launcher, group);
   WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> decode,
-                          MakeKernelDecode({.model = gpu.model(),
-                                            .slots = 1,
-                                            .capacity_tokens = kPositions,
-                                            .device = device,
-                                            .nf4_tables = gpu.tables(),
-                                            .memory = *std::pmr::get_default_resource()},
-                                           only));
+                          MakeDecode(gpu, device, only));
   (void)TokenSeconds(*decode);
   // Now: later the end of the prompt comes a second time, and its eight rows are recorded too.
   const std::map<std::string, int> launches = only.launches();

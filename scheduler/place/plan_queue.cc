@@ -151,7 +151,7 @@ class QueuePlanner {
   struct Outcome {
     std::vector<bool> late;     // It has a deadline and is held up by others.
     std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
-    PlacesOfJobs places;        // None: the job has no place, or a release's.
+    PlacesOfJobs places;        // None: the job has no place, or is settled.
   };
   // A part of the fleet, and how the search would arrange it.
   struct Proposal {

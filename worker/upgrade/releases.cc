@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/upgrade/releases.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,39 +26,21 @@ constexpr const char* kPrograms[] = {"wattle-worker", "wattle-runner"};
 constexpr mode_t kProgramMode = 0755;
 constexpr mode_t kFileMode = 0644;
 
-absl::Status SyncFile(const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) {
-    return FileError(errno, path, "cannot open");
-  }
-  const int error = fsync(file) == 0 ? 0 : errno;
-  close(file);
-  return error == 0 ? absl::OkStatus() : FileError(error, path, "cannot sync");
-}
-
 // Gives the copied files their modes, and makes them durable with their folders.
 absl::Status Settle(const fs::path& release) {
-  std::vector<std::string> directories = {release.string()};
   std::error_code error;
   for (const auto& entry : fs::recursive_directory_iterator(release, error)) {
     const std::string path = entry.path().string();
     if (entry.is_directory(error)) {
-      directories.push_back(path);
       continue;
     }
     const bool program = entry.path().parent_path() == release / "bin";
     if (chmod(path.c_str(), program ? kProgramMode : kFileMode) != 0) {
       return FileError(errno, path, "cannot change its mode");
     }
-    WATTLE_RETURN_IF_ERROR(SyncFile(path));
   }
-  if (error) {
-    return FileError(error.value(), release.string(), "cannot list");
-  }
-  for (const std::string& directory : directories) {
-    WATTLE_RETURN_IF_ERROR(SyncDirectory(directory));
-  }
-  return absl::OkStatus();
+  return error ? FileError(error.value(), release.string(), "cannot list")
+               : SyncTree(release.string());
 }
 
 }  // namespace
