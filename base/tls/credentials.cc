@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
@@ -97,7 +98,14 @@ std::string KeyFileForGrpc(const std::string& key_path) {
     return key_path;
   }
   std::string path = absl::StrCat(key_path, ".grpc");
-  (void)WritePrivateFile(path, GrpcTextOfTpmKey(key_path));
+  const std::string text = GrpcTextOfTpmKey(key_path);
+  // Two writers at once would share a half-written file, and gRPC ends the process at an empty key.
+  static absl::Mutex one_writer(absl::kConstInit);
+  const absl::MutexLock lock(&one_writer);
+  if (const absl::StatusOr<std::string> written = ReadPrivateFile(path);
+      !written.ok() || *written != text) {
+    (void)WritePrivateFile(path, text);
+  }
   return path;
 }
 

@@ -84,6 +84,8 @@ class Tpm {
   std::map<std::string, EVP_PKEY*> keys_ ABSL_GUARDED_BY(mutex_);  // Of the TPM, by their PEM.
   const int key_index_;  // Of an EC_KEY's further data: the key of the TPM.
   EC_KEY_METHOD* const method_;
+  // gRPC starts the engine for each channel and never ends it, so OpenSSL does not free it at exit.
+  ENGINE* const engine_;
 };
 
 // OpenSSL calls this to sign; the types are its own.
@@ -107,23 +109,23 @@ EVP_PKEY* LoadByPath(ENGINE*, const char* path, UI_METHOD*, void*) {
   return key.ok() ? *key : nullptr;
 }
 
-void AddEngine() {
+ENGINE* AddEngine() {
   ENGINE* const engine = ENGINE_new();
   if (engine != nullptr) {
     ENGINE_set_id(engine, kEngine);
     ENGINE_set_name(engine, "keys of Wattle in a TPM");
     ENGINE_set_load_privkey_function(engine, LoadByPath);
     ENGINE_add(engine);
-    ENGINE_free(engine);  // The list of engines holds it.
   }
   ERR_clear_error();
+  return engine;
 }
 
 Tpm::Tpm()
     : key_index_(EC_KEY_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr)),
-      method_(EC_KEY_METHOD_new(EC_KEY_OpenSSL())) {
+      method_(EC_KEY_METHOD_new(EC_KEY_OpenSSL())),
+      engine_(AddEngine()) {
   EC_KEY_METHOD_set_sign(method_, SignByTpm, nullptr, nullptr);
-  AddEngine();
 }
 
 absl::Status Tpm::Begin() {
