@@ -335,7 +335,8 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
   scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
-  PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves)};
+  PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves),
+                    fleet.proposals_dropped};
   ChooseQueued(snapshot, plan.jobs);
   return plan;
 }

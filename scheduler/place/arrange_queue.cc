@@ -34,21 +34,22 @@ std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(const Outcome& plan)
                  plan.places.starts[i]);
     }
     Rearrangement::Answer answer = search.Search();
-    if (MayGain(block, search, answer.price, plan)) {
-      proposals.push_back({std::move(block), std::move(search), std::move(answer.places)});
+    const bool expects_gain = ExpectsGain(block, search, answer.price, plan);
+    // Of a large fleet a pass is worth its time for an expected gain alone.
+    if (expects_gain || block.devices.size() == loads_.size()) {
+      proposals.push_back(
+          {std::move(block), std::move(search), std::move(answer.places), expects_gain});
     }
   }
   return proposals;
 }
 
-bool QueuePlanner::MayGain(const SearchBlock& block, const Rearrangement& search,
-                           timetable::Millijoules expected, const Outcome& plan) const {
-  if (block.devices.size() == loads_.size()) {
-    return true;
-  }
+bool QueuePlanner::ExpectsGain(const SearchBlock& block, const Rearrangement& search,
+                               timetable::Millijoules expected, const Outcome& plan) {
   timetable::Millijoules total = 0;
   for (size_t job = 0; job < block.jobs.size(); ++job) {
-    total += search.PriceOf(job, *plan.places.starts[block.jobs[job]]);
+    const std::optional<RunStart>& start = plan.places.starts[block.jobs[job]];
+    total += start.has_value() ? search.PriceOf(job, *start) : 0;
   }
   return total - expected > total / kGainShare;
 }
@@ -90,12 +91,16 @@ bool QueuePlanner::Arrange(Outcome& plan) {
     Arrangement trial = ArrangedBy(proposals, plan);
     Outcome outcome = Pass(trial, loads_);
     const size_t dropped = std::erase_if(proposals, [&](const Proposal& proposal) {
-      return !IsFair(proposal.block.jobs, plan, outcome) || !IsCheaper(proposal, plan, outcome);
+      const bool drops =
+          !IsFair(proposal.block.jobs, plan, outcome) || !IsCheaper(proposal, plan, outcome);
+      proposals_dropped_ += drops && proposal.expects_gain ? 1 : 0;
+      return drops;
     });
     if (dropped > 0) {
       continue;
     }
     if (!IsFair(arrangement_.order, plan, outcome)) {
+      proposals_dropped_ += static_cast<int>(proposals.size());
       return false;
     }
     arrangement_ = std::move(trial);

@@ -256,6 +256,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
   QueuePlanner planner(snapshot);
   FleetPlan plan;
   plan.jobs = planner.Plan();
+  plan.proposals_dropped = planner.proposals_dropped();
   std::set<AttemptId> released;
   for (const QueuePlacement& placed : plan.jobs) {
     if (!placed.releases.value().empty()) {

@@ -42,7 +42,8 @@ class QueuePlanner {
   explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch);
 
   std::vector<QueuePlacement> Plan();
-  // After Plan.
+  // After Plan. What the search expected to gain, and the rules of the queue refused.
+  [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
   [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
 
  private:
@@ -73,6 +74,7 @@ class QueuePlanner {
     SearchBlock block;
     Rearrangement search;  // Its jobs are the block's.
     std::vector<Rearrangement::Place> places;
+    bool expects_gain = false;
   };
 
   // Passes that look for the jobs, or the parts of the fleet, whose change holds.
@@ -130,9 +132,9 @@ class QueuePlanner {
 
   // What the search would change, part by part.
   std::vector<Proposal> Proposals(const Outcome& plan);
-  // Whether a pass is worth its time: of a part of a large fleet the search must expect the gain.
-  [[nodiscard]] bool MayGain(const SearchBlock& block, const Rearrangement& search,
-                             timetable::Millijoules expected, const Outcome& plan) const;
+  // Whether the search expects the gain for which an arrangement is taken.
+  [[nodiscard]] static bool ExpectsGain(const SearchBlock& block, const Rearrangement& search,
+                                        timetable::Millijoules expected, const Outcome& plan);
   // The arrangement with these parts changed. Of a fleet of parts every other job keeps its device,
   // so that no part takes from another one.
   [[nodiscard]] Arrangement ArrangedBy(const std::vector<Proposal>& proposals,
@@ -165,6 +167,7 @@ class QueuePlanner {
   std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
   std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;
+  int proposals_dropped_ = 0;
 };
 
 }  // namespace wattle::scheduler
