@@ -64,7 +64,7 @@ TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   v1::Policy& policy = snapshot.policies.emplace_back();
   policy.set_name("barn");
   policy.add_selector("site=barn");
-  policy.add_work_windows("10:00-09:00");  // It is 08:00.
+  policy.add_work_windows("10:00-07:00");  // It is 08:00.
   const FleetPlan plan = PlanQueueAndMoves(snapshot);
   EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   EXPECT_EQ(plan.proposals_dropped, 1);
