@@ -228,6 +228,13 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   EXPECT_GE(place("j3").expected_start_unix_seconds(), place("j2").expected_end_unix_seconds());
   EXPECT_EQ(place("j3").behind_job_id(), "j2");
   EXPECT_EQ(place("j1").expected_start_unix_seconds(), 0);
+  // The next plan knows where this one had the jobs.
+  for (const scheduler::JobView& job : boards.Snapshot().queue) {
+    ASSERT_TRUE(job.last_place.has_value()) << job.id.value();
+    EXPECT_EQ(job.last_place->device.value(), "orin");
+    EXPECT_EQ(ToUnix(job.last_place->start),
+              place(job.id.value().c_str()).expected_start_unix_seconds());
+  }
 }
 
 // j1 ran 600 of 1200 steps on the one board, whose checkpoint is here, and drew 900 J.

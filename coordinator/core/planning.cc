@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -247,6 +248,22 @@ void DescribeRun(const State& state, const PlanningInputs& inputs,
                                   ProfileRunOf(job.spec(), *view.profile_point));
 }
 
+// Where the latest plan had the job wait for its start; nullopt: nowhere.
+std::optional<scheduler::LastPlace> LastPlaceOf(const Observations& observations,
+                                                const JobId& job) {
+  if (observations.waiting == nullptr) {
+    return std::nullopt;
+  }
+  const auto found = observations.waiting->find(job);
+  if (found == observations.waiting->end() || !found->second.place.wait()) {
+    return std::nullopt;
+  }
+  const v1::Placement& place = found->second.place;
+  return scheduler::LastPlace{
+      .device = DeviceId(place.device_id()),
+      .start = absl::UnixEpoch() + absl::Seconds(place.expected_start_unix_seconds())};
+}
+
 }  // namespace
 
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
@@ -274,6 +291,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
     } else if (waits) {
       view.queued_on = DeviceId(live->device_id());
     }
+    view.last_place = LastPlaceOf(observations, view.id);
     view.peak_memory_bytes = PeakMemory(state, inputs, view.spec, view.inputs);
     view.models = FamilyOf(state, inputs, view.spec, view.inputs);
     snapshot.queue.push_back(std::move(view));
@@ -317,7 +335,8 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
 
 PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
   scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
-  PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves)};
+  PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves),
+                    fleet.proposals_dropped};
   ChooseQueued(snapshot, plan.jobs);
   return plan;
 }

@@ -25,9 +25,10 @@ void Counters::CountRefusedCommand() {
   ++values_.refused_commands;
 }
 
-void Counters::CountPlan(absl::Duration elapsed) {
+void Counters::CountPlan(absl::Duration elapsed, int proposals_dropped) {
   absl::MutexLock lock(&mutex_);
   ++values_.plans;
+  values_.proposals_dropped += static_cast<uint64_t>(proposals_dropped);
   values_.plan_seconds.Observe(absl::ToDoubleSeconds(elapsed));
 }
 

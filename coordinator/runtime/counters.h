@@ -30,6 +30,7 @@ struct CounterValues {
   uint64_t events = 0;
   uint64_t commits = 0;
   uint64_t plans = 0;
+  uint64_t proposals_dropped = 0;                 // As core::PlanComputed's.
   uint64_t snapshots = 0;                         // Written and verified.
   uint64_t local_admin_tokens = 0;                // By `wattle-coordinator access admin-token`.
   std::map<v1::JobState, uint64_t> jobs_entered;  // How often a job entered each state.
@@ -51,7 +52,7 @@ class Counters {
  public:
   void CountCommands(uint64_t commands);
   void CountRefusedCommand();
-  void CountPlan(absl::Duration elapsed);
+  void CountPlan(absl::Duration elapsed, int proposals_dropped);
   void CountSnapshot();
   // before: the state that the events were applied to.
   void CountCommit(absl::Duration elapsed, absl::Span<const v1::Event> events,

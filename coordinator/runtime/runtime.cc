@@ -347,7 +347,7 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   const Monotonic start = options_.clock->Boottime();
   core::PlanComputed plan =
       core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, now));
-  counters_.CountPlan(options_.clock->Boottime() - start);
+  counters_.CountPlan(options_.clock->Boottime() - start, plan.proposals_dropped);
   board_.SetWaiting(
       std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(*state, plan)));
   if (!plan_filter_.WorthPosting(plan)) {

@@ -52,7 +52,8 @@ struct Considered {
   int feasible = 0;
   double deadline_in_seconds = 0;  // Wall; 0: the job has none.
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
-  int jobs_alike = 1;     // Of the queue, with the same work and objective; this one among them.
+  bool stays = false;  // With `arranged`: the choice is that of the latest plan, and near enough.
+  int jobs_alike = 1;  // Of the queue, with the same work and objective; this one among them.
   // The choice is a device whose prediction is wide, for the sake of the other jobs alike.
   std::optional<v1::ProbeValue> trial = std::nullopt;
 };

@@ -84,16 +84,18 @@ double AmountOf(const v1::Candidate& candidate, const ObjectiveRow& objective) {
                                        : candidate.cost();
 }
 
-// arranged: the whole plan decides, not the two candidates' costs.
-std::string Compare(const v1::Candidate& chosen, const v1::Candidate& other,
-                    const ObjectiveRow& objective, bool arranged) {
+std::string Compare(const Considered& considered, const v1::Candidate& other,
+                    const ObjectiveRow& objective) {
+  const v1::Candidate& chosen = *considered.candidates.front();
   const double amount = AmountOf(other, objective);
   const double saved = amount - AmountOf(chosen, objective);
   const double percent = amount > 0 ? 100 * std::abs(saved) / amount : 0;
-  if (arranged && saved <= 0) {
-    return absl::StrFormat(
-        "%s would take %s less (%.1f %%), and serves other jobs of the queue better", NameOf(other),
-        objective.format(-saved), percent);
+  // The whole plan decides, not the two candidates' costs.
+  if (considered.arranged && saved <= 0) {
+    return absl::StrFormat("%s would take %s less (%.1f %%), %s", NameOf(other),
+                           objective.format(-saved), percent,
+                           considered.stays ? "too little to move a start of the next hour"
+                                            : "and serves other jobs of the queue better");
   }
   if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
@@ -173,8 +175,7 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   if (considered.trial.has_value()) {
     absl::StrAppend(&reason, TrialWords(*considered.trial));
   } else if (other != nullptr) {
-    absl::StrAppend(&reason, waits ? ", " : "; ",
-                    Compare(*chosen, *other, objective, considered.arranged),
+    absl::StrAppend(&reason, waits ? ", " : "; ", Compare(considered, *other, objective),
                     waits && other->start_in_seconds() <= 0 ? ", which is free" : "");
   } else if (considered.feasible == 1) {
     absl::StrAppend(&reason, "; the only feasible device");

@@ -95,6 +95,9 @@ std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
 struct FleetPlan {
   std::vector<QueuePlacement> jobs;
   std::vector<GainfulMove> moves;
+  // Parts of the fleet for which the search expected a gain, and whose arrangement broke a promise
+  // or was not cheaper under all rules.
+  int proposals_dropped = 0;
 };
 FleetPlan PlanQueueAndMoves(const Snapshot& snapshot);
 // PlanQueue without the search: what its plan is measured against.

@@ -54,6 +54,22 @@ TEST_F(RearrangeTest, AJobLeavesTheBoardThatAnotherJobNeedsMore) {
   EXPECT_THAT(plan[1].placement.reason(), HasSubstr("against b"));
 }
 
+// The search knows no windows: it would start j1 on b at once.
+TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
+  Snapshot snapshot = TwoBoards();
+  EXPECT_EQ(PlanQueueAndMoves(snapshot).proposals_dropped, 0);
+  v1::Label& label = *snapshot.devices[1].device.mutable_info()->add_labels();
+  label.set_key("site");
+  label.set_value("barn");
+  v1::Policy& policy = snapshot.policies.emplace_back();
+  policy.set_name("barn");
+  policy.add_selector("site=barn");
+  policy.add_work_windows("10:00-07:00");  // It is 08:00.
+  const FleetPlan plan = PlanQueueAndMoves(snapshot);
+  EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+  EXPECT_EQ(plan.proposals_dropped, 1);
+}
+
 // In some of the drawn queues the search moves a job.
 TEST(RearrangeQueuesTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
   int moved = 0;

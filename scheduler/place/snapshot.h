@@ -103,6 +103,12 @@ struct ProfileEnd {
   std::string why;        // For people.
 };
 
+// Where the latest plan had a waiting job start.
+struct LastPlace {
+  DeviceId device;
+  absl::Time start;
+};
+
 struct JobView {
   // 0 for a dry run.
   [[nodiscard]] double WaitedSeconds(absl::Time now) const {
@@ -130,6 +136,7 @@ struct JobView {
   int64_t checkpoint_bytes = 0;
   // The device on which an attempt of the job waits behind another one and has not begun.
   std::optional<DeviceId> queued_on = std::nullopt;
+  std::optional<LastPlace> last_place = std::nullopt;  // nullopt: it had none.
   // Of a profile job: the run that `spec` is. It takes place in the point's mode and no other.
   std::optional<v1::ProfilePoint> profile_point = std::nullopt;
   std::optional<ProfileEnd> profile_end = std::nullopt;  // Of a profile job without a further run.

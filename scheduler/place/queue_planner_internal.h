@@ -1,0 +1,175 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Plans the queue job by job. Each job takes its best device, at the time when the device is free
+// after the decisions before. A waiting job keeps its place on the device, so that no later job can
+// push it back.
+//
+// A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed. The
+// changes, in the order in which Plan makes them, each with a file:
+//   late_jobs.cc       a job that would miss its deadline goes earlier, or an attempt leaves for it
+//   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
+//   arrange_queue.cc   the search found a cheaper arrangement of a part of the fleet
+//   leave_starts.cc    starts of the next hour stay where the latest plan had them
+// What is kept of a trial is the change; the last pass explains the plan.
+#ifndef WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
+#define WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/device_load.h"
+#include "scheduler/place/place.h"
+#include "scheduler/place/rearrange_internal.h"
+#include "scheduler/place/search_blocks_internal.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/predict/work.h"
+#include "scheduler/timetable/amounts.h"
+
+namespace wattle::scheduler {
+
+// One plan of one snapshot.
+class QueuePlanner {
+ public:
+  enum class Arranging { kNone, kBySearch };
+  explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch);
+
+  std::vector<QueuePlacement> Plan();
+  // After Plan. What the search expected to gain, and the rules of the queue refused.
+  [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
+  [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
+
+ private:
+  struct Job {
+    const JobView* view;
+    int64_t priority;  // Effective.
+    absl::StatusOr<WorkAmount> work;
+    std::string alike = {};  // Equal for jobs of the same work and objective.
+    // The plan of a job that is settled: an attempt is released for it, or it tries a device for
+    // others. The device is busy for the others until the job, and a released attempt, have ended.
+    std::optional<QueuePlacement> decided = std::nullopt;
+  };
+  using Order = std::vector<size_t>;  // Indices of jobs_.
+  struct Arrangement {
+    Order order;
+    // The device that each of jobs_ is to take; nullopt: its best one.
+    std::vector<std::optional<size_t>> devices;
+    std::vector<bool> stays;  // Each of jobs_: the device is that of the latest plan.
+  };
+  // Of a pass, for each of jobs_.
+  struct Outcome {
+    std::vector<bool> late;     // It has a deadline and is held up by others.
+    std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
+    PlacesOfJobs places;        // None: the job has no place, or is settled.
+  };
+  // A part of the fleet, and how the search would arrange it.
+  struct Proposal {
+    SearchBlock block;
+    Rearrangement search;  // Its jobs are the block's.
+    std::vector<Rearrangement::Place> places;
+    bool expects_gain = false;
+  };
+
+  // Passes that look for the jobs, or the parts of the fleet, whose change holds.
+  static constexpr int kChangePassesMax = 3;
+
+  // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
+  void SortByPriorityAndAge();
+  // Plans the jobs as arranged. placements: null in a trial.
+  Outcome Pass(const Arrangement& arrangement, std::vector<DeviceLoad> loads,
+               std::vector<QueuePlacement>* placements = nullptr);
+  // Whether no device takes the job under these loads, and one might without the jobs that were
+  // planned before it or without the device's attempt.
+  [[nodiscard]] bool IsHeldUp(const Considered& considered,
+                              const std::vector<DeviceLoad>& loads) const;
+  static QueuePlacement Invalid(const Job& job);
+  static QueuePlacement PlacementOfJob(const Job& job, const Considered& considered);
+  // Says when a job that waits for its device is expected to run there, and behind which job of the
+  // queue; before: null for the first one.
+  void NotePlace(const Job* before, v1::Placement& placement) const;
+  // Gives the job its place on the chosen device.
+  void Reserve(const JobView& job, const Considered& considered,
+               std::vector<DeviceLoad>& loads) const;
+  [[nodiscard]] bool HasTrialLeft() const;
+  bool MayTry();
+
+  // Looks at each late job once, the first in the order first.
+  void HelpLateJobs(Outcome& plan);
+  // Whether a trial with this outcome may replace the plan: the job meets its deadline, and whoever
+  // misses one for that has a lower priority.
+  [[nodiscard]] bool Helps(size_t job, const std::vector<bool>& before,
+                           const std::vector<bool>& after) const;
+  // Tries the job 1, 2, 4 … places earlier, at last as the first one.
+  bool PlanEarlier(size_t job, Outcome& plan);
+  // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
+  [[nodiscard]] DeviceLoad Released(size_t device, const DeviceLoad& load) const;
+  // The joules of the attempt's rest count as before, although they are drawn later.
+  [[nodiscard]] DeviceLoad WithRest(size_t device, const Job& job,
+                                    const v1::Candidate& chosen) const;
+  // Whether the device's attempt may leave for the job.
+  [[nodiscard]] bool MayRelease(size_t device, const JobView& job) const;
+  // The candidates as if each attempt that may leave for the job had left; the cheapest of these
+  // devices that meets the deadline comes first. nullopt: there is none.
+  std::optional<Considered> ConsiderReleases(const Job& job);
+  // Releases the attempt whose device serves the job best.
+  void ReleaseForJob(size_t index, Outcome& plan);
+
+  // The jobs of the plan that still wait when a probe that starts now has told.
+  [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const;
+  // A board whose prediction is wide and whose mean is not the least would never run a job, and
+  // nobody would learn whether it is the better one. A waiting job goes there if its first steps
+  // are worth more to the jobs of its work behind it than the job is expected to cost more there.
+  bool TryForOthers(Outcome& plan);
+  // Settles the job on the choice of `considered`, unless another job starts later for that.
+  void TryOn(size_t index, const Considered& considered, Outcome& plan);
+
+  // What the search would change, part by part.
+  std::vector<Proposal> Proposals(const Outcome& plan);
+  // Whether the search expects the gain for which an arrangement is taken.
+  [[nodiscard]] static bool ExpectsGain(const SearchBlock& block, const Rearrangement& search,
+                                        timetable::Millijoules expected, const Outcome& plan);
+  // The arrangement with these parts changed. Of a fleet of parts every other job keeps its device,
+  // so that no part takes from another one.
+  [[nodiscard]] Arrangement ArrangedBy(const std::vector<Proposal>& proposals,
+                                       const Outcome& plan) const;
+  // Takes the parts of the search's arrangement that make the plan cheaper. Returns whether any
+  // does.
+  bool Arrange(Outcome& plan);
+  // Whether none of the jobs pays for another one's joules: each keeps its place, starts no later,
+  // and ends no later where the end counts.
+  [[nodiscard]] bool IsFair(const Order& jobs, const Outcome& before, const Outcome& after) const;
+  // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price. A job on
+  // a device of another part took from it, which no price tells.
+  [[nodiscard]] static bool IsCheaper(const Proposal& proposal, const Outcome& before,
+                                      const Outcome& after);
+
+  // Leaves starts of the next hour where the latest plan had them. If that costs too much, the job
+  // that loses most by it moves, and the others are tried again. Returns whether any start stays.
+  bool LeaveStarts(Outcome& plan);
+  // For each of jobs_ the device where its start stays; nullopt: it may move.
+  [[nodiscard]] std::vector<std::optional<size_t>> DevicesToKeep(const Outcome& plan) const;
+
+  const Snapshot& snapshot_;
+  const Arranging arranging_;
+  FleetView fleet_;
+  std::vector<Job> jobs_;
+  std::map<std::string, int> jobs_alike_;  // By Job.alike.
+  Arrangement arrangement_;
+  std::vector<DeviceLoad> loads_;        // Before the first job.
+  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
+  std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
+  std::set<size_t> taken_;               // Devices whose attempts are released.
+  size_t trial_placements_ = 0;
+  int proposals_dropped_ = 0;
+};
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
