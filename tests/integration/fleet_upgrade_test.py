@@ -95,7 +95,8 @@ class FleetUpgrades(Scene):
                 self.assertEqual(job["output_artifact_id"], expected, "the bits of an undisturbed run")
                 self.assertEqual(len(job["attempts"]), 1, "the attempt went on")
                 self.assertGreater(int(job["attempts"][0]["receipt"]["resumed_from_step"]), 0)
-                self.assertEqual(len(self.terminal_events(job["job_id"])), 1, "one end")
+                events = self.fleet.until("the event of the end", lambda: self.terminal_events(job["job_id"]))
+                self.assertEqual(len(events), 1, "one end")
                 self.assertEqual(self.board.told()["info"]["device_id"], device_id)
 
 
