@@ -30,7 +30,15 @@ these two minutes 720 times, and the reports of its 96 quarters of an hour.
   sim.device_years_per_minute             slow worlds (three weeks of a field) with all faults, for a minute on all cores
   sim.violations                          of an invariant, in those worlds and in dense ones for a minute [goal: 0]
   clock.window_breaches                   of these, those of a window or a day's budget; boards lose their time in them [goal: 0]
+  sim.planted_bugs_found                  of the mutants of wattle-simulate, each within 1,000 dense worlds [goal: all]
   soak.hours_simulated, alone.device_days_simulated   of the boards of the slow worlds [goals: 10,000 and 30,000]
+  storm.workers                           clients of wattle-load, without TLS, that come back at once to a coordinator that knows them [goal: 10,000]
+  storm.welcome_p99_s                     from a client's start to its welcome; the clients share the machine [goal: 30]
+  storm.submit_p99_ms                     of jobs that one caller submits meanwhile [goal: 100]
+  storm.lost                              of their streams, until a minute after
+  upgrade.pairs_run, upgrade.pairs_failed from each of the two releases before to this build and back, by `wattle upgrade` while a job runs;
+                                          failed: the job did not end once [goal: 0]
+  upgrade.rollback_s.KIND                 from the switch to a bad release until the old one is linked again; `hang` takes ten minutes [goal: 600]
 
 The writes that /proc/PID/io counts are those of pages: the file system's journal and the card's own amplification come on top.
 
@@ -48,9 +56,10 @@ import sys
 import time
 
 from figures import ROOT, add, write_figures
-from sim import simulate
+from sim import mutants_found, simulate
 
 sys.path[:0] = [str(ROOT / "deploy/demo"), str(ROOT / "tests/integration")]
+from board import PATIENCE_SECONDS, Board, earlier_releases, version_after, version_of  # noqa: E402
 from fleet import BIN, Fleet, FleetError, leave_no_fleet_behind  # noqa: E402
 from link_proxy import LinkProxy  # noqa: E402
 
@@ -58,6 +67,7 @@ DEMO = ROOT / "deploy/demo"
 SICKNESSES = ("erofs", "eio", "full", "slow")
 WORLD_SECONDS = 60
 FLASH_SECONDS = 120
+ROLL_BACKS = ("runner", "worker", "hang")  # a runner that fails its self-test, a worker that ends, one that stands still
 
 BETWEEN_CUTS = {"1h": 3600, "1d": 86_400, "7d": 7 * 86_400}
 SETTLES_SECONDS = 90  # the probes of HTTP/2 come less often by then
@@ -176,6 +186,97 @@ def seconds_until_named():
         return named
 
 
+def storm(count):
+    """The clients of wattle-load register, leave, and come back at once while jobs are submitted. Returns the figures of both."""
+    def clients(fleet):
+        return subprocess.Popen([BIN / "wattle-load", "devices", fleet.grpc, str(count), "10"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def figures_of(line):
+        return {name: float(number) for name, number in re.findall(r"(\w+)=([0-9.]+)", line)}
+
+    def until_connected(crowd):
+        if crowd.stdout.readline().strip() != "connected":
+            raise FleetError(f"not all of {count} clients were welcomed")
+    with Fleet(plaintext=True) as fleet:
+        fleet.start_coordinator()
+        fleet.wattle("model", "push", "base", DEMO / "model")
+        with clients(fleet) as first:
+            until_connected(first)
+            first.communicate()
+        with clients(fleet) as crowd:
+            jobs = subprocess.run([BIN / "wattle-load", "submit", fleet.grpc, "base", "200", "1"], capture_output=True, text=True, check=True).stdout
+            until_connected(crowd)
+            time.sleep(60)
+            devices = figures_of(crowd.communicate()[0])
+    return devices, figures_of(jobs)
+
+
+def add_storm(figures, count):
+    devices, jobs = storm(count)
+    add(figures, "storm.workers", [devices["count"]], "", "", 0)
+    add(figures, "storm.welcome_p99_s", [devices["p99_ms"] / 1e3], "s", "", 1)
+    add(figures, "storm.submit_p99_ms", [jobs["p99_ms"]], "ms", f"{jobs['count']:g} jobs in {jobs['seconds']:g} s", 1)
+    add(figures, "storm.lost", [devices["lost"]], "", "", 0)
+
+
+def board_of(fleet, installed=BIN, **env):
+    fleet.start_coordinator()
+    push_demo(fleet)
+    board = Board(fleet, installed)
+    board.start(**env)
+    return board
+
+
+def changes_release(before, target, programs):
+    """Whether a board that runs the programs `before` goes to the target while a job runs, which ends once."""
+    with Fleet() as fleet:
+        board = board_of(fleet, before)
+        try:
+            board.push(target, programs)
+            job_id = finetune(fleet, steps=60, checkpoint_every_steps=3)
+            fleet.until_step(job_id, 4)
+            fleet.wattle("upgrade", "start", "--to", target, "--allow-downgrade")
+            board.until_running(target)
+            job = fleet.until_done(job_id, PATIENCE_SECONDS)
+            return job["state"] == "JOB_STATE_SUCCEEDED" and len(job["attempts"]) == 1
+        except FleetError as error:
+            print(f"{version_of(before)} to {target}: {error}")
+            return False
+        finally:
+            board.close()
+
+
+def rollback_seconds(kind):
+    """From the link to a bad release until the old one is linked again."""
+    env = {"WATTLE_CRASH_SIGNAL": "STOP"} if kind == "hang" else {}
+    with Fleet() as fleet:
+        board = board_of(fleet, **env)
+        try:
+            if kind == "hang":
+                board.place.write_text("upgrade:test")
+            target = version_after(version_of(BIN), 1)
+            board.push(target, **({} if kind == "hang" else {kind: "/bin/false"}))
+            fleet.wattle("upgrade", "start", "--to", target)
+            link = board.releases / "current"
+            fleet.until("the switch", link.is_symlink, PATIENCE_SECONDS, 0.02)
+            begin = time.monotonic()
+            fleet.until("the way back", lambda: not link.is_symlink(), 2 * 600, 0.02)
+            return time.monotonic() - begin
+        finally:
+            board.close()
+
+
+def add_upgrades(figures):
+    own = version_of(BIN)
+    pairs = [pair for version, programs in earlier_releases() for pair in ((programs, own, BIN), (BIN, version, programs))]
+    if not pairs:
+        print("upgrade.pairs_run: no earlier release is built; ./dev release-fixture VERSION builds one of deploy/releases.txt")
+    add(figures, "upgrade.pairs_run", [len(pairs)], "", "", 0)
+    add(figures, "upgrade.pairs_failed", [sum(not changes_release(*pair) for pair in pairs)], "", "", 0)
+    for kind in ROLL_BACKS:
+        add(figures, f"upgrade.rollback_s.{kind}", [rollback_seconds(kind)], "s", "", 1)
+
+
 def said_by(program, tests):
     return subprocess.run([BIN / program, f"--gtest_filter={tests}"], capture_output=True, text=True, check=True).stdout
 
@@ -210,6 +311,8 @@ def add_worlds(figures, first):
         f"{cores} cores")
     add(figures, "sim.violations", [sum(part["violations"] for parts in worlds.values() for part in parts)], "", drawn)
     add(figures, "clock.window_breaches", [sum("window" in line or "budget" in line for line in breaches)], "", drawn)
+    found = mutants_found(cores)
+    add(figures, "sim.planted_bugs_found", [sum(seeds > 0 for seeds in found.values())], "", f"of {len(found)}", 0)
     add(figures, "soak.hours_simulated", [years * 365.25 * 24], "h", drawn, 0)
     add(figures, "alone.device_days_simulated", [years * 365.25], "days", drawn, 0)
 
@@ -240,7 +343,8 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench field", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="of the first draw [drawn]")
     parser.add_argument("--draws", type=int, default=9, help="of cuts, for each figure [9]")
-    parser.add_argument("--only", default="", help="one group: checkpoint., link., flash.record, health., alone. or sim.")
+    parser.add_argument("--only", default="", help="one group: checkpoint., link., flash.record, health., alone., storm., upgrade. or sim.")
+    parser.add_argument("--workers", type=int, default=10_000, help="of storm. [10000]")
     options = parser.parse_args()
     print(f"seeds {options.seed} to {options.seed + options.draws - 1}")
     figures = []
@@ -249,6 +353,8 @@ def main():
              "flash.record": lambda: add(figures, "flash.record_mb_per_day", [record_mb_per_day()], "MB", "", 1),
              "health.": lambda: add_health(figures),
              "alone.": lambda: add_tests(figures),
+             "storm.": lambda: add_storm(figures, options.workers),
+             "upgrade.": lambda: add_upgrades(figures),
              "sim.": lambda: add_worlds(figures, options.seed)}
     if options.only not in ("", *parts):
         parser.error(f"--only: no group {options.only}; there are: {' '.join(parts)}")

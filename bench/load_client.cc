@@ -1,9 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-load: the clients of ./dev bench load. Each prints one line of name=value.
-//   devices ADDRESS COUNT            connects that many workers, prints "connected", and beats once
-//   a
-//                                    second for each of them until its input ends
+// wattle-load: the clients of ./dev bench load and field. Each prints one line of name=value.
+//   devices ADDRESS COUNT [SECONDS]  connects that many workers at once, prints "connected", and
+//                                    beats every SECONDS (1) for each of them until its input ends
 //   submit ADDRESS MODEL COUNT CALLERS   submits COUNT jobs, CALLERS at once, latency of each
 //   commit ADDRESS SECONDS           applies one policy after the other: each is a commit of its
 //   own watch ADDRESS JOB COUNT          opens COUNT watches of a job, prints "watching", until its
@@ -39,11 +38,44 @@ std::shared_ptr<grpc::Channel> OwnChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
+struct Latencies {
+  absl::Mutex mutex;
+  std::vector<double> milliseconds ABSL_GUARDED_BY(mutex);
+  int failed ABSL_GUARDED_BY(mutex) = 0;
+
+  void Add(absl::Duration latency, const grpc::Status& status) {
+    absl::MutexLock lock(&mutex);
+    if (status.ok()) {
+      milliseconds.push_back(absl::ToDoubleMilliseconds(latency));
+    } else if (++failed == 1) {
+      std::fprintf(stderr, "%s\n", status.error_message().c_str());
+    }
+  }
+  int count() {
+    absl::MutexLock lock(&mutex);
+    return static_cast<int>(milliseconds.size());
+  }
+  void Print(double seconds) {
+    absl::MutexLock lock(&mutex);
+    std::sort(milliseconds.begin(), milliseconds.end());
+    const auto quantile = [this](double q) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+      const auto last = static_cast<double>(milliseconds.size() - 1);
+      return milliseconds[static_cast<size_t>(q * last)];
+    };
+    if (milliseconds.empty()) {
+      milliseconds.push_back(1e9);  // Nothing succeeded: no latency is good enough.
+    }
+    std::printf("count=%zu failed=%d seconds=%.3f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n",
+                milliseconds.size(), failed, seconds, quantile(0.5), quantile(0.99),
+                milliseconds.back());
+  }
+};
+
 // One worker that is connected and busy: takes whatever it is told and reports nothing.
 class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage> {
  public:
-  Device(const std::string& address, int number, std::atomic<int>& welcomed)
-      : stub_(v1::FleetService::NewStub(OwnChannel(address))), welcomed_(welcomed) {
+  Device(const std::string& address, int number, Latencies& welcomes)
+      : stub_(v1::FleetService::NewStub(OwnChannel(address))), welcomes_(welcomes) {
     v1::DeviceInfo& device = *outgoing_.mutable_hello()->mutable_device();
     device.set_device_id(absl::StrFormat("load-%05d-0000-0000", number));
     device.set_name(absl::StrFormat("load-%05d", number));
@@ -81,7 +113,7 @@ class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::Coord
       return;
     }
     if (incoming_.has_welcome()) {
-      ++welcomed_;
+      welcomes_.Add(absl::Now() - begun_, grpc::Status::OK);
     }
     StartRead(&incoming_);
   }
@@ -105,7 +137,8 @@ class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::Coord
 
  private:
   std::unique_ptr<v1::FleetService::Stub> stub_;
-  std::atomic<int>& welcomed_;
+  Latencies& welcomes_;
+  const absl::Time begun_ = absl::Now();
   grpc::ClientContext context_;
   v1::WorkerMessage outgoing_;
   v1::CoordinatorMessage incoming_;
@@ -119,18 +152,19 @@ void UntilInputEnds() {
   }
 }
 
-int RunDevices(const std::string& address, int count) {
-  std::atomic<int> welcomed = 0;
+int RunDevices(const std::string& address, int count, double beat_seconds) {
+  Latencies welcomes;
   std::vector<std::unique_ptr<Device>> devices;
   for (int number = 0; number < count; ++number) {
-    devices.push_back(std::make_unique<Device>(address, number, welcomed));
+    devices.push_back(std::make_unique<Device>(address, number, welcomes));
   }
-  const absl::Time deadline = absl::Now() + absl::Seconds(60);
-  while (welcomed < count && absl::Now() < deadline) {
+  const absl::Time start = absl::Now();
+  const absl::Time deadline = start + absl::Seconds(120);
+  while (welcomes.count() < count && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(20));
   }
-  if (welcomed < count) {
-    std::fprintf(stderr, "only %d of %d devices are connected\n", welcomed.load(), count);
+  if (welcomes.count() < count) {
+    std::fprintf(stderr, "only %d of %d devices are connected\n", welcomes.count(), count);
     return 1;
   }
   std::printf("connected\n");
@@ -138,11 +172,11 @@ int RunDevices(const std::string& address, int count) {
   std::atomic<bool> stop = false;
   std::thread beats([&] {
     while (!stop) {
-      // Spread over the second, as a fleet's beats are.
+      // Spread over the time, as a fleet's beats are.
       for (size_t i = 0; i < devices.size() && !stop; ++i) {
         devices[i]->Beat(static_cast<int>(i));
         if (i % 50 == 49) {
-          absl::SleepFor(absl::Seconds(50.0 / static_cast<double>(devices.size())));
+          absl::SleepFor(absl::Seconds(beat_seconds * 50.0 / static_cast<double>(devices.size())));
         }
       }
     }
@@ -155,38 +189,10 @@ int RunDevices(const std::string& address, int count) {
     lost += device->ended() ? 1 : 0;
     device->End();
   }
-  std::printf("lost=%d\n", lost);
+  std::printf("lost=%d ", lost);
+  welcomes.Print(absl::ToDoubleSeconds(absl::Now() - start));
   return 0;
 }
-
-struct Latencies {
-  absl::Mutex mutex;
-  std::vector<double> milliseconds ABSL_GUARDED_BY(mutex);
-  int failed ABSL_GUARDED_BY(mutex) = 0;
-
-  void Add(absl::Duration latency, const grpc::Status& status) {
-    absl::MutexLock lock(&mutex);
-    if (status.ok()) {
-      milliseconds.push_back(absl::ToDoubleMilliseconds(latency));
-    } else if (++failed == 1) {
-      std::fprintf(stderr, "%s\n", status.error_message().c_str());
-    }
-  }
-  void Print(double seconds) {
-    absl::MutexLock lock(&mutex);
-    std::sort(milliseconds.begin(), milliseconds.end());
-    const auto quantile = [this](double q) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-      const auto last = static_cast<double>(milliseconds.size() - 1);
-      return milliseconds[static_cast<size_t>(q * last)];
-    };
-    if (milliseconds.empty()) {
-      milliseconds.push_back(1e9);  // Nothing succeeded: no latency is good enough.
-    }
-    std::printf("count=%zu failed=%d seconds=%.3f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n",
-                milliseconds.size(), failed, seconds, quantile(0.5), quantile(0.99),
-                milliseconds.back());
-  }
-};
 
 v1::SubmitJobRequest SubmitOf(const std::string& model, const std::string& run, int number) {
   v1::SubmitJobRequest request;
@@ -314,8 +320,9 @@ int RunWatch(const std::string& address, const std::string& job, int count) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string mode = arguments.empty() ? "" : arguments[0];
-  if (mode == "devices" && arguments.size() == 3) {
-    return RunDevices(arguments[1], std::atoi(arguments[2].c_str()));
+  if (mode == "devices" && (arguments.size() == 3 || arguments.size() == 4)) {
+    return RunDevices(arguments[1], std::atoi(arguments[2].c_str()),
+                      arguments.size() == 4 ? std::atof(arguments[3].c_str()) : 1.0);
   }
   if (mode == "submit" && arguments.size() == 5) {
     return RunSubmit(arguments[1], arguments[2], std::atoi(arguments[3].c_str()),
@@ -327,8 +334,9 @@ int main(int argc, char** argv) {
   if (mode == "watch" && arguments.size() == 4) {
     return RunWatch(arguments[1], arguments[2], std::atoi(arguments[3].c_str()));
   }
-  std::fprintf(stderr,
-               "usage: wattle-load devices ADDRESS COUNT | submit ADDRESS MODEL COUNT CALLERS | "
-               "commit ADDRESS SECONDS | watch ADDRESS JOB COUNT\n");
+  std::fprintf(
+      stderr,
+      "usage: wattle-load devices ADDRESS COUNT [SECONDS] | submit ADDRESS MODEL COUNT CALLERS | "
+      "commit ADDRESS SECONDS | watch ADDRESS JOB COUNT\n");
   return 2;
 }

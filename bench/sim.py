@@ -37,6 +37,17 @@ def simulate(jobs, keep_text=False):
         return (figures, said) if keep_text else figures
 
 
+def mutants_found(cores):
+    """By mutant: after how many seeds of dense worlds it was found; 0: not within 1,000."""
+    names = subprocess.run([PROGRAM, "--mutants"], check=True, capture_output=True, text=True).stdout.splitlines()
+    found = {}
+    for begin in range(0, len(names), cores):
+        batch = names[begin:begin + cores]
+        figures = simulate([["--pace", "dense", "--seeds", 1000, "--mutant", name] for name in batch])
+        found.update({name: figure["found_after_seeds"] for name, figure in zip(batch, figures)})
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="of slow worlds, and again of dense ones")
@@ -47,17 +58,12 @@ def main():
     for pace in ("slow", "dense"):
         worlds[pace] = simulate([["--pace", pace, "--first", arguments.first + core, "--stride", cores, "--seeds", 1_000_000,
                                   "--seconds", arguments.seconds, "--go-on"] for core in range(cores)])
-    mutants = subprocess.run([PROGRAM, "--mutants"], check=True, capture_output=True, text=True).stdout.splitlines()
-    found = {}
-    for begin in range(0, len(mutants), cores):
-        names = mutants[begin:begin + cores]
-        figures = simulate([["--pace", "dense", "--seeds", 1000, "--mutant", name] for name in names])
-        found.update({name: figure["found_after_seeds"] for name, figure in zip(names, figures)})
+    found = mutants_found(cores)
     result = {
         "device_years_per_minute": round(sum(60 * part["device_years"] / part["seconds"] for part in worlds["slow"]), 1),
         "dense_worlds_per_minute": round(sum(60 * part["worlds"] / part["seconds"] for part in worlds["dense"])),
         "violations": sum(part["violations"] for parts in worlds.values() for part in parts),
-        "mutants": len(mutants),
+        "mutants": len(found),
         "mutants_found": sum(1 for seeds in found.values() if seeds > 0),
         "seeds_until_found": found,
         "cores": cores,

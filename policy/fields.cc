@@ -310,6 +310,19 @@ std::string LossText(const v1::Policy& policy) {
                                           : FormatElapsed(absl::Seconds(policy.loss_seconds_max()));
 }
 
+// No checkpoint is written in less than a second on a board's card.
+constexpr double kLossSecondsMin = 1.0;
+
+absl::Status CheckLoss(const v1::Policy& policy) {
+  const double loss = policy.loss_seconds_max();
+  if (loss > 0.0 && loss < kLossSecondsMin) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy.loss_seconds_max: ", loss, ": want 0 for no limit, or ",
+                     kLossSecondsMin, " or more device seconds: no checkpoint is written in less"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TightenLoss(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
   const absl::Duration loss = absl::Seconds(policy.loss_seconds_max());
   if (loss > absl::ZeroDuration() && (!limits.loss_max || loss < *limits.loss_max)) {
@@ -467,6 +480,7 @@ constexpr Field kFields[] = {
      .limits = true,
      .text = LossText,
      .clause = "lets a power cut cost at most about $0 of work",
+     .check = CheckLoss,
      .tighten = TightenLoss},
     {.name = "flash_bytes_per_day",
      .high = 1e15,

@@ -53,6 +53,22 @@ TEST(LimitsTest, TheSmallestLossAndTheSmallestBudgetOfTheCardCount) {
   EXPECT_EQ(LimitsOf({&silent}).flash_bytes_per_day, std::nullopt);
 }
 
+TEST(LimitsTest, ALossBelowTheTimeOfACheckpointIsRefused) {
+  for (const Field& field : Fields()) {
+    if (field.name != "loss_seconds_max") {
+      continue;
+    }
+    v1::Policy policy;
+    EXPECT_TRUE(field.check(policy).ok());
+    policy.set_loss_seconds_max(0.5);
+    EXPECT_TRUE(absl::StrContains(field.check(policy).message(), "want 0 for no limit, or 1"));
+    policy.set_loss_seconds_max(1);
+    EXPECT_TRUE(field.check(policy).ok());
+    return;
+  }
+  FAIL() << "no row";
+}
+
 TEST(LimitsTest, TheSmallestRiskCounts) {
   v1::Policy careful;
   careful.set_sun_risk_ratio(0.01);

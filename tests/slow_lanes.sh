@@ -10,9 +10,19 @@ export WATTLE_FAULT_PLACES=all
 run_ctest build/release -R 'resumes_bit_for_bit$'
 unset WATTLE_FAULT_PLACES
 
+step "slow lane: the two releases before, beside this one"
+own=$(sed -n 's/^project(wattle VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+for version in $({ awk '!/^#/ { print $1 }' deploy/releases.txt; echo "$own"; } | sort -Vu | grep -B2 -Fx "$own" | head -n -1); do
+  release_fixture "$version"
+done
+run_ctest build/release -R '[.]skew_test[.]'
+
 step "slow lane: 2,000 simulated worlds"
 build build/release wattle-simulate
 check simulation build/release/bin/wattle-simulate --seeds 2000 --first "$((20260 + 2000 * (RANDOM % 1000)))"
+
+step "slow lane: bugs that are put into a copy of the tree"
+check planted-bugs tests/planted_bugs.py
 
 step "slow lane: the engine under AddressSanitizer and UndefinedBehaviorSanitizer"
 # libtorch itself is not instrumented: containers that cross its border would be reported wrongly, and its caches as leaks.

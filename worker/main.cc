@@ -50,7 +50,9 @@ int main(int argc, char** argv) {
       wattle::agent::Agent::Create(config, WATTLE_VERSION);
   if (!agent.ok()) {
     std::fprintf(stderr, "wattle-worker: %s\n", std::string(agent.status().message()).c_str());
-    return absl::IsInvalidArgument(agent.status()) ? 2 : 1;  // 2: of the flags
+    return absl::IsInvalidArgument(agent.status())
+               ? 2
+               : 1;  // 2: of the flags, or of the state that they name
   }
   std::printf("%s\n", (*agent)->ReadyLine().c_str());
   std::fflush(stdout);

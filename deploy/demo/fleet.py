@@ -152,8 +152,9 @@ class Fleet:
 
     # Processes -----------------------------------------------------------------------------------------------------
 
-    def start_coordinator(self, grpc="127.0.0.1:0", http="127.0.0.1:0", extra=(), env=None):
-        command = [BIN / "wattle-coordinator", "--data-dir", self.directory / "coordinator", "--listen", self.grpc or grpc, "--http",
+    def start_coordinator(self, grpc="127.0.0.1:0", http="127.0.0.1:0", extra=(), env=None, programs=BIN):
+        """programs: the folder of another release's."""
+        command = [programs / "wattle-coordinator", "--data-dir", self.directory / "coordinator", "--listen", self.grpc or grpc, "--http",
                    self.http or http, *self.plaintext, *extra]
         self.coordinator = Process("coordinator", command, self.directory / "coordinator.log", r"listening grpc=(\S+) http=(\S+)", env)
         match = self.coordinator.start()
@@ -187,10 +188,11 @@ class Fleet:
         token = self.output("wattle", "device", "token").strip()
         self.output("wattle-worker", "enroll", token, "--state-dir", self.directory / name)
 
-    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None, metrics="127.0.0.1:0"):
-        """name: of its folder and log, and the device's unless `called` says otherwise."""
+    def start_worker(self, name, emulate=None, extra=(), env=None, coordinator=None, called=None, metrics="127.0.0.1:0",
+                     programs=BIN):
+        """name: of its folder and log, and the device's unless `called` says otherwise. programs: the folder of another release's."""
         self.enroll(name)
-        command = [BIN / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
+        command = [programs / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
                    "--metrics", metrics, *self.plaintext]
         hashes = self.directory / "wattle-token.sha256"
         if hashes.exists():

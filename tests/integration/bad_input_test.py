@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import unittest
 
+from board import numbers_of, version_of
 from fleet import BIN, FleetError
 from scene import DEMO, Scene
 
@@ -113,10 +114,42 @@ class BadInput(Scene):
         self.refused("jobs", "--kind", "train", status=2, says=["finetune,quantize,"])
         self.refused("jobs", "--since", "soon", status=2, says=["30m, 24h, 7d"])
 
-    def policy_file(self, name):
+    def policy_file(self, name, **limits):
         path = self.fleet.directory / f"{name}.yaml"
-        path.write_text(f"name: {name}\n")
+        path.write_text(json.dumps({"name": name, **limits}))
         return path
+
+    def test_limits_of_boards_that_are_alone(self):
+        self.start()
+        for limits, says in (({"device_queue_depth": 0}, "device_queue_depth: 0: want 1 to 16"), ({"device_queue_depth": 17}, "17: want 1 to 16"),
+                             ({"link": {"windows": []}}, "limits nothing"), ({"link": {"windows": ["09:00-09:00"]}}, "two different times of day"),
+                             ({"link": {"bytes_per_day": 1000}}, "could not even say that it is there"),
+                             ({"loss_seconds_max": 0.5}, "no checkpoint is written in less"),
+                             ({"offline_seconds": 5}, "60 or more wall seconds")):
+            with self.subTest(limits=limits):
+                self.refused("policy", "apply", self.policy_file("alone", **limits), status=2, says=[says])
+        for time, says in (("0", "wanted above 0"), ("721h", "at most 720h (30 days)"), ("31d", "wanted a time such as 30m")):
+            done = subprocess.run([BIN / "wattle-worker", "hold", "--for", time], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, len(done.stderr.strip().splitlines())), (2, 1), done.stderr)
+            self.assertIn(says, done.stderr)
+
+    def test_releases_and_upgrades(self):
+        self.start("one")
+        folder = self.fleet.directory / "release"
+        (folder / "bin").mkdir(parents=True)
+        for program in ("wattle-worker", "wattle-runner"):
+            shutil.copy(BIN / program, folder / "bin")
+        major, minor, patch = numbers_of(version_of(BIN))
+        older, newer, beyond = f"{major}.{minor - 1}.0", f"{major}.{minor}.{patch + 1}", f"{major + 1}.0.0"
+        self.refused("release", "push", folder, "--version", older, "--digest", "0" * 64, status=2, says=["fetch the release again"])
+        self.fleet.wattle("release", "push", folder, "--version", older)
+        (folder / "NEWS").write_text("Other files, another release.")
+        self.fleet.wattle("release", "push", folder, "--version", newer)
+        self.refused("upgrade", "start", "--to", older, status=2, says=["older than what one", "--allow-downgrade"])
+        self.refused("upgrade", "start", "--to", beyond, status=2, says=["serves workers from two releases before"])
+        for stages, says in (("label=canary,100%", "no device that is in no earlier stage"), ("100%,20%", "adds no device"), ("0%", "wants a share"), ("", "wants a share")):
+            self.refused("upgrade", "start", "--to", newer, "--stage", stages, status=2, says=[says])
+        self.assertEqual(self.fleet.workers["one"].log().count("control group"), 1, "told once")
 
     def test_files_that_are_not_what_they_should_be(self):
         self.start()

@@ -129,11 +129,6 @@ class RandomKills(Scene):
         for _ in range(OPEN_JOBS - still_open):
             self.submit(self.generator.choice([*JOBS, "finetune", "adapters"]))  # Long runs are hit more often.
 
-    def terminal_events(self, job_id):
-        listed = self.fleet.run_wattle("-o", "json", "events", "--limit", "1000").stdout.splitlines()
-        texts = [json.loads(line)["text"] for line in listed]
-        return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
-
     def write_figures(self, jobs):
         path = os.environ.get("WATTLE_CHAOS_JSON")
         if not path:

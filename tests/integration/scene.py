@@ -97,6 +97,12 @@ class Scene(unittest.TestCase):
         self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED", job.get("reason"))
         return job
 
+    def terminal_events(self, job_id):
+        """The events that tell the job's end: more than one is a fault."""
+        listed = self.fleet.run_wattle("-o", "json", "events", "--limit", "1000").stdout.splitlines()
+        texts = [json.loads(line)["text"] for line in listed]
+        return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
+
     def shared(self, path):
         """A file of ../shared, or the test is skipped."""
         found = SHARED / path

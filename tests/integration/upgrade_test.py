@@ -99,7 +99,7 @@ class Upgrades(Scene):
     def test_a_worker_refuses_state_of_a_later_format_and_writes_nothing(self):
         (self.state / "format").write_text("2\n")
         os.symlink(self.version, self.releases / "current")
-        self.assertEqual(self.start().wait(PATIENCE_SECONDS), 1)
+        self.assertEqual(self.start().wait(PATIENCE_SECONDS), 2)
         self.assertIn("format: the state has format 2, and this worker reads 1 to 1; start the version", self.log())
         self.assertEqual(sorted(path.name for path in self.state.iterdir()), ["format", "lock"])
 

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include <CLI/CLI.hpp>
@@ -319,7 +320,7 @@ absl::Status Validate(const Config& config) {
   std::set<std::string> coordinators;
   for (const std::string& coordinator : config.coordinators) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--coordinator", coordinator).status());
-    if (!coordinators.insert(coordinator).second) {
+    if (!coordinators.insert(absl::AsciiStrToLower(coordinator)).second) {
       return absl::InvalidArgumentError(
           absl::StrCat("--coordinator ", coordinator, ": given twice; name each address once"));
     }

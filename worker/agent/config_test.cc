@@ -51,6 +51,10 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
        [](Config& c) {
          c.coordinators = {"hub:7410", "mast:7410", "hub:7410"};
        }},
+      {"--coordinator HUB:7410: given twice",
+       [](Config& c) {
+         c.coordinators = {"hub:7410", "HUB:7410"};
+       }},
       {"--metrics", [](Config& c) { c.metrics = "9100"; }},
       {"--device", [](Config& c) { c.device = "tpu"; }},
       {"--threads", [](Config& c) { c.threads = -1; }},

@@ -56,6 +56,7 @@ void Upgrader::Start(const std::string& state_problem, Monotonic now) {
                            " of ", upgrade::kStartsMax));
   next_pass_ = now;
   ports_.StartSelfTest();
+  CrashPoint("upgrade:test");
 }
 
 void Upgrader::OnDesired(const v1::DesiredSet& desired) {
@@ -151,6 +152,7 @@ void Upgrader::BeginFetch() {
 }
 
 void Upgrader::OnProgress(int64_t fetched_bytes, int64_t size_bytes) {
+  CrashPoint("upgrade:fetch");
   fetched_bytes_ = fetched_bytes;
   size_bytes_ = size_bytes;
 }
@@ -165,6 +167,7 @@ void Upgrader::OnFetched(const absl::Status& status, Monotonic now) {
     fetch_backoff_.Reset();
     phase_ = Phase::kReady;
     ready_since_ = now;
+    CrashPoint("upgrade:installed");
     return;
   }
   next_fetch_ = now + fetch_backoff_.AfterFailure(kFetchRetryMax);
@@ -178,6 +181,7 @@ void Upgrader::OnFetched(const absl::Status& status, Monotonic now) {
 }
 
 void Upgrader::BeginSwitch() {
+  CrashPoint("upgrade:stop");
   phase_ = Phase::kSwitch;
   ready_since_.reset();
 }
@@ -213,6 +217,7 @@ void Upgrader::OnSelfTested(const absl::Status& status, Monotonic now) {
   }
   self_tested_ = true;
   next_pass_ = now;
+  CrashPoint("upgrade:tested");
 }
 
 void Upgrader::Step(bool disk_is_healthy, bool reports_are_saved, Monotonic now) {

@@ -78,7 +78,7 @@ absl::Status CheckFormat(Disk& disk) {
   WATTLE_RETURN_IF_ERROR(text.status());
   int format = 0;
   if (!absl::SimpleAtoi(*text, &format) || format < kFormatOldest || format > kFormatNewest) {
-    return absl::FailedPreconditionError(
+    return absl::InvalidArgumentError(
         absl::StrCat(disk.PathOf(kFormat), ": the state has format ",
                      absl::StripAsciiWhitespace(*text), ", and this worker reads ", kFormatOldest,
                      " to ", kFormatNewest, "; start the version of the worker that wrote it"));

@@ -50,7 +50,7 @@ struct StoredRecord {
 class StateDirectory {
  public:
   // disk: must outlive the object. Makes the identity at the first start. Errors: kDataLoss if the
-  // identity cannot be read; kFailedPrecondition if another version wrote the state in a format
+  // identity cannot be read; kInvalidArgument if another version wrote the state in a format
   // that this one does not read: nothing is written then.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(Disk* disk);
   StateDirectory(const StateDirectory&) = delete;

@@ -193,7 +193,7 @@ TEST_F(StateDirectoryTest, AFormatOfAnotherVersionIsRefusedBeforeAnyWrite) {
     ASSERT_THAT(disk.Replace("format", format), IsOk());
     const auto before = disk.files();
     EXPECT_THAT(StateDirectory::Open(&disk),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("reads 1 to 1; start")));
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reads 1 to 1; start")));
     EXPECT_EQ(disk.files(), before);
     ASSERT_THAT(disk.Replace("format", "1\n"), IsOk());
     EXPECT_THAT(StateDirectory::Open(&disk), IsOk());

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Bugs that are put into a copy of the tree, each of which its tests must find. Those of the simulation are in sim/fault_points.cc; these
+are in code that no simulated world runs, or that another test finds sooner.
+
+Without arguments: builds the tests of each bug in build/planted, and runs them with it. --check: whether each bug still has its place.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPY = ROOT / "build/planted"
+
+
+class Bug(NamedTuple):
+    name: str
+    path: str
+    right: str  # the text that is replaced, once in its file
+    wrong: str
+    target: str  # a test of GoogleTest; empty: the programs, for a test of tests/integration
+    tests: str  # of which at least one must fail
+
+
+PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
+BUGS = (
+    Bug("connect limit 200 ms", "worker/agent/link/channel.h", "kConnectLimit = absl::Seconds(20)", "kConnectLimit = absl::Milliseconds(200)",
+        "", "links_test.Links.test_slow_a_job_is_fetched_run_and_told_over_a_link_of_five_seconds_with_losses"),
+    Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
+        "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
+    Bug("fixed 50 steps", "proto/checkpoint_interval.cc", "return std::min(absl::Seconds(std::sqrt(std::max(0.0, product))), between_cuts);",
+        "return product < 0 ? write : absl::Seconds(50 * 4.7);", "wattle_checkpoint_interval_test", "CheckpointIntervalTest.*"),
+    Bug("health check needs the link", "worker/agent/core/agent_core_upgrade.cc", "upgrader_.Step(disk_is_healthy,", "upgrader_.Step(disk_is_healthy && welcomed_,",
+        "wattle_agent_core_test", "UpgradeTest.TheTestNeedsNoLink"),
+    Bug("no jitter", "base/backoff.h", "return wait * (1.0 - 0.5 * drawn);", "return wait + 0 * absl::Seconds(drawn);", "wattle_base_test", "BackoffTest.*"),
+    Bug("link not set after a cut", "worker/upgrade/trial.cc", "return {.record = std::move(next), .release = release};", "return {.record = std::move(next), .release = {}};",
+        "wattle_upgrade_trial_test", "TrialTest.*"),
+)
+
+
+def places():
+    """One line for each bug whose place is gone."""
+    for bug in BUGS:
+        count = (ROOT / bug.path).read_text().count(bug.right)
+        if count != 1:
+            yield f"{bug.name}: {bug.path} has its text {count} times; look where the code went, and put the bug there"
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], **options)
+
+
+def make_copy():
+    """The tree as it is, with changes that are not committed."""
+    commit = run("git", "stash", "create", cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() or "HEAD"
+    commit = run("git", "rev-parse", commit, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    if not COPY.exists():
+        run("git", "clone", "-q", "--shared", "--no-checkout", ROOT, COPY, check=True)
+    run("git", "checkout", "-q", "--force", "--detach", commit, cwd=COPY, check=True)
+
+
+def passes(bug):
+    run("./dev", "build", *([bug.target] if bug.target else PROGRAMS), cwd=COPY, check=True, stdout=subprocess.DEVNULL)
+    if not bug.target:
+        env = {**os.environ, "WATTLE_BIN": str(COPY / "build/release/bin"), "PYTHONPATH": str(COPY / "deploy/demo")}
+        return run(sys.executable, "-m", "unittest", bug.tests, cwd=COPY / "tests/integration", env=env, capture_output=True).returncode == 0
+    done = run(COPY / "build/release/bin" / bug.target, f"--gtest_filter={bug.tests}", capture_output=True, text=True)
+    return done.returncode == 0 and "[  PASSED  ] 0 tests" not in done.stdout
+
+
+def is_found(bug):
+    """Whether its tests pass without it and fail with it."""
+    file = COPY / bug.path
+    right = file.read_text()
+    try:
+        without = passes(bug)
+        file.write_text(right.replace(bug.right, bug.wrong))
+        with_it = passes(bug)
+    finally:
+        file.write_text(right)
+    print(f"{bug.name}: its tests {'pass' if without else 'FAIL'} without it, {'PASS' if with_it else 'fail'} with it", flush=True)
+    return without and not with_it
+
+
+def main():
+    gone = list(places())
+    if gone:
+        sys.exit("\n".join(gone))
+    if "--check" in sys.argv[1:]:
+        return
+    make_copy()
+    wanted = [bug for bug in BUGS if not sys.argv[1:] or bug.name in sys.argv[1:]]
+    found = [is_found(bug) for bug in wanted]
+    print(f"{sum(found)} of {len(found)} planted bugs are found")
+    sys.exit(0 if all(found) else 1)
+
+
+if __name__ == "__main__":
+    main()
