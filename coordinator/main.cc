@@ -376,6 +376,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .authority = authority.get(),
            .limits = limits,
            .connections_per_address = options.connections_per_address,
+           .transfers_per_site = options.transfers_per_site,
            .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
           api, streams, *store));

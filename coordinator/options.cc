@@ -26,6 +26,11 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
          "bits; raise it where as many boards are behind one NAT")
       ->capture_default_str()
       ->check(NumberBetween(1.0, 1e6));
+  app.add_option("--transfers-per-site", options.transfers_per_site,
+                 "Most boards with one value of the label site that fetch artifacts from this "
+                 "coordinator at once; the others wait, or fetch from boards beside them")
+      ->capture_default_str()
+      ->check(NumberBetween(1.0, 1000.0));
   app.add_option("--http", options.http_address,
                  "HTTPS (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();

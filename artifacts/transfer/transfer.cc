@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -86,8 +87,20 @@ class Pace {
     progress_.total_bytes = total_bytes;
   }
 
+  // Between the two another source than the coordinator gives chunks, or is waited for.
+  void GoElsewhere() { went_elsewhere_ = Clock::Real().Boottime(); }
+  void ComeBack() {
+    before_ += Clock::Real().Boottime() - *went_elsewhere_;
+    progress_.elsewhere = before_;
+    went_elsewhere_.reset();
+  }
+
   absl::Status Moved(size_t bytes) {
     progress_.moved_bytes += static_cast<int64_t>(bytes);
+    if (went_elsewhere_) {
+      progress_.elsewhere_bytes += static_cast<int64_t>(bytes);
+      progress_.elsewhere = before_ + (Clock::Real().Boottime() - *went_elsewhere_);
+    }
     if (options_.progress) {
       options_.progress(progress_);
     }
@@ -116,6 +129,8 @@ class Pace {
   const TransferOptions& options_;
   const Monotonic started_;
   TransferProgress progress_;
+  std::optional<Monotonic> went_elsewhere_;
+  absl::Duration before_{};  // Elsewhere, up to the last ComeBack.
 };
 
 absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
@@ -153,6 +168,40 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
   return local.ok() ? remote : local;
 }
 
+// How a stream of chunks ended.
+struct Received {
+  absl::Status sender;  // kDataLoss: what came is not what was asked for
+  absl::Status own;     // of the sink, or cancelled
+};
+
+// Takes the chunks that come out of `wanted`.
+Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientContext& context,
+                 std::set<ChunkId>& wanted, ArtifactSink& sink, Pace& pace) {
+  Received received;
+  v1::Chunk chunk;
+  while (received.sender.ok() && received.own.ok() && reader.Read(&chunk)) {
+    const ChunkId id(chunk.sha256());
+    if (!wanted.contains(id)) {
+      received.sender = absl::DataLossError("a chunk came that was not asked for");
+      break;
+    }
+    absl::Status put = sink.PutChunk(id, chunk.data());
+    if (put.ok()) {
+      wanted.erase(id);
+      put = pace.Moved(chunk.data().size());
+    }
+    (absl::IsDataLoss(put) ? received.sender : received.own) = std::move(put);
+  }
+  if (!received.sender.ok() || !received.own.ok()) {
+    context.TryCancel();
+  }
+  const absl::Status remote = Remote(reader.Finish());
+  if (received.sender.ok() && received.own.ok()) {
+    received.sender = remote;
+  }
+  return received;
+}
+
 absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vector<ChunkId>& chunks,
                        ArtifactSink& sink, Pace& pace, const TransferOptions& options) {
   grpc::ClientContext context;
@@ -163,24 +212,31 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
   }
   std::set<ChunkId> wanted(chunks.begin(), chunks.end());
   const auto reader = stub.GetChunks(&context, request);
-  absl::Status local;
-  v1::Chunk chunk;
-  while (local.ok() && reader->Read(&chunk)) {
-    const ChunkId id(chunk.sha256());
-    if (wanted.erase(id) == 0) {
-      local = absl::DataLossError("the coordinator sent a chunk that was not asked for");
+  const Received received = Receive(*reader, context, wanted, sink, pace);
+  return received.own.ok() ? received.sender : received.own;
+}
+
+// Takes what other sources give out of `chunks`.
+absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, ArtifactSink& sink,
+                          Pace& pace, const TransferOptions& options) {
+  while (options.sources != nullptr && !chunks.empty()) {
+    grpc::ClientContext context;
+    pace.GoElsewhere();
+    const ChunkSources::Stream stream = options.sources->Open(id, chunks, context);
+    if (stream == nullptr) {
+      pace.ComeBack();
       break;
     }
-    local = sink.PutChunk(id, chunk.data());
-    if (local.ok()) {
-      local = pace.Moved(chunk.data().size());
-    }
+    std::set<ChunkId> wanted(chunks.begin(), chunks.end());
+    const Received received = Receive(*stream, context, wanted, sink, pace);
+    pace.ComeBack();
+    options.sources->Ended(received.sender, chunks.size() - wanted.size());
+    WATTLE_RETURN_IF_ERROR(received.own);
+    std::erase_if(chunks, [&](const ChunkId& chunk) { return !wanted.contains(chunk); });
   }
-  if (!local.ok()) {
-    context.TryCancel();
-  }
-  const absl::Status remote = Remote(reader->Finish());
-  return local.ok() ? remote : local;
+  return options.cancelled && options.cancelled()
+             ? absl::CancelledError("transfer cancelled; call again to resume")
+             : absl::OkStatus();
 }
 
 }  // namespace
@@ -263,10 +319,12 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
   Pace pace(total_bytes, options);
   for (size_t at = 0; at < missing.size(); at += kChunksPerCall) {
     const size_t end = std::min(at + kChunksPerCall, missing.size());
-    WATTLE_RETURN_IF_ERROR(GetChunks(
-        stub,
-        {missing.begin() + static_cast<int64_t>(at), missing.begin() + static_cast<int64_t>(end)},
-        sink, pace, options));
+    std::vector<ChunkId> chunks(missing.begin() + static_cast<int64_t>(at),
+                                missing.begin() + static_cast<int64_t>(end));
+    WATTLE_RETURN_IF_ERROR(GetElsewhere(id, chunks, sink, pace, options));
+    if (!chunks.empty()) {
+      WATTLE_RETURN_IF_ERROR(GetChunks(stub, chunks, sink, pace, options));
+    }
   }
   const absl::Status committed = sink.CommitManifest(manifest).status();
   // A stream that ended early left chunks out: kFailedPrecondition would blame the caller.

@@ -8,13 +8,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include "artifacts/artifact_sink.h"
+#include "artifacts/sha256.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
@@ -23,6 +28,25 @@ namespace wattle::artifacts {
 struct TransferProgress {
   int64_t moved_bytes = 0;  // In this call.
   int64_t total_bytes = 0;  // To be moved: known chunks are left out.
+  // Of a fetch: what of moved_bytes came from elsewhere than the coordinator, and the time that
+  // went there, waiting included.
+  int64_t elsewhere_bytes = 0;
+  absl::Duration elsewhere{};
+};
+
+// Who gives chunks of a fetch beside the coordinator. Used on the thread of the fetch.
+class ChunkSources {
+ public:
+  using Stream = std::unique_ptr<grpc::ClientReaderInterface<v1::Chunk>>;
+
+  virtual ~ChunkSources() = default;
+  // Opens a stream of these chunks; may wait before. context: of the call, which the source gives a
+  // deadline. Null: the coordinator is to be asked.
+  virtual Stream Open(const ArtifactId& id, const std::vector<ChunkId>& chunks,
+                      grpc::ClientContext& context) = 0;
+  // The stream of the last Open has ended. kDataLoss: it gave wrong bytes. A source that fails
+  // again and again must not be opened for ever: the fetch asks until Open returns null.
+  virtual void Ended(const absl::Status& status, size_t chunks_came) = 0;
 };
 
 struct TransferOptions {
@@ -30,8 +54,9 @@ struct TransferOptions {
   std::function<void(const TransferProgress&)> progress;  // After each chunk; may be empty.
   std::function<bool()> cancelled;                        // Asked before each chunk; may be empty.
   absl::Duration call_timeout = absl::Seconds(30);        // Of each small call, and of a stall.
-  bool move_name = false;    // Of a push: its name may be taken from another artifact.
-  std::string project = {};  // Of a push: whose members may read it; empty: "default".
+  bool move_name = false;           // Of a push: its name may be taken from another artifact.
+  std::string project = {};         // Of a push: whose members may read it; empty: "default".
+  ChunkSources* sources = nullptr;  // Of a fetch: asked before the coordinator.
 };
 
 // Sends a file or a directory. info: kind, name and what is known of the content. Returns the

@@ -31,6 +31,8 @@ constexpr Columns kFetch = {kOwnProject, kOwnProject, kAll, kAll, kOwnDevice, kN
 constexpr Columns kUpload = {kNobodys, kOwnProject, kAll, kAll, kOwnDevice, kNobodys, kNobodys};
 constexpr Columns kDevice = {kNobodys,   kNobodys, kNobodys,  kNobodys,
                              kOwnDevice, kNobodys, kOwnDevice};
+// Of boards among themselves.
+constexpr Columns kPeers = {kNobodys, kNobodys, kNobodys, kNobodys, kOwnDevice, kNobodys, kNobodys};
 constexpr Columns kEverybody = {kAll, kAll, kAll, kAll, kAll, kAll, kAll};
 
 bool IsOneOf(const std::string& value, const std::set<std::string>& values) {
@@ -126,6 +128,10 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.CoordinatorService/WatchEvents", kRead},
       {"/wattle.v1.CoordinatorService/ReportEnergy", kRead},
       {"/wattle.v1.FleetService/Connect", kDevice},
+      {"/wattle.v1.PeerDirectory/Announce", kPeers},
+      {"/wattle.v1.PeerDirectory/Find", kPeers},
+      {"/wattle.v1.PeerDirectory/Check", kPeers},
+      {"/wattle.v1.PeerDirectory/EndFetch", kPeers},
       {"/wattle.v1.AccessService/Enroll", kEverybody, /*for_strangers=*/true},
       {"/wattle.v1.AccessService/Renew", kSelf},
       {"/wattle.v1.AccessService/WhoAmI", kSelf},

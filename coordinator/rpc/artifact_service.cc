@@ -373,9 +373,11 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
+  std::string board;
   const auto check = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "GetChunks"));
+    board = asker.reader().device;
     std::vector<ChunkId> wanted;
     for (const std::string& digest : request->sha256()) {
       wanted.emplace_back(digest);
@@ -389,6 +391,7 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
   if (const absl::Status may = check(); !may.ok()) {
     return ToGrpc(may);
   }
+  PeerDirectory::Read read(peers_, std::move(board));
   for (const std::string& digest : request->sha256()) {
     absl::StatusOr<std::string> bytes = store_.ReadChunk(ChunkId(digest));
     if (!bytes.ok()) {
@@ -400,6 +403,7 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
     if (!writer->Write(chunk)) {
       return {grpc::StatusCode::CANCELLED, "the client went away"};
     }
+    read.Sent(static_cast<int64_t>(chunk.data().size()));
   }
   return grpc::Status::OK;
 }

@@ -14,6 +14,7 @@
 #include "artifacts/blob_store.h"
 #include "coordinator/rpc/chunk_rights.h"
 #include "coordinator/rpc/gate.h"
+#include "coordinator/rpc/peer_directory.h"
 #include "coordinator/runtime/api.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
@@ -21,9 +22,10 @@ namespace wattle::rpc {
 
 class ArtifactService final : public v1::ArtifactService::Service {
  public:
-  // api, store: must outlive the server.
-  ArtifactService(runtime::Api& api, artifacts::BlobStore& store, const Gate& gate)
-      : api_(api), store_(store), gate_(gate), rights_(store) {}
+  // api, store, peers: must outlive the server.
+  ArtifactService(runtime::Api& api, artifacts::BlobStore& store, const Gate& gate,
+                  PeerDirectory& peers)
+      : api_(api), store_(store), gate_(gate), peers_(peers), rights_(store) {}
 
   // Checks free space and quota for the missing chunks, so that a full disk is reported before the
   // upload.
@@ -75,6 +77,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
   runtime::Api& api_;
   artifacts::BlobStore& store_;
   const Gate& gate_;
+  PeerDirectory& peers_;
   ChunkRights rights_;
 };
 

@@ -22,6 +22,7 @@
 #include "coordinator/access/access_table.h"
 #include "coordinator/rpc/services.h"
 #include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/peer.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 #include "wattle/v1/upgrade.grpc.pb.h"
 
@@ -86,7 +87,8 @@ absl::Status CheckMethods() {
         v1::PolicyService::service_full_name(), v1::ProfileService::service_full_name(),
         v1::ForecastService::service_full_name(), v1::UpgradeService::service_full_name(),
         v1::AccessService::service_full_name(), v1::FleetService::service_full_name(),
-        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name()}) {
+        v1::ArtifactService::service_full_name(), v1::CoordinatorService::service_full_name(),
+        v1::PeerDirectory::service_full_name()}) {
     const google::protobuf::ServiceDescriptor& service =
         *google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     for (int i = 0; i < service.method_count(); ++i) {
@@ -109,7 +111,8 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
       services_(MakeServices(api, *gate_, options.version)),
       access_(api.runtime(), streams, *gate_, options.authority),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
-      artifacts_(api, store, *gate_),
+      peers_(api.runtime(), *gate_, options.transfers_per_site),
+      artifacts_(api, store, *gate_, peers_),
       coordinator_(*overview_, *gate_, options.version, options.heartbeat_interval) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
@@ -156,6 +159,7 @@ absl::Status Server::Serve(const ServerOptions& options) {
   }
   builder.RegisterService(&access_);
   builder.RegisterService(&fleet_);
+  builder.RegisterService(&peers_);
   builder.RegisterService(&artifacts_);
   builder.RegisterService(&coordinator_);
   server_ = builder.BuildAndStart();

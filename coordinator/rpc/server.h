@@ -22,6 +22,7 @@
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/rpc/listener.h"
+#include "coordinator/rpc/peer_directory.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/overview.h"
 
@@ -36,6 +37,7 @@ struct ServerOptions {
   // What each caller may ask, also of another port that has the same limits.
   std::shared_ptr<callers::CallLimits> limits = std::make_shared<callers::CallLimits>();
   int connections_per_address = 1024;  // At once; see Listener.
+  int transfers_per_site = 2;          // Boards of a site that fetch at once; see SiteTurns.
   // As long as a worker waits for a connection (worker/agent/link/channel.h): a handshake takes two
   // round trips, which may be seconds each.
   absl::Duration handshake_patience = absl::Seconds(20);
@@ -73,6 +75,7 @@ class Server {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   AccessService access_;
   FleetService fleet_;
+  PeerDirectory peers_;
   ArtifactService artifacts_;
   CoordinatorService coordinator_;
   std::unique_ptr<Listener> listener_;

@@ -78,6 +78,11 @@ Agent::~Agent() {
   link_.reset();
   storage_probe_.reset();
   transfers_.reset();
+  if (directory_link_ != nullptr) {
+    directory_link_->Stop();
+  }
+  peer_server_.reset();  // asks the next one
+  directory_link_.reset();
   credentials_.reset();
   runner_.reset();
   if (self_test_.joinable()) {
@@ -190,6 +195,9 @@ void Agent::StartLink() {
   callbacks.on_connected = [this](const std::string& coordinator) {
     transfers_->UseCoordinator(coordinator);
     credentials_->UseCoordinator(coordinator);
+    if (directory_link_ != nullptr) {
+      directory_link_->OnConnected(coordinator);
+    }
     Post([this, coordinator](const Instant& now) {
       connected_ = true;
       core_->OnConnected(now, coordinator);
@@ -299,6 +307,10 @@ void Agent::Run(const ServiceManager& manager) {
     WatchLoad(now);
     WatchOwnerPrograms(now);
     core_->Step(now);
+    if (peer_server_ != nullptr) {
+      peer_server_->Serve(core_->MayServePeers());
+      directory_link_->Serve(core_->MayServePeers());
+    }
     UpdateMetrics(now);
     PushMetrics(now);
   }
@@ -396,6 +408,7 @@ WorkerStatus Agent::Status(const Instant& now) const {
           .heartbeat = core_->MakeHeartbeat(now),
           .ledger = account_->ledger(),
           .counters = core_->Counters(),
+          .peers = PeersNow(),
           .connected = connected_,
           .now = now.device,
           .sources = readings_->sources(),

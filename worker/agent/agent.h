@@ -32,6 +32,8 @@
 #include "worker/agent/emulation/emulator.h"
 #include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/link/credentials.h"
+#include "worker/agent/link/directory_link.h"
+#include "worker/agent/link/peer_server.h"
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
@@ -114,6 +116,12 @@ class Agent final : public AgentPorts {
   // The list of processes of the runner's control group; -1: it has none.
   UniqueDescriptor MakeRunnerGroup();
   TransferCallbacks OnTransfers();
+  // agent_peers.cc
+  absl::Status OpenPeers();
+  void AddPeerCallbacks(TransferCallbacks& callbacks);
+  [[nodiscard]] PeerCredentialsSource PeerCredentialsOf() const;
+  // What boards of the site gave and got, as peers_ counts it.
+  [[nodiscard]] PeerCounters PeersNow() const;
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
@@ -174,6 +182,9 @@ class Agent final : public AgentPorts {
   std::unique_ptr<Credentials> credentials_;
   std::vector<std::string> coordinators_;  // host:port each, the likeliest first
   std::unique_ptr<Transfers> transfers_;
+  PeerCounters peers_;                             // without what peer_server_ counts
+  std::unique_ptr<DirectoryLink> directory_link_;  // null without --peer-listen, as the next
+  std::unique_ptr<PeerServer> peer_server_;
   box::Level isolation_ = box::Level::kNone;
   std::unique_ptr<child::RunnerGroup> runner_group_;  // null where none is delegated; after runner_
   std::unique_ptr<child::RunnerProcess> runner_;

@@ -305,8 +305,8 @@ absl::Status Agent::Open() {
   });
   WATTLE_ASSIGN_OR_RETURN(
       transfers_, Transfers::Open(coordinators_.front(), credentials_->channel(), CacheBudget(),
-                                  OnTransfers()));
-  return absl::OkStatus();
+                                  OnTransfers(), PeerCredentialsOf()));
+  return OpenPeers();
 }
 
 TransferCallbacks Agent::OnTransfers() {
@@ -335,6 +335,7 @@ TransferCallbacks Agent::OnTransfers() {
   callbacks.on_short_of_room = [this](int64_t bytes) {
     Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });
   };
+  AddPeerCallbacks(callbacks);
   return callbacks;
 }
 

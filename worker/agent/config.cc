@@ -20,6 +20,7 @@
 #include "base/host_port.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
+#include "worker/agent/link/peer_server.h"
 #include "worker/agent/sensor_settings.h"
 
 namespace wattle::agent {
@@ -150,6 +151,14 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "artifacts that no job needs are removed [20 GiB; emulated: the board's]");
   app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
                  "Bytes of the state folder's disk that artifacts and checkpoints leave free")
+      ->capture_default_str();
+  app.add_option(
+      "--peer-listen", config->peer_listen,
+      "PORT or IP:PORT where boards with this board's label site fetch artifacts that it "
+      "has, once the coordinator sends them; port 0: any free one [they fetch nothing "
+      "here]");
+  app.add_option("--peer-bytes-per-second", config->peer_bytes_per_second,
+                 "With --peer-listen: the most that all of them get together")
       ->capture_default_str();
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
                  "A runner that is silent for this long, or for three times as long before its "
@@ -299,6 +308,21 @@ absl::Status ValidateBoard(const Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status ValidatePeers(const Config& config) {
+  if (!(config.peer_bytes_per_second >= 1000 && config.peer_bytes_per_second <= 1e12)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--peer-bytes-per-second ", config.peer_bytes_per_second, ": wanted 1000 to 1e12"));
+  }
+  if (config.peer_listen.empty()) {
+    return absl::OkStatus();
+  }
+  if (config.plaintext_loopback) {
+    return absl::InvalidArgumentError(
+        "--peer-listen: wants certificates on both sides; leave --plaintext-loopback out");
+  }
+  return PeerListenAddress(config.peer_listen).status();
+}
+
 absl::Status ValidateMetrics(const Config& config) {
   if (!config.metrics.empty() && config.metrics != kNoMetrics && config.metrics != kPushedMetrics) {
     WATTLE_RETURN_IF_ERROR(ParseHostPort("--metrics", config.metrics).status());
@@ -326,6 +350,7 @@ absl::Status Validate(const Config& config) {
     }
   }
   WATTLE_RETURN_IF_ERROR(ValidateMetrics(config));
+  WATTLE_RETURN_IF_ERROR(ValidatePeers(config));
   for (const std::string& program : config.exclusive) {
     if (program.empty() || program.find('/') != std::string::npos) {
       return absl::InvalidArgumentError(

@@ -44,6 +44,8 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> labels;
   int64_t disk_quota_bytes = 0;                     // 0: the board file's, or 20 GiB
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // of the state folder's disk, kept free
+  std::string peer_listen;  // PORT or IP:PORT; empty: boards of the site get nothing from this one
+  double peer_bytes_per_second = 8 << 20;  // to all of them together
   double runner_silence_seconds = 60;
   std::vector<std::string> exclusive;  // programs of the owner that have the board to themselves
   bool allow_power_modes = false;

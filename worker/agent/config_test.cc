@@ -56,6 +56,15 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
          c.coordinators = {"hub:7410", "HUB:7410"};
        }},
       {"--metrics", [](Config& c) { c.metrics = "9100"; }},
+      {"--peer-listen barn.local:7412", [](Config& c) { c.peer_listen = "barn.local:7412"; }},
+      {"--peer-listen", [](Config& c) { c.peer_listen = "99999"; }},
+      {"leave --plaintext-loopback out",
+       [](Config& c) {
+         c.peer_listen = "7412";
+         c.plaintext_loopback = true;
+       }},
+      {"--peer-bytes-per-second", [](Config& c) { c.peer_bytes_per_second = 0; }},
+      {"--peer-bytes-per-second", [](Config& c) { c.peer_bytes_per_second = kNan; }},
       {"--device", [](Config& c) { c.device = "tpu"; }},
       {"--threads", [](Config& c) { c.threads = -1; }},
       {"--disk-quota-bytes", [](Config& c) { c.disk_quota_bytes = -1; }},

@@ -132,6 +132,21 @@ void AddSource(const SourceStatus& source, bool hung, Monotonic now,
   }
 }
 
+void AddPeers(const PeerCounters& peers, const telemetry::MetricLabels& device,
+              telemetry::MetricsPage& page) {
+  for (const auto& [direction, bytes] :
+       {std::pair("fetched", peers.fetched_bytes), std::pair("served", peers.served_bytes)}) {
+    telemetry::MetricLabels labels = device;
+    labels.emplace_back("direction", direction);
+    page.Counter("wattle_worker_peer_bytes_total",
+                 "Bytes of artifacts between this board and others of its site.", labels,
+                 static_cast<double>(bytes));
+  }
+  page.Counter("wattle_worker_peer_refused_total",
+               "Fetches in which a board of the site sent wrong bytes, and was asked no more.",
+               device, static_cast<double>(peers.wrong_boards));
+}
+
 }  // namespace
 
 void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
@@ -164,6 +179,7 @@ void AddStatus(const WorkerStatus& status, telemetry::MetricsPage& page) {
                absl::ToDoubleSeconds(status.suspended));
   page.Counter("wattle_worker_clock_steps_total", "How often the device's clock was set.", device,
                static_cast<double>(status.clock_steps));
+  AddPeers(status.peers, device, page);
   for (size_t i = 0; i < status.sources.size(); ++i) {
     const bool hung = std::find(status.hung.begin(), status.hung.end(), i) != status.hung.end();
     AddSource(status.sources[i], hung, status.now, device, page);

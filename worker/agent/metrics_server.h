@@ -37,6 +37,13 @@ class ThreadedServer;
 
 namespace wattle::agent {
 
+// Between this board and others of its site, since the worker started.
+struct PeerCounters {
+  int64_t fetched_bytes = 0;
+  int64_t served_bytes = 0;
+  int64_t wrong_boards = 0;  // That sent wrong bytes.
+};
+
 struct WorkerStatus {
   v1::DeviceInfo info;
   EnergyOrigin origin;
@@ -44,6 +51,7 @@ struct WorkerStatus {
   v1::Heartbeat heartbeat;
   v1::EnergyLedger ledger;
   CoreCounters counters;
+  PeerCounters peers;
   bool connected = false;
   Monotonic now;  // device time
   std::vector<SourceStatus> sources;

@@ -200,6 +200,9 @@ class AgentCore {
   // Whether nothing runs although an attempt is held that could; never so after a Step. The
   // simulation asks.
   [[nodiscard]] bool IdlesOverWork(const Instant& now) const;
+  // Whether boards of the site may fetch from this one: it has energy for its own work, nobody
+  // holds it, its disk is healthy, and no policy counts the bytes of its link.
+  [[nodiscard]] bool MayServePeers() const;
   // Whether results wait for the link, or to return to a restored coordinator.
   [[nodiscard]] bool results_wait() const { return !ended_.results_to_return().empty(); }
   [[nodiscard]] v1::Heartbeat MakeHeartbeat(const Instant& now) const;

@@ -56,6 +56,31 @@ TEST_F(LinkTest, NoArtifactComesOutsideItsWindow) {
   EXPECT_THAT(Waiting(), IsEmpty());
 }
 
+TEST_F(LinkTest, ABoardServesItsSiteUnlessItKeepsItsEnergyOrItsLinkIsMetered) {
+  EXPECT_TRUE(core_->MayServePeers());
+  DesireWith(Window("14:00-15:00"));
+  EXPECT_TRUE(core_->MayServePeers()) << "other boards are not behind that link";
+  EXPECT_THAT(core_->Hold(absl::Hours(1), Now()), IsOk());
+  EXPECT_FALSE(core_->MayServePeers()) << "its owner has it";
+  EXPECT_THAT(core_->EndHold(Now()), IsOk());
+  EXPECT_TRUE(core_->MayServePeers());
+  v1::LinkLimits metered;
+  metered.set_bytes_per_day(50'000'000);
+  DesireWith(metered);
+  EXPECT_FALSE(core_->MayServePeers());
+}
+
+TEST_F(AgentCoreTest, ABoardAtItsReserveServesNobody) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.5);
+  Desire({}, /*reserve=*/0.2);
+  EXPECT_TRUE(core_->MayServePeers());
+  Desire({}, /*reserve=*/0.8);
+  EXPECT_FALSE(core_->MayServePeers());
+}
+
 TEST_F(LinkTest, WhatIsHereNeedsNoWindow) {
   core_->SetCache({"model"}, 1);
   DesireWith(Window("14:00-15:00"));

@@ -27,6 +27,10 @@ bool AgentCore::MayWork() const {
          storage_.problem().empty() && memory_pressure_.problem().empty() && !upgrader_.on_trial();
 }
 
+bool AgentCore::MayServePeers() const {
+  return MayWork() && !limits_.link_bytes_per_day;
+}
+
 bool AgentCore::CouldBegin(const std::string& attempt_id, const Instant& now) const {
   const v1::HeldAttemptRecord& record = held_.at(attempt_id);
   const double lease_seconds = record.assignment().lease_seconds();

@@ -19,7 +19,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   // gRPC's name of the limit of a try.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(kConnectLimit)));
+                   static_cast<int>(absl::ToInt64Milliseconds(
+                       use == ChannelUse::kPeer ? kPeerConnectLimit : kConnectLimit)));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // uses share no connection
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);

@@ -16,11 +16,13 @@ namespace wattle::agent {
 enum class ChannelUse {
   kLink,      // a long-lived stream: keepalive, fast reconnect
   kTransfer,  // artifacts: a separate connection, so that a large file never delays a heartbeat
+  kPeer,      // artifacts from a board of the site, which is near or not there
 };
 
 // How long a try to connect may take: TCP, TLS where there is one, and HTTP/2's settings. Over a
 // satellite or a loaded LTE link that is several seconds.
 inline constexpr absl::Duration kConnectLimit = absl::Seconds(20);
+inline constexpr absl::Duration kPeerConnectLimit = absl::Seconds(5);
 
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,

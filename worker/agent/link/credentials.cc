@@ -95,6 +95,7 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   dialled.not_before = credentials->floor_;
   credentials->renewal_ = std::make_shared<identity::Renewal>(
       *identity, credentials->coordinators_.front(), Clock::Real(), on_note);
+  credentials->identity_ = dialled;
   credentials->refusals_ = std::make_shared<Refusals>(std::move(on_note));
   credentials->channel_ = identity::CredentialsOf(
       dialled, Clock::Real(),

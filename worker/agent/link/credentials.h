@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,8 @@ class Credentials {
   [[nodiscard]] const std::shared_ptr<grpc::ChannelCredentials>& channel() const {
     return channel_;
   }
+  // As it was when the worker started; none with plaintext.
+  [[nodiscard]] const std::optional<identity::Identity>& identity() const { return identity_; }
 
  private:
   Credentials() = default;
@@ -57,6 +60,7 @@ class Credentials {
   absl::Time floor_ = absl::InfinitePast();
   std::vector<std::string> coordinators_;
   std::shared_ptr<grpc::ChannelCredentials> channel_;
+  std::optional<identity::Identity> identity_;
   class Refusals;
   std::shared_ptr<identity::Renewal> renewal_;  // Null with plaintext, as the next.
   std::shared_ptr<Refusals> refusals_;

@@ -15,26 +15,36 @@
 #include "proto/job_kind.h"
 #include "units/id.h"
 #include "worker/agent/link/channel.h"
+#include "worker/agent/link/peer_sources.h"
 
 namespace wattle::agent {
 
 absl::StatusOr<std::unique_ptr<Transfers>> Transfers::Open(
     const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-    artifacts::DiskBudget budget, TransferCallbacks callbacks) {
+    artifacts::DiskBudget budget, TransferCallbacks callbacks,
+    PeerCredentialsSource peer_credentials) {
   WATTLE_ASSIGN_OR_RETURN(auto cache, artifacts::FileCache::Open(std::move(budget), Clock::Real()));
-  return std::unique_ptr<Transfers>(
-      new Transfers(target, credentials, std::move(cache), std::move(callbacks)));
+  return std::unique_ptr<Transfers>(new Transfers(
+      target, credentials, std::move(cache), std::move(callbacks), std::move(peer_credentials)));
 }
 
 Transfers::Transfers(const std::string& target,
                      const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-                     std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks)
+                     std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks,
+                     PeerCredentialsSource peer_credentials)
     : credentials_(credentials),
+      peer_credentials_(std::move(peer_credentials)),
       target_(target),
-      stub_(v1::ArtifactService::NewStub(MakeChannel(target, credentials, ChannelUse::kTransfer))),
       cache_(std::move(cache)),
       callbacks_(std::move(callbacks)) {
+  Dial();
   thread_ = std::thread([this] { Run(); });
+}
+
+void Transfers::Dial() {
+  const auto channel = MakeChannel(target_, credentials_, ChannelUse::kTransfer);
+  stub_ = v1::ArtifactService::NewStub(channel);
+  directory_ = v1::PeerDirectory::NewStub(channel);
 }
 
 Transfers::~Transfers() {
@@ -120,8 +130,7 @@ void Transfers::UseCoordinator(const std::string& target) {
   Enqueue([this, target] {
     if (target != target_) {
       target_ = target;
-      stub_ =
-          v1::ArtifactService::NewStub(MakeChannel(target_, credentials_, ChannelUse::kTransfer));
+      Dial();
     }
   });
 }
@@ -166,20 +175,36 @@ absl::Status Transfers::Bring(const ArtifactId& id, Moved& moved) {
     return absl::OkStatus();
   }
   const Moved before = moved;
+  int64_t peer_bytes = 0;
   const Monotonic begun = Clock::Real().Boottime();
   artifacts::TransferOptions options;
-  options.progress = [this, &moved, before, begun](const artifacts::TransferProgress& progress) {
+  // What came from boards of the site says nothing about the link to the coordinator.
+  options.progress = [&](const artifacts::TransferProgress& progress) {
+    const int64_t link_bytes = progress.moved_bytes - progress.elsewhere_bytes;
     v1::LinkBytes bytes;
-    bytes.set_fetched(before.bytes + progress.moved_bytes - moved.bytes);
+    bytes.set_fetched(before.bytes + link_bytes - moved.bytes);
     callbacks_.on_link_bytes(bytes);
+    callbacks_.on_peer_bytes(progress.elsewhere_bytes - peer_bytes);
+    peer_bytes = progress.elsewhere_bytes;
     if (fetches_release_) {
       callbacks_.on_release_progress(progress.moved_bytes, progress.total_bytes);
     }
-    moved = {.bytes = before.bytes + progress.moved_bytes,
-             .in = before.in + (Clock::Real().Boottime() - begun)};
+    moved = {.bytes = before.bytes + link_bytes,
+             .in = before.in + (Clock::Real().Boottime() - begun - progress.elsewhere)};
   };
   options.cancelled = [this] { return cancelled_.load(); };
-  return artifacts::Fetch(*stub_, id, *cache_, options);
+  PeerSources sources({.directory = directory_.get(),
+                       .credentials_of = peer_credentials_,
+                       .cancelled = options.cancelled,
+                       .on_note = callbacks_.on_note,
+                       .on_wrong_bytes = callbacks_.on_peers_wrong_bytes});
+  options.sources = peer_credentials_ ? &sources : nullptr;
+  const absl::Status fetched = artifacts::Fetch(*stub_, id, *cache_, options);
+  if (fetched.ok()) {
+    TellCache();  // before the next board of the site is sent here
+    sources.EndFetch(id);
+  }
+  return fetched;
 }
 
 // Fetches an artifact again if the card has changed it.

@@ -25,6 +25,7 @@
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/fleet.pb.h"
+#include "wattle/v1/peer.grpc.pb.h"
 #include "worker/agent/core/agent_ports.h"
 
 namespace wattle::agent {
@@ -41,14 +42,24 @@ struct TransferCallbacks {  // called on the transfers' thread
   std::function<void(const v1::LinkBytes&)> on_link_bytes;
   // MakeRoom could not free this many bytes.
   std::function<void(int64_t)> on_short_of_room;
+  // Bytes came from a board of the site, which the link to the coordinator did not carry.
+  std::function<void(int64_t)> on_peer_bytes = [](int64_t) {};
+  std::function<void()> on_peers_wrong_bytes = [] {};  // a board sent what is not the artifact
+  std::function<void(const std::string&)> on_note = [](const std::string&) {};  // for people
 };
+
+// Credentials by which this board dials the board of this id. Empty: it fetches from the
+// coordinator alone, without asking for its turn.
+using PeerCredentialsSource =
+    std::function<std::shared_ptr<grpc::ChannelCredentials>(const std::string& device_id)>;
 
 class Transfers {
  public:
   // target: the coordinator's host:port. budget: the cache's. Errors: those of FileCache::Open.
   static absl::StatusOr<std::unique_ptr<Transfers>> Open(
       const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-      artifacts::DiskBudget budget, TransferCallbacks callbacks);
+      artifacts::DiskBudget budget, TransferCallbacks callbacks,
+      PeerCredentialsSource peer_credentials = {});
   ~Transfers();
 
   // needed: artifacts of all held attempts, which stay in the cache. checkpoint_directory: receives
@@ -73,7 +84,9 @@ class Transfers {
     absl::Duration in{};  // until the last byte came
   };
   Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-            std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks);
+            std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks,
+            PeerCredentialsSource peer_credentials);
+  void Dial();
   void Run();
   FetchResult RunFetch(const v1::Assignment& assignment, const std::vector<std::string>& needed,
                        const std::string& checkpoint_directory);
@@ -92,9 +105,11 @@ class Transfers {
   void Enqueue(std::function<void()> job);
 
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  const PeerCredentialsSource peer_credentials_;
   // Only the thread below uses these:
   std::string target_;
   std::unique_ptr<v1::ArtifactService::Stub> stub_;
+  std::unique_ptr<v1::PeerDirectory::Stub> directory_;
   const std::unique_ptr<artifacts::FileCache> cache_;
   bool fetches_release_ = false;
   std::string pushed_directory_;  // the directory whose manifest was built last; empty: none
