@@ -224,9 +224,10 @@ class Neighbour final : public ChunkSources {
 
   Stream Open(const ArtifactId&, const std::vector<ChunkId>& chunks,
               grpc::ClientContext& context) override {
-    if (calls_-- == 0) {
+    if (calls_ == 0) {
       return nullptr;
     }
+    --calls_;
     v1::GetChunksRequest request;
     for (const ChunkId& chunk : chunks) {
       request.add_sha256(chunk.value());
