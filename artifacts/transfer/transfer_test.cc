@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "artifacts/transfer/transfer.h"
 
+#include <memory>
+#include <vector>
+
 #include "absl/strings/escaping.h"
 #include "gmock/gmock.h"
 #include "grpcpp/server.h"
@@ -207,6 +210,85 @@ TEST_F(TransferTest, TheByteRateIsACap) {
   const Monotonic start = Clock::Real().Boottime();
   ASSERT_THAT(Push(*stub_, path, {}, options), IsOk());
   EXPECT_GE(Clock::Real().Boottime() - start, absl::Milliseconds(249));
+}
+
+// A board beside this one, over the same store, which is asked `calls` times.
+class Neighbour final : public ChunkSources {
+ public:
+  Neighbour(BlobStore& store, int calls) : service(store), calls_(calls) {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&service);
+    server_ = builder.BuildAndStart();
+    stub_ = v1::ArtifactService::NewStub(server_->InProcessChannel({}));
+  }
+
+  Stream Open(const ArtifactId&, const std::vector<ChunkId>& chunks,
+              grpc::ClientContext& context) override {
+    if (calls_ == 0) {
+      return nullptr;
+    }
+    --calls_;
+    v1::GetChunksRequest request;
+    for (const ChunkId& chunk : chunks) {
+      request.add_sha256(chunk.value());
+    }
+    return stub_->GetChunks(&context, request);
+  }
+  void Ended(const absl::Status& status, size_t chunks_came) override {
+    ended.push_back(status);
+    came += chunks_came;
+  }
+
+  FaultyService service;
+  std::vector<absl::Status> ended;
+  size_t came = 0;
+
+ private:
+  int calls_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::ArtifactService::Stub> stub_;
+};
+
+TEST_F(TransferTest, WhatANeighbourGaveTheCoordinatorDoesNotSend) {
+  const ArtifactId id = Add(*remote_, WriteFile("w", Bytes(20 * kChunkSizeBytes, 'w')));
+  Neighbour neighbour(*remote_, /*calls=*/1);
+  neighbour.service.chunks_until_break = 5;  // then it is cut off
+  TransferProgress last;
+  TransferOptions options;
+  options.sources = &neighbour;
+  options.progress = [&last](const TransferProgress& progress) { last = progress; };
+  ASSERT_THAT(Fetch(*stub_, id, *OpenStore(Elsewhere()), options), IsOk());
+  EXPECT_EQ(neighbour.came, 5u);
+  EXPECT_EQ(service_.chunks_sent, 15);
+  EXPECT_EQ(last.moved_bytes, 20 * kChunkSizeBytes);
+  EXPECT_EQ(last.elsewhere_bytes, 5 * kChunkSizeBytes);
+}
+
+TEST_F(TransferTest, WrongBytesOfANeighbourEndNoFetch) {
+  const ArtifactId id = Add(*remote_, WriteFile("w", Bytes(3 * kChunkSizeBytes, 'w')));
+  Neighbour neighbour(*remote_, /*calls=*/1);
+  neighbour.service.corrupt = true;
+  TransferOptions options;
+  options.sources = &neighbour;
+  const auto cache = OpenStore(Elsewhere());
+  ASSERT_THAT(Fetch(*stub_, id, *cache, options), IsOk());
+  ASSERT_EQ(neighbour.ended.size(), 1u);
+  EXPECT_THAT(neighbour.ended[0], StatusIs(absl::StatusCode::kDataLoss, HasSubstr("changed")));
+  EXPECT_EQ(neighbour.came, 0u);
+  EXPECT_EQ(service_.chunks_sent, 3);
+  EXPECT_TRUE(cache->HasArtifact(id));
+}
+
+TEST_F(TransferTest, AFetchIsCancelledAtANeighbourToo) {
+  const ArtifactId id = Add(*remote_, WriteFile("w", Bytes(3 * kChunkSizeBytes, 'w')));
+  Neighbour neighbour(*remote_, /*calls=*/100);
+  TransferOptions options;
+  options.sources = &neighbour;
+  options.cancelled = [] { return true; };
+  EXPECT_THAT(Fetch(*stub_, id, *OpenStore(Elsewhere()), options),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("resume")));
+  EXPECT_EQ(neighbour.came, 1u);
+  EXPECT_EQ(service_.chunks_sent, 0);
 }
 
 }  // namespace

@@ -155,10 +155,10 @@ const std::map<std::string, Example>& Examples() {
       {"wattle.v1.ArtifactService.RemoveArtifact", {R"({"reference": "none"})", NOT_FOUND}},
       {"wattle.v1.ArtifactService.SignArtifact", {R"({"reference": "none"})", NOT_FOUND}},
       // The caller's own certificate is under the old root.
-      {"wattle.v1.PeerDirectory.Announce", {"{}", FAILED_PRECONDITION}},
-      {"wattle.v1.PeerDirectory.Find", {R"({"artifact_id": "x"})", OK}},
+      {"wattle.v1.PeerDirectory.Announce", {"{}", PERMISSION_DENIED}},
+      {"wattle.v1.PeerDirectory.Find", {R"({"artifact_id": "x"})", PERMISSION_DENIED}},
       {"wattle.v1.PeerDirectory.Check", {"{}", PERMISSION_DENIED}},
-      {"wattle.v1.PeerDirectory.EndFetch", {"{}", OK}},
+      {"wattle.v1.PeerDirectory.EndFetch", {"{}", PERMISSION_DENIED}},
       {"wattle.v1.AccessService.GetAuthority", {"{}", OK}},
       {"wattle.v1.AccessService.RotateAuthority", {"{}", OK}},
       {"wattle.v1.AccessService.RetireAuthority", {"{}", FAILED_PRECONDITION}},

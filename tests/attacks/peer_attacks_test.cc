@@ -315,7 +315,7 @@ TEST_F(PeerAttacks, ABoardThatKeepsItsEnergyServesNobody) {
 // A coordinator of before the directory.
 class PlainCoordinator final : public v1::PeerDirectory::Service {};
 
-TEST(PeerSourcesTest, AnOlderCoordinatorMeansAPlainFetch) {
+TEST(OlderCoordinatorTest, AnOlderCoordinatorMeansAPlainFetch) {
   PlainCoordinator service;  // All its methods answer UNIMPLEMENTED, as does a server without it.
   int port = 0;
   grpc::ServerBuilder builder;

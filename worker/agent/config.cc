@@ -159,7 +159,7 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
       "here]");
   app.add_option("--peer-bytes-per-second", config->peer_bytes_per_second,
                  "With --peer-listen: the most that all of them get together")
-      ->capture_default_str();
+      ->default_str("8388608");
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
                  "A runner that is silent for this long, or for three times as long before its "
                  "first message, counts as hung and is killed and resumed")

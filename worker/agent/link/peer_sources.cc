@@ -15,8 +15,10 @@ namespace wattle::agent {
 namespace {
 
 constexpr absl::Duration kAskLimit = absl::Seconds(20);
-// Of a call for 16 MiB at most. What came until then counts.
+// Of a call for 16 MiB at most. What came until then counts. A board that gives fewer chunks in
+// this time is asked no more: it could hold a fetch for ever.
 constexpr absl::Duration kPeerCallLimit = absl::Minutes(2);
+constexpr size_t kChunksMin = 4;  // 35 kB/s
 // A board that fails so often is asked no more in this fetch.
 constexpr int kFailuresMax = 2;
 // After so many boards that did not serve, the site's network is taken for the reason.
@@ -140,7 +142,8 @@ void PeerSources::Ended(const absl::Status& status, size_t chunks_came) {
     DropPeer(/*for_good=*/true);
     return;
   }
-  if (chunks_came > 0 && (status.ok() || absl::IsDeadlineExceeded(status))) {
+  const bool is_slow = absl::IsDeadlineExceeded(status) && chunks_came < kChunksMin;
+  if (!is_slow && chunks_came > 0 && (status.ok() || absl::IsDeadlineExceeded(status))) {
     return;
   }
   if (absl::IsUnavailable(status) && chunks_came == 0 && addresses_.size() > 1) {
@@ -148,7 +151,7 @@ void PeerSources::Ended(const absl::Status& status, size_t chunks_came) {
     Dial();
     return;
   }
-  DropPeer(/*for_good=*/++failures_[peer_] >= kFailuresMax);
+  DropPeer(/*for_good=*/is_slow || ++failures_[peer_] >= kFailuresMax);
   Wait(options_.pause);
 }
 
