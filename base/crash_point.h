@@ -22,7 +22,7 @@
 //   spool:write, spool:fsync, spool:acknowledge
 //   state:write, state:sync, state:rename, state:sync_directory    of any record
 //   release:copy, release:rename, release:switch, release:linked   of a release and its link
-//   upgrade:fetch           bytes of a release have come; upgrade:installed, it is whole and in place
+//   upgrade:fetch           bytes of a release have come; upgrade:installed, it is in place
 //   upgrade:stop            the run is to end for the switch
 //   upgrade:test, upgrade:tested     the self-test of a release has begun, has ended well
 //   upgrade:recorded, upgrade:passed, upgrade:failed    the record of an upgrade is written

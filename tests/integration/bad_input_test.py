@@ -149,7 +149,7 @@ class BadInput(Scene):
         self.refused("upgrade", "start", "--to", beyond, status=2, says=["serves workers from two releases before"])
         for stages, says in (("label=canary,100%", "no device that is in no earlier stage"), ("100%,20%", "adds no device"), ("0%", "wants a share"), ("", "wants a share")):
             self.refused("upgrade", "start", "--to", newer, "--stage", stages, status=2, says=[says])
-        self.assertEqual(self.fleet.workers["one"].log().count("control group"), 1, "told once")
+        self.assertEqual(self.fleet.workers["one"].log().count("wattle-worker: control group: "), 1, "told once")
 
     def test_files_that_are_not_what_they_should_be(self):
         self.start()
