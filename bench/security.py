@@ -11,10 +11,16 @@ and coordinator share the machine. Writes build/bench/security.json.
   enroll_N_boards_seconds      a process `wattle-worker enroll` for each board, 100 at a time, until the last has its certificate
   revocation_to_refused_ms     99th percentile of the boards: from the begin of the revocation until the board's call is refused
   revocation_to_stream_end_ms  the same until its open stream has ended
+  access_cells                 decisions of the access table that are compared with what is written
+  access_mutants_alive         changed rows of the table that what is written does not find
+  attacks                      tests that carry an attack out
+  attacks_that_succeed         of them those that get what they want
+  fuzz_targets                 readers of foreign bytes with a target of ./dev fuzz
 """
 
 import argparse
 import concurrent.futures
+import json
 import pathlib
 import re
 import statistics
@@ -28,6 +34,8 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import add, write_figures  # noqa: E402
 from fleet import BIN, Fleet  # noqa: E402
+
+ATTACKS = ("wattle_attacks_test", "wattle_project_attacks_test", "wattle_connection_attacks_test", "wattle_tpm_attacks_test")
 
 TASK = """attempt_id: "j1.1" model_directory: "{root}/deploy/demo/model" data_file: "{root}/deploy/demo/fleet-qa-train.json"
 work_directory: "{work}/work" output_directory: "{work}/output" threads: 1
@@ -94,6 +102,25 @@ def measure_access(figures, boards, revocations):
             add(figures, key, [percentile_99(values)], "ms", f"{len(values)} boards, median {statistics.median(values):.2f} ms")
 
 
+def run_tests(program):
+    """What googletest's JSON says of a run of the test program."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        subprocess.run([BIN / program, f"--gtest_output=json:{report.name}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return json.loads(pathlib.Path(report.name).read_text())
+
+
+def measure_tests(figures):
+    cases = {case["name"]: case for suite in run_tests("wattle_access_test")["testsuites"] for case in suite["testsuite"]}
+    table, mutants = cases["EveryRoleMayWhatIsWrittenAndNothingElse"], cases["EveryMutantOfTheTableDies"]
+    add(figures, "access_cells", [int(table["cells"])], "", f"{len(table.get('failures', []))} differ")
+    add(figures, "access_mutants_alive", [len(mutants.get("failures", []))], "", f"of {mutants['mutants']}")
+    runs = [run_tests(program) for program in ATTACKS]
+    add(figures, "attacks", [sum(run["tests"] for run in runs)], "", "")
+    add(figures, "attacks_that_succeed", [sum(run["failures"] + run["errors"] for run in runs)], "", "")
+    listed = subprocess.run([BIN / "wattle_fuzz_replay_test", "--gtest_list_tests"], check=True, capture_output=True, text=True).stdout
+    add(figures, "fuzz_targets", [listed.count("NoInputEndsTheProcess/")], "", "")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench security", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="of each figure [7]")
@@ -114,6 +141,7 @@ def main():
     add(figures, "box_step_ratio", ratios, "", f"a step without the box: {min(without):.1f} to {max(without):.1f} ms", 4)
     add(figures, "gate_microseconds", [gate_microseconds() for _ in range(options.rounds)], "us", "")
     measure_access(figures, options.boards, options.revocations)
+    measure_tests(figures)
     write_figures("security", figures)
 
 

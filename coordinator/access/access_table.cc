@@ -198,28 +198,31 @@ absl::Status DecideMethod(const Identity& identity, absl::string_view method) {
 
 absl::Status Decide(const Identity& identity, absl::string_view method, const Resource& resource) {
   const AccessRow* row = FindRow(method);
-  if (row == nullptr) {
-    return absl::PermissionDeniedError(absl::StrCat(method, ": nobody may call this"));
-  }
-  if (row->for_strangers) {
+  return row == nullptr
+             ? absl::PermissionDeniedError(absl::StrCat(method, ": nobody may call this"))
+             : DecideByRow(*row, identity, resource);
+}
+
+absl::Status DecideByRow(const AccessRow& row, const Identity& identity, const Resource& resource) {
+  if (row.for_strangers) {
     return absl::OkStatus();
   }
   std::set<Role> wanted;
   bool foreign = false;
-  for (size_t i = 0; i < row->whose.size(); ++i) {
+  for (size_t i = 0; i < row.whose.size(); ++i) {
     const auto role = static_cast<Role>(i);
     const bool has = identity.roles.contains(role);
-    if (has && Covers(row->whose[i], identity, resource)) {
+    if (has && Covers(row.whose[i], identity, resource)) {
       return absl::OkStatus();
     }
-    if (has && row->whose[i] != kNobodys) {
+    if (has && row.whose[i] != kNobodys) {
       foreign = true;  // The role would do, for another resource.
-    } else if (row->whose[i] != kNobodys) {
+    } else if (row.whose[i] != kNobodys) {
       wanted.insert(role);
     }
   }
   return absl::PermissionDeniedError(absl::StrCat(
-      method, ": ", identity.id.empty() ? "a stranger" : identity.id, " has ",
+      row.method, ": ", identity.id.empty() ? "a stranger" : identity.id, " has ",
       identity.roles.empty() ? "no role" : absl::StrCat("the role ", NamesOf(identity.roles)),
       foreign ? ", which does not cover this one" : "", "; wanted: ", NamesOf(wanted), "; ",
       identity.how_to_get_a_role));

@@ -63,6 +63,8 @@ absl::Status RequireRow(absl::string_view method);
 absl::Status DecideMethod(const Identity& identity, absl::string_view method);
 // Errors: kPermissionDenied, which names the missing role and who can give it.
 absl::Status Decide(const Identity& identity, absl::string_view method, const Resource& resource);
+// The same by a row, of the table or not.
+absl::Status DecideByRow(const AccessRow& row, const Identity& identity, const Resource& resource);
 
 }  // namespace wattle::access
 

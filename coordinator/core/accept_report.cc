@@ -378,6 +378,9 @@ class ReportDecider {
   [[nodiscard]] std::vector<v1::ProfileRow> LearnFrom(const v1::Receipt& receipt,
                                                       const v1::Job& job,
                                                       const v1::Attempt& attempt) const {
+    if (IsRevoked(draft_.state(), device_)) {
+      return {};
+    }
     const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
     v1::DeviceInfo info = record.info();
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {

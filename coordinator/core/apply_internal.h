@@ -81,6 +81,7 @@ class Applier {
  private:
   void Changed(int64_t job_number);
   void ApprovalChanged(const DeviceId& device);
+  void ForgetTaughtBy(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
   void NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event);
   void NoteUpgradeTime(const DeviceId& device);

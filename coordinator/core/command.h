@@ -149,11 +149,15 @@ struct ApproveDevice {
   DeviceId device;
   std::string by;
 };
+// What a device taught since `since` counts no more.
 struct RevokeIdentity {
   std::string kind;
   std::string id;
   std::string reason;
   std::string by;
+  absl::Time since = absl::InfinitePast();
+  // A device that this journal does not know, after a restore, is shut out too.
+  bool also_unknown = false;
 };
 // A certificate was signed anew for somebody who enrolled.
 struct RenewIdentity {

@@ -16,6 +16,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
+#include "scheduler/profiles/without_device.h"
 
 namespace wattle::core {
 namespace {
@@ -57,10 +58,9 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
                    "'wattle person token'"));
 }
 
-// A device that enrolled anew, to be approved, may neither fetch nor upload any more.
-void TakeWorkBack(Draft& draft, const DeviceId& device) {
-  const std::string reason =
-      absl::StrCat(DeviceName(draft.state(), device.value()), " enrolled anew, to be approved");
+// Of a device that may neither fetch nor upload any more.
+void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
+  const std::string reason = absl::StrCat(DeviceName(draft.state(), device.value()), " ", why);
   for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), device)) {
     draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
     draft.Requeue(attempt->job_id(), reason);
@@ -89,6 +89,11 @@ const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kin
 bool WaitsForApproval(const State& state, const DeviceId& device) {
   const v1::IdentityRecord* const known = FindIdentity(state, kDeviceKind, device.value());
   return known != nullptr && known->waits_for_approval();
+}
+
+bool IsRevoked(const State& state, const DeviceId& device) {
+  const v1::IdentityRecord* const known = FindIdentity(state, kDeviceKind, device.value());
+  return known != nullptr && known->revoked();
 }
 
 absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference) {
@@ -242,7 +247,7 @@ void DecideEnrol(Draft& draft, const Enrol& command) {
   const DeviceId device(identity.id());
   *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
   if (waits) {
-    TakeWorkBack(draft, device);
+    TakeWorkBack(draft, device, "enrolled anew, to be approved");
   }
 }
 
@@ -272,7 +277,7 @@ void DecideApproveDevice(Draft& draft, const ApproveDevice& command) {
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
   const bool is_device = command.kind == kDeviceKind;
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
-  if (known == nullptr &&
+  if (known == nullptr && !command.also_unknown &&
       (!is_device || FindDevice(draft.state(), DeviceId(command.id)) == nullptr)) {
     draft.Refuse(
         absl::NotFoundError(absl::StrCat("no ", command.kind, " \"", command.id, "\" enrolled")));
@@ -287,6 +292,15 @@ void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
   revoked.set_id(command.id);
   revoked.set_reason(command.reason);
   revoked.set_by(command.by);
+  if (!is_device) {
+    return;
+  }
+  TakeWorkBack(draft, DeviceId(command.id), "was revoked");
+  const std::vector<v1::ProfileRow> remain =
+      scheduler::RowsThatRemain(draft.state().profiles, command.id, command.since);
+  if (!remain.empty()) {
+    draft.Add().mutable_profile_updated()->mutable_rows()->Assign(remain.begin(), remain.end());
+  }
 }
 
 void Applier::On(const v1::TokenCreated& event) {
@@ -326,6 +340,19 @@ void Applier::On(const v1::IdentityRevoked& event) {
   identity.set_id(event.id());
   identity.set_revoked(true);
   identity.set_revoked_reason(event.reason());
+  if (event.kind() == kDeviceKind) {
+    ForgetTaughtBy(DeviceId(event.id()));
+  }
+}
+
+// The next event has the rows that remain.
+void Applier::ForgetTaughtBy(const DeviceId& device) {
+  state_.profiles = scheduler::WithoutDevice(state_.profiles, device.value());
+  if (const v1::DeviceRecord* const known = FindDevice(state_, device); known != nullptr) {
+    state_.profiles.mutable_rates().Remove(known->info());
+    state_.devices.Mutable(device).mutable_info()->clear_rates();
+  }
+  effects_.emplace_back(QueueChanged{});
 }
 
 }  // namespace wattle::core

@@ -15,6 +15,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/fleet_timetable.h"
+#include "scheduler/profiles/row_for_test.h"
 
 namespace wattle::core {
 namespace {
@@ -219,6 +220,91 @@ TEST(ApprovalTest, AnApprovedDeviceGetsWorkAtOnceAndNoPlanOfBefore) {
   EXPECT_EQ(DesiredFor(fleet.state, DeviceId("device-1")).policies_size(), 1);
   Do(fleet.state, fleet.observations, fleet.Plan());
   EXPECT_NE(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
+}
+
+// A board that measured a run, as the journal has it.
+void Teach(State& state, const std::string& device_id, double seconds_per_unit, double at) {
+  v1::DeviceInfo device;
+  device.set_device_id(device_id);
+  device.set_device_class("board-a");
+  v1::Receipt receipt;
+  receipt.set_attempt_id("j1.1");
+  *receipt.mutable_work()->mutable_signature() = scheduler::RowForTest("", 1).signature();
+  receipt.mutable_work()->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  receipt.mutable_work()->set_units(100);
+  receipt.mutable_run()->set_seconds(100 * seconds_per_unit);
+  v1::Event event;
+  event.set_sequence(state.last_sequence.value() + 1);
+  for (const v1::ProfileRow& row :
+       scheduler::LearnFromReceipt(state.profiles, device, receipt, FromUnix(at))) {
+    *event.mutable_profile_updated()->add_rows() = row;
+  }
+  ASSERT_EQ(event.profile_updated().rows_size(), 2);
+  Apply(state, event, std::nullopt);
+}
+
+double SecondsOf(const State& state, const std::string& device_id) {
+  const v1::ProfileRow* const row = state.profiles.FindLike(scheduler::RowForTest(device_id, 1));
+  return row == nullptr ? 0 : row->seconds_per_unit().mean();
+}
+
+TEST_F(EnrolmentTest, WhatARevokedBoardTaughtCountsNoMore) {
+  ASSERT_THAT(Enroll("thief", "ka", "ra").status, IsOk());
+  Teach(state_, "honest", 1, kMadeAt - 10);
+  Teach(state_, "thief", 0.1, kMadeAt - 5);
+  State replayed = state_;
+  ASSERT_LT(SecondsOf(state_, ""), 0.9);
+  const Decision revoked = Do(RevokeIdentity{kDeviceKind, "thief", "stolen", "ann"});
+  EXPECT_EQ(SecondsOf(state_, "thief"), 0);
+  EXPECT_NEAR(SecondsOf(state_, ""), 1, 1e-9) << "its class is that of the others";
+  EXPECT_NEAR(SecondsOf(state_, "honest"), 1, 1e-9);
+  // Do goes through a snapshot; a replay comes to the same.
+  for (const v1::Event& event : revoked.events) {
+    Apply(replayed, event, std::nullopt);
+  }
+  EXPECT_EQ(SnapshotBytes(replayed), SnapshotBytes(state_));
+}
+
+TEST_F(EnrolmentTest, WhatABoardTaughtBeforeItWasStolenGoesOnCounting) {
+  ASSERT_THAT(Enroll("thief", "ka", "ra").status, IsOk());
+  Teach(state_, "thief", 1, kMadeAt - 1000);
+  Teach(state_, "thief", 0.1, kMadeAt - 5);
+  Do(RevokeIdentity{kDeviceKind, "thief", "stolen", "ann", FromUnix(kMadeAt - 100)});
+  EXPECT_NEAR(SecondsOf(state_, "thief"), 1, 1e-9);
+  EXPECT_NEAR(SecondsOf(state_, ""), 1, 1e-9);
+}
+
+TEST_F(EnrolmentTest, ABoardThatThisJournalDoesNotKnowIsShutOutAfterARestore) {
+  RevokeIdentity revoke{kDeviceKind, "later", "stolen", "ann"};
+  EXPECT_THAT(Do(revoke).status, StatusIs(absl::StatusCode::kNotFound, HasSubstr("later")));
+  revoke.also_unknown = true;
+  ASSERT_THAT(Do(revoke).status, IsOk());
+  EXPECT_TRUE(IsRevoked(state_, DeviceId("later")));
+  EXPECT_FALSE(IsRevoked(state_, DeviceId("nobody")));
+}
+
+TEST(RevocationTest, WorkOfARevokedBoardGoesElsewhereAtOnceAndItsReportTeachesNothing) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  Do(fleet.state, fleet.observations, RevokeIdentity{kDeviceKind, "device-1", "stolen", "ann"});
+  const v1::Attempt& attempt = *FindAttempt(fleet.state, AttemptId("j1.1"));
+  EXPECT_EQ(attempt.state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  EXPECT_THAT(attempt.reason(), HasSubstr("was revoked"));
+  EXPECT_EQ(FindJob(fleet.state, JobId("j1"))->job().state(), v1::JOB_STATE_QUEUED);
+  const size_t rows = fleet.state.profiles.size();
+  WorkerReport report = {DeviceId("device-1"), 1, {}};  // It was on its way.
+  report.report.set_sequence(1);
+  v1::AttemptFinished& finished = *report.report.mutable_finished();
+  finished.set_attempt_id("j1.1");
+  finished.set_fencing_token(attempt.fencing_token());
+  finished.mutable_output()->set_artifact_id(TinyModel().artifact_id());
+  v1::WorkDone& work = *finished.mutable_receipt()->mutable_work();
+  *work.mutable_signature() = scheduler::RowForTest("", 1).signature();
+  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  work.set_units(100);
+  finished.mutable_receipt()->mutable_run()->set_seconds(1);
+  Do(fleet.state, fleet.observations, report);
+  EXPECT_EQ(fleet.state.profiles.size(), rows);
 }
 
 TEST_F(EnrolmentTest, RevocationNamesSomebodyAndIsRepeatable) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/moving.h"
 #include "scheduler/predict/work.h"
@@ -52,6 +53,7 @@ void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
   // The signature of a job with a quality floor is not that of the model that it runs.
   if (attempt.state() != v1::ATTEMPT_STATE_RUNNING || device == nullptr ||
       attempt.has_model_choice() || !attempt.has_prediction() ||
+      IsRevoked(state, DeviceId(attempt.device_id())) ||
       IsTold(attempt.prediction().provenance()) || progress == nullptr ||
       !scheduler::IsEnough(progress->steady()) || ProbeOf(state, attempt) != nullptr) {
     return;

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "coordinator/core/index_internal.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/upgrades.h"
@@ -167,7 +168,8 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
   for (const v1::JobRecord& record : snapshot.jobs()) {
     const std::optional<int64_t> number = JobNumber(record.job().job_id());
     if (!number.has_value()) {
-      return absl::DataLossError(absl::StrCat("\"", record.job().job_id(), "\" is not a job id"));
+      return absl::DataLossError(
+          absl::StrCat("\"", OneLine(record.job().job_id()), "\" is not a job id"));
     }
     state_.jobs.Mutable(*number) = record;
     for (const v1::Attempt& attempt : record.job().attempts()) {

@@ -17,9 +17,11 @@
 #include "proto/contended_run.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
+#include "scheduler/profiles/class_row.h"
 #include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/probe.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/row_means.h"
 #include "scheduler/profiles/work_units.h"
 
 namespace wattle::scheduler {
@@ -38,10 +40,6 @@ bool HasSensor(const v1::EnergyMeasurement& run) {
   return run.source() != v1::ENERGY_SOURCE_UNSPECIFIED && run.source() != v1::ENERGY_SOURCE_MODEL;
 }
 
-bool IsPositive(double value) {
-  return std::isfinite(value) && value > 0;
-}
-
 bool Teaches(const v1::Receipt& receipt) {
   if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun()) {
     return false;
@@ -57,37 +55,6 @@ bool Teaches(const v1::Receipt& receipt) {
   }
   return !HasSensor(run) ||
          (run.coverage_ratio() >= kCoverageMin && IsPositive(run.mean_power_watts()));
-}
-
-// Adds one observation by Welford's update. The deviation is the sample's (divisor n - 1), kept as
-// a share of the mean.
-void Observe(double value, v1::Statistic* statistic) {
-  const auto count = static_cast<double>(statistic->count());
-  const double mean_before = statistic->mean();
-  if (statistic->count() == 0) {
-    statistic->set_min(value);
-    statistic->set_max(value);
-  }
-  const double deviation = statistic->relative_deviation() * mean_before;
-  const double squares_before = deviation * deviation * std::max(0.0, count - 1);
-  const double mean = mean_before + (value - mean_before) / (count + 1);
-  const double squares = squares_before + (value - mean_before) * (value - mean);
-  statistic->set_mean(mean);
-  statistic->set_count(statistic->count() + 1);
-  statistic->set_relative_deviation(count > 0 ? std::sqrt(squares / count) / mean : 0);
-  statistic->set_min(std::min(statistic->min(), value));
-  statistic->set_max(std::max(statistic->max(), value));
-}
-
-// Running mean of a plain number, where 0 means unknown. `count` includes this observation.
-double Blend(double before, double value, int64_t count) {
-  if (!IsPositive(value)) {
-    return before;
-  }
-  if (!IsPositive(before) || count <= 1) {
-    return value;
-  }
-  return before + (value - before) / static_cast<double>(count);
 }
 
 v1::RunObservation ObservationOf(const v1::DeviceInfo& device, const v1::Receipt& receipt,
@@ -130,47 +97,6 @@ double UnitsPerExample(const v1::WorkDone& work) {
   return units / static_cast<double>(work.examples());
 }
 
-// Counts the run in the row's means. What a change of the device makes untrue is counted here.
-void Count(const v1::RunObservation& run, v1::ProfileRow* row) {
-  Observe(run.seconds_per_unit(), row->mutable_seconds_per_unit());
-  if (run.power_watts() <= 0) {
-    return;
-  }
-  // Mean watts × all seconds, not the measured joules: a gap in the samples saves no energy.
-  Observe(run.power_watts() * run.seconds_per_unit(), row->mutable_energy_joules_per_unit());
-  Observe(run.power_watts(), row->mutable_power_watts());
-  row->set_peak_power_watts(std::max(row->peak_power_watts(), run.peak_power_watts()));
-  row->set_temperature_celsius_max(
-      std::max(row->temperature_celsius_max(), run.temperature_celsius_max()));
-  if (run.has_throttled_fraction()) {
-    row->set_throttled_fraction(run.throttled_fraction());
-  }
-  if (run.has_idle_power_watts()) {
-    const int64_t count = row->power_watts().count();
-    const double net_watts = std::max(0.0, run.power_watts() - run.idle_power_watts());
-    row->set_net_energy_joules_per_unit(
-        Blend(row->net_energy_joules_per_unit(), net_watts * run.seconds_per_unit(), count));
-    row->set_idle_power_watts(Blend(row->idle_power_watts(), run.idle_power_watts(), count));
-  }
-}
-
-// A contended run is held for its scores alone, without its seconds (OnlyItsMisses).
-bool IsMeasurement(const v1::RunObservation& run) {
-  return !run.contended() && run.seconds_per_unit() > 0;
-}
-
-// The runs that are measurements of the device, oldest first.
-std::vector<v1::RunObservation> Measurements(const v1::ProfileRow& row) {
-  std::vector<v1::RunObservation> runs;
-  std::copy_if(row.runs().begin(), row.runs().end(), std::back_inserter(runs), IsMeasurement);
-  return runs;
-}
-
-// Whether the row has but the means of one contended run, which made it.
-bool IsOfAContendedRun(const v1::ProfileRow& row) {
-  return row.seconds_per_unit().count() == 1 && row.runs_size() > 0 && Measurements(row).empty();
-}
-
 // Drops the oldest of each sort.
 void KeepLatest(v1::ProfileRow* row) {
   int spare_measured = static_cast<int>(Measurements(*row).size()) - kRunsKept;
@@ -182,22 +108,6 @@ void KeepLatest(v1::ProfileRow* row) {
                                return (IsMeasurement(run) ? spare_measured : spare_contended)-- > 0;
                              }),
               runs->end());
-}
-
-// Makes the row's means those of its last `runs` runs.
-void CountAnew(int runs, v1::ProfileRow* row) {
-  row->clear_seconds_per_unit();
-  row->clear_energy_joules_per_unit();
-  row->clear_power_watts();
-  row->clear_peak_power_watts();
-  row->clear_temperature_celsius_max();
-  row->clear_throttled_fraction();
-  row->clear_net_energy_joules_per_unit();
-  row->clear_idle_power_watts();
-  const std::vector<v1::RunObservation> measured = Measurements(*row);
-  for (size_t i = measured.size() - static_cast<size_t>(runs); i < measured.size(); ++i) {
-    Count(measured[i], row);
-  }
 }
 
 // Counts the ends of the model's texts, for the fleet: how long answers are is no matter of the
@@ -249,7 +159,7 @@ void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
 v1::ProfileRow WithRun(v1::ProfileRow row, const v1::Receipt& receipt,
                        const v1::RunObservation& run) {
   const bool of_contended = IsOfAContendedRun(row);
-  Count(run, &row);
+  CountRun(run, &row);
   if (!row.device_id().empty()) {
     *row.add_runs() = run;
     KeepLatest(&row);
@@ -413,7 +323,7 @@ std::vector<v1::ProfileRow> LearnFromContended(const ProfileTable& table,
     }
     row = *known;
   } else {
-    Count(run, &row);
+    CountRun(run, &row);
     DescribeWork(receipt, &row);
     row.set_source_note(absl::StrCat("attempt ", receipt.attempt_id(), ", contended"));
     row.set_updated_unix_seconds(run.at_unix_seconds());
@@ -424,6 +334,15 @@ std::vector<v1::ProfileRow> LearnFromContended(const ProfileTable& table,
     return {};
   }
   return {row};
+}
+
+// A row of a class that has boards enough is by their middle, so that no single board moves it at
+// will. `of_device` is the newest row of one of them.
+v1::ProfileRow ByMiddleOfBoards(const ProfileTable& table, const v1::ProfileRow& of_device,
+                                v1::ProfileRow of_class) {
+  std::vector<const v1::ProfileRow*> boards = RowsOfBoards(table, of_class, of_device.device_id());
+  boards.push_back(&of_device);
+  return boards.size() < kBoardsWithAMiddle ? of_class : WithNumbersOf(boards, std::move(of_class));
 }
 
 }  // namespace
@@ -460,6 +379,9 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
     if (device_id.empty() && !model_artifact_id.empty() && work.examples() > 0 &&
         work.unit() == v1::WORK_UNIT_GENERATED_TOKEN && work.generated_tokens() > 0) {
       CountAnswers(work, model_artifact_id, &row);
+    }
+    if (device_id.empty()) {
+      row = ByMiddleOfBoards(table, changed.front(), std::move(row));
     }
     // A receipt whose row is invalid (a worker with a broken meter) teaches nothing. The device's
     // row comes first and holds its runs, so it shows a wrong unit that the mean of a class hides.

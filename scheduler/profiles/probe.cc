@@ -9,6 +9,7 @@
 
 #include "scheduler/profiles/mode_numbers.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/row_means.h"
 #include "scheduler/profiles/run_interval.h"
 
 namespace wattle::scheduler {
@@ -21,10 +22,6 @@ constexpr int64_t kStepsMin = 4;
 constexpr double kSecondsEnough = 15;
 // With less of the work covered by readings, the mean watts say too little.
 constexpr double kCoverageMin = 0.5;
-
-bool IsPositive(double value) {
-  return std::isfinite(value) && value > 0;
-}
 
 void SetOnce(double value, v1::Statistic* statistic) {
   statistic->set_mean(value);

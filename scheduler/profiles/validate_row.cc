@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
@@ -49,7 +50,7 @@ absl::Status Refuse(const v1::ProfileRow& row, absl::string_view field, absl::st
   const std::string note =
       row.source_note().empty() ? "" : absl::StrCat(" (", row.source_note(), ")");
   return absl::InvalidArgumentError(
-      absl::StrCat("profile row of ", row.device_class(), note, ": ", field, ": ", what));
+      OneLine(absl::StrCat("profile row of ", row.device_class(), note, ": ", field, ": ", what)));
 }
 
 absl::Status CheckStatistic(const v1::ProfileRow& row, absl::string_view field,
