@@ -54,7 +54,8 @@ TEST(ExamplesTest, EveryExampleIsRead) {
     if (name == "policy.yaml") {
       EXPECT_THAT(formats::ReadPolicyFile(entry.path().string()), IsOk()) << name;
     } else {
-      EXPECT_THAT(ReadJobAt(entry.path().string(), {}), IsOk()) << name;
+      std::istringstream none;
+      EXPECT_THAT(ReadJobs(entry.path().string(), {}, none), IsOk()) << name;
     }
   }
   EXPECT_THAT(names, testing::IsSupersetOf({"evaluate.yaml", "finetune.yaml", "generate.yaml",

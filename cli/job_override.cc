@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/job_override.h"
 
+#include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +16,7 @@
 
 #include "base/status_macros.h"
 #include "formats/job_file.h"
+#include "formats/job_sweep.h"
 #include "proto/kind_name.h"
 
 namespace wattle::cli {
@@ -87,6 +90,37 @@ void AppendPaths(const pb::Descriptor* type, const std::string& prefix,
   }
 }
 
+struct JobText {
+  std::string file;  // for messages
+  std::string text;
+};
+
+absl::StatusOr<JobText> ReadText(const std::string& path, std::istream& input) {
+  if (path == "-") {
+    return JobText{"standard input", {std::istreambuf_iterator<char>(input), {}}};
+  }
+  auto text = formats::ReadJobText(path);
+  if (!text.ok() && absl::StrContains(text.status().message(), "not a regular file")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(text.status().message(), ", or - for the standard input"));
+  }
+  WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
+  return JobText{path, *std::move(text)};
+}
+
+// The values of a sweep are the file's, and so are the names that tell them.
+absl::Status CheckNotSwept(const std::string& assignment, const std::string& file,
+                           const std::vector<std::string>& swept) {
+  const std::string field = assignment.substr(0, assignment.find('='));
+  const bool is_swept = std::find(swept.begin(), swept.end(), field) != swept.end();
+  if (!is_swept && (swept.empty() || field != "name")) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--set ", assignment, ": the jobs of the sweep in ", file, " differ in ",
+      is_swept ? "this field" : "their names, which tell the values", "; change the file"));
+}
+
 }  // namespace
 
 absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
@@ -125,22 +159,28 @@ absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec) {
 absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
                                     const std::vector<std::string>& assignments,
                                     std::istream& input) {
-  absl::StatusOr<v1::JobSpec> spec;
-  if (path == "-") {
-    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
-    spec = formats::ParseJobFile(text, "standard input");
-  } else {
-    spec = formats::ReadJobFile(path);
-  }
-  if (absl::StrContains(spec.status().message(), "not a regular file")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(spec.status().message(), ", or - for the standard input"));
-  }
+  WATTLE_ASSIGN_OR_RETURN(const JobText text, ReadText(path, input));
+  absl::StatusOr<v1::JobSpec> spec = formats::ParseJobFile(text.text, text.file);
   WATTLE_RETURN_IF_ERROR(AsBadInput(spec.status()));
   for (const std::string& assignment : assignments) {
     WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &*spec));
   }
   return spec;
+}
+
+absl::StatusOr<std::vector<v1::JobSpec>> ReadJobs(const std::string& path,
+                                                  const std::vector<std::string>& assignments,
+                                                  std::istream& input) {
+  WATTLE_ASSIGN_OR_RETURN(const JobText text, ReadText(path, input));
+  absl::StatusOr<formats::JobsOfFile> read = formats::ParseJobs(text.text, text.file);
+  WATTLE_RETURN_IF_ERROR(AsBadInput(read.status()));
+  for (const std::string& assignment : assignments) {
+    WATTLE_RETURN_IF_ERROR(CheckNotSwept(assignment, text.file, read->swept));
+    for (v1::JobSpec& spec : read->jobs) {
+      WATTLE_RETURN_IF_ERROR(ApplyOverride(assignment, &spec));
+    }
+  }
+  return std::move(read->jobs);
 }
 
 std::vector<std::string> OverridePaths() {

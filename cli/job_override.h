@@ -22,6 +22,12 @@ absl::StatusOr<v1::JobSpec> ReadJob(const std::string& path,
                                     const std::vector<std::string>& assignments,
                                     std::istream& input);
 
+// The jobs in `path`, which may have a sweep (formats/job_sweep.h): several jobs, each with the
+// assignments. Errors: as ReadJob's; also an assignment to a field that the sweep varies.
+absl::StatusOr<std::vector<v1::JobSpec>> ReadJobs(const std::string& path,
+                                                  const std::vector<std::string>& assignments,
+                                                  std::istream& input);
+
 // Applies one assignment. It cannot change the kind of the job: a field of another kind is an
 // error.
 absl::Status ApplyOverride(const std::string& assignment, v1::JobSpec* spec);

@@ -4,6 +4,7 @@
 // be chosen and why.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "cli/job_override.h"
 #include "cli/job_view.h"
 #include "cli/session.h"
+#include "cli/sweep_view.h"
 #include "cli/text_file.h"
 #include "cli/timetable_page.h"
 #include "cli/timetable_view.h"
@@ -58,6 +60,36 @@ absl::StatusOr<ExitCode> ShowTimetable(Session& session, const PlanFlags& flags)
   return ExitCode::kOk;
 }
 
+ExitCode CodeOf(const v1::PlanResponse& plan) {
+  return plan.chosen_device_id().empty() || !plan.certain_failure().empty() ? ExitCode::kRefused
+                                                                            : ExitCode::kOk;
+}
+
+// file: for errors; empty: the spec is of an open job.
+absl::StatusOr<ExitCode> PlanOne(Session& session, const v1::PlanRequest& request,
+                                 const v1::JobSpec& spec, const std::string& file) {
+  const auto plan = session.client().PlanJob(request);
+  WATTLE_RETURN_IF_ERROR(file.empty() ? plan.status() : WithContext(file, plan.status()));
+  session.Print(*plan, [&] { return RenderPlan(spec, *plan, session.style()); });
+  return CodeOf(*plan);
+}
+
+// request: what holds for all jobs of the sweep.
+absl::StatusOr<ExitCode> PlanSweep(Session& session, v1::PlanRequest request,
+                                   const std::vector<v1::JobSpec>& specs, const std::string& file) {
+  std::vector<SweptPlan> plans;
+  ExitCode code = ExitCode::kOk;
+  for (const v1::JobSpec& spec : specs) {
+    *request.mutable_spec() = spec;
+    auto plan = session.client().PlanJob(request);
+    WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat(file, ": ", spec.name()), plan.status()));
+    code = CodeOf(*plan) == ExitCode::kOk ? code : CodeOf(*plan);
+    plans.push_back({spec.name(), *std::move(plan)});
+  }
+  session.PrintText(session.json() ? SweepJson(plans) : RenderSweep(plans, session.style()));
+  return code;
+}
+
 absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
   if (flags.horizon.empty() && flags.file.empty() && flags.job_id.empty()) {
     return absl::InvalidArgumentError(
@@ -68,28 +100,24 @@ absl::StatusOr<ExitCode> Plan(Session& session, const PlanFlags& flags) {
     return ShowTimetable(session, flags);
   }
   v1::PlanRequest request;
-  v1::JobSpec spec;
-  if (flags.job_id.empty()) {
-    WATTLE_ASSIGN_OR_RETURN(spec, ReadJob(flags.file, flags.set, *session.environment().in));
-    *request.mutable_spec() = spec;
-  } else {
-    WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
-    spec = job.spec();
-    request.set_job_id(job.job_id());
-  }
   request.set_ignore_policies(flags.without_policies);
   for (const std::string& file : flags.policy_files) {
     const auto policies = formats::ReadPolicyFile(file);
     WATTLE_RETURN_IF_ERROR(AsBadInput(policies.status()));
     request.mutable_policies()->Add(policies->begin(), policies->end());
   }
-  auto response = session.client().PlanJob(request);
-  WATTLE_RETURN_IF_ERROR(flags.job_id.empty() ? WithContext(flags.file, response.status())
-                                              : response.status());
-  session.Print(*response, [&] { return RenderPlan(spec, *response, session.style()); });
-  return response->chosen_device_id().empty() || !response->certain_failure().empty()
-             ? ExitCode::kRefused
-             : ExitCode::kOk;
+  if (!flags.job_id.empty()) {
+    WATTLE_ASSIGN_OR_RETURN(const v1::Job job, session.client().GetJob(flags.job_id));
+    request.set_job_id(job.job_id());
+    return PlanOne(session, request, job.spec(), "");
+  }
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::JobSpec> specs,
+                          ReadJobs(flags.file, flags.set, *session.environment().in));
+  if (specs.size() > 1) {
+    return PlanSweep(session, request, specs, flags.file);
+  }
+  *request.mutable_spec() = specs.front();
+  return PlanOne(session, request, specs.front(), flags.file);
 }
 
 }  // namespace
@@ -100,9 +128,10 @@ void AddPlanCommand(CLI::App* app, CommandSlot* slot) {
               "Show what a job would take on each device and which device would be chosen; with "
               "--job, the same of what is left of an open job; with --horizon, what the fleet is "
               "going to do. Submits nothing. Exits with 5 where the "
-              "job can run nowhere.",
+              "job can run nowhere. A file with a sweep gives one table of its jobs.",
               "  wattle plan deploy/examples/squad-gpt2.yaml\n"
               "  wattle plan job.yaml --set objective=time\n"
+              "  wattle plan deploy/examples/sweep.yaml\n"
               "  wattle plan job.yaml --without-policies\n"
               "  wattle plan job.yaml --policy deploy/examples/policy.yaml\n"
               "  wattle plan --job j12\n"

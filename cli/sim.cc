@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle sim: what a fleet would do. Runs a scenario in virtual time; asks no coordinator.
+// wattle sim: what a fleet would do. Runs a scenario in virtual time; asks a coordinator only for
+// its fleet, where that is to be simulated.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -16,14 +17,15 @@
 
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "sim/scenario/fleet_scenario.h"
 #include "sim/scenario/run.h"
 #include "sim/scenario/scenario_file.h"
 
 namespace wattle::cli {
 namespace {
 
-constexpr int64_t kScenarioBytesMax = 1 << 20;
-constexpr int64_t kTableBytesMax = 64 << 20;  // a sun of many years, a long trace
+constexpr int64_t kScenarioBytesMax = 8 << 20;  // with a fleet of 1000 boards and all their rows
+constexpr int64_t kTableBytesMax = 64 << 20;    // a sun of many years, a long trace
 
 struct SimFlags {
   std::string file;
@@ -34,6 +36,8 @@ struct SimFlags {
   std::string json;
   std::string html;
   bool runs = false;
+  bool from_fleet = false;
+  std::string write;
 };
 
 // A flag is the same as --set of its field.
@@ -50,37 +54,117 @@ sim::Changes ChangesOf(const SimFlags& flags) {
   return changes;
 }
 
-absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
+// Runs the scenario and prints what came of it.
+absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
+                                const sim::Scenario& scenario) {
   const bool json_alone = session.json() || flags.json == kStandardOutput;
-  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, json_alone));
-  const auto text = ReadWholeFile(flags.file, kScenarioBytesMax);
-  WATTLE_RETURN_IF_ERROR(AsBadInput(text.status()));
-  const std::filesystem::path folder = std::filesystem::path(flags.file).parent_path();
-  const auto scenario =
-      sim::ParseScenario(*text, flags.file, ChangesOf(flags),
-                         [&folder](const std::string& name) -> absl::StatusOr<std::string> {
-                           auto table = ReadWholeFile((folder / name).string(), kTableBytesMax);
-                           WATTLE_RETURN_IF_ERROR(AsBadInput(table.status()));
-                           return table;
-                         });
-  WATTLE_RETURN_IF_ERROR(AsBadInput(scenario.status()));
   const auto results = sim::RunPolicies(
-      *scenario, [&session] { return session.environment().interrupt->raised(); },
+      scenario, [&session] { return session.environment().interrupt->raised(); },
       flags.html.empty() ? sim::Recorded::kNothing : sim::Recorded::kFirstSeed);
-  WATTLE_RETURN_IF_ERROR(WithContext(flags.file, results.status()));
-  const std::string json = SimJson(*scenario, *results);
+  WATTLE_RETURN_IF_ERROR(WithContext(flags.file.empty() ? "fleet" : flags.file, results.status()));
+  const std::string json = SimJson(scenario, *results);
   // First the answer: a file that cannot be written must not cost minutes of simulation.
   const bool page_alone = flags.html == kStandardOutput;
   session.PrintText(json_alone   ? json
-                    : page_alone ? SimPage(*scenario, *results)
-                                 : RenderSim(*scenario, *results, flags.runs, session.style()));
+                    : page_alone ? SimPage(scenario, *results)
+                                 : RenderSim(scenario, *results, flags.runs, session.style()));
   if (!flags.json.empty() && flags.json != kStandardOutput) {
     WATTLE_RETURN_IF_ERROR(WriteTextFile("--json", flags.json, json));
   }
   if (!flags.html.empty() && !page_alone) {
-    WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, SimPage(*scenario, *results)));
+    WATTLE_RETURN_IF_ERROR(WriteTextFile("--html", flags.html, SimPage(scenario, *results)));
   }
   return ExitCode::kOk;
+}
+
+// What the coordinator's lists tell of its fleet.
+absl::StatusOr<sim::FleetTold> AskCoordinator(Session& session) {
+  Client& client = session.client();
+  sim::FleetTold told;
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, client.ListDevices());
+  told.devices.assign(devices.devices().begin(), devices.devices().end());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListPoliciesResponse policies, client.ListPolicies());
+  told.policies.assign(policies.policies().begin(), policies.policies().end());
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListProfilesResponse profiles, client.ListProfiles(""));
+  told.rows.assign(profiles.rows().begin(), profiles.rows().end());
+  for (const v1::ArtifactKind kind : {v1::ARTIFACT_KIND_MODEL, v1::ARTIFACT_KIND_DATASET}) {
+    WATTLE_ASSIGN_OR_RETURN(const v1::ListArtifactsResponse artifacts, client.ListArtifacts(kind));
+    told.artifacts.insert(told.artifacts.end(), artifacts.artifacts().begin(),
+                          artifacts.artifacts().end());
+  }
+  return told;
+}
+
+// The text of the scenario, with the coordinator's fleet where that is asked for.
+absl::StatusOr<std::string> ScenarioText(Session& session, const SimFlags& flags) {
+  std::string text;
+  if (!flags.file.empty()) {
+    auto file = ReadWholeFile(flags.file, kScenarioBytesMax);
+    WATTLE_RETURN_IF_ERROR(AsBadInput(file.status()));
+    text = *std::move(file);
+  }
+  if (!flags.from_fleet) {
+    return text;
+  }
+  WATTLE_ASSIGN_OR_RETURN(const sim::FleetTold told, AskCoordinator(session));
+  WATTLE_ASSIGN_OR_RETURN(sim::FleetScenario fleet, sim::ScenarioOfFleet(told, text, flags.file));
+  session.PrintRemark(
+      absl::StrCat("assumed, because the coordinator does not tell: ", fleet.assumed));
+  return std::move(fleet.text);
+}
+
+// A written scenario finds the tables that it names in its own folder.
+absl::Status CheckWritten(const SimFlags& flags, const std::vector<std::string>& tables) {
+  const auto folder = [](const std::string& file) {
+    return std::filesystem::absolute(file).lexically_normal().parent_path();
+  };
+  for (const std::string& table : tables) {
+    if (!flags.write.empty() && !std::filesystem::path(table).is_absolute() &&
+        folder(flags.write) != folder(flags.file)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--write ", flags.write, ": ", flags.file, " names ", table,
+                       " in its own folder; write the scenario into that folder"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFlags(const SimFlags& flags) {
+  if (!flags.write.empty() && flags.write == flags.file) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--write ", flags.write, ": the file that is read; write the scenario to another one"));
+  }
+  if (flags.file.empty() && !flags.from_fleet) {
+    return absl::InvalidArgumentError(
+        "sim takes a scenario file, or --from-fleet for the coordinator's own fleet");
+  }
+  if (!flags.write.empty() && !flags.from_fleet) {
+    return absl::InvalidArgumentError("--write writes the scenario of --from-fleet; give both");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Simulate(Session& session, const SimFlags& flags) {
+  const bool json_alone = session.json() || flags.json == kStandardOutput;
+  WATTLE_RETURN_IF_ERROR(CheckOneOutput("--html", flags.html, json_alone));
+  WATTLE_RETURN_IF_ERROR(CheckFlags(flags));
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ScenarioText(session, flags));
+  const std::filesystem::path folder = std::filesystem::path(flags.file).parent_path();
+  std::vector<std::string> tables;
+  const auto scenario = sim::ParseScenario(
+      text, flags.file.empty() ? "fleet" : flags.file, ChangesOf(flags),
+      [&folder, &tables](const std::string& name) -> absl::StatusOr<std::string> {
+        tables.push_back(name);
+        auto table = ReadWholeFile((folder / name).string(), kTableBytesMax);
+        WATTLE_RETURN_IF_ERROR(AsBadInput(table.status()));
+        return table;
+      });
+  WATTLE_RETURN_IF_ERROR(AsBadInput(scenario.status()));
+  WATTLE_RETURN_IF_ERROR(CheckWritten(flags, tables));
+  if (!flags.write.empty()) {
+    WATTLE_RETURN_IF_ERROR(WriteTextFile("--write", flags.write, text));
+  }
+  return Answer(session, flags, *scenario);
 }
 
 }  // namespace
@@ -89,15 +173,23 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf =
       AddLeaf(app, "sim",
               "Simulate a fleet that a scenario describes: the real coordinator and agents on "
-              "boards, sun and work in virtual time. Compares policies and answers what if; asks "
-              "no coordinator.",
+              "boards, sun and work in virtual time. Compares policies and answers what if. Asks "
+              "no coordinator, unless --from-fleet takes the boards from it.",
               "  wattle sim deploy/scenarios/two-jetsons.yaml --runs\n"
               "  wattle sim deploy/scenarios/mast.yaml --policy ours,fastest\n"
               "  wattle sim deploy/scenarios/mast.yaml --set reserve=0.4 --add raspberry-pi-5=2\n"
               "  wattle sim deploy/scenarios/deadlines.yaml --seeds 50 --json figures.json\n"
-              "  wattle sim deploy/scenarios/mast.yaml --html mast.html\n");
+              "  wattle sim deploy/scenarios/mast.yaml --html mast.html\n"
+              "  wattle sim work.yaml --from-fleet --write fleet.yaml\n");
   const auto flags = std::make_shared<SimFlags>();
-  leaf->add_option("FILE", flags->file, "Scenario file")->required();
+  leaf->add_option("FILE", flags->file, "Scenario file; with --from-fleet without its fleet");
+  leaf->add_flag("--from-fleet", flags->from_fleet,
+                 "Take boards, policies, measured rows, models and data sets from the coordinator, "
+                 "and the rest (work, sun, cuts, rates, seeds) from FILE");
+  leaf->add_option("--write", flags->write,
+                   "With --from-fleet: also write the whole scenario to this file, to keep and to "
+                   "edit; --set and --add change this run alone")
+      ->type_name("FILE");
   leaf->add_option(
           "--policy", flags->policy,
           "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, greedy, "

@@ -148,7 +148,7 @@ TEST_F(SimTest, AnInterruptEndsTheRun) {
 
 TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   const std::string file = Write("small.yaml", kScenario);
-  ExpectError({"sim"}, "FILE is required");
+  ExpectError({"sim"}, "sim takes a scenario file, or --from-fleet for the coordinator");
   ExpectError({"sim", Path("none.yaml")}, "none.yaml");
   ExpectError({"sim", Path("")}, Path(""));
   ExpectError({"sim", Write("empty.yaml", "")}, "is empty");
@@ -159,6 +159,44 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", file, "--policy", "best"}, "policy: \"best\"; wanted each at most once of");
   ExpectError({"sim", file, "--set", "reserve=nan"}, "reserve: \"nan\"; wanted 0 to 1");
   ExpectError({"sim", file, "--add", "toaster=1"}, "class: \"toaster\"; wanted one of");
+}
+
+// Work for a fleet that the coordinator tells.
+constexpr char kWork[] = R"(name: work
+duration: 6h
+rates: {seconds_spread: 0.2}
+data: {questions: {examples: 400}}
+jobs:
+  - {name: tune, per_day: 12, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 256}}}
+policy: [ours, fastest]
+seeds: 2
+)";
+
+TEST_F(SimTest, TheFleetOfACoordinatorIsSimulatedAndWritten) {
+  const std::string work = Write("work.yaml", kWork);
+  const Result told = Run({"sim", work, "--from-fleet", "--write", Path("fleet.yaml")});
+  EXPECT_EQ(told.code, 0) << told.err;
+  EXPECT_THAT(told.err, AllOf(StartsWith("assumed, because the coordinator does not tell: links "
+                                         "without cuts; "),
+                              HasSubstr("left out: pi-läuft is drained")));
+  EXPECT_EQ(std::count(told.err.begin(), told.err.end(), '\n'), 1) << told.err;
+  EXPECT_THAT(told.out, StartsWith("work: 2 boards, 6 h 00 min, seeds 1 to 2; median"));
+  const Result again = Run({"sim", Path("fleet.yaml")});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(again.out, told.out);
+  EXPECT_EQ(Run({"sim", work, "--from-fleet", "-o", "json"}).out,
+            Run({"sim", Path("fleet.yaml"), "-o", "json"}).out);
+  EXPECT_THAT(ReadBack("fleet.yaml"), StartsWith(kWork));
+}
+
+TEST_F(SimTest, WhatContradictsTheFleetIsRefused) {
+  const std::string file = Write("small.yaml", kScenario);
+  ExpectError({"sim", file, "--from-fleet"},
+              "small.yaml:3: fleet: comes from the coordinator too; remove it here");
+  ExpectError({"sim", file, "--write", Path("out.yaml")},
+              "--write writes the scenario of --from-fleet; give both");
+  ExpectError({"sim", Write("flow.yaml", "{duration: 1d}"), "--from-fleet"},
+              "flow.yaml:1: wanted fields (name: value) on lines of their own");
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 #include "base/nearest_word.h"
 #include "formats/field_names_internal.h"
+#include "formats/job_document_internal.h"
+#include "wattle/v1/spec.pb.h"
 
 namespace wattle::formats {
 namespace {
@@ -17,7 +19,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 16> kComingFields = {"adapter",
+constexpr std::array<absl::string_view, 15> kComingFields = {"adapter",
                                                              "allow_power_off",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
@@ -30,7 +32,6 @@ constexpr std::array<absl::string_view, 16> kComingFields = {"adapter",
                                                              "power_mode",
                                                              "power_modes",
                                                              "qlora",
-                                                             "sweep",
                                                              "upload",
                                                              "upload_budget_bytes"};
 
@@ -123,6 +124,9 @@ std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
                : absl::StrCat("it belongs inside ", absl::StrJoin(places, " or "));
   }
   std::vector<std::string> candidates = fields;
+  if (here == v1::JobSpec::descriptor()) {
+    candidates.emplace_back(kSweepField);  // Of the file alone.
+  }
   for (const absl::string_view coming : kComingFields) {
     candidates.emplace_back(coming);
   }

@@ -23,6 +23,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "formats/field_names_internal.h"
+#include "formats/job_document_internal.h"
 #include "formats/json.h"
 #include "formats/yaml_node.h"
 
@@ -105,6 +106,13 @@ absl::Status DocumentReader::UnknownField(const YAML::Mark& mark, const std::str
   if (IsComingField(name)) {
     return absl::UnimplementedError(
         Text(mark, name, "not supported in this version; remove the line"));
+  }
+  if (name == kSweepField && root_ == v1::JobSpec::descriptor()) {
+    return Error(mark, name,
+                 descriptor == root_
+                     ? "makes several jobs, and one is wanted here; wattle submit and wattle plan "
+                       "take such a file"
+                     : "unknown field; it belongs at the top level");
   }
   return Error(mark, Printable(name),
                absl::StrCat("unknown field; ", FieldAdvice(name, descriptor, root_)));
@@ -416,14 +424,18 @@ absl::Status ReadMessage(const YAML::Node& node, absl::string_view file, pb::Mes
   return ReadDocument(node, file, message);
 }
 
-absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file) {
+absl::StatusOr<YAML::Node> LoadJobDocument(absl::string_view text, absl::string_view file) {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<YAML::Node> documents, LoadDocuments(text, file));
   if (documents.size() != 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         file, ": has ", documents.size(), " documents; a job file has one, split it at \"---\""));
   }
+  return documents[0];
+}
+
+absl::StatusOr<v1::JobSpec> ReadJobDocument(const YAML::Node& document, absl::string_view file) {
   v1::JobSpec spec;
-  WATTLE_RETURN_IF_ERROR(ReadDocument(documents[0], file, spec));
+  WATTLE_RETURN_IF_ERROR(ReadDocument(document, file, spec));
   if (spec.kind_case() == v1::JobSpec::KIND_NOT_SET) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": kind of job missing; add one of these sections: ", KindNames()));
@@ -431,8 +443,17 @@ absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_vi
   return spec;
 }
 
+absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file) {
+  WATTLE_ASSIGN_OR_RETURN(const YAML::Node document, LoadJobDocument(text, file));
+  return ReadJobDocument(document, file);
+}
+
+absl::StatusOr<std::string> ReadJobText(const std::string& path) {
+  return ReadWholeFile(path, kFileBytesMax);
+}
+
 absl::StatusOr<v1::JobSpec> ReadJobFile(const std::string& path) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kFileBytesMax));
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadJobText(path));
   return ParseJobFile(text, path);
 }
 

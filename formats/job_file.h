@@ -26,6 +26,8 @@ namespace wattle::formats {
 // design has and this version does not have yet; ReadJobFile also kNotFound.
 absl::StatusOr<v1::JobSpec> ParseJobFile(absl::string_view text, absl::string_view file);
 absl::StatusOr<v1::JobSpec> ReadJobFile(const std::string& path);
+// What ReadJobFile parses. Errors: kNotFound; kInvalidArgument where the file is too large.
+absl::StatusOr<std::string> ReadJobText(const std::string& path);
 
 // Each YAML document of the file ("---" between them) is one policy. The names must differ.
 absl::StatusOr<std::vector<v1::Policy>> ParsePolicyFile(absl::string_view text,

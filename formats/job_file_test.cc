@@ -8,9 +8,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "formats/field_names_internal.h"
+#include "formats/job_sweep.h"
 #include "formats/mutation_internal.h"
 
 namespace wattle::formats {
@@ -105,15 +107,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:2: objectiv: unknown field; did you mean \"objective\"?"},
         BadFile{"TypingErrorInASection", "finetune:\n  modle: base\n", kInvalidJob,
                 "job.yaml:2: modle: unknown field; did you mean \"model\"?"},
-        BadFile{"TypingErrorOfAComingField", "\n\n\n\n\n\nswep: 3\n", kInvalidJob,
-                "job.yaml:7: swep: unknown field; did you mean \"sweep\"? (not supported "
-                "in this version)"},
-        BadFile{"ComingField", "name: a\nsweep: 3\n", kUnsupported,
-                "job.yaml:2: sweep: not supported in this version; remove the line"},
+        BadFile{"TypingErrorOfASweep", "\n\n\n\n\n\nswep: 3\n", kInvalidJob,
+                "job.yaml:7: swep: unknown field; did you mean \"sweep\"?"},
+        BadFile{"ComingField", "name: a\nmatrix: 3\n", kUnsupported,
+                "job.yaml:2: matrix: not supported in this version; remove the line"},
+        BadFile{"Sweep", "name: a\nsweep: 3\n", kInvalidJob,
+                "job.yaml:2: sweep: makes several jobs, and one is wanted here; wattle submit and "
+                "wattle plan take such a file"},
+        BadFile{"SweepInASection", "finetune:\n  sweep: {seed: [1, 2]}\n", kInvalidJob,
+                "job.yaml:2: sweep: unknown field; it belongs at the top level"},
         BadFile{"ComingFieldInASection", "finetune:\n  qlora: {rank: 8}\n", kUnsupported,
                 "job.yaml:2: qlora: not supported in this version; remove the line"},
-        BadFile{"ComingKind", "sweep: {}\n", kUnsupported,
-                "job.yaml:1: sweep: not supported in this version; remove the line"},
         BadFile{"TwoWorkloads", "profile:\n  finetune: {model: m}\n  generate: {model: m}\n",
                 kInvalidJob,
                 "job.yaml:3: generate: stands beside finetune; a file has one workload, remove "
@@ -267,7 +271,9 @@ TEST(JobFileTest, EveryExampleIsValid) {
     if (entry.path().filename() == "policy.yaml") {
       EXPECT_THAT(ReadPolicyFile(path), IsOk());
     } else if (entry.path().extension() == ".yaml") {
-      EXPECT_THAT(ReadJobFile(path), IsOk());
+      const auto text = ReadWholeFile(path, 1 << 20);
+      ASSERT_THAT(text, IsOk());
+      EXPECT_THAT(ParseJobs(*text, path), IsOk());
       ++jobs;
     }
   }
@@ -275,8 +281,7 @@ TEST(JobFileTest, EveryExampleIsValid) {
 }
 
 TEST(FieldNamesTest, ComingFieldsAreFoundAndNoneIsAlreadyThere) {
-  for (const char* name :
-       {"matrix", "sweep", "energy_budget_joules", "qlora", "upload", "power_modes"}) {
+  for (const char* name : {"matrix", "energy_budget_joules", "qlora", "upload", "power_modes"}) {
     EXPECT_TRUE(IsComingField(name)) << name;
   }
   EXPECT_FALSE(IsComingField("model"));

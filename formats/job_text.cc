@@ -15,6 +15,7 @@
 #include <google/protobuf/message.h>
 
 #include "formats/job_file.h"
+#include "formats/yaml_node.h"
 
 namespace wattle::formats {
 namespace {
@@ -170,6 +171,18 @@ void AppendBlock(const pb::Message& message, const std::string& indent, std::str
 }
 
 }  // namespace
+
+std::string MessageText(const pb::Message& message) {
+  return Flow(message);
+}
+
+std::string ScalarText(const std::string& text) {
+  return TextScalar(text);
+}
+
+std::string ScalarText(double number) {
+  return NumberScalar(number);
+}
 
 std::string JobFileText(const v1::JobSpec& spec) {
   std::string text;

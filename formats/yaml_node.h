@@ -6,6 +6,8 @@
 #ifndef WATTLE_FORMATS_YAML_NODE_H_
 #define WATTLE_FORMATS_YAML_NODE_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +23,14 @@ absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, absl::string_view f
 // with file, line and field.
 absl::Status ReadMessage(const YAML::Node& node, absl::string_view file,
                          google::protobuf::Message& message);
+
+// The way back: "{name: a, selector: [b]}" on one line, with the fields that are set. ReadMessage
+// reads it as the same message. For writers of YAML files.
+std::string MessageText(const google::protobuf::Message& message);
+// The text as a value or a key, in quotes where YAML could take it for something else.
+std::string ScalarText(const std::string& text);
+// The shortest text that is read as the same number.
+std::string ScalarText(double number);
 
 }  // namespace wattle::formats
 

@@ -15,6 +15,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/memory/estimate_memory.h"
 #include "policy/limits.h"
+#include "policy/selector.h"
 #include "proto/spec_revision.h"
 #include "sim/event_loop.h"
 #include "sim/fleet.h"
@@ -128,6 +129,10 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
   info.set_has_battery_gauge(group.pack.has_value());
   info.set_gauge_error_ratio(group.pack ? group.gauge_error.value() : 0.0);
   info.set_spec_revision(kSpecRevision);
+  if (!group.power_mode.empty()) {
+    info.set_power_mode(group.power_mode);
+    info.add_power_modes()->set_name(group.power_mode);
+  }
   for (const v1::Label& label : group.labels) {
     *info.add_labels() = label;
   }
@@ -160,6 +165,21 @@ SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
   return speed;
 }
 
+// That the policies demand of the boards.
+Fraction ReserveOf(const Scenario& scenario, const BoardGroup& group) {
+  std::vector<const v1::Policy*> policies;
+  if (group.policy) {
+    policies.push_back(&*group.policy);
+  }
+  for (const v1::Policy& policy : scenario.fleet_policies) {
+    if (policy::Selects(policy, InfoOf(group, 1))) {
+      policies.push_back(&policy);
+    }
+  }
+  const policy::Limits limits = policy::LimitsOf(policies);
+  return limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
+}
+
 BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
   BoardSettings board;
   board.idle = group.board_class.idle;
@@ -171,10 +191,7 @@ BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_
     board.sun_watts = SunOf(scenario, group.panel, seed);
     board.sun_begins_seconds = kBeginSeconds;
   }
-  if (group.policy) {
-    const policy::Limits limits = policy::LimitsOf({&*group.policy});
-    board.reserve = limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
-  }
+  board.reserve = ReserveOf(scenario, group);
   return board;
 }
 
@@ -347,6 +364,12 @@ class ScenarioRun {
         if (group.policy) {
           Post(core::ApplyPolicy{*group.policy});
         }
+      }
+      for (const v1::Policy& policy : scenario_.fleet_policies) {
+        Post(core::ApplyPolicy{policy});
+      }
+      if (!scenario_.profiles.rows().empty()) {
+        Post(core::ImportProfiles{scenario_.profiles, kProfilesName});
       }
     });
   }

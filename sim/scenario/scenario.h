@@ -16,6 +16,7 @@
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/policy.pb.h"
+#include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::sim {
@@ -24,13 +25,15 @@ inline constexpr size_t kHoursOfDay = 24;
 inline constexpr double kSecondsOfHour = 3600.0;
 inline constexpr double kSecondsOfDay = 24.0 * kSecondsOfHour;
 
-// Equal boards. Their names are the group's name and a number from 1.
+// Equal boards.
 struct BoardGroup {
   std::string name;
   BoardClass board_class;
   int count = 1;
-  std::optional<Joules> pack;  // absent: mains
-  Fraction charge{1.0};        // when the simulation begins
+  std::vector<std::string> board_names{};  // of each board; empty: the group's name and a number
+  std::string power_mode{};                // that the boards are in; empty: they have one alone
+  std::optional<Joules> pack;              // absent: mains
+  Fraction charge{1.0};                    // when the simulation begins
   Fraction gauge_error{0.02};
   Watts panel{};  // at 1000 W/m2
   double link_bytes_per_second = 1.25e6;
@@ -38,7 +41,8 @@ struct BoardGroup {
   std::optional<v1::Policy> policy;  // of these boards alone
 
   [[nodiscard]] std::string BoardName(int number) const {
-    return name + "-" + std::to_string(number);
+    return board_names.empty() ? name + "-" + std::to_string(number)
+                               : board_names[static_cast<size_t>(number) - 1];
   }
 };
 
@@ -68,6 +72,10 @@ struct Scenario {
   std::string name;
   double duration_seconds = 0.0;
   std::vector<BoardGroup> fleet;
+  std::vector<v1::Policy> fleet_policies;  // of the boards that they select
+  // What is measured of boards' classes before the simulation begins, beside the published tables.
+  // True rates are drawn around it too. No rows: nothing.
+  v1::ProfileExport profiles;
   std::vector<v1::ArtifactInfo> artifacts;  // models and data sets
   std::vector<JobGroup> jobs;
   std::vector<LinkCut> cuts;

@@ -14,7 +14,9 @@
 #include "coordinator/core/core.h"
 #include "formats/yaml_node.h"
 #include "proto/model_shape.h"
+#include "scheduler/predict/imported_rows.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/exported_rows.h"
 #include "scheduler/profiles/profile_table.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/planners.h"
@@ -99,16 +101,68 @@ void ApplyAdd(YAML::Node& root, const std::string& change) {
 
 // --- the parts of a file ---
 
-BoardClass ClassNamed(Fields& fields) {
-  const std::string name = fields.Text("class");
+// One of the known classes, whose figures the group may replace; or another, whose figures it
+// tells.
+BoardClass ClassOf(Fields& fields) {
+  BoardClass told;
+  told.name = fields.Text("class");
   std::vector<std::string> names;
+  bool known = false;
   for (const BoardClass& one : BoardClasses()) {
-    if (one.name == name) {
-      return one;
-    }
+    told = one.name == told.name ? one : told;
+    known = known || one.name == told.name;
     names.push_back(one.name);
   }
-  fields.Fail("class", absl::StrCat("one of ", absl::StrJoin(names, ", ")));
+  if (!known && !(fields.Has("idle_watts") && fields.Has("memory_bytes"))) {
+    fields.Fail("class", absl::StrCat("one of ", absl::StrJoin(names, ", "),
+                                      ", or another with idle_watts and memory_bytes"));
+  }
+  told.idle = Watts(fields.Number("idle_watts", 0.0, 1e4, told.idle.value(), "0 to 10000 W"));
+  told.memory_bytes = std::llround(fields.Number(
+      "memory_bytes", 1e6, 1e15, static_cast<double>(told.memory_bytes), "1e6 to 1e15 bytes"));
+  told.cores = fields.Whole("cores", 1, 4096, std::max(told.cores, 1), "1 to 4096");
+  told.accelerator = fields.Text("accelerator", told.accelerator);
+  told.flops_per_second =
+      fields.Number("flops_per_second", 0.0, 1e18, told.flops_per_second, "0 to 1e18");
+  return told;
+}
+
+// The boards of the group: a number of them, or their names.
+void ReadBoards(Fields& fields, BoardGroup& group) {
+  group.count = fields.Whole("count", 1, kBoardsMax, 1, absl::StrCat("1 to ", kBoardsMax));
+  group.board_names = fields.Texts("boards");
+  if (group.board_names.empty()) {
+    return;
+  }
+  if (fields.Has("count")) {
+    fields.Fail("count", "no count beside boards, which are counted");
+  }
+  const std::set<std::string> names(group.board_names.begin(), group.board_names.end());
+  if (names.size() != group.board_names.size() || names.count("") > 0) {
+    fields.Fail("boards", "names that differ");
+  }
+  group.count = static_cast<int>(names.size());
+}
+
+void ReadLabels(Fields& fields, BoardGroup& group) {
+  for (const std::string& text : fields.Texts("labels")) {
+    const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+    if (parts[0].empty()) {
+      fields.Fail("labels", "labels such as [site=mast]");
+    }
+    v1::Label& label = group.labels.emplace_back();
+    label.set_key(parts[0]);
+    label.set_value(parts.size() == 2 ? parts[1] : "");
+  }
+}
+
+// A clear sky needs a date.
+void RefusePlace(const v1::Policy& policy, const std::string& place, absl::string_view field) {
+  if (policy.has_place()) {
+    throw Problem{absl::StrCat(place, field,
+                               ".place: a scenario's days have no date, and a clear "
+                               "sky needs one; wanted a policy without place")};
+  }
 }
 
 void ReadPolicy(Fields& fields, BoardGroup& group) {
@@ -117,9 +171,7 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
     Check(formats::ReadMessage(fields.Node("policy"), fields.file(), policy));
   }
   if (policy.has_place()) {
-    throw Problem{absl::StrCat(Place(fields.Node("policy"), fields.file()),
-                               "fleet.policy.place: a scenario's days have no date, and a clear "
-                               "sky needs one; wanted a policy without place")};
+    RefusePlace(policy, Place(fields.Node("policy"), fields.file()), "fleet.policy");
   }
   if (fields.Has("reserve")) {
     if (!group.pack) {
@@ -145,9 +197,10 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
 BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
   Fields fields(node, file, "fleet");
   BoardGroup group;
-  group.board_class = ClassNamed(fields);
+  group.board_class = ClassOf(fields);
   group.name = fields.Text("name", group.board_class.name);
-  group.count = fields.Whole("count", 1, kBoardsMax, 1, absl::StrCat("1 to ", kBoardsMax));
+  ReadBoards(fields, group);
+  group.power_mode = fields.Text("power_mode", "");
   if (fields.Has("pack_wh")) {
     const double wh =
         fields.Number("pack_wh", 1.0, 1e6, 0.0, "1 to 1000000 Wh, or no pack_wh for mains");
@@ -163,18 +216,49 @@ BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
   }
   group.link_bytes_per_second =
       kBytesPerMegabit * fields.Number("link_mbit", 0.01, 1e5, 10.0, "0.01 to 100000 Mbit/s");
-  for (const std::string& text : fields.Texts("labels")) {
-    const std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
-    if (parts[0].empty()) {
-      fields.Fail("labels", "labels such as [site=mast]");
-    }
-    v1::Label& label = group.labels.emplace_back();
-    label.set_key(parts[0]);
-    label.set_value(parts.size() == 2 ? parts[1] : "");
-  }
+  ReadLabels(fields, group);
   ReadPolicy(fields, group);
   fields.RefuseTheRest();
   return group;
+}
+
+// Policies of the fleet, which select boards by their labels.
+void ReadFleetPolicies(Fields& top, Scenario& scenario) {
+  std::set<std::string> names;
+  for (const BoardGroup& group : scenario.fleet) {
+    names.insert(group.policy ? group.name : "");  // The name of its own policy.
+  }
+  for (const YAML::Node& node : top.List("fleet_policies")) {
+    v1::Policy& policy = scenario.fleet_policies.emplace_back();
+    Check(formats::ReadMessage(node, top.file(), policy));
+    RefusePlace(policy, Place(node, top.file()), "fleet_policies");
+    if (const absl::Status valid = core::ValidatePolicy(policy); !valid.ok()) {
+      throw Problem{absl::StrCat(Place(node, top.file()), "fleet_policies: ", valid.message())};
+    }
+    if (!names.insert(policy.name()).second) {
+      throw Problem{absl::StrCat(Place(node, top.file()), "fleet_policies.name: \"", policy.name(),
+                                 "\" names two policies; wanted another")};
+    }
+  }
+}
+
+// Measured rows of the boards' classes.
+void ReadProfiles(Fields& top, Scenario& scenario) {
+  const std::vector<YAML::Node> nodes = top.List("profiles");
+  for (const YAML::Node& node : nodes) {
+    Check(formats::ReadMessage(node, top.file(), *scenario.profiles.add_rows()));
+  }
+  if (nodes.empty()) {
+    return;
+  }
+  scenario.profiles.set_format(std::string(scheduler::kExportFormat));
+  scenario.profiles.set_version(scheduler::kExportVersion);
+  const auto rows =
+      scheduler::ImportedRows(scheduler::ProfileTable::Priors(), scenario.profiles, kProfilesName);
+  if (!rows.ok()) {
+    throw Problem{absl::StrCat(Place(top.Node("profiles"), top.file()),
+                               "profiles: ", rows.status().message())};
+  }
 }
 
 // An id for an artifact without content.
@@ -223,7 +307,11 @@ void ReadArtifacts(Fields& top, Scenario& scenario) {
         !valid.ok()) {
       throw Problem{absl::StrCat(Place(node, top.file()), valid.message())};
     }
-    scenario.artifacts.push_back(ModelNamed(name, shape));
+    auto& known = scenario.artifacts;
+    known.erase(std::remove_if(known.begin(), known.end(),
+                               [&name = name](const auto& one) { return one.name() == name; }),
+                known.end());  // Its own gpt2 in place of the published one.
+    known.push_back(ModelNamed(name, shape));
   }
   for (const auto& [name, node] : top.Map("data")) {
     Fields fields(node, top.file(), absl::StrCat("data.", name));
@@ -406,6 +494,15 @@ void ReadFleet(Fields& top, Scenario& scenario) {
                                  "\" names two groups; wanted another")};
     }
   }
+  std::set<std::string> boards;
+  for (const BoardGroup& group : scenario.fleet) {
+    for (int number = 1; number <= group.count; ++number) {
+      if (!boards.insert(group.BoardName(number)).second) {
+        throw Problem{absl::StrCat(top.file(), ": fleet: \"", group.BoardName(number),
+                                   "\" names two boards; wanted another")};
+      }
+    }
+  }
   if (scenario.fleet.empty() || scenario.boards() > kBoardsMax) {
     throw Problem{absl::StrCat(top.file(), ": fleet: ", scenario.boards(), " boards; wanted 1 to ",
                                kBoardsMax)};
@@ -420,6 +517,8 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   scenario.duration_seconds = top.Span("duration", kSecondsOfHour, kDurationMax, 0.0,
                                        "1h to 366d, such as 12h, 3d or 1d 12h");
   ReadFleet(top, scenario);
+  ReadFleetPolicies(top, scenario);
+  ReadProfiles(top, scenario);
   ReadArtifacts(top, scenario);
   ReadSun(top, read, scenario);
   std::set<std::string> names;

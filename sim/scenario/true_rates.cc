@@ -8,9 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "proto/checkpoint_interval.h"
 #include "proto/job_kind.h"
+#include "scheduler/predict/imported_rows.h"
 #include "scheduler/predict/predict.h"
 
 namespace wattle::sim {
@@ -81,18 +83,27 @@ absl::StatusOr<std::vector<scheduler::InputView>> InputsOf(const Scenario& scena
 }
 
 TrueRates::TrueRates(const Scenario& scenario, uint64_t seed)
-    : scenario_(scenario), seed_(seed), priors_(scheduler::ProfileTable::Priors()) {}
+    : scenario_(scenario), seed_(seed), known_(scheduler::ProfileTable::Priors()) {
+  if (scenario.profiles.rows().empty()) {
+    return;
+  }
+  const auto rows = scheduler::ImportedRows(known_, scenario.profiles, kProfilesName);
+  WATTLE_CHECK(rows.ok(), "the reader of the scenario looked at its rows");
+  for (const v1::ProfileRow& row : *rows) {
+    WATTLE_CHECK(known_.Put(row).ok(), "an imported row is valid");
+  }
+}
 
 absl::StatusOr<Workload> TrueRates::WorkloadOf(const v1::JobSpec& spec, int board,
                                                const v1::DeviceInfo& info, Watts idle) const {
   WATTLE_ASSIGN_OR_RETURN(const std::vector<scheduler::InputView> inputs,
                           InputsOf(scenario_, spec));
   WATTLE_ASSIGN_OR_RETURN(const scheduler::WorkAmount work,
-                          scheduler::WorkOf(spec, inputs, priors_));
+                          scheduler::WorkOf(spec, inputs, known_));
   v1::Device device;
   *device.mutable_info() = info;
   device.mutable_info()->set_idle_power_watts(idle.value());
-  const v1::Prediction prediction = scheduler::Predict(priors_, device, work, inputs);
+  const v1::Prediction prediction = scheduler::Predict(known_, device, work, inputs);
 
   Random random(
       HashOf(work.signature.SerializeAsString(), seed_ * 1000003 + static_cast<uint64_t>(board)));

@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a scenario's jobs take in truth. A board's seconds and watts for a workload are those that
-// the published tables and datasheets predict, times a factor that is drawn once for the board and
-// the workload. The factors depend on the seed alone, so every policy meets the same boards. The
-// coordinator knows the tables and learns the rest. Pure.
+// the published tables, datasheets and the scenario's own rows predict, times a factor that is
+// drawn once for the board and the workload. The factors depend on the seed alone, so every policy
+// meets the same boards. The coordinator knows the tables and rows and learns the rest. Pure.
 #ifndef WATTLE_SIM_SCENARIO_TRUE_RATES_H_
 #define WATTLE_SIM_SCENARIO_TRUE_RATES_H_
 
@@ -22,6 +22,9 @@
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::sim {
+
+// Of the scenario's rows, as those of an import.
+inline constexpr char kProfilesName[] = "the scenario";
 
 // One draw of the normal distribution with mean 0 and deviation 1.
 double DrawNormal(Random& random);
@@ -42,7 +45,7 @@ class TrueRates {
  private:
   const Scenario& scenario_;
   uint64_t seed_;
-  scheduler::ProfileTable priors_;
+  scheduler::ProfileTable known_;
 };
 
 // The artifacts that the job's section names. Errors: kInvalidArgument for a name that the scenario

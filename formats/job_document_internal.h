@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The parts of the reader of job files (job_file.cc) that the reader of sweeps uses too.
+// Thread-safe.
+#ifndef WATTLE_FORMATS_JOB_DOCUMENT_INTERNAL_H_
+#define WATTLE_FORMATS_JOB_DOCUMENT_INTERNAL_H_
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include <yaml-cpp/yaml.h>
+
+#include "wattle/v1/spec.pb.h"
+
+namespace wattle::formats {
+
+inline constexpr char kSweepField[] = "sweep";
+
+// The one document of a job file.
+absl::StatusOr<YAML::Node> LoadJobDocument(absl::string_view text, absl::string_view file);
+// The job that the document is, which has a kind.
+absl::StatusOr<v1::JobSpec> ReadJobDocument(const YAML::Node& document, absl::string_view file);
+
+}  // namespace wattle::formats
+
+#endif  // WATTLE_FORMATS_JOB_DOCUMENT_INTERNAL_H_
