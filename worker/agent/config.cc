@@ -101,6 +101,24 @@ void DeclareEmulation(CLI::App& app, Config* config) {
       ->group(group);
 }
 
+// How many artifacts stay here, and who else gets them.
+void DeclareArtifacts(CLI::App& app, Config* config) {
+  app.add_option("--disk-quota-bytes,--cache-quota-bytes", config->disk_quota_bytes,
+                 "Bytes of artifacts, checkpoints, results and records together above which "
+                 "artifacts that no job needs are removed [20 GiB; emulated: the board's]");
+  app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
+                 "Bytes of the state folder's disk that artifacts and checkpoints leave free")
+      ->capture_default_str();
+  app.add_option(
+      "--peer-listen", config->peer_listen,
+      "PORT or IP:PORT where boards with this board's label site fetch artifacts that it "
+      "has, once the coordinator sends them; port 0: any free one [they fetch nothing "
+      "here]");
+  app.add_option("--peer-bytes-per-second", config->peer_bytes_per_second,
+                 "With --peer-listen: the most that all of them get together")
+      ->default_str("8388608");
+}
+
 void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--coordinator", config->coordinators,
                  "host:port of wattle-coordinator; several, separated by commas, are tried in turn "
@@ -146,20 +164,7 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
   app.add_option("--device", config->device, "cpu or cuda")->capture_default_str();
   app.add_option("--threads", config->threads, "Threads of a runner [all cores; emulated: 1]");
   app.add_option("--label", raw->labels, "key=value; may be repeated");
-  app.add_option("--disk-quota-bytes,--cache-quota-bytes", config->disk_quota_bytes,
-                 "Bytes of artifacts, checkpoints, results and records together above which "
-                 "artifacts that no job needs are removed [20 GiB; emulated: the board's]");
-  app.add_option("--disk-reserve-bytes", config->disk_reserve_bytes,
-                 "Bytes of the state folder's disk that artifacts and checkpoints leave free")
-      ->capture_default_str();
-  app.add_option(
-      "--peer-listen", config->peer_listen,
-      "PORT or IP:PORT where boards with this board's label site fetch artifacts that it "
-      "has, once the coordinator sends them; port 0: any free one [they fetch nothing "
-      "here]");
-  app.add_option("--peer-bytes-per-second", config->peer_bytes_per_second,
-                 "With --peer-listen: the most that all of them get together")
-      ->default_str("8388608");
+  DeclareArtifacts(app, config);
   app.add_option("--runner-silence-seconds", config->runner_silence_seconds,
                  "A runner that is silent for this long, or for three times as long before its "
                  "first message, counts as hung and is killed and resumed")
