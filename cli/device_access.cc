@@ -144,7 +144,8 @@ void AddDeviceAccessCommands(CLI::App* device, CommandSlot* slot) {
   revoke->add_option("--reason", revoke_flags->reason, "Why, for people")->type_name("TEXT");
   revoke
       ->add_option("--since", revoke_flags->since,
-                   "List the jobs whose attempts ended there since then: 7d, 12h, or a date")
+                   "Since when its word counts no more: 7d, 12h, or a date; default: ever. The "
+                   "answer lists the jobs whose attempts ended there since")
       ->type_name("TIME");
   slot->Bind(revoke,
              [revoke_flags](Session& session) { return RevokeDevice(session, *revoke_flags); });

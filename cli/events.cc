@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle events: the events of the fleet, one on each line.
+// wattle events and wattle audit: the events of the fleet, one on each line.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -12,14 +12,18 @@
 #include <CLI/App.hpp>
 
 #include "base/status_macros.h"
+#include "proto/audited_events.h"
 
 namespace wattle::cli {
 namespace {
+
+constexpr int32_t kEventsMax = 1000;
 
 struct EventsFlags {
   bool follow = false;
   int32_t limit = 50;
   std::string since;
+  bool audited_alone = false;
 };
 
 // "2026-11-20 08:41:07 UTC  j12: queued".
@@ -38,6 +42,9 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
   const absl::Status status = session.client().WatchEvents(
       request,
       [&](const v1::FleetEvent& event) {
+        if (flags.audited_alone && !IsAudited(event.kind())) {
+          return;
+        }
         session.PrintText(session.json() ? ToJsonLine(event) : RenderEvent(event));
       },
       [&](const absl::Status& why) {
@@ -49,22 +56,42 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
                                                    : status;
 }
 
+// The flags that both commands have. limit: of past events.
+std::shared_ptr<EventsFlags> AddFlags(CLI::App* leaf) {
+  const auto flags = std::make_shared<EventsFlags>();
+  leaf->add_flag("-f,--follow", flags->follow, "Go on with new events until Ctrl-C");
+  leaf->add_option("--since", flags->since,
+                   "Only events since then: 30m, 24h, 7d, today, 2026-11-20")
+      ->type_name("WHEN");
+  return flags;
+}
+
+void AddAuditCommand(CLI::App* app, CommandSlot* slot) {
+  CLI::App* leaf = AddLeaf(
+      app, "audit",
+      "Show who was let in, shut out or refused, and what people changed, among the latest 1000 "
+      "events. The coordinator's log has the same lines.",
+      "  wattle audit --since 24h\n"
+      "  wattle -o json audit --follow | jq -r 'select(.kind == \"call_refused\")'\n");
+  const auto flags = AddFlags(leaf);
+  flags->limit = kEventsMax;
+  flags->audited_alone = true;
+  slot->Bind(leaf, [flags](Session& session) { return ShowEvents(session, *flags); });
+}
+
 }  // namespace
 
 void AddEventsCommand(CLI::App* app, CommandSlot* slot) {
+  AddAuditCommand(app, slot);
   CLI::App* leaf = AddLeaf(
       app, "events",
       "Show what happened in the fleet, one event a line; with -o json one object a line.",
       "  wattle events\n"
       "  wattle events --follow\n"
       "  wattle -o json events --follow | jq -r 'select(.kind == \"device_registered\")'\n");
-  const auto flags = std::make_shared<EventsFlags>();
-  leaf->add_flag("-f,--follow", flags->follow, "Go on with new events until Ctrl-C");
+  const auto flags = AddFlags(leaf);
   leaf->add_option("--limit", flags->limit, "Past events at most; default 50")
-      ->check(CLI::Range(1, 1000));
-  leaf->add_option("--since", flags->since,
-                   "Only events since then: 30m, 24h, 7d, today, 2026-11-20")
-      ->type_name("WHEN");
+      ->check(CLI::Range(1, kEventsMax));
   slot->Bind(leaf, [flags](Session& session) { return ShowEvents(session, *flags); });
 }
 

@@ -62,6 +62,11 @@ TEST_F(OverviewTest, EventsAreOneLineEach) {
   EXPECT_EQ(lines[0] + "\n", ToJsonLine(SampleEvents()[0]));
 }
 
+TEST_F(OverviewTest, TheAuditHasWhatPeopleDidAlone) {
+  EXPECT_EQ(Run({"audit"}).out,
+            "2025-11-20 08:39:00 UTC  j2 submitted by ada: finetune squad-gpt2\n");
+}
+
 TEST_F(OverviewTest, EnergyIsATableOrCsv) {
   EXPECT_EQ(Run({"energy", "--by", "device"}).out,
             RenderEnergy(SampleEnergy(), v1::ENERGY_GROUPING_DEVICE, {}));

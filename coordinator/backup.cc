@@ -8,9 +8,19 @@
 
 #include "artifacts/store_copy.h"
 #include "base/status_macros.h"
+#include "coordinator/revocations.h"
 #include "coordinator/store/journal.h"
 
 namespace wattle {
+namespace {
+
+absl::Status CopyRevocations(const std::string& from, const std::string& to) {
+  WATTLE_ASSIGN_OR_RETURN(const auto copy,
+                          Revocations::Open(absl::StrCat(to, "/", kRevocationsFile)));
+  return copy->KeepAllOf(absl::StrCat(from, "/", kRevocationsFile));
+}
+
+}  // namespace
 
 absl::Status Backup(const std::string& data_directory, const std::string& destination) {
   namespace fs = std::filesystem;
@@ -36,6 +46,9 @@ absl::Status Backup(const std::string& data_directory, const std::string& destin
   if (status.ok()) {
     status = artifacts::CopyStore(absl::StrCat(data_directory, "/", kArtifactsFolder),
                                   absl::StrCat(partial, "/", kArtifactsFolder));
+  }
+  if (status.ok()) {
+    status = CopyRevocations(data_directory, partial);
   }
   if (status.ok()) {
     fs::rename(partial, destination, error);

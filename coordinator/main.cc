@@ -56,6 +56,7 @@
 #include "coordinator/options.h"
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
+#include "coordinator/revocations.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
@@ -330,21 +331,42 @@ wattle::authority::OperatorIssuer IssuerOf(const CoordinatorOptions& options) {
   return issuer;
 }
 
+// Null with plaintext.
+absl::StatusOr<std::unique_ptr<wattle::authority::Authority>> OpenAuthority(
+    const CoordinatorOptions& options) {
+  if (options.plaintext_loopback) {
+    wattle::LogWarning(
+        "--plaintext-loopback: every program of this machine may do everything; for debugging");
+    return nullptr;
+  }
+  return wattle::authority::Authority::Open(absl::StrCat(options.data_directory, "/authority"),
+                                            NamesOf(options), wattle::Clock::Real(),
+                                            options.issuer);
+}
+
+// Those that a restored journal has forgotten hold again when it returns.
+absl::StatusOr<std::unique_ptr<wattle::Revocations>> HoldRevocations(
+    const CoordinatorOptions& options, wattle::runtime::Runtime& runtime) {
+  WATTLE_ASSIGN_OR_RETURN(auto revocations,
+                          wattle::Revocations::Open(
+                              absl::StrCat(options.data_directory, "/", wattle::kRevocationsFile)));
+  WATTLE_ASSIGN_OR_RETURN(const int again, revocations->Agree(runtime));
+  if (again > 0) {
+    wattle::LogWarning(absl::StrCat(again, " revoked again: the journal had forgotten, and ",
+                                    options.data_directory, "/", wattle::kRevocationsFile,
+                                    " had not"));
+  }
+  return revocations;
+}
+
 absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
   const sigset_t signals = BlockStopSignals();
 
-  std::unique_ptr<wattle::authority::Authority> authority;
+  WATTLE_ASSIGN_OR_RETURN(const auto authority, OpenAuthority(options));
   std::optional<CertificateKeeper> keeper;
-  if (options.plaintext_loopback) {
-    wattle::LogWarning(
-        "--plaintext-loopback: every program of this machine may do everything; for debugging");
-  } else {
-    WATTLE_ASSIGN_OR_RETURN(
-        authority, wattle::authority::Authority::Open(
-                       absl::StrCat(options.data_directory, "/authority"), NamesOf(options),
-                       wattle::Clock::Real(), options.issuer));
+  if (authority != nullptr) {
     keeper.emplace(*authority);
   }
   WATTLE_ASSIGN_OR_RETURN(const auto http,
@@ -361,6 +383,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   // coordinator.
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
+  WATTLE_ASSIGN_OR_RETURN(const auto revocations, HoldRevocations(options, *runtime));
   WATTLE_ASSIGN_OR_RETURN(const auto store, OpenStore(options));
   wattle::prompts::PromptCheck prompts(*store, wattle::Clock::Real());
   wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
@@ -378,7 +401,9 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .connections_per_address = options.connections_per_address,
            .transfers_per_site = options.transfers_per_site,
            .moved_to = options.moved_to,
-           .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory)},
+           .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory),
+           .keep_revocation =
+               [&revocations](const auto& revoked) { return revocations->Keep(revoked); }},
           api, streams, *store));
   const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet(),
                                          limits);

@@ -17,6 +17,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
+#include "coordinator/revocations.h"
 #include "coordinator/runtime/runtime.h"
 #include "coordinator/store/history.h"
 #include "coordinator/store/journal.h"
@@ -223,6 +224,11 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
     WATTLE_RETURN_IF_ERROR(
         AddArtifacts(absl::StrCat(options.backup, "/", kArtifactsFolder),
                      absl::StrCat(options.data_directory, "/", kArtifactsFolder)));
+    WATTLE_ASSIGN_OR_RETURN(
+        const auto revocations,
+        Revocations::Open(absl::StrCat(options.data_directory, "/", kRevocationsFile)));
+    WATTLE_RETURN_IF_ERROR(
+        revocations->KeepAllOf(absl::StrCat(options.backup, "/", kRevocationsFile)));
     reason = absl::StrCat("restored from ", options.backup);
   } else if (!fs::exists(path, error)) {
     return absl::NotFoundError(

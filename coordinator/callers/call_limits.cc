@@ -67,8 +67,10 @@ absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& cal
 }
 
 CallLimits::Refusals CallLimits::refusals() const {
-  return {
-      .calls = refused_calls_, .streams = refused_streams_, .connections = refused_connections_};
+  return {.calls = refused_calls_,
+          .streams = refused_streams_,
+          .connections = refused_connections_,
+          .for_any_reason = all_refused_.total()};
 }
 
 }  // namespace wattle::callers

@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "base/clock.h"
+#include "coordinator/callers/refused_calls.h"
 
 namespace wattle::callers {
 
@@ -32,6 +33,7 @@ class CallLimits {
     uint64_t calls = 0;
     uint64_t streams = 0;
     uint64_t connections = 0;
+    uint64_t for_any_reason = 0;  // Calls.
   };
 
   CallLimits() : CallLimits(Most()) {}
@@ -49,6 +51,8 @@ class CallLimits {
   // A connection was closed before anybody knew who calls.
   void NoteRefusedConnection() { ++refused_connections_; }
   [[nodiscard]] Refusals refusals() const;
+  // Every call that was refused for whatever reason, of all ports.
+  [[nodiscard]] RefusedCalls& refused_calls() { return all_refused_; }
 
  private:
   struct Bucket {
@@ -69,6 +73,7 @@ class CallLimits {
   std::atomic<uint64_t> refused_calls_ = 0;
   std::atomic<uint64_t> refused_streams_ = 0;
   std::atomic<uint64_t> refused_connections_ = 0;
+  RefusedCalls all_refused_;
 };
 
 }  // namespace wattle::callers

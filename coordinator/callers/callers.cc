@@ -164,6 +164,11 @@ absl::StatusOr<Caller> Callers::OfAuthorization(absl::string_view header) const 
   return caller;
 }
 
+void Callers::NoteRefusal(absl::string_view who, absl::string_view method,
+                          const absl::Status& why) const {
+  limits_->refused_calls().Note(who, method, why.message(), runtime_.Now().monotonic);
+}
+
 absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {
   if (const std::string counted = caller.counted(); !counted.empty()) {
     WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));

@@ -269,6 +269,7 @@ void HttpServer::On(const std::string& method, const std::string& path,
     if (const absl::Status may = Admit(request, name); may.ok()) {
       handle(request, response);
     } else {
+      NoteRefusal(request, name, may);
       SetError(may, response);
     }
   };
@@ -307,6 +308,18 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
   const callers::Callers* const callers = callers_.load();
   return callers != nullptr ? callers->Admit(caller, route)
                             : access::DecideMethod(caller.identity, route);
+}
+
+void HttpServer::NoteRefusal(const Request& request, absl::string_view route,
+                             const absl::Status& why) const {
+  const callers::Callers* const callers = callers_.load();
+  if (callers == nullptr) {
+    return;
+  }
+  const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
+  const std::string who = caller.ok() ? caller->counted() : "";
+  callers->NoteRefusal(who.empty() ? absl::StrCat("address ", request.remote_addr) : who, route,
+                       why);
 }
 
 absl::Status HttpServer::CheckJob(const Request& request, absl::string_view route,

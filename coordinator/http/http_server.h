@@ -86,6 +86,9 @@ class HttpServer {
   [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
                                                          absl::string_view route) const;
   absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
+  // For the audit.
+  void NoteRefusal(const httplib::Request& request, absl::string_view route,
+                   const absl::Status& why) const;
   // For a job that exists: whether the caller may call the route for it.
   absl::Status CheckJob(const httplib::Request& request, absl::string_view route,
                         const std::string& job_id) const;

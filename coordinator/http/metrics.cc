@@ -250,6 +250,9 @@ void AddEnds(MetricsPage& page, const core::State& state, const Surroundings& su
 }
 
 void AddRefusals(MetricsPage& page, const Surroundings& surroundings) {
+  page.Counter("wattle_coordinator_refused_calls_total",
+               "Calls that were refused, for whatever reason.", {},
+               static_cast<double>(surroundings.refused.for_any_reason));
   for (const auto& [limit, refused] :
        {std::pair("calls", surroundings.refused.calls),
         std::pair("streams", surroundings.refused.streams),

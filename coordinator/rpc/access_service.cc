@@ -143,7 +143,11 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
     });
     return Answer(stored, token.kind(), id, response);
   };
-  return ToGrpc(enroll());
+  const absl::Status done = enroll();
+  if (!done.ok()) {
+    gate_.NoteRefusedStranger(context->peer(), "/wattle.v1.AccessService/Enroll", done);
+  }
+  return ToGrpc(done);
 }
 
 absl::StatusOr<AccessService::SignedUnder> AccessService::SignedUnderOf(
@@ -330,6 +334,19 @@ grpc::Status AccessService::ApproveDevice(grpc::ServerContext* context,
   return ToGrpc(approve());
 }
 
+absl::Status AccessService::KeepRevoked(const std::string& kind, const std::string& id) const {
+  const auto revoked = runtime_.Read([&](const core::State& state) {
+    const v1::IdentityRecord* const known = core::FindIdentity(state, kind, id);
+    return known == nullptr ? v1::IdentityRecord() : *known;
+  });
+  const absl::Status kept = keep_ ? keep_(revoked) : absl::OkStatus();
+  return kept.ok() ? kept
+                   : absl::Status(
+                         kept.code(),
+                         absl::StrCat(kind, " ", id, " is revoked, but a restore would forget it: ",
+                                      kept.message(), "; then revoke again"));
+}
+
 grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
                                          const v1::RevokeDeviceRequest* request,
                                          v1::RevokeDeviceResponse* response) {
@@ -339,13 +356,14 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
       return core::ResolveEnrolled(state, request->device());
     }));
-    const runtime::Answer answer =
-        runtime_.PostAndWait(core::RevokeIdentity{core::kDeviceKind, device.value(),
-                                                  request->reason(), NameOf(*context)},
-                             kPatience);
+    const runtime::Answer answer = runtime_.PostAndWait(
+        core::RevokeIdentity{core::kDeviceKind, device.value(), request->reason(), NameOf(*context),
+                             core::FromUnix(request->since_unix_seconds())},
+        kPatience);
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The gate refuses its next stream; this one ends here.
     streams_.CloseDevice(device, "this device was revoked");
+    WATTLE_RETURN_IF_ERROR(KeepRevoked(core::kDeviceKind, device.value()));
     response->set_device_id(device.value());
     runtime_.Read([&](const core::State& state) {
       if (const v1::DeviceRecord* const record = core::FindDevice(state, device)) {
@@ -373,11 +391,13 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
-    return runtime_
-        .PostAndWait(core::RevokeIdentity{core::kPersonKind, request->person(), request->reason(),
-                                          NameOf(*context)},
-                     kPatience)
-        .status;
+    WATTLE_RETURN_IF_ERROR(
+        runtime_
+            .PostAndWait(core::RevokeIdentity{core::kPersonKind, request->person(),
+                                              request->reason(), NameOf(*context)},
+                         kPatience)
+            .status);
+    return KeepRevoked(core::kPersonKind, request->person());
   };
   return ToGrpc(revoke());
 }

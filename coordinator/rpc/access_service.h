@@ -5,8 +5,10 @@
 #ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "coordinator/authority/authority.h"
 #include "coordinator/rpc/fleet_service.h"
@@ -19,10 +21,18 @@ namespace wattle::rpc {
 
 class AccessService final : public v1::AccessService::Service {
  public:
-  // All must outlive the server. authority: null with plaintext, where nobody enrols.
+  // Keeps a revocation outside the journal too.
+  using KeepRevocation = std::function<absl::Status(const v1::IdentityRecord&)>;
+
+  // All must outlive the server. authority: null with plaintext, where nobody enrols. keep: may be
+  // empty.
   AccessService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
-                authority::Authority* authority)
-      : runtime_(runtime), streams_(streams), gate_(gate), authority_(authority) {
+                authority::Authority* authority, KeepRevocation keep)
+      : runtime_(runtime),
+        streams_(streams),
+        gate_(gate),
+        authority_(authority),
+        keep_(std::move(keep)) {
     if (authority != nullptr) {
       rotation_.emplace(runtime, streams, *authority);
     }
@@ -89,6 +99,8 @@ class AccessService final : public v1::AccessService::Service {
     absl::Time not_after;
   };
   [[nodiscard]] absl::StatusOr<SignedUnder> SignedUnderOf(const std::string& certificate) const;
+  // The revocation is in the journal.
+  [[nodiscard]] absl::Status KeepRevoked(const std::string& kind, const std::string& id) const;
   absl::Status Answer(const std::string& certificate_pem, const std::string& kind,
                       const std::string& id, v1::IdentityCertificate* response) const;
 
@@ -96,6 +108,7 @@ class AccessService final : public v1::AccessService::Service {
   StreamTable& streams_;
   const Gate& gate_;
   authority::Authority* const authority_;
+  const KeepRevocation keep_;
   std::optional<RootRotation> rotation_;  // None with plaintext.
   std::string address_;
 };

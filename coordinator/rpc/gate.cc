@@ -61,13 +61,22 @@ grpc::Status Gate::Process(const InputMetadata& metadata, grpc::AuthContext* con
   if (path == metadata.end()) {
     return {grpc::StatusCode::PERMISSION_DENIED, "a call without a method"};
   }
-  return ToGrpc(Admit(*context, {path->second.data(), path->second.size()}));
+  const absl::string_view method(path->second.data(), path->second.size());
+  const absl::Status may = Admit(*context, method);
+  if (!may.ok() && moved_to_.empty()) {
+    const absl::StatusOr<Caller> caller = CallerOf(*context);
+    callers_.NoteRefusal(caller.ok() ? caller->counted() : "", method, may);
+  }
+  return ToGrpc(may);
 }
 
 absl::StatusOr<Caller> Gate::Check(const grpc::AuthContext& context, absl::string_view method,
                                    const access::Resource& resource) const {
   WATTLE_ASSIGN_OR_RETURN(Caller caller, CallerOf(context));
-  WATTLE_RETURN_IF_ERROR(access::Decide(caller.identity, method, resource));
+  if (const absl::Status may = access::Decide(caller.identity, method, resource); !may.ok()) {
+    callers_.NoteRefusal(caller.counted(), method, may);
+    return may;
+  }
   return caller;
 }
 
@@ -87,6 +96,11 @@ absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
 absl::Status Gate::TakeStrangersCall(const std::string& peer, Monotonic now) const {
   return plaintext_ ? absl::OkStatus()
                     : callers_.limits().TakeCall(absl::StrCat("address ", PeerHost(peer)), now);
+}
+
+void Gate::NoteRefusedStranger(const std::string& peer, absl::string_view method,
+                               const absl::Status& why) const {
+  callers_.NoteRefusal(absl::StrCat("address ", PeerHost(peer)), method, why);
 }
 
 }  // namespace wattle::rpc

@@ -57,6 +57,9 @@ class Gate final : public grpc::AuthMetadataProcessor {
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
   // Before a stranger's call is answered. peer: of the call's context. Errors: kResourceExhausted.
   absl::Status TakeStrangersCall(const std::string& peer, Monotonic now) const;
+  // For the audit: a handler refused the stranger.
+  void NoteRefusedStranger(const std::string& peer, absl::string_view method,
+                           const absl::Status& why) const;
 
  private:
   absl::Status Admit(const grpc::AuthContext& context, absl::string_view method) const;

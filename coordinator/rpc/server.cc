@@ -109,11 +109,15 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
                                    options.authority == nullptr ? "" : options.authority->fleet(),
                                    options.limits, options.moved_to)),
       services_(MakeServices(api, *gate_, options.version)),
-      access_(api.runtime(), streams, *gate_, options.authority),
+      access_(api.runtime(), streams, *gate_, options.authority, options.keep_revocation),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
       peers_(api.runtime(), *gate_, options.transfers_per_site),
       artifacts_(api, store, *gate_, peers_),
-      coordinator_(*overview_, *gate_, options.version, options.heartbeat_interval) {}
+      coordinator_(*overview_, *gate_, options.version, options.heartbeat_interval),
+      limits_(options.limits) {
+  limits_->refused_calls().SetTell(
+      [this](const std::string& line) { overview_->feed().TellRefusal(line); });
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       runtime::Api& api, StreamTable& streams,
@@ -190,6 +194,7 @@ std::shared_ptr<grpc::ServerCredentials> Server::Credentials(const ServerOptions
 
 Server::~Server() {
   Stop();
+  limits_->refused_calls().SetTell(nullptr);
 }
 
 void Server::Stop() {

@@ -5,10 +5,12 @@
 #ifndef WATTLE_COORDINATOR_RPC_SERVER_H_
 #define WATTLE_COORDINATOR_RPC_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/security/server_credentials.h"
@@ -25,6 +27,7 @@
 #include "coordinator/rpc/peer_directory.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/overview.h"
+#include "wattle/v1/access.pb.h"
 
 namespace wattle::rpc {
 
@@ -46,6 +49,8 @@ struct ServerOptions {
   std::string moved_to = {};
   // Where users of this machine who may read the data directory call as an admin; empty: nowhere.
   std::string local_socket = {};
+  // Keeps a revocation outside the journal too, durably; empty: it is in the journal alone.
+  std::function<absl::Status(const v1::IdentityRecord&)> keep_revocation = {};
 };
 
 class Server {
@@ -78,6 +83,7 @@ class Server {
   PeerDirectory peers_;
   ArtifactService artifacts_;
   CoordinatorService coordinator_;
+  const std::shared_ptr<callers::CallLimits> limits_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

@@ -9,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "coordinator/core/state.h"
 #include "coordinator/log/log.h"
+#include "proto/audited_events.h"
 
 namespace wattle::runtime {
 
@@ -71,12 +73,25 @@ absl::Status EventFeed::Look() {
       return sentences;
     });
     for (v1::FleetEvent& event : told) {
+      if (looked_ && IsAudited(event.kind())) {
+        LogInfo(absl::StrCat("audit: ", OneLine(event.text())));
+      }
       Push(std::move(event));
     }
     told_sequence_ = last;
   }
+  looked_ = true;
   TellConnections(std::move(connected));
   return absl::OkStatus();
+}
+
+void EventFeed::TellRefusal(const std::string& line) {
+  v1::FleetEvent refusal;
+  refusal.set_at_unix_seconds(core::ToUnix(runtime_.Now().wall));
+  refusal.set_kind(kCallRefused);
+  refusal.set_text(OneLine(line));
+  LogWarning(absl::StrCat("audit: ", refusal.text()));
+  Push(std::move(refusal));
 }
 
 void EventFeed::TellConnections(std::set<DeviceId> connected) {

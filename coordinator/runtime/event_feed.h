@@ -53,6 +53,9 @@ class EventFeed {
   // next Look tries again.
   absl::Status Look();
 
+  // Adds a call that was refused, which is no event of the journal. line: for people.
+  void TellRefusal(const std::string& line);
+
   struct Page {
     std::vector<v1::FleetEvent> events;
     int64_t next = 0;  // The next call passes this number to get later events.
@@ -75,6 +78,7 @@ class EventFeed {
   store::JournalReader& journal_;
   int64_t told_sequence_ =
       0;  // The journal's last told event. Only the looking thread uses this and connected_.
+  bool looked_ = false;           // What was there before is no news for the log.
   std::set<DeviceId> connected_;  // Devices that were connected at the last Look.
 
   mutable absl::Mutex mutex_;

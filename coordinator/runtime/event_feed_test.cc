@@ -125,6 +125,21 @@ TEST_F(EventFeedTest, ShowsConnectionsThatOpenedAndClosed) {
                                    "nano connected", "nano lost its connection"));
 }
 
+TEST_F(EventFeedTest, ARefusedCallIsOneLineOfTextForWhoeverSeesAll) {
+  Start();
+  feed_->TellRefusal("person eve was refused /Revoke: no\nrole");
+  const std::vector<v1::FleetEvent> events = feed_->Read(1, 10).events;
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].kind(), "call_refused");
+  EXPECT_THAT(events[0].text(), HasSubstr("person eve was refused /Revoke: no"));
+  EXPECT_THAT(events[0].text(), testing::Not(HasSubstr("\n")));
+  EXPECT_GT(events[0].at_unix_seconds(), 0);
+  const auto overview = Overview::Open(*runtime_);
+  ASSERT_THAT(overview, IsOk());
+  EXPECT_TRUE((*overview)->Covers(core::Scope::All(), events[0]));
+  EXPECT_FALSE((*overview)->Covers(core::Scope::Of({"default"}), events[0]));
+}
+
 TEST_F(EventFeedTest, PagesAndForgetsTheOldest) {
   Start();
   constexpr int kMore = 5;

@@ -16,6 +16,7 @@
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/energy_report.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "proto/audited_events.h"
 
 namespace wattle::runtime {
 namespace {
@@ -113,7 +114,13 @@ absl::StatusOr<v1::CoordinatorStatus> Overview::GetCoordinator(
 
 bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) const {
   const std::shared_ptr<const core::State> state = runtime_.Version();
-  if (scope.all() || state->projects.empty()) {
+  if (scope.all()) {
+    return true;
+  }
+  if (event.kind() == kCallRefused) {
+    return false;  // Who tried what is the operators' business.
+  }
+  if (state->projects.empty()) {
     return true;
   }
   if (!event.job_id().empty()) {

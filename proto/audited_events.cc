@@ -1,0 +1,44 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "proto/audited_events.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace wattle {
+
+bool IsAudited(absl::string_view kind) {
+  static constexpr absl::string_view kKinds[] = {
+      "job_submitted",
+      "device_drained",
+      "device_resumed",
+      "device_removed",
+      "policy_applied",
+      "policy_deleted",
+      "artifact_committed",
+      "artifact_removed",
+      "artifact_signed",
+      "profiles_imported",
+      "imported_profiles_removed",
+      "forecast_pushed",
+      "forecast_removed",
+      "journal_opened",
+      "token_created",
+      "token_revoked",
+      "identity_enrolled",
+      "identity_renewed",
+      "identity_revoked",
+      "device_approved",
+      "authority_rotated",
+      "authority_retired",
+      "quota_set",
+      "project_set",
+      "project_removed",
+      "member_set",
+      "upgrade_started",
+      "upgrade_state_changed",
+      kCallRefused,
+  };
+  return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
+}
+
+}  // namespace wattle

@@ -1,0 +1,33 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "proto/audited_events.h"
+
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "wattle/v1/journal.pb.h"
+
+namespace wattle {
+namespace {
+
+// A new event of the journal is of the audit, or is written here.
+TEST(AuditedEventsTest, EveryEventIsOfTheAuditOrOfTheWork) {
+  const std::set<std::string> of_the_work = {
+      "job_state_changed", "job_input_resolved",  "attempt_placed",        "attempt_state_changed",
+      "attempt_adopted",   "attempt_recovered",   "job_archived",          "job_checkpoint_stored",
+      "attempt_released",  "device_registered",   "report_accepted",       "ledger_recorded",
+      "report_stored",     "profile_updated",     "restore_finding",       "device_problem_changed",
+      "model_measured",    "upgrade_stage_began", "device_upgrade_changed"};
+  const google::protobuf::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
+  for (int i = 0; i < kinds.field_count(); ++i) {
+    const std::string& kind = kinds.field(i)->name();
+    EXPECT_NE(IsAudited(kind), of_the_work.contains(kind)) << kind;
+  }
+  EXPECT_TRUE(IsAudited(kCallRefused));
+  EXPECT_FALSE(IsAudited("device_connected"));
+}
+
+}  // namespace
+}  // namespace wattle
