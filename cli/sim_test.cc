@@ -17,6 +17,7 @@ namespace wattle::cli {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -159,6 +160,22 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", file, "--policy", "best"}, "policy: \"best\"; wanted each at most once of");
   ExpectError({"sim", file, "--set", "reserve=nan"}, "reserve: \"nan\"; wanted 0 to 1");
   ExpectError({"sim", file, "--add", "toaster=1"}, "class: \"toaster\"; wanted one of");
+}
+
+TEST_F(SimTest, TheBoundTellsWhatNoPolicyCanExceed) {
+  const std::string file = Write("small.yaml", kScenario);
+  const Result table = Run({"sim", file, "--policy", "ours,bound", "--html", Path("page.html")});
+  if (table.err.find("built without a solver") != std::string::npos) {
+    GTEST_SKIP() << "this build has no solver of linear programs";
+  }
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out, ContainsRegex("\nbound +[0-9]+ .*- +-"));
+  EXPECT_THAT(ReadBack("page.html"), Not(HasSubstr("nan")));
+  const auto document =
+      nlohmann::json::parse(Run({"sim", file, "--policy", "ours,bound", "-o", "json"}).out);
+  EXPECT_GE(document["policies"][1]["jobs_done"]["high"],
+            document["policies"][0]["jobs_done"]["high"]);
+  EXPECT_TRUE(document["policies"][1]["work_watt_hours"]["median"].is_null());
 }
 
 // Work for a fleet that the coordinator tells.

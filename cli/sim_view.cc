@@ -18,6 +18,9 @@ namespace {
 
 // "12", or "12 (10-14)" where the seeds differ.
 std::string SpreadText(const sim::Spread& spread, int decimals) {
+  if (std::isnan(spread.median)) {
+    return "-";  // The bound tells few figures.
+  }
   const auto text = [decimals](double value) { return absl::StrFormat("%.*f", decimals, value); };
   const std::string median = text(spread.median);
   const std::string low = text(spread.low);

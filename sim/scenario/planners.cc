@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "coordinator/core/planning.h"
 #include "scheduler/place/place.h"
+#include "sim/scenario/lazy_start.h"
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::sim {
@@ -24,7 +25,8 @@ struct Row {
   const char* name;
   double (*cost)(const v1::Candidate&);  // null: the boards take turns
   Order order = Order::kByAge;
-  bool waits = false;  // also for a board that is busy, behind the jobs that wait for it already
+  bool waits = false;    // also for a board that is busy, behind the jobs that wait for it already
+  bool is_lazy = false;  // begins as late as the board's energy and the deadline allow
 };
 
 double Seconds(const v1::Candidate& candidate) {
@@ -43,6 +45,8 @@ constexpr Row kRows[] = {
     // H. Topcuoglu, S. Hariri, M.-Y. Wu, "Performance-effective and low-complexity task scheduling
     // for heterogeneous computing", 2002, for jobs that do not depend on one another.
     {"heft", Seconds, Order::kLongestFirst, /*waits=*/true},
+    // Lazy scheduling: sim/scenario/lazy_start.h.
+    {"lsa", Seconds, Order::kByDeadline, /*waits=*/false, /*is_lazy=*/true},
     // As Wattle planned before plans looked at more than one job.
     {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
@@ -121,7 +125,7 @@ class SimplePlanner {
     plan.computed_on = snapshot.sequence;
     busy_seconds_.clear();
     for (const Asked& asked : InOrder(snapshot, row_.order)) {
-      plan.jobs.push_back(Place(asked));
+      plan.jobs.push_back(Place(snapshot, asked));
     }
     return plan;
   }
@@ -136,7 +140,15 @@ class SimplePlanner {
     return candidate.start_in_seconds() <= 0 && BusySeconds(candidate) <= 0;
   }
 
-  scheduler::QueuePlacement Place(const Asked& asked) {
+  [[nodiscard]] bool MayTake(const scheduler::Snapshot& snapshot, const Asked& asked,
+                             const v1::Candidate& candidate) const {
+    if (!candidate.feasible() || !(row_.waits || StartsNow(candidate))) {
+      return false;
+    }
+    return !row_.is_lazy || LazyStart(snapshot, candidate, DeadlineOf(*asked.job)) <= snapshot.now;
+  }
+
+  scheduler::QueuePlacement Place(const scheduler::Snapshot& snapshot, const Asked& asked) {
     scheduler::QueuePlacement placed;
     placed.job = asked.job->id;
     const absl::StatusOr<v1::PlanResponse>& plan = asked.plan;
@@ -149,14 +161,16 @@ class SimplePlanner {
     placed.never = plan->candidates_size() > 0;  // A board may join.
     for (const v1::Candidate& candidate : plan->candidates()) {
       placed.never = placed.never && !candidate.feasible() && candidate.permanent();
-      if (candidate.feasible() && (row_.waits || StartsNow(candidate)) &&
+      if (MayTake(snapshot, asked, candidate) &&
           (best == nullptr || Rank(candidate) < Rank(*best))) {
         best = &candidate;
       }
     }
     if (best == nullptr) {
       placed.placement.set_reason(plan->chosen_device_id().empty() ? plan->reason()
-                                                                   : "no board is free");
+                                  : row_.is_lazy
+                                      ? "no board is free and has the energy until the deadline"
+                                      : "no board is free");
       return placed;
     }
     const bool now = StartsNow(*best);

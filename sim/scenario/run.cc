@@ -22,8 +22,10 @@
 #include "sim/machine.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "sim/scenario/bound.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/recorder.h"
+#include "sim/scenario/submissions.h"
 #include "sim/scenario/true_rates.h"
 
 namespace wattle::sim {
@@ -64,10 +66,6 @@ constexpr Celsius kAirMean{20.0};
 constexpr double kAirSwing = 15.0;
 constexpr double kWarmestHour = 15.0;
 
-uint64_t Mix(uint64_t seed, uint64_t stream) {
-  return Random(seed * 7919 + stream).Next();
-}
-
 // The periods are longer than a real fleet's where that changes no decision, so that a week costs
 // seconds. A guard takes no reading that is older than 30 s, and a gap of two minutes between
 // readings teaches a board nothing of its sun.
@@ -100,7 +98,7 @@ double SpanOf(const Scenario& scenario) {
 std::shared_ptr<const std::vector<double>> SunOf(const Scenario& scenario, Watts panel,
                                                  uint64_t seed) {
   auto watts = std::make_shared<std::vector<double>>();
-  Random random(Mix(seed, 1));
+  Random random(SeedOf(seed, 1));
   double factor = 1.0;
   for (size_t hour = 0; hour < scenario.sun.size(); ++hour) {
     if (hour % kHoursOfDay == 0) {
@@ -149,8 +147,8 @@ double DrawMoment(const Scenario& scenario, Random& random) {
 // number: of the board in the fleet.
 SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
   SpeedChanges speed;
-  Random of_all(Mix(seed, 2));
-  Random random(Mix(seed, 1000 + static_cast<uint64_t>(number)));
+  Random of_all(SeedOf(seed, 2));
+  Random random(SeedOf(seed, 1000 + static_cast<uint64_t>(number)));
   if (scenario.software != 1.0) {
     speed.software = scenario.software;
     speed.software_at_seconds = DrawMoment(scenario, of_all);
@@ -193,19 +191,6 @@ BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_
   }
   board.reserve = ReserveOf(scenario, group);
   return board;
-}
-
-std::vector<double> ArrivalsOf(const JobGroup& group, uint64_t seed) {
-  std::vector<double> times;
-  Random random(seed);
-  double at = group.begin_seconds;
-  while (true) {
-    at -= std::log(1.0 - random.Fraction()) * kSecondsOfDay / group.per_day;
-    if (at >= group.end_seconds) {
-      return times;
-    }
-    times.push_back(at);
-  }
 }
 
 // The value at the share of the sorted values, between two of them by their distance.
@@ -375,26 +360,11 @@ class ScenarioRun {
   }
 
   void ScheduleJobs() {
-    for (size_t i = 0; i < scenario_.jobs.size(); ++i) {
-      const JobGroup& group = scenario_.jobs[i];
-      std::vector<Arrival> arrivals = group.arrivals;
-      if (group.per_day > 0.0) {
-        for (const double at : ArrivalsOf(group, Mix(seed_, 100 + i))) {
-          arrivals.push_back({.at_seconds = at});
-        }
-      }
-      int number = 0;
-      for (const Arrival& arrival : arrivals) {
-        v1::JobSpec spec = group.spec;
-        spec.set_name(absl::StrCat(group.spec.name(), "-", ++number));
-        if (arrival.deadline_seconds > 0.0) {
-          spec.set_deadline_seconds(arrival.deadline_seconds);
-        }
-        groups_[spec.name()] = group.spec.name();
-        loop_.At(kBeginSeconds + arrival.at_seconds, [this, spec] {
-          Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
-        });
-      }
+    for (const Submission& job : SubmissionsOf(scenario_, seed_)) {
+      groups_[job.spec.name()] = scenario_.jobs[job.group].spec.name();
+      loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec] {
+        Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
+      });
     }
   }
 
@@ -594,13 +564,18 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
   std::array<std::vector<double>, kFigures> values;
   std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
   std::map<std::string, std::string> failures;
+  const bool is_run = policy != kBoundPolicy;
   for (int i = 0; i < scenario.seeds; ++i) {
-    Recording* const recording =
-        i == 0 && recorded == Recorded::kFirstSeed ? &result.recording.emplace() : nullptr;
+    Recording* const recording = is_run && i == 0 && recorded == Recorded::kFirstSeed
+                                     ? &result.recording.emplace()
+                                     : nullptr;
+    const uint64_t seed = scenario.first_seed + static_cast<uint64_t>(i);
+    if (stopped && stopped()) {
+      return absl::CancelledError("interrupted; the scenario was not run to its end");
+    }
     WATTLE_ASSIGN_OR_RETURN(
         const RunFigures figures,
-        RunScenario(scenario, policy, scenario.first_seed + static_cast<uint64_t>(i), stopped,
-                    recording));
+        is_run ? RunScenario(scenario, policy, seed, stopped, recording) : BoundOf(scenario, seed));
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
     }

@@ -18,6 +18,7 @@
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/exported_rows.h"
 #include "scheduler/profiles/profile_table.h"
+#include "sim/scenario/bound.h"
 #include "sim/scenario/csv.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/true_rates.h"
@@ -473,13 +474,17 @@ void ReadPolicies(Fields& top, Scenario& scenario) {
   if (scenario.policies.empty()) {
     scenario.policies = {"ours"};
   }
-  const std::vector<std::string> known = PolicyNames();
+  std::vector<std::string> known = PolicyNames();
+  known.emplace_back(kBoundPolicy);
   std::set<std::string> seen;
   for (const std::string& policy : scenario.policies) {
     if (std::find(known.begin(), known.end(), policy) == known.end() ||
         !seen.insert(policy).second) {
       throw Problem{absl::StrCat(Place(top.Node("policy"), top.file()), "policy: \"", policy,
                                  "\"; wanted each at most once of ", absl::StrJoin(known, ", "))};
+    }
+    if (const absl::Status there = CheckBound(); policy == kBoundPolicy && !there.ok()) {
+      throw Problem{absl::StrCat(Place(top.Node("policy"), top.file()), there.message())};
     }
   }
 }

@@ -132,7 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
               "wanted one of jetson-orin-nano, jetson-xavier-nx, raspberry-pi-5"},
         Wrong{"UnknownPolicy", "policy: ours", "policy: [ours, best]",
               "site.yaml:10: policy: \"best\"",
-              "ours, fastest, fewest_joules, round_robin, edf, heft, greedy, without_moves"},
+              "ours, fastest, fewest_joules, round_robin, edf, heft, lsa, greedy, "
+              "without_moves, bound"},
         Wrong{"PolicyTwice", "policy: ours", "policy: ours,ours", "policy: \"ours\"",
               "each at most once"},
         Wrong{"NoSeeds", "seeds: 3", "seeds: 0", "site.yaml:11: seeds: \"0\"", "wanted 1 to 1000"},
