@@ -42,6 +42,8 @@ namespace {
 constexpr int kNoGpu = 3;
 constexpr int64_t kPositions = 1024;
 constexpr int64_t kPromptTokens = 32;
+constexpr int64_t kLongPrompt = 512;
+constexpr int64_t kShortPrompt = 56;
 constexpr int64_t kTimedTokens = 128;
 constexpr int64_t kComparedTokens = 3;
 constexpr int64_t kDrawnLayers = 2;
@@ -122,16 +124,16 @@ class OnGpu {
   int64_t weight_bytes_ = 0;
 };
 
-// The same launcher without graphs: every kernel is a start of its own.
-class WithoutGraphs final : public cuda::KernelLauncher {
+// A launcher that leaves all to another one.
+class PassedOn : public cuda::KernelLauncher {
  public:
-  explicit WithoutGraphs(cuda::KernelLauncher& launcher) : launcher_(launcher) {}
+  explicit PassedOn(cuda::KernelLauncher& launcher) : launcher_(launcher) {}
   absl::Status Launch(const cuda::KernelLaunch& launch) override {
     return launcher_.Launch(launch);
   }
   absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
-      absl::FunctionRef<absl::Status()> /*body*/) override {
-    return absl::UnimplementedError("no graphs");
+      absl::FunctionRef<absl::Status()> body) override {
+    return launcher_.Record(body);
   }
   absl::Status Prepare(const std::string& source) override { return launcher_.Prepare(source); }
   absl::Status Upload(void* to, const void* from, int64_t bytes) override {
@@ -145,13 +147,23 @@ class WithoutGraphs final : public cuda::KernelLauncher {
   cuda::KernelLauncher& launcher_;
 };
 
+// Every kernel is a start of its own.
+class WithoutGraphs final : public PassedOn {
+ public:
+  using PassedOn::PassedOn;
+  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
+      absl::FunctionRef<absl::Status()> /*body*/) override {
+    return absl::UnimplementedError("no graphs");
+  }
+};
+
 constexpr char kChoose[] = "choose";
 
 // Launches of one kernel and shape alone, beside the choice of a token.
-class OneGroup final : public cuda::KernelLauncher {
+class OneGroup final : public PassedOn {
  public:
   OneGroup(cuda::KernelLauncher& launcher, std::string group)
-      : launcher_(launcher), group_(std::move(group)) {}
+      : PassedOn(launcher), group_(std::move(group)) {}
   // With the rows and columns of its matrix.
   static std::string GroupOf(const cuda::KernelLaunch& launch) {
     if (!absl::StartsWith(launch.kernel, "product_")) {
@@ -163,25 +175,17 @@ class OneGroup final : public cuda::KernelLauncher {
   absl::Status Launch(const cuda::KernelLaunch& launch) override {
     const std::string group = GroupOf(launch);
     ++launches_[group];
-    return group == group_ || group == kChoose ? launcher_.Launch(launch) : absl::OkStatus();
+    return group == group_ || group == kChoose ? PassedOn::Launch(launch) : absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) override {
     launches_.clear();
-    return launcher_.Record(body);
-  }
-  absl::Status Prepare(const std::string& source) override { return launcher_.Prepare(source); }
-  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
-    return launcher_.Upload(to, from, bytes);
-  }
-  absl::Status Download(void* to, const void* from, int64_t bytes) override {
-    return launcher_.Download(to, from, bytes);
+    return PassedOn::Record(body);
   }
   // Of the graph that was recorded last.
   [[nodiscard]] const std::map<std::string, int>& launches() const { return launches_; }
 
  private:
-  cuda::KernelLauncher& launcher_;
   const std::string group_;
   std::map<std::string, int> launches_;
 };
@@ -253,7 +257,47 @@ std::vector<double> TokenSeconds(DecodeOperator& gpu) {
   return seconds;
 }
 
+// Tokens a second of a prompt, whose last token's successor is chosen; the median of several.
+double PromptTokensPerSecond(DecodeOperator& gpu, int64_t tokens) {
+  const std::vector<int64_t> prompt(static_cast<size_t>(tokens), 464);
+  std::vector<double> seconds;
+  for (int round = 0; round < 7; ++round) {
+    gpu.Clear(0);
+    int64_t token = 0;
+    const kernels::SequenceTokens sequence = {.slot = 0, .tokens = prompt};
+    const auto start = std::chrono::steady_clock::now();
+    gpu.RunAndChoose(absl::MakeConstSpan(&sequence, 1), {}, {}, absl::MakeSpan(&token, 1));
+    seconds.push_back(SecondsSince(start));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return static_cast<double>(tokens) / seconds[seconds.size() / 2];
+}
+
+// The error of the logits after a prompt of many rows, whose products are BF16, beside the same
+// tokens by steps of eight.
+double PromptError(DecodeOperator& gpu, int64_t vocabulary) {
+  std::vector<int64_t> prompt;
+  for (int64_t i = 0; i < kLongPrompt; ++i) {
+    prompt.push_back((i * 7919 + 464) % vocabulary);
+  }
+  std::vector<float> many(static_cast<size_t>(vocabulary));
+  std::vector<float> few(many.size());
+  gpu.Clear(0);
+  kernels::SequenceTokens sequence = {.slot = 0, .tokens = prompt};
+  gpu.Run(absl::MakeConstSpan(&sequence, 1), many.data());
+  gpu.Clear(0);
+  for (absl::Span<const int64_t> left = prompt; !left.empty();
+       left.remove_prefix(std::min<size_t>(8, left.size()))) {
+    sequence.tokens = left.subspan(0, 8);
+    gpu.Run(absl::MakeConstSpan(&sequence, 1), few.data());
+  }
+  return ErrorOf(many, few);
+}
+
 struct Measured {
+  double prompt = 0.0;        // tokens a second of a long one
+  double short_prompt = 0.0;  // of one that goes by eight rows
+  double prompt_error = 0.0;
   double error = 0.0;
   double median_seconds = 0.0;
   double best_seconds = 0.0;
@@ -280,6 +324,9 @@ absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& 
   const std::vector<double> seconds = TokenSeconds(*decode);
   measured.median_seconds = seconds[seconds.size() / 2];
   measured.best_seconds = seconds.front();
+  measured.prompt = PromptTokensPerSecond(*decode, kLongPrompt);
+  measured.short_prompt = PromptTokensPerSecond(*decode, kShortPrompt);
+  measured.prompt_error = PromptError(*decode, host.head.rows);
   return measured;
 }
 
@@ -334,10 +381,12 @@ absl::Status Decode(const GpuModel& model, const Format& format, at::Device devi
       "{\"model\": \"%s\", \"format\": \"%s\", \"tokens_per_s\": %.2f, "
       "\"best_tokens_per_s\": %.2f, \"tokens_per_s_without_graphs\": %.2f, "
       "\"weight_bytes\": %.0f, \"read_bytes_per_s\": %.4g, \"bandwidth_share\": %.4f, "
-      "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g, \"kernels\": %s}\n",
+      "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g, \"prompt_tokens_per_s\": %.0f, "
+      "\"short_prompt_tokens_per_s\": %.0f, \"prompt_error\": %.3g, \"kernels\": %s}\n",
       model.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
       1 / launches.median_seconds, bytes, bandwidth, bytes / graphs.median_seconds / bandwidth,
-      graphs.error, launches.error, kernels.c_str());
+      graphs.error, launches.error, graphs.prompt, graphs.short_prompt, graphs.prompt_error,
+      kernels.c_str());
   return absl::OkStatus();
 }
 

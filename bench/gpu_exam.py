@@ -9,7 +9,7 @@ What takes too long or fails is told and left out. Writes build/bench/gpu-exam.j
   --programs DIR   where wattle-gpu-exam, wattle-gpu-decode, wattle-runner and wattle-box-load are (default build/gpu-exam/bin)
   --golden DIR     tests/golden, of the same commit (default that of this checkout)
   --out DIR        where the JSON and the logs go (default build/bench)
-  --parts A,B      of: tests, rates, jobs, decode, peers, train, sanitizer (default all)
+  --parts A,B      of: ahead, tests, rates, jobs, decode, peers, prompts, train, sanitizer (default all)
   --models A,B --formats A,B   of decode
   --no-peers       train without PyTorch beside it
 """
@@ -33,7 +33,7 @@ BENCH = pathlib.Path(__file__).resolve().parent
 NO_GPU = 3
 MODELS = ["gpt2-small", "tinyllama"]
 FORMATS = ["int8", "int4-g64", "nf4-g64", "fp32"]
-PARTS = ["tests", "rates", "jobs", "decode", "peers", "train", "sanitizer"]
+PARTS = ["ahead", "tests", "rates", "jobs", "decode", "peers", "prompts", "train", "sanitizer"]
 GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "attn_pdrop": 0.1,
         "embd_pdrop": 0.1, "resid_pdrop": 0.1}
 BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # as gpu_exam_peer.py trains
@@ -117,7 +117,7 @@ class Exam:
 
 
 # Each in a process of its own, so that a crash takes one group along.
-GROUPS = ["GpuKernelsTest.*", "*GpuStoredTest*:GpuRandomTest.*:GpuRoundingTest.*", "*GpuGenerationTest*:GpuCacheTest.*", "*GpuFamilyTest*",
+GROUPS = ["GpuKernelsTest.*", "*GpuStoredTest*:GpuRandomTest.*:GpuRoundingTest.*", "*GpuGenerationTest*:GpuCacheTest.*:GpuPromptTest.*", "*GpuFamilyTest*",
           "*GpuRecipeTest*:GpuCheckpointTest.*:GpuFaultsTest.*", "*GpuModeTest.Losses*", "*GpuModeTest.ARun*"]
 
 
@@ -183,6 +183,26 @@ def peers(exam):
                 told = peer(exam, f"{model} {kind} {form}", "decode", model, kind, form)
                 if told:
                     exam.add(f"torch.{model}.{kind}.{form}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
+
+
+def prompts(exam):
+    """PyTorch's prompts; ours are figures of decode."""
+    for model in exam.options.models.split(","):
+        for kind in ("bf16", "fp32"):
+            told = peer(exam, f"prompt {model} {kind}", "prompt", model, kind, "eager")
+            if told:
+                exam.add(f"torch.{model}.{kind}.eager.prompt_tokens_per_s", told["tokens_per_s"], "tokens/s", f"512 tokens, PyTorch {told['version']}")
+
+
+def ahead(exam):
+    """As wattle-worker probe --device cuda does, so that what follows finds the kernels."""
+    for what in ("compiled", "found"):
+        text = exam.run(f"kernels {what}", [exam.program("wattle-runner"), "--compile-kernels", "cuda", exam.kernels], 300)
+        told = re.match(r"ok: compiled (\d+) of (\d+) files of kernels in ([0-9.]+) s", text or "")
+        if told is None:
+            exam.fail(f"kernels {what}", (text or "no answer").strip())
+            return
+        exam.add(f"kernels.{what}.seconds", float(told.group(3)), "s", f"{told.group(1)} of {told.group(2)} files were compiled")
 
 
 def symbols():
@@ -320,7 +340,7 @@ def main():
     try:
         for part in options.parts.split(","):
             exam.say(f"--- {part}")
-            run = {"tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers}.get(part)
+            run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers}.get(part)
             if run is not None:
                 run(exam)
             else:

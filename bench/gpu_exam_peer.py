@@ -3,10 +3,11 @@
 """PyTorch on a GPU: the peer of ./dev gpu-exam. One process, one JSON line.
 
 gpu_exam_peer.py decode MODEL fp32|fp16|bf16 eager|compiled     tokens per second of one sequence, random weights of the model's shapes
+gpu_exam_peer.py prompt MODEL fp32|fp16|bf16 eager              tokens per second of a prompt of 512
 gpu_exam_peer.py train fp32|bf16 eager|compiled                 tokens per second of full fine-tuning, GPT-2 Small's shape
 gpu_exam_peer.py bandwidth                                      bytes a second of a sum, and of a copy (read and written)
 
-Lean modules rather than transformers', which is slower: fused projections, a static cache of 192 positions, attention by
+Lean modules rather than transformers', which is slower: fused projections, a static cache of 192 positions (a prompt: 512), attention by
 scaled_dot_product_attention, the next token chosen on the GPU and never waited for. compiled: torch.compile, mode reduce-overhead, which captures
 CUDA graphs.
 """
@@ -24,7 +25,8 @@ SHAPES = {  # layers, width, heads, KV heads, MLP, vocabulary, whether Llama's b
     "gpt2-small": (12, 768, 12, 12, 3072, 50257, False),
     "tinyllama": (22, 2048, 32, 4, 5632, 32000, True),
 }
-CAPACITY, PROMPT, TIMED = 192, 32, 128
+PROMPT, TIMED, LONG_PROMPT = 32, 128, 512
+CAPACITY = LONG_PROMPT if "prompt" in sys.argv[1:2] else 192
 BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -109,6 +111,21 @@ def decode(name, kind, form):
     return {"tokens_per_s": max(rates), "peak_bytes": torch.cuda.max_memory_allocated(), "version": torch.__version__}
 
 
+def prompt(name, kind, _form):
+    torch.manual_seed(1)
+    model = Decoder(SHAPES[name]).to(TYPES[kind]).eval()
+    model.mask = model.mask.bool()
+    seconds = []
+    with torch.inference_mode():
+        tokens, places = torch.full((1, LONG_PROMPT), 464), torch.arange(LONG_PROMPT)
+        for _ in range(7):
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            model(tokens, places).item()
+            seconds.append(time.perf_counter() - start)
+    return {"tokens_per_s": LONG_PROMPT / statistics.median(seconds), "version": torch.__version__}
+
+
 def train(kind, form):
     import train_peer  # pylint: disable=import-outside-toplevel
     torch.manual_seed(1)
@@ -151,7 +168,7 @@ def main():
         sys.exit("gpu_exam_peer.py: PyTorch finds no GPU")
     torch.set_default_device("cuda")
     which, *rest = sys.argv[1:]
-    print(json.dumps({"decode": decode, "train": train, "bandwidth": bandwidth}[which](*rest)))
+    print(json.dumps({"decode": decode, "prompt": prompt, "train": train, "bandwidth": bandwidth}[which](*rest)))
 
 
 if __name__ == "__main__":

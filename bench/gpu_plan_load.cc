@@ -57,7 +57,8 @@ Counts CountsOf(kernels::DecoderSizes sizes, int64_t layers, kernels::WeightForm
   std::vector<float> tables(kernels::Nf4Values().begin(), kernels::Nf4Values().end());
   tables.insert(tables.end(), kernels::DynamicMap().begin(), kernels::DynamicMap().end());
   cuda::HostLauncher launcher(1);
-  cuda::DecodeRun run(decoder.model, cache, memory.data(), tables.data(), launcher);
+  cuda::DecodeRun run(decoder.model, cache, {.memory = memory.data(), .nf4_tables = tables.data()},
+                      launcher);
   const int64_t token = 7;
   const kernels::SequenceTokens sequence = {.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
   const float unit = 0.5F;

@@ -477,6 +477,7 @@ absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
                                                                 .threads = settings_.threads,
                                                                 .nice = 0,
                                                                 .box = &box,
+                                                                .kernels = CompiledKernels(),
                                                                 .group = group.get()},
                                                                task, std::move(callbacks)));
   return absl::OkStatus();

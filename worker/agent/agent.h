@@ -111,6 +111,8 @@ class Agent final : public AgentPorts {
   absl::Status DetectIsolation();
   // The box of one start of the runner. task: the default, where it only answers a question.
   absl::StatusOr<box::Box> PrepareBox(const v1::RunnerTask& task);
+  // The folder of the GPU's kernels that were compiled ahead (probe_kernels.h); empty: none.
+  [[nodiscard]] std::string CompiledKernels() const;
   // Notes once where the kernel does not bound what a runner takes.
   void OpenRunnerGroup();
   // The list of processes of the runner's control group; -1: it has none.

@@ -21,6 +21,7 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
 #include "worker/box/isolation.h"
 
@@ -384,6 +385,11 @@ absl::Status Agent::DetectIsolation() {
   return absl::OkStatus();
 }
 
+std::string Agent::CompiledKernels() const {
+  const std::string directory = KernelDirectory(config_.state_dir);
+  return config_.device != "cpu" && access(directory.c_str(), R_OK | X_OK) == 0 ? directory : "";
+}
+
 absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
   box::Spec spec = {
@@ -403,6 +409,9 @@ absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
       WATTLE_RETURN_IF_ERROR(MakeDirectories(path));  // Landlock wants them to be there
       spec.writable.push_back(path);
     }
+  }
+  if (const std::string kernels = CompiledKernels(); !kernels.empty()) {
+    spec.readable.push_back(kernels);
   }
   const absl::StatusOr<int64_t> free_bytes = artifacts::FreeSpaceOf(config_.state_dir);
   if (free_bytes.ok()) {

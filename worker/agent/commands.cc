@@ -29,6 +29,7 @@
 #include "worker/agent/link/credentials.h"
 #include "worker/agent/owner_socket.h"
 #include "worker/agent/probe.h"
+#include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
 #include "worker/agent/sensor_settings.h"
 #include "worker/agent/storage/posix_disk.h"
@@ -70,12 +71,6 @@ const char* About(absl::string_view word) {
 }
 
 int RunRateProbe(RateProbe probe, bool json) {
-  if (probe.state_directory.empty()) {
-    probe.state_directory = DefaultStateDirectory("");
-  }
-  if (probe.runner.empty()) {
-    probe.runner = ProgramDirectory() + "/wattle-runner";
-  }
   if (probe.threads <= 0) {
     probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   }
@@ -93,6 +88,64 @@ int RunRateProbe(RateProbe probe, bool json) {
   return AfterOutput(kProbe, 0);
 }
 
+int RunKernelProbe(const RateProbe& probe, bool json) {
+  const absl::StatusOr<std::string> made = CompileKernels(
+      {.state_directory = probe.state_directory, .runner = probe.runner, .device = probe.device});
+  if (!made.ok()) {
+    return Fail(kProbe, 1, absl::StrCat("--device ", probe.device, ": ", made.status().message()));
+  }
+  std::fputs((json ? absl::StrCat("{\"kernels\": \"", *made, "\"}\n")
+                   : absl::StrCat(*made, "; jobs find them there\n"))
+                 .c_str(),
+             stdout);
+  return AfterOutput(kProbe, 0);
+}
+
+// What is not about sensors: the engine's rates, or its kernels for a GPU.
+struct EngineProbe {
+  RateProbe probe;
+  bool rates = false;
+
+  void AddOptions(CLI::App& app) {
+    auto* const measure = app.add_flag(
+        "--rates", rates,
+        "Measure instead what processor and memory do in a second, for predictions of jobs that no "
+        "board of this class has run. Takes half a minute; stop the worker before");
+    auto* const device = app.add_option("--device", probe.device,
+                                        "cuda: compile the GPU's kernels now, and say how long it "
+                                        "took. With --rates: measure it, cpu or cuda [cpu]");
+    app.add_option("--state-dir", probe.state_directory,
+                   "Of --rates and --device: the worker's folder [~/.local/state/wattle-worker]");
+    app.add_option("--runner", probe.runner,
+                   "Of --rates and --device: path of wattle-runner [beside this program]");
+    app.add_option("--threads", probe.threads, "Of --rates: as wattle-worker --threads [all cores]")
+        ->needs(measure);
+    for (const char* const of_sensors : {"--sensor-root", "--sensors", "--record"}) {
+      measure->excludes(of_sensors);
+      device->excludes(of_sensors);
+    }
+  }
+
+  [[nodiscard]] bool asked() const {
+    return rates || probe.device != "cpu" || !probe.state_directory.empty() ||
+           !probe.runner.empty();
+  }
+
+  int Run(bool json) {
+    if (probe.state_directory.empty()) {
+      probe.state_directory = DefaultStateDirectory("");
+    }
+    if (probe.runner.empty()) {
+      probe.runner = ProgramDirectory() + "/wattle-runner";
+    }
+    if (rates) {
+      return RunRateProbe(probe, json);
+    }
+    return probe.device == "cpu" ? Fail(kProbe, 2, "what shall be probed? --rates or --device cuda")
+                                 : RunKernelProbe(probe, json);
+  }
+};
+
 }  // namespace
 
 int RunProbe(int argc, char** argv) {
@@ -103,38 +156,26 @@ int RunProbe(int argc, char** argv) {
   std::string root;
   std::string settings;
   std::string record;
+  std::string exam;
   bool json = false;
   app.add_option("--sensor-root", root, "Look at a recorded file tree instead of this machine")
       ->check(CLI::ExistingDirectory);
   app.add_option("--sensors", settings, "The worker's file of sensors, as wattle-worker --sensors");
-  app.add_option(
+  auto* const recorded = app.add_option(
       "--record", record,
       "Copy the files that sensors are read from into this new directory, without serial "
       "numbers; the copy is a --sensor-root");
+  app.add_option("--exam", exam,
+                 "With --record: also put this gpu-exam.json of ./dev gpu-exam there")
+      ->needs(recorded);
   app.add_flag("--json", json, "For scripts");
-  RateProbe probe;
-  bool rates = false;
-  auto* const measure = app.add_flag(
-      "--rates", rates,
-      "Measure instead what processor and memory do in a second, for predictions of jobs that no "
-      "board of this class has run. Takes half a minute; stop the worker before");
-  app.add_option("--state-dir", probe.state_directory,
-                 "Of --rates: the worker's folder [~/.local/state/wattle-worker]")
-      ->needs(measure);
-  app.add_option("--runner", probe.runner,
-                 "Of --rates: path of wattle-runner [beside this program]")
-      ->needs(measure);
-  app.add_option("--device", probe.device, "Of --rates: cpu or cuda [cpu]")->needs(measure);
-  app.add_option("--threads", probe.threads, "Of --rates: as wattle-worker --threads [all cores]")
-      ->needs(measure);
-  for (const char* const of_sensors : {"--sensor-root", "--sensors", "--record"}) {
-    measure->excludes(of_sensors);
-  }
+  EngineProbe engine;
+  engine.AddOptions(app);
   if (const std::optional<int> code = Parse(app, kProbe, argc, argv)) {
     return *code;
   }
-  if (rates) {
-    return RunRateProbe(std::move(probe), json);
+  if (engine.asked()) {
+    return engine.Run(json);
   }
   std::vector<telemetry::SourceSettings> entries;
   if (!settings.empty()) {
@@ -145,9 +186,12 @@ int RunProbe(int argc, char** argv) {
     entries = *std::move(read);
   }
   if (!record.empty()) {
-    const absl::Status recorded = RecordSensors(root, record);
-    if (!recorded.ok()) {
-      return Fail(kProbe, 1, recorded.message());
+    absl::Status written = RecordSensors(root, record);
+    if (written.ok() && !exam.empty()) {
+      written = RecordExam(exam, record);
+    }
+    if (!written.ok()) {
+      return Fail(kProbe, 1, written.message());
     }
   }
   const std::vector<ProbedSource> sources =

@@ -46,6 +46,10 @@ std::string ProbeJson(const std::vector<ProbedSource>& sources);
 // files are left out. Errors: kFailedPrecondition if the directory is not empty; those of writing.
 absl::Status RecordSensors(const std::string& root, const std::string& directory);
 
+// Adds the figures of `./dev gpu-exam` to a recording. Errors: kInvalidArgument where the file is
+// no exam; those of reading and writing.
+absl::Status RecordExam(const std::string& exam, const std::string& directory);
+
 }  // namespace wattle::agent
 
 #endif  // WATTLE_WORKER_AGENT_PROBE_H_

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "telemetry/sensors/registry.h"
@@ -145,6 +146,22 @@ std::vector<std::string> MetricsOf(const ProbedSource& source) {
     metrics.push_back(channel.metric + " " + channel.name);
   }
   return metrics;
+}
+
+TEST(RecordExamTest, TheFiguresOfAnExamJoinTheRecording) {
+  const TestDirectory directory;
+  const std::string exam = directory.File("exam.json");
+  const std::string figures = R"({"figures": [{"key": "cuda.tests.passed", "value": 130}]})";
+  std::ofstream(exam) << figures;
+  EXPECT_THAT(RecordExam(exam, directory.File("record")), IsOk());
+  EXPECT_EQ(ReadWholeFile(directory.File("record/gpu-exam.json")).value(), figures);
+  for (const char* const wrong : {"", "[1]", "{\"board\": 1}", "tests passed: 130"}) {
+    std::ofstream(exam) << wrong;
+    EXPECT_THAT(RecordExam(exam, directory.File("record")),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no exam")))
+        << wrong;
+  }
+  EXPECT_FALSE(RecordExam("/no/such/exam", directory.File("record")).ok());
 }
 
 TEST_F(ProbeTest, ARecordingProbesAsTheBoardDoes) {

@@ -8,7 +8,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/sysfs.h"
@@ -41,6 +44,7 @@ constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
 constexpr const char* kPrivate[] = {"serial_number", "uevent"};
 // Limit of a file; the longest one is nvpmodel.conf.
 constexpr size_t kBytesMax = size_t{1} << 16;
+constexpr int64_t kExamBytesMax = int64_t{1} << 20;
 
 void AddAttributes(const std::string& root, const std::string& path,
                    std::vector<std::string>* files) {
@@ -168,6 +172,17 @@ absl::Status RecordSensors(const std::string& root, const std::string& directory
     WATTLE_RETURN_IF_ERROR(WriteCopy(absl::StrCat(directory, "/vcgencmd/", command), answer));
   }
   return absl::OkStatus();
+}
+
+absl::Status RecordExam(const std::string& exam, const std::string& directory) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(exam, kExamBytesMax));
+  google::protobuf::Struct figures;
+  if (!google::protobuf::util::JsonStringToMessage(text, &figures).ok() ||
+      figures.fields().count("figures") == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(exam, ": is no exam; name the gpu-exam.json of ./dev gpu-exam"));
+  }
+  return WriteCopy(directory + "/gpu-exam.json", text);
 }
 
 }  // namespace wattle::agent

@@ -51,10 +51,13 @@ absl::StatusOr<Pipe> MakePipe() {
 
 // What of the agent's environment a runner may have, with what makes libtorch behave. A passive
 // wait policy: spinning OpenMP threads on a busy machine starve each other.
-std::vector<std::string> ChildEnvironment(int threads) {
+std::vector<std::string> ChildEnvironment(const RunnerOptions& options) {
   std::vector<std::string> environment = box::CleanEnvironment(environ);
   environment.emplace_back("OMP_WAIT_POLICY=passive");
-  environment.push_back(absl::StrCat("OMP_NUM_THREADS=", threads));
+  environment.push_back(absl::StrCat("OMP_NUM_THREADS=", options.threads));
+  if (!options.kernels.empty()) {
+    environment.push_back(absl::StrCat("WATTLE_KERNEL_CACHE=", options.kernels));
+  }
   return environment;
 }
 
@@ -154,7 +157,7 @@ absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::str
     entry_here = UniqueDescriptor(ends[0]);
     entry_there = UniqueDescriptor(ends[1]);
   }
-  std::vector<std::string> environment = ChildEnvironment(options.threads);
+  std::vector<std::string> environment = ChildEnvironment(options);
   const std::vector<char*> environment_pointers = Pointers(environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const ChildPlan plan = {
@@ -513,6 +516,21 @@ absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
   WATTLE_ASSIGN_OR_RETURN(const std::string answer,
                           FirstLineOf(options, {"--self-test", device}, timeout));
   return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
+}
+
+absl::StatusOr<std::string> CompileRunnerKernels(const RunnerOptions& options,
+                                                 const std::string& device,
+                                                 absl::Duration timeout) {
+  constexpr std::string_view kMade = "ok: ";
+  absl::StatusOr<std::string> answer =
+      FirstLineOf(options, {"--compile-kernels", device, options.kernels}, timeout);
+  if (!answer.ok()) {
+    return answer;
+  }
+  if (answer->rfind(kMade, 0) != 0) {
+    return absl::FailedPreconditionError(*answer);
+  }
+  return answer->substr(kMade.size());
 }
 
 absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,

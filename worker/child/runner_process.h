@@ -37,6 +37,7 @@ struct RunnerOptions {
   int nice = 0;         // added to the agent's own
   // Of this program and for this one start. Null: none, which only tests want.
   box::Box* box = nullptr;
+  std::string kernels = {};  // WATTLE_KERNEL_CACHE: a folder that its box may read; empty: none
   int group = -1;  // the list of processes of its control group (runner_group.h); -1: the agent's
 };
 
@@ -116,6 +117,11 @@ absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& 
 // else the errors of RunnerVersion.
 absl::Status TestRunner(const RunnerOptions& options, const std::string& device,
                         absl::Duration timeout);
+
+// Compiles the device's kernels into options.kernels, which the box may write. What it says of
+// that. kFailedPrecondition: it cannot, and why; else the errors of RunnerVersion.
+absl::StatusOr<std::string> CompileRunnerKernels(const RunnerOptions& options,
+                                                 const std::string& device, absl::Duration timeout);
 
 // What the runner measures of the device with options.threads. Errors: those of RunnerVersion.
 absl::StatusOr<v1::MeasuredRates> MeasureRunnerRates(const RunnerOptions& options,

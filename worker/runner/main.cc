@@ -16,15 +16,18 @@
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/json_util.h"
 
 #include "base/file.h"
 #include "base/standard_output.h"
 #include "wattle/v1/runner.pb.h"
+#include "worker/engine/compiled_ahead.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/rates.h"
 #include "worker/engine/self_test.h"
@@ -182,6 +185,16 @@ int PrintSelfTest(const std::string& device, int threads) {
   return wattle::AfterOutput("wattle-runner", 0);
 }
 
+int PrintKernelsAhead(const std::string& device, const std::string& directory) {
+  const auto made = wattle::engine::CompileKernelsAhead(device, directory);
+  std::printf("%s\n", made.ok()
+                          ? absl::StrFormat("ok: compiled %d of %d files of kernels in %.1f s",
+                                            made->compiled, made->files, made->seconds)
+                                .c_str()
+                          : std::string(made.status().message()).c_str());
+  return wattle::AfterOutput("wattle-runner", 0);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Runs one Wattle task. Without an option: for the agent, over pipes.");
   std::string task_path;
@@ -191,6 +204,7 @@ int Main(int argc, char** argv) {
   std::string device;
   std::string measured_device;
   std::string tested_device;
+  std::vector<std::string> kernels_ahead;
   int threads = 1;
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
@@ -203,6 +217,10 @@ int Main(int argc, char** argv) {
       "what it got wrong");
   app.add_option("--measure-rates", measured_device,
                  "Print what this device (cpu, cuda) does in a second, as a line of JSON");
+  app.add_option("--compile-kernels", kernels_ahead,
+                 "DEVICE DIRECTORY: compile this device's kernels (cuda) into the directory, where "
+                 "jobs find them")
+      ->expected(2);
   app.add_option("--threads", threads, "Of --measure-rates and --self-test [1]");
   app.add_option("--initialize", initialize_directory,
                  "Write random weights into this directory, which has config.json and no weights");
@@ -227,6 +245,9 @@ int Main(int argc, char** argv) {
   }
   if (!measured_device.empty()) {
     return PrintRates(measured_device, threads);
+  }
+  if (!kernels_ahead.empty()) {
+    return PrintKernelsAhead(kernels_ahead[0], kernels_ahead[1]);
   }
   if (!initialize_directory.empty()) {
     const absl::Status status =

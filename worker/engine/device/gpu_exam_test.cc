@@ -74,7 +74,8 @@ TEST(GpuKernelsTest, EveryFileCompilesAndLoads) {
   if (rehearses()) {
     GTEST_SKIP() << "a rehearsal has no NVRTC";
   }
-  const auto launcher = LauncherByDriver(Gpu());
+  const auto launcher =
+      LauncherWithCache(Gpu(), cuda::KernelCache("", cuda::KernelCache::Use::kFind));
   ASSERT_THAT(launcher, IsOk());
   for (const cuda::KernelFile& file : cuda::KernelSources()) {
     const auto start = std::chrono::steady_clock::now();
@@ -226,6 +227,39 @@ TEST(GpuCacheTest, AnInt8CacheIsThatOfThePlainForm) {
 }
 
 // More sequences than a step has rows, each in its own slot.
+// From 64 tokens on tensor cores multiply weights that became BF16; FP32 stays FP32.
+TEST(GpuPromptTest, ALongPromptHasTheLogitsOfItsTokensByEight) {
+  if (rehearses()) {
+    GTEST_SKIP() << "the host has no tiles, and no decoding with NF4's double quantization";
+  }
+  for (const auto& [form, tolerance] :
+       std::vector<std::pair<WideDecoder, double>>{{{"llama", "fp32"}, 1e-4},
+                                                   {{"gpt2", "int8"}, 3e-2},
+                                                   {{"llama", "int4-g32"}, 3e-2},
+                                                   {{"llama", "nf4dq-g32"}, 3e-2}}) {
+    SCOPED_TRACE(absl::StrCat(form.family, " ", form.format));
+    WideDecoder wanted = form;
+    wanted.device = Gpu();
+    wanted.max_positions = 128;
+    const Decoder decoder = MakeWideDecoder(wanted);
+    const std::vector<int64_t> prompt = Prompt(5, 120);
+    DecodeSession many(decoder, 128);
+    const absl::Span<const float> logits = many.Feed(prompt);
+    const std::vector<float> of_many(logits.begin(), logits.end());
+    DecodeSession few(decoder, 128);
+    std::vector<float> of_few;
+    for (absl::Span<const int64_t> left = prompt; !left.empty(); left.remove_prefix(8)) {
+      const absl::Span<const float> next = few.Feed(left.subspan(0, 8));
+      of_few.assign(next.begin(), next.end());
+    }
+    EXPECT_LT(NormOfDifference(of_many, of_few), tolerance);
+    DecodeSession again(decoder, 128);
+    const absl::Span<const float> repeated = again.Feed(prompt);
+    EXPECT_TRUE(std::equal(of_many.begin(), of_many.end(), repeated.begin()))
+        << "every run gives the same bits";
+  }
+}
+
 TEST(GpuCacheTest, ASequenceHasTheLogitsThatItHasAlone) {
   constexpr int64_t kSlots = 9;
   const Decoder device = OnGpu({"llama", "int8"});

@@ -2,6 +2,7 @@
 #include "worker/engine/device/kernel_decode.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,8 @@
 
 #include "base/status_macros.h"
 #include "worker/engine/device/cuda/decode_run.h"
+#include "worker/engine/device/cuda_capability.h"
+#include "worker/engine/device/tile_products.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -26,9 +29,14 @@ class KernelDecode final : public DecodeOperator {
         cache_{.int8 = request.int8_keys_and_values,
                .slots = static_cast<int>(request.slots),
                .capacity = static_cast<int>(request.capacity_tokens)},
-        memory_(at::empty({cuda::DecodeRun::MemoryBytes(model_, cache_)},
+        type_(TileType(CapabilityOf(request.device))),
+        memory_(at::empty({cuda::DecodeRun::MemoryBytes(model_, cache_, type_.has_value())},
                           at::TensorOptions(at::kByte).device(request.device))),
-        run_(model_, cache_, static_cast<std::byte*>(memory_.data_ptr()), request.nf4_tables,
+        many_(memory_, type_.value_or(at::kFloat)),
+        run_(model_, cache_,
+             {.memory = static_cast<std::byte*>(memory_.data_ptr()),
+              .nf4_tables = request.nf4_tables,
+              .many = type_.has_value() ? &many_ : nullptr},
              launcher) {}
 
   absl::Status Prepare() { return run_.Prepare(); }
@@ -53,7 +61,9 @@ class KernelDecode final : public DecodeOperator {
  private:
   kernels::DecodeModel model_;
   cuda::DecodeCache cache_;
+  std::optional<at::ScalarType> type_;  // of the tiles of a prompt's products; none: no tiles
   at::Tensor memory_;
+  TileProducts many_;
   cuda::DecodeRun run_;
 };
 

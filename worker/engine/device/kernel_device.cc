@@ -41,17 +41,22 @@ cuda::Stream CurrentStream(at::Device device) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device) {
+  const char* const directory =
+      std::getenv("WATTLE_KERNEL_CACHE");  // NOLINT(concurrency-mt-unsafe)
+  return LauncherWithCache(device, cuda::KernelCache(directory != nullptr ? directory : "",
+                                                     cuda::KernelCache::Use::kFind));
+}
+
+absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,
+                                                                        cuda::KernelCache cache) {
   PreferNvrtcOfLibtorch();
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::KernelCompiler> compiler,
                           cuda::KernelCompiler::Open());
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<cuda::Driver> driver,
                           cuda::Driver::Open(device.has_index() ? device.index() : 0));
-  const char* const directory =
-      std::getenv("WATTLE_KERNEL_CACHE");  // NOLINT(concurrency-mt-unsafe)
-  return std::make_unique<cuda::DriverLauncher>(
-      std::move(driver), std::move(compiler),
-      cuda::KernelCache(directory != nullptr ? directory : ""),
-      [device] { return CurrentStream(device); });
+  return std::make_unique<cuda::DriverLauncher>(std::move(driver), std::move(compiler),
+                                                std::move(cache),
+                                                [device] { return CurrentStream(device); });
 }
 
 at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,

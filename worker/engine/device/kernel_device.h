@@ -18,6 +18,8 @@
 #include "absl/status/statusor.h"
 
 #include "worker/engine/device/aten/aten_device.h"
+#include "worker/engine/device/cuda/driver_launcher.h"
+#include "worker/engine/device/cuda/kernel_cache.h"
 #include "worker/engine/device/cuda/kernel_launch.h"
 
 namespace wattle::engine {
@@ -54,9 +56,13 @@ class KernelDevice final : public AtenDevice {
   mutable std::set<std::string> told_;  // what the kernels lack, once each
 };
 
-// Launches by the driver on libtorch's current stream. Compiled kernels are kept in the directory
-// that WATTLE_KERNEL_CACHE names, where it is set.
+// Launches by the driver on libtorch's current stream. Kernels that were compiled ahead are found
+// in the directory that WATTLE_KERNEL_CACHE names, where it is set.
 absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device);
+
+// The same, with the cache.
+absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,
+                                                                        cuda::KernelCache cache);
 
 }  // namespace wattle::engine
 

@@ -66,7 +66,8 @@ const std::vector<WideDecoder>& WideForms() {
 }
 
 Decoder MakeWideDecoder(const WideDecoder& wanted) {
-  const models::DecoderConfig config = WideConfig(wanted.family);
+  models::DecoderConfig config = WideConfig(wanted.family);
+  config.max_positions = wanted.max_positions;
   const std::vector<Parameter> parameters = ParametersOf(config);
   const ArenaLayout layout = ValueLayout(parameters);
   at::Tensor arena = at::zeros({layout.elements});

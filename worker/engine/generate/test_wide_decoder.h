@@ -18,6 +18,7 @@ struct WideDecoder {
   uint64_t seed = 8;
   at::Device device = at::Device(at::kCPU);
   bool dequantized = false;  // FP32, with the weights that `format` stands for
+  int64_t max_positions = 64;
 };
 
 // Families and formats that the kernels of a GPU are tried with.

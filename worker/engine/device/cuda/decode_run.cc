@@ -19,8 +19,9 @@ constexpr size_t kRows = kMaxProductRows;
 // A batch has a form for each number of its sequences, and a prompt two for each of its ends.
 constexpr size_t kMaxKnownSteps = 64;
 constexpr int64_t kFloatBytes = sizeof(float);
+constexpr int64_t kScratchBytesMax = int64_t{32} << 20;
 constexpr int64_t kTokenBytes = sizeof(int64_t);
-constexpr int64_t kInputBytes = kRows * (kTokenBytes + 2 * sizeof(int32_t) + kFloatBytes);
+constexpr int64_t kInputBytes = kManyRows * (kTokenBytes + 2 * sizeof(int32_t) + kFloatBytes);
 
 int64_t Aligned(int64_t bytes) {
   return (bytes + 15) / 16 * 16;
@@ -29,6 +30,18 @@ int64_t Aligned(int64_t bytes) {
 int64_t LogitsBytes(int64_t vocabulary) {
   return static_cast<int64_t>(kRows) * vocabulary * kFloatBytes;
 }
+// A session that is short needs no room for many, and a wide model has fewer.
+int RowsOf(const kernels::DecodeModel& model, const DecodeCache& cache, bool many_rows) {
+  if (!many_rows || cache.capacity < kFewestManyRows) {
+    return kMaxProductRows;
+  }
+  int rows = kManyRows;
+  while (rows > kFewestManyRows && ScratchFloats(model, rows) * kFloatBytes > kScratchBytesMax) {
+    rows /= 2;
+  }
+  return rows;
+}
+
 int64_t AmountsBytes(int64_t vocabulary) {
   return static_cast<int64_t>(kRows) * vocabulary * static_cast<int64_t>(sizeof(Amount));
 }
@@ -76,37 +89,43 @@ class DecodeRun::StepInputs {
   }
 
  private:
-  std::array<int64_t, kRows> tokens_ = {};
-  std::array<int32_t, kRows> slots_ = {};
-  std::array<int32_t, kRows> positions_ = {};
+  std::array<int64_t, kManyRows> tokens_ = {};
+  std::array<int32_t, kManyRows> slots_ = {};
+  std::array<int32_t, kManyRows> positions_ = {};
   std::array<float, kRows> units_ = {};
   size_t count_ = 0;
   size_t units_count_ = 0;
 };
 
-int64_t DecodeRun::MemoryBytes(const kernels::DecodeModel& model, const DecodeCache& cache) {
-  return Aligned(CacheBytes(model, cache)) + Aligned(ScratchFloats(model) * kFloatBytes) +
+int64_t DecodeRun::MemoryBytes(const kernels::DecodeModel& model, const DecodeCache& cache,
+                               bool many_rows) {
+  return Aligned(CacheBytes(model, cache)) +
+         Aligned(ScratchFloats(model, RowsOf(model, cache, many_rows)) * kFloatBytes) +
          Aligned(kInputBytes) + Aligned(LogitsBytes(model.head.rows)) +
          Aligned(AmountsBytes(model.head.rows)) + Aligned(cache.slots * kTokenBytes);
 }
 
-DecodeRun::DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache, std::byte* memory,
-                     const float* nf4_tables, KernelLauncher& launcher)
+DecodeRun::DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache,
+                     const Means& means, KernelLauncher& launcher)
     : vocabulary_(model.head.rows),
       launcher_(launcher),
+      rows_(RowsOf(model, cache, means.many != nullptr)),
       lengths_(static_cast<size_t>(cache.slots)),
-      rest_(memory),
+      rest_(means.memory),
       cache_{.memory = Take(CacheBytes(model, cache)),
              .int8 = cache.int8,
              .slots = cache.slots,
              .capacity = cache.capacity},
-      scratch_(reinterpret_cast<float*>(Take(ScratchFloats(model) * kFloatBytes))),
+      scratch_(reinterpret_cast<float*>(Take(ScratchFloats(model, rows_) * kFloatBytes))),
       inputs_(Take(kInputBytes)),
       logits_(reinterpret_cast<float*>(Take(LogitsBytes(vocabulary_)))),
       amounts_(reinterpret_cast<Amount*>(Take(AmountsBytes(vocabulary_)))),
       // NOLINTNEXTLINE(google-runtime-int)
       chosen_(reinterpret_cast<long long*>(Take(cache.slots * kTokenBytes))),
-      step_(model, cache_, scratch_, nf4_tables, launcher) {}
+      step_(
+          model, cache_,
+          {.scratch = scratch_, .nf4_tables = means.nf4_tables, .many = means.many, .rows = rows_},
+          launcher) {}
 
 std::byte* DecodeRun::Take(int64_t bytes) {
   std::byte* const taken = rest_;
@@ -158,7 +177,10 @@ absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
 }
 
 absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body) {
-  if (!has_graphs_ || (known_.size() >= kMaxKnownSteps && known_.find(form) == known_.end())) {
+  // What libtorch launches is in no graph of ours.
+  const bool many = std::get<0>(form) > kMaxProductRows;
+  if (!has_graphs_ || many ||
+      (known_.size() >= kMaxKnownSteps && known_.find(form) == known_.end())) {
     return body();
   }
   KnownStep& step = known_[form];
@@ -205,13 +227,23 @@ absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences,
   return absl::OkStatus();
 }
 
+// Tokens of a prompt's next step; `left`: that are to come. The last of many are many too.
+size_t DecodeRun::PieceOf(size_t left) const {
+  const auto most = static_cast<size_t>(rows_);
+  constexpr size_t kFewest = kFewestManyRows;
+  if (rows_ == kMaxProductRows || left < kFewest) {
+    return kRows;
+  }
+  return left > most && left < most + kFewest ? left - kFewest : most;
+}
+
 // Only the last step of a prompt has logits that anyone wants.
 absl::Status DecodeRun::RunPrompt(const SequenceTokens& sequence, absl::Span<const float> unit,
                                   size_t index, OnStep on_step) {
   absl::Span<const int64_t> tokens = sequence.tokens;
   while (!tokens.empty()) {
     StepInputs inputs;
-    const absl::Span<const int64_t> piece = tokens.subspan(0, kRows);
+    const absl::Span<const int64_t> piece = tokens.subspan(0, PieceOf(tokens.size()));
     Append(sequence.slot, piece, inputs);
     tokens.remove_prefix(piece.size());
     const int wanted = tokens.empty() ? 1 : 0;

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Sequences that are decoded by the kernels, each in a slot: every step, and a prompt in steps of
-// eight tokens, so that one code writes the cache that the next step reads. What goes to the device
+// eight tokens, or of 512 where there are products of so many rows, so that one code writes the
+// cache that the next step reads. What goes to the device
 // are 16 bytes for each token, 20 where it is drawn; what comes back are 8 for each sequence, and
 // for these the host waits once. The launches of a step that comes again are one graph. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
@@ -28,12 +29,17 @@ class DecodeRun {
  public:
   // Bytes of the device that a run works in, its cache among them. cache.memory is not read.
   [[nodiscard]] static int64_t MemoryBytes(const kernels::DecodeModel& model,
-                                           const DecodeCache& cache);
+                                           const DecodeCache& cache, bool many_rows = false);
 
-  // model: passes CheckModel. memory: MemoryBytes of the device, aligned to 16 bytes. nf4_tables:
-  // as of DecodeStep. All outlive the run.
-  DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache, std::byte* memory,
-            const float* nf4_tables, KernelLauncher& launcher);
+  struct Means {
+    std::byte* memory = nullptr;        // MemoryBytes of the device, aligned to 16 bytes
+    const float* nf4_tables = nullptr;  // as of StepMeans
+    ManyRowProducts* many = nullptr;    // of prompts; null: they go by eight rows
+  };
+
+  // model: passes CheckModel. cache.memory is not read. All outlive the run.
+  DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache, const Means& means,
+            KernelLauncher& launcher);
 
   // As DecodeStep::Prepare.
   absl::Status Prepare() { return step_.Prepare(); }
@@ -70,11 +76,13 @@ class DecodeRun {
                          size_t index, OnStep on_step);
   // Runs `body`, which only launches; from the second time that the form comes on as a graph.
   absl::Status RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body);
+  [[nodiscard]] size_t PieceOf(size_t left) const;
   void Append(int64_t slot, absl::Span<const int64_t> tokens, StepInputs& inputs);
   [[nodiscard]] std::byte* Take(int64_t bytes);
 
   const int64_t vocabulary_;
   KernelLauncher& launcher_;
+  const int rows_;                // of a step at most
   std::vector<int64_t> lengths_;  // by slot
   std::byte* rest_;               // of the memory, not taken yet
   DecodeCache cache_;

@@ -111,22 +111,25 @@ int64_t CacheBytes(const DecodeModel& model, const DecodeCache& cache) {
   return bytes;
 }
 
-int64_t ScratchFloats(const DecodeModel& model) {
-  return int64_t{kMaxProductRows} * 2 * (WidthStride(model) + InnerStride(model));
+int64_t ScratchFloats(const DecodeModel& model, int rows) {
+  return int64_t{rows} * 2 * (WidthStride(model) + InnerStride(model));
 }
 
-DecodeStep::DecodeStep(const DecodeModel& model, const DecodeCache& cache, float* scratch,
-                       const float* nf4_tables, KernelLauncher& launcher)
+DecodeStep::DecodeStep(const DecodeModel& model, const DecodeCache& cache, const StepMeans& means,
+                       KernelLauncher& launcher)
     : model_(model),
       cache_(cache),
-      nf4_tables_(nf4_tables),
+      means_(means),
       launcher_(launcher),
       width_stride_(WidthStride(model)),
       inner_stride_(InnerStride(model)),
-      x_(scratch),
-      normed_(x_ + int64_t{kMaxProductRows} * width_stride_),
-      inner_(normed_ + int64_t{kMaxProductRows} * width_stride_),
-      merged_(inner_ + int64_t{kMaxProductRows} * inner_stride_) {}
+      x_(means.scratch),
+      normed_(x_ + int64_t{means.rows} * width_stride_),
+      inner_(normed_ + int64_t{means.rows} * width_stride_),
+      merged_(inner_ + int64_t{means.rows} * inner_stride_) {
+  WATTLE_CHECK(means.rows >= kMaxProductRows && (means.rows == kMaxProductRows || means.many),
+               "who has more rows has products of them");
+}
 
 CacheArguments DecodeStep::CacheOf(const StepRows& rows, size_t layer) const {
   std::byte* place = cache_.memory;
@@ -151,9 +154,10 @@ CacheArguments DecodeStep::CacheOf(const StepRows& rows, size_t layer) const {
 }
 
 absl::Status DecodeStep::Multiply(StoredProduct product) {
-  product.nf4_tables = nf4_tables_;
+  product.nf4_tables = means_.nf4_tables;
   product.bias = product.matrix.bias;
-  return wattle::cuda::Launch(product, launcher_);
+  return product.count > kMaxProductRows ? means_.many->Multiply(product, launcher_)
+                                         : wattle::cuda::Launch(product, launcher_);
 }
 
 absl::Status DecodeStep::Normalize(const kernels::Norm& norm, const float* x, int rows) {
@@ -193,7 +197,7 @@ absl::Status DecodeStep::AddToStream(const WeightMatrix& matrix, const float* in
 
 absl::Status DecodeStep::Embed(const StepRows& rows) {
   const char* format = FormatOf(model_.tokens.format.scheme);
-  const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens, nf4_tables_),
+  const EmbedArguments arguments = {.matrix = StoredOf(model_.tokens, means_.nf4_tables),
                                     .tokens = rows.tokens,
                                     .positions = model_.positions,
                                     .position_of = rows.positions,
@@ -246,9 +250,10 @@ absl::Status DecodeStep::Mlp(const StepRows& rows, size_t index) {
 }
 
 absl::Status DecodeStep::Run(const StepRows& rows, float* logits) {
-  WATTLE_CHECK(rows.count >= 1 && rows.count <= kMaxProductRows && rows.first_logits >= 0 &&
-                   rows.first_logits <= rows.count,
-               "a step has one to kMaxProductRows rows");
+  WATTLE_CHECK(rows.count >= 1 && rows.count <= means_.rows && rows.first_logits >= 0 &&
+                   rows.first_logits <= rows.count &&
+                   rows.count - rows.first_logits <= kMaxProductRows,
+               "a step has rows that there is room for, few of them with logits");
   WATTLE_RETURN_IF_ERROR(Embed(rows));
   for (size_t layer = 0; layer < model_.layers.size(); ++layer) {
     WATTLE_RETURN_IF_ERROR(Attention(rows, layer));
@@ -294,6 +299,9 @@ absl::Status DecodeStep::Choose(const ChosenRows& rows) {
 
 absl::Status DecodeStep::Prepare() {
   std::set<std::string> sources = {"attention", "choose", "draw", "norm", "rotary"};
+  if (means_.many != nullptr) {
+    sources.insert("finish");
+  }
   const auto add = [&](const WeightMatrix& matrix) {
     sources.insert(absl::StrCat("product_", FormatOf(matrix.format.scheme)));
   };

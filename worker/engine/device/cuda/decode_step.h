@@ -2,8 +2,8 @@
 //
 // A whole step of a decoder as launches of kernels, in the order of kernels/decode_step.h: at most
 // eight launches a layer and three more, and up to three for the choice of tokens. One call appends
-// up to kMaxProductRows tokens, of one sequence or of several. The host waits for nothing. One
-// thread.
+// up to kMaxProductRows tokens, of one sequence or of several, or more of a prompt, whose products
+// are libtorch's. The host waits for nothing. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_STEP_H_
 
@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 
 #include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/device/cuda/many_rows.h"
 #include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/kernels/decode_step.h"
 
@@ -62,15 +63,23 @@ absl::Status CheckModel(const kernels::DecodeModel& model);
 
 [[nodiscard]] int64_t CacheBytes(const kernels::DecodeModel& model, const DecodeCache& cache);
 
-// Floats of the device that a step of kMaxProductRows rows works in, logits apart.
-[[nodiscard]] int64_t ScratchFloats(const kernels::DecodeModel& model);
+// Floats of the device that a step of so many rows works in, logits apart.
+[[nodiscard]] int64_t ScratchFloats(const kernels::DecodeModel& model, int rows = kMaxProductRows);
+
+// What a step works with, beside model and cache. All outlive it.
+struct StepMeans {
+  float* scratch = nullptr;           // ScratchFloats, aligned to 16 bytes
+  const float* nf4_tables = nullptr;  // as of StoredMatrix::tables, where a matrix reads them
+  // Products of more than kMaxProductRows rows; null: no step has them.
+  ManyRowProducts* many = nullptr;
+  int rows = kMaxProductRows;  // of a step at most
+};
 
 class DecodeStep {
  public:
-  // model: passes CheckModel. scratch: ScratchFloats, aligned to 16 bytes. nf4_tables: as of
-  // StoredMatrix::tables; null where no matrix reads them. All outlive the step.
-  DecodeStep(const kernels::DecodeModel& model, const DecodeCache& cache, float* scratch,
-             const float* nf4_tables, KernelLauncher& launcher);
+  // model: passes CheckModel, and outlives the step.
+  DecodeStep(const kernels::DecodeModel& model, const DecodeCache& cache, const StepMeans& means,
+             KernelLauncher& launcher);
 
   // Every kernel of the step can be launched; an error says why one cannot be.
   absl::Status Prepare();
@@ -93,14 +102,14 @@ class DecodeStep {
 
   const kernels::DecodeModel& model_;
   DecodeCache cache_;
-  const float* nf4_tables_;
+  StepMeans means_;
   KernelLauncher& launcher_;
   int width_stride_;
   int inner_stride_;
-  float* x_;       // [kMaxProductRows, width_stride_], the residual stream
-  float* normed_;  // [kMaxProductRows, width_stride_]
-  float* inner_;   // [kMaxProductRows, inner_stride_]: qkv, or what `up` makes
-  float* merged_;  // [kMaxProductRows, inner_stride_]: heads side by side
+  float* x_;       // [rows, width_stride_], the residual stream
+  float* normed_;  // [rows, width_stride_]
+  float* inner_;   // [rows, inner_stride_]: qkv, or what `up` makes
+  float* merged_;  // [rows, inner_stride_]: heads side by side
 };
 
 }  // namespace wattle::cuda

@@ -47,7 +47,8 @@ class Session {
                          const std::vector<int>& positions, int first_logits = 0) {
     const auto count = static_cast<int>(tokens.size());
     std::vector<float> logits(static_cast<size_t>((count - first_logits) * model_.head.rows));
-    DecodeStep step(model_, cache_, scratch_.as<float>(), tables_.data(), launcher_);
+    DecodeStep step(model_, cache_, {.scratch = scratch_.as<float>(), .nf4_tables = tables_.data()},
+                    launcher_);
     EXPECT_THAT(step.Run({.tokens = tokens.data(),
                           .slots = slots.data(),
                           .positions = positions.data(),

@@ -44,7 +44,7 @@ absl::StatusOr<Module> DriverLauncher::LoadSource(const std::string& source) {
                           compiler_->Compile(file, KernelHeaders(), architecture));
   ++compiled_;
   WATTLE_ASSIGN_OR_RETURN(Module module, driver_->Load(binary));
-  cache_.Keep(name, binary);
+  WATTLE_RETURN_IF_ERROR(cache_.Keep(name, binary));
   return module;
 }
 
@@ -55,11 +55,11 @@ absl::Status DriverLauncher::Prepare(const std::string& source) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> DriverLauncher::PrepareAll() {
+absl::Status DriverLauncher::PrepareAll() {
   for (const KernelFile& file : KernelSources()) {
     WATTLE_RETURN_IF_ERROR(Prepare(std::string(absl::StripSuffix(file.name, ".cu"))));
   }
-  return compiled_;
+  return absl::OkStatus();
 }
 
 absl::Status DriverLauncher::Launch(const KernelLaunch& launch) {

@@ -39,9 +39,8 @@ class DriverLauncher final : public KernelLauncher {
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
-  // All files; returns how many were compiled.
-  absl::StatusOr<int> PrepareAll();
-
+  absl::Status PrepareAll();
+  // Files that the cache did not have.
   [[nodiscard]] int compiled() const { return compiled_; }
 
  private:

@@ -61,7 +61,7 @@ class DriverLauncherTest : public testing::Test {
 
   DriverLauncher MakeLauncher(int device = 0) {
     return DriverLauncher(Driver::Open(device, WATTLE_TEST_DRIVER).value(), OpenCompiler().value(),
-                          KernelCache(directory_.path()), [] { return nullptr; });
+                          KernelCache(directory_.path(), use_), [] { return nullptr; });
   }
 
   // out = 1 where the norm of a row of ones and no gain offset is launched.
@@ -93,6 +93,7 @@ class DriverLauncherTest : public testing::Test {
   TestDirectory directory_;
   std::vector<float> ones_ = std::vector<float>(8, 1.0F);
   std::vector<float> out_ = std::vector<float>(8);
+  KernelCache::Use use_ = KernelCache::Use::kFindAndKeep;
 };
 
 TEST_F(DriverLauncherTest, AKernelIsCompiledOnceAndKept) {
@@ -145,9 +146,27 @@ TEST_F(DriverLauncherTest, AGraphThatTheDriverDoesNotMakeIsToldOnce) {
 
 TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {
   DriverLauncher launcher = MakeLauncher();
-  EXPECT_EQ(launcher.PrepareAll().value(), static_cast<int>(KernelSources().size()));
+  ASSERT_THAT(launcher.PrepareAll(), IsOk());
+  EXPECT_EQ(launcher.compiled(), static_cast<int>(KernelSources().size()));
   EXPECT_EQ(Kept().size(), KernelSources().size());
-  EXPECT_EQ(MakeLauncher().PrepareAll().value(), 0);
+  DriverLauncher next = MakeLauncher();
+  ASSERT_THAT(next.PrepareAll(), IsOk());
+  EXPECT_EQ(next.compiled(), 0);
+}
+
+TEST_F(DriverLauncherTest, AJobFindsKernelsAndKeepsNone) {
+  use_ = KernelCache::Use::kFind;
+  DriverLauncher job = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(job), IsOk());
+  EXPECT_EQ(job.compiled(), 1);
+  EXPECT_EQ(Kept().size(), 0U) << "what a job could write there, the next one would run";
+  use_ = KernelCache::Use::kFindAndKeep;
+  DriverLauncher probe = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(probe), IsOk());
+  use_ = KernelCache::Use::kFind;
+  DriverLauncher next = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(next), IsOk());
+  EXPECT_EQ(next.compiled(), 0);
 }
 
 TEST_F(DriverLauncherTest, ACorruptedEntryIsCompiledAgain) {

@@ -7,6 +7,7 @@
 #include "worker/engine/device/cuda/kernels/choose.cu"
 #include "worker/engine/device/cuda/kernels/draw.cu"
 #include "worker/engine/device/cuda/kernels/dropout.cu"
+#include "worker/engine/device/cuda/kernels/finish.cu"
 #include "worker/engine/device/cuda/kernels/norm.cu"
 #include "worker/engine/device/cuda/kernels/product_bf16.cu"
 #include "worker/engine/device/cuda/kernels/product_fp16.cu"
@@ -37,7 +38,8 @@ void Run(const void* arguments) {
       WATTLE_KERNEL(product_##format, product_##format##_rows2, ProductArguments), \
       WATTLE_KERNEL(product_##format, product_##format##_rows4, ProductArguments), \
       WATTLE_KERNEL(product_##format, product_##format##_rows8, ProductArguments), \
-      WATTLE_KERNEL(product_##format, embed_##format, EmbedArguments)
+      WATTLE_KERNEL(product_##format, embed_##format, EmbedArguments),             \
+      WATTLE_KERNEL(product_##format, dequantize_##format, DequantizeArguments)
 
 constexpr HostKernel kKernels[] = {
     WATTLE_PRODUCT(bf16),
@@ -57,6 +59,7 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(draw, weigh, DrawArguments),
     WATTLE_KERNEL(draw, draw, DrawArguments),
     WATTLE_KERNEL(dropout, dropout_factors, DropoutArguments),
+    WATTLE_KERNEL(finish, finish_rows, FinishArguments),
     WATTLE_KERNEL(norm, norm_rows, NormArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
 };

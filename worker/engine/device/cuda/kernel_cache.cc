@@ -48,10 +48,8 @@ std::optional<std::string> KernelCache::Find(absl::Span<const std::string> of) c
              : std::nullopt;
 }
 
-void KernelCache::Keep(absl::Span<const std::string> of, absl::string_view binary) const {
-  if (!directory_.empty()) {
-    (void)Write(PathOf(of), binary);  // a job's box may only read here; the kernel is in memory
-  }
+absl::Status KernelCache::Keep(absl::Span<const std::string> of, absl::string_view binary) const {
+  return directory_.empty() || use_ == Use::kFind ? absl::OkStatus() : Write(PathOf(of), binary);
 }
 
 }  // namespace wattle::cuda

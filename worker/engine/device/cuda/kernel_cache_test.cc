@@ -10,23 +10,26 @@
 #include "gtest/gtest.h"
 
 #include "base/file.h"
+#include "base/status_matchers.h"
 #include "base/test_directory.h"
 
 namespace wattle::cuda {
 namespace {
 
 using testing::Optional;
+using Use = KernelCache::Use;
 
 const std::vector<std::string> kName = {"source", "nvrtc 12.4", "sm_87"};
 
 TEST(KernelCacheTest, WhatWasKeptIsFoundByAllThatItDependsOn) {
   const TestDirectory directory;
-  const KernelCache cache(directory.path());
+  const KernelCache cache(directory.path(), Use::kFindAndKeep);
   EXPECT_EQ(cache.Find(kName), std::nullopt);
   const std::string binary("code\0of it", 10);
-  cache.Keep(kName, binary);
+  EXPECT_THAT(cache.Keep(kName, binary), IsOk());
   EXPECT_THAT(cache.Find(kName), Optional(binary));
-  EXPECT_THAT(KernelCache(directory.path()).Find(kName), Optional(binary)) << "another process";
+  EXPECT_THAT(KernelCache(directory.path(), Use::kFind).Find(kName), Optional(binary))
+      << "another process";
   for (size_t part = 0; part < kName.size(); ++part) {
     std::vector<std::string> other = kName;
     other[part] += "'";
@@ -37,8 +40,8 @@ TEST(KernelCacheTest, WhatWasKeptIsFoundByAllThatItDependsOn) {
 
 TEST(KernelCacheTest, ACorruptedEntryIsAsIfItWereNotThere) {
   const TestDirectory directory;
-  const KernelCache cache(directory.path());
-  cache.Keep(kName, "code of it");
+  const KernelCache cache(directory.path(), Use::kFindAndKeep);
+  EXPECT_THAT(cache.Keep(kName, "code of it"), IsOk());
   const std::string path = cache.PathOf(kName);
   const std::string whole = ReadWholeFile(path).value();
   for (size_t place = 0; place < whole.size(); ++place) {
@@ -49,16 +52,24 @@ TEST(KernelCacheTest, ACorruptedEntryIsAsIfItWereNotThere) {
     std::ofstream(path) << whole.substr(0, place);
     EXPECT_EQ(cache.Find(kName), std::nullopt) << "the first " << place << " bytes";
   }
-  cache.Keep(kName, "code of it");
+  EXPECT_THAT(cache.Keep(kName, "code of it"), IsOk());
   EXPECT_THAT(cache.Find(kName), Optional(std::string("code of it")));
 }
 
 TEST(KernelCacheTest, WithoutADirectoryNothingIsKept) {
-  for (const char* directory : {"", "/proc/no-such-directory"}) {
-    const KernelCache cache(directory);
-    cache.Keep(kName, "code");
-    EXPECT_EQ(cache.Find(kName), std::nullopt) << directory;
-  }
+  const KernelCache none("", Use::kFindAndKeep);
+  EXPECT_THAT(none.Keep(kName, "code"), IsOk());
+  EXPECT_EQ(none.Find(kName), std::nullopt);
+  const KernelCache nowhere("/proc/no-such-directory", Use::kFindAndKeep);
+  EXPECT_FALSE(nowhere.Keep(kName, "code").ok()) << "who compiles ahead is told";
+  EXPECT_EQ(nowhere.Find(kName), std::nullopt);
+}
+
+TEST(KernelCacheTest, WhoOnlyFindsKeepsNothing) {
+  const TestDirectory directory;
+  const KernelCache job(directory.path(), Use::kFind);
+  EXPECT_THAT(job.Keep(kName, "code"), IsOk());
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // Products and embeddings of the CUDA kernels, run on the host, against the rows that the CPU's
 // formats and the GGUF reader dequantize, multiplied in double precision.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -349,10 +350,107 @@ TEST_P(CudaProductTest, AnEmbeddingIsTheTokensRowAndItsPosition) {
   }
 }
 
+// The nearest BF16 of a float, of two the even one.
+float RoundedToBf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  return std::bit_cast<float>((bits + 0x7FFFU + (bits >> 16U & 1U)) & 0xFFFF0000U);
+}
+
+TEST_P(CudaProductTest, RowsForTensorCoresAreTheDequantizedOnes) {
+  Drawn drawn(47);
+  for (int i = 0; i < 3; ++i) {
+    const int rows = drawn.Between(17, 60);
+    const int columns = GetParam().column_step * drawn.Between(1, 200 / GetParam().column_step + 1);
+    const auto matrix = MakeMatrix(GetParam(), rows, columns, drawn.Seed());
+    const int first = kPanelRows * drawn.Between(0, 1);
+    const int count = drawn.Between(1, rows - first);
+    const bool bf16 = i != 1;
+    std::vector<uint16_t> halves(static_cast<size_t>(count * columns));
+    std::vector<float> floats(halves.size());
+    const DequantizeArguments arguments = {
+        .matrix = matrix->stored,
+        .first_row = first,
+        .rows = count,
+        .bf16 = bf16 ? 1 : 0,
+        .out = bf16 ? static_cast<void*>(halves.data()) : floats.data()};
+    const HostKernel* kernel = FindHostKernel(absl::StrCat("dequantize_", GetParam().name));
+    ASSERT_NE(kernel, nullptr);
+    const int of_block = InPanels(GetParam().name) ? kPanelRows : 1;
+    ASSERT_TRUE(RunOnHost({.blocks = (count + of_block - 1) / of_block}, drawn.Seed(), [&] {
+                  kernel->run(&arguments);
+                }).ok());
+    for (size_t place = 0; place < floats.size(); ++place) {
+      const float weight = matrix->weights[static_cast<size_t>(first * columns) + place];
+      const float got =
+          bf16 ? std::bit_cast<float>(static_cast<uint32_t>(halves[place]) << 16U) : floats[place];
+      // Scales of NF4 are multiplied in another order: the last bit may differ.
+      const float wanted = bf16 ? RoundedToBf16(weight) : weight;
+      ASSERT_NEAR(got, wanted, std::fabs(weight) * (bf16 ? 0.0079F : 1e-6F))
+          << GetParam().name << ", case " << i << ": number " << place << " of " << count << " x "
+          << columns << " from row " << first;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AllFormats, CudaProductTest, testing::ValuesIn(kFormats),
                          [](const testing::TestParamInfo<Format>& format) {
                            return absl::StrCat(format.param.name, "_", format.param.group);
                          });
+
+TEST(CudaFinishTest, SumsBecomeTheProductsOfTheKernels) {
+  Drawn drawn(53);
+  for (int i = 0; i < 12; ++i) {
+    const bool gated = i % 3 == 0;
+    const bool bf16 = i % 2 == 0;
+    const int rows = gated ? 2 * drawn.Between(1, 70) : drawn.Between(1, 150);
+    const int count = drawn.Between(1, 11);
+    const int outputs = gated ? rows / 2 : rows;
+    const int stride = outputs + drawn.Between(0, 3);
+    const auto bias = kernels::NormalValues(drawn.Between(0, 1) * rows, drawn.Seed());
+    std::vector<float> sums = kernels::NormalValues(int64_t{count} * rows, drawn.Seed());
+    std::vector<uint16_t> halves;
+    for (float& sum : sums) {
+      sum = bf16 ? RoundedToBf16(sum) : sum;
+      halves.push_back(static_cast<uint16_t>(std::bit_cast<uint32_t>(sum) >> 16U));
+    }
+    std::vector<float> out =
+        kernels::NormalValues(int64_t{count - 1} * stride + outputs, drawn.Seed());
+    const std::vector<float> before = out;
+    const auto f = static_cast<Nonlinearity>(drawn.Between(0, 4));
+    const bool accumulate = drawn.Between(0, 1) == 1;
+    FinishArguments arguments = {};
+    arguments.product.matrix.rows = rows;
+    arguments.product.bias = bias.empty() ? nullptr : bias.data();
+    arguments.product.out = out.data();
+    arguments.product.count = count;
+    arguments.product.out_stride = stride;
+    arguments.product.nonlinearity = static_cast<int>(f);
+    arguments.product.accumulate = accumulate ? 1 : 0;
+    arguments.product.gated = gated ? 1 : 0;
+    arguments.sums = bf16 ? static_cast<const void*>(halves.data()) : sums.data();
+    arguments.bf16 = bf16 ? 1 : 0;
+    const HostKernel* kernel = FindHostKernel("finish_rows");
+    ASSERT_NE(kernel, nullptr);
+    const int blocks = (count * outputs + kBlockThreads - 1) / kBlockThreads;
+    ASSERT_TRUE(RunOnHost({.blocks = blocks}, drawn.Seed(), [&] { kernel->run(&arguments); }).ok());
+    const auto sum = [&](int input, int row) {
+      return static_cast<double>(sums[static_cast<size_t>(input * rows + row)]) +
+             (bias.empty() ? 0.0F : bias[static_cast<size_t>(row)]);
+    };
+    for (size_t place = 0; place < out.size(); ++place) {
+      const int input = static_cast<int>(place) / stride;
+      const int r = static_cast<int>(place) % stride;
+      double wanted = before[place];
+      if (r < outputs) {
+        const double product =
+            Nonlinear(f, sum(input, r)) * (gated ? sum(input, r + outputs) : 1.0);
+        wanted = product + (accumulate ? wanted : 0.0);
+      }
+      ASSERT_NEAR(out[place], wanted, r < outputs ? 1e-5 * (1.0 + std::fabs(wanted)) : 0.0)
+          << "case " << i << ": input " << input << ", row " << r << " of " << rows;
+    }
+  }
+}
 
 // Seen of whole panels and rows: each byte of weights once, for up to eight input rows.
 TEST(CudaProductBytesTest, EachByteOfWeightsIsReadOnce) {

@@ -60,18 +60,22 @@ bool Serves(const StoredProduct& product) {
          BeginsAt16(product.inputs) && (product.count == 1 || product.input_stride % 4 == 0);
 }
 
+ProductArguments ArgumentsOf(const StoredProduct& product) {
+  return {.matrix = StoredOf(product.matrix, product.nf4_tables),
+          .bias = product.bias,
+          .inputs = product.inputs,
+          .out = product.out,
+          .count = product.count,
+          .input_stride = product.input_stride,
+          .out_stride = product.out_stride,
+          .nonlinearity = static_cast<int>(product.nonlinearity),
+          .accumulate = product.accumulate ? 1 : 0,
+          .gated = product.gated ? 1 : 0};
+}
+
 absl::Status Launch(const StoredProduct& product, KernelLauncher& launcher) {
   const kernels::WeightMatrix& matrix = product.matrix;
-  const ProductArguments arguments = {.matrix = StoredOf(matrix, product.nf4_tables),
-                                      .bias = product.bias,
-                                      .inputs = product.inputs,
-                                      .out = product.out,
-                                      .count = product.count,
-                                      .input_stride = product.input_stride,
-                                      .out_stride = product.out_stride,
-                                      .nonlinearity = static_cast<int>(product.nonlinearity),
-                                      .accumulate = product.accumulate ? 1 : 0,
-                                      .gated = product.gated ? 1 : 0};
+  const ProductArguments arguments = ArgumentsOf(product);
   int kernel_rows = 1;
   while (kernel_rows < product.count) {
     kernel_rows *= 2;

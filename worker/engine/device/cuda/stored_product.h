@@ -35,6 +35,8 @@ struct StoredProduct {
 
 [[nodiscard]] StoredMatrix StoredOf(const kernels::WeightMatrix& matrix, const float* nf4_tables);
 
+[[nodiscard]] ProductArguments ArgumentsOf(const StoredProduct& product);
+
 // Whether the kernels compute it: its rows are few enough, and all begins where they want it.
 [[nodiscard]] bool Serves(const StoredProduct& product);
 

@@ -67,6 +67,23 @@ struct ProductArguments {
   int gated;
 };
 
+// Rows [first_row, first_row + rows) of a matrix as they are multiplied by tensor cores. first_row:
+// a multiple of kPanelRows.
+struct DequantizeArguments {
+  StoredMatrix matrix;
+  int first_row;
+  int rows;
+  int bf16;   // else FP32
+  void* out;  // [rows, columns]
+};
+
+// What follows a product of many rows, whose sums somebody else made.
+struct FinishArguments {
+  ProductArguments product;  // inputs are not read
+  const void* sums;          // [count, rows of the matrix]
+  int bf16;                  // else FP32
+};
+
 // out[i] = the row tokens[i] of the matrix (+ positions[position_of[i]]).
 struct EmbedArguments {
   StoredMatrix matrix;

@@ -37,6 +37,26 @@ __device__ inline void StoreSum(const ProductArguments& a, int i, int row, float
   *out = a.accumulate != 0 ? *out + value : value;
 }
 
+__device__ inline float FloatFromBf16(unsigned bits) {
+  return __uint_as_float(bits << 16);
+}
+
+// The nearest BF16, of two the even one. Weights are numbers.
+__device__ inline unsigned short Bf16FromFloat(float value) {
+  const unsigned bits = __float_as_uint(value);
+  return static_cast<unsigned short>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
+}
+
+__device__ inline void StoreDequantized(const DequantizeArguments& a, int row, int column,
+                                        float weight) {
+  const long long place = static_cast<long long>(row - a.first_row) * a.matrix.columns + column;
+  if (a.bf16 != 0) {
+    static_cast<unsigned short*>(a.out)[place] = Bf16FromFloat(weight);
+  } else {
+    static_cast<float*>(a.out)[place] = weight;
+  }
+}
+
 // A weight of the token in place i, with that of its position.
 __device__ inline void StoreEmbedding(const EmbedArguments& a, int i, int column, float weight) {
   if (a.positions != nullptr) {

@@ -246,35 +246,67 @@ __device__ inline void PanelProduct(const ProductArguments& a) {
   }
 }
 
+// The weights that a line holds of a row.
+template <typename Format>
+__device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int line,
+                                     float (&weights)[Format::kColumns]) {
+  const int panel = row / kPanelRows;
+  float scale = 1.0F;
+  float minimum = 0.0F;
+  if constexpr (Format::kGroups) {
+    const unsigned char* place =
+        GroupScales<Format>(matrix, panel, line * Format::kColumns) + row % kPanelRows * 2;
+    scale = FloatFromHalf(LoadScales2(place));
+    minimum = Format::kMinimums ? FloatFromHalf(LoadScales2(place + kPanelRows * 2)) : 0.0F;
+  } else {
+    scale = LoadScaleFloat(matrix.scales + static_cast<long long>(row) * 4);
+  }
+  Format::Decode(
+      LoadWeights4(PanelOf<Format>(matrix, panel) + static_cast<long long>(row % kPanelRows) * 4 +
+                   static_cast<long long>(line) * kLineBytes),
+      weights);
+  for (float& weight : weights) {
+    weight = weight * scale + minimum;
+  }
+}
+
 // blockIdx.x: the place of the token.
 template <typename Format>
 __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
   const int i = blockIdx.x;
   const int row = static_cast<int>(a.tokens[i]);
-  const int panel = row / kPanelRows;
-  const unsigned char* words =
-      PanelOf<Format>(a.matrix, panel) + static_cast<long long>(row % kPanelRows) * 4;
   for (int line = threadIdx.x; line * Format::kColumns < a.matrix.columns; line += kBlockThreads) {
     const int column = line * Format::kColumns;
-    float scale = 1.0F;
-    float minimum = 0.0F;
-    if constexpr (Format::kGroups) {
-      const unsigned char* place =
-          GroupScales<Format>(a.matrix, panel, column) + row % kPanelRows * 2;
-      scale = FloatFromHalf(LoadScales2(place));
-      minimum = Format::kMinimums ? FloatFromHalf(LoadScales2(place + kPanelRows * 2)) : 0.0F;
-    } else {
-      scale = LoadScaleFloat(a.matrix.scales + static_cast<long long>(row) * 4);
-    }
     float weights[Format::kColumns];
-    Format::Decode(LoadWeights4(words + static_cast<long long>(line) * kLineBytes), weights);
+    WeightsOfLine<Format>(a.matrix, row, line, weights);
     for (int c = 0; c < Format::kColumns && column + c < a.matrix.columns; ++c) {
-      StoreEmbedding(a, i, column + c, weights[c] * scale + minimum);
+      StoreEmbedding(a, i, column + c, weights[c]);
+    }
+  }
+}
+
+// blockIdx.x: the panel, of those from first_row on. Neighbours read one line side by side.
+template <typename Format>
+__device__ inline void DequantizePanel(const DequantizeArguments& a) {
+  const int first = a.first_row + static_cast<int>(blockIdx.x) * kPanelRows;
+  const int row = first + static_cast<int>(threadIdx.x) % kPanelRows;
+  if (row >= a.first_row + a.rows) {
+    return;
+  }
+  constexpr int kLinesOfBlock = kBlockThreads / kPanelRows;
+  for (int line = static_cast<int>(threadIdx.x) / kPanelRows;
+       line * Format::kColumns < a.matrix.columns; line += kLinesOfBlock) {
+    const int column = line * Format::kColumns;
+    float weights[Format::kColumns];
+    WeightsOfLine<Format>(a.matrix, row, line, weights);
+    for (int c = 0; c < Format::kColumns && column + c < a.matrix.columns; ++c) {
+      StoreDequantized(a, row, column + c, weights[c]);
     }
   }
 }
 
 }  // namespace wattle::cuda
 
-#define WATTLE_PANEL_PRODUCTS(name, Format) \
-  WATTLE_PRODUCT_KERNELS(name, kWideThreads, kPanelThreads, PanelProduct, EmbedPanelRow, Format)
+#define WATTLE_PANEL_PRODUCTS(name, Format)                                              \
+  WATTLE_PRODUCT_KERNELS(name, kWideThreads, kPanelThreads, PanelProduct, EmbedPanelRow, \
+                         DequantizePanel, Format)

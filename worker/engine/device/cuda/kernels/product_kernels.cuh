@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The kernels that each format has: products of up to one, two, four and eight rows, and the rows
-// of tokens.
+// The kernels that each format has: products of up to one, two, four and eight rows, the rows of
+// tokens, and rows as tensor cores take them.
 #pragma once
 
 #include "epilogue.cuh"
@@ -16,14 +16,18 @@
     Product<Format, rows>(a);                                                  \
   }
 
-#define WATTLE_PRODUCT_KERNELS(name, kOneRowThreads, kThreads, Product, Embed, Format) \
-  extern "C" {                                                                         \
-  WATTLE_PRODUCT_KERNEL(name, kOneRowThreads, 1, Product, Format)                      \
-  WATTLE_PRODUCT_KERNEL(name, kThreads, 2, Product, Format)                            \
-  WATTLE_PRODUCT_KERNEL(name, kThreads, 4, Product, Format)                            \
-  WATTLE_PRODUCT_KERNEL(name, kThreads, 8, Product, Format)                            \
-  __global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_        \
-      ##name(EmbedArguments a) {                                                       \
-    Embed<Format>(a);                                                                  \
-  }                                                                                    \
+#define WATTLE_PRODUCT_KERNELS(name, kOneRowThreads, kThreads, Product, Embed, Dequantize, Format) \
+  extern "C" {                                                                                     \
+  WATTLE_PRODUCT_KERNEL(name, kOneRowThreads, 1, Product, Format)                                  \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 2, Product, Format)                                        \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 4, Product, Format)                                        \
+  WATTLE_PRODUCT_KERNEL(name, kThreads, 8, Product, Format)                                        \
+  __global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) embed_                    \
+      ##name(EmbedArguments a) {                                                                   \
+    Embed<Format>(a);                                                                              \
+  }                                                                                                \
+  __global__ void __launch_bounds__(kBlockThreads, kProductBlocksAtOnce) dequantize_               \
+      ##name(DequantizeArguments a) {                                                              \
+    Dequantize<Format>(a);                                                                         \
+  }                                                                                                \
   }

@@ -103,31 +103,45 @@ __device__ inline void RowProduct(const ProductArguments& a) {
   }
 }
 
-// blockIdx.x: the place of the token.
-template <typename Format>
-__device__ inline void EmbedRow(const EmbedArguments& a) {
-  const float* table = TableOf<Format>(a.matrix);
-  const int i = blockIdx.x;
-  const int row = static_cast<int>(a.tokens[i]);
-  const int pieces = Format::Pieces(a.matrix);
+// Calls store(column, weight) for the whole row, by all threads of the block.
+template <typename Format, typename Store>
+__device__ inline void ForEachWeight(const StoredMatrix& matrix, int row, Store store) {
+  const float* table = TableOf<Format>(matrix);
+  const int pieces = Format::Pieces(matrix);
   for (int piece = threadIdx.x; piece < pieces; piece += kBlockThreads) {
     float weights[kPieceColumns];
-    Format::Load(a.matrix, row, piece, table, weights);
+    Format::Load(matrix, row, piece, table, weights);
     for (int c = 0; c < kPieceColumns; ++c) {
-      const int column = Format::First(piece) + c % 4 + (c < 4 ? 0 : Format::kSecond);
-      StoreEmbedding(a, i, column, weights[c]);
+      store(Format::First(piece) + c % 4 + (c < 4 ? 0 : Format::kSecond), weights[c]);
     }
   }
   if constexpr (!Format::kWholePieces) {
     WATTLE_UNROLL_BY(1)
-    for (int column = pieces * kPieceColumns + threadIdx.x; column < a.matrix.columns;
+    for (int column = pieces * kPieceColumns + threadIdx.x; column < matrix.columns;
          column += kBlockThreads) {
-      StoreEmbedding(a, i, column, Format::At(a.matrix, row, column));
+      store(column, Format::At(matrix, row, column));
     }
   }
 }
 
+// blockIdx.x: the place of the token.
+template <typename Format>
+__device__ inline void EmbedRow(const EmbedArguments& a) {
+  const int i = blockIdx.x;
+  ForEachWeight<Format>(a.matrix, static_cast<int>(a.tokens[i]),
+                        [&](int column, float weight) { StoreEmbedding(a, i, column, weight); });
+}
+
+// blockIdx.x: the row, of those from first_row on.
+template <typename Format>
+__device__ inline void DequantizeRow(const DequantizeArguments& a) {
+  const int row = a.first_row + static_cast<int>(blockIdx.x);
+  ForEachWeight<Format>(
+      a.matrix, row, [&](int column, float weight) { StoreDequantized(a, row, column, weight); });
+}
+
 }  // namespace wattle::cuda
 
-#define WATTLE_ROW_PRODUCTS(name, Format) \
-  WATTLE_PRODUCT_KERNELS(name, kBlockThreads, kBlockThreads, RowProduct, EmbedRow, Format)
+#define WATTLE_ROW_PRODUCTS(name, Format)                                                         \
+  WATTLE_PRODUCT_KERNELS(name, kBlockThreads, kBlockThreads, RowProduct, EmbedRow, DequantizeRow, \
+                         Format)

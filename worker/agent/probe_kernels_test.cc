@@ -1,0 +1,82 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/agent/probe_kernels.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/file.h"
+#include "base/status_matchers.h"
+#include "base/test_directory.h"
+#include "worker/box/box.h"
+#include "worker/box/isolation.h"
+#include "worker/child/runner_process.h"
+
+namespace wattle::agent {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
+
+KernelProbe ProbeIn(const TestDirectory& directory) {
+  return {.state_directory = directory.File("state"), .runner = kFakeRunner, .device = "cuda"};
+}
+
+TEST(ProbeKernelsTest, TheRunnerCompilesIntoAFolderOfTheState) {
+  const TestDirectory directory;
+  const KernelProbe probe = ProbeIn(directory);
+  EXPECT_EQ(CompileKernels(probe).value(), "compiled 1 of 1 files of kernels in 0.1 s");
+  EXPECT_EQ(ReadWholeFile(KernelDirectory(probe.state_directory) + "/00.kernel").value(), "code");
+}
+
+TEST(ProbeKernelsTest, TheReasonOfTheRunnerIsTold) {
+  const TestDirectory directory;
+  KernelProbe probe = ProbeIn(directory);
+  probe.device = "cuda:7";
+  EXPECT_THAT(CompileKernels(probe),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "NVRTC is not found"));
+  probe.runner = "/no/such/runner";
+  EXPECT_THAT(CompileKernels(probe), StatusIs(absl::StatusCode::kNotFound, HasSubstr("runner")));
+}
+
+// The box of a job, as the agent makes it.
+TEST(ProbeKernelsTest, AJobReadsTheKernelsAndCannotWriteThem) {
+  if (box::DetectIsolation(box::Level::kFull).level < box::Level::kFull) {
+    GTEST_SKIP() << "this kernel holds no files back";
+  }
+  const TestDirectory directory;
+  const KernelProbe probe = ProbeIn(directory);
+  ASSERT_THAT(CompileKernels(probe), IsOk());
+  const std::string kernels = KernelDirectory(probe.state_directory);
+  v1::RunnerTask task;
+  task.mutable_spec()->set_name("tell-kernels");
+  task.mutable_spec()->mutable_finetune()->set_steps(1);
+  task.set_work_directory(directory.path());
+  task.set_output_directory(directory.path());
+  auto box = box::Box::Prepare({.level = box::Level::kFull,
+                                .program = kFakeRunner,
+                                .readable = {kernels},
+                                .writable = {task.work_directory()}});
+  ASSERT_THAT(box, IsOk());
+  std::vector<std::string> lines;
+  absl::Notification done;
+  child::RunnerCallbacks callbacks;
+  callbacks.on_frame = [](const v1::RunnerFrame&) {};
+  callbacks.on_line = [&](std::string line) { lines.push_back(std::move(line)); };
+  callbacks.on_exit = [&](const child::RunnerExit&) { done.Notify(); };
+  const auto process = child::RunnerProcess::Start(
+      {.program = kFakeRunner, .box = &*box, .kernels = kernels}, task, std::move(callbacks));
+  ASSERT_THAT(process, IsOk());
+  done.WaitForNotification();
+  EXPECT_THAT(lines, Contains("kernel code, not written"));
+  EXPECT_EQ(ReadWholeFile(kernels + "/00.kernel").value(), "code");
+}
+
+}  // namespace
+}  // namespace wattle::agent
