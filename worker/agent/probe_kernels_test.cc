@@ -57,8 +57,9 @@ TEST(ProbeKernelsTest, AJobReadsTheKernelsAndCannotWriteThem) {
   v1::RunnerTask task;
   task.mutable_spec()->set_name("tell-kernels");
   task.mutable_spec()->mutable_finetune()->set_steps(1);
-  task.set_work_directory(directory.path());
-  task.set_output_directory(directory.path());
+  task.set_work_directory(directory.File("work"));
+  task.set_output_directory(task.work_directory());
+  ASSERT_THAT(MakeDirectories(task.work_directory()), IsOk());
   auto box = box::Box::Prepare({.level = box::Level::kFull,
                                 .program = kFakeRunner,
                                 .readable = {kernels},
