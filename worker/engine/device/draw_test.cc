@@ -64,7 +64,7 @@ std::vector<long long> Chosen(const std::vector<float>& logits, int rows,
   kernels::DecodeModel model;
   model.head.rows = static_cast<int64_t>(logits.size()) / rows;
   cuda::HostLauncher launcher(order);
-  cuda::DecodeStep step(model, {}, nullptr, nullptr, launcher);
+  cuda::DecodeStep step(model, {}, {}, launcher);
   std::vector<cuda::Amount> amounts(logits.size());
   std::vector<long long> chosen(static_cast<size_t>(rows), -1);
   EXPECT_THAT(step.Choose({.logits = logits.data(),
