@@ -7,7 +7,7 @@
 namespace wattle {
 
 bool IsAudited(absl::string_view kind) {
-  static constexpr absl::string_view kKinds[] = {
+  static constexpr const char* kKinds[] = {
       "job_submitted",
       "device_drained",
       "device_resumed",
