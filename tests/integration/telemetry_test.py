@@ -327,7 +327,7 @@ class Dashboards(PrometheusScene):
                 self.wrong.append(f"docs/metrics.md: {name} has {labels}, there {sorted(said)}")
 
     def check_one_path(self):
-        doubles = self.query('count by (__name__, device_id, source, use, sensor, channel, state) '
+        doubles = self.query('count by (__name__, device_id, source, use, sensor, channel, state, direction) '
                              '({__name__=~"wattle_(device|worker|sensor|rail|zone|throttled).*"}) > 1')
         self.assertEqual(doubles, [], "a series of a device comes twice")
         self.assertEqual({series["metric"]["job"] for series in self.query('wattle_device_power_watts{device="mast"}')}, {"wattle-coordinator"})
