@@ -1,7 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// COIN-OR CLP (Debian's coinor-libclp-dev), by its C interface: the dual simplex method.
+// COIN-OR CLP (Debian's coinor-libclp-dev), by its C interface: the dual simplex method. The
+// library is opened when a program is to be solved, and never linked: with it comes OpenBLAS, whose
+// threads would be there before main, so that a program's own handling of signals would not count
+// for them.
 #include <coin/Clp_C_Interface.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -40,9 +44,59 @@ Sparse SparseOf(const LinearProgram& program) {
   return sparse;
 }
 
+// The functions of CLP that are used here.
+struct Clp {
+  decltype(&Clp_newModel) new_model;
+  decltype(&Clp_deleteModel) delete_model;
+  decltype(&Clp_setLogLevel) set_log_level;
+  decltype(&Clp_loadProblem) load_problem;
+  decltype(&Clp_setMaximumIterations) set_maximum_iterations;
+  decltype(&Clp_copyinStatus) copyin_status;
+  decltype(&Clp_dual) dual;
+  decltype(&Clp_status) status;
+  decltype(&Clp_numberIterations) number_iterations;
+  decltype(&Clp_objectiveValue) objective_value;
+  decltype(&Clp_primalColumnSolution) primal_column_solution;
+  decltype(&Clp_dualRowSolution) dual_row_solution;
+  decltype(&Clp_statusArray) status_array;
+};
+
+template <typename Function>
+bool Find(void* library, const char* name, Function* function) {
+  *function = reinterpret_cast<Function>(dlsym(library, name));
+  return *function != nullptr;
+}
+
+// Null: this machine has no such library.
+const Clp* OpenClp() {
+  static Clp clp;
+  void* const library = dlopen("libClp.so.1", RTLD_NOW | RTLD_LOCAL);  // Stays open.
+  const bool is_whole = library != nullptr && Find(library, "Clp_newModel", &clp.new_model) &&
+                        Find(library, "Clp_deleteModel", &clp.delete_model) &&
+                        Find(library, "Clp_setLogLevel", &clp.set_log_level) &&
+                        Find(library, "Clp_loadProblem", &clp.load_problem) &&
+                        Find(library, "Clp_setMaximumIterations", &clp.set_maximum_iterations) &&
+                        Find(library, "Clp_copyinStatus", &clp.copyin_status) &&
+                        Find(library, "Clp_dual", &clp.dual) &&
+                        Find(library, "Clp_status", &clp.status) &&
+                        Find(library, "Clp_numberIterations", &clp.number_iterations) &&
+                        Find(library, "Clp_objectiveValue", &clp.objective_value) &&
+                        Find(library, "Clp_primalColumnSolution", &clp.primal_column_solution) &&
+                        Find(library, "Clp_dualRowSolution", &clp.dual_row_solution) &&
+                        Find(library, "Clp_statusArray", &clp.status_array);
+  return is_whole ? &clp : nullptr;
+}
+
+const Clp* LoadedClp() {
+  static const Clp* const clp = OpenClp();
+  return clp;
+}
+
 absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& budget) {
-  const std::unique_ptr<Clp_Simplex, void (*)(Clp_Simplex*)> model(Clp_newModel(), Clp_deleteModel);
-  Clp_setLogLevel(model.get(), 0);
+  const Clp& clp = *LoadedClp();  // It is: BuiltInSolver asked.
+  const std::unique_ptr<Clp_Simplex, void (*)(Clp_Simplex*)> model(clp.new_model(),
+                                                                   clp.delete_model);
+  clp.set_log_level(model.get(), 0);
   const Sparse sparse = SparseOf(program);
   std::vector<double> lower;
   std::vector<double> upper;
@@ -51,32 +105,32 @@ absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& 
     upper.push_back(row.upper);
   }
   const size_t columns = program.columns().size();
-  Clp_loadProblem(model.get(), static_cast<int>(columns), static_cast<int>(lower.size()),
-                  sparse.begins.data(), sparse.rows.data(), sparse.factors.data(),
-                  sparse.lower.data(), sparse.upper.data(), sparse.costs.data(), lower.data(),
-                  upper.data());
-  Clp_setMaximumIterations(model.get(), budget.iterations);
+  clp.load_problem(model.get(), static_cast<int>(columns), static_cast<int>(lower.size()),
+                   sparse.begins.data(), sparse.rows.data(), sparse.factors.data(),
+                   sparse.lower.data(), sparse.upper.data(), sparse.costs.data(), lower.data(),
+                   upper.data());
+  clp.set_maximum_iterations(model.get(), budget.iterations);
   const size_t shape = columns + lower.size();
   const bool is_warm = budget.start != nullptr && budget.start->size() == shape;
   if (is_warm) {
-    Clp_copyinStatus(model.get(), budget.start->data());
+    clp.copyin_status(model.get(), budget.start->data());
   }
-  Clp_dual(model.get(), 0);
-  switch (Clp_status(model.get())) {
+  clp.dual(model.get(), 0);
+  switch (clp.status(model.get())) {
     case 0:
       break;
     case 3:
       return absl::ResourceExhaustedError(
-          absl::StrCat("CLP ended at ", Clp_numberIterations(model.get()), " iterations"));
+          absl::StrCat("CLP ended at ", clp.number_iterations(model.get()), " iterations"));
     default:
       return absl::FailedPreconditionError(
-          absl::StrCat("CLP found no optimum: status ", Clp_status(model.get())));
+          absl::StrCat("CLP found no optimum: status ", clp.status(model.get())));
   }
   Solution solution;
-  solution.cost = Clp_objectiveValue(model.get());
-  const double* const values = Clp_primalColumnSolution(model.get());
-  const double* const prices = Clp_dualRowSolution(model.get());
-  const unsigned char* const status = Clp_statusArray(model.get());
+  solution.cost = clp.objective_value(model.get());
+  const double* const values = clp.primal_column_solution(model.get());
+  const double* const prices = clp.dual_row_solution(model.get());
+  const unsigned char* const status = clp.status_array(model.get());
   solution.columns.assign(values, values + columns);
   solution.row_prices.assign(prices, prices + lower.size());
   solution.basis.assign(status, status + shape);
@@ -87,7 +141,7 @@ absl::StatusOr<Solution> SolveByClp(const LinearProgram& program, const Budget& 
 
 const Solver* BuiltInSolver() {
   static constexpr Solver kClp = {.name = "clp", .solve = SolveByClp};
-  return &kClp;
+  return LoadedClp() == nullptr ? nullptr : &kClp;
 }
 
 }  // namespace wattle::solve

@@ -64,7 +64,7 @@ class RemoteWrite(PrometheusScene):
         page = self.fleet.get("/metrics")
         self.assertNotIn("wattle_device_power_watts", page)
         self.assertIn("wattle_device_last_seen_timestamp_seconds", page)
-        doubles = self.query('count by (__name__, device_id, source, use, sensor, channel, state) ({__name__=~"wattle_(device|worker|sensor).*"}) > 1')
+        doubles = self.query('count by (__name__, device_id, source, use, sensor, channel, state, direction) ({__name__=~"wattle_(device|worker|sensor).*"}) > 1')
         self.assertEqual(doubles, [], "a series of a device comes twice")
         # What the workers' page would show is there under the same names.
         for name in ("wattle_device_info", "wattle_device_energy_joules_total", "wattle_worker_connected", "wattle_sensor_up"):
