@@ -31,7 +31,7 @@ class BadInput(Scene):
             ({"finetune": {"model": "base", "data": "train", "batch_sise": 1}}, 2, ["batch_sise", 'did you mean "batch_size"']),
             ({"deadline_minutes": 5, "finetune": {"model": "base", "data": "train"}}, 2, ["deadline_seconds"]),
             ({"finetune": {"model": "nothing", "data": "train"}}, 3, ["nothing", "model push"]),
-            ({"sweep": 8, "finetune": {"model": "base", "data": "train"}}, 2, ["not supported in this version"]),
+            ({"sweep": 8, "finetune": {"model": "base", "data": "train"}}, 2, ["sweep: wants fields with their values"]),
             ({"quality_floor": {"perplexity_change_percent_max": 3}, "finetune": {"model": "base", "data": "train"}}, 2,
              ["quality_floor: only generate and evaluate jobs"]),
             ({"quality_floor": {"kl_divergence_max": 1, "models": ["nothing"]}, "generate": {"model": "base", "prompts": ["a"]}}, 3,
