@@ -70,6 +70,12 @@ std::string FormatHostPort(const HostPort& address) {
                                               : absl::StrCat(address.host, ":", address.port);
 }
 
+bool IsIpAddress(const std::string& host) {
+  in6_addr bytes = {};  // Room for either.
+  return inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
+}
+
 // An address is compared as a number: "127.example.com" is a name, and anybody may register it.
 bool IsLoopback(const HostPort& address) {
   in_addr ipv4 = {};

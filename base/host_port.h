@@ -25,6 +25,10 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view flag, absl::string_view
 // As ParseHostPort reads it.
 std::string FormatHostPort(const HostPort& address);
 
+// Whether the host is a number, IPv4 or IPv6 without brackets, and no name that others must look
+// up.
+bool IsIpAddress(const std::string& host);
+
 // 127.0.0.0/8, ::1, or the name localhost.
 bool IsLoopback(const HostPort& address);
 

@@ -41,6 +41,16 @@ TEST(HostPortTest, GuessesNothing) {
   }
 }
 
+TEST(HostPortTest, KnowsNumbersFromNames) {
+  for (const char* number : {"127.0.0.1", "10.0.0.7", "::", "fd00::7"}) {
+    EXPECT_TRUE(IsIpAddress(number)) << number;
+  }
+  for (const char* name :
+       {"", "localhost", "10.0.0", "10.0.0.7.example.com", "[::1]", "fe80::1%eth0"}) {
+    EXPECT_FALSE(IsIpAddress(name)) << name;
+  }
+}
+
 TEST(HostPortTest, KnowsLoopback) {
   EXPECT_TRUE(IsLoopback(*ParseHostPort("", "127.9.9.9:1")));
   EXPECT_TRUE(IsLoopback(*ParseHostPort("", "[::1]:1")));

@@ -1,9 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-coordinator: composes journal, core, artifacts, gRPC and HTTP, then waits for a signal.
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -12,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -39,7 +35,6 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/signers/signers.h"
 #include "base/clock.h"
-#include "base/host_port.h"
 #include "base/service_manager.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
@@ -54,6 +49,7 @@
 #include "coordinator/memory/estimate_memory.h"
 #include "coordinator/new_authority.h"
 #include "coordinator/options.h"
+#include "coordinator/own_names.h"
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/revocations.h"
@@ -91,73 +87,6 @@ absl::Status MakeDataDirectory(const std::string& path) {
                                                     "write to"));
   }
   return absl::OkStatus();
-}
-
-bool Contains(const std::vector<std::string>& list, absl::string_view text) {
-  return std::find(list.begin(), list.end(), text) != list.end();
-}
-
-// Each name once: a certificate for other names is made anew.
-void AddName(const std::string& host, wattle::authority::ServerNames* names) {
-  std::array<unsigned char, sizeof(in6_addr)> address = {};
-  const bool is_address = inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
-                          inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
-  std::vector<std::string>& list = is_address ? names->addresses : names->dns_names;
-  if (!Contains(list, host)) {
-    list.push_back(host);
-  }
-}
-
-// The addresses of this machine's interfaces; those that mean nothing without an interface left
-// out.
-void AddOwnAddresses(wattle::authority::ServerNames* names) {
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) {
-    return;
-  }
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    std::array<char, INET6_ADDRSTRLEN> text = {};
-    if (one->ifa_addr == nullptr) {
-      continue;
-    }
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto* const address = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      inet_ntop(AF_INET, &address->sin_addr, text.data(), text.size());
-    } else if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto* const address = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      if (!IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr)) {
-        inet_ntop(AF_INET6, &address->sin6_addr, text.data(), text.size());
-      }
-    }
-    if (text[0] != '\0') {
-      AddName(text.data(), names);
-    }
-  }
-  freeifaddrs(all);
-}
-
-// By what boards and people reach this machine, for the names of the coordinator's certificate.
-wattle::authority::ServerNames NamesOf(const CoordinatorOptions& options) {
-  wattle::authority::ServerNames names = {.dns_names = {"localhost"},
-                                          .addresses = {"127.0.0.1", "::1"}};
-  std::array<char, 256> host = {};
-  if (gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0') {
-    AddName(host.data(), &names);
-  }
-  for (const auto& [flag, text] :
-       {std::pair("--listen", options.listen_address), std::pair("--http", options.http_address)}) {
-    const auto listen = wattle::ParseHostPort(flag, text);
-    if (listen.ok() && !wattle::IsLoopback(*listen)) {
-      AddName(listen->host, &names);
-    }
-  }
-  for (const std::string& name : options.http_names) {
-    AddName(name, &names);
-  }
-  if (Contains(names.addresses, "0.0.0.0") || Contains(names.addresses, "::")) {
-    AddOwnAddresses(&names);
-  }
-  return names;
 }
 
 // Renews the coordinator's own certificate while it runs.
@@ -340,7 +269,7 @@ absl::StatusOr<std::unique_ptr<wattle::authority::Authority>> OpenAuthority(
     return nullptr;
   }
   return wattle::authority::Authority::Open(absl::StrCat(options.data_directory, "/authority"),
-                                            NamesOf(options), wattle::Clock::Real(),
+                                            wattle::OwnNames(options), wattle::Clock::Real(),
                                             options.issuer);
 }
 

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
+#include "base/utf8.h"
 #include "coordinator/core/command.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/state.h"
@@ -26,8 +27,9 @@ constexpr char kNoKey[] = "-";  // Of a board that the journal did not know when
 
 std::string LineOf(const v1::IdentityRecord& revoked) {
   const std::string key = absl::BytesToHexString(revoked.public_key_sha256());
+  // The reason is a person's words: a line end in it would be a line that is no revocation.
   return absl::StrCat(revoked.kind(), " ", revoked.id(), " ", key.empty() ? kNoKey : key, " ",
-                      revoked.revoked_reason());
+                      OneLine(revoked.revoked_reason()));
 }
 
 absl::StatusOr<v1::IdentityRecord> ReadLine(const std::string& line) {

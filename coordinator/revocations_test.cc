@@ -136,6 +136,15 @@ TEST_F(RevocationsTest, ABackupHasThoseOfItsTime) {
   EXPECT_THAT(*ReadWholeFile(data_ + "/revocations"), HasSubstr("device nano 6b6b"));
 }
 
+TEST_F(RevocationsTest, AReasonOfSeveralLinesIsOneLine) {
+  v1::IdentityRecord revoked;
+  revoked.set_kind("device");
+  revoked.set_id("nano");
+  revoked.set_revoked_reason("stolen\nby night");
+  ASSERT_THAT(revocations_->Keep(revoked), IsOk());
+  EXPECT_THAT(Revocations::Open(data_ + "/revocations"), IsOk());
+}
+
 TEST_F(RevocationsTest, ALineThatIsNoneIsNamed) {
   for (const char* line : {"device nano\n", "device nano xyz stolen\n", "board nano - stolen\n",
                            "device na/no - stolen\n"}) {

@@ -34,14 +34,20 @@ const std::map<std::string, Case>& Cases() {
   return cases;
 }
 
+// role: kRoles for none.
+Identity IdentityWith(size_t role) {
+  Identity identity{"ann", {}, {"p1"}, "ask an admin"};
+  if (role < kRoles) {
+    identity.roles.insert(static_cast<Role>(role));
+  }
+  return identity;
+}
+
 TEST(AccessTableTest, EveryRoleMayWhatIsWrittenAndNothingElse) {
   int cells = 0;
   for (const auto& [method, letters] : Expected()) {
     for (size_t role = 0; role <= kRoles; ++role) {
-      Identity identity{"ann", {}, {"p1"}, "ask an admin"};
-      if (role < kRoles) {
-        identity.roles.insert(static_cast<Role>(role));
-      }
+      const Identity identity = IdentityWith(role);
       for (const auto& [name, one] : Cases()) {
         const bool may = one.covered_by.find(letters[role]) != std::string::npos;
         EXPECT_EQ(Decide(identity, method, one.resource).ok(), may)
@@ -52,10 +58,7 @@ TEST(AccessTableTest, EveryRoleMayWhatIsWrittenAndNothingElse) {
   }
   for (const auto& [method, letters] : Expected()) {
     for (size_t role = 0; role <= kRoles; ++role) {
-      Identity identity{"ann", {}, {"p1"}, "ask an admin"};
-      if (role < kRoles) {
-        identity.roles.insert(static_cast<Role>(role));
-      }
+      const Identity identity = IdentityWith(role);
       EXPECT_EQ(DecideMethod(identity, method).ok(), letters[role] != '-') << method << role;
     }
   }
@@ -68,10 +71,7 @@ TEST(AccessTableTest, EveryRoleMayWhatIsWrittenAndNothingElse) {
 bool IsAsWritten(const AccessRow& row) {
   const std::string letters = Expected().at(std::string(row.method));
   for (size_t role = 0; role <= kRoles; ++role) {
-    Identity identity{"ann", {}, {"p1"}, "ask an admin"};
-    if (role < kRoles) {
-      identity.roles.insert(static_cast<Role>(role));
-    }
+    const Identity identity = IdentityWith(role);
     for (const auto& [name, one] : Cases()) {
       const bool may = one.covered_by.find(letters[role]) != std::string::npos;
       if (DecideByRow(row, identity, one.resource).ok() != may) {

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/http/host_names.h"
 
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,13 +20,6 @@ namespace {
 
 constexpr char kLocalhost[] = "localhost";
 
-// An address cannot be pointed elsewhere by whoever owns a name.
-bool IsAddress(const std::string& host) {
-  in6_addr address = {};
-  return inet_pton(AF_INET, host.c_str(), &address) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), &address) == 1;
-}
-
 }  // namespace
 
 HostNames::HostNames(const std::vector<std::string>& names) : names_({kLocalhost}) {
@@ -45,7 +37,8 @@ absl::Status HostNames::Check(absl::string_view host) const {
     return absl::PermissionDeniedError(parsed.status().message());
   }
   std::string name = absl::AsciiStrToLower(parsed->host);
-  if (IsAddress(name) || names_.contains(std::string(absl::StripSuffix(name, ".")))) {
+  // An address cannot be pointed elsewhere by whoever owns a name.
+  if (IsIpAddress(name) || names_.contains(std::string(absl::StripSuffix(name, ".")))) {
     return absl::OkStatus();
   }
   return absl::PermissionDeniedError(absl::StrCat(

@@ -1,11 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/peer_directory.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <utility>
 
@@ -48,11 +44,8 @@ std::string SiteOf(const core::State& state, const DeviceId& board) {
 // Numbers alone: no name that others must look up. A loopback address counts on this machine.
 absl::Status CheckAddress(const std::string& text, const std::string& caller_host) {
   WATTLE_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort("addresses", text));
-  std::array<unsigned char, sizeof(in6_addr)> bytes = {};
-  const bool is_number = inet_pton(AF_INET, address.host.c_str(), bytes.data()) == 1 ||
-                         inet_pton(AF_INET6, address.host.c_str(), bytes.data()) == 1;
   const bool is_elsewhere = IsLoopback(address) && !IsLoopback({caller_host, 1});
-  if (!is_number || address.port == 0 || is_elsewhere) {
+  if (!IsIpAddress(address.host) || address.port == 0 || is_elsewhere) {
     return absl::InvalidArgumentError(absl::StrCat(
         "addresses: \"", text, "\": wanted IP:PORT, where boards of the site reach this one"));
   }

@@ -1,12 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/link/peer_server.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -21,6 +16,7 @@
 #include "artifacts/manifest.h"
 #include "artifacts/transfer/grpc_status.h"
 #include "base/host_port.h"
+#include "base/own_addresses.h"
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
 #include "base/tls/credentials.h"
@@ -39,39 +35,14 @@ constexpr absl::Duration kServeLook = absl::Milliseconds(100);
 constexpr absl::Duration kPeersStopPatience = absl::Seconds(1);
 constexpr size_t kAddressesMax = 8;  // the coordinator's limit
 
-bool IsNumber(const std::string& host) {
-  std::array<unsigned char, sizeof(in6_addr)> bytes = {};
-  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
-}
-
 bool IsEveryInterface(const std::string& host) {
   return host == "0.0.0.0" || host == "::";
 }
 
 // The addresses of this machine that other machines may reach.
-std::vector<std::string> OwnAddresses() {
-  std::vector<std::string> addresses;
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) {
-    return addresses;
-  }
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    std::array<char, INET6_ADDRSTRLEN> text = {};
-    if (one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET) {
-      const auto* const address = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      inet_ntop(AF_INET, &address->sin_addr, text.data(), text.size());
-    } else if (one->ifa_addr != nullptr && one->ifa_addr->sa_family == AF_INET6) {
-      const auto* const address = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      if (!IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr)) {
-        inet_ntop(AF_INET6, &address->sin6_addr, text.data(), text.size());
-      }
-    }
-    if (text[0] != '\0' && !IsLoopback({text.data(), 1})) {
-      addresses.emplace_back(text.data());
-    }
-  }
-  freeifaddrs(all);
+std::vector<std::string> AddressesForOthers() {
+  std::vector<std::string> addresses = OwnAddresses();
+  std::erase_if(addresses, [](const std::string& one) { return IsLoopback({one, 1}); });
   return addresses;
 }
 
@@ -86,7 +57,7 @@ absl::StatusOr<std::string> PeerListenAddress(const std::string& flag) {
   WATTLE_ASSIGN_OR_RETURN(
       const HostPort address,
       ParseHostPort("--peer-listen", is_port ? absl::StrCat("[::]:", flag) : flag));
-  if (!IsNumber(address.host)) {
+  if (!IsIpAddress(address.host)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--peer-listen ", flag, ": wanted PORT or IP:PORT"));
   }
@@ -131,7 +102,7 @@ std::vector<std::string> PeerServer::addresses() const {
   const absl::StatusOr<HostPort> listen = ParseHostPort("--peer-listen", options_.listen);
   const std::string host = listen.ok() ? listen->host : "";
   std::vector<std::string> hosts =
-      IsEveryInterface(host) ? OwnAddresses() : std::vector<std::string>{host};
+      IsEveryInterface(host) ? AddressesForOthers() : std::vector<std::string>{host};
   hosts.resize(std::min(hosts.size(), kAddressesMax));
   for (std::string& one : hosts) {
     one = FormatHostPort({one, port_});

@@ -1,0 +1,123 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/drawn_boards.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "policy/limits.h"
+#include "policy/selector.h"
+#include "proto/spec_revision.h"
+#include "sim/random.h"
+
+namespace wattle::sim {
+namespace {
+
+// A day of drawn sun is at most this much brighter than the file's.
+constexpr double kSunFactorMax = 1.3;
+// A board's step, and the update of all, come in this part of the scenario.
+constexpr double kChangesFrom = 0.3;
+constexpr double kChangesUntil = 0.6;
+
+// The panel's watts by hour in this seed.
+std::shared_ptr<const std::vector<double>> SunOf(const Scenario& scenario, Watts panel,
+                                                 uint64_t seed) {
+  auto watts = std::make_shared<std::vector<double>>();
+  Random random(SeedOf(seed, 1));
+  double factor = 1.0;
+  for (size_t hour = 0; hour < scenario.sun.size(); ++hour) {
+    if (hour % kHoursOfDay == 0) {
+      factor = std::min(std::exp(scenario.sun_spread * DrawNormal(random)), kSunFactorMax);
+    }
+    watts->push_back(panel.value() * scenario.sun[hour] * factor);
+  }
+  return watts;
+}
+
+double DrawMoment(const Scenario& scenario, Random& random) {
+  return kBeginSeconds + scenario.duration_seconds * random.Between(kChangesFrom, kChangesUntil);
+}
+
+// That the policies demand of the boards.
+Fraction ReserveOf(const Scenario& scenario, const BoardGroup& group) {
+  std::vector<const v1::Policy*> policies;
+  if (group.policy) {
+    policies.push_back(&*group.policy);
+  }
+  for (const v1::Policy& policy : scenario.fleet_policies) {
+    if (policy::Selects(policy, InfoOf(group, 1))) {
+      policies.push_back(&policy);
+    }
+  }
+  const policy::Limits limits = policy::LimitsOf(policies);
+  return limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
+}
+
+}  // namespace
+
+v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
+  v1::DeviceInfo info;
+  info.set_name(group.BoardName(number));
+  info.set_device_class(group.board_class.name);
+  info.set_architecture("aarch64");
+  info.set_time_scale(1.0);
+  info.set_memory_bytes(group.board_class.memory_bytes);
+  info.set_cores(group.board_class.cores);
+  info.set_accelerator(group.board_class.accelerator);
+  info.set_throughput_flops_datasheet(group.board_class.flops_per_second);
+  info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
+  info.set_energy_scope("module");
+  info.set_engine_version("wattle-sim");
+  info.set_cache_quota_bytes(int64_t{1} << 36);
+  info.set_link_bytes_per_second(group.link_bytes_per_second);
+  info.set_has_battery_gauge(group.pack.has_value());
+  info.set_gauge_error_ratio(group.pack ? group.gauge_error.value() : 0.0);
+  info.set_spec_revision(kSpecRevision);
+  if (!group.power_mode.empty()) {
+    info.set_power_mode(group.power_mode);
+    info.add_power_modes()->set_name(group.power_mode);
+  }
+  for (const v1::Label& label : group.labels) {
+    *info.add_labels() = label;
+  }
+  v1::Label& of_group = *info.add_labels();
+  of_group.set_key("group");
+  of_group.set_value(group.name);
+  return info;
+}
+
+SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
+  SpeedChanges speed;
+  Random of_all(SeedOf(seed, 2));
+  Random random(SeedOf(seed, 1000 + static_cast<uint64_t>(number)));
+  if (scenario.software != 1.0) {
+    speed.software = scenario.software;
+    speed.software_at_seconds = DrawMoment(scenario, of_all);
+  }
+  if (scenario.step != 1.0) {
+    speed.step = scenario.step;
+    speed.step_at_seconds = DrawMoment(scenario, random);
+  }
+  speed.drift_per_day = std::log(scenario.drift) * random.Between(-1.0, 1.0) * kSecondsOfDay /
+                        scenario.duration_seconds;
+  speed.throttle = scenario.throttle;
+  return speed;
+}
+
+BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
+  BoardSettings board;
+  board.idle = group.board_class.idle;
+  board.battery = group.pack;
+  board.charge = group.charge;
+  board.day_seconds = kSecondsOfDay;
+  board.gauge_error = group.gauge_error;
+  if (group.pack && group.panel > Watts(0)) {
+    board.sun_watts = SunOf(scenario, group.panel, seed);
+    board.sun_begins_seconds = kBeginSeconds;
+  }
+  board.reserve = ReserveOf(scenario, group);
+  return board;
+}
+
+}  // namespace wattle::sim

@@ -1,0 +1,31 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The simulated boards that a scenario's groups stand for: what they tell of themselves, their pack
+// and sun, and how their speed changes. A seed draws the same boards whatever else is asked. Pure.
+#ifndef WATTLE_SIM_SCENARIO_DRAWN_BOARDS_H_
+#define WATTLE_SIM_SCENARIO_DRAWN_BOARDS_H_
+
+#include <cstdint>
+
+#include "sim/board.h"
+#include "sim/scenario/scenario.h"
+#include "sim/true_speed.h"
+#include "wattle/v1/device.pb.h"
+
+namespace wattle::sim {
+
+// The fleet is up for so long before hour 0: the boards register and measure their idle draw. The
+// simulation's wall clock begins a quarter of an hour before midnight (sim/options.cc).
+inline constexpr double kBeginSeconds = 900.0;
+
+// number: of the board in its group, from 1.
+v1::DeviceInfo InfoOf(const BoardGroup& group, int number);
+
+// number: of the board in the fleet, from 0.
+SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed);
+
+BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed);
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_SCENARIO_DRAWN_BOARDS_H_
