@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "scheduler/profiles/exported_rows.h"
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 #include "scheduler/profiles/run_interval.h"
@@ -43,7 +44,7 @@ std::vector<v1::ProfileRow> RowsToExport(const ProfileTable& table, absl::string
 absl::Status CheckExportHead(const v1::ProfileExport& file) {
   if (file.format() != kExportFormat) {
     return absl::InvalidArgumentError(
-        absl::StrCat("format: \"", file.format(), "\", wanted \"", kExportFormat,
+        absl::StrCat("format: \"", absl::CEscape(file.format()), "\", wanted \"", kExportFormat,
                      "\": this is no file of wattle profile export; export the rows again"));
   }
   if (file.version() != kExportVersion) {
