@@ -47,8 +47,10 @@
 namespace wattle::agent {
 
 // A power cut loses at most this much of an attempt's measured energy. Each save writes and syncs
-// two small files.
-inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
+// two small files, which are about 30 kB of pages on the card.
+inline constexpr absl::Duration kSavePeriod = absl::Seconds(30);
+// Between two tries on a disk that takes no writes.
+inline constexpr absl::Duration kDiskRetryPeriod = absl::Seconds(15);
 
 // Everything but `kept` must outlive the core.
 struct CoreDependencies {

@@ -226,7 +226,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     }
   }
   if (device_unsaved_ || !records_unsaved_.empty()) {
-    next_save_ = now.wall + kSavePeriod;
+    next_save_ = now.wall + kDiskRetryPeriod;
   }
 }
 
