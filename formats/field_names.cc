@@ -19,8 +19,7 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 15> kComingFields = {"adapter",
-                                                             "allow_power_off",
+constexpr std::array<absl::string_view, 14> kComingFields = {"adapter",
                                                              "allowed_power_modes",
                                                              "anti_affinity",
                                                              "chat_template",

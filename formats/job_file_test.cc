@@ -251,9 +251,9 @@ TEST(PolicyFileTest, MistakesAreNamed) {
       StatusIs(kInvalidJob,
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
   EXPECT_THAT(
-      ParsePolicyFile("name: a\nallow_power_off: true\n", "p.yaml"),
+      ParsePolicyFile("name: a\nallowed_power_modes: [10W]\n", "p.yaml"),
       StatusIs(kUnsupported,
-               "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
+               "p.yaml:2: allowed_power_modes: not supported in this version; remove the line"));
   EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
               StatusIs(kInvalidJob, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),

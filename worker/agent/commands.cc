@@ -18,6 +18,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
+#include "base/line_socket.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
@@ -27,7 +28,6 @@
 #include "worker/agent/config.h"
 #include "worker/agent/core/owner_hold.h"
 #include "worker/agent/link/credentials.h"
-#include "worker/agent/owner_socket.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
@@ -277,7 +277,13 @@ int RunOwnerCommand(int argc, char** argv) {
   if (state_directory.empty()) {
     state_directory = DefaultStateDirectory("");
   }
-  const auto answer = AskWorker(absl::StrCat(state_directory, "/", kOwnerSocket), request);
+  const auto answer =
+      AskLineSocket(absl::StrCat(state_directory, "/", kOwnerSocket), "worker", request);
+  if (absl::IsNotFound(answer.status())) {
+    return Fail(program, 1,
+                absl::StrCat(std::string(answer.status().message()),
+                             ", or name its folder with --state-dir"));
+  }
   if (!answer.ok()) {
     return Fail(program, 1, answer.status().message());
   }
