@@ -164,7 +164,8 @@ absl::Status WorkerStream::HandleHello() {
   }
   return runtime_.Post(
       core::WorkerHello{hello, streams_.RivalOf(device_, *this, runtime_.Now().monotonic)},
-      [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
+      [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); },
+      event_caller_);
 }
 
 // The hello is durable. The stream is installed first, because the desired set follows as an
@@ -241,18 +242,20 @@ absl::Status WorkerStream::HandleReport() {
   AttemptId finished(command.report.finished().attempt_id());
   // If the queue is full, the stream ends. The worker reconnects and sends again every report that
   // was not acknowledged.
-  return runtime_.Post(std::move(command),
-                       [self = shared_from_this(), last,
-                        finished = std::move(finished)](const runtime::Answer& answer) {
-                         if (!answer.status.ok()) {
-                           self->FinishWith(answer.status);
-                           return;
-                         }
-                         self->slot_->ResultCame(self->stream_number_, finished);
-                         if (last) {
-                           self->slot_->CaughtUp(self->stream_number_);
-                         }
-                       });
+  return runtime_.Post(
+      std::move(command),
+      [self = shared_from_this(), last,
+       finished = std::move(finished)](const runtime::Answer& answer) {
+        if (!answer.status.ok()) {
+          self->FinishWith(answer.status);
+          return;
+        }
+        self->slot_->ResultCame(self->stream_number_, finished);
+        if (last) {
+          self->slot_->CaughtUp(self->stream_number_);
+        }
+      },
+      event_caller_);
 }
 
 void WorkerStream::HandleLog(const v1::AttemptLog& log) {

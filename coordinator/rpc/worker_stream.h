@@ -64,6 +64,7 @@ class WorkerStream final
         counted_(gate.OpenStream(*context.auth_context())),
         heartbeat_interval_(heartbeat_interval),
         peer_host_(PeerHost(context.peer())),
+        event_caller_(gate.EventCallerOf(context)),
         moved_to_(gate.moved_to()) {}
 
   absl::Status Handle();
@@ -86,6 +87,7 @@ class WorkerStream final
   const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Of the caller, until OnDone.
   const absl::Duration heartbeat_interval_;
   const std::string peer_host_;
+  const v1::EventCaller event_caller_;
   const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
   std::atomic<int64_t> promised_nanoseconds_{0};    // The worker's heartbeat interval.

@@ -391,6 +391,8 @@ std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventConte
   told.set_sequence(event.sequence());
   told.set_at_unix_seconds(event.at_unix_seconds());
   told.set_kind(KindName(event));
+  told.set_caller(event.caller().identity());
+  told.set_caller_address(event.caller().address());
   Teller teller(context, &told);
   Tell(event, teller);
   return told.text().empty() ? std::nullopt : std::optional<v1::FleetEvent>(std::move(told));
