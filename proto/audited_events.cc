@@ -30,6 +30,7 @@ bool IsAudited(absl::string_view kind) {
       "identity_renewed",
       "identity_revoked",
       "device_approved",
+      "device_doubled",
       "authority_rotated",
       "authority_retired",
       "quota_set",

@@ -13,6 +13,7 @@
 
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
+#include "coordinator/core/doubled.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
@@ -58,7 +59,8 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
                    "'wattle person token'"));
 }
 
-// Of a device that may neither fetch nor upload any more.
+}  // namespace
+
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
   const std::string reason = absl::StrCat(DeviceName(draft.state(), device.value()), " ", why);
   for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), device)) {
@@ -66,8 +68,6 @@ void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
     draft.Requeue(attempt->job_id(), reason);
   }
 }
-
-}  // namespace
 
 absl::Status CheckId(absl::string_view field, absl::string_view id) {
   const bool valid =
@@ -316,6 +316,9 @@ void Applier::On(const v1::IdentityEnrolled& event) {
   state_.identities.Mutable(IdentityKey(identity.kind(), identity.id())) = identity;
   v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
   token.set_used(token.used() + 1);
+  if (identity.kind() == kDeviceKind) {
+    ForgetDoubling(DeviceId(identity.id()));
+  }
   if (identity.waits_for_approval()) {
     ApprovalChanged(DeviceId(identity.id()));
   }
@@ -324,7 +327,23 @@ void Applier::On(const v1::IdentityEnrolled& event) {
 void Applier::On(const v1::DeviceApproved& event) {
   state_.identities.Mutable(IdentityKey(kDeviceKind, event.device_id()))
       .set_waits_for_approval(false);
+  ForgetDoubling(DeviceId(event.device_id()));
   ApprovalChanged(DeviceId(event.device_id()));
+}
+
+void Applier::On(const v1::DeviceDoubled& event) {
+  const DeviceId device(event.device_id());
+  state_.identities.Mutable(IdentityKey(kDeviceKind, event.device_id()))
+      .set_waits_for_approval(true);
+  state_.devices.Mutable(device).set_problem(event.reason());
+  ApprovalChanged(device);
+}
+
+void Applier::ForgetDoubling(const DeviceId& device) {
+  const v1::DeviceRecord* const record = FindDevice(state_, device);
+  if (record != nullptr && IsDoubledProblem(record->problem())) {
+    state_.devices.Mutable(device).clear_problem();
+  }
 }
 
 // A plan of before does not count any more.

@@ -426,14 +426,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
     return;
   }
   if (!command.rival.empty()) {
-    // Nothing that this hello tells may count, except evidence of a copied card.
-    if (!IsOfThisOpening(draft.state(), hello) || CheckIdentity(draft, hello)) {
-      draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
-          hello.device().name(), ": two processes use the identity ", hello.device().device_id(),
-          " (", command.rival,
-          "): the first one stays. If it is the same board, it is let in once the old connection "
-          "is silent; otherwise delete the worker's state directory on one of the two")));
-    }
+    RefuseRival(draft, command);
     return;
   }
   if (!CheckLineage(draft, hello) ||
