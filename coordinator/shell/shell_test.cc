@@ -102,7 +102,7 @@ TEST_F(ShellTest, EveryEventOfACommandNamesItsCallerAndTheStateDoesNot) {
   EXPECT_FALSE(without.events()[0].has_caller());
   const auto digest = core::SnapshotDigest(shell_.state());
   ASSERT_THAT(digest, IsOk());
-  EXPECT_EQ(core::SnapshotDigest(nobodys.state()), *digest);
+  EXPECT_EQ(*core::SnapshotDigest(nobodys.state()), *digest);
 }
 
 TEST_F(ShellTest, NoAnswerLeavesBeforeItsEventsAreDurable) {
