@@ -96,6 +96,10 @@ bool IsRevoked(const State& state, const DeviceId& device) {
   return known != nullptr && known->revoked();
 }
 
+bool MayWork(const State& state, const DeviceId& device) {
+  return !WaitsForApproval(state, device) && !IsRevoked(state, device);
+}
+
 absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference) {
   return FindIdentity(state, kDeviceKind, reference) != nullptr ? DeviceId(std::string(reference))
                                                                 : ResolveDevice(state, reference);
@@ -346,7 +350,7 @@ void Applier::ForgetDoubling(const DeviceId& device) {
   }
 }
 
-// A plan of before does not count any more.
+// Of whether it may work: a plan of before does not count any more.
 void Applier::ApprovalChanged(const DeviceId& device) {
   state_.device_changed.Mutable(device) = sequence_;
   effects_.emplace_back(DesiredSetChanged{device});
@@ -361,6 +365,7 @@ void Applier::On(const v1::IdentityRevoked& event) {
   identity.set_revoked_reason(event.reason());
   if (event.kind() == kDeviceKind) {
     ForgetTaughtBy(DeviceId(event.id()));
+    ApprovalChanged(DeviceId(event.id()));
   }
 }
 

@@ -386,6 +386,19 @@ TEST_F(EnrolmentTest, AnIdFitsIntoACertificatesName) {
   EXPECT_THAT(CheckId("id", "d0123.X_y-z"), IsOk());
 }
 
+// The coordinator hears of the end of its stream a little later, and takes it for reachable.
+TEST(RevocationTest, ARevokedDeviceGetsNoWorkWhileItStillLooksConnected) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  Do(fleet.state, fleet.observations, RevokeIdentity{kDeviceKind, "device-1", "stolen", "otto"});
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1"))->state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  EXPECT_EQ(DesiredFor(fleet.state, DeviceId("device-1")).policies_size(), 0);
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  Do(fleet.state, fleet.observations, plan);
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
+}
+
 // A fleet whose board, which runs j1.1, enrolled; and a hello of another process beside it.
 struct DoubledFleet : Fleet {
   DoubledFleet() {
