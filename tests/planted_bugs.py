@@ -38,6 +38,18 @@ BUGS = (
     Bug("no jitter", "base/backoff.h", "return wait * (1.0 - 0.5 * drawn);", "return wait + 0 * absl::Seconds(drawn);", "wattle_base_test", "BackoffTest.*"),
     Bug("link not set after a cut", "worker/upgrade/trial.cc", "return {.record = std::move(next), .release = release};", "return {.record = std::move(next), .release = {}};",
         "wattle_upgrade_trial_test", "TrialTest.*"),
+    Bug("an event without its caller", "coordinator/shell/shell.cc", "*event.mutable_caller() = caller;", "event.clear_caller();",
+        "wattle_shell_test", "ShellTest.EveryEventOfACommandNamesItsCallerAndTheStateDoesNot"),
+    Bug("an approval that is no audit", "proto/audited_events.cc", '      "device_approved",\n', "", "wattle_kind_name_test", "AuditedEventsTest.*"),
+    Bug("a restart taken for a copied card", "coordinator/core/rival_watch.cc", "kHearingsOfALife = 2", "kHearingsOfALife = 0", "wattle_core_test", "RivalWatchTest.*"),
+    Bug("work for the revoked", "coordinator/core/enrolment.cc", "return !WaitsForApproval(state, device) && !IsRevoked(state, device);",
+        "return !WaitsForApproval(state, device);", "wattle_core_test", "RevocationTest.*"),
+    Bug("a token in the list of processes", "base/process_privacy.cc", "std::fill(argv[i] + prefix.size(), argv[i] + length, '*');", "(void)length;",
+        "wattle_base_test", "ProcessPrivacyTest.*"),
+    Bug("a core file with keys", "base/process_privacy.cc", "{.rlim_cur = 1, .rlim_max = 1}", "{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY}",
+        "wattle_base_test", "ProcessPrivacyTest.*"),
+    Bug("a runner that floods", "worker/child/runner_process.cc", "lines_.Take(line, Clock::Real().Boottime())", "std::vector<std::string>{line}",
+        "wattle_child_test", "RunnerProcessTest.AFloodOfLinesIsCounted"),
 )
 
 

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/line_socket.h"
+#include "base/process_privacy.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
@@ -218,7 +219,9 @@ int RunEnroll(int argc, char** argv) {
          "and /dev/tpmrm0)")
       ->capture_default_str()
       ->check(CLI::IsMember({"file", "tpm"}));
-  if (const std::optional<int> code = Parse(app, kEnroll, argc, argv)) {
+  const std::optional<int> code = Parse(app, kEnroll, argc, argv);
+  HideArguments(argc, argv, tls::kTokenPrefix);
+  if (code.has_value()) {
     return *code;
   }
   if (token == "-") {
