@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 
 #include "scheduler/battery/charge.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
@@ -116,6 +117,7 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
+  spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
@@ -455,6 +457,9 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
+  }
+  if (job.spec.has_apart()) {  // The job's own place does not refuse it.
+    absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
   }
   const auto before = [](const Shape& in) {
     return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };

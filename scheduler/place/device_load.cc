@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "policy/held_back.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
 #include "scheduler/predict/predict.h"
@@ -244,6 +245,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
       loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, loads);
     }
   }
+  HoldApart(snapshot, loads);
   return loads;
 }
 

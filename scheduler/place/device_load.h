@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -21,6 +22,7 @@
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
 #include "scheduler/timetable/supply.h"
+#include "units/id.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -35,6 +37,18 @@ struct Reservation {
   Joules demand;  // Gross, at the upper quantile.
 
   bool operator==(const Reservation& other) const = default;
+};
+
+// A job that keeps the others of its group off a device (apart.h).
+struct ApartHold {
+  enum class How { kOpen, kSucceeded, kPlanned };
+
+  std::string group;  // As ApartGroupOf.
+  JobId job;
+  size_t device = 0;  // Where it is: this device, or one with the same value of a label.
+  How how = How::kOpen;
+
+  bool operator==(const ApartHold& other) const = default;
 };
 
 struct DeviceLoad {
@@ -52,6 +66,7 @@ struct DeviceLoad {
   Joules promised_by_others;    // As Promised, of the other boards of a shared pack.
   Watts idle_of_others;         // Likewise.
   std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
+  std::vector<ApartHold> apart;
 
   bool operator==(const DeviceLoad& other) const = default;
 };

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "scheduler/place/apart.h"
 #include "scheduler/place/queue_planner_internal.h"
 
 namespace wattle::scheduler {
@@ -121,6 +122,7 @@ void QueuePlanner::ReleaseForJob(size_t index, Outcome& plan) {
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   std::vector<DeviceLoad> loads = loads_;
   SetLoad(device, WithRest(device, job, *considered->candidates.front()), loads);
+  HoldApart(snapshot_, *job.view, device, loads);
   job.decided = PlacementOfJob(job, *considered);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/selector.h"
@@ -207,6 +208,7 @@ class MoveFinder {
                      .begin = snapshot_.now + absl::Seconds(candidate.start_in_seconds()),
                      .end = snapshot_.now + absl::Seconds(candidate.finish_in_seconds())}),
             loads_);
+    HoldApart(snapshot_, rest.job, device, loads_);
   }
 
   const Snapshot& snapshot_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_planner_internal.h"
@@ -221,6 +222,7 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
                    .begin = snapshot_.now + absl::Seconds(chosen.start_in_seconds()),
                    .end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds())}),
           loads);
+  HoldApart(snapshot_, job, device, loads);
 }
 
 bool QueuePlanner::HasTrialLeft() const {
