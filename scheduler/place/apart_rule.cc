@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-#include "base/fault_point.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/rule.h"
 
@@ -67,8 +66,7 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
   const auto hold =
       std::find_if(on.load->apart.begin(), on.load->apart.end(),
                    [&](const ApartHold& one) { return one.group == key && one.job != on.job.id; });
-  if (hold == on.load->apart.end() ||
-      (hold->how == ApartHold::How::kPlanned && WATTLE_FAULT_POINT("apart in one plan"))) {
+  if (hold == on.load->apart.end()) {
     return std::nullopt;
   }
   const std::string too_few = TooFewWords(on, key);

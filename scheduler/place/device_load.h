@@ -9,6 +9,7 @@
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,14 @@ struct ApartHold {
   bool operator==(const ApartHold& other) const = default;
 };
 
+// The link of the boards with one value of the label site, on which few of them fetch at once.
+struct SiteLink {
+  std::string site;
+  std::vector<size_t> devices;
+  timetable::Supply turns;  // A fetch draws 1 of the turns.
+  int fetches = 0;          // Of this plan.
+};
+
 struct DeviceLoad {
   absl::Time free_at;
   // Gross joules that the runs until free_at are still expected to draw.
@@ -67,6 +76,9 @@ struct DeviceLoad {
   Watts idle_of_others;         // Likewise.
   std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
   std::vector<ApartHold> apart;
+  std::shared_ptr<const SiteLink> link;  // Null: no other board is in the way of a fetch.
+  // The artifacts that runs bring, and from when on; those that are there already are not told.
+  std::map<std::string, absl::Time> files;
 
   bool operator==(const DeviceLoad& other) const = default;
 };
@@ -76,7 +88,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
 // A run that a plan gives a place.
 struct PlannedRun {
-  const v1::JobSpec& spec;
+  const JobView& job;
   const v1::Prediction& prediction;
   absl::Time begin;
   absl::Time end;  // By the mean.

@@ -68,11 +68,9 @@ DeviceLoad QueuePlanner::WithRest(size_t device, const Job& job,
   DeviceLoad load = loads_[device];
   load.free_at = snapshot_.now + attempt.hand_over;
   const absl::Time end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds());
-  load = WithRun(load, snapshot_.devices[device].device,
-                 {.spec = job.view->spec,
-                  .prediction = chosen.prediction(),
-                  .begin = load.free_at,
-                  .end = end});
+  load = WithRun(
+      load, snapshot_.devices[device].device,
+      {.job = *job.view, .prediction = chosen.prediction(), .begin = load.free_at, .end = end});
   load.free_at = end + attempt.resume + attempt.remaining;
   return load;
 }

@@ -203,7 +203,7 @@ class MoveFinder {
   void Take(const RunningRest& rest, size_t device, const v1::Candidate& candidate) {
     SetLoad(device,
             WithRun(loads_[device], snapshot_.devices[device].device,
-                    {.spec = rest.job.spec,
+                    {.job = rest.job,
                      .prediction = candidate.prediction(),
                      .begin = snapshot_.now + absl::Seconds(candidate.start_in_seconds()),
                      .end = snapshot_.now + absl::Seconds(candidate.finish_in_seconds())}),

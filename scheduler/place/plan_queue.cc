@@ -217,7 +217,7 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
   const size_t device = considered.devices.front();
   SetLoad(device,
           WithRun(loads[device], snapshot_.devices[device].device,
-                  {.spec = job.spec,
+                  {.job = job,
                    .prediction = chosen.prediction(),
                    .begin = snapshot_.now + absl::Seconds(chosen.start_in_seconds()),
                    .end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds())}),

@@ -70,6 +70,10 @@ struct DeviceView {
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
   ExplorationBudget exploration;
+  // The artifacts that the attempt brings to the device, and for how long its fetch still takes the
+  // link.
+  std::vector<std::string> coming_artifact_ids;
+  absl::Duration fetches_for = absl::ZeroDuration();
   // The device runs an attempt of a wide prediction, whose first steps have not told yet.
   bool probes = false;
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
@@ -172,8 +176,9 @@ struct Snapshot {
   SequenceNumber sequence;  // The journal's sequence number of this snapshot.
   absl::Time now;
   std::vector<DeviceView> devices;
-  std::vector<JobView> queue;               // In any order.
-  std::vector<RunningRest> running;         // Attempts that may move for a gain, in any order.
+  std::vector<JobView> queue;        // In any order.
+  std::vector<RunningRest> running;  // Attempts that may move for a gain, in any order.
+  int transfers_per_site = 2;        // Boards with one value of the label site that fetch at once.
   std::map<std::string, ApartGroup> apart;  // Key: ApartGroupOf (apart.h).
   std::vector<v1::Policy>
       policies;  // The policies that apply; for a "what if" plan the caller puts others here.
