@@ -27,15 +27,25 @@ class Bug(NamedTuple):
 
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
 BUGS = (
+    Bug("a mate of the same plan is no mate", "scheduler/place/apart.cc", "if (job.spec.has_apart()) {", "if (job.spec.has_apart() && device > 1000) {",
+        "wattle_place_test", "ApartTest.*"),
     Bug("connect limit 200 ms", "worker/agent/link/channel.h", "kConnectLimit = absl::Seconds(20)", "kConnectLimit = absl::Milliseconds(200)",
         "", "links_test.Links.test_slow_a_job_is_fetched_run_and_told_over_a_link_of_five_seconds_with_losses"),
+    Bug("a plan of before places a job beside its mate", "coordinator/core/apart_jobs.cc", "if (!job.spec().has_apart() || record == nullptr) {",
+        "if (job.spec().has_apart() || record == nullptr) {", "wattle_core_test", "ApartJobsTest.*"),
+    Bug("each board alone on the link of its site", "scheduler/place/way_of_files.cc", "constexpr int kFetchesMax = 64;", "constexpr int kFetchesMax = 0;",
+        "wattle_place_test", "WayOfFilesTest.*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
+    Bug("files of a later run are there", "scheduler/place/way_of_files.cc", "brought->second <= start;", "brought->second <= start + absl::Hours(1000);",
+        "wattle_place_test", "WayOfFilesTest.*"),
     Bug("fixed 50 steps", "proto/checkpoint_interval.cc", "return std::min(absl::Seconds(std::sqrt(std::max(0.0, product))), between_cuts);",
         "return product < 0 ? write : absl::Seconds(50 * 4.7);", "wattle_checkpoint_interval_test", "CheckpointIntervalTest.*"),
     Bug("health check needs the link", "worker/agent/core/agent_core_upgrade.cc", "upgrader_.Step(disk_is_healthy,", "upgrader_.Step(disk_is_healthy && welcomed_,",
         "wattle_agent_core_test", "UpgradeTest.TheTestNeedsNoLink"),
     Bug("no jitter", "base/backoff.h", "return wait * (1.0 - 0.5 * drawn);", "return wait + 0 * absl::Seconds(drawn);", "wattle_base_test", "BackoffTest.*"),
+    Bug("hours of the days before are not told", "worker/agent/core/agent_core_link.cc", "      AddOlderHarvest(heartbeat);", "",
+        "wattle_agent_core_test", "HeartbeatTest.*"),
     Bug("link not set after a cut", "worker/upgrade/trial.cc", "return {.record = std::move(next), .release = release};", "return {.record = std::move(next), .release = {}};",
         "wattle_upgrade_trial_test", "TrialTest.*"),
     Bug("an event without its caller", "coordinator/shell/shell.cc", "*event.mutable_caller() = caller;", "event.clear_caller();",
@@ -50,6 +60,8 @@ BUGS = (
         "wattle_base_test", "ProcessPrivacyTest.*"),
     Bug("a runner that floods", "worker/child/runner_process.cc", "lines_.Take(line, Clock::Real().Boottime())", "std::vector<std::string>{line}",
         "wattle_child_test", "RunnerProcessTest.AFloodOfLinesIsCounted"),
+    Bug("search without groups", "scheduler/timetable/schedule.cc", "taken != nullptr && *taken > 0", "taken != nullptr && *taken > 1",
+        "wattle_timetable_test", "ImproveTest.*"),
 )
 
 

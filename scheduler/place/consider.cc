@@ -15,10 +15,12 @@
 #include "absl/strings/string_view.h"
 
 #include "scheduler/battery/charge.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 
@@ -116,6 +118,7 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
+  spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
@@ -270,6 +273,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   // Only the run's joules are uncertain, not those of fetch and start.
+  described.warm_start_seconds = predicted.warm_start_seconds;
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
   WarnOfReserve(snapshot_, view, &candidate);
@@ -284,13 +288,19 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   return described;
 }
 
-double FleetView::PlaceInGap(const DeviceView& view, const DeviceLoad& load,
+double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                              const policy::Limits& limits, v1::Candidate& candidate) const {
+  const auto& [job, view, load] = on;
+  const v1::Prediction& alone = described.candidate.prediction();
   const v1::Prediction& prediction = candidate.prediction();
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
     candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
+    if (HasWayOfFiles(load, alone)) {
+      *candidate.mutable_prediction() =
+          OnItsWay({job, view, load, start}, alone, described.warm_start_seconds);
+    }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
     const double finish_upper =
@@ -318,7 +328,12 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
                                        std::optional<absl::Time>* allowed_from) const {
   const auto& [job, view, load] = on;
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
-  const double finish_upper = PlaceInGap(view, load, limits, candidate);
+  if (candidate.prediction().fetch_seconds() != described.candidate.prediction().fetch_seconds() ||
+      candidate.prediction().start_seconds() != described.candidate.prediction().start_seconds()) {
+    *candidate.mutable_prediction() = described.candidate.prediction();  // As under no load.
+  }
+  const double finish_upper = PlaceInGap(on, described, limits, candidate);
+  candidate.set_marginal_energy_joules(MarginalEnergyJoules(candidate.prediction()));
   if (candidate.start_in_seconds() > 0) {
     candidate.set_waits_for(view.waits_for);
   }
@@ -455,6 +470,9 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
+  }
+  if (job.spec.has_apart()) {  // The job's own place does not refuse it.
+    absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
   }
   const auto before = [](const Shape& in) {
     return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };
