@@ -1,4 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
@@ -131,6 +132,27 @@ std::string ClockDifference(const v1::Device& device) {
              ? ""
              : absl::StrCat(FormatElapsed(absl::Seconds(std::abs(ahead_seconds))),
                             ahead_seconds > 0.0 ? " ahead of" : " behind", " the coordinator's");
+}
+
+// "7.2 K/W, settles in 14 min 00 s, throttles at 80 °C; error 0.6 K"; "" where it is not known.
+std::string HeatWords(const v1::HeatModel& model) {
+  // Three time constants are 95 % of the way.
+  constexpr double kSettles = 3.0;
+  double kelvin_per_watt = 0.0;
+  double slowest = 0.0;
+  for (const v1::HeatStage& stage : model.stages()) {
+    kelvin_per_watt += stage.kelvin_per_watt();
+    slowest = std::max(slowest, stage.time_constant_seconds());
+  }
+  if (kelvin_per_watt <= 0.0) {
+    return "";
+  }
+  return absl::StrCat(absl::StrFormat("%.1f K/W, settles in ", kelvin_per_watt),
+                      FormatElapsed(absl::Seconds(kSettles * slowest)),
+                      model.throttle_celsius() > 0.0
+                          ? absl::StrFormat(", throttles at %.0f °C", model.throttle_celsius())
+                          : "",
+                      absl::StrFormat("; error %.1f K", model.error_kelvin()));
 }
 
 // By what the device knows the time, and how well.
@@ -321,6 +343,7 @@ std::string RenderDevice(const v1::Device& device, absl::Time now,
               &out);
   AppendField("temperature",
               heartbeat.has_temperature() ? absl::StrCat(Temperature(heartbeat), note) : "", &out);
+  AppendField("heat", HeatWords(heartbeat.heat_model()), &out);
   AppendField("power group", PowerGroupWords(info, policies), &out);
   const std::string charge = ChargeWords(device);
   AppendField("charge", charge.empty() ? "" : absl::StrCat(charge, note), &out);

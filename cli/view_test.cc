@@ -242,6 +242,22 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("policies.txt", RenderPolicies(SamplePolicies(), kPipe));
 }
 
+TEST(FleetViewTest, TheHeatIsToldOnceTheSamplesTellIt) {
+  v1::Device device = SampleDevices().devices(0);
+  EXPECT_THAT(RenderDevice(device, Now()), testing::Not(HasSubstr("  heat ")));
+  v1::HeatModel& heat = *device.mutable_heartbeat()->mutable_heat_model();
+  heat.set_error_kelvin(0.62);
+  for (const auto& [kelvin_per_watt, seconds] : {std::pair(1.2, 20.0), std::pair(6.0, 280.0)}) {
+    heat.add_stages()->set_kelvin_per_watt(kelvin_per_watt);
+    heat.mutable_stages(heat.stages_size() - 1)->set_time_constant_seconds(seconds);
+  }
+  EXPECT_THAT(RenderDevice(device, Now()),
+              HasSubstr("  heat          7.2 K/W, settles in 14 min 00 s; error 0.6 K\n"));
+  heat.set_throttle_celsius(80);
+  EXPECT_THAT(RenderDevice(device, Now()),
+              HasSubstr("7.2 K/W, settles in 14 min 00 s, throttles at 80 °C; error 0.6 K\n"));
+}
+
 // A charge that is read from a voltage, or counted, is told with the error that the worker states.
 TEST(FleetViewTest, AChargeIsToldWithItsError) {
   v1::Device device = SampleDevices().devices(0);

@@ -26,6 +26,14 @@ std::optional<double> IfAbove0(double value) {
   return If(value > 0, value);
 }
 
+double KelvinPerWatt(const v1::HeatModel& model) {
+  double sum = 0;
+  for (const v1::HeatStage& stage : model.stages()) {
+    sum += stage.kelvin_per_watt();
+  }
+  return sum;
+}
+
 }  // namespace
 
 MetricLabels DeviceLabels(const v1::DeviceInfo& info) {
@@ -62,6 +70,11 @@ void AddHeartbeat(const v1::DeviceInfo& info, const v1::Heartbeat& heartbeat,
        IfAbove0(heartbeat.seconds_to_full())},
       {"wattle_device_temperature_celsius", "The hottest zone.",
        If(heartbeat.has_temperature(), heartbeat.temperature_celsius())},
+      {"wattle_device_heat_kelvin_per_watt",
+       "By how much each watt warms the board in the end; absent until its samples tell it.",
+       IfAbove0(KelvinPerWatt(heartbeat.heat_model()))},
+      {"wattle_device_throttle_celsius", "Where the board slows down by itself.",
+       IfAbove0(heartbeat.heat_model().throttle_celsius())},
       {"wattle_device_idle_power_watts", "Measured draw when nothing runs.",
        IfAbove0(heartbeat.idle_power_watts())},
       {"wattle_device_time_scale_ratio", "Wall seconds per device second; 1 on a real one.",

@@ -43,5 +43,20 @@ TEST(DeviceMetricsTest, MeasuredSeriesNameTheirSource) {
   EXPECT_THAT(page.Text(), HasSubstr("device_class=\"raspberry-pi-5\"} 1\n")) << "guard holds";
 }
 
+TEST(DeviceMetricsTest, TheHeatIsShownOnceItIsKnown) {
+  v1::Heartbeat heartbeat;
+  const auto text = [&heartbeat] {
+    MetricsPage page;
+    AddHeartbeat(v1::DeviceInfo(), heartbeat, "pmic", true, page);
+    return page.Text();
+  };
+  EXPECT_THAT(text(), testing::Not(HasSubstr("wattle_device_heat")));
+  heartbeat.mutable_heat_model()->add_stages()->set_kelvin_per_watt(1.5);
+  heartbeat.mutable_heat_model()->add_stages()->set_kelvin_per_watt(4);
+  heartbeat.mutable_heat_model()->set_throttle_celsius(80);
+  EXPECT_THAT(text(), HasSubstr("device_class=\"\"} 5.5\n"));
+  EXPECT_THAT(text(), HasSubstr("device_class=\"\"} 80\n"));
+}
+
 }  // namespace
 }  // namespace wattle::telemetry

@@ -244,6 +244,37 @@ TEST(ThermalZonesTest, EveryZoneThatIsOnIsAChannelAndNamesAreUnique) {
   EXPECT_NEAR(std::get<Celsius>(readings->at(1).value).value(), 46.843, 1e-9);
 }
 
+TEST(ThermalZonesTest, TheLowestPassiveTripPointIsWhereTheBoardSlowsDown) {
+  Tree tree;
+  tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"},
+                                                  {"temp", "45812"},
+                                                  {"trip_point_0_type", "active"},
+                                                  {"trip_point_0_temp", "50000"},
+                                                  {"trip_point_1_type", "passive"},
+                                                  {"trip_point_1_temp", "99000"},
+                                                  {"trip_point_2_type", "passive"},
+                                                  {"trip_point_2_temp", "97500"},
+                                                  {"trip_point_3_type", "critical"},
+                                                  {"trip_point_3_temp", "104500"}});
+  tree.Write("/sys/class/thermal/thermal_zone1", {{"type", "x86_pkg_temp"},
+                                                  {"temp", "46000"},
+                                                  {"trip_point_0_type", "passive"},
+                                                  {"trip_point_0_temp", "0"}});
+  const auto source = Only(Discover("thermal_zone", tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_EQ(source->info().channels[0].throttles_at, Celsius(97.5));
+  EXPECT_EQ(source->info().channels[1].throttles_at, std::nullopt);
+}
+
+TEST(ThermalZonesTest, ARaspberryPiSlowsDownWhereItsFirmwareDoes) {
+  Tree tree;
+  tree.Write("/proc/device-tree", {{"model", "Raspberry Pi 5 Model B Rev 1.0"}});
+  tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "45812"}});
+  const auto source = Only(Discover("thermal_zone", tree.root()));
+  ASSERT_NE(source, nullptr);
+  EXPECT_EQ(source->info().channels[0].throttles_at, Celsius(80));
+}
+
 TEST(ThermalZonesTest, AllZonesOffIsUnavailableNotZero) {
   Tree tree;
   tree.Write("/sys/class/thermal/thermal_zone0", {{"type", "cpu-thermal"}, {"temp", "0"}});

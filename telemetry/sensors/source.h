@@ -91,6 +91,9 @@ struct Channel {
   bool in_total = false;
   bool gauge = false;        // readings are ChargeState
   bool thermometer = false;  // readings are Celsius
+  // Of a thermometer: from here on the kernel or the firmware slows the board down. Absent: they do
+  // not say.
+  std::optional<Celsius> throttles_at{};
 };
 
 struct SourceInfo {

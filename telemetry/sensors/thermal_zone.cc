@@ -1,10 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The board's thermal zones, one channel each. A zone that is off (empty, error, 0 or -256 °C)
-// gives no reading. Zones with a constant value (PMIC-Die of Jetsons) are left out.
+// gives no reading. Zones with a constant value (PMIC-Die of Jetsons) are left out. A zone's lowest
+// passive trip point is where the kernel slows the board down.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,10 +50,37 @@ class ThermalZones final : public Source {
   SourceInfo info_;
 };
 
+// A board's trip points lie here. Zones of x86 have some of 0 or -274 °C, which mean "not set".
+constexpr Celsius kTripMin(45);
+constexpr Celsius kTripMax(130);
+// A Raspberry Pi's firmware slows it down and tells the kernel of no trip point.
+constexpr Celsius kRaspberryPiThrottles(80);
+constexpr const char* kRaspberryPi = "Raspberry Pi";
+
+std::optional<Celsius> ThrottlesAt(const std::string& directory, bool raspberry_pi) {
+  std::optional<Celsius> lowest;
+  for (const std::string& entry : ListDirectory(directory)) {
+    if (!absl::StartsWith(entry, "trip_point_") || !absl::EndsWith(entry, "_type") ||
+        ReadText(absl::StrCat(directory, "/", entry)).value_or("") != "passive") {
+      continue;
+    }
+    const std::string point = entry.substr(0, entry.size() - std::string("type").size());
+    const absl::StatusOr<int64_t> millidegrees =
+        ReadInteger(absl::StrCat(directory, "/", point, "temp"));
+    const Celsius trip(millidegrees.ok() ? static_cast<double>(*millidegrees) * 1e-3 : 0.0);
+    if (trip >= kTripMin && trip <= kTripMax) {
+      lowest = std::min(lowest.value_or(trip), trip);
+    }
+  }
+  return !lowest && raspberry_pi ? kRaspberryPiThrottles : lowest;
+}
+
 // One source for all zones; none if no zone remains.
 std::vector<Candidate> DiscoverThermalZones(const std::string& root,
                                             const std::vector<SourceSettings>& /*entries*/) {
   const std::string thermal = root + "/sys/class/thermal";
+  const bool raspberry_pi =
+      absl::StartsWith(ReadText(root + "/proc/device-tree/model").value_or(""), kRaspberryPi);
   std::vector<Channel> zones;
   for (const std::string& entry : ListDirectory(thermal)) {
     if (!absl::StartsWith(entry, "thermal_zone")) {
@@ -70,7 +99,8 @@ std::vector<Candidate> DiscoverThermalZones(const std::string& root,
                      .file = directory + "/temp",
                      .metric = "wattle_zone_temperature_celsius",
                      .help = "Temperature of one thermal zone.",
-                     .thermometer = true});
+                     .thermometer = true,
+                     .throttles_at = ThrottlesAt(directory, raspberry_pi)});
   }
   std::vector<Candidate> found;
   if (!zones.empty()) {

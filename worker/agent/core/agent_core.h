@@ -27,6 +27,7 @@
 #include "telemetry/battery/charge_counter.h"
 #include "telemetry/battery/forecast.h"
 #include "telemetry/battery/guard.h"
+#include "telemetry/heat/heat_fit.h"
 #include "wattle/v1/fleet.pb.h"
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
@@ -151,7 +152,9 @@ class AgentCore {
 
   // Sensor readings, with the device time at which each was taken. (Power goes directly to the
   // energy account.) A failed reading makes no call: the last value grows old.
-  void OnTemperature(Monotonic at, Celsius temperature);
+  // throttles_at: where the hottest part of the board slows down; absent: not known.
+  void OnTemperature(Monotonic at, Celsius temperature,
+                     std::optional<Celsius> throttles_at = std::nullopt);
   // discharge: the power that leaves the battery, negative while the battery charges; absent where
   // the gauge does not measure power. error: of this charge; absent: as the guard's settings say.
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
@@ -390,6 +393,7 @@ class AgentCore {
   void ReportLedger(const Instant& now);
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
+  void AddHeat(Monotonic at, Celsius temperature);
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now);
   void KeepMeasured(const Instant& now);
@@ -462,6 +466,10 @@ class AgentCore {
   CheckpointCadence cadence_;
   telemetry::Guard guard_;
   telemetry::BatteryForecast forecast_;
+  telemetry::HeatFit heat_;
+  std::optional<Celsius> throttles_at_;
+  Joules heat_energy_;        // of the account at the latest sample of heat_
+  Monotonic heat_energy_at_;  // device time
   telemetry::ChargeCounter charge_counter_;
   absl::Time civil_;       // at the last Step; 1970 if nobody knew the time
   Joules budget_counted_;  // the part of the account's work energy that the budget has counted

@@ -279,6 +279,7 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
     if (const auto* temperature = std::get_if<Celsius>(&reading.value)) {
       if (!hottest || *temperature > hottest->value) {
         hottest = {*temperature, reading.taken_at};
+        entry.throttles_at = status_[source].info.channels[reading.channel].throttles_at;
       }
     } else if (const auto* charge = std::get_if<telemetry::ChargeState>(&reading.value)) {
       if (!TrustsCharge(source, reading.taken_at, *charge)) {
@@ -300,12 +301,15 @@ void DeviceReadings::TakeRest(size_t source, const std::vector<Reading>& reading
   entry.hottest = hottest;
   // The hottest of all sources with a recent reading.
   telemetry::Timed<Celsius> device = *hottest;
+  std::optional<Celsius> throttles_at = entry.throttles_at;
   for (const Entry& other : entries_) {
-    if (other.hottest && device.at - other.hottest->at <= policy::kReadingAgeMax) {
-      device.value = std::max(device.value, other.hottest->value);
+    if (other.hottest && device.at - other.hottest->at <= policy::kReadingAgeMax &&
+        other.hottest->value > device.value) {
+      device.value = other.hottest->value;
+      throttles_at = other.throttles_at;
     }
   }
-  core_.OnTemperature(device.at, device.value);
+  core_.OnTemperature(device.at, device.value, throttles_at);
 }
 
 void DeviceReadings::TakeCharge(const SourceInfo& info, Monotonic at,

@@ -79,6 +79,7 @@ class DeviceReadings {
     std::optional<size_t> power{};  // its number among the sources of power
     std::optional<size_t> gauge{};  // its number among the gauges
     std::optional<telemetry::Timed<Celsius>> hottest{};
+    std::optional<Celsius> throttles_at{};  // of the hottest channel
     std::optional<Monotonic> implausible_noted_at{};
   };
   static std::vector<Total> TotalsOf(const telemetry::SourceInfo& info,

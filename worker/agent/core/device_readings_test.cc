@@ -421,5 +421,56 @@ TEST_F(DeviceReadingsTest, UnderVoltageIsShownForTenMinutesAfterTheLastDip) {
   EXPECT_EQ(poll(900, false), "");
 }
 
+// The heat of a board that works and rests in turn, read by two thermometers. The hotter one
+// counts, and where it slows the board down.
+TEST_F(DeviceReadingsTest, TheHeatOfTheBoardIsToldOnceItsSamplesTellIt) {
+  telemetry::SourceInfo info = PowerSource("board", 10);
+  info.channels.push_back({.name = "cpu", .thermometer = true, .throttles_at = Celsius(80)});
+  info.channels.push_back({.name = "case", .thermometer = true, .throttles_at = Celsius(70)});
+  const size_t board = readings_->Add(info, {});
+  double rise = 15.0;
+  double second = 0;
+  const auto work = [&](double watts, double seconds) {
+    for (const double end = second + seconds; second < end;) {
+      second += 2;
+      rise += (5.0 * watts - rise) * -std::expm1(-2.0 / 300.0);
+      // A reading of the rail is never twice the same, or it is stuck.
+      const Watts told(watts + 1e-4 * std::fmod(second, 7.0));
+      readings_->OnPoll(board,
+                        std::vector<Reading>{{0, told, At(second)},
+                                             {1, Celsius(25.0 + rise), At(second)},
+                                             {2, Celsius(30.0), At(second)}},
+                        At(second));
+    }
+  };
+  work(3, 1800);
+  EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(second), {})).has_heat_model());
+  for (int i = 0; i < 4; ++i) {
+    work(12, 1800);
+    work(3, 1800);
+  }
+  const v1::HeatModel heat = core_->MakeHeartbeat(clock_.At(At(second), {})).heat_model();
+  ASSERT_EQ(heat.stages_size(), 1);
+  EXPECT_NEAR(heat.stages(0).kelvin_per_watt(), 5.0, 0.3);
+  EXPECT_NEAR(heat.stages(0).time_constant_seconds(), 300.0, 60.0);
+  EXPECT_NEAR(heat.ambient_celsius(), 25.0, 1.5);
+  EXPECT_EQ(heat.throttle_celsius(), 80.0);
+}
+
+// The watts of a prediction are no measurement.
+TEST_F(DeviceReadingsTest, WithoutASensorOfPowerNothingIsSaidOfTheHeat) {
+  telemetry::SourceInfo info;
+  info.name = "zones";
+  info.channels = {{.name = "cpu", .thermometer = true}};
+  const size_t zones = readings_->Add(info, {});
+  for (int second = 1; second < 20000; second += 2) {
+    const bool works = second / 1800 % 2 == 1;
+    account_->AddPower(At(second), Watts(works ? 12 : 3));
+    readings_->OnPoll(zones, std::vector<Reading>{{0, Celsius(works ? 70 : 40), At(second)}},
+                      At(second));
+  }
+  EXPECT_FALSE(core_->MakeHeartbeat(clock_.At(At(20000), {})).has_heat_model());
+}
+
 }  // namespace
 }  // namespace wattle::agent

@@ -1,0 +1,259 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "telemetry/heat/heat_fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wattle::telemetry {
+namespace {
+
+constexpr double kFastestSeconds = 10.0;
+constexpr double kNextFilter = 1.3;
+// The means that take the air's temperature out follow a morning, and last longer than a board
+// takes to warm up.
+constexpr double kMeanSeconds = 3600.0;
+// The watts before the first sample are not known. By then most boards have forgotten them.
+constexpr absl::Duration kSettleTime = absl::Minutes(20);
+// Seconds of changing watts after which a sample counts a third: a dusty fan shows within days.
+constexpr double kMemorySeconds = 86400.0;
+// A sample counts half if the watts are so far from their mean. A board at rest teaches nothing.
+constexpr double kHalfWeightWatts = 1.0;
+constexpr double kWeightMin = 0.02;
+constexpr double kFitSeconds = 300.0;
+// Two stages always explain a little more than one, most of all two that are nearly alike.
+constexpr double kClearlyLess = 0.5;
+constexpr size_t kApart = 5;  // filters
+// Of a board's K/W nothing is said before they are known so well, by samples of a few time
+// constants.
+constexpr double kDeviationMax = 0.1;
+constexpr double kTimeConstantsMin = 2.0;
+constexpr double kSecondsMin = 600.0;
+// Neighbouring samples err alike.
+constexpr double kErrorSeconds = 60.0;
+constexpr double kKelvinPerWattMin = 0.05;
+constexpr double kKelvinPerWattMax = 100.0;
+constexpr double kErrorKelvinMax = 10.0;
+constexpr double kStageShareMin = 0.05;
+// A thermometer is stuck if the model expects so much and three times its error.
+constexpr double kStuckKelvin = 3.0;
+// Smaller changes of the figures are noise, and nobody needs to hear of them.
+constexpr double kAmbientNoiseKelvin = 0.5;
+constexpr double kErrorNoiseKelvin = 0.3;
+constexpr double kNoiseShare = 0.03;
+
+double SecondsOf(size_t filter) {
+  return kFastestSeconds * std::pow(kNextFilter, static_cast<double>(filter));
+}
+
+double Square(double value) {
+  return value * value;
+}
+
+bool IsNoise(const FittedHeat& before, const FittedHeat& now) {
+  if (before.stages.size() != now.stages.size() ||
+      std::abs((before.ambient - now.ambient).value()) > kAmbientNoiseKelvin ||
+      std::abs(before.error_kelvin - now.error_kelvin) > kErrorNoiseKelvin) {
+    return false;
+  }
+  return std::equal(before.stages.begin(), before.stages.end(), now.stages.begin(),
+                    [](const FittedStage& a, const FittedStage& b) {
+                      return a.time_constant == b.time_constant &&
+                             std::abs(a.kelvin_per_watt - b.kelvin_per_watt) <=
+                                 kNoiseShare * a.kelvin_per_watt;
+                    });
+}
+
+}  // namespace
+
+void HeatFit::Restart(Monotonic at, Watts power, Celsius temperature) {
+  last_ = at;
+  restarted_ = at;
+  watts_.fill(power.value());
+  mean_seconds_ = 0.0;
+  last_temperature_ = temperature;
+  rise_at_move_ = FittedRise();
+  stands_still_ = false;
+}
+
+void HeatFit::PassFilters(double seconds, double watts) {
+  if (seconds != step_seconds_) {
+    step_seconds_ = seconds;
+    for (size_t i = 0; i < kFilters; ++i) {
+      step_share_[i] = -std::expm1(-seconds / SecondsOf(i));
+    }
+  }
+  for (size_t i = 0; i < kFilters; ++i) {
+    watts_[i] += (watts - watts_[i]) * step_share_[i];
+  }
+}
+
+double HeatFit::FittedRise() const {
+  double rise = 0.0;
+  for (size_t i = 0; i < told_.stages; ++i) {
+    rise += told_.kelvin_per_watt[i] * watts_[told_.filters[i]];
+  }
+  return rise;
+}
+
+bool HeatFit::StandsStill(Celsius temperature) {
+  if (temperature != last_temperature_) {
+    last_temperature_ = temperature;
+    rise_at_move_ = FittedRise();
+    return false;
+  }
+  return fitted_ &&
+         std::abs(FittedRise() - rise_at_move_) > kStuckKelvin + 3.0 * fitted_->error_kelvin;
+}
+
+void HeatFit::Learn(double seconds, double kelvin) {
+  mean_seconds_ = std::min(mean_seconds_ + seconds, kMeanSeconds);
+  const double share = std::min(1.0, seconds / mean_seconds_);
+  OfFilters over{};
+  for (size_t i = 0; i < kFilters; ++i) {
+    watts_mean_[i] += (watts_[i] - watts_mean_[i]) * share;
+    over[i] = watts_[i] - watts_mean_[i];
+  }
+  kelvin_mean_ += (kelvin - kelvin_mean_) * share;
+  const double over_kelvin = kelvin - kelvin_mean_;
+  const double changing = Square(over[0]) / (Square(over[0]) + Square(kHalfWeightWatts));
+  if (changing < kWeightMin) {
+    return;
+  }
+  const double weight = changing * seconds;
+  const double kept = 1.0 - std::min(1.0, weight / kMemorySeconds);
+  for (size_t i = 0; i < kFilters; ++i) {
+    for (size_t j = i; j < kFilters; ++j) {
+      watts_watts_[i][j] = kept * watts_watts_[i][j] + weight * over[i] * over[j];
+    }
+    watts_kelvin_[i] = kept * watts_kelvin_[i] + weight * over[i] * over_kelvin;
+  }
+  kelvin_kelvin_ = kept * kelvin_kelvin_ + weight * Square(over_kelvin);
+  weight_seconds_ = kept * weight_seconds_ + weight;
+}
+
+void HeatFit::Add(Monotonic at, Watts power, Celsius temperature) {
+  if (!std::isfinite(power.value()) || !std::isfinite(temperature.value()) ||
+      (last_ && at <= *last_)) {
+    return;
+  }
+  if (!last_ || at - *last_ > kGapMax) {
+    return Restart(at, power, temperature);
+  }
+  const double seconds = absl::ToDoubleSeconds(at - *last_);
+  last_ = at;
+  PassFilters(seconds, power.value());
+  if (StandsStill(temperature)) {
+    stands_still_ = true;
+    return;
+  }
+  if (stands_still_) {
+    return Restart(at, power, temperature);
+  }
+  if (at - restarted_ < kSettleTime) {
+    return;
+  }
+  Learn(seconds, temperature.value());
+  if (at >= next_fit_) {
+    next_fit_ = at + absl::Seconds(kFitSeconds);
+    Fit();
+  }
+}
+
+HeatFit::Choice HeatFit::OneStage(size_t filter) const {
+  const double squares = watts_watts_[filter][filter];
+  if (squares <= 0.0) {
+    return {};
+  }
+  const double kelvin_per_watt = watts_kelvin_[filter] / squares;
+  return {.filters = {filter},
+          .kelvin_per_watt = {kelvin_per_watt},
+          .stages = 1,
+          .unexplained = kelvin_kelvin_ - kelvin_per_watt * watts_kelvin_[filter],
+          .deviation = std::sqrt(1.0 / squares)};
+}
+
+HeatFit::Choice HeatFit::TwoStages(size_t fast, size_t slow) const {
+  const double a = watts_watts_[fast][fast];
+  const double b = watts_watts_[fast][slow];
+  const double c = watts_watts_[slow][slow];
+  const double determinant = a * c - b * b;
+  // Filters that differ too little for two figures.
+  if (determinant <= 1e-6 * a * c) {
+    return {};
+  }
+  const double of_fast = (c * watts_kelvin_[fast] - b * watts_kelvin_[slow]) / determinant;
+  const double of_slow = (a * watts_kelvin_[slow] - b * watts_kelvin_[fast]) / determinant;
+  if (std::min(of_fast, of_slow) < kStageShareMin * (of_fast + of_slow)) {
+    return {};
+  }
+  return {
+      .filters = {fast, slow},
+      .kelvin_per_watt = {of_fast, of_slow},
+      .stages = 2,
+      .unexplained = kelvin_kelvin_ - of_fast * watts_kelvin_[fast] - of_slow * watts_kelvin_[slow],
+      .deviation = std::sqrt((a + c - 2.0 * b) / determinant)};
+}
+
+HeatFit::Choice HeatFit::Choose() const {
+  Choice one;
+  Choice two;
+  const auto is_better = [](const Choice& than, const Choice& choice) {
+    return choice.stages > 0 && (than.stages == 0 || choice.unexplained < than.unexplained);
+  };
+  for (size_t i = 0; i < kFilters; ++i) {
+    if (const Choice choice = OneStage(i); is_better(one, choice)) {
+      one = choice;
+    }
+    for (size_t j = i + kApart; j < kFilters; ++j) {
+      if (const Choice choice = TwoStages(i, j); is_better(two, choice)) {
+        two = choice;
+      }
+    }
+  }
+  return two.stages > 0 && IsKnown(two) && two.unexplained < kClearlyLess * one.unexplained ? two
+                                                                                            : one;
+}
+
+bool HeatFit::IsKnown(const Choice& choice) const {
+  if (choice.stages == 0 || weight_seconds_ < kSecondsMin) {
+    return false;
+  }
+  const size_t slowest = choice.filters[choice.stages - 1];
+  const double time_constant = SecondsOf(slowest);
+  const double kelvin_per_watt = choice.kelvin_per_watt[0] + choice.kelvin_per_watt[1];
+  const double error = std::sqrt(std::max(0.0, choice.unexplained) / weight_seconds_);
+  const double deviation =
+      error * std::sqrt(std::max(time_constant, kErrorSeconds)) * choice.deviation;
+  return slowest + 1 < kFilters && weight_seconds_ >= kTimeConstantsMin * time_constant &&
+         kelvin_per_watt >= kKelvinPerWattMin && kelvin_per_watt <= kKelvinPerWattMax &&
+         error <= kErrorKelvinMax && deviation <= kDeviationMax * kelvin_per_watt;
+}
+
+FittedHeat HeatFit::Describe(const Choice& choice) const {
+  FittedHeat heat;
+  double ambient = kelvin_mean_;
+  for (size_t i = 0; i < choice.stages; ++i) {
+    heat.stages.push_back({choice.kelvin_per_watt[i], absl::Seconds(SecondsOf(choice.filters[i]))});
+    ambient -= choice.kelvin_per_watt[i] * watts_mean_[choice.filters[i]];
+  }
+  heat.ambient = Celsius(ambient);
+  heat.error_kelvin = std::sqrt(std::max(0.0, choice.unexplained) / weight_seconds_);
+  return heat;
+}
+
+void HeatFit::Fit() {
+  const Choice choice = Choose();
+  if (!IsKnown(choice)) {
+    told_ = {};
+    fitted_.reset();
+    return;
+  }
+  FittedHeat heat = Describe(choice);
+  if (!fitted_ || !IsNoise(*fitted_, heat)) {
+    told_ = choice;
+    fitted_ = std::move(heat);
+    rise_at_move_ = FittedRise();
+  }
+}
+
+}  // namespace wattle::telemetry
