@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 
 #include "worker/agent/agent.h"
+#include "worker/agent/commands.h"
 
 namespace wattle::agent {
 namespace {
