@@ -8,6 +8,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "artifacts/blob_store.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
@@ -138,7 +140,9 @@ TEST_F(RestoreTest, TheAuthorityGoesWithAPassphraseAlone) {
   ASSERT_THAT(
       authority::Authority::Open(authority, {.dns_names = {"localhost"}, .addresses = {}}, clock),
       IsOk());
-  std::filesystem::create_directories(data_ + "/" + std::string(kArtifactsFolder));
+  ASSERT_THAT(artifacts::BlobStore::Open({.directory = data_ + "/" + std::string(kArtifactsFolder)},
+                                         Clock::Real()),
+              IsOk());
   const std::string without = directory_.File("without");
   ASSERT_THAT(Backup(data_, without), IsOk());
   EXPECT_FALSE(std::filesystem::exists(without + "/" + std::string(kAuthorityFolder)));

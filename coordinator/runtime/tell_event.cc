@@ -227,7 +227,9 @@ class Teller {
     Device(event.device_id(), absl::StrCat("was approved by ", event.by()));
   }
   void On(const v1::DeviceDoubled& event) {
-    Device(event.device_id(), absl::StrCat("gets no work any more: ", event.reason()));
+    told_.set_device_id(event.device_id());
+    told_.set_device_name(context_.device_name(event.device_id()));
+    Say(event.reason());
   }
   void On(const v1::IdentityRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked ", event.kind(), " ", event.id(),
