@@ -255,6 +255,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   if (job.spec.has_apart()) {  // Else the groups of others are of no account.
     AddApartGroups(state, &job.spec, snapshot);
   }
+  snapshot.transfers_per_site = inputs.transfers_per_site;
   for (scheduler::DeviceView& view : snapshot.devices) {
     ReserveQueued({state, observations, snapshot.policies, now}, &view);
   }
