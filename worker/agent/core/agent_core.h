@@ -383,6 +383,7 @@ class AgentCore {
   void ReportLedger(const Instant& now);
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
+  void AddOlderHarvest(v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now);
   void KeepMeasured(const Instant& now);
