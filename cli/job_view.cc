@@ -101,6 +101,12 @@ std::string SpentWords(const v1::Job& job) {
                           : "");
 }
 
+// "folds, by site"
+std::string ApartWords(const v1::JobSpec& spec) {
+  const v1::Apart& apart = spec.apart();
+  return apart.by().empty() ? apart.group() : absl::StrCat(apart.group(), ", by ", apart.by());
+}
+
 Table AttemptTable(const v1::Job& job, absl::Time now) {
   Table table({{"attempt"},
                {"state"},
@@ -180,6 +186,7 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("objective", ObjectiveWord(job.spec().objective()), &out);
   AppendField("owner", job.spec().owner(), &out);
   AppendField("project", job.spec().project(), &out);
+  AppendField("apart", ApartWords(job.spec()), &out);
   AppendField("reason", job.reason(), &out);
   AppendField("expected", PlaceWords(job), &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);

@@ -143,6 +143,15 @@ TEST(JobViewTest, AnOpenJobTellsWhatItHasSpentAndWhatIsLeft) {
   EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("so far")));
 }
 
+TEST(JobViewTest, AJobTellsTheGroupThatItRunsApartFrom) {
+  v1::Job job = SampleRunning().job();
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("apart")));
+  job.mutable_spec()->mutable_apart()->set_group("folds");
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), ContainsRegex("apart +folds\n"));
+  job.mutable_spec()->mutable_apart()->set_by("site");
+  EXPECT_THAT(RenderJob(job, Now(), kPipe), ContainsRegex("apart +folds, by site\n"));
+}
+
 TEST(JobViewTest, AStateIsOneLine) {
   EXPECT_EQ(RenderJobState(SampleRunning().job()),
             "j2 active: attempt j2.1 running on xavier-1 (emulated): earliest finish");

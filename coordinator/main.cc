@@ -149,6 +149,7 @@ wattle::runtime::RuntimeOptions RuntimeOptionsOf(const CoordinatorOptions& optio
   wattle::runtime::RuntimeOptions runtime_options;
   runtime_options.journal_path = absl::StrCat(options.data_directory, "/", wattle::kJournalFile);
   runtime_options.planning.estimate_memory = wattle::EstimateJobMemory;
+  runtime_options.planning.transfers_per_site = options.transfers_per_site;
   runtime_options.unreachable_after = absl::Seconds(options.unreachable_seconds);
   runtime_options.retention.age_max = absl::Hours(24) * options.keep_ended_days;
   runtime_options.retention.jobs_max = options.keep_ended_jobs;

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "coordinator/core/apart_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/energy_budget.h"
@@ -251,6 +252,10 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
           ? DryJob(state, observations, inputs, request.spec(), now, &runs)
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  if (job.spec.has_apart()) {  // Else the groups of others are of no account.
+    AddApartGroups(state, &job.spec, snapshot);
+  }
+  snapshot.transfers_per_site = inputs.transfers_per_site;
   for (scheduler::DeviceView& view : snapshot.devices) {
     ReserveQueued({state, observations, snapshot.policies, now}, &view);
   }

@@ -243,8 +243,9 @@ absl::Status CheckPush(const State& state, const v1::HarvestForecast& forecast, 
 
 void KeepHarvest(const v1::RecentHarvest& told, v1::RecentHarvest& known) {
   const int64_t size = told.power_watts_size();
-  if (size == 0 || size > kHoursOfDay || told.last_hour() < size || told.last_hour() > kHourMax ||
-      told.last_hour() == known.last_hour()) {
+  const bool is_known = told.last_hour() == known.last_hour() && size <= known.power_watts_size();
+  if (size == 0 || size > kHoursKept || told.last_hour() < size || told.last_hour() > kHourMax ||
+      is_known) {
     return;
   }
   const int64_t first = told.last_hour() - size + 1;

@@ -53,12 +53,12 @@ class ForecastsTest : public testing::Test {
     fleet_.state = *ParseSnapshot(SnapshotBytes(fleet_.state));
     return decision.status;
   }
-  // The board tells its latest 24 hours until the one before `hour`.
+  // The board tells its latest hours until the one before `hour`.
   template <typename Came>
-  void Tell(int64_t hour, const Came& came) {
+  void Tell(int64_t hour, const Came& came, int64_t hours = 24) {
     v1::RecentHarvest told;
     told.set_last_hour(hour - 1);
-    for (int64_t before = hour - 24; before < hour; ++before) {
+    for (int64_t before = hour - hours; before < hour; ++before) {
       told.add_power_watts(static_cast<float>(came(before)));
     }
     KeepHarvest(told, fleet_.observations.devices[DeviceId("device-1")].harvest);
@@ -94,6 +94,25 @@ TEST_F(ForecastsTest, AForecastIsTrustedOnceItsHoursCameTrue) {
   Tell(kHourNow + 24, InTurn);
   Tell(kHourNow + 48, InTurn);
   EXPECT_EQ(TrustAt(48 * kHourSeconds), 900);
+}
+
+// The forecast is durable, and the board tells four days at the begin of a stream.
+TEST_F(ForecastsTest, ACoordinatorThatStartsAnewTrustsAsTheOneBefore) {
+  Tell(kHourNow, InTurn);
+  const auto half = [](int64_t hour) { return InTurn(hour) * 1.6; };
+  ASSERT_THAT(Push(ForecastOf(kHourNow, Hours(kHourNow, 192, half))), IsOk());
+  for (int day = 1; day <= 4; ++day) {
+    Tell(kHourNow + 24 * day, InTurn);
+  }
+  const int64_t before = TrustAt(96 * kHourSeconds);
+  EXPECT_GT(before, 100);
+  EXPECT_LT(before, 900);
+  fleet_.observations.devices[DeviceId("device-1")].harvest.Clear();
+  EXPECT_EQ(TrustAt(96 * kHourSeconds), 0);
+  Tell(kHourNow + 96, InTurn, 96);
+  EXPECT_EQ(TrustAt(96 * kHourSeconds), before);
+  Tell(kHourNow + 96, InTurn);  // The next heartbeat, which tells a day.
+  EXPECT_EQ(TrustAt(96 * kHourSeconds), before);
 }
 
 TEST_F(ForecastsTest, AForecastThatWasWrongForDaysLosesItsWeight) {
@@ -213,6 +232,25 @@ TEST(KeepHarvestTest, FourDaysAreKept) {
   EXPECT_EQ(known.last_hour(), 1199);
   EXPECT_EQ(known.power_watts(0), 1104);
   EXPECT_EQ(known.power_watts(95), 1199);
+}
+
+TEST(KeepHarvestTest, AnHourThatIsKnownTellsMoreHoursBeforeIt) {
+  v1::RecentHarvest day;
+  v1::RecentHarvest days;
+  for (v1::RecentHarvest* const told : {&day, &days}) {
+    told->set_last_hour(1000);
+    told->mutable_power_watts()->Resize(told == &day ? 24 : 96, 7);
+  }
+  v1::RecentHarvest known;
+  KeepHarvest(day, known);
+  KeepHarvest(days, known);
+  EXPECT_EQ(known.power_watts_size(), 96);
+  KeepHarvest(day, known);
+  EXPECT_EQ(known.power_watts_size(), 96);
+  days.mutable_power_watts()->Add(7);
+  days.set_last_hour(1001);
+  KeepHarvest(days, known);
+  EXPECT_EQ(known.last_hour(), 1000) << "no worker tells so many";
 }
 
 TEST(KeepHarvestTest, NothingAbsurdIsKept) {

@@ -485,5 +485,34 @@ TEST(FleetTimetableTest, RefusesAHorizonOutOfBounds) {
   }
 }
 
+TEST(FilesOfAttemptsTest, APlanKnowsWhatAnAttemptBringsAndForHowLongItFetches) {
+  Boards boards;
+  boards.Add("orin", 1);
+  v1::ArtifactInfo large = TinyModel();
+  large.set_artifact_id("aabbccdd33");
+  large.set_name("large");
+  large.set_size_bytes(500'000'000);  // 50 s at the board's 10 MB/s.
+  boards.Do(CommitArtifact{large});
+  v1::JobSpec spec = Finetune();
+  spec.mutable_finetune()->set_model("large");
+  boards.Submit(600, spec);
+  EXPECT_EQ(boards.Snapshot().devices[0].fetches_for, absl::ZeroDuration());
+  boards.Plan();
+  const auto fetches_for = [&boards] {
+    return absl::ToDoubleSeconds(boards.Snapshot().devices[0].fetches_for);
+  };
+  EXPECT_NEAR(fetches_for(), 50, 1);
+  EXPECT_THAT(boards.Snapshot().devices[0].coming_artifact_ids,
+              testing::UnorderedElementsAre("aabbccdd33", "aabbccdd22"));
+  boards.Accept("j1.1");
+  boards.Advance(absl::Seconds(10));
+  EXPECT_NEAR(fetches_for(), 40, 1);
+  boards.Advance(absl::Minutes(10));
+  EXPECT_NEAR(fetches_for(), 30, 1) << "it goes on, for nobody knows how long";
+  boards.Start("j1.1");
+  EXPECT_EQ(fetches_for(), 0);
+  EXPECT_THAT(boards.Snapshot().devices[0].coming_artifact_ids, SizeIs(2));
+}
+
 }  // namespace
 }  // namespace wattle::core

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
+#include "coordinator/core/apart_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -325,6 +326,7 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
         IsFree(draft, device, taken) &&
         InputsAreThere(state, record->job(), planned.model_choice) &&
         exploring.Fits(record->job().spec(), planned) &&
+        !IsPlaceTaken(state, record->job(), device) &&
         LeaveQueueOrDevice(draft, *record, device, results_to_come)) {
       Place(draft, *record, planned, {command.computed_on, token++});
       taken.insert(device);
@@ -332,6 +334,7 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
                IsFresh(state, *record, device, command.computed_on) &&
                InputsAreThere(state, record->job(), planned.model_choice) &&
                exploring.Fits(record->job().spec(), planned) &&
+               !IsPlaceTaken(state, record->job(), device) &&
                LeaveQueueOrDevice(draft, *record, device, results_to_come) &&
                MayQueue(draft, record->job(), planned, queued)) {
       token -= WATTLE_FAULT_POINT("queued token shared") ? 1 : 0;

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "coordinator/core/apart_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
@@ -51,6 +52,8 @@ namespace {
 constexpr absl::Duration kAvoid = absl::Minutes(10);
 // An attempt that takes longer to hand over than expected is expected to need this much longer.
 constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
+// Likewise of a fetch that takes longer.
+constexpr absl::Duration kFetchLeft = absl::Seconds(30);
 // Of a profile job on a device that is not there.
 constexpr int64_t kStepsOfAnyPoint = 4;
 
@@ -89,6 +92,24 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
   view->running_power = Watts(watts);
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
+}
+
+// What the attempt of the device brings to it: its files, and for how long it takes the link.
+void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::DeviceView* view) {
+  const auto& [state, observations, policies, now] = outlook;
+  for (const v1::ResolvedInput& input : FindJob(state, JobId(attempt.job_id()))->job().inputs()) {
+    view->coming_artifact_ids.push_back(input.artifact_id());
+  }
+  const absl::Duration whole = std::max(view->device.info().time_scale(), 1e-9) *
+                               absl::Seconds(attempt.prediction().fetch_seconds());
+  if (whole <= absl::ZeroDuration() || (attempt.state() != v1::ATTEMPT_STATE_PLACED &&
+                                        attempt.state() != v1::ATTEMPT_STATE_FETCHING)) {
+    return;
+  }
+  const absl::Duration since =
+      SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now.monotonic);
+  view->fetches_for =
+      attempt.state() == v1::ATTEMPT_STATE_PLACED ? whole : std::max(whole - since, kFetchLeft);
 }
 
 }  // namespace
@@ -143,6 +164,7 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   view.device = DescribeDevice(state, observations, device, now);
   if (const v1::Attempt* const running = RunningOn(state, device); running != nullptr) {
     ReserveDevice(outlook, AttemptId(running->attempt_id()), &view);
+    NoteFiles(outlook, *running, &view);
   }
   view.queue_room = QueueRoom(state, observations, device, now.monotonic);
   if (const RunsOfDevice* const runs = state.runs_of_device.Find(device); runs != nullptr) {
@@ -269,6 +291,8 @@ std::optional<scheduler::LastPlace> LastPlaceOf(const Observations& observations
 scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observations,
                                  const PlanningInputs& inputs, const Instant& now) {
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
+  snapshot.transfers_per_site = inputs.transfers_per_site;
+  AddApartGroups(state, /*asked=*/nullptr, snapshot);
   const std::set<JobId> results_to_come = JobsWithResultsToCome(observations, now.monotonic);
   for (const int64_t number : state.open_jobs) {
     const v1::JobRecord& record = state.jobs.at(number);

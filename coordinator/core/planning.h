@@ -36,6 +36,8 @@ using MemoryEstimator =
 struct PlanningInputs {
   MemoryEstimator estimate_memory;             // empty: plans do not check memory
   std::vector<v1::Job> archived_sources = {};  // of a dry run; as in SubmitJob
+  // Boards with one value of the label site that fetch at once; more of them wait.
+  int transfers_per_site = 2;
 };
 
 // The snapshot at `now`: queued jobs whose backoff is over, active jobs that may leave their device

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "coordinator/core/apart_jobs.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
@@ -124,6 +125,10 @@ void DecideSubmit(Draft& draft, const SubmitJob& command) {
   if (absl::Status there = CheckProjectExists(state, "project", ProjectOf(command.spec));
       !there.ok()) {
     draft.Refuse(there);
+    return;
+  }
+  if (absl::Status may = CheckApartGroup(state, command.spec); !may.ok()) {
+    draft.Refuse(may);
     return;
   }
   v1::JobSubmitted submitted;

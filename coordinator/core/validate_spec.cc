@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
@@ -44,6 +45,23 @@ absl::Status CheckKind(const v1::JobSpec& spec, bool files_needed) {
   return part == nullptr ? absl::OkStatus() : part->check(spec, files_needed);
 }
 
+absl::Status CheckApart(const v1::JobSpec& spec) {
+  if (!spec.has_apart()) {
+    return absl::OkStatus();
+  }
+  const v1::Apart& apart = spec.apart();
+  if (apart.group().empty() || apart.group().size() > kNameCharactersMax) {
+    return absl::InvalidArgumentError(absl::StrCat("apart.group: \"", apart.group(),
+                                                   "\": want the name of a group, 1 to ",
+                                                   kNameCharactersMax, " characters"));
+  }
+  if (absl::StrContains(apart.by(), '=')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "apart.by: \"", apart.by(), "\": want the key of a label alone, such as site"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
@@ -68,6 +86,7 @@ absl::Status ValidateSpec(const v1::JobSpec& spec, bool files_needed) {
           absl::StrCat("required_labels: \"", label, "\": want key=value or key"));
     }
   }
+  WATTLE_RETURN_IF_ERROR(CheckApart(spec));
   WATTLE_RETURN_IF_ERROR(CheckSpecBounds(spec));
   return CheckKind(spec, files_needed);
 }

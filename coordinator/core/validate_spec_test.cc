@@ -56,6 +56,14 @@ INSTANTIATE_TEST_SUITE_P(
             "TimeoutIsNoNumber",
             [](auto& spec) { spec.set_timeout_seconds(std::numeric_limits<double>::quiet_NaN()); },
             kInvalid, "timeout_seconds: nan"},
+        SpecCase{"ApartWithoutAGroup", [](auto& spec) { spec.mutable_apart()->set_by("site"); },
+                 kInvalid, "apart.group: \"\": want the name of a group"},
+        SpecCase{"ApartByAValue",
+                 [](auto& spec) {
+                   spec.mutable_apart()->set_group("folds");
+                   spec.mutable_apart()->set_by("site=north");
+                 },
+                 kInvalid, "apart.by: \"site=north\": want the key of a label alone"},
         SpecCase{"NegativeEnergyBudget", [](auto& spec) { spec.set_energy_budget_wh(-1); },
                  kInvalid, "energy_budget_wh: -1"},
         SpecCase{"PriorityAbove", [](auto& spec) { spec.set_priority(101); }, kInvalid,

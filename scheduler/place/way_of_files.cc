@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "policy/selector.h"
 #include "proto/job_kind.h"
 #include "scheduler/predict/link.h"
+#include "scheduler/predict/work.h"
 #include "scheduler/timetable/amounts.h"
 #include "units/format.h"
 
@@ -56,15 +58,8 @@ double BytesBrought(const RunOfFiles& run) {
 }
 
 bool HasModelInMemory(const RunOfFiles& run) {
-  const InputView* const model = [&run]() -> const InputView* {
-    for (const InputView& input : run.job.inputs) {
-      if (input.field == kModelInput) {
-        return &input;
-      }
-    }
-    return nullptr;
-  }();
-  return model != nullptr && IsThere(run.load, model->artifact.artifact_id(), run.start);
+  const v1::ArtifactInfo* const model = FindInput(run.job.inputs, kModelInput);
+  return model != nullptr && IsThere(run.load, model->artifact_id(), run.start);
 }
 
 timetable::SupplyRun TurnAt(absl::Time begin, absl::Duration length) {

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What came into a battery in each of the latest 24 hours: how bright this morning was, which the
-// mean of many days hides. Pure: times come with the calls. One thread owns an object.
+// What came into a battery in each hour of the latest four days: how bright this morning was, which
+// the mean of many days hides, and what forecasts are judged by. Pure: times come with the calls. One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 #define WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 
@@ -23,7 +23,7 @@ struct HarvestOfHours {
 
 class RecentHarvest {
  public:
-  static constexpr int64_t kHours = 24;
+  static constexpr int64_t kHours = 96;
   // An hour of which less was observed counts as not observed.
   static constexpr absl::Duration kObservedMin = absl::Minutes(30);
 

@@ -36,12 +36,12 @@ TEST(RecentHarvestTest, AnHourBarelySeenOrMissedIsNotObserved) {
   EXPECT_EQ(harvest.over().last_hour, kHour + 3);
 }
 
-TEST(RecentHarvestTest, ADayIsKeptAndANightIsNotBelowNothing) {
+TEST(RecentHarvestTest, FourDaysAreKeptAndANightIsNotBelowNothing) {
   RecentHarvest harvest({});
-  for (int hour = 0; hour <= 30; ++hour) {
-    AddHour(kHour + hour, hour == 29 ? -0.2 : hour, harvest);
+  for (int hour = 0; hour <= 102; ++hour) {
+    AddHour(kHour + hour, hour == 101 ? -0.2 : hour, harvest);
   }
-  ASSERT_EQ(harvest.over().power.size(), 24U);
+  ASSERT_EQ(harvest.over().power.size(), 96U);
   EXPECT_EQ(harvest.over().power.front(), Watts(6));
   EXPECT_EQ(harvest.over().power.back(), Watts(0));
 }

@@ -394,6 +394,7 @@ class AgentCore {
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void AddHeat(Monotonic at, Celsius temperature);
+  void AddOlderHarvest(v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now);
   void KeepMeasured(const Instant& now);

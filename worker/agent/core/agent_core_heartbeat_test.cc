@@ -41,6 +41,15 @@ class HeartbeatTest : public AgentCoreTest {
     return kinds;
   }
 
+  void PassInSun(int minutes) {
+    for (int minute = 0; minute < minutes; ++minute) {
+      wall_ = wall_ + absl::Seconds(59);
+      civil_ += absl::Seconds(60);
+      Pass(absl::Seconds(1));
+      core_->OnCharge(Now().device, Fraction(0.5), FromWattHours(50), Watts(-5));
+    }
+  }
+
   v1::Heartbeat known_;
 };
 
@@ -93,12 +102,7 @@ TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
   civil_ = absl::FromUnixSeconds(1'900'022'400);  // A full hour.
   Boot();
   Welcome();
-  for (int minute = 0; minute < 150; ++minute) {
-    wall_ = wall_ + absl::Seconds(59);
-    civil_ += absl::Seconds(60);
-    Pass(absl::Seconds(1));
-    core_->OnCharge(Now().device, Fraction(0.5), FromWattHours(50), Watts(-5));
-  }
+  PassInSun(/*minutes=*/150);
   v1::RecentHarvest told = core_->MakeHeartbeat(Now()).recent_harvest();
   ASSERT_EQ(told.power_watts_size(), 2);
   EXPECT_EQ(told.last_hour(), 1'900'022'400 / 3600 + 1);
@@ -110,6 +114,28 @@ TEST_F(HeartbeatTest, TheSunOfTheLatestHoursIsToldAndKeptOverARestart) {
   told = core_->MakeHeartbeat(Now()).recent_harvest();
   ASSERT_EQ(told.power_watts_size(), 2);
   EXPECT_NEAR(told.power_watts(1), 15, 0.1);
+}
+
+// A coordinator that starts anew knows the hours of the days before again. An older one, which
+// takes a day, hears of it in the next heartbeat.
+TEST_F(HeartbeatTest, TheFirstHeartbeatOfAStreamTellsTheDaysBeforeToo) {
+  has_gauge_ = true;
+  kept_by_time_service_ = true;
+  civil_ = absl::FromUnixSeconds(1'900'022'400);
+  Boot();
+  Welcome();
+  PassInSun(/*minutes=*/100 * 60);
+  core_->OnDisconnected(Now());
+  Heard();
+  WelcomeThatTakesChanges();
+  EXPECT_EQ(Heard(), std::vector<std::string>{"whole"});
+  EXPECT_EQ(known_.recent_harvest().power_watts_size(), 96);
+  EXPECT_NEAR(known_.recent_harvest().power_watts(0), 15, 0.1);
+  const int64_t last = known_.recent_harvest().last_hour();
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(Heard(), std::vector<std::string>{"changes"});
+  EXPECT_EQ(known_.recent_harvest().power_watts_size(), 24);
+  EXPECT_EQ(known_.recent_harvest().last_hour(), last);
 }
 
 }  // namespace

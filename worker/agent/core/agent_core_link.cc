@@ -54,6 +54,7 @@ void AgentCore::SendHeartbeat(const Instant& now) {
     ApplyChanges(message.heartbeat_changes(), *told_heartbeat_);
   } else {
     if (takes_heartbeat_changes_) {
+      AddOlderHarvest(heartbeat);
       told_heartbeat_ = heartbeat;
     }
     *message.mutable_heartbeat() = std::move(heartbeat);

@@ -27,11 +27,17 @@ constexpr absl::Duration kDiskNotePeriod = absl::Minutes(10);
 // The protocol versions (coordinator/core/core.h) that this worker speaks.
 constexpr int32_t kProtocolMin = 1;
 constexpr int32_t kProtocolMax = 3;
+// Of a heartbeat; only the first one of a stream tells more.
+constexpr int64_t kHoursTold = 24;
 
-v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours) {
+// The latest of the hours, `most` of them at most.
+v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours,
+                                  int64_t most = telemetry::RecentHarvest::kHours) {
   v1::RecentHarvest recent;
   recent.set_last_hour(hours.last_hour);
-  for (const std::optional<Watts>& power : hours.power) {
+  const auto size = static_cast<int64_t>(hours.power.size());
+  for (int64_t hour = std::max<int64_t>(0, size - most); hour < size; ++hour) {
+    const std::optional<Watts>& power = hours.power[static_cast<size_t>(hour)];
     recent.add_power_watts(static_cast<float>(power.value_or(Watts(-1)).value()));
   }
   return recent;
@@ -411,6 +417,14 @@ void AgentCore::AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const {
   heartbeat.set_seconds_to_full(
       absl::ToDoubleSeconds(forecast_.ToFull(now).value_or(absl::ZeroDuration())));
   if (!forecast_.recent().power.empty()) {
+    *heartbeat.mutable_recent_harvest() = RecentHarvestOf(forecast_.recent(), kHoursTold);
+  }
+}
+
+// A coordinator that starts anew judges forecasts by these hours. An older one takes no more than
+// a day of them, which the next heartbeat tells.
+void AgentCore::AddOlderHarvest(v1::Heartbeat& heartbeat) const {
+  if (heartbeat.has_recent_harvest()) {
     *heartbeat.mutable_recent_harvest() = RecentHarvestOf(forecast_.recent());
   }
 }

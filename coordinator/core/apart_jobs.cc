@@ -1,0 +1,120 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/apart_jobs.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/projects.h"
+#include "scheduler/place/apart.h"
+
+namespace wattle::core {
+namespace {
+
+// The jobs that run apart: open ones, then those that succeeded and are not archived.
+std::vector<const v1::Job*> OpenOnes(const State& state) {
+  std::vector<const v1::Job*> jobs;
+  for (const int64_t number : state.open_jobs) {
+    if (const v1::Job& job = state.jobs.at(number).job(); job.spec().has_apart()) {
+      jobs.push_back(&job);
+    }
+  }
+  return jobs;
+}
+
+std::vector<const v1::Job*> SucceededOnes(const State& state) {
+  std::vector<const v1::Job*> jobs;
+  for (const auto& [ended, number] : state.ended_jobs) {
+    const v1::Job& job = state.jobs.at(number).job();
+    if (job.spec().has_apart() && job.state() == v1::JOB_STATE_SUCCEEDED) {
+      jobs.push_back(&job);
+    }
+  }
+  return jobs;
+}
+
+std::vector<const v1::Job*> OpenAndSucceeded(const State& state) {
+  std::vector<const v1::Job*> jobs = OpenOnes(state);
+  const std::vector<const v1::Job*> more = SucceededOnes(state);
+  jobs.insert(jobs.end(), more.begin(), more.end());
+  return jobs;
+}
+
+std::optional<DeviceId> DeviceOf(const v1::Job& job) {
+  if (job.state() == v1::JOB_STATE_SUCCEEDED) {
+    return job.attempts().empty() ? std::nullopt
+                                  : std::optional(DeviceId(job.attempts().rbegin()->device_id()));
+  }
+  const v1::Attempt* const live = LiveAttempt(job);
+  return live == nullptr ? std::nullopt : std::optional(DeviceId(live->device_id()));
+}
+
+}  // namespace
+
+void AddApartGroups(const State& state, const v1::JobSpec* asked, scheduler::Snapshot& snapshot) {
+  const auto add = [&](const v1::JobSpec& spec) -> scheduler::ApartGroup& {
+    const auto [group, is_new] = snapshot.apart.try_emplace(scheduler::ApartGroupOf(spec));
+    if (is_new) {
+      group->second.apart = spec.apart();
+      group->second.places = scheduler::PlacesOf(spec.apart(), snapshot.devices);
+    }
+    return group->second;
+  };
+  for (const v1::Job* const job : OpenOnes(state)) {
+    add(job->spec()).jobs[JobId(job->job_id())] = {.device = DeviceOf(*job)};
+  }
+  if (asked != nullptr && asked->has_apart()) {
+    add(*asked);
+  }
+  if (snapshot.apart.empty()) {
+    return;
+  }
+  for (const v1::Job* const job : SucceededOnes(state)) {
+    const auto group = snapshot.apart.find(scheduler::ApartGroupOf(job->spec()));
+    if (group != snapshot.apart.end()) {
+      group->second.jobs[JobId(job->job_id())] = {.device = DeviceOf(*job), .succeeded = true};
+    }
+  }
+}
+
+absl::Status CheckApartGroup(const State& state, const v1::JobSpec& spec) {
+  if (!spec.has_apart()) {
+    return absl::OkStatus();
+  }
+  const auto words = [](const std::string& by) { return by.empty() ? "by board" : "by " + by; };
+  for (const v1::Job* const job : OpenAndSucceeded(state)) {
+    const v1::Apart& apart = job->spec().apart();
+    if (ProjectOf(job->spec()) == ProjectOf(spec) && apart.group() == spec.apart().group() &&
+        apart.by() != spec.apart().by()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "apart.by: \"", spec.apart().by(), "\": ", job->job_id(), " of the group ", apart.group(),
+          " is apart ", words(apart.by()), "; write the same, or another group"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device) {
+  const v1::DeviceRecord* const record = FindDevice(state, device);
+  if (!job.spec().has_apart() || record == nullptr) {
+    return false;
+  }
+  const v1::Apart& apart = job.spec().apart();
+  const std::optional<std::string> place = scheduler::PlaceFor(apart, record->info());
+  const std::vector<const v1::Job*> jobs = OpenAndSucceeded(state);
+  return std::any_of(jobs.begin(), jobs.end(), [&](const v1::Job* other) {
+    const std::optional<DeviceId> on = DeviceOf(*other);
+    const v1::DeviceRecord* const holder =
+        on.has_value() && other->job_id() != job.job_id() ? FindDevice(state, *on) : nullptr;
+    return holder != nullptr && !holder->removed() &&
+           scheduler::ApartGroupOf(other->spec()) == scheduler::ApartGroupOf(job.spec()) &&
+           (*on == device ||
+            (place.has_value() && scheduler::PlaceFor(apart, holder->info()) == place));
+  });
+}
+
+}  // namespace wattle::core
