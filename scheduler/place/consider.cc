@@ -267,6 +267,14 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
+  if (in_mode.heartbeat().has_heat_model()) {
+    const std::optional<HeatLimit> limit =
+        HeatLimitFor(in_mode, LimitsFor(snapshot_.policies, info));
+    described.hot = HotRunOf(in_mode, limit, prediction, predicted.rows_celsius_max);
+    if (described.hot.has_value()) {
+      prediction = Stretched(*described.hot, HeatNow(in_mode, limit, snapshot_.now));
+    }
+  }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   // Only the run's joules are uncertain, not those of fetch and start.
@@ -284,13 +292,17 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   return described;
 }
 
-double FleetView::PlaceInGap(const DeviceView& view, const DeviceLoad& load,
-                             const policy::Limits& limits, v1::Candidate& candidate) const {
+double FleetView::PlaceInGap(const JobOnDevice& on, const policy::Limits& limits,
+                             const std::optional<HotRun>& hot, v1::Candidate& candidate) const {
+  const auto& [job, view, load] = on;
   const v1::Prediction& prediction = candidate.prediction();
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
     candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
+    if (hot.has_value()) {
+      *candidate.mutable_prediction() = Stretched(*hot, HeatAt(view.device, load, start));
+    }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
     const double finish_upper =
@@ -318,7 +330,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
                                        std::optional<absl::Time>* allowed_from) const {
   const auto& [job, view, load] = on;
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
-  const double finish_upper = PlaceInGap(view, load, limits, candidate);
+  const double finish_upper = PlaceInGap(on, limits, described.hot, candidate);
   if (candidate.start_in_seconds() > 0) {
     candidate.set_waits_for(view.waits_for);
   }

@@ -33,6 +33,8 @@ struct ComparablePrediction {
   // not share. An unspecified batch or a model that was never measured shifts both predictions
   // alike and is not included.
   double own_energy_deviation = 0;
+  // How warm boards became in the runs from which it was predicted; 0: not known.
+  double rows_celsius_max = 0;
 };
 ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
                                       const WorkAmount& work, absl::Span<const InputView> inputs);

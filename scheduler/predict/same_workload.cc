@@ -321,6 +321,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   estimate.start_seconds = row.start_seconds();
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.peak_memory_bytes = row.peak_memory_bytes();
+  estimate.temperature_celsius_max = row.temperature_celsius_max();
   return estimate;
 }
 
