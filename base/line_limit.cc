@@ -23,7 +23,22 @@ std::string CauseOf(absl::string_view line) {
   return absl::StrJoin(words, " ");
 }
 
+std::string CountLine(absl::string_view cause, int left_out) {
+  return absl::StrCat(cause, ": ", left_out, " more lines of this kind were left out");
+}
+
 }  // namespace
+
+std::vector<std::string> LineLimit::TakeRest() {
+  std::vector<std::string> lines;
+  for (const auto& [cause, minute] : causes_) {
+    if (minute.left_out > 0) {
+      lines.push_back(CountLine(cause, minute.left_out));
+    }
+  }
+  causes_.clear();
+  return lines;
+}
 
 std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now) {
   std::vector<std::string> lines;
@@ -34,8 +49,7 @@ std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now) 
       continue;
     }
     if (minute.left_out > 0) {
-      lines.push_back(
-          absl::StrCat(cause, ": ", minute.left_out, " more lines of this kind were left out"));
+      lines.push_back(CountLine(cause, minute.left_out));
     }
     it = causes_.erase(it);
   }

@@ -34,6 +34,16 @@ TEST(LineLimitTest, ASensorThatFlapsTwiceASecondWritesTwentyLinesAMinute) {
   EXPECT_EQ(count, "sensor #: 100 more lines of this kind were left out");
 }
 
+TEST(LineLimitTest, TheRestIsTheCountsOfWhatNoLineFollows) {
+  LineLimit limit;
+  for (int i = 0; i < 100; ++i) {
+    (void)limit.Take("step: slow", At(1));
+  }
+  (void)limit.Take("load: done", At(1));
+  EXPECT_THAT(limit.TakeRest(), ElementsAre("step: 80 more lines of this kind were left out"));
+  EXPECT_THAT(limit.TakeRest(), IsEmpty());
+}
+
 TEST(LineLimitTest, AFewLinesGoThroughAsTheyAre) {
   LineLimit limit;
   for (int minute = 0; minute < 10; ++minute) {

@@ -23,12 +23,13 @@ namespace {
 // The reasons why the device takes no work, the worst first; "" where there is none.
 std::string Reason(const v1::Device& device) {
   const std::string held = OwnerHoldWords(device);
-  return !device.problem().empty()                       ? device.problem()
-         : !device.heartbeat().storage_problem().empty() ? device.heartbeat().storage_problem()
-         : !device.heartbeat().memory_problem().empty()  ? device.heartbeat().memory_problem()
-         : !device.drain_reason().empty()                ? device.drain_reason()
-         : !held.empty()                                 ? held
-                                                         : device.heartbeat().guard_reason();
+  return !device.problem().empty()                        ? device.problem()
+         : !device.heartbeat().power_off_reason().empty() ? device.heartbeat().power_off_reason()
+         : !device.heartbeat().storage_problem().empty()  ? device.heartbeat().storage_problem()
+         : !device.heartbeat().memory_problem().empty()   ? device.heartbeat().memory_problem()
+         : !device.drain_reason().empty()                 ? device.drain_reason()
+         : !held.empty()                                  ? held
+                                                          : device.heartbeat().guard_reason();
 }
 
 std::string Temperature(const v1::Heartbeat& heartbeat) {

@@ -167,6 +167,10 @@ class Doctor {
       for (const v1::Device& device : facts_.devices.devices()) {
         if (!device.problem().empty()) {
           Trouble(Printable(device.problem()), "");
+        } else if (!device.connected() && !device.heartbeat().power_off_reason().empty()) {
+          Trouble(absl::StrCat(Name(device), " switched itself off: ",
+                               Printable(device.heartbeat().power_off_reason())),
+                  "charge its battery, and start it unless its supply does");
         } else if (!device.connected() || device.unreachable()) {
           Trouble(absl::StrCat(Name(device), " was last heard of ",
                                FormatAge(now, device.last_seen_unix_seconds())),

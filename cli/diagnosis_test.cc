@@ -188,6 +188,13 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
          f.devices.mutable_devices(1)->mutable_heartbeat()->set_guard_warning("no gauge: …");
        },
        "pi-läuft: no gauge", ""},
+      {"a board that is off",
+       [](Facts& f) {
+         v1::Device& device = *f.devices.mutable_devices(1);
+         device.set_connected(false);
+         device.mutable_heartbeat()->set_power_off_reason("the battery is at 14 %");
+       },
+       "pi-läuft switched itself off: the battery is at 14 %", "charge its battery"},
       {"lost by a restore",
        [](Facts& f) {
          f.coordinator.set_epoch(1);

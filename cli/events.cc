@@ -27,8 +27,9 @@ struct EventsFlags {
 };
 
 // "2026-11-20 08:41:07 UTC  j12: queued".
-std::string RenderEvent(const v1::FleetEvent& event) {
-  return absl::StrCat(FormatInstant(event.at_unix_seconds()), "  ", Printable(event.text()), "\n");
+std::string RenderEvent(const v1::FleetEvent& event, const EventsFlags& flags) {
+  return absl::StrCat(FormatInstant(event.at_unix_seconds()), "  ",
+                      Printable(flags.audited_alone ? AuditText(event) : event.text()), "\n");
 }
 
 absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) {
@@ -45,7 +46,7 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
         if (flags.audited_alone && !IsAudited(event.kind())) {
           return;
         }
-        session.PrintText(session.json() ? ToJsonLine(event) : RenderEvent(event));
+        session.PrintText(session.json() ? ToJsonLine(event) : RenderEvent(event, flags));
       },
       [&](const absl::Status& why) {
         session.PrintRemark(absl::StrCat("wattle: ", why.message(), "; trying again"));
@@ -69,8 +70,8 @@ std::shared_ptr<EventsFlags> AddFlags(CLI::App* leaf) {
 void AddAuditCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf = AddLeaf(
       app, "audit",
-      "Show who was let in, shut out or refused, and what people changed, among the latest 1000 "
-      "events. The coordinator's log has the same lines.",
+      "Show who was let in, shut out or refused, and what people changed, by whom and from which "
+      "address, among the latest 1000 events. The coordinator's log has the same lines.",
       "  wattle audit --since 24h\n"
       "  wattle -o json audit --follow | jq -r 'select(.kind == \"call_refused\")'\n");
   const auto flags = AddFlags(leaf);

@@ -35,7 +35,10 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
   if (!device.problem().empty()) {
     summary->attention.push_back(Printable(device.problem()));
   }
-  if (!here) {
+  if (!device.connected() && !heartbeat.power_off_reason().empty()) {
+    summary->attention.push_back(
+        absl::StrCat(name, " switched itself off: ", Printable(heartbeat.power_off_reason())));
+  } else if (!here) {
     summary->attention.push_back(absl::StrCat(
         name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
         ": look at its power and its link; if it left for good: wattle device rm ", name));

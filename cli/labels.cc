@@ -59,6 +59,9 @@ std::string DeviceClassWord(absl::string_view device_class, bool emulated) {
 }
 
 std::string DeviceStateWord(const v1::Device& device) {
+  if (!device.connected() && !device.heartbeat().power_off_reason().empty()) {
+    return "off";
+  }
   if (device.unreachable()) {
     return "unreachable";
   }

@@ -12,7 +12,9 @@
 #include "cli/interrupt.h"
 #include "cli/program.h"
 
+#include "base/process_privacy.h"
 #include "base/tls/credentials.h"
+#include "base/tls/token.h"
 
 namespace {
 
@@ -31,6 +33,7 @@ void OccupyClosedDescriptors() {
 
 int main(int argc, char** argv) {
   OccupyClosedDescriptors();
+  wattle::LeaveNoCoreFile();
   wattle::tls::UseTls13Alone();
   // gRPC returns its errors as a status; its own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
@@ -38,6 +41,7 @@ int main(int argc, char** argv) {
   wattle::cli::Interrupt interrupt;
   const wattle::cli::SignalThread signals(interrupt);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  wattle::HideArguments(argc, argv, wattle::tls::kTokenPrefix);
   return wattle::cli::RunProgram(arguments, WATTLE_VERSION,
                                  wattle::cli::RealEnvironment(&interrupt));
 }

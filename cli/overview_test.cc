@@ -64,7 +64,8 @@ TEST_F(OverviewTest, EventsAreOneLineEach) {
 
 TEST_F(OverviewTest, TheAuditHasWhatPeopleDidAlone) {
   EXPECT_EQ(Run({"audit"}).out,
-            "2025-11-20 08:39:00 UTC  j2 submitted by ada: finetune squad-gpt2\n");
+            "2025-11-20 08:39:00 UTC  j2 submitted by ada: finetune squad-gpt2; person ada from "
+            "10.0.0.7\n");
 }
 
 TEST_F(OverviewTest, EnergyIsATableOrCsv) {

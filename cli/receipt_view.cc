@@ -182,9 +182,13 @@ std::string RowMoveNote(const v1::Receipt& receipt) {
 
 // "" where all was on the device, and of an older worker.
 std::string LinkNote(const v1::Receipt& receipt) {
-  return receipt.fetched_bytes() + receipt.uploaded_bytes() > 0
+  const std::string peers = receipt.peer_fetched_bytes() > 0
+                                ? absl::StrCat(", ", FormatBytes(receipt.peer_fetched_bytes()),
+                                               " fetched from boards of its site")
+                                : "";
+  return receipt.fetched_bytes() + receipt.uploaded_bytes() > 0 || !peers.empty()
              ? absl::StrCat("link          ", FormatBytes(receipt.fetched_bytes()), " fetched, ",
-                            FormatBytes(receipt.uploaded_bytes()), " uploaded\n")
+                            FormatBytes(receipt.uploaded_bytes()), " uploaded", peers, "\n")
              : "";
 }
 

@@ -325,6 +325,8 @@ std::vector<v1::FleetEvent> SampleEvents() {
   submitted.set_kind("job_submitted");
   submitted.set_job_id("j2");
   submitted.set_text("j2 submitted by ada: finetune squad-gpt2");
+  submitted.set_caller("person ada");
+  submitted.set_caller_address("10.0.0.7");
   v1::FleetEvent lost;
   lost.set_at_unix_seconds(kSampleNowUnixSeconds);
   lost.set_kind("device_disconnected");

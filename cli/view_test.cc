@@ -305,6 +305,11 @@ TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   EXPECT_EQ(DeviceStateWord(device), "disconnected");
   device.set_unreachable(true);
   EXPECT_EQ(DeviceStateWord(device), "unreachable");
+  device.mutable_heartbeat()->set_power_off_reason("the battery is at 14 %");
+  EXPECT_EQ(DeviceStateWord(device), "off");
+  device.set_connected(true);
+  device.set_unreachable(false);
+  EXPECT_EQ(DeviceStateWord(device), "draining") << "it is back, or not gone yet";
 }
 
 TEST(ArtifactViewTest, Golden) {

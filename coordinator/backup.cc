@@ -8,6 +8,7 @@
 
 #include "artifacts/store_copy.h"
 #include "base/status_macros.h"
+#include "coordinator/authority/sealed_copy.h"
 #include "coordinator/revocations.h"
 #include "coordinator/store/journal.h"
 
@@ -22,7 +23,8 @@ absl::Status CopyRevocations(const std::string& from, const std::string& to) {
 
 }  // namespace
 
-absl::Status Backup(const std::string& data_directory, const std::string& destination) {
+absl::Status Backup(const std::string& data_directory, const std::string& destination,
+                    const std::string& passphrase) {
   namespace fs = std::filesystem;
   std::error_code error;
   const std::string journal = absl::StrCat(data_directory, "/", kJournalFile);
@@ -49,6 +51,10 @@ absl::Status Backup(const std::string& data_directory, const std::string& destin
   }
   if (status.ok()) {
     status = CopyRevocations(data_directory, partial);
+  }
+  if (status.ok() && !passphrase.empty()) {
+    status = authority::SealFolder(absl::StrCat(data_directory, "/", kAuthorityFolder),
+                                   absl::StrCat(partial, "/", kAuthorityFolder), passphrase);
   }
   if (status.ok()) {
     fs::rename(partial, destination, error);

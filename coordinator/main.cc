@@ -35,6 +35,7 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/signers/signers.h"
 #include "base/clock.h"
+#include "base/process_privacy.h"
 #include "base/service_manager.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
@@ -42,6 +43,7 @@
 #include "base/tls/private_file.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/authority/authority.h"
+#include "coordinator/authority/sealed_copy.h"
 #include "coordinator/backup.h"
 #include "coordinator/callers/callers.h"
 #include "coordinator/http/http_server.h"
@@ -408,6 +410,8 @@ struct Commands {
   CLI::App* backup = nullptr;
   std::string backup_from;
   std::string backup_to;
+  bool backup_with_authority = false;
+  std::string passphrase_file;  // Of the backup, or of the restore.
   CLI::App* restore = nullptr;
   wattle::RestoreOptions restore_options;
   bool restore_report = false;
@@ -425,6 +429,14 @@ void AddBackup(CLI::App& app, Commands& commands) {
       ->required();
   commands.backup->add_option("--to", commands.backup_to, "The new directory of the backup")
       ->required();
+  CLI::Option* const with_authority = commands.backup->add_flag(
+      "--with-authority", commands.backup_with_authority,
+      "Copy the authority's folder too, its keys under the passphrase (PKCS#8, scrypt, AES-256)");
+  CLI::Option* const passphrase = commands.backup->add_option(
+      "--passphrase-file", commands.passphrase_file,
+      "With --with-authority: a file for its user alone, whose first line is the passphrase");
+  with_authority->needs(passphrase);
+  passphrase->needs(with_authority);
 }
 
 void AddRestore(CLI::App& app, Commands& commands) {
@@ -444,6 +456,8 @@ void AddRestore(CLI::App& app, Commands& commands) {
       ->add_option("--epoch", options.epoch_min,
                    "The lowest epoch to open, as the error of a refused worker says")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 22));
+  commands.restore->add_option("--passphrase-file", commands.passphrase_file,
+                               "Restore the backup's authority too, by its passphrase");
   commands.restore->add_flag("--report", commands.restore_report,
                              "List the work from after the backup that workers still had");
 }
@@ -473,8 +487,16 @@ void AddAccess(CLI::App& app, Commands& commands) {
       ->required();
 }
 
+// Of its file; empty without one.
+absl::StatusOr<std::string> PassphraseOf(const Commands& commands) {
+  return commands.passphrase_file.empty()
+             ? absl::StatusOr<std::string>("")
+             : wattle::authority::ReadPassphrase(commands.passphrase_file);
+}
+
 absl::Status RunBackup(const Commands& commands) {
-  WATTLE_RETURN_IF_ERROR(wattle::Backup(commands.backup_from, commands.backup_to));
+  WATTLE_ASSIGN_OR_RETURN(const std::string passphrase, PassphraseOf(commands));
+  WATTLE_RETURN_IF_ERROR(wattle::Backup(commands.backup_from, commands.backup_to, passphrase));
   std::printf("backup of %s is in %s\n", commands.backup_from.c_str(), commands.backup_to.c_str());
   return absl::OkStatus();
 }
@@ -487,10 +509,11 @@ absl::Status RunNewAuthority(const Commands& commands) {
 }
 
 absl::Status RunRestore(const Commands& commands) {
+  wattle::RestoreOptions options = commands.restore_options;
+  WATTLE_ASSIGN_OR_RETURN(options.passphrase, PassphraseOf(commands));
   WATTLE_ASSIGN_OR_RETURN(const std::string told,
-                          commands.restore_report
-                              ? wattle::RestoreReport(commands.restore_options.data_directory)
-                              : wattle::Restore(commands.restore_options));
+                          commands.restore_report ? wattle::RestoreReport(options.data_directory)
+                                                  : wattle::Restore(options));
   std::printf("%s", told.c_str());
   return absl::OkStatus();
 }
@@ -522,6 +545,7 @@ int main(int argc, char** argv) {
 
   // What this program writes is for its user alone.
   umask(S_IRWXG | S_IRWXO);
+  wattle::LeaveNoCoreFile();
   wattle::tls::UseTls13Alone();
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread

@@ -13,6 +13,7 @@
 #include "artifacts/store_copy.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "coordinator/authority/sealed_copy.h"
 #include "coordinator/backup.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
@@ -196,11 +197,40 @@ std::string WhatIsLost(const Replaced& before, const core::State& restored) {
   return text;
 }
 
+absl::Status RestoreAuthority(const RestoreOptions& options) {
+  if (options.passphrase.empty()) {
+    return absl::OkStatus();
+  }
+  const std::string sealed = absl::StrCat(options.backup, "/", kAuthorityFolder);
+  std::error_code error;
+  if (options.backup.empty() || !fs::exists(sealed, error)) {
+    return absl::NotFoundError(
+        "--passphrase-file: the backup has no authority; leave the flag out, and put the "
+        "authority's folder where it was yourself");
+  }
+  return authority::OpenFolder(sealed, absl::StrCat(options.data_directory, "/", kAuthorityFolder),
+                               options.passphrase);
+}
+
+// What a person has to do about an authority that the restore left out; empty: nothing.
+std::string WithoutAuthority(const RestoreOptions& options) {
+  std::error_code error;
+  const bool left_out =
+      options.passphrase.empty() &&
+      fs::exists(absl::StrCat(options.backup, "/", kAuthorityFolder), error) &&
+      !fs::exists(absl::StrCat(options.data_directory, "/", kAuthorityFolder), error);
+  return left_out ? "the backup's authority was left out: --passphrase-file restores it; without "
+                    "it everybody enrols again\n"
+                  : "";
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
   const std::string path = JournalOf(options.data_directory);
   std::error_code error;
+  // First, because a wrong passphrase must change nothing.
+  WATTLE_RETURN_IF_ERROR(RestoreAuthority(options));
   std::optional<Replaced> before;
   std::string reason = "its epoch was raised";
   if (!options.backup.empty()) {
@@ -258,9 +288,9 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
                                  : "after the backup:\n",
                     lost);
   }
-  absl::StrAppend(&text, "start it: wattle-coordinator --data-dir ", options.data_directory,
-                  "\nthen: wattle-coordinator restore --report --data-dir ", options.data_directory,
-                  " lists what the workers still had\n");
+  absl::StrAppend(&text, WithoutAuthority(options), "start it: wattle-coordinator --data-dir ",
+                  options.data_directory, "\nthen: wattle-coordinator restore --report --data-dir ",
+                  options.data_directory, " lists what the workers still had\n");
   return text;
 }
 

@@ -8,8 +8,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/file.h"
+#include "base/set_clock_for_test.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "coordinator/authority/authority.h"
 #include "coordinator/backup.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
@@ -127,6 +130,38 @@ TEST_F(RestoreTest, AJobOfTheRestoredHistoryIsNotLost) {
   const auto told = Restore({.data_directory = data_, .backup = backup_, .replace = true});
   ASSERT_THAT(told, IsOk());
   EXPECT_THAT(*told, HasSubstr("nothing is missing"));
+}
+
+TEST_F(RestoreTest, TheAuthorityGoesWithAPassphraseAlone) {
+  const std::string authority = data_ + "/" + std::string(kAuthorityFolder);
+  SetClock clock(now_);
+  ASSERT_THAT(
+      authority::Authority::Open(authority, {.dns_names = {"localhost"}, .addresses = {}}, clock),
+      IsOk());
+  std::filesystem::create_directories(data_ + "/" + std::string(kArtifactsFolder));
+  const std::string without = directory_.File("without");
+  ASSERT_THAT(Backup(data_, without), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(without + "/" + std::string(kAuthorityFolder)));
+  const std::string with = directory_.File("with");
+  ASSERT_THAT(Backup(data_, with, "a long passphrase"), IsOk());
+
+  const std::string again = directory_.File("again");
+  EXPECT_THAT(
+      Restore({.data_directory = again, .backup = with, .passphrase = "another passphrase"}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the passphrase is another one")));
+  EXPECT_FALSE(std::filesystem::exists(again)) << "a wrong passphrase changes nothing";
+  EXPECT_THAT(
+      Restore({.data_directory = again, .backup = without, .passphrase = "a long passphrase"}),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("the backup has no authority")));
+  ASSERT_THAT(Restore({.data_directory = again, .backup = with, .passphrase = "a long passphrase"}),
+              IsOk());
+  for (const char* file : {"/root.pem", "/root_key.pem", "/issuer_key.pem", "/fleet"}) {
+    EXPECT_EQ(*ReadWholeFile(again + "/" + kAuthorityFolder + file),
+              *ReadWholeFile(authority + file));
+  }
+  const auto told = Restore({.data_directory = directory_.File("third"), .backup = with});
+  ASSERT_THAT(told, IsOk());
+  EXPECT_THAT(*told, HasSubstr("--passphrase-file restores it"));
 }
 
 }  // namespace

@@ -19,10 +19,8 @@ namespace {
 namespace pb = google::protobuf;
 
 // Job fields, then policy fields. Remove a name when its field is added.
-constexpr std::array<absl::string_view, 15> kComingFields = {"adapter",
-                                                             "allow_power_off",
+constexpr std::array<absl::string_view, 13> kComingFields = {"adapter",
                                                              "allowed_power_modes",
-                                                             "anti_affinity",
                                                              "chat_template",
                                                              "energy_budget_joules",
                                                              "gradient_checkpointing",
@@ -34,6 +32,16 @@ constexpr std::array<absl::string_view, 15> kComingFields = {"adapter",
                                                              "qlora",
                                                              "upload",
                                                              "upload_budget_bytes"};
+
+// What other schedulers call a field of ours.
+struct OtherName {
+  absl::string_view name;
+  absl::string_view advice;
+};
+constexpr std::array kOtherNames = {
+    OtherName{"anti_affinity", "write apart: GROUP; jobs of one group run on boards of their own"},
+    OtherName{"spread", "write apart: GROUP; jobs of one group run on boards of their own"},
+};
 
 // The unit at the end of a field's name, and the words for it after "a plain number".
 struct Unit {
@@ -106,6 +114,13 @@ std::string UnitOf(absl::string_view field) {
 
 std::string FieldAdvice(absl::string_view name, const pb::Descriptor* here,
                         const pb::Descriptor* root) {
+  if (here == v1::JobSpec::descriptor()) {
+    for (const OtherName& other : kOtherNames) {
+      if (name == other.name) {
+        return std::string(other.advice);
+      }
+    }
+  }
   const absl::string_view stem = WithoutUnit(name);
   std::vector<std::string> fields;
   for (int i = 0; i < here->field_count(); ++i) {

@@ -45,6 +45,12 @@ bool IsYamlSpecialNumber(absl::string_view text) {
   return word == ".nan" || word == ".inf";
 }
 
+// The field that a message's short form is: "apart: folds" for "apart: {group: folds}". Null: the
+// message has none.
+const pb::FieldDescriptor* ShortForm(const pb::Descriptor* message) {
+  return message == v1::Apart::descriptor() ? message->FindFieldByName("group") : nullptr;
+}
+
 // Reads one document into one message.
 class DocumentReader {
  public:
@@ -160,6 +166,11 @@ absl::Status DocumentReader::ReadField(const YAML::Node& node, absl::string_view
                                        const pb::FieldDescriptor* field, pb::Message& message) {
   const bool is_message = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE;
   const pb::Reflection* reflection = message.GetReflection();
+  if (const pb::FieldDescriptor* const only =
+          is_message && node.IsScalar() ? ShortForm(field->message_type()) : nullptr;
+      only != nullptr) {
+    return ReadScalar(node, only, *reflection->MutableMessage(&message, field));
+  }
   if (!field->is_repeated()) {
     return is_message ? ReadMessage(node, path, *reflection->MutableMessage(&message, field))
                       : ReadScalar(node, field, message);

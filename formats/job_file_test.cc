@@ -58,6 +58,18 @@ TEST(JobFileTest, AdaptersAreASection) {
   EXPECT_TRUE(defaults->finetune().has_lora());
 }
 
+TEST(JobFileTest, AGroupThatRunsApartHasAShortForm) {
+  const auto whole =
+      ParseJobFile("apart: {group: folds, by: site}\nfinetune: {model: m, data: d}\n", "job.yaml");
+  ASSERT_THAT(whole, IsOk());
+  EXPECT_EQ(whole->apart().group(), "folds");
+  EXPECT_EQ(whole->apart().by(), "site");
+  const auto brief = ParseJobFile("apart: folds\nfinetune: {model: m, data: d}\n", "job.yaml");
+  ASSERT_THAT(brief, IsOk());
+  EXPECT_EQ(brief->apart().group(), "folds");
+  EXPECT_EQ(brief->apart().by(), "");
+}
+
 TEST(JobFileTest, EveryKindOfValueIsRead) {
   const auto spec = ParseJobFile(kJob, "job.yaml");
   ASSERT_THAT(spec, IsOk());
@@ -111,6 +123,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:7: swep: unknown field; did you mean \"sweep\"?"},
         BadFile{"ComingField", "name: a\nmatrix: 3\n", kUnsupported,
                 "job.yaml:2: matrix: not supported in this version; remove the line"},
+        BadFile{
+            "ANameOfOtherSchedulers", "anti_affinity: 3\n", kInvalidJob,
+            "job.yaml:1: anti_affinity: unknown field; write apart: GROUP; jobs of one group run "
+            "on boards of their own"},
+        BadFile{"ApartOfAList", "apart: [a, b]\n", kInvalidJob,
+                "job.yaml:1: apart: wants fields (name: value), found a list"},
         BadFile{"Sweep", "name: a\nsweep: 3\n", kInvalidJob,
                 "job.yaml:2: sweep: makes several jobs, and one is wanted here; wattle submit and "
                 "wattle plan take such a file"},
@@ -251,9 +269,9 @@ TEST(PolicyFileTest, MistakesAreNamed) {
       StatusIs(kInvalidJob,
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));
   EXPECT_THAT(
-      ParsePolicyFile("name: a\nallow_power_off: true\n", "p.yaml"),
+      ParsePolicyFile("name: a\nallowed_power_modes: [10W]\n", "p.yaml"),
       StatusIs(kUnsupported,
-               "p.yaml:2: allow_power_off: not supported in this version; remove the line"));
+               "p.yaml:2: allowed_power_modes: not supported in this version; remove the line"));
   EXPECT_THAT(ParsePolicyFile("max_temperature_celsius: 80\n", "p.yaml"),
               StatusIs(kInvalidJob, HasSubstr("p.yaml:1: name: missing")));
   EXPECT_THAT(ParsePolicyFile("name: a\n---\nname: a\n", "p.yaml"),

@@ -39,6 +39,17 @@ TEST(JobSweepTest, AFileWithoutASweepIsOneJob) {
   EXPECT_EQ(file->jobs[0].name(), "a");
 }
 
+TEST(JobSweepTest, TheJobsOfASweepCanRunApart) {
+  const auto file =
+      ParseJobs("name: a\napart: seeds\nsweep: {seed: [1, 2, 3]}\nfinetune: {model: m, data: d}\n",
+                "job.yaml");
+  ASSERT_THAT(file, IsOk());
+  ASSERT_THAT(file->jobs, SizeIs(3));
+  for (const v1::JobSpec& job : file->jobs) {
+    EXPECT_EQ(job.apart().group(), "seeds");
+  }
+}
+
 TEST(JobSweepTest, EveryCombinationIsAJobNamedByItsValues) {
   const auto file = ParseJobs(
       "name: qa\nsweep: {learning_rate: [1e-4, 2e-4], rank: [4, 8]}\n"

@@ -47,6 +47,30 @@ absl::Status TightenReserve(const v1::Policy& policy, const Zone& /*zone*/, Limi
   return absl::OkStatus();
 }
 
+std::string PowerOffText(const v1::Policy& policy) {
+  const Fraction charge(policy.power_off_state_of_charge_ratio());
+  return charge == Fraction(0) ? "" : FormatPercent(charge);
+}
+
+absl::Status CheckPowerOff(const v1::Policy& policy) {
+  const double charge = policy.power_off_state_of_charge_ratio();
+  const double reserve = policy.reserve_state_of_charge_ratio();
+  return charge > 0 && charge >= reserve
+             ? absl::InvalidArgumentError(absl::StrCat(
+                   "policy.power_off_state_of_charge_ratio: ", charge,
+                   ", wanted less than the same policy's reserve_state_of_charge_ratio, ", reserve,
+                   ": work stops there first"))
+             : absl::OkStatus();
+}
+
+absl::Status TightenPowerOff(const v1::Policy& policy, const Zone& /*zone*/, Limits& limits) {
+  const Fraction charge(policy.power_off_state_of_charge_ratio());
+  if (charge > Fraction(0) && (!limits.power_off || charge < limits.power_off->state_of_charge)) {
+    limits.power_off = ReserveLimit{charge, policy.name()};
+  }
+  return absl::OkStatus();
+}
+
 std::string TemperatureText(const v1::Policy& policy) {
   const Celsius temperature(policy.max_temperature_celsius());
   return temperature == Celsius(0) ? "" : FormatTemperature(temperature);
@@ -489,6 +513,14 @@ constexpr Field kFields[] = {
      .text = FlashText,
      .clause = "lets checkpoints write $0 a day",
      .tighten = TightenFlash},
+    // The worker alone holds it (worker/agent/core/power_off.h).
+    {.name = "power_off_state_of_charge_ratio",
+     .high = 1,
+     .limits = true,
+     .text = PowerOffText,
+     .clause = "lets a board without work switch itself off below $0",
+     .check = CheckPowerOff,
+     .tighten = TightenPowerOff},
     // The coordinator alone holds it (coordinator/core/moving.cc).
     {.name = "pause_seconds_max",
      .high = kYearSeconds,

@@ -37,6 +37,8 @@ struct PowerGroupLimit {
 
 struct Limits {
   std::optional<ReserveLimit> reserve{};
+  // The charge below which a board without work switches itself off; absent: it never does.
+  std::optional<ReserveLimit> power_off{};
   std::optional<TemperatureLimit> temperature_max{};
   std::optional<BudgetLimit> budget{};
   std::vector<WindowLimit> windows{};  // each must be open

@@ -40,6 +40,24 @@ bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
   });
 }
 
+std::optional<absl::string_view> LabelValue(const v1::DeviceInfo& device, absl::string_view key) {
+  if (key == "device") {
+    return device.name().empty() ? device.device_id() : device.name();
+  }
+  if (key == "class") {
+    return device.device_class();
+  }
+  if (key == "isolation") {
+    return device.isolation();
+  }
+  for (const v1::Label& label : device.labels()) {
+    if (label.key() == key) {
+      return label.value();
+    }
+  }
+  return std::nullopt;
+}
+
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device) {
   return HasAll(policy.selector(), device);
 }

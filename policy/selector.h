@@ -4,6 +4,8 @@
 #ifndef WATTLE_POLICY_SELECTOR_H_
 #define WATTLE_POLICY_SELECTOR_H_
 
+#include <optional>
+
 #include "absl/strings/string_view.h"
 
 #include "wattle/v1/device.pb.h"
@@ -16,6 +18,10 @@ namespace wattle::policy {
 // labels that its operator gave it, each device has "device=NAME" (or its id), "class=CLASS" and
 // "isolation=LEVEL".
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector);
+
+// The value that the device has for a label's key, its own labels included; nullopt: it lacks the
+// label.
+std::optional<absl::string_view> LabelValue(const v1::DeviceInfo& device, absl::string_view key);
 
 // Whether the device matches every selector of the policy. A policy without selectors selects every
 // device.

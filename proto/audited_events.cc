@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "absl/strings/str_cat.h"
+
 namespace wattle {
 
 bool IsAudited(absl::string_view kind) {
@@ -28,6 +30,7 @@ bool IsAudited(absl::string_view kind) {
       "identity_renewed",
       "identity_revoked",
       "device_approved",
+      "device_doubled",
       "authority_rotated",
       "authority_retired",
       "quota_set",
@@ -39,6 +42,20 @@ bool IsAudited(absl::string_view kind) {
       kCallRefused,
   };
   return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
+}
+
+std::string AuditText(const v1::FleetEvent& event) {
+  std::string text = event.text();
+  if (!event.caller().empty() || !event.caller_address().empty()) {
+    absl::StrAppend(&text, ";");
+  }
+  if (!event.caller().empty()) {
+    absl::StrAppend(&text, " ", event.caller());
+  }
+  if (!event.caller_address().empty()) {
+    absl::StrAppend(&text, " from ", event.caller_address());
+  }
+  return text;
 }
 
 }  // namespace wattle

@@ -1,11 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Which events of the fleet are its audit: what somebody asked for, who was let in or shut out, and
-// what was refused. Pure; thread-safe.
+// what was refused; and how the audit tells them. Pure; thread-safe.
 #ifndef WATTLE_PROTO_AUDITED_EVENTS_H_
 #define WATTLE_PROTO_AUDITED_EVENTS_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
+
+#include "wattle/v1/coordinator.pb.h"
 
 namespace wattle {
 
@@ -14,6 +18,9 @@ inline constexpr char kCallRefused[] = "call_refused";
 
 // kind: of a FleetEvent.
 bool IsAudited(absl::string_view kind);
+
+// The event's sentence, and whose call it was: "policy solar applied; person ada from 10.0.0.7".
+std::string AuditText(const v1::FleetEvent& event);
 
 }  // namespace wattle
 

@@ -29,5 +29,18 @@ TEST(AuditedEventsTest, EveryEventIsOfTheAuditOrOfTheWork) {
   EXPECT_FALSE(IsAudited("device_connected"));
 }
 
+TEST(AuditedEventsTest, TheTextSaysWhoAndFromWhere) {
+  v1::FleetEvent event;
+  event.set_text("policy solar applied");
+  EXPECT_EQ(AuditText(event), "policy solar applied") << "of an older journal";
+  event.set_caller("local");
+  EXPECT_EQ(AuditText(event), "policy solar applied; local");
+  event.set_caller("person ada");
+  event.set_caller_address("10.0.0.7");
+  EXPECT_EQ(AuditText(event), "policy solar applied; person ada from 10.0.0.7");
+  event.clear_caller();
+  EXPECT_EQ(AuditText(event), "policy solar applied; from 10.0.0.7") << "without TLS";
+}
+
 }  // namespace
 }  // namespace wattle

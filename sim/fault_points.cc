@@ -76,6 +76,8 @@ const std::vector<MutantRow>& Mutants() {
       {"NoteDisk alone", "a sick disk is noticed only by a record that it refuses", false,
        Fault::kWorkerDiskSick},
       {"contended run", "a run beside other programs moves its device's row"},
+      {"lease of the dead", "the job of a board that never comes back waits for it", false,
+       Fault::kCount, true},
   };
   return *kMutants;
 }
@@ -84,6 +86,7 @@ void AddMutant(const std::string& name, Options& options) {
   options.mutant = name;
   for (const MutantRow& mutant : Mutants()) {
     options.sqlite_journal |= mutant.in_real_journal && name == mutant.name;
+    options.liveness |= mutant.in_liveness && name == mutant.name;
     if (name == mutant.name && mutant.often != Fault::kCount) {
       options.mean_seconds[static_cast<size_t>(mutant.often)] = kOftenSeconds;
     }

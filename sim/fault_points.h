@@ -26,6 +26,7 @@ struct MutantRow {
   bool in_real_journal = false;
   // What its worlds see often, because it breaks nothing else; kCount: nothing more than others.
   Fault often = Fault::kCount;
+  bool in_liveness = false;  // whether only worlds with dead boards show it
 };
 const std::vector<MutantRow>& Mutants();
 // Puts the mutant of this name into the world; empty: none.

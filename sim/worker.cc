@@ -150,6 +150,10 @@ double Worker::SlowerBy() {
          (other_load_ ? kBesideOthersSlower : 1.0);
 }
 
+double Worker::SlowestBy() {
+  return SlowerBy() * (has_modes_ && power_mode_ != kLowMode ? kLowModeSlower : 1.0);
+}
+
 void Worker::SetOtherLoad(bool on) {
   const double now_seconds = world_.loop.now_seconds();
   others_seconds_ += other_load_ ? now_seconds - other_load_since_seconds_ : 0.0;
@@ -244,8 +248,13 @@ agent::CoreSettings Worker::Settings() const {
   return settings;
 }
 
+void Worker::Die() {
+  Stop(true);
+  dead_ = true;
+}
+
 void Worker::Start() {
-  if (alive()) {
+  if (alive() || dead_) {
     return;
   }
   AdvanceBoard();

@@ -88,12 +88,16 @@ class Worker final : public agent::AgentPorts {
   bool HoldByOwner(double seconds);
   void ReleaseByOwner();
   void StopFaults();
+  // Ends the machine for good.
+  void Die();
 
   void Connected(int64_t stream);
   void Disconnected(int64_t stream);  // the worker noticed; it dials again after a while
   void Receive(const v1::CoordinatorMessage& message);
 
   [[nodiscard]] int number() const { return number_; }
+  // By how much a step takes longer than the world's mean in the board's slowest power mode.
+  [[nodiscard]] double SlowestBy();
   // The windows of the policies that the worker knows.
   [[nodiscard]] const std::vector<policy::WindowLimit>& windows() const {
     return policies_.limits().windows;
@@ -180,6 +184,7 @@ class Worker final : public agent::AgentPorts {
   Board board_;
   agent::MemoryDisk disk_;
   bool faults_ = true;
+  bool dead_ = false;
 
   // The machine since its power came on:
   bool powered_ = false;

@@ -10,6 +10,7 @@
 #include "sim/fault_points.h"
 #include "sim/faults.h"
 #include "sim/fleet.h"
+#include "sim/liveness.h"
 #include "sim/random.h"
 #include "sim/rest_check.h"
 #include "sim/users.h"
@@ -37,6 +38,9 @@ class World {
     const auto broken = [&invariants] { return !invariants.breach().empty(); };
     loop_.RunUntil(options_.fault_seconds, broken);
     faults_.Stop();
+    if (options_.liveness) {
+      return RunHealthyPart(broken);
+    }
     const Resting resting{fleet_.coordinator(), fleet_.workers(), users_};
     const double look_seconds = std::max(60.0, 2.0 * options_.heartbeat_seconds);
     while (loop_.now_seconds() < options_.end_seconds && !broken() && !IsAtRest(resting)) {
@@ -46,7 +50,30 @@ class World {
       CheckAtRest(resting, invariants);
       fleet_.coordinator().CheckHistory();
     }
+    return End();
+  }
+
+ private:
+  template <typename Broken>
+  Outcome RunHealthyPart(const Broken& broken) {
+    Invariants& invariants = fleet_.invariants();
+    Liveness liveness({loop_, options_, fleet_.coordinator(), fleet_.workers()});
+    liveness.Begin();
+    const double look_seconds = std::max(10.0, 2.0 * options_.heartbeat_seconds);
+    while (loop_.now_seconds() < liveness.UntilSeconds() && !broken() &&
+           !(liveness.done() && users_.all_answered())) {
+      loop_.RunUntil(loop_.now_seconds() + look_seconds, broken);
+    }
+    if (!broken()) {
+      liveness.Check(invariants);
+      invariants.CheckState(fleet_.coordinator().durable());
+    }
+    return End();
+  }
+
+  Outcome End() {
     Outcome outcome;
+    const Invariants& invariants = fleet_.invariants();
     outcome.breach = invariants.breach();
     outcome.counts = counts_;
     outcome.counts.probes = invariants.learning().probes();
@@ -63,7 +90,6 @@ class World {
     return outcome;
   }
 
- private:
   const Options options_;
   Random random_;
   EventLoop loop_;

@@ -16,7 +16,7 @@
 namespace wattle::tls {
 namespace {
 
-constexpr absl::string_view kPrefix = "wattle1:";
+constexpr absl::string_view kPrefix = kTokenPrefix;
 constexpr absl::string_view kServicePrefix = "wattle-service:";
 constexpr absl::string_view kForm = "wattle1:HOST:PORT:ID:SECRET:PIN";
 constexpr absl::string_view kServiceForm = "wattle-service:ID:SECRET";

@@ -12,6 +12,9 @@
 
 namespace wattle::tls {
 
+// Of a token for a device or a person.
+inline constexpr char kTokenPrefix[] = "wattle1:";
+
 struct Token {
   std::string address;  // HOST:PORT, where the coordinator answers.
   std::string id;       // 16 hex digits.

@@ -2,6 +2,7 @@
 #include "coordinator/callers/callers.h"
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -62,6 +63,17 @@ core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
 std::string Caller::counted() const {
   const bool is_known = !uri.empty() || kind == core::kServiceKind;
   return is_known ? absl::StrCat(kind, " ", identity.id) : "";
+}
+
+v1::EventCaller Caller::At(std::string address) const {
+  v1::EventCaller caller;
+  if (kind == runtime::kLocalUser) {
+    caller.set_identity(kind);
+  } else if (kind != kAnybody) {  // Of whom nothing is proved has no name here.
+    caller.set_identity(absl::StrCat(kind, " ", identity.id));
+  }
+  caller.set_address(std::move(address));
+  return caller;
 }
 
 Caller Callers::Anybody() {

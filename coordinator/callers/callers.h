@@ -24,6 +24,7 @@
 #include "coordinator/callers/call_limits.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/runtime/runtime.h"
+#include "wattle/v1/journal.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::callers {
@@ -39,6 +40,8 @@ inline constexpr char kHowToEnter[] =
 struct Caller {
   // Whose calls and streams are counted; empty: nobody's, of a user of this machine or without TLS.
   [[nodiscard]] std::string counted() const;
+  // For the events of the caller's commands. address: of the host, as the connection has it.
+  [[nodiscard]] v1::EventCaller At(std::string address) const;
 
   access::Identity identity = {};
   // "device", "person", "service", "local" (a user of this machine), or kAnybody.

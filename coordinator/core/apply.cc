@@ -116,6 +116,9 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kDeviceApproved:
       applier.On(event.device_approved());
       break;
+    case v1::Event::kDeviceDoubled:
+      applier.On(event.device_doubled());
+      break;
     case v1::Event::kIdentityRenewed:
       applier.On(event.identity_renewed());
       break;

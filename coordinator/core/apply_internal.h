@@ -57,6 +57,7 @@ class Applier {
   void On(const v1::IdentityEnrolled& event);
   void On(const v1::IdentityRevoked& event);
   void On(const v1::DeviceApproved& event);
+  void On(const v1::DeviceDoubled& event);
 
   void On(const v1::IdentityRenewed& event);  // rotation.cc
   void On(const v1::ArtifactSigned& event);   // signing.cc
@@ -81,6 +82,7 @@ class Applier {
  private:
   void Changed(int64_t job_number);
   void ApprovalChanged(const DeviceId& device);
+  void ForgetDoubling(const DeviceId& device);
   void ForgetTaughtBy(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
   void NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event);

@@ -285,8 +285,8 @@ v1::DesiredSet DesiredFor(const State& state, const DeviceId& device) {
   if (record == nullptr) {
     return desired;
   }
-  if (WaitsForApproval(state, device)) {
-    return desired;  // Nothing of the fleet is its business yet.
+  if (!MayWork(state, device)) {
+    return desired;  // Nothing of the fleet is its business.
   }
   desired.set_drained(record->drained());
   for (const auto& [name, policy] : state.policies) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "coordinator/core/command.h"
@@ -98,6 +99,10 @@ void DecideRevokeToken(Draft& draft, const RevokeToken& command);
 void DecideEnrol(Draft& draft, const Enrol& command);
 void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
+// Of a device that may neither fetch nor upload any more.
+void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);
+// A hello beside a live stream of the device (doubled.cc).
+void RefuseRival(Draft& draft, const WorkerHello& command);
 // Of the authority's roots (rotation.cc).
 void DecideRenewIdentity(Draft& draft, const RenewIdentity& command);
 void DecideRotateRoot(Draft& draft, const RotateRoot& command);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/fault_point.h"
 #include "coordinator/core/lease.h"
 
 namespace wattle::core {
@@ -113,7 +114,7 @@ bool LeaseIsOver(const State& state, const Observations& observations, const v1:
     // The worker's lease does not run between two heartbeats of a stream.
     lease += observed->second.heartbeat_interval;
   }
-  return silent > lease;
+  return silent > lease && !WATTLE_FAULT_POINT("lease of the dead");
 }
 
 }  // namespace wattle::core

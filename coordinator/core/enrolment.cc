@@ -13,6 +13,7 @@
 
 #include "base/constant_time.h"
 #include "coordinator/core/apply_internal.h"
+#include "coordinator/core/doubled.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
@@ -58,7 +59,8 @@ absl::Status Refusal(absl::string_view id, absl::string_view why) {
                    "'wattle person token'"));
 }
 
-// Of a device that may neither fetch nor upload any more.
+}  // namespace
+
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
   const std::string reason = absl::StrCat(DeviceName(draft.state(), device.value()), " ", why);
   for (const v1::Attempt* const attempt : AttemptsOn(draft.state(), device)) {
@@ -66,8 +68,6 @@ void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why) {
     draft.Requeue(attempt->job_id(), reason);
   }
 }
-
-}  // namespace
 
 absl::Status CheckId(absl::string_view field, absl::string_view id) {
   const bool valid =
@@ -94,6 +94,10 @@ bool WaitsForApproval(const State& state, const DeviceId& device) {
 bool IsRevoked(const State& state, const DeviceId& device) {
   const v1::IdentityRecord* const known = FindIdentity(state, kDeviceKind, device.value());
   return known != nullptr && known->revoked();
+}
+
+bool MayWork(const State& state, const DeviceId& device) {
+  return !WaitsForApproval(state, device) && !IsRevoked(state, device);
 }
 
 absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference) {
@@ -316,6 +320,9 @@ void Applier::On(const v1::IdentityEnrolled& event) {
   state_.identities.Mutable(IdentityKey(identity.kind(), identity.id())) = identity;
   v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
   token.set_used(token.used() + 1);
+  if (identity.kind() == kDeviceKind) {
+    ForgetDoubling(DeviceId(identity.id()));
+  }
   if (identity.waits_for_approval()) {
     ApprovalChanged(DeviceId(identity.id()));
   }
@@ -324,10 +331,26 @@ void Applier::On(const v1::IdentityEnrolled& event) {
 void Applier::On(const v1::DeviceApproved& event) {
   state_.identities.Mutable(IdentityKey(kDeviceKind, event.device_id()))
       .set_waits_for_approval(false);
+  ForgetDoubling(DeviceId(event.device_id()));
   ApprovalChanged(DeviceId(event.device_id()));
 }
 
-// A plan of before does not count any more.
+void Applier::On(const v1::DeviceDoubled& event) {
+  const DeviceId device(event.device_id());
+  state_.identities.Mutable(IdentityKey(kDeviceKind, event.device_id()))
+      .set_waits_for_approval(true);
+  state_.devices.Mutable(device).set_problem(event.reason());
+  ApprovalChanged(device);
+}
+
+void Applier::ForgetDoubling(const DeviceId& device) {
+  const v1::DeviceRecord* const record = FindDevice(state_, device);
+  if (record != nullptr && IsDoubledProblem(record->problem())) {
+    state_.devices.Mutable(device).clear_problem();
+  }
+}
+
+// Of whether it may work: a plan of before does not count any more.
 void Applier::ApprovalChanged(const DeviceId& device) {
   state_.device_changed.Mutable(device) = sequence_;
   effects_.emplace_back(DesiredSetChanged{device});
@@ -342,6 +365,7 @@ void Applier::On(const v1::IdentityRevoked& event) {
   identity.set_revoked_reason(event.reason());
   if (event.kind() == kDeviceKind) {
     ForgetTaughtBy(DeviceId(event.id()));
+    ApprovalChanged(DeviceId(event.id()));
   }
 }
 

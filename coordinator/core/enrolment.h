@@ -28,6 +28,8 @@ const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kin
 // Whether the device enrolled by a token that wants an operator's approval, and has none yet.
 bool WaitsForApproval(const State& state, const DeviceId& device);
 bool IsRevoked(const State& state, const DeviceId& device);
+// Whether the device may have work and policies of the fleet: neither of the two.
+bool MayWork(const State& state, const DeviceId& device);
 // Finds a device by its id, also one that enrolled and never connected, by its name or by a unique
 // prefix of the id. Errors: as ResolveDevice.
 absl::StatusOr<DeviceId> ResolveEnrolled(const State& state, absl::string_view reference);

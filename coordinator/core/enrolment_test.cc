@@ -386,5 +386,93 @@ TEST_F(EnrolmentTest, AnIdFitsIntoACertificatesName) {
   EXPECT_THAT(CheckId("id", "d0123.X_y-z"), IsOk());
 }
 
+// The coordinator hears of the end of its stream a little later, and takes it for reachable.
+TEST(RevocationTest, ARevokedDeviceGetsNoWorkWhileItStillLooksConnected) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  Do(fleet.state, fleet.observations, RevokeIdentity{kDeviceKind, "device-1", "stolen", "otto"});
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1"))->state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  EXPECT_EQ(DesiredFor(fleet.state, DeviceId("device-1")).policies_size(), 0);
+  const PlanComputed plan = ComputePlan(MakeSnapshot(fleet.state, fleet.observations, {}, Now()));
+  ASSERT_EQ(plan.jobs.size(), 1U);
+  Do(fleet.state, fleet.observations, plan);
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
+}
+
+// A fleet whose board, which runs j1.1, enrolled; and a hello of another process beside it.
+struct DoubledFleet : Fleet {
+  DoubledFleet() {
+    PlaceFirst(*this);
+    v1::EnrolmentToken token;
+    token.set_token_id("t1");
+    token.set_kind(kDeviceKind);
+    token.set_uses(1);
+    token.set_expires_unix_seconds(ToUnix(Now().wall) + 60);
+    Do(state, observations, CreateTokens{{token}});
+    Enrol enrol;
+    enrol.identity.set_id("device-1");
+    enrol.identity.set_token_id("t1");
+    Do(state, observations, enrol);
+    rival.hello.mutable_device()->CopyFrom(FindDevice(state, device)->info());
+    rival.hello.set_incarnation(1);
+    rival.rival = "a worker at 10.0.0.7 is connected with it, and one at 10.0.0.9 says hello";
+  }
+  // Applies the events of a command that may be refused.
+  Decision Try(const Command& command) {
+    Decision decision = Decide(state, command, observations, Now());
+    for (const v1::Event& event : decision.events) {
+      Apply(state, event, Now().monotonic);
+    }
+    return decision;
+  }
+  [[nodiscard]] v1::Device View() const {
+    return DescribeDevice(state, observations, device, Now());
+  }
+
+  const DeviceId device = DeviceId("device-1");
+  WorkerHello rival;
+};
+
+TEST(DoubledTest, NeitherOfTwoProcessesHasWorkUntilTheOperatorDecides) {
+  DoubledFleet fleet;
+  EXPECT_THAT(fleet.Try(fleet.rival).events, testing::IsEmpty()) << "it may be the same board";
+  fleet.rival.doubled = true;
+  const Decision doubled = fleet.Try(fleet.rival);
+  EXPECT_THAT(doubled.status, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                       HasSubstr("at 10.0.0.7 is connected with it, and one at "
+                                                 "10.0.0.9 says hello): most likely")));
+  ASSERT_FALSE(doubled.events.empty());
+  EXPECT_TRUE(doubled.events[0].has_device_doubled());
+  EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.1"))->state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  EXPECT_EQ(FindJob(fleet.state, JobId("j1"))->job().state(), v1::JOB_STATE_QUEUED)
+      << "no job is lost";
+  EXPECT_EQ(DesiredFor(fleet.state, fleet.device).assignments_size(), 0);
+  EXPECT_TRUE(fleet.View().waits_for_approval());
+  EXPECT_THAT(fleet.View().problem(), HasSubstr("wattle device approve orin"));
+  EXPECT_THAT(fleet.View().problem(), HasSubstr("10.0.0.9"));
+  EXPECT_THAT(fleet.Try(fleet.rival).events, testing::IsEmpty()) << "said once";
+  // The next start still knows it.
+  fleet.state = *ParseSnapshot(SnapshotBytes(fleet.state));
+  EXPECT_TRUE(WaitsForApproval(fleet.state, fleet.device));
+
+  fleet.Try(ApproveDevice{fleet.device, "otto"});
+  EXPECT_FALSE(fleet.View().waits_for_approval());
+  EXPECT_EQ(fleet.View().problem(), "");
+  EXPECT_FALSE(fleet.Try(fleet.rival).events.empty()) << "both still go on";
+  fleet.Try(RevokeIdentity{kDeviceKind, "device-1", "copied", "otto"});
+  EXPECT_TRUE(IsRevoked(fleet.state, fleet.device));
+}
+
+// Without TLS nobody has a certificate, and nobody could approve.
+TEST(DoubledTest, ADeviceWithoutACertificateKeepsItsWork) {
+  DoubledFleet fleet;
+  fleet.state.identities = State().identities;
+  fleet.rival.doubled = true;
+  const Decision refused = fleet.Try(fleet.rival);
+  EXPECT_THAT(refused.status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the first one stays")));
+  EXPECT_THAT(refused.events, testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace wattle::core

@@ -52,7 +52,7 @@ bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& de
 bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>& taken) {
   const v1::DeviceRecord* host = FindDevice(draft.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
-         !WaitsForApproval(draft.state(), device) &&
+         (MayWork(draft.state(), device) || WATTLE_FAULT_POINT("work for the revoked")) &&
          !draft.state().wanted_attempts.contains(device) &&
          IsCaughtUp(draft.observations(), device) &&
          IsReachable(draft.observations(), device, draft.now().monotonic);
@@ -426,14 +426,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
     return;
   }
   if (!command.rival.empty()) {
-    // Nothing that this hello tells may count, except evidence of a copied card.
-    if (!IsOfThisOpening(draft.state(), hello) || CheckIdentity(draft, hello)) {
-      draft.Refuse(absl::FailedPreconditionError(absl::StrCat(
-          hello.device().name(), ": two processes use the identity ", hello.device().device_id(),
-          " (", command.rival,
-          "): the first one stays. If it is the same board, it is let in once the old connection "
-          "is silent; otherwise delete the worker's state directory on one of the two")));
-    }
+    RefuseRival(draft, command);
     return;
   }
   if (!CheckLineage(draft, hello) ||
@@ -462,7 +455,7 @@ void DecideHello(Draft& draft, const WorkerHello& command) {
   if (record != nullptr) {
     EndNotHeld(draft, hello, *record);
   }
-  if (IsOfThisOpening(state, hello) && !WaitsForApproval(state, device)) {
+  if (IsOfThisOpening(state, hello) && MayWork(state, device)) {
     RecoverHeldAttempts(draft, hello);
   }
   Decision& decision = draft.decision();

@@ -153,7 +153,7 @@ int QueueRoom(const State& state, const Observations& observations, const Device
   const v1::DeviceRecord* const record = FindDevice(state, device);
   const v1::Attempt* const running = RunningOn(state, device);
   const auto seen = observations.devices.find(device);
-  if (record == nullptr || record->drained() || WaitsForApproval(state, device) ||
+  if (record == nullptr || record->drained() || !MayWork(state, device) ||
       running == nullptr || running->released() || seen == observations.devices.end() ||
       !seen->second.takes_queued || !IsCaughtUp(observations, device) ||
       !IsReachable(observations, device, now)) {

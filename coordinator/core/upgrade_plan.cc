@@ -89,7 +89,7 @@ class StageDrawer {
  public:
   StageDrawer(const State& state, const std::string& version) {
     for (const auto& [id, record] : state.devices) {
-      if (!record.removed() && !WaitsForApproval(state, id)) {
+      if (!record.removed() && MayWork(state, id)) {
         // A share mixes sites and racks, whose names are alike, and another release begins on
         // other devices. The order is the same each time.
         rest_.emplace_back(Crc32c(absl::StrCat(version, " ", id.value())), &record);

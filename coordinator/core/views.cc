@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/doubled.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
@@ -29,7 +30,9 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
   view.set_drained(record->drained());
   view.set_drain_reason(record->drain_reason());
   view.set_waits_for_approval(WaitsForApproval(state, device));
-  view.set_problem(view.waits_for_approval() ? ApprovalProblem(record->info()) : record->problem());
+  view.set_problem(view.waits_for_approval() && !IsDoubledProblem(record->problem())
+                       ? ApprovalProblem(record->info())
+                       : record->problem());
   view.set_first_seen_unix_seconds(record->first_seen_unix_seconds());
   view.set_last_seen_unix_seconds(record->registered_unix_seconds());
   view.set_incarnation(record->incarnation());

@@ -189,6 +189,12 @@ std::string PatternOf(const std::string& path) {
   return absl::StrJoin(parts, "/");
 }
 
+// Who posts, and how the events of the post name them.
+struct Asker {
+  callers::Caller caller;
+  v1::EventCaller event_caller;
+};
+
 // The body of an action may be empty or contain a reason.
 absl::Status ParseReason(const Request& request, google::protobuf::Message& message) {
   return request.body.empty() ? absl::OkStatus() : ParseBody(request, message);
@@ -298,6 +304,11 @@ absl::StatusOr<callers::Caller> HttpServer::CallerOf(const Request& request,
       route,
       ": wants a person's certificate (curl --cert), or a token of 'wattle service token NAME' in "
       "the header Authorization: Bearer"));
+}
+
+v1::EventCaller HttpServer::EventCallerOf(const Request& request, absl::string_view route) const {
+  const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
+  return (caller.ok() ? *caller : callers::Callers::Anybody()).At(request.remote_addr);
 }
 
 absl::Status HttpServer::Admit(const Request& request, absl::string_view route) const {
@@ -480,7 +491,7 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
     const absl::StatusOr<callers::Caller> caller = CallerOf(request, path);
     parsed.Update(caller.status());
     if (parsed.ok()) {
-      SetResult(handle(*caller, message), response);
+      SetResult(handle(Asker{*caller, caller->At(request.remote_addr)}, message), response);
     } else {
       SetError(parsed, response);
     }
@@ -490,10 +501,9 @@ void HttpServer::RoutePost(const std::string& path, Handle handle) {
 void HttpServer::RoutePosts() {
   RoutePost<v1::PlanRequest>(
       "/api/v1/plan",
-      [this](const callers::Caller& caller,
-             const v1::PlanRequest& plan) -> absl::StatusOr<v1::PlanResponse> {
+      [this](const Asker& asker, const v1::PlanRequest& plan) -> absl::StatusOr<v1::PlanResponse> {
         const absl::StatusOr<v1::JobUpdate> open = api_.load()->UpdateOf(JobId(plan.job_id()));
-        WATTLE_RETURN_IF_ERROR(CheckProject(caller, "POST /api/v1/plan",
+        WATTLE_RETURN_IF_ERROR(CheckProject(asker.caller, "POST /api/v1/plan",
                                             open.ok() ? open->job().spec() : plan.spec()));
         return Await<v1::PlanResponse>([&](runtime::Reply<v1::PlanResponse> reply) {
           api_.load()->PlanJob(plan, std::move(reply));
@@ -501,12 +511,12 @@ void HttpServer::RoutePosts() {
       });
   RoutePost<v1::SubmitJobRequest>(
       "/api/v1/jobs",
-      [this](const callers::Caller& caller,
+      [this](const Asker& asker,
              v1::SubmitJobRequest& submit) -> absl::StatusOr<v1::SubmitJobResponse> {
-        WATTLE_RETURN_IF_ERROR(callers::SetOwner(caller, *submit.mutable_spec()));
-        WATTLE_RETURN_IF_ERROR(CheckProject(caller, "POST /api/v1/jobs", submit.spec()));
+        WATTLE_RETURN_IF_ERROR(callers::SetOwner(asker.caller, *submit.mutable_spec()));
+        WATTLE_RETURN_IF_ERROR(CheckProject(asker.caller, "POST /api/v1/jobs", submit.spec()));
         return Await<v1::SubmitJobResponse>([&](runtime::Reply<v1::SubmitJobResponse> reply) {
-          api_.load()->SubmitJob(submit, std::move(reply));
+          api_.load()->SubmitJob(submit, asker.event_caller, std::move(reply));
         });
       });
   RouteActions();
@@ -525,7 +535,9 @@ void HttpServer::RouteActions() {
       return SetError(may, response);
     }
     SetResult(Await<v1::Job>([&](runtime::Reply<v1::Job> reply) {
-                api_.load()->CancelJob(cancel, std::move(reply));
+                api_.load()->CancelJob(cancel,
+                                       EventCallerOf(request, "POST /api/v1/jobs/{job}/cancel"),
+                                       std::move(reply));
               }),
               response);
   });
@@ -536,7 +548,9 @@ void HttpServer::RouteActions() {
     }
     drain.set_device(request.matches[1].str());
     SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                api_.load()->DrainDevice(drain, std::move(reply));
+                api_.load()->DrainDevice(
+                    drain, EventCallerOf(request, "POST /api/v1/devices/{device}/drain"),
+                    std::move(reply));
               }),
               response);
   });
@@ -544,7 +558,9 @@ void HttpServer::RouteActions() {
     v1::ResumeDeviceRequest resume;
     resume.set_device(request.matches[1].str());
     SetResult(Await<v1::Device>([&](runtime::Reply<v1::Device> reply) {
-                api_.load()->ResumeDevice(resume, std::move(reply));
+                api_.load()->ResumeDevice(
+                    resume, EventCallerOf(request, "POST /api/v1/devices/{device}/resume"),
+                    std::move(reply));
               }),
               response);
   });

@@ -26,6 +26,7 @@
 #include "coordinator/http/host_names.h"
 #include "coordinator/http/metrics.h"
 #include "coordinator/runtime/api.h"
+#include "wattle/v1/journal.pb.h"
 
 namespace httplib {
 struct Request;
@@ -85,6 +86,9 @@ class HttpServer {
   // Who calls, and whether he may call the route: asked before any handler.
   [[nodiscard]] absl::StatusOr<callers::Caller> CallerOf(const httplib::Request& request,
                                                          absl::string_view route) const;
+  // For the events of the caller's commands.
+  [[nodiscard]] v1::EventCaller EventCallerOf(const httplib::Request& request,
+                                              absl::string_view route) const;
   absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
   // For the audit.
   void NoteRefusal(const httplib::Request& request, absl::string_view route,

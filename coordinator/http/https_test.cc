@@ -32,6 +32,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/json.h"
+#include "coordinator/runtime/overview.h"
 #include "coordinator/runtime/runtime_fixture.h"
 
 namespace wattle::http {
@@ -176,6 +177,18 @@ class HttpsTest : public runtime::RuntimeFixture {
   std::unique_ptr<callers::Callers> callers_;
   std::unique_ptr<HttpServer> server_;
 };
+
+TEST_F(HttpsTest, AnEventSaysWhosePostItWasAndFromWhere) {
+  Connect(*runtime_, "device-a");
+  const Proof otto = Enrolled("person", "otto", "operator");
+  ASSERT_EQ(Call(otto, "POST", "/api/v1/devices/device-a/drain").status, 200);
+  const auto overview = runtime::Overview::Open(*runtime_);
+  ASSERT_THAT(overview, IsOk());
+  const v1::FleetEvent drained = (*overview)->feed().Read(1, 100).events.back();
+  EXPECT_EQ(drained.kind(), "device_drained");
+  EXPECT_EQ(drained.caller(), "person otto");
+  EXPECT_EQ(drained.caller_address(), "127.0.0.1");
+}
 
 TEST_F(HttpsTest, EveryRouteIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
   // By the column of access::Expected().

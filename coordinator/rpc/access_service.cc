@@ -18,6 +18,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
+#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 
 namespace wattle::rpc {
@@ -96,6 +97,10 @@ std::string AccessService::NameOf(const grpc::ServerContext& context) const {
   return caller.ok() ? caller->identity.id : "";
 }
 
+runtime::Answer AccessService::PostFor(const grpc::ServerContext& context, core::Command command) {
+  return runtime_.PostAndWait(std::move(command), kPatience, gate_.EventCallerOf(context));
+}
+
 absl::Status AccessService::Answer(const std::string& certificate_pem, const std::string& kind,
                                    const std::string& id, v1::IdentityCertificate* response) const {
   response->set_certificate_pem(certificate_pem);
@@ -135,7 +140,10 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
     WATTLE_ASSIGN_OR_RETURN(const SignedUnder under, SignedUnderOf(certificate));
     command.identity.set_root_sha256(under.root_sha256);
     command.identity.set_not_after_unix_seconds(core::ToUnix(under.not_after));
-    const runtime::Answer answer = runtime_.PostAndWait(std::move(command), kPatience);
+    const runtime::Answer answer = runtime_.PostAndWait(
+        std::move(command), kPatience,
+        Caller{.identity = callers::IdentityOf(id, {}), .kind = token.kind()}.At(
+            PeerHost(context->peer())));
     WATTLE_RETURN_IF_ERROR(answer.status);
     const std::string stored = runtime_.Read([&](const core::State& state) {
       const v1::IdentityRecord* const found = core::FindIdentity(state, token.kind(), id);
@@ -175,11 +183,10 @@ grpc::Status AccessService::Renew(grpc::ServerContext* context, const v1::RenewR
     WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
                             authority_->SignClient(signing, caller.kind, caller.identity.id));
     WATTLE_ASSIGN_OR_RETURN(const SignedUnder under, SignedUnderOf(certificate));
-    WATTLE_RETURN_IF_ERROR(runtime_
-                               .PostAndWait(core::RenewIdentity{caller.kind, caller.identity.id,
-                                                                under.root_sha256, under.not_after},
-                                            kPatience)
-                               .status);
+    WATTLE_RETURN_IF_ERROR(
+        PostFor(*context, core::RenewIdentity{caller.kind, caller.identity.id, under.root_sha256,
+                                              under.not_after})
+            .status);
     return Answer(certificate, caller.kind, caller.identity.id, response);
   };
   return ToGrpc(renew());
@@ -210,9 +217,9 @@ grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAm
   return ToGrpc(tell());
 }
 
-absl::Status AccessService::MakeTokens(const v1::EnrolmentToken& like, int count,
-                                       double ttl_seconds, const std::string& address,
+absl::Status AccessService::MakeTokens(const grpc::ServerContext& context, const TokenOrder& order,
                                        v1::CreateTokensResponse* response) {
+  const auto& [like, count, ttl_seconds, address] = order;
   WATTLE_RETURN_IF_ERROR(RequireAuthority());
   const bool of_service = like.kind() == core::kServiceKind;
   WATTLE_RETURN_IF_ERROR(CheckRange("ttl_seconds", ttl_seconds, kTtlSecondsMin,
@@ -235,7 +242,7 @@ absl::Status AccessService::MakeTokens(const v1::EnrolmentToken& like, int count
     created.set_expires_unix_seconds(token.expires_unix_seconds());
     command.tokens.push_back(std::move(token));
   }
-  return runtime_.PostAndWait(std::move(command), kPatience).status;
+  return PostFor(context, std::move(command)).status;
 }
 
 grpc::Status AccessService::CreateDeviceTokens(grpc::ServerContext* context,
@@ -252,8 +259,10 @@ grpc::Status AccessService::CreateDeviceTokens(grpc::ServerContext* context,
     token.set_approve(request->approve());
     token.set_created_by(NameOf(*context));
     *token.mutable_labels() = request->labels();
-    return MakeTokens(token, request->count(), request->ttl_seconds(),
-                      request->address().empty() ? address_ : request->address(), response);
+    return MakeTokens(*context,
+                      {token, request->count(), request->ttl_seconds(),
+                       request->address().empty() ? address_ : request->address()},
+                      response);
   };
   return ToGrpc(create());
 }
@@ -278,8 +287,10 @@ grpc::Status AccessService::CreatePersonToken(grpc::ServerContext* context,
     token.mutable_projects()->Assign(projects.begin(), projects.end());
     token.set_uses(1);
     token.set_created_by(NameOf(*context));
-    return MakeTokens(token, 1, request->ttl_seconds(),
-                      request->address().empty() ? address_ : request->address(), response);
+    return MakeTokens(*context,
+                      {token, 1, request->ttl_seconds(),
+                       request->address().empty() ? address_ : request->address()},
+                      response);
   };
   return ToGrpc(create());
 }
@@ -294,7 +305,7 @@ grpc::Status AccessService::CreateServiceToken(grpc::ServerContext* context,
     token.set_kind(core::kServiceKind);
     token.set_person(request->service());
     token.set_created_by(NameOf(*context));
-    return MakeTokens(token, 1, request->ttl_seconds(), "", response);
+    return MakeTokens(*context, {token, 1, request->ttl_seconds(), ""}, response);
   };
   return ToGrpc(create());
 }
@@ -306,9 +317,7 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
     const bool by_admin = caller.identity.roles.contains(access::Role::kAdmin);
-    return runtime_
-        .PostAndWait(core::RevokeToken{request->token_id(), caller.identity.id, by_admin},
-                     kPatience)
+    return PostFor(*context, core::RevokeToken{request->token_id(), caller.identity.id, by_admin})
         .status;
   };
   return ToGrpc(revoke());
@@ -322,8 +331,7 @@ grpc::Status AccessService::ApproveDevice(grpc::ServerContext* context,
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
       return core::ResolveEnrolled(state, request->device());
     }));
-    WATTLE_RETURN_IF_ERROR(
-        runtime_.PostAndWait(core::ApproveDevice{device, NameOf(*context)}, kPatience).status);
+    WATTLE_RETURN_IF_ERROR(PostFor(*context, core::ApproveDevice{device, NameOf(*context)}).status);
     response->set_device_id(device.value());
     response->set_name(runtime_.Read([&](const core::State& state) {
       const v1::DeviceRecord* const record = core::FindDevice(state, device);
@@ -356,10 +364,10 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
       return core::ResolveEnrolled(state, request->device());
     }));
-    const runtime::Answer answer = runtime_.PostAndWait(
-        core::RevokeIdentity{core::kDeviceKind, device.value(), request->reason(), NameOf(*context),
-                             core::FromUnix(request->since_unix_seconds())},
-        kPatience);
+    const runtime::Answer answer =
+        PostFor(*context, core::RevokeIdentity{core::kDeviceKind, device.value(), request->reason(),
+                                               NameOf(*context),
+                                               core::FromUnix(request->since_unix_seconds())});
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The gate refuses its next stream; this one ends here.
     streams_.CloseDevice(device, "this device was revoked");
@@ -392,10 +400,8 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
     WATTLE_RETURN_IF_ERROR(
-        runtime_
-            .PostAndWait(core::RevokeIdentity{core::kPersonKind, request->person(),
-                                              request->reason(), NameOf(*context)},
-                         kPatience)
+        PostFor(*context, core::RevokeIdentity{core::kPersonKind, request->person(),
+                                               request->reason(), NameOf(*context)})
             .status);
     return KeepRevoked(core::kPersonKind, request->person());
   };
@@ -426,8 +432,7 @@ grpc::Status AccessService::SetQuota(grpc::ServerContext* context,
                                      const v1::SetQuotaRequest* request, v1::SetQuotaResponse*) {
   const auto set = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return runtime_.PostAndWait(core::SetQuota{request->quota(), NameOf(*context)}, kPatience)
-        .status;
+    return PostFor(*context, core::SetQuota{request->quota(), NameOf(*context)}).status;
   };
   return ToGrpc(set());
 }
@@ -469,8 +474,7 @@ grpc::Status AccessService::SetProject(grpc::ServerContext* context,
   const auto set = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_RETURN_IF_ERROR(
-        runtime_.PostAndWait(core::SetProject{request->project(), NameOf(*context)}, kPatience)
-            .status);
+        PostFor(*context, core::SetProject{request->project(), NameOf(*context)}).status);
     *response = core::DescribeProject(*runtime_.Version(), request->project().name());
     return absl::OkStatus();
   };
@@ -482,8 +486,7 @@ grpc::Status AccessService::RemoveProject(grpc::ServerContext* context,
                                           v1::RemoveProjectResponse*) {
   const auto remove = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return runtime_.PostAndWait(core::RemoveProject{request->name(), NameOf(*context)}, kPatience)
-        .status;
+    return PostFor(*context, core::RemoveProject{request->name(), NameOf(*context)}).status;
   };
   return ToGrpc(remove());
 }
@@ -516,11 +519,10 @@ grpc::Status AccessService::SetMember(grpc::ServerContext* context,
                                       const v1::SetMemberRequest* request, v1::SetMemberResponse*) {
   const auto set = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return runtime_
-        .PostAndWait(core::SetMember{request->person(),
-                                     {request->projects().begin(), request->projects().end()},
-                                     NameOf(*context)},
-                     kPatience)
+    return PostFor(*context,
+                   core::SetMember{request->person(),
+                                   {request->projects().begin(), request->projects().end()},
+                                   NameOf(*context)})
         .status;
   };
   return ToGrpc(set());
@@ -544,7 +546,8 @@ grpc::Status AccessService::RotateAuthority(grpc::ServerContext* context,
   const auto rotate = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(RequireAuthority());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(*response, rotation_->Rotate(NameOf(*context)));
+    WATTLE_ASSIGN_OR_RETURN(*response,
+                            rotation_->Rotate(NameOf(*context), gate_.EventCallerOf(*context)));
     return absl::OkStatus();
   };
   return ToGrpc(rotate());
@@ -556,7 +559,8 @@ grpc::Status AccessService::RetireAuthority(grpc::ServerContext* context,
   const auto retire = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(RequireAuthority());
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(*response, rotation_->Retire(*request, NameOf(*context)));
+    WATTLE_ASSIGN_OR_RETURN(
+        *response, rotation_->Retire(*request, NameOf(*context), gate_.EventCallerOf(*context)));
     return absl::OkStatus();
   };
   return ToGrpc(retire());

@@ -92,8 +92,16 @@ class AccessService final : public v1::AccessService::Service {
   [[nodiscard]] absl::Status RequireAuthority() const;
   // Who calls, for the journal.
   [[nodiscard]] std::string NameOf(const grpc::ServerContext& context) const;
-  absl::Status MakeTokens(const v1::EnrolmentToken& like, int count, double ttl_seconds,
-                          const std::string& address, v1::CreateTokensResponse* response);
+  // Posts the command as the caller's, and waits for its answer.
+  runtime::Answer PostFor(const grpc::ServerContext& context, core::Command command);
+  struct TokenOrder {
+    v1::EnrolmentToken like;
+    int count;
+    double ttl_seconds;
+    std::string address;
+  };
+  absl::Status MakeTokens(const grpc::ServerContext& context, const TokenOrder& order,
+                          v1::CreateTokensResponse* response);
   struct SignedUnder {
     std::string root_sha256;
     absl::Time not_after;

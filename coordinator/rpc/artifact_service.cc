@@ -118,7 +118,7 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
 
 // The core decides each eviction against the state, and the event is durable before the files go.
 // No caller therefore resolves an artifact whose files are missing.
-absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
+absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller) {
   const std::vector<artifacts::StoredArtifact> stored = store_.ListArtifacts();
   std::set<ArtifactId> all;
   std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
@@ -136,7 +136,7 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes) {
       break;
     }
     const runtime::Answer answer = api_.runtime().PostAndWait(
-        core::EvictArtifact{id, "evicted: the store wanted room"}, kCommitTimeout);
+        core::EvictArtifact{id, "evicted: the store wanted room"}, kCommitTimeout, caller);
     if (answer.status.ok()) {
       WATTLE_RETURN_IF_ERROR(store_.Remove(id));
       room = store_.CheckRoom(upload_bytes, all);
@@ -190,7 +190,7 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
     const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
     const int64_t upload_bytes = MissingBytes(request->manifest(), missing);
     if (upload_bytes > 0) {
-      WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes));
+      WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes, gate_.EventCallerOf(*context)));
     }
     response->set_artifact_id(artifact.value());
     // A chunk that the store has for others alone is told as missing: the caller proves by its
@@ -225,11 +225,12 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
   const bool restricts = ChunkRights::Restricts(*api_.runtime().Version(), asker->reader());
   v1::PutChunkRequest request;
   int64_t received_bytes = 0;
+  const v1::EventCaller caller = gate_.EventCallerOf(*context);
   while (reader->Read(&request)) {
     const auto size_bytes = static_cast<int64_t>(request.data().size());
     // Checks again for each chunk, because others write to this disk too, and the free-space
     // reserve belongs to the journal.
-    absl::Status status = MakeRoom(size_bytes);
+    absl::Status status = MakeRoom(size_bytes, caller);
     if (status.ok()) {
       status = store_.PutChunk(ChunkId(request.sha256()), request.data());
     }
@@ -280,7 +281,8 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
     return ToGrpc(info.status());
   }
   const runtime::Answer answer = api_.runtime().PostAndWait(
-      core::CommitArtifact{*info, request->move_name(), OwnProjects(asker->scope)}, kCommitTimeout);
+      core::CommitArtifact{*info, request->move_name(), OwnProjects(asker->scope)}, kCommitTimeout,
+      gate_.EventCallerOf(*context));
   if (!answer.status.ok()) {
     return ToGrpc(answer.status);
   }
@@ -305,7 +307,7 @@ grpc::Status ArtifactService::SignArtifact(grpc::ServerContext* context,
     }
     const runtime::Answer answer = api_.runtime().PostAndWait(
         core::SignArtifact{ArtifactId(info.artifact_id()), request->signature(), asker.person},
-        kCommitTimeout);
+        kCommitTimeout, gate_.EventCallerOf(*context));
     WATTLE_RETURN_IF_ERROR(answer.status);
     resolve.set_reference(info.artifact_id());
     return api_.ResolveArtifact(resolve, asker.scope);
@@ -325,7 +327,7 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext* context,
                             api_.ResolveArtifact(resolve, asker.scope));
     const runtime::Answer answer = api_.runtime().PostAndWait(
         core::RemoveArtifact{request->reference(), request->kind(), OwnProjects(asker.scope)},
-        kCommitTimeout);
+        kCommitTimeout, gate_.EventCallerOf(*context));
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The removed names are those of before that are missing now.
     resolve.set_reference(answer.id);

@@ -72,7 +72,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
       const Asker& asker, const v1::CommitArtifactRequest& request) const;
   // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
   // kResourceExhausted, see BlobStore::CheckRoom.
-  absl::Status MakeRoom(int64_t upload_bytes);
+  absl::Status MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller);
 
   runtime::Api& api_;
   artifacts::BlobStore& store_;

@@ -28,6 +28,15 @@ absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {
   return known;
 }
 
+// From where others call is the operators' business.
+v1::FleetEvent Shown(v1::FleetEvent event, const core::Scope& scope) {
+  if (!scope.all()) {
+    event.clear_caller();
+    event.clear_caller_address();
+  }
+  return event;
+}
+
 }  // namespace
 
 grpc::Status CoordinatorService::GetCoordinator(grpc::ServerContext*,
@@ -64,7 +73,7 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
     const runtime::EventFeed::Page page = feed.Read(next, kEventsAtOnce);
     next = page.next;
     for (const v1::FleetEvent& event : page.events) {
-      if (overview_.Covers(*scope, event) && !writer->Write(event)) {
+      if (overview_.Covers(*scope, event) && !writer->Write(Shown(event, *scope))) {
         return ToGrpc(absl::CancelledError("the follower left"));
       }
     }

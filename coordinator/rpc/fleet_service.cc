@@ -28,14 +28,16 @@ void StreamTable::SendAcknowledgement(const DeviceId& device, v1::ReportAcknowle
   }
 }
 
-std::string StreamTable::RivalOf(const DeviceId& device, const WorkerStream& newcomer,
-                                 Monotonic now) const {
+StreamTable::Rivalry StreamTable::RivalryOf(const DeviceId& device, const WorkerStream& newcomer,
+                                            Monotonic now) const {
   const std::shared_ptr<WorkerStream> stream = Find(device);
   if (stream == nullptr || stream.get() == &newcomer || stream->YieldsTo(newcomer, now)) {
-    return "";
+    return {};
   }
-  return absl::StrCat("a worker at ", stream->peer_host(), " is connected with it, and one at ",
-                      newcomer.peer_host(), " says hello with it too");
+  return {.rival = absl::StrCat("a worker at ", stream->peer_host(),
+                                " is connected with it, and one at ", newcomer.peer_host(),
+                                " says hello with it too"),
+          .doubled = stream->IsDoubledBy(newcomer, now)};
 }
 
 void StreamTable::Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream) {

@@ -33,9 +33,12 @@ class StreamTable final : public runtime::WorkerLinks {
   void SendDesired(const DeviceId& device, v1::DesiredSet desired) override;
   void SendAcknowledgement(const DeviceId& device, v1::ReportAcknowledgement ack) override;
 
-  // What keeps `newcomer` from becoming the device's stream, for people; empty: nothing does. See
-  // WorkerStream::YieldsTo.
-  std::string RivalOf(const DeviceId& device, const WorkerStream& newcomer, Monotonic now) const;
+  // What keeps `newcomer` from becoming the device's stream. See WorkerStream::YieldsTo.
+  struct Rivalry {
+    std::string rival;     // For people; empty: nothing does.
+    bool doubled = false;  // Both processes are alive for certain.
+  };
+  Rivalry RivalryOf(const DeviceId& device, const WorkerStream& newcomer, Monotonic now) const;
   // Makes `stream` the device's stream and closes the older one.
   void Install(const DeviceId& device, std::shared_ptr<WorkerStream> stream);
   // Removes `stream`. False if it was not the device's stream.

@@ -43,6 +43,12 @@ absl::StatusOr<Caller> Gate::CallerOf(const grpc::AuthContext& context) const {
   return callers_.OfCertificate(pem);
 }
 
+v1::EventCaller Gate::EventCallerOf(const grpc::ServerContextBase& context) const {
+  std::string address = PeerHost(context.peer());
+  absl::StatusOr<Caller> caller = CallerOf(*context.auth_context());
+  return (caller.ok() ? *caller : callers::Callers::Anybody()).At(std::move(address));
+}
+
 absl::Status Gate::Admit(const grpc::AuthContext& context, absl::string_view method) const {
   if (!moved_to_.empty() && method != kConnect) {
     return absl::FailedPreconditionError(absl::StrCat("this coordinator has moved to ", moved_to_,

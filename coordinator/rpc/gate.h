@@ -15,10 +15,12 @@
 #include "absl/strings/string_view.h"
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/auth_metadata_processor.h>
+#include <grpcpp/server_context.h>
 
 #include "coordinator/access/access_table.h"
 #include "coordinator/callers/callers.h"
 #include "coordinator/runtime/runtime.h"
+#include "wattle/v1/journal.pb.h"
 
 namespace wattle::rpc {
 
@@ -44,6 +46,8 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // Who calls, without a look at the method. Errors: kUnauthenticated without a certificate, or for
   // one that is of no member of this fleet; kPermissionDenied for a revoked identity.
   absl::StatusOr<Caller> CallerOf(const grpc::AuthContext& context) const;
+  // For the events of the caller's commands.
+  [[nodiscard]] v1::EventCaller EventCallerOf(const grpc::ServerContextBase& context) const;
   [[nodiscard]] const std::string& moved_to() const { return moved_to_; }
   // For a handler that knows the resource. Errors: as CallerOf and access::Decide.
   absl::StatusOr<Caller> Check(const grpc::AuthContext& context, absl::string_view method,

@@ -72,10 +72,12 @@ v1::GetAuthorityResponse RootRotation::Describe() const {
 
 // The event before the deed: a crash between them leaves a note of a rotation that was not done,
 // never one that was done and is not noted.
-absl::StatusOr<v1::GetAuthorityResponse> RootRotation::Rotate(const std::string& by) {
+absl::StatusOr<v1::GetAuthorityResponse> RootRotation::Rotate(const std::string& by,
+                                                              const v1::EventCaller& caller) {
   absl::MutexLock changing(&changing_);
   WATTLE_ASSIGN_OR_RETURN(const std::string root, authority_.PrepareRotation());
-  WATTLE_RETURN_IF_ERROR(runtime_.PostAndWait(core::RotateRoot{root, by}, kCommitPatience).status);
+  WATTLE_RETURN_IF_ERROR(
+      runtime_.PostAndWait(core::RotateRoot{root, by}, kCommitPatience, caller).status);
   WATTLE_RETURN_IF_ERROR(authority_.Rotate());
   {
     absl::MutexLock lock(&mutex_);
@@ -103,7 +105,8 @@ absl::StatusOr<std::string> RootRotation::ResolveRoot(const std::string& begin) 
 }
 
 absl::StatusOr<v1::GetAuthorityResponse> RootRotation::Retire(
-    const v1::RetireAuthorityRequest& request, const std::string& by) {
+    const v1::RetireAuthorityRequest& request, const std::string& by,
+    const v1::EventCaller& caller) {
   absl::MutexLock changing(&changing_);
   WATTLE_ASSIGN_OR_RETURN(const std::string root, ResolveRoot(request.root_sha256()));
   if (root == authority_.Roots().front().sha256) {
@@ -118,7 +121,8 @@ absl::StatusOr<v1::GetAuthorityResponse> RootRotation::Retire(
         "; wait until they are renewed, revoke them, or lock them out with --force: they would "
         "have to enrol again"));
   }
-  WATTLE_RETURN_IF_ERROR(runtime_.PostAndWait(core::RetireRoot{root, by}, kCommitPatience).status);
+  WATTLE_RETURN_IF_ERROR(
+      runtime_.PostAndWait(core::RetireRoot{root, by}, kCommitPatience, caller).status);
   WATTLE_RETURN_IF_ERROR(authority_.Retire(root));
   for (const std::string& name : left) {
     absl::string_view device = name;

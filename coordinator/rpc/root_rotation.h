@@ -20,6 +20,7 @@
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/access.pb.h"
+#include "wattle/v1/journal.pb.h"
 
 namespace wattle::rpc {
 
@@ -32,12 +33,14 @@ class RootRotation {
   RootRotation& operator=(const RootRotation&) = delete;
 
   [[nodiscard]] v1::GetAuthorityResponse Describe() const;
-  // by: who asks, for the journal. Errors: as Authority::PrepareRotation; of the journal.
-  absl::StatusOr<v1::GetAuthorityResponse> Rotate(const std::string& by);
+  // by, caller: who asks, for the journal. Errors: as Authority::PrepareRotation; of the journal.
+  absl::StatusOr<v1::GetAuthorityResponse> Rotate(const std::string& by,
+                                                  const v1::EventCaller& caller);
   // Errors: kFailedPrecondition names who is left under the root, unless it is forced; kNotFound
   // and kInvalidArgument for a root that is none or not the only one.
   absl::StatusOr<v1::GetAuthorityResponse> Retire(const v1::RetireAuthorityRequest& request,
-                                                  const std::string& by);
+                                                  const std::string& by,
+                                                  const v1::EventCaller& caller);
 
  private:
   [[nodiscard]] std::vector<std::string> Under(const std::string& root_sha256) const;

@@ -57,7 +57,9 @@ class JobService final : public v1::JobService::CallbackService {
     if (!status.ok()) {
       return Now(context, absl::StatusOr<v1::SubmitJobResponse>(status), response);
     }
-    return Later(context, response, [&](auto reply) { api_.SubmitJob(owned, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.SubmitJob(owned, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
     const absl::Status may = CheckJob(*context, "/wattle.v1.JobService/GetJob", request->job_id());
@@ -79,8 +81,9 @@ class JobService final : public v1::JobService::CallbackService {
     if (!status.ok()) {
       return Now(context, absl::StatusOr<v1::Job>(status), response);
     }
-    return Later(context, response,
-                 [&](auto reply) { api_.CancelJob(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.CancelJob(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   grpc::ServerWriteReactor<v1::JobUpdate>* WatchJob(Context* context,
                                                     const v1::WatchJobRequest* request) override {
@@ -145,7 +148,7 @@ class JobService final : public v1::JobService::CallbackService {
 
 class DeviceService final : public v1::DeviceService::CallbackService {
  public:
-  explicit DeviceService(runtime::Api& api) : api_(api) {}
+  DeviceService(runtime::Api& api, const Gate& gate) : api_(api), gate_(gate) {}
 
   Reactor* ListDevices(Context* context, const v1::ListDevicesRequest* request,
                        v1::ListDevicesResponse* response) override {
@@ -157,32 +160,37 @@ class DeviceService final : public v1::DeviceService::CallbackService {
   }
   Reactor* DrainDevice(Context* context, const v1::DrainDeviceRequest* request,
                        v1::Device* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.DrainDevice(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.DrainDevice(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* ResumeDevice(Context* context, const v1::ResumeDeviceRequest* request,
                         v1::Device* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.ResumeDevice(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.ResumeDevice(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* RemoveDevice(Context* context, const v1::RemoveDeviceRequest* request,
                         v1::RemoveDeviceResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.RemoveDevice(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.RemoveDevice(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
 
  private:
   runtime::Api& api_;
+  const Gate& gate_;
 };
 
 class PolicyService final : public v1::PolicyService::CallbackService {
  public:
-  explicit PolicyService(runtime::Api& api) : api_(api) {}
+  PolicyService(runtime::Api& api, const Gate& gate) : api_(api), gate_(gate) {}
 
   Reactor* ApplyPolicy(Context* context, const v1::ApplyPolicyRequest* request,
                        v1::Policy* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.ApplyPolicy(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.ApplyPolicy(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* ListPolicies(Context* context, const v1::ListPoliciesRequest* request,
                         v1::ListPoliciesResponse* response) override {
@@ -190,12 +198,14 @@ class PolicyService final : public v1::PolicyService::CallbackService {
   }
   Reactor* DeletePolicy(Context* context, const v1::DeletePolicyRequest* request,
                         v1::DeletePolicyResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.DeletePolicy(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.DeletePolicy(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
 
  private:
   runtime::Api& api_;
+  const Gate& gate_;
 };
 
 class ForecastService final : public v1::ForecastService::CallbackService {
@@ -209,7 +219,8 @@ class ForecastService final : public v1::ForecastService::CallbackService {
       return Now(context, absl::StatusOr<v1::HarvestForecast>(caller.status()), response);
     }
     return Later(context, response, [&](auto reply) {
-      api_.PushForecast(*request, caller->identity.id, std::move(reply));
+      api_.PushForecast(*request, caller->identity.id, gate_.EventCallerOf(*context),
+                        std::move(reply));
     });
   }
   Reactor* ListForecasts(Context* context, const v1::ListForecastsRequest* request,
@@ -218,8 +229,9 @@ class ForecastService final : public v1::ForecastService::CallbackService {
   }
   Reactor* RemoveForecast(Context* context, const v1::RemoveForecastRequest* request,
                           v1::RemoveForecastResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.RemoveForecast(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.RemoveForecast(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
 
  private:
@@ -238,8 +250,9 @@ class UpgradeService final : public v1::UpgradeService::CallbackService {
   }
   Reactor* StartUpgrade(Context* context, const v1::StartUpgradeRequest* request,
                         v1::Upgrade* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.StartUpgrade(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.StartUpgrade(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* GetUpgrade(Context* context, const v1::GetUpgradeRequest* request,
                       v1::Upgrade* response) override {
@@ -248,18 +261,21 @@ class UpgradeService final : public v1::UpgradeService::CallbackService {
   Reactor* PauseUpgrade(Context* context, const v1::PauseUpgradeRequest* request,
                         v1::Upgrade* response) override {
     return Later(context, response, [&](auto reply) {
-      api_.PauseUpgrade(*request, NameOf(*context), std::move(reply));
+      api_.PauseUpgrade(*request, NameOf(*context), gate_.EventCallerOf(*context),
+                        std::move(reply));
     });
   }
   Reactor* ResumeUpgrade(Context* context, const v1::ResumeUpgradeRequest* request,
                          v1::Upgrade* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.ResumeUpgrade(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.ResumeUpgrade(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* AbortUpgrade(Context* context, const v1::AbortUpgradeRequest* request,
                         v1::Upgrade* response) override {
     return Later(context, response, [&](auto reply) {
-      api_.AbortUpgrade(*request, NameOf(*context), std::move(reply));
+      api_.AbortUpgrade(*request, NameOf(*context), gate_.EventCallerOf(*context),
+                        std::move(reply));
     });
   }
 
@@ -276,7 +292,7 @@ class UpgradeService final : public v1::UpgradeService::CallbackService {
 
 class ProfileService final : public v1::ProfileService::CallbackService {
  public:
-  explicit ProfileService(runtime::Api& api) : api_(api) {}
+  ProfileService(runtime::Api& api, const Gate& gate) : api_(api), gate_(gate) {}
 
   Reactor* ListProfiles(Context* context, const v1::ListProfilesRequest* request,
                         v1::ListProfilesResponse* response) override {
@@ -284,18 +300,21 @@ class ProfileService final : public v1::ProfileService::CallbackService {
   }
   Reactor* ImportProfiles(Context* context, const v1::ImportProfilesRequest* request,
                           v1::ImportProfilesResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.ImportProfiles(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.ImportProfiles(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
   Reactor* RemoveImportedProfiles(Context* context,
                                   const v1::RemoveImportedProfilesRequest* request,
                                   v1::RemoveImportedProfilesResponse* response) override {
-    return Later(context, response,
-                 [&](auto reply) { api_.RemoveImportedProfiles(*request, std::move(reply)); });
+    return Later(context, response, [&](auto reply) {
+      api_.RemoveImportedProfiles(*request, gate_.EventCallerOf(*context), std::move(reply));
+    });
   }
 
  private:
   runtime::Api& api_;
+  const Gate& gate_;
 };
 
 }  // namespace
@@ -304,9 +323,9 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(runtime::Api& api, cons
                                                          const std::string& version) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<JobService>(api, gate));
-  services.push_back(std::make_unique<DeviceService>(api));
-  services.push_back(std::make_unique<PolicyService>(api));
-  services.push_back(std::make_unique<ProfileService>(api));
+  services.push_back(std::make_unique<DeviceService>(api, gate));
+  services.push_back(std::make_unique<PolicyService>(api, gate));
+  services.push_back(std::make_unique<ProfileService>(api, gate));
   services.push_back(std::make_unique<ForecastService>(api, gate));
   services.push_back(std::make_unique<UpgradeService>(api, gate, version));
   return services;

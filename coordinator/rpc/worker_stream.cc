@@ -73,7 +73,12 @@ void WorkerStream::OnReadDone(bool ok) {
     FinishWith(absl::OkStatus());  // The worker closed its side, or the link broke.
     return;
   }
-  last_heard_nanoseconds_ = absl::ToInt64Nanoseconds(runtime_.Now().monotonic.since_boot());
+  const Monotonic now = runtime_.Now().monotonic;
+  last_heard_nanoseconds_ = absl::ToInt64Nanoseconds(now.since_boot());
+  {
+    absl::MutexLock lock(&rivals_mutex_);
+    rivals_.Heard(now);
+  }
   const absl::Status status = Handle();
   if (!status.ok()) {
     FinishWith(status);
@@ -162,9 +167,11 @@ absl::Status WorkerStream::HandleHello() {
     outbox_.desired.reset();
     outbox_.acknowledgement.reset();
   }
+  auto [rival, doubled] = streams_.RivalryOf(device_, *this, runtime_.Now().monotonic);
   return runtime_.Post(
-      core::WorkerHello{hello, streams_.RivalOf(device_, *this, runtime_.Now().monotonic)},
-      [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); });
+      core::WorkerHello{.hello = hello, .rival = std::move(rival), .doubled = doubled},
+      [self = shared_from_this()](const runtime::Answer& answer) { self->Welcome(answer); },
+      event_caller_);
 }
 
 // The hello is durable. The stream is installed first, because the desired set follows as an
@@ -241,18 +248,20 @@ absl::Status WorkerStream::HandleReport() {
   AttemptId finished(command.report.finished().attempt_id());
   // If the queue is full, the stream ends. The worker reconnects and sends again every report that
   // was not acknowledged.
-  return runtime_.Post(std::move(command),
-                       [self = shared_from_this(), last,
-                        finished = std::move(finished)](const runtime::Answer& answer) {
-                         if (!answer.status.ok()) {
-                           self->FinishWith(answer.status);
-                           return;
-                         }
-                         self->slot_->ResultCame(self->stream_number_, finished);
-                         if (last) {
-                           self->slot_->CaughtUp(self->stream_number_);
-                         }
-                       });
+  return runtime_.Post(
+      std::move(command),
+      [self = shared_from_this(), last,
+       finished = std::move(finished)](const runtime::Answer& answer) {
+        if (!answer.status.ok()) {
+          self->FinishWith(answer.status);
+          return;
+        }
+        self->slot_->ResultCame(self->stream_number_, finished);
+        if (last) {
+          self->slot_->CaughtUp(self->stream_number_);
+        }
+      },
+      event_caller_);
 }
 
 void WorkerStream::HandleLog(const v1::AttemptLog& log) {
@@ -300,6 +309,11 @@ bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {
   return process_id_.empty() || process_id_ == newcomer.process_id_ ||
          silence > kSilentHeartbeats * std::max(heartbeat_interval_,
                                                 absl::Nanoseconds(promised_nanoseconds_.load()));
+}
+
+bool WorkerStream::IsDoubledBy(const WorkerStream& newcomer, Monotonic now) {
+  absl::MutexLock lock(&rivals_mutex_);
+  return rivals_.IsDoubledBy(newcomer.process_id_, now);
 }
 
 void WorkerStream::SendDesired(v1::DesiredSet desired) {

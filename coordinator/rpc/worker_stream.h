@@ -20,6 +20,7 @@
 #include "grpcpp/support/server_callback.h"
 
 #include "base/clock.h"
+#include "coordinator/core/rival_watch.h"
 #include "coordinator/rpc/fleet_service.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/rpc/peer.h"
@@ -44,6 +45,9 @@ class WorkerStream final
   // same process of the worker, or this stream was silent for some heartbeats. Workers of 0.1 name
   // no process; for them the newest stream counts.
   [[nodiscard]] bool YieldsTo(const WorkerStream& newcomer, Monotonic now) const;
+  // Whether both are alive for certain, so that the device's card was copied. Of a newcomer to
+  // which this stream does not yield.
+  [[nodiscard]] bool IsDoubledBy(const WorkerStream& newcomer, Monotonic now);
   [[nodiscard]] const std::string& peer_host() const { return peer_host_; }
   // Tells the worker the reason and where the coordinator is now ("": here), then ends the stream.
   void Close(const std::string& reason, const std::string& moved_to = "");
@@ -63,7 +67,9 @@ class WorkerStream final
         caller_(gate.CallerOf(*context.auth_context())),
         counted_(gate.OpenStream(*context.auth_context())),
         heartbeat_interval_(heartbeat_interval),
+        rivals_(heartbeat_interval / 2),
         peer_host_(PeerHost(context.peer())),
+        event_caller_(gate.EventCallerOf(context)),
         moved_to_(gate.moved_to()) {}
 
   absl::Status Handle();
@@ -85,7 +91,10 @@ class WorkerStream final
   const absl::StatusOr<Caller> caller_;
   const absl::StatusOr<callers::CallLimits::Stream> counted_;  // Of the caller, until OnDone.
   const absl::Duration heartbeat_interval_;
+  absl::Mutex rivals_mutex_;
+  core::RivalWatch rivals_ ABSL_GUARDED_BY(rivals_mutex_);
   const std::string peer_host_;
+  const v1::EventCaller event_caller_;
   const std::string moved_to_;                      // HOST:PORT; empty: the worker is welcome here.
   std::atomic<int64_t> last_heard_nanoseconds_{0};  // Since boot.
   std::atomic<int64_t> promised_nanoseconds_{0};    // The worker's heartbeat interval.

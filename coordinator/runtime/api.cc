@@ -310,21 +310,25 @@ absl::StatusOr<v1::ArtifactInfo> Api::ResolveArtifact(const v1::ResolveArtifactR
 
 // Posts the command. `convert(answer)` makes the response if the command succeeds.
 template <typename Response, typename Convert>
-void Api::Post(core::Command&& command, Reply<Response> reply, Convert convert) {
+void Api::Post(core::Command&& command, const v1::EventCaller& caller, Reply<Response> reply,
+               Convert convert) {
   const absl::Status posted = runtime_.Post(
-      std::move(command), [reply, convert = std::move(convert)](const Answer& answer) {
+      std::move(command),
+      [reply, convert = std::move(convert)](const Answer& answer) {
         if (answer.status.ok()) {
           reply(convert(answer));
         } else {
           reply(answer.status);
         }
-      });
+      },
+      caller);
   if (!posted.ok()) {
     reply(posted);
   }
 }
 
-void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply) {
+void Api::SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::SubmitJobResponse> reply) {
   absl::Status status = RefuseUnknownFields(request);
   if (status.ok() && request.idempotency_key().empty()) {
     status = absl::InvalidArgumentError(
@@ -361,14 +365,15 @@ void Api::SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResp
     reply(status);
     return;
   }
-  CheckPrompts(*state, request.spec(), command.archived_sources,
-               [this, command, reply = std::move(reply)](const std::string& refusal) mutable {
-                 if (refusal.empty()) {
-                   PostSubmit(std::move(command), std::move(reply));
-                 } else {
-                   reply(absl::InvalidArgumentError(refusal));
-                 }
-               });
+  CheckPrompts(
+      *state, request.spec(), command.archived_sources,
+      [this, command, caller, reply = std::move(reply)](const std::string& refusal) mutable {
+        if (refusal.empty()) {
+          PostSubmit(std::move(command), caller, std::move(reply));
+        } else {
+          reply(absl::InvalidArgumentError(refusal));
+        }
+      });
 }
 
 // The caller took the state before the history is read: a job that left the state since then is in
@@ -382,8 +387,9 @@ absl::StatusOr<std::optional<JobId>> Api::JobOfKey(const core::State& state,
   return runtime_.history().JobOfKey(idempotency_key);
 }
 
-void Api::PostSubmit(core::SubmitJob command, Reply<v1::SubmitJobResponse> reply) {
-  Post(std::move(command), std::move(reply),
+void Api::PostSubmit(core::SubmitJob command, const v1::EventCaller& caller,
+                     Reply<v1::SubmitJobResponse> reply) {
+  Post(std::move(command), caller, std::move(reply),
        [this](const Answer& answer) -> absl::StatusOr<v1::SubmitJobResponse> {
          WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(JobId(answer.id)));
          v1::SubmitJobResponse response;
@@ -409,7 +415,8 @@ absl::StatusOr<v1::SubmitJobResponse> Api::RepeatedSubmit(
   return response;
 }
 
-void Api::CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply) {
+void Api::CancelJob(const v1::CancelJobRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::Job> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
@@ -422,36 +429,38 @@ void Api::CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply) {
       return;
     }
   }
-  Post(core::CancelJob{job, request.reason()}, std::move(reply),
+  Post(core::CancelJob{job, request.reason()}, caller, std::move(reply),
        [this, job](const Answer&) -> absl::StatusOr<v1::Job> {
          WATTLE_ASSIGN_OR_RETURN(v1::JobUpdate update, UpdateOf(job));
          return std::move(*update.mutable_job());
        });
 }
 
-void Api::DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply) {
+void Api::DrainDevice(const v1::DrainDeviceRequest& request, const v1::EventCaller& caller,
+                      Reply<v1::Device> reply) {
   const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
   if (!device.ok()) {
     reply(device.status());
     return;
   }
   const DeviceId id(device->info().device_id());
-  Post(core::DrainDevice{id, request.reason()}, std::move(reply),
+  Post(core::DrainDevice{id, request.reason()}, caller, std::move(reply),
        [this, id](const Answer&) { return GetDevice(RequestFor(id)); });
 }
 
-void Api::ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply) {
+void Api::ResumeDevice(const v1::ResumeDeviceRequest& request, const v1::EventCaller& caller,
+                       Reply<v1::Device> reply) {
   const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
   if (!device.ok()) {
     reply(device.status());
     return;
   }
   const DeviceId id(device->info().device_id());
-  Post(core::ResumeDevice{id}, std::move(reply),
+  Post(core::ResumeDevice{id}, caller, std::move(reply),
        [this, id](const Answer&) { return GetDevice(RequestFor(id)); });
 }
 
-void Api::RemoveDevice(const v1::RemoveDeviceRequest& request,
+void Api::RemoveDevice(const v1::RemoveDeviceRequest& request, const v1::EventCaller& caller,
                        Reply<v1::RemoveDeviceResponse> reply) {
   const absl::StatusOr<v1::Device> device = NamedDevice(*this, request);
   if (!device.ok()) {
@@ -461,11 +470,12 @@ void Api::RemoveDevice(const v1::RemoveDeviceRequest& request,
   v1::RemoveDeviceResponse removed;
   removed.set_device_id(device->info().device_id());
   removed.set_name(device->info().name());
-  Post(core::RemoveDevice{DeviceId(removed.device_id())}, std::move(reply),
+  Post(core::RemoveDevice{DeviceId(removed.device_id())}, caller, std::move(reply),
        [removed](const Answer&) -> absl::StatusOr<v1::RemoveDeviceResponse> { return removed; });
 }
 
-void Api::ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply) {
+void Api::ApplyPolicy(const v1::ApplyPolicyRequest& request, const v1::EventCaller& caller,
+                      Reply<v1::Policy> reply) {
   absl::Status status = RefuseUnknownFields(request);
   if (status.ok()) {
     status = core::ValidatePolicy(request.policy());
@@ -474,29 +484,29 @@ void Api::ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> r
     reply(status);
     return;
   }
-  Post(core::ApplyPolicy{request.policy()}, std::move(reply),
+  Post(core::ApplyPolicy{request.policy()}, caller, std::move(reply),
        [policy = request.policy()](const Answer&) -> absl::StatusOr<v1::Policy> { return policy; });
 }
 
-void Api::DeletePolicy(const v1::DeletePolicyRequest& request,
+void Api::DeletePolicy(const v1::DeletePolicyRequest& request, const v1::EventCaller& caller,
                        Reply<v1::DeletePolicyResponse> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
   }
-  Post(core::DeletePolicy{request.name()}, std::move(reply),
+  Post(core::DeletePolicy{request.name()}, caller, std::move(reply),
        [](const Answer&) -> absl::StatusOr<v1::DeletePolicyResponse> {
          return v1::DeletePolicyResponse();
        });
 }
 
 void Api::PushForecast(const v1::PushForecastRequest& request, const std::string& by,
-                       Reply<v1::HarvestForecast> reply) {
+                       const v1::EventCaller& caller, Reply<v1::HarvestForecast> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
   }
-  Post(core::PushForecast{request.forecast(), by}, std::move(reply),
+  Post(core::PushForecast{request.forecast(), by}, caller, std::move(reply),
        [this](const Answer& answer) -> absl::StatusOr<v1::HarvestForecast> {
          return runtime_.Read([&](const core::State& state) -> absl::StatusOr<v1::HarvestForecast> {
            const v1::HarvestForecast* const stored = state.forecasts.Find(answer.id);
@@ -506,25 +516,25 @@ void Api::PushForecast(const v1::PushForecastRequest& request, const std::string
        });
 }
 
-void Api::RemoveForecast(const v1::RemoveForecastRequest& request,
+void Api::RemoveForecast(const v1::RemoveForecastRequest& request, const v1::EventCaller& caller,
                          Reply<v1::RemoveForecastResponse> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
   }
-  Post(core::RemoveForecast{request.name()}, std::move(reply),
+  Post(core::RemoveForecast{request.name()}, caller, std::move(reply),
        [](const Answer&) -> absl::StatusOr<v1::RemoveForecastResponse> {
          return v1::RemoveForecastResponse();
        });
 }
 
-void Api::ImportProfiles(const v1::ImportProfilesRequest& request,
+void Api::ImportProfiles(const v1::ImportProfilesRequest& request, const v1::EventCaller& caller,
                          Reply<v1::ImportProfilesResponse> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
     return;
   }
-  Post(core::ImportProfiles{request.file(), request.file_name()}, std::move(reply),
+  Post(core::ImportProfiles{request.file(), request.file_name()}, caller, std::move(reply),
        [rows = request.file().rows_size()](
            const Answer&) -> absl::StatusOr<v1::ImportProfilesResponse> {
          v1::ImportProfilesResponse response;
@@ -534,6 +544,7 @@ void Api::ImportProfiles(const v1::ImportProfilesRequest& request,
 }
 
 void Api::RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& request,
+                                 const v1::EventCaller& caller,
                                  Reply<v1::RemoveImportedProfilesResponse> reply) {
   if (const absl::Status known = RefuseUnknownFields(request); !known.ok()) {
     reply(known);
@@ -541,20 +552,11 @@ void Api::RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& reques
   }
   scheduler::ProfileTable profiles = runtime_.Version()->profiles;
   const int rows = profiles.RemoveImported(request.device_class());
-  Post(core::RemoveImportedProfiles{request.device_class()}, std::move(reply),
+  Post(core::RemoveImportedProfiles{request.device_class()}, caller, std::move(reply),
        [rows](const Answer&) -> absl::StatusOr<v1::RemoveImportedProfilesResponse> {
          v1::RemoveImportedProfilesResponse response;
          response.set_removed(rows);
          return response;
-       });
-}
-
-void Api::CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply) {
-  Post(core::CommitArtifact{info}, std::move(reply),
-       [this](const Answer& answer) -> absl::StatusOr<v1::ArtifactInfo> {
-         v1::ResolveArtifactRequest resolve;
-         resolve.set_reference(answer.id);
-         return ResolveArtifact(resolve, core::Scope::All());
        });
 }
 

@@ -21,6 +21,7 @@
 #include "coordinator/runtime/runtime.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/journal.pb.h"
 #include "wattle/v1/service.pb.h"
 
 namespace wattle::runtime {
@@ -61,30 +62,36 @@ class Api {
       const v1::ResolveArtifactRequest& r, const core::Scope& scope) const;
 
   // The reply comes once. A request that is refused without a command is answered at once on this
-  // thread; every other reply comes on another thread after the commit.
-  void SubmitJob(const v1::SubmitJobRequest& request, Reply<v1::SubmitJobResponse> reply);
+  // thread; every other reply comes on another thread after the commit. caller: for the audit.
+  void SubmitJob(const v1::SubmitJobRequest& request, const v1::EventCaller& caller,
+                 Reply<v1::SubmitJobResponse> reply);
   // Posts no command. The reply comes at once, except where prompts must be counted.
   void PlanJob(const v1::PlanRequest& request, Reply<v1::PlanResponse> reply) const;
   // Plans the queue anew and starts nothing.
   [[nodiscard]] absl::StatusOr<v1::Timetable> GetTimetable(
       const v1::TimetableRequest& request) const;
-  void CancelJob(const v1::CancelJobRequest& request, Reply<v1::Job> reply);
-  void DrainDevice(const v1::DrainDeviceRequest& request, Reply<v1::Device> reply);
-  void ResumeDevice(const v1::ResumeDeviceRequest& request, Reply<v1::Device> reply);
-  void RemoveDevice(const v1::RemoveDeviceRequest& request, Reply<v1::RemoveDeviceResponse> reply);
-  void ApplyPolicy(const v1::ApplyPolicyRequest& request, Reply<v1::Policy> reply);
-  void DeletePolicy(const v1::DeletePolicyRequest& request, Reply<v1::DeletePolicyResponse> reply);
+  void CancelJob(const v1::CancelJobRequest& request, const v1::EventCaller& caller,
+                 Reply<v1::Job> reply);
+  void DrainDevice(const v1::DrainDeviceRequest& request, const v1::EventCaller& caller,
+                   Reply<v1::Device> reply);
+  void ResumeDevice(const v1::ResumeDeviceRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::Device> reply);
+  void RemoveDevice(const v1::RemoveDeviceRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::RemoveDeviceResponse> reply);
+  void ApplyPolicy(const v1::ApplyPolicyRequest& request, const v1::EventCaller& caller,
+                   Reply<v1::Policy> reply);
+  void DeletePolicy(const v1::DeletePolicyRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::DeletePolicyResponse> reply);
   // by: id of who pushes it.
   void PushForecast(const v1::PushForecastRequest& request, const std::string& by,
-                    Reply<v1::HarvestForecast> reply);
-  void RemoveForecast(const v1::RemoveForecastRequest& request,
+                    const v1::EventCaller& caller, Reply<v1::HarvestForecast> reply);
+  void RemoveForecast(const v1::RemoveForecastRequest& request, const v1::EventCaller& caller,
                       Reply<v1::RemoveForecastResponse> reply);
-  void ImportProfiles(const v1::ImportProfilesRequest& request,
+  void ImportProfiles(const v1::ImportProfilesRequest& request, const v1::EventCaller& caller,
                       Reply<v1::ImportProfilesResponse> reply);
   void RemoveImportedProfiles(const v1::RemoveImportedProfilesRequest& request,
+                              const v1::EventCaller& caller,
                               Reply<v1::RemoveImportedProfilesResponse> reply);
-  // info: complete. REQUIRES: the artifact's blobs are durable.
-  void CommitArtifact(const v1::ArtifactInfo& info, Reply<v1::ArtifactInfo> reply);
 
   // Artifacts that open jobs or names need. Eviction spares them.
   [[nodiscard]] std::set<ArtifactId> LiveArtifacts() const;
@@ -104,9 +111,11 @@ class Api {
   void CheckPrompts(const core::State& state, const v1::JobSpec& spec,
                     const std::vector<v1::Job>& archived_sources,
                     std::function<void(std::string)> done) const;
-  void PostSubmit(core::SubmitJob command, Reply<v1::SubmitJobResponse> reply);
+  void PostSubmit(core::SubmitJob command, const v1::EventCaller& caller,
+                  Reply<v1::SubmitJobResponse> reply);
   template <typename Response, typename Convert>
-  void Post(core::Command&& command, Reply<Response> reply, Convert convert);
+  void Post(core::Command&& command, const v1::EventCaller& caller, Reply<Response> reply,
+            Convert convert);
 
   Runtime& runtime_;
   const PromptChecker check_prompts_;

@@ -74,7 +74,7 @@ absl::Status EventFeed::Look() {
     });
     for (v1::FleetEvent& event : told) {
       if (looked_ && IsAudited(event.kind())) {
-        LogInfo(absl::StrCat("audit: ", OneLine(event.text())));
+        LogInfo(absl::StrCat("audit: ", OneLine(AuditText(event))));
       }
       Push(std::move(event));
     }

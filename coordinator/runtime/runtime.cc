@@ -146,8 +146,8 @@ void Runtime::Stop() {
   }
 }
 
-absl::Status Runtime::Post(core::Command command, AnswerCallback done) {
-  shell::Request pending{std::move(command), std::move(done)};
+absl::Status Runtime::Post(core::Command command, AnswerCallback done, v1::EventCaller caller) {
+  shell::Request pending{std::move(command), std::move(done), std::move(caller)};
   if (!commands_.TryPush(pending)) {
     counters_.CountRefusedCommand();
     return absl::UnavailableError("the coordinator is busy or stopping; try again in a moment");
@@ -155,16 +155,19 @@ absl::Status Runtime::Post(core::Command command, AnswerCallback done) {
   return absl::OkStatus();
 }
 
-Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout) {
+Answer Runtime::PostAndWait(core::Command command, absl::Duration timeout, v1::EventCaller caller) {
   struct Shared {
     absl::Notification notification;
     Answer answer;
   };
   const auto shared = std::make_shared<Shared>();
-  const absl::Status posted = Post(std::move(command), [shared](const Answer& answer) {
-    shared->answer = answer;
-    shared->notification.Notify();
-  });
+  const absl::Status posted = Post(
+      std::move(command),
+      [shared](const Answer& answer) {
+        shared->answer = answer;
+        shared->notification.Notify();
+      },
+      std::move(caller));
   if (!posted.ok()) {
     return {posted, "", false};
   }

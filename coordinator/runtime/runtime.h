@@ -108,12 +108,12 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   // Takes the command. The outbound thread calls `done` once, after all events of the answer are
-  // durable. `done` must not block. Errors: kUnavailable when the queue is full or the runtime
-  // stops; `done` is then not called.
-  absl::Status Post(core::Command command, AnswerCallback done);
+  // durable. `done` must not block. caller: as shell::Request's. Errors: kUnavailable when the
+  // queue is full or the runtime stops; `done` is then not called.
+  absl::Status Post(core::Command command, AnswerCallback done, v1::EventCaller caller = {});
   // Posts the command and waits for the answer. Must not be called from a callback. Errors:
   // kDeadlineExceeded after `timeout`.
-  Answer PostAndWait(core::Command command, absl::Duration timeout);
+  Answer PostAndWait(core::Command command, absl::Duration timeout, v1::EventCaller caller = {});
 
   // The latest durable state. A version never changes.
   [[nodiscard]] std::shared_ptr<const core::State> Version() const { return view_.Version(); }

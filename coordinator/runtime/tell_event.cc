@@ -226,6 +226,9 @@ class Teller {
   void On(const v1::DeviceApproved& event) {
     Device(event.device_id(), absl::StrCat("was approved by ", event.by()));
   }
+  void On(const v1::DeviceDoubled& event) {
+    Device(event.device_id(), absl::StrCat("gets no work any more: ", event.reason()));
+  }
   void On(const v1::IdentityRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked ", event.kind(), " ", event.id(),
                      Because(event.reason())));
@@ -350,6 +353,8 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.identity_revoked());
     case v1::Event::kDeviceApproved:
       return teller.On(event.device_approved());
+    case v1::Event::kDeviceDoubled:
+      return teller.On(event.device_doubled());
     case v1::Event::kArtifactSigned:
       return teller.On(event.artifact_signed());
     case v1::Event::kIdentityRenewed:
@@ -391,6 +396,8 @@ std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventConte
   told.set_sequence(event.sequence());
   told.set_at_unix_seconds(event.at_unix_seconds());
   told.set_kind(KindName(event));
+  told.set_caller(event.caller().identity());
+  told.set_caller_address(event.caller().address());
   Teller teller(context, &told);
   Tell(event, teller);
   return told.text().empty() ? std::nullopt : std::optional<v1::FleetEvent>(std::move(told));

@@ -46,37 +46,42 @@ absl::StatusOr<v1::Upgrade> UpgradeApi::GetUpgrade(const v1::GetUpgradeRequest& 
 }
 
 void UpgradeApi::Post(const absl::Status& valid, core::Command&& command,
-                      Reply<v1::Upgrade> reply) {
+                      const v1::EventCaller& caller, Reply<v1::Upgrade> reply) {
   if (!valid.ok()) {
     reply(valid);
     return;
   }
-  const absl::Status posted =
-      runtime_.Post(std::move(command), [this, reply](const Answer& answer) {
+  const absl::Status posted = runtime_.Post(
+      std::move(command),
+      [this, reply](const Answer& answer) {
         reply(answer.status.ok() ? Find(answer.id) : absl::StatusOr<v1::Upgrade>(answer.status));
-      });
+      },
+      caller);
   if (!posted.ok()) {
     reply(posted);
   }
 }
 
-void UpgradeApi::StartUpgrade(const v1::StartUpgradeRequest& request, Reply<v1::Upgrade> reply) {
-  Post(RefuseUnknownFields(request), core::StartUpgrade{request, version_}, std::move(reply));
-}
-
-void UpgradeApi::PauseUpgrade(const v1::PauseUpgradeRequest& request, const std::string& by,
+void UpgradeApi::StartUpgrade(const v1::StartUpgradeRequest& request, const v1::EventCaller& caller,
                               Reply<v1::Upgrade> reply) {
-  Post(RefuseUnknownFields(request), core::PauseUpgrade{ReasonBy(by, request.reason())},
+  Post(RefuseUnknownFields(request), core::StartUpgrade{request, version_}, caller,
        std::move(reply));
 }
 
-void UpgradeApi::ResumeUpgrade(const v1::ResumeUpgradeRequest& request, Reply<v1::Upgrade> reply) {
-  Post(RefuseUnknownFields(request), core::ResumeUpgrade{}, std::move(reply));
+void UpgradeApi::PauseUpgrade(const v1::PauseUpgradeRequest& request, const std::string& by,
+                              const v1::EventCaller& caller, Reply<v1::Upgrade> reply) {
+  Post(RefuseUnknownFields(request), core::PauseUpgrade{ReasonBy(by, request.reason())}, caller,
+       std::move(reply));
+}
+
+void UpgradeApi::ResumeUpgrade(const v1::ResumeUpgradeRequest& request,
+                               const v1::EventCaller& caller, Reply<v1::Upgrade> reply) {
+  Post(RefuseUnknownFields(request), core::ResumeUpgrade{}, caller, std::move(reply));
 }
 
 void UpgradeApi::AbortUpgrade(const v1::AbortUpgradeRequest& request, const std::string& by,
-                              Reply<v1::Upgrade> reply) {
-  Post(RefuseUnknownFields(request), core::AbortUpgrade{ReasonBy(by, request.reason())},
+                              const v1::EventCaller& caller, Reply<v1::Upgrade> reply) {
+  Post(RefuseUnknownFields(request), core::AbortUpgrade{ReasonBy(by, request.reason())}, caller,
        std::move(reply));
 }
 

@@ -12,6 +12,7 @@
 
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
+#include "wattle/v1/journal.pb.h"
 #include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::runtime {
@@ -25,17 +26,21 @@ class UpgradeApi {
   [[nodiscard]] absl::StatusOr<v1::Upgrade> PlanUpgrade(
       const v1::StartUpgradeRequest& request) const;
   [[nodiscard]] absl::StatusOr<v1::Upgrade> GetUpgrade(const v1::GetUpgradeRequest& request) const;
-  // The reply comes once, as those of Api.
-  void StartUpgrade(const v1::StartUpgradeRequest& request, Reply<v1::Upgrade> reply);
+  // The reply comes once, as those of Api. caller: for the audit. by: for the reason that people
+  // read.
+  void StartUpgrade(const v1::StartUpgradeRequest& request, const v1::EventCaller& caller,
+                    Reply<v1::Upgrade> reply);
   void PauseUpgrade(const v1::PauseUpgradeRequest& request, const std::string& by,
-                    Reply<v1::Upgrade> reply);
-  void ResumeUpgrade(const v1::ResumeUpgradeRequest& request, Reply<v1::Upgrade> reply);
+                    const v1::EventCaller& caller, Reply<v1::Upgrade> reply);
+  void ResumeUpgrade(const v1::ResumeUpgradeRequest& request, const v1::EventCaller& caller,
+                     Reply<v1::Upgrade> reply);
   void AbortUpgrade(const v1::AbortUpgradeRequest& request, const std::string& by,
-                    Reply<v1::Upgrade> reply);
+                    const v1::EventCaller& caller, Reply<v1::Upgrade> reply);
 
  private:
   [[nodiscard]] absl::StatusOr<v1::Upgrade> Find(const std::string& upgrade_id) const;
-  void Post(const absl::Status& valid, core::Command&& command, Reply<v1::Upgrade> reply);
+  void Post(const absl::Status& valid, core::Command&& command, const v1::EventCaller& caller,
+            Reply<v1::Upgrade> reply);
 
   Runtime& runtime_;
   const std::string version_;

@@ -67,6 +67,16 @@ std::string Fingerprint(const core::PlanComputed& plan) {
   return text;
 }
 
+// Only the audit reads it, so the core neither writes nor applies it.
+void NoteCaller(const v1::EventCaller& caller, std::vector<v1::Event>& events) {
+  if (caller.identity().empty() && caller.address().empty()) {
+    return;
+  }
+  for (v1::Event& event : events) {
+    *event.mutable_caller() = caller;
+  }
+}
+
 bool PlacesSomething(const core::PlanComputed& plan) {
   return !plan.moves.empty() ||
          std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const auto& job) {
@@ -99,6 +109,7 @@ Released Ready::Durable(SequenceNumber sequence) && {
 Ready Shell::Step(Request request, const core::Observations& observations,
                   const core::Instant& now) {
   core::Decision decision = core::Decide(state_, request.command, observations, now);
+  NoteCaller(request.caller, decision.events);
   Ready ready;
   ready.effects_ = std::move(decision.effects);
   for (const v1::Event& event : decision.events) {

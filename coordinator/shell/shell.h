@@ -45,6 +45,8 @@ using AnswerCallback = std::function<void(const Answer&)>;
 struct Request {
   core::Command command;
   AnswerCallback done;
+  // Whose call it is: each event of the command says so. Without fields: nobody's.
+  v1::EventCaller caller = {};
 };
 
 // The outcome that others may hear of, because all its events are durable. Each effect appears once

@@ -85,6 +85,26 @@ TEST_F(ShellTest, LiveStateIsAheadAndAnswersComeInTheOrderOfTheCommands) {
   EXPECT_THAT(answers_, ElementsAre("first:d1", "second:refused", "third:d2"));
 }
 
+// Only the audit reads the caller: a journal of before, which has none, gives the same state.
+TEST_F(ShellTest, EveryEventOfACommandNamesItsCallerAndTheStateDoesNot) {
+  v1::EventCaller caller;
+  caller.set_identity("device d1");
+  caller.set_address("10.0.0.7");
+  const Ready ready = shell_.Step({Hello("d1"), nullptr, caller}, observations_, Now());
+  ASSERT_FALSE(ready.events().empty());
+  for (const v1::Event& event : ready.events()) {
+    EXPECT_EQ(event.caller().identity(), "device d1") << event.ShortDebugString();
+    EXPECT_EQ(event.caller().address(), "10.0.0.7");
+  }
+  Shell nobodys{core::State()};
+  const Ready without = nobodys.Step({Hello("d1"), nullptr}, observations_, Now());
+  ASSERT_THAT(without.events(), SizeIs(ready.events().size()));
+  EXPECT_FALSE(without.events()[0].has_caller());
+  const auto digest = core::SnapshotDigest(shell_.state());
+  ASSERT_THAT(digest, IsOk());
+  EXPECT_EQ(*core::SnapshotDigest(nobodys.state()), *digest);
+}
+
 TEST_F(ShellTest, NoAnswerLeavesBeforeItsEventsAreDurable) {
   Ready ready = Step(Hello("d1"), "first");
   const SequenceNumber before_last(ready.events().back().sequence() - 1);

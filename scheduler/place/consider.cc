@@ -15,10 +15,12 @@
 #include "absl/strings/string_view.h"
 
 #include "scheduler/battery/charge.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 
@@ -116,6 +118,7 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
+  spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
@@ -267,17 +270,19 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
+  std::optional<v1::Prediction> hot;  // Of a start now.
   if (in_mode.heartbeat().has_heat_model()) {
     const std::optional<HeatLimit> limit =
         HeatLimitFor(in_mode, LimitsFor(snapshot_.policies, info));
     described.hot = HotRunOf(in_mode, limit, prediction, predicted.rows_celsius_max);
     if (described.hot.has_value()) {
-      prediction = Stretched(*described.hot, HeatNow(in_mode, limit, snapshot_.now));
+      hot = Stretched(*described.hot, prediction, HeatNow(in_mode, limit, snapshot_.now));
     }
   }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   // Only the run's joules are uncertain, not those of fetch and start.
+  described.warm_start_seconds = predicted.warm_start_seconds;
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
   WarnOfReserve(snapshot_, view, &candidate);
@@ -285,23 +290,30 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                                  Consideration{.snapshot = snapshot_,
                                                .job = job,
                                                .device = view,
-                                               .prediction = prediction,
+                                               .prediction = hot ? *hot : prediction,
                                                .dry_run = options_.dry_run,
                                                .candidate = &candidate},
                                  &described.refusing_rule);
   return described;
 }
 
-double FleetView::PlaceInGap(const JobOnDevice& on, const policy::Limits& limits,
-                             const std::optional<HotRun>& hot, v1::Candidate& candidate) const {
+double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
+                             const policy::Limits& limits, v1::Candidate& candidate) const {
   const auto& [job, view, load] = on;
+  const v1::Prediction& alone = described.candidate.prediction();
   const v1::Prediction& prediction = candidate.prediction();
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
     candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
-    if (hot.has_value()) {
-      *candidate.mutable_prediction() = Stretched(*hot, HeatAt(view.device, load, start));
+    const bool on_its_way = HasWayOfFiles(load, alone);
+    if (on_its_way) {
+      *candidate.mutable_prediction() =
+          OnItsWay({job, view, load, start}, alone, described.warm_start_seconds);
+    }
+    if (described.hot.has_value()) {
+      *candidate.mutable_prediction() = Stretched(*described.hot, on_its_way ? prediction : alone,
+                                                  HeatAt(view.device, load, start));
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
@@ -330,7 +342,12 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
                                        std::optional<absl::Time>* allowed_from) const {
   const auto& [job, view, load] = on;
   const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
-  const double finish_upper = PlaceInGap(on, limits, described.hot, candidate);
+  if (candidate.prediction().fetch_seconds() != described.candidate.prediction().fetch_seconds() ||
+      candidate.prediction().start_seconds() != described.candidate.prediction().start_seconds()) {
+    *candidate.mutable_prediction() = described.candidate.prediction();  // As under no load.
+  }
+  const double finish_upper = PlaceInGap(on, described, limits, candidate);
+  candidate.set_marginal_energy_joules(MarginalEnergyJoules(candidate.prediction()));
   if (candidate.start_in_seconds() > 0) {
     candidate.set_waits_for(view.waits_for);
   }
@@ -467,6 +484,9 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
+  }
+  if (job.spec.has_apart()) {  // The job's own place does not refuse it.
+    absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
   }
   const auto before = [](const Shape& in) {
     return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };

@@ -114,8 +114,9 @@ class FleetView {
   // The part of a candidate that does not depend on the plan's load of the device.
   struct Described {
     v1::Candidate candidate;
-    double deviation = 0;       // Standard deviation of the logarithm of the marginal joules.
-    std::optional<HotRun> hot;  // The candidate's run is that of a start now.
+    double deviation = 0;           // Standard deviation of the logarithm of the marginal joules.
+    double warm_start_seconds = 0;  // As ComparablePrediction's.
+    std::optional<HotRun> hot;  // The candidate's prediction is that of a board that stays cool.
     // The refusal that counts among the rules of the scope kDevice, and its row in Rules().
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
@@ -149,10 +150,10 @@ class FleetView {
   // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.
   Rank PlaceInMode(const JobOnDevice& on, const Described& described, v1::Candidate& candidate,
                    std::optional<absl::Time>* allowed_from = nullptr) const;
-  // Sets the candidate's start to the first gap that holds the run, and of a hot run the time that
-  // it takes there. Returns its end at the upper quantile in wall seconds from now.
-  double PlaceInGap(const JobOnDevice& on, const policy::Limits& limits,
-                    const std::optional<HotRun>& hot, v1::Candidate& candidate) const;
+  // Sets the candidate's start to the first gap that holds the run, with the way of its files and
+  // with its board's heat. Returns its end at the upper quantile in wall seconds from now.
+  double PlaceInGap(const JobOnDevice& on, const Described& described, const policy::Limits& limits,
+                    v1::Candidate& candidate) const;
   // The end at the lower quantile from the candidate's start, in wall seconds from now.
   [[nodiscard]] double FinishLower(const DeviceView& view, const DeviceLoad& load,
                                    const policy::Limits& limits,

@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "policy/held_back.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
+#include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/harvest_paths.h"
@@ -250,6 +252,8 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
       loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, loads);
     }
   }
+  HoldApart(snapshot, loads);
+  AddWaysOfFiles(snapshot, loads);
   return loads;
 }
 
@@ -292,7 +296,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
         behind, {run.begin, std::max(run.begin, run.end), demand, BurstPower(run.prediction)});
   }
   if (load.pack != nullptr) {
-    const std::optional<timetable::Draw> draw = DrawOf(device, run.spec, run.prediction);
+    const std::optional<timetable::Draw> draw = DrawOf(device, run.job.spec, run.prediction);
     if (!draw.has_value()) {
       with.pack = nullptr;
     } else {
@@ -309,6 +313,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
                  .power = SupplyPowerOf(device, BurstPower(run.prediction))});
     with.supply = std::move(supply);
   }
+  AddRunsFiles(device, run, with);
   return with;
 }
 
@@ -333,6 +338,11 @@ void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads) {
   const Joules more = Promised(load) - Promised(loads[device]);
   loads[device] = std::move(load);
   const DeviceLoad& changed = loads[device];
+  if (changed.link != nullptr) {
+    for (const size_t other : changed.link->devices) {
+      loads[other].link = changed.link;
+    }
+  }
   if (changed.group == nullptr) {
     return;
   }

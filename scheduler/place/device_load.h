@@ -9,8 +9,10 @@
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -22,6 +24,7 @@
 #include "scheduler/predict/heat.h"
 #include "scheduler/timetable/pack.h"
 #include "scheduler/timetable/supply.h"
+#include "units/id.h"
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
@@ -37,6 +40,26 @@ struct Reservation {
   Watts power{};  // Gross, before heat slows the run down.
 
   bool operator==(const Reservation& other) const = default;
+};
+
+// A job that keeps the others of its group off a device (apart.h).
+struct ApartHold {
+  enum class How { kOpen, kSucceeded, kPlanned };
+
+  std::string group;  // As ApartGroupOf.
+  JobId job;
+  size_t device = 0;  // Where it is: this device, or one with the same value of a label.
+  How how = How::kOpen;
+
+  bool operator==(const ApartHold& other) const = default;
+};
+
+// The link of the boards with one value of the label site, on which few of them fetch at once.
+struct SiteLink {
+  std::string site;
+  std::vector<size_t> devices;
+  timetable::Supply turns;  // A fetch draws 1 of the turns.
+  int fetches = 0;          // Of this plan.
 };
 
 struct DeviceLoad {
@@ -55,6 +78,10 @@ struct DeviceLoad {
   Joules promised_by_others;    // As Promised, of the other boards of a shared pack.
   Watts idle_of_others;         // Likewise.
   std::shared_ptr<const timetable::Supply> supply;  // Null: nothing bounds what it draws.
+  std::vector<ApartHold> apart;
+  std::shared_ptr<const SiteLink> link;  // Null: no other board is in the way of a fetch.
+  // The artifacts that runs bring, and from when on; those that are there already are not told.
+  std::map<std::string, absl::Time> files;
 
   bool operator==(const DeviceLoad& other) const = default;
 };
@@ -64,7 +91,7 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot);
 
 // A run that a plan gives a place.
 struct PlannedRun {
-  const v1::JobSpec& spec;
+  const JobView& job;
   const v1::Prediction& prediction;
   absl::Time begin;
   absl::Time end;  // By the mean.

@@ -144,8 +144,7 @@ TEST(HeatPlaceTest, ARunBehindAnotherStartsWarm) {
   EXPECT_NEAR(PlanQueue(boards.snapshot)[0].placement.best(0).prediction().heat_stretch_ratio(),
               second.heat_stretch_ratio(), 0.05);
   view.running_power = Watts(4);
-  EXPECT_LT(PlanQueue(boards.snapshot)[0].placement.best(0).prediction().heat_stretch_ratio(),
-            1.15);
+  EXPECT_LT(PlanQueue(boards.snapshot)[0].placement.best(0).prediction().heat_stretch_ratio(), 1.2);
 }
 
 TEST(HeatPlaceTest, TheReserveSeesTheJoulesOfTheLongerRun) {

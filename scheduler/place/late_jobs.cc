@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "scheduler/place/apart.h"
 #include "scheduler/place/queue_planner_internal.h"
 
 namespace wattle::scheduler {
@@ -67,11 +68,9 @@ DeviceLoad QueuePlanner::WithRest(size_t device, const Job& job,
   DeviceLoad load = loads_[device];
   load.free_at = snapshot_.now + attempt.hand_over;
   const absl::Time end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds());
-  load = WithRun(load, snapshot_.devices[device].device,
-                 {.spec = job.view->spec,
-                  .prediction = chosen.prediction(),
-                  .begin = load.free_at,
-                  .end = end});
+  load = WithRun(
+      load, snapshot_.devices[device].device,
+      {.job = *job.view, .prediction = chosen.prediction(), .begin = load.free_at, .end = end});
   load.free_at = end + attempt.resume + attempt.remaining;
   return load;
 }
@@ -121,6 +120,7 @@ void QueuePlanner::ReleaseForJob(size_t index, Outcome& plan) {
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   std::vector<DeviceLoad> loads = loads_;
   SetLoad(device, WithRest(device, job, *considered->candidates.front()), loads);
+  HoldApart(snapshot_, *job.view, device, loads);
   job.decided = PlacementOfJob(job, *considered);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/selector.h"
@@ -202,11 +203,12 @@ class MoveFinder {
   void Take(const RunningRest& rest, size_t device, const v1::Candidate& candidate) {
     SetLoad(device,
             WithRun(loads_[device], snapshot_.devices[device].device,
-                    {.spec = rest.job.spec,
+                    {.job = rest.job,
                      .prediction = candidate.prediction(),
                      .begin = snapshot_.now + absl::Seconds(candidate.start_in_seconds()),
                      .end = snapshot_.now + absl::Seconds(candidate.finish_in_seconds())}),
             loads_);
+    HoldApart(snapshot_, rest.job, device, loads_);
   }
 
   const Snapshot& snapshot_;

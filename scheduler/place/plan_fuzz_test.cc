@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
@@ -170,6 +171,85 @@ void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Ca
   ADD_FAILURE() << "placed on a device that is not there: " << chosen.device_id();
 }
 
+// Lets some jobs run apart, and some jobs of their groups be there already. Dice of its own, so
+// that all else of a seed stays as it is.
+void SetApart(unsigned seed, Snapshot& snapshot) {
+  Dice dice(seed + 1'000'000);
+  const char* const kLabels[] = {"", "", "site", "class"};
+  const std::string by = kLabels[dice.Below(4)];
+  const auto join = [&](v1::JobSpec& spec) -> ApartGroup& {
+    spec.mutable_apart()->set_group(dice.OneIn(2) ? "a" : "b");
+    spec.mutable_apart()->set_by(by);
+    ApartGroup& group = snapshot.apart[ApartGroupOf(spec)];
+    group.apart = spec.apart();
+    group.places = PlacesOf(group.apart, snapshot.devices);
+    return group;
+  };
+  for (JobView& job : snapshot.queue) {
+    if (dice.OneIn(2)) {
+      join(job.spec).jobs[job.id] = {};
+    }
+  }
+  for (int i = dice.Below(3); i > 0 && !snapshot.devices.empty(); --i) {
+    v1::JobSpec spec;
+    const int device = dice.Below(static_cast<int>(snapshot.devices.size()));
+    join(spec).jobs[JobId("k" + std::to_string(i))] = {
+        .device = DeviceId(snapshot.devices[static_cast<size_t>(device)].device.info().device_id()),
+        .succeeded = dice.OneIn(2)};
+  }
+}
+
+// Names a device's place by what it says of itself.
+std::string PlaceName(const Snapshot& snapshot, const std::string& device, const std::string& by) {
+  for (const DeviceView& view : snapshot.devices) {
+    const v1::DeviceInfo& info = view.device.info();
+    if (info.device_id() != device || by.empty()) {
+      continue;
+    }
+    if (by == "class") {
+      return "class " + info.device_class();
+    }
+    for (const v1::Label& label : info.labels()) {
+      if (label.key() == by) {
+        return by + " " + label.value();
+      }
+    }
+    return "none";
+  }
+  return device;
+}
+
+// Returns how many jobs of a group have a place.
+int ExpectApart(const Snapshot& snapshot, const std::vector<QueuePlacement>& placements) {
+  std::map<std::string, std::string> taken;  // Group and place; the job there.
+  int placed = 0;
+  const auto take = [&](const std::string& job, const v1::Apart& apart, const std::string& device) {
+    const std::string place = PlaceName(snapshot, device, apart.by());
+    if (place != "none" || job[0] != 'k') {
+      const auto [other, is_free] = taken.emplace(apart.group() + ": " + place, job);
+      // Jobs of before the plan may share a place: their board got another label.
+      EXPECT_TRUE(is_free || job[0] == 'k') << job << " and " << other->second << " on " << place;
+    }
+    EXPECT_TRUE(place != "none" || job[0] == 'k') << job << " on a board without the label";
+  };
+  for (const auto& [key, group] : snapshot.apart) {
+    for (const auto& [id, job] : group.jobs) {
+      if (job.device.has_value()) {
+        take(id.value(), group.apart, job.device->value());
+      }
+    }
+  }
+  for (const QueuePlacement& one : placements) {
+    for (const JobView& job : snapshot.queue) {
+      if (job.id == one.job && job.spec.has_apart() && !one.placement.device_id().empty()) {
+        take(job.id.value(), job.spec.apart(), one.placement.device_id());
+        ++placed;
+      }
+    }
+  }
+  return placed;
+}
+
 void ExpectSound(const Snapshot& snapshot, const std::vector<QueuePlacement>& placements) {
   std::map<std::string, double> busy_until;
   std::map<std::string, double> committed;
@@ -206,6 +286,7 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
   const ProfileTable priors = ProfileTable::Priors();
   int placed = 0;
   int refused = 0;
+  int apart = 0;
   for (unsigned seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Dice dice(seed);
@@ -223,8 +304,10 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
     policy.set_reserve_state_of_charge_ratio(dice.Real(0, 0.6));
     policy.set_max_temperature_celsius(dice.Real(50, 100));
     snapshot.policies = {policy};
+    SetApart(seed, snapshot);
 
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
+    apart += ExpectApart(snapshot, placements);
     ASSERT_EQ(placements.size(), snapshot.queue.size());
     ExpectSound(snapshot, placements);
     const std::vector<QueuePlacement> again = PlanQueue(snapshot);
@@ -248,6 +331,7 @@ TEST(PlanFuzzTest, NoRuleIsBrokenAndEveryJobHasAnAnswer) {
   // The random cases include both outcomes.
   EXPECT_GT(placed, 100);
   EXPECT_GT(refused, 100);
+  EXPECT_GT(apart, 50);
 }
 
 // What a ledger may tell of the sun: nothing, hours, or nonsense.
@@ -313,8 +397,10 @@ TEST(PlanFuzzTest, PlacesUnderSunWindowsAndBudgetsDoNotOverlap) {
       policy.add_work_windows("18:00-04:00");
     }
     snapshot.policies = {policy};
+    SetApart(seed, snapshot);
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
     ExpectNoOverlap(snapshot, placements);
+    ExpectApart(snapshot, placements);
     const std::vector<QueuePlacement> again = PlanQueue(snapshot);
     for (size_t i = 0; i < placements.size(); ++i) {
       EXPECT_EQ(placements[i].placement.SerializeAsString(),

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "scheduler/place/apart.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_planner_internal.h"
@@ -216,11 +217,12 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
   const size_t device = considered.devices.front();
   SetLoad(device,
           WithRun(loads[device], snapshot_.devices[device].device,
-                  {.spec = job.spec,
+                  {.job = job,
                    .prediction = chosen.prediction(),
                    .begin = snapshot_.now + absl::Seconds(chosen.start_in_seconds()),
                    .end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds())}),
           loads);
+  HoldApart(snapshot_, job, device, loads);
 }
 
 bool QueuePlanner::HasTrialLeft() const {

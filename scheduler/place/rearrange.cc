@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "scheduler/place/apart.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/selector.h"
@@ -100,6 +101,24 @@ Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceL
   }
 }
 
+int Rearrangement::GroupOf(const v1::JobSpec& spec) {
+  if (!spec.has_apart()) {
+    return timetable::kBesideAny;
+  }
+  const auto [group, is_new] =
+      groups_.emplace(ApartGroupOf(spec), static_cast<int>(instance_.groups.size()));
+  if (is_new) {
+    // A device that lacks the label is no way of these jobs.
+    std::map<std::optional<std::string>, int> known;
+    std::vector<int>& places = instance_.groups.emplace_back().places;
+    for (const size_t i : devices_) {
+      const auto place = PlaceFor(spec.apart(), snapshot_->devices[i].device.info());
+      places.push_back(known.emplace(place, static_cast<int>(known.size())).first->second);
+    }
+  }
+  return group->second;
+}
+
 Rearrangement::Price Rearrangement::PriceFrom(size_t job, const RunStart& start) const {
   const Scale& scale = scales_[job];
   const double joules = start.marginal_joules;
@@ -145,6 +164,7 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
   scales_.push_back(scale);
   timetable::InstanceJob& plain = instance_.jobs.emplace_back();
   plain.released = absl::ToUnixSeconds(snapshot_->now);
+  plain.group = GroupOf(job.spec);
   if (planned.has_value()) {
     plain.latest_start =
         timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->start_in_seconds));

@@ -9,7 +9,9 @@
 #define WATTLE_SCHEDULER_PLACE_REARRANGE_INTERNAL_H_
 
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -73,6 +75,8 @@ class Rearrangement {
     timetable::Millijoules now = 0;
     timetable::Millijoules per_hour = 0;
   };
+  // The index of the job's group in the instance.
+  int GroupOf(const v1::JobSpec& spec);
   [[nodiscard]] Price PriceFrom(size_t job, const RunStart& start) const;
 
   const Snapshot* snapshot_;
@@ -81,6 +85,7 @@ class Rearrangement {
   std::vector<size_t> devices_;
   std::vector<double> patience_ratios_per_hour_;  // Of each device of the snapshot, if used.
   timetable::Instance instance_;
+  std::map<std::string, int> groups_;  // Of the instance, by ApartGroupOf.
   std::vector<timetable::Pack> packs_;
   std::vector<timetable::Supply> supplies_;
   std::vector<const JobView*> jobs_;

@@ -404,6 +404,12 @@ const Case kCases[] = {
      false},
     {"declared only", [](Situation* s) { s->job = MakeJob("j1", PublishedSpec(12)); }, "inputs",
      "model_shape, which is for plans", true},
+    {"a group that is apart by a label that the board lacks",
+     [](Situation* s) {
+       s->job.spec.mutable_apart()->set_group("folds");
+       s->job.spec.mutable_apart()->set_by("rack");
+     },
+     "apart", "lacks the label rack, by which its group folds is apart; feasible with it", true},
     {"what never passes is told before what may",
      [](Situation* s) {
        s->device.device.set_connected(false);

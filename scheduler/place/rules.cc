@@ -9,19 +9,19 @@ namespace wattle::scheduler {
 
 // Each rule stands beside its function.
 extern const Rule kEngineRule, kWorkerVersionRule, kLabelsRule, kQualityFloorRule, kMemoryRule,
-    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApprovalRule, kConnectedRule, kDrainedRule,
-    kStorageRule, kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule, kBatteryReserveRule,
-    kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kPowerCapRule,
-    kExplorationRule;
+    kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApartRule, kApprovalRule, kConnectedRule,
+    kDrainedRule, kStorageRule, kMemoryPressureRule, kOwnerHoldRule, kMaxTemperatureRule,
+    kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule, kGuardRule, kDeadlineRule,
+    kEnergyBudgetRule, kPowerCapRule, kExplorationRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
-      kEngineRule,         kWorkerVersionRule, kLabelsRule,         kQualityFloorRule,
-      kMemoryRule,         kCacheQuotaRule,    kInputsRule,         kAvoidedDeviceRule,
-      kApprovalRule,       kConnectedRule,     kDrainedRule,        kStorageRule,
-      kMemoryPressureRule, kOwnerHoldRule,     kMaxTemperatureRule, kBatteryReserveRule,
-      kWorkWindowsRule,    kDailyBudgetRule,   kPowerCapRule,       kGuardRule,
-      kDeadlineRule,       kEnergyBudgetRule,  kExplorationRule,
+      kEngineRule,         kWorkerVersionRule,  kLabelsRule,       kQualityFloorRule,
+      kMemoryRule,         kCacheQuotaRule,     kInputsRule,       kAvoidedDeviceRule,
+      kApartRule,          kApprovalRule,       kConnectedRule,    kDrainedRule,
+      kStorageRule,        kMemoryPressureRule, kOwnerHoldRule,    kMaxTemperatureRule,
+      kBatteryReserveRule, kWorkWindowsRule,    kDailyBudgetRule,  kPowerCapRule,
+      kGuardRule,          kDeadlineRule,       kEnergyBudgetRule, kExplorationRule,
   };
   return kRules;
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,6 +70,10 @@ struct DeviceView {
   std::string waits_for;
   std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
   ExplorationBudget exploration;
+  // The artifacts that the attempt brings to the device, and for how long its fetch still takes the
+  // link.
+  std::vector<std::string> coming_artifact_ids;
+  absl::Duration fetches_for = absl::ZeroDuration();
   // The device runs an attempt of a wide prediction, whose first steps have not told yet.
   bool probes = false;
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
@@ -155,12 +160,26 @@ struct RunningRest {
   bool leaves = false;  // It was released for a gain and hands over.
 };
 
+// A job of a group whose jobs run apart (v1::Apart): one that is open, or has succeeded.
+struct ApartJob {
+  std::optional<DeviceId> device;  // Where it runs, waits or has succeeded; nullopt: it has none.
+  bool succeeded = false;
+};
+struct ApartGroup {
+  v1::Apart apart;
+  std::map<JobId, ApartJob> jobs;
+  // Boards of the fleet, or values of the group's label: no more of the jobs have a place.
+  size_t places = 0;
+};
+
 struct Snapshot {
   SequenceNumber sequence;  // The journal's sequence number of this snapshot.
   absl::Time now;
   std::vector<DeviceView> devices;
   std::vector<JobView> queue;        // In any order.
   std::vector<RunningRest> running;  // Attempts that may move for a gain, in any order.
+  int transfers_per_site = 2;        // Boards with one value of the label site that fetch at once.
+  std::map<std::string, ApartGroup> apart;  // Key: ApartGroupOf (apart.h).
   std::vector<v1::Policy>
       policies;  // The policies that apply; for a "what if" plan the caller puts others here.
   const ProfileTable* profiles =

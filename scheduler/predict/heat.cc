@@ -108,11 +108,11 @@ struct Course {
   }
 };
 
-Course CourseOf(const HotRun& run) {
+Course CourseOf(const HotRun& run, const v1::Prediction& cool) {
   return {.stages = Stages(run.model),
           .rise_max = run.limit.temperature.value() - run.model.ambient_celsius(),
-          .idle_watts = run.cool.idle_power_watts(),
-          .burst_watts = run.cool.mean_power_watts()};
+          .idle_watts = cool.idle_power_watts(),
+          .burst_watts = cool.mean_power_watts()};
 }
 
 BoardHeat Bounded(BoardHeat heat) {
@@ -183,24 +183,24 @@ std::optional<HotRun> HotRunOf(const v1::Device& device, const std::optional<Hea
       !(cool.mean_power_watts() > cool.idle_power_watts()) || !(cool.run_seconds().mean() > 0)) {
     return std::nullopt;
   }
-  return HotRun{cool, *limit, model};
+  return HotRun{*limit, model};
 }
 
-v1::Prediction Stretched(const HotRun& run, const BoardHeat& heat) {
-  const Course course = CourseOf(run);
-  v1::Prediction prediction = run.cool;
-  const double cool_seconds = run.cool.run_seconds().mean();
+v1::Prediction Stretched(const HotRun& run, const v1::Prediction& cool, const BoardHeat& heat) {
+  const Course course = CourseOf(run, cool);
+  v1::Prediction prediction = cool;
+  const double cool_seconds = cool.run_seconds().mean();
   const double seconds = course.Seconds(heat.rises, cool_seconds);
   const double ratio = seconds / cool_seconds;
   if (!(ratio >= kStretchMin)) {
     return prediction;
   }
   const auto stretch = [&](double (v1::Interval::*get)() const, void (v1::Interval::*set)(double)) {
-    const double cool = (run.cool.run_seconds().*get)();
-    const double longer = course.Seconds(heat.rises, cool);
+    const double at_full_speed = (cool.run_seconds().*get)();
+    const double longer = course.Seconds(heat.rises, at_full_speed);
     (prediction.mutable_run_seconds()->*set)(longer);
-    (prediction.mutable_run_energy_joules()->*set)((run.cool.run_energy_joules().*get)() +
-                                                   course.idle_watts * (longer - cool));
+    (prediction.mutable_run_energy_joules()->*set)((cool.run_energy_joules().*get)() +
+                                                   course.idle_watts * (longer - at_full_speed));
   };
   stretch(&v1::Interval::low, &v1::Interval::set_low);
   stretch(&v1::Interval::mean, &v1::Interval::set_mean);

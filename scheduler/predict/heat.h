@@ -49,7 +49,6 @@ BoardHeat HeatAfter(const v1::Device& device, BoardHeat heat, Watts power, absl:
 
 // A run that the board cannot do at full speed for ever.
 struct HotRun {
-  v1::Prediction cool;  // of a board that stays cool
   HeatLimit limit;
   v1::HeatModel model;
 };
@@ -63,7 +62,8 @@ std::optional<HotRun> HotRunOf(const v1::Device& device, const std::optional<Hea
 
 // The prediction of the run on a board that is so warm when it begins: longer, with the joules
 // above idle of the cool one and the idle draw of its longer time. The note says why.
-v1::Prediction Stretched(const HotRun& run, const BoardHeat& heat);
+// cool: as HotRunOf's.
+v1::Prediction Stretched(const HotRun& run, const v1::Prediction& cool, const BoardHeat& heat);
 
 // What a run draws before the board is hot.
 Watts BurstPower(const v1::Prediction& prediction);

@@ -105,16 +105,17 @@ TEST(HeatTest, TheLowerLimitCounts) {
 
 TEST(HeatTest, ALongRunGoesOnAtTheWattsThatHoldTheLimit) {
   const v1::Device board = WarmBoard();
-  const std::optional<HotRun> hot = HotRunOn(board, CoolRun(100 * 3600, 12));
+  const v1::Prediction cool = CoolRun(100 * 3600, 12);
+  const std::optional<HotRun> hot = HotRunOn(board, cool);
   ASSERT_TRUE(hot);
-  const v1::Prediction run = Stretched(*hot, HeatNow(board, hot->limit, kNow));
+  const v1::Prediction run = Stretched(*hot, cool, HeatNow(board, hot->limit, kNow));
   // 55 K / 7 K/W = 7.86 W hold 80 °C: 4.86 of 9 W above idle.
   EXPECT_NEAR(run.heat_stretch_ratio(), 9 / 4.857, 0.02);
   EXPECT_NEAR(run.run_seconds().mean(), run.heat_stretch_ratio() * 100 * 3600, 1);
   EXPECT_GT(run.run_seconds().high(), 1.09 * run.run_seconds().mean());
   EXPECT_NEAR(run.evaluate_seconds(), 60 * run.heat_stretch_ratio(), 1e-9);
   // The joules above idle are those of the work.
-  EXPECT_EQ(run.net_energy_joules(), hot->cool.net_energy_joules());
+  EXPECT_EQ(run.net_energy_joules(), cool.net_energy_joules());
   EXPECT_NEAR(run.run_energy_joules().mean() - 3 * run.run_seconds().mean(),
               run.net_energy_joules(), 1);
   EXPECT_NEAR(run.mean_power_watts() * run.run_seconds().mean(), run.run_energy_joules().mean(), 1);
@@ -126,13 +127,14 @@ TEST(HeatTest, ALongRunGoesOnAtTheWattsThatHoldTheLimit) {
 
 TEST(HeatTest, AShortRunOnACoolBoardIsOverBeforeItIsHot) {
   v1::Device board = WarmBoard();
-  const std::optional<HotRun> hot = HotRunOn(board, CoolRun(600, 12));
+  const v1::Prediction cool = CoolRun(600, 12);
+  const std::optional<HotRun> hot = HotRunOn(board, cool);
   ASSERT_TRUE(hot);
-  EXPECT_EQ(Stretched(*hot, HeatNow(board, hot->limit, kNow)).heat_stretch_ratio(), 0);
-  EXPECT_EQ(Stretched(*hot, HeatNow(board, hot->limit, kNow)).SerializeAsString(),
-            hot->cool.SerializeAsString());
+  EXPECT_EQ(Stretched(*hot, cool, HeatNow(board, hot->limit, kNow)).heat_stretch_ratio(), 0);
+  EXPECT_EQ(Stretched(*hot, cool, HeatNow(board, hot->limit, kNow)).SerializeAsString(),
+            cool.SerializeAsString());
   board.mutable_heartbeat()->set_temperature_celsius(79);
-  EXPECT_GT(Stretched(*hot, HeatNow(board, hot->limit, kNow)).heat_stretch_ratio(), 1.5);
+  EXPECT_GT(Stretched(*hot, cool, HeatNow(board, hot->limit, kNow)).heat_stretch_ratio(), 1.5);
 }
 
 TEST(HeatTest, DrawnBoardsTakeAsLongAsASimulationOfThem) {
@@ -161,7 +163,7 @@ TEST(HeatTest, DrawnBoardsTakeAsLongAsASimulationOfThem) {
     const BoardHeat begin = HeatNow(board, hot->limit, kNow);
     const double truth = SimulatedSeconds(heat, hot->limit.temperature.value(), begin.rises,
                                           cool.mean_power_watts(), 3, cool.run_seconds().mean());
-    EXPECT_NEAR(Stretched(*hot, begin).run_seconds().mean() / truth, 1, 0.02);
+    EXPECT_NEAR(Stretched(*hot, cool, begin).run_seconds().mean() / truth, 1, 0.02);
   }
 }
 

@@ -35,6 +35,9 @@ struct ComparablePrediction {
   double own_energy_deviation = 0;
   // How warm boards became in the runs from which it was predicted; 0: not known.
   double rows_celsius_max = 0;
+  // Of a start with the model in the board's memory, from a run before it. A row's start is the
+  // board's own mean, of warm and cold ones, and stands for both.
+  double warm_start_seconds = 0;
 };
 ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Device& device,
                                       const WorkAmount& work, absl::Span<const InputView> inputs);

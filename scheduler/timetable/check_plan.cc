@@ -102,6 +102,27 @@ std::optional<std::string> CheckDevices(const Instance& instance,
   return std::nullopt;
 }
 
+// Each pair of jobs, without what the planner knows of places that are taken.
+std::optional<std::string> CheckApart(const Instance& instance, const std::vector<Placed>& placed) {
+  const auto group_of = [&](const Placed& one) {
+    return instance.jobs[static_cast<size_t>(one.job)].group;
+  };
+  for (const Placed& one : placed) {
+    for (const Placed& other : placed) {
+      if (one.job >= other.job || group_of(one) == kBesideAny || group_of(one) != group_of(other)) {
+        continue;
+      }
+      const std::vector<int>& places = instance.groups[static_cast<size_t>(group_of(one))].places;
+      if (places[static_cast<size_t>(one.device)] == places[static_cast<size_t>(other.device)]) {
+        return absl::StrCat("apart: jobs ", one.job, " and ", other.job, " of group ",
+                            group_of(one), " run on devices ", one.device, " and ", other.device,
+                            ", which are one place");
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 // All moments at which a rate can change, from now to the end of the last run.
 std::set<Seconds> Moments(const PackSpec& pack, const std::vector<Placed>& runs) {
   std::set<Seconds> moments = {pack.now};
@@ -218,6 +239,9 @@ std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const 
     }
   }
   if (std::optional<std::string> broken = CheckDevices(instance, placed)) {
+    return broken;
+  }
+  if (std::optional<std::string> broken = CheckApart(instance, placed)) {
     return broken;
   }
   for (size_t pack = 0; pack < instance.packs.size(); ++pack) {

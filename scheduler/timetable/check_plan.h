@@ -24,6 +24,7 @@ namespace wattle::timetable {
 //   window     no job runs on a device that is closed;
 //   overlap    a device runs one job at a time;
 //   floor      work breaks a pack's floor in at most its broken_paths_max paths;
+//   apart      no two jobs of a group run in one place, whenever;
 //   power_cap  the boards of a supply never draw more together than its cap.
 std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const Planned> plan);
 

@@ -74,6 +74,23 @@ TEST(CheckPlanTest, NamesTheFirstBrokenRule) {
   }
 }
 
+// Boards 0 and 1 are one place, and a job runs on each.
+TEST(CheckPlanTest, JobsOfAGroupHaveNoPlaceInCommon) {
+  Instance instance = TwoJobs();
+  std::vector<Planned> plan = GoodPlan();
+  instance.groups = {{.places = {0, 0, 1}}, {.places = {0, 1, 2}}};
+  instance.jobs[0].group = 0;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  instance.jobs[1].group = 1;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  instance.jobs[1].group = 0;
+  EXPECT_EQ(CheckPlan(instance, plan),
+            "apart: jobs 0 and 1 of group 0 run on devices 0 and 1, which are one place");
+  plan[1].device = 2;
+  plan[1].start = 3 * kHour;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+}
+
 TEST(CheckPlanTest, AJobStartsByItsLatestStart) {
   Instance instance = TwoJobs();
   instance.jobs[1].latest_start = 1000;

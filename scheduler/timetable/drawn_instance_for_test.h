@@ -70,6 +70,21 @@ inline Instance DrawInstance(unsigned seed, int devices, int jobs, Seconds step)
   return instance;
 }
 
+// Lets two of three jobs run apart, in one of two groups. The first two devices are one place of
+// the second group.
+inline void SetApart(unsigned seed, Instance& instance) {
+  std::vector<int> own;
+  for (size_t device = 0; device < instance.devices.size(); ++device) {
+    own.push_back(static_cast<int>(device));
+  }
+  std::vector<int> shared = own;
+  shared.at(1) = shared.at(0);
+  instance.groups = {{.places = own}, {.places = shared}};
+  for (InstanceJob& job : instance.jobs) {
+    job.group = static_cast<int>(seed++ % 3) - 1;
+  }
+}
+
 }  // namespace wattle::timetable
 
 #endif  // WATTLE_SCHEDULER_TIMETABLE_DRAWN_INSTANCE_FOR_TEST_H_

@@ -86,6 +86,25 @@ TEST(ImproveTest, FindsThePlanOfBruteForce) {
   }
 }
 
+TEST(ImproveTest, FindsThePlanOfBruteForceForJobsThatRunApart) {
+  int left_out = 0;
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Instance instance = DrawInstance(seed, 2, 3, 7200);
+    SetApart(seed, instance);
+    const Schedule found = Improve(instance, InOrder(instance), kBudget);
+    EXPECT_EQ(CheckPlan(instance, found.plan()), std::nullopt);
+    EXPECT_EQ(found.cost(), BruteForce(instance).Least());
+    for (const Planned& planned : found.plan()) {
+      left_out += planned.device == Planned::kLeftOut ? 1 : 0;
+    }
+    Instance large = DrawInstance(seed, 3, 14, 600);
+    SetApart(seed, large);
+    EXPECT_EQ(CheckPlan(large, Improve(large, InOrder(large), kBudget).plan()), std::nullopt);
+  }
+  EXPECT_GT(left_out, 0);
+}
+
 TEST(ImproveTest, IsNeverDearerAndOftenCheaper) {
   int cheaper = 0;
   for (unsigned seed = 1; seed <= 30; ++seed) {

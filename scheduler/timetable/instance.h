@@ -37,18 +37,27 @@ struct JobOption {
   Millijoules cost_per_hour = 0;  // And for each hour that the job waits.
 };
 
+inline constexpr int kBesideAny = -1;
 struct InstanceJob {
   Seconds released = 0;  // The job is not known before.
   std::optional<Seconds> latest_start{};
   std::optional<Seconds> deadline{};
   std::vector<JobOption> options{};
+  int group = kBesideAny;          // Index in Instance::groups.
   Millijoules left_out_price = 0;  // What a plan pays if the job never runs, or ends late.
+};
+
+// Jobs of a group run apart: no two of them in one place.
+struct InstanceGroup {
+  std::vector<int> places{};  // Of each device: what devices have in common, from 0,
+                              // below the number of devices.
 };
 
 struct Instance {
   std::vector<InstanceDevice> devices;
   std::vector<PackSpec> packs;
   std::vector<SupplySpec> supplies{};
+  std::vector<InstanceGroup> groups{};
   std::vector<InstanceJob> jobs;
   Seconds end = 0;         // No job runs later.
   Seconds start_step = 1;  // A job starts at a multiple.

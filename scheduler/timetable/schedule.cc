@@ -28,6 +28,10 @@ Schedule::Schedule(const Instance& instance, std::vector<Pack> packs, std::vecto
       supplies_(std::move(supplies)),
       plan_(instance.jobs.size()),
       costs_(instance.jobs.size()) {
+  for (const InstanceGroup& group : instance.groups) {
+    taken_.emplace_back(instance.devices.size(), 0);
+    WATTLE_CHECK(group.places.size() == instance.devices.size(), "each device is in a place");
+  }
   for (size_t device = 0; device < instance.devices.size(); ++device) {
     for (const Interval& closed : instance.devices[device].closed) {
       timelines_[device].Reserve({.begin = closed.begin, .end = closed.end, .job = kClosed});
@@ -38,6 +42,15 @@ Schedule::Schedule(const Instance& instance, std::vector<Pack> packs, std::vecto
     costs_[job] = instance.jobs[job].left_out_price;
     cost_ += costs_[job];
   }
+}
+
+int* Schedule::TakenBy(const InstanceJob& job, int device) {
+  if (job.group == kBesideAny) {
+    return nullptr;
+  }
+  const auto group = static_cast<size_t>(job.group);
+  const int place = instance_->groups[group].places[static_cast<size_t>(device)];
+  return &taken_[group][static_cast<size_t>(place)];
 }
 
 PowerSource Schedule::PowerOf(size_t device) const {
@@ -80,6 +93,9 @@ void Schedule::Insert(size_t index, uint64_t skipped) {
     if (is_skipped || CostAt(job, option, job.released) >= chosen_cost) {
       continue;
     }
+    if (const int* const taken = TakenBy(job, option.device); taken != nullptr && *taken > 0) {
+      continue;
+    }
     const Seconds start = EarliestOnGrid(job, option);
     if (start != kNever && CostAt(job, option, start) < chosen_cost) {
       chosen = &option;
@@ -106,6 +122,9 @@ void Schedule::Put(size_t index, const JobOption& option, Seconds start) {
     supplies_[static_cast<size_t>(supply)].Add(
         {.job = number, .begin = start, .length = option.draw.length, .power = option.draw.power});
   }
+  if (int* const taken = TakenBy(instance_->jobs[index], option.device); taken != nullptr) {
+    ++*taken;
+  }
   const Millijoules cost = CostAt(instance_->jobs[index], option, start);
   cost_ += cost - costs_[index];
   costs_[index] = cost;
@@ -123,6 +142,9 @@ void Schedule::Remove(size_t index) {
   }
   if (const int supply = instance_->devices[device].supply; supply != kNoCap) {
     supplies_[static_cast<size_t>(supply)].Remove(planned.job);
+  }
+  if (int* const taken = TakenBy(instance_->jobs[index], planned.device); taken != nullptr) {
+    --*taken;
   }
   planned = {.job = planned.job};
   cost_ += instance_->jobs[index].left_out_price - costs_[index];

@@ -47,12 +47,15 @@ class Schedule {
   // The earliest start on the instance's grid; kNever: none ends in time.
   static constexpr Seconds kNever = -1;
   [[nodiscard]] PowerSource PowerOf(size_t device) const;
+  // The jobs of the job's group in the place of the device, 0 or 1; null: it runs beside any.
+  [[nodiscard]] int* TakenBy(const InstanceJob& job, int device);
   [[nodiscard]] Seconds EarliestOnGrid(const InstanceJob& job, const JobOption& option) const;
 
   const Instance* instance_;
   std::vector<Timeline> timelines_;
   std::vector<Pack> packs_;
   std::vector<Supply> supplies_;
+  std::vector<std::vector<int>> taken_;  // Of each group and place.
   std::vector<Planned> plan_;
   std::vector<Millijoules> costs_;  // Of each job, as it stands.
   Millijoules cost_ = 0;

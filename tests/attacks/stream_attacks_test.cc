@@ -65,6 +65,28 @@ TEST_F(StreamAttacks, AnImpostorDoesNotTakeOverALiveBoard) {
       << "the board's own stream goes on";
 }
 
+// Both go on, so that it is no restart: neither has work until the operator decides.
+TEST_F(StreamAttacks, ACopiedCardHasNoWork) {
+  HandWorker board(DeviceChannel(), HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(board));
+  std::string told;
+  for (const absl::Time begun = absl::Now();
+       told.find("wattle device approve") == std::string::npos &&
+       absl::Now() - begun < runtime::kPatience;) {
+    board.Beat(v1::Heartbeat());
+    HandWorker copy(DeviceChannel(), HelloOfProcess("p2"));
+    const grpc::Status refused = copy.FinishAsIs();
+    ASSERT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    told = refused.error_message();
+  }
+  EXPECT_THAT(told, HasSubstr("a worker at 127.0.0.1 is connected with it, and one at 127.0.0.1"));
+  EXPECT_THAT(told, HasSubstr("wattle device approve name-of-device-a"));
+  v1::GetDeviceRequest get;
+  get.set_device("device-a");
+  EXPECT_TRUE(api_->GetDevice(get)->waits_for_approval());
+  EXPECT_TRUE(api_->GetDevice(get)->connected()) << "the first one is told of its state";
+}
+
 // A board whose link was cut dials again before the coordinator knows that the old link is dead.
 TEST_F(StreamAttacks, TheBoardItselfComesBackAtOnce) {
   HandWorker cut(DeviceChannel(), HelloOfProcess("p1"));

@@ -8,7 +8,7 @@
 #include "telemetry/sensors/registry.h"
 #include "tests/fuzz/fuzz_file.h"
 #include "tests/fuzz/fuzz_target.h"
-#include "worker/agent/power_modes.h"
+#include "worker/power/power_modes.h"
 
 // Lines PATH=VALUE are files of a board's /sys and /etc.
 WATTLE_FUZZ_TARGET(sysfs, bytes) {

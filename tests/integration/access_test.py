@@ -2,6 +2,9 @@
 """Boards that wait for approval, the lists of who is let in, and quotas, as a person meets them."""
 
 import json
+import pathlib
+import shutil
+import signal
 import subprocess
 import unittest
 
@@ -49,6 +52,45 @@ class Access(Scene):
         fleet.start_coordinator()
         waits = {one["id"]: one["waits_for_approval"] for one in fleet.wattle("access", "ls")["identities"] if one["kind"] == "device"}
         self.assertEqual(waits, {ids[0]: False, ids[1]: True})
+
+    def test_of_a_copied_card_neither_works_until_the_operator_decides(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        fleet.enroll("mast")
+        fleet.wattle("model", "push", "base", DEMO / "model")
+        shutil.copytree(fleet.directory / "mast", fleet.directory / "copy")
+        fleet.start_worker("mast", emulate="raspberry-pi-5", extra=["--time-scale=0.01"])
+        fleet.until_connected("mast")
+        copy = fleet.start_worker("copy", emulate="raspberry-pi-5", extra=["--time-scale=0.01"], called="mast")
+        fleet.until("the copied card to be noticed", lambda: "two processes show the certificate" in fleet.run_wattle("doctor").stdout)
+        self.assertIn("waits for approval", fleet.run_wattle("devices").stdout)
+        self.assertIn("gets no work any more", fleet.run_wattle("audit").stdout)
+        job = fleet.wattle("submit", self.question())["job"]["job_id"]
+        fleet.until("the plan to refuse the board", lambda: "wattle device approve mast" in fleet.job(job)["reason"])
+
+        copy.kill()
+        self.assertEqual(fleet.run_wattle("device", "approve", "mast").returncode, 0)
+        self.assert_succeeded(fleet.until_done(job))
+        self.assertNotIn("two processes", fleet.run_wattle("doctor").stdout)
+
+    def test_a_worker_that_is_killed_and_started_again_is_no_copied_card(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        worker = fleet.start_worker("mast", emulate="raspberry-pi-5", extra=["--time-scale=0.01"])
+        fleet.until_connected("mast")
+        for _ in range(8):
+            worker.kill()
+            worker = fleet.start_worker("mast", emulate="raspberry-pi-5", extra=["--time-scale=0.01"])
+        # Its link dies without a word: the process stands still, and the board, started anew, dials from the same card.
+        fleet.wattle("model", "push", "base", DEMO / "model")
+        worker.signal(signal.SIGSTOP)
+        shutil.copytree(fleet.directory / "mast", fleet.directory / "again", ignore=lambda folder, names: [
+            name for name in names if (pathlib.Path(folder) / name).is_socket()])
+        fleet.start_worker("again", emulate="raspberry-pi-5", extra=["--time-scale=0.01"], called="mast")
+        self.assert_succeeded(fleet.until_done(fleet.wattle("submit", self.question())["job"]["job_id"]))
+        worker.kill()
+        self.assertNotIn("gets no work any more", fleet.run_wattle("audit").stdout)
+        self.assertNotIn("waits for approval", fleet.run_wattle("devices").stdout)
 
     def test_a_quota_refuses_in_one_line(self):
         fleet = self.fleet

@@ -2,11 +2,30 @@
 """The box of the runners on the real programs: a job's result does not depend on it, and jobs can ask for a level."""
 
 import hashlib
+import pathlib
+import subprocess
+import tempfile
 import unittest
 
-from scene import FINETUNE, Scene
+from fleet import BIN
+from scene import DEMO, FINETUNE, Scene
 
 LEVELS = ("none", "seccomp", "full")
+TASK = """attempt_id: "j1.1" model_directory: "{demo}/model" data_file: "{demo}/fleet-qa-train.json"
+work_directory: "{work}/work" output_directory: "{work}/output" threads: 1
+spec {{ finetune {{ steps: 2 batch_size: 2 sequence_length: 64 learning_rate: 0.001 seed: 7 }} }}
+"""
+
+
+def weights_after_a_run(level):
+    """What a runner that is started in its box, or without one, makes of the demo's model. A run that hangs ends the test."""
+    with tempfile.TemporaryDirectory(prefix="wattle-box-") as work:
+        for name in ("work", "output"):
+            (pathlib.Path(work) / name).mkdir()
+        task = pathlib.Path(work) / "task"
+        task.write_text(TASK.format(demo=DEMO, work=work), encoding="utf-8")
+        subprocess.run([BIN / "wattle-box-load", "steps", BIN / "wattle-runner", task, level], check=True, capture_output=True, timeout=300)
+        return hashlib.sha256((pathlib.Path(work) / "output/model.safetensors").read_bytes()).hexdigest()
 
 
 class Box(Scene):
@@ -30,6 +49,48 @@ class Box(Scene):
             weights[level] = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
         self.assertEqual(len(set(weights.values())), 1, weights)
         self.assertRegex(self.fleet.run_wattle("device", "show", "full").stdout, r"(?m)^\s*isolation +full$")
+
+    def chain(self, level):
+        """A job of each kind on the worker of this level; the hashes of what they make."""
+        labels = [f"isolation={level}"]
+        jobs = {"finetune": self.fleet.submit(self.job_file(f"tune-{level}", required_labels=labels, finetune={**FINETUNE, "steps": 4}))}
+        jobs["quantize"] = self.fleet.submit(self.job_file(f"quantize-{level}", required_labels=labels, quantize={"model": f"job:{jobs['finetune']}/output"}))
+        jobs["generate"] = self.fleet.submit(self.job_file(f"generate-{level}", required_labels=labels, generate={
+            "model": f"job:{jobs['quantize']}/output", "prompts": ["The mast is"], "max_new_tokens": 8}))
+        jobs["evaluate"] = self.fleet.submit(self.job_file(f"evaluate-{level}", required_labels=labels, evaluate={
+            "model": f"job:{jobs['quantize']}/output", "data": "heldout", "limit_examples": 4, "score_answers": True, "max_answer_tokens": 4}))
+        made = {}
+        for kind, job in jobs.items():
+            self.assert_succeeded(self.fleet.until_done(job, 300))
+            target = self.fleet.directory / f"{kind}-{level}"
+            self.fleet.wattle("model", "pull", f"job:{job}/output", target)
+            for path in sorted(target.rglob("*")):
+                if path.is_file():
+                    made[f"{kind}/{path.relative_to(target)}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return made
+
+    def test_a_job_of_each_kind_makes_the_same_bytes_in_its_box(self):
+        self.start()
+        self.push_demo()
+        for level in ("none", "full"):
+            self.plain_worker(level, extra=[f"--isolation={level}"])
+        self.fleet.until_connected("none", "full")
+        if self.fleet.devices()["full"]["info"]["isolation"] != "full":
+            self.skipTest("this kernel has no isolation full")
+        self.assertEqual(self.chain("none"), self.chain("full"))
+        profile = self.job_file("profile", required_labels=["device=full"], profile={"finetune": {**FINETUNE, "steps": 2}})
+        self.assert_succeeded(self.fleet.until_done(self.fleet.submit(profile), 300))
+
+    def run_boxed(self, times):
+        free = weights_after_a_run("none")
+        for number in range(times):
+            self.assertEqual(weights_after_a_run("full"), free, f"run {number}")
+
+    def test_three_boxed_runs_end_and_agree(self):
+        self.run_boxed(3)
+
+    def test_slow_two_hundred_boxed_runs_end_and_agree(self):
+        self.run_boxed(200)
 
 
 if __name__ == "__main__":

@@ -41,10 +41,12 @@ class Peers(Scene):
     def test_boards_of_a_site_take_one_copy_of_a_model_over_their_link(self):
         self.start_site(*BOARDS)
         before = self.proxy.bytes
-        fetched = {name: int(self.receipt(job).get("fetched_bytes", 0)) for name, job in self.submit_everywhere().items()}
+        receipts = {name: self.receipt(job) for name, job in self.submit_everywhere().items()}
+        fetched = {name: int(receipt.get("fetched_bytes", 0)) for name, receipt in receipts.items()}
         link_bytes = self.proxy.bytes - before
         print(f"model {MODEL_BYTES} bytes, over the link {link_bytes}, by receipts {fetched}")
         self.assertLessEqual(sum(fetched.values()), 1.1 * MODEL_BYTES)
+        self.assertGreaterEqual(sum(int(receipt.get("peer_fetched_bytes", 0)) for receipt in receipts.values()), (len(BOARDS) - 1) * MODEL_BYTES * 0.99)
         self.assertLessEqual(link_bytes, 1.1 * MODEL_BYTES + CHANGE_BYTES * len(BOARDS))
         self.fleet.until("the boards' pages to tell", lambda: sum(self.peer_bytes(name, "fetched") for name in BOARDS) >=
                          (len(BOARDS) - 1) * MODEL_BYTES * 0.99)

@@ -74,12 +74,12 @@ class Services(Scene):
         staged = self.fleet.directory / "staged"
         subprocess.run(["cmake", "--install", BIN.parent], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": str(staged)})
         installed = staged / "usr/local"
-        self.assertEqual(sorted(path.name for path in (installed / "bin").iterdir()), ["wattle", "wattle-coordinator", "wattle-launch", "wattle-runner", "wattle-worker"])
+        self.assertEqual(sorted(path.name for path in (installed / "bin").iterdir()), ["wattle", "wattle-coordinator", "wattle-launch", "wattle-powerd", "wattle-runner", "wattle-worker"])
         boards = subprocess.run([installed / "bin/wattle-worker", "--emulate=none-such"], capture_output=True, text=True, check=False).stderr
         self.assertIn("there are: jetson-orin-nano, jetson-xavier-nx, raspberry-pi-5", boards)
         self.assertIn("u wattle-worker ", (installed / "lib/sysusers.d/wattle.conf").read_text())
         units = sorted((installed / "lib/systemd/system").iterdir())
-        self.assertEqual([unit.name for unit in units], ["wattle-coordinator.service", "wattle-worker.service"])
+        self.assertEqual([unit.name for unit in units], ["wattle-coordinator.service", "wattle-powerd.service", "wattle-worker.service"])
         for unit in units:  # As on the machine on which the tree is at home: systemd looks for the program.
             unit.write_text(unit.read_text().replace("=/usr/local/bin/", f"={installed}/bin/"))
         verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)

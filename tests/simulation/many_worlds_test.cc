@@ -45,6 +45,13 @@ TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.device_changes, 0);
 }
 
+TEST(ManyWorldsTest, TheHealthyPartOfAFleetFinishesInTime) {
+  const int worlds = Number("WATTLE_SIM_WORLDS", kDenseWorlds);
+  const Counts sum = RunWorlds(worlds, false, Ending::kWithDeadBoards);
+  EXPECT_GT(sum.expired_leases, 0) << "no board died with a job";
+  EXPECT_GT(sum.succeeded_jobs, worlds);
+}
+
 class MutantTest : public testing::TestWithParam<MutantRow> {};
 
 TEST_P(MutantTest, IsFoundWithinAThousandSeeds) {

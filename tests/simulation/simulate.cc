@@ -30,6 +30,7 @@ struct Settings {
   double seconds_max = 0.0;  // of this machine's time; 0: no limit
   std::string json;
   bool go_on = false;
+  bool liveness = false;
   bool trace = false;
 };
 
@@ -43,8 +44,9 @@ struct Sum {
   Counts counts;
 };
 
-std::string Replay(uint64_t seed, bool slow, const std::string& mutant) {
+std::string Replay(uint64_t seed, bool slow, bool liveness, const std::string& mutant) {
   return absl::StrCat("./dev sim-test --seed ", seed, " --pace ", slow ? "slow" : "dense",
+                      liveness ? " --liveness" : "",
                       mutant.empty() ? "" : absl::StrCat(" --mutant \"", mutant, "\""));
 }
 
@@ -53,6 +55,7 @@ bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
   Options options = DrawOptions(seed, slow);
   AddMutant(settings.mutant, options);
   options.trace = settings.trace;
+  options.liveness |= settings.liveness;
   const Outcome outcome = RunWorld(options);
   ++sum.worlds;
   sum.device_seconds += outcome.device_seconds;
@@ -65,7 +68,7 @@ bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
   std::printf("seed %llu, %s: after %.0f s: %s\n  again: %s\n",
               static_cast<unsigned long long>(seed), slow ? "slow" : "dense",
               outcome.virtual_seconds, outcome.breach.c_str(),
-              Replay(seed, slow, settings.mutant).c_str());
+              Replay(seed, slow, settings.liveness, settings.mutant).c_str());
   std::fflush(stdout);
   return true;
 }
@@ -145,6 +148,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", settings.seconds_max, "begin no world after so long; 0: no limit");
   app.add_option("--json", settings.json, "write the figures there");
   app.add_flag("--go-on", settings.go_on, "do not stop at the first breach");
+  app.add_flag("--liveness", settings.liveness,
+               "after the faults some boards are dead, and the others must finish in time");
   app.add_flag("--trace", settings.trace, "print every durable event and the workers' notes");
   bool list = false;
   app.add_flag("--mutants", list, "list the mutants and end");

@@ -29,6 +29,11 @@ TEST(WorldTest, SlowWorldsKeepEveryInvariant) {
   EXPECT_GT(sum.succeeded_jobs, kSlowWorlds);
 }
 
+// The lanes without sanitizers run more of them (many_worlds_test.cc).
+TEST(WorldTest, TheHealthyPartOfAFleetFinishesInTime) {
+  EXPECT_GT(RunWorlds(3, false, Ending::kWithDeadBoards).succeeded_jobs, 3);
+}
+
 TEST(WorldTest, SameSeedGivesTheSameWorld) {
   const Outcome first = RunWorld(DrawOptions(kFirstSeed, false));
   const Outcome again = RunWorld(DrawOptions(kFirstSeed, false));

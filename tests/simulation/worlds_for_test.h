@@ -30,13 +30,18 @@ inline std::string Replay(int seed, const char* pace) {
   return absl::StrCat("again: ./dev sim-test --seed ", seed, " --pace ", pace);
 }
 
+enum class Ending { kAtRest, kWithDeadBoards };
+
 // What happened in the worlds together. A breach fails the test and is the last world.
-inline Counts RunWorlds(int worlds, bool slow) {
+inline Counts RunWorlds(int worlds, bool slow, Ending ending = Ending::kAtRest) {
   Counts sum;
   const int first = Number("WATTLE_SIM_SEED", kFirstSeed);
   for (int seed = first; seed < first + worlds; ++seed) {
-    const Outcome outcome = RunWorld(DrawOptions(static_cast<uint64_t>(seed), slow));
-    EXPECT_EQ(outcome.breach, "") << Replay(seed, slow ? "slow" : "dense");
+    Options options = DrawOptions(static_cast<uint64_t>(seed), slow);
+    options.liveness = ending == Ending::kWithDeadBoards;
+    const Outcome outcome = RunWorld(options);
+    EXPECT_EQ(outcome.breach, "") << Replay(seed, slow ? "slow" : "dense")
+                                  << (options.liveness ? " --liveness" : "");
     if (!outcome.breach.empty()) {
       break;
     }

@@ -99,7 +99,7 @@ absl::Status Agent::SetPowerMode(const std::string& mode) {
   std::string names;
   for (const PowerModeRow& row : power_modes_) {
     if (row.name == mode) {
-      WATTLE_RETURN_IF_ERROR(power_settings_->Set(row));
+      WATTLE_RETURN_IF_ERROR(board_power_->Set(row));
       Note(absl::StrCat("power mode ", mode, " is set"));
       return absl::OkStatus();
     }
@@ -113,14 +113,16 @@ absl::Status Agent::RestorePowerMode() {
   if (!wanted_power_mode_.empty()) {
     return SetPowerMode(wanted_power_mode_);
   }
-  WATTLE_RETURN_IF_ERROR(power_settings_->Restore());
+  WATTLE_RETURN_IF_ERROR(board_power_->Restore());
   Note("power mode: the board is as it was");
   return absl::OkStatus();
 }
 
 void Agent::KeepPowerMode() {
   wanted_power_mode_.clear();
-  power_settings_->Forget();
+  if (const absl::Status forgotten = board_power_->Forget(); !forgotten.ok()) {
+    Note(absl::StrCat("power mode: ", std::string(forgotten.message())));
+  }
 }
 
 void Agent::WatchPowerMode(const Instant& now) {
@@ -317,8 +319,8 @@ void Agent::Run(const ServiceManager& manager) {
   if (push_ != nullptr) {
     push_->Save();
   }
-  if (power_settings_ != nullptr) {
-    const absl::Status restored = power_settings_->Restore();
+  if (board_power_ != nullptr) {
+    const absl::Status restored = board_power_->Restore();
     if (!restored.ok()) {
       Note(absl::StrCat("power mode: ", std::string(restored.message())));
     }

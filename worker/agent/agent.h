@@ -23,6 +23,7 @@
 #include "artifacts/disk_budget.h"
 #include "artifacts/signers/signers.h"
 #include "base/line_limit.h"
+#include "base/line_socket.h"
 #include "base/service_manager.h"
 #include "telemetry/sensors/source.h"
 #include "worker/agent/clock_watch.h"
@@ -37,9 +38,6 @@
 #include "worker/agent/link/transfers.h"
 #include "worker/agent/metric_push.h"
 #include "worker/agent/metrics_server.h"
-#include "worker/agent/owner_socket.h"
-#include "worker/agent/power_modes.h"
-#include "worker/agent/power_settings.h"
 #include "worker/agent/sampler.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage_probe.h"
@@ -48,6 +46,8 @@
 #include "worker/box/level.h"
 #include "worker/child/runner_group.h"
 #include "worker/child/runner_process.h"
+#include "worker/power/board_power.h"
+#include "worker/power/power_modes.h"
 #include "worker/upgrade/releases.h"
 
 namespace wattle::agent {
@@ -83,6 +83,7 @@ class Agent final : public AgentPorts {
   void ProbeStorage() override;
   absl::Status SetPowerMode(const std::string& mode) override;
   absl::Status RestorePowerMode() override;
+  absl::Status PowerOffBoard() override { return board_power_->PowerOff(); }
   void KeepPowerMode() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
@@ -131,7 +132,7 @@ class Agent final : public AgentPorts {
   void OrderCoordinators();
   void OpenOwnerSocket();
   // Called on the socket's thread; the core answers on the thread of Run.
-  OwnerAnswer AnswerOwner(const std::string& request);
+  LineAnswer AnswerOwner(const std::string& request);
   void StartLink();
   void Post(Event event);
   [[nodiscard]] Instant Now();
@@ -163,7 +164,7 @@ class Agent final : public AgentPorts {
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;
   std::vector<PowerModeRow> power_modes_;  // empty unless they may be set
-  std::unique_ptr<PowerSettings> power_settings_;
+  std::unique_ptr<BoardPower> board_power_;
   std::unique_ptr<PowerModeWatch> power_mode_watch_;  // null on an emulated board
   Monotonic next_power_mode_look_;                    // wall
   Monotonic next_memory_look_;                        // wall
@@ -193,9 +194,9 @@ class Agent final : public AgentPorts {
   std::unique_ptr<CoordinatorLink> link_;
   std::unique_ptr<StorageProbe> storage_probe_;
   upgrade::Releases releases_;
-  std::thread self_test_;                      // of a release on trial
-  std::unique_ptr<Sampler> sampler_;           // null on an emulated board
-  std::unique_ptr<OwnerSocket> owner_socket_;  // null where it could not be made
+  std::thread self_test_;                     // of a release on trial
+  std::unique_ptr<Sampler> sampler_;          // null on an emulated board
+  std::unique_ptr<LineSocket> owner_socket_;  // null where it could not be made
 
   int64_t runner_number_ = 0;   // events of earlier runners are dropped
   Monotonic next_sample_;       // device time, emulation

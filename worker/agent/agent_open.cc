@@ -24,6 +24,8 @@
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
 #include "worker/box/isolation.h"
+#include "worker/power/power_settings.h"
+#include "worker/power/powerd_client.h"
 
 namespace wattle::agent {
 namespace {
@@ -98,8 +100,17 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
 
 // First restores the changes of a killed worker, even if this worker may change nothing.
 absl::Status Agent::OpenPowerModes() {
-  power_settings_ = std::make_unique<PowerSettings>(config_.sensor_root, BootId(""), disk_.get());
-  const absl::Status restored = power_settings_->Restore();
+  auto powerd = PowerdClient::Connect(config_.powerd_socket);
+  if (powerd.ok()) {
+    board_power_ = *std::move(powerd);
+  } else {
+    if (!absl::IsNotFound(powerd.status())) {
+      AddFinding(std::string(powerd.status().message()));
+    }
+    board_power_ = std::make_unique<PowerSettings>(config_.sensor_root, BootId(""), disk_.get());
+  }
+  settings_.powers_off = board_power_->may_power_off();
+  const absl::Status restored = board_power_->Restore();
   if (!restored.ok()) {
     AddFinding(absl::StrCat("power mode: the settings of an earlier worker could not be restored: ",
                             std::string(restored.message())));

@@ -19,8 +19,10 @@ namespace {
 
 // A worker that does not take an event in this time hangs.
 constexpr absl::Duration kCoreAnswers = absl::Seconds(20);
+// The worker's user and group may hold the board.
+constexpr mode_t kOwnerAndGroup = 0660;
 
-OwnerAnswer AnswerOf(const absl::Status& status, std::string text) {
+LineAnswer AnswerOf(const absl::Status& status, std::string text) {
   if (status.ok()) {
     return {.exit_code = 0, .text = std::move(text)};
   }
@@ -29,7 +31,7 @@ OwnerAnswer AnswerOf(const absl::Status& status, std::string text) {
 }
 
 // "hold SECONDS", "release" or "status".
-OwnerAnswer AnswerFromCore(const std::string& request, AgentCore& core, const Instant& now) {
+LineAnswer AnswerFromCore(const std::string& request, AgentCore& core, const Instant& now) {
   const std::vector<std::string> words = absl::StrSplit(request, ' ');
   double seconds = 0;
   if (words[0] == "hold" && words.size() == 2 && absl::SimpleAtod(words[1], &seconds)) {
@@ -53,8 +55,8 @@ OwnerAnswer AnswerFromCore(const std::string& request, AgentCore& core, const In
 
 void Agent::OpenOwnerSocket() {
   auto socket =
-      OwnerSocket::Listen(disk_->PathOf(kOwnerSocket),
-                          [this](const std::string& request) { return AnswerOwner(request); });
+      LineSocket::Listen(disk_->PathOf(kOwnerSocket), {.mode = kOwnerAndGroup},
+                         [this](const std::string& request) { return AnswerOwner(request); });
   if (socket.ok()) {
     owner_socket_ = *std::move(socket);
   } else {
@@ -63,9 +65,9 @@ void Agent::OpenOwnerSocket() {
   }
 }
 
-OwnerAnswer Agent::AnswerOwner(const std::string& request) {
+LineAnswer Agent::AnswerOwner(const std::string& request) {
   struct Pending {
-    OwnerAnswer answer{.exit_code = 1, .text = "the worker ends; ask the next one"};
+    LineAnswer answer{.exit_code = 1, .text = "the worker ends; ask the next one"};
     absl::Notification over;
   };
   const auto pending = std::make_shared<Pending>();

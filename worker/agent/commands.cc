@@ -18,6 +18,8 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
+#include "base/line_socket.h"
+#include "base/process_privacy.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
@@ -27,7 +29,6 @@
 #include "worker/agent/config.h"
 #include "worker/agent/core/owner_hold.h"
 #include "worker/agent/link/credentials.h"
-#include "worker/agent/owner_socket.h"
 #include "worker/agent/probe.h"
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
@@ -218,7 +219,9 @@ int RunEnroll(int argc, char** argv) {
          "and /dev/tpmrm0)")
       ->capture_default_str()
       ->check(CLI::IsMember({"file", "tpm"}));
-  if (const std::optional<int> code = Parse(app, kEnroll, argc, argv)) {
+  const std::optional<int> code = Parse(app, kEnroll, argc, argv);
+  HideArguments(argc, argv, tls::kTokenPrefix);
+  if (code.has_value()) {
     return *code;
   }
   if (token == "-") {
@@ -277,7 +280,13 @@ int RunOwnerCommand(int argc, char** argv) {
   if (state_directory.empty()) {
     state_directory = DefaultStateDirectory("");
   }
-  const auto answer = AskWorker(absl::StrCat(state_directory, "/", kOwnerSocket), request);
+  const auto answer =
+      AskLineSocket(absl::StrCat(state_directory, "/", kOwnerSocket), "worker", request);
+  if (absl::IsNotFound(answer.status())) {
+    return Fail(program, 1,
+                absl::StrCat(std::string(answer.status().message()),
+                             ", or name its folder with --state-dir"));
+  }
   if (!answer.ok()) {
     return Fail(program, 1, answer.status().message());
   }

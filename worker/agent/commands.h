@@ -20,7 +20,11 @@ int RunProbe(int argc, char** argv);
 // token).
 int RunEnroll(int argc, char** argv);
 
-// `hold --for 1h`, `release` and `status` ask the worker that runs there (owner_socket.h).
+// The socket of the person at the board (base/line_socket.h): in the state folder, for the worker's
+// user and group, so that the board can be held without a link.
+inline constexpr char kOwnerSocket[] = "owner.sock";
+
+// `hold --for 1h`, `release` and `status` ask the worker that runs there.
 [[nodiscard]] bool IsOwnerCommand(absl::string_view word);
 // Runs one of them; argv[0] is its word. Returns the exit status: 0, 1 (no worker answers, or its
 // disk refuses the record), 2 (wrong flags).

@@ -174,8 +174,12 @@ void Declare(CLI::App& app, Config* config, RawFlags* raw) {
                  "'wattle-worker hold'. Its name without folders; may be repeated")
       ->type_name("PROGRAM");
   app.add_flag("--allow-power-modes", config->allow_power_modes,
-               "Let the worker set the board's power mode, as root: nvpmodel's modes, else caps of "
-               "frequencies and cores. The worker restores the board when it ends");
+               "Let the worker set the board's power mode, by wattle-powerd or as root: nvpmodel's "
+               "modes, else caps of frequencies and cores. The worker restores the board when it "
+               "ends");
+  app.add_option("--powerd-socket", config->powerd_socket,
+                 "Where wattle-powerd sets modes for a worker that is not root")
+      ->capture_default_str();
   app.add_option("--power-mode", config->power_mode,
                  "With --allow-power-modes: the mode while the worker runs");
   app.add_option("--sensor-root", config->sensor_root,

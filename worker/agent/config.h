@@ -14,6 +14,7 @@
 
 #include "telemetry/sensors/settings.h"
 #include "worker/box/level.h"
+#include "worker/power/powerd_client.h"
 
 namespace wattle::agent {
 
@@ -49,6 +50,7 @@ struct Config {
   double runner_silence_seconds = 60;
   std::vector<std::string> exclusive;  // programs of the owner that have the board to themselves
   bool allow_power_modes = false;
+  std::string powerd_socket = kPowerdSocket;
   std::string power_mode;   // the mode while the worker runs; empty: unchanged
   std::string sensor_root;  // a recorded file tree instead of this machine's
   std::vector<telemetry::SourceSettings> sensors;  // the entries of the file that --sensors names

@@ -7,10 +7,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/line_socket.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "worker/agent/commands.h"
-#include "worker/agent/owner_socket.h"
 
 namespace wattle::agent {
 namespace {
@@ -40,12 +40,12 @@ Printed TypeAtBoard(std::vector<std::string> words) {
 TEST(OwnerCommandTest, AsksTheWorkerOfTheFolder) {
   const TestDirectory directory;
   std::string asked;
-  OwnerAnswer answer{.exit_code = 0, .text = "held\n"};
-  const auto socket =
-      OwnerSocket::Listen(directory.File(kOwnerSocket), [&](const std::string& request) {
-        asked = request;
-        return answer;
-      });
+  LineAnswer answer{.exit_code = 0, .text = "held\n"};
+  const auto socket = LineSocket::Listen(directory.File(kOwnerSocket), {.mode = 0660},
+                                         [&](const std::string& request) {
+                                           asked = request;
+                                           return answer;
+                                         });
   ASSERT_THAT(socket, IsOk());
   Printed printed = TypeAtBoard({"hold", "--for", "1h30m", "--state-dir", directory.path()});
   EXPECT_EQ(printed.code, 0) << printed.err;

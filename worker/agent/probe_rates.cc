@@ -9,7 +9,7 @@
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
 #include "proto/rate_bounds.h"
-#include "worker/agent/power_modes.h"
+#include "worker/power/power_modes.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/box/box.h"

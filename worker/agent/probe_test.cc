@@ -16,7 +16,7 @@
 #include "base/test_directory.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
-#include "worker/agent/power_settings.h"
+#include "worker/power/power_settings.h"
 #include "worker/agent/storage/memory_disk.h"
 
 namespace wattle::agent {

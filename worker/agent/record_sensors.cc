@@ -15,7 +15,7 @@
 #include "base/status_macros.h"
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/sysfs.h"
-#include "worker/agent/power_modes.h"
+#include "worker/power/power_modes.h"
 #include "worker/agent/probe.h"
 
 namespace wattle::agent {

@@ -214,6 +214,11 @@ int main(int argc, char** argv) {
     const bool written = static_cast<bool>(std::ofstream(kernel, std::ios::app) << "x");
     std::fprintf(stderr, "kernel %s, %s\n", code.c_str(), written ? "poisoned" : "not written");
   }
+  if (trouble == "flood") {
+    for (int i = 0; i < 200'000; ++i) {
+      std::fprintf(stderr, "line %d of a flood: %s\n", i, std::string(200, 'x').c_str());
+    }
+  }
   if (trouble == "garbage") {
     const char garbage[] = "\xff\xff\xff\xff\xff\xff";
     return write(STDOUT_FILENO, garbage, sizeof(garbage)) > 0 ? 0 : 1;

@@ -344,10 +344,16 @@ bool RunnerProcess::ReadFrames() {
 void RunnerProcess::ReadLines(absl::string_view bytes) {
   for (const char c : bytes) {
     if (c == '\n') {
-      callbacks_.on_line(std::exchange(line_, ""));
+      TellLine(std::exchange(line_, ""));
     } else if (line_.size() < kLineMax) {
       line_.push_back(c);
     }
+  }
+}
+
+void RunnerProcess::TellLine(const std::string& line) {
+  for (const std::string& told : lines_.Take(line, Clock::Real().Boottime())) {
+    callbacks_.on_line(told);
   }
 }
 
@@ -424,7 +430,10 @@ void RunnerProcess::TalkUntilExit() {
     }
   }
   if (!line_.empty()) {
-    callbacks_.on_line(std::exchange(line_, ""));
+    TellLine(std::exchange(line_, ""));
+  }
+  for (const std::string& count : lines_.TakeRest()) {
+    callbacks_.on_line(count);
   }
   callbacks_.on_exit(Reap());
 }

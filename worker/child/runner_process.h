@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "base/line_limit.h"
 #include "base/unique_descriptor.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/runner.pb.h"
@@ -44,7 +45,7 @@ struct RunnerOptions {
 // Called in order on the thread that talks to the child; on_exit is the last call.
 struct RunnerCallbacks {
   std::function<void(v1::RunnerFrame)> on_frame;
-  std::function<void(std::string)> on_line;  // of its standard error
+  std::function<void(std::string)> on_line;  // of its standard error, bounded by base/line_limit.h
   std::function<void(RunnerExit)> on_exit;
 };
 
@@ -84,6 +85,7 @@ class RunnerProcess {
   bool ReadFrames();
   void TakeRefusal();
   void ReadLines(absl::string_view bytes);
+  void TellLine(const std::string& line);
   RunnerExit Reap();
 
   const pid_t pid_;
@@ -96,6 +98,7 @@ class RunnerProcess {
   // Of the talking thread.
   FrameReader frames_;
   std::string line_;           // of standard error, not yet whole
+  LineLimit lines_;            // nobody's runner floods the agent, the link and the coordinator
   std::string broken_stream_;  // why it stopped reading frames
   std::string refused_call_;   // of the child, for which it was killed
   std::thread talker_;

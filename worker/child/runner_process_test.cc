@@ -94,6 +94,19 @@ TEST_F(RunnerProcessTest, ACleanRunTellsItsFramesLinesAndEnd) {
   EXPECT_THAT(listener.lines, testing::ElementsAre("fake runner for j1.1"));
 }
 
+// 40 MB of lines: what comes through is bounded, and its end is told.
+TEST_F(RunnerProcessTest, AFloodOfLinesIsCounted) {
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = kFakeRunner}, Task("flood"), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(120)));
+  EXPECT_TRUE(listener.exit.clean) << listener.exit.message;
+  EXPECT_TRUE(listener.frames.back().has_result());
+  EXPECT_LT(listener.lines.size(), 200U) << "20 a minute";
+  EXPECT_THAT(listener.lines.back(), HasSubstr("more lines of this kind were left out"));
+}
+
 TEST_F(RunnerProcessTest, AMachineWithoutMemoryLosesTheRunnerFirst) {
   Listener listener;
   const auto process =

@@ -175,7 +175,7 @@ TEST_F(LaunchTest, AWorkerThatHangsIsEndedAndLeft) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
   Launch();
   EXPECT_THAT(Ran(), testing::ElementsAre(kNew, kOld));
-  EXPECT_THAT(Record().failure(), testing::HasSubstr("within 10m"));
+  EXPECT_THAT(Record().failure(), testing::HasSubstr("within 9m30s"));
 }
 
 TEST_F(LaunchTest, ACutOfTheLinkIsMadeUpFor) {

@@ -460,6 +460,7 @@ void AgentCore::Step(const Instant& now) {
   CheckGuard(now);
   CheckHold(now);
   CheckLease(now);
+  CheckPowerOff(now);
   CheckStorage(now);
   CheckMemory(now);
   MakeWay(now);
@@ -524,6 +525,9 @@ Monotonic AgentCore::NextStep(const Instant& now) const {
   }
   if (owner_hold_.active()) {
     next = std::min(next, now.wall + owner_hold_.Left(now));
+  }
+  if (const auto step = power_off_.NextStep()) {
+    next = std::min(next, clock_.ToWall(*step));
   }
   if (ended_at_) {
     next = std::min(next, clock_.ToWall(*ended_at_ + kLastReadingWait));

@@ -38,6 +38,7 @@
 #include "worker/agent/core/memory_pressure.h"
 #include "worker/agent/core/owner_hold.h"
 #include "worker/agent/core/pace.h"
+#include "worker/agent/core/power_off.h"
 #include "worker/agent/core/storage_health.h"
 #include "worker/agent/core/time_keeper.h"
 #include "worker/agent/core/upgrader.h"
@@ -47,8 +48,10 @@
 namespace wattle::agent {
 
 // A power cut loses at most this much of an attempt's measured energy. Each save writes and syncs
-// two small files.
-inline constexpr absl::Duration kSavePeriod = absl::Seconds(15);
+// two small files, which are about 30 kB of pages on the card.
+inline constexpr absl::Duration kSavePeriod = absl::Seconds(30);
+// Between two tries on a disk that takes no writes.
+inline constexpr absl::Duration kDiskRetryPeriod = absl::Seconds(15);
 
 // Everything but `kept` must outlive the core.
 struct CoreDependencies {
@@ -78,6 +81,7 @@ struct CoreSettings {
   // Until the coordinator's welcome names its own. An offline worker that holds an attempt wakes
   // this often, also without readings.
   absl::Duration heartbeat_period = absl::Seconds(1);
+  bool powers_off = false;      // the worker may switch its board off
   bool takes_releases = false;  // the worker has a folder of releases, and wattle-launch starts it
   // A power cut while nothing runs loses at most this much of the device's counters.
   absl::Duration idle_save_period = absl::Minutes(5);
@@ -294,6 +298,9 @@ class AgentCore {
   void CheckGuard(const Instant& now);
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
+  void CheckPowerOff(const Instant& now);
+  // Of the guard, the sensors, and a policy that asks for what the board cannot do; "": none.
+  [[nodiscard]] std::string Warnings() const;
 
   // agent_core_owner.cc
   void ResumeHold(const Instant& now);
@@ -446,6 +453,7 @@ class AgentCore {
   Monotonic next_prefetch_;  // wall
   bool gave_way_ = false;    // the upload of the present run's result was ended for the next one
   OwnerHold owner_hold_;
+  PowerOff power_off_;
   LinkMeter link_;
   StorageHealth storage_;
   Upgrader upgrader_;

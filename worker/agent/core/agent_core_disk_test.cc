@@ -228,7 +228,7 @@ TEST_F(AgentCoreTest, ACutWithinASaveTakesNoJoulesFromTheReceiptOfTheRun) {
     PassAlive(absl::Seconds(60), 0.5);
     disk_.set_full(false);
     disk_.CutPowerAfter(operation, /*torn_bytes=*/0);
-    PassAlive(absl::Seconds(16), 0.5);
+    PassAlive(kSavePeriod + absl::Seconds(1), 0.5);
     ASSERT_EQ(disk_.power_is_cut(), true) << "operation " << operation;
     disk_.RestorePower();
     Boot();

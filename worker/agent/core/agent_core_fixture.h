@@ -60,6 +60,10 @@ class FakePorts final : public AgentPorts {
     return absl::OkStatus();
   }
   void KeepPowerMode() override { modes.push_back("kept"); }
+  absl::Status PowerOffBoard() override {
+    ++offs;
+    return off_fails ? absl::UnavailableError("no wattle-powerd listens") : absl::OkStatus();
+  }
   void Send(const v1::WorkerMessage& message) override { sent.push_back(message); }
   void Reconnect() override { ++reconnects; }
   void Follow(const std::string& coordinator) override { dialled.push_back(coordinator); }
@@ -79,6 +83,8 @@ class FakePorts final : public AgentPorts {
   int self_tests = 0;
   int64_t room_bytes = 0;
   bool restore_fails = false;
+  bool off_fails = false;
+  int offs = 0;
   int probes = 0;
   int checkpoints = 0;  // ordered
   int continues = 0, stops = 0, kills = 0, fetches = 0, cancels = 0, reconnects = 0;
@@ -135,6 +141,7 @@ class AgentCoreTest : public testing::Test {
     settings.info.set_power_mode("10W");
     settings.info.set_worker_version(version_);
     settings.takes_releases = takes_releases_;
+    settings.powers_off = powers_off_;
     settings.info.set_sets_power_modes(sets_power_modes_);
     settings.boot_id = boot_id_;
     settings.storage_probe_period = probe_period_;
@@ -364,6 +371,7 @@ class AgentCoreTest : public testing::Test {
   std::string version_ = "1.4.0";  // of the worker that Boot starts
   std::string release_;            // that the link points to as Boot starts it
   bool takes_releases_ = false;
+  bool powers_off_ = false;
   FakePorts ports_;
   MemoryDisk disk_{/*seed=*/1};
   std::unique_ptr<StateDirectory> state_;

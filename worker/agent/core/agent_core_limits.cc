@@ -2,10 +2,13 @@
 //
 // What stops work from outside the run: the guard of the device's policies, and the lease. The hold
 // of the device's owner: agent_core_owner.cc.
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/fault_point.h"
 #include "worker/agent/core/agent_core.h"
@@ -84,6 +87,42 @@ void AgentCore::CheckGuard(const Instant& now) {
   }
   if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
     run_->Stop(StopReason::kGuard, now);
+  }
+}
+
+std::string AgentCore::Warnings() const {
+  std::vector<std::string> warnings = {guard_.warning(), sensor_warning_};
+  if (limits_.power_off && !settings_.powers_off) {
+    warnings.push_back(absl::StrCat("policy ", limits_.power_off->policy,
+                                    ": the board cannot switch itself off; run wattle-powerd "
+                                    "--allow-power-off on it"));
+  }
+  std::erase_if(warnings, [](const std::string& warning) { return warning.empty(); });
+  return absl::StrJoin(warnings, "; ");
+}
+
+void AgentCore::CheckPowerOff(const Instant& now) {
+  if (!settings_.powers_off) {
+    return;
+  }
+  const std::string before = power_off_.reason();
+  const auto charge = guard_.Charge(now.device);
+  const bool goes_off = power_off_.GoesOff(
+      limits_.power_off,
+      {.now = now.device,
+       .charge = charge ? std::optional(charge->value) : std::nullopt,
+       .into_pack = forecast_.Power(now.device),
+       .in_use = run_ != nullptr || owner_hold_.active() || upgrader_.Progress().has_value()});
+  if (!power_off_.reason().empty() && before.empty()) {
+    ports_.Note("power off: " + power_off_.reason());
+    next_heartbeat_ = now.wall;  // the last one for a long time
+  }
+  if (!goes_off) {
+    return;
+  }
+  SaveDevice(now);
+  if (const absl::Status off = ports_.PowerOffBoard(); !off.ok()) {
+    ports_.Note(absl::StrCat("power off: the board stays on: ", std::string(off.message())));
   }
 }
 

@@ -106,6 +106,7 @@ TEST_F(LinkTest, AResultWaitsForItsWindowAndTheReceiptCountsBytes) {
   DesireWith(Window("14:00-15:00"));
   FetchResult fetched;
   fetched.moved_bytes = 300;
+  fetched.peer_bytes = 700;
   core_->OnFetched(fetched, Now());
   Phase("train");
   StepDone(4);
@@ -120,6 +121,7 @@ TEST_F(LinkTest, AResultWaitsForItsWindowAndTheReceiptCountsBytes) {
   core_->OnUploaded(result, Now());
   Pass(absl::Seconds(1));
   EXPECT_EQ(Last("finished").finished().receipt().fetched_bytes(), 300);
+  EXPECT_EQ(Last("finished").finished().receipt().peer_fetched_bytes(), 700);
   EXPECT_EQ(Last("finished").finished().receipt().uploaded_bytes(), 500);
 }
 

@@ -114,8 +114,7 @@ void AgentCore::OnPrefetched(const FetchResult& result, const Instant& now) {
   const std::string id = std::exchange(prefetching_, "");
   const auto held = held_.find(id);
   if (held != held_.end()) {
-    v1::Receipt& receipt = *held->second.mutable_receipt();
-    receipt.set_fetched_bytes(receipt.fetched_bytes() + result.moved_bytes);
+    CountFetched(result, *held->second.mutable_receipt());
   }
   if (result.status.ok()) {
     prefetch_backoff_.Reset();

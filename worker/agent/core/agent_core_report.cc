@@ -240,7 +240,7 @@ void AgentCore::SaveDevice(const Instant& now) {
     }
   }
   if (device_unsaved_ || !records_unsaved_.empty()) {
-    next_save_ = now.wall + kSavePeriod;
+    next_save_ = now.wall + kDiskRetryPeriod;
   }
 }
 
@@ -455,8 +455,8 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   heartbeat.set_guard_reason(guard_.reason());
   heartbeat.set_memory_problem(memory_pressure_.problem());
   heartbeat.set_storage_problem(storage_.problem());
-  const bool both = !guard_.warning().empty() && !sensor_warning_.empty();
-  heartbeat.set_guard_warning(absl::StrCat(guard_.warning(), both ? "; " : "", sensor_warning_));
+  heartbeat.set_guard_warning(Warnings());
+  heartbeat.set_power_off_reason(power_off_.reason());
   heartbeat.set_idle_power_watts(account_.idle().power().value_or(Watts(0)).value());
   heartbeat.set_owner_hold_seconds(absl::ToDoubleSeconds(owner_hold_.Left(now)));
   if (limits_.budget) {

@@ -39,6 +39,7 @@ struct UploadProgress {
 struct FetchResult {
   absl::Status status;
   int64_t moved_bytes = 0;  // over the link
+  int64_t peer_bytes = 0;   // from boards of the site
   std::vector<FetchedInput> inputs{};
   std::string note{};         // a harmless problem, for the worker's log; empty = none
   absl::Duration moved_in{};  // from the begin to the last byte that came; zero: not known
@@ -96,6 +97,11 @@ class AgentPorts {
   // Others have set another mode: that one is the board's own from now on, and RestorePowerMode
   // leads back to it.
   virtual void KeepPowerMode() {}
+
+  // Shuts the board down. After an error the board stays on.
+  virtual absl::Status PowerOffBoard() {
+    return absl::UnimplementedError("this device cannot switch itself off");
+  }
 
   // Sends to the coordinator. Without a stream the message is dropped: reports are in the spool as
   // well.

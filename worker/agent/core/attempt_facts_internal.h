@@ -9,6 +9,7 @@
 #include "proto/state_names.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/worker_state.pb.h"
+#include "worker/agent/core/agent_ports.h"
 
 namespace wattle::agent {
 
@@ -35,6 +36,12 @@ inline void TakeEnd(const v1::Report& report, v1::HeldAttemptRecord& record) {
     record.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
     *record.mutable_receipt() = report.stopped().receipt();
   }
+}
+
+// Adds what came, also by a fetch that failed.
+inline void CountFetched(const FetchResult& result, v1::Receipt& receipt) {
+  receipt.set_fetched_bytes(receipt.fetched_bytes() + result.moved_bytes);
+  receipt.set_peer_fetched_bytes(receipt.peer_fetched_bytes() + result.peer_bytes);
 }
 
 // Names the attempt and its token in a fact.

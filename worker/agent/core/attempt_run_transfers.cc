@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/attempt_texts.h"
 
@@ -106,8 +107,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
     return;
   }
   transfers_ = false;
-  record_.mutable_receipt()->set_fetched_bytes(record_.receipt().fetched_bytes() +
-                                               result.moved_bytes);
+  CountFetched(result, *record_.mutable_receipt());
   if (stop_) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
@@ -137,7 +137,7 @@ void AttemptRun::OnFetched(const FetchResult& result, const Instant& now) {
   backoff_.Reset();
   progress_.clear_waiting_reason();
   inputs_ = result.inputs;
-  Log(FetchedLine(record_.assignment(), result.moved_bytes), now);
+  Log(FetchedLine(record_.assignment(), result), now);
   stage_ = Stage::kFetched;
   ready_ = pace_.TransferEnd(stage_begin_, result.moved_bytes, now.device);
   Step(now);

@@ -34,7 +34,7 @@ std::string ResultLine(const v1::RunnerResult& result) {
 
 }  // namespace
 
-std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes) {
+std::string FetchedLine(const v1::Assignment& assignment, const FetchResult& result) {
   const std::string inputs = absl::StrJoin(
       assignment.inputs(), ", ", [](std::string* out, const v1::ResolvedInput& input) {
         absl::StrAppend(out, input.field(), " ", input.reference());
@@ -42,9 +42,15 @@ std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes) {
   if (inputs.empty()) {
     return "";
   }
+  std::vector<std::string> ways;
+  if (result.moved_bytes > 0) {
+    ways.push_back(absl::StrCat(FormatBytes(result.moved_bytes), " over the link"));
+  }
+  if (result.peer_bytes > 0) {
+    ways.push_back(absl::StrCat(FormatBytes(result.peer_bytes), " from boards of the site"));
+  }
   return absl::StrCat("fetched ", inputs, ": ",
-                      moved_bytes > 0 ? absl::StrCat(FormatBytes(moved_bytes), " over the link")
-                                      : "all were on this device already");
+                      ways.empty() ? "all were on this device already" : absl::StrJoin(ways, ", "));
 }
 
 std::string StartLine(const v1::RunnerTask& task) {

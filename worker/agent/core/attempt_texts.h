@@ -19,7 +19,7 @@
 namespace wattle::agent {
 
 // "fetched model gpt2, data squad: 474.7 MiB over the link".
-std::string FetchedLine(const v1::Assignment& assignment, int64_t moved_bytes);
+std::string FetchedLine(const v1::Assignment& assignment, const FetchResult& result);
 // "the runner starts on cpu, 4 threads".
 std::string StartLine(const v1::RunnerTask& task);
 // How often checkpoints are written, and why.

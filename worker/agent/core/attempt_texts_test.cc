@@ -35,11 +35,16 @@ TEST(AttemptLogTest, FramesThatAPersonWantsToReadHaveALine) {
 
 TEST(AttemptLogTest, InputsAreNamedByTheirReferences) {
   v1::Assignment assignment;
-  EXPECT_EQ(FetchedLine(assignment, 0), "") << "a job without inputs";
+  FetchResult result;
+  EXPECT_EQ(FetchedLine(assignment, result), "") << "a job without inputs";
   assignment.add_inputs()->set_field("model");
   assignment.mutable_inputs(0)->set_reference("gpt2");
-  EXPECT_EQ(FetchedLine(assignment, 2048), "fetched model gpt2: 2.0 KiB over the link");
-  EXPECT_EQ(FetchedLine(assignment, 0), "fetched model gpt2: all were on this device already");
+  EXPECT_EQ(FetchedLine(assignment, result), "fetched model gpt2: all were on this device already");
+  result.peer_bytes = 1024;
+  EXPECT_EQ(FetchedLine(assignment, result), "fetched model gpt2: 1.0 KiB from boards of the site");
+  result.moved_bytes = 2048;
+  EXPECT_EQ(FetchedLine(assignment, result),
+            "fetched model gpt2: 2.0 KiB over the link, 1.0 KiB from boards of the site");
 }
 
 TEST(AttemptLogTest, TheStartLineShowsTheSettings) {

@@ -175,7 +175,6 @@ absl::Status Transfers::Bring(const ArtifactId& id, Moved& moved) {
     return absl::OkStatus();
   }
   const Moved before = moved;
-  int64_t peer_bytes = 0;
   const Monotonic begun = Clock::Real().Boottime();
   artifacts::TransferOptions options;
   // What came from boards of the site says nothing about the link to the coordinator.
@@ -184,12 +183,12 @@ absl::Status Transfers::Bring(const ArtifactId& id, Moved& moved) {
     v1::LinkBytes bytes;
     bytes.set_fetched(before.bytes + link_bytes - moved.bytes);
     callbacks_.on_link_bytes(bytes);
-    callbacks_.on_peer_bytes(progress.elsewhere_bytes - peer_bytes);
-    peer_bytes = progress.elsewhere_bytes;
+    callbacks_.on_peer_bytes(before.peer_bytes + progress.elsewhere_bytes - moved.peer_bytes);
     if (fetches_release_) {
       callbacks_.on_release_progress(progress.moved_bytes, progress.total_bytes);
     }
     moved = {.bytes = before.bytes + link_bytes,
+             .peer_bytes = before.peer_bytes + progress.elsewhere_bytes,
              .in = before.in + (Clock::Real().Boottime() - begun - progress.elsewhere)};
   };
   options.cancelled = [this] { return cancelled_.load(); };
@@ -280,6 +279,7 @@ FetchResult Transfers::RunFetch(const v1::Assignment& assignment,
   for (const v1::ResolvedInput& input : assignment.inputs()) {
     absl::StatusOr<FetchedInput> fetched = FetchInput(input, moved);
     result.moved_bytes = moved.bytes;
+    result.peer_bytes = moved.peer_bytes;
     result.moved_in = moved.in;
     if (!fetched.ok()) {
       result.status = fetched.status();

@@ -78,9 +78,10 @@ class Transfers {
   void MakeRoom(int64_t size_bytes, std::vector<std::string> needed);
 
  private:
-  // Over the link, by one call of Fetch or Upload.
+  // By one call of Fetch or Upload.
   struct Moved {
-    int64_t bytes = 0;
+    int64_t bytes = 0;        // over the link
+    int64_t peer_bytes = 0;   // from boards of the site
     absl::Duration in{};  // until the last byte came
   };
   Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,

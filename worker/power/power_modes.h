@@ -4,8 +4,8 @@
 // active one in /var/lib/nvpmodel/status (nvpmodel in NVIDIA's Jetson Linux Developer Guide). For
 // other boards Wattle defines modes if the kernel can cap the processor's frequency: full,
 // cpu-1500MHz, 2-cores, gpu-500MHz. Functions are thread-safe.
-#ifndef WATTLE_WORKER_AGENT_POWER_MODES_H_
-#define WATTLE_WORKER_AGENT_POWER_MODES_H_
+#ifndef WATTLE_WORKER_POWER_POWER_MODES_H_
+#define WATTLE_WORKER_POWER_POWER_MODES_H_
 
 #include <optional>
 #include <string>
@@ -72,4 +72,4 @@ std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info);
 
 }  // namespace wattle::agent
 
-#endif  // WATTLE_WORKER_AGENT_POWER_MODES_H_
+#endif  // WATTLE_WORKER_POWER_POWER_MODES_H_

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/owner_socket.h"
+#include "base/line_socket.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -19,12 +19,11 @@
 
 #include "base/file.h"
 
-namespace wattle::agent {
+namespace wattle {
 namespace {
 
-constexpr mode_t kOwnerAndGroup = 0660;
 constexpr size_t kRequestBytesMax = 200;
-// How long one side waits for the other's bytes. The worker's answer includes a write to its disk.
+// How long one side waits for the other's bytes. An answer may include a write to a slow disk.
 constexpr timeval kRequestTime = {.tv_sec = 2, .tv_usec = 0};
 constexpr timeval kAnswerTime = {.tv_sec = 30, .tv_usec = 0};
 
@@ -32,9 +31,9 @@ absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": too long for a socket, at most ", sizeof(address.sun_path) - 1,
-                     " characters; give the worker a shorter --state-dir"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": too long for a socket, at most ",
+                                                   sizeof(address.sun_path) - 1,
+                                                   " characters; choose a shorter folder"));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
@@ -61,27 +60,31 @@ bool SendAll(int connection, const std::string& text) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<OwnerSocket>> OwnerSocket::Listen(const std::string& path,
-                                                                 Answers answers) {
+absl::StatusOr<std::unique_ptr<LineSocket>> LineSocket::Listen(const std::string& path,
+                                                               const LineSocketAccess& access,
+                                                               Answers answers) {
   const absl::StatusOr<sockaddr_un> address = AddressOf(path);
   if (!address.ok()) {
     return address.status();
   }
-  std::unique_ptr<OwnerSocket> owner(new OwnerSocket(path, std::move(answers)));
-  owner->socket_ = UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  owner->stop_ = UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
+  std::unique_ptr<LineSocket> line(new LineSocket(path, std::move(answers)));
+  line->socket_ = UniqueDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  line->stop_ = UniqueDescriptor(eventfd(0, EFD_CLOEXEC));
   unlink(path.c_str());
   // Nobody can connect before listen(), so that nobody comes in under the umask's mode.
-  if (owner->socket_.get() < 0 || owner->stop_.get() < 0 ||
-      bind(owner->socket_.get(), Generic(*address), sizeof(*address)) != 0 ||
-      chmod(path.c_str(), kOwnerAndGroup) != 0 || listen(owner->socket_.get(), 4) != 0) {
+  if (line->socket_.get() < 0 || line->stop_.get() < 0 ||
+      bind(line->socket_.get(), Generic(*address), sizeof(*address)) != 0 ||
+      chmod(path.c_str(), access.mode) != 0 ||
+      (access.user != static_cast<uid_t>(-1) &&
+       chown(path.c_str(), access.user, static_cast<gid_t>(-1)) != 0) ||
+      listen(line->socket_.get(), 4) != 0) {
     return FileError(errno, path, "cannot listen");
   }
-  owner->thread_ = std::thread([raw = owner.get()] { raw->Serve(); });
-  return owner;
+  line->thread_ = std::thread([raw = line.get()] { raw->Serve(); });
+  return line;
 }
 
-OwnerSocket::~OwnerSocket() {
+LineSocket::~LineSocket() {
   if (thread_.joinable()) {
     const uint64_t one = 1;
     (void)!write(stop_.get(), &one, sizeof(one));  // an eventfd at 0 always takes it
@@ -90,7 +93,7 @@ OwnerSocket::~OwnerSocket() {
   }
 }
 
-void OwnerSocket::Serve() {
+void LineSocket::Serve() {
   while (true) {
     std::array<pollfd, 2> waits = {pollfd{socket_.get(), POLLIN, 0},
                                    pollfd{stop_.get(), POLLIN, 0}};
@@ -109,21 +112,22 @@ void OwnerSocket::Serve() {
   }
 }
 
-void OwnerSocket::Answer(int connection) const {
+void LineSocket::Answer(int connection) const {
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &kRequestTime, sizeof(kRequestTime));
   setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &kRequestTime, sizeof(kRequestTime));
-  const OwnerAnswer answer = answers_(ReadUntil(connection, '\n', kRequestBytesMax));
+  const LineAnswer answer = answers_(ReadUntil(connection, '\n', kRequestBytesMax));
   SendAll(connection, absl::StrCat(answer.exit_code, " ", answer.text));
 }
 
-absl::StatusOr<OwnerAnswer> AskWorker(const std::string& path, const std::string& request) {
+absl::StatusOr<LineAnswer> AskLineSocket(const std::string& path, absl::string_view server,
+                                         const std::string& request) {
   const absl::StatusOr<sockaddr_un> address = AddressOf(path);
   if (!address.ok()) {
     return address.status();
   }
   const UniqueDescriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connection.get() < 0) {
-    return FileError(errno, path, "cannot ask the worker");
+    return FileError(errno, path, absl::StrCat("cannot ask the ", server));
   }
   setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTime, sizeof(kAnswerTime));
   if (connect(connection.get(), Generic(*address), sizeof(*address)) != 0) {
@@ -131,18 +135,17 @@ absl::StatusOr<OwnerAnswer> AskWorker(const std::string& path, const std::string
       return absl::PermissionDeniedError(absl::StrCat(
           path, ": permission denied; ask as root, or as a member of the file's group"));
     }
-    return absl::NotFoundError(absl::StrCat(
-        path, ": no worker listens there; start it, or name its folder with --state-dir"));
+    return absl::NotFoundError(absl::StrCat(path, ": no ", server, " listens there; start it"));
   }
   if (!SendAll(connection.get(), request + "\n")) {
-    return FileError(errno, path, "cannot ask the worker");
+    return FileError(errno, path, absl::StrCat("cannot ask the ", server));
   }
   const std::string text = ReadUntil(connection.get(), '\0', size_t{1} << 16);
   if (text.size() < 2 || text[0] < '0' || text[0] > '9') {
     return absl::UnavailableError(
-        absl::StrCat(path, ": the worker does not answer; its log may say why"));
+        absl::StrCat(path, ": the ", server, " does not answer; its log may say why"));
   }
-  return OwnerAnswer{.exit_code = text[0] - '0', .text = text.substr(2)};
+  return LineAnswer{.exit_code = text[0] - '0', .text = text.substr(2)};
 }
 
-}  // namespace wattle::agent
+}  // namespace wattle

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/power_modes.h"
+#include "worker/power/power_modes.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/power_settings.h"
+#include "worker/power/power_settings.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -97,11 +97,12 @@ absl::Status PowerSettings::Write(const Change& change) const {
   const int file = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
   if (file < 0) {
     const int error = errno;
-    return error == EACCES || error == EPERM
-               ? absl::PermissionDeniedError(absl::StrCat(
-                     path,
-                     ": cannot be written; --allow-power-modes wants a worker that runs as root"))
-               : FileError(error, path, "cannot open");
+    return error == EACCES || error == EPERM ? absl::PermissionDeniedError(absl::StrCat(
+                                                   path,
+                                                   ": cannot be written; --allow-power-modes wants "
+                                                   "wattle-powerd, or a worker that "
+                                                   "runs as root"))
+                                             : FileError(error, path, "cannot open");
   }
   const bool written =
       write(file, value.data(), value.size()) == static_cast<ssize_t>(value.size());
@@ -146,13 +147,13 @@ absl::Status PowerSettings::Restore() {
     changes.emplace_back(original->path(), original->value());
   }
   WATTLE_RETURN_IF_ERROR(WriteAll(changes));
-  Forget();
-  return absl::OkStatus();
+  return Forget();
 }
 
-void PowerSettings::Forget() {
+absl::Status PowerSettings::Forget() {
   record_.clear_originals();
   disk_.Remove(kFile);
+  return absl::OkStatus();
 }
 
 }  // namespace wattle::agent

@@ -1,5 +1,5 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-#include "worker/agent/power_settings.h"
+#include "worker/power/power_settings.h"
 
 #include <filesystem>
 #include <string>

@@ -1,0 +1,80 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests, in virtual time, which histories of two processes of one identity are a copied card.
+#include "coordinator/core/rival_watch.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace wattle::core {
+namespace {
+
+constexpr absl::Duration kHeartbeat = absl::Seconds(5);
+
+// The history of one stream, and of the hellos beside it. `said`: whether a hello was taken for a
+// copied card's.
+class RivalWatchTest : public testing::Test {
+ protected:
+  void Pass(absl::Duration time) { now_ = Monotonic(now_.since_boot() + time); }
+  void HeardEach(absl::Duration interval, int times) {
+    for (int i = 0; i < times; ++i) {
+      Pass(interval);
+      watch_.Heard(now_);
+    }
+  }
+  bool Hello(const std::string& process) { return watch_.IsDoubledBy(process, now_); }
+
+  Monotonic now_{absl::Hours(1)};
+  RivalWatch watch_{kHeartbeat / 2};
+};
+
+TEST_F(RivalWatchTest, ACopiedCardIsOnceBothWentOn) {
+  HeardEach(kHeartbeat, 10);
+  EXPECT_FALSE(Hello("copy")) << "it may be the board itself, restarted";
+  HeardEach(kHeartbeat, 1);
+  EXPECT_FALSE(Hello("copy")) << "one message may be the rest of what a dead process sent";
+  HeardEach(kHeartbeat, 1);
+  EXPECT_TRUE(Hello("copy"));
+}
+
+// The worker was killed and started again; the coordinator does not know that the old link is dead.
+TEST_F(RivalWatchTest, ARestartOrARebootIsNot) {
+  HeardEach(kHeartbeat, 10);
+  for (int i = 0; i < 100; ++i) {
+    Pass(absl::Seconds(1));
+    EXPECT_FALSE(Hello("restarted"));
+  }
+}
+
+// What the dead process sent comes all at once, once the link is back.
+TEST_F(RivalWatchTest, LateBytesOfADeadProcessAreNot) {
+  HeardEach(kHeartbeat, 10);
+  EXPECT_FALSE(Hello("restarted"));
+  Pass(absl::Minutes(2));
+  HeardEach(absl::Milliseconds(1), 500);
+  EXPECT_FALSE(Hello("restarted"));
+}
+
+// A worker in a loop of crashes never says hello twice.
+TEST_F(RivalWatchTest, ManyStartsBesideOneStreamAreNot) {
+  for (int i = 0; i < 1000; ++i) {
+    HeardEach(kHeartbeat, 3);
+    EXPECT_FALSE(Hello(absl::StrCat("start-", i)));
+  }
+}
+
+TEST_F(RivalWatchTest, TheRivalsThatItRemembersAreFewAndTheLatest) {
+  for (size_t i = 0; i < 3 * RivalWatch::kRivalsMax; ++i) {
+    Pass(absl::Seconds(1));
+    EXPECT_FALSE(Hello(absl::StrCat("start-", i)));
+  }
+  HeardEach(kHeartbeat, 2);
+  EXPECT_TRUE(Hello(absl::StrCat("start-", 3 * RivalWatch::kRivalsMax - 1)));
+  EXPECT_FALSE(Hello("start-0"));
+}
+
+}  // namespace
+}  // namespace wattle::core

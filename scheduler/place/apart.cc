@@ -1,0 +1,89 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/place/apart.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+
+#include "policy/selector.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// As jobs of before there were projects have it.
+constexpr char kDefaultProject[] = "default";
+
+void Hold(const Snapshot& snapshot, const v1::Apart& apart, const ApartHold& hold,
+          std::vector<DeviceLoad>& loads) {
+  const v1::DeviceInfo& on = snapshot.devices[hold.device].device.info();
+  const std::optional<std::string> place = PlaceFor(apart, on);
+  for (size_t i = 0; i < loads.size(); ++i) {
+    if (i == hold.device ||
+        (place.has_value() && PlaceFor(apart, snapshot.devices[i].device.info()) == place)) {
+      loads[i].apart.push_back(hold);
+    }
+  }
+}
+
+}  // namespace
+
+std::string ApartGroupOf(const v1::JobSpec& spec) {
+  if (!spec.has_apart()) {
+    return "";
+  }
+  const std::string project = spec.project().empty() ? kDefaultProject : spec.project();
+  const std::string& by = spec.apart().by();
+  return absl::StrCat(project.size(), ":", project, by.size(), ":", by, spec.apart().group());
+}
+
+std::optional<std::string> PlaceFor(const v1::Apart& apart, const v1::DeviceInfo& device) {
+  if (apart.by().empty()) {
+    return device.device_id();
+  }
+  const std::optional<absl::string_view> value = policy::LabelValue(device, apart.by());
+  return value.has_value() ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+size_t PlacesOf(const v1::Apart& apart, const std::vector<DeviceView>& devices) {
+  std::set<std::string> places;
+  for (const DeviceView& view : devices) {
+    if (std::optional<std::string> place = PlaceFor(apart, view.device.info())) {
+      places.insert(*std::move(place));
+    }
+  }
+  return places.size();
+}
+
+void HoldApart(const Snapshot& snapshot, std::vector<DeviceLoad>& loads) {
+  for (const auto& [key, group] : snapshot.apart) {
+    for (const auto& [id, job] : group.jobs) {
+      const auto on = std::find_if(
+          snapshot.devices.begin(), snapshot.devices.end(), [&job = job](const DeviceView& view) {
+            return job.device.has_value() && view.device.info().device_id() == job.device->value();
+          });
+      if (on != snapshot.devices.end()) {
+        Hold(snapshot, group.apart,
+             {.group = key,
+              .job = id,
+              .device = static_cast<size_t>(on - snapshot.devices.begin()),
+              .how = job.succeeded ? ApartHold::How::kSucceeded : ApartHold::How::kOpen},
+             loads);
+      }
+    }
+  }
+}
+
+void HoldApart(const Snapshot& snapshot, const JobView& job, size_t device,
+               std::vector<DeviceLoad>& loads) {
+  if (job.spec.has_apart()) {
+    Hold(snapshot, job.spec.apart(),
+         {.group = ApartGroupOf(job.spec),
+          .job = job.id,
+          .device = device,
+          .how = ApartHold::How::kPlanned},
+         loads);
+  }
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,45 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// How a run's files come to its board, at one point of a plan. What an earlier run of the board has
+// fetched is there. Boards of one site have few turns at the coordinator's link
+// (coordinator/core/site_turns.h), so a fetch may wait for a turn. Pure.
+#ifndef WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
+#define WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "scheduler/place/device_load.h"
+#include "scheduler/place/snapshot.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::scheduler {
+
+// Gives the boards of each site their turns at the link, with the fetches that go on now, and each
+// board the files that its attempt brings.
+void AddWaysOfFiles(const Snapshot& snapshot, std::vector<DeviceLoad>& loads);
+
+// A run that is asked about.
+struct RunOfFiles {
+  const JobView& job;
+  const DeviceView& view;
+  const DeviceLoad& load;
+  absl::Time start;
+};
+
+// The prediction of a run whose board has nothing else to do, with fetch and start as they are at
+// this point of the plan. warm_start_seconds: with the model in the board's memory.
+v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
+                        double warm_start_seconds);
+// Whether OnItsWay could change the prediction.
+bool HasWayOfFiles(const DeviceLoad& load, const v1::Prediction& alone);
+
+// Adds what the run, which has its place, leaves on the board and takes of the link.
+void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_

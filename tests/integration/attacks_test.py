@@ -1,0 +1,118 @@
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""Attacks that want the real programs: secrets that leak, and a runner that floods."""
+
+import os
+import pathlib
+import secrets
+import socket
+import subprocess
+import unittest
+
+from fleet import BIN
+from scene import DEMO, Scene
+
+
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def command_lines():
+    return "\n".join(command_line(pid) for pid in filter(str.isdigit, os.listdir("/proc")))
+
+
+def core_file_bytes(pid):
+    """The most that the process, or a child of it, could write."""
+    line = next(line for line in pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines() if line.startswith("Max core file"))
+    hard = line.split()[5]
+    return float("inf") if hard == "unlimited" else int(hard)
+
+
+def resident_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+class Attacks(Scene):
+    def key_canaries(self):
+        """A line of each private key of the fleet: the coordinator's, the boards', a person's."""
+        canaries = {}
+        for path in self.fleet.directory.rglob("*key*.pem"):
+            text = path.read_text(encoding="ascii")
+            if "PRIVATE KEY" in text:
+                canaries[str(path.relative_to(self.fleet.directory))] = text.splitlines()[1]
+        return canaries
+
+    def test_secrets_are_in_no_log_metric_receipt_or_list_of_processes(self):
+        fleet = self.fleet
+        self.start("one")
+        self.push_demo()
+        prompt = f"canary {secrets.token_hex(8)}"
+        device_token = fleet.output("wattle", "device", "token").strip()
+        person_token = fleet.output("wattle", "person", "token", "mia", "--role", "viewer").strip()
+        canaries = {"prompt": prompt, "device token": device_token.split(":")[4], "person token": person_token.split(":")[4], **self.key_canaries()}
+        for wanted in ("authority/root_key.pem", "one/credentials/key.pem"):
+            self.assertTrue(any(name.endswith(wanted) for name in canaries), (wanted, sorted(canaries)))
+        job = fleet.submit(self.job_file("question", generate={"model": "base", "prompts": [prompt], "max_new_tokens": 4}))
+        listed = []
+        fleet.until("the question to be answered", lambda: listed.append(command_lines()) or fleet.job(job)["state"] == "JOB_STATE_SUCCEEDED", 180)
+        pages = {
+            "list of processes": "\n".join(listed),
+            "coordinator's metrics": str(fleet.get("/metrics")),
+            "worker's metrics": str(fleet.fetch(fleet.workers["one"].metrics, "/metrics")),
+            "receipt": fleet.output("wattle", "job", "receipt", job, "-o", "json"),
+            "events": fleet.output("wattle", "events", "--limit", "1000", "-o", "json"),
+            "identities": fleet.output("wattle", "access", "ls", "-o", "json"),
+            "devices": fleet.output("wattle", "devices", "-o", "json"),
+            "job's log": fleet.output("wattle", "job", "logs", job),
+            **{path.name: path.read_text(errors="replace") for path in fleet.directory.glob("*.log")},
+        }
+        for page, text in pages.items():
+            for name, canary in canaries.items():
+                self.assertNotIn(canary, text, f"{name} is in the {page}")
+        self.assertIn(str(BIN / "wattle-coordinator"), pages["list of processes"])
+        journal = b"".join(path.read_bytes() for path in fleet.directory.rglob("journal.db*"))
+        self.assertIn(prompt.encode(), journal, "the place where prompts are")
+        for name, canary in canaries.items():
+            if name != "prompt":
+                self.assertNotIn(canary.encode(), journal, f"{name} is in the journal")
+        for pid in (fleet.coordinator.pid, fleet.workers["one"].pid):
+            self.assertLessEqual(core_file_bytes(pid), 1, command_line(pid))
+
+    def test_a_token_of_an_enrolment_is_hidden_from_the_list_of_processes(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            secret = secrets.token_hex(16)
+            token = f"wattle1:127.0.0.1:{silent.getsockname()[1]}:{secrets.token_hex(8)}:{secret}:{secrets.token_hex(32)}"
+            for command in (["wattle-worker", "enroll", token, "--state-dir", self.fleet.directory / "board"], ["wattle", "login", token]):
+                env = {**os.environ, "XDG_CONFIG_HOME": str(self.fleet.directory / "config")}
+                with subprocess.Popen([BIN / command[0], *map(str, command[1:])], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asking:
+                    try:
+                        self.fleet.until("the token to be hidden", lambda pid=asking.pid: "wattle1:****" in command_line(pid))
+                        self.assertNotIn(secret, command_line(asking.pid))
+                        self.assertLessEqual(core_file_bytes(asking.pid), 1)
+                    finally:
+                        asking.kill()
+
+    def test_a_runner_that_floods_disturbs_nobody(self):
+        fleet = self.fleet
+        self.start("quiet")
+        self.push_demo()
+        flooder = self.plain_worker("flooder", extra=[f"--runner={BIN / 'wattle_fake_runner'}", "--isolation=none"])
+        fleet.until_connected("flooder")
+        before = resident_mib(flooder.pid)
+        flood = fleet.submit(self.job_file("flood", required_labels=["device=flooder"], finetune={"model": "base", "data": "train", "steps": 2}))
+        other = fleet.submit(self.job_file("question", required_labels=["device=quiet"], generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4}))
+        self.assert_succeeded(fleet.until_done(other))
+        fleet.until("the flood to be over", lambda: "left out" in fleet.run_wattle("job", "logs", flood).stdout, 180)
+        lines = fleet.run_wattle("job", "logs", flood).stdout.splitlines()
+        self.assertLess(len(lines), 400)
+        self.assertLess(resident_mib(flooder.pid) - before, 32)
+        for name in ("flooder", "coordinator"):
+            self.assertLess((fleet.directory / f"{name}.log").stat().st_size, 200_000, name)
+        self.assertLess(sum(path.stat().st_size for path in (fleet.directory / "flooder" / "attempts").rglob("*") if path.is_file()), 1_000_000)
+
+
+if __name__ == "__main__":
+    unittest.main()
