@@ -111,6 +111,23 @@ TEST(HeatPlaceTest, RowsOfThrottledRunsHaveTheHeatInThem) {
   EXPECT_EQ(On(boards.Plan(HotJob("j1")), "fast").heat_stretch_ratio(), 0);
 }
 
+// One hot run among many cool ones moves the row's mean little.
+TEST(HeatPlaceTest, OneHotRunAmongManyDoesNotSpeakForTheRow) {
+  HotBoards boards;
+  v1::Device& fast = boards.Add("fast", 3600, 10);
+  SetHeat(fast);
+  const JobView job = HotJob("j0");
+  const auto work = WorkOf(job.spec, job.inputs, boards.profiles);
+  ASSERT_THAT(work, IsOk());
+  v1::Receipt receipt = MeasuredReceipt(*work, 3600, 10);
+  receipt.mutable_run()->set_temperature_celsius_max(82);
+  for (const v1::ProfileRow& row :
+       LearnFromReceipt(boards.profiles, fast.info(), receipt, kTestNow)) {
+    ASSERT_THAT(boards.profiles.Put(row), IsOk());
+  }
+  EXPECT_GT(On(boards.Plan(HotJob("j1")), "fast").heat_stretch_ratio(), 1.2);
+}
+
 TEST(HeatPlaceTest, TheLimitOfAPolicyMakesRunsLonger) {
   HotBoards boards;
   SetHeat(boards.Add("fast", 3600, 10), /*throttle_celsius=*/0);
