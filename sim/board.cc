@@ -12,8 +12,8 @@ namespace {
 
 // The sun is constant over this share of a day.
 constexpr double kSliceShare = 0.01;
-constexpr double kKelvinPerWatt = 3.0;
-constexpr double kThermalSeconds = 90.0;
+// The lowest clocks of a board that throttles still do so much of its work.
+constexpr double kSlowestShare = 0.05;
 constexpr double kHourSeconds = 3600.0;
 
 constexpr size_t kEnergyChannel = 0;
@@ -31,13 +31,30 @@ double Sun(const BoardSettings& settings, double at_seconds) {
 Board::Board(const BoardSettings& settings)
     : settings_(settings),
       work_power_(settings.work),
+      ambient_(settings.heat.air),
       charge_(settings.battery.value_or(Joules(0)) * settings.charge.value()) {}
 
 Watts Board::power() const {
   if (!powered_) {
     return Watts(0);
   }
-  return working_ ? work_power_ : settings_.idle;
+  return working_ ? WorkPower() : settings_.idle;
+}
+
+Watts Board::WorkPower() const {
+  const TrueHeat& heat = settings_.heat;
+  if (!heat.throttle || temperature_ < *heat.throttle) {
+    return work_power_;
+  }
+  const Watts holds((*heat.throttle - ambient_).value() / heat.kelvin_per_watt);
+  const Watts slowest = settings_.idle + (work_power_ - settings_.idle) * kSlowestShare;
+  return std::clamp(holds, std::min(slowest, work_power_), work_power_);
+}
+
+double Board::slower_by() const {
+  const Watts above_idle = WorkPower() - settings_.idle;
+  const double by_heat = above_idle > Watts(0) ? (work_power_ - settings_.idle) / above_idle : 1.0;
+  return SlowerBy(settings_.speed, now_seconds_, temperature_) * by_heat;
 }
 
 Fraction Board::charge() const {
@@ -76,8 +93,8 @@ void Board::Pass(double seconds) {
     charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
     CountBreaches();
   }
-  const double target = ambient_.value() + kKelvinPerWatt * power().value();
-  const double share = 1.0 - std::exp(-seconds / kThermalSeconds);
+  const double target = ambient_.value() + settings_.heat.kelvin_per_watt * power().value();
+  const double share = 1.0 - std::exp(-seconds / settings_.heat.time_constant_seconds);
   temperature_ = Celsius(temperature_.value() + (target - temperature_.value()) * share);
 }
 
@@ -101,6 +118,7 @@ telemetry::SourceInfo Board::Sensors() const {
   info.channels.resize(settings_.battery ? 3 : 2);
   info.channels[kEnergyChannel].in_total = true;
   info.channels[kThermometerChannel].thermometer = true;
+  info.channels[kThermometerChannel].throttles_at = settings_.heat.throttle;
   if (settings_.battery) {
     info.channels[kGaugeChannel].gauge = true;
   }

@@ -18,6 +18,15 @@
 
 namespace wattle::sim {
 
+// What warms a board, and the air about it.
+struct TrueHeat {
+  double kelvin_per_watt = 3.0;
+  double time_constant_seconds = 90.0;
+  Celsius air{25.0};                  // mean of the day
+  double air_swing_kelvin = 0.0;      // warmer so much three hours after noon, and colder by night
+  std::optional<Celsius> throttle{};  // no watts of work make the board warmer than this
+};
+
 struct BoardSettings {
   Watts idle{3.0};
   Watts work{12.0};
@@ -34,6 +43,7 @@ struct BoardSettings {
   double gauge_bias = 0.0;       // constant offset of the readings, within the stated error
   Fraction reserve{0.0};         // below it the board counts its work
   SpeedChanges speed{};
+  TrueHeat heat{};
 };
 
 class Board {
@@ -65,9 +75,7 @@ class Board {
   [[nodiscard]] Watts harvest() const;  // of the panel, also where a full pack cannot take it
   [[nodiscard]] Celsius temperature() const { return temperature_; }
   // By which a step takes longer now than when the world began.
-  [[nodiscard]] double slower_by() const {
-    return SlowerBy(settings_.speed, now_seconds_, temperature_);
-  }
+  [[nodiscard]] double slower_by() const;
   [[nodiscard]] const BoardSettings& settings() const { return settings_; }
 
   struct SensorFaults {
@@ -89,6 +97,8 @@ class Board {
 
  private:
   void Pass(double seconds);
+  // Of work, as far as the temperature allows.
+  [[nodiscard]] Watts WorkPower() const;
   void CountBreaches();
   [[nodiscard]] telemetry::ChargeState ReadGauge();
 
@@ -103,7 +113,7 @@ class Board {
   int64_t reserve_breaches_ = 0;
   bool on_mains_ = false;
   double sun_share_ = 1.0;
-  Celsius ambient_{25.0};
+  Celsius ambient_;
   Celsius temperature_{25.0};
   Joules energy_{};
   Joules work_energy_{};

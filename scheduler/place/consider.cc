@@ -270,6 +270,15 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
+  std::optional<v1::Prediction> hot;  // Of a start now.
+  if (in_mode.heartbeat().has_heat_model()) {
+    const std::optional<HeatLimit> limit =
+        HeatLimitFor(in_mode, LimitsFor(snapshot_.policies, info));
+    described.hot = HotRunOf(in_mode, limit, prediction, predicted.rows_celsius_max);
+    if (described.hot.has_value()) {
+      hot = Stretched(*described.hot, prediction, HeatNow(in_mode, limit, snapshot_.now));
+    }
+  }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   // Only the run's joules are uncertain, not those of fetch and start.
@@ -281,7 +290,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                                  Consideration{.snapshot = snapshot_,
                                                .job = job,
                                                .device = view,
-                                               .prediction = prediction,
+                                               .prediction = hot ? *hot : prediction,
                                                .dry_run = options_.dry_run,
                                                .candidate = &candidate},
                                  &described.refusing_rule);
@@ -297,9 +306,14 @@ double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
     candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
-    if (HasWayOfFiles(load, alone)) {
+    const bool on_its_way = HasWayOfFiles(load, alone);
+    if (on_its_way) {
       *candidate.mutable_prediction() =
           OnItsWay({job, view, load, start}, alone, described.warm_start_seconds);
+    }
+    if (described.hot.has_value()) {
+      *candidate.mutable_prediction() = Stretched(*described.hot, on_its_way ? prediction : alone,
+                                                  HeatAt(view.device, load, start));
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);

@@ -21,6 +21,7 @@
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/predict/heat.h"
 #include "scheduler/predict/work.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -115,6 +116,7 @@ class FleetView {
     v1::Candidate candidate;
     double deviation = 0;           // Standard deviation of the logarithm of the marginal joules.
     double warm_start_seconds = 0;  // As ComparablePrediction's.
+    std::optional<HotRun> hot;  // The candidate's prediction is that of a board that stays cool.
     // The refusal that counts among the rules of the scope kDevice, and its row in Rules().
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
@@ -148,8 +150,8 @@ class FleetView {
   // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.
   Rank PlaceInMode(const JobOnDevice& on, const Described& described, v1::Candidate& candidate,
                    std::optional<absl::Time>* allowed_from = nullptr) const;
-  // Sets the candidate's start to the first gap that holds the run, with the way of its files.
-  // Returns its end at the upper quantile in wall seconds from now.
+  // Sets the candidate's start to the first gap that holds the run, with the way of its files and
+  // with its board's heat. Returns its end at the upper quantile in wall seconds from now.
   double PlaceInGap(const JobOnDevice& on, const Described& described, const policy::Limits& limits,
                     v1::Candidate& candidate) const;
   // The end at the lower quantile from the candidate's start, in wall seconds from now.

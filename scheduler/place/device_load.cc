@@ -226,6 +226,12 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
     if (!view.device.running_attempt_id().empty() && view.free_at <= snapshot.now) {
       load.free_at = snapshot.now + kOverdue;
     }
+    if (view.device.heartbeat().has_heat_model()) {
+      const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
+      load.heat = HeatAfter(view.device,
+                            HeatNow(view.device, HeatLimitFor(view.device, limits), snapshot.now),
+                            view.running_power, load.free_at);
+    }
     loads.push_back(std::move(load));
   }
   for (PowerGroup& made : PowerGroupsOf(snapshot)) {
@@ -251,6 +257,25 @@ std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   return loads;
 }
 
+std::optional<HeatLimit> HeatLimitFor(const v1::Device& device, const policy::Limits& limits) {
+  return HeatLimitOf(device, limits.temperature_max
+                                 ? std::optional(limits.temperature_max->temperature)
+                                 : std::nullopt);
+}
+
+BoardHeat HeatAt(const v1::Device& device, const DeviceLoad& load, absl::Time start) {
+  const Watts idle = IdlePowerOf(device);
+  BoardHeat heat = load.heat;
+  for (const Reservation& run : load.reserved) {
+    if (run.begin >= start) {
+      break;
+    }
+    heat = HeatAfter(device, heat, idle, run.begin);
+    heat = HeatAfter(device, heat, run.power, std::min(run.end, start));
+  }
+  return HeatAfter(device, heat, idle, start);
+}
+
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run) {
   // A start that went through double seconds.
   constexpr absl::Duration kRounding = absl::Milliseconds(1);
@@ -260,10 +285,15 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
   if (run.begin <= load.free_at + kRounding) {
     with.free_at = run.end;
     with.committed += demand;
+    if (device.heartbeat().has_heat_model()) {
+      const BoardHeat begin = HeatAfter(device, load.heat, IdlePowerOf(device), run.begin);
+      with.heat = HeatAfter(device, begin, BurstPower(run.prediction), run.end);
+    }
   } else {
     const auto behind = std::find_if(with.reserved.begin(), with.reserved.end(),
                                      [&](const Reservation& one) { return one.begin > run.begin; });
-    with.reserved.insert(behind, {run.begin, std::max(run.begin, run.end), demand});
+    with.reserved.insert(
+        behind, {run.begin, std::max(run.begin, run.end), demand, BurstPower(run.prediction)});
   }
   if (load.pack != nullptr) {
     const std::optional<timetable::Draw> draw = DrawOf(device, run.job.spec, run.prediction);
@@ -280,7 +310,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
     supply->Add({.job = kPlanned,
                  .begin = timetable::UnixSecondsUp(run.begin),
                  .length = std::max<Seconds>(1, timetable::SecondsUp(run.end - run.begin)),
-                 .power = SupplyPowerOf(device, Watts(run.prediction.mean_power_watts()))});
+                 .power = SupplyPowerOf(device, BurstPower(run.prediction))});
     with.supply = std::move(supply);
   }
   AddRunsFiles(device, run, with);

@@ -21,6 +21,7 @@
 #include "policy/limits.h"
 #include "scheduler/place/power_group.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/predict/heat.h"
 #include "scheduler/timetable/pack.h"
 #include "scheduler/timetable/supply.h"
 #include "units/id.h"
@@ -36,6 +37,7 @@ struct Reservation {
   absl::Time begin;
   absl::Time end;
   Joules demand;  // Gross, at the upper quantile.
+  Watts power{};  // Gross, before heat slows the run down.
 
   bool operator==(const Reservation& other) const = default;
 };
@@ -64,6 +66,7 @@ struct DeviceLoad {
   absl::Time free_at;
   // Gross joules that the runs until free_at are still expected to draw.
   Joules committed;
+  BoardHeat heat;  // At the end of these runs. Of a board without a heat model: nothing.
   std::vector<Reservation> reserved;  // In order of time; they do not overlap.
   // The charge under all these runs and the sun of past days. Null: no sun is known, and the
   // charge then only falls.
@@ -120,6 +123,12 @@ Joules Promised(const DeviceLoad& load);
 // nullopt: longer than any plan looks ahead.
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
                                       const v1::Prediction& prediction);
+
+// What bounds the device's temperature, its policies included.
+std::optional<HeatLimit> HeatLimitFor(const v1::Device& device, const policy::Limits& limits);
+// How warm the board is at `start`, after the runs that have a place before it. REQUIRES: the
+// device knows its heat model.
+BoardHeat HeatAt(const v1::Device& device, const DeviceLoad& load, absl::Time start);
 
 // The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
 // the joules that the device's runs of that day are still expected to draw. REQUIRES:

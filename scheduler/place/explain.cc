@@ -186,6 +186,10 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   if (chosen->has_model_choice()) {
     absl::StrAppend(&reason, "; ", chosen->model_choice().reason());
   }
+  if (chosen->prediction().heat_stretch_ratio() > 0) {
+    absl::StrAppend(&reason, absl::StrFormat("; its heat makes the run %.1f times as long",
+                                             chosen->prediction().heat_stretch_ratio()));
+  }
   if (objective.objective != v1::OBJECTIVE_TIME && !chosen->prediction().idle_known()) {
     absl::StrAppend(&reason, "; gross joules, as its idle watts are not known");
   }

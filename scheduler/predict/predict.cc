@@ -204,6 +204,7 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
 
   ComparablePrediction answer;
   answer.own_energy_deviation = std::hypot(estimate.own_time_deviation, estimate.power_deviation);
+  answer.rows_celsius_max = estimate.temperature_celsius_max;
   v1::Prediction& prediction = answer.prediction;
   const Ends ends = EndsOf(work);
   const auto factor_of = [&](Quantity quantity) {

@@ -33,6 +33,8 @@ struct ComparablePrediction {
   // not share. An unspecified batch or a model that was never measured shifts both predictions
   // alike and is not included.
   double own_energy_deviation = 0;
+  // How warm boards usually became in the runs from which it was predicted; 0: not known.
+  double rows_celsius_max = 0;
   // Of a start with the model in the board's memory, from a run before it. A row's start is the
   // board's own mean, of warm and cold ones, and stands for both.
   double warm_start_seconds = 0;

@@ -36,6 +36,7 @@ struct RunEstimate {
   double start_seconds = 0;     // Of the rows used; 0: not known.
   double idle_power_watts = 0;  // Of the rows used; 0: not known.
   int64_t peak_memory_bytes = 0;
+  double temperature_celsius_max = 0;  // Of the rows used; 0: not known.
   RowMode mode{};
 };
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
@@ -305,6 +307,23 @@ void CarryOver(const v1::ProfileRow& row, RunEstimate* estimate) {
                   absl::StrFormat("%.2f", row.change().time_ratio()));
 }
 
+// How warm the board became in the middle one of its runs, because one long run among many short
+// ones says little of the row's mean. A class's row keeps no runs, and tells the warmest.
+double UsualTemperatureMax(const v1::ProfileRow& row) {
+  std::vector<double> celsius;
+  for (const v1::RunObservation& run : row.runs()) {
+    if (run.temperature_celsius_max() > 0) {
+      celsius.push_back(run.temperature_celsius_max());
+    }
+  }
+  if (celsius.empty()) {
+    return row.temperature_celsius_max();
+  }
+  const auto middle = celsius.begin() + static_cast<ptrdiff_t>(celsius.size() / 2);
+  std::nth_element(celsius.begin(), middle, celsius.end());
+  return *middle;
+}
+
 RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   const v1::ProfileRow& row = *rate.nearest;
   RunEstimate estimate;
@@ -321,6 +340,7 @@ RunEstimate Finish(const WorkloadRate& rate, const RunQuery& query) {
   estimate.start_seconds = row.start_seconds();
   estimate.idle_power_watts = row.idle_power_watts();
   estimate.peak_memory_bytes = row.peak_memory_bytes();
+  estimate.temperature_celsius_max = UsualTemperatureMax(row);
   return estimate;
 }
 

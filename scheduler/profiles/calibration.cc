@@ -107,19 +107,36 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
   return kBinWidth * kBins;
 }
 
+namespace {
+
+// The error of ln(measured / predicted), where a hot board's heat may have stretched the run by any
+// part of what was predicted: that a run was cooler is no error of the rate. log_cool: against the
+// prediction of a board that stays cool.
+double ErrorWithin(double log_cool, double log_stretch) {
+  return std::abs(log_cool - std::clamp(log_cool, 0.0, log_stretch));
+}
+
+}  // namespace
+
 void Score(const v1::Prediction& predicted, v1::WorkUnit unit, v1::RunObservation* run) {
   if (predicted.unit() != unit || !(predicted.seconds_per_unit() > 0) ||
       !(predicted.time_deviation() > 0)) {
     return;
   }
   run->set_predicted_by(predicted.provenance());
-  const double time = std::abs(std::log(run->seconds_per_unit() / predicted.seconds_per_unit()));
+  const double stretch = std::max(1.0, predicted.heat_stretch_ratio());
+  const double time = ErrorWithin(std::log(run->seconds_per_unit() / predicted.seconds_per_unit()),
+                                  std::log(stretch));
   run->set_time_score(time / predicted.time_deviation());
   run->set_time_missed(time >
                        std::log(predicted.run_seconds().high() / predicted.run_seconds().mean()));
   if (run->power_watts() > 0 && predicted.energy_deviation() > 0) {
-    const double joules = predicted.mean_power_watts() * predicted.seconds_per_unit();
-    const double energy = std::abs(std::log(run->power_watts() * run->seconds_per_unit() / joules));
+    const double stretched = predicted.mean_power_watts() * stretch * predicted.seconds_per_unit();
+    const double joules =
+        stretched - predicted.idle_power_watts() * (stretch - 1) * predicted.seconds_per_unit();
+    const double energy =
+        ErrorWithin(std::log(run->power_watts() * run->seconds_per_unit() / joules),
+                    std::log(stretched / joules));
     run->set_energy_score(energy / predicted.energy_deviation());
     run->set_energy_missed(energy > std::log(predicted.run_energy_joules().high() /
                                              predicted.run_energy_joules().mean()));

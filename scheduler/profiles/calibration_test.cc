@@ -130,6 +130,39 @@ TEST(CalibrationTest, AScoreIsTheErrorInDeviationsOfItsOwnPrediction) {
   EXPECT_FALSE(run.energy_missed());
 }
 
+// A run that heat was predicted to make longer tells nothing of the rate, as long as it took no
+// less than on a cool board and no more than predicted.
+TEST(CalibrationTest, HeatIsNoErrorOfTheRate) {
+  v1::Prediction predicted;
+  predicted.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  predicted.set_seconds_per_unit(2);
+  predicted.set_idle_power_watts(3);
+  predicted.set_mean_power_watts(3 + 9 / 1.5);  // 12 W on a cool board
+  predicted.set_heat_stretch_ratio(1.5);
+  predicted.mutable_run_seconds()->set_mean(150);
+  predicted.mutable_run_seconds()->set_high(150 * std::exp(0.3));
+  predicted.mutable_run_energy_joules()->set_mean(1350);
+  predicted.mutable_run_energy_joules()->set_high(1350 * std::exp(0.6));
+  predicted.set_time_deviation(0.2);
+  predicted.set_energy_deviation(0.4);
+  predicted.set_provenance(kLevel);
+  const auto score = [&](double seconds, double watts) {
+    v1::RunObservation run;
+    run.set_seconds_per_unit(seconds);
+    run.set_power_watts(watts);
+    Score(predicted, v1::WORK_UNIT_TRAINING_TOKEN, &run);
+    return run;
+  };
+  for (const auto& [seconds, watts] :
+       {std::pair(2.0, 12.0), std::pair(2.5, 10.2), std::pair(3.0, 9.0)}) {
+    EXPECT_NEAR(score(seconds, watts).time_score(), 0, 1e-9) << seconds;
+    EXPECT_NEAR(score(seconds, watts).energy_score(), 0, 1e-9) << seconds;
+  }
+  EXPECT_NEAR(score(3 * std::exp(0.2), 9).time_score(), 1, 1e-9);
+  EXPECT_NEAR(score(2 * std::exp(-0.2), 12).time_score(), 1, 1e-9);
+  EXPECT_NEAR(score(2 * std::exp(-0.2), 12).energy_score(), 0.5, 1e-9);
+}
+
 TEST(CalibrationTest, WithoutAPredictionInTheSameUnitThereIsNoScore) {
   v1::Prediction predicted;
   predicted.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);

@@ -19,6 +19,9 @@ constexpr double kSunFactorMax = 1.3;
 // A board's step, and the update of all, come in this part of the scenario.
 constexpr double kChangesFrom = 0.3;
 constexpr double kChangesUntil = 0.6;
+// The air about boards that `rates` lets throttle.
+constexpr Celsius kAirMean{20.0};
+constexpr double kAirSwing = 15.0;
 
 // The panel's watts by hour in this seed.
 std::shared_ptr<const std::vector<double>> SunOf(const Scenario& scenario, Watts panel,
@@ -117,6 +120,12 @@ BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_
     board.sun_begins_seconds = kBeginSeconds;
   }
   board.reserve = ReserveOf(scenario, group);
+  if (group.heat) {
+    board.heat = *group.heat;
+  } else if (scenario.throttle > 1.0) {
+    board.heat.air = kAirMean;
+    board.heat.air_swing_kelvin = kAirSwing;
+  }
   return board;
 }
 

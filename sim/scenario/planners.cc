@@ -53,6 +53,8 @@ constexpr Row kRows[] = {
 
 // What the moves of running attempts are measured against.
 constexpr char kWithoutMoves[] = "without_moves";
+// What knowing the boards' heat is measured against.
+constexpr char kWithoutHeat[] = "without_heat";
 
 absl::Time DeadlineOf(const scheduler::JobView& job) {
   return job.spec.deadline_seconds() > 0.0
@@ -211,6 +213,7 @@ std::vector<std::string> PolicyNames() {
     names.emplace_back(row.name);
   }
   names.emplace_back(kWithoutMoves);
+  names.emplace_back(kWithoutHeat);
   return names;
 }
 
@@ -223,6 +226,15 @@ Planner MakePlanner(absl::string_view name) {
       core::PlanComputed plan = core::ComputePlan(snapshot);
       plan.moves.clear();
       return plan;
+    };
+  }
+  if (name == kWithoutHeat) {
+    return [](const scheduler::Snapshot& snapshot) {
+      scheduler::Snapshot cool = snapshot;
+      for (scheduler::DeviceView& view : cool.devices) {
+        view.device.mutable_heartbeat()->clear_heat_model();
+      }
+      return core::ComputePlan(cool);
     };
   }
   const auto* const row = std::find_if(std::begin(kRows), std::end(kRows),

@@ -3,7 +3,8 @@
 // The policies that a scenario compares: the production planner, and simple ones that meet the same
 // boards, jobs and placement rules. A simple one looks at each waiting job once and starts it on a
 // board that is free and that the rules allow now. It keeps no place for later and never waits for
-// a better board. `without_moves` is the production planner whose running attempts stay.
+// a better board. `without_moves` is the production planner whose running attempts stay,
+// `without_heat` the one that does not know how boards warm up.
 #ifndef WATTLE_SIM_SCENARIO_PLANNERS_H_
 #define WATTLE_SIM_SCENARIO_PLANNERS_H_
 

@@ -51,9 +51,7 @@ constexpr double kPolicySeconds = 2.0;
 constexpr double kWaitPercentile = 0.9;
 constexpr double kIntervalLow = 0.05;
 constexpr double kIntervalHigh = 0.95;
-// The air about a board that throttles: warmest three hours after noon.
-constexpr Celsius kAirMean{20.0};
-constexpr double kAirSwing = 15.0;
+// The air is warmest three hours after noon.
 constexpr double kWarmestHour = 15.0;
 
 // The periods are longer than a real fleet's where that changes no decision, so that a week costs
@@ -288,15 +286,19 @@ class ScenarioRun {
   }
 
   void ScheduleAir() {
-    for (double at = 0.0; scenario_.throttle > 1.0 && at < SpanOf(scenario_);
-         at += kSecondsOfHour) {
+    const auto swings = [](const std::unique_ptr<Worker>& worker) {
+      return worker->board().settings().heat.air_swing_kelvin > 0.0;
+    };
+    const bool any = std::any_of(fleet_.workers().begin(), fleet_.workers().end(), swings);
+    for (double at = 0.0; any && at < SpanOf(scenario_); at += kSecondsOfHour) {
       const double hour = (at - kBeginSeconds) / kSecondsOfHour;
       const double warm =
           std::cos(2.0 * M_PI * (hour - kWarmestHour) / static_cast<double>(kHoursOfDay));
-      loop_.At(at, [this, air = Celsius(kAirMean.value() + kAirSwing * warm)] {
+      loop_.At(at, [this, warm] {
         for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
+          const TrueHeat& heat = worker->board().settings().heat;
           worker->AdvanceBoard();
-          worker->board().SetAmbient(air);
+          worker->board().SetAmbient(heat.air + Celsius(heat.air_swing_kelvin * warm));
         }
       });
     }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/board.h"
 #include "sim/scenario/board_class.h"
 #include "units/quantity.h"
 #include "wattle/v1/artifact.pb.h"
@@ -35,7 +36,8 @@ struct BoardGroup {
   std::optional<Joules> pack;              // absent: mains
   Fraction charge{1.0};                    // when the simulation begins
   Fraction gauge_error{0.02};
-  Watts panel{};  // at 1000 W/m2
+  Watts panel{};                 // at 1000 W/m2
+  std::optional<TrueHeat> heat;  // absent: the simulation's own, which bounds no work
   double link_bytes_per_second = 1.25e6;
   std::vector<v1::Label> labels;
   std::optional<v1::Policy> policy;  // of these boards alone

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include <yaml-cpp/yaml.h>
@@ -195,6 +196,31 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
   }
 }
 
+void ReadHeat(Fields& group_fields, BoardGroup& group) {
+  if (!group_fields.Has("heat")) {
+    return;
+  }
+  Fields fields(group_fields.Node("heat"), group_fields.file(), "fleet.heat");
+  TrueHeat& heat = group.heat.emplace();
+  heat.kelvin_per_watt =
+      fields.Number("kelvin_per_watt", 0.1, 100.0, heat.kelvin_per_watt, "0.1 to 100 K/W");
+  heat.time_constant_seconds = fields.Span("time_constant", 10.0, 4 * kSecondsOfHour,
+                                           heat.time_constant_seconds, "10s to 4h, such as 15m");
+  heat.air = Celsius(fields.Number("air_celsius", -40.0, 60.0, heat.air.value(), "-40 to 60 °C"));
+  heat.air_swing_kelvin = fields.Number("air_swing_kelvin", 0.0, 40.0, 0.0, "0 to 40 K");
+  if (fields.Has("throttle_celsius")) {
+    const double least = heat.air.value() + heat.air_swing_kelvin +
+                         heat.kelvin_per_watt * group.board_class.idle.value();
+    const double throttle = fields.Number("throttle_celsius", 40.0, 130.0, 0.0, "40 to 130 °C");
+    if (throttle <= least) {
+      fields.Fail("throttle_celsius",
+                  absl::StrFormat("more than the %.0f °C of an idle board on a warm day", least));
+    }
+    heat.throttle = Celsius(throttle);
+  }
+  fields.RefuseTheRest();
+}
+
 BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
   Fields fields(node, file, "fleet");
   BoardGroup group;
@@ -217,6 +243,7 @@ BoardGroup ReadGroup(const YAML::Node& node, const std::string& file) {
   }
   group.link_bytes_per_second =
       kBytesPerMegabit * fields.Number("link_mbit", 0.01, 1e5, 10.0, "0.01 to 100000 Mbit/s");
+  ReadHeat(fields, group);
   ReadLabels(fields, group);
   ReadPolicy(fields, group);
   fields.RefuseTheRest();

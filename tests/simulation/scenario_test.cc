@@ -565,5 +565,21 @@ TEST(ChangesTest, SetAndAddChangeTheFleet) {
   EXPECT_EQ(scenario->first_seed, 9);
 }
 
+// Short jobs never make the board in the case hot, so a long one is predicted from their rate. Its
+// deadline is met at that rate, and not at the one that the heat allows.
+TEST(ScenarioFilesTest, ThePlanThatKnowsTheHeatMeetsTheDeadlineThatTheOtherMisses) {
+  const auto scenario = ReadScenarioAt("heat.yaml", {});
+  ASSERT_THAT(scenario, IsOk());
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    SCOPED_TRACE(seed);
+    const auto knows = RunScenario(*scenario, "ours", seed);
+    const auto does_not = RunScenario(*scenario, "without_heat", seed);
+    ASSERT_THAT(knows, IsOk());
+    ASSERT_THAT(does_not, IsOk());
+    EXPECT_EQ((*knows)[Figure::kMissed], 0);
+    EXPECT_GT((*does_not)[Figure::kMissed], 0);
+  }
+}
+
 }  // namespace
 }  // namespace wattle::sim
