@@ -120,6 +120,7 @@ class EventCallerTest : public ServerFixture {
     Ask("AccessService.RevokeToken", absl::StrCat(R"({"token_id": ")", token, R"("})"));
     Ask("AccessService.SetQuota", R"({"quota": {"owner": "*", "open_jobs_max": 1000}})");
     Ask("AccessService.SetProject", R"({"project": {"name": "north"}})");
+    Ask("AccessService.SetMember", R"({"person": "vera", "projects": ["north"]})");
     Ask("AccessService.SetMember", R"({"person": "vera", "projects": ["default"]})");
     Ask("AccessService.RemoveProject", R"({"name": "north"})");
     Ask("AccessService.ApproveDevice", R"({"device": "device-b"})");
@@ -147,11 +148,11 @@ TEST_F(EventCallerTest, EveryChangeSaysWhoAndFromWhere) {
       EXPECT_EQ(event.caller_address(), "127.0.0.1") << event.ShortDebugString();
     }
   }
-  // Of a call that is not made above: rows and roots, posted as their neighbours; and a removal,
-  // which wants a board that has left.
+  // Of a call that is not made above: rows and roots, posted as their neighbours; a removal, which
+  // wants a board that has left; and what boards do.
   const std::set<std::string> others = {
       "profiles_imported", "imported_profiles_removed", "authority_retired", "device_removed",
-      "journal_opened",    "identity_enrolled",         "identity_renewed"};
+      "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled"};
   const pb::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
   for (int i = 0; i < kinds.field_count(); ++i) {
     const std::string& kind = kinds.field(i)->name();
