@@ -193,6 +193,19 @@ TEST(HeatPlaceTest, ACapOfASupplyCountsTheFullSpeed) {
   boards.snapshot.policies = {policy};
   EXPECT_LT(On(boards.Plan(HotJob("j1")), "fast").mean_power_watts(), 9.4);
   EXPECT_EQ(FindCandidate(boards.Plan(HotJob("j1")), "fast")->refused_by(), "power_cap");
+  // Two boards: each begins with 7 W above idle, and goes on with about 5 W.
+  SetHeat(boards.Add("other", 3600, 10));
+  boards.snapshot.queue = {HotJob("j1"), HotJob("j2")};
+  const auto starts_under = [&boards](double cap_watts) {
+    boards.snapshot.policies[0].mutable_power_group()->set_power_cap_watts(cap_watts);
+    int starts = 0;
+    for (const QueuePlacement& placed : PlanQueue(boards.snapshot)) {
+      starts += !placed.placement.device_id().empty() && !placed.placement.wait() ? 1 : 0;
+    }
+    return starts;
+  };
+  EXPECT_EQ(starts_under(19), 1);
+  EXPECT_EQ(starts_under(20.1), 2);
 }
 
 }  // namespace
