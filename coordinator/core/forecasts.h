@@ -21,7 +21,8 @@ namespace wattle::core {
 
 // Adds the hours that a heartbeat told to those that are known, and drops the oldest beyond four
 // days. The first heartbeat of a stream tells all four days, so a coordinator that starts anew
-// trusts forecasts as the one before did. A device whose clock was set tells other hours: they replace what was known.
+// trusts forecasts as the one before did. A device whose clock was set tells other hours: they
+// replace what was known.
 void KeepHarvest(const v1::RecentHarvest& told, v1::RecentHarvest& known);
 
 // Of the forecasts that select the device and have an hour to come the most trusted one; nullopt:

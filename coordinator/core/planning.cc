@@ -132,8 +132,7 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
     }
   }
   for (const auto& [id, record] : state.devices) {
-    if (!record.removed() && !record.drained() && MayWork(state, id) &&
-        !failed.contains(id)) {
+    if (!record.removed() && !record.drained() && MayWork(state, id) && !failed.contains(id)) {
       return {failed.begin(), failed.end()};
     }
   }

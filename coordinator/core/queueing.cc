@@ -153,10 +153,9 @@ int QueueRoom(const State& state, const Observations& observations, const Device
   const v1::DeviceRecord* const record = FindDevice(state, device);
   const v1::Attempt* const running = RunningOn(state, device);
   const auto seen = observations.devices.find(device);
-  if (record == nullptr || record->drained() || !MayWork(state, device) ||
-      running == nullptr || running->released() || seen == observations.devices.end() ||
-      !seen->second.takes_queued || !IsCaughtUp(observations, device) ||
-      !IsReachable(observations, device, now)) {
+  if (record == nullptr || record->drained() || !MayWork(state, device) || running == nullptr ||
+      running->released() || seen == observations.devices.end() || !seen->second.takes_queued ||
+      !IsCaughtUp(observations, device) || !IsReachable(observations, device, now)) {
     return 0;
   }
   return QueueDepth(state, record->info()) - QueuedOn(state, device);

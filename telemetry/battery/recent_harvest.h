@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What came into a battery in each hour of the latest four days: how bright this morning was, which
-// the mean of many days hides, and what forecasts are judged by. Pure: times come with the calls. One thread owns an object.
+// the mean of many days hides, and what forecasts are judged by. Pure: times come with the calls.
+// One thread owns an object.
 #ifndef WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 #define WATTLE_TELEMETRY_BATTERY_RECENT_HARVEST_H_
 

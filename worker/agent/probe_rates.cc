@@ -9,12 +9,12 @@
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
 #include "proto/rate_bounds.h"
-#include "worker/power/power_modes.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/box/box.h"
 #include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
+#include "worker/power/power_modes.h"
 
 namespace wattle::agent {
 namespace {

@@ -16,8 +16,8 @@
 #include "base/test_directory.h"
 #include "telemetry/sensors/registry.h"
 #include "telemetry/sensors/sysfs.h"
-#include "worker/power/power_settings.h"
 #include "worker/agent/storage/memory_disk.h"
+#include "worker/power/power_settings.h"
 
 namespace wattle::agent {
 namespace {

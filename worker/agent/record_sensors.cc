@@ -15,8 +15,8 @@
 #include "base/status_macros.h"
 #include "telemetry/sensors/pi_firmware.h"
 #include "telemetry/sensors/sysfs.h"
-#include "worker/power/power_modes.h"
 #include "worker/agent/probe.h"
+#include "worker/power/power_modes.h"
 
 namespace wattle::agent {
 namespace {

@@ -80,9 +80,9 @@ class Transfers {
  private:
   // By one call of Fetch or Upload.
   struct Moved {
-    int64_t bytes = 0;        // over the link
-    int64_t peer_bytes = 0;   // from boards of the site
-    absl::Duration in{};  // until the last byte came
+    int64_t bytes = 0;       // over the link
+    int64_t peer_bytes = 0;  // from boards of the site
+    absl::Duration in{};     // until the last byte came
   };
   Transfers(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
             std::unique_ptr<artifacts::FileCache> cache, TransferCallbacks callbacks,
