@@ -1,9 +1,11 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Power modes from the plan to the profile: a real worker on a file tree of a board, which it may set."""
 
+import getpass
+import subprocess
 import unittest
 
-from fleet import receipt_of
+from fleet import BIN, receipt_of
 from scene import Scene
 
 CPU = "sys/devices/system/cpu/cpu0/cpufreq"
@@ -89,6 +91,22 @@ class PowerModes(Board):
     def test_a_worker_that_stops_restores_the_board(self):
         self.start()
         self.start_board("--allow-power-modes", "--power-mode", "MODE_20W")
+        self.fleet.workers["board"].stop()
+        self.assertEqual(self.frequency(), 950400)
+
+    def test_a_worker_without_rights_has_its_modes_set_by_powerd(self):
+        self.start()
+        self.make_board()
+        socket = self.fleet.directory / "powerd.sock"
+        powerd = subprocess.Popen([BIN / "wattle-powerd", "--socket", socket, "--user", getpass.getuser(), "--state-dir", self.fleet.directory / "powerd",
+                                   "--sensor-root", self.board])
+        self.addCleanup(powerd.wait)
+        self.addCleanup(powerd.kill)
+        self.fleet.until("wattle-powerd to listen", socket.exists)
+        self.start_worker_on_board("--allow-power-modes", "--power-mode", "MODE_20W", "--powerd-socket", socket)
+        self.assertEqual(self.frequency(), 1900800)
+        self.assertTrue((self.fleet.directory / "powerd/power_settings.pb").exists(), "the originals are where root keeps them")
+        self.assertFalse((self.fleet.directory / "board/power_settings.pb").exists())
         self.fleet.workers["board"].stop()
         self.assertEqual(self.frequency(), 950400)
 
