@@ -16,7 +16,6 @@
 namespace wattle::tls {
 namespace {
 
-constexpr absl::string_view kPrefix = kTokenPrefix;
 constexpr absl::string_view kServicePrefix = "wattle-service:";
 constexpr absl::string_view kForm = "wattle1:HOST:PORT:ID:SECRET:PIN";
 constexpr absl::string_view kServiceForm = "wattle-service:ID:SECRET";
@@ -45,7 +44,8 @@ absl::StatusOr<std::string> TakeHex(const HexPart& wanted, absl::string_view for
 }  // namespace
 
 std::string FormatToken(const Token& token) {
-  return absl::StrCat(kPrefix, token.address, ":", token.id, ":", token.secret, ":", token.pin);
+  return absl::StrCat(kTokenPrefix, token.address, ":", token.id, ":", token.secret, ":",
+                      token.pin);
 }
 
 absl::StatusOr<Token> ParseToken(absl::string_view text) {
@@ -55,7 +55,7 @@ absl::StatusOr<Token> ParseToken(absl::string_view text) {
         "token: is a service's, which a program shows over HTTPS and which lets nobody in; login "
         "wants one of 'wattle person token', a board one of 'wattle device token'");
   }
-  if (!absl::ConsumePrefix(&rest, kPrefix)) {
+  if (!absl::ConsumePrefix(&rest, kTokenPrefix)) {
     return absl::InvalidArgumentError(
         "token: does not begin with wattle1:; 'wattle device token' makes one");
   }

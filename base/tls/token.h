@@ -13,7 +13,7 @@
 namespace wattle::tls {
 
 // Of a token for a device or a person.
-inline constexpr char kTokenPrefix[] = "wattle1:";
+inline constexpr absl::string_view kTokenPrefix = "wattle1:";
 
 struct Token {
   std::string address;  // HOST:PORT, where the coordinator answers.
