@@ -135,7 +135,7 @@ TEST_F(JobListTest, TheKeyOfADurableJobIsAnsweredWithoutTheCore) {
   submit.mutable_spec()->set_owner("bob");
   submit.set_idempotency_key("key-3");
   absl::StatusOr<v1::SubmitJobResponse> answer;
-  api_->SubmitJob(submit, [&answer](const auto& reply) { answer = reply; });
+  api_->SubmitJob(submit, {}, [&answer](const auto& reply) { answer = reply; });
   ASSERT_THAT(answer, IsOk());
   EXPECT_TRUE(answer->existed());
   EXPECT_EQ(answer->job().job_id(), "j3");
@@ -156,19 +156,20 @@ TEST_F(JobListTest, AnArchivedJobAnswersAsBefore) {
   const auto take = [&answer](const absl::StatusOr<v1::SubmitJobResponse>& reply) {
     answer = reply;
   };
-  api_->SubmitJob(submit, take);
+  api_->SubmitJob(submit, {}, take);
   ASSERT_THAT(answer, IsOk()) << "the job of the first submit";
   EXPECT_TRUE(answer->existed());
   EXPECT_EQ(answer->job().job_id(), "j2");
   submit.mutable_spec()->set_owner("eve");
-  api_->SubmitJob(submit, take);
+  api_->SubmitJob(submit, {}, take);
   EXPECT_THAT(answer.status(), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("j2")));
 
   v1::CancelJobRequest cancel;
   cancel.set_job_id("j2");
   absl::Status cancelled;
-  api_->CancelJob(
-      cancel, [&cancelled](const absl::StatusOr<v1::Job>& reply) { cancelled = reply.status(); });
+  api_->CancelJob(cancel, {}, [&cancelled](const absl::StatusOr<v1::Job>& reply) {
+    cancelled = reply.status();
+  });
   EXPECT_THAT(cancelled, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has ended")));
 }
 
