@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/agent/fake_runner_for_test.h"
 #include "worker/box/box.h"
 #include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
@@ -21,8 +22,6 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
 
 KernelProbe ProbeIn(const TestDirectory& directory) {
   return {.state_directory = directory.File("state"), .runner = kFakeRunner, .device = "cuda"};

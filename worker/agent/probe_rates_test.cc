@@ -10,6 +10,7 @@
 
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
+#include "worker/agent/fake_runner_for_test.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 
@@ -20,8 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-const char kFakeRunner[] = WATTLE_BINARY_DIR "/bin/wattle_fake_runner";
 
 v1::DeviceInfo BoardInMode(const std::string& mode) {
   v1::DeviceInfo board;
