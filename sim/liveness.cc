@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/core.h"
+#include "proto/job_kind.h"
 #include "sim/random.h"
 #include "sim/runner.h"
 
@@ -60,7 +61,7 @@ std::vector<const v1::Job*> Liveness::OpenJobs() const {
 }
 
 double Liveness::PredictedSeconds(const v1::JobSpec& spec) const {
-  const double run = spec.has_profile()
+  const double run = KindOf(spec).wraps_workload
                          ? spec.profile().run_seconds() * spec.profile().runs_max()
                          : static_cast<double>(StepsOf(spec)) * world_.options.step_seconds;
   return run * slower_by_ + kAroundRunSeconds;

@@ -69,7 +69,7 @@ TEST_F(TimeTest, AWindowWaitsForTheTimeAfterARebootAndTheCoordinatorTellsIt) {
   EXPECT_EQ(ports_.fetches, 1);
   EXPECT_EQ(core_->MakeHeartbeat(Now()).clock_source(), v1::CLOCK_SOURCE_COORDINATOR);
   EXPECT_NEAR(core_->MakeHeartbeat(Now()).clock_error_seconds(), 1, 0.01);
-  Pass(absl::Seconds(20));
+  Pass(kSavePeriod + absl::Seconds(1));
   Reboot();
   Pass(absl::Seconds(5));
   EXPECT_EQ(ports_.fetches, 0);
@@ -101,13 +101,15 @@ TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
   EXPECT_THAT(GuardReason(), IsEmpty()) << "the rest of the day's budget";
   GoOn(absl::Seconds(50));
   EXPECT_NEAR(Spent(), 1500, 200);
-  // It is the next day, and the 500 J may be of it, with the 15 s that the power cut lost.
+  // It is the next day, and the 500 J may be of it, with what 10 W drew in the time that the power
+  // cut lost.
+  const double lost = 10 * absl::ToDoubleSeconds(kSavePeriod);
   WelcomeAt(kTrue + absl::Hours(24));
-  EXPECT_NEAR(Spent(), 650, 30);
+  EXPECT_NEAR(Spent(), 500 + lost, 30);
   Pass(absl::Seconds(10));
   // The same day still: nothing is granted twice.
   WelcomeAt(kTrue + absl::Hours(24));
-  EXPECT_NEAR(Spent(), 750, 50);
+  EXPECT_NEAR(Spent(), 600 + lost, 50);
 }
 
 TEST_F(TimeTest, AfterARestartWithoutTheTimeAllThatWasDrawnMayBeOfTheNewDay) {
