@@ -55,7 +55,7 @@ TEST_F(PowerOffTest, ABoardWithoutWorkGoesOffBelowThePolicysCharge) {
   Stay(0.2, absl::Minutes(60));
   EXPECT_EQ(ports_.offs, 0) << "below the reserve, and above the charge of the policy";
   // The guard believes so large a step after its second reading.
-  Stay(0.14, absl::Seconds(60) + PowerOff::kWait - absl::Seconds(30));
+  Stay(0.14, PowerOff::kWait);
   EXPECT_EQ(ports_.offs, 0);
   EXPECT_EQ(core_->MakeHeartbeat(Now()).power_off_reason(), "");
   Stay(0.14, absl::Seconds(30));
