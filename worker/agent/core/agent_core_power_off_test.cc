@@ -44,8 +44,8 @@ class PowerOffTest : public AgentCoreTest {
       core_->Step(Now());
     }
   }
-  // The farewell is shorter than the time between two readings.
   void PassFarewell() {
+    core_->OnCharge(Now().device, Fraction(0.14), FromWattHours(50), Watts(2));
     wall_ = wall_ + PowerOff::kFarewell;
     core_->Step(Now());
   }
