@@ -45,8 +45,8 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
       EXPECT_EQ(figures[static_cast<size_t>(Figure::kReserveBreaches)].median, 0) << result.policy;
     }
   }
-  EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "mast.yaml",
-                                          "moves.yaml", "two-jetsons.yaml"}));
+  EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "heat.yaml",
+                                          "mast.yaml", "moves.yaml", "two-jetsons.yaml"}));
 }
 
 // Two boards of two classes with eleven runs a day each, and one thing that changes their speed.
