@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
+#include "policy/burst_power.h"
 #include "proto/checkpoint_interval.h"
 #include "proto/job_kind.h"
 #include "proto/spec_defaults.h"
@@ -68,15 +69,11 @@ StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& predic
   const absl::Duration run = absl::Seconds(prediction.run_seconds().high());
   const bool keeps_checkpoints = KindOf(spec).keeps_checkpoints;
   const auto step = keeps_checkpoints ? LongestStep(spec, prediction) : std::nullopt;
-  // The mean of a run that heat slows down has slow hours in it, and it begins at full speed.
-  const double idle = prediction.idle_power_watts();
-  const double full = idle + (prediction.mean_power_watts() - idle) *
-                                 std::max(1.0, prediction.heat_stretch_ratio());
   return {.start = absl::Seconds(prediction.start_seconds()),
           .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
                                              : kStepNotPredicted,
           .checkpoint = OneCheckpoint(spec, prediction),
-          .load = Watts(full)};
+          .load = BurstPower(prediction)};
 }
 
 absl::Duration StopTime(const StopEstimate& estimate) {

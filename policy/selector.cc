@@ -6,20 +6,30 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 namespace wattle::policy {
 
 namespace {
 
-bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view selector) {
-  if (absl::ConsumePrefix(&selector, "device=")) {
-    return selector == device.name() || selector == device.device_id();
+constexpr absl::string_view kDeviceKey = "device";
+
+// Of the labels that every device has; nullopt: the key is none of theirs.
+std::optional<absl::string_view> OwnLabel(const v1::DeviceInfo& device, absl::string_view key) {
+  if (key == kDeviceKey) {
+    return device.name().empty() ? device.device_id() : device.name();
   }
-  if (absl::ConsumePrefix(&selector, "isolation=")) {
-    return selector == device.isolation();
+  if (key == "class") {
+    return device.device_class();
   }
-  return absl::ConsumePrefix(&selector, "class=") && selector == device.device_class();
+  if (key == "isolation") {
+    return device.isolation();
+  }
+  return std::nullopt;
+}
+
+bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view key, absl::string_view value) {
+  return key == kDeviceKey ? value == device.name() || value == device.device_id()
+                           : OwnLabel(device, key) == value;
 }
 
 bool HasAll(const google::protobuf::RepeatedPtrField<std::string>& selectors,
@@ -31,24 +41,18 @@ bool HasAll(const google::protobuf::RepeatedPtrField<std::string>& selectors,
 }  // namespace
 
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
-  if (HasOwnLabel(device, selector)) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
+  if (parts.size() == 2 && HasOwnLabel(device, parts[0], parts[1])) {
     return true;
   }
-  const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
   return std::any_of(device.labels().begin(), device.labels().end(), [&](const v1::Label& label) {
     return label.key() == parts[0] && (parts.size() == 1 || label.value() == parts[1]);
   });
 }
 
 std::optional<absl::string_view> LabelValue(const v1::DeviceInfo& device, absl::string_view key) {
-  if (key == "device") {
-    return device.name().empty() ? device.device_id() : device.name();
-  }
-  if (key == "class") {
-    return device.device_class();
-  }
-  if (key == "isolation") {
-    return device.isolation();
+  if (const std::optional<absl::string_view> own = OwnLabel(device, key)) {
+    return own;
   }
   for (const v1::Label& label : device.labels()) {
     if (label.key() == key) {

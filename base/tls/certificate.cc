@@ -23,23 +23,15 @@
 #include <openssl/x509v3.h>
 
 #include "base/status_macros.h"
+#include "base/tls/openssl_internal.h"
 #include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
 namespace {
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
 struct FreeStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
 };
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using Request = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
 using Cert = std::unique_ptr<X509, Freer<X509_free>>;
 using Chain = std::unique_ptr<STACK_OF(X509), FreeStack>;
@@ -49,23 +41,6 @@ using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 
 constexpr int64_t kSerialBits = 127;  // A serial number has at most 20 bytes and is positive.
 
-absl::Status Failed(absl::string_view what) {
-  std::array<char, 256> reason = {};
-  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
-  ERR_clear_error();
-  return absl::InternalError(absl::StrCat(what, ": OpenSSL says ", reason.data()));
-}
-
-Bio Reader(absl::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-std::string Written(BIO* bio) {
-  char* data = nullptr;
-  const auto size = static_cast<size_t>(BIO_get_mem_data(bio, &data));
-  return {data, size};
-}
-
 template <typename Write>
 absl::StatusOr<std::string> ToPem(absl::string_view what, Write write) {
   const Bio bio(BIO_new(BIO_s_mem()));
@@ -73,11 +48,6 @@ absl::StatusOr<std::string> ToPem(absl::string_view what, Write write) {
     return Failed(what);
   }
   return Written(bio.get());
-}
-
-// OpenSSL would ask the terminal for the password of an encrypted key.
-int NoPassword(char*, int, int, void*) {
-  return -1;
 }
 
 bool IsP256(EVP_PKEY* key) {

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/encrypted_key.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -15,6 +14,8 @@
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 
+#include "base/tls/openssl_internal.h"
+
 namespace wattle::tls {
 namespace {
 
@@ -24,39 +25,8 @@ constexpr uint64_t kBlockSize = 8;
 constexpr uint64_t kParallel = 1;
 constexpr int kSaltBytes = 16;
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using PlainKey = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Freer<PKCS8_PRIV_KEY_INFO_free>>;
 using SealedKey = std::unique_ptr<X509_SIG, Freer<X509_SIG_free>>;
-
-Bio Reader(absl::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-std::string Written(BIO* bio) {
-  char* data = nullptr;
-  const auto size = static_cast<size_t>(BIO_get_mem_data(bio, &data));
-  return {data, size};
-}
-
-absl::Status Failed(absl::string_view what) {
-  std::array<char, 256> reason = {};
-  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
-  ERR_clear_error();
-  return absl::InternalError(absl::StrCat(what, ": OpenSSL says ", reason.data()));
-}
-
-// OpenSSL would else ask on the terminal.
-int NoPassphrase(char* /*buffer*/, int /*size*/, int /*writes*/, void* /*data*/) {
-  return -1;
-}
 
 }  // namespace
 
@@ -66,7 +36,7 @@ bool HasPlainKey(absl::string_view pem) {
 }
 
 absl::StatusOr<std::string> EncryptKey(const std::string& key_pem, const std::string& passphrase) {
-  const Key key(PEM_read_bio_PrivateKey(Reader(key_pem).get(), nullptr, NoPassphrase, nullptr));
+  const Key key(PEM_read_bio_PrivateKey(Reader(key_pem).get(), nullptr, NoPassword, nullptr));
   if (key == nullptr) {
     ERR_clear_error();
     return absl::InvalidArgumentError("not a private key without a passphrase");
@@ -94,7 +64,7 @@ absl::StatusOr<std::string> EncryptKey(const std::string& key_pem, const std::st
 absl::StatusOr<std::string> DecryptKey(const std::string& encrypted_pem,
                                        const std::string& passphrase) {
   const SealedKey sealed(
-      PEM_read_bio_PKCS8(Reader(encrypted_pem).get(), nullptr, NoPassphrase, nullptr));
+      PEM_read_bio_PKCS8(Reader(encrypted_pem).get(), nullptr, NoPassword, nullptr));
   if (sealed == nullptr) {
     ERR_clear_error();
     return absl::InvalidArgumentError("not a private key under a passphrase");

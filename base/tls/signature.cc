@@ -12,21 +12,12 @@
 #include <openssl/pem.h>
 
 #include "base/status_macros.h"
+#include "base/tls/openssl_internal.h"
 
 namespace wattle::tls {
 namespace {
 
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free_all(bio); }
-};
-using OwnedKey = std::unique_ptr<EVP_PKEY, FreeKey>;
-using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+using Context = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
 
 const unsigned char* BytesIn(absl::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
@@ -46,17 +37,10 @@ bool IsSignersKey(EVP_PKEY* key) {
                              absl::string_view(group.data(), size) == "prime256v1"));
 }
 
-// OpenSSL would ask the terminal for the password of an encrypted key.
-int NoPasswordHere(char*, int, int, void*) {
-  return -1;
-}
-
 using ReadPem = EVP_PKEY* (*)(BIO*, EVP_PKEY**, pem_password_cb*, void*);
-absl::StatusOr<OwnedKey> ReadSignersKey(absl::string_view pem, ReadPem read,
-                                        absl::string_view what) {
-  const std::unique_ptr<BIO, FreeBio> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  OwnedKey key(read(bio.get(), nullptr, NoPasswordHere, nullptr));
+absl::StatusOr<Key> ReadSignersKey(absl::string_view pem, ReadPem read, absl::string_view what) {
+  const Bio bio = Reader(pem);
+  Key key(read(bio.get(), nullptr, NoPassword, nullptr));
   ERR_clear_error();
   if (!IsSignersKey(key.get())) {
     return absl::InvalidArgumentError(absl::StrCat("no ", what, " of P-256 or Ed25519 in PEM"));
@@ -72,8 +56,8 @@ const EVP_MD* DigestFor(const EVP_PKEY* key) {
 }  // namespace
 
 absl::StatusOr<std::string> SignText(absl::string_view key_pem, absl::string_view text) {
-  WATTLE_ASSIGN_OR_RETURN(const OwnedKey key, ReadSignersKey(key_pem, PEM_read_bio_PrivateKey,
-                                                             "private key without a password"));
+  WATTLE_ASSIGN_OR_RETURN(const Key key, ReadSignersKey(key_pem, PEM_read_bio_PrivateKey,
+                                                        "private key without a password"));
   const Context context(EVP_MD_CTX_new());
   size_t size = 0;
   std::string signature;
@@ -100,7 +84,7 @@ absl::Status CheckSignersKey(absl::string_view public_key_pem) {
 
 absl::Status VerifyText(absl::string_view public_key_pem, absl::string_view text,
                         absl::string_view signature) {
-  WATTLE_ASSIGN_OR_RETURN(const OwnedKey key,
+  WATTLE_ASSIGN_OR_RETURN(const Key key,
                           ReadSignersKey(public_key_pem, PEM_read_bio_PUBKEY, "public key"));
   const Context context(EVP_MD_CTX_new());
   const bool sound =

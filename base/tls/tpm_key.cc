@@ -28,6 +28,7 @@
 #include <openssl/x509.h>
 
 #include "base/status_macros.h"
+#include "base/tls/openssl_internal.h"
 #include "base/tls/private_file.h"
 
 namespace wattle::tls {
@@ -37,28 +38,8 @@ constexpr char kBegin[] = "-----BEGIN TSS2 PRIVATE KEY-----";
 constexpr char kEngine[] = "wattle-tpm";
 constexpr char kOfTpm[] = "provider=tpm2";
 
-template <auto free_function>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    free_function(object);
-  }
-};
-using Pkey = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 using EcKey = std::unique_ptr<EC_KEY, Freer<EC_KEY_free>>;
-using MemoryBio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-
-std::string Why() {
-  std::array<char, 256> reason = {};
-  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
-  ERR_clear_error();
-  return reason.data();
-}
-
-int NoPassword(char*, int, int, void*) {
-  return -1;
-}
 
 class Tpm {
  public:
@@ -163,8 +144,8 @@ absl::StatusOr<std::string> Tpm::NewKey() {
     return absl::FailedPreconditionError(
         absl::StrCat("the TPM makes no key of P-256: OpenSSL says ", Why()));
   }
-  const Pkey key(made);
-  const MemoryBio bio(BIO_new(BIO_s_mem()));
+  const Key key(made);
+  const Bio bio(BIO_new(BIO_s_mem()));
   char* data = nullptr;
   if (bio == nullptr || PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0,
                                                       nullptr, nullptr) != 1) {
@@ -183,7 +164,7 @@ absl::StatusOr<EVP_PKEY*> Tpm::Open(const std::string& pem) {
   WATTLE_RETURN_IF_ERROR(Begin());
   auto found = keys_.find(pem);
   if (found == keys_.end()) {
-    const MemoryBio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    const Bio bio = Reader(pem);
     EVP_PKEY* const opened =
         PEM_read_bio_PrivateKey_ex(bio.get(), nullptr, NoPassword, nullptr, library_, kOfTpm);
     if (opened == nullptr) {
@@ -198,7 +179,7 @@ absl::StatusOr<EVP_PKEY*> Tpm::Open(const std::string& pem) {
   const unsigned char* at = der;
   EcKey shown(size > 0 ? d2i_EC_PUBKEY(nullptr, &at, size) : nullptr);
   OPENSSL_free(der);
-  Pkey key(EVP_PKEY_new());
+  Key key(EVP_PKEY_new());
   if (shown == nullptr || key == nullptr || EC_KEY_set_method(shown.get(), method_) != 1 ||
       EC_KEY_set_ex_data(shown.get(), key_index_, found->second) != 1 ||
       EVP_PKEY_assign_EC_KEY(key.get(), shown.get()) != 1) {

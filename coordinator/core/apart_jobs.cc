@@ -103,8 +103,6 @@ bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device
   if (!job.spec().has_apart() || record == nullptr) {
     return false;
   }
-  const v1::Apart& apart = job.spec().apart();
-  const std::optional<std::string> place = scheduler::PlaceFor(apart, record->info());
   const std::vector<const v1::Job*> jobs = OpenAndSucceeded(state);
   return std::any_of(jobs.begin(), jobs.end(), [&](const v1::Job* other) {
     const std::optional<DeviceId> on = DeviceOf(*other);
@@ -112,8 +110,7 @@ bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device
         on.has_value() && other->job_id() != job.job_id() ? FindDevice(state, *on) : nullptr;
     return holder != nullptr && !holder->removed() &&
            scheduler::ApartGroupOf(other->spec()) == scheduler::ApartGroupOf(job.spec()) &&
-           (*on == device ||
-            (place.has_value() && scheduler::PlaceFor(apart, holder->info()) == place));
+           scheduler::IsOnePlace(job.spec().apart(), record->info(), holder->info());
   });
 }
 

@@ -136,25 +136,31 @@ TEST_F(EnrolmentTest, ATokenWithApproveLeavesItsDevicesWaiting) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("b was revoked")));
 }
 
-// A fleet whose board, which runs j1.1, enrols by a token that wants approval.
-struct WaitingFleet : Fleet {
-  WaitingFleet() {
+// A fleet whose board, which runs j1.1, enrols.
+struct EnrolledFleet : Fleet {
+  explicit EnrolledFleet(bool approve) {
     PlaceFirst(*this);
     v1::EnrolmentToken token;
     token.set_token_id("t1");
     token.set_kind(kDeviceKind);
     token.set_uses(1);
     token.set_expires_unix_seconds(ToUnix(Now().wall) + 60);
-    token.set_approve(true);
+    token.set_approve(approve);
     Do(state, observations, CreateTokens{{token}});
-    v1::Policy policy;
-    policy.set_name("field");
-    policy.set_max_temperature_celsius(80);
-    Do(state, observations, ApplyPolicy{policy});
     Enrol enrol;
     enrol.identity.set_id("device-1");
     enrol.identity.set_token_id("t1");
     Do(state, observations, enrol);
+  }
+};
+
+// By a token that wants approval.
+struct WaitingFleet : EnrolledFleet {
+  WaitingFleet() : EnrolledFleet(/*approve=*/true) {
+    v1::Policy policy;
+    policy.set_name("field");
+    policy.set_max_temperature_celsius(80);
+    Do(state, observations, ApplyPolicy{policy});
   }
   [[nodiscard]] PlanComputed Plan() const {
     return ComputePlan(MakeSnapshot(state, observations, {}, Now()));
@@ -399,20 +405,9 @@ TEST(RevocationTest, ARevokedDeviceGetsNoWorkWhileItStillLooksConnected) {
   EXPECT_EQ(FindAttempt(fleet.state, AttemptId("j1.2")), nullptr);
 }
 
-// A fleet whose board, which runs j1.1, enrolled; and a hello of another process beside it.
-struct DoubledFleet : Fleet {
-  DoubledFleet() {
-    PlaceFirst(*this);
-    v1::EnrolmentToken token;
-    token.set_token_id("t1");
-    token.set_kind(kDeviceKind);
-    token.set_uses(1);
-    token.set_expires_unix_seconds(ToUnix(Now().wall) + 60);
-    Do(state, observations, CreateTokens{{token}});
-    Enrol enrol;
-    enrol.identity.set_id("device-1");
-    enrol.identity.set_token_id("t1");
-    Do(state, observations, enrol);
+// With a hello of another process beside the board's own.
+struct DoubledFleet : EnrolledFleet {
+  DoubledFleet() : EnrolledFleet(/*approve=*/false) {
     rival.hello.mutable_device()->CopyFrom(FindDevice(state, device)->info());
     rival.hello.set_incarnation(1);
     rival.rival = "a worker at 10.0.0.7 is connected with it, and one at 10.0.0.9 says hello";

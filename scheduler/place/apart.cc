@@ -17,10 +17,8 @@ constexpr char kDefaultProject[] = "default";
 void Hold(const Snapshot& snapshot, const v1::Apart& apart, const ApartHold& hold,
           std::vector<DeviceLoad>& loads) {
   const v1::DeviceInfo& on = snapshot.devices[hold.device].device.info();
-  const std::optional<std::string> place = PlaceFor(apart, on);
   for (size_t i = 0; i < loads.size(); ++i) {
-    if (i == hold.device ||
-        (place.has_value() && PlaceFor(apart, snapshot.devices[i].device.info()) == place)) {
+    if (IsOnePlace(apart, on, snapshot.devices[i].device.info())) {
       loads[i].apart.push_back(hold);
     }
   }
@@ -43,6 +41,12 @@ std::optional<std::string> PlaceFor(const v1::Apart& apart, const v1::DeviceInfo
   }
   const std::optional<absl::string_view> value = policy::LabelValue(device, apart.by());
   return value.has_value() ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+bool IsOnePlace(const v1::Apart& apart, const v1::DeviceInfo& one, const v1::DeviceInfo& other) {
+  const std::optional<std::string> place = PlaceFor(apart, one);
+  return one.device_id() == other.device_id() ||
+         (place.has_value() && PlaceFor(apart, other) == place);
 }
 
 size_t PlacesOf(const v1::Apart& apart, const std::vector<DeviceView>& devices) {

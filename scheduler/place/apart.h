@@ -24,6 +24,10 @@ std::string ApartGroupOf(const v1::JobSpec& spec);
 // What names the device's place; nullopt: it lacks the label.
 std::optional<std::string> PlaceFor(const v1::Apart& apart, const v1::DeviceInfo& device);
 
+// Whether jobs of a group on the two devices would be in one place. A device that lacks the label
+// is a place of its own.
+bool IsOnePlace(const v1::Apart& apart, const v1::DeviceInfo& one, const v1::DeviceInfo& other);
+
 // How many places the devices are.
 size_t PlacesOf(const v1::Apart& apart, const std::vector<DeviceView>& devices);
 

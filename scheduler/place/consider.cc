@@ -281,8 +281,8 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   }
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
-  // Only the run's joules are uncertain, not those of fetch and start.
   described.warm_start_seconds = predicted.warm_start_seconds;
+  // Only the run's joules are uncertain, not those of fetch and start.
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
   WarnOfReserve(snapshot_, view, &candidate);

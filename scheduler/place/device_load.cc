@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "policy/burst_power.h"
 #include "policy/held_back.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/selector.h"
@@ -287,13 +288,13 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
     with.committed += demand;
     if (device.heartbeat().has_heat_model()) {
       const BoardHeat begin = HeatAfter(device, load.heat, IdlePowerOf(device), run.begin);
-      with.heat = HeatAfter(device, begin, BurstPower(run.prediction), run.end);
+      with.heat = HeatAfter(device, begin, policy::BurstPower(run.prediction), run.end);
     }
   } else {
     const auto behind = std::find_if(with.reserved.begin(), with.reserved.end(),
                                      [&](const Reservation& one) { return one.begin > run.begin; });
-    with.reserved.insert(
-        behind, {run.begin, std::max(run.begin, run.end), demand, BurstPower(run.prediction)});
+    with.reserved.insert(behind, {run.begin, std::max(run.begin, run.end), demand,
+                                  policy::BurstPower(run.prediction)});
   }
   if (load.pack != nullptr) {
     const std::optional<timetable::Draw> draw = DrawOf(device, run.job.spec, run.prediction);
@@ -310,7 +311,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
     supply->Add({.job = kPlanned,
                  .begin = timetable::UnixSecondsUp(run.begin),
                  .length = std::max<Seconds>(1, timetable::SecondsUp(run.end - run.begin)),
-                 .power = SupplyPowerOf(device, BurstPower(run.prediction))});
+                 .power = SupplyPowerOf(device, policy::BurstPower(run.prediction))});
     with.supply = std::move(supply);
   }
   AddRunsFiles(device, run, with);

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "policy/burst_power.h"
 #include "scheduler/place/power_group.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
-#include "scheduler/predict/heat.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/supply.h"
 #include "units/format.h"
@@ -24,7 +24,7 @@ timetable::SupplyRun RunOn(const Consideration& on) {
   const absl::Duration length = absl::Seconds(on.finish_in_seconds_upper - on.start_in_seconds);
   return {.begin = timetable::UnixSecondsUp(on.start()),
           .length = std::max<timetable::Seconds>(1, timetable::SecondsUp(length)),
-          .power = SupplyPowerOf(on.device.device, BurstPower(on.prediction))};
+          .power = SupplyPowerOf(on.device.device, policy::BurstPower(on.prediction))};
 }
 
 Watts WattsOf(timetable::Milliwatts power) {

@@ -218,10 +218,4 @@ v1::Prediction Stretched(const HotRun& run, const v1::Prediction& cool, const Bo
   return prediction;
 }
 
-Watts BurstPower(const v1::Prediction& prediction) {
-  const double ratio = std::max(1.0, prediction.heat_stretch_ratio());
-  const double idle = prediction.idle_power_watts();
-  return Watts(idle + (prediction.mean_power_watts() - idle) * ratio);
-}
-
 }  // namespace wattle::scheduler

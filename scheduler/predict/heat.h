@@ -65,9 +65,6 @@ std::optional<HotRun> HotRunOf(const v1::Device& device, const std::optional<Hea
 // cool: as HotRunOf's.
 v1::Prediction Stretched(const HotRun& run, const v1::Prediction& cool, const BoardHeat& heat);
 
-// What a run draws before the board is hot.
-Watts BurstPower(const v1::Prediction& prediction);
-
 }  // namespace wattle::scheduler
 
 #endif  // WATTLE_SCHEDULER_PREDICT_HEAT_H_

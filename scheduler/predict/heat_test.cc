@@ -11,6 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "policy/burst_power.h"
+
 namespace wattle::scheduler {
 namespace {
 
@@ -119,7 +121,7 @@ TEST(HeatTest, ALongRunGoesOnAtTheWattsThatHoldTheLimit) {
   EXPECT_NEAR(run.run_energy_joules().mean() - 3 * run.run_seconds().mean(),
               run.net_energy_joules(), 1);
   EXPECT_NEAR(run.mean_power_watts() * run.run_seconds().mean(), run.run_energy_joules().mean(), 1);
-  EXPECT_NEAR(BurstPower(run).value(), 12, 1e-6);
+  EXPECT_NEAR(policy::BurstPower(run).value(), 12, 1e-6);
   EXPECT_THAT(run.provenance_note(),
               HasSubstr("measured; takes 1.9 times as long: the board holds 82 °C at 7.86 W and "
                         "would draw 12.00 W"));
