@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
+#include "base/utf8.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/profiling.h"
@@ -23,9 +24,10 @@ v1::Event& Draft::Add() {
   return event;
 }
 
-void Draft::Refuse(absl::Status status) {
+void Draft::Refuse(const absl::Status& status) {
   decision_.events.clear();
-  decision_.status = std::move(status);
+  // The message repeats words of the caller, who may have put a line end into them.
+  decision_.status = absl::Status(status.code(), OneLine(status.message()));
 }
 
 void Draft::SetJob(const std::string& job_id, v1::JobState state, const std::string& reason) {

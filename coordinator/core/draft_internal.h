@@ -33,8 +33,8 @@ class Draft {
 
   v1::Event& Add();
   Decision& decision() { return decision_; }
-  // Drops all drafted events and answers with the error.
-  void Refuse(absl::Status status);
+  // Drops all drafted events and answers with the error, as one line.
+  void Refuse(const absl::Status& status);
 
   void SetJob(const std::string& job_id, v1::JobState state, const std::string& reason);
   // Puts the job back into the queue after an attempt ended. The planner skips the job until the
