@@ -117,12 +117,12 @@ function(wattle_test)
                                                         WATTLE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_link_libraries(wattle_${ARG_NAME} PRIVATE ${ARG_DEPS} wattle_warnings GTest::gmock GTest::gtest_main)
   if("simulation" IN_LIST ARG_LABELS)  # minutes each, so every core takes one
-    gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1500)
+    gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1500 PROCESSORS 2)
     return()
   endif()
   add_test(NAME ${ARG_NAME} COMMAND wattle_${ARG_NAME})
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1800)
-  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600)
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1800 PROCESSORS 2)
+  gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600 PROCESSORS 2)
 endfunction()
 
 # wattle_program(NAME wattle SRCS main.cc DEPS …): an executable in bin/. In a tree with sanitizers no test runs it, so its own files are

@@ -152,7 +152,7 @@ void UseTls13Alone() {
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
                                                            RootsSource client_roots) {
   grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<FileWatcherCertificateProvider>(own.key_path, own.chain_path,
+      std::make_shared<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,
                                                        kServerReadsAgainSeconds));
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// A board whose key is in a TPM, here the emulator swtpm: whoever copies the card has no key.
+// A board whose key is in a TPM, here the emulator swtpm: whoever copies the card has no key, and
+// the board serves others as any does.
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,9 @@
 #include "base/tls/tpm_key.h"
 #include "coordinator/rpc/server_fixture.h"
 #include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/peer.grpc.pb.h"
+#include "worker/agent/link/peer_server.h"
+#include "worker/agent/link/peer_sources.h"
 
 namespace wattle::attacks {
 namespace {
@@ -87,6 +91,21 @@ class TpmAttacks : public rpc::ServerFixture {
                 v1::WhoAmIRequest(), me);
   }
 
+  static absl::Status AskForChunk(const std::string& address,
+                                  const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    const auto stub = v1::PeerChunks::NewStub(grpc::CreateChannel(address, credentials));
+    grpc::ClientContext context;
+    rpc::SetDeadline(context);
+    v1::PeerChunksRequest request;
+    request.set_artifact_id(std::string(64, 'a'));
+    request.add_sha256(std::string(32, 'b'));
+    const auto reader = stub->GetChunks(&context, request);
+    v1::Chunk chunk;
+    while (reader->Read(&chunk)) {
+    }
+    return FromGrpc(reader->Finish());
+  }
+
   std::string pid_file_;
 };
 
@@ -119,6 +138,40 @@ TEST_F(TpmAttacks, ACopyOfTheCardHasNoKey) {
               IsOk());
   EXPECT_FALSE(Shell(absl::StrCat("openssl pkey -in ", Path("board/key.pem"))))
       << "without the TPM the file opens nothing";
+}
+
+TEST_F(TpmAttacks, ItServesBoardsOfItsSiteByTheKeyOfTheTpm) {
+  if (!StartTpm()) {
+    GTEST_SKIP() << "wants the Debian packages swtpm and tpm2-openssl";
+  }
+  const auto board =
+      identity::Enroll(Path("board"), DeviceToken(), "device-a", identity::KeyPlace::kTpm);
+  ASSERT_THAT(board, IsOk());
+  const auto server = agent::PeerServer::Start(
+      {.listen = "127.0.0.1:0",
+       .cache_directory = Path("cache"),
+       .identity = *board,
+       .check = [](const v1::CheckPeerRequest&) { return absl::Minutes(1); }});
+  ASSERT_THAT(server, IsOk());
+  (*server)->Serve(true);
+  const auto other = identity::Enroll(Path("other"), DeviceToken(), "device-b");
+  ASSERT_THAT(other, IsOk());
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] {
+      EXPECT_THAT(
+          AskForChunk((*server)->addresses().front(), agent::PeerCredentials(*other, "device-a")),
+          StatusIs(absl::StatusCode::kNotFound, testing::_))
+          << "the handshake is done and the board was asked";
+      EXPECT_THAT(
+          AskForChunk((*server)->addresses().front(), agent::PeerCredentials(*other, "device-c")),
+          StatusIs(absl::StatusCode::kUnavailable, testing::_))
+          << "the key proves who it is";
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
 }
 
 TEST_F(TpmAttacks, AKeyInAFileIsNotTakenForOneOfATpm) {

@@ -8,8 +8,6 @@
 #include "absl/status/status.h"
 
 #include "base/status_macros.h"
-#include "base/tls/private_file.h"
-#include "base/tls/tpm_key.h"
 #include "identity/identity.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/link/peer_sources.h"
@@ -45,18 +43,11 @@ absl::Status Agent::OpenPeers() {
   if (config_.peer_listen.empty()) {
     return absl::OkStatus();
   }
-  const identity::Identity& own = *credentials_->identity();
-  if (const auto key = tls::ReadPrivateFile(identity::FilesOf(own).key_path);
-      key.ok() && tls::IsTpmKey(*key)) {
-    return absl::FailedPreconditionError(
-        "--peer-listen: this board's key is in its TPM, with which it cannot serve others yet; "
-        "leave the flag out");
-  }
   WATTLE_ASSIGN_OR_RETURN(const std::string listen, PeerListenAddress(config_.peer_listen));
   WATTLE_ASSIGN_OR_RETURN(peer_server_,
                           PeerServer::Start({.listen = listen,
                                              .cache_directory = disk_->PathOf("cache"),
-                                             .identity = own,
+                                             .identity = *credentials_->identity(),
                                              .bytes_per_second = config_.peer_bytes_per_second,
                                              .check = [this](const v1::CheckPeerRequest& request) {
                                                return directory_link_->Check(request);
