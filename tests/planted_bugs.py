@@ -57,6 +57,8 @@ BUGS = (
     Bug("a board is switched off without consent", "worker/power/powerd_main.cc", "if (flags.allow_power_off) {", "if (true) {",
         "wattle_powerd_test", "PowerdTest.*"),
     Bug("a refusal of two lines", "coordinator/core/draft.cc", "OneLine(status.message())", "status.message()", "wattle_fuzz_replay_test", "*core_commands*"),
+    Bug("a key in a TPM serves nobody", "base/tls/credentials.cc", "<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,",
+        "<FileWatcherCertificateProvider>(own.key_path, own.chain_path,", "wattle_tpm_attacks_test", "TpmAttacks.ItServes*"),
     Bug("an event without its caller", "coordinator/shell/shell.cc", "*event.mutable_caller() = caller;", "event.clear_caller();",
         "wattle_shell_test", "ShellTest.EveryEventOfACommandNamesItsCallerAndTheStateDoesNot"),
     Bug("an approval that is no audit", "proto/audited_events.cc", '      "device_approved",\n', "", "wattle_kind_name_test", "AuditedEventsTest.*"),
