@@ -11,6 +11,7 @@
 #include "cli/labels.h"
 #include "cli/table.h"
 
+#include "proto/project_name.h"
 #include "units/format.h"
 
 namespace wattle::cli {
@@ -85,7 +86,7 @@ class ProjectColumn {
                                                const v1::ArtifactInfo& artifact) const {
     if (shown_) {
       cells.insert(cells.begin() + 1, artifact.projects().empty()
-                                          ? "default"
+                                          ? kDefaultProject
                                           : absl::StrJoin(artifact.projects(), ", "));
     }
     return cells;

@@ -15,6 +15,7 @@
 #include "formats/job_file.h"
 #include "proto/job_summary.h"
 #include "proto/kind_name.h"
+#include "proto/project_name.h"
 #include "units/format.h"
 #include "units/quantity.h"
 
@@ -127,12 +128,6 @@ Table AttemptTable(const v1::Job& job, absl::Time now) {
   return table;
 }
 
-constexpr char kDefaultProject[] = "default";
-
-std::string ProjectWord(const std::string& project) {
-  return project.empty() ? kDefaultProject : project;
-}
-
 }  // namespace
 
 std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const TextStyle& style) {
@@ -144,7 +139,7 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
     rows.push_back(Summarize(job));
   }
   const bool has_projects = std::any_of(rows.begin(), rows.end(), [](const v1::JobSummary& job) {
-    return ProjectWord(job.project()) != kDefaultProject;
+    return ProjectName(job.project()) != kDefaultProject;
   });
   std::vector<Column> columns = {{"job"},
                                  {"name", Align::kLeft, true},
@@ -172,7 +167,7 @@ std::string RenderJobs(const v1::ListJobsResponse& jobs, absl::Time now, const T
                                       FormatAge(now, job.submitted_unix_seconds()),
                                       job.reason()};
     if (has_projects) {
-      cells.insert(cells.begin() + 1, ProjectWord(job.project()));
+      cells.insert(cells.begin() + 1, ProjectName(job.project()));
     }
     table.AddRow(std::move(cells));
   }

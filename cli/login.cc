@@ -22,6 +22,7 @@
 #include "base/tls/private_file.h"
 #include "base/tls/token.h"
 #include "identity/enroll.h"
+#include "proto/project_name.h"
 
 namespace wattle::cli {
 namespace {
@@ -76,7 +77,7 @@ std::string OwnQuota(Session& session, const std::string& person) {
 // "" for a member of the default project alone, as everybody is without projects.
 std::string ProjectWords(const v1::WhoAmIResponse& me) {
   const bool has_others =
-      me.projects_size() > 1 || (me.projects_size() == 1 && me.projects(0) != "default");
+      me.projects_size() > 1 || (me.projects_size() == 1 && me.projects(0) != kDefaultProject);
   return has_others ? absl::StrCat("projects: ", absl::StrJoin(me.projects(), ", "), "\n") : "";
 }
 

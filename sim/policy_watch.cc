@@ -19,7 +19,7 @@ constexpr double kGraceSeconds = 75.0;
 constexpr double kIdleTolerance = 0.99;
 // A stop of the process loses at most this much of the day's count: agent::kSavePeriod, and the
 // second in which the save falls.
-constexpr double kSaveSeconds = 31.0;
+constexpr double kSaveSeconds = 51.0;
 // After 24 hours the worker accepts that its clock was ahead (agent_core_limits.cc), and begins a
 // new count. From the third day on its day is the true one.
 constexpr int64_t kDaysUntilClockIsBelieved = 3;

@@ -33,7 +33,7 @@ std::string Text(absl::Time time) {
 access::Identity IdentityOf(std::string id, std::set<access::Role> roles) {
   return {.id = std::move(id),
           .roles = std::move(roles),
-          .projects = {core::kDefaultProject},
+          .projects = {kDefaultProject},
           .how_to_get_a_role = kWhoGives};
 }
 

@@ -92,7 +92,7 @@ bool Scope::CoversAllOf(const v1::ArtifactInfo& info) const {
 }
 
 std::string ProjectOf(const v1::JobSpec& spec) {
-  return spec.project().empty() ? kDefaultProject : spec.project();
+  return ProjectName(spec.project());
 }
 
 std::set<std::string> ProjectsOf(const v1::ArtifactInfo& info) {

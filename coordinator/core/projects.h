@@ -13,13 +13,12 @@
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/state.h"
+#include "proto/project_name.h"
 #include "wattle/v1/access.pb.h"
 #include "wattle/v1/artifact.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::core {
-
-inline constexpr char kDefaultProject[] = "default";
 
 // The projects of which somebody may see jobs and artifacts.
 class Scope {

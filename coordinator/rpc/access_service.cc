@@ -501,7 +501,7 @@ grpc::Status AccessService::ListProjects(grpc::ServerContext* context,
         const core::Scope scope,
         gate_.ScopeOf(*context->auth_context(), "/wattle.v1.AccessService/ListProjects"));
     const std::shared_ptr<const core::State> state = runtime_.Version();
-    std::set<std::string> names = {core::kDefaultProject};
+    std::set<std::string> names = {kDefaultProject};
     for (const auto& [name, project] : state->projects) {
       names.insert(name);
     }

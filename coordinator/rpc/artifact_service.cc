@@ -159,8 +159,7 @@ absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::Serv
 absl::StatusOr<std::string> ArtifactService::ProjectFor(
     const Asker& asker, const v1::CommitArtifactRequest& request) const {
   if (!asker.is_device) {
-    const std::string project =
-        request.project().empty() ? core::kDefaultProject : request.project();
+    const std::string project = ProjectName(request.project());
     WATTLE_RETURN_IF_ERROR(
         core::CheckProject(*api_.runtime().Version(), asker.scope, asker.id, project));
     return project;
@@ -170,7 +169,7 @@ absl::StatusOr<std::string> ArtifactService::ProjectFor(
       job.ok() &&
       std::any_of(job->job().attempts().begin(), job->job().attempts().end(),
                   [&asker](const v1::Attempt& attempt) { return attempt.device_id() == asker.id; });
-  return is_its_job ? core::ProjectOf(job->job().spec()) : core::kDefaultProject;
+  return is_its_job ? core::ProjectOf(job->job().spec()) : kDefaultProject;
 }
 
 grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,

@@ -7,12 +7,10 @@
 #include "absl/strings/str_cat.h"
 
 #include "policy/selector.h"
+#include "proto/project_name.h"
 
 namespace wattle::scheduler {
 namespace {
-
-// As jobs of before there were projects have it.
-constexpr char kDefaultProject[] = "default";
 
 void Hold(const Snapshot& snapshot, const v1::Apart& apart, const ApartHold& hold,
           std::vector<DeviceLoad>& loads) {
@@ -30,7 +28,7 @@ std::string ApartGroupOf(const v1::JobSpec& spec) {
   if (!spec.has_apart()) {
     return "";
   }
-  const std::string project = spec.project().empty() ? kDefaultProject : spec.project();
+  const std::string project = ProjectName(spec.project());
   const std::string& by = spec.apart().by();
   return absl::StrCat(project.size(), ":", project, by.size(), ":", by, spec.apart().group());
 }

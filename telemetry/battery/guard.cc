@@ -37,16 +37,16 @@ bool IsCurrent(const std::optional<Timed<Value>>& reading, Monotonic now) {
 
 }  // namespace
 
-// Two readings may each be off by their error, in opposite directions; errors: their sum. A rise
-// lets work start, so a gap without readings does not explain one: a gauge that answers with
-// nonsense after an outage would be believed at once.
-bool Guard::Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge, Fraction errors) {
-  const absl::Duration elapsed = at - before.at;
-  const absl::Duration counted =
-      charge > before.value ? std::min(elapsed, policy::kReadingAgeMax) : elapsed;
-  const double allowed =
-      errors.value() + kChargeStep + kChargePerSecondMax * absl::ToDoubleSeconds(counted);
-  return std::abs((charge - before.value).value()) <= allowed;
+// A gap without readings explains no rise: a gauge that answers with nonsense after an outage would
+// be believed at once.
+bool Guard::Follows(const Timed<Fraction>& before, const Timed<Fraction>& reading,
+                    const Errors& errors) {
+  const bool rises = reading.value > before.value;
+  const absl::Duration elapsed = reading.at - before.at;
+  const absl::Duration counted = rises ? std::min(elapsed, policy::kReadingAgeMax) : elapsed;
+  const double allowed = (rises ? errors.up : errors.down).value() + kChargeStep +
+                         kChargePerSecondMax * absl::ToDoubleSeconds(counted);
+  return std::abs((reading.value - before.value).value()) <= allowed;
 }
 
 void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
@@ -63,14 +63,19 @@ void Guard::AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joul
   }
   const Timed<Fraction> reading = {state_of_charge, at};
   const Fraction reading_error = error.value_or(settings_.gauge_error);
-  if (!charge_ || Follows(*charge_, at, state_of_charge, charge_error_ + reading_error)) {
+  // A rise lets work start, so that the gauge's error explains none: one glitch would be believed.
+  if (!charge_ ||
+      Follows(*charge_, reading, {.up = Fraction(0), .down = charge_error_ + reading_error})) {
     charge_ = reading;
     charge_error_ = reading_error;
     suspect_.reset();
     return;
   }
   ++implausible_readings_;
-  if (!suspect_ || !Follows(suspect_->last, at, state_of_charge, 2 * reading_error)) {
+  if (state_of_charge > charge_->value && IsCurrent(charge_, at)) {
+    charge_->at = at;  // The charge is surely not below this value.
+  }
+  if (!suspect_ || !Follows(suspect_->last, reading, {2 * reading_error, 2 * reading_error})) {
     suspect_ = Suspect{reading, reading};
     return;
   }

@@ -89,8 +89,13 @@ class Guard {
     Timed<Fraction> first;
     Timed<Fraction> last;
   };
-  [[nodiscard]] static bool Follows(const Timed<Fraction>& before, Monotonic at, Fraction charge,
-                                    Fraction errors);
+  // By how much readings may lie over and under the one before: two may each be off by their error,
+  // in opposite directions.
+  struct Errors {
+    Fraction up, down;
+  };
+  [[nodiscard]] static bool Follows(const Timed<Fraction>& before, const Timed<Fraction>& reading,
+                                    const Errors& errors);
   std::string CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
                           const GuardMoment& moment);
   std::string CheckWindows(const policy::Limits& limits, const policy::StopEstimate& estimate,
