@@ -48,8 +48,8 @@
 namespace wattle::agent {
 
 // A power cut loses at most this much of an attempt's measured energy. Each save writes and syncs
-// two small files, which are about 45 kB of pages on the card with those of the file system: half of
-// a period is more than 100 MB a day.
+// two small files: about 45 kB of pages on the card, with those of the file system. Half of this
+// period takes more than 100 MB a day.
 inline constexpr absl::Duration kSavePeriod = absl::Seconds(50);
 // Between two tries on a disk that takes no writes.
 inline constexpr absl::Duration kDiskRetryPeriod = absl::Seconds(15);
