@@ -29,6 +29,8 @@ namespace {
 
 // A line of the runner's standard error is cut here; it is shown to people.
 constexpr size_t kLineMax = 2000;
+// Of a frame from the runner. The longest real one is a result with its recipe, of some kilobytes.
+constexpr size_t kFrameUpMax = size_t{1} << 20;
 
 // What of the agent's environment a runner may have, with what makes libtorch behave. A passive
 // wait policy: spinning OpenMP threads on a busy machine starve each other.
@@ -197,6 +199,12 @@ bool RunnerProcess::ReadFrames() {
     absl::StatusOr<std::optional<std::string>> message = frames_.Next();
     if (!message.ok()) {
       broken_stream_ = absl::StrCat("runner: ", message.status().message());
+      return false;
+    }
+    if (frames_.buffered() > kFrameUpMax ||
+        (message->has_value() && (*message)->size() > kFrameUpMax)) {
+      broken_stream_ = absl::StrCat("runner: a frame of more than ", kFrameUpMax >> 20,
+                                    " MiB; do not trust the job's model and data");
       return false;
     }
     if (!message->has_value()) {
