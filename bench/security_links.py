@@ -79,7 +79,7 @@ def measure_idle(figures, fleet, connections):
 def pull_seconds(fleet, target):
     """Wall seconds of a pull, and the processor seconds of coordinator and client."""
     begin, used = time.monotonic(), cpu_seconds(fleet.coordinator.pid) + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    fleet.output("wattle", *fleet.plaintext, "data", "pull", "random", target, timeout_seconds=300)
+    fleet.wattle("data", "pull", "random", target, timeout_seconds=300)
     seconds = time.monotonic() - begin
     return seconds, cpu_seconds(fleet.coordinator.pid) + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - used
 
@@ -90,7 +90,7 @@ def measure_chunks(figures, fleet, plain, rounds):
         for _ in range(DATA_MIB):  # Lines of whole characters, which nothing compresses much.
             file.write(base64.b64encode(os.urandom(3 * (1 << 18))))
     for one in (fleet, plain):
-        one.output("wattle", *one.plaintext, "data", "push", "random", text, timeout_seconds=300)
+        one.wattle("data", "push", "random", text, timeout_seconds=300)
     rates, ratios = [], []
     for number in range(rounds):
         _, without = pull_seconds(plain, plain.directory / f"pulled-{number}")
