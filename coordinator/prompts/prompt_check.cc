@@ -131,7 +131,10 @@ std::string PromptCheck::TellOfChild(const core::PromptQuestion& question,
                          question.conversations.front().reference);
   return absl::StrCat(where, ": the count of its tokens with model ", question.model, " ",
                       std::string(end.message()),
-                      "; do not trust the model's tokenizer and chat template and the data, or "
+                      absl::IsDeadlineExceeded(end)
+                          ? "; submit again if the coordinator's machine was busy, else do not "
+                          : "; do not ",
+                      "trust the model's tokenizer and chat template and the data, or "
                       "push the model with those of its maker");
 }
 
