@@ -27,6 +27,8 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
+// For a child that never answers.
+constexpr absl::Duration kShort = absl::Milliseconds(100);
 const char kCounter[] = WATTLE_BINARY_DIR "/bin/wattle_prompt_counter";
 
 std::string SourceFile(absl::string_view path) {
@@ -104,10 +106,12 @@ class PromptCheckTest : public artifacts::StoreFixture {
     PromptCheck check(*store_, clock_, {.path = kCounter}, limits);
     return AskOf(check, question);
   }
-  // Of a child that does what the word says (prompt_counter_main.cc).
-  std::string AskMisbehaving(const std::string& word, box::Level at_most = box::Level::kFull) {
+  // Of a child that does what the word says (prompt_counter_main.cc); one that never answers is
+  // waited for as long as `patience`.
+  std::string AskMisbehaving(const std::string& word, box::Level at_most = box::Level::kFull,
+                             absl::Duration patience = absl::Minutes(2)) {
     PromptCheck check(*store_, clock_, {.path = kCounter, .arguments = {word}, .at_most = at_most},
-                      {.patience = absl::Milliseconds(300)});
+                      {.patience = patience});
     return AskOf(check, Question({long_prompt_}, 8));
   }
   static std::string AskOf(PromptCheck& check, const core::PromptQuestion& question) {
@@ -301,7 +305,6 @@ TEST_F(PromptCheckTest, AChildThatEndsHangsOrBabblesRefusesTheSubmitAndSaysWhy) 
     const char* word;
     const char* told;
   } rows[] = {{"crash", "was ended by signal 11"},
-              {"hang", "did not end within 300ms"},
               {"babble", "gave an answer that is none"},
               {"deaf", "was ended by signal 9"}};
   for (const auto& row : rows) {
@@ -312,6 +315,9 @@ TEST_F(PromptCheckTest, AChildThatEndsHangsOrBabblesRefusesTheSubmitAndSaysWhy) 
                       HasSubstr("do not trust the model's tokenizer"), Not(HasSubstr("\n"))))
         << row.word;
   }
+  EXPECT_THAT(AskMisbehaving("hang", box::Level::kFull, kShort),
+              AllOf(HasSubstr("did not end within 100ms; submit again if"),
+                    HasSubstr("do not trust the model's tokenizer")));
 }
 
 TEST_F(PromptCheckTest, AChildThatMakesASocketIsEndedByItsBox) {
@@ -323,7 +329,7 @@ TEST_F(PromptCheckTest, AChildThatMakesASocketIsEndedByItsBox) {
                            HasSubstr("was ended by signal 31"));
   EXPECT_THAT(AskMisbehaving("socket"), ended);
   EXPECT_THAT(AskMisbehaving("socket", box::Level::kSeccomp), ended) << "without Landlock";
-  EXPECT_THAT(AskMisbehaving("socket", box::Level::kNone), HasSubstr("did not end"))
+  EXPECT_THAT(AskMisbehaving("socket", box::Level::kNone, kShort), HasSubstr("did not end"))
       << "the attack works without the box";
 }
 
