@@ -23,11 +23,11 @@ namespace {
 }
 
 [[noreturn]] void Misbehave(absl::string_view word) {
-  if (word == "crash") {
-    kill(getpid(), SIGSEGV);
+  if (word == "die") {
+    kill(getpid(), SIGKILL);
   }
   if (word == "socket") {
-    (void)socket(AF_INET, SOCK_STREAM, 0);
+    _exit(socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 40 : 41);
   }
   if (word == "read") {
     _exit(open("/etc/passwd", O_RDONLY) >= 0 ? 40 : 41);
