@@ -93,6 +93,7 @@ BUGS = (
         'WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "certificate.pem"), answer.certificate_pem()));'
         'WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(PathIn(folder, "roots.pem"), answer.roots_pem()));', "",
         "enrolment_test.Enrolment.test_kill_9_at_any_step_of_a_renewal"),
+    Bug("a context that hides the login", "cli/dial.cc", "absl::IsNotFound(identity.status())", "absl::IsDataLoss(identity.status())", "wattle_cli_test", "DialTest.*"),
     Bug("a full disk is not told", "base/tls/private_file.cc", "WATTLE_RETURN_IF_ERROR(WriteFileDurably(path, content));", "(void)WriteFileDurably(path, content);",
         "", "enrolment_test.Enrolment.test_a_full_disk_at_an_enrolment"),
     Bug("lines of any length", "worker/agent/core/attempt_report.cc", "constexpr size_t kLogLineMax = 2000;", "constexpr size_t kLogLineMax = size_t{1} << 30;",
