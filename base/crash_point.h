@@ -13,7 +13,7 @@
 // because a test that silently kills nothing would prove nothing. A child inherits the variable:
 // the names of agent and runner differ.
 //
-// The agent's places:
+// The agent's places (credentials:NAME is everybody's: that file is about to be written):
 //   accept           an assignment is durable, its report is not yet in the spool
 //   progress         a step of the runner was taken in
 //   checkpoint       a checkpoint frame was taken in

@@ -1,12 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle-heartbeat-load ADDRESS STREAMS SECONDS: opens that many worker streams and sends
-// heartbeats as fast as they go. Prints what was sent; how many the coordinator took stands in its
-// /metrics (bench/core.py reads both).
+// wattle-heartbeat-load ADDRESS STREAMS SECONDS [FOLDER...]: opens that many worker streams and
+// sends heartbeats as fast as they go; with folders of credentials, one for each stream, by TLS.
+// Prints what was sent; how many the coordinator took stands in its /metrics (bench/core.py and
+// bench/security.py read both).
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +18,9 @@
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 
+#include "base/clock.h"
+#include "base/tls/credentials.h"
+#include "identity/identity.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 
 namespace {
@@ -30,10 +35,30 @@ struct Stream {
   std::thread reader;
 };
 
-WorkerMessage HelloOf(int number) {
+// Who says hello, and how.
+struct Board {
+  std::string id;
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+};
+
+// folder: of its credentials; empty: without TLS.
+std::optional<Board> BoardOf(int number, const std::string& folder) {
+  if (folder.empty()) {
+    return Board{absl::StrFormat("load-%04d-0000-0000", number),
+                 grpc::InsecureChannelCredentials()};
+  }
+  const auto identity = wattle::identity::Load(folder);
+  if (!identity.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(identity.status().message()).c_str());
+    return std::nullopt;
+  }
+  return Board{identity->id(), wattle::identity::CredentialsOf(*identity, wattle::Clock::Real())};
+}
+
+WorkerMessage HelloOf(int number, const std::string& id) {
   WorkerMessage message;
   wattle::v1::DeviceInfo& device = *message.mutable_hello()->mutable_device();
-  device.set_device_id(absl::StrFormat("load-%04d-0000-0000", number));
+  device.set_device_id(id);
   device.set_name(absl::StrFormat("load-%04d", number));
   device.set_device_class("raspberry-pi-5");
   device.set_architecture("aarch64");
@@ -61,22 +86,27 @@ WorkerMessage HeartbeatOf(int number) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: wattle-heartbeat-load ADDRESS STREAMS SECONDS\n");
+  const int stream_count = argc < 4 ? 0 : std::atoi(argv[2]);
+  if (argc < 4 || (argc > 4 && argc != 4 + stream_count)) {
+    std::fprintf(stderr, "usage: wattle-heartbeat-load ADDRESS STREAMS SECONDS [FOLDER...]\n");
     return 2;
   }
-  const int stream_count = std::atoi(argv[2]);
+  wattle::tls::UseTls13Alone();
   const absl::Duration span = absl::Seconds(std::atoi(argv[3]));
   std::vector<std::unique_ptr<Stream>> streams;
   for (int number = 0; number < stream_count; ++number) {
+    const auto board = BoardOf(number, argc > 4 ? argv[4 + number] : "");
+    if (!board.has_value()) {
+      return 1;
+    }
     auto stream = std::make_unique<Stream>();
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
                      1);  // A connection each, as real workers have.
     stream->stub = wattle::v1::FleetService::NewStub(
-        grpc::CreateCustomChannel(argv[1], grpc::InsecureChannelCredentials(), arguments));
+        grpc::CreateCustomChannel(argv[1], board->credentials, arguments));
     stream->call = stream->stub->Connect(&stream->context);
-    if (!stream->call->Write(HelloOf(number))) {
+    if (!stream->call->Write(HelloOf(number, board->id))) {
       std::fprintf(stderr, "cannot reach a coordinator at %s\n", argv[1]);
       return 1;
     }

@@ -16,6 +16,15 @@ and coordinator share the machine. Writes build/bench/security.json.
   attacks                      tests that carry an attack out
   attacks_that_succeed         of them those that get what they want
   fuzz_targets                 readers of foreign bytes with a target of ./dev fuzz
+  handshakes_per_cpu_second    connections with a whole handshake and a call, by the coordinator's processor seconds
+  connect_first_call_p50_ms    from nothing to the first answer
+  heartbeats_per_cpu_second_tls, heartbeats_tls_ratio      and by those without TLS
+  idle_connection_kib          memory of the coordinator for a connection that only stays
+  chunk_mib_per_second_tls, chunk_cpu_ratio                a pull, and its processor time by that without TLS
+  agent_cpu_percent_tls, agent_rss_mib                     of an idle agent
+  systemd_exposure.UNIT        of a unit in deploy/systemd, by systemd-analyze
+
+--only links: the last six lines alone; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
 """
 
 import argparse
@@ -34,6 +43,7 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 
 from figures import add, write_figures  # noqa: E402
 from fleet import BIN, Fleet  # noqa: E402
+from security_links import measure_links  # noqa: E402
 
 ATTACKS = ("wattle_attacks_test", "wattle_project_attacks_test", "wattle_connection_attacks_test", "wattle_tpm_attacks_test")
 
@@ -121,14 +131,7 @@ def measure_tests(figures):
     add(figures, "fuzz_targets", [listed.count("NoInputEndsTheProcess/")], "", "")
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="./dev bench security", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="of each figure [7]")
-    parser.add_argument("--steps", type=int, default=60, help="of a training [60]")
-    parser.add_argument("--boards", type=int, default=1000, help="that enrol [1000]")
-    parser.add_argument("--revocations", type=int, default=200, help="of them that are revoked [200]")
-    options = parser.parse_args()
-    figures = []
+def measure_box(figures, options):
     starts = [load("start", 30) for _ in range(options.rounds)]
     add(figures, "box_start_ms", [start["full"] - start["none"] for start in starts], "ms",
         f"seccomp alone {sorted(start['seccomp'] - start['none'] for start in starts)[len(starts) // 2]:.2f} ms")
@@ -139,9 +142,31 @@ def main():
         ratios.append(seconds["none"] / seconds["full"])
         without.append(1000 * seconds["none"])
     add(figures, "box_step_ratio", ratios, "", f"a step without the box: {min(without):.1f} to {max(without):.1f} ms", 4)
+
+
+def measure_gate_and_enrolment(figures, options):
     add(figures, "gate_microseconds", [gate_microseconds() for _ in range(options.rounds)], "us", "")
     measure_access(figures, options.boards, options.revocations)
-    measure_tests(figures)
+
+
+PARTS = {"box": measure_box, "access": measure_gate_and_enrolment, "tests": lambda figures, _: measure_tests(figures), "links": measure_links}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench security", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="of each figure [7]")
+    parser.add_argument("--steps", type=int, default=60, help="of a training [60]")
+    parser.add_argument("--boards", type=int, default=1000, help="that enrol [1000]")
+    parser.add_argument("--revocations", type=int, default=200, help="of them that are revoked [200]")
+    parser.add_argument("--connections", type=int, default=2000, help="that stay [2000]")
+    parser.add_argument("--seconds", type=int, default=5, help="of handshakes and of heartbeats in a round [5]")
+    parser.add_argument("--agent-seconds", type=int, default=60, help="that an idle agent is watched [60]")
+    parser.add_argument("--only", choices=PARTS, help="one part [all]")
+    options = parser.parse_args()
+    figures = []
+    for name, measure in PARTS.items():
+        if options.only in (None, name):
+            measure(figures, options)
     write_figures("security", figures)
 
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "identity/enroll.h"
 #include "identity/identity.h"
 
@@ -37,6 +38,12 @@ absl::StatusOr<Dialling> Dial(const DialFlags& flags, const Environment& environ
   WATTLE_ASSIGN_OR_RETURN(const Contexts contexts, Contexts::Load(environment));
   WATTLE_ASSIGN_OR_RETURN(const std::string name, contexts.Choose(flags.context));
   absl::StatusOr<identity::Identity> identity = identity::Load(contexts.FolderOf(name));
+  if (absl::IsNotFound(identity.status())) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("context ", OneLine(name), ": ", contexts.FolderOf(name),
+                     " has no certificate; an admin gives a token with 'wattle person token', "
+                     "then: wattle login TOKEN"));
+  }
   WATTLE_RETURN_IF_ERROR(WithContext(absl::StrCat("context ", name), identity.status()));
   const std::string coordinator =
       flags.coordinator.empty() ? contexts.coordinators().at(name) : flags.coordinator;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Every test that a page of docs/ names is there: `Suite.Name` in a C++ test, `name_test.py` in tests/integration."""
+"""Every test that a page of docs/ names is there: `Suite.Name` in a C++ test, `name_test.py` in tests/integration. Each row of the threat
+model names one."""
 
 import pathlib
 import re
@@ -8,6 +9,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ["docs/reliability.md", "docs/operate/security.md"]
+THREATS = ("docs/operate/security.md", "| attacker | wants | control | test |")
+NAMED = r"`((?:[A-Z]\w+)?\.[A-Z]\w+|[A-Z]\w+|\w+_test(?:\.py)?)`"
 
 
 def tests_of_the_tree():
@@ -17,6 +20,17 @@ def tests_of_the_tree():
             for path in top.rglob("*_test.cc"):
                 names |= {".".join(found) for found in re.findall(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", path.read_text())}
     return names
+
+
+def threats_without_a_test(suites):
+    """The rows whose last cell names no test and no suite that is there, and does not say that it is the row before's."""
+    page, head = THREATS
+    rows = (ROOT / page).read_text().split(head)[1].split("\n\n")[0].splitlines()[2:]
+    for row in rows:
+        cell = row.rstrip(" |").rsplit(" | ", 1)[1]
+        named = [word for word in re.findall(NAMED, cell) if word.split(".")[0] in suites or word.removesuffix(".py").endswith("_test")]
+        if not named and cell != "the same test":
+            yield f"{page}: no test that is there in the row: {row[:90]}"
 
 
 def main():
@@ -36,6 +50,7 @@ def main():
                 known = word in tests
             if not known:
                 problems.append(f"{page}: names the test {word}, which is not in the tree")
+    problems += threats_without_a_test({name.split(".")[0] for name in tests} | {"Attacks"})  # Attacks: of attacks_test.py.
     print("\n".join(problems))
     return 1 if problems else 0
 

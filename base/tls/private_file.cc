@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/crash_point.h"
 #include "base/durable_file.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -22,6 +23,7 @@ absl::Status MakePrivateDirectory(const std::string& path) {
 }
 
 absl::Status WritePrivateFile(const std::string& path, absl::string_view content) {
+  CrashPoint(absl::StrCat("credentials:", path.substr(path.rfind('/') + 1)));
   WATTLE_RETURN_IF_ERROR(WriteFileDurably(path, content));
   if (chmod(path.c_str(), S_IRUSR | S_IWUSR) != 0) {
     return FileError(errno, path, "cannot be made private");

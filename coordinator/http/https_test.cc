@@ -255,6 +255,24 @@ TEST_F(HttpsTest, MetricsTellWhenAServiceAndTheCoordinatorGoBlind) {
                                            absl::ToUnixSeconds(own->not_after), "\n")));
 }
 
+TEST_F(HttpsTest, MetricsTellWhenACertificateOfABoardEnds) {
+  const Proof ann = Enrolled("person", "ann", "admin");
+  (void)Enrolled("device", "device-a");
+  ASSERT_THAT(Ask(*runtime_, core::WorkerHello{.hello = runtime::HelloOf("device-a")}).status,
+              IsOk());
+  constexpr char kEnd[] = "wattle_device_certificate_end_timestamp_seconds{";
+  EXPECT_THAT(Get(ann, "/metrics").body, Not(HasSubstr(kEnd))) << "of a version that kept no end";
+  ASSERT_THAT(Ask(*runtime_, core::RenewIdentity{.kind = "device",
+                                                 .id = "device-a",
+                                                 .root_sha256 = "",
+                                                 .not_after = absl::FromUnixSeconds(4'000'000'000)})
+                  .status,
+              IsOk());
+  const std::string page = Get(ann, "/metrics").body;
+  EXPECT_THAT(page, HasSubstr(kEnd));
+  EXPECT_THAT(page, HasSubstr("} 4000000000\n"));
+}
+
 TEST_F(HttpsTest, ACallerBeyondTheLimitIsToldSo) {
   const auto few = std::make_shared<callers::CallLimits>(
       callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 3});

@@ -123,6 +123,13 @@ void AddDevices(MetricsPage& page, const core::State& state,
                  "When the coordinator heard of the device last, since it started.", labels,
                  core::ToUnix(it->second.last_seen->wall));
     }
+    const v1::IdentityRecord* const identity =
+        core::FindIdentity(state, core::kDeviceKind, id.value());
+    if (identity != nullptr && !identity->revoked() && identity->not_after_unix_seconds() > 0) {
+      page.Gauge("wattle_device_certificate_end_timestamp_seconds",
+                 "When the latest certificate of the device ends.", labels,
+                 identity->not_after_unix_seconds());
+    }
   }
   page.Gauge("wattle_coordinator_devices", "Devices that registered and were not removed.", {},
              static_cast<double>(devices));

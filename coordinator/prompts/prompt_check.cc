@@ -1,20 +1,31 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/prompts/prompt_check.h"
 
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "coordinator/log/log.h"
 #include "coordinator/prompts/prompt_count.h"
 #include "coordinator/prompts/stored_files.h"
-#include "formats/chat_examples.h"
+#include "worker/box/isolation.h"
 
 namespace wattle::prompts {
 namespace {
+
+// A sanitizer's own tables count as memory that a process may write, and are larger than any limit.
+#if defined(__SANITIZE_ADDRESS__) || defined(_GLIBCXX_TSAN)
+constexpr bool kLimitsMemory = false;
+#else
+constexpr bool kLimitsMemory = true;
+#endif
 
 bool HasOnlyShortPrompts(const core::PromptQuestion& question) {
   return question.data_artifact.value().empty() && !question.chat &&
@@ -24,43 +35,23 @@ bool HasOnlyShortPrompts(const core::PromptQuestion& question) {
              [&](const std::string& text) { return MostTokens(text) < question.context_length; });
 }
 
-// "generate.prompts: ", or the field and the name of the data set.
-std::string WhereOf(const core::PromptQuestion& question) {
-  return question.data.empty() ? "generate.prompts: "
-                               : absl::StrCat(question.field, ": ", question.data, ": ");
-}
-
-std::string Tell(const core::PromptQuestion& question, const std::vector<LongPrompt>& found) {
-  const LongPrompt& first = found.front();
-  const size_t others = found.size() - 1;
-  return absl::StrCat(
-      WhereOf(question), "prompt ", first.id, " has ", first.tokens,
-      first.tokens == 1 ? " token" : " tokens", ", and the context of model ", question.model,
-      " is ", question.context_length, " with at least one token to generate",
-      others == 0
-          ? ""
-          : absl::StrCat(" (", others, others == 1 ? " other prompt is" : " other prompts are",
-                         " too long too)"),
-      "; shorten it to ", question.context_length - 1, " tokens");
-}
-
-std::string TellOfNoTemplate(const core::PromptQuestion& question) {
-  return question.chat
-             ? absl::StrCat(
-                   "generate.chat: model ", question.model,
-                   " has no chat template; leave chat out, so that the model continues the "
-                   "prompts, or name an instruction-tuned model")
-             : absl::StrCat(WhereOf(question), "has conversations, and model ", question.model,
-                            " has no chat template; name an instruction-tuned model, or write "
-                            "{\"prompt\": \"…\"} lines");
+// Whether the child's end is the fault of what it read, and not of this machine.
+bool IsOfTheFiles(const absl::Status& end) {
+  return absl::IsDeadlineExceeded(end) || absl::IsResourceExhausted(end) || absl::IsAborted(end) ||
+         absl::IsPermissionDenied(end) || absl::IsDataLoss(end);
 }
 
 }  // namespace
 
-PromptCheck::PromptCheck(artifacts::BlobStore& store, const Clock& clock, PromptCheckLimits limits)
-    : store_(store), clock_(clock), limits_(limits), waiting_(limits.questions), thread_([this] {
-        Run();
-      }) {}
+PromptCheck::PromptCheck(artifacts::BlobStore& store, const Clock& clock, CounterProgram program,
+                         PromptCheckLimits limits)
+    : store_(store),
+      clock_(clock),
+      limits_(limits),
+      program_(std::move(program)),
+      waiting_(limits.questions),
+      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      thread_([this] { Run(); }) {}
 
 PromptCheck::~PromptCheck() {
   Stop();
@@ -68,6 +59,8 @@ PromptCheck::~PromptCheck() {
 
 void PromptCheck::Stop() {
   stopping_ = true;
+  const uint64_t one = 1;
+  (void)!write(stop_.get(), &one, sizeof(one));
   waiting_.Close();
   if (thread_.joinable()) {
     thread_.join();
@@ -86,167 +79,123 @@ void PromptCheck::Ask(core::PromptQuestion question, Answer answer) {
 }
 
 void PromptCheck::Run() {
+  // A write to a child that has left answers EPIPE; the signal must not end this process.
+  sigset_t pipe_signal;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);
   std::vector<Waiting> taken;
   while (waiting_.PopAll(taken)) {
     for (const Waiting& waiting : taken) {
-      const auto in_time = [&] {
-        return !stopping_ && clock_.Boottime() - waiting.asked <= limits_.wait;
-      };
-      waiting.answer(in_time() ? Refusal(waiting.question, in_time) : "");
+      const absl::Duration left = limits_.wait - (clock_.Boottime() - waiting.asked);
+      waiting.answer(!stopping_ && left >= absl::ZeroDuration() ? Refusal(waiting.question, left)
+                                                                : "");
     }
   }
+  children_.clear();  // A child ends with the thread that started it.
 }
 
-// As worker/engine counts: the tokens of the text with the begin token of the tokenizer.
-std::string PromptCheck::RefusalOfText(const core::PromptQuestion& question) {
-  const absl::StatusOr<std::string> text =
-      ReadTextStart(store_, question.data_artifact, core::kTextOfOneTokenBytesMax);
-  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
-      TokenizerOf(question.model_artifact);
-  if (!text.ok() || !tokenizer.ok()) {
-    LogWarning(absl::StrCat("text ", question.data, " is not counted: ",
-                            (text.ok() ? tokenizer.status() : text.status()).message()));
-    return "";
-  }
-  if ((*tokenizer)->EncodeDocument(*text).size() >= 2) {
-    return "";
-  }
-  return absl::StrCat(question.field, ": ", question.data, ": is one token for model ",
-                      question.model,
-                      ", and a text wants two at least, one to predict the other; push a longer "
-                      "text");
-}
-
-std::string PromptCheck::Refusal(const core::PromptQuestion& question,
-                                 const std::function<bool()>& in_time) {
-  if (question.is_text) {
-    return RefusalOfText(question);
-  }
-  for (const core::ConversationData& data : question.conversations) {
-    if (std::string refusal = RefusalOfConversations(question, data, in_time); !refusal.empty()) {
-      return refusal;
+std::string PromptCheck::Refusal(const core::PromptQuestion& question, absl::Duration left) {
+  absl::StatusOr<CounterChild*> child = ChildOf(question.model_artifact);
+  absl::StatusOr<v1::PromptCountAnswer> answer =
+      child.ok() ? (*child)->Ask(Written(question, left), limits_.patience, stop_.get())
+                 : absl::StatusOr<v1::PromptCountAnswer>(child.status());
+  if (answer.ok()) {
+    if (!answer->not_counted().empty()) {
+      LogWarning(OneLine(answer->not_counted()));
     }
+    return OneLine(answer->refusal());
   }
-  return RefusalOfPrompts(question, in_time);
-}
-
-// As worker/engine reads them: the template writes each conversation, or the job fails.
-std::string PromptCheck::RefusalOfConversations(const core::PromptQuestion& question,
-                                                const core::ConversationData& data,
-                                                const std::function<bool()>& in_time) {
-  const absl::StatusOr<formats::ChatTemplate> chat_template =
-      ReadChatTemplate(store_, question.model_artifact);
-  if (absl::IsNotFound(chat_template.status())) {
-    return absl::StrCat(data.field, ": ", data.reference, ": has conversations, and model ",
-                        question.model, " has no chat template; name an instruction-tuned model");
+  if (child.ok()) {
+    children_.pop_front();  // It is of no more use.
   }
-  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
-      TokenizerOf(question.model_artifact);
-  const absl::StatusOr<std::string> lines =
-      ReadPromptLines(store_, data.artifact, limits_.text_bytes);
-  for (const absl::Status& status : {chat_template.status(), tokenizer.status(), lines.status()}) {
-    if (!status.ok()) {
-      LogWarning(absl::StrCat("conversations of ", data.reference,
-                              " are not looked at: ", status.message()));
-      return "";
-    }
+  if (child.ok() && IsOfTheFiles(answer.status())) {
+    const std::string refusal = TellOfChild(question, answer.status());
+    LogWarning(refusal);
+    return refusal;
   }
-  const auto conversations = formats::ParseChat(*lines, data.reference);
-  if (!conversations.ok()) {
-    return "";  // The first one is longer than what is read here; the push has checked the file.
-  }
-  int64_t read = 0;
-  for (const formats::Conversation& conversation : *conversations) {
-    if (!in_time() || (data.limit_examples > 0 && read == data.limit_examples)) {
-      break;
-    }
-    ++read;
-    const absl::Status written =
-        formats::EncodeChat(conversation.messages, *chat_template, **tokenizer).status();
-    if (!written.ok()) {
-      return absl::StrCat(data.field, ": ", data.reference, ": line ", conversation.line, ": ",
-                          std::string(written.message()));
-    }
+  if (!absl::IsCancelled(answer.status())) {
+    LogWarning(absl::StrCat("prompts for ", question.model,
+                            " are not counted: ", std::string(answer.status().message())));
   }
   return "";
 }
 
-std::string PromptCheck::RefusalOfPrompts(const core::PromptQuestion& question,
-                                          const std::function<bool()>& in_time) {
-  const absl::StatusOr<std::vector<formats::Prompt>> prompts = PromptsOf(question);
-  if (!prompts.ok()) {
-    LogWarning(absl::StrCat("prompts of ", question.data,
-                            " are not counted: ", prompts.status().message()));
-    return "";
-  }
-  const bool none_is_written_or_long =
-      std::all_of(prompts->begin(), prompts->end(), [&](const formats::Prompt& prompt) {
-        return prompt.messages.empty() && MostTokens(prompt.text) < question.context_length;
-      });
-  if (none_is_written_or_long) {
-    return "";
-  }
-  const absl::StatusOr<const formats::BytePairEncoding*> tokenizer =
-      TokenizerOf(question.model_artifact);
-  if (!tokenizer.ok()) {
-    LogWarning(absl::StrCat("prompts for ", question.model,
-                            " are not counted: ", tokenizer.status().message()));
-    return "";
-  }
-  std::optional<formats::ChatTemplate> chat_template;
-  if (std::any_of(prompts->begin(), prompts->end(),
-                  [](const formats::Prompt& prompt) { return !prompt.messages.empty(); })) {
-    absl::StatusOr<formats::ChatTemplate> read = ReadChatTemplate(store_, question.model_artifact);
-    if (absl::IsNotFound(read.status())) {
-      return TellOfNoTemplate(question);
-    }
-    if (!read.ok()) {
-      LogWarning(absl::StrCat("conversations for ", question.model,
-                              " are not counted: ", read.status().message()));
-      return "";
-    }
-    chat_template = *std::move(read);
-  }
-  const absl::StatusOr<std::vector<LongPrompt>> found = FindLongPrompts(
-      *prompts, **tokenizer, chat_template.has_value() ? &*chat_template : nullptr,
-      question.context_length, {.text_bytes = limits_.text_bytes, .go_on = in_time});
-  if (!found.ok()) {
-    return absl::StrCat(WhereOf(question), std::string(found.status().message()));
-  }
-  return found->empty() ? "" : Tell(question, *found);
+std::string PromptCheck::TellOfChild(const core::PromptQuestion& question,
+                                     const absl::Status& end) const {
+  const std::string where =
+      question.conversations.empty()
+          ? (question.data.empty() ? "generate.prompts"
+                                   : absl::StrCat(question.field, ": ", question.data))
+          : absl::StrCat(question.conversations.front().field, ": ",
+                         question.conversations.front().reference);
+  return absl::StrCat(where, ": the count of its tokens with model ", question.model, " ",
+                      std::string(end.message()),
+                      absl::IsDeadlineExceeded(end)
+                          ? "; submit again if the coordinator's machine was busy, else do not "
+                          : "; do not ",
+                      "trust the model's tokenizer and chat template and the data, or "
+                      "push the model with those of its maker");
 }
 
-absl::StatusOr<std::vector<formats::Prompt>> PromptCheck::PromptsOf(
-    const core::PromptQuestion& question) {
-  std::vector<formats::Prompt> prompts;
-  if (!question.data_artifact.value().empty()) {
-    WATTLE_ASSIGN_OR_RETURN(const std::string lines,
-                            ReadPromptLines(store_, question.data_artifact, limits_.file_bytes));
-    WATTLE_ASSIGN_OR_RETURN(prompts, formats::ParsePrompts(lines, question.data));
+v1::PromptCountQuestion PromptCheck::Written(const core::PromptQuestion& question,
+                                             absl::Duration left) const {
+  v1::PromptCountQuestion written;
+  written.set_is_text(question.is_text);
+  written.set_field(question.field);
+  written.mutable_prompts()->Add(question.prompts.begin(), question.prompts.end());
+  written.set_chat(question.chat);
+  written.set_reference(question.data);
+  if (question.is_text) {
+    *written.mutable_data() =
+        ReadTextStart(store_, question.data_artifact, core::kTextOfOneTokenBytesMax);
+  } else if (!question.data_artifact.value().empty()) {
+    *written.mutable_data() = ReadPromptLines(store_, question.data_artifact, limits_.file_bytes);
   }
-  for (const std::string& text : question.prompts) {
-    prompts.push_back({.id = absl::StrCat(prompts.size() + 1), .text = text});
+  for (const core::ConversationData& data : question.conversations) {
+    v1::PromptCountConversations& conversations = *written.add_conversations();
+    conversations.set_field(data.field);
+    conversations.set_reference(data.reference);
+    *conversations.mutable_lines() = ReadPromptLines(store_, data.artifact, limits_.text_bytes);
+    conversations.set_limit_examples(data.limit_examples);
   }
-  if (question.chat) {
-    formats::AsConversations(prompts);
-  }
-  return prompts;
+  written.set_model(question.model);
+  written.set_context_length(question.context_length);
+  written.set_text_bytes_max(limits_.text_bytes);
+  written.set_seconds_max(absl::ToDoubleSeconds(left));
+  return written;
 }
 
 // The pointer holds until the next call.
-absl::StatusOr<const formats::BytePairEncoding*> PromptCheck::TokenizerOf(const ArtifactId& model) {
-  const auto known = std::find_if(tokenizers_.begin(), tokenizers_.end(),
+absl::StatusOr<CounterChild*> PromptCheck::ChildOf(const ArtifactId& model) {
+  const auto known = std::find_if(children_.begin(), children_.end(),
                                   [&](const auto& entry) { return entry.first == model; });
-  if (known != tokenizers_.end()) {
-    tokenizers_.splice(tokenizers_.begin(), tokenizers_, known);
-    return &tokenizers_.front().second;
+  if (known != children_.end()) {
+    children_.splice(children_.begin(), children_, known);
+    return children_.front().second.get();
   }
-  WATTLE_ASSIGN_OR_RETURN(formats::BytePairEncoding tokenizer, ReadTokenizer(store_, model));
-  tokenizers_.emplace_front(model, std::move(tokenizer));
-  if (tokenizers_.size() > limits_.tokenizers) {
-    tokenizers_.pop_back();
+  if (!level_.has_value()) {
+    const box::Isolation isolation = box::DetectIsolation(program_.at_most);
+    level_ = isolation.level;
+    if (isolation.level < program_.at_most) {
+      LogWarning(absl::StrCat("prompts are counted in a child at isolation ",
+                              box::LevelName(isolation.level), ", not ",
+                              box::LevelName(program_.at_most), ": ", isolation.missing,
+                              "; see docs/operate/security.md"));
+    }
   }
-  return &tokenizers_.front().second;
+  WATTLE_ASSIGN_OR_RETURN(
+      std::unique_ptr<CounterChild> child,
+      CounterChild::Start({.program = program_.path,
+                           .arguments = program_.arguments,
+                           .level = *level_,
+                           .memory_bytes = kLimitsMemory ? limits_.memory_bytes : 0},
+                          ReadModelFiles(store_, model)));
+  children_.emplace_front(model, std::move(child));
+  if (children_.size() > limits_.tokenizers) {
+    children_.pop_back();
+  }
+  return children_.front().second.get();
 }
 
 }  // namespace wattle::prompts

@@ -3,7 +3,9 @@
 // A prompt that fills the context is told before the job is accepted; the work for that is bounded.
 #include "coordinator/prompts/prompt_check.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -14,12 +16,20 @@
 #include "artifacts/store_fixture.h"
 #include "base/file.h"
 #include "coordinator/prompts/prompt_count.h"
+#include "coordinator/prompts/stored_files.h"
+#include "worker/box/isolation.h"
 
 namespace wattle::prompts {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
+
+// For a child that never answers.
+constexpr absl::Duration kShort = absl::Milliseconds(100);
+const char kCounter[] = WATTLE_BINARY_DIR "/bin/wattle_prompt_counter";
 
 std::string SourceFile(absl::string_view path) {
   const auto text = ReadWholeFile(absl::StrCat(WATTLE_SOURCE_DIR, "/", path), int64_t{1} << 24);
@@ -93,8 +103,16 @@ class PromptCheckTest : public artifacts::StoreFixture {
   }
 
   std::string Ask(const core::PromptQuestion& question, PromptCheckLimits limits = {}) {
-    PromptCheck check(*store_, clock_, limits);
+    PromptCheck check(*store_, clock_, {.path = kCounter}, limits);
     return AskOf(check, question);
+  }
+  // Of a child that does what the word says (prompt_counter_main.cc); one that never answers is
+  // waited for as long as `patience`.
+  std::string AskMisbehaving(const std::string& word, box::Level at_most = box::Level::kFull,
+                             absl::Duration patience = absl::Minutes(2)) {
+    PromptCheck check(*store_, clock_, {.path = kCounter, .arguments = {word}, .at_most = at_most},
+                      {.patience = patience});
+    return AskOf(check, Question({long_prompt_}, 8));
   }
   static std::string AskOf(PromptCheck& check, const core::PromptQuestion& question) {
     absl::Notification answered;
@@ -150,7 +168,7 @@ TEST_F(PromptCheckTest, ATextOfOneTokenHasNothingToPredict) {
 }
 
 TEST_F(PromptCheckTest, ATokenizerIsReadOnce) {
-  PromptCheck check(*store_, clock_);
+  PromptCheck check(*store_, clock_, {.path = kCounter});
   EXPECT_NE(AskOf(check, Question({long_prompt_}, 8)), "");
   ASSERT_TRUE(store_->Remove(model_).ok());
   EXPECT_NE(AskOf(check, Question({long_prompt_}, 8)), "") << "it was kept";
@@ -267,7 +285,7 @@ TEST(FindLongPromptsTest, EndsWhenNobodyWaits) {
 
 // The caller would have given up by then, and what comes after must not wait as long.
 TEST_F(PromptCheckTest, AQuestionThatWaitedTooLongIsNotCounted) {
-  PromptCheck check(*store_, clock_);
+  PromptCheck check(*store_, clock_, {.path = kCounter});
   absl::Notification answered;
   std::string answer = "none";
   check.Ask(Question({long_prompt_}, 8), [&](const std::string& first) {
@@ -282,8 +300,114 @@ TEST_F(PromptCheckTest, AQuestionThatWaitedTooLongIsNotCounted) {
   EXPECT_EQ(answer, "");
 }
 
+TEST_F(PromptCheckTest, AChildThatEndsHangsOrBabblesRefusesTheSubmitAndSaysWhy) {
+  const struct {
+    const char* word;
+    const char* told;
+  } rows[] = {{"die", "was ended by signal 9"},
+              {"babble", "gave an answer that is none"},
+              {"deaf", "was ended by signal 9"}};
+  for (const auto& row : rows) {
+    EXPECT_THAT(AskMisbehaving(row.word),
+                AllOf(HasSubstr(absl::StrCat("generate.prompts: the count of its tokens with model "
+                                             "tiny ",
+                                             row.told)),
+                      HasSubstr("do not trust the model's tokenizer"), Not(HasSubstr("\n"))))
+        << row.word;
+  }
+  EXPECT_THAT(AskMisbehaving("hang", box::Level::kFull, kShort),
+              AllOf(HasSubstr("did not end within 100ms; submit again if"),
+                    HasSubstr("do not trust the model's tokenizer")));
+}
+
+TEST_F(PromptCheckTest, AChildThatMakesASocketIsEndedByItsBox) {
+  if (box::DetectIsolation(box::Level::kSeccomp).level < box::Level::kSeccomp) {
+    GTEST_SKIP() << "wants isolation seccomp, which this kernel does not give";
+  }
+  // Kernels before 5.0 do not tell the call.
+  const auto ended = AnyOf(HasSubstr("was stopped by its box at the system call socket"),
+                           HasSubstr("was ended by signal 31"));
+  EXPECT_THAT(AskMisbehaving("socket"), ended);
+  EXPECT_THAT(AskMisbehaving("socket", box::Level::kSeccomp), ended) << "without Landlock";
+  EXPECT_THAT(AskMisbehaving("socket", box::Level::kNone), HasSubstr("exit code 40"))
+      << "the attack works without the box";
+}
+
+TEST_F(PromptCheckTest, AChildReadsNoFile) {
+  EXPECT_THAT(AskMisbehaving("read", box::Level::kNone), HasSubstr("exit code 40"))
+      << "the attack works without the box";
+  if (box::DetectIsolation(box::Level::kFull).level < box::Level::kFull) {
+    GTEST_SKIP() << "wants isolation full, which this kernel does not give";
+  }
+  EXPECT_THAT(AskMisbehaving("read"), HasSubstr("exit code 41"));
+}
+
+TEST_F(PromptCheckTest, ATokenizerThatEatsMemoryEndsItsChildAloneAndOthersAreCounted) {
+#if defined(__SANITIZE_ADDRESS__) || defined(_GLIBCXX_TSAN)
+  GTEST_SKIP() << "a sanitizer takes more memory than any limit gives";
+#endif
+  std::string json = "[0";
+  for (int i = 0; i < 4'000'000; ++i) {
+    json += ",0";  // 16 bytes each, once read.
+  }
+  core::PromptQuestion hostile = Question({long_prompt_}, 8);
+  hostile.model_artifact = AddDirectory("large", {{"tokenizer.json", json + "]"}});
+  PromptCheck check(*store_, clock_, {.path = kCounter}, {.memory_bytes = int64_t{48} << 20});
+  EXPECT_THAT(AskOf(check, hostile), HasSubstr("wanted more than 48 MiB of memory"));
+  EXPECT_THAT(AskOf(check, Question({long_prompt_}, 8)), HasSubstr("prompt 1 has"));
+  EXPECT_EQ(Ask(hostile), "") << "it is read with memory, and is no tokenizer";
+}
+
+// At every level, also where the kernel has no Landlock.
+TEST_F(PromptCheckTest, EveryLevelOfTheBoxCountsTheSame) {
+  for (const box::Level level : {box::Level::kNone, box::Level::kSeccomp, box::Level::kFull}) {
+    PromptCheck check(*store_, clock_, {.path = kCounter, .at_most = level});
+    EXPECT_THAT(AskOf(check, Question({long_prompt_}, 8)),
+                HasSubstr(absl::StrCat("prompt 1 has ", long_prompt_tokens_, " tokens")))
+        << box::LevelName(level);
+  }
+}
+
+TEST_F(PromptCheckTest, AMissingChildIsNoFaultOfTheModel) {
+  PromptCheck check(*store_, clock_, {.path = Path("none")});
+  EXPECT_EQ(AskOf(check, Question({long_prompt_}, 8)), "");
+}
+
+TEST_F(PromptCheckTest, StopWaitsForNoChild) {
+  PromptCheck check(*store_, clock_, {.path = kCounter, .arguments = {"hang"}},
+                    {.patience = absl::Hours(1)});
+  absl::Notification answered;
+  check.Ask(Question({long_prompt_}, 8), [&](const std::string& refusal) {
+    EXPECT_EQ(refusal, "");
+    answered.Notify();
+  });
+  check.Stop();
+  EXPECT_TRUE(answered.HasBeenNotified());
+}
+
+// What LoadFiles and the chat template ask for is what a child gets.
+TEST_F(PromptCheckTest, AChildHasEveryFileOfATokenizer) {
+  const std::vector<std::vector<std::string>> kinds = {
+      {"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"tokenizer.model"}};
+  for (const std::vector<std::string>& kind : kinds) {
+    std::vector<std::string> asked = {"chat_template.jinja", "tokenizer_config.json"};
+    (void)formats::BytePairEncoding::LoadFiles(
+        [&](absl::string_view name) -> absl::StatusOr<std::optional<std::string>> {
+          asked.emplace_back(name);
+          const bool there = std::find(kind.begin(), kind.end(), name) != kind.end();
+          return there ? std::optional<std::string>("x") : std::nullopt;
+        },
+        "model");
+    for (const std::string& name : asked) {
+      const ArtifactId model =
+          AddDirectory(absl::StrCat("with_", kind[0], "_", name), {{name, "x"}});
+      EXPECT_EQ(ReadModelFiles(*store_, model).files_size(), 1) << name;
+    }
+  }
+}
+
 TEST_F(PromptCheckTest, AfterStopNothingIsCounted) {
-  PromptCheck check(*store_, clock_);
+  PromptCheck check(*store_, clock_, {.path = kCounter});
   check.Stop();
   EXPECT_EQ(AskOf(check, Question({long_prompt_}, 8)), "");
 }

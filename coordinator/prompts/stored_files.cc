@@ -1,9 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/prompts/stored_files.h"
 
-#include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -14,7 +16,12 @@
 namespace wattle::prompts {
 namespace {
 
-constexpr int64_t kTokenizerBytesMax = int64_t{64} << 20;
+// Of one model. They go to the child in one frame, which is no longer than 64 MiB.
+constexpr int64_t kModelBytesMax = int64_t{60} << 20;
+constexpr const char* kModelFiles[] = {
+    "tokenizer.json",          "vocab.json",        "merges.txt",  "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "config.json", "tokenizer.model",
+    "chat_template.jinja"};
 
 const v1::ManifestFile* FindFile(const v1::Manifest& manifest, absl::string_view path) {
   for (const v1::ManifestFile& file : manifest.files()) {
@@ -43,47 +50,19 @@ absl::StatusOr<std::string> ReadStart(artifacts::BlobStore& store, const v1::Man
   return bytes;
 }
 
-absl::StatusOr<std::string> ReadWhole(artifacts::BlobStore& store, const v1::ManifestFile& file) {
-  if (file.size_bytes() > kTokenizerBytesMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(file.path(), ": ", file.size_bytes(), " bytes are too many for a tokenizer"));
+v1::PromptCountFile AsFile(absl::string_view name, absl::StatusOr<std::string> content) {
+  v1::PromptCountFile file;
+  file.set_name(std::string(name));
+  if (content.ok()) {
+    file.set_content(*std::move(content));
+  } else {
+    file.set_unreadable(std::string(content.status().message()));
   }
-  return ReadStart(store, file, file.size_bytes());
+  return file;
 }
 
-// Nothing where the artifact has no such file.
-absl::StatusOr<std::optional<std::string>> ReadIfThere(artifacts::BlobStore& store,
-                                                       const v1::Manifest& manifest,
-                                                       absl::string_view name) {
-  const v1::ManifestFile* file = FindFile(manifest, name);
-  if (file == nullptr) {
-    return std::nullopt;
-  }
-  WATTLE_ASSIGN_OR_RETURN(std::string text, ReadWhole(store, *file));
-  return text;
-}
-
-}  // namespace
-
-absl::StatusOr<formats::BytePairEncoding> ReadTokenizer(artifacts::BlobStore& store,
-                                                        const ArtifactId& model) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
-  return formats::BytePairEncoding::LoadFiles(
-      [&](absl::string_view name) { return ReadIfThere(store, manifest, name); }, model.value());
-}
-
-absl::StatusOr<formats::ChatTemplate> ReadChatTemplate(artifacts::BlobStore& store,
-                                                       const ArtifactId& model) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(model));
-  WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> config,
-                          ReadIfThere(store, manifest, "tokenizer_config.json"));
-  WATTLE_ASSIGN_OR_RETURN(const std::optional<std::string> jinja,
-                          ReadIfThere(store, manifest, "chat_template.jinja"));
-  return formats::ChatTemplate::Parse(config.value_or("{}"), jinja, model.value());
-}
-
-absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,
-                                            int64_t bytes_max) {
+absl::StatusOr<std::string> PromptLines(artifacts::BlobStore& store, const ArtifactId& data,
+                                        int64_t bytes_max) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(data));
   for (const v1::ManifestFile& file : manifest.files()) {
     if (!absl::EndsWith(file.path(), ".jsonl")) {
@@ -99,8 +78,8 @@ absl::StatusOr<std::string> ReadPromptLines(artifacts::BlobStore& store, const A
   return absl::NotFoundError(absl::StrCat(data.value(), ": no file of prompts (.jsonl)"));
 }
 
-absl::StatusOr<std::string> ReadTextStart(artifacts::BlobStore& store, const ArtifactId& data,
-                                          int64_t bytes_max) {
+absl::StatusOr<std::string> TextStart(artifacts::BlobStore& store, const ArtifactId& data,
+                                      int64_t bytes_max) {
   WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, store.ReadManifest(data));
   for (const v1::ManifestFile& file : manifest.files()) {
     if (absl::EndsWith(file.path(), ".txt")) {
@@ -108,6 +87,44 @@ absl::StatusOr<std::string> ReadTextStart(artifacts::BlobStore& store, const Art
     }
   }
   return absl::NotFoundError(absl::StrCat(data.value(), ": no text file (.txt)"));
+}
+
+}  // namespace
+
+v1::PromptCountModel ReadModelFiles(artifacts::BlobStore& store, const ArtifactId& model) {
+  v1::PromptCountModel files;
+  files.set_artifact_id(model.value());
+  const absl::StatusOr<v1::Manifest> manifest = store.ReadManifest(model);
+  int64_t bytes = 0;
+  for (const char* const name : kModelFiles) {
+    if (!manifest.ok()) {
+      *files.add_files() = AsFile(name, manifest.status());
+      continue;
+    }
+    const v1::ManifestFile* const file = FindFile(*manifest, name);
+    if (file == nullptr) {
+      continue;
+    }
+    if (file->size_bytes() > kModelBytesMax - bytes) {
+      *files.add_files() =
+          AsFile(name, absl::ResourceExhaustedError(absl::StrCat(
+                           name, ": ", file->size_bytes(), " bytes are too many for a tokenizer")));
+      continue;
+    }
+    bytes += file->size_bytes();
+    *files.add_files() = AsFile(name, ReadStart(store, *file, file->size_bytes()));
+  }
+  return files;
+}
+
+v1::PromptCountFile ReadPromptLines(artifacts::BlobStore& store, const ArtifactId& data,
+                                    int64_t bytes_max) {
+  return AsFile("prompts", PromptLines(store, data, bytes_max));
+}
+
+v1::PromptCountFile ReadTextStart(artifacts::BlobStore& store, const ArtifactId& data,
+                                  int64_t bytes_max) {
+  return AsFile("text", TextStart(store, data, bytes_max));
 }
 
 }  // namespace wattle::prompts

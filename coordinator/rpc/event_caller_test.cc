@@ -178,6 +178,23 @@ TEST_F(EventCallerTest, ABoardsWordAndAnEnrolmentSayWhoAndFromWhere) {
                                            "device_registered by device device-a from 127.0.0.1"}));
 }
 
+// With the limit of the latest events: a refusal is in memory, not in the journal.
+TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
+  const Outcome refused =
+      CallGeneric(PersonChannel("vera", "viewer"), "/wattle.v1.AccessService/RevokePerson", "");
+  ASSERT_EQ(refused.status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::WatchEventsRequest request;
+  request.set_limit(100);
+  const auto stream = v1::CoordinatorService::NewStub(channel_)->WatchEvents(&context, request);
+  v1::FleetEvent event;
+  while (stream->Read(&event) && event.kind() != "call_refused") {
+  }
+  EXPECT_THAT(event.text(),
+              testing::HasSubstr("person vera was refused /wattle.v1.AccessService/RevokePerson"));
+}
+
 TEST_F(EventCallerTest, OperatorsAloneSeeFromWhereOthersCall) {
   Ask("PolicyService.ApplyPolicy", R"({"policy": {"name": "p", "max_temperature_celsius": 80}})");
   const auto seen_by = [this](const std::shared_ptr<grpc::Channel>& channel) {

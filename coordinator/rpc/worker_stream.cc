@@ -27,6 +27,14 @@ constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 // A stream that was silent for so many heartbeats is taken for cut.
 constexpr int kSilentHeartbeats = 3;
 
+// Of one stream, in the queue that all boards and callers share (8,192 commands): a board that
+// sends without an end waits for itself alone.
+constexpr int kUnansweredMax = 256;
+constexpr size_t kUnansweredBytesMax = size_t{8} << 20;
+
+// Batches of samples whose acknowledgement the worker has not read.
+constexpr size_t kMetricsUnreadMax = 1000;
+
 // The labels that the device's token gave stand in place of the worker's own of the same key.
 void AddLabelsOfToken(const runtime::Runtime& runtime, v1::DeviceInfo& device) {
   const auto labels = runtime.Read([&](const core::State& state) {
@@ -117,8 +125,33 @@ absl::Status WorkerStream::Handle() {
       runtime_.board().CountUnknownMessage();
       break;
   }
-  StartRead(&incoming_);
+  ReadOn();
   return absl::OkStatus();
+}
+
+bool WorkerStream::IsBehindLocked() const {
+  return unanswered_ >= kUnansweredMax || unanswered_bytes_ >= kUnansweredBytesMax;
+}
+
+void WorkerStream::ReadOn() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (IsBehindLocked()) {
+      read_waits_ = true;
+      return;
+    }
+  }
+  StartRead(&incoming_);
+}
+
+void WorkerStream::ReportAnswered(size_t size_bytes) {
+  absl::MutexLock lock(&mutex_);
+  --unanswered_;
+  unanswered_bytes_ -= size_bytes;
+  if (read_waits_ && !IsBehindLocked() && !finishing_ && !finished_) {
+    read_waits_ = false;
+    StartRead(&incoming_);
+  }
 }
 
 // The board takes the message by a swap.
@@ -245,13 +278,20 @@ absl::Status WorkerStream::HandleReport() {
     command.output_signature = runtime_.options().sign_output(output.artifact_id());
   }
   const bool last = command.report.sequence() >= last_report_sequence_;
+  const size_t size_bytes = command.report.ByteSizeLong();
   AttemptId finished(command.report.finished().attempt_id());
+  {
+    absl::MutexLock lock(&mutex_);
+    ++unanswered_;
+    unanswered_bytes_ += size_bytes;
+  }
   // If the queue is full, the stream ends. The worker reconnects and sends again every report that
   // was not acknowledged.
   return runtime_.Post(
       std::move(command),
-      [self = shared_from_this(), last,
+      [self = shared_from_this(), last, size_bytes,
        finished = std::move(finished)](const runtime::Answer& answer) {
+        self->ReportAnswered(size_bytes);
         if (!answer.status.ok()) {
           self->FinishWith(answer.status);
           return;
@@ -298,9 +338,16 @@ void WorkerStream::HandleMetrics() {
 }
 
 void WorkerStream::SendMetricsAcknowledgement(int64_t number) {
-  absl::MutexLock lock(&mutex_);
-  outbox_.metrics.push_back(number);
-  WriteNextLocked();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (outbox_.metrics.size() < kMetricsUnreadMax) {
+      outbox_.metrics.push_back(number);
+      WriteNextLocked();
+      return;
+    }
+  }
+  FinishWith(absl::ResourceExhaustedError(
+      "the worker sends samples and reads no acknowledgement; it may dial again"));
 }
 
 bool WorkerStream::YieldsTo(const WorkerStream& newcomer, Monotonic now) const {

@@ -7,6 +7,7 @@
 #define WATTLE_COORDINATOR_RPC_WORKER_STREAM_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -73,6 +74,11 @@ class WorkerStream final
         moved_to_(gate.moved_to()) {}
 
   absl::Status Handle();
+  // Starts the next read, or leaves that to the answer of a report: what a worker sent and the
+  // coordinator has not yet made durable is bounded for each stream.
+  void ReadOn();
+  void ReportAnswered(size_t size_bytes);
+  [[nodiscard]] bool IsBehindLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status HandleHello();
   // Refuses the hello of another device than the certificate's.
   absl::Status CheckDevice(const v1::DeviceInfo& device) const;
@@ -120,6 +126,9 @@ class WorkerStream final
   };
   Outbox outbox_ ABSL_GUARDED_BY(mutex_);
   v1::CoordinatorMessage outgoing_ ABSL_GUARDED_BY(mutex_);  // In flight while writing_ is true.
+  int unanswered_ ABSL_GUARDED_BY(mutex_) = 0;  // Reports of this stream that are not yet durable.
+  size_t unanswered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool read_waits_ ABSL_GUARDED_BY(mutex_) = false;  // For an answer; nothing is being read.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool greeting_ ABSL_GUARDED_BY(mutex_) = true;    // A hello waits for its welcome.
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish once nothing is in flight.

@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Attacks on the workers' streams by a worker, or by somebody who knows a board's id.
+#include <functional>
 #include <string>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -9,6 +11,8 @@
 #include "base/status_matchers.h"
 #include "coordinator/http/metrics.h"
 #include "coordinator/rpc/server_fixture.h"
+#include "coordinator/runtime/runtime_ports.h"
+#include "telemetry/export/metrics_page.h"
 
 namespace wattle::attacks {
 namespace {
@@ -108,6 +112,99 @@ TEST_F(StreamAttacks, ARestartedBoardComesBackOnceTheOldStreamIsSilent) {
     welcome = IsWelcome(restarted);
   }
   EXPECT_TRUE(welcome);
+}
+
+// Its reports wait for one another, and take no place of others in the coordinator's queue.
+class ReportFlood : public StreamAttacks {
+ protected:
+  static constexpr size_t kPlaces = 300;
+  ReportFlood() {
+    End();
+    adjust_ = [](runtime::RuntimeOptions& options) { options.command_queue_capacity = kPlaces; };
+    Begin();
+  }
+};
+
+TEST_F(ReportFlood, TakesNoPlaceOfAnyoneElse) {
+  constexpr int kReports = 5000;
+  HandWorker board(DeviceChannel("device-b"), HelloOf("device-b"));
+  ASSERT_TRUE(IsWelcome(board));
+  HandWorker flooder(DeviceChannel(), HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(flooder));
+  v1::Report ledger;
+  ledger.mutable_ledger()->set_idle_energy_joules(1);
+  std::thread flood([&] {
+    for (int i = 0; i < kReports; ++i) {
+      flooder.Report(ledger);
+    }
+  });
+  board.Report(ledger);
+  v1::CoordinatorMessage message;
+  EXPECT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  int64_t acknowledged = 0;
+  while (acknowledged < kReports &&
+         flooder.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message)) {
+    acknowledged = message.acknowledgement().sequence();
+  }
+  flood.join();
+  EXPECT_EQ(acknowledged, kReports) << "a board that has much to tell is heard out";
+  EXPECT_EQ(runtime_->counters().refused_commands, 0U);
+}
+
+// Each batch of samples has an acknowledgement. Whoever reads none of them keeps none of them here.
+class SampleFlood : public StreamAttacks {
+ protected:
+  class Sink : public runtime::MetricSink {
+   public:
+    void Take(const DeviceId& /*device*/, v1::MetricBatch /*batch*/,
+              std::function<void()> done) override {
+      done();
+    }
+    void AddMetrics(telemetry::MetricsPage& /*page*/) const override {}
+  };
+  SampleFlood() {
+    End();
+    metric_sink_ = &sink_;
+    Begin();
+  }
+  ~SampleFlood() override { End(); }
+  Sink sink_;
+};
+
+TEST_F(SampleFlood, AcknowledgementsThatNobodyReadsDoNotPileUp) {
+  constexpr int kBatches = 50'000;
+  HandWorker hoarder(DeviceChannel(), HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(hoarder));
+  v1::WorkerMessage batch;
+  for (int i = 1; i <= kBatches; ++i) {
+    batch.mutable_metrics()->set_number(i);
+    hoarder.Send(batch);
+  }
+  int read = 0;
+  v1::CoordinatorMessage message;
+  while (hoarder.ReadUntil(v1::CoordinatorMessage::kMetricsAcknowledgement, message)) {
+    ++read;
+  }
+  EXPECT_LT(read, kBatches);
+  const grpc::Status status = hoarder.FinishAsIs();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+  EXPECT_THAT(status.error_message(), HasSubstr("reads no acknowledgement"));
+}
+
+TEST_F(StreamAttacks, AMessageBeyondTheLimitEndsItsStreamAlone) {
+  HandWorker board(DeviceChannel("device-b"), HelloOf("device-b"));
+  ASSERT_TRUE(IsWelcome(board));
+  HandWorker large(DeviceChannel(), HelloOfProcess("p1"));
+  ASSERT_TRUE(IsWelcome(large));
+  v1::WorkerMessage log;
+  log.mutable_log()->set_text(std::string(size_t{5} << 20, 'x'));
+  large.Send(log);
+  EXPECT_EQ(large.FinishAsIs().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  v1::Report ledger;
+  ledger.mutable_ledger()->set_idle_energy_joules(1);
+  board.Report(ledger);
+  v1::CoordinatorMessage message;
+  EXPECT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
 }
 
 }  // namespace

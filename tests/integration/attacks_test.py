@@ -30,9 +30,10 @@ def core_file_bytes(pid):
     return float("inf") if hard == "unlimited" else int(hard)
 
 
-def resident_mib(pid):
+def resident_mib(pid, line_of="VmRSS"):
+    """VmRSS: now; VmHWM: at most."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    return int(next(line for line in status.splitlines() if line.startswith(line_of)).split()[1]) / 1024
 
 
 class Attacks(Scene):
@@ -112,6 +113,24 @@ class Attacks(Scene):
         for name in ("flooder", "coordinator"):
             self.assertLess((fleet.directory / f"{name}.log").stat().st_size, 200_000, name)
         self.assertLess(sum(path.stat().st_size for path in (fleet.directory / "flooder" / "attempts").rglob("*") if path.is_file()), 1_000_000)
+
+    def test_a_runner_that_floods_frames_disturbs_nobody(self):
+        fleet = self.fleet
+        self.start("quiet")
+        self.push_demo()
+        flooder = self.plain_worker("flooder", extra=[f"--runner={BIN / 'wattle_fake_runner'}", "--isolation=none"])
+        fleet.until_connected("flooder")
+        before = resident_mib(flooder.pid)
+        labels = {"required_labels": ["device=flooder"]}
+        many = fleet.submit(self.job_file("flood-frames", **labels, finetune={"model": "base", "data": "train", "steps": 2}))
+        other = fleet.submit(self.job_file("question", required_labels=["device=quiet"], generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4}))
+        self.assert_succeeded(fleet.until_done(other))
+        self.assert_succeeded(fleet.until_done(many, 180))  # 450 MiB of frames later.
+        self.assertLess(max(map(len, fleet.run_wattle("job", "logs", many).stdout.splitlines())), 2100)
+        endless = fleet.submit(self.job_file("oversize", **labels, finetune={"model": "base", "data": "train", "steps": 2}))
+        self.assertIn("a frame of more than 1 MiB", str(fleet.until_done(endless, 180)))
+        self.assertLess(resident_mib(flooder.pid, "VmHWM") - before, 48)
+        self.assertNotIn("flooder lost its connection", fleet.output("wattle", "events", "--limit", "1000"))
 
 
 if __name__ == "__main__":

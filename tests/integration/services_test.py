@@ -10,8 +10,9 @@ import socket
 import subprocess
 import unittest
 
-from fleet import BIN
+from fleet import BIN, ROOT
 from scene import Scene
+from unit_filter import allowed_calls, enter
 
 PATIENCE_SECONDS = 30
 EXPOSURE_MAX = 2.0  # systemd-analyze security: 0 (nothing to lose) to 10 (may do everything).
@@ -90,6 +91,31 @@ class Services(Scene):
             exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", judged)[1])
             print(f"{unit.name}: exposure {exposure}")
             self.assertLessEqual(exposure, EXPOSURE_MAX, judged)
+
+    def told_by_worker(self, calls):
+        """By one that wants isolation full and finds no coordinator, in a service that has these calls; None: all of them."""
+        command = [BIN / "wattle-worker", "--isolation-min=full", "--plaintext-loopback", "--coordinator=127.0.0.1:1", f"--state-dir={self.fleet.directory / 'boxed'}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=calls and (lambda: enter(calls))) as worker:
+            told = ""
+            for line in worker.stderr:  # Until it ends, or goes on.
+                told += line
+                if "not reachable" in line:
+                    break
+            worker.kill()
+        return told
+
+    def test_the_units_leave_the_box_whole(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not here")
+        free = self.told_by_worker(None)
+        if "this machine gives" in free:
+            self.skipTest(free)
+        for name in ("worker", "coordinator"):
+            calls = allowed_calls((ROOT / f"deploy/systemd/wattle-{name}.service.in").read_text())
+            self.assertNotIn("capset", calls, "the case that matters")
+            told = self.told_by_worker(calls)
+            self.assertIn("not reachable", told, name)
+            self.assertNotIn("this machine gives", told, name)
 
 
 if __name__ == "__main__":

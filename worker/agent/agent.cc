@@ -30,8 +30,10 @@
 namespace wattle::agent {
 namespace {
 
-// Limit of waiting events. Beyond it a thread that posts waits too (a runner's pipe then fills up).
+// Limits of waiting events. Beyond them a thread that posts waits too (a runner's pipe then fills
+// up).
 constexpr size_t kEventsMax = 10'000;
+constexpr size_t kEventBytesMax = size_t{8} << 20;
 // Emulated sensors are asked in batches, so that a small time scale does not cost one wake-up per
 // sample.
 constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
@@ -167,14 +169,15 @@ std::string Agent::ReadyLine() const {
       " metrics=", metrics_ == nullptr ? config_.metrics : settings_.info.metrics_address());
 }
 
-void Agent::Post(Event event) {
+void Agent::Post(Event event, size_t size_bytes) {
   absl::MutexLock lock(&mutex_);
   auto room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return events_.size() < kEventsMax || closing_;
+    return (events_.size() < kEventsMax && event_bytes_ < kEventBytesMax) || closing_;
   };
   mutex_.Await(absl::Condition(&room));
   if (!closing_) {
     events_.push_back(std::move(event));
+    event_bytes_ += size_bytes;
   }
 }
 
@@ -189,6 +192,7 @@ std::deque<Agent::Event> Agent::AwaitEvents(Monotonic wake) {
     return !events_.empty() || (stop_requested_ && !stop_begun_);
   };
   mutex_.AwaitWithTimeout(absl::Condition(&ready), wake - Clock::Real().Boottime());
+  event_bytes_ = 0;
   return std::exchange(events_, {});
 }
 
@@ -450,16 +454,20 @@ void Agent::PushMetrics(const Instant& now) {
 
 absl::Status Agent::StartRunner(const v1::RunnerTask& task) {
   const int64_t number = ++runner_number_;
-  auto current = [this, number](Event event) {
-    Post([this, number, event = std::move(event)](const Instant& now) {
-      if (number == runner_number_) {
-        event(now);
-      }
-    });
+  auto current = [this, number](Event event, size_t size_bytes = 0) {
+    Post(
+        [this, number, event = std::move(event)](const Instant& now) {
+          if (number == runner_number_) {
+            event(now);
+          }
+        },
+        size_bytes);
   };
   child::RunnerCallbacks callbacks;
   callbacks.on_frame = [this, current](v1::RunnerFrame frame) {
-    current([this, frame = std::move(frame)](const Instant& now) { core_->OnFrame(frame, now); });
+    const size_t size_bytes = frame.ByteSizeLong();
+    current([this, frame = std::move(frame)](const Instant& now) { core_->OnFrame(frame, now); },
+            size_bytes);
   };
   callbacks.on_line = [this, current](const std::string& line) {
     current([this, line](const Instant& now) { core_->OnRunnerLine(line, now); });

@@ -134,7 +134,8 @@ class Agent final : public AgentPorts {
   // Called on the socket's thread; the core answers on the thread of Run.
   LineAnswer AnswerOwner(const std::string& request);
   void StartLink();
-  void Post(Event event);
+  // size_bytes: what the event keeps in memory besides itself.
+  void Post(Event event, size_t size_bytes = 0);
   [[nodiscard]] Instant Now();
   [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
   // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
@@ -214,6 +215,7 @@ class Agent final : public AgentPorts {
 
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
+  size_t event_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of events_.
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // no thread takes events any more
 };

@@ -154,11 +154,17 @@ bool DropCapabilities() {
       break;  // not root: there is none to lose, and no_new_privs lets none be won
     }
   }
-  prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
+  const bool root_by_name_alone =
+      prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0) == 0;
   __user_cap_header_struct header = {};
   header.version = _LINUX_CAPABILITY_VERSION_3;
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none = {};
-  return syscall(SYS_capset, &header, none.data()) == 0;
+  if (syscall(SYS_capset, &header, none.data()) == 0) {
+    return true;
+  }
+  // A service manager may refuse the call (@privileged of systemd). Then exec takes them away.
+  return errno == EPERM && (geteuid() != 0 || root_by_name_alone) &&
+         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0;
 }
 
 // Returns the listener, -1 where this kernel has none, or nothing: errno says why.
@@ -371,7 +377,7 @@ absl::StatusOr<Refusals> AwaitEntry(int socket) {
     ready = poll(&stream, 1, kEntryMilliseconds);
   } while (ready < 0 && errno == EINTR);
   if (ready == 0) {
-    return absl::DeadlineExceededError("the runner's box: the child does not answer");
+    return absl::DeadlineExceededError("the box: the child does not answer");
   }
   Word word;
   iovec part = {&word, sizeof(word)};
@@ -383,13 +389,12 @@ absl::StatusOr<Refusals> AwaitEntry(int socket) {
   message.msg_controllen = control.bytes.size();
   const ssize_t size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   if (size != static_cast<ssize_t>(sizeof(word))) {
-    return absl::InternalError("the runner's box: the child ended before it was in it");
+    return absl::InternalError("the box: the child ended before it was in it");
   }
   if (word.step != Step::kEntered) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the runner's box: ", StepName(word.step), ": ",
-                     std::generic_category().message(word.error),
-                     "; see docs/operate/security.md, or start the worker with --isolation none"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the box: ", StepName(word.step), ": ", std::generic_category().message(word.error),
+        "; see docs/operate/security.md, for a worker also --isolation none"));
   }
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS) {

@@ -4,7 +4,8 @@
 // task's finetune spec (default 5) steps of 8 examples each, keeps its step in
 // work_directory/step, and writes output_directory/config.json. The job's name may ask for trouble:
 // "crash-at:N" (SIGKILL to itself after step N, once), "abort-at:N", "fail" (a failure frame of
-// class data), "garbage" (no frames), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
+// class data), "garbage" (no frames), "oversize" (a frame without an end), "flood-frames" (500 of
+// 0.9 MiB), "flood" (200,000 lines), "hang" (no step ever ends), "stop-at:N" (SIGSTOP to itself
 // after step N, once), "sleep-ms:N" (per step), "tell-score" (a line with its out-of-memory score).
 // It says only once that it is alive.
 #include <sanitizer/lsan_interface.h>
@@ -21,6 +22,7 @@
 #include <string>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 #include "wattle/v1/runner.pb.h"
@@ -38,11 +40,18 @@ using wattle::child::EncodeFrame;
 using wattle::child::FrameReader;
 namespace v1 = wattle::v1;
 
-void SendFrame(const v1::RunnerFrame& frame) {
-  const std::string bytes = EncodeFrame(frame.SerializeAsString());
-  if (write(STDOUT_FILENO, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-    std::exit(3);
+void SendAll(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t size = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (size <= 0) {
+      std::exit(3);
+    }
+    bytes.remove_prefix(static_cast<size_t>(size));
   }
+}
+
+void SendFrame(const v1::RunnerFrame& frame) {
+  SendAll(EncodeFrame(frame.SerializeAsString()));
 }
 
 std::string ReadMessage(FrameReader& reader) {
@@ -217,6 +226,20 @@ int main(int argc, char** argv) {
   if (trouble == "flood") {
     for (int i = 0; i < 200'000; ++i) {
       std::fprintf(stderr, "line %d of a flood: %s\n", i, std::string(200, 'x').c_str());
+    }
+  }
+  if (trouble == "flood-frames") {
+    v1::RunnerFrame frame;
+    frame.mutable_log()->set_text(std::string(size_t{900} << 10, 'x'));
+    for (int i = 0; i < 500; ++i) {
+      SendAll(EncodeFrame(frame.SerializeAsString()));
+    }
+  }
+  if (trouble == "oversize") {
+    SendAll("\xff\xff\xff\x1f");  // A frame of 64 MiB without one byte follows.
+    const std::string bytes(size_t{1} << 20, 'x');
+    while (true) {
+      SendAll(bytes);
     }
   }
   if (trouble == "garbage") {

@@ -1,14 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/child/runner_process.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "worker/box/boxed_program.h"
 #include "worker/box/environment.h"
 
 extern char** environ;
@@ -31,23 +27,10 @@ extern char** environ;
 namespace wattle::child {
 namespace {
 
-constexpr int kExecFailed = 127;
 // A line of the runner's standard error is cut here; it is shown to people.
 constexpr size_t kLineMax = 2000;
-
-struct Pipe {
-  UniqueDescriptor read;
-  UniqueDescriptor write;
-};
-
-absl::StatusOr<Pipe> MakePipe() {
-  std::array<int, 2> ends = {};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("pipe: ", std::generic_category().message(errno)));
-  }
-  return Pipe{UniqueDescriptor(ends[0]), UniqueDescriptor(ends[1])};
-}
+// Of a frame from the runner. The longest real one is a result with its recipe, of some kilobytes.
+constexpr size_t kFrameUpMax = size_t{1} << 20;
 
 // What of the agent's environment a runner may have, with what makes libtorch behave. A passive
 // wait policy: spinning OpenMP threads on a busy machine starve each other.
@@ -61,76 +44,6 @@ std::vector<std::string> ChildEnvironment(const RunnerOptions& options) {
   return environment;
 }
 
-std::vector<char*> Pointers(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (std::string& text : strings) {
-    pointers.push_back(text.data());
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-struct ChildPlan {
-  const char* program;
-  char* const* arguments;
-  char* const* environment;
-  int input, output, error;
-  int nice;
-  pid_t parent;
-  box::Box* box;  // null: none
-  int entry;      // where the child tells that it is in the box
-  int group;      // of control groups; -1: none
-};
-
-// A machine without memory loses the runner, which goes on from its checkpoint, before the agent or
-// a program of the owner. Any process may raise its own score (proc_pid_oom_score_adj(5)).
-void PreferForOutOfMemoryKill() {
-  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (file >= 0) {
-    constexpr std::string_view kScore = "500";
-    (void)!write(file, kScore.data(), kScore.size());
-    close(file);
-  }
-}
-
-// Between fork and exec in a process with threads: only what is async-signal-safe.
-[[noreturn]] void RunChild(const ChildPlan& plan) {
-  // Dies with the agent. If the agent died before this line, the parent is another one by now.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != plan.parent) {
-    _exit(kExecFailed);
-  }
-  // A group of its own: Ctrl-C on the agent's terminal is the agent's to handle.
-  setpgid(0, 0);
-  for (const int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP}) {
-    signal(number, SIG_DFL);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);  // NOLINT(concurrency-mt-unsafe): one thread here
-  dup2(plan.input, STDIN_FILENO);
-  dup2(plan.output, STDOUT_FILENO);
-  dup2(plan.error, STDERR_FILENO);
-  const rlimit no_core = {.rlim_cur = 0, .rlim_max = 0};
-  setrlimit(RLIMIT_CORE, &no_core);  // a model-sized core file on an SD card helps nobody
-  PreferForOutOfMemoryKill();
-  if (plan.group >= 0) {
-    (void)!write(plan.group, "0", 1);  // the writer itself; before it has a byte of the model
-  }
-  if (plan.nice != 0) {
-    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan.nice);
-  }
-  if (plan.box != nullptr) {
-    plan.box->Enter(plan.entry);
-  }
-#ifdef SYS_close_range
-  syscall(SYS_close_range, 3U, ~0U, 0U);  // older kernels: what is not CLOEXEC stays open
-#endif
-  execve(plan.program, plan.arguments, plan.environment);
-  _exit(kExecFailed);
-}
-
 struct Spawned {
   pid_t pid = -1;
   ChildStreams streams;
@@ -138,62 +51,21 @@ struct Spawned {
 
 absl::StatusOr<Spawned> Spawn(const RunnerOptions& options, std::vector<std::string> arguments) {
   WATTLE_RETURN_IF_ERROR(CheckRunnerProgram(options.program));
-  WATTLE_ASSIGN_OR_RETURN(Pipe input, MakePipe());
-  WATTLE_ASSIGN_OR_RETURN(Pipe output, MakePipe());
-  WATTLE_ASSIGN_OR_RETURN(Pipe error, MakePipe());
   UniqueDescriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (wake.get() < 0 || fcntl(input.write.get(), F_SETFL, O_NONBLOCK) != 0) {
+  if (wake.get() < 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("eventfd: ", std::generic_category().message(errno)));
   }
-  UniqueDescriptor entry_here;
-  UniqueDescriptor entry_there;
-  if (options.box != nullptr) {
-    std::array<int, 2> ends = {};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("socketpair: ", std::generic_category().message(errno)));
-    }
-    entry_here = UniqueDescriptor(ends[0]);
-    entry_there = UniqueDescriptor(ends[1]);
-  }
-  std::vector<std::string> environment = ChildEnvironment(options);
-  const std::vector<char*> environment_pointers = Pointers(environment);
-  const std::vector<char*> argument_pointers = Pointers(arguments);
-  const ChildPlan plan = {
-      .program = options.box != nullptr ? options.box->program() : options.program.c_str(),
-      .arguments = argument_pointers.data(),
-      .environment = environment_pointers.data(),
-      .input = input.read.get(),
-      .output = output.write.get(),
-      .error = error.write.get(),
-      .nice = options.nice,
-      .parent = getpid(),
-      .box = options.box,
-      .entry = entry_there.get(),
-      .group = options.group};
-  const pid_t pid = fork();
-  if (pid == 0) {
-    RunChild(plan);
-  }
-  if (pid < 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("fork: ", std::generic_category().message(errno)));
-  }
-  box::Refusals refusals;
-  if (options.box != nullptr) {
-    entry_there = UniqueDescriptor();  // so that a child which ends is heard to end
-    absl::StatusOr<box::Refusals> entered = box::AwaitEntry(entry_here.get());
-    if (!entered.ok()) {
-      kill(pid, SIGKILL);
-      waitpid(pid, nullptr, 0);
-      return entered.status();
-    }
-    refusals = *std::move(entered);
-  }
-  return Spawned{pid,
-                 {std::move(input.write), std::move(output.read), std::move(error.read),
-                  std::move(wake), std::move(refusals)}};
+  WATTLE_ASSIGN_OR_RETURN(box::BoxedProgram child,
+                          box::StartBoxed({.path = options.program,
+                                           .arguments = std::move(arguments),
+                                           .environment = ChildEnvironment(options),
+                                           .nice = options.nice,
+                                           .group = options.group},
+                                          options.box));
+  return Spawned{child.pid,
+                 {std::move(child.input), std::move(child.output), std::move(child.error),
+                  std::move(wake), std::move(child.refusals)}};
 }
 
 const char* SignalMeaning(int signal_number) {
@@ -242,7 +114,7 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
             .message = absl::StrCat("runner: ", SignalMeaning(number), ", signal ", number)};
   }
   const int code = WEXITSTATUS(wait_status);
-  if (code == kExecFailed) {
+  if (code == box::kExecFailed) {
     return {.failure_class = v1::FAILURE_CLASS_DEVICE,
             .message = "runner: could not be started (exit code 127); is libtorch installed?"};
   }
@@ -327,6 +199,12 @@ bool RunnerProcess::ReadFrames() {
     absl::StatusOr<std::optional<std::string>> message = frames_.Next();
     if (!message.ok()) {
       broken_stream_ = absl::StrCat("runner: ", message.status().message());
+      return false;
+    }
+    if (frames_.buffered() > kFrameUpMax ||
+        (message->has_value() && (*message)->size() > kFrameUpMax)) {
+      broken_stream_ = absl::StrCat("runner: a frame of more than ", kFrameUpMax >> 20,
+                                    " MiB; do not trust the job's model and data");
       return false;
     }
     if (!message->has_value()) {

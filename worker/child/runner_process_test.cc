@@ -107,6 +107,16 @@ TEST_F(RunnerProcessTest, AFloodOfLinesIsCounted) {
   EXPECT_THAT(listener.lines.back(), HasSubstr("more lines of this kind were left out"));
 }
 
+TEST_F(RunnerProcessTest, AFrameWithoutAnEndIsTheJobsFault) {
+  Listener listener;
+  const auto process =
+      RunnerProcess::Start({.program = kFakeRunner}, Task("oversize"), listener.Callbacks());
+  ASSERT_THAT(process, IsOk());
+  ASSERT_TRUE(listener.done.WaitForNotificationWithTimeout(absl::Seconds(120)));
+  EXPECT_EQ(listener.exit.failure_class, v1::FAILURE_CLASS_JOB);
+  EXPECT_THAT(listener.exit.message, HasSubstr("a frame of more than 1 MiB"));
+}
+
 TEST_F(RunnerProcessTest, AMachineWithoutMemoryLosesTheRunnerFirst) {
   Listener listener;
   const auto process =

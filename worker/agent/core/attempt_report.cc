@@ -4,10 +4,17 @@
 // does: attempt_run.cc.
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/attempt_run.h"
 
 namespace wattle::agent {
+namespace {
+
+// Of a line of an attempt's log, which is shown to people. A runner may be in foreign hands.
+constexpr size_t kLogLineMax = 2000;
+
+}  // namespace
 
 const v1::Prediction& PredictionOf(const v1::Assignment& assignment) {
   const v1::Placement& placement = assignment.placement();
@@ -144,7 +151,7 @@ void AttemptRun::Log(const std::string& line, const Instant& now) {
   v1::AttemptLog& log = *message.mutable_log();
   log.set_attempt_id(attempt_id());
   log.set_at_unix_seconds(absl::ToDoubleSeconds(now.civil.time - absl::UnixEpoch()));
-  log.set_text(line);
+  log.set_text(line.substr(0, ValidUtf8Prefix(line.substr(0, kLogLineMax))));
   ports_.Send(message);
 }
 

@@ -1,0 +1,68 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Certificates that the fleet's authority has signed, and that prove nobody all the same.
+#include "coordinator/callers/callers.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "base/tls/certificate.h"
+#include "coordinator/runtime/runtime_fixture.h"
+
+namespace wattle::callers {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class CallersTest : public runtime::RuntimeFixture {
+ protected:
+  static std::string CertificateOf(const std::string& uri, absl::Duration begin = -absl::Hours(1)) {
+    const std::string key = *tls::NewKey();
+    return *tls::SignCertificate({.use = tls::Use::kClient,
+                                  .public_key_pem = *tls::PublicKeyOf(key),
+                                  .common_name = "d1",
+                                  .uri = uri,
+                                  .not_before = absl::Now() + begin,
+                                  .not_after = absl::Now() + begin + absl::Hours(48)},
+                                 "", key);
+  }
+  absl::Status Judge(const std::string& certificate) {
+    return Callers(*runtime_, "f1", std::make_shared<CallLimits>())
+        .OfCertificate(certificate)
+        .status();
+  }
+
+  const std::unique_ptr<runtime::Runtime> runtime_ = StartRuntime();
+};
+
+TEST_F(CallersTest, ACertificateNamesOneOfThisFleet) {
+  EXPECT_THAT(Judge(CertificateOf("spiffe://f1/device/d1")), IsOk());
+  const std::string two = CertificateOf("spiffe://f1/device/d1,URI:spiffe://f1/person/ann");
+  ASSERT_EQ(tls::ReadCertificate(two)->uris.size(), 2U);
+  for (const std::string& certificate :
+       {CertificateOf(""), two, CertificateOf("spiffe://f2/device/d1"),
+        CertificateOf("spiffe://f1/coordinator"), CertificateOf("spiffe://f1/king/d1"),
+        CertificateOf("spiffe://f1/device/d1/more"), CertificateOf("https://f1/device/d1")}) {
+    EXPECT_THAT(Judge(certificate),
+                StatusIs(absl::StatusCode::kUnauthenticated,
+                         AllOf(HasSubstr("the certificate names nobody of this fleet"),
+                               HasSubstr("TOKEN"))));
+  }
+}
+
+TEST_F(CallersTest, ACertificateThatBeginsLaterIsRefusedWithBothTimes) {
+  EXPECT_THAT(
+      Judge(CertificateOf("spiffe://f1/device/d1", absl::Hours(30))),
+      StatusIs(absl::StatusCode::kUnauthenticated,
+               AllOf(HasSubstr("the certificate of device d1 begins at "),
+                     HasSubstr("the coordinator's clock says "), HasSubstr("set the coord"))));
+  EXPECT_THAT(Judge("no certificate"), testing::Not(IsOk()));
+}
+
+}  // namespace
+}  // namespace wattle::callers
