@@ -10,10 +10,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 #include "base/check.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/explain_internal.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/rule.h"
@@ -56,9 +58,11 @@ bool DependsOnLoad(const v1::Candidate& candidate) {
 
 }  // namespace
 
-QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging)
+QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
+                           const SearchEffort& effort)
     : snapshot_(snapshot),
       arranging_(arranging),
+      effort_(effort),
       fleet_(snapshot, ConsiderOptions{}),
       loads_(InitialLoads(snapshot)) {
   for (const JobView& job : snapshot.queue) {
@@ -267,6 +271,25 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
   }
   plan.moves = MovesByGain(snapshot, planner.final_loads(), released);
   return plan;
+}
+
+QueueImprovement ImproveQueue(const Snapshot& snapshot, const SearchEffort& effort) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, effort);
+  const std::vector<QueuePlacement> plan = planner.Plan();
+  QueueImprovement improvement{.proposals_dropped = planner.proposals_dropped()};
+  if (!planner.found_cheaper()) {
+    return improvement;
+  }
+  for (const QueuePlacement& placed : plan) {
+    if (placed.placement.wait()) {
+      improvement.places[placed.job] = {
+          .device = DeviceId(placed.placement.device_id()),
+          .start =
+              absl::UnixEpoch() + absl::Seconds(placed.placement.expected_start_unix_seconds())};
+    }
+  }
+  return improvement;
 }
 
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot) {
