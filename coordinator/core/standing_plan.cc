@@ -2,6 +2,7 @@
 #include "coordinator/core/standing_plan.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -19,6 +20,10 @@ constexpr int kMovesOfAJob = 50;
 constexpr int kMovesMax = 2'000;
 // Searches for one state, each with other random numbers. A fleet at rest then rests too.
 constexpr int kRoundsMax = 4;
+
+// Jobs x boards. Beyond it the planner may not keep what it knows of all pairs, and each trial of
+// the search costs as much as a plan.
+constexpr size_t kPairsMax = 40'000;
 
 bool Waits(const scheduler::QueuePlacement& placed) {
   return placed.placement.wait() && !placed.queue && !placed.withdraw &&
@@ -62,7 +67,8 @@ std::optional<PlanToImprove> StandingPlan::NextSearch(scheduler::Snapshot snapsh
                                                       const PlanComputed& plan) {
   rounds_ = plan.computed_on == searched_ ? rounds_ : 0;
   searched_ = plan.computed_on;
-  if (!ChangesNothing(plan) || rounds_ >= kRoundsMax) {
+  if (!ChangesNothing(plan) || rounds_ >= kRoundsMax ||
+      snapshot.queue.size() * snapshot.devices.size() > kPairsMax) {
     return std::nullopt;
   }
   std::map<JobId, scheduler::LastPlace> places;
@@ -85,6 +91,14 @@ std::optional<PlanToImprove> StandingPlan::NextSearch(scheduler::Snapshot snapsh
                        {.moves_of_a_job = kMovesOfAJob,
                         .moves_max = kMovesMax,
                         .seed = static_cast<uint64_t>(1 + rounds_)}};
+}
+
+PlanComputed PlanAndImprove(StandingPlan& standing, scheduler::Snapshot snapshot) {
+  PlanComputed plan = standing.Plan(snapshot);
+  if (const auto search = standing.NextSearch(std::move(snapshot), plan)) {
+    standing.Take(Improve(*search));
+  }
+  return plan;
 }
 
 }  // namespace wattle::core

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "coordinator/core/command.h"
 #include "scheduler/place/improve_queue.h"
@@ -36,8 +37,8 @@ class StandingPlan {
   // PlanComputed::proposals_dropped counts an answer too of which no job waits any more.
   PlanComputed Plan(scheduler::Snapshot& snapshot);
   // What to search for after this plan; nullopt: nothing. That is so if the plan starts or moves a
-  // job, because the state then changes at once; if fewer than two jobs wait; and after a few
-  // rounds for one state.
+  // job, because the state then changes at once; if fewer than two jobs wait; if jobs and boards
+  // are so many that a search would cost many plans; and after a few rounds for one state.
   std::optional<PlanToImprove> NextSearch(scheduler::Snapshot snapshot, const PlanComputed& plan);
   void Take(ImprovedPlan answer) { answer_ = std::move(answer); }
 
@@ -46,6 +47,9 @@ class StandingPlan {
   SequenceNumber searched_;  // The state of the latest search.
   int rounds_ = 0;           // Of that state.
 };
+
+// A plan, and the search behind it at once: for a simulator, whose time stands still meanwhile.
+PlanComputed PlanAndImprove(StandingPlan& standing, scheduler::Snapshot snapshot);
 
 }  // namespace wattle::core
 

@@ -4,7 +4,6 @@
 #include "scheduler/place/improve_queue.h"
 
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "scheduler/place/busy_fleet_for_test.h"
 #include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
@@ -29,47 +29,12 @@ using ::testing::IsEmpty;
 constexpr SearchEffort kLong = {.moves_of_a_job = 50, .moves_max = 2'000, .seed = 2};
 constexpr unsigned kFleets = 8;
 
-using Runs = std::map<std::string, v1::Candidate>;  // By job.
-
-Runs RunsOf(const std::vector<QueuePlacement>& plan) {
-  Runs runs;
-  for (const QueuePlacement& placed : plan) {
-    if (!placed.placement.device_id().empty()) {
-      runs[placed.job.value()] = placed.placement.best(0);
-    }
-  }
-  return runs;
-}
-
 double PriceOf(const Runs& runs) {  // All jobs save joules.
   double total = 0;
   for (const auto& [job, run] : runs) {
     total += run.cost();
   }
   return total;
-}
-
-// The places as the coordinator hands them on.
-void GivePlaces(const Runs& runs, Snapshot& snapshot) {
-  for (JobView& job : snapshot.queue) {
-    const v1::Candidate& run = runs.at(job.id.value());
-    job.last_place = LastPlace{.device = DeviceId(run.device_id()),
-                               .start = snapshot.now + absl::Seconds(run.start_in_seconds())};
-  }
-}
-
-// Each board has work for some more hours, so that every job waits.
-Snapshot BusyFleet(unsigned seed, ProfileTable& profiles) {
-  std::mt19937 dice(seed);
-  Snapshot snapshot = DrawnFleet(dice, profiles);
-  for (DeviceView& view : snapshot.devices) {
-    view.device.set_running_attempt_id("j0.1");
-    view.free_at = snapshot.now + absl::Hours(2) + absl::Minutes(dice() % 300);
-  }
-  for (JobView& job : snapshot.queue) {
-    job.spec.set_deadline_seconds(0);
-  }
-  return snapshot;
 }
 
 TEST(ImproveQueueTest, ALongerSearchIsCheaperDelaysNobodyAndItsPlanGoesOn) {
