@@ -30,6 +30,9 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 // Jobs that all trials of a plan may place, together: a count and no time, so that the same
 // snapshot gives the same plan.
 constexpr size_t kTrialPlacementsMax = 10'000;
+// Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
+// many devices then count as a placement.
+constexpr size_t kDevicesOfAPlacement = 100;
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
@@ -229,13 +232,18 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
   HoldApart(snapshot_, job, device, loads);
 }
 
+size_t QueuePlanner::TrialPlacements() const {
+  return jobs_.size() *
+         (fleet_.keeps_all() ? 1 : std::max<size_t>(1, loads_.size() / kDevicesOfAPlacement));
+}
+
 bool QueuePlanner::HasTrialLeft() const {
-  return trial_placements_ + jobs_.size() <= kTrialPlacementsMax;
+  return trial_placements_ + TrialPlacements() <= kTrialPlacementsMax;
 }
 
 bool QueuePlanner::MayTry() {
   const bool may = HasTrialLeft();
-  trial_placements_ += jobs_.size();
+  trial_placements_ += TrialPlacements();
   return may;
 }
 

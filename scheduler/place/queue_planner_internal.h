@@ -108,6 +108,8 @@ class QueuePlanner {
   // Gives the job its place on the chosen device.
   void Reserve(const JobView& job, const Considered& considered,
                std::vector<DeviceLoad>& loads) const;
+  // What a trial costs.
+  [[nodiscard]] size_t TrialPlacements() const;
   [[nodiscard]] bool HasTrialLeft() const;
   bool MayTry();
 
