@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -24,7 +25,7 @@ using ::testing::Not;
 class PlanImproverTest : public testing::Test {
  protected:
   core::PlanToImprove PlanOf(int64_t sequence) {
-    scheduler::Snapshot snapshot = scheduler::BusyFleet(/*seed=*/2, profiles_);
+    scheduler::Snapshot snapshot = scheduler::BusyFleet(std::mt19937(2), profiles_);
     scheduler::GivePlaces(scheduler::RunsOf(scheduler::PlanQueue(snapshot)), snapshot);
     snapshot.sequence = SequenceNumber(sequence);
     return {std::move(snapshot), {.moves_of_a_job = 50, .moves_max = 2'000, .seed = 2}};

@@ -5,7 +5,6 @@
 #define WATTLE_SCHEDULER_PLACE_BUSY_FLEET_FOR_TEST_H_
 
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -40,8 +39,8 @@ inline void GivePlaces(const Runs& runs, Snapshot& snapshot) {
 }
 
 // Each board has work for some more hours, so that every job waits.
-inline Snapshot BusyFleet(unsigned seed, ProfileTable& profiles) {
-  std::mt19937 dice(seed);
+template <typename Generator>
+Snapshot BusyFleet(Generator dice, ProfileTable& profiles) {
   Snapshot snapshot = DrawnFleet(dice, profiles);
   for (DeviceView& view : snapshot.devices) {
     view.device.set_running_attempt_id("j0.1");

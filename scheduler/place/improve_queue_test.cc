@@ -4,6 +4,7 @@
 #include "scheduler/place/improve_queue.h"
 
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,7 @@ TEST(ImproveQueueTest, ALongerSearchIsCheaperDelaysNobodyAndItsPlanGoesOn) {
   for (unsigned seed = 1; seed <= kFleets; ++seed) {
     SCOPED_TRACE(seed);
     ProfileTable profiles;
-    Snapshot snapshot = BusyFleet(seed, profiles);
+    Snapshot snapshot = BusyFleet(std::mt19937(seed), profiles);
     const Runs in_order = RunsOf(PlanQueueInOrder(snapshot));
     const Runs first = RunsOf(PlanQueue(snapshot));
     ASSERT_EQ(first.size(), snapshot.queue.size());
@@ -73,7 +74,7 @@ TEST(ImproveQueueTest, PlansOfOneStateNeverGetDearer) {
   for (unsigned seed = 1; seed <= kFleets; ++seed) {
     SCOPED_TRACE(seed);
     ProfileTable profiles;
-    Snapshot snapshot = BusyFleet(seed, profiles);
+    Snapshot snapshot = BusyFleet(std::mt19937(seed), profiles);
     Runs runs = RunsOf(PlanQueue(snapshot));
     for (int plan = 0; plan < 3; ++plan) {
       GivePlaces(runs, snapshot);
