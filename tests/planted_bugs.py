@@ -86,6 +86,8 @@ BUGS = (
         "(proposal.gain_share > 0 && !IsCheaper(proposal, plan, outcome));", "wattle_place_test", "LatestPlanTest.*"),
     Bug("an answer to an older plan is used again", "coordinator/core/standing_plan.cc", "  answer_.reset();\n", "", "wattle_core_test", "StandingPlanTest.*"),
     Bug("one state is searched without end", "coordinator/core/standing_plan.cc", "rounds_ >= kRoundsMax", "rounds_ >= 1000 * kRoundsMax", "wattle_core_test", "StandingPlanTest.*"),
+    Bug("jobs of one work share their deadline", "scheduler/place/consider.cc", "WorkKey(job), DeadlineKey(job));", "WorkKey(job), DeadlineKey(job).substr(0, 1));",
+        "wattle_place_test", "DeadlineOrderTest.*"),
     Bug("search without groups", "scheduler/timetable/schedule.cc", "taken != nullptr && *taken > 0", "taken != nullptr && *taken > 1",
         "wattle_timetable_test", "ImproveTest.*"),
 )
