@@ -6,14 +6,19 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 #include "base/check.h"
 #include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/timetable/schedule.h"
 
@@ -181,6 +186,43 @@ int CountDifferent(const std::vector<QueuePlacement>& plan,
   return different;
 }
 
+// What the coordinator hands from one plan to the next: where the jobs that wait have their places.
+using Places = std::map<JobId, scheduler::LastPlace>;
+
+void GivePlaces(const Places& places, Snapshot& snapshot) {
+  for (scheduler::JobView& job : snapshot.queue) {
+    if (const auto place = places.find(job.id); place != places.end()) {
+      job.last_place = place->second;
+    }
+  }
+}
+
+Places PlacesOf(const std::vector<QueuePlacement>& plan) {
+  Places places;
+  for (const QueuePlacement& placed : plan) {
+    if (placed.placement.wait()) {
+      places[placed.job] = {.device = DeviceId(placed.placement.device_id()),
+                            .start = absl::UnixEpoch() +
+                                     absl::Seconds(placed.placement.expected_start_unix_seconds())};
+    }
+  }
+  return places;
+}
+
+// Until the next half hour: a plan of the boards that now work, and the search that goes on from
+// it.
+Places SearchOn(Snapshot snapshot, const Places& places) {
+  constexpr scheduler::SearchEffort kBetweenPlans = {
+      .moves_of_a_job = 50, .moves_max = 2'000, .seed = 2};
+  GivePlaces(places, snapshot);
+  Places latest = PlacesOf(PlanQueue(snapshot));
+  GivePlaces(latest, snapshot);
+  for (auto& [job, place] : scheduler::ImproveQueue(snapshot, kBetweenPlans).places) {
+    latest[job] = std::move(place);
+  }
+  return latest;
+}
+
 }  // namespace
 
 Snapshot FreshSnapshot(const Fleet& fleet) {
@@ -190,8 +232,10 @@ Snapshot FreshSnapshot(const Fleet& fleet) {
 std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
   std::vector<Planned> plan = LeaveAllOut(fleet);
   Truth truth(fleet);
+  Places places;
   for (Seconds now = 0; now < kHorizon; now += kSlot) {
-    const Snapshot snapshot = SnapshotAt(fleet, truth, plan, now);
+    Snapshot snapshot = SnapshotAt(fleet, truth, plan, now);
+    GivePlaces(places, snapshot);
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
     bytes_differ += now % kBytesEvery == 0 ? CountDifferent(placements, PlanQueue(snapshot)) : 0;
     for (const QueuePlacement& placed : placements) {
@@ -207,6 +251,7 @@ std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
       Place(fleet, *option, now, plan[job]);
       truth.Start({.job = static_cast<int>(job), .option = *option, .begin = now});
     }
+    places = SearchOn(SnapshotAt(fleet, truth, plan, now), PlacesOf(placements));
     truth.PassSlot(now);
   }
   return plan;

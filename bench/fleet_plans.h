@@ -4,7 +4,8 @@
 //
 // The shipped planner decides starts only. So it is asked as the coordinator asks it: at each half
 // hour, with the charge that the packs really have then, the jobs that are known then, and the
-// boards that are busy then. The truth is the mean of the planner's own prediction.
+// boards that are busy then. Each plan goes on from the one before and from a search in between.
+// The truth is the mean of the planner's own prediction.
 #ifndef WATTLE_BENCH_FLEET_PLANS_H_
 #define WATTLE_BENCH_FLEET_PLANS_H_
 

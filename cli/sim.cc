@@ -190,11 +190,12 @@ void AddSimCommand(CLI::App* app, CommandSlot* slot) {
                    "With --from-fleet: also write the whole scenario to this file, to keep and to "
                    "edit; --set and --add change this run alone")
       ->type_name("FILE");
-  leaf->add_option(
-          "--policy", flags->policy,
-          "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, "
-          "lsa, greedy, without_moves, without_heat, and bound, which no policy can exceed; "
-          "several with commas")
+  leaf->add_option("--policy", flags->policy,
+                   "Instead of the file's: ours, fastest, fewest_joules, round_robin, edf, heft, "
+                   "lsa, greedy, without_improver, without_moves, without_heat, and bound, which "
+                   "no policy can "
+                   "exceed; "
+                   "several with commas")
       ->type_name("NAMES");
   leaf->add_option("--seeds", flags->seeds, "How many seeds; default the file's, else 10")
       ->type_name("N");

@@ -101,6 +101,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(RuntimeOptions options,
   self->threads_.emplace_back([self] { self->RunOutbound(); });
   self->threads_.emplace_back([self] { self->RunKeeper(); });
   self->threads_.emplace_back([self] { self->RunPlanner(); });
+  self->threads_.emplace_back(
+      [self] { self->improver_.Run([self] { self->planner_wake_.Wake(); }); });
   self->threads_.emplace_back([self] { self->RunTimer(); });
   self->threads_.emplace_back([self] { self->watchers_.Run(self->options_.progress_interval); });
   return runtime;
@@ -139,6 +141,7 @@ void Runtime::Stop() {
   commands_.Close();
   keeper_wake_.Stop();
   planner_wake_.Stop();
+  improver_.Stop();
   timer_wake_.Stop();
   watchers_.Stop();
   for (std::thread& thread : threads_) {
@@ -329,15 +332,18 @@ void Runtime::WriteSnapshot() {
   }
 }
 
+// A change is seldom alone, and a plan that a change asked for is soon replaced. So the search goes
+// on from plans that nobody asked for.
 void Runtime::RunPlanner() {
   ObservationBoard::Reader reader = board_.MakeReader();
+  WakeSignal::Reason why = WakeSignal::Reason::kWoken;
   do {
-    PlanOnce(reader);
-  } while (planner_wake_.WaitFor(options_.plan_interval) != WakeSignal::Reason::kStopped);
+    PlanOnce(reader, why == WakeSignal::Reason::kTimeout);
+    why = planner_wake_.WaitFor(options_.plan_interval);
+  } while (why != WakeSignal::Reason::kStopped);
 }
 
-// False if no plan was posted.
-bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
+void Runtime::PlanOnce(ObservationBoard::Reader& reader, bool may_improve) {
   const core::Instant now = Now();
   board_.Listen(now.monotonic);
   board_.Refresh(reader);
@@ -345,22 +351,27 @@ bool Runtime::PlanOnce(ObservationBoard::Reader& reader) {
   if (!core::AnythingToPlan(*state, reader.observations, now)) {
     plan_filter_.Forget();
     board_.SetWaiting(nullptr);
-    return false;
+    return;
+  }
+  if (std::optional<core::ImprovedPlan> answer = improver_.TakeAnswer()) {
+    standing_plan_.Take(*std::move(answer));
   }
   const Monotonic start = options_.clock->Boottime();
-  core::PlanComputed plan =
-      core::ComputePlan(core::MakeSnapshot(*state, reader.observations, options_.planning, now));
+  scheduler::Snapshot snapshot =
+      core::MakeSnapshot(*state, reader.observations, options_.planning, now);
+  core::PlanComputed plan = standing_plan_.Plan(snapshot);
   counters_.CountPlan(options_.clock->Boottime() - start, plan.proposals_dropped);
   board_.SetWaiting(
       std::make_shared<std::map<JobId, core::WaitingJob>>(core::WaitingJobsOf(*state, plan)));
-  if (!plan_filter_.WorthPosting(plan)) {
-    return false;
+  if (may_improve) {
+    if (auto search = standing_plan_.NextSearch(std::move(snapshot), plan)) {
+      improver_.Offer(state, *std::move(search));
+    }
   }
   // A full queue drops the plan; the next interval plans again.
-  if (!Post(std::move(plan), nullptr).ok()) {
+  if (plan_filter_.WorthPosting(plan) && !Post(std::move(plan), nullptr).ok()) {
     plan_filter_.Forget();
   }
-  return true;
 }
 
 void Runtime::RunTimer() {

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The seven threads around the shell (coordinator/shell/shell.h):
+// The eight threads around the shell (coordinator/shell/shell.h):
 //   core      takes commands in order from a bounded queue and steps the shell with each;
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
@@ -8,6 +8,7 @@
 //   keeper    writes snapshots of published states, keeps the journal's write-ahead log short, and
 //             removes old history;
 //   planner   plans the queue over a published state when the state changed, and at intervals;
+//   improver  searches longer for a cheaper plan of that state (coordinator/core/standing_plan.h);
 //   timer     posts ticks, and the command that archives ended jobs;
 //   watchers  tells those who follow a job to look again (job_watchers.h).
 // Heartbeats go to the board and never through the queue. A failed commit ends the process, and the
@@ -32,6 +33,7 @@
 #include "base/clock.h"
 #include "coordinator/core/command.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/standing_plan.h"
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/attempt_logs.h"
 #include "coordinator/runtime/bounded_queue.h"
@@ -39,6 +41,7 @@
 #include "coordinator/runtime/durable_view.h"
 #include "coordinator/runtime/job_watchers.h"
 #include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/plan_improver.h"
 #include "coordinator/runtime/runtime_ports.h"
 #include "coordinator/runtime/wake_signal.h"
 #include "coordinator/shell/shell.h"
@@ -162,7 +165,8 @@ class Runtime {
   void CarryOut(const shell::Released& released);
   void WriteSnapshot();
   void RemoveHistory(absl::Time before);
-  bool PlanOnce(ObservationBoard::Reader& reader);
+  // may_improve: whether the plan is searched on until the next one.
+  void PlanOnce(ObservationBoard::Reader& reader, bool may_improve);
 
   const RuntimeOptions options_;
   const core::Instant started_;
@@ -184,7 +188,9 @@ class Runtime {
   WakeSignal timer_wake_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  shell::PlanFilter plan_filter_;  // Only the planner thread uses it.
+  shell::PlanFilter plan_filter_;     // Only the planner thread uses it.
+  core::StandingPlan standing_plan_;  // Likewise.
+  PlanImprover improver_;
   std::vector<std::thread> threads_;
 };
 

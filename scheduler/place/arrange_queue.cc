@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,14 +17,14 @@ constexpr int64_t kGainShare = 100;
 
 }  // namespace
 
-std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(const Outcome& plan) {
+std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan) {
   Order order;
   for (const size_t i : arrangement_.order) {
     if (!jobs_[i].decided.has_value() && jobs_[i].work.ok()) {
       order.push_back(i);
     }
   }
-  std::vector<Proposal> proposals;
+  std::vector<Part> parts;
   for (SearchBlock& block :
        SearchBlocks(snapshot_, loads_, order, plan.places,
                     fleet_.keeps_all() ? FleetParts::kMany : FleetParts::kOne)) {
@@ -33,23 +34,81 @@ std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(const Outcome& plan)
       search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices),
                  plan.places.starts[i]);
     }
-    Rearrangement::Answer answer = search.Search();
-    const bool expects_gain = ExpectsGain(block, search, answer.price, plan);
-    // Of a large fleet a pass is worth its time for an expected gain alone.
-    if (expects_gain || block.devices.size() == loads_.size()) {
-      proposals.push_back(
-          {std::move(block), std::move(search), std::move(answer.places), expects_gain});
+    parts.push_back({std::move(block), std::move(search)});
+  }
+  return parts;
+}
+
+std::vector<Rearrangement::Place> QueuePlanner::LatestOf(const Part& part,
+                                                         const PlacesOfJobs& plan) const {
+  const std::vector<size_t>& jobs = part.block.jobs;
+  const std::vector<size_t>& devices = part.block.devices;
+  const bool is_whole_fleet = devices.size() == loads_.size();
+  std::vector<Rearrangement::Place> places;
+  std::vector<size_t> turns;  // Of the jobs that waited, in `places`.
+  std::vector<Rearrangement::Place> waited;
+  for (size_t job = 0; job < jobs.size(); ++job) {
+    const std::optional<RunStart>& start = plan.starts[jobs[job]];
+    const std::optional<size_t> last = LastDeviceOf(*jobs_[jobs[job]].view);
+    if (last.has_value() && std::find(devices.begin(), devices.end(), *last) != devices.end()) {
+      turns.push_back(job);
+      waited.push_back({job, last});
+    }
+    places.push_back(
+        {job, is_whole_fleet || !start.has_value() ? std::nullopt : std::optional(start->device)});
+  }
+  std::stable_sort(waited.begin(), waited.end(),
+                   [&](const Rearrangement::Place& a, const Rearrangement::Place& b) {
+                     return jobs_[jobs[a.job]].view->last_place->start <
+                            jobs_[jobs[b.job]].view->last_place->start;
+                   });
+  for (size_t i = 0; i < turns.size(); ++i) {
+    places[turns[i]] = waited[i];
+  }
+  return waited.empty() ? std::vector<Rearrangement::Place>() : places;
+}
+
+std::vector<QueuePlanner::Proposal> QueuePlanner::LatestProposals(const std::vector<Part>& parts,
+                                                                  const PlacesOfJobs& plan) const {
+  std::vector<Proposal> proposals;
+  for (const Part& part : parts) {
+    std::vector<Rearrangement::Place> places = LatestOf(part, plan);
+    std::map<size_t, double> reached;  // Of each device: the start of the job before.
+    const bool differs = std::any_of(places.begin(), places.end(), [&](const auto& place) {
+      const std::optional<RunStart>& start = plan.starts[part.block.jobs[place.job]];
+      if (!place.device.has_value() || !start.has_value()) {
+        return false;
+      }
+      const double before = std::exchange(reached[*place.device], start->start_in_seconds);
+      return *place.device != start->device || start->start_in_seconds < before;
+    });
+    if (differs) {
+      proposals.push_back({.part = &part, .places = std::move(places)});
     }
   }
   return proposals;
 }
 
-bool QueuePlanner::ExpectsGain(const SearchBlock& block, const Rearrangement& search,
-                               timetable::Millijoules expected, const Outcome& plan) {
+std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(std::vector<Part>& parts,
+                                                            const Outcome& plan) const {
+  std::vector<Proposal> proposals;
+  for (Part& part : parts) {
+    Rearrangement::Answer answer = part.search.Search(effort_, LatestOf(part, plan.places));
+    const bool expects_gain = ExpectsGain(part, answer.price, plan);
+    // Of a large fleet a pass is worth its time for an expected gain alone.
+    if (expects_gain || part.block.devices.size() == loads_.size()) {
+      proposals.push_back({&part, std::move(answer.places), expects_gain, kGainShare});
+    }
+  }
+  return proposals;
+}
+
+bool QueuePlanner::ExpectsGain(const Part& part, timetable::Millijoules expected,
+                               const Outcome& plan) {
   timetable::Millijoules total = 0;
-  for (size_t job = 0; job < block.jobs.size(); ++job) {
-    const std::optional<RunStart>& start = plan.places.starts[block.jobs[job]];
-    total += start.has_value() ? search.PriceOf(job, *start) : 0;
+  for (size_t job = 0; job < part.block.jobs.size(); ++job) {
+    const std::optional<RunStart>& start = plan.places.starts[part.block.jobs[job]];
+    total += start.has_value() ? part.search.PriceOf(job, *start) : 0;
   }
   return total - expected > total / kGainShare;
 }
@@ -58,7 +117,7 @@ QueuePlanner::Arrangement QueuePlanner::ArrangedBy(const std::vector<Proposal>& 
                                                    const Outcome& plan) const {
   Arrangement trial = arrangement_;
   trial.order.clear();
-  if (proposals.front().block.devices.size() < loads_.size()) {
+  if (proposals.front().part->block.devices.size() < loads_.size()) {
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const std::optional<RunStart>& start = plan.places.starts[i];
       trial.devices[i] = start.has_value() ? std::optional(start->device) : std::nullopt;
@@ -67,7 +126,7 @@ QueuePlanner::Arrangement QueuePlanner::ArrangedBy(const std::vector<Proposal>& 
   std::vector<bool> is_arranged(jobs_.size(), false);
   for (const Proposal& proposal : proposals) {
     for (const Rearrangement::Place& place : proposal.places) {
-      const size_t i = proposal.block.jobs[place.job];
+      const size_t i = proposal.part->block.jobs[place.job];
       trial.order.push_back(i);
       trial.devices[i] = place.device;
       is_arranged[i] = true;
@@ -82,7 +141,15 @@ bool QueuePlanner::Arrange(Outcome& plan) {
   if (!HasTrialLeft()) {
     return false;
   }
-  std::vector<Proposal> proposals = Proposals(plan);
+  const PlacesOfJobs promised = plan.places;
+  std::vector<Part> parts = PartsOf(plan);
+  const bool goes_on = Take(LatestProposals(parts, promised), promised, plan);
+  found_cheaper_ = Take(Proposals(parts, plan), promised, plan);
+  return goes_on || found_cheaper_;
+}
+
+bool QueuePlanner::Take(std::vector<Proposal> proposals, const PlacesOfJobs& promised,
+                        Outcome& plan) {
   const int passes = WATTLE_FAULT_POINT("one pass for all parts") ? 1 : kChangePassesMax;
   for (int pass = 0; pass < passes; ++pass) {
     if (proposals.empty() || !MayTry()) {
@@ -91,15 +158,15 @@ bool QueuePlanner::Arrange(Outcome& plan) {
     Arrangement trial = ArrangedBy(proposals, plan);
     Outcome outcome = Pass(trial, loads_);
     const size_t dropped = std::erase_if(proposals, [&](const Proposal& proposal) {
-      const bool drops =
-          !IsFair(proposal.block.jobs, plan, outcome) || !IsCheaper(proposal, plan, outcome);
+      const bool drops = !IsFair(proposal.part->block.jobs, promised, outcome) ||
+                         !IsCheaper(proposal, plan, outcome);
       proposals_dropped_ += drops && proposal.expects_gain ? 1 : 0;
       return drops;
     });
     if (dropped > 0) {
       continue;
     }
-    if (!IsFair(arrangement_.order, plan, outcome)) {
+    if (!IsFair(arrangement_.order, promised, outcome)) {
       proposals_dropped_ += static_cast<int>(proposals.size());
       return false;
     }
@@ -110,13 +177,14 @@ bool QueuePlanner::Arrange(Outcome& plan) {
   return false;
 }
 
-bool QueuePlanner::IsFair(const Order& jobs, const Outcome& before, const Outcome& after) const {
+bool QueuePlanner::IsFair(const Order& jobs, const PlacesOfJobs& promised,
+                          const Outcome& after) const {
   constexpr double kRoundingSeconds = 1;
   if (WATTLE_FAULT_POINT("fair parts")) {
     return true;
   }
   return std::all_of(jobs.begin(), jobs.end(), [&](size_t i) {
-    const std::optional<RunStart>& one = before.places.starts[i];
+    const std::optional<RunStart>& one = promised.starts[i];
     const std::optional<RunStart>& other = after.places.starts[i];
     return !one.has_value() ||
            (other.has_value() &&
@@ -128,7 +196,8 @@ bool QueuePlanner::IsFair(const Order& jobs, const Outcome& before, const Outcom
 
 bool QueuePlanner::IsCheaper(const Proposal& proposal, const Outcome& before,
                              const Outcome& after) {
-  const SearchBlock& block = proposal.block;
+  const SearchBlock& block = proposal.part->block;
+  const Rearrangement& search = proposal.part->search;
   timetable::Millijoules total = 0;
   timetable::Millijoules saved = 0;
   bool is_more_placed = false;
@@ -140,12 +209,15 @@ bool QueuePlanner::IsCheaper(const Proposal& proposal, const Outcome& before,
       return false;
     }
     is_more_placed = is_more_placed || (!one.has_value() && other.has_value());
+    if (one.has_value() && !other.has_value()) {
+      return false;
+    }
     if (one.has_value()) {
-      total += proposal.search.PriceOf(job, *one);
-      saved += proposal.search.PriceOf(job, *one) - proposal.search.PriceOf(job, *other);
+      total += search.PriceOf(job, *one);
+      saved += search.PriceOf(job, *one) - search.PriceOf(job, *other);
     }
   }
-  return is_more_placed || saved > total / kGainShare;
+  return is_more_placed || saved > (proposal.gain_share > 0 ? total / proposal.gain_share : 0);
 }
 
 }  // namespace wattle::scheduler

@@ -182,17 +182,16 @@ std::optional<policy::ReserveLimit> FloorAtEnd(const Consideration& on,
   const absl::Time end = on.snapshot.now + absl::Seconds(on.finish_in_seconds_upper);
   const Watts idle = IdlePower(on) + on.load->idle_of_others;
   std::optional<policy::ReserveLimit> largest;
-  const auto count = [&](const v1::DeviceInfo& device) {
-    std::optional<policy::ReserveLimit> floor =
-        policy::ChargeFloor(LimitsFor(on.snapshot.policies, device), end, idle, capacity);
+  const auto count = [&](const policy::Limits& limits) {
+    std::optional<policy::ReserveLimit> floor = policy::ChargeFloor(limits, end, idle, capacity);
     if (floor && (!largest || floor->state_of_charge > largest->state_of_charge)) {
       largest = std::move(floor);
     }
   };
-  count(on.device.device.info());
+  count(on.limits);
   if (on.load->gauge.has_value()) {
     for (const size_t i : on.load->group->devices) {
-      count(on.snapshot.devices[i].device.info());
+      count(LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info()));
     }
   }
   return largest;
@@ -201,29 +200,27 @@ std::optional<policy::ReserveLimit> FloorAtEnd(const Consideration& on,
 std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const v1::Device& device = GaugeDevice(on.snapshot, on.device, *on.load);
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
-  limits.reserve = FloorAtEnd(on, GaugeOf(device).capacity);
   // The guard of a board without a gauge guards nothing, whatever another board of the pack tells.
   if (!HasGauge(on.device.device)) {
-    if (std::optional<Refusal> refusal = WithoutGauge(limits); refusal.has_value()) {
+    if (std::optional<Refusal> refusal = WithoutGauge(on.limits); refusal.has_value()) {
       return refusal;
     }
   }
   if (!HasGauge(device)) {
     return std::nullopt;
   }
+  const std::optional<policy::ReserveLimit> reserve = FloorAtEnd(on, GaugeOf(device).capacity);
   if (!device.heartbeat().has_battery()) {
-    return limits.reserve
-               ? std::optional<Refusal>(Refusal{absl::StrCat(
-                     "its state of charge is not known yet and policy ", limits.reserve->policy,
-                     " sets a reserve; feasible once it reports")})
-               : std::nullopt;
+    return reserve ? std::optional<Refusal>(Refusal{absl::StrCat(
+                         "its state of charge is not known yet and policy ", reserve->policy,
+                         " sets a reserve; feasible once it reports")})
+                   : std::nullopt;
   }
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
   const policy::Gauge gauge = GaugeOf(device);
   const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
   if (!gauge.capacity) {
-    return limits.reserve ? WithoutCapacity(charge, *limits.reserve, gauge, stop) : std::nullopt;
+    return reserve ? WithoutCapacity(charge, *reserve, gauge, stop) : std::nullopt;
   }
   const BatteryState battery{capacity, charge, Promised(*on.load) + on.load->promised_by_others};
   // The other boards of the pack idle meanwhile.
@@ -232,8 +229,8 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
       on.load->idle_of_others *
           absl::Seconds(std::max(0.0, on.finish_in_seconds_upper - on.start_in_seconds));
   const Joules margin =
-      limits.reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
-  const policy::ReserveLimit limit = limits.reserve.value_or(policy::ReserveLimit{});
+      reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
+  const policy::ReserveLimit limit = reserve.value_or(policy::ReserveLimit{});
   const bool holds = Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0;
   if (const std::optional<timetable::Demand> run = DemandOnPack(on); run.has_value()) {
     if (on.load->pack->Fits(*run)) {

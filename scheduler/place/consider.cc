@@ -63,6 +63,7 @@ std::optional<Refusal> CheckProbe(const Consideration& on, double finish_lower,
                       Consideration{.snapshot = on.snapshot,
                                     .job = on.job,
                                     .device = on.device,
+                                    .limits = on.limits,
                                     .prediction = prediction,
                                     .dry_run = on.dry_run,
                                     .candidate = on.candidate,
@@ -82,8 +83,7 @@ std::optional<Refusal> CheckProbe(const Consideration& on, double finish_lower,
 }
 
 // Warns of a reserve that nothing guards.
-void WarnOfReserve(const Snapshot& snapshot, const DeviceView& view, v1::Candidate* candidate) {
-  const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
+void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Candidate* candidate) {
   if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
     candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
                                          " keeps a reserve, and this device has no battery gauge: "
@@ -108,9 +108,8 @@ void DescribeBattery(const v1::Device& device, const DeviceLoad& load, v1::Candi
       0.0, 1.0));
 }
 
-// Jobs of one key are the same to every rule and prediction, and with one objective also to the
-// plan.
-std::string ShapeKey(const JobView& job) {
+// Jobs of one key are the same to every prediction and to every rule but that of the deadline.
+std::string WorkKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
   if (!spec.has_quality_floor()) {  // With which the objective chooses the model.
     spec.clear_objective();
@@ -118,15 +117,13 @@ std::string ShapeKey(const JobView& job) {
   spec.clear_name();
   spec.clear_owner();
   spec.clear_priority();
+  spec.clear_deadline_seconds();
   spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
   std::string key = spec.SerializeAsString();
   absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
   if (job.profile_point.has_value()) {
     absl::StrAppend(&key, "|in ", job.profile_point->power_mode());
-  }
-  if (spec.deadline_seconds() > 0) {
-    absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));
   }
   if (spec.energy_budget_wh() > 0) {
     absl::StrAppend(&key, "|", job.spent.value());
@@ -144,6 +141,13 @@ std::string ShapeKey(const JobView& job) {
                     artifact.size(), ":", artifact);
   }
   return key;
+}
+
+// Jobs of one work and one key are the same to every rule, and with one objective also to the plan.
+std::string DeadlineKey(const JobView& job) {
+  return job.spec.deadline_seconds() > 0 ? absl::StrCat("|", job.spec.deadline_seconds(), " after ",
+                                                        absl::ToUnixNanos(job.submitted))
+                                         : "";
 }
 
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
@@ -209,6 +213,18 @@ v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
 
 // Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
 constexpr size_t kCandidatesKept = 40'000;
+// Likewise of the devices described for works, which take half of a candidate's time: about 120
+// MiB.
+constexpr size_t kDescribedKept = 100'000;
+
+std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
+  std::vector<policy::Limits> limits;
+  limits.reserve(snapshot.devices.size());
+  for (const DeviceView& view : snapshot.devices) {
+    limits.push_back(LimitsFor(snapshot.policies, view.device.info()));
+  }
+  return limits;
+}
 
 }  // namespace
 
@@ -220,18 +236,41 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
   return work;
 }
 
+FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
+    : snapshot_(snapshot), options_(options), limits_(LimitsOfDevices(snapshot)) {}
+
+std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
+    const JobView& job, const WorkAmount& work) {
+  const std::string key = WorkKey(job);
+  if (const auto known = described_.find(key); known != described_.end()) {
+    return known->second;
+  }
+  if (described_.size() * snapshot_.devices.size() > kDescribedKept) {
+    described_.clear();
+  }
+  std::vector<Modes> described;
+  described.reserve(snapshot_.devices.size());
+  const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
+  for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
+    const bool asked = options_.asked == nullptr || (*options_.asked)[i];
+    described.push_back(asked ? DescribeModes(job, work, models, i) : Modes());
+  }
+  return described_[key] = std::make_shared<const std::vector<Modes>>(std::move(described));
+}
+
 FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& work,
                                           const std::vector<ModelWork>& models,
-                                          const DeviceView& view) const {
+                                          size_t index) const {
+  const DeviceView& view = snapshot_.devices[index];
   const v1::DeviceInfo& info = view.device.info();
   Modes modes;
   if (job.profile_point.has_value() && info.sets_power_modes()) {
     v1::Device device = view.device;
     device.mutable_info()->set_power_mode(job.profile_point->power_mode());
-    modes.push_back(Describe(job, work, models, view, device));
+    modes.push_back(Describe(job, work, models, index, device));
     return modes;
   }
-  modes.push_back(Describe(job, work, models, view, view.device));
+  modes.push_back(Describe(job, work, models, index, view.device));
   if (!info.sets_power_modes()) {
     return modes;
   }
@@ -239,15 +278,16 @@ FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& 
   for (const v1::PowerMode& mode : info.power_modes()) {
     if (mode.name() != info.power_mode()) {
       device.mutable_info()->set_power_mode(mode.name());
-      modes.push_back(Describe(job, work, models, view, device));
+      modes.push_back(Describe(job, work, models, index, device));
     }
   }
   return modes;
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
-                                         const std::vector<ModelWork>& models,
-                                         const DeviceView& view, const v1::Device& in_mode) const {
+                                         const std::vector<ModelWork>& models, size_t device,
+                                         const v1::Device& in_mode) const {
+  const DeviceView& view = snapshot_.devices[device];
   const v1::DeviceInfo& info = in_mode.info();
   Described described;
   v1::Candidate& candidate = described.candidate;
@@ -272,8 +312,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   }
   std::optional<v1::Prediction> hot;  // Of a start now.
   if (in_mode.heartbeat().has_heat_model()) {
-    const std::optional<HeatLimit> limit =
-        HeatLimitFor(in_mode, LimitsFor(snapshot_.policies, info));
+    const std::optional<HeatLimit> limit = HeatLimitFor(in_mode, limits_[device]);
     described.hot = HotRunOf(in_mode, limit, prediction, predicted.rows_celsius_max);
     if (described.hot.has_value()) {
       hot = Stretched(*described.hot, prediction, HeatNow(in_mode, limit, snapshot_.now));
@@ -285,11 +324,12 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   // Only the run's joules are uncertain, not those of fetch and start.
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
-  WarnOfReserve(snapshot_, view, &candidate);
+  WarnOfReserve(limits_[device], view, &candidate);
   described.refusal = CheckRules(RuleScope::kDevice,
                                  Consideration{.snapshot = snapshot_,
                                                .job = job,
                                                .device = view,
+                                               .limits = limits_[device],
                                                .prediction = hot ? *hot : prediction,
                                                .dry_run = options_.dry_run,
                                                .candidate = &candidate},
@@ -298,8 +338,8 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
 }
 
 double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
-                             const policy::Limits& limits, v1::Candidate& candidate) const {
-  const auto& [job, view, load] = on;
+                             v1::Candidate& candidate) const {
+  const auto& [job, view, limits, load] = on;
   const v1::Prediction& alone = described.candidate.prediction();
   const v1::Prediction& prediction = candidate.prediction();
   absl::Time start = std::max(load.free_at, snapshot_.now);
@@ -328,8 +368,8 @@ double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
   }
 }
 
-double FleetView::FinishLower(const DeviceView& view, const DeviceLoad& load,
-                              const policy::Limits& limits, const v1::Candidate& candidate) const {
+double FleetView::FinishLower(const JobOnDevice& on, const v1::Candidate& candidate) const {
+  const auto& [job, view, limits, load] = on;
   const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
   const Joules spent =
       limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
@@ -340,13 +380,12 @@ double FleetView::FinishLower(const DeviceView& view, const DeviceLoad& load,
 FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& described,
                                        v1::Candidate& candidate,
                                        std::optional<absl::Time>* allowed_from) const {
-  const auto& [job, view, load] = on;
-  const policy::Limits limits = LimitsFor(snapshot_.policies, view.device.info());
+  const auto& [job, view, limits, load] = on;
   if (candidate.prediction().fetch_seconds() != described.candidate.prediction().fetch_seconds() ||
       candidate.prediction().start_seconds() != described.candidate.prediction().start_seconds()) {
     *candidate.mutable_prediction() = described.candidate.prediction();  // As under no load.
   }
-  const double finish_upper = PlaceInGap(on, described, limits, candidate);
+  const double finish_upper = PlaceInGap(on, described, candidate);
   candidate.set_marginal_energy_joules(MarginalEnergyJoules(candidate.prediction()));
   if (candidate.start_in_seconds() > 0) {
     candidate.set_waits_for(view.waits_for);
@@ -358,6 +397,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
   const Consideration considered{.snapshot = snapshot_,
                                  .job = job,
                                  .device = view,
+                                 .limits = limits,
                                  .prediction = candidate.prediction(),
                                  .dry_run = options_.dry_run,
                                  .candidate = &candidate,
@@ -368,7 +408,7 @@ FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& d
   std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, considered, &refusing_rule);
   bool probe = false;
   if (refusal.has_value() && IsWide(candidate.prediction())) {
-    refusal = CheckProbe(considered, FinishLower(view, load, limits, candidate), &refusing_rule);
+    refusal = CheckProbe(considered, FinishLower(on, candidate), &refusing_rule);
     probe = !refusal.has_value();
   }
   // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
@@ -428,7 +468,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
                         Shape& shape) const {
   const DeviceView& view = snapshot_.devices[device];
   const Modes& modes = (*shape.described)[device];
-  const JobOnDevice on{.job = job, .view = view, .load = load};
+  const JobOnDevice on{.job = job, .view = view, .limits = limits_[device], .load = load};
   shape.loads[device] = load;
   shape.later[device].reset();
   if (modes.empty()) {
@@ -480,8 +520,7 @@ bool FleetView::EqualWithinError(const Rank& cheaper, const Rank& other) {
 
 FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
                                      const std::vector<DeviceLoad>& loads) {
-  const std::string work_key = ShapeKey(job);
-  std::string key = absl::StrCat(job.spec.objective(), "|", work_key);
+  std::string key = absl::StrCat(job.spec.objective(), "|", WorkKey(job), DeadlineKey(job));
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
   }
@@ -514,20 +553,10 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   shape.order.resize(loads.size());
   shape.later.resize(loads.size());
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
-  if (described_key_ != work_key) {
-    described_key_ = work_key;
-    std::vector<Modes> described;
-    described.reserve(snapshot_.devices.size());
-    const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
-    for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
-      const bool asked = options_.asked == nullptr || (*options_.asked)[i];
-      described.push_back(asked ? DescribeModes(job, work, models, snapshot_.devices[i]) : Modes());
-    }
-    described_ = std::make_shared<const std::vector<Modes>>(std::move(described));
-  }
-  shape.described = described_;
+  shape.described = DescribedFor(job, work);
   shape.candidates.clear();
-  for (const Modes& modes : *described_) {
+  shape.candidates.reserve(loads.size());
+  for (const Modes& modes : *shape.described) {
     shape.candidates.push_back(modes.empty() ? v1::Candidate() : modes.front().candidate);
   }
   for (size_t i = 0; i < loads.size(); ++i) {

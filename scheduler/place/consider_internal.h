@@ -72,8 +72,7 @@ struct ConsiderOptions {
 class FleetView {
  public:
   // snapshot: must outlive the view and must not change.
-  FleetView(const Snapshot& snapshot, ConsiderOptions options)
-      : snapshot_(snapshot), options_(options) {}
+  FleetView(const Snapshot& snapshot, ConsiderOptions options);
 
   // Considers every device for the job under the loads (in the order of Snapshot::devices). The
   // pointers of the answer are valid until the next call.
@@ -124,6 +123,7 @@ class FleetView {
   struct JobOnDevice {
     const JobView& job;
     const DeviceView& view;
+    const policy::Limits& limits;  // The device's.
     const DeviceLoad& load;
   };
   // A device in its present power mode, then in the others that its worker may set.
@@ -152,12 +152,10 @@ class FleetView {
                    std::optional<absl::Time>* allowed_from = nullptr) const;
   // Sets the candidate's start to the first gap that holds the run, with the way of its files and
   // with its board's heat. Returns its end at the upper quantile in wall seconds from now.
-  double PlaceInGap(const JobOnDevice& on, const Described& described, const policy::Limits& limits,
+  double PlaceInGap(const JobOnDevice& on, const Described& described,
                     v1::Candidate& candidate) const;
   // The end at the lower quantile from the candidate's start, in wall seconds from now.
-  [[nodiscard]] double FinishLower(const DeviceView& view, const DeviceLoad& load,
-                                   const policy::Limits& limits,
-                                   const v1::Candidate& candidate) const;
+  [[nodiscard]] double FinishLower(const JobOnDevice& on, const v1::Candidate& candidate) const;
   // The job's earliest start on the device; null: none is known.
   const v1::Candidate* StartOn(size_t device, const JobView& job, const DeviceLoad& load,
                                Shape& shape);
@@ -165,28 +163,28 @@ class FleetView {
   // now, else those that would cost less than the choice without the wait, the cheapest ones first.
   std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
                                              const std::vector<DeviceLoad>& loads, Shape& shape);
-  [[nodiscard]] LaterStart StartLater(const JobView& job, const DeviceView& view,
-                                      const Modes& modes, const DeviceLoad& load) const;
-  [[nodiscard]] LaterStart StartLaterInMode(const JobView& job, const DeviceView& view,
-                                            const Described& mode, DeviceLoad load) const;
+  [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Modes& modes) const;
+  [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Described& mode) const;
   // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
   static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
   static bool EqualWithinError(const Rank& cheaper, const Rank& other);
   static bool ComesBefore(const Shape& shape, size_t a, size_t b);
+  // The devices, described for the job's work, which other jobs may have.
+  std::shared_ptr<const std::vector<Modes>> DescribedFor(const JobView& job,
+                                                         const WorkAmount& work);
   [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
-                                    const std::vector<ModelWork>& models,
-                                    const DeviceView& view) const;
+                                    const std::vector<ModelWork>& models, size_t device) const;
   // in_mode: the view's device with the power mode that is asked about.
   [[nodiscard]] Described Describe(const JobView& job, const WorkAmount& work,
-                                   const std::vector<ModelWork>& models, const DeviceView& view,
+                                   const std::vector<ModelWork>& models, size_t device,
                                    const v1::Device& in_mode) const;
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
+  const std::vector<policy::Limits> limits_;  // Of each device.
   std::map<std::string, Shape> shapes_;
-  // The latest work and each device's description for it, which are the same for every objective.
-  std::string described_key_;
-  std::shared_ptr<const std::vector<Modes>> described_;
+  // By work. Jobs that differ by their objective or their deadline alone have one work.
+  std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;
   bool keeps_all_ = true;
   size_t later_jobs_ = 0;
   size_t later_devices_ = 0;

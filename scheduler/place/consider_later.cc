@@ -30,14 +30,16 @@ constexpr int kRefusalsInARow = 8;
 
 }  // namespace
 
-FleetView::LaterStart FleetView::StartLaterInMode(const JobView& job, const DeviceView& view,
-                                                  const Described& mode, DeviceLoad load) const {
+FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on,
+                                                  const Described& mode) const {
+  const auto& [job, view, limits, load_now] = on;
+  DeviceLoad load = load_now;
   v1::Candidate refused;  // Now.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     v1::Candidate candidate = mode.candidate;
     std::optional<absl::Time> allowed_from;
-    const Rank rank =
-        PlaceInMode({.job = job, .view = view, .load = load}, mode, candidate, &allowed_from);
+    const Rank rank = PlaceInMode({.job = job, .view = view, .limits = limits, .load = load}, mode,
+                                  candidate, &allowed_from);
     if (rank.feasible) {
       candidate.set_refused_by(refused.refused_by());
       candidate.set_waits_for(refused.reason());
@@ -57,11 +59,10 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobView& job, const Devi
   return std::nullopt;
 }
 
-FleetView::LaterStart FleetView::StartLater(const JobView& job, const DeviceView& view,
-                                            const Modes& modes, const DeviceLoad& load) const {
+FleetView::LaterStart FleetView::StartLater(const JobOnDevice& on, const Modes& modes) const {
   LaterStart first;
   for (const Described& mode : modes) {
-    LaterStart start = StartLaterInMode(job, view, mode, load);
+    LaterStart start = StartLaterInMode(on, mode);
     if (start.has_value() &&
         (!first.has_value() || start->rank.finish_in_seconds < first->rank.finish_in_seconds)) {
       first = std::move(start);
@@ -79,7 +80,9 @@ const v1::Candidate* FleetView::StartOn(size_t device, const JobView& job, const
   std::optional<LaterStart>& later = shape.later[device];
   if (!now.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
     ++later_devices_;
-    later = StartLater(job, snapshot_.devices[device], (*shape.described)[device], load);
+    later = StartLater(
+        {.job = job, .view = snapshot_.devices[device], .limits = limits_[device], .load = load},
+        (*shape.described)[device]);
   }
   return later.has_value() && later->has_value() ? &(*later)->candidate : nullptr;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -43,6 +44,21 @@ TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {
   const auto outcomes = loop.Run();
   EXPECT_LT(outcomes.at("j1").ended, 1.2);
   EXPECT_LT(outcomes.at("j3").ended, 2.4);
+}
+
+// They share what is predicted for their work, and no verdict.
+TEST(DeadlineOrderTest, JobsOfOneWorkHaveTheirOwnDeadlines) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(1)), absl::Minutes(30)));
+  loop.Arrive(0, WithDeadline(JobOf("j2", absl::Hours(1)), absl::Hours(9)));
+  loop.Arrive(0, JobOf("j3", absl::Hours(1)));
+  const std::vector<QueuePlacement> plan = loop.FirstPlan();
+  ASSERT_THAT(plan, SizeIs(3));
+  for (const QueuePlacement& placed : plan) {
+    EXPECT_EQ(placed.never, placed.job.value() == "j1") << placed.job.value();
+    EXPECT_EQ(placed.placement.device_id().empty(), placed.job.value() == "j1");
+  }
 }
 
 TEST(DeadlineOrderTest, NoJobOfHigherPriorityMissesItsDeadlineForAnother) {

@@ -137,7 +137,7 @@ std::optional<Refusal> CheckMemoryPressure(const Consideration& on) {
 // Work stops at the temperature that a policy names. The present temperature counts.
 std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
   const v1::Device& device = on.device.device;
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  const policy::Limits& limits = on.limits;
   const std::optional<policy::TemperatureLimit>& limit = limits.temperature_max;
   if (!limit || !device.heartbeat().has_temperature() ||
       Celsius(device.heartbeat().temperature_celsius()) < limit->temperature) {
@@ -154,7 +154,7 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
 std::optional<Refusal> CheckGuard(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, device.info());
+  const policy::Limits& limits = on.limits;
   if (!limits.unreadable.empty()) {
     return Refusal{absl::StrCat("its policies cannot be kept: ", limits.unreadable,
                                 "; feasible once one of them is changed (wattle policy ls)")};

@@ -41,6 +41,19 @@ double LossOf(const Place& one, const Place& other, bool stays) {
 
 }  // namespace
 
+std::optional<size_t> QueuePlanner::LastDeviceOf(const JobView& job) const {
+  if (!job.last_place.has_value()) {
+    return std::nullopt;
+  }
+  const auto found = std::find_if(
+      snapshot_.devices.begin(), snapshot_.devices.end(), [&job](const DeviceView& view) {
+        return view.device.info().device_id() == job.last_place->device.value();
+      });
+  return found == snapshot_.devices.end()
+             ? std::nullopt
+             : std::optional(static_cast<size_t>(found - snapshot_.devices.begin()));
+}
+
 std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& plan) const {
   std::vector<std::optional<size_t>> devices(jobs_.size());
   for (size_t i = 0; i < jobs_.size(); ++i) {
@@ -51,12 +64,8 @@ std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& pl
         last->start > snapshot_.now + kSoon) {
       continue;
     }
-    const auto found = std::find_if(snapshot_.devices.begin(), snapshot_.devices.end(),
-                                    [&last](const DeviceView& view) {
-                                      return view.device.info().device_id() == last->device.value();
-                                    });
-    const auto device = static_cast<size_t>(found - snapshot_.devices.begin());
-    if (found != snapshot_.devices.end() && device != start->device) {
+    const std::optional<size_t> device = LastDeviceOf(*jobs_[i].view);
+    if (device != start->device) {
       devices[i] = device;
     }
   }

@@ -10,10 +10,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 #include "base/check.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/explain_internal.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/rule.h"
@@ -28,6 +30,9 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 // Jobs that all trials of a plan may place, together: a count and no time, so that the same
 // snapshot gives the same plan.
 constexpr size_t kTrialPlacementsMax = 10'000;
+// Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
+// many devices then count as a placement.
+constexpr size_t kDevicesOfAPlacement = 100;
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
@@ -56,9 +61,11 @@ bool DependsOnLoad(const v1::Candidate& candidate) {
 
 }  // namespace
 
-QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging)
+QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
+                           const SearchEffort& effort)
     : snapshot_(snapshot),
       arranging_(arranging),
+      effort_(effort),
       fleet_(snapshot, ConsiderOptions{}),
       loads_(InitialLoads(snapshot)) {
   for (const JobView& job : snapshot.queue) {
@@ -225,13 +232,18 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
   HoldApart(snapshot_, job, device, loads);
 }
 
+size_t QueuePlanner::TrialPlacements() const {
+  return jobs_.size() *
+         (fleet_.keeps_all() ? 1 : std::max<size_t>(1, loads_.size() / kDevicesOfAPlacement));
+}
+
 bool QueuePlanner::HasTrialLeft() const {
-  return trial_placements_ + jobs_.size() <= kTrialPlacementsMax;
+  return trial_placements_ + TrialPlacements() <= kTrialPlacementsMax;
 }
 
 bool QueuePlanner::MayTry() {
   const bool may = HasTrialLeft();
-  trial_placements_ += jobs_.size();
+  trial_placements_ += TrialPlacements();
   return may;
 }
 
@@ -267,6 +279,25 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
   }
   plan.moves = MovesByGain(snapshot, planner.final_loads(), released);
   return plan;
+}
+
+QueueImprovement ImproveQueue(const Snapshot& snapshot, const SearchEffort& effort) {
+  WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
+  QueuePlanner planner(snapshot, QueuePlanner::Arranging::kBySearch, effort);
+  const std::vector<QueuePlacement> plan = planner.Plan();
+  QueueImprovement improvement{.proposals_dropped = planner.proposals_dropped()};
+  if (!planner.found_cheaper()) {
+    return improvement;
+  }
+  for (const QueuePlacement& placed : plan) {
+    if (placed.placement.wait()) {
+      improvement.places[placed.job] = {
+          .device = DeviceId(placed.placement.device_id()),
+          .start =
+              absl::UnixEpoch() + absl::Seconds(placed.placement.expected_start_unix_seconds())};
+    }
+  }
+  return improvement;
 }
 
 std::vector<QueuePlacement> PlanQueueInOrder(const Snapshot& snapshot) {

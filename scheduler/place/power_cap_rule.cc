@@ -40,7 +40,7 @@ std::optional<Refusal> CheckPowerCap(const Consideration& on) {
   if (supply.Fits(run)) {
     return std::nullopt;
   }
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const policy::Limits& limits = on.limits;
   const bool alone = supply.FitsAlone(run.power);
   const timetable::Milliwatts others = alone ? supply.DrawOver(run) : supply.spec().idle;
   return Refusal{absl::StrCat("would draw ", FormatPower(WattsOf(run.power)),

@@ -8,7 +8,8 @@
 // changes, in the order in which Plan makes them, each with a file:
 //   late_jobs.cc       a job that would miss its deadline goes earlier, or an attempt leaves for it
 //   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
-//   arrange_queue.cc   the search found a cheaper arrangement of a part of the fleet
+//   arrange_queue.cc   the latest plan goes on, or the search found a cheaper arrangement of a part
+//                      of the fleet
 //   leave_starts.cc    starts of the next hour stay where the latest plan had them
 // What is kept of a trial is the change; the last pass explains the plan.
 #ifndef WATTLE_SCHEDULER_PLACE_QUEUE_PLANNER_INTERNAL_H_
@@ -26,6 +27,7 @@
 
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
@@ -39,11 +41,14 @@ namespace wattle::scheduler {
 class QueuePlanner {
  public:
   enum class Arranging { kNone, kBySearch };
-  explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch);
+  explicit QueuePlanner(const Snapshot& snapshot, Arranging arranging = Arranging::kBySearch,
+                        const SearchEffort& effort = {});
 
   std::vector<QueuePlacement> Plan();
   // After Plan. What the search expected to gain, and the rules of the queue refused.
   [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
+  // After Plan. Whether the search's arrangement of some part was taken.
+  [[nodiscard]] bool found_cheaper() const { return found_cheaper_; }
   [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
 
  private:
@@ -69,12 +74,18 @@ class QueuePlanner {
     std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
     PlacesOfJobs places;        // None: the job has no place, or is settled.
   };
-  // A part of the fleet, and how the search would arrange it.
-  struct Proposal {
+  // A part of the fleet, and the search that looks at it.
+  struct Part {
     SearchBlock block;
     Rearrangement search;  // Its jobs are the block's.
-    std::vector<Rearrangement::Place> places;
+  };
+  // How a part may be arranged.
+  struct Proposal {
+    const Part* part;
+    std::vector<Rearrangement::Place> places;  // All jobs of the part, in their order.
     bool expects_gain = false;
+    // The plan with it is cheaper by more than its cost over this number; 0: just cheaper.
+    int64_t gain_share = 0;
   };
 
   // Passes that look for the jobs, or the parts of the fleet, whose change holds.
@@ -97,6 +108,8 @@ class QueuePlanner {
   // Gives the job its place on the chosen device.
   void Reserve(const JobView& job, const Considered& considered,
                std::vector<DeviceLoad>& loads) const;
+  // What a trial costs.
+  [[nodiscard]] size_t TrialPlacements() const;
   [[nodiscard]] bool HasTrialLeft() const;
   bool MayTry();
 
@@ -130,34 +143,50 @@ class QueuePlanner {
   // Settles the job on the choice of `considered`, unless another job starts later for that.
   void TryOn(size_t index, const Considered& considered, Outcome& plan);
 
+  // The parts that the search looks at. It keeps the promises of this plan.
+  std::vector<Part> PartsOf(const Outcome& plan);
+  // The part as the latest plan had it: a job that waited then has its device, and the turn of its
+  // start among those that waited. A job that came since has the turn of its priority and age. Jobs
+  // of a fleet of parts stay on the boards of their part. Empty: no job waited.
+  [[nodiscard]] std::vector<Rearrangement::Place> LatestOf(const Part& part,
+                                                           const PlacesOfJobs& plan) const;
+  // The parts that the latest plan had in another way than this one.
+  [[nodiscard]] std::vector<Proposal> LatestProposals(const std::vector<Part>& parts,
+                                                      const PlacesOfJobs& plan) const;
   // What the search would change, part by part.
-  std::vector<Proposal> Proposals(const Outcome& plan);
+  std::vector<Proposal> Proposals(std::vector<Part>& parts, const Outcome& plan) const;
   // Whether the search expects the gain for which an arrangement is taken.
-  [[nodiscard]] static bool ExpectsGain(const SearchBlock& block, const Rearrangement& search,
-                                        timetable::Millijoules expected, const Outcome& plan);
+  [[nodiscard]] static bool ExpectsGain(const Part& part, timetable::Millijoules expected,
+                                        const Outcome& plan);
   // The arrangement with these parts changed. Of a fleet of parts every other job keeps its device,
   // so that no part takes from another one.
   [[nodiscard]] Arrangement ArrangedBy(const std::vector<Proposal>& proposals,
                                        const Outcome& plan) const;
-  // Takes the parts of the search's arrangement that make the plan cheaper. Returns whether any
-  // does.
+  // Lets the latest plan go on where it is cheaper than the plan in order, and looks for a cheaper
+  // one from there. Returns whether the plan has changed.
   bool Arrange(Outcome& plan);
+  // Takes the proposals that keep the promises and make the plan cheaper. Returns whether any does.
+  bool Take(std::vector<Proposal> proposals, const PlacesOfJobs& promised, Outcome& plan);
   // Whether none of the jobs pays for another one's joules: each keeps its place, starts no later,
   // and ends no later where the end counts.
-  [[nodiscard]] bool IsFair(const Order& jobs, const Outcome& before, const Outcome& after) const;
-  // REQUIRES: IsFair. A job that has a place in the second plan alone is worth any price. A job on
-  // a device of another part took from it, which no price tells.
+  [[nodiscard]] bool IsFair(const Order& jobs, const PlacesOfJobs& promised,
+                            const Outcome& after) const;
+  // REQUIRES: the second plan keeps each job's place. A job that has a place in it alone is worth
+  // any price. A job on a device of another part took from it, which no price tells.
   [[nodiscard]] static bool IsCheaper(const Proposal& proposal, const Outcome& before,
                                       const Outcome& after);
 
   // Leaves starts of the next hour where the latest plan had them. If that costs too much, the job
   // that loses most by it moves, and the others are tried again. Returns whether any start stays.
   bool LeaveStarts(Outcome& plan);
+  // The device where the latest plan had the job wait; nullopt: nowhere, or the device left.
+  [[nodiscard]] std::optional<size_t> LastDeviceOf(const JobView& job) const;
   // For each of jobs_ the device where its start stays; nullopt: it may move.
   [[nodiscard]] std::vector<std::optional<size_t>> DevicesToKeep(const Outcome& plan) const;
 
   const Snapshot& snapshot_;
   const Arranging arranging_;
+  const SearchEffort effort_;
   FleetView fleet_;
   std::vector<Job> jobs_;
   std::map<std::string, int> jobs_alike_;  // By Job.alike.
@@ -168,6 +197,7 @@ class QueuePlanner {
   std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;
   int proposals_dropped_ = 0;
+  bool found_cheaper_ = false;
 };
 
 }  // namespace wattle::scheduler

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -22,10 +23,6 @@ using timetable::Seconds;
 
 // How far the search looks on devices without a pack.
 constexpr Seconds kHorizon = Seconds{30} * 24 * timetable::kHour;
-// A count and no time, so that the same queue gives the same plan. A move takes microseconds on
-// mains, and a tenth of a millisecond with packs.
-constexpr int kMovesOfAJob = 6;
-constexpr int kMovesMax = 400;
 constexpr double kJoulesMax = 1e10;  // Beyond it sums of millijoules could overflow.
 
 Millijoules MillijoulesOf(double joules) {
@@ -200,8 +197,7 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
                    });
 }
 
-Rearrangement::Answer Rearrangement::Search() {
-  // No other job's joules outweigh a job that finds no place.
+void Rearrangement::SetLeftOutPrices() {
   Millijoules dearest = 1;
   for (const timetable::InstanceJob& job : instance_.jobs) {
     for (const timetable::JobOption& option : job.options) {
@@ -211,13 +207,47 @@ Rearrangement::Answer Rearrangement::Search() {
   for (timetable::InstanceJob& job : instance_.jobs) {
     job.left_out_price = dearest * static_cast<Millijoules>(instance_.jobs.size() + 1);
   }
-  timetable::Schedule begin(instance_, packs_, supplies_);
+}
+
+timetable::Schedule Rearrangement::InOrderOfAdd() const {
+  timetable::Schedule schedule(instance_, packs_, supplies_);
   for (size_t job = 0; job < jobs_.size(); ++job) {
-    begin.Insert(job);
+    schedule.Insert(job);
+  }
+  return schedule;
+}
+
+timetable::Schedule Rearrangement::FromLatest(absl::Span<const Place> latest) const {
+  timetable::Schedule schedule(instance_, packs_, supplies_);
+  for (const Place& place : latest) {
+    const std::vector<timetable::JobOption>& options = instance_.jobs[place.job].options;
+    uint64_t others = 0;
+    for (size_t i = 0; i < std::min<size_t>(options.size(), 64); ++i) {
+      const bool is_other = place.device.has_value() &&
+                            devices_[static_cast<size_t>(options[i].device)] != *place.device;
+      others |= uint64_t{is_other} << i;
+    }
+    schedule.Insert(place.job, others);
+    if (schedule.planned(place.job).device == timetable::Planned::kLeftOut) {
+      schedule.Insert(place.job);
+    }
+  }
+  return schedule;
+}
+
+Rearrangement::Answer Rearrangement::Search(const SearchEffort& effort,
+                                            absl::Span<const Place> latest) {
+  SetLeftOutPrices();
+  timetable::Schedule begin = InOrderOfAdd();
+  if (!latest.empty()) {
+    if (timetable::Schedule other = FromLatest(latest); other.cost() < begin.cost()) {
+      begin = std::move(other);
+    }
   }
   const timetable::Schedule best = timetable::Improve(
       instance_, std::move(begin),
-      {.moves = std::min(kMovesOfAJob * static_cast<int>(jobs_.size()), kMovesMax), .seed = 1});
+      {.moves = std::min(effort.moves_of_a_job * static_cast<int>(jobs_.size()), effort.moves_max),
+       .seed = effort.seed});
   std::vector<Place> places;
   for (size_t job = 0; job < jobs_.size(); ++job) {
     const int device = best.planned(job).device;

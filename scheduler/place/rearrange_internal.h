@@ -17,9 +17,11 @@
 #include "absl/types/span.h"
 
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/instance.h"
+#include "scheduler/timetable/schedule.h"
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
@@ -63,8 +65,10 @@ class Rearrangement {
     // others.
     timetable::Millijoules price = 0;
   };
-  // Begins with the jobs in the order of Add. Always the same answer for the same jobs.
-  [[nodiscard]] Answer Search();
+  // Begins with the jobs in the order of Add, or from the latest plan if that is cheaper. Always
+  // the same answer for the same jobs.
+  // latest: all jobs in the order in which that plan had them; empty: there is none.
+  [[nodiscard]] Answer Search(const SearchEffort& effort, absl::Span<const Place> latest);
 
  private:
   struct Scale {
@@ -78,6 +82,11 @@ class Rearrangement {
   // The index of the job's group in the instance.
   int GroupOf(const v1::JobSpec& spec);
   [[nodiscard]] Price PriceFrom(size_t job, const RunStart& start) const;
+  // No other job's joules outweigh a job that finds no place.
+  void SetLeftOutPrices();
+  [[nodiscard]] timetable::Schedule InOrderOfAdd() const;
+  // Each job on its device of the latest plan; one that is refused there takes its cheapest way.
+  [[nodiscard]] timetable::Schedule FromLatest(absl::Span<const Place> latest) const;
 
   const Snapshot* snapshot_;
   // The devices that the search may use, by name: it looks at a job's ways in this order. The

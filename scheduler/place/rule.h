@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "policy/limits.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "wattle/v1/plan.pb.h"
@@ -29,6 +30,7 @@ struct Consideration {
   const Snapshot& snapshot;
   const JobView& job;
   const DeviceView& device;
+  const policy::Limits& limits;  // Of the device, by the snapshot's policies.
   const v1::Prediction& prediction;
   bool dry_run = false;  // `wattle plan`: files may be declared instead of named.
   // Of a job with a quality floor: what the device would run, with the alternatives.

@@ -20,7 +20,7 @@ absl::Duration ShortestRun(const Consideration& on) {
 }
 
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const policy::Limits& limits = on.limits;
   if (limits.windows.empty()) {
     return std::nullopt;
   }
@@ -44,7 +44,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
 }
 
 std::optional<absl::Time> WindowOpens(const Consideration& on) {
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const policy::Limits& limits = on.limits;
   const absl::Time opens = policy::OpensAt(limits.windows, on.start());
   if (opens > on.start()) {
     return opens;
@@ -53,7 +53,7 @@ std::optional<absl::Time> WindowOpens(const Consideration& on) {
 }
 
 std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const policy::Limits& limits = on.limits;
   if (!limits.budget) {
     return std::nullopt;
   }
@@ -79,7 +79,7 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
 }
 
 std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
-  const policy::Limits limits = LimitsFor(on.snapshot.policies, on.device.device.info());
+  const policy::Limits& limits = on.limits;
   return policy::DayEnds(*limits.budget, on.start());
 }
 

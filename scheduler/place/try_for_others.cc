@@ -54,7 +54,7 @@ void QueuePlanner::TryOn(size_t index, const Considered& considered, Outcome& pl
   Outcome outcome = Pass(arrangement_, loads);
   Order others = arrangement_.order;
   std::erase(others, index);
-  if (outcome.late != plan.late || !IsFair(others, plan, outcome)) {
+  if (outcome.late != plan.late || !IsFair(others, plan.places, outcome)) {
     jobs_[index].decided.reset();
     return;
   }

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/standing_plan.h"
 #include "scheduler/place/place.h"
 #include "sim/scenario/lazy_start.h"
 #include "wattle/v1/plan.pb.h"
@@ -51,6 +52,8 @@ constexpr Row kRows[] = {
     {"greedy", NetJoules, Order::kByPriorityAndAge, /*waits=*/true},
 };
 
+// What the search between plans is measured against.
+constexpr char kWithoutImprover[] = "without_improver";
 // What the moves of running attempts are measured against.
 constexpr char kWithoutMoves[] = "without_moves";
 // What knowing the boards' heat is measured against.
@@ -212,29 +215,37 @@ std::vector<std::string> PolicyNames() {
   for (const Row& row : kRows) {
     names.emplace_back(row.name);
   }
+  names.emplace_back(kWithoutImprover);
   names.emplace_back(kWithoutMoves);
   names.emplace_back(kWithoutHeat);
   return names;
 }
 
 Planner MakePlanner(absl::string_view name) {
+  const Planner ours =
+      [standing = std::make_shared<core::StandingPlan>()](const scheduler::Snapshot& snapshot) {
+        return core::PlanAndImprove(*standing, snapshot);
+      };
   if (name == "ours") {
-    return nullptr;
+    return ours;
+  }
+  if (name == kWithoutImprover) {
+    return [](const scheduler::Snapshot& snapshot) { return core::ComputePlan(snapshot); };
   }
   if (name == kWithoutMoves) {
-    return [](const scheduler::Snapshot& snapshot) {
-      core::PlanComputed plan = core::ComputePlan(snapshot);
+    return [ours](const scheduler::Snapshot& snapshot) {
+      core::PlanComputed plan = ours(snapshot);
       plan.moves.clear();
       return plan;
     };
   }
   if (name == kWithoutHeat) {
-    return [](const scheduler::Snapshot& snapshot) {
+    return [ours](const scheduler::Snapshot& snapshot) {
       scheduler::Snapshot cool = snapshot;
       for (scheduler::DeviceView& view : cool.devices) {
         view.device.mutable_heartbeat()->clear_heat_model();
       }
-      return core::ComputePlan(cool);
+      return ours(cool);
     };
   }
   const auto* const row = std::find_if(std::begin(kRows), std::end(kRows),

@@ -4,7 +4,8 @@
 // boards, jobs and placement rules. A simple one looks at each waiting job once and starts it on a
 // board that is free and that the rules allow now. It keeps no place for later and never waits for
 // a better board. `without_moves` is the production planner whose running attempts stay,
-// `without_heat` the one that does not know how boards warm up.
+// `without_heat` the one that does not know how boards warm up, and `without_improver` the one
+// without the search between plans.
 #ifndef WATTLE_SIM_SCENARIO_PLANNERS_H_
 #define WATTLE_SIM_SCENARIO_PLANNERS_H_
 
@@ -24,8 +25,8 @@ using Planner = std::function<core::PlanComputed(const scheduler::Snapshot&)>;
 // The names, "ours" first.
 std::vector<std::string> PolicyNames();
 
-// A planner for one run; it may remember its last choice. Null for "ours", which the simulation
-// plans as production does. REQUIRES: `name` is one of PolicyNames().
+// A planner for one run; it may remember its last choice. "ours" plans as production does, and
+// searches on behind each plan. REQUIRES: `name` is one of PolicyNames().
 Planner MakePlanner(absl::string_view name);
 
 }  // namespace wattle::sim
