@@ -568,7 +568,10 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
 
 Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
                                const std::vector<DeviceLoad>& loads) {
-  const Shape& shape = ShapeOf(job, work, loads);
+  return ConsiderIn(job, ShapeOf(job, work, loads));
+}
+
+Considered FleetView::ConsiderIn(const JobView& job, const Shape& shape) const {
   Considered considered;
   considered.devices = shape.order;
   if (job.spec.deadline_seconds() > 0) {

@@ -144,7 +144,11 @@ class FleetView {
     std::vector<std::optional<LaterStart>> later;  // nullopt: not looked for under this load.
   };
 
+  // The job's shape under the loads.
   Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
+  [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
+  Considered ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
+                                  Shape& shape);
   // Computes everything that depends on the load: the start, the battery, the rules, the rank.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.

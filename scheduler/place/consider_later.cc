@@ -100,11 +100,12 @@ std::vector<const v1::Candidate*> FleetView::Starts(const JobView& job, const Wo
 
 Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
                                  const std::vector<DeviceLoad>& loads) {
-  Considered considered = ConsiderNowOrLater(job, work, loads);
+  Shape& shape = ShapeOf(job, work, loads);
+  Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
   if (considered.feasible == 0 || considered.devices.front() == device) {
     return considered;
   }
-  const v1::Candidate* const start = StartOn(device, job, loads[device], ShapeOf(job, work, loads));
+  const v1::Candidate* const start = StartOn(device, job, loads[device], shape);
   if (start == nullptr) {
     return considered;
   }
@@ -145,11 +146,15 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
 
 Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
                                          const std::vector<DeviceLoad>& loads) {
-  Considered now = Consider(job, work, loads);
+  return ConsiderNowOrLaterIn(job, loads, ShapeOf(job, work, loads));
+}
+
+Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
+                                           Shape& shape) {
+  Considered now = ConsiderIn(job, shape);
   if (later_jobs_ >= kLaterJobsMax) {
     return now;
   }
-  Shape& shape = ShapeOf(job, work, loads);
   std::vector<size_t> devices = DevicesWithLaterStarts(now, job, loads, shape);
   if (devices.empty()) {
     return now;
