@@ -78,6 +78,8 @@ const std::vector<MutantRow>& Mutants() {
       {"contended run", "a run beside other programs moves its device's row"},
       {"lease of the dead", "the job of a board that never comes back waits for it", false,
        Fault::kCount, true},
+      {"work for the revoked", "a board that was revoked gets work while it looks connected", false,
+       Fault::kRevocation},
   };
   return *kMutants;
 }

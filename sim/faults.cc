@@ -23,6 +23,7 @@ constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
 constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
 constexpr double kLoadOutages = 5.0;  // other programs run through a job
+constexpr double kYearsSeconds = 40.0 * 365.0 * 86400.0;
 
 }  // namespace
 
@@ -141,6 +142,21 @@ bool Faults::LoseTime(Worker& worker) {
   return true;
 }
 
+// The operator decides a while later.
+bool Faults::ShutOut(Worker& worker, Fault fault) {
+  const bool done = fault == Fault::kRevocation ? letting_in_.Revoke(worker)
+                    : fault == Fault::kApproval ? letting_in_.EnrolToWait(worker)
+                                                : letting_in_.Double(worker);
+  if (done) {
+    For(Outage(), [this, device = DeviceId(worker.device_id())](bool on) {
+      if (!on) {
+        letting_in_.LetIn(device);
+      }
+    });
+  }
+  return done;
+}
+
 bool Faults::Happen(Fault fault) {
   return fault <= Fault::kArtifactEviction ? HappenToCoordinator(fault) : HappenToWorker(fault);
 }
@@ -159,6 +175,7 @@ bool Faults::HappenToCoordinator(Fault fault) {
         return false;
       }
       parts_.users.AskAgain();
+      letting_in_.AskAgain();
       parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
       return true;
     case Fault::kCoordinatorDiskFull:
@@ -260,6 +277,20 @@ bool Faults::HappenToWorker(Fault fault) {
       const Worker::Disk kind = kKinds[parts_.random.Below(3)];
       For(Outage() * kSickOutages,
           [&worker, kind](bool on) { worker.SetDisk(on ? kind : Worker::Disk::kHealthy); });
+      return true;
+    }
+    case Fault::kRevocation:
+    case Fault::kApproval:
+    case Fault::kCopiedCard:
+      return ShutOut(worker, fault);
+    case Fault::kCoordinatorYears: {
+      const double step = parts_.random.Between(-kYearsSeconds, kYearsSeconds);
+      For(Outage(), [this, step](bool on) { parts_.coordinator.StepClock(on ? step : -step); });
+      return true;
+    }
+    case Fault::kWorkerYears: {
+      const double step = parts_.random.Between(-kYearsSeconds, kYearsSeconds);
+      For(Outage(), [&worker, step](bool on) { worker.StepClock(on ? step : -step); });
       return true;
     }
     case Fault::kOtherLoad:

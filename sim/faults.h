@@ -11,6 +11,7 @@
 
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
+#include "sim/letting_in.h"
 #include "sim/network.h"
 #include "sim/options.h"
 #include "sim/random.h"
@@ -33,7 +34,8 @@ struct Parts {
 
 class Faults {
  public:
-  explicit Faults(const Parts& parts) : parts_(parts) {}
+  explicit Faults(const Parts& parts)
+      : parts_(parts), letting_in_({parts.loop, parts.network, parts.coordinator}) {}
 
   void Start();
   // Ends all faults and mends everything that is broken.
@@ -48,6 +50,7 @@ class Faults {
   bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
   bool LoseTime(Worker& worker);
+  bool ShutOut(Worker& worker, Fault fault);
   // By how much the clock is late: if possible so that a closed window looks open.
   double LateSeconds(const Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
@@ -59,6 +62,7 @@ class Faults {
   void For(double seconds, const std::function<void(bool on)>& set);
 
   Parts parts_;
+  LettingIn letting_in_;
   bool on_ = true;
   std::vector<std::function<void()>> mends_;
 };

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "coordinator/core/enrolment.h"
 #include "proto/heartbeat_changes.h"
 
 namespace wattle::sim {
@@ -100,8 +101,12 @@ void Fleet::SendUp(int device, const v1::WorkerMessage& message) {
 void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t incarnation,
                     const v1::WorkerMessage& message) {
   if (message.has_hello()) {
-    coordinator_.Hello(message.hello(), [this, device, stream](bool welcomed) {
-      if (welcomed) {
+    if (core::IsRevoked(coordinator_.durable(), id)) {
+      network_.Break(stream);  // As coordinator/callers refuses its certificate.
+      return;
+    }
+    coordinator_.Hello(message.hello(), [this, device, stream, id](bool welcomed) {
+      if (welcomed && !core::IsRevoked(coordinator_.durable(), id)) {
         // The newest stream of a device closes the older one.
         const int64_t older = std::exchange(streams_[Index(device)], stream);
         network_.Break(older);

@@ -124,8 +124,27 @@ void Invariants::OnEvent(const v1::Event& event) {
       return OnReport(event.report_accepted());
     case v1::Event::kLedgerRecorded:
       return OnLedger(event.ledger_recorded());
+    case v1::Event::kIdentityRevoked:
+    case v1::Event::kIdentityEnrolled:
+    case v1::Event::kDeviceApproved:
+    case v1::Event::kDeviceDoubled:
+      return OnAccess(event);
     default:
       return;  // No check depends on this event.
+  }
+}
+
+void Invariants::OnAccess(const v1::Event& event) {
+  if (event.has_identity_revoked()) {
+    model_.shut_out.insert(event.identity_revoked().id());
+  } else if (event.has_device_doubled()) {
+    model_.shut_out.insert(event.device_doubled().device_id());
+  } else if (event.has_device_approved()) {
+    model_.shut_out.erase(event.device_approved().device_id());
+  } else if (event.identity_enrolled().identity().waits_for_approval()) {
+    model_.shut_out.insert(event.identity_enrolled().identity().id());
+  } else {
+    model_.shut_out.erase(event.identity_enrolled().identity().id());
   }
 }
 
@@ -204,6 +223,10 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   if (!tokens_.insert(placed.fencing_token()).second) {
     Break(absl::StrCat("token ", placed.fencing_token(), " was given twice"));
   }
+  if (model_.shut_out.contains(placed.device_id())) {
+    Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(),
+                       ", which was revoked or waits for approval"));
+  }
   AttemptModel& attempt = model_.attempts[placed.attempt_id()];
   if (!attempt.job_id.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed twice"));
@@ -227,6 +250,10 @@ void Invariants::OnRecovered(const v1::AttemptRecovered& recovered) {
     attempt.lease_seconds = AwaitedSeconds(recovered.lease_seconds(), {});
     attempt.state = v1::ATTEMPT_STATE_SUPERSEDED;
     ++model_.jobs[recovered.job_id()].attempts;
+  }
+  if (recovered.current() && model_.shut_out.contains(recovered.device_id())) {
+    Break(absl::StrCat(recovered.attempt_id(), " goes on on ", recovered.device_id(),
+                       ", which was revoked or waits for approval"));
   }
   SetAttempt(attempt, recovered.current() ? recovered.state() : v1::ATTEMPT_STATE_SUPERSEDED);
   if (recovered.current()) {
@@ -304,7 +331,9 @@ void Invariants::OnReport(const v1::ReportAccepted& report) {
                        " was taken after ", mark, ": lost or applied twice"));
   }
   mark = report.sequence();
-  if (absl::StartsWith(report.note(), "unknown attempt")) {
+  // A board that waits for approval tells nothing that counts.
+  if (absl::StartsWith(report.note(), "unknown attempt") ||
+      model_.shut_out.contains(report.device_id())) {
     unbooked_.insert(report.device_id());
   }
 }

@@ -98,7 +98,8 @@ class Invariants {
     std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
     std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
     int64_t last_sequence = 0;
-    std::unordered_set<std::string> evicted;  // artifacts
+    std::unordered_set<std::string> evicted;   // artifacts
+    std::unordered_set<std::string> shut_out;  // devices that were revoked or wait for approval
     LearningWatch learning;
   };
 
@@ -110,6 +111,7 @@ class Invariants {
  private:
   void OnEvent(const v1::Event& event);
   void OnPlaced(const v1::AttemptPlaced& placed);
+  void OnAccess(const v1::Event& event);
   void OnRecovered(const v1::AttemptRecovered& recovered);
   void OnAttempt(const v1::AttemptStateChanged& changed);
   void OnAdopted(const v1::AttemptAdopted& adopted);

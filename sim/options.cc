@@ -48,6 +48,11 @@ constexpr FaultRow kRows[] = {
     {Fault::kClockLate, "clock late", 100.0, 900.0},
     {Fault::kOtherLoad, "other load", 100.0, 900.0},
     {Fault::kWorkerDiskSick, "worker disk sick", 100.0, 900.0},
+    {Fault::kRevocation, "revocation", 300.0, 1500.0},
+    {Fault::kApproval, "approval", 200.0, 1500.0},
+    {Fault::kCopiedCard, "copied card", 100.0, 900.0},
+    {Fault::kCoordinatorYears, "coordinator clock of other years", 300.0, 1500.0},
+    {Fault::kWorkerYears, "worker clock of other years", 300.0, 1500.0},
 };
 // From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
 // as they were, but for its own fault.

@@ -45,10 +45,15 @@ enum class Fault {
   kCancel,
   kGaugeStuck,  // goes on telling its last value
   kRailStuck,
-  kOwnerHold,       // the board's owner wants it for a while, and sometimes gives it back sooner
-  kClockLate,       // the power fails, and the clock is late afterwards, without a time service
-  kOtherLoad,       // other programs keep the board's cores busy
-  kWorkerDiskSick,  // it turns read-only, answers with errors, or takes 5 s for a write
+  kOwnerHold,         // the board's owner wants it for a while, and sometimes gives it back sooner
+  kClockLate,         // the power fails, and the clock is late afterwards, without a time service
+  kOtherLoad,         // other programs keep the board's cores busy
+  kWorkerDiskSick,    // it turns read-only, answers with errors, or takes 5 s for a write
+  kRevocation,        // a board is revoked, and enrols with a new key later
+  kApproval,          // a board enrols anew by a token that wants an approval, which comes later
+  kCopiedCard,        // two boards with one certificate, until the operator approves of one
+  kCoordinatorYears,  // its clock steps up to 40 years, forward or back
+  kWorkerYears,
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);
