@@ -15,7 +15,6 @@ namespace {
 
 // The coordinator may end before it has answered.
 constexpr double kLookAgainSeconds = 5.0;
-constexpr double kNeverSeconds = 1e12;  // Of a token's end.
 
 }  // namespace
 
@@ -47,7 +46,7 @@ bool LettingIn::EnrolToWait(const Worker& worker) {
   if (!IsKnown(device) || core::IsRevoked(parts_.coordinator.durable(), device)) {
     return false;
   }
-  Enrol(device, /*approve=*/true);
+  parts_.certificates.Enrol(device, /*approve=*/true);
   return true;
 }
 
@@ -58,7 +57,7 @@ bool LettingIn::Double(const Worker& worker) {
   }
   const core::State& state = parts_.coordinator.durable();
   if (core::FindIdentity(state, core::kDeviceKind, device.value()) == nullptr) {
-    Enrol(device, /*approve=*/false);
+    parts_.certificates.Enrol(device, /*approve=*/false);
     return false;
   }
   core::WorkerHello copy;
@@ -71,29 +70,6 @@ bool LettingIn::Double(const Worker& worker) {
   copy.doubled = true;
   parts_.coordinator.Post(std::move(copy), nullptr);
   return true;
-}
-
-void LettingIn::Enrol(const DeviceId& device, bool approve) {
-  const core::State& state = parts_.coordinator.durable();
-  const v1::IdentityRecord* const known =
-      core::FindIdentity(state, core::kDeviceKind, device.value());
-  v1::EnrolmentToken token;
-  token.set_token_id(absl::StrCat("t", ++tokens_));
-  token.set_secret_sha256("secret");
-  token.set_kind(core::kDeviceKind);
-  token.set_uses(1);
-  token.set_approve(approve);
-  token.set_expires_unix_seconds(kNeverSeconds);
-  parts_.coordinator.Post(core::CreateTokens{{token}}, nullptr);
-  core::Enrol enrol;
-  enrol.secret_sha256 = token.secret_sha256();
-  enrol.identity.set_id(device.value());
-  enrol.identity.set_token_id(token.token_id());
-  enrol.identity.set_signing_request_sha256(absl::StrCat("request ", tokens_));
-  enrol.identity.set_public_key_sha256(known != nullptr && !known->revoked()
-                                           ? known->public_key_sha256()
-                                           : absl::StrCat("key ", tokens_));
-  parts_.coordinator.Post(std::move(enrol), nullptr);
 }
 
 void LettingIn::AskAgain() {
@@ -110,7 +86,7 @@ void LettingIn::LetIn(const DeviceId& device) {
       return;
     }
     if (core::IsRevoked(state, device)) {
-      Enrol(device, /*approve=*/false);
+      parts_.certificates.Enrol(device, /*approve=*/false);
     } else {
       parts_.coordinator.Post(core::ApproveDevice{device, "otto"}, nullptr);
     }

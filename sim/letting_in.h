@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "sim/certificates.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
 #include "sim/network.h"
@@ -24,6 +25,7 @@ class LettingIn {
     EventLoop& loop;
     Network& network;
     Coordinator& coordinator;
+    Certificates& certificates;
   };
   explicit LettingIn(const Parts& parts) : parts_(parts) {}
 
@@ -38,10 +40,8 @@ class LettingIn {
 
  private:
   [[nodiscard]] bool IsKnown(const DeviceId& device) const;
-  void Enrol(const DeviceId& device, bool approve);
 
   Parts parts_;
-  int64_t tokens_ = 0;
   std::set<DeviceId> let_in_;
 };
 
