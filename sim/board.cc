@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -15,6 +16,11 @@ constexpr double kSliceShare = 0.01;
 // The lowest clocks of a board that throttles still do so much of its work.
 constexpr double kSlowestShare = 0.05;
 constexpr double kHourSeconds = 3600.0;
+
+// A loose wire: a rail that flaps comes and goes twice a second.
+constexpr double kFlapSeconds = 0.5;
+// More than a board could draw in the longest time between two readings of a worker that lives.
+constexpr Joules kAbsurd(1e8);
 
 constexpr size_t kEnergyChannel = 0;
 constexpr size_t kThermometerChannel = 1;
@@ -140,10 +146,31 @@ telemetry::ChargeState Board::ReadGauge() {
   return state;
 }
 
+std::optional<Joules> Board::ReadRail() {
+  const bool away = sensors.rail_flaps && std::fmod(now_seconds_, kFlapSeconds) < kFlapSeconds / 2;
+  if (sensors.rail_gone || away) {
+    return std::nullopt;
+  }
+  told_energy_ = sensors.rail_stuck ? told_energy_ : energy_;
+  if (!sensors.rail_absurd) {
+    return told_energy_;
+  }
+  // Forth, back, and no number at all.
+  switch (++absurd_readings_ % 3) {
+    case 0:
+      return Joules(std::numeric_limits<double>::quiet_NaN());
+    case 1:
+      return told_energy_ + kAbsurd;
+    default:
+      return told_energy_ - kAbsurd;
+  }
+}
+
 std::vector<telemetry::Reading> Board::Read(Monotonic now) {
   std::vector<telemetry::Reading> readings;
-  told_energy_ = sensors.rail_stuck ? told_energy_ : energy_;
-  readings.push_back({kEnergyChannel, telemetry::EnergyCount{.value = told_energy_}, now});
+  if (const std::optional<Joules> told = ReadRail()) {
+    readings.push_back({kEnergyChannel, telemetry::EnergyCount{.value = *told}, now});
+  }
   if (!sensors.thermometer_silent) {
     readings.push_back({kThermometerChannel, temperature_, now});
   }

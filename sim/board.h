@@ -85,7 +85,12 @@ class Board {
     // The last value stays. A gauge that is stuck is neither silent nor does it sag or lie.
     bool gauge_stuck = false;
     bool rail_stuck = false;
+    bool rail_gone = false;
+    bool rail_absurd = false;
+    bool rail_flaps = false;
     bool thermometer_silent = false;
+    // Whether the meter's joules are no measure of the gauge.
+    [[nodiscard]] bool rail_is_ill() const { return rail_stuck || rail_gone || rail_absurd; }
   };
   SensorFaults sensors;
 
@@ -101,6 +106,8 @@ class Board {
   [[nodiscard]] Watts WorkPower() const;
   void CountBreaches();
   [[nodiscard]] telemetry::ChargeState ReadGauge();
+  // Of the energy counter; absent: it tells nothing.
+  [[nodiscard]] std::optional<Joules> ReadRail();
 
   const BoardSettings settings_;
   double now_seconds_ = 0.0;
@@ -119,7 +126,8 @@ class Board {
   Joules work_energy_{};
   Joules lost_sun_{};
   Joules charge_{};
-  Joules told_energy_{};    // by the counter's last reading
+  Joules told_energy_{};  // by the counter's last reading
+  int64_t absurd_readings_ = 0;
   Fraction told_charge_{};  // by the gauge's last reading
 };
 

@@ -12,6 +12,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
+#include "coordinator/core/upgrades.h"
 
 namespace wattle::sim {
 namespace {
@@ -404,7 +405,7 @@ void Coordinator::Release(const shell::Released& released) {
         core::PromisedInterval(message.desired(), absl::Seconds(world_.options.heartbeat_seconds));
     send_(device, message);
   }
-  if (released.queue_changed) {
+  if (released.queue_changed && world_.options.plans_at_once) {
     Plan();
   }
 }
@@ -422,8 +423,8 @@ void Coordinator::Tick() {
       core::AnythingToArchive(durable_, observations_.started, retention, Now())) {
     Post(core::ArchiveEnded{retention}, nullptr);
   }
-  if (shell_->state().open_jobs.empty()) {
-    return;  // Time changes nothing but open jobs and their attempts.
+  if (shell_->state().open_jobs.empty() && core::OpenUpgrade(shell_->state()) == nullptr) {
+    return;  // Time changes nothing but open jobs, their attempts, and upgrades.
   }
   Post(core::Tick{}, nullptr);
 }

@@ -100,9 +100,9 @@ class Coordinator {
   // key.
   [[nodiscard]] const v1::Job* FindJobOfKey(const std::string& idempotency_key) const;
   [[nodiscard]] double SilenceSeconds(const std::string& device_id) const;
+  [[nodiscard]] core::Instant Now() const;
 
  private:
-  [[nodiscard]] core::Instant Now() const;
   // Opens a new journal or a copy under its epoch, before any other decision.
   bool OpenLineage();
   // False: the disk prevents it, and the process will start again later.

@@ -78,6 +78,20 @@ const std::vector<MutantRow>& Mutants() {
       {"contended run", "a run beside other programs moves its device's row"},
       {"lease of the dead", "the job of a board that never comes back waits for it", false,
        Fault::kCount, true},
+      {"work for the revoked", "a board that was revoked gets work while it looks connected", false,
+       Fault::kRevocation},
+      {"expired certificate", "a board whose certificate ended is let in and given work", false,
+       Fault::kMonthsOffline},
+      {"left under the old root", "a root is retired while boards are under it", false,
+       Fault::kRootRotation},
+      {"roll-backs of a stage", "an upgrade goes on though two boards of a stage went back", false,
+       Fault::kUpgrade},
+      {"self-test of a release", "a release stays whose self-test failed", false, Fault::kUpgrade},
+      {"equal value trusted", "a rail that stands still is believed", false, Fault::kRailStuck},
+      {"absurd watts", "a rail is believed that tells more than any board draws", false,
+       Fault::kRailAbsurd},
+      {"silence is measured", "the time in which a rail was gone counts as measured", false,
+       Fault::kRailGone},
   };
   return *kMutants;
 }

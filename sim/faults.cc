@@ -23,6 +23,10 @@ constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
 constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
 constexpr double kLoadOutages = 5.0;  // other programs run through a job
+// About 13 months: some of the certificates ended less than 400 days before.
+constexpr double kMonthsOfDaysMin = 390.0;
+constexpr double kMonthsOfDaysMax = 404.0;
+constexpr double kYearsSeconds = 40.0 * 365.0 * 86400.0;
 
 }  // namespace
 
@@ -141,6 +145,46 @@ bool Faults::LoseTime(Worker& worker) {
   return true;
 }
 
+bool Faults::HarmRail(Board::SensorFaults& sensors, Fault fault) {
+  if (sensors.gauge_stuck) {
+    return false;
+  }
+  bool& harmed = fault == Fault::kRailStuck    ? sensors.rail_stuck
+                 : fault == Fault::kRailGone   ? sensors.rail_gone
+                 : fault == Fault::kRailAbsurd ? sensors.rail_absurd
+                                               : sensors.rail_flaps;
+  For(Outage() * kStuckOutages, [&harmed](bool on) { harmed = on; });
+  return true;
+}
+
+// The world does not wait for the board: its certificate is older when it is back.
+bool Faults::BeAwayForMonths(Worker& worker) {
+  const DeviceId device(worker.device_id());
+  if (!worker.alive() || !parts_.certificates.Has(device)) {
+    return false;
+  }
+  worker.Stop(true);
+  parts_.certificates.Age(
+      device, absl::Hours(24) * parts_.random.Between(kMonthsOfDaysMin, kMonthsOfDaysMax));
+  parts_.loop.After(Outage(), [&worker] { worker.Start(); });
+  return true;
+}
+
+// The operator decides a while later.
+bool Faults::ShutOut(Worker& worker, Fault fault) {
+  const bool done = fault == Fault::kRevocation ? letting_in_.Revoke(worker)
+                    : fault == Fault::kApproval ? letting_in_.EnrolToWait(worker)
+                                                : letting_in_.Double(worker);
+  if (done) {
+    For(Outage(), [this, device = DeviceId(worker.device_id())](bool on) {
+      if (!on) {
+        letting_in_.LetIn(device);
+      }
+    });
+  }
+  return done;
+}
+
 bool Faults::Happen(Fault fault) {
   return fault <= Fault::kArtifactEviction ? HappenToCoordinator(fault) : HappenToWorker(fault);
 }
@@ -159,6 +203,7 @@ bool Faults::HappenToCoordinator(Fault fault) {
         return false;
       }
       parts_.users.AskAgain();
+      letting_in_.AskAgain();
       parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
       return true;
     case Fault::kCoordinatorDiskFull:
@@ -222,7 +267,7 @@ bool Faults::HappenToWorker(Fault fault) {
     }
     // A gauge without a current is watched by the meter's joules, so the two are not stuck at once.
     case Fault::kGaugeStuck:
-      if (!worker.board().has_battery() || sensors.rail_stuck || sensors.gauge_says) {
+      if (!worker.board().has_battery() || sensors.rail_is_ill() || sensors.gauge_says) {
         return false;
       }
       For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.gauge_stuck = on; });
@@ -249,17 +294,36 @@ bool Faults::HappenToWorker(Fault fault) {
       return LoseTime(worker);
     }
     case Fault::kRailStuck:
-      if (sensors.gauge_stuck) {
-        return false;
-      }
-      For(Outage() * kStuckOutages, [&sensors](bool on) { sensors.rail_stuck = on; });
-      return true;
+    case Fault::kRailGone:
+    case Fault::kRailAbsurd:
+    case Fault::kRailFlaps:
+      return HarmRail(sensors, fault);
+    case Fault::kUpgrade:
+      return upgrading_.GoOn();
+    case Fault::kRootRotation:
+      return parts_.certificates.Rotate();
+    case Fault::kMonthsOffline:
+      return BeAwayForMonths(worker);
     case Fault::kWorkerDiskSick: {
       constexpr Worker::Disk kKinds[] = {Worker::Disk::kReadOnly, Worker::Disk::kError,
                                          Worker::Disk::kSlow};
       const Worker::Disk kind = kKinds[parts_.random.Below(3)];
       For(Outage() * kSickOutages,
           [&worker, kind](bool on) { worker.SetDisk(on ? kind : Worker::Disk::kHealthy); });
+      return true;
+    }
+    case Fault::kRevocation:
+    case Fault::kApproval:
+    case Fault::kCopiedCard:
+      return ShutOut(worker, fault);
+    case Fault::kCoordinatorYears: {
+      const double step = parts_.random.Between(-kYearsSeconds, kYearsSeconds);
+      For(Outage(), [this, step](bool on) { parts_.coordinator.StepClock(on ? step : -step); });
+      return true;
+    }
+    case Fault::kWorkerYears: {
+      const double step = parts_.random.Between(-kYearsSeconds, kYearsSeconds);
+      For(Outage(), [&worker, step](bool on) { worker.StepClock(on ? step : -step); });
       return true;
     }
     case Fault::kOtherLoad:

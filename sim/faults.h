@@ -9,11 +9,14 @@
 #include <memory>
 #include <vector>
 
+#include "sim/certificates.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
+#include "sim/letting_in.h"
 #include "sim/network.h"
 #include "sim/options.h"
 #include "sim/random.h"
+#include "sim/upgrading.h"
 #include "sim/users.h"
 #include "sim/worker.h"
 
@@ -29,11 +32,15 @@ struct Parts {
   Coordinator& coordinator;
   std::vector<std::unique_ptr<Worker>>& workers;
   Users& users;
+  Certificates& certificates;
 };
 
 class Faults {
  public:
-  explicit Faults(const Parts& parts) : parts_(parts) {}
+  explicit Faults(const Parts& parts)
+      : parts_(parts),
+        letting_in_({parts.loop, parts.network, parts.coordinator, parts.certificates}),
+        upgrading_(parts.random, parts.coordinator) {}
 
   void Start();
   // Ends all faults and mends everything that is broken.
@@ -48,6 +55,9 @@ class Faults {
   bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
   bool LoseTime(Worker& worker);
+  bool ShutOut(Worker& worker, Fault fault);
+  bool HarmRail(Board::SensorFaults& sensors, Fault fault);
+  bool BeAwayForMonths(Worker& worker);
   // By how much the clock is late: if possible so that a closed window looks open.
   double LateSeconds(const Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }
@@ -59,6 +69,8 @@ class Faults {
   void For(double seconds, const std::function<void(bool on)>& set);
 
   Parts parts_;
+  LettingIn letting_in_;
+  Upgrading upgrading_;
   bool on_ = true;
   std::vector<std::function<void()>> mends_;
 };

@@ -4,9 +4,16 @@
 #include <limits>
 #include <utility>
 
+#include "coordinator/core/enrolment.h"
 #include "proto/heartbeat_changes.h"
 
 namespace wattle::sim {
+namespace {
+
+// Of a certificate's life; a worker looks each hour of 30 days.
+constexpr double kLookShare = 0.05;
+
+}  // namespace
 
 Fleet::Fleet(const Parts& parts, Coordinator::Planning planning,
              std::function<void(const std::string&)> gone)
@@ -20,7 +27,8 @@ Fleet::Fleet(const Parts& parts, Coordinator::Planning planning,
           [this](const DeviceId& device, const v1::CoordinatorMessage& message) {
             SendDown(device, message);
           },
-          [this] { BreakAllStreams(); }) {}
+          [this] { BreakAllStreams(); }),
+      certificates_(parts.loop, parts.options, coordinator_) {}
 
 void Fleet::Start(const std::vector<Machine>& machines) {
   for (int i = 0; i < parts_.options.devices; ++i) {
@@ -32,17 +40,41 @@ void Fleet::Start(const std::vector<Machine>& machines) {
         LinkOf(i), machine));
     workers_.back()->Start();
   }
+  if (parts_.options.certificate_seconds > 0.0) {
+    LookForRenewals();
+  }
+}
+
+void Fleet::LookForRenewals() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    if (streams_[Index(worker->number())] != 0) {
+      certificates_.Look(DeviceId(worker->device_id()), worker->Clock());
+    }
+  }
+  parts_.loop.After(parts_.options.certificate_seconds * kLookShare, [this] { LookForRenewals(); });
+}
+
+Worker* Fleet::WorkerWith(const std::string& device_id) const {
+  const auto number = numbers_.find(device_id);
+  if (number == numbers_.end()) {
+    return nullptr;
+  }
+  Worker& worker = *workers_[Index(number->second)];
+  return worker.device_id() == device_id ? &worker : nullptr;
 }
 
 Joules Fleet::Drawn(const std::string& device_id) const {
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    if (worker->device_id() == device_id) {
-      worker->AdvanceBoard();
-      return worker->board().energy();
-    }
+  Worker* const worker = WorkerWith(device_id);
+  if (worker == nullptr) {
+    return Joules(std::numeric_limits<double>::infinity());
   }
-  // The identity was lost with its disk.
-  return Joules(std::numeric_limits<double>::infinity());
+  worker->AdvanceBoard();
+  return worker->board().energy();
+}
+
+std::optional<Truth::WorkPower> Fleet::WorkPowerOf(const std::string& device_id) const {
+  const Worker* const worker = WorkerWith(device_id);
+  return worker == nullptr ? std::nullopt : worker->work_power();
 }
 
 Worker::Link Fleet::LinkOf(int device) {
@@ -69,6 +101,7 @@ void Fleet::Dial(int device) {
     worker.Disconnected(worker.stream());
     return;
   }
+  numbers_[worker.device_id()] = device;
   const int64_t stream = network_.Open(device);
   lives_.resize(static_cast<size_t>(stream) + 1, coordinator_.life());
   worker.Connected(stream);
@@ -100,8 +133,14 @@ void Fleet::SendUp(int device, const v1::WorkerMessage& message) {
 void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t incarnation,
                     const v1::WorkerMessage& message) {
   if (message.has_hello()) {
-    coordinator_.Hello(message.hello(), [this, device, stream](bool welcomed) {
-      if (welcomed) {
+    // As coordinator/callers refuses its certificate.
+    if (core::IsRevoked(coordinator_.durable(), id) ||
+        !certificates_.Admits(id, WorkerOf(device).Clock())) {
+      network_.Break(stream);
+      return;
+    }
+    coordinator_.Hello(message.hello(), [this, device, stream, id](bool welcomed) {
+      if (welcomed && !core::IsRevoked(coordinator_.durable(), id)) {
         // The newest stream of a device closes the older one.
         const int64_t older = std::exchange(streams_[Index(device)], stream);
         network_.Break(older);
@@ -133,26 +172,26 @@ void Fleet::Deliver(int device, int64_t stream, const DeviceId& id, int64_t inca
 }
 
 void Fleet::SendDown(const DeviceId& id, const v1::CoordinatorMessage& message) {
-  for (int device = 0; device < parts_.options.devices; ++device) {
-    if (WorkerOf(device).device_id() != id.value()) {
-      continue;
-    }
-    const int64_t stream = streams_[Index(device)];
-    const int64_t restores = coordinator_.restores();
-    network_.Send(stream, Direction::kDown, [this, device, stream, message, restores] {
-      Worker& worker = WorkerOf(device);
-      if (!worker.alive() || worker.stream() != stream) {
-        network_.Break(stream);  // The worker has left this stream.
-        return;
-      }
-      worker.Receive(message);
-      if (message.has_acknowledgement() && worker.alive() && restores == coordinator_.restores() &&
-          message.acknowledgement().incarnation() == worker.incarnation()) {
-        invariants_.OnAcknowledged(worker.device_id(), worker.incarnation(),
-                                   message.acknowledgement().sequence());
-      }
-    });
+  const Worker* const addressee = WorkerWith(id.value());
+  if (addressee == nullptr) {
+    return;
   }
+  const int device = addressee->number();
+  const int64_t stream = streams_[Index(device)];
+  const int64_t restores = coordinator_.restores();
+  network_.Send(stream, Direction::kDown, [this, device, stream, message, restores] {
+    Worker& worker = WorkerOf(device);
+    if (!worker.alive() || worker.stream() != stream) {
+      network_.Break(stream);  // The worker has left this stream.
+      return;
+    }
+    worker.Receive(message);
+    if (message.has_acknowledgement() && worker.alive() && restores == coordinator_.restores() &&
+        message.acknowledgement().incarnation() == worker.incarnation()) {
+      invariants_.OnAcknowledged(worker.device_id(), worker.incarnation(),
+                                 message.acknowledgement().sequence());
+    }
+  });
 }
 
 void Fleet::OnBroken(int device, int64_t stream) {

@@ -10,9 +10,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "sim/certificates.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
@@ -42,6 +45,7 @@ class Fleet final : public Truth {
 
   [[nodiscard]] Coordinator& coordinator() { return coordinator_; }
   [[nodiscard]] Network& network() { return network_; }
+  [[nodiscard]] Certificates& certificates() { return certificates_; }
   [[nodiscard]] Invariants& invariants() { return invariants_; }
   [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() { return workers_; }
 
@@ -50,12 +54,20 @@ class Fleet final : public Truth {
     return coordinator_.SilenceSeconds(device_id);
   }
   [[nodiscard]] Joules Drawn(const std::string& device_id) const override;
+  [[nodiscard]] std::string WhyNoWork(const std::string& device_id) const override {
+    return certificates_.WhyNoWork(DeviceId(device_id));
+  }
+  [[nodiscard]] std::optional<WorkPower> WorkPowerOf(const std::string& device_id) const override;
 
  private:
   static size_t Index(int device) { return static_cast<size_t>(device); }
   Worker& WorkerOf(int device) { return *workers_[Index(device)]; }
+  // Null: the identity was lost with its disk.
+  [[nodiscard]] Worker* WorkerWith(const std::string& device_id) const;
   Worker::Link LinkOf(int device);
   void Dial(int device);
+  // Each worker looks now and then whether its certificate is to be renewed.
+  void LookForRenewals();
   void SendUp(int device, const v1::WorkerMessage& message);
   void Deliver(int device, int64_t stream, const DeviceId& id, int64_t incarnation,
                const v1::WorkerMessage& message);
@@ -73,10 +85,12 @@ class Fleet final : public Truth {
   Invariants invariants_;
   Network network_;
   Coordinator coordinator_;
+  Certificates certificates_;
   std::map<std::string, std::string> blobs_;  // checkpoints, by artifact id
   std::vector<int64_t> lives_;  // by stream: the coordinator's process at its other end
   // By device, as told by its stream that is numbered here.
   std::vector<std::pair<int64_t, v1::Heartbeat>> told_;
+  std::unordered_map<std::string, int> numbers_;  // by device id, of those that ever dialled
   std::vector<int64_t> streams_;  // by device, as the coordinator sees them; 0: none
 };
 

@@ -22,6 +22,10 @@ constexpr double kRelativeTolerance = 1e-6;
 constexpr double kJoulesTolerance = 1e-3;
 // Leases are checked once a tick, on a clock that started with the process.
 constexpr double kLeaseTolerance = 1e-6;
+// From this coverage on a run teaches its watts (scheduler/profiles/learn.cc).
+constexpr double kTeachingCoverage = 0.8;
+// A run begins and ends between two readings, and a little of its time may be missing.
+constexpr double kWattsTolerance = 0.1;
 // A longer lease than this lets a device work to the end of its attempt.
 constexpr double kYearSeconds = 366 * 86400.0;
 
@@ -77,6 +81,9 @@ void Invariants::OnDurable(const std::vector<v1::Event>& events) {
       std::fprintf(stderr, "%s\n", event.ShortDebugString().c_str());
     }
     OnEvent(event);
+    if (const std::string breach = model_.upgrades.OnEvent(event); !breach.empty()) {
+      Break(breach);
+    }
     if (const std::string breach = model_.learning.OnEvent(event); !breach.empty()) {
       Break(breach);
     }
@@ -124,8 +131,72 @@ void Invariants::OnEvent(const v1::Event& event) {
       return OnReport(event.report_accepted());
     case v1::Event::kLedgerRecorded:
       return OnLedger(event.ledger_recorded());
+    case v1::Event::kIdentityRevoked:
+    case v1::Event::kIdentityEnrolled:
+    case v1::Event::kDeviceApproved:
+    case v1::Event::kDeviceDoubled:
+      OnRoot(event);
+      return OnAccess(event);
+    case v1::Event::kIdentityRenewed:
+    case v1::Event::kAuthorityRetired:
+      return OnRoot(event);
     default:
       return;  // No check depends on this event.
+  }
+}
+
+void Invariants::OnAccess(const v1::Event& event) {
+  if (event.has_identity_revoked()) {
+    model_.shut_out.insert(event.identity_revoked().id());
+  } else if (event.has_device_doubled()) {
+    model_.shut_out.insert(event.device_doubled().device_id());
+  } else if (event.has_device_approved()) {
+    model_.shut_out.erase(event.device_approved().device_id());
+  } else if (event.identity_enrolled().identity().waits_for_approval()) {
+    model_.shut_out.insert(event.identity_enrolled().identity().id());
+  } else {
+    model_.shut_out.erase(event.identity_enrolled().identity().id());
+  }
+}
+
+// A root goes only once no identity is left under it.
+void Invariants::OnRoot(const v1::Event& event) {
+  if (event.has_identity_renewed()) {
+    model_.roots[event.identity_renewed().id()] = event.identity_renewed().root_sha256();
+  } else if (event.has_identity_enrolled()) {
+    const v1::IdentityRecord& identity = event.identity_enrolled().identity();
+    model_.roots[identity.id()] = identity.root_sha256();
+  } else if (event.has_identity_revoked()) {
+    model_.roots.erase(event.identity_revoked().id());
+  } else if (event.has_authority_retired()) {
+    for (const auto& [identity, root] : model_.roots) {
+      if (root == event.authority_retired().root_sha256()) {
+        Break(absl::StrCat(root, " was retired, and ", identity, " has a certificate under it"));
+      }
+    }
+  }
+}
+
+// What a run teaches of its watts is, within its stated error, what the board draws in its modes.
+void Invariants::CheckTaught(const v1::AttemptStateChanged& changed) {
+  const v1::EnergyMeasurement& run = changed.receipt().run();
+  if (run.coverage_ratio() < kTeachingCoverage || run.mean_power_watts() <= 0.0) {
+    return;
+  }
+  const auto power = truth_.WorkPowerOf(changed.receipt().device_id());
+  if (!power) {
+    return;
+  }
+  // The joules of a rail that was away for a while are of one side of a step or of the other, and
+  // the receipt says so.
+  const double covered_seconds = run.gross_energy_joules() / run.mean_power_watts();
+  const double least = run.gross_energy_joules_low() / covered_seconds;
+  const double most = run.gross_energy_joules_high() / covered_seconds;
+  if (most < power->low.value() * (1.0 - kWattsTolerance) ||
+      least > power->high.value() * (1.0 + kWattsTolerance)) {
+    Break(absl::StrCat(changed.attempt_id(), " teaches ", least, " to ", most, " W of ",
+                       changed.receipt().device_id(), ", which draws ", power->low.value(), " to ",
+                       power->high.value(), " W at work"));
   }
 }
 
@@ -204,6 +275,13 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   if (!tokens_.insert(placed.fencing_token()).second) {
     Break(absl::StrCat("token ", placed.fencing_token(), " was given twice"));
   }
+  if (model_.shut_out.contains(placed.device_id())) {
+    Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(),
+                       ", which was revoked or waits for approval"));
+  }
+  if (const std::string why = truth_.WhyNoWork(placed.device_id()); !why.empty()) {
+    Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(), ": ", why));
+  }
   AttemptModel& attempt = model_.attempts[placed.attempt_id()];
   if (!attempt.job_id.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed twice"));
@@ -228,6 +306,10 @@ void Invariants::OnRecovered(const v1::AttemptRecovered& recovered) {
     attempt.state = v1::ATTEMPT_STATE_SUPERSEDED;
     ++model_.jobs[recovered.job_id()].attempts;
   }
+  if (recovered.current() && model_.shut_out.contains(recovered.device_id())) {
+    Break(absl::StrCat(recovered.attempt_id(), " goes on on ", recovered.device_id(),
+                       ", which was revoked or waits for approval"));
+  }
   SetAttempt(attempt, recovered.current() ? recovered.state() : v1::ATTEMPT_STATE_SUPERSEDED);
   if (recovered.current()) {
     model_.jobs[recovered.job_id()].current = recovered.attempt_id();
@@ -245,6 +327,9 @@ void Invariants::OnAttempt(const v1::AttemptStateChanged& changed) {
   SetAttempt(attempt, changed.state());
   if (changed.has_receipt()) {
     attempt.receipt = changed.receipt().SerializeAsString();
+  }
+  if (changed.state() == v1::ATTEMPT_STATE_FINISHED) {
+    CheckTaught(changed);
   }
   if (changed.state() == v1::ATTEMPT_STATE_FINISHED &&
       model_.jobs[attempt.job_id].current != changed.attempt_id()) {
@@ -304,7 +389,9 @@ void Invariants::OnReport(const v1::ReportAccepted& report) {
                        " was taken after ", mark, ": lost or applied twice"));
   }
   mark = report.sequence();
-  if (absl::StartsWith(report.note(), "unknown attempt")) {
+  // A board that waits for approval tells nothing that counts.
+  if (absl::StartsWith(report.note(), "unknown attempt") ||
+      model_.shut_out.contains(report.device_id())) {
     unbooked_.insert(report.device_id());
   }
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 
 #include "coordinator/core/state.h"
 #include "sim/learning_watch.h"
+#include "sim/upgrade_watch.h"
 #include "units/quantity.h"
 #include "wattle/v1/journal.pb.h"
 
@@ -31,6 +33,15 @@ class Truth {
   [[nodiscard]] virtual double SilenceSeconds(const std::string& device_id) const = 0;
   // All joules that the device has drawn since the world began.
   [[nodiscard]] virtual Joules Drawn(const std::string& device_id) const = 0;
+  // Why the coordinator should not have let the device in; "": nothing speaks against it.
+  [[nodiscard]] virtual std::string WhyNoWork(const std::string& device_id) const = 0;
+  // Of its work, in its modes; absent where that depends on the work, or nobody knows.
+  struct WorkPower {
+    Watts low;
+    Watts high;
+  };
+  [[nodiscard]] virtual std::optional<WorkPower> WorkPowerOf(
+      const std::string& device_id) const = 0;
 };
 
 class Invariants {
@@ -62,6 +73,7 @@ class Invariants {
   [[nodiscard]] uint64_t chain() const { return last_chain_; }
   [[nodiscard]] int64_t last_sequence() const { return model_.last_sequence; }
   [[nodiscard]] const LearningWatch& learning() const { return model_.learning; }
+  [[nodiscard]] const UpgradeWatch& upgrades() const { return model_.upgrades; }
   // Whether an event removed the artifact from the store.
   [[nodiscard]] bool WasEvicted(const std::string& artifact_id) const {
     return model_.evicted.contains(artifact_id);
@@ -98,8 +110,11 @@ class Invariants {
     std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
     std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
     int64_t last_sequence = 0;
-    std::unordered_set<std::string> evicted;  // artifacts
+    std::unordered_set<std::string> evicted;   // artifacts
+    std::unordered_set<std::string> shut_out;  // devices that were revoked or wait for approval
+    std::map<std::string, std::string> roots;  // of the latest certificates, by identity
     LearningWatch learning;
+    UpgradeWatch upgrades;
   };
 
  public:
@@ -110,6 +125,9 @@ class Invariants {
  private:
   void OnEvent(const v1::Event& event);
   void OnPlaced(const v1::AttemptPlaced& placed);
+  void OnAccess(const v1::Event& event);
+  void OnRoot(const v1::Event& event);
+  void CheckTaught(const v1::AttemptStateChanged& changed);
   void OnRecovered(const v1::AttemptRecovered& recovered);
   void OnAttempt(const v1::AttemptStateChanged& changed);
   void OnAdopted(const v1::AttemptAdopted& adopted);

@@ -92,7 +92,18 @@ std::string LearningWatch::OnEvent(const v1::Event& event) {
       return "";
     case v1::Event::kAttemptStateChanged:
       return OnAttempt(event.attempt_state_changed(), day);
+    case v1::Event::kIdentityRevoked: {
+      const std::string& device = event.identity_revoked().id();
+      of_device_.erase(of_device_.lower_bound({device, ""}),
+                       of_device_.lower_bound({device + '\0', ""}));
+      means_.clear();  // Rows are made anew.
+      rows_remain_ = true;
+      return "";
+    }
     case v1::Event::kProfileUpdated:
+      if (std::exchange(rows_remain_, false)) {
+        return "";  // Of the other boards: no receipt taught them now.
+      }
       return OnRows(event.profile_updated(), event.sequence());
     default:
       return "";
@@ -229,6 +240,7 @@ std::string LearningWatch::CheckBudget(const v1::AttemptPlaced& placed, int64_t 
 
 std::string LearningWatch::OnAttempt(const v1::AttemptStateChanged& changed, int64_t day) {
   if (changed.state() == v1::ATTEMPT_STATE_FINISHED) {
+    rows_remain_ = false;  // The revocation left none; the next rows are what this receipt taught.
     newest_ = changed.receipt();
   }
   const auto found = attempts_.find(changed.attempt_id());

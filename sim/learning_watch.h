@@ -82,6 +82,7 @@ class LearningWatch {
   int64_t probes_ = 0;
   int64_t profile_runs_ = 0;
   int64_t device_changes_ = 0;
+  bool rows_remain_ = false;  // the next rows are those that a revocation left
 };
 
 }  // namespace wattle::sim

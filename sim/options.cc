@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "sim/options.h"
 
+#include <utility>
+
 #include "sim/random.h"
 
 namespace wattle::sim {
@@ -48,6 +50,17 @@ constexpr FaultRow kRows[] = {
     {Fault::kClockLate, "clock late", 100.0, 900.0},
     {Fault::kOtherLoad, "other load", 100.0, 900.0},
     {Fault::kWorkerDiskSick, "worker disk sick", 100.0, 900.0},
+    {Fault::kRevocation, "revocation", 300.0, 1500.0},
+    {Fault::kApproval, "approval", 200.0, 1500.0},
+    {Fault::kCopiedCard, "copied card", 100.0, 900.0},
+    {Fault::kCoordinatorYears, "coordinator clock of other years", 300.0, 1500.0},
+    {Fault::kWorkerYears, "worker clock of other years", 300.0, 1500.0},
+    {Fault::kUpgrade, "upgrade", 100.0, 600.0},
+    {Fault::kRailGone, "rail gone", 200.0, 1500.0},
+    {Fault::kRailAbsurd, "rail absurd", 200.0, 1500.0},
+    {Fault::kRailFlaps, "rail flaps", 200.0, 1500.0},
+    {Fault::kMonthsOffline, "months offline", 300.0, 1500.0},
+    {Fault::kRootRotation, "root rotation", 60.0, 400.0},
 };
 // From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
 // as they were, but for its own fault.
@@ -56,8 +69,15 @@ static_assert(std::size(kRows) == kFaults, "every fault has its row");
 
 // The share of worlds in which users profile boards.
 constexpr double kProfilingWorlds = 0.5;
+// The share of worlds in which the boards' certificates can end.
+constexpr double kCertificateWorlds = 0.5;
+constexpr double kCertificateLifeDays = 30.0;
 // The share of worlds with the real journal, which takes about ten times as long as the plain log.
 constexpr double kSqliteWorlds = 0.1;
+constexpr int kSparseBoards = 2000;
+// How much rarer faults are than in a slow world: for a board, and for the whole fleet.
+constexpr double kSparseFaults = 10.0;
+constexpr double kSparseFleetFaults = 4.0;
 constexpr double kHour = 3600.0;
 constexpr double kDay = 24.0 * kHour;
 
@@ -124,12 +144,51 @@ Options DrawOptions(uint64_t seed, bool slow) {
   }
   Random profiles(seed * 7919 + 50);
   options.profile_jobs = profiles.Chance(kProfilingWorlds) ? profiles.Between(0.1, 0.35) : 0.0;
+  Random certificates(seed * 7919 + 60);
+  options.certificate_seconds =
+      certificates.Chance(kCertificateWorlds)
+          ? (slow ? kCertificateLifeDays * kDay : certificates.Between(300.0, 1200.0))
+          : 0.0;
   options.sqlite_journal = random.Chance(slow ? 0.0 : kSqliteWorlds);
   options.other_kinds = random.Chance(0.2) ? 0.0 : random.Between(0.2, 0.6);
   options.deadlines = random.Chance(0.3) ? 0.0 : random.Between(0.1, 0.5);
   options.retention_seconds = random.Chance(0.5) ? 0.0 : random.Between(600.0, 1200.0);
   if (slow) {
     MakeSlow(random, options);
+  }
+  return options;
+}
+
+// Whatever costs something for each board and hour is rare; faults too,
+// so that a month takes minutes.
+Options DrawSparseOptions(uint64_t seed) {
+  Options options = DrawOptions(seed, /*slow=*/true);
+  Random random(seed * 7919 + 2);
+  const int boards =
+      std::exchange(options.devices, kSparseBoards + random.Below(kSparseBoards / 4));
+  options.jobs = 40 + random.Below(40);
+  options.fault_seconds = 30.0 * kDay;
+  options.end_seconds = 200.0 * kDay;
+  options.step_seconds = random.Between(60.0, 300.0);
+  options.job_steps_max = 40;
+  options.heartbeat_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
+  options.ledger_seconds = random.Between(5.0 * kDay, 10.0 * kDay);
+  options.idle_save_seconds = options.ledger_seconds;
+  options.sample_seconds = options.step_seconds;
+  options.tick_seconds = random.Between(600.0, 1800.0);
+  // A plan of thousands of boards takes most of a second.
+  options.plans_at_once = false;
+  options.plan_seconds = random.Between(8.0 * kHour, 12.0 * kHour);
+  options.lease_seconds_min = 2.0 * kDay;
+  options.lease_seconds_max = 7.0 * kDay;
+  options.outage_seconds_max = random.Between(0.5 * kDay, 2.0 * kDay);
+  // All boards come back at once after each stop of the coordinator.
+  for (size_t i = 0; i < kFaults; ++i) {
+    const Fault fault = static_cast<Fault>(i);
+    const bool of_fleet = fault <= Fault::kArtifactEviction || fault == Fault::kUpgrade ||
+                          fault == Fault::kRootRotation || fault == Fault::kCoordinatorYears;
+    options.mean_seconds[i] *=
+        of_fleet ? kSparseFleetFaults : kSparseFaults * boards / options.devices;
   }
   return options;
 }
@@ -162,6 +221,9 @@ void Counts::Add(const Counts& other) {
   probes += other.probes;
   profile_runs += other.profile_runs;
   device_changes += other.device_changes;
+  upgrades += other.upgrades;
+  went_back += other.went_back;
+  renewed += other.renewed;
 }
 
 }  // namespace wattle::sim

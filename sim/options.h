@@ -45,10 +45,21 @@ enum class Fault {
   kCancel,
   kGaugeStuck,  // goes on telling its last value
   kRailStuck,
-  kOwnerHold,       // the board's owner wants it for a while, and sometimes gives it back sooner
-  kClockLate,       // the power fails, and the clock is late afterwards, without a time service
-  kOtherLoad,       // other programs keep the board's cores busy
-  kWorkerDiskSick,  // it turns read-only, answers with errors, or takes 5 s for a write
+  kOwnerHold,         // the board's owner wants it for a while, and sometimes gives it back sooner
+  kClockLate,         // the power fails, and the clock is late afterwards, without a time service
+  kOtherLoad,         // other programs keep the board's cores busy
+  kWorkerDiskSick,    // it turns read-only, answers with errors, or takes 5 s for a write
+  kRevocation,        // a board is revoked, and enrols with a new key later
+  kApproval,          // a board enrols anew by a token that wants an approval, which comes later
+  kCopiedCard,        // two boards with one certificate, until the operator approves of one
+  kCoordinatorYears,  // its clock steps up to 40 years, forward or back
+  kWorkerYears,
+  kUpgrade,        // a step of an upgrade of the fleet by stages; half of the releases are bad
+  kRailGone,       // tells nothing
+  kRailAbsurd,     // tells what no board draws
+  kRailFlaps,      // comes and goes twice a second
+  kMonthsOffline,  // a board is off and away, and its certificate ages by 13 months
+  kRootRotation,   // a new root signs, or the old one is retired once nobody is left under it
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);
@@ -74,6 +85,7 @@ struct Options {
   double day_seconds = 900.0;        // length of a day
   double tick_seconds = 1.0;
   double plan_seconds = 2.0;
+  bool plans_at_once = true;  // also between two such times, when the queue or the boards change
   double lease_seconds_min = 15.0;
   double lease_seconds_max = 90.0;
   double outage_seconds_max = 60.0;  // outage of a machine, a link, a sensor
@@ -87,6 +99,8 @@ struct Options {
   double other_kinds = 0.4;  // generate, evaluate, quantize; the rest are fine-tunes
   double deadlines = 0.2;
   double profile_jobs = 0.0;
+  // Life of a board's certificate; 0: the boards have none that could end.
+  double certificate_seconds = 0.0;
   // Ended jobs move to the history after this time; 0: never.
   double retention_seconds = 0.0;
   // Mean seconds between two faults of a kind in the whole world; 0: never.
@@ -101,6 +115,8 @@ struct Options {
 
 // Draws a world from the seed. `slow`: weeks in the field instead of an hour in a lab.
 Options DrawOptions(uint64_t seed, bool slow);
+// A month of thousands of boards, which are silent most of the time and get few jobs.
+Options DrawSparseOptions(uint64_t seed);
 
 // The start of the world's wall clock: a quarter of an hour before midnight UTC, so that a dense
 // world sees two days.
@@ -133,6 +149,9 @@ struct Counts {
   int64_t probes = 0;          // attempts that began as one
   int64_t profile_runs = 0;    // finished
   int64_t device_changes = 0;  // that the coordinator found
+  int64_t upgrades = 0;        // that ended
+  int64_t went_back = 0;       // boards, to what ran before an upgrade
+  int64_t renewed = 0;         // certificates
 
   void Add(const Counts& other);
 };

@@ -156,7 +156,7 @@ void PolicyWatch::WatchGauge(const Board& board, double now_seconds, double grac
 std::string PolicyWatch::Check(const Board& board, const WatchMoment& moment) {
   const double grace_seconds = GraceSeconds(moment);
   WatchGauge(board, moment.now_seconds, grace_seconds);
-  if (board.sensors.rail_stuck) {
+  if (board.sensors.rail_is_ill()) {
     spent_is_kept_ = false;  // the worker prices the time only once it knows
   }
   if (!moment.clock_is_right) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "coordinator/core/upgrades.h"
 #include "proto/job_kind.h"
 #include "sim/runner.h"
 
@@ -79,7 +80,9 @@ void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
 
 bool IsAtRest(const Resting& world) {
   const Coordinator& coordinator = world.coordinator;
+  const v1::Upgrade* const upgrade = core::OpenUpgrade(coordinator.durable());
   return coordinator.alive() && coordinator.durable().open_jobs.empty() &&
+         (upgrade == nullptr || upgrade->state() == v1::UPGRADE_STATE_PAUSED) &&
          world.users.all_answered() &&
          std::all_of(world.workers.begin(), world.workers.end(),
                      [](const auto& worker) { return worker->at_rest(); });
@@ -94,6 +97,11 @@ void CheckAtRest(const Resting& world, Invariants& invariants) {
     invariants.Break("a user never got an answer");
   }
   CheckJobs(world, invariants);
+  if (const v1::Upgrade* const upgrade = core::OpenUpgrade(world.coordinator.durable());
+      upgrade != nullptr && upgrade->state() == v1::UPGRADE_STATE_RUNNING) {
+    invariants.Break(absl::StrCat("upgrade ", upgrade->upgrade_id(), " to ", upgrade->version(),
+                                  " does not end"));
+  }
   for (const std::unique_ptr<Worker>& worker : world.workers) {
     if (!worker->at_rest()) {
       invariants.Break(

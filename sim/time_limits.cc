@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "coordinator/core/enrolment.h"
 #include "policy/fields.h"
 
 namespace wattle::sim {
@@ -205,10 +206,12 @@ void TimeLimits::FindFreeDevices(const core::State& state, const core::Observati
   for (const auto& [id, record] : state.devices) {
     const auto seen = observations.devices.find(id);
     const bool is_free =
-        !record.drained() && !record.removed() && record.info().battery_capacity_wh() == 0.0 &&
-        seen != observations.devices.end() && seen->second.connected && seen->second.caught_up &&
-        seen->second.last_seen.has_value() && seen->second.heartbeat.guard_reason().empty() &&
-        seen->second.heartbeat.owner_hold_seconds() == 0.0 && !state.wanted_attempts.contains(id);
+        !record.drained() && !record.removed() && core::MayWork(state, id) &&
+        record.info().battery_capacity_wh() == 0.0 && seen != observations.devices.end() &&
+        seen->second.connected && seen->second.caught_up && seen->second.last_seen.has_value() &&
+        seen->second.heartbeat.guard_reason().empty() &&
+        seen->second.heartbeat.owner_hold_seconds() == 0.0 &&
+        !seen->second.heartbeat.has_upgrade() && !state.wanted_attempts.contains(id);
     if (is_free) {
       free_.emplace(id.value(), now_seconds);
     } else {

@@ -15,6 +15,7 @@
 #include "coordinator/core/core.h"
 #include "policy/fields.h"
 #include "proto/job_kind.h"
+#include "sim/runner.h"
 
 namespace wattle::sim {
 namespace {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/spec_revision.h"
+#include "sim/release.h"
 
 namespace wattle::sim {
 namespace {
@@ -121,12 +122,24 @@ Worker::~Worker() = default;
 agent::Instant Worker::Now() {
   const double now_seconds = world_.loop.now_seconds();
   const Monotonic wall(absl::Seconds(now_seconds - booted_seconds_));
-  agent::SystemTime system = {.time = TrueTime(now_seconds) +
-                                      absl::Seconds(clock_offset_seconds_ - late_seconds_)};
+  agent::SystemTime system = {.time = Clock()};
   if (late_seconds_ == 0.0) {
     system.error = absl::Milliseconds(1);
   }
   return clock_->At(wall, time_.At(wall, system));
+}
+
+absl::Time Worker::Clock() const {
+  return TrueTime(world_.loop.now_seconds()) + absl::Seconds(clock_offset_seconds_ - late_seconds_);
+}
+
+std::optional<Truth::WorkPower> Worker::work_power() const {
+  if (machine_) {
+    return std::nullopt;  // it depends on the workload
+  }
+  const BoardSettings& board = board_.settings();
+  return Truth::WorkPower{
+      has_modes_ ? board.idle + (board.work - board.idle) * kLowModeShare : board.work, board.work};
 }
 
 std::string Worker::BootId() const {
@@ -196,13 +209,14 @@ v1::DeviceInfo Worker::Describe() const {
   info.set_device_id(state_->device_id());
   info.set_name(absl::StrCat("board-", number_));
   info.set_device_class(kClasses[number_ % 3]);
-  info.set_architecture("aarch64");
+  info.set_architecture(kArchitecture);
   info.set_time_scale(1.0);
   info.set_memory_bytes(int64_t{8} << 30);
   info.set_cores(kCores);
   info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
   info.set_energy_scope("module");
   info.set_engine_version(Engine());
+  info.set_worker_version(version_);
   info.set_cache_quota_bytes(int64_t{1} << 34);
   info.set_emulated(emulated_);
   info.set_spec_revision(kSpecRevision);
@@ -228,15 +242,19 @@ v1::DeviceInfo Worker::Describe() const {
   return info;
 }
 
+// A slow world lives for weeks: a write each minute would be most of what happens.
+absl::Duration Worker::StorageProbePeriod() const {
+  return std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
+}
+
 agent::CoreSettings Worker::Settings() const {
   agent::CoreSettings settings;
   settings.info = Describe();
   settings.boot_id = BootId();
+  settings.takes_releases = !machine_.has_value();
   settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
   settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);
-  // A slow world lives for weeks: a write each minute would be most of what happens.
-  settings.storage_probe_period =
-      std::max(absl::Minutes(1), absl::Seconds(world_.options.heartbeat_seconds));
+  settings.storage_probe_period = StorageProbePeriod();
   settings.guard = {.has_gauge = board_.has_battery(),
                     .gauge_error = board_.settings().gauge_error,
                     .has_thermometer = true};
@@ -270,6 +288,7 @@ void Worker::Start() {
     ++boots_;
     told_wrong_time_ = false;
   }
+  Launch();
   clock_.emplace(Monotonic(), 1.0);
   new_software_ = world_.loop.now_seconds() >= board_.settings().speed.software_at_seconds;
   absl::StatusOr<std::unique_ptr<agent::StateDirectory>> state =
@@ -320,6 +339,7 @@ void Worker::Start() {
   contact_seconds_ = world_.loop.now_seconds();
   lease_checked_seconds_ = contact_seconds_;
   Call([this](const agent::Instant& now) { core_->Start(now); });
+  WatchTrial();
   Dial();
 }
 
@@ -357,6 +377,8 @@ void Worker::LoseDisk() {
   held_until_seconds_ = 0.0;
   link_.gone(device_id_);
   policies_.ForgetSpent();
+  releases_.clear();
+  release_.clear();
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {
     disk_.Forget(name);
@@ -455,7 +477,8 @@ void Worker::SetWorking(bool working) {
 }
 
 bool Worker::at_rest() const {
-  return alive() && spool_->pending().empty() && !core_->busy() && !core_->results_wait();
+  return alive() && !bad_release_since_seconds_ && spool_->pending().empty() && !core_->busy() &&
+         !core_->results_wait();
 }
 
 std::string Worker::what_it_does() {
@@ -496,6 +519,7 @@ void Worker::Sample(const agent::Instant& now) {
   }
   CheckLease();
   CheckOwnerHold();
+  CheckRelease();
   CheckPowerMode();
 }
 
@@ -517,6 +541,10 @@ void Worker::Call(const CoreCall& call) {
       world_.loop.After(world_.random.Between(0.5, world_.options.outage_seconds_max),
                         [this] { Start(); });
     });
+    return;
+  }
+  if (core_->done()) {
+    Later(0.0, [this] { RestartSoon(); });
     return;
   }
   ScheduleWake(now);

@@ -102,6 +102,10 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] const std::vector<policy::WindowLimit>& windows() const {
     return policies_.limits().windows;
   }
+  // What its clock says.
+  [[nodiscard]] absl::Time Clock() const;
+  // Of a drawn board, in its modes.
+  [[nodiscard]] std::optional<Truth::WorkPower> work_power() const;
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
@@ -126,6 +130,11 @@ class Worker final : public agent::AgentPorts {
   void StartUpload(const std::string& directory, const v1::ArtifactInfo& info) override;
   void CancelTransfer() override;
   void ProbeStorage() override;
+  void StartReleaseFetch(const v1::UpgradeOrder& order) override;
+  [[nodiscard]] std::string CurrentRelease() const override { return release_; }
+  absl::Status SwitchRelease(const std::string& version) override;
+  void KeepReleases(const std::set<std::string>& versions) override;
+  void StartSelfTest() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
   // A simulated coordinator is found wherever it is.
@@ -160,6 +169,11 @@ class Worker final : public agent::AgentPorts {
   void CheckOwnerHold();
   void CheckIdle(const agent::Instant& now);
   void CheckStorage(const agent::Instant& now);
+  void CheckRelease();
+  [[nodiscard]] Monotonic Boottime() const;
+  void Launch();
+  void WatchTrial();
+  void RestartSoon();
   void PlaceCheckpoint(const v1::Assignment& assignment);
   void ScheduleWake(const agent::Instant& now);
   void Dial();
@@ -167,6 +181,7 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] double SlowerBy();
   [[nodiscard]] v1::DeviceInfo Describe() const;
   [[nodiscard]] agent::CoreSettings Settings() const;
+  [[nodiscard]] absl::Duration StorageProbePeriod() const;
 
   // The bytes of an artifact of the store, and those of what a scenario's job made.
   [[nodiscard]] int64_t ArtifactBytes(const std::string& artifact_id) const;
@@ -229,6 +244,12 @@ class Worker final : public agent::AgentPorts {
   Disk disk_state_ = Disk::kHealthy;
   double disk_so_since_seconds_ = 0.0;  // in one process, and without work where it is slow
   double idle_since_seconds_ = 0.0;
+  // Releases of the worker: those on the card, the one that the link names ("": the installed
+  // programs), and what the process runs.
+  std::set<std::string> releases_;
+  std::string release_;
+  std::string version_;
+  std::optional<double> bad_release_since_seconds_;  // of power
   // 0: the process does not idle over work that it holds and may do.
   double idles_over_work_since_seconds_ = 0.0;
   PolicyWatch policies_;

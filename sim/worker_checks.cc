@@ -84,7 +84,7 @@ void Worker::CheckStorage(const agent::Instant& now) {
     disk_so_since_seconds_ = now_seconds;
     return;
   }
-  const double period_seconds = absl::ToDoubleSeconds(Settings().storage_probe_period);
+  const double period_seconds = absl::ToDoubleSeconds(StorageProbePeriod());
   const double known_seconds =
       disk_state_ == Disk::kHealthy ? kHealedSeconds : period_seconds + kSickSeconds;
   if (now_seconds < disk_so_since_seconds_ + known_seconds) {

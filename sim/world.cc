@@ -27,7 +27,7 @@ class World {
                [this](const std::string& id) { users_.RemoveDevice(DeviceId(id)); }),
         users_(loop_, random_, options_, fleet_.coordinator()),
         faults_({loop_, random_, options_, counts_, fleet_.network(), fleet_.coordinator(),
-                 fleet_.workers(), users_}) {}
+                 fleet_.workers(), users_, fleet_.certificates()}) {}
 
   Outcome Run() {
     TurnOnFaultPoint(options_.mutant);
@@ -79,6 +79,9 @@ class World {
     outcome.counts.probes = invariants.learning().probes();
     outcome.counts.profile_runs = invariants.learning().profile_runs();
     outcome.counts.device_changes = invariants.learning().device_changes();
+    outcome.counts.upgrades = invariants.upgrades().ended();
+    outcome.counts.went_back = invariants.upgrades().rolled_back();
+    outcome.counts.renewed = fleet_.certificates().renewed();
     outcome.steps = loop_.steps();
     outcome.virtual_seconds = loop_.now_seconds();
     for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {

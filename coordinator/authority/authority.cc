@@ -394,15 +394,15 @@ std::string Authority::ServerTail() const {
 }
 
 absl::StatusOr<std::string> Authority::SignClient(const tls::SigningRequest& request,
-                                                  absl::string_view kind,
-                                                  absl::string_view id) const {
+                                                  absl::string_view kind, absl::string_view id,
+                                                  absl::Time until) const {
   const absl::Time now = clock_.Now();
   tls::CertificateContent content = {.use = tls::Use::kClient,
                                      .public_key_pem = request.public_key_pem,
                                      .common_name = std::string(id),
                                      .uri = UriOf(kind, id),
                                      .not_before = now - kBackdated,
-                                     .not_after = now + kClientLife};
+                                     .not_after = std::max(now + kClientLife, until)};
   if (kind == "device") {
     content.use = tls::Use::kDevice;
     content.dns_names = {kWorkerDnsName};

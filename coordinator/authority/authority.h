@@ -87,9 +87,10 @@ class Authority {
   // "spiffe://FLEET/KIND/ID".
   [[nodiscard]] std::string UriOf(absl::string_view kind, absl::string_view id) const;
   // The certificate of a device ("device") or a person ("person"), then the issuer's. REQUIRES: the
-  // id is a valid one, see access::CheckId.
+  // id is a valid one, see access::CheckId. until: it ends no sooner.
   absl::StatusOr<std::string> SignClient(const tls::SigningRequest& request, absl::string_view kind,
-                                         absl::string_view id) const;
+                                         absl::string_view id,
+                                         absl::Time until = absl::InfinitePast()) const;
   // Makes the coordinator's own certificate anew past the half of its life, or where it lacks a
   // name.
   absl::Status RenewServerCertificate();

@@ -17,15 +17,24 @@ namespace wattle::callers {
 namespace {
 
 constexpr char kRenew[] = "/wattle.v1.AccessService/Renew";
-// A device that was offline for so long after its certificate expired still renews it.
-constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
-// The certificate was made by this coordinator; its clock may have been set back since.
-constexpr absl::Duration kClockSkew = absl::Hours(24);
 constexpr size_t kKnownMax = 20'000;
 constexpr char kWhoGives[] = "an admin gives roles with 'wattle person token NAME --role ROLE'";
 
 std::string Text(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
+}
+
+std::string WhyOfAge(const Caller& caller, core::CertificateAge age, absl::Time now) {
+  const std::string whose =
+      absl::StrCat("the certificate of ", caller.kind, " ", caller.identity.id);
+  constexpr char kOnlyThat[] = "it may be renewed, and only that";
+  return age == core::CertificateAge::kNotYet
+             ? absl::StrCat(whose, " begins at ", Text(caller.validity.begins),
+                            ", and the coordinator's clock says ", Text(now),
+                            "; set the coordinator's clock; where that is right, ", kOnlyThat)
+             : absl::StrCat(whose, " expired at ", Text(caller.validity.ends), "; ",
+                            age == core::CertificateAge::kExpired ? kOnlyThat
+                                                                  : "enrol again by a new token");
 }
 
 }  // namespace
@@ -137,7 +146,7 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
                    .kind = parts[0],
                    .uri = uri,
                    .public_key_sha256 = facts.public_key_sha256,
-                   .not_after = facts.not_after};
+                   .validity = {facts.not_before, facts.not_after}};
   if (caller.kind == core::kDeviceKind && record.has_value() && record->waits_for_approval()) {
     caller.identity.roles.insert(access::Role::kUnapproved);
     caller.identity.how_to_get_a_role =
@@ -150,12 +159,6 @@ absl::StatusOr<Caller> Callers::OfCertificate(absl::string_view pem) const {
   } else if (const auto role = access::ParseRole(record.has_value() ? record->role() : "")) {
     caller.identity.roles.insert(*role);
     caller.identity.projects = core::ProjectsOf(&*record);
-  }
-  if (facts.not_before > runtime_.Now().wall + kClockSkew) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("the certificate of ", who, " begins at ", Text(facts.not_before),
-                     ", and the coordinator's clock says ", Text(runtime_.Now().wall),
-                     "; set the coordinator's clock"));
   }
   return caller;
 }
@@ -186,14 +189,10 @@ absl::Status Callers::Admit(const Caller& caller, absl::string_view method) cons
     WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
   }
   const absl::Time now = runtime_.Now().wall;
-  if (caller.not_after < now) {
-    const bool may_renew = caller.not_after + kRenewAfterExpiry > now;
-    if (method != kRenew || !may_renew) {
-      return absl::UnauthenticatedError(absl::StrCat(
-          "the certificate of ", caller.kind, " ", caller.identity.id, " expired at ",
-          Text(caller.not_after), "; ",
-          may_renew ? "it may be renewed, and only that" : "enrol again by a new token"));
-    }
+  const core::CertificateAge age = core::AgeOf(caller.validity, now);
+  const bool renews = method == kRenew && age != core::CertificateAge::kOver;
+  if (age != core::CertificateAge::kValid && !renews) {
+    return absl::UnauthenticatedError(WhyOfAge(caller, age, now));
   }
   return access::DecideMethod(caller.identity, method);
 }

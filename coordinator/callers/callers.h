@@ -22,6 +22,7 @@
 #include "base/tls/certificate.h"
 #include "coordinator/access/access_table.h"
 #include "coordinator/callers/call_limits.h"
+#include "coordinator/core/certificate_age.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/runtime/runtime.h"
 #include "wattle/v1/journal.pb.h"
@@ -48,7 +49,7 @@ struct Caller {
   std::string kind = {};
   std::string uri = {};                // Of the certificate. So are the rest; empty without one.
   std::string public_key_sha256 = {};  // Raw.
-  absl::Time not_after = absl::InfiniteFuture();
+  core::Validity validity = {};
 };
 
 class Callers {

@@ -53,7 +53,8 @@ bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& de
 bool IsFree(const Draft& draft, const DeviceId& device, const std::set<DeviceId>& taken) {
   const v1::DeviceRecord* host = FindDevice(draft.state(), device);
   return host != nullptr && !host->drained() && !taken.contains(device) &&
-         MayWork(draft.state(), device) && !draft.state().wanted_attempts.contains(device) &&
+         (MayWork(draft.state(), device) || WATTLE_FAULT_POINT("work for the revoked")) &&
+         !draft.state().wanted_attempts.contains(device) &&
          IsCaughtUp(draft.observations(), device) &&
          IsReachable(draft.observations(), device, draft.now().monotonic);
 }

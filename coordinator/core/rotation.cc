@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
@@ -23,7 +24,7 @@ std::vector<std::string> IdentitiesUnder(
     const std::string root = record.root_sha256().empty()
                                  ? root_of_certificate(record.certificate_pem())
                                  : record.root_sha256();
-    if (root == root_sha256) {
+    if (root == root_sha256 && !WATTLE_FAULT_POINT("left under the old root")) {
       names.push_back(name);
     }
   }

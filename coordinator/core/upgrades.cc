@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
@@ -87,7 +88,8 @@ std::string WhyStopped(const Draft& draft, const v1::Upgrade& upgrade) {
         failed.push_back(absl::StrCat(device.device_name(), " was not heard of since its order"));
       }
     }
-    if (static_cast<int>(failed.size()) >= kUpgradeFailuresMax) {
+    if (static_cast<int>(failed.size()) >= kUpgradeFailuresMax &&
+        !WATTLE_FAULT_POINT("roll-backs of a stage")) {
       return absl::StrCat(StageName(upgrade, stage), " stopped: ", absl::StrJoin(failed, ", "));
     }
   }

@@ -180,8 +180,10 @@ grpc::Status AccessService::Renew(grpc::ServerContext* context, const v1::RenewR
       return absl::PermissionDeniedError(
           "renewal: the request has another key than the certificate; a new key wants a new token");
     }
-    WATTLE_ASSIGN_OR_RETURN(const std::string certificate,
-                            authority_->SignClient(signing, caller.kind, caller.identity.id));
+    WATTLE_ASSIGN_OR_RETURN(
+        const std::string certificate,
+        authority_->SignClient(signing, caller.kind, caller.identity.id,
+                               core::KeptUntil(caller.validity, runtime_.Now().wall)));
     WATTLE_ASSIGN_OR_RETURN(const SignedUnder under, SignedUnderOf(certificate));
     WATTLE_RETURN_IF_ERROR(
         PostFor(*context, core::RenewIdentity{caller.kind, caller.identity.id, under.root_sha256,
@@ -208,8 +210,8 @@ grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAm
         response->add_projects(project);
       }
     }
-    if (caller.not_after != absl::InfiniteFuture()) {
-      response->set_not_after_unix_seconds(core::ToUnix(caller.not_after));
+    if (caller.validity.ends != absl::InfiniteFuture()) {
+      response->set_not_after_unix_seconds(core::ToUnix(caller.validity.ends));
     }
     response->set_coordinator_address(address_);
     return absl::OkStatus();

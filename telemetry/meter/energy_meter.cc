@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "base/fault_point.h"
 
 namespace wattle::telemetry {
 namespace {
@@ -30,6 +33,7 @@ void EnergyMeter::Switch(const MeterSettings& settings) {
   switched_ = true;
   counts_ = false;
   last_counters_.clear();
+  given_up_.clear();
 }
 
 absl::Duration EnergyMeter::patience() const {
@@ -53,7 +57,9 @@ std::vector<absl::Duration> EnergyMeter::Pieces(Monotonic at,
 std::vector<EnergyIncrement> EnergyMeter::Missing(Monotonic at, absl::Span<const Monotonic> marks) {
   std::vector<EnergyIncrement> increments;
   for (const absl::Duration length : Pieces(at, marks)) {
-    increments.push_back({.missing = length});
+    increments.push_back(WATTLE_FAULT_POINT("silence is measured")
+                             ? EnergyIncrement{.covered = length}
+                             : EnergyIncrement{.missing = length});
   }
   return increments;
 }
@@ -71,7 +77,9 @@ std::vector<EnergyIncrement> EnergyMeter::GiveUp(Monotonic at, absl::Span<const 
   settled_ = at;
   contiguous_ = false;
   last_power_.reset();
-  last_counters_.clear();
+  if (!last_counters_.empty()) {
+    given_up_ = std::exchange(last_counters_, {});
+  }
   return increments;
 }
 
@@ -147,12 +155,13 @@ std::optional<Joules> EnergyMeter::Difference(absl::Span<const CounterValue> cou
     if (difference < Joules(0)) {
       difference += counters[i].modulus;
     }
-    if (!(difference >= Joules(0)) || difference > most) {
+    if (!(difference >= Joules(0)) || (difference > most && !WATTLE_FAULT_POINT("absurd watts"))) {
       return std::nullopt;
     }
     sum += difference;
   }
-  return sum <= most ? std::optional<Joules>(sum) : std::nullopt;
+  return sum <= most || WATTLE_FAULT_POINT("absurd watts") ? std::optional<Joules>(sum)
+                                                           : std::nullopt;
 }
 
 std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
@@ -170,10 +179,21 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   }
   counts_ = true;
   const bool known = contiguous_ && last_counters_.size() == counters.size();
+  // Its next step has the joules of the time that was given up, too.
+  if (!known &&
+      std::equal(counters.begin(), counters.end(), given_up_.begin(), given_up_.end(),
+                 [](const CounterValue& a, const CounterValue& b) { return a.value == b.value; })) {
+    return {};
+  }
   const std::optional<Joules> difference =
       known ? Difference(counters, at - settled_) : std::nullopt;
   if (known && !difference) {
     ++implausible_readings_;
+  }
+  // A board that reads its counter draws something. A counter that stands still is coarse, or stuck
+  // and never tells more: what it counts is known once it moves.
+  if (difference == Joules(0) && !WATTLE_FAULT_POINT("equal value trusted")) {
+    return {};
   }
   std::vector<EnergyIncrement> increments;
   if (!difference) {

@@ -139,6 +139,28 @@ TEST(CounterMeterTest, BridgesGapsAndAResetIsMissing) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(61), Counter(15), {})).gross.value(), 10.0, 1e-9);
 }
 
+// Also in a run that ends before anything else shows that the rail is stuck.
+TEST(CounterMeterTest, ACounterThatStandsStillTellsNothingUntilItMoves) {
+  EnergyMeter meter({}, At(0));
+  meter.AddCounters(At(0), Counter(0), {});
+  meter.AddCounters(At(1), Counter(10), {});
+  EXPECT_THAT(meter.AddCounters(At(9), Counter(10), {}), SizeIs(0));
+  EXPECT_EQ(meter.settled(), At(1));
+  const EnergySpan coarse = Sum(meter.AddCounters(At(11), Counter(110), {}));
+  EXPECT_NEAR(coarse.gross.value(), 100.0, 1e-9);
+  EXPECT_EQ(coarse.Coverage(), Fraction(1.0));
+  meter.AddCounters(At(20), Counter(110), {});
+  const EnergySpan stuck = Sum(meter.GiveUp(At(71), {}));
+  EXPECT_EQ(stuck.gross, Joules(0));
+  EXPECT_EQ(stuck.missing, absl::Seconds(60));
+  // Its next step has the joules of all that time, not of the last second.
+  EXPECT_THAT(meter.AddCounters(At(80), Counter(110), {}), SizeIs(0));
+  const EnergySpan moved = Sum(meter.AddCounters(At(81), Counter(810), {}));
+  EXPECT_EQ(moved.gross, Joules(0));
+  EXPECT_EQ(moved.missing, absl::Seconds(10));
+  EXPECT_NEAR(Sum(meter.AddCounters(At(82), Counter(820), {})).gross.value(), 10.0, 1e-9);
+}
+
 // RAPL wraps at 262 kJ. A reset looks like a wrap, but no device can draw that much in half a
 // second.
 TEST(CounterMeterTest, AWrapIsUndoneOnlyWhereTheDeviceCanHaveDrawnIt) {

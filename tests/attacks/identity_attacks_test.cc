@@ -322,6 +322,18 @@ TEST_F(IdentityAttacks, ARevokedPersonIsRefusedAtTheNextCall) {
   EXPECT_THAT(Devices(eve).error_message(), HasSubstr("person eve was revoked: left"));
 }
 
+// As all that were signed while the coordinator's clock was ahead.
+TEST_F(IdentityAttacks, ACertificateOfTheFutureMayRenewAndNothingElse) {
+  const identity::Identity early = SignedAt(absl::Now() + absl::Hours(24 * 60), "device-a");
+  HandWorker refused(Dial(early), HelloOf("device-a"));
+  EXPECT_THAT(refused.FinishAsIs().error_message(), HasSubstr("set the coordinator's clock"));
+  const auto renewed = identity::Renew(early, server_->address(), Clock::Real());
+  ASSERT_THAT(renewed, IsOk());
+  EXPECT_GE(renewed->not_after, early.not_after);
+  HandWorker board(Dial(*renewed), HelloOf("device-a"));
+  EXPECT_TRUE(IsWelcome(board));
+}
+
 TEST_F(IdentityAttacks, AnExpiredCertificateMayRenewAndNothingElse) {
   const identity::Identity old = SignedAt(absl::Now() - absl::Hours(24 * 60), "device-a");
   HandWorker expired(Dial(old), HelloOf("device-a"));

@@ -43,6 +43,9 @@ TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.probes, 0);
   EXPECT_GT(sum.profile_runs, 0);
   EXPECT_GT(sum.device_changes, 0);
+  EXPECT_GT(sum.upgrades, 0);
+  EXPECT_GT(sum.went_back, 0);
+  EXPECT_GT(sum.renewed, 0);
 }
 
 TEST(ManyWorldsTest, TheHealthyPartOfAFleetFinishesInTime) {

@@ -20,12 +20,16 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kYearSeconds = 365.25 * 86400.0;
+constexpr const char* kDense = "dense";
+constexpr const char* kSlow = "slow";
+constexpr const char* kBoth = "both";  // one world in ten is slow
+constexpr const char* kSparse = "sparse";
 
 struct Settings {
   uint64_t first = 1;
   int seeds = 100;
   int stride = 1;
-  std::string pace = "both";
+  std::string pace = kBoth;
   std::string mutant;
   double seconds_max = 0.0;  // of this machine's time; 0: no limit
   std::string json;
@@ -44,15 +48,17 @@ struct Sum {
   Counts counts;
 };
 
-std::string Replay(uint64_t seed, bool slow, bool liveness, const std::string& mutant) {
-  return absl::StrCat("./dev sim-test --seed ", seed, " --pace ", slow ? "slow" : "dense",
+std::string Replay(uint64_t seed, const std::string& pace, bool liveness,
+                   const std::string& mutant) {
+  return absl::StrCat("./dev sim-test --seed ", seed, " --pace ", pace,
                       liveness ? " --liveness" : "",
                       mutant.empty() ? "" : absl::StrCat(" --mutant \"", mutant, "\""));
 }
 
 // True: an invariant broke.
-bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
-  Options options = DrawOptions(seed, slow);
+bool RunOne(const Settings& settings, uint64_t seed, const std::string& pace, Sum& sum) {
+  Options options =
+      pace == kSparse ? DrawSparseOptions(seed) : DrawOptions(seed, /*slow=*/pace == kSlow);
   AddMutant(settings.mutant, options);
   options.trace = settings.trace;
   options.liveness |= settings.liveness;
@@ -66,9 +72,9 @@ bool RunOne(const Settings& settings, uint64_t seed, bool slow, Sum& sum) {
   }
   ++sum.violations;
   std::printf("seed %llu, %s: after %.0f s: %s\n  again: %s\n",
-              static_cast<unsigned long long>(seed), slow ? "slow" : "dense",
-              outcome.virtual_seconds, outcome.breach.c_str(),
-              Replay(seed, slow, settings.liveness, settings.mutant).c_str());
+              static_cast<unsigned long long>(seed), pace.c_str(), outcome.virtual_seconds,
+              outcome.breach.c_str(),
+              Replay(seed, pace, settings.liveness, settings.mutant).c_str());
   std::fflush(stdout);
   return true;
 }
@@ -80,14 +86,15 @@ void PrintSum(const Sum& sum) {
       "durable), %d broken streams, %d repeated reports, %d leases ended, %d results adopted, %d "
       "late receipts, %d runs resumed, %d empty batteries; jobs: %d succeeded, %d failed (%d past "
       "their deadline), %d cancelled, %d archived; %d paused attempts moved, %d artifacts evicted, "
-      "%d snapshots; %d probes, %d profile runs, %d changes of boards found; %d worlds on "
-      "SQLite\nfaults:",
+      "%d snapshots; %d probes, %d profile runs, %d changes of boards found; %d upgrades ended, %d "
+      "boards went back, %d certificates renewed; %d worlds on SQLite\nfaults:",
       sum.worlds, sum.device_seconds / kYearSeconds, sum.steps, counts.events, counts.commits,
       counts.lost_batches, counts.broken_streams, counts.duplicates, counts.expired_leases,
       counts.adopted, counts.late_receipts, counts.resumed, counts.empty_batteries,
       counts.succeeded_jobs, counts.failed_jobs, counts.past_deadline, counts.cancelled_jobs,
       counts.archived, counts.moved, counts.evicted, counts.snapshots, counts.probes,
-      counts.profile_runs, counts.device_changes, counts.sqlite_worlds);
+      counts.profile_runs, counts.device_changes, counts.upgrades, counts.went_back, counts.renewed,
+      counts.sqlite_worlds);
   for (size_t i = 0; i < kFaults; ++i) {
     absl::PrintF("%s %s %d", i == 0 ? "" : ",", FaultName(static_cast<Fault>(i)), counts.faults[i]);
   }
@@ -116,9 +123,10 @@ int Simulate(const Settings& settings) {
   for (int i = 0; i < settings.seeds && (!broken || settings.go_on); ++i) {
     const uint64_t seed =
         settings.first + static_cast<uint64_t>(i) * static_cast<uint64_t>(settings.stride);
-    // One world in ten is slow where both are wanted.
-    const bool slow = settings.pace == "slow" || (settings.pace == "both" && seed % 10 == 0);
-    const bool found = RunOne(settings, seed, slow, sum);
+    const std::string pace = settings.pace != kBoth ? settings.pace
+                             : seed % 10 == 0       ? kSlow
+                                                    : kDense;
+    const bool found = RunOne(settings, seed, pace, sum);
     if (found && !broken) {
       sum.found_after = static_cast<uint64_t>(i) + 1;
     }
@@ -142,8 +150,9 @@ int Main(int argc, char** argv) {
   app.add_option("--seeds", settings.seeds, "how many seeds");
   app.add_option("--stride", settings.stride, "from one seed to the next");
   app.add_option("--pace", settings.pace,
-                 "dense (an hour in steps of a second), slow (weeks), both")
-      ->check(CLI::IsMember({"dense", "slow", "both"}));
+                 "dense (an hour in steps of a second), slow (weeks), both, sparse (a month of "
+                 "thousands of boards, minutes each)")
+      ->check(CLI::IsMember({kDense, kSlow, kBoth, kSparse}));
   app.add_option("--mutant", settings.mutant, "the bug that is put into the code; --mutants lists");
   app.add_option("--seconds", settings.seconds_max, "begin no world after so long; 0: no limit");
   app.add_option("--json", settings.json, "write the figures there");

@@ -158,6 +158,23 @@ TEST_F(UpgradeTest, AFailedSelfTestGoesBackAndIsNotBegunAgain) {
   EXPECT_EQ(ports_.release_fetches.size(), 1U);
 }
 
+// The process that passed its test also makes the next switch: it must not pass that test too.
+TEST_F(UpgradeTest, ASecondUpgradeIsTestedByItsOwnProcess) {
+  SwitchToNew();
+  core_->OnSelfTested(absl::OkStatus(), Now());
+  Welcome();
+  DesireNone();
+  v1::UpgradeOrder order = Order("1.6.0");
+  order.set_upgrade_id("u2");
+  DesireUpgrade(order);
+  core_->OnReleaseFetched({}, Now());
+  ASSERT_TRUE(core_->done());
+  EXPECT_TRUE(upgrade::OnTrial(ReadUpgradeRecord(disk_)));
+  Restart();
+  core_->OnSelfTested(absl::InternalError("wrong numbers"), Now());
+  EXPECT_EQ(ports_.release, kNew);
+}
+
 TEST_F(UpgradeTest, ATestThatDoesNotEndGoesBackAfterTenMinutes) {
   SwitchToNew();
   Pass(upgrade::kTrialTime - absl::Seconds(1));

@@ -1,0 +1,30 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "coordinator/core/certificate_age.h"
+
+#include "base/fault_point.h"
+
+namespace wattle::core {
+namespace {
+
+// A board may have been away for so long after its certificate ended.
+constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
+// Clocks differ so much without anything being wrong.
+constexpr absl::Duration kClockSkew = absl::Hours(24);
+
+}  // namespace
+
+CertificateAge AgeOf(const Validity& validity, absl::Time now) {
+  if (validity.begins > now + kClockSkew) {
+    return CertificateAge::kNotYet;
+  }
+  if (validity.ends >= now || WATTLE_FAULT_POINT("expired certificate")) {
+    return CertificateAge::kValid;
+  }
+  return validity.ends + kRenewAfterExpiry > now ? CertificateAge::kExpired : CertificateAge::kOver;
+}
+
+absl::Time KeptUntil(const Validity& present, absl::Time now) {
+  return AgeOf(present, now) == CertificateAge::kNotYet ? present.ends : absl::InfinitePast();
+}
+
+}  // namespace wattle::core

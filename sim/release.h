@@ -1,0 +1,27 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The releases of the simulated worker: some are bad, as their version and the world's seed say.
+// Pure.
+#ifndef WATTLE_SIM_RELEASE_H_
+#define WATTLE_SIM_RELEASE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "wattle/v1/artifact.pb.h"
+
+namespace wattle::sim {
+
+// What every board runs at first, without a folder of releases.
+inline constexpr const char* kInstalledVersion = "1.0.0";
+inline constexpr const char* kArchitecture = "aarch64";
+
+enum class Release { kGood, kFailsItsTest, kCrashes, kHangsInItsTest };
+Release ReleaseOf(uint64_t seed, const std::string& version);
+
+// What `wattle release push` commits.
+v1::ArtifactInfo ReleaseArtifact(int number, const std::string& version);
+
+}  // namespace wattle::sim
+
+#endif  // WATTLE_SIM_RELEASE_H_
