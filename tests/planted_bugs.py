@@ -90,7 +90,7 @@ BUGS = (
         "if (child.ok() && IsOfTheFiles(absl::OkStatus())) {", "wattle_prompts_test", "PromptCheckTest.AChildThatEndsHangsOrBabblesRefusesTheSubmitAndSaysWhy"),
     Bug("a certificate of two names", "coordinator/callers/callers.cc", 'facts.uris.size() == 1 ? facts.uris[0] : ""', 'facts.uris.empty() ? "" : facts.uris[0]',
         "wattle_callers_test", "CallersTest.ACertificateNamesOneOfThisFleet"),
-    Bug("a certificate of tomorrow", "coordinator/callers/callers.cc", "facts.not_before > runtime_.Now().wall + kClockSkew", "facts.not_before > absl::InfiniteFuture()",
+    Bug("a certificate of tomorrow", "coordinator/core/certificate_age.cc", "validity.begins > now + kClockSkew", "validity.begins > absl::InfiniteFuture()",
         "wattle_callers_test", "CallersTest.ACertificateThatBeginsLaterIsRefusedWithBothTimes"),
     Bug("a new key at each try", "identity/identity.cc", 'if (absl::IsNotFound(key.status())) {', 'if (absl::IsNotFound(ReadWholeFile(PathIn(folder, "certificate.pem")).status())) {',
         "", "enrolment_test.Enrolment.test_kill_9_at_any_step_of_an_enrolment"),
