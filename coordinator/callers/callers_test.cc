@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -31,10 +32,12 @@ class CallersTest : public runtime::RuntimeFixture {
                                   .not_after = absl::Now() + begin + absl::Hours(48)},
                                  "", key);
   }
-  absl::Status Judge(const std::string& certificate) {
-    return Callers(*runtime_, "f1", std::make_shared<CallLimits>())
-        .OfCertificate(certificate)
-        .status();
+  // Of a call of this method with the certificate.
+  absl::Status Judge(const std::string& certificate,
+                     absl::string_view method = "/wattle.v1.FleetService/Connect") {
+    const Callers callers(*runtime_, "f1", std::make_shared<CallLimits>());
+    const auto caller = callers.OfCertificate(certificate);
+    return caller.ok() ? callers.Admit(*caller, method) : caller.status();
   }
 
   const std::unique_ptr<runtime::Runtime> runtime_ = StartRuntime();
@@ -61,6 +64,9 @@ TEST_F(CallersTest, ACertificateThatBeginsLaterIsRefusedWithBothTimes) {
       StatusIs(absl::StatusCode::kUnauthenticated,
                AllOf(HasSubstr("the certificate of device d1 begins at "),
                      HasSubstr("the coordinator's clock says "), HasSubstr("set the coord"))));
+  EXPECT_THAT(Judge(CertificateOf("spiffe://f1/device/d1", absl::Hours(30)),
+                    "/wattle.v1.AccessService/Renew"),
+              IsOk());
   EXPECT_THAT(Judge("no certificate"), testing::Not(IsOk()));
 }
 
