@@ -102,8 +102,7 @@ TEST_F(TimeTest, WhatWorkDrewWhileNobodyKnewTheDayCountsInBothDays) {
   GoOn(absl::Seconds(50));
   // What 10 W may have drawn in the time that the power cut lost.
   const double lost = 10 * absl::ToDoubleSeconds(kSavePeriod);
-  EXPECT_GE(Spent(), 1480);
-  EXPECT_LE(Spent(), 1520 + lost);
+  EXPECT_NEAR(Spent(), 1500 + lost, 200);
   // It is the next day, and the 500 J may be of it.
   WelcomeAt(kTrue + absl::Hours(24));
   EXPECT_NEAR(Spent(), 500 + lost, 30);
@@ -120,8 +119,7 @@ TEST_F(TimeTest, AfterARestartWithoutTheTimeAllThatWasDrawnMayBeOfTheNewDay) {
   GoOn(absl::Seconds(50));
   Reboot();
   WelcomeAt(kTrue + absl::Hours(24));
-  EXPECT_GE(Spent(), 1480);
-  EXPECT_LE(Spent(), 1520 + 2 * 10 * absl::ToDoubleSeconds(kSavePeriod)) << "of two power cuts";
+  EXPECT_NEAR(Spent(), 1500 + 10 * absl::ToDoubleSeconds(kSavePeriod), 350);
 }
 
 TEST_F(TimeTest, ANewDayBeginsWithNothingWhereNoWorkRanWithoutTheTime) {
