@@ -294,68 +294,6 @@ std::vector<StoredArtifact> BlobStore::ListArtifacts() const {
   return list;
 }
 
-absl::Status BlobStore::WriteFiles(const v1::Manifest& manifest, const std::string& directory) {
-  WATTLE_RETURN_IF_ERROR(MakeDirectory(directory));
-  std::set<std::string> directories = {directory};
-  for (const v1::ManifestFile& file : manifest.files()) {
-    const fs::path path = fs::path(directory) / file.path();
-    WATTLE_RETURN_IF_ERROR(MakeDirectories(path.parent_path().string()));
-    for (fs::path parent = path.parent_path(); parent != directory; parent = parent.parent_path()) {
-      directories.insert(parent.string());
-    }
-    // Chunk by chunk: a model's weights may be larger than what a board has free.
-    WATTLE_ASSIGN_OR_RETURN(DurableFile out, DurableFile::Create(path.string()));
-    for (const std::string& digest : file.chunk_sha256()) {
-      WATTLE_ASSIGN_OR_RETURN(const std::string chunk, ReadChunk(ChunkId(digest)));
-      WATTLE_RETURN_IF_ERROR(out.Append(chunk));
-    }
-    WATTLE_RETURN_IF_ERROR(out.Commit());
-    std::error_code ignored;  // read-only keeps a person's hand off, nothing depends on it
-    fs::permissions(path, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
-                    ignored);
-  }
-  for (const std::string& made : directories) {
-    WATTLE_RETURN_IF_ERROR(SyncDirectory(made));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status BlobStore::Materialize(const ArtifactId& id, const std::string& destination) {
-  WATTLE_ASSIGN_OR_RETURN(const v1::Manifest manifest, ReadManifest(id));
-  std::error_code error;
-  if (fs::exists(destination, error)) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(destination, ": is there already; name a new directory"));
-  }
-  Touch(id);
-  // Beside the destination, so that the rename stays within its file system.
-  const std::string partial = absl::StrCat(destination, ".partial");
-  RemoveTree(partial);
-  absl::Status status = WriteFiles(manifest, partial);
-  if (status.ok()) {
-    status = RenameFile(partial, destination);
-  }
-  if (!status.ok()) {
-    RemoveTree(partial);
-    return status;
-  }
-  return SyncDirectory(fs::absolute(destination).parent_path().string());
-}
-
-absl::StatusOr<std::vector<ChunkId>> BlobStore::BeginFetch(const v1::Manifest& manifest) {
-  std::vector<ChunkId> missing = MissingChunks(manifest);
-  std::set<ChunkId> wanted(missing.begin(), missing.end());
-  int64_t wanted_bytes = 0;
-  for (const v1::ManifestFile& file : manifest.files()) {
-    for (int i = 0; i < file.chunk_sha256_size(); ++i) {
-      const bool is_first = wanted.erase(ChunkId(file.chunk_sha256(i))) > 0;
-      wanted_bytes += is_first ? ChunkSizeBytes(file, i) : 0;
-    }
-  }
-  WATTLE_RETURN_IF_ERROR(CheckRoom(wanted_bytes, {}));
-  return missing;
-}
-
 void BlobStore::Touch(const ArtifactId& id) {
   const absl::Time now = clock_.Now();
   {

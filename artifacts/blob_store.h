@@ -29,7 +29,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-#include "artifacts/artifact_sink.h"
 #include "artifacts/disk_budget.h"
 #include "artifacts/sha256.h"
 #include "base/clock.h"
@@ -56,7 +55,7 @@ struct StoredArtifact {
   bool pinned = false;
 };
 
-class BlobStore final : public ArtifactSink {
+class BlobStore {
  public:
   // clock: outlives the store. Errors: kNotFound, kPermissionDenied, kResourceExhausted, kInternal.
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(BlobStoreOptions options,
@@ -65,14 +64,12 @@ class BlobStore final : public ArtifactSink {
   [[nodiscard]] bool HasChunk(const ChunkId& id) const;
   // Verifies and stores; a known chunk is not written again. kDataLoss: the bytes are not those of
   // `id`; kInvalidArgument: longer than a chunk; kResourceExhausted: see CheckRoom.
-  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes) override;
+  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
   // Verified again on reading. kNotFound; kDataLoss: the disk changed it, the chunk is removed.
   absl::StatusOr<std::string> ReadChunk(const ChunkId& id);
   // Of a valid manifest; each once, in order of first use. The chunks that are there count as young
   // from now on: the upload that asks relies on them.
   std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
-  // MissingChunks, after CheckRoom for them.
-  absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest) override;
 
   // Before an upload: is there room for `upload_bytes` more beside the reserve and within the quota
   // (after evicting, see Evict)? kResourceExhausted says how much is missing and what to do.
@@ -80,18 +77,14 @@ class BlobStore final : public ArtifactSink {
 
   // Makes the artifact exist, durably. kInvalidArgument: not a valid manifest; kFailedPrecondition:
   // chunks are missing (says how many), nothing changed. Repeating it is harmless.
-  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest) override;
-  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const override;
+  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
+  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
   absl::StatusOr<v1::Manifest> ReadManifest(const ArtifactId& id) const;
   [[nodiscard]] std::vector<StoredArtifact> ListArtifacts() const;  // By id.
 
-  // Writes the artifact's files into a new directory `destination`, which must not be there yet. It
-  // appears whole or not at all. kNotFound, kDataLoss, kResourceExhausted, kAlreadyExists.
-  absl::Status Materialize(const ArtifactId& id, const std::string& destination);
-
   absl::Status Pin(const ArtifactId& id);
   absl::Status Unpin(const ArtifactId& id);
-  void Touch(const ArtifactId& id) override;
+  void Touch(const ArtifactId& id);
 
   // Removes artifacts, the longest unused first, until the chunks take at most `target_bytes`.
   // Kept: pinned ones, those in `live`, young ones. Returns the bytes freed.
@@ -121,7 +114,6 @@ class BlobStore final : public ArtifactSink {
   absl::Status LoadChunks();
   absl::Status LoadManifests();
   absl::Status SyncChunkDirectories(const v1::Manifest& manifest) const;
-  absl::Status WriteFiles(const v1::Manifest& manifest, const std::string& directory);
   void InsertLocked(const ArtifactId& id, Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RemoveLocked(const ArtifactId& id, Monotonic young)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -24,10 +24,10 @@ absl::StatusOr<int64_t> FreeSpaceOf(const std::string& path);
 int64_t TreeSizeBytes(const std::string& directory);
 
 struct DiskBudget {
-  std::string directory;            // on the disk in question
-  int64_t quota_bytes = 0;          // of everything that is counted; 0: no quota
-  int64_t reserve_bytes = 0;        // of the file system, kept free
-  std::function<int64_t()> others;  // counted bytes besides the asker's own; may be empty
+  std::string directory;                 // on the disk in question
+  int64_t quota_bytes = 0;               // of everything that is counted; 0: no quota
+  int64_t reserve_bytes = 0;             // of the file system, kept free
+  std::function<int64_t()> others = {};  // counted bytes besides the asker's own; may be empty
   FreeSpaceProbe free_space = FreeSpaceOf;
 
   // How many bytes the asker, who uses `used_bytes`, has to free before it may write `wanted_bytes`

@@ -138,6 +138,10 @@ bool FileCache::HasArtifact(const ArtifactId& id) const {
   return artifacts_.count(id) > 0;
 }
 
+std::string FileCache::FilesOf(const ArtifactId& id) const {
+  return PathOf("files", id.value());
+}
+
 void FileCache::Touch(const ArtifactId& id) {
   const auto artifact = artifacts_.find(id);
   if (artifact == artifacts_.end()) {
@@ -246,7 +250,7 @@ absl::StatusOr<std::vector<ChunkId>> FileCache::BeginFetch(const v1::Manifest& m
 // Chunks of the incoming artifact that another one holds.
 void FileCache::CopyKnownChunks() {
   for (const auto& [id, entry] : artifacts_) {
-    for (const auto& [chunk, places] : PlacesOf(entry.manifest, PathOf("files", id.value()))) {
+    for (const auto& [chunk, places] : PlacesOf(entry.manifest, FilesOf(id))) {
       const auto wanted = missing_.find(chunk);
       if (wanted == missing_.end()) {
         continue;
@@ -345,8 +349,8 @@ absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifes
   }
   const std::string incoming = PathOf("incoming", id.value());
   WATTLE_RETURN_IF_ERROR(SyncTree(incoming));
-  RemoveTree(PathOf("files", id.value()));
-  WATTLE_RETURN_IF_ERROR(RenameFile(incoming, PathOf("files", id.value())));
+  RemoveTree(FilesOf(id));
+  WATTLE_RETURN_IF_ERROR(RenameFile(incoming, FilesOf(id)));
   WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("files", "")));
   WATTLE_RETURN_IF_ERROR(
       WriteFileDurably(PathOf("manifests", id.value()), CanonicalForm(manifest)));
@@ -354,7 +358,7 @@ absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifes
     // So that a person does not change a file by mistake; nothing depends on it. Not before the
     // rename: a fetch that is resumed writes to the incoming files.
     std::error_code ignored;
-    fs::permissions(fs::path(PathOf("files", id.value())) / file.path(),
+    fs::permissions(fs::path(FilesOf(id)) / file.path(),
                     fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
                     ignored);
   }
@@ -374,7 +378,7 @@ absl::StatusOr<FileCache::Files> FileCache::OpenVerified(const ArtifactId& id,
     return NotInCache(id);
   }
   Touch(id);
-  Files files = {PathOf("files", id.value()), artifact->second.manifest};
+  Files files = {FilesOf(id), artifact->second.manifest};
   for (const auto& [chunk, places] : PlacesOf(files.manifest, files.directory)) {
     for (const Place& place : places) {
       if (cancelled && cancelled()) {
@@ -406,7 +410,7 @@ absl::Status FileCache::Remove(const ArtifactId& id) {
     return FileError(errno, manifest, "cannot remove");
   }
   WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
-  RemoveTree(PathOf("files", id.value()));
+  RemoveTree(FilesOf(id));
   return absl::OkStatus();
 }
 

@@ -28,7 +28,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "artifacts/artifact_sink.h"
 #include "artifacts/disk_budget.h"
 #include "artifacts/sha256.h"
 #include "base/clock.h"
@@ -37,19 +36,26 @@
 
 namespace wattle::artifacts {
 
-class FileCache final : public ArtifactSink {
+class FileCache {
  public:
   // Makes the directory where it is missing (its parent must be there) and drops what is not whole.
   // budget.directory is the cache's own. clock: outlives the cache. Errors: those of base/file.h.
   static absl::StatusOr<std::unique_ptr<FileCache>> Open(DiskBudget budget, const Clock& clock);
-  ~FileCache() override;
+  ~FileCache();
 
-  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const override;
-  void Touch(const ArtifactId& id) override;
-  absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest) override;
-  // kFailedPrecondition: the artifact that is being fetched does not want this chunk.
-  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes) override;
-  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest) override;
+  [[nodiscard]] bool HasArtifact(const ArtifactId& id) const;
+  void Touch(const ArtifactId& id);  // counts as a use
+  // An artifact is to come: makes room, and returns the chunks that are not there yet, each once,
+  // in order of first use. manifest: valid. kResourceExhausted: no room, and how much is missing.
+  absl::StatusOr<std::vector<ChunkId>> BeginFetch(const v1::Manifest& manifest);
+  // kDataLoss: the bytes are not those of `id`. kFailedPrecondition: the artifact that is being
+  // fetched does not want this chunk.
+  absl::Status PutChunk(const ChunkId& id, absl::string_view bytes);
+  // Makes the artifact exist, durably. kFailedPrecondition: chunks are missing.
+  absl::StatusOr<ArtifactId> CommitManifest(const v1::Manifest& manifest);
+
+  // The directory with the files of an artifact that the cache has.
+  [[nodiscard]] std::string FilesOf(const ArtifactId& id) const;
 
   struct Files {
     std::string directory;

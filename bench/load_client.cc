@@ -1,13 +1,17 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // wattle-load: the clients of ./dev bench load and field. Each prints one line of name=value.
-//   devices ADDRESS COUNT [SECONDS]  connects that many workers at once, prints "connected", and
-//                                    beats every SECONDS (1) for each of them until its input ends
-//   submit ADDRESS MODEL COUNT CALLERS   submits COUNT jobs, CALLERS at once, latency of each
-//   commit ADDRESS SECONDS           applies one policy after the other: each is a commit of its
-//   own watch ADDRESS JOB COUNT          opens COUNT watches of a job, prints "watching", until its
-//   input
-//                                    ends
+//   devices ADDRESS COUNT [SECONDS [TOKEN]]
+//     connects that many workers at once, prints "connected", and beats every SECONDS (1) for each
+//     of them until a line of input comes. Then all leave and come back at once, and so on until
+//     the input ends. With a token of that many uses the workers enrol first and connect by TLS,
+//     256 at once.
+//   submit ADDRESS MODEL COUNT CALLERS [FOLDER]
+//     submits COUNT jobs, CALLERS at once, latency of each. By TLS with the identity in FOLDER.
+//   commit ADDRESS SECONDS
+//     applies one policy after the other: each is a commit of its own
+//   watch ADDRESS JOB COUNT
+//     opens COUNT watches of a job, prints "watching", until its input ends
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -25,17 +29,24 @@
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 
+#include "base/clock.h"
+#include "base/tls/credentials.h"
+#include "bench/enrolled_boards.h"
+#include "identity/identity.h"
 #include "wattle/v1/fleet.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
 
 namespace {
 
+using wattle::bench::EnrolledBoard;
 namespace v1 = wattle::v1;
 
-std::shared_ptr<grpc::Channel> OwnChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> OwnChannel(const std::string& address,
+                                          const std::shared_ptr<grpc::ChannelCredentials>&
+                                              credentials = grpc::InsecureChannelCredentials()) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection each.
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 struct Latencies {
@@ -74,10 +85,11 @@ struct Latencies {
 // One worker that is connected and busy: takes whatever it is told and reports nothing.
 class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage> {
  public:
-  Device(const std::string& address, int number, Latencies& welcomes)
-      : stub_(v1::FleetService::NewStub(OwnChannel(address))), welcomes_(welcomes) {
+  Device(const std::string& address, int number, const EnrolledBoard& board, Latencies& welcomes)
+      : stub_(v1::FleetService::NewStub(OwnChannel(address, board.credentials))),
+        welcomes_(welcomes) {
     v1::DeviceInfo& device = *outgoing_.mutable_hello()->mutable_device();
-    device.set_device_id(absl::StrFormat("load-%05d-0000-0000", number));
+    device.set_device_id(board.id);
     device.set_name(absl::StrFormat("load-%05d", number));
     const char* const classes[] = {"raspberry-pi-5", "jetson-orin-nano", "jetson-xavier-nx"};
     device.set_device_class(classes[number % 3]);
@@ -147,26 +159,48 @@ class Device final : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::Coord
   bool ended_ = false;
 };
 
+// Until a line of input; false: the input has ended.
+bool UntilInput() {
+  int character = std::getchar();
+  while (character != EOF && character != '\n') {
+    character = std::getchar();
+  }
+  return character != EOF;
+}
+
 void UntilInputEnds() {
-  while (std::getchar() != EOF) {
+  while (UntilInput()) {
   }
 }
 
-int RunDevices(const std::string& address, int count, double beat_seconds) {
+// Of handshakes by TLS: real boards have a processor each, and these boards have this one, whose
+// handshakes would all take too long at once.
+constexpr int kHandshakesMost = 256;
+
+// The boards connect, `connecting_most` at once, and beat until a line of input comes or it ends.
+// Prints how long each waited for its welcome. False: some were never welcomed.
+bool ConnectOnce(const std::string& address, const std::vector<EnrolledBoard>& boards,
+                 int connecting_most, double beat_seconds, bool& again) {
   Latencies welcomes;
+  const int count = static_cast<int>(boards.size());
+  const absl::Time start = absl::Now();
   std::vector<std::unique_ptr<Device>> devices;
   for (int number = 0; number < count; ++number) {
-    devices.push_back(std::make_unique<Device>(address, number, welcomes));
+    while (number - welcomes.count() >= connecting_most) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    devices.push_back(
+        std::make_unique<Device>(address, number, boards[static_cast<size_t>(number)], welcomes));
   }
-  const absl::Time start = absl::Now();
   const absl::Time deadline = start + absl::Seconds(120);
   while (welcomes.count() < count && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   if (welcomes.count() < count) {
     std::fprintf(stderr, "only %d of %d devices are connected\n", welcomes.count(), count);
-    return 1;
+    return false;
   }
+  const double connected_seconds = absl::ToDoubleSeconds(absl::Now() - start);
   std::printf("connected\n");
   std::fflush(stdout);
   std::atomic<bool> stop = false;
@@ -181,7 +215,7 @@ int RunDevices(const std::string& address, int count, double beat_seconds) {
       }
     }
   });
-  UntilInputEnds();
+  again = UntilInput();
   stop = true;
   beats.join();
   int lost = 0;
@@ -189,8 +223,36 @@ int RunDevices(const std::string& address, int count, double beat_seconds) {
     lost += device->ended() ? 1 : 0;
     device->End();
   }
-  std::printf("lost=%d ", lost);
+  std::printf("lost=%d connected_seconds=%.3f ", lost, connected_seconds);
   welcomes.Print(absl::ToDoubleSeconds(absl::Now() - start));
+  std::fflush(stdout);
+  return true;
+}
+
+std::vector<EnrolledBoard> StrangeBoards(int count) {
+  std::vector<EnrolledBoard> boards;
+  for (int number = 0; number < count; ++number) {
+    boards.push_back(
+        {absl::StrFormat("load-%05d-0000-0000", number), grpc::InsecureChannelCredentials()});
+  }
+  return boards;
+}
+
+int RunDevices(const std::string& address, int count, double beat_seconds,
+               const std::string& token) {
+  const auto boards =
+      token.empty() ? StrangeBoards(count) : wattle::bench::EnrollBoards(token, count);
+  if (!boards.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(boards.status().message()).c_str());
+    return 1;
+  }
+  bool again = true;
+  while (again) {
+    if (!ConnectOnce(address, *boards, token.empty() ? count : kHandshakesMost, beat_seconds,
+                     again)) {
+      return 1;
+    }
+  }
   return 0;
 }
 
@@ -206,7 +268,18 @@ v1::SubmitJobRequest SubmitOf(const std::string& model, const std::string& run, 
   return request;
 }
 
-int RunSubmit(const std::string& address, const std::string& model, int count, int callers) {
+// folder: of the caller's identity; empty: without TLS.
+int RunSubmit(const std::string& address, const std::string& model, int count, int callers,
+              const std::string& folder) {
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (!folder.empty()) {
+    const auto identity = wattle::identity::Load(folder);
+    if (!identity.ok()) {
+      std::fprintf(stderr, "%s\n", std::string(identity.status().message()).c_str());
+      return 1;
+    }
+    credentials = wattle::identity::CredentialsOf(*identity, wattle::Clock::Real());
+  }
   Latencies latencies;
   std::atomic<int> next = 0;
   const std::string run = absl::StrCat("load-", absl::ToUnixNanos(absl::Now()));
@@ -214,7 +287,7 @@ int RunSubmit(const std::string& address, const std::string& model, int count, i
   std::vector<std::thread> threads;
   for (int caller = 0; caller < callers; ++caller) {
     threads.emplace_back([&] {
-      const auto stub = v1::JobService::NewStub(OwnChannel(address));
+      const auto stub = v1::JobService::NewStub(OwnChannel(address, credentials));
       for (int number = next++; number < count; number = next++) {
         const v1::SubmitJobRequest request = SubmitOf(model, run, number);
         grpc::ClientContext context;
@@ -318,15 +391,17 @@ int RunWatch(const std::string& address, const std::string& job, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  wattle::tls::UseTls13Alone();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string mode = arguments.empty() ? "" : arguments[0];
-  if (mode == "devices" && (arguments.size() == 3 || arguments.size() == 4)) {
+  if (mode == "devices" && arguments.size() >= 3 && arguments.size() <= 5) {
     return RunDevices(arguments[1], std::atoi(arguments[2].c_str()),
-                      arguments.size() == 4 ? std::atof(arguments[3].c_str()) : 1.0);
+                      arguments.size() > 3 ? std::atof(arguments[3].c_str()) : 1.0,
+                      arguments.size() > 4 ? arguments[4] : "");
   }
-  if (mode == "submit" && arguments.size() == 5) {
+  if (mode == "submit" && (arguments.size() == 5 || arguments.size() == 6)) {
     return RunSubmit(arguments[1], arguments[2], std::atoi(arguments[3].c_str()),
-                     std::atoi(arguments[4].c_str()));
+                     std::atoi(arguments[4].c_str()), arguments.size() == 6 ? arguments[5] : "");
   }
   if (mode == "commit" && arguments.size() == 3) {
     return RunCommit(arguments[1], std::atof(arguments[2].c_str()));
@@ -336,7 +411,7 @@ int main(int argc, char** argv) {
   }
   std::fprintf(
       stderr,
-      "usage: wattle-load devices ADDRESS COUNT [SECONDS] | submit ADDRESS MODEL COUNT CALLERS | "
-      "commit ADDRESS SECONDS | watch ADDRESS JOB COUNT\n");
+      "usage: wattle-load devices ADDRESS COUNT [SECONDS [TOKEN]] | submit ADDRESS MODEL COUNT "
+      "CALLERS [FOLDER] | commit ADDRESS SECONDS | watch ADDRESS JOB COUNT\n");
   return 2;
 }

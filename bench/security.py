@@ -22,9 +22,11 @@ and coordinator share the machine. Writes build/bench/security.json.
   idle_connection_kib          memory of the coordinator for a connection that only stays
   chunk_mib_per_second_tls, chunk_cpu_ratio                a pull, and its processor time by that without TLS
   agent_cpu_percent_tls, agent_rss_mib                     of an idle agent
+  reconnect_N_seconds          N boards come back, 256 handshakes at once, until the last has its welcome
+  reconnect_submit_p99_ms      99th percentile of submitting a job meanwhile
   systemd_exposure.UNIT        of a unit in deploy/systemd, by systemd-analyze
 
---only links: the last six lines alone; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
+--only links: the last eight lines alone; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
 """
 
 import argparse
@@ -159,6 +161,7 @@ def main():
     parser.add_argument("--boards", type=int, default=1000, help="that enrol [1000]")
     parser.add_argument("--revocations", type=int, default=200, help="of them that are revoked [200]")
     parser.add_argument("--connections", type=int, default=2000, help="that stay [2000]")
+    parser.add_argument("--reconnections", type=int, default=10_000, help="boards that come back at once [10000]")
     parser.add_argument("--seconds", type=int, default=5, help="of handshakes and of heartbeats in a round [5]")
     parser.add_argument("--agent-seconds", type=int, default=60, help="that an idle agent is watched [60]")
     parser.add_argument("--only", choices=PARTS, help="one part [all]")

@@ -13,10 +13,12 @@
 #include "cli/progress.h"
 #include <grpcpp/grpcpp.h>
 
-#include "artifacts/blob_store.h"
+#include "artifacts/file_cache.h"
 #include "artifacts/sha256.h"
 #include "artifacts/transfer/grpc_status.h"
 #include "artifacts/transfer/transfer.h"
+#include "base/durable_file.h"
+#include "base/file.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
 #include "units/format.h"
@@ -519,11 +521,11 @@ absl::Status Client::PullArtifact(const std::string& artifact_id, const std::str
         absl::StrCat(directory, ": is there already; remove it or choose another directory"));
   }
   WATTLE_ASSIGN_OR_RETURN(const auto scratch, ScratchDirectory::Make(directory));
-  artifacts::BlobStoreOptions store_options;
-  store_options.directory = absl::StrCat(scratch->path(), "/store");
-  store_options.free_space_reserve_bytes = 0;
+  // A worker's cache writes each byte once, to its place in its file.
   WATTLE_ASSIGN_OR_RETURN(
-      const auto store, artifacts::BlobStore::Open(std::move(store_options), *environment_.clock));
+      const auto cache,
+      artifacts::FileCache::Open({.directory = absl::StrCat(scratch->path(), "/cache")},
+                                 *environment_.clock));
   LiveLine line(*environment_.err, environment_.error_style, *environment_.clock,
                 LiveLine::FirstLine::kAfterInterval);
   artifacts::TransferOptions options;
@@ -533,11 +535,12 @@ absl::Status Client::PullArtifact(const std::string& artifact_id, const std::str
     line.Update(TransferLine("fetching", progress));
   };
   const ArtifactId id(artifact_id);
-  const absl::Status fetched = artifacts::Fetch(stubs_->artifacts, id, *store, options);
+  const absl::Status fetched = artifacts::Fetch(stubs_->artifacts, id, *cache, options);
   if (!fetched.ok()) {
     return Explain(fetched.code(), std::string(fetched.message()));
   }
-  return store->Materialize(id, directory);
+  WATTLE_RETURN_IF_ERROR(RenameFile(cache->FilesOf(id), directory));
+  return SyncDirectory(std::filesystem::absolute(directory).parent_path().string());
 }
 
 }  // namespace wattle::cli

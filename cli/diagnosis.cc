@@ -31,6 +31,7 @@ class Doctor {
 
   std::vector<Finding> Diagnose() {
     Versions();
+    Certificate();
     Restore();
     Clocks();
     Disks();
@@ -76,6 +77,13 @@ class Doctor {
         }
       }
     });
+  }
+
+  // Of a board's certificate the board itself warns.
+  void Certificate() {
+    if (const std::string& problem = facts_.coordinator.certificate_problem(); !problem.empty()) {
+      Trouble(Printable(problem), "");
+    }
   }
 
   // The attempts that a restored journal lost.

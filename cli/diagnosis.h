@@ -30,8 +30,8 @@ struct Finding {
   std::string remedy;  // Of a finding with trouble; empty where `what` says the remedy.
 };
 
-// The findings, in the order in which a person would look: coordinator, versions, restore, clocks,
-// disks, devices, sensors, isolation, classes, names, policies.
+// The findings, in the order in which a person would look: coordinator, versions, certificate,
+// restore, clocks, disks, devices, sensors, isolation, classes, names, policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
 // One line a finding: "ok  …", "!!  …; remedy".

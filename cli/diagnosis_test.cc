@@ -195,6 +195,11 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
          device.mutable_heartbeat()->set_power_off_reason("the battery is at 14 %");
        },
        "pi-läuft switched itself off: the battery is at 14 %", "charge its battery"},
+      {"a certificate that is not renewed",
+       [](Facts& f) {
+         f.coordinator.set_certificate_problem("the coordinator's certificate is not renewed: …");
+       },
+       "the coordinator's certificate is not renewed: …", ""},
       {"lost by a restore",
        [](Facts& f) {
          f.coordinator.set_epoch(1);

@@ -12,13 +12,18 @@ namespace {
 
 constexpr absl::Duration kLookEvery = absl::Hours(1);
 
+std::string Date(absl::Time at) {
+  return absl::FormatTime("%Y-%m-%d", at, absl::UTCTimeZone());
+}
+
 }  // namespace
 
-Renewal::Renewal(Identity identity, std::string coordinator, const Clock& clock,
-                 std::function<void(const std::string&)> on_note)
+Renewal::Renewal(Identity identity, std::string coordinator, const Clock& clock, Told on_note,
+                 Told on_problem)
     : identity_(std::move(identity)),
       clock_(clock),
       on_note_(std::move(on_note)),
+      on_problem_(std::move(on_problem)),
       coordinator_(std::move(coordinator)),
       thread_([this] { Run(); }) {}
 
@@ -65,11 +70,14 @@ void Renewal::TryToRenew(const std::string& coordinator) {
   if (renewed.ok()) {
     identity_ = *std::move(renewed);
     told_.clear();
-    on_note_(absl::StrCat("certificate: renewed until ",
-                          absl::FormatTime("%Y-%m-%d", identity_.not_after, absl::UTCTimeZone())));
+    on_problem_("");
+    on_note_(absl::StrCat("certificate: renewed until ", Date(identity_.not_after)));
   } else if (const std::string why(renewed.status().message()); why != told_) {
     told_ = why;  // a board that is refused asks at each of its connections
-    on_note_(absl::StrCat("certificate: not renewed: ", why, "; trying again every hour"));
+    const std::string problem =
+        absl::StrCat("certificate: not renewed: ", why, "; trying again every hour");
+    on_problem_(absl::StrCat(problem, "; it ends on ", Date(identity_.not_after)));
+    on_note_(problem);
   }
 }
 

@@ -20,9 +20,12 @@ namespace wattle::identity {
 
 class Renewal {
  public:
-  // clock: must outlive the object. on_note: for people; called on the object's thread.
-  Renewal(Identity identity, std::string coordinator, const Clock& clock,
-          std::function<void(const std::string&)> on_note);
+  using Told = std::function<void(const std::string&)>;
+
+  // clock: must outlive the object. on_note: for people. on_problem: why the certificate is not
+  // renewed, and when it ends; empty: it is renewed. Both are called on the object's thread.
+  Renewal(Identity identity, std::string coordinator, const Clock& clock, Told on_note,
+          Told on_problem);
   ~Renewal();
   Renewal(const Renewal&) = delete;
   Renewal& operator=(const Renewal&) = delete;
@@ -39,7 +42,8 @@ class Renewal {
   Identity identity_;  // The thread's, as told_ is: the latest failure that was told.
   std::string told_;
   const Clock& clock_;
-  const std::function<void(const std::string&)> on_note_;
+  const Told on_note_;
+  const Told on_problem_;
   absl::Mutex mutex_;
   std::string coordinator_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -155,6 +155,15 @@ void Certificates::Enrol(const DeviceId& device, bool approve) {
   coordinator_.Post(std::move(enrol), nullptr);
 }
 
+core::RevokeIdentity RevocationOf(const DeviceId& device, const std::string& reason) {
+  core::RevokeIdentity revoke;
+  revoke.kind = core::kDeviceKind;
+  revoke.id = device.value();
+  revoke.reason = reason;
+  revoke.by = "otto";
+  return revoke;
+}
+
 // The board cannot come in by itself. Its first certificate is no other case.
 void Certificates::LetInLater(const DeviceId& device) {
   if (!waiting_.insert(device).second) {
@@ -168,12 +177,7 @@ void Certificates::LetInLater(const DeviceId& device) {
     const bool other_key = record != nullptr && held != held_.end() && !record->revoked() &&
                            record->public_key_sha256() != held->second.key;
     if (other_key) {  // The record is of an older backup.
-      core::RevokeIdentity revoke;
-      revoke.kind = core::kDeviceKind;
-      revoke.id = device.value();
-      revoke.reason = "its key is lost";
-      revoke.by = "otto";
-      coordinator_.Post(std::move(revoke), nullptr);
+      coordinator_.Post(RevocationOf(device, "its key is lost"), nullptr);
       held_.erase(held);
       LetInLater(device);  // By a new key: the gate refuses a revoked board before it is looked at.
     } else if (record == nullptr || !record->waits_for_approval()) {

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 
 #include "coordinator/core/certificate_age.h"
+#include "coordinator/core/command.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
 #include "sim/options.h"
@@ -24,6 +25,9 @@
 #include "units/id.h"
 
 namespace wattle::sim {
+
+// An operator revokes the board.
+core::RevokeIdentity RevocationOf(const DeviceId& device, const std::string& reason);
 
 class Certificates {
  public:

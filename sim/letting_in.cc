@@ -28,16 +28,12 @@ bool LettingIn::Revoke(Worker& worker) {
   if (!IsKnown(device)) {
     return false;
   }
-  core::RevokeIdentity revoke;
-  revoke.kind = core::kDeviceKind;
-  revoke.id = device.value();
-  revoke.reason = "stolen";
-  revoke.by = "otto";
-  parts_.coordinator.Post(std::move(revoke), [this, &worker](const shell::Answer& answer) {
-    if (answer.status.ok()) {
-      parts_.network.Break(worker.stream());
-    }
-  });
+  parts_.coordinator.Post(RevocationOf(device, "stolen"),
+                          [this, &worker](const shell::Answer& answer) {
+                            if (answer.status.ok()) {
+                              parts_.network.Break(worker.stream());
+                            }
+                          });
   return true;
 }
 

@@ -10,7 +10,6 @@ namespace wattle::sim {
 namespace {
 
 constexpr double kGoodReleases = 0.5;
-constexpr int64_t kReleaseBytes = 1 << 20;
 
 }  // namespace
 

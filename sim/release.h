@@ -15,6 +15,7 @@ namespace wattle::sim {
 // What every board runs at first, without a folder of releases.
 inline constexpr const char* kInstalledVersion = "1.0.0";
 inline constexpr const char* kArchitecture = "aarch64";
+inline constexpr int64_t kReleaseBytes = int64_t{1} << 20;  // Of each.
 
 enum class Release { kGood, kFailsItsTest, kCrashes, kHangsInItsTest };
 Release ReleaseOf(uint64_t seed, const std::string& version);

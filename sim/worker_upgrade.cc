@@ -14,7 +14,6 @@
 namespace wattle::sim {
 namespace {
 
-constexpr double kReleaseBytes = 1 << 20;
 constexpr double kSelfTestSecondsMax = 8.0;
 constexpr double kCrashSecondsMax = 0.9;  // before the self-test can end
 constexpr double kSupervisorSeconds = 5.0;
@@ -63,13 +62,13 @@ void Worker::RestartSoon() {
 
 void Worker::StartReleaseFetch(const v1::UpgradeOrder& order) {
   transfer_ = ++transfers_;
-  const double seconds = kReleaseBytes / BytesPerSecond();
+  const double seconds = static_cast<double>(kReleaseBytes) / BytesPerSecond();
   transfer_done_ = [this, version = order.version(), seconds](const absl::Status& status) {
     agent::FetchResult result;
     result.status = status;
     if (status.ok()) {
       releases_.insert(version);
-      result.moved_bytes = static_cast<int64_t>(kReleaseBytes);
+      result.moved_bytes = kReleaseBytes;
       result.moved_in = absl::Seconds(seconds);
     }
     Call([&](const agent::Instant& now) { core_->OnReleaseFetched(result, now); });

@@ -171,12 +171,12 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
 // How a stream of chunks ended.
 struct Received {
   absl::Status sender;  // kDataLoss: what came is not what was asked for
-  absl::Status own;     // of the sink, or cancelled
+  absl::Status own;     // of the cache, or cancelled
 };
 
 // Takes the chunks that come out of `wanted`.
 Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientContext& context,
-                 std::set<ChunkId>& wanted, ArtifactSink& sink, Pace& pace) {
+                 std::set<ChunkId>& wanted, FileCache& cache, Pace& pace) {
   Received received;
   v1::Chunk chunk;
   while (received.sender.ok() && received.own.ok() && reader.Read(&chunk)) {
@@ -185,7 +185,7 @@ Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientCon
       received.sender = absl::DataLossError("a chunk came that was not asked for");
       break;
     }
-    absl::Status put = sink.PutChunk(id, chunk.data());
+    absl::Status put = cache.PutChunk(id, chunk.data());
     if (put.ok()) {
       wanted.erase(id);
       put = pace.Moved(chunk.data().size());
@@ -203,7 +203,7 @@ Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientCon
 }
 
 absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vector<ChunkId>& chunks,
-                       ArtifactSink& sink, Pace& pace, const TransferOptions& options) {
+                       FileCache& cache, Pace& pace, const TransferOptions& options) {
   grpc::ClientContext context;
   SetDeadline(context, StreamTimeout(chunks.size(), options));
   v1::GetChunksRequest request;
@@ -212,12 +212,12 @@ absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vect
   }
   std::set<ChunkId> wanted(chunks.begin(), chunks.end());
   const auto reader = stub.GetChunks(&context, request);
-  const Received received = Receive(*reader, context, wanted, sink, pace);
+  const Received received = Receive(*reader, context, wanted, cache, pace);
   return received.own.ok() ? received.sender : received.own;
 }
 
 // Takes what other sources give out of `chunks`.
-absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, ArtifactSink& sink,
+absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, FileCache& cache,
                           Pace& pace, const TransferOptions& options) {
   while (options.sources != nullptr && !chunks.empty()) {
     grpc::ClientContext context;
@@ -228,7 +228,7 @@ absl::Status GetElsewhere(const ArtifactId& id, std::vector<ChunkId>& chunks, Ar
       break;
     }
     std::set<ChunkId> wanted(chunks.begin(), chunks.end());
-    const Received received = Receive(*stream, context, wanted, sink, pace);
+    const Received received = Receive(*stream, context, wanted, cache, pace);
     pace.ComeBack();
     options.sources->Ended(received.sender, chunks.size() - wanted.size());
     WATTLE_RETURN_IF_ERROR(received.own);
@@ -291,10 +291,10 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   return committed;
 }
 
-absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id,
-                   ArtifactSink& sink, const TransferOptions& options) {
-  if (sink.HasArtifact(id)) {
-    sink.Touch(id);
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, FileCache& cache,
+                   const TransferOptions& options) {
+  if (cache.HasArtifact(id)) {
+    cache.Touch(id);
     return absl::OkStatus();
   }
   v1::GetManifestRequest request;
@@ -310,7 +310,7 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
     return absl::DataLossError(absl::StrCat("artifact ", id.value(), ": the manifest that came is ",
                                             IdOf(manifest).value()));
   }
-  WATTLE_ASSIGN_OR_RETURN(const std::vector<ChunkId> missing, sink.BeginFetch(manifest));
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<ChunkId> missing, cache.BeginFetch(manifest));
   const std::map<ChunkId, ChunkSource> sizes = SourcesOf("", manifest);
   int64_t total_bytes = 0;
   for (const ChunkId& chunk : missing) {
@@ -321,12 +321,12 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
     const size_t end = std::min(at + kChunksPerCall, missing.size());
     std::vector<ChunkId> chunks(missing.begin() + static_cast<int64_t>(at),
                                 missing.begin() + static_cast<int64_t>(end));
-    WATTLE_RETURN_IF_ERROR(GetElsewhere(id, chunks, sink, pace, options));
+    WATTLE_RETURN_IF_ERROR(GetElsewhere(id, chunks, cache, pace, options));
     if (!chunks.empty()) {
-      WATTLE_RETURN_IF_ERROR(GetChunks(stub, chunks, sink, pace, options));
+      WATTLE_RETURN_IF_ERROR(GetChunks(stub, chunks, cache, pace, options));
     }
   }
-  const absl::Status committed = sink.CommitManifest(manifest).status();
+  const absl::Status committed = cache.CommitManifest(manifest).status();
   // A stream that ended early left chunks out: kFailedPrecondition would blame the caller.
   if (absl::IsFailedPrecondition(committed)) {
     return absl::UnavailableError(

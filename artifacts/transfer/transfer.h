@@ -18,7 +18,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
 
-#include "artifacts/artifact_sink.h"
+#include "artifacts/file_cache.h"
 #include "artifacts/sha256.h"
 #include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
@@ -72,10 +72,10 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
                                               const v1::ArtifactInfo& info,
                                               const TransferOptions& options = {});
 
-// Brings an artifact into `sink` and commits it there; at once where it is there already. Errors:
+// Brings an artifact into `cache` and commits it there; at once where it is there already. Errors:
 // kNotFound, kResourceExhausted, kDataLoss, kCancelled, kUnavailable.
-absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id,
-                   ArtifactSink& sink, const TransferOptions& options = {});
+absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& id, FileCache& cache,
+                   const TransferOptions& options = {});
 
 }  // namespace wattle::artifacts
 

@@ -2,6 +2,7 @@
 #include "artifacts/transfer/transfer.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -102,10 +103,11 @@ class TransferTest : public StoreFixture {
     server_ = builder.BuildAndStart();
     stub_ = v1::ArtifactService::NewStub(server_->InProcessChannel({}));
   }
-  BlobStoreOptions Elsewhere() {
-    BlobStoreOptions options;
-    options.directory = Path("cache");
-    return options;
+  std::unique_ptr<FileCache> OpenCache(FreeSpaceProbe free_space = FreeSpaceOf) {
+    auto cache =
+        FileCache::Open({.directory = Path("cache"), .free_space = std::move(free_space)}, clock_);
+    EXPECT_THAT(cache, IsOk());
+    return *std::move(cache);
   }
 
   std::unique_ptr<BlobStore> remote_ = OpenStore();
@@ -147,7 +149,7 @@ TEST_F(TransferTest, ABrokenPushLeavesNoArtifactAndResumes) {
 
 TEST_F(TransferTest, FetchVerifiesAndResumes) {
   const ArtifactId id = Add(*remote_, WriteFile("w", Bytes(40 * kChunkSizeBytes, 'w')));
-  const auto cache = OpenStore(Elsewhere());
+  const auto cache = OpenCache();
   service_.chunks_until_break = 25;
   EXPECT_THAT(Fetch(*stub_, id, *cache),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("resume")));
@@ -162,7 +164,7 @@ TEST_F(TransferTest, FetchVerifiesAndResumes) {
 TEST_F(TransferTest, ACorruptChunkIsRefused) {
   const ArtifactId id = Add(*remote_, WriteFile("w", "bytes"));
   service_.corrupt = true;
-  const auto cache = OpenStore(Elsewhere());
+  const auto cache = OpenCache();
   EXPECT_THAT(Fetch(*stub_, id, *cache),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("changed on the way")));
   EXPECT_FALSE(cache->HasArtifact(id));
@@ -171,15 +173,14 @@ TEST_F(TransferTest, ACorruptChunkIsRefused) {
 TEST_F(TransferTest, AManifestThatLeadsOutIsRefused) {
   const ArtifactId id = Add(*remote_, WriteFile("w", "bytes"));
   service_.evil_path = true;
-  EXPECT_THAT(Fetch(*stub_, id, *OpenStore(Elsewhere())),
+  EXPECT_THAT(Fetch(*stub_, id, *OpenCache()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("../../evil")));
 }
 
 TEST_F(TransferTest, AFullDiskIsSaidBeforeAnythingTravels) {
   const ArtifactId id = Add(*remote_, WriteFile("w", "bytes"));
-  BlobStoreOptions options = Elsewhere();
-  options.free_space = [](const std::string&) -> absl::StatusOr<int64_t> { return 100; };
-  EXPECT_THAT(Fetch(*stub_, id, *OpenStore(options)),
+  const auto full = [](const std::string&) -> absl::StatusOr<int64_t> { return 0; };
+  EXPECT_THAT(Fetch(*stub_, id, *OpenCache(full)),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("disk full")));
   EXPECT_EQ(service_.chunks_sent, 0);
 }
@@ -257,7 +258,7 @@ TEST_F(TransferTest, WhatANeighbourGaveTheCoordinatorDoesNotSend) {
   TransferOptions options;
   options.sources = &neighbour;
   options.progress = [&last](const TransferProgress& progress) { last = progress; };
-  ASSERT_THAT(Fetch(*stub_, id, *OpenStore(Elsewhere()), options), IsOk());
+  ASSERT_THAT(Fetch(*stub_, id, *OpenCache(), options), IsOk());
   EXPECT_EQ(neighbour.came, 5u);
   EXPECT_EQ(service_.chunks_sent, 15);
   EXPECT_EQ(last.moved_bytes, 20 * kChunkSizeBytes);
@@ -270,7 +271,7 @@ TEST_F(TransferTest, WrongBytesOfANeighbourEndNoFetch) {
   neighbour.service.corrupt = true;
   TransferOptions options;
   options.sources = &neighbour;
-  const auto cache = OpenStore(Elsewhere());
+  const auto cache = OpenCache();
   ASSERT_THAT(Fetch(*stub_, id, *cache, options), IsOk());
   ASSERT_EQ(neighbour.ended.size(), 1u);
   EXPECT_THAT(neighbour.ended[0], StatusIs(absl::StatusCode::kDataLoss, HasSubstr("changed")));
@@ -285,7 +286,7 @@ TEST_F(TransferTest, AFetchIsCancelledAtANeighbourToo) {
   TransferOptions options;
   options.sources = &neighbour;
   options.cancelled = [] { return true; };
-  EXPECT_THAT(Fetch(*stub_, id, *OpenStore(Elsewhere()), options),
+  EXPECT_THAT(Fetch(*stub_, id, *OpenCache(), options),
               StatusIs(absl::StatusCode::kCancelled, HasSubstr("resume")));
   EXPECT_EQ(neighbour.came, 1u);
   EXPECT_EQ(service_.chunks_sent, 0);

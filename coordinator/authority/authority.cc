@@ -424,7 +424,26 @@ absl::Status Authority::RenewServerCertificate() {
   return RenewServer();
 }
 
+std::string Authority::RenewalProblem() const {
+  absl::MutexLock lock(&mutex_);
+  if (renewed_.ok()) {
+    return "";
+  }
+  const auto kept = ReadWholeFile(In(directory_, "server.pem"));
+  const auto facts = tls::ReadCertificate(kept.value_or(""));
+  return absl::StrCat(
+      "the coordinator's certificate is not renewed: ", renewed_.message(),
+      "; trying again every hour; it ",
+      facts.ok() ? absl::FormatTime("ends on %Y-%m-%d", facts->not_after, absl::UTCTimeZone())
+                 : "cannot be read");
+}
+
 absl::Status Authority::RenewServer() {
+  renewed_ = RenewServerIfDue();
+  return renewed_;
+}
+
+absl::Status Authority::RenewServerIfDue() {
   const std::string path = In(directory_, "server.pem");
   const Generation& present = generations_.front();
   const absl::Time now = clock_.Now();

@@ -94,6 +94,8 @@ class Authority {
   // Makes the coordinator's own certificate anew past the half of its life, or where it lacks a
   // name.
   absl::Status RenewServerCertificate();
+  // Why the latest renewal failed, and when the certificate ends; empty: it did not fail.
+  [[nodiscard]] std::string RenewalProblem() const;
 
  private:
   // A root and what signs under it.
@@ -129,6 +131,7 @@ class Authority {
   [[nodiscard]] std::string ClientTail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] std::string ServerTail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RenewServer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RenewServerIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string directory_;
   const ServerNames names_;
@@ -138,6 +141,7 @@ class Authority {
   std::string server_key_pem_;
   mutable absl::Mutex mutex_;                                    // Of the files too.
   std::vector<Generation> generations_ ABSL_GUARDED_BY(mutex_);  // Newest first; not empty.
+  absl::Status renewed_ ABSL_GUARDED_BY(mutex_);  // The latest renewal of the own certificate.
 };
 
 }  // namespace wattle::authority

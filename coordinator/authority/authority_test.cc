@@ -19,6 +19,7 @@
 namespace wattle::authority {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 class AuthorityTest : public testing::Test {
@@ -88,7 +89,13 @@ TEST_F(AuthorityTest, RenewsItsOwnCertificateFromHalfOfItsLife) {
   EXPECT_THAT(authority->RenewServerCertificate(), IsOk());
   EXPECT_EQ(Read("server.pem"), first);
   clock_.now += absl::Hours(2 * 24);
+  std::filesystem::create_directory(directory_.File("authority/server.pem.partial"));
+  EXPECT_FALSE(authority->RenewServerCertificate().ok());
+  EXPECT_THAT(authority->RenewalProblem(),
+              ContainsRegex("server.pem.*; trying again every hour; it ends on "));
+  std::filesystem::remove(directory_.File("authority/server.pem.partial"));
   EXPECT_THAT(authority->RenewServerCertificate(), IsOk());
+  EXPECT_EQ(authority->RenewalProblem(), "");
   EXPECT_NE(Read("server.pem"), first);
   EXPECT_EQ(tls::ReadCertificate(Read("server.pem"))->public_key_sha256,
             tls::ReadCertificate(first)->public_key_sha256)

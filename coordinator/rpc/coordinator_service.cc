@@ -47,6 +47,9 @@ grpc::Status CoordinatorService::GetCoordinator(grpc::ServerContext*,
     *response = *std::move(status);
     response->set_version(version_);
     response->set_heartbeat_seconds(absl::ToDoubleSeconds(heartbeat_interval_));
+    if (authority_ != nullptr) {
+      response->set_certificate_problem(authority_->RenewalProblem());
+    }
     return grpc::Status::OK;
   }
   return ToGrpc(status.status());

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 
+#include "coordinator/authority/authority.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/runtime/overview.h"
 #include "wattle/v1/coordinator.grpc.pb.h"
@@ -19,11 +20,14 @@ namespace wattle::rpc {
 
 class CoordinatorService final : public v1::CoordinatorService::Service {
  public:
-  // overview, gate: must outlive the server. version, heartbeat_interval: reported to callers.
-  CoordinatorService(runtime::Overview& overview, const Gate& gate, std::string version,
+  // overview, gate, authority: must outlive the server; authority is null with plaintext. version,
+  // heartbeat_interval: reported to callers.
+  CoordinatorService(runtime::Overview& overview, const Gate& gate,
+                     const authority::Authority* authority, std::string version,
                      absl::Duration heartbeat_interval)
       : overview_(overview),
         gate_(gate),
+        authority_(authority),
         version_(std::move(version)),
         heartbeat_interval_(heartbeat_interval) {}
 
@@ -38,6 +42,7 @@ class CoordinatorService final : public v1::CoordinatorService::Service {
  private:
   runtime::Overview& overview_;
   const Gate& gate_;
+  const authority::Authority* const authority_;
   const std::string version_;
   const absl::Duration heartbeat_interval_;
 };

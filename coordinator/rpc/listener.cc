@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -17,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 #include "base/host_port.h"
 #include "base/status_macros.h"
@@ -31,6 +33,9 @@ constexpr unsigned kUnacknowledgedMilliseconds = 10'000;
 // How long a full table of descriptors is given to empty.
 constexpr int kFullMilliseconds = 100;
 constexpr size_t kNetworkBytes = 8;  // Of an IPv6 address.
+// Longer than a server that keeps up leaves a message of a handshake unread.
+constexpr absl::Duration kNewFor = absl::Seconds(2);
+constexpr int kBehindMilliseconds = 1;  // Between two looks whether the server still is behind.
 
 void Set(int socket, int level, int option, int value) {
   (void)setsockopt(socket, level, option, &value, sizeof(value));
@@ -102,6 +107,39 @@ std::string ShareOf(const sockaddr_storage& peer) {
   return absl::StrCat(text.data(), "/64");
 }
 
+SocketIdentity::SocketIdentity(int socket) : socket_(socket) {
+  struct stat facts = {};
+  if (fstat(socket, &facts) == 0) {
+    known_ = true;
+    device_ = facts.st_dev;
+    inode_ = facts.st_ino;
+  }
+}
+
+bool SocketIdentity::IsOpen() const {
+  struct stat facts = {};
+  return known_ && fstat(socket_, &facts) == 0 && facts.st_dev == device_ && facts.st_ino == inode_;
+}
+
+void NewConnections::Add(int socket, Monotonic now) {
+  connections_.push_back({SocketIdentity(socket), now});
+}
+
+bool NewConnections::HasUnread(int most, Monotonic now) {
+  while (!connections_.empty() && now - connections_.front().since > kNewFor) {
+    connections_.pop_front();
+  }
+  int unread = 0;
+  for (const Connection& one : connections_) {
+    int bytes = 0;
+    if (one.socket.IsOpen() && ioctl(one.socket.socket(), FIONREAD, &bytes) == 0 && bytes > 0 &&
+        ++unread >= most) {
+      return true;
+    }
+  }
+  return false;
+}
+
 OpenConnections::Place OpenConnections::Forget(Place connection) {
   const auto count = count_.find(connection->second.share);
   if (--count->second == 0) {
@@ -112,12 +150,8 @@ OpenConnections::Place OpenConnections::Forget(Place connection) {
 
 void OpenConnections::ForgetClosed(const std::string& share) {
   for (auto one = connections_.begin(); one != connections_.end();) {
-    struct stat facts = {};
     const bool asked = share.empty() || one->second.share == share;
-    const bool is_open =
-        !asked || (fstat(one->first, &facts) == 0 && facts.st_dev == one->second.device &&
-                   facts.st_ino == one->second.inode);
-    one = is_open ? std::next(one) : Forget(one);
+    one = !asked || one->second.socket.IsOpen() ? std::next(one) : Forget(one);
   }
 }
 
@@ -145,11 +179,8 @@ void OpenConnections::Add(int socket, const std::string& share) {
   if (const auto old = connections_.find(socket); old != connections_.end()) {
     Forget(old);  // A number that is given anew was closed.
   }
-  struct stat facts = {};
-  if (fstat(socket, &facts) == 0) {
-    connections_[socket] = {.share = share, .device = facts.st_dev, .inode = facts.st_ino};
-    ++count_[share];
-  }
+  connections_.insert({socket, {SocketIdentity(socket), share}});
+  ++count_[share];
 }
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(const std::string& address,
@@ -230,11 +261,24 @@ void Listener::Run() {
       return;
     }
     for (size_t i = 1; i < waiting.size(); ++i) {
+      if (waiting[i].revents != 0 && !AwaitRoom()) {
+        return;
+      }
       if (waiting[i].revents != 0) {
         Accept(waiting[i].fd);
       }
     }
   }
+}
+
+bool Listener::AwaitRoom() {
+  pollfd stop = {stop_.get(), POLLIN, 0};
+  while (limits_.unread > 0 && new_.HasUnread(limits_.unread, Clock::Real().Boottime())) {
+    if (poll(&stop, 1, kBehindMilliseconds) > 0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 void Listener::Accept(int listening) {
@@ -260,7 +304,13 @@ void Listener::Accept(int listening) {
     close(socket);
     return;
   }
+  pollfd peer_state = {socket, POLLRDHUP, 0};
+  if (poll(&peer_state, 1, 0) > 0) {
+    close(socket);  // It has given up meanwhile: a handshake with it would be in vain.
+    return;
+  }
   open_.Add(socket, share);
+  new_.Add(socket, Clock::Real().Boottime());
   take_(socket);
 }
 

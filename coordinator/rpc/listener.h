@@ -1,13 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Accepts the connections of the gRPC port, and closes those beyond an address's share before they
-// cost a handshake. gRPC's own listener takes whoever comes. Thread-safe.
+// cost a handshake. Accepts no more than can be served: 10,000 boards that come back at once would
+// share the processor, so that none ended its handshake before it gave up. gRPC's own listener
+// takes whoever comes. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_LISTENER_H_
 #define WATTLE_COORDINATOR_RPC_LISTENER_H_
 
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "base/clock.h"
 #include "base/unique_descriptor.h"
 
 namespace wattle::rpc {
@@ -24,6 +28,37 @@ namespace wattle::rpc {
 // Whose share a connection counts in: the address, or of IPv6 the network of 64 bits, since one
 // machine may have all addresses of it. An IPv4 address in the form of IPv6 is the IPv4 address.
 std::string ShareOf(const sockaddr_storage& peer);
+
+// A socket, as long as it is open: a later one may have its number.
+class SocketIdentity {
+ public:
+  explicit SocketIdentity(int socket);
+  [[nodiscard]] int socket() const { return socket_; }
+  [[nodiscard]] bool IsOpen() const;
+
+ private:
+  int socket_;
+  bool known_ = false;  // With device and inode.
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+// Connections of the last seconds, of which the server may not have read what they sent: as long as
+// it has not, the server is behind. One that stops in its handshake has nothing unread, so that it
+// holds nobody up. One thread.
+class NewConnections {
+ public:
+  void Add(int socket, Monotonic now);
+  // Whether as many have sent something that nobody has read.
+  bool HasUnread(int most, Monotonic now);
+
+ private:
+  struct Connection {
+    SocketIdentity socket;
+    Monotonic since;
+  };
+  std::deque<Connection> connections_;  // By `since`.
+};
 
 // Which connections are open, by share. The one who serves them does not say when they end, so that
 // the sockets are looked at where it matters. One thread.
@@ -37,9 +72,8 @@ class OpenConnections {
 
  private:
   struct Connection {
+    SocketIdentity socket;
     std::string share;
-    dev_t device = 0;  // Of the socket, which a later one of the same number has not.
-    ino_t inode = 0;
   };
   using Place = std::map<int, Connection>::iterator;
 
@@ -54,8 +88,9 @@ class OpenConnections {
 class Listener {
  public:
   struct Limits {
-    int connections = 0;  // 0: as many as come. So is the next.
+    int connections = 0;  // 0: as many as come. So are the next two.
     int connections_per_address = 0;
+    int unread = 0;  // New connections that have sent something that the server has not read.
     std::function<void()> on_refused = [] {};
   };
 
@@ -76,6 +111,8 @@ class Listener {
   absl::Status BindAll(const std::string& address);
   absl::Status BindHost(const char* host, int port);
   void Run();
+  // Waits while the server is behind, or until Stop: false.
+  bool AwaitRoom();
   void Accept(int listening);
   // Why the connection may not come in; empty: it may.
   std::string RefusalOf(const std::string& share);
@@ -84,7 +121,8 @@ class Listener {
   std::vector<UniqueDescriptor> listening_;
   UniqueDescriptor stop_;
   int port_ = 0;
-  OpenConnections open_;  // Of the accepting thread.
+  OpenConnections open_;  // Of the accepting thread, as the next.
+  NewConnections new_;
   std::function<void(int)> take_;
   std::thread thread_;
 };

@@ -6,11 +6,20 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <deque>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "base/unique_descriptor.h"
 
 namespace wattle::rpc {
 namespace {
@@ -35,6 +44,14 @@ TEST(ShareOfTest, AnAddressOrANetworkOfSixtyFourBits) {
   EXPECT_EQ(ShareOf(V6("2001:db8:1:2:3:4:5:6")), "2001:db8:1:2::/64");
   EXPECT_EQ(ShareOf(V6("2001:db8:1:2:ffff::9")), ShareOf(V6("2001:db8:1:2::1")));
   EXPECT_NE(ShareOf(V6("2001:db8:1:3::1")), ShareOf(V6("2001:db8:1:2::1")));
+}
+
+int Connected(int port) {
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_storage to = V4("127.0.0.1");
+  reinterpret_cast<sockaddr_in&>(to).sin_port = htons(static_cast<uint16_t>(port));
+  EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&to), sizeof(sockaddr_in)), 0);
+  return client;
 }
 
 class OpenConnectionsTest : public testing::Test {
@@ -76,6 +93,67 @@ TEST_F(OpenConnectionsTest, ANumberThatIsUsedAgainIsAnotherConnection) {
   EXPECT_FALSE(open_.IsFull("b", 1));
   EXPECT_TRUE(open_.IsFull("c", 1));
   close(third);
+}
+
+// A server that is behind. Each client has sent its hello before the listener begins.
+TEST(ListenerTest, NoMoreComeInThanTheServerReads) {
+  constexpr int kMost = 3;
+  auto listener = Listener::Bind("127.0.0.1:0", {.unread = kMost});
+  ASSERT_THAT(listener, IsOk());
+  std::vector<UniqueDescriptor> clients;
+  for (int i = 0; i < 4 * kMost; ++i) {
+    clients.emplace_back(Connected((*listener)->port()));
+    ASSERT_EQ(write(clients.back().get(), "x", 1), 1);
+  }
+  std::deque<int> unread;
+  absl::Mutex mutex;
+  size_t behind_most = 0;
+  (*listener)->Serve([&](int socket) {
+    const absl::MutexLock lock(&mutex);
+    unread.push_back(socket);
+    behind_most = std::max(behind_most, unread.size());
+  });
+  for (size_t i = 0; i < clients.size(); ++i) {
+    const absl::MutexLock lock(&mutex);
+    const auto some = [&] { return !unread.empty(); };
+    ASSERT_TRUE(mutex.AwaitWithTimeout(absl::Condition(&some), absl::Seconds(60)));
+    close(unread.front());
+    unread.pop_front();
+  }
+  (*listener)->Stop();
+  EXPECT_LE(behind_most, size_t{kMost});
+}
+
+TEST(ListenerTest, WhoeverStopsInTheHandshakeHoldsNobodyUp) {
+  auto listener = Listener::Bind("127.0.0.1:0", {.unread = 1});
+  ASSERT_THAT(listener, IsOk());
+  std::vector<UniqueDescriptor> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.emplace_back(Connected((*listener)->port()));  // Sends nothing.
+  }
+  absl::BlockingCounter all(static_cast<int>(clients.size()));
+  (*listener)->Serve([&](int socket) {
+    close(socket);
+    all.DecrementCount();
+  });
+  all.Wait();
+}
+
+TEST(ListenerTest, WhoeverHasGivenUpIsNotServed) {
+  auto listener = Listener::Bind("127.0.0.1:0", {});
+  ASSERT_THAT(listener, IsOk());
+  close(Connected((*listener)->port()));
+  const UniqueDescriptor stays(Connected((*listener)->port()));
+  absl::Notification served;
+  int count = 0;
+  (*listener)->Serve([&](int socket) {
+    close(socket);
+    ++count;
+    served.Notify();
+  });
+  served.WaitForNotification();
+  (*listener)->Stop();
+  EXPECT_EQ(count, 1);
 }
 
 TEST(ListenerTest, TwoDoNotShareAPort) {

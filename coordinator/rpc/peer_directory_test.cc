@@ -185,9 +185,7 @@ TEST_F(PeerDirectoryTest, WhatTheCoordinatorSendsCountsForTheTurn) {
   ASSERT_THAT(Announce("a", {"127.0.0.1:7500"}), IsOk());
   EXPECT_EQ(Find("a").turn(), Found::TURN_GO);
   const double unknown_seconds = Find("b").wait_seconds();
-  artifacts::BlobStoreOptions options;
-  options.directory = Path("cache-of-a");
-  const auto cache = artifacts::BlobStore::Open(options, Clock::Real());
+  const auto cache = artifacts::FileCache::Open({.directory = Path("cache-of-a")}, Clock::Real());
   ASSERT_THAT(cache, IsOk());
   ASSERT_THAT(artifacts::Fetch(*v1::ArtifactService::NewStub(boards_["a"].channel),
                                ArtifactId(artifact_), **cache),

@@ -31,6 +31,7 @@ namespace {
 
 constexpr absl::Duration kStopPatience = absl::Seconds(1);
 constexpr int kStreamsOfAConnection = 128;
+constexpr int kUnreadMost = 32;  // A few for each core: more would only wait within this process.
 // Of the process, that connections leave for the HTTP port, the journal and the artifacts; where
 // there are few in all, a quarter of them.
 constexpr rlim_t kFilesForOthers = 768;
@@ -77,6 +78,7 @@ Listener::Limits LimitsOf(const ServerOptions& options) {
   }
   return {.connections = ConnectionsMost(),
           .connections_per_address = options.connections_per_address,
+          .unread = kUnreadMost,
           .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); }};
 }
 
@@ -113,7 +115,8 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
       peers_(api.runtime(), *gate_, options.transfers_per_site),
       artifacts_(api, store, *gate_, peers_),
-      coordinator_(*overview_, *gate_, options.version, options.heartbeat_interval),
+      coordinator_(*overview_, *gate_, options.authority, options.version,
+                   options.heartbeat_interval),
       limits_(options.limits) {
   limits_->refused_calls().SetTell(
       [this](const std::string& line) { overview_->feed().TellRefusal(line); });

@@ -400,9 +400,7 @@ TEST_F(ServerTest, ArtifactsArePushedResolvedAndFetched) {
   EXPECT_EQ(info.artifact_id(), pushed->artifact_id());
   EXPECT_EQ(info.size_bytes(), 3 << 20);
   EXPECT_GT(info.created_unix_seconds(), 0);
-  artifacts::BlobStoreOptions options;
-  options.directory = Path("cache");
-  const auto cache = artifacts::BlobStore::Open(options, Clock::Real());
+  const auto cache = artifacts::FileCache::Open({.directory = Path("cache")}, Clock::Real());
   ASSERT_THAT(cache, IsOk());
   EXPECT_THAT(artifacts::Fetch(*artifacts_, ArtifactId(info.artifact_id()), **cache), IsOk());
 }

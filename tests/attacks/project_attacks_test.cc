@@ -297,6 +297,24 @@ class LeaseAttacks : public rpc::ServerFixture {
     v1::ArtifactInfo pushed;
     EXPECT_THAT(Call(*artifacts_, &Artifacts::CommitArtifact, commit, pushed), IsOk());
   }
+  // Submits a job with the model "tiny" and waits until the worker is assigned its attempt.
+  v1::Assignment SubmitTo(rpc::HandWorker& worker) {
+    v1::SubmitJobRequest submit;
+    *submit.mutable_spec() = runtime::GenerateSpecOf("tiny");
+    submit.set_idempotency_key("one");
+    v1::SubmitJobResponse submitted;
+    EXPECT_THAT(Call(*jobs_, &Jobs::SubmitJob, submit, submitted), IsOk());
+    v1::Assignment assignment;
+    EXPECT_TRUE(worker.ReadUntilAssigned(assignment));
+    return assignment;
+  }
+  v1::JobState StateOf(const std::string& job_id) {
+    v1::GetJobRequest get;
+    get.set_job_id(job_id);
+    v1::Job job;
+    EXPECT_THAT(Call(*jobs_, &Jobs::GetJob, get, job), IsOk());
+    return job.state();
+  }
   // The first error of fetching the manifest and the chunk.
   static absl::Status Fetch(Artifacts& stub, const std::string& text) {
     v1::GetManifestRequest request;
@@ -311,6 +329,7 @@ class LeaseAttacks : public rpc::ServerFixture {
     return StatusIs(absl::StatusCode::kNotFound, HasSubstr("no attempt that this board shall run"));
   }
 
+  const std::unique_ptr<Jobs> jobs_ = v1::JobService::NewStub(channel_);
   std::unique_ptr<Artifacts> artifacts_;
   std::shared_ptr<grpc::Channel> board_channel_;
   std::unique_ptr<Artifacts> board_;
@@ -323,22 +342,15 @@ TEST_F(LeaseAttacks, ABoardReadsWhatItsLeasesNameAlone) {
   Push("secret", "other weights");
   EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "no lease yet";
   rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
-  v1::SubmitJobRequest submit;
-  *submit.mutable_spec() = runtime::GenerateSpecOf("tiny");
-  submit.set_idempotency_key("one");
-  const auto jobs = v1::JobService::NewStub(channel_);
-  v1::SubmitJobResponse submitted;
-  ASSERT_THAT(Call(*jobs, &Jobs::SubmitJob, submit, submitted), IsOk());
-  v1::Assignment assignment;
-  ASSERT_TRUE(worker.ReadUntilAssigned(assignment));
+  const v1::Assignment assignment = SubmitTo(worker);
   EXPECT_THAT(Fetch(*board_, "its weights"), IsOk());
   EXPECT_THAT(Fetch(*board_, "other weights"), IsNotThere());
   EXPECT_THAT(Fetch(*other_, "its weights"), IsNotThere());
   EXPECT_THAT(Fetch(*artifacts_, "other weights"), IsOk()) << "an admin";
   v1::CancelJobRequest cancel;
-  cancel.set_job_id(submitted.job().job_id());
+  cancel.set_job_id(assignment.job_id());
   v1::Job job;
-  ASSERT_THAT(Call(*jobs, &Jobs::CancelJob, cancel, job), IsOk());
+  ASSERT_THAT(Call(*jobs_, &Jobs::CancelJob, cancel, job), IsOk());
   v1::Report stopped;
   stopped.mutable_stopped()->set_attempt_id(assignment.attempt_id());
   stopped.mutable_stopped()->set_fencing_token(assignment.fencing_token());
@@ -346,6 +358,26 @@ TEST_F(LeaseAttacks, ABoardReadsWhatItsLeasesNameAlone) {
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
   EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "the lease has ended";
+}
+
+// The fencing token is no secret between boards: the attempt's board is asked for too.
+TEST_F(LeaseAttacks, AReportForAnotherBoardsAttemptChangesNothing) {
+  Push("tiny", "its weights");
+  rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
+  const v1::Assignment assignment = SubmitTo(worker);
+  rpc::HandWorker forger(DeviceChannel("device-b"), runtime::HelloOf("device-b"));
+  v1::Report failed;
+  failed.mutable_failed()->set_attempt_id(assignment.attempt_id());
+  failed.mutable_failed()->set_fencing_token(assignment.fencing_token());
+  failed.mutable_failed()->set_failure_class(v1::FAILURE_CLASS_SPEC);
+  failed.mutable_failed()->set_message("as the board says");
+  forger.Report(failed);
+  v1::CoordinatorMessage message;
+  ASSERT_TRUE(forger.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  EXPECT_EQ(StateOf(assignment.job_id()), v1::JOB_STATE_ACTIVE);
+  worker.Report(failed);
+  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  EXPECT_EQ(StateOf(assignment.job_id()), v1::JOB_STATE_FAILED) << "its own word counts";
 }
 
 // What it uploads it has, and nothing by a manifest that names what it has not.

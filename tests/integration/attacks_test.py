@@ -96,16 +96,26 @@ class Attacks(Scene):
                     finally:
                         asking.kill()
 
-    def test_a_runner_that_floods_disturbs_nobody(self):
-        fleet = self.fleet
+    def start_flooder(self):
+        """Beside a quiet board one whose runner does what the job's name says. The board, and its memory before."""
         self.start("quiet")
         self.push_demo()
         flooder = self.plain_worker("flooder", extra=[f"--runner={BIN / 'wattle_fake_runner'}", "--isolation=none"])
-        fleet.until_connected("flooder")
-        before = resident_mib(flooder.pid)
-        flood = fleet.submit(self.job_file("flood", required_labels=["device=flooder"], finetune={"model": "base", "data": "train", "steps": 2}))
-        other = fleet.submit(self.job_file("question", required_labels=["device=quiet"], generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4}))
-        self.assert_succeeded(fleet.until_done(other))
+        self.fleet.until_connected("flooder")
+        return flooder, resident_mib(flooder.pid)
+
+    def submit_flood(self, name):
+        return self.fleet.submit(self.job_file(name, required_labels=["device=flooder"], finetune={"model": "base", "data": "train", "steps": 2}))
+
+    def answer_on_the_quiet_board(self):
+        job = self.job_file("question", required_labels=["device=quiet"], generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4})
+        self.assert_succeeded(self.fleet.until_done(self.fleet.submit(job)))
+
+    def test_a_runner_that_floods_disturbs_nobody(self):
+        fleet = self.fleet
+        flooder, before = self.start_flooder()
+        flood = self.submit_flood("flood")
+        self.answer_on_the_quiet_board()
         fleet.until("the flood to be over", lambda: "left out" in fleet.run_wattle("job", "logs", flood).stdout, 180)
         lines = fleet.run_wattle("job", "logs", flood).stdout.splitlines()
         self.assertLess(len(lines), 400)
@@ -116,18 +126,12 @@ class Attacks(Scene):
 
     def test_a_runner_that_floods_frames_disturbs_nobody(self):
         fleet = self.fleet
-        self.start("quiet")
-        self.push_demo()
-        flooder = self.plain_worker("flooder", extra=[f"--runner={BIN / 'wattle_fake_runner'}", "--isolation=none"])
-        fleet.until_connected("flooder")
-        before = resident_mib(flooder.pid)
-        labels = {"required_labels": ["device=flooder"]}
-        many = fleet.submit(self.job_file("flood-frames", **labels, finetune={"model": "base", "data": "train", "steps": 2}))
-        other = fleet.submit(self.job_file("question", required_labels=["device=quiet"], generate={"model": "base", "prompts": ["Who?"], "max_new_tokens": 4}))
-        self.assert_succeeded(fleet.until_done(other))
+        flooder, before = self.start_flooder()
+        many = self.submit_flood("flood-frames")
+        self.answer_on_the_quiet_board()
         self.assert_succeeded(fleet.until_done(many, 180))  # 450 MiB of frames later.
         self.assertLess(max(map(len, fleet.run_wattle("job", "logs", many).stdout.splitlines())), 2100)
-        endless = fleet.submit(self.job_file("oversize", **labels, finetune={"model": "base", "data": "train", "steps": 2}))
+        endless = self.submit_flood("oversize")
         self.assertIn("a frame of more than 1 MiB", str(fleet.until_done(endless, 180)))
         self.assertLess(resident_mib(flooder.pid, "VmHWM") - before, 48)
         self.assertNotIn("flooder lost its connection", fleet.output("wattle", "events", "--limit", "1000"))

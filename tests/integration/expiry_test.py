@@ -36,6 +36,19 @@ class Expiry(Scene):
         self.assertIn("expired at", log)
         self.assertIn("certificate: renewed until", log)
 
+    def test_doctor_says_why_a_certificate_is_not_renewed(self):
+        fleet = self.fleet
+        self.start("board")
+        fleet.workers["board"].stop()
+        fleet.coordinator.stop()
+        (fleet.directory / "board/credentials/certificate.pem.partial").mkdir()  # Nothing can be written there.
+        fleet.start_coordinator(env=self.at("+20d"))
+        self.plain_worker("board", env=self.at("+20d"))
+        fleet.until("doctor to tell it", lambda: "board: certificate: not renewed: " in fleet.run_wattle("doctor").stdout)
+        told = fleet.run_wattle("doctor")
+        self.assertEqual(told.returncode, 5)
+        self.assertRegex(told.stdout, r"certificate.pem.*; trying again every hour; it ends on 20")
+
     def test_a_board_that_was_away_for_two_years_is_told_to_enrol(self):
         fleet = self.fleet
         self.start("board")

@@ -30,10 +30,6 @@
 namespace wattle::agent {
 namespace {
 
-// Limits of waiting events. Beyond them a thread that posts waits too (a runner's pipe then fills
-// up).
-constexpr size_t kEventsMax = 10'000;
-constexpr size_t kEventBytesMax = size_t{8} << 20;
 // Emulated sensors are asked in batches, so that a small time scale does not cost one wake-up per
 // sample.
 constexpr absl::Duration kSampleWakeMin = absl::Milliseconds(100);
@@ -68,11 +64,7 @@ Agent::Agent(const Config& config, std::string version)
       releases_(config.releases) {}
 
 Agent::~Agent() {
-  {
-    absl::MutexLock lock(&mutex_);
-    closing_ = true;
-    events_.clear();
-  }
+  events_.Close();
   owner_socket_.reset();
   sampler_.reset();
   metrics_.reset();  // Its threads write to the log.
@@ -170,30 +162,11 @@ std::string Agent::ReadyLine() const {
 }
 
 void Agent::Post(Event event, size_t size_bytes) {
-  absl::MutexLock lock(&mutex_);
-  auto room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return (events_.size() < kEventsMax && event_bytes_ < kEventBytesMax) || closing_;
-  };
-  mutex_.Await(absl::Condition(&room));
-  if (!closing_) {
-    events_.push_back(std::move(event));
-    event_bytes_ += size_bytes;
-  }
+  events_.Post(std::move(event), size_bytes);
 }
 
 void Agent::RequestStop() {
-  absl::MutexLock lock(&mutex_);
-  stop_requested_ = true;
-}
-
-std::deque<Agent::Event> Agent::AwaitEvents(Monotonic wake) {
-  absl::MutexLock lock(&mutex_);
-  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !events_.empty() || (stop_requested_ && !stop_begun_);
-  };
-  mutex_.AwaitWithTimeout(absl::Condition(&ready), wake - Clock::Real().Boottime());
-  event_bytes_ = 0;
-  return std::exchange(events_, {});
+  Post([this](const Instant&) { stop_begun_ = true; });
 }
 
 void Agent::StartLink() {
@@ -292,17 +265,11 @@ void Agent::Run(const ServiceManager& manager) {
     if (sampler_ != nullptr) {
       sampler_->SetBusy(core_->busy());
     }
-    std::deque<Event> events = AwaitEvents(NextWake(now));
+    const std::deque<Event> events = events_.TakeAll(NextWake(now));
     now = Now();
     SampleEmulated(now);
     for (const Event& event : events) {
       event(now);
-    }
-    {
-      absl::MutexLock lock(&mutex_);
-      if (stop_requested_ && !stop_begun_) {
-        stop_begun_ = true;
-      }
     }
     if (stop_begun_ && !core_->shutting_down()) {
       core_->Shutdown(now);

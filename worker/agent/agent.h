@@ -6,7 +6,6 @@
 #ifndef WATTLE_WORKER_AGENT_AGENT_H_
 #define WATTLE_WORKER_AGENT_AGENT_H_
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,6 +30,7 @@
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/device_readings.h"
 #include "worker/agent/emulation/emulator.h"
+#include "worker/agent/event_queue.h"
 #include "worker/agent/link/coordinator_link.h"
 #include "worker/agent/link/credentials.h"
 #include "worker/agent/link/directory_link.h"
@@ -92,7 +92,7 @@ class Agent final : public AgentPorts {
   void Note(const std::string& line) override;
 
  private:
-  using Event = std::function<void(const Instant&)>;
+  using Event = EventQueue::Event;
 
   Agent(const Config& config, std::string version);
   absl::Status Open();
@@ -134,10 +134,9 @@ class Agent final : public AgentPorts {
   // Called on the socket's thread; the core answers on the thread of Run.
   LineAnswer AnswerOwner(const std::string& request);
   void StartLink();
-  // size_bytes: what the event keeps in memory besides itself.
+  // As EventQueue::Post.
   void Post(Event event, size_t size_bytes = 0);
   [[nodiscard]] Instant Now();
-  [[nodiscard]] std::deque<Event> AwaitEvents(Monotonic wake);
   // Shows the unusable sources in metrics and log. Their numbers follow those of the usable ones.
   void ShowUnusableSources();
   void StartSampling();
@@ -213,11 +212,7 @@ class Agent final : public AgentPorts {
   absl::Mutex log_mutex_;
   LineLimit log_limit_ ABSL_GUARDED_BY(log_mutex_);
 
-  absl::Mutex mutex_;
-  std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
-  size_t event_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of events_.
-  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // no thread takes events any more
+  EventQueue events_;  // closed before all that posts is destroyed
 };
 
 }  // namespace wattle::agent

@@ -274,15 +274,18 @@ absl::Status Agent::Open() {
   info.set_device_id(state_->device_id());
   info.set_time_scale(config_.time_scale);
   info.set_worker_version(version_);
-  WATTLE_ASSIGN_OR_RETURN(credentials_,
-                          Credentials::Open({.state_directory = config_.state_dir,
-                                             .device_id = state_->device_id(),
-                                             .coordinators = config_.coordinators,
-                                             .plaintext_loopback = config_.plaintext_loopback,
-                                             .floor = time_.floor()},
-                                            [this](const std::string& line) {
-                                              Post([this, line](const Instant&) { Note(line); });
-                                            }));
+  WATTLE_ASSIGN_OR_RETURN(
+      credentials_,
+      Credentials::Open(
+          {.state_directory = config_.state_dir,
+           .device_id = state_->device_id(),
+           .coordinators = config_.coordinators,
+           .plaintext_loopback = config_.plaintext_loopback,
+           .floor = time_.floor()},
+          [this](const std::string& line) { Post([this, line](const Instant&) { Note(line); }); },
+          [this](const std::string& problem) {
+            Post([this, problem](const Instant&) { core_->SetCertificateProblem(problem); });
+          }));
   time_.RaiseFloor(credentials_->floor());
   if (!config_.signers.empty()) {
     auto signers = artifacts::Signers::Load(config_.signers);

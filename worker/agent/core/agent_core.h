@@ -172,6 +172,8 @@ class AgentCore {
   // Sensors that are stuck and a supply that is too weak, for people; "" for none. Heartbeats carry
   // it.
   void SetSensorWarning(std::string warning) { sensor_warning_ = std::move(warning); }
+  // Why the board's certificate is not renewed; empty: it is. Heartbeats tell it.
+  void SetCertificateProblem(std::string problem) { certificate_problem_ = std::move(problem); }
 
   // The device's owner takes the board for this time: running work checkpoints and pauses, none
   // begins, and the leases of what the device holds stand still. Errors: kInvalidArgument
@@ -509,6 +511,7 @@ class AgentCore {
   Monotonic next_retry_;
   Monotonic next_flush_;  // next try to write the reports that the disk refused
   std::string sensor_warning_;
+  std::string certificate_problem_;
   Monotonic next_disk_note_;  // no note about the disk before then, since the log is on the same
                               // full disk
 };

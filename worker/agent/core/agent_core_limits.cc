@@ -91,7 +91,7 @@ void AgentCore::CheckGuard(const Instant& now) {
 }
 
 std::string AgentCore::Warnings() const {
-  std::vector<std::string> warnings = {guard_.warning(), sensor_warning_};
+  std::vector<std::string> warnings = {guard_.warning(), sensor_warning_, certificate_problem_};
   if (limits_.power_off && !settings_.powers_off) {
     warnings.push_back(absl::StrCat("policy ", limits_.power_off->policy,
                                     ": the board cannot switch itself off; run wattle-powerd "

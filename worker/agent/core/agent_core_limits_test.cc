@@ -33,6 +33,16 @@ TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldWorkUntilTheCoordinatorSendsThem
   EXPECT_EQ(ports_.fetches, 1);
 }
 
+TEST_F(AgentCoreTest, AHeartbeatWarnsOfACertificateThatIsNotRenewed) {
+  Welcome();
+  core_->SetSensorWarning("gauge: stuck");
+  core_->SetCertificateProblem("certificate: not renewed: the disk is full");
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).guard_warning(),
+            "gauge: stuck; certificate: not renewed: the disk is full");
+  core_->SetCertificateProblem("");
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).guard_warning(), "gauge: stuck");
+}
+
 TEST_F(AgentCoreTest, TheLeaseRunsInPoweredOnTimeAndEndsInACheckpoint) {
   Welcome();
   StartTraining();

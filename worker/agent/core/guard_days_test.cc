@@ -420,13 +420,7 @@ class Mast final : public AgentPorts {
 };
 
 constexpr int kDays = 2;
-// A sanitizer looks for faults of memory and finds none more in ten times as many days, which would
-// take it minutes.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kMasts = 15;
-#else
 constexpr int kMasts = 150;
-#endif
 
 TEST(GuardDaysTest, NoJouleOfWorkIsSpentBelowTheReserve) {
   double work = 0;

@@ -55,8 +55,9 @@ std::string IdentityFolder(const std::string& state_directory) {
   return absl::StrCat(state_directory, "/credentials");
 }
 
-absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
-    const Options& options, std::function<void(const std::string&)> on_note) {
+absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(const Options& options,
+                                                               identity::Renewal::Told on_note,
+                                                               identity::Renewal::Told on_problem) {
   std::unique_ptr<Credentials> credentials(new Credentials());
   if (options.plaintext_loopback) {
     credentials->coordinators_ = options.coordinators;
@@ -94,7 +95,7 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(
   identity::Identity dialled = *identity;
   dialled.not_before = credentials->floor_;
   credentials->renewal_ = std::make_shared<identity::Renewal>(
-      *identity, credentials->coordinators_.front(), Clock::Real(), on_note);
+      *identity, credentials->coordinators_.front(), Clock::Real(), on_note, std::move(on_problem));
   credentials->identity_ = dialled;
   credentials->refusals_ = std::make_shared<Refusals>(std::move(on_note));
   credentials->channel_ = identity::CredentialsOf(

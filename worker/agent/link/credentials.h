@@ -33,10 +33,11 @@ class Credentials {
     bool plaintext_loopback = false;
     absl::Time floor = absl::InfinitePast();  // It is not earlier now, whatever the clock shows.
   };
-  // on_note: for people; called on another thread. Errors: kFailedPrecondition for a board that has
-  // not enrolled, with the remedy.
-  static absl::StatusOr<std::unique_ptr<Credentials>> Open(
-      const Options& options, std::function<void(const std::string&)> on_note);
+  // on_note, on_problem: as of identity::Renewal; called on another thread. Errors:
+  // kFailedPrecondition for a board that has not enrolled, with the remedy.
+  static absl::StatusOr<std::unique_ptr<Credentials>> Open(const Options& options,
+                                                           identity::Renewal::Told on_note,
+                                                           identity::Renewal::Told on_problem);
 
   // Where the coordinator may be, at least one address.
   [[nodiscard]] const std::vector<std::string>& coordinators() const { return coordinators_; }
