@@ -8,6 +8,8 @@
 // and the runs that the real sun leaves below the floor are counted.
 //
 //   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
+//   wattle-place-load --promised SUN …       what plans of the whole queue gain where no job may
+//                                             start later than job by job (promised_plans.h)
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
 //                                                 and hours of waiting of its places, and how many
 //                                                 jobs have none; then the same of PlanQueueInOrder
@@ -28,6 +30,7 @@
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_of_instance.h"
 #include "bench/fleet_plans.h"
+#include "bench/promised_plans.h"
 #include "scheduler/fleet_plan/plan_fleet.h"
 #include "scheduler/place/place.h"
 #include "scheduler/solve/solver.h"
@@ -202,30 +205,49 @@ void PrintTime(int devices, int jobs, uint64_t seed) {
   std::printf("\n");
 }
 
-int Main(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 4 && arguments[0] == "--time") {
-    PrintTime(std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()),
-              std::strtoull(arguments[3].c_str(), nullptr, 10));
-    return 0;
-  }
-  if (arguments.size() != 5) {
-    std::fprintf(stderr,
-                 "usage: wattle-place-load SUN SEED BOARDS JOBS MOVES | --time BOARDS JOBS SEED\n");
-    return 2;
-  }
-  std::ifstream file(arguments[0]);
+std::vector<double> ReadSun(const std::string& path) {
+  std::ifstream file(path);
   std::vector<double> sun;
   for (double irradiance = 0; file >> irradiance;) {
     sun.push_back(irradiance);
   }
   if (sun.empty()) {
     std::fprintf(stderr, "%s: has no numbers; wanted the W/m2 of each hour of a year\n",
-                 arguments[0].c_str());
+                 path.c_str());
+  }
+  return sun;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 4 && arguments[0] == "--time") {
+    PrintTime(std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()),
+              std::strtoull(arguments[3].c_str(), nullptr, 10));
+    return 0;
+  }
+  const bool is_promised = arguments.size() == 6 && arguments[0] == "--promised";
+  if (arguments.size() != 5 && !is_promised) {
+    std::fprintf(stderr,
+                 "usage: wattle-place-load [--promised] SUN SEED BOARDS JOBS MOVES | --time BOARDS "
+                 "JOBS SEED\n");
+    return 2;
+  }
+  const size_t first = is_promised ? 1 : 0;
+  const std::vector<double> sun = ReadSun(arguments[first]);
+  if (sun.empty()) {
     return 1;
   }
-  PrintInstance(std::strtoull(arguments[1].c_str(), nullptr, 10), sun,
-                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()),
-                std::atoi(arguments[4].c_str()));
+  const uint64_t seed = std::strtoull(arguments[first + 1].c_str(), nullptr, 10);
+  const int boards = std::atoi(arguments[first + 2].c_str());
+  const int jobs = std::atoi(arguments[first + 3].c_str());
+  const int moves = std::atoi(arguments[first + 4].c_str());
+  if (is_promised) {
+    Dice dice(seed);
+    Fleet fleet = DrawFleet(dice, sun, boards, jobs);
+    AddWaysAndDeadlines(dice, fleet);
+    PrintPromised(fleet.instance, moves);
+    return 0;
+  }
+  PrintInstance(seed, sun, boards, jobs, moves);
   return 0;
 }
 
