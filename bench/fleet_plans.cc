@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "absl/time/time.h"
 
 #include "base/check.h"
+#include "scheduler/place/check_places.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
@@ -80,14 +82,21 @@ class Truth {
         charge += spec.harvest[0][static_cast<size_t>(at / kHour)] - spec.idle -
                   (running != nullptr ? running->option.draw.power : 0);
         charge = std::clamp<Millijoules>(charge, 0, spec.capacity);
+        if (running != nullptr && charge < spec.floor[0].charge) {
+          below_floor_.insert(running->job);
+        }
       }
     }
   }
+  // Jobs that ran below the floor of their pack. The floor of a drawn pack is the same at all
+  // times.
+  [[nodiscard]] int BelowFloor() const { return static_cast<int>(below_floor_.size()); }
 
  private:
   const Fleet& fleet_;
   std::vector<Millijoules> charges_;
   std::vector<Running> running_;
+  std::set<int> below_floor_;
 };
 
 // The harvest by hour of day that a worker has learned until `now`: each new day halves the weight
@@ -229,15 +238,20 @@ Snapshot FreshSnapshot(const Fleet& fleet) {
   return SnapshotAt(fleet, Truth(fleet), LeaveAllOut(fleet), 60 * kSlot);
 }
 
-std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
-  std::vector<Planned> plan = LeaveAllOut(fleet);
+ShippedPlan PlanByShipped(const Fleet& fleet) {
+  ShippedPlan shipped{.plan = LeaveAllOut(fleet), .broken = ""};
+  std::vector<Planned>& plan = shipped.plan;
   Truth truth(fleet);
   Places places;
   for (Seconds now = 0; now < kHorizon; now += kSlot) {
     Snapshot snapshot = SnapshotAt(fleet, truth, plan, now);
     GivePlaces(places, snapshot);
     const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
-    bytes_differ += now % kBytesEvery == 0 ? CountDifferent(placements, PlanQueue(snapshot)) : 0;
+    if (shipped.broken.empty()) {
+      shipped.broken = scheduler::CheckPlaces(snapshot, placements).value_or("");
+    }
+    shipped.bytes_differ +=
+        now % kBytesEvery == 0 ? CountDifferent(placements, PlanQueue(snapshot)) : 0;
     for (const QueuePlacement& placed : placements) {
       if (placed.placement.device_id().empty() || placed.placement.wait()) {
         continue;
@@ -250,11 +264,15 @@ std::vector<Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ) {
       }
       Place(fleet, *option, now, plan[job]);
       truth.Start({.job = static_cast<int>(job), .option = *option, .begin = now});
+      const bool has_pack =
+          fleet.instance.devices[static_cast<size_t>(option->device)].pack != kMains;
+      shipped.runs_on_packs += has_pack ? 1 : 0;
     }
     places = SearchOn(SnapshotAt(fleet, truth, plan, now), PlacesOf(placements));
     truth.PassSlot(now);
   }
-  return plan;
+  shipped.guard_stops = truth.BelowFloor();
+  return shipped;
 }
 
 Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank) {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "bench/drawn_fleet.h"
@@ -23,8 +24,17 @@ namespace wattle::bench {
 // When the last job has arrived: all jobs wait, and all boards are free.
 scheduler::Snapshot FreshSnapshot(const Fleet& fleet);
 
-// bytes_differ: counts placements that differ when a plan is made again, every six hours.
-std::vector<timetable::Planned> PlanByShipped(const Fleet& fleet, int& bytes_differ);
+struct ShippedPlan {
+  std::vector<timetable::Planned> plan;
+  // The first plan of a half hour that breaks a rule by what the planner was told; empty: none.
+  std::string broken;
+  int bytes_differ = 0;  // Placements that differ when a plan is made again, every six hours.
+  int runs_on_packs = 0;
+  // Of these, runs in which the real sun lets the pack fall below its floor. A guard stops such a
+  // run; here it goes on.
+  int guard_stops = 0;
+};
+ShippedPlan PlanByShipped(const Fleet& fleet);
 
 // The jobs in the order of their rank: each takes its cheapest way among the earliest start of
 // each.

@@ -17,7 +17,10 @@ the fleet as bytes, and small random fleets.
   instances_closed                           the solver's own gap is at most 0.5 %
   search.gap_vs_lp_20x60_mean_percent        of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
   search_seconds_max, search_20x60_seconds_max  of one core
-  violations                                 plans of the shipped planner, the fleet pass and the search that CheckPlan refuses
+  violations                                 plans of the shipped planner, the fleet pass and the search that CheckPlan refuses; those of
+                                             the shipped planner by the paths of the sun that it was told, at each half hour
+  guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
+                                             the floor, where a guard stops them; the plan's risk is 2 %
   plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
   search.deadline_misses_over_optimum_percent  missed by the search and not by CBC's plan, in percent of all deadlines
   deadline_misses_over_optimum_percent       the same of the shipped planner
@@ -194,6 +197,7 @@ class Tally:
         self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "best_list", "cbc")}
         self.misses = {"search": 0, "prices": 0, "shipped": 0}
         self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
+        self.runs_on_packs = self.guard_stops = 0
         self.search_seconds = max(document["search_seconds"] for document in documents)
         for document, (bound, found, left_out) in zip(documents, solved):
             self.add(document, bound, found, left_out)
@@ -210,7 +214,9 @@ class Tally:
             self.misses[name] += plans[name]["missed"] - sum(jobs[job]["has_deadline"] for job in left_out)
         broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
         self.violations += len(broken.keys() & self.misses.keys())
-        self.differ += document["bytes_differ"]
+        self.differ += plans["shipped"]["bytes_differ"]
+        self.runs_on_packs += plans["shipped"]["runs_on_packs"]
+        self.guard_stops += plans["shipped"]["guard_stops"]
         self.solver_dropped += plans["prices"]["solver_dropped"]
         told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
         never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", cbc {len(left_out)}" if found else "")
@@ -218,7 +224,7 @@ class Tally:
               f"{'; ' + str(broken) if broken else ''}", flush=True)
         if broken.keys() - self.misses.keys():
             sys.exit("a list breaks a rule: the bench itself is wrong")
-        below = [name for name, plan in plans.items() if not plan["broken"] and plan["cost"] < bound * (1 - cbc.RATIO_GAP)]
+        below = [name for name, plan in plans.items() if not plan["broken"] and not plan.get("guard_stops") and plan["cost"] < bound * (1 - cbc.RATIO_GAP)]
         if below:
             sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model is wrong")
 
@@ -299,6 +305,8 @@ def main():
             add_large(figures, tallies[1])
         add_fleet(figures, sun, seed, options)
     figures.add("violations", sum(tally.violations for tally in tallies), f"of {3 * sum(tally.instances for tally in tallies)} plans")
+    runs = sum(tally.runs_on_packs for tally in tallies)
+    figures.add("guard_stops_percent", 100 * sum(tally.guard_stops for tally in tallies) / max(1, runs), f"% of {runs} runs on packs")
     figures.add("prices.solver_dropped", sum(tally.solver_dropped for tally in tallies), f"of {sum(tally.instances for tally in tallies)}")
     figures.add("plan_bytes_differ", sum(tally.differ for tally in tallies), "placements")
     figures.add("plan_1k_x_1k_s", plan_seconds(1000, 1000, seed), "s")

@@ -4,8 +4,12 @@
 // planner, with four lists, with the fleet pass and its prices, and with MOVES moves of the search
 // from the best of these, checks each plan
 // with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's cost.
+// The shipped planner does not know the sun. Its plans are judged by the paths that it was told,
+// and the runs that the real sun leaves below the floor are counted.
 //
 //   wattle-place-load SUN SEED BOARDS JOBS MOVES  SUN: W/m2 of each hour of a year, one a line
+//   wattle-place-load --promised SUN …       what plans of the whole queue gain where no job may
+//                                             start later than job by job (promised_plans.h)
 //   wattle-place-load --time BOARDS JOBS SEED     seconds of one PlanQueue on a drawn fleet, the Wh
 //                                                 and hours of waiting of its places, and how many
 //                                                 jobs have none; then the same of PlanQueueInOrder
@@ -26,6 +30,7 @@
 #include "bench/drawn_fleet.h"
 #include "bench/fleet_of_instance.h"
 #include "bench/fleet_plans.h"
+#include "bench/promised_plans.h"
 #include "scheduler/fleet_plan/plan_fleet.h"
 #include "scheduler/place/place.h"
 #include "scheduler/solve/solver.h"
@@ -90,6 +95,24 @@ nlohmann::json InstanceJson(const Fleet& fleet) {
   return json;
 }
 
+// What the planner was told is judged at each half hour. Of all that it started, the floor under
+// the real sun is no rule: nobody knows it, and the plan keeps a risk.
+nlohmann::json JudgeShipped(const Fleet& fleet) {
+  const ShippedPlan shipped = PlanByShipped(fleet);
+  Fleet any_sun = fleet;
+  for (PackSpec& pack : any_sun.instance.packs) {
+    pack.broken_paths_max = static_cast<int>(pack.harvest.size());
+  }
+  nlohmann::json judged = Judge(any_sun, shipped.plan);
+  if (!shipped.broken.empty()) {
+    judged["broken"] = shipped.broken;
+  }
+  judged["bytes_differ"] = shipped.bytes_differ;
+  judged["runs_on_packs"] = shipped.runs_on_packs;
+  judged["guard_stops"] = shipped.guard_stops;
+  return judged;
+}
+
 // The fleet pass, with a solver's prices where the build has a solver.
 Schedule PlanByPrices(const Fleet& fleet, nlohmann::json& plans) {
   const fleet_plan::FleetPlan plan =
@@ -117,9 +140,8 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     }
     return static_cast<double>(least);
   };
-  int bytes_differ = 0;
   nlohmann::json plans;
-  plans["shipped"] = Judge(fleet, PlanByShipped(fleet, bytes_differ));
+  plans["shipped"] = JudgeShipped(fleet);
   std::optional<Schedule> best;
   const auto list = [&](const char* name, const std::function<double(size_t job)>& rank) {
     const Schedule schedule = PlanByList(fleet, rank);
@@ -147,7 +169,6 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
   const nlohmann::json document = {{"seed", seed},
                                    {"instance", InstanceJson(fleet)},
                                    {"plans", plans},
-                                   {"bytes_differ", bytes_differ},
                                    {"search_seconds", seconds.count()}};
   std::printf("%s\n", document.dump().c_str());
 }
@@ -184,30 +205,49 @@ void PrintTime(int devices, int jobs, uint64_t seed) {
   std::printf("\n");
 }
 
-int Main(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 4 && arguments[0] == "--time") {
-    PrintTime(std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()),
-              std::strtoull(arguments[3].c_str(), nullptr, 10));
-    return 0;
-  }
-  if (arguments.size() != 5) {
-    std::fprintf(stderr,
-                 "usage: wattle-place-load SUN SEED BOARDS JOBS MOVES | --time BOARDS JOBS SEED\n");
-    return 2;
-  }
-  std::ifstream file(arguments[0]);
+std::vector<double> ReadSun(const std::string& path) {
+  std::ifstream file(path);
   std::vector<double> sun;
   for (double irradiance = 0; file >> irradiance;) {
     sun.push_back(irradiance);
   }
   if (sun.empty()) {
     std::fprintf(stderr, "%s: has no numbers; wanted the W/m2 of each hour of a year\n",
-                 arguments[0].c_str());
+                 path.c_str());
+  }
+  return sun;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 4 && arguments[0] == "--time") {
+    PrintTime(std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()),
+              std::strtoull(arguments[3].c_str(), nullptr, 10));
+    return 0;
+  }
+  const bool is_promised = arguments.size() == 6 && arguments[0] == "--promised";
+  if (arguments.size() != 5 && !is_promised) {
+    std::fprintf(stderr,
+                 "usage: wattle-place-load [--promised] SUN SEED BOARDS JOBS MOVES | --time BOARDS "
+                 "JOBS SEED\n");
+    return 2;
+  }
+  const size_t first = is_promised ? 1 : 0;
+  const std::vector<double> sun = ReadSun(arguments[first]);
+  if (sun.empty()) {
     return 1;
   }
-  PrintInstance(std::strtoull(arguments[1].c_str(), nullptr, 10), sun,
-                std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()),
-                std::atoi(arguments[4].c_str()));
+  const uint64_t seed = std::strtoull(arguments[first + 1].c_str(), nullptr, 10);
+  const int boards = std::atoi(arguments[first + 2].c_str());
+  const int jobs = std::atoi(arguments[first + 3].c_str());
+  const int moves = std::atoi(arguments[first + 4].c_str());
+  if (is_promised) {
+    Dice dice(seed);
+    Fleet fleet = DrawFleet(dice, sun, boards, jobs);
+    AddWaysAndDeadlines(dice, fleet);
+    PrintPromised(fleet.instance, moves);
+    return 0;
+  }
+  PrintInstance(seed, sun, boards, jobs, moves);
   return 0;
 }
 

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Moves attempts without a report: by a computed plan, a hello, or time. Pure.
+// Moves attempts by a computed plan. Pure.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -11,35 +11,22 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/apart_jobs.h"
-#include "coordinator/core/core.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
-#include "coordinator/core/energy_budget.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/exploration.h"
 #include "coordinator/core/lease.h"
-#include "coordinator/core/lineage_internal.h"
+#include "coordinator/core/lineage.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/moving_for_gain.h"
 #include "coordinator/core/planning.h"
-#include "coordinator/core/probing.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/releasing.h"
-#include "coordinator/core/retry_policy.h"
 #include "coordinator/core/state.h"
-#include "scheduler/predict/measured_rates.h"
 #include "units/format.h"
 
 namespace wattle::core {
 namespace {
-
-// How long a device that hands an attempt over may bring nothing more of its checkpoint, which may
-// cross a slow link. A silent device that has begun may have a link once a day.
-constexpr absl::Duration kReleasePatience = absl::Hours(1);
-constexpr absl::Duration kSilentReleasePatience = absl::Hours(26);
-// An attempt leaves a device that answers, and for so long did not accept it or had a sick disk:
-// such a device cannot save that it stops, nor report it.
-constexpr absl::Duration kWithdrawAfter = absl::Minutes(2);
 
 // Whether no event since the plan was computed changed the job or the device.
 bool IsFresh(const State& state, const v1::JobRecord& record, const DeviceId& device,
@@ -344,289 +331,6 @@ void DecidePlan(Draft& draft, const PlanComputed& command) {
   for (const scheduler::GainfulMove& move : command.moves) {
     ReleaseForGain(draft, move, command.computed_on);
   }
-}
-
-namespace {
-
-// The device's description without the idle watts. The device measures its idle watts again and
-// again, and heartbeats report them.
-std::string HardwareOf(v1::DeviceInfo info) {
-  info.clear_idle_power_watts();
-  return info.SerializeAsString();
-}
-
-// Rates that no board of the class has teach nothing, and the device's findings say so.
-void LeaveOutBadRates(v1::DeviceInfo& info) {
-  const auto told = info.rates();
-  info.clear_rates();
-  for (const v1::MeasuredRates& rates : told) {
-    const std::string problem = scheduler::RateProblemOn(info, rates);
-    if (problem.empty()) {
-      *info.add_rates() = rates;
-    } else {
-      info.add_findings(absl::StrCat(
-          "measured rates", rates.power_mode().empty() ? "" : " of power mode ", rates.power_mode(),
-          " are not used: ", problem, "; run 'wattle-worker probe --rates' again"));
-    }
-  }
-}
-
-// A drained or released device that no longer holds an attempt will never report its stop.
-void EndNotHeld(Draft& draft, const v1::Hello& hello, const v1::DeviceRecord& record) {
-  const State& state = draft.state();
-  for (const v1::Attempt* const attempt : AttemptsOn(state, DeviceId(hello.device().device_id()))) {
-    const bool held = std::any_of(
-        hello.attempts().begin(), hello.attempts().end(), [&](const v1::HeldAttempt& one) {
-          // A hello of version 0.1 names no tokens.
-          return one.attempt_id() == attempt->attempt_id() &&
-                 (one.fencing_token() == 0 || one.fencing_token() == attempt->fencing_token());
-        });
-    if (held || !(record.drained() || attempt->released())) {
-      continue;
-    }
-    const std::string reason =
-        record.drained() ? absl::StrCat(hello.device().name(), " is drained and does not hold it")
-                         : attempt->reason();
-    draft.SetAttempt(*attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt->job_id(), reason);
-  }
-}
-
-void SetProblem(Draft& draft, const v1::DeviceInfo& device, absl::string_view problem) {
-  v1::DeviceProblemChanged& changed = *draft.Add().mutable_device_problem_changed();
-  changed.set_device_id(device.device_id());
-  changed.set_problem(std::string(problem));
-}
-
-// A worker that is not served is shown among the devices, with its version and the remedy.
-void RefuseProtocol(Draft& draft, const v1::Hello& hello, const absl::Status& problem) {
-  const v1::DeviceRecord* const record =
-      FindDevice(draft.state(), DeviceId(hello.device().device_id()));
-  draft.Refuse(problem);
-  if (record == nullptr || record->removed() ||
-      record->info().worker_version() != hello.device().worker_version()) {
-    v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
-    *registered.mutable_info() = hello.device();
-    registered.mutable_info()->clear_rates();
-    registered.set_incarnation(hello.incarnation());
-  }
-  if (record == nullptr || record->problem().empty() ||
-      (IsProtocolProblem(record->problem()) && record->problem() != problem.message())) {
-    SetProblem(draft, hello.device(), problem.message());
-  }
-}
-
-}  // namespace
-
-void DecideHello(Draft& draft, const WorkerHello& command) {
-  const v1::Hello& hello = command.hello;
-  if (absl::Status valid = ValidateHello(hello); !valid.ok()) {
-    draft.Refuse(valid);
-    return;
-  }
-  if (const absl::Status served = CheckProtocol(hello); !served.ok()) {
-    RefuseProtocol(draft, hello, served);
-    return;
-  }
-  if (!command.rival.empty()) {
-    RefuseRival(draft, command);
-    return;
-  }
-  if (!CheckLineage(draft, hello) ||
-      (IsOfThisOpening(draft.state(), hello) && !CheckIdentity(draft, hello))) {
-    return;
-  }
-  const State& state = draft.state();
-  const DeviceId device(hello.device().device_id());
-  v1::DeviceInfo info = hello.device();
-  if (info.time_scale() == 0.0) {
-    info.set_time_scale(1.0);
-  }
-  LeaveOutBadRates(info);
-  const v1::DeviceRecord* record = FindDevice(state, device);
-  if (record == nullptr || record->incarnation() != hello.incarnation() || record->removed() ||
-      HardwareOf(record->info()) != HardwareOf(info)) {
-    v1::DeviceRegistered& registered = *draft.Add().mutable_device_registered();
-    *registered.mutable_info() = info;
-    registered.set_incarnation(hello.incarnation());
-  }
-  const v1::ReportMark* known = FindMark(state, device, hello.incarnation());
-  const int64_t mark = known == nullptr ? 0 : known->sequence();
-  if (record != nullptr && IsProtocolProblem(record->problem())) {
-    SetProblem(draft, info, "");
-  }
-  if (record != nullptr) {
-    EndNotHeld(draft, hello, *record);
-  }
-  if (IsOfThisOpening(state, hello) && MayWork(state, device)) {
-    RecoverHeldAttempts(draft, hello);
-  }
-  Decision& decision = draft.decision();
-  decision.id = device.value();
-  decision.effects.emplace_back(Acknowledge{device, hello.incarnation(), mark});
-  decision.effects.emplace_back(DesiredSetChanged{device});
-  decision.effects.emplace_back(QueueChanged{});
-}
-
-namespace {
-
-// A job that has not started by its deadline fails, because no device may start it any more.
-void EndOverdue(Draft& draft, const v1::JobRecord& record) {
-  const v1::Job& job = record.job();
-  const absl::Duration deadline = absl::Seconds(job.spec().deadline_seconds());
-  if (deadline <= absl::ZeroDuration() || WATTLE_FAULT_POINT("deadline") ||
-      JobAge(draft.state(), draft.observations(), record, draft.now().monotonic) <= deadline) {
-    return;
-  }
-  const std::string passed = absl::StrCat("its deadline of ", FormatElapsed(deadline), " passed ");
-  if (job.state() != v1::JOB_STATE_ACTIVE) {
-    const auto& waiting = draft.observations().waiting;
-    const auto found =
-        waiting == nullptr ? decltype(waiting->end()){} : waiting->find(JobId(job.job_id()));
-    const bool known = waiting != nullptr && found != waiting->end();
-    draft.EndJob(job, v1::JOB_STATE_FAILED,
-                 absl::StrCat(passed, "before it could start",
-                              known ? absl::StrCat(": ", found->second.why) : ""),
-                 "");
-    return;
-  }
-  const v1::Attempt* live = LiveAttempt(job);
-  if (live == nullptr) {
-    return;
-  }
-  // A running attempt may end after the deadline. An attempt that stands still ends now: no other
-  // device may take the job any more, so the attempt would hold the job without end.
-  const std::string device = DeviceName(draft.state(), live->device_id());
-  std::string reason;
-  if (MayWithdraw(draft.state(), draft.observations(), *live, draft.now().monotonic) &&
-      IsCaughtUp(draft.observations(), DeviceId(live->device_id()))) {
-    reason = absl::StrCat(passed, "while it waited on ", device, " behind ",
-                          AheadOf(draft.state(), *live));
-  } else if (live->state() == v1::ATTEMPT_STATE_PAUSED) {
-    reason = absl::StrCat(passed, "while it was paused on ", device, ": ", live->reason());
-  } else if (LeaseIsOver(draft.state(), draft.observations(), *live, draft.now().monotonic)) {
-    reason =
-        absl::StrCat(passed, "and nothing was heard of ", device, " for longer than its lease");
-  }
-  if (!reason.empty()) {
-    draft.SetAttempt(*live, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.EndJob(job, v1::JOB_STATE_FAILED, reason, "");
-  }
-}
-
-void EndImpossible(Draft& draft, const v1::JobRecord& record) {
-  const Observations& observations = draft.observations();
-  const absl::Duration since =
-      ImpossibleFor(draft.state(), observations, record, draft.now().monotonic);
-  if (record.impossible() && !observations.hold_impossible &&
-      since >= observations.impossible_grace) {
-    draft.EndJob(record.job(), v1::JOB_STATE_FAILED, record.job().reason(), "");
-  }
-}
-
-absl::Duration ReleasePatience(const Draft& draft, const v1::Attempt& attempt) {
-  const auto& devices = draft.observations().devices;
-  const auto device = devices.find(DeviceId(attempt.device_id()));
-  const bool begun =
-      device != devices.end() && device->second.hand_over.attempt.value() == attempt.attempt_id();
-  const bool silent =
-      !IsReachable(draft.observations(), DeviceId(attempt.device_id()), draft.now().monotonic);
-  return begun && silent ? kSilentReleasePatience : kReleasePatience;
-}
-
-// Ends a released attempt whose hand-over stands still.
-void EndUnansweredRelease(Draft& draft, const v1::Attempt& attempt) {
-  if (attempt.released() &&
-      SinceHandOverAdvanced(draft.state(), draft.observations(), attempt, draft.now().monotonic) >
-          ReleasePatience(draft, attempt)) {
-    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, attempt.reason(), nullptr);
-    draft.Requeue(attempt.job_id(), attempt.reason());
-  }
-}
-
-// Why the attempt leaves its device without the device's report; "": it stays.
-std::string WhyWithdrawn(const Draft& draft, const v1::Attempt& attempt) {
-  const Observations& observations = draft.observations();
-  const AttemptId id(attempt.attempt_id());
-  const DeviceId device_id(attempt.device_id());
-  const Monotonic now = draft.now().monotonic;
-  const auto device = observations.devices.find(device_id);
-  const auto progress = observations.progress.find(id);
-  const bool uploads =
-      progress != observations.progress.end() && progress->second.phase() == "upload";
-  if (device == observations.devices.end() || uploads ||
-      !IsReachable(observations, device_id, now)) {
-    return "";
-  }
-  const std::string name = DeviceName(draft.state(), attempt.device_id());
-  const std::optional<Monotonic> sick_since = device->second.storage_sick_since;
-  const Monotonic heard_since =
-      std::max(observations.listening_since, device->second.connected_since);
-  if (sick_since && now - std::max(*sick_since, heard_since) > kWithdrawAfter) {
-    return absl::StrCat("withdrawn from ", name, ": ", device->second.heartbeat.storage_problem());
-  }
-  const absl::Duration waits =
-      std::min(now - heard_since, SincePlaced(draft.state(), observations, id, now));
-  if (attempt.state() == v1::ATTEMPT_STATE_PLACED && waits > kWithdrawAfter) {
-    return absl::StrCat("withdrawn from ", name, ", which did not accept it for ",
-                        FormatElapsed(kWithdrawAfter));
-  }
-  return "";
-}
-
-void EndWithdrawn(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
-  const std::string reason = WhyWithdrawn(draft, attempt);
-  if (!reason.empty()) {
-    draft.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, nullptr);
-    draft.Requeue(attempt.job_id(), reason,
-                  BackoffAfterStop(job, {v1::FAILURE_CLASS_UNSPECIFIED, attempt.device_id(),
-                                         attempt.reached_step()}));
-  }
-}
-
-void EndTimedOut(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
-  const auto progress = draft.observations().progress.find(AttemptId(attempt.attempt_id()));
-  const double timeout_seconds = job.spec().timeout_seconds();
-  if (timeout_seconds <= 0.0 || progress == draft.observations().progress.end() ||
-      progress->second.elapsed_seconds() <= timeout_seconds) {
-    return;
-  }
-  const std::string why = absl::StrCat("ran longer than timeout_seconds: ", timeout_seconds);
-  draft.FailAttempt(attempt, why);
-  draft.AfterFailure(job, {v1::FAILURE_CLASS_JOB, attempt.device_id(), attempt.reached_step()},
-                     why);
-}
-
-}  // namespace
-
-// Drafts at most one change for each job: the next tick sees the change of this one.
-void DecideTick(Draft& draft) {
-  const State& state = draft.state();
-  for (const int64_t number : state.open_jobs) {
-    const v1::JobRecord& record = state.jobs.at(number);
-    const size_t events = draft.decision().events.size();
-    EndOverdue(draft, record);
-    if (draft.decision().events.size() == events && record.impossible()) {
-      EndImpossible(draft, record);
-    }
-    const v1::Attempt* live = LiveAttempt(record.job());
-    if (draft.decision().events.size() == events && live != nullptr) {
-      EndUnansweredRelease(draft, *live);
-    }
-    if (draft.decision().events.size() == events && live != nullptr) {
-      EndWithdrawn(draft, record.job(), *live);
-    }
-    if (draft.decision().events.size() == events && live != nullptr) {
-      EndTimedOut(draft, record.job(), *live);
-    }
-    if (draft.decision().events.size() == events && live != nullptr) {
-      EndOverBudget(draft, record.job(), *live);
-    }
-    if (draft.decision().events.size() == events && live != nullptr) {
-      DecideProbe(draft, record.job(), *live);
-    }
-  }
-  DecideUpgradeTick(draft);
 }
 
 }  // namespace wattle::core

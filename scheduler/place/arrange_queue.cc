@@ -90,10 +90,14 @@ std::vector<QueuePlanner::Proposal> QueuePlanner::LatestProposals(const std::vec
 }
 
 std::vector<QueuePlanner::Proposal> QueuePlanner::Proposals(std::vector<Part>& parts,
-                                                            const Outcome& plan) const {
+                                                            const Outcome& plan) {
   std::vector<Proposal> proposals;
   for (Part& part : parts) {
     Rearrangement::Answer answer = part.search.Search(effort_, LatestOf(part, plan.places));
+    if (!answer.broken_rule.empty()) {
+      ++proposals_dropped_;
+      continue;
+    }
     const bool expects_gain = ExpectsGain(part, answer.price, plan);
     // Of a large fleet a pass is worth its time for an expected gain alone.
     if (expects_gain || part.block.devices.size() == loads_.size()) {

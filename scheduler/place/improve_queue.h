@@ -9,6 +9,9 @@
 #include <map>
 
 #include "scheduler/place/snapshot.h"
+#include "scheduler/timetable/improve.h"
+#include "scheduler/timetable/instance.h"
+#include "scheduler/timetable/schedule.h"
 #include "units/id.h"
 
 namespace wattle::scheduler {
@@ -19,6 +22,9 @@ struct SearchEffort {
   int moves_of_a_job = 6;
   int moves_max = 400;  // Of one part of the fleet.
   uint64_t seed = 1;
+  // Its answers are taken only if CheckPlan finds no broken rule.
+  timetable::Schedule (*improver)(const timetable::Instance& instance, timetable::Schedule begin,
+                                  const timetable::SearchBudget& budget) = timetable::Improve;
 };
 
 struct QueueImprovement {

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "scheduler/place/apart.h"
+#include "scheduler/place/check_places.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
@@ -94,14 +95,33 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
     HelpLateJobs(plan);
   }
   const bool tried = TryForOthers(plan);
+  const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
   const bool stayed = LeaveStarts(plan);
   if (helped || tried || arranged || stayed) {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
   }
+  if (arranged && !KeepsTheRules(placements)) {
+    ++proposals_dropped_;
+    found_cheaper_ = false;
+    arrangement_ = in_order;
+    placements.clear();
+    Pass(arrangement_, loads_, &placements);
+  }
   placements.insert(placements.end(), ended_.begin(), ended_.end());
   return placements;
+}
+
+bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) const {
+  std::vector<JobPlace> places;
+  for (size_t at = 0; at < placements.size(); ++at) {
+    const Job& job = jobs_[arrangement_.order[at]];
+    if (!job.decided.has_value()) {  // What is settled is in the loads.
+      places.push_back({*job.view, placements[at]});
+    }
+  }
+  return !CheckPlaces(snapshot_, loads_, places).has_value();
 }
 
 void QueuePlanner::SortByPriorityAndAge() {

@@ -45,7 +45,8 @@ class QueuePlanner {
                         const SearchEffort& effort = {});
 
   std::vector<QueuePlacement> Plan();
-  // After Plan. What the search expected to gain, and the rules of the queue refused.
+  // After Plan. Answers of the search that CheckPlan refused, and those for which it expected a
+  // gain that the rules of the queue refused.
   [[nodiscard]] int proposals_dropped() const { return proposals_dropped_; }
   // After Plan. Whether the search's arrangement of some part was taken.
   [[nodiscard]] bool found_cheaper() const { return found_cheaper_; }
@@ -143,6 +144,8 @@ class QueuePlanner {
   // Settles the job on the choice of `considered`, unless another job starts later for that.
   void TryOn(size_t index, const Considered& considered, Outcome& plan);
 
+  // Whether CheckPlan finds no fault with the placements of the latest pass.
+  [[nodiscard]] bool KeepsTheRules(const std::vector<QueuePlacement>& placements) const;
   // The parts that the search looks at. It keeps the promises of this plan.
   std::vector<Part> PartsOf(const Outcome& plan);
   // The part as the latest plan had it: a job that waited then has its device, and the turn of its
@@ -153,8 +156,8 @@ class QueuePlanner {
   // The parts that the latest plan had in another way than this one.
   [[nodiscard]] std::vector<Proposal> LatestProposals(const std::vector<Part>& parts,
                                                       const PlacesOfJobs& plan) const;
-  // What the search would change, part by part.
-  std::vector<Proposal> Proposals(std::vector<Part>& parts, const Outcome& plan) const;
+  // What the search would change, part by part. Drops what CheckPlan refuses.
+  std::vector<Proposal> Proposals(std::vector<Part>& parts, const Outcome& plan);
   // Whether the search expects the gain for which an arrangement is taken.
   [[nodiscard]] static bool ExpectsGain(const Part& part, timetable::Millijoules expected,
                                         const Outcome& plan);

@@ -2,16 +2,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <tuple>
 #include <utility>
 
-#include "scheduler/place/apart.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
+#include "scheduler/timetable/check_plan.h"
 #include "scheduler/timetable/improve.h"
 #include "scheduler/timetable/schedule.h"
 
@@ -41,18 +39,17 @@ timetable::Draw DrawInMeanTime(timetable::Draw upper, const RunStart& start) {
   return upper;
 }
 
-// The index of what boards may share, which is copied once; nullopt: there is nothing.
-template <typename Shared>
-std::optional<int> IndexOf(const std::shared_ptr<const Shared>& shared,
-                           std::map<const Shared*, int>& known, std::vector<Shared>& copies) {
-  if (shared == nullptr) {
-    return std::nullopt;
-  }
-  const auto [entry, is_new] = known.emplace(shared.get(), static_cast<int>(copies.size()));
-  if (is_new) {
-    copies.push_back(*shared);
-  }
-  return entry->second;
+// The search looks at a job's ways in the order of the boards' names.
+std::vector<size_t> ByName(const Snapshot& snapshot, absl::Span<const size_t> devices) {
+  std::vector<size_t> sorted(devices.begin(), devices.end());
+  std::sort(sorted.begin(), sorted.end(), [&snapshot](size_t a, size_t b) {
+    const auto name = [&snapshot](size_t i) {
+      const v1::DeviceInfo& info = snapshot.devices[i].device.info();
+      return std::tie(info.name(), info.device_id());
+    };
+    return name(a) < name(b);
+  });
+  return sorted;
 }
 
 }  // namespace
@@ -71,49 +68,13 @@ bool EndCounts(const v1::JobSpec& spec) {
 Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
                              absl::Span<const size_t> devices)
     : snapshot_(&snapshot),
-      devices_(devices.begin(), devices.end()),
+      fleet_(snapshot, loads, ByName(snapshot, devices)),
       patience_ratios_per_hour_(loads.size()) {
-  const Seconds now = absl::ToUnixSeconds(snapshot.now);
-  instance_.end = now + kHorizon;
-  std::sort(devices_.begin(), devices_.end(), [&snapshot](size_t a, size_t b) {
-    const auto name = [&snapshot](size_t i) {
-      const v1::DeviceInfo& info = snapshot.devices[i].device.info();
-      return std::tie(info.name(), info.device_id());
-    };
-    return name(a) < name(b);
-  });
-  std::map<const timetable::Pack*, int> known_packs;
-  std::map<const timetable::Supply*, int> known_supplies;
-  for (const size_t i : devices_) {
-    const DeviceLoad& load = loads[i];
+  fleet_.instance.end = absl::ToUnixSeconds(snapshot.now) + kHorizon;
+  for (const size_t i : devices) {
     patience_ratios_per_hour_[i] =
         PatienceRatioPerHour(LimitsFor(snapshot.policies, snapshot.devices[i].device.info()));
-    timetable::InstanceDevice device;
-    device.pack = IndexOf(load.pack, known_packs, packs_).value_or(timetable::kMains);
-    device.supply = IndexOf(load.supply, known_supplies, supplies_).value_or(timetable::kNoCap);
-    if (const Seconds free_at = timetable::UnixSecondsUp(load.free_at); free_at > now) {
-      device.closed.push_back({.begin = now, .end = free_at});
-    }
-    instance_.devices.push_back(std::move(device));
   }
-}
-
-int Rearrangement::GroupOf(const v1::JobSpec& spec) {
-  if (!spec.has_apart()) {
-    return timetable::kBesideAny;
-  }
-  const auto [group, is_new] =
-      groups_.emplace(ApartGroupOf(spec), static_cast<int>(instance_.groups.size()));
-  if (is_new) {
-    // A device that lacks the label is no way of these jobs.
-    std::map<std::optional<std::string>, int> known;
-    std::vector<int>& places = instance_.groups.emplace_back().places;
-    for (const size_t i : devices_) {
-      const auto place = PlaceFor(spec.apart(), snapshot_->devices[i].device.info());
-      places.push_back(known.emplace(place, static_cast<int>(known.size())).first->second);
-    }
-  }
-  return group->second;
 }
 
 Rearrangement::Price Rearrangement::PriceFrom(size_t job, const RunStart& start) const {
@@ -159,9 +120,9 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
   const size_t index = jobs_.size();
   jobs_.push_back(&job);
   scales_.push_back(scale);
-  timetable::InstanceJob& plain = instance_.jobs.emplace_back();
+  timetable::InstanceJob& plain = fleet_.instance.jobs.emplace_back();
   plain.released = absl::ToUnixSeconds(snapshot_->now);
-  plain.group = GroupOf(job.spec);
+  plain.group = fleet_.GroupOf(job.spec);
   if (planned.has_value()) {
     plain.latest_start =
         timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->start_in_seconds));
@@ -170,8 +131,8 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
           timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->finish_in_seconds));
     }
   }
-  for (size_t index_of_device = 0; index_of_device < devices_.size(); ++index_of_device) {
-    const size_t device = devices_[index_of_device];
+  for (size_t index_of_device = 0; index_of_device < fleet_.devices.size(); ++index_of_device) {
+    const size_t device = fleet_.devices[index_of_device];
     if (!counts(starts[device])) {
       continue;
     }
@@ -199,18 +160,18 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
 
 void Rearrangement::SetLeftOutPrices() {
   Millijoules dearest = 1;
-  for (const timetable::InstanceJob& job : instance_.jobs) {
+  for (const timetable::InstanceJob& job : fleet_.instance.jobs) {
     for (const timetable::JobOption& option : job.options) {
       dearest = std::max(dearest, option.cost + option.cost_per_hour * 72);
     }
   }
-  for (timetable::InstanceJob& job : instance_.jobs) {
-    job.left_out_price = dearest * static_cast<Millijoules>(instance_.jobs.size() + 1);
+  for (timetable::InstanceJob& job : fleet_.instance.jobs) {
+    job.left_out_price = dearest * static_cast<Millijoules>(fleet_.instance.jobs.size() + 1);
   }
 }
 
 timetable::Schedule Rearrangement::InOrderOfAdd() const {
-  timetable::Schedule schedule(instance_, packs_, supplies_);
+  timetable::Schedule schedule(fleet_.instance);
   for (size_t job = 0; job < jobs_.size(); ++job) {
     schedule.Insert(job);
   }
@@ -218,13 +179,13 @@ timetable::Schedule Rearrangement::InOrderOfAdd() const {
 }
 
 timetable::Schedule Rearrangement::FromLatest(absl::Span<const Place> latest) const {
-  timetable::Schedule schedule(instance_, packs_, supplies_);
+  timetable::Schedule schedule(fleet_.instance);
   for (const Place& place : latest) {
-    const std::vector<timetable::JobOption>& options = instance_.jobs[place.job].options;
+    const std::vector<timetable::JobOption>& options = fleet_.instance.jobs[place.job].options;
     uint64_t others = 0;
     for (size_t i = 0; i < std::min<size_t>(options.size(), 64); ++i) {
       const bool is_other = place.device.has_value() &&
-                            devices_[static_cast<size_t>(options[i].device)] != *place.device;
+                            fleet_.devices[static_cast<size_t>(options[i].device)] != *place.device;
       others |= uint64_t{is_other} << i;
     }
     schedule.Insert(place.job, others);
@@ -244,16 +205,19 @@ Rearrangement::Answer Rearrangement::Search(const SearchEffort& effort,
       begin = std::move(other);
     }
   }
-  const timetable::Schedule best = timetable::Improve(
-      instance_, std::move(begin),
+  const timetable::Schedule best = effort.improver(
+      fleet_.instance, std::move(begin),
       {.moves = std::min(effort.moves_of_a_job * static_cast<int>(jobs_.size()), effort.moves_max),
        .seed = effort.seed});
+  if (std::optional<std::string> broken = timetable::CheckPlan(fleet_.instance, best.plan())) {
+    return {.places = {}, .broken_rule = *std::move(broken)};
+  }
   std::vector<Place> places;
   for (size_t job = 0; job < jobs_.size(); ++job) {
     const int device = best.planned(job).device;
     places.push_back({job, device == timetable::Planned::kLeftOut
                                ? std::nullopt
-                               : std::optional(devices_[static_cast<size_t>(device)])});
+                               : std::optional(fleet_.devices[static_cast<size_t>(device)])});
   }
   std::stable_sort(places.begin(), places.end(), [&best](const Place& a, const Place& b) {
     const auto rank = [&best](const Place& place) {

@@ -9,7 +9,6 @@
 #define WATTLE_SCHEDULER_PLACE_REARRANGE_INTERNAL_H_
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,10 +16,10 @@
 #include "absl/types/span.h"
 
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/fleet_instance_internal.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/amounts.h"
-#include "scheduler/timetable/instance.h"
 #include "scheduler/timetable/schedule.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -64,6 +63,8 @@ class Rearrangement {
     // The sum of PriceOf as the search expects it; a job without a place costs more than all
     // others.
     timetable::Millijoules price = 0;
+    // Of an answer that CheckPlan refuses: the rule. It has no places and no price then.
+    std::string broken_rule{};
   };
   // Begins with the jobs in the order of Add, or from the latest plan if that is cheaper. Always
   // the same answer for the same jobs.
@@ -79,8 +80,6 @@ class Rearrangement {
     timetable::Millijoules now = 0;
     timetable::Millijoules per_hour = 0;
   };
-  // The index of the job's group in the instance.
-  int GroupOf(const v1::JobSpec& spec);
   [[nodiscard]] Price PriceFrom(size_t job, const RunStart& start) const;
   // No other job's joules outweigh a job that finds no place.
   void SetLeftOutPrices();
@@ -89,14 +88,8 @@ class Rearrangement {
   [[nodiscard]] timetable::Schedule FromLatest(absl::Span<const Place> latest) const;
 
   const Snapshot* snapshot_;
-  // The devices that the search may use, by name: it looks at a job's ways in this order. The
-  // instance counts the devices so.
-  std::vector<size_t> devices_;
+  FleetInstance fleet_;                           // The devices that the search may use, by name.
   std::vector<double> patience_ratios_per_hour_;  // Of each device of the snapshot, if used.
-  timetable::Instance instance_;
-  std::map<std::string, int> groups_;  // Of the instance, by ApartGroupOf.
-  std::vector<timetable::Pack> packs_;
-  std::vector<timetable::Supply> supplies_;
   std::vector<const JobView*> jobs_;
   std::vector<Scale> scales_;
 };

@@ -5,22 +5,27 @@
 #include <array>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/timetable/improve.h"
+#include "scheduler/timetable/schedule.h"
 
 namespace wattle::scheduler {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 // A fine-tune of 3.6 million tokens: 10 h at 0.01 s a token. Its workload is told by the layers.
 JobView LongJob(const std::string& id, int layers) {
@@ -68,6 +73,37 @@ TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   const FleetPlan plan = PlanQueueAndMoves(snapshot);
   EXPECT_THAT(Summary(plan.jobs), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   EXPECT_EQ(plan.proposals_dropped, 1);
+}
+
+// Lets the last job start a second after it must.
+timetable::Schedule BreakAPromise(const timetable::Instance& instance, timetable::Schedule begin,
+                                  const timetable::SearchBudget& budget) {
+  timetable::Schedule best = timetable::Improve(instance, std::move(begin), budget);
+  const size_t job = instance.jobs.size() - 1;
+  const timetable::Planned planned = best.planned(job);
+  best.Remove(job);
+  for (const timetable::JobOption& option : instance.jobs[job].options) {
+    if (option.device == planned.device && option.mode == planned.mode) {
+      best.Put(job, option, *instance.jobs[job].latest_start + 1);
+    }
+  }
+  return best;
+}
+
+TEST_F(RearrangeTest, AnAnswerThatCheckPlanRefusesIsDroppedAndCounted) {
+  Snapshot snapshot = TwoBoards();
+  for (DeviceView& view : snapshot.devices) {
+    view.free_at = kTestNow + absl::Hours(2);
+  }
+  const SearchEffort honest = {.moves_of_a_job = 50, .moves_max = 2000};
+  SearchEffort broken = honest;
+  broken.improver = BreakAPromise;
+  const QueueImprovement found = ImproveQueue(snapshot, honest);
+  EXPECT_EQ(found.places.at(JobId("j1")).device.value(), "id-b");
+  EXPECT_EQ(found.proposals_dropped, 0);
+  const QueueImprovement dropped = ImproveQueue(snapshot, broken);
+  EXPECT_THAT(dropped.places, IsEmpty());  // The plan that stands goes on.
+  EXPECT_EQ(dropped.proposals_dropped, 1);
 }
 
 // In some of the drawn queues the search moves a job.

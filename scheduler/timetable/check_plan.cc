@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "scheduler/timetable/draw_quantile.h"
+
 namespace wattle::timetable {
 namespace {
 
@@ -81,10 +83,10 @@ std::optional<std::string> CheckEntry(const Instance& instance, const Planned& p
   return std::nullopt;
 }
 
-std::optional<std::string> CheckDevices(const Instance& instance,
-                                        const std::vector<Placed>& placed) {
+std::optional<std::string> CheckDevice(const InstanceDevice& device,
+                                       const std::vector<Placed>& placed) {
   for (const Placed& one : placed) {
-    for (const Interval& closed : instance.devices[static_cast<size_t>(one.device)].closed) {
+    for (const Interval& closed : device.closed) {
       if (one.begin < closed.end && closed.begin < one.end) {
         return absl::StrCat("window: job ", one.job, " runs from ", one.begin, " to ", one.end,
                             ", and device ", one.device, " is closed from ", closed.begin, " to ",
@@ -92,11 +94,25 @@ std::optional<std::string> CheckDevices(const Instance& instance,
       }
     }
     for (const Placed& other : placed) {
-      if (one.job < other.job && one.device == other.device && one.begin < other.end &&
-          other.begin < one.end) {
+      if (one.job < other.job && one.begin < other.end && other.begin < one.end) {
         return absl::StrCat("overlap: jobs ", one.job, " and ", other.job, " run on device ",
                             one.device, " from ", one.begin, " and from ", other.begin);
       }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> CheckDevices(const Instance& instance,
+                                        const std::vector<Placed>& placed) {
+  std::vector<std::vector<Placed>> of_device(instance.devices.size());
+  for (const Placed& one : placed) {
+    of_device[static_cast<size_t>(one.device)].push_back(one);
+  }
+  for (size_t device = 0; device < of_device.size(); ++device) {
+    if (std::optional<std::string> broken =
+            CheckDevice(instance.devices[device], of_device[device])) {
+      return broken;
     }
   }
   return std::nullopt;
@@ -107,9 +123,12 @@ std::optional<std::string> CheckApart(const Instance& instance, const std::vecto
   const auto group_of = [&](const Placed& one) {
     return instance.jobs[static_cast<size_t>(one.job)].group;
   };
-  for (const Placed& one : placed) {
-    for (const Placed& other : placed) {
-      if (one.job >= other.job || group_of(one) == kBesideAny || group_of(one) != group_of(other)) {
+  std::vector<Placed> grouped;
+  std::copy_if(placed.begin(), placed.end(), std::back_inserter(grouped),
+               [&](const Placed& one) { return group_of(one) != kBesideAny; });
+  for (const Placed& one : grouped) {
+    for (const Placed& other : grouped) {
+      if (one.job >= other.job || group_of(one) != group_of(other)) {
         continue;
       }
       const std::vector<int>& places = instance.groups[static_cast<size_t>(group_of(one))].places;
@@ -123,55 +142,136 @@ std::optional<std::string> CheckApart(const Instance& instance, const std::vecto
   return std::nullopt;
 }
 
-// All moments at which a rate can change, from now to the end of the last run.
-std::set<Seconds> Moments(const PackSpec& pack, const std::vector<Placed>& runs) {
+// A time in which all rates are constant, and what the runs in it draw together.
+struct Stretch {
+  Seconds begin = 0;
+  Seconds end = 0;
+  Milliwatts work = 0;
+  Milliwatts deviation = 0;
+  Millijoules at_start = 0;
+  Millijoules needed = 0;  // The floor, and what the guards of the runs hold back.
+  std::vector<size_t> runs{};
+};
+
+// The work of one pack.
+struct PackRuns {
+  std::vector<Placed> runs;
+  size_t settled = 0;  // The first ones. They end by the horizon here.
+};
+
+std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>& runs) {
   std::set<Seconds> moments = {pack.now};
-  Seconds end = pack.now;
+  Seconds last = pack.now;
   for (const Placed& run : runs) {
-    moments.insert(run.begin);
-    moments.insert(run.end);
-    end = std::max(end, run.end);
+    moments.insert({run.begin, run.end});
+    last = std::max(last, run.end);
   }
-  for (Seconds hour = pack.first_hour; hour < end; hour += kHour) {
+  for (Seconds hour = pack.first_hour; hour < last; hour += kHour) {
     moments.insert(hour);
   }
   for (const FloorStep& step : pack.floor) {
     moments.insert(step.from);
   }
   moments.erase(moments.begin(), moments.lower_bound(pack.now));
-  moments.erase(moments.upper_bound(end), moments.end());
-  return moments;
-}
-
-// The first moment at which work has less than it must leave; nullopt: the path keeps the floor.
-std::optional<Seconds> BreaksAt(const PackSpec& pack, const std::vector<Milliwatts>& harvest,
-                                const std::vector<Placed>& runs) {
-  const std::set<Seconds> moments = Moments(pack, runs);
-  Millijoules charge = pack.charge;
+  moments.erase(moments.upper_bound(last), moments.end());
+  std::vector<Stretch> stretches;
   for (auto next = moments.begin(); std::next(next) != moments.end(); ++next) {
-    const Seconds begin = *next;
-    const Seconds end = *std::next(next);
-    Millijoules floor = 0;
+    Stretch& one = stretches.emplace_back(Stretch{.begin = *next, .end = *std::next(next)});
     for (const FloorStep& step : pack.floor) {
-      floor = step.from <= begin ? step.charge : floor;
+      one.needed = step.from <= one.begin ? step.charge : one.needed;
     }
-    Milliwatts power = harvest[static_cast<size_t>((begin - pack.first_hour) / kHour)] - pack.idle;
-    bool works = false;
-    for (const Placed& run : runs) {
-      if (run.begin <= begin && end <= run.end) {
-        works = true;
-        power -= run.draw.power;
-        floor += run.draw.held_back;
-        charge -= run.begin == begin ? run.draw.at_start : 0;
+    for (size_t run = 0; run < runs.size(); ++run) {
+      if (runs[run].begin <= one.begin && one.end <= runs[run].end) {
+        const Draw& draw = runs[run].draw;
+        one.work += draw.power;
+        one.deviation += draw.deviation;
+        one.needed += draw.held_back;
+        one.at_start += runs[run].begin == one.begin ? draw.at_start : 0;
+        one.runs.push_back(run);
       }
     }
-    const Millijoules after = charge + power * (end - begin);
-    if (works && (charge < floor || after < floor)) {
-      return charge < floor ? begin : end;
+  }
+  return stretches;
+}
+
+// What a path does to the runs of a pack.
+struct Broken {
+  std::set<size_t> runs{};  // Those that have less than they must leave.
+  Seconds first = 0;
+};
+
+Broken BrokenIn(const PackSpec& pack, size_t path, const std::vector<Stretch>& stretches) {
+  Broken broken;
+  Millijoules charge = pack.charge;
+  // Where runs overlap, the parts of a path's quantile are whole milliwatts, and so is their sum.
+  Millijoules rounding = 0;
+  for (const Stretch& on : stretches) {
+    const auto hour = static_cast<size_t>((on.begin - pack.first_hour) / kHour);
+    const Milliwatts drawn =
+        std::max<Milliwatts>(0, on.work + on.deviation * DrawQuantileOf(path) / 1000);
+    charge -= on.at_start;
+    rounding += on.runs.size() > 1 && on.deviation > 0 ? on.end - on.begin : 0;
+    const Millijoules after =
+        charge + (pack.harvest[path][hour] - pack.idle - drawn) * (on.end - on.begin);
+    if (!on.runs.empty() && std::min(charge, after) < on.needed - rounding) {
+      broken.first =
+          broken.runs.empty() ? (charge < on.needed - rounding ? on.begin : on.end) : broken.first;
+      broken.runs.insert(on.runs.begin(), on.runs.end());
     }
     charge = std::max<Millijoules>(0, std::min(after, pack.capacity));
   }
+  return broken;
+}
+
+std::vector<Broken> BrokenInEach(const PackSpec& pack, const std::vector<Placed>& runs) {
+  const std::vector<Stretch> stretches = StretchesOf(pack, runs);
+  std::vector<Broken> paths;
+  for (size_t path = 0; path < pack.harvest.size(); ++path) {
+    paths.push_back(BrokenIn(pack, path, stretches));
+  }
+  return paths;
+}
+
+std::string FloorText(size_t pack, const PackSpec& spec, int broken, Seconds first) {
+  return absl::StrCat("floor: pack ", pack, " is below its floor in ", broken, " of ",
+                      spec.harvest.size(), " paths, first at ", first, "; allowed are ",
+                      spec.broken_paths_max);
+}
+
+// Settled work alone breaks the floor in too many paths. A plan may break none of it in a path in
+// which it keeps the floor, and each planned run counts alone.
+std::optional<std::string> CheckBesideBroken(size_t pack, const PackSpec& spec,
+                                             const PackRuns& work,
+                                             const std::vector<Broken>& alone) {
+  const std::vector<Broken> paths = BrokenInEach(spec, work.runs);
+  std::vector<int> of_run(work.runs.size(), 0);
+  for (size_t path = 0; path < paths.size(); ++path) {
+    for (const size_t run : paths[path].runs) {
+      ++of_run[run];
+      if (run < work.settled && !alone[path].runs.contains(run)) {
+        return absl::StrCat("floor: in path ", path, " pack ", pack, " falls at ",
+                            paths[path].first, " below the floor of a run that goes on");
+      }
+      if (run >= work.settled && of_run[run] > spec.broken_paths_max) {
+        return absl::StrCat("job ", work.runs[run].job, ": ",
+                            FloorText(pack, spec, of_run[run], paths[path].first));
+      }
+    }
+  }
   return std::nullopt;
+}
+
+PackRuns SettledOn(const Instance& instance, size_t pack, Seconds horizon) {
+  PackRuns work;
+  for (const SettledRun& run : instance.settled) {
+    if (run.pack == static_cast<int>(pack) && run.begin < horizon) {
+      const Seconds end = std::min(run.begin + run.draw.length, horizon);
+      work.runs.push_back(
+          {.job = -1, .device = -1, .begin = run.begin, .end = end, .draw = run.draw});
+    }
+  }
+  work.settled = work.runs.size();
+  return work;
 }
 
 std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
@@ -179,10 +279,15 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
   const PackSpec& spec = instance.packs[pack];
   const Seconds horizon =
       spec.first_hour + kHour * static_cast<Seconds>(spec.harvest.front().size());
-  std::vector<Placed> runs;
+  PackRuns work = SettledOn(instance, pack, horizon);
+  std::vector<Broken> alone;
+  const auto is_broken = [](const Broken& path) { return !path.runs.empty(); };
+  if (work.settled > 0) {
+    alone = BrokenInEach(spec, work.runs);
+  }
   for (const Placed& one : placed) {
     if (instance.devices[static_cast<size_t>(one.device)].pack == static_cast<int>(pack)) {
-      runs.push_back(one);
+      work.runs.push_back(one);
       if (one.begin < spec.now || one.end > horizon) {
         return absl::StrCat("floor: job ", one.job, " runs from ", one.begin, " to ", one.end,
                             ", and the sun of pack ", pack, " is told from ", spec.now, " to ",
@@ -190,20 +295,22 @@ std::optional<std::string> CheckFloor(const Instance& instance, size_t pack,
       }
     }
   }
-  int broken = 0;
-  std::optional<Seconds> first;
-  for (const std::vector<Milliwatts>& harvest : spec.harvest) {
-    if (const std::optional<Seconds> at = BreaksAt(spec, harvest, runs)) {
-      broken += 1;
-      first = first ? std::min(*first, *at) : *at;
-    }
+  if (work.runs.size() == work.settled) {
+    return std::nullopt;
   }
-  if (broken > spec.broken_paths_max) {
-    return absl::StrCat("floor: pack ", pack, " is below its floor in ", broken, " of ",
-                        spec.harvest.size(), " paths, first at ", *first, "; allowed are ",
-                        spec.broken_paths_max);
+  if (std::count_if(alone.begin(), alone.end(), is_broken) > spec.broken_paths_max) {
+    return CheckBesideBroken(pack, spec, work, alone);
   }
-  return std::nullopt;
+  const std::vector<Broken> paths = BrokenInEach(spec, work.runs);
+  const auto broken = static_cast<int>(std::count_if(paths.begin(), paths.end(), is_broken));
+  if (broken <= spec.broken_paths_max) {
+    return std::nullopt;
+  }
+  Seconds first = horizon;
+  for (const Broken& path : paths) {
+    first = is_broken(path) ? std::min(first, path.first) : first;
+  }
+  return FloorText(pack, spec, broken, first);
 }
 
 // The sum grows only where a run begins.
@@ -217,6 +324,11 @@ std::optional<std::string> CheckCap(const Instance& instance, size_t supply,
     Milliwatts sum = spec.idle;
     for (const Placed& one : placed) {
       sum += is_member(one) && one.begin <= at.begin && at.begin < one.end ? one.draw.power : 0;
+    }
+    for (const SettledRun& run : instance.settled) {
+      const bool draws = run.supply == static_cast<int>(supply) && run.begin <= at.begin &&
+                         at.begin < run.begin + run.draw.length;
+      sum += draws ? run.draw.power : 0;
     }
     if (is_member(at) && sum > spec.cap) {
       return absl::StrCat("power_cap: the boards of supply ", supply, " draw ", sum, " mW at ",

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Judges a plan from the rules alone. The check shares no code with Timeline, Pack and Supply,
-// which plans are made with: a fault in either is then no fault of both. The check is slow and
-// straightforward. Pure; thread-safe.
+// which plans are made with, but the table of draw_quantile.h: a fault in either is then no fault
+// of both. The check is slow and straightforward. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_TIMETABLE_CHECK_PLAN_H_
 #define WATTLE_SCHEDULER_TIMETABLE_CHECK_PLAN_H_
 
@@ -23,7 +23,9 @@ namespace wattle::timetable {
 //   deadline   an entry claims to be in time if and only if its job ends by its deadline;
 //   window     no job runs on a device that is closed;
 //   overlap    a device runs one job at a time;
-//   floor      work breaks a pack's floor in at most its broken_paths_max paths;
+//   floor      work breaks a pack's floor in at most its broken_paths_max paths. Where settled runs
+//              alone break it in more, each planned run does in at most as many, and it breaks the
+//              floor of no settled run in a path in which that run keeps it;
 //   apart      no two jobs of a group run in one place, whenever;
 //   power_cap  the boards of a supply never draw more together than its cap.
 std::optional<std::string> CheckPlan(const Instance& instance, absl::Span<const Planned> plan);

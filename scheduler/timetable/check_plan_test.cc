@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "scheduler/timetable/earliest_start.h"
+#include "scheduler/timetable/schedule.h"
 #include "scheduler/timetable/timeline.h"
 
 namespace wattle::timetable {
@@ -152,6 +153,76 @@ TEST(CheckPlanTest, TheShareOfBrokenPathsIsCounted) {
   EXPECT_EQ(CheckPlan(instance, GoodPlan()), std::nullopt);
 }
 
+// Path 2 draws 0.424 deviations less than the mean, path 3 1.366 more.
+TEST(CheckPlanTest, EachPathHasItsQuantileOfTheDraw) {
+  Instance instance = TwoJobs();
+  const std::vector<Planned> plan = {GoodPlan()[0], {.job = 1}};
+  PackSpec& pack = instance.packs[0];
+  instance.jobs[0].options[0].draw.deviation = 1000;
+  pack.harvest.assign(4, std::vector<Milliwatts>(8, 0));
+  pack.broken_paths_max = 2;  // Path 1 and path 3.
+  pack.charge = kOneWattHour + kHour * (1000 + 2000);
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  pack.broken_paths_max = 1;
+  EXPECT_THAT(CheckPlan(instance, plan).value_or("nothing"),
+              testing::HasSubstr("in 2 of 4 paths, first at 3600"));
+  pack.charge += kHour * 1365;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  pack.broken_paths_max = 0;
+  EXPECT_THAT(CheckPlan(instance, plan).value_or("nothing"), testing::StartsWith("floor"));
+  pack.charge += kHour;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+}
+
+// As TheFloorHoldsForAllBoardsOfAPack, but the first run is settled.
+TEST(CheckPlanTest, SettledRunsDraw) {
+  Instance instance = TwoJobs();
+  const std::vector<Planned> plan = {{.job = 0}, GoodPlan()[1]};
+  instance.settled = {{.pack = 0, .draw = {.length = kHour, .power = 2000}}};
+  instance.packs[0].charge = 6 * kOneWattHour + 1'000'000;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  instance.packs[0].charge -= 1;
+  EXPECT_THAT(CheckPlan(instance, plan).value_or("nothing"), testing::StartsWith("floor"));
+  EXPECT_EQ(CheckPlan(instance, std::vector<Planned>{{.job = 0}, {.job = 1}}), std::nullopt);
+
+  instance = TwoJobs();
+  instance.devices[1].supply = 0;
+  instance.supplies = {{.cap = 5000, .idle = 1000}};
+  instance.settled = {{.supply = 0, .draw = {.length = 1001, .power = 2000}}};
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+  instance.settled[0].draw.power = 2001;
+  EXPECT_THAT(CheckPlan(instance, plan).value_or("nothing"), testing::StartsWith("power_cap"));
+  instance.settled[0].draw.length = 1000;
+  EXPECT_EQ(CheckPlan(instance, plan), std::nullopt);
+}
+
+// Path 0 has no sun, and the settled run of four hours breaks the floor there. No path may.
+TEST(CheckPlanTest, BesideWorkThatBreaksTheFloorARunCountsAlone) {
+  Instance instance = TwoJobs();
+  PackSpec& pack = instance.packs[0];
+  pack.charge = 7 * kOneWattHour;
+  pack.harvest = {std::vector<Milliwatts>(8, 0), std::vector<Milliwatts>(8, 2000)};
+  instance.settled = {{.pack = 0, .draw = {.length = 4 * kHour, .power = 2000}}};
+  const std::vector<Planned> early = {GoodPlan()[0], {.job = 1}};
+  // In path 1 the settled run keeps the floor beside the job too.
+  instance.jobs[0].options[0].draw.power = 1900;
+  EXPECT_EQ(CheckPlan(instance, early), std::nullopt);
+  // The job breaks the floor of the settled run in path 1.
+  instance.jobs[0].options[0].draw.power = 2100;
+  EXPECT_THAT(
+      CheckPlan(instance, early).value_or("nothing"),
+      testing::StartsWith("floor: in path 1 pack 0 falls at 14400 below the floor of a run"));
+  // The job breaks the floor itself, in path 0.
+  instance.jobs[0].options[0].draw.power = 1900;
+  instance.jobs[0].deadline.reset();
+  const std::vector<Planned> late = {
+      {.job = 0, .device = 0, .start = 2 * kHour + 1800, .in_time = true}, {.job = 1}};
+  EXPECT_THAT(CheckPlan(instance, late).value_or("nothing"),
+              testing::StartsWith("job 0: floor: pack 0 is below its floor in 1 of 2 paths"));
+  pack.broken_paths_max = 1;
+  EXPECT_EQ(CheckPlan(instance, late), std::nullopt);
+}
+
 Instance DrawFleet(std::mt19937& dice) {
   const auto below = [&dice](int64_t bound) { return static_cast<int64_t>(dice()) % bound; };
   Instance instance;
@@ -255,6 +326,49 @@ TEST(CheckPlanTest, PlansMadeWithTimelineAndPackPass) {
   }
   EXPECT_GT(placed, 1500);
   EXPECT_GT(left_out, 50);
+  EXPECT_GT(caught, placed / 2);
+}
+
+// As PlanGreedily's fleets, with work that goes on already, and draws that are not known. The
+// settled work of some packs breaks their floor alone.
+TEST(CheckPlanTest, PlansBesideSettledRunsPass) {
+  int placed = 0;
+  int caught = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 dice(seed);
+    const auto below = [&dice](int64_t bound) { return static_cast<int64_t>(dice()) % bound; };
+    Instance instance = DrawFleet(dice);
+    instance.end = 48 * kHour;
+    for (int run = 0; run < 3; ++run) {
+      instance.settled.push_back(
+          {.pack = run % 2,
+           .begin = below(2) * below(20'000),
+           .draw = {.length = 1 + below(40'000), .power = below(6000), .deviation = below(1000)}});
+    }
+    for (InstanceJob& job : instance.jobs) {
+      job.left_out_price = 1;
+      for (JobOption& option : job.options) {
+        option.draw.deviation = below(2) * below(3000);
+      }
+    }
+    Schedule schedule(instance);
+    for (size_t job = 0; job < instance.jobs.size(); ++job) {
+      schedule.Insert(job);
+    }
+    std::vector<Planned> plan(schedule.plan().begin(), schedule.plan().end());
+    const std::optional<std::string> broken = CheckPlan(instance, plan);
+    ASSERT_EQ(broken, std::nullopt) << *broken;
+    for (Planned& planned : plan) {
+      if (planned.device != Planned::kLeftOut) {
+        ++placed;
+        planned.start -= 1;
+        caught += CheckPlan(instance, plan).has_value() ? 1 : 0;
+        planned.start += 1;
+      }
+    }
+  }
+  EXPECT_GT(placed, 1000);
   EXPECT_GT(caught, placed / 2);
 }
 

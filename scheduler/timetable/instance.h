@@ -53,11 +53,20 @@ struct InstanceGroup {
                               // below the number of devices.
 };
 
+// A run that goes on, whatever is planned: it draws, and no plan can be blamed for it.
+struct SettledRun {
+  int pack = kMains;
+  int supply = kNoCap;
+  Seconds begin = 0;
+  Draw draw{};
+};
+
 struct Instance {
   std::vector<InstanceDevice> devices;
   std::vector<PackSpec> packs;
   std::vector<SupplySpec> supplies{};
   std::vector<InstanceGroup> groups{};
+  std::vector<SettledRun> settled{};
   std::vector<InstanceJob> jobs;
   Seconds end = 0;         // No job runs later.
   Seconds start_step = 1;  // A job starts at a multiple.

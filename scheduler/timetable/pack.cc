@@ -3,7 +3,6 @@
 #include "scheduler/timetable/pack.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "scheduler/timetable/draw_quantile.h"
 
 namespace wattle::timetable {
 namespace {
@@ -26,23 +26,9 @@ Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules cap
   return {.lowest = std::min(begin, end), .end = std::clamp<Millijoules>(end, 0, capacity)};
 }
 
-// The quantiles 1/128, 3/128 ... 127/128 of a normal variable in thousandths, in an order that has
-// nothing to do with their size: path p has the one of p x 37 + 11 modulo 64.
-constexpr std::array<int64_t, 64> kDeviations = {
-    -917, 699,  -424, 1366, -20,   -1473, 381,  -750, 858,  -298, 1762,  98,    -1189,
-    511,  -602, 1043, -177, -2418, 217,   -978, 650,  -467, 1273, -59,   -1601, 339,
-    -803, 803,  -339, 1601, 59,    -1273, 467,  -650, 978,  -217, 2418,  177,   -1043,
-    602,  -511, 1189, -98,  -1762, 298,   -858, 750,  -381, 1473, 20,    -1366, 424,
-    -699, 917,  -257, 1987, 138,   -1113, 556,  -556, 1113, -138, -1987, 257,
-};
-
-int64_t DeviationOf(size_t path) {
-  return kDeviations[path % kDeviations.size()];
-}
-
 // What work of this mean and deviation draws in a path.
 Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
-  return std::max<Milliwatts>(0, mean + deviation * DeviationOf(path) / 1000);
+  return std::max<Milliwatts>(0, mean + deviation * DrawQuantileOf(path) / 1000);
 }
 
 Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
@@ -87,9 +73,9 @@ class Pack::Kept {
  public:
   explicit Kept(const Told& told) : nested_(told.nested) {}
 
-  void Add(size_t path) { most_drawing_ = std::max(most_drawing_, DeviationOf(path)); }
+  void Add(size_t path) { most_drawing_ = std::max(most_drawing_, DrawQuantileOf(path)); }
   [[nodiscard]] bool Covers(size_t path) const {
-    return nested_ && DeviationOf(path) <= most_drawing_;
+    return nested_ && DrawQuantileOf(path) <= most_drawing_;
   }
 
  private:

@@ -86,6 +86,9 @@ class Pack {
 
   explicit Pack(PackSpec spec);
 
+  [[nodiscard]] const PackSpec& spec() const { return told_->spec; }
+  // All reserved work.
+  [[nodiscard]] const std::vector<Demand>& demands() const { return demands_; }
   // The end of the last hour of the paths. Nothing fits that ends later.
   [[nodiscard]] Seconds horizon() const;
 

@@ -12,20 +12,17 @@
 namespace wattle::timetable {
 namespace {
 
-// The job index of a device's closed intervals in its timeline.
+// The job index of a device's closed intervals in its timeline, and of what draws already.
 constexpr int kClosed = -1;
+constexpr int kSettled = -1;
 
 }  // namespace
 
 Schedule::Schedule(const Instance& instance)
-    : Schedule(instance, std::vector<Pack>(instance.packs.begin(), instance.packs.end()),
-               std::vector<Supply>(instance.supplies.begin(), instance.supplies.end())) {}
-
-Schedule::Schedule(const Instance& instance, std::vector<Pack> packs, std::vector<Supply> supplies)
     : instance_(&instance),
       timelines_(instance.devices.size()),
-      packs_(std::move(packs)),
-      supplies_(std::move(supplies)),
+      packs_(instance.packs.begin(), instance.packs.end()),
+      supplies_(instance.supplies.begin(), instance.supplies.end()),
       plan_(instance.jobs.size()),
       costs_(instance.jobs.size()) {
   for (const InstanceGroup& group : instance.groups) {
@@ -35,6 +32,18 @@ Schedule::Schedule(const Instance& instance, std::vector<Pack> packs, std::vecto
   for (size_t device = 0; device < instance.devices.size(); ++device) {
     for (const Interval& closed : instance.devices[device].closed) {
       timelines_[device].Reserve({.begin = closed.begin, .end = closed.end, .job = kClosed});
+    }
+  }
+  for (const SettledRun& run : instance.settled) {
+    if (run.pack != kMains) {
+      packs_[static_cast<size_t>(run.pack)].Add(
+          {.job = kSettled, .begin = run.begin, .draw = run.draw});
+    }
+    if (run.supply != kNoCap) {
+      supplies_[static_cast<size_t>(run.supply)].Add({.job = kSettled,
+                                                      .begin = run.begin,
+                                                      .length = run.draw.length,
+                                                      .power = run.draw.power});
     }
   }
   for (size_t job = 0; job < plan_.size(); ++job) {

@@ -25,9 +25,6 @@ class Schedule {
  public:
   // All jobs are left out. instance: must outlive the schedule and must not change.
   explicit Schedule(const Instance& instance);
-  // With packs and supplies of the caller in place of the instance's: other runs may draw from them
-  // already.
-  Schedule(const Instance& instance, std::vector<Pack> packs, std::vector<Supply> supplies);
 
   // Gives the job its cheapest way, among the earliest starts of its options in the gaps that are
   // there. The job stays left out if it cannot start and end in time anywhere. skipped: a bit for

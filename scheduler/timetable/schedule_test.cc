@@ -83,7 +83,7 @@ TEST(ScheduleTest, AJobThatCannotStartInTimeIsLeftOut) {
   EXPECT_EQ(late.planned(0).device, Planned::kLeftOut);
 }
 
-// The caller's pack holds 10 Wh, of which another run draws 6 Wh; the job takes 5 Wh.
+// The pack holds 10 Wh, of which a settled run draws 6 Wh; the job takes 5 Wh.
 TEST(ScheduleTest, OtherRunsMayDrawFromAPackAlready) {
   constexpr Millijoules kMillijoulesOfWattHour = 3'600'000;
   Instance instance;
@@ -97,9 +97,8 @@ TEST(ScheduleTest, OtherRunsMayDrawFromAPackAlready) {
   Schedule alone(instance);
   alone.Insert(0);
   EXPECT_EQ(alone.planned(0).device, 0);
-  Pack pack(instance.packs[0]);
-  pack.Add({.job = 7, .draw = {.length = kHour, .power = 6'000}});
-  Schedule beside(instance, {pack}, {});
+  instance.settled = {{.pack = 0, .draw = {.length = kHour, .power = 6'000}}};
+  Schedule beside(instance);
   beside.Insert(0);
   EXPECT_EQ(beside.planned(0).device, Planned::kLeftOut);
 }

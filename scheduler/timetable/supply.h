@@ -53,6 +53,7 @@ class Supply {
   // The most that the boards draw together at any moment of the run, without the run itself.
   [[nodiscard]] Milliwatts DrawOver(const SupplyRun& run) const;
   [[nodiscard]] const SupplySpec& spec() const { return spec_; }
+  [[nodiscard]] const std::vector<SupplyRun>& runs() const { return runs_; }
 
  private:
   SupplySpec spec_;

@@ -40,7 +40,8 @@ bool AgentCore::JobIsOpen(const std::string& job_id) const {
 }
 
 // An upload is work, so it waits while the guard holds work. The coordinator waits for a checkpoint
-// until nothing more of it has come for an hour (kReleasePatience in coordinator/core/placing.cc).
+// until nothing more of it has come for an hour (kReleasePatience in
+// coordinator/core/passing_time.cc).
 bool AgentCore::MayUpload(const Instant& now) const {
   return LineIsFree() && !shutting_down_ && guard_.reason().empty() && welcomed_ &&
          LinkClosed(now).empty();

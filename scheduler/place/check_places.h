@@ -1,0 +1,39 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Judges the places of a plan by timetable::CheckPlan, which shares no code with what finds them:
+// boards run one job at a time and are free, deadlines hold by the mean, jobs run apart, and packs
+// and supplies keep their floors and caps as the plan was told of them. Pure.
+#ifndef WATTLE_SCHEDULER_PLACE_CHECK_PLACES_H_
+#define WATTLE_SCHEDULER_PLACE_CHECK_PLACES_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "scheduler/place/device_load.h"
+#include "scheduler/place/place.h"
+#include "scheduler/place/snapshot.h"
+
+namespace wattle::scheduler {
+
+// A job of a plan. Without a place it breaks no rule.
+struct JobPlace {
+  const JobView& job;
+  const QueuePlacement& placed;
+};
+
+// The first broken rule with its numbers, as CheckPlan's; nullopt: none. loads: before the first of
+// these jobs.
+std::optional<std::string> CheckPlaces(const Snapshot& snapshot,
+                                       const std::vector<DeviceLoad>& loads,
+                                       absl::Span<const JobPlace> places);
+
+// The same of a plan of the whole queue. REQUIRES: no attempt leaves its device for a job of it.
+std::optional<std::string> CheckPlaces(const Snapshot& snapshot,
+                                       absl::Span<const QueuePlacement> plan);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_CHECK_PLACES_H_
