@@ -22,10 +22,27 @@
 namespace wattle::artifacts {
 
 absl::Status BlobStore::CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live) {
+  return CheckRoomBy(upload_bytes, [this, &live](int64_t target_bytes) {
+    absl::MutexLock lock(&mutex_);
+    EvictUploadsLocked(target_bytes, options_.upload_age);
+    return EvictArtifactsLocked(target_bytes, live);
+  });
+}
+
+absl::Status BlobStore::CheckRoomOfUploads(int64_t upload_bytes) {
+  return CheckRoomBy(upload_bytes, [this](int64_t target_bytes) {
+    absl::MutexLock lock(&mutex_);
+    EvictUploadsLocked(target_bytes, options_.young_age);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status BlobStore::CheckRoomBy(
+    int64_t upload_bytes, const std::function<absl::Status(int64_t target_bytes)>& evict) {
   const int64_t quota_bytes =
       options_.quota_bytes > 0 ? options_.quota_bytes : std::numeric_limits<int64_t>::max();
   if (used_bytes() > quota_bytes - upload_bytes) {
-    WATTLE_RETURN_IF_ERROR(Evict(quota_bytes - upload_bytes, live).status());
+    WATTLE_RETURN_IF_ERROR(evict(quota_bytes - upload_bytes));
   }
   if (used_bytes() > quota_bytes - upload_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -36,7 +53,7 @@ absl::Status BlobStore::CheckRoom(int64_t upload_bytes, const std::set<ArtifactI
   const int64_t wanted_bytes = upload_bytes + options_.free_space_reserve_bytes;
   WATTLE_ASSIGN_OR_RETURN(int64_t free_bytes, options_.free_space(options_.directory));
   if (free_bytes < wanted_bytes) {
-    WATTLE_RETURN_IF_ERROR(Evict(used_bytes() - (wanted_bytes - free_bytes), live).status());
+    WATTLE_RETURN_IF_ERROR(evict(used_bytes() - (wanted_bytes - free_bytes)));
     WATTLE_ASSIGN_OR_RETURN(free_bytes, options_.free_space(options_.directory));
   }
   if (free_bytes < wanted_bytes) {
@@ -82,9 +99,14 @@ absl::Status BlobStore::Unpin(const ArtifactId& id) {
 absl::StatusOr<int64_t> BlobStore::Evict(int64_t target_bytes, const std::set<ArtifactId>& live) {
   absl::MutexLock lock(&mutex_);
   const int64_t before_bytes = used_bytes_;
-  if (used_bytes_ > target_bytes) {
-    RemoveStaleChunksLocked();
-  }
+  EvictUploadsLocked(target_bytes, options_.upload_age);
+  WATTLE_RETURN_IF_ERROR(EvictArtifactsLocked(target_bytes, live));
+  EvictUploadsLocked(target_bytes, options_.young_age);
+  return before_bytes - used_bytes_;
+}
+
+absl::Status BlobStore::EvictArtifactsLocked(int64_t target_bytes,
+                                             const std::set<ArtifactId>& live) {
   const Monotonic young = clock_.Boottime() - options_.young_age;
   std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
   for (const auto& [id, entry] : artifacts_) {
@@ -99,7 +121,7 @@ absl::StatusOr<int64_t> BlobStore::Evict(int64_t target_bytes, const std::set<Ar
     }
     WATTLE_RETURN_IF_ERROR(RemoveLocked(id, young));
   }
-  return before_bytes - used_bytes_;
+  return absl::OkStatus();
 }
 
 absl::Status BlobStore::Remove(const ArtifactId& id) {
@@ -139,17 +161,26 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
   return absl::OkStatus();
 }
 
-// Chunks of uploads that nobody went on with.
-void BlobStore::RemoveStaleChunksLocked() {
-  const Monotonic young = clock_.Boottime() - options_.young_age;
-  for (auto it = chunks_.begin(); it != chunks_.end();) {
-    if (it->second.references == 0 && it->second.arrived < young) {
-      used_bytes_ -= it->second.size_bytes;
-      unlink(ChunkPath(it->first).c_str());
-      it = chunks_.erase(it);
-    } else {
-      ++it;
+void BlobStore::EvictUploadsLocked(int64_t target_bytes, absl::Duration age) {
+  if (used_bytes_ <= target_bytes) {
+    return;
+  }
+  const Monotonic young = clock_.Boottime() - age;
+  std::vector<std::pair<Monotonic, ChunkId>> oldest_first;
+  for (const auto& [id, chunk] : chunks_) {
+    if (chunk.references == 0 && chunk.arrived < young) {
+      oldest_first.emplace_back(chunk.arrived, id);
     }
+  }
+  std::sort(oldest_first.begin(), oldest_first.end());
+  for (const auto& [arrived, id] : oldest_first) {
+    if (used_bytes_ <= target_bytes) {
+      return;
+    }
+    const auto chunk = chunks_.find(id);
+    used_bytes_ -= chunk->second.size_bytes;
+    unlink(ChunkPath(id).c_str());
+    chunks_.erase(chunk);
   }
 }
 

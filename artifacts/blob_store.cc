@@ -99,7 +99,7 @@ absl::Status BlobStore::LoadChunks() {
 
 Monotonic BlobStore::UsedAt(absl::Time changed) const {
   return clock_.Boottime() -
-         std::clamp(clock_.Now() - changed, absl::ZeroDuration(), 2 * options_.young_age);
+         std::clamp(clock_.Now() - changed, absl::ZeroDuration(), 2 * options_.upload_age);
 }
 
 absl::Status BlobStore::LoadManifests() {

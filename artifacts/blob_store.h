@@ -9,8 +9,10 @@
 //   DIR/partial/            what is being written; emptied at Open
 //
 // An artifact exists from CommitManifest on, which wants every chunk there and syncs all of it: a
-// truncated upload never becomes an artifact. Chunks without a manifest are an upload under way;
-// they stay for `young_age`, so that it can resume. Thread-safe; one process owns a directory.
+// truncated upload never becomes an artifact. Chunks without a manifest are an upload under way.
+// Where room is wanted they outlast artifacts that nothing uses, for `upload_age`: a board whose
+// link is up for minutes a day goes on with its upload the next day. Thread-safe; one process owns
+// a directory.
 #ifndef WATTLE_ARTIFACTS_BLOB_STORE_H_
 #define WATTLE_ARTIFACTS_BLOB_STORE_H_
 
@@ -43,8 +45,10 @@ struct BlobStoreOptions {
   // An upload that would leave less is refused: the journal beside the store must still be able to
   // commit.
   int64_t free_space_reserve_bytes = int64_t{256} << 20;
-  // Eviction spares what was used more recently, and uploads under way.
+  // Eviction spares what was used more recently, also chunks of uploads.
   absl::Duration young_age = absl::Minutes(10);
+  // An upload with which nobody went on for so long is given up as soon as room is wanted.
+  absl::Duration upload_age = absl::Hours(24 * 7);
   FreeSpaceProbe free_space = FreeSpaceOf;
 };
 
@@ -71,9 +75,13 @@ class BlobStore {
   // from now on: the upload that asks relies on them.
   std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
 
-  // Before an upload: is there room for `upload_bytes` more beside the reserve and within the quota
-  // (after evicting, see Evict)? kResourceExhausted says how much is missing and what to do.
+  // Before an upload: is there room for `upload_bytes` more beside the reserve and within the
+  // quota, after evicting artifacts that are not live, and uploads older than `upload_age`?
+  // kResourceExhausted says how much is missing and what to do.
   absl::Status CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live);
+  // Where CheckRoom still finds too little: gives up uploads that are not young, the longest unused
+  // first, until it finds enough.
+  absl::Status CheckRoomOfUploads(int64_t upload_bytes);
 
   // Makes the artifact exist, durably. kInvalidArgument: not a valid manifest; kFailedPrecondition:
   // chunks are missing (says how many), nothing changed. Repeating it is harmless.
@@ -86,8 +94,9 @@ class BlobStore {
   absl::Status Unpin(const ArtifactId& id);
   void Touch(const ArtifactId& id);
 
-  // Removes artifacts, the longest unused first, until the chunks take at most `target_bytes`.
-  // Kept: pinned ones, those in `live`, young ones. Returns the bytes freed.
+  // Removes uploads older than `upload_age`, artifacts, the longest unused first, and then other
+  // uploads, until the chunks take at most `target_bytes`. Kept: pinned artifacts, those in `live`,
+  // and what is young. Returns the bytes freed.
   absl::StatusOr<int64_t> Evict(int64_t target_bytes, const std::set<ArtifactId>& live);
   absl::Status Remove(const ArtifactId& id);
 
@@ -118,10 +127,17 @@ class BlobStore {
   absl::Status RemoveLocked(const ArtifactId& id, Monotonic young)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // When a file of this change time counts as used: its age by the wall clock, no less than zero
-  // and no more than twice what is young. A stamp of the future, from a clock that was set back,
+  // and no more than twice `upload_age`. A stamp of the future, from a clock that was set back,
   // ages as well.
   [[nodiscard]] Monotonic UsedAt(absl::Time changed) const;
-  void RemoveStaleChunksLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes room for the upload by `evict`, which frees chunks down to a target. Whether there is.
+  absl::Status CheckRoomBy(int64_t upload_bytes,
+                           const std::function<absl::Status(int64_t target_bytes)>& evict);
+  absl::Status EvictArtifactsLocked(int64_t target_bytes, const std::set<ArtifactId>& live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Chunks of uploads with which nobody went on for `age`, the oldest first.
+  void EvictUploadsLocked(int64_t target_bytes, absl::Duration age)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetChunk(const ChunkId& id);
   std::string PathOf(absl::string_view folder, absl::string_view name) const;
   std::string ChunkPath(const ChunkId& id) const;

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "artifacts/blob_store.h"
 
+#include <chrono>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,12 @@ class BlobStoreTest : public StoreFixture {
   [[nodiscard]] std::string ChunkPath(const std::string& bytes) const {
     const std::string hex = Sha256Hex(bytes);
     return Path(absl::StrCat("store/chunks/", hex.substr(0, 2), "/", hex));
+  }
+  // A chunk that comes now, also by the time that its file tells after a restart.
+  void PutChunkNow(BlobStore& store, const std::string& bytes) {
+    ASSERT_THAT(store.PutChunk(Sha256(bytes), bytes), IsOk());
+    std::filesystem::last_write_time(
+        ChunkPath(bytes), std::chrono::file_clock::from_sys(absl::ToChronoTime(clock_.Now())));
   }
 };
 
@@ -143,6 +150,40 @@ TEST_F(BlobStoreTest, AnUploadUnderWayIsSparedUntilItIsStale) {
   EXPECT_EQ(*store->Evict(0, {}), 0);
   clock_.now += absl::Minutes(11);
   EXPECT_EQ(*store->Evict(0, {}), 1);
+}
+
+// A board whose link is up for ten minutes a day, and a store that is always full.
+TEST_F(BlobStoreTest, AnUploadThatGoesOnDailyOutlastsArtifactsThatNothingUses) {
+  BlobStoreOptions options;
+  options.quota_bytes = 2500;
+  auto store = OpenStore(options);
+  const ArtifactId old = Add(*store, WriteFile("old", Bytes(1000, 'a')));
+  for (int day = 0; day < 6; ++day) {
+    PutChunkNow(*store, Bytes(100, static_cast<char>('0' + day)));
+    clock_.now += absl::Hours(24);
+    store = OpenStore(options);
+  }
+  ASSERT_THAT(store->CheckRoom(1500, {}), IsOk());
+  EXPECT_FALSE(store->HasArtifact(old));
+  EXPECT_EQ(store->used_bytes(), 600);
+  EXPECT_THAT(store->CheckRoom(2000, {}),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("quota")));
+  EXPECT_THAT(store->CheckRoomOfUploads(2000), IsOk());
+  EXPECT_EQ(store->used_bytes(), 500) << "the chunk of the first day went";
+}
+
+TEST_F(BlobStoreTest, AnUploadThatNobodyWentOnWithForAWeekGoesBeforeAnyArtifact) {
+  BlobStoreOptions options;
+  options.quota_bytes = 2500;
+  auto store = OpenStore(options);
+  PutChunkNow(*store, "left behind");
+  clock_.now += absl::Hours(24 * 7) + absl::Minutes(1);
+  store = OpenStore(options);
+  const ArtifactId old = Add(*store, WriteFile("old", Bytes(1000, 'a')));
+  clock_.now += absl::Hours(1);
+  ASSERT_THAT(store->CheckRoom(1500, {}), IsOk());
+  EXPECT_TRUE(store->HasArtifact(old));
+  EXPECT_EQ(store->used_bytes(), 1000);
 }
 
 TEST_F(BlobStoreTest, AStepOfTheWallClockEndsNoUploadAndKeepsNothingForEver) {

@@ -35,6 +35,8 @@ constexpr absl::string_view kOldFolders[] = {"chunks", "views", "pins", "partial
 constexpr size_t kUnlistedMax = 16;
 constexpr absl::Duration kListPeriod = absl::Seconds(5);
 
+constexpr int64_t kStatBlockBytes = 512;  // of stat's st_blocks, on every file system
+
 std::vector<std::string> NamesIn(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;
@@ -43,6 +45,20 @@ std::vector<std::string> NamesIn(const std::string& directory) {
     names.push_back(it->path().filename().string());
   }
   return names;
+}
+
+// Of the files below a directory, without their holes.
+int64_t WrittenBytes(const std::string& directory) {
+  int64_t size_bytes = 0;
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(directory, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    struct stat about = {};
+    if (stat(it->path().c_str(), &about) == 0 && S_ISREG(about.st_mode)) {
+      size_bytes += std::min<int64_t>(about.st_size, about.st_blocks * kStatBlockBytes);
+    }
+  }
+  return size_bytes;
 }
 
 // What base/file.h says where the disk gave no bytes; wrong bytes and missing files are neither.
@@ -414,18 +430,11 @@ absl::Status FileCache::Remove(const ArtifactId& id) {
   return absl::OkStatus();
 }
 
-// Interrupted fetches of other artifacts go first, then artifacts that no job needs, the longest
-// unused first.
+// Interrupted fetches that no job needs go first, then artifacts that no job needs, the longest
+// unused first, then the other interrupted fetches.
 absl::StatusOr<int64_t> FileCache::GiveWay(int64_t wanted_bytes) {
   WATTLE_ASSIGN_OR_RETURN(int64_t excess, budget_.Excess(used_bytes(), wanted_bytes));
-  if (excess > 0) {
-    for (const std::string& name : NamesIn(PathOf("incoming", ""))) {
-      if (name != incoming_.value()) {
-        DropIncoming(name);
-      }
-    }
-    WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
-  }
+  WATTLE_RETURN_IF_ERROR(DropInterrupted(/*needed=*/false, wanted_bytes, excess));
   while (excess > 0) {
     const ArtifactId* oldest = nullptr;
     for (const auto& [id, entry] : artifacts_) {
@@ -440,7 +449,29 @@ absl::StatusOr<int64_t> FileCache::GiveWay(int64_t wanted_bytes) {
     WATTLE_RETURN_IF_ERROR(Remove(ArtifactId(*oldest)));
     WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
   }
+  WATTLE_RETURN_IF_ERROR(DropInterrupted(/*needed=*/true, wanted_bytes, excess));
   return excess;
+}
+
+std::vector<ArtifactId> FileCache::Interrupted() const {
+  std::vector<ArtifactId> ids;
+  for (const std::string& name : NamesIn(PathOf("incoming", ""))) {
+    if (name != incoming_.value()) {
+      ids.emplace_back(name);
+    }
+  }
+  return ids;
+}
+
+absl::Status FileCache::DropInterrupted(bool needed, int64_t wanted_bytes, int64_t& excess) {
+  for (const ArtifactId& id : Interrupted()) {
+    if (excess > 0 && (needed_.count(id) > 0) == needed) {
+      RemoveTree(PathOf("received", id.value()));
+      RemoveTree(PathOf("incoming", id.value()));
+      WATTLE_ASSIGN_OR_RETURN(excess, budget_.Excess(used_bytes(), wanted_bytes));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FileCache::MakeRoom(int64_t wanted_bytes) {
@@ -459,6 +490,9 @@ std::vector<ArtifactId> FileCache::ListArtifacts() const {
 
 int64_t FileCache::used_bytes() const {
   int64_t size_bytes = incoming_bytes_;
+  for (const ArtifactId& id : Interrupted()) {
+    size_bytes += WrittenBytes(PathOf("incoming", id.value()));
+  }
   for (const auto& [id, entry] : artifacts_) {
     size_bytes += entry.size_bytes;
   }
@@ -484,11 +518,6 @@ absl::Status FileCache::ListReceived() {
   unlisted_.clear();
   unsynced_.clear();
   return absl::OkStatus();
-}
-
-void FileCache::DropIncoming(const std::string& name) {
-  RemoveTree(PathOf("received", name));
-  RemoveTree(PathOf("incoming", name));
 }
 
 std::string FileCache::PathOf(absl::string_view folder, absl::string_view name) const {

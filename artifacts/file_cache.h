@@ -76,7 +76,8 @@ class FileCache {
   absl::Status Remove(const ArtifactId& id);
 
   [[nodiscard]] std::vector<ArtifactId> ListArtifacts() const;
-  [[nodiscard]] int64_t used_bytes() const;  // of whole artifacts and those being fetched
+  // Of whole artifacts, of the one being fetched, and of fetches that were interrupted before.
+  [[nodiscard]] int64_t used_bytes() const;
 
  private:
   struct Entry {
@@ -105,7 +106,10 @@ class FileCache {
   void NoteReceived(const ChunkId& id, const std::vector<Place>& places);
   // Makes the chunks that came since the last call durable, and lists them.
   absl::Status ListReceived();
-  void DropIncoming(const std::string& name);
+  // The artifacts whose fetch was interrupted before incoming_'s began.
+  [[nodiscard]] std::vector<ArtifactId> Interrupted() const;
+  // Until the budget has room for `wanted_bytes` and the excess is 0. needed: of jobs, or of none.
+  absl::Status DropInterrupted(bool needed, int64_t wanted_bytes, int64_t& excess);
   absl::StatusOr<std::string> ReadPlace(const ChunkId& id, const Place& place) const;
   absl::Status WritePlaces(absl::string_view bytes, const std::vector<Place>& places);
   [[nodiscard]] std::string PathOf(absl::string_view folder, absl::string_view name) const;

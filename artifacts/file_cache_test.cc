@@ -271,6 +271,42 @@ TEST_F(FileCacheTest, WhatJobsNeedStaysAndARefusalNamesTheRemedy) {
   EXPECT_THAT(Fetch(Path("b")), IsOk());
 }
 
+// A job that is cancelled in its fetch leaves its chunks behind.
+TEST_F(FileCacheTest, InterruptedFetchesCountInTheQuotaAlsoAfterARestart) {
+  const int64_t chunk = kChunkSizeBytes;
+  quota_bytes_ = 6 * chunk + chunk / 2;
+  Open();
+  EXPECT_FALSE(Fetch(WriteFile("a", Distinct(4)), 3).ok());
+  EXPECT_FALSE(Fetch(WriteFile("b", Distinct(3)), 1).ok());
+  // The file system has a few for where the pieces lie.
+  const auto about = [](int64_t bytes) {
+    return testing::AllOf(testing::Ge(bytes), testing::Le(bytes + kChunkSizeBytes / 8));
+  };
+  EXPECT_THAT(cache_->used_bytes(), about(4 * chunk));
+  Open();
+  EXPECT_THAT(cache_->used_bytes(), about(4 * chunk));
+  ASSERT_THAT(Fetch(WriteFile("c", Bytes(2 * chunk, 'z'))), IsOk());
+  EXPECT_THAT(cache_->used_bytes(), about(6 * chunk)) << "there was room for all";
+  ASSERT_THAT(Fetch(WriteFile("d", Bytes(4 * chunk, 'y'))), IsOk());
+  EXPECT_EQ(cache_->used_bytes(), 6 * chunk) << "both interrupted fetches went";
+  EXPECT_EQ(BytesOnDisk(), 6 * chunk);
+}
+
+TEST_F(FileCacheTest, AnInterruptedFetchThatAJobNeedsOutlastsArtifactsThatNoneNeeds) {
+  const int64_t chunk = kChunkSizeBytes;
+  quota_bytes_ = 6 * chunk + chunk / 2;
+  Open();
+  ASSERT_THAT(Fetch(WriteFile("old", Bytes(2 * chunk, 'z'))), IsOk());
+  const ArtifactId old = Id();
+  const std::string wanted = WriteFile("wanted", Distinct(4));
+  EXPECT_FALSE(Fetch(wanted, 3).ok());
+  cache_->KeepOnly({Id()});
+  ASSERT_THAT(Fetch(WriteFile("other", Bytes(2 * chunk, 'y'))), IsOk());
+  EXPECT_FALSE(cache_->HasArtifact(old));
+  ASSERT_THAT(Fetch(wanted), IsOk());
+  EXPECT_EQ(travelled_, 1);
+}
+
 TEST_F(FileCacheTest, CheckpointsNeverRefuseAnArtifactThatAJobNeeds) {
   quota_bytes_ = 1500;
   others_bytes_ = 9000;

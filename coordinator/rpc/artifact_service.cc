@@ -142,7 +142,7 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCall
       room = store_.CheckRoom(upload_bytes, all);
     }
   }
-  return room;
+  return absl::IsResourceExhausted(room) ? store_.CheckRoomOfUploads(upload_bytes) : room;
 }
 
 absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,

@@ -27,7 +27,7 @@ constexpr int64_t kNeverCaughtUp = std::numeric_limits<int64_t>::max();
 // A stream that was silent for so many heartbeats is taken for cut.
 constexpr int kSilentHeartbeats = 3;
 
-// Of one stream, in the queue that all boards and callers share (8,192 commands): a board that
+// Of one stream, in the line of the queue that all boards share (8,192 commands): a board that
 // sends without an end waits for itself alone.
 constexpr int kUnansweredMax = 256;
 constexpr size_t kUnansweredBytesMax = size_t{8} << 20;

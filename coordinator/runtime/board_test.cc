@@ -15,6 +15,7 @@
 #include "coordinator/runtime/bounded_queue.h"
 #include "coordinator/runtime/job_watchers.h"
 #include "coordinator/runtime/observation_board.h"
+#include "coordinator/runtime/two_line_queue.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "wattle/v1/service.pb.h"
 
@@ -301,6 +302,42 @@ TEST(BoundedQueueTest, PushWaitsForRoom) {
   }
   pusher.join();
   EXPECT_THAT(all, testing::ElementsAre(1, 2));
+}
+
+void PushAll(TwoLineQueue<int>& queue, QueueLine line, std::vector<int> items) {
+  for (int& item : items) {
+    EXPECT_TRUE(queue.TryPush(line, item));
+  }
+}
+
+TEST(TwoLineQueueTest, OneLineGoesAheadAndTheOtherGetsHalfOfEachTaking) {
+  TwoLineQueue<int> queue(6);
+  PushAll(queue, QueueLine::kBehind, {1, 2, 3, 4, 5, 6});
+  PushAll(queue, QueueLine::kAhead, {-1, -2, -3, -4});
+  std::vector<int> taken;
+  EXPECT_TRUE(queue.PopSome(taken, 4));
+  EXPECT_THAT(taken, testing::ElementsAre(-1, -2, 1, 2));
+  EXPECT_TRUE(queue.PopSome(taken, 6));
+  EXPECT_THAT(taken, testing::ElementsAre(-3, -4, 3, 4, 5, 6));
+  PushAll(queue, QueueLine::kAhead, {-5, -6, -7});
+  PushAll(queue, QueueLine::kBehind, {7});
+  EXPECT_TRUE(queue.PopSome(taken, 4));
+  EXPECT_THAT(taken, testing::ElementsAre(-5, -6, -7, 7)) << "nobody leaves a place free";
+}
+
+TEST(TwoLineQueueTest, AFullLineRefusesNobodyOfTheOther) {
+  TwoLineQueue<int> queue(1);
+  PushAll(queue, QueueLine::kBehind, {1});
+  int item = 2;
+  EXPECT_FALSE(queue.TryPush(QueueLine::kBehind, item));
+  EXPECT_TRUE(queue.TryPush(QueueLine::kAhead, item));
+  EXPECT_EQ(queue.size(), 2U);
+  queue.Close();
+  EXPECT_FALSE(queue.TryPush(QueueLine::kAhead, item));
+  std::vector<int> taken;
+  EXPECT_TRUE(queue.PopSome(taken, 4)) << "what was in it is still taken";
+  EXPECT_THAT(taken, testing::ElementsAre(2, 1));
+  EXPECT_FALSE(queue.PopSome(taken, 4));
 }
 
 TEST(UnknownFieldsTest, NamesWhereTheUnknownFieldIs) {

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The eight threads around the shell (coordinator/shell/shell.h):
-//   core      takes commands in order from a bounded queue and steps the shell with each;
+//   core      takes commands from a bounded queue, those of people ahead of those of boards and
+//             timers, and steps the shell with each;
 //   commit    commits all waiting outcomes as one batch, publishes the state after it for readers,
 //             and hands the rest to `outbound`; the commit thread does no other work;
 //   outbound  answers the callers and carries out durable effects;
@@ -43,6 +44,7 @@
 #include "coordinator/runtime/observation_board.h"
 #include "coordinator/runtime/plan_improver.h"
 #include "coordinator/runtime/runtime_ports.h"
+#include "coordinator/runtime/two_line_queue.h"
 #include "coordinator/runtime/wake_signal.h"
 #include "coordinator/shell/shell.h"
 #include "coordinator/store/history.h"
@@ -179,7 +181,7 @@ class Runtime {
   AttemptLogs logs_;
   JobWatchers watchers_;
   Counters counters_;
-  BoundedQueue<shell::Request> commands_;
+  TwoLineQueue<shell::Request> commands_;
   BoundedQueue<Decided> commits_;
   BoundedQueue<shell::Released> released_;
 

@@ -211,6 +211,72 @@ TEST_F(RuntimeTest, ManyCallersShareCommits) {
   EXPECT_LE(runtime->counters().commits, runtime->counters().events);
 }
 
+// A storm of hellos while the core is at work: here in a check that waits for the test.
+class StormTest : public RuntimeTest {
+ protected:
+  void Start(size_t queue_capacity) {
+    RuntimeOptions options;
+    options.command_queue_capacity = queue_capacity;
+    options.tick_interval = options.plan_interval = absl::Hours(1);  // the queue is the test's
+    options.check_model = [this](const v1::ArtifactInfo&) {
+      if (waits_.exchange(false)) {
+        reached_.Notify();
+        go_on_.WaitForNotification();
+      }
+      return absl::OkStatus();
+    };
+    runtime_ = StartRuntime(options);
+    AddModel(*runtime_, "tiny");
+    waits_ = true;
+    ASSERT_THAT(Post("submit", core::SubmitJob{GenerateSpecOf("tiny"), "key"}), IsOk());
+    ASSERT_TRUE(reached_.WaitForNotificationWithTimeout(kPatience));
+  }
+  absl::Status Post(const std::string& name, core::Command command) {
+    return runtime_->Post(std::move(command), [this, name](const Answer& answer) {
+      EXPECT_THAT(answer.status, IsOk());
+      answered_.push_back(name);
+    });
+  }
+  absl::Status PostHello(int number) {
+    const std::string device = absl::StrCat("device-", number);
+    return Post(device, core::WorkerHello{HelloOf(device)});
+  }
+  // The answers in their order, once all came.
+  const std::vector<std::string>& Answered() {
+    go_on_.Notify();
+    runtime_->Stop();
+    return answered_;
+  }
+
+  std::atomic<bool> waits_ = false;
+  absl::Notification reached_;
+  absl::Notification go_on_;
+  std::vector<std::string> answered_;  // the outbound thread's until Stop
+  std::unique_ptr<Runtime> runtime_;
+};
+
+TEST_F(StormTest, WhatPeopleAskForGoesAheadOfBoards) {
+  Start(8192);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_THAT(PostHello(i), IsOk());
+  }
+  ASSERT_THAT(Post("policy", core::ApplyPolicy{PolicyOf("solar")}), IsOk());
+  ASSERT_THAT(Answered(), testing::SizeIs(302));
+  EXPECT_EQ(answered_[1], "policy");
+  EXPECT_EQ(answered_[2], "device-0") << "boards keep their order";
+  EXPECT_EQ(answered_[301], "device-299");
+}
+
+TEST_F(StormTest, NoFloodOfBoardsRefusesAPerson) {
+  Start(4);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_THAT(PostHello(i), IsOk());
+  }
+  EXPECT_THAT(PostHello(4), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("busy")));
+  EXPECT_THAT(Post("policy", core::ApplyPolicy{PolicyOf("solar")}), IsOk());
+  EXPECT_THAT(Answered(), testing::SizeIs(6));
+}
+
 TEST_F(RuntimeTest, StopAnswersWhatWasTakenAndThenRefuses) {
   const auto runtime = StartRuntime();
   std::atomic<int> answers = 0;

@@ -33,7 +33,7 @@ void EnergyMeter::Switch(const MeterSettings& settings) {
   switched_ = true;
   counts_ = false;
   last_counters_.clear();
-  given_up_.clear();
+  still_.clear();
 }
 
 absl::Duration EnergyMeter::patience() const {
@@ -78,7 +78,7 @@ std::vector<EnergyIncrement> EnergyMeter::GiveUp(Monotonic at, absl::Span<const 
   contiguous_ = false;
   last_power_.reset();
   if (!last_counters_.empty()) {
-    given_up_ = std::exchange(last_counters_, {});
+    still_ = std::exchange(last_counters_, {});
   }
   return increments;
 }
@@ -179,9 +179,12 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   }
   counts_ = true;
   const bool known = contiguous_ && last_counters_.size() == counters.size();
-  // Its next step has the joules of the time that was given up, too.
+  if (!known && still_.empty()) {
+    still_.assign(counters.begin(), counters.end());
+  }
+  // Its next step has the joules of the time before, too.
   if (!known &&
-      std::equal(counters.begin(), counters.end(), given_up_.begin(), given_up_.end(),
+      std::equal(counters.begin(), counters.end(), still_.begin(), still_.end(),
                  [](const CounterValue& a, const CounterValue& b) { return a.value == b.value; })) {
     return {};
   }

@@ -96,8 +96,9 @@ class EnergyMeter {
   bool contiguous_ = false;  // a reading was taken at settled_
   bool switched_ = false;    // the source changed since that reading
   std::optional<Watts> last_power_;
-  // The counters when the wait for a reading was given up: until they differ they stand still.
-  std::vector<CounterValue> given_up_;
+  // The counters as they were first read, or when the wait for a reading was given up: until they
+  // differ nobody knows how long they have stood still.
+  std::vector<CounterValue> still_;
   std::vector<CounterValue> last_counters_;
   bool counts_ = false;  // the source is a counter
   Spread spread_;

@@ -127,9 +127,17 @@ TEST(PowerMeterTest, AnotherSourceTakesOverWithoutASlopeAcrossTheirScopes) {
   EXPECT_EQ(span.peak, Watts(7));
 }
 
+// Of counters that were seen to move, from -1 s to 0 s.
+EnergyMeter Moved(const MeterSettings& settings, const std::vector<CounterValue>& before,
+                  const std::vector<CounterValue>& now) {
+  EnergyMeter meter(settings, At(-1));
+  meter.AddCounters(At(-1), before, {});
+  meter.AddCounters(At(0), now, {});
+  return meter;
+}
+
 TEST(CounterMeterTest, BridgesGapsAndAResetIsMissing) {
-  EnergyMeter meter({}, At(0));
-  meter.AddCounters(At(0), Counter(1000), {});
+  EnergyMeter meter = Moved({}, Counter(990), Counter(1000));
   const EnergySpan bridged = Sum(meter.AddCounters(At(59), Counter(1590), {}));
   EXPECT_NEAR(bridged.gross.value(), 590.0, 1e-9);
   EXPECT_EQ(bridged.Coverage(), Fraction(1.0));
@@ -161,12 +169,35 @@ TEST(CounterMeterTest, ACounterThatStandsStillTellsNothingUntilItMoves) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(82), Counter(820), {})).gross.value(), 10.0, 1e-9);
 }
 
+// A worker may start while its rail is stuck: nobody knows since when.
+TEST(CounterMeterTest, TheFirstStepHasTheJoulesOfAnUnknownTime) {
+  EnergyMeter meter({}, At(0));
+  EXPECT_THAT(meter.AddCounters(At(0), Counter(10), {}), IsEmpty());
+  EXPECT_THAT(meter.AddCounters(At(1), Counter(10), {}), IsEmpty());
+  const EnergySpan first = Sum(meter.AddCounters(At(2), Counter(900), {}));
+  EXPECT_EQ(first.gross, Joules(0));
+  EXPECT_EQ(first.missing, absl::Seconds(2));
+  EXPECT_EQ(meter.power(), std::nullopt);
+  EXPECT_NEAR(Sum(meter.AddCounters(At(3), Counter(912), {})).gross.value(), 12.0, 1e-9);
+}
+
+// Nor does the counter of another source that takes over say how long it has stood still.
+TEST(CounterMeterTest, TheFirstStepAfterASwitchHasTheJoulesOfAnUnknownTime) {
+  EnergyMeter meter = Moved({}, Counter(0), Counter(10));
+  meter.Switch({});
+  EXPECT_THAT(meter.AddCounters(At(1), Counter(5000), {}), IsEmpty());
+  const EnergySpan first = Sum(meter.AddCounters(At(2), Counter(5900), {}));
+  EXPECT_EQ(first.gross, Joules(0));
+  EXPECT_EQ(first.missing, absl::Seconds(2));
+  EXPECT_NEAR(Sum(meter.AddCounters(At(3), Counter(5912), {})).gross.value(), 12.0, 1e-9);
+}
+
 // RAPL wraps at 262 kJ. A reset looks like a wrap, but no device can draw that much in half a
 // second.
 TEST(CounterMeterTest, AWrapIsUndoneOnlyWhereTheDeviceCanHaveDrawnIt) {
   const double range = 262143.328850;
-  EnergyMeter meter({.plausible_max = Watts(1000)}, At(0));
-  meter.AddCounters(At(0), Counter(262143, range), {});
+  EnergyMeter meter =
+      Moved({.plausible_max = Watts(1000)}, Counter(262142, range), Counter(262143, range));
   EXPECT_NEAR(Sum(meter.AddCounters(At(1), Counter(0.67115, range), {})).gross.value(), 1.0, 1e-6);
   meter.AddCounters(At(2), Counter(5000, range), {});
   EXPECT_EQ(meter.implausible_readings(), 1);  // 5 kJ in a second
@@ -177,9 +208,8 @@ TEST(CounterMeterTest, AWrapIsUndoneOnlyWhereTheDeviceCanHaveDrawnIt) {
 }
 
 TEST(CounterMeterTest, EveryCounterOfASumIsUnwrappedAlone) {
-  EnergyMeter meter({}, At(0));
-  meter.AddCounters(At(0), std::vector<CounterValue>{{Joules(99), Joules(100)}, {Joules(7), {}}},
-                    {});
+  EnergyMeter meter = Moved({}, {{Joules(98), Joules(100)}, {Joules(7), {}}},
+                            {{Joules(99), Joules(100)}, {Joules(7), {}}});
   const EnergySpan span = Sum(meter.AddCounters(
       At(1), std::vector<CounterValue>{{Joules(4), Joules(100)}, {Joules(9), {}}}, {}));
   EXPECT_NEAR(span.gross.value(), 5 + 2, 1e-9);
@@ -205,12 +235,11 @@ TEST(CounterMeterTest, IncrementsAreNeverBelowZeroAndAddUpToTheCounter) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     std::uniform_real_distribution<double> unit(0.0, 1.0);
-    EnergyMeter meter({}, At(0));
     double at = 0;
     double counter = 1000 * unit(random);
     const double begin = counter;
     double sum = 0;
-    meter.AddCounters(At(0), Counter(counter), {});
+    EnergyMeter meter = Moved({}, Counter(counter - 1), Counter(counter));
     for (int i = 0; i < 100; ++i) {
       const double length = 0.01 + unit(random);
       std::vector<Monotonic> marks;

@@ -139,8 +139,9 @@ TEST_F(DeviceReadingsTest, CountersOfATotalAreUnwrappedByTheMeter) {
                           {1, EnergyCount{wattle::Joules(dram), wattle::Joules(100)}, At(seconds)}},
                       At(seconds));
   };
-  count(0, 5, 99);
-  count(1, 12, 2);
+  count(0, 4, 98);
+  count(1, 5, 99);
+  count(2, 12, 2);
   EXPECT_NEAR(Joules(), 7 + 3, 1e-9);
 }
 
