@@ -201,6 +201,10 @@ void Applier::On(const v1::AttemptStateChanged& event) {
   attempt.set_reached_step(std::max(attempt.reached_step(), event.reached_step()));
   if (event.has_receipt()) {
     *attempt.mutable_receipt() = event.receipt();
+    if (!IsTerminal(Job(state_, job_id).job().state())) {
+      // A plan of before knows too little of what the job has drawn of its energy budget.
+      state_.job_times.Mutable(*JobNumber(job_id)).changed = sequence_;
+    }
   }
   if (event.state() == v1::ATTEMPT_STATE_RUNNING && attempt.started_unix_seconds() == 0.0) {
     attempt.set_started_unix_seconds(at_);

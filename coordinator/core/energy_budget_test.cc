@@ -97,6 +97,28 @@ TEST(EnergyBudgetTest, NoAttemptStartsThatWouldDrawMoreThanIsLeft) {
   EXPECT_THAT(plan.jobs[0].placement.reason(), HasSubstr("feasible with a budget of"));
 }
 
+// The receipt of an attempt that was cut off may come while a plan is computed.
+TEST(EnergyBudgetTest, APlanOfBeforeALateReceiptStartsNothing) {
+  Budgeted world;
+  State& state = world.fleet.state;
+  v1::Report late;
+  late.set_sequence(1);
+  late.mutable_stopped()->set_attempt_id("j1.1");
+  late.mutable_stopped()->set_fencing_token(world.job().attempts(0).fencing_token());
+  late.mutable_stopped()->mutable_receipt()->mutable_total()->set_gross_energy_joules(3599.9);
+  Do(state, world.fleet.observations, DrainDevice{DeviceId("device-1"), "card swap"});
+  Do(state, world.fleet.observations, ResumeDevice{DeviceId("device-1")});
+  ASSERT_EQ(world.job().state(), v1::JOB_STATE_QUEUED) << world.job().reason();
+  const PlanComputed before = world.Plan();
+  ASSERT_FALSE(before.jobs[0].placement.device_id().empty());
+  Do(state, world.fleet.observations, WorkerReport{DeviceId("device-1"), 1, late});
+  ASSERT_EQ(SpentEnergy(world.job()), Joules(3599.9));
+  Do(state, world.fleet.observations, before);
+  EXPECT_EQ(world.job().state(), v1::JOB_STATE_QUEUED);
+  Do(state, world.fleet.observations, world.Plan());
+  EXPECT_NE(world.job().state(), v1::JOB_STATE_ACTIVE) << "nor does a plan of after";
+}
+
 // The Pi's id comes first, and the Orin Nano takes fewer joules.
 TEST(EnergyBudgetTest, ARefusedSubmitNamesTheBoardOfFewestJoules) {
   Fleet fleet;
