@@ -62,6 +62,16 @@ class HandWorker {
     }
     return false;
   }
+  // Until the latest report is durable: a hello is acknowledged too.
+  bool ReadUntilAcknowledged() {
+    v1::CoordinatorMessage message;
+    while (ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message)) {
+      if (message.acknowledgement().sequence() >= sequence_) {
+        return true;
+      }
+    }
+    return false;
+  }
   bool ReadUntilAssigned(v1::Assignment& assignment) {
     v1::CoordinatorMessage message;
     while (ReadUntil(v1::CoordinatorMessage::kDesired, message)) {

@@ -355,8 +355,7 @@ TEST_F(LeaseAttacks, ABoardReadsWhatItsLeasesNameAlone) {
   stopped.mutable_stopped()->set_attempt_id(assignment.attempt_id());
   stopped.mutable_stopped()->set_fencing_token(assignment.fencing_token());
   worker.Report(stopped);
-  v1::CoordinatorMessage message;
-  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  ASSERT_TRUE(worker.ReadUntilAcknowledged());
   EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "the lease has ended";
 }
 
@@ -372,11 +371,10 @@ TEST_F(LeaseAttacks, AReportForAnotherBoardsAttemptChangesNothing) {
   failed.mutable_failed()->set_failure_class(v1::FAILURE_CLASS_SPEC);
   failed.mutable_failed()->set_message("as the board says");
   forger.Report(failed);
-  v1::CoordinatorMessage message;
-  ASSERT_TRUE(forger.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  ASSERT_TRUE(forger.ReadUntilAcknowledged());
   EXPECT_EQ(StateOf(assignment.job_id()), v1::JOB_STATE_ACTIVE);
   worker.Report(failed);
-  ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  ASSERT_TRUE(worker.ReadUntilAcknowledged());
   EXPECT_EQ(StateOf(assignment.job_id()), v1::JOB_STATE_FAILED) << "its own word counts";
 }
 

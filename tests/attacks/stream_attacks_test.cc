@@ -64,9 +64,7 @@ TEST_F(StreamAttacks, AnImpostorDoesNotTakeOverALiveBoard) {
   v1::Report ledger;
   ledger.mutable_ledger()->set_idle_energy_joules(1);
   board.Report(ledger);
-  v1::CoordinatorMessage message;
-  ASSERT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message))
-      << "the board's own stream goes on";
+  ASSERT_TRUE(board.ReadUntilAcknowledged()) << "the board's own stream goes on";
 }
 
 // Both go on, so that it is no restart: neither has work until the operator decides.
@@ -139,8 +137,8 @@ TEST_F(ReportFlood, TakesNoPlaceOfAnyoneElse) {
     }
   });
   board.Report(ledger);
+  EXPECT_TRUE(board.ReadUntilAcknowledged());
   v1::CoordinatorMessage message;
-  EXPECT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
   int64_t acknowledged = 0;
   while (acknowledged < kReports &&
          flooder.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message)) {
@@ -207,8 +205,7 @@ TEST_F(StreamAttacks, AMessageBeyondTheLimitEndsItsStreamAlone) {
   v1::Report ledger;
   ledger.mutable_ledger()->set_idle_energy_joules(1);
   board.Report(ledger);
-  v1::CoordinatorMessage message;
-  EXPECT_TRUE(board.ReadUntil(v1::CoordinatorMessage::kAcknowledgement, message));
+  EXPECT_TRUE(board.ReadUntilAcknowledged());
 }
 
 }  // namespace
