@@ -157,8 +157,8 @@ void AddWork(MetricsPage& page, const runtime::CounterValues& values) {
   page.Histogram("wattle_coordinator_plan_seconds", "Time to plan the queue.", {},
                  values.plan_seconds);
   page.Counter("wattle_planner_solver_dropped_total",
-               "Arrangements of the search that a rule or CheckPlan refused or that came too late.", {},
-               static_cast<double>(values.proposals_dropped));
+               "Arrangements of the search that a rule or CheckPlan refused or that came too late.",
+               {}, static_cast<double>(values.proposals_dropped));
   for (const v1::JobState state : kJobStates) {
     const auto it = values.jobs_entered.find(state);
     page.Counter("wattle_coordinator_jobs_total", "How often a job entered a state.",
