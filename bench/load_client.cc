@@ -184,15 +184,15 @@ bool ConnectOnce(const std::string& address, const std::vector<EnrolledBoard>& b
   Latencies welcomes;
   const int count = static_cast<int>(boards.size());
   const absl::Time start = absl::Now();
+  const absl::Time deadline = start + absl::Seconds(120);
   std::vector<std::unique_ptr<Device>> devices;
   for (int number = 0; number < count; ++number) {
-    while (number - welcomes.count() >= connecting_most) {
+    while (number - welcomes.count() >= connecting_most && absl::Now() < deadline) {
       absl::SleepFor(absl::Milliseconds(1));
     }
     devices.push_back(
         std::make_unique<Device>(address, number, boards[static_cast<size_t>(number)], welcomes));
   }
-  const absl::Time deadline = start + absl::Seconds(120);
   while (welcomes.count() < count && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(20));
   }

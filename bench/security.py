@@ -26,7 +26,7 @@ and coordinator share the machine. Writes build/bench/security.json.
   reconnect_submit_p99_ms      99th percentile of submitting a job meanwhile
   systemd_exposure.UNIT        of a unit in deploy/systemd, by systemd-analyze
 
---only links: the last eight lines alone; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
+--only links: the lines from handshakes_per_cpu_second on; --only box, access or tests: those of a box, of the gate and enrolment, of the tests.
 """
 
 import argparse

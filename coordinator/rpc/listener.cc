@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -33,7 +34,7 @@ constexpr unsigned kUnacknowledgedMilliseconds = 10'000;
 // How long a full table of descriptors is given to empty.
 constexpr int kFullMilliseconds = 100;
 constexpr size_t kNetworkBytes = 8;  // Of an IPv6 address.
-// Longer than a server that keeps up leaves a message of a handshake unread.
+// A server that keeps up reads a message of a handshake sooner.
 constexpr absl::Duration kNewFor = absl::Seconds(2);
 constexpr int kBehindMilliseconds = 1;  // Between two looks whether the server still is behind.
 
@@ -123,21 +124,22 @@ bool SocketIdentity::IsOpen() const {
 
 void NewConnections::Add(int socket, Monotonic now) {
   connections_.push_back({SocketIdentity(socket), now});
+  ++unread_;
 }
 
 bool NewConnections::HasUnread(int most, Monotonic now) {
-  while (!connections_.empty() && now - connections_.front().since > kNewFor) {
-    connections_.pop_front();
+  if (unread_ < most) {
+    return false;
   }
-  int unread = 0;
-  for (const Connection& one : connections_) {
-    int bytes = 0;
-    if (one.socket.IsOpen() && ioctl(one.socket.socket(), FIONREAD, &bytes) == 0 && bytes > 0 &&
-        ++unread >= most) {
-      return true;
-    }
-  }
-  return false;
+  std::erase_if(connections_, [now](const Connection& one) {
+    return now - one.since > kNewFor || !one.socket.IsOpen();
+  });
+  unread_ = static_cast<int>(
+      std::count_if(connections_.begin(), connections_.end(), [](const Connection& one) {
+        int bytes = 0;
+        return ioctl(one.socket.socket(), FIONREAD, &bytes) == 0 && bytes > 0;
+      }));
+  return unread_ >= most;
 }
 
 OpenConnections::Place OpenConnections::Forget(Place connection) {

@@ -49,7 +49,8 @@ class SocketIdentity {
 class NewConnections {
  public:
   void Add(int socket, Monotonic now);
-  // Whether as many have sent something that nobody has read.
+  // Whether as many have sent something that nobody has read. Looks at the sockets only where the
+  // latest look and those that came since may be as many.
   bool HasUnread(int most, Monotonic now);
 
  private:
@@ -58,6 +59,7 @@ class NewConnections {
     Monotonic since;
   };
   std::deque<Connection> connections_;  // By `since`.
+  int unread_ = 0;                      // At the latest look, and those that came since.
 };
 
 // Which connections are open, by share. The one who serves them does not say when they end, so that
