@@ -167,6 +167,14 @@ TEST_F(JournalTest, NewerSchemaIsRefusedInOneLine) {
                                                    HasSubstr("newer wattle-coordinator"))));
 }
 
+// One damaged byte of the file's head is enough.
+TEST_F(JournalTest, AFileThatSaysAnOlderVersionThanItsTablesIsDamaged) {
+  ASSERT_THAT(Open()->Append({JobEvent(1)}), IsOk());
+  Query(path_, "PRAGMA user_version = 1");
+  EXPECT_THAT(Journal::Open(path_),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("restore a backup")));
+}
+
 TEST_F(JournalTest, AFileOfAnotherKindIsRefused) {
   std::ofstream(path_) << std::string(8192, 'z');
   EXPECT_THAT(Journal::Open(path_),

@@ -19,8 +19,8 @@ namespace wattle::store {
 
 // SQLite's last error on `database` as a Status: `attempted`, SQLite's message and the remedy.
 // kAlreadyExists: primary key; kResourceExhausted: full disk or memory; kOutOfRange: too large a
-// value; kUnavailable: busy; kPermissionDenied: read-only or cannot be opened; kDataLoss: damage
-// and I/O errors.
+// value; kUnavailable: busy; kPermissionDenied: read-only or cannot be opened; kDataLoss: damage,
+// tables that are not the program's, and I/O errors.
 absl::Status StatusOfDatabase(sqlite3* database, absl::string_view attempted);
 
 class Statement {

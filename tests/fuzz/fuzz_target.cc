@@ -34,13 +34,15 @@ const std::vector<FuzzTarget>& FuzzTargets() {
 void RunFuzzTarget(const FuzzTarget& target, absl::string_view bytes) {
   const absl::Status status = target.read(bytes);
   const absl::string_view message = status.message();
-  if (OneLine(message) != message) {
-    std::fprintf(stderr, "%s: %s\n", target.name.c_str(), absl::CHexEscape(message).c_str());
+  const bool programs_fault = absl::IsInternal(status) || absl::IsUnknown(status);
+  if (programs_fault || OneLine(message) != message) {
+    std::fprintf(stderr, "%s: %s: %s\n", target.name.c_str(),
+                 absl::StatusCodeToString(status.code()).c_str(),
+                 absl::CHexEscape(message).c_str());
   }
   WATTLE_CHECK(message.find('\n') == absl::string_view::npos, "an error is one line");
   WATTLE_CHECK(ValidUtf8Prefix(message) == message.size(), "an error is text");
-  WATTLE_CHECK(!absl::IsInternal(status) && !absl::IsUnknown(status),
-               "a damaged input is not the program's fault");
+  WATTLE_CHECK(!programs_fault, "a damaged input is not the program's fault");
 }
 
 }  // namespace wattle::fuzz
