@@ -1,22 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/device/cuda/host_gpu.h"
 
-#include <ucontext.h>
-
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "worker/engine/device/cuda/fiber.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): names are CUDA's
 
@@ -26,8 +20,6 @@ GridPlace gridDim = {};
 
 namespace wattle::cuda {
 namespace {
-
-constexpr size_t kStackBytes = 256 << 10;
 
 // SplitMix64, by Steele, Lea and Flood ("Fast splittable pseudorandom number generators", 2014).
 class Draws {
@@ -45,13 +37,13 @@ class Draws {
   uint64_t state_;
 };
 
-enum class FiberState : uint8_t { kReady, kAtBarrier, kAtShuffle, kDone };
+enum class ThreadState : uint8_t { kReady, kAtBarrier, kAtShuffle, kDone };
 
-struct Fiber {
-  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
-  ucontext_t context = {};
-  void* fake_stack = nullptr;  // of AddressSanitizer
-  FiberState state = FiberState::kReady;
+void RunThread();
+
+struct Thread {
+  Fiber fiber{&RunThread};
+  ThreadState state = ThreadState::kDone;
   // What this lane gave to its last two shuffles: a lane is at most one shuffle ahead of another.
   std::array<uint32_t, 2> given = {};
   int shuffles = 0;
@@ -72,165 +64,159 @@ struct SharedLoad {
 class Block {
  public:
   absl::Status Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws);
-  void Wait(FiberState state);
+  void RunThread();
+  void Wait(ThreadState state);
   uint32_t Exchange(uint32_t value, int mask);
   void BeginShared(void* array, size_t bytes);
   void Count(WeightLoad which, const void* place, int bytes);
   int64_t TakeWeightBytes();
 
  private:
-  static void Enter();
+  struct Warp {
+    std::vector<int> ready;  // threads
+    int at_shuffle = 0;
+  };
+
   void Begin(Draws& draws);
+  void MakeReady(int thread);
   // Takes the next thread out of those that are ready.
   int TakeReady(Draws& draws);
-  void Resume(int thread);
-  void LeaveFiber(Fiber& fiber, bool forever);
-  // Lets those go on whose barrier or shuffle is complete.
+  // Lets those go on whose barrier or shuffle `thread` completes.
   void Release(int thread);
 
   const absl::FunctionRef<void()>* kernel_ = nullptr;
-  std::array<Fiber, kWideThreads> fibers_;
-  std::vector<int> ready_;
+  std::array<Thread, kWideThreads> threads_;
+  int thread_count_ = 0;
+  int current_ = 0;
+  std::array<Warp, kWarpsOfWide> warps_;
+  int ready_count_ = 0;
+  int at_barrier_ = 0;
   // In every other block, on average, a warp runs as far as it can before the next one does: only
   // then does it reach an array that the others have not read yet.
   bool warp_first_ = false;
-  std::array<int, kWarpsOfWide> rank_of_warp_ = {};
+  std::array<size_t, kWarpsOfWide> order_of_warps_ = {};
   std::vector<SharedLoad> loads_;
   std::vector<const void*> shared_;  // arrays that this block has begun
-  int threads_ = 0;
-  int current_ = 0;
-  ucontext_t scheduler_ = {};
-  const void* scheduler_stack_ = nullptr;
-  size_t scheduler_bytes_ = 0;
 };
 
 Block* running = nullptr;
 
-void Block::Enter() {
-  Block& block = *running;
-  Fiber& fiber = block.fibers_[static_cast<size_t>(block.current_)];
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack_, &block.scheduler_bytes_);
-#endif
-  (*block.kernel_)();
-  fiber.state = FiberState::kDone;
-  block.LeaveFiber(fiber, true);
+void RunThread() {
+  running->RunThread();
 }
 
-void Block::LeaveFiber(Fiber& fiber, [[maybe_unused]] bool forever) {
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(forever ? nullptr : &fiber.fake_stack, scheduler_stack_,
-                                 scheduler_bytes_);
-#endif
-  swapcontext(&fiber.context, &scheduler_);
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(fiber.fake_stack, &scheduler_stack_, &scheduler_bytes_);
-#endif
+void Block::RunThread() {
+  (*kernel_)();
+  threads_[static_cast<size_t>(current_)].state = ThreadState::kDone;
 }
 
-void Block::Resume(int thread) {
-  Fiber& fiber = fibers_[static_cast<size_t>(thread)];
-  current_ = thread;
-  threadIdx.x = thread;
-#ifdef __SANITIZE_ADDRESS__
-  void* own = nullptr;
-  __sanitizer_start_switch_fiber(&own, fiber.stack.get(), kStackBytes);
-#endif
-  swapcontext(&scheduler_, &fiber.context);
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
-#endif
+void Block::MakeReady(int thread) {
+  threads_[static_cast<size_t>(thread)].state = ThreadState::kReady;
+  warps_[static_cast<size_t>(thread / kWarpThreads)].ready.push_back(thread);
+  ++ready_count_;
 }
 
 void Block::Begin(Draws& draws) {
   warp_first_ = draws.Below(2) == 0;
-  std::iota(rank_of_warp_.begin(), rank_of_warp_.end(), 0);
-  for (size_t i = rank_of_warp_.size(); i > 1; --i) {
-    std::swap(rank_of_warp_[i - 1], rank_of_warp_[draws.Below(i)]);
+  std::iota(order_of_warps_.begin(), order_of_warps_.end(), 0);
+  for (size_t i = order_of_warps_.size(); i > 1; --i) {
+    std::swap(order_of_warps_[i - 1], order_of_warps_[draws.Below(i)]);
   }
   shared_.clear();
-  ready_.resize(static_cast<size_t>(threads_));
-  std::iota(ready_.begin(), ready_.end(), 0);
-  for (const int thread : ready_) {
-    Fiber& fiber = fibers_[static_cast<size_t>(thread)];
-    fiber.state = FiberState::kReady;
-    fiber.shuffles = 0;
-    fiber.loads = {};
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = kStackBytes;
-    fiber.context.uc_link = &scheduler_;
-    makecontext(&fiber.context, &Block::Enter, 0);
+  for (Warp& warp : warps_) {
+    warp.ready.clear();
+    warp.at_shuffle = 0;
+  }
+  ready_count_ = 0;
+  at_barrier_ = 0;
+  for (int i = 0; i < thread_count_; ++i) {
+    Thread& thread = threads_[static_cast<size_t>(i)];
+    if (thread.state != ThreadState::kDone) {  // a block that could not end left it
+      thread.fiber.Rewind();
+    }
+    thread.shuffles = 0;
+    thread.loads = {};
+    MakeReady(i);
   }
 }
 
 void Block::Release(int thread) {
-  const FiberState state = fibers_[static_cast<size_t>(thread)].state;
-  const bool warp = state == FiberState::kAtShuffle;
-  const int first = warp ? thread / kWarpThreads * kWarpThreads : 0;
-  const int end = first + (warp ? kWarpThreads : threads_);
-  const auto begin = fibers_.begin();
-  if (!std::all_of(begin + first, begin + end,
-                   [&](const Fiber& fiber) { return fiber.state == state; })) {
+  if (threads_[static_cast<size_t>(thread)].state == ThreadState::kAtBarrier) {
+    if (++at_barrier_ == thread_count_) {
+      at_barrier_ = 0;
+      for (int i = 0; i < thread_count_; ++i) {
+        MakeReady(i);
+      }
+    }
     return;
   }
-  for (int i = first; i < end; ++i) {
-    fibers_[static_cast<size_t>(i)].state = FiberState::kReady;
-    ready_.push_back(i);
+  const int warp = thread / kWarpThreads;
+  int& at_shuffle = warps_[static_cast<size_t>(warp)].at_shuffle;
+  if (++at_shuffle == kWarpThreads) {
+    at_shuffle = 0;
+    for (int i = 0; i < kWarpThreads; ++i) {
+      MakeReady(warp * kWarpThreads + i);
+    }
   }
 }
 
 int Block::TakeReady(Draws& draws) {
-  size_t place = draws.Below(ready_.size());
+  auto warp = order_of_warps_.begin();
+  size_t place = 0;
   if (warp_first_) {
-    const auto rank = [&](size_t i) {
-      return rank_of_warp_[static_cast<size_t>(ready_[i] / kWarpThreads)];
-    };
-    for (size_t i = 0; i < ready_.size(); ++i) {
-      place = rank(i) < rank(place) ? i : place;
+    warp = std::find_if(warp, order_of_warps_.end(),
+                        [&](size_t number) { return !warps_[number].ready.empty(); });
+    place = draws.Below(warps_[*warp].ready.size());
+  } else {
+    place = draws.Below(static_cast<uint64_t>(ready_count_));
+    for (; place >= warps_[*warp].ready.size(); ++warp) {
+      place -= warps_[*warp].ready.size();
     }
   }
-  std::swap(ready_[place], ready_.back());
-  const int thread = ready_.back();
-  ready_.pop_back();
+  std::vector<int>& ready = warps_[*warp].ready;
+  std::swap(ready[place], ready.back());
+  const int thread = ready.back();
+  ready.pop_back();
+  --ready_count_;
   return thread;
 }
 
 absl::Status Block::Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws) {
   kernel_ = &kernel;
-  threads_ = threads;
+  thread_count_ = threads;
   Begin(draws);
   running = this;
-  while (!ready_.empty()) {
-    const int thread = TakeReady(draws);
-    Resume(thread);
-    const FiberState state = fibers_[static_cast<size_t>(thread)].state;
-    if (state == FiberState::kAtBarrier || state == FiberState::kAtShuffle) {
-      Release(thread);
+  while (ready_count_ > 0) {
+    current_ = TakeReady(draws);
+    threadIdx.x = current_;
+    Thread& thread = threads_[static_cast<size_t>(current_)];
+    thread.fiber.Resume();
+    if (thread.state != ThreadState::kDone) {
+      Release(current_);
     }
   }
   running = nullptr;
   const bool done =
-      std::all_of(fibers_.begin(), fibers_.begin() + threads_,
-                  [](const Fiber& fiber) { return fiber.state == FiberState::kDone; });
+      std::all_of(threads_.begin(), threads_.begin() + thread_count_,
+                  [](const Thread& thread) { return thread.state == ThreadState::kDone; });
   return done ? absl::OkStatus()
               : absl::FailedPreconditionError(
                     "kernel: threads wait at a barrier that others leave out");
 }
 
-void Block::Wait(FiberState state) {
-  Fiber& fiber = fibers_[static_cast<size_t>(current_)];
-  fiber.state = state;
-  LeaveFiber(fiber, false);
+void Block::Wait(ThreadState state) {
+  Thread& thread = threads_[static_cast<size_t>(current_)];
+  thread.state = state;
+  thread.fiber.Leave();
 }
 
 uint32_t Block::Exchange(uint32_t value, int mask) {
-  const int thread = current_;
-  Fiber& fiber = fibers_[static_cast<size_t>(thread)];
-  const auto turn = static_cast<size_t>(fiber.shuffles++ % 2);
-  fiber.given[turn] = value;
-  Wait(FiberState::kAtShuffle);
-  return fibers_[static_cast<size_t>(thread ^ mask)].given[turn];
+  const int number = current_;
+  Thread& thread = threads_[static_cast<size_t>(number)];
+  const auto turn = static_cast<size_t>(thread.shuffles++ % 2);
+  thread.given[turn] = value;
+  Wait(ThreadState::kAtShuffle);
+  return threads_[static_cast<size_t>(number ^ mask)].given[turn];
 }
 
 void Block::BeginShared(void* array, size_t bytes) {
@@ -241,10 +227,10 @@ void Block::BeginShared(void* array, size_t bytes) {
 }
 
 void Block::Count(WeightLoad which, const void* place, int bytes) {
-  Fiber& fiber = fibers_[static_cast<size_t>(current_)];
+  Thread& thread = threads_[static_cast<size_t>(current_)];
   loads_.push_back({.warp = current_ / kWarpThreads,
                     .which = which,
-                    .number = fiber.loads[static_cast<size_t>(which)]++,
+                    .number = thread.loads[static_cast<size_t>(which)]++,
                     .place = reinterpret_cast<uintptr_t>(place),
                     .bytes = bytes});
 }
@@ -298,7 +284,7 @@ void CountLoad(WeightLoad which, const void* place, int bytes) {
 }  // namespace wattle::cuda
 
 void __syncthreads() {
-  wattle::cuda::running->Wait(wattle::cuda::FiberState::kAtBarrier);
+  wattle::cuda::running->Wait(wattle::cuda::ThreadState::kAtBarrier);
 }
 
 float __shfl_xor_sync(unsigned /*lanes*/, float value, int mask) {

@@ -1,0 +1,60 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// A function with a stack of its own, which stops where it wants to and goes on later, in the
+// thread that resumes it.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_FIBER_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_FIBER_H_
+
+#include <ucontext.h>
+
+#include <csetjmp>
+#include <cstddef>
+#include <memory>
+
+// Sanitizers follow a change of stacks by swapcontext alone.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATTLE_FIBER_BY_SWAPCONTEXT
+#endif
+
+namespace wattle::cuda {
+
+class Fiber {
+ public:
+  explicit Fiber(void (*work)()) : work_(work) {}
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // Runs `work` from where it stands until it leaves or returns; from its beginning at first, and
+  // after it returned.
+  void Resume();
+  // Called in `work`: goes back to where Resume was called.
+  void Leave();
+  // Forgets where `work` stands: the next Resume begins it anew. Objects of its stack are not
+  // destroyed.
+  void Rewind() { begun_ = false; }
+
+ private:
+#ifdef WATTLE_FIBER_BY_SWAPCONTEXT
+  using Place = ucontext_t;
+#else
+  using Place = std::jmp_buf;
+#endif
+  static constexpr size_t kStackBytes = 256 << 10;
+
+  static void Run();
+  void Begin(ucontext_t& context);
+
+  void (*work_)();
+  std::unique_ptr<char[]> stack_ = std::make_unique_for_overwrite<char[]>(kStackBytes);
+  bool begun_ = false;
+  Place place_ = {};    // where `work` goes on
+  Place resumer_ = {};  // where Resume was called
+  // AddressSanitizer's.
+  void* fake_stack_ = nullptr;
+  const void* resumer_stack_ = nullptr;
+  size_t resumer_bytes_ = 0;
+};
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_FIBER_H_
