@@ -104,12 +104,11 @@ double MeasureProduct(kernels::FactorType factors, at::Device device) {
 absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device device) {
   const DeviceOperations& operations = OperationsOn(device);
   const at::Tensor values = DrawnOnHost({kMatrixRows, kMatrixColumns}, 3);
+  WATTLE_ASSIGN_OR_RETURN(const MatrixWeights packed, PackFloats("rates", format, values));
+  const auto packed_bytes = static_cast<int64_t>(packed.packed.nbytes());
   std::vector<MatrixWeights> matrices;
-  int64_t bytes = 0;
-  while (bytes < ArrayBytes()) {
-    WATTLE_ASSIGN_OR_RETURN(MatrixWeights packed, PackFloats("rates", format, values));
-    bytes += static_cast<int64_t>(packed.packed.nbytes());
-    matrices.push_back(operations.Stored(std::move(packed), device));
+  for (int64_t bytes = 0; bytes < ArrayBytes(); bytes += packed_bytes) {
+    matrices.push_back(operations.Stored(CopyPacked(packed), device));
   }
   const at::Tensor row = DrawnOnHost({1, kMatrixColumns}, 4).to(device);
   const double weights =

@@ -248,6 +248,14 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
   return matrix;
 }
 
+MatrixWeights CopyPacked(const MatrixWeights& matrix) {
+  const kernels::WeightMatrix& form = matrix.matrix;
+  MatrixWeights copy = EmptyMatrix(form.format, form.rows, form.columns, nullptr);
+  copy.packed.copy_(matrix.packed);
+  copy.scales.copy_(matrix.scales);
+  return copy;
+}
+
 MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
                         const kernels::QuantizedRows& rows) {
   MatrixWeights matrix = EmptyMatrix(format, outputs, inputs, nullptr);

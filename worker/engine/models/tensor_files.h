@@ -67,6 +67,9 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
 absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::WeightFormat format,
                                          const at::Tensor& values, PackedArena* arena = nullptr);
 
+// The same bytes at another place of the host.
+[[nodiscard]] MatrixWeights CopyPacked(const MatrixWeights& matrix);
+
 // Packs codes and scales that somebody else has rounded to. rows: as FormatOperations::pack wants
 // them, of a matrix [outputs, inputs].
 [[nodiscard]] MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
