@@ -7,6 +7,7 @@
 #include <ctime>
 #include <functional>
 #include <map>
+#include <unordered_set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -20,6 +21,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "base/status_macros.h"
 #include "base/tls/openssl_internal.h"
 
 namespace wattle::tls {
@@ -69,6 +71,29 @@ std::shared_ptr<X509_STORE> StoreOf(absl::string_view roots_pem) {
   }
   return store;
 }
+
+// Boards come back with the certificate that they had. No clock is asked, so that a chain which led
+// to these roots once always does.
+class VerifiedChains {
+ public:
+  bool Has(const std::string& sha256) {
+    const absl::MutexLock lock(&mutex_);
+    return sha256s_.contains(sha256);
+  }
+  void Add(std::string sha256) {
+    const absl::MutexLock lock(&mutex_);
+    if (sha256s_.size() >= kMost) {
+      sha256s_.clear();
+    }
+    sha256s_.insert(std::move(sha256));
+  }
+
+ private:
+  static constexpr size_t kMost = 20'000;
+
+  absl::Mutex mutex_;
+  std::unordered_set<std::string> sha256s_ ABSL_GUARDED_BY(mutex_);
+};
 
 absl::Time TimeOf(const ASN1_TIME* time) {
   std::tm civil = {};
@@ -185,7 +210,17 @@ absl::StatusOr<CertificateFacts> CertificateChain::Facts() const {
 }
 
 absl::Status VerifyChain(absl::string_view chain_pem, absl::string_view roots_pem, Use use) {
-  return CertificateChain(chain_pem).Verify(roots_pem, use);
+  static auto& verified = *new VerifiedChains();
+  // With the size, so that what is a root in one question is no certificate of the next one's
+  // chain.
+  const std::string sha256 = Sha256(
+      absl::StrCat(static_cast<int>(use), " ", roots_pem.size(), "\n", roots_pem, chain_pem));
+  if (verified.Has(sha256)) {
+    return absl::OkStatus();
+  }
+  WATTLE_RETURN_IF_ERROR(CertificateChain(chain_pem).Verify(roots_pem, use));
+  verified.Add(sha256);
+  return absl::OkStatus();
 }
 
 absl::Status CheckExpiry(absl::string_view chain_pem, absl::Time at) {

@@ -103,6 +103,13 @@ TEST_F(CertificateTest, WhatIsKeptOfOneFleetServesNoOther) {
   }
 }
 
+TEST_F(CertificateTest, WhatOnceWasARootIsNoneInAChain) {
+  const Signer other = MakeSigner(Use::kRoot, "other", nullptr);
+  const std::string chain = client_.certificate + issuer_.certificate;
+  EXPECT_THAT(VerifyChain(chain, other.certificate + root_.certificate, Use::kClient), IsOk());
+  EXPECT_FALSE(VerifyChain(root_.certificate + chain, other.certificate, Use::kClient).ok());
+}
+
 TEST_F(CertificateTest, ExpiryIsJudgedAtTheTimeGiven) {
   EXPECT_THAT(CheckExpiry(client_.certificate, kNow + absl::Hours(23)), IsOk());
   EXPECT_THAT(CheckExpiry(client_.certificate, kNow + absl::Hours(25)),
