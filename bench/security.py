@@ -16,6 +16,7 @@ and coordinator share the machine. Writes build/bench/security.json.
   attacks                      tests that carry an attack out
   attacks_that_succeed         of them those that get what they want
   fuzz_targets                 readers of foreign bytes with a target of ./dev fuzz
+  fuzz_hours, crashes          what ./dev fuzz has run here, and found, so far
   handshakes_per_cpu_second    connections with a whole handshake and a call, by the coordinator's processor seconds
   connect_first_call_p50_ms    from nothing to the first answer
   heartbeats_per_cpu_second_tls, heartbeats_tls_ratio      and by those without TLS
@@ -131,6 +132,9 @@ def measure_tests(figures):
     add(figures, "attacks_that_succeed", [sum(run["failures"] + run["errors"] for run in runs)], "", "")
     listed = subprocess.run([BIN / "wattle_fuzz_replay_test", "--gtest_list_tests"], check=True, capture_output=True, text=True).stdout
     add(figures, "fuzz_targets", [listed.count("NoInputEndsTheProcess/")], "", "")
+    fuzzed = ROOT / "build/bench/fuzz.json"
+    for key in ("fuzz_hours", "crashes") if fuzzed.exists() else ():
+        add(figures, key, [json.loads(fuzzed.read_text())[key]], "", "")
 
 
 def measure_box(figures, options):

@@ -1,10 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/tls/certificate.h"
 
-#include <arpa/inet.h>
-
 #include <array>
-#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -19,7 +16,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
-#include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
 #include "base/status_macros.h"
@@ -29,14 +25,7 @@
 namespace wattle::tls {
 namespace {
 
-struct FreeStack {
-  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
-};
 using Request = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
-using Cert = std::unique_ptr<X509, Freer<X509_free>>;
-using Chain = std::unique_ptr<STACK_OF(X509), FreeStack>;
-using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 
 constexpr int64_t kSerialBits = 127;  // A serial number has at most 20 bytes and is positive.
@@ -82,34 +71,6 @@ absl::StatusOr<Key> ReadPublicKey(absl::string_view pem) {
 
 absl::StatusOr<std::string> PublicPem(EVP_PKEY* key) {
   return ToPem("public key", [key](BIO* bio) { return PEM_write_bio_PUBKEY(bio, key); });
-}
-
-std::string KeySha256(EVP_PKEY* key) {
-  unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key, &der);
-  std::string digest =
-      size > 0 ? Sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(size)}) : "";
-  OPENSSL_free(der);
-  return digest;
-}
-
-// All certificates of the text.
-Chain ReadChain(absl::string_view pem) {
-  Chain chain(sk_X509_new_null());
-  const Bio bio = Reader(pem);
-  while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)) {
-    sk_X509_push(chain.get(), one);
-  }
-  ERR_clear_error();
-  return chain;
-}
-
-absl::Time TimeOf(const ASN1_TIME* time) {
-  std::tm civil = {};
-  if (ASN1_TIME_to_tm(time, &civil) != 1) {
-    return absl::InfinitePast();
-  }
-  return absl::FromTM(civil, absl::UTCTimeZone());
 }
 
 absl::Status SetTime(ASN1_TIME* field, absl::Time time) {
@@ -170,27 +131,6 @@ absl::Status AddExtensions(const CertificateContent& content, X509* certificate,
                        : AddExtension(certificate, issuer, NID_subject_alt_name, names);
 }
 
-std::string BytesOf(const ASN1_STRING* text) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<size_t>(ASN1_STRING_length(text))};
-}
-
-void AddName(const GENERAL_NAME& name, CertificateFacts* facts) {
-  if (name.type == GEN_URI) {
-    facts->uris.push_back(BytesOf(name.d.uniformResourceIdentifier));
-  } else if (name.type == GEN_DNS) {
-    facts->dns_names.push_back(BytesOf(name.d.dNSName));
-  } else if (name.type == GEN_IPADD) {
-    const std::string bytes = BytesOf(name.d.iPAddress);
-    std::array<char, INET6_ADDRSTRLEN> text = {};
-    const bool is_address = bytes.size() == sizeof(in_addr) || bytes.size() == sizeof(in6_addr);
-    if (is_address && inet_ntop(bytes.size() == sizeof(in_addr) ? AF_INET : AF_INET6, bytes.data(),
-                                text.data(), text.size()) != nullptr) {
-      facts->addresses.emplace_back(text.data());
-    }
-  }
-}
-
 absl::Status SetSerial(X509* certificate) {
   const std::unique_ptr<BIGNUM, Freer<BN_free>> number(BN_new());
   if (number == nullptr ||
@@ -202,6 +142,15 @@ absl::Status SetSerial(X509* certificate) {
 }
 
 }  // namespace
+
+std::string KeySha256(EVP_PKEY* key) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key, &der);
+  std::string digest =
+      size > 0 ? Sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(size)}) : "";
+  OPENSSL_free(der);
+  return digest;
+}
 
 std::string Sha256(absl::string_view bytes) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest = {};
@@ -308,76 +257,6 @@ absl::StatusOr<std::string> SignCertificate(const CertificateContent& content,
   }
   return ToPem("certificate",
                [&certificate](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); });
-}
-
-absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem) {
-  const Chain chain = ReadChain(pem);
-  if (sk_X509_num(chain.get()) == 0) {
-    return absl::InvalidArgumentError("no certificate in PEM");
-  }
-  X509* const certificate = sk_X509_value(chain.get(), 0);
-  CertificateFacts facts;
-  const std::unique_ptr<BIGNUM, Freer<BN_free>> serial(
-      ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  char* const digits = BN_bn2hex(serial.get());
-  facts.serial = digits == nullptr ? "" : digits;
-  OPENSSL_free(digits);
-  facts.not_before = TimeOf(X509_get0_notBefore(certificate));
-  facts.not_after = TimeOf(X509_get0_notAfter(certificate));
-  facts.public_key_sha256 = KeySha256(X509_get0_pubkey(certificate));
-  if (const ASN1_OCTET_STRING* const id = X509_get0_authority_key_id(certificate); id != nullptr) {
-    facts.issuer_key_id = BytesOf(id);
-  }
-  auto* const names = static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
-    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names, i);
-    AddName(*name, &facts);
-  }
-  GENERAL_NAMES_free(names);
-  return facts;
-}
-
-absl::Status VerifyChain(absl::string_view chain_pem, absl::string_view roots_pem, Use use) {
-  const Chain chain = ReadChain(chain_pem);
-  const Chain roots = ReadChain(roots_pem);
-  if (sk_X509_num(chain.get()) == 0) {
-    return absl::UnauthenticatedError("no certificate was shown");
-  }
-  const Store store(X509_STORE_new());
-  for (int i = 0; i < sk_X509_num(roots.get()); ++i) {
-    X509_STORE_add_cert(store.get(), sk_X509_value(roots.get(), i));
-  }
-  const StoreContext context(X509_STORE_CTX_new());
-  if (context == nullptr || X509_STORE_CTX_init(context.get(), store.get(),
-                                                sk_X509_value(chain.get(), 0), chain.get()) != 1) {
-    return Failed("chain of certificates");
-  }
-  X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(context.get());
-  X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
-  X509_VERIFY_PARAM_set_purpose(
-      rules, use == Use::kServer ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
-  const bool verified = X509_verify_cert(context.get()) == 1;
-  ERR_clear_error();
-  if (!verified) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("its certificate is not of this fleet: ",
-                     X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckExpiry(absl::string_view chain_pem, absl::Time at) {
-  const Chain chain = ReadChain(chain_pem);
-  for (int i = 0; i < sk_X509_num(chain.get()); ++i) {
-    const absl::Time not_after = TimeOf(X509_get0_notAfter(sk_X509_value(chain.get(), i)));
-    if (not_after < at) {
-      return absl::UnauthenticatedError(absl::StrCat(
-          "its certificate expired at ", absl::FormatTime(not_after, absl::UTCTimeZone()),
-          ", and it is ", absl::FormatTime(at, absl::UTCTimeZone()), " here"));
-    }
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> PinnedRoot(absl::string_view chain_pem, absl::string_view pin) {

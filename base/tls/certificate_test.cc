@@ -7,6 +7,8 @@
 
 #include <cstdlib>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -76,6 +78,36 @@ TEST_F(CertificateTest, AChainIsOfItsRootAndForItsUse) {
   const Signer forged = MakeSigner(Use::kClient, "forged", &client_);
   EXPECT_THAT(VerifyChain(forged.certificate + chain, root_.certificate, Use::kClient),
               StatusIs(absl::StatusCode::kUnauthenticated, testing::_));
+}
+
+// More fleets than are kept parsed, and several threads: each chain leads to its own root alone.
+TEST_F(CertificateTest, WhatIsKeptOfOneFleetServesNoOther) {
+  struct Fleet {
+    Signer root = MakeSigner(Use::kRoot, "root", nullptr);
+    Signer issuer = MakeSigner(Use::kIssuer, "issuer", &root);
+    std::string chain =
+        MakeSigner(Use::kClient, "client", &issuer).certificate + issuer.certificate;
+  };
+  const std::vector<Fleet> fleets(18);
+  const auto judge_all = [&fleets] {
+    for (size_t i = 0; i < fleets.size(); ++i) {
+      const Fleet& other = fleets[(i + 1) % fleets.size()];
+      EXPECT_THAT(VerifyChain(fleets[i].chain, fleets[i].root.certificate, Use::kClient), IsOk());
+      EXPECT_FALSE(VerifyChain(fleets[i].chain, other.root.certificate, Use::kClient).ok());
+      EXPECT_FALSE(VerifyChain(fleets[i].chain, fleets[i].root.certificate, Use::kServer).ok());
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back(judge_all);
+  }
+}
+
+TEST_F(CertificateTest, WhatOnceWasARootIsNoneInAChain) {
+  const Signer other = MakeSigner(Use::kRoot, "other", nullptr);
+  const std::string chain = client_.certificate + issuer_.certificate;
+  EXPECT_THAT(VerifyChain(chain, other.certificate + root_.certificate, Use::kClient), IsOk());
+  EXPECT_FALSE(VerifyChain(root_.certificate + chain, other.certificate, Use::kClient).ok());
 }
 
 TEST_F(CertificateTest, ExpiryIsJudgedAtTheTimeGiven) {

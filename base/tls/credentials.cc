@@ -16,7 +16,9 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include "base/status_macros.h"
+#include "base/tls/certificate_chain.h"
 #include "base/tls/private_file.h"
+#include "base/tls/session_tickets.h"
 #include "base/tls/tpm_key.h"
 
 namespace wattle::tls {
@@ -34,13 +36,12 @@ constexpr char kNoSuiteOfTls12[] = "PSK-AES256-GCM-SHA384";
 constexpr unsigned kServerReadsAgainSeconds = 1;
 constexpr unsigned kClientReadsAgainSeconds = 10;
 
-// The peer's certificate first. On a server gRPC's full chain lacks the leaf; a leaf that is there
-// twice does no harm.
+// The peer's certificate first. On a server gRPC's full chain lacks the leaf.
 std::string ChainOf(const TlsCustomVerificationCheckRequest& request) {
-  const grpc::string_ref leaf = request.peer_cert();
-  const grpc::string_ref chain = request.peer_cert_full_chain();
-  return absl::StrCat(absl::string_view(leaf.data(), leaf.size()), "\n",
-                      absl::string_view(chain.data(), chain.size()));
+  const absl::string_view leaf(request.peer_cert().data(), request.peer_cert().size());
+  const absl::string_view chain(request.peer_cert_full_chain().data(),
+                                request.peer_cert_full_chain().size());
+  return absl::StartsWith(chain, leaf) ? std::string(chain) : absl::StrCat(leaf, "\n", chain);
 }
 
 class Verifier : public ExternalCertificateVerifier {
@@ -75,17 +76,18 @@ bool IsCoordinator(const CertificateFacts& facts) {
          std::count(facts.uris[0].begin(), facts.uris[0].end(), '/') == 3;
 }
 
-absl::Status CheckServer(const ServerRules& rules, const std::string& chain) {
-  if (const absl::Status led = VerifyChain(chain, rules.roots(), Use::kServer); !led.ok()) {
+absl::Status CheckServer(const ServerRules& rules, const std::string& chain_pem) {
+  const CertificateChain chain(chain_pem);
+  if (const absl::Status led = chain.Verify(rules.roots(), Use::kServer); !led.ok()) {
     return absl::UnauthenticatedError(absl::StrCat(
         led.message(),
         "; if the fleet's root was changed meanwhile, enrol or log in again by a new token"));
   }
-  WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(chain));
+  WATTLE_ASSIGN_OR_RETURN(const CertificateFacts facts, chain.Facts());
   if (facts.uris.size() != 1 || facts.uris[0] != rules.uri) {
     return OtherName(facts, rules.uri);
   }
-  WATTLE_RETURN_IF_ERROR(CheckExpiry(chain, rules.now()));
+  WATTLE_RETURN_IF_ERROR(chain.CheckExpiry(rules.now()));
   rules.on_accepted(facts);
   return absl::OkStatus();
 }
@@ -151,6 +153,8 @@ void UseTls13Alone() {
 
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const CertificateFiles& own,
                                                            RootsSource client_roots) {
+  static const bool no_tickets = SendNoSessionTickets().ok();  // With them it only takes longer.
+  (void)no_tickets;
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,
                                                        kServerReadsAgainSeconds));

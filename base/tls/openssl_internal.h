@@ -16,6 +16,8 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 namespace wattle::tls {
 
@@ -28,6 +30,11 @@ struct Freer {
 };
 using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using Cert = std::unique_ptr<X509, Freer<X509_free>>;
+struct FreeStack {
+  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
+};
+using Chain = std::unique_ptr<STACK_OF(X509), FreeStack>;
 
 // The text must outlive the reader.
 inline Bio Reader(absl::string_view text) {
@@ -57,6 +64,20 @@ inline absl::Status Failed(absl::string_view what) {
 inline int NoPassword(char* /*buffer*/, int /*size*/, int /*writes*/, void* /*data*/) {
   return -1;
 }
+
+// All certificates of the text.
+inline Chain ReadChain(absl::string_view pem) {
+  Chain chain(sk_X509_new_null());
+  const Bio bio = Reader(pem);
+  while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)) {
+    sk_X509_push(chain.get(), one);
+  }
+  ERR_clear_error();
+  return chain;
+}
+
+// SHA-256 (raw) of the SubjectPublicKeyInfo.
+std::string KeySha256(EVP_PKEY* key);
 
 }  // namespace wattle::tls
 

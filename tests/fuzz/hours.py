@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+"""What ./dev fuzz runs once the fuzzers are built: each target for a while, one after the other, and a table at the end.
+
+Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. A target that crashes does not stop the
+others. What libFuzzer leaves in build/fuzz stays a crash until the file is removed, and with one the exit status is 1.
+Writes build/bench/fuzz.json after each target:
+
+  target, seconds, executions, crashes    of each target, in all runs
+  fuzz_targets, fuzz_hours, crashes       of all targets
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODEL_TARGETS = ("weights", "load", "readers", "gguf")  # Programs of their own, which write their first inputs themselves.
+CRASH = re.compile(r"(\w+)-(crash|leak|oom|timeout|failed)-")
+INTERRUPTED = 72  # libFuzzer's exit code after SIGINT and SIGTERM.
+
+
+def target_names():
+    return sorted(folder.name for folder in (ROOT / "tests/fuzz/corpus").iterdir()) + list(MODEL_TARGETS)
+
+
+def command(target, fuzz, seconds):
+    """The arguments of libFuzzer, and what is added to its environment."""
+    corpus = fuzz / "corpus" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={seconds}", "-print_final_stats=1", f"-artifact_prefix={fuzz}/{target}-", str(corpus)]
+    if target not in MODEL_TARGETS:
+        return [fuzz / "bin/wattle_fuzz", "-max_len=65536", *options, ROOT / "tests/fuzz/corpus" / target], {"WATTLE_FUZZ_TARGET": target}
+    program = fuzz / f"bin/wattle_{target}_fuzz"
+    subprocess.run([program, "-runs=1"], env=os.environ | {"WATTLE_FUZZ_CORPUS": str(corpus)}, capture_output=True, check=False)
+    return [program, "-max_len=131072", *options], {}
+
+
+def executions(told):
+    """How many inputs a run tried, by what libFuzzer wrote; it writes so after a crash too."""
+    counts = re.findall(r"^stat::number_of_executed_units: *(\d+)$", told, re.MULTILINE) or re.findall(r"^#(\d+)\t", told, re.MULTILINE)
+    return int(counts[-1]) if counts else 0
+
+
+def crash_files(fuzz, target):
+    return [path for path in fuzz.iterdir() if (match := CRASH.match(path.name)) and match[1] == target]
+
+
+def run(target, fuzz, arguments, environment):
+    """Runs one target, adds its line to runs.jsonl, and returns libFuzzer's exit code."""
+    started, told = time.monotonic(), []
+    with subprocess.Popen(arguments, env=os.environ | environment, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+        try:
+            for line in process.stderr:
+                sys.stderr.write(line)
+                told = told[-499:] + [line]  # The end of it: a run of hours tells much.
+        except KeyboardInterrupt:
+            process.terminate()
+            told += process.stderr.readlines()
+        status = process.wait()
+    line = {"target": target, "seconds": round(time.monotonic() - started, 1), "executions": executions("".join(told)), "status": status}
+    with open(fuzz / "runs.jsonl", "a") as runs:
+        runs.write(json.dumps(line) + "\n")
+    if status not in (0, INTERRUPTED) and not crash_files(fuzz, target):  # It did not even start, for one.
+        (fuzz / f"{target}-failed-{time.time_ns()}").write_text("".join(told))
+    return status
+
+
+def totals(fuzz, names):
+    """One row for each target that ever ran, or that has a crash, over all runs."""
+    lines = (fuzz / "runs.jsonl").read_text().splitlines() if (fuzz / "runs.jsonl").exists() else []
+    runs = [json.loads(line) for line in lines]
+    rows = []
+    for name in names:
+        own = [run for run in runs if run["target"] == name]
+        crashes = len(crash_files(fuzz, name))
+        if own or crashes:
+            rows.append({"target": name, "seconds": round(sum(run["seconds"] for run in own), 1),
+                         "executions": sum(run["executions"] for run in own), "crashes": crashes})
+    return rows
+
+
+def write(rows, path):
+    figures = {"fuzz_targets": len(rows), "fuzz_hours": round(sum(row["seconds"] for row in rows) / 3600, 2),
+               "crashes": sum(row["crashes"] for row in rows), "targets": rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=600, help="of each target [600]")
+    parser.add_argument("--only", default="", help="targets whose name matches [all]")
+    parser.add_argument("--fuzz", type=pathlib.Path, default=ROOT / "build/fuzz", help="the folder of the build and of what is found")
+    parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench/fuzz.json", help="where the figures go")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    names, status = target_names(), 0
+    figures = write(totals(options.fuzz, names), options.json)
+    for target in (name for name in names if re.search(options.only, name)):
+        print(f"==> {target}: {options.seconds} s", flush=True)
+        status = run(target, options.fuzz, *command(target, options.fuzz, options.seconds))
+        figures = write(totals(options.fuzz, names), options.json)
+        if status == INTERRUPTED:
+            break
+    print(f"{'target':20}{'seconds':>10}{'executions':>14}{'crashes':>9}")
+    for row in figures["targets"]:
+        print(f"{row['target']:20}{row['seconds']:>10.0f}{row['executions']:>14,}{row['crashes']:>9}")
+    for row in (row for row in figures["targets"] if row["crashes"]):
+        print(f"{row['target']}: remove it once it is mended:", *sorted(map(str, crash_files(options.fuzz, row["target"]))))
+    print(f"fuzz_targets {figures['fuzz_targets']}, fuzz_hours {figures['fuzz_hours']}, crashes {figures['crashes']}; written: {options.json}")
+    sys.exit(1 if figures["crashes"] else 130 if status == INTERRUPTED else 0)
+
+
+if __name__ == "__main__":
+    main()
