@@ -25,7 +25,7 @@ from figures import ROOT, add, write_figures
 TESTS = ROOT / "tests/integration"
 KILLED = ("coordinator", "worker", "runner")
 ROUND_SECONDS = 60
-LONG_ROUND_SECONDS = 300  # With --kills: what a round does before and after its kills takes half a minute.
+LONG_ROUND_SECONDS = 600  # With --kills: what a round does before and after its kills takes half a minute.
 
 
 def one_round(seconds):

@@ -19,16 +19,17 @@ from scene import FINETUNE, Scene, process_status, tells_the_end
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 KILL_SECONDS = float(os.environ.get("WATTLE_KILL_SECONDS") or 60)
-MEAN_SECONDS_BETWEEN_KILLS = 0.75
+MEAN_SECONDS_BETWEEN_KILLS = 0.6
 AWAY_SECONDS_MAX = 1.5
 LOOK_SECONDS = 1.0  # Between two looks at the queue.
 EVENTS_SECONDS = 15.0  # Between two looks at the latest events, of which many a minute happen.
 OPEN_JOBS = 6  # More are submitted while fewer than these are open.
 LOST_SECONDS_MAX = 50  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
 WORKERS = ("one", "two", "three")
-KINDS = ("coordinator", "worker", "runner", "runner")  # Of victims, each drawn alike; half of the time no runner is there.
+KINDS = ("coordinator", *2 * ("worker",), *2 * ("runner",))  # Of victims, each drawn alike where one may be hit.
+HITS_MAX = 2  # Of one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
 STOPS_SECONDS_MAX = 15  # A program that was asked to end.
-LONG = {**FINETUNE, "steps": 24}
+LONG = {**FINETUNE, "steps": 24, "checkpoint_every_steps": 2}
 JOBS = {
     "finetune": {"finetune": LONG},
     "adapters": {"finetune": {**LONG, "lora": {"rank": 4}, "seed": 12}},
@@ -48,6 +49,8 @@ class RandomKills(Scene):
         self.open_jobs = set()  # Ids; those that ended since the last look may be among them.
         self.kills = collections.Counter()
         self.kills_of = collections.Counter()  # By the worker's name.
+        self.hits = collections.Counter()  # By the worker's name, since its work got on.
+        self.reached = {}  # Name of a worker → the work and checkpoints that it has.
         self.must_resume = False  # A run with checkpoints was hit.
         self.away = {}  # Name of a killed process → when it is started again.
         print(f"seed {SEED}")
@@ -69,26 +72,38 @@ class RandomKills(Scene):
         metrics = {entry["name"]: entry["value"] for entry in finished[0]["receipt"]["metrics"]}
         return job["output_artifact_id"], {name: value for name, value in metrics.items() if "per_second" not in name}
 
+    def worker_of(self, runner_pid):
+        """The name of the worker whose runner this is."""
+        _, _, parent, _ = process_status(runner_pid) or ("", "", 0, 0)
+        return next((name for name, worker in self.fleet.workers.items() if worker.pid == parent), None)
+
+    def is_spared(self, name):
+        """Whether the worker and its runner were hit so often that work which gets no further would fail."""
+        attempts = self.fleet.directory / name / "attempts"
+        reached = {*attempts.glob("*/work"), *attempts.glob("*/work/checkpoint-*")}
+        if reached != self.reached.get(name):
+            self.reached[name], self.hits[name] = reached, 0
+        return self.hits[name] >= HITS_MAX
+
     def in_training(self, victim):
         """Whether the victim, a runner's process id or a worker, is on a training that has saved a checkpoint."""
         if "coordinator" in self.away:
             return False
-        if isinstance(victim, int):
-            _, _, parent, _ = process_status(victim) or ("", "", 0, 0)
-            victim = next((worker for worker in self.fleet.workers.values() if worker.pid == parent), None)
-        name = victim and victim.name
+        name = self.worker_of(victim) if isinstance(victim, int) else victim.name
         progress = self.fleet.devices().get(name, {}).get("heartbeat", {}).get("progress", [])
         return any(entry.get("phase") == "train" and int(entry.get("step", 0)) > LONG["checkpoint_every_steps"] for entry in progress)
 
     def kill_one(self):
         """Kills one process, of a kind that is drawn from those that run."""
-        victims = {"coordinator": [("coordinator", self.fleet.coordinator)], "worker": list(self.fleet.workers.items())}
+        may_be_hit = {name: worker for name, worker in self.fleet.workers.items() if not self.is_spared(name)}
+        victims = {"coordinator": [("coordinator", self.fleet.coordinator)], "worker": list(may_be_hit.items())}
         victims = {kind: [(name, process) for name, process in some if process.running() and name not in self.away] for kind, some in victims.items()}
-        victims["runner"] = [("runner", pid) for pid in self.runner_pids()]
+        victims["runner"] = [("runner", pid) for pid in self.runner_pids() if self.worker_of(pid) in may_be_hit]
         kinds = [kind for kind in KINDS if victims[kind]]
         if not kinds:
             return
         name, victim = self.generator.choice(victims[self.generator.choice(kinds)])
+        worker = self.worker_of(victim) if name == "runner" else name
         self.must_resume = self.must_resume or (name != "coordinator" and self.in_training(victim))
         if name == "runner":
             try:
@@ -102,6 +117,7 @@ class RandomKills(Scene):
             else:
                 victim.kill()
             self.away[name] = time.monotonic() + self.generator.uniform(0, AWAY_SECONDS_MAX)
+        self.hits[worker] += 1
         self.kills_of[name] += 1
         self.kills["worker" if name in WORKERS else name] += 1
 
