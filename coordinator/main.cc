@@ -36,6 +36,7 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/signers/signers.h"
 #include "base/clock.h"
+#include "base/deadlock_detection.h"
 #include "base/process_privacy.h"
 #include "base/service_manager.h"
 #include "base/standard_output.h"
@@ -561,6 +562,7 @@ int main(int argc, char** argv) {
   // What this program writes is for its user alone.
   umask(S_IRWXG | S_IRWXO);
   wattle::LeaveNoCoreFile();
+  wattle::LeaveDeadlockDetectionToTests();
   wattle::tls::UseTls13Alone();
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread

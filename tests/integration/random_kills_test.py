@@ -145,6 +145,9 @@ class RandomKills(Scene):
         return found
 
     def start_those_due(self, now):
+        for name, worker in self.fleet.workers.items():
+            if not worker.running() and name not in self.away:  # As systemd: a child of a killed worker may still hold its folder's lock.
+                self.away[name] = now
         for name, due in list(self.away.items()):
             process = self.fleet.coordinator if name == "coordinator" else self.fleet.workers[name]
             if now > due + STOPS_SECONDS_MAX:
