@@ -3,7 +3,7 @@
 """./dev bench chaos [--seconds N | --kills N]: real programs are killed at random beside jobs. Also `./dev chaos`. Writes build/bench/chaos.json.
 
 Rounds of tests/integration/random_kills_test.py, each with a fleet and a seed of its own. A round that finds a fault ends the bench; its
-seed is printed. --kills N goes on until coordinator, workers and runners were killed N times each.
+seed is printed. --kills N goes on until coordinator, workers and runners were killed N times each; the figures are written after each round.
 
   chaos.kills.PROGRAM                     by SIGKILL; `ended_in_order`: of all, those that were asked to end [goal: 1,000 each]
   chaos.jobs, chaos.jobs_lost             that ran beside them, that did not succeed [goal: 0 lost]
@@ -25,6 +25,7 @@ from figures import ROOT, add, write_figures
 TESTS = ROOT / "tests/integration"
 KILLED = ("coordinator", "worker", "runner")
 ROUND_SECONDS = 60
+LONG_ROUND_SECONDS = 600  # With --kills: what a round does before and after its kills takes half a minute.
 
 
 def one_round(seconds):
@@ -40,21 +41,22 @@ def one_round(seconds):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=ROUND_SECONDS, help="of kills in a round [60]")
+    parser.add_argument("--seconds", type=float, help=f"of kills in a round [{ROUND_SECONDS}; with --kills {LONG_ROUND_SECONDS}]")
     parser.add_argument("--kills", type=int, default=0, help="of each program, in as many rounds as it takes [one round]")
     options = parser.parse_args()
-    if options.seconds <= 0 or options.kills < 0:
+    seconds = options.seconds if options.seconds is not None else LONG_ROUND_SECONDS if options.kills else ROUND_SECONDS
+    if seconds <= 0 or options.kills < 0:
         parser.error("--seconds wants more than 0, --kills 0 or more")
     total = collections.Counter()
     while True:
-        total.update(one_round(options.seconds))
+        total.update(one_round(seconds))
         total["chaos.rounds"] += 1
+        figures = []
+        for key, value in sorted(total.items()):
+            add(figures, key, [value], "", "", 0)
+        write_figures("chaos", figures)
         if all(total[f"chaos.kills.{name}"] >= options.kills for name in KILLED):
             break
-    figures = []
-    for key, value in sorted(total.items()):
-        add(figures, key, [value], "", "", 0)
-    write_figures("chaos", figures)
 
 
 if __name__ == "__main__":

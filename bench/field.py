@@ -25,17 +25,20 @@ these two minutes 720 times, and the reports of its 96 quarters of an hour.
   health.detect_s.KIND                    from the moment at which a real worker's writes fail until `wattle devices` names it [goal: 90]
   alone.idle_while_work_held_percent      of AloneBoardTest, 30 days alone with 3 jobs and 200 reboots: minutes idle, by minutes of work [goal: 1]
   disk.growth_mb_per_month.worker         of the same board's files, from its first day to its 30th [goal: 1]
+  disk.growth_mb_per_month.coordinator    of the journal of 40 boards that report and run a job a day (growth_test.cc), from its first day to its tenth [goal: 100]
   sensor.stuck_detect_s                   a frozen gauge of 60 Wh at 12 W, by the worst of three ways to find it (stuck_test.cc) [goal: 300]
   sensor.false_stuck_per_device_month     of the drawn device months of stuck_test.cc [goal: 0.1]
   sim.device_years_per_minute             slow worlds (three weeks of a field) with all faults, for a minute on all cores
-  sim.violations                          of an invariant, in those worlds and in dense ones for a minute [goal: 0]
+  sim.violations                          of an invariant, in those worlds, in dense ones for a minute, and in a sparse one (a month of 2,000
+                                          boards) on each core [goal: 0]
   clock.window_breaches                   of these, those of a window or a day's budget; boards lose their time in them [goal: 0]
   sim.planted_bugs_found                  of the mutants of wattle-simulate, each within 1,000 dense worlds [goal: all]
-  soak.hours_simulated, alone.device_days_simulated   of the boards of the slow worlds [goals: 10,000 and 30,000]
+  soak.hours_simulated, alone.device_days_simulated   of the boards of slow and sparse worlds [goals: 10,000 and 30,000]
   storm.workers                           clients of wattle-load, without TLS, that come back at once to a coordinator that knows them [goal: 10,000]
   storm.welcome_p99_s                     from a client's start to its welcome; the clients share the machine [goal: 30]
   storm.submit_p99_ms                     of jobs that one caller submits meanwhile [goal: 100]
   storm.lost                              of their streams, until a minute after
+  storm.rss_growth_mib                    of the coordinator, from when all are connected the first time until they are the second time
   upgrade.pairs_run, upgrade.pairs_failed from each of the two releases before to this build and back, by `wattle upgrade` while a job runs;
                                           failed: the job did not end once [goal: 0]
   upgrade.rollback_s.KIND                 from the switch to a bad release until the old one is linked again; `hang` takes ten minutes [goal: 600]
@@ -55,7 +58,7 @@ import subprocess
 import sys
 import time
 
-from figures import ROOT, add, write_figures
+from figures import ROOT, add, rss_kib, write_figures
 from sim import mutants_found, simulate
 
 sys.path[:0] = [str(ROOT / "deploy/demo"), str(ROOT / "tests/integration")]
@@ -202,21 +205,24 @@ def storm(count):
         fleet.wattle("model", "push", "base", DEMO / "model")
         with clients(fleet) as first:
             until_connected(first)
+            before = rss_kib(fleet.coordinator.pid)
             first.communicate()
         with clients(fleet) as crowd:
             jobs = subprocess.run([BIN / "wattle-load", "submit", fleet.grpc, "base", "200", "1"], capture_output=True, text=True, check=True).stdout
             until_connected(crowd)
+            grown = (rss_kib(fleet.coordinator.pid) - before) / 1024
             time.sleep(60)
             devices = figures_of(crowd.communicate()[0])
-    return devices, figures_of(jobs)
+    return devices, figures_of(jobs), grown
 
 
 def add_storm(figures, count):
-    devices, jobs = storm(count)
+    devices, jobs, grown = storm(count)
     add(figures, "storm.workers", [devices["count"]], "", "", 0)
     add(figures, "storm.welcome_p99_s", [devices["p99_ms"] / 1e3], "s", "", 1)
     add(figures, "storm.submit_p99_ms", [jobs["p99_ms"]], "ms", f"{jobs['count']:g} jobs in {jobs['seconds']:g} s", 1)
     add(figures, "storm.lost", [devices["lost"]], "", "", 0)
+    add(figures, "storm.rss_growth_mib", [grown], "MiB", "", 1)
 
 
 def board_of(fleet, installed=BIN, **env):
@@ -287,6 +293,9 @@ def add_tests(figures):
     works, idles, first, last = map(int, alone.groups())
     add(figures, "alone.idle_while_work_held_percent", [100 * idles / works], "%", f"{works} minutes of work, one seed (7)")
     add(figures, "disk.growth_mb_per_month.worker", [(last - first) / 1e6 * 30 / 29], "MB", f"{first} bytes after a day")
+    fleet = re.search(r"(\d+) bytes after a day and (\d+) after (\d+)", said_by("wattle_long_simulation_test", "GrowthTest.*"))
+    first, last, days = map(int, fleet.groups())
+    add(figures, "disk.growth_mb_per_month.coordinator", [(last - first) / 1e6 * 30 / (days - 1)], "MB", f"{first} bytes after a day")
     stuck = said_by("wattle_sensors_test", "StuckChargeTest.AFrozenGauge*:Stuck*NoAlarm*")
     add(figures, "sensor.stuck_detect_s", [max(map(float, re.findall(r"(\d+) s by ", stuck)))], "s", "")
     months = [tuple(map(int, row)) for row in re.findall(r"(\d+) device months: (\d+) alarms", stuck)]
@@ -298,15 +307,15 @@ def add_worlds(figures, first):
     cores = os.cpu_count() or 1
     worlds = {}
     breaches = []
-    for pace in ("slow", "dense"):
-        jobs = [["--pace", pace, "--first", first + core, "--stride", cores, "--seeds", 1_000_000, "--seconds", WORLD_SECONDS, "--go-on"]
+    for pace, seeds in (("slow", 1_000_000), ("dense", 1_000_000), ("sparse", 1)):
+        jobs = [["--pace", pace, "--first", first + core, "--stride", cores, "--seeds", seeds, "--seconds", WORLD_SECONDS, "--go-on"]
                 for core in range(cores)]
         worlds[pace], said = simulate(jobs, keep_text=True)
         breaches += [line for line in said.splitlines() if line.startswith("seed ")]
     print("\n".join(breaches))
-    years = sum(part["device_years"] for part in worlds["slow"])
+    years = sum(part["device_years"] for pace in ("slow", "sparse") for part in worlds[pace])
     count = {pace: sum(part["worlds"] for part in parts) for pace, parts in worlds.items()}
-    drawn = f"{count['slow']} slow and {count['dense']} dense worlds from seed {first}"
+    drawn = f"{count['slow']} slow, {count['dense']} dense and {count['sparse']} sparse worlds from seed {first}"
     add(figures, "sim.device_years_per_minute", [sum(60 * part["device_years"] / part["seconds"] for part in worlds["slow"])], "years",
         f"{cores} cores")
     add(figures, "sim.violations", [sum(part["violations"] for parts in worlds.values() for part in parts)], "", drawn)

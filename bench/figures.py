@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 
@@ -20,6 +21,10 @@ def add(figures, key, values, unit, peer, digits=3):
     value, lowest, highest = (round(number, digits) for number in (statistics.median(values), min(values), max(values)))
     print(f"{key}: {value:g} {unit} ({lowest:g} to {highest:g}){'; ' if peer else ''}{peer}", flush=True)
     figures.append({"key": key, "value": value, "unit": unit, "peer": peer, "range": [lowest, highest]})
+
+
+def rss_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
 
 
 def write_figures(bench, figures):

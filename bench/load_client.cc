@@ -30,6 +30,7 @@
 #include "grpcpp/grpcpp.h"
 
 #include "base/clock.h"
+#include "base/deadlock_detection.h"
 #include "base/tls/credentials.h"
 #include "bench/enrolled_boards.h"
 #include "identity/identity.h"
@@ -392,6 +393,7 @@ int RunWatch(const std::string& address, const std::string& job, int count) {
 
 int main(int argc, char** argv) {
   wattle::tls::UseTls13Alone();
+  wattle::LeaveDeadlockDetectionToTests();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string mode = arguments.empty() ? "" : arguments[0];
   if (mode == "devices" && arguments.size() >= 3 && arguments.size() <= 5) {

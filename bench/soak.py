@@ -2,26 +2,27 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench soak [--hours H]: whether real programs grow while they work. Also `./dev soak`. Writes build/bench/soak.json.
 
-A coordinator and two workers run one short job after the other. Memory and open files are read twice a minute. The first third of the
+A coordinator and two workers run one short job after the other. Memory, open files and disk are read twice a minute. The first third of the
 time warms up; growth is the last third against the one before, by medians of memory and by the most files.
 
   soak.hours_real                         [goal: 1]
   soak.jobs                               that ended; another end than success stops the soak with an error
   soak.rss_growth_kib_per_month.PROGRAM   the growth times the length of a month: under an hour its noise is larger than the goal [goal: 256]
   soak.descriptors_growth.PROGRAM         [goal: 0]
+  soak.disk_growth_kib.WORKER             of its folder without the cache, which has a quota: the last third against the one before, by the most
+  soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
-import pathlib
-import re
 import statistics
 import sys
 import time
 
-from figures import ROOT, add, write_figures
+from figures import ROOT, add, rss_kib, write_figures
 
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 from fleet import TERMINAL_STATES, Fleet, FleetError, leave_no_fleet_behind  # noqa: E402
@@ -34,12 +35,24 @@ JOBS = ({"finetune": {"model": "base", "data": "train", "steps": 20, "batch_size
         {"generate": {"model": "base", "prompts": ["The mast is"], "max_new_tokens": 64}})
 
 
-def rss_kib(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def folder_kib(folder, without=()):
+    """The sizes of its files. Some come and go meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        if not any(part in without for part in path.relative_to(folder).parts):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size if path.is_file() else 0
+    return total / 1024
+
+
+def on_disk_kib(fleet, name):
+    if name == "coordinator":
+        return sum(path.stat().st_size for path in (fleet.directory / name).glob("*.db*")) / 1024
+    return folder_kib(fleet.directory / name, without=("cache",))
 
 
 class Jobs:
@@ -67,7 +80,7 @@ class Jobs:
 
 
 def soak(fleet, seconds):
-    """The samples of each program, as (memory in KiB, open files), and the number of jobs."""
+    """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended), and the number of jobs."""
     jobs = Jobs(fleet)
     pids = {"coordinator": fleet.coordinator.pid, **{name: worker.pid for name, worker in fleet.workers.items()}}
     samples = {name: [] for name in pids}
@@ -75,7 +88,7 @@ def soak(fleet, seconds):
     while time.monotonic() < end:
         jobs.top_up()
         for name, pid in pids.items():
-            samples[name].append((rss_kib(pid), descriptors(pid)))
+            samples[name].append((rss_kib(pid), descriptors(pid), on_disk_kib(fleet, name), jobs.ended))
         time.sleep(min(SAMPLE_SECONDS, max(0.0, end - time.monotonic())))
     return samples, jobs.ended
 
@@ -101,10 +114,16 @@ def main():
     for name, taken in samples.items():
         third = len(taken) // 3
         before, last = taken[third:2 * third], taken[-third:]
-        grown = statistics.median(rss for rss, _ in last) - statistics.median(rss for rss, _ in before)
+        grown = statistics.median(sample[0] for sample in last) - statistics.median(sample[0] for sample in before)
         add(figures, f"soak.rss_growth_kib_per_month.{name}", [grown * MONTH_SECONDS / (seconds / 3)], "KiB", f"{grown:g} KiB seen", 0)
-        files = max(count for _, count in last) - max(count for _, count in before)
+        files = max(sample[1] for sample in last) - max(sample[1] for sample in before)
         add(figures, f"soak.descriptors_growth.{name}", [files], "", "")
+        if name == "coordinator":
+            (*_, kib_before, jobs_before), (*_, kib, jobs) = before[0], last[-1]
+            add(figures, "soak.journal_kib_per_job", [(kib - kib_before) / max(1, jobs - jobs_before)], "KiB", f"{jobs - jobs_before} jobs")
+        else:
+            most = max(sample[2] for sample in last) - max(sample[2] for sample in before)
+            add(figures, f"soak.disk_growth_kib.{name}", [most], "KiB", f"of {last[-1][2]:.0f} KiB", 1)
     write_figures("soak", figures)
 
 

@@ -27,7 +27,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -37,6 +36,7 @@
 #include "artifacts/blob_store.h"
 #include "artifacts/signers/signers.h"
 #include "base/clock.h"
+#include "base/deadlock_detection.h"
 #include "base/process_privacy.h"
 #include "base/service_manager.h"
 #include "base/standard_output.h"
@@ -562,9 +562,8 @@ int main(int argc, char** argv) {
   // What this program writes is for its user alone.
   umask(S_IRWXG | S_IRWXO);
   wattle::LeaveNoCoreFile();
+  wattle::LeaveDeadlockDetectionToTests();
   wattle::tls::UseTls13Alone();
-  // Debian's Abseil looks for cycles at each lock; the tests under ThreadSanitizer do that here.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's errors come back as a status; gRPC's own log would repeat them.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);

@@ -20,7 +20,7 @@ constexpr double kHourSeconds = 3600.0;
 // A loose wire: a rail that flaps comes and goes twice a second.
 constexpr double kFlapSeconds = 0.5;
 // More than a board could draw in the longest time between two readings of a worker that lives.
-constexpr Joules kAbsurd(1e8);
+constexpr Joules kAbsurd(1e12);
 
 constexpr size_t kEnergyChannel = 0;
 constexpr size_t kThermometerChannel = 1;

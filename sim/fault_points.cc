@@ -92,6 +92,9 @@ const std::vector<MutantRow>& Mutants() {
        Fault::kRailAbsurd},
       {"silence is measured", "the time in which a rail was gone counts as measured", false,
        Fault::kRailGone},
+      {"gap filled",
+       "the last power of a rail that is away counts, and its counter counts it again", false,
+       Fault::kRailFlaps},
   };
   return *kMutants;
 }

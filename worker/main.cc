@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/deadlock_detection.h"
 #include "base/process_privacy.h"
 #include "base/service_manager.h"
 #include "base/tls/credentials.h"
@@ -24,6 +25,7 @@ int main(int argc, char** argv) {
   // Keys, prompts and results: what this program writes is for its user alone.
   umask(S_IRWXG | S_IRWXO);
   wattle::LeaveNoCoreFile();
+  wattle::LeaveDeadlockDetectionToTests();
   wattle::tls::UseTls13Alone();
   if (argc > 1 && std::string(argv[1]) == "probe") {
     return wattle::agent::RunProbe(argc - 1, argv + 1);

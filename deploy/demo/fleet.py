@@ -71,7 +71,8 @@ class Process:
         self.env = env or {}
         self.popen = None
 
-    def start(self, timeout_seconds=30):
+    def begin(self):
+        """Starts the program and waits for nothing. Returns where in the log its lines begin."""
         offset = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             environment = {**os.environ, **self.env}
@@ -79,6 +80,10 @@ class Process:
             with endings_deferred():
                 self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                                               start_new_session=True)
+        return offset
+
+    def start(self, timeout_seconds=30):
+        offset = self.begin()
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             text = self.log_path.read_bytes()[offset:].decode(errors="replace")

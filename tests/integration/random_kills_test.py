@@ -15,15 +15,21 @@ import time
 import unittest
 
 from fleet import TERMINAL_STATES
-from scene import FINETUNE, Scene, process_status
+from scene import FINETUNE, Scene, process_status, tells_the_end
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
 KILL_SECONDS = float(os.environ.get("WATTLE_KILL_SECONDS") or 60)
-MEAN_SECONDS_BETWEEN_KILLS = 1.5
+MEAN_SECONDS_BETWEEN_KILLS = 0.6
+AWAY_SECONDS_MAX = 1.5
+LOOK_SECONDS = 1.0  # Between two looks at the queue.
+EVENTS_SECONDS = 15.0  # Between two looks at the latest events, of which many a minute happen.
 OPEN_JOBS = 6  # More are submitted while fewer than these are open.
-LOST_SECONDS_MAX = 15  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
+LOST_SECONDS_MAX = 50  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
 WORKERS = ("one", "two", "three")
-LONG = {**FINETUNE, "steps": 45}
+KINDS = ("coordinator", *2 * ("worker",), *2 * ("runner",))  # Of victims, each drawn alike where one may be hit.
+HITS_MAX = 2  # Of one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
+STOPS_SECONDS_MAX = 15  # A program that was asked to end.
+LONG = {**FINETUNE, "steps": 24, "checkpoint_every_steps": 2}
 JOBS = {
     "finetune": {"finetune": LONG},
     "adapters": {"finetune": {**LONG, "lora": {"rank": 4}, "seed": 12}},
@@ -39,8 +45,12 @@ class RandomKills(Scene):
         self.generator = random.Random(SEED)
         self.sessions = set()  # Process ids of all workers that were ever started.
         self.kinds = {}  # Job id → kind.
+        self.seen_events = {}  # By their number in the journal.
+        self.open_jobs = set()  # Ids; those that ended since the last look may be among them.
         self.kills = collections.Counter()
         self.kills_of = collections.Counter()  # By the worker's name.
+        self.hits = collections.Counter()  # By the worker's name, since its work got on.
+        self.reached = {}  # Name of a worker → the work and checkpoints that it has.
         self.must_resume = False  # A run with checkpoints was hit.
         self.away = {}  # Name of a killed process → when it is started again.
         print(f"seed {SEED}")
@@ -48,6 +58,7 @@ class RandomKills(Scene):
     def submit(self, kind):
         job_id = self.fleet.submit(self.job_file(kind, **JOBS[kind]))
         self.kinds[job_id] = kind
+        self.open_jobs.add(job_id)
         return job_id
 
     def undisturbed(self):
@@ -61,27 +72,38 @@ class RandomKills(Scene):
         metrics = {entry["name"]: entry["value"] for entry in finished[0]["receipt"]["metrics"]}
         return job["output_artifact_id"], {name: value for name, value in metrics.items() if "per_second" not in name}
 
+    def worker_of(self, runner_pid):
+        """The name of the worker whose runner this is."""
+        _, _, parent, _ = process_status(runner_pid) or ("", "", 0, 0)
+        return next((name for name, worker in self.fleet.workers.items() if worker.pid == parent), None)
+
+    def is_spared(self, name):
+        """Whether the worker and its runner were hit so often that work which gets no further would fail."""
+        attempts = self.fleet.directory / name / "attempts"
+        reached = {*attempts.glob("*/work"), *attempts.glob("*/work/checkpoint-*")}
+        if reached != self.reached.get(name):
+            self.reached[name], self.hits[name] = reached, 0
+        return self.hits[name] >= HITS_MAX
+
     def in_training(self, victim):
         """Whether the victim, a runner's process id or a worker, is on a training that has saved a checkpoint."""
         if "coordinator" in self.away:
             return False
-        if isinstance(victim, int):
-            _, _, parent, _ = process_status(victim) or ("", "", 0, 0)
-            victim = next((worker for worker in self.fleet.workers.values() if worker.pid == parent), None)
-        name = victim and victim.name
+        name = self.worker_of(victim) if isinstance(victim, int) else victim.name
         progress = self.fleet.devices().get(name, {}).get("heartbeat", {}).get("progress", [])
         return any(entry.get("phase") == "train" and int(entry.get("step", 0)) > LONG["checkpoint_every_steps"] for entry in progress)
 
     def kill_one(self):
-        """Kills one process, drawn from those that run; most kills hit a runner or an agent."""
-        victims = [("coordinator", self.fleet.coordinator)] * 2
-        victims += [(name, worker) for name, worker in self.fleet.workers.items()]
-        victims = [(name, process) for name, process in victims if process.running()]
-        runners = self.runner_pids()
-        victims += [("runner", pid) for pid in runners]
-        if not victims:
+        """Kills one process, of a kind that is drawn from those that run."""
+        may_be_hit = {name: worker for name, worker in self.fleet.workers.items() if not self.is_spared(name)}
+        victims = {"coordinator": [("coordinator", self.fleet.coordinator)], "worker": list(may_be_hit.items())}
+        victims = {kind: [(name, process) for name, process in some if process.running() and name not in self.away] for kind, some in victims.items()}
+        victims["runner"] = [("runner", pid) for pid in self.runner_pids() if self.worker_of(pid) in may_be_hit]
+        kinds = [kind for kind in KINDS if victims[kind]]
+        if not kinds:
             return
-        name, victim = self.generator.choice(victims)
+        name, victim = self.generator.choice(victims[self.generator.choice(kinds)])
+        worker = self.worker_of(victim) if name == "runner" else name
         self.must_resume = self.must_resume or (name != "coordinator" and self.in_training(victim))
         if name == "runner":
             try:
@@ -90,11 +112,12 @@ class RandomKills(Scene):
                 return
         else:
             if self.generator.random() < 0.2:  # A few are asked to end, as by a reboot.
-                victim.stop()
+                victim.signal(signal.SIGTERM)
                 self.kills["ended in order"] += 1
             else:
                 victim.kill()
-            self.away[name] = time.monotonic() + self.generator.uniform(0, 3)
+            self.away[name] = time.monotonic() + self.generator.uniform(0, AWAY_SECONDS_MAX)
+        self.hits[worker] += 1
         self.kills_of[name] += 1
         self.kills["worker" if name in WORKERS else name] += 1
 
@@ -102,6 +125,15 @@ class RandomKills(Scene):
         worker = super().plain_worker(name, env, extra)
         self.sessions.add(worker.pid)
         return worker
+
+    def start_again(self, name):
+        """Nothing waits for it: it may be killed before it is ready."""
+        if name == "coordinator":
+            self.fleet.start_coordinator()
+        else:
+            worker = self.fleet.workers[name]
+            worker.begin()
+            self.sessions.add(worker.pid)
 
     def orphans(self):
         """Runners of workers that are gone: a worker leads a session, and its runners stay in that session."""
@@ -113,21 +145,28 @@ class RandomKills(Scene):
         return found
 
     def start_those_due(self, now):
+        for name, worker in self.fleet.workers.items():
+            if not worker.running() and name not in self.away:  # As systemd: a child of a killed worker may still hold its folder's lock.
+                self.away[name] = now
         for name, due in list(self.away.items()):
-            if now < due:
+            process = self.fleet.coordinator if name == "coordinator" else self.fleet.workers[name]
+            if now > due + STOPS_SECONDS_MAX:
+                process.kill()
+            if now < due or process.running():
                 continue
-            if name == "coordinator":
-                self.fleet.start_coordinator()
-            else:
-                self.plain_worker(name)
+            self.start_again(name)
             del self.away[name]
 
     def top_up(self):
         if "coordinator" in self.away:
             return
-        still_open = sum(self.fleet.job(job_id)["state"] not in TERMINAL_STATES for job_id in self.kinds)
-        for _ in range(OPEN_JOBS - still_open):
+        self.open_jobs = {job_id for job_id in self.open_jobs if self.fleet.job(job_id)["state"] not in TERMINAL_STATES}
+        for _ in range(OPEN_JOBS - len(self.open_jobs)):
             self.submit(self.generator.choice([*JOBS, "finetune", "adapters"]))  # Long runs are hit more often.
+
+    def see_events(self):
+        if "coordinator" not in self.away:
+            self.seen_events.update({int(event["sequence"]): event for event in self.events() if "sequence" in event})
 
     def write_figures(self, jobs):
         path = os.environ.get("WATTLE_CHAOS_JSON")
@@ -169,14 +208,22 @@ class RandomKills(Scene):
         self.push_demo()
         expected = self.undisturbed()
         end = time.monotonic() + KILL_SECONDS
+        next_look = next_events = 0
         while time.monotonic() < end:
-            self.top_up()
+            if time.monotonic() >= next_look:
+                self.top_up()
+                next_look = time.monotonic() + LOOK_SECONDS
+            if time.monotonic() >= next_events:
+                self.see_events()
+                next_events = time.monotonic() + EVENTS_SECONDS
             next_kill = time.monotonic() + self.generator.expovariate(1 / MEAN_SECONDS_BETWEEN_KILLS)
             while (now := time.monotonic()) < next_kill:
                 self.start_those_due(now)
                 time.sleep(0.02)
             self.kill_one()
-        self.start_those_due(float("inf"))
+        while self.away:
+            self.start_those_due(time.monotonic())
+            time.sleep(0.02)
         self.fleet.until_connected(*WORKERS)
 
         jobs = [self.fleet.until_done(job_id, 600) for job_id in self.kinds]
@@ -184,6 +231,7 @@ class RandomKills(Scene):
         print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed"
               f"{' (some must)' if self.must_resume else ''}")
         self.write_figures(jobs)
+        self.see_events()
         for job in jobs:
             with self.subTest(job=job["job_id"], seed=SEED):
                 self.assert_succeeded(job)
@@ -191,7 +239,7 @@ class RandomKills(Scene):
                 finished = [attempt for attempt in job["attempts"] if attempt["state"] == "ATTEMPT_STATE_FINISHED"]
                 self.assertEqual(len(finished), 1, "one commit")
                 self.assertEqual(sorted(set(tokens)), tokens, "each attempt has a token of its own, higher than the one before")
-                self.assertEqual(len(self.terminal_events(job["job_id"])), 1, "one end")
+                self.assertEqual(sum(tells_the_end(event, job["job_id"]) for event in self.seen_events.values()), 1, "one end")
                 self.assertEqual(self.result(job), expected[self.kinds[job["job_id"]]], "the bits of an undisturbed run")
         self.assertTrue(any(resumed) or not self.must_resume, f"seed {SEED}: no attempt went on from a checkpoint")
         self.fleet.until("the fleet to be idle", lambda: not self.runner_pids())

@@ -27,6 +27,18 @@ def process_status(pid):
     return name, state, int(parent), int(session)
 
 
+def command_of(pid):
+    """The words of its command line; none where it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def tells_the_end(event, job_id):
+    return event["text"].startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))
+
+
 class Scene(unittest.TestCase):
     """setUp leaves an empty fleet in self.fleet; each test starts what it needs."""
 
@@ -70,12 +82,12 @@ class Scene(unittest.TestCase):
         return self.job_file(name, objective=objective, finetune={**FINETUNE, **settings})
 
     def runner_pids(self):
-        """The process ids of the runners of this fleet's workers."""
+        """The process ids of the runners of this fleet's workers, without those that only say their version."""
         workers = {worker.pid for worker in self.fleet.workers.values() if worker.running()}
         pids = []
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             name, _, parent, _ = process_status(pid) or ("", "", 0, 0)
-            if name == "wattle-runner" and parent in workers:
+            if name == "wattle-runner" and parent in workers and "--version" not in command_of(pid):
                 pids.append(pid)
         return sorted(pids)
 
@@ -97,11 +109,13 @@ class Scene(unittest.TestCase):
         self.assertEqual(job["state"], "JOB_STATE_SUCCEEDED", job.get("reason"))
         return job
 
+    def events(self):
+        """The latest thousand."""
+        return [json.loads(line) for line in self.fleet.run_wattle("-o", "json", "events", "--limit", "1000").stdout.splitlines()]
+
     def terminal_events(self, job_id):
         """The events that tell the job's end: more than one is a fault."""
-        listed = self.fleet.run_wattle("-o", "json", "events", "--limit", "1000").stdout.splitlines()
-        texts = [json.loads(line)["text"] for line in listed]
-        return [text for text in texts if text.startswith(tuple(f"{job_id} {end}" for end in ("succeeded", "failed", "cancelled")))]
+        return [event for event in self.events() if tells_the_end(event, job_id)]
 
     def shared(self, path):
         """A file of ../shared, or the test is skipped."""

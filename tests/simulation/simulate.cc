@@ -151,7 +151,7 @@ int Main(int argc, char** argv) {
   app.add_option("--stride", settings.stride, "from one seed to the next");
   app.add_option("--pace", settings.pace,
                  "dense (an hour in steps of a second), slow (weeks), both, sparse (a month of "
-                 "thousands of boards; none has come to its end yet)")
+                 "thousands of boards)")
       ->check(CLI::IsMember({kDense, kSlow, kBoth, kSparse}));
   app.add_option("--mutant", settings.mutant, "the bug that is put into the code; --mutants lists");
   app.add_option("--seconds", settings.seconds_max, "begin no world after so long; 0: no limit");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "base/fault_point.h"
 #include "telemetry/sensors/voltage_curve.h"
 #include "units/format.h"
 
@@ -119,6 +120,10 @@ void DeviceReadings::OnPoll(size_t source, const absl::StatusOr<std::vector<Read
   status.answered_at = now;
   for (const Reading& reading : *readings) {
     status.latest[reading.channel] = reading;
+  }
+  if (WATTLE_FAULT_POINT("gap filled") && account_.power() &&
+      TotalsOf(status.info, *readings).empty()) {
+    account_.AddPower(now, *account_.power());
   }
   TakeTotals(source, *readings);
   TakeRest(source, *readings);

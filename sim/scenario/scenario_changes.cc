@@ -1,0 +1,93 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Changes that the command line makes in a scenario's file: --set and --add.
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include <yaml-cpp/yaml.h>
+
+#include "sim/scenario/scenario_parts_internal.h"
+#include "sim/scenario/yaml_fields_internal.h"
+
+namespace wattle::sim {
+namespace {
+
+// Fields of a board group that --set changes in every group with a pack, and in every group.
+constexpr const char* kPackFields[] = {"reserve", "charge", "pack_wh", "panel_watts"};
+constexpr const char* kGroupFields[] = {"count", "link_mbit"};
+
+std::pair<std::string, std::string> SplitChange(const std::string& flag, const std::string& change,
+                                                absl::string_view wanted) {
+  const std::vector<std::string> parts = absl::StrSplit(change, absl::MaxSplits('=', 1));
+  if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) {
+    throw Problem{absl::StrCat(flag, " ", change, ": wanted ", wanted)};
+  }
+  return {parts[0], parts[1]};
+}
+
+bool IsNamed(const YAML::Node& group, const std::string& name) {
+  return group.IsMap() && group["name"] && group["name"].IsScalar() &&
+         group["name"].Scalar() == name;
+}
+
+// A value that is only assigned to keeps its line of the file.
+void Replace(YAML::Node& map, const std::string& key, const std::string& value) {
+  map.remove(key);
+  map[key] = value;
+}
+
+void ApplySet(YAML::Node& root, const std::string& change) {
+  const auto [key, value] =
+      SplitChange("--set", change, "FIELD=VALUE, such as reserve=0.4 or mast.count=3");
+  YAML::Node fleet = root["fleet"];
+  const std::vector<std::string> path = absl::StrSplit(key, absl::MaxSplits('.', 1));
+  const auto is_key = [&key = key](const char* field) { return key == field; };
+  const bool of_packs = std::any_of(std::begin(kPackFields), std::end(kPackFields), is_key);
+  const bool of_groups = std::any_of(std::begin(kGroupFields), std::end(kGroupFields), is_key);
+  if (path.size() == 1 && !of_packs && !of_groups) {
+    Replace(root, key, value);
+    return;
+  }
+  bool any = false;
+  for (size_t i = 0; fleet.IsSequence() && i < fleet.size(); ++i) {
+    YAML::Node group = fleet[i];
+    const bool has_pack = group.IsMap() && group["pack_wh"];
+    if (path.size() == 2 ? IsNamed(group, path[0]) : group.IsMap() && (of_groups || has_pack)) {
+      Replace(group, path.back(), value);
+      any = true;
+    }
+  }
+  if (!any) {
+    throw Problem{absl::StrCat(
+        "--set ", change, ": no board group ",
+        path.size() == 2 ? absl::StrCat("is named ", path[0]) : std::string("has a pack"),
+        "; wanted a field of a group in fleet")};
+  }
+}
+
+void ApplyAdd(YAML::Node& root, const std::string& change) {
+  const auto [name, count] = SplitChange("--add", change, "CLASS=COUNT, such as raspberry-pi-5=2");
+  YAML::Node group;
+  group["name"] = absl::StrCat("added-", name);
+  group["class"] = name;
+  group["count"] = count;
+  root["fleet"].push_back(group);
+}
+
+}  // namespace
+
+void ApplyChanges(YAML::Node& root, const Changes& changes) {
+  for (const std::string& change : changes.set) {
+    ApplySet(root, change);
+  }
+  for (const std::string& change : changes.add) {
+    ApplyAdd(root, change);
+  }
+}
+
+}  // namespace wattle::sim
