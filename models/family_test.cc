@@ -30,7 +30,7 @@ const std::map<std::string, std::string>& OtherMeanings() {
       {"formats/small_model_internal.h", "a model for tests"},
       {"cli/sample_jobs.cc", "a model's name in the catalogue"},
       {"cli/sample_messages.cc", "a model's name in the catalogue"},
-      {"sim/scenario/scenario_file.cc", "a model's name in the catalogue"},
+      {"sim/scenario/scenario_jobs.cc", "a model's name in the catalogue"},
   };
   return files;
 }

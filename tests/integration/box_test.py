@@ -2,7 +2,9 @@
 """The box of the runners on the real programs: a job's result does not depend on it, and jobs can ask for a level."""
 
 import hashlib
+import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -80,6 +82,16 @@ class Box(Scene):
         self.assertEqual(self.chain("none"), self.chain("full"))
         profile = self.job_file("profile", required_labels=["device=full"], profile={"finetune": {**FINETUNE, "steps": 2}})
         self.assert_succeeded(self.fleet.until_done(self.fleet.submit(profile), 300))
+
+    def test_a_worker_that_is_killed_while_it_tries_the_box_starts_again(self):
+        self.start()
+        self.fleet.enroll("cut")
+        command = [BIN / "wattle-worker", "--coordinator", self.fleet.grpc, "--state-dir", self.fleet.directory / "cut", "--name", "cut",
+                   "--metrics", "127.0.0.1:0", *self.fleet.plaintext]
+        cut = subprocess.run(command, env=os.environ | {"WATTLE_CRASH_AT": "isolation"}, capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(cut.returncode, -signal.SIGKILL, cut.stderr)
+        self.plain_worker("cut")
+        self.fleet.until_connected("cut")
 
     def run_boxed(self, times):
         free = weights_after_a_run("none")

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/crash_point.h"
 #include "base/status_macros.h"
 #include "worker/box/box.h"
 
@@ -61,8 +63,15 @@ absl::Status TryLevel(Level level) {
   }
   const UniqueDescriptor here(ends[0]);
   UniqueDescriptor there(ends[1]);
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
+    // Dies with a worker that is killed here. Its forbidden call would wait for ever, and it would
+    // hold the lock of the worker's state folder.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+      _exit(kCallsAreOpen);
+    }
     trial.Enter(there.get());
     TryWhatIsForbidden(level);
   }
@@ -71,6 +80,7 @@ absl::Status TryLevel(Level level) {
   }
   there = UniqueDescriptor();
   const absl::StatusOr<Refusals> refusals = AwaitEntry(here.get());
+  CrashPoint("isolation");
   if (refusals.ok() && refusals->descriptor() >= 0) {
     pollfd told = {refusals->descriptor(), POLLIN, 0};
     // POLLIN: the call waits for ever, so it ends here. Else the child has ended by itself.
