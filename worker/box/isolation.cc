@@ -79,8 +79,8 @@ absl::Status TryLevel(Level level) {
     return absl::InternalError(absl::StrCat("fork: ", std::generic_category().message(errno)));
   }
   there = UniqueDescriptor();
-  const absl::StatusOr<Refusals> refusals = AwaitEntry(here.get());
   CrashPoint("isolation");
+  const absl::StatusOr<Refusals> refusals = AwaitEntry(here.get());
   if (refusals.ok() && refusals->descriptor() >= 0) {
     pollfd told = {refusals->descriptor(), POLLIN, 0};
     // POLLIN: the call waits for ever, so it ends here. Else the child has ended by itself.
