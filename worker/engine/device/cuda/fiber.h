@@ -49,10 +49,11 @@ class Fiber {
   bool begun_ = false;
   Place place_ = {};    // where `work` goes on
   Place resumer_ = {};  // where Resume was called
-  // AddressSanitizer's.
+#ifdef __SANITIZE_ADDRESS__
   void* fake_stack_ = nullptr;
   const void* resumer_stack_ = nullptr;
   size_t resumer_bytes_ = 0;
+#endif
 };
 
 }  // namespace wattle::cuda
