@@ -154,6 +154,17 @@ TEST(ProcessorChoiceTest, AJobMayNameItsProcessor) {
   EXPECT_EQ(cores.other_power_modes_size(), 0);
 }
 
+TEST(ProcessorChoiceTest, AMeasuringRunIsOfOneProcessor) {
+  const ProfileTable table = TableOf({{200, 12, false, ""}, {300, 5, true, ""}});
+  for (const v1::Accelerator accelerator : {v1::ACCELERATOR_UNSPECIFIED, v1::ACCELERATOR_CPU}) {
+    JobView job = PinnedTo(accelerator);
+    job.profile_point.emplace();
+    const v1::Candidate run = PlanFor(Board(), table, job);
+    EXPECT_EQ(run.on_cpu(), accelerator == v1::ACCELERATOR_CPU);
+    EXPECT_EQ(run.other_power_modes_size(), 0);
+  }
+}
+
 TEST(ProcessorChoiceTest, WithoutAnOfferThereIsOneWay) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {300, 5, true, ""}});
   DeviceView older = Board();

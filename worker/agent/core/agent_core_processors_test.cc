@@ -21,7 +21,7 @@ class ProcessorsTest : public AgentCoreTest {
     Welcome();
   }
 
-  static v1::Assignment JobOn(const std::string& attempt, bool on_cpu) {
+  v1::Assignment JobOn(const std::string& attempt, bool on_cpu) {
     v1::Assignment job = Job(attempt);
     job.set_on_cpu(on_cpu);
     return job;
