@@ -1,6 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Boards that offer their cores beside their GPU: the plan's two ways with joules, runs on each, one at a time."""
 
+import json
 import unittest
 
 from fleet import CommandError
@@ -69,7 +70,9 @@ class Processors(Scene):
         self.fleet.until_connected("pi")
         self.push_demo()
         file = self.tune_file("pinned", accelerator="cuda")
-        plan = self.fleet.wattle("plan", file)
+        printed = self.fleet.run_wattle("plan", file, "-o", "json")
+        self.assertEqual(printed.returncode, 5, "no device takes the job")
+        plan = json.loads(printed.stdout)
         self.assertEqual(plan["chosen_device_id"], "")
         candidate, = plan["candidates"]
         self.assertEqual((candidate["refused_by"], candidate["permanent"]), ("processor", True))
