@@ -67,10 +67,11 @@ void AddLedger(const v1::Device& device, std::string* out) {
 
 void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("board", info.board(), out);
-  AppendField("cores",
-              absl::StrCat(info.cores(), " ", info.architecture(),
-                           info.accelerator().empty() ? "" : ", ", info.accelerator()),
-              out);
+  AppendField(
+      "cores",
+      absl::StrCat(info.cores(), " ", info.architecture(), info.accelerator().empty() ? "" : ", ",
+                   info.accelerator(), info.offers_cpu() ? " or CPU" : ""),
+      out);
   AppendField("memory", info.memory_bytes() == 0 ? "" : FormatBytes(info.memory_bytes()), out);
   AppendField("power mode", info.power_mode(), out);
   v1::EnergyMeasurement meter;

@@ -91,7 +91,8 @@ Table RunTable(const v1::PlanResponse& plan) {
     const v1::Prediction& prediction = candidate.prediction();
     std::vector<std::string> cells = {
         Mark(candidate, plan), candidate.device_name(),
-        DeviceClassWord(candidate.device_class(), candidate.emulated())};
+        absl::StrCat(DeviceClassWord(candidate.device_class(), candidate.emulated()),
+                     candidate.on_cpu() ? ", CPU" : "")};
     if (candidate.has_prediction()) {
       const double seconds = prediction.run_seconds().mean();
       cells.insert(
@@ -115,12 +116,26 @@ std::string ProvenanceWord(v1::Provenance provenance) {
   return ProvenanceWords(without_note);
 }
 
-// The modes of devices whose worker may set them: the one of the plan, then those that it was
-// preferred to. Empty where no device has a choice.
-Table PowerModeTable(const v1::PlanResponse& plan) {
+bool OffersTwoProcessors(const v1::Candidate& candidate) {
+  return std::any_of(
+      candidate.other_power_modes().begin(), candidate.other_power_modes().end(),
+      [&](const v1::PowerModeChoice& other) { return other.on_cpu() != candidate.on_cpu(); });
+}
+
+// "15W", and of a device that offers two processors "15W, GPU".
+std::string WayWords(const std::string& power_mode, bool two_processors, bool on_cpu) {
+  if (!two_processors) {
+    return power_mode;
+  }
+  return absl::StrCat(power_mode, power_mode.empty() ? "" : ", ", on_cpu ? "CPU" : "GPU");
+}
+
+// The ways of devices that have several, power modes and processors: the one of the plan, then
+// those that it was preferred to. Empty where no device has a choice.
+Table WaysTable(const v1::PlanResponse& plan) {
   Table table({{""},
                {"device"},
-               {"power mode"},
+               {"way"},
                {"device s", Align::kRight},
                {"energy", Align::kRight},
                {"marginal", Align::kRight},
@@ -131,20 +146,23 @@ Table PowerModeTable(const v1::PlanResponse& plan) {
       continue;
     }
     const v1::Prediction& prediction = candidate.prediction();
-    table.AddRow(
-        {Mark(candidate, plan), candidate.device_name(), candidate.power_mode(),
-         FormatSeconds(prediction.run_seconds().mean()),
-         FormatEnergy(Joules(prediction.run_energy_joules().mean())),
-         FormatEnergy(Joules(candidate.marginal_energy_joules())),
-         ProvenanceWord(prediction.provenance()),
-         candidate.sets_power_mode() ? "the worker sets it for the job" : "the device is in it"},
-        EmphasisOf(candidate, plan));
+    const bool two = OffersTwoProcessors(candidate);
+    table.AddRow({Mark(candidate, plan), candidate.device_name(),
+                  WayWords(candidate.power_mode(), two, candidate.on_cpu()),
+                  FormatSeconds(prediction.run_seconds().mean()),
+                  FormatEnergy(Joules(prediction.run_energy_joules().mean())),
+                  FormatEnergy(Joules(candidate.marginal_energy_joules())),
+                  ProvenanceWord(prediction.provenance()),
+                  candidate.sets_power_mode()       ? "the worker sets it for the job"
+                  : !candidate.power_mode().empty() ? "the device is in it"
+                                                    : ""},
+                 EmphasisOf(candidate, plan));
     for (const v1::PowerModeChoice& other : candidate.other_power_modes()) {
-      table.AddRow({"", "", other.power_mode(), FormatSeconds(other.run_seconds()),
-                    FormatEnergy(Joules(other.run_energy_joules())),
-                    FormatEnergy(Joules(other.marginal_energy_joules())),
-                    ProvenanceWord(other.provenance()),
-                    other.feasible() ? "" : absl::StrCat("not: ", other.reason())});
+      table.AddRow(
+          {"", "", WayWords(other.power_mode(), two, other.on_cpu()),
+           FormatSeconds(other.run_seconds()), FormatEnergy(Joules(other.run_energy_joules())),
+           FormatEnergy(Joules(other.marginal_energy_joules())), ProvenanceWord(other.provenance()),
+           other.feasible() ? "" : absl::StrCat("not: ", other.reason())});
     }
   }
   return table;
@@ -317,7 +335,7 @@ std::string RenderPlan(const v1::JobSpec& spec, const v1::PlanResponse& plan,
     if (!alternatives.empty()) {
       absl::StrAppend(&out, "\n", alternatives.Render(style));
     }
-    const Table modes = PowerModeTable(plan);
+    const Table modes = WaysTable(plan);
     if (!modes.empty()) {
       absl::StrAppend(&out, "\n", modes.Render(style));
     }

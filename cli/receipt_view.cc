@@ -329,12 +329,12 @@ const v1::Attempt* LastReceipt(const v1::Job& job) {
 
 std::string RenderReceipt(const v1::Job& job, const v1::Attempt& attempt, const TextStyle& style) {
   const v1::Receipt& receipt = attempt.receipt();
-  std::string out =
-      absl::StrCat("receipt of ", attempt.attempt_id(), job.spec().name().empty() ? "" : ", ",
-                   job.spec().name(), ": ", KindName(job.spec()), " on ", AttemptDevice(attempt),
-                   ", ", DeviceClassWord(receipt.device_class(), receipt.emulated()),
-                   receipt.power_mode().empty() ? "" : ", mode ", receipt.power_mode(), ", ",
-                   Word(attempt.state()));
+  std::string out = absl::StrCat(
+      "receipt of ", attempt.attempt_id(), job.spec().name().empty() ? "" : ", ", job.spec().name(),
+      ": ", KindName(job.spec()), " on ", AttemptDevice(attempt), ", ",
+      DeviceClassWord(receipt.device_class(), receipt.emulated()),
+      receipt.on_cpu() ? ", on its CPU" : "", receipt.power_mode().empty() ? "" : ", mode ",
+      receipt.power_mode(), ", ", Word(attempt.state()));
   out = absl::StrCat(Printable(out), "\n");
   if (!receipt.failure_message().empty()) {
     absl::StrAppend(&out, "failed (", Word(receipt.failure_class()),

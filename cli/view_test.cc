@@ -143,6 +143,25 @@ TEST(JobViewTest, AnOpenJobTellsWhatItHasSpentAndWhatIsLeft) {
   EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("so far")));
 }
 
+TEST(PlanViewTest, ADeviceOfTwoProcessorsShowsBothInEachMode) {
+  v1::PlanResponse plan = SamplePowerModePlan();
+  v1::Candidate& board = *plan.mutable_candidates(0);
+  board.mutable_other_power_modes(1)->set_on_cpu(true);
+  const std::string text = RenderPlan(SampleSpec(), plan, kPipe);
+  EXPECT_THAT(text, ContainsRegex("nano-1 +7W, GPU +11726 +36.33 Wh"));
+  EXPECT_THAT(text, ContainsRegex("- +15W, GPU +9000 +27.50 Wh"));
+  EXPECT_THAT(text, ContainsRegex("- +25W, CPU +9000 +27.50 Wh"));
+  board.clear_power_mode();  // A board without modes, whose cores are the choice.
+  board.set_sets_power_mode(false);
+  board.set_on_cpu(true);
+  board.mutable_other_power_modes()->Clear();
+  board.add_other_power_modes()->set_run_seconds(9000);
+  const std::string cores = RenderPlan(SampleSpec(), plan, kPipe);
+  EXPECT_THAT(cores, ContainsRegex("nano-1 +jetson-orin-nano \\(emulated\\), CPU "));
+  EXPECT_THAT(cores, ContainsRegex("nano-1 +CPU +11726"));
+  EXPECT_THAT(cores, ContainsRegex("- +GPU +9000"));
+}
+
 TEST(JobViewTest, AJobTellsTheGroupThatItRunsApartFrom) {
   v1::Job job = SampleRunning().job();
   EXPECT_THAT(RenderJob(job, Now(), kPipe), Not(HasSubstr("apart")));

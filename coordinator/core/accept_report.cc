@@ -25,6 +25,7 @@
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/processor.h"
 #include "scheduler/profiles/profile_table.h"
 #include "units/format.h"
 
@@ -382,7 +383,7 @@ class ReportDecider {
       return {};
     }
     const v1::DeviceRecord& record = *FindDevice(draft_.state(), device_);
-    v1::DeviceInfo info = record.info();
+    v1::DeviceInfo info = scheduler::ProcessorOf(record.info(), receipt.on_cpu());
     if (record.registered_unix_seconds() > attempt.placed_unix_seconds()) {
       info.clear_power_modes();  // They may have set other numbers when the run was placed.
     }

@@ -112,6 +112,7 @@ void Applier::On(const v1::AttemptPlaced& event) {
   attempt.set_placed_unix_seconds(at_);
   attempt.set_lease_seconds(event.lease_seconds());
   attempt.set_power_mode(event.power_mode());
+  attempt.set_on_cpu(event.on_cpu());
   attempt.set_resume_attempt_id(event.resume_attempt_id());
   attempt.set_after_attempt_id(event.after_attempt_id());
   if (event.has_model_choice()) {
@@ -145,6 +146,7 @@ void Applier::On(const v1::AttemptRecovered& event) {
   attempt.set_placed_unix_seconds(at_);
   attempt.set_lease_seconds(event.lease_seconds());
   attempt.set_power_mode(event.power_mode());
+  attempt.set_on_cpu(event.on_cpu());
   if (event.current()) {
     attempt.set_accepted_unix_seconds(at_);
   } else {

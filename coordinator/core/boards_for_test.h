@@ -21,6 +21,7 @@
 #include "coordinator/core/state.h"
 #include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
+#include "scheduler/profiles/processor.h"
 
 namespace wattle::core {
 
@@ -57,6 +58,19 @@ class Boards {
     }
     Do(WorkerHello{hello});
     Learn(info, step_seconds);
+  }
+
+  // As Add, a board whose GPU needs `step_seconds` and whose cores need `cpu_step_seconds`.
+  void AddWithGpu(const std::string& name, double step_seconds, double cpu_step_seconds) {
+    Add(name, step_seconds);
+    v1::Hello hello;
+    hello.set_incarnation(1);
+    v1::DeviceInfo& info = *hello.mutable_device();
+    info = FindDevice(state, DeviceId(name))->info();
+    info.set_accelerator("cuda");
+    info.set_offers_cpu(true);
+    Do(WorkerHello{hello});
+    Learn(scheduler::OnCores(info), cpu_step_seconds);
   }
 
   void Advance(absl::Duration time) { elapsed_ += time; }
@@ -122,14 +136,22 @@ class Boards {
     *Fact(attempt).mutable_stopped() = stopped;
     Send();
   }
-  void Finish(const std::string& attempt) {
+  void Finish(const std::string& attempt, const v1::Receipt& receipt = {}) {
     v1::ArtifactInfo output;
     output.set_artifact_id(absl::StrCat("output of ", attempt));
     output.set_kind(v1::ARTIFACT_KIND_MODEL);
     Do(CommitArtifact{output});
     auto finished = Named<v1::AttemptFinished>(attempt);
     *finished.mutable_output() = output;
+    *finished.mutable_receipt() = receipt;
     *Fact(attempt).mutable_finished() = finished;
+    Send();
+  }
+  void Fail(const std::string& attempt, v1::FailureClass failure_class) {
+    auto failed = Named<v1::AttemptFailed>(attempt);
+    failed.set_failure_class(failure_class);
+    failed.mutable_receipt()->set_failure_class(failure_class);
+    *Fact(attempt).mutable_failed() = failed;
     Send();
   }
   void Run(const std::string& attempt) {

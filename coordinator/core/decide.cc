@@ -262,8 +262,13 @@ v1::Assignment AssignmentOf(const State& state, const v1::Attempt& attempt) {
   }
   // A board runs for every project alike, and an older one would refuse a field that it lacks.
   assignment.mutable_spec()->clear_project();
+  assignment.mutable_spec()->clear_accelerator();
+  if (attempt.on_cpu()) {
+    assignment.mutable_spec()->set_accelerator(v1::ACCELERATOR_CPU);  // A board that offers both.
+  }
   assignment.set_lease_seconds(attempt.lease_seconds());
   assignment.set_power_mode(attempt.power_mode());
+  assignment.set_on_cpu(attempt.on_cpu());
   if (attempt.has_prediction()) {
     *assignment.mutable_prediction() = attempt.prediction();
   }

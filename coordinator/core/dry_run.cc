@@ -160,7 +160,7 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
   job.submitted = now.wall - JobAge(state, observations, *record, now.monotonic);
   job.checkpoint_step = record->checkpoint().step();
   job.spent = SpentSoFar(observations, record->job());
-  job.avoided_devices = AvoidedDevices(state, observations, record->job(), now.monotonic);
+  AvoidFailures(state, observations, record->job(), now.monotonic, job);
   return job;
 }
 

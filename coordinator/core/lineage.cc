@@ -112,6 +112,7 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
     recovered.set_fencing_token(held.fencing_token());
     recovered.set_lease_seconds(held.lease_seconds());
     recovered.set_power_mode(held.power_mode());
+    recovered.set_on_cpu(held.on_cpu());
     recovered.set_state(held.state());
     recovered.set_current(current);
     if (current) {

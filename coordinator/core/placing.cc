@@ -207,6 +207,7 @@ v1::AttemptPlaced Place(Draft& draft, const v1::JobRecord& record,
                                 .ahead_seconds = attempt.lease_seconds_ahead});
   placed.set_lease_seconds(lease.seconds);
   placed.set_power_mode(planned.power_mode);
+  placed.set_on_cpu(planned.on_cpu);
   if (planned.prediction.has_run_seconds()) {
     *placed.mutable_prediction() = planned.prediction;
   }

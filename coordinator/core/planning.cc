@@ -94,6 +94,14 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   view->committed_energy = Joules(watts * absl::ToDoubleSeconds(remaining) / scale * upper);
 }
 
+// Whether the cores of the attempt's device may do what its accelerator failed to do.
+bool MayGoOnByCores(const State& state, const v1::Job& job, const v1::Attempt& attempt) {
+  const v1::DeviceRecord* const device = FindDevice(state, DeviceId(attempt.device_id()));
+  return device != nullptr && device->info().offers_cpu() && !attempt.on_cpu() &&
+         attempt.receipt().failure_class() == v1::FAILURE_CLASS_DEVICE &&
+         job.spec().accelerator() != v1::ACCELERATOR_CUDA;
+}
+
 // What the attempt of the device brings to it: its files, and for how long it takes the link.
 void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::DeviceView* view) {
   const auto& [state, observations, policies, now] = outlook;
@@ -114,12 +122,13 @@ void NoteFiles(const Outlook& outlook, const v1::Attempt& attempt, scheduler::De
 
 }  // namespace
 
-std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
-                                     const v1::Job& job, Monotonic now) {
+void AvoidFailures(const State& state, const Observations& observations, const v1::Job& job,
+                   Monotonic now, scheduler::JobView& view) {
   if (IsProfile(job.spec())) {
-    return {};  // It is of one device, and leaves out the points that failed.
+    return;  // It is of one device, and leaves out the points that failed.
   }
   std::set<DeviceId> failed;
+  std::set<DeviceId> accelerators;
   for (const v1::Attempt& attempt : job.attempts()) {
     const bool failed_here = attempt.state() == v1::ATTEMPT_STATE_FAILED &&
                              attempt.receipt().failure_class() != v1::FAILURE_CLASS_JOB;
@@ -128,15 +137,17 @@ std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& obs
                        attempt.attempt_id() == job.attempts().rbegin()->attempt_id();
     if ((failed_here || moved) &&
         SinceStateChange(state, observations, AttemptId(attempt.attempt_id()), now) < kAvoid) {
-      failed.insert(DeviceId(attempt.device_id()));
+      const bool by_accelerator = failed_here && MayGoOnByCores(state, job, attempt);
+      (by_accelerator ? accelerators : failed).insert(DeviceId(attempt.device_id()));
     }
   }
+  view.avoided_accelerators = {accelerators.begin(), accelerators.end()};
   for (const auto& [id, record] : state.devices) {
     if (!record.removed() && !record.drained() && MayWork(state, id) && !failed.contains(id)) {
-      return {failed.begin(), failed.end()};
+      view.avoided_devices = {failed.begin(), failed.end()};
+      return;
     }
   }
-  return {};
 }
 
 int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
@@ -234,7 +245,7 @@ scheduler::JobView JobViewOf(const State& state, const Observations& observation
   view.inputs = ViewsOf(state, job);
   view.checkpoint_step = record.checkpoint().step();
   view.spent = SpentEnergy(job);
-  view.avoided_devices = AvoidedDevices(state, observations, job, now.monotonic);
+  AvoidFailures(state, observations, job, now.monotonic, view);
   return view;
 }
 

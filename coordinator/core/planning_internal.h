@@ -28,9 +28,10 @@ scheduler::Snapshot FleetOf(const State& state, const Observations& observations
 // One device, and how long its attempt keeps it busy.
 scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device);
 
-// The devices on which the job failed a short time ago; none where the fleet has no other device.
-std::vector<DeviceId> AvoidedDevices(const State& state, const Observations& observations,
-                                     const v1::Job& job, Monotonic now);
+// Where the job failed a short time ago: no devices where the fleet has no other one. A failure of
+// an accelerator beside which a device offers its cores is the accelerator's alone.
+void AvoidFailures(const State& state, const Observations& observations, const v1::Job& job,
+                   Monotonic now, scheduler::JobView& view);
 // The job as the planner sees it, behind the checkpoint that the coordinator has.
 scheduler::JobView JobViewOf(const State& state, const Observations& observations,
                              const v1::JobRecord& record, const Instant& now);

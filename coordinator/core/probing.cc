@@ -12,6 +12,7 @@
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/probe.h"
+#include "scheduler/profiles/processor.h"
 #include "scheduler/profiles/run_interval.h"
 
 namespace wattle::core {
@@ -62,7 +63,7 @@ void DecideProbe(Draft& draft, const v1::Job& job, const v1::Attempt& attempt) {
   if (!work.ok()) {
     return;  // An input was removed meanwhile.
   }
-  const v1::DeviceInfo& info = device->info();
+  const v1::DeviceInfo info = scheduler::ProcessorOf(device->info(), attempt.on_cpu());
   std::optional<v1::ProfileRow> row = scheduler::LearnFromSteadyWork(
       {.attempt_id = attempt.attempt_id(),
        .device = info,
@@ -82,7 +83,9 @@ const v1::ProfileRow* ProbeOf(const State& state, const v1::Attempt& attempt) {
   const v1::DeviceRecord* const device = FindDevice(state, DeviceId(attempt.device_id()));
   return device == nullptr
              ? nullptr
-             : scheduler::FindProbe(state.profiles, device->info(), attempt.attempt_id());
+             : scheduler::FindProbe(state.profiles,
+                                    scheduler::ProcessorOf(device->info(), attempt.on_cpu()),
+                                    attempt.attempt_id());
 }
 
 void AddProbed(const State& state, const v1::Attempt& attempt, v1::Receipt& receipt) {

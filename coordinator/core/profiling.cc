@@ -21,6 +21,7 @@
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profile_run/choose_point.h"
+#include "scheduler/profiles/processor.h"
 #include "units/format.h"
 
 namespace wattle::core {
@@ -125,8 +126,11 @@ struct Candidates {
 };
 
 scheduler::ProfileQuestion QuestionOf(const ProfileAsk& ask) {
+  const bool on_cpu = ask.job.spec().accelerator() == v1::ACCELERATOR_CPU;
+  v1::Device device = ask.device;
+  *device.mutable_info() = scheduler::ProcessorOf(ask.device.info(), on_cpu);
   return {.table = ask.state.profiles,
-          .device = ask.device,
+          .device = std::move(device),
           .spec = ask.job.spec(),
           .inputs = ask.inputs,
           .now = ask.now};

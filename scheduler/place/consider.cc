@@ -131,6 +131,9 @@ std::string WorkKey(const JobView& job) {
   for (const DeviceId& avoided : job.avoided_devices) {
     absl::StrAppend(&key, "|", avoided.value());
   }
+  for (const DeviceId& avoided : job.avoided_accelerators) {
+    absl::StrAppend(&key, "|accelerator ", avoided.value());
+  }
   for (const InputView& input : job.inputs) {
     const std::string artifact = input.artifact.SerializeAsString();
     absl::StrAppend(&key, "|", input.field, "=", artifact.size(), ":", artifact);
@@ -201,6 +204,7 @@ bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
 v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
   v1::PowerModeChoice choice;
   choice.set_power_mode(candidate.power_mode());
+  choice.set_on_cpu(candidate.on_cpu());
   choice.set_feasible(candidate.feasible());
   choice.set_reason(candidate.reason());
   choice.set_run_seconds(candidate.prediction().run_seconds().mean());
@@ -258,32 +262,6 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
   return described_[key] = std::make_shared<const std::vector<Modes>>(std::move(described));
 }
 
-FleetView::Modes FleetView::DescribeModes(const JobView& job, const WorkAmount& work,
-                                          const std::vector<ModelWork>& models,
-                                          size_t index) const {
-  const DeviceView& view = snapshot_.devices[index];
-  const v1::DeviceInfo& info = view.device.info();
-  Modes modes;
-  if (job.profile_point.has_value() && info.sets_power_modes()) {
-    v1::Device device = view.device;
-    device.mutable_info()->set_power_mode(job.profile_point->power_mode());
-    modes.push_back(Describe(job, work, models, index, device));
-    return modes;
-  }
-  modes.push_back(Describe(job, work, models, index, view.device));
-  if (!info.sets_power_modes()) {
-    return modes;
-  }
-  v1::Device device = view.device;
-  for (const v1::PowerMode& mode : info.power_modes()) {
-    if (mode.name() != info.power_mode()) {
-      device.mutable_info()->set_power_mode(mode.name());
-      modes.push_back(Describe(job, work, models, index, device));
-    }
-  }
-  return modes;
-}
-
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
                                          const std::vector<ModelWork>& models, size_t device,
                                          const v1::Device& in_mode) const {
@@ -293,9 +271,10 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   v1::Candidate& candidate = described.candidate;
   candidate.set_device_id(info.device_id());
   candidate.set_device_name(info.name());
-  candidate.set_device_class(info.device_class());
+  candidate.set_device_class(view.device.info().device_class());
   candidate.set_emulated(info.emulated());
   candidate.set_power_mode(info.power_mode());
+  candidate.set_on_cpu(info.accelerator() != view.device.info().accelerator());
   std::optional<ComparablePrediction> chosen =
       ChooseModel(job, models, *snapshot_.profiles, in_mode, &candidate);
   ComparablePrediction predicted =
@@ -490,14 +469,22 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
   shape.ranks[device] = ranks[choice];
   v1::Candidate& chosen = shape.candidates[device];
   chosen = candidates[choice];
-  chosen.set_sets_power_mode(choice != 0);
-  for (const v1::PowerMode& mode : view.device.info().power_modes()) {
-    const auto other = std::find_if(candidates.begin(), candidates.end(), [&](const auto& each) {
-      return each.power_mode() == mode.name();
-    });
-    if (mode.name() != chosen.power_mode() && other != candidates.end()) {
-      *chosen.add_other_power_modes() = ChoiceOfMode(*other);
+  const v1::DeviceInfo& info = view.device.info();
+  chosen.set_sets_power_mode(chosen.power_mode() != info.power_mode());
+  std::vector<const v1::Candidate*> others;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (i != choice) {
+      others.push_back(&candidates[i]);
     }
+  }
+  const auto listed = [&info](const v1::Candidate* other) {
+    return std::find_if(info.power_modes().begin(), info.power_modes().end(),
+                        [&](const auto& mode) { return mode.name() == other->power_mode(); });
+  };
+  std::stable_sort(others.begin(), others.end(),
+                   [&](const auto* a, const auto* b) { return listed(a) < listed(b); });
+  for (const v1::Candidate* const other : others) {
+    *chosen.add_other_power_modes() = ChoiceOfMode(*other);
   }
 }
 

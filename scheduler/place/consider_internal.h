@@ -41,10 +41,11 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
 // time that it can spare until its deadline comes behind every other one; among such the earliest
 // end wins.
 //
-// A device whose worker may set power modes (DeviceInfo.sets_power_modes) stands for its best mode.
-// The present mode stays unless another one is cheaper by more than the combined standard deviation
-// of both predictions, or the present one is refused, as by a deadline: a mode that nobody measured
-// has a cost by rules of thumb.
+// A device whose worker may set power modes (DeviceInfo.sets_power_modes) stands for its best mode,
+// and one that offers its cores beside its accelerator (offers_cpu) for the better of the two. The
+// present mode, on the accelerator, stays unless another way is cheaper by more than the combined
+// standard deviation of both predictions, or the present one is refused, as by a deadline: a way
+// that nobody measured has a cost by rules of thumb.
 struct Considered {
   // The choice, then the other feasible candidates, cheapest first, then the refused ones by name.
   // The FleetView owns them.
@@ -126,7 +127,8 @@ class FleetView {
     const policy::Limits& limits;  // The device's.
     const DeviceLoad& load;
   };
-  // A device in its present power mode, then in the others that its worker may set.
+  // A device in its present power mode, then in the others that its worker may set; in each on its
+  // own processor, then on the cores beside it.
   using Modes = std::vector<Described>;
   // A candidate at its earliest start behind a refusal; nullopt: no such start is known.
   struct RankedCandidate {
@@ -178,7 +180,7 @@ class FleetView {
                                                          const WorkAmount& work);
   [[nodiscard]] Modes DescribeModes(const JobView& job, const WorkAmount& work,
                                     const std::vector<ModelWork>& models, size_t device) const;
-  // in_mode: the view's device with the power mode that is asked about.
+  // in_mode: the view's device with the power mode and the processor that are asked about.
   [[nodiscard]] Described Describe(const JobView& job, const WorkAmount& work,
                                    const std::vector<ModelWork>& models, size_t device,
                                    const v1::Device& in_mode) const;

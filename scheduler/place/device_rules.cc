@@ -1,8 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Rules about the device and its present state.
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -48,6 +50,28 @@ std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
                  true};
 }
 
+// A job may name what computes it.
+std::optional<Refusal> CheckProcessor(const Consideration& on) {
+  const v1::DeviceInfo& device = on.device.device.info();
+  switch (on.job.spec.accelerator()) {
+    case v1::ACCELERATOR_CUDA:
+      return device.accelerator() == "cuda"
+                 ? std::nullopt
+                 : std::optional(Refusal{"runs no jobs on a GPU, and the job has accelerator: "
+                                         "cuda; feasible with accelerator: any",
+                                         true});
+    case v1::ACCELERATOR_CPU:
+      return device.accelerator().empty() || device.offers_cpu()
+                 ? std::nullopt
+                 : std::optional(Refusal{absl::StrCat("runs its jobs on ", device.accelerator(),
+                                                      " alone, and the job has accelerator: cpu; "
+                                                      "feasible with accelerator: any"),
+                                         true});
+    default:
+      return std::nullopt;
+  }
+}
+
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
@@ -67,6 +91,13 @@ std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
           "an attempt of this job failed on it a short time ago; feasible again in some minutes, "
           "or where no other device is left"};
     }
+  }
+  const std::vector<DeviceId>& accelerators = on.job.avoided_accelerators;
+  if (!on.candidate->on_cpu() && std::find(accelerators.begin(), accelerators.end(),
+                                           DeviceId(device_id)) != accelerators.end()) {
+    return Refusal{
+        "an attempt of this job failed on its GPU a short time ago; feasible again in some "
+        "minutes, or on its CPU"};
   }
   return std::nullopt;
 }
@@ -171,6 +202,7 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
 
 extern const Rule kEngineRule = {"engine", RuleScope::kDevice, CheckEngine};
 extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, CheckWorkerVersion};
+extern const Rule kProcessorRule = {"processor", RuleScope::kDevice, CheckProcessor};
 extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};

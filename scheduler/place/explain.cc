@@ -162,6 +162,9 @@ std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective
   std::string reason =
       absl::StrCat(NameOf(*chosen), ": ", objective.format(AmountOf(*chosen, objective)),
                    objective.objective == v1::OBJECTIVE_TIME ? " until done" : "");
+  if (chosen->on_cpu()) {
+    absl::StrAppend(&reason, " on its CPU");
+  }
   if (chosen->sets_power_mode()) {
     absl::StrAppend(&reason, " in power mode ", chosen->power_mode(), ", which the worker sets");
   }

@@ -26,13 +26,20 @@ bool CudaTakesBoardMemory(const v1::DeviceInfo& device) {
   return device.accelerator() == "cuda" && absl::StartsWith(device.device_class(), "jetson-");
 }
 
+// The job on the device: its cores take no memory for the accelerator.
+int64_t PeakMemoryHere(const Consideration& on, int64_t peak_memory_bytes) {
+  return on.candidate != nullptr && on.candidate->on_cpu()
+             ? peak_memory_bytes
+             : PeakMemoryOn(on.device.device.info(), peak_memory_bytes);
+}
+
 // The first leaner form that takes at most `limit`; null: none does, or none is known.
 const LeanerForm* LeanerFormThatFits(const Consideration& on, int64_t limit) {
   if (!on.job.leaner_forms.has_value()) {
     return nullptr;
   }
   for (const LeanerForm& form : *on.job.leaner_forms) {
-    if (PeakMemoryOn(on.device.device.info(), form.peak_memory_bytes) <= limit) {
+    if (PeakMemoryHere(on, form.peak_memory_bytes) <= limit) {
       return &form;
     }
   }
@@ -59,9 +66,8 @@ std::string ChangeThatFits(const Consideration& on, int64_t limit) {
 std::optional<Refusal> CheckMemory(const Consideration& on) {
   const v1::Device& device = on.device.device;
   // Of several models the one that would run here counts.
-  const int64_t needed = on.job.models.empty()
-                             ? PeakMemoryOn(device.info(), on.job.peak_memory_bytes)
-                             : on.prediction.peak_memory_bytes();
+  const int64_t needed = on.job.models.empty() ? PeakMemoryHere(on, on.job.peak_memory_bytes)
+                                               : on.prediction.peak_memory_bytes();
   const int64_t usable = UsableMemoryBytes(device.info());
   if (needed <= 0 || device.info().memory_bytes() <= 0) {
     return std::nullopt;
@@ -96,7 +102,8 @@ int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
 
 bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
   return device.memory_bytes() <= 0 ||
-         PeakMemoryOn(device, peak_memory_bytes) <= UsableMemoryBytes(device);
+         (device.offers_cpu() ? peak_memory_bytes : PeakMemoryOn(device, peak_memory_bytes)) <=
+             UsableMemoryBytes(device);
 }
 
 int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {

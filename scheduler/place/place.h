@@ -55,8 +55,10 @@ struct QueuePlacement {
   JobId job;
   v1::Placement placement;  // the explanation; the decisions are the fields below
   bool never = false;
-  // For a start now: the power mode to set (empty: unchanged), and the prediction of the attempt.
+  // For a start now: the power mode to set (empty: unchanged), whether the cores run it instead of
+  // the accelerator, and the prediction of the attempt.
   std::string power_mode;
+  bool on_cpu = false;
   v1::Prediction prediction;
   v1::ModelChoice model_choice;  // Of a job with a quality floor.
   // With `wait`: the device is free before, but refuses the job until then; one clause that says

@@ -215,6 +215,7 @@ QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& co
   placed.sole = IsSole(considered);
   if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
     placed.power_mode = chosen->power_mode();
+    placed.on_cpu = chosen->on_cpu();
     placed.prediction = chosen->prediction();
     placed.model_choice = chosen->model_choice();
     for (const Rule& rule : Rules()) {

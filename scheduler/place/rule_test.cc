@@ -229,6 +229,21 @@ const Case kCases[] = {
     {"inputs beyond the cache",
      [](Situation* s) { s->device.device.mutable_info()->set_cache_quota_bytes(1 << 20); },
      "cache_quota", "exceed its cache quota of 1.0 MiB", true},
+    {"a GPU that no board has",
+     [](Situation* s) { s->job.spec.set_accelerator(v1::ACCELERATOR_CUDA); }, "processor",
+     "the job has accelerator: cuda; feasible with accelerator: any", true},
+    {"cores that the worker does not offer",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.spec.set_accelerator(v1::ACCELERATOR_CPU);
+     },
+     "processor", "runs its jobs on cuda alone, and the job has accelerator: cpu", true},
+    {"a GPU on which it failed, without cores that could go on",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.avoided_accelerators.emplace_back("id-orin");
+     },
+     "avoided_device", "failed on its GPU", false},
     {"avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-orin"); },
      "avoided_device", "failed on it", false},
     {"another device avoided", [](Situation* s) { s->job.avoided_devices.emplace_back("id-nx"); },

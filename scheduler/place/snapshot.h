@@ -128,6 +128,8 @@ struct JobView {
       absl::InfinitePast();  // Infinite past: a dry run, which counts as submitted now.
   std::vector<InputView> inputs;
   std::vector<DeviceId> avoided_devices;  // Devices on which an attempt failed.
+  // Devices on whose accelerator alone an attempt failed: their cores may take the job.
+  std::vector<DeviceId> avoided_accelerators = {};
   // Estimated peak memory of the runner (models/memory_estimate.h, which the scheduler may not
   // include); 0: unknown, and memory is no reason to refuse.
   int64_t peak_memory_bytes = 0;

@@ -14,6 +14,7 @@
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
+#include "scheduler/profiles/processor.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -66,7 +67,7 @@ constexpr double kBytesPerSecondMax = 8e12;
 
 const Board* FindBoard(absl::string_view device_class) {
   for (const Board& board : kBoards) {
-    if (device_class == board.device_class) {
+    if (BoardClassOf(device_class) == board.device_class) {
       return &board;
     }
   }

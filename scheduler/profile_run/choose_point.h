@@ -33,7 +33,7 @@ inline constexpr double kProfileGainPercentMin = 1;
 // What a profile job asks of a device.
 struct ProfileQuestion {
   const ProfileTable& table;
-  const v1::Device& device;
+  v1::Device device;
   const v1::JobSpec& spec;  // With a profile section.
   absl::Span<const InputView> inputs;
   absl::Time now;  // When a run would end; the age of rows counts in predictions.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "proto/rate_bounds.h"
+#include "scheduler/profiles/processor.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -53,9 +54,23 @@ std::vector<v1::MeasuredRates> UsableRates(const v1::DeviceInfo& device) {
 }
 
 void RateTable::Put(const v1::DeviceInfo& device) {
+  PutProcessor(device);
+  if (!device.accelerator().empty()) {
+    PutProcessor(OnCores(device));
+  }
+}
+
+void RateTable::Remove(const v1::DeviceInfo& device) {
+  RemoveProcessor(device);
+  if (!device.accelerator().empty()) {
+    RemoveProcessor(OnCores(device));
+  }
+}
+
+void RateTable::PutProcessor(const v1::DeviceInfo& device) {
   std::vector<v1::MeasuredRates> usable = UsableRates(device);
   if (usable.empty()) {
-    Remove(device);
+    RemoveProcessor(device);
     return;
   }
   OfOneClass& of_class = classes_.Mutable({device.device_class(), device.emulated()});
@@ -63,7 +78,7 @@ void RateTable::Put(const v1::DeviceInfo& device) {
   of_class.means = MeansOf(of_class);
 }
 
-void RateTable::Remove(const v1::DeviceInfo& device) {
+void RateTable::RemoveProcessor(const v1::DeviceInfo& device) {
   const std::pair<std::string, bool> key{device.device_class(), device.emulated()};
   const OfOneClass* const known = classes_.Find(key);
   if (known == nullptr || known->devices.count(device.device_id()) == 0) {

@@ -19,7 +19,8 @@ namespace wattle::scheduler {
 class RateTable {
  public:
   // Takes the device's rates in place of those that it told before. Rates that no board has, that
-  // are of another engine or of another accelerator than the device's, are left out.
+  // are of another engine or of another accelerator than the device's, are left out. Those of the
+  // cores beside an accelerator are of the class of the cores (processor.h).
   void Put(const v1::DeviceInfo& device);
 
   // Forgets those of the device. device: as it was put.
@@ -37,6 +38,9 @@ class RateTable {
     std::map<std::string, std::vector<v1::MeasuredRates>> devices;  // By id.
     std::vector<v1::MeasuredRates> means;
   };
+  // As Put and Remove, of one processor of the device.
+  void PutProcessor(const v1::DeviceInfo& device);
+  void RemoveProcessor(const v1::DeviceInfo& device);
   static std::vector<v1::MeasuredRates> MeansOf(const OfOneClass& rates);
 
   PersistentMap<std::pair<std::string, bool>, OfOneClass> classes_;

@@ -75,6 +75,7 @@ absl::Status Agent::OpenEmulation(const v1::WorkerRecord& kept) {
   info.set_memory_bytes(file.memory_bytes);
   info.set_cores(file.cores);
   info.set_accelerator(file.accelerator);
+  info.set_offers_cpu(!file.cpu_rates.empty());
   info.mutable_power_modes()->Add(file.power_modes.begin(), file.power_modes.end());
   info.set_power_mode(file.power_mode);
   info.set_battery_capacity_wh(ToWattHours(physics.battery_capacity.value_or(Joules(0))));
@@ -162,6 +163,7 @@ absl::Status Agent::DescribeReal() {
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   info.set_cores(settings_.threads);
   info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
+  info.set_offers_cpu(config_.device == "cuda");
   info.set_cache_quota_bytes(kDefaultDiskQuota);
   WATTLE_RETURN_IF_ERROR(OpenPowerModes());
   power_mode_watch_ = std::make_unique<PowerModeWatch>(config_.sensor_root, power_modes_);
@@ -406,10 +408,11 @@ std::string Agent::CompiledKernels() const {
 
 absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
+  const bool cuda = config_.device == "cuda" && task.device() != "cpu";
   box::Spec spec = {
       .level = isolation_,
       .program = config_.runner,
-      .cuda = config_.device == "cuda",
+      .cuda = cuda,
       .limits = {.memory_bytes = box::MemoryLimit(task.peak_memory_bytes(), task.threads())}};
   for (const std::string& path :
        {task.model_directory(), task.data_file(), task.heldout_data_file(),
@@ -424,7 +427,7 @@ absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
       spec.writable.push_back(path);
     }
   }
-  if (const std::string kernels = CompiledKernels(); !kernels.empty()) {
+  if (const std::string kernels = CompiledKernels(); cuda && !kernels.empty()) {
     spec.readable.push_back(kernels);
   }
   const absl::StatusOr<int64_t> free_bytes = artifacts::FreeSpaceOf(config_.state_dir);

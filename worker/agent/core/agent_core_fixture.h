@@ -143,6 +143,7 @@ class AgentCoreTest : public testing::Test {
     settings.takes_releases = takes_releases_;
     settings.powers_off = powers_off_;
     settings.info.set_sets_power_modes(sets_power_modes_);
+    settings.runner_device = runner_device_;
     settings.boot_id = boot_id_;
     settings.storage_probe_period = probe_period_;
     settings.several_coordinators = several_coordinators_;
@@ -366,6 +367,7 @@ class AgentCoreTest : public testing::Test {
   absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
+  std::string runner_device_ = "cpu";
   bool several_coordinators_ = false;
   std::string boot_id_ = "boot";
   std::string version_ = "1.4.0";  // of the worker that Boot starts

@@ -545,6 +545,7 @@ void AgentCore::SendHello(const Instant& now) {
     attempt.set_state(record.state());
     attempt.set_lease_seconds(record.assignment().lease_seconds());
     attempt.set_power_mode(record.assignment().power_mode());
+    attempt.set_on_cpu(record.assignment().on_cpu());
     attempt.set_checkpoint_step(record.newest_checkpoint_step());
   }
   *hello.mutable_results_to_return() = ended_.results_to_return();

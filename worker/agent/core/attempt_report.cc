@@ -47,6 +47,7 @@ void AttemptRun::BeginReceipt() {
   receipt.set_emulated(settings_.info.emulated());
   receipt.set_time_scale(clock_.time_scale());
   receipt.set_power_mode(settings_.info.power_mode());
+  receipt.set_on_cpu(record_.assignment().on_cpu());
   *receipt.mutable_predicted() = PredictionOf(record_.assignment());
 }
 

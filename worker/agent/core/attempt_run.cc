@@ -97,7 +97,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   }
   task.set_threads(settings_.threads);
   task.set_gated(pace_.gated());
-  task.set_device(settings_.device);
+  task.set_device(record_.assignment().on_cpu() ? "cpu" : settings_.device);
   task.set_checkpoints_when_told(true);
   task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
   task.set_peak_memory_bytes(record_.assignment().prediction().peak_memory_bytes());

@@ -86,6 +86,19 @@ WorkRate ReadRate(Fields fields) {
   return rate;
 }
 
+BoardFile::Rates ReadRates(Fields work) {
+  BoardFile::Rates rates;
+  for (const JobKind& kind : JobKinds()) {
+    for (const absl::string_view name : {kind.emulated_rate, kind.emulated_rate_int8}) {
+      if (!name.empty()) {
+        rates[std::string(name)] = ReadRate(work.Map(std::string(name)));
+      }
+    }
+  }
+  work.RefuseTheRest();
+  return rates;
+}
+
 PublishedWorkload ReadWorkload(Fields fields) {
   PublishedWorkload workload = {fields.Text("kind"),
                                 fields.Text("architecture"),
@@ -162,15 +175,10 @@ BoardFile ReadBoard(const YAML::Node& root, const std::string& file) {
   board.transfer_power = fields.Power("transfer_power_watts");
   board.checkpoint_power = fields.Power("checkpoint_power_watts");
   ReadPhysics(fields, &board);
-  Fields work = fields.Map("work");
-  for (const JobKind& kind : JobKinds()) {
-    for (const absl::string_view name : {kind.emulated_rate, kind.emulated_rate_int8}) {
-      if (!name.empty()) {
-        board.rates[std::string(name)] = ReadRate(work.Map(std::string(name)));
-      }
-    }
+  board.rates = ReadRates(fields.Map("work"));
+  if (!board.accelerator.empty() && fields.Has("work_on_cpu")) {
+    board.cpu_rates = ReadRates(fields.Map("work_on_cpu"));
   }
-  work.RefuseTheRest();
   for (const YAML::Node& node : fields.Node("workloads")) {
     board.workloads.push_back(ReadWorkload({node, file}));
   }

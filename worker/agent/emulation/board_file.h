@@ -63,7 +63,9 @@ struct BoardFile {
   telemetry::EmulatedPhysics physics;
 
   // Under the names that the kinds of jobs have for their rates (proto/job_kind.h).
-  std::map<std::string, WorkRate, std::less<>> rates;
+  using Rates = std::map<std::string, WorkRate, std::less<>>;
+  Rates rates;
+  Rates cpu_rates;  // Of the cores beside the accelerator; empty: the board does not offer them.
   std::vector<PublishedWorkload> workloads;
 };
 

@@ -41,20 +41,26 @@ Emulator::Emulator(BoardFile file, const EmulationOptions& options, Monotonic st
       seed_(options.seed),
       time_factor_(telemetry::HiddenFactor(options.seed, "time", options.hidden_offset_ratio)),
       board_(WithSeed(file_.physics, options), start),
+      rates_(&file_.rates),
       run_rate_(&file_.rates.find(kTrainingRate)->second) {}
 
 const WorkRate& Emulator::RateOf(const std::string& phase) const {
   if (phase == run_phase_) {
     return *run_rate_;
   }
-  return file_.rates.find(phase == kHeldoutPhase ? kHeldoutRate : kTrainingRate)->second;
+  return rates_->find(phase == kHeldoutPhase ? kHeldoutRate : kTrainingRate)->second;
 }
 
 void Emulator::BeginRun(const v1::JobSpec& spec, const ModelDimensions& model) {
   const JobKind& kind = KindOf(spec);
   run_phase_ = std::string(kind.main_phase);
-  run_rate_ = &file_.rates.find(RateName(spec))->second;
+  const bool on_cpu = spec.accelerator() == v1::ACCELERATOR_CPU && !file_.cpu_rates.empty();
+  rates_ = on_cpu ? &file_.cpu_rates : &file_.rates;
+  run_rate_ = &rates_->find(RateName(spec))->second;
   published_ = nullptr;
+  if (on_cpu) {
+    return;  // What was published is of the accelerator.
+  }
   const auto match = std::find_if(
       file_.workloads.begin(), file_.workloads.end(), [&](const PublishedWorkload& workload) {
         return workload.kind == kind.name && workload.architecture == model.architecture &&
@@ -84,7 +90,7 @@ void Emulator::SetActivity(Monotonic from, Activity activity) {
                                    : telemetry::EmulatedLoad{run_rate_->power, {}};
       break;
     case Activity::kEvaluate:
-      load = telemetry::EmulatedLoad{file_.rates.find(kHeldoutRate)->second.power, {}};
+      load = telemetry::EmulatedLoad{rates_->find(kHeldoutRate)->second.power, {}};
       break;
     case Activity::kCheckpoint:
       load = telemetry::EmulatedLoad{file_.checkpoint_power, {}};

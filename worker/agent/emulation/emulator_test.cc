@@ -84,6 +84,26 @@ TEST(EmulatorTest, OtherWorkTakesOverheadAndFlopsByTheBoardsRate) {
               0.31);
 }
 
+TEST(EmulatorTest, TheCoresBesideAnAcceleratorHaveTheirOwnRatesAndNothingPublished) {
+  BoardFile file = *ReadBoardFile(kBoards, "jetson-orin-nano");
+  file.cpu_rates = file.rates;
+  file.cpu_rates.at("finetune").flops_per_second /= 4;
+  Emulator emulator(file, {.seed = 1, .hidden_offset_ratio = 0}, Monotonic());
+  v1::StepDone step;
+  step.set_phase("train");
+  step.set_examples(8);
+  step.set_flops(file.rates.at("finetune").flops_per_second * 10);
+  v1::JobSpec spec;
+  spec.mutable_finetune();
+  for (const auto& [accelerator, seconds] : {std::pair(v1::ACCELERATOR_CPU, 40.02),
+                                             std::pair(v1::ACCELERATOR_UNSPECIFIED, 8 * 0.5863)}) {
+    spec.set_accelerator(accelerator);
+    emulator.BeginRun(spec, {"gpt2", 12, 768});
+    const Monotonic end = emulator.StepEnd(step, Monotonic());
+    EXPECT_NEAR(absl::ToDoubleSeconds(end - Monotonic()) / seconds, 1, 0.031);
+  }
+}
+
 TEST(EmulatorTest, HiddenOffsetsMoveTimeAndPowerWithinTheirRange) {
   BoardFile file = *ReadBoardFile(kBoards, "jetson-orin-nano");
   const Emulator emulator(file, {.seed = 3, .hidden_offset_ratio = 0.2}, Monotonic());
@@ -133,6 +153,28 @@ TEST(BoardFileTest, WhatAModeLeavesOutIsNotKnownAndABadNumberIsRefused) {
     EXPECT_THAT(read_with("{name: full, nominal_power_watts: 0, cpu_mhz: " + number + "}"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"cpu_mhz\" must be")));
   }
+}
+
+TEST(BoardFileTest, TheCoresBesideAnAcceleratorAreOfferedWhereTheFileHasTheirRates) {
+  EXPECT_TRUE(ReadBoardFile(kBoards, "jetson-orin-nano")->cpu_rates.empty());
+  const TestDirectory directory;
+  std::ifstream source(std::string(kBoards) + "/jetson-orin-nano.yaml");
+  std::ofstream target(directory.File("both.yaml"));
+  std::string work;  // The section, a second time.
+  for (std::string line; std::getline(source, line);) {
+    target << line << "\n";
+    if (line == "work:" || (!work.empty() && line.rfind("  ", 0) == 0)) {
+      work += (line == "work:" ? "work_on_cpu:" : line) + "\n";
+    } else if (!work.empty()) {
+      target << work;
+      work.clear();
+    }
+  }
+  target.close();
+  const auto file = ReadBoardFile(directory.path(), "both");
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(file->cpu_rates.at("generate").flops_per_second,
+            file->rates.at("generate").flops_per_second);
 }
 
 TEST(BoardFileTest, AnUnknownBoardNamesThoseThereAre) {
