@@ -69,6 +69,11 @@ core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
              : core::Scope::Of(caller.identity.projects);
 }
 
+std::string OwnDeviceOf(const Caller& caller, absl::string_view method) {
+  const bool gets_all = access::Decide(caller.identity, method, {}).ok();
+  return caller.kind == core::kDeviceKind && !gets_all ? caller.identity.id : "";
+}
+
 std::string Caller::counted() const {
   const bool is_known = !uri.empty() || kind == core::kServiceKind;
   return is_known ? absl::StrCat(kind, " ", identity.id) : "";

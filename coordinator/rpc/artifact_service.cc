@@ -148,10 +148,12 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCall
 absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,
                                                                 absl::string_view method) const {
   WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
+  const std::string full_method = absl::StrCat(kService, method);
   return Asker{.id = caller.identity.id,
                .person = caller.kind == core::kPersonKind ? caller.identity.id : "",
                .is_device = caller.kind == core::kDeviceKind,
-               .scope = callers::ScopeOf(caller, absl::StrCat(kService, method))};
+               .own_device = callers::OwnDeviceOf(caller, full_method),
+               .scope = callers::ScopeOf(caller, full_method)};
 }
 
 // What a board uploads for a job that it worked on belongs to the job's project, and what a person

@@ -58,11 +58,12 @@ class ArtifactService final : public v1::ArtifactService::Service {
     std::string id;
     std::string person;  // Whose quota counts; empty: a device, or nobody who is proved to be one.
     bool is_device = false;
+    std::string own_device;  // To whose leases it is restricted; empty: it is not.
     core::Scope scope;
     [[nodiscard]] ChunkRights::Reader reader() const {
       return {.scope = scope,
               .who = absl::StrCat(is_device ? "device " : "", id),
-              .device = is_device ? id : ""};
+              .device = own_device};
     }
   };
   // method: of this service. Errors: as Gate::CallerOf.

@@ -27,6 +27,9 @@ namespace wattle::rpc {
 using callers::Caller;
 using callers::kAnybody;
 
+// Of a worker's stream.
+inline constexpr char kConnect[] = "/wattle.v1.FleetService/Connect";
+
 class Gate final : public grpc::AuthMetadataProcessor {
  public:
   // runtime: must outlive the server. fleet: the name in its certificates; empty: plaintext, every
