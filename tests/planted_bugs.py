@@ -80,6 +80,8 @@ BUGS = (
         "wattle_runtime_test", "EventFeedTest.ARefusedCallIsOneLineOfTextForWhoeverSeesAll"),
     Bug("a refusal that nobody is told", "coordinator/rpc/server.cc", "{ overview_->feed().TellRefusal(line); }", "{ (void)line; }",
         "wattle_event_caller_test", "EventCallerTest.WhoeverSeesAllSeesARefusedCall"),
+    Bug("anybody's job is watched", "coordinator/rpc/services.cc", 'OpenStream(*context, "/wattle.v1.JobService/WatchJob", request->job_id())',
+        "gate_.OpenStream(*context->auth_context())", "wattle_resource_access_test", "ResourceAccess.*"),
     Bug("an audit of everything", "cli/events.cc", "flags.audited_alone && !IsAudited(event.kind())", "flags.audited_alone && event.kind().empty()",
         "wattle_cli_test", "OverviewTest.TheAuditHasWhatPeopleDidAlone"),
     Bug("an audit without the caller", "cli/events.cc", "Printable(flags.audited_alone ? AuditText(event) : event.text())", "Printable(event.text())",

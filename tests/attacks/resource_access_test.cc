@@ -224,14 +224,13 @@ class ResourceAccess : public rpc::ServerFixture {
                        const std::string& model) {
     v1::Assignment assignment;
     const std::string id = Submit(owner, project, model, *worker_, assignment);
+    EXPECT_THAT(Ask(*runtime_, core::CancelJob{JobId(id), ""}).status, IsOk());
     v1::Report report;
-    v1::AttemptFailed& failed = *report.mutable_failed();
-    failed.set_attempt_id(assignment.attempt_id());
-    failed.set_fencing_token(assignment.fencing_token());
-    failed.set_failure_class(v1::FAILURE_CLASS_SPEC);
-    failed.set_message("as the test wants");
-    failed.mutable_receipt()->set_attempt_id(assignment.attempt_id());
-    failed.mutable_receipt()->mutable_total()->set_gross_energy_joules(5);
+    v1::AttemptStopped& stopped = *report.mutable_stopped();
+    stopped.set_attempt_id(assignment.attempt_id());
+    stopped.set_fencing_token(assignment.fencing_token());
+    stopped.mutable_receipt()->set_attempt_id(assignment.attempt_id());
+    stopped.mutable_receipt()->mutable_total()->set_gross_energy_joules(5);
     worker_->Report(report);
     EXPECT_TRUE(worker_->ReadUntilAcknowledged());
     return id;
