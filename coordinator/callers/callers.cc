@@ -194,7 +194,8 @@ absl::Status Callers::Admit(const Caller& caller, absl::string_view method) cons
     WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
   }
   const absl::Time now = runtime_.Now().wall;
-  const core::CertificateAge age = core::AgeOf(caller.validity, now);
+  const core::CertificateAge age =
+      core::AgeOf(caller.validity, now, limits_->most().renew_after_expiry);
   const bool renews = method == kRenew && age != core::CertificateAge::kOver;
   if (age != core::CertificateAge::kValid && !renews) {
     return absl::UnauthenticatedError(WhyOfAge(caller, age, now));

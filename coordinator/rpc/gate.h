@@ -62,6 +62,7 @@ class Gate final : public grpc::AuthMetadataProcessor {
 
   // Before a stream begins. Errors: kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
+  [[nodiscard]] callers::CallLimits& limits() const { return callers_.limits(); }
   // Before a stranger's call is answered. peer: of the call's context. Errors: kResourceExhausted.
   absl::Status TakeStrangersCall(const std::string& peer, Monotonic now) const;
   // For the audit: a handler refused the stranger.
