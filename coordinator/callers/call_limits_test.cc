@@ -70,7 +70,7 @@ TEST(CallLimitsTest, BytesOfAnHourAreThoseOfTheRate) {
   CallLimits limits({.bytes_per_second = 100, .bytes_at_once = 1000});
   double seconds = 0;
   int64_t bytes = 0;
-  while (seconds < 3600) {
+  while (seconds < 3600 && bytes < 1'000'000) {
     bytes += 64;
     seconds += absl::ToDoubleSeconds(limits.TakeBytes("ann", 64, At(seconds)));
   }
