@@ -11,8 +11,9 @@ and coordinator share the machine. Writes build/bench/security.json.
   enroll_N_boards_seconds      a process `wattle-worker enroll` for each board, 100 at a time, until the last has its certificate
   revocation_to_refused_ms     99th percentile of the boards: from the begin of the revocation until the board's call is refused
   revocation_to_stream_end_ms  the same until its open stream has ended
-  access_cells                 decisions of the access table that are compared with what is written
-  access_mutants_alive         changed rows of the table that what is written does not find
+  access_cells                 decisions of the access table, and calls over TLS by each role for its own things and those of others, that
+                               are compared with what is written
+  access_mutants_alive         changed rows of the table that neither find
   attacks                      tests that carry an attack out
   attacks_that_succeed         of them those that get what they want
   fuzz_targets                 readers of foreign bytes with a target of ./dev fuzz
@@ -122,11 +123,19 @@ def run_tests(program):
         return json.loads(pathlib.Path(report.name).read_text())
 
 
+def failures_of(case):
+    return len(case.get("failures", []))
+
+
 def measure_tests(figures):
-    cases = {case["name"]: case for suite in run_tests("wattle_access_test")["testsuites"] for case in suite["testsuite"]}
-    table, mutants = cases["EveryRoleMayWhatIsWrittenAndNothingElse"], cases["EveryMutantOfTheTableDies"]
-    add(figures, "access_cells", [int(table["cells"])], "", f"{len(table.get('failures', []))} differ")
-    add(figures, "access_mutants_alive", [len(mutants.get("failures", []))], "", f"of {mutants['mutants']}")
+    cases = {case["name"]: case for program in ("wattle_access_test", "wattle_resource_access_test")
+             for suite in run_tests(program)["testsuites"] for case in suite["testsuite"]}
+    by_table, by_calls = cases["EveryRoleMayWhatIsWrittenAndNothingElse"], cases["EveryRoleGetsItsOwnAndWhatIsWrittenAndNothingElse"]
+    changed, changed_under_calls = cases["EveryMutantOfTheTableDies"], cases["EveryMutantOfARowIsFoundByACall"]
+    add(figures, "access_cells", [int(by_table["cells"]) + int(by_calls["cells"])], "",
+        f"{by_calls['cells']} of them over TLS; {failures_of(by_table) + failures_of(by_calls)} differ")
+    add(figures, "access_mutants_alive", [failures_of(changed) + failures_of(changed_under_calls)], "",
+        f"of {int(changed['mutants']) + int(changed_under_calls['mutants'])}, {changed_under_calls['mutants']} of them looked for over TLS")
     runs = [run_tests(program) for program in ATTACKS]
     add(figures, "attacks", [sum(run["tests"] for run in runs)], "", "")
     add(figures, "attacks_that_succeed", [sum(run["failures"] + run["errors"] for run in runs)], "", "")

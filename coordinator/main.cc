@@ -332,7 +332,9 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   wattle::runtime::Api api(*runtime, [&prompts](auto question, auto answer) {
     prompts.Ask(std::move(question), std::move(answer));
   });
-  const auto limits = std::make_shared<wattle::callers::CallLimits>();
+  const auto limits =
+      std::make_shared<wattle::callers::CallLimits>(wattle::callers::CallLimits::Most{
+          .renew_after_expiry = absl::Hours(24 * options.renew_after_expiry_days)});
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
       wattle::rpc::Server::Start(

@@ -31,6 +31,11 @@ void AddAddressFlags(CLI::App& app, CoordinatorOptions& options) {
                  "coordinator at once; the others wait, or fetch from boards beside them")
       ->capture_default_str()
       ->check(NumberBetween(1.0, 1000.0));
+  app.add_option("--renew-after-expiry", options.renew_after_expiry_days,
+                 "For so many days after its end a certificate may renew itself, and do nothing "
+                 "else: boards that were away for longer enrol again; 0: none renews itself")
+      ->capture_default_str()
+      ->check(NumberBetween(0.0, 36500.0));
   app.add_option("--http", options.http_address,
                  "HTTPS (metrics, health, discovery, API), HOST:PORT; port 0: any free one")
       ->capture_default_str();

@@ -22,6 +22,7 @@ struct CoordinatorOptions {
   std::string listen_address = "127.0.0.1:7410";
   int connections_per_address = 1024;
   int transfers_per_site = 2;
+  double renew_after_expiry_days = 400;
   std::string http_address = "127.0.0.1:7411";
   std::vector<std::string> http_names;
   std::string http_role = "none";

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,34 +15,46 @@ constexpr size_t kBucketsMax = 20'000;
 
 }  // namespace
 
-absl::Status CallLimits::TakeCall(const std::string& caller, Monotonic now) {
-  absl::MutexLock lock(&mutex_);
-  auto found = buckets_.find(caller);
-  if (found == buckets_.end()) {
-    if (buckets_.size() >= kBucketsMax) {
-      ForgetQuiet(now);
+double& CallLimits::LeftOf(const std::string& caller, const Rate& rate, Monotonic now,
+                           Buckets& buckets) {
+  auto found = buckets.find(caller);
+  if (found == buckets.end()) {
+    if (buckets.size() >= kBucketsMax) {
+      const absl::Duration to_fill = absl::Seconds(rate.at_once / rate.per_second);
+      std::erase_if(buckets, [&](const auto& one) {
+        return one.second.left >= 0 && now - one.second.filled >= to_fill;
+      });
     }
-    found = buckets_.emplace(caller, Bucket{most_.calls_at_once, now}).first;
+    found = buckets.emplace(caller, Bucket{rate.at_once, now}).first;
   }
   Bucket& bucket = found->second;
   const double seconds = std::max(0.0, absl::ToDoubleSeconds(now - bucket.filled));
-  bucket.calls = std::min(most_.calls_at_once, bucket.calls + seconds * most_.calls_per_second);
+  bucket.left = std::min(rate.at_once, bucket.left + seconds * rate.per_second);
   bucket.filled = std::max(bucket.filled, now);
-  if (bucket.calls < 1) {
+  return bucket.left;
+}
+
+absl::Status CallLimits::TakeCall(const std::string& caller, Monotonic now) {
+  absl::MutexLock lock(&mutex_);
+  double& left = LeftOf(caller, {most_.calls_per_second, most_.calls_at_once}, now, calls_);
+  if (left < 1) {
     ++refused_calls_;
     return absl::ResourceExhaustedError(absl::StrCat(caller, ": more than ", most_.calls_per_second,
                                                      " calls a second; call again later"));
   }
-  bucket.calls -= 1;
+  left -= 1;
   return absl::OkStatus();
 }
 
-void CallLimits::ForgetQuiet(Monotonic now) {
-  const double seconds_to_fill = most_.calls_at_once / most_.calls_per_second;
-  for (auto bucket = buckets_.begin(); bucket != buckets_.end();) {
-    const bool quiet = now - bucket->second.filled >= absl::Seconds(seconds_to_fill);
-    bucket = quiet ? buckets_.erase(bucket) : std::next(bucket);
+absl::Duration CallLimits::TakeBytes(const std::string& caller, int64_t bytes, Monotonic now) {
+  absl::MutexLock lock(&mutex_);
+  double& left = LeftOf(caller, {most_.bytes_per_second, most_.bytes_at_once}, now, bytes_);
+  left -= static_cast<double>(bytes);
+  if (left >= 0) {
+    return absl::ZeroDuration();
   }
+  ++waits_for_bytes_;
+  return absl::Seconds(-left / most_.bytes_per_second);
 }
 
 absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& caller) {
@@ -69,6 +80,7 @@ absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& cal
 CallLimits::Refusals CallLimits::refusals() const {
   return {.calls = refused_calls_,
           .streams = refused_streams_,
+          .waits_for_bytes = waits_for_bytes_,
           .connections = refused_connections_,
           .for_any_reason = all_refused_.total()};
 }

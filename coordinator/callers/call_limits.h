@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // How much one caller may ask of the coordinator, so that nobody's flood stops another's call:
-// calls a second, and streams at once. A caller is an identity of the fleet on whatever connection,
-// or the address of a stranger. Thread-safe.
+// calls a second, bytes of artifacts a second, and streams at once. A caller is an identity of the
+// fleet on whatever connection, or the address of a stranger. Thread-safe.
 #ifndef WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 #define WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 
@@ -16,22 +16,29 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 
 #include "base/clock.h"
 #include "coordinator/callers/refused_calls.h"
+#include "coordinator/core/certificate_age.h"
 
 namespace wattle::callers {
 
 class CallLimits {
  public:
   struct Most {
-    double calls_per_second = 500;  // In the long run.
-    double calls_at_once = 2'000;   // Saved up by a caller that was quiet.
-    int streams = 64;               // Open at the same time.
+    double calls_per_second = 500;                // In the long run.
+    double calls_at_once = 2'000;                 // Saved up by a caller that was quiet.
+    int streams = 64;                             // Open at the same time.
+    double bytes_per_second = 256.0 * (1 << 20);  // Of artifacts, both ways, in the long run.
+    double bytes_at_once = 4.0 * (1 << 30);       // Saved up as calls are.
+    // For so long after its end a caller's certificate may renew itself.
+    absl::Duration renew_after_expiry = core::kRenewAfterExpiry;
   };
   struct Refusals {
     uint64_t calls = 0;
     uint64_t streams = 0;
+    uint64_t waits_for_bytes = 0;  // Delayed, not refused.
     uint64_t connections = 0;
     uint64_t for_any_reason = 0;  // Calls.
   };
@@ -47,31 +54,45 @@ class CallLimits {
   // Errors: kResourceExhausted.
   absl::Status TakeCall(const std::string& caller, Monotonic now);
   absl::StatusOr<Stream> OpenStream(const std::string& caller);
+  // After bytes of an artifact came from the caller or went there: how long the transfer has to
+  // wait before its next ones. No transfer is refused for them.
+  absl::Duration TakeBytes(const std::string& caller, int64_t bytes, Monotonic now);
 
   // A connection was closed before anybody knew who calls.
   void NoteRefusedConnection() { ++refused_connections_; }
   [[nodiscard]] Refusals refusals() const;
+  [[nodiscard]] const Most& most() const { return most_; }
   // Every call that was refused for whatever reason, of all ports.
   [[nodiscard]] RefusedCalls& refused_calls() { return all_refused_; }
 
  private:
+  // Of calls or of bytes: what may come at once, and how much of it a second gives back.
+  struct Rate {
+    double per_second = 0;
+    double at_once = 0;
+  };
   struct Bucket {
-    double calls = 0;  // That may come at once.
+    double left = 0;  // That may come at once; below zero: what came too early.
     Monotonic filled;
   };
+  using Buckets = std::map<std::string, Bucket>;
   struct Streams {
     absl::Mutex mutex;
     std::map<std::string, int> open ABSL_GUARDED_BY(mutex);
   };
 
-  void ForgetQuiet(Monotonic now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the caller has by now.
+  static double& LeftOf(const std::string& caller, const Rate& rate, Monotonic now,
+                        Buckets& buckets);
 
   const Most most_;
   const std::shared_ptr<Streams> streams_ = std::make_shared<Streams>();
   mutable absl::Mutex mutex_;
-  std::map<std::string, Bucket> buckets_ ABSL_GUARDED_BY(mutex_);
+  Buckets calls_ ABSL_GUARDED_BY(mutex_);
+  Buckets bytes_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> refused_calls_ = 0;
   std::atomic<uint64_t> refused_streams_ = 0;
+  std::atomic<uint64_t> waits_for_bytes_ = 0;
   std::atomic<uint64_t> refused_connections_ = 0;
   RefusedCalls all_refused_;
 };

@@ -53,6 +53,30 @@ TEST(CallLimitsTest, ManyCallersDoNotFreeAFlood) {
   EXPECT_FALSE(limits.TakeCall("ann", At(0)).ok());
 }
 
+TEST(CallLimitsTest, ACallersBytesWaitForTheirTurnAndNobodyElses) {
+  CallLimits limits({.bytes_per_second = 100, .bytes_at_once = 1000});
+  EXPECT_EQ(limits.TakeBytes("ann", 1000, At(0)), absl::ZeroDuration());
+  EXPECT_EQ(limits.TakeBytes("ann", 50, At(0)), absl::Milliseconds(500));
+  EXPECT_EQ(limits.TakeBytes("ann", 100, At(0)), absl::Milliseconds(1500)) << "a second transfer";
+  EXPECT_EQ(limits.TakeBytes("bob", 1000, At(0)), absl::ZeroDuration());
+  EXPECT_EQ(limits.TakeBytes("ann", 50, At(2)), absl::ZeroDuration()) << "paid by two seconds";
+  EXPECT_EQ(limits.TakeBytes("ann", 1, At(2)), absl::Milliseconds(10));
+  EXPECT_EQ(limits.refusals().waits_for_bytes, 3U);
+  EXPECT_EQ(limits.refusals().calls, 0U);
+}
+
+// Over an hour a caller moves what the rate gives, and what was saved up.
+TEST(CallLimitsTest, BytesOfAnHourAreThoseOfTheRate) {
+  CallLimits limits({.bytes_per_second = 100, .bytes_at_once = 1000});
+  double seconds = 0;
+  int64_t bytes = 0;
+  while (seconds < 3600 && bytes < 1'000'000) {
+    bytes += 64;
+    seconds += absl::ToDoubleSeconds(limits.TakeBytes("ann", 64, At(seconds)));
+  }
+  EXPECT_NEAR(static_cast<double>(bytes), 3600 * 100 + 1000, 64);
+}
+
 TEST(CallLimitsTest, ACallerHasSoManyStreamsAtOnce) {
   std::optional<CallLimits> limits(kFew);
   std::vector<CallLimits::Stream> open;

@@ -69,6 +69,11 @@ core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
              : core::Scope::Of(caller.identity.projects);
 }
 
+std::string OwnDeviceOf(const Caller& caller, absl::string_view method) {
+  const bool gets_all = access::Decide(caller.identity, method, {}).ok();
+  return caller.kind == core::kDeviceKind && !gets_all ? caller.identity.id : "";
+}
+
 std::string Caller::counted() const {
   const bool is_known = !uri.empty() || kind == core::kServiceKind;
   return is_known ? absl::StrCat(kind, " ", identity.id) : "";
@@ -189,7 +194,8 @@ absl::Status Callers::Admit(const Caller& caller, absl::string_view method) cons
     WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
   }
   const absl::Time now = runtime_.Now().wall;
-  const core::CertificateAge age = core::AgeOf(caller.validity, now);
+  const core::CertificateAge age =
+      core::AgeOf(caller.validity, now, limits_->most().renew_after_expiry);
   const bool renews = method == kRenew && age != core::CertificateAge::kOver;
   if (age != core::CertificateAge::kValid && !renews) {
     return absl::UnauthenticatedError(WhyOfAge(caller, age, now));

@@ -94,6 +94,8 @@ absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec);
 
 // Of which projects the caller may call the method, by the access table.
 core::Scope ScopeOf(const Caller& caller, absl::string_view method);
+// The board that calls, where the access table gives it what is its own alone; else empty.
+std::string OwnDeviceOf(const Caller& caller, absl::string_view method);
 
 // A name with roles in the default project.
 access::Identity IdentityOf(std::string id, std::set<access::Role> roles);

@@ -34,8 +34,9 @@ class CallersTest : public runtime::RuntimeFixture {
   }
   // Of a call of this method with the certificate.
   absl::Status Judge(const std::string& certificate,
-                     absl::string_view method = "/wattle.v1.FleetService/Connect") {
-    const Callers callers(*runtime_, "f1", std::make_shared<CallLimits>());
+                     absl::string_view method = "/wattle.v1.FleetService/Connect",
+                     const CallLimits::Most& most = {}) {
+    const Callers callers(*runtime_, "f1", std::make_shared<CallLimits>(most));
     const auto caller = callers.OfCertificate(certificate);
     return caller.ok() ? callers.Admit(*caller, method) : caller.status();
   }
@@ -56,6 +57,16 @@ TEST_F(CallersTest, ACertificateNamesOneOfThisFleet) {
                          AllOf(HasSubstr("the certificate names nobody of this fleet"),
                                HasSubstr("TOKEN"))));
   }
+}
+
+TEST_F(CallersTest, AnExpiredCertificateRenewsForAsLongAsTheFlagSays) {
+  const std::string certificate = CertificateOf("spiffe://f1/device/d1", -absl::Hours(72));
+  constexpr char kRenew[] = "/wattle.v1.AccessService/Renew";
+  EXPECT_THAT(Judge(certificate, kRenew), IsOk());
+  EXPECT_THAT(Judge(certificate, kRenew, {.renew_after_expiry = absl::Hours(25)}), IsOk());
+  EXPECT_THAT(
+      Judge(certificate, kRenew, {.renew_after_expiry = absl::Hours(23)}),
+      StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("enrol again by a new token")));
 }
 
 TEST_F(CallersTest, ACertificateThatBeginsLaterIsRefusedWithBothTimes) {

@@ -6,21 +6,20 @@
 namespace wattle::core {
 namespace {
 
-// A board may have been away for so long after its certificate ended.
-constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
 // Clocks differ so much without anything being wrong.
 constexpr absl::Duration kClockSkew = absl::Hours(24);
 
 }  // namespace
 
-CertificateAge AgeOf(const Validity& validity, absl::Time now) {
+CertificateAge AgeOf(const Validity& validity, absl::Time now, absl::Duration renew_after_expiry) {
   if (validity.begins > now + kClockSkew) {
     return CertificateAge::kNotYet;
   }
   if (validity.ends >= now || WATTLE_FAULT_POINT("expired certificate")) {
     return CertificateAge::kValid;
   }
-  return validity.ends + kRenewAfterExpiry > now ? CertificateAge::kExpired : CertificateAge::kOver;
+  return validity.ends + renew_after_expiry > now ? CertificateAge::kExpired
+                                                  : CertificateAge::kOver;
 }
 
 absl::Time KeptUntil(const Validity& present, absl::Time now) {

@@ -20,7 +20,11 @@ enum class CertificateAge {
   kExpired,  // It may be renewed, no more.
   kOver,     // Its holder has to enrol again.
 };
-CertificateAge AgeOf(const Validity& validity, absl::Time now);
+// A board may have been away for so long after its certificate ended.
+inline constexpr absl::Duration kRenewAfterExpiry = absl::Hours(400 * 24);
+
+CertificateAge AgeOf(const Validity& validity, absl::Time now,
+                     absl::Duration renew_after_expiry = kRenewAfterExpiry);
 
 // Before this time the certificate that replaces this one must not end: who renews while the
 // coordinator's clock is late must not lose what they have.

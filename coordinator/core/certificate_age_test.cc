@@ -17,6 +17,14 @@ TEST(CertificateAgeTest, AnExpiredOneMayBeRenewedFor400Days) {
   EXPECT_EQ(AgeOf(kThirtyDays, kNow + 430 * kDay), CertificateAge::kOver);
 }
 
+TEST(CertificateAgeTest, TheOperatorSaysForHowLong) {
+  const absl::Time in_two_months = kNow + 60 * kDay;
+  EXPECT_EQ(AgeOf(kThirtyDays, in_two_months, 31 * kDay), CertificateAge::kExpired);
+  EXPECT_EQ(AgeOf(kThirtyDays, in_two_months, 30 * kDay), CertificateAge::kOver);
+  EXPECT_EQ(AgeOf(kThirtyDays, in_two_months, absl::ZeroDuration()), CertificateAge::kOver);
+  EXPECT_EQ(AgeOf(kThirtyDays, kNow + kDay, absl::ZeroDuration()), CertificateAge::kValid);
+}
+
 TEST(CertificateAgeTest, OneThatWasSignedWhileTheClockWasAheadMayBeRenewed) {
   EXPECT_EQ(AgeOf(kThirtyDays, kNow - kDay), CertificateAge::kValid);
   EXPECT_EQ(AgeOf(kThirtyDays, kNow - 2 * kDay), CertificateAge::kNotYet);

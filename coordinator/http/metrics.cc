@@ -263,6 +263,7 @@ void AddRefusals(MetricsPage& page, const Surroundings& surroundings) {
   for (const auto& [limit, refused] :
        {std::pair("calls", surroundings.refused.calls),
         std::pair("streams", surroundings.refused.streams),
+        std::pair("bytes", surroundings.refused.waits_for_bytes),
         std::pair("grpc_connections", surroundings.refused.connections),
         std::pair("http_connections", surroundings.crowded_connections)}) {
     page.Counter("wattle_coordinator_limited_total",

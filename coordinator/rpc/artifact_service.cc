@@ -11,6 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "artifacts/manifest.h"
@@ -19,6 +20,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
+#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
 
@@ -148,10 +150,13 @@ absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCall
 absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,
                                                                 absl::string_view method) const {
   WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context.auth_context()));
+  const std::string full_method = absl::StrCat(kService, method);
   return Asker{.id = caller.identity.id,
                .person = caller.kind == core::kPersonKind ? caller.identity.id : "",
                .is_device = caller.kind == core::kDeviceKind,
-               .scope = callers::ScopeOf(caller, absl::StrCat(kService, method))};
+               .counted = caller.counted(),
+               .own_device = callers::OwnDeviceOf(caller, full_method),
+               .scope = callers::ScopeOf(caller, full_method)};
 }
 
 // What a board uploads for a job that it worked on belongs to the job's project, and what a person
@@ -209,6 +214,22 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
   return ToGrpc(answer());
 }
 
+absl::Status ArtifactService::AwaitTurn(const grpc::ServerContext& context,
+                                        const std::string& counted, int64_t bytes) const {
+  if (counted.empty()) {
+    return absl::OkStatus();
+  }
+  const Monotonic now = api_.runtime().Now().monotonic;
+  const Monotonic turn = now + gate_.limits().TakeBytes(counted, bytes, now);
+  for (Monotonic at = now; at < turn; at = api_.runtime().Now().monotonic) {
+    if (context.IsCancelled()) {
+      return absl::CancelledError("the client went away");
+    }
+    absl::SleepFor(std::min(turn - at, kLookForCancel));
+  }
+  return absl::OkStatus();
+}
+
 // An upload holds a thread until its end.
 grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
                                         grpc::ServerReader<v1::PutChunkRequest>* reader,
@@ -241,6 +262,9 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
                        api_.runtime().Now().monotonic);
     }
     received_bytes += size_bytes;
+    if (const absl::Status turn = AwaitTurn(*context, asker->counted, size_bytes); !turn.ok()) {
+      return ToGrpc(turn);
+    }
   }
   response->set_received_bytes(received_bytes);
   return grpc::Status::OK;
@@ -375,10 +399,12 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
     return ToGrpc(stream.status());
   }
   std::string board;
+  std::string counted;
   const auto check = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "GetChunks"));
     board = asker.reader().device;
+    counted = asker.counted;
     std::vector<ChunkId> wanted;
     for (const std::string& digest : request->sha256()) {
       wanted.emplace_back(digest);
@@ -404,7 +430,11 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
     if (!writer->Write(chunk)) {
       return {grpc::StatusCode::CANCELLED, "the client went away"};
     }
-    read.Sent(static_cast<int64_t>(chunk.data().size()));
+    const auto size_bytes = static_cast<int64_t>(chunk.data().size());
+    read.Sent(size_bytes);
+    if (const absl::Status turn = AwaitTurn(*context, counted, size_bytes); !turn.ok()) {
+      return ToGrpc(turn);
+    }
   }
   return grpc::Status::OK;
 }

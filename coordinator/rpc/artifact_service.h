@@ -58,11 +58,13 @@ class ArtifactService final : public v1::ArtifactService::Service {
     std::string id;
     std::string person;  // Whose quota counts; empty: a device, or nobody who is proved to be one.
     bool is_device = false;
+    std::string counted;     // As of Caller.
+    std::string own_device;  // To whose leases it is restricted; empty: it is not.
     core::Scope scope;
     [[nodiscard]] ChunkRights::Reader reader() const {
       return {.scope = scope,
               .who = absl::StrCat(is_device ? "device " : "", id),
-              .device = is_device ? id : ""};
+              .device = own_device};
     }
   };
   // method: of this service. Errors: as Gate::CallerOf.
@@ -70,6 +72,9 @@ class ArtifactService final : public v1::ArtifactService::Service {
                                               absl::string_view method) const;
   [[nodiscard]] absl::StatusOr<std::string> ProjectFor(
       const Asker& asker, const v1::CommitArtifactRequest& request) const;
+  // Waits until the transfer may go on after these bytes. Errors: kCancelled.
+  [[nodiscard]] absl::Status AwaitTurn(const grpc::ServerContext& context,
+                                       const std::string& counted, int64_t bytes) const;
   // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
   // kResourceExhausted, see BlobStore::CheckRoom.
   absl::Status MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller);

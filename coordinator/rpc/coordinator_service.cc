@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "artifacts/transfer/grpc_status.h"
+#include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 
 namespace wattle::rpc {
@@ -15,8 +16,6 @@ constexpr char kWatchEvents[] = "/wattle.v1.CoordinatorService/WatchEvents";
 constexpr char kReportEnergy[] = "/wattle.v1.CoordinatorService/ReportEnergy";
 constexpr int kEventsDefault = 50;
 constexpr size_t kEventsAtOnce = 200;
-// While there are no events, a follower that left is noticed after at most this time.
-constexpr absl::Duration kLookForCancel = absl::Milliseconds(500);
 
 absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {
   const absl::Status known = runtime::RefuseUnknownFields(request);

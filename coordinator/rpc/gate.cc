@@ -14,8 +14,6 @@
 namespace wattle::rpc {
 namespace {
 
-constexpr char kConnect[] = "/wattle.v1.FleetService/Connect";
-
 std::string Property(const grpc::AuthContext& context, const char* name) {
   const std::vector<grpc::string_ref> values = context.FindPropertyValues(name);
   return values.empty() ? "" : std::string(values[0].data(), values[0].size());

@@ -27,6 +27,9 @@ namespace wattle::rpc {
 using callers::Caller;
 using callers::kAnybody;
 
+// Of a worker's stream.
+inline constexpr char kConnect[] = "/wattle.v1.FleetService/Connect";
+
 class Gate final : public grpc::AuthMetadataProcessor {
  public:
   // runtime: must outlive the server. fleet: the name in its certificates; empty: plaintext, every
@@ -59,6 +62,7 @@ class Gate final : public grpc::AuthMetadataProcessor {
 
   // Before a stream begins. Errors: kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
+  [[nodiscard]] callers::CallLimits& limits() const { return callers_.limits(); }
   // Before a stranger's call is answered. peer: of the call's context. Errors: kResourceExhausted.
   absl::Status TakeStrangersCall(const std::string& peer, Monotonic now) const;
   // For the audit: a handler refused the stranger.

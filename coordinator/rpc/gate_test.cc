@@ -29,15 +29,6 @@ class GateTest : public ServerFixture {
   }
 };
 
-// A refusal of the gate begins with the method, or says that a certificate is missing. Handlers
-// refuse with other words.
-bool IsRefusal(const grpc::Status& status, const std::string& method) {
-  return (status.error_code() == grpc::StatusCode::PERMISSION_DENIED &&
-          absl::StartsWith(status.error_message(), method)) ||
-         (status.error_code() == grpc::StatusCode::UNAUTHENTICATED &&
-          absl::StrContains(status.error_message(), "no certificate was shown"));
-}
-
 TEST_F(GateTest, EveryMethodIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
   // By the column of access::Expected(). A service has no certificate yet.
   const std::map<size_t, std::shared_ptr<grpc::Channel>> callers = {
@@ -55,7 +46,7 @@ TEST_F(GateTest, EveryMethodIsOpenToTheRolesThatAreWrittenAndToNobodyElse) {
     }
     for (const auto& [column, channel] : callers) {
       const grpc::Status status = CallGeneric(channel, method, "", 1).status;
-      EXPECT_EQ(!IsRefusal(status, method), letters[column] != '-')
+      EXPECT_EQ(!IsRefusalOfGate(status, method), letters[column] != '-')
           << method << ", column " << column << ": " << status.error_message();
       ++cells;
     }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
@@ -19,6 +20,15 @@ struct Outcome {
   grpc::Status status;
   std::vector<std::string> replies;  // At most replies_max.
 };
+
+// A refusal of the gate begins with the method, or says that a certificate is missing. Handlers
+// refuse with other words.
+inline bool IsRefusalOfGate(const grpc::Status& status, const std::string& method) {
+  return (status.error_code() == grpc::StatusCode::PERMISSION_DENIED &&
+          absl::StartsWith(status.error_message(), method)) ||
+         (status.error_code() == grpc::StatusCode::UNAUTHENTICATED &&
+          absl::StrContains(status.error_message(), "no certificate was shown"));
+}
 
 inline grpc::ByteBuffer ToBuffer(const std::string& bytes) {
   const grpc::Slice slice(bytes);

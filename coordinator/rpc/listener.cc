@@ -36,7 +36,12 @@ constexpr int kFullMilliseconds = 100;
 constexpr size_t kNetworkBytes = 8;  // Of an IPv6 address.
 // A server that keeps up reads a message of a handshake sooner.
 constexpr absl::Duration kNewFor = absl::Seconds(2);
-constexpr int kBehindMilliseconds = 1;  // Between two looks whether the server still is behind.
+// Whoever says nothing for so long is the server's, whose handshake has a deadline of its own.
+constexpr absl::Duration kUnheardFor = absl::Seconds(1);
+constexpr absl::Duration kPlainTextFor = absl::Seconds(5);  // One exchange, over a slow link.
+constexpr size_t kUnheardMost = 256;
+constexpr int kUnheardMilliseconds = 200;  // Between two looks at those that are silent.
+constexpr int kBehindMilliseconds = 1;     // Between two looks whether the server still is behind.
 
 void Set(int socket, int level, int option, int value) {
   (void)setsockopt(socket, level, option, &value, sizeof(value));
@@ -246,15 +251,23 @@ void Listener::Stop() {
     thread_.join();
   }
   listening_.clear();
+  for (const Unheard& one : unheard_) {
+    close(one.socket);
+  }
+  unheard_.clear();
 }
 
 void Listener::Run() {
-  std::vector<pollfd> waiting = {{stop_.get(), POLLIN, 0}};
-  for (const UniqueDescriptor& one : listening_) {
-    waiting.push_back({one.get(), POLLIN, 0});
-  }
   while (true) {
-    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) {
+    std::vector<pollfd> waiting = {{stop_.get(), POLLIN, 0}};
+    for (const UniqueDescriptor& one : listening_) {
+      waiting.push_back({one.get(), POLLIN, 0});
+    }
+    for (const Unheard& one : unheard_) {
+      waiting.push_back({one.socket, POLLIN, 0});
+    }
+    const int patience = unheard_.empty() ? -1 : kUnheardMilliseconds;
+    if (poll(waiting.data(), waiting.size(), patience) < 0 && errno != EINTR) {
       LogWarning(absl::StrCat("--listen: no connection is accepted any more: ",
                               std::strerror(errno), "; start the coordinator again"));
       return;
@@ -262,7 +275,18 @@ void Listener::Run() {
     if (waiting[0].revents != 0) {
       return;
     }
-    for (size_t i = 1; i < waiting.size(); ++i) {
+    const size_t first_unheard = 1 + listening_.size();
+    std::vector<Unheard> still;
+    for (size_t i = 0; i < unheard_.size(); ++i) {
+      if (!AwaitRoom()) {
+        return;
+      }
+      if (Hear(unheard_[i], waiting[first_unheard + i].revents != 0)) {
+        still.push_back(std::move(unheard_[i]));
+      }
+    }
+    unheard_ = std::move(still);
+    for (size_t i = 1; i < first_unheard; ++i) {
       if (waiting[i].revents != 0 && !AwaitRoom()) {
         return;
       }
@@ -271,6 +295,55 @@ void Listener::Run() {
       }
     }
   }
+}
+
+void Listener::Take(int socket) {
+  new_.Add(socket, Clock::Real().Boottime());
+  take_(socket);
+}
+
+bool Listener::Hear(Unheard& one, bool readable) {
+  const absl::Duration waited = Clock::Real().Boottime() - one.since;
+  if (one.plain.has_value()) {
+    const bool goes_on = waited < kPlainTextFor && (!readable || AnswerPlainText(one));
+    if (!goes_on) {
+      close(one.socket);
+    }
+    return goes_on;
+  }
+  char first = 0;
+  const bool heard = readable && recv(one.socket, &first, 1, MSG_PEEK) == 1;
+  if (heard && first == PlainTextAnswer::kFirstByte) {
+    LogWarning(
+        "--listen: a program that speaks without TLS, as workers of 0.1 do, was told to "
+        "enrol");
+    one.plain.emplace();
+    return true;
+  }
+  if (!heard && !readable && waited < kUnheardFor && unheard_.size() < kUnheardMost) {
+    return true;
+  }
+  Take(one.socket);
+  return false;
+}
+
+bool Listener::AnswerPlainText(Unheard& one) {
+  std::array<char, 4096> bytes = {};
+  const ssize_t size = recv(one.socket, bytes.data(), bytes.size(), 0);
+  if (size <= 0) {
+    return size < 0 && errno == EAGAIN;
+  }
+  if (one.plain->done()) {
+    return true;  // What comes after the answer is read and dropped, so that no reset takes it.
+  }
+  const std::string answer =
+      one.plain->Take(absl::string_view(bytes.data(), static_cast<size_t>(size)));
+  const bool sent = send(one.socket, answer.data(), answer.size(), MSG_NOSIGNAL) ==
+                    static_cast<ssize_t>(answer.size());
+  if (one.plain->done()) {
+    (void)shutdown(one.socket, SHUT_WR);
+  }
+  return sent;
 }
 
 bool Listener::AwaitRoom() {
@@ -312,8 +385,11 @@ void Listener::Accept(int listening) {
     return;
   }
   open_.Add(socket, share);
-  new_.Add(socket, Clock::Real().Boottime());
-  take_(socket);
+  if (limits_.tls) {
+    unheard_.push_back({.socket = socket, .since = Clock::Real().Boottime(), .plain = {}});
+  } else {
+    Take(socket);
+  }
 }
 
 std::string Listener::RefusalOf(const std::string& share) {

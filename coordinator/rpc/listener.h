@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/unique_descriptor.h"
+#include "coordinator/rpc/plain_text_answer.h"
 
 namespace wattle::rpc {
 
@@ -94,6 +96,7 @@ class Listener {
     int connections_per_address = 0;
     int unread = 0;  // New connections that have sent something that the server has not read.
     std::function<void()> on_refused = [] {};
+    bool tls = false;  // The server speaks TLS alone; who speaks without is answered here.
   };
 
   // Port 0: any free port. Errors: kUnavailable, without the address, where it is in use or not
@@ -116,6 +119,16 @@ class Listener {
   // Waits while the server is behind, or until Stop: false.
   bool AwaitRoom();
   void Accept(int listening);
+  void Take(int socket);
+  // One that has said something, or nothing for long: takes it, answers it or closes it.
+  struct Unheard {
+    int socket;
+    Monotonic since;
+    std::optional<PlainTextAnswer> plain;
+  };
+  // Whether it still waits.
+  bool Hear(Unheard& one, bool readable);
+  static bool AnswerPlainText(Unheard& one);
   // Why the connection may not come in; empty: it may.
   std::string RefusalOf(const std::string& share);
 
@@ -125,6 +138,7 @@ class Listener {
   int port_ = 0;
   OpenConnections open_;  // Of the accepting thread, as the next.
   NewConnections new_;
+  std::vector<Unheard> unheard_;  // Which way they speak is not known yet.
   std::function<void(int)> take_;
   std::thread thread_;
 };

@@ -6,7 +6,12 @@
 
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace wattle::rpc {
+
+// While a handler waits, a caller that left is noticed after at most this time.
+inline constexpr absl::Duration kLookForCancel = absl::Milliseconds(500);
 
 // The address without the port of ServerContext::peer(), such as "ipv4:10.0.0.7:41234" or
 // "ipv6:%5B::1%5D:41234"; empty: not a caller over

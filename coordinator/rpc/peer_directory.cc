@@ -167,8 +167,10 @@ grpc::Status PeerDirectory::Find(grpc::ServerContext* context, const v1::FindPee
     for (const std::string& avoided : request->avoid_device_ids()) {
       question.avoid.insert(DeviceId(avoided));
     }
+    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
+    const std::string own_device = callers::OwnDeviceOf(caller, absl::StrCat(kService, "Find"));
     const v1::ArtifactInfo* const info = state->artifacts.Find(question.artifact);
-    if (info == nullptr || !MayRead(*state, board, question.artifact)) {
+    if (info == nullptr || !MayRead(*state, own_device, question.artifact)) {
       return absl::NotFoundError(absl::StrCat("artifact ", request->artifact_id(),
                                               ": no attempt that this board shall run uses it"));
     }

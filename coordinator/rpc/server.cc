@@ -79,7 +79,8 @@ Listener::Limits LimitsOf(const ServerOptions& options) {
   return {.connections = ConnectionsMost(),
           .connections_per_address = options.connections_per_address,
           .unread = kUnreadMost,
-          .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); }};
+          .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); },
+          .tls = true};
 }
 
 // Every method that this server registers has its row.

@@ -162,7 +162,8 @@ void WorkerStream::HandleHeartbeat() {
 
 absl::Status WorkerStream::CheckDevice(const v1::DeviceInfo& device) const {
   WATTLE_RETURN_IF_ERROR(caller_.status());
-  if (caller_->kind == kAnybody || device.device_id() == caller_->identity.id) {
+  if (caller_->kind == kAnybody ||
+      access::Decide(caller_->identity, kConnect, {.device = device.device_id()}).ok()) {
     return absl::OkStatus();
   }
   return absl::PermissionDeniedError(absl::StrCat(

@@ -204,9 +204,9 @@ TEST_F(IdentityAttacks, AStolenBoardIsNoCoordinatorOfAnEnrolment) {
 }
 
 TEST_F(IdentityAttacks, PlainTextAndTls12AreRefused) {
-  EXPECT_EQ(Devices(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()))
-                .error_code(),
-            grpc::StatusCode::UNAVAILABLE);
+  const grpc::Status plain =
+      Devices(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  EXPECT_EQ(plain.error_code(), grpc::StatusCode::UNAUTHENTICATED) << plain.error_message();
   const std::map<std::string, bool> versions = {{"-tls1_3", true}, {"-tls1_2", false}};
   for (const auto& [version, accepted] : versions) {
     const std::string command = absl::StrCat("openssl s_client -connect ", server_->address(),
@@ -221,6 +221,22 @@ TEST_F(IdentityAttacks, PlainTextAndTls12AreRefused) {
     pclose(client);
     EXPECT_EQ(said.find("BEGIN CERTIFICATE") != std::string::npos, accepted) << version << said;
   }
+}
+
+// As workers of before there was TLS.
+TEST_F(IdentityAttacks, AWorkerWithoutTlsIsToldToEnrol) {
+  const auto events = [this] {
+    return runtime_->Read([](const core::State& state) { return state.last_sequence; });
+  };
+  const SequenceNumber before = events();
+  HandWorker old(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()),
+                 HelloOf("device-a"));
+  const grpc::Status status = old.FinishAsIs();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(status.error_message(),
+            "this coordinator speaks TLS alone, and this program speaks without; update it, then "
+            "enrol a board with 'wattle-worker enroll TOKEN', log in with 'wattle login TOKEN'");
+  EXPECT_EQ(events(), before);
 }
 
 TEST_F(IdentityAttacks, ARevokedDeviceLosesItsStreamAndComesNotBack) {

@@ -359,6 +359,19 @@ TEST_F(LeaseAttacks, ABoardReadsWhatItsLeasesNameAlone) {
   EXPECT_THAT(Fetch(*board_, "its weights"), IsNotThere()) << "the lease has ended";
 }
 
+// Neither way of a transfer is refused: it waits. CallLimitsTest has for how long.
+TEST_F(LeaseAttacks, BytesOfACallerWaitForTheirTurnBothWays) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.bytes_per_second = 1e6, .bytes_at_once = 1});
+  Begin();
+  const auto anns = v1::ArtifactService::NewStub(channel_);
+  EXPECT_THAT(PutChunk(*anns, "its weights"), IsOk());
+  EXPECT_EQ(limits_->refusals().waits_for_bytes, 1U);
+  EXPECT_THAT(FetchChunk(*anns, "its weights"), IsOk());
+  EXPECT_EQ(limits_->refusals().waits_for_bytes, 2U);
+}
+
 // The fencing token is no secret between boards: the attempt's board is asked for too.
 TEST_F(LeaseAttacks, AReportForAnotherBoardsAttemptChangesNothing) {
   Push("tiny", "its weights");

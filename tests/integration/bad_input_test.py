@@ -205,6 +205,8 @@ class BadInput(Scene):
             (["--listen", "junk"], "has no port"), (["--listen", "127.0.0.1:"], "has no port"), (["--listen", "127.0.0.1:99999"], "0 to 65535"),
             (["--http", "127.0.0.1"], "has no port"), (["--heartbeat-seconds", "nan"], "nan"), (["--nonsense"], "--nonsense"),
             (["--heartbeat-seconds", "5", "--unreachable-seconds", "1"], "shorter than two heartbeats"),
+            (["--renew-after-expiry", "-1"], "0 to 36500"), (["--renew-after-expiry", "nan"], "0 to 36500"),
+            (["--renew-after-expiry", "400d"], "0 to 36500"),
             (["--moved-to", "hub"], "has no port"), (["--listen", "127.0.0.1:7", "--moved-to", "127.0.0.1:7"], "this coordinator's own --listen"))]
         cases += [("wattle-worker", "--state-dir", flags, says) for flags, says in (
             (["--coordinator", "junk"], "has no port"), (["--coordinator", "a:1,a:1"], "given twice"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
