@@ -80,7 +80,7 @@ Listener::Limits LimitsOf(const ServerOptions& options) {
           .connections_per_address = options.connections_per_address,
           .unread = kUnreadMost,
           .on_refused = [limits = options.limits] { limits->NoteRefusedConnection(); },
-          .tls = true};
+          .tls = options.authority != nullptr};
 }
 
 // Every method that this server registers has its row.

@@ -266,6 +266,16 @@ TEST_F(ServerTest, ACoordinatorThatMovedSendsWorkersOnAndServesNobody) {
   EXPECT_THAT(asked.status.error_message(), HasSubstr("--coordinator new.local:7410"));
 }
 
+TEST_F(ServerTest, WithoutAnAuthorityItSpeaksPlainText) {
+  server_.reset();
+  auto plain = Server::Start({.listen_address = "127.0.0.1:0"}, *api_, streams_, *store_);
+  ASSERT_THAT(plain, IsOk());
+  server_ = *std::move(plain);
+  const auto channel = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  const Outcome asked = CallGeneric(channel, "/wattle.v1.JobService/ListJobs", "");
+  EXPECT_TRUE(asked.status.ok()) << asked.status.error_message();
+}
+
 TEST_F(ServerTest, AStreamMustBeginWithAValidHello) {
   v1::Hello hello = HelloOf("device-a");
   hello.mutable_device()->clear_device_id();
