@@ -9,6 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "scheduler/place/busy_fleet_for_test.h"
+#include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/event_loop_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
@@ -105,6 +107,50 @@ TEST(DeadlineOrderTest, NoAttemptLeavesThatWouldMissItsOwnDeadline) {
   EXPECT_THAT(outcomes.at("j1").starts, SizeIs(1));
   EXPECT_LT(outcomes.at("j1").ended, 5);
   EXPECT_TRUE(outcomes.at("j2").failed);
+}
+
+// j1 and each of the next 24 jobs meet their deadlines alone, and no two of them together. The last
+// job may go in front of all.
+TEST(DeadlineOrderTest, HopelessJobsUseUpNoTrialsOfAnother) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  for (int job = 1; job <= 25; ++job) {
+    loop.Arrive(0, WithDeadline(JobOf("j" + std::to_string(job), absl::Hours(2)), absl::Hours(3.7),
+                                /*priority=*/10));
+  }
+  for (int job = 26; job < 326; ++job) {
+    loop.Arrive(0, JobOf("j" + std::to_string(job), absl::Minutes(30)));
+  }
+  loop.Arrive(0, WithDeadline(JobOf("j400", absl::Hours(1)), absl::Hours(4), -10));
+  const std::vector<QueuePlacement> plan = loop.FirstPlan();
+  ASSERT_THAT(plan, SizeIs(326));
+  for (const QueuePlacement& placed : plan) {
+    const bool is_hopeless = placed.job != JobId("j1") && placed.job.value().size() <= 3 &&
+                             std::stoi(placed.job.value().substr(1)) <= 25;
+    EXPECT_EQ(placed.placement.device_id().empty(), is_hopeless) << placed.job.value();
+  }
+}
+
+// The boards are busy for too long for 30 jobs that nothing can help.
+TEST(DeadlineOrderTest, HopelessJobsLeaveTheSearchItsTrials) {
+  ProfileTable profiles;
+  Snapshot snapshot = BusyFleet(std::mt19937(1), profiles);
+  for (int job = 1; job <= 30; ++job) {
+    snapshot.queue.push_back(
+        WithDeadline(TenHourJob("j" + std::to_string(100 + job), 12), absl::Hours(12), -1));
+  }
+  const auto price = [](const Runs& runs) {
+    double total = 0;
+    for (const auto& [job, run] : runs) {
+      total += run.cost();
+    }
+    return total;
+  };
+  const Runs in_order = RunsOf(PlanQueueInOrder(snapshot));
+  const Runs arranged = RunsOf(PlanQueue(snapshot));
+  EXPECT_THAT(in_order, SizeIs(60));
+  EXPECT_THAT(arranged, SizeIs(60));
+  EXPECT_LT(price(arranged), 0.99 * price(in_order));
 }
 
 // Unlike boards, jobs with and without deadlines, all at once.
