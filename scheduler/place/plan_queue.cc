@@ -99,7 +99,7 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
   }
-  if (arranged && !KeepsTheRules(placements)) {
+  if ((arranged || stayed) && !KeepsTheRules(placements)) {
     ++proposals_dropped_;
     found_cheaper_ = false;
     arrangement_ = in_order;
@@ -118,7 +118,7 @@ bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) 
       places.push_back({*job.view, placements[at]});
     }
   }
-  return !CheckPlaces(snapshot_, loads_, places).has_value();
+  return !effort_.checker(snapshot_, loads_, places).has_value();
 }
 
 void QueuePlanner::SortByPriorityAndAge() {
