@@ -345,7 +345,7 @@ TEST(HeatFitTest, AKeptModelThatNoFitTellsIsIgnored) {
   lab.WorkAndRest(4);
   const FittedHeat right = *lab.fit.fitted();
   const double nan = std::nan("");
-  std::vector<FittedHeat> kept(8, right);
+  std::vector<FittedHeat> kept(9, right);
   kept[0].stages.clear();
   kept[1].stages.resize(3, right.stages[0]);
   kept[2].stages[0].kelvin_per_watt = nan;
@@ -354,6 +354,7 @@ TEST(HeatFitTest, AKeptModelThatNoFitTellsIsIgnored) {
   kept[5].stages[0].time_constant = absl::InfiniteDuration();
   kept[6].ambient = Celsius(nan);
   kept[7].error_kelvin = nan;
+  kept[8].stages = {{-1.0, right.stages[0].time_constant}, {6.0, right.stages[0].time_constant}};
   for (size_t i = 0; i < kept.size(); ++i) {
     HeatFit fit;
     fit.Resume(kept[i]);
