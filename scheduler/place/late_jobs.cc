@@ -77,6 +77,7 @@ bool QueuePlanner::PlanEarlier(size_t job, const TrialsEnd& end, Outcome& plan) 
   };
   if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
     arrangement_ = moved_to(0);
+    jobs_[job].is_hopeless = true;
     plan.late[job] = false;
     return true;
   }

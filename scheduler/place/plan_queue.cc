@@ -157,7 +157,8 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     Considered considered = ConsiderAs(arrangement, i, loads);
     considered.jobs_alike = jobs_alike_[job.alike];
     considered.stays = arrangement.stays[i];
-    outcome.late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
+    outcome.late[i] =
+        job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(considered, loads);
     if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {
       outcome.hurts = true;
       return outcome;

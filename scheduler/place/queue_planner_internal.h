@@ -57,7 +57,8 @@ class QueuePlanner {
     const JobView* view;
     int64_t priority;  // Effective.
     absl::StatusOr<WorkAmount> work;
-    std::string alike = {};  // Equal for jobs of the same work and objective.
+    std::string alike = {};    // Equal for jobs of the same work and objective.
+    bool is_hopeless = false;  // No device takes it in time in any order, so none makes it late.
     // The plan of a job that is settled: an attempt is released for it, or it tries a device for
     // others. The device is busy for the others until the job, and a released attempt, have ended.
     std::optional<QueuePlacement> decided = std::nullopt;
