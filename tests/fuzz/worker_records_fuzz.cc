@@ -6,8 +6,8 @@
 
 WATTLE_FUZZ_TARGET(worker_records, bytes) {
   agent::MemoryDisk disk(/*seed=*/1);
-  for (const char* name : {"device.pb", "desired.pb", "rates.pb", "heat.pb", "lineage.pb", "ended.pb",
-                           "attempts/j1.1/state.pb"}) {
+  for (const char* name : {"device.pb", "desired.pb", "rates.pb", "heat.pb", "lineage.pb",
+                           "ended.pb", "attempts/j1.1/state.pb"}) {
     WATTLE_RETURN_IF_ERROR(disk.Replace(name, bytes));
   }
   WATTLE_ASSIGN_OR_RETURN(const auto directory, agent::StateDirectory::Open(&disk));
