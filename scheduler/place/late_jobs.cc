@@ -23,7 +23,7 @@ void QueuePlanner::HelpLateJobs(Outcome& plan) {
     const auto left = std::count_if(job, all.end(), [&plan](size_t one) { return plan.late[one]; });
     const size_t share =
         std::max((end - trial_placements_) / static_cast<size_t>(left), TrialPlacements());
-    if (!PlanEarlier(*job, {.share = std::min(end, trial_placements_ + share), .all = end}, plan)) {
+    if (!PlanEarlier(*job, {.share = share, .end = end}, plan)) {
       ReleaseForJob(*job, end, plan);
     }
   }
@@ -66,8 +66,9 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   return turns;
 }
 
-bool QueuePlanner::PlanEarlier(size_t job, const TrialsEnd& end, Outcome& plan) {
-  const EarlierTurns turns = FindEarlierTurns(job, end.all);
+bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan) {
+  const EarlierTurns turns = FindEarlierTurns(job, trials.end);
+  const size_t end = std::min(trials.end, trial_placements_ + trials.share);
   const auto moved_to = [&](size_t turn) {
     Arrangement moved = arrangement_;
     const auto begin = moved.order.begin();
@@ -82,7 +83,7 @@ bool QueuePlanner::PlanEarlier(size_t job, const TrialsEnd& end, Outcome& plan) 
     return true;
   }
   for (const size_t turn : turns.in_time) {
-    if (!HasTrialLeft(end.share)) {
+    if (!HasTrialLeft(end)) {
       return false;
     }
     Arrangement trial = moved_to(turn);

@@ -105,10 +105,10 @@ class QueuePlanner {
     std::vector<size_t> in_time{};
     bool is_hopeless = false;  // No device takes it in any order.
   };
-  // How many placements of the plan's trials there may be when a trial of a late job has ended.
-  struct TrialsEnd {
-    size_t share;  // That its turns may use.
-    size_t all;    // Of all late jobs.
+  // Placements of the plan's trials.
+  struct LateTrials {
+    size_t share;  // That the turns of one late job may use.
+    size_t end;    // How many there may be behind the trials of all late jobs.
   };
 
   // Passes that look for the jobs, or the parts of the fleet, whose change holds.
@@ -159,7 +159,7 @@ class QueuePlanner {
   EarlierTurns FindEarlierTurns(size_t job, size_t trials_end);
   // Tries the turns in which the job is in time. One that no order helps comes first, where it is
   // told why.
-  bool PlanEarlier(size_t job, const TrialsEnd& end, Outcome& plan);
+  bool PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan);
   // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
   [[nodiscard]] DeviceLoad Released(size_t device, const DeviceLoad& load) const;
   // The joules of the attempt's rest count as before, although they are drawn later.
