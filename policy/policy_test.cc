@@ -294,6 +294,46 @@ TEST(ScheduleTest, WindowsThatFollowEachOtherAreOneAndOfSeveralPoliciesAllMustBe
   EXPECT_EQ(OpensAt(LimitsOf({&day, &night}).windows, At(7)), absl::InfiniteFuture());
 }
 
+std::vector<std::string> NeverOpen(const std::vector<std::vector<std::string>>& windows) {
+  std::vector<v1::Policy> policies;
+  for (const std::vector<std::string>& of_one : windows) {
+    policies.push_back(Windows(of_one));
+    policies.back().set_name(std::string(1, static_cast<char>('a' + policies.size() - 1)));
+  }
+  std::vector<const v1::Policy*> all;
+  for (const v1::Policy& policy : policies) {
+    all.push_back(&policy);
+  }
+  const std::vector<WindowLimit> limits = LimitsOf(all).windows;
+  EXPECT_EQ(OpensAt(limits, At(7)), absl::InfiniteFuture());
+  std::vector<std::string> names;
+  for (const WindowLimit& limit : FewestNeverOpen(limits, At(7))) {
+    names.push_back(limit.policy);
+  }
+  return names;
+}
+
+TEST(ScheduleTest, TheFewestPoliciesAreNamedWhoseWindowsContradict) {
+  EXPECT_THAT(NeverOpen({{"06:00-12:00"}, {"12:00-18:00"}}), testing::ElementsAre("a", "b"));
+  EXPECT_THAT(NeverOpen({{"00:00-24:00"}, {"06:00-18:00"}, {"10:00-12:00"}, {"20:00-04:00"}}),
+              testing::ElementsAre("b", "d"));
+  // Any two of the last three have a time in common.
+  EXPECT_THAT(NeverOpen({{"00:00-24:00"}, {"00:00-16:00"}, {"08:00-24:00"}, {"16:00-08:00"}}),
+              testing::ElementsAre("b", "c", "d"));
+}
+
+TEST(ScheduleTest, OfVeryManyContradictingPoliciesAllMayBeNamed) {
+  // Each leaves out an hour and a half, and all together the day.
+  std::vector<std::vector<std::string>> windows;
+  for (int half = 0; half < 16; ++half) {
+    const auto clock = [](int minutes) {
+      return absl::StrFormat("%02d:%02d", minutes / 60 % 24, minutes % 60);
+    };
+    windows.push_back({absl::StrCat(clock(90 * (half + 1)), "-", clock(90 * half))});
+  }
+  EXPECT_THAT(NeverOpen(windows), testing::SizeIs(16));
+}
+
 absl::Time Utc(const char* text) {
   absl::Time time;
   std::string error;

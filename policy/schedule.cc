@@ -20,6 +20,8 @@ constexpr absl::Duration kDay = absl::Hours(24);
 // Each step moves to an opening or a closing of one window. Windows repeat daily, so a search that
 // takes longer goes round in circles.
 constexpr int kStepsMax = 2000;
+// Of limits that are looked at for a contradiction: all of nine limits.
+constexpr int kSetsMax = 512;
 
 std::optional<absl::Duration> ParseTimeOfDay(absl::string_view text) {
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
@@ -166,6 +168,29 @@ absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now) {
     at = NextBegin(*closed, at);
   }
   return absl::InfiniteFuture();
+}
+
+std::vector<WindowLimit> FewestNeverOpen(const std::vector<WindowLimit>& limits, absl::Time now) {
+  int sets = 0;
+  for (size_t size = 1; size < limits.size(); ++size) {
+    std::vector<bool> is_in(limits.size(), false);
+    std::fill_n(is_in.begin(), size, true);
+    do {
+      std::vector<WindowLimit> some;
+      for (size_t i = 0; i < limits.size(); ++i) {
+        if (is_in[i]) {
+          some.push_back(limits[i]);
+        }
+      }
+      if (OpensAt(some, now) == absl::InfiniteFuture()) {
+        return some;
+      }
+      if (++sets == kSetsMax) {
+        return limits;
+      }
+    } while (std::prev_permutation(is_in.begin(), is_in.end()));
+  }
+  return limits;
 }
 
 absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now) {

@@ -64,6 +64,9 @@ struct AliveLimit {
 // When work may run next, in a window of every limit: `now` itself while all are open.
 // InfiniteFuture: the windows have no time in common.
 absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now);
+// Of limits whose windows have no time in common: as few of them as possible that have none either.
+// Of very many limits it may be all.
+std::vector<WindowLimit> FewestNeverOpen(const std::vector<WindowLimit>& limits, absl::Time now);
 // REQUIRES: open at `now`. When the first window closes; InfiniteFuture: they never do.
 absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now);
 

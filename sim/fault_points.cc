@@ -92,6 +92,7 @@ const std::vector<MutantRow>& Mutants() {
        Fault::kRailAbsurd},
       {"silence is measured", "the time in which a rail was gone counts as measured", false,
        Fault::kRailGone},
+      {"apart", "a job runs on the board of another one of its group"},
       {"gap filled",
        "the last power of a rail that is away counts, and its counter counts it again", false,
        Fault::kRailFlaps},

@@ -215,6 +215,10 @@ void Invariants::OnSubmitted(const v1::JobSubmitted& submitted) {
   JobModel& model = model_.jobs[id];
   model.state = v1::JOB_STATE_UNSPECIFIED;
   model.profile = KindOf(submitted.spec()).wraps_workload;
+  if (submitted.spec().has_apart()) {
+    model.group = submitted.spec().apart().group();
+    model_.groups[model.group].push_back(id);
+  }
   for (const v1::ResolvedInput& input : submitted.inputs()) {
     model.inputs.insert(input.artifact_id());
   }
@@ -229,6 +233,7 @@ void Invariants::OnArchived(const v1::JobArchived& archived) {
                        ", its events say otherwise"));
     return;
   }
+  model->second.archived = true;
   // From now on only the history has the job.
   if (job.attempts_size() != model->second.attempts ||
       job.output_artifact_id() != model->second.output) {
@@ -271,6 +276,24 @@ void Invariants::SetAttempt(AttemptModel& attempt, v1::AttemptState state) {
   job.finished += state == v1::ATTEMPT_STATE_FINISHED ? 1 : 0;
 }
 
+// A mate holds a board while it has an attempt there, and with its result until it is archived.
+void Invariants::CheckApart(const v1::AttemptPlaced& placed) {
+  const std::string& group = model_.jobs[placed.job_id()].group;
+  if (group.empty()) {
+    return;
+  }
+  for (const std::string& id : model_.groups[group]) {
+    const JobModel& mate = model_.jobs[id];
+    const bool holds = mate.live > 0 || (mate.finished > 0 && !mate.archived);
+    const auto attempt = model_.attempts.find(mate.current);
+    if (id != placed.job_id() && holds && attempt != model_.attempts.end() &&
+        attempt->second.device_id == placed.device_id()) {
+      Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(), " beside ",
+                         mate.current, " of its group ", group));
+    }
+  }
+}
+
 void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   if (!tokens_.insert(placed.fencing_token()).second) {
     Break(absl::StrCat("token ", placed.fencing_token(), " was given twice"));
@@ -282,6 +305,7 @@ void Invariants::OnPlaced(const v1::AttemptPlaced& placed) {
   if (const std::string why = truth_.WhyNoWork(placed.device_id()); !why.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed on ", placed.device_id(), ": ", why));
   }
+  CheckApart(placed);
   AttemptModel& attempt = model_.attempts[placed.attempt_id()];
   if (!attempt.job_id.empty()) {
     Break(absl::StrCat(placed.attempt_id(), " was placed twice"));

@@ -91,7 +91,9 @@ class Invariants {
     int live = 0;
     int finished = 0;
     int attempts = 0;
-    bool profile = false;          // its runs are committed one by one
+    bool profile = false;  // its runs are committed one by one
+    std::string group;     // of jobs that run apart; empty: of none
+    bool archived = false;
     std::string output;            // artifact id
     std::set<std::string> inputs;  // artifact ids
   };
@@ -107,8 +109,9 @@ class Invariants {
     std::map<std::pair<std::string, int64_t>, int64_t> marks;  // by device and incarnation
     std::unordered_map<std::string, JobModel> jobs;
     std::unordered_map<std::string, AttemptModel> attempts;
-    std::unordered_map<std::string, v1::EnergyLedger> ledgers;  // by device
-    std::unordered_map<std::string, std::string> jobs_of_keys;  // includes archived jobs
+    std::unordered_map<std::string, std::vector<std::string>> groups;  // jobs that run apart
+    std::unordered_map<std::string, v1::EnergyLedger> ledgers;         // by device
+    std::unordered_map<std::string, std::string> jobs_of_keys;         // includes archived jobs
     int64_t last_sequence = 0;
     std::unordered_set<std::string> evicted;   // artifacts
     std::unordered_set<std::string> shut_out;  // devices that were revoked or wait for approval
@@ -125,6 +128,7 @@ class Invariants {
  private:
   void OnEvent(const v1::Event& event);
   void OnPlaced(const v1::AttemptPlaced& placed);
+  void CheckApart(const v1::AttemptPlaced& placed);
   void OnAccess(const v1::Event& event);
   void OnRoot(const v1::Event& event);
   void CheckTaught(const v1::AttemptStateChanged& changed);

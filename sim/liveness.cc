@@ -43,12 +43,15 @@ void Liveness::Begin() {
   }
 }
 
+// The job of a pair may have no other board than a dead one once its mate succeeded on the last
+// healthy one.
 bool Liveness::NeedsTheDead(const v1::Job& job) const {
-  return std::any_of(dead_.begin(), dead_.end(), [&job](int board) {
-    const std::string label = absl::StrCat("device=board-", board);
-    return std::find(job.spec().required_labels().begin(), job.spec().required_labels().end(),
-                     label) != job.spec().required_labels().end();
-  });
+  return job.spec().has_apart() || std::any_of(dead_.begin(), dead_.end(), [&job](int board) {
+           const std::string label = absl::StrCat("device=board-", board);
+           return std::find(job.spec().required_labels().begin(),
+                            job.spec().required_labels().end(),
+                            label) != job.spec().required_labels().end();
+         });
 }
 
 std::vector<const v1::Job*> Liveness::OpenJobs() const {

@@ -98,6 +98,7 @@ struct Options {
   // The users' requests, as shares of all jobs:
   double other_kinds = 0.4;  // generate, evaluate, quantize; the rest are fine-tunes
   double deadlines = 0.2;
+  double apart = 0.0;  // of pairs that may not share a board
   double profile_jobs = 0.0;
   // Life of a board's certificate; 0: the boards have none that could end.
   double certificate_seconds = 0.0;

@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The people of a simulated world. They push artifacts, submit jobs of every kind (some with a
-// deadline, some on the output of others), cancel jobs, drain devices and set policies. A user
-// without an answer asks again. Single-threaded.
+// deadline, some apart from another one, some on the output of others), cancel jobs, drain devices
+// and set policies. A user without an answer asks again. Single-threaded.
 #ifndef WATTLE_SIM_USERS_H_
 #define WATTLE_SIM_USERS_H_
 
@@ -60,6 +60,7 @@ class Users {
   void BoundExploring();
   // A profile job of a board; nullopt: this job is none.
   std::optional<v1::JobSpec> MakeProfile(int number) const;
+  void MakeApart(int number, v1::JobSpec& spec) const;
   void MakeShortJob(const std::string& model, v1::JobSpec& spec);
   void Retry(std::function<void()> action);
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/projects.h"
 #include "scheduler/place/apart.h"
@@ -100,7 +101,7 @@ absl::Status CheckApartGroup(const State& state, const v1::JobSpec& spec) {
 
 bool IsPlaceTaken(const State& state, const v1::Job& job, const DeviceId& device) {
   const v1::DeviceRecord* const record = FindDevice(state, device);
-  if (!job.spec().has_apart() || record == nullptr) {
+  if (!job.spec().has_apart() || record == nullptr || WATTLE_FAULT_POINT("apart")) {
     return false;
   }
   const std::vector<const v1::Job*> jobs = OpenAndSucceeded(state);

@@ -162,6 +162,20 @@ TEST(PlanningTest, DryRunSeesTheOutputOfAJobThatStillRuns) {
   EXPECT_EQ(plan->chosen_device_id(), "device-1") << plan->ShortDebugString();
 }
 
+// A job's input exists before the job, so no jobs can wait for one another.
+TEST(PlanningTest, AJobThatWaitsForItselfOrForALaterOneIsRefused) {
+  Fleet fleet;
+  for (const char* of : {"j1", "j2", "j99"}) {
+    v1::JobSpec spec = Finetune();
+    spec.mutable_finetune()->set_model(absl::StrCat("job:", of, "/output"));
+    const Decision decision =
+        Decide(fleet.state, SubmitJob{spec, "key"}, fleet.observations, Now());
+    EXPECT_THAT(decision.status, StatusIs(absl::StatusCode::kNotFound,
+                                          HasSubstr(absl::StrCat("no job \"", of, "\""))));
+    EXPECT_TRUE(decision.events.empty());
+  }
+}
+
 TEST(PlanningTest, WithoutPoliciesAlsoTheGuardsThatIdleByThemAreContent) {
   Fleet fleet;
   v1::Policy reserve;

@@ -42,6 +42,7 @@
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/probe.h"
+#include "scheduler/profiles/processor.h"
 #include "scheduler/profiles/run_interval.h"
 #include "units/quantity.h"
 
@@ -203,8 +204,10 @@ std::function<bool(const v1::ProfilePoint&)> FitsOn(
   if (!inputs.estimate_memory) {
     return {};
   }
-  return [&](const v1::ProfilePoint& point) {
-    return scheduler::FitsInMemory(device.device.info(),
+  const v1::DeviceInfo info =
+      scheduler::ProcessorOf(device.device.info(), spec.accelerator() == v1::ACCELERATOR_CPU);
+  return [&, info](const v1::ProfilePoint& point) {
+    return scheduler::FitsInMemory(info,
                                    PeakMemory(state, inputs, ProfileRunOf(spec, point), views));
   };
 }

@@ -61,7 +61,9 @@ class ProfilingTest : public testing::Test {
     v1::DeviceInfo& info = *hello.mutable_device();
     info.set_device_id(kBoard);
     info.set_name(kBoard);
-    info.set_device_class("board-of-nobody");
+    info.set_device_class(is_jetson_ ? "jetson-orin-nano" : "board-of-nobody");
+    info.set_accelerator(is_jetson_ ? "cuda" : "");
+    info.set_offers_cpu(is_jetson_);
     info.set_memory_bytes(int64_t{8} << 30);
     info.set_engine_version("test");
     info.set_spec_revision(1);
@@ -208,6 +210,7 @@ class ProfilingTest : public testing::Test {
   }
 
   double seconds_per_unit_ = 1e-3;
+  bool is_jetson_ = false;  // With a GPU, and cores beside it.
   State state_;
   Observations observations_;
   PlanningInputs inputs_;
@@ -559,6 +562,30 @@ TEST_F(ProfilingTest, ABatchThatDoesNotFitIsLeftOutAndTold) {
   for (const v1::Attempt& attempt : job().attempts()) {
     EXPECT_EQ(attempt.profile_point().batch_size(), 2);
   }
+}
+
+// 7 GiB fit into the 7.6 GiB that are usable, and not with what CUDA takes of them.
+TEST_F(ProfilingTest, ABatchThatFitsTheCoresAndNotTheGpuIsLeftToTheCores) {
+  is_jetson_ = true;
+  Connect();
+  inputs_.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
+                               const scheduler::DataMemory&) {
+    return int64_t{spec.finetune().batch_size() > 2 ? 7 : 1} << 30;
+  };
+  Submit(Profile());
+  RunToTheEnd();
+  EXPECT_EQ(job().state(), v1::JOB_STATE_SUCCEEDED) << job().reason();
+  EXPECT_THAT(job().reason(), HasSubstr("too large for its memory: batch 4"));
+  v1::PlanRequest request;
+  *request.mutable_spec() = Profile({4});
+  const auto gpu = DryRun(state_, observations_, inputs_, request, Now());
+  ASSERT_THAT(gpu, IsOk());
+  EXPECT_EQ(gpu->chosen_device_id(), "");
+  request.mutable_spec()->set_accelerator(v1::ACCELERATOR_CPU);
+  const auto cores = DryRun(state_, observations_, inputs_, request, Now());
+  ASSERT_THAT(cores, IsOk());
+  EXPECT_EQ(cores->chosen_device_id(), kBoard) << cores->reason();
+  EXPECT_TRUE(cores->candidates(0).on_cpu());
 }
 
 TEST_F(ProfilingTest, APlanTellsTheFirstRunAndWhatAllRunsTake) {

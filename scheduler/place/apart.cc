@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "policy/selector.h"
 #include "proto/project_name.h"
 
@@ -14,6 +15,9 @@ namespace {
 
 void Hold(const Snapshot& snapshot, const v1::Apart& apart, const ApartHold& hold,
           std::vector<DeviceLoad>& loads) {
+  if (WATTLE_FAULT_POINT("apart")) {
+    return;
+  }
   const v1::DeviceInfo& on = snapshot.devices[hold.device].device.info();
   for (size_t i = 0; i < loads.size(); ++i) {
     if (IsOnePlace(apart, on, snapshot.devices[i].device.info())) {

@@ -142,7 +142,7 @@ QueuePlanner::Arrangement QueuePlanner::ArrangedBy(const std::vector<Proposal>& 
 }
 
 bool QueuePlanner::Arrange(Outcome& plan) {
-  if (!HasTrialLeft()) {
+  if (!HasTrialLeft(kTrialPlacementsMax)) {
     return false;
   }
   const PlacesOfJobs promised = plan.places;

@@ -9,9 +9,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "scheduler/place/busy_fleet_for_test.h"
+#include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/event_loop_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/queue_for_test.h"
+#include "scheduler/place/snapshot.h"
+#include "scheduler/profiles/profile_table.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -105,6 +110,91 @@ TEST(DeadlineOrderTest, NoAttemptLeavesThatWouldMissItsOwnDeadline) {
   EXPECT_THAT(outcomes.at("j1").starts, SizeIs(1));
   EXPECT_LT(outcomes.at("j1").ended, 5);
   EXPECT_TRUE(outcomes.at("j2").failed);
+}
+
+// j1 and each of the next 44 jobs meet their deadlines alone, and no two of them together. The last
+// job may go in front of all.
+TEST(DeadlineOrderTest, HopelessJobsUseUpNoTrialsOfAnother) {
+  EventLoop loop;
+  loop.Add(OrinNano(), 1);
+  for (int job = 1; job <= 45; ++job) {
+    loop.Arrive(0, WithDeadline(JobOf("j" + std::to_string(job), absl::Hours(2)), absl::Hours(3.7),
+                                /*priority=*/10));
+  }
+  for (int job = 46; job < 346; ++job) {
+    loop.Arrive(0, JobOf("j" + std::to_string(job), absl::Minutes(30)));
+  }
+  loop.Arrive(0, WithDeadline(JobOf("j400", absl::Hours(1)), absl::Hours(4), -10));
+  const std::vector<QueuePlacement> plan = loop.FirstPlan();
+  ASSERT_THAT(plan, SizeIs(346));
+  for (const QueuePlacement& placed : plan) {
+    const bool is_hopeless = placed.job != JobId("j1") && placed.job.value().size() <= 3 &&
+                             std::stoi(placed.job.value().substr(1)) <= 45;
+    EXPECT_EQ(placed.placement.device_id().empty(), is_hopeless) << placed.job.value();
+  }
+}
+
+// The board is busy for too long for 300 jobs, in any order. The last job may go in front of all.
+TEST(DeadlineOrderTest, JobsThatNoOrderHelpsCostAPlacementEach) {
+  ProfileTable profiles;
+  Snapshot snapshot = MakeSnapshot({OrinNano()}, profiles);
+  Learn(snapshot.devices[0], TenHourJob("j0", 12), {0.01, 10}, profiles);
+  snapshot.devices[0].free_at = kTestNow + absl::Hours(3);
+  const auto add = [&snapshot](int number, absl::Duration deadline, int priority) {
+    snapshot.queue.push_back(
+        WithDeadline(TenHourJob("j" + std::to_string(number), 12), deadline, priority));
+  };
+  add(1, absl::ZeroDuration(), 20);
+  for (int job = 2; job <= 301; ++job) {
+    add(job, absl::Hours(12), 10);
+  }
+  for (int job = 302; job <= 350; ++job) {
+    add(job, absl::ZeroDuration(), 0);
+  }
+  add(400, absl::Hours(20), -10);
+  for (const QueuePlacement& placed : PlanQueue(snapshot)) {
+    const int number = std::stoi(placed.job.value().substr(1));
+    EXPECT_EQ(placed.placement.device_id().empty(), number >= 2 && number <= 301) << number;
+  }
+}
+
+// j101 to j220 would each be in time in front of j100, on whose board the last job would then be
+// late. So each trial for one of them goes through the whole queue.
+TEST(DeadlineOrderTest, LateJobsLeaveTheSearchHalfOfTheTrials) {
+  ProfileTable profiles;
+  Snapshot snapshot = BusyFleet(std::mt19937(1), profiles);
+  const auto label = [](v1::DeviceInfo& info, const std::string& site) {
+    v1::Label& one = *info.add_labels();
+    one.set_key("site");
+    one.set_value(site);
+  };
+  for (DeviceView& view : snapshot.devices) {
+    label(*view.device.mutable_info(), "hall");
+  }
+  for (JobView& job : snapshot.queue) {
+    job.spec.add_required_labels("site=hall");
+  }
+  snapshot.devices.push_back(OrinNano("z"));
+  label(*snapshot.devices.back().device.mutable_info(), "mast");
+  Learn(snapshot.devices.back(), TenHourJob("j0", 12), {0.01, 10}, profiles);
+  for (int number = 100; number <= 221; ++number) {
+    const double hours = number == 100 ? 0 : number == 221 ? 24 : 15;
+    snapshot.queue.push_back(WithDeadline(TenHourJob("j" + std::to_string(number), 12),
+                                          absl::Hours(hours), number == 100 ? 5 : 0));
+    snapshot.queue.back().spec.add_required_labels("site=mast");
+  }
+  const auto price = [](const Runs& runs) {
+    double total = 0;
+    for (const auto& [job, run] : runs) {
+      total += run.cost();
+    }
+    return total;
+  };
+  const Runs in_order = RunsOf(PlanQueueInOrder(snapshot));
+  const Runs arranged = RunsOf(PlanQueue(snapshot));
+  EXPECT_THAT(in_order, SizeIs(62));
+  EXPECT_THAT(arranged, SizeIs(62));
+  EXPECT_LT(price(arranged), 0.99 * price(in_order));
 }
 
 // Unlike boards, jobs with and without deadlines, all at once.

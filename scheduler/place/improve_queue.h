@@ -7,7 +7,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "absl/types/span.h"
+
+#include "scheduler/place/check_places.h"
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/improve.h"
 #include "scheduler/timetable/instance.h"
@@ -25,6 +32,10 @@ struct SearchEffort {
   // Its answers are taken only if CheckPlan finds no broken rule.
   timetable::Schedule (*improver)(const timetable::Instance& instance, timetable::Schedule begin,
                                   const timetable::SearchBudget& budget) = timetable::Improve;
+  // Judges the plan that was arranged by them; nullopt: it breaks no rule.
+  std::optional<std::string> (*checker)(const Snapshot& snapshot,
+                                        const std::vector<DeviceLoad>& loads,
+                                        absl::Span<const JobPlace> places) = CheckPlaces;
 };
 
 struct QueueImprovement {

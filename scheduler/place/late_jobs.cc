@@ -1,5 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -13,45 +14,83 @@
 namespace wattle::scheduler {
 
 void QueuePlanner::HelpLateJobs(Outcome& plan) {
+  const size_t end = kTrialPlacementsMax / 2;
   const Order all = arrangement_.order;
-  for (const size_t job : all) {
-    if (plan.late[job] && !PlanEarlier(job, plan)) {
-      ReleaseForJob(job, plan);
+  for (auto job = all.begin(); job != all.end() && trial_placements_ < end; ++job) {
+    if (!plan.late[*job]) {
+      continue;
+    }
+    const auto left = std::count_if(job, all.end(), [&plan](size_t one) { return plan.late[one]; });
+    const size_t share =
+        std::max((end - trial_placements_) / static_cast<size_t>(left), TrialPlacements());
+    if (!PlanEarlier(*job, {.share = share, .end = end}, plan)) {
+      ReleaseForJob(*job, end, plan);
     }
   }
 }
 
-bool QueuePlanner::Helps(size_t job, const std::vector<bool>& before,
-                         const std::vector<bool>& after) const {
-  if (after[job]) {
-    return false;
-  }
-  for (size_t i = 0; i < jobs_.size(); ++i) {
-    if (after[i] && !before[i] && jobs_[i].priority >= jobs_[job].priority) {
-      return false;
-    }
-  }
-  return true;
+bool QueuePlanner::Hurts(const Helped& helped, size_t job) const {
+  return job == helped.job ||
+         (!helped.late_before[job] && jobs_[job].priority >= jobs_[helped.job].priority);
 }
 
-bool QueuePlanner::PlanEarlier(size_t job, Outcome& plan) {
+std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arrangement& trial,
+                                                          const std::vector<DeviceLoad>& loads,
+                                                          const Outcome& plan) {
+  const Helped helped{.job = job, .late_before = plan.late};
+  Outcome outcome = Pass(trial, loads, nullptr, &helped);
+  trial_placements_ += outcome.looked_at * PlacementCost();
+  return outcome.hurts ? std::nullopt : std::optional(std::move(outcome));
+}
+
+QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t trials_end) {
   const Order& order = arrangement_.order;
-  const auto at = std::find(order.begin(), order.end(), job) - order.begin();
-  for (ptrdiff_t steps = 1; at > 0; steps *= 2) {
-    const ptrdiff_t to = std::max<ptrdiff_t>(at - steps, 0);
-    if (!MayTry()) {
+  const size_t at = static_cast<size_t>(std::find(order.begin(), order.end(), job) - order.begin());
+  EarlierTurns turns{.at = at};
+  std::vector<DeviceLoad> loads = loads_;
+  fleet_.BeginPass();
+  for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
+    if (turn == 0 || std::has_single_bit(at - turn)) {
+      const Considered considered =
+          fleet_.ConsiderNowOrLater(*jobs_[job].view, *jobs_[job].work, loads);
+      trial_placements_ += PlacementCost();
+      if (considered.feasible == 0) {  // Nor is it in time behind more jobs.
+        turns.is_hopeless = turn == 0 && !IsHeldUp(considered, loads);
+        break;
+      }
+      turns.in_time.insert(turns.in_time.begin(), turn);
+    }
+    PlaceNext(order[turn], loads);
+    trial_placements_ += PlacementCost();
+  }
+  return turns;
+}
+
+bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan) {
+  const EarlierTurns turns = FindEarlierTurns(job, trials.end);
+  const size_t end = std::min(trials.end, trial_placements_ + trials.share);
+  const auto moved_to = [&](size_t turn) {
+    Arrangement moved = arrangement_;
+    const auto begin = moved.order.begin();
+    const auto at = begin + static_cast<ptrdiff_t>(turns.at);
+    std::rotate(begin + static_cast<ptrdiff_t>(turn), at, at + 1);
+    return moved;
+  };
+  if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
+    arrangement_ = moved_to(0);
+    jobs_[job].is_hopeless = true;
+    plan.late[job] = false;
+    return true;
+  }
+  for (const size_t turn : turns.in_time) {
+    if (!HasTrialLeft(end)) {
       return false;
     }
-    Arrangement trial = arrangement_;
-    std::rotate(trial.order.begin() + to, trial.order.begin() + at, trial.order.begin() + at + 1);
-    Outcome outcome = Pass(trial, loads_);
-    if (Helps(job, plan.late, outcome.late)) {
+    Arrangement trial = moved_to(turn);
+    if (std::optional<Outcome> outcome = TryFor(job, trial, loads_, plan)) {
       arrangement_ = std::move(trial);
-      plan = std::move(outcome);
+      plan = *std::move(outcome);
       return true;
-    }
-    if (to == 0) {
-      return false;
     }
   }
   return false;
@@ -104,16 +143,17 @@ std::optional<Considered> QueuePlanner::ConsiderReleases(const Job& job) {
   return std::nullopt;
 }
 
-void QueuePlanner::ReleaseForJob(size_t index, Outcome& plan) {
+void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan) {
   Job& job = jobs_[index];
   const auto may_release = [&](size_t device) { return MayRelease(device, *job.view); };
   std::vector<size_t> devices(loads_.size());
   std::iota(devices.begin(), devices.end(), size_t{0});
-  if (std::none_of(devices.begin(), devices.end(), may_release) || !MayTry()) {
+  if (std::none_of(devices.begin(), devices.end(), may_release)) {
     return;
   }
   const std::optional<Considered> considered = ConsiderReleases(job);
-  if (!considered.has_value()) {
+  trial_placements_ += PlacementCost();
+  if (!considered.has_value() || !HasTrialLeft(trials_end)) {
     return;
   }
   const size_t device = considered->devices.front();
@@ -129,14 +169,14 @@ void QueuePlanner::ReleaseForJob(size_t index, Outcome& plan) {
   placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),
                                     " leaves the device for this job's deadline and goes on "
                                     "later from its checkpoint"));
-  Outcome outcome = Pass(arrangement_, loads);
-  if (!Helps(index, plan.late, outcome.late)) {
+  std::optional<Outcome> outcome = TryFor(index, arrangement_, loads, plan);
+  if (!outcome.has_value()) {
     job.decided.reset();
     return;
   }
   taken_.insert(device);
   loads_ = std::move(loads);
-  plan = std::move(outcome);
+  plan = *std::move(outcome);
 }
 
 }  // namespace wattle::scheduler

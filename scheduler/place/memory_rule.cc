@@ -102,8 +102,7 @@ int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
 
 bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
   return device.memory_bytes() <= 0 ||
-         (device.offers_cpu() ? peak_memory_bytes : PeakMemoryOn(device, peak_memory_bytes)) <=
-             UsableMemoryBytes(device);
+         PeakMemoryOn(device, peak_memory_bytes) <= UsableMemoryBytes(device);
 }
 
 int64_t UsableMemoryBytes(const v1::DeviceInfo& device) {

@@ -28,9 +28,6 @@ namespace {
 // Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
 // job of priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
-// Jobs that all trials of a plan may place, together: a count and no time, so that the same
-// snapshot gives the same plan.
-constexpr size_t kTrialPlacementsMax = 10'000;
 // Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
 // many devices then count as a placement.
 constexpr size_t kDevicesOfAPlacement = 100;
@@ -102,7 +99,7 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
   }
-  if (arranged && !KeepsTheRules(placements)) {
+  if ((arranged || stayed) && !KeepsTheRules(placements)) {
     ++proposals_dropped_;
     found_cheaper_ = false;
     arrangement_ = in_order;
@@ -121,7 +118,7 @@ bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) 
       places.push_back({*job.view, placements[at]});
     }
   }
-  return !CheckPlaces(snapshot_, loads_, places).has_value();
+  return !effort_.checker(snapshot_, loads_, places).has_value();
 }
 
 void QueuePlanner::SortByPriorityAndAge() {
@@ -140,7 +137,8 @@ void QueuePlanner::SortByPriorityAndAge() {
 
 QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
                                          std::vector<DeviceLoad> loads,
-                                         std::vector<QueuePlacement>* placements) {
+                                         std::vector<QueuePlacement>* placements,
+                                         const Helped* helped) {
   fleet_.BeginPass();
   Outcome outcome{.late = std::vector<bool>(jobs_.size(), false),
                   .costs = std::vector<double>(jobs_.size(), 0),
@@ -149,18 +147,22 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
   std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
   for (const size_t i : arrangement.order) {
     const Job& job = jobs_[i];
+    ++outcome.looked_at;
     if (job.decided.has_value() || !job.work.ok()) {
       if (placements != nullptr) {
         placements->push_back(job.decided.has_value() ? *job.decided : Invalid(job));
       }
       continue;
     }
-    const std::optional<size_t> device = arrangement.devices[i];
-    Considered considered = device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
-                                   : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+    Considered considered = ConsiderAs(arrangement, i, loads);
     considered.jobs_alike = jobs_alike_[job.alike];
     considered.stays = arrangement.stays[i];
-    outcome.late[i] = job.view->spec.deadline_seconds() > 0 && IsHeldUp(considered, loads);
+    outcome.late[i] =
+        job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(considered, loads);
+    if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {
+      outcome.hurts = true;
+      return outcome;
+    }
     if (placements != nullptr) {
       placements->push_back(PlacementOfJob(job, considered));
       if (considered.feasible > 0) {
@@ -180,6 +182,25 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
   }
   final_loads_ = std::move(loads);
   return outcome;
+}
+
+Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index,
+                                    const std::vector<DeviceLoad>& loads) {
+  const Job& job = jobs_[index];
+  const std::optional<size_t> device = arrangement.devices[index];
+  return device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
+                : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+}
+
+void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
+  const Job& job = jobs_[index];
+  if (job.decided.has_value() || !job.work.ok()) {
+    return;
+  }
+  if (const Considered considered = ConsiderAs(arrangement_, index, loads);
+      considered.feasible > 0) {
+    Reserve(*job.view, considered, loads);
+  }
 }
 
 bool QueuePlanner::IsHeldUp(const Considered& considered,
@@ -253,18 +274,17 @@ void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
   HoldApart(snapshot_, job, device, loads);
 }
 
-size_t QueuePlanner::TrialPlacements() const {
-  return jobs_.size() *
-         (fleet_.keeps_all() ? 1 : std::max<size_t>(1, loads_.size() / kDevicesOfAPlacement));
+size_t QueuePlanner::PlacementCost() const {
+  return fleet_.keeps_all() ? 1 : std::max<size_t>(1, loads_.size() / kDevicesOfAPlacement);
 }
 
-bool QueuePlanner::HasTrialLeft() const {
-  return trial_placements_ + TrialPlacements() <= kTrialPlacementsMax;
+bool QueuePlanner::HasTrialLeft(size_t end) const {
+  return trial_placements_ + TrialPlacements() <= end;
 }
 
 bool QueuePlanner::MayTry() {
-  const bool may = HasTrialLeft();
-  trial_placements_ += TrialPlacements();
+  const bool may = HasTrialLeft(kTrialPlacementsMax);
+  trial_placements_ += may ? TrialPlacements() : 0;
   return may;
 }
 

@@ -215,20 +215,20 @@ TEST(ProcessorChoiceTest, AModelThatFitsTheBoardAndNotBesideCudaRunsOnTheCores) 
 
 TEST(ProcessorChoiceTest, ABoardTakesOneJobAtATimeOnWhicheverProcessor) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {300, 5, true, ""}});
-  Snapshot snapshot = MakeSnapshot({Board()}, table);
-  JobView gpu = PinnedTo(v1::ACCELERATOR_CUDA);
-  JobView cores = PinnedTo(v1::ACCELERATOR_CPU);
-  cores.id = JobId("j2");
-  snapshot.queue = {gpu, cores};
-  const auto placed = PlanQueue(snapshot);
-  ASSERT_EQ(placed.size(), 2u);
-  int starts = 0;
-  for (const QueuePlacement& each : placed) {
-    EXPECT_EQ(each.placement.device_id(), "id-board");
-    EXPECT_EQ(each.on_cpu, each.job == cores.id);
-    starts += each.placement.wait() ? 0 : 1;
+  for (const v1::Accelerator first : {v1::ACCELERATOR_CUDA, v1::ACCELERATOR_CPU}) {
+    Snapshot snapshot = MakeSnapshot({Board()}, table);
+    JobView second =
+        PinnedTo(first == v1::ACCELERATOR_CUDA ? v1::ACCELERATOR_CPU : v1::ACCELERATOR_CUDA);
+    second.id = JobId("j2");
+    snapshot.queue = {PinnedTo(first), second};
+    const auto placed = PlanQueue(snapshot);
+    ASSERT_EQ(placed.size(), 2u);
+    for (size_t i = 0; i < placed.size(); ++i) {
+      EXPECT_EQ(placed[i].placement.device_id(), "id-board");
+      EXPECT_EQ(placed[i].on_cpu, snapshot.queue[i].spec.accelerator() == v1::ACCELERATOR_CPU);
+      EXPECT_EQ(placed[i].placement.wait(), i == 1);
+    }
   }
-  EXPECT_EQ(starts, 1);
 }
 
 }  // namespace

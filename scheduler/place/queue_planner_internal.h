@@ -57,7 +57,8 @@ class QueuePlanner {
     const JobView* view;
     int64_t priority;  // Effective.
     absl::StatusOr<WorkAmount> work;
-    std::string alike = {};  // Equal for jobs of the same work and objective.
+    std::string alike = {};    // Equal for jobs of the same work and objective.
+    bool is_hopeless = false;  // No device takes it in time in any order, so none makes it late.
     // The plan of a job that is settled: an attempt is released for it, or it tries a device for
     // others. The device is busy for the others until the job, and a released attempt, have ended.
     std::optional<QueuePlacement> decided = std::nullopt;
@@ -74,6 +75,13 @@ class QueuePlanner {
     std::vector<bool> late;     // It has a deadline and is held up by others.
     std::vector<double> costs;  // By its objective; 0: the job has no place, or is settled.
     PlacesOfJobs places;        // None: the job has no place, or is settled.
+    size_t looked_at = 0;       // Jobs: fewer than all where the pass ended early.
+    bool hurts = false;         // The pass ended at a job that may not be late.
+  };
+  // A late job for which a trial is made.
+  struct Helped {
+    size_t job;
+    const std::vector<bool>& late_before;  // In the plan as it is.
   };
   // A part of the fleet, and the search that looks at it.
   struct Part {
@@ -89,14 +97,36 @@ class QueuePlanner {
     int64_t gain_share = 0;
   };
 
+  // Turns of a late job in front of its own.
+  struct EarlierTurns {
+    size_t at;  // Its own.
+    // Of those 1, 2, 4 … places earlier and of the first one, those in which it meets its deadline;
+    // the latest one first.
+    std::vector<size_t> in_time{};
+    bool is_hopeless = false;  // No device takes it in any order.
+  };
+  // Placements of the plan's trials.
+  struct LateTrials {
+    size_t share;  // That the turns of one late job may use.
+    size_t end;    // How many there may be behind the trials of all late jobs.
+  };
+
   // Passes that look for the jobs, or the parts of the fleet, whose change holds.
   static constexpr int kChangePassesMax = 3;
+  // Jobs that all trials of a plan may place, together: a count and no time, so that the same
+  // snapshot gives the same plan.
+  static constexpr size_t kTrialPlacementsMax = 10'000;
 
   // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
   void SortByPriorityAndAge();
-  // Plans the jobs as arranged. placements: null in a trial.
+  // Plans the jobs as arranged. placements: null in a trial. helped: ends where the trial Hurts.
   Outcome Pass(const Arrangement& arrangement, std::vector<DeviceLoad> loads,
-               std::vector<QueuePlacement>* placements = nullptr);
+               std::vector<QueuePlacement>* placements = nullptr, const Helped* helped = nullptr);
+  // Considers the job on its device of the arrangement.
+  Considered ConsiderAs(const Arrangement& arrangement, size_t index,
+                        const std::vector<DeviceLoad>& loads);
+  // Gives the next job its place as a pass does.
+  void PlaceNext(size_t index, std::vector<DeviceLoad>& loads);
   // Whether no device takes the job under these loads, and one might without the jobs that were
   // planned before it or without the device's attempt.
   [[nodiscard]] bool IsHeldUp(const Considered& considered,
@@ -109,19 +139,27 @@ class QueuePlanner {
   // Gives the job its place on the chosen device.
   void Reserve(const JobView& job, const Considered& considered,
                std::vector<DeviceLoad>& loads) const;
-  // What a trial costs.
-  [[nodiscard]] size_t TrialPlacements() const;
-  [[nodiscard]] bool HasTrialLeft() const;
+  // What a job's placement in a trial costs, and a whole trial.
+  [[nodiscard]] size_t PlacementCost() const;
+  [[nodiscard]] size_t TrialPlacements() const { return jobs_.size() * PlacementCost(); }
+  // end: how many placements there may be behind the trial.
+  [[nodiscard]] bool HasTrialLeft(size_t end) const;
   bool MayTry();
 
-  // Looks at each late job once, the first in the order first.
+  // Looks at each late job once, the first in the order first. They leave half of the trials to
+  // what comes after them, and each one its share to the late jobs behind it.
   void HelpLateJobs(Outcome& plan);
-  // Whether a trial with this outcome may replace the plan: the job meets its deadline, and whoever
-  // misses one for that has a lower priority.
-  [[nodiscard]] bool Helps(size_t job, const std::vector<bool>& before,
-                           const std::vector<bool>& after) const;
-  // Tries the job 1, 2, 4 … places earlier, at last as the first one.
-  bool PlanEarlier(size_t job, Outcome& plan);
+  // Whether a trial in which this job is late may not replace the plan: it is the one for which the
+  // trial is made, or misses its deadline for that without being of a lower priority.
+  [[nodiscard]] bool Hurts(const Helped& helped, size_t job) const;
+  // A pass for the job; nullopt: it hurts.
+  std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
+                                const std::vector<DeviceLoad>& loads, const Outcome& plan);
+  // Goes once through the order in front of the job.
+  EarlierTurns FindEarlierTurns(size_t job, size_t trials_end);
+  // Tries the turns in which the job is in time. One that no order helps comes first, where it is
+  // told why.
+  bool PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan);
   // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
   [[nodiscard]] DeviceLoad Released(size_t device, const DeviceLoad& load) const;
   // The joules of the attempt's rest count as before, although they are drawn later.
@@ -133,7 +171,7 @@ class QueuePlanner {
   // devices that meets the deadline comes first. nullopt: there is none.
   std::optional<Considered> ConsiderReleases(const Job& job);
   // Releases the attempt whose device serves the job best.
-  void ReleaseForJob(size_t index, Outcome& plan);
+  void ReleaseForJob(size_t index, size_t trials_end, Outcome& plan);
 
   // The jobs of the plan that still wait when a probe that starts now has told.
   [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const;

@@ -3,6 +3,7 @@
 // Queues that cost less in another arrangement than job by job.
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_for_test.h"
+#include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/timetable/improve.h"
@@ -104,6 +106,42 @@ TEST_F(RearrangeTest, AnAnswerThatCheckPlanRefusesIsDroppedAndCounted) {
   const QueueImprovement dropped = ImproveQueue(snapshot, broken);
   EXPECT_THAT(dropped.places, IsEmpty());  // The plan that stands goes on.
   EXPECT_EQ(dropped.proposals_dropped, 1);
+}
+
+// Of a plan in which j1 runs on b.
+std::optional<std::string> RefuseB(const Snapshot& /*snapshot*/,
+                                   const std::vector<DeviceLoad>& /*loads*/,
+                                   absl::Span<const JobPlace> places) {
+  const bool is_on_b = std::any_of(places.begin(), places.end(), [](const JobPlace& one) {
+    return one.job.id == JobId("j1") && one.placed.placement.device_id() == "id-b";
+  });
+  return is_on_b ? std::optional<std::string>("floor: of b") : std::nullopt;
+}
+
+// What was found by the search, what goes on from the latest plan, and a start that stays.
+TEST_F(RearrangeTest, APlanThatCheckPlacesRefusesIsDroppedAndCounted) {
+  for (const char* way : {"search", "latest", "stays"}) {
+    SCOPED_TRACE(way);
+    Snapshot snapshot = TwoBoards();
+    const absl::Duration wait = absl::Hours(way == std::string("stays") ? 0.5 : 2);
+    for (DeviceView& view : snapshot.devices) {
+      view.free_at = kTestNow + wait;
+    }
+    if (way == std::string("stays")) {
+      snapshot.queue.pop_back();
+      snapshot.queue[0].last_place = {.device = DeviceId("id-b"), .start = kTestNow + wait};
+    } else if (way == std::string("latest")) {
+      snapshot.queue[0].last_place = {.device = DeviceId("id-b"), .start = kTestNow + wait};
+      snapshot.queue[1].last_place = {.device = DeviceId("id-a"), .start = kTestNow + wait};
+    }
+    QueuePlanner whole(snapshot);
+    EXPECT_EQ(whole.Plan()[0].placement.device_id(), "id-b");
+    EXPECT_EQ(whole.proposals_dropped(), 0);
+    QueuePlanner checked(snapshot, QueuePlanner::Arranging::kBySearch, {.checker = RefuseB});
+    EXPECT_EQ(checked.Plan()[0].placement.device_id(), "id-a");
+    EXPECT_EQ(checked.proposals_dropped(), 1);
+    EXPECT_FALSE(checked.found_cheaper());
+  }
 }
 
 // In some of the drawn queues the search moves a job.

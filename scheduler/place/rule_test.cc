@@ -282,8 +282,15 @@ const Case kCases[] = {
      [](Situation* s) {
        s->policies.push_back(Scheduled(2, 6, 0, ""));
        s->policies.push_back(Scheduled(8, 12, 0, ""));
+       for (const auto& [i, name] : {std::pair(0, "north"), {1, "south"}}) {
+         s->policies[s->policies.size() - 2 + i].set_name(name);
+       }
+       s->policies.push_back(Scheduled(0, 7, 0, ""));
      },
-     "work_windows", "the policies' windows have no time in common", true},
+     "work_windows",
+     "work may never run: the windows of the policies north (10:00-14:00 UTC) and south "
+     "(16:00-20:00 UTC) have no time in common; change one of them",
+     true},
     {"the day's budget is spent",
      [](Situation* s) {
        s->policies.push_back(Scheduled(0, 0, 20, ""));

@@ -2,7 +2,11 @@
 //
 // Daily windows and the daily energy budget: no job starts when the device's own guard would hold
 // it at once. The predicted end includes the pauses of a run (policy::FinishUnder).
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "policy/held_back.h"
 #include "policy/schedule.h"
@@ -31,8 +35,14 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const absl::Time start = on.start();
   const absl::Time opens = policy::OpensAt(limits.windows, start);
   if (opens == absl::InfiniteFuture()) {
-    return Refusal{
-        absl::StrCat(rule, ", and the policies' windows have no time in common; change one"), true};
+    const std::vector<policy::WindowLimit> never = policy::FewestNeverOpen(limits.windows, start);
+    const auto words = [](std::string* out, const policy::WindowLimit& limit) {
+      absl::StrAppend(out, limit.policy, " (", policy::Describe(limit), ")");
+    };
+    return Refusal{absl::StrCat("work may never run: the windows of the policies ",
+                                absl::StrJoin(never, " and ", words),
+                                " have no time in common; change one of them"),
+                   true};
   }
   if (opens > start) {
     return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};

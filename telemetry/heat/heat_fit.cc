@@ -41,6 +41,9 @@ constexpr double kAmbientNoiseKelvin = 0.5;
 constexpr double kErrorNoiseKelvin = 0.3;
 constexpr double kNoiseShare = 0.03;
 
+// Of a kept time constant, as a share.
+constexpr double kSameFilter = 0.01;
+
 double SecondsOf(size_t filter) {
   return kFastestSeconds * std::pow(kNextFilter, static_cast<double>(filter));
 }
@@ -241,13 +244,53 @@ FittedHeat HeatFit::Describe(const Choice& choice) const {
   return heat;
 }
 
+void HeatFit::Resume(const FittedHeat& kept) {
+  Choice choice{.stages = kept.stages.size()};
+  double sum = 0.0;
+  for (size_t i = 0; i < std::min(choice.stages, choice.filters.size()); ++i) {
+    const FittedStage& stage = kept.stages[i];
+    size_t& filter = choice.filters[i];
+    const double seconds = absl::ToDoubleSeconds(stage.time_constant);
+    while (filter < kFilters && SecondsOf(filter) < seconds * (1.0 - kSameFilter)) {
+      ++filter;
+    }
+    if (filter == kFilters || SecondsOf(filter) > seconds * (1.0 + kSameFilter) ||
+        !(stage.kelvin_per_watt > 0.0)) {
+      return;
+    }
+    choice.kelvin_per_watt[i] = stage.kelvin_per_watt;
+    sum += stage.kelvin_per_watt;
+  }
+  if (choice.stages == 0 || choice.stages > choice.filters.size() ||
+      !(sum >= kKelvinPerWattMin && sum <= kKelvinPerWattMax) ||
+      !(kept.error_kelvin >= 0.0 && kept.error_kelvin <= kErrorKelvinMax) ||
+      !std::isfinite(kept.ambient.value())) {
+    return;
+  }
+  told_ = choice;
+  fitted_ = kept;
+  resumed_ = true;
+}
+
+void HeatFit::FollowTheAir() {
+  FittedHeat heat = Describe(told_);
+  heat.error_kelvin = fitted_->error_kelvin;
+  if (!IsNoise(*fitted_, heat)) {
+    fitted_ = std::move(heat);
+  }
+}
+
 void HeatFit::Fit() {
   const Choice choice = Choose();
   if (!IsKnown(choice)) {
+    if (resumed_) {
+      return FollowTheAir();
+    }
     told_ = {};
     fitted_.reset();
     return;
   }
+  resumed_ = false;
   FittedHeat heat = Describe(choice);
   if (!fitted_ || !IsNoise(*fitted_, heat)) {
     told_ = choice;

@@ -41,6 +41,10 @@ class HeatFit {
   // nothing is learned until the watts before it no longer matter. A temperature that stands still
   // while the model expects it to move counts as a gap.
   void Add(Monotonic at, Watts power, Celsius temperature);
+  // Goes on from what an earlier process told, until the samples of this one tell a model of their
+  // own. They tell the air already before. Stages that no fit tells are ignored.
+  // REQUIRES: before the first sample.
+  void Resume(const FittedHeat& kept);
 
   // Changes seldom, and only if a figure moved by more than its noise. nullopt: the samples do not
   // tell it yet, because the board's watts never changed for long enough.
@@ -61,6 +65,8 @@ class HeatFit {
     double deviation = 0.0;    // of the sum of kelvin_per_watt, for an unexplained kelvin a second
   };
 
+  // The air by the latest samples, for the stages that an earlier process told.
+  void FollowTheAir();
   void Restart(Monotonic at, Watts power, Celsius temperature);
   void Learn(double seconds, double kelvin);
   void PassFilters(double seconds, double watts);
@@ -93,7 +99,8 @@ class HeatFit {
   OfFilters watts_kelvin_{};
   double kelvin_kelvin_ = 0.0;
   double weight_seconds_ = 0.0;
-  Choice told_;  // of fitted_
+  Choice told_;           // of fitted_
+  bool resumed_ = false;  // fitted_ has the stages of an earlier process
   std::optional<FittedHeat> fitted_;
 };
 

@@ -323,5 +323,47 @@ TEST(HeatFitTest, ALogOfARealBoardTellsABoardOrNothing) {
   }
 }
 
+TEST(HeatFitTest, AKeptModelServesUntilTheSamplesTellAnother) {
+  Lab first(OneStage(5.0, 400.0));
+  first.WorkAndRest(4);
+  ASSERT_TRUE(first.fit.fitted());
+  Lab lab(OneStage(8.0, 400.0));  // Dust has come into its fan meanwhile.
+  lab.fit.Resume(*first.fit.fitted());
+  ASSERT_TRUE(lab.fit.fitted());
+  EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 5.0, 0.25);
+  lab.Run(12.0, 2 * kHour);
+  EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 5.0, 0.25);
+  // What the model does not explain counts as air, so that the board at work is as hot as it is.
+  EXPECT_NEAR(lab.fit.fitted()->ambient.value() + 12.0 * KelvinPerWattOf(*lab.fit.fitted()),
+              lab.Temperature(), 3.0);
+  lab.WorkAndRest(4);
+  EXPECT_NEAR(KelvinPerWattOf(*lab.fit.fitted()), 8.0, 0.4);
+}
+
+TEST(HeatFitTest, AKeptModelThatNoFitTellsIsIgnored) {
+  Lab lab(OneStage(5.0, 400.0));
+  lab.WorkAndRest(4);
+  const FittedHeat right = *lab.fit.fitted();
+  const double nan = std::nan("");
+  std::vector<FittedHeat> kept(9, right);
+  kept[0].stages.clear();
+  kept[1].stages.resize(3, right.stages[0]);
+  kept[2].stages[0].kelvin_per_watt = nan;
+  kept[3].stages[0].kelvin_per_watt = 1e9;
+  kept[4].stages[0].time_constant *= 1.1;
+  kept[5].stages[0].time_constant = absl::InfiniteDuration();
+  kept[6].ambient = Celsius(nan);
+  kept[7].error_kelvin = nan;
+  kept[8].stages = {{-1.0, right.stages[0].time_constant}, {6.0, right.stages[0].time_constant}};
+  for (size_t i = 0; i < kept.size(); ++i) {
+    HeatFit fit;
+    fit.Resume(kept[i]);
+    EXPECT_FALSE(fit.fitted()) << i;
+  }
+  HeatFit fit;
+  fit.Resume(right);
+  EXPECT_TRUE(fit.fitted());
+}
+
 }  // namespace
 }  // namespace wattle::telemetry

@@ -128,6 +128,7 @@ void AgentCore::Start(const Instant& now) {
     undated_energy_ = Joules(device_.budget_day().spent_energy_joules());
   }
   ResumeChargeCounter(device_.charge(), now);
+  ResumeHeat(now);
   if (device_.boot_id() != settings_.boot_id) {
     DateReportsOfEarlierBoots();
     device_.set_boot_id(settings_.boot_id);

@@ -397,6 +397,9 @@ class AgentCore {
   [[nodiscard]] bool HasUnacknowledgedLedger() const;
   void AddForecast(Monotonic now, v1::Heartbeat& heartbeat) const;
   void AddHeat(Monotonic at, Celsius temperature);
+  [[nodiscard]] v1::HeatModel HeatModel() const;  // REQUIRES: heat_ is fitted.
+  void ResumeHeat(const Instant& now);
+  void SaveHeat(const Instant& now);
   void AddOlderHarvest(v1::Heartbeat& heartbeat) const;
   void SaveDevice(const Instant& now);
   void ResumeChargeCounter(const v1::ChargeRecord& kept, const Instant& now);
@@ -474,6 +477,7 @@ class AgentCore {
   std::optional<Celsius> throttles_at_;
   Joules heat_energy_;        // of the account at the latest sample of heat_
   Monotonic heat_energy_at_;  // device time
+  Monotonic next_heat_save_;  // wall
   telemetry::ChargeCounter charge_counter_;
   absl::Time civil_;       // at the last Step; 1970 if nobody knew the time
   Joules budget_counted_;  // the part of the account's work energy that the budget has counted

@@ -43,20 +43,6 @@ v1::RecentHarvest RecentHarvestOf(const telemetry::HarvestOfHours& hours,
   return recent;
 }
 
-v1::HeatModel HeatModelOf(const telemetry::FittedHeat& fitted,
-                          const std::optional<Celsius>& throttles_at) {
-  v1::HeatModel model;
-  model.set_ambient_celsius(fitted.ambient.value());
-  for (const telemetry::FittedStage& stage : fitted.stages) {
-    v1::HeatStage& told = *model.add_stages();
-    told.set_kelvin_per_watt(stage.kelvin_per_watt);
-    told.set_time_constant_seconds(absl::ToDoubleSeconds(stage.time_constant));
-  }
-  model.set_error_kelvin(fitted.error_kelvin);
-  model.set_throttle_celsius(throttles_at.value_or(Celsius(0)).value());
-  return model;
-}
-
 }  // namespace
 
 void AgentCore::Report(v1::Report report, const Instant& now) {
@@ -235,6 +221,7 @@ void AgentCore::SaveDevice(const Instant& now) {
   if (owner_hold_.timed()) {
     *device_.mutable_owner_hold() = owner_hold_.Record(settings_.boot_id, now);
   }
+  SaveHeat(now);
   const absl::Status saved = state_.WriteDevice(device_);
   device_unsaved_ = !saved.ok();
   NoteDisk(saved, now);
@@ -359,22 +346,6 @@ void AgentCore::OnTemperature(Monotonic at, Celsius temperature,
   AddHeat(at, temperature);
 }
 
-// The watts are the mean since the sample before: what was measured, over the time for which it is
-// known. Without a sensor the account has the watts of predictions, which teach nothing.
-void AgentCore::AddHeat(Monotonic at, Celsius temperature) {
-  if (!account_.power() || account_.origin().source == v1::ENERGY_SOURCE_MODEL) {
-    return;
-  }
-  const absl::Duration since = account_.settled() - heat_energy_at_;
-  const Joules energy = account_.total();
-  const Watts mean = since > absl::ZeroDuration() && since <= telemetry::HeatFit::kGapMax
-                         ? (energy - heat_energy_) / since
-                         : *account_.power();
-  heat_energy_ = energy;
-  heat_energy_at_ = account_.settled();
-  heat_.Add(at, mean, temperature);
-}
-
 void AgentCore::OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
                          std::optional<Watts> discharge, std::optional<Fraction> error) {
   guard_.AddCharge(at, state_of_charge, capacity, error);
@@ -441,7 +412,7 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
     heartbeat.set_temperature_age_seconds(absl::ToDoubleSeconds(now.device - temperature->at));
   }
   if (heat_.fitted()) {
-    *heartbeat.mutable_heat_model() = HeatModelOf(*heat_.fitted(), throttles_at_);
+    *heartbeat.mutable_heat_model() = HeatModel();
   }
   if (const auto charge = guard_.Charge(now.device)) {
     heartbeat.set_has_battery(true);

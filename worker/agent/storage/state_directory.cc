@@ -30,6 +30,7 @@ constexpr int64_t kKeptResultsBytesMax = int64_t{1} << 30;
 constexpr char kLineage[] = "lineage.pb";
 constexpr char kEnded[] = "ended.pb";
 constexpr char kRates[] = "rates.pb";
+constexpr char kHeat[] = "heat.pb";
 constexpr char kFormat[] = "format";
 // The formats of the state that this version reads. One that it cannot read as it is gets a higher
 // number, and the version that writes it makes the file `format`: without the file it is 1.
@@ -324,6 +325,13 @@ StoredRecord<v1::DeviceInfo> StateDirectory::ReadRates() {
 }
 absl::Status StateDirectory::WriteRates(const v1::DeviceInfo& record) {
   return WriteAndKeepPrevious(kRates, record);
+}
+
+StoredRecord<v1::HeatModel> StateDirectory::ReadHeat() {
+  return ReadRecord<v1::HeatModel>(kHeat, PreviousOf(kHeat));
+}
+absl::Status StateDirectory::WriteHeat(const v1::HeatModel& record) {
+  return WriteAndKeepPrevious(kHeat, record);
 }
 v1::LineageRecord StateDirectory::ReadLineage() {
   return ReadRecord<v1::LineageRecord>(kLineage, PreviousOf(kLineage)).record;

@@ -2,7 +2,7 @@
 //
 // The worker's records: its identity, the coordinator's desired set, the held attempts, and the
 // measurements.
-//   identity  device.pb  desired.pb  rates.pb  attempts/ID/{state.pb,work/,output/}
+//   identity  device.pb  desired.pb  rates.pb  heat.pb  attempts/ID/{state.pb,work/,output/}
 // The same directory has the spool (spool.h) and cache/. A record is replaced as a whole. Each
 // record has a second copy, so that a card that loses one block loses no record:
 //   identity.copy, desired.pb.copy         the same content
@@ -70,6 +70,9 @@ class StateDirectory {
   // What the processor was measured to do, with the cores and power modes of then (probe_rates.h).
   StoredRecord<v1::DeviceInfo> ReadRates();
   absl::Status WriteRates(const v1::DeviceInfo& record);
+  // How the board's temperature follows its watts, as the samples of earlier processes told it.
+  StoredRecord<v1::HeatModel> ReadHeat();
+  absl::Status WriteHeat(const v1::HeatModel& record);
 
   // The journal that this device works for, and the ends of its latest attempts. Empty if absent or
   // unreadable; the worker then treats the next coordinator as its first.
