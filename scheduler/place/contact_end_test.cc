@@ -57,6 +57,11 @@ class BoardWithContact {
     return plan[0].placement.best(0);
   }
 
+  absl::Duration TrueFetch(const v1::Prediction& prediction) const {
+    return After(absl::Seconds(static_cast<double>(prediction.fetch_bytes()) / kBytesPerSecond),
+                 now_) -
+           now_;
+  }
   // When transfers of the prediction's bytes have passed, in the contact that there is.
   absl::Duration TrueEnd(const v1::Prediction& prediction) const {
     const absl::Time fetched =
@@ -109,6 +114,9 @@ TEST_P(ContactEndTest, AfterThreeContactsTheToldEndIsWithinAFifth) {
   BoardWithContact board(GetParam());
   for (const double bytes : {5e6, 20e6, 35e6, 60e6, 100e6, 250e6, 600e6}) {
     const v1::Candidate told = board.Told(static_cast<int64_t>(bytes));
+    // The result, which takes days, would hide an error of the fetch.
+    const double fetched = absl::ToDoubleSeconds(board.TrueFetch(told.prediction()));
+    EXPECT_NEAR(told.prediction().fetch_seconds(), fetched, 0.2 * fetched) << bytes << " bytes";
     const double ends = absl::ToDoubleSeconds(board.TrueEnd(told.prediction()));
     EXPECT_NEAR(told.finish_in_seconds(), ends, 0.2 * ends) << bytes << " bytes of inputs";
   }
