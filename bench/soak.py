@@ -2,15 +2,15 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench soak [--hours H]: whether real programs grow while they work. Also `./dev soak`. Writes build/bench/soak.json.
 
-A coordinator and two workers run one short job after the other. Memory, open files and disk are read twice a minute. The first third of the
-time warms up; growth is the last third against the one before, by medians of memory and by the most files.
+A coordinator and two workers run one short job after the other. Memory, open files and disk are read every ten seconds. The first third of
+the time warms up; growth is the last third against the one before. An exit status of 1 says that a figure with a bound is above it.
 
   soak.hours_real                         [goal: 1]
   soak.jobs                               that ended; another end than success stops the soak with an error
-  soak.rss_growth_kib_per_month.PROGRAM   the growth times the length of a month: under an hour its noise is larger than the goal [goal: 256]
-  soak.descriptors_growth.PROGRAM         [goal: 0]
-  soak.disk_growth_kib.WORKER             of its folder without the cache, which has a quota: the last third against the one before, by the most
-  soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them
+  soak.rss_growth_kib_per_month.PROGRAM   by medians, times the length of a month: in hours its noise is larger than the goal [goal: 256]
+  soak.descriptors_growth.PROGRAM         by the fewest that were open, at rest: files, pipes and the runner's box come and go [bound: 0]
+  soak.disk_growth_kib.WORKER             of its folder without cache, results and checkpoints, which have bounds of their own [bound: 1024]
+  soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them [bound: 80]
 """
 
 import argparse
@@ -28,7 +28,8 @@ sys.path.insert(0, str(ROOT / "deploy/demo"))
 from fleet import TERMINAL_STATES, Fleet, FleetError, leave_no_fleet_behind  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
-SAMPLE_SECONDS = 30
+SAMPLE_SECONDS = 10
+BOUNDS = {"soak.descriptors_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80}
 OPEN_JOBS = 3
 MONTH_SECONDS = 30 * 86_400
 JOBS = ({"finetune": {"model": "base", "data": "train", "steps": 20, "batch_size": 4, "sequence_length": 96, "checkpoint_every_steps": 5}},
@@ -52,7 +53,7 @@ def folder_kib(folder, without=()):
 def on_disk_kib(fleet, name):
     if name == "coordinator":
         return sum(path.stat().st_size for path in (fleet.directory / name).glob("*.db*")) / 1024
-    return folder_kib(fleet.directory / name, without=("cache",))
+    return folder_kib(fleet.directory / name, without=("cache", "results", "work"))
 
 
 class Jobs:
@@ -93,13 +94,19 @@ def soak(fleet, seconds):
     return samples, jobs.ended
 
 
+def broken_bounds(figures):
+    """The figures that are above their bound, one line each."""
+    return [f"{figure['key']}: {figure['value']:g} {figure['unit']}, at most {bound:g} wanted" for figure in figures
+            for prefix, bound in BOUNDS.items() if figure["key"].startswith(prefix) and figure["value"] > bound]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1, help="[1]")
     options = parser.parse_args()
     seconds = options.hours * 3600
     if seconds < 12 * SAMPLE_SECONDS:
-        parser.error(f"--hours {options.hours:g}: at least {12 * SAMPLE_SECONDS / 3600:g}, for four samples in each third")
+        parser.error(f"--hours {options.hours:g}: at least {12 * SAMPLE_SECONDS / 3600:.2g}, for four samples in each third")
     with Fleet() as fleet:
         fleet.start_coordinator()
         fleet.wattle("model", "push", "base", DEMO / "model")
@@ -116,17 +123,20 @@ def main():
         before, last = taken[third:2 * third], taken[-third:]
         grown = statistics.median(sample[0] for sample in last) - statistics.median(sample[0] for sample in before)
         add(figures, f"soak.rss_growth_kib_per_month.{name}", [grown * MONTH_SECONDS / (seconds / 3)], "KiB", f"{grown:g} KiB seen", 0)
-        files = max(sample[1] for sample in last) - max(sample[1] for sample in before)
-        add(figures, f"soak.descriptors_growth.{name}", [files], "", "")
+        files = min(sample[1] for sample in last) - min(sample[1] for sample in before)
+        add(figures, f"soak.descriptors_growth.{name}", [files], "", f"{min(sample[1] for sample in last)} open at rest")
         if name == "coordinator":
             (*_, kib_before, jobs_before), (*_, kib, jobs) = before[0], last[-1]
             add(figures, "soak.journal_kib_per_job", [(kib - kib_before) / max(1, jobs - jobs_before)], "KiB", f"{jobs - jobs_before} jobs")
         else:
-            most = max(sample[2] for sample in last) - max(sample[2] for sample in before)
-            add(figures, f"soak.disk_growth_kib.{name}", [most], "KiB", f"of {last[-1][2]:.0f} KiB", 1)
+            at_rest = min(sample[2] for sample in last)
+            add(figures, f"soak.disk_growth_kib.{name}", [at_rest - min(sample[2] for sample in before)], "KiB", f"of {at_rest:.0f} KiB", 1)
     write_figures("soak", figures)
+    broken = broken_bounds(figures)
+    print("\n".join(broken))
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
     leave_no_fleet_behind()
-    main()
+    sys.exit(main())

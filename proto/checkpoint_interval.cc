@@ -13,6 +13,10 @@ absl::Duration OptimalCheckpointInterval(absl::Duration write, absl::Duration be
 
 CheckpointInterval ChooseCheckpointInterval(const CheckpointFacts& facts) {
   CheckpointInterval chosen = {OptimalCheckpointInterval(facts.write, facts.between_cuts)};
+  const absl::Duration near_reserve = std::max(facts.until_reserve, chosen.interval / 4);
+  if (near_reserve < chosen.interval) {
+    chosen = {near_reserve, CheckpointBound::kReserve};
+  }
   if (facts.flash_wait > chosen.interval) {
     chosen = {facts.flash_wait, CheckpointBound::kFlash};
   }

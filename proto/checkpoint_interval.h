@@ -23,13 +23,16 @@ struct CheckpointFacts {
   absl::Duration flash_wait{};
   // The work that the latest cut ended before its first checkpoint; zero: none did.
   absl::Duration cut_off{};
+  // How long the charge above the reserve lasts under the work; infinite: no reserve bounds it.
+  absl::Duration until_reserve = absl::InfiniteDuration();
 };
 
 enum class CheckpointBound {
-  kNone,   // the optimum of the costs
-  kFlash,  // later, for the card's sake
-  kLoss,   // earlier: a cut may cost no more
-  kCutOff  // earlier: cuts come before the optimum
+  kNone,     // the optimum of the costs
+  kReserve,  // earlier: the battery nears the reserve, where a worn one gives out
+  kFlash,    // later, for the card's sake
+  kLoss,     // earlier: a cut may cost no more
+  kCutOff    // earlier: cuts come before the optimum
 };
 
 struct CheckpointInterval {
@@ -42,9 +45,11 @@ struct CheckpointInterval {
 // (Daly, FGCS 22(3), 2006).
 absl::Duration OptimalCheckpointInterval(absl::Duration write, absl::Duration between_cuts);
 
-// The optimum within its bounds. The card's budget yields to a loss that is bounded, and to half of
-// what a cut has ended: a run that never reaches a checkpoint never ends. Never less than a write
-// takes.
+// The optimum within its bounds. Near the reserve the work at risk takes no more joules than are
+// left above it; a quarter of the optimum is the shortest interval of that kind, so that a charge
+// that stays there for days costs little. The card's budget yields to a loss that is bounded, and
+// to half of what a cut has ended: a run that never reaches a checkpoint never ends. Never less
+// than a write takes.
 CheckpointInterval ChooseCheckpointInterval(const CheckpointFacts& facts);
 
 // How many checkpoints a run of this length writes on a board with kBetweenCutsPrior.

@@ -69,6 +69,23 @@ TEST(CheckpointIntervalTest, TheCardsBudgetLengthensAndALossThatIsBoundedShorten
   EXPECT_EQ(ChooseCheckpointInterval(facts).interval, facts.write);
 }
 
+TEST(CheckpointIntervalTest, NearTheReserveNoMoreIsAtRiskThanTheChargeAboveIt) {
+  CheckpointFacts facts = Facts();
+  const absl::Duration optimum = ChooseCheckpointInterval(facts).interval;
+  facts.until_reserve = optimum;
+  EXPECT_EQ(ChooseCheckpointInterval(facts).bound, CheckpointBound::kNone);
+  facts.until_reserve = absl::Minutes(5);
+  EXPECT_EQ(ChooseCheckpointInterval(facts).interval, absl::Minutes(5));
+  EXPECT_EQ(ChooseCheckpointInterval(facts).bound, CheckpointBound::kReserve);
+  facts.until_reserve = absl::ZeroDuration();
+  EXPECT_EQ(ChooseCheckpointInterval(facts).interval, optimum / 4);
+  facts.flash_wait = absl::Hours(2);
+  EXPECT_EQ(ChooseCheckpointInterval(facts).bound, CheckpointBound::kFlash)
+      << "the guard lets work write a checkpoint before it pauses";
+  facts.loss_max = absl::Minutes(1);
+  EXPECT_EQ(ChooseCheckpointInterval(facts).bound, CheckpointBound::kLoss);
+}
+
 TEST(CheckpointIntervalTest, HalfOfWhatACutEndedComesBeforeTheCardsBudget) {
   CheckpointFacts facts = Facts();
   facts.flash_wait = absl::Hours(2);

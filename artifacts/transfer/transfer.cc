@@ -26,8 +26,11 @@ namespace {
 // One streaming call moves at most so many chunks: a call that breaks costs little, and its
 // deadline can be told from its size.
 constexpr size_t kChunksPerCall = 16;
-// A link slower than this counts as stalled.
-constexpr double kBytesPerSecondMin = 8 * 1024;
+// A link slower than this counts as stalled: half of the slowest on which Wattle works. A link that
+// is dead is found by the channel's pings.
+constexpr double kBytesPerSecondMin = 512;
+// A manifest that comes is supposed to have so many bytes, that of an artifact of 1 GB.
+constexpr int64_t kManifestBytes = 64 << 10;
 
 // Where a chunk's bytes are on disk.
 struct ChunkSource {
@@ -43,16 +46,18 @@ absl::Status Remote(const grpc::Status& status) {
   return absl::IsInternal(remote) ? absl::UnknownError(remote.message()) : remote;
 }
 
-void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-}
-
-absl::Duration StreamTimeout(size_t chunks, const TransferOptions& options) {
+// bytes: that the call moves in the direction of which there are more.
+void SetDeadline(grpc::ClientContext& context, int64_t bytes, const TransferOptions& options) {
   const double slowest = options.bytes_per_second_max > 0
                              ? std::min(options.bytes_per_second_max, kBytesPerSecondMin)
                              : kBytesPerSecondMin;
-  return options.call_timeout + absl::Seconds(static_cast<double>(chunks) *
-                                              static_cast<double>(kChunkSizeBytes) / slowest);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + options.call_timeout +
+                                          absl::Seconds(static_cast<double>(bytes) / slowest)));
+}
+
+void SetDeadlineOfChunks(grpc::ClientContext& context, size_t chunks,
+                         const TransferOptions& options) {
+  SetDeadline(context, static_cast<int64_t>(chunks) * kChunkSizeBytes, options);
 }
 
 std::map<ChunkId, ChunkSource> SourcesOf(const std::string& path, const v1::Manifest& manifest) {
@@ -137,7 +142,7 @@ absl::Status PutChunks(v1::ArtifactService::StubInterface& stub,
                        const std::vector<std::pair<ChunkId, ChunkSource>>& chunks, Pace& pace,
                        const TransferOptions& options) {
   grpc::ClientContext context;
-  SetDeadline(context, StreamTimeout(chunks.size(), options));
+  SetDeadlineOfChunks(context, chunks.size(), options);
   v1::PutChunksResponse response;
   const auto writer = stub.PutChunks(&context, &response);
   absl::Status local;
@@ -205,7 +210,7 @@ Received Receive(grpc::ClientReaderInterface<v1::Chunk>& reader, grpc::ClientCon
 absl::Status GetChunks(v1::ArtifactService::StubInterface& stub, const std::vector<ChunkId>& chunks,
                        FileCache& cache, Pace& pace, const TransferOptions& options) {
   grpc::ClientContext context;
-  SetDeadline(context, StreamTimeout(chunks.size(), options));
+  SetDeadlineOfChunks(context, chunks.size(), options);
   v1::GetChunksRequest request;
   for (const ChunkId& id : chunks) {
     request.add_sha256(id.value());
@@ -255,9 +260,10 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   v1::MissingChunksRequest ask;
   *ask.mutable_manifest() = manifest;
   v1::MissingChunksResponse missing;
+  const auto manifest_bytes = static_cast<int64_t>(manifest.ByteSizeLong());
   {
     grpc::ClientContext context;
-    SetDeadline(context, options.call_timeout);
+    SetDeadline(context, manifest_bytes, options);
     WATTLE_RETURN_IF_ERROR(Remote(stub.MissingChunks(&context, ask, &missing)));
   }
   const std::map<ChunkId, ChunkSource> sources = SourcesOf(path, ask.manifest());
@@ -286,7 +292,7 @@ absl::StatusOr<v1::ArtifactInfo> PushManifest(v1::ArtifactService::StubInterface
   commit.set_project(options.project);
   v1::ArtifactInfo committed;
   grpc::ClientContext context;
-  SetDeadline(context, options.call_timeout);
+  SetDeadline(context, manifest_bytes, options);
   WATTLE_RETURN_IF_ERROR(Remote(stub.CommitArtifact(&context, commit, &committed)));
   return committed;
 }
@@ -302,7 +308,7 @@ absl::Status Fetch(v1::ArtifactService::StubInterface& stub, const ArtifactId& i
   v1::Manifest manifest;
   {
     grpc::ClientContext context;
-    SetDeadline(context, options.call_timeout);
+    SetDeadline(context, kManifestBytes, options);
     WATTLE_RETURN_IF_ERROR(Remote(stub.GetManifest(&context, request, &manifest)));
   }
   WATTLE_RETURN_IF_ERROR(ValidateManifest(manifest));

@@ -53,7 +53,7 @@ struct TransferOptions {
   double bytes_per_second_max = 0;                        // 0: no cap.
   std::function<void(const TransferProgress&)> progress;  // After each chunk; may be empty.
   std::function<bool()> cancelled;                        // Asked before each chunk; may be empty.
-  absl::Duration call_timeout = absl::Seconds(30);        // Of each small call, and of a stall.
+  absl::Duration call_timeout = absl::Seconds(30);  // Of each call, beside the time of its bytes.
   bool move_name = false;           // Of a push: its name may be taken from another artifact.
   std::string project = {};         // Of a push: whose members may read it; empty: "default".
   ChunkSources* sources = nullptr;  // Of a fetch: asked before the coordinator.

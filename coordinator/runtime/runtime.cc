@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 
+#include "base/free_memory.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
@@ -26,6 +27,10 @@ constexpr size_t kCommitQueueCapacity = 1024;
 // wait. One version of the state then serves them all.
 constexpr size_t kRequestsOfACommit = 64;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(1);
+// What thousands of boards that came or went at once have left goes back to the system so often,
+// where it is more than this.
+constexpr absl::Duration kFreeMemoryInterval = absl::Minutes(1);
+constexpr size_t kFreeMemoryKept = size_t{32} << 20;
 // So many ticks late, the process stood still.
 constexpr int kTicksOfABreak = 5;
 
@@ -299,6 +304,7 @@ void Runtime::CarryOut(const shell::Released& released) {
 void Runtime::RunKeeper() {
   absl::Status told;  // A full disk fails every look: the log has one line of it.
   HistoryAge history_age(options_.history_age_max, started_);
+  Monotonic next_return = options_.clock->Boottime() + kFreeMemoryInterval;
   while (keeper_wake_.WaitFor(kCheckpointInterval) != WakeSignal::Reason::kStopped) {
     if (const auto before = history_age.RemovableBefore(Now())) {
       RemoveHistory(*before);
@@ -312,6 +318,10 @@ void Runtime::RunKeeper() {
       LogWarning(copied.message());
     }
     told = copied;
+    if (const Monotonic now = options_.clock->Boottime(); now >= next_return) {
+      next_return = now + kFreeMemoryInterval;
+      ReturnFreeMemory(kFreeMemoryKept);
+    }
   }
 }
 

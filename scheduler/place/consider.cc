@@ -230,6 +230,16 @@ std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
   return limits;
 }
 
+std::vector<std::shared_ptr<const ContactWeek>> ContactsOfDevices(const Snapshot& snapshot) {
+  std::vector<std::shared_ptr<const ContactWeek>> contacts;
+  contacts.reserve(snapshot.devices.size());
+  for (const DeviceView& view : snapshot.devices) {
+    const std::optional<ContactWeek> week = ContactWeek::Of(view.device);
+    contacts.push_back(week.has_value() ? std::make_shared<const ContactWeek>(*week) : nullptr);
+  }
+  return contacts;
+}
+
 }  // namespace
 
 absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& table) {
@@ -241,7 +251,10 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
 }
 
 FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
-    : snapshot_(snapshot), options_(options), limits_(LimitsOfDevices(snapshot)) {}
+    : snapshot_(snapshot),
+      options_(options),
+      limits_(LimitsOfDevices(snapshot)),
+      contacts_(ContactsOfDevices(snapshot)) {}
 
 std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
     const JobView& job, const WorkAmount& work) {
@@ -300,6 +313,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   described.warm_start_seconds = predicted.warm_start_seconds;
+  described.contact = contacts_[device];
   // Only the run's joules are uncertain, not those of fetch and start.
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
@@ -333,6 +347,12 @@ double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     if (described.hot.has_value()) {
       *candidate.mutable_prediction() = Stretched(*described.hot, on_its_way ? prediction : alone,
                                                   HeatAt(view.device, load, start));
+    } else if (!on_its_way && described.contact != nullptr) {
+      *candidate.mutable_prediction() = alone;
+    }
+    if (described.contact != nullptr) {
+      const bool here = view.device.connected() && start <= snapshot_.now;
+      AwaitContact(*described.contact, {view.device, start, here}, *candidate.mutable_prediction());
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);

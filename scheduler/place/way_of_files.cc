@@ -13,7 +13,7 @@
 
 #include "policy/selector.h"
 #include "proto/job_kind.h"
-#include "scheduler/predict/link.h"
+#include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/timetable/amounts.h"
 #include "units/format.h"
@@ -148,6 +148,25 @@ v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
                     ", which takes ", FormatElapsed(wait));
   }
   return prediction;
+}
+
+void AwaitContact(const ContactWeek& week, const RunOfContact& run, v1::Prediction& prediction) {
+  const double scale = prediction.time_scale();
+  const auto await = [&](double mean_seconds, absl::Time begin, bool here) {
+    const absl::Duration contact = absl::Seconds(scale * mean_seconds * week.ratio());
+    return absl::ToDoubleSeconds(week.TimeFor(contact, begin, here)) / scale;
+  };
+  if (const auto bytes = static_cast<double>(prediction.fetch_bytes()); bytes > 0) {
+    // The wait for a turn came to the time of a mean hour.
+    const double mean = bytes / LinkOf(run.device).download_bytes_per_second;
+    const double turn = std::max(0.0, prediction.fetch_seconds() - mean);
+    const absl::Time begin = run.start + absl::Seconds(scale * turn);
+    prediction.set_fetch_seconds(turn + await(mean, begin, run.here && turn <= 0));
+  }
+  if (const double mean = prediction.upload_seconds(); mean > 0) {
+    const double before = TotalSeconds(prediction, prediction.run_seconds().mean()) - mean;
+    prediction.set_upload_seconds(await(mean, run.start + absl::Seconds(scale * before), false));
+  }
 }
 
 void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load) {

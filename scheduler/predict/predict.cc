@@ -143,7 +143,8 @@ void AddFetch(const v1::Device& device, const LinkEstimate& link,
   }
   prediction->set_fetch_bytes(static_cast<int64_t>(bytes));
   prediction->set_fetch_seconds(bytes / link.download_bytes_per_second);
-  prediction->set_fetch_energy_joules(kTransferPowerWatts * prediction->fetch_seconds());
+  prediction->set_fetch_energy_joules(kTransferPowerWatts * prediction->fetch_seconds() *
+                                      link.contact_ratio);
 }
 
 // Adds the upload of the result. A checkpoint is uploaded only when a job leaves its device, which
@@ -152,7 +153,8 @@ void AddUpload(const LinkEstimate& link, const WorkAmount& work, v1::Prediction*
   const double bytes = std::max(0.0, work.result_bytes);
   prediction->set_upload_bytes(static_cast<int64_t>(bytes));
   prediction->set_upload_seconds(bytes / link.upload_bytes_per_second);
-  prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds());
+  prediction->set_upload_energy_joules(kTransferPowerWatts * prediction->upload_seconds() *
+                                       link.contact_ratio);
 }
 
 // Written during the run, without the result. A bound in steps adds to what the worker finds.
@@ -250,11 +252,12 @@ ComparablePrediction PredictToCompare(const ProfileTable& table, const v1::Devic
 }
 
 void AddCheckpointFetch(const v1::Device& device, int64_t bytes, v1::Prediction* prediction) {
-  const double seconds = static_cast<double>(bytes) / LinkOf(device).download_bytes_per_second;
+  const LinkEstimate link = LinkOf(device);
+  const double seconds = static_cast<double>(bytes) / link.download_bytes_per_second;
   prediction->set_fetch_bytes(prediction->fetch_bytes() + bytes);
   prediction->set_fetch_seconds(prediction->fetch_seconds() + seconds);
   prediction->set_fetch_energy_joules(prediction->fetch_energy_joules() +
-                                      kTransferPowerWatts * seconds);
+                                      kTransferPowerWatts * seconds * link.contact_ratio);
 }
 
 double MarginalEnergyJoules(const v1::Prediction& prediction) {

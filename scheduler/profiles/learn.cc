@@ -15,6 +15,7 @@
 
 #include "base/fault_point.h"
 #include "proto/contended_run.h"
+#include "proto/lowered_mode.h"
 #include "scheduler/profiles/calibration.h"
 #include "scheduler/profiles/change_point.h"
 #include "scheduler/profiles/class_row.h"
@@ -41,7 +42,9 @@ bool HasSensor(const v1::EnergyMeasurement& run) {
 }
 
 bool Teaches(const v1::Receipt& receipt) {
-  if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun()) {
+  // A run whose mode was lowered was predicted for one mode, and made in another or in two.
+  if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun() ||
+      IsOfLoweredMode(receipt)) {
     return false;
   }
   // After a restart of the runner some steps ran twice, and the work counts in total. Seconds per

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/lowered_mode.h"
 #include "scheduler/profiles/profile_table.h"
 #include "scheduler/profiles/run_interval.h"
 
@@ -307,6 +308,14 @@ TEST(LearnTest, AContendedRunWithinItsIntervalTeachesNothing) {
   EXPECT_TRUE(
       LearnFromReceipt(table, MakeDevice(), Contended(PlacedByTheRow(103), 0.5), kNow).empty())
       << "a hit would make the interval narrower";
+}
+
+TEST(LearnTest, ARunWhoseModeWasLoweredTeachesNeitherMode) {
+  const ProfileTable table = MeasuredTable();
+  v1::Receipt receipt = PlacedByTheRow(300);
+  ASSERT_FALSE(LearnFromReceipt(table, MakeDevice(), receipt, kNow).empty());
+  receipt.set_power_mode(LoweredMode("7W", receipt.power_mode()));
+  EXPECT_TRUE(LearnFromReceipt(table, MakeDevice(), receipt, kNow).empty());
 }
 
 TEST(LearnTest, ARunThatWasHardlyContendedIsARun) {

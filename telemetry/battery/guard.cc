@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -18,6 +19,10 @@ namespace {
 // a small panel, and more than a step of a gauge with whole percents.
 constexpr Fraction kChargeHysteresis(0.03);
 constexpr Celsius kTemperatureHysteresis(5.0);
+// A limit is near so long before work must stop. Work that stays there draws less, and goes on as
+// before once the charge is twice as far, or the temperature at which stopped work resumes.
+constexpr Fraction kNearReserve(0.03);
+constexpr Celsius kNearHeat(2.0);
 constexpr absl::Duration kWindowHysteresis = absl::Minutes(5);
 constexpr char kTimeUnknown[] = "the device does not know the time, and policy ";
 // The fastest plausible change of a state of charge is about 4 C, which no battery of a field
@@ -101,6 +106,12 @@ std::optional<Timed<Celsius>> Guard::Temperature(Monotonic now) const {
   return IsCurrent(temperature_, now) ? temperature_ : std::nullopt;
 }
 
+void Guard::Strain(bool near, std::string text) {
+  if (near && strain_.empty()) {
+    strain_ = std::move(text);
+  }
+}
+
 void Guard::Warn(const std::string& text) {
   absl::StrAppend(&warning_, warning_.empty() ? "" : "; ", text);
 }
@@ -108,6 +119,7 @@ void Guard::Warn(const std::string& text) {
 std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                const GuardMoment& moment) {
   const Monotonic now = moment.now;
+  above_reserve_.reset();
   if (!limits.alive.empty() && !moment.civil.known()) {
     return absl::StrCat(kTimeUnknown, limits.alive.front().policy,
                         " says until when to stay alive");
@@ -159,7 +171,13 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
           : policy::StopThreshold(reserve, {.error = charge_error_, .capacity = capacity_},
                                   estimate);
   const Fraction resume = stop + kChargeHysteresis;
+  if (capacity_) {
+    above_reserve_ = std::max(Joules(0), (charge_->value - stop).value() * *capacity_);
+  }
   low_charge_ = charge_->value <= (low_charge_ ? resume : stop);
+  near_reserve_ = charge_->value <= stop + (near_reserve_ ? 2.0 : 1.0) * kNearReserve;
+  Strain(near_reserve_, absl::StrFormat("battery at %.0f %%, and work stops at %.1f %%",
+                                        100 * charge_->value.value(), 100 * stop.value()));
   if (!low_charge_) {
     return "";
   }
@@ -225,6 +243,9 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
   const bool current = IsCurrent(temperature_, now);
   if (current) {
     too_hot_ = temperature_->value > (too_hot_ ? resume : limit);
+    near_heat_ = temperature_->value > (near_heat_ ? resume : limit - kNearHeat);
+    Strain(near_heat_, absl::StrFormat("temperature %.1f °C, and work stops above %.1f °C",
+                                       temperature_->value.value(), limit.value()));
     return too_hot_
                ? absl::StrFormat("temperature %.1f °C, limit %.1f °C (work resumes at %.1f °C)",
                                  temperature_->value.value(), limit.value(), resume.value())
@@ -249,6 +270,7 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
 const std::string& Guard::Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                 const GuardMoment& moment) {
   warning_.clear();
+  strain_.clear();
   if (!limits.unreadable.empty()) {
     reason_ = absl::StrCat("the policies of this device cannot be read: ", limits.unreadable);
     return reason_;

@@ -81,6 +81,12 @@ class Guard {
   [[nodiscard]] std::optional<Timed<Fraction>> Charge(Monotonic now) const;
   [[nodiscard]] Fraction charge_error() const { return charge_error_; }  // of that charge
   [[nodiscard]] std::optional<Timed<Celsius>> Temperature(Monotonic now) const;
+  // Why work should draw less before it must stop, for people; empty: no limit is near. As of the
+  // last Check.
+  [[nodiscard]] const std::string& strain() const { return strain_; }
+  // What the battery holds above the charge at which work stops, as of the last Check; nullopt: no
+  // policy keeps a reserve, or the charge or the capacity is not known.
+  [[nodiscard]] std::optional<Joules> above_reserve() const { return above_reserve_; }
   // Number of charges that were set aside as impossible.
   [[nodiscard]] int64_t implausible_readings() const { return implausible_readings_; }
 
@@ -104,18 +110,23 @@ class Guard {
                           const GuardMoment& moment);
   std::string CheckTemperature(const policy::Limits& limits, Monotonic now);
   void Warn(const std::string& text);
+  void Strain(bool near, std::string text);
 
   const GuardSettings settings_;
   std::optional<Timed<Fraction>> charge_;
   Fraction charge_error_;
   std::optional<Suspect> suspect_;
   std::optional<Joules> capacity_;
+  std::optional<Joules> above_reserve_;
   std::optional<Timed<Celsius>> temperature_;
   int64_t implausible_readings_ = 0;
   bool low_charge_ = false;
   bool too_hot_ = false;
   bool outside_window_ = false;
   bool over_budget_ = false;
+  bool near_reserve_ = false;
+  bool near_heat_ = false;
+  std::string strain_;
   std::string reason_;
   std::string warning_;
 };

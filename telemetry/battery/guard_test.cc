@@ -58,6 +58,44 @@ TEST_F(BatteryGuardTest, StopsAtTheThresholdAndResumesWithHysteresis) {
   EXPECT_THAT(CheckAt(13, 0.391), IsEmpty());
 }
 
+TEST_F(BatteryGuardTest, NearTheReserveWorkShouldDrawLess) {
+  CheckAt(0, 0.40);
+  EXPECT_EQ(guard_.strain(), "");
+  CheckAt(20, 0.39);
+  EXPECT_EQ(guard_.strain(), "battery at 39 %, and work stops at 36.0 %");
+  CheckAt(40, 0.42);
+  EXPECT_NE(guard_.strain(), "") << "not at once";
+  CheckAt(60, 0.43);
+  EXPECT_EQ(guard_.strain(), "");
+  CheckAt(80, 0.41);
+  EXPECT_EQ(guard_.strain(), "");
+}
+
+TEST(GuardTest, NearTheHeatLimitWorkShouldDrawLess) {
+  Guard guard(kMast);
+  auto check = [&guard, second = 0.0](double celsius) mutable {
+    guard.AddTemperature(At(++second), Celsius(celsius));
+    EXPECT_EQ(guard.Check(Hot(70), kWork, Moment(At(second))), "");
+    return guard.strain();
+  };
+  EXPECT_EQ(check(67.9), "");
+  EXPECT_EQ(check(68.1), "temperature 68.1 °C, and work stops above 70.0 °C");
+  EXPECT_NE(check(65.5), "");
+  EXPECT_EQ(check(64.9), "");
+}
+
+TEST_F(BatteryGuardTest, TellsWhatIsLeftAboveTheChargeAtWhichWorkStops) {
+  EXPECT_EQ(guard_.above_reserve(), std::nullopt);
+  CheckAt(0, 0.46);
+  EXPECT_NEAR(guard_.above_reserve()->value(), 11'000, 1);
+  CheckAt(600, 0.34);
+  EXPECT_EQ(guard_.above_reserve(), Joules(0));
+  guard_.Check({}, kWork, Moment(At(600)));
+  EXPECT_EQ(guard_.above_reserve(), std::nullopt) << "no policy keeps a reserve";
+  CheckAt(700);
+  EXPECT_EQ(guard_.above_reserve(), std::nullopt) << "the reading is too old";
+}
+
 TEST_F(BatteryGuardTest, WithoutAnyReadingNoWorkStarts) {
   EXPECT_THAT(CheckAt(0), HasSubstr("no reading yet"));
 }

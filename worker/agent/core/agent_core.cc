@@ -12,6 +12,7 @@
 #include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_texts.h"
+#include "worker/agent/core/lower_mode.h"
 
 namespace wattle::agent {
 namespace {
@@ -300,11 +301,13 @@ void AgentCore::DropUnwanted(const Instant& now) {
 }
 
 // The attempt runs in the power mode of its placement; placed without a mode it runs in the board's
-// own. If the mode cannot be set, the attempt runs nevertheless, and its receipt names the mode
-// that it ran in.
+// own. Near a limit it runs in the lowest, unless it measures its mode. If the mode cannot be set,
+// the attempt runs nevertheless, and its receipt names the mode that it ran in.
 void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
-  const std::string& placed = assignment.power_mode();
-  const std::string& mode = placed.empty() ? own_power_mode_ : placed;
+  const std::string placed = PlacedMode(assignment);
+  const std::string mode = strained_ && !assignment.has_profile_point()
+                               ? LowestModeBelow(settings_.info, placed)
+                               : placed;
   if (!settings_.info.sets_power_modes() || mode == settings_.info.power_mode()) {
     return;
   }
@@ -316,6 +319,10 @@ void AgentCore::EnterPowerMode(const v1::Assignment& assignment) {
     return;
   }
   settings_.info.set_power_mode(mode);
+}
+
+const std::string& AgentCore::PlacedMode(const v1::Assignment& assignment) const {
+  return assignment.power_mode().empty() ? own_power_mode_ : assignment.power_mode();
 }
 
 // The mode was set for an attempt, and none runs: the board idles in its own mode.
@@ -367,8 +374,13 @@ void AgentCore::ActivateNext(const Instant& now) {
       .cadence = &cadence_,
       .limits = &limits_,
       .link_closed = [this](const Instant& at) { return LinkClosed(at); },
+      .above_reserve = [this] { return guard_.above_reserve(); },
       .claim_line = [this] { return ClaimLine(); }};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
+  mode_of_others_ = false;
+  if (strained_) {
+    FollowMode();
+  }
   run_->Begin(HasInputs(held_[id]), now);
   // While idle the next save may have been set minutes ahead.
   next_save_ = std::min(next_save_, now.wall + kSavePeriod);

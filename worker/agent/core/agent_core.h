@@ -386,6 +386,10 @@ class AgentCore {
   void DropUnwanted(const Instant& now);
   void ActivateNext(const Instant& now);
   void EnterPowerMode(const v1::Assignment& assignment);
+  [[nodiscard]] const std::string& PlacedMode(const v1::Assignment& assignment) const;
+  // The guard's first step: near a limit the running attempt goes on in a lower mode.
+  void FollowStrain(const Instant& now);
+  void FollowMode();  // Tells the run of the mode that the guard chose for it.
   void LeavePowerMode(const Instant& now);
   void AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant& now);
   void Report(v1::Report report, const Instant& now);
@@ -432,7 +436,9 @@ class AgentCore {
   std::string told_coordinator_;                // where the coordinator moved, as it said; unproved
   std::set<std::string> refused_coordinators_;  // addresses without this worker's journal
   v1::EndedRecord ended_;
-  std::string own_power_mode_;  // Of the board while no attempt runs.
+  std::string own_power_mode_;   // Of the board while no attempt runs.
+  bool strained_ = false;        // A limit of the guard is near, as of the last FollowStrain.
+  bool mode_of_others_ = false;  // Others have set the mode while the attempt runs.
   const std::string process_id_;
   std::optional<Monotonic> greet_again_;  // wall; the disk refused what the welcome asked for
   // A hello awaits its welcome; a desired set that comes now answers the hello before.

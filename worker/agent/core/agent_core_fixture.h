@@ -143,6 +143,7 @@ class AgentCoreTest : public testing::Test {
     settings.takes_releases = takes_releases_;
     settings.powers_off = powers_off_;
     settings.info.set_sets_power_modes(sets_power_modes_);
+    settings.info.mutable_power_modes()->Add(power_modes_.begin(), power_modes_.end());
     settings.runner_device = runner_device_;
     settings.boot_id = boot_id_;
     settings.storage_probe_period = probe_period_;
@@ -367,6 +368,7 @@ class AgentCoreTest : public testing::Test {
   absl::Duration probe_period_ = absl::InfiniteDuration();
   bool has_gauge_ = false;
   bool sets_power_modes_ = false;
+  std::vector<v1::PowerMode> power_modes_;
   std::string runner_device_ = "cpu";
   bool several_coordinators_ = false;
   std::string boot_id_ = "boot";

@@ -13,6 +13,7 @@
 #include "base/fault_point.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
+#include "worker/agent/core/lower_mode.h"
 
 namespace wattle::agent {
 
@@ -85,8 +86,40 @@ void AgentCore::CheckGuard(const Instant& now) {
   if (!guard_.warning().empty() && guard_.warning() != warned) {
     ports_.Note("guard: warning: " + guard_.warning());
   }
+  FollowStrain(now);
   if (!reason.empty() && run_ != nullptr && !run_->stopping()) {
     run_->Stop(StopReason::kGuard, now);
+  }
+}
+
+void AgentCore::FollowStrain(const Instant& now) {
+  if (strained_ != guard_.strain().empty()) {
+    return;
+  }
+  strained_ = !strained_;
+  if (run_ == nullptr || run_->has_result() || run_->stopping() || mode_of_others_ ||
+      !guard_.reason().empty()) {
+    return;
+  }
+  const std::string before = settings_.info.power_mode();
+  EnterPowerMode(run_->record().assignment());
+  const std::string& mode = settings_.info.power_mode();
+  if (mode == before) {
+    return;
+  }
+  const std::string line = strained_ ? absl::StrCat("guard: power mode ", mode, " instead of ",
+                                                    before, ": ", guard_.strain())
+                                     : absl::StrCat("guard: power mode ", mode, " again");
+  ports_.Note(line);
+  run_->Log(line, now);
+  FollowMode();
+}
+
+void AgentCore::FollowMode() {
+  const std::string& placed = PlacedMode(run_->record().assignment());
+  const std::string& mode = settings_.info.power_mode();
+  if (mode == placed || mode == LowestModeBelow(settings_.info, placed)) {
+    run_->FollowMode(placed, mode);
   }
 }
 
@@ -96,6 +129,9 @@ std::string AgentCore::Warnings() const {
     warnings.push_back(absl::StrCat("policy ", limits_.power_off->policy,
                                     ": the board cannot switch itself off; run wattle-powerd "
                                     "--allow-power-off on it"));
+  }
+  if (run_ != nullptr) {
+    warnings.push_back(run_->LossWarning());
   }
   std::erase_if(warnings, [](const std::string& warning) { return warning.empty(); });
   return absl::StrJoin(warnings, "; ");

@@ -88,6 +88,7 @@ void AgentCore::OnPowerModeSetByOthers(const std::string& mode, const Instant& n
   own_power_mode_ = mode;
   settings_.info.set_power_mode(mode);
   if (run_ != nullptr) {
+    mode_of_others_ = true;
     run_->SetPowerMode(mode);
   }
   if (welcomed_) {

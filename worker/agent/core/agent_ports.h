@@ -86,8 +86,8 @@ class AgentPorts {
   // Begins a small write and sync beside the state. OnStorageProbed follows.
   virtual void ProbeStorage() = 0;
 
-  // Called before an attempt begins, on a device that sets power modes
-  // (DeviceInfo.sets_power_modes). After an error the board is still in its earlier mode.
+  // Called before an attempt begins, and near a limit while it runs, on a device that sets power
+  // modes (DeviceInfo.sets_power_modes). After an error the board is still in its earlier mode.
   virtual absl::Status SetPowerMode(const std::string& /*mode*/) {
     return absl::UnimplementedError("this device sets no power modes");
   }

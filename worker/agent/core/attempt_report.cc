@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "proto/lowered_mode.h"
 #include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/attempt_run.h"
+#include "worker/agent/core/lower_mode.h"
 
 namespace wattle::agent {
 namespace {
@@ -46,9 +48,22 @@ void AttemptRun::BeginReceipt() {
   receipt.set_device_class(settings_.info.device_class());
   receipt.set_emulated(settings_.info.emulated());
   receipt.set_time_scale(clock_.time_scale());
-  receipt.set_power_mode(settings_.info.power_mode());
+  SetPowerMode(settings_.info.power_mode());
   receipt.set_on_cpu(record_.assignment().on_cpu());
   *receipt.mutable_predicted() = PredictionOf(record_.assignment());
+}
+
+void AttemptRun::SetPowerMode(const std::string& mode) {
+  if (!IsOfLoweredMode(record_.receipt())) {
+    record_.mutable_receipt()->set_power_mode(mode);
+  }
+}
+
+void AttemptRun::FollowMode(const std::string& placed, const std::string& mode) {
+  slower_ = SlowerBy(settings_.info, placed, mode);
+  if (mode != placed) {
+    record_.mutable_receipt()->set_power_mode(LoweredMode(mode, placed));
+  }
 }
 
 AttemptEnergy AttemptRun::MeasuredBefore() const {
@@ -180,7 +195,8 @@ v1::AttemptProgress AttemptRun::Progress() const {
 
 void AttemptRun::FillSteadyWork(v1::AttemptProgress& progress) const {
   const AttemptEnergy& energy = account_.attempt();
-  if (stage_ != Stage::kRunning || !steady_begin_ || runner_steps_ <= steady_begin_->steps ||
+  if (stage_ != Stage::kRunning || !steady_begin_ || IsOfLoweredMode(record_.receipt()) ||
+      runner_steps_ <= steady_begin_->steps ||
       pace_.Overrun(energy.In(Activity::kRun) + energy.In(Activity::kEvaluate))) {
     return;
   }

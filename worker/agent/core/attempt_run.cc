@@ -2,6 +2,7 @@
 #include "worker/agent/core/attempt_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -51,6 +52,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       cadence_(*surroundings.cadence),
       limits_(*surroundings.limits),
       link_closed_(surroundings.link_closed),
+      above_reserve_(surroundings.above_reserve),
       claim_line_(surroundings.claim_line),
       settings_(std::move(settings)),
       record_(std::move(record)),
@@ -165,6 +167,8 @@ policy::StopEstimate AttemptRun::StopEstimateNow() const {
     estimate.start = absl::ZeroDuration();
     estimate.step = longest_step_;
   }
+  estimate.start *= slower_;
+  estimate.step *= slower_;
   if (longest_checkpoint_ > absl::ZeroDuration()) {
     estimate.checkpoint = longest_checkpoint_;
   }
@@ -242,7 +246,7 @@ void AttemptRun::OnStep(const v1::StepDone& step, const Instant& now) {
   const bool is_main = PhaseNamed(step.phase()) == main_phase_;
   const Monotonic at = pace_.EndStep(step, now.device);
   const absl::Duration step_time = at - last_step_at_;
-  longest_step_ = std::max(longest_step_, step_time);
+  longest_step_ = std::max(longest_step_, step_time / slower_);
   last_step_at_ = at;
   if (is_main) {
     cadence_.OnWork(step_time);
@@ -313,6 +317,10 @@ CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
   if (facts.write <= absl::ZeroDuration()) {
     facts.write = kWriteNotPredicted;
   }
+  const policy::StopEstimate estimate = StopEstimateNow();
+  if (const auto above = above_reserve_(); above && estimate.load > Watts(0)) {
+    facts.until_reserve = *above / estimate.load;
+  }
   const absl::Duration room = cadence_.FlashWait(
       checkpoint_bytes_, limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay), at);
   if (room > absl::ZeroDuration()) {
@@ -341,6 +349,16 @@ void AttemptRun::OrderCheckpoint(Monotonic at, const Instant& now) {
   v1::RunnerCommand command;
   command.mutable_write_checkpoint();
   ports_.SendToRunner(command);
+}
+
+std::string AttemptRun::LossWarning() const {
+  if (!limits_.loss_max || checkpoint_time_ <= *limits_.loss_max) {
+    return "";
+  }
+  return absl::StrCat("policy.loss_seconds_max: ", absl::ToDoubleSeconds(*limits_.loss_max),
+                      ": a checkpoint takes ", FormatElapsed(checkpoint_time_),
+                      " here, so a cut costs as much; want ",
+                      std::ceil(absl::ToDoubleSeconds(checkpoint_time_)), " or more, or 0");
 }
 
 void AttemptRun::CheckHang(const Instant& now) {

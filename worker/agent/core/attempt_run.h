@@ -75,6 +75,8 @@ struct AttemptSurroundings {
   const policy::Limits* limits;  // of the device's policies
   // Why no artifact may come or leave now, for people; "" if one may.
   std::function<std::string(const Instant&)> link_closed;
+  // What the battery holds above the charge at which work stops; nullopt: nothing bounds it.
+  std::function<std::optional<Joules>()> above_reserve;
   // Whether the attempt may begin a transfer. If not, the transfer in its way is ended.
   std::function<bool()> claim_line;
 };
@@ -101,7 +103,10 @@ class AttemptRun {
   void Stop(StopReason reason, const Instant& now);  // takes effect at the next step boundary
   void Step(const Instant& now);
   // The board's mode has changed: the receipt names the present one.
-  void SetPowerMode(const std::string& mode) { record_.mutable_receipt()->set_power_mode(mode); }
+  void SetPowerMode(const std::string& mode);
+  // The run goes on in this mode by the guard. Once it is below that of the placement, the receipt
+  // names both, and the steps tell no rate.
+  void FollowMode(const std::string& placed, const std::string& mode);
 
   // Whether other programs kept the board busy since the last call.
   void OnContended(bool contended, const Instant& now);
@@ -146,6 +151,8 @@ class AttemptRun {
   void Log(const std::string& line, const Instant& now);
   // How long this attempt would run on after an order to stop: predicted, until it is measured.
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
+  // That a policy asks for checkpoints faster than one was written here, for people; "": none does.
+  [[nodiscard]] std::string LossWarning() const;
   // The step at which the runner began or resumed; returned once.
   [[nodiscard]] std::optional<int64_t> TakeStarted() {
     return std::exchange(started_, std::nullopt);
@@ -196,6 +203,7 @@ class AttemptRun {
   CheckpointCadence& cadence_;
   const policy::Limits& limits_;
   const std::function<std::string(const Instant&)> link_closed_;
+  const std::function<std::optional<Joules>()> above_reserve_;
   const std::function<bool()> claim_line_;
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
@@ -248,7 +256,9 @@ class AttemptRun {
   RunCurve::Totals run_at_phase_;  // as the main phase began
   Monotonic last_step_at_;         // device time
   policy::StopEstimate predicted_stop_;
-  absl::Duration longest_step_;        // made by this runner; 0 = none yet
+  // Made by this runner, as in the placement's mode; 0 = none yet.
+  absl::Duration longest_step_;
+  double slower_ = 1;                  // steps may take so much longer in a lowered mode
   absl::Duration longest_checkpoint_;  // 0 = none yet
   // Device time of the newest checkpoint's end, or of the runner's first step; nullopt: none yet.
   std::optional<Monotonic> checkpointed_at_;

@@ -66,6 +66,10 @@ std::string CheckpointLine(const CheckpointInterval& next, const CheckpointFacts
     case CheckpointBound::kNone:
       absl::StrAppend(&line, "one takes ", write, ", and cuts are expected every ", between_cuts);
       break;
+    case CheckpointBound::kReserve:
+      absl::StrAppend(&line, "the battery nears the reserve, which it reaches in ",
+                      FormatElapsed(facts.until_reserve));
+      break;
     case CheckpointBound::kFlash:
       absl::StrAppend(&line, "the card's budget allows no more (flash_bytes_per_day)");
       if (next.interval > facts.between_cuts) {

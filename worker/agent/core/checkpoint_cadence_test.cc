@@ -115,6 +115,7 @@ class CheckpointOrderTest : public AgentCoreTest {
     v1::Candidate& candidate = *job.mutable_placement()->add_best();
     candidate.set_device_id(state_->device_id());
     candidate.mutable_prediction()->set_checkpoint_seconds(2);
+    candidate.mutable_prediction()->set_mean_power_watts(10);
     v1::CoordinatorMessage message;
     *message.mutable_desired()->add_assignments() = job;
     *message.mutable_desired()->add_policies() = policy;
@@ -176,6 +177,48 @@ TEST_F(CheckpointOrderTest, APolicyBoundsTheLossAndTheCard) {
   Written(1, 9'500);  // nearly all that may be written at once
   EXPECT_EQ(UntilOrdered(), absl::Seconds(60)) << "the loss is the stricter demand";
   EXPECT_THAT(Logs(), Contains(HasSubstr("every 1 min 00 s: a cut may cost no more")));
+}
+
+TEST_F(CheckpointOrderTest, ALossBelowTheMeasuredTimeOfACheckpointIsTold) {
+  Welcome();
+  v1::Policy policy = Policy();
+  policy.set_loss_seconds_max(5);
+  Train(policy);
+  UntilOrdered();
+  Written(4, 1000);
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).guard_warning(), "");
+  UntilOrdered();
+  Written(36.5, 1000);
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).guard_warning(),
+            "policy.loss_seconds_max: 5: a checkpoint takes 36.5 s here, so a cut costs as much; "
+            "want 37 or more, or 0");
+}
+
+// 0.7 Wh are above the charge at which work stops, which 10 W draw in about four minutes.
+TEST_F(CheckpointOrderTest, NearTheReserveItComesSooner) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.8);
+  v1::Policy policy = Policy();
+  policy.set_reserve_state_of_charge_ratio(0.3);
+  Train(policy);
+  const auto work_at = [this](double charge) {
+    const Monotonic begin = wall_;
+    while (ports_.checkpoints == 0 && wall_ - begin < absl::Hours(2)) {
+      wall_ = wall_ + absl::Seconds(10);
+      core_->OnCharge(Now().device, Fraction(charge), FromWattHours(50));
+      core_->Step(Now());
+      StepDone(++step_);
+    }
+    return absl::ToDoubleSeconds(wall_ - begin);
+  };
+  EXPECT_NEAR(work_at(0.8), 590, 10);
+  Written(2, 1000);
+  EXPECT_LT(work_at(0.33), 590 * 0.6);
+  Written(2, 1000);
+  EXPECT_GE(work_at(0.33), 590 / 4) << "no more often, however long the charge stays there";
+  EXPECT_THAT(Logs(), Contains(HasSubstr("the battery nears the reserve")));
 }
 
 TEST_F(CheckpointOrderTest, TheCardsBudgetIsToldWhereItLengthensTheInterval) {

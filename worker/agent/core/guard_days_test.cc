@@ -16,6 +16,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -48,6 +49,7 @@ struct Schedule {
 struct Outcome {
   double work_joules = 0;
   double work_joules_below_reserve = 0;
+  int times_lowered = 0;   // to a lower power mode
   int idle_crossings = 0;  // how often idle power alone crossed the reserve
   // With a schedule.
   double joules_over_budget = 0;
@@ -70,6 +72,7 @@ class Mast final : public AgentPorts {
     checkpoint_seconds_ = Uniform(1, 20);
     charge_ = capacity_ * Uniform(reserve_, 1);
     gauge_outage_until_ = 0;
+    has_modes_ = seed % 2 == 0;
     if (scheduled) {
       // Some masts have only one of the demands, so that no demand hides a fault of another.
       const int demands = std::uniform_int_distribution<int>(1, 7)(random_);
@@ -135,6 +138,16 @@ class Mast final : public AgentPorts {
   void Follow(const std::string& /*coordinator*/) override {}
   void TryNextCoordinator() override {}
   void Note(const std::string& /*line*/) override {}
+  // In the lower mode work draws half, and takes 1.8 times as long.
+  absl::Status SetPowerMode(const std::string& mode) override {
+    lowered_ = mode == "low";
+    outcome_.times_lowered += lowered_ ? 1 : 0;
+    return absl::OkStatus();
+  }
+  absl::Status RestorePowerMode() override {
+    lowered_ = false;
+    return absl::OkStatus();
+  }
 
  private:
   static constexpr int64_t kEpoch = 1'900'022'400 / 86400 * 86400;  // midnight, so that now_ is too
@@ -165,6 +178,7 @@ class Mast final : public AgentPorts {
     runner_until_.reset();
     fetched_at_.reset();
     killed_ = false;
+    lowered_ = false;
     core_.reset();
     now_ += 1;
     clock_set_at_ = now_ + Uniform(5, 900);
@@ -188,6 +202,13 @@ class Mast final : public AgentPorts {
     CoreSettings settings;
     settings.storage_probe_period = absl::InfiniteDuration();
     settings.info.set_device_id("mast");
+    settings.info.set_power_mode("high");
+    settings.info.set_sets_power_modes(has_modes_);
+    for (const auto& [name, watts] : {std::pair{"high", 20}, {"low", 10}}) {
+      v1::PowerMode& mode = *settings.info.add_power_modes();
+      mode.set_name(name);
+      mode.set_nominal_power_watts(watts);
+    }
     settings.boot_id = absl::StrCat("boot ", boots_);
     // The readings and the runner wake the core often enough; each second would cost ten times as
     // much.
@@ -257,7 +278,7 @@ class Mast final : public AgentPorts {
         cloud_ = Uniform(0, 1);
       }
       const double sun = panel_watts_ * cloud_ * std::max(0.0, std::sin((hour - 6) / 12 * M_PI));
-      const double work = runner_ == Runner::kNone ? 0.0 : work_watts_;
+      const double work = runner_ == Runner::kNone ? 0.0 : WorkWatts();
       const double before = charge_;
       charge_ = std::clamp(charge_ + (sun - idle_watts_ - work) * length, 0.0, capacity_);
       const double line = reserve_ * capacity_;
@@ -289,6 +310,8 @@ class Mast final : public AgentPorts {
     }
   }
 
+  [[nodiscard]] double WorkWatts() const { return (lowered_ ? 0.5 : 1.0) * work_watts_; }
+
   void Act() {
     if (fetched_at_ && now_ >= *fetched_at_) {
       fetched_at_.reset();
@@ -315,7 +338,7 @@ class Mast final : public AgentPorts {
 
   void BeginStep() {
     runner_ = Runner::kSteps;
-    runner_until_ = now_ + step_seconds_ * Uniform(0.5, 1.0);
+    runner_until_ = now_ + (lowered_ ? 1.8 : 1.0) * step_seconds_ * Uniform(0.5, 1.0);
     // Only a runner that was told to stop hangs here: no other hang would end within these days.
     if (stop_asked_ && Chance(0.3)) {
       runner_ = Runner::kHangs;
@@ -365,7 +388,7 @@ class Mast final : public AgentPorts {
     const bool working = runner_ != Runner::kNone;
     next_poll_ = now_ + (working ? Uniform(3, 10) : Uniform(5, 20));
     const double idle_share = fault_ == Fault::kIdleLooksSmall && !working ? 0.5 : 1.0;
-    account_->AddPower(Now().device, Watts(idle_share * idle_watts_ + (working ? work_watts_ : 0)));
+    account_->AddPower(Now().device, Watts(idle_share * idle_watts_ + (working ? WorkWatts() : 0)));
     if (Chance(0.0005)) {
       gauge_outage_until_ = now_ + Uniform(10, 7200);
     }
@@ -402,6 +425,7 @@ class Mast final : public AgentPorts {
   std::optional<double> runner_until_;
   std::optional<double> fetched_at_;
   bool stop_asked_ = false, killed_ = false;
+  bool has_modes_ = false, lowered_ = false;
   int64_t step_ = 0;
   Outcome outcome_;
   std::optional<Schedule> schedule_;
@@ -425,16 +449,19 @@ constexpr int kMasts = 150;
 TEST(GuardDaysTest, NoJouleOfWorkIsSpentBelowTheReserve) {
   double work = 0;
   int idle_crossings = 0;
+  int times_lowered = 0;
   for (uint64_t seed = 1; seed <= kMasts; ++seed) {
     const Outcome outcome = Mast(seed, Fault::kNone).Run(kDays);
     EXPECT_EQ(outcome.work_joules_below_reserve, 0) << "seed " << seed;
     work += outcome.work_joules;
     idle_crossings += outcome.idle_crossings;
+    times_lowered += outcome.times_lowered;
   }
   std::printf("%d days: %.0f Wh of work, %d crossings of a reserve by idle draw alone\n",
               kDays * kMasts, work / 3600, idle_crossings);
   EXPECT_GT(work / 3600, 33 * kMasts);  // a guard that lets nothing run would pass otherwise
-  EXPECT_GT(idle_crossings, 0);         // so would a mast whose charge never comes near the reserve
+  EXPECT_GT(times_lowered, kMasts / 4);
+  EXPECT_GT(idle_crossings, 0);  // so would a mast whose charge never comes near the reserve
 }
 
 TEST(GuardDaysTest, NoJouleOfWorkBreaksBudgetWindowOrStayAlive) {
