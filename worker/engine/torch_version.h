@@ -25,4 +25,9 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 #define WATTLE_TORCH_ALLOCATE_CONST const
 #endif
 
+// at::mm and at::bmm of factors of two bytes: from 2.8 on a GPU keeps the sums in FP32.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
+#define WATTLE_TORCH_FLOAT_SUMS
+#endif
+
 #endif  // WATTLE_WORKER_ENGINE_TORCH_VERSION_H_

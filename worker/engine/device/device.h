@@ -95,9 +95,9 @@ class DeviceOperations {
                                                     const at::Tensor& grad_out,
                                                     const at::Tensor& x) const = 0;
   // As SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
-  virtual at::Tensor Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                             at::Tensor& scores) const = 0;
-  virtual at::Tensor SoftmaxBackward(const std::vector<SeenKeys>& keys,
+  virtual at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                             const ProbabilityDropout& dropout, at::Tensor& scores) const = 0;
+  virtual at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                                      const ProbabilityDropout& dropout,
                                      const at::Tensor& probabilities,
                                      at::Tensor& gradients) const = 0;

@@ -168,8 +168,9 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
     value = rounded(ReadableHeads(context, group, qkv, first_value, layer.kv_heads));
   }
   at::Tensor probabilities = Scores(layer, query, key);
-  const at::Tensor dropped = SeenSoftmax(SeenKeysOf(shape, key.size(2), layer.window),
-                                         DropoutOf(context, group), probabilities);
+  const at::Tensor dropped =
+      SeenSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
+                  DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
@@ -199,9 +200,12 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   const auto mask = [&](CausalMask::Part part) { return MaskOf(part, shape.tokens, shape.tokens); };
   at::Tensor grad_scores =
       QueryProduct(layer, grad_heads, saved.value.transpose(2, 3), mask(CausalMask::Part::kResult));
+  // The softcap's gradient multiplies them once more before a product reads them.
+  const kernels::FactorType factors =
+      layer.attention_softcap > 0.0 ? kernels::FactorType::kFloat32 : FactorsOfThread();
   const at::Tensor dropped =
-      SeenSoftmaxBackward(SeenKeysOf(shape, shape.tokens, layer.window), DropoutOf(context, group),
-                          saved.probabilities, grad_scores);
+      SeenSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
+                          DropoutOf(context, group), saved.probabilities, grad_scores);
   // The heads that share keys and values have their gradients summed by the products.
   BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),
                    mask(CausalMask::Part::kLeftTransposed), grad_value);

@@ -39,8 +39,8 @@ void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tenso
 
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
                         const kernels::CausalMask& mask) {
-  at::Tensor out =
-      at::empty({left.size(0), left.size(1), left.size(2), right.size(3)}, left.options());
+  at::Tensor out = at::empty({left.size(0), left.size(1), left.size(2), right.size(3)},
+                             left.options().dtype(at::kFloat));
   BatchProductInto(left, right, mask, out);
   return out;
 }

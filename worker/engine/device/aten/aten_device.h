@@ -40,10 +40,11 @@ class AtenDevice : public DeviceOperations {
   [[nodiscard]] at::Tensor ActivateBackward(models::Activation activation,
                                             const at::Tensor& grad_out,
                                             const at::Tensor& x) const override;
-  at::Tensor Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                     at::Tensor& scores) const override;
-  at::Tensor SoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                             const at::Tensor& probabilities, at::Tensor& gradients) const override;
+  at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                     const ProbabilityDropout& dropout, at::Tensor& scores) const override;
+  at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                             const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                             at::Tensor& gradients) const override;
   DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                       at::Tensor& logits) const override;
   void DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const override;
@@ -58,12 +59,6 @@ class AtenDevice : public DeviceOperations {
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
               const UpdatedParameter& parameter) const override;
-
- protected:
-  // What dropout multiplies the elements from first_element on with (aten/random.h).
-  [[nodiscard]] virtual at::Tensor FactorsOfDropout(const kernels::RandomStream& stream,
-                                                    double rate, int64_t first_element,
-                                                    const at::Tensor& like) const;
 };
 
 }  // namespace wattle::engine

@@ -1,15 +1,101 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/device/aten/aten_device.h"
 #include "worker/engine/torch_operators.h"
+#include "worker/engine/torch_version.h"
 
 namespace wattle::engine {
 namespace {
 
 using kernels::FactorType;
 
-// The type of the factors is that of the result.
+at::ScalarType TypeOf(FactorType factors) {
+  switch (factors) {
+    case FactorType::kBf16:
+      return at::kBFloat16;
+    case FactorType::kFp16:
+      return at::kHalf;
+    case FactorType::kFloat32:
+      break;
+  }
+  return at::kFloat;
+}
+
 at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
-  return x.to(factors == FactorType::kBf16 ? at::kBFloat16 : at::kHalf);
+  return x.to(TypeOf(factors));
+}
+
+// Whether sums of rounded factors come as FP32; else they are rounded to the factors' type.
+bool HasFloatSums([[maybe_unused]] const at::Tensor& factor) {
+#ifdef WATTLE_TORCH_FLOAT_SUMS
+  return factor.is_cuda() && factor.scalar_type() != at::kFloat;
+#else
+  return false;
+#endif
+}
+
+at::Tensor Multiply(const at::Tensor& left, const at::Tensor& right) {
+#ifdef WATTLE_TORCH_FLOAT_SUMS
+  if (HasFloatSums(left)) {
+    return at::mm(left, right, at::kFloat);
+  }
+#endif
+  return at::mm(left, right);
+}
+
+// out: of floats.
+void MultiplyInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+#ifdef WATTLE_TORCH_FLOAT_SUMS
+  if (HasFloatSums(left)) {
+    at::mm_out(out, left, right, at::kFloat);
+    return;
+  }
+#endif
+  if (left.scalar_type() == at::kFloat) {
+    at::mm_out(out, left, right);
+  } else {
+    out.copy_(at::mm(left, right));
+  }
+}
+
+void AddMultiplied(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+#ifdef WATTLE_TORCH_FLOAT_SUMS
+  if (HasFloatSums(left)) {
+    at::addmm_out(out, out, left, right, at::kFloat);
+    return;
+  }
+#endif
+  if (left.scalar_type() == at::kFloat) {
+    out.addmm_(left, right);
+  } else {
+    out.add_(at::mm(left, right));
+  }
+}
+
+// left, right: [matrices, ...]; out: of floats.
+void MultiplyEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+#ifdef WATTLE_TORCH_FLOAT_SUMS
+  if (HasFloatSums(left)) {
+    at::bmm_out(out, left, right, at::kFloat);
+    return;
+  }
+#endif
+  if (left.scalar_type() == at::kFloat) {
+    at::bmm_out(out, left, right);
+  } else {
+    out.copy_(at::bmm(left, right));
+  }
+}
+
+// x: [sequences, heads, rows, columns] → [sequences * heads, rows, columns], rounded, each matrix
+// dense in one of its two directions, as libtorch's product of many matrices reads them.
+at::Tensor Stacked(FactorType factors, const at::Tensor& x) {
+  const bool transposed = x.stride(2) == 1 && x.stride(3) != 1;
+  at::Tensor rows = transposed ? x.transpose(2, 3) : x;
+  if (!rows.is_contiguous() || rows.scalar_type() != TypeOf(factors)) {
+    rows = at::empty(rows.sizes(), rows.options().dtype(TypeOf(factors))).copy_(rows);
+  }
+  const at::Tensor stacked = rows.view({-1, rows.size(2), rows.size(3)});
+  return transposed ? stacked.transpose(1, 2) : stacked;
 }
 
 }  // namespace
@@ -19,43 +105,36 @@ at::Tensor AtenDevice::Product(FactorType factors, const at::Tensor& left, const
   if (factors == FactorType::kFloat32) {
     return bias.defined() ? at::addmm(bias, left, right) : at::mm(left, right);
   }
-  const at::Tensor out = at::mm(RoundedTo(factors, left), RoundedTo(factors, right)).to(at::kFloat);
+  const at::Tensor out =
+      Multiply(RoundedTo(factors, left), RoundedTo(factors, right)).to(at::kFloat);
   return bias.defined() ? out.add_(bias) : out;
 }
 
 void AtenDevice::ProductInto(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                              const at::Tensor& out) const {
   at::Tensor written = out;
-  if (factors == FactorType::kFloat32) {
-    at::mm_out(written, left, right);
-  } else {
-    written.copy_(at::mm(RoundedTo(factors, left), RoundedTo(factors, right)));
-  }
+  MultiplyInto(RoundedTo(factors, left), RoundedTo(factors, right), written);
 }
 
 void AtenDevice::AddProduct(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                             const at::Tensor& out) const {
-  if (factors == FactorType::kFloat32) {
-    out.addmm_(left, right);
-  } else {
-    out.add_(at::mm(RoundedTo(factors, left), RoundedTo(factors, right)));
-  }
+  at::Tensor written = out;
+  AddMultiplied(RoundedTo(factors, left), RoundedTo(factors, right), written);
 }
 
-// Sequence by sequence: libtorch multiplies the heads of one where they lie, and would copy those
-// of several.
 void AtenDevice::BatchProductInto(FactorType factors, const at::Tensor& left,
                                   const at::Tensor& right, const kernels::CausalMask& /*mask*/,
                                   const at::Tensor& out) const {
-  for (int64_t sequence = 0; sequence < left.size(0); ++sequence) {
-    at::Tensor written = out[sequence];
-    if (factors == FactorType::kFloat32) {
-      at::bmm_out(written, left[sequence], right[sequence]);
-    } else {
-      written.copy_(
-          at::bmm(RoundedTo(factors, left[sequence]), RoundedTo(factors, right[sequence])));
-    }
+  const at::Tensor stacked_left = Stacked(factors, left);
+  const at::Tensor stacked_right = Stacked(factors, right);
+  if (out.is_contiguous()) {
+    at::Tensor written = out.view({-1, out.size(2), out.size(3)});
+    MultiplyEachInto(stacked_left, stacked_right, written);
+    return;
   }
+  at::Tensor written = at::empty({stacked_left.size(0), out.size(2), out.size(3)}, out.options());
+  MultiplyEachInto(stacked_left, stacked_right, written);
+  out.copy_(written.view(out.sizes()));
 }
 
 }  // namespace wattle::engine
