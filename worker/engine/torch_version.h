@@ -5,6 +5,10 @@
 #ifndef WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 #define WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/mm.h>
 #include <torch/version.h>
 
 namespace wattle::engine {
@@ -25,9 +29,38 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 #define WATTLE_TORCH_ALLOCATE_CONST const
 #endif
 
-// at::mm and at::bmm of factors of two bytes: from 2.8 on a GPU keeps the sums in FP32.
+namespace wattle::engine {
+
+// From 2.8 on a GPU keeps the sums of factors of two bytes in FP32. out: of floats. The functions
+// below are called only where HasFloatSums is true of a factor.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
-#define WATTLE_TORCH_FLOAT_SUMS
+inline bool HasFloatSums(const at::Tensor& factor) {
+  return factor.is_cuda() && factor.scalar_type() != at::kFloat;
+}
+inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::mm_out(out, left, right, at::kFloat);
+}
+inline void AddFloatSums(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::addmm_out(out, out, left, right, at::kFloat);
+}
+inline void FloatSumsOfEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::bmm_out(out, left, right, at::kFloat);
+}
+#else
+inline bool HasFloatSums(const at::Tensor& /*factor*/) {
+  return false;
+}
+inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::mm_out(out, left, right);
+}
+inline void AddFloatSums(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  out.addmm_(left, right);
+}
+inline void FloatSumsOfEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::bmm_out(out, left, right);
+}
 #endif
+
+}  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_TORCH_VERSION_H_

@@ -24,33 +24,21 @@ at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
 }
 
-// Whether sums of rounded factors come as FP32; else they are rounded to the factors' type.
-bool HasFloatSums([[maybe_unused]] const at::Tensor& factor) {
-#ifdef WATTLE_TORCH_FLOAT_SUMS
-  return factor.is_cuda() && factor.scalar_type() != at::kFloat;
-#else
-  return false;
-#endif
-}
-
+// Floats, or on most devices the factors' type.
 at::Tensor Multiply(const at::Tensor& left, const at::Tensor& right) {
-#ifdef WATTLE_TORCH_FLOAT_SUMS
-  if (HasFloatSums(left)) {
-    return at::mm(left, right, at::kFloat);
+  if (!HasFloatSums(left)) {
+    return at::mm(left, right);
   }
-#endif
-  return at::mm(left, right);
+  at::Tensor out = at::empty({left.size(0), right.size(1)}, left.options().dtype(at::kFloat));
+  FloatSumsInto(left, right, out);
+  return out;
 }
 
-// out: of floats.
+// out: of floats, as in the functions below.
 void MultiplyInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
-#ifdef WATTLE_TORCH_FLOAT_SUMS
   if (HasFloatSums(left)) {
-    at::mm_out(out, left, right, at::kFloat);
-    return;
-  }
-#endif
-  if (left.scalar_type() == at::kFloat) {
+    FloatSumsInto(left, right, out);
+  } else if (left.scalar_type() == at::kFloat) {
     at::mm_out(out, left, right);
   } else {
     out.copy_(at::mm(left, right));
@@ -58,28 +46,20 @@ void MultiplyInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& o
 }
 
 void AddMultiplied(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
-#ifdef WATTLE_TORCH_FLOAT_SUMS
   if (HasFloatSums(left)) {
-    at::addmm_out(out, out, left, right, at::kFloat);
-    return;
-  }
-#endif
-  if (left.scalar_type() == at::kFloat) {
+    AddFloatSums(left, right, out);
+  } else if (left.scalar_type() == at::kFloat) {
     out.addmm_(left, right);
   } else {
     out.add_(at::mm(left, right));
   }
 }
 
-// left, right: [matrices, ...]; out: of floats.
+// left, right: [matrices, ...].
 void MultiplyEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
-#ifdef WATTLE_TORCH_FLOAT_SUMS
   if (HasFloatSums(left)) {
-    at::bmm_out(out, left, right, at::kFloat);
-    return;
-  }
-#endif
-  if (left.scalar_type() == at::kFloat) {
+    FloatSumsOfEachInto(left, right, out);
+  } else if (left.scalar_type() == at::kFloat) {
     at::bmm_out(out, left, right);
   } else {
     out.copy_(at::bmm(left, right));
