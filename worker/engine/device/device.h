@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
 #include "wattle/v1/spec.pb.h"
@@ -53,8 +54,12 @@ class DeviceOperations {
   // A packed matrix of the host in this device's memory.
   [[nodiscard]] virtual MatrixWeights Stored(MatrixWeights matrix, at::Device device) const = 0;
 
-  // --- Products of floats. factors: what both are rounded to. ---
+  // --- Products of floats. factors: what both are rounded to, or are already. ---
 
+  // What products are to read in place of x, where several read it: rounded once where the device
+  // rounds a factor before its product, else x itself. x: of two or four dimensions.
+  [[nodiscard]] virtual at::Tensor Factor(kernels::FactorType factors,
+                                          const at::Tensor& x) const = 0;
   // left right (+ bias where it is defined).
   [[nodiscard]] virtual at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                            const at::Tensor& right,
@@ -132,7 +137,7 @@ class DeviceOperations {
   // What Update reads beside the codes of moments in 8 bits.
   [[nodiscard]] virtual MomentLevels LevelsOfMoments(at::Device device) const = 0;
   virtual void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                      const UpdatedParameter& parameter) const = 0;
+                      absl::Span<const UpdatedParameter> parameters) const = 0;
 };
 
 [[nodiscard]] const DeviceOperations& CpuOperations();

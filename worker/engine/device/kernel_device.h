@@ -48,7 +48,7 @@ class KernelDevice final : public AtenDevice {
                                       const at::Tensor& x) const override;
   [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-              const UpdatedParameter& parameter) const override;
+              absl::Span<const UpdatedParameter> parameters) const override;
 
  private:
   // What launches on the device. Made at the first call.

@@ -75,6 +75,31 @@ bool IsDense(const at::Tensor& x) {
   return x.is_contiguous() && x.scalar_type() == at::kFloat && x.numel() > 0;
 }
 
+cuda::AdamWArguments ArgumentsOf(const kernels::AdamWStep& step,
+                                 absl::Span<const UpdatedParameter> parameters) {
+  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
+  cuda::AdamWArguments arguments = {.parameters = {},
+                                    .beta1 = scalars.beta1,
+                                    .rest1 = scalars.rest1,
+                                    .beta2 = scalars.beta2,
+                                    .rest2 = scalars.rest2,
+                                    .rate = scalars.rate,
+                                    .inverse_root = scalars.inverse_root,
+                                    .epsilon = scalars.epsilon,
+                                    .gradient_scale = scalars.gradient_scale};
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const UpdatedParameter& parameter = parameters[i];
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+                               .gradients = parameter.gradients.data_ptr<float>(),
+                               .first_moments = parameter.state[0].data_ptr<float>(),
+                               .second_moments = parameter.state[1].data_ptr<float>(),
+                               .count = parameter.weights.numel(),
+                               .first_block = 0,
+                               .keep = parameter.decays ? scalars.keep : 1.0F};
+  }
+  return arguments;
+}
+
 }  // namespace
 
 at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>& keys,
@@ -173,29 +198,20 @@ at::Tensor KernelDevice::DroppedOut(const kernels::RandomStream& stream, double 
 }
 
 void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                          const UpdatedParameter& parameter) const {
-  const bool floats = optimizer == v1::OPTIMIZER_ADAMW && IsDense(parameter.weights) &&
-                      IsDense(parameter.gradients);
-  if (!floats || !Carries(parameter.weights.device(), [&](cuda::KernelLauncher& launcher) {
-        const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
-        return cuda::Launch(
-            cuda::AdamWArguments{.weights = parameter.weights.data_ptr<float>(),
-                                 .gradients = parameter.gradients.data_ptr<float>(),
-                                 .first_moments = parameter.state[0].data_ptr<float>(),
-                                 .second_moments = parameter.state[1].data_ptr<float>(),
-                                 .count = parameter.weights.numel(),
-                                 .beta1 = scalars.beta1,
-                                 .rest1 = scalars.rest1,
-                                 .beta2 = scalars.beta2,
-                                 .rest2 = scalars.rest2,
-                                 .keep = scalars.keep,
-                                 .rate = scalars.rate,
-                                 .inverse_root = scalars.inverse_root,
-                                 .epsilon = scalars.epsilon,
-                                 .gradient_scale = scalars.gradient_scale},
-            launcher);
-      })) {
-    AtenDevice::Update(optimizer, step, parameter);
+                          absl::Span<const UpdatedParameter> parameters) const {
+  constexpr size_t kTogether = cuda::kAdamWParameters;
+  for (size_t first = 0; first < parameters.size(); first += kTogether) {
+    const absl::Span<const UpdatedParameter> some = parameters.subspan(first, kTogether);
+    const bool served =
+        optimizer == v1::OPTIMIZER_ADAMW &&
+        std::all_of(some.begin(), some.end(), [](const UpdatedParameter& parameter) {
+          return IsDense(parameter.weights) && IsDense(parameter.gradients);
+        });
+    if (!served || !Carries(some.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
+          return cuda::Launch(ArgumentsOf(step, some), launcher);
+        })) {
+      AtenDevice::Update(optimizer, step, some);
+    }
   }
 }
 

@@ -156,18 +156,29 @@ TEST(KernelTrainingTest, TheLossAndItsGradientAreThoseOfTheCpu) {
 }
 
 TEST(KernelTrainingTest, AnUpdateIsThatOfTheCpu) {
+  constexpr int64_t kParameters = 35;  // more than a launch takes
   for (const int64_t count : {1, 127, 512, 513, 1300}) {
     SCOPED_TRACE(absl::StrCat(count, " weights"));
     const kernels::AdamWStep step = {
         .step = 3, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
-    const at::Tensor gradients = Normal({count}, 5);
+    const at::Tensor gradients = Normal({kParameters, count}, 5);
     const auto updated = [&](const DeviceOperations& device) {
-      const std::vector<at::Tensor> state = {Normal({count}, 6).mul_(0.1),
-                                             Normal({count}, 7).square_()};
-      const at::Tensor weights = Normal({count}, 8);
-      device.Update(v1::OPTIMIZER_ADAMW, step,
-                    {.weights = weights, .gradients = gradients, .state = state});
-      return at::stack({weights, state[0], state[1]});
+      const at::Tensor first = Normal({kParameters, count}, 6).mul_(0.1);
+      const at::Tensor second = Normal({kParameters, count}, 7).square_();
+      const at::Tensor weights = Normal({kParameters, count}, 8);
+      std::vector<std::vector<at::Tensor>> states;
+      for (int64_t i = 0; i < kParameters; ++i) {
+        states.push_back({first[i], second[i]});
+      }
+      std::vector<UpdatedParameter> parameters;
+      for (int64_t i = 0; i < kParameters; ++i) {
+        parameters.push_back({.weights = weights[i],
+                              .gradients = gradients[i],
+                              .state = states[static_cast<size_t>(i)],
+                              .decays = i % 2 == 0});
+      }
+      device.Update(v1::OPTIMIZER_ADAMW, step, parameters);
+      return at::stack({weights, first, second});
     };
     ExpectNear(FactorType::kFloat32, updated(OnHost(9)), updated(CpuOperations()), "update");
   }

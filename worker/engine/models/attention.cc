@@ -167,6 +167,11 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   } else {
     value = rounded(ReadableHeads(context, group, qkv, first_value, layer.kv_heads));
   }
+  if (saved != nullptr) {  // products of both passes read them
+    query = Factor(query);
+    key = Factor(key);
+    value = Factor(value);
+  }
   at::Tensor probabilities = Scores(layer, query, key);
   const at::Tensor dropped =
       SeenSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
@@ -196,7 +201,7 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   const at::Tensor grad_key = HeadsOf(context, group, grad_qkv, layer.heads, layer.kv_heads);
   const at::Tensor grad_value =
       HeadsOf(context, group, grad_qkv, layer.heads + layer.kv_heads, layer.kv_heads);
-  const at::Tensor grad_heads = ReadableHeads(context, group, grad_out, 0, layer.heads);
+  const at::Tensor grad_heads = Factor(ReadableHeads(context, group, grad_out, 0, layer.heads));
   const auto mask = [&](CausalMask::Part part) { return MaskOf(part, shape.tokens, shape.tokens); };
   at::Tensor grad_scores =
       QueryProduct(layer, grad_heads, saved.value.transpose(2, 3), mask(CausalMask::Part::kResult));

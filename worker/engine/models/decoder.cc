@@ -230,12 +230,13 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     if (gradients.head_bias.defined()) {
       gradients.head_bias.add_(grad_logits.sum(0));
     }
+    const at::Tensor factor = Factor(grad_logits);
     if (gradients.head.value.defined()) {
-      AddMatrixGradient(grad_logits, hidden, gradients.head);
+      AddMatrixGradient(factor, hidden, gradients.head);
     }
     const at::Tensor grad_rows =
         NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,
-                     TransposedProduct(decoder.weights.head, grad_logits), gradients.final_norm);
+                     TransposedProduct(decoder.weights.head, factor), gradients.final_norm);
     result.grad_x.index_copy_(0, rows.where, grad_rows);
   });
   if (gradients.head.unwritten) {  // no row has a loss

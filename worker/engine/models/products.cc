@@ -25,6 +25,10 @@ FactorScope::~FactorScope() {
   factors_of_thread = outer_;
 }
 
+at::Tensor Factor(const at::Tensor& x) {
+  return OperationsOn(x).Factor(factors_of_thread, x);
+}
+
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias) {
   return OperationsOn(left).Product(factors_of_thread, left, right, bias);
 }

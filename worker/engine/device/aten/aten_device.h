@@ -17,6 +17,7 @@ class AtenDevice : public DeviceOperations {
                                      const at::TensorOptions& options) const override;
   void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const override;
   [[nodiscard]] MatrixWeights Stored(MatrixWeights matrix, at::Device device) const override;
+  [[nodiscard]] at::Tensor Factor(kernels::FactorType factors, const at::Tensor& x) const override;
   [[nodiscard]] at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                    const at::Tensor& right, const at::Tensor& bias) const override;
   void ProductInto(kernels::FactorType factors, const at::Tensor& left, const at::Tensor& right,
@@ -58,7 +59,7 @@ class AtenDevice : public DeviceOperations {
   [[nodiscard]] DeviceNumber NormOf(const at::Tensor& gradients) const override;
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-              const UpdatedParameter& parameter) const override;
+              absl::Span<const UpdatedParameter> parameters) const override;
 };
 
 }  // namespace wattle::engine

@@ -20,8 +20,18 @@ at::ScalarType TypeOf(FactorType factors) {
   return at::kFloat;
 }
 
+// Rows of two bytes a number begin at multiples of 16 bytes, where a GPU's fast products read them:
+// a vocabulary is often odd.
+constexpr int64_t kRowNumbers = 8;
+
 at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
-  return x.to(TypeOf(factors));
+  const at::ScalarType type = TypeOf(factors);
+  if (x.scalar_type() == type || factors == FactorType::kFloat32 || x.size(-1) % kRowNumbers == 0 ||
+      !x.is_contiguous()) {
+    return x.to(type);
+  }
+  const int64_t stride = (x.size(-1) + kRowNumbers - 1) / kRowNumbers * kRowNumbers;
+  return at::empty({x.size(0), stride}, x.options().dtype(type)).narrow(1, 0, x.size(1)).copy_(x);
 }
 
 // Floats, or on most devices the factors' type.
@@ -66,19 +76,28 @@ void MultiplyEachInto(const at::Tensor& left, const at::Tensor& right, at::Tenso
   }
 }
 
-// x: [sequences, heads, rows, columns] → [sequences * heads, rows, columns], rounded, each matrix
-// dense in one of its two directions, as libtorch's product of many matrices reads them.
+// x: [sequences, heads, rows, columns], rounded, each matrix dense.
+at::Tensor Dense(FactorType factors, const at::Tensor& x) {
+  const at::ScalarType type = TypeOf(factors);
+  return x.is_contiguous() && x.scalar_type() == type
+             ? x
+             : at::empty(x.sizes(), x.options().dtype(type)).copy_(x);
+}
+
+// The same or its transpose as [sequences * heads, rows, columns]: libtorch's product of many
+// matrices reads both.
 at::Tensor Stacked(FactorType factors, const at::Tensor& x) {
   const bool transposed = x.stride(2) == 1 && x.stride(3) != 1;
-  at::Tensor rows = transposed ? x.transpose(2, 3) : x;
-  if (!rows.is_contiguous() || rows.scalar_type() != TypeOf(factors)) {
-    rows = at::empty(rows.sizes(), rows.options().dtype(TypeOf(factors))).copy_(rows);
-  }
-  const at::Tensor stacked = rows.view({-1, rows.size(2), rows.size(3)});
+  const at::Tensor dense = Dense(factors, transposed ? x.transpose(2, 3) : x);
+  const at::Tensor stacked = dense.view({-1, dense.size(2), dense.size(3)});
   return transposed ? stacked.transpose(1, 2) : stacked;
 }
 
 }  // namespace
+
+at::Tensor AtenDevice::Factor(FactorType factors, const at::Tensor& x) const {
+  return x.dim() == 4 ? Dense(factors, x) : RoundedTo(factors, x);
+}
 
 at::Tensor AtenDevice::Product(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                                const at::Tensor& bias) const {

@@ -35,12 +35,16 @@ absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher&
                           .arguments = &loss});
 }
 
-absl::Status Launch(const AdamWArguments& update, KernelLauncher& launcher) {
-  return launcher.Launch(
-      {.source = "adamw",
-       .kernel = "adamw",
-       .blocks = static_cast<int>((update.count + kUpdatedElements - 1) / kUpdatedElements),
-       .arguments = &update});
+absl::Status Launch(AdamWArguments update, KernelLauncher& launcher) {
+  int64_t blocks = 0;
+  for (AdamWParameter& parameter : update.parameters) {
+    parameter.first_block = static_cast<int>(blocks);
+    blocks += (parameter.count + kUpdatedElements - 1) / kUpdatedElements;
+  }
+  return launcher.Launch({.source = "adamw",
+                          .kernel = "adamw",
+                          .blocks = static_cast<int>(blocks),
+                          .arguments = &update});
 }
 
 }  // namespace wattle::cuda

@@ -15,7 +15,8 @@ namespace wattle::cuda {
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
-absl::Status Launch(const AdamWArguments& update, KernelLauncher& launcher);
+// The first blocks need not be there.
+absl::Status Launch(AdamWArguments update, KernelLauncher& launcher);
 
 }  // namespace wattle::cuda
 

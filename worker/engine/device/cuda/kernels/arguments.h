@@ -238,18 +238,23 @@ struct CrossEntropyArguments {
   float gradient_scale;
 };
 
-// One step of AdamW, as kernels::AdamWUpdate computes it.
-struct AdamWArguments {
+// One step of AdamW, as kernels::AdamWUpdate computes it, of several parameters.
+struct AdamWParameter {
   float* weights;          // [count]
   const float* gradients;  // [count]
   float* first_moments;    // [count]
   float* second_moments;   // [count]
-  long long count;         // NOLINT(google-runtime-int)
+  long long count;         // 0: none. NOLINT(google-runtime-int)
+  int first_block;         // that updates it
+  float keep;              // 1 - the learning rate times the parameter's decay
+};
+constexpr int kAdamWParameters = 32;  // of a launch: its arguments have room for 4 KB
+struct AdamWArguments {
+  AdamWParameter parameters[kAdamWParameters];
   float beta1;
   float rest1;  // 1 - beta1
   float beta2;
   float rest2;
-  float keep;          // 1 - rate times decay
   float rate;          // the learning rate over the first moment's bias correction
   float inverse_root;  // 1 / the root of the second moment's
   float epsilon;
