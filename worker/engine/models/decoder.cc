@@ -13,6 +13,7 @@
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {

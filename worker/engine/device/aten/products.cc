@@ -87,6 +87,9 @@ at::Tensor Dense(FactorType factors, const at::Tensor& x) {
 // The same or its transpose as [sequences * heads, rows, columns]: libtorch's product of many
 // matrices reads both.
 at::Tensor Stacked(FactorType factors, const at::Tensor& x) {
+  if (x.size(0) == 1 && x.scalar_type() == TypeOf(factors)) {
+    return x[0];  // also a view of the cache, whose heads lie apart
+  }
   const bool transposed = x.stride(2) == 1 && x.stride(3) != 1;
   const at::Tensor dense = Dense(factors, transposed ? x.transpose(2, 3) : x);
   const at::Tensor stacked = dense.view({-1, dense.size(2), dense.size(3)});
