@@ -60,6 +60,9 @@ class DeviceOperations {
   // rounds a factor before its product, else x itself. x: of two or four dimensions.
   [[nodiscard]] virtual at::Tensor Factor(kernels::FactorType factors,
                                           const at::Tensor& x) const = 0;
+  // Rows that a matrix of so many had better have, the further ones zeros, where products by these
+  // factors read it often: products of an odd vocabulary are slow on a GPU.
+  [[nodiscard]] virtual int64_t PaddedRows(kernels::FactorType factors, int64_t rows) const = 0;
   // left right (+ bias where it is defined).
   [[nodiscard]] virtual at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                            const at::Tensor& right,

@@ -153,7 +153,9 @@ at::Tensor KernelDevice::SoftmaxBackward(FactorType factors, const std::vector<S
 DeviceNumber KernelDevice::CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                                   at::Tensor& logits) const {
   const at::Tensor losses = at::empty({logits.size(0)}, logits.options());
-  if (IsDense(logits) && Carries(logits.device(), [&](cuda::KernelLauncher& launcher) {
+  const bool rows =
+      logits.scalar_type() == at::kFloat && logits.stride(1) == 1 && logits.size(0) > 0;
+  if (rows && Carries(logits.device(), [&](cuda::KernelLauncher& launcher) {
         return cuda::Launch(
             cuda::CrossEntropyArguments{
                 .logits = logits.data_ptr<float>(),
@@ -161,6 +163,7 @@ DeviceNumber KernelDevice::CrossEntropyToGradient(const at::Tensor& targets, dou
                     targets.data_ptr<int64_t>()),
                 .losses = losses.data_ptr<float>(),
                 .vocabulary = static_cast<int>(logits.size(1)),
+                .stride = static_cast<int>(logits.stride(0)),
                 .gradient_scale = static_cast<float>(gradient_scale)},
             static_cast<int>(logits.size(0)), launcher);
       })) {

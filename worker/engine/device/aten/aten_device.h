@@ -18,6 +18,7 @@ class AtenDevice : public DeviceOperations {
   void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const override;
   [[nodiscard]] MatrixWeights Stored(MatrixWeights matrix, at::Device device) const override;
   [[nodiscard]] at::Tensor Factor(kernels::FactorType factors, const at::Tensor& x) const override;
+  [[nodiscard]] int64_t PaddedRows(kernels::FactorType factors, int64_t rows) const override;
   [[nodiscard]] at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                    const at::Tensor& right, const at::Tensor& bias) const override;
   void ProductInto(kernels::FactorType factors, const at::Tensor& left, const at::Tensor& right,

@@ -20,18 +20,12 @@ at::ScalarType TypeOf(FactorType factors) {
   return at::kFloat;
 }
 
-// Rows of two bytes a number begin at multiples of 16 bytes, where a GPU's fast products read them:
-// a vocabulary is often odd.
-constexpr int64_t kRowNumbers = 8;
+// A GPU's fast products of factors of two bytes read 16 bytes at once, and their tiles are whole
+// with multiples of this.
+constexpr int64_t kWholeRows = 64;
 
 at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
-  const at::ScalarType type = TypeOf(factors);
-  if (x.scalar_type() == type || factors == FactorType::kFloat32 || x.size(-1) % kRowNumbers == 0 ||
-      !x.is_contiguous()) {
-    return x.to(type);
-  }
-  const int64_t stride = (x.size(-1) + kRowNumbers - 1) / kRowNumbers * kRowNumbers;
-  return at::empty({x.size(0), stride}, x.options().dtype(type)).narrow(1, 0, x.size(1)).copy_(x);
+  return x.to(TypeOf(factors));
 }
 
 // Floats, or on most devices the factors' type.
@@ -100,6 +94,10 @@ at::Tensor Stacked(FactorType factors, const at::Tensor& x) {
 
 at::Tensor AtenDevice::Factor(FactorType factors, const at::Tensor& x) const {
   return x.dim() == 4 ? Dense(factors, x) : RoundedTo(factors, x);
+}
+
+int64_t AtenDevice::PaddedRows(FactorType factors, int64_t rows) const {
+  return factors == FactorType::kFloat32 ? rows : (rows + kWholeRows - 1) / kWholeRows * kWholeRows;
 }
 
 at::Tensor AtenDevice::Product(FactorType factors, const at::Tensor& left, const at::Tensor& right,

@@ -71,6 +71,10 @@ at::Tensor CpuDevice::Factor(kernels::FactorType /*factors*/, const at::Tensor& 
   return x;  // rounded on its way into the panels that a product reads
 }
 
+int64_t CpuDevice::PaddedRows(kernels::FactorType /*factors*/, int64_t rows) const {
+  return rows;
+}
+
 at::Tensor CpuDevice::Product(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                               const at::Tensor& bias) const {
   if (!OurKernelsMultiply(factors)) {

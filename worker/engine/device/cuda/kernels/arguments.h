@@ -231,10 +231,11 @@ struct SeenSoftmaxBackwardArguments {
 // losses[r] = -log softmax(logits of row r)[targets[r]]; the logits become the gradient of
 // gradient_scale times the sum of the losses.
 struct CrossEntropyArguments {
-  float* logits;             // [rows, vocabulary]
+  float* logits;             // [rows, stride]
   const long long* targets;  // [rows] NOLINT(google-runtime-int)
   float* losses;             // [rows]
   int vocabulary;
+  int stride;
   float gradient_scale;
 };
 

@@ -11,7 +11,7 @@ extern "C" {
 // blockIdx.x: the row.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     cross_entropy(CrossEntropyArguments a) {
-  float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.vocabulary;
+  float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.stride;
   const int target = static_cast<int>(a.targets[blockIdx.x]);
   const float of_target = logits[target];
   float largest = -3.402823466e38F;
