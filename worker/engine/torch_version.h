@@ -31,12 +31,10 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 
 namespace wattle::engine {
 
-// From 2.8 on a GPU keeps the sums of factors of two bytes in FP32. out: of floats. The functions
-// below are called only where HasFloatSums is true of a factor.
+// From 2.8 on libtorch's GPU keeps the sums of factors of two bytes in FP32, where these functions
+// ask for that; before, they are called nowhere. out: of floats.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
-inline bool HasFloatSums(const at::Tensor& factor) {
-  return factor.is_cuda() && factor.scalar_type() != at::kFloat;
-}
+inline constexpr bool kGpuHasFloatSums = true;
 inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
   at::mm_out(out, left, right, at::kFloat);
 }
@@ -47,9 +45,7 @@ inline void FloatSumsOfEachInto(const at::Tensor& left, const at::Tensor& right,
   at::bmm_out(out, left, right, at::kFloat);
 }
 #else
-inline bool HasFloatSums(const at::Tensor& /*factor*/) {
-  return false;
-}
+inline constexpr bool kGpuHasFloatSums = false;
 inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
   at::mm_out(out, left, right);
 }

@@ -28,6 +28,11 @@ at::Tensor RoundedTo(FactorType factors, const at::Tensor& x) {
   return x.to(TypeOf(factors));
 }
 
+// Whether the sums of these factors can come as floats.
+bool HasFloatSums(const at::Tensor& factor) {
+  return kGpuHasFloatSums && factor.is_cuda() && factor.scalar_type() != at::kFloat;
+}
+
 // Floats, or on most devices the factors' type.
 at::Tensor Multiply(const at::Tensor& left, const at::Tensor& right) {
   if (!HasFloatSums(left)) {
@@ -127,8 +132,8 @@ void AtenDevice::BatchProductInto(FactorType factors, const at::Tensor& left,
                                   const at::Tensor& out) const {
   const at::Tensor stacked_left = Stacked(factors, left);
   const at::Tensor stacked_right = Stacked(factors, right);
-  if (out.is_contiguous()) {
-    at::Tensor written = out.view({-1, out.size(2), out.size(3)});
+  if (out.is_contiguous() || out.size(0) == 1) {
+    at::Tensor written = out.size(0) == 1 ? out[0] : out.view({-1, out.size(2), out.size(3)});
     MultiplyEachInto(stacked_left, stacked_right, written);
     return;
   }
