@@ -22,7 +22,7 @@ KERNELS = ROOT / "worker/engine/device/cuda/kernels"
 GOLDEN = ROOT / "tests/golden/cuda_kernels.txt"
 OPTIONS = [b"--std=c++17"]  # as worker/engine/device/cuda/kernel_compiler.cc has them
 # All others: 128. As worker/engine/device/cuda/kernels/arguments.h has them.
-THREADS_OF_BLOCK = {"rotary": 32, "choose": 512, "norm_rows": 512, "attention_64": 512, "attention_128": 256, "attention_256": 256,
+THREADS_OF_BLOCK = {"rotary": 32, "choose": 512, "norm_rows": 512, "cross_entropy": 512, "attention_64": 512, "attention_128": 256, "attention_256": 256,
                     **{f"product_{format}_rows{rows}": 512 if rows == 1 else 256
                        for format in ("int8", "int4", "int4a", "nf4") for rows in (1, 2, 4, 8)}}
 

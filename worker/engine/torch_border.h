@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 
 namespace wattle::engine {
@@ -33,7 +34,10 @@ inline absl::Status FromTorchException(absl::string_view what, const std::except
 // body: () → absl::Status or absl::StatusOr<T>.
 template <typename Body>
 auto AtTorchBorder(absl::string_view what, Body body) -> decltype(body()) {
+  // The engine has its own backward pass, so operators go past libtorch's bookkeeping for one: on a
+  // GPU their starts are what a small model's step costs.
   const at::NoGradGuard no_gradients;
+  const at::AutoDispatchBelowADInplaceOrView past_autograd;
   try {
     return body();
   } catch (const std::exception& error) {

@@ -5,6 +5,10 @@
 #ifndef WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 #define WATTLE_WORKER_ENGINE_TORCH_VERSION_H_
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/mm.h>
 #include <torch/version.h>
 
 namespace wattle::engine {
@@ -24,5 +28,35 @@ static_assert(TORCH_VERSION_MAJOR > 1 || (TORCH_VERSION_MAJOR == 1 && TORCH_VERS
 #else
 #define WATTLE_TORCH_ALLOCATE_CONST const
 #endif
+
+namespace wattle::engine {
+
+// From 2.8 on libtorch's GPU keeps the sums of factors of two bytes in FP32, where these functions
+// ask for that; before, they are called nowhere. out: of floats.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
+inline constexpr bool kGpuHasFloatSums = true;
+inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::mm_out(out, left, right, at::kFloat);
+}
+inline void AddFloatSums(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::addmm_out(out, out, left, right, at::kFloat);
+}
+inline void FloatSumsOfEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::bmm_out(out, left, right, at::kFloat);
+}
+#else
+inline constexpr bool kGpuHasFloatSums = false;
+inline void FloatSumsInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::mm_out(out, left, right);
+}
+inline void AddFloatSums(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  out.addmm_(left, right);
+}
+inline void FloatSumsOfEachInto(const at::Tensor& left, const at::Tensor& right, at::Tensor& out) {
+  at::bmm_out(out, left, right);
+}
+#endif
+
+}  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_TORCH_VERSION_H_

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
 #include "wattle/v1/spec.pb.h"
@@ -53,8 +54,15 @@ class DeviceOperations {
   // A packed matrix of the host in this device's memory.
   [[nodiscard]] virtual MatrixWeights Stored(MatrixWeights matrix, at::Device device) const = 0;
 
-  // --- Products of floats. factors: what both are rounded to. ---
+  // --- Products of floats. factors: what both are rounded to, or are already. ---
 
+  // What products are to read in place of x, where several read it: rounded once where the device
+  // rounds a factor before its product, else x itself. x: of two or four dimensions.
+  [[nodiscard]] virtual at::Tensor Factor(kernels::FactorType factors,
+                                          const at::Tensor& x) const = 0;
+  // Rows that a matrix of so many had better have, the further ones zeros, where products by these
+  // factors read it often: products of an odd vocabulary are slow on a GPU.
+  [[nodiscard]] virtual int64_t PaddedRows(kernels::FactorType factors, int64_t rows) const = 0;
   // left right (+ bias where it is defined).
   [[nodiscard]] virtual at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                            const at::Tensor& right,
@@ -95,9 +103,9 @@ class DeviceOperations {
                                                     const at::Tensor& grad_out,
                                                     const at::Tensor& x) const = 0;
   // As SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
-  virtual at::Tensor Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                             at::Tensor& scores) const = 0;
-  virtual at::Tensor SoftmaxBackward(const std::vector<SeenKeys>& keys,
+  virtual at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                             const ProbabilityDropout& dropout, at::Tensor& scores) const = 0;
+  virtual at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                                      const ProbabilityDropout& dropout,
                                      const at::Tensor& probabilities,
                                      at::Tensor& gradients) const = 0;
@@ -132,7 +140,7 @@ class DeviceOperations {
   // What Update reads beside the codes of moments in 8 bits.
   [[nodiscard]] virtual MomentLevels LevelsOfMoments(at::Device device) const = 0;
   virtual void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                      const UpdatedParameter& parameter) const = 0;
+                      absl::Span<const UpdatedParameter> parameters) const = 0;
 };
 
 [[nodiscard]] const DeviceOperations& CpuOperations();

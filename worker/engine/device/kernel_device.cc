@@ -14,7 +14,6 @@
 #include "base/status_macros.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
-#include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/libtorch_cuda.h"
@@ -61,7 +60,7 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Devi
 
 at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                        const at::Tensor& bias) const {
-  if (!gave_up_ && x.size(0) <= cuda::kMaxProductRows && x.scalar_type() == at::kFloat) {
+  if (x.size(0) <= cuda::kMaxProductRows && x.scalar_type() == at::kFloat) {
     const at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
     if (Multiply(matrix, x.contiguous(), bias, out)) {
       return out;
@@ -90,33 +89,21 @@ bool KernelDevice::Multiply(const MatrixWeights& matrix, const at::Tensor& x,
   if (!cuda::Serves(product)) {
     return false;
   }
-  const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(x.device());
-  const absl::Status status = launcher.ok() ? cuda::Launch(product, **launcher) : launcher.status();
+  return Carries(x.device(),
+                 [&](cuda::KernelLauncher& launcher) { return cuda::Launch(product, launcher); });
+}
+
+bool KernelDevice::Carries(at::Device device,
+                           absl::FunctionRef<absl::Status(cuda::KernelLauncher&)> body) const {
+  if (gave_up_) {
+    return false;
+  }
+  const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(device);
+  const absl::Status status = launcher.ok() ? body(**launcher) : launcher.status();
   if (!status.ok()) {
     GiveUp(status);
   }
   return status.ok();
-}
-
-at::Tensor KernelDevice::FactorsOfDropout(const kernels::RandomStream& stream, double rate,
-                                          int64_t first_element, const at::Tensor& like) const {
-  if (!gave_up_ && like.numel() > 0) {
-    const at::Tensor out = at::empty(like.sizes(), like.options().dtype(at::kFloat));
-    const absl::StatusOr<cuda::KernelLauncher*> launcher = LauncherOn(like.device());
-    const absl::Status status =
-        launcher.ok() ? cuda::Launch(cuda::DropoutFactors{.stream = stream,
-                                                          .rate = rate,
-                                                          .first_element = first_element,
-                                                          .out = out.data_ptr<float>(),
-                                                          .count = out.numel()},
-                                     **launcher)
-                      : launcher.status();
-    if (status.ok()) {
-      return out;
-    }
-    GiveUp(status);
-  }
-  return AtenDevice::FactorsOfDropout(stream, rate, first_element, like);
 }
 
 std::unique_ptr<DecodeOperator> KernelDevice::MakeDecode(DecodeRequest request) const {

@@ -2,7 +2,8 @@
 //
 // An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
-// without dequantizing the matrix first, and for the masks of dropout. Where these cannot run (no
+// without dequantizing the matrix first, and for what training computes between its products:
+// dropout, attention's softmax, the loss, AdamW (cuda/training_step.h). Where these cannot run (no
 // NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why, and
 // libtorch's operators do their work too; so where the kernels lack what a model has. A GPU that
 // fails throws: its numbers would be wrong.
@@ -15,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 
 #include "worker/engine/device/aten/aten_device.h"
@@ -34,18 +36,28 @@ class KernelDevice final : public AtenDevice {
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
+  at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                     const ProbabilityDropout& dropout, at::Tensor& scores) const override;
+  at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                             const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                             at::Tensor& gradients) const override;
+  DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
+                                      at::Tensor& logits) const override;
+  void DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const override;
+  [[nodiscard]] at::Tensor DroppedOut(const kernels::RandomStream& stream, double rate,
+                                      const at::Tensor& x) const override;
   [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
-
- protected:
-  [[nodiscard]] at::Tensor FactorsOfDropout(const kernels::RandomStream& stream, double rate,
-                                            int64_t first_element,
-                                            const at::Tensor& like) const override;
+  void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+              absl::Span<const UpdatedParameter> parameters) const override;
 
  private:
   // What launches on the device. Made at the first call.
   absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
   // From now on libtorch's operators compute; says why. Throws where the GPU fails.
   void GiveUp(const absl::Status& status) const;
+  // Whether the kernels that `body` launches do its work; if not, libtorch's operators have to.
+  bool Carries(at::Device device,
+               absl::FunctionRef<absl::Status(cuda::KernelLauncher&)> body) const;
   // Whether the kernels computed `out`.
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;

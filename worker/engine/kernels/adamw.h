@@ -23,6 +23,8 @@ struct AdamWStep {
   double gradient_scale = 1.0;  // below 1 where the global norm is clipped
 };
 
+AdamWScalars ScalarsOf(const AdamWStep& step);
+
 // The arrays of one parameter, `count` elements each; updated in place except the gradients.
 struct AdamWState {
   float* weights = nullptr;

@@ -104,11 +104,6 @@ const Levels& TheLevels() {
   return kLevels;
 }
 
-// The scalars of a step.
-struct Scalars {
-  float keep, rate, inverse_root, beta1, beta2, rest1, rest2, epsilon, gradient_scale;
-};
-
 float LargestMagnitude(const float* values, int64_t count) {
   float largest = 0.0F;
   for (int64_t i = 0; i < count; ++i) {
@@ -122,7 +117,7 @@ float Divisor(float scale) {
   return scale > 0.0F ? scale : 1.0F;
 }
 
-void UpdateBlock(const Scalars& scalars, const Levels& levels, const AdamW8bitState& block) {
+void UpdateBlock(const AdamWScalars& scalars, const Levels& levels, const AdamW8bitState& block) {
   float first[kMomentBlock];
   float second[kMomentBlock];
   const float first_scale = *block.first_scales;
@@ -168,17 +163,7 @@ uint8_t SecondMomentCode(float value) {
 }
 
 void AdamW8bitUpdate(const AdamWStep& step, const AdamW8bitState& state) {
-  const auto exponent = static_cast<double>(step.step);
-  const Scalars scalars = {
-      .keep = static_cast<float>(1.0 - step.learning_rate * step.weight_decay),
-      .rate = static_cast<float>(step.learning_rate / (1.0 - std::pow(step.beta1, exponent))),
-      .inverse_root = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(step.beta2, exponent))),
-      .beta1 = static_cast<float>(step.beta1),
-      .beta2 = static_cast<float>(step.beta2),
-      .rest1 = static_cast<float>(1.0 - step.beta1),
-      .rest2 = static_cast<float>(1.0 - step.beta2),
-      .epsilon = static_cast<float>(step.epsilon),
-      .gradient_scale = static_cast<float>(step.gradient_scale)};
+  const AdamWScalars scalars = ScalarsOf(step);
   const Levels& levels = TheLevels();
   for (int64_t begin = 0; begin < state.count; begin += kMomentBlock) {
     const int64_t block = begin / kMomentBlock;

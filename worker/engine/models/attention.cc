@@ -167,9 +167,15 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
   } else {
     value = rounded(ReadableHeads(context, group, qkv, first_value, layer.kv_heads));
   }
+  if (saved != nullptr) {  // products of both passes read them
+    query = Factor(query);
+    key = Factor(key);
+    value = Factor(value);
+  }
   at::Tensor probabilities = Scores(layer, query, key);
-  const at::Tensor dropped = SeenSoftmax(SeenKeysOf(shape, key.size(2), layer.window),
-                                         DropoutOf(context, group), probabilities);
+  const at::Tensor dropped =
+      SeenSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
+                  DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
     *saved = {query, key, value, probabilities};
   }
@@ -195,13 +201,16 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   const at::Tensor grad_key = HeadsOf(context, group, grad_qkv, layer.heads, layer.kv_heads);
   const at::Tensor grad_value =
       HeadsOf(context, group, grad_qkv, layer.heads + layer.kv_heads, layer.kv_heads);
-  const at::Tensor grad_heads = ReadableHeads(context, group, grad_out, 0, layer.heads);
+  const at::Tensor grad_heads = Factor(ReadableHeads(context, group, grad_out, 0, layer.heads));
   const auto mask = [&](CausalMask::Part part) { return MaskOf(part, shape.tokens, shape.tokens); };
   at::Tensor grad_scores =
       QueryProduct(layer, grad_heads, saved.value.transpose(2, 3), mask(CausalMask::Part::kResult));
+  // The softcap's gradient multiplies them once more before a product reads them.
+  const kernels::FactorType factors =
+      layer.attention_softcap > 0.0 ? kernels::FactorType::kFloat32 : FactorsOfThread();
   const at::Tensor dropped =
-      SeenSoftmaxBackward(SeenKeysOf(shape, shape.tokens, layer.window), DropoutOf(context, group),
-                          saved.probabilities, grad_scores);
+      SeenSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
+                          DropoutOf(context, group), saved.probabilities, grad_scores);
   // The heads that share keys and values have their gradients summed by the products.
   BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),
                    mask(CausalMask::Part::kLeftTransposed), grad_value);

@@ -46,18 +46,19 @@ struct BlockContext {
 
 // What the backward pass needs of a group.
 struct GroupActivations {
-  at::Tensor query;          // float [sequences, heads, tokens, head_size], times query_scale
-  at::Tensor key;            // float [sequences, kv_heads, tokens, head_size]
-  at::Tensor value;          // float [sequences, kv_heads, tokens, head_size]
+  // As products read them (Factor of products.h).
+  at::Tensor query;          // [sequences, heads, tokens, head_size], times query_scale
+  at::Tensor key;            // [sequences, kv_heads, tokens, head_size]
+  at::Tensor value;          // [sequences, kv_heads, tokens, head_size]
   at::Tensor probabilities;  // float [sequences, heads, tokens, tokens], before dropout
 };
 using AttentionActivations = std::vector<GroupActivations>;  // of each group
 
 // qkv: float [rows, qkv_rows] → float [rows, heads * head_size]. Where no heads share keys,
-// attention scales and turns queries and keys in qkv itself, and `saved` are views of qkv. Dropout
-// of the probabilities counts elements group by group: a group's first one follows the last of the
-// group before, as the squares [sequences, heads, tokens, tokens] stand in memory. saved: null
-// without a backward pass.
+// attention scales and turns queries and keys in qkv itself, and on the host `saved` are views of
+// qkv. Dropout of the probabilities counts elements group by group: a group's first one follows the
+// last of the group before, as the squares [sequences, heads, tokens, tokens] stand in memory.
+// saved: null without a backward pass.
 at::Tensor AttentionForward(const BlockContext& context, const at::Tensor& qkv,
                             AttentionActivations* saved);
 

@@ -83,7 +83,8 @@ at::Tensor EndForward(const BlockContext& context, const BranchEnd& end, at::Ten
                     saved == nullptr ? nullptr : &(saved->*activations));
   };
   norm(end.inner_norm, &BranchEndActivations::inner, &BranchEndActivations::inner_norm);
-  x = LinearForward(end.linear, keeper.Keep(end.linear_input, std::move(x)), context.dropout);
+  x = LinearForward(end.linear, keeper.Keep(end.linear_input, LinearInput({&end.linear}, x)),
+                    context.dropout);
   norm(end.post_norm, &BranchEndActivations::post, &BranchEndActivations::post_norm);
   DropInPlace(context.dropout, end.dropout, context.layer, config.residual_dropout, x);
   return x;
@@ -125,10 +126,12 @@ at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights
   const Residual residual = context.description().residual;
   Keeper keeper(saved);
   keeper.Keep(&BlockActivations::input, x);
+  const bool one_norm = residual == Residual::kParallelOneNorm;
   at::Tensor attention_input =
       keeper.Keep(&BlockActivations::attention_input,
-                  NormForward(config.norm, config.norm_epsilon, weights.attention_norm, x,
-                              keeper.Norm(&BlockActivations::attention_norm)));
+                  LinearInput({&weights.qkv, one_norm ? &weights.up : &weights.qkv},
+                              NormForward(config.norm, config.norm_epsilon, weights.attention_norm,
+                                          x, keeper.Norm(&BlockActivations::attention_norm))));
   at::Tensor stream =
       EndForward(
           context, AttentionEnd(weights),
@@ -137,14 +140,15 @@ at::Tensor BlockForward(const BlockContext& context, const BlockWeights& weights
           keeper)
           .add_(x);
   at::Tensor mlp_input;
-  if (residual == Residual::kParallelOneNorm) {
+  if (one_norm) {
     mlp_input = keeper.Keep(&BlockActivations::mlp_input, attention_input);
   } else {
     const at::Tensor middle =
         keeper.Keep(&BlockActivations::middle, residual == Residual::kSequential ? stream : x);
-    mlp_input = keeper.Keep(&BlockActivations::mlp_input,
-                            NormForward(config.norm, config.norm_epsilon, weights.mlp_norm, middle,
-                                        keeper.Norm(&BlockActivations::mlp_norm)));
+    mlp_input = keeper.Keep(
+        &BlockActivations::mlp_input,
+        LinearInput({&weights.up}, NormForward(config.norm, config.norm_epsilon, weights.mlp_norm,
+                                               middle, keeper.Norm(&BlockActivations::mlp_norm))));
   }
   attention_input.reset();
   at::Tensor up =

@@ -13,6 +13,7 @@
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/block.h"
 #include "worker/engine/models/perturbed_weights.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -202,6 +203,58 @@ double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, Perturbed
                   RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr, moved), moved);
 }
 
+// The head in the products of one backward pass, all of which read its matrix: rounded once, and
+// with rows of zeros where the device wants them.
+class HeadOfPass {
+ public:
+  explicit HeadOfPass(const Decoder& decoder) : decoder_(decoder) {
+    const at::Tensor& value = decoder.weights.head.value;
+    if (!value.defined() || decoder.config.logit_softcap > 0.0) {
+      return;
+    }
+    const at::Tensor rounded = Factor(value);
+    const int64_t rows = OperationsOn(value).PaddedRows(FactorsOfThread(), value.size(0));
+    if (rows > value.size(0)) {
+      factor_ = at::zeros({rows, value.size(1)}, rounded.options());
+      factor_.narrow(0, 0, value.size(0)).copy_(rounded);
+    } else if (!rounded.is_same(value)) {
+      factor_ = rounded;
+    }
+  }
+
+  // What the products read of the final norm's output.
+  [[nodiscard]] at::Tensor Input(const at::Tensor& hidden) const {
+    return factor_.defined() ? Factor(hidden) : hidden;
+  }
+  // float [rows, vocabulary], and zeros behind each row where there are rows of zeros.
+  [[nodiscard]] at::Tensor Logits(const at::Tensor& input) const {
+    if (!factor_.defined()) {
+      return HeadLogits(decoder_, input);
+    }
+    at::Tensor logits = Product(input, factor_.t()).narrow(1, 0, decoder_.config.vocabulary);
+    return decoder_.weights.head_bias.defined() ? logits.add_(decoder_.weights.head_bias) : logits;
+  }
+  // Of the logits, which are as Logits made them. Adds to the gradient of the matrix, where there
+  // is one; returns that of `hidden`.
+  [[nodiscard]] at::Tensor Backward(const at::Tensor& grad_logits, const at::Tensor& input,
+                                    MatrixWeights& gradient) const {
+    const int64_t vocabulary = grad_logits.size(1);
+    const at::Tensor factor =
+        factor_.defined() ? Factor(grad_logits.as_strided({grad_logits.size(0), factor_.size(0)},
+                                                          {grad_logits.stride(0), 1}))
+                          : Factor(grad_logits);
+    if (gradient.value.defined()) {
+      AddMatrixGradient(factor.narrow(1, 0, vocabulary), input, gradient);
+    }
+    return factor_.defined() ? Product(factor, factor_)
+                             : TransposedProduct(decoder_.weights.head, factor);
+  }
+
+ private:
+  const Decoder& decoder_;
+  at::Tensor factor_;  // [vocabulary and rows of zeros, width]; undefined: the matrix itself
+};
+
 struct HeadGradient {
   DeviceNumber loss_sum = {};
   at::Tensor grad_x;
@@ -214,13 +267,14 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
                                   DecoderWeights& gradients, KeptActivations kept) {
   HeadGradient result{.grad_x = at::zeros_like(x)};
   const double cap = decoder.config.logit_softcap;
+  const HeadOfPass head(decoder);
   const int64_t piece =
       models::LossRowsOfBackward(decoder.config.vocabulary, kept == KeptActivations::kInputs);
   ForEachLossRows(batch, piece, x.device(), [&](const LossRows& rows) {
     const at::Tensor rows_x = x.index_select(0, rows.where);
     NormActivations norm;
-    const at::Tensor hidden = FinalNorm(decoder, rows_x, &norm);
-    at::Tensor logits = HeadLogits(decoder, hidden);
+    const at::Tensor input = head.Input(FinalNorm(decoder, rows_x, &norm));
+    at::Tensor logits = head.Logits(input);
     at::Tensor grad_logits = cap > 0.0 ? logits.clone() : logits;
     result.loss_sum +=
         OperationsOn(grad_logits).CrossEntropyToGradient(rows.targets, gradient_scale, grad_logits);
@@ -230,12 +284,9 @@ HeadGradient HeadLossAndGradients(const Decoder& decoder, const TokenBatch& batc
     if (gradients.head_bias.defined()) {
       gradients.head_bias.add_(grad_logits.sum(0));
     }
-    if (gradients.head.value.defined()) {
-      AddMatrixGradient(grad_logits, hidden, gradients.head);
-    }
     const at::Tensor grad_rows =
         NormBackward(decoder.config.norm, decoder.weights.final_norm, norm, rows_x,
-                     TransposedProduct(decoder.weights.head, grad_logits), gradients.final_norm);
+                     head.Backward(grad_logits, input, gradients.head), gradients.final_norm);
     result.grad_x.index_copy_(0, rows.where, grad_rows);
   });
   if (gradients.head.unwritten) {  // no row has a loss

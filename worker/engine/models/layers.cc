@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/layers.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include "base/check.h"
@@ -132,7 +133,7 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
   if (ReadsBf16(matrix)) {
     return Product(x, matrix.packed);
   }
-  at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options());
+  at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options().dtype(at::kFloat));
   OperationsOn(x).ForEachPieceOf(matrix, [&](int64_t first, const at::Tensor& weights) {
     AddProduct(x.narrow(1, first, weights.size(0)), weights, out);
   });
@@ -148,6 +149,14 @@ void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWe
   }
 }
 
+at::Tensor LinearInput(std::initializer_list<const LinearWeights*> readers, const at::Tensor& x) {
+  // Adapters and kernels of packed matrices read numbers that are not rounded.
+  const bool plain = std::all_of(readers.begin(), readers.end(), [](const LinearWeights* linear) {
+    return linear->matrix.is_float() && linear->adapters.empty();
+  });
+  return plain ? Factor(x) : x;
+}
+
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
                          const DropoutState& dropout) {
   at::Tensor out = MatrixProduct(linear.matrix, x, linear.bias);
@@ -161,13 +170,14 @@ at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
 at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
                           const at::Tensor& grad_out, LinearWeights& gradients,
                           const DropoutState& dropout) {
+  const at::Tensor factor = Factor(grad_out);
   if (gradients.matrix.value.defined()) {
-    AddMatrixGradient(grad_out, x, gradients.matrix);
+    AddMatrixGradient(factor, x, gradients.matrix);
   }
   if (gradients.bias.defined()) {
     gradients.bias.add_(grad_out.sum(0));
   }
-  at::Tensor grad_x = TransposedProduct(linear.matrix, grad_out);
+  at::Tensor grad_x = TransposedProduct(linear.matrix, factor);
   for (size_t i = 0; i < gradients.adapters.size(); ++i) {
     AdapterBackward(linear.adapters[i], x, grad_out, dropout, gradients.adapters[i], grad_x);
   }

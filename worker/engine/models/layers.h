@@ -9,6 +9,7 @@
 #define WATTLE_WORKER_ENGINE_MODELS_LAYERS_H_
 
 #include <cstdint>
+#include <initializer_list>
 
 #include <ATen/core/Tensor.h>
 
@@ -66,7 +67,10 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 // inputs]: written where `gradient` is unwritten, which it then is no longer, and else added.
 void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWeights& gradient);
 
-// dropout: of the adapters' input.
+// x as all of `readers` read it, forward and backward: products::Factor where none needs more.
+at::Tensor LinearInput(std::initializer_list<const LinearWeights*> readers, const at::Tensor& x);
+
+// x: perhaps a LinearInput. dropout: of the adapters' input.
 at::Tensor LinearForward(const LinearWeights& linear, const at::Tensor& x,
                          const DropoutState& dropout = {});
 

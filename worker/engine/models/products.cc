@@ -25,6 +25,10 @@ FactorScope::~FactorScope() {
   factors_of_thread = outer_;
 }
 
+at::Tensor Factor(const at::Tensor& x) {
+  return OperationsOn(x).Factor(factors_of_thread, x);
+}
+
 at::Tensor Product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias) {
   return OperationsOn(left).Product(factors_of_thread, left, right, bias);
 }
@@ -39,8 +43,8 @@ void AddProduct(const at::Tensor& left, const at::Tensor& right, const at::Tenso
 
 at::Tensor BatchProduct(const at::Tensor& left, const at::Tensor& right,
                         const kernels::CausalMask& mask) {
-  at::Tensor out =
-      at::empty({left.size(0), left.size(1), left.size(2), right.size(3)}, left.options());
+  at::Tensor out = at::empty({left.size(0), left.size(1), left.size(2), right.size(3)},
+                             left.options().dtype(at::kFloat));
   BatchProductInto(left, right, mask, out);
   return out;
 }

@@ -29,6 +29,11 @@ class FactorScope {
   kernels::FactorType outer_;
 };
 
+// What products of this thread are to read in place of x, where several read it: a device that
+// rounds factors before a product rounds this one once. x: [rows, columns] or [sequences, heads,
+// rows, columns].
+at::Tensor Factor(const at::Tensor& x);
+
 // float [rows, terms] times float [terms, columns] (+ bias [columns] where it is defined). Factors
 // may be transposed views. In a FactorScope on the CPU `right` may be bfloat16: the result is that
 // of its float copy.

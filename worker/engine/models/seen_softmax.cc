@@ -32,14 +32,15 @@ std::vector<SeenKeys> SeenKeysOf(const SequenceGroup& group, int64_t seen, int64
   return keys;
 }
 
-at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                       at::Tensor& scores) {
-  return OperationsOn(scores).Softmax(keys, dropout, scores);
+at::Tensor SeenSoftmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                       const ProbabilityDropout& dropout, at::Tensor& scores) {
+  return OperationsOn(scores).Softmax(factors, keys, dropout, scores);
 }
 
-at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                               const at::Tensor& probabilities, at::Tensor& gradients) {
-  return OperationsOn(gradients).SoftmaxBackward(keys, dropout, probabilities, gradients);
+at::Tensor SeenSoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                               const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                               at::Tensor& gradients) {
+  return OperationsOn(gradients).SoftmaxBackward(factors, keys, dropout, probabilities, gradients);
 }
 
 }  // namespace wattle::engine

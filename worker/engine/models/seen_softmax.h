@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/engine/kernels/float_matmul.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/token_batch.h"
 
@@ -41,16 +42,21 @@ struct ProbabilityDropout {
   [[nodiscard]] bool active() const { return state.active && rate > 0.0; }
 };
 
+// factors: what the products that read the results round them to. A device may round there and
+// then; these results are read by products alone.
+//
 // scores: float [..., tokens, seen], contiguous → probabilities, 0 where a query does not see the
 // key; on the host in the same memory. Returns the probabilities after dropout, which are the same
-// tensor without dropout.
-at::Tensor SeenSoftmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                       at::Tensor& scores);
+// tensor without dropout and rounding.
+at::Tensor SeenSoftmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                       const ProbabilityDropout& dropout, at::Tensor& scores);
 
-// gradients: of the probabilities after dropout → of the scores; on the host in the same memory.
+// gradients: of the probabilities after dropout → of the scores, perhaps rounded; on the host in
+// the same memory.
 // Returns the probabilities after dropout, as SeenSoftmax did.
-at::Tensor SeenSoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                               const at::Tensor& probabilities, at::Tensor& gradients);
+at::Tensor SeenSoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                               const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                               at::Tensor& gradients);
 
 }  // namespace wattle::engine
 

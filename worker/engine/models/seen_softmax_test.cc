@@ -20,6 +20,7 @@
 namespace wattle::engine {
 namespace {
 
+constexpr kernels::FactorType kFloat32 = kernels::FactorType::kFloat32;
 constexpr int64_t kHeads = 3;
 constexpr DropoutState kDropout = {.active = true, .seed = 5, .counter = 2};
 
@@ -113,17 +114,17 @@ TEST_P(SeenSoftmaxTest, BothPassesAgreeWithLibtorchAndAutograd) {
         }
       }
     }
-    const at::Tensor dropped = SeenSoftmax(keys(), dropout, probabilities);
-    const at::Tensor dropped_plain = AtenOperations().Softmax(keys(), dropout, plain);
+    const at::Tensor dropped = SeenSoftmax(kFloat32, keys(), dropout, probabilities);
+    const at::Tensor dropped_plain = AtenOperations().Softmax(kFloat32, keys(), dropout, plain);
     EXPECT_TRUE(at::allclose(probabilities, plain, 1e-5, 1e-7));
     EXPECT_TRUE(at::allclose(dropped, dropped_plain, 1e-5, 1e-7));
     EXPECT_EQ(dropped.is_same(probabilities), rate == 0.0);
 
     at::Tensor grad = grad_out.clone();
     at::Tensor grad_plain = grad_out.clone();
-    const at::Tensor again = SeenSoftmaxBackward(keys(), dropout, probabilities, grad);
+    const at::Tensor again = SeenSoftmaxBackward(kFloat32, keys(), dropout, probabilities, grad);
     EXPECT_TRUE(at::equal(again, dropped));
-    AtenOperations().SoftmaxBackward(keys(), dropout, plain, grad_plain);
+    AtenOperations().SoftmaxBackward(kFloat32, keys(), dropout, plain, grad_plain);
     EXPECT_TRUE(at::allclose(grad, grad_plain, 1e-4, 1e-6));
 
     const at::Tensor factors =

@@ -61,29 +61,45 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm) {
   return settings.clip_norm / gradient_norm;
 }
 
+kernels::AdamWStep StepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
+  kernels::AdamWStep own = step;
+  own.weight_decay = parameter.decays ? step.weight_decay : 0.0;
+  return own;
+}
+
+namespace {
+
+UpdatedParameter ParameterAt(const kernels::AdamWStep& step, const UpdatedValues& values,
+                             const GradientArena& gradients, size_t parameter,
+                             const OptimizerState& state) {
+  return {.weights = values.values[parameter],
+          .gradients = ArenaView(gradients.arena, gradients.layout, values.parameters, parameter),
+          .state = state.tensors[parameter],
+          .decays = values.parameters[parameter].decays(),
+          .rounding = {.seed = state.rounding_seed,
+                       .step = static_cast<uint64_t>(step.step),
+                       .use = kernels::RandomUse::kWeightRounding,
+                       .layer = static_cast<uint32_t>(parameter)},
+          .levels = state.levels};
+}
+
+}  // namespace
+
 void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
                      const GradientArena& gradients, size_t parameter, OptimizerState& state) {
-  kernels::AdamWStep own = step;
-  own.weight_decay = values.parameters[parameter].decays() ? step.weight_decay : 0.0;
-  const UpdatedParameter updated = {
-      .weights = values.values[parameter],
-      .gradients = ArenaView(gradients.arena, gradients.layout, values.parameters, parameter),
-      .state = state.tensors[parameter],
-      .rounding = {.seed = state.rounding_seed,
-                   .step = static_cast<uint64_t>(step.step),
-                   .use = kernels::RandomUse::kWeightRounding,
-                   .layer = static_cast<uint32_t>(parameter)},
-      .levels = state.levels};
-  OperationsOn(updated.weights).Update(state.optimizer, own, updated);
+  const UpdatedParameter updated = ParameterAt(step, values, gradients, parameter, state);
+  OperationsOn(updated.weights).Update(state.optimizer, step, absl::MakeConstSpan(&updated, 1));
 }
 
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
                       const GradientArena& gradients, OptimizerState& state) {
+  std::vector<UpdatedParameter> updated;
   for (size_t i = 0; i < values.parameters.size(); ++i) {
     if (gradients.layout.holds(i)) {
-      UpdateParameter(step, values, gradients, i, state);
+      updated.push_back(ParameterAt(step, values, gradients, i, state));
     }
   }
+  OperationsOn(gradients.arena).Update(state.optimizer, step, updated);
 }
 
 }  // namespace wattle::engine

@@ -75,9 +75,13 @@ struct UpdatedParameter {
   at::Tensor weights;
   at::Tensor gradients;
   const std::vector<at::Tensor>& state;
+  bool decays = true;                   // the step's weight decay applies
   kernels::RandomStream rounding = {};  // of weights in BF16
   MomentLevels levels = {};             // as DeviceOperations::LevelsOfMoments says
 };
+
+// The step of this parameter: without decay where it does not decay.
+kernels::AdamWStep StepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter);
 
 }  // namespace wattle::engine
 

@@ -175,19 +175,19 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
   };
   for (int64_t step = 1; step <= 3; ++step) {
     const at::Tensor gradients = Normal({layout.elements}, 10 + static_cast<uint64_t>(step));
-    kernels::AdamWStep update{
+    const kernels::AdamWStep update{
         .step = step, .learning_rate = 0.01, .weight_decay = 0.2, .gradient_scale = 0.5};
     UpdateParameters(update, {model.parameters, values}, {layout, gradients}, state);
     for (size_t i = 0; i < model.parameters.size(); ++i) {
       if (!layout.holds(i)) {
         continue;
       }
-      update.weight_decay = model.parameters[i].decays() ? 0.2 : 0.0;
-      AtenOperations().Update(GetParam(), update,
-                              {.weights = view(plain_weights, model.layout, i),
-                               .gradients = view(gradients, layout, i),
-                               .state = plain.tensors[i],
-                               .levels = AtenOperations().LevelsOfMoments(at::kCPU)});
+      const UpdatedParameter updated = {.weights = view(plain_weights, model.layout, i),
+                                        .gradients = view(gradients, layout, i),
+                                        .state = plain.tensors[i],
+                                        .decays = model.parameters[i].decays(),
+                                        .levels = AtenOperations().LevelsOfMoments(at::kCPU)};
+      AtenOperations().Update(GetParam(), update, absl::MakeConstSpan(&updated, 1));
     }
   }
   // In 8 bits a moment between two levels may fall to either side.

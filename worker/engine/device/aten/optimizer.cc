@@ -119,13 +119,16 @@ MomentLevels AtenDevice::LevelsOfMoments(at::Device device) const {
 }
 
 void AtenDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                        const UpdatedParameter& parameter) const {
-  if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
-    AdafactorPlain(step, parameter);
-  } else if (parameter.state.size() == 4) {
-    AdamW8bitPlain(step, parameter);
-  } else {
-    AdamWPlain(step, parameter, parameter.state[0], parameter.state[1]);
+                        absl::Span<const UpdatedParameter> parameters) const {
+  for (const UpdatedParameter& parameter : parameters) {
+    const kernels::AdamWStep own = StepOf(step, parameter);
+    if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
+      AdafactorPlain(own, parameter);
+    } else if (parameter.state.size() == 4) {
+      AdamW8bitPlain(own, parameter);
+    } else {
+      AdamWPlain(own, parameter, parameter.state[0], parameter.state[1]);
+    }
   }
 }
 

@@ -5,18 +5,13 @@
 
 namespace wattle::engine {
 
-at::Tensor AtenDevice::FactorsOfDropout(const kernels::RandomStream& stream, double rate,
-                                        int64_t first_element, const at::Tensor& like) const {
-  return DropoutFactors(stream, rate, first_element, like);
-}
-
 void AtenDevice::DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const {
-  x.mul_(FactorsOfDropout(stream, rate, 0, x));
+  x.mul_(DropoutFactors(stream, rate, 0, x));
 }
 
 at::Tensor AtenDevice::DroppedOut(const kernels::RandomStream& stream, double rate,
                                   const at::Tensor& x) const {
-  return (x * FactorsOfDropout(stream, rate, 0, x)).contiguous();
+  return (x * DropoutFactors(stream, rate, 0, x)).contiguous();
 }
 
 void AtenDevice::AddSigns(const kernels::RandomStream& stream, float magnitude,

@@ -17,6 +17,8 @@ class CpuDevice final : public DeviceOperations {
                                      const at::TensorOptions& options) const override;
   void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const override;
   [[nodiscard]] MatrixWeights Stored(MatrixWeights matrix, at::Device device) const override;
+  [[nodiscard]] at::Tensor Factor(kernels::FactorType factors, const at::Tensor& x) const override;
+  [[nodiscard]] int64_t PaddedRows(kernels::FactorType factors, int64_t rows) const override;
   [[nodiscard]] at::Tensor Product(kernels::FactorType factors, const at::Tensor& left,
                                    const at::Tensor& right, const at::Tensor& bias) const override;
   void ProductInto(kernels::FactorType factors, const at::Tensor& left, const at::Tensor& right,
@@ -40,10 +42,11 @@ class CpuDevice final : public DeviceOperations {
   [[nodiscard]] at::Tensor ActivateBackward(models::Activation activation,
                                             const at::Tensor& grad_out,
                                             const at::Tensor& x) const override;
-  at::Tensor Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                     at::Tensor& scores) const override;
-  at::Tensor SoftmaxBackward(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                             const at::Tensor& probabilities, at::Tensor& gradients) const override;
+  at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                     const ProbabilityDropout& dropout, at::Tensor& scores) const override;
+  at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
+                             const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                             at::Tensor& gradients) const override;
   DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                       at::Tensor& logits) const override;
   void DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const override;
@@ -57,7 +60,7 @@ class CpuDevice final : public DeviceOperations {
   [[nodiscard]] DeviceNumber NormOf(const at::Tensor& gradients) const override;
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
   void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-              const UpdatedParameter& parameter) const override;
+              absl::Span<const UpdatedParameter> parameters) const override;
 };
 
 }  // namespace wattle::engine

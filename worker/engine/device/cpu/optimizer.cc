@@ -227,13 +227,16 @@ MomentLevels CpuDevice::LevelsOfMoments(at::Device /*device*/) const {
 }
 
 void CpuDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                       const UpdatedParameter& parameter) const {
-  if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
-    UpdateAdafactor(step, parameter);
-  } else if (parameter.state.size() == 4) {  // a small tensor has FP32 moments
-    UpdateAdamW8bit(step, parameter);
-  } else {
-    UpdateAdamW(step, parameter);
+                       absl::Span<const UpdatedParameter> parameters) const {
+  for (const UpdatedParameter& parameter : parameters) {
+    const kernels::AdamWStep own = StepOf(step, parameter);
+    if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
+      UpdateAdafactor(own, parameter);
+    } else if (parameter.state.size() == 4) {  // a small tensor has FP32 moments
+      UpdateAdamW8bit(own, parameter);
+    } else {
+      UpdateAdamW(own, parameter);
+    }
   }
 }
 

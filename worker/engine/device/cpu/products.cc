@@ -67,6 +67,14 @@ void MultiplyByOurKernels(FactorType factors, const at::Tensor& left, const at::
 
 }  // namespace
 
+at::Tensor CpuDevice::Factor(kernels::FactorType /*factors*/, const at::Tensor& x) const {
+  return x;  // rounded on its way into the panels that a product reads
+}
+
+int64_t CpuDevice::PaddedRows(kernels::FactorType /*factors*/, int64_t rows) const {
+  return rows;
+}
+
 at::Tensor CpuDevice::Product(FactorType factors, const at::Tensor& left, const at::Tensor& right,
                               const at::Tensor& bias) const {
   if (!OurKernelsMultiply(factors)) {
@@ -100,7 +108,12 @@ void CpuDevice::BatchProductInto(FactorType factors, const at::Tensor& left,
                                  const at::Tensor& right, const kernels::CausalMask& mask,
                                  const at::Tensor& out) const {
   if (!OurKernelsMultiply(factors)) {
-    AtenOperations().BatchProductInto(factors, left, right, mask, out);
+    // Sequence by sequence: libtorch multiplies the heads of one where they lie, and would copy
+    // those of several.
+    for (int64_t i = 0; i < left.size(0); ++i) {
+      AtenOperations().BatchProductInto(factors, left.narrow(0, i, 1), right.narrow(0, i, 1), mask,
+                                        out.narrow(0, i, 1));
+    }
     return;
   }
   CheckColumnsTogether(out);

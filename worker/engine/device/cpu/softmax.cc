@@ -51,8 +51,8 @@ void Drop(const ProbabilityDropout& dropout, int64_t first, int64_t count, float
 
 }  // namespace
 
-at::Tensor CpuDevice::Softmax(const std::vector<SeenKeys>& keys, const ProbabilityDropout& dropout,
-                              at::Tensor& scores) const {
+at::Tensor CpuDevice::Softmax(kernels::FactorType /*factors*/, const std::vector<SeenKeys>& keys,
+                              const ProbabilityDropout& dropout, at::Tensor& scores) const {
   at::Tensor after = dropout.active() ? at::empty_like(scores) : scores;
   auto* probabilities = scores.data_ptr<float>();
   auto* dropped = after.data_ptr<float>();
@@ -71,7 +71,8 @@ at::Tensor CpuDevice::Softmax(const std::vector<SeenKeys>& keys, const Probabili
   return after;
 }
 
-at::Tensor CpuDevice::SoftmaxBackward(const std::vector<SeenKeys>& keys,
+at::Tensor CpuDevice::SoftmaxBackward(kernels::FactorType /*factors*/,
+                                      const std::vector<SeenKeys>& keys,
                                       const ProbabilityDropout& dropout,
                                       const at::Tensor& probabilities,
                                       at::Tensor& gradients) const {

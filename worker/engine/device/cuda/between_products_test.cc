@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 
 #include "base/half.h"
+#include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/host_gpu.h"
 #include "worker/engine/device/cuda/host_kernels.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
@@ -266,7 +267,6 @@ TEST(DropoutTest, FactorsAreThoseOfTheCpu) {
                                         .step = (uint64_t{3} << 32) + 5,
                                         .use = kernels::RandomUse::kAttentionDropout,
                                         .layer = 11};
-  const kernels::PhiloxCounter counter = kernels::CounterOf(stream);
   for (const int64_t first : {int64_t{0}, int64_t{1}, int64_t{131}, (int64_t{1} << 33) + 2}) {
     for (const int64_t count :
          {int64_t{1}, int64_t{3}, int64_t{511}, int64_t{512}, int64_t{1301}}) {
@@ -274,18 +274,19 @@ TEST(DropoutTest, FactorsAreThoseOfTheCpu) {
       std::vector<float> wanted(static_cast<size_t>(count), 1.0F);
       kernels::ApplyDropout(stream, 0.3, first, count, wanted.data());
       std::vector<float> out(static_cast<size_t>(count), -1.0F);
-      DropoutArguments arguments = {.out = out.data(),
+      DropoutArguments arguments = {.mask = MaskOf(stream, 0.3),
+                                    .in = nullptr,
+                                    .out = out.data(),
                                     .first = first,
-                                    .count = count,
-                                    .words = {},
-                                    .key = {counter.key[0], counter.key[1]},
-                                    .threshold = static_cast<unsigned>(0.3 * 0x1.0p32),
-                                    .scale = static_cast<float>(1.0 / (1.0 - 0.3))};
-      std::copy(std::begin(counter.words), std::end(counter.words), arguments.words);
+                                    .count = count};
       const int64_t elements = first % 4 + count + kDropoutElements - 1;
-      RunKernel("dropout_factors", {.blocks = static_cast<int>(elements / kDropoutElements)},
-                arguments);
+      const GridShape grid = {.blocks = static_cast<int>(elements / kDropoutElements)};
+      RunKernel("drop_out", grid, arguments);
       EXPECT_EQ(out, wanted);
+      std::fill(out.begin(), out.end(), 1.0F);
+      arguments.in = out.data();
+      RunKernel("drop_out", grid, arguments);
+      EXPECT_EQ(out, wanted) << "in place";
     }
   }
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What dropout multiplies with, drawn on the GPU: the bits of kernels::ApplyDropout.
+// Dropout on the GPU, with the masks of kernels::ApplyDropout.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DROPOUT_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DROPOUT_H_
 
@@ -13,15 +13,18 @@
 
 namespace wattle::cuda {
 
-struct DropoutFactors {
-  kernels::RandomStream stream;
-  double rate = 0.0;
+// rate: in [0, 1).
+DropoutMask MaskOf(const kernels::RandomStream& stream, double rate);
+
+struct Dropout {
+  DropoutMask mask;
   int64_t first_element = 0;
-  float* out = nullptr;  // of the device
-  int64_t count = 0;     // 1 at least
+  const float* in = nullptr;  // of the device; null: ones
+  float* out = nullptr;       // of the device; may be `in`
+  int64_t count = 0;          // 1 at least
 };
 
-absl::Status Launch(const DropoutFactors& factors, KernelLauncher& launcher);
+absl::Status Launch(const Dropout& dropout, KernelLauncher& launcher);
 
 }  // namespace wattle::cuda
 

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "worker/engine/device/cuda/kernels/adamw.cu"
 #include "worker/engine/device/cuda/kernels/attention.cu"
 #include "worker/engine/device/cuda/kernels/choose.cu"
+#include "worker/engine/device/cuda/kernels/cross_entropy.cu"
 #include "worker/engine/device/cuda/kernels/draw.cu"
 #include "worker/engine/device/cuda/kernels/dropout.cu"
 #include "worker/engine/device/cuda/kernels/finish.cu"
@@ -20,6 +22,7 @@
 #include "worker/engine/device/cuda/kernels/product_q4_0.cu"
 #include "worker/engine/device/cuda/kernels/product_q8_0.cu"
 #include "worker/engine/device/cuda/kernels/rotary.cu"
+#include "worker/engine/device/cuda/kernels/seen_softmax.cu"
 
 namespace wattle::cuda {
 namespace {
@@ -52,16 +55,20 @@ constexpr HostKernel kKernels[] = {
     WATTLE_PRODUCT(nf4dq),
     WATTLE_PRODUCT(q4_0),
     WATTLE_PRODUCT(q8_0),
+    WATTLE_KERNEL(adamw, adamw, AdamWArguments),
     WATTLE_KERNEL(attention, attention_64, AttentionArguments),
     WATTLE_KERNEL(attention, attention_128, AttentionArguments),
     WATTLE_KERNEL(attention, attention_256, AttentionArguments),
     WATTLE_KERNEL(choose, choose, ChooseArguments),
+    WATTLE_KERNEL(cross_entropy, cross_entropy, CrossEntropyArguments),
     WATTLE_KERNEL(draw, weigh, DrawArguments),
     WATTLE_KERNEL(draw, draw, DrawArguments),
-    WATTLE_KERNEL(dropout, dropout_factors, DropoutArguments),
+    WATTLE_KERNEL(dropout, drop_out, DropoutArguments),
     WATTLE_KERNEL(finish, finish_rows, FinishArguments),
     WATTLE_KERNEL(norm, norm_rows, NormArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
+    WATTLE_KERNEL(seen_softmax, seen_softmax, SeenSoftmaxArguments),
+    WATTLE_KERNEL(seen_softmax, seen_softmax_backward, SeenSoftmaxBackwardArguments),
 };
 
 #undef WATTLE_PRODUCT

@@ -101,8 +101,8 @@ struct HeadAttention {
   int64_t out_stride = 0;
 };
 
-// One AdamW update with its scalars worked out (adamw.h has the formula).
-struct AdamWPass {
+// The factors of an AdamW update (adamw.h has the formula), worked out once a step.
+struct AdamWScalars {
   float beta1 = 0.0F;
   float rest1 = 0.0F;  // 1 - beta1
   float beta2 = 0.0F;
@@ -112,6 +112,10 @@ struct AdamWPass {
   float inverse_root = 1.0F;  // 1 / √(the second moment's bias correction)
   float epsilon = 0.0F;
   float gradient_scale = 1.0F;
+};
+
+struct AdamWPass {
+  AdamWScalars scalars;
   float* weights = nullptr;
   const float* gradients = nullptr;
   float* first_moments = nullptr;

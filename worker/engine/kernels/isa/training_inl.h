@@ -22,14 +22,15 @@ inline void AdamW(const AdamWPass& pass) {
   const float* __restrict gradients = pass.gradients;
   float* __restrict first = pass.first_moments;
   float* __restrict second = pass.second_moments;
+  const AdamWScalars scalars = pass.scalars;
   for (int64_t i = 0; i < pass.count; ++i) {
-    const float gradient = gradients[i] * pass.gradient_scale;
-    const float m = pass.beta1 * first[i] + pass.rest1 * gradient;
-    const float v = pass.beta2 * second[i] + pass.rest2 * gradient * gradient;
+    const float gradient = gradients[i] * scalars.gradient_scale;
+    const float m = scalars.beta1 * first[i] + scalars.rest1 * gradient;
+    const float v = scalars.beta2 * second[i] + scalars.rest2 * gradient * gradient;
     first[i] = m;
     second[i] = v;
-    weights[i] = weights[i] * pass.keep -
-                 pass.rate * m / (__builtin_sqrtf(v) * pass.inverse_root + pass.epsilon);
+    weights[i] = weights[i] * scalars.keep -
+                 scalars.rate * m / (__builtin_sqrtf(v) * scalars.inverse_root + scalars.epsilon);
   }
 }
 

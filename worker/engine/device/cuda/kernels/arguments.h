@@ -174,18 +174,96 @@ struct DrawArguments {
   long long* chosen;   // [count], the most likely token before. NOLINT(google-runtime-int)
 };
 
-// Factors of dropout, as kernels::ApplyDropout has them: out[i] is that of element first + i.
-struct DropoutArguments {
-  float* out;         // [count]
-  long long first;    // NOLINT(google-runtime-int)
-  long long count;    // NOLINT(google-runtime-int)
+// A mask of dropout, as kernels::ApplyDropout has it.
+struct DropoutMask {
   unsigned words[3];  // kernels::PhiloxCounter
   unsigned key[2];
   unsigned threshold;  // of the bits of an element that is dropped, exclusive
   float scale;         // of the others
 };
+
+// out[i] = in[i] times the factor of element first + i.
+struct DropoutArguments {
+  DropoutMask mask;
+  const float* in;  // [count], may be `out`; null: ones
+  float* out;       // [count]
+  long long first;  // NOLINT(google-runtime-int)
+  long long count;  // NOLINT(google-runtime-int)
+};
 // Elements that a block writes at most: each thread the four of one counter.
 constexpr int kDropoutElements = 4 * kBlockThreads;
+
+// How a result is stored that a product reads next.
+enum StoredAs : int { kStoredFloat = 0, kStoredBf16 = 1, kStoredFp16 = 2 };
+
+// Attention's scores, row by row: row r is of query r % queries. A query sees the keys below its
+// end but for those of two ranges (models/seen_softmax.h).
+struct SeenRows {
+  long long rows;  // NOLINT(google-runtime-int)
+  int queries;
+  int seen;                  // keys: columns
+  int first_end;             // of query 0, without borders: each query sees one key more
+  const long long* borders;  // [5][queries]: end, begin, end, begin, end; or null. NOLINT
+};
+
+// Each row's scores become probabilities, 0 where the query does not see the key.
+struct SeenSoftmaxArguments {
+  SeenRows shape;
+  float* scores;  // [rows, seen]
+  void* dropped;  // [rows, seen]: the probabilities after dropout; null: there is none
+  int stored;     // what `dropped` holds: StoredAs
+  DropoutMask mask;
+  long long first;  // the element of the first probability. NOLINT(google-runtime-int)
+};
+
+// Gradients of the probabilities after dropout become those of the scores.
+struct SeenSoftmaxBackwardArguments {
+  SeenRows shape;
+  const float* probabilities;  // [rows, seen]
+  const float* gradients;      // [rows, seen]
+  void* of_scores;             // [rows, seen], may be `gradients` where it holds floats
+  void* dropped;               // as SeenSoftmaxArguments has it
+  int stored;                  // what both hold: StoredAs
+  DropoutMask mask;
+  long long first;  // NOLINT(google-runtime-int)
+};
+
+// losses[r] = -log softmax(logits of row r)[targets[r]]; the logits become the gradient of
+// gradient_scale times the sum of the losses.
+struct CrossEntropyArguments {
+  float* logits;             // [rows, stride]
+  const long long* targets;  // [rows] NOLINT(google-runtime-int)
+  float* losses;             // [rows]
+  int vocabulary;
+  int stride;
+  float gradient_scale;
+};
+
+// One step of AdamW, as kernels::AdamWUpdate computes it, of several parameters.
+struct AdamWParameter {
+  float* weights;          // [count]
+  const float* gradients;  // [count]
+  float* first_moments;    // [count]
+  float* second_moments;   // [count]
+  long long count;         // 0: none. NOLINT(google-runtime-int)
+  int first_block;         // that updates it
+  float keep;              // 1 - the learning rate times the parameter's decay
+};
+constexpr int kAdamWParameters = 32;  // of a launch: its arguments have room for 4 KB
+struct AdamWArguments {
+  AdamWParameter parameters[kAdamWParameters];
+  float beta1;
+  float rest1;  // 1 - beta1
+  float beta2;
+  float rest2;
+  float rate;          // the learning rate over the first moment's bias correction
+  float inverse_root;  // 1 / the root of the second moment's
+  float epsilon;
+  float gradient_scale;
+};
+// Elements that a block updates: each thread one after the other, so that loads lie together.
+constexpr int kUpdatesOfThread = 4;
+constexpr int kUpdatedElements = kUpdatesOfThread * kBlockThreads;
 
 }  // namespace wattle::cuda
 

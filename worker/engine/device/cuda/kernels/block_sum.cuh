@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Sums over lanes and threads, in one order.
+// Sums and largest values over lanes and threads, in one order.
 #pragma once
 
 #include "gpu.cuh"
@@ -22,6 +22,18 @@ __device__ inline float MaxOfWarp(float value) {
     value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, distance));
   }
   return value;
+}
+
+// The same in all threads of a wide block.
+__device__ inline float MaxOfBlock(float value) {
+  WATTLE_SHARED(float, of_warps, [kWarpsOfWide]);
+  value = MaxOfWarp(value);
+  __syncthreads();  // the largest ones before these are read
+  if (threadIdx.x % kWarpThreads == 0) {
+    of_warps[threadIdx.x / kWarpThreads] = value;
+  }
+  __syncthreads();
+  return MaxOfWarp(of_warps[threadIdx.x % kWarpsOfWide]);
 }
 
 // In all threads of a wide block.

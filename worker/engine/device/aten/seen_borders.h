@@ -1,0 +1,25 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What each query sees, as numbers for a device.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_ATEN_SEEN_BORDERS_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_ATEN_SEEN_BORDERS_H_
+
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/engine/kernels/random.h"
+#include "worker/engine/models/seen_softmax.h"
+
+namespace wattle::engine {
+
+// int64 [5, queries] of the host, and never a row of the square: the end of the keys, and begin and
+// end of both hidden ranges.
+at::Tensor BordersOf(const std::vector<SeenKeys>& keys);
+
+// The numbers of the probabilities' dropout.
+kernels::RandomStream StreamOfProbabilities(const ProbabilityDropout& dropout);
+
+}  // namespace wattle::engine
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_ATEN_SEEN_BORDERS_H_

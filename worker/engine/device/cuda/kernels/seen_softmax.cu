@@ -1,0 +1,229 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Softmax of attention's scores with its mask and its dropout, forward and backward. A warp has a
+// row, and reads it from the first cache each time but the first. A lane has the elements of one
+// counter of dropout at a time; the first and the last may be of another row.
+#include "block_sum.cuh"
+#include "epilogue.cuh"
+#include "philox.cuh"
+
+namespace wattle::cuda {
+namespace {
+
+constexpr int kFour = kElementsOfCounter;
+
+// The row of this warp.
+struct ScoreRow {
+  long long first = 0;  // its first element in memory
+  long long group = 0;  // the counter of its first element
+  int skipped = 0;      // elements of that counter before the row
+  int groups = 0;       // counters of the keys below the query's end
+  int all_groups = 0;
+  bool whole = false;  // every counter is of this row alone, and its four elements lie together
+  int seen = 0;
+  int end = 0;
+  int hidden[4] = {0, 0, 0, 0};
+
+  __device__ int Column(int group_of_row, int j) const {
+    return group_of_row * kFour + j - skipped;
+  }
+  // Whether the query sees the key.
+  __device__ bool Sees(int key) const {
+    return key >= 0 && key < end && (key < hidden[0] || key >= hidden[1]) &&
+           (key < hidden[2] || key >= hidden[3]);
+  }
+  // Four elements of the row; anything for those that the query does not see.
+  __device__ void Load(const float* rows, int group_of_row, float (&out)[kFour]) const {
+    if (whole) {
+      const float4 four = *reinterpret_cast<const float4*>(rows + first + group_of_row * kFour);
+      out[0] = four.x;
+      out[1] = four.y;
+      out[2] = four.z;
+      out[3] = four.w;
+      return;
+    }
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      const int column = Column(group_of_row, j);
+      out[j] = Sees(column) ? rows[first + column] : 0.0F;
+    }
+  }
+  __device__ void Store(void* rows, int stored, int group_of_row,
+                        const float (&values)[kFour]) const;
+};
+
+__device__ inline unsigned short TwoBytesOf(int stored, float value) {
+  if (stored == kStoredFp16) {
+    return HalfFromFloat(value);
+  }
+  return value == value ? Bf16FromFloat(value) : 0x7FC0;  // what is no number stays none
+}
+
+__device__ inline void ScoreRow::Store(void* rows, int stored, int group_of_row,
+                                       const float (&values)[kFour]) const {
+  if (whole && stored == kStoredFloat) {
+    *reinterpret_cast<float4*>(static_cast<float*>(rows) + first + group_of_row * kFour) = {
+        values[0], values[1], values[2], values[3]};
+    return;
+  }
+  if (whole) {
+    unsigned halves[kFour];
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      halves[j] = TwoBytesOf(stored, values[j]);
+    }
+    *reinterpret_cast<uint2*>(static_cast<unsigned short*>(rows) + first + group_of_row * kFour) = {
+        halves[0] | halves[1] << 16, halves[2] | halves[3] << 16};
+    return;
+  }
+  WATTLE_UNROLL
+  for (int j = 0; j < kFour; ++j) {
+    const int column = Column(group_of_row, j);
+    if (column < 0 || column >= seen) {
+      continue;
+    }
+    if (stored == kStoredFloat) {
+      static_cast<float*>(rows)[first + column] = values[j];
+    } else {
+      static_cast<unsigned short*>(rows)[first + column] = TwoBytesOf(stored, values[j]);
+    }
+  }
+}
+
+// first_element: of dropout, of the first row. False: there is no row for this warp.
+__device__ inline bool RowOfWarp(const SeenRows& shape, long long first_element, ScoreRow& row) {
+  const long long number = static_cast<long long>(blockIdx.x) * kWarpsOfBlock +
+                           static_cast<long long>(threadIdx.x) / kWarpThreads;
+  if (number >= shape.rows) {
+    return false;
+  }
+  const int query = static_cast<int>(number % shape.queries);
+  row.seen = shape.seen;
+  row.end = shape.first_end + query;
+  if (shape.borders != nullptr) {
+    row.end = static_cast<int>(shape.borders[query]);
+    WATTLE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      row.hidden[i] = static_cast<int>(shape.borders[(i + 1) * shape.queries + query]);
+    }
+  }
+  row.first = number * shape.seen;
+  const long long element = first_element + row.first;
+  row.group = element / kFour;
+  row.skipped = static_cast<int>(element % kFour);
+  row.groups = (row.skipped + row.end + kFour - 1) / kFour;
+  row.all_groups = (row.skipped + shape.seen + kFour - 1) / kFour;
+  row.whole = shape.seen % kFour == 0 && first_element % kFour == 0;
+  return true;
+}
+
+__device__ inline FourFactors NoDropout() {
+  return {{1.0F, 1.0F, 1.0F, 1.0F}};
+}
+
+}  // namespace
+
+extern "C" {
+
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    seen_softmax(SeenSoftmaxArguments a) {
+  ScoreRow row;
+  if (!RowOfWarp(a.shape, a.first, row)) {
+    return;
+  }
+  const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
+  float largest = -3.402823466e38F;
+  float scores[kFour];
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.groups; g += kWarpThreads) {
+    row.Load(a.scores, g, scores);
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      largest = row.Sees(row.Column(g, j)) ? fmaxf(largest, scores[j]) : largest;
+    }
+  }
+  largest = MaxOfWarp(largest);
+  float sum = 0.0F;
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.groups; g += kWarpThreads) {
+    row.Load(a.scores, g, scores);
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      sum += row.Sees(row.Column(g, j)) ? expf(scores[j] - largest) : 0.0F;
+    }
+  }
+  const float inverse = 1.0F / SumOfWarp(sum);
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.all_groups; g += kWarpThreads) {
+    float probabilities[kFour] = {};
+    if (g < row.groups) {
+      row.Load(a.scores, g, scores);
+      WATTLE_UNROLL
+      for (int j = 0; j < kFour; ++j) {
+        probabilities[j] = row.Sees(row.Column(g, j)) ? expf(scores[j] - largest) * inverse : 0.0F;
+      }
+    }
+    row.Store(a.scores, kStoredFloat, g, probabilities);
+    if (a.dropped != nullptr) {
+      const FourFactors factors = FactorsOf(static_cast<unsigned>(row.group + g), a.mask);
+      WATTLE_UNROLL
+      for (int j = 0; j < kFour; ++j) {
+        probabilities[j] *= factors.of[j];
+      }
+      row.Store(a.dropped, a.stored, g, probabilities);
+    }
+  }
+}
+
+// ∂score = p (f g - Σ p f g), with p the probability, f the factor of dropout, g the gradient.
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    seen_softmax_backward(SeenSoftmaxBackwardArguments a) {
+  ScoreRow row;
+  if (!RowOfWarp(a.shape, a.first, row)) {
+    return;
+  }
+  const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
+  float probabilities[kFour];
+  float gradients[kFour];
+  float sum = 0.0F;
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.groups; g += kWarpThreads) {
+    row.Load(a.probabilities, g, probabilities);
+    row.Load(a.gradients, g, gradients);
+    const FourFactors factors = a.dropped != nullptr
+                                    ? FactorsOf(static_cast<unsigned>(row.group + g), a.mask)
+                                    : NoDropout();
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      sum += row.Sees(row.Column(g, j)) ? probabilities[j] * factors.of[j] * gradients[j] : 0.0F;
+    }
+  }
+  sum = SumOfWarp(sum);
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.all_groups; g += kWarpThreads) {
+    float of_scores[kFour] = {};
+    float dropped[kFour] = {};
+    if (g < row.groups) {
+      row.Load(a.probabilities, g, probabilities);
+      row.Load(a.gradients, g, gradients);
+      const FourFactors factors = a.dropped != nullptr
+                                      ? FactorsOf(static_cast<unsigned>(row.group + g), a.mask)
+                                      : NoDropout();
+      WATTLE_UNROLL
+      for (int j = 0; j < kFour; ++j) {
+        if (row.Sees(row.Column(g, j))) {
+          of_scores[j] = probabilities[j] * (factors.of[j] * gradients[j] - sum);
+          dropped[j] = probabilities[j] * factors.of[j];
+        }
+      }
+    }
+    row.Store(a.of_scores, a.stored, g, of_scores);
+    if (a.dropped != nullptr) {
+      row.Store(a.dropped, a.stored, g, dropped);
+    }
+  }
+}
+
+}  // extern "C"
+
+}  // namespace wattle::cuda

@@ -1,0 +1,23 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What a step of training launches beside products: attention's softmax both ways, the loss with
+// its gradient, the optimizer. kernels/arguments.h says what each computes; all pointers are of the
+// device. No counts are 0.
+#ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
+#define WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
+
+#include "absl/status/status.h"
+
+#include "worker/engine/device/cuda/kernel_launch.h"
+
+namespace wattle::cuda {
+
+absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
+absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
+absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
+// The first blocks need not be there.
+absl::Status Launch(AdamWArguments update, KernelLauncher& launcher);
+
+}  // namespace wattle::cuda
+
+#endif  // WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_

@@ -1,0 +1,221 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// What KernelDevice computes between the products of a step of training.
+#include <algorithm>
+#include <cstdint>
+
+#include "worker/engine/device/aten/seen_borders.h"
+#include "worker/engine/device/cuda/dropout.h"
+#include "worker/engine/device/cuda/training_step.h"
+#include "worker/engine/device/kernel_device.h"
+#include "worker/engine/kernels/adamw.h"
+#include "worker/engine/models/seen_softmax.h"
+#include "worker/engine/torch_operators.h"
+#include "worker/engine/train/optimizer.h"
+
+namespace wattle::engine {
+namespace {
+
+using kernels::FactorType;
+
+cuda::StoredAs StoredAsOf(FactorType factors) {
+  switch (factors) {
+    case FactorType::kBf16:
+      return cuda::kStoredBf16;
+    case FactorType::kFp16:
+      return cuda::kStoredFp16;
+    case FactorType::kFloat32:
+      break;
+  }
+  return cuda::kStoredFloat;
+}
+
+// Undefined: as `rows`, rounded to the factors.
+at::Tensor EmptyLike(const at::Tensor& rows, FactorType factors) {
+  const at::ScalarType types[] = {at::kFloat, at::kBFloat16, at::kHalf};
+  return at::empty(rows.sizes(), rows.options().dtype(types[StoredAsOf(factors)]));
+}
+
+// Whether each query sees one key more than the query before it, and none is hidden.
+bool SeesOneMoreEach(const std::vector<SeenKeys>& keys) {
+  int64_t end = keys.front().end;
+  return std::all_of(keys.begin(), keys.end(), [&](const SeenKeys& of_query) {
+    const auto empty = [](const SeenKeys::Range& range) { return range.begin >= range.end; };
+    return of_query.end == end++ && empty(of_query.hidden[0]) && empty(of_query.hidden[1]);
+  });
+}
+
+// The rows of `scores`, and what holds their borders, where the device has to be told them.
+struct RowsOnDevice {
+  cuda::SeenRows shape = {};
+  at::Tensor borders;
+};
+
+RowsOnDevice RowsOf(const std::vector<SeenKeys>& keys, const at::Tensor& scores) {
+  RowsOnDevice rows;
+  rows.shape = {.rows = scores.numel() / scores.size(-1),
+                .queries = static_cast<int>(keys.size()),
+                .seen = static_cast<int>(scores.size(-1)),
+                .first_end = static_cast<int>(keys.front().end),
+                .borders = nullptr};
+  if (!SeesOneMoreEach(keys)) {
+    rows.borders = Upload(BordersOf(keys), scores.device());
+    rows.shape.borders = reinterpret_cast<const long long*>(  // NOLINT(google-runtime-int)
+        rows.borders.data_ptr<int64_t>());
+  }
+  return rows;
+}
+
+// Of inactive dropout a mask that keeps all.
+cuda::DropoutMask MaskOf(const ProbabilityDropout& dropout) {
+  return cuda::MaskOf(StreamOfProbabilities(dropout), dropout.active() ? dropout.rate : 0.0);
+}
+
+bool IsDense(const at::Tensor& x) {
+  return x.is_contiguous() && x.scalar_type() == at::kFloat && x.numel() > 0;
+}
+
+cuda::AdamWArguments ArgumentsOf(const kernels::AdamWStep& step,
+                                 absl::Span<const UpdatedParameter> parameters) {
+  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
+  cuda::AdamWArguments arguments = {.parameters = {},
+                                    .beta1 = scalars.beta1,
+                                    .rest1 = scalars.rest1,
+                                    .beta2 = scalars.beta2,
+                                    .rest2 = scalars.rest2,
+                                    .rate = scalars.rate,
+                                    .inverse_root = scalars.inverse_root,
+                                    .epsilon = scalars.epsilon,
+                                    .gradient_scale = scalars.gradient_scale};
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const UpdatedParameter& parameter = parameters[i];
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+                               .gradients = parameter.gradients.data_ptr<float>(),
+                               .first_moments = parameter.state[0].data_ptr<float>(),
+                               .second_moments = parameter.state[1].data_ptr<float>(),
+                               .count = parameter.weights.numel(),
+                               .first_block = 0,
+                               .keep = parameter.decays ? scalars.keep : 1.0F};
+  }
+  return arguments;
+}
+
+}  // namespace
+
+at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>& keys,
+                                 const ProbabilityDropout& dropout, at::Tensor& scores) const {
+  const bool apart = dropout.active() || factors != FactorType::kFloat32;
+  const at::Tensor dropped = apart ? EmptyLike(scores, factors) : scores;
+  if (IsDense(scores) && Carries(scores.device(), [&](cuda::KernelLauncher& launcher) {
+        const RowsOnDevice rows = RowsOf(keys, scores);
+        return cuda::Launch(
+            cuda::SeenSoftmaxArguments{.shape = rows.shape,
+                                       .scores = scores.data_ptr<float>(),
+                                       .dropped = apart ? dropped.data_ptr() : nullptr,
+                                       .stored = StoredAsOf(factors),
+                                       .mask = MaskOf(dropout),
+                                       .first = dropout.first_element},
+            launcher);
+      })) {
+    return dropped;
+  }
+  return AtenDevice::Softmax(factors, keys, dropout, scores);
+}
+
+at::Tensor KernelDevice::SoftmaxBackward(FactorType factors, const std::vector<SeenKeys>& keys,
+                                         const ProbabilityDropout& dropout,
+                                         const at::Tensor& probabilities,
+                                         at::Tensor& gradients) const {
+  const bool rounded = factors != FactorType::kFloat32;
+  const bool apart = dropout.active() || rounded;
+  const at::Tensor dropped = apart ? EmptyLike(probabilities, factors) : probabilities;
+  const at::Tensor of_scores = rounded ? EmptyLike(gradients, factors) : gradients;
+  if (IsDense(probabilities) && IsDense(gradients) &&
+      Carries(gradients.device(), [&](cuda::KernelLauncher& launcher) {
+        const RowsOnDevice rows = RowsOf(keys, probabilities);
+        return cuda::Launch(
+            cuda::SeenSoftmaxBackwardArguments{.shape = rows.shape,
+                                               .probabilities = probabilities.data_ptr<float>(),
+                                               .gradients = gradients.data_ptr<float>(),
+                                               .of_scores = of_scores.data_ptr(),
+                                               .dropped = apart ? dropped.data_ptr() : nullptr,
+                                               .stored = StoredAsOf(factors),
+                                               .mask = MaskOf(dropout),
+                                               .first = dropout.first_element},
+            launcher);
+      })) {
+    gradients = of_scores;
+    return dropped;
+  }
+  return AtenDevice::SoftmaxBackward(factors, keys, dropout, probabilities, gradients);
+}
+
+DeviceNumber KernelDevice::CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
+                                                  at::Tensor& logits) const {
+  const at::Tensor losses = at::empty({logits.size(0)}, logits.options());
+  const bool rows =
+      logits.scalar_type() == at::kFloat && logits.stride(1) == 1 && logits.size(0) > 0;
+  if (rows && Carries(logits.device(), [&](cuda::KernelLauncher& launcher) {
+        return cuda::Launch(
+            cuda::CrossEntropyArguments{
+                .logits = logits.data_ptr<float>(),
+                .targets = reinterpret_cast<const long long*>(  // NOLINT(google-runtime-int)
+                    targets.data_ptr<int64_t>()),
+                .losses = losses.data_ptr<float>(),
+                .vocabulary = static_cast<int>(logits.size(1)),
+                .stride = static_cast<int>(logits.stride(0)),
+                .gradient_scale = static_cast<float>(gradient_scale)},
+            static_cast<int>(logits.size(0)), launcher);
+      })) {
+    return DeviceNumber(losses.sum(at::kDouble));
+  }
+  return AtenDevice::CrossEntropyToGradient(targets, gradient_scale, logits);
+}
+
+void KernelDevice::DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const {
+  if (!IsDense(x) || !Carries(x.device(), [&](cuda::KernelLauncher& launcher) {
+        return cuda::Launch(cuda::Dropout{.mask = cuda::MaskOf(stream, rate),
+                                          .in = x.data_ptr<float>(),
+                                          .out = x.data_ptr<float>(),
+                                          .count = x.numel()},
+                            launcher);
+      })) {
+    AtenDevice::DropOut(stream, rate, x);
+  }
+}
+
+at::Tensor KernelDevice::DroppedOut(const kernels::RandomStream& stream, double rate,
+                                    const at::Tensor& x) const {
+  const at::Tensor in = x.contiguous();
+  const at::Tensor out = at::empty_like(in);
+  if (IsDense(in) && Carries(in.device(), [&](cuda::KernelLauncher& launcher) {
+        return cuda::Launch(cuda::Dropout{.mask = cuda::MaskOf(stream, rate),
+                                          .in = in.data_ptr<float>(),
+                                          .out = out.data_ptr<float>(),
+                                          .count = in.numel()},
+                            launcher);
+      })) {
+    return out;
+  }
+  return AtenDevice::DroppedOut(stream, rate, x);
+}
+
+void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                          absl::Span<const UpdatedParameter> parameters) const {
+  constexpr size_t kTogether = cuda::kAdamWParameters;
+  for (size_t first = 0; first < parameters.size(); first += kTogether) {
+    const absl::Span<const UpdatedParameter> some = parameters.subspan(first, kTogether);
+    const bool served =
+        optimizer == v1::OPTIMIZER_ADAMW &&
+        std::all_of(some.begin(), some.end(), [](const UpdatedParameter& parameter) {
+          return IsDense(parameter.weights) && IsDense(parameter.gradients);
+        });
+    if (!served || !Carries(some.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
+          return cuda::Launch(ArgumentsOf(step, some), launcher);
+        })) {
+      AtenDevice::Update(optimizer, step, some);
+    }
+  }
+}
+
+}  // namespace wattle::engine
