@@ -86,7 +86,7 @@ BUGS = (
         "wattle_callers_test", "CallLimitsTest.ACallersBytes*"),
     Bug("a flag that nobody asks", "coordinator/callers/callers.cc", "core::AgeOf(caller.validity, now, limits_->most().renew_after_expiry)",
         "core::AgeOf(caller.validity, now)", "wattle_callers_test", "CallersTest.AnExpiredCertificate*"),
-    Bug("plain text hears nothing", "coordinator/rpc/server.cc", ".tls = true}", ".tls = false}", "wattle_attacks_test", "IdentityAttacks.AWorkerWithoutTls*"),
+    Bug("plain text hears nothing", "coordinator/rpc/server.cc", ".tls = options.authority != nullptr}", ".tls = false}", "wattle_attacks_test", "IdentityAttacks.AWorkerWithoutTls*"),
     Bug("an audit of everything", "cli/events.cc", "flags.audited_alone && !IsAudited(event.kind())", "flags.audited_alone && event.kind().empty()",
         "wattle_cli_test", "OverviewTest.TheAuditHasWhatPeopleDidAlone"),
     Bug("an audit without the caller", "cli/events.cc", "Printable(flags.audited_alone ? AuditText(event) : event.text())", "Printable(event.text())",
