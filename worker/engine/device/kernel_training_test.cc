@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a GPU computes between the products of training, run on the host, against the CPU.
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -125,13 +127,24 @@ TEST(KernelTrainingTest, AScoreThatIsNoNumberIsNotHidden) {
   const DropoutState state;
   for (const FactorType factors : {FactorType::kFloat32, FactorType::kBf16, FactorType::kFp16}) {
     at::Tensor scores = at::zeros({1, 1, 8, 8});
-    scores[0][0][5][2] = std::nanf("");
+    // As a GPU makes one: rounded like a number it would become -0.
+    scores[0][0][5][2] = std::bit_cast<float>(0x7FFFFFFFU);
     scores[0][0][3][6] = std::nanf("");  // of a key that query 3 does not see
     const at::Tensor dropped = OnHost(4).Softmax(factors, keys, {.state = state}, scores);
     const at::Tensor numbers = dropped.to(at::kFloat).isnan().sum(-1)[0][0];
     EXPECT_EQ(numbers.sum().item<int64_t>(), 6) << "all that query 5 sees";
     EXPECT_EQ(numbers[5].item<int64_t>(), 6);
   }
+}
+
+TEST(KernelTrainingTest, DropoutInPlaceIsThatOfTheCpu) {
+  const kernels::RandomStream stream = {
+      .seed = 7, .step = 3, .use = kernels::RandomUse::kMlpOutputDropout, .layer = 2};
+  at::Tensor x = Normal({7, 301}, 4);
+  at::Tensor wanted = x.clone();
+  CpuOperations().DropOut(stream, 0.3, wanted);
+  OnHost(2).DropOut(stream, 0.3, x);
+  EXPECT_TRUE(at::equal(x, wanted));
 }
 
 TEST(KernelTrainingTest, TheLossAndItsGradientAreThoseOfTheCpu) {
