@@ -334,16 +334,12 @@ bool Listener::AnswerPlainText(Unheard& one) {
     return size < 0 && errno == EAGAIN;
   }
   if (one.plain->done()) {
-    return true;  // What comes after the answer is read and dropped, so that no reset takes it.
+    return true;  // Read and dropped until the client closes, so that no reset takes the answer.
   }
   const std::string answer =
       one.plain->Take(absl::string_view(bytes.data(), static_cast<size_t>(size)));
-  const bool sent = send(one.socket, answer.data(), answer.size(), MSG_NOSIGNAL) ==
-                    static_cast<ssize_t>(answer.size());
-  if (one.plain->done()) {
-    (void)shutdown(one.socket, SHUT_WR);
-  }
-  return sent;
+  return send(one.socket, answer.data(), answer.size(), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(answer.size());
 }
 
 bool Listener::AwaitRoom() {

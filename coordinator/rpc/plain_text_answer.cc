@@ -18,7 +18,10 @@ constexpr size_t kFrameHeaderBytes = 9;
 constexpr size_t kReceivedBytesMax = size_t{16} << 10;
 constexpr char kHeadersFrame = 1;
 constexpr char kSettingsFrame = 4;
+constexpr char kGoAwayFrame = 7;
 constexpr char kEndOfStreamAndHeaders = 0x05;
+constexpr absl::string_view kConnection("\0\0\0\0", 4);  // The stream of the connection itself.
+constexpr absl::string_view kNoError("\0\0\0\0", 4);
 constexpr char kStatus200 = '\x88';  // A field of the static table.
 
 std::string Frame(char type, char flags, absl::string_view stream, absl::string_view payload) {
@@ -70,7 +73,7 @@ std::string PlainTextAnswer::Take(absl::string_view bytes) {
     }
     greeted_ = true;
     received_.erase(0, kPreface.size());
-    answer = Frame(kSettingsFrame, 0, std::string(4, '\0'), "");
+    answer = Frame(kSettingsFrame, 0, kConnection, "");
   }
   while (!done_ && received_.size() >= kFrameHeaderBytes) {
     size_t size = kFrameHeaderBytes;
@@ -82,8 +85,9 @@ std::string PlainTextAnswer::Take(absl::string_view bytes) {
       break;
     }
     if (received_[3] == kHeadersFrame) {
-      absl::StrAppend(&answer, Frame(kHeadersFrame, kEndOfStreamAndHeaders,
-                                     absl::string_view(received_).substr(5, 4), Refusal()));
+      const std::string stream = received_.substr(5, 4);
+      absl::StrAppend(&answer, Frame(kHeadersFrame, kEndOfStreamAndHeaders, stream, Refusal()),
+                      Frame(kGoAwayFrame, 0, kConnection, absl::StrCat(stream, kNoError)));
       done_ = true;
     }
     received_.erase(0, size);

@@ -20,7 +20,10 @@ TEST(PlainTextAnswerTest, AFirstCallEndsWithTheRemedy) {
   PlainTextAnswer answer;
   EXPECT_EQ(answer.Take(kPreface + kSettings), kSettings);
   EXPECT_FALSE(answer.done()) << "nothing was called yet";
-  EXPECT_THAT(answer.Take(kHeaders), HasSubstr("wattle-worker enroll TOKEN"));
+  const std::string said = answer.Take(kHeaders);
+  EXPECT_THAT(said, HasSubstr("wattle-worker enroll TOKEN"));
+  const std::string go_away("\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0", 17);
+  EXPECT_THAT(said, testing::EndsWith(go_away)) << "a close by this side could take the answer";
   EXPECT_TRUE(answer.done());
 }
 
