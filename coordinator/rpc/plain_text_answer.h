@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a gRPC client without TLS, such as a worker of before there was TLS, hears on a port that
-// speaks TLS alone: its first call ends with the status UNAUTHENTICATED and the remedy, and the
-// connection is said to be over, which the client then closes. Without an
-// answer it would say "Socket closed" for ever. Pure.
+// speaks TLS alone: its first call ends with the status UNAUTHENTICATED and the remedy. GOAWAY
+// follows, so that the client closes the connection. Without an answer the client would say "Socket
+// closed" for ever. Pure.
 #ifndef WATTLE_COORDINATOR_RPC_PLAIN_TEXT_ANSWER_H_
 #define WATTLE_COORDINATOR_RPC_PLAIN_TEXT_ANSWER_H_
 

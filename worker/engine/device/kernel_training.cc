@@ -9,6 +9,7 @@
 #include "worker/engine/device/cuda/training_step.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/kernels/adamw.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/torch_operators.h"
 #include "worker/engine/train/optimizer.h"
@@ -30,10 +31,9 @@ cuda::StoredAs StoredAsOf(FactorType factors) {
   return cuda::kStoredFloat;
 }
 
-// Undefined: as `rows`, rounded to the factors.
+// Room for `rows`, rounded to the factors.
 at::Tensor EmptyLike(const at::Tensor& rows, FactorType factors) {
-  const at::ScalarType types[] = {at::kFloat, at::kBFloat16, at::kHalf};
-  return at::empty(rows.sizes(), rows.options().dtype(types[StoredAsOf(factors)]));
+  return at::empty(rows.sizes(), rows.options().dtype(TypeOf(factors)));
 }
 
 // Whether each query sees one key more than the query before it, and none is hidden.

@@ -67,7 +67,8 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x);
 // inputs]: written where `gradient` is unwritten, which it then is no longer, and else added.
 void AddMatrixGradient(const at::Tensor& grad_out, const at::Tensor& x, MatrixWeights& gradient);
 
-// x as all of `readers` read it, forward and backward: products::Factor where none needs more.
+// x as all of `readers` read it, forward and backward: its Factor (products.h), unless one of them
+// needs x itself.
 at::Tensor LinearInput(std::initializer_list<const LinearWeights*> readers, const at::Tensor& x);
 
 // x: perhaps a LinearInput. dropout: of the adapters' input.

@@ -25,6 +25,18 @@ FactorScope::~FactorScope() {
   factors_of_thread = outer_;
 }
 
+at::ScalarType TypeOf(FactorType factors) {
+  switch (factors) {
+    case FactorType::kBf16:
+      return at::kBFloat16;
+    case FactorType::kFp16:
+      return at::kHalf;
+    case FactorType::kFloat32:
+      break;
+  }
+  return at::kFloat;
+}
+
 at::Tensor Factor(const at::Tensor& x) {
   return OperationsOn(x).Factor(factors_of_thread, x);
 }
@@ -56,7 +68,7 @@ void BatchProductInto(const at::Tensor& left, const at::Tensor& right,
 
 at::Tensor RoundedProductPlain(FactorType factors, const at::Tensor& left,
                                const at::Tensor& right) {
-  const at::ScalarType type = factors == FactorType::kBf16 ? at::kBFloat16 : at::kHalf;
+  const at::ScalarType type = TypeOf(factors);
   return at::mm(left.to(type).to(at::kFloat), right.to(type).to(at::kFloat));
 }
 

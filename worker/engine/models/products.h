@@ -29,6 +29,9 @@ class FactorScope {
   kernels::FactorType outer_;
 };
 
+// The type of rounded factors; kFloat where nothing is rounded.
+[[nodiscard]] at::ScalarType TypeOf(kernels::FactorType factors);
+
 // What products of this thread are to read in place of x, where several read it: a device that
 // rounds factors before a product rounds this one once. x: [rows, columns] or [sequences, heads,
 // rows, columns].

@@ -1,4 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/products.h"
+
 #include "worker/engine/device/aten/aten_device.h"
 #include "worker/engine/torch_operators.h"
 #include "worker/engine/torch_version.h"
@@ -7,18 +9,6 @@ namespace wattle::engine {
 namespace {
 
 using kernels::FactorType;
-
-at::ScalarType TypeOf(FactorType factors) {
-  switch (factors) {
-    case FactorType::kBf16:
-      return at::kBFloat16;
-    case FactorType::kFp16:
-      return at::kHalf;
-    case FactorType::kFloat32:
-      break;
-  }
-  return at::kFloat;
-}
 
 // A GPU's fast products of factors of two bytes read 16 bytes at once, and their tiles are whole
 // with multiples of this.

@@ -15,7 +15,7 @@ namespace wattle::cuda {
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
-// The first blocks need not be there.
+// first_block of each parameter is filled in here.
 absl::Status Launch(AdamWArguments update, KernelLauncher& launcher);
 
 }  // namespace wattle::cuda

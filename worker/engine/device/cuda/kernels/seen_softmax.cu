@@ -117,8 +117,13 @@ __device__ inline bool RowOfWarp(const SeenRows& shape, long long first_element,
   return true;
 }
 
-__device__ inline FourFactors NoDropout() {
-  return {{1.0F, 1.0F, 1.0F, 1.0F}};
+// What dropout multiplies the group with: ones without dropout.
+__device__ inline FourFactors FactorsOfGroup(const SeenSoftmaxBackwardArguments& a,
+                                             const ScoreRow& row, int group_of_row) {
+  if (a.dropped == nullptr) {
+    return {{1.0F, 1.0F, 1.0F, 1.0F}};
+  }
+  return FactorsOf(static_cast<unsigned>(row.group + group_of_row), a.mask);
 }
 
 }  // namespace
@@ -190,9 +195,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
   for (int g = lane; g < row.groups; g += kWarpThreads) {
     row.Load(a.probabilities, g, probabilities);
     row.Load(a.gradients, g, gradients);
-    const FourFactors factors = a.dropped != nullptr
-                                    ? FactorsOf(static_cast<unsigned>(row.group + g), a.mask)
-                                    : NoDropout();
+    const FourFactors factors = FactorsOfGroup(a, row, g);
     WATTLE_UNROLL
     for (int j = 0; j < kFour; ++j) {
       sum += row.Sees(row.Column(g, j)) ? probabilities[j] * factors.of[j] * gradients[j] : 0.0F;
@@ -206,9 +209,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     if (g < row.groups) {
       row.Load(a.probabilities, g, probabilities);
       row.Load(a.gradients, g, gradients);
-      const FourFactors factors = a.dropped != nullptr
-                                      ? FactorsOf(static_cast<unsigned>(row.group + g), a.mask)
-                                      : NoDropout();
+      const FourFactors factors = FactorsOfGroup(a, row, g);
       WATTLE_UNROLL
       for (int j = 0; j < kFour; ++j) {
         if (row.Sees(row.Column(g, j))) {
