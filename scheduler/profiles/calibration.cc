@@ -69,8 +69,8 @@ void Calibration::Count(const v1::ProfileRow& row, int times) {
         continue;
       }
       add(run.predicted_by(), time ? run.time_score() : run.energy_score());
-      Misses& misses =
-          misses_.Mutable(row.device_id())[run.predicted_by()][static_cast<size_t>(quantity)];
+      Misses& misses = misses_.Mutable(
+          row.device_id())[static_cast<size_t>(run.predicted_by())][static_cast<size_t>(quantity)];
       misses.scored += times;
       misses.missed += (time ? run.time_missed() : run.energy_missed()) ? times : 0;
     }
@@ -81,7 +81,7 @@ double Calibration::IntervalFactor(Quantity quantity, v1::Provenance level, bool
                                    const std::string& device_id) const {
   double miss_share = kMissShare;
   if (const auto* of_device = misses_.Find(device_id); of_device != nullptr) {
-    const Misses& misses = (*of_device)[level][static_cast<size_t>(quantity)];
+    const Misses& misses = (*of_device)[static_cast<size_t>(level)][static_cast<size_t>(quantity)];
     const double fewer =
         kMissShare * static_cast<double>(misses.scored) - static_cast<double>(misses.missed);
     miss_share =
