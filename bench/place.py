@@ -3,28 +3,30 @@
 """./dev bench place: how far the planner's plans are from the best ones, and how long it takes. Writes build/bench/place.json.
 
 Draws small fleets (4 to 6 boards, 12 to 20 jobs, 96 half hours, real sun, a pack on three boards of five, a second power mode on half).
-The shipped planner is asked at each half hour, as the coordinator asks it. Its plan's cost is compared with the lower bound that CBC
-proves for the model of docs/design/timetable.md within --seconds. The sun, arrivals and deadlines are known to the bound and to the
-lists, not to the planner. The fleet pass (scheduler/fleet_plan) knows what the lists know, and plans by prices. The search
-(scheduler/timetable/improve.h) begins with the best of all these and makes --moves moves.
+Costs are compared with the lower bound that CBC proves for the model of docs/design/timetable.md within --seconds. Where CBC's own plan
+is more than 0.5 % above its bound, HiGHS looks for a better bound within --highs-seconds. The bound knows the sun, all arrivals and all
+deadlines; so do the lists, the fleet pass (scheduler/fleet_plan), which plans by prices, and the search (scheduler/timetable/improve.h),
+which begins with the best of all these and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
+it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too.
 
 Then the fleet pass plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
 the fleet as bytes, and small random fleets.
 
-  search.gap_vs_milp_mean_percent, _max_percent  of the search to the bound, over all instances, closed or not
-  gap_vs_milp_mean_percent, _max_percent     the same of the shipped planner, which decides without foresight
+  gap_vs_milp_mean_percent, _max_percent     of the search (insertion, prices and improvement, with all known) to the bound, over all
+                                             instances, closed or not
+  gap_vs_cbc_mean_percent                    the same to the bound of CBC alone
+  shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
   gap_*_mean_percent                         the same of EDF and of the best of four lists (priority, EDF, slack, longest)
-  instances_closed                           the solver's own gap is at most 0.5 %
-  search.gap_vs_lp_20x60_mean_percent        of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
+  instances_closed                           a solver's own gap is at most 0.5 %
+  gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
   search_seconds_max, search_20x60_seconds_max  of one core
   violations                                 plans of the shipped planner, the fleet pass and the search that CheckPlan refuses; those of
                                              the shipped planner by the paths of the sun that it was told, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
                                              the floor, where a guard stops them; the plan's risk is 2 %
   plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
-  search.deadline_misses_over_optimum_percent  missed by the search and not by CBC's plan, in percent of all deadlines
-  deadline_misses_over_optimum_percent       the same of the shipped planner
-  gap_vs_lp_20x60_mean_percent               of the shipped planner to the linear relaxation, on --large instances of 20 boards x 60 jobs
+  deadline_misses_over_optimum_percent       missed by the search and not by the solvers' better plan, in percent of all deadlines
+  shipped.deadline_misses_over_optimum_percent, shipped.gap_vs_lp_20x60_mean_percent  of the shipped planner
   prices.gap_vs_milp_mean_percent, prices.gap_vs_lp_20x60_mean_percent  of the fleet pass
   prices.solver_dropped                      instances on which the solver's prices gave no cheaper plan
   plan_1k_x_1k_s                             one plan of 1,000 free boards and 1,000 jobs by the shipped planner, each job with its own deadline
@@ -38,7 +40,8 @@ the fleet as bytes, and small random fleets.
                                              place, a time at which they are looked at again, or "never"
 
   --seed N  of the first instance; default: made from HEAD's hash    --instances N  default 40    --large N  default 20
-  --seconds N  for the solver, default 60                           --moves N  of the search, default 100000
+  --seconds N  for CBC, default 60                                  --highs-seconds N  for HiGHS, default 300; 0: not asked
+  --moves N  of the search, default 100000
   --fleets N  random fleets, default 10000                          --devices N --jobs N  of the large fleet, default 10000 and 100000
 """
 
@@ -56,6 +59,7 @@ import sys
 import tempfile
 
 import cbc
+import highs
 from figures import seed_of_head, write_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -63,6 +67,7 @@ PROGRAM = ROOT / "build/release/bin/wattle-place-load"
 FLEET_PROGRAM = ROOT / "build/release/bin/wattle-fleet-plan-load"
 SUN = ROOT.parent / "shared/data/energy/pvgis_tmy_45N_8E.csv"
 SLOT, SLOTS = 1800, 96
+CLOSED = 0.005  # An instance is closed when a solver's plan is no farther above its bound.
 UNIT = 1e6  # The solver counts kilojoules.
 LISTS = ("priority", "edf", "slack", "longest")
 
@@ -147,22 +152,46 @@ class Model:
         return "\n".join(lines + ["Binaries"] + [f" {name}" for name in self.binaries] + ["End", ""])
 
 
-def solve(document, seconds):
-    """Returns the proved lower bound and the cost of CBC's plan, in millijoules, and the jobs that it leaves out; None: no plan."""
-    bound, cost, solution = cbc.solve(Model(document["instance"]).text(), seconds)
-    if bound is None:
-        raise SystemExit(f"cbc proved no bound for seed {document['seed']}")
-    left_out = re.findall(r"^ *\d+ u(\d+) +(?:1|0\.99\d*) ", solution, re.M)
-    return bound * UNIT, None if cost is None else cost * UNIT, [int(job) for job in left_out]
+class Solved:
+    """What the solvers know of an instance: their best lower bound and CBC's, the cost of their best plan, and the jobs that it leaves out."""
+
+    def __init__(self, document, options):
+        text = Model(document["instance"]).text()
+        bound, cost, solution = cbc.solve(text, options.seconds)
+        if bound is None:
+            raise SystemExit(f"cbc proved no bound for seed {document['seed']}")
+        self.bound = self.cbc_bound = bound * UNIT
+        self.cost = math.inf if cost is None else cost * UNIT
+        self.left_out = [int(job) for job in re.findall(r"^ *\d+ u(\d+) +(?:1|0\.99\d*) ", solution, re.M)]
+        if options.highs_seconds > 0 and not self.closed():
+            self.ask_highs(text, options.highs_seconds, document["plans"]["search"]["cost"])
+
+    def closed(self):
+        return self.cost <= self.bound * (1 + CLOSED)
+
+    def ask_highs(self, text, seconds, known_cost):
+        # A little above the plan that is known: then HiGHS finds one that is as good.
+        bound, cost, ones = highs.solve(text, seconds, min(known_cost, self.cost) / UNIT * (1 + CLOSED))
+        self.bound = max(self.bound, bound * UNIT)
+        if cost is not None and cost * UNIT < self.cost:
+            self.cost = cost * UNIT
+            self.left_out = [int(name[1:]) for name in ones if name.startswith("u")]
 
 
-def relax(document):
-    """The optimum of the linear relaxation, in millijoules: a bound too, and a looser one."""
-    solution = cbc.run_cbc(Model(document["instance"]).text(), ["-initialSolve"])[1]
-    optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
-    if optimal is None:
-        raise SystemExit(f"the relaxation of seed {document['seed']} was not solved: {solution[:100]}")
-    return float(optimal.group(1)) * UNIT
+class Relaxed:
+    """The optimum of the linear relaxation, in millijoules: a bound too, and a looser one. It is no plan."""
+
+    def __init__(self, document):
+        solution = cbc.run_cbc(Model(document["instance"]).text(), ["-initialSolve"])[1]
+        optimal = re.match(r"Optimal - objective value +([-0-9.e+]+)", solution)
+        if optimal is None:
+            raise SystemExit(f"the relaxation of seed {document['seed']} was not solved: {solution[:100]}")
+        self.bound = self.cbc_bound = float(optimal.group(1)) * UNIT
+        self.cost, self.left_out = math.inf, []
+
+    @staticmethod
+    def closed():
+        return False
 
 
 def draw(sun, seed, boards, jobs, moves):
@@ -194,24 +223,27 @@ class Tally:
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
-        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "best_list", "cbc")}
+        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "best_list", "solver")}
+        self.gaps_vs_cbc = []
         self.misses = {"search": 0, "prices": 0, "shipped": 0}
         self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
         self.runs_on_packs = self.guard_stops = 0
         self.search_seconds = max(document["search_seconds"] for document in documents)
-        for document, (bound, found, left_out) in zip(documents, solved):
-            self.add(document, bound, found, left_out)
+        for document, one in zip(documents, solved):
+            self.add(document, one)
 
-    def add(self, document, bound, found, left_out):
+    def add(self, document, solved):
+        bound = solved.bound
         plans, jobs = document["plans"], document["instance"]["jobs"]
         costs = {"search": plans["search"]["cost"], "prices": plans["prices"]["cost"], "shipped": plans["shipped"]["cost"], "edf": plans["edf"]["cost"], "best_list": min(plans[name]["cost"] for name in LISTS),
-                 "cbc": math.inf if found is None else found}
+                 "solver": solved.cost}
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
-        self.closed += self.gaps["cbc"][-1] <= 0.5
+        self.gaps_vs_cbc.append(100 * (costs["search"] / solved.cbc_bound - 1))
+        self.closed += solved.closed()
         self.deadlines += sum(job["has_deadline"] for job in jobs)
         for name in self.misses:
-            self.misses[name] += plans[name]["missed"] - sum(jobs[job]["has_deadline"] for job in left_out)
+            self.misses[name] += plans[name]["missed"] - sum(jobs[job]["has_deadline"] for job in solved.left_out)
         broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
         self.violations += len(broken.keys() & self.misses.keys())
         self.differ += plans["shipped"]["bytes_differ"]
@@ -219,7 +251,7 @@ class Tally:
         self.guard_stops += plans["shipped"]["guard_stops"]
         self.solver_dropped += plans["prices"]["solver_dropped"]
         told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
-        never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", cbc {len(left_out)}" if found else "")
+        never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", solver {len(solved.left_out)}" if solved.cost < math.inf else "")
         print(f"  seed {document['seed']}, {len(document['instance']['devices'])} x {len(jobs)}: % above the bound: {told}; never run: {never}"
               f"{'; ' + str(broken) if broken else ''}", flush=True)
         if broken.keys() - self.misses.keys():
@@ -234,23 +266,24 @@ class Tally:
 
 def add_small(figures, tally):
     gaps = tally.gaps
-    figures.add("search.gap_vs_milp_mean_percent", statistics.mean(gaps["search"]), "%", tally.peers())
-    figures.add("search.gap_vs_milp_max_percent", max(gaps["search"]), "%")
+    figures.add("gap_vs_milp_mean_percent", statistics.mean(gaps["search"]), "%", tally.peers())
+    figures.add("gap_vs_milp_max_percent", max(gaps["search"]), "%")
+    figures.add("gap_vs_cbc_mean_percent", statistics.mean(tally.gaps_vs_cbc), "%")
     figures.add("prices.gap_vs_milp_mean_percent", statistics.mean(gaps["prices"]), "%")
-    figures.add("gap_vs_milp_mean_percent", statistics.mean(gaps["shipped"]), "%")
-    figures.add("gap_vs_milp_max_percent", max(gaps["shipped"]), "%")
+    figures.add("shipped.gap_vs_milp_mean_percent", statistics.mean(gaps["shipped"]), "%")
+    figures.add("shipped.gap_vs_milp_max_percent", max(gaps["shipped"]), "%")
     figures.add("gap_edf_mean_percent", statistics.mean(gaps["edf"]), "%")
     figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
     figures.add("instances_closed", tally.closed, f"of {tally.instances}")
-    for name, key in (("search", "search."), ("prices", "prices."), ("shipped", "")):
+    for name, key in (("search", ""), ("prices", "prices."), ("shipped", "shipped.")):
         figures.add(f"{key}deadline_misses_over_optimum_percent", 100 * tally.misses[name] / tally.deadlines, f"% of {tally.deadlines} deadlines")
     figures.add("search_seconds_max", tally.search_seconds, "s")
 
 
 def add_large(figures, tally):
-    figures.add("search.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["search"]), "%", tally.peers())
+    figures.add("gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["search"]), "%", tally.peers())
     figures.add("prices.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["prices"]), "%")
-    figures.add("gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%")
+    figures.add("shipped.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%")
     figures.add("search_20x60_seconds_max", tally.search_seconds, "s")
 
 
@@ -282,6 +315,7 @@ def main():
     parser.add_argument("--instances", type=int, default=40)
     parser.add_argument("--large", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--highs-seconds", type=int, default=300)
     parser.add_argument("--moves", type=int, default=100_000)
     parser.add_argument("--fleets", type=int, default=10_000)
     parser.add_argument("--devices", type=int, default=10_000)
@@ -296,12 +330,12 @@ def main():
         sun = pathlib.Path(folder) / "sun"
         sun.write_text("\n".join(irradiance()))
         small = list(pool.map(lambda one: draw_small(sun, one, options.moves), range(seed, seed + options.instances)))
-        solved = pool.map(lambda document: solve(document, options.seconds), small)
+        solved = pool.map(lambda document: Solved(document, options), small)
         tallies = [Tally(small, solved)]
         add_small(figures, tallies[0])
         if options.large > 0:
             large = list(pool.map(lambda one: draw(sun, one, 20, 60, options.moves), range(seed, seed + options.large)))
-            tallies.append(Tally(large, [(bound, None, []) for bound in pool.map(relax, large)]))
+            tallies.append(Tally(large, pool.map(Relaxed, large)))
             add_large(figures, tallies[1])
         add_fleet(figures, sun, seed, options)
     figures.add("violations", sum(tally.violations for tally in tallies), f"of {3 * sum(tally.instances for tally in tallies)} plans")

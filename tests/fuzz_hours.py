@@ -18,6 +18,7 @@ case $WATTLE_FUZZ_TARGET in
   manifest) echo bytes >"${prefix}crash-0a1b"; echo '#17	NEW    cov: 3' >&2; echo 'stat::number_of_executed_units: 18' >&2; exit 77 ;;
   spool) exit 127 ;;
   certificate) exit 72 ;;
+  contexts) sleep 1 ;;
 esac
 echo slow >"${prefix}slow-unit-0a1b"
 echo 'Done 1000 runs in 2 second(s)' >&2
@@ -57,6 +58,10 @@ class FuzzHoursTest(unittest.TestCase):
         (self.folder / "runs.jsonl").write_text('{"target": "journal", "seconds": 5400.0, "executions": 7, "status": 0}\n')
         told, figures, rows = self.fuzz("^(journal|snapshot)$")
         self.assertEqual((told.returncode, figures["fuzz_hours"], rows["journal"]["executions"]), (0, 1.5, 1007), told.stderr)
+
+    def test_a_program_that_only_waits_adds_no_time(self):
+        _, _, rows = self.fuzz("^contexts$")
+        self.assertLess(rows["contexts"]["seconds"], 0.5, "of a second by the clock")
 
     def test_a_program_that_ends_without_an_input_is_a_crash_too(self):
         told, figures, rows = self.fuzz("^(spool|squad)$")

@@ -2,8 +2,9 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """What ./dev fuzz runs once the fuzzers are built: each target for a while, one after the other, and a table at the end.
 
-Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. A target that crashes does not stop the
-others. What libFuzzer leaves in build/fuzz stays a crash until the file is removed, and with one the exit status is 1.
+Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. Seconds are the processor's: a run beside other
+work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer leaves in build/fuzz
+stays a crash until the file is removed, and with one the exit status is 1.
 Writes build/bench/fuzz.json after each target:
 
   target, seconds, executions, crashes    of each target, in all runs
@@ -15,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -52,9 +54,15 @@ def crash_files(fuzz, target):
     return [path for path in fuzz.iterdir() if (match := CRASH.match(path.name)) and match[1] == target]
 
 
+def processor_seconds():
+    """Of all programs that ended under this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(target, fuzz, arguments, environment):
     """Runs one target, adds its line to runs.jsonl, and returns libFuzzer's exit code."""
-    started, told = time.monotonic(), []
+    before, told = processor_seconds(), []
     with subprocess.Popen(arguments, env=os.environ | environment, stderr=subprocess.PIPE, text=True, errors="replace") as process:
         try:
             for line in process.stderr:
@@ -64,7 +72,7 @@ def run(target, fuzz, arguments, environment):
             process.terminate()
             told += process.stderr.readlines()
         status = process.wait()
-    line = {"target": target, "seconds": round(time.monotonic() - started, 1), "executions": executions("".join(told)), "status": status}
+    line = {"target": target, "seconds": round(processor_seconds() - before, 1), "executions": executions("".join(told)), "status": status}
     with open(fuzz / "runs.jsonl", "a") as runs:
         runs.write(json.dumps(line) + "\n")
     if status not in (0, INTERRUPTED) and not crash_files(fuzz, target):  # It did not even start, for one.
@@ -96,7 +104,7 @@ def write(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=600, help="of each target [600]")
+    parser.add_argument("--seconds", type=int, default=600, help="of each target, by the clock [600]")
     parser.add_argument("--only", default="", help="targets whose name matches [all]")
     parser.add_argument("--fuzz", type=pathlib.Path, default=ROOT / "build/fuzz", help="the folder of the build and of what is found")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench/fuzz.json", help="where the figures go")
