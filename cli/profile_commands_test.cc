@@ -222,6 +222,9 @@ TEST_F(ProfileRunTest, ADryRunPrintsTheJobFileAndAsksNobody) {
 TEST_F(ProfileRunTest, WhatCannotRunIsOneLine) {
   ExpectRefused({"--device", "nano-1", "--budget", "0"}, "--budget: 0 Wh measures nothing");
   ExpectRefused({"--device", "nano-1", "--budget", "-1"}, "--budget: -1 Wh measures nothing");
+  ExpectRefused({"--device", "nano-1", "--runs", "0"}, "--runs: Value 0 not in range 1 to 100");
+  ExpectRefused({"--device", "nano-1", "--seconds", "0"}, "--seconds: Value 0 not in range");
+  ExpectRefused({"--device", "nano-1", "--batch", "4,0"}, "--batch: Value 0 not in range");
   ExpectRefused({"--device", "nobody"}, "no device nobody");
   ExpectRefused({"--device", "nano-1", "--modes"}, "--modes: the worker of nano-1");
   v1::Candidate& candidate = *coordinator_.state().plan.mutable_candidates(0);

@@ -177,11 +177,15 @@ void AddProfileRun(CLI::App* noun, CommandSlot* slot) {
   leaf->add_flag("--modes", flags->modes, "In all power modes that the device's worker may set");
   leaf->add_option("--batch", flags->batches, "Batches to try; default: the file's own")
       ->delimiter(',')
+      ->check(CLI::Range(1, 1024))
       ->type_name("N,N");
   leaf->add_option("--seconds", flags->run_seconds,
                    "Device seconds of a run's work, 1 to 600; default 20")
+      ->check(CLI::Range(1.0, 600.0))
       ->type_name("S");
-  leaf->add_option("--runs", flags->runs_max, "Runs at most, 1 to 100; default 20")->type_name("N");
+  leaf->add_option("--runs", flags->runs_max, "Runs at most, 1 to 100; default 20")
+      ->check(CLI::Range(1, 100))
+      ->type_name("N");
   leaf->add_option("--set", flags->set, "field=value instead of the file's; repeatable")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false)
