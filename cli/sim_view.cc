@@ -88,6 +88,20 @@ std::string CoverageLines(const std::vector<sim::PolicyResult>& results) {
   return lines.empty() ? "" : absl::StrCat(lines, "\n");
 }
 
+std::string StarvedLine(const std::vector<sim::PolicyResult>& results) {
+  std::vector<std::string> counts;
+  for (const sim::PolicyResult& result : results) {
+    if (result.jobs_starved.has_value()) {
+      counts.push_back(absl::StrCat(result.policy, " ", *result.jobs_starved));
+    }
+  }
+  return counts.empty() ? ""
+                        : absl::StrCat(
+                              "\njobs that waited more than 3 times as long as the bound "
+                              "takes: ",
+                              absl::StrJoin(counts, ", "), "\n");
+}
+
 }  // namespace
 
 std::string SimHeadLine(const sim::Scenario& scenario) {
@@ -123,7 +137,8 @@ std::string RenderSim(const sim::Scenario& scenario, const std::vector<sim::Poli
     table.AddRow(std::move(cells));
   }
   return absl::StrCat(SimHeadLine(scenario), "\n\n", table.Render(style), CoverageLines(results),
-                      with_runs ? RunsTable(results, style) : "", FailureLines(results));
+                      StarvedLine(results), with_runs ? RunsTable(results, style) : "",
+                      FailureLines(results));
 }
 
 namespace {
@@ -173,6 +188,9 @@ std::string SimJson(const sim::Scenario& scenario, const std::vector<sim::Policy
                            {"runs_after_change", result.coverage.runs_after_change},
                            {"inside_after_change", result.coverage.inside_after_change},
                            {"log_error_after_change", result.coverage.log_error_after_change}};
+    if (result.jobs_starved.has_value()) {
+      policy["jobs_starved"] = *result.jobs_starved;
+    }
     policy["class_runs"] = nlohmann::ordered_json::array();
     for (const sim::ClassRuns& one : result.class_runs) {
       policy["class_runs"].push_back({{"device_class", one.device_class},

@@ -142,7 +142,7 @@ CertificateChain::CertificateChain(absl::string_view pem) {
   if (leaf_ == nullptr) {
     return;
   }
-  issuers_pem_ = std::string(pem.substr(pem.size() - BIO_pending(bio.get())));
+  issuers_pem_ = std::string(pem.substr(pem.size() - static_cast<size_t>(BIO_pending(bio.get()))));
   issuers_ = KeptIssuers().Find(issuers_pem_);
   if (issuers_ == nullptr) {
     issuers_ = ReadChain(issuers_pem_);

@@ -115,7 +115,7 @@ std::optional<ContactWeek> ContactWeek::Of(const v1::Device& device) {
     const double same = MeanObserved(measure, of_day, kHoursOfDay).value_or(mean);
     for (int hour = of_day; hour < kHoursOfWeek; hour += kHoursOfDay) {
       const double ratio = measure.contact_ratio_by_hour(hour);
-      week.ratios_[hour] = ratio >= 0 ? std::min(1.0, ratio) : same;
+      week.ratios_[static_cast<size_t>(hour)] = ratio >= 0 ? std::min(1.0, ratio) : same;
     }
   }
   return week.ratio() < kAlwaysThere ? std::make_optional(week) : std::nullopt;
@@ -137,7 +137,7 @@ absl::Duration ContactWeek::TimeFor(absl::Duration contact, absl::Time begin, bo
   const absl::Duration since_epoch = begin - absl::UnixEpoch();
   absl::Duration rest = absl::Floor(since_epoch, kHour) + kHour - since_epoch;  // Of the hour.
   for (int hour = HourOfWeek(begin);; hour = (hour + 1) % kHoursOfWeek) {
-    const double ratio = ratios_[hour];
+    const double ratio = ratios_[static_cast<size_t>(hour)];
     const absl::Duration there = here ? std::min(rest, ratio * kHour) : ratio * rest;
     if (there >= left) {
       return passed + (here ? left : left / std::max(ratio, kContactMin));

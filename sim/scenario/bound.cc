@@ -26,6 +26,10 @@ constexpr int kIterationsMax = 1'000'000;
 constexpr double kDeadlineSlackSeconds = 60.0;
 constexpr double kTolerance = 1e-6;
 constexpr double kSunReadHours = 60.0 / kSecondsOfHour;
+// A job that waits so many times as long as the bound takes is starved.
+constexpr double kStarvedRatio = 3.0;
+// A program for each job that waited long must be a small one.
+constexpr size_t kStarvedColumnsMax = 4'000;
 
 // Equal jobs that may run in the same slots.
 struct JobClass {
@@ -89,14 +93,14 @@ std::vector<BoundBoard> BoardsOf(const Scenario& scenario, uint64_t seed) {
 
 class BoundProgram {
  public:
-  BoundProgram(const Scenario& scenario, uint64_t seed)
+  BoundProgram(const Scenario& scenario, uint64_t seed, std::vector<Submission> submissions)
       : scenario_(scenario),
         seed_(seed),
         boards_(BoardsOf(scenario, seed)),
-        submissions_(SubmissionsOf(scenario, seed)) {}
+        submissions_(std::move(submissions)) {}
 
   absl::StatusOr<RunFigures> Solve(const solve::Solver& solver) {
-    WATTLE_RETURN_IF_ERROR(ChooseSlots());
+    WATTLE_RETURN_IF_ERROR(ChooseSlots(kColumnsMax));
     RunFigures figures;
     figures.values.fill(kNotTold);
     WATTLE_ASSIGN_OR_RETURN(const double done, Most(solver, /*only_in_time=*/false));
@@ -113,24 +117,44 @@ class BoundProgram {
     return figures;
   }
 
+  // The hours of the shortest slots with which a program of all jobs has so few columns.
+  absl::StatusOr<size_t> HoursOfSlot(size_t columns_max) {
+    WATTLE_RETURN_IF_ERROR(ChooseSlots(columns_max));
+    return hours_of_slot_;
+  }
+
+  // Whether all jobs can end in time, in slots of so many hours.
+  absl::StatusOr<bool> SolveForAll(size_t hours_of_slot, const solve::Solver& solver) {
+    SetSlots(hours_of_slot);
+    WATTLE_ASSIGN_OR_RETURN(const double done, Most(solver, /*only_in_time=*/false));
+    return done >= static_cast<double>(submissions_.size());
+  }
+
  private:
-  // The shortest slots, from an hour on, with which the program is small enough.
-  absl::Status ChooseSlots() {
+  // Returns how many columns the program has.
+  size_t SetSlots(size_t hours_of_slot) {
+    hours_of_slot_ = hours_of_slot;
     const auto hours = static_cast<size_t>(std::ceil(scenario_.duration_seconds / kSecondsOfHour));
-    for (hours_of_slot_ = 1;; hours_of_slot_ *= 2) {
-      slots_ = (hours + hours_of_slot_ - 1) / hours_of_slot_;
-      size_t columns = 4 * boards_.size() * slots_;
-      MakeClasses();
-      for (const JobClass& one : classes_) {
-        columns += boards_.size() * (one.last_slot - one.first_slot + 1);
-      }
-      if (columns <= kColumnsMax) {
+    slots_ = (hours + hours_of_slot_ - 1) / hours_of_slot_;
+    MakeClasses();
+    size_t columns = 4 * boards_.size() * slots_;
+    for (const JobClass& one : classes_) {
+      columns += boards_.size() * (one.last_slot - one.first_slot + 1);
+    }
+    return columns;
+  }
+
+  // The shortest slots, from an hour on, with which the program is small enough.
+  absl::Status ChooseSlots(size_t columns_max) {
+    for (size_t hours_of_slot = 1;; hours_of_slot *= 2) {
+      const size_t columns = SetSlots(hours_of_slot);
+      if (columns <= columns_max) {
         return absl::OkStatus();
       }
       if (slots_ == 1) {
         return absl::InvalidArgumentError(absl::StrCat(
             "policy bound: its linear program has ", columns, " columns; wanted at most ",
-            kColumnsMax, ", so leave bound out or simulate fewer boards and kinds of jobs"));
+            columns_max, ", so leave bound out or simulate fewer boards and kinds of jobs"));
       }
     }
   }
@@ -341,7 +365,39 @@ absl::Status CheckBound(const solve::Solver* solver) {
 absl::StatusOr<RunFigures> BoundOf(const Scenario& scenario, uint64_t seed,
                                    const solve::Solver* solver) {
   WATTLE_RETURN_IF_ERROR(CheckBound(solver));
-  return BoundProgram(scenario, seed).Solve(*solver);
+  return BoundProgram(scenario, seed, SubmissionsOf(scenario, seed)).Solve(*solver);
+}
+
+absl::StatusOr<int> StarvedJobs(const Scenario& scenario, uint64_t seed,
+                                absl::Span<const double> waits_hours, const solve::Solver* solver) {
+  WATTLE_RETURN_IF_ERROR(CheckBound(solver));
+  const std::vector<Submission> all = SubmissionsOf(scenario, seed);
+  WATTLE_CHECK(waits_hours.size() == all.size(), "every job has a wait");
+  WATTLE_ASSIGN_OR_RETURN(const size_t hours,
+                          BoundProgram(scenario, seed, all).HoursOfSlot(kStarvedColumnsMax));
+  const double slot_seconds = kSecondsOfHour * static_cast<double>(hours);
+  int starved = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    // The bound counts in slots: it must end in the last one that ends in a third of the wait.
+    const double third = all[i].at_seconds + waits_hours[i] * kSecondsOfHour / kStarvedRatio;
+    const double end =
+        std::floor(third / slot_seconds) * slot_seconds - 2.0 * kDeadlineSlackSeconds;
+    if (end <= all[i].at_seconds) {
+      continue;
+    }
+    std::vector<Submission> before;
+    for (const Submission& job : all) {
+      if (job.at_seconds <= all[i].at_seconds && job.spec.priority() >= all[i].spec.priority()) {
+        before.push_back(job);
+        before.back().spec.set_deadline_seconds(end - job.at_seconds);
+      }
+    }
+    WATTLE_ASSIGN_OR_RETURN(
+        const bool could_end,
+        BoundProgram(scenario, seed, std::move(before)).SolveForAll(hours, *solver));
+    starved += could_end ? 1 : 0;
+  }
+  return starved;
 }
 
 }  // namespace wattle::sim

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "scheduler/solve/solver.h"
 #include "sim/scenario/run.h"
@@ -31,6 +32,15 @@ absl::Status CheckBound(const solve::Solver* solver = solve::BuiltInSolver());
 // large.
 absl::StatusOr<RunFigures> BoundOf(const Scenario& scenario, uint64_t seed,
                                    const solve::Solver* solver = solve::BuiltInSolver());
+
+// How many jobs waited more than three times as long as the bound takes, from the submission on, to
+// end the job and all that came before with its priority or a higher one. waits_hours: from the
+// submission to the start, of each job in the order of SubmissionsOf. The bound counts in whole
+// slots, of an hour or, in a long scenario, of several; so a wait of three slots does not count.
+// Errors: as BoundOf.
+absl::StatusOr<int> StarvedJobs(const Scenario& scenario, uint64_t seed,
+                                absl::Span<const double> waits_hours,
+                                const solve::Solver* solver = solve::BuiltInSolver());
 
 }  // namespace wattle::sim
 

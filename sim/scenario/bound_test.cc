@@ -90,6 +90,36 @@ TEST_F(SolvedBoundTest, DeadlinesBoundWhatIsMissed) {
   EXPECT_EQ(ValueOf(BoundOf(*scenario, 1), Figure::kMissed), 7 - in_time);
 }
 
+// One board and jobs of about 10 min: `first` jobs of priority 10 before one of `priority`.
+absl::StatusOr<Scenario> OneBehind(int first, int priority) {
+  const std::string work =
+      "finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}\n";
+  return ParseForBound(
+      absl::StrCat("duration: 12h\nfleet:\n  - {name: a, class: jetson-orin-nano}\n"
+                   "data: {questions: {examples: 1200}}\njobs:\n  - {name: many, count: ",
+                   first, ", job: {priority: 10, ", work,
+                   "  - {name: last, job: {priority: ", priority, ", ", work));
+}
+
+// The waits of the jobs before do not matter here: 0.
+int StarvedIfTheLastWaits(int first, int priority, double hours) {
+  const auto scenario = OneBehind(first, priority);
+  EXPECT_THAT(scenario, IsOk());
+  std::vector<double> waits(static_cast<size_t>(first) + 1, 0.0);
+  waits.back() = hours;
+  const auto starved = StarvedJobs(*scenario, 1, waits);
+  EXPECT_THAT(starved, IsOk());
+  return starved.value_or(-1);
+}
+
+TEST_F(SolvedBoundTest, AJobStarvesIfTheBoundEndsItAndAllBeforeItInAThirdOfItsWait) {
+  EXPECT_EQ(StarvedIfTheLastWaits(/*first=*/3, /*priority=*/10, 11.0), 1);
+  EXPECT_EQ(StarvedIfTheLastWaits(/*first=*/3, /*priority=*/10, 2.5), 0) << "no whole hour";
+  EXPECT_EQ(StarvedIfTheLastWaits(/*first=*/40, /*priority=*/10, 11.0), 0) << "7 h of work before";
+  EXPECT_EQ(StarvedIfTheLastWaits(/*first=*/40, /*priority=*/0, 11.0), 0);
+  EXPECT_EQ(StarvedIfTheLastWaits(/*first=*/40, /*priority=*/20, 11.0), 1) << "nothing before";
+}
+
 TEST(BoundTest, WithoutASolverItIsRefusedInOneLine) {
   const auto scenario = ParseForBound(Site("", 1, ""));
   ASSERT_THAT(scenario, IsOk());

@@ -250,6 +250,7 @@ class ScenarioRun {
 
   void ScheduleJobs() {
     for (const Submission& job : SubmissionsOf(scenario_, seed_)) {
+      numbers_.emplace(job.spec.name(), numbers_.size());
       groups_[job.spec.name()] = scenario_.jobs[job.group].spec.name();
       loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec] {
         Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
@@ -335,6 +336,7 @@ class ScenarioRun {
     int64_t failed = 0;
     int64_t open = 0;
     std::vector<double> waits;
+    figures.waits_hours.resize(numbers_.size());
     std::map<std::string, std::string> failures;
     std::map<std::pair<std::string, std::string>, ClassRuns> runs;
     for (const auto& [number, record] : fleet_.coordinator().durable().jobs) {
@@ -345,6 +347,7 @@ class ScenarioRun {
       failed += outcome.failed ? 1 : 0;
       open += outcome.open ? 1 : 0;
       waits.push_back(WaitOf(job, outcome.ended_unix_seconds) / kSecondsOfHour);
+      figures.waits_hours[numbers_.at(job.spec().name())] = waits.back();
       if (job.state() == v1::JOB_STATE_FAILED) {
         failures.emplace(groups_.at(job.spec().name()), job.reason());
       }
@@ -433,6 +436,7 @@ class ScenarioRun {
   const TrueRates rates_;
   Fleet fleet_;
   std::map<std::string, std::string> groups_;  // by the job's name
+  std::map<std::string, size_t> numbers_;      // in SubmissionsOf, by the job's name
   absl::Status ended_;                         // the first reason to end too early
 };
 
@@ -450,6 +454,17 @@ void AddClassRuns(const std::vector<ClassRuns>& more,
   }
 }
 
+// Adds what the bound says of the waits in a run, unless it cannot tell.
+void AddStarved(const Scenario& scenario, uint64_t seed, const RunFigures& figures,
+                PolicyResult& result) {
+  const absl::StatusOr<int> starved = StarvedJobs(scenario, seed, figures.waits_hours);
+  if (starved.ok() && result.jobs_starved.has_value()) {
+    *result.jobs_starved += *starved;
+  } else {
+    result.jobs_starved.reset();
+  }
+}
+
 absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::string& policy,
                                        const Stopped& stopped, Recorded recorded) {
   PolicyResult result;
@@ -458,6 +473,11 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
   std::map<std::pair<std::string, std::string>, ClassRuns> class_runs;
   std::map<std::string, std::string> failures;
   const bool is_run = policy != kBoundPolicy;
+  const bool is_bounded = std::find(scenario.policies.begin(), scenario.policies.end(),
+                                    kBoundPolicy) != scenario.policies.end();
+  if (is_run && is_bounded) {
+    result.jobs_starved = 0;
+  }
   for (int i = 0; i < scenario.seeds; ++i) {
     Recording* const recording = is_run && i == 0 && recorded == Recorded::kFirstSeed
                                      ? &result.recording.emplace()
@@ -471,6 +491,9 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
         is_run ? RunScenario(scenario, policy, seed, stopped, recording) : BoundOf(scenario, seed));
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
+    }
+    if (is_run && is_bounded) {
+      AddStarved(scenario, seed, figures, result);
     }
     AddClassRuns(figures.class_runs, class_runs);
     result.coverage.Add(figures.coverage);

@@ -91,6 +91,7 @@ struct RunFigures {
   Coverage coverage;
   std::vector<Failure> failures;      // one for each group, by name
   std::vector<ClassRuns> class_runs;  // by class and job
+  std::vector<double> waits_hours;    // of each job in the order of SubmissionsOf
   uint64_t fingerprint = 0;           // of all durable events
   int64_t steps = 0;                  // actions of the event loop
 
@@ -149,6 +150,9 @@ struct PolicyResult {
   std::vector<ClassRuns> class_runs;  // means over the seeds
   Coverage coverage;                  // of all seeds
   std::vector<Failure> failures;      // of the first seed in which the group has one
+  // See StarvedJobs (bound.h), of all seeds; absent without the policy `bound`, or where the bound
+  // cannot tell.
+  std::optional<int64_t> jobs_starved;
   std::optional<Recording> recording;
 };
 

@@ -76,7 +76,7 @@ absl::Status PowerSettings::Remember(const std::vector<Change>& changes) {
   for (const auto& [path, value] : changes) {
     const bool known =
         std::any_of(record_.originals().begin(), record_.originals().end(),
-                    [&path](const auto& original) { return original.path() == path; });
+                    [&path = path](const auto& original) { return original.path() == path; });
     const absl::StatusOr<std::string> present = telemetry::ReadText(root_ + path);
     if (!known && present.ok()) {
       auto& original = *record_.add_originals();
