@@ -11,6 +11,8 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
   energy_vs_fastest_first_percent  joules of work for each finished job, less than those of `fastest`, over both scenarios and all seeds; the goal
                                   of 20 holds at no more misses, which stand beside it
   misses_vs_edf, misses_vs_heft   missed or failed, over those of `edf` and `heft`, of both scenarios and all seeds
+  starved_jobs                    jobs of `ours` that waited more than three times as long as the clairvoyant bound takes to end them and all that
+                                  came before with their priority or a higher one; of both scenarios and all seeds
   moves.saved_percent             joules of work for each finished job that moves of running attempts save (deploy/scenarios/moves.yaml); median of the seeds
   changing.inside_percent         runs that ended within the 90 % interval of their time, on boards that step, drift, throttle and get other
   changing.inside_after_change_percent   software (deploy/scenarios/changing.yaml); of all runs, and of those after the step or the update
@@ -21,6 +23,7 @@ same world, under the same rules and guards. NAME is deadlines (boards on mains,
 import argparse
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -30,6 +33,19 @@ from figures import add, seed_of_head, write_figures
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/bin/wattle"
 SCENARIOS = ("deadlines", "mast")
+# Three boards of ten are Orins, three are Xaviers.
+WEEK = """name: week
+duration: 7d
+fleet:
+  - {{name: orin, class: jetson-orin-nano, count: {orins}}}
+  - {{name: xavier, class: jetson-xavier-nx, count: {xaviers}}}
+  - {{name: pi, class: raspberry-pi-5, count: {pis}}}
+rates: {{seconds_spread: 0.15, watts_spread: 0.05}}
+data: {{squad: {{examples: 2000}}, questions: {{examples: 1000}}}}
+jobs:
+  - {{name: train, per_day: {trains}, job: {{finetune: {{model: distilgpt2, data: squad, sequence_length: 384}}}}}}
+  - {{name: check, per_day: {checks}, job: {{deadline_seconds: 86400, evaluate: {{model: distilgpt2, data: questions, sequence_length: 384}}}}}}
+"""
 PEERS = ("fastest", "fewest_joules", "round_robin", "edf", "heft", "greedy")
 
 
@@ -39,7 +55,8 @@ def run(scenario, seed, policies=("ours", *PEERS)):
         subprocess.run([PROGRAM, "sim", f"deploy/scenarios/{scenario}.yaml", "--policy", ",".join(policies), "--seeds", "1", "--seed", str(seed),
                         "--json", figures.name], cwd=ROOT, check=True, capture_output=True)
         policies = json.loads(pathlib.Path(figures.name).read_text())["policies"]
-    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value} for policy in policies}
+    return {policy["policy"]: {key: value["median"] for key, value in policy.items() if isinstance(value, dict) and "median" in value}
+                              | {"jobs_starved": policy.get("jobs_starved")} for policy in policies}
 
 
 def intervals(seed):
@@ -48,6 +65,16 @@ def intervals(seed):
         subprocess.run([PROGRAM, "sim", "deploy/scenarios/changing.yaml", "--seeds", "1", "--seed", str(seed), "--json", figures.name],
                        cwd=ROOT, check=True, capture_output=True)
         return json.loads(pathlib.Path(figures.name).read_text())["policies"][0]["intervals"]
+
+
+def week_cpu_seconds(boards, seed):
+    text = WEEK.format(orins=boards * 3 // 10, xaviers=boards * 3 // 10, pis=boards - 2 * (boards * 3 // 10), trains=boards * 40 // 7, checks=boards * 60 // 7)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        subprocess.run([PROGRAM, "sim", file.name, "--seeds", "1", "--seed", str(seed)], check=True, capture_output=True)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 
 def joules_of_job(figures):
@@ -69,6 +96,8 @@ def add_comparison(figures, seeds):
     misses = {policy: sum(missed(seed[policy]) for seed in seeds) for policy in ("ours", *PEERS)}
     add(figures, "energy_vs_fastest_first_percent", [100 - 100 * joules("ours") / joules("fastest")], "%",
         f"missed: ours {misses['ours']:g}, fastest {misses['fastest']:g}")
+    starved = {policy: sum(seed[policy]["jobs_starved"] for seed in seeds) for policy in ("ours", *PEERS)}
+    add(figures, "starved_jobs", [starved["ours"]], "", ", ".join(f"{policy} {count}" for policy, count in starved.items()))
     for peer in ("edf", "heft"):
         add(figures, f"misses_vs_{peer}", [misses["ours"] / max(1, misses[peer])], "", f"ours {misses['ours']:g}, {peer} {misses[peer]:g}")
 
@@ -77,12 +106,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=seed_of_head() % 1_000_000_000)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--week", type=int, default=10)
     arguments = parser.parse_args()
     print(f"seeds {arguments.seed} to {arguments.seed + arguments.seeds - 1}")
     figures = []
     both = []  # All seeds of both scenarios.
     for scenario in SCENARIOS:
-        seeds = [run(scenario, arguments.seed + i) for i in range(arguments.seeds)]
+        seeds = [run(scenario, arguments.seed + i, ("ours", *PEERS, "bound")) for i in range(arguments.seeds)]
         both += seeds
 
         def beside(value, peers=PEERS, seeds=seeds):
@@ -107,6 +137,8 @@ def main():
                               ("inside_after_change_percent", "inside_after_change", "runs_after_change")):
         add(figures, f"changing.{key}", [100 * sum(seed[inside] for seed in seeds) / max(1, sum(seed[runs] for seed in seeds))], "%",
             f"of {sum(seed[runs] for seed in seeds)} runs")
+    if arguments.week:
+        add(figures, f"week_{arguments.week}x{100 * arguments.week}_cpu_s", [week_cpu_seconds(arguments.week, arguments.seed)], "s")
     write_figures("scenario", figures)
 
 
