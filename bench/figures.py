@@ -2,12 +2,14 @@
 """How a bench tells its figures, and where they go."""
 
 import json
+import os
 import pathlib
 import re
 import statistics
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build/bench"
 
 
 def seed_of_head():
@@ -29,7 +31,27 @@ def rss_kib(pid):
 
 def write_figures(bench, figures):
     """Writes build/bench/BENCH.json and says so."""
-    path = ROOT / f"build/bench/{bench}.json"
+    path = FOLDER / f"{bench}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    print(f"written: {path.relative_to(ROOT)}")
+    print(f"written: {os.path.relpath(path, ROOT)}")
+
+
+def runs_file(bench):
+    """One line for each run of a bench that counts over runs; who removes it begins at zero."""
+    return FOLDER / f"{bench}_runs.jsonl"
+
+
+def keep_run(bench, facts):
+    """Adds a run, with the tree that it ran, and returns all of them."""
+    described = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False)
+    path = runs_file(bench)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(json.dumps({"revision": described.stdout.strip(), **facts}) + "\n")
+    return kept_runs(bench)
+
+
+def kept_runs(bench):
+    path = runs_file(bench)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
