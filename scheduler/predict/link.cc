@@ -149,6 +149,21 @@ absl::Duration ContactWeek::TimeFor(absl::Duration contact, absl::Time begin, bo
   }
 }
 
+absl::Duration ContactWeek::ContactIn(absl::Time begin, absl::Time end, bool here) const {
+  absl::Duration contact;
+  while (begin < end) {
+    const absl::Duration since_epoch = begin - absl::UnixEpoch();
+    const absl::Duration rest =
+        std::min(end - begin, absl::Floor(since_epoch, kHour) + kHour - since_epoch);
+    const double ratio = ratios_[HourOfWeek(begin)];
+    const absl::Duration there = here ? std::min(rest, ratio * kHour) : ratio * rest;
+    contact += there;
+    begin += rest;
+    here = here && there >= rest;
+  }
+  return contact;
+}
+
 double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
   const double median = measure.download_bytes_per_second();
   const double low = measure.download_bytes_per_second_low();

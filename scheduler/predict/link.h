@@ -39,6 +39,8 @@ class ContactWeek {
   // How long it takes from `begin` until there was so much contact. `here`: there is contact at
   // `begin`, and what its hour has of it comes at once.
   [[nodiscard]] absl::Duration TimeFor(absl::Duration contact, absl::Time begin, bool here) const;
+  // How much contact there is from `begin` to `end`; here: as above.
+  [[nodiscard]] absl::Duration ContactIn(absl::Time begin, absl::Time end, bool here) const;
   // The share of the week with contact.
   [[nodiscard]] double ratio() const;
 
