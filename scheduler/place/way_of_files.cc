@@ -30,7 +30,7 @@ constexpr char kSiteLabel[] = "site";
 // so that the cost of a plan has a bound: each of them changes what all boards of the site may do.
 constexpr int kFetchesMax = 64;
 // For transfers that no window ever lets through.
-constexpr absl::Duration kNever = 100 * 366 * absl::Hours(24);
+constexpr absl::Duration kNever = absl::Hours(24 * 366 * 100);
 
 Supply* Copied(std::shared_ptr<const SiteLink>& link) {
   auto copy = std::make_shared<SiteLink>(*link);
