@@ -2,11 +2,12 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench field: what a worker alone keeps of its work, what it sends and writes, and how soon its faults are known.
 
-`--only GROUP` measures one group of keys, and leaves build/bench/field.json as it is.
+`--only GROUP` measures one group of keys. build/bench/field.json has the latest figure of each key with the tree that it is of, and those of
+`./dev soak` and `./dev chaos` beside them.
 
 Sixty simulated days of one fine-tune, with cuts of the power drawn at random; the seeds are printed. The worker's own code chooses when a
 checkpoint is written, and nothing tells it how often cuts come. Beside it stand the best of all fixed intervals, chosen afterwards on
-the same cuts, and one of fifty steps. Writes build/bench/field.json.
+the same cuts, and one of fifty steps.
 
   checkpoint.progress_of_optimum.FORM.M   work kept, by that of the best fixed interval, where cuts come every M on average [goal: 0.8]
   flash.checkpoint_gb_per_day.FORM.M      what the worker's checkpoints write, as the mean of the worst month [goal: 20 with the bound]
@@ -59,7 +60,7 @@ import subprocess
 import sys
 import time
 
-from figures import ROOT, add, rss_kib, write_figures
+from figures import ROOT, add, kept_figures, merge_figures, rss_kib
 from sim import mutants_found, simulate
 
 sys.path[:0] = [str(ROOT / "deploy/demo"), str(ROOT / "tests/integration")]
@@ -374,8 +375,7 @@ def main():
     for group, measure in parts.items():
         if options.only in ("", group):
             measure()
-    if not options.only:
-        write_figures("field", figures)
+            merge_figures("field", figures + kept_figures("soak") + kept_figures("chaos"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""chaos_runs (a ctest): how ./dev chaos counts kills over runs, with rounds that only tell figures."""
+"""chaos_runs (a ctest): how ./dev chaos counts kills over runs, with rounds that only tell figures, and how figures of one file are merged."""
 
 import contextlib
 import io
@@ -68,6 +68,15 @@ class ChaosRunsTest(unittest.TestCase):
         self.assertTrue(ended)
         self.assertEqual((told["chaos.rounds"]["value"], told["chaos.rounds_failed"]["value"], told["chaos.jobs_lost"]["value"]), (3, 2, 1))
         self.assertRegex(told["chaos.rounds_failed"]["peer"], r" seed 13, .* seed 14$")
+
+    def test_figures_that_are_measured_apart_come_together(self):
+        with contextlib.redirect_stdout(io.StringIO()):
+            figures.merge_figures("field", [{"key": "a", "value": 1}, {"key": "b", "value": 2}])
+            figures.merge_figures("field", [{"key": "b", "value": 3}, {"key": "c", "value": 4, "revision": "of before"}])
+        told = figures.kept_figures("field")
+        self.assertEqual([(figure["key"], figure["value"]) for figure in told], [("a", 1), ("b", 3), ("c", 4)])
+        self.assertEqual(told[2]["revision"], "of before")
+        self.assertEqual(told[0]["revision"], figures.revision())
 
 
 if __name__ == "__main__":

@@ -357,8 +357,9 @@ double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
-    const double finish_upper =
-        FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().high());
+    const double upper =
+        prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
+    const double finish_upper = FinishIn(snapshot_.now, limits, spent, candidate, upper);
     if (next == load.reserved.end() || snapshot_.now + absl::Seconds(finish_upper) <= next->begin) {
       candidate.set_finish_in_seconds(
           FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));

@@ -146,6 +146,20 @@ TEST_F(PlanOverLinkTest, TheDaysBytesLastForDays) {
   EXPECT_THAT(told.prediction().provenance_note(), HasSubstr("; the link carries 9.5 MiB a day"));
 }
 
+TEST_F(PlanOverLinkTest, ADeadlineHoldsWithTransfersAsSlowAsOneInTen) {
+  const v1::Candidate told = Told();
+  const double transfers = told.prediction().fetch_seconds() + told.prediction().upload_seconds();
+  snapshot_.queue[0].spec.set_deadline_seconds(told.finish_in_seconds() + transfers);
+  v1::LinkMeasure& link = *snapshot_.devices[0].device.mutable_heartbeat()->mutable_link();
+  link.set_download_bytes_per_second_low(kBytesPerSecond / 1.5);
+  EXPECT_EQ(Told().finish_in_seconds(), told.finish_in_seconds())
+      << "the end is that of the median";
+  link.set_download_bytes_per_second_low(kBytesPerSecond / 2.5);
+  const auto plan = PlanQueue(snapshot_);
+  EXPECT_EQ(plan[0].placement.device_id(), "");
+  EXPECT_EQ(plan[0].placement.refusals(0).refused_by(), "deadline");
+}
+
 TEST_F(PlanOverLinkTest, AJobWhoseFilesComeTooLateForItsDeadlineIsRefused) {
   snapshot_.queue[0].spec.set_deadline_seconds(20 * 3600);
   snapshot_.queue[0].inputs[0].artifact.set_size_bytes(1'000'000);

@@ -185,6 +185,16 @@ void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& p
   }
 }
 
+double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& prediction) {
+  const double share = SlowLinkShare(device.heartbeat().link());
+  if (share <= 0 || device.info().link_bytes_per_second() > 0) {
+    return 0;
+  }
+  const LinkEstimate link = LinkOf(device);
+  return share * (static_cast<double>(prediction.fetch_bytes()) / link.download_bytes_per_second +
+                  static_cast<double>(prediction.upload_bytes()) / link.upload_bytes_per_second);
+}
+
 void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load) {
   if (run.job.models.empty()) {
     for (const InputView& input : run.job.inputs) {

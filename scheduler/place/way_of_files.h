@@ -49,6 +49,10 @@ struct RunOverLink {
 // limits, that of the hours and windows in which they come. The prediction's note names a policy.
 void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& prediction);
 
+// By how much longer the transfers of the prediction take where they are as slow as one in ten was,
+// without waits; 0 where nothing was measured.
+double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& prediction);
+
 // Adds what the run, which has its place, leaves on the board and takes of the link.
 void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load);
 

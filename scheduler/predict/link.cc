@@ -164,13 +164,14 @@ absl::Duration ContactWeek::ContactIn(absl::Time begin, absl::Time end, bool her
   return contact;
 }
 
-double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
+double SlowLinkShare(const v1::LinkMeasure& measure) {
   const double median = measure.download_bytes_per_second();
   const double low = measure.download_bytes_per_second_low();
-  if (!(low > 0) || !(median > low)) {
-    return 0;
-  }
-  return (median / low - 1) * (prediction.fetch_seconds() + prediction.upload_seconds());
+  return low > 0 && median > low ? median / low - 1 : 0;
+}
+
+double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
+  return SlowLinkShare(measure) * (prediction.fetch_seconds() + prediction.upload_seconds());
 }
 
 }  // namespace wattle::scheduler

@@ -50,8 +50,10 @@ class ContactWeek {
   std::array<double, kHoursOfWeek> ratios_{};  // From Monday 00:00 UTC.
 };
 
-// By how much longer the transfers of the prediction take where they are as slow as one in ten was;
-// 0 where nothing was measured.
+// By which share a transfer takes longer where it is as slow as one in ten was; 0 where nothing was
+// measured.
+double SlowLinkShare(const v1::LinkMeasure& measure);
+// By how much longer the transfers of the prediction take then.
 double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction);
 
 }  // namespace wattle::scheduler
