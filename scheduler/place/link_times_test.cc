@@ -117,6 +117,11 @@ class PlanOverLinkTest : public testing::Test {
     EXPECT_EQ(plan[0].placement.device_id(), "id-barn") << plan[0].placement.reason();
     return plan[0].placement.best(0);
   }
+  std::string RefusedBy() {
+    const auto plan = PlanQueue(snapshot_);
+    const v1::Placement& placement = plan[0].placement;
+    return placement.refusals_size() > 0 ? placement.refusals(0).refused_by() : "";
+  }
 
   const ProfileTable profiles_ = ProfileTable::Priors();
   Snapshot snapshot_;
@@ -155,9 +160,7 @@ TEST_F(PlanOverLinkTest, ADeadlineHoldsWithTransfersAsSlowAsOneInTen) {
   EXPECT_EQ(Told().finish_in_seconds(), told.finish_in_seconds())
       << "the end is that of the median";
   link.set_download_bytes_per_second_low(kBytesPerSecond / 2.5);
-  const auto plan = PlanQueue(snapshot_);
-  EXPECT_EQ(plan[0].placement.device_id(), "");
-  EXPECT_EQ(plan[0].placement.refusals(0).refused_by(), "deadline");
+  EXPECT_EQ(RefusedBy(), "deadline");
 }
 
 TEST_F(PlanOverLinkTest, AJobWhoseFilesComeTooLateForItsDeadlineIsRefused) {
@@ -166,9 +169,7 @@ TEST_F(PlanOverLinkTest, AJobWhoseFilesComeTooLateForItsDeadlineIsRefused) {
   snapshot_.queue[0].spec.mutable_finetune()->mutable_lora()->set_rank(4);
   EXPECT_LT(Told().finish_in_seconds(), 20 * 3600);
   snapshot_.policies = {Policy({"21:00-22:00"})};
-  const auto plan = PlanQueue(snapshot_);
-  EXPECT_EQ(plan[0].placement.device_id(), "");
-  EXPECT_EQ(plan[0].placement.refusals(0).refused_by(), "deadline");
+  EXPECT_EQ(RefusedBy(), "deadline");
 }
 
 }  // namespace

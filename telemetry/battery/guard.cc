@@ -284,8 +284,9 @@ const std::string& Guard::Check(const policy::Limits& limits, const policy::Stop
   }
   // Every check runs, because each keeps its own hysteresis.
   const std::array<std::string, 5> reasons = {
-      CheckSupply(moment.now), CheckCharge(limits, estimate, moment), CheckTemperature(limits, moment.now),
-      CheckWindows(limits, estimate, moment), CheckBudget(limits, estimate, moment)};
+      CheckSupply(moment.now), CheckCharge(limits, estimate, moment),
+      CheckTemperature(limits, moment.now), CheckWindows(limits, estimate, moment),
+      CheckBudget(limits, estimate, moment)};
   const auto* const first = std::find_if(reasons.begin(), reasons.end(),
                                          [](const std::string& reason) { return !reason.empty(); });
   reason_ = first == reasons.end() ? "" : *first;
