@@ -4,8 +4,9 @@
 
 Rounds of tests/integration/random_kills_test.py, each with a fleet and a seed of its own. Rounds count over runs: each is a line of
 build/bench/chaos_runs.jsonl with its seed and the tree that it ran, and the figures are those of all lines. Remove the file to begin at
-zero. A round that finds a fault ends the bench; WATTLE_SEED repeats its draws. --kills N goes on until coordinator, workers and runners
-were killed N times each, those of earlier runs included.
+zero. A round that finds a fault ends the bench; WATTLE_SEED, and its victims as
+WATTLE_KILL_ONLY, repeat its draws. --kills N goes on until coordinator, workers and runners
+were killed N times each, those of earlier runs included; who has N is killed no more.
 
   chaos.kills.PROGRAM                     by SIGKILL; `ended_in_order`: of all, those that were asked to end [goal: 1,000 each]
   chaos.jobs, chaos.jobs_lost             that ran beside them, that did not succeed [goal: 0 lost]
@@ -31,16 +32,16 @@ ROUND_SECONDS = 60
 LONG_ROUND_SECONDS = 600  # With --kills: what a round does before and after its kills takes half a minute.
 
 
-def one_round(seconds):
-    """Runs a round and keeps it. Returns its exit status."""
+def one_round(seconds, victims):
+    """Runs a round in which these kinds of programs are killed, and keeps it. Returns its exit status."""
     seed = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "round.json"
-        env = {**os.environ, "WATTLE_SEED": str(seed), "WATTLE_KILL_SECONDS": str(seconds), "WATTLE_CHAOS_JSON": str(path),
+        env = {**os.environ, "WATTLE_SEED": str(seed), "WATTLE_KILL_SECONDS": str(seconds), "WATTLE_CHAOS_JSON": str(path), "WATTLE_KILL_ONLY": " ".join(victims),
                "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT / "deploy/demo")}
         status = subprocess.run([sys.executable, ROUND], env=env, check=False).returncode
         told = json.loads(path.read_text()) if path.exists() else []  # A round that fails early tells nothing.
-    keep_run("chaos", {"seed": seed, "seconds": seconds, "status": status, "figures": {figure["key"]: figure["value"] for figure in told}})
+    keep_run("chaos", {"seed": seed, "seconds": seconds, "victims": victims, "status": status, "figures": {figure["key"]: figure["value"] for figure in told}})
     return status
 
 
@@ -71,11 +72,12 @@ def main(arguments=None):
     seconds = options.seconds if options.seconds is not None else LONG_ROUND_SECONDS if options.kills else ROUND_SECONDS
     if seconds <= 0 or options.kills < 0:
         parser.error("--seconds wants more than 0, --kills 0 or more")
+    total = totals(kept_runs("chaos"))
     while True:
-        status = one_round(seconds)
+        status = one_round(seconds, [name for name in KILLED if total[f"chaos.kills.{name}"] < options.kills] or KILLED)
         total = write(kept_runs("chaos"))
         if status != 0:
-            sys.exit("bench chaos: a round found a fault, see above; WATTLE_SEED repeats its draws")
+            sys.exit("bench chaos: a round found a fault, see above; WATTLE_SEED, with WATTLE_KILL_ONLY, repeats its draws")
         if all(total[f"chaos.kills.{name}"] >= options.kills for name in KILLED):
             break
 

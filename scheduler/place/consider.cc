@@ -165,10 +165,20 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
     return candidate.start_in_seconds() + work_seconds;
   }
   const absl::Time start = now + absl::Seconds(candidate.start_in_seconds());
+  absl::Duration fetch;
+  absl::Duration upload;
+  if (HasLinkLimits(limits)) {  // Then fetch and upload have their waits for work's windows, too.
+    fetch = absl::Seconds(prediction.time_scale() * prediction.fetch_seconds());
+    upload = absl::Seconds(prediction.time_scale() * prediction.upload_seconds());
+  }
+  if (limits.budget &&
+      policy::DayOf(*limits.budget, start) != policy::DayOf(*limits.budget, start + fetch)) {
+    spent = Joules(0);
+  }
   const Watts draw(prediction.mean_power_watts() / prediction.time_scale());
-  const absl::Time finish =
-      policy::FinishUnder(limits, start, absl::Seconds(work_seconds), draw, spent);
-  return std::min(absl::ToDoubleSeconds(finish - now), kNever);
+  const absl::Time finish = policy::FinishUnder(
+      limits, start + fetch, absl::Seconds(work_seconds) - fetch - upload, draw, spent);
+  return std::min(absl::ToDoubleSeconds(finish + upload - now), kNever);
 }
 
 // Shortens the run to what is left of it behind the job's checkpoint. A run that ends at its

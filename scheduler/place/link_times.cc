@@ -27,15 +27,32 @@ double BytesADay(int64_t limit) {
   return bytes - std::min(0.5 * bytes, static_cast<double>(policy::kIdleBytesPerDayMax));
 }
 
+std::string WordsOf(const policy::Limits& limits) {
+  std::string words;
+  if (!limits.link_windows.empty()) {
+    const policy::WindowLimit& first = limits.link_windows.front();
+    words = absl::StrCat("artifacts come and leave ", policy::Describe(first), " (policy ",
+                         first.policy, limits.link_windows.size() > 1 ? " and others)" : ")");
+  }
+  if (limits.link_bytes_per_day) {
+    absl::StrAppend(&words, words.empty() ? "" : ", ", "the link carries ",
+                    FormatBytes(*limits.link_bytes_per_day), " a day");
+  }
+  return words;
+}
+
 }  // namespace
 
 std::optional<LinkTimes> LinkTimes::Of(const v1::Device& device, const policy::Limits& limits) {
   LinkTimes times;
   times.week_ = ContactWeek::Of(device);
-  times.windows_ = limits.link_windows;
-  times.bytes_per_day_ = limits.link_bytes_per_day;
-  const bool any = times.week_ || !times.windows_.empty() || times.bytes_per_day_;
-  return any ? std::make_optional(times) : std::nullopt;
+  if (HasLinkLimits(limits)) {
+    times.windows_ = limits.link_windows;
+    times.windows_.insert(times.windows_.end(), limits.windows.begin(), limits.windows.end());
+    times.bytes_per_day_ = limits.link_bytes_per_day;
+    times.words_ = WordsOf(limits);
+  }
+  return times.week_ || HasLinkLimits(limits) ? std::make_optional(times) : std::nullopt;
 }
 
 absl::Duration LinkTimes::InContact(absl::Duration contact, absl::Time at, bool here) const {
@@ -87,20 +104,6 @@ absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
   }
   return left < needed ? (at - transfer.begin) * absl::FDivDuration(needed, needed - left)
                        : absl::InfiniteDuration();
-}
-
-std::string LinkTimes::Words() const {
-  std::string words;
-  if (!windows_.empty()) {
-    const policy::WindowLimit& first = windows_.front();
-    words = absl::StrCat("artifacts come and leave ", policy::Describe(first), " (policy ",
-                         first.policy, windows_.size() > 1 ? " and others)" : ")");
-  }
-  if (bytes_per_day_) {
-    absl::StrAppend(&words, words.empty() ? "" : ", ", "the link carries ",
-                    FormatBytes(*bytes_per_day_), " a day");
-  }
-  return words;
 }
 
 }  // namespace wattle::scheduler

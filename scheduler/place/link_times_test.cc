@@ -59,7 +59,7 @@ double Hours(const v1::Policy& policy, absl::Duration needed, double from_hour,
 TEST(LinkTimesTest, WithoutLimitsAndWithContactThereAreNone) {
   EXPECT_FALSE(LinkTimes::Of({}, {}).has_value());
   EXPECT_TRUE(LinkTimes::Of(TenMinutesADay(), {}).has_value());
-  EXPECT_EQ(LinkTimes::Of(TenMinutesADay(), {})->Words(), "");
+  EXPECT_EQ(LinkTimes::Of(TenMinutesADay(), {})->words(), "");
 }
 
 TEST(LinkTimesTest, ATransferWaitsForItsWindowAndGoesOnInTheNext) {
@@ -70,6 +70,17 @@ TEST(LinkTimesTest, ATransferWaitsForItsWindowAndGoesOnInTheNext) {
   EXPECT_NEAR(Hours(night, absl::Hours(4), 2), 24, 1e-6) << "an hour is left for the next";
   EXPECT_NEAR(Hours(night, absl::Hours(10), 5), 20 + 2 * 24 + 2, 1e-6);
   EXPECT_NEAR(Hours(Policy({"23:00-01:00"}), absl::Hours(3), 22), 26, 1e-6) << "over midnight";
+}
+
+// The worker stops transfers, as all work, outside of work's windows.
+TEST(LinkTimesTest, ATransferNeedsAWindowOfWorkToo) {
+  v1::Policy both = Policy({"01:00-05:00"});
+  both.add_work_windows("04:00-18:00");
+  EXPECT_NEAR(Hours(both, absl::Hours(1), 0), 5, 1e-6);
+  EXPECT_NEAR(Hours(both, absl::Hours(2), 0), 24 + 5, 1e-6);
+  both.mutable_link()->clear_windows();
+  both.mutable_link()->set_bytes_per_day(kADay);
+  EXPECT_NEAR(Hours(both, absl::Minutes(10), 0), 4 + 10.0 / 60, 1e-6);
 }
 
 TEST(LinkTimesTest, ADaysBytesEndAtMidnight) {
@@ -141,6 +152,18 @@ TEST_F(PlanOverLinkTest, FetchAndUploadWaitForTheWindowAndThePlanSaysSo) {
   // The result of a fine-tune is half a gigabyte: half an hour of each night.
   const double nights = free.prediction().upload_seconds() / 1800;
   EXPECT_NEAR(told.finish_in_seconds(), 86'400 * nights, 86'400);
+}
+
+TEST_F(PlanOverLinkTest, TheWaitForAWindowIsNoWorkOfTheDay) {
+  snapshot_.now = kMidnight + absl::Hours(8);
+  v1::Policy both = Policy({"16:00-18:00"});
+  both.add_work_windows("08:00-18:00");
+  snapshot_.policies = {both};
+  snapshot_.queue[0].inputs[0].artifact.set_size_bytes(1'000'000);
+  snapshot_.queue[0].spec.mutable_finetune()->mutable_lora()->set_rank(4);
+  const v1::Candidate told = Told();
+  EXPECT_NEAR(told.prediction().fetch_seconds(), 8 * 3600 + 100, 60);
+  EXPECT_LT(told.finish_in_seconds(), 10 * 3600) << "on the same day";
 }
 
 TEST_F(PlanOverLinkTest, TheDaysBytesLastForDays) {

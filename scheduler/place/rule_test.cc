@@ -304,6 +304,15 @@ const Case kCases[] = {
      "artifacts may never come or leave: the windows of the policies night (01:00-05:00 UTC) and "
      "noon (11:00-13:00 UTC) have no time in common; change one of them",
      true},
+    {"a window of the link outside of work's",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(2, 6, 0, ""));
+       s->policies.back().mutable_link()->add_windows("01:00-05:00");
+     },
+     "link_windows",
+     "artifacts may never come or leave: the windows of the policies field (01:00-05:00 UTC) and "
+     "field (10:00-14:00 UTC) have no time in common; change one of them",
+     true},
     {"outside the window of the link",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0, 0, ""));

@@ -68,12 +68,17 @@ std::optional<absl::Time> WindowOpens(const Consideration& on) {
   return policy::OpensAt(limits.windows, policy::ClosesAt(limits.windows, on.start()));
 }
 
-// Windows of the link hold back files, not work: they are in the times of fetch and upload.
+// Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
+// transfer is work for its worker, so it needs a window of both.
 std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
-  const std::vector<policy::WindowLimit>& windows = on.limits.link_windows;
+  std::vector<policy::WindowLimit> windows = on.limits.link_windows;
   const bool needs_link = on.prediction.fetch_bytes() + on.prediction.upload_bytes() > 0;
+  if (windows.empty() || !needs_link) {
+    return std::nullopt;
+  }
+  windows.insert(windows.end(), on.limits.windows.begin(), on.limits.windows.end());
   const absl::Time now = on.snapshot.now;
-  return needs_link && policy::OpensAt(windows, now) == absl::InfiniteFuture()
+  return policy::OpensAt(windows, now) == absl::InfiniteFuture()
              ? std::make_optional(NeverOpen("artifacts may never come or leave", windows, now))
              : std::nullopt;
 }

@@ -180,8 +180,8 @@ void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& p
     prediction.set_upload_seconds(await(uploaded, link.upload_bytes_per_second,
                                         run.start + absl::Seconds(scale * before), false));
   }
-  if (const std::string words = times.Words(); fetched + uploaded > 0 && !words.empty()) {
-    absl::StrAppend(prediction.mutable_provenance_note(), "; ", words);
+  if (fetched + uploaded > 0 && !times.words().empty()) {
+    absl::StrAppend(prediction.mutable_provenance_note(), "; ", times.words());
   }
 }
 
