@@ -155,15 +155,15 @@ TEST_F(PlanOverLinkTest, FetchAndUploadWaitForTheWindowAndThePlanSaysSo) {
 }
 
 TEST_F(PlanOverLinkTest, TheWaitForAWindowIsNoWorkOfTheDay) {
-  snapshot_.now = kMidnight + absl::Hours(8);
-  v1::Policy both = Policy({"16:00-18:00"});
+  snapshot_.now = kMidnight + absl::Hours(16);
+  v1::Policy both = Policy({"09:00-11:00"});
   both.add_work_windows("08:00-18:00");
   snapshot_.policies = {both};
   snapshot_.queue[0].inputs[0].artifact.set_size_bytes(1'000'000);
   snapshot_.queue[0].spec.mutable_finetune()->mutable_lora()->set_rank(4);
   const v1::Candidate told = Told();
-  EXPECT_NEAR(told.prediction().fetch_seconds(), 8 * 3600 + 100, 60);
-  EXPECT_LT(told.finish_in_seconds(), 10 * 3600) << "on the same day";
+  EXPECT_NEAR(told.prediction().fetch_seconds(), 17 * 3600 + 100, 60);
+  EXPECT_LT(told.finish_in_seconds(), 26 * 3600) << "on the next day";
 }
 
 TEST_F(PlanOverLinkTest, TheDaysBytesLastForDays) {
