@@ -2,11 +2,12 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench field: what a worker alone keeps of its work, what it sends and writes, and how soon its faults are known.
 
-`--only GROUP` measures one group of keys, and leaves build/bench/field.json as it is.
+`--only GROUP` measures one group of keys. build/bench/field.json has the latest figure of each key with the tree that it is of, and those of
+`./dev soak` and `./dev chaos` beside them.
 
 Sixty simulated days of one fine-tune, with cuts of the power drawn at random; the seeds are printed. The worker's own code chooses when a
 checkpoint is written, and nothing tells it how often cuts come. Beside it stand the best of all fixed intervals, chosen afterwards on
-the same cuts, and one of fifty steps. Writes build/bench/field.json.
+the same cuts, and one of fifty steps.
 
   checkpoint.progress_of_optimum.FORM.M   work kept, by that of the best fixed interval, where cuts come every M on average [goal: 0.8]
   flash.checkpoint_gb_per_day.FORM.M      what the worker's checkpoints write, as the mean of the worst month [goal: 20 with the bound]
@@ -39,7 +40,8 @@ these two minutes 720 times, and the reports of its 96 quarters of an hour.
   storm.submit_p99_ms                     of jobs that one caller submits meanwhile [goal: 100]
   storm.lost                              of their streams, until two minutes after
   storm.rss_peak_growth_mib               of the coordinator, from when all are connected the first time until they are the second time
-  storm.rss_growth_mib                    the same until two minutes later, when it has given back what plans had taken
+  storm.rss_growth_mib                    the same until two minutes later; jobs wait still, and each plan for them takes its memory again
+  storm.rss_left_mib                      the same until two minutes after the jobs were cancelled, with all workers still connected
   upgrade.pairs_run, upgrade.pairs_failed from each of the two releases before to this build and back, by `wattle upgrade` while a job runs;
                                           failed: the job did not end once [goal: 0]
   upgrade.rollback_s.KIND                 from the switch to a bad release until the old one is linked again; `hang` takes ten minutes [goal: 600]
@@ -59,7 +61,7 @@ import subprocess
 import sys
 import time
 
-from figures import ROOT, add, rss_kib, write_figures
+from figures import ROOT, add, kept_figures, merge_figures, rss_kib
 from sim import mutants_found, simulate
 
 sys.path[:0] = [str(ROOT / "deploy/demo"), str(ROOT / "tests/integration")]
@@ -69,8 +71,10 @@ from link_proxy import LinkProxy  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
 SICKNESSES = ("erofs", "eio", "full", "slow")
+NAMED_SECONDS_MAX = 600
 WORLD_SECONDS = 60
 RETURNS_SECONDS = 130  # coordinator/runtime/runtime.cc returns freed memory each minute, and plans hold theirs for a while
+STORM_JOBS = 200
 FLASH_SECONDS = 300  # six saves of a run and five looks at the disk
 ROLL_BACKS = ("runner", "worker", "hang")  # a runner that fails its self-test, a worker that ends, one that stands still
 
@@ -183,11 +187,13 @@ def seconds_until_named():
         for kind in SICKNESSES:
             (fleet.directory / f"{kind}.kind").write_text(kind)
         named = {}
-        while len(named) < len(SICKNESSES):
+
+        def all_named():
             for name, device in fleet.devices().items():
                 if device.get("heartbeat", {}).get("storage_problem"):
                     named.setdefault(name, time.monotonic() - begin)
-            time.sleep(0.2)
+            return len(named) == len(SICKNESSES)
+        fleet.until("all disks to be named", all_named, NAMED_SECONDS_MAX, 0.2)
         return named
 
 
@@ -210,23 +216,28 @@ def storm(count):
             before = rss_kib(fleet.coordinator.pid)
             first.communicate()
         with clients(fleet) as crowd:
-            jobs = subprocess.run([BIN / "wattle-load", "submit", fleet.grpc, "base", "200", "1"], capture_output=True, text=True, check=True).stdout
+            jobs = subprocess.run([BIN / "wattle-load", "submit", fleet.grpc, "base", str(STORM_JOBS), "1"], capture_output=True, text=True, check=True).stdout
             until_connected(crowd)
             peak = rss_kib(fleet.coordinator.pid)
             time.sleep(RETURNS_SECONDS)
             grown = rss_kib(fleet.coordinator.pid)
+            for job in fleet.api(f"jobs?limit={STORM_JOBS}")["jobs"]:
+                fleet.wattle("job", "cancel", job["job_id"])
+            time.sleep(RETURNS_SECONDS)
+            left = rss_kib(fleet.coordinator.pid)
             devices = figures_of(crowd.communicate()[0])
-    return devices, figures_of(jobs), ((peak - before) / 1024, (grown - before) / 1024)
+    return devices, figures_of(jobs), [(kib - before) / 1024 for kib in (peak, grown, left)]
 
 
 def add_storm(figures, count):
-    devices, jobs, (peak, grown) = storm(count)
+    devices, jobs, (peak, grown, left) = storm(count)
     add(figures, "storm.workers", [devices["count"]], "", "", 0)
     add(figures, "storm.welcome_p99_s", [devices["p99_ms"] / 1e3], "s", "", 1)
     add(figures, "storm.submit_p99_ms", [jobs["p99_ms"]], "ms", f"{jobs['count']:g} jobs in {jobs['seconds']:g} s", 1)
     add(figures, "storm.lost", [devices["lost"]], "", "", 0)
     add(figures, "storm.rss_peak_growth_mib", [peak], "MiB", "", 1)
     add(figures, "storm.rss_growth_mib", [grown], "MiB", "", 1)
+    add(figures, "storm.rss_left_mib", [left], "MiB", "", 1)
 
 
 def board_of(fleet, installed=BIN, **env):
@@ -374,8 +385,7 @@ def main():
     for group, measure in parts.items():
         if options.only in ("", group):
             measure()
-    if not options.only:
-        write_figures("field", figures)
+            merge_figures("field", figures + kept_figures("soak") + kept_figures("chaos"))
 
 
 if __name__ == "__main__":

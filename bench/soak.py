@@ -5,11 +5,13 @@
 A coordinator and two workers run one short job after the other. Memory, open files and disk are read every ten seconds. The first third of
 the time warms up; growth is the last third against the one before. An exit status of 1 says that a figure with a bound is above it.
 
-  soak.hours_real                         [goal: 1]
+  soak.hours_real                         of this run [goal: 1]
+  soak.hours_real.all_runs                of all runs, which are lines of build/bench/soak_runs.jsonl with the tree that they ran [goal: 72]
   soak.jobs                               that ended; another end than success stops the soak with an error
   soak.rss_growth_kib_per_month.PROGRAM   by medians, times the length of a month: in hours its noise is larger than the goal [goal: 256]
   soak.descriptors_growth.PROGRAM         by the fewest that were open, at rest: files, pipes and the runner's box come and go [bound: 0]
   soak.disk_growth_kib.WORKER             of its folder without cache, results and checkpoints, which have bounds of their own [bound: 1024]
+  soak.series_growth.PROGRAM              of its page of metrics, by the fewest that it had [bound: 0]
   soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them [bound: 80]
 """
 
@@ -22,14 +24,14 @@ import statistics
 import sys
 import time
 
-from figures import ROOT, add, rss_kib, write_figures
+from figures import ROOT, add, keep_run, rss_kib, write_figures
 
 sys.path.insert(0, str(ROOT / "deploy/demo"))
 from fleet import TERMINAL_STATES, Fleet, FleetError, leave_no_fleet_behind  # noqa: E402
 
 DEMO = ROOT / "deploy/demo"
 SAMPLE_SECONDS = 10
-BOUNDS = {"soak.descriptors_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80}
+BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80}
 OPEN_JOBS = 3
 MONTH_SECONDS = 30 * 86_400
 JOBS = ({"finetune": {"model": "base", "data": "train", "steps": 20, "batch_size": 4, "sequence_length": 96, "checkpoint_every_steps": 5}},
@@ -48,6 +50,12 @@ def folder_kib(folder, without=()):
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size if path.is_file() else 0
     return total / 1024
+
+
+def series(fleet, name):
+    """Of its page of metrics."""
+    address = fleet.http if name == "coordinator" else fleet.workers[name].metrics
+    return sum(not line.startswith("#") for line in fleet.fetch(address, "/metrics").splitlines())
 
 
 def on_disk_kib(fleet, name):
@@ -81,7 +89,7 @@ class Jobs:
 
 
 def soak(fleet, seconds):
-    """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended), and the number of jobs."""
+    """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended, series), and the number of jobs."""
     jobs = Jobs(fleet)
     pids = {"coordinator": fleet.coordinator.pid, **{name: worker.pid for name, worker in fleet.workers.items()}}
     samples = {name: [] for name in pids}
@@ -89,7 +97,7 @@ def soak(fleet, seconds):
     while time.monotonic() < end:
         jobs.top_up()
         for name, pid in pids.items():
-            samples[name].append((rss_kib(pid), descriptors(pid), on_disk_kib(fleet, name), jobs.ended))
+            samples[name].append((rss_kib(pid), descriptors(pid), on_disk_kib(fleet, name), jobs.ended, series(fleet, name)))
         time.sleep(min(SAMPLE_SECONDS, max(0.0, end - time.monotonic())))
     return samples, jobs.ended
 
@@ -118,6 +126,8 @@ def main():
     figures = []
     add(figures, "soak.hours_real", [options.hours], "h", "")
     add(figures, "soak.jobs", [ended], "", "")
+    runs = keep_run("soak", {"hours": options.hours, "jobs": ended})
+    add(figures, "soak.hours_real.all_runs", [sum(run["hours"] for run in runs)], "h", f"{len(runs)} runs")
     for name, taken in samples.items():
         third = len(taken) // 3
         before, last = taken[third:2 * third], taken[-third:]
@@ -125,8 +135,10 @@ def main():
         add(figures, f"soak.rss_growth_kib_per_month.{name}", [grown * MONTH_SECONDS / (seconds / 3)], "KiB", f"{grown:g} KiB seen", 0)
         files = min(sample[1] for sample in last) - min(sample[1] for sample in before)
         add(figures, f"soak.descriptors_growth.{name}", [files], "", f"{min(sample[1] for sample in last)} open at rest")
+        pages = min(sample[4] for sample in last) - min(sample[4] for sample in before)
+        add(figures, f"soak.series_growth.{name}", [pages], "", f"of {min(sample[4] for sample in last)}", 0)
         if name == "coordinator":
-            (*_, kib_before, jobs_before), (*_, kib, jobs) = before[0], last[-1]
+            (_, _, kib_before, jobs_before, _), (_, _, kib, jobs, _) = before[0], last[-1]
             add(figures, "soak.journal_kib_per_job", [(kib - kib_before) / max(1, jobs - jobs_before)], "KiB", f"{jobs - jobs_before} jobs")
         else:
             at_rest = min(sample[2] for sample in last)

@@ -165,10 +165,20 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
     return candidate.start_in_seconds() + work_seconds;
   }
   const absl::Time start = now + absl::Seconds(candidate.start_in_seconds());
+  absl::Duration fetch;
+  absl::Duration upload;
+  if (HasLinkLimits(limits)) {  // Then fetch and upload have their waits for work's windows, too.
+    fetch = absl::Seconds(prediction.time_scale() * prediction.fetch_seconds());
+    upload = absl::Seconds(prediction.time_scale() * prediction.upload_seconds());
+  }
+  if (limits.budget &&
+      policy::DayOf(*limits.budget, start) != policy::DayOf(*limits.budget, start + fetch)) {
+    spent = Joules(0);
+  }
   const Watts draw(prediction.mean_power_watts() / prediction.time_scale());
-  const absl::Time finish =
-      policy::FinishUnder(limits, start, absl::Seconds(work_seconds), draw, spent);
-  return std::min(absl::ToDoubleSeconds(finish - now), kNever);
+  const absl::Time finish = policy::FinishUnder(
+      limits, start + fetch, absl::Seconds(work_seconds) - fetch - upload, draw, spent);
+  return std::min(absl::ToDoubleSeconds(finish + upload - now), kNever);
 }
 
 // Shortens the run to what is left of it behind the job's checkpoint. A run that ends at its
@@ -230,14 +240,15 @@ std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
   return limits;
 }
 
-std::vector<std::shared_ptr<const ContactWeek>> ContactsOfDevices(const Snapshot& snapshot) {
-  std::vector<std::shared_ptr<const ContactWeek>> contacts;
-  contacts.reserve(snapshot.devices.size());
-  for (const DeviceView& view : snapshot.devices) {
-    const std::optional<ContactWeek> week = ContactWeek::Of(view.device);
-    contacts.push_back(week.has_value() ? std::make_shared<const ContactWeek>(*week) : nullptr);
+std::vector<std::shared_ptr<const LinkTimes>> LinksOfDevices(
+    const Snapshot& snapshot, const std::vector<policy::Limits>& limits) {
+  std::vector<std::shared_ptr<const LinkTimes>> links;
+  links.reserve(snapshot.devices.size());
+  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
+    const std::optional<LinkTimes> times = LinkTimes::Of(snapshot.devices[i].device, limits[i]);
+    links.push_back(times.has_value() ? std::make_shared<const LinkTimes>(*times) : nullptr);
   }
-  return contacts;
+  return links;
 }
 
 }  // namespace
@@ -254,7 +265,7 @@ FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
     : snapshot_(snapshot),
       options_(options),
       limits_(LimitsOfDevices(snapshot)),
-      contacts_(ContactsOfDevices(snapshot)) {}
+      links_(LinksOfDevices(snapshot, limits_)) {}
 
 std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
     const JobView& job, const WorkAmount& work) {
@@ -313,7 +324,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const double marginal = MarginalEnergyJoules(prediction);
   candidate.set_marginal_energy_joules(marginal);
   described.warm_start_seconds = predicted.warm_start_seconds;
-  described.contact = contacts_[device];
+  described.link = links_[device];
   // Only the run's joules are uncertain, not those of fetch and start.
   described.deviation =
       marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
@@ -347,17 +358,18 @@ double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     if (described.hot.has_value()) {
       *candidate.mutable_prediction() = Stretched(*described.hot, on_its_way ? prediction : alone,
                                                   HeatAt(view.device, load, start));
-    } else if (!on_its_way && described.contact != nullptr) {
+    } else if (!on_its_way && described.link != nullptr) {
       *candidate.mutable_prediction() = alone;
     }
-    if (described.contact != nullptr) {
+    if (described.link != nullptr) {
       const bool here = view.device.connected() && start <= snapshot_.now;
-      AwaitContact(*described.contact, {view.device, start, here}, *candidate.mutable_prediction());
+      AwaitLink(*described.link, {view.device, start, here}, *candidate.mutable_prediction());
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
-    const double finish_upper =
-        FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().high());
+    const double upper =
+        prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
+    const double finish_upper = FinishIn(snapshot_.now, limits, spent, candidate, upper);
     if (next == load.reserved.end() || snapshot_.now + absl::Seconds(finish_upper) <= next->begin) {
       candidate.set_finish_in_seconds(
           FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));

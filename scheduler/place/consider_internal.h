@@ -17,12 +17,12 @@
 
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/link_times.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/heat.h"
-#include "scheduler/predict/link.h"
 #include "scheduler/predict/work.h"
 #include "wattle/v1/plan.pb.h"
 
@@ -118,7 +118,7 @@ class FleetView {
     double deviation = 0;           // Standard deviation of the logarithm of the marginal joules.
     double warm_start_seconds = 0;  // As ComparablePrediction's.
     std::optional<HotRun> hot;  // The candidate's prediction is that of a board that stays cool.
-    std::shared_ptr<const ContactWeek> contact;  // Null: the link is always there.
+    std::shared_ptr<const LinkTimes> link;  // Null: it carries artifacts at any time.
     // The refusal that counts among the rules of the scope kDevice, and its row in Rules().
     std::optional<Refusal> refusal;
     size_t refusing_rule = 0;
@@ -189,8 +189,8 @@ class FleetView {
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
-  const std::vector<policy::Limits> limits_;                        // Of each device.
-  const std::vector<std::shared_ptr<const ContactWeek>> contacts_;  // As Described's, likewise.
+  const std::vector<policy::Limits> limits_;                   // Of each device.
+  const std::vector<std::shared_ptr<const LinkTimes>> links_;  // As Described's, likewise.
   std::map<std::string, Shape> shapes_;
   // By work. Jobs that differ by their objective or their deadline alone have one work.
   std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;

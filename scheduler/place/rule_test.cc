@@ -291,6 +291,34 @@ const Case kCases[] = {
      "work may never run: the windows of the policies north (10:00-14:00 UTC) and south "
      "(16:00-20:00 UTC) have no time in common; change one of them",
      true},
+    {"windows of the link without a common time",
+     [](Situation* s) {
+       for (const auto& [name, window] :
+            {std::pair("night", "01:00-05:00"), {"noon", "11:00-13:00"}}) {
+         s->policies.push_back(MakePolicy(0, 0, ""));
+         s->policies.back().set_name(name);
+         s->policies.back().mutable_link()->add_windows(window);
+       }
+     },
+     "link_windows",
+     "artifacts may never come or leave: the windows of the policies night (01:00-05:00 UTC) and "
+     "noon (11:00-13:00 UTC) have no time in common; change one of them",
+     true},
+    {"a window of the link outside of work's",
+     [](Situation* s) {
+       s->policies.push_back(Scheduled(2, 6, 0, ""));
+       s->policies.back().mutable_link()->add_windows("01:00-05:00");
+     },
+     "link_windows",
+     "artifacts may never come or leave: the windows of the policies field (01:00-05:00 UTC) and "
+     "field (10:00-14:00 UTC) have no time in common; change one of them",
+     true},
+    {"outside the window of the link",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0, 0, ""));
+       s->policies.back().mutable_link()->add_windows("01:00-05:00");
+     },
+     "", "", false},
     {"the day's budget is spent",
      [](Situation* s) {
        s->policies.push_back(Scheduled(0, 0, 20, ""));

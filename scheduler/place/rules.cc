@@ -11,8 +11,8 @@ namespace wattle::scheduler {
 extern const Rule kEngineRule, kWorkerVersionRule, kProcessorRule, kLabelsRule, kQualityFloorRule,
     kMemoryRule, kCacheQuotaRule, kInputsRule, kAvoidedDeviceRule, kApartRule, kApprovalRule,
     kConnectedRule, kDrainedRule, kStorageRule, kMemoryPressureRule, kOwnerHoldRule,
-    kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kDailyBudgetRule, kPowerCapRule,
-    kGuardRule, kDeadlineRule, kEnergyBudgetRule, kExplorationRule;
+    kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule, kLinkWindowsRule, kDailyBudgetRule,
+    kPowerCapRule, kGuardRule, kDeadlineRule, kEnergyBudgetRule, kExplorationRule;
 
 absl::Span<const Rule> Rules() {
   static const Rule kRules[] = {
@@ -20,9 +20,9 @@ absl::Span<const Rule> Rules() {
       kQualityFloorRule,   kMemoryRule,         kCacheQuotaRule,     kInputsRule,
       kAvoidedDeviceRule,  kApartRule,          kApprovalRule,       kConnectedRule,
       kDrainedRule,        kStorageRule,        kMemoryPressureRule, kOwnerHoldRule,
-      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,    kDailyBudgetRule,
-      kPowerCapRule,       kGuardRule,          kDeadlineRule,       kEnergyBudgetRule,
-      kExplorationRule,
+      kMaxTemperatureRule, kBatteryReserveRule, kWorkWindowsRule,    kLinkWindowsRule,
+      kDailyBudgetRule,    kPowerCapRule,       kGuardRule,          kDeadlineRule,
+      kEnergyBudgetRule,   kExplorationRule,
   };
   return kRules;
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 
 #include "policy/held_back.h"
 #include "policy/schedule.h"
@@ -23,6 +24,18 @@ absl::Duration ShortestRun(const Consideration& on) {
          policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
 }
 
+// what: what may never happen.
+Refusal NeverOpen(absl::string_view what, const std::vector<policy::WindowLimit>& windows,
+                  absl::Time now) {
+  const auto words = [](std::string* out, const policy::WindowLimit& limit) {
+    absl::StrAppend(out, limit.policy, " (", policy::Describe(limit), ")");
+  };
+  return {absl::StrCat(what, ": the windows of the policies ",
+                       absl::StrJoin(policy::FewestNeverOpen(windows, now), " and ", words),
+                       " have no time in common; change one of them"),
+          true};
+}
+
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const policy::Limits& limits = on.limits;
   if (limits.windows.empty()) {
@@ -35,14 +48,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
   const absl::Time start = on.start();
   const absl::Time opens = policy::OpensAt(limits.windows, start);
   if (opens == absl::InfiniteFuture()) {
-    const std::vector<policy::WindowLimit> never = policy::FewestNeverOpen(limits.windows, start);
-    const auto words = [](std::string* out, const policy::WindowLimit& limit) {
-      absl::StrAppend(out, limit.policy, " (", policy::Describe(limit), ")");
-    };
-    return Refusal{absl::StrCat("work may never run: the windows of the policies ",
-                                absl::StrJoin(never, " and ", words),
-                                " have no time in common; change one of them"),
-                   true};
+    return NeverOpen("work may never run", limits.windows, start);
   }
   if (opens > start) {
     return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};
@@ -60,6 +66,21 @@ std::optional<absl::Time> WindowOpens(const Consideration& on) {
     return opens;
   }
   return policy::OpensAt(limits.windows, policy::ClosesAt(limits.windows, on.start()));
+}
+
+// Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
+// transfer is work for its worker, so it needs a window of both.
+std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
+  std::vector<policy::WindowLimit> windows = on.limits.link_windows;
+  const bool needs_link = on.prediction.fetch_bytes() + on.prediction.upload_bytes() > 0;
+  if (windows.empty() || !needs_link) {
+    return std::nullopt;
+  }
+  windows.insert(windows.end(), on.limits.windows.begin(), on.limits.windows.end());
+  const absl::Time now = on.snapshot.now;
+  return policy::OpensAt(windows, now) == absl::InfiniteFuture()
+             ? std::make_optional(NeverOpen("artifacts may never come or leave", windows, now))
+             : std::nullopt;
 }
 
 std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
@@ -97,6 +118,7 @@ std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
 
 extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows,
                                       WindowOpens, "its work window is closed"};
+extern const Rule kLinkWindowsRule = {"link_windows", RuleScope::kDevice, CheckLinkWindows};
 extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget,
                                       DayOfBudgetEnds, "its budget of the day is spent"};
 

@@ -13,6 +13,7 @@
 
 #include "policy/selector.h"
 #include "proto/job_kind.h"
+#include "scheduler/predict/link.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/timetable/amounts.h"
@@ -28,6 +29,8 @@ constexpr char kSiteLabel[] = "site";
 // Fetches of one plan that take turns of a site. Behind them fetches count as without the others,
 // so that the cost of a plan has a bound: each of them changes what all boards of the site may do.
 constexpr int kFetchesMax = 64;
+// For transfers that no window ever lets through.
+constexpr absl::Duration kNever = absl::Hours(24 * 366 * 100);
 
 Supply* Copied(std::shared_ptr<const SiteLink>& link) {
   auto copy = std::make_shared<SiteLink>(*link);
@@ -150,23 +153,46 @@ v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
   return prediction;
 }
 
-void AwaitContact(const ContactWeek& week, const RunOfContact& run, v1::Prediction& prediction) {
+void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& prediction) {
   const double scale = prediction.time_scale();
-  const auto await = [&](double mean_seconds, absl::Time begin, bool here) {
-    const absl::Duration contact = absl::Seconds(scale * mean_seconds * week.ratio());
-    return absl::ToDoubleSeconds(week.TimeFor(contact, begin, here)) / scale;
+  const LinkEstimate link = LinkOf(run.device);
+  const auto await = [&](double bytes, double mean_rate, absl::Time begin, bool here) {
+    const absl::Duration takes =
+        times.TimeFor({.bytes = bytes,
+                       .bytes_per_second = mean_rate / (times.contact_ratio() * scale),
+                       .begin = begin,
+                       .here = here});
+    return absl::ToDoubleSeconds(std::min(takes, kNever)) / scale;
   };
-  if (const auto bytes = static_cast<double>(prediction.fetch_bytes()); bytes > 0) {
+  const auto fetched = static_cast<double>(prediction.fetch_bytes());
+  if (fetched > 0) {
     // The wait for a turn came to the time of a mean hour.
-    const double mean = bytes / LinkOf(run.device).download_bytes_per_second;
+    const double mean = fetched / link.download_bytes_per_second;
     const double turn = std::max(0.0, prediction.fetch_seconds() - mean);
     const absl::Time begin = run.start + absl::Seconds(scale * turn);
-    prediction.set_fetch_seconds(turn + await(mean, begin, run.here && turn <= 0));
+    prediction.set_fetch_seconds(
+        turn + await(fetched, link.download_bytes_per_second, begin, run.here && turn <= 0));
   }
-  if (const double mean = prediction.upload_seconds(); mean > 0) {
-    const double before = TotalSeconds(prediction, prediction.run_seconds().mean()) - mean;
-    prediction.set_upload_seconds(await(mean, run.start + absl::Seconds(scale * before), false));
+  const auto uploaded = static_cast<double>(prediction.upload_bytes());
+  if (uploaded > 0) {
+    const double before =
+        TotalSeconds(prediction, prediction.run_seconds().mean()) - prediction.upload_seconds();
+    prediction.set_upload_seconds(await(uploaded, link.upload_bytes_per_second,
+                                        run.start + absl::Seconds(scale * before), false));
   }
+  if (fetched + uploaded > 0 && !times.words().empty()) {
+    absl::StrAppend(prediction.mutable_provenance_note(), "; ", times.words());
+  }
+}
+
+double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& prediction) {
+  const double share = SlowLinkShare(device.heartbeat().link());
+  if (share <= 0 || device.info().link_bytes_per_second() > 0) {
+    return 0;
+  }
+  const LinkEstimate link = LinkOf(device);
+  return share * (static_cast<double>(prediction.fetch_bytes()) / link.download_bytes_per_second +
+                  static_cast<double>(prediction.upload_bytes()) / link.upload_bytes_per_second);
 }
 
 void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load) {

@@ -2,8 +2,8 @@
 //
 // How a run's files come to its board, at one point of a plan. What an earlier run of the board has
 // fetched is there. Boards of one site have few turns at the coordinator's link
-// (coordinator/core/site_turns.h), so a fetch may wait for a turn. Where a link is there at some
-// hours of the week alone, fetch and upload wait for them. Pure.
+// (coordinator/core/site_turns.h), so a fetch may wait for a turn. Fetch and upload wait for the
+// times at which the board's link carries them (link_times.h). Pure.
 #ifndef WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
 #define WATTLE_SCHEDULER_PLACE_WAY_OF_FILES_H_
 
@@ -13,8 +13,8 @@
 #include "absl/time/time.h"
 
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/link_times.h"
 #include "scheduler/place/snapshot.h"
-#include "scheduler/predict/link.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
 
@@ -39,15 +39,19 @@ v1::Prediction OnItsWay(const RunOfFiles& run, const v1::Prediction& alone,
 // Whether OnItsWay could change the prediction.
 bool HasWayOfFiles(const DeviceLoad& load, const v1::Prediction& alone);
 
-// A run on a board that has contact at some hours of the week. here: at the start there is contact.
-struct RunOfContact {
+// A run on a board whose link has times. here: at the start there is contact.
+struct RunOverLink {
   const v1::Device& device;
   absl::Time start;
   bool here = false;
 };
-// Gives fetch and upload of the prediction, which have the time of a mean hour of the week, that of
-// the hours in which they come.
-void AwaitContact(const ContactWeek& week, const RunOfContact& run, v1::Prediction& prediction);
+// Gives fetch and upload of the prediction, which have the time of a mean hour of the week without
+// limits, that of the hours and windows in which they come. The prediction's note names a policy.
+void AwaitLink(const LinkTimes& times, const RunOverLink& run, v1::Prediction& prediction);
+
+// By how much longer the transfers of the prediction take where they are as slow as one in ten was,
+// without waits; 0 where nothing was measured.
+double SlowTransferSeconds(const v1::Device& device, const v1::Prediction& prediction);
 
 // Adds what the run, which has its place, leaves on the board and takes of the link.
 void AddRunsFiles(const v1::Device& device, const PlannedRun& run, DeviceLoad& load);

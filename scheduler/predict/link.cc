@@ -149,13 +149,29 @@ absl::Duration ContactWeek::TimeFor(absl::Duration contact, absl::Time begin, bo
   }
 }
 
-double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
+absl::Duration ContactWeek::ContactIn(absl::Time begin, absl::Time end, bool here) const {
+  absl::Duration contact;
+  while (begin < end) {
+    const absl::Duration since_epoch = begin - absl::UnixEpoch();
+    const absl::Duration rest =
+        std::min(end - begin, absl::Floor(since_epoch, kHour) + kHour - since_epoch);
+    const double ratio = ratios_[HourOfWeek(begin)];
+    const absl::Duration there = here ? std::min(rest, ratio * kHour) : ratio * rest;
+    contact += there;
+    begin += rest;
+    here = here && there >= rest;
+  }
+  return contact;
+}
+
+double SlowLinkShare(const v1::LinkMeasure& measure) {
   const double median = measure.download_bytes_per_second();
   const double low = measure.download_bytes_per_second_low();
-  if (!(low > 0) || !(median > low)) {
-    return 0;
-  }
-  return (median / low - 1) * (prediction.fetch_seconds() + prediction.upload_seconds());
+  return low > 0 && median > low ? median / low - 1 : 0;
+}
+
+double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction) {
+  return SlowLinkShare(measure) * (prediction.fetch_seconds() + prediction.upload_seconds());
 }
 
 }  // namespace wattle::scheduler

@@ -39,6 +39,8 @@ class ContactWeek {
   // How long it takes from `begin` until there was so much contact. `here`: there is contact at
   // `begin`, and what its hour has of it comes at once.
   [[nodiscard]] absl::Duration TimeFor(absl::Duration contact, absl::Time begin, bool here) const;
+  // How much contact there is from `begin` to `end`; here: as above.
+  [[nodiscard]] absl::Duration ContactIn(absl::Time begin, absl::Time end, bool here) const;
   // The share of the week with contact.
   [[nodiscard]] double ratio() const;
 
@@ -48,8 +50,10 @@ class ContactWeek {
   std::array<double, kHoursOfWeek> ratios_{};  // From Monday 00:00 UTC.
 };
 
-// By how much longer the transfers of the prediction take where they are as slow as one in ten was;
-// 0 where nothing was measured.
+// By which share a transfer takes longer where it is as slow as one in ten was; 0 where nothing was
+// measured.
+double SlowLinkShare(const v1::LinkMeasure& measure);
+// By how much longer the transfers of the prediction take then.
 double SlowLinkSeconds(const v1::LinkMeasure& measure, const v1::Prediction& prediction);
 
 }  // namespace wattle::scheduler

@@ -79,6 +79,23 @@ TEST(ContactWeekTest, ContactComesInItsHours) {
   EXPECT_NEAR(takes(absl::Minutes(200), absl::Hours(15)), 23 + 19 * 24 + 1, 0.01);
 }
 
+TEST(ContactWeekTest, ContactOfASpanIsWhatATransferNeedsItFor) {
+  v1::Device device;
+  const ContactWeek week = ThreeDays(device);
+  const absl::Time monday = absl::FromUnixSeconds(1'893'456'000) - absl::Hours(24);
+  const auto minutes = [&](double begin, double end, bool here = false) {
+    return absl::ToDoubleMinutes(
+        week.ContactIn(monday + absl::Hours(begin), monday + absl::Hours(end), here));
+  };
+  EXPECT_EQ(minutes(0, 14), 0);
+  EXPECT_NEAR(minutes(0, 24), 10, 1e-6);
+  EXPECT_NEAR(minutes(13.5, 14.5), 5, 1e-6) << "half of the hour";
+  EXPECT_NEAR(minutes(14, 14.5, /*here=*/true), 10, 1e-6);
+  EXPECT_NEAR(minutes(14, 14.1, /*here=*/true), 6, 1e-6);
+  EXPECT_NEAR(minutes(15, 15 + 7 * 24), 70, 1e-4);
+  EXPECT_EQ(minutes(15, 15), 0);
+}
+
 TEST(ContactWeekTest, ALinkThatWasNeverThereTakesLongAndNotForEver) {
   v1::Device device;
   for (int hour = 0; hour < 168; ++hour) {

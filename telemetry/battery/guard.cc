@@ -267,6 +267,13 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
                       : absl::StrCat("thermometer: no reading yet, and ", demand);
 }
 
+std::string Guard::CheckSupply(Monotonic now) const {
+  return under_voltage_at_ && now - *under_voltage_at_ < kUnderVoltageHold
+             ? "under-voltage: the board's supply is too weak for work; work waits until ten "
+               "minutes have passed without it"
+             : "";
+}
+
 const std::string& Guard::Check(const policy::Limits& limits, const policy::StopEstimate& estimate,
                                 const GuardMoment& moment) {
   warning_.clear();
@@ -276,9 +283,10 @@ const std::string& Guard::Check(const policy::Limits& limits, const policy::Stop
     return reason_;
   }
   // Every check runs, because each keeps its own hysteresis.
-  const std::array<std::string, 4> reasons = {
-      CheckCharge(limits, estimate, moment), CheckTemperature(limits, moment.now),
-      CheckWindows(limits, estimate, moment), CheckBudget(limits, estimate, moment)};
+  const std::array<std::string, 5> reasons = {
+      CheckSupply(moment.now), CheckCharge(limits, estimate, moment),
+      CheckTemperature(limits, moment.now), CheckWindows(limits, estimate, moment),
+      CheckBudget(limits, estimate, moment)};
   const auto* const first = std::find_if(reasons.begin(), reasons.end(),
                                          [](const std::string& reason) { return !reason.empty(); });
   reason_ = first == reasons.end() ? "" : *first;

@@ -58,6 +58,7 @@ class Guard {
  public:
   // The guard believes a charge that contradicts the last one only after this time.
   static constexpr absl::Duration kSuspectHold = absl::Seconds(20);
+  static constexpr absl::Duration kUnderVoltageHold = absl::Minutes(10);
 
   explicit Guard(const GuardSettings& settings)
       : settings_(settings), charge_error_(settings.gauge_error) {}
@@ -68,6 +69,9 @@ class Guard {
   void AddCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
                  std::optional<Fraction> error = std::nullopt);
   void AddTemperature(Monotonic at, Celsius temperature);
+  // The supply's voltage was too low. Work waits until it was not for kUnderVoltageHold: its own
+  // draw may be the cause.
+  void AddUnderVoltage(Monotonic at) { under_voltage_at_ = at; }
 
   // Checks whether work may start or go on. Empty: yes; else the reason, for people. estimate: for
   // the attempt that runs or would run next.
@@ -109,6 +113,7 @@ class Guard {
   std::string CheckBudget(const policy::Limits& limits, const policy::StopEstimate& estimate,
                           const GuardMoment& moment);
   std::string CheckTemperature(const policy::Limits& limits, Monotonic now);
+  [[nodiscard]] std::string CheckSupply(Monotonic now) const;
   void Warn(const std::string& text);
   void Strain(bool near, std::string text);
 
@@ -119,6 +124,7 @@ class Guard {
   std::optional<Joules> capacity_;
   std::optional<Joules> above_reserve_;
   std::optional<Timed<Celsius>> temperature_;
+  std::optional<Monotonic> under_voltage_at_;
   int64_t implausible_readings_ = 0;
   bool low_charge_ = false;
   bool too_hot_ = false;

@@ -232,6 +232,17 @@ TEST(GuardLimitsTest, LimitsThatCannotBeReadHoldTheDevice) {
               HasSubstr("desired.pb: checksum"));
 }
 
+TEST(GuardSupplyTest, UnderVoltageHoldsWorkUntilTenMinutesHavePassedWithoutIt) {
+  Guard guard({});
+  const auto check = [&](double seconds) { return guard.Check({}, kWork, Moment(At(seconds))); };
+  EXPECT_THAT(check(0), IsEmpty());
+  guard.AddUnderVoltage(At(10));
+  EXPECT_THAT(check(10), HasSubstr("the board's supply is too weak for work"));
+  guard.AddUnderVoltage(At(300));
+  EXPECT_THAT(check(899), HasSubstr("under-voltage"));
+  EXPECT_THAT(check(900), IsEmpty());
+}
+
 // kWork must be told to stop 90 s before the end, and holds back 1.1 kJ (policy/held_back.h).
 class ScheduleGuardTest : public testing::Test {
  protected:

@@ -2,7 +2,8 @@
 """Coordinator, agents and runners are killed at random while jobs of several kinds run.
 
 Each job ends once, with the bits of an undisturbed run, and no ledger is below its receipts. WATTLE_SEED repeats a draw
-(the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer. WATTLE_CHAOS_JSON names a file for the figures of `./dev chaos`.
+(the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer, and WATTLE_KILL_ONLY names the kinds of programs that are killed. WATTLE_CHAOS_JSON
+names a file for the figures of `./dev chaos`.
 """
 
 import collections
@@ -26,7 +27,8 @@ EVENTS_SECONDS = 15.0  # Between two looks at the latest events, of which many a
 OPEN_JOBS = 6  # More are submitted while fewer than these are open.
 LOST_SECONDS_MAX = 50  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
 WORKERS = ("one", "two", "three")
-KINDS = ("coordinator", *2 * ("worker",), *2 * ("runner",))  # Of victims, each drawn alike where one may be hit.
+VICTIMS = os.environ.get("WATTLE_KILL_ONLY", "coordinator worker runner").split()
+KINDS = [kind for kind in ("coordinator", *2 * ("worker",), *2 * ("runner",)) if kind in VICTIMS]  # Each drawn alike where one may be hit.
 HITS_MAX = 2  # Of one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
 STOPS_SECONDS_MAX = 15  # A program that was asked to end.
 LONG = {**FINETUNE, "steps": 24, "checkpoint_every_steps": 2}

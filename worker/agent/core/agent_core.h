@@ -156,6 +156,8 @@ class AgentCore {
   // throttles_at: where the hottest part of the board slows down; absent: not known.
   void OnTemperature(Monotonic at, Celsius temperature,
                      std::optional<Celsius> throttles_at = std::nullopt);
+  // The supply's voltage was too low.
+  void OnUnderVoltage(Monotonic at) { guard_.AddUnderVoltage(at); }
   // discharge: the power that leaves the battery, negative while the battery charges; absent where
   // the gauge does not measure power. error: of this charge; absent: as the guard's settings say.
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,

@@ -17,6 +17,7 @@ namespace wattle::agent {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 TEST_F(AgentCoreTest, LimitsThatCannotBeReadHoldWorkUntilTheCoordinatorSendsThem) {
   Welcome();
@@ -94,6 +95,23 @@ TEST_F(AgentCoreTest, TheReserveStopsWorkOfflineAndItResumesWithTheCharge) {
   Charge(0.4);
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.fetches, 2);
+}
+
+TEST_F(AgentCoreTest, UnderVoltagePausesWorkAndIsTold) {
+  Welcome();
+  StartTraining();
+  Checkpoint(3);
+  core_->OnUnderVoltage(Now().device);
+  core_->Step(Now());
+  EXPECT_EQ(ports_.stops, 1);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  EXPECT_THAT(Last("paused").paused().reason(), StartsWith("under-voltage: "));
+  EXPECT_EQ(Last("paused").paused().checkpoint_step(), 3);
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), StartsWith("under-voltage: "));
+  Pass(absl::Minutes(9));
+  EXPECT_EQ(ports_.fetches, 1);
+  Pass(absl::Minutes(2));
+  EXPECT_EQ(ports_.fetches, 2) << "it goes on by itself";
 }
 
 // Of a run that is measured nothing is kept: no checkpoint, no result. Its receipt is all.

@@ -22,8 +22,9 @@ constexpr absl::Duration kImplausibleNotePeriod = absl::Minutes(10);
 
 constexpr absl::Duration kOtherAgeMax = absl::Seconds(10);
 
-// A dip of the supply is shown for this long; most are over within seconds and come again.
-constexpr absl::Duration kUnderVoltageShown = absl::Minutes(10);
+// A dip of the supply is shown for as long as it holds work; most are over within seconds and come
+// again.
+constexpr absl::Duration kUnderVoltageShown = telemetry::Guard::kUnderVoltageHold;
 constexpr char kUnderVoltage[] =
     "under-voltage: the board's supply is too weak; use a stronger one, or a shorter and thicker "
     "cable";
@@ -268,6 +269,7 @@ void DeviceReadings::TakeUnderVoltage(Monotonic at, bool now) {
   const bool shown = under_voltage_at_.has_value();
   if (now) {
     under_voltage_at_ = at;
+    core_.OnUnderVoltage(at);
   } else if (shown && at - *under_voltage_at_ >= kUnderVoltageShown) {
     under_voltage_at_.reset();
   }
