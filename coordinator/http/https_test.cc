@@ -292,6 +292,20 @@ TEST_F(HttpsTest, ACallerBeyondTheLimitIsToldSo) {
               HasSubstr("wattle_coordinator_limited_total{limit=\"calls\"} 1\n"));
 }
 
+TEST_F(HttpsTest, ALargeBodyIsSeveralCalls) {
+  const auto few = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 5});
+  server_->Stop();
+  callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet(), few);
+  Serve({});
+  const Proof ann = Enrolled("person", "ann", "admin");
+  const std::string body =
+      absl::StrCat(R"({"job_id": "1"})", std::string(3 * callers::kMessageBytesOfACall, ' '));
+  EXPECT_EQ(Call(ann, "POST", "/api/v1/plan", body).status, 404);
+  EXPECT_EQ(Get(ann, "/api/v1/devices").status, 200) << "the fifth";
+  EXPECT_EQ(Get(ann, "/api/v1/devices").status, 429);
+}
+
 TEST_F(HttpsTest, AStrangerIsToldHowToGetIn) {
   const Answer answer = Get({}, "/metrics");
   EXPECT_EQ(answer.status, 401);
