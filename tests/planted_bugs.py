@@ -90,6 +90,8 @@ BUGS = (
         "wattle_rpc_test", "ListenerTest.TheLog*"),
     Bug("a person with the role of a board", "coordinator/rpc/access_service.cc", "*role == access::Role::kWorker || ", "", "",
         "access_test.Access.test_a_role_that_does_not_exist_is_refused_in_one_line"),
+    Bug("a certificate error ends the worker", "worker/agent/link/credentials.cc", 'note_(absl::StrCat("coordinator: refused: ", why));', "__builtin_abort();",
+        "", "rotation_test.Rotation.test_a_certificate_error_ends_no_attempt_and_deletes_nothing"),
     Bug("large messages are free", "coordinator/rpc/server.cc", "interceptors.push_back(std::make_unique<MessageCounter>(gate_));", "",
         "wattle_project_attacks_test", "LeaseAttacks.ALargeMessage*"),
     Bug("large bodies are free", "coordinator/http/http_server.cc", "bytes <= callers::kMessageBytesOfACall", "bytes >= 0", "wattle_http_test", "HttpsTest.ALargeBody*"),
