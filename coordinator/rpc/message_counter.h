@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells the gate how large the request and the answer of each unary call are. Streams count what
-// they move themselves. Thread-safe.
+// Tells the gate how large the request and the answer of each unary call are. Transfers of
+// artifacts, which are streams, wait for their bytes themselves. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 #define WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 
