@@ -40,10 +40,20 @@ absl::Status CallLimits::TakeCall(const std::string& caller, Monotonic now) {
   if (left < 1) {
     ++refused_calls_;
     return absl::ResourceExhaustedError(absl::StrCat(caller, ": more than ", most_.calls_per_second,
-                                                     " calls a second; call again later"));
+                                                     " calls a second, where a large message ",
+                                                     "counts as several; call again later"));
   }
   left -= 1;
   return absl::OkStatus();
+}
+
+void CallLimits::NoteMessage(const std::string& caller, int64_t bytes, Monotonic now) {
+  const int64_t further_calls = (bytes - 1) / kMessageBytesOfACall;
+  if (further_calls > 0) {
+    absl::MutexLock lock(&mutex_);
+    LeftOf(caller, {most_.calls_per_second, most_.calls_at_once}, now, calls_) -=
+        static_cast<double>(further_calls);
+  }
 }
 
 absl::Duration CallLimits::TakeBytes(const std::string& caller, int64_t bytes, Monotonic now) {

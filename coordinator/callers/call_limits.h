@@ -1,8 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // How much one caller may ask of the coordinator, so that nobody's flood stops another's call:
-// calls a second, bytes of artifacts a second, and streams at once. A caller is an identity of the
-// fleet on whatever connection, or the address of a stranger. Thread-safe.
+// calls a second, where a large message counts as several, bytes of artifacts a second, and streams
+// at once. A caller is an identity of the fleet on whatever connection, or the address of a
+// stranger. Thread-safe.
 #ifndef WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 #define WATTLE_COORDINATOR_CALLERS_CALL_LIMITS_H_
 
@@ -23,6 +24,10 @@
 #include "coordinator/core/certificate_age.h"
 
 namespace wattle::callers {
+
+// A request or an answer of so many bytes is in the call that brings it; each further part of it is
+// a call. So a caller moves by calls no more a second than by transfers of artifacts.
+inline constexpr int64_t kMessageBytesOfACall = int64_t{256} << 10;
 
 class CallLimits {
  public:
@@ -53,6 +58,8 @@ class CallLimits {
 
   // Errors: kResourceExhausted.
   absl::Status TakeCall(const std::string& caller, Monotonic now);
+  // A message of a call came, or is about to go. It is let through; calls that follow pay for it.
+  void NoteMessage(const std::string& caller, int64_t bytes, Monotonic now);
   absl::StatusOr<Stream> OpenStream(const std::string& caller);
   // After bytes of an artifact came from the caller or went there: how long the transfer has to
   // wait before its next ones. No transfer is refused for them.

@@ -42,6 +42,18 @@ TEST(CallLimitsTest, ACallerHasSoManyCallsASecond) {
   EXPECT_EQ(limits.refusals().calls, 4U);
 }
 
+TEST(CallLimitsTest, ALargeMessageCountsAsSeveralCalls) {
+  CallLimits limits(kFew);
+  EXPECT_THAT(limits.TakeCall("ann", At(0)), IsOk());
+  limits.NoteMessage("ann", 0, At(0));
+  limits.NoteMessage("ann", kMessageBytesOfACall, At(0));
+  EXPECT_THAT(limits.TakeCall("ann", At(0)), IsOk());
+  limits.NoteMessage("ann", 4 * kMessageBytesOfACall + 1, At(0));
+  EXPECT_FALSE(limits.TakeCall("ann", At(1.9)).ok()) << "four further calls, and one was left";
+  EXPECT_THAT(limits.TakeCall("ann", At(2.1)), IsOk());
+  EXPECT_THAT(limits.TakeCall("bob", At(0)), IsOk());
+}
+
 TEST(CallLimitsTest, ManyCallersDoNotFreeAFlood) {
   CallLimits limits(kFew);
   for (int i = 0; i < 3; ++i) {

@@ -184,6 +184,12 @@ absl::StatusOr<Caller> Callers::OfAuthorization(absl::string_view header) const 
   return caller;
 }
 
+void Callers::NoteMessage(const std::string& who, int64_t bytes) const {
+  if (!who.empty()) {
+    limits_->NoteMessage(who, bytes, runtime_.Now().monotonic);
+  }
+}
+
 void Callers::NoteRefusal(absl::string_view who, absl::string_view method,
                           const absl::Status& why) const {
   limits_->refused_calls().Note(who, method, why.message(), runtime_.Now().monotonic);

@@ -73,6 +73,9 @@ class Callers {
   // Errors: kUnauthenticated for an expired certificate; kResourceExhausted for one call too many;
   // those of access::DecideMethod.
   [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+  // Of a call that was admitted, or of a stranger's. who: as NoteRefusal's; empty: nobody who is
+  // counted.
+  void NoteMessage(const std::string& who, int64_t bytes) const;
   // Counts the refusal for the audit. who: Caller::counted, or the address of a stranger.
   void NoteRefusal(absl::string_view who, absl::string_view method, const absl::Status& why) const;
   [[nodiscard]] CallLimits& limits() const { return *limits_; }

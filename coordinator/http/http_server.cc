@@ -273,7 +273,9 @@ void HttpServer::On(const std::string& method, const std::string& path,
   const auto guarded = [this, name, handle = std::move(handle)](const Request& request,
                                                                 Response& response) {
     if (const absl::Status may = Admit(request, name); may.ok()) {
+      NoteMessage(request, name, request.body);
       handle(request, response);
+      NoteMessage(request, name, response.body);
     } else {
       NoteRefusal(request, name, may);
       SetError(may, response);
@@ -319,6 +321,18 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
   const callers::Callers* const callers = callers_.load();
   return callers != nullptr ? callers->Admit(caller, route)
                             : access::DecideMethod(caller.identity, route);
+}
+
+void HttpServer::NoteMessage(const Request& request, absl::string_view route,
+                             const std::string& body) const {
+  const auto bytes = static_cast<int64_t>(body.size());
+  const callers::Callers* const callers = callers_.load();
+  if (callers == nullptr || bytes <= callers::kMessageBytesOfACall) {
+    return;
+  }
+  if (const auto caller = CallerOf(request, route); caller.ok()) {
+    callers->NoteMessage(caller->counted(), bytes);
+  }
 }
 
 void HttpServer::NoteRefusal(const Request& request, absl::string_view route,

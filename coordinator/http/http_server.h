@@ -90,6 +90,9 @@ class HttpServer {
   [[nodiscard]] v1::EventCaller EventCallerOf(const httplib::Request& request,
                                               absl::string_view route) const;
   absl::Status Admit(const httplib::Request& request, absl::string_view route) const;
+  // A body came, or an answer goes: counts for who calls.
+  void NoteMessage(const httplib::Request& request, absl::string_view route,
+                   const std::string& body) const;
   // For the audit.
   void NoteRefusal(const httplib::Request& request, absl::string_view route,
                    const absl::Status& why) const;

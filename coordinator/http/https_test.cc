@@ -81,6 +81,16 @@ class HttpsTest : public runtime::RuntimeFixture {
     server_->Serve(api_, callers_.get());
   }
 
+  // Anew: a caller has so many calls, and no more for minutes.
+  void ServeFew(double calls) {
+    server_->Stop();
+    callers_ = std::make_unique<callers::Callers>(
+        *runtime_, authority_->fleet(),
+        std::make_shared<callers::CallLimits>(
+            callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = calls}));
+    Serve({});
+  }
+
   std::unique_ptr<httplib::Client> ClientOf(const Proof& proof) const {
     auto client = std::make_unique<httplib::Client>(absl::StrCat("https://", server_->address()),
                                                     proof.certificate_path, proof.key_path);
@@ -274,11 +284,7 @@ TEST_F(HttpsTest, MetricsTellWhenACertificateOfABoardEnds) {
 }
 
 TEST_F(HttpsTest, ACallerBeyondTheLimitIsToldSo) {
-  const auto few = std::make_shared<callers::CallLimits>(
-      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 3});
-  server_->Stop();
-  callers_ = std::make_unique<callers::Callers>(*runtime_, authority_->fleet(), few);
-  Serve({});
+  ServeFew(3);
   const Proof ann = Enrolled("person", "ann", "admin");
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(Get(ann, "/api/v1/devices").status, 200);
@@ -290,6 +296,16 @@ TEST_F(HttpsTest, ACallerBeyondTheLimitIsToldSo) {
   EXPECT_THAT(beyond.body, HasSubstr("person ann: more than"));
   EXPECT_THAT(Get(Service(), "/metrics").body,
               HasSubstr("wattle_coordinator_limited_total{limit=\"calls\"} 1\n"));
+}
+
+TEST_F(HttpsTest, ALargeBodyIsSeveralCalls) {
+  ServeFew(5);
+  const Proof ann = Enrolled("person", "ann", "admin");
+  const std::string body =
+      absl::StrCat(R"({"job_id": "1"})", std::string(3 * callers::kMessageBytesOfACall, ' '));
+  EXPECT_EQ(Call(ann, "POST", "/api/v1/plan", body).status, 404);
+  EXPECT_EQ(Get(ann, "/api/v1/devices").status, 200) << "the fifth";
+  EXPECT_EQ(Get(ann, "/api/v1/devices").status, 429);
 }
 
 TEST_F(HttpsTest, AStrangerIsToldHowToGetIn) {

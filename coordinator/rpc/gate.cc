@@ -97,6 +97,15 @@ absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
   return counted.empty() ? callers::CallLimits::Stream() : callers_.limits().OpenStream(counted);
 }
 
+void Gate::NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) const {
+  if (bytes <= callers::kMessageBytesOfACall) {
+    return;  // As almost all: who calls need not be known.
+  }
+  const absl::StatusOr<Caller> caller = CallerOf(*context.auth_context());
+  callers_.NoteMessage(
+      caller.ok() ? caller->counted() : absl::StrCat("address ", PeerHost(context.peer())), bytes);
+}
+
 absl::Status Gate::TakeStrangersCall(const std::string& peer, Monotonic now) const {
   return plaintext_ ? absl::OkStatus()
                     : callers_.limits().TakeCall(absl::StrCat("address ", PeerHost(peer)), now);

@@ -63,6 +63,8 @@ class Gate final : public grpc::AuthMetadataProcessor {
   // Before a stream begins. Errors: kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
   [[nodiscard]] callers::CallLimits& limits() const { return callers_.limits(); }
+  // A request came, or an answer goes: counts for who calls, or the stranger's address.
+  void NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) const;
   // Before a stranger's call is answered. peer: of the call's context. Errors: kResourceExhausted.
   absl::Status TakeStrangersCall(const std::string& peer, Monotonic now) const;
   // For the audit: a handler refused the stranger.

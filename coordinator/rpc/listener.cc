@@ -136,14 +136,17 @@ bool NewConnections::HasUnread(int most, Monotonic now) {
   if (unread_ < most) {
     return false;
   }
-  std::erase_if(connections_, [now](const Connection& one) {
-    return now - one.since > kNewFor || !one.socket.IsOpen();
-  });
-  unread_ = static_cast<int>(
-      std::count_if(connections_.begin(), connections_.end(), [](const Connection& one) {
-        int bytes = 0;
-        return ioctl(one.socket.socket(), FIONREAD, &bytes) == 0 && bytes > 0;
-      }));
+  while (!connections_.empty() && now - connections_.front().since > kNewFor) {
+    connections_.pop_front();
+  }
+  // Those that came last are the likeliest. A look at all of them a thousand times a second, as
+  // long as the server is behind, would hold it up.
+  unread_ = 0;
+  for (auto one = connections_.rbegin(); one != connections_.rend() && unread_ < most; ++one) {
+    int bytes = 0;
+    const bool has_unread = ioctl(one->socket.socket(), FIONREAD, &bytes) == 0 && bytes > 0;
+    unread_ += has_unread && one->socket.IsOpen() ? 1 : 0;
+  }
   return unread_ >= most;
 }
 
@@ -314,9 +317,8 @@ bool Listener::Hear(Unheard& one, bool readable) {
   char first = 0;
   const bool heard = readable && recv(one.socket, &first, 1, MSG_PEEK) == 1;
   if (heard && first == PlainTextAnswer::kFirstByte) {
-    LogWarning(
-        "--listen: a program that speaks without TLS, as workers of 0.1 do, was told to "
-        "enrol");
+    LogWarning(absl::StrCat("--listen: a program at ", one.share,
+                            " speaks without TLS, as workers of 0.1 do; it was told to enrol"));
     one.plain.emplace();
     return true;
   }
@@ -382,7 +384,8 @@ void Listener::Accept(int listening) {
   }
   open_.Add(socket, share);
   if (limits_.tls) {
-    unheard_.push_back({.socket = socket, .since = Clock::Real().Boottime(), .plain = {}});
+    unheard_.push_back(
+        {.socket = socket, .share = share, .since = Clock::Real().Boottime(), .plain = {}});
   } else {
     Take(socket);
   }

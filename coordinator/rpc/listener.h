@@ -123,6 +123,7 @@ class Listener {
   // One that has said something, or nothing for long: takes it, answers it or closes it.
   struct Unheard {
     int socket;
+    std::string share;  // For the log.
     Monotonic since;
     std::optional<PlainTextAnswer> plain;
   };

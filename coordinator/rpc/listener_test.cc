@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -166,6 +167,21 @@ TEST(ListenerTest, WhoeverHasGivenUpIsNotServed) {
   served.WaitForNotification();
   (*listener)->Stop();
   EXPECT_EQ(others, 0);
+}
+
+// Who has to be updated is told to whoever reads the log.
+TEST(ListenerTest, TheLogNamesTheAddressThatSpeaksWithoutTls) {
+  auto listener = Listener::Bind("127.0.0.1:0", {.tls = true});
+  ASSERT_THAT(listener, IsOk());
+  (*listener)->Serve([](int socket) { close(socket); });
+  const UniqueDescriptor client(Connected((*listener)->port()));
+  testing::internal::CaptureStdout();
+  constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  ASSERT_EQ(write(client.get(), kPreface.data(), kPreface.size()), kPreface.size());
+  char answered = 0;
+  ASSERT_EQ(read(client.get(), &answered, 1), 1);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(),
+              testing::HasSubstr("a program at 127.0.0.1 speaks without TLS"));
 }
 
 TEST(ListenerTest, TwoDoNotShareAPort) {

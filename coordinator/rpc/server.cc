@@ -20,6 +20,7 @@
 #include "base/status_macros.h"
 #include "base/tls/credentials.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/rpc/message_counter.h"
 #include "coordinator/rpc/services.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/peer.grpc.pb.h"
@@ -153,6 +154,9 @@ absl::Status Server::Serve(const ServerOptions& options) {
   if (options.authority != nullptr) {
     LimitConnections(options.handshake_patience, builder);
   }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<MessageCounter>(gate_));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   using Way = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =

@@ -61,6 +61,26 @@ class IdentityAttacks : public rpc::ServerFixture {
     return grpc::CreateChannel(server_->address(),
                                identity::CredentialsOf(identity, Clock::Real()));
   }
+  // A call by a certificate for that use and name, signed by the issuer in the folder `authority`.
+  grpc::Status DevicesBy(const std::string& folder, const std::string& authority, tls::Use use,
+                         const std::string& uri) {
+    const std::string own = Path(folder);
+    const auto request = tls::ReadSigningRequest(*identity::SigningRequestOf(own));
+    const std::string issuer = *ReadWholeFile(Path(authority + "/issuer.pem"));
+    const auto leaf =
+        tls::SignCertificate({.use = use,
+                              .public_key_pem = request->public_key_pem,
+                              .common_name = "x",
+                              .uri = uri,
+                              .not_before = absl::Now() - absl::Hours(1),
+                              .not_after = absl::Now() + absl::Hours(1)},
+                             issuer, *ReadWholeFile(Path(authority + "/issuer_key.pem")));
+    v1::IdentityCertificate answer;
+    answer.set_certificate_pem(absl::StrCat(*leaf, issuer));
+    answer.set_roots_pem(authority_->roots_pem());
+    EXPECT_THAT(identity::Keep(own, answer, server_->address()), IsOk());
+    return Devices(Dial(*identity::Load(own)));
+  }
 };
 
 TEST_F(IdentityAttacks, AHelloWithAnotherIdThanTheCertificatesIsRefused) {
@@ -122,23 +142,18 @@ TEST_F(IdentityAttacks, ATokenDoesNotTakeABoardOver) {
 TEST_F(IdentityAttacks, ACertificateOfAForeignAuthorityEndsTheHandshake) {
   const auto foreign = authority::Authority::Open(Path("foreign"), {}, Clock::Real());
   ASSERT_THAT(foreign, IsOk());
-  const std::string folder = Path("stranger");
-  const auto request = tls::ReadSigningRequest(*identity::SigningRequestOf(folder));
   // It even claims the name of this fleet.
-  const std::string key = *ReadWholeFile(Path("foreign/issuer_key.pem"));
-  const std::string issuer = *ReadWholeFile(Path("foreign/issuer.pem"));
-  const auto leaf = tls::SignCertificate({.use = tls::Use::kClient,
-                                          .public_key_pem = request->public_key_pem,
-                                          .common_name = "ann",
-                                          .uri = authority_->UriOf("person", "ann"),
-                                          .not_before = absl::Now() - absl::Hours(1),
-                                          .not_after = absl::Now() + absl::Hours(1)},
-                                         issuer, key);
-  v1::IdentityCertificate answer;
-  answer.set_certificate_pem(absl::StrCat(*leaf, issuer));
-  answer.set_roots_pem(authority_->roots_pem());
-  ASSERT_THAT(identity::Keep(folder, answer, server_->address()), IsOk());
-  const grpc::Status status = Devices(Dial(*identity::Load(folder)));
+  const std::string ann = authority_->UriOf("person", "ann");
+  const grpc::Status status = DevicesBy("stranger", "foreign", tls::Use::kClient, ann);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+TEST_F(IdentityAttacks, ACertificateForServersIsNoCallers) {
+  const std::string board = authority_->UriOf("device", "device-x");
+  EXPECT_EQ(DevicesBy("a-client", "authority", tls::Use::kClient, board).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED)
+      << "as a board it is let in to be told";
+  const grpc::Status status = DevicesBy("a-server", "authority", tls::Use::kServer, board);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
 }
 
@@ -207,7 +222,10 @@ TEST_F(IdentityAttacks, PlainTextAndTls12AreRefused) {
   const grpc::Status plain =
       Devices(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
   EXPECT_EQ(plain.error_code(), grpc::StatusCode::UNAUTHENTICATED) << plain.error_message();
-  const std::map<std::string, bool> versions = {{"-tls1_3", true}, {"-tls1_2", false}};
+  const std::map<std::string, bool> versions = {{"-tls1_3", true},
+                                                {"-tls1_2", false},
+                                                {"-tls1_1 -cipher ALL:@SECLEVEL=0", false},
+                                                {"-tls1 -cipher ALL:@SECLEVEL=0", false}};
   for (const auto& [version, accepted] : versions) {
     const std::string command = absl::StrCat("openssl s_client -connect ", server_->address(),
                                              " -alpn h2 ", version, " </dev/null 2>&1");

@@ -372,6 +372,47 @@ TEST_F(LeaseAttacks, BytesOfACallerWaitForTheirTurnBothWays) {
   EXPECT_EQ(limits_->refusals().waits_for_bytes, 2U);
 }
 
+// No transfer, and yet a way to move bytes without an end.
+TEST_F(LeaseAttacks, ALargeMessageCostsItsCallerFurtherCallsBothWays) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 100});
+  Begin();
+  artifacts_ = v1::ArtifactService::NewStub(channel_);
+  Push("tiny", "its weights");
+  const auto calls_left = [](const std::shared_ptr<grpc::Channel>& channel) {
+    const auto access = v1::AccessService::NewStub(channel);
+    v1::WhoAmIResponse me;
+    int left = 0;
+    while (Call(*access, &v1::AccessService::Stub::WhoAmI, v1::WhoAmIRequest(), me).ok()) {
+      ++left;
+    }
+    return left;
+  };
+  const auto sams = PersonChannel("sam", "submitter");
+  const auto submit = [&](const std::string& prompt, int number) {
+    v1::SubmitJobRequest request;
+    *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
+    request.mutable_spec()->mutable_generate()->add_prompts(prompt);
+    request.set_idempotency_key(absl::StrCat("large ", number));
+    v1::SubmitJobResponse submitted;
+    return Call(*v1::JobService::NewStub(sams), &Jobs::SubmitJob, request, submitted);
+  };
+  EXPECT_THAT(submit(std::string(size_t{1} << 20, 'x'), 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want at most")));
+  constexpr int kJobs = 9;  // Half a MiB in all.
+  for (int number = 1; number <= kJobs; ++number) {
+    ASSERT_THAT(submit(std::string(60'000, 'x'), number), IsOk());
+  }
+  EXPECT_EQ(calls_left(sams), 100 - (1 + 4) - kJobs) << "the refused request was read";
+  const auto veras = PersonChannel("vera", "viewer");
+  v1::ListJobsResponse jobs;
+  ASSERT_THAT(Call(*v1::JobService::NewStub(veras), &Jobs::ListJobs, v1::ListJobsRequest(), jobs),
+              IsOk());
+  ASSERT_EQ(jobs.jobs_size(), kJobs);
+  EXPECT_EQ(calls_left(veras), 100 - (1 + 2));
+}
+
 // The fencing token is no secret between boards: the attempt's board is asked for too.
 TEST_F(LeaseAttacks, AReportForAnotherBoardsAttemptChangesNothing) {
   Push("tiny", "its weights");

@@ -9,8 +9,13 @@
 #include "google/protobuf/text_format.h"
 
 #include "coordinator/core/core.h"
+#include "coordinator/core/enrolment.h"
 #include "tests/fuzz/core_in_use.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "wattle/v1/access.pb.h"
+#include "wattle/v1/artifact.pb.h"
+#include "wattle/v1/service.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::fuzz {
 namespace {
@@ -32,6 +37,42 @@ Message Read(absl::string_view text) {
   Message message;
   // No call brings a text that is no UTF-8, which this form lets pass.
   return message.ParseFromString(read.SerializeAsString()) ? message : Message();
+}
+
+// Of requests that name what they are about.
+std::optional<core::Command> ActionOf(absl::string_view word, absl::string_view text) {
+  if (word == "cancel") {
+    const auto cancel = Read<v1::CancelJobRequest>(text);
+    return core::CancelJob{JobId(cancel.job_id()), cancel.reason()};
+  }
+  if (word == "artifact") {
+    auto info = Read<v1::ArtifactInfo>(text);
+    info.set_artifact_id(std::string(64, 'e'));  // Of the bytes, by the store.
+    info.clear_signatures();
+    return core::CommitArtifact{std::move(info), true};
+  }
+  if (word == "sign") {
+    const auto sign = Read<v1::SignArtifactRequest>(text);
+    return core::SignArtifact{ArtifactId(sign.reference()), sign.signature(), "ann"};
+  }
+  if (word == "remove") {
+    const auto remove = Read<v1::RemoveArtifactRequest>(text);
+    return core::RemoveArtifact{remove.reference(), remove.kind()};
+  }
+  if (word == "member") {
+    const auto member = Read<v1::SetMemberRequest>(text);
+    return core::SetMember{
+        member.person(), {member.projects().begin(), member.projects().end()}, "ann"};
+  }
+  if (word == "upgrade") {
+    return core::StartUpgrade{Read<v1::StartUpgradeRequest>(text), "1.0.0"};
+  }
+  if (word == "revoke") {
+    const auto revoke = Read<v1::RevokeDeviceRequest>(text);
+    return core::RevokeIdentity{core::kDeviceKind, revoke.device(), revoke.reason(), "ann",
+                                core::FromUnix(revoke.since_unix_seconds())};
+  }
+  return std::nullopt;
 }
 
 std::optional<core::Command> CommandOf(absl::string_view word, absl::string_view text) {
@@ -59,7 +100,7 @@ std::optional<core::Command> CommandOf(absl::string_view word, absl::string_view
   if (word == "project") {
     return core::SetProject{Read<v1::Project>(text), "ann"};
   }
-  return std::nullopt;
+  return ActionOf(word, text);
 }
 
 }  // namespace

@@ -4,16 +4,36 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/enrolment.h"
 #include "coordinator/core/fleet_for_test.h"
 #include "coordinator/core/state.h"
 
 namespace wattle::fuzz {
 namespace {
 
+// So that commands about people find one.
+void LetAnnIn(core::Fleet& fleet) {
+  v1::EnrolmentToken token;
+  token.set_token_id("token");
+  token.set_kind(core::kPersonKind);
+  token.set_person("ann");
+  token.set_role("submitter");
+  token.set_uses(1);
+  token.set_expires_unix_seconds(core::ToUnix(core::Now(/*seconds=*/60).wall));
+  core::Do(fleet.state, fleet.observations, core::CreateTokens{{token}});
+  core::Enrol enrol;
+  enrol.identity.set_id("ann");
+  enrol.identity.set_token_id(token.token_id());
+  enrol.identity.set_signing_request_sha256("request");
+  enrol.identity.set_public_key_sha256("key");
+  core::Do(fleet.state, fleet.observations, enrol);
+}
+
 const core::Fleet& Busy() {
   static const core::Fleet& fleet = *[] {
     auto* made = new core::Fleet();
     core::PlaceFirst(*made);
+    LetAnnIn(*made);
     return made;
   }();
   return fleet;

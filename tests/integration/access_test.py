@@ -118,6 +118,13 @@ class Access(Scene):
         fleet.wattle("quota", "rm", me)
         self.assertEqual(fleet.run_wattle(*submit, "-o", "json").returncode, 0)
 
+    def test_a_role_that_does_not_exist_is_refused_in_one_line(self):
+        self.fleet.start_coordinator()
+        for role in ("king", "worker", "service", ""):
+            done = self.fleet.run_wattle("person", "token", "mia", "--role", role)
+            self.assertEqual((done.returncode, len(done.stderr.strip().splitlines())), (2, 1), done.stderr)
+            self.assertIn("viewer, submitter, operator or admin", done.stderr)
+
     def as_person(self, name, role, *projects):
         """Runs `wattle` as somebody who has just logged in."""
         token = self.fleet.output("wattle", "person", "token", name, "--role", role, *(["--project", ",".join(projects)] if projects else [])).strip()

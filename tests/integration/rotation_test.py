@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unittest
 
+from fleet import BIN
 from scene import FINETUNE, Scene
 
 
@@ -136,6 +137,33 @@ class Rotation(Scene):
         # A second one sets the first aside.
         fleet.coordinator.stop()
         self.assertIn("the old authority is in", fleet.output("wattle-coordinator", "access", "new-ca", "--data-dir", data))
+
+    def test_a_certificate_error_ends_no_attempt_and_deletes_nothing(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        board = self.plain_worker("board", extra=[f"--runner={BIN / 'wattle_fake_runner'}", "--isolation=none"])
+        fleet.until_connected("board")
+        self.push_demo()
+        job = fleet.submit(self.job_file("sleep-ms:500", finetune={"model": "base", "data": "train", "steps": 40}))
+        fleet.until("the attempt to run", lambda: self.runs(job))
+
+        def step():
+            files = list((fleet.directory / "board").rglob("work/step"))
+            return int(files[0].read_text() or 0) if files else 0
+        authority, aside = fleet.directory / "coordinator/authority", fleet.directory / "aside"
+        fleet.coordinator.stop()
+        authority.rename(aside)
+        fleet.start_coordinator()  # By another authority, as after a disk that was lost.
+        fleet.until("the board to refuse it", lambda: "its certificate is not of this fleet" in board.log())
+        before = step()
+        fleet.until("two checkpoints more", lambda: step() >= before + 4)
+        fleet.coordinator.stop()
+        shutil.rmtree(authority)
+        aside.rename(authority)
+        fleet.start_coordinator()
+        done = fleet.until_done(job)
+        self.assert_succeeded(done)
+        self.assertEqual(len(done["attempts"]), 1)
 
     def test_the_break_glass_is_heard(self):
         fleet = self.fleet
