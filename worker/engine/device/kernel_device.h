@@ -3,10 +3,10 @@
 // An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
 // without dequantizing the matrix first, and for what training computes between its products:
-// dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where these cannot run (no
-// NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why, and
-// libtorch's operators do their work too; so where the kernels lack what a model has. A GPU that
-// fails throws: its numbers would be wrong.
+// dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
+// these cannot run (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard
+// error says why, and libtorch's operators do their work too; so where the kernels lack what a
+// model has. A GPU that fails throws: its numbers would be wrong.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 

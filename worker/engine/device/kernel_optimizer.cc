@@ -84,8 +84,8 @@ absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& d
   const int64_t columns = matrix ? parameter.weights.size(1) : parameter.weights.numel();
   const int64_t rows = parameter.weights.numel() / columns;
   const int chunks = cuda::ChunksOf(static_cast<int>(rows));
-  const at::Tensor room = at::empty({2 * rows + columns + chunks * columns + 1},
-                                    parameter.weights.options());
+  const at::Tensor room =
+      at::empty({2 * rows + columns + chunks * columns + 1}, parameter.weights.options());
   auto* const row_factors = room.data_ptr<float>();
   float* const row_squares = row_factors + rows;
   float* const column_factors = row_squares + rows;

@@ -182,8 +182,7 @@ class DrawnUpdate {
     uint64_t seed = 1;
     for (size_t i = 0; i < shapes.size(); ++i) {
       for (const models::OptimizerTensor& tensor : models::OptimizerTensors(optimizer, shapes[i])) {
-        states_[i].push_back(
-            at::zeros(tensor.shape, tensor.in_bytes ? at::kByte : at::kFloat));
+        states_[i].push_back(at::zeros(tensor.shape, tensor.in_bytes ? at::kByte : at::kFloat));
       }
       weights_.push_back(Normal(shapes[i], ++seed));
       gradients_.push_back(Normal(shapes[i], ++seed).mul_(0.1));
@@ -266,8 +265,8 @@ class DrawnUpdate {
 std::vector<DrawnUpdate> DrawnUpdates() {
   std::vector<std::vector<int64_t>> vectors(35, {129});
   vectors.insert(vectors.end(), {{1}, {127}, {512}, {513}, {1300}});
-  const std::vector<std::vector<int64_t>> matrices = {
-      {1, 1}, {3, 517}, {64, 64}, {65, 128}, {67, 129}, {129, 40}, {200, 3}, {2, 2048}};
+  const std::vector<std::vector<int64_t>> matrices = {{1, 1},    {3, 517},  {64, 64}, {65, 128},
+                                                      {67, 129}, {129, 40}, {200, 3}, {2, 2048}};
   return {DrawnUpdate(v1::OPTIMIZER_ADAMW, vectors),
           DrawnUpdate(v1::OPTIMIZER_ADAMW_8BIT, {{100}, {4096}, {4097}, {65, 65}, {9, 1111}, {7}}),
           DrawnUpdate(v1::OPTIMIZER_ADAFACTOR, matrices),

@@ -69,9 +69,7 @@ at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
     scale = (norm.reciprocal() * settings.clip_norm).clamp_max(1.0);
   }
   const at::Tensor finite = at::isfinite(norm + loss.OnDevice());
-  return at::where(finite, scale / loss_scale, at::full_like(scale, -1.0))
-      .to(at::kFloat)
-      .view({1});
+  return at::where(finite, scale / loss_scale, at::full_like(scale, -1.0)).to(at::kFloat).view({1});
 }
 
 kernels::AdamWStep StepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {

@@ -169,20 +169,19 @@ absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> draw
     if (updates_in_backward_.has_value()) {
       read = read.has_value() ? read : loss_sum.Read();
       loss_is_finite_ = std::isfinite(*read);
-      updated =
-          updates_in_backward_->Update(UpdateOf(step.report.step), part, *read * step.scale);
+      updated = updates_in_backward_->Update(UpdateOf(step.report.step), part, *read * step.scale);
     }
     return updated.ok();
   };
   const PassArena::Scope scope(arena_);
   const DeviceNumber of_batch =
-      mezo_.has_value() ? DeviceNumber(mezo_->AddBatch(batch))
-                        : LossSumAndGradientsByParts(
-                              decoder, batch, dropout, step.scale * step.loss_scale,
-                              gradient_views_,
-                              settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                                 : KeptActivations::kAll,
-                              update);
+      mezo_.has_value()
+          ? DeviceNumber(mezo_->AddBatch(batch))
+          : LossSumAndGradientsByParts(decoder, batch, dropout, step.scale * step.loss_scale,
+                                       gradient_views_,
+                                       settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                                          : KeptActivations::kAll,
+                                       update);
   step.loss += read.has_value() ? DeviceNumber(*read) : of_batch;
   step.report.tokens += batch.rows();
   step.report.real_tokens += batch.real_tokens;
@@ -274,13 +273,12 @@ absl::StatusOr<Trainer::BegunStep> Trainer::Begin(int64_t step, int64_t position
   for (const size_t example : drawn) {
     predicted += static_cast<int64_t>(examples_.TargetCount(example));
   }
-  BegunStep begun{
-      .report = {.phase = Phase::kTrain, .step = step, .steps_total = total_steps_},
-      .scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted)),
-      .loss_scale = LossScaleNow(),
-      .loss = {},
-      .position = position + static_cast<int64_t>(drawn.size()),
-      .random_counter = random_counter};
+  BegunStep begun{.report = {.phase = Phase::kTrain, .step = step, .steps_total = total_steps_},
+                  .scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted)),
+                  .loss_scale = LossScaleNow(),
+                  .loss = {},
+                  .position = position + static_cast<int64_t>(drawn.size()),
+                  .random_counter = random_counter};
   if (mezo_.has_value()) {
     mezo_->BeginStep(step);
   } else if (state_.adapters.has_value() || updates_in_backward_.has_value()) {
