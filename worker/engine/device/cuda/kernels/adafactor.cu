@@ -74,8 +74,7 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce)
     return;
   }
   if (static_cast<int>(blockIdx.x) + 1 < static_cast<int>(gridDim.x)) {
-    const int column =
-        static_cast<int>(blockIdx.x) * kWideThreads + static_cast<int>(threadIdx.x);
+    const int column = static_cast<int>(blockIdx.x) * kWideThreads + static_cast<int>(threadIdx.x);
     if (column < a.columns) {
       float sum = 0.0F;
       for (int chunk = 0; chunk < a.chunks; ++chunk) {

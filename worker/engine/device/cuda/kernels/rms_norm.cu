@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// RMSNorm of training: y = w n, n = x r, r = (mean(x²) + ε)^(-1/2), and dx = r (w g - n mean(n w g)).
+// RMSNorm of training: y = w n, n = x r, r = (mean(x²) + ε)^(-1/2), and dx = r (w g - n mean(n w
+// g)).
 #include "block_sum.cuh"
 
 namespace wattle::cuda {
