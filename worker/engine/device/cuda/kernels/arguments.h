@@ -274,11 +274,11 @@ constexpr int kUpdatedElements = kUpdatesOfThread * kBlockThreads;
 
 // The same with moments in 8 bits, as kernels::AdamW8bitUpdate computes it.
 struct AdamW8bitParameter {
-  float* weights;                // [count]
-  const float* gradients;        // [count]
-  unsigned char* first_codes;    // [count]
-  float* first_scales;           // [count / kMomentsOfScale, rounded up]
-  unsigned char* second_codes;   // as the first ones
+  float* weights;               // [count]
+  const float* gradients;       // [count]
+  unsigned char* first_codes;   // [count]
+  float* first_scales;          // [count / kMomentsOfScale, rounded up]
+  unsigned char* second_codes;  // as the first ones
   float* second_scales;
   long long count;  // 0: none. NOLINT(google-runtime-int)
   int first_block;
