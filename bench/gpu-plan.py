@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench gpu-plan: what a token costs the GPU path, without a GPU.
+"""./dev bench gpu-plan: what a token and a step of training cost the GPU path, without a GPU.
 
 The CUDA kernels run on the host and count what their warps ask for: bytes of weights, each once for the lanes of a warp that ask together,
 against the bytes in which the model is stored. Launches, waits of the host and bytes that cross (the larger of both ways) are those of one token
-as jobs decode it, drawn by temperature, top-k and top-p; without a graph, which is not there yet.
+as jobs decode it, drawn by temperature, top-k and top-p; from the second token on the launches are one graph, which the count leaves out.
+A step of training runs on the guarded device of the tests, with the kernels on the host: waits for all that was asked of the device, the most
+of any step but the first of a run, and bytes of the tensors that a pass makes over those of the tensor plan.
 The bounds are not measurements: a token reads the weights at the bandwidth that the board's data sheet promises, and its products add in
 FP32 at the clock of the power mode. A board does worse than the lower of the two. Spills are those of tests/golden/cuda_kernels.txt.
 Writes build/bench/gpu-plan.json.
 """
 
 import collections
+import json
 import subprocess
+import tempfile
 
 from figures import ROOT, add, write_figures
 
@@ -41,6 +45,20 @@ def bound_tokens_per_second(board, bytes_read, weights):
     return 1 / max(memory_seconds, arithmetic_seconds)
 
 
+def training():
+    """What tests of the guarded device tell of a step: its waits, and its tensors' bytes over the plan's."""
+    told = {}
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        tests = "Modes/AheadTest.AStepHasNoWaitAndItsLossIsThatOfTheHost/Whole:Architectures/TrainingPlanTest.*"
+        subprocess.run([ROOT / "build/release/bin/wattle_device_test", f"--gtest_filter={tests}", f"--gtest_output=json:{out.name}"],
+                       stdout=subprocess.DEVNULL, check=True)
+        for suite in json.load(out)["testsuites"]:
+            for test in suite["testsuite"]:
+                told.update((f"{test['name']}.{key}", value) for key, value in test.items())
+    of_run = [int(value) for key, value in sorted(told.items()) if ".waits_of_step_" in key]
+    return of_run, [float(value) for key, value in told.items() if key.endswith(".activation_bytes_over_plan")]
+
+
 def main():
     figures = []
     for model, weights in MODELS.items():
@@ -55,6 +73,9 @@ def main():
             for board_key, board in BOARDS.items():
                 add(figures, f"boards.{board_key}.{model}.{name}.bound_tokens_per_s", [bound_tokens_per_second(board, read, weights)], "tokens/s",
                     f"bound, not measured: {board.title}", 1)
+    waits, over_plan = training()
+    add(figures, "train.syncs_per_step", [max(waits)], "waits", "0")
+    add(figures, "train.activation_bytes_over_plan", [max(over_plan)], "", "1", 2)
     table = [line.split() for line in (ROOT / "tests/golden/cuda_kernels.txt").read_text().splitlines()[1:]]
     add(figures, "kernels.max_spills", [max(int(row[3]) for row in table)], "bytes", f"0 wanted, of {len(table)} compilations")
     write_figures("gpu-plan", figures)

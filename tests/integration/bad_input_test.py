@@ -212,7 +212,8 @@ class BadInput(Scene):
             (["--coordinator", "junk"], "has no port"), (["--coordinator", "a:1,a:1"], "given twice"), (["--disk-quota-bytes", "-1"], "--disk-quota-bytes"), (["--sensor-root", "/nope"], "/nope"),
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--emulate=pi"], "no such board; there are: jetson-"),
             (["--emulate=raspberry-pi-5", "--battery-wh=-3"], "0 to 1000000"), (["--isolation", "high"], "full, seccomp or none"),
-            (["--isolation", "seccomp", "--isolation-min", "full"], "--isolation-min full"), (["--nonsense"], "--nonsense"))]
+            (["--isolation", "seccomp", "--isolation-min", "full"], "--isolation-min full"), (["--nonsense"], "--nonsense"),
+            (["--device", "cuda:7"], "wanted cpu or cuda"))]
         if not any(pathlib.Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")):
             cases.append(("wattle-worker", "--state-dir", ["--device", "cuda"], "no NVIDIA driver"))
         cases.append(("wattle-runner", "--task", ["--nonsense"], "--nonsense"))

@@ -18,22 +18,32 @@
 
 namespace wattle::engine {
 
+inline constexpr char kLeanerJob[] = "a smaller batch_size or sequence_length";
+
 // kResourceExhausted for memory, kInternal for all else; the first line of what libtorch said.
-inline absl::Status FromTorchException(absl::string_view what, const std::exception& error) {
-  absl::string_view text = error.what();
-  text = text.substr(0, text.find('\n'));
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-      absl::StrContains(error.what(), "allocate memory") ||
-      absl::StrContains(error.what(), "out of memory")) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        what, ": not enough memory; use a smaller batch_size or sequence_length (", text, ")"));
+// leaner: what takes less memory.
+inline absl::Status FromTorchException(absl::string_view what, const std::exception& error,
+                                       absl::string_view leaner = kLeanerJob) {
+  const absl::string_view all = error.what();
+  const absl::string_view text = all.substr(0, all.find('\n'));
+  // On a Jetson, which has no NVML, libtorch's allocator answers with an assertion of its own.
+  const bool jetsons_allocator =
+      absl::StrContains(all, "INTERNAL ASSERT") && absl::StrContains(all, "CUDACachingAllocator");
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr || jetsons_allocator ||
+      absl::StrContains(all, "allocate memory") || absl::StrContains(all, "out of memory")) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(what, ": not enough memory; use ", leaner, " (", text, ")"));
   }
-  return absl::InternalError(absl::StrCat(what, ": libtorch: ", text));
+  const bool of_gpu = absl::StrContains(all, "CUDA error");
+  return absl::InternalError(absl::StrCat(
+      what, ": libtorch: ", text,
+      of_gpu ? "; see dmesg for the GPU's own message (Xid), and start the worker again" : ""));
 }
 
 // body: () → absl::Status or absl::StatusOr<T>.
 template <typename Body>
-auto AtTorchBorder(absl::string_view what, Body body) -> decltype(body()) {
+auto AtTorchBorder(absl::string_view what, Body body, absl::string_view leaner = kLeanerJob)
+    -> decltype(body()) {
   // The engine has its own backward pass, so operators go past libtorch's bookkeeping for one: on a
   // GPU their starts are what a small model's step costs.
   const at::NoGradGuard no_gradients;
@@ -41,7 +51,7 @@ auto AtTorchBorder(absl::string_view what, Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const std::exception& error) {
-    return FromTorchException(what, error);
+    return FromTorchException(what, error, leaner);
   }
 }
 

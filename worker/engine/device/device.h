@@ -35,6 +35,7 @@ struct DecodeRequest;
 struct MatrixWeights;
 struct MomentLevels;
 struct ProbabilityDropout;
+struct RmsGain;
 struct SeenKeys;
 struct UpdatedParameter;
 
@@ -113,6 +114,16 @@ class DeviceOperations {
   virtual DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                               at::Tensor& logits) const = 0;
 
+  // RMSNorm of rows; reciprocal becomes what the backward form needs: float [rows, 1]. Base: by
+  // libtorch's operators.
+  [[nodiscard]] virtual at::Tensor RmsNorm(const RmsGain& gain, double epsilon, const at::Tensor& x,
+                                           at::Tensor& reciprocal) const;
+  // → the gradient of x; that of the gain is added to gain_gradient where this is defined.
+  [[nodiscard]] virtual at::Tensor RmsNormBackward(const RmsGain& gain,
+                                                   const at::Tensor& reciprocal,
+                                                   const at::Tensor& x, const at::Tensor& grad_out,
+                                                   const at::Tensor& gain_gradient) const;
+
   // --- Random numbers (kernels/random.h). Elements count in memory order. ---
 
   // Dropout in place; x: float, contiguous.
@@ -139,8 +150,17 @@ class DeviceOperations {
   [[nodiscard]] virtual DeviceNumber NormOf(const at::Tensor& gradients) const = 0;
   // What Update reads beside the codes of moments in 8 bits.
   [[nodiscard]] virtual MomentLevels LevelsOfMoments(at::Device device) const = 0;
+  // decided: float [1] of this device, in place of step.gradient_scale: below 0 nothing changes.
+  // Undefined: the step's own. A device without a kernel for the optimizer waits to read it.
   virtual void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                      const at::Tensor& decided,
                       absl::Span<const UpdatedParameter> parameters) const = 0;
+};
+
+// What a norm's rows are multiplied with: the weight, or one more.
+struct RmsGain {
+  const at::Tensor& weight;
+  bool plus_one = false;
 };
 
 [[nodiscard]] const DeviceOperations& CpuOperations();

@@ -19,10 +19,10 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/device/test_guarded_device.h"
+#include "worker/engine/device/test_guarded_launcher.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/generate/test_wide_decoder.h"
@@ -33,76 +33,8 @@ namespace {
 
 using testing::HasSubstr;
 
-// What a launcher answers, and the counts of the one that was made.
-struct Gpu {
-  absl::Status made;
-  absl::Status prepared;
-  absl::Status launched;
-  int makings = 0;
-  bool has_graphs = true;
-  cuda::HostLauncher host{uint64_t{3}};
-};
-
-class GuardedGraph final : public cuda::LaunchGraph {
- public:
-  GuardedGraph(Gpu& gpu, std::unique_ptr<cuda::LaunchGraph> graph)
-      : gpu_(gpu), graph_(std::move(graph)) {}
-  absl::Status Launch() override {
-    const OpenedGuardedMemory opened;
-    return gpu_.launched.ok() ? graph_->Launch() : gpu_.launched;
-  }
-
- private:
-  Gpu& gpu_;
-  std::unique_ptr<cuda::LaunchGraph> graph_;
-};
-
-class GuardedLauncher final : public cuda::KernelLauncher {
- public:
-  explicit GuardedLauncher(Gpu& gpu) : gpu_(gpu) {}
-  absl::Status Launch(const cuda::KernelLaunch& launch) override {
-    const OpenedGuardedMemory opened;
-    return gpu_.launched.ok() ? gpu_.host.Launch(launch) : gpu_.launched;
-  }
-  absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
-      absl::FunctionRef<absl::Status()> body) override {
-    if (!gpu_.has_graphs) {
-      return absl::UnimplementedError("no graphs");
-    }
-    auto graph = gpu_.host.Record(body);
-    return graph.ok() ? std::make_unique<GuardedGraph>(gpu_, *std::move(graph))
-                      : absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>>(graph.status());
-  }
-  absl::Status Prepare(const std::string& source) override {
-    return gpu_.prepared.ok() ? gpu_.host.Prepare(source) : gpu_.prepared;
-  }
-  absl::Status Upload(void* to, const void* from, int64_t bytes) override {
-    const OpenedGuardedMemory opened;
-    return gpu_.host.Upload(to, from, bytes);
-  }
-  absl::Status Download(void* to, const void* from, int64_t bytes) override {
-    const OpenedGuardedMemory opened;
-    return gpu_.host.Download(to, from, bytes);
-  }
-
- private:
-  Gpu& gpu_;
-};
-
 class KernelDecodeTest : public testing::TestWithParam<WideDecoder> {
  protected:
-  KernelDecodeTest()
-      : device_([this](at::Device) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
-          ++gpu_.makings;
-          if (!gpu_.made.ok()) {
-            return gpu_.made;
-          }
-          return std::make_unique<GuardedLauncher>(gpu_);
-        }) {
-    SetPrivateUse1Operations(&device_);
-  }
-  ~KernelDecodeTest() override { SetPrivateUse1Operations(nullptr); }
-
   static Decoder OnHost(WideDecoder wanted) {
     wanted.dequantized = true;
     return MakeWideDecoder(wanted);
@@ -112,8 +44,8 @@ class KernelDecodeTest : public testing::TestWithParam<WideDecoder> {
     return MakeWideDecoder(wanted);
   }
 
-  Gpu gpu_;
-  KernelDevice device_;
+  KernelsOfGuardedDevice kernels_;
+  Gpu& gpu_ = kernels_.gpu;
 };
 
 std::vector<int64_t> Prompt(uint64_t seed, int64_t tokens) {

@@ -3,10 +3,10 @@
 // An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
 // without dequantizing the matrix first, and for what training computes between its products:
-// dropout, attention's softmax, the loss, AdamW (cuda/training_step.h). Where these cannot run (no
-// NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard error says why, and
-// libtorch's operators do their work too; so where the kernels lack what a model has. A GPU that
-// fails throws: its numbers would be wrong.
+// dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
+// these cannot run (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard
+// error says why, and libtorch's operators do their work too; so where the kernels lack what a
+// model has. A GPU that fails throws: its numbers would be wrong.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
@@ -43,14 +43,21 @@ class KernelDevice final : public AtenDevice {
                              at::Tensor& gradients) const override;
   DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                       at::Tensor& logits) const override;
+  [[nodiscard]] at::Tensor RmsNorm(const RmsGain& gain, double epsilon, const at::Tensor& x,
+                                   at::Tensor& reciprocal) const override;
+  [[nodiscard]] at::Tensor RmsNormBackward(const RmsGain& gain, const at::Tensor& reciprocal,
+                                           const at::Tensor& x, const at::Tensor& grad_out,
+                                           const at::Tensor& gain_gradient) const override;
   void DropOut(const kernels::RandomStream& stream, double rate, at::Tensor& x) const override;
   [[nodiscard]] at::Tensor DroppedOut(const kernels::RandomStream& stream, double rate,
                                       const at::Tensor& x) const override;
   [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
-  void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+  void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step, const at::Tensor& decided,
               absl::Span<const UpdatedParameter> parameters) const override;
 
  private:
+  // What the kernels read: floats, one after the other.
+  static bool IsDense(const at::Tensor& x);
   // What launches on the device. Made at the first call.
   absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
   // From now on libtorch's operators compute; says why. Throws where the GPU fails.
@@ -58,6 +65,10 @@ class KernelDevice final : public AtenDevice {
   // Whether the kernels that `body` launches do its work; if not, libtorch's operators have to.
   bool Carries(at::Device device,
                absl::FunctionRef<absl::Status(cuda::KernelLauncher&)> body) const;
+  // Whether the kernels updated the parameters, whose states have as many tensors.
+  bool UpdatedByKernels(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                        const at::Tensor& decided,
+                        absl::Span<const UpdatedParameter> parameters) const;
   // Whether the kernels computed `out`.
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;

@@ -8,11 +8,9 @@
 #include "worker/engine/device/cuda/dropout.h"
 #include "worker/engine/device/cuda/training_step.h"
 #include "worker/engine/device/kernel_device.h"
-#include "worker/engine/kernels/adamw.h"
 #include "worker/engine/models/products.h"
 #include "worker/engine/models/seen_softmax.h"
 #include "worker/engine/torch_operators.h"
-#include "worker/engine/train/optimizer.h"
 
 namespace wattle::engine {
 namespace {
@@ -71,36 +69,11 @@ cuda::DropoutMask MaskOf(const ProbabilityDropout& dropout) {
   return cuda::MaskOf(StreamOfProbabilities(dropout), dropout.active() ? dropout.rate : 0.0);
 }
 
-bool IsDense(const at::Tensor& x) {
+}  // namespace
+
+bool KernelDevice::IsDense(const at::Tensor& x) {
   return x.is_contiguous() && x.scalar_type() == at::kFloat && x.numel() > 0;
 }
-
-cuda::AdamWArguments ArgumentsOf(const kernels::AdamWStep& step,
-                                 absl::Span<const UpdatedParameter> parameters) {
-  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
-  cuda::AdamWArguments arguments = {.parameters = {},
-                                    .beta1 = scalars.beta1,
-                                    .rest1 = scalars.rest1,
-                                    .beta2 = scalars.beta2,
-                                    .rest2 = scalars.rest2,
-                                    .rate = scalars.rate,
-                                    .inverse_root = scalars.inverse_root,
-                                    .epsilon = scalars.epsilon,
-                                    .gradient_scale = scalars.gradient_scale};
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const UpdatedParameter& parameter = parameters[i];
-    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
-                               .gradients = parameter.gradients.data_ptr<float>(),
-                               .first_moments = parameter.state[0].data_ptr<float>(),
-                               .second_moments = parameter.state[1].data_ptr<float>(),
-                               .count = parameter.weights.numel(),
-                               .first_block = 0,
-                               .keep = parameter.decays ? scalars.keep : 1.0F};
-  }
-  return arguments;
-}
-
-}  // namespace
 
 at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>& keys,
                                  const ProbabilityDropout& dropout, at::Tensor& scores) const {
@@ -200,22 +173,60 @@ at::Tensor KernelDevice::DroppedOut(const kernels::RandomStream& stream, double 
   return AtenDevice::DroppedOut(stream, rate, x);
 }
 
-void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
-                          absl::Span<const UpdatedParameter> parameters) const {
-  constexpr size_t kTogether = cuda::kAdamWParameters;
-  for (size_t first = 0; first < parameters.size(); first += kTogether) {
-    const absl::Span<const UpdatedParameter> some = parameters.subspan(first, kTogether);
-    const bool served =
-        optimizer == v1::OPTIMIZER_ADAMW &&
-        std::all_of(some.begin(), some.end(), [](const UpdatedParameter& parameter) {
-          return IsDense(parameter.weights) && IsDense(parameter.gradients);
-        });
-    if (!served || !Carries(some.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
-          return cuda::Launch(ArgumentsOf(step, some), launcher);
+at::Tensor KernelDevice::RmsNorm(const RmsGain& gain, double epsilon, const at::Tensor& x,
+                                 at::Tensor& reciprocal) const {
+  if (IsDense(x) && IsDense(gain.weight)) {
+    const int64_t rows = x.numel() / x.size(-1);
+    const at::Tensor out = at::empty_like(x);
+    const at::Tensor reciprocals = at::empty({rows, 1}, x.options());
+    if (Carries(x.device(), [&](cuda::KernelLauncher& launcher) {
+          return cuda::Launch(cuda::RmsNormArguments{.x = x.data_ptr<float>(),
+                                                     .gain = gain.weight.data_ptr<float>(),
+                                                     .reciprocals = reciprocals.data_ptr<float>(),
+                                                     .out = out.data_ptr<float>(),
+                                                     .width = static_cast<int>(x.size(-1)),
+                                                     .gain_offset = gain.plus_one ? 1.0F : 0.0F,
+                                                     .epsilon = static_cast<float>(epsilon)},
+                              static_cast<int>(rows), launcher);
         })) {
-      AtenDevice::Update(optimizer, step, some);
+      reciprocal = reciprocals;
+      return out;
     }
   }
+  return AtenDevice::RmsNorm(gain, epsilon, x, reciprocal);
+}
+
+at::Tensor KernelDevice::RmsNormBackward(const RmsGain& gain, const at::Tensor& reciprocal,
+                                         const at::Tensor& x, const at::Tensor& grad_out,
+                                         const at::Tensor& gain_gradient) const {
+  const bool trained = gain_gradient.defined();
+  if (IsDense(x) && IsDense(grad_out) && IsDense(reciprocal) && IsDense(gain.weight) &&
+      (!trained || IsDense(gain_gradient))) {
+    const int64_t width = x.size(-1);
+    const auto rows = static_cast<int>(x.numel() / width);
+    const int chunks = cuda::ChunksOf(rows);
+    const at::Tensor of_x = at::empty_like(x);
+    const at::Tensor sums = trained ? at::empty({chunks, width}, x.options()) : at::Tensor();
+    if (Carries(x.device(), [&](cuda::KernelLauncher& launcher) {
+          return cuda::Launch(
+              cuda::RmsNormBackwardArguments{
+                  .x = x.data_ptr<float>(),
+                  .gain = gain.weight.data_ptr<float>(),
+                  .reciprocals = reciprocal.data_ptr<float>(),
+                  .gradients = grad_out.data_ptr<float>(),
+                  .of_x = of_x.data_ptr<float>(),
+                  .gain_sums = trained ? sums.data_ptr<float>() : nullptr,
+                  .gain_gradient = trained ? gain_gradient.data_ptr<float>() : nullptr,
+                  .rows = rows,
+                  .width = static_cast<int>(width),
+                  .chunks = chunks,
+                  .gain_offset = gain.plus_one ? 1.0F : 0.0F},
+              launcher);
+        })) {
+      return of_x;
+    }
+  }
+  return AtenDevice::RmsNormBackward(gain, reciprocal, x, grad_out, gain_gradient);
 }
 
 }  // namespace wattle::engine

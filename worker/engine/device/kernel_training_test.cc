@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include <ATen/ATen.h>
 
+#include "models/optimizer_state.h"
 #include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/kernel_device.h"
@@ -168,32 +169,163 @@ TEST(KernelTrainingTest, TheLossAndItsGradientAreThoseOfTheCpu) {
   }
 }
 
+// --- the optimizers ---
+
+constexpr kernels::AdamWStep kStep = {
+    .step = 3, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
+
+// Parameters of drawn shapes with all that an optimizer keeps of them, after one step on the host.
+class DrawnUpdate {
+ public:
+  DrawnUpdate(v1::Optimizer optimizer, const std::vector<std::vector<int64_t>>& shapes)
+      : optimizer_(optimizer), states_(shapes.size()) {
+    uint64_t seed = 1;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      for (const models::OptimizerTensor& tensor : models::OptimizerTensors(optimizer, shapes[i])) {
+        states_[i].push_back(at::zeros(tensor.shape, tensor.in_bytes ? at::kByte : at::kFloat));
+      }
+      weights_.push_back(Normal(shapes[i], ++seed));
+      gradients_.push_back(Normal(shapes[i], ++seed).mul_(0.1));
+    }
+    kernels::AdamWStep first = kStep;
+    first.step = 1;
+    By(CpuOperations(), first, {});
+    for (const at::Tensor& gradients : gradients_) {
+      gradients.copy_(Normal(gradients.sizes(), ++seed).mul_(0.2));
+    }
+  }
+
+  // A copy after another step.
+  [[nodiscard]] DrawnUpdate After(const DeviceOperations& device, const kernels::AdamWStep& step,
+                                  const at::Tensor& decided = {}) const {
+    DrawnUpdate after = *this;
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      after.weights_[i] = weights_[i].clone();
+      for (at::Tensor& tensor : after.states_[i]) {
+        tensor = tensor.clone();
+      }
+    }
+    after.By(device, step, decided);
+    return after;
+  }
+
+  [[nodiscard]] bool Equals(const DrawnUpdate& other) const {
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (!at::equal(weights_[i], other.weights_[i])) {
+        return false;
+      }
+      for (size_t j = 0; j < states_[i].size(); ++j) {
+        if (!at::equal(states_[i][j], other.states_[i][j])) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  // Codes may be those of neighbouring levels, of few numbers.
+  void ExpectNear(const DrawnUpdate& wanted) const {
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      SCOPED_TRACE(absl::StrCat("parameter ", i, " of ", weights_[i].numel(), " weights"));
+      engine::ExpectNear(FactorType::kFloat32, weights_[i], wanted.weights_[i], "weights");
+      for (size_t j = 0; j < states_[i].size(); ++j) {
+        if (states_[i][j].scalar_type() == at::kFloat) {
+          engine::ExpectNear(FactorType::kFloat32, states_[i][j], wanted.states_[i][j], "state");
+        } else {
+          const at::Tensor differences =
+              (states_[i][j].to(at::kInt) - wanted.states_[i][j].to(at::kInt)).abs();
+          EXPECT_LE(differences.max().item<int>(), 1);
+          EXPECT_LE(differences.sum().item<int64_t>(), states_[i][j].numel() / 1000);
+        }
+      }
+    }
+  }
+
+ private:
+  void By(const DeviceOperations& device, const kernels::AdamWStep& step,
+          const at::Tensor& decided) {
+    std::vector<UpdatedParameter> parameters;
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      parameters.push_back({.weights = weights_[i],
+                            .gradients = gradients_[i],
+                            .state = states_[i],
+                            .decays = i % 2 == 0,
+                            .levels = AtenOperations().LevelsOfMoments(at::kCPU)});
+    }
+    device.Update(optimizer_, step, decided, parameters);
+  }
+
+  v1::Optimizer optimizer_;
+  std::vector<at::Tensor> weights_;
+  std::vector<at::Tensor> gradients_;
+  std::vector<std::vector<at::Tensor>> states_;
+};
+
+// Ragged ends of lanes, warps, blocks and chunks; more vectors than a launch takes.
+std::vector<DrawnUpdate> DrawnUpdates() {
+  std::vector<std::vector<int64_t>> vectors(35, {129});
+  vectors.insert(vectors.end(), {{1}, {127}, {512}, {513}, {1300}});
+  const std::vector<std::vector<int64_t>> matrices = {{1, 1},    {3, 517},  {64, 64}, {65, 128},
+                                                      {67, 129}, {129, 40}, {200, 3}, {2, 2048}};
+  return {DrawnUpdate(v1::OPTIMIZER_ADAMW, vectors),
+          DrawnUpdate(v1::OPTIMIZER_ADAMW_8BIT, {{100}, {4096}, {4097}, {65, 65}, {9, 1111}, {7}}),
+          DrawnUpdate(v1::OPTIMIZER_ADAFACTOR, matrices),
+          DrawnUpdate(v1::OPTIMIZER_ADAFACTOR, {{1}, {127}, {512}, {513}, {1300}})};
+}
+
 TEST(KernelTrainingTest, AnUpdateIsThatOfTheCpu) {
-  constexpr int64_t kParameters = 35;  // more than a launch takes
-  for (const int64_t count : {1, 127, 512, 513, 1300}) {
-    SCOPED_TRACE(absl::StrCat(count, " weights"));
-    const kernels::AdamWStep step = {
-        .step = 3, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
-    const at::Tensor gradients = Normal({kParameters, count}, 5);
-    const auto updated = [&](const DeviceOperations& device) {
-      const at::Tensor first = Normal({kParameters, count}, 6).mul_(0.1);
-      const at::Tensor second = Normal({kParameters, count}, 7).square_();
-      const at::Tensor weights = Normal({kParameters, count}, 8);
-      std::vector<std::vector<at::Tensor>> states;
-      for (int64_t i = 0; i < kParameters; ++i) {
-        states.push_back({first[i], second[i]});
+  for (const DrawnUpdate& drawn : DrawnUpdates()) {
+    const DrawnUpdate updated = drawn.After(OnHost(9), kStep);
+    updated.ExpectNear(drawn.After(CpuOperations(), kStep));
+    EXPECT_TRUE(updated.Equals(drawn.After(OnHost(23), kStep))) << "in any order of threads";
+  }
+}
+
+TEST(KernelTrainingTest, WhatTheDeviceDecidedIsTheStepsOwnScaleAndBelowZeroChangesNothing) {
+  kernels::AdamWStep other = kStep;
+  other.gradient_scale = 100.0;
+  const at::Tensor decided = at::full({1}, static_cast<float>(kStep.gradient_scale));
+  const at::Tensor refused = at::full({1}, -1.0F);
+  for (const DrawnUpdate& drawn : DrawnUpdates()) {
+    const DrawnUpdate wanted = drawn.After(OnHost(3), kStep);
+    EXPECT_FALSE(wanted.Equals(drawn));
+    EXPECT_TRUE(wanted.Equals(drawn.After(OnHost(3), other, decided)));
+    EXPECT_TRUE(drawn.Equals(drawn.After(OnHost(3), kStep, refused)));
+    EXPECT_TRUE(drawn.Equals(drawn.After(AtenOperations(), kStep, refused)));
+    drawn.After(AtenOperations(), other, decided).ExpectNear(wanted);
+  }
+}
+
+// --- norms ---
+
+TEST(KernelTrainingTest, RmsNormAndItsGradientsAreThoseOfTheCpu) {
+  for (const int64_t rows : {1, 64, 130}) {
+    for (const int64_t width : {5, 129, 512, 1100}) {
+      for (const bool plus_one : {false, true}) {
+        SCOPED_TRACE(absl::StrCat(rows, " rows of ", width, plus_one ? ", 1 + gain" : ""));
+        const at::Tensor weight = Normal({width}, 3);
+        const RmsGain gain = {.weight = weight, .plus_one = plus_one};
+        const at::Tensor x = Normal({rows, width}, 4);
+        const at::Tensor grad = Normal({rows, width}, 5);
+        const KernelDevice device = OnHost(static_cast<uint64_t>(rows + width));
+        at::Tensor wanted_reciprocal;
+        at::Tensor reciprocal;
+        const at::Tensor wanted = CpuOperations().RmsNorm(gain, 1e-5, x, wanted_reciprocal);
+        ExpectNear(FactorType::kFloat32, device.RmsNorm(gain, 1e-5, x, reciprocal), wanted, "out");
+        ExpectNear(FactorType::kFloat32, reciprocal, wanted_reciprocal, "reciprocal");
+        at::Tensor wanted_gain = Normal({width}, 6);
+        const at::Tensor of_gain = wanted_gain.clone();
+        const at::Tensor wanted_x =
+            CpuOperations().RmsNormBackward(gain, wanted_reciprocal, x, grad, wanted_gain);
+        ExpectNear(FactorType::kFloat32,
+                   device.RmsNormBackward(gain, wanted_reciprocal, x, grad, of_gain), wanted_x,
+                   "gradient");
+        ExpectNear(FactorType::kFloat32, of_gain, wanted_gain, "gain");
+        EXPECT_TRUE(at::equal(device.RmsNormBackward(gain, wanted_reciprocal, x, grad, {}),
+                              OnHost(7).RmsNormBackward(gain, wanted_reciprocal, x, grad, of_gain)))
+            << "a gain that is not trained changes nothing";
       }
-      std::vector<UpdatedParameter> parameters;
-      for (int64_t i = 0; i < kParameters; ++i) {
-        parameters.push_back({.weights = weights[i],
-                              .gradients = gradients[i],
-                              .state = states[static_cast<size_t>(i)],
-                              .decays = i % 2 == 0});
-      }
-      device.Update(v1::OPTIMIZER_ADAMW, step, parameters);
-      return at::stack({weights, first, second});
-    };
-    ExpectNear(FactorType::kFloat32, updated(OnHost(9)), updated(CpuOperations()), "update");
+    }
   }
 }
 

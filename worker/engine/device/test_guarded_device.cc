@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +37,11 @@ const c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
 constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages come with their use
 
 DeviceWork work;
+int64_t asked = 0;  // operators and copies since the beginning
+// A stream beside the first one has what was asked up to here; the first one all.
+bool beside = false;
+int64_t beside_has = 0;
+constexpr c10::StreamId kBeside = 1;
 
 [[noreturn]] void Die() {
   constexpr std::string_view kLine = "the host touched memory of the guarded device\n";
@@ -56,13 +62,18 @@ class DeviceMemory final : public at::Allocator {
   void Open() { Protect(PROT_READ | PROT_WRITE); }
   void Close() { Protect(PROT_NONE); }
 
+  [[nodiscard]] int64_t in_use() const { return in_use_; }
+  void Limit(int64_t bytes) { limit_ = bytes; }
+
   [[nodiscard]] at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
     std::byte* place = nullptr;
     if (bytes > 0) {
       DeviceMemory& memory = Get();
+      memory.Take(static_cast<int64_t>(bytes));
       const auto offset = memory.blocks_.Allocate(static_cast<int64_t>(bytes));
       WATTLE_CHECK(offset.has_value(), "tests use little memory");
       place = memory.region_ + *offset;
+      memory.sizes_[place] = static_cast<int64_t>(bytes);
     }
     return {place, place, &Free, GuardedDevice()};
   }
@@ -98,8 +109,20 @@ class DeviceMemory final : public at::Allocator {
 
   static void Free(void* place) {
     if (place != nullptr) {
-      Get().blocks_.Free(static_cast<std::byte*>(place) - Get().region_);
+      DeviceMemory& memory = Get();
+      memory.blocks_.Free(static_cast<std::byte*>(place) - memory.region_);
+      const auto size = memory.sizes_.extract(place);
+      memory.in_use_ -= size.mapped();
     }
+  }
+
+  void Take(int64_t bytes) {
+    // As CUDA's allocator words it.
+    TORCH_CHECK(in_use_ + bytes <= limit_, "CUDA out of memory. Tried to allocate ", bytes,
+                " bytes");
+    in_use_ += bytes;
+    work.made_bytes += bytes;
+    work.peak_bytes = std::max(work.peak_bytes, in_use_);
   }
 
   void Protect(int access) {
@@ -108,6 +131,9 @@ class DeviceMemory final : public at::Allocator {
 
   std::byte* region_;
   models::BestFit blocks_;
+  std::map<void*, int64_t> sizes_;
+  int64_t in_use_ = 0;
+  int64_t limit_ = kMemoryBytes;
 };
 
 struct DeviceGuard final : public c10::impl::DeviceGuardImplInterface {
@@ -119,10 +145,32 @@ struct DeviceGuard final : public c10::impl::DeviceGuardImplInterface {
   void setDevice(c10::Device /*device*/) const override {}
   void uncheckedSetDevice(c10::Device /*device*/) const noexcept override {}
   [[nodiscard]] c10::Stream getStream(c10::Device /*device*/) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, GuardedDevice());
+    return beside ? c10::Stream(c10::Stream::UNSAFE, GuardedDevice(), kBeside)
+                  : c10::Stream(c10::Stream::DEFAULT, GuardedDevice());
   }
-  [[nodiscard]] c10::Stream exchangeStream(c10::Stream /*stream*/) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, GuardedDevice());
+  [[nodiscard]] c10::Stream getStreamFromGlobalPool(c10::Device /*device*/,
+                                                    bool /*high*/) const override {
+    return c10::Stream(c10::Stream::UNSAFE, GuardedDevice(), kBeside);
+  }
+  [[nodiscard]] c10::Stream exchangeStream(c10::Stream stream) const noexcept override {
+    const c10::Stream before = getStream(GuardedDevice());
+    beside = stream.id() == kBeside;
+    return before;
+  }
+  void record(void** event, const c10::Stream& /*stream*/, c10::DeviceIndex /*device*/,
+              c10::EventFlag /*flag*/) const override {
+    if (*event == nullptr) {
+      *event = new int64_t;
+    }
+    *static_cast<int64_t*>(*event) = asked;
+  }
+  void block(void* event, const c10::Stream& stream) const override {
+    if (stream.id() == kBeside) {
+      beside_has = *static_cast<int64_t*>(event);
+    }
+  }
+  void destroyEvent(void* event, c10::DeviceIndex /*device*/) const noexcept override {
+    delete static_cast<int64_t*>(event);
   }
   [[nodiscard]] c10::DeviceIndex deviceCount() const noexcept override { return 1; }
 };
@@ -260,6 +308,11 @@ c10::IValue OnHost(const c10::FunctionSchema& schema, HostView& view, const c10:
   return value.isDevice() ? c10::IValue(c10::Device(at::kCPU)) : value;
 }
 
+// The host waits for what the current stream has.
+void Wait() {
+  ++(beside && beside_has < asked ? work.late_waits : work.waits);
+}
+
 // Whether the host has to wait for what the operator finds out.
 bool HostWaitsFor(const std::string& name) {
   constexpr std::array<std::string_view, 6> kNames = {"aten::_local_scalar_dense",
@@ -280,10 +333,11 @@ bool MakesAView(const c10::FunctionSchema& schema) {
 
 void Count(const c10::FunctionSchema& schema) {
   if (HostWaitsFor(schema.name())) {
-    ++work.waits;
+    Wait();
     work.downloaded_bytes += static_cast<int64_t>(sizeof(double));
   }
   work.operators += MakesAView(schema) ? 0 : 1;
+  asked += MakesAView(schema) ? 0 : 1;
 }
 
 // Products of FP16, which libtorch 1.13 lacks on the CPU: by FP32, rounded to FP16. Whether the
@@ -345,13 +399,15 @@ at::Tensor& Copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
   const auto bytes = static_cast<int64_t>(from.numel()) * from.element_size();
   if (!IsOnDevice(to)) {
     work.downloaded_bytes += bytes;
-    ++work.waits;
+    Wait();
   } else if (!IsOnDevice(from)) {
     work.uploaded_bytes += bytes;
     work.largest_upload_bytes = std::max(work.largest_upload_bytes, bytes);
     work.waits += non_blocking ? 0 : 1;
+    ++asked;
   } else {
     ++work.operators;
+    ++asked;
   }
   HostView view;
   const at::Tensor source = view.Of(from);
@@ -391,8 +447,16 @@ DeviceWork WorkOfGuardedDevice() {
   return work;
 }
 
+int64_t BytesOnGuardedDevice() {
+  return DeviceMemory::Get().in_use();
+}
+
+void LimitGuardedMemory(int64_t bytes) {
+  DeviceMemory::Get().Limit(bytes);
+}
+
 void ForgetWork() {
-  work = {};
+  work = {.peak_bytes = BytesOnGuardedDevice()};
 }
 
 }  // namespace wattle::engine

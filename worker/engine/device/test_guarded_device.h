@@ -28,7 +28,11 @@ struct DeviceWork {
   int64_t uploaded_bytes = 0;
   int64_t downloaded_bytes = 0;
   int64_t largest_upload_bytes = 0;  // of one copy
-  int64_t waits = 0;                 // of the host for the device
+  int64_t made_bytes = 0;            // of tensors
+  int64_t peak_bytes = 0;            // of tensors at once, those from before included
+  int64_t waits = 0;                 // of the host for all that it has asked of the device
+  // Of the host for earlier work, while the device has later work to do: it is not idle.
+  int64_t late_waits = 0;
 };
 
 // While one is there, the host stands for the device: kernels that are emulated read its memory.
@@ -45,6 +49,10 @@ class OpenedGuardedMemory {
 
 // Since the last ForgetWork. One thread uses the device.
 [[nodiscard]] DeviceWork WorkOfGuardedDevice();
+// Of the tensors that are there now.
+[[nodiscard]] int64_t BytesOnGuardedDevice();
+// From now on there is no memory for more bytes than these at once.
+void LimitGuardedMemory(int64_t bytes);
 void ForgetWork();
 
 }  // namespace wattle::engine

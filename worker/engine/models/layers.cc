@@ -58,14 +58,8 @@ void AdapterBackward(const LowRankAdapter& adapter, const at::Tensor& x, const a
   grad_x.add_(grad_input);
 }
 
-// The row-wise mean of a · b: [rows, 1].
-at::Tensor MeanOfProduct(const at::Tensor& a, const at::Tensor& b) {
-  return (a * b).mean({-1}, /*keepdim=*/true);
-}
-
-// What the normed rows are multiplied with.
-at::Tensor GainOf(models::Norm kind, const NormWeights& norm) {
-  return kind == models::Norm::kRmsNormPlusOne ? norm.weight + 1.0 : norm.weight;
+RmsGain GainOf(models::Norm kind, const NormWeights& norm) {
+  return {.weight = norm.weight, .plus_one = kind == models::Norm::kRmsNormPlusOne};
 }
 
 }  // namespace
@@ -187,11 +181,12 @@ at::Tensor LinearBackward(const LinearWeights& linear, const at::Tensor& x,
 at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& norm,
                        const at::Tensor& x, NormActivations* saved) {
   if (kind != models::Norm::kLayerNorm) {
-    const at::Tensor reciprocal = MeanOfProduct(x, x).add_(epsilon).rsqrt_();
+    at::Tensor reciprocal;
+    at::Tensor out = OperationsOn(x).RmsNorm(GainOf(kind, norm), epsilon, x, reciprocal);
     if (saved != nullptr) {
       saved->reciprocal_deviation = reciprocal;
     }
-    return (x * reciprocal).mul_(GainOf(kind, norm));
+    return out;
   }
   at::Tensor out;
   at::Tensor mean;
@@ -207,14 +202,8 @@ at::Tensor NormForward(models::Norm kind, double epsilon, const NormWeights& nor
 at::Tensor NormBackward(models::Norm kind, const NormWeights& norm, const NormActivations& saved,
                         const at::Tensor& x, const at::Tensor& grad_out, NormWeights& gradients) {
   if (kind != models::Norm::kLayerNorm) {
-    // y = w n, n = x r, r = (mean(x²) + ε)^(-1/2): dx = r (w g - n mean(n w g)).
-    const at::Tensor normed = x * saved.reciprocal_deviation;
-    if (gradients.weight.defined()) {
-      gradients.weight.add_((grad_out * normed).sum(0));
-    }
-    at::Tensor grad_x = grad_out * GainOf(kind, norm);
-    const at::Tensor projection = MeanOfProduct(normed, grad_x);
-    return grad_x.sub_(normed * projection).mul_(saved.reciprocal_deviation);
+    return OperationsOn(x).RmsNormBackward(GainOf(kind, norm), saved.reciprocal_deviation, x,
+                                           grad_out, gradients.weight);
   }
   at::Tensor grad_x;
   at::Tensor grad_weight;

@@ -285,7 +285,9 @@ std::vector<at::Tensor> LoadedModel::Values() const {
 }
 
 absl::StatusOr<LoadedModel> LoadModel(const std::string& directory, const LoadOptions& options) {
-  return AtTorchBorder(directory, [&] { return LoadChecked(directory, options); });
+  return AtTorchBorder(
+      directory, [&] { return LoadChecked(directory, options); },
+      "a quantized form of the model, or a device with more memory");
 }
 
 absl::Status ReadValues(const std::string& path, const models::ModelDirectory& files,

@@ -61,6 +61,17 @@ double ClipScale(const AdamWSettings& settings, double gradient_norm) {
   return settings.clip_norm / gradient_norm;
 }
 
+at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
+                             const DeviceNumber& loss, const DeviceNumber& scaled_norm) {
+  const at::Tensor norm = scaled_norm.OnDevice() / loss_scale;
+  at::Tensor scale = at::ones_like(norm);
+  if (settings.clip_norm > 0.0) {
+    scale = (norm.reciprocal() * settings.clip_norm).clamp_max(1.0);
+  }
+  const at::Tensor finite = at::isfinite(norm + loss.OnDevice());
+  return at::where(finite, scale / loss_scale, at::full_like(scale, -1.0)).to(at::kFloat).view({1});
+}
+
 kernels::AdamWStep StepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
   kernels::AdamWStep own = step;
   own.weight_decay = parameter.decays ? step.weight_decay : 0.0;
@@ -88,18 +99,20 @@ UpdatedParameter ParameterAt(const kernels::AdamWStep& step, const UpdatedValues
 void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
                      const GradientArena& gradients, size_t parameter, OptimizerState& state) {
   const UpdatedParameter updated = ParameterAt(step, values, gradients, parameter, state);
-  OperationsOn(updated.weights).Update(state.optimizer, step, absl::MakeConstSpan(&updated, 1));
+  OperationsOn(updated.weights)
+      .Update(state.optimizer, step, /*decided=*/{}, absl::MakeConstSpan(&updated, 1));
 }
 
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
-                      const GradientArena& gradients, OptimizerState& state) {
+                      const GradientArena& gradients, OptimizerState& state,
+                      const at::Tensor& decided) {
   std::vector<UpdatedParameter> updated;
   for (size_t i = 0; i < values.parameters.size(); ++i) {
     if (gradients.layout.holds(i)) {
       updated.push_back(ParameterAt(step, values, gradients, i, state));
     }
   }
-  OperationsOn(gradients.arena).Update(state.optimizer, step, updated);
+  OperationsOn(gradients.arena).Update(state.optimizer, step, decided, updated);
 }
 
 }  // namespace wattle::engine

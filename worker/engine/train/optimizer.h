@@ -48,6 +48,11 @@ DeviceNumber GradientNorm(const at::Tensor& gradients);
 // The factor that brings a gradient of this norm to at most clip_norm.
 double ClipScale(const AdamWSettings& settings, double gradient_norm);
 
+// The same on a device, without a wait: ClipScale(scaled_norm / loss_scale) / loss_scale, float
+// [1], and -1 where the loss or the norm is not finite. Both numbers are of one device.
+at::Tensor ClipScaleOnDevice(const AdamWSettings& settings, double loss_scale,
+                             const DeviceNumber& loss, const DeviceNumber& scaled_norm);
+
 // The parameters that a step updates, and the values of each: float, or bfloat16 on the host.
 struct UpdatedValues {
   const std::vector<Parameter>& parameters;
@@ -66,9 +71,10 @@ struct GradientArena {
 void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
                      const GradientArena& gradients, size_t parameter, OptimizerState& state);
 
-// Updates every parameter that has gradients.
+// Updates every parameter that has gradients. decided: as DeviceOperations::Update has it.
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
-                      const GradientArena& gradients, OptimizerState& state);
+                      const GradientArena& gradients, OptimizerState& state,
+                      const at::Tensor& decided = {});
 
 // One parameter, its gradients and its state, in the parameter's shape.
 struct UpdatedParameter {

@@ -187,7 +187,7 @@ TEST_P(OptimizerTest, KernelAgreesWithThePlainForm) {
                                         .state = plain.tensors[i],
                                         .decays = model.parameters[i].decays(),
                                         .levels = AtenOperations().LevelsOfMoments(at::kCPU)};
-      AtenOperations().Update(GetParam(), update, absl::MakeConstSpan(&updated, 1));
+      AtenOperations().Update(GetParam(), update, /*decided=*/{}, absl::MakeConstSpan(&updated, 1));
     }
   }
   // In 8 bits a moment between two levels may fall to either side.

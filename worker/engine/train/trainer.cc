@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <ATen/Parallel.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "models/tensor_plan.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/models/decoder.h"
 #include "worker/engine/models/flops.h"
 #include "worker/engine/models/parameters.h"
@@ -104,13 +106,12 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   }
 }
 
-std::vector<size_t> Trainer::Draw() {
-  TrainingCounters& counters = state_.counters;
-  const int64_t end = std::min(
-      last_position_, counters.position + settings_.batch_size * settings_.accumulation_steps);
+std::vector<size_t> Trainer::Draw(int64_t position) {
+  const int64_t end =
+      std::min(last_position_, position + settings_.batch_size * settings_.accumulation_steps);
   std::vector<size_t> drawn;
-  for (; counters.position < end; ++counters.position) {
-    drawn.push_back(static_cast<size_t>(order_.At(counters.position)));
+  for (; position < end; ++position) {
+    drawn.push_back(static_cast<size_t>(order_.At(position)));
   }
   return drawn;
 }
@@ -157,35 +158,36 @@ kernels::AdamWStep Trainer::UpdateOf(int64_t step) const {
           .weight_decay = settings_.adamw.weight_decay};
 }
 
-absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
-                           StepReport& report, DeviceNumber& loss) {
+absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> drawn,
+                           BegunStep& step) {
   const TokenBatch batch = MakeTokenBatch(examples_, drawn, Form());
   const DropoutState dropout{
-      .active = true, .seed = settings_.seed, .counter = state_.counters.random_counter++};
+      .active = true, .seed = settings_.seed, .counter = step.random_counter++};
   absl::Status updated;
   std::optional<double> read;  // the first part's update waits for the loss, the others have it
   const auto update = [&](const models::ModelPart& part, const DeviceNumber& loss_sum) {
     if (updates_in_backward_.has_value()) {
       read = read.has_value() ? read : loss_sum.Read();
       loss_is_finite_ = std::isfinite(*read);
-      updated = updates_in_backward_->Update(UpdateOf(report.step), part, *read * scale);
+      updated = updates_in_backward_->Update(UpdateOf(step.report.step), part, *read * step.scale);
     }
     return updated.ok();
   };
   const PassArena::Scope scope(arena_);
   const DeviceNumber of_batch =
-      mezo_.has_value() ? DeviceNumber(mezo_->AddBatch(batch))
-                        : LossSumAndGradientsByParts(
-                              decoder, batch, dropout, scale * LossScaleNow(), gradient_views_,
-                              settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                                 : KeptActivations::kAll,
-                              update);
-  loss += read.has_value() ? DeviceNumber(*read) : of_batch;
-  report.tokens += batch.rows();
-  report.real_tokens += batch.real_tokens;
-  report.examples += batch.examples;
+      mezo_.has_value()
+          ? DeviceNumber(mezo_->AddBatch(batch))
+          : LossSumAndGradientsByParts(decoder, batch, dropout, step.scale * step.loss_scale,
+                                       gradient_views_,
+                                       settings_.activation_checkpointing ? KeptActivations::kInputs
+                                                                          : KeptActivations::kAll,
+                                       update);
+  step.loss += read.has_value() ? DeviceNumber(*read) : of_batch;
+  step.report.tokens += batch.rows();
+  step.report.real_tokens += batch.real_tokens;
+  step.report.examples += batch.examples;
   for (const SequenceGroup& group : batch.groups) {
-    report.flops += FlopsOf(group);
+    step.report.flops += FlopsOf(group);
   }
   return updated;
 }
@@ -195,27 +197,62 @@ double Trainer::LossScaleNow() const {
   return loss_scale.has_value() ? loss_scale->scale : 1.0;
 }
 
-absl::StatusOr<bool> Trainer::UpdateByGradients(int64_t step, double scaled_norm) {
-  const double loss_scale = LossScaleNow();
-  const double norm = scaled_norm / loss_scale;
-  const bool finite = std::isfinite(norm);
-  kernels::AdamWStep update = UpdateOf(step);
+absl::Status Trainer::TakeLoss(double loss, BegunStep& step) {
+  step.report.loss = loss * step.scale;
+  loss_is_finite_ = std::isfinite(step.report.loss);
+  return loss_is_finite_ ? absl::OkStatus()
+                         : NotFinite(step.report.step, "loss", settings_.precision);
+}
+
+absl::Status Trainer::TakeNorm(double scaled_norm, BegunStep& step) {
+  const bool finite = std::isfinite(scaled_norm / step.loss_scale);
+  step.report.skipped = !finite;
   if (state_.counters.loss_scale.has_value()) {
     const absl::Status scaled = EndStep(settings_.loss_scale, finite, *state_.counters.loss_scale);
-    if (!scaled.ok()) {
-      return absl::Status(scaled.code(), absl::StrCat("step ", step, ": ", scaled.message()));
-    }
-  } else if (!finite) {
-    return NotFinite(step, "gradient");
+    return scaled.ok() ? scaled
+                       : absl::Status(scaled.code(), absl::StrCat("step ", step.report.step, ": ",
+                                                                  scaled.message()));
   }
-  if (!finite) {
-    return false;
-  }
-  update.gradient_scale = ClipScale(settings_.adamw, norm) / loss_scale;
+  return finite ? absl::OkStatus() : NotFinite(step.report.step, "gradient");
+}
+
+void Trainer::Update(const kernels::AdamWStep& step, const at::Tensor& decided) {
   const TrainedValues trained = state_.trained();
-  UpdateParameters(update, {trained.parameters, trained.values}, {gradient_layout_, gradients_},
-                   state_.optimizer);
-  return true;
+  UpdateParameters(step, {trained.parameters, trained.values}, {gradient_layout_, gradients_},
+                   state_.optimizer, decided);
+}
+
+absl::Status Trainer::EndByGradients(BegunStep& step) {
+  const DeviceNumber norm = GradientNorm(gradients_);
+  kernels::AdamWStep update = UpdateOf(step.report.step);
+  WATTLE_RETURN_IF_ERROR(TakeLoss(step.loss.Read(), step));
+  WATTLE_RETURN_IF_ERROR(TakeNorm(norm.Read(), step));
+  if (!step.report.skipped) {
+    update.gradient_scale =
+        ClipScale(settings_.adamw, norm.Read() / step.loss_scale) / step.loss_scale;
+    Update(update, /*decided=*/{});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::EndAhead(BegunStep& step) {
+  const DeviceNumber norm = GradientNorm(gradients_);
+  const LateNumbers numbers({step.loss, norm});
+  Update(UpdateOf(step.report.step),
+         ClipScaleOnDevice(settings_.adamw, step.loss_scale, step.loss, norm));
+  if (step.report.step < total_steps_) {
+    WATTLE_ASSIGN_OR_RETURN(begun_,
+                            Begin(step.report.step + 1, step.position, step.random_counter));
+  }
+  const std::vector<double> read = numbers.Read();
+  absl::Status ended = TakeLoss(read[0], step);
+  if (ended.ok()) {
+    ended = TakeNorm(read[1], step);
+  }
+  if (!ended.ok() || (begun_.has_value() && begun_->loss_scale != LossScaleNow())) {
+    begun_.reset();
+  }
+  return ended;
 }
 
 absl::Status Trainer::UpdateBySlopes(int64_t step, double scale) {
@@ -229,19 +266,19 @@ absl::Status Trainer::UpdateBySlopes(int64_t step, double scale) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<StepReport> Trainer::Step() {
-  const Monotonic start = Clock::Real().Boottime();
-  TrainingCounters& counters = state_.counters;
-  const int64_t step = counters.work.steps + 1;
-  if (!tokens_left_) {
-    tokens_left_ = TokensLeft();
-  }
-  const std::vector<size_t> drawn = Draw();
+absl::StatusOr<Trainer::BegunStep> Trainer::Begin(int64_t step, int64_t position,
+                                                  uint64_t random_counter) {
+  const std::vector<size_t> drawn = Draw(position);
   int64_t predicted = 0;
   for (const size_t example : drawn) {
     predicted += static_cast<int64_t>(examples_.TargetCount(example));
   }
-  StepReport report{.phase = Phase::kTrain, .step = step, .steps_total = total_steps_};
+  BegunStep begun{.report = {.phase = Phase::kTrain, .step = step, .steps_total = total_steps_},
+                  .scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted)),
+                  .loss_scale = LossScaleNow(),
+                  .loss = {},
+                  .position = position + static_cast<int64_t>(drawn.size()),
+                  .random_counter = random_counter};
   if (mezo_.has_value()) {
     mezo_->BeginStep(step);
   } else if (state_.adapters.has_value() || updates_in_backward_.has_value()) {
@@ -251,33 +288,43 @@ absl::StatusOr<StepReport> Trainer::Step() {
   }
   const Decoder& decoder = state_.ForPasses();
   const FactorScope factors(settings_.precision);
-  const double scale = 1.0 / static_cast<double>(std::max<int64_t>(1, predicted));
   const absl::Span<const size_t> all(drawn);
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
-  DeviceNumber loss;
   for (size_t first = 0; first < all.size(); first += batch_size) {
-    WATTLE_RETURN_IF_ERROR(Pass(decoder,
-                                all.subspan(first, std::min(batch_size, all.size() - first)), scale,
-                                report, loss));
+    WATTLE_RETURN_IF_ERROR(
+        Pass(decoder, all.subspan(first, std::min(batch_size, all.size() - first)), begun));
   }
-  const bool by_gradients = !mezo_.has_value() && !updates_in_backward_.has_value();
-  const std::vector<double> read =
-      DeviceNumber::ReadAll({loss, by_gradients ? GradientNorm(gradients_) : DeviceNumber()});
-  report.loss = read[0] * scale;
+  return begun;
+}
+
+absl::StatusOr<StepReport> Trainer::Step() {
+  const Monotonic start = Clock::Real().Boottime();
+  TrainingCounters& counters = state_.counters;
+  if (!tokens_left_) {
+    tokens_left_ = TokensLeft();
+  }
+  if (!begun_.has_value()) {
+    WATTLE_ASSIGN_OR_RETURN(
+        begun_, Begin(counters.work.steps + 1, counters.position, counters.random_counter));
+  }
+  BegunStep step = *std::move(begun_);
+  begun_.reset();
+  StepReport& report = step.report;
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
-  // A scale does not change the loss: no smaller one would help.
-  loss_is_finite_ = std::isfinite(report.loss);
-  if (!loss_is_finite_) {
-    return NotFinite(step, "loss", settings_.precision);
-  }
   if (mezo_.has_value()) {
-    WATTLE_RETURN_IF_ERROR(UpdateBySlopes(step, scale));
-  } else if (by_gradients) {
-    WATTLE_ASSIGN_OR_RETURN(const bool updated, UpdateByGradients(step, read[1]));
-    report.skipped = !updated;
+    WATTLE_RETURN_IF_ERROR(TakeLoss(step.loss.Read(), step));
+    WATTLE_RETURN_IF_ERROR(UpdateBySlopes(report.step, step.scale));
+  } else if (updates_in_backward_.has_value()) {
+    WATTLE_RETURN_IF_ERROR(TakeLoss(step.loss.Read(), step));
+  } else if (OperationsOn(gradients_).in_host_memory()) {
+    WATTLE_RETURN_IF_ERROR(EndByGradients(step));
+  } else {
+    WATTLE_RETURN_IF_ERROR(EndAhead(step));
   }
-  counters.work.steps = step;
+  counters.position = step.position;
+  counters.random_counter = step.random_counter;
+  counters.work.steps = report.step;
   counters.work.examples += report.examples;
   counters.work.tokens += report.tokens;
   counters.work.real_tokens += report.real_tokens;

@@ -1,8 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // One optimizer step: draw examples, run micro-batches forward and backward (of MeZO forward
-// alone), clip, update. Between two calls the state is at a step boundary and may be saved. May
-// throw libtorch's exceptions.
+// alone), clip, update. Between two calls the state is at a step boundary and may be saved.
+//
+// A device computes while the host goes on: clipping is decided there, and before the host reads
+// the loss of a step it asks for the gradients of the next one, so that the device never waits for
+// the host. The numbers are those of steps one by one: a step whose loss is not finite, or that
+// changes the loss scale, makes no use of the gradients that were asked for. May throw libtorch's
+// exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
 
@@ -51,21 +56,39 @@ class Trainer {
   void ReleaseMemory() { arena_.ReleaseMemory(); }
 
  private:
-  std::vector<size_t> Draw();
+  // A step whose gradients are computed, or are being computed.
+  struct BegunStep {
+    StepReport report;
+    double scale = 0.0;       // 1 / predictions
+    double loss_scale = 1.0;  // of the gradients
+    DeviceNumber loss;        // Σ
+    // Where the step ends.
+    int64_t position = 0;
+    uint64_t random_counter = 0;
+  };
+
+  // position, random_counter: where the step begins.
+  absl::StatusOr<BegunStep> Begin(int64_t step, int64_t position, uint64_t random_counter);
+  std::vector<size_t> Draw(int64_t position);
   // Of the examples that are still to be drawn, padding included.
   int64_t TokensLeft();
   [[nodiscard]] BatchForm Form() const;
   // Of a step's work on these sequences.
   [[nodiscard]] double FlopsOf(const SequenceGroup& group) const;
   [[nodiscard]] kernels::AdamWStep UpdateOf(int64_t step) const;
-  // Adds a micro-batch to `report`, its losses to `loss`, and its gradients, scaled, to the others.
-  absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, double scale,
-                    StepReport& report, DeviceNumber& loss);
+  // Adds a micro-batch to the step, and its gradients, scaled, to the others.
+  absl::Status Pass(const Decoder& decoder, absl::Span<const size_t> drawn, BegunStep& step);
   // 1 where the loss has none.
   [[nodiscard]] double LossScaleNow() const;
-  // Clips and updates by the gradients of the whole step, which have this norm. Whether it did:
-  // false for a gradient that is not finite, where the loss has a scale.
-  absl::StatusOr<bool> UpdateByGradients(int64_t step, double scaled_norm);
+  // Clips and updates by the gradients of the whole step; reads its loss.
+  absl::Status EndByGradients(BegunStep& step);
+  // The same on a device, which begins the next step meanwhile.
+  absl::Status EndAhead(BegunStep& step);
+  void Update(const kernels::AdamWStep& step, const at::Tensor& decided);
+  // Takes in the loss. A scale does not change it: no smaller one would help.
+  absl::Status TakeLoss(double loss, BegunStep& step);
+  // What the norm of the whole step's gradients says of the loss scale and of the step.
+  absl::Status TakeNorm(double scaled_norm, BegunStep& step);
   // Updates by the slopes of the whole step. scale: of its losses.
   absl::Status UpdateBySlopes(int64_t step, double scale);
 
@@ -77,6 +100,7 @@ class Trainer {
   int64_t last_position_ =
       0;  // examples drawn at the end of the run; the last step may be a smaller one
   std::optional<int64_t> tokens_left_;  // counted before the first step
+  std::optional<BegunStep> begun_;      // the next one, where a device computes ahead
   bool loss_is_finite_ = true;
   std::optional<Mezo> mezo_;  // in place of gradients
   ArenaLayout gradient_layout_;

@@ -119,9 +119,15 @@ MomentLevels AtenDevice::LevelsOfMoments(at::Device device) const {
 }
 
 void AtenDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                        const at::Tensor& decided,
                         absl::Span<const UpdatedParameter> parameters) const {
+  const double scale = decided.defined() ? decided.item<double>() : step.gradient_scale;
+  if (scale < 0.0) {
+    return;
+  }
   for (const UpdatedParameter& parameter : parameters) {
-    const kernels::AdamWStep own = StepOf(step, parameter);
+    kernels::AdamWStep own = StepOf(step, parameter);
+    own.gradient_scale = scale;
     if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
       AdafactorPlain(own, parameter);
     } else if (parameter.state.size() == 4) {

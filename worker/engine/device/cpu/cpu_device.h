@@ -59,7 +59,7 @@ class CpuDevice final : public DeviceOperations {
   [[nodiscard]] std::unique_ptr<DecodeOperator> MakeDecode(DecodeRequest request) const override;
   [[nodiscard]] DeviceNumber NormOf(const at::Tensor& gradients) const override;
   [[nodiscard]] MomentLevels LevelsOfMoments(at::Device device) const override;
-  void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+  void Update(v1::Optimizer optimizer, const kernels::AdamWStep& step, const at::Tensor& decided,
               absl::Span<const UpdatedParameter> parameters) const override;
 };
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/check.h"
 #include "worker/engine/device/cpu/cpu_device.h"
 #include "worker/engine/kernels/adafactor.h"
 #include "worker/engine/kernels/adamw_8bit.h"
@@ -227,7 +228,9 @@ MomentLevels CpuDevice::LevelsOfMoments(at::Device /*device*/) const {
 }
 
 void CpuDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                       const at::Tensor& decided,
                        absl::Span<const UpdatedParameter> parameters) const {
+  WATTLE_CHECK(!decided.defined(), "the host decides for itself");
   for (const UpdatedParameter& parameter : parameters) {
     const kernels::AdamWStep own = StepOf(step, parameter);
     if (optimizer == v1::OPTIMIZER_ADAFACTOR) {

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "worker/engine/device/cuda/kernels/adafactor.cu"
 #include "worker/engine/device/cuda/kernels/adamw.cu"
+#include "worker/engine/device/cuda/kernels/adamw_8bit.cu"
 #include "worker/engine/device/cuda/kernels/attention.cu"
 #include "worker/engine/device/cuda/kernels/choose.cu"
 #include "worker/engine/device/cuda/kernels/cross_entropy.cu"
@@ -21,6 +23,7 @@
 #include "worker/engine/device/cuda/kernels/product_nf4dq.cu"
 #include "worker/engine/device/cuda/kernels/product_q4_0.cu"
 #include "worker/engine/device/cuda/kernels/product_q8_0.cu"
+#include "worker/engine/device/cuda/kernels/rms_norm.cu"
 #include "worker/engine/device/cuda/kernels/rotary.cu"
 #include "worker/engine/device/cuda/kernels/seen_softmax.cu"
 
@@ -55,7 +58,14 @@ constexpr HostKernel kKernels[] = {
     WATTLE_PRODUCT(nf4dq),
     WATTLE_PRODUCT(q4_0),
     WATTLE_PRODUCT(q8_0),
+    WATTLE_KERNEL(adafactor, adafactor_rows, AdafactorArguments),
+    WATTLE_KERNEL(adafactor, adafactor_columns, AdafactorArguments),
+    WATTLE_KERNEL(adafactor, adafactor_factors, AdafactorArguments),
+    WATTLE_KERNEL(adafactor, adafactor_squares, AdafactorArguments),
+    WATTLE_KERNEL(adafactor, adafactor_rate, AdafactorArguments),
+    WATTLE_KERNEL(adafactor, adafactor_update, AdafactorArguments),
     WATTLE_KERNEL(adamw, adamw, AdamWArguments),
+    WATTLE_KERNEL(adamw_8bit, adamw_8bit, AdamW8bitArguments),
     WATTLE_KERNEL(attention, attention_64, AttentionArguments),
     WATTLE_KERNEL(attention, attention_128, AttentionArguments),
     WATTLE_KERNEL(attention, attention_256, AttentionArguments),
@@ -66,6 +76,10 @@ constexpr HostKernel kKernels[] = {
     WATTLE_KERNEL(dropout, drop_out, DropoutArguments),
     WATTLE_KERNEL(finish, finish_rows, FinishArguments),
     WATTLE_KERNEL(norm, norm_rows, NormArguments),
+    WATTLE_KERNEL(rms_norm, rms_norm, RmsNormArguments),
+    WATTLE_KERNEL(rms_norm, rms_norm_backward, RmsNormBackwardArguments),
+    WATTLE_KERNEL(rms_norm, rms_gain_sums, RmsNormBackwardArguments),
+    WATTLE_KERNEL(rms_norm, rms_gain, RmsNormBackwardArguments),
     WATTLE_KERNEL(rotary, rotary, RotaryArguments),
     WATTLE_KERNEL(seen_softmax, seen_softmax, SeenSoftmaxArguments),
     WATTLE_KERNEL(seen_softmax, seen_softmax_backward, SeenSoftmaxBackwardArguments),

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/status_macros.h"
+
 namespace wattle::cuda {
 namespace {
 
@@ -11,7 +13,26 @@ int BlocksOf(const SeenRows& shape) {
   return static_cast<int>((shape.rows + kWarpsOfBlock - 1) / kWarpsOfBlock);
 }
 
+int BlocksFor(int64_t elements, int64_t elements_of_block) {
+  return static_cast<int>((elements + elements_of_block - 1) / elements_of_block);
+}
+
+// Gives each parameter its blocks; returns how many there are.
+template <typename Parameter>
+int ShareBlocks(int64_t elements_of_block, Parameter (&parameters)[kUpdatedParameters]) {
+  int blocks = 0;
+  for (Parameter& parameter : parameters) {
+    parameter.first_block = blocks;
+    blocks += BlocksFor(parameter.count, elements_of_block);
+  }
+  return blocks;
+}
+
 }  // namespace
+
+int ChunksOf(int rows) {
+  return BlocksFor(rows, kRowsOfChunk);
+}
 
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher) {
   return launcher.Launch({.source = "seen_softmax",
@@ -36,15 +57,61 @@ absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher&
 }
 
 absl::Status Launch(AdamWArguments update, KernelLauncher& launcher) {
-  int64_t blocks = 0;
-  for (AdamWParameter& parameter : update.parameters) {
-    parameter.first_block = static_cast<int>(blocks);
-    blocks += (parameter.count + kUpdatedElements - 1) / kUpdatedElements;
+  const int blocks = ShareBlocks(kUpdatedElements, update.parameters);
+  return launcher.Launch(
+      {.source = "adamw", .kernel = "adamw", .blocks = blocks, .arguments = &update});
+}
+
+absl::Status Launch(AdamW8bitArguments update, KernelLauncher& launcher) {
+  const int blocks = ShareBlocks(int64_t{kMomentsOfScale} * kWarpsOfBlock, update.parameters);
+  return launcher.Launch(
+      {.source = "adamw_8bit", .kernel = "adamw_8bit", .blocks = blocks, .arguments = &update});
+}
+
+absl::Status Launch(const AdafactorArguments& update, KernelLauncher& launcher) {
+  const auto launch = [&](const char* kernel, int blocks, int threads) {
+    return launcher.Launch({.source = "adafactor",
+                            .kernel = kernel,
+                            .blocks = blocks,
+                            .threads = threads,
+                            .arguments = &update});
+  };
+  if (update.row_means != nullptr) {
+    WATTLE_RETURN_IF_ERROR(launch("adafactor_rows", update.rows, kWideThreads));
   }
-  return launcher.Launch({.source = "adamw",
-                          .kernel = "adamw",
-                          .blocks = static_cast<int>(blocks),
-                          .arguments = &update});
+  WATTLE_RETURN_IF_ERROR(launch("adafactor_columns",
+                                update.chunks * BlocksFor(update.columns, kBlockThreads),
+                                kBlockThreads));
+  WATTLE_RETURN_IF_ERROR(
+      launch("adafactor_factors", BlocksFor(update.columns, kWideThreads) + 1, kWideThreads));
+  WATTLE_RETURN_IF_ERROR(launch("adafactor_squares", update.rows, kWideThreads));
+  WATTLE_RETURN_IF_ERROR(launch("adafactor_rate", 1, kWideThreads));
+  return launch("adafactor_update", update.rows, kWideThreads);
+}
+
+absl::Status Launch(const RmsNormArguments& norm, int rows, KernelLauncher& launcher) {
+  return launcher.Launch({.source = "rms_norm",
+                          .kernel = "rms_norm",
+                          .blocks = rows,
+                          .threads = kWideThreads,
+                          .arguments = &norm});
+}
+
+absl::Status Launch(const RmsNormBackwardArguments& norm, KernelLauncher& launcher) {
+  const auto launch = [&](const char* kernel, int blocks, int threads) {
+    return launcher.Launch({.source = "rms_norm",
+                            .kernel = kernel,
+                            .blocks = blocks,
+                            .threads = threads,
+                            .arguments = &norm});
+  };
+  WATTLE_RETURN_IF_ERROR(launch("rms_norm_backward", norm.rows, kWideThreads));
+  if (norm.gain_gradient == nullptr) {
+    return absl::OkStatus();
+  }
+  const int blocks = BlocksFor(norm.width, kBlockThreads);
+  WATTLE_RETURN_IF_ERROR(launch("rms_gain_sums", norm.chunks * blocks, kBlockThreads));
+  return launch("rms_gain", blocks, kBlockThreads);
 }
 
 }  // namespace wattle::cuda

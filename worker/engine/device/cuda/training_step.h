@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// What a step of training launches beside products: attention's softmax both ways, the loss with
-// its gradient, the optimizer. kernels/arguments.h says what each computes; all pointers are of the
-// device. No counts are 0.
+// What a step of training launches beside products: RMSNorm and attention's softmax both ways, the
+// loss with its gradient, the optimizers. kernels/arguments.h says what each computes; all pointers
+// are of the device. No counts are 0.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_TRAINING_STEP_H_
 
@@ -17,6 +17,13 @@ absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher&
 absl::Status Launch(const CrossEntropyArguments& loss, int rows, KernelLauncher& launcher);
 // first_block of each parameter is filled in here.
 absl::Status Launch(AdamWArguments update, KernelLauncher& launcher);
+absl::Status Launch(AdamW8bitArguments update, KernelLauncher& launcher);
+absl::Status Launch(const AdafactorArguments& update, KernelLauncher& launcher);
+absl::Status Launch(const RmsNormArguments& norm, int rows, KernelLauncher& launcher);
+// of_x, and gain_gradient where it is not null.
+absl::Status Launch(const RmsNormBackwardArguments& norm, KernelLauncher& launcher);
+// Chunks of so many rows: as the arguments want them.
+int ChunksOf(int rows);
 
 }  // namespace wattle::cuda
 

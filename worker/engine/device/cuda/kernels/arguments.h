@@ -239,6 +239,21 @@ struct CrossEntropyArguments {
   float gradient_scale;
 };
 
+// The numbers of a step of AdamW that all parameters share.
+struct AdamWNumbers {
+  float beta1;
+  float rest1;  // 1 - beta1
+  float beta2;
+  float rest2;
+  float rate;          // the learning rate over the first moment's bias correction
+  float inverse_root;  // 1 / the root of the second moment's
+  float epsilon;
+  float gradient_scale;
+  const float* decided;  // [1], in place of gradient_scale: below 0 nothing changes; or null
+};
+// Parameters of a launch of an optimizer: its arguments have room for 4 KB.
+constexpr int kUpdatedParameters = 32;
+
 // One step of AdamW, as kernels::AdamWUpdate computes it, of several parameters.
 struct AdamWParameter {
   float* weights;          // [count]
@@ -249,21 +264,86 @@ struct AdamWParameter {
   int first_block;         // that updates it
   float keep;              // 1 - the learning rate times the parameter's decay
 };
-constexpr int kAdamWParameters = 32;  // of a launch: its arguments have room for 4 KB
 struct AdamWArguments {
-  AdamWParameter parameters[kAdamWParameters];
-  float beta1;
-  float rest1;  // 1 - beta1
-  float beta2;
-  float rest2;
-  float rate;          // the learning rate over the first moment's bias correction
-  float inverse_root;  // 1 / the root of the second moment's
-  float epsilon;
-  float gradient_scale;
+  AdamWParameter parameters[kUpdatedParameters];
+  AdamWNumbers numbers;
 };
 // Elements that a block updates: each thread one after the other, so that loads lie together.
 constexpr int kUpdatesOfThread = 4;
 constexpr int kUpdatedElements = kUpdatesOfThread * kBlockThreads;
+
+// The same with moments in 8 bits, as kernels::AdamW8bitUpdate computes it.
+struct AdamW8bitParameter {
+  float* weights;               // [count]
+  const float* gradients;       // [count]
+  unsigned char* first_codes;   // [count]
+  float* first_scales;          // [count / kMomentsOfScale, rounded up]
+  unsigned char* second_codes;  // as the first ones
+  float* second_scales;
+  long long count;  // 0: none. NOLINT(google-runtime-int)
+  int first_block;
+  float keep;
+};
+struct AdamW8bitArguments {
+  AdamW8bitParameter parameters[kUpdatedParameters];
+  const float* first_levels;   // [kMomentCodes], as kernels::FirstMomentLevels
+  const float* second_levels;  // [kMomentCodes]
+  AdamWNumbers numbers;
+};
+constexpr int kMomentCodes = 256;
+constexpr int kZeroMomentCode = 127;  // of first moments
+constexpr int kMomentsOfScale = 256;  // kernels::kMomentBlock; a warp has them
+constexpr int kMomentsOfLane = kMomentsOfScale / kWarpThreads;
+
+// One step of Adafactor of one parameter, as device/cpu/optimizer.cc puts it together. A vector is
+// one row without a mean along it.
+struct AdafactorArguments {
+  float* weights;          // [rows, columns]
+  const float* gradients;  // [rows, columns]
+  float* row_means;        // [rows]; null: a vector
+  float* column_means;     // [columns]
+  float* row_factors;      // [rows], room
+  float* column_factors;   // [columns], room
+  float* sums;             // [chunks, columns], room: of squares of kRowsOfChunk rows
+  float* row_squares;      // [rows], room: of the update
+  float* rate;             // [1], room: the learning rate over the update's root mean square
+  int rows;
+  int columns;
+  int chunks;
+  float rest;  // the share of this step in the means
+  float learning_rate;
+  float keep;  // 1 - the learning rate times the parameter's decay
+  float gradient_scale;
+  const float* decided;  // as AdamWNumbers has it
+};
+// Rows of which one thread sums a column, one after the other.
+constexpr int kRowsOfChunk = 64;
+
+// out = x r (gain + gain_offset) with r = 1 / √(mean x² + ε) of each row.
+struct RmsNormArguments {
+  const float* x;      // [rows, width]
+  const float* gain;   // [width]
+  float* reciprocals;  // [rows]: r
+  float* out;          // [rows, width]
+  int width;
+  float gain_offset;
+  float epsilon;
+};
+
+// The gradient of x; that of the gain is added to gain_gradient.
+struct RmsNormBackwardArguments {
+  const float* x;            // [rows, width]
+  const float* gain;         // [width]
+  const float* reciprocals;  // [rows]
+  const float* gradients;    // [rows, width]: of what came out
+  float* of_x;               // [rows, width]
+  float* gain_sums;          // [chunks, width], room: of kRowsOfChunk rows
+  float* gain_gradient;      // [width]
+  int rows;
+  int width;
+  int chunks;
+  float gain_offset;
+};
 
 }  // namespace wattle::cuda
 

@@ -1,0 +1,205 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The optimizers' and RMSNorm's kernels on buffers that end where their numbers end, so that
+// AddressSanitizer sees what leaves them. Their results are those of the kernels of the CPU here,
+// and of the whole device in ../kernel_training_test.cc.
+#include "worker/engine/device/cuda/training_step.h"
+
+#include <cmath>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "worker/engine/device/cuda/host_launcher.h"
+#include "worker/engine/kernels/adamw_8bit.h"
+#include "worker/engine/kernels/test_matrix.h"
+
+namespace wattle::cuda {
+namespace {
+
+AdamWNumbers NumbersOf(const kernels::AdamWStep& step) {
+  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
+  return {.beta1 = scalars.beta1,
+          .rest1 = scalars.rest1,
+          .beta2 = scalars.beta2,
+          .rest2 = scalars.rest2,
+          .rate = scalars.rate,
+          .inverse_root = scalars.inverse_root,
+          .epsilon = scalars.epsilon,
+          .gradient_scale = scalars.gradient_scale,
+          .decided = nullptr};
+}
+
+struct Moments8bit {
+  explicit Moments8bit(int64_t count)
+      : weights(kernels::NormalValues(count, 1)),
+        first_codes(weights.size(), 127),
+        second_codes(weights.size(), 0),
+        first_scales((weights.size() + 255) / 256, 0.0F),
+        second_scales(first_scales) {}
+
+  std::vector<float> weights;
+  std::vector<uint8_t> first_codes;
+  std::vector<uint8_t> second_codes;
+  std::vector<float> first_scales;
+  std::vector<float> second_scales;
+};
+
+TEST(CudaAdamW8bitTest, TwoStepsAreThoseOfTheCpuToTheLastBit) {
+  for (const int64_t count : {1, 31, 255, 256, 257, 1023, 1025, 5000}) {
+    SCOPED_TRACE(absl::StrCat(count, " weights"));
+    Moments8bit got(count);
+    Moments8bit wanted(count);
+    for (int64_t number = 1; number <= 2; ++number) {
+      const kernels::AdamWStep step = {
+          .step = number, .learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.7};
+      const std::vector<float> gradients =
+          kernels::NormalValues(count, static_cast<uint64_t>(10 + number));
+      kernels::AdamW8bitUpdate(step, {.weights = wanted.weights.data(),
+                                      .gradients = gradients.data(),
+                                      .first_codes = wanted.first_codes.data(),
+                                      .first_scales = wanted.first_scales.data(),
+                                      .second_codes = wanted.second_codes.data(),
+                                      .second_scales = wanted.second_scales.data(),
+                                      .count = count});
+      AdamW8bitArguments arguments = {.parameters = {},
+                                      .first_levels = kernels::FirstMomentLevels().data(),
+                                      .second_levels = kernels::SecondMomentLevels().data(),
+                                      .numbers = NumbersOf(step)};
+      arguments.parameters[0] = {.weights = got.weights.data(),
+                                 .gradients = gradients.data(),
+                                 .first_codes = got.first_codes.data(),
+                                 .first_scales = got.first_scales.data(),
+                                 .second_codes = got.second_codes.data(),
+                                 .second_scales = got.second_scales.data(),
+                                 .count = count,
+                                 .first_block = 0,
+                                 .keep = kernels::ScalarsOf(step).keep};
+      HostLauncher launcher(static_cast<uint64_t>(count));
+      ASSERT_THAT(Launch(arguments, launcher), IsOk());
+    }
+    EXPECT_EQ(got.weights, wanted.weights);
+    EXPECT_EQ(got.first_codes, wanted.first_codes);
+    EXPECT_EQ(got.second_codes, wanted.second_codes);
+    EXPECT_EQ(got.first_scales, wanted.first_scales);
+    EXPECT_EQ(got.second_scales, wanted.second_scales);
+  }
+}
+
+// The first step takes the squares alone into the means, so the update's root mean square is
+// near 1.
+TEST(CudaAdafactorTest, TheFirstStepMovesWeightsByTheRate) {
+  constexpr float kRate = 0.01F;
+  for (const auto& [rows, columns] : std::vector<std::pair<int, int>>{
+           {1, 1}, {1, 700}, {63, 5}, {64, 129}, {65, 512}, {130, 33}}) {
+    SCOPED_TRACE(absl::StrCat(rows, " x ", columns));
+    const int64_t count = int64_t{rows} * columns;
+    const std::vector<float> before = kernels::NormalValues(count, 2);
+    std::vector<float> weights = before;
+    const std::vector<float> gradients = kernels::NormalValues(count, 3);
+    std::vector<float> row_means(static_cast<size_t>(rows));
+    std::vector<float> column_means(static_cast<size_t>(columns));
+    std::vector<float> row_factors(row_means.size());
+    std::vector<float> row_squares(row_means.size());
+    std::vector<float> column_factors(column_means.size());
+    const int chunks = ChunksOf(rows);
+    std::vector<float> sums(static_cast<size_t>(chunks) * column_means.size());
+    float rate = 0.0F;
+    HostLauncher launcher(static_cast<uint64_t>(count));
+    ASSERT_THAT(Launch(AdafactorArguments{.weights = weights.data(),
+                                          .gradients = gradients.data(),
+                                          .row_means = rows > 1 ? row_means.data() : nullptr,
+                                          .column_means = column_means.data(),
+                                          .row_factors = row_factors.data(),
+                                          .column_factors = column_factors.data(),
+                                          .sums = sums.data(),
+                                          .row_squares = row_squares.data(),
+                                          .rate = &rate,
+                                          .rows = rows,
+                                          .columns = columns,
+                                          .chunks = chunks,
+                                          .rest = 1.0F,
+                                          .learning_rate = kRate,
+                                          .keep = 1.0F,
+                                          .gradient_scale = 0.5F,
+                                          .decided = nullptr},
+                       launcher),
+                IsOk());
+    double squares = 0.0;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const double moved = static_cast<double>(before[i]) - static_cast<double>(weights[i]);
+      EXPECT_GE(moved * static_cast<double>(gradients[i]), 0.0) << "against the gradient";
+      squares += moved * moved;
+    }
+    const double mean = std::sqrt(squares / static_cast<double>(count)) / kRate;
+    EXPECT_GT(mean, rows == 1 ? 0.99 : 0.5);
+    EXPECT_LT(mean, 1.01);
+  }
+}
+
+TEST(CudaRmsNormTest, RowsHaveAMeanSquareOfOneAndGradientsStandUprightOnThem) {
+  for (const auto& [rows, width] :
+       std::vector<std::pair<int, int>>{{1, 2}, {63, 5}, {64, 129}, {65, 512}, {3, 700}}) {
+    SCOPED_TRACE(absl::StrCat(rows, " x ", width));
+    const int64_t count = int64_t{rows} * width;
+    const std::vector<float> x = kernels::NormalValues(count, 4);
+    const std::vector<float> gain(static_cast<size_t>(width), 0.0F);
+    const std::vector<float> gradients = kernels::NormalValues(count, 5);
+    std::vector<float> reciprocals(static_cast<size_t>(rows));
+    std::vector<float> out(x.size());
+    std::vector<float> of_x(x.size());
+    std::vector<float> of_gain(gain.size());
+    std::vector<float> sums(static_cast<size_t>(ChunksOf(rows)) * gain.size());
+    HostLauncher launcher(static_cast<uint64_t>(count));
+    ASSERT_THAT(Launch(RmsNormArguments{.x = x.data(),
+                                        .gain = gain.data(),
+                                        .reciprocals = reciprocals.data(),
+                                        .out = out.data(),
+                                        .width = width,
+                                        .gain_offset = 1.0F,
+                                        .epsilon = 0.0F},
+                       rows, launcher),
+                IsOk());
+    ASSERT_THAT(Launch(RmsNormBackwardArguments{.x = x.data(),
+                                                .gain = gain.data(),
+                                                .reciprocals = reciprocals.data(),
+                                                .gradients = gradients.data(),
+                                                .of_x = of_x.data(),
+                                                .gain_sums = sums.data(),
+                                                .gain_gradient = of_gain.data(),
+                                                .rows = rows,
+                                                .width = width,
+                                                .chunks = ChunksOf(rows),
+                                                .gain_offset = 1.0F},
+                       launcher),
+                IsOk());
+    for (int row = 0; row < rows; ++row) {
+      double squares = 0.0;
+      double along = 0.0;  // a row that grows keeps its norm: its gradient is upright on it
+      for (int column = 0; column < width; ++column) {
+        const size_t i =
+            static_cast<size_t>(row) * static_cast<size_t>(width) + static_cast<size_t>(column);
+        squares += static_cast<double>(out[i]) * static_cast<double>(out[i]);
+        along += static_cast<double>(of_x[i]) * static_cast<double>(x[i]);
+      }
+      EXPECT_NEAR(squares / width, 1.0, 1e-5);
+      EXPECT_NEAR(along, 0.0, 1e-4 * width);
+    }
+    double of_gains = 0.0;
+    double wanted = 0.0;
+    for (const float value : of_gain) {
+      of_gains += static_cast<double>(value);
+    }
+    for (size_t i = 0; i < x.size(); ++i) {
+      wanted += static_cast<double>(gradients[i]) * static_cast<double>(out[i]);
+    }
+    EXPECT_NEAR(of_gains, wanted, 1e-4 * static_cast<double>(count));
+  }
+}
+
+}  // namespace
+}  // namespace wattle::cuda

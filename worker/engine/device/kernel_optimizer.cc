@@ -1,0 +1,158 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The optimizers of KernelDevice.
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "worker/engine/device/cuda/training_step.h"
+#include "worker/engine/device/kernel_device.h"
+#include "worker/engine/kernels/adafactor.h"
+#include "worker/engine/kernels/adamw.h"
+#include "worker/engine/torch_operators.h"
+#include "worker/engine/train/optimizer.h"
+
+namespace wattle::engine {
+namespace {
+
+constexpr size_t kStateIn8Bits = 4;  // tensors: codes and scales of both moments
+
+const float* NumberOf(const at::Tensor& decided) {
+  return decided.defined() ? decided.data_ptr<float>() : nullptr;
+}
+
+cuda::AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const at::Tensor& decided) {
+  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
+  return {.beta1 = scalars.beta1,
+          .rest1 = scalars.rest1,
+          .beta2 = scalars.beta2,
+          .rest2 = scalars.rest2,
+          .rate = scalars.rate,
+          .inverse_root = scalars.inverse_root,
+          .epsilon = scalars.epsilon,
+          .gradient_scale = scalars.gradient_scale,
+          .decided = NumberOf(decided)};
+}
+
+float KeepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
+  return kernels::ScalarsOf(StepOf(step, parameter)).keep;
+}
+
+absl::Status UpdateAdamW(const kernels::AdamWStep& step, const at::Tensor& decided,
+                         absl::Span<const UpdatedParameter> parameters,
+                         cuda::KernelLauncher& launcher) {
+  cuda::AdamWArguments arguments = {.parameters = {}, .numbers = NumbersOf(step, decided)};
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const UpdatedParameter& parameter = parameters[i];
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+                               .gradients = parameter.gradients.data_ptr<float>(),
+                               .first_moments = parameter.state[0].data_ptr<float>(),
+                               .second_moments = parameter.state[1].data_ptr<float>(),
+                               .count = parameter.weights.numel(),
+                               .first_block = 0,
+                               .keep = KeepOf(step, parameter)};
+  }
+  return cuda::Launch(arguments, launcher);
+}
+
+absl::Status UpdateAdamW8bit(const kernels::AdamWStep& step, const at::Tensor& decided,
+                             absl::Span<const UpdatedParameter> parameters,
+                             cuda::KernelLauncher& launcher) {
+  const MomentLevels& levels = parameters.front().levels;
+  cuda::AdamW8bitArguments arguments = {.parameters = {},
+                                        .first_levels = levels.first.data_ptr<float>(),
+                                        .second_levels = levels.second.data_ptr<float>(),
+                                        .numbers = NumbersOf(step, decided)};
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const UpdatedParameter& parameter = parameters[i];
+    arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
+                               .gradients = parameter.gradients.data_ptr<float>(),
+                               .first_codes = parameter.state[0].data_ptr<uint8_t>(),
+                               .first_scales = parameter.state[1].data_ptr<float>(),
+                               .second_codes = parameter.state[2].data_ptr<uint8_t>(),
+                               .second_scales = parameter.state[3].data_ptr<float>(),
+                               .count = parameter.weights.numel(),
+                               .first_block = 0,
+                               .keep = KeepOf(step, parameter)};
+  }
+  return cuda::Launch(arguments, launcher);
+}
+
+absl::Status UpdateAdafactor(const kernels::AdamWStep& step, const at::Tensor& decided,
+                             const UpdatedParameter& parameter, cuda::KernelLauncher& launcher) {
+  const bool matrix = parameter.weights.dim() == 2;
+  const int64_t columns = matrix ? parameter.weights.size(1) : parameter.weights.numel();
+  const int64_t rows = parameter.weights.numel() / columns;
+  const int chunks = cuda::ChunksOf(static_cast<int>(rows));
+  const at::Tensor room =
+      at::empty({2 * rows + columns + chunks * columns + 1}, parameter.weights.options());
+  auto* const row_factors = room.data_ptr<float>();
+  float* const row_squares = row_factors + rows;
+  float* const column_factors = row_squares + rows;
+  float* const sums = column_factors + columns;
+  return cuda::Launch(
+      cuda::AdafactorArguments{
+          .weights = parameter.weights.data_ptr<float>(),
+          .gradients = parameter.gradients.data_ptr<float>(),
+          .row_means = matrix ? parameter.state[0].data_ptr<float>() : nullptr,
+          .column_means = parameter.state.back().data_ptr<float>(),
+          .row_factors = row_factors,
+          .column_factors = column_factors,
+          .sums = sums,
+          .row_squares = row_squares,
+          .rate = sums + chunks * columns,
+          .rows = static_cast<int>(rows),
+          .columns = static_cast<int>(columns),
+          .chunks = chunks,
+          .rest = static_cast<float>(kernels::AdafactorStep{.step = step.step}.rest2()),
+          .learning_rate = static_cast<float>(step.learning_rate),
+          .keep = KeepOf(step, parameter),
+          .gradient_scale = static_cast<float>(step.gradient_scale),
+          .decided = NumberOf(decided)},
+      launcher);
+}
+
+}  // namespace
+
+bool KernelDevice::UpdatedByKernels(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                                    const at::Tensor& decided,
+                                    absl::Span<const UpdatedParameter> parameters) const {
+  const bool dense =
+      std::all_of(parameters.begin(), parameters.end(), [](const UpdatedParameter& parameter) {
+        return IsDense(parameter.weights) && IsDense(parameter.gradients);
+      });
+  return dense && Carries(parameters.front().weights.device(), [&](cuda::KernelLauncher& launcher) {
+           if (optimizer == v1::OPTIMIZER_ADAFACTOR) {
+             absl::Status status;
+             for (size_t i = 0; i < parameters.size() && status.ok(); ++i) {
+               status = UpdateAdafactor(step, decided, parameters[i], launcher);
+             }
+             return status;
+           }
+           return parameters.front().state.size() == kStateIn8Bits
+                      ? UpdateAdamW8bit(step, decided, parameters, launcher)
+                      : UpdateAdamW(step, decided, parameters, launcher);
+         });
+}
+
+void KernelDevice::Update(v1::Optimizer optimizer, const kernels::AdamWStep& step,
+                          const at::Tensor& decided,
+                          absl::Span<const UpdatedParameter> parameters) const {
+  // Small parameters keep moments in FP32 beside others in 8 bits.
+  std::vector<UpdatedParameter> in_8_bits;
+  std::vector<UpdatedParameter> others;
+  for (const UpdatedParameter& parameter : parameters) {
+    (parameter.state.size() == kStateIn8Bits ? in_8_bits : others).push_back(parameter);
+  }
+  for (const std::vector<UpdatedParameter>* const alike : {&in_8_bits, &others}) {
+    constexpr size_t kTogether = cuda::kUpdatedParameters;
+    for (size_t first = 0; first < alike->size(); first += kTogether) {
+      const auto some = absl::MakeConstSpan(*alike).subspan(first, kTogether);
+      if (!UpdatedByKernels(optimizer, step, decided, some)) {
+        AtenDevice::Update(optimizer, step, decided, some);
+      }
+    }
+  }
+}
+
+}  // namespace wattle::engine
