@@ -52,7 +52,8 @@ class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
   virtual void OnPhase(Phase phase, int64_t from_step, int64_t steps_total) = 0;
-  // May wait (a paced run): the next step begins when it returns.
+  // May wait (a paced run): the next step begins when it returns, but for what a GPU was asked for
+  // ahead.
   virtual StepDecision OnStep(const StepReport& report) = 0;
   // Whether a training job shall write a checkpoint now, asked after each step; an order is taken
   // once.
