@@ -264,6 +264,31 @@ TEST_F(ProgramTest, WatchPrintsStatesAndProgress) {
                          "1.50 Wh emulated\nj2 succeeded on xavier-1 (emulated)\n"));
 }
 
+TEST_F(ProgramTest, ATextIsNotCutByTheNewsThatItsAttemptRuns) {
+  v1::JobUpdate update;
+  update.mutable_job()->set_job_id("j2");
+  update.mutable_job()->set_state(v1::JOB_STATE_ACTIVE);
+  v1::Attempt& attempt = *update.mutable_job()->add_attempts();
+  attempt.set_attempt_id("j2.1");
+  attempt.set_state(v1::ATTEMPT_STATE_FETCHING);
+  update.mutable_progress()->set_attempt_id("j2.1");
+  update.mutable_progress()->set_text("8");
+  update.mutable_progress()->set_text_bytes(1);
+  coordinator_.state().updates = {update};
+  attempt.set_state(v1::ATTEMPT_STATE_RUNNING);
+  update.mutable_progress()->set_text("89 % charge");
+  update.mutable_progress()->set_text_bytes(11);
+  coordinator_.state().updates.push_back(update);
+  attempt.set_state(v1::ATTEMPT_STATE_PAUSED);
+  coordinator_.state().updates.push_back(update);
+  update.mutable_job()->set_state(v1::JOB_STATE_SUCCEEDED);
+  coordinator_.state().updates.push_back(update);
+  const Result result = Run({"job", "watch", "j2"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\n89 % charge\n"));
+  EXPECT_THAT(result.out, HasSubstr(" paused"));
+}
+
 TEST_F(ProgramTest, WatchAsJsonIsOneUpdateALine) {
   const Result result = Run({"job", "watch", "j2", "-o", "json"});
   const std::vector<std::string> lines = absl::StrSplit(result.out, '\n');

@@ -27,6 +27,15 @@ std::string RestOfText(Session& session, const v1::Job& job, const TextStream& t
   return ends_line ? rest : absl::StrCat(rest, "\n");
 }
 
+// That the attempt runs is no news beside the text that it makes. Of a fast one the text comes
+// first, and a line about the attempt would cut it in two.
+bool IsToldByText(const v1::JobUpdate& update, const TextStream& text) {
+  const auto& attempts = update.job().attempts();
+  return text.has_text() && !attempts.empty() &&
+         attempts.rbegin()->state() == v1::ATTEMPT_STATE_RUNNING &&
+         attempts.rbegin()->attempt_id() == update.progress().attempt_id();
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_id, bool quiet,
@@ -48,6 +57,13 @@ absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_i
         }
         std::string state = RenderJobState(update.job());
         const bool has_ended = IsTerminal(update.job().state());
+        const bool is_new = state != last_state;
+        if (is_new && !has_ended && !IsToldByText(update, text)) {
+          if (!text.ends_line()) {
+            *environment.out << "\n";
+          }
+          line.Print(state);
+        }
         const std::string more = text.More(update.progress());
         if (!more.empty()) {
           line.Clear();
@@ -56,12 +72,9 @@ absl::StatusOr<v1::Job> WatchUntilEnd(Session& session, const std::string& job_i
         if (has_ended) {
           line.Clear();
           *environment.out << RestOfText(session, update.job(), text) << std::flush;
-        }
-        if (state != last_state) {
-          if (!text.ends_line() && !has_ended) {
-            *environment.out << "\n";
-          }
           line.Print(state);
+        }
+        if (is_new) {
           last_state = std::move(state);
           on_job(update.job());
         }
