@@ -76,7 +76,10 @@ class Session(Scene):
 
     def test_the_worker_logs_when_it_connects_to_whom_and_what_it_found(self):
         self.start("one")
-        lines = self.fleet.workers["one"].log().splitlines()
+        worker = self.fleet.workers["one"]
+        # The coordinator may know first that the worker is connected.
+        self.fleet.until("the worker to say so too", lambda: f"coordinator {self.fleet.grpc}: connected" in worker.log())
+        lines = worker.log().splitlines()
         stamped = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z wattle-worker: (.*)$")
         said = [match.group(1) for match in map(stamped.match, lines) if match]
         self.assertEqual(len(said), len(lines) - 1, f"each line but the ready line has a time: {lines}")
