@@ -122,6 +122,9 @@ function(wattle_test)
   endif()
   add_test(NAME ${ARG_NAME} COMMAND wattle_${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${labels}:${folder}" TIMEOUT 1800 PROCESSORS 2)
+  if(WATTLE_WITH_LIBTORCH)  # Minutes in one program: it begins first, so that no core waits for it at the end.
+    set_tests_properties(${ARG_NAME} PROPERTIES COST 4)
+  endif()
   gtest_discover_tests(wattle_${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "single:${labels}:${folder}" TIMEOUT 600 PROCESSORS 2)
 endfunction()
 
