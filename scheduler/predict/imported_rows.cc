@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "scheduler/predict/datasheet.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/predict.h"
@@ -37,7 +38,7 @@ constexpr size_t kFleetDigits = 8;
 
 absl::Status Refuse(int index, const v1::ProfileRow& row, absl::string_view what) {
   return absl::InvalidArgumentError(
-      absl::StrCat("rows[", index, "]: profile row of ", row.device_class(), ": ", what));
+      OneLine(absl::StrCat("rows[", index, "]: profile row of ", row.device_class(), ": ", what)));
 }
 
 // What ValidateProfileRow leaves open, because no prediction stands on it.
