@@ -77,7 +77,7 @@ std::string PlainTextAnswer::Take(absl::string_view bytes) {
   }
   while (!done_ && received_.size() >= kFrameHeaderBytes) {
     size_t size = kFrameHeaderBytes;
-    for (const size_t i : {0, 1, 2}) {
+    for (const size_t i : {size_t{0}, size_t{1}, size_t{2}}) {
       size += size_t{static_cast<uint8_t>(received_[i])} << (8 * (2 - i));
     }
     done_ = size > kReceivedBytesMax;

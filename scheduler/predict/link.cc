@@ -155,7 +155,7 @@ absl::Duration ContactWeek::ContactIn(absl::Time begin, absl::Time end, bool her
     const absl::Duration since_epoch = begin - absl::UnixEpoch();
     const absl::Duration rest =
         std::min(end - begin, absl::Floor(since_epoch, kHour) + kHour - since_epoch);
-    const double ratio = ratios_[HourOfWeek(begin)];
+    const double ratio = ratios_[static_cast<size_t>(HourOfWeek(begin))];
     const absl::Duration there = here ? std::min(rest, ratio * kHour) : ratio * rest;
     contact += there;
     begin += rest;

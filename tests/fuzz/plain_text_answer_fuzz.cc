@@ -28,7 +28,7 @@ WATTLE_FUZZ_TARGET(plain_text_answer, bytes) {
   rpc::PlainTextAnswer whole;
   const std::string said = AnswerTo(bytes, bytes.size(), whole);
   WATTLE_CHECK(said.size() <= kAnswerBytesMax, "an answer is short");
-  for (const size_t piece_bytes : {1, 7}) {
+  for (const size_t piece_bytes : {size_t{1}, size_t{7}}) {
     rpc::PlainTextAnswer in_pieces;
     WATTLE_CHECK(AnswerTo(bytes, piece_bytes, in_pieces) == said, "pieces change no answer");
     WATTLE_CHECK(in_pieces.done() == whole.done(), "pieces change no end");
