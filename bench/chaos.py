@@ -4,9 +4,8 @@
 
 Rounds of tests/integration/random_kills_test.py, each with a fleet and a seed of its own. Rounds count over runs: each is a line of
 build/bench/chaos_runs.jsonl with its seed and the tree that it ran, and the figures are those of all lines. Remove the file to begin at
-zero. A round that finds a fault ends the bench; WATTLE_SEED, and its victims as
-WATTLE_KILL_ONLY, repeat its draws. --kills N goes on until coordinator, workers and runners
-were killed N times each, those of earlier runs included; who has N is killed no more.
+zero. A round that finds a fault ends the bench. WATTLE_SEED, with its victims as WATTLE_KILL_ONLY, repeats its draws. --kills N goes on
+until coordinator, workers and runners were killed N times each, those of earlier runs included; who has N is killed no more.
 
   chaos.kills.PROGRAM                     by SIGKILL; `ended_in_order`: of all, those that were asked to end [goal: 1,000 each]
   chaos.jobs, chaos.jobs_lost             that ran beside them, that did not succeed [goal: 0 lost]

@@ -39,7 +39,7 @@ BUGS = (
         "wattle_place_test", "PlanOverLinkTest.*"),
     Bug("a plan without a day's bytes of the link", "scheduler/place/link_times.cc", "    times.bytes_per_day_ = limits.link_bytes_per_day;\n", "",
         "wattle_place_test", "PlanOverLinkTest.*"),
-    Bug("a deadline with transfers as fast as the median", "scheduler/place/consider.cc", "+ SlowTransferSeconds(view.device, prediction);",
+    Bug("a deadline with transfers as fast as the median", "scheduler/place/consider_gap.cc", "+ SlowTransferSeconds(view.device, prediction);",
         "+ 0 * SlowTransferSeconds(view.device, prediction);", "wattle_place_test", "PlanOverLinkTest.*"),
     Bug("under-voltage pauses nothing", "telemetry/battery/guard.cc", "CheckSupply(moment.now), CheckCharge", "std::string(), CheckCharge",
         "wattle_battery_test", "GuardSupplyTest.*"),

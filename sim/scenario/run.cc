@@ -458,7 +458,7 @@ void AddClassRuns(const std::vector<ClassRuns>& more,
 void AddStarved(const Scenario& scenario, uint64_t seed, const RunFigures& figures,
                 PolicyResult& result) {
   const absl::StatusOr<int> starved = StarvedJobs(scenario, seed, figures.waits_hours);
-  if (starved.ok() && result.jobs_starved.has_value()) {
+  if (starved.ok()) {
     *result.jobs_starved += *starved;
   } else {
     result.jobs_starved.reset();
@@ -492,7 +492,7 @@ absl::StatusOr<PolicyResult> RunPolicy(const Scenario& scenario, const std::stri
     for (size_t figure = 0; figure < kFigures; ++figure) {
       values[figure].push_back(figures.values[figure]);
     }
-    if (is_run && is_bounded) {
+    if (result.jobs_starved.has_value()) {
       AddStarved(scenario, seed, figures, result);
     }
     AddClassRuns(figures.class_runs, class_runs);

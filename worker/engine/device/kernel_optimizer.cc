@@ -21,19 +21,6 @@ const float* NumberOf(const at::Tensor& decided) {
   return decided.defined() ? decided.data_ptr<float>() : nullptr;
 }
 
-cuda::AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const at::Tensor& decided) {
-  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
-  return {.beta1 = scalars.beta1,
-          .rest1 = scalars.rest1,
-          .beta2 = scalars.beta2,
-          .rest2 = scalars.rest2,
-          .rate = scalars.rate,
-          .inverse_root = scalars.inverse_root,
-          .epsilon = scalars.epsilon,
-          .gradient_scale = scalars.gradient_scale,
-          .decided = NumberOf(decided)};
-}
-
 float KeepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) {
   return kernels::ScalarsOf(StepOf(step, parameter)).keep;
 }
@@ -41,7 +28,8 @@ float KeepOf(const kernels::AdamWStep& step, const UpdatedParameter& parameter) 
 absl::Status UpdateAdamW(const kernels::AdamWStep& step, const at::Tensor& decided,
                          absl::Span<const UpdatedParameter> parameters,
                          cuda::KernelLauncher& launcher) {
-  cuda::AdamWArguments arguments = {.parameters = {}, .numbers = NumbersOf(step, decided)};
+  cuda::AdamWArguments arguments = {.parameters = {},
+                                    .numbers = cuda::NumbersOf(step, NumberOf(decided))};
   for (size_t i = 0; i < parameters.size(); ++i) {
     const UpdatedParameter& parameter = parameters[i];
     arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),
@@ -62,7 +50,7 @@ absl::Status UpdateAdamW8bit(const kernels::AdamWStep& step, const at::Tensor& d
   cuda::AdamW8bitArguments arguments = {.parameters = {},
                                         .first_levels = levels.first.data_ptr<float>(),
                                         .second_levels = levels.second.data_ptr<float>(),
-                                        .numbers = NumbersOf(step, decided)};
+                                        .numbers = cuda::NumbersOf(step, NumberOf(decided))};
   for (size_t i = 0; i < parameters.size(); ++i) {
     const UpdatedParameter& parameter = parameters[i];
     arguments.parameters[i] = {.weights = parameter.weights.data_ptr<float>(),

@@ -30,6 +30,19 @@ int ShareBlocks(int64_t elements_of_block, Parameter (&parameters)[kUpdatedParam
 
 }  // namespace
 
+AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const float* decided) {
+  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
+  return {.beta1 = scalars.beta1,
+          .rest1 = scalars.rest1,
+          .beta2 = scalars.beta2,
+          .rest2 = scalars.rest2,
+          .rate = scalars.rate,
+          .inverse_root = scalars.inverse_root,
+          .epsilon = scalars.epsilon,
+          .gradient_scale = scalars.gradient_scale,
+          .decided = decided};
+}
+
 int ChunksOf(int rows) {
   return BlocksFor(rows, kRowsOfChunk);
 }

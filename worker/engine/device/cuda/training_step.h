@@ -9,8 +9,12 @@
 #include "absl/status/status.h"
 
 #include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/kernels/adamw.h"
 
 namespace wattle::cuda {
+
+// decided: as AdamWNumbers has it.
+AdamWNumbers NumbersOf(const kernels::AdamWStep& step, const float* decided);
 
 absl::Status Launch(const SeenSoftmaxArguments& softmax, KernelLauncher& launcher);
 absl::Status Launch(const SeenSoftmaxBackwardArguments& softmax, KernelLauncher& launcher);

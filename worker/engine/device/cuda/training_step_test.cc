@@ -21,19 +21,6 @@
 namespace wattle::cuda {
 namespace {
 
-AdamWNumbers NumbersOf(const kernels::AdamWStep& step) {
-  const kernels::AdamWScalars scalars = kernels::ScalarsOf(step);
-  return {.beta1 = scalars.beta1,
-          .rest1 = scalars.rest1,
-          .beta2 = scalars.beta2,
-          .rest2 = scalars.rest2,
-          .rate = scalars.rate,
-          .inverse_root = scalars.inverse_root,
-          .epsilon = scalars.epsilon,
-          .gradient_scale = scalars.gradient_scale,
-          .decided = nullptr};
-}
-
 struct Moments8bit {
   explicit Moments8bit(int64_t count)
       : weights(kernels::NormalValues(count, 1)),
@@ -69,7 +56,7 @@ TEST(CudaAdamW8bitTest, TwoStepsAreThoseOfTheCpuToTheLastBit) {
       AdamW8bitArguments arguments = {.parameters = {},
                                       .first_levels = kernels::FirstMomentLevels().data(),
                                       .second_levels = kernels::SecondMomentLevels().data(),
-                                      .numbers = NumbersOf(step)};
+                                      .numbers = NumbersOf(step, /*decided=*/nullptr)};
       arguments.parameters[0] = {.weights = got.weights.data(),
                                  .gradients = gradients.data(),
                                  .first_codes = got.first_codes.data(),
