@@ -69,12 +69,13 @@ def intervals(seed):
 
 def week_cpu_seconds(boards, seed):
     text = WEEK.format(orins=boards * 3 // 10, xaviers=boards * 3 // 10, pis=boards - 2 * (boards * 3 // 10), trains=boards * 40 // 7, checks=boards * 60 // 7)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
         subprocess.run([PROGRAM, "sim", file.name, "--seeds", "1", "--seed", str(seed)], check=True, capture_output=True)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def joules_of_job(figures):
@@ -138,7 +139,7 @@ def main():
         add(figures, f"changing.{key}", [100 * sum(seed[inside] for seed in seeds) / max(1, sum(seed[runs] for seed in seeds))], "%",
             f"of {sum(seed[runs] for seed in seeds)} runs")
     if arguments.week:
-        add(figures, f"week_{arguments.week}x{100 * arguments.week}_cpu_s", [week_cpu_seconds(arguments.week, arguments.seed)], "s")
+        add(figures, f"week_{arguments.week}x{100 * arguments.week}_cpu_s", [week_cpu_seconds(arguments.week, arguments.seed)], "s", "")
     write_figures("scenario", figures)
 
 
