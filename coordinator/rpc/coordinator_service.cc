@@ -69,6 +69,10 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
     return ToGrpc(scope.status());
   }
   runtime::EventFeed& feed = overview_.feed();
+  // A caller sees what his earlier calls did, though the feed's own thread looks at intervals.
+  if (const absl::Status looked = feed.Look(); !looked.ok()) {
+    return ToGrpc(looked);
+  }
   const auto limit = static_cast<size_t>(request->limit() > 0 ? request->limit() : kEventsDefault);
   int64_t next = feed.FirstOf(limit, request->since_unix_seconds());
   while (!context->IsCancelled()) {

@@ -39,6 +39,7 @@ void EventFeed::Stop() {
 }
 
 absl::Status EventFeed::Look() {
+  absl::MutexLock look_lock(&look_mutex_);
   // Connections before the journal: a device connects after its registration is durable, so its
   // registration is told first.
   std::set<DeviceId> connected;

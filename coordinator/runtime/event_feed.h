@@ -49,9 +49,10 @@ class EventFeed {
   // Calls Look every `interval`, until Stop.
   void Run(absl::Duration interval);
   void Stop();
-  // Adds the events since the last Look. One thread calls Look. Errors: those of the journal; the
-  // next Look tries again.
-  absl::Status Look();
+  // Adds the events since the last Look. All that was durable when Look began is in the feed when
+  // Look ends: who reads after Look sees what he did before. Errors: those of the journal; the next
+  // Look tries again.
+  absl::Status Look() ABSL_LOCKS_EXCLUDED(look_mutex_);
 
   // Adds a call that was refused, which is no event of the journal. line: for people.
   void TellRefusal(const std::string& line);
@@ -71,15 +72,17 @@ class EventFeed {
 
  private:
   // Adds connections that came or went since the last Look, which are no events of the journal.
-  void TellConnections(std::set<DeviceId> connected);
+  void TellConnections(std::set<DeviceId> connected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Runtime& runtime_;
   store::JournalReader& journal_;
-  int64_t told_sequence_ =
-      0;  // The journal's last told event. Only the looking thread uses this and connected_.
-  bool looked_ = false;           // What was there before is no news for the log.
-  std::set<DeviceId> connected_;  // Devices that were connected at the last Look.
+  absl::Mutex look_mutex_;  // One Look after another. Taken before mutex_.
+  int64_t told_sequence_ ABSL_GUARDED_BY(look_mutex_) = 0;  // The journal's last told event.
+  // What was there before the first Look is no news for the log.
+  bool looked_ ABSL_GUARDED_BY(look_mutex_) = false;
+  // Devices that were connected at the last Look.
+  std::set<DeviceId> connected_ ABSL_GUARDED_BY(look_mutex_);
 
   mutable absl::Mutex mutex_;
   std::deque<v1::FleetEvent> events_ ABSL_GUARDED_BY(mutex_);
