@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,7 @@ namespace {
 
 constexpr auto kDeviceType = c10::DeviceType::PrivateUse1;
 const c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
+constexpr size_t kHugePageBytes = size_t{1} << 21;
 constexpr int64_t kMemoryBytes = int64_t{1} << 30;  // address space; pages come with their use
 
 DeviceWork work;
@@ -91,11 +93,7 @@ class DeviceMemory final : public at::Allocator {
   }
 
  private:
-  DeviceMemory()
-      : region_(static_cast<std::byte*>(mmap(nullptr, kMemoryBytes, PROT_NONE,
-                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
-        blocks_(kMemoryBytes) {
-    WATTLE_CHECK(static_cast<void*>(region_) != MAP_FAILED, "address space is there");
+  DeviceMemory() : region_(AddressSpace()), blocks_(kMemoryBytes) {
     struct sigaction action = {};
     action.sa_sigaction = [](int /*signal*/, siginfo_t* info, void* /*context*/) {
       if (Get().Holds(info->si_addr)) {
@@ -105,6 +103,17 @@ class DeviceMemory final : public at::Allocator {
     };
     action.sa_flags = SA_SIGINFO;
     sigaction(SIGSEGV, &action, nullptr);
+  }
+
+  // In huge pages where the system has them: each operator changes the protection of every page.
+  static std::byte* AddressSpace() {
+    void* place = mmap(nullptr, kMemoryBytes + kHugePageBytes, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    WATTLE_CHECK(place != MAP_FAILED, "address space is there");
+    size_t room = kMemoryBytes + kHugePageBytes;
+    void* region = std::align(kHugePageBytes, kMemoryBytes, place, room);
+    (void)madvise(region, kMemoryBytes, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(region);
   }
 
   static void Free(void* place) {
