@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a plan of the whole queue gains over a plan job by job, and what is left of it where no job
-// may start later than job by job: the promise of scheduler/place.
+// may start later than job by job: the promise of scheduler/place to jobs that are wanted soon.
 #ifndef WATTLE_BENCH_PROMISED_PLANS_H_
 #define WATTLE_BENCH_PROMISED_PLANS_H_
 

@@ -103,7 +103,7 @@ void AddPlace(const scheduler::QueuePlacement& placed, absl::Time now,
   entry.set_job_id(placed.job.value());
   entry.set_begin_unix_seconds(UnixSeconds(now) + chosen.start_in_seconds());
   entry.set_end_unix_seconds(UnixSeconds(now) + chosen.finish_in_seconds());
-  entry.set_waits_for(chosen.waits_for());
+  entry.set_waits_for(placed.placement.waits_for());
 }
 
 void AddCharge(const v1::Device& device, const std::vector<timetable::ChargeQuantiles>& charge,

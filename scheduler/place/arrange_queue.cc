@@ -141,19 +141,29 @@ QueuePlanner::Arrangement QueuePlanner::ArrangedBy(const std::vector<Proposal>& 
   return trial;
 }
 
+QueuePlanner::Promises QueuePlanner::PromisesOf(const Outcome& in_order) const {
+  Promises promises(jobs_.size());
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    if (const std::optional<RunStart>& run = in_order.places.starts[i]; run.has_value()) {
+      promises[i] = PromiseTo(*jobs_[i].view, snapshot_.now, *run);
+    }
+  }
+  return promises;
+}
+
 bool QueuePlanner::Arrange(Outcome& plan) {
   if (!HasTrialLeft(kTrialPlacementsMax)) {
     return false;
   }
-  const PlacesOfJobs promised = plan.places;
+  in_order_ = plan.places.starts;
+  const Promises promises = PromisesOf(plan);
   std::vector<Part> parts = PartsOf(plan);
-  const bool goes_on = Take(LatestProposals(parts, promised), promised, plan);
-  found_cheaper_ = Take(Proposals(parts, plan), promised, plan);
+  const bool goes_on = Take(LatestProposals(parts, plan.places), promises, plan);
+  found_cheaper_ = Take(Proposals(parts, plan), promises, plan);
   return goes_on || found_cheaper_;
 }
 
-bool QueuePlanner::Take(std::vector<Proposal> proposals, const PlacesOfJobs& promised,
-                        Outcome& plan) {
+bool QueuePlanner::Take(std::vector<Proposal> proposals, const Promises& promises, Outcome& plan) {
   const int passes = WATTLE_FAULT_POINT("one pass for all parts") ? 1 : kChangePassesMax;
   for (int pass = 0; pass < passes; ++pass) {
     if (proposals.empty() || !MayTry()) {
@@ -162,7 +172,7 @@ bool QueuePlanner::Take(std::vector<Proposal> proposals, const PlacesOfJobs& pro
     Arrangement trial = ArrangedBy(proposals, plan);
     Outcome outcome = Pass(trial, loads_);
     const size_t dropped = std::erase_if(proposals, [&](const Proposal& proposal) {
-      const bool drops = !IsFair(proposal.part->block.jobs, promised, outcome) ||
+      const bool drops = !IsFair(proposal.part->block.jobs, promises, outcome) ||
                          !IsCheaper(proposal, plan, outcome);
       proposals_dropped_ += drops && proposal.expects_gain ? 1 : 0;
       return drops;
@@ -170,7 +180,7 @@ bool QueuePlanner::Take(std::vector<Proposal> proposals, const PlacesOfJobs& pro
     if (dropped > 0) {
       continue;
     }
-    if (!IsFair(arrangement_.order, promised, outcome)) {
+    if (!IsFair(arrangement_.order, promises, outcome)) {
       proposals_dropped_ += static_cast<int>(proposals.size());
       return false;
     }
@@ -181,20 +191,13 @@ bool QueuePlanner::Take(std::vector<Proposal> proposals, const PlacesOfJobs& pro
   return false;
 }
 
-bool QueuePlanner::IsFair(const Order& jobs, const PlacesOfJobs& promised,
-                          const Outcome& after) const {
-  constexpr double kRoundingSeconds = 1;
+bool QueuePlanner::IsFair(const Order& jobs, const Promises& promises, const Outcome& after) {
   if (WATTLE_FAULT_POINT("fair parts")) {
     return true;
   }
   return std::all_of(jobs.begin(), jobs.end(), [&](size_t i) {
-    const std::optional<RunStart>& one = promised.starts[i];
-    const std::optional<RunStart>& other = after.places.starts[i];
-    return !one.has_value() ||
-           (other.has_value() &&
-            other->start_in_seconds <= one->start_in_seconds + kRoundingSeconds &&
-            (!EndCounts(jobs_[i].view->spec) ||
-             other->finish_in_seconds <= one->finish_in_seconds + kRoundingSeconds));
+    const std::optional<RunStart>& run = after.places.starts[i];
+    return !promises[i].has_value() || (run.has_value() && Keeps(*promises[i], *run));
   });
 }
 

@@ -15,6 +15,7 @@
 #include "scheduler/place/drawn_large_fleet_for_test.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/promise_internal.h"
 #include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/profiles/profile_table.h"
@@ -92,13 +93,14 @@ TEST_F(LargeFleetTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
 }
 
 // The second half would cost less in front of the first one: its wait costs three times as much.
-TEST_F(LargeFleetTest, NoJobIsDelayedForTheJoulesOfAnother) {
+TEST_F(LargeFleetTest, NoJobThatIsWantedSoonIsDelayedForTheJoulesOfAnother) {
   Snapshot snapshot = Pairs(0);
   for (int board = 0; board < 30; ++board) {
     snapshot.devices.push_back(OrinNano(absl::StrCat("a", board)));
   }
   for (int job = 0; job < 60; ++job) {
     snapshot.queue.push_back(TenHourJob(absl::StrCat("j", job), job < 30 ? 12 : 6));
+    snapshot.queue.back().spec.set_priority(1);
   }
   for (const DeviceView& device : snapshot.devices) {
     Learn(device, snapshot.queue.front(), {0.01, 10}, profiles_);
@@ -112,11 +114,17 @@ TEST_F(LargeFleetTest, NoJobIsDelayedForTheJoulesOfAnother) {
   }
 }
 
-TEST(DrawnLargeFleetTest, EachPlanIsCheaperThanTheOneInOrderAndDelaysNobody) {
+// priority: of all jobs.
+void ExpectCheaperPlansThatKeepThePromises(int priority) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(seed);
     ProfileTable profiles;
-    const Snapshot snapshot = DrawnFleet(std::mt19937(seed), profiles);
+    Snapshot snapshot = DrawnFleet(std::mt19937(seed), profiles);
+    std::map<std::string, const JobView*> jobs;
+    for (JobView& job : snapshot.queue) {
+      job.spec.set_priority(priority);
+      jobs[job.id.value()] = &job;
+    }
     std::map<std::string, v1::Candidate> in_order;
     const auto price = [](const v1::Candidate& run) {  // As the default patience has it.
       return run.marginal_energy_joules() * (1 + run.start_in_seconds() / 360'000);
@@ -136,12 +144,25 @@ TEST(DrawnLargeFleetTest, EachPlanIsCheaperThanTheOneInOrderAndDelaysNobody) {
       SCOPED_TRACE(placed.job.value());
       ASSERT_FALSE(placed.placement.device_id().empty());
       const v1::Candidate& run = placed.placement.best(0);
-      EXPECT_LE(run.start_in_seconds(), before->second.start_in_seconds() + 1);
+      EXPECT_TRUE(Keeps(
+          PromiseTo(*jobs.at(placed.job.value()), snapshot.now, RunStartOf(0, before->second)),
+          RunStartOf(0, run)));
+      if (priority > 0) {
+        EXPECT_LE(run.start_in_seconds(), before->second.start_in_seconds() + 1);
+      }
       total += price(run);
       total_in_order += price(before->second);
     }
     EXPECT_LE(total, 0.99 * total_in_order);
   }
+}
+
+TEST(DrawnLargeFleetTest, EachPlanIsCheaperThanTheOneInOrderAndKeepsThePromises) {
+  ExpectCheaperPlansThatKeepThePromises(/*priority=*/0);
+}
+
+TEST(DrawnLargeFleetTest, OfJobsThatAreWantedSoonItDelaysNobody) {
+  ExpectCheaperPlansThatKeepThePromises(/*priority=*/1);
 }
 
 }  // namespace

@@ -89,8 +89,8 @@ struct QueuePlacement {
 // count of trials, so that a long queue of late jobs costs a bounded time.
 //
 // Where jobs wait, a search looks for a cheaper arrangement of who goes first and who takes which
-// device. It is taken if no job starts later for it, none with a deadline ends later, and the plan
-// is cheaper by more than 1 %. A large fleet is searched in parts, each taken or refused by itself.
+// device. It is taken if it keeps what jobs are promised (promise_internal.h), and the plan is
+// cheaper by more than 1 %. A large fleet is searched in parts, each taken or refused by itself.
 std::vector<QueuePlacement> PlanQueue(const Snapshot& snapshot);
 
 // PlanQueue, and the running attempts that are to leave their devices for a gain.

@@ -21,6 +21,7 @@
 #include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "units/format.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -31,6 +32,8 @@ constexpr absl::Duration kAgeing = absl::Hours(1);
 // Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
 // many devices then count as a placement.
 constexpr size_t kDevicesOfAPlacement = 100;
+// A job that starts later than job by job by less is not told so.
+constexpr absl::Duration kPutOffTold = absl::Minutes(1);
 
 int64_t EffectivePriority(const JobView& job, absl::Time now) {
   if (job.submitted >= now || job.submitted == absl::InfinitePast()) {
@@ -166,7 +169,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     if (placements != nullptr) {
       placements->push_back(PlacementOfJob(job, considered));
       if (considered.feasible > 0) {
-        NotePlace(last[considered.devices.front()], placements->back().placement);
+        NotePlace(i, last[considered.devices.front()], placements->back().placement);
       }
     }
     for (size_t at = 0; at < static_cast<size_t>(considered.feasible); ++at) {
@@ -248,7 +251,7 @@ QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& co
   return placed;
 }
 
-void QueuePlanner::NotePlace(const Job* before, v1::Placement& placement) const {
+void QueuePlanner::NotePlace(size_t index, const Job* before, v1::Placement& placement) const {
   if (!placement.wait()) {
     return;
   }
@@ -258,6 +261,16 @@ void QueuePlanner::NotePlace(const Job* before, v1::Placement& placement) const 
   placement.set_expected_end_unix_seconds(now + chosen.finish_in_seconds());
   placement.set_waits_for(chosen.waits_for());
   placement.set_behind_job_id(before == nullptr ? "" : before->view->id.value());
+  if (in_order_.empty() || !in_order_[index].has_value()) {
+    return;
+  }
+  const absl::Duration put_off =
+      absl::Seconds(chosen.start_in_seconds() - in_order_[index]->start_in_seconds);
+  if (put_off > kPutOffTold) {
+    placement.set_waits_for(absl::StrCat(placement.waits_for(),
+                                         placement.waits_for().empty() ? "" : "; ", "put off ",
+                                         FormatElapsed(put_off), " for other jobs of the queue"));
+  }
 }
 
 void QueuePlanner::Reserve(const JobView& job, const Considered& considered,

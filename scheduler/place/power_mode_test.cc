@@ -139,6 +139,7 @@ TEST(PowerModeChoiceTest, TheQueueStartsTheJobInItsMode) {
   const ProfileTable table = Measured();
   Snapshot snapshot = MakeSnapshot({Board()}, table);
   snapshot.queue = {RealJob("j1", kExamples), RealJob("j2", kExamples, v1::OBJECTIVE_TIME)};
+  snapshot.queue[0].spec.set_priority(1);  // Else it is put off.
   const std::vector<QueuePlacement> placements = PlanQueue(snapshot);
   ASSERT_EQ(placements.size(), 2);
   EXPECT_EQ(placements[0].power_mode, "10W");

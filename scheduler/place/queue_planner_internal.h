@@ -29,6 +29,7 @@
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/promise_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"
@@ -88,6 +89,7 @@ class QueuePlanner {
     SearchBlock block;
     Rearrangement search;  // Its jobs are the block's.
   };
+  using Promises = std::vector<std::optional<Promise>>;  // Of each of jobs_; nullopt: no place.
   // How a part may be arranged.
   struct Proposal {
     const Part* part;
@@ -133,9 +135,9 @@ class QueuePlanner {
                               const std::vector<DeviceLoad>& loads) const;
   static QueuePlacement Invalid(const Job& job);
   static QueuePlacement PlacementOfJob(const Job& job, const Considered& considered);
-  // Says when a job that waits for its device is expected to run there, and behind which job of the
-  // queue; before: null for the first one.
-  void NotePlace(const Job* before, v1::Placement& placement) const;
+  // Says when a job that waits for its device is expected to run there, behind which job of the
+  // queue, and for how long the queue puts it off; before: null for the first one.
+  void NotePlace(size_t index, const Job* before, v1::Placement& placement) const;
   // Gives the job its place on the chosen device.
   void Reserve(const JobView& job, const Considered& considered,
                std::vector<DeviceLoad>& loads) const;
@@ -206,12 +208,13 @@ class QueuePlanner {
   // Lets the latest plan go on where it is cheaper than the plan in order, and looks for a cheaper
   // one from there. Returns whether the plan has changed.
   bool Arrange(Outcome& plan);
+  // What an arrangement may not take from the jobs of this plan.
+  [[nodiscard]] Promises PromisesOf(const Outcome& in_order) const;
   // Takes the proposals that keep the promises and make the plan cheaper. Returns whether any does.
-  bool Take(std::vector<Proposal> proposals, const PlacesOfJobs& promised, Outcome& plan);
-  // Whether none of the jobs pays for another one's joules: each keeps its place, starts no later,
-  // and ends no later where the end counts.
-  [[nodiscard]] bool IsFair(const Order& jobs, const PlacesOfJobs& promised,
-                            const Outcome& after) const;
+  bool Take(std::vector<Proposal> proposals, const Promises& promises, Outcome& plan);
+  // Whether each of the jobs that is promised a place has one that keeps the promise.
+  [[nodiscard]] static bool IsFair(const Order& jobs, const Promises& promises,
+                                   const Outcome& after);
   // REQUIRES: the second plan keeps each job's place. A job that has a place in it alone is worth
   // any price. A job on a device of another part took from it, which no price tells.
   [[nodiscard]] static bool IsCheaper(const Proposal& proposal, const Outcome& before,
@@ -232,6 +235,8 @@ class QueuePlanner {
   std::vector<Job> jobs_;
   std::map<std::string, int> jobs_alike_;  // By Job.alike.
   Arrangement arrangement_;
+  // Of jobs_, job by job; empty: not arranged.
+  std::vector<std::optional<RunStart>> in_order_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
   std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
   std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.

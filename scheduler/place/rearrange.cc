@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "scheduler/place/objective.h"
+#include "scheduler/place/promise_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
@@ -61,10 +62,6 @@ RunStart RunStartOf(size_t device, const v1::Candidate& start) {
           .marginal_joules = start.marginal_energy_joules()};
 }
 
-bool EndCounts(const v1::JobSpec& spec) {
-  return spec.objective() == v1::OBJECTIVE_TIME || spec.deadline_seconds() > 0;
-}
-
 Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
                              absl::Span<const size_t> devices)
     : snapshot_(&snapshot),
@@ -102,7 +99,7 @@ Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
 }
 
 void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
-                        const std::optional<RunStart>& planned) {
+                        const std::optional<RunStart>& in_order) {
   // A board that may do is no way for a job that has boards that do.
   const bool known = std::any_of(starts.begin(), starts.end(), [](const v1::Candidate* start) {
     return start != nullptr && !start->probe();
@@ -123,12 +120,13 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
   timetable::InstanceJob& plain = fleet_.instance.jobs.emplace_back();
   plain.released = absl::ToUnixSeconds(snapshot_->now);
   plain.group = fleet_.GroupOf(job.spec);
-  if (planned.has_value()) {
+  if (in_order.has_value()) {
+    const Promise promise = PromiseTo(job, snapshot_->now, *in_order);
     plain.latest_start =
-        timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->start_in_seconds));
-    if (EndCounts(job.spec)) {
+        timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_start));
+    if (std::isfinite(promise.latest_finish)) {
       plain.deadline =
-          timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(planned->finish_in_seconds));
+          timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_finish));
     }
   }
   for (size_t index_of_device = 0; index_of_device < fleet_.devices.size(); ++index_of_device) {

@@ -34,9 +34,6 @@ struct RunStart {
 };
 RunStart RunStartOf(size_t device, const v1::Candidate& start);
 
-// Whether a later end of the job is worse for its owner than some joules.
-bool EndCounts(const v1::JobSpec& spec);
-
 class Rearrangement {
  public:
   // loads: before the first job of the plan. devices: those that the search may use.
@@ -44,10 +41,10 @@ class Rearrangement {
                 absl::Span<const size_t> devices);
 
   // Adds a job. starts: on each device of the snapshot the job's earliest start under the loads;
-  // null: the device does not take the job. planned: the run that the present plan gives the job;
-  // the search then starts it no later, and ends it no later where its end counts.
+  // null: the device does not take the job. in_order: the run that the plan job by job gives
+  // the job; the search keeps what the job is promised for it (promise_internal.h).
   void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
-           const std::optional<RunStart>& planned);
+           const std::optional<RunStart>& in_order);
 
   // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the
   // millijoule: a second of a job for the earliest end counts as its cheapest joules over its

@@ -64,6 +64,9 @@ TEST_F(RearrangeTest, AJobLeavesTheBoardThatAnotherJobNeedsMore) {
 // The search knows no windows: it would start j1 on b at once.
 TEST_F(RearrangeTest, AnArrangementThatARuleRefusesIsCounted) {
   Snapshot snapshot = TwoBoards();
+  for (JobView& job : snapshot.queue) {
+    job.spec.set_priority(1);  // None is put off.
+  }
   EXPECT_EQ(PlanQueueAndMoves(snapshot).proposals_dropped, 0);
   v1::Label& label = *snapshot.devices[1].device.mutable_info()->add_labels();
   label.set_key("site");
@@ -177,22 +180,17 @@ TEST(RearrangeQueuesTest, TheOrderOfDevicesAndJobsInTheSnapshotPlaysNoPart) {
   EXPECT_GT(moved, 0);
 }
 
-// j2 would cost less in front of j1: its wait costs three times as much.
-TEST_F(RearrangeTest, NoJobIsDelayedForTheJoulesOfAnother) {
-  Snapshot snapshot = MakeSnapshot({OrinNano("a")}, profiles_);
-  snapshot.queue = {LongJob("j1", 12), LongJob("j2", 6)};
-  Learn(snapshot.devices[0], snapshot.queue[0], {0.01, 10}, profiles_);
-  Learn(snapshot.devices[0], snapshot.queue[1], {0.01, 30}, profiles_);
-  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
-}
-
 TEST_F(RearrangeTest, AJobWhoseEndCountsKeepsItsBoard) {
   Snapshot snapshot = TwoBoards();
   snapshot.queue[0].spec.set_objective(v1::OBJECTIVE_TIME);
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
   snapshot.queue[0].spec.set_objective(v1::OBJECTIVE_ENERGY);
   snapshot.queue[0].spec.set_deadline_seconds(100.0 * 3600);
+  snapshot.queue[0].spec.set_priority(1);
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-a", "j2 waits for id-a"));
+  // It ends in time on b too.
+  snapshot.queue[0].spec.set_priority(0);
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b", "j2 on id-a"));
 }
 
 }  // namespace

@@ -52,9 +52,13 @@ void QueuePlanner::TryOn(size_t index, const Considered& considered, Outcome& pl
   Reserve(*jobs_[index].view, considered, loads);
   jobs_[index].decided = PlacementOfJob(jobs_[index], considered);
   Outcome outcome = Pass(arrangement_, loads);
-  Order others = arrangement_.order;
-  std::erase(others, index);
-  if (outcome.late != plan.late || !IsFair(others, plan.places, outcome)) {
+  Promises kept(jobs_.size());
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    if (const std::optional<RunStart>& run = plan.places.starts[i]; i != index && run.has_value()) {
+      kept[i] = PromiseToKeep(*jobs_[i].view, *run);
+    }
+  }
+  if (outcome.late != plan.late || !IsFair(arrangement_.order, kept, outcome)) {
     jobs_[index].decided.reset();
     return;
   }

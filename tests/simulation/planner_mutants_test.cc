@@ -69,7 +69,7 @@ struct PlannerMutant {
   const char* what;
 };
 constexpr PlannerMutant kMutants[] = {
-    {"fair parts", "a part delays a job for the joules of another one"},
+    {"fair parts", "a part delays a job that is wanted soon for the joules of another one"},
     {"one pass for all parts", "one part that is refused refuses all"},
 };
 
@@ -78,11 +78,14 @@ class PlannerMutantTest : public testing::TestWithParam<PlannerMutant> {
   void TearDown() override { TurnOnFaultPoint(""); }
 };
 
-// A third of the boards works by day. The search knows no windows, so some of its parts are
-// refused.
+// All jobs are wanted soon. A third of the boards works by day. The search knows no windows, so
+// some of its parts are refused.
 Snapshot WithWindows(unsigned seed, scheduler::ProfileTable& profiles) {
   std::mt19937 dice(seed);
   Snapshot snapshot = scheduler::DrawnFleet(dice, profiles);
+  for (scheduler::JobView& job : snapshot.queue) {
+    job.spec.set_priority(1);
+  }
   v1::Policy policy;
   policy.set_name("day");
   policy.add_selector("works=by-day");
