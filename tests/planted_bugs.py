@@ -43,6 +43,8 @@ BUGS = (
         "+ 0 * SlowTransferSeconds(view.device, prediction);", "wattle_place_test", "PlanOverLinkTest.*"),
     Bug("under-voltage pauses nothing", "telemetry/battery/guard.cc", "CheckSupply(moment.now), CheckCharge", "std::string(), CheckCharge",
         "wattle_battery_test", "GuardSupplyTest.*"),
+    Bug("time of under-voltage is lost with the process", "worker/agent/core/attempt_report.cc", "  to.set_under_voltage_seconds(from.under_voltage_seconds());\n", "",
+        "wattle_agent_core_test", "AgentCoreTest.TheReceiptTellsHowLongAWeakSupply*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
