@@ -333,6 +333,8 @@ TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   device.clear_problem();
   device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
   EXPECT_EQ(DeviceStateWord(device), "held by policy");
+  device.mutable_heartbeat()->set_guard_reason("under-voltage: the board's supply is too weak");
+  EXPECT_EQ(DeviceStateWord(device), "weak supply");
   device.mutable_heartbeat()->set_owner_hold_seconds(1.0);
   EXPECT_EQ(DeviceStateWord(device), "held by owner");
   device.set_running_attempt_id("j1.1");

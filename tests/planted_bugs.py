@@ -45,6 +45,8 @@ BUGS = (
         "wattle_battery_test", "GuardSupplyTest.*"),
     Bug("time of under-voltage is lost with the process", "worker/agent/core/attempt_report.cc", "  to.set_under_voltage_seconds(from.under_voltage_seconds());\n", "",
         "wattle_agent_core_test", "AgentCoreTest.TheReceiptTellsHowLongAWeakSupply*"),
+    Bug("a weak supply needs a policy", "scheduler/place/device_rules.cc", "if (policy::IsWeakSupply(reason)) {", "if (policy::IsWeakSupply(reason) && limits.any()) {",
+        "wattle_place_test", "RuleTest.*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
