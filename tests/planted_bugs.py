@@ -47,6 +47,8 @@ BUGS = (
         "wattle_agent_core_test", "AgentCoreTest.TheReceiptTellsHowLongAWeakSupply*"),
     Bug("a weak supply needs a policy", "scheduler/place/device_rules.cc", "if (policy::IsWeakSupply(reason)) {", "if (policy::IsWeakSupply(reason) && limits.any()) {",
         "wattle_place_test", "RuleTest.*"),
+    Bug("a plan takes the day's bytes for unspent", "scheduler/place/link_times.cc", "DayOf(at) == spent_on_ ?", "DayOf(at) == absl::InfinitePast() ?",
+        "wattle_place_test", "LinkTimesTest.*:PlanOverLinkTest.*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
