@@ -118,6 +118,7 @@ TEST_F(AgentCoreTest, UnderVoltagePausesWorkAndIsTold) {
 TEST_F(AgentCoreTest, TheReceiptTellsHowLongAWeakSupplyHeldTheAttempt) {
   Welcome();
   StartTraining();
+  Desire({Job("j1.1"), Job("j1.2")});
   const auto dip = [&] { core_->OnUnderVoltage(Now().device); };
   dip();
   Pass(absl::Seconds(20));  // The runner writes its checkpoint, which is work.
