@@ -49,6 +49,8 @@ BUGS = (
         "wattle_place_test", "RuleTest.*"),
     Bug("a plan takes the day's bytes for unspent", "scheduler/place/link_times.cc", "DayOf(at) == spent_on_ ?", "DayOf(at) == absl::InfinitePast() ?",
         "wattle_place_test", "LinkTimesTest.*:PlanOverLinkTest.*"),
+    Bug("a revocation forgets the history", "coordinator/rpc/access_service.cc", "std::set<int64_t> numbers(archived->begin(), archived->end());", "std::set<int64_t> numbers;",
+        "wattle_rpc_test", "ServerTest.WhatEndedOnARevokedBoard*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
