@@ -51,6 +51,8 @@ BUGS = (
         "wattle_place_test", "LinkTimesTest.*:PlanOverLinkTest.*"),
     Bug("a revocation forgets the history", "coordinator/rpc/access_service.cc", "std::set<int64_t> numbers(archived->begin(), archived->end());", "std::set<int64_t> numbers;",
         "wattle_rpc_test", "ServerTest.WhatEndedOnARevokedBoard*"),
+    Bug("streams are free", "coordinator/rpc/message_counter.cc", "call->type() == Type::SERVER_STREAMING &&", "call->type() == Type::BIDI_STREAMING &&",
+        "wattle_project_attacks_test", "LeaseAttacks.WhatAStream*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
