@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include <nlohmann/json.hpp>
 
+#include "policy/weak_supply.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -55,7 +56,10 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
     summary->attention.push_back(
         absl::StrCat(name, " takes no work: ", Printable(heartbeat.memory_problem())));
   }
-  if (here && !heartbeat.guard_reason().empty()) {
+  if (here && policy::IsWeakSupply(heartbeat.guard_reason())) {
+    summary->attention.push_back(
+        absl::StrCat(name, " takes no work: ", Printable(heartbeat.guard_reason())));
+  } else if (here && !heartbeat.guard_reason().empty()) {
     summary->attention.push_back(
         absl::StrCat(name, " is held by policy: ", Printable(heartbeat.guard_reason()),
                      "; the policies: wattle policy ls"));

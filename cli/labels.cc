@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 
+#include "policy/weak_supply.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"
@@ -84,8 +85,8 @@ std::string DeviceStateWord(const v1::Device& device) {
   if (device.heartbeat().owner_hold_seconds() > 0.0) {
     return "held by owner";
   }
-  if (!device.heartbeat().guard_reason().empty()) {
-    return "held by policy";
+  if (const std::string& reason = device.heartbeat().guard_reason(); !reason.empty()) {
+    return policy::IsWeakSupply(reason) ? "weak supply" : "held by policy";
   }
   return busy ? "busy" : "idle";
 }

@@ -206,9 +206,19 @@ std::string ContendedNote(const v1::Receipt& receipt) {
       "\n");
 }
 
+// "" where the supply was strong enough.
+std::string UnderVoltageNote(const v1::Receipt& receipt) {
+  return receipt.under_voltage_seconds() > 0.0
+             ? absl::StrCat(
+                   "under-voltage the board's supply was too weak, so the work stood still for ",
+                   FormatElapsed(absl::Seconds(receipt.under_voltage_seconds())), "\n")
+             : "";
+}
+
 std::string WorkNotes(const v1::Receipt& receipt) {
-  std::string out = absl::StrCat(AmountOfWork(receipt.work()), LinkNote(receipt),
-                                 RowMoveNote(receipt), ContendedNote(receipt));
+  std::string out =
+      absl::StrCat(AmountOfWork(receipt.work()), LinkNote(receipt), RowMoveNote(receipt),
+                   ContendedNote(receipt), UnderVoltageNote(receipt));
   if (!receipt.engine_version().empty()) {
     absl::StrAppend(&out, "engine        ", Printable(receipt.engine_version()));
     if (receipt.threads() > 0) {

@@ -238,6 +238,15 @@ TEST(ReceiptViewTest, SaysThatOtherProgramsKeptTheBoardBusy) {
                                 "its interval\n"));
 }
 
+TEST(ReceiptViewTest, SaysHowLongAWeakSupplyHeldTheWork) {
+  v1::Job job = SampleMeasuredJob();
+  const auto text = [&job] { return RenderReceipt(job, job.attempts(0), kPipe); };
+  EXPECT_THAT(text(), Not(HasSubstr("under-voltage")));
+  job.mutable_attempts(0)->mutable_receipt()->set_under_voltage_seconds(700);
+  EXPECT_THAT(text(), HasSubstr("\nunder-voltage the board's supply was too weak, so the work "
+                                "stood still for 11 min 40 s\n"));
+}
+
 TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));
@@ -324,6 +333,8 @@ TEST(FleetViewTest, StateOfADeviceIsOneWord) {
   device.clear_problem();
   device.mutable_heartbeat()->set_guard_reason("charge 18 %, reserve 20 %");
   EXPECT_EQ(DeviceStateWord(device), "held by policy");
+  device.mutable_heartbeat()->set_guard_reason("under-voltage: the board's supply is too weak");
+  EXPECT_EQ(DeviceStateWord(device), "weak supply");
   device.mutable_heartbeat()->set_owner_hold_seconds(1.0);
   EXPECT_EQ(DeviceStateWord(device), "held by owner");
   device.set_running_attempt_id("j1.1");

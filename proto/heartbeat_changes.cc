@@ -39,6 +39,7 @@ constexpr Tolerance kTolerances[] = {
     {v1::Heartbeat::kEnergyJoulesTotalFieldNumber, 20},
     {v1::Heartbeat::kMemoryAvailableBytesFieldNumber, kBytes},
     {v1::Heartbeat::kDiskFreeBytesFieldNumber, kBytes},
+    {v1::Heartbeat::kLinkDayBytesFieldNumber, 64 << 10},
 };
 
 double ToleranceOf(const FieldDescriptor& field) {

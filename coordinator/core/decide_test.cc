@@ -201,6 +201,12 @@ TEST(PlanningTest, WithoutPoliciesAlsoTheGuardsThatIdleByThemAreContent) {
     ASSERT_THAT(plan, IsOk());
     EXPECT_EQ(plan->chosen_device_id(), "device-1") << plan->ShortDebugString();
   }
+  heartbeat.set_guard_reason("under-voltage: its supply is too weak");
+  for (const v1::PlanRequest& asked : {request, what_if}) {
+    const auto plan = DryRun(fleet.state, fleet.observations, {}, asked, Now());
+    ASSERT_THAT(plan, IsOk());
+    EXPECT_EQ(plan->candidates(0).refused_by(), "guard") << "no policy makes a supply stronger";
+  }
   what_if.set_ignore_policies(true);
   EXPECT_THAT(DryRun(fleet.state, fleet.observations, {}, what_if, Now()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("ignore_policies")));

@@ -32,6 +32,7 @@
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/winning_changes.h"
+#include "policy/weak_supply.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/place.h"
@@ -267,7 +268,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     // The request replaces the fleet's policies, so the guards' reasons to idle, which follow from
     // those policies, do not count.
     for (scheduler::DeviceView& device : snapshot.devices) {
-      device.device.mutable_heartbeat()->clear_guard_reason();
+      policy::ForgetPolicies(*device.device.mutable_heartbeat());
     }
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
+#include "policy/weak_supply.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/selector.h"
@@ -75,7 +76,9 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
   if (!limits.unreadable.empty()) {
     reasons.push_back(absl::StrCat("its policies cannot be kept: ", limits.unreadable));
   }
-  if (!heartbeat.guard_reason().empty() && limits.any()) {
+  if (policy::IsWeakSupply(heartbeat.guard_reason())) {
+    reasons.push_back(heartbeat.guard_reason());
+  } else if (!heartbeat.guard_reason().empty() && limits.any()) {
     reasons.push_back(absl::StrCat("held by policy: ", heartbeat.guard_reason()));
   }
   return absl::StrJoin(reasons, "; ");

@@ -410,6 +410,8 @@ TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
        "held by policy: battery at 28 %"},
       // A guard that enforces a policy which is gone counts no more.
       {[&](Boards& boards) { heartbeat(boards).set_guard_reason("battery at 28 %"); }, ""},
+      {[&](Boards& boards) { heartbeat(boards).set_guard_reason("under-voltage: x"); },
+       "under-voltage: x"},
       {[&](Boards& boards) { heartbeat(boards).set_memory_problem("memory is short: x"); },
        "memory is short: x"},
       {[&](Boards& boards) {

@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/leaner_forms_internal.h"
+#include "policy/weak_supply.h"
 #include "scheduler/place/choose_device.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/work.h"
@@ -217,7 +218,7 @@ class Search {
       }
     }
     for (scheduler::DeviceView& view : changed.devices) {
-      view.device.mutable_heartbeat()->clear_guard_reason();
+      policy::ForgetPolicies(*view.device.mutable_heartbeat());
     }
     return changed;
   }

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/access_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
@@ -357,6 +358,30 @@ absl::Status AccessService::KeepRevoked(const std::string& kind, const std::stri
                                       kept.message(), "; then revoke again"));
 }
 
+absl::StatusOr<std::set<int64_t>> AccessService::JobsEndedOn(const DeviceId& device,
+                                                             double since_unix_seconds) const {
+  auto archived = runtime_.history().JobsEndedOn(device, since_unix_seconds);
+  if (!archived.ok()) {
+    return absl::Status(archived.status().code(),
+                        absl::StrCat("device ", device.value(),
+                                     " is revoked, but the jobs that ended on it are not known: ",
+                                     archived.status().message(), "; then revoke again"));
+  }
+  return runtime_.Read([&](const core::State& state) {
+    std::set<int64_t> numbers(archived->begin(), archived->end());
+    for (const auto& [number, record] : state.jobs) {
+      const auto& attempts = record.job().attempts();
+      if (std::any_of(attempts.begin(), attempts.end(), [&](const v1::Attempt& attempt) {
+            return attempt.device_id() == device.value() && IsTerminal(attempt.state()) &&
+                   attempt.finished_unix_seconds() >= since_unix_seconds;
+          })) {
+        numbers.insert(number);
+      }
+    }
+    return numbers;
+  });
+}
+
 grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
                                          const v1::RevokeDeviceRequest* request,
                                          v1::RevokeDeviceResponse* response) {
@@ -379,17 +404,13 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
       if (const v1::DeviceRecord* const record = core::FindDevice(state, device)) {
         response->set_name(record->info().name());
       }
-      for (const auto& [number, record] : state.jobs) {
-        for (const v1::Attempt& attempt : record.job().attempts()) {
-          if (attempt.device_id() == device.value() && IsTerminal(attempt.state()) &&
-              attempt.finished_unix_seconds() >= request->since_unix_seconds()) {
-            response->add_job_ids(record.job().job_id());
-            break;
-          }
-        }
-      }
       return 0;
     });
+    WATTLE_ASSIGN_OR_RETURN(const std::set<int64_t> jobs,
+                            JobsEndedOn(device, request->since_unix_seconds()));
+    for (const int64_t number : jobs) {
+      response->add_job_ids(absl::StrCat("j", number));
+    }
     return absl::OkStatus();
   };
   return ToGrpc(revoke());

@@ -5,8 +5,10 @@
 #ifndef WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ACCESS_SERVICE_H_
 
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -109,6 +111,10 @@ class AccessService final : public v1::AccessService::Service {
   [[nodiscard]] absl::StatusOr<SignedUnder> SignedUnderOf(const std::string& certificate) const;
   // The revocation is in the journal.
   [[nodiscard]] absl::Status KeepRevoked(const std::string& kind, const std::string& id) const;
+  // The numbers of the jobs, in memory and in the history, of which an attempt ended on the device
+  // since then.
+  [[nodiscard]] absl::StatusOr<std::set<int64_t>> JobsEndedOn(const DeviceId& device,
+                                                              double since_unix_seconds) const;
   absl::Status Answer(const std::string& certificate_pem, const std::string& kind,
                       const std::string& id, v1::IdentityCertificate* response) const;
 

@@ -1,13 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/message_counter.h"
 
+#include <cstdint>
+
 #include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "google/protobuf/message_lite.h"
 
 namespace wattle::rpc {
 namespace {
 
 using grpc::experimental::InterceptionHookPoints;
+
+// Waits for its bytes itself.
+constexpr absl::string_view kTransfer = "/wattle.v1.ArtifactService/GetChunks";
 
 class Counted final : public grpc::experimental::Interceptor {
  public:
@@ -16,25 +22,28 @@ class Counted final : public grpc::experimental::Interceptor {
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_MESSAGE)) {
-      Note(methods->GetRecvMessage());
+      gate_.NoteMessage(context_, SizeOf(methods->GetRecvMessage()));
     }
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE)) {
-      Note(methods->GetSendMessage());
+      sent_ += SizeOf(methods->GetSendMessage());
+      gate_.NoteMessage(context_, sent_);
+      sent_ -= (sent_ - 1) / callers::kMessageBytesOfACall * callers::kMessageBytesOfACall;
     }
     methods->Proceed();
   }
 
  private:
   // message: of protobuf, as all of Wattle's services have them; null: it could not be read.
-  void Note(const void* message) const {
-    if (message != nullptr) {
-      const auto& known = *static_cast<const google::protobuf::MessageLite*>(message);
-      gate_.NoteMessage(context_, static_cast<int64_t>(known.ByteSizeLong()));
-    }
+  static int64_t SizeOf(const void* message) {
+    return message == nullptr
+               ? 0
+               : static_cast<int64_t>(
+                     static_cast<const google::protobuf::MessageLite*>(message)->ByteSizeLong());
   }
 
   const Gate& gate_;
   const grpc::ServerContextBase& context_;
+  int64_t sent_ = 0;  // By a stream all messages together, but for those that the caller paid for.
 };
 
 }  // namespace
@@ -42,8 +51,11 @@ class Counted final : public grpc::experimental::Interceptor {
 // gRPC owns what it gets. Its own services have other messages, which are small.
 grpc::experimental::Interceptor* MessageCounter::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* call) {
-  const bool counts = call->type() == grpc::experimental::ServerRpcInfo::Type::UNARY &&
-                      absl::StartsWith(call->method(), "/wattle.v1.");
+  using Type = grpc::experimental::ServerRpcInfo::Type;
+  const absl::string_view method = call->method();
+  const bool counts = absl::StartsWith(method, "/wattle.v1.") &&
+                      (call->type() == Type::UNARY ||
+                       (call->type() == Type::SERVER_STREAMING && method != kTransfer));
   return counts ? new Counted(*gate_, *call->server_context()) : nullptr;
 }
 

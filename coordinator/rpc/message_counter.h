@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Tells the gate how large the request and the answer of each unary call are. Transfers of
-// artifacts, which are streams, wait for their bytes themselves. Thread-safe.
+// Tells the gate how large the request and the answer of each unary call are, and what a stream to
+// the caller brings. A worker's stream is not counted, and transfers of artifacts wait for their
+// bytes themselves. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 #define WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 

@@ -4,6 +4,7 @@
 #include "coordinator/rpc/server.h"
 
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/rpc/generic_call_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
+#include "coordinator/store/journal.h"
 #include "wattle/v1/access.grpc.pb.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 #include "wattle/v1/service.grpc.pb.h"
@@ -150,6 +152,48 @@ TEST_F(ServerTest, AJobGoesFromSubmitToItsResult) {
   EXPECT_EQ(line.text(), "hello from the runner");
   EXPECT_FALSE(logs->Read(&line)) << "ends with the job";
   EXPECT_TRUE(logs->Finish().ok());
+}
+
+TEST_F(ServerTest, WhatEndedOnARevokedBoardIsFoundInMemoryAndInTheHistory) {
+  ASSERT_THAT(PushModel("tiny"), IsOk());
+  auto worker = std::make_unique<HandWorker>(DeviceChannel(), HelloOf("device-a"));
+  for (const std::string key : {"old", "new"}) {
+    const auto submitted = Submit("tiny", key);
+    ASSERT_THAT(submitted, IsOk());
+    v1::Assignment assignment;
+    while (assignment.job_id() != submitted->job().job_id()) {
+      ASSERT_TRUE(worker->ReadUntilAssigned(assignment));
+    }
+    v1::Report failed;
+    failed.mutable_failed()->set_attempt_id(assignment.attempt_id());
+    failed.mutable_failed()->set_fencing_token(assignment.fencing_token());
+    failed.mutable_failed()->set_failure_class(v1::FAILURE_CLASS_SPEC);
+    worker->Report(failed);
+    ASSERT_TRUE(worker->ReadUntilAcknowledged());
+  }
+  worker.reset();
+  v1::Event archived;
+  archived.mutable_job_archived()->set_idempotency_key("old");
+  *archived.mutable_job_archived()->mutable_job() =
+      runtime_->Read([](const core::State& state) { return state.jobs.at(1).job(); });
+  End();
+  {
+    const auto journal = store::Journal::Open(Path("journal.db"));
+    ASSERT_THAT(journal, IsOk());
+    archived.set_sequence((*journal)->last_sequence() + 1);
+    ASSERT_THAT((*journal)->Append({archived}), IsOk());
+  }
+  Begin();
+  ASSERT_EQ(runtime_->Read([](const core::State& state) { return state.jobs.size(); }), 1U);
+  const auto access = v1::AccessService::NewStub(channel_);
+  v1::RevokeDeviceRequest revoke;
+  revoke.set_device("device-a");
+  v1::RevokeDeviceResponse revoked;
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::RevokeDevice, revoke, revoked), IsOk());
+  EXPECT_THAT(revoked.job_ids(), testing::ElementsAre("j1", "j2"));
+  revoke.set_since_unix_seconds(core::ToUnix(absl::Now() + absl::Hours(1)));
+  ASSERT_THAT(Call(*access, &v1::AccessService::Stub::RevokeDevice, revoke, revoked), IsOk());
+  EXPECT_THAT(revoked.job_ids(), testing::IsEmpty());
 }
 
 TEST_F(ServerTest, ARepeatedSubmitIsOneJob) {

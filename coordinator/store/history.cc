@@ -111,6 +111,24 @@ class SqliteHistory final : public History {
     return jobs;
   }
 
+  absl::StatusOr<std::vector<int64_t>> JobsEndedOn(const DeviceId& device,
+                                                   double since_unix_seconds) override {
+    absl::MutexLock lock(&mutex_);
+    WATTLE_ASSIGN_OR_RETURN(
+        Statement select,
+        database_.Prepare("SELECT DISTINCT job_id FROM attempts WHERE device_id = ? AND "
+                          "ended_unix_seconds >= ?"));
+    select.Bind(device.value()).Bind(since_unix_seconds);
+    std::vector<int64_t> numbers;
+    while (true) {
+      WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
+      if (!row) {
+        return numbers;
+      }
+      numbers.push_back(NumberOf(JobId(select.Bytes(0))));
+    }
+  }
+
   absl::Status Explain(v1::Job& job) override {
     absl::MutexLock lock(&mutex_);
     WATTLE_ASSIGN_OR_RETURN(

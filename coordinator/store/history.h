@@ -45,6 +45,10 @@ class History {
   virtual absl::StatusOr<std::optional<JobId>> JobOfKey(absl::string_view idempotency_key) = 0;
   // The archived jobs of the query, newest first.
   virtual absl::StatusOr<std::vector<v1::Job>> Jobs(const HistoryQuery& query) = 0;
+  // The numbers of the jobs, archived or open, of which an attempt ended on the device at that time
+  // or later. Attempts that a restore had forgotten, and a device told again, are not found.
+  virtual absl::StatusOr<std::vector<int64_t>> JobsEndedOn(const DeviceId& device,
+                                                           double since_unix_seconds) = 0;
   // Sets the placement of each attempt of the job as its event explained it. The job may be
   // archived or open.
   virtual absl::Status Explain(v1::Job& job) = 0;

@@ -17,6 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 v1::Event Archived(int64_t sequence, int64_t number, v1::JobState state,
                    const std::string& owner = "ann") {
@@ -107,6 +108,36 @@ TEST_F(HistoryTest, WhyAnAttemptWasPlacedComesFromItsEvent) {
   ASSERT_THAT(job, IsOk());
   ASSERT_THAT(history_->Explain(*job), IsOk());
   EXPECT_EQ(job->attempts(0).placement().reason(), "fewest joules");
+}
+
+TEST_F(HistoryTest, TheJobsThatEndedOnADeviceAreFoundByIt) {
+  const auto ended = [this](const std::string& device, double since) {
+    const auto jobs = history_->JobsEndedOn(DeviceId(device), since);
+    EXPECT_THAT(jobs, IsOk());
+    return jobs.value_or(std::vector<int64_t>());
+  };
+  const auto placed = [](int64_t sequence, const std::string& job, const std::string& attempt) {
+    v1::Event event;
+    event.set_sequence(sequence);
+    event.mutable_attempt_placed()->set_attempt_id(attempt);
+    event.mutable_attempt_placed()->set_job_id(job);
+    event.mutable_attempt_placed()->set_device_id("stolen");
+    return event;
+  };
+  const auto failed = [](int64_t sequence, const std::string& attempt) {
+    v1::Event event;
+    event.set_sequence(sequence);
+    event.set_at_unix_seconds(1000.0 * static_cast<double>(sequence));
+    event.mutable_attempt_state_changed()->set_attempt_id(attempt);
+    event.mutable_attempt_state_changed()->set_state(v1::ATTEMPT_STATE_FAILED);
+    return event;
+  };
+  ASSERT_THAT(journal_->Append({placed(5, "j9", "j9.1"), placed(6, "j20", "j20.1"),
+                                placed(7, "j22", "j22.1"), failed(8, "j9.1"), failed(9, "j20.1")}),
+              IsOk());
+  EXPECT_THAT(ended("stolen", 0), UnorderedElementsAre(9, 20)) << "the attempt of 22 goes on";
+  EXPECT_THAT(ended("stolen", 8000.5), ElementsAre(20));
+  EXPECT_THAT(ended("another", 0), IsEmpty());
 }
 
 TEST_F(HistoryTest, ADamagedJobIsNamed) {

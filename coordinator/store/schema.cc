@@ -136,7 +136,8 @@ absl::Status MigrateFrom1(Database& database, const std::string& path) {
 // file.
 absl::Status AddIndexes(Database& database) {
   return database.Execute(
-      "CREATE INDEX IF NOT EXISTS energy_ledger_by_time ON energy_ledger (at_unix_seconds)");
+      "CREATE INDEX IF NOT EXISTS energy_ledger_by_time ON energy_ledger (at_unix_seconds);"
+      "CREATE INDEX IF NOT EXISTS attempts_by_device ON attempts (device_id, ended_unix_seconds)");
 }
 
 absl::Status Make(Database& database) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "policy/weak_supply.h"
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
@@ -181,7 +182,7 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
 
 // The agent stopped work by policy, or will: it takes no work under policies that it cannot read.
 // If no policy limits the device any more, the last heartbeat refers to a removed policy and does
-// not count.
+// not count. A board whose supply is too weak needs no policy to idle.
 std::optional<Refusal> CheckGuard(const Consideration& on) {
   const v1::Device& device = on.device.device;
   const std::string& reason = device.heartbeat().guard_reason();
@@ -189,6 +190,9 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
   if (!limits.unreadable.empty()) {
     return Refusal{absl::StrCat("its policies cannot be kept: ", limits.unreadable,
                                 "; feasible once one of them is changed (wattle policy ls)")};
+  }
+  if (policy::IsWeakSupply(reason)) {
+    return Refusal{absl::StrCat(reason, "; feasible then")};
   }
   if (reason.empty() || !limits.any()) {
     return std::nullopt;

@@ -2,6 +2,7 @@
 #include "scheduler/place/link_times.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 
@@ -22,9 +23,8 @@ absl::Time DayOf(absl::Time time) {
 }
 
 // What a day leaves for artifacts.
-double BytesADay(int64_t limit) {
-  const auto bytes = static_cast<double>(limit);
-  return bytes - std::min(0.5 * bytes, static_cast<double>(policy::kIdleBytesPerDayMax));
+double BytesADay(double limit) {
+  return limit - std::min(0.5 * limit, static_cast<double>(policy::kIdleBytesPerDayMax));
 }
 
 std::string WordsOf(const policy::Limits& limits) {
@@ -50,6 +50,8 @@ std::optional<LinkTimes> LinkTimes::Of(const v1::Device& device, const policy::L
     times.windows_ = limits.link_windows;
     times.windows_.insert(times.windows_.end(), limits.windows.begin(), limits.windows.end());
     times.bytes_per_day_ = limits.link_bytes_per_day;
+    times.spent_bytes_ = static_cast<double>(device.heartbeat().link_day_bytes());
+    times.spent_on_ = DayOf(absl::UnixEpoch() + absl::Seconds(device.heartbeat().unix_seconds()));
     times.words_ = WordsOf(limits);
   }
   return times.week_ || HasLinkLimits(limits) ? std::make_optional(times) : std::nullopt;
@@ -63,17 +65,26 @@ absl::Duration LinkTimes::ContactIn(absl::Time at, absl::Time until, bool here) 
   return week_ ? week_->ContactIn(at, until, here) : until - at;
 }
 
+double LinkTimes::BytesLeftOn(absl::Time at) const {
+  if (!bytes_per_day_) {
+    return std::numeric_limits<double>::infinity();
+  }
+  const auto limit = static_cast<double>(*bytes_per_day_);
+  return DayOf(at) == spent_on_ ? std::clamp(limit - spent_bytes_, 0.0, BytesADay(limit))
+                                : BytesADay(limit);
+}
+
 absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
   const absl::Duration needed = absl::Seconds(transfer.bytes / transfer.bytes_per_second);
   if (windows_.empty() && !bytes_per_day_) {
     return InContact(needed, transfer.begin, transfer.here);
   }
-  const absl::Duration a_day =
-      bytes_per_day_ ? absl::Seconds(BytesADay(*bytes_per_day_) / transfer.bytes_per_second)
-                     : absl::InfiniteDuration();
+  const auto left_on = [&](absl::Time at) {
+    return absl::Seconds(BytesLeftOn(at) / transfer.bytes_per_second);
+  };
   absl::Duration left = needed;
-  absl::Duration left_today = a_day;
   absl::Time at = transfer.begin;
+  absl::Duration left_today = left_on(at);
   bool here = transfer.here;
   for (int piece = 0; piece < kPiecesMax; ++piece) {
     const absl::Time opens = policy::OpensAt(windows_, at);
@@ -81,7 +92,7 @@ absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
       return absl::InfiniteDuration();
     }
     if (DayOf(opens) != DayOf(at)) {
-      left_today = a_day;
+      left_today = left_on(opens);
     }
     here = here && opens == at;
     at = opens;
@@ -98,7 +109,7 @@ absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
     left_today -= came;
     at = fits ? day_ends : until;
     if (at == day_ends) {
-      left_today = a_day;
+      left_today = left_on(at);
     }
     here = false;
   }

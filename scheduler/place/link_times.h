@@ -46,6 +46,8 @@ class LinkTimes {
   [[nodiscard]] const std::string& words() const { return words_; }
 
  private:
+  // For artifacts, on the day of that time.
+  [[nodiscard]] double BytesLeftOn(absl::Time at) const;
   [[nodiscard]] absl::Duration InContact(absl::Duration contact, absl::Time at, bool here) const;
   [[nodiscard]] absl::Duration ContactIn(absl::Time at, absl::Time until, bool here) const;
 
@@ -54,6 +56,8 @@ class LinkTimes {
   // link.
   std::vector<policy::WindowLimit> windows_;
   std::optional<int64_t> bytes_per_day_;
+  double spent_bytes_ = 0;  // As the heartbeat told on the day of spent_on_.
+  absl::Time spent_on_;
   std::string words_;
 };
 

@@ -24,6 +24,10 @@ const absl::Time kMidnight = absl::FromUnixSeconds(1'799'971'200);
 constexpr double kBytesPerSecond = 50e3;
 constexpr int64_t kADay = 50'000'000;
 
+double UnixSeconds(absl::Time time) {
+  return absl::ToDoubleSeconds(time - absl::UnixEpoch());
+}
+
 v1::Policy Policy(const std::vector<std::string>& windows, int64_t bytes_per_day = 0) {
   v1::Policy policy;
   policy.set_name("night");
@@ -92,6 +96,28 @@ TEST(LinkTimesTest, ADaysBytesEndAtMidnight) {
   EXPECT_NEAR(Hours(metered, absl::Minutes(17), 23.9), 0.1 + 11.0 / 60, 1e-6)
       << "six minutes of the day before";
   EXPECT_NEAR(Hours(Policy({"01:00-05:00"}, kADay), absl::Minutes(20), 0), 25 + 4.0 / 60, 1e-6);
+}
+
+TEST(LinkTimesTest, WhatTheDayHasCarriedIsNotLeft) {
+  // 50 MB a day leave 48 for artifacts, and of the present day at most what is left of the 50.
+  const v1::Policy metered = Policy({}, kADay);
+  v1::Device device;
+  v1::Heartbeat& heartbeat = *device.mutable_heartbeat();
+  heartbeat.set_unix_seconds(UnixSeconds(kMidnight + absl::Hours(8)));
+  const auto hours = [&](absl::Duration needed, double from_hour) {
+    return Hours(metered, needed, from_hour, device);
+  };
+  EXPECT_NEAR(hours(absl::Minutes(16), 8), 16.0 / 60, 1e-6) << "an older worker tells nothing";
+  heartbeat.set_link_day_bytes(1'000'000);
+  EXPECT_NEAR(hours(absl::Minutes(16), 8), 16.0 / 60, 1e-6) << "of heartbeats";
+  heartbeat.set_link_day_bytes(26'000'000);
+  EXPECT_NEAR(hours(absl::Minutes(8), 8), 8.0 / 60, 1e-6);
+  EXPECT_NEAR(hours(absl::Minutes(9), 8), 16 + 1.0 / 60, 1e-6);
+  EXPECT_NEAR(hours(absl::Minutes(16), 24), 16.0 / 60, 1e-6) << "on the next day";
+  heartbeat.set_link_day_bytes(60'000'000);
+  EXPECT_NEAR(hours(absl::Minutes(1), 8), 16 + 1.0 / 60, 1e-6);
+  heartbeat.set_unix_seconds(UnixSeconds(kMidnight - absl::Seconds(1)));
+  EXPECT_NEAR(hours(absl::Minutes(16), 8), 16.0 / 60, 1e-6) << "told on the day before";
 }
 
 TEST(LinkTimesTest, ContactCountsInTheWindowsAlone) {
@@ -172,6 +198,11 @@ TEST_F(PlanOverLinkTest, TheDaysBytesLastForDays) {
   EXPECT_NEAR(told.prediction().fetch_seconds(), 3 * 86'400 + 6e6 / kBytesPerSecond, 1)
       << "8 MB of 30 a day";
   EXPECT_THAT(told.prediction().provenance_note(), HasSubstr("; the link carries 9.5 MiB a day"));
+  v1::Heartbeat& heartbeat = *snapshot_.devices[0].device.mutable_heartbeat();
+  heartbeat.set_unix_seconds(UnixSeconds(kMidnight));
+  heartbeat.set_link_day_bytes(6'000'000);
+  EXPECT_NEAR(Told().prediction().fetch_seconds(), 4 * 86'400 + 2e6 / kBytesPerSecond, 1)
+      << "4 MB are left of the first day";
 }
 
 TEST_F(PlanOverLinkTest, ADeadlineHoldsWithTransfersAsSlowAsOneInTen) {

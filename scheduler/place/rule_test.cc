@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "policy/weak_supply.h"
 #include "proto/approval.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
@@ -260,6 +261,12 @@ const Case kCases[] = {
     {"guard by a policy that is gone",
      [](Situation* s) { s->device.device.mutable_heartbeat()->set_guard_reason("at 12 %"); }, "",
      "", false},
+    {"a weak supply needs no policy",
+     [](Situation* s) {
+       s->device.device.mutable_heartbeat()->set_guard_reason(
+           absl::StrCat(policy::kWeakSupply, "work waits until ten minutes have passed"));
+     },
+     "guard", "under-voltage: work waits until ten minutes have passed; feasible then", false},
     {"too hot",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0, 70, ""));

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/fault_point.h"
+#include "policy/weak_supply.h"
 #include "units/format.h"
 
 namespace wattle::telemetry {
@@ -269,8 +270,9 @@ std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now)
 
 std::string Guard::CheckSupply(Monotonic now) const {
   return under_voltage_at_ && now - *under_voltage_at_ < kUnderVoltageHold
-             ? "under-voltage: the board's supply is too weak for work; work waits until ten "
-               "minutes have passed without it"
+             ? absl::StrCat(policy::kWeakSupply,
+                            "the board's supply is too weak for work; work waits until ten minutes "
+                            "have passed without it")
              : "";
 }
 

@@ -315,6 +315,16 @@ class LeaseAttacks : public rpc::ServerFixture {
     EXPECT_THAT(Call(*jobs_, &Jobs::GetJob, get, job), IsOk());
     return job.state();
   }
+  // Until the first refusal.
+  static int CallsLeft(const std::shared_ptr<grpc::Channel>& channel) {
+    const auto access = v1::AccessService::NewStub(channel);
+    v1::WhoAmIResponse me;
+    int left = 0;
+    while (Call(*access, &v1::AccessService::Stub::WhoAmI, v1::WhoAmIRequest(), me).ok()) {
+      ++left;
+    }
+    return left;
+  }
   // The first error of fetching the manifest and the chunk.
   static absl::Status Fetch(Artifacts& stub, const std::string& text) {
     v1::GetManifestRequest request;
@@ -329,7 +339,7 @@ class LeaseAttacks : public rpc::ServerFixture {
     return StatusIs(absl::StatusCode::kNotFound, HasSubstr("no attempt that this board shall run"));
   }
 
-  const std::unique_ptr<Jobs> jobs_ = v1::JobService::NewStub(channel_);
+  std::unique_ptr<Jobs> jobs_ = v1::JobService::NewStub(channel_);
   std::unique_ptr<Artifacts> artifacts_;
   std::shared_ptr<grpc::Channel> board_channel_;
   std::unique_ptr<Artifacts> board_;
@@ -380,15 +390,6 @@ TEST_F(LeaseAttacks, ALargeMessageCostsItsCallerFurtherCallsBothWays) {
   Begin();
   artifacts_ = v1::ArtifactService::NewStub(channel_);
   Push("tiny", "its weights");
-  const auto calls_left = [](const std::shared_ptr<grpc::Channel>& channel) {
-    const auto access = v1::AccessService::NewStub(channel);
-    v1::WhoAmIResponse me;
-    int left = 0;
-    while (Call(*access, &v1::AccessService::Stub::WhoAmI, v1::WhoAmIRequest(), me).ok()) {
-      ++left;
-    }
-    return left;
-  };
   const auto sams = PersonChannel("sam", "submitter");
   const auto submit = [&](const std::string& prompt, int number) {
     v1::SubmitJobRequest request;
@@ -404,13 +405,52 @@ TEST_F(LeaseAttacks, ALargeMessageCostsItsCallerFurtherCallsBothWays) {
   for (int number = 1; number <= kJobs; ++number) {
     ASSERT_THAT(submit(std::string(60'000, 'x'), number), IsOk());
   }
-  EXPECT_EQ(calls_left(sams), 100 - (1 + 4) - kJobs) << "the refused request was read";
+  EXPECT_EQ(CallsLeft(sams), 100 - (1 + 4) - kJobs) << "the refused request was read";
   const auto veras = PersonChannel("vera", "viewer");
   v1::ListJobsResponse jobs;
   ASSERT_THAT(Call(*v1::JobService::NewStub(veras), &Jobs::ListJobs, v1::ListJobsRequest(), jobs),
               IsOk());
   ASSERT_EQ(jobs.jobs_size(), kJobs);
-  EXPECT_EQ(calls_left(veras), 100 - (1 + 2));
+  EXPECT_EQ(CallsLeft(veras), 100 - (1 + 2));
+}
+
+// Each line is small.
+TEST_F(LeaseAttacks, WhatAStreamBringsCostsItsCallerCallsToo) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 100});
+  Begin();
+  artifacts_ = v1::ArtifactService::NewStub(channel_);
+  jobs_ = v1::JobService::NewStub(channel_);
+  Push("tiny", "its weights");
+  rpc::HandWorker worker(DeviceChannel("device-a"), runtime::HelloOf("device-a"));
+  const v1::Assignment assignment = SubmitTo(worker);
+  constexpr int kLines = 150;  // 600 KiB.
+  v1::WorkerMessage line;
+  line.mutable_log()->set_attempt_id(assignment.attempt_id());
+  line.mutable_log()->set_text(std::string(4096, 'x'));
+  for (int number = 0; number < kLines; ++number) {
+    ASSERT_TRUE(worker.Send(line));
+  }
+  v1::Report accepted;
+  accepted.mutable_accepted()->set_attempt_id(assignment.attempt_id());
+  accepted.mutable_accepted()->set_fencing_token(assignment.fencing_token());
+  worker.Report(accepted);
+  ASSERT_TRUE(worker.ReadUntilAcknowledged());
+  const auto veras = PersonChannel("vera", "viewer");
+  const auto veras_jobs = v1::JobService::NewStub(veras);
+  grpc::ClientContext context;
+  rpc::SetDeadline(context);
+  v1::GetJobLogsRequest request;
+  request.set_job_id(assignment.job_id());
+  const auto logs = veras_jobs->GetJobLogs(&context, request);
+  v1::LogLine read;
+  int lines = 0;
+  while (logs->Read(&read)) {
+    ++lines;
+  }
+  ASSERT_EQ(lines, kLines) << logs->Finish().error_message();
+  EXPECT_EQ(CallsLeft(veras), 100 - (1 + 2));
 }
 
 // The fencing token is no secret between boards: the attempt's board is asked for too.

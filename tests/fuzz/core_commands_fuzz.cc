@@ -39,6 +39,60 @@ Message Read(absl::string_view text) {
   return message.ParseFromString(read.SerializeAsString()) ? message : Message();
 }
 
+// Who is let in, by what, and for how long. What the coordinator draws or signs for such a request
+// stands in the text too.
+std::optional<core::Command> AccessOf(absl::string_view word, absl::string_view text) {
+  if (word == "token") {
+    auto token = Read<v1::EnrolmentToken>(text);
+    token.clear_used();
+    token.clear_revoked();
+    return core::CreateTokens{{std::move(token)}};
+  }
+  if (word == "revoke_token") {
+    return core::RevokeToken{Read<v1::RevokeTokenRequest>(text).token_id(), "ann"};
+  }
+  if (word == "enrol") {
+    const auto enroll = Read<v1::EnrollRequest>(text);
+    core::Enrol enrol;
+    enrol.secret_sha256 = enroll.secret();
+    enrol.identity.set_id(enroll.device_id());
+    enrol.identity.set_token_id(enroll.token_id());
+    enrol.identity.set_signing_request_sha256(enroll.signing_request_pem());
+    enrol.identity.set_public_key_sha256(enroll.signing_request_pem());
+    return enrol;
+  }
+  if (word == "approve") {
+    return core::ApproveDevice{DeviceId(Read<v1::ApproveDeviceRequest>(text).device()), "ann"};
+  }
+  if (word == "renew") {
+    const auto renewed = Read<v1::IdentityRecord>(text);
+    return core::RenewIdentity{renewed.kind(), renewed.id(), renewed.root_sha256(),
+                               core::FromUnix(renewed.not_after_unix_seconds())};
+  }
+  if (word == "revoke_person") {
+    const auto revoke = Read<v1::RevokePersonRequest>(text);
+    return core::RevokeIdentity{core::kPersonKind, revoke.person(), revoke.reason(), "ann"};
+  }
+  return std::nullopt;
+}
+
+// Of an upgrade that goes on.
+std::optional<core::Command> UpgradeStepOf(absl::string_view word, absl::string_view text) {
+  if (word == "tick") {
+    return core::Tick{};
+  }
+  if (word == "pause") {
+    return core::PauseUpgrade{Read<v1::PauseUpgradeRequest>(text).reason()};
+  }
+  if (word == "resume") {
+    return core::ResumeUpgrade{};
+  }
+  if (word == "abort") {
+    return core::AbortUpgrade{Read<v1::AbortUpgradeRequest>(text).reason()};
+  }
+  return AccessOf(word, text);
+}
+
 // Of requests that name what they are about.
 std::optional<core::Command> ActionOf(absl::string_view word, absl::string_view text) {
   if (word == "cancel") {
@@ -72,7 +126,11 @@ std::optional<core::Command> ActionOf(absl::string_view word, absl::string_view 
     return core::RevokeIdentity{core::kDeviceKind, revoke.device(), revoke.reason(), "ann",
                                 core::FromUnix(revoke.since_unix_seconds())};
   }
-  return std::nullopt;
+  if (word == "remove_profiles") {
+    return core::RemoveImportedProfiles{
+        Read<v1::RemoveImportedProfilesRequest>(text).device_class()};
+  }
+  return UpgradeStepOf(word, text);
 }
 
 std::optional<core::Command> CommandOf(absl::string_view word, absl::string_view text) {

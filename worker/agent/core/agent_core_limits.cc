@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 
 #include "base/fault_point.h"
+#include "policy/weak_supply.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/lower_mode.h"
@@ -69,7 +70,20 @@ std::optional<Joules> AgentCore::BudgetSpent() const {
   return Joules(device_.budget_day().spent_energy_joules());
 }
 
+void AgentCore::CountUnderVoltage(const Instant& now) {
+  const absl::Duration since = now.device - std::exchange(supply_looked_at_, now.device);
+  if (!policy::IsWeakSupply(guard_.reason()) || run_ != nullptr) {
+    return;
+  }
+  if (const std::string next = NextToStart(now); !next.empty()) {
+    v1::Receipt& receipt = *held_.at(next).mutable_receipt();
+    receipt.set_under_voltage_seconds(receipt.under_voltage_seconds() +
+                                      absl::ToDoubleSeconds(since));
+  }
+}
+
 void AgentCore::CheckGuard(const Instant& now) {
+  CountUnderVoltage(now);
   const std::string before = guard_.reason();
   const std::string warned = guard_.warning();
   CountBudget(now);

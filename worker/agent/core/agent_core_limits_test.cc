@@ -114,6 +114,38 @@ TEST_F(AgentCoreTest, UnderVoltagePausesWorkAndIsTold) {
   EXPECT_EQ(ports_.fetches, 2) << "it goes on by itself";
 }
 
+// The board has been paused for nine minutes as the worker starts anew, and dips once more then.
+TEST_F(AgentCoreTest, TheReceiptTellsHowLongAWeakSupplyHeldTheAttempt) {
+  Welcome();
+  StartTraining();
+  Desire({Job("j1.1"), Job("j1.2")});
+  const auto dip = [&] { core_->OnUnderVoltage(Now().device); };
+  dip();
+  Pass(absl::Seconds(20));  // The runner writes its checkpoint, which is work.
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Minutes(9));
+  Boot();
+  dip();
+  Welcome();
+  Desire({Job("j1.1"), Job("j1.2")});
+  Pass(absl::Minutes(11));
+  Acknowledge();
+  core_->OnFetched({}, Now());
+  Phase("train");
+  StepDone(4);
+  EndRun();
+  // The ledger was saved for the last time four minutes before the end of the first process.
+  EXPECT_NEAR(Last("finished").finished().receipt().under_voltage_seconds(), (5 + 10) * 60, 30);
+  Desire({Job("j1.2")});
+  core_->OnFetched({}, Now());
+  Phase("train");
+  StepDone(4);
+  EndRun();
+  EXPECT_EQ(Last("finished").finished().receipt().attempt_id(), "j1.2");
+  EXPECT_EQ(Last("finished").finished().receipt().under_voltage_seconds(), 0)
+      << "it would not have run yet";
+}
+
 // Of a run that is measured nothing is kept: no checkpoint, no result. Its receipt is all.
 TEST_F(AgentCoreTest, AMeasuredRunKeepsAndUploadsNothing) {
   sets_power_modes_ = true;

@@ -133,6 +133,7 @@ TEST_F(LinkTest, OnceTheDaysBytesAreSpentArtifactsWaitForTheNextDay) {
   v1::LinkBytes bytes;
   bytes.set_fetched(2'999'999);
   core_->OnLinkBytes(bytes);
+  EXPECT_EQ(core_->MakeHeartbeat(Now()).link_day_bytes(), 2'999'999) << "plans count them";
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.cancels, 0);
   core_->OnLinkBytes(bytes);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 
 #include "base/fault_point.h"
+#include "policy/weak_supply.h"
 #include "units/format.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
@@ -112,7 +113,9 @@ std::string AgentCore::OwnerStatus(const Instant& now) const {
     absl::StrAppend(&text, owner_hold_.Reason(now), ", for another ",
                     FormatElapsed(owner_hold_.Left(now)), "\n");
   } else if (!guard_.reason().empty()) {
-    absl::StrAppend(&text, "held by policy: ", guard_.reason(), "\n");
+    absl::StrAppend(&text,
+                    policy::IsWeakSupply(guard_.reason()) ? "takes no work: " : "held by policy: ",
+                    guard_.reason(), "\n");
   }
   if (run_ != nullptr) {
     const v1::AttemptProgress progress = run_->Progress();

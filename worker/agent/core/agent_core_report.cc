@@ -297,13 +297,16 @@ void AgentCore::KeepMeasured(const Instant& now) {
 
 // The opposite, at a start.
 void AgentCore::TakeMeasured() {
+  const auto measured_seconds = [](const v1::Receipt& receipt) {
+    return receipt.total().seconds() + receipt.under_voltage_seconds();
+  };
   for (const v1::MeasuredAttempt& measured : device_.measured()) {
     const auto held = held_.find(measured.receipt().attempt_id());
     // An attempt can come again under another token. A worker of an earlier version keeps this list
     // as it is, so it may be older than the record.
     if (held == held_.end() ||
         held->second.assignment().fencing_token() != measured.fencing_token() ||
-        measured.receipt().total().seconds() <= held->second.receipt().total().seconds() ||
+        measured_seconds(measured.receipt()) <= measured_seconds(held->second.receipt()) ||
         WATTLE_FAULT_POINT("measured attempts")) {
       continue;
     }
@@ -435,6 +438,9 @@ v1::Heartbeat AgentCore::MakeHeartbeat(const Instant& now) const {
   }
   if (link_.measured() && takes_heartbeat_changes_) {
     *heartbeat.mutable_link() = link_.measure();
+  }
+  if (limits_.link_bytes_per_day) {
+    heartbeat.set_link_day_bytes(link_.day_bytes());
   }
   heartbeat.set_power_source(account_.origin().source);
   heartbeat.set_guard_reason(guard_.reason());

@@ -39,6 +39,7 @@ void CopyMeasured(const v1::Receipt& from, v1::Receipt& to) {
   to.set_upload_seconds(from.upload_seconds());
   to.set_evaluate_seconds(from.evaluate_seconds());
   to.set_contended_seconds(from.contended_seconds());
+  to.set_under_voltage_seconds(from.under_voltage_seconds());
 }
 
 void AttemptRun::BeginReceipt() {
