@@ -223,7 +223,7 @@ TEST(StoredFormJobsTest, LossOfATextIsThatOfTheFloats) {
   }
 }
 
-// Byte `at` of the file after the first place of `before`.
+// Writes one byte of the file.
 void ChangeFile(const std::string& path, size_t at, char value) {
   std::string bytes = FileBytes(path);
   ASSERT_LT(at, bytes.size());
@@ -231,7 +231,7 @@ void ChangeFile(const std::string& path, size_t at, char value) {
   ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
 }
 
-// The file's last block is of a matrix or follows one: the last matrix block of the file.
+// Where a matrix begins in the file: with the scale of its first block.
 size_t ScaleOfSomeBlock(const std::string& directory, GgufType type) {
   const auto file = formats::GgufFile::Open(directory + "/model.gguf");
   EXPECT_THAT(file, IsOk());
