@@ -28,8 +28,11 @@ struct Format {
 
 constexpr Format kFormats[] = {
     {"fp32", {kernels::WeightScheme::kFloat32, 0}},
+    {"fp16", {kernels::WeightScheme::kFloat16, 0}},
     {"bf16", {kernels::WeightScheme::kBf16, 0}},
     {"int8", {kernels::WeightScheme::kInt8, 0}},
+    {"int8-g32", {kernels::WeightScheme::kInt8Grouped, 32}},
+    {"int4-g32", {kernels::WeightScheme::kInt4, 32}},
     {"int4-g64", {kernels::WeightScheme::kInt4, 64}},
     {"int4a-g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},
     {"nf4-g64", {kernels::WeightScheme::kNf4, 64}},

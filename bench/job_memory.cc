@@ -42,6 +42,14 @@ absl::StatusOr<InputView> DataOf(const char* field, const char* path) {
   return data;
 }
 
+// As the coordinator does: a job that names no form has that of the model's files.
+template <typename Spec>
+void TakeStoredForm(const wattle::models::ModelDirectory& model, Spec* spec) {
+  if (!spec->has_recipe() && spec->quantization() == wattle::v1::QUANTIZATION_UNSPECIFIED) {
+    *spec->mutable_recipe() = model.stored_recipe;
+  }
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "wattle-job-memory: %s\n", std::string(status.message()).c_str());
   return 1;
@@ -65,6 +73,11 @@ int main(int argc, char** argv) {
   if (!parsed.ok()) {
     std::fprintf(stderr, "wattle-job-memory: %s\n", parsed.ToString().c_str());
     return 2;
+  }
+  if (spec.has_generate()) {
+    TakeStoredForm(*model, spec.mutable_generate());
+  } else if (spec.has_evaluate()) {
+    TakeStoredForm(*model, spec.mutable_evaluate());
   }
   std::vector<InputView> inputs(1);
   inputs.front().field = std::string(wattle::kModelInput);

@@ -151,7 +151,7 @@ TEST_F(ArtifactCommandsTest, AModelIsWrittenAsAGgufFileThatIsAModelAgain) {
   EXPECT_THAT(over.err, HasSubstr("is there already; remove it or choose another file"));
   ASSERT_EQ(Run({"model", "export", "tiny", "--gguf", Path("half.gguf"), "--type", "f16"}).code, 0);
   EXPECT_LT(fs::file_size(Path("half.gguf")), fs::file_size(Path("tiny.gguf")));
-  EXPECT_EQ(Run({"model", "export", "tiny", "--gguf", Path("x.gguf"), "--type", "q4_0"}).code, 2);
+  EXPECT_EQ(Run({"model", "export", "tiny", "--gguf", Path("x.gguf"), "--type", "q4_1"}).code, 2);
 }
 
 TEST_F(ArtifactCommandsTest, WhatIsNotWrittenAsAGgufFileIsNamedByItsReference) {

@@ -138,7 +138,7 @@ std::vector<std::string> ValuesOf(const std::string& sort, const FleetNames& fle
     return {"table", "json"};
   }
   if (sort == "GGUF_TYPE") {
-    return {"f32", "f16", "q8_0"};
+    return {"f32", "f16", "q8_0", "q4_0"};
   }
   if (sort == "SHELL") {
     return {"bash", "zsh", "fish"};

@@ -64,7 +64,8 @@ TEST_F(CompletionTest, NamesCommandsFlagsAndValues) {
   EXPECT_THAT(Ask({"model", "push", "tiny", ""}), ElementsAre(":files"));
   EXPECT_THAT(Ask({"model", "pull", "tiny", ""}), ElementsAre(":directories"));
   EXPECT_THAT(Ask({"model", "export", "tiny", "--gguf", ""}), ElementsAre(":files"));
-  EXPECT_THAT(Ask({"model", "export", "tiny", "--type", ""}), ElementsAre("f32", "f16", "q8_0"));
+  EXPECT_THAT(Ask({"model", "export", "tiny", "--type", ""}),
+              ElementsAre("f32", "f16", "q8_0", "q4_0"));
   EXPECT_THAT(Ask({"submit", "a.yaml", "--set", "finetune.se"}),
               ElementsAre("finetune.sequence_length=", "finetune.seed="));
   EXPECT_THAT(Ask({"completion", ""}), ElementsAre("bash", "zsh", "fish"));

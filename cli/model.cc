@@ -106,7 +106,7 @@ absl::StatusOr<ExitCode> Push(Session& session, const ModelFlags& flags) {
   *info.mutable_model_shape() = model.shape();
   info.set_parameter_count(model.parameter_count());
   info.set_quantization(model.quantization());
-  *info.mutable_recipe() = model.recipe;
+  *info.mutable_recipe() = model.stored_recipe;
   DescribeChatTemplate(staged, info);
   for (const std::string& tensor : model.ignored_tensors) {
     session.PrintRemark(
@@ -128,6 +128,7 @@ struct ExportFlags {
 formats::GgufType TypeNamed(absl::string_view name) {
   return name == "f16"    ? formats::GgufType::kF16
          : name == "q8_0" ? formats::GgufType::kQ8_0
+         : name == "q4_0" ? formats::GgufType::kQ4_0
                           : formats::GgufType::kF32;
 }
 
@@ -194,9 +195,9 @@ void AddExport(CLI::App* noun, CommandSlot* slot) {
               "  wattle model export job:j12/output --gguf tuned.gguf --type f16\n");
   exported->add_option("REFERENCE", flags->reference, "Name, id, or job:ID/output")->required();
   exported->add_option("--gguf", flags->gguf, "The file to write")->required()->type_name("FILE");
-  exported->add_option("--type", flags->type, "Of the matrices: f32 (default), f16 or q8_0")
+  exported->add_option("--type", flags->type, "Of the matrices: f32 (default), f16, q8_0 or q4_0")
       ->type_name("GGUF_TYPE")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0"}).description(""));
+      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}).description(""));
   slot->Bind(exported, [flags](Session& session) { return Export(session, *flags); });
 }
 

@@ -387,6 +387,12 @@ absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path) {
   }
 }
 
+absl::Status GgufFile::ReadRowBytes(const GgufTensor& tensor, int64_t first,
+                                    absl::Span<std::byte> bytes) const {
+  return file_.Read(header_.data_start_bytes + tensor.offset_bytes + first * tensor.row_bytes(),
+                    bytes);
+}
+
 absl::Status GgufFile::ReadRows(const GgufTensor& tensor, int64_t first, int64_t count,
                                 absl::Span<float> values) const {
   const int64_t columns = tensor.shape.back();
@@ -398,9 +404,7 @@ absl::Status GgufFile::ReadRows(const GgufTensor& tensor, int64_t first, int64_t
   for (int64_t row = first; row < first + count; row += rows_at_once) {
     const int64_t rows = std::min(rows_at_once, first + count - row);
     bytes.resize(static_cast<size_t>(rows * tensor.row_bytes()));
-    WATTLE_RETURN_IF_ERROR(
-        file_.Read(header_.data_start_bytes + tensor.offset_bytes + row * tensor.row_bytes(),
-                   absl::MakeSpan(bytes)));
+    WATTLE_RETURN_IF_ERROR(ReadRowBytes(tensor, row, absl::MakeSpan(bytes)));
     DequantizeGguf(tensor.type, bytes,
                    values.subspan(static_cast<size_t>((row - first) * columns),
                                   static_cast<size_t>(rows * columns)));

@@ -83,6 +83,9 @@ class GgufFile {
   // Errors: those of InputFile::Read.
   [[nodiscard]] absl::Status ReadRows(const GgufTensor& tensor, int64_t first, int64_t count,
                                       absl::Span<float> values) const;
+  // The same rows as the file has them. bytes: as many as the rows take.
+  [[nodiscard]] absl::Status ReadRowBytes(const GgufTensor& tensor, int64_t first,
+                                          absl::Span<std::byte> bytes) const;
 
  private:
   explicit GgufFile(InputFile file) : file_(std::move(file)) {}

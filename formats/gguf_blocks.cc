@@ -108,6 +108,27 @@ void QuantizeQ8(const float* values, std::byte* block) {
   }
 }
 
+// The value that is largest in magnitude gets code 0.
+void QuantizeQ4(const float* values, std::byte* block) {
+  constexpr int64_t kHalf = kSmallBlock / 2;
+  constexpr double kZeroCode = 8.0;
+  const float* extreme = values;
+  for (int64_t i = 1; i < kSmallBlock; ++i) {
+    extreme = std::abs(values[i]) > std::abs(*extreme) ? values + i : extreme;
+  }
+  const float scale = *extreme / -8.0F;
+  const float inverse = scale == 0.0F ? 0.0F : 1.0F / scale;
+  const uint16_t stored = HalfFromFloat(scale);
+  std::memcpy(block, &stored, sizeof(stored));
+  const auto code = [&](int64_t i) {
+    const double place = static_cast<double>(values[i]) * static_cast<double>(inverse) + kZeroCode;
+    return static_cast<unsigned>(std::clamp(std::trunc(place + 0.5), 0.0, 15.0));
+  };
+  for (int64_t i = 0; i < kHalf; ++i) {
+    block[kHalfBytes + i] = static_cast<std::byte>(code(i) | code(i + kHalf) << 4);
+  }
+}
+
 }  // namespace
 
 const GgufTypeTraits* FindGgufType(uint32_t number) {
@@ -168,18 +189,45 @@ void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span
   }
 }
 
+void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<int8_t> codes,
+                absl::Span<float> scales) {
+  WATTLE_CHECK(type == GgufType::kQ4_0 || type == GgufType::kQ8_0, "a type with one scale a block");
+  const GgufTypeTraits& traits = TraitsOf(type);
+  const auto blocks = static_cast<int64_t>(scales.size());
+  WATTLE_CHECK(static_cast<int64_t>(bytes.size()) == blocks * traits.block_bytes &&
+                   static_cast<int64_t>(codes.size()) == blocks * kSmallBlock,
+               "the bytes of these codes");
+  for (int64_t i = 0; i < blocks; ++i) {
+    const std::byte* block = bytes.data() + i * traits.block_bytes;
+    int8_t* out = codes.data() + i * kSmallBlock;
+    scales[static_cast<size_t>(i)] = FloatFromHalf(HalfAt(block));
+    if (type == GgufType::kQ8_0) {
+      std::memcpy(out, block + kHalfBytes, kSmallBlock);
+      continue;
+    }
+    for (int64_t pair = 0; pair < kSmallBlock / 2; ++pair) {
+      const int two = CodeAt(block, kHalfBytes + pair);
+      out[pair] = static_cast<int8_t>(two & 0xf);
+      out[pair + kSmallBlock / 2] = static_cast<int8_t>(two >> 4);
+    }
+  }
+}
+
 void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std::byte> bytes) {
   const GgufTypeTraits& traits = TraitsOf(type);
   const int64_t blocks = static_cast<int64_t>(values.size()) / traits.block_elements;
   WATTLE_CHECK(static_cast<int64_t>(bytes.size()) == blocks * traits.block_bytes,
                "the bytes of these values");
-  WATTLE_CHECK(type == GgufType::kF32 || type == GgufType::kF16 || type == GgufType::kQ8_0,
+  WATTLE_CHECK(type == GgufType::kF32 || type == GgufType::kF16 || type == GgufType::kQ8_0 ||
+                   type == GgufType::kQ4_0,
                "one of the types that are written");
   for (int64_t i = 0; i < blocks; ++i) {
     const float* source = values.data() + i * traits.block_elements;
     std::byte* block = bytes.data() + i * traits.block_bytes;
     if (type == GgufType::kQ8_0) {
       QuantizeQ8(source, block);
+    } else if (type == GgufType::kQ4_0) {
+      QuantizeQ4(source, block);
     } else if (type == GgufType::kF16) {
       const uint16_t half = HalfFromFloat(*source);
       std::memcpy(block, &half, sizeof(half));

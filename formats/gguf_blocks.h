@@ -42,8 +42,11 @@ struct GgufTypeTraits {
 
 // bytes: whole blocks; values: as many as the blocks hold.
 void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<float> values);
-// The reverse, each value rounded to the nearest, for kF32, kF16 and kQ8_0, the types that are
-// written. values: whole blocks, finite.
+// The codes of kQ4_0, from 0 to 15, or of kQ8_0, and the scale of each block. bytes: whole blocks.
+void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<int8_t> codes,
+                absl::Span<float> scales);
+// The reverse of DequantizeGguf, each value rounded as gguf.quants rounds it, for kF32, kF16, kQ8_0
+// and kQ4_0, the types that are written. values: whole blocks, finite.
 void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std::byte> bytes);
 
 }  // namespace wattle::formats

@@ -103,7 +103,7 @@ TEST(GgufTest, WrittenBlocksAreThoseOfTheReferenceBitForBit) {
   const auto wanted = SafetensorsFile::Open(GgufGoldenFile("types.safetensors"));
   ASSERT_THAT(file, IsOk());
   ASSERT_THAT(wanted, IsOk());
-  for (const GgufType type : {GgufType::kF32, GgufType::kF16, GgufType::kQ8_0}) {
+  for (const GgufType type : {GgufType::kF32, GgufType::kF16, GgufType::kQ8_0, GgufType::kQ4_0}) {
     const std::string name(TraitsOf(type).name);
     const GgufTensor& tensor = *file->header().Find(name);
     const std::vector<float> source = FloatsOf(*wanted, "source:" + name);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
 namespace wattle::formats {
 
 const TensorEntry* TensorSource::Find(absl::string_view name) const {
@@ -11,6 +13,15 @@ const TensorEntry* TensorSource::Find(absl::string_view name) const {
       all.begin(), all.end(), name,
       [](const TensorEntry& tensor, absl::string_view wanted) { return tensor.name < wanted; });
   return found == all.end() || found->name != name ? nullptr : &*found;
+}
+
+NumberForm TensorSource::FormOf(const TensorEntry& tensor) const {
+  return tensor.type == DataType::kF16 ? NumberForm::kFloat16 : NumberForm::kFloat32;
+}
+
+absl::Status TensorSource::ReadCodes(const TensorEntry& tensor, int64_t /*first*/,
+                                     const CodedRows& /*rows*/) const {
+  return absl::InternalError(absl::StrCat(path(), ": tensor ", tensor.name, ": has no codes"));
 }
 
 }  // namespace wattle::formats

@@ -7,6 +7,7 @@
 #define WATTLE_FORMATS_TENSOR_SOURCE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,21 @@
 #include "formats/safetensors.h"
 
 namespace wattle::formats {
+
+// How a file itself holds the numbers of a tensor, whatever type tensors() reads them as.
+enum class NumberForm {
+  kFloat32,  // or what becomes FP32 when it is read
+  kFloat16,
+  kInt8Groups,  // scale * code, a scale for each kGroupColumns columns of a row: GGUF's Q8_0
+  kInt4Groups,  // scale * (code - 8), likewise: GGUF's Q4_0
+};
+inline constexpr int64_t kGroupColumns = 32;
+
+// Rows of a matrix of codes: codes [rows, columns], scales [rows, columns / kGroupColumns].
+struct CodedRows {
+  absl::Span<int8_t> codes;
+  absl::Span<float> scales;
+};
 
 class TensorSource {
  public:
@@ -42,6 +58,13 @@ class TensorSource {
   // The same of a part of a tensor, whole elements, which is not compared with the checksum.
   [[nodiscard]] virtual absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                               absl::Span<std::byte> out) const = 0;
+
+  // Of a tensor of this source.
+  [[nodiscard]] virtual NumberForm FormOf(const TensorEntry& tensor) const;
+  // Rows from `first` on of a matrix in one of the forms with groups, as the file has the numbers:
+  // rows are outputs, in the order of models::ModelTensor. Errors: as ReadPart.
+  [[nodiscard]] virtual absl::Status ReadCodes(const TensorEntry& tensor, int64_t first,
+                                               const CodedRows& rows) const;
 
   // nullptr where there is no tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;

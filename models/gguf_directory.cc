@@ -48,10 +48,11 @@ absl::Status WriteIn(const std::string& directory, absl::string_view name,
 constexpr int64_t kQuantizationVersion = 2;  // of the blocks: GGML_QNT_VERSION
 constexpr float kF16Max = 65504.0F;
 constexpr float kQ8CodeMax = 127.0F;
+constexpr float kQ4CodeMax = 8.0F;
 
 // llama.cpp's number for the type of most tensors (general.file_type).
 int64_t FileTypeOf(GgufType type) {
-  return type == GgufType::kF32 ? 0 : type == GgufType::kF16 ? 1 : 7;
+  return type == GgufType::kF32 ? 0 : type == GgufType::kF16 ? 1 : type == GgufType::kQ4_0 ? 2 : 7;
 }
 
 GgufTensor TensorOf(const GgufPlacement& placement, GgufType type) {
@@ -74,6 +75,7 @@ absl::StatusOr<std::vector<float>> ValuesOf(const formats::TensorSource& source,
                           bytes, absl::MakeSpan(values));
   const float most = type == GgufType::kF16    ? kF16Max
                      : type == GgufType::kQ8_0 ? kF16Max * kQ8CodeMax
+                     : type == GgufType::kQ4_0 ? kF16Max * kQ4CodeMax
                                                : INFINITY;
   for (const float value : values) {
     if (!std::isfinite(value)) {

@@ -30,11 +30,11 @@ absl::StatusOr<std::optional<std::string>> FindGguf(const std::string& path);
 // TokenizerFilesOfGguf, with the path that is given; those of DurableFile.
 absl::Status ImportGguf(const std::string& gguf, const std::string& directory);
 
-// Writes a directory as a GGUF file. type: of the matrices, kF32, kF16 or kQ8_0; norms, biases and
-// positions are F32, and so are matrices whose rows are no whole blocks. gguf: the path of the
-// file, which appears whole or not at all. Errors: those of InspectModelDirectory, GgufTokenizerOf
-// and GgufFieldsOf; kFailedPrecondition for a quantized model; kUnimplemented for a tokenizer that
-// begins a text with another token than config.json names; those of WriteGguf.
+// Writes a directory as a GGUF file. type: of the matrices, kF32, kF16, kQ8_0 or kQ4_0; norms,
+// biases and positions are F32, and so are matrices whose rows are no whole blocks. gguf: the path
+// of the file, which appears whole or not at all. Errors: those of InspectModelDirectory,
+// GgufTokenizerOf and GgufFieldsOf; kFailedPrecondition for a quantized model; kUnimplemented for a
+// tokenizer that begins a text with another token than config.json names; those of WriteGguf.
 absl::Status ExportGguf(const std::string& directory, const std::string& gguf,
                         formats::GgufType type);
 

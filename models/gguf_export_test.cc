@@ -239,11 +239,11 @@ TEST_F(GgufExportTest, TheTypeIsThatOfTheMatricesWithWholeBlocks) {
   ASSERT_THAT(weights, IsOk());
   const auto wanted = GgufFile::Open(ExportedGoldenPath("gguf/stablelm.gguf"));
   ASSERT_THAT(wanted, IsOk());
-  for (const GgufType type : {GgufType::kF16, GgufType::kQ8_0}) {
+  for (const GgufType type : {GgufType::kF16, GgufType::kQ8_0, GgufType::kQ4_0}) {
     ASSERT_THAT(Write(ConfigOfFamily("stablelm"), *weights, type), IsOk());
     const GgufFile written = Written();
     for (const GgufTensor& tensor : written.header().tensors) {
-      // The rows of ffn_down have 20 weights, a block of Q8_0 has 32.
+      // The rows of ffn_down have 20 weights, a block of Q8_0 or Q4_0 has 32.
       const bool whole = type == GgufType::kF16 || tensor.shape.back() == 32;
       EXPECT_EQ(tensor.type, tensor.shape.size() > 1 && whole ? type : GgufType::kF32)
           << tensor.name;
@@ -254,7 +254,46 @@ TEST_F(GgufExportTest, TheTypeIsThatOfTheMatricesWithWholeBlocks) {
       EXPECT_EQ(ValuesOf(written, tensor), values) << tensor.name;
     }
     EXPECT_EQ(std::get<int64_t>(*written.header().FindValue("general.file_type")),
-              type == GgufType::kF16 ? 1 : 7);
+              type == GgufType::kF16    ? 1
+              : type == GgufType::kQ4_0 ? 2
+                                        : 7);
+  }
+}
+
+// What inference reads of a matrix in blocks: the same values, in the rows of the Hugging Face
+// file.
+TEST_F(GgufExportTest, CodesAndScalesAreTheValues) {
+  const DecoderConfig config = ConfigOfFamily("stablelm");
+  const auto weights = formats::SafetensorsSet::OpenDirectory(DirectoryOf("stablelm"));
+  ASSERT_THAT(weights, IsOk());
+  for (const GgufType type : {GgufType::kQ8_0, GgufType::kQ4_0}) {
+    ASSERT_THAT(Write(config, *weights, type), IsOk());
+    const auto written = GgufWeights::Open(path_, config);
+    ASSERT_THAT(written, IsOk());
+    int coded = 0;
+    for (const TensorEntry& tensor : written->tensors()) {
+      const formats::NumberForm form = written->FormOf(tensor);
+      if (form == formats::NumberForm::kFloat32) {
+        continue;
+      }
+      ++coded;
+      std::vector<float> values(static_cast<size_t>(tensor.element_count()));
+      ASSERT_THAT(written->Read(tensor, absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()),
+                                                       values.size() * sizeof(float))),
+                  IsOk());
+      std::vector<int8_t> codes(values.size());
+      std::vector<float> scales(values.size() / 32);
+      ASSERT_THAT(
+          written->ReadCodes(tensor, 0,
+                             {.codes = absl::MakeSpan(codes), .scales = absl::MakeSpan(scales)}),
+          IsOk());
+      const int zero = form == formats::NumberForm::kInt4Groups ? 8 : 0;
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_EQ(scales[i / 32] * static_cast<float>(codes[i] - zero), values[i])
+            << tensor.name << ", " << i;
+      }
+    }
+    EXPECT_GT(coded, 2);
   }
 }
 

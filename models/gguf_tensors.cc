@@ -80,6 +80,15 @@ int64_t GgufConversion::HuggingFaceRow(int64_t row, int64_t rows) const {
   return row;
 }
 
+int64_t GgufConversion::RowOfOutput(int64_t row, int64_t rows) const {
+  if (rotary_heads == 0) {
+    return row;  // interleaved heads stand in GGUF as in the engine
+  }
+  const int64_t head_size = rows / rotary_heads;
+  const int64_t inside = row % head_size;
+  return row - inside + inside % (head_size / 2) * 2 + inside / (head_size / 2);
+}
+
 std::vector<GgufPlacement> GgufPlacements(const DecoderConfig& config) {
   std::vector<GgufPlacement> placements;
   for (const ModelTensor& tensor : ModelTensors(config)) {

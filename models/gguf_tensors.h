@@ -34,6 +34,9 @@ struct GgufConversion {
 
   // The row of the Hugging Face tensor that row `row` of the GGUF tensor is, of `rows`.
   [[nodiscard]] int64_t HuggingFaceRow(int64_t row, int64_t rows) const;
+  // The row of the GGUF tensor that is row `row` of the engine's matrix, of `rows`: query of all
+  // heads, then key, then value.
+  [[nodiscard]] int64_t RowOfOutput(int64_t row, int64_t rows) const;
   [[nodiscard]] bool keeps_order() const {
     return !transposed && rotary_heads == 0 && interleaved_heads == 0;
   }

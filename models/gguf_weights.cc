@@ -155,9 +155,7 @@ absl::Status GgufWeights::Read(const TensorEntry& tensor, absl::Span<std::byte> 
 
 absl::Status GgufWeights::ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                    absl::Span<std::byte> out) const {
-  const TensorEntry* own = Find(tensor.name);
-  WATTLE_CHECK(own != nullptr, "the tensor is one of this file's");
-  const GgufPlacement& placement = placements_[static_cast<size_t>(own - tensors_.data())];
+  const GgufPlacement& placement = PlacementOf(tensor);
   const GgufTensor& stored = *file_.header().Find(placement.gguf.name);
   const PartOfTensor part(placement, offset_bytes / kFloatBytes, out);
   const int64_t columns = stored.shape.back();
@@ -177,6 +175,47 @@ absl::Status GgufWeights::ReadPart(const TensorEntry& tensor, int64_t offset_byt
     values.resize(static_cast<size_t>(rows * columns));
     WATTLE_RETURN_IF_ERROR(file_.ReadRows(stored, row, rows, absl::MakeSpan(values)));
     part.Place(row * rows_of_row, absl::MakeSpan(values));
+  }
+  return absl::OkStatus();
+}
+
+const GgufPlacement& GgufWeights::PlacementOf(const TensorEntry& tensor) const {
+  const TensorEntry* own = Find(tensor.name);
+  WATTLE_CHECK(own != nullptr, "the tensor is one of this file's");
+  return placements_[static_cast<size_t>(own - tensors_.data())];
+}
+
+formats::NumberForm GgufWeights::FormOf(const TensorEntry& tensor) const {
+  const GgufPlacement& placement = PlacementOf(tensor);
+  if (!placement.is_matrix) {
+    return formats::NumberForm::kFloat32;
+  }
+  switch (file_.header().Find(placement.gguf.name)->type) {
+    case formats::GgufType::kF16:
+      return formats::NumberForm::kFloat16;
+    case formats::GgufType::kQ8_0:
+      return formats::NumberForm::kInt8Groups;
+    case formats::GgufType::kQ4_0:
+      return formats::NumberForm::kInt4Groups;
+    default:
+      return formats::NumberForm::kFloat32;
+  }
+}
+
+absl::Status GgufWeights::ReadCodes(const TensorEntry& tensor, int64_t first,
+                                    const formats::CodedRows& rows) const {
+  const GgufPlacement& placement = PlacementOf(tensor);
+  const GgufTensor& stored = *file_.header().Find(placement.gguf.name);
+  const auto columns = static_cast<size_t>(stored.shape.back());
+  const size_t groups = columns / static_cast<size_t>(formats::kGroupColumns);
+  const size_t count = rows.codes.size() / columns;
+  std::vector<std::byte> bytes(static_cast<size_t>(stored.row_bytes()));
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t row =
+        placement.conversion.RowOfOutput(first + static_cast<int64_t>(i), stored.row_count());
+    WATTLE_RETURN_IF_ERROR(file_.ReadRowBytes(stored, row, absl::MakeSpan(bytes)));
+    formats::UnpackGguf(stored.type, bytes, rows.codes.subspan(i * columns, columns),
+                        rows.scales.subspan(i * groups, groups));
   }
   return absl::OkStatus();
 }

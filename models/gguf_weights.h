@@ -2,7 +2,8 @@
 //
 // The tensors of a GGUF file by the names and in the shapes of a Hugging Face file, as F32: what
 // the converter did to the numbers is undone, and quantized blocks are dequantized, while a tensor
-// is read. A part of a file is in memory beside the tensor, at most 1 MiB. Many threads may use it.
+// is read. Matrices of Q8_0 and Q4_0 can be read as their codes, too. A part of a file is in memory
+// beside the tensor, at most 1 MiB. Many threads may use it.
 #ifndef WATTLE_MODELS_GGUF_WEIGHTS_H_
 #define WATTLE_MODELS_GGUF_WEIGHTS_H_
 
@@ -38,10 +39,14 @@ class GgufWeights final : public formats::TensorSource {
                                   absl::Span<std::byte> out) const override;
   [[nodiscard]] absl::Status ReadPart(const formats::TensorEntry& tensor, int64_t offset_bytes,
                                       absl::Span<std::byte> out) const override;
+  [[nodiscard]] formats::NumberForm FormOf(const formats::TensorEntry& tensor) const override;
+  [[nodiscard]] absl::Status ReadCodes(const formats::TensorEntry& tensor, int64_t first,
+                                       const formats::CodedRows& rows) const override;
 
  private:
   explicit GgufWeights(formats::GgufFile file) : file_(std::move(file)) {}
   absl::Status Add(GgufPlacement placement);
+  [[nodiscard]] const GgufPlacement& PlacementOf(const formats::TensorEntry& tensor) const;
 
   formats::GgufFile file_;
   formats::SafetensorsMetadata metadata_;  // none

@@ -306,6 +306,10 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
   EXPECT_NEAR(weights("int8"), 124439808.0, 5e6);
   EXPECT_NEAR(weights("int4-g64"), 124439808.0 * 0.53125, 5e6);
   EXPECT_GT(weights("int4-g64+head=int8"), weights("int4-g64"));
+  // As a GGUF file has them: 8.5 and 4.5 bits.
+  EXPECT_NEAR(weights("int8-g32"), 124439808.0 * 1.0625, 5e6);
+  EXPECT_NEAR(weights("int4-g32"), 124439808.0 * 0.5625, 5e6);
+  EXPECT_NEAR(weights("fp16"), 124439808.0 * 2, 5e6);
 }
 
 TEST(MemoryEstimateTest, EveryTensorHasTheFormatThatTheRecipeGivesIt) {

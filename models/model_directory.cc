@@ -220,6 +220,60 @@ absl::Status ReadForm(const TensorSource& file, ModelDirectory& model) {
                                                        std::string(status.message())));
 }
 
+v1::TensorFormat FormatOf(formats::NumberForm form) {
+  v1::TensorFormat format;
+  const bool floats =
+      form == formats::NumberForm::kFloat32 || form == formats::NumberForm::kFloat16;
+  format.set_scheme(floats ? v1::NUMBER_SCHEME_FLOAT : v1::NUMBER_SCHEME_SYMMETRIC);
+  format.set_bits(form == formats::NumberForm::kFloat32      ? 32
+                  : form == formats::NumberForm::kFloat16    ? 16
+                  : form == formats::NumberForm::kInt8Groups ? 8
+                                                             : 4);
+  format.set_group_size(floats ? 0 : static_cast<int32_t>(formats::kGroupColumns));
+  return format;
+}
+
+// The form of all parts of a tensor; FP32 where they differ.
+formats::NumberForm FormOf(const TensorSource& file, const ModelDirectory& model,
+                           const ModelTensor& tensor) {
+  std::optional<formats::NumberForm> common;
+  for (const FileTensor& part : tensor.files) {
+    const formats::NumberForm form = file.FormOf(*file.Find(TensorNameInFile(model, part.name)));
+    if (common.value_or(form) != form) {
+      return formats::NumberForm::kFloat32;
+    }
+    common = form;
+  }
+  return common.value_or(formats::NumberForm::kFloat32);
+}
+
+// The forms of an unquantized model's matrices as a recipe. Every tensor of the model is there.
+v1::QuantizationRecipe StoredRecipe(const TensorSource& file, const ModelDirectory& model) {
+  v1::QuantizationRecipe recipe;
+  for (const ModelTensor& tensor : ModelTensors(model.config)) {
+    const bool multiplied = tensor.is_matrix() && tensor.is_multiplied(model.config);
+    if (!multiplied && tensor.slot != Slot::kTokens) {
+      continue;
+    }
+    const v1::TensorFormat format = FormatOf(FormOf(file, model, tensor));
+    if (!multiplied) {
+      *recipe.mutable_embedding() = format;
+    } else if (tensor.slot == Slot::kTokens || tensor.slot == Slot::kHead) {
+      *recipe.mutable_head() = format;
+    } else if (!recipe.has_matrices()) {
+      *recipe.mutable_matrices() = format;
+    } else if (FormatName(format) != FormatName(recipe.matrices())) {
+      v1::TensorException& exception = *recipe.add_exceptions();
+      exception.set_tensor(tensor.name);
+      *exception.mutable_format() = format;
+    }
+  }
+  std::sort(recipe.mutable_exceptions()->begin(), recipe.mutable_exceptions()->end(),
+            [](const auto& a, const auto& b) { return a.tensor() < b.tensor(); });
+  recipe.set_name(RecipeIdentity(recipe));
+  return recipe;
+}
+
 // Counts a file to the model, if it is there.
 void AddFile(const std::string& directory, const std::string& name, ModelDirectory& model) {
   const int64_t size = FileSize(Join(directory, name));
@@ -243,7 +297,9 @@ absl::Status CheckWeights(const std::string& directory, ModelDirectory& model) {
   for (const std::string& name : model.weights_files) {
     AddFile(directory, name, model);
   }
-  return WeightsCheck(file, model).Run();
+  WATTLE_RETURN_IF_ERROR(WeightsCheck(file, model).Run());
+  model.stored_recipe = model.is_quantized() ? model.recipe : StoredRecipe(file, model);
+  return absl::OkStatus();
 }
 
 // The object in a file that a model may lack; empty without the file.

@@ -6,7 +6,7 @@
 // refuses a bad one before a byte is sent, the runner before a tensor is made. Thread-safe.
 //
 // In place of the safetensors files there may be model.gguf, of which gguf_directory.h makes the
-// other files. Its tensors are read as F32.
+// other files. Its tensors are read as F32, or as the codes that they are.
 //
 // A quantized directory, the result of a quantize job, has the same config.json and tokenizer. Its
 // model.safetensors holds the tensors of ModelTensors by the engine's names: F32 in the engine's
@@ -64,7 +64,10 @@ struct ModelDirectory {
   DecoderConfig config;
   std::string tensor_prefix;  // "" or the family's: what the file puts before the names
   StoredForm form = StoredForm::kHuggingFace;
-  v1::QuantizationRecipe recipe;   // "none" of an unquantized model
+  v1::QuantizationRecipe recipe;  // "none" of an unquantized model
+  // In which form the files hold the numbers, which inference keeps: `recipe` of a quantized model;
+  // of another one FP32, or FP16, and Q8_0 and Q4_0 of a GGUF file.
+  v1::QuantizationRecipe stored_recipe;
   int64_t size_bytes = 0;          // of `files`
   std::vector<std::string> files;  // names inside the directory that belong to the model, sorted
   std::vector<std::string> weights_files;  // those of `files` that hold the tensors

@@ -99,8 +99,12 @@ absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format
       return wrong("scheme: this version does not know it");
   }
   const int group = complete.group_size();
-  if (bits != 4 && group != 0) {
-    return wrong(absl::StrCat("group_size: ", group, "; only formats of 4 bits have groups"));
+  // GGUF's Q8_0 has groups of 8 bits.
+  const bool is_q8 = bits == 8 && complete.scheme() == v1::NUMBER_SCHEME_SYMMETRIC && group == 32;
+  if (bits != 4 && group != 0 && !is_q8) {
+    return wrong(absl::StrCat("group_size: ", group,
+                              "; only formats of 4 bits have groups, and symmetric ones of 8 bits "
+                              "groups of 32"));
   }
   if (bits == 4 && group != 32 && group != 64 && group != 128) {
     return wrong(absl::StrCat("group_size: ", group, "; write 32, 64 or 128"));

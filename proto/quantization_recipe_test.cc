@@ -17,8 +17,8 @@ using testing::HasSubstr;
 
 TEST(QuantizationRecipeTest, IdentitiesReadBackAsTheSameRecipe) {
   for (const char* identity :
-       {"none", "int8", "int4-g64", "int4a-g32", "nf4-g128", "bf16", "fp16", "int4-g64+head=int8",
-        "int4-g64+head=int8+embedding=int8+kv=int8", "none+kv=int8"}) {
+       {"none", "int8", "int8-g32", "int4-g64", "int4a-g32", "nf4-g128", "bf16", "fp16",
+        "int4-g64+head=int8", "int4-g64+head=int8+embedding=int8+kv=int8", "none+kv=int8"}) {
     const auto recipe = RecipeOfIdentity(identity);
     ASSERT_THAT(recipe, IsOk()) << identity;
     EXPECT_EQ(RecipeIdentity(*recipe),

@@ -281,6 +281,23 @@ TEST_F(ModelFamilyTest, AJobOnAQuantizedModelNeedsTheMemoryOfItsFiles) {
   EXPECT_EQ(bytes(spec), 8000);
 }
 
+// A GGUF file of llama.cpp: its recipe is that of the file, and it is no quantized model of ours.
+TEST_F(ModelFamilyTest, AJobOnAGgufModelNeedsTheMemoryOfItsFile) {
+  next_recipe_ = AdaptiveRecipe();
+  Commit("aaaa000044", "gguf", v1::ARTIFACT_KIND_MODEL, "none", "");
+  const auto bytes = [&](const v1::JobSpec& spec) {
+    Submit(spec);
+    const auto snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
+    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory_bytes;
+  };
+  v1::JobSpec spec;
+  spec.mutable_generate()->set_model("gguf");
+  spec.mutable_generate()->add_prompts("Who?");
+  EXPECT_EQ(bytes(spec), 4001);
+  spec.mutable_generate()->set_quantization(v1::QUANTIZATION_NONE);
+  EXPECT_EQ(bytes(spec), 32'000);
+}
+
 TEST_F(ModelFamilyTest, AnOutputToComeHasTheRecipeOfItsJob) {
   next_recipe_ = v1::QuantizationRecipe();  // FP32 in so many words, as a push tells it.
   Commit("aaaa000044", "told", v1::ARTIFACT_KIND_MODEL, "none", "");

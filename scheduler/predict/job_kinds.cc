@@ -141,23 +141,30 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
   work->parameters = ParameterCount(shape);
 }
 
-// Sets the recipe that the job will run with: the spec's, else the model files'.
+// In which form the model's files hold it, which inference keeps: that of a quantized model, and of
+// another one FP16 or the codes of a GGUF file. Empty: not known.
+std::string StoredForm(const v1::ArtifactInfo* model) {
+  return model == nullptr      ? ""
+         : model->has_recipe() ? RecipeIdentity(model->recipe())
+                               : model->quantization();
+}
+
+// Sets the recipe that the job will run with: the spec's, else `otherwise`, of this model.
 template <typename Spec>
-absl::Status SetQuantization(const Spec& spec, absl::Span<const InputView> inputs,
-                             WorkAmount* work) {
+absl::Status SetQuantization(const Spec& spec, const v1::ArtifactInfo* model,
+                             const std::string& otherwise, WorkAmount* work) {
   v1::WorkloadSignature& signature = work->signature;
   WATTLE_ASSIGN_OR_RETURN(
       const std::string wanted,
       WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr));
-  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
   if (!wanted.empty()) {
     signature.set_quantization(wanted);
     if (spec.recipe().exceptions_size() > 0) {  // the identity holds their hash alone
       *signature.mutable_recipe() = spec.recipe();
     }
-  } else if (model != nullptr && !model->quantization().empty()) {
-    signature.set_quantization(model->quantization());
-    if (model->recipe().exceptions_size() > 0) {
+  } else if (model != nullptr && !otherwise.empty()) {
+    signature.set_quantization(otherwise);
+    if (model->recipe().exceptions_size() > 0 && otherwise == StoredForm(model)) {
       *signature.mutable_recipe() = model->recipe();
     }
   }
@@ -192,10 +199,12 @@ absl::Status SetFinetuneMethod(const v1::FinetuneSpec& spec, absl::Span<const In
                                WorkAmount* work) {
   SetTrainingSettings(spec, work->signature);
   if (!spec.has_lora()) {
-    return SetQuantization(spec, {}, work);  // Of quantization-aware training; else FP32.
+    return SetQuantization(spec, nullptr, "", work);  // Of quantization-aware training; else FP32.
   }
   work->signature.set_adapter_rank(AdapterRankOf(spec.lora()));
-  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, work));
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
+  WATTLE_RETURN_IF_ERROR(
+      SetQuantization(spec, model, model == nullptr ? "" : model->quantization(), work));
   work->signature.set_method(work->signature.quantization() == kNoQuantization
                                  ? v1::METHOD_FINETUNE_LORA
                                  : v1::METHOD_FINETUNE_QLORA);
@@ -333,7 +342,7 @@ absl::StatusOr<WorkAmount> QuantizeWork(const v1::JobSpec& job, const v1::ModelS
                                                                 : v1::METHOD_QUANTIZE,
                shape, &work);
   work.signature.set_quantization(kInt8Quantization);
-  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, {}, &work));
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, nullptr, "", &work));
   work.units = work.parameters;
   work.steps = shape.layers();
   work.result_bytes = WeightBytesPerToken(work.signature);
@@ -358,7 +367,8 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
   WorkAmount work;
   SetSignature(v1::METHOD_GENERATE, shape, &work);
   work.signature.set_batch_size(std::max(1, spec.batch_size()));
-  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, model, StoredForm(model), &work));
   TokenRates rates = RatesOf(table, shape, inputs);
   rates.is_prompt = true;
   rates.chat = spec.chat();
@@ -384,7 +394,6 @@ absl::StatusOr<WorkAmount> GenerateWork(const v1::JobSpec& job, const v1::ModelS
     work.examples = static_cast<double>(spec.prompt_count());
   }
   const double most = spec.max_new_tokens() > 0 ? spec.max_new_tokens() : kNewTokensDefault;
-  const v1::ArtifactInfo* const model = FindInput(inputs, "model");
   const AnswerLength answer = ExpectedAnswerLength(
       table, {shape, model == nullptr ? "" : model->artifact_id()}, work.examples, most);
   work.tokens_per_example = GenerationUnits(prompt_tokens, answer.tokens);
@@ -450,7 +459,8 @@ absl::StatusOr<WorkAmount> EvaluateWork(const v1::JobSpec& job, const v1::ModelS
   const v1::EvaluateSpec& spec = job.evaluate();
   WorkAmount work;
   SetSignature(EvaluateMethod(spec), shape, &work);
-  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, inputs, &work));
+  const v1::ArtifactInfo* const model = FindInput(inputs, kModelInput);
+  WATTLE_RETURN_IF_ERROR(SetQuantization(spec, model, StoredForm(model), &work));
   const TokenRates rates = RatesOf(table, shape, inputs);
   const v1::ArtifactInfo* const data = FindInput(inputs, "data");
   const int batch = spec.batch_size() > 0 ? spec.batch_size() : kBatchSizeDefault;

@@ -12,6 +12,7 @@
 #include "base/status_matchers.h"
 #include "proto/job_kinds_for_test.h"
 #include "proto/model_shape.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
@@ -105,6 +106,33 @@ TEST(WorkTest, PackedTrainingComputesAParagraphOnceForTheQuestionsOfABatch) {
   spec.mutable_finetune()->clear_loss_on();
   data.artifact.mutable_dataset()->clear_contexts();
   EXPECT_NEAR(tokens(), 151, 1e-9);
+}
+
+// As the files of a GGUF model are; a measurement of one form never serves another.
+TEST(WorkTest, InferenceKeepsTheFormOfTheFilesAndTrainingReadsFloats) {
+  InputView model = Model();
+  model.artifact.set_quantization("none");
+  *model.artifact.mutable_recipe() = *RecipeOfIdentity("int8-g32+embedding=int8-g32");
+  const std::vector<InputView> inputs = {model, Data("data", 100, 400, 800)};
+  const auto quantization_of = [&](const v1::JobSpec& spec) {
+    const auto work = WorkOf(spec, inputs, ProfileTable());
+    EXPECT_THAT(work, IsOk());
+    return work->signature.quantization();
+  };
+  v1::JobSpec generate;
+  generate.mutable_generate()->set_model("m");
+  generate.mutable_generate()->add_prompts("The mast is");
+  EXPECT_EQ(quantization_of(generate), "int8-g32+embedding=int8-g32");
+  generate.mutable_generate()->set_quantization(v1::QUANTIZATION_NONE);
+  EXPECT_EQ(quantization_of(generate), "none");
+  v1::JobSpec evaluate;
+  evaluate.mutable_evaluate()->set_model("m");
+  evaluate.mutable_evaluate()->set_data("d");
+  EXPECT_EQ(quantization_of(evaluate), "int8-g32+embedding=int8-g32");
+  v1::JobSpec lora = Finetune();
+  lora.mutable_finetune()->mutable_lora();
+  EXPECT_EQ(quantization_of(lora), "none");
+  EXPECT_EQ(WorkOf(lora, inputs, ProfileTable())->signature.method(), v1::METHOD_FINETUNE_LORA);
 }
 
 // Measured time and energy of one method never serve another.

@@ -35,7 +35,7 @@ absl::StatusOr<LoadedModel> LoadInForm(const ModelJob& job, LoadOptions options,
 }  // namespace
 
 absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink) {
-  return LoadInForm(job, {.device = job.device}, sink);
+  return LoadInForm(job, {.device = job.device, .in_stored_form = !job.recipe.has_value()}, sink);
 }
 
 absl::StatusOr<LoadedModel> LoadFrozen(const ModelJob& job, bool bf16_matrices,

@@ -27,6 +27,8 @@ const std::vector<StoredCase>& StoredCases() {
       {"nf4_g128", {kernels::WeightScheme::kNf4, 128}},
       {"nf4_double", {kernels::WeightScheme::kNf4DoubleQuantized, 64}},
       {"bf16", {kernels::WeightScheme::kBf16, 0}},
+      {"int8_g32", {kernels::WeightScheme::kInt8Grouped, 32}},
+      {"fp16", {kernels::WeightScheme::kFloat16, 0}},
   };
   return cases;
 }

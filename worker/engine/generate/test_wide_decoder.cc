@@ -58,10 +58,10 @@ models::DecoderConfig WideConfig(const char* family) {
 
 const std::vector<WideDecoder>& WideForms() {
   static const auto& forms = *new std::vector<WideDecoder>{
-      {"gpt2", "fp32"},      {"llama", "fp32"},     {"mistral", "fp32"},    {"qwen2", "fp32"},
-      {"stablelm", "fp32"},  {"opt", "fp32"},       {"gpt2", "int8"},       {"llama", "bf16"},
-      {"llama", "int8"},     {"llama", "int4-g32"}, {"llama", "int4a-g32"}, {"llama", "nf4-g32"},
-      {"llama", "nf4dq-g32"}};
+      {"gpt2", "fp32"},       {"llama", "fp32"},     {"mistral", "fp32"},    {"qwen2", "fp32"},
+      {"stablelm", "fp32"},   {"opt", "fp32"},       {"gpt2", "int8"},       {"llama", "bf16"},
+      {"llama", "int8"},      {"llama", "int4-g32"}, {"llama", "int4a-g32"}, {"llama", "nf4-g32"},
+      {"llama", "nf4dq-g32"}, {"llama", "int8-g32"}, {"llama", "fp16"}};
   return forms;
 }
 

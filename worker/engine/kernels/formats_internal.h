@@ -18,6 +18,8 @@ const FormatOperations& Int4AsymmetricOperations();
 const FormatOperations& Nf4Operations();
 const FormatOperations& Nf4DoubleOperations();
 const FormatOperations& Bf16Operations();
+const FormatOperations& Int8GroupedOperations();
+const FormatOperations& Float16Operations();
 
 // FormatOperations::quantize of every format with a codec: rounds and packs one panel after the
 // other, so that the codes of one panel are all the memory it takes.
@@ -34,9 +36,14 @@ void DequantizeNibbles(const WeightMatrix& matrix, int64_t first, int64_t end, f
 
 // The FP16 value nearest to `value` that is finite.
 float RoundToHalf(float value);
+// A value that is an FP16 number, and such a number, at any place.
+inline constexpr int64_t kHalfBytes = 2;
+void StoreHalf(float value, std::byte* place);
+float LoadHalf(const std::byte* place);
 
 // Layout of int8: packed [panel][columns, filled up with zeros to this multiple, / 4][row of the
-// panel][4] codes; scales FP32 [panels * 16]. 64 columns are one tile of a matrix unit.
+// panel][4] codes; scales FP32 [panels * 16], or FP16 [panel][group][row of the panel] where the
+// format has groups. 64 columns are one tile of a matrix unit.
 inline constexpr int64_t kInt8ColumnMultiple = 64;
 
 // Columns of the inputs that share a scale where the weights have no groups.

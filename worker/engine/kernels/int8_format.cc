@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Int8: symmetric, one scale for each output channel. weight ≈ scale * code.
+// Int8: symmetric, weight ≈ scale * code. One FP32 scale for each output channel, or one FP16 scale
+// for each group of columns, which is GGUF's Q8_0 where groups have 32.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -11,7 +12,12 @@ namespace wattle::kernels {
 namespace {
 
 constexpr float kInt8LargestCode = 127.0F;
-constexpr int64_t kQuad = 4;  // columns that lie beside each other for one row
+constexpr float kGroupedSmallestCode = -128.0F;  // of files: rounding gives -127 at least
+constexpr int64_t kQuad = 4;                     // columns that lie beside each other for one row
+
+bool HasGroups(const WeightMatrix& shape) {
+  return shape.format.scheme == WeightScheme::kInt8Grouped;
+}
 
 int64_t PanelBytes(const WeightMatrix& shape) {
   return kPanelRows * RoundUp(shape.columns, kInt8ColumnMultiple);
@@ -19,14 +25,40 @@ int64_t PanelBytes(const WeightMatrix& shape) {
 
 StoredBytes Int8Stored(const WeightMatrix& shape) {
   const int64_t panels = PanelCount(shape.rows);
-  return {.packed = panels * PanelBytes(shape),
-          .scales = panels * kPanelRows * static_cast<int64_t>(sizeof(float))};
+  const int64_t of_row =
+      HasGroups(shape) ? GroupsOfRow(shape) * kHalfBytes : static_cast<int64_t>(sizeof(float));
+  return {.packed = panels * PanelBytes(shape), .scales = panels * kPanelRows * of_row};
 }
 
 // Where the code of a row and column lies.
 int64_t Place(const WeightMatrix& shape, int64_t row, int64_t column) {
   return row / kPanelRows * PanelBytes(shape) + column / kQuad * kQuad * kPanelRows +
          row % kPanelRows * kQuad + column % kQuad;
+}
+
+// Where the scale of a row's group lies.
+int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
+  return HasGroups(shape)
+             ? ((row / kPanelRows * GroupsOfRow(shape) + group) * kPanelRows + row % kPanelRows) *
+                   kHalfBytes
+             : row * static_cast<int64_t>(sizeof(float));
+}
+
+void StoreScale(const WeightMatrix& shape, float scale, std::byte* place) {
+  if (HasGroups(shape)) {
+    StoreHalf(scale, place);
+  } else {
+    std::memcpy(place, &scale, sizeof(scale));
+  }
+}
+
+float LoadScale(const WeightMatrix& shape, const std::byte* place) {
+  if (HasGroups(shape)) {
+    return LoadHalf(place);
+  }
+  float scale = 0.0F;
+  std::memcpy(&scale, place, sizeof(scale));
+  return scale;
 }
 
 GroupScale ChooseInt8Scale(absl::Span<const float> weights) {
@@ -43,6 +75,15 @@ int8_t EncodeInt8(float weight, GroupScale scale) {
   return static_cast<int8_t>(std::clamp(code, -kInt8LargestCode, kInt8LargestCode));
 }
 
+GroupScale ChooseGroupScale(absl::Span<const float> weights) {
+  return {.scale = RoundToHalf(ChooseInt8Scale(weights).scale)};
+}
+
+int8_t EncodeGrouped(float weight, GroupScale scale) {
+  const float code = scale.scale == 0.0F ? 0.0F : std::nearbyint(weight / scale.scale);
+  return static_cast<int8_t>(std::clamp(code, kGroupedSmallestCode, kInt8LargestCode));
+}
+
 float DecodeInt8(int8_t code, GroupScale scale) {
   return scale.scale * static_cast<float>(code);
 }
@@ -56,17 +97,23 @@ void Pack(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuff
       out.packed[Place(shape, row, column)] =
           static_cast<std::byte>(rows.codes[static_cast<size_t>(row * shape.columns + column)]);
     }
-    std::memcpy(out.scales + row * static_cast<int64_t>(sizeof(float)),
-                &rows.scales[static_cast<size_t>(row)].scale, sizeof(float));
+    const int64_t groups = GroupsOfRow(shape);
+    for (int64_t group = 0; group < groups; ++group) {
+      StoreScale(shape, rows.scales[static_cast<size_t>(row * groups + group)].scale,
+                 out.scales + ScalePlace(shape, row, group));
+    }
   }
 }
 
 void DequantizeInt8(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+  const int64_t group_columns = GroupColumns(matrix);
   for (int64_t row = first; row < end; ++row) {
     GroupScale scale;
-    std::memcpy(&scale.scale, matrix.scales + row * static_cast<int64_t>(sizeof(float)),
-                sizeof(float));
     for (int64_t column = 0; column < matrix.columns; ++column) {
+      if (column % group_columns == 0) {
+        scale.scale =
+            LoadScale(matrix, matrix.scales + ScalePlace(matrix, row, column / group_columns));
+      }
       *out++ = DecodeInt8(static_cast<int8_t>(matrix.packed[Place(matrix, row, column)]), scale);
     }
   }
@@ -81,6 +128,21 @@ const FormatOperations& Int8Operations() {
                                                    .name = "int8",
                                                    .bits = 8,
                                                    .grouped = false,
+                                                   .stored_bytes = Int8Stored,
+                                                   .codec = &kCodec,
+                                                   .pack = Pack,
+                                                   .quantize = QuantizeByCodec,
+                                                   .dequantize = DequantizeInt8};
+  return kOperations;
+}
+
+const FormatOperations& Int8GroupedOperations() {
+  static constexpr GroupCodec kCodec = {
+      .choose_scale = ChooseGroupScale, .encode = EncodeGrouped, .decode = DecodeInt8};
+  static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kInt8Grouped,
+                                                   .name = "int8",
+                                                   .bits = 8,
+                                                   .grouped = true,
                                                    .stored_bytes = Int8Stored,
                                                    .codec = &kCodec,
                                                    .pack = Pack,

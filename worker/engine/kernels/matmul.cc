@@ -29,6 +29,10 @@ ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
       return kernels.int4_asymmetric;
     case WeightScheme::kNf4:
       return kernels.nf4;
+    case WeightScheme::kInt8Grouped:
+      return kernels.int8_grouped;
+    case WeightScheme::kFloat16:
+      return kernels.float16;
     case WeightScheme::kNf4DoubleQuantized:
     case WeightScheme::kBf16:
       WATTLE_CHECK(false, "a format of training; no product of inference reads it");
@@ -64,7 +68,7 @@ struct CodedRow {
 }  // namespace
 
 bool WantsCodes(WeightScheme scheme) {
-  return scheme != WeightScheme::kFloat32;
+  return scheme != WeightScheme::kFloat32 && scheme != WeightScheme::kFloat16;
 }
 
 void QuantizedInputs::Reserve(absl::Span<const WeightMatrix* const> matrices, int64_t count) {

@@ -7,7 +7,7 @@
 //
 // With quantized weights the result is the same to the last bit on every processor and for every
 // number of threads and input rows, because integer sums are exact and the FP32 steps around them
-// are written in one order without fused additions. FP32 weights promise a tolerance only.
+// are written in one order without fused additions. FP32 and FP16 weights promise a tolerance only.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_MATMUL_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_MATMUL_H_
 

@@ -188,10 +188,16 @@ TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
   EXPECT_EQ(out, bias);
 }
 
-TEST(Int8MatMulTest, ColumnsNeedNotFillATile) {
+class ColumnsTest : public testing::TestWithParam<WeightScheme> {};
+
+INSTANTIATE_TEST_SUITE_P(WithoutGroups, ColumnsTest,
+                         testing::Values(WeightScheme::kFloat32, WeightScheme::kInt8,
+                                         WeightScheme::kFloat16));
+
+TEST_P(ColumnsTest, ColumnsNeedNotFillATile) {
   ThreadPool pool(1);
   for (const int64_t columns : {1, 3, 53, 130, 200}) {
-    OwnedMatrix owned({WeightScheme::kInt8, 0}, 21, columns, 14);
+    OwnedMatrix owned({GetParam(), 0}, 21, columns, 14);
     for (const int64_t count : {1, 4, 20}) {
       const std::vector<float> inputs = NormalValues(count * columns, 15);
       const std::vector<double> wanted = Expected(owned, {}, inputs);

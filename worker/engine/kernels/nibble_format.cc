@@ -9,7 +9,6 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int64_t kHalfBytes = 2;
 constexpr int64_t kColumnsOfLine = 8;  // one line of 64 bytes: 16 rows of 8 codes
 
 bool HasMinimums(const WeightMatrix& shape) {
@@ -43,6 +42,8 @@ int64_t ScalePlace(const WeightMatrix& shape, int64_t row, int64_t group) {
          row % kPanelRows * kHalfBytes;
 }
 
+}  // namespace
+
 void StoreHalf(float value, std::byte* place) {
   const uint16_t half = HalfFromFloat(value);
   std::memcpy(place, &half, sizeof(half));
@@ -53,8 +54,6 @@ float LoadHalf(const std::byte* place) {
   std::memcpy(&half, place, sizeof(half));
   return FloatFromHalf(half);
 }
-
-}  // namespace
 
 float RoundToHalf(float value) {
   constexpr float kLargestHalf = 65504.0F;

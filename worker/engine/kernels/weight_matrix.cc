@@ -19,8 +19,8 @@ constexpr int32_t kGroupSizes[] = {32, 64, 128};
 
 // In the order of WeightScheme; those that a recipe may name and that products read.
 const FormatOperations kTable[] = {
-    Float32Operations(),        Int8Operations(), Int4Operations(),
-    Int4AsymmetricOperations(), Nf4Operations(),
+    Float32Operations(), Int8Operations(),        Int4Operations(),    Int4AsymmetricOperations(),
+    Nf4Operations(),     Int8GroupedOperations(), Float16Operations(),
 };
 
 bool IsGroupSize(int32_t size) {

@@ -6,11 +6,11 @@
 // (int8_format.cc is the shortest example), a line in kTable of weight_matrix.cc, a product per
 // instruction set (isa/products_inl.h) and a row in weight_matrix_test.cc.
 //
-// Rows are output channels, columns are input channels: y = W x + bias. FP32 is stored row by row,
-// so that a tensor may view the bytes. Every quantized format is stored in panels of 16 rows, all
-// columns of the panel before the next panel. Such a layout reads memory in one stream when one
-// token is decoded, and is what the matrix units want when a prompt is read. The layout is the same
-// on every processor, so a file may hold the packed bytes and map them.
+// Rows are output channels, columns are input channels: y = W x + bias. FP32, FP16 and BF16 are
+// stored row by row, so that a tensor may view the bytes. Every quantized format is stored in
+// panels of 16 rows, all columns of the panel before the next panel. Such a layout reads memory in
+// one stream when one token is decoded, and is what the matrix units want when a prompt is read.
+// The layout is the same on every processor, so a file may hold the packed bytes and map them.
 //
 // No state; thread-safe. Read next: matmul.h.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_WEIGHT_MATRIX_H_
@@ -37,19 +37,21 @@ enum class WeightScheme : uint8_t {
   // NF4 whose scales are quantized too (nf4_double_format.cc). Training dequantizes it; there are
   // no products, and files do not hold it.
   kNf4DoubleQuantized = 6,
-  kBf16 = 7,  // rounded to BF16 (bf16_format.cc). For training, as the one above
+  kBf16 = 7,         // rounded to BF16 (bf16_format.cc). For training, as the one above
+  kInt8Grouped = 8,  // scale * code, code in [-128, 127]; one FP16 scale for each group
+  kFloat16 = 9,      // rounded to FP16 (float_formats.cc)
 };
 
 // A storage format. Two formats are the same when both fields are.
 struct WeightFormat {
   WeightScheme scheme = WeightScheme::kFloat32;
-  int32_t group_size = 0;  // columns that share a scale: 32, 64 or 128 at 4 bits; 0 = the whole row
+  int32_t group_size = 0;  // columns that share a scale: 32, 64 or 128; 0 = the whole row
 
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
 
-// "fp32", "int8", "int4-g64", "int4a-g64" (asymmetric), "nf4-g64". ParseFormatName is the inverse;
-// kInvalidArgument names the known formats.
+// "fp32", "fp16", "int8", "int8-g32", "int4-g64", "int4a-g64" (asymmetric), "nf4-g64".
+// ParseFormatName is the inverse; kInvalidArgument names the known formats.
 [[nodiscard]] std::string FormatName(WeightFormat format);
 absl::StatusOr<WeightFormat> ParseFormatName(absl::string_view name);
 
@@ -120,7 +122,7 @@ struct FormatOperations {
   bool grouped;      // whether WeightFormat::group_size is one of 32, 64, 128, else 0
 
   StoredBytes (*stored_bytes)(const WeightMatrix& shape);
-  const GroupCodec* codec;  // null for FP32
+  const GroupCodec* codec;  // null for floating point
 
   // Codes and scales → buffers. Null where codec is.
   void (*pack)(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuffers& out);

@@ -65,6 +65,10 @@ double ErrorBound(WeightScheme scheme) {
       return 0.0;
     case WeightScheme::kInt8:
       return 0.5 / 127 + 1e-6;
+    case WeightScheme::kInt8Grouped:
+      return 0.5 / 127 + 1e-3;
+    case WeightScheme::kFloat16:
+      return 1.0 / 2048;
     case WeightScheme::kInt4:
       // The far end of the other sign is cut by one step: 8 of 8 where 7 is the last code.
       return 1.0 / 8 + 1e-3;
@@ -136,7 +140,7 @@ TEST_P(FormatTest, BytesPerWeightAreThePromised) {
   const WeightMatrix shape{.format = GetParam(), .rows = 1024, .columns = 1024};
   const StoredBytes bytes = OperationsOf(GetParam().scheme).stored_bytes(shape);
   const int64_t groups = GetParam().group_size == 0 ? 0 : 1024 * 1024 / GetParam().group_size;
-  int64_t scales = 2 * groups;
+  int64_t scales = 2 * groups;  // none where there are no groups, as in FP16
   if (GetParam().scheme == WeightScheme::kInt8) {
     scales = 1024 * 4;
   } else if (GetParam().scheme == WeightScheme::kInt4Asymmetric) {
@@ -167,7 +171,7 @@ TEST(OperationsOfTest, EverySchemeHasItsLine) {
   for (const FormatOperations& format : AllFormats()) {
     EXPECT_EQ(&OperationsOf(format.scheme), &format);
   }
-  EXPECT_EQ(AllFormats().size(), 5U);
+  EXPECT_EQ(AllFormats().size(), 7U);
 }
 
 }  // namespace

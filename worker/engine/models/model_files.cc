@@ -70,7 +70,9 @@ class ModelLoad {
  private:
   absl::Status ChooseFormats() {
     const models::ModelDirectory& files = model_.files;
-    model_.recipe = options_.recipe != nullptr ? *options_.recipe : files.recipe;
+    model_.recipe = options_.recipe != nullptr ? *options_.recipe
+                    : options_.in_stored_form  ? files.stored_recipe
+                                               : files.recipe;
     if (options_.recipe != nullptr && files.is_quantized()) {
       return absl::FailedPreconditionError(absl::StrCat(
           model_.directory, ": this model is ", files.quantization(),
@@ -78,8 +80,11 @@ class ModelLoad {
     }
     WATTLE_RETURN_IF_ERROR(CheckRecipeFits(model_.recipe, files.config));
     for (Parameter& parameter : model_.parameters) {
-      WATTLE_ASSIGN_OR_RETURN(parameter.format,
-                              FormatOfTensor(model_.recipe, files.config, parameter.tensor));
+      WATTLE_ASSIGN_OR_RETURN(
+          parameter.format,
+          options_.recipe == nullptr && options_.in_stored_form
+              ? StoredFormatOfTensor(model_.recipe, files.config, parameter.tensor)
+              : FormatOfTensor(model_.recipe, files.config, parameter.tensor));
       if (options_.double_quantize && options_.recipe != nullptr &&
           parameter.format.scheme == kernels::WeightScheme::kNf4) {
         parameter.format.scheme = kernels::WeightScheme::kNf4DoubleQuantized;
@@ -123,9 +128,11 @@ class ModelLoad {
       case models::StoredForm::kHuggingFace:
         break;
     }
-    return parameter.is_quantized() ? LoadAndQuantize(index)
-                                    : LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
-                                                 parameter.tensor.layout);
+    if (!parameter.is_quantized()) {
+      return LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
+                        parameter.tensor.layout);
+    }
+    return options_.recipe == nullptr ? LoadAsStored(index) : LoadAndQuantize(index);
   }
 
   absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
@@ -151,6 +158,23 @@ class ModelLoad {
                                                        values, &packed_arena_));
     const bool go_on = !options_.on_quantized || options_.on_quantized(values.numel());
     return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
+  }
+
+  absl::Status LoadAsStored(size_t index) {
+    const Parameter& parameter = model_.parameters[index];
+    const models::ModelTensor& tensor = parameter.tensor;
+    const std::vector<models::FileTensor> parts = NamesInFile(model_.files, tensor);
+    if (parameter.format.scheme == kernels::WeightScheme::kFloat16) {
+      WATTLE_ASSIGN_OR_RETURN(
+          packed_[index], ReadFloat16(file_, parts, tensor.layout, tensor.shape, &packed_arena_));
+    } else {
+      WATTLE_ASSIGN_OR_RETURN(packed_[index], ReadCodes(file_, parts,
+                                                        {.format = parameter.format,
+                                                         .rows = tensor.shape[0],
+                                                         .columns = tensor.shape[1]},
+                                                        &packed_arena_));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status LoadPacked(size_t index) {

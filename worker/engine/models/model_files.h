@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Models between disk and memory: a Hugging Face directory (F32, F16 or BF16, or one of our
-// quantized forms; see models/model_directory.h) to parameters and back. Tensors are read, and
-// quantized where a recipe says so, one after the other: a model is never in memory twice. No
+// Models between disk and memory: a Hugging Face directory (F32, F16 or BF16, a GGUF file, or one
+// of our quantized forms; see models/model_directory.h) to parameters and back. Tensors are read,
+// and quantized where a recipe says so, one after the other: a model is never in memory twice. No
 // exceptions leave this file.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_MODEL_FILES_H_
 #define WATTLE_WORKER_ENGINE_MODELS_MODEL_FILES_H_
@@ -40,9 +40,12 @@ struct LoadedModel {
 
 struct LoadOptions {
   std::string device = "cpu";  // "cpu", "cuda", "cuda:1"
-  // Quantizes each matrix as it is read; null: every parameter is held as the files have it, and
-  // F16 and BF16 as FP32.
+  // Quantizes each matrix as it is read; null: as the files of a quantized model have it, and else
+  // in FP32, whatever the files have.
   const v1::QuantizationRecipe* recipe = nullptr;
+  // Without a recipe: FP16, and the codes of a GGUF file, are held as the files have them
+  // (models::ModelDirectory::stored_recipe), for inference.
+  bool in_stored_form = false;
   // NF4 matrices that are quantized here have their scales quantized too, as QLoRA wants: the model
   // is held for training, and cannot generate or be saved.
   bool double_quantize = false;

@@ -138,6 +138,65 @@ absl::Status ReadBytes(const TensorSource& file, const std::string& name, at::Te
   return absl::OkStatus();
 }
 
+// The rows of parts that stand one below the other, as codes: some at once.
+class RowsOfParts {
+ public:
+  RowsOfParts(const TensorSource& file, const std::vector<models::FileTensor>& parts,
+              const kernels::WeightMatrix& shape)
+      : file_(file), parts_(parts), columns_(shape.columns), groups_(kernels::GroupsOfRow(shape)) {
+    codes_.resize(static_cast<size_t>(kernels::kPanelRows * columns_));
+    scales_.resize(static_cast<size_t>(kernels::kPanelRows * groups_));
+    packed_scales_.resize(scales_.size());
+  }
+
+  // count: at most a panel's.
+  absl::Status ReadNext(int64_t count) {
+    for (int64_t row = 0; row < count;) {
+      const models::FileTensor& part = parts_[part_];
+      const TensorEntry* entry = file_.Find(part.name);
+      const int64_t rows_of_part = entry->element_count() / columns_;
+      const int64_t some = std::min(count - row, rows_of_part - next_);
+      WATTLE_RETURN_IF_ERROR(file_.ReadCodes(
+          *entry, next_,
+          {.codes = Part(absl::MakeSpan(codes_), row * columns_, some * columns_),
+           .scales = Part(absl::MakeSpan(scales_), row * groups_, some * groups_)}));
+      for (const float scale : Part(absl::MakeSpan(scales_), row * groups_, some * groups_)) {
+        if (!std::isfinite(scale)) {
+          return NotFinite(file_, part.name);
+        }
+      }
+      row += some;
+      next_ += some;
+      if (next_ == rows_of_part) {
+        ++part_;
+        next_ = 0;
+      }
+    }
+    for (size_t i = 0; i < scales_.size(); ++i) {
+      packed_scales_[i].scale = scales_[i];
+    }
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] kernels::QuantizedRows rows() const { return {codes_, packed_scales_}; }
+
+ private:
+  template <typename Number>
+  static absl::Span<Number> Part(absl::Span<Number> all, int64_t first, int64_t count) {
+    return all.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+  }
+
+  const TensorSource& file_;
+  const std::vector<models::FileTensor>& parts_;
+  int64_t columns_;
+  int64_t groups_;
+  size_t part_ = 0;   // the one that the next row is of
+  int64_t next_ = 0;  // that row in it
+  std::vector<int8_t> codes_;
+  std::vector<float> scales_;
+  std::vector<kernels::GroupScale> packed_scales_;
+};
+
 int64_t RoomOf(int64_t bytes) {
   constexpr int64_t kAlignment = kernels::kPackedAlignment;
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -206,6 +265,36 @@ absl::Status ReadFloats(const TensorSource& file, const std::vector<models::File
     row += rows.size(0);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<MatrixWeights> ReadFloat16(const TensorSource& file,
+                                          const std::vector<models::FileTensor>& parts,
+                                          const models::FileLayout& layout,
+                                          const std::vector<int64_t>& shape, PackedArena* arena) {
+  MatrixWeights matrix =
+      EmptyMatrix({.scheme = kernels::WeightScheme::kFloat16}, shape[0], shape[1], arena);
+  at::Tensor place = matrix.packed.view(at::kHalf).view(shape);
+  WATTLE_RETURN_IF_ERROR(ReadFloats(file, parts, layout, place));
+  return matrix;
+}
+
+absl::StatusOr<MatrixWeights> ReadCodes(const TensorSource& file,
+                                        const std::vector<models::FileTensor>& parts,
+                                        const kernels::WeightMatrix& shape, PackedArena* arena) {
+  MatrixWeights matrix = EmptyMatrix(shape.format, shape.rows, shape.columns, arena);
+  const kernels::FormatOperations& format = kernels::OperationsOf(shape.format.scheme);
+  kernels::PackedBuffers place = BuffersOf(matrix);
+  RowsOfParts rows(file, parts, shape);
+  kernels::WeightMatrix panel = shape;
+  for (int64_t row = 0; row < shape.rows; row += kernels::kPanelRows) {
+    panel.rows = std::min(kernels::kPanelRows, shape.rows - row);
+    WATTLE_RETURN_IF_ERROR(rows.ReadNext(panel.rows));
+    format.pack(panel, rows.rows(), place);
+    const kernels::StoredBytes bytes = format.stored_bytes(panel);
+    place.packed += bytes.packed;
+    place.scales += bytes.scales;
+  }
+  return matrix;
 }
 
 absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,

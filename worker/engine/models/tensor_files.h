@@ -58,6 +58,18 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
                          const models::FileLayout& layout, const at::Tensor& values,
                          formats::SafetensorsWriter& writer);
 
+// An FP16 matrix of the values that ReadFloats reads. parts: of FP16.
+absl::StatusOr<MatrixWeights> ReadFloat16(const formats::TensorSource& file,
+                                          const std::vector<models::FileTensor>& parts,
+                                          const models::FileLayout& layout,
+                                          const std::vector<int64_t>& shape, PackedArena* arena);
+
+// Codes and scales as the file has them (TensorSource::ReadCodes), a panel at a time. format: the
+// one with these codes and groups. Errors: as ReadFloats.
+absl::StatusOr<MatrixWeights> ReadCodes(const formats::TensorSource& file,
+                                        const std::vector<models::FileTensor>& parts,
+                                        const kernels::WeightMatrix& shape, PackedArena* arena);
+
 // A BF16 matrix of zeros, for products of training.
 [[nodiscard]] MatrixWeights MakeBf16Matrix(int64_t outputs, int64_t inputs,
                                            PackedArena* arena = nullptr);

@@ -15,6 +15,20 @@ namespace wattle::engine {
 absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecipe& recipe,
                                                      const models::DecoderConfig& config,
                                                      const models::ModelTensor& tensor) {
+  WATTLE_ASSIGN_OR_RETURN(const kernels::WeightFormat format,
+                          StoredFormatOfTensor(recipe, config, tensor));
+  if (format.scheme == kernels::WeightScheme::kFloat16) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(tensor.name,
+                     ": format fp16: the engine does not round to it; write bits: 8, "
+                     "or leave the recipe out where the files have it"));
+  }
+  return format;
+}
+
+absl::StatusOr<kernels::WeightFormat> StoredFormatOfTensor(const v1::QuantizationRecipe& recipe,
+                                                           const models::DecoderConfig& config,
+                                                           const models::ModelTensor& tensor) {
   v1::TensorFormat wanted;
   if (tensor.is_multiplied(config)) {
     const bool is_head = tensor.slot == models::Slot::kTokens || tensor.slot == models::Slot::kHead;

@@ -21,6 +21,12 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
                                                      const models::DecoderConfig& config,
                                                      const models::ModelTensor& tensor);
 
+// The same in models::ModelDirectory::stored_recipe, where it may be FP16: nothing is rounded to
+// it.
+absl::StatusOr<kernels::WeightFormat> StoredFormatOfTensor(const v1::QuantizationRecipe& recipe,
+                                                           const models::DecoderConfig& config,
+                                                           const models::ModelTensor& tensor);
+
 // Whether the engine honours the whole recipe for this model. Errors: kFailedPrecondition for an
 // exception that names no matrix of the model, or keys and values in another form than FP32 and
 // int8.

@@ -35,6 +35,12 @@ at::Tensor NearestInt8(const at::Tensor& groups) {
   return groups.div(DivisorOf(scales)).round_().clamp_(-127.0, 127.0).mul_(scales);
 }
 
+at::Tensor NearestInt8Grouped(const at::Tensor& groups) {
+  const at::Tensor scales =
+      RoundedToHalf(DividedBy(groups.abs().amax(-1, /*keepdim=*/true), 127.0));
+  return groups.div(DivisorOf(scales)).round_().clamp_(-128.0, 127.0).mul_(scales);
+}
+
 at::Tensor NearestInt4(const at::Tensor& groups) {
   const at::Tensor extremes = groups.gather(-1, groups.abs().argmax(-1, /*keepdim=*/true));
   const at::Tensor scales = RoundedToHalf(extremes.div(-8.0));
@@ -74,6 +80,8 @@ at::Tensor Nearest(WeightScheme scheme, const at::Tensor& groups) {
   switch (scheme) {
     case WeightScheme::kInt8:
       return NearestInt8(groups);
+    case WeightScheme::kInt8Grouped:
+      return NearestInt8Grouped(groups);
     case WeightScheme::kInt4:
       return NearestInt4(groups);
     case WeightScheme::kInt4Asymmetric:

@@ -64,13 +64,22 @@ at::Tensor As(at::ScalarType type, const at::Tensor& bytes) {
   return bytes.view(type);
 }
 
+// A scale for each row, or for each group of it.
 at::Tensor Int8Rows(const MatrixWeights& matrix, const RowChoice& rows) {
   const WeightMatrix& stored = matrix.matrix;
   const int64_t panels = kernels::PanelCount(stored.rows);
   const at::Tensor codes = rows.OfPanels(
       As(at::kChar, matrix.packed).view({panels, -1, kPanelRows, 4}), 2);  // [count, quads, 4]
-  const at::Tensor scales = rows.Of(As(at::kFloat, matrix.scales)).unsqueeze(1);
-  return codes.flatten(1).narrow(1, 0, stored.columns).to(at::kFloat).mul_(scales);
+  at::Tensor values = codes.flatten(1).narrow(1, 0, stored.columns).to(at::kFloat);
+  if (stored.format.scheme == WeightScheme::kInt8) {
+    return values.mul_(rows.Of(As(at::kFloat, matrix.scales)).unsqueeze(1));
+  }
+  const int64_t groups = kernels::GroupsOfRow(stored);
+  const at::Tensor scales =  // [count, groups]
+      rows.OfPanels(As(at::kHalf, matrix.scales).view({panels, groups, kPanelRows}), 2);
+  return values.reshape({rows.count, groups, -1})
+      .mul_(scales.to(at::kFloat).unsqueeze(2))
+      .view({rows.count, stored.columns});
 }
 
 // The two codes of each byte [count, …, n], all low halves before all high ones: [count, …, 2, n].
@@ -144,7 +153,10 @@ at::Tensor Rows(const MatrixWeights& matrix, const RowChoice& rows) {
       return rows.Of(matrix.value);
     case WeightScheme::kBf16:
       return rows.Of(matrix.packed).to(at::kFloat);
+    case WeightScheme::kFloat16:
+      return rows.Of(As(at::kHalf, matrix.packed).view({matrix.matrix.rows, -1})).to(at::kFloat);
     case WeightScheme::kInt8:
+    case WeightScheme::kInt8Grouped:
       return Int8Rows(matrix, rows);
     case WeightScheme::kInt4:
     case WeightScheme::kInt4Asymmetric:

@@ -140,6 +140,8 @@ TEST(CudaDecodeStepTest, LogitsAreThoseOfTheCpu) {
   for (const WeightFormat format :
        {WeightFormat{.scheme = WeightScheme::kInt8},
         {.scheme = WeightScheme::kBf16},
+        {.scheme = WeightScheme::kFloat16},
+        {.scheme = WeightScheme::kInt8Grouped, .group_size = 32},
         {.scheme = WeightScheme::kInt4, .group_size = 32},
         {.scheme = WeightScheme::kInt4Asymmetric, .group_size = 32},
         {.scheme = WeightScheme::kNf4, .group_size = 32},

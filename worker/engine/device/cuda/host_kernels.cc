@@ -19,10 +19,9 @@
 #include "worker/engine/device/cuda/kernels/product_int4.cu"
 #include "worker/engine/device/cuda/kernels/product_int4a.cu"
 #include "worker/engine/device/cuda/kernels/product_int8.cu"
+#include "worker/engine/device/cuda/kernels/product_int8g.cu"
 #include "worker/engine/device/cuda/kernels/product_nf4.cu"
 #include "worker/engine/device/cuda/kernels/product_nf4dq.cu"
-#include "worker/engine/device/cuda/kernels/product_q4_0.cu"
-#include "worker/engine/device/cuda/kernels/product_q8_0.cu"
 #include "worker/engine/device/cuda/kernels/rms_norm.cu"
 #include "worker/engine/device/cuda/kernels/rotary.cu"
 #include "worker/engine/device/cuda/kernels/seen_softmax.cu"
@@ -54,10 +53,9 @@ constexpr HostKernel kKernels[] = {
     WATTLE_PRODUCT(int4),
     WATTLE_PRODUCT(int4a),
     WATTLE_PRODUCT(int8),
+    WATTLE_PRODUCT(int8g),
     WATTLE_PRODUCT(nf4),
     WATTLE_PRODUCT(nf4dq),
-    WATTLE_PRODUCT(q4_0),
-    WATTLE_PRODUCT(q8_0),
     WATTLE_KERNEL(adafactor, adafactor_rows, AdafactorArguments),
     WATTLE_KERNEL(adafactor, adafactor_columns, AdafactorArguments),
     WATTLE_KERNEL(adafactor, adafactor_factors, AdafactorArguments),

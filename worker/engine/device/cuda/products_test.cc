@@ -16,7 +16,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "formats/gguf_blocks.h"
 #include "worker/engine/device/cuda/host_gpu.h"
 #include "worker/engine/device/cuda/host_kernels.h"
 #include "worker/engine/device/cuda/kernels/arguments.h"
@@ -73,35 +72,6 @@ void StoreByScheme(kernels::WeightFormat format, TestMatrix& matrix) {
       .dequantize(owned.matrix, 0, owned.matrix.rows, matrix.weights.data());
 }
 
-void StoreQ4(TestMatrix& matrix) {  // what only llama.cpp writes: any bytes are weights
-  const auto blocks = matrix.weights.size() / 32;
-  matrix.packed.resize(blocks * 18);
-  for (size_t i = 0; i < matrix.packed.size(); ++i) {
-    matrix.packed[i] = static_cast<uint8_t>(i * 2654435761U >> 13U);
-  }
-  for (size_t block = 0; block < blocks; ++block) {
-    matrix.packed[block * 18 + 1] = 0x2C;  // scales from 0.0625 to 0.125
-  }
-}
-
-void StoreAsGguf(formats::GgufType type, TestMatrix& matrix) {
-  if (type == formats::GgufType::kQ4_0) {
-    StoreQ4(matrix);
-  } else {
-    const auto traits = formats::TraitsOf(type);
-    matrix.packed.resize(matrix.weights.size() / static_cast<size_t>(traits.block_elements) *
-                         static_cast<size_t>(traits.block_bytes));
-    formats::QuantizeGguf(
-        type, matrix.weights,
-        absl::MakeSpan(reinterpret_cast<std::byte*>(matrix.packed.data()), matrix.packed.size()));
-  }
-  formats::DequantizeGguf(
-      type,
-      absl::MakeConstSpan(reinterpret_cast<const std::byte*>(matrix.packed.data()),
-                          matrix.packed.size()),
-      absl::MakeSpan(matrix.weights));
-}
-
 std::unique_ptr<TestMatrix> MakeMatrix(const Format& format, int rows, int columns, uint64_t seed) {
   auto matrix = std::make_unique<TestMatrix>();
   matrix->stored.rows = rows;
@@ -129,11 +99,10 @@ std::unique_ptr<TestMatrix> MakeMatrix(const Format& format, int rows, int colum
     matrix->tables.assign(kernels::Nf4Values().begin(), kernels::Nf4Values().end());
     matrix->tables.insert(matrix->tables.end(), kernels::DynamicMap().begin(),
                           kernels::DynamicMap().end());
+  } else if (name == "int8g") {
+    scheme(WeightScheme::kInt8Grouped);
   } else {
-    StoreAsGguf(name == "fp16"   ? formats::GgufType::kF16
-                : name == "q8_0" ? formats::GgufType::kQ8_0
-                                 : formats::GgufType::kQ4_0,
-                *matrix);
+    scheme(WeightScheme::kFloat16);
   }
   matrix->stored.packed = matrix->packed.data();
   matrix->stored.scales = matrix->scales.data();
@@ -158,7 +127,8 @@ double Nonlinear(Nonlinearity f, double x) {
 }
 
 bool InPanels(const std::string& format) {
-  return format == "int8" || format == "int4" || format == "int4a" || format == "nf4";
+  return format == "int8" || format == "int8g" || format == "int4" || format == "int4a" ||
+         format == "nf4";
 }
 
 // One product of a drawn shape, its buffers of just the size that the kernel may touch.
@@ -278,9 +248,9 @@ class ProductCase {
 };
 
 constexpr Format kFormats[] = {
-    {"fp32", 1},        {"fp16", 1},       {"bf16", 1},       {"int8", 1},      {"int4", 32, 32},
-    {"int4", 128, 128}, {"int4a", 64, 64}, {"int4a", 32, 32}, {"nf4", 64, 64},  {"nf4", 32, 32},
-    {"nf4dq", 64, 64},  {"nf4dq", 32, 32}, {"q8_0", 32, 32},  {"q4_0", 32, 32},
+    {"fp32", 1},        {"fp16", 1},       {"bf16", 1},       {"int8", 1},       {"int4", 32, 32},
+    {"int4", 128, 128}, {"int4a", 64, 64}, {"int4a", 32, 32}, {"nf4", 64, 64},   {"nf4", 32, 32},
+    {"nf4dq", 64, 64},  {"nf4dq", 32, 32}, {"int8g", 32, 32}, {"int8g", 64, 64},
 };
 
 class CudaProductTest : public testing::TestWithParam<Format> {};

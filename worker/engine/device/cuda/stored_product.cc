@@ -33,13 +33,18 @@ const char* FormatOf(WeightScheme scheme) {
       return "nf4dq";
     case WeightScheme::kBf16:
       return "bf16";
+    case WeightScheme::kInt8Grouped:
+      return "int8g";
+    case WeightScheme::kFloat16:
+      return "fp16";
   }
   return "";
 }
 
 bool InPanels(WeightScheme scheme) {
-  return scheme == WeightScheme::kInt8 || scheme == WeightScheme::kInt4 ||
-         scheme == WeightScheme::kInt4Asymmetric || scheme == WeightScheme::kNf4;
+  return scheme == WeightScheme::kInt8 || scheme == WeightScheme::kInt8Grouped ||
+         scheme == WeightScheme::kInt4 || scheme == WeightScheme::kInt4Asymmetric ||
+         scheme == WeightScheme::kNf4;
 }
 
 StoredMatrix StoredOf(const kernels::WeightMatrix& matrix, const float* nf4_tables) {

@@ -68,8 +68,8 @@ inline void MultiplyGroup(const int8_t* const weights[2], const int8_t* codes, i
 // What a panel's weights look like once they are int8.
 struct TilePanel {
   const int8_t* weights = nullptr;    // [columns / 4][16][4]
-  const uint16_t* scales = nullptr;   // 4 bit: of the panel; int8: null
-  const float* row_scales = nullptr;  // int8: [16]; 4 bit: null
+  const uint16_t* scales = nullptr;   // with groups: of the panel, else null
+  const float* row_scales = nullptr;  // without groups: [16], else null
 };
 
 // FP32 sums of up to 32 inputs from input `first` and two panels (the second may repeat the
@@ -139,21 +139,27 @@ inline void MultiplyPair(const Product& p, const TilePanel panels[2], int64_t pa
   }
 }
 
+template <bool kGrouped>
 inline void Int8Tiles(const Product& p, int64_t first_panel, int64_t end_panel) {
   if (p.inputs.count < kTileInputs) {
-    Int8Product(p, first_panel, end_panel);
+    Int8Product<kGrouped>(p, first_panel, end_panel);
     return;
   }
-  Configure(kTileColumns);
+  const int64_t step = kGrouped ? Smaller(p.group, kTileColumns) : kTileColumns;
+  Configure(step);
   const int64_t panel_bytes = 16 * ((p.columns + 63) / 64 * 64);
   for (int64_t panel = first_panel; panel < end_panel; panel += 2) {
     TilePanel panels[2];
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t which = Smaller(panel + half, end_panel - 1);
       panels[half].weights = static_cast<const int8_t*>(p.packed) + which * panel_bytes;
-      panels[half].row_scales = static_cast<const float*>(p.scales) + which * 16;
+      if constexpr (kGrouped) {
+        panels[half].scales = static_cast<const uint16_t*>(p.scales) + which * p.inputs.groups * 16;
+      } else {
+        panels[half].row_scales = static_cast<const float*>(p.scales) + which * 16;
+      }
     }
-    MultiplyPair<0>(p, panels, panel, end_panel, kTileColumns);
+    MultiplyPair<kGrouped ? 16 : 0>(p, panels, panel, end_panel, step);
   }
   _tile_release();
 }
@@ -211,10 +217,11 @@ inline void NibbleTiles(const Product& p, int64_t first_panel, int64_t end_panel
 const KernelTable& AmxKernels() {
   static constexpr KernelTable kTable = [] {
     KernelTable table = TableOverLanes("amx");
-    table.int8 = Int8Tiles;
+    table.int8 = Int8Tiles<false>;
     table.int4 = NibbleTiles<Nibble::kSymmetric>;
     table.int4_asymmetric = NibbleTiles<Nibble::kAsymmetric>;
     table.nf4 = NibbleTiles<Nibble::kTable>;
+    table.int8_grouped = Int8Tiles<true>;
     return table;
   }();
   return kTable;

@@ -24,7 +24,7 @@ inline constexpr int64_t kProductScratchBytesOfColumn = 2 * 16 * 4;
 // The largest head that attention takes.
 inline constexpr int64_t kMaxHeadSize = 512;
 
-// Rows that a matrix is multiplied with. FP32 weights read `values`, all others the codes.
+// Rows that a matrix is multiplied with. FP32 and FP16 weights read `values`, all others the codes.
 struct InputRows {
   int64_t count = 0;
   const float* values = nullptr;  // [count, value_stride]
@@ -167,6 +167,8 @@ struct KernelTable {
   ProductFunction int4;
   ProductFunction int4_asymmetric;
   ProductFunction nf4;
+  ProductFunction int8_grouped;
+  ProductFunction float16;
   void (*quantize_input)(const InputQuantization& task);
   void (*normalize)(const Norm& norm, const float* x, float* out);
   void (*attend)(const HeadAttention& task);

@@ -210,11 +210,14 @@ inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
   return {AddPairs(sum.lo, _mm256_maddubs_epi16(weights.lo, quad)),
           AddPairs(sum.hi, _mm256_maddubs_epi16(weights.hi, quad))};
 }
+// A weight may be -128, which has no negative; an input is -127 at least.
+inline __m256i SignedPairs(__m256i weights, __m256i quad) {
+  return _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(quad, weights));
+}
 inline I DotSigned(I sum, W weights, const int8_t* inputs) {
   const __m256i quad = Quad(inputs);
-  const __m256i magnitude = _mm256_abs_epi8(quad);
-  return {AddPairs(sum.lo, _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights.lo, quad))),
-          AddPairs(sum.hi, _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights.hi, quad)))};
+  return {AddPairs(sum.lo, SignedPairs(weights.lo, quad)),
+          AddPairs(sum.hi, SignedPairs(weights.hi, quad))};
 }
 #endif
 

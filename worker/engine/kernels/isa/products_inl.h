@@ -64,12 +64,29 @@ inline void OverInputs(int64_t count, const Block& block) {
   }
 }
 
-// --- FP32 ---
+// --- FP32 and FP16 ---
+
+inline F LoadFloats(const float* from) {
+  return Load(from);
+}
+inline F LoadFloats(const uint16_t* from) {
+  return LoadHalves(from);
+}
+
+// The first `count` of sixteen numbers, the others zero.
+template <typename Weight>
+inline F LoadSome(const Weight* from, int64_t count) {
+  alignas(64) Weight some[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) {
+    some[i] = from[i];
+  }
+  return LoadFloats(some);
+}
 
 // dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs.
-template <int kRows, int kInputs>
-inline void Float32Dots(const float* weights, int64_t columns, const float* inputs,
-                        int64_t input_stride, float (*dots)[kLanes]) {
+template <int kRows, int kInputs, typename Weight>
+inline void FloatDots(const Weight* weights, int64_t columns, const float* inputs,
+                      int64_t input_stride, float (*dots)[kLanes]) {
   F sums[kRows][kInputs];
   for (auto& row : sums) {
     for (F& sum : row) {
@@ -79,17 +96,19 @@ inline void Float32Dots(const float* weights, int64_t columns, const float* inpu
   int64_t c = 0;
   for (; c + kLanes <= columns; c += kLanes) {
     for (int r = 0; r < kRows; ++r) {
-      const F weight = Load(weights + r * columns + c);
+      const F weight = LoadFloats(weights + r * columns + c);
       for (int t = 0; t < kInputs; ++t) {
         sums[r][t] = MulAdd(weight, Load(inputs + t * input_stride + c), sums[r][t]);
       }
     }
   }
   for (int r = 0; r < kRows; ++r) {
+    alignas(64) float rest[kLanes];
+    Store(rest, LoadSome(weights + r * columns + c, columns - c));
     for (int t = 0; t < kInputs; ++t) {
       float sum = ReduceAdd(sums[r][t]);
-      for (int64_t rest = c; rest < columns; ++rest) {
-        sum += weights[r * columns + rest] * inputs[t * input_stride + rest];
+      for (int64_t i = 0; i < columns - c; ++i) {
+        sum += rest[i] * inputs[t * input_stride + c + i];
       }
       dots[t][r] = sum;
     }
@@ -97,21 +116,21 @@ inline void Float32Dots(const float* weights, int64_t columns, const float* inpu
 }
 
 // Few inputs: the weights are read row by row, each once for all inputs of the block.
-template <int kInputs>
-inline void Float32PanelFew(const Product& p, int64_t panel, int64_t input) {
+template <int kInputs, typename Weight>
+inline void FloatPanelFew(const Product& p, int64_t panel, int64_t input) {
   alignas(64) float dots[kInputs][kLanes] = {};
   const float* inputs = p.inputs.values + input * p.inputs.value_stride;
-  const auto* weights = static_cast<const float*>(p.packed) + panel * kLanes * p.columns;
+  const auto* weights = static_cast<const Weight*>(p.packed) + panel * kLanes * p.columns;
   const int64_t rows = Smaller(kLanes, p.rows - panel * kLanes);
   float block[kInputs][kLanes];
   for (int64_t r = 0; r < rows;) {
     const int64_t step = r + 4 <= rows ? 4 : 1;
     if (step == 4) {
-      Float32Dots<4, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
-                              block);
+      FloatDots<4, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
+                            block);
     } else {
-      Float32Dots<1, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
-                              block);
+      FloatDots<1, kInputs>(weights + r * p.columns, p.columns, inputs, p.inputs.value_stride,
+                            block);
     }
     for (int t = 0; t < kInputs; ++t) {
       for (int64_t i = 0; i < step; ++i) {
@@ -126,19 +145,26 @@ inline void Float32PanelFew(const Product& p, int64_t panel, int64_t input) {
 }
 
 // Two panels' weights as [columns][2 * 16], zeros where the matrix ends.
-inline void PackFloat32(const Product& p, int64_t panel, float* packed) {
-  const auto* weights = static_cast<const float*>(p.packed);
+template <typename Weight>
+inline void PackFloats(const Product& p, int64_t panel, float* packed) {
+  const auto* weights = static_cast<const Weight*>(p.packed);
   for (int64_t lane = 0; lane < 2 * kLanes; ++lane) {
     const int64_t row = panel * kLanes + lane;
-    for (int64_t c = 0; c < p.columns; ++c) {
-      packed[c * 2 * kLanes + lane] = row < p.rows ? weights[row * p.columns + c] : 0.0F;
+    for (int64_t c = 0; c < p.columns; c += kLanes) {
+      const int64_t count = row < p.rows ? Smaller(kLanes, p.columns - c) : 0;
+      alignas(64) float values[kLanes];
+      Store(values, count == kLanes ? LoadFloats(weights + row * p.columns + c)
+                                    : LoadSome(weights + row * p.columns + c, count));
+      for (int64_t i = 0; i < Smaller(kLanes, p.columns - c); ++i) {
+        packed[(c + i) * 2 * kLanes + lane] = values[i];
+      }
     }
   }
 }
 
 template <int kInputs>
-inline void Float32Tile(const Product& p, const float* packed, int64_t panel, int64_t panels,
-                        int64_t input) {
+inline void FloatTile(const Product& p, const float* packed, int64_t panel, int64_t panels,
+                      int64_t input) {
   F sums[kInputs][2];
   for (auto& pair : sums) {
     pair[0] = Set(0.0F);
@@ -161,21 +187,23 @@ inline void Float32Tile(const Product& p, const float* packed, int64_t panel, in
   }
 }
 
-inline void Float32Product(const Product& p, int64_t first_panel, int64_t end_panel) {
+template <typename Weight>
+inline void FloatProduct(const Product& p, int64_t first_panel, int64_t end_panel) {
   constexpr int64_t kManyInputs = 8;  // from here on packing two panels is soon paid back
   if (p.inputs.count < kManyInputs) {
     for (int64_t panel = first_panel; panel < end_panel; ++panel) {
-      OverInputs(p.inputs.count,
-                 [&]<int kInputs>(int64_t input) { Float32PanelFew<kInputs>(p, panel, input); });
+      OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
+        FloatPanelFew<kInputs, Weight>(p, panel, input);
+      });
     }
     return;
   }
   auto* packed = static_cast<float*>(p.scratch);
   for (int64_t panel = first_panel; panel < end_panel; panel += 2) {
-    PackFloat32(p, panel, packed);
+    PackFloats<Weight>(p, panel, packed);
     const int64_t panels = Smaller(2, end_panel - panel);
     OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
-      Float32Tile<kInputs>(p, packed, panel, panels, input);
+      FloatTile<kInputs>(p, packed, panel, panels, input);
     });
   }
 }
@@ -221,7 +249,7 @@ struct Int8Lines {
   }
 };
 
-// One row of inputs, two lines at a time: two products of at most 127 · 127 sum to 32258 < 2^15.
+// One row of inputs, two lines at a time: two products of at most 128 · 127 sum to 32512 < 2^15.
 template <typename Words>
 inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads) {
   I low = SetInt(0);
@@ -278,7 +306,8 @@ inline void Int8Dots(const uint8_t* line, const int8_t* codes, int64_t code_stri
   }
 }
 
-template <int kInputs>
+// kGrouped: a scale for each group of a row, else one for each row.
+template <bool kGrouped, int kInputs>
 inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
   const InputRows& in = p.inputs;
   const auto* line =
@@ -298,19 +327,29 @@ inline void Int8Panel(const Product& p, int64_t panel, int64_t input) {
     for (int t = 0; t < kInputs; ++t) {
       const int64_t place = (input + t) * in.groups + g;
       const I dot = AddInt(SetInt(-kSignedRaise * in.sums[place]), dots[t]);
-      sums[t] = Add(sums[t], Mul(ToFloat(dot), Set(in.scales[place])));
+      F scale = Set(in.scales[place]);
+      if constexpr (kGrouped) {
+        const auto* scales = static_cast<const uint16_t*>(p.scales);
+        scale = Mul(LoadHalves(scales + (panel * in.groups + g) * kLanes), scale);
+      }
+      sums[t] = Add(sums[t], Mul(ToFloat(dot), scale));
     }
   }
-  const F scales = Load(static_cast<const float*>(p.scales) + panel * kLanes);
+  for (F& sum : sums) {
+    if constexpr (!kGrouped) {
+      sum = Mul(sum, Load(static_cast<const float*>(p.scales) + panel * kLanes));
+    }
+  }
   for (int t = 0; t < kInputs; ++t) {
-    StorePanel(p, panel, input + t, Mul(sums[t], scales));
+    StorePanel(p, panel, input + t, sums[t]);
   }
 }
 
+template <bool kGrouped>
 inline void Int8Product(const Product& p, int64_t first_panel, int64_t end_panel) {
   for (int64_t panel = first_panel; panel < end_panel; ++panel) {
     OverInputs(p.inputs.count,
-               [&]<int kInputs>(int64_t input) { Int8Panel<kInputs>(p, panel, input); });
+               [&]<int kInputs>(int64_t input) { Int8Panel<kGrouped, kInputs>(p, panel, input); });
   }
 }
 

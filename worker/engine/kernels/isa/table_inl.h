@@ -15,11 +15,13 @@ namespace {
 
 constexpr KernelTable TableOverLanes(const char* name) {
   return {.name = name,
-          .float32 = Float32Product,
-          .int8 = Int8Product,
+          .float32 = FloatProduct<float>,
+          .int8 = Int8Product<false>,
           .int4 = NibbleProduct<Nibble::kSymmetric>,
           .int4_asymmetric = NibbleProduct<Nibble::kAsymmetric>,
           .nf4 = NibbleProduct<Nibble::kTable>,
+          .int8_grouped = Int8Product<true>,
+          .float16 = FloatProduct<uint16_t>,
           .quantize_input = QuantizeInput,
           .normalize = Normalize,
           .attend = Attend,

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// FP32, row by row: what training works on and every other format is compared with.
+// Row by row: FP32, which training works on and every other format is compared with, and FP16,
+// exactly what files of FP16 hold.
 #include <cstring>
 
 #include "worker/engine/kernels/aligned_buffer.h"
@@ -22,6 +23,23 @@ void Float32Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* 
               static_cast<size_t>((end - first) * matrix.columns * kFloatBytes));
 }
 
+StoredBytes Float16Stored(const WeightMatrix& shape) {
+  return {.packed = shape.rows * shape.columns * kHalfBytes, .scales = 0};
+}
+
+void ToHalves(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
+  for (int64_t i = 0; i < shape.rows * shape.columns; ++i) {
+    StoreHalf(RoundToHalf(weights[i]), out.packed + i * kHalfBytes);
+  }
+}
+
+void Float16Rows(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
+  const std::byte* place = matrix.packed + first * matrix.columns * kHalfBytes;
+  for (int64_t i = 0; i < (end - first) * matrix.columns; ++i) {
+    out[i] = LoadHalf(place + i * kHalfBytes);
+  }
+}
+
 }  // namespace
 
 const FormatOperations& Float32Operations() {
@@ -34,6 +52,19 @@ const FormatOperations& Float32Operations() {
                                                    .pack = nullptr,
                                                    .quantize = Copy,
                                                    .dequantize = Float32Rows};
+  return kOperations;
+}
+
+const FormatOperations& Float16Operations() {
+  static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kFloat16,
+                                                   .name = "fp16",
+                                                   .bits = 16,
+                                                   .grouped = false,
+                                                   .stored_bytes = Float16Stored,
+                                                   .codec = nullptr,
+                                                   .pack = nullptr,
+                                                   .quantize = ToHalves,
+                                                   .dequantize = Float16Rows};
   return kOperations;
 }
 

@@ -1,0 +1,313 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Inference keeps FP16, and the codes of a GGUF file, as the files have them: the same weights to
+// the last bit as the FP32 model of the same file, in fewer bytes. Training reads FP32.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/durable_file.h"
+#include "base/status_matchers.h"
+#include "formats/gguf_blocks.h"
+#include "formats/safetensors.h"
+#include "models/decoder_config.h"
+#include "models/gguf_config.h"
+#include "models/gguf_directory.h"
+#include "models/model_directory.h"
+#include "proto/quantization_recipe.h"
+#include "worker/engine/evaluate/evaluate.h"
+#include "worker/engine/load_for_job.h"
+#include "worker/engine/models/layers.h"
+#include "worker/engine/models/model_files.h"
+#include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_model.h"
+#include "worker/engine/torch_operators.h"
+
+namespace wattle::engine {
+namespace {
+
+using formats::GgufType;
+using testing::HasSubstr;
+
+// A model of the family with logits of several units, F32 in safetensors.
+std::string MakeModelOf(const char* family) {
+  const std::string plain = MakeTinyModel(absl::StrCat("plain_", family), 5);
+  models::DecoderConfig config = TinyConfigOf(family);
+  config.tied_embeddings = family == std::string("gpt2");  // GPT-NeoX in GGUF never is
+  EXPECT_THAT(WriteFileDurably(plain + "/config.json", models::FormatDecoderConfig(config)),
+              IsOk());
+  std::filesystem::remove(plain + "/model.safetensors");
+  EXPECT_THAT(InitializeModelDirectory(plain, 5), IsOk());
+  auto model = LoadModel(plain, {});
+  EXPECT_THAT(model, IsOk());
+  for (size_t i = 0; i < model->parameters.size(); ++i) {
+    if (model->parameters[i].decays()) {
+      ArenaView(model->arena, model->layout, model->parameters, i).mul_(8.0);
+    }
+  }
+  std::string directory = NewTestDirectory(absl::StrCat("model_", family));
+  EXPECT_THAT(SaveModel(directory, *model), IsOk());
+  return directory;
+}
+
+// The model with matrices of the type: a GGUF file in place of the safetensors file.
+std::string MakeGgufModel(const char* family, GgufType type) {
+  std::string directory = MakeModelOf(family);
+  const auto files = models::InspectModelDirectory(directory);
+  EXPECT_THAT(files, IsOk());
+  const auto weights = models::OpenWeights(directory, files->config);
+  EXPECT_THAT(weights, IsOk());
+  const auto fields = models::GgufFieldsOf(files->config, "m");
+  EXPECT_THAT(fields, IsOk());
+  EXPECT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
+              IsOk());
+  std::filesystem::remove(directory + "/model.safetensors");
+  return directory;
+}
+
+LoadedModel Load(const std::string& directory, bool in_stored_form) {
+  auto model = LoadModel(directory, {.in_stored_form = in_stored_form});
+  EXPECT_THAT(model, IsOk());
+  return *std::move(model);
+}
+
+LoadedModel LoadWith(const std::string& directory, std::optional<v1::QuantizationRecipe> recipe) {
+  RecordingSink sink;
+  auto model = LoadForInference({.directory = directory, .recipe = std::move(recipe)}, sink);
+  EXPECT_THAT(model, IsOk());
+  return *std::move(model);
+}
+
+TokenBatch SomeTokens() {
+  std::vector<int64_t> tokens;
+  for (int64_t i = 0; i < 40; ++i) {
+    tokens.push_back(i * 7 % 250);
+  }
+  return BatchOf({{tokens, std::vector<uint8_t>(tokens.size(), 1)}});
+}
+
+// Bytes of the packed matrices; how many of the parameters they are.
+std::pair<int64_t, int64_t> PackedBytes(const LoadedModel& model) {
+  DecoderWeights weights = model.decoder.weights;
+  std::pair<int64_t, int64_t> bytes = {0, 0};
+  for (const Parameter& parameter : model.parameters) {
+    if (!parameter.in_arena()) {
+      const MatrixWeights& matrix = MatrixAt(weights, parameter.tensor);
+      bytes.first += matrix.packed.nbytes() + matrix.scales.nbytes();
+      bytes.second += parameter.tensor.element_count();
+    }
+  }
+  return bytes;
+}
+
+struct Form {
+  GgufType type;
+  const char* name;  // of the matrices
+  double logits;     // largest error: what rounding of the inputs adds
+  double bytes_of_weight;
+};
+
+std::ostream& operator<<(std::ostream& out, const Form& form) {
+  return out << form.name;
+}
+
+class StoredFormTest : public testing::TestWithParam<std::tuple<const char*, Form>> {
+ protected:
+  [[nodiscard]] const char* family() const { return std::get<0>(GetParam()); }
+  [[nodiscard]] Form form() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(StoredFormTest, WeightsAreThoseOfTheFileToTheLastBit) {
+  const std::string directory = MakeGgufModel(family(), form().type);
+  const LoadedModel floats = Load(directory, false);
+  EXPECT_EQ(RecipeIdentity(floats.recipe), "none");
+  const LoadedModel stored = Load(directory, true);
+  EXPECT_THAT(RecipeIdentity(stored.recipe), testing::StartsWith(form().name));
+  DecoderWeights of_floats = floats.decoder.weights;
+  DecoderWeights of_stored = stored.decoder.weights;
+  int packed = 0;
+  for (size_t i = 0; i < stored.parameters.size(); ++i) {
+    const Parameter& parameter = stored.parameters[i];
+    if (parameter.in_arena()) {
+      continue;
+    }
+    ++packed;
+    EXPECT_EQ(kernels::FormatName(parameter.format), form().name) << parameter.tensor.name;
+    EXPECT_TRUE(Dequantize(MatrixAt(of_stored, parameter.tensor))
+                    .equal(MatrixAt(of_floats, parameter.tensor).value))
+        << parameter.tensor.name;
+  }
+  const bool tied = floats.files.config.tied_embeddings;
+  EXPECT_EQ(packed, tied ? 9 : 10);  // four matrices in each of two blocks, table and head
+  EXPECT_GE(models::InspectModelDirectory(directory)->stored_recipe.matrices().bits(), 4);
+}
+
+TEST_P(StoredFormTest, LogitsAreThoseOfTheFloats) {
+  const std::string directory = MakeGgufModel(family(), form().type);
+  const at::Tensor wanted = AllLogits(Load(directory, false).decoder, SomeTokens());
+  const at::Tensor got = AllLogits(Load(directory, true).decoder, SomeTokens());
+  EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), form().logits);
+}
+
+TEST_P(StoredFormTest, MatricesTakeTheBytesOfTheirForm) {
+  const auto [bytes, weights] = PackedBytes(Load(MakeGgufModel(family(), form().type), true));
+  const double of_weight = static_cast<double>(bytes) / static_cast<double>(weights);
+  RecordProperty("bytes_of_weight", absl::StrCat(of_weight));
+  EXPECT_LT(of_weight, form().bytes_of_weight);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, StoredFormTest,
+    testing::Combine(testing::Values("gpt2", "llama", "gpt_neox"),
+                     // Rows of 32 columns are filled up to 64 in 8 bits.
+                     testing::Values(Form{GgufType::kQ8_0, "int8-g32", 0.03, 2.1},
+                                     Form{GgufType::kQ4_0, "int4-g32", 0.03, 0.6},
+                                     Form{GgufType::kF16, "fp16", 1e-5, 2.01})),
+    [](const auto& row) {
+      std::string name = absl::StrCat(std::get<0>(row.param), "_", std::get<1>(row.param).name);
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
+
+TEST(StoredFormJobsTest, WhatAsksForAFormGetsItAndTrainingReadsFloats) {
+  const std::string directory = MakeGgufModel("llama", GgufType::kQ4_0);
+  EXPECT_EQ(RecipeIdentity(LoadWith(directory, std::nullopt).recipe),
+            "int4-g32+embedding=int4-g32");
+  EXPECT_FALSE(LoadWith(directory, *RecipeOfIdentity("none")).is_quantized());
+  const LoadedModel int8 = LoadWith(directory, *RecipeOfIdentity("int8"));
+  EXPECT_EQ(RecipeIdentity(int8.recipe), "int8");
+  RecordingSink sink;
+  for (const auto& model : {LoadForTraining({.directory = directory}, false, sink),
+                            LoadFrozen({.directory = directory}, false, sink)}) {
+    ASSERT_THAT(model, IsOk());
+    EXPECT_FALSE(model->is_quantized());
+    EXPECT_EQ(RecipeIdentity(model->recipe), "none");
+  }
+}
+
+TEST(StoredFormJobsTest, NothingIsRoundedToFp16) {
+  RecordingSink sink;
+  EXPECT_THAT(
+      LoadForInference(
+          {.directory = MakeTinyModel("model", 5), .recipe = *RecipeOfIdentity("fp16")}, sink),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("does not round to it")));
+}
+
+TEST(StoredFormJobsTest, LossOfATextIsThatOfTheFloats) {
+  for (const auto& [type, tolerance] :
+       {std::pair{GgufType::kQ8_0, 2e-3}, {GgufType::kQ4_0, 2e-3}, {GgufType::kF16, 1e-5}}) {
+    EvaluateSettings settings;
+    settings.model.directory = MakeGgufModel("gpt2", type);
+    settings.data = MakeTinyText("text", 60);
+    RecordingSink sink;
+    const auto stored = Evaluate(settings, sink);
+    settings.model.recipe = *RecipeOfIdentity("none");
+    const auto floats = Evaluate(settings, sink);
+    ASSERT_THAT(stored, IsOk());
+    ASSERT_THAT(floats, IsOk());
+    EXPECT_NEAR(stored->figures.loss / floats->figures.loss, 1.0, tolerance);
+    EXPECT_EQ(RecipeIdentity(floats->model.recipe), "none");
+    EXPECT_NE(RecipeIdentity(stored->model.recipe), "none");
+  }
+}
+
+// Writes one byte of the file.
+void ChangeFile(const std::string& path, size_t at, char value) {
+  std::string bytes = FileBytes(path);
+  ASSERT_LT(at, bytes.size());
+  bytes[at] = value;
+  ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
+}
+
+// Where a matrix begins in the file: with the scale of its first block.
+size_t ScaleOfSomeBlock(const std::string& directory, GgufType type) {
+  const auto file = formats::GgufFile::Open(directory + "/model.gguf");
+  EXPECT_THAT(file, IsOk());
+  const formats::GgufTensor* tensor = file->header().Find("blk.1.attn_output.weight");
+  EXPECT_NE(tensor, nullptr);
+  EXPECT_EQ(tensor->type, type);
+  return static_cast<size_t>(file->header().data_start_bytes + tensor->offset_bytes);
+}
+
+TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
+  const std::string directory = MakeGgufModel("llama", GgufType::kQ4_0);
+  const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ4_0);
+  ChangeFile(directory + "/model.gguf", place + 1, '\x7C');  // FP16's exponent of infinity
+  EXPECT_THAT(LoadModel(directory, {.in_stored_form = true}),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       testing::AllOf(HasSubstr("layers.1.self_attn.o_proj.weight"),
+                                      HasSubstr("not finite"))));
+}
+
+// llama.cpp's own rounding never writes it.
+TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
+  const std::string directory = MakeGgufModel("llama", GgufType::kQ8_0);
+  const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ8_0);
+  ChangeFile(directory + "/model.gguf", place + 2, '\x80');
+  LoadedModel floats = Load(directory, false);
+  LoadedModel stored = Load(directory, true);
+  const at::Tensor weights = Dequantize(stored.decoder.weights.blocks[1].attention_output.matrix);
+  EXPECT_TRUE(weights.equal(floats.decoder.weights.blocks[1].attention_output.matrix.value));
+  const at::Tensor got = AllLogits(stored.decoder, SomeTokens());
+  const at::Tensor wanted = AllLogits(floats.decoder, SomeTokens());
+  EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.02);
+}
+
+// Parts of one matrix in two forms have no form in common.
+TEST(StoredFormFileTest, AMatrixOfTwoFormsIsFp32AndTheOthersAreNot) {
+  const std::string directory = MakeModelOf("llama");
+  const std::string path = directory + "/model.safetensors";
+  const auto file = formats::SafetensorsFile::Open(path);
+  ASSERT_THAT(file, IsOk());
+  std::vector<formats::TensorDescription> descriptions;
+  for (const formats::TensorEntry& tensor : file->tensors()) {
+    const bool half = absl::EndsWith(tensor.name, "_proj.weight") &&
+                      tensor.name != "model.layers.0.self_attn.k_proj.weight";
+    descriptions.push_back({.name = tensor.name,
+                            .type = half ? formats::DataType::kF16 : formats::DataType::kF32,
+                            .shape = tensor.shape});
+  }
+  const std::string mixed = path + ".mixed";
+  auto writer = formats::SafetensorsWriter::Create(mixed, descriptions, {{"format", "pt"}});
+  ASSERT_THAT(writer, IsOk());
+  for (const formats::TensorDescription& tensor : descriptions) {
+    at::Tensor values = at::empty(tensor.shape, at::kFloat);
+    const std::vector<std::byte> bytes = BytesOf(*file, *file->Find(tensor.name));
+    std::memcpy(values.data_ptr(), bytes.data(), bytes.size());
+    const at::Tensor typed = tensor.type == formats::DataType::kF16 ? values.to(at::kHalf) : values;
+    ASSERT_THAT(writer->Write(tensor.name,
+                              absl::MakeConstSpan(static_cast<const std::byte*>(typed.data_ptr()),
+                                                  static_cast<size_t>(typed.nbytes()))),
+                IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+  std::filesystem::rename(mixed, path);
+  const auto files = models::InspectModelDirectory(directory);
+  ASSERT_THAT(files, IsOk());
+  // The first layer's qkv is FP32, so that is what the recipe says of all but the exceptions.
+  const LoadedModel stored = Load(directory, true);
+  for (const Parameter& parameter : stored.parameters) {
+    const bool wants_half = parameter.tensor.is_matrix() && parameter.tensor.layer >= 0 &&
+                            parameter.tensor.name != "layers.0.qkv.weight";
+    EXPECT_EQ(kernels::FormatName(parameter.format), wants_half ? "fp16" : "fp32")
+        << parameter.tensor.name;
+  }
+  const at::Tensor got = AllLogits(stored.decoder, SomeTokens());
+  EXPECT_LT(RelativeError(got, AllLogits(Load(directory, false).decoder, SomeTokens())),
+            kLogitsTolerance);
+}
+
+}  // namespace
+}  // namespace wattle::engine
