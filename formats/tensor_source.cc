@@ -16,7 +16,9 @@ const TensorEntry* TensorSource::Find(absl::string_view name) const {
 }
 
 NumberForm TensorSource::FormOf(const TensorEntry& tensor) const {
-  return tensor.type == DataType::kF16 ? NumberForm::kFloat16 : NumberForm::kFloat32;
+  return tensor.type == DataType::kF16    ? NumberForm::kFloat16
+         : tensor.type == DataType::kBF16 ? NumberForm::kBfloat16
+                                          : NumberForm::kFloat32;
 }
 
 absl::Status TensorSource::ReadCodes(const TensorEntry& tensor, int64_t /*first*/,

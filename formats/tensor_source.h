@@ -23,6 +23,7 @@ namespace wattle::formats {
 enum class NumberForm {
   kFloat32,  // or what becomes FP32 when it is read
   kFloat16,
+  kBfloat16,
   kInt8Groups,  // scale * code, a scale for each kGroupColumns columns of a row: GGUF's Q8_0
   kInt4Groups,  // scale * (code - 8), likewise: GGUF's Q4_0
 };

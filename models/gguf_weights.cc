@@ -193,6 +193,8 @@ formats::NumberForm GgufWeights::FormOf(const TensorEntry& tensor) const {
   switch (file_.header().Find(placement.gguf.name)->type) {
     case formats::GgufType::kF16:
       return formats::NumberForm::kFloat16;
+    case formats::GgufType::kBF16:
+      return formats::NumberForm::kBfloat16;
     case formats::GgufType::kQ8_0:
       return formats::NumberForm::kInt8Groups;
     case formats::GgufType::kQ4_0:

@@ -310,6 +310,7 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
   EXPECT_NEAR(weights("int8-g32"), 124439808.0 * 1.0625, 5e6);
   EXPECT_NEAR(weights("int4-g32"), 124439808.0 * 0.5625, 5e6);
   EXPECT_NEAR(weights("fp16"), 124439808.0 * 2, 5e6);
+  EXPECT_NEAR(weights("bf16"), 124439808.0 * 2, 5e6);
 }
 
 TEST(MemoryEstimateTest, EveryTensorHasTheFormatThatTheRecipeGivesIt) {

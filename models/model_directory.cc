@@ -221,16 +221,26 @@ absl::Status ReadForm(const TensorSource& file, ModelDirectory& model) {
 }
 
 v1::TensorFormat FormatOf(formats::NumberForm form) {
-  v1::TensorFormat format;
-  const bool floats =
-      form == formats::NumberForm::kFloat32 || form == formats::NumberForm::kFloat16;
-  format.set_scheme(floats ? v1::NUMBER_SCHEME_FLOAT : v1::NUMBER_SCHEME_SYMMETRIC);
-  format.set_bits(form == formats::NumberForm::kFloat32      ? 32
-                  : form == formats::NumberForm::kFloat16    ? 16
-                  : form == formats::NumberForm::kInt8Groups ? 8
-                                                             : 4);
-  format.set_group_size(floats ? 0 : static_cast<int32_t>(formats::kGroupColumns));
-  return format;
+  const auto format = [](v1::NumberScheme scheme, int bits, int64_t group) {
+    v1::TensorFormat made;
+    made.set_scheme(scheme);
+    made.set_bits(bits);
+    made.set_group_size(static_cast<int32_t>(group));
+    return made;
+  };
+  switch (form) {
+    case formats::NumberForm::kFloat32:
+      break;
+    case formats::NumberForm::kFloat16:
+      return format(v1::NUMBER_SCHEME_FLOAT, 16, 0);
+    case formats::NumberForm::kBfloat16:
+      return format(v1::NUMBER_SCHEME_BFLOAT, 16, 0);
+    case formats::NumberForm::kInt8Groups:
+      return format(v1::NUMBER_SCHEME_SYMMETRIC, 8, formats::kGroupColumns);
+    case formats::NumberForm::kInt4Groups:
+      return format(v1::NUMBER_SCHEME_SYMMETRIC, 4, formats::kGroupColumns);
+  }
+  return format(v1::NUMBER_SCHEME_FLOAT, 32, 0);
 }
 
 // The form of all parts of a tensor; FP32 where they differ.

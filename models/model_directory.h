@@ -66,7 +66,7 @@ struct ModelDirectory {
   StoredForm form = StoredForm::kHuggingFace;
   v1::QuantizationRecipe recipe;  // "none" of an unquantized model
   // In which form the files hold the numbers, which inference keeps: `recipe` of a quantized model;
-  // of another one FP32, or FP16, and Q8_0 and Q4_0 of a GGUF file.
+  // of another one FP32, FP16 or BF16, and Q8_0 and Q4_0 of a GGUF file.
   v1::QuantizationRecipe stored_recipe;
   int64_t size_bytes = 0;          // of `files`
   std::vector<std::string> files;  // names inside the directory that belong to the model, sorted

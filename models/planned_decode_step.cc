@@ -40,7 +40,7 @@ CodedRow WidestCodedRow(const PlannedPass& pass) {
     }
     const bool is_head = tensor.slot == Slot::kTokens || tensor.slot == Slot::kHead;
     const v1::TensorFormat format = MatrixFormat(pass.pass.recipe, tensor.name, is_head);
-    if (format.scheme() == v1::NUMBER_SCHEME_FLOAT) {
+    if (format.scheme() == v1::NUMBER_SCHEME_FLOAT || format.scheme() == v1::NUMBER_SCHEME_BFLOAT) {
       continue;
     }
     const int64_t columns = tensor.shape[1];

@@ -27,11 +27,8 @@ MatrixWeights PackedMatrix(const Parameter& parameter, kernels::WeightFormat for
   return *packed;
 }
 
-// Those of recipes, and the two that only model files and QLoRA have.
+// Those of recipes and files, and the one that only QLoRA has.
 kernels::WeightFormat FormatNamed(const std::string& name) {
-  if (name == "bf16") {
-    return {.scheme = kernels::WeightScheme::kBf16};
-  }
   if (name == "nf4dq-g32") {
     return {.scheme = kernels::WeightScheme::kNf4DoubleQuantized, .group_size = 32};
   }

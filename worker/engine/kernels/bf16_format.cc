@@ -1,8 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// BF16, row by row: what training holds with weights_precision: bf16. A tensor may view the bytes.
-// Products of training read it (float_matmul.h) or dequantize pieces; MatMul does not, and no
-// recipe names it.
+// BF16, row by row: exactly what files of BF16 hold, and what training holds with
+// weights_precision: bf16. A tensor may view the bytes. Products of training read it
+// (float_matmul.h) or dequantize pieces.
 #include <cstdint>
 
 #include "worker/engine/kernels/bf16.h"

@@ -33,8 +33,9 @@ ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
       return kernels.int8_grouped;
     case WeightScheme::kFloat16:
       return kernels.float16;
-    case WeightScheme::kNf4DoubleQuantized:
     case WeightScheme::kBf16:
+      return kernels.bfloat16;
+    case WeightScheme::kNf4DoubleQuantized:
       WATTLE_CHECK(false, "a format of training; no product of inference reads it");
   }
   return nullptr;
@@ -68,7 +69,8 @@ struct CodedRow {
 }  // namespace
 
 bool WantsCodes(WeightScheme scheme) {
-  return scheme != WeightScheme::kFloat32 && scheme != WeightScheme::kFloat16;
+  return scheme != WeightScheme::kFloat32 && scheme != WeightScheme::kFloat16 &&
+         scheme != WeightScheme::kBf16;
 }
 
 void QuantizedInputs::Reserve(absl::Span<const WeightMatrix* const> matrices, int64_t count) {

@@ -137,7 +137,7 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
 // Kernels sum products in integers that are as narrow as these sums allow.
 TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
   if (!WantsCodes(format().scheme)) {
-    GTEST_SKIP() << "FP32 has no codes";
+    GTEST_SKIP() << "a format without codes";
   }
   constexpr int64_t kRows = 40;
   constexpr int64_t kColumns = 256;
@@ -192,7 +192,7 @@ class ColumnsTest : public testing::TestWithParam<WeightScheme> {};
 
 INSTANTIATE_TEST_SUITE_P(WithoutGroups, ColumnsTest,
                          testing::Values(WeightScheme::kFloat32, WeightScheme::kInt8,
-                                         WeightScheme::kFloat16));
+                                         WeightScheme::kBf16, WeightScheme::kFloat16));
 
 TEST_P(ColumnsTest, ColumnsNeedNotFillATile) {
   ThreadPool pool(1);

@@ -17,10 +17,10 @@ namespace {
 
 constexpr int32_t kGroupSizes[] = {32, 64, 128};
 
-// In the order of WeightScheme; those that a recipe may name and that products read.
+// In the order of WeightScheme; those that products read.
 const FormatOperations kTable[] = {
-    Float32Operations(), Int8Operations(),        Int4Operations(),    Int4AsymmetricOperations(),
-    Nf4Operations(),     Int8GroupedOperations(), Float16Operations(),
+    Float32Operations(), Int8Operations(), Int4Operations(),        Int4AsymmetricOperations(),
+    Nf4Operations(),     Bf16Operations(), Int8GroupedOperations(), Float16Operations(),
 };
 
 bool IsGroupSize(int32_t size) {
@@ -46,9 +46,6 @@ std::vector<std::string> KnownNames() {
 const FormatOperations& OperationsOf(WeightScheme scheme) {
   if (scheme == WeightScheme::kNf4DoubleQuantized) {
     return Nf4DoubleOperations();
-  }
-  if (scheme == WeightScheme::kBf16) {
-    return Bf16Operations();
   }
   for (const FormatOperations& format : kTable) {
     if (format.scheme == scheme) {

@@ -37,7 +37,7 @@ enum class WeightScheme : uint8_t {
   // NF4 whose scales are quantized too (nf4_double_format.cc). Training dequantizes it; there are
   // no products, and files do not hold it.
   kNf4DoubleQuantized = 6,
-  kBf16 = 7,         // rounded to BF16 (bf16_format.cc). For training, as the one above
+  kBf16 = 7,         // rounded to BF16 (bf16_format.cc)
   kInt8Grouped = 8,  // scale * code, code in [-128, 127]; one FP16 scale for each group
   kFloat16 = 9,      // rounded to FP16 (float_formats.cc)
 };
@@ -50,7 +50,7 @@ struct WeightFormat {
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
 
-// "fp32", "fp16", "int8", "int8-g32", "int4-g64", "int4a-g64" (asymmetric), "nf4-g64".
+// "fp32", "bf16", "fp16", "int8", "int8-g32", "int4-g64", "int4a-g64" (asymmetric), "nf4-g64".
 // ParseFormatName is the inverse; kInvalidArgument names the known formats.
 [[nodiscard]] std::string FormatName(WeightFormat format);
 absl::StatusOr<WeightFormat> ParseFormatName(absl::string_view name);

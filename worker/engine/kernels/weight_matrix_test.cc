@@ -69,6 +69,8 @@ double ErrorBound(WeightScheme scheme) {
       return 0.5 / 127 + 1e-3;
     case WeightScheme::kFloat16:
       return 1.0 / 2048;
+    case WeightScheme::kBf16:
+      return 1.0 / 256;
     case WeightScheme::kInt4:
       // The far end of the other sign is cut by one step: 8 of 8 where 7 is the last code.
       return 1.0 / 8 + 1e-3;
@@ -78,8 +80,6 @@ double ErrorBound(WeightScheme scheme) {
       return 39.0 / 127 / 2 + 1e-3;
     case WeightScheme::kNf4DoubleQuantized:
       break;  // see engine/models/nf4_double_test.cc
-    case WeightScheme::kBf16:
-      break;  // see bf16_test.cc
   }
   return 0.0;
 }
@@ -171,7 +171,7 @@ TEST(OperationsOfTest, EverySchemeHasItsLine) {
   for (const FormatOperations& format : AllFormats()) {
     EXPECT_EQ(&OperationsOf(format.scheme), &format);
   }
-  EXPECT_EQ(AllFormats().size(), 7U);
+  EXPECT_EQ(AllFormats().size(), 8U);
 }
 
 }  // namespace

@@ -142,6 +142,7 @@ class ModelLoad {
     if (parameter.is_bf16()) {
       packed_[index] =
           MakeBf16Matrix(parameter.tensor.shape[0], parameter.tensor.shape[1], &packed_arena_);
+      packed_[index].dequantized_products = !options_.in_stored_form;
       place = packed_[index].packed;
     } else {
       place = ArenaView(model_.arena, model_.layout, model_.parameters, index);

@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Inference keeps FP16, and the codes of a GGUF file, as the files have them: the same weights to
-// the last bit as the FP32 model of the same file, in fewer bytes. Training reads FP32.
+// Inference keeps FP16, BF16, and the codes of a GGUF file, as the files have them: the same
+// weights to the last bit as the FP32 model of the same file, in fewer bytes. Training reads FP32.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -62,9 +63,45 @@ std::string MakeModelOf(const char* family) {
   return directory;
 }
 
-// The model with matrices of the type: a GGUF file in place of the safetensors file.
-std::string MakeGgufModel(const char* family, GgufType type) {
+// Rounds tensors of the F32 safetensors file to the type, those that `rounded` chooses.
+void Rewrite(const std::string& directory, formats::DataType type,
+             const std::function<bool(const std::string& name)>& rounded) {
+  const std::string path = directory + "/model.safetensors";
+  const auto file = formats::SafetensorsFile::Open(path);
+  ASSERT_THAT(file, IsOk());
+  std::vector<formats::TensorDescription> descriptions;
+  for (const formats::TensorEntry& tensor : file->tensors()) {
+    descriptions.push_back({.name = tensor.name,
+                            .type = rounded(tensor.name) ? type : formats::DataType::kF32,
+                            .shape = tensor.shape});
+  }
+  const std::string rewritten = path + ".rewritten";
+  auto writer = formats::SafetensorsWriter::Create(rewritten, descriptions, {{"format", "pt"}});
+  ASSERT_THAT(writer, IsOk());
+  for (const formats::TensorDescription& tensor : descriptions) {
+    at::Tensor values = at::empty(tensor.shape, at::kFloat);
+    const std::vector<std::byte> bytes = BytesOf(*file, *file->Find(tensor.name));
+    std::memcpy(values.data_ptr(), bytes.data(), bytes.size());
+    values = values.to(tensor.type == formats::DataType::kF16    ? at::kHalf
+                       : tensor.type == formats::DataType::kBF16 ? at::kBFloat16
+                                                                 : at::kFloat);
+    ASSERT_THAT(writer->Write(tensor.name,
+                              absl::MakeConstSpan(static_cast<const std::byte*>(values.data_ptr()),
+                                                  static_cast<size_t>(values.nbytes()))),
+                IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+  std::filesystem::rename(rewritten, path);
+}
+
+// The model with matrices of the type: a GGUF file in place of the safetensors file, or, of BF16,
+// which we write to no GGUF file, safetensors.
+std::string MakeStoredModel(const char* family, GgufType type) {
   std::string directory = MakeModelOf(family);
+  if (type == GgufType::kBF16) {
+    Rewrite(directory, formats::DataType::kBF16, [](const std::string&) { return true; });
+    return directory;
+  }
   const auto files = models::InspectModelDirectory(directory);
   EXPECT_THAT(files, IsOk());
   const auto weights = models::OpenWeights(directory, files->config);
@@ -130,7 +167,7 @@ class StoredFormTest : public testing::TestWithParam<std::tuple<const char*, For
 };
 
 TEST_P(StoredFormTest, WeightsAreThoseOfTheFileToTheLastBit) {
-  const std::string directory = MakeGgufModel(family(), form().type);
+  const std::string directory = MakeStoredModel(family(), form().type);
   const LoadedModel floats = Load(directory, false);
   EXPECT_EQ(RecipeIdentity(floats.recipe), "none");
   const LoadedModel stored = Load(directory, true);
@@ -155,14 +192,14 @@ TEST_P(StoredFormTest, WeightsAreThoseOfTheFileToTheLastBit) {
 }
 
 TEST_P(StoredFormTest, LogitsAreThoseOfTheFloats) {
-  const std::string directory = MakeGgufModel(family(), form().type);
+  const std::string directory = MakeStoredModel(family(), form().type);
   const at::Tensor wanted = AllLogits(Load(directory, false).decoder, SomeTokens());
   const at::Tensor got = AllLogits(Load(directory, true).decoder, SomeTokens());
   EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), form().logits);
 }
 
 TEST_P(StoredFormTest, MatricesTakeTheBytesOfTheirForm) {
-  const auto [bytes, weights] = PackedBytes(Load(MakeGgufModel(family(), form().type), true));
+  const auto [bytes, weights] = PackedBytes(Load(MakeStoredModel(family(), form().type), true));
   const double of_weight = static_cast<double>(bytes) / static_cast<double>(weights);
   RecordProperty("bytes_of_weight", absl::StrCat(of_weight));
   EXPECT_LT(of_weight, form().bytes_of_weight);
@@ -174,7 +211,8 @@ INSTANTIATE_TEST_SUITE_P(
                      // Rows of 32 columns are filled up to 64 in 8 bits.
                      testing::Values(Form{GgufType::kQ8_0, "int8-g32", 0.03, 2.1},
                                      Form{GgufType::kQ4_0, "int4-g32", 0.03, 0.6},
-                                     Form{GgufType::kF16, "fp16", 1e-5, 2.01})),
+                                     Form{GgufType::kF16, "fp16", 1e-5, 2.01},
+                                     Form{GgufType::kBF16, "bf16", 1e-5, 2.01})),
     [](const auto& row) {
       std::string name = absl::StrCat(std::get<0>(row.param), "_", std::get<1>(row.param).name);
       std::replace(name.begin(), name.end(), '-', '_');
@@ -182,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST(StoredFormJobsTest, WhatAsksForAFormGetsItAndTrainingReadsFloats) {
-  const std::string directory = MakeGgufModel("llama", GgufType::kQ4_0);
+  const std::string directory = MakeStoredModel("llama", GgufType::kQ4_0);
   EXPECT_EQ(RecipeIdentity(LoadWith(directory, std::nullopt).recipe),
             "int4-g32+embedding=int4-g32");
   EXPECT_FALSE(LoadWith(directory, *RecipeOfIdentity("none")).is_quantized());
@@ -197,19 +235,24 @@ TEST(StoredFormJobsTest, WhatAsksForAFormGetsItAndTrainingReadsFloats) {
   }
 }
 
-TEST(StoredFormJobsTest, NothingIsRoundedToFp16) {
+TEST(StoredFormJobsTest, NothingIsRoundedTo16Bits) {
   RecordingSink sink;
-  EXPECT_THAT(
-      LoadForInference(
-          {.directory = MakeTinyModel("model", 5), .recipe = *RecipeOfIdentity("fp16")}, sink),
-      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("does not round to it")));
+  for (const char* form : {"fp16", "bf16"}) {
+    EXPECT_THAT(
+        LoadForInference(
+            {.directory = MakeTinyModel("model", 5), .recipe = *RecipeOfIdentity(form)}, sink),
+        StatusIs(absl::StatusCode::kFailedPrecondition,
+                 HasSubstr(absl::StrCat(form, ": the engine does not round to it"))));
+  }
 }
 
 TEST(StoredFormJobsTest, LossOfATextIsThatOfTheFloats) {
-  for (const auto& [type, tolerance] :
-       {std::pair{GgufType::kQ8_0, 2e-3}, {GgufType::kQ4_0, 2e-3}, {GgufType::kF16, 1e-5}}) {
+  for (const auto& [type, tolerance] : {std::pair{GgufType::kQ8_0, 2e-3},
+                                        {GgufType::kQ4_0, 2e-3},
+                                        {GgufType::kF16, 1e-5},
+                                        {GgufType::kBF16, 1e-5}}) {
     EvaluateSettings settings;
-    settings.model.directory = MakeGgufModel("gpt2", type);
+    settings.model.directory = MakeStoredModel("gpt2", type);
     settings.data = MakeTinyText("text", 60);
     RecordingSink sink;
     const auto stored = Evaluate(settings, sink);
@@ -242,7 +285,7 @@ size_t ScaleOfSomeBlock(const std::string& directory, GgufType type) {
 }
 
 TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
-  const std::string directory = MakeGgufModel("llama", GgufType::kQ4_0);
+  const std::string directory = MakeStoredModel("llama", GgufType::kQ4_0);
   const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ4_0);
   ChangeFile(directory + "/model.gguf", place + 1, '\x7C');  // FP16's exponent of infinity
   EXPECT_THAT(LoadModel(directory, {.in_stored_form = true}),
@@ -253,7 +296,7 @@ TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
 
 // llama.cpp's own rounding never writes it.
 TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
-  const std::string directory = MakeGgufModel("llama", GgufType::kQ8_0);
+  const std::string directory = MakeStoredModel("llama", GgufType::kQ8_0);
   const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ8_0);
   ChangeFile(directory + "/model.gguf", place + 2, '\x80');
   LoadedModel floats = Load(directory, false);
@@ -268,32 +311,9 @@ TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
 // Parts of one matrix in two forms have no form in common.
 TEST(StoredFormFileTest, AMatrixOfTwoFormsIsFp32AndTheOthersAreNot) {
   const std::string directory = MakeModelOf("llama");
-  const std::string path = directory + "/model.safetensors";
-  const auto file = formats::SafetensorsFile::Open(path);
-  ASSERT_THAT(file, IsOk());
-  std::vector<formats::TensorDescription> descriptions;
-  for (const formats::TensorEntry& tensor : file->tensors()) {
-    const bool half = absl::EndsWith(tensor.name, "_proj.weight") &&
-                      tensor.name != "model.layers.0.self_attn.k_proj.weight";
-    descriptions.push_back({.name = tensor.name,
-                            .type = half ? formats::DataType::kF16 : formats::DataType::kF32,
-                            .shape = tensor.shape});
-  }
-  const std::string mixed = path + ".mixed";
-  auto writer = formats::SafetensorsWriter::Create(mixed, descriptions, {{"format", "pt"}});
-  ASSERT_THAT(writer, IsOk());
-  for (const formats::TensorDescription& tensor : descriptions) {
-    at::Tensor values = at::empty(tensor.shape, at::kFloat);
-    const std::vector<std::byte> bytes = BytesOf(*file, *file->Find(tensor.name));
-    std::memcpy(values.data_ptr(), bytes.data(), bytes.size());
-    const at::Tensor typed = tensor.type == formats::DataType::kF16 ? values.to(at::kHalf) : values;
-    ASSERT_THAT(writer->Write(tensor.name,
-                              absl::MakeConstSpan(static_cast<const std::byte*>(typed.data_ptr()),
-                                                  static_cast<size_t>(typed.nbytes()))),
-                IsOk());
-  }
-  ASSERT_THAT(writer->Commit(), IsOk());
-  std::filesystem::rename(mixed, path);
+  Rewrite(directory, formats::DataType::kF16, [](const std::string& name) {
+    return absl::EndsWith(name, "_proj.weight") && name != "model.layers.0.self_attn.k_proj.weight";
+  });
   const auto files = models::InspectModelDirectory(directory);
   ASSERT_THAT(files, IsOk());
   // The first layer's qkv is FP32, so that is what the recipe says of all but the exceptions.

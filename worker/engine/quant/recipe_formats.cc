@@ -17,10 +17,11 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
                                                      const models::ModelTensor& tensor) {
   WATTLE_ASSIGN_OR_RETURN(const kernels::WeightFormat format,
                           StoredFormatOfTensor(recipe, config, tensor));
-  if (format.scheme == kernels::WeightScheme::kFloat16) {
+  if (format.scheme == kernels::WeightScheme::kFloat16 ||
+      format.scheme == kernels::WeightScheme::kBf16) {
     return absl::FailedPreconditionError(
-        absl::StrCat(tensor.name,
-                     ": format fp16: the engine does not round to it; write bits: 8, "
+        absl::StrCat(tensor.name, ": format ", kernels::FormatName(format),
+                     ": the engine does not round to it; write bits: 8, "
                      "or leave the recipe out where the files have it"));
   }
   return format;

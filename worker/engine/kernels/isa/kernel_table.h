@@ -24,7 +24,8 @@ inline constexpr int64_t kProductScratchBytesOfColumn = 2 * 16 * 4;
 // The largest head that attention takes.
 inline constexpr int64_t kMaxHeadSize = 512;
 
-// Rows that a matrix is multiplied with. FP32 and FP16 weights read `values`, all others the codes.
+// Rows that a matrix is multiplied with. FP32, FP16 and BF16 weights read `values`, all others the
+// codes.
 struct InputRows {
   int64_t count = 0;
   const float* values = nullptr;  // [count, value_stride]
@@ -169,6 +170,7 @@ struct KernelTable {
   ProductFunction nf4;
   ProductFunction int8_grouped;
   ProductFunction float16;
+  ProductFunction bfloat16;
   void (*quantize_input)(const InputQuantization& task);
   void (*normalize)(const Norm& norm, const float* x, float* out);
   void (*attend)(const HeadAttention& task);

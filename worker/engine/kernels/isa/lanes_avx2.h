@@ -92,6 +92,13 @@ inline __m128i LoadEight(const void* from) {
 inline F LoadHalves(const uint16_t* from) {
   return {_mm256_cvtph_ps(LoadEight(from)), _mm256_cvtph_ps(LoadEight(from + 8))};
 }
+// BF16 numbers: the upper half of a float each.
+inline F LoadBfloats(const uint16_t* from) {
+  const auto widen = [](__m128i halves) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  };
+  return {widen(LoadEight(from)), widen(LoadEight(from + 8))};
+}
 inline I WidenInt8(const int8_t* from) {
   const __m128i bytes = LoadEight(from);
   return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};

@@ -89,6 +89,11 @@ inline F PowerOfTwo(F n) {
 inline F LoadHalves(const uint16_t* from) {
   return Each([&](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + 4 * i))); });
 }
+// BF16 numbers: the upper half of a float each.
+inline F LoadBfloats(const uint16_t* from) {
+  return Each(
+      [&](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from + 4 * i), 16)); });
+}
 inline I WidenInt8(const int8_t* from) {
   const int8x16_t bytes = vld1q_s8(from);
   const int16x8_t low = vmovl_s8(vget_low_s8(bytes));

@@ -117,6 +117,15 @@ inline F PowerOfTwo(F n) {
 inline F LoadHalves(const uint16_t* from) {
   return Each([&](int i) { return FloatFromHalf(from[i]); });
 }
+// BF16 numbers: the upper half of a float each.
+inline F LoadBfloats(const uint16_t* from) {
+  return Each([&](int i) {
+    const uint32_t bits = uint32_t{from[i]} << 16;
+    float value = 0.0F;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  });
+}
 inline F LoadInt8(const int8_t* from) {
   return Each([&](int i) { return static_cast<float>(from[i]); });
 }

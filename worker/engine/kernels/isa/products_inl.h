@@ -64,13 +64,23 @@ inline void OverInputs(int64_t count, const Block& block) {
   }
 }
 
-// --- FP32 and FP16 ---
+// --- FP32, FP16 and BF16 ---
+
+struct Half {
+  uint16_t bits;
+};
+struct Bfloat {
+  uint16_t bits;
+};
 
 inline F LoadFloats(const float* from) {
   return Load(from);
 }
-inline F LoadFloats(const uint16_t* from) {
-  return LoadHalves(from);
+inline F LoadFloats(const Half* from) {
+  return LoadHalves(&from->bits);
+}
+inline F LoadFloats(const Bfloat* from) {
+  return LoadBfloats(&from->bits);
 }
 
 // The first `count` of sixteen numbers, the others zero.
