@@ -12,6 +12,7 @@
 #include "cli/table.h"
 
 #include "proto/project_name.h"
+#include "proto/quantization_recipe.h"
 #include "units/format.h"
 
 namespace wattle::cli {
@@ -96,6 +97,14 @@ class ProjectColumn {
   const bool shown_;
 };
 
+// Of a model that is not quantized also the form in which its files have the matrices.
+std::string QuantizationWords(const v1::ArtifactInfo& artifact) {
+  const std::string form =
+      artifact.has_recipe() ? FormatName(artifact.recipe().matrices()) : "fp32";
+  return artifact.quantization() == "none" && form != "fp32" ? absl::StrCat("none (", form, ")")
+                                                             : artifact.quantization();
+}
+
 }  // namespace
 
 std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time now,
@@ -120,7 +129,7 @@ std::string RenderModels(const v1::ListArtifactsResponse& artifacts, absl::Time 
                         artifact.parameter_count() > 0
                             ? FormatCount(static_cast<double>(artifact.parameter_count()))
                             : "",
-                        artifact.quantization(), ParentOf(artifact, artifacts),
+                        QuantizationWords(artifact), ParentOf(artifact, artifacts),
                         QualityWords(artifact), FormatAge(now, artifact.created_unix_seconds())},
                        artifact));
   }

@@ -358,6 +358,17 @@ TEST(ArtifactViewTest, Golden) {
             "data fleet-qa: 77aacd34ef56, 150.7 KiB, squad, 412 (301 answerable) examples\n");
 }
 
+TEST(ModelsViewTest, TheFormOfTheFilesIsShown) {
+  v1::ListArtifactsResponse models = SampleModels();
+  v1::QuantizationRecipe& recipe = *models.mutable_artifacts(0)->mutable_recipe();
+  recipe.mutable_matrices()->set_bits(16);
+  recipe.mutable_matrices()->set_scheme(v1::NUMBER_SCHEME_BFLOAT);
+  EXPECT_THAT(RenderModels(models, Now(), kPipe), HasSubstr("  none (bf16)  "));
+  recipe.mutable_matrices()->set_scheme(v1::NUMBER_SCHEME_FLOAT);
+  recipe.mutable_matrices()->set_bits(32);
+  EXPECT_THAT(RenderModels(models, Now(), kPipe), Not(HasSubstr("none (")));
+}
+
 TEST(LabelsTest, EnumWordsAreThoseOfJobFiles) {
   EXPECT_EQ(Word(v1::OBJECTIVE_EDP), "edp");
   EXPECT_EQ(Word(v1::ATTEMPT_STATE_SUPERSEDED), "superseded");
