@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Load generator of ./dev bench place. Draws a small fleet with real sun, plans it with the shipped
-// planner, with four lists, with the fleet pass and its prices, and with MOVES moves of the search
+// planner, with the same planner where it may put no job off, with four lists, with the fleet pass and its prices, and with MOVES moves of the search
 // from the best of these, checks each plan
 // with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's cost.
 // The shipped planner does not know the sun. Its plans are judged by the paths that it was told,
@@ -142,6 +142,11 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
   };
   nlohmann::json plans;
   plans["shipped"] = JudgeShipped(fleet);
+  Fleet wanted_soon = fleet;  // All jobs: the planner puts nobody off.
+  for (scheduler::JobView& job : wanted_soon.jobs) {
+    job.spec.set_priority(job.spec.priority() + 1);
+  }
+  plans["shipped_in_turn"] = JudgeShipped(wanted_soon);
   std::optional<Schedule> best;
   const auto list = [&](const char* name, const std::function<double(size_t job)>& rank) {
     const Schedule schedule = PlanByList(fleet, rank);

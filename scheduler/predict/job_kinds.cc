@@ -16,6 +16,7 @@
 #include "proto/training_signature.h"
 #include "scheduler/predict/answer_length.h"
 #include "scheduler/predict/example_tokens.h"
+#include "scheduler/predict/job_examples.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/padding.h"
 #include "scheduler/profiles/work_units.h"
@@ -58,79 +59,6 @@ TokenRates RatesOf(const ProfileTable& table, const v1::ModelShape& shape,
               model != nullptr && model->has_chat_template() ? &model->chat_template() : nullptr};
 }
 
-struct Examples {
-  double count = 0;
-  std::vector<double> token_quantiles = {};  // Tokens of one example; empty: unknown.
-  // Of an example: tokens of its context, and the chance that the next example in the file has the
-  // same one. 0: none is shared, or unknown.
-  double context_tokens = 0;
-  double shared_with_next = 0;
-};
-
-absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
-                                    const TokenRates& rates) {
-  if (data == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        field, ": names no known artifact; push the data set, or declare data_shape for a plan"));
-  }
-  const v1::DatasetStatistics& statistics = data->dataset();
-  if (statistics.examples() < 1) {
-    return absl::InvalidArgumentError(absl::StrCat(field, ": artifact ", data->artifact_id(),
-                                                   " holds no examples; push a data set"));
-  }
-  Examples examples{.count = static_cast<double>(statistics.examples())};
-  if (statistics.contexts() > 0 && statistics.contexts() <= statistics.examples()) {
-    examples.context_tokens = statistics.mean_context_byte_length() / rates.bytes_per_token;
-    examples.shared_with_next = 1.0 - static_cast<double>(statistics.contexts()) / examples.count;
-  }
-  auto quantiles = TokenQuantiles(statistics, rates);
-  if (!quantiles.ok()) {
-    return WithContext(field, quantiles.status());
-  }
-  examples.token_quantiles = *std::move(quantiles);
-  return examples;
-}
-
-struct Declared {
-  bool present;
-  const v1::DataShape& shape;
-};
-
-// Examples of real data from their statistics, of declared data from their mean length.
-absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
-                                    const v1::ArtifactInfo* data, const TokenRates& rates) {
-  if (!declared.present) {
-    return ExamplesOf(field, data, rates);
-  }
-  Examples examples{.count = static_cast<double>(declared.shape.examples())};
-  if (declared.shape.mean_tokens_per_example() > 0) {
-    examples.token_quantiles.push_back(declared.shape.mean_tokens_per_example());
-  }
-  return examples;
-}
-
-double PaddedTokens(const Examples& examples, double batch, double limit) {
-  return ExpectedMaximum(examples.token_quantiles, std::min(batch, examples.count), limit);
-}
-
-// Tokens of an example without padding, as in packed training. An evaluation sorts its examples by
-// length, which leaves almost no padding.
-double MeanTokens(const Examples& examples, double limit) {
-  return PaddedTokens(examples, 1, limit);
-}
-
-// Tokens of an example in packed training, where neighbours of one forward pass with the same
-// context share its tokens. Cut examples keep different parts of their context and share none.
-double PackedTokens(const v1::FinetuneSpec& spec, const Examples& examples, double batch,
-                    double limit) {
-  const double mean = MeanTokens(examples, limit);
-  if (spec.loss_on() == v1::LOSS_ON_ALL) {
-    return mean;
-  }
-  const double pairs = (batch - 1.0) / batch * (1.0 - ShareAbove(examples.token_quantiles, limit));
-  return std::max(1.0, mean - pairs * examples.shared_with_next * examples.context_tokens);
-}
-
 void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* work) {
   work->signature.set_method(method);
   *work->signature.mutable_model() = shape;
@@ -142,7 +70,7 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
 }
 
 // In which form the model's files hold it, which inference keeps: that of a quantized model, and of
-// another one FP16 or the codes of a GGUF file. Empty: not known.
+// another one FP16, BF16 or the codes of a GGUF file. Empty: not known.
 std::string StoredForm(const v1::ArtifactInfo* model) {
   return model == nullptr      ? ""
          : model->has_recipe() ? RecipeIdentity(model->recipe())

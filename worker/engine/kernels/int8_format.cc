@@ -119,35 +119,32 @@ void DequantizeInt8(const WeightMatrix& matrix, int64_t first, int64_t end, floa
   }
 }
 
+constexpr FormatOperations OperationsWith(WeightScheme scheme, const GroupCodec* codec) {
+  return {.scheme = scheme,
+          .name = "int8",
+          .bits = 8,
+          .grouped = scheme == WeightScheme::kInt8Grouped,
+          .stored_bytes = Int8Stored,
+          .codec = codec,
+          .pack = Pack,
+          .quantize = QuantizeByCodec,
+          .dequantize = DequantizeInt8};
+}
+
 }  // namespace
 
 const FormatOperations& Int8Operations() {
   static constexpr GroupCodec kCodec = {
       .choose_scale = ChooseInt8Scale, .encode = EncodeInt8, .decode = DecodeInt8};
-  static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kInt8,
-                                                   .name = "int8",
-                                                   .bits = 8,
-                                                   .grouped = false,
-                                                   .stored_bytes = Int8Stored,
-                                                   .codec = &kCodec,
-                                                   .pack = Pack,
-                                                   .quantize = QuantizeByCodec,
-                                                   .dequantize = DequantizeInt8};
+  static constexpr FormatOperations kOperations = OperationsWith(WeightScheme::kInt8, &kCodec);
   return kOperations;
 }
 
 const FormatOperations& Int8GroupedOperations() {
   static constexpr GroupCodec kCodec = {
       .choose_scale = ChooseGroupScale, .encode = EncodeGrouped, .decode = DecodeInt8};
-  static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kInt8Grouped,
-                                                   .name = "int8",
-                                                   .bits = 8,
-                                                   .grouped = true,
-                                                   .stored_bytes = Int8Stored,
-                                                   .codec = &kCodec,
-                                                   .pack = Pack,
-                                                   .quantize = QuantizeByCodec,
-                                                   .dequantize = DequantizeInt8};
+  static constexpr FormatOperations kOperations =
+      OperationsWith(WeightScheme::kInt8Grouped, &kCodec);
   return kOperations;
 }
 

@@ -43,7 +43,7 @@ struct LoadOptions {
   // Quantizes each matrix as it is read; null: as the files of a quantized model have it, and else
   // in FP32, whatever the files have.
   const v1::QuantizationRecipe* recipe = nullptr;
-  // Without a recipe: FP16, and the codes of a GGUF file, are held as the files have them
+  // Without a recipe: FP16, BF16 and the codes of a GGUF file are held as the files have them
   // (models::ModelDirectory::stored_recipe), for inference.
   bool in_stored_form = false;
   // NF4 matrices that are quantized here have their scales quantized too, as QLoRA wants: the model

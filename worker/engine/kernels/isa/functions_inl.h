@@ -114,7 +114,8 @@ inline F Slope(Nonlinearity f, F x) {
   return Set(1.0F);
 }
 
-inline F Apply(Nonlinearity f, F x) {
+// Inlined, for the reason of StorePanel (products_inl.h).
+[[gnu::always_inline]] inline F Apply(Nonlinearity f, F x) {
   switch (f) {
     case Nonlinearity::kNone:
       return x;
@@ -130,16 +131,35 @@ inline F Apply(Nonlinearity f, F x) {
   return x;
 }
 
+// A number of FP16 or BF16 in memory.
+struct Half {
+  uint16_t bits;
+};
+struct Bfloat {
+  uint16_t bits;
+};
+
+inline F LoadFloats(const float* from) {
+  return Load(from);
+}
+inline F LoadFloats(const Half* from) {
+  return LoadHalves(&from->bits);
+}
+inline F LoadFloats(const Bfloat* from) {
+  return LoadBfloats(&from->bits);
+}
+
 // Up to 16 values, the rest of the lanes `filler`.
-inline F LoadSome(const float* from, int64_t count, float filler) {
+template <typename Number>
+inline F LoadSome(const Number* from, int64_t count, Number filler = {}) {
   if (count >= 16) {
-    return Load(from);
+    return LoadFloats(from);
   }
-  alignas(64) float values[16];
+  alignas(64) Number values[16];
   for (int64_t i = 0; i < 16; ++i) {
     values[i] = i < count ? from[i] : filler;
   }
-  return Load(values);
+  return LoadFloats(values);
 }
 
 inline void StoreSome(float* to, int64_t count, F a) {

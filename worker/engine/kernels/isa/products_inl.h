@@ -27,8 +27,10 @@ inline int64_t Smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Bias, nonlinearity and residual, then out[input, 16 panel …].
-inline void StorePanel(const Product& p, int64_t panel, int64_t input, F sum) {
+// Bias, nonlinearity and residual, then out[input, 16 panel …]. Inlined: in a call the sums go
+// through memory, where sixteen lanes are more than one register.
+[[gnu::always_inline]] inline void StorePanel(const Product& p, int64_t panel, int64_t input,
+                                              F sum) {
   const int64_t row = panel * kLanes;
   const int64_t rows = Smaller(kLanes, p.rows - row);
   float* out = p.out + input * p.out_stride + row;
@@ -66,33 +68,6 @@ inline void OverInputs(int64_t count, const Block& block) {
 
 // --- FP32, FP16 and BF16 ---
 
-struct Half {
-  uint16_t bits;
-};
-struct Bfloat {
-  uint16_t bits;
-};
-
-inline F LoadFloats(const float* from) {
-  return Load(from);
-}
-inline F LoadFloats(const Half* from) {
-  return LoadHalves(&from->bits);
-}
-inline F LoadFloats(const Bfloat* from) {
-  return LoadBfloats(&from->bits);
-}
-
-// The first `count` of sixteen numbers, the others zero.
-template <typename Weight>
-inline F LoadSome(const Weight* from, int64_t count) {
-  alignas(64) Weight some[kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) {
-    some[i] = from[i];
-  }
-  return LoadFloats(some);
-}
-
 // dots[t][r] = Σ_c weights[r][c] inputs[t][c] for kRows rows and kInputs inputs.
 template <int kRows, int kInputs, typename Weight>
 inline void FloatDots(const Weight* weights, int64_t columns, const float* inputs,
@@ -112,12 +87,15 @@ inline void FloatDots(const Weight* weights, int64_t columns, const float* input
       }
     }
   }
+  const int64_t left = columns - c;
   for (int r = 0; r < kRows; ++r) {
     alignas(64) float rest[kLanes];
-    Store(rest, LoadSome(weights + r * columns + c, columns - c));
+    if (left > 0) {
+      Store(rest, LoadSome(weights + r * columns + c, left));
+    }
     for (int t = 0; t < kInputs; ++t) {
       float sum = ReduceAdd(sums[r][t]);
-      for (int64_t i = 0; i < columns - c; ++i) {
+      for (int64_t i = 0; i < left; ++i) {
         sum += rest[i] * inputs[t * input_stride + c + i];
       }
       dots[t][r] = sum;
@@ -163,8 +141,7 @@ inline void PackFloats(const Product& p, int64_t panel, float* packed) {
     for (int64_t c = 0; c < p.columns; c += kLanes) {
       const int64_t count = row < p.rows ? Smaller(kLanes, p.columns - c) : 0;
       alignas(64) float values[kLanes];
-      Store(values, count == kLanes ? LoadFloats(weights + row * p.columns + c)
-                                    : LoadSome(weights + row * p.columns + c, count));
+      Store(values, LoadSome(weights + row * p.columns + c, count));
       for (int64_t i = 0; i < Smaller(kLanes, p.columns - c); ++i) {
         packed[(c + i) * 2 * kLanes + lane] = values[i];
       }
