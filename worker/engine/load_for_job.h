@@ -13,8 +13,8 @@
 namespace wattle::engine {
 
 // The model in the form of job.recipe; a model whose files have that recipe already is taken as it
-// is. Without a recipe: as the files have it, also codes and 16 bits. Tells the sink which tensors of
-// the file are not read. Errors: those of LoadModel.
+// is. Without a recipe: as the files have it, also codes and 16 bits. Tells the sink which tensors
+// of the file are not read. Errors: those of LoadModel.
 absl::StatusOr<LoadedModel> LoadForInference(const ModelJob& job, ProgressSink& sink);
 
 // The model in FP32, or with LoadOptions::bf16_matrices, to be trained. Keys and values are FP32
