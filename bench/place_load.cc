@@ -1,9 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Load generator of ./dev bench place. Draws a small fleet with real sun, plans it with the shipped
-// planner, with the same planner where it may put no job off, with four lists, with the fleet pass and its prices, and with MOVES moves of the search
-// from the best of these, checks each plan
-// with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's cost.
+// Load generator of ./dev bench place. Draws a small fleet with real sun, and plans it with the
+// shipped planner, with the same planner where it may put no job off, with four lists, with the
+// fleet pass and its prices, and with MOVES moves of the search from the best of these. Checks each
+// plan with CheckPlan, and prints one JSON document: the instance for the solver, and each plan's
+// cost.
 // The shipped planner does not know the sun. Its plans are judged by the paths that it was told,
 // and the runs that the real sun leaves below the floor are counted.
 //
