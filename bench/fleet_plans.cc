@@ -99,9 +99,9 @@ class Truth {
   std::set<int> below_floor_;
 };
 
-// The harvest by hour of day that a worker has learned until `now`: each new day halves the weight
-// of earlier ones (telemetry/battery/forecast.h).
-void TellHarvest(const Fleet& fleet, size_t pack, Seconds now, v1::EnergyLedger& ledger) {
+// The harvest in W by hour of day that a worker has learned until `now`: each new day halves the
+// weight of earlier ones (telemetry/battery/forecast.h).
+std::array<double, 24> LearnedHarvest(const Fleet& fleet, size_t pack, Seconds now) {
   const std::vector<Milliwatts>& past = fleet.past_harvest[pack];
   const std::vector<Milliwatts>& since = fleet.instance.packs[pack].harvest[0];
   std::array<double, 24> watts{};
@@ -119,9 +119,7 @@ void TellHarvest(const Fleet& fleet, size_t pack, Seconds now, v1::EnergyLedger&
     }
     mean /= weights;
   }
-  for (const double mean : watts) {
-    ledger.add_harvest_power_watts_by_hour(mean);
-  }
+  return watts;
 }
 
 Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Planned>& plan,
@@ -136,7 +134,9 @@ Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Pl
       const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
       view.device.mutable_heartbeat()->set_state_of_charge_ratio(
           static_cast<double>(truth.charge(pack)) / static_cast<double>(spec.capacity));
-      TellHarvest(fleet, static_cast<size_t>(pack), now, *view.device.mutable_ledger());
+      for (const double watts : LearnedHarvest(fleet, static_cast<size_t>(pack), now)) {
+        view.device.mutable_ledger()->add_harvest_power_watts_by_hour(watts);
+      }
     }
     if (const Running* running = truth.RunningOn(static_cast<int>(device), now)) {
       view.device.set_running_attempt_id(absl::StrCat("j", running->job, ".1"));
@@ -183,6 +183,14 @@ void Place(const Fleet& fleet, const JobOption& option, Seconds start, Planned& 
   planned.mode = option.mode;
   planned.start = start;
   planned.in_time = !job.deadline || start + option.draw.length <= *job.deadline;
+}
+
+void Start(const Fleet& fleet, size_t job, const JobOption& option, Seconds now, Truth& truth,
+           StartedPlan& started) {
+  Place(fleet, option, now, started.plan[job]);
+  truth.Start({.job = static_cast<int>(job), .option = option, .begin = now});
+  const bool has_pack = fleet.instance.devices[static_cast<size_t>(option.device)].pack != kMains;
+  started.runs_on_packs += has_pack ? 1 : 0;
 }
 
 int CountDifferent(const std::vector<QueuePlacement>& plan,
@@ -238,8 +246,8 @@ Snapshot FreshSnapshot(const Fleet& fleet) {
   return SnapshotAt(fleet, Truth(fleet), LeaveAllOut(fleet), 60 * kSlot);
 }
 
-ShippedPlan PlanByShipped(const Fleet& fleet) {
-  ShippedPlan shipped{.plan = LeaveAllOut(fleet), .broken = ""};
+StartedPlan PlanByShipped(const Fleet& fleet) {
+  StartedPlan shipped{.plan = LeaveAllOut(fleet), .broken = ""};
   std::vector<Planned>& plan = shipped.plan;
   Truth truth(fleet);
   Places places;
@@ -262,11 +270,7 @@ ShippedPlan PlanByShipped(const Fleet& fleet) {
       if (now + option->draw.length > kHorizon) {
         continue;  // The planner does not know of the instance's end.
       }
-      Place(fleet, *option, now, plan[job]);
-      truth.Start({.job = static_cast<int>(job), .option = *option, .begin = now});
-      const bool has_pack =
-          fleet.instance.devices[static_cast<size_t>(option->device)].pack != kMains;
-      shipped.runs_on_packs += has_pack ? 1 : 0;
+      Start(fleet, job, *option, now, truth, shipped);
     }
     places = SearchOn(SnapshotAt(fleet, truth, plan, now), PlacesOf(placements));
     truth.PassSlot(now);
@@ -281,6 +285,73 @@ Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>&
   std::stable_sort(order.begin(), order.end(),
                    [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
   return timetable::InsertInOrder(fleet.instance, order);
+}
+
+namespace {
+
+const JobOption& WayOf(const Fleet& fleet, const Planned& planned) {
+  const std::vector<JobOption>& options =
+      fleet.instance.jobs[static_cast<size_t>(planned.job)].options;
+  return *std::find_if(options.begin(), options.end(), [&planned](const JobOption& option) {
+    return option.device == planned.device && option.mode == planned.mode;
+  });
+}
+
+// The instance as it is known at `now`: the sun to come is that of the days before, what runs goes
+// on, and a job that waits starts now at the earliest.
+timetable::Instance KnownAt(const Fleet& fleet, absl::Span<const Planned> plan, Seconds now) {
+  timetable::Instance known = fleet.instance;
+  const Seconds first = absl::ToUnixSeconds(kTestNow) / kHour;
+  for (size_t pack = 0; pack < known.packs.size(); ++pack) {
+    const std::array<double, 24> watts = LearnedHarvest(fleet, pack, now);
+    std::vector<Milliwatts>& hours = known.packs[pack].harvest[0];
+    for (size_t hour = static_cast<size_t>(now / kHour); hour < hours.size(); ++hour) {
+      const size_t of_day = (static_cast<size_t>(first) + hour) % watts.size();
+      hours[hour] = timetable::MilliwattsDown(Watts(watts[of_day]));
+    }
+  }
+  for (const Planned& planned : plan) {
+    InstanceJob& job = known.jobs[static_cast<size_t>(planned.job)];
+    job.released = std::max(job.released, now);
+    if (planned.device == Planned::kLeftOut) {
+      continue;
+    }
+    const timetable::Draw draw = WayOf(fleet, planned).draw;
+    timetable::InstanceDevice& device = known.devices[static_cast<size_t>(planned.device)];
+    device.closed.push_back({.begin = planned.start, .end = planned.start + draw.length});
+    known.settled.push_back({.pack = device.pack, .begin = planned.start, .draw = draw});
+  }
+  return known;
+}
+
+}  // namespace
+
+StartedPlan PlanByListAsJobsArrive(const Fleet& fleet,
+                                   const std::function<double(size_t job)>& rank) {
+  StartedPlan started{.plan = LeaveAllOut(fleet), .broken = ""};
+  Truth truth(fleet);
+  for (Seconds now = 0; now < kHorizon; now += kSlot) {
+    std::vector<size_t> order;
+    for (size_t job = 0; job < started.plan.size(); ++job) {
+      if (fleet.instance.jobs[job].released <= now &&
+          started.plan[job].device == Planned::kLeftOut) {
+        order.push_back(job);
+      }
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+    const timetable::Instance known = KnownAt(fleet, started.plan, now);
+    const Schedule schedule = timetable::InsertInOrder(known, order);
+    for (const size_t job : order) {
+      const Planned& planned = schedule.planned(job);
+      if (planned.device != Planned::kLeftOut && planned.start == now) {
+        Start(fleet, job, WayOf(fleet, planned), now, truth, started);
+      }
+    }
+    truth.PassSlot(now);
+  }
+  started.guard_stops = truth.BelowFloor();
+  return started;
 }
 
 }  // namespace wattle::bench

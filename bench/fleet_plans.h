@@ -5,7 +5,7 @@
 // The shipped planner decides starts only. So it is asked as the coordinator asks it: at each half
 // hour, with the charge that the packs really have then, the jobs that are known then, and the
 // boards that are busy then. Each plan goes on from the one before and from a search in between.
-// The truth is the mean of the planner's own prediction.
+// The truth is the mean of the planner's own prediction. A list without foresight is asked alike.
 #ifndef WATTLE_BENCH_FLEET_PLANS_H_
 #define WATTLE_BENCH_FLEET_PLANS_H_
 
@@ -24,7 +24,8 @@ namespace wattle::bench {
 // When the last job has arrived: all jobs wait, and all boards are free.
 scheduler::Snapshot FreshSnapshot(const Fleet& fleet);
 
-struct ShippedPlan {
+// What was started, half hour by half hour.
+struct StartedPlan {
   std::vector<timetable::Planned> plan;
   // The first plan of a half hour that breaks a rule by what the planner was told; empty: none.
   std::string broken;
@@ -34,11 +35,16 @@ struct ShippedPlan {
   // run; here it goes on.
   int guard_stops = 0;
 };
-ShippedPlan PlanByShipped(const Fleet& fleet);
+StartedPlan PlanByShipped(const Fleet& fleet);
 
 // The jobs in the order of their rank: each takes its cheapest way among the earliest start of
 // each.
 timetable::Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank);
+
+// The same list without foresight: at each half hour the jobs that have arrived are put in order,
+// under the mean sun of the days before and beside the runs that go on.
+StartedPlan PlanByListAsJobsArrive(const Fleet& fleet,
+                                   const std::function<double(size_t job)>& rank);
 
 }  // namespace wattle::bench
 

@@ -98,19 +98,17 @@ nlohmann::json InstanceJson(const Fleet& fleet) {
 
 // What the planner was told is judged at each half hour. Of all that it started, the floor under
 // the real sun is no rule: nobody knows it, and the plan keeps a risk.
-nlohmann::json JudgeShipped(const Fleet& fleet) {
-  const ShippedPlan shipped = PlanByShipped(fleet);
-  Fleet any_sun = fleet;
-  for (PackSpec& pack : any_sun.instance.packs) {
+nlohmann::json JudgeStarted(Fleet fleet, const StartedPlan& started) {
+  for (PackSpec& pack : fleet.instance.packs) {
     pack.broken_paths_max = static_cast<int>(pack.harvest.size());
   }
-  nlohmann::json judged = Judge(any_sun, shipped.plan);
-  if (!shipped.broken.empty()) {
-    judged["broken"] = shipped.broken;
+  nlohmann::json judged = Judge(fleet, started.plan);
+  if (!started.broken.empty()) {
+    judged["broken"] = started.broken;
   }
-  judged["bytes_differ"] = shipped.bytes_differ;
-  judged["runs_on_packs"] = shipped.runs_on_packs;
-  judged["guard_stops"] = shipped.guard_stops;
+  judged["bytes_differ"] = started.bytes_differ;
+  judged["runs_on_packs"] = started.runs_on_packs;
+  judged["guard_stops"] = started.guard_stops;
   return judged;
 }
 
@@ -142,12 +140,12 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     return static_cast<double>(least);
   };
   nlohmann::json plans;
-  plans["shipped"] = JudgeShipped(fleet);
+  plans["shipped"] = JudgeStarted(fleet, PlanByShipped(fleet));
   Fleet wanted_soon = fleet;  // All jobs: the planner puts nobody off.
   for (scheduler::JobView& job : wanted_soon.jobs) {
     job.spec.set_priority(job.spec.priority() + 1);
   }
-  plans["shipped_in_turn"] = JudgeShipped(wanted_soon);
+  plans["shipped_in_turn"] = JudgeStarted(fleet, PlanByShipped(wanted_soon));
   std::optional<Schedule> best;
   const auto list = [&](const char* name, const std::function<double(size_t job)>& rank) {
     const Schedule schedule = PlanByList(fleet, rank);
@@ -160,6 +158,7 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     return static_cast<double>(jobs[job].released) - kHour * fleet.jobs[job].spec.priority();
   });
   list("edf", deadline);
+  plans["edf_as_jobs_arrive"] = JudgeStarted(fleet, PlanByListAsJobsArrive(fleet, deadline));
   list("slack", [&](size_t job) {
     return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
   });

@@ -40,6 +40,25 @@ TEST(DeadlineOrderTest, TheJobThatCanWaitLetsTheOtherGoFirst) {
   EXPECT_LT(outcomes.at("j1").ended, 5.2);
 }
 
+// The job without a deadline was submitted first. Each could end in time behind the other, so only
+// a job that comes later may need the hours.
+TEST(DeadlineOrderTest, ADeadlineOfTodayComesFirstAlsoWhereItIsInNoDanger) {
+  const auto first = [](absl::Duration deadline, int priority_of_other) {
+    EventLoop loop;
+    loop.Add(OrinNano(), 1);
+    loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(1)), absl::ZeroDuration(), 50));
+    loop.Arrive(0,
+                WithDeadline(JobOf("j2", absl::Hours(2)), absl::ZeroDuration(), priority_of_other));
+    loop.Arrive(0.1, WithDeadline(JobOf("j3", absl::Hours(2)), deadline));
+    const auto outcomes = loop.Run();
+    return outcomes.at("j2").ended < outcomes.at("j3").ended ? "j2" : "j3";
+  };
+  EXPECT_EQ(first(absl::Hours(12), 0), "j3");
+  EXPECT_EQ(first(absl::Hours(12), 11), "j3") << "an hour for each point of priority";
+  EXPECT_EQ(first(absl::Hours(12), 13), "j2");
+  EXPECT_EQ(first(absl::Hours(36), 0), "j2") << "a later deadline puts nobody behind those without";
+}
+
 TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {
   EventLoop loop;
   loop.Add(OrinNano(), 1);
@@ -180,7 +199,7 @@ TEST(DeadlineOrderTest, LateJobsLeaveTheSearchHalfOfTheTrials) {
   for (int number = 100; number <= 221; ++number) {
     const double hours = number == 100 ? 0 : number == 221 ? 24 : 15;
     snapshot.queue.push_back(WithDeadline(TenHourJob("j" + std::to_string(number), 12),
-                                          absl::Hours(hours), number == 100 ? 5 : 0));
+                                          absl::Hours(hours), number == 100 ? 10 : 0));
     snapshot.queue.back().spec.add_required_labels("site=mast");
   }
   const auto price = [](const Runs& runs) {

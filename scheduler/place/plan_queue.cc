@@ -29,6 +29,8 @@ namespace {
 // Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
 // job of priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
+// A job without a deadline has the turn of one that is to end within a day.
+constexpr absl::Duration kWantedWithin = absl::Hours(24);
 // Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
 // many devices then count as a placement.
 constexpr size_t kDevicesOfAPlacement = 100;
@@ -40,6 +42,18 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
     return job.spec.priority();
   }
   return job.spec.priority() + (now - job.submitted) / kAgeing;
+}
+
+// Jobs have their turns in the order of these times, which never change while a job waits. So a
+// deadline of less than a day brings a job forward before the deadline is in danger: what comes
+// later then still finds time.
+absl::Time TurnOf(const JobView& job, absl::Time now) {
+  const absl::Time submitted = job.submitted == absl::InfinitePast() ? now : job.submitted;
+  absl::Duration wanted_within = kWantedWithin;
+  if (job.spec.deadline_seconds() > 0) {
+    wanted_within = std::min(wanted_within, absl::Seconds(job.spec.deadline_seconds()));
+  }
+  return submitted + wanted_within - kAgeing * job.spec.priority();
 }
 
 // Whether every device but the choice refuses the job for good.
@@ -84,12 +98,13 @@ QueuePlanner::QueuePlanner(const Snapshot& snapshot, Arranging arranging,
       ++jobs_alike_[jobs_.back().alike];
     }
   }
-  SortByPriorityAndAge();
+  SortByTurn();
 }
 
 std::vector<QueuePlacement> QueuePlanner::Plan() {
   std::vector<QueuePlacement> placements;
   Outcome plan = Pass(arrangement_, loads_, &placements);
+  NoteHopeless(plan);
   const bool helped = std::find(plan.late.begin(), plan.late.end(), true) != plan.late.end();
   if (helped) {
     HelpLateJobs(plan);
@@ -113,6 +128,14 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
   return placements;
 }
 
+void QueuePlanner::NoteHopeless(const Outcome& plan) {
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    Job& job = jobs_[i];
+    job.is_hopeless = job.view->spec.deadline_seconds() > 0 && job.work.ok() && !plan.late[i] &&
+                      !plan.places.starts[i].has_value();
+  }
+}
+
 bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) const {
   std::vector<JobPlace> places;
   for (size_t at = 0; at < placements.size(); ++at) {
@@ -124,10 +147,10 @@ bool QueuePlanner::KeepsTheRules(const std::vector<QueuePlacement>& placements) 
   return !effort_.checker(snapshot_, loads_, places).has_value();
 }
 
-void QueuePlanner::SortByPriorityAndAge() {
+void QueuePlanner::SortByTurn() {
   const auto rank = [this](size_t i) {
     const JobView& job = *jobs_[i].view;
-    return std::make_tuple(-jobs_[i].priority, job.submitted, job.id.value().size(),
+    return std::make_tuple(TurnOf(job, snapshot_.now), job.submitted, job.id.value().size(),
                            absl::string_view(job.id.value()));
   };
   arrangement_.devices.resize(jobs_.size());

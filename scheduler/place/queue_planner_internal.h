@@ -120,7 +120,9 @@ class QueuePlanner {
   static constexpr size_t kTrialPlacementsMax = 10'000;
 
   // Ids are "j" and a number, so they are ordered by length first: "j9" before "j10".
-  void SortByPriorityAndAge();
+  void SortByTurn();
+  // After the first pass: a job without a place that no other job holds up has none in any order.
+  void NoteHopeless(const Outcome& plan);
   // Plans the jobs as arranged. placements: null in a trial. helped: ends where the trial Hurts.
   Outcome Pass(const Arrangement& arrangement, std::vector<DeviceLoad> loads,
                std::vector<QueuePlacement>* placements = nullptr, const Helped* helped = nullptr);
@@ -189,7 +191,7 @@ class QueuePlanner {
   // The parts that the search looks at. It keeps the promises of this plan.
   std::vector<Part> PartsOf(const Outcome& plan);
   // The part as the latest plan had it: a job that waited then has its device, and the turn of its
-  // start among those that waited. A job that came since has the turn of its priority and age. Jobs
+  // start among those that waited. A job that came since has the turn that it has job by job. Jobs
   // of a fleet of parts stay on the boards of their part. Empty: no job waited.
   [[nodiscard]] std::vector<Rearrangement::Place> LatestOf(const Part& part,
                                                            const PlacesOfJobs& plan) const;
