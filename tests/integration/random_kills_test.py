@@ -83,8 +83,9 @@ class RandomKills(Scene):
         """Whether the worker and its runner were hit so often that work which gets no further would fail."""
         attempts = self.fleet.directory / name / "attempts"
         reached = {*attempts.glob("*/work"), *attempts.glob("*/work/checkpoint-*")}
-        if reached != self.reached.get(name):
-            self.reached[name], self.hits[name] = reached, 0
+        if reached - self.reached.get(name, set()):  # What is new: a checkpoint that was removed is no progress.
+            self.hits[name] = 0
+        self.reached[name] = reached
         return self.hits[name] >= HITS_MAX
 
     def in_training(self, victim):
