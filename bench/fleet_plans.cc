@@ -99,11 +99,15 @@ class Truth {
   std::set<int> below_floor_;
 };
 
+// Hour 0 is that of kTestNow.
+Milliwatts HarvestIn(const Fleet& fleet, size_t pack, Seconds hour) {
+  return hour < 0 ? fleet.past_harvest[pack][static_cast<size_t>(kPastHours + hour)]
+                  : fleet.instance.packs[pack].harvest[0][static_cast<size_t>(hour)];
+}
+
 // The harvest in W by hour of day that a worker has learned until `now`: each new day halves the
 // weight of earlier ones (telemetry/battery/forecast.h).
 std::array<double, 24> LearnedHarvest(const Fleet& fleet, size_t pack, Seconds now) {
-  const std::vector<Milliwatts>& past = fleet.past_harvest[pack];
-  const std::vector<Milliwatts>& since = fleet.instance.packs[pack].harvest[0];
   std::array<double, 24> watts{};
   const Seconds first = absl::ToUnixSeconds(kTestNow) / kHour;
   for (Seconds hour = 0; hour < 24; ++hour) {
@@ -111,15 +115,28 @@ std::array<double, 24> LearnedHarvest(const Fleet& fleet, size_t pack, Seconds n
     double& mean = watts[static_cast<size_t>((first + now / kHour + hour) % 24)];
     for (Seconds days = 1; days * 24 <= kPastHours; ++days) {
       const Seconds at = now / kHour + hour - days * 24;
-      const Milliwatts power =
-          at < 0 ? past[static_cast<size_t>(kPastHours + at)] : since[static_cast<size_t>(at)];
       const double weight = std::exp2(-static_cast<double>(days));
-      mean += weight * static_cast<double>(power) / 1000;
+      mean += weight * static_cast<double>(HarvestIn(fleet, pack, at)) / 1000;
       weights += weight;
     }
     mean /= weights;
   }
   return watts;
+}
+
+// What a worker tells of the sun.
+void TellHarvest(const Fleet& fleet, size_t pack, Seconds now, v1::Device& device) {
+  v1::EnergyLedger& ledger = *device.mutable_ledger();
+  for (const double watts : LearnedHarvest(fleet, pack, now)) {
+    ledger.add_harvest_power_watts_by_hour(watts);
+  }
+  const Seconds first = absl::ToUnixSeconds(kTestNow) / kHour;
+  ledger.set_at_unix_seconds(static_cast<double>((first + now / kHour) * kHour));
+  v1::RecentHarvest& recent = *device.mutable_heartbeat()->mutable_recent_harvest();
+  recent.set_last_hour(first + now / kHour - 1);
+  for (Seconds hour = now / kHour - 24; hour < now / kHour; ++hour) {
+    recent.add_power_watts(static_cast<float>(HarvestIn(fleet, pack, hour)) / 1000);
+  }
 }
 
 Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Planned>& plan,
@@ -134,9 +151,7 @@ Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Pl
       const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
       view.device.mutable_heartbeat()->set_state_of_charge_ratio(
           static_cast<double>(truth.charge(pack)) / static_cast<double>(spec.capacity));
-      for (const double watts : LearnedHarvest(fleet, static_cast<size_t>(pack), now)) {
-        view.device.mutable_ledger()->add_harvest_power_watts_by_hour(watts);
-      }
+      TellHarvest(fleet, static_cast<size_t>(pack), now, view.device);
     }
     if (const Running* running = truth.RunningOn(static_cast<int>(device), now)) {
       view.device.set_running_attempt_id(absl::StrCat("j", running->job, ".1"));

@@ -7,7 +7,8 @@ Costs are compared with the lower bound that CBC proves for the model of docs/de
 is more than 0.5 % above its bound, HiGHS looks for a better bound within --highs-seconds. The bound knows the sun, all arrivals and all
 deadlines; so do the lists, the fleet pass (scheduler/fleet_plan), which plans by prices, and the search (scheduler/timetable/improve.h),
 which begins with the best of all these and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
-it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too.
+it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too. Beside it stands
+EDF without foresight: the same list at each half hour, of the jobs that have arrived, under the mean sun of the days before and no risk.
 
 Then the fleet pass plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
 the fleet as bytes, and small random fleets.
@@ -16,7 +17,8 @@ the fleet as bytes, and small random fleets.
                                              instances, closed or not
   gap_vs_cbc_mean_percent                    the same to the bound of CBC alone
   shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
-  gap_*_mean_percent                         the same of EDF and of the best of four lists (priority, EDF, slack, longest)
+  gap_*_mean_percent                         the same of EDF, of EDF without foresight (edf_as_jobs_arrive), and of the best of four lists
+                                             (priority, EDF, slack, longest)
   instances_closed                           a solver's own gap is at most 0.5 %
   cbc_bounds_refuted                         instances where the search's plan costs less than the bound that CBC proved; HiGHS's bound counts
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
@@ -24,7 +26,8 @@ the fleet as bytes, and small random fleets.
   violations                                 plans of the shipped planner (both), the fleet pass and the search that CheckPlan refuses; those of
                                              the shipped planner by the paths of the sun that it was told, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
-                                             the floor, where a guard stops them; the plan's risk is 2 %
+                                             the floor, where a guard stops them; the plan's risk is 2 %.
+                                             edf_as_jobs_arrive.guard_stops_percent: the same of that list
   plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
   deadline_misses_over_optimum_percent       missed by the search and not by the solvers' better plan, in percent of all deadlines
   shipped.deadline_misses_over_optimum_percent, shipped.gap_vs_lp_20x60_mean_percent  of the shipped planner
@@ -232,13 +235,14 @@ class Tally:
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
-        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "best_list", "solver")}
+        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "edf_as_jobs_arrive", "best_list", "solver")}
         self.gaps_vs_cbc = []
         self.misses = {"search": 0, "prices": 0, "shipped": 0, "shipped_in_turn": 0}
         self.put_off = []  # Cost over that of the plans which put nobody off.
-        self.missed = {"shipped": 0, "shipped_in_turn": 0}
+        self.missed = {"shipped": 0, "shipped_in_turn": 0, "edf_as_jobs_arrive": 0}
         self.refuted = self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
-        self.runs_on_packs = self.guard_stops = 0
+        self.runs_on_packs = {"shipped": 0, "edf_as_jobs_arrive": 0}
+        self.guard_stops = {"shipped": 0, "edf_as_jobs_arrive": 0}
         self.search_seconds = max(document["search_seconds"] for document in documents)
         for document, one in zip(documents, solved):
             self.add(document, one)
@@ -246,8 +250,8 @@ class Tally:
     def add(self, document, solved):
         bound = solved.bound
         plans, jobs = document["plans"], document["instance"]["jobs"]
-        costs = {"search": plans["search"]["cost"], "prices": plans["prices"]["cost"], "shipped": plans["shipped"]["cost"], "edf": plans["edf"]["cost"], "best_list": min(plans[name]["cost"] for name in LISTS),
-                 "solver": solved.cost}
+        costs = {name: plans[name]["cost"] for name in ("search", "prices", "shipped", "edf", "edf_as_jobs_arrive")}
+        costs |= {"best_list": min(plans[name]["cost"] for name in LISTS), "solver": solved.cost}
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
         self.gaps_vs_cbc.append(100 * (costs["search"] / solved.cbc_bound - 1))
@@ -262,8 +266,9 @@ class Tally:
         broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
         self.violations += len(broken.keys() & self.misses.keys())
         self.differ += plans["shipped"]["bytes_differ"]
-        self.runs_on_packs += plans["shipped"]["runs_on_packs"]
-        self.guard_stops += plans["shipped"]["guard_stops"]
+        for name in self.guard_stops:
+            self.runs_on_packs[name] += plans[name]["runs_on_packs"]
+            self.guard_stops[name] += plans[name]["guard_stops"]
         self.solver_dropped += plans["prices"]["solver_dropped"]
         told = ", ".join(f"{name} {gap[-1]:.2f}" for name, gap in self.gaps.items() if gap[-1] < math.inf)
         never = ", ".join(f"{name} {plan['left_out']}" for name, plan in plans.items()) + (f", solver {len(solved.left_out)}" if solved.cost < math.inf else "")
@@ -276,7 +281,7 @@ class Tally:
             sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model or CBC is wrong; HiGHS tells which (--highs-seconds)")
 
     def missed_words(self):
-        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off"
+        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off, {self.missed['edf_as_jobs_arrive']} by EDF without foresight"
 
     def peers(self):
         return "; ".join(f"{name} {statistics.mean(gap):.2f}, worst {max(gap):.2f}" for name, gap in self.gaps.items() if max(gap) < math.inf)
@@ -293,6 +298,7 @@ def add_small(figures, tally):
     figures.add("shipped.put_off_cost_mean_percent", statistics.mean(tally.put_off), "%", tally.missed_words())
     figures.add("shipped.put_off_cost_max_percent", max(tally.put_off), "%")
     figures.add("gap_edf_mean_percent", statistics.mean(gaps["edf"]), "%")
+    figures.add("gap_edf_as_jobs_arrive_mean_percent", statistics.mean(gaps["edf_as_jobs_arrive"]), "%")
     figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
     figures.add("instances_closed", tally.closed, f"of {tally.instances}")
     figures.add("cbc_bounds_refuted", tally.refuted, f"of {tally.instances}")
@@ -361,8 +367,10 @@ def main():
             add_large(figures, tallies[1])
         add_fleet(figures, sun, seed, options)
     figures.add("violations", sum(tally.violations for tally in tallies), f"of {4 * sum(tally.instances for tally in tallies)} plans")
-    runs = sum(tally.runs_on_packs for tally in tallies)
-    figures.add("guard_stops_percent", 100 * sum(tally.guard_stops for tally in tallies) / max(1, runs), f"% of {runs} runs on packs")
+    for name, key in (("shipped", ""), ("edf_as_jobs_arrive", "edf_as_jobs_arrive.")):
+        runs = sum(tally.runs_on_packs[name] for tally in tallies)
+        stops = sum(tally.guard_stops[name] for tally in tallies)
+        figures.add(f"{key}guard_stops_percent", 100 * stops / max(1, runs), f"% of {runs} runs on packs")
     figures.add("prices.solver_dropped", sum(tally.solver_dropped for tally in tallies), f"of {sum(tally.instances for tally in tallies)}")
     figures.add("plan_bytes_differ", sum(tally.differ for tally in tallies), "placements")
     figures.add("plan_1k_x_1k_s", plan_seconds(1000, 1000, seed), "s")

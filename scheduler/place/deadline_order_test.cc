@@ -43,7 +43,7 @@ TEST(DeadlineOrderTest, TheJobThatCanWaitLetsTheOtherGoFirst) {
 // The job without a deadline was submitted first. Each could end in time behind the other, so only
 // a job that comes later may need the hours.
 TEST(DeadlineOrderTest, ADeadlineOfTodayComesFirstAlsoWhereItIsInNoDanger) {
-  const auto first = [](absl::Duration deadline, int priority_of_other) {
+  const auto first = [](absl::Duration deadline, int priority_of_other) -> std::string {
     EventLoop loop;
     loop.Add(OrinNano(), 1);
     loop.Arrive(0, WithDeadline(JobOf("j1", absl::Hours(1)), absl::ZeroDuration(), 50));
@@ -53,10 +53,10 @@ TEST(DeadlineOrderTest, ADeadlineOfTodayComesFirstAlsoWhereItIsInNoDanger) {
     const auto outcomes = loop.Run();
     return outcomes.at("j2").ended < outcomes.at("j3").ended ? "j2" : "j3";
   };
-  EXPECT_EQ(first(absl::Hours(12), 0), "j3");
-  EXPECT_EQ(first(absl::Hours(12), 11), "j3") << "an hour for each point of priority";
-  EXPECT_EQ(first(absl::Hours(12), 13), "j2");
-  EXPECT_EQ(first(absl::Hours(36), 0), "j2") << "a later deadline puts nobody behind those without";
+  EXPECT_EQ(first(absl::Hours(8), 0), "j3");
+  EXPECT_EQ(first(absl::Hours(8), 3), "j3") << "an hour for each point of priority";
+  EXPECT_EQ(first(absl::Hours(8), 5), "j2");
+  EXPECT_EQ(first(absl::Hours(24), 0), "j2") << "a later deadline puts nobody behind those without";
 }
 
 TEST(DeadlineOrderTest, AJobGoesNoEarlierThanItsDeadlineNeeds) {

@@ -29,8 +29,8 @@ namespace {
 // Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
 // job of priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
-// A job without a deadline has the turn of one that is to end within a day.
-constexpr absl::Duration kWantedWithin = absl::Hours(24);
+// A job without a deadline has the turn of one that is to end within half a day.
+constexpr absl::Duration kWantedWithin = absl::Hours(12);
 // Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
 // many devices then count as a placement.
 constexpr size_t kDevicesOfAPlacement = 100;
@@ -45,7 +45,7 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
 }
 
 // Jobs have their turns in the order of these times, which never change while a job waits. So a
-// deadline of less than a day brings a job forward before the deadline is in danger: what comes
+// deadline of the next hours brings a job forward before the deadline is in danger: what comes
 // later then still finds time.
 absl::Time TurnOf(const JobView& job, absl::Time now) {
   const absl::Time submitted = job.submitted == absl::InfinitePast() ? now : job.submitted;

@@ -194,6 +194,7 @@ TEST_F(AgentCoreTest, ARunnerThatDoesNotStopIsKilled) {
 TEST_F(AgentCoreTest, ACrashedRunnerGoesOnInTheSameAttemptAFewTimes) {
   Welcome();
   StartTraining();
+  Checkpoint(2);
   for (int crash = 1; crash <= 3; ++crash) {
     core_->OnRunnerExit({.failure_class = v1::FAILURE_CLASS_DEVICE, .message = "runner: killed"},
                         Now());
@@ -244,6 +245,26 @@ TEST_F(AgentCoreTest, ANewerCheckpointForgivesCrashes) {
     Phase("load");
     Phase("train", 10);
   }
+  Killed();
+  EXPECT_EQ(Facts().back(), "failed");
+}
+
+// Each runner writes a checkpoint and is killed before the agent hears of it.
+TEST_F(AgentCoreTest, ACheckpointThatNoRunnerToldOfForgivesCrashes) {
+  Welcome();
+  StartTraining();
+  for (int crash = 1; crash <= 10; ++crash) {
+    Killed();
+    Phase("load");
+    Phase("train", crash);
+  }
+  EXPECT_EQ(Facts().back(), "started");
+  for (int crash = 1; crash <= 3; ++crash) {
+    Killed();
+    Phase("load");
+    Phase("train", 10);
+  }
+  EXPECT_EQ(Facts().back(), "started");
   Killed();
   EXPECT_EQ(Facts().back(), "failed");
 }

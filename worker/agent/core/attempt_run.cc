@@ -224,6 +224,11 @@ void AttemptRun::OnPhase(const v1::PhaseChanged& phase, const Instant& now) {
     starting_ = false;
     record_.set_started(true);
     started_ = is_main ? phase.from_step() : 0;
+    // The runner before this one wrote the checkpoint, and died before it told so.
+    if (*started_ >
+        std::max(record_.newest_checkpoint_step(), record_.receipt().resumed_from_step())) {
+      NoteProgress();
+    }
     record_.mutable_receipt()->set_resumed_from_step(*started_);
   }
   const Monotonic begin = pace_.BeginPhase(now.device);
@@ -392,11 +397,15 @@ std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& 
   return span;
 }
 
+void AttemptRun::NoteProgress() {
+  record_.set_crashes_in_a_row(0);
+  record_.set_interruptions_in_a_row(0);
+}
+
 void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
   if (checkpoint.step() > record_.newest_checkpoint_step()) {
     record_.set_newest_checkpoint_step(checkpoint.step());
-    record_.set_crashes_in_a_row(0);
-    record_.set_interruptions_in_a_row(0);
+    NoteProgress();
   }
   const auto span = EndWrite(checkpoint.size_bytes(), now);
   const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());

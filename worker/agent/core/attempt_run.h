@@ -186,6 +186,8 @@ class AttemptRun {
   void RetryTransfer(const absl::Status& status, const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);
   void End(AttemptEnd end);
+  // A newer checkpoint forgives crashes and interruptions before it.
+  void NoteProgress();
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
   void BeginReceipt();
   void FillReceipt();
