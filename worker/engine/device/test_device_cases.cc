@@ -35,13 +35,9 @@ const std::vector<StoredCase>& StoredCases() {
 
 MatrixWeights StoredOnHost(kernels::WeightFormat format, int64_t rows, int64_t columns) {
   const at::Tensor values = Normal({rows, columns}, 9);
-  if (format.scheme == kernels::WeightScheme::kBf16) {
-    MatrixWeights matrix = MakeBf16Matrix(rows, columns);
-    matrix.packed.copy_(values);
-    return matrix;
-  }
-  const auto packed = PackFloats("test", format, values);
+  auto packed = PackFloats("test", format, values);
   EXPECT_THAT(packed, IsOk());
+  packed->dequantized_products = packed->is_bf16();
   return *packed;
 }
 
