@@ -100,15 +100,15 @@ const std::vector<ModeCase>& ModeCases() {
          s.bf16_weights = true;
        },
        1},
-      // The loss, and the gradients' norm of head, both blocks and tables.
+      // The loss, and what is decided of head, both blocks and tables. A pass changes weights.
       {"UpdateInBackward",
        [](FinetuneSettings& s) {
          s.update_in_backward = true;
          s.accumulation_steps = 1;
        },
-       5},
-      // Two losses of each micro-batch.
-      {"Mezo", [](FinetuneSettings& s) { s.mezo = MezoSettings{}; }, 4},
+       5, 2e-4, false},
+      // The losses, which the log of moves wants.
+      {"Mezo", [](FinetuneSettings& s) { s.mezo = MezoSettings{}; }, 1, 2e-4, false},
   };
   return cases;
 }

@@ -51,7 +51,7 @@ models::DecoderConfig ConfigOf(const std::string& family) {
 }
 
 std::string MakeStoredModel(const char* family, GgufType type) {
-  return MakeStoredModel(ConfigOf(family), type);
+  return engine::MakeStoredModel(ConfigOf(family), type);
 }
 
 LoadedModel Load(const std::string& directory, bool in_stored_form) {

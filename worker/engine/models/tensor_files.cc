@@ -288,10 +288,13 @@ class FloatRowsOfParts {
         stream_.emplace(file_, *entry_);
         left_ = part.shape[0];
       }
-      const int64_t some = std::min(count - row, left_);
-      at::Tensor stored = at::empty({some, shape_.columns}, ScalarTypeOf(entry_->type));
+      const int64_t some = std::min(
+          {count - row, left_, RowsOfPiece(shape_.columns * models::kFloatBytes, /*unit=*/1)});
+      at::Tensor place = rows.narrow(0, row, some);
+      const at::ScalarType type = ScalarTypeOf(entry_->type);
+      const at::Tensor stored = type == at::kFloat ? place : at::empty(place.sizes(), type);
       WATTLE_RETURN_IF_ERROR(stream_->Next(BytesAt(stored)));
-      if (!AllFinite(rows.narrow(0, row, some).copy_(stored))) {
+      if (!AllFinite(place.copy_(stored))) {
         return NotFinite(file_, parts_[part_].name);
       }
       row += some;

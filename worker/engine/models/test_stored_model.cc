@@ -72,24 +72,28 @@ void RoundTensors(const std::string& directory, formats::DataType type,
   std::filesystem::rename(rewritten, path);
 }
 
-std::string MakeStoredModel(const models::DecoderConfig& config, GgufType type) {
-  std::string directory = MakeModelOf(config);
+void StoreAs(const std::string& directory, GgufType type) {
   if (type == GgufType::kF32) {
-    return directory;
+    return;
   }
   if (type == GgufType::kBF16) {
     RoundTensors(directory, formats::DataType::kBF16, [](const std::string&) { return true; });
-    return directory;
+    return;
   }
   const auto files = models::InspectModelDirectory(directory);
-  EXPECT_THAT(files, IsOk());
+  ASSERT_THAT(files, IsOk());
   const auto weights = models::OpenWeights(directory, files->config);
-  EXPECT_THAT(weights, IsOk());
+  ASSERT_THAT(weights, IsOk());
   const auto fields = models::GgufFieldsOf(files->config, "m");
-  EXPECT_THAT(fields, IsOk());
-  EXPECT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
+  ASSERT_THAT(fields, IsOk());
+  ASSERT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
               IsOk());
   std::filesystem::remove(directory + "/model.safetensors");
+}
+
+std::string MakeStoredModel(const models::DecoderConfig& config, GgufType type) {
+  std::string directory = MakeModelOf(config);
+  StoreAs(directory, type);
   return directory;
 }
 

@@ -20,8 +20,11 @@ std::string MakeModelOf(const models::DecoderConfig& config);
 void RoundTensors(const std::string& directory, formats::DataType type,
                   const std::function<bool(const std::string& name)>& rounded);
 
-// The model with matrices of the type: a GGUF file in place of the safetensors file. Of F32, and of
-// BF16, which we write to no GGUF file, safetensors.
+// Gives the matrices of an F32 model the type: a GGUF file takes the place of the safetensors file.
+// Of F32, and of BF16, which we write to no GGUF file, safetensors.
+void StoreAs(const std::string& directory, formats::GgufType type);
+
+// MakeModelOf and StoreAs.
 std::string MakeStoredModel(const models::DecoderConfig& config, formats::GgufType type);
 
 }  // namespace wattle::engine
