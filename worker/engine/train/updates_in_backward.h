@@ -7,9 +7,9 @@
 // update after the backward pass, bit for bit.
 //
 // Invariant: no weight changes before the loss is known to be finite, to the host or to the device
-// that decides in its place, and none by a gradient that is not. A gradient that is not finite leaves the parts above it updated and those below as they
-// were: such weights are of no step, and only a checkpoint leads on. May throw libtorch's
-// exceptions.
+// that decides in its place, and none by a gradient that is not. A gradient that is not finite
+// leaves the parts above it updated and those below as they were: such weights are of no step, and
+// only a checkpoint leads on. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_UPDATES_IN_BACKWARD_H_
 #define WATTLE_WORKER_ENGINE_TRAIN_UPDATES_IN_BACKWARD_H_
 
