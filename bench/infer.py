@@ -10,7 +10,8 @@ the same rounds. Prints tables and writes build/bench/infer.json: a list of {"ke
 Peers, each a process of its own with the environment that its users have: the libtorch of this build in FP32 with eager operators;
 llama.cpp as pip's llama-cpp-python builds it (F32, Q8_0, Q4_0), or another build by --llama-bench PATH; the latest PyTorch by pip
 with dynamic int8, output head included. A peer that cannot be installed is left out, with its keys. The adaptive row stands for a
-recipe of at most 1.3 times int4's bytes: random weights have no importance to search by. The figures of quality are those of
+recipe of at most 1.3 times int4's bytes: random weights have no importance to search by. The rows gguf_* have the forms that a file of
+llama.cpp's has in memory (docs/guide/models.md), beside llama.cpp on such a file. The figures of quality are those of
 ./dev bench quality, which runs at the end (--no-quality leaves it out).
 """
 
@@ -34,6 +35,8 @@ RECIPES = {
     "int8": "every matrix, head and embedding int8 with an FP32 scale a row",
     "int4": "every matrix, head and embedding int4 in groups of 64 with an FP16 scale (4.25 bits)",
     "adaptive": "as int4, the head and embedding in groups of 32, the matrices that end attention and MLP int8",
+    "gguf_q8_0": "a file of llama.cpp in Q8_0 as it runs: every matrix, head and embedding int8 in groups of 32 with an FP16 scale (8.5 bits)",
+    "gguf_q4_0": "one in Q4_0: every matrix int4 in groups of 32 (4.5 bits); the tied head and embedding, which llama.cpp writes in Q6_K, FP32",
 }
 KV = "norms, biases and positions FP32; KV cache FP32; products of quantized weights with int8 inputs"
 GOALS = {
@@ -49,7 +52,8 @@ GGUF = ROOT / "build/bench/gguf"
 # DistilGPT-2 on a Raspberry Pi 5 as published (adaptive mixed-precision quantization on 4 Cortex-A76): seconds of one generation. Beside it a prediction for that board: bytes read per token at half the datasheet's 17.1 GB/s (scheduler/predict/datasheet.cc).
 PI5_PUBLISHED_SECONDS = {"fp32": 6.215, "int8": 2.7178, "int4": 6.212, "adaptive": 6.2204}
 PI5_BYTES_PER_SECOND = 17.1e9 * 0.5
-LLAMA_FORMATS = {"F32": "fp32", "Q8_0": "int8", "Q4_0": "int4"}  # and which of our recipes stands beside it
+# And which of our recipes stand beside it; the last one is that of the very file.
+LLAMA_FORMATS = {"F32": ("fp32",), "Q8_0": ("int8", "gguf_q8_0"), "Q4_0": ("int4", "gguf_q4_0")}
 
 
 class Side:
@@ -168,15 +172,15 @@ class Bench:
                 line += f" {sizes[name] / 1e6:9.1f} {statistics.median(bandwidth[name]) / 1e9:7.1f}"
             print(line)
         self.add(f"{shape}.fp32.speedup_vs_libtorch_eager", ratio(decode["libtorch"], decode["fp32"]), "x")
-        for recipe in ("int8", "int4", "adaptive"):
+        for recipe in ("int8", "int4", "adaptive", "gguf_q8_0", "gguf_q4_0"):
             self.add(f"{shape}.{recipe}.speedup", ratio(decode["fp32"], decode[recipe]), "x")
         for recipe in RECIPES:
             shares = [100 * sizes[recipe] * DECODE_TOKENS / second / width
                       for second, width in zip(decode[recipe], bandwidth[recipe])]
             self.add(f"{shape}.{recipe}.bandwidth_share_percent", statistics.median(shares), "%")
-        for recipe in ("int8", "int4"):
+        for recipe in ("int8", "int4", "gguf_q8_0", "gguf_q4_0"):
             self.add(f"{shape}.{recipe}.prefill_speedup", ratio(prefill["fp32"], prefill[recipe]), "x")
-        for name, recipe in LLAMA_FORMATS.items():
+        for name, recipe in ((name, recipe) for name, recipes in LLAMA_FORMATS.items() for recipe in recipes):
             if f"llama {name}" in decode:
                 peer = f"llama.cpp {name}{', by ' + str(self.options.llama_bench) if self.options.llama_bench else ''}"
                 self.add(f"{shape}.{recipe}.ratio_vs_llamacpp_{name.lower()}", ratio(decode[f"llama {name}"], decode[recipe]), "x", peer)

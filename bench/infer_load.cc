@@ -58,6 +58,13 @@ DecoderFormats FormatsOf(const std::string& recipe) {
   if (recipe == "adaptive") {
     return {.blocks = kInt4, .head = {WeightScheme::kInt4, 32}, .outputs = kInt8};
   }
+  if (recipe == "gguf_q8_0") {
+    constexpr WeightFormat kQ80{WeightScheme::kInt8Grouped, 32};
+    return {.blocks = kQ80, .head = kQ80};
+  }
+  if (recipe == "gguf_q4_0") {  // llama.cpp's tied head is in Q6_K, which we read as FP32
+    return {.blocks = {WeightScheme::kInt4, 32}, .head = {}};
+  }
   return {};
 }
 

@@ -223,7 +223,7 @@ Table AlternativesTable(const v1::PlanResponse& plan) {
       };
       table.AddRow(
           {choice ? Mark(candidate, plan) : " ", candidate.device_name(), one.model(),
-           one.is_parent() ? "fp32" : one.quantization(),
+           one.quantization() == "none" ? "fp32" : one.quantization(),
            one.bits_per_weight() > 0 ? absl::StrFormat("%.3g", one.bits_per_weight()) : "",
            one.stored_bytes() > 0 ? FormatBytes(one.stored_bytes()) : "",
            measured(absl::StrFormat("%+.2f %%", quality.perplexity_change_percent())),

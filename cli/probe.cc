@@ -89,7 +89,7 @@ std::vector<const v1::Candidate*> DevicesToProbe(const ProbeFlags& flags,
 }
 
 std::string FormOf(const v1::ModelAlternative& model) {
-  return model.is_parent() ? "fp32" : model.quantization();
+  return model.quantization() == "none" ? "fp32" : model.quantization();
 }
 
 // A run of each model whose speed is not known on the device or its class.

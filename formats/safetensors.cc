@@ -37,19 +37,31 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   return file;
 }
 
+absl::Status CompareChecksum(const std::string& path, const std::string& tensor, uint32_t crc32c,
+                             uint32_t wanted) {
+  return crc32c == wanted
+             ? absl::OkStatus()
+             : absl::DataLossError(absl::StrCat(path, ": tensor ", tensor,
+                                                ": was changed on the disk; copy or fetch it "
+                                                "again"));
+}
+
 absl::Status SafetensorsFile::Read(const TensorEntry& tensor, absl::Span<std::byte> out) const {
   WATTLE_CHECK(static_cast<int64_t>(out.size()) == tensor.size_bytes(), "the tensor's own size");
   WATTLE_RETURN_IF_ERROR(file_.Read(header_.data_start_bytes + tensor.offset_bytes, out));
+  const std::optional<uint32_t> checksum = ChecksumOf(tensor);
+  return checksum.has_value()
+             ? CompareChecksum(path(), tensor.name,
+                               Crc32c({reinterpret_cast<const char*>(out.data()), out.size()}),
+                               *checksum)
+             : absl::OkStatus();
+}
+
+std::optional<uint32_t> SafetensorsFile::ChecksumOf(const TensorEntry& tensor) const {
   if (checksums_.empty()) {
-    return absl::OkStatus();
+    return std::nullopt;
   }
-  const auto index = static_cast<size_t>(Find(tensor.name) - header_.tensors.data());
-  const absl::string_view bytes(reinterpret_cast<const char*>(out.data()), out.size());
-  if (Crc32c(bytes) != checksums_[index]) {
-    return absl::DataLossError(absl::StrCat(path(), ": tensor ", tensor.name,
-                                            ": was changed on the disk; copy or fetch it again"));
-  }
-  return absl::OkStatus();
+  return checksums_[static_cast<size_t>(Find(tensor.name) - header_.tensors.data())];
 }
 
 absl::Status SafetensorsFile::ReadPart(const TensorEntry& tensor, int64_t offset_bytes,

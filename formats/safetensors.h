@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,6 +73,10 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view file,
                                                          absl::Span<const std::byte> start,
                                                          int64_t file_size_bytes);
 
+// kDataLoss where the bytes of a tensor have another checksum than its file says.
+absl::Status CompareChecksum(const std::string& path, const std::string& tensor, uint32_t crc32c,
+                             uint32_t wanted);
+
 // A safetensors file, open as long as the object lives.
 class SafetensorsFile {
  public:
@@ -91,6 +96,8 @@ class SafetensorsFile {
   [[nodiscard]] absl::Status Read(const TensorEntry& tensor, absl::Span<std::byte> out) const;
   // Whether the file has checksums. Files of other writers have none.
   [[nodiscard]] bool has_checksums() const { return !checksums_.empty(); }
+  // Of a tensor of this file.
+  [[nodiscard]] std::optional<uint32_t> ChecksumOf(const TensorEntry& tensor) const;
   // As Read, a part of a tensor, which is not compared with the checksum.
   [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                       absl::Span<std::byte> out) const;

@@ -160,4 +160,13 @@ absl::Status SafetensorsSet::ReadPart(const TensorEntry& tensor, int64_t offset_
   return file.ReadPart(*file.Find(tensor.name), offset_bytes, out);
 }
 
+std::optional<StoredChecksum> SafetensorsSet::ChecksumOf(const TensorEntry& tensor) const {
+  const SafetensorsFile& file = FileOf(tensor);
+  const std::optional<uint32_t> checksum = file.ChecksumOf(*file.Find(tensor.name));
+  if (!checksum.has_value()) {
+    return std::nullopt;
+  }
+  return StoredChecksum{*checksum, file.path()};
+}
+
 }  // namespace wattle::formats

@@ -49,6 +49,7 @@ class SafetensorsSet final : public TensorSource {
                                   absl::Span<std::byte> out) const override;
   [[nodiscard]] absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                       absl::Span<std::byte> out) const override;
+  [[nodiscard]] std::optional<StoredChecksum> ChecksumOf(const TensorEntry& tensor) const override;
 
  private:
   SafetensorsSet() = default;

@@ -1,6 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "formats/safetensors_set.h"
 
+#include <algorithm>
+#include <string>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -49,6 +52,40 @@ class SafetensorsSetTest : public testing::Test {
 
   TestDirectory directory_;
 };
+
+// What the reader of a tensor gets that is read two bytes at a time.
+absl::StatusOr<std::string> StreamOf(const SafetensorsSet& set, const std::string& name) {
+  const TensorEntry& tensor = *set.Find(name);
+  TensorStream stream(set, tensor);
+  std::string read(static_cast<size_t>(tensor.size_bytes()), ' ');
+  for (size_t at = 0; at < read.size(); at += 2) {
+    const auto status = stream.Next(absl::MakeSpan(reinterpret_cast<std::byte*>(read.data()) + at,
+                                                   std::min<size_t>(2, read.size() - at)));
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  return read;
+}
+
+TEST_F(SafetensorsSetTest, ATensorThatIsReadInPiecesIsComparedWithItsChecksum) {
+  constexpr char kOneIndex[] = R"({"weight_map":
+      {"a": "one.safetensors", "b": "two.safetensors", "c": "one.safetensors"}})";
+  const auto set = Open(kOneIndex);
+  ASSERT_THAT(set, IsOk());
+  EXPECT_EQ(StreamOf(*set, "b").value_or(""), "bbb");
+  EXPECT_EQ(StreamOf(*set, "c").value_or(""), "cccccc");
+  std::string bytes = directory_.Read("two.safetensors");
+  bytes.back() = 'x';
+  directory_.Write("two.safetensors", bytes);
+  const auto changed = Open(kOneIndex);
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_THAT(StreamOf(*changed, "c"), IsOk());
+  EXPECT_THAT(
+      StreamOf(*changed, "b"),
+      StatusIs(absl::StatusCode::kDataLoss, testing::AllOf(HasSubstr("two.safetensors: tensor b"),
+                                                           HasSubstr("was changed on the disk"))));
+}
 
 TEST_F(SafetensorsSetTest, ShardsReadLikeOneFile) {
   const auto set = Open(R"({"metadata": {"total_size": 13}, "weight_map":

@@ -5,6 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/crc32c.h"
+#include "base/status_macros.h"
+
 namespace wattle::formats {
 
 const TensorEntry* TensorSource::Find(absl::string_view name) const {
@@ -13,6 +16,10 @@ const TensorEntry* TensorSource::Find(absl::string_view name) const {
       all.begin(), all.end(), name,
       [](const TensorEntry& tensor, absl::string_view wanted) { return tensor.name < wanted; });
   return found == all.end() || found->name != name ? nullptr : &*found;
+}
+
+std::optional<StoredChecksum> TensorSource::ChecksumOf(const TensorEntry& /*tensor*/) const {
+  return std::nullopt;
 }
 
 NumberForm TensorSource::FormOf(const TensorEntry& tensor) const {
@@ -24,6 +31,18 @@ NumberForm TensorSource::FormOf(const TensorEntry& tensor) const {
 absl::Status TensorSource::ReadCodes(const TensorEntry& tensor, int64_t /*first*/,
                                      const CodedRows& /*rows*/) const {
   return absl::InternalError(absl::StrCat(path(), ": tensor ", tensor.name, ": has no codes"));
+}
+
+absl::Status TensorStream::Next(absl::Span<std::byte> out) {
+  WATTLE_RETURN_IF_ERROR(source_.ReadPart(tensor_, offset_, out));
+  offset_ += static_cast<int64_t>(out.size());
+  if (!checksum_.has_value()) {
+    return absl::OkStatus();
+  }
+  crc_ = ExtendCrc32c(crc_, {reinterpret_cast<const char*>(out.data()), out.size()});
+  return offset_ < tensor_.size_bytes()
+             ? absl::OkStatus()
+             : CompareChecksum(checksum_->path, tensor_.name, crc_, checksum_->crc32c);
 }
 
 }  // namespace wattle::formats

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,12 @@ struct CodedRows {
   absl::Span<float> scales;
 };
 
+// What the writer of a file noted of a tensor's bytes.
+struct StoredChecksum {
+  uint32_t crc32c = 0;
+  const std::string& path;  // of the file
+};
+
 class TensorSource {
  public:
   TensorSource() = default;
@@ -60,6 +67,9 @@ class TensorSource {
   [[nodiscard]] virtual absl::Status ReadPart(const TensorEntry& tensor, int64_t offset_bytes,
                                               absl::Span<std::byte> out) const = 0;
 
+  // None where the file has no checksums.
+  [[nodiscard]] virtual std::optional<StoredChecksum> ChecksumOf(const TensorEntry& tensor) const;
+
   // Of a tensor of this source.
   [[nodiscard]] virtual NumberForm FormOf(const TensorEntry& tensor) const;
   // Rows from `first` on of a matrix in one of the forms with groups, as the file has the numbers:
@@ -69,6 +79,25 @@ class TensorSource {
 
   // nullptr where there is no tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
+};
+
+// Reads a tensor from its first byte to its last one, some at a time, and compares its checksum at
+// the end. Not thread-safe.
+class TensorStream {
+ public:
+  // Both outlive the stream.
+  TensorStream(const TensorSource& source, const TensorEntry& tensor)
+      : source_(source), tensor_(tensor), checksum_(source.ChecksumOf(tensor)) {}
+
+  // The bytes that follow, whole elements. Errors: as TensorSource::Read.
+  absl::Status Next(absl::Span<std::byte> out);
+
+ private:
+  const TensorSource& source_;
+  const TensorEntry& tensor_;
+  std::optional<StoredChecksum> checksum_;
+  uint32_t crc_ = 0;    // of the bytes before
+  int64_t offset_ = 0;  // of the bytes that follow
 };
 
 }  // namespace wattle::formats

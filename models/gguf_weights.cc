@@ -41,6 +41,16 @@ class PartOfTensor {
         end_(first + static_cast<int64_t>(out.size()) / kFloatBytes),
         out_(out.data()) {}
 
+  // Whether a row among these of the GGUF tensor has values of the part.
+  [[nodiscard]] bool TakesFrom(int64_t row, int64_t count) const {
+    bool takes = conversion_.transposed;
+    for (int64_t end = row + count; !takes && row < end; ++row) {
+      const int64_t number = conversion_.HuggingFaceRow(row, rows_) * columns_;
+      takes = number < end_ && number + columns_ > first_;
+    }
+    return takes;
+  }
+
   // values: of whole rows, from row `row` of the GGUF tensor on. A vector has rows of one value.
   void Place(int64_t row, absl::Span<float> values) const {
     if (conversion_.one_added) {
@@ -172,6 +182,9 @@ absl::Status GgufWeights::ReadPart(const TensorEntry& tensor, int64_t offset_byt
   std::vector<float> values;
   for (; row < end; row += rows_at_once) {
     const int64_t rows = std::min(rows_at_once, end - row);
+    if (!part.TakesFrom(row * rows_of_row, rows * rows_of_row)) {
+      continue;
+    }
     values.resize(static_cast<size_t>(rows * columns));
     WATTLE_RETURN_IF_ERROR(file_.ReadRows(stored, row, rows, absl::MakeSpan(values)));
     part.Place(row * rows_of_row, absl::MakeSpan(values));

@@ -131,31 +131,32 @@ int64_t WritingBytes(const DecoderConfig& config) {
   return largest;
 }
 
-// The peak while a model is read (worker/engine/models/model_files.cc). What stays FP32 has its
-// place from the start; then tensor after tensor is read, and where the recipe says so quantized:
-// the FP32 matrix, and its codes and scales before they are packed, stand beside those that are
-// done.
-int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
+// The peak while a model is read (worker/engine/models/tensor_files.h): all of it, and a piece as
+// the file has it beside the same piece in FP32. A matrix is in FP32 as a whole before it is
+// quantized where its rows are not those of the file, or share their scales.
+int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                     bool double_quantized = false) {
+  constexpr int64_t kPieces = 2 * kLoadingPieceBytes;
   int64_t held = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    if (FormatName(FormatIn(recipe, config, tensor)) == "fp32" || !tensor.is_matrix()) {
-      held += tensor.element_count() * kFloatBytes;
-    }
+  const auto is_float = [&](const ModelTensor& tensor) {
+    return !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
+  };
+  for (const ModelTensor& tensor : ModelTensors(config)) {  // they have their place from the start
+    held += is_float(tensor) ? tensor.element_count() * kFloatBytes : 0;
   }
   int64_t peak = held;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    const std::string format = FormatName(FormatIn(recipe, config, tensor));
-    if (!tensor.is_matrix() || format == "fp32") {
-      peak = std::max(peak, held + LargestPartBytes(tensor));
+    if (is_float(tensor)) {
       continue;
     }
-    const int64_t stored = StoredTensorBytes(config, recipe, tensor);
-    const int64_t values = tensor.element_count() * kFloatBytes;
-    peak = std::max({peak, held + values + LargestPartBytes(tensor),
-                     held + values + stored + tensor.element_count()});
-    held += stored;
+    held += StoredTensorBytes(config, recipe, tensor);
+    const bool shares_scales = double_quantized && FormatIn(recipe, config, tensor).scheme() ==
+                                                       v1::NUMBER_SCHEME_NORMAL_FLOAT;
+    if (shares_scales || tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
+      peak = std::max(peak, held + tensor.element_count() * kFloatBytes);
+    }
   }
-  return peak;
+  return std::max(peak, held) + kPieces;
 }
 
 // Tables of positions that no file holds: layers with the same angles share theirs.
@@ -357,7 +358,8 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   estimate.weights_bytes -= saved;
   if (workload.adapter_rank > 0) {
     estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
-    estimate.loading_bytes = LoadingBytes(config, workload.recipe) - saved;
+    estimate.loading_bytes =
+        LoadingBytes(config, workload.recipe, /*double_quantized=*/true) - saved;
     estimate.pass_bytes = LargestPassBytes(sized, pass) + rounded_factors;
     estimate.files_bytes = FloatBytes(trained);
     return absl::OkStatus();

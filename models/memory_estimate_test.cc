@@ -373,6 +373,19 @@ TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
   EXPECT_GT(two->loading_bytes, two->weights_bytes) << "it is read beside the model";
 }
 
+// Codes go from the file to their place: nothing stands beside them in FP32 but what is on its way.
+TEST(MemoryEstimateTest, LoadingTakesTheModelAndPieces) {
+  for (const char* identity : {"none", "fp16", "bf16", "int8", "int8-g32+embedding=int8-g32",
+                               "int4-g32+embedding=int4-g32", "nf4-g64"}) {
+    const auto estimate = EstimateMemory(
+        ConfigOfArchitecture("llama"),
+        {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .recipe = Recipe(identity)});
+    ASSERT_THAT(estimate, IsOk());
+    EXPECT_LE(estimate->loading_bytes, estimate->weights_bytes + 2 * kLoadingPieceBytes);
+    EXPECT_GE(estimate->loading_bytes + (8 << 20), estimate->weights_bytes) << identity;
+  }
+}
+
 // Where the keys and values of many layers are more than one pass, which ends before.
 TEST(MemoryEstimateTest, AnswersTakeASessionThatGenerates) {
   DecoderConfig deep = Gpt2Small();

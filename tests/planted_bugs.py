@@ -27,6 +27,12 @@ class Bug(NamedTuple):
 
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
 BUGS = (
+    Bug("a tensor is read as a whole beside its place", "worker/engine/models/tensor_files.cc", "= RowsOfPiece(entry->size_bytes() / rows, unit);", "= rows;",
+        "wattle_load_memory_test", "Forms/LoadMemoryTest.*"),
+    Bug("a tensor in pieces without its checksum", "formats/safetensors_set.cc", "  if (!checksum.has_value()) {", "  if (true) {",
+        "wattle_formats_test", "SafetensorsSetTest.*"),
+    Bug("a floor's GGUF model is FP32", "coordinator/core/model_family.cc", "inputs.estimate_memory(WithRecipe(spec, artifact), artifact", "inputs.estimate_memory(spec, artifact",
+        "wattle_core_test", "ModelFamilyTest.WithAQualityFloor*"),
     Bug("a mate of the same plan is no mate", "scheduler/place/apart.cc", "if (job.spec.has_apart()) {", "if (job.spec.has_apart() && device > 1000) {",
         "wattle_place_test", "ApartTest.*"),
     Bug("connect limit 200 ms", "worker/agent/link/channel.h", "kConnectLimit = absl::Seconds(20)", "kConnectLimit = absl::Milliseconds(200)",

@@ -298,6 +298,19 @@ TEST_F(ModelFamilyTest, AJobOnAGgufModelNeedsTheMemoryOfItsFile) {
   EXPECT_EQ(bytes(spec), 32'000);
 }
 
+TEST_F(ModelFamilyTest, WithAQualityFloorAGgufModelNeedsTheMemoryOfItsFileToo) {
+  next_recipe_ = AdaptiveRecipe();
+  Commit("aaaa000044", "gguf", v1::ARTIFACT_KIND_MODEL, "none", "");
+  v1::JobSpec spec = FloorSpec(1);
+  spec.mutable_generate()->set_model("gguf");
+  Submit(spec);
+  const scheduler::Snapshot snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
+  ASSERT_EQ(snapshot.queue.size(), 1U);
+  ASSERT_EQ(snapshot.queue[0].models.size(), 1U);
+  EXPECT_TRUE(snapshot.queue[0].models[0].is_parent);
+  EXPECT_EQ(snapshot.queue[0].models[0].peak_memory_bytes, 4001);
+}
+
 TEST_F(ModelFamilyTest, AnOutputToComeHasTheRecipeOfItsJob) {
   next_recipe_ = v1::QuantizationRecipe();  // FP32 in so many words, as a push tells it.
   Commit("aaaa000044", "told", v1::ARTIFACT_KIND_MODEL, "none", "");

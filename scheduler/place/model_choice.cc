@@ -7,18 +7,18 @@
 #include "absl/strings/str_format.h"
 
 #include "proto/job_kind.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
 #include "scheduler/place/quality_floor.h"
 #include "scheduler/predict/job_kinds.h"
+#include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/same_workload.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
 namespace {
-
-constexpr double kFloatBits = 32;
 
 // A model on the device, with what decides.
 struct Looked {
@@ -33,16 +33,31 @@ double CostPerUnit(v1::Objective objective, const v1::ModelAlternative& alternat
   return ObjectiveOf(objective).cost_per_unit(seconds, alternative.net_energy_joules_per_unit());
 }
 
+// Of the weights that a token reads, in the form of the files.
+double StoredBits(const v1::ArtifactInfo& artifact) {
+  constexpr double kFloatBits = 32;
+  const double floats =
+      WeightBytesPerToken(artifact.model_shape(), *RecipeOfIdentity(kNoQuantization));
+  return artifact.has_recipe() && floats > 0
+             ? kFloatBits * WeightBytesPerToken(artifact.model_shape(), artifact.recipe()) / floats
+             : kFloatBits;
+}
+
 v1::ModelAlternative Describe(const ModelView& model) {
   v1::ModelAlternative alternative;
   const v1::ArtifactInfo& artifact = model.artifact;
   alternative.set_artifact_id(artifact.artifact_id());
   alternative.set_model(model.reference);
   alternative.set_is_parent(model.is_parent);
-  alternative.set_quantization(artifact.quantization().empty() ? "none" : artifact.quantization());
-  alternative.set_bits_per_weight(model.is_parent ? kFloatBits : artifact.bits_per_weight());
-  alternative.set_stored_bytes(model.is_parent ? 4 * artifact.parameter_count()
-                                               : artifact.stored_bytes());
+  const std::string form = StoredForm(&artifact);
+  alternative.set_quantization(form.empty() ? kNoQuantization : form);
+  alternative.set_bits_per_weight(model.is_parent ? StoredBits(artifact)
+                                                  : artifact.bits_per_weight());
+  constexpr double kByteBits = 8;
+  alternative.set_stored_bytes(
+      model.is_parent ? static_cast<int64_t>(static_cast<double>(artifact.parameter_count()) *
+                                             alternative.bits_per_weight() / kByteBits)
+                      : artifact.stored_bytes());
   if (artifact.has_quality()) {
     *alternative.mutable_quality() = artifact.quality();
   }
@@ -119,9 +134,10 @@ bool ComesBefore(const Looked& a, const Looked& b) {
 
 std::string WordsOf(v1::Objective objective, const Looked& looked) {
   const v1::ModelAlternative& alternative = looked.alternative;
-  return absl::StrFormat("%s (%s): %.4g %s per unit", alternative.model(),
-                         alternative.is_parent() ? "fp32" : alternative.quantization(), looked.cost,
-                         ObjectiveOf(objective).unit);
+  return absl::StrFormat(
+      "%s (%s): %.4g %s per unit", alternative.model(),
+      alternative.quantization() == kNoQuantization ? "fp32" : alternative.quantization(),
+      looked.cost, ObjectiveOf(objective).unit);
 }
 
 std::string WhyChosen(const JobView& job, const std::vector<Looked>& looked) {

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "proto/quantization_recipe.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/quality_floor.h"
@@ -123,6 +124,38 @@ std::string WhyNot(const v1::Candidate& candidate, const std::string& quantizati
     }
   }
   return "no such alternative";
+}
+
+const v1::ModelAlternative* ParentOn(const v1::Candidate& candidate) {
+  for (const v1::ModelAlternative& one : candidate.alternatives()) {
+    if (one.is_parent()) {
+      return &one;
+    }
+  }
+  ADD_FAILURE() << "no parent";
+  return nullptr;
+}
+
+// A GGUF file of llama.cpp runs in its own form: no alternative is smaller or quicker than FP32
+// would be.
+TEST(ModelChoiceTest, AParentCountsInTheFormOfItsFiles) {
+  JobView job = FloorJob(1);
+  v1::QuantizationRecipe& recipe = *job.models[0].artifact.mutable_recipe();
+  recipe = *RecipeOfIdentity("int4-g32");
+  job.inputs[0].artifact = job.models[0].artifact;
+  ProfileTable profiles = AllProbed();
+  EXPECT_THAT(profiles.Put(Probe("jetson-orin-nano", "int4-g32", 0.02, 8)), IsOk());
+  const v1::Candidate candidate = On("orin", profiles, job);
+  const v1::ModelAlternative* parent = ParentOn(candidate);
+  ASSERT_NE(parent, nullptr);
+  EXPECT_EQ(parent->quantization(), "int4-g32");
+  EXPECT_DOUBLE_EQ(parent->bits_per_weight(), 4.5);  // an FP16 scale for 32 codes
+  EXPECT_EQ(parent->stored_bytes(), 69'997'392);
+  EXPECT_TRUE(parent->speed_measured());
+  EXPECT_EQ(candidate.model_choice().artifact_id(), "id-parent")
+      << "int8 takes more joules, and nothing is as good as the model itself";
+  EXPECT_THAT(candidate.model_choice().reason(), AllOf(HasSubstr("runs gpt2 (int4-g32): 0.1 J"),
+                                                       HasSubstr("next gpt2-int8 (int8): 0.15 J")));
 }
 
 TEST(ModelChoiceTest, EachDeviceRunsTheFewestJoulesThatMeetTheFloor) {

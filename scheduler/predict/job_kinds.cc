@@ -69,14 +69,6 @@ void SetSignature(v1::Method method, const v1::ModelShape& shape, WorkAmount* wo
   work->parameters = ParameterCount(shape);
 }
 
-// In which form the model's files hold it, which inference keeps: that of a quantized model, and of
-// another one FP16, BF16 or the codes of a GGUF file. Empty: not known.
-std::string StoredForm(const v1::ArtifactInfo* model) {
-  return model == nullptr      ? ""
-         : model->has_recipe() ? RecipeIdentity(model->recipe())
-                               : model->quantization();
-}
-
 // Sets the recipe that the job will run with: the spec's, else `otherwise`, of this model.
 template <typename Spec>
 absl::Status SetQuantization(const Spec& spec, const v1::ArtifactInfo* model,
@@ -521,6 +513,12 @@ constexpr KindPart kParts[] = {
 };
 
 }  // namespace
+
+std::string StoredForm(const v1::ArtifactInfo* model) {
+  return model == nullptr      ? ""
+         : model->has_recipe() ? RecipeIdentity(model->recipe())
+                               : model->quantization();
+}
 
 absl::Span<const KindPart> KindParts() {
   return kParts;

@@ -22,6 +22,10 @@
 
 namespace wattle::scheduler {
 
+// In which form the model's files hold it, which inference keeps: that of a quantized model, and of
+// another one FP16, BF16 or the codes of a GGUF file. Empty: not known.
+std::string StoredForm(const v1::ArtifactInfo* model);
+
 // What the work of a method costs (workload_cost.h, pass_time.h).
 struct MethodCost {
   v1::Method method = v1::METHOD_UNSPECIFIED;

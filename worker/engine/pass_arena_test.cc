@@ -313,7 +313,7 @@ TEST_P(PassPlanTest, AMovedPassMakesTheTensorsOfAnEvaluation) {
       const PassArena::Scope scope(arena);
       const FactorScope factors(FactorsOf(drawn.pass));
       moved.Set({.seed = 1, .number = 2}, 1e-3F);
-      LossSum(made.model.decoder, batch, moved);
+      PendingLossSum(made.model.decoder, batch, moved);
     }
     arena.Record(nullptr);
     EXPECT_EQ(arena.figures().heap_tensors, 0);

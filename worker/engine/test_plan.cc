@@ -90,7 +90,9 @@ void QuantizeFor(const models::PassDescription& pass, Model& model) {
     }
     MatrixWeights& matrix = MatrixAt(model.decoder.weights, parameter.tensor);
     if (format->scheme == kernels::WeightScheme::kFloat32) {
-      MatrixWeights bf16 = MakeBf16Matrix(matrix.matrix.rows, matrix.matrix.columns);
+      MatrixWeights bf16 =
+          EmptyMatrix({kernels::WeightScheme::kBf16}, matrix.matrix.rows, matrix.matrix.columns);
+      bf16.dequantized_products = true;
       bf16.packed.copy_(matrix.value);
       matrix = std::move(bf16);
       continue;

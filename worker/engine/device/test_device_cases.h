@@ -42,8 +42,9 @@ Model OnDevice(const Model& host, at::Device device);
 struct ModeCase {
   const char* name;
   std::function<void(FinetuneSettings&)> choose;
-  int64_t waits;            // of a step of two micro-batches
-  double tolerance = 2e-4;  // of a loss, as a share of it
+  int64_t waits;             // of a step of two micro-batches, by libtorch's operators
+  double tolerance = 2e-4;   // of a loss, as a share of it
+  bool begins_ahead = true;  // a step, before the loss of the last one is read
 };
 const std::vector<ModeCase>& ModeCases();
 

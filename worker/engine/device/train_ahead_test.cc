@@ -72,13 +72,11 @@ class AheadTest : public testing::TestWithParam<ModeCase> {
     GetParam().choose(settings);
     return settings;
   }
-  // Updates in the backward pass and MeZO decide on the host.
-  static bool waits() { return GetParam().waits > 1; }
-
   KernelsOfGuardedDevice kernels_;
 };
 
-TEST_P(AheadTest, AStepHasNoWaitAndItsLossIsThatOfTheHost) {
+// Where no step begins ahead the host waits once, at its end.
+TEST_P(AheadTest, AStepHasNoWaitInsideAndItsLossIsThatOfTheHost) {
   FinetuneSettings host = FiveSteps("host", "cpu");
   host.steps = 3;
   GetParam().choose(host);
@@ -103,8 +101,8 @@ TEST_P(AheadTest, AStepHasNoWaitAndItsLossIsThatOfTheHost) {
   EXPECT_EQ(result->train_loss_last, losses.back());
   for (size_t i = 1; i < steps.size(); ++i) {  // the first has the loading before it
     RecordProperty(absl::StrCat("waits_of_step_", i + 1), absl::StrCat(steps[i].waits));
-    EXPECT_EQ(steps[i].waits, waits() ? GetParam().waits : 0) << "step " << i + 1;
-    EXPECT_EQ(steps[i].late_waits, waits() ? 0 : 1) << "step " << i + 1;
+    EXPECT_EQ(steps[i].waits, GetParam().begins_ahead ? 0 : 1) << "step " << i + 1;
+    EXPECT_EQ(steps[i].late_waits, GetParam().begins_ahead ? 1 : 0) << "step " << i + 1;
   }
 }
 
@@ -155,6 +153,19 @@ TEST_F(AheadEndsTest, ALossThatIsNotFiniteEndsTheRunAsOnTheHost) {
     EXPECT_EQ(sink.TrainingLosses().size(), 1U);
     EXPECT_TRUE(std::filesystem::is_empty(settings.work_directory));
   }
+}
+
+TEST_F(AheadEndsTest, UpdatesInTheBackwardPassEndTheRunAsOnTheHost) {
+  FinetuneSettings settings = FiveSteps("run", kGuardedDevice);
+  settings.update_in_backward = true;
+  settings.accumulation_steps = 1;
+  settings.learning_rate = 1e30;
+  settings.warmup_steps = 0;
+  RecordingSink sink;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("step 2: the loss is not finite")));
+  EXPECT_EQ(sink.TrainingLosses().size(), 1U);
+  EXPECT_TRUE(std::filesystem::is_empty(settings.work_directory));
 }
 
 // The scale is halved at first and doubled later: gradients that were asked for by another scale

@@ -17,13 +17,9 @@ namespace {
 
 MatrixWeights PackedMatrix(const Parameter& parameter, kernels::WeightFormat format,
                            const at::Tensor& value) {
-  if (format.scheme == kernels::WeightScheme::kBf16) {
-    MatrixWeights matrix = MakeBf16Matrix(value.size(0), value.size(1));
-    matrix.packed.copy_(value);
-    return matrix;
-  }
-  const auto packed = PackFloats(parameter.tensor.name, format, value);
+  auto packed = PackFloats(parameter.tensor.name, format, value);
   EXPECT_TRUE(packed.ok()) << packed.status();
+  packed->dequantized_products = packed->is_bf16();
   return *packed;
 }
 

@@ -187,17 +187,18 @@ at::Tensor LogProbabilities(const Decoder& decoder, const at::Tensor& x, const a
 }
 
 // x: the stream after the last block.
-double HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
-                PerturbedWeights* moved) {
+DeviceNumber HeadLoss(const Decoder& decoder, const TokenBatch& batch, const at::Tensor& x,
+                      PerturbedWeights* moved) {
   DeviceNumber sum;
   ForEachLossRows(batch, models::kLossRows, x.device(), [&](const LossRows& rows) {
     sum += NegativeLogLikelihood(LogProbabilities(decoder, x, rows.where, moved), rows.targets);
   });
-  return sum.Read();
+  return sum;
 }
 
 // moved: null: with the decoder's own weights.
-double ForwardLossSum(const Decoder& decoder, const TokenBatch& batch, PerturbedWeights* moved) {
+DeviceNumber ForwardLossSum(const Decoder& decoder, const TokenBatch& batch,
+                            PerturbedWeights* moved) {
   const at::Tensor x = Embed(decoder, batch.groups, Indices(batch.tokens, decoder.device), moved);
   return HeadLoss(decoder, batch,
                   RunBlocks(decoder, batch.groups, DropoutState{}, x, nullptr, moved), moved);
@@ -351,10 +352,15 @@ Decoder MakeDecoder(models::DecoderConfig config, DecoderWeights weights, at::De
 }
 
 double LossSum(const Decoder& decoder, const TokenBatch& batch) {
+  return PendingLossSum(decoder, batch).Read();
+}
+
+DeviceNumber PendingLossSum(const Decoder& decoder, const TokenBatch& batch) {
   return ForwardLossSum(decoder, batch, nullptr);
 }
 
-double LossSum(const Decoder& decoder, const TokenBatch& batch, PerturbedWeights& weights) {
+DeviceNumber PendingLossSum(const Decoder& decoder, const TokenBatch& batch,
+                            PerturbedWeights& weights) {
   return ForwardLossSum(decoder, batch, &weights);
 }
 

@@ -46,6 +46,8 @@ DeviceNumber NegativeLogLikelihood(const at::Tensor& log_probabilities, const at
 // Sum over batch.predicting of the negative log-likelihood of its target, in nats. The loss never
 // holds tokens x vocabulary (models/loss_rows.h), and a row without loss is never computed.
 double LossSum(const Decoder& decoder, const TokenBatch& batch);
+// The same without a wait for the device.
+DeviceNumber PendingLossSum(const Decoder& decoder, const TokenBatch& batch);
 
 // What a block keeps from its forward to its backward pass.
 enum class KeptActivations {

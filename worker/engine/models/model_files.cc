@@ -48,9 +48,7 @@ class ModelLoad {
     model_.layout = ValueLayout(model_.parameters);
     model_.arena = ZeroArena(model_.layout.elements, at::dtype(at::kFloat).device(device));
     const DeviceOperations& operations = OperationsOn(device);
-    if (operations.in_host_memory()) {
-      packed_arena_ = PackedArena(PackedShapes());
-    }
+    packed_arena_ = PackedArena(PackedShapes(), device);
     for (size_t i = 0; i < model_.parameters.size(); ++i) {
       WATTLE_RETURN_IF_ERROR(LoadParameter(i));
       if (const auto packed = packed_.find(i); packed != packed_.end()) {
@@ -97,14 +95,18 @@ class ModelLoad {
     return absl::OkStatus();
   }
 
+  static kernels::WeightMatrix ShapeOf(const Parameter& parameter) {
+    return {.format = parameter.format,
+            .rows = parameter.tensor.shape[0],
+            .columns = parameter.tensor.shape[1]};
+  }
+
   // The matrices that this load packs.
   [[nodiscard]] std::vector<kernels::WeightMatrix> PackedShapes() const {
     std::vector<kernels::WeightMatrix> shapes;
     for (const Parameter& parameter : model_.parameters) {
       if (!options_.defer_quantized && !parameter.in_arena()) {
-        shapes.push_back({.format = parameter.format,
-                          .rows = parameter.tensor.shape[0],
-                          .columns = parameter.tensor.shape[1]});
+        shapes.push_back(ShapeOf(parameter));
       }
     }
     return shapes;
@@ -128,61 +130,52 @@ class ModelLoad {
       case models::StoredForm::kHuggingFace:
         break;
     }
-    if (!parameter.is_quantized()) {
-      return LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
-                        parameter.tensor.layout);
+    if (options_.recipe != nullptr && parameter.is_quantized()) {
+      return LoadAndQuantize(index);
     }
-    return options_.recipe == nullptr ? LoadAsStored(index) : LoadAndQuantize(index);
+    return kernels::OperationsOf(parameter.format.scheme).codec == nullptr
+               ? LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
+                            parameter.tensor.layout)
+               : LoadCodes(index);
   }
 
+  // FP32, or FP16 and BF16 as the file has them.
   absl::Status LoadFloats(size_t index, const std::vector<models::FileTensor>& files,
                           const models::FileLayout& layout) {
     const Parameter& parameter = model_.parameters[index];
-    at::Tensor place;
-    if (parameter.is_bf16()) {
-      packed_[index] =
-          MakeBf16Matrix(parameter.tensor.shape[0], parameter.tensor.shape[1], &packed_arena_);
-      packed_[index].dequantized_products = !options_.in_stored_form;
-      place = packed_[index].packed;
-    } else {
-      place = ArenaView(model_.arena, model_.layout, model_.parameters, index);
+    if (parameter.in_arena()) {
+      return ReadFloats(file_, files, layout,
+                        ArenaView(model_.arena, model_.layout, model_.parameters, index));
     }
-    return ReadFloats(file_, files, layout, place);
+    const kernels::WeightMatrix shape = ShapeOf(parameter);
+    packed_[index] = EmptyMatrix(shape.format, shape.rows, shape.columns, &packed_arena_);
+    packed_[index].dequantized_products = !options_.in_stored_form;
+    return ReadFloats(file_, files, layout, packed_[index].packed);
   }
 
   absl::Status LoadAndQuantize(size_t index) {
     const Parameter& parameter = model_.parameters[index];
-    at::Tensor values = at::empty(parameter.tensor.shape, at::kFloat);
-    WATTLE_RETURN_IF_ERROR(ReadFloats(file_, NamesInFile(model_.files, parameter.tensor),
-                                      parameter.tensor.layout, values));
-    WATTLE_ASSIGN_OR_RETURN(packed_[index], PackFloats(parameter.tensor.name, parameter.format,
-                                                       values, &packed_arena_));
-    const bool go_on = !options_.on_quantized || options_.on_quantized(values.numel());
+    WATTLE_ASSIGN_OR_RETURN(
+        packed_[index],
+        ReadAndQuantize(file_, NamesInFile(model_.files, parameter.tensor), parameter.tensor.layout,
+                        ShapeOf(parameter), &packed_arena_));
+    const bool go_on =
+        !options_.on_quantized || options_.on_quantized(parameter.tensor.element_count());
     return go_on ? absl::OkStatus() : absl::CancelledError("stopped while quantizing");
   }
 
-  absl::Status LoadAsStored(size_t index) {
+  absl::Status LoadCodes(size_t index) {
     const Parameter& parameter = model_.parameters[index];
-    const models::ModelTensor& tensor = parameter.tensor;
-    const std::vector<models::FileTensor> parts = NamesInFile(model_.files, tensor);
-    if (parameter.format.scheme == kernels::WeightScheme::kFloat16) {
-      WATTLE_ASSIGN_OR_RETURN(
-          packed_[index], ReadFloat16(file_, parts, tensor.layout, tensor.shape, &packed_arena_));
-    } else {
-      WATTLE_ASSIGN_OR_RETURN(packed_[index], ReadCodes(file_, parts,
-                                                        {.format = parameter.format,
-                                                         .rows = tensor.shape[0],
-                                                         .columns = tensor.shape[1]},
-                                                        &packed_arena_));
-    }
+    WATTLE_ASSIGN_OR_RETURN(packed_[index],
+                            ReadCodes(file_, NamesInFile(model_.files, parameter.tensor),
+                                      ShapeOf(parameter), &packed_arena_));
     return absl::OkStatus();
   }
 
   absl::Status LoadPacked(size_t index) {
     const Parameter& parameter = model_.parameters[index];
-    WATTLE_ASSIGN_OR_RETURN(packed_[index],
-                            ReadPacked(file_, parameter.tensor.name, parameter.tensor.shape,
-                                       parameter.format, &packed_arena_));
+    WATTLE_ASSIGN_OR_RETURN(packed_[index], ReadPacked(file_, parameter.tensor.name,
+                                                       ShapeOf(parameter), &packed_arena_));
     return absl::OkStatus();
   }
 

@@ -74,8 +74,9 @@ class PerturbedWeights {
   DecoderWeights weights_;
 };
 
-// LossSum (models/decoder.h) of the moved weights. decoder: the one that they were made of.
-double LossSum(const Decoder& decoder, const TokenBatch& batch, PerturbedWeights& weights);
+// PendingLossSum (models/decoder.h) of the moved weights. decoder: the one that they were made of.
+DeviceNumber PendingLossSum(const Decoder& decoder, const TokenBatch& batch,
+                            PerturbedWeights& weights);
 
 }  // namespace wattle::engine
 

@@ -33,6 +33,7 @@
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
+#include "worker/engine/models/test_stored_model.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_operators.h"
 
@@ -42,76 +43,15 @@ namespace {
 using formats::GgufType;
 using testing::HasSubstr;
 
-// A model of the family with logits of several units, F32 in safetensors.
-std::string MakeModelOf(const char* family) {
-  const std::string plain = MakeTinyModel(absl::StrCat("plain_", family), 5);
-  models::DecoderConfig config = TinyConfigOf(family);
-  config.tied_embeddings = family == std::string("gpt2");  // GPT-NeoX in GGUF never is
-  EXPECT_THAT(WriteFileDurably(plain + "/config.json", models::FormatDecoderConfig(config)),
-              IsOk());
-  std::filesystem::remove(plain + "/model.safetensors");
-  EXPECT_THAT(InitializeModelDirectory(plain, 5), IsOk());
-  auto model = LoadModel(plain, {});
-  EXPECT_THAT(model, IsOk());
-  for (size_t i = 0; i < model->parameters.size(); ++i) {
-    if (model->parameters[i].decays()) {
-      ArenaView(model->arena, model->layout, model->parameters, i).mul_(8.0);
-    }
-  }
-  std::string directory = NewTestDirectory(absl::StrCat("model_", family));
-  EXPECT_THAT(SaveModel(directory, *model), IsOk());
-  return directory;
+// Tiny, with tied embeddings where GGUF may have them: GPT-NeoX's never are.
+models::DecoderConfig ConfigOf(const std::string& family) {
+  models::DecoderConfig config = TinyConfigOf(family.c_str());
+  config.tied_embeddings = family == "gpt2";
+  return config;
 }
 
-// Rounds tensors of the F32 safetensors file to the type, those that `rounded` chooses.
-void Rewrite(const std::string& directory, formats::DataType type,
-             const std::function<bool(const std::string& name)>& rounded) {
-  const std::string path = directory + "/model.safetensors";
-  const auto file = formats::SafetensorsFile::Open(path);
-  ASSERT_THAT(file, IsOk());
-  std::vector<formats::TensorDescription> descriptions;
-  for (const formats::TensorEntry& tensor : file->tensors()) {
-    descriptions.push_back({.name = tensor.name,
-                            .type = rounded(tensor.name) ? type : formats::DataType::kF32,
-                            .shape = tensor.shape});
-  }
-  const std::string rewritten = path + ".rewritten";
-  auto writer = formats::SafetensorsWriter::Create(rewritten, descriptions, {{"format", "pt"}});
-  ASSERT_THAT(writer, IsOk());
-  for (const formats::TensorDescription& tensor : descriptions) {
-    at::Tensor values = at::empty(tensor.shape, at::kFloat);
-    const std::vector<std::byte> bytes = BytesOf(*file, *file->Find(tensor.name));
-    std::memcpy(values.data_ptr(), bytes.data(), bytes.size());
-    values = values.to(tensor.type == formats::DataType::kF16    ? at::kHalf
-                       : tensor.type == formats::DataType::kBF16 ? at::kBFloat16
-                                                                 : at::kFloat);
-    ASSERT_THAT(writer->Write(tensor.name,
-                              absl::MakeConstSpan(static_cast<const std::byte*>(values.data_ptr()),
-                                                  static_cast<size_t>(values.nbytes()))),
-                IsOk());
-  }
-  ASSERT_THAT(writer->Commit(), IsOk());
-  std::filesystem::rename(rewritten, path);
-}
-
-// The model with matrices of the type: a GGUF file in place of the safetensors file, or, of BF16,
-// which we write to no GGUF file, safetensors.
 std::string MakeStoredModel(const char* family, GgufType type) {
-  std::string directory = MakeModelOf(family);
-  if (type == GgufType::kBF16) {
-    Rewrite(directory, formats::DataType::kBF16, [](const std::string&) { return true; });
-    return directory;
-  }
-  const auto files = models::InspectModelDirectory(directory);
-  EXPECT_THAT(files, IsOk());
-  const auto weights = models::OpenWeights(directory, files->config);
-  EXPECT_THAT(weights, IsOk());
-  const auto fields = models::GgufFieldsOf(files->config, "m");
-  EXPECT_THAT(fields, IsOk());
-  EXPECT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
-              IsOk());
-  std::filesystem::remove(directory + "/model.safetensors");
-  return directory;
+  return engine::MakeStoredModel(ConfigOf(family), type);
 }
 
 LoadedModel Load(const std::string& directory, bool in_stored_form) {
@@ -310,8 +250,8 @@ TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
 
 // Parts of one matrix in two forms have no form in common.
 TEST(StoredFormFileTest, AMatrixOfTwoFormsIsFp32AndTheOthersAreNot) {
-  const std::string directory = MakeModelOf("llama");
-  Rewrite(directory, formats::DataType::kF16, [](const std::string& name) {
+  const std::string directory = MakeModelOf(ConfigOf("llama"));
+  RoundTensors(directory, formats::DataType::kF16, [](const std::string& name) {
     return absl::EndsWith(name, "_proj.weight") && name != "model.layers.0.self_attn.k_proj.weight";
   });
   const auto files = models::InspectModelDirectory(directory);

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "models/memory_estimate.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/torch_operators.h"
@@ -51,9 +54,9 @@ absl::Status NotFinite(const TensorSource& file, const std::string& name) {
                                           "model again"));
 }
 
-// A tensor of the file in its own type.
-absl::StatusOr<at::Tensor> ReadTensor(const TensorSource& file, const std::string& name,
-                                      at::IntArrayRef shape) {
+// The entry of a tensor that the file must have.
+absl::StatusOr<const TensorEntry*> FindTensor(const TensorSource& file, const std::string& name,
+                                              at::IntArrayRef shape) {
   const TensorEntry* entry = file.Find(name);
   if (entry == nullptr) {
     return absl::InvalidArgumentError(
@@ -65,10 +68,20 @@ absl::StatusOr<at::Tensor> ReadTensor(const TensorSource& file, const std::strin
         ", wanted ", formats::FormatShape(absl::MakeConstSpan(shape.data(), shape.size())),
         "; use a matching config.json"));
   }
+  return entry;
+}
+
+absl::Span<std::byte> BytesAt(const at::Tensor& contiguous) {
+  return absl::MakeSpan(static_cast<std::byte*>(contiguous.data_ptr()),
+                        static_cast<size_t>(contiguous.nbytes()));
+}
+
+// A tensor of the file in its own type.
+absl::StatusOr<at::Tensor> ReadTensor(const TensorSource& file, const std::string& name,
+                                      at::IntArrayRef shape) {
+  WATTLE_ASSIGN_OR_RETURN(const TensorEntry* entry, FindTensor(file, name, shape));
   at::Tensor tensor = at::empty(shape, ScalarTypeOf(entry->type));
-  WATTLE_RETURN_IF_ERROR(
-      file.Read(*entry, absl::MakeSpan(static_cast<std::byte*>(tensor.data_ptr()),
-                                       static_cast<size_t>(entry->size_bytes()))));
+  WATTLE_RETURN_IF_ERROR(file.Read(*entry, BytesAt(tensor)));
   return tensor;
 }
 
@@ -77,8 +90,7 @@ bool AllFinite(const at::Tensor& values) {
   return at::isfinite(values.sum()).item<bool>() || at::isfinite(values).all().item<bool>();
 }
 
-bool AllFinite(const MatrixWeights& matrix) {
-  const kernels::WeightMatrix& stored = matrix.matrix;
+bool AllFinite(const kernels::WeightMatrix& stored) {
   const kernels::FormatOperations& format = kernels::OperationsOf(stored.format.scheme);
   at::Tensor rows = at::empty({kCheckedRows, stored.columns}, at::kFloat);
   for (int64_t first = 0; first < stored.rows; first += kCheckedRows) {
@@ -91,51 +103,110 @@ bool AllFinite(const MatrixWeights& matrix) {
   return true;
 }
 
-// Buffers of a format's size, and the matrix that points into them. arena: null for buffers of
-// their own.
-MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns,
-                          PackedArena* arena) {
-  MatrixWeights matrix;
-  matrix.matrix = {.format = format, .rows = rows, .columns = columns};
-  const kernels::StoredBytes bytes =
-      kernels::OperationsOf(format.scheme).stored_bytes(matrix.matrix);
-  PackedArena own;
-  PackedArena& memory = arena == nullptr ? own : *arena;
-  matrix.packed = memory.Take(bytes.packed);
-  matrix.scales = memory.Take(bytes.scales);
-  matrix.matrix.packed = static_cast<const std::byte*>(matrix.packed.data_ptr());
-  matrix.matrix.scales = static_cast<const std::byte*>(matrix.scales.data_ptr());
-  return matrix;
-}
-
 kernels::PackedBuffers BuffersOf(MatrixWeights& matrix) {
   return {.packed = static_cast<std::byte*>(matrix.packed.data_ptr()),
           .scales = static_cast<std::byte*>(matrix.scales.data_ptr())};
 }
 
-// Rows that stand head by head, query, key and value of each, to query of all heads, then key, then
-// value. rows: [3 * heads * head_size] or [3 * heads * head_size, columns].
-at::Tensor WithHeadsTogether(const at::Tensor& rows, int64_t heads) {
-  return rows.view({heads, 3, rows.size(0) / (3 * heads), -1})
-      .transpose(0, 1)
-      .reshape(rows.sizes());
-}
-
-// The reverse.
+// Rows that stand query of all heads, then key, then value, head by head instead: query, key and
+// value of each. rows: [3 * heads * head_size] or [3 * heads * head_size, columns].
 at::Tensor WithHeadsInterleaved(const at::Tensor& rows, int64_t heads) {
   return rows.view({3, heads, rows.size(0) / (3 * heads), -1})
       .transpose(0, 1)
       .reshape(rows.sizes());
 }
 
-absl::Status ReadBytes(const TensorSource& file, const std::string& name, at::Tensor& place) {
-  WATTLE_ASSIGN_OR_RETURN(const at::Tensor bytes, ReadTensor(file, name, place.sizes()));
-  if (bytes.scalar_type() != at::kByte) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file.path(), ": tensor ", name, ": wants U8; quantize the model again"));
+// How many rows make a piece of kLoadingPieceBytes; whole units.
+int64_t RowsOfPiece(int64_t row_bytes, int64_t unit) {
+  return std::max<int64_t>(1, models::kLoadingPieceBytes / std::max<int64_t>(row_bytes * unit, 1)) *
+         unit;
+}
+
+// Rows as they stand in the file, and where they belong in the engine's form.
+struct PlacedRows {
+  at::Tensor rows;
+  at::Tensor place;
+};
+
+// rows: [count, …], those from `first` on; all: where the whole part belongs.
+PlacedRows Placed(const models::FileLayout& layout, const at::Tensor& rows, int64_t first,
+                  const at::Tensor& all) {
+  const int64_t count = rows.size(0);
+  if (layout.interleaved_heads > 0) {
+    const int64_t of_head = all.size(0) / layout.interleaved_heads;  // query, key and value
+    return {rows.view({count / of_head, 3, of_head / 3, -1}).transpose(0, 1),
+            all.view({3, layout.interleaved_heads, of_head / 3, -1})
+                .narrow(1, first / of_head, count / of_head)};
   }
-  place.copy_(bytes);
+  return layout.transposed ? PlacedRows{rows.t(), all.narrow(1, first, count)}
+                           : PlacedRows{rows, all.narrow(0, first, count)};
+}
+
+// Reads one part into `all`, its place in the engine's form, piece by piece.
+absl::Status ReadPartInto(const TensorSource& file, const models::FileTensor& part,
+                          const models::FileLayout& layout, const at::Tensor& all) {
+  WATTLE_ASSIGN_OR_RETURN(const TensorEntry* entry, FindTensor(file, part.name, part.shape));
+  const at::ScalarType type = ScalarTypeOf(entry->type);
+  const DeviceOperations& operations = OperationsOn(all);
+  const bool as_it_is = operations.in_host_memory() && type == all.scalar_type() &&
+                        !layout.transposed && layout.interleaved_heads == 0;
+  const int64_t rows = part.shape[0];
+  const int64_t unit = layout.interleaved_heads > 0 ? rows / layout.interleaved_heads : 1;
+  const int64_t together = RowsOfPiece(entry->size_bytes() / rows, unit);
+  formats::TensorStream stream(file, *entry);
+  std::vector<int64_t> shape = part.shape;
+  for (int64_t first = 0; first < rows; first += together) {
+    shape[0] = std::min(together, rows - first);
+    const at::Tensor piece = as_it_is ? all.narrow(0, first, shape[0]) : at::empty(shape, type);
+    WATTLE_RETURN_IF_ERROR(stream.Next(BytesAt(piece)));
+    at::Tensor finite = piece;
+    if (!as_it_is) {
+      PlacedRows placed = Placed(layout, piece, first, all);
+      operations.CopyFromHost(placed.rows, placed.place);
+      finite = placed.place;
+    }
+    if (!AllFinite(finite)) {
+      return NotFinite(file, part.name);
+    }
+  }
   return absl::OkStatus();
+}
+
+// Fills a matrix some panels at a time: beside it stands one piece. fill: puts the rows of `piece`,
+// which follow those of the last one, into buffers of the host.
+absl::StatusOr<MatrixWeights> FilledMatrix(
+    const kernels::WeightMatrix& shape, PackedArena* arena,
+    absl::FunctionRef<absl::Status(const kernels::WeightMatrix& piece,
+                                   const kernels::PackedBuffers& out)>
+        fill) {
+  MatrixWeights matrix = EmptyMatrix(shape.format, shape.rows, shape.columns, arena);
+  const DeviceOperations& operations = OperationsOn(matrix.packed);
+  const kernels::FormatOperations& format = kernels::OperationsOf(shape.format.scheme);
+  // Of double quantization the scales of all rows have one mean.
+  const int64_t together =
+      shape.format.scheme == kernels::WeightScheme::kNf4DoubleQuantized
+          ? shape.rows
+          : RowsOfPiece(shape.columns * models::kFloatBytes, kernels::kPanelRows);
+  kernels::WeightMatrix piece = shape;
+  kernels::StoredBytes done;
+  for (int64_t row = 0; row < shape.rows; row += together) {
+    piece.rows = std::min(together, shape.rows - row);
+    const kernels::StoredBytes bytes = format.stored_bytes(piece);
+    at::Tensor packed = matrix.packed.narrow(0, done.packed, bytes.packed);
+    at::Tensor scales = matrix.scales.narrow(0, done.scales, bytes.scales);
+    if (operations.in_host_memory()) {
+      WATTLE_RETURN_IF_ERROR(fill(piece, {BytesAt(packed).data(), BytesAt(scales).data()}));
+    } else {
+      const at::Tensor codes = at::empty({bytes.packed}, at::kByte);
+      const at::Tensor of_codes = at::empty({bytes.scales}, at::kByte);
+      WATTLE_RETURN_IF_ERROR(fill(piece, {BytesAt(codes).data(), BytesAt(of_codes).data()}));
+      operations.CopyFromHost(codes, packed);
+      operations.CopyFromHost(of_codes, scales);
+    }
+    done.packed += bytes.packed;
+    done.scales += bytes.scales;
+  }
+  return matrix;
 }
 
 // The rows of parts that stand one below the other, as codes: some at once.
@@ -197,6 +268,67 @@ class RowsOfParts {
   std::vector<kernels::GroupScale> packed_scales_;
 };
 
+// The rows of parts that stand one below the other, in FP32: some at once.
+class FloatRowsOfParts {
+ public:
+  FloatRowsOfParts(const TensorSource& file, const std::vector<models::FileTensor>& parts,
+                   const models::FileLayout& layout, const kernels::WeightMatrix& shape)
+      : file_(file), parts_(parts), layout_(layout), shape_(shape) {}
+
+  // float [count, columns].
+  absl::StatusOr<at::Tensor> Next(int64_t count) {
+    if (layout_.transposed || layout_.interleaved_heads > 0) {  // rows of the file are no outputs
+      return NextOfWhole(count);
+    }
+    at::Tensor rows = at::empty({count, shape_.columns}, at::kFloat);
+    for (int64_t row = 0; row < count;) {
+      if (!stream_.has_value()) {
+        const models::FileTensor& part = parts_[part_];
+        WATTLE_ASSIGN_OR_RETURN(entry_, FindTensor(file_, part.name, part.shape));
+        stream_.emplace(file_, *entry_);
+        left_ = part.shape[0];
+      }
+      const int64_t some = std::min(
+          {count - row, left_, RowsOfPiece(shape_.columns * models::kFloatBytes, /*unit=*/1)});
+      at::Tensor place = rows.narrow(0, row, some);
+      const at::ScalarType type = ScalarTypeOf(entry_->type);
+      const at::Tensor stored = type == at::kFloat ? place : at::empty(place.sizes(), type);
+      WATTLE_RETURN_IF_ERROR(stream_->Next(BytesAt(stored)));
+      if (!AllFinite(place.copy_(stored))) {
+        return NotFinite(file_, parts_[part_].name);
+      }
+      row += some;
+      left_ -= some;
+      if (left_ == 0) {
+        ++part_;
+        stream_.reset();
+      }
+    }
+    return rows;
+  }
+
+ private:
+  absl::StatusOr<at::Tensor> NextOfWhole(int64_t count) {
+    if (!whole_.defined()) {
+      whole_ = at::empty({shape_.rows, shape_.columns}, at::kFloat);
+      WATTLE_RETURN_IF_ERROR(ReadFloats(file_, parts_, layout_, whole_));
+    }
+    next_ += count;
+    return whole_.narrow(0, next_ - count, count);
+  }
+
+  const TensorSource& file_;
+  const std::vector<models::FileTensor>& parts_;
+  const models::FileLayout& layout_;
+  const kernels::WeightMatrix& shape_;
+  size_t part_ = 0;  // the one that the next row is of
+  const TensorEntry* entry_ = nullptr;
+  std::optional<formats::TensorStream> stream_;  // of that part
+  int64_t left_ = 0;                             // its rows that are not read
+  at::Tensor whole_;
+  int64_t next_ = 0;
+};
+
 int64_t RoomOf(int64_t bytes) {
   constexpr int64_t kAlignment = kernels::kPackedAlignment;
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -204,7 +336,11 @@ int64_t RoomOf(int64_t bytes) {
 
 }  // namespace
 
-PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes) {
+PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes, at::Device device)
+    : device_(device) {
+  if (!OperationsOn(device).in_host_memory()) {
+    return;
+  }
   int64_t room = 0;
   for (const kernels::WeightMatrix& shape : shapes) {
     const kernels::StoredBytes bytes =
@@ -217,7 +353,7 @@ PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes) {
 
 at::Tensor PackedArena::Take(int64_t bytes) {
   if (!memory_.defined() || taken_ + RoomOf(bytes) > memory_.size(0)) {
-    return at::zeros({bytes}, at::kByte);
+    return at::zeros({bytes}, at::dtype(at::kByte).device(device_));
   }
   taken_ += RoomOf(bytes);
   // Zeros come with the taking: pages that nobody has touched are no memory yet, and a model is at
@@ -249,52 +385,49 @@ void CopyThroughBuffer(const at::Tensor& rows, int64_t buffer_elements, at::Tens
 }
 
 absl::Status ReadFloats(const TensorSource& file, const std::vector<models::FileTensor>& parts,
-                        const models::FileLayout& layout, at::Tensor& place) {
+                        const models::FileLayout& layout, const at::Tensor& place) {
   int64_t row = 0;
   for (const models::FileTensor& part : parts) {
-    WATTLE_ASSIGN_OR_RETURN(const at::Tensor stored, ReadTensor(file, part.name, part.shape));
-    at::Tensor rows = layout.transposed ? stored.t() : stored;
-    if (layout.interleaved_heads > 0) {
-      rows = WithHeadsTogether(rows.contiguous(), layout.interleaved_heads);
-    }
-    at::Tensor target = place.narrow(0, row, rows.size(0));
-    OperationsOn(target).CopyFromHost(rows, target);
-    if (!AllFinite(target)) {
-      return NotFinite(file, part.name);
-    }
-    row += rows.size(0);
+    const int64_t rows = part.shape[layout.transposed ? 1 : 0];
+    WATTLE_RETURN_IF_ERROR(ReadPartInto(file, part, layout, place.narrow(0, row, rows)));
+    row += rows;
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<MatrixWeights> ReadFloat16(const TensorSource& file,
-                                          const std::vector<models::FileTensor>& parts,
-                                          const models::FileLayout& layout,
-                                          const std::vector<int64_t>& shape, PackedArena* arena) {
-  MatrixWeights matrix =
-      EmptyMatrix({.scheme = kernels::WeightScheme::kFloat16}, shape[0], shape[1], arena);
-  at::Tensor place = matrix.packed.view(at::kHalf).view(shape);
-  WATTLE_RETURN_IF_ERROR(ReadFloats(file, parts, layout, place));
-  return matrix;
+absl::StatusOr<MatrixWeights> ReadAndQuantize(const TensorSource& file,
+                                              const std::vector<models::FileTensor>& parts,
+                                              const models::FileLayout& layout,
+                                              const kernels::WeightMatrix& shape,
+                                              PackedArena* arena) {
+  FloatRowsOfParts rows(file, parts, layout, shape);
+  return FilledMatrix(
+      shape, arena,
+      [&](const kernels::WeightMatrix& piece, const kernels::PackedBuffers& out) -> absl::Status {
+        WATTLE_ASSIGN_OR_RETURN(const at::Tensor values, rows.Next(piece.rows));
+        return kernels::Quantize(piece, values.data_ptr<float>(), out);
+      });
 }
 
 absl::StatusOr<MatrixWeights> ReadCodes(const TensorSource& file,
                                         const std::vector<models::FileTensor>& parts,
                                         const kernels::WeightMatrix& shape, PackedArena* arena) {
-  MatrixWeights matrix = EmptyMatrix(shape.format, shape.rows, shape.columns, arena);
   const kernels::FormatOperations& format = kernels::OperationsOf(shape.format.scheme);
-  kernels::PackedBuffers place = BuffersOf(matrix);
   RowsOfParts rows(file, parts, shape);
-  kernels::WeightMatrix panel = shape;
-  for (int64_t row = 0; row < shape.rows; row += kernels::kPanelRows) {
-    panel.rows = std::min(kernels::kPanelRows, shape.rows - row);
-    WATTLE_RETURN_IF_ERROR(rows.ReadNext(panel.rows));
-    format.pack(panel, rows.rows(), place);
-    const kernels::StoredBytes bytes = format.stored_bytes(panel);
-    place.packed += bytes.packed;
-    place.scales += bytes.scales;
-  }
-  return matrix;
+  return FilledMatrix(shape, arena,
+                      [&](const kernels::WeightMatrix& piece, const kernels::PackedBuffers& out) {
+                        kernels::PackedBuffers place = out;
+                        kernels::WeightMatrix panel = piece;
+                        for (int64_t row = 0; row < piece.rows; row += kernels::kPanelRows) {
+                          panel.rows = std::min(kernels::kPanelRows, piece.rows - row);
+                          WATTLE_RETURN_IF_ERROR(rows.ReadNext(panel.rows));
+                          format.pack(panel, rows.rows(), place);
+                          const kernels::StoredBytes bytes = format.stored_bytes(panel);
+                          place.packed += bytes.packed;
+                          place.scales += bytes.scales;
+                        }
+                        return absl::OkStatus();
+                      });
 }
 
 absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
@@ -316,11 +449,23 @@ absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
   return absl::OkStatus();
 }
 
-MatrixWeights MakeBf16Matrix(int64_t outputs, int64_t inputs, PackedArena* arena) {
-  MatrixWeights matrix =
-      EmptyMatrix({.scheme = kernels::WeightScheme::kBf16}, outputs, inputs, arena);
-  matrix.packed = matrix.packed.view(at::kBFloat16).view({outputs, inputs});
-  matrix.dequantized_products = true;
+MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns,
+                          PackedArena* arena) {
+  MatrixWeights matrix;
+  matrix.matrix = {.format = format, .rows = rows, .columns = columns};
+  const kernels::StoredBytes bytes =
+      kernels::OperationsOf(format.scheme).stored_bytes(matrix.matrix);
+  PackedArena own;
+  PackedArena& memory = arena == nullptr ? own : *arena;
+  matrix.packed = memory.Take(bytes.packed);
+  matrix.scales = memory.Take(bytes.scales);
+  matrix.matrix.packed = static_cast<const std::byte*>(matrix.packed.data_ptr());
+  matrix.matrix.scales = static_cast<const std::byte*>(matrix.scales.data_ptr());
+  if (format.scheme == kernels::WeightScheme::kFloat16) {
+    matrix.packed = matrix.packed.view(at::kHalf).view({rows, columns});
+  } else if (format.scheme == kernels::WeightScheme::kBf16) {
+    matrix.packed = matrix.packed.view(at::kBFloat16).view({rows, columns});
+  }
   return matrix;
 }
 
@@ -353,15 +498,33 @@ MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t i
 }
 
 absl::StatusOr<MatrixWeights> ReadPacked(const TensorSource& file, const std::string& name,
-                                         const std::vector<int64_t>& shape,
-                                         kernels::WeightFormat format, PackedArena* arena) {
-  MatrixWeights matrix = EmptyMatrix(format, shape[0], shape[1], arena);
-  WATTLE_RETURN_IF_ERROR(ReadBytes(file, name, matrix.packed));
-  WATTLE_RETURN_IF_ERROR(ReadBytes(file, name + models::kScaleSuffix, matrix.scales));
-  if (!AllFinite(matrix)) {
-    return NotFinite(file, name + models::kScaleSuffix);
+                                         const kernels::WeightMatrix& shape, PackedArena* arena) {
+  const std::string scales = name + models::kScaleSuffix;
+  const kernels::FormatOperations& format = kernels::OperationsOf(shape.format.scheme);
+  const kernels::StoredBytes wanted = format.stored_bytes(shape);
+  WATTLE_ASSIGN_OR_RETURN(const TensorEntry* of_codes, FindTensor(file, name, {wanted.packed}));
+  WATTLE_ASSIGN_OR_RETURN(const TensorEntry* of_scales, FindTensor(file, scales, {wanted.scales}));
+  for (const TensorEntry* entry : {of_codes, of_scales}) {
+    if (entry->type != DataType::kU8) {
+      return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", entry->name,
+                                                     ": wants U8; quantize the model again"));
+    }
   }
-  return matrix;
+  formats::TensorStream packed_bytes(file, *of_codes);
+  formats::TensorStream scale_bytes(file, *of_scales);
+  return FilledMatrix(
+      shape, arena,
+      [&](const kernels::WeightMatrix& piece, const kernels::PackedBuffers& out) -> absl::Status {
+        const kernels::StoredBytes bytes = format.stored_bytes(piece);
+        WATTLE_RETURN_IF_ERROR(
+            packed_bytes.Next(absl::MakeSpan(out.packed, static_cast<size_t>(bytes.packed))));
+        WATTLE_RETURN_IF_ERROR(
+            scale_bytes.Next(absl::MakeSpan(out.scales, static_cast<size_t>(bytes.scales))));
+        kernels::WeightMatrix stored = piece;
+        stored.packed = out.packed;
+        stored.scales = out.scales;
+        return AllFinite(stored) ? absl::OkStatus() : NotFinite(file, scales);
+      });
 }
 
 absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const TensorSource& file, const std::string& name,
@@ -385,19 +548,24 @@ absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const TensorSource& file, const
                                             " has the code -128, which is never written; fetch the "
                                             "model again"));
   }
-  MatrixWeights matrix =
-      EmptyMatrix({.scheme = kernels::WeightScheme::kInt8}, shape[0], shape[1], arena);
   std::vector<kernels::GroupScale> groups(static_cast<size_t>(shape[0]));
   for (size_t row = 0; row < groups.size(); ++row) {
     groups[row].scale = scales.data_ptr<float>()[row];
   }
-  kernels::OperationsOf(kernels::WeightScheme::kInt8)
-      .pack(matrix.matrix,
-            {.codes =
-                 absl::MakeConstSpan(codes.data_ptr<int8_t>(), static_cast<size_t>(codes.numel())),
-             .scales = groups},
-            BuffersOf(matrix));
-  return matrix;
+  int64_t row = 0;
+  return FilledMatrix(
+      {.format = {.scheme = kernels::WeightScheme::kInt8}, .rows = shape[0], .columns = shape[1]},
+      arena, [&](const kernels::WeightMatrix& piece, const kernels::PackedBuffers& out) {
+        kernels::OperationsOf(kernels::WeightScheme::kInt8)
+            .pack(piece,
+                  {.codes = absl::MakeConstSpan(codes.data_ptr<int8_t>() + row * piece.columns,
+                                                static_cast<size_t>(piece.rows * piece.columns)),
+                   .scales = absl::MakeConstSpan(groups).subspan(static_cast<size_t>(row),
+                                                                 static_cast<size_t>(piece.rows))},
+                  out);
+        row += piece.rows;
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace wattle::engine

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Single tensors between a file and memory, in every form that models/model_directory.h
-// describes. May throw libtorch's exceptions.
+// describes. What is read goes to its place in pieces of models::kLoadingPieceBytes, on any device:
+// a model is never in memory twice. May throw libtorch's exceptions.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 #define WATTLE_WORKER_ENGINE_MODELS_TENSOR_FILES_H_
 
@@ -27,12 +28,15 @@ namespace wattle::engine {
 class PackedArena {
  public:
   PackedArena() = default;
-  explicit PackedArena(const std::vector<kernels::WeightMatrix>& shapes);
+  // device: where they lie; on another one than the host each matrix has its own bytes.
+  explicit PackedArena(const std::vector<kernels::WeightMatrix>& shapes,
+                       at::Device device = at::kCPU);
 
   // uint8 [bytes], zero: of the arena while it has room, else memory of its own.
   [[nodiscard]] at::Tensor Take(int64_t bytes);
 
  private:
+  at::Device device_ = at::kCPU;
   at::Tensor memory_;
   int64_t taken_ = 0;
 };
@@ -46,33 +50,36 @@ class PackedArena {
 // buffer_elements numbers, or one row if that is more, and not through a second copy of all rows.
 void CopyThroughBuffer(const at::Tensor& rows, int64_t buffer_elements, at::Tensor& place);
 
-// Reads parts that stand one below the other into `place`: float or bfloat16, on any device, in the
-// engine's form. Beside it stands one part, as the file has it. Errors: kInvalidArgument for a part
-// that is missing or of another shape, kDataLoss for values that are not finite.
+// Reads parts that stand one below the other into `place`: float, half or bfloat16, contiguous, in
+// the engine's form. Errors: kInvalidArgument for a part that is missing or of another shape,
+// kDataLoss for values that are not finite.
 absl::Status ReadFloats(const formats::TensorSource& file,
                         const std::vector<models::FileTensor>& parts,
-                        const models::FileLayout& layout, at::Tensor& place);
+                        const models::FileLayout& layout, const at::Tensor& place);
 
 // The reverse: values of the host, in their own type.
 absl::Status WriteFloats(const std::vector<models::FileTensor>& parts,
                          const models::FileLayout& layout, const at::Tensor& values,
                          formats::SafetensorsWriter& writer);
 
-// An FP16 matrix of the values that ReadFloats reads. parts: of FP16.
-absl::StatusOr<MatrixWeights> ReadFloat16(const formats::TensorSource& file,
-                                          const std::vector<models::FileTensor>& parts,
-                                          const models::FileLayout& layout,
-                                          const std::vector<int64_t>& shape, PackedArena* arena);
+// A matrix of zeros in the arena's memory; arena: null for bytes of its own on the host. Of FP16
+// and BF16 `packed` is what ReadFloats may fill.
+[[nodiscard]] MatrixWeights EmptyMatrix(kernels::WeightFormat format, int64_t rows, int64_t columns,
+                                        PackedArena* arena = nullptr);
 
-// Codes and scales as the file has them (TensorSource::ReadCodes), a panel at a time. format: the
-// one with these codes and groups. Errors: as ReadFloats.
+// The values that ReadFloats reads, rounded to nearest. shape: of the matrix, in its format. A
+// matrix whose rows are not those of the file stands beside it in FP32. Errors: as ReadFloats.
+absl::StatusOr<MatrixWeights> ReadAndQuantize(const formats::TensorSource& file,
+                                              const std::vector<models::FileTensor>& parts,
+                                              const models::FileLayout& layout,
+                                              const kernels::WeightMatrix& shape,
+                                              PackedArena* arena);
+
+// Codes and scales as the file has them (TensorSource::ReadCodes). shape: in the format with these
+// codes and groups. Errors: as ReadFloats.
 absl::StatusOr<MatrixWeights> ReadCodes(const formats::TensorSource& file,
                                         const std::vector<models::FileTensor>& parts,
                                         const kernels::WeightMatrix& shape, PackedArena* arena);
-
-// A BF16 matrix of zeros, for products of training.
-[[nodiscard]] MatrixWeights MakeBf16Matrix(int64_t outputs, int64_t inputs,
-                                           PackedArena* arena = nullptr);
 
 // Quantizes float [outputs, inputs] of the host by rounding to nearest. name: for messages. Errors:
 // kDataLoss for values that are not finite.
@@ -87,12 +94,10 @@ absl::StatusOr<MatrixWeights> PackFloats(const std::string& name, kernels::Weigh
 [[nodiscard]] MatrixWeights PackCodes(kernels::WeightFormat format, int64_t outputs, int64_t inputs,
                                       const kernels::QuantizedRows& rows);
 
-// Reads packed bytes and scales. shape: [outputs, inputs]. Errors: kInvalidArgument for another
-// size than the format has, kDataLoss for weights that come out not finite.
+// Reads packed bytes and scales. Errors: kInvalidArgument for another size than the format has,
+// kDataLoss for weights that come out not finite.
 absl::StatusOr<MatrixWeights> ReadPacked(const formats::TensorSource& file, const std::string& name,
-                                         const std::vector<int64_t>& shape,
-                                         kernels::WeightFormat format,
-                                         PackedArena* arena = nullptr);
+                                         const kernels::WeightMatrix& shape, PackedArena* arena);
 
 // Reads the int8 form of versions before 0.2. name: as in the file.
 absl::StatusOr<MatrixWeights> ReadInt8PerChannel(const formats::TensorSource& file,

@@ -65,7 +65,8 @@ absl::StatusOr<Pair> LoadBoth(const std::string& directory) {
 
 TEST_P(Bf16WeightsTest, ProductsAreThoseOfTheFloatCopy) {
   const FactorScope scope(GetParam());
-  MatrixWeights stored = MakeBf16Matrix(300, 70);
+  MatrixWeights stored = EmptyMatrix({kernels::WeightScheme::kBf16}, 300, 70);
+  stored.dequantized_products = true;
   stored.packed.copy_(at::randn({300, 70}));
   MatrixWeights copy;
   copy.value = stored.packed.to(at::kFloat);

@@ -32,42 +32,42 @@ Direction Mezo::DirectionOf(int64_t sample) const {
 
 void Mezo::BeginStep(int64_t step) {
   step_ = step;
-  ends_.assign(static_cast<size_t>(settings_.samples), {});
+  ends_.assign(static_cast<size_t>(2 * settings_.samples), {});
 }
 
-double Mezo::LossAt(const Direction& direction, float magnitude, const TokenBatch& batch) {
+DeviceNumber Mezo::LossAt(const Direction& direction, float magnitude, const TokenBatch& batch) {
   if (moved_.has_value()) {
     moved_->Set(direction, magnitude);
-    return LossSum(state_.model.decoder, batch, *moved_);
+    return PendingLossSum(state_.model.decoder, batch, *moved_);
   }
   for (size_t i = 0; i < values_.parameters.size(); ++i) {
     CopyMovedAlong(direction, i, 0, magnitude,
                    ArenaView(values_.arena, values_.layout, values_.parameters, i),
                    ArenaView(moved_adapters_, values_.layout, values_.parameters, i));
   }
-  return LossSum(*beside_, batch);
+  return PendingLossSum(*beside_, batch);
 }
 
-double Mezo::AddBatch(const TokenBatch& batch) {
-  double sum = 0.0;
+void Mezo::AddBatch(const TokenBatch& batch) {
   for (int64_t sample = 0; sample < settings_.samples; ++sample) {
-    const double up = LossAt(DirectionOf(sample), perturbation_, batch);
-    const double down = LossAt(DirectionOf(sample), -perturbation_, batch);
-    ends_[static_cast<size_t>(sample)].up += up;
-    ends_[static_cast<size_t>(sample)].down += down;
-    sum += up + down;
+    const auto at = static_cast<size_t>(2 * sample);
+    ends_[at] += LossAt(DirectionOf(sample), perturbation_, batch);
+    ends_[at + 1] += LossAt(DirectionOf(sample), -perturbation_, batch);
   }
-  return sum / static_cast<double>(2 * settings_.samples);
 }
 
-std::vector<double> Mezo::Slopes(double loss_scale) const {
-  std::vector<double> slopes;
-  slopes.reserve(ends_.size());
-  for (const Ends& ends : ends_) {
-    slopes.push_back((ends.up - ends.down) * loss_scale /
-                     (2.0 * static_cast<double>(perturbation_)));
+MezoSlopes Mezo::Slopes(double loss_scale) const {
+  const std::vector<double> losses = DeviceNumber::ReadAll(ends_);
+  MezoSlopes read;
+  double sum = 0.0;
+  for (size_t at = 0; at < losses.size(); at += 2) {
+    const double up = losses[at];
+    const double down = losses[at + 1];
+    sum += up + down;
+    read.slopes.push_back((up - down) * loss_scale / (2.0 * static_cast<double>(perturbation_)));
   }
-  return slopes;
+  read.loss_sum = sum / static_cast<double>(losses.size());
+  return read;
 }
 
 void Mezo::Update(const std::vector<double>& slopes, double learning_rate, double weight_decay) {

@@ -15,6 +15,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/engine/device/device_number.h"
 #include "worker/engine/models/perturbed_weights.h"
 #include "worker/engine/models/token_batch.h"
 #include "worker/engine/train/method_settings.h"
@@ -22,6 +23,12 @@
 #include "worker/engine/train/training_state.h"
 
 namespace wattle::engine {
+
+// Of a step.
+struct MezoSlopes {
+  std::vector<double> slopes;  // one for each direction
+  double loss_sum = 0.0;       // the mean of the loss sums at all ends of all directions
+};
 
 class Mezo {
  public:
@@ -32,23 +39,17 @@ class Mezo {
 
   // Begins step 1, 2, …
   void BeginStep(int64_t step);
-  // Adds a micro-batch to the step. Returns the mean of its loss sums at all ends of all
-  // directions.
-  double AddBatch(const TokenBatch& batch);
-  // The slopes of the step, one for each direction. loss_scale: 1 / predictions of the step.
-  [[nodiscard]] std::vector<double> Slopes(double loss_scale) const;
+  // Adds a micro-batch to the step.
+  void AddBatch(const TokenBatch& batch);
+  // Waits for the device, once in a step. loss_scale: 1 / predictions of the step.
+  [[nodiscard]] MezoSlopes Slopes(double loss_scale) const;
   // Moves the weights by `slopes`, and notes it in the state's log. weight_decay: decoupled, of
   // matrices and tables.
   void Update(const std::vector<double>& slopes, double learning_rate, double weight_decay);
 
  private:
-  struct Ends {
-    double up = 0.0;    // Σ losses at w + εz
-    double down = 0.0;  // … and at w - εz
-  };
-
   [[nodiscard]] Direction DirectionOf(int64_t sample) const;
-  double LossAt(const Direction& direction, float magnitude, const TokenBatch& batch);
+  DeviceNumber LossAt(const Direction& direction, float magnitude, const TokenBatch& batch);
 
   MezoSettings settings_;
   uint64_t seed_;
@@ -56,7 +57,8 @@ class Mezo {
   TrainedValues values_;
   float perturbation_;
   int64_t step_ = 0;
-  std::vector<Ends> ends_;  // of each direction of the step
+  // Of each direction of the step: Σ losses at w + εz and at w - εz.
+  std::vector<DeviceNumber> ends_;
   // Of adapters the moved ones, all at once, beside the model's own weights; else parts of the
   // model.
   at::Tensor moved_adapters_;

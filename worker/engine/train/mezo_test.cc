@@ -89,7 +89,7 @@ TEST_P(PerturbedWeightsTest, TheLossIsThatOfAMovedModelAndTheWeightsStay) {
       for (const BatchForm form : {BatchForm::kPadded, BatchForm::kPacked}) {
         const TokenBatch batch = BatchOfLengths({20, 33, 5}, form);
         moved.Set(direction, magnitude);
-        const double loss = LossSum(model.decoder, batch, moved);
+        const double loss = PendingLossSum(model.decoder, batch, moved).Read();
         const double wanted = LossSum(copy.decoder, batch);
         EXPECT_NEAR(loss, wanted, 2e-6 * wanted);
         EXPECT_GT(std::abs(loss - LossSum(model.decoder, batch)), 1e-4 * wanted);
@@ -184,7 +184,7 @@ TEST(MezoTest, TheEstimateHasTheCosineAndTheLengthOfTheory) {
     for (int64_t step = 1; step <= trials; ++step) {
       mezo.BeginStep(step);
       mezo.AddBatch(batch);
-      const std::vector<double> slopes = mezo.Slopes(scale);
+      const std::vector<double> slopes = mezo.Slopes(scale).slopes;
       const at::Tensor estimate = at::zeros_like(gradient);
       for (int64_t sample = 0; sample < samples; ++sample) {
         const MezoMove move = {
@@ -246,11 +246,10 @@ TEST_P(MezoStepTest, IsTheMeanOfItsDirectionsOverAllMicroBatches) {
   };
   Mezo mezo({.perturbation = kPerturbation, .samples = kSamples}, /*seed=*/7, state);
   mezo.BeginStep(kStep);
-  double told = 0.0;
   for (const TokenBatch& batch : batches) {
-    told += mezo.AddBatch(batch);
+    mezo.AddBatch(batch);
   }
-  const std::vector<double> slopes = mezo.Slopes(kScale);
+  const auto [slopes, told] = mezo.Slopes(kScale);
   ASSERT_EQ(slopes.size(), static_cast<size_t>(kSamples));
   double mean = 0.0;
   for (int64_t sample = 0; sample < kSamples; ++sample) {
@@ -296,7 +295,7 @@ TEST(MezoTest, TenThousandStepsAreTheirLogBitForBit) {
   for (int64_t step = 1; step <= kSteps; ++step) {
     mezo.BeginStep(step);
     mezo.AddBatch(batch);
-    mezo.Update(mezo.Slopes(0.2), /*learning_rate=*/1e-5, /*weight_decay=*/0.1);
+    mezo.Update(mezo.Slopes(0.2).slopes, /*learning_rate=*/1e-5, /*weight_decay=*/0.1);
   }
   ASSERT_EQ(state.mezo_log.size(), static_cast<size_t>(kSteps));
   EXPECT_FALSE(at::equal(state.model.arena, start));

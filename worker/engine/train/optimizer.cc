@@ -96,23 +96,27 @@ UpdatedParameter ParameterAt(const kernels::AdamWStep& step, const UpdatedValues
 
 }  // namespace
 
-void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
-                     const GradientArena& gradients, size_t parameter, OptimizerState& state) {
-  const UpdatedParameter updated = ParameterAt(step, values, gradients, parameter, state);
-  OperationsOn(updated.weights)
-      .Update(state.optimizer, step, /*decided=*/{}, absl::MakeConstSpan(&updated, 1));
+void UpdateSome(const kernels::AdamWStep& step, const UpdatedValues& values,
+                const GradientArena& gradients, absl::Span<const size_t> parameters,
+                OptimizerState& state, const at::Tensor& decided) {
+  std::vector<UpdatedParameter> updated;
+  updated.reserve(parameters.size());
+  for (const size_t parameter : parameters) {
+    updated.push_back(ParameterAt(step, values, gradients, parameter, state));
+  }
+  OperationsOn(gradients.arena).Update(state.optimizer, step, decided, updated);
 }
 
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
                       const GradientArena& gradients, OptimizerState& state,
                       const at::Tensor& decided) {
-  std::vector<UpdatedParameter> updated;
+  std::vector<size_t> parameters;
   for (size_t i = 0; i < values.parameters.size(); ++i) {
     if (gradients.layout.holds(i)) {
-      updated.push_back(ParameterAt(step, values, gradients, i, state));
+      parameters.push_back(i);
     }
   }
-  OperationsOn(gradients.arena).Update(state.optimizer, step, decided, updated);
+  UpdateSome(step, values, gradients, parameters, state, decided);
 }
 
 }  // namespace wattle::engine

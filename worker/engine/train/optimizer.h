@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include <ATen/core/Tensor.h>
 
 #include "models/optimizer_state.h"
@@ -65,13 +66,15 @@ struct GradientArena {
   at::Tensor arena;
 };
 
-// Updates one trainable parameter. BF16 values are updated as FP32 numbers and rounded
-// stochastically, by bits of the seed, the step, the parameter and the element. step.weight_decay
-// applies where the parameter decays; Adafactor reads of `step` its number, rate, decay and scale.
-void UpdateParameter(const kernels::AdamWStep& step, const UpdatedValues& values,
-                     const GradientArena& gradients, size_t parameter, OptimizerState& state);
+// Updates some of the parameters that have gradients. BF16 values are updated as FP32 numbers and
+// rounded stochastically, by bits of the seed, the step, the parameter and the element.
+// step.weight_decay applies where the parameter decays; Adafactor reads of `step` its number, rate,
+// decay and scale. decided: as DeviceOperations::Update has it.
+void UpdateSome(const kernels::AdamWStep& step, const UpdatedValues& values,
+                const GradientArena& gradients, absl::Span<const size_t> parameters,
+                OptimizerState& state, const at::Tensor& decided = {});
 
-// Updates every parameter that has gradients. decided: as DeviceOperations::Update has it.
+// The same of every parameter that has gradients.
 void UpdateParameters(const kernels::AdamWStep& step, const UpdatedValues& values,
                       const GradientArena& gradients, OptimizerState& state,
                       const at::Tensor& decided = {});

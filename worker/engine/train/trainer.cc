@@ -164,25 +164,24 @@ absl::Status Trainer::Pass(const Decoder& decoder, absl::Span<const size_t> draw
   const DropoutState dropout{
       .active = true, .seed = settings_.seed, .counter = step.random_counter++};
   absl::Status updated;
-  std::optional<double> read;  // the first part's update waits for the loss, the others have it
   const auto update = [&](const models::ModelPart& part, const DeviceNumber& loss_sum) {
     if (updates_in_backward_.has_value()) {
-      read = read.has_value() ? read : loss_sum.Read();
-      loss_is_finite_ = std::isfinite(*read);
-      updated = updates_in_backward_->Update(UpdateOf(step.report.step), part, *read * step.scale);
+      updated = updates_in_backward_->Update(UpdateOf(step.report.step), part, loss_sum);
     }
     return updated.ok();
   };
   const PassArena::Scope scope(arena_);
-  const DeviceNumber of_batch =
-      mezo_.has_value()
-          ? DeviceNumber(mezo_->AddBatch(batch))
-          : LossSumAndGradientsByParts(decoder, batch, dropout, step.scale * step.loss_scale,
-                                       gradient_views_,
-                                       settings_.activation_checkpointing ? KeptActivations::kInputs
-                                                                          : KeptActivations::kAll,
-                                       update);
-  step.loss += read.has_value() ? DeviceNumber(*read) : of_batch;
+  if (mezo_.has_value()) {
+    mezo_->AddBatch(batch);
+  } else {
+    step.loss += LossSumAndGradientsByParts(
+        decoder, batch, dropout, step.scale * step.loss_scale, gradient_views_,
+        settings_.activation_checkpointing ? KeptActivations::kInputs : KeptActivations::kAll,
+        update);
+  }
+  if (!updated.ok()) {
+    loss_is_finite_ = std::isfinite(step.loss.Read());
+  }
   step.report.tokens += batch.rows();
   step.report.real_tokens += batch.real_tokens;
   step.report.examples += batch.examples;
@@ -255,13 +254,14 @@ absl::Status Trainer::EndAhead(BegunStep& step) {
   return ended;
 }
 
-absl::Status Trainer::UpdateBySlopes(int64_t step, double scale) {
-  const std::vector<double> slopes = mezo_->Slopes(scale);
+absl::Status Trainer::EndBySlopes(BegunStep& step) {
+  const auto [slopes, loss_sum] = mezo_->Slopes(step.scale);
+  WATTLE_RETURN_IF_ERROR(TakeLoss(loss_sum, step));
   // Finite if all are.
   if (!std::isfinite(std::accumulate(slopes.begin(), slopes.end(), 0.0))) {
-    return NotFinite(step, "gradient");
+    return NotFinite(step.report.step, "gradient");
   }
-  const kernels::AdamWStep update = UpdateOf(step);
+  const kernels::AdamWStep update = UpdateOf(step.report.step);
   mezo_->Update(slopes, update.learning_rate, update.weight_decay);
   return absl::OkStatus();
 }
@@ -313,10 +313,10 @@ absl::StatusOr<StepReport> Trainer::Step() {
   *tokens_left_ -= report.tokens;
   report.tokens_left = *tokens_left_;
   if (mezo_.has_value()) {
-    WATTLE_RETURN_IF_ERROR(TakeLoss(step.loss.Read(), step));
-    WATTLE_RETURN_IF_ERROR(UpdateBySlopes(report.step, step.scale));
+    WATTLE_RETURN_IF_ERROR(EndBySlopes(step));
   } else if (updates_in_backward_.has_value()) {
-    WATTLE_RETURN_IF_ERROR(TakeLoss(step.loss.Read(), step));
+    WATTLE_ASSIGN_OR_RETURN(const double loss, updates_in_backward_->End(report.step, step.loss));
+    WATTLE_RETURN_IF_ERROR(TakeLoss(loss, step));
   } else if (OperationsOn(gradients_).in_host_memory()) {
     WATTLE_RETURN_IF_ERROR(EndByGradients(step));
   } else {

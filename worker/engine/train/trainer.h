@@ -5,7 +5,9 @@
 //
 // A device computes while the host goes on: clipping is decided there, and before the host reads
 // the loss of a step it asks for the gradients of the next one, so that the device never waits for
-// the host. The numbers are those of steps one by one: a step whose loss is not finite, or that
+// the host. Where a pass changes weights (updates in the backward pass) or the log wants the losses
+// (MeZO) no step begins ahead: the host waits once, at the end of the step. The numbers are those
+// of steps one by one: a step whose loss is not finite, or that
 // changes the loss scale, makes no use of the gradients that were asked for. May throw libtorch's
 // exceptions.
 #ifndef WATTLE_WORKER_ENGINE_TRAIN_TRAINER_H_
@@ -89,8 +91,8 @@ class Trainer {
   absl::Status TakeLoss(double loss, BegunStep& step);
   // What the norm of the whole step's gradients says of the loss scale and of the step.
   absl::Status TakeNorm(double scaled_norm, BegunStep& step);
-  // Updates by the slopes of the whole step. scale: of its losses.
-  absl::Status UpdateBySlopes(int64_t step, double scale);
+  // Updates by the slopes of the whole step; reads its loss.
+  absl::Status EndBySlopes(BegunStep& step);
 
   const FinetuneSettings& settings_;
   const formats::ExamplePool& examples_;

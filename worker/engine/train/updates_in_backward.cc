@@ -3,23 +3,35 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include <ATen/core/Tensor.h>
+
+#include "base/status_macros.h"
+#include "worker/engine/device/device.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {
 
-std::string NameOf(const models::ModelPart& part) {
+std::string GradientOf(const models::ModelPart& part) {
   switch (part.kind) {
     case models::PartKind::kHead:
-      return "the head";
+      return "gradient of the head";
     case models::PartKind::kBlock:
-      return absl::StrCat("layer ", part.layer);
+      return absl::StrCat("gradient of layer ", part.layer);
     case models::PartKind::kTables:
       break;
   }
-  return "the embedding";
+  return "gradient of the embedding";
+}
+
+absl::Status CheckFinite(int64_t step, const std::string& what, double number) {
+  return std::isfinite(number)
+             ? absl::OkStatus()
+             : absl::AbortedError(absl::StrCat("step ", step, ": the ", what,
+                                               " is not finite; use a lower learning_rate or a "
+                                               "warm-up"));
 }
 
 }  // namespace
@@ -52,7 +64,10 @@ ArenaLayout SharedGradientLayout(const std::vector<Parameter>& parameters, bool 
 
 UpdatesInBackward::UpdatesInBackward(const AdamWSettings& settings, const GradientArena& gradients,
                                      TrainingState& state)
-    : settings_(settings), gradients_(gradients), state_(state) {
+    : settings_(settings),
+      gradients_(gradients),
+      state_(state),
+      ahead_(!OperationsOn(gradients.arena).in_host_memory()) {
   const std::vector<Parameter>& parameters = state.model.parameters;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (gradients.layout.holds(i)) {
@@ -61,44 +76,71 @@ UpdatesInBackward::UpdatesInBackward(const AdamWSettings& settings, const Gradie
   }
 }
 
-double UpdatesInBackward::NormOf(const std::vector<size_t>& parameters) const {
+DeviceNumber UpdatesInBackward::NormOf(const std::vector<size_t>& parameters) const {
   std::vector<DeviceNumber> norms;
   norms.reserve(parameters.size());
   for (const size_t i : parameters) {
     norms.push_back(GradientNorm(
         ArenaView(gradients_.arena, gradients_.layout, state_.model.parameters, i).flatten()));
   }
+  if (ahead_) {
+    at::Tensor squares;
+    for (const DeviceNumber& norm : norms) {
+      const at::Tensor square = norm.OnDevice().square();
+      squares = squares.defined() ? squares + square : square;
+    }
+    return DeviceNumber(squares.sqrt());
+  }
   double squares = 0.0;
   for (const double norm : DeviceNumber::ReadAll(norms)) {
     squares += norm * norm;
   }
-  return std::sqrt(squares);
+  return DeviceNumber(std::sqrt(squares));
 }
 
 absl::Status UpdatesInBackward::Update(const kernels::AdamWStep& step,
-                                       const models::ModelPart& part, double loss) {
-  if (!std::isfinite(loss)) {
-    return absl::AbortedError(absl::StrCat(
-        "step ", step.step, ": the loss is not finite; use a lower learning_rate or a warm-up"));
+                                       const models::ModelPart& part,
+                                       const DeviceNumber& loss_sum) {
+  if (!ahead_) {
+    WATTLE_RETURN_IF_ERROR(CheckFinite(step.step, "loss", loss_sum.Read()));
+  } else if (norms_.empty()) {
+    decided_by_ = loss_sum;
   }
   const auto found = parts_.find(part);
   if (found == parts_.end()) {
     return absl::OkStatus();
   }
-  const double norm = NormOf(found->second);
-  if (!std::isfinite(norm)) {
-    return absl::AbortedError(absl::StrCat("step ", step.step, ": the gradient of ", NameOf(part),
-                                           " is not finite; use a lower learning_rate or a "
-                                           "warm-up"));
-  }
+  const DeviceNumber norm = NormOf(found->second);
   kernels::AdamWStep own = step;
-  own.gradient_scale = ClipScale(settings_, norm);
+  at::Tensor decided;
+  if (ahead_) {
+    decided = ClipScaleOnDevice(settings_, /*loss_scale=*/1.0, decided_by_, norm);
+    decided_by_ += norm;
+    norms_.emplace_back(part, norm);
+  } else {
+    WATTLE_RETURN_IF_ERROR(CheckFinite(step.step, GradientOf(part), norm.Read()));
+    own.gradient_scale = ClipScale(settings_, norm.Read());
+  }
   const TrainedValues trained = state_.trained();
+  UpdateSome(own, {trained.parameters, trained.values}, gradients_, found->second, state_.optimizer,
+             decided);
   for (const size_t i : found->second) {
-    UpdateParameter(own, {trained.parameters, trained.values}, gradients_, i, state_.optimizer);
     ArenaView(gradients_.arena, gradients_.layout, trained.parameters, i).zero_();
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<double> UpdatesInBackward::End(int64_t step, const DeviceNumber& loss_sum) {
+  std::vector<DeviceNumber> numbers = {loss_sum};
+  for (const auto& [part, norm] : norms_) {
+    numbers.push_back(norm);
+  }
+  const std::vector<double> read = DeviceNumber::ReadAll(numbers);
+  const auto norms = std::exchange(norms_, {});
+  for (size_t i = 0; i < norms.size() && std::isfinite(read[0]); ++i) {
+    WATTLE_RETURN_IF_ERROR(CheckFinite(step, GradientOf(norms[i].first), read[i + 1]));
+  }
+  return read[0];
 }
 
 }  // namespace wattle::engine

@@ -131,7 +131,7 @@ TEST(UpdatesInBackwardTest, ClippingBoundsTheGradientOfEachPart) {
   const AdamWSettings settings{.clip_norm = 2.0};
   UpdatesInBackward updates(settings, {run.layout, run.gradients}, run.state);
   const ModelPart part{PartKind::kBlock, 1};
-  ASSERT_THAT(updates.Update({.step = 1, .learning_rate = 0.01}, part, /*loss=*/1.0), IsOk());
+  ASSERT_THAT(updates.Update({.step = 1, .learning_rate = 0.01}, part, DeviceNumber(1.0)), IsOk());
   double squares = 0.0;
   for (size_t i = 0; i < run.state.model.parameters.size(); ++i) {
     const at::Tensor& first = run.state.optimizer.tensors[i][0];
@@ -155,10 +155,10 @@ TEST(UpdatesInBackwardTest, WhatIsNotFiniteChangesNoWeight) {
   const AdamWSettings settings;
   UpdatesInBackward updates(settings, {run.layout, run.gradients}, run.state);
   const kernels::AdamWStep step{.step = 7, .learning_rate = 0.01};
-  EXPECT_THAT(updates.Update(step, {PartKind::kHead}, std::nan("")),
+  EXPECT_THAT(updates.Update(step, {PartKind::kHead}, DeviceNumber(std::nan(""))),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("step 7: the loss is not finite")));
   run.gradients.fill_(std::numeric_limits<float>::infinity());
-  EXPECT_THAT(updates.Update(step, {PartKind::kBlock, 1}, 1.0),
+  EXPECT_THAT(updates.Update(step, {PartKind::kBlock, 1}, DeviceNumber(1.0)),
               StatusIs(absl::StatusCode::kAborted, HasSubstr("the gradient of layer 1 is not")));
   EXPECT_TRUE(at::equal(run.state.model.arena, before));
 }

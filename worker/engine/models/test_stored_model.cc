@@ -1,0 +1,100 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "worker/engine/models/test_stored_model.h"
+
+#include <cstring>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <ATen/ATen.h>
+
+#include "base/durable_file.h"
+#include "base/status_matchers.h"
+#include "models/gguf_config.h"
+#include "models/gguf_directory.h"
+#include "models/model_directory.h"
+#include "worker/engine/models/model_files.h"
+#include "worker/engine/models/test_golden.h"
+#include "worker/engine/test_model.h"
+
+namespace wattle::engine {
+
+using formats::GgufType;
+
+std::string MakeModelOf(const models::DecoderConfig& config) {
+  const std::string plain = MakeTinyModel(absl::StrCat("plain_", config.family), 5);
+  EXPECT_THAT(WriteFileDurably(plain + "/config.json", models::FormatDecoderConfig(config)),
+              IsOk());
+  std::filesystem::remove(plain + "/model.safetensors");
+  EXPECT_THAT(InitializeModelDirectory(plain, 5), IsOk());
+  auto model = LoadModel(plain, {});
+  EXPECT_THAT(model, IsOk());
+  for (size_t i = 0; i < model->parameters.size(); ++i) {
+    if (model->parameters[i].decays()) {
+      ArenaView(model->arena, model->layout, model->parameters, i).mul_(8.0);
+    }
+  }
+  std::string directory = NewTestDirectory(absl::StrCat("model_", config.family));
+  EXPECT_THAT(SaveModel(directory, *model), IsOk());
+  return directory;
+}
+
+void RoundTensors(const std::string& directory, formats::DataType type,
+                  const std::function<bool(const std::string& name)>& rounded) {
+  const std::string path = directory + "/model.safetensors";
+  const auto file = formats::SafetensorsFile::Open(path);
+  ASSERT_THAT(file, IsOk());
+  std::vector<formats::TensorDescription> descriptions;
+  for (const formats::TensorEntry& tensor : file->tensors()) {
+    descriptions.push_back({.name = tensor.name,
+                            .type = rounded(tensor.name) ? type : formats::DataType::kF32,
+                            .shape = tensor.shape});
+  }
+  const std::string rewritten = path + ".rewritten";
+  auto writer = formats::SafetensorsWriter::Create(rewritten, descriptions, {{"format", "pt"}});
+  ASSERT_THAT(writer, IsOk());
+  for (const formats::TensorDescription& tensor : descriptions) {
+    at::Tensor values = at::empty(tensor.shape, at::kFloat);
+    const std::vector<std::byte> bytes = BytesOf(*file, *file->Find(tensor.name));
+    std::memcpy(values.data_ptr(), bytes.data(), bytes.size());
+    values = values.to(tensor.type == formats::DataType::kF16    ? at::kHalf
+                       : tensor.type == formats::DataType::kBF16 ? at::kBFloat16
+                                                                 : at::kFloat);
+    ASSERT_THAT(writer->Write(tensor.name,
+                              absl::MakeConstSpan(static_cast<const std::byte*>(values.data_ptr()),
+                                                  static_cast<size_t>(values.nbytes()))),
+                IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+  std::filesystem::rename(rewritten, path);
+}
+
+void StoreAs(const std::string& directory, GgufType type) {
+  if (type == GgufType::kF32) {
+    return;
+  }
+  if (type == GgufType::kBF16) {
+    RoundTensors(directory, formats::DataType::kBF16, [](const std::string&) { return true; });
+    return;
+  }
+  const auto files = models::InspectModelDirectory(directory);
+  ASSERT_THAT(files, IsOk());
+  const auto weights = models::OpenWeights(directory, files->config);
+  ASSERT_THAT(weights, IsOk());
+  const auto fields = models::GgufFieldsOf(files->config, "m");
+  ASSERT_THAT(fields, IsOk());
+  ASSERT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
+              IsOk());
+  std::filesystem::remove(directory + "/model.safetensors");
+}
+
+std::string MakeStoredModel(const models::DecoderConfig& config, GgufType type) {
+  std::string directory = MakeModelOf(config);
+  StoreAs(directory, type);
+  return directory;
+}
+
+}  // namespace wattle::engine
