@@ -15,8 +15,8 @@
 
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/device_mode.h"
 #include "scheduler/place/snapshot.h"
-#include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle::scheduler {
@@ -32,9 +32,11 @@ struct Consideration {
   const DeviceView& device;
   const policy::Limits& limits;  // Of the device, by the snapshot's policies.
   const v1::Prediction& prediction;
-  bool dry_run = false;  // `wattle plan`: files may be declared instead of named.
-  // Of a job with a quality floor: what the device would run, with the alternatives.
-  const v1::Candidate* candidate = nullptr;
+  bool dry_run = false;    // `wattle plan`: files may be declared instead of named.
+  const DeviceMode& mode;  // In which the device would run the job.
+  // A refusal is to say why. The planner asks for verdicts alone, and for the reasons of what is
+  // shown.
+  bool explains = false;
   // The load.
   double start_in_seconds = 0;  // Wall.
   double finish_in_seconds_upper =
@@ -46,9 +48,16 @@ struct Consideration {
 };
 
 struct Refusal {
-  std::string reason;      // With the numbers, and the change that would make the device feasible.
+  // With the numbers, and the change that would make the device feasible. Empty: not asked for.
+  std::string reason;
   bool permanent = false;  // True: waiting does not help. False: the refusal may pass.
 };
+
+// words: writes the reason, if it is asked for.
+template <typename Words>
+Refusal Refuse(const Consideration& on, const Words& words, bool permanent = false) {
+  return {on.explains ? std::string(words()) : std::string(), permanent};
+}
 
 // The inputs of a rule besides the job. The planner asks a rule again only when these inputs have
 // changed.
