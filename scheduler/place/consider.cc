@@ -125,7 +125,8 @@ bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
   return job.spec.deadline_seconds() > 0 && start_in_seconds > 0 && start_in_seconds > spare / 2;
 }
 
-// Options that a view keeps. Beyond this number the view forgets all shapes.
+// Options that a view keeps. The shapes behind this number are made anew each time: a pass asks for
+// the jobs in one order, so whatever made room for them would be asked for again before it is used.
 constexpr size_t kOptionsKept = 40'000;
 // Likewise of the devices described for works.
 constexpr size_t kDescribedKept = 100'000;
@@ -207,9 +208,6 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
   if (const auto known = described_.find(key); known != described_.end()) {
     return known->second;
   }
-  if (described_.size() * snapshot_.devices.size() > kDescribedKept) {
-    described_.clear();
-  }
   std::vector<Modes> described;
   described.reserve(snapshot_.devices.size());
   const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
@@ -217,7 +215,11 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
     const bool asked = options_.asked == nullptr || (*options_.asked)[i];
     described.push_back(asked ? DescribeModes(job, work, models, i) : Modes());
   }
-  return described_[key] = std::make_shared<const std::vector<Modes>>(std::move(described));
+  auto shared = std::make_shared<const std::vector<Modes>>(std::move(described));
+  if (described_.size() * snapshot_.devices.size() <= kDescribedKept) {
+    described_[key] = shared;
+  }
+  return shared;
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
@@ -416,11 +418,8 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
     }
     return shape;
   }
-  if (shapes_.size() * snapshot_.devices.size() > kOptionsKept) {
-    keeps_all_ = false;
-    shapes_.clear();
-  }
-  Shape& shape = shapes_[key];
+  keeps_all_ = keeps_all_ && shapes_.size() * snapshot_.devices.size() <= kOptionsKept;
+  Shape& shape = keeps_all_ ? shapes_[key] : passing_;
   latest_ = &shape;
   shape.loads.resize(loads.size());
   shape.options.resize(loads.size());

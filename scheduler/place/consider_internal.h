@@ -206,6 +206,7 @@ class FleetView {
   const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
   const std::vector<size_t> name_ranks_;               // Likewise: its place by name, then by id.
   std::map<std::string, Shape> shapes_;
+  Shape passing_;  // That is not kept. Its room is used again.
   const Shape* latest_ = nullptr;  // Of the latest answer.
   // By work. Jobs that differ by their objective or their deadline alone have one work.
   std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;
