@@ -96,7 +96,7 @@ std::optional<Refusal> WithoutCapacity(const Consideration& on, const v1::Device
                                        const policy::ReserveLimit& reserve) {
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
   const policy::Gauge gauge = GaugeOf(device);
-  const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
+  const policy::StopEstimate stop = policy::PredictedStop(on.steps, on.prediction);
   const Fraction needed = policy::StopThreshold(reserve.state_of_charge, gauge, stop);
   if (charge > needed) {
     return std::nullopt;
@@ -113,7 +113,7 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
   if (on.load->pack == nullptr) {
     return std::nullopt;
   }
-  const std::optional<timetable::Draw> draw = DrawOf(on.device.device, on.job.spec, on.prediction);
+  const std::optional<timetable::Draw> draw = DrawOf(on.device.device, on.steps, on.prediction);
   if (!draw.has_value()) {
     return std::nullopt;
   }
@@ -265,10 +265,9 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
       GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high())) +
       on.load->idle_of_others *
           absl::Seconds(std::max(0.0, on.finish_in_seconds_upper - on.start_in_seconds));
-  const Joules margin = reserve
-                            ? policy::HeldBack(policy::PredictedStop(on.job.spec, on.prediction)) +
-                                  capacity * gauge.error.value()
-                            : Joules(0);
+  const Joules margin = reserve ? policy::HeldBack(policy::PredictedStop(on.steps, on.prediction)) +
+                                      capacity * gauge.error.value()
+                                : Joules(0);
   const Drain drain{.battery = {capacity, charge, Promised(*on.load) + on.load->promised_by_others},
                     .demand = demand,
                     .margin = margin,

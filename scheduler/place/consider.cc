@@ -258,7 +258,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const DeviceLoad no_load;
   described.verdict = CheckRules(
       RuleScope::kDevice,
-      ConsiderationOf(On(device, job, no_load), described, hot ? *hot : *described.prediction));
+      ConsiderationOf(On(device, job, {}, no_load), described, hot ? *hot : *described.prediction));
   return described;
 }
 
@@ -272,12 +272,13 @@ std::optional<v1::Prediction> FleetView::HotNow(const Described& described, size
 }
 
 FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job,
-                                     const DeviceLoad& load) const {
+                                     const policy::SpecSteps& steps, const DeviceLoad& load) const {
   return {.device = device,
           .job = job,
           .view = snapshot_.devices[device],
           .limits = limits_[device],
-          .load = load};
+          .load = load,
+          .steps = steps};
 }
 
 Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
@@ -296,6 +297,7 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
   Consideration considered = ConsiderationOf(on, described, *option.prediction);
   considered.start_in_seconds = option.run.start_in_seconds;
   considered.finish_in_seconds_upper = option.finish_in_seconds_upper;
+  considered.steps = on.steps;
   considered.load = &on.load;
   return considered;
 }
@@ -368,7 +370,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
     shape.options[device] = Option{.run = {.device = device}};
     return;
   }
-  const JobOnDevice on = On(device, job, load);
+  const JobOnDevice on = On(device, job, shape.steps, load);
   absl::InlinedVector<Option, 4> placed;
   for (size_t mode = 0; mode < modes.size(); ++mode) {
     placed.push_back(PlaceInMode(on, modes, mode));
@@ -427,6 +429,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   shape.later.resize(loads.size());
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   shape.described = DescribedFor(job, work);
+  shape.steps = policy::StepsOf(job.spec);
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);
   }

@@ -51,7 +51,7 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, cons
 
 void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
-  const auto& [device, job, view, limits, load] = on;
+  const auto& [device, job, view, limits, load, steps] = on;
   const v1::Prediction& alone = *described.prediction;
   const bool on_its_way = HasWayOfFiles(load, alone);
   const std::optional<LinkTimes>& link = links_[device];
@@ -94,7 +94,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
 }
 
 double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {
-  const auto& [device, job, view, limits, load] = on;
+  const auto& [device, job, view, limits, load, steps] = on;
   const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
   const Joules spent =
       limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);

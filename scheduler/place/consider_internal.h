@@ -128,6 +128,7 @@ class FleetView {
     const DeviceView& view;
     const policy::Limits& limits;  // The device's.
     const DeviceLoad& load;
+    policy::SpecSteps steps{};  // As the job's spec has them. For a rule of the load alone.
   };
   // A device in its present power mode, then in the others that its worker may set; in each on its
   // own processor, then on the cores beside it.
@@ -137,6 +138,7 @@ class FleetView {
   struct Shape {
     // In the order of Snapshot::devices, like loads.
     std::shared_ptr<const std::vector<Modes>> described;
+    policy::SpecSteps steps;
     std::vector<Option> options;
     std::vector<DeviceLoad> loads;
     std::vector<size_t> order;
@@ -148,7 +150,8 @@ class FleetView {
   [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
   Considered ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
                                   Shape& shape);
-  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load) const;
+  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const policy::SpecSteps& steps,
+                               const DeviceLoad& load) const;
   // Computes everything that depends on the load: the start, the battery, the rules, the cost.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   // The device's mode of this index. allowed_from: gets the earliest start that the refusing rule
@@ -206,7 +209,7 @@ class FleetView {
   const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
   const std::vector<size_t> name_ranks_;               // Likewise: its place by name, then by id.
   std::map<std::string, Shape> shapes_;
-  Shape passing_;  // That is not kept. Its room is used again.
+  Shape passing_;                  // That is not kept. Its room is used again.
   const Shape* latest_ = nullptr;  // Of the latest answer.
   // By work. Jobs that differ by their objective or their deadline alone have one work.
   std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;
@@ -242,6 +245,7 @@ auto AskAboutProbe(const Consideration& on, double finish_lower,
                            .start_in_seconds = on.start_in_seconds,
                            .finish_in_seconds_upper = finish_lower,
                            .probes = true,
+                           .steps = on.steps,
                            .load = on.load});
 }
 

@@ -35,7 +35,7 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const M
   std::optional<size_t> refuses_now;  // A rule.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     std::optional<absl::Time> allowed_from;
-    Option option = PlaceInMode(On(on.device, on.job, load), modes, mode, &allowed_from);
+    Option option = PlaceInMode(On(on.device, on.job, on.steps, load), modes, mode, &allowed_from);
     if (option.feasible()) {
       option.waits_for_rule = refuses_now;
       return option;
@@ -74,7 +74,7 @@ const Option* FleetView::StartOn(size_t device, const JobView& job, const Device
   std::optional<LaterStart>& later = shape.later[device];
   if (!now.verdict.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
     ++later_devices_;
-    later = StartLater(On(device, job, load), (*shape.described)[device]);
+    later = StartLater(On(device, job, shape.steps, load), (*shape.described)[device]);
   }
   return later.has_value() && later->has_value() ? &**later : nullptr;
 }

@@ -122,13 +122,14 @@ void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> star
           timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_finish));
     }
   }
+  const policy::SpecSteps steps = policy::StepsOf(job.spec);
   for (size_t index_of_device = 0; index_of_device < fleet_.devices.size(); ++index_of_device) {
     const size_t device = fleet_.devices[index_of_device];
     if (!counts(starts[device])) {
       continue;
     }
     const std::optional<timetable::Draw> draw =
-        DrawOf(snapshot_->devices[device].device, job.spec, *starts[device]->prediction);
+        DrawOf(snapshot_->devices[device].device, steps, *starts[device]->prediction);
     if (draw.has_value()) {
       const RunStart& start = starts[device]->run;
       const Price price = PriceFrom(index, start);

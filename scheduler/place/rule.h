@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "policy/held_back.h"
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/device_mode.h"
@@ -44,6 +45,7 @@ struct Consideration {
   // The rule is asked whether a start could do, for a prediction too wide to be planned on: what is
   // above stands for the lower end.
   bool probes = false;
+  policy::SpecSteps steps{};         // As the job's spec has them.
   const DeviceLoad* load = nullptr;  // What the device has to do already, this plan's included.
 };
 

@@ -21,7 +21,7 @@ namespace {
 // How long a run must be able to go on, so that its guard does not stop it at once.
 absl::Duration ShortestRun(const Consideration& on) {
   return on.prediction.time_scale() *
-         policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
+         policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
 }
 
 // what: what may never happen.
@@ -98,7 +98,7 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
     return std::nullopt;
   }
   const policy::BudgetLimit& budget = *limits.budget;
-  const Joules held_back = policy::HeldBack(policy::PredictedStop(on.job.spec, on.prediction));
+  const Joules held_back = policy::HeldBack(policy::PredictedStop(on.steps, on.prediction));
   if (held_back >= budget.per_day) {
     return Refuse(
         on,
