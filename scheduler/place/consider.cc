@@ -211,15 +211,28 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
   std::vector<Modes> described;
   described.reserve(snapshot_.devices.size());
   const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
+  const DeviceLoad no_load;
   for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
     const bool asked = options_.asked == nullptr || (*options_.asked)[i];
-    described.push_back(asked ? DescribeModes(job, work, models, i) : Modes());
+    Modes& modes = described.emplace_back();
+    if (!asked) {
+      continue;
+    }
+    modes = DescribeModes(job, work, models, i);
+    const Verdict verdict = VerdictOfDevice(On(i, job, {}, no_load), modes.front());
+    for (Described& mode : modes) {
+      mode.verdict = Stricter(mode.verdict, verdict);
+    }
   }
   auto shared = std::make_shared<const std::vector<Modes>>(std::move(described));
   if (described_.size() * snapshot_.devices.size() <= kDescribedKept) {
     described_[key] = shared;
   }
   return shared;
+}
+
+Verdict FleetView::VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const {
+  return CheckRules(RuleScope::kDevice, ConsiderationOf(on, any_mode, *any_mode.prediction));
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
@@ -257,7 +270,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const std::optional<v1::Prediction> hot = HotNow(described, device);
   const DeviceLoad no_load;
   described.verdict = CheckRules(
-      RuleScope::kDevice,
+      RuleScope::kMode,
       ConsiderationOf(On(device, job, {}, no_load), described, hot ? *hot : *described.prediction));
   return described;
 }

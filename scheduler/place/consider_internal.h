@@ -120,7 +120,7 @@ class FleetView {
     double warm_start_seconds = 0;  // As ComparablePrediction's.
     // The prediction is that of a board that stays cool.
     std::optional<HotRun> hot = std::nullopt;
-    Verdict verdict = {};  // Of the rules of the scope kDevice.
+    Verdict verdict = {};  // Of the rules of the scopes kDevice and kMode.
   };
   struct JobOnDevice {
     size_t device;  // In Snapshot::devices.
@@ -166,9 +166,11 @@ class FleetView {
   // What the rules of the load are asked about the option.
   [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
                                               const Option& option) const;
-  // Likewise of the rules of the scope kDevice. `on` is of any load.
+  // Likewise of the rules of the scope kMode. `on` is of any load.
   [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
                                               const v1::Prediction& now) const;
+  // Of the rules of the scope kDevice, which ask neither for mode nor prediction.
+  [[nodiscard]] Verdict VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const;
   // The prediction of a start now on the board as warm as it is; nullopt: as the mode has it.
   [[nodiscard]] std::optional<v1::Prediction> HotNow(const Described& described,
                                                      size_t device) const;

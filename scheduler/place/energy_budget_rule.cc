@@ -39,6 +39,6 @@ std::optional<Refusal> CheckEnergyBudget(const Consideration& on) {
 
 }  // namespace
 
-extern const Rule kEnergyBudgetRule = {"energy_budget", RuleScope::kDevice, CheckEnergyBudget};
+extern const Rule kEnergyBudgetRule = {"energy_budget", RuleScope::kMode, CheckEnergyBudget};
 
 }  // namespace wattle::scheduler

@@ -105,7 +105,7 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
 }  // namespace
 
 extern const Rule kCacheQuotaRule = {"cache_quota", RuleScope::kDevice, CheckCacheQuota};
-extern const Rule kQualityFloorRule = {"quality_floor", RuleScope::kDevice, CheckQualityFloor};
+extern const Rule kQualityFloorRule = {"quality_floor", RuleScope::kMode, CheckQualityFloor};
 extern const Rule kInputsRule = {"inputs", RuleScope::kDevice, CheckInputs};
 
 }  // namespace wattle::scheduler

@@ -23,7 +23,8 @@
 namespace wattle::scheduler {
 
 // One device that is considered for one job at the time when the job could start there. For a rule
-// of the scope kDevice the fields of the load are empty.
+// of the scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also
+// mode and prediction.
 struct Consideration {
   // When the run would start.
   [[nodiscard]] absl::Time start() const { return snapshot.now + absl::Seconds(start_in_seconds); }
@@ -65,6 +66,7 @@ Refusal Refuse(const Consideration& on, const Words& words, bool permanent = fal
 // changed.
 enum class RuleScope {
   kDevice,  // The device and its last heartbeat, which are fixed for the whole plan.
+  kMode,    // Also the mode in which it would run the job, and the prediction of a start now.
   kLoad,    // Also the time when the device is free, and the promised joules of its battery.
 };
 

@@ -131,7 +131,7 @@ std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
 
 extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows,
                                       WindowOpens, "its work window is closed"};
-extern const Rule kLinkWindowsRule = {"link_windows", RuleScope::kDevice, CheckLinkWindows};
+extern const Rule kLinkWindowsRule = {"link_windows", RuleScope::kMode, CheckLinkWindows};
 extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget,
                                       DayOfBudgetEnds, "its budget of the day is spent"};
 

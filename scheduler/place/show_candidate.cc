@@ -74,7 +74,7 @@ std::string FleetView::ReasonOf(const JobOnDevice& on, const Described& describe
     considered.explains = true;
     return rule.check(considered)->reason;
   };
-  if (rule.scope == RuleScope::kDevice) {
+  if (rule.scope != RuleScope::kLoad) {
     const std::optional<v1::Prediction> hot = HotNow(described, on.device);
     return words(ConsiderationOf(on, described, hot ? *hot : *described.prediction));
   }
