@@ -33,19 +33,19 @@ double NumberIn(const v1::JobSpec& spec, absl::string_view field) {
 
 // The longest step of a run that stops at the end of a step; nullopt: neither its number of steps
 // nor its time per unit is known.
-std::optional<absl::Duration> LongestStep(const v1::JobSpec& spec,
+std::optional<absl::Duration> LongestStep(const SpecSteps& steps,
                                           const v1::Prediction& prediction) {
-  if (const double steps = NumberIn(spec, "steps"); steps > 0) {
-    return absl::Seconds(prediction.run_seconds().high() / steps);
+  if (steps.steps > 0) {
+    return absl::Seconds(prediction.run_seconds().high() / steps.steps);
   }
-  const double examples = OrDefault(NumberIn(spec, "batch_size"), kBatchSizeDefault) *
-                          OrDefault(NumberIn(spec, "gradient_accumulation_steps"), 1);
+  const double examples = OrDefault(steps.batch_size, kBatchSizeDefault) *
+                          OrDefault(steps.gradient_accumulation_steps, 1);
   switch (prediction.unit()) {
     case v1::WORK_UNIT_EXAMPLE:
       return absl::Seconds(prediction.seconds_per_unit() * examples);
     case v1::WORK_UNIT_TRAINING_TOKEN:
       return absl::Seconds(prediction.seconds_per_unit() * examples *
-                           OrDefault(NumberIn(spec, "sequence_length"), kDefaultSequence));
+                           OrDefault(steps.sequence_length, kDefaultSequence));
     default:
       return std::nullopt;
   }
@@ -53,26 +53,38 @@ std::optional<absl::Duration> LongestStep(const v1::JobSpec& spec,
 
 // One of them. The prediction's figure is of all checkpoints and the result together. The larger of
 // both ways to part it: the more checkpoints are counted, the shorter is one.
-absl::Duration OneCheckpoint(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+absl::Duration OneCheckpoint(const SpecSteps& steps, const v1::Prediction& prediction) {
   const absl::Duration all = absl::Seconds(prediction.checkpoint_seconds());
-  if (!KindOf(spec).keeps_checkpoints) {
+  if (!steps.keeps_checkpoints) {
     return all;
   }
   const absl::Duration by_time = WriteTimeOf(all, absl::Seconds(prediction.run_seconds().mean()));
-  const double every = NumberIn(spec, "checkpoint_every_steps");
-  return every > 0 ? std::min(by_time, all / (1 + NumberIn(spec, "steps") / every)) : by_time;
+  const double every = steps.checkpoint_every_steps;
+  return every > 0 ? std::min(by_time, all / (1 + steps.steps / every)) : by_time;
 }
 
 }  // namespace
 
+SpecSteps StepsOf(const v1::JobSpec& spec) {
+  return {.keeps_checkpoints = KindOf(spec).keeps_checkpoints,
+          .steps = NumberIn(spec, "steps"),
+          .batch_size = NumberIn(spec, "batch_size"),
+          .gradient_accumulation_steps = NumberIn(spec, "gradient_accumulation_steps"),
+          .sequence_length = NumberIn(spec, "sequence_length"),
+          .checkpoint_every_steps = NumberIn(spec, "checkpoint_every_steps")};
+}
+
 StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& prediction) {
+  return PredictedStop(StepsOf(spec), prediction);
+}
+
+StopEstimate PredictedStop(const SpecSteps& steps, const v1::Prediction& prediction) {
   const absl::Duration run = absl::Seconds(prediction.run_seconds().high());
-  const bool keeps_checkpoints = KindOf(spec).keeps_checkpoints;
-  const auto step = keeps_checkpoints ? LongestStep(spec, prediction) : std::nullopt;
+  const auto step = steps.keeps_checkpoints ? LongestStep(steps, prediction) : std::nullopt;
   return {.start = absl::Seconds(prediction.start_seconds()),
           .step = run > absl::ZeroDuration() ? std::min(step.value_or(kStepNotPredicted), run)
                                              : kStepNotPredicted,
-          .checkpoint = OneCheckpoint(spec, prediction),
+          .checkpoint = OneCheckpoint(steps, prediction),
           .load = BurstPower(prediction)};
 }
 

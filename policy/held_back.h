@@ -34,8 +34,21 @@ struct StopEstimate {
   Watts load{};                 // of the whole device while it works
 };
 
+// What a spec says of its steps; 0: it does not say. Read once where many predictions of one job
+// are asked about.
+struct SpecSteps {
+  bool keeps_checkpoints = false;
+  double steps = 0;
+  double batch_size = 0;
+  double gradient_accumulation_steps = 0;
+  double sequence_length = 0;
+  double checkpoint_every_steps = 0;
+};
+SpecSteps StepsOf(const v1::JobSpec& spec);
+
 // From the prediction of a job that has not run yet. Where the prediction does not tell how long a
 // step is, it is taken as half a minute, or the whole run if that is shorter.
+StopEstimate PredictedStop(const SpecSteps& steps, const v1::Prediction& prediction);
 StopEstimate PredictedStop(const v1::JobSpec& spec, const v1::Prediction& prediction);
 
 // From the order to stop until a runner that has not stopped is killed. Estimates come from steps

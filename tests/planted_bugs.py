@@ -201,6 +201,9 @@ BUGS = (
         "wattle_place_test", "CheckPlaces*"),
     Bug("a check of plans without the work that goes on", "scheduler/timetable/check_plan.cc", "SettledOn(instance, pack, horizon);", "SettledOn(instance, instance.packs.size(), horizon);",
         "wattle_timetable_test", "CheckPlanTest.*"),
+    Bug("a plan that shows no charge", "scheduler/place/show_candidate.cc", "  DescribeBattery(GaugeDevice(snapshot_, on.view, on.load), on.load, &candidate);\n", "",
+        "wattle_place_test", "ShowCandidateTest.*"),
+    Bug("a refusal by the device without its reason", "scheduler/place/show_candidate.cc", "    considered.explains = true;\n", "", "wattle_place_test", "ShowCandidateTest.*"),
     Bug("search without groups", "scheduler/timetable/schedule.cc", "taken != nullptr && *taken > 0", "taken != nullptr && *taken > 1",
         "wattle_timetable_test", "ImproveTest.*"),
 )

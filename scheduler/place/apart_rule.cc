@@ -58,9 +58,13 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
     return std::nullopt;
   }
   if (!PlaceFor(spec.apart(), on.device.device.info()).has_value()) {
-    return Refusal{absl::StrCat("lacks the label ", spec.apart().by(), ", by which ",
-                                GroupWords(spec.apart()), " is apart; feasible with it"),
-                   true};
+    return Refuse(
+        on,
+        [&] {
+          return absl::StrCat("lacks the label ", spec.apart().by(), ", by which ",
+                              GroupWords(spec.apart()), " is apart; feasible with it");
+        },
+        true);
   }
   const std::string key = ApartGroupOf(spec);
   const auto hold =
@@ -70,12 +74,16 @@ std::optional<Refusal> CheckApart(const Consideration& on) {
     return std::nullopt;
   }
   const std::string too_few = TooFewWords(on, key);
-  return Refusal{
-      absl::StrCat(hold->job.value(), " of ", GroupWords(spec.apart()), HoldWords(on, *hold),
-                   too_few, "; feasible once ", hold->job.value(),
-                   hold->how == ApartHold::How::kSucceeded ? " is in the history"
-                                                           : " has ended without a result"),
-      /*permanent=*/!too_few.empty()};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat(hold->job.value(), " of ", GroupWords(spec.apart()),
+                            HoldWords(on, *hold), too_few, "; feasible once ", hold->job.value(),
+                            hold->how == ApartHold::How::kSucceeded
+                                ? " is in the history"
+                                : " has ended without a result");
+      },
+      /*permanent=*/!too_few.empty());
 }
 
 }  // namespace

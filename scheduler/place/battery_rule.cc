@@ -31,53 +31,81 @@ namespace {
 
 constexpr int kHoursOfDay = 24;
 
-Refusal RefusalFor(const BatteryState& battery, Joules demand, Joules margin,
-                   const policy::ReserveLimit& limit) {
+// What the run would ask of a battery without sun.
+struct Drain {
+  // A full battery, with nothing promised of it, would not do.
+  [[nodiscard]] bool lasting() const {
+    return needed().value() - battery.committed / battery.capacity > 1;
+  }
+  [[nodiscard]] Fraction needed() const {
+    return ChargeNeeded(battery, demand, margin, limit.state_of_charge);
+  }
+
+  BatteryState battery;
+  Joules demand;
+  Joules margin;
+  policy::ReserveLimit limit;
+};
+
+std::string WordsOf(const Drain& drain) {
+  const auto& [battery, demand, margin, limit] = drain;
   const Fraction reserve = limit.state_of_charge;
   const Fraction after = ChargeAfter(battery, demand + margin);
-  const Fraction needed = ChargeNeeded(battery, demand, margin, reserve);
+  const Fraction needed = drain.needed();
   const std::string rule =
       limit.policy.empty()
           ? std::string("empty is 0 %")
           : absl::StrCat("the reserve is ", FormatPercent(reserve), " (policy ", limit.policy, ")");
-  const bool lasting = needed.value() - battery.committed / battery.capacity > 1;
   const std::string remedy =
       needed.value() <= 1
           ? absl::StrCat("feasible from ", FormatPercent(needed), " of charge, or with ",
                          FormatEnergy(Shortfall(battery, demand, margin, reserve)), " less work")
-      : lasting ? absl::StrCat("its battery of ", FormatEnergy(battery.capacity),
-                               " is too small for ", FormatEnergy(demand))
-                : absl::StrCat("the work that it has already may draw up to ",
-                               FormatEnergy(battery.committed), "; feasible once that has ended");
-  return Refusal{
-      absl::StrCat("at ", FormatPercent(battery.charge), ", might end at ",
-                   FormatPercent(std::max(after, Fraction(0))), ", ", rule, "; ", remedy),
-      lasting};
+      : drain.lasting()
+          ? absl::StrCat("its battery of ", FormatEnergy(battery.capacity), " is too small for ",
+                         FormatEnergy(demand))
+          : absl::StrCat("the work that it has already may draw up to ",
+                         FormatEnergy(battery.committed), "; feasible once that has ended");
+  return absl::StrCat("at ", FormatPercent(battery.charge), ", might end at ",
+                      FormatPercent(std::max(after, Fraction(0))), ", ", rule, "; ", remedy);
+}
+
+Refusal RefusalFor(const Consideration& on, const Drain& drain) {
+  return Refuse(
+      on, [&] { return WordsOf(drain); }, drain.lasting());
 }
 
 // The device has no gauge. The policy says whether that refuses the device.
-std::optional<Refusal> WithoutGauge(const policy::Limits& limits) {
+std::optional<Refusal> WithoutGauge(const Consideration& on) {
+  const policy::Limits& limits = on.limits;
   if (limits.refuses_missing_gauge.empty()) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat("it has no battery gauge, and policy ", limits.refuses_missing_gauge,
-                              " refuses devices whose reserve cannot be guarded; feasible with "
-                              "missing_gauge: MISSING_GAUGE_WARN"),
-                 true};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("it has no battery gauge, and policy ", limits.refuses_missing_gauge,
+                            " refuses devices whose reserve cannot be guarded; feasible with "
+                            "missing_gauge: MISSING_GAUGE_WARN");
+      },
+      true);
 }
 
 // The gauge reports no capacity, so the job's joules are no share of the battery. Only the guard's
 // own threshold can be checked.
-std::optional<Refusal> WithoutCapacity(Fraction charge, const policy::ReserveLimit& reserve,
-                                       const policy::Gauge& gauge,
-                                       const policy::StopEstimate& stop) {
+std::optional<Refusal> WithoutCapacity(const Consideration& on, const v1::Device& device,
+                                       const policy::ReserveLimit& reserve) {
+  const Fraction charge(device.heartbeat().state_of_charge_ratio());
+  const policy::Gauge gauge = GaugeOf(device);
+  const policy::StopEstimate stop = policy::PredictedStop(on.steps, on.prediction);
   const Fraction needed = policy::StopThreshold(reserve.state_of_charge, gauge, stop);
   if (charge > needed) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat("at ", FormatPercent(charge), ", the reserve is ",
-                              FormatPercent(reserve.state_of_charge), " (policy ", reserve.policy,
-                              "); feasible above ", FormatPercent(needed), " of charge")};
+  return Refuse(on, [&] {
+    return absl::StrCat("at ", FormatPercent(charge), ", the reserve is ",
+                        FormatPercent(reserve.state_of_charge), " (policy ", reserve.policy,
+                        "); feasible above ", FormatPercent(needed), " of charge");
+  });
 }
 
 // The run on the device's pack. nullopt: no sun is known, or the pack does not look so far ahead.
@@ -85,7 +113,7 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
   if (on.load->pack == nullptr) {
     return std::nullopt;
   }
-  const std::optional<timetable::Draw> draw = DrawOf(on.device.device, on.job.spec, on.prediction);
+  const std::optional<timetable::Draw> draw = DrawOf(on.device.device, on.steps, on.prediction);
   if (!draw.has_value()) {
     return std::nullopt;
   }
@@ -111,10 +139,12 @@ bool SunIsNew(const v1::Device& device) {
 }
 
 // Nobody knows of a board's first day what sun it brings, so no refusal of that day is for good.
-Refusal UntilADayIsSeen(const v1::Device& device, Refusal refusal) {
+Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refusal refusal) {
   if (refusal.permanent && SunIsNew(device)) {
     refusal.permanent = false;
-    absl::StrAppend(&refusal.reason, ", unless sun comes: it has not seen a whole day yet");
+    if (on.explains) {
+      absl::StrAppend(&refusal.reason, ", unless sun comes: it has not seen a whole day yet");
+    }
   }
   return refusal;
 }
@@ -155,11 +185,16 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
   }
   if (const std::optional<absl::Time> start = EarliestFit(on); start.has_value()) {
     refusal.permanent = false;
-    absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
-                    FormatElapsed(*start - on.snapshot.now));
+    if (on.explains) {
+      absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
+                      FormatElapsed(*start - on.snapshot.now));
+    }
   } else if (FitsWhenFull(on)) {
     refusal.permanent = false;
-    absl::StrAppend(&refusal.reason, " without sun; feasible by day once brighter days filled it");
+    if (on.explains) {
+      absl::StrAppend(&refusal.reason,
+                      " without sun; feasible by day once brighter days filled it");
+    }
   }
   return refusal;
 }
@@ -202,7 +237,7 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
   // The guard of a board without a gauge guards nothing, whatever another board of the pack tells.
   if (!HasGauge(on.device.device)) {
-    if (std::optional<Refusal> refusal = WithoutGauge(on.limits); refusal.has_value()) {
+    if (std::optional<Refusal> refusal = WithoutGauge(on); refusal.has_value()) {
       return refusal;
     }
   }
@@ -211,39 +246,45 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
   }
   const std::optional<policy::ReserveLimit> reserve = FloorAtEnd(on, GaugeOf(device).capacity);
   if (!device.heartbeat().has_battery()) {
-    return reserve ? std::optional<Refusal>(Refusal{absl::StrCat(
-                         "its state of charge is not known yet and policy ", reserve->policy,
-                         " sets a reserve; feasible once it reports")})
+    return reserve ? std::optional<Refusal>(Refuse(
+                         on,
+                         [&] {
+                           return absl::StrCat("its state of charge is not known yet and policy ",
+                                               reserve->policy,
+                                               " sets a reserve; feasible once it reports");
+                         }))
                    : std::nullopt;
   }
   const Fraction charge(device.heartbeat().state_of_charge_ratio());
   const policy::Gauge gauge = GaugeOf(device);
-  const policy::StopEstimate stop = policy::PredictedStop(on.job.spec, on.prediction);
   if (!gauge.capacity) {
-    return reserve ? WithoutCapacity(charge, *reserve, gauge, stop) : std::nullopt;
+    return reserve ? WithoutCapacity(on, device, *reserve) : std::nullopt;
   }
-  const BatteryState battery{capacity, charge, Promised(*on.load) + on.load->promised_by_others};
   // The other boards of the pack idle meanwhile.
   const Joules demand =
       GrossDemand(on.prediction, Joules(on.prediction.run_energy_joules().high())) +
       on.load->idle_of_others *
           absl::Seconds(std::max(0.0, on.finish_in_seconds_upper - on.start_in_seconds));
-  const Joules margin =
-      reserve ? policy::HeldBack(stop) + capacity * gauge.error.value() : Joules(0);
-  const policy::ReserveLimit limit = reserve.value_or(policy::ReserveLimit{});
-  const bool holds = Shortfall(battery, demand, margin, limit.state_of_charge).value() <= 0;
+  const Joules margin = reserve ? policy::HeldBack(policy::PredictedStop(on.steps, on.prediction)) +
+                                      capacity * gauge.error.value()
+                                : Joules(0);
+  const Drain drain{.battery = {capacity, charge, Promised(*on.load) + on.load->promised_by_others},
+                    .demand = demand,
+                    .margin = margin,
+                    .limit = reserve.value_or(policy::ReserveLimit{})};
+  const bool holds =
+      Shortfall(drain.battery, demand, margin, drain.limit.state_of_charge).value() <= 0;
   if (const std::optional<timetable::Demand> run = DemandOnPack(on); run.has_value()) {
     if (on.load->pack->Fits(*run)) {
       return std::nullopt;
     }
-    return UntilADayIsSeen(
-        device,
-        RefusalUnderSun(on, holds ? Refusal{"its charge then is not enough for the run and for the "
-                                            "jobs that come first"}
-                                  : RefusalFor(battery, demand, margin, limit)));
+    const auto words = [] {
+      return "its charge then is not enough for the run and for the jobs that come first";
+    };
+    return UntilADayIsSeen(on, device,
+                           RefusalUnderSun(on, holds ? Refuse(on, words) : RefusalFor(on, drain)));
   }
-  return holds ? std::nullopt
-               : std::optional(UntilADayIsSeen(device, RefusalFor(battery, demand, margin, limit)));
+  return holds ? std::nullopt : std::optional(UntilADayIsSeen(on, device, RefusalFor(on, drain)));
 }
 
 }  // namespace

@@ -115,7 +115,8 @@ class PlacesInstance {
     const InstanceDevice& power = power_[device];
     const v1::Device& board = snapshot_.devices[device].device;
     const Seconds begin = UnixSecondsUp(At(run.start_in_seconds()));
-    const std::optional<timetable::Draw> draw = DrawOf(board, job.spec, run.prediction());
+    const std::optional<timetable::Draw> draw =
+        DrawOf(board, policy::StepsOf(job.spec), run.prediction());
     if (power.pack != kMains && draw.has_value()) {
       const timetable::PackSpec& pack = fleet_.instance.packs[static_cast<size_t>(power.pack)];
       const Seconds horizon =

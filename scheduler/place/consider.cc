@@ -11,101 +11,43 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 
-#include "scheduler/battery/charge.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/memory_rule_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
-#include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
 
 namespace wattle::scheduler {
 namespace {
 
-// The refusal that counts among the rules of `scope`: the first permanent one, else the first.
-std::optional<Refusal> CheckRules(RuleScope scope, const Consideration& on, size_t* refusing_rule) {
-  std::optional<Refusal> counts;
-  const absl::Span<const Rule> rules = Rules();
-  for (size_t i = 0; i < rules.size(); ++i) {
-    if (rules[i].scope != scope) {
-      continue;
-    }
-    std::optional<Refusal> refusal = rules[i].check(on);
-    if (refusal.has_value() && (!counts.has_value() || refusal->permanent)) {
-      counts = std::move(refusal);
-      *refusing_rule = i;
-      if (counts->permanent) {
-        return counts;
-      }
-    }
-  }
-  return counts;
-}
-
 // Asks the rules of the load about a probe: a start of a run whose prediction is too wide to be
 // planned on. The run has to end in time at its lower end, and its battery has to hold its mean:
 // the guard keeps the reserve whatever the run draws. A refusal is for good only if it holds at the
 // lower end too. finish_lower: as Consideration's upper end, at the run's lower quantile.
-std::optional<Refusal> CheckProbe(const Consideration& on, double finish_lower,
-                                  size_t* refusing_rule) {
-  const auto with_upper_end = [&](double (v1::Interval::*end)() const, size_t* rule) {
-    v1::Prediction prediction = on.prediction;
-    for (v1::Interval* const interval :
-         {prediction.mutable_run_seconds(), prediction.mutable_run_energy_joules()}) {
-      interval->set_high((interval->*end)());
-    }
-    return CheckRules(RuleScope::kLoad,
-                      Consideration{.snapshot = on.snapshot,
-                                    .job = on.job,
-                                    .device = on.device,
-                                    .limits = on.limits,
-                                    .prediction = prediction,
-                                    .dry_run = on.dry_run,
-                                    .candidate = on.candidate,
-                                    .start_in_seconds = on.start_in_seconds,
-                                    .finish_in_seconds_upper = finish_lower,
-                                    .probes = true,
-                                    .load = on.load},
-                      rule);
+Verdict CheckProbe(const Consideration& on, double finish_lower) {
+  const auto with_upper_end = [&](double (v1::Interval::*end)() const) {
+    return AskAboutProbe(on, finish_lower, end, [](const Consideration& probe) {
+      return CheckRules(RuleScope::kLoad, probe);
+    });
   };
-  std::optional<Refusal> refusal = with_upper_end(&v1::Interval::mean, refusing_rule);
-  if (refusal.has_value() && refusal->permanent) {
-    size_t rule = 0;
-    const std::optional<Refusal> at_best = with_upper_end(&v1::Interval::low, &rule);
-    refusal->permanent = at_best.has_value() && at_best->permanent;
+  Verdict verdict = with_upper_end(&v1::Interval::mean);
+  if (verdict.permanent() && !with_upper_end(&v1::Interval::low).permanent()) {
+    verdict.answer = Verdict::Answer::kNotNow;
   }
-  return refusal;
+  return verdict;
 }
 
-// Warns of a reserve that nothing guards.
-void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Candidate* candidate) {
-  if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
-    candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
-                                         " keeps a reserve, and this device has no battery gauge: "
-                                         "its reserve is not guarded"));
+// Of two verdicts the one that counts: a permanent refusal; among equals that of the earlier rule.
+Verdict Stricter(const Verdict& a, const Verdict& b) {
+  if (a.ok() || b.ok()) {
+    return a.ok() ? b : a;
   }
-}
-
-// device: the one whose gauge counts.
-void DescribeBattery(const v1::Device& device, const DeviceLoad& load, v1::Candidate* candidate) {
-  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
-    return;
-  }
-  const Fraction charge(device.heartbeat().state_of_charge_ratio());
-  const Joules demand = GrossDemand(candidate->prediction(),
-                                    Joules(candidate->prediction().run_energy_joules().mean()));
-  candidate->set_has_battery(true);
-  candidate->set_state_of_charge_ratio(charge.value());
-  candidate->set_state_of_charge_after_ratio(std::clamp(
-      ChargeAfter(BatteryState{capacity, charge, load.committed + load.promised_by_others}, demand)
-          .value(),
-      0.0, 1.0));
+  return std::make_tuple(!a.permanent(), a.rule) < std::make_tuple(!b.permanent(), b.rule) ? a : b;
 }
 
 // Jobs of one key are the same to every prediction and to every rule but that of the deadline.
@@ -183,24 +125,10 @@ bool IsTight(const JobView& job, absl::Time now, double start_in_seconds,
   return job.spec.deadline_seconds() > 0 && start_in_seconds > 0 && start_in_seconds > spare / 2;
 }
 
-v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
-  v1::PowerModeChoice choice;
-  choice.set_power_mode(candidate.power_mode());
-  choice.set_on_cpu(candidate.on_cpu());
-  choice.set_feasible(candidate.feasible());
-  choice.set_reason(candidate.reason());
-  choice.set_run_seconds(candidate.prediction().run_seconds().mean());
-  choice.set_run_energy_joules(candidate.prediction().run_energy_joules().mean());
-  choice.set_marginal_energy_joules(candidate.marginal_energy_joules());
-  choice.set_finish_in_seconds(candidate.finish_in_seconds());
-  choice.set_provenance(candidate.prediction().provenance());
-  return choice;
-}
-
-// Candidates that a view keeps, about 60 MiB. Beyond this number the view forgets all shapes.
-constexpr size_t kCandidatesKept = 40'000;
-// Likewise of the devices described for works, which take half of a candidate's time: about 120
-// MiB.
+// Options that a view keeps. The shapes behind this number are made anew each time: a pass asks for
+// the jobs in one order, so whatever made room for them would be asked for again before it is used.
+constexpr size_t kOptionsKept = 40'000;
+// Likewise of the devices described for works.
 constexpr size_t kDescribedKept = 100'000;
 
 std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
@@ -212,18 +140,52 @@ std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
   return limits;
 }
 
-std::vector<std::shared_ptr<const LinkTimes>> LinksOfDevices(
-    const Snapshot& snapshot, const std::vector<policy::Limits>& limits) {
-  std::vector<std::shared_ptr<const LinkTimes>> links;
+std::vector<std::optional<LinkTimes>> LinksOfDevices(const Snapshot& snapshot,
+                                                     const std::vector<policy::Limits>& limits) {
+  std::vector<std::optional<LinkTimes>> links;
   links.reserve(snapshot.devices.size());
   for (size_t i = 0; i < snapshot.devices.size(); ++i) {
-    const std::optional<LinkTimes> times = LinkTimes::Of(snapshot.devices[i].device, limits[i]);
-    links.push_back(times.has_value() ? std::make_shared<const LinkTimes>(*times) : nullptr);
+    links.push_back(LinkTimes::Of(snapshot.devices[i].device, limits[i]));
   }
   return links;
 }
 
+std::vector<size_t> NameRanksOf(const Snapshot& snapshot) {
+  std::vector<size_t> by_name(snapshot.devices.size());
+  std::iota(by_name.begin(), by_name.end(), size_t{0});
+  std::sort(by_name.begin(), by_name.end(), [&snapshot](size_t a, size_t b) {
+    const auto name = [&snapshot](size_t i) {
+      const v1::DeviceInfo& info = snapshot.devices[i].device.info();
+      return std::tie(info.name(), info.device_id());
+    };
+    return std::make_pair(name(a), a) < std::make_pair(name(b), b);
+  });
+  std::vector<size_t> ranks(by_name.size());
+  for (size_t rank = 0; rank < by_name.size(); ++rank) {
+    ranks[by_name[rank]] = rank;
+  }
+  return ranks;
+}
+
 }  // namespace
+
+Verdict CheckRules(RuleScope scope, const Consideration& on) {
+  Verdict counts{.answer = Verdict::Answer::kOk};
+  const absl::Span<const Rule> rules = Rules();
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].scope != scope) {
+      continue;
+    }
+    const std::optional<Refusal> refusal = rules[i].check(on);
+    if (refusal.has_value() && refusal->permanent) {
+      return {.answer = Verdict::Answer::kNever, .rule = i};
+    }
+    if (refusal.has_value() && counts.ok()) {
+      counts = {.answer = Verdict::Answer::kNotNow, .rule = i};
+    }
+  }
+  return counts;
+}
 
 absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& table) {
   absl::StatusOr<WorkAmount> work = WorkOf(job.spec, job.inputs, table);
@@ -237,7 +199,8 @@ FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
     : snapshot_(snapshot),
       options_(options),
       limits_(LimitsOfDevices(snapshot)),
-      links_(LinksOfDevices(snapshot, limits_)) {}
+      links_(LinksOfDevices(snapshot, limits_)),
+      name_ranks_(NameRanksOf(snapshot)) {}
 
 std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
     const JobView& job, const WorkAmount& work) {
@@ -245,17 +208,31 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
   if (const auto known = described_.find(key); known != described_.end()) {
     return known->second;
   }
-  if (described_.size() * snapshot_.devices.size() > kDescribedKept) {
-    described_.clear();
-  }
   std::vector<Modes> described;
   described.reserve(snapshot_.devices.size());
   const std::vector<ModelWork> models = WorksOfModels(job, *snapshot_.profiles);
+  const DeviceLoad no_load;
   for (size_t i = 0; i < snapshot_.devices.size(); ++i) {
     const bool asked = options_.asked == nullptr || (*options_.asked)[i];
-    described.push_back(asked ? DescribeModes(job, work, models, i) : Modes());
+    Modes& modes = described.emplace_back();
+    if (!asked) {
+      continue;
+    }
+    modes = DescribeModes(job, work, models, i);
+    const Verdict verdict = VerdictOfDevice(On(i, job, {}, no_load), modes.front());
+    for (Described& mode : modes) {
+      mode.verdict = Stricter(mode.verdict, verdict);
+    }
   }
-  return described_[key] = std::make_shared<const std::vector<Modes>>(std::move(described));
+  auto shared = std::make_shared<const std::vector<Modes>>(std::move(described));
+  if (described_.size() * snapshot_.devices.size() <= kDescribedKept) {
+    described_[key] = shared;
+  }
+  return shared;
+}
+
+Verdict FleetView::VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const {
+  return CheckRules(RuleScope::kDevice, ConsiderationOf(on, any_mode, *any_mode.prediction));
 }
 
 FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& work,
@@ -263,21 +240,14 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
                                          const v1::Device& in_mode) const {
   const DeviceView& view = snapshot_.devices[device];
   const v1::DeviceInfo& info = in_mode.info();
-  Described described;
-  v1::Candidate& candidate = described.candidate;
-  candidate.set_device_id(info.device_id());
-  candidate.set_device_name(info.name());
-  candidate.set_device_class(view.device.info().device_class());
-  candidate.set_emulated(info.emulated());
-  candidate.set_power_mode(info.power_mode());
-  candidate.set_on_cpu(info.accelerator() != view.device.info().accelerator());
+  Described described{.mode = {.power_mode = info.power_mode(),
+                               .on_cpu = info.accelerator() != view.device.info().accelerator()}};
   std::optional<ComparablePrediction> chosen =
-      ChooseModel(job, models, *snapshot_.profiles, in_mode, &candidate);
+      ChooseModel(job, models, *snapshot_.profiles, in_mode, &described.mode);
   ComparablePrediction predicted =
       chosen.has_value() ? *std::move(chosen)
                          : PredictToCompare(*snapshot_.profiles, in_mode, work, job.inputs);
-  v1::Prediction& prediction = *candidate.mutable_prediction();
-  prediction = std::move(predicted.prediction);
+  v1::Prediction& prediction = predicted.prediction;
   LeaveOutDoneSteps(job, work, prediction);
   if (job.checkpoint_bytes > 0) {
     AddCheckpointFetch(in_mode, job.checkpoint_bytes, &prediction);
@@ -285,181 +255,156 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   if (job.models.empty() && job.peak_memory_bytes > 0) {
     prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
   }
-  std::optional<v1::Prediction> hot;  // Of a start now.
   if (in_mode.heartbeat().has_heat_model()) {
-    const std::optional<HeatLimit> limit = HeatLimitFor(in_mode, limits_[device]);
-    described.hot = HotRunOf(in_mode, limit, prediction, predicted.rows_celsius_max);
-    if (described.hot.has_value()) {
-      hot = Stretched(*described.hot, prediction, HeatNow(in_mode, limit, snapshot_.now));
-    }
+    described.hot = HotRunOf(in_mode, HeatLimitFor(in_mode, limits_[device]), prediction,
+                             predicted.rows_celsius_max);
   }
-  const double marginal = MarginalEnergyJoules(prediction);
-  candidate.set_marginal_energy_joules(marginal);
   described.warm_start_seconds = predicted.warm_start_seconds;
-  described.link = links_[device];
+  described.marginal_joules = MarginalEnergyJoules(prediction);
   // Only the run's joules are uncertain, not those of fetch and start.
-  described.deviation =
-      marginal > 0 ? predicted.own_energy_deviation * prediction.net_energy_joules() / marginal : 0;
-  WarnOfReserve(limits_[device], view, &candidate);
-  described.refusal = CheckRules(RuleScope::kDevice,
-                                 Consideration{.snapshot = snapshot_,
-                                               .job = job,
-                                               .device = view,
-                                               .limits = limits_[device],
-                                               .prediction = hot ? *hot : prediction,
-                                               .dry_run = options_.dry_run,
-                                               .candidate = &candidate},
-                                 &described.refusing_rule);
+  described.deviation = described.marginal_joules > 0
+                            ? predicted.own_energy_deviation * prediction.net_energy_joules() /
+                                  described.marginal_joules
+                            : 0;
+  described.prediction = std::make_shared<const v1::Prediction>(std::move(prediction));
+  const std::optional<v1::Prediction> hot = HotNow(described, device);
+  const DeviceLoad no_load;
+  described.verdict = CheckRules(
+      RuleScope::kMode,
+      ConsiderationOf(On(device, job, {}, no_load), described, hot ? *hot : *described.prediction));
   return described;
 }
 
-FleetView::Rank FleetView::PlaceInMode(const JobOnDevice& on, const Described& described,
-                                       v1::Candidate& candidate,
-                                       std::optional<absl::Time>* allowed_from) const {
-  const auto& [job, view, limits, load] = on;
-  if (candidate.prediction().fetch_seconds() != described.candidate.prediction().fetch_seconds() ||
-      candidate.prediction().start_seconds() != described.candidate.prediction().start_seconds()) {
-    *candidate.mutable_prediction() = described.candidate.prediction();  // As under no load.
+std::optional<v1::Prediction> FleetView::HotNow(const Described& described, size_t device) const {
+  if (!described.hot.has_value()) {
+    return std::nullopt;
   }
-  const double finish_upper = PlaceInGap(on, described, candidate);
-  candidate.set_marginal_energy_joules(MarginalEnergyJoules(candidate.prediction()));
-  if (candidate.start_in_seconds() > 0) {
-    candidate.set_waits_for(view.waits_for);
-  }
+  const v1::Device& board = snapshot_.devices[device].device;
+  const std::optional<HeatLimit> limit = HeatLimitFor(board, limits_[device]);
+  return Stretched(*described.hot, *described.prediction, HeatNow(board, limit, snapshot_.now));
+}
+
+FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job,
+                                     const policy::SpecSteps& steps, const DeviceLoad& load) const {
+  return {.device = device,
+          .job = job,
+          .view = snapshot_.devices[device],
+          .limits = limits_[device],
+          .load = load,
+          .steps = steps};
+}
+
+Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
+                                         const v1::Prediction& now) const {
+  return {.snapshot = snapshot_,
+          .job = on.job,
+          .device = on.view,
+          .limits = on.limits,
+          .prediction = now,
+          .dry_run = options_.dry_run,
+          .mode = described.mode};
+}
+
+Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
+                                         const Option& option) const {
+  Consideration considered = ConsiderationOf(on, described, *option.prediction);
+  considered.start_in_seconds = option.run.start_in_seconds;
+  considered.finish_in_seconds_upper = option.finish_in_seconds_upper;
+  considered.steps = on.steps;
+  considered.load = &on.load;
+  return considered;
+}
+
+Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
+                              std::optional<absl::Time>* allowed_from) const {
+  const Described& described = modes[mode];
+  const JobView& job = on.job;
+  Option option{.run = {.device = on.device}, .mode = mode};
+  PlaceInGap(on, described, option);
+  option.run.marginal_joules = option.prediction == described.prediction
+                                   ? described.marginal_joules
+                                   : MarginalEnergyJoules(*option.prediction);
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
-  candidate.set_cost(
-      CostOf(objective, candidate, job.WaitedSeconds(snapshot_.now), PatienceRatioPerHour(limits)));
-  DescribeBattery(GaugeDevice(snapshot_, view, load), load, &candidate);
-  const Consideration considered{.snapshot = snapshot_,
-                                 .job = job,
-                                 .device = view,
-                                 .limits = limits,
-                                 .prediction = candidate.prediction(),
-                                 .dry_run = options_.dry_run,
-                                 .candidate = &candidate,
-                                 .start_in_seconds = candidate.start_in_seconds(),
-                                 .finish_in_seconds_upper = finish_upper,
-                                 .load = &load};
-  size_t refusing_rule = 0;
-  std::optional<Refusal> refusal = CheckRules(RuleScope::kLoad, considered, &refusing_rule);
+  option.cost = CostOf(objective, option.run, job.WaitedSeconds(snapshot_.now),
+                       PatienceRatioPerHour(on.limits));
+  const Consideration considered = ConsiderationOf(on, described, option);
+  Verdict verdict = CheckRules(RuleScope::kLoad, considered);
   bool probe = false;
-  if (refusal.has_value() && IsWide(candidate.prediction())) {
-    refusal = CheckProbe(considered, FinishLower(on, candidate), &refusing_rule);
-    probe = !refusal.has_value();
+  if (!verdict.ok() && IsWide(*option.prediction)) {
+    verdict = CheckProbe(considered, FinishLower(on, option));
+    probe = verdict.ok();
   }
-  // A permanent refusal of either scope counts; among equals the refusal of the earlier rule.
-  if (described.refusal.has_value() &&
-      (!refusal.has_value() ||
-       std::make_tuple(!described.refusal->permanent, described.refusing_rule) <
-           std::make_tuple(!refusal->permanent, refusing_rule))) {
-    refusal = described.refusal;
-    refusing_rule = described.refusing_rule;
-  }
-  candidate.set_feasible(!refusal.has_value());
-  candidate.set_refused_by(refusal ? std::string(Rules()[refusing_rule].name) : "");
-  candidate.set_reason(refusal ? refusal->reason : "");
-  candidate.set_permanent(refusal && refusal->permanent);
-  candidate.set_probe(probe && candidate.feasible());
-  if (!candidate.feasible()) {
-    const Rule& rule = Rules()[refusing_rule];
-    if (allowed_from != nullptr && !refusal->permanent && rule.allowed_from != nullptr) {
+  option.verdict = Stricter(verdict, described.verdict);
+  if (!option.feasible()) {
+    const Rule& rule = Rules()[option.verdict.rule];
+    if (allowed_from != nullptr && !option.verdict.permanent() && rule.allowed_from != nullptr) {
       *allowed_from = rule.allowed_from(considered);
     }
-    return {};
+    return option;
   }
-  const bool tight = IsTight(job, snapshot_.now, candidate.start_in_seconds(), finish_upper);
-  return {.feasible = true,
-          .probe = candidate.probe(),
-          .tight = tight,
-          .cost = tight ? candidate.finish_in_seconds() : candidate.cost(),
-          .finish_in_seconds = candidate.finish_in_seconds(),
-          .deviation = objective.waiting_costs_extra && !tight ? described.deviation : 0};
+  option.probe = probe;
+  option.tight =
+      IsTight(job, snapshot_.now, option.run.start_in_seconds, option.finish_in_seconds_upper);
+  option.deviation = objective.waiting_costs_extra && !option.tight ? described.deviation : 0;
+  return option;
 }
 
 // The present mode stays unless another one is cheaper by more than the error of both predictions,
 // or the present one is refused. Without any feasible mode a refusal that may pass is shown.
-size_t FleetView::ChooseMode(const std::vector<v1::Candidate>& modes,
-                             const std::vector<Rank>& ranks) {
+size_t FleetView::ChooseMode(absl::Span<const Option> modes) {
   size_t choice = 0;
   for (size_t i = 1; i < modes.size(); ++i) {
-    if (ranks[i].feasible != ranks[choice].feasible) {
-      choice = ranks[i].feasible ? i : choice;
-    } else if (!ranks[i].feasible) {
-      choice = modes[choice].permanent() && !modes[i].permanent() ? i : choice;
-    } else if (ranks[i].probe != ranks[choice].probe) {
-      choice = ranks[i].probe ? choice : i;
-    } else if (ranks[i].tight != ranks[choice].tight) {
-      choice = ranks[i].tight ? choice : i;
-    } else if (ranks[i].cost < ranks[choice].cost) {
+    const Option& one = modes[i];
+    const Option& best = modes[choice];
+    if (one.feasible() != best.feasible()) {
+      choice = one.feasible() ? i : choice;
+    } else if (!one.feasible()) {
+      choice = best.verdict.permanent() && !one.verdict.permanent() ? i : choice;
+    } else if (one.probe != best.probe) {
+      choice = one.probe ? choice : i;
+    } else if (one.tight != best.tight) {
+      choice = one.tight ? choice : i;
+    } else if (one.rank() < best.rank()) {
       choice = i;
     }
   }
-  return ranks[0].feasible && ranks[0].probe == ranks[choice].probe &&
-                 ranks[0].tight == ranks[choice].tight && EqualWithinError(ranks[choice], ranks[0])
+  return modes[0].feasible() && modes[0].probe == modes[choice].probe &&
+                 modes[0].tight == modes[choice].tight && EqualWithinError(modes[choice], modes[0])
              ? 0
              : choice;
 }
 
 void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& load,
                         Shape& shape) const {
-  const DeviceView& view = snapshot_.devices[device];
   const Modes& modes = (*shape.described)[device];
-  const JobOnDevice on{.job = job, .view = view, .limits = limits_[device], .load = load};
   shape.loads[device] = load;
   shape.later[device].reset();
-  if (modes.empty()) {
-    return;  // The device is not asked.
-  }
-  if (modes.size() == 1) {
-    v1::Candidate& candidate = shape.candidates[device];
-    shape.ranks[device] = PlaceInMode(on, modes.front(), candidate);
-    candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
+  if (modes.empty()) {  // The device is not asked.
+    shape.options[device] = Option{.run = {.device = device}};
     return;
   }
-  std::vector<v1::Candidate> candidates;
-  std::vector<Rank> ranks;
-  for (const Described& mode : modes) {
-    candidates.push_back(mode.candidate);
-    ranks.push_back(PlaceInMode(on, mode, candidates.back()));
+  const JobOnDevice on = On(device, job, shape.steps, load);
+  absl::InlinedVector<Option, 4> placed;
+  for (size_t mode = 0; mode < modes.size(); ++mode) {
+    placed.push_back(PlaceInMode(on, modes, mode));
   }
-  const size_t choice = ChooseMode(candidates, ranks);
-  shape.ranks[device] = ranks[choice];
-  v1::Candidate& chosen = shape.candidates[device];
-  chosen = candidates[choice];
-  const v1::DeviceInfo& info = view.device.info();
-  chosen.set_sets_power_mode(chosen.power_mode() != info.power_mode());
-  std::vector<const v1::Candidate*> others;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    if (i != choice) {
-      others.push_back(&candidates[i]);
-    }
-  }
-  const auto listed = [&info](const v1::Candidate* other) {
-    return std::find_if(info.power_modes().begin(), info.power_modes().end(),
-                        [&](const auto& mode) { return mode.name() == other->power_mode(); });
-  };
-  std::stable_sort(others.begin(), others.end(),
-                   [&](const auto* a, const auto* b) { return listed(a) < listed(b); });
-  for (const v1::Candidate* const other : others) {
-    *chosen.add_other_power_modes() = ChoiceOfMode(*other);
-  }
+  shape.options[device] = std::move(placed[ChooseMode(placed)]);
 }
 
-bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) {
-  const auto rank = [&shape](size_t i) {
-    const Rank& one = shape.ranks[i];
-    const v1::Candidate& candidate = shape.candidates[i];
-    return std::make_tuple(!one.feasible, one.probe, one.tight, one.cost, one.finish_in_seconds,
-                           absl::string_view(candidate.device_name()),
-                           absl::string_view(candidate.device_id()), i);
+bool FleetView::ComesBefore(const Shape& shape, size_t a, size_t b) const {
+  const auto rank = [&](size_t i) {
+    const Option& one = shape.options[i];
+    return one.feasible() ? std::make_tuple(false, one.probe, one.tight, one.rank(),
+                                            one.run.finish_in_seconds, name_ranks_[i])
+                          : std::make_tuple(true, false, false, 0.0, 0.0, name_ranks_[i]);
   };
   return rank(a) < rank(b);
 }
 
 // Deviations are standard deviations of the logarithm. Costs of 0 have none and are simply equal.
-bool FleetView::EqualWithinError(const Rank& cheaper, const Rank& other) {
-  return cheaper.cost > 0 &&
-         std::log(other.cost / cheaper.cost) < std::hypot(cheaper.deviation, other.deviation);
+bool FleetView::EqualWithinError(const Option& cheaper, const Option& other) {
+  return cheaper.rank() > 0 &&
+         std::log(other.rank() / cheaper.rank()) < std::hypot(cheaper.deviation, other.deviation);
 }
 
 FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
@@ -471,11 +416,12 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   if (job.spec.has_apart()) {  // The job's own place does not refuse it.
     absl::StrAppend(&key, "|apart ", job.id.value(), " ", ApartGroupOf(job.spec));
   }
-  const auto before = [](const Shape& in) {
-    return [&in](size_t a, size_t b) { return ComesBefore(in, a, b); };
+  const auto before = [this](const Shape& in) {
+    return [this, &in](size_t a, size_t b) { return ComesBefore(in, a, b); };
   };
   if (const auto known = shapes_.find(key); known != shapes_.end()) {
     Shape& shape = known->second;
+    latest_ = &shape;
     for (size_t i = 0; i < loads.size(); ++i) {
       if (shape.loads[i] == loads[i]) {
         continue;
@@ -487,22 +433,16 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
     }
     return shape;
   }
-  if (shapes_.size() * snapshot_.devices.size() > kCandidatesKept) {
-    keeps_all_ = false;
-    shapes_.clear();
-  }
-  Shape& shape = shapes_[key];
+  keeps_all_ = keeps_all_ && shapes_.size() * snapshot_.devices.size() <= kOptionsKept;
+  Shape& shape = keeps_all_ ? shapes_[key] : passing_;
+  latest_ = &shape;
   shape.loads.resize(loads.size());
-  shape.ranks.resize(loads.size());
+  shape.options.resize(loads.size());
   shape.order.resize(loads.size());
   shape.later.resize(loads.size());
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   shape.described = DescribedFor(job, work);
-  shape.candidates.clear();
-  shape.candidates.reserve(loads.size());
-  for (const Modes& modes : *shape.described) {
-    shape.candidates.push_back(modes.empty() ? v1::Candidate() : modes.front().candidate);
-  }
+  shape.steps = policy::StepsOf(job.spec);
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);
   }
@@ -517,20 +457,19 @@ Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
 
 Considered FleetView::ConsiderIn(const JobView& job, const Shape& shape) const {
   Considered considered;
-  considered.devices = shape.order;
   if (job.spec.deadline_seconds() > 0) {
     considered.deadline_in_seconds = job.spec.deadline_seconds() - job.WaitedSeconds(snapshot_.now);
   }
-  considered.candidates.reserve(shape.order.size());
-  for (const size_t i : considered.devices) {
-    considered.candidates.push_back(&shape.candidates[i]);
-    considered.feasible += shape.ranks[i].feasible ? 1 : 0;
+  considered.options.reserve(shape.order.size());
+  for (const size_t i : shape.order) {
+    considered.options.push_back(&shape.options[i]);
+    considered.feasible += shape.options[i].feasible() ? 1 : 0;
   }
   return considered;
 }
 
-const v1::Candidate* Chosen(const Considered& considered) {
-  return considered.feasible > 0 ? considered.candidates.front() : nullptr;
+const Option* Chosen(const Considered& considered) {
+  return considered.feasible > 0 ? considered.options.front() : nullptr;
 }
 
 }  // namespace wattle::scheduler

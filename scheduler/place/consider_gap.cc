@@ -3,6 +3,9 @@
 // When a run on a device begins and ends: in the first gap between its reservations, with the
 // waits of its link and the pauses of its windows and budget.
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/way_of_files.h"
@@ -11,18 +14,23 @@
 namespace wattle::scheduler {
 namespace {
 
+struct RunFromStart {
+  const v1::Prediction& prediction;
+  double start_in_seconds;
+};
+
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
 // device's windows and budget. spent: of the budget, at the start. A run that never ends within
 // them takes a century.
-double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
-                const v1::Candidate& candidate, double run_seconds) {
+double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, const RunFromStart& run,
+                double run_seconds) {
   constexpr double kNever = 100.0 * 366 * 86400;
-  const v1::Prediction& prediction = candidate.prediction();
+  const v1::Prediction& prediction = run.prediction;
   const double work_seconds = prediction.time_scale() * TotalSeconds(prediction, run_seconds);
   if (limits.windows.empty() && !limits.budget) {
-    return candidate.start_in_seconds() + work_seconds;
+    return run.start_in_seconds + work_seconds;
   }
-  const absl::Time start = now + absl::Seconds(candidate.start_in_seconds());
+  const absl::Time start = now + absl::Seconds(run.start_in_seconds);
   absl::Duration fetch;
   absl::Duration upload;
   if (HasLinkLimits(limits)) {  // Then fetch and upload have their waits for work's windows, too.
@@ -41,51 +49,57 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent,
 
 }  // namespace
 
-double FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
-                             v1::Candidate& candidate) const {
-  const auto& [job, view, limits, load] = on;
-  const v1::Prediction& alone = described.candidate.prediction();
-  const v1::Prediction& prediction = candidate.prediction();
+void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
+                           Option& option) const {
+  const auto& [device, job, view, limits, load, steps] = on;
+  const v1::Prediction& alone = *described.prediction;
+  const bool on_its_way = HasWayOfFiles(load, alone);
+  const std::optional<LinkTimes>& link = links_[device];
+  std::shared_ptr<v1::Prediction> changed;  // Null: the start changes nothing.
+  if (on_its_way || described.hot.has_value() || link.has_value()) {
+    changed = std::make_shared<v1::Prediction>();
+  }
+  const v1::Prediction& prediction = changed != nullptr ? *changed : alone;
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
-    candidate.set_start_in_seconds(absl::ToDoubleSeconds(start - snapshot_.now));
-    const bool on_its_way = HasWayOfFiles(load, alone);
-    if (on_its_way) {
-      *candidate.mutable_prediction() =
-          OnItsWay({job, view, load, start}, alone, described.warm_start_seconds);
+    option.run.start_in_seconds = absl::ToDoubleSeconds(start - snapshot_.now);
+    if (changed != nullptr) {
+      *changed = on_its_way
+                     ? OnItsWay({job, view, load, start}, alone, described.warm_start_seconds)
+                     : alone;
     }
     if (described.hot.has_value()) {
-      *candidate.mutable_prediction() = Stretched(*described.hot, on_its_way ? prediction : alone,
-                                                  HeatAt(view.device, load, start));
-    } else if (!on_its_way && described.link != nullptr) {
-      *candidate.mutable_prediction() = alone;
+      *changed = Stretched(*described.hot, *changed, HeatAt(view.device, load, start));
     }
-    if (described.link != nullptr) {
+    if (link.has_value()) {
       const bool here = view.device.connected() && start <= snapshot_.now;
-      AwaitLink(*described.link, {view.device, start, here}, *candidate.mutable_prediction());
+      AwaitLink(*link, {view.device, start, here}, *changed);
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
+    const RunFromStart run{prediction, option.run.start_in_seconds};
     const double upper =
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
-    const double finish_upper = FinishIn(snapshot_.now, limits, spent, candidate, upper);
-    if (next == load.reserved.end() || snapshot_.now + absl::Seconds(finish_upper) <= next->begin) {
-      candidate.set_finish_in_seconds(
-          FinishIn(snapshot_.now, limits, spent, candidate, prediction.run_seconds().mean()));
-      return finish_upper;
+    option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, spent, run, upper);
+    if (next == load.reserved.end() ||
+        snapshot_.now + absl::Seconds(option.finish_in_seconds_upper) <= next->begin) {
+      option.run.finish_in_seconds =
+          FinishIn(snapshot_.now, limits, spent, run, prediction.run_seconds().mean());
+      break;
     }
     start = std::max(start, next->end);
   }
+  option.prediction = changed != nullptr ? std::move(changed) : described.prediction;
 }
 
-double FleetView::FinishLower(const JobOnDevice& on, const v1::Candidate& candidate) const {
-  const auto& [job, view, limits, load] = on;
-  const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {
+  const auto& [device, job, view, limits, load, steps] = on;
+  const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
   const Joules spent =
       limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
-  return FinishIn(snapshot_.now, limits, spent, candidate,
-                  candidate.prediction().run_seconds().low());
+  return FinishIn(snapshot_.now, limits, spent, {*option.prediction, option.run.start_in_seconds},
+                  option.prediction->run_seconds().low());
 }
 
 }  // namespace wattle::scheduler

@@ -17,9 +17,11 @@
 
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/device_mode.h"
 #include "scheduler/place/link_times.h"
 #include "scheduler/place/model_choice_internal.h"
 #include "scheduler/place/objective.h"
+#include "scheduler/place/option.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/heat.h"
@@ -32,9 +34,9 @@ namespace wattle::scheduler {
 // as WorkOf.
 absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& table);
 
-// All devices as candidates for one job. The first candidate is the choice, if it is feasible.
+// All devices as options for one job. The first option is the choice, if it is feasible.
 //
-// A candidate that a rule allows only as a probe comes behind every other feasible one: a board
+// An option that a rule allows only as a probe comes behind every other feasible one: a board
 // whose speed is known to do is better than one that may.
 //
 // The rule of choice: the least cost (objective.h), by the means of the predictions; among equal
@@ -48,10 +50,9 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
 // standard deviation of both predictions, or the present one is refused, as by a deadline: a way
 // that nobody measured has a cost by rules of thumb.
 struct Considered {
-  // The choice, then the other feasible candidates, cheapest first, then the refused ones by name.
-  // The FleetView owns them.
-  std::vector<const v1::Candidate*> candidates;
-  std::vector<size_t> devices;  // Each candidate's index in Snapshot::devices.
+  // The choice, then the other feasible options, cheapest first, then the refused ones by name. The
+  // FleetView owns them.
+  std::vector<const Option*> options = {};
   int feasible = 0;
   double deadline_in_seconds = 0;  // Wall; 0: the job has none.
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
@@ -69,8 +70,9 @@ struct ConsiderOptions {
 
 // Considers the fleet for one job after the other. Jobs of one shape (the same work, requirements
 // and inputs) differ only by the plan's decisions between them. FleetView therefore keeps the
-// candidates of a shape and recomputes only devices whose load changed. A long queue of few shapes
-// costs little more than its shapes.
+// options of a shape and recomputes only devices whose load changed. A long queue of few shapes
+// costs little more than its shapes. It holds numbers; CandidateOf makes the message of an option
+// that is shown, and asks the rules again for their sentences.
 class FleetView {
  public:
   // snapshot: must outlive the view and must not change.
@@ -94,56 +96,51 @@ class FleetView {
   // The job's earliest start on each of `devices`, in the order of Snapshot::devices; null: another
   // device, or it refuses the job, and no end of that is known. Bounded as ConsiderNowOrLater. The
   // pointers are valid until the next call.
-  std::vector<const v1::Candidate*> Starts(const JobView& job, const WorkAmount& work,
-                                           const std::vector<DeviceLoad>& loads,
-                                           absl::Span<const size_t> devices);
-  // Whether the candidates of all jobs so far are kept, so that another pass costs little.
+  std::vector<const Option*> Starts(const JobView& job, const WorkAmount& work,
+                                    const std::vector<DeviceLoad>& loads,
+                                    absl::Span<const size_t> devices);
+  // The option as people see it, with the other modes of its device or without.
+  // REQUIRES: the option is of the latest answer, and `job` is that answer's job.
+  enum class OtherModes { kLeaveOut, kShow };
+  [[nodiscard]] v1::Candidate CandidateOf(const JobView& job, const Option& option,
+                                          OtherModes others) const;
+  [[nodiscard]] const v1::DeviceInfo& InfoOf(const Option& option) const {
+    return snapshot_.devices[option.run.device].device.info();
+  }
+  // Whether the options of all jobs so far are kept, so that another pass costs little.
   [[nodiscard]] bool keeps_all() const { return keeps_all_; }
 
  private:
-  // The sort key of a candidate, computed once.
-  struct Rank {
-    bool feasible = false;
-    bool probe = false;  // Candidate.probe.
-    bool tight = false;  // The start is dangerously late for the job's deadline.
-    double cost = 0;     // By the objective; of a tight start the end.
-    double finish_in_seconds = 0;
-    // Standard deviation of the logarithm of the cost; 0 if the objective tells any two costs
-    // apart.
-    double deviation = 0;
-  };
-  // The part of a candidate that does not depend on the plan's load of the device.
+  // A mode of a device, and what does not depend on the plan's load of the device.
   struct Described {
-    v1::Candidate candidate;
+    DeviceMode mode;
+    std::shared_ptr<const v1::Prediction> prediction = nullptr;
+    double marginal_joules = 0;
     double deviation = 0;           // Standard deviation of the logarithm of the marginal joules.
     double warm_start_seconds = 0;  // As ComparablePrediction's.
-    std::optional<HotRun> hot;  // The candidate's prediction is that of a board that stays cool.
-    std::shared_ptr<const LinkTimes> link;  // Null: it carries artifacts at any time.
-    // The refusal that counts among the rules of the scope kDevice, and its row in Rules().
-    std::optional<Refusal> refusal;
-    size_t refusing_rule = 0;
+    // The prediction is that of a board that stays cool.
+    std::optional<HotRun> hot = std::nullopt;
+    Verdict verdict = {};  // Of the rules of the scopes kDevice and kMode.
   };
   struct JobOnDevice {
+    size_t device;  // In Snapshot::devices.
     const JobView& job;
     const DeviceView& view;
     const policy::Limits& limits;  // The device's.
     const DeviceLoad& load;
+    policy::SpecSteps steps{};  // As the job's spec has them. For a rule of the load alone.
   };
   // A device in its present power mode, then in the others that its worker may set; in each on its
   // own processor, then on the cores beside it.
   using Modes = std::vector<Described>;
-  // A candidate at its earliest start behind a refusal; nullopt: no such start is known.
-  struct RankedCandidate {
-    v1::Candidate candidate;
-    Rank rank;
-  };
-  using LaterStart = std::optional<RankedCandidate>;
+  // The earliest start behind a refusal; nullopt: none is known.
+  using LaterStart = std::optional<Option>;
   struct Shape {
-    // In the order of Snapshot::devices, like loads and ranks.
+    // In the order of Snapshot::devices, like loads.
     std::shared_ptr<const std::vector<Modes>> described;
-    std::vector<v1::Candidate> candidates;
+    policy::SpecSteps steps;
+    std::vector<Option> options;
     std::vector<DeviceLoad> loads;
-    std::vector<Rank> ranks;
     std::vector<size_t> order;
     std::vector<std::optional<LaterStart>> later;  // nullopt: not looked for under this load.
   };
@@ -153,30 +150,51 @@ class FleetView {
   [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
   Considered ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
                                   Shape& shape);
-  // Computes everything that depends on the load: the start, the battery, the rules, the rank.
+  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const policy::SpecSteps& steps,
+                               const DeviceLoad& load) const;
+  // Computes everything that depends on the load: the start, the battery, the rules, the cost.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
-  // allowed_from: gets the earliest start that the refusing rule may allow; null: not asked.
-  Rank PlaceInMode(const JobOnDevice& on, const Described& described, v1::Candidate& candidate,
-                   std::optional<absl::Time>* allowed_from = nullptr) const;
-  // Sets the candidate's start to the first gap that holds the run, with the way of its files and
-  // with its board's heat. Returns its end at the upper quantile in wall seconds from now.
-  double PlaceInGap(const JobOnDevice& on, const Described& described,
-                    v1::Candidate& candidate) const;
-  // The end at the lower quantile from the candidate's start, in wall seconds from now.
-  [[nodiscard]] double FinishLower(const JobOnDevice& on, const v1::Candidate& candidate) const;
+  // The device's mode of this index. allowed_from: gets the earliest start that the refusing rule
+  // may allow; null: not asked.
+  Option PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t mode,
+                     std::optional<absl::Time>* allowed_from = nullptr) const;
+  // Sets the option's start to the first gap that holds the run, with the way of its files and with
+  // its board's heat.
+  void PlaceInGap(const JobOnDevice& on, const Described& described, Option& option) const;
+  // The end at the lower quantile from the option's start, in wall seconds from now.
+  [[nodiscard]] double FinishLower(const JobOnDevice& on, const Option& option) const;
+  // What the rules of the load are asked about the option.
+  [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
+                                              const Option& option) const;
+  // Likewise of the rules of the scope kMode. `on` is of any load.
+  [[nodiscard]] Consideration ConsiderationOf(const JobOnDevice& on, const Described& described,
+                                              const v1::Prediction& now) const;
+  // Of the rules of the scope kDevice, which ask neither for mode nor prediction.
+  [[nodiscard]] Verdict VerdictOfDevice(const JobOnDevice& on, const Described& any_mode) const;
+  // The prediction of a start now on the board as warm as it is; nullopt: as the mode has it.
+  [[nodiscard]] std::optional<v1::Prediction> HotNow(const Described& described,
+                                                     size_t device) const;
+  // Why the refused option is refused.
+  [[nodiscard]] std::string ReasonOf(const JobOnDevice& on, const Described& described,
+                                     const Option& option) const;
+  // The candidate without what an option waits for, and without the device's other modes.
+  [[nodiscard]] v1::Candidate CandidateAt(const JobOnDevice& on, const Described& described,
+                                          const Option& option) const;
+  void AddOtherModes(const JobOnDevice& on, const Modes& modes, size_t shown,
+                     v1::Candidate& candidate) const;
   // The job's earliest start on the device; null: none is known.
-  const v1::Candidate* StartOn(size_t device, const JobView& job, const DeviceLoad& load,
-                               Shape& shape);
+  const Option* StartOn(size_t device, const JobView& job, const DeviceLoad& load, Shape& shape);
   // The devices that refuse the job now and have a later start: all where no device takes the job
   // now, else those that would cost less than the choice without the wait, the cheapest ones first.
   std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
                                              const std::vector<DeviceLoad>& loads, Shape& shape);
   [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Modes& modes) const;
-  [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Described& mode) const;
+  [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Modes& modes,
+                                            size_t mode) const;
   // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
-  static size_t ChooseMode(const std::vector<v1::Candidate>& modes, const std::vector<Rank>& ranks);
-  static bool EqualWithinError(const Rank& cheaper, const Rank& other);
-  static bool ComesBefore(const Shape& shape, size_t a, size_t b);
+  static size_t ChooseMode(absl::Span<const Option> modes);
+  static bool EqualWithinError(const Option& cheaper, const Option& other);
+  [[nodiscard]] bool ComesBefore(const Shape& shape, size_t a, size_t b) const;
   // The devices, described for the job's work, which other jobs may have.
   std::shared_ptr<const std::vector<Modes>> DescribedFor(const JobView& job,
                                                          const WorkAmount& work);
@@ -189,9 +207,12 @@ class FleetView {
 
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
-  const std::vector<policy::Limits> limits_;                   // Of each device.
-  const std::vector<std::shared_ptr<const LinkTimes>> links_;  // As Described's, likewise.
+  const std::vector<policy::Limits> limits_;           // Of each device.
+  const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
+  const std::vector<size_t> name_ranks_;               // Likewise: its place by name, then by id.
   std::map<std::string, Shape> shapes_;
+  Shape passing_;                  // That is not kept. Its room is used again.
+  const Shape* latest_ = nullptr;  // Of the latest answer.
   // By work. Jobs that differ by their objective or their deadline alone have one work.
   std::map<std::string, std::shared_ptr<const std::vector<Modes>>> described_;
   bool keeps_all_ = true;
@@ -199,8 +220,36 @@ class FleetView {
   size_t later_devices_ = 0;
 };
 
-// The choice: the first candidate if it is feasible; else null.
-const v1::Candidate* Chosen(const Considered& considered);
+// The choice: the first option if it is feasible; else null.
+const Option* Chosen(const Considered& considered);
+
+// The verdict that counts among the rules of `scope`: the first permanent refusal, else the first.
+Verdict CheckRules(RuleScope scope, const Consideration& on);
+// As Consideration's probes: the question to a rule of the load about a start of a run whose
+// prediction is too wide to be planned on. finish_lower: the run's end at its lower quantile.
+// end: which end of the joules has to be borne.
+template <typename Ask>
+auto AskAboutProbe(const Consideration& on, double finish_lower,
+                   double (v1::Interval::*end)() const, const Ask& ask) {
+  v1::Prediction prediction = on.prediction;
+  for (v1::Interval* const interval :
+       {prediction.mutable_run_seconds(), prediction.mutable_run_energy_joules()}) {
+    interval->set_high((interval->*end)());
+  }
+  return ask(Consideration{.snapshot = on.snapshot,
+                           .job = on.job,
+                           .device = on.device,
+                           .limits = on.limits,
+                           .prediction = prediction,
+                           .dry_run = on.dry_run,
+                           .mode = on.mode,
+                           .explains = on.explains,
+                           .start_in_seconds = on.start_in_seconds,
+                           .finish_in_seconds_upper = finish_lower,
+                           .probes = true,
+                           .steps = on.steps,
+                           .load = on.load});
+}
 
 }  // namespace wattle::scheduler
 

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
@@ -30,30 +29,25 @@ constexpr int kRefusalsInARow = 8;
 
 }  // namespace
 
-FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on,
-                                                  const Described& mode) const {
-  const auto& [job, view, limits, load_now] = on;
-  DeviceLoad load = load_now;
-  v1::Candidate refused;  // Now.
+FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const Modes& modes,
+                                                  size_t mode) const {
+  DeviceLoad load = on.load;
+  std::optional<size_t> refuses_now;  // A rule.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
-    v1::Candidate candidate = mode.candidate;
     std::optional<absl::Time> allowed_from;
-    const Rank rank = PlaceInMode({.job = job, .view = view, .limits = limits, .load = load}, mode,
-                                  candidate, &allowed_from);
-    if (rank.feasible) {
-      candidate.set_refused_by(refused.refused_by());
-      candidate.set_waits_for(refused.reason());
-      candidate.set_sets_power_mode(candidate.power_mode() != view.device.info().power_mode());
-      return RankedCandidate{std::move(candidate), rank};
+    Option option = PlaceInMode(On(on.device, on.job, on.steps, load), modes, mode, &allowed_from);
+    if (option.feasible()) {
+      option.waits_for_rule = refuses_now;
+      return option;
     }
-    const absl::Time start = snapshot_.now + absl::Seconds(candidate.start_in_seconds());
+    const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
     if (!allowed_from.has_value() || *allowed_from <= start ||
         *allowed_from == absl::InfiniteFuture()) {
       return std::nullopt;
     }
     load.free_at = *allowed_from;
     if (refusals == 0) {
-      refused = std::move(candidate);
+      refuses_now = option.verdict.rule;
     }
   }
   return std::nullopt;
@@ -61,37 +55,35 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on,
 
 FleetView::LaterStart FleetView::StartLater(const JobOnDevice& on, const Modes& modes) const {
   LaterStart first;
-  for (const Described& mode : modes) {
-    LaterStart start = StartLaterInMode(on, mode);
+  for (size_t mode = 0; mode < modes.size(); ++mode) {
+    LaterStart start = StartLaterInMode(on, modes, mode);
     if (start.has_value() &&
-        (!first.has_value() || start->rank.finish_in_seconds < first->rank.finish_in_seconds)) {
+        (!first.has_value() || start->run.finish_in_seconds < first->run.finish_in_seconds)) {
       first = std::move(start);
     }
   }
   return first;
 }
 
-const v1::Candidate* FleetView::StartOn(size_t device, const JobView& job, const DeviceLoad& load,
-                                        Shape& shape) {
-  const v1::Candidate& now = shape.candidates[device];
+const Option* FleetView::StartOn(size_t device, const JobView& job, const DeviceLoad& load,
+                                 Shape& shape) {
+  const Option& now = shape.options[device];
   if (now.feasible()) {
     return &now;
   }
   std::optional<LaterStart>& later = shape.later[device];
-  if (!now.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
+  if (!now.verdict.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
     ++later_devices_;
-    later = StartLater(
-        {.job = job, .view = snapshot_.devices[device], .limits = limits_[device], .load = load},
-        (*shape.described)[device]);
+    later = StartLater(On(device, job, shape.steps, load), (*shape.described)[device]);
   }
-  return later.has_value() && later->has_value() ? &(*later)->candidate : nullptr;
+  return later.has_value() && later->has_value() ? &**later : nullptr;
 }
 
-std::vector<const v1::Candidate*> FleetView::Starts(const JobView& job, const WorkAmount& work,
-                                                    const std::vector<DeviceLoad>& loads,
-                                                    absl::Span<const size_t> devices) {
+std::vector<const Option*> FleetView::Starts(const JobView& job, const WorkAmount& work,
+                                             const std::vector<DeviceLoad>& loads,
+                                             absl::Span<const size_t> devices) {
   Shape& shape = ShapeOf(job, work, loads);
-  std::vector<const v1::Candidate*> starts(loads.size(), nullptr);
+  std::vector<const Option*> starts(loads.size(), nullptr);
   for (const size_t device : devices) {
     starts[device] = StartOn(device, job, loads[device], shape);
   }
@@ -102,20 +94,20 @@ Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAm
                                  const std::vector<DeviceLoad>& loads) {
   Shape& shape = ShapeOf(job, work, loads);
   Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
-  if (considered.feasible == 0 || considered.devices.front() == device) {
+  if (considered.feasible == 0 || considered.options.front()->run.device == device) {
     return considered;
   }
-  const v1::Candidate* const start = StartOn(device, job, loads[device], shape);
+  const Option* const start = StartOn(device, job, loads[device], shape);
   if (start == nullptr) {
     return considered;
   }
-  const auto place = std::find(considered.devices.begin(), considered.devices.end(), device);
-  const auto at = place - considered.devices.begin();
-  considered.feasible += at < considered.feasible ? 0 : 1;
-  considered.devices.erase(place);
-  considered.candidates.erase(considered.candidates.begin() + at);
-  considered.devices.insert(considered.devices.begin(), device);
-  considered.candidates.insert(considered.candidates.begin(), start);
+  std::vector<const Option*>& options = considered.options;
+  const auto place = std::find_if(options.begin(), options.end(), [device](const Option* one) {
+    return one->run.device == device;
+  });
+  considered.feasible += place - options.begin() < considered.feasible ? 0 : 1;
+  options.erase(place);
+  options.insert(options.begin(), start);
   considered.arranged = true;
   return considered;
 }
@@ -124,16 +116,16 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
                                                       const std::vector<DeviceLoad>& loads,
                                                       Shape& shape) {
   std::vector<size_t> devices;
-  for (size_t i = static_cast<size_t>(now.feasible); i < now.devices.size(); ++i) {
-    const v1::Candidate& refused = *now.candidates[i];
-    if (!refused.permanent() &&
-        (now.feasible == 0 || refused.cost() < now.candidates.front()->cost())) {
-      devices.push_back(now.devices[i]);
+  for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
+    const Option& refused = *now.options[i];
+    if (!refused.verdict.permanent() &&
+        (now.feasible == 0 || refused.cost < now.options.front()->cost)) {
+      devices.push_back(refused.run.device);
     }
   }
   if (now.feasible > 0) {
     std::stable_sort(devices.begin(), devices.end(), [&shape](size_t a, size_t b) {
-      return shape.candidates[a].cost() < shape.candidates[b].cost();
+      return shape.options[a].cost < shape.options[b].cost;
     });
     devices.resize(std::min(devices.size(), kCheaperDevicesMax));
   }
@@ -155,39 +147,31 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector
   if (later_jobs_ >= kLaterJobsMax) {
     return now;
   }
-  std::vector<size_t> devices = DevicesWithLaterStarts(now, job, loads, shape);
+  const std::vector<size_t> devices = DevicesWithLaterStarts(now, job, loads, shape);
   if (devices.empty()) {
     return now;
   }
+  Considered considered{.deadline_in_seconds = now.deadline_in_seconds};
+  std::vector<const Option*>& options = considered.options;
   std::vector<bool> is_later(loads.size(), false);
   for (const size_t device : devices) {
     is_later[device] = true;
+    options.push_back(&**shape.later[device]);
   }
-  const auto candidate_of = [&](size_t device) -> const v1::Candidate& {
-    return is_later[device] ? (*shape.later[device])->candidate : shape.candidates[device];
-  };
-  devices.insert(devices.end(), now.devices.begin(), now.devices.begin() + now.feasible);
-  std::stable_sort(devices.begin(), devices.end(), [&](size_t a, size_t b) {
-    const auto rank = [&](size_t device) {
-      const Rank& of = is_later[device] ? (*shape.later[device])->rank : shape.ranks[device];
-      const v1::Candidate& candidate = candidate_of(device);
-      const double first = now.feasible > 0 ? of.cost : of.finish_in_seconds;
-      const double second = now.feasible > 0 ? of.finish_in_seconds : of.cost;
+  const auto refused = now.options.begin() + now.feasible;
+  options.insert(options.end(), now.options.begin(), refused);
+  considered.feasible = static_cast<int>(options.size());
+  std::sort(options.begin(), options.end(), [&](const Option* a, const Option* b) {
+    const auto rank = [&](const Option& of) {
+      const double first = now.feasible > 0 ? of.rank() : of.run.finish_in_seconds;
+      const double second = now.feasible > 0 ? of.run.finish_in_seconds : of.rank();
       return std::make_tuple(of.probe, now.feasible > 0 && of.tight, first, second,
-                             absl::string_view(candidate.device_name()),
-                             absl::string_view(candidate.device_id()));
+                             name_ranks_[of.run.device]);
     };
-    return rank(a) < rank(b);
+    return rank(*a) < rank(*b);
   });
-  Considered considered;
-  considered.deadline_in_seconds = now.deadline_in_seconds;
-  considered.feasible = static_cast<int>(devices.size());
-  std::copy_if(now.devices.begin() + now.feasible, now.devices.end(), std::back_inserter(devices),
-               [&is_later](size_t device) { return !is_later[device]; });
-  considered.devices = devices;
-  for (const size_t device : devices) {
-    considered.candidates.push_back(&candidate_of(device));
-  }
+  std::copy_if(refused, now.options.end(), std::back_inserter(options),
+               [&is_later](const Option* one) { return !is_later[one->run.device]; });
   return considered;
 }
 

@@ -21,19 +21,27 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
     return std::nullopt;
   }
   const double alone = on.finish_in_seconds_upper - on.start_in_seconds;
-  const std::string end = FormatElapsed(absl::Seconds(on.finish_in_seconds_upper));
   if (left <= 0) {
-    return Refusal{absl::StrCat("the deadline passed ", FormatElapsed(absl::Seconds(-left)),
-                                " ago; submit again with a later one"),
-                   true};
+    return Refuse(
+        on,
+        [&] {
+          return absl::StrCat("the deadline passed ", FormatElapsed(absl::Seconds(-left)),
+                              " ago; submit again with a later one");
+        },
+        true);
   }
-  const std::string text = absl::StrCat(
-      on.probes ? "ends at the earliest in " : "may end in ", end, ", the deadline is in ",
-      FormatElapsed(absl::Seconds(left)), "; feasible with a deadline of ",
-      FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)),
-      on.prediction.provenance() == v1::PROVENANCE_PROBED ? ", as its first steps there told" : "");
+  const auto words = [&] {
+    return absl::StrCat(
+        on.probes ? "ends at the earliest in " : "may end in ",
+        FormatElapsed(absl::Seconds(on.finish_in_seconds_upper)), ", the deadline is in ",
+        FormatElapsed(absl::Seconds(left)), "; feasible with a deadline of ",
+        FormatElapsed(absl::Seconds(on.finish_in_seconds_upper + waited)),
+        on.prediction.provenance() == v1::PROVENANCE_PROBED ? ", as its first steps there told"
+                                                            : "",
+        alone > left ? "" : ", or were it free now");
+  };
   // Permanent if a free device would be too late already, because the deadline only comes nearer.
-  return Refusal{alone > left ? text : absl::StrCat(text, ", or were it free now"), alone > left};
+  return Refuse(on, words, alone > left);
 }
 
 }  // namespace

@@ -297,7 +297,8 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
                                   policy::BurstPower(run.prediction)});
   }
   if (load.pack != nullptr) {
-    const std::optional<timetable::Draw> draw = DrawOf(device, run.job.spec, run.prediction);
+    const std::optional<timetable::Draw> draw =
+        DrawOf(device, policy::StepsOf(run.job.spec), run.prediction);
     if (!draw.has_value()) {
       with.pack = nullptr;
     } else {
@@ -376,13 +377,13 @@ Joules Promised(const DeviceLoad& load) {
   return promised;
 }
 
-std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
+std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction) {
   const absl::Duration length = absl::Seconds(std::max(
       1.0, prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().mean())));
   const Joules gross = GrossDemand(prediction, Joules(prediction.run_energy_joules().mean()));
   const Joules high = GrossDemand(prediction, Joules(prediction.run_energy_joules().high()));
-  const Joules held_back = policy::HeldBack(policy::PredictedStop(spec, prediction));
+  const Joules held_back = policy::HeldBack(policy::PredictedStop(steps, prediction));
   if (length > kRunMax || !(high < kPackMax) || !(held_back < kPackMax)) {
     return std::nullopt;
   }

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "policy/held_back.h"
 #include "policy/limits.h"
 #include "scheduler/place/power_group.h"
 #include "scheduler/place/snapshot.h"
@@ -28,7 +29,6 @@
 #include "units/quantity.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/profile.pb.h"
-#include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 
@@ -121,7 +121,7 @@ Joules Promised(const DeviceLoad& load);
 // What a run draws from the device's pack: its mean with its deviation, and what its guard holds
 // back.
 // nullopt: longer than any plan looks ahead.
-std::optional<timetable::Draw> DrawOf(const v1::Device& device, const v1::JobSpec& spec,
+std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction);
 
 // What bounds the device's temperature, its policies included.

@@ -24,7 +24,8 @@ std::optional<Refusal> CheckEngine(const Consideration& on) {
   if (!on.device.device.info().engine_version().empty()) {
     return std::nullopt;
   }
-  return Refusal{"has no engine; install wattle-runner beside its worker", true};
+  return Refuse(
+      on, [&] { return "has no engine; install wattle-runner beside its worker"; }, true);
 }
 
 // A worker skips what it does not know of a job, and would run another one.
@@ -46,9 +47,13 @@ std::optional<Refusal> CheckWorkerVersion(const Consideration& on) {
   }
   const std::string version =
       device.worker_version().empty() ? "" : absl::StrCat(" ", device.worker_version());
-  return Refusal{absl::StrCat("its worker", version, " is too old to know ", unknown,
-                              "; feasible once the worker is updated, or without that"),
-                 true};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("its worker", version, " is too old to know ", unknown,
+                            "; feasible once the worker is updated, or without that");
+      },
+      true);
 }
 
 // A job may name what computes it.
@@ -58,16 +63,24 @@ std::optional<Refusal> CheckProcessor(const Consideration& on) {
     case v1::ACCELERATOR_CUDA:
       return device.accelerator() == "cuda"
                  ? std::nullopt
-                 : std::optional(Refusal{"runs no jobs on a GPU, and the job has accelerator: "
-                                         "cuda; feasible with accelerator: any",
-                                         true});
+                 : std::optional(Refuse(
+                       on,
+                       [&] {
+                         return "runs no jobs on a GPU, and the job has accelerator: "
+                                "cuda; feasible with accelerator: any";
+                       },
+                       true));
     case v1::ACCELERATOR_CPU:
       return device.accelerator().empty() || device.offers_cpu()
                  ? std::nullopt
-                 : std::optional(Refusal{absl::StrCat("runs its jobs on ", device.accelerator(),
-                                                      " alone, and the job has accelerator: cpu; "
-                                                      "feasible with accelerator: any"),
-                                         true});
+                 : std::optional(Refuse(
+                       on,
+                       [&] {
+                         return absl::StrCat("runs its jobs on ", device.accelerator(),
+                                             " alone, and the job has accelerator: cpu; "
+                                             "feasible with accelerator: any");
+                       },
+                       true));
     default:
       return std::nullopt;
   }
@@ -77,7 +90,8 @@ std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
     if (!HasLabel(device, label)) {
-      return Refusal{absl::StrCat("lacks the label ", label, "; feasible with it"), true};
+      return Refuse(
+          on, [&] { return absl::StrCat("lacks the label ", label, "; feasible with it"); }, true);
     }
   }
   return std::nullopt;
@@ -88,17 +102,20 @@ std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
   const std::string& device_id = on.device.device.info().device_id();
   for (const DeviceId& avoided : on.job.avoided_devices) {
     if (avoided.value() == device_id) {
-      return Refusal{
-          "an attempt of this job failed on it a short time ago; feasible again in some minutes, "
-          "or where no other device is left"};
+      return Refuse(on, [&] {
+        return "an attempt of this job failed on it a short time ago; feasible again in some "
+               "minutes, "
+               "or where no other device is left";
+      });
     }
   }
   const std::vector<DeviceId>& accelerators = on.job.avoided_accelerators;
-  if (!on.candidate->on_cpu() && std::find(accelerators.begin(), accelerators.end(),
-                                           DeviceId(device_id)) != accelerators.end()) {
-    return Refusal{
-        "an attempt of this job failed on its GPU a short time ago; feasible again in some "
-        "minutes, or on its CPU"};
+  if (!on.mode.on_cpu && std::find(accelerators.begin(), accelerators.end(), DeviceId(device_id)) !=
+                             accelerators.end()) {
+    return Refuse(on, [&] {
+      return "an attempt of this job failed on its GPU a short time ago; feasible again in some "
+             "minutes, or on its CPU";
+    });
   }
   return std::nullopt;
 }
@@ -107,10 +124,13 @@ std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
 std::optional<Refusal> CheckConnected(const Consideration& on) {
   const v1::Device& device = on.device.device;
   if (!device.connected()) {
-    return Refusal{"not connected; feasible once its worker reaches the coordinator"};
+    return Refuse(
+        on, [&] { return "not connected; feasible once its worker reaches the coordinator"; });
   }
   if (device.unreachable()) {
-    return Refusal{"unreachable: its heartbeats are missing; feasible once they come again"};
+    return Refuse(on, [&] {
+      return "unreachable: its heartbeats are missing; feasible once they come again";
+    });
   }
   return std::nullopt;
 }
@@ -123,7 +143,9 @@ std::optional<Refusal> CheckDrained(const Consideration& on) {
   }
   const std::string reason =
       device.drain_reason().empty() ? "" : absl::StrCat(" (", device.drain_reason(), ")");
-  return Refusal{absl::StrCat("drained", reason, "; feasible after: wattle device resume")};
+  return Refuse(on, [&] {
+    return absl::StrCat("drained", reason, "; feasible after: wattle device resume");
+  });
 }
 
 // Whoever enrolled by a token with --approve may be no board of the fleet.
@@ -132,8 +154,10 @@ std::optional<Refusal> CheckApproval(const Consideration& on) {
   if (!device.waits_for_approval()) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat("waits for approval; feasible after: wattle device approve ",
-                              device.info().name())};
+  return Refuse(on, [&] {
+    return absl::StrCat("waits for approval; feasible after: wattle device approve ",
+                        device.info().name());
+  });
 }
 
 // The person at the board has it to themselves. The board counts the time, so a clock that differs
@@ -143,9 +167,11 @@ std::optional<Refusal> CheckOwnerHold(const Consideration& on) {
   if (left_seconds <= 0.0) {
     return std::nullopt;
   }
-  return Refusal{
-      absl::StrCat("held by its owner for another ", FormatElapsed(absl::Seconds(left_seconds)),
-                   "; feasible after that, or after wattle-worker release on the board")};
+  return Refuse(on, [&] {
+    return absl::StrCat("held by its owner for another ",
+                        FormatElapsed(absl::Seconds(left_seconds)),
+                        "; feasible after that, or after wattle-worker release on the board");
+  });
 }
 
 // A device whose disk takes no writes can neither accept an attempt nor save its result.
@@ -154,7 +180,8 @@ std::optional<Refusal> CheckStorage(const Consideration& on) {
   if (problem.empty()) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat(problem, "; feasible once its disk takes writes again")};
+  return Refuse(
+      on, [&] { return absl::StrCat(problem, "; feasible once its disk takes writes again"); });
 }
 
 // The board's programs wait for memory, and the worker lets its work give way.
@@ -163,7 +190,8 @@ std::optional<Refusal> CheckMemoryPressure(const Consideration& on) {
   if (problem.empty()) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat(problem, "; feasible after a minute without that")};
+  return Refuse(on,
+                [&] { return absl::StrCat(problem, "; feasible after a minute without that"); });
 }
 
 // Work stops at the temperature that a policy names. The present temperature counts.
@@ -175,9 +203,11 @@ std::optional<Refusal> CheckMaxTemperature(const Consideration& on) {
       Celsius(device.heartbeat().temperature_celsius()) < limit->temperature) {
     return std::nullopt;
   }
-  return Refusal{absl::StrFormat(
-      "at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
-      device.heartbeat().temperature_celsius(), limit->policy, limit->temperature.value())};
+  return Refuse(on, [&] {
+    return absl::StrFormat("at %.1f °C; policy %s stops work at %.1f °C; feasible once cooler",
+                           device.heartbeat().temperature_celsius(), limit->policy,
+                           limit->temperature.value());
+  });
 }
 
 // The agent stopped work by policy, or will: it takes no work under policies that it cannot read.
@@ -188,18 +218,22 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
   const std::string& reason = device.heartbeat().guard_reason();
   const policy::Limits& limits = on.limits;
   if (!limits.unreadable.empty()) {
-    return Refusal{absl::StrCat("its policies cannot be kept: ", limits.unreadable,
-                                "; feasible once one of them is changed (wattle policy ls)")};
+    return Refuse(on, [&] {
+      return absl::StrCat("its policies cannot be kept: ", limits.unreadable,
+                          "; feasible once one of them is changed (wattle policy ls)");
+    });
   }
   if (policy::IsWeakSupply(reason)) {
-    return Refusal{absl::StrCat(reason, "; feasible then")};
+    return Refuse(on, [&] { return absl::StrCat(reason, "; feasible then"); });
   }
   if (reason.empty() || !limits.any()) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat("its guard lets it idle: ", reason,
-                              "; feasible once that is over, or without the policy (wattle policy "
-                              "ls)")};
+  return Refuse(on, [&] {
+    return absl::StrCat("its guard lets it idle: ", reason,
+                        "; feasible once that is over, or without the policy (wattle policy "
+                        "ls)");
+  });
 }
 
 }  // namespace
@@ -208,7 +242,7 @@ extern const Rule kEngineRule = {"engine", RuleScope::kDevice, CheckEngine};
 extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, CheckWorkerVersion};
 extern const Rule kProcessorRule = {"processor", RuleScope::kDevice, CheckProcessor};
 extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
-extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kDevice, CheckAvoidedDevice};
+extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kMode, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};
 extern const Rule kApprovalRule = {"approval", RuleScope::kDevice, CheckApproval};
 extern const Rule kDrainedRule = {"drained", RuleScope::kDevice, CheckDrained};

@@ -24,17 +24,21 @@ std::optional<Refusal> CheckEnergyBudget(const Consideration& on) {
   }
   // The fetch falls away where the files are there already, so only the run refuses for good.
   const bool permanent = on.job.spent + Joules(on.prediction.run_energy_joules().mean()) > budget;
-  return Refusal{
-      absl::StrCat(
-          "would draw ", FormatEnergy(demand),
-          on.job.spent.value() > 0 ? absl::StrCat(" more, after ", FormatEnergy(on.job.spent)) : "",
-          ", the job's energy budget is ", FormatEnergy(budget), "; feasible with a budget of ",
-          FormatEnergy(on.job.spent + demand)),
-      permanent};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("would draw ", FormatEnergy(demand),
+                            on.job.spent.value() > 0
+                                ? absl::StrCat(" more, after ", FormatEnergy(on.job.spent))
+                                : "",
+                            ", the job's energy budget is ", FormatEnergy(budget),
+                            "; feasible with a budget of ", FormatEnergy(on.job.spent + demand));
+      },
+      permanent);
 }
 
 }  // namespace
 
-extern const Rule kEnergyBudgetRule = {"energy_budget", RuleScope::kDevice, CheckEnergyBudget};
+extern const Rule kEnergyBudgetRule = {"energy_budget", RuleScope::kMode, CheckEnergyBudget};
 
 }  // namespace wattle::scheduler

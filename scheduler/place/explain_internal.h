@@ -9,7 +9,7 @@
 #include <string>
 
 #include "scheduler/place/consider_internal.h"
-#include "scheduler/place/objective.h"
+#include "scheduler/place/snapshot.h"
 #include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
@@ -17,12 +17,18 @@ namespace wattle::scheduler {
 // What the first steps on the chosen device are worth; nullopt: the job starts there as any other.
 std::optional<v1::ProbeValue> ValueOfProbe(const Considered& considered);
 
-// "orin: 36.33 Wh, the least; xavier would take 57.82 Wh (+59 %)".
-std::string ReasonOf(const Considered& considered, const ObjectiveRow& objective);
+// Why no option is feasible: "no device can take it now; the nearest is orin: …".
+std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered& considered);
 
-// The choice of `considered` with the five best candidates and counts of the refusals. Without a
-// feasible candidate, `best` has up to five refused ones with their reasons.
-v1::Placement PlacementOf(const Considered& considered, const ObjectiveRow& objective);
+// "orin: 36.33 Wh; saves 21.49 Wh (37 %) against xavier". shown: the choice as people see it.
+// REQUIRES: there is a choice.
+std::string WhyChosen(const FleetView& fleet, const JobView& job, const Considered& considered,
+                      const v1::Candidate& shown);
+
+// The choice of `considered` with the five best options and counts of the refusals. Without a
+// feasible option, `best` has up to five refused ones with their reasons.
+// REQUIRES: `considered` is the latest answer of `fleet`, about `job`.
+v1::Placement PlacementOf(const FleetView& fleet, const JobView& job, const Considered& considered);
 
 // Whether there are devices and each one's refusal is permanent.
 bool NeverFeasible(const Considered& considered);

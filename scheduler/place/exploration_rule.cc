@@ -23,14 +23,16 @@ std::optional<Refusal> CheckExploration(const Consideration& on) {
   if (!on.probes || on.job.profile_point.has_value() || demand <= left) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat(
-      "nobody knows yet how long it takes here, and a probe would draw ", FormatEnergy(demand),
-      "; exploring may draw ", FormatEnergy(left), today ? " more of this device today" : " a day",
-      "; feasible ",
-      today && demand <= budget.per_day
-          ? absl::StrCat("in ", FormatElapsed(budget.day_ends - on.snapshot.now), ", or ")
-          : "",
-      "with a policy that lets exploring draw more")};
+  return Refuse(on, [&] {
+    return absl::StrCat(
+        "nobody knows yet how long it takes here, and a probe would draw ", FormatEnergy(demand),
+        "; exploring may draw ", FormatEnergy(left),
+        today ? " more of this device today" : " a day", "; feasible ",
+        today && demand <= budget.per_day
+            ? absl::StrCat("in ", FormatElapsed(budget.day_ends - on.snapshot.now), ", or ")
+            : "",
+        "with a policy that lets exploring draw more");
+  });
 }
 
 std::optional<absl::Time> NextDay(const Consideration& on) {

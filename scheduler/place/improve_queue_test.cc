@@ -70,8 +70,7 @@ void ExpectCheaperAndThatItGoesOn(int priority) {
       SCOPED_TRACE(job.id.value());
       const v1::Candidate& before_search = in_order.at(job.id.value());
       const v1::Candidate& run = next.at(job.id.value());
-      EXPECT_TRUE(
-          Keeps(PromiseTo(job, snapshot.now, RunStartOf(0, before_search)), RunStartOf(0, run)));
+      EXPECT_TRUE(Keeps(PromiseTo(job, snapshot.now, RunOf(before_search)), RunOf(run)));
       if (priority > 0) {
         EXPECT_LE(run.start_in_seconds(), before_search.start_in_seconds() + 1);
       }

@@ -27,17 +27,19 @@ std::optional<Refusal> CheckCacheQuota(const Consideration& on) {
   if (quota <= 0 || needed <= quota) {
     return std::nullopt;
   }
-  return Refusal{
-      absl::StrCat("inputs of ", FormatBytes(needed), " exceed its cache quota of ",
-                   FormatBytes(quota), "; feasible with a quota of ", FormatBytes(needed)),
-      true};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("inputs of ", FormatBytes(needed), " exceed its cache quota of ",
+                            FormatBytes(quota), "; feasible with a quota of ", FormatBytes(needed));
+      },
+      true);
 }
 
 // No model of the job is offered on the device. What a probe could change passes; what the memory
 // or the measured quality says does not.
 std::optional<Refusal> CheckQualityFloor(const Consideration& on) {
-  if (!on.job.spec.has_quality_floor() || on.candidate == nullptr ||
-      on.candidate->has_model_choice()) {
+  if (!on.job.spec.has_quality_floor() || on.mode.model_choice.has_value()) {
     return std::nullopt;
   }
   const v1::QualityFloor& floor = on.job.spec.quality_floor();
@@ -48,20 +50,26 @@ std::optional<Refusal> CheckQualityFloor(const Consideration& on) {
     // First what waits for a probe of its speed alone, then what lacks both measurements.
     return std::make_tuple(known ? shortfall : 0, !known, one.speed_measured());
   };
-  for (const v1::ModelAlternative& one : on.candidate->alternatives()) {
+  for (const v1::ModelAlternative& one : on.mode.alternatives) {
     if (nearest == nullptr || rank(one) < rank(*nearest)) {
       nearest = &one;
     }
   }
   if (nearest == nullptr) {
-    return Refusal{"no model of quality_floor.models is there; push one or leave the list out"};
+    return Refuse(on, [&] {
+      return "no model of quality_floor.models is there; push one or leave the list out";
+    });
   }
   const bool known = nearest->is_parent() || nearest->has_quality();
   const bool meets = nearest->is_parent() || (known && Meets(nearest->quality(), floor));
   const bool needs_probe = !known || (meets && !nearest->is_parent() && !nearest->speed_measured());
-  return Refusal{absl::StrCat("no model is offered for the quality floor; the nearest is ",
-                              nearest->model(), ": ", nearest->reason()),
-                 /*permanent=*/!needs_probe};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("no model is offered for the quality floor; the nearest is ",
+                            nearest->model(), ": ", nearest->reason());
+      },
+      /*permanent=*/!needs_probe);
 }
 
 // A job needs real files to run. Declared shapes can only be planned.
@@ -71,17 +79,25 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
   }
   const v1::JobSpec& spec = on.job.spec;
   if (DeclaredModel(spec) != nullptr) {
-    return Refusal{"the job declares model_shape, which is for plans; name a model to run it",
-                   true};
+    return Refuse(
+        on,
+        [&] { return "the job declares model_shape, which is for plans; name a model to run it"; },
+        true);
   }
   if (DeclaredData(spec) != nullptr) {
-    return Refusal{"the job declares data_shape, which is for plans; name a data set to run it",
-                   true};
+    return Refuse(
+        on,
+        [&] {
+          return "the job declares data_shape, which is for plans; name a data set to run it";
+        },
+        true);
   }
   if (spec.generate().prompt_count() > 0 && spec.generate().prompts_size() == 0 &&
       spec.generate().data().empty()) {
-    return Refusal{"the job declares prompt_count, which is for plans; give prompts to run it",
-                   true};
+    return Refuse(
+        on,
+        [&] { return "the job declares prompt_count, which is for plans; give prompts to run it"; },
+        true);
   }
   return std::nullopt;
 }
@@ -89,7 +105,7 @@ std::optional<Refusal> CheckInputs(const Consideration& on) {
 }  // namespace
 
 extern const Rule kCacheQuotaRule = {"cache_quota", RuleScope::kDevice, CheckCacheQuota};
-extern const Rule kQualityFloorRule = {"quality_floor", RuleScope::kDevice, CheckQualityFloor};
+extern const Rule kQualityFloorRule = {"quality_floor", RuleScope::kMode, CheckQualityFloor};
 extern const Rule kInputsRule = {"inputs", RuleScope::kDevice, CheckInputs};
 
 }  // namespace wattle::scheduler

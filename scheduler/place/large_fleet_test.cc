@@ -144,9 +144,9 @@ void ExpectCheaperPlansThatKeepThePromises(int priority) {
       SCOPED_TRACE(placed.job.value());
       ASSERT_FALSE(placed.placement.device_id().empty());
       const v1::Candidate& run = placed.placement.best(0);
-      EXPECT_TRUE(Keeps(
-          PromiseTo(*jobs.at(placed.job.value()), snapshot.now, RunStartOf(0, before->second)),
-          RunStartOf(0, run)));
+      EXPECT_TRUE(
+          Keeps(PromiseTo(*jobs.at(placed.job.value()), snapshot.now, RunOf(before->second)),
+                RunOf(run)));
       if (priority > 0) {
         EXPECT_LE(run.start_in_seconds(), before->second.start_in_seconds() + 1);
       }

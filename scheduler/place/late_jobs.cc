@@ -101,15 +101,15 @@ DeviceLoad QueuePlanner::Released(size_t device, const DeviceLoad& load) const {
                         snapshot_.now + snapshot_.devices[device].releasable->hand_over);
 }
 
-DeviceLoad QueuePlanner::WithRest(size_t device, const Job& job,
-                                  const v1::Candidate& chosen) const {
+DeviceLoad QueuePlanner::WithRest(const Job& job, const Option& chosen) const {
+  const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   DeviceLoad load = loads_[device];
   load.free_at = snapshot_.now + attempt.hand_over;
-  const absl::Time end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds());
+  const absl::Time end = snapshot_.now + absl::Seconds(chosen.run.finish_in_seconds);
   load = WithRun(
       load, snapshot_.devices[device].device,
-      {.job = *job.view, .prediction = chosen.prediction(), .begin = load.free_at, .end = end});
+      {.job = *job.view, .prediction = *chosen.prediction, .begin = load.free_at, .end = end});
   load.free_at = end + attempt.resume + attempt.remaining;
   return load;
 }
@@ -129,14 +129,12 @@ std::optional<Considered> QueuePlanner::ConsiderReleases(const Job& job) {
   }
   Considered considered = fleet_.Consider(*job.view, *job.work, released);
   for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
-    const size_t device = considered.devices[i];
-    if (MayRelease(device, *job.view) && WithRest(device, job, *considered.candidates[i]).free_at <=
-                                             snapshot_.devices[device].releasable->deadline) {
-      const auto at = static_cast<ptrdiff_t>(i);
-      std::rotate(considered.devices.begin(), considered.devices.begin() + at,
-                  considered.devices.begin() + at + 1);
-      std::rotate(considered.candidates.begin(), considered.candidates.begin() + at,
-                  considered.candidates.begin() + at + 1);
+    const Option& option = *considered.options[i];
+    const size_t device = option.run.device;
+    if (MayRelease(device, *job.view) &&
+        WithRest(job, option).free_at <= snapshot_.devices[device].releasable->deadline) {
+      const auto at = considered.options.begin() + static_cast<ptrdiff_t>(i);
+      std::rotate(considered.options.begin(), at, at + 1);
       return considered;
     }
   }
@@ -156,10 +154,11 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   if (!considered.has_value() || !HasTrialLeft(trials_end)) {
     return;
   }
-  const size_t device = considered->devices.front();
+  const Option& chosen = *considered->options.front();
+  const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
   std::vector<DeviceLoad> loads = loads_;
-  SetLoad(device, WithRest(device, job, *considered->candidates.front()), loads);
+  SetLoad(device, WithRest(job, chosen), loads);
   HoldApart(snapshot_, *job.view, device, loads);
   job.decided = PlacementOfJob(job, *considered);
   job.decided->releases = attempt.id;

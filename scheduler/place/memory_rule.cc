@@ -28,9 +28,8 @@ bool CudaTakesBoardMemory(const v1::DeviceInfo& device) {
 
 // The job on the device: its cores take no memory for the accelerator.
 int64_t PeakMemoryHere(const Consideration& on, int64_t peak_memory_bytes) {
-  return on.candidate != nullptr && on.candidate->on_cpu()
-             ? peak_memory_bytes
-             : PeakMemoryOn(on.device.device.info(), peak_memory_bytes);
+  return on.mode.on_cpu ? peak_memory_bytes
+                        : PeakMemoryOn(on.device.device.info(), peak_memory_bytes);
 }
 
 // The first leaner form that takes at most `limit`; null: none does, or none is known.
@@ -73,11 +72,15 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
     return std::nullopt;
   }
   if (needed > usable) {
-    return Refusal{
-        absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable), " of its ",
-                     FormatBytes(device.info().memory_bytes()), " are usable; needs ",
-                     FormatBytes(needed - usable), " more", ChangeThatFits(on, usable)),
-        true};
+    return Refuse(
+        on,
+        [&] {
+          return absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable),
+                              " of its ", FormatBytes(device.info().memory_bytes()),
+                              " are usable; needs ", FormatBytes(needed - usable), " more",
+                              ChangeThatFits(on, usable));
+        },
+        true);
   }
   // Free memory counts only on an idle real board: an emulated board's memory is not the host's,
   // and a busy board will free memory.
@@ -87,10 +90,12 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
     return std::nullopt;
   }
   const LeanerForm* const form = LeanerFormThatFits(on, available);
-  return Refusal{absl::StrCat("needs ", FormatBytes(needed), ", only ", FormatBytes(available),
-                              " are free now; feasible once other programs leave ",
-                              FormatBytes(needed - available), " more",
-                              form == nullptr ? "" : WouldFitWith(*form))};
+  return Refuse(on, [&] {
+    return absl::StrCat("needs ", FormatBytes(needed), ", only ", FormatBytes(available),
+                        " are free now; feasible once other programs leave ",
+                        FormatBytes(needed - available), " more",
+                        form == nullptr ? "" : WouldFitWith(*form));
+  });
 }
 
 }  // namespace

@@ -187,8 +187,7 @@ std::vector<ModelWork> WorksOfModels(const JobView& job, const ProfileTable& pro
 std::optional<ComparablePrediction> ChooseModel(const JobView& job,
                                                 const std::vector<ModelWork>& works,
                                                 const ProfileTable& profiles,
-                                                const v1::Device& device,
-                                                v1::Candidate* candidate) {
+                                                const v1::Device& device, DeviceMode* mode) {
   std::vector<Looked> looked;
   looked.reserve(job.models.size());
   for (size_t i = 0; i < job.models.size(); ++i) {
@@ -196,13 +195,13 @@ std::optional<ComparablePrediction> ChooseModel(const JobView& job,
   }
   std::stable_sort(looked.begin(), looked.end(), ComesBefore);
   for (const Looked& one : looked) {
-    *candidate->add_alternatives() = one.alternative;
+    mode->alternatives.push_back(one.alternative);
   }
   if (looked.empty() || !looked.front().alternative.offered()) {
     return std::nullopt;
   }
   const v1::ModelAlternative& chosen = looked.front().alternative;
-  v1::ModelChoice& choice = *candidate->mutable_model_choice();
+  v1::ModelChoice& choice = mode->model_choice.emplace();
   choice.set_artifact_id(chosen.artifact_id());
   choice.set_model(chosen.model());
   choice.set_quantization(chosen.quantization());

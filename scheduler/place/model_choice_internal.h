@@ -16,11 +16,11 @@
 
 #include "absl/status/statusor.h"
 
+#include "scheduler/place/device_mode.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/predict/work.h"
 #include "wattle/v1/device.pb.h"
-#include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
 
@@ -32,12 +32,12 @@ struct ModelWork {
 // As JobView::models; empty for a job without a floor.
 std::vector<ModelWork> WorksOfModels(const JobView& job, const ProfileTable& profiles);
 
-// Sets the alternatives of `candidate`, the choice first, and where one is offered the choice.
+// Sets the alternatives of `mode`, the choice first, and where one is offered the choice.
 // Returns what the choice is predicted to take; nothing where none is offered.
 std::optional<ComparablePrediction> ChooseModel(const JobView& job,
                                                 const std::vector<ModelWork>& works,
                                                 const ProfileTable& profiles,
-                                                const v1::Device& device, v1::Candidate* candidate);
+                                                const v1::Device& device, DeviceMode* mode);
 
 }  // namespace wattle::scheduler
 

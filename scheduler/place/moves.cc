@@ -125,21 +125,21 @@ class MoveFinder {
     }
     const Considered considered = fleet_.Consider(rest.job, *work, LoadsAfter(rest.hand_over));
     for (size_t i = 0; i < static_cast<size_t>(considered.feasible); ++i) {
-      const v1::Candidate& candidate = *considered.candidates[i];
-      if (!StartsInTime(rest, candidate)) {
+      const Option& option = *considered.options[i];
+      if (!StartsInTime(rest, option)) {
         continue;
       }
       if (rest.leaves) {
-        Take(rest, considered.devices[i], candidate);
+        Take(rest, option);
         return std::nullopt;
       }
-      if (candidate.probe() || IsWide(candidate.prediction())) {
+      if (option.probe || IsWide(*option.prediction)) {
         continue;
       }
-      const Costs costs = CostsOf(rest, considered.devices[i], candidate);
+      const Costs costs = CostsOf(rest, option);
       if (costs.gain_is_worth_it()) {
-        Take(rest, considered.devices[i], candidate);
-        return Described(rest, candidate, costs);
+        Take(rest, option);
+        return Described(rest, fleet_.InfoOf(option), costs);
       }
     }
     return std::nullopt;
@@ -156,57 +156,56 @@ class MoveFinder {
   }
 
   // Not behind other work of the device.
-  static bool StartsInTime(const RunningRest& rest, const v1::Candidate& candidate) {
-    return candidate.start_in_seconds() <=
+  static bool StartsInTime(const RunningRest& rest, const Option& option) {
+    return option.run.start_in_seconds <=
            absl::ToDoubleSeconds(rest.hand_over) + kStartRoundingSeconds;
   }
 
-  [[nodiscard]] Costs CostsOf(const RunningRest& rest, size_t device,
-                              const v1::Candidate& candidate) const {
+  [[nodiscard]] Costs CostsOf(const RunningRest& rest, const Option& option) const {
     const ObjectiveRow& objective = ObjectiveOf(rest.job.spec.objective());
     const double waited = rest.job.WaitedSeconds(snapshot_.now);
-    const double patience = PatienceRatioPerHour(
-        LimitsFor(snapshot_.policies, snapshot_.devices[device].device.info()));
+    const double patience =
+        PatienceRatioPerHour(LimitsFor(snapshot_.policies, fleet_.InfoOf(option)));
     const auto cost = [&](double marginal_joules, double start, double finish) {
-      v1::Candidate one;
-      one.set_marginal_energy_joules(std::max(0.0, marginal_joules));
-      one.set_start_in_seconds(start);
-      one.set_finish_in_seconds(std::max(0.0, finish));
+      const RunStart one{.start_in_seconds = start,
+                         .finish_in_seconds = std::max(0.0, finish),
+                         .marginal_joules = std::max(0.0, marginal_joules)};
       return CostOf(objective, one, waited, patience);
     };
-    const v1::Prediction& prediction = candidate.prediction();
-    const double start = candidate.start_in_seconds();
+    const v1::Prediction& prediction = *option.prediction;
+    const double start = option.run.start_in_seconds;
     const double transfer = prediction.time_scale() * prediction.fetch_seconds();
-    const double rest_alone = candidate.marginal_energy_joules() - prediction.fetch_energy_joules();
+    const double rest_alone = option.run.marginal_joules - prediction.fetch_energy_joules();
     Costs costs;
     costs.here = cost(rest.marginal.value(), 0, absl::ToDoubleSeconds(rest.remaining));
-    costs.there = cost(rest_alone, 0, candidate.finish_in_seconds() - start - transfer);
-    costs.way = cost(candidate.marginal_energy_joules() + rest.hand_over_energy.value(), start,
-                     candidate.finish_in_seconds()) -
+    costs.there = cost(rest_alone, 0, option.run.finish_in_seconds - start - transfer);
+    costs.way = cost(option.run.marginal_joules + rest.hand_over_energy.value(), start,
+                     option.run.finish_in_seconds) -
                 costs.there;
     const v1::Interval& run = prediction.run_seconds();
     costs.there_upper = costs.there * (run.mean() > 0 ? std::max(1.0, run.high() / run.mean()) : 1);
     return costs;
   }
 
-  static GainfulMove Described(const RunningRest& rest, const v1::Candidate& candidate,
+  static GainfulMove Described(const RunningRest& rest, const v1::DeviceInfo& there,
                                const Costs& costs) {
     const ObjectiveRow& objective = ObjectiveOf(rest.job.spec.objective());
     return {.attempt = rest.attempt,
-            .device = DeviceId(candidate.device_id()),
-            .reason = absl::StrCat("moves to ", candidate.device_name(), ": its rest takes ",
+            .device = DeviceId(there.device_id()),
+            .reason = absl::StrCat("moves to ", there.name(), ": its rest takes ",
                                    objective.format(costs.there), " there and ",
                                    objective.format(costs.here), " here; checkpoint and transfer ",
                                    objective.format(costs.way))};
   }
 
-  void Take(const RunningRest& rest, size_t device, const v1::Candidate& candidate) {
+  void Take(const RunningRest& rest, const Option& option) {
+    const size_t device = option.run.device;
     SetLoad(device,
             WithRun(loads_[device], snapshot_.devices[device].device,
                     {.job = rest.job,
-                     .prediction = candidate.prediction(),
-                     .begin = snapshot_.now + absl::Seconds(candidate.start_in_seconds()),
-                     .end = snapshot_.now + absl::Seconds(candidate.finish_in_seconds())}),
+                     .prediction = *option.prediction,
+                     .begin = snapshot_.now + absl::Seconds(option.run.start_in_seconds),
+                     .end = snapshot_.now + absl::Seconds(option.run.finish_in_seconds)}),
             loads_);
     HoldApart(snapshot_, rest.job, device, loads_);
   }

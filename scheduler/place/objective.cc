@@ -18,20 +18,18 @@ constexpr double kPatienceRatioPerHourUnsaid = 0.01;
 
 constexpr ObjectiveRow kObjectives[] = {
     // The fewest marginal joules.
-    {v1::OBJECTIVE_ENERGY,
-     [](const v1::Candidate& candidate, double) { return candidate.marginal_energy_joules(); },
+    {v1::OBJECTIVE_ENERGY, [](const RunStart& run, double) { return run.marginal_joules; },
      /*waiting_costs_extra=*/true, [](double cost) { return FormatEnergy(Joules(cost)); },
      [](double, double net_joules) { return net_joules; }, "J"},
     // The earliest completion in wall time. The time since the submission is the same on every
     // device and is left out.
-    {v1::OBJECTIVE_TIME,
-     [](const v1::Candidate& candidate, double) { return candidate.finish_in_seconds(); },
+    {v1::OBJECTIVE_TIME, [](const RunStart& run, double) { return run.finish_in_seconds; },
      /*waiting_costs_extra=*/false, [](double cost) { return FormatElapsed(absl::Seconds(cost)); },
      [](double seconds, double) { return seconds; }, "s"},
     // Marginal joules × delay. The delay is the wall time from the submission to the completion.
     {v1::OBJECTIVE_EDP,
-     [](const v1::Candidate& candidate, double waited_seconds) {
-       return candidate.marginal_energy_joules() * (waited_seconds + candidate.finish_in_seconds());
+     [](const RunStart& run, double waited_seconds) {
+       return run.marginal_joules * (waited_seconds + run.finish_in_seconds);
      },
      /*waiting_costs_extra=*/false,
      [](double cost) { return absl::StrCat(FormatEnergy(Joules(cost)), " x s"); },
@@ -53,12 +51,12 @@ double PatienceRatioPerHour(const policy::Limits& limits) {
   return limits.patience_ratio_per_hour.value_or(kPatienceRatioPerHourUnsaid);
 }
 
-double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,
+double CostOf(const ObjectiveRow& objective, const RunStart& run, double waited_seconds,
               double patience_ratio_per_hour) {
-  const double amount = objective.amount(candidate, waited_seconds);
+  const double amount = objective.amount(run, waited_seconds);
   // The time since the submission is the same on every device and is left out.
   return objective.waiting_costs_extra
-             ? amount * (1 + patience_ratio_per_hour * candidate.start_in_seconds() / 3600)
+             ? amount * (1 + patience_ratio_per_hour * run.start_in_seconds / 3600)
              : amount;
 }
 

@@ -8,16 +8,16 @@
 #include <string>
 
 #include "policy/limits.h"
-#include "wattle/v1/plan.pb.h"
+#include "scheduler/place/option.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle::scheduler {
 
 struct ObjectiveRow {
   v1::Objective objective;
-  // What the objective makes small, of a feasible candidate for a job that was submitted
-  // `waited_seconds` ago. At least 0.
-  double (*amount)(const v1::Candidate& candidate, double waited_seconds);
+  // What the objective makes small, of a run for a job that was submitted `waited_seconds` ago. At
+  // least 0.
+  double (*amount)(const RunStart& run, double waited_seconds);
   // True if time is no part of the amount. An hour of waiting then costs a share of the amount, so
   // that a job does not wait for ever for a few joules (the policies' patience_ratio_per_hour).
   bool waiting_costs_extra;
@@ -33,8 +33,8 @@ const ObjectiveRow& ObjectiveOf(v1::Objective objective);
 // What an hour of waiting for a device with these limits costs, as a share of the amount.
 double PatienceRatioPerHour(const policy::Limits& limits);
 
-// By which two candidates are compared; less is better. patience_ratio_per_hour: of the device.
-double CostOf(const ObjectiveRow& objective, const v1::Candidate& candidate, double waited_seconds,
+// By which two runs are compared; less is better. patience_ratio_per_hour: of the device.
+double CostOf(const ObjectiveRow& objective, const RunStart& run, double waited_seconds,
               double patience_ratio_per_hour);
 
 }  // namespace wattle::scheduler

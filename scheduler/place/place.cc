@@ -27,9 +27,9 @@ void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView 
     const Considered considered = fleet.Consider(job, work, loads);
     v1::ObjectiveChoice& choice = *plan.add_choices();
     choice.set_objective(objective);
-    if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
-      choice.set_device_id(chosen->device_id());
-      choice.set_wait(chosen->start_in_seconds() > 0);
+    if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+      choice.set_device_id(fleet.InfoOf(*chosen).device_id());
+      choice.set_wait(chosen->run.start_in_seconds > 0);
     }
   }
 }
@@ -40,7 +40,8 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  return *fleet.Consider(job, work, InitialLoads(snapshot)).candidates.front();
+  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
+  return fleet.CandidateOf(job, *considered.options.front(), FleetView::OtherModes::kShow);
 }
 
 absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
@@ -48,8 +49,10 @@ absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapsh
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
-  const v1::Candidate* const chosen = Chosen(considered);
-  return chosen == nullptr ? std::nullopt : std::optional(*chosen);
+  const Option* const chosen = Chosen(considered);
+  return chosen == nullptr
+             ? std::nullopt
+             : std::optional(fleet.CandidateOf(job, *chosen, FleetView::OtherModes::kShow));
 }
 
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
@@ -60,19 +63,21 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
   const Considered considered = fleet.Consider(job, work, loads);
   v1::PlanResponse plan;
-  if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
-    plan.set_chosen_device_id(chosen->device_id());
-    plan.set_wait(chosen->start_in_seconds() > 0);
+  for (const Option* option : considered.options) {
+    *plan.add_candidates() = fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
   }
-  plan.set_reason(ReasonOf(considered, objective));
+  if (Chosen(considered) != nullptr) {
+    plan.set_chosen_device_id(plan.candidates(0).device_id());
+    plan.set_wait(plan.candidates(0).start_in_seconds() > 0);
+    plan.set_reason(WhyChosen(fleet, job, considered, plan.candidates(0)));
+  } else {
+    plan.set_reason(WhyNone(fleet, job, considered));
+  }
   plan.set_objective(objective.objective);
   plan.set_sequence_number(snapshot.sequence.value());
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
   plan.set_batch_size(work.signature.batch_size());
-  for (const v1::Candidate* candidate : considered.candidates) {
-    *plan.add_candidates() = *candidate;
-  }
   AddChoices(fleet, loads, job, work, plan);
   return plan;
 }

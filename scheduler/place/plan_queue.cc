@@ -59,19 +59,13 @@ absl::Time TurnOf(const JobView& job, absl::Time now) {
 // Whether every device but the choice refuses the job for good.
 bool IsSole(const Considered& considered) {
   return considered.feasible == 1 &&
-         std::all_of(considered.candidates.begin() + 1, considered.candidates.end(),
-                     [](const v1::Candidate* candidate) { return candidate->permanent(); });
+         std::all_of(considered.options.begin() + 1, considered.options.end(),
+                     [](const Option* option) { return option->verdict.permanent(); });
 }
 
 // Whether the refusal depends on what else the device is to do.
-bool DependsOnLoad(const v1::Candidate& candidate) {
-  if (candidate.feasible() || candidate.permanent()) {
-    return false;
-  }
-  const absl::Span<const Rule> rules = Rules();
-  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
-    return rule.scope == RuleScope::kLoad && rule.name == candidate.refused_by();
-  });
+bool DependsOnLoad(const Verdict& verdict) {
+  return !verdict.ok() && !verdict.permanent() && Rules()[verdict.rule].scope == RuleScope::kLoad;
 }
 
 }  // namespace
@@ -191,19 +185,18 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     }
     if (placements != nullptr) {
       placements->push_back(PlacementOfJob(job, considered));
-      if (considered.feasible > 0) {
-        NotePlace(i, last[considered.devices.front()], placements->back().placement);
+      if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+        NotePlace(i, last[chosen->run.device], placements->back().placement);
       }
     }
     for (size_t at = 0; at < static_cast<size_t>(considered.feasible); ++at) {
-      outcome.places.usable[considered.devices[at]] = true;
+      outcome.places.usable[considered.options[at]->run.device] = true;
     }
-    if (considered.feasible > 0) {
-      outcome.places.starts[i] =
-          RunStartOf(considered.devices.front(), *considered.candidates.front());
-      outcome.costs[i] = considered.candidates.front()->cost();
-      Reserve(*job.view, considered, loads);
-      last[considered.devices.front()] = &job;
+    if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+      outcome.places.starts[i] = chosen->run;
+      outcome.costs[i] = chosen->cost;
+      Reserve(*job.view, *chosen, loads);
+      last[chosen->run.device] = &job;
     }
   }
   final_loads_ = std::move(loads);
@@ -223,9 +216,9 @@ void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {
   if (job.decided.has_value() || !job.work.ok()) {
     return;
   }
-  if (const Considered considered = ConsiderAs(arrangement_, index, loads);
-      considered.feasible > 0) {
-    Reserve(*job.view, considered, loads);
+  const Considered considered = ConsiderAs(arrangement_, index, loads);
+  if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+    Reserve(*job.view, *chosen, loads);
   }
 }
 
@@ -234,9 +227,9 @@ bool QueuePlanner::IsHeldUp(const Considered& considered,
   if (considered.feasible > 0) {
     return false;
   }
-  for (size_t i = 0; i < considered.candidates.size(); ++i) {
-    const size_t device = considered.devices[i];
-    if (DependsOnLoad(*considered.candidates[i]) &&
+  for (const Option* const option : considered.options) {
+    const size_t device = option->run.device;
+    if (DependsOnLoad(option->verdict) &&
         (!(loads[device] == loads_[device]) || snapshot_.devices[device].releasable)) {
       return true;
     }
@@ -253,22 +246,21 @@ QueuePlacement QueuePlanner::Invalid(const Job& job) {
   return placed;
 }
 
-QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& considered) {
+QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& considered) const {
   QueuePlacement placed;
   placed.job = job.view->id;
   placed.profile_point = job.view->profile_point;
-  placed.placement = PlacementOf(considered, ObjectiveOf(job.view->spec.objective()));
+  placed.placement = PlacementOf(fleet_, *job.view, considered);
   placed.never = NeverFeasible(considered);
   placed.sole = IsSole(considered);
-  if (const v1::Candidate* const chosen = Chosen(considered); chosen != nullptr) {
-    placed.power_mode = chosen->power_mode();
-    placed.on_cpu = chosen->on_cpu();
-    placed.prediction = chosen->prediction();
-    placed.model_choice = chosen->model_choice();
-    for (const Rule& rule : Rules()) {
-      if (rule.name == chosen->refused_by()) {
-        placed.refused_until_start = std::string(rule.waits_for);
-      }
+  if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
+    const v1::Candidate& shown = placed.placement.best(0);
+    placed.power_mode = shown.power_mode();
+    placed.on_cpu = shown.on_cpu();
+    placed.prediction = shown.prediction();
+    placed.model_choice = shown.model_choice();
+    if (chosen->waits_for_rule.has_value()) {
+      placed.refused_until_start = std::string(Rules()[*chosen->waits_for_rule].waits_for);
     }
   }
   return placed;
@@ -296,16 +288,15 @@ void QueuePlanner::NotePlace(size_t index, const Job* before, v1::Placement& pla
   }
 }
 
-void QueuePlanner::Reserve(const JobView& job, const Considered& considered,
+void QueuePlanner::Reserve(const JobView& job, const Option& chosen,
                            std::vector<DeviceLoad>& loads) const {
-  const v1::Candidate& chosen = *considered.candidates.front();
-  const size_t device = considered.devices.front();
+  const size_t device = chosen.run.device;
   SetLoad(device,
           WithRun(loads[device], snapshot_.devices[device].device,
                   {.job = job,
-                   .prediction = chosen.prediction(),
-                   .begin = snapshot_.now + absl::Seconds(chosen.start_in_seconds()),
-                   .end = snapshot_.now + absl::Seconds(chosen.finish_in_seconds())}),
+                   .prediction = *chosen.prediction,
+                   .begin = snapshot_.now + absl::Seconds(chosen.run.start_in_seconds),
+                   .end = snapshot_.now + absl::Seconds(chosen.run.finish_in_seconds)}),
           loads);
   HoldApart(snapshot_, job, device, loads);
 }

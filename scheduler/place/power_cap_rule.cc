@@ -43,14 +43,18 @@ std::optional<Refusal> CheckPowerCap(const Consideration& on) {
   const policy::Limits& limits = on.limits;
   const bool alone = supply.FitsAlone(run.power);
   const timetable::Milliwatts others = alone ? supply.DrawOver(run) : supply.spec().idle;
-  return Refusal{absl::StrCat("would draw ", FormatPower(WattsOf(run.power)),
-                              " above idle, the boards of ", limits.power_group->name,
-                              alone ? " draw " : " idle at ", FormatPower(WattsOf(others)),
-                              ", and their cap is ", FormatPower(WattsOf(supply.spec().cap)),
-                              " (policy ", limits.power_group->policy, "); feasible ",
-                              alone ? "once another of their jobs has ended" : "with a cap of ",
-                              alone ? "" : FormatPower(WattsOf(others + run.power))),
-                 /*permanent=*/!alone};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat("would draw ", FormatPower(WattsOf(run.power)),
+                            " above idle, the boards of ", limits.power_group->name,
+                            alone ? " draw " : " idle at ", FormatPower(WattsOf(others)),
+                            ", and their cap is ", FormatPower(WattsOf(supply.spec().cap)),
+                            " (policy ", limits.power_group->policy, "); feasible ",
+                            alone ? "once another of their jobs has ended" : "with a cap of ",
+                            alone ? "" : FormatPower(WattsOf(others + run.power)));
+      },
+      /*permanent=*/!alone);
 }
 
 std::optional<absl::Time> PowerIsFree(const Consideration& on) {

@@ -42,11 +42,11 @@ void SetLoss(double loss, v1::ProbeValue* value) {
 
 }  // namespace
 
-v1::ProbeValue ValueToDeadlines(const v1::Candidate& probe, double deadline_in_seconds, int jobs) {
-  const v1::Prediction& prediction = probe.prediction();
+v1::ProbeValue ValueToDeadlines(const Option& probe, double deadline_in_seconds, int jobs) {
+  const v1::Prediction& prediction = *probe.prediction;
   v1::ProbeValue value = WhatItCosts(prediction, jobs);
   const double run_seconds =
-      (deadline_in_seconds - probe.start_in_seconds()) / std::max(prediction.time_scale(), 1e-9) -
+      (deadline_in_seconds - probe.run.start_in_seconds) / std::max(prediction.time_scale(), 1e-9) -
       TotalSeconds(prediction, /*run_seconds=*/0);
   if (deadline_in_seconds > 0 && run_seconds > 0 && prediction.time_deviation() > 0) {
     const double misses = NormalBelow(-std::log(run_seconds / prediction.run_seconds().mean()) /
@@ -56,10 +56,10 @@ v1::ProbeValue ValueToDeadlines(const v1::Candidate& probe, double deadline_in_s
   return value;
 }
 
-v1::ProbeValue ValueToOthers(const v1::Candidate& tried, double known_cost, int jobs) {
-  const v1::Prediction& prediction = tried.prediction();
+v1::ProbeValue ValueToOthers(const Option& tried, double known_cost, int jobs) {
+  const v1::Prediction& prediction = *tried.prediction;
   v1::ProbeValue value = WhatItCosts(prediction, jobs);
-  const double mean = tried.cost();
+  const double mean = tried.cost;
   const double deviation = DeviationOf(prediction.run_energy_joules());
   if (mean <= 0 || known_cost <= 0 || deviation <= 0) {
     return value;
@@ -97,19 +97,19 @@ std::vector<bool> DevicesToTry(const Snapshot& snapshot, const PlacesOfJobs& pla
 
 std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool>& free,
                                 const WaitingPlace& planned, Considered* considered) {
-  std::optional<size_t> best;  // In the candidates.
+  std::optional<size_t> best;  // In the options.
   for (size_t i = 0; i < static_cast<size_t>(considered->feasible); ++i) {
-    const v1::Candidate& candidate = *considered->candidates[i];
-    const size_t device = considered->devices[i];
-    const bool wide = IsWide(candidate.prediction());
+    const Option& option = *considered->options[i];
+    const size_t device = option.run.device;
+    const bool wide = IsWide(*option.prediction);
     if (device == planned.device && wide) {
       return std::nullopt;
     }
-    if (!wide || candidate.probe() || candidate.start_in_seconds() > 0 || !free[device] ||
-        ProbeDemand(candidate.prediction()) > snapshot.devices[device].exploration.left) {
+    if (!wide || option.probe || option.run.start_in_seconds > 0 || !free[device] ||
+        ProbeDemand(*option.prediction) > snapshot.devices[device].exploration.left) {
       continue;
     }
-    const v1::ProbeValue value = ValueToOthers(candidate, planned.cost, planned.others);
+    const v1::ProbeValue value = ValueToOthers(option, planned.cost, planned.others);
     if (value.loss_avoided() > value.cost_of_trying() &&
         (!best.has_value() || value.value_per_joule() > considered->trial->value_per_joule())) {
       best = i;
@@ -119,13 +119,9 @@ std::optional<size_t> FindTrial(const Snapshot& snapshot, const std::vector<bool
   if (!best.has_value()) {
     return std::nullopt;
   }
-  const auto at = static_cast<ptrdiff_t>(*best);
-  const auto to_front = [at](auto& list) {
-    std::rotate(list.begin(), list.begin() + at, list.begin() + at + 1);
-  };
-  to_front(considered->candidates);
-  to_front(considered->devices);
-  return considered->devices.front();
+  const auto at = considered->options.begin() + static_cast<ptrdiff_t>(*best);
+  std::rotate(considered->options.begin(), at, at + 1);
+  return considered->options.front()->run.device;
 }
 
 }  // namespace wattle::scheduler

@@ -22,12 +22,12 @@ namespace wattle::scheduler {
 // To `jobs` jobs of one work that have the deadline: each of them would draw joules until its
 // deadline and then miss it, as often as the prediction lets expect. Without a
 // deadline or a deviation the value is 0.
-v1::ProbeValue ValueToDeadlines(const v1::Candidate& probe, double deadline_in_seconds, int jobs);
+v1::ProbeValue ValueToDeadlines(const Option& probe, double deadline_in_seconds, int jobs);
 
 // To `jobs` other jobs of the same work, each of which would take its best known device for
 // `known_cost` without the answer. The present job is expected to cost `cost_of_trying` more than
 // there, if it stays to its end.
-v1::ProbeValue ValueToOthers(const v1::Candidate& tried, double known_cost, int jobs);
+v1::ProbeValue ValueToOthers(const Option& tried, double known_cost, int jobs);
 
 // Whether the job still waits when a probe that starts now has told.
 [[nodiscard]] bool WaitsForProbe(const std::optional<RunStart>& start);

@@ -3,6 +3,7 @@
 // What a probe is worth, against drawn truths; and queues in which a job tries a board for others.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -25,17 +26,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
-v1::Candidate WideCandidate(double mean_joules, double deviation) {
-  v1::Candidate candidate;
-  candidate.set_cost(mean_joules);
-  v1::Prediction& prediction = *candidate.mutable_prediction();
+Option WideOption(double mean_joules, double deviation) {
+  v1::Prediction prediction;
   prediction.mutable_run_seconds()->set_mean(1000);
   prediction.set_mean_power_watts(5);
   v1::Interval& joules = *prediction.mutable_run_energy_joules();
   joules.set_mean(mean_joules);
   joules.set_low(mean_joules * std::exp(-1.6449 * deviation));
   joules.set_high(mean_joules * std::exp(1.6449 * deviation));
-  return candidate;
+  return {.run = {},
+          .cost = mean_joules,
+          .prediction = std::make_shared<const v1::Prediction>(std::move(prediction))};
 }
 
 // The mean loss of a decision by the means, less that of a decision that knows the truth.
@@ -54,7 +55,7 @@ TEST(ProbeValueTest, IsTheLossThatTheAnswerAvoids) {
   std::mt19937 random(7);
   for (const double mean : {700.0, 1000.0, 1500.0, 3000.0}) {
     for (const double deviation : {0.3, 0.6, 1.0}) {
-      const v1::ProbeValue value = ValueToOthers(WideCandidate(mean, deviation), 1000, 3);
+      const v1::ProbeValue value = ValueToOthers(WideOption(mean, deviation), 1000, 3);
       EXPECT_NEAR(value.loss_avoided(), 3 * DrawnGain(mean, deviation, 1000, random), 15)
           << mean << " +- " << deviation;
       EXPECT_EQ(value.cost_of_trying(), std::max(0.0, mean - 1000));
@@ -64,9 +65,8 @@ TEST(ProbeValueTest, IsTheLossThatTheAnswerAvoids) {
 }
 
 TEST(ProbeValueTest, CertaintyIsWorthNothing) {
-  EXPECT_EQ(ValueToOthers(WideCandidate(1500, 0), 1000, 9).loss_avoided(), 0);
-  EXPECT_EQ(ValueToDeadlines(WideCandidate(1500, 1), /*deadline_in_seconds=*/0, 9).loss_avoided(),
-            0);
+  EXPECT_EQ(ValueToOthers(WideOption(1500, 0), 1000, 9).loss_avoided(), 0);
+  EXPECT_EQ(ValueToDeadlines(WideOption(1500, 1), /*deadline_in_seconds=*/0, 9).loss_avoided(), 0);
 }
 
 // A measured board, and one of a class that nobody measured, whose mean cost is so many times the

@@ -11,6 +11,7 @@
 
 #include "base/status_matchers.h"
 #include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/option.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/receipt_for_test.h"
@@ -44,6 +45,13 @@ inline std::vector<std::string> Summary(const std::vector<QueuePlacement>& place
                     placed.placement.device_id());
   }
   return lines;
+}
+
+// The run of a candidate that a plan shows.
+inline RunStart RunOf(const v1::Candidate& candidate) {
+  return {.start_in_seconds = candidate.start_in_seconds(),
+          .finish_in_seconds = candidate.finish_in_seconds(),
+          .marginal_joules = candidate.marginal_energy_joules()};
 }
 
 }  // namespace wattle::scheduler

@@ -136,13 +136,12 @@ class QueuePlanner {
   [[nodiscard]] bool IsHeldUp(const Considered& considered,
                               const std::vector<DeviceLoad>& loads) const;
   static QueuePlacement Invalid(const Job& job);
-  static QueuePlacement PlacementOfJob(const Job& job, const Considered& considered);
+  [[nodiscard]] QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) const;
   // Says when a job that waits for its device is expected to run there, behind which job of the
   // queue, and for how long the queue puts it off; before: null for the first one.
   void NotePlace(size_t index, const Job* before, v1::Placement& placement) const;
   // Gives the job its place on the chosen device.
-  void Reserve(const JobView& job, const Considered& considered,
-               std::vector<DeviceLoad>& loads) const;
+  void Reserve(const JobView& job, const Option& chosen, std::vector<DeviceLoad>& loads) const;
   // What a job's placement in a trial costs, and a whole trial.
   [[nodiscard]] size_t PlacementCost() const;
   [[nodiscard]] size_t TrialPlacements() const { return jobs_.size() * PlacementCost(); }
@@ -167,11 +166,10 @@ class QueuePlanner {
   // The device's load if its attempt hands over now, and if the attempt's rest follows the job.
   [[nodiscard]] DeviceLoad Released(size_t device, const DeviceLoad& load) const;
   // The joules of the attempt's rest count as before, although they are drawn later.
-  [[nodiscard]] DeviceLoad WithRest(size_t device, const Job& job,
-                                    const v1::Candidate& chosen) const;
+  [[nodiscard]] DeviceLoad WithRest(const Job& job, const Option& chosen) const;
   // Whether the device's attempt may leave for the job.
   [[nodiscard]] bool MayRelease(size_t device, const JobView& job) const;
-  // The candidates as if each attempt that may leave for the job had left; the cheapest of these
+  // The options as if each attempt that may leave for the job had left; the cheapest of these
   // devices that meets the deadline comes first. nullopt: there is none.
   std::optional<Considered> ConsiderReleases(const Job& job);
   // Releases the attempt whose device serves the job best.

@@ -55,13 +55,6 @@ std::vector<size_t> ByName(const Snapshot& snapshot, absl::Span<const size_t> de
 
 }  // namespace
 
-RunStart RunStartOf(size_t device, const v1::Candidate& start) {
-  return {.device = device,
-          .start_in_seconds = start.start_in_seconds(),
-          .finish_in_seconds = start.finish_in_seconds(),
-          .marginal_joules = start.marginal_energy_joules()};
-}
-
 Rearrangement::Rearrangement(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads,
                              absl::Span<const size_t> devices)
     : snapshot_(&snapshot),
@@ -98,20 +91,20 @@ Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
                                               start.start_in_seconds / timetable::kHour);
 }
 
-void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
+void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> starts,
                         const std::optional<RunStart>& in_order) {
   // A board that may do is no way for a job that has boards that do.
-  const bool known = std::any_of(starts.begin(), starts.end(), [](const v1::Candidate* start) {
-    return start != nullptr && !start->probe();
+  const bool known = std::any_of(starts.begin(), starts.end(), [](const Option* start) {
+    return start != nullptr && !start->probe;
   });
-  const auto counts = [known](const v1::Candidate* start) {
-    return start != nullptr && (!known || !start->probe());
+  const auto counts = [known](const Option* start) {
+    return start != nullptr && (!known || !start->probe);
   };
   Scale scale{.joules = kJoulesMax, .seconds = 1e12};
-  for (const v1::Candidate* start : starts) {
+  for (const Option* start : starts) {
     if (counts(start)) {
-      scale.joules = std::min(scale.joules, start->marginal_energy_joules());
-      scale.seconds = std::min(scale.seconds, RunSeconds(RunStartOf(0, *start)));
+      scale.joules = std::min(scale.joules, start->run.marginal_joules);
+      scale.seconds = std::min(scale.seconds, RunSeconds(start->run));
     }
   }
   const size_t index = jobs_.size();
@@ -129,15 +122,16 @@ void Rearrangement::Add(const JobView& job, absl::Span<const v1::Candidate* cons
           timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_finish));
     }
   }
+  const policy::SpecSteps steps = policy::StepsOf(job.spec);
   for (size_t index_of_device = 0; index_of_device < fleet_.devices.size(); ++index_of_device) {
     const size_t device = fleet_.devices[index_of_device];
     if (!counts(starts[device])) {
       continue;
     }
     const std::optional<timetable::Draw> draw =
-        DrawOf(snapshot_->devices[device].device, job.spec, starts[device]->prediction());
+        DrawOf(snapshot_->devices[device].device, steps, *starts[device]->prediction);
     if (draw.has_value()) {
-      const RunStart start = RunStartOf(device, *starts[device]);
+      const RunStart& start = starts[device]->run;
       const Price price = PriceFrom(index, start);
       plain.options.push_back({.device = static_cast<int>(index_of_device),
                                .draw = DrawInMeanTime(*draw, start),

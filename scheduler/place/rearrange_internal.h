@@ -18,21 +18,12 @@
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/fleet_instance_internal.h"
 #include "scheduler/place/improve_queue.h"
+#include "scheduler/place/option.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/schedule.h"
-#include "wattle/v1/plan.pb.h"
 
 namespace wattle::scheduler {
-
-// A run in a plan.
-struct RunStart {
-  size_t device = 0;
-  double start_in_seconds = 0;
-  double finish_in_seconds = 0;
-  double marginal_joules = 0;
-};
-RunStart RunStartOf(size_t device, const v1::Candidate& start);
 
 class Rearrangement {
  public:
@@ -43,7 +34,7 @@ class Rearrangement {
   // Adds a job. starts: on each device of the snapshot the job's earliest start under the loads;
   // null: the device does not take the job. in_order: the run that the plan job by job gives
   // the job; the search keeps what the job is promised for it (promise_internal.h).
-  void Add(const JobView& job, absl::Span<const v1::Candidate* const> starts,
+  void Add(const JobView& job, absl::Span<const Option* const> starts,
            const std::optional<RunStart>& in_order);
 
   // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the

@@ -13,16 +13,18 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
+#include "policy/held_back.h"
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/device_mode.h"
 #include "scheduler/place/snapshot.h"
-#include "wattle/v1/plan.pb.h"
 #include "wattle/v1/profile.pb.h"
 
 namespace wattle::scheduler {
 
 // One device that is considered for one job at the time when the job could start there. For a rule
-// of the scope kDevice the fields of the load are empty.
+// of the scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also
+// mode and prediction.
 struct Consideration {
   // When the run would start.
   [[nodiscard]] absl::Time start() const { return snapshot.now + absl::Seconds(start_in_seconds); }
@@ -32,9 +34,11 @@ struct Consideration {
   const DeviceView& device;
   const policy::Limits& limits;  // Of the device, by the snapshot's policies.
   const v1::Prediction& prediction;
-  bool dry_run = false;  // `wattle plan`: files may be declared instead of named.
-  // Of a job with a quality floor: what the device would run, with the alternatives.
-  const v1::Candidate* candidate = nullptr;
+  bool dry_run = false;    // `wattle plan`: files may be declared instead of named.
+  const DeviceMode& mode;  // In which the device would run the job.
+  // A refusal is to say why. The planner asks for verdicts alone, and for the reasons of what is
+  // shown.
+  bool explains = false;
   // The load.
   double start_in_seconds = 0;  // Wall.
   double finish_in_seconds_upper =
@@ -42,18 +46,27 @@ struct Consideration {
   // The rule is asked whether a start could do, for a prediction too wide to be planned on: what is
   // above stands for the lower end.
   bool probes = false;
+  policy::SpecSteps steps{};         // As the job's spec has them.
   const DeviceLoad* load = nullptr;  // What the device has to do already, this plan's included.
 };
 
 struct Refusal {
-  std::string reason;      // With the numbers, and the change that would make the device feasible.
+  // With the numbers, and the change that would make the device feasible. Empty: not asked for.
+  std::string reason;
   bool permanent = false;  // True: waiting does not help. False: the refusal may pass.
 };
+
+// words: writes the reason, if it is asked for.
+template <typename Words>
+Refusal Refuse(const Consideration& on, const Words& words, bool permanent = false) {
+  return {on.explains ? std::string(words()) : std::string(), permanent};
+}
 
 // The inputs of a rule besides the job. The planner asks a rule again only when these inputs have
 // changed.
 enum class RuleScope {
   kDevice,  // The device and its last heartbeat, which are fixed for the whole plan.
+  kMode,    // Also the mode in which it would run the job, and the prediction of a start now.
   kLoad,    // Also the time when the device is free, and the promised joules of its battery.
 };
 

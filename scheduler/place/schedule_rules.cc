@@ -21,19 +21,23 @@ namespace {
 // How long a run must be able to go on, so that its guard does not stop it at once.
 absl::Duration ShortestRun(const Consideration& on) {
   return on.prediction.time_scale() *
-         policy::StopLead(policy::PredictedStop(on.job.spec, on.prediction));
+         policy::StopLead(policy::PredictedStop(on.steps, on.prediction));
 }
 
 // what: what may never happen.
-Refusal NeverOpen(absl::string_view what, const std::vector<policy::WindowLimit>& windows,
-                  absl::Time now) {
+Refusal NeverOpen(const Consideration& on, absl::string_view what,
+                  const std::vector<policy::WindowLimit>& windows, absl::Time now) {
   const auto words = [](std::string* out, const policy::WindowLimit& limit) {
     absl::StrAppend(out, limit.policy, " (", policy::Describe(limit), ")");
   };
-  return {absl::StrCat(what, ": the windows of the policies ",
-                       absl::StrJoin(policy::FewestNeverOpen(windows, now), " and ", words),
-                       " have no time in common; change one of them"),
-          true};
+  return Refuse(
+      on,
+      [&] {
+        return absl::StrCat(what, ": the windows of the policies ",
+                            absl::StrJoin(policy::FewestNeverOpen(windows, now), " and ", words),
+                            " have no time in common; change one of them");
+      },
+      true);
 }
 
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
@@ -42,19 +46,24 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
     return std::nullopt;
   }
   const policy::WindowLimit& first = limits.windows.front();
-  const std::string rule =
-      absl::StrCat("work may run ", policy::Describe(first), " (policy ", first.policy,
-                   limits.windows.size() > 1 ? " and others)" : ")");
+  const auto rule = [&] {
+    return absl::StrCat("work may run ", policy::Describe(first), " (policy ", first.policy,
+                        limits.windows.size() > 1 ? " and others)" : ")");
+  };
   const absl::Time start = on.start();
   const absl::Time opens = policy::OpensAt(limits.windows, start);
   if (opens == absl::InfiniteFuture()) {
-    return NeverOpen("work may never run", limits.windows, start);
+    return NeverOpen(on, "work may never run", limits.windows, start);
   }
   if (opens > start) {
-    return Refusal{absl::StrCat(rule, "; feasible in ", FormatElapsed(opens - on.snapshot.now))};
+    return Refuse(on, [&] {
+      return absl::StrCat(rule(), "; feasible in ", FormatElapsed(opens - on.snapshot.now));
+    });
   }
   if (policy::ClosesAt(limits.windows, start) <= start + ShortestRun(on)) {
-    return Refusal{absl::StrCat(rule, ", and the window closes; feasible in the next one")};
+    return Refuse(on, [&] {
+      return absl::StrCat(rule(), ", and the window closes; feasible in the next one");
+    });
   }
   return std::nullopt;
 }
@@ -79,7 +88,7 @@ std::optional<Refusal> CheckLinkWindows(const Consideration& on) {
   windows.insert(windows.end(), on.limits.windows.begin(), on.limits.windows.end());
   const absl::Time now = on.snapshot.now;
   return policy::OpensAt(windows, now) == absl::InfiniteFuture()
-             ? std::make_optional(NeverOpen("artifacts may never come or leave", windows, now))
+             ? std::make_optional(NeverOpen(on, "artifacts may never come or leave", windows, now))
              : std::nullopt;
 }
 
@@ -89,24 +98,28 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
     return std::nullopt;
   }
   const policy::BudgetLimit& budget = *limits.budget;
-  const Joules held_back = policy::HeldBack(policy::PredictedStop(on.job.spec, on.prediction));
+  const Joules held_back = policy::HeldBack(policy::PredictedStop(on.steps, on.prediction));
   if (held_back >= budget.per_day) {
-    return Refusal{
-        absl::StrCat(
-            "its budget of ", FormatEnergy(budget.per_day), " a day (policy ", budget.policy,
-            ") is less than the ", FormatEnergy(held_back),
-            " that its guard holds back to stop the job in time; feasible with a larger budget"),
-        true};
+    return Refuse(
+        on,
+        [&] {
+          return absl::StrCat(
+              "its budget of ", FormatEnergy(budget.per_day), " a day (policy ", budget.policy,
+              ") is less than the ", FormatEnergy(held_back),
+              " that its guard holds back to stop the job in time; feasible with a larger budget");
+        },
+        true);
   }
   const absl::Time start = on.start();
   const Joules spent = BudgetSpent(limits, on.device.device, *on.load, on.snapshot.now, start);
   if (spent + held_back < budget.per_day) {
     return std::nullopt;
   }
-  return Refusal{absl::StrCat("work has drawn or is promised ", FormatEnergy(spent),
-                              " of the day's ", FormatEnergy(budget.per_day), " (policy ",
-                              budget.policy, "); feasible in ",
-                              FormatElapsed(policy::DayEnds(budget, start) - on.snapshot.now))};
+  return Refuse(on, [&] {
+    return absl::StrCat("work has drawn or is promised ", FormatEnergy(spent), " of the day's ",
+                        FormatEnergy(budget.per_day), " (policy ", budget.policy, "); feasible in ",
+                        FormatElapsed(policy::DayEnds(budget, start) - on.snapshot.now));
+  });
 }
 
 std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
@@ -118,7 +131,7 @@ std::optional<absl::Time> DayOfBudgetEnds(const Consideration& on) {
 
 extern const Rule kWorkWindowsRule = {"work_windows", RuleScope::kLoad, CheckWorkWindows,
                                       WindowOpens, "its work window is closed"};
-extern const Rule kLinkWindowsRule = {"link_windows", RuleScope::kDevice, CheckLinkWindows};
+extern const Rule kLinkWindowsRule = {"link_windows", RuleScope::kMode, CheckLinkWindows};
 extern const Rule kDailyBudgetRule = {"daily_energy_budget", RuleScope::kLoad, CheckDailyBudget,
                                       DayOfBudgetEnds, "its budget of the day is spent"};
 

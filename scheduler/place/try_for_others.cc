@@ -49,7 +49,7 @@ bool QueuePlanner::TryForOthers(Outcome& plan) {
 
 void QueuePlanner::TryOn(size_t index, const Considered& considered, Outcome& plan) {
   std::vector<DeviceLoad> loads = loads_;
-  Reserve(*jobs_[index].view, considered, loads);
+  Reserve(*jobs_[index].view, *considered.options.front(), loads);
   jobs_[index].decided = PlacementOfJob(jobs_[index], considered);
   Outcome outcome = Pass(arrangement_, loads);
   Promises kept(jobs_.size());

@@ -1,0 +1,159 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Makes the message of an option that somebody is shown, with its sentences. What the search holds
+// is in option.h.
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "scheduler/battery/charge.h"
+#include "scheduler/place/consider_internal.h"
+#include "scheduler/place/rule.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/profiles/probe.h"
+
+namespace wattle::scheduler {
+namespace {
+
+// Warns of a reserve that nothing guards.
+void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Candidate* candidate) {
+  if (limits.reserve && limits.refuses_missing_gauge.empty() && !HasGauge(view.device)) {
+    candidate->add_warnings(absl::StrCat("policy ", limits.reserve->policy,
+                                         " keeps a reserve, and this device has no battery gauge: "
+                                         "its reserve is not guarded"));
+  }
+}
+
+// device: the one whose gauge counts.
+void DescribeBattery(const v1::Device& device, const DeviceLoad& load, v1::Candidate* candidate) {
+  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
+  if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
+    return;
+  }
+  const Fraction charge(device.heartbeat().state_of_charge_ratio());
+  const Joules demand = GrossDemand(candidate->prediction(),
+                                    Joules(candidate->prediction().run_energy_joules().mean()));
+  candidate->set_has_battery(true);
+  candidate->set_state_of_charge_ratio(charge.value());
+  candidate->set_state_of_charge_after_ratio(std::clamp(
+      ChargeAfter(BatteryState{capacity, charge, load.committed + load.promised_by_others}, demand)
+          .value(),
+      0.0, 1.0));
+}
+
+v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
+  v1::PowerModeChoice choice;
+  choice.set_power_mode(candidate.power_mode());
+  choice.set_on_cpu(candidate.on_cpu());
+  choice.set_feasible(candidate.feasible());
+  choice.set_reason(candidate.reason());
+  choice.set_run_seconds(candidate.prediction().run_seconds().mean());
+  choice.set_run_energy_joules(candidate.prediction().run_energy_joules().mean());
+  choice.set_marginal_energy_joules(candidate.marginal_energy_joules());
+  choice.set_finish_in_seconds(candidate.finish_in_seconds());
+  choice.set_provenance(candidate.prediction().provenance());
+  return choice;
+}
+
+std::string NameOfRule(const Verdict& verdict) {
+  return verdict.ok() ? "" : std::string(Rules()[verdict.rule].name);
+}
+
+}  // namespace
+
+std::string FleetView::ReasonOf(const JobOnDevice& on, const Described& described,
+                                const Option& option) const {
+  if (option.feasible()) {
+    return "";
+  }
+  const Rule& rule = Rules()[option.verdict.rule];
+  const auto words = [&rule](Consideration considered) {
+    considered.explains = true;
+    return rule.check(considered)->reason;
+  };
+  if (rule.scope != RuleScope::kLoad) {
+    const std::optional<v1::Prediction> hot = HotNow(described, on.device);
+    return words(ConsiderationOf(on, described, hot ? *hot : *described.prediction));
+  }
+  const Consideration considered = ConsiderationOf(on, described, option);
+  return IsWide(*option.prediction)
+             ? AskAboutProbe(considered, FinishLower(on, option), &v1::Interval::mean, words)
+             : words(considered);
+}
+
+v1::Candidate FleetView::CandidateAt(const JobOnDevice& on, const Described& described,
+                                     const Option& option) const {
+  const v1::DeviceInfo& info = on.view.device.info();
+  const DeviceMode& mode = described.mode;
+  v1::Candidate candidate;
+  candidate.set_device_id(info.device_id());
+  candidate.set_device_name(info.name());
+  candidate.set_device_class(info.device_class());
+  candidate.set_emulated(info.emulated());
+  candidate.set_power_mode(mode.power_mode);
+  candidate.set_on_cpu(mode.on_cpu);
+  candidate.set_sets_power_mode(mode.power_mode != info.power_mode());
+  candidate.mutable_alternatives()->Add(mode.alternatives.begin(), mode.alternatives.end());
+  if (mode.model_choice.has_value()) {
+    *candidate.mutable_model_choice() = *mode.model_choice;
+  }
+  WarnOfReserve(on.limits, on.view, &candidate);
+  *candidate.mutable_prediction() = *option.prediction;
+  candidate.set_start_in_seconds(option.run.start_in_seconds);
+  candidate.set_finish_in_seconds(option.run.finish_in_seconds);
+  candidate.set_marginal_energy_joules(option.run.marginal_joules);
+  candidate.set_cost(option.cost);
+  DescribeBattery(GaugeDevice(snapshot_, on.view, on.load), on.load, &candidate);
+  candidate.set_feasible(option.feasible());
+  candidate.set_permanent(option.verdict.permanent());
+  candidate.set_probe(option.probe);
+  candidate.set_refused_by(NameOfRule(option.verdict));
+  candidate.set_reason(ReasonOf(on, described, option));
+  if (option.run.start_in_seconds > 0) {
+    candidate.set_waits_for(on.view.waits_for);
+  }
+  return candidate;
+}
+
+void FleetView::AddOtherModes(const JobOnDevice& on, const Modes& modes, size_t shown,
+                              v1::Candidate& candidate) const {
+  std::vector<v1::PowerModeChoice> others;
+  for (size_t mode = 0; mode < modes.size(); ++mode) {
+    if (mode != shown) {
+      others.push_back(ChoiceOfMode(CandidateAt(on, modes[mode], PlaceInMode(on, modes, mode))));
+    }
+  }
+  const auto& listed = on.view.device.info().power_modes();
+  const auto place = [&listed](const v1::PowerModeChoice& choice) {
+    return std::find_if(listed.begin(), listed.end(), [&choice](const v1::PowerMode& mode) {
+      return mode.name() == choice.power_mode();
+    });
+  };
+  std::stable_sort(others.begin(), others.end(),
+                   [&place](const auto& a, const auto& b) { return place(a) < place(b); });
+  candidate.mutable_other_power_modes()->Add(others.begin(), others.end());
+}
+
+v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
+                                     OtherModes others) const {
+  const size_t device = option.run.device;
+  const Modes& modes = (*latest_->described)[device];
+  if (modes.empty()) {  // The device was not asked.
+    return {};
+  }
+  const JobOnDevice on = On(device, job, latest_->steps, latest_->loads[device]);
+  v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
+  if (option.waits_for_rule.has_value()) {
+    const Option refused = PlaceInMode(on, modes, option.mode);
+    candidate.set_refused_by(NameOfRule(refused.verdict));
+    candidate.set_waits_for(ReasonOf(on, modes[option.mode], refused));
+  } else if (others == OtherModes::kShow) {
+    AddOtherModes(on, modes, option.mode, candidate);
+  }
+  return candidate;
+}
+
+}  // namespace wattle::scheduler
