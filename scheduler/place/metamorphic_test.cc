@@ -294,9 +294,9 @@ TEST(MetamorphicTest, AThousandTimesTheJoulesChangeNothing) {
   for (unsigned seed = 1; seed <= kSeeds; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Drawing drawing = Draw(seed);
-    drawing.joules = 0.1;
+    drawing.joules = 0.2;
     const Decisions before = PlanOf(drawing);
-    drawing.joules = 100;
+    drawing.joules = 200;
     const Decisions after = PlanOf(drawing);
     for (const auto& [job, decision] : before) {
       SCOPED_TRACE(job);
