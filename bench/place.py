@@ -239,7 +239,7 @@ class Tally:
         self.gaps_vs_cbc = []
         self.misses = {"search": 0, "prices": 0, "shipped": 0, "shipped_in_turn": 0}
         self.put_off = []  # Cost over that of the plans which put nobody off.
-        self.missed = {"shipped": 0, "shipped_in_turn": 0, "edf_as_jobs_arrive": 0}
+        self.missed = {"shipped": 0, "shipped_in_turn": 0, "edf_as_jobs_arrive": 0, "edf": 0}
         self.refuted = self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
         self.runs_on_packs = {"shipped": 0, "edf_as_jobs_arrive": 0}
         self.guard_stops = {"shipped": 0, "edf_as_jobs_arrive": 0}
@@ -281,7 +281,7 @@ class Tally:
             sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model or CBC is wrong; HiGHS tells which (--highs-seconds)")
 
     def missed_words(self):
-        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off, {self.missed['edf_as_jobs_arrive']} by EDF without foresight"
+        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off, {self.missed['edf_as_jobs_arrive']} by EDF without foresight, {self.missed['edf']} by EDF"
 
     def peers(self):
         return "; ".join(f"{name} {statistics.mean(gap):.2f}, worst {max(gap):.2f}" for name, gap in self.gaps.items() if max(gap) < math.inf)
