@@ -26,11 +26,11 @@
 namespace wattle::scheduler {
 namespace {
 
-// Each hour of waiting raises the priority by 1. A job of priority -100 therefore overtakes a new
-// job of priority 100 after 200 h.
+// An hour of waiting is worth a point of priority. So a job of priority -100 overtakes a new job of
+// priority 100 after 200 h.
 constexpr absl::Duration kAgeing = absl::Hours(1);
-// A job without a deadline has the turn of one that is to end within half a day.
-constexpr absl::Duration kWantedWithin = absl::Hours(12);
+// A job without a deadline, or with a later one, has the turn of a job with this deadline.
+constexpr absl::Duration kLatestDeadlineOfATurn = absl::Hours(12);
 // Of a fleet whose candidates are not kept each placement of a trial asks every device again. So
 // many devices then count as a placement.
 constexpr size_t kDevicesOfAPlacement = 100;
@@ -49,11 +49,11 @@ int64_t EffectivePriority(const JobView& job, absl::Time now) {
 // later then still finds time.
 absl::Time TurnOf(const JobView& job, absl::Time now) {
   const absl::Time submitted = job.submitted == absl::InfinitePast() ? now : job.submitted;
-  absl::Duration wanted_within = kWantedWithin;
+  absl::Duration deadline = kLatestDeadlineOfATurn;
   if (job.spec.deadline_seconds() > 0) {
-    wanted_within = std::min(wanted_within, absl::Seconds(job.spec.deadline_seconds()));
+    deadline = std::min(deadline, absl::Seconds(job.spec.deadline_seconds()));
   }
-  return submitted + wanted_within - kAgeing * job.spec.priority();
+  return submitted + deadline - kAgeing * job.spec.priority();
 }
 
 // Whether every device but the choice refuses the job for good.
