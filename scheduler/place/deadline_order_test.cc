@@ -154,26 +154,30 @@ TEST(DeadlineOrderTest, HopelessJobsUseUpNoTrialsOfAnother) {
 }
 
 // The board is busy for too long for 300 jobs, in any order. The last job may go in front of all.
+// Whether another job holds the 300 up before that, or comes behind them, changes nothing.
 TEST(DeadlineOrderTest, JobsThatNoOrderHelpsCostAPlacementEach) {
-  ProfileTable profiles;
-  Snapshot snapshot = MakeSnapshot({OrinNano()}, profiles);
-  Learn(snapshot.devices[0], TenHourJob("j0", 12), {0.01, 10}, profiles);
-  snapshot.devices[0].free_at = kTestNow + absl::Hours(3);
-  const auto add = [&snapshot](int number, absl::Duration deadline, int priority) {
-    snapshot.queue.push_back(
-        WithDeadline(TenHourJob("j" + std::to_string(number), 12), deadline, priority));
-  };
-  add(1, absl::ZeroDuration(), 20);
-  for (int job = 2; job <= 301; ++job) {
-    add(job, absl::Hours(12), 10);
-  }
-  for (int job = 302; job <= 350; ++job) {
-    add(job, absl::ZeroDuration(), 0);
-  }
-  add(400, absl::Hours(20), -10);
-  for (const QueuePlacement& placed : PlanQueue(snapshot)) {
-    const int number = std::stoi(placed.job.value().substr(1));
-    EXPECT_EQ(placed.placement.device_id().empty(), number >= 2 && number <= 301) << number;
+  for (const int priority_of_first : {20, 5}) {
+    SCOPED_TRACE(priority_of_first);
+    ProfileTable profiles;
+    Snapshot snapshot = MakeSnapshot({OrinNano()}, profiles);
+    Learn(snapshot.devices[0], TenHourJob("j0", 12), {0.01, 10}, profiles);
+    snapshot.devices[0].free_at = kTestNow + absl::Hours(3);
+    const auto add = [&snapshot](int number, absl::Duration deadline, int priority) {
+      snapshot.queue.push_back(
+          WithDeadline(TenHourJob("j" + std::to_string(number), 12), deadline, priority));
+    };
+    add(1, absl::ZeroDuration(), priority_of_first);
+    for (int job = 2; job <= 301; ++job) {
+      add(job, absl::Hours(12), 10);
+    }
+    for (int job = 302; job <= 350; ++job) {
+      add(job, absl::ZeroDuration(), 0);
+    }
+    add(400, absl::Hours(20), -10);
+    for (const QueuePlacement& placed : PlanQueue(snapshot)) {
+      const int number = std::stoi(placed.job.value().substr(1));
+      EXPECT_EQ(placed.placement.device_id().empty(), number >= 2 && number <= 301) << number;
+    }
   }
 }
 
