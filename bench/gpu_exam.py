@@ -298,7 +298,7 @@ def train(exam, work):
         return
     text = work / "text.txt"
     text.write_text(("The mast has a panel, a battery and a board; it wakes up with the sun. " * 8000)[:LENGTH * 1000])
-    for kind in ("bf16", "fp32"):
+    for kind in ("bf16", "tf32", "fp32"):
         spec = {"finetune": {"steps": WARM_UP + STEPS, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
                              "clipNorm": 1.0, "precision": f"PRECISION_{kind.upper()}"}}
         with GpuMemory() as memory:
@@ -307,7 +307,8 @@ def train(exam, work):
         if len(seconds) > WARM_UP:
             exam.add(f"train.{kind}.tokens_per_s", BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "tokens/s", f"GPT-2 Small's shape, batch {BATCH} x {LENGTH}")
             exam.add(f"train.{kind}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole process, by nvidia-smi")
-        for form in ("eager", "compiled") if not exam.options.no_peers else ():
+        forms = ["eager"] if kind == "tf32" else ["eager", "compiled"]
+        for form in forms if not exam.options.no_peers else []:
             with GpuMemory() as memory:
                 told = peer(exam, f"train {kind} {form}", "train", kind, form)
             if told:

@@ -4,7 +4,7 @@
 
 gpu_exam_peer.py decode MODEL fp32|fp16|bf16 eager|compiled     tokens per second of one sequence, random weights of the model's shapes
 gpu_exam_peer.py prompt MODEL fp32|fp16|bf16 eager              tokens per second of a prompt of 512
-gpu_exam_peer.py train fp32|bf16 eager|compiled                 tokens per second of full fine-tuning, GPT-2 Small's shape
+gpu_exam_peer.py train fp32|tf32|bf16 eager|compiled            tokens per second of full fine-tuning, GPT-2 Small's shape
 gpu_exam_peer.py bandwidth                                      bytes a second of a sum, and of a copy (read and written)
 
 Lean modules rather than transformers', which is slower: fused projections, a static cache of 192 positions (a prompt: 512), attention by
@@ -129,6 +129,7 @@ def prompt(name, kind, _form):
 def train(kind, form):
     import train_peer  # pylint: disable=import-outside-toplevel
     torch.manual_seed(1)
+    torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
     model = train_peer.Decoder(12, 0.1).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
     loss_of = torch.compile(model) if form == "compiled" else model

@@ -138,7 +138,8 @@ constexpr Field kFinetuneFields[] = {
      "With adapters: int8, int4 or nf4 for the weights beside them (QLoRA)"},
     {"finetune.last_layers", "N", "Train the last N layers alone, instead of every weight"},
     {"finetune.precision", "PRECISION",
-     "fp32 (default), bf16 or fp16: the factors of matrix products are rounded to it"},
+     "fp32 (default), bf16, fp16, or tf32 on a GPU: the factors of matrix products are rounded "
+     "to it"},
     {"finetune.weights_precision", "PRECISION",
      "fp32 (default) or bf16: matrices are held in BF16, in half the memory"},
     {"finetune.packing", "BOOL",

@@ -30,9 +30,16 @@ inline const char* PrecisionName(v1::Precision precision) {
       return "bf16";
     case v1::PRECISION_FP16:
       return "fp16";
+    case v1::PRECISION_TF32:
+      return "tf32";
     default:
       return "fp32";
   }
+}
+
+// Whether the factors of products are rounded to two bytes.
+inline bool RoundsFactors(v1::Precision precision) {
+  return precision == v1::PRECISION_BF16 || precision == v1::PRECISION_FP16;
 }
 
 // The name of an optimizer with gradients in signatures and checkpoints; AdamW has none.

@@ -62,6 +62,8 @@ constexpr SpecFeature kFeatures[] = {
     {SpecPart::kField, "evaluate.max_answer_tokens", 1},
 
     {SpecPart::kDataFormat, "chat", 1},
+
+    {SpecPart::kField, "finetune.precision: tf32", 2},
 };
 
 // Whether an element of the field, or the field itself, is as the path says: set, or with `value`,

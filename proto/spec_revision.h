@@ -22,7 +22,7 @@
 namespace wattle {
 
 // The newest revision. Workers of before the revisions tell 0.
-inline constexpr int32_t kSpecRevision = 1;
+inline constexpr int32_t kSpecRevision = 2;
 
 enum class SpecPart {
   kField,        // A field that is set: "finetune.lora". Or one value of an older field:

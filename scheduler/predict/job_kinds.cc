@@ -234,7 +234,7 @@ MemoryWorkload FinetuneMemory(const v1::JobSpec& spec, int64_t max_positions,
     workload.heldout_tokens = AtMost(length, data.heldout_longest_tokens);
   }
   workload.activation_checkpointing = finetune.activation_checkpointing();
-  workload.rounded_factors = finetune.precision() > v1::PRECISION_FP32;
+  workload.rounded_factors = RoundsFactors(finetune.precision());
   workload.bf16_matrices = finetune.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
   workload.trained_layers = finetune.last_layers();
   workload.forward_only = finetune.optimizer() == v1::OPTIMIZER_MEZO;

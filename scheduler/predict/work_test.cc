@@ -172,6 +172,8 @@ TEST(WorkTest, FinetuneSignatureTellsTheMethod) {
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16");
   rounded.mutable_finetune()->set_precision(v1::PRECISION_FP16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "fp16");
+  rounded.mutable_finetune()->set_precision(v1::PRECISION_TF32);
+  EXPECT_EQ(work_of(rounded).signature.precision(), "tf32");
   rounded.mutable_finetune()->set_precision(v1::PRECISION_BF16);
   rounded.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
   EXPECT_EQ(work_of(rounded).signature.precision(), "bf16+bf16-weights");

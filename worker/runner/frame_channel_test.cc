@@ -276,6 +276,10 @@ TEST(TaskSettingsTest, ATrainingRunsWithTheSettingsOfItsSpec) {
   EXPECT_TRUE(settings_of().update_in_backward);
   spec.set_precision(v1::PRECISION_FP16);
   EXPECT_EQ(settings_of().precision, kernels::FactorType::kFp16);
+  EXPECT_FALSE(settings_of().tf32);
+  spec.set_precision(v1::PRECISION_TF32);
+  EXPECT_EQ(settings_of().precision, kernels::FactorType::kFloat32);
+  EXPECT_TRUE(settings_of().tf32);
   spec.set_optimizer(v1::OPTIMIZER_MEZO);
   spec.mutable_mezo()->set_samples(5);
   spec.mutable_mezo()->set_perturbation(0.25);

@@ -157,6 +157,7 @@ absl::StatusOr<kernels::FactorType> FactorsOf(v1::Precision precision) {
   switch (precision) {
     case v1::PRECISION_UNSPECIFIED:
     case v1::PRECISION_FP32:
+    case v1::PRECISION_TF32:
       return kernels::FactorType::kFloat32;
     case v1::PRECISION_BF16:
       return kernels::FactorType::kBf16;
@@ -231,6 +232,7 @@ absl::StatusOr<engine::FinetuneSettings> FinetuneSettingsOf(const v1::RunnerTask
   settings.threads = task.threads();
   settings.activation_checkpointing = spec.activation_checkpointing();
   WATTLE_ASSIGN_OR_RETURN(settings.precision, FactorsOf(spec.precision()));
+  settings.tf32 = spec.precision() == v1::PRECISION_TF32;
   settings.bf16_weights = spec.weights_precision() == v1::WEIGHTS_PRECISION_BF16;
   settings.last_layers = spec.last_layers();
   settings.packing = spec.packing();

@@ -103,12 +103,15 @@ class DeviceOperations {
   [[nodiscard]] virtual at::Tensor ActivateBackward(models::Activation activation,
                                                     const at::Tensor& grad_out,
                                                     const at::Tensor& x) const = 0;
+  // Whether attention keeps its probabilities for the backward pass. If not, the backward pass
+  // makes the scores again: on a GPU that product takes no longer than writing the probabilities
+  // did.
+  [[nodiscard]] virtual bool keeps_probabilities() const { return true; }
   // As SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
   virtual at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                              const ProbabilityDropout& dropout, at::Tensor& scores) const = 0;
   virtual at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
-                                     const ProbabilityDropout& dropout,
-                                     const at::Tensor& probabilities,
+                                     const ProbabilityDropout& dropout, const at::Tensor& rows,
                                      at::Tensor& gradients) const = 0;
   // The loss of rows of logits; these become its gradient. targets: int64 [rows].
   virtual DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,

@@ -24,6 +24,7 @@
 #include "proto/quantization_recipe.h"
 #include "worker/engine/device/aten/random.h"
 #include "worker/engine/device/cuda/kernel_sources.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/device/kernel_device.h"
@@ -34,6 +35,7 @@
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/layers.h"
+#include "worker/engine/models/products.h"
 #include "worker/engine/test_model.h"
 #include "worker/engine/torch_border.h"
 
@@ -425,6 +427,28 @@ TEST_P(GpuModeTest, ARunThatGoesOnIsTheUninterruptedOneBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Modes, GpuModeTest, testing::ValuesIn(ModeCases()),
                          [](const auto& row) { return row.param.name; });
+
+// Tensor cores for TF32 came with Ampere.
+TEST(GpuTf32Test, FactorsAreRoundedWhereTheJobAsks) {
+  const auto capability = CapabilityOf(Gpu());
+  if (rehearses() || !capability.has_value() || capability->major < 8) {
+    GTEST_SKIP() << "no GPU with products of TF32";
+  }
+  const at::Tensor left = Normal({512, 512}, 1).to(Gpu());
+  const at::Tensor right = Normal({512, 512}, 2).to(Gpu());
+  const at::Tensor exact = at::mm(left.to(at::kDouble), right.to(at::kDouble));
+  const auto error = [&] { return RelativeError(Product(left, right).to(at::kDouble), exact); };
+  EXPECT_LT(error(), 1e-6);
+  {
+    const Tf32Scope tf32(true);
+    EXPECT_GT(error(), 1e-5);
+    EXPECT_LT(error(), 2e-3);
+  }
+  FinetuneSettings rounded = FiveSteps("rounded", device_name);
+  rounded.tf32 = true;
+  EXPECT_NE(LossesOf(rounded), LossesOf(FiveSteps("exact", device_name)));
+  EXPECT_LT(error(), 1e-6) << "after a job that asked for TF32";
+}
 
 TEST(GpuCheckpointTest, GoesOnOnTheHost) {
   const std::vector<double> wanted = LossesOf(FiveSteps("whole", device_name));

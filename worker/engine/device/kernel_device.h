@@ -36,10 +36,11 @@ class KernelDevice final : public AtenDevice {
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
+  [[nodiscard]] bool keeps_probabilities() const override { return false; }
   at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                      const ProbabilityDropout& dropout, at::Tensor& scores) const override;
   at::Tensor SoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
-                             const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                             const ProbabilityDropout& dropout, const at::Tensor& scores,
                              at::Tensor& gradients) const override;
   DeviceNumber CrossEntropyToGradient(const at::Tensor& targets, double gradient_scale,
                                       at::Tensor& logits) const override;

@@ -77,18 +77,16 @@ bool KernelDevice::IsDense(const at::Tensor& x) {
 
 at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>& keys,
                                  const ProbabilityDropout& dropout, at::Tensor& scores) const {
-  const bool apart = dropout.active() || factors != FactorType::kFloat32;
-  const at::Tensor dropped = apart ? EmptyLike(scores, factors) : scores;
+  const at::Tensor dropped = factors == FactorType::kFloat32 ? scores : EmptyLike(scores, factors);
   if (IsDense(scores) && Carries(scores.device(), [&](cuda::KernelLauncher& launcher) {
         const RowsOnDevice rows = RowsOf(keys, scores);
-        return cuda::Launch(
-            cuda::SeenSoftmaxArguments{.shape = rows.shape,
-                                       .scores = scores.data_ptr<float>(),
-                                       .dropped = apart ? dropped.data_ptr() : nullptr,
-                                       .stored = StoredAsOf(factors),
-                                       .mask = MaskOf(dropout),
-                                       .first = dropout.first_element},
-            launcher);
+        return cuda::Launch(cuda::SeenSoftmaxArguments{.shape = rows.shape,
+                                                       .scores = scores.data_ptr<float>(),
+                                                       .dropped = dropped.data_ptr(),
+                                                       .stored = StoredAsOf(factors),
+                                                       .mask = MaskOf(dropout),
+                                                       .first = dropout.first_element},
+                            launcher);
       })) {
     return dropped;
   }
@@ -97,21 +95,19 @@ at::Tensor KernelDevice::Softmax(FactorType factors, const std::vector<SeenKeys>
 
 at::Tensor KernelDevice::SoftmaxBackward(FactorType factors, const std::vector<SeenKeys>& keys,
                                          const ProbabilityDropout& dropout,
-                                         const at::Tensor& probabilities,
-                                         at::Tensor& gradients) const {
+                                         const at::Tensor& scores, at::Tensor& gradients) const {
   const bool rounded = factors != FactorType::kFloat32;
-  const bool apart = dropout.active() || rounded;
-  const at::Tensor dropped = apart ? EmptyLike(probabilities, factors) : probabilities;
+  const at::Tensor dropped = rounded ? EmptyLike(scores, factors) : scores;
   const at::Tensor of_scores = rounded ? EmptyLike(gradients, factors) : gradients;
-  if (IsDense(probabilities) && IsDense(gradients) &&
+  if (IsDense(scores) && IsDense(gradients) &&
       Carries(gradients.device(), [&](cuda::KernelLauncher& launcher) {
-        const RowsOnDevice rows = RowsOf(keys, probabilities);
+        const RowsOnDevice rows = RowsOf(keys, scores);
         return cuda::Launch(
             cuda::SeenSoftmaxBackwardArguments{.shape = rows.shape,
-                                               .probabilities = probabilities.data_ptr<float>(),
+                                               .scores = scores.data_ptr<float>(),
                                                .gradients = gradients.data_ptr<float>(),
                                                .of_scores = of_scores.data_ptr(),
-                                               .dropped = apart ? dropped.data_ptr() : nullptr,
+                                               .dropped = dropped.data_ptr(),
                                                .stored = StoredAsOf(factors),
                                                .mask = MaskOf(dropout),
                                                .first = dropout.first_element},
@@ -120,6 +116,9 @@ at::Tensor KernelDevice::SoftmaxBackward(FactorType factors, const std::vector<S
     gradients = of_scores;
     return dropped;
   }
+  const DropoutState no_dropout;
+  at::Tensor probabilities = scores;
+  AtenDevice::Softmax(FactorType::kFloat32, keys, {.state = no_dropout}, probabilities);
   return AtenDevice::SoftmaxBackward(factors, keys, dropout, probabilities, gradients);
 }
 

@@ -107,9 +107,8 @@ TEST(KernelTrainingTest, SoftmaxAndItsGradientAreThoseOfTheCpu) {
     at::Tensor wanted = scores.clone();
     const at::Tensor wanted_dropped =
         CpuOperations().Softmax(FactorType::kFloat32, drawn.keys, dropout, wanted);
-    at::Tensor probabilities = scores.clone();
-    const at::Tensor dropped = device.Softmax(factors, drawn.keys, dropout, probabilities);
-    ExpectNear(FactorType::kFloat32, probabilities, wanted, "probabilities");
+    at::Tensor of_device = scores.clone();
+    const at::Tensor dropped = device.Softmax(factors, drawn.keys, dropout, of_device);
     ExpectNear(factors, dropped, wanted_dropped, "dropped");
 
     at::Tensor wanted_gradients = gradients.clone();
@@ -117,8 +116,8 @@ TEST(KernelTrainingTest, SoftmaxAndItsGradientAreThoseOfTheCpu) {
                                     wanted_gradients);
     at::Tensor of_scores = gradients.clone();
     const at::Tensor again =
-        device.SoftmaxBackward(factors, drawn.keys, dropout, probabilities, of_scores);
-    EXPECT_TRUE(at::equal(again, dropped));
+        device.SoftmaxBackward(factors, drawn.keys, dropout, scores.clone(), of_scores);
+    EXPECT_TRUE(at::equal(again, dropped)) << "the probabilities are made again, to the last bit";
     ExpectNear(factors, of_scores, wanted_gradients, "gradients");
   }
 }
@@ -335,17 +334,19 @@ TEST(KernelTrainingTest, WithoutNvrtcLibtorchComputes) {
   const ProbabilityDropout dropout = {.state = state, .layer = 1, .rate = 0.2};
   const KernelDevice device = WithoutKernels();
   testing::internal::CaptureStderr();
-  at::Tensor scores = Normal({1, 2, 6, 6}, 1);
+  const at::Tensor scores = Normal({1, 2, 6, 6}, 1);
   at::Tensor wanted = scores.clone();
-  const at::Tensor dropped = device.Softmax(FactorType::kBf16, keys, dropout, scores);
+  at::Tensor of_device = scores.clone();
+  const at::Tensor dropped = device.Softmax(FactorType::kBf16, keys, dropout, of_device);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("NVRTC is not found"));
   EXPECT_TRUE(
       at::equal(dropped, AtenOperations().Softmax(FactorType::kBf16, keys, dropout, wanted)));
   at::Tensor gradients = Normal({1, 2, 6, 6}, 2);
   at::Tensor wanted_gradients = gradients.clone();
-  EXPECT_TRUE(at::equal(device.SoftmaxBackward(FactorType::kBf16, keys, dropout, scores, gradients),
-                        dropped));
-  AtenOperations().SoftmaxBackward(FactorType::kBf16, keys, dropout, scores, wanted_gradients);
+  EXPECT_TRUE(
+      at::equal(device.SoftmaxBackward(FactorType::kBf16, keys, dropout, scores.clone(), gradients),
+                dropped));
+  AtenOperations().SoftmaxBackward(FactorType::kBf16, keys, dropout, wanted, wanted_gradients);
   EXPECT_TRUE(at::equal(gradients, wanted_gradients));
 }
 

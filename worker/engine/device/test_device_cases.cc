@@ -85,6 +85,7 @@ const std::vector<ModeCase>& ModeCases() {
        1e-2},
       {"Fp16Factors", [](FinetuneSettings& s) { s.precision = kernels::FactorType::kFp16; }, 1,
        1e-2},
+      {"Tf32Factors", [](FinetuneSettings& s) { s.tf32 = true; }, 1, 1e-2},
       {"AdamW8bit", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAMW_8BIT; }, 1},
       {"Adafactor", [](FinetuneSettings& s) { s.optimizer = v1::OPTIMIZER_ADAFACTOR; }, 1},
       {"Lora", [](FinetuneSettings& s) { s.lora = LoraSettings{.dropout = 0.2}; }, 1},

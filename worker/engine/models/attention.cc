@@ -177,7 +177,10 @@ void GroupForward(const BlockContext& context, const PlacedGroup& group, const a
       SeenSoftmax(FactorsOfThread(), SeenKeysOf(shape, key.size(2), layer.window),
                   DropoutOf(context, group), probabilities);
   if (saved != nullptr) {
-    *saved = {query, key, value, probabilities};
+    *saved = {query, key, value, {}};
+    if (OperationsOn(qkv).keeps_probabilities()) {
+      saved->probabilities = probabilities;
+    }
   }
   probabilities.reset();
   if (!out.defined()) {
@@ -208,9 +211,12 @@ void GroupBackward(const BlockContext& context, const PlacedGroup& group,
   // The softcap's gradient multiplies them once more before a product reads them.
   const kernels::FactorType factors =
       layer.attention_softcap > 0.0 ? kernels::FactorType::kFloat32 : FactorsOfThread();
+  at::Tensor rows =
+      saved.probabilities.defined() ? saved.probabilities : Scores(layer, saved.query, saved.key);
   const at::Tensor dropped =
       SeenSoftmaxBackward(factors, SeenKeysOf(shape, shape.tokens, layer.window),
-                          DropoutOf(context, group), saved.probabilities, grad_scores);
+                          DropoutOf(context, group), rows, grad_scores);
+  rows.reset();
   // The heads that share keys and values have their gradients summed by the products.
   BatchProductInto(Grouped(layer, dropped).transpose(2, 3), Grouped(layer, grad_heads),
                    mask(CausalMask::Part::kLeftTransposed), grad_value);

@@ -6,7 +6,8 @@
 // beginning are one sequence, whose mask hides the branches from each other. Padding needs no mask:
 // sequences are padded at their end, where causality keeps every real token from seeing the
 // padding, and padded rows have no loss, so their gradients are zero.
-// This form keeps the probabilities [sequences, heads, tokens, tokens] of each group.
+// This form makes the probabilities [sequences, heads, tokens, tokens] of each group, and keeps
+// them for the backward pass where the device says so.
 #ifndef WATTLE_WORKER_ENGINE_MODELS_ATTENTION_H_
 #define WATTLE_WORKER_ENGINE_MODELS_ATTENTION_H_
 
@@ -47,10 +48,12 @@ struct BlockContext {
 // What the backward pass needs of a group.
 struct GroupActivations {
   // As products read them (Factor of products.h).
-  at::Tensor query;          // [sequences, heads, tokens, head_size], times query_scale
-  at::Tensor key;            // [sequences, kv_heads, tokens, head_size]
-  at::Tensor value;          // [sequences, kv_heads, tokens, head_size]
-  at::Tensor probabilities;  // float [sequences, heads, tokens, tokens], before dropout
+  at::Tensor query;  // [sequences, heads, tokens, head_size], times query_scale
+  at::Tensor key;    // [sequences, kv_heads, tokens, head_size]
+  at::Tensor value;  // [sequences, kv_heads, tokens, head_size]
+  // float [sequences, heads, tokens, tokens], before dropout. Undefined on a device that does not
+  // keep them (device.h).
+  at::Tensor probabilities;
 };
 using AttentionActivations = std::vector<GroupActivations>;  // of each group
 

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/products.h"
 
+#include <ATen/Context.h>
+
 #include "worker/engine/device/device.h"
 #include "worker/engine/torch_operators.h"
 
@@ -23,6 +25,14 @@ FactorScope::FactorScope(FactorType factors) : outer_(factors_of_thread) {
 
 FactorScope::~FactorScope() {
   factors_of_thread = outer_;
+}
+
+Tf32Scope::Tf32Scope(bool allowed) : outer_(at::globalContext().allowTF32CuBLAS()) {
+  at::globalContext().setAllowTF32CuBLAS(allowed);
+}
+
+Tf32Scope::~Tf32Scope() {
+  at::globalContext().setAllowTF32CuBLAS(outer_);
 }
 
 at::ScalarType TypeOf(FactorType factors) {

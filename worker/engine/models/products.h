@@ -29,6 +29,19 @@ class FactorScope {
   kernels::FactorType outer_;
 };
 
+// Whether a GPU may round the factors of FP32 products to TF32, until the scope ends. Of the whole
+// process; a device without such products computes as ever.
+class Tf32Scope {
+ public:
+  explicit Tf32Scope(bool allowed);
+  ~Tf32Scope();
+  Tf32Scope(const Tf32Scope&) = delete;
+  Tf32Scope& operator=(const Tf32Scope&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // The type of rounded factors; kFloat where nothing is rounded.
 [[nodiscard]] at::ScalarType TypeOf(kernels::FactorType factors);
 

@@ -41,6 +41,21 @@ at::Tensor Random(at::IntArrayRef sizes) {
   return at::randn(sizes, at::kFloat);
 }
 
+TEST_F(ProductsTest, Tf32IsAllowedInItsScopeAlone) {
+  const auto allowed = [] { return at::globalContext().allowTF32CuBLAS(); };
+  ASSERT_FALSE(allowed());
+  {
+    const Tf32Scope tf32(true);
+    EXPECT_TRUE(allowed());
+    {
+      const Tf32Scope inner(false);
+      EXPECT_FALSE(allowed());
+    }
+    EXPECT_TRUE(allowed());
+  }
+  EXPECT_FALSE(allowed());
+}
+
 TEST_F(ProductsTest, OutsideOfAScopeNothingIsRounded) {
   const auto exact = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
   const auto error = [](const at::Tensor& got, const at::Tensor& wanted) {

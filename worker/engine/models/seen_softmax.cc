@@ -38,9 +38,9 @@ at::Tensor SeenSoftmax(kernels::FactorType factors, const std::vector<SeenKeys>&
 }
 
 at::Tensor SeenSoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
-                               const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                               const ProbabilityDropout& dropout, const at::Tensor& rows,
                                at::Tensor& gradients) {
-  return OperationsOn(gradients).SoftmaxBackward(factors, keys, dropout, probabilities, gradients);
+  return OperationsOn(gradients).SoftmaxBackward(factors, keys, dropout, rows, gradients);
 }
 
 }  // namespace wattle::engine

@@ -46,16 +46,19 @@ struct ProbabilityDropout {
 // then; these results are read by products alone.
 //
 // scores: float [..., tokens, seen], contiguous → probabilities, 0 where a query does not see the
-// key; on the host in the same memory. Returns the probabilities after dropout, which are the same
-// tensor without dropout and rounding.
+// key; on the host in the same memory. A device that does not keep probabilities (device.h) may
+// leave anything there. Returns the probabilities after dropout, which are the same tensor without
+// dropout and rounding.
 at::Tensor SeenSoftmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
                        const ProbabilityDropout& dropout, at::Tensor& scores);
 
+// rows: the probabilities, or on a device that does not keep them the scores, in whose place there
+// may be anything afterwards.
 // gradients: of the probabilities after dropout → of the scores, perhaps rounded; on the host in
 // the same memory.
 // Returns the probabilities after dropout, as SeenSoftmax did.
 at::Tensor SeenSoftmaxBackward(kernels::FactorType factors, const std::vector<SeenKeys>& keys,
-                               const ProbabilityDropout& dropout, const at::Tensor& probabilities,
+                               const ProbabilityDropout& dropout, const at::Tensor& rows,
                                at::Tensor& gradients);
 
 }  // namespace wattle::engine

@@ -154,6 +154,7 @@ CheckpointIdentity IdentityOf(const FinetuneSettings& settings, const Trainer& t
   const std::string precision =
       absl::StrCat(settings.precision == kernels::FactorType::kBf16   ? ", precision bf16"
                    : settings.precision == kernels::FactorType::kFp16 ? ", precision fp16"
+                   : settings.tf32                                    ? ", precision tf32"
                                                                       : "",
                    settings.bf16_weights ? ", weights bf16" : "");
   const std::string mezo = settings.mezo.has_value()

@@ -52,6 +52,7 @@ struct FinetuneSettings {
   // What the factors of the products of training are rounded to; gradients, moments and held-out
   // losses are FP32 whatever it is (models/products.h).
   kernels::FactorType precision = kernels::FactorType::kFloat32;
+  bool tf32 = false;  // with kFloat32: a GPU may round factors to TF32
   // Of kFp16, which does not go with update_in_backward; with mezo, which has no gradients, unused.
   LossScaleSettings loss_scale;
   // Matrices that no recipe quantizes are held in BF16, without an FP32 copy: those that are

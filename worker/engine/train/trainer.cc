@@ -288,6 +288,7 @@ absl::StatusOr<Trainer::BegunStep> Trainer::Begin(int64_t step, int64_t position
   }
   const Decoder& decoder = state_.ForPasses();
   const FactorScope factors(settings_.precision);
+  const Tf32Scope tf32(settings_.tf32);
   const absl::Span<const size_t> all(drawn);
   const auto batch_size = static_cast<size_t>(settings_.batch_size);
   for (size_t first = 0; first < all.size(); first += batch_size) {

@@ -206,24 +206,25 @@ struct SeenRows {
   const long long* borders;  // [5][queries]: end, begin, end, begin, end; or null. NOLINT
 };
 
-// Each row's scores become probabilities, 0 where the query does not see the key.
+// The probabilities after dropout of each row's scores, 0 where the query does not see the key.
 struct SeenSoftmaxArguments {
   SeenRows shape;
-  float* scores;  // [rows, seen]
-  void* dropped;  // [rows, seen]: the probabilities after dropout; null: there is none
-  int stored;     // what `dropped` holds: StoredAs
+  const float* scores;  // [rows, seen]
+  void* dropped;        // [rows, seen], may be `scores` where it holds floats
+  int stored;           // what `dropped` holds: StoredAs
   DropoutMask mask;
   long long first;  // the element of the first probability. NOLINT(google-runtime-int)
 };
 
-// Gradients of the probabilities after dropout become those of the scores.
+// Gradients of the probabilities after dropout become those of the scores, of which the
+// probabilities are made again.
 struct SeenSoftmaxBackwardArguments {
   SeenRows shape;
-  const float* probabilities;  // [rows, seen]
-  const float* gradients;      // [rows, seen]
-  void* of_scores;             // [rows, seen], may be `gradients` where it holds floats
-  void* dropped;               // as SeenSoftmaxArguments has it
-  int stored;                  // what both hold: StoredAs
+  const float* scores;     // [rows, seen]
+  const float* gradients;  // [rows, seen]
+  void* of_scores;         // [rows, seen], may be `gradients` where it holds floats
+  void* dropped;           // as SeenSoftmaxArguments has it
+  int stored;              // what both hold: StoredAs
   DropoutMask mask;
   long long first;  // NOLINT(google-runtime-int)
 };

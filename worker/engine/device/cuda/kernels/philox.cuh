@@ -20,8 +20,12 @@ struct FourFactors {
   float of[kElementsOfCounter];
 };
 
-// What dropout multiplies elements [4 block, 4 block + 4) with.
+// What dropout multiplies elements [4 block, 4 block + 4) with. A mask that keeps all draws
+// nothing.
 __device__ inline FourFactors FactorsOf(unsigned block, const DropoutMask& mask) {
+  if (mask.threshold == 0) {
+    return {{mask.scale, mask.scale, mask.scale, mask.scale}};
+  }
   unsigned counter[4] = {block, mask.words[0], mask.words[1], mask.words[2]};
   unsigned key0 = mask.key[0];
   unsigned key1 = mask.key[1];

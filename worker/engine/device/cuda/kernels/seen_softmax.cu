@@ -117,13 +117,35 @@ __device__ inline bool RowOfWarp(const SeenRows& shape, long long first_element,
   return true;
 }
 
-// What dropout multiplies the group with: ones without dropout.
-__device__ inline FourFactors FactorsOfGroup(const SeenSoftmaxBackwardArguments& a,
-                                             const ScoreRow& row, int group_of_row) {
-  if (a.dropped == nullptr) {
-    return {{1.0F, 1.0F, 1.0F, 1.0F}};
+// What the probabilities of a row are computed with.
+struct RowPower {
+  float largest;  // score that the query sees
+  float inverse;  // of the sum of the powers
+  __device__ float Of(float score) const { return expf(score - largest) * inverse; }
+};
+
+__device__ inline RowPower PowerOf(const ScoreRow& row, const float* rows, int lane) {
+  float largest = -3.402823466e38F;
+  float scores[kFour];
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.groups; g += kWarpThreads) {
+    row.Load(rows, g, scores);
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      largest = row.Sees(row.Column(g, j)) ? fmaxf(largest, scores[j]) : largest;
+    }
   }
-  return FactorsOf(static_cast<unsigned>(row.group + group_of_row), a.mask);
+  largest = MaxOfWarp(largest);
+  float sum = 0.0F;
+  WATTLE_UNROLL_BY(1)
+  for (int g = lane; g < row.groups; g += kWarpThreads) {
+    row.Load(rows, g, scores);
+    WATTLE_UNROLL
+    for (int j = 0; j < kFour; ++j) {
+      sum += row.Sees(row.Column(g, j)) ? expf(scores[j] - largest) : 0.0F;
+    }
+  }
+  return {largest, 1.0F / SumOfWarp(sum)};
 }
 
 }  // namespace
@@ -137,46 +159,20 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     return;
   }
   const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
-  float largest = -3.402823466e38F;
+  const RowPower power = PowerOf(row, a.scores, lane);
   float scores[kFour];
   WATTLE_UNROLL_BY(1)
-  for (int g = lane; g < row.groups; g += kWarpThreads) {
-    row.Load(a.scores, g, scores);
-    WATTLE_UNROLL
-    for (int j = 0; j < kFour; ++j) {
-      largest = row.Sees(row.Column(g, j)) ? fmaxf(largest, scores[j]) : largest;
-    }
-  }
-  largest = MaxOfWarp(largest);
-  float sum = 0.0F;
-  WATTLE_UNROLL_BY(1)
-  for (int g = lane; g < row.groups; g += kWarpThreads) {
-    row.Load(a.scores, g, scores);
-    WATTLE_UNROLL
-    for (int j = 0; j < kFour; ++j) {
-      sum += row.Sees(row.Column(g, j)) ? expf(scores[j] - largest) : 0.0F;
-    }
-  }
-  const float inverse = 1.0F / SumOfWarp(sum);
-  WATTLE_UNROLL_BY(1)
   for (int g = lane; g < row.all_groups; g += kWarpThreads) {
-    float probabilities[kFour] = {};
+    float dropped[kFour] = {};
     if (g < row.groups) {
       row.Load(a.scores, g, scores);
-      WATTLE_UNROLL
-      for (int j = 0; j < kFour; ++j) {
-        probabilities[j] = row.Sees(row.Column(g, j)) ? expf(scores[j] - largest) * inverse : 0.0F;
-      }
-    }
-    row.Store(a.scores, kStoredFloat, g, probabilities);
-    if (a.dropped != nullptr) {
       const FourFactors factors = FactorsOf(static_cast<unsigned>(row.group + g), a.mask);
       WATTLE_UNROLL
       for (int j = 0; j < kFour; ++j) {
-        probabilities[j] *= factors.of[j];
+        dropped[j] = row.Sees(row.Column(g, j)) ? power.Of(scores[j]) * factors.of[j] : 0.0F;
       }
-      row.Store(a.dropped, a.stored, g, probabilities);
     }
+    row.Store(a.dropped, a.stored, g, dropped);
   }
 }
 
@@ -188,17 +184,18 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     return;
   }
   const int lane = static_cast<int>(threadIdx.x) % kWarpThreads;
-  float probabilities[kFour];
+  const RowPower power = PowerOf(row, a.scores, lane);
+  float scores[kFour];
   float gradients[kFour];
   float sum = 0.0F;
   WATTLE_UNROLL_BY(1)
   for (int g = lane; g < row.groups; g += kWarpThreads) {
-    row.Load(a.probabilities, g, probabilities);
+    row.Load(a.scores, g, scores);
     row.Load(a.gradients, g, gradients);
-    const FourFactors factors = FactorsOfGroup(a, row, g);
+    const FourFactors factors = FactorsOf(static_cast<unsigned>(row.group + g), a.mask);
     WATTLE_UNROLL
     for (int j = 0; j < kFour; ++j) {
-      sum += row.Sees(row.Column(g, j)) ? probabilities[j] * factors.of[j] * gradients[j] : 0.0F;
+      sum += row.Sees(row.Column(g, j)) ? power.Of(scores[j]) * factors.of[j] * gradients[j] : 0.0F;
     }
   }
   sum = SumOfWarp(sum);
@@ -207,21 +204,20 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     float of_scores[kFour] = {};
     float dropped[kFour] = {};
     if (g < row.groups) {
-      row.Load(a.probabilities, g, probabilities);
+      row.Load(a.scores, g, scores);
       row.Load(a.gradients, g, gradients);
-      const FourFactors factors = FactorsOfGroup(a, row, g);
+      const FourFactors factors = FactorsOf(static_cast<unsigned>(row.group + g), a.mask);
       WATTLE_UNROLL
       for (int j = 0; j < kFour; ++j) {
         if (row.Sees(row.Column(g, j))) {
-          of_scores[j] = probabilities[j] * (factors.of[j] * gradients[j] - sum);
-          dropped[j] = probabilities[j] * factors.of[j];
+          const float probability = power.Of(scores[j]);
+          of_scores[j] = probability * (factors.of[j] * gradients[j] - sum);
+          dropped[j] = probability * factors.of[j];
         }
       }
     }
     row.Store(a.of_scores, a.stored, g, of_scores);
-    if (a.dropped != nullptr) {
-      row.Store(a.dropped, a.stored, g, dropped);
-    }
+    row.Store(a.dropped, a.stored, g, dropped);
   }
 }
 
