@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "absl/strings/str_format.h"
 
@@ -19,6 +20,7 @@ constexpr double kWeightsMin = 1e7;
 constexpr double kWeightsOfByte = 2;
 // By how much a measurement may exceed a datasheet: clocks are rounded there.
 constexpr double kAboveDatasheet = 1.1;
+constexpr int64_t kAcceleratorMemoryMax = int64_t{8} << 30;
 
 struct Bounded {
   const char* name;
@@ -55,6 +57,11 @@ std::string RateProblem(const v1::MeasuredRates& rates, const RatePeaks& peaks) 
       return absl::StrFormat("%s %g is outside %g to %g", each.name, each.value, each.least,
                              each.most);
     }
+  }
+  if (const int64_t bytes_of_gpu = rates.accelerator_memory_bytes();
+      bytes_of_gpu < 0 || bytes_of_gpu > kAcceleratorMemoryMax) {
+    return absl::StrFormat("accelerator_memory_bytes %d is outside 0 to %d", bytes_of_gpu,
+                           kAcceleratorMemoryMax);
   }
   return any ? "" : "no rate was measured";
 }

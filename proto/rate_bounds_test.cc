@@ -2,6 +2,7 @@
 #include "proto/rate_bounds.h"
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "gtest/gtest.h"
@@ -38,6 +39,19 @@ TEST(RateBoundsTest, WhatNoBoardHasIsToldInOneLine) {
   v1::MeasuredRates rates = Plausible();
   rates.set_memory_bytes_per_second(17e12);
   EXPECT_EQ(RateProblem(rates), "memory_bytes_per_second 1.7e+13 is outside 1e+08 to 8e+12");
+}
+
+TEST(RateBoundsTest, TheMemoryOfAGpusUseIsBoundedAndIsNoRate) {
+  v1::MeasuredRates rates = Plausible();
+  rates.set_accelerator_memory_bytes(int64_t{600} << 20);
+  EXPECT_EQ(RateProblem(rates), "");
+  for (const int64_t wrong : {int64_t{-1}, int64_t{9} << 30}) {
+    rates.set_accelerator_memory_bytes(wrong);
+    EXPECT_NE(RateProblem(rates), "") << wrong;
+  }
+  v1::MeasuredRates alone;
+  alone.set_accelerator_memory_bytes(int64_t{600} << 20);
+  EXPECT_EQ(RateProblem(alone), "no rate was measured");
 }
 
 TEST(RateBoundsTest, EveryRateOffByAThousandIsRefusedOfAKnownBoard) {

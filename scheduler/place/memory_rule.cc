@@ -2,6 +2,8 @@
 //
 // Compares the runner's estimated peak memory with the board's memory, and on an idle real board
 // with the free memory.
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
@@ -18,12 +20,26 @@ constexpr double kUsableShare = 0.95;
 
 // CUDA's context, cuBLAS and cuDNN (197, 281 and 412 MiB on a Jetson Nano,
 // github.com/wang-xinyu/tensorrtx/issues/1145) and libtorch's kernels (380 MB,
-// github.com/pytorch/pytorch/pull/86509). Published figures, not measured by us.
+// github.com/pytorch/pytorch/pull/86509). Published figures, for a board that was not probed.
 constexpr int64_t kCudaBytes = 1280LL << 20;
+// Over what `wattle-worker probe` measured: a job loads further kernels than the probe.
+constexpr double kOverMeasuredCuda = 1.25;
 
 // The CPU and the GPU of a Jetson share their memory. The context on a card lies in the card's.
 bool CudaTakesBoardMemory(const v1::DeviceInfo& device) {
   return device.accelerator() == "cuda" && absl::StartsWith(device.device_class(), "jetson-");
+}
+
+// What a process's use of the GPU takes beside its tensors.
+int64_t CudaBytes(const v1::DeviceInfo& device) {
+  int64_t measured = 0;
+  for (const v1::MeasuredRates& rates : device.rates()) {
+    if (rates.accelerator() == device.accelerator()) {
+      measured = std::max(measured, rates.accelerator_memory_bytes());
+    }
+  }
+  return measured > 0 ? static_cast<int64_t>(kOverMeasuredCuda * static_cast<double>(measured))
+                      : kCudaBytes;
 }
 
 // The job on the device: its cores take no memory for the accelerator.
@@ -101,8 +117,9 @@ std::optional<Refusal> CheckMemory(const Consideration& on) {
 }  // namespace
 
 int64_t PeakMemoryOn(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {
-  return peak_memory_bytes > 0 && CudaTakesBoardMemory(device) ? peak_memory_bytes + kCudaBytes
-                                                               : peak_memory_bytes;
+  return peak_memory_bytes > 0 && CudaTakesBoardMemory(device)
+             ? peak_memory_bytes + CudaBytes(device)
+             : peak_memory_bytes;
 }
 
 bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes) {

@@ -195,6 +195,26 @@ const Case kCases[] = {
        s->job.peak_memory_bytes = int64_t{7} << 30;
      },
      "memory", "needs 8.2 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
+    {"memory just fits beside what CUDA was measured to take",
+     [](Situation* s) {
+       v1::DeviceInfo& info = *s->device.device.mutable_info();
+       info.set_accelerator("cuda");
+       v1::MeasuredRates* const rates = info.add_rates();
+       rates->set_accelerator("cuda");
+       rates->set_accelerator_memory_bytes(int64_t{400} << 20);
+       s->job.peak_memory_bytes = int64_t{7} << 30;
+     },
+     "", "", false},
+    {"memory just fits without what CUDA was measured to take",
+     [](Situation* s) {
+       v1::DeviceInfo& info = *s->device.device.mutable_info();
+       info.set_accelerator("cuda");
+       v1::MeasuredRates* const rates = info.add_rates();
+       rates->set_accelerator("cuda");
+       rates->set_accelerator_memory_bytes(int64_t{800} << 20);
+       s->job.peak_memory_bytes = int64_t{7} << 30;
+     },
+     "memory", "needs 8.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
     {"free memory just fits without what CUDA takes of it",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
 #include "proto/rate_bounds.h"
+#include "units/format.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/box/box.h"
@@ -150,6 +151,10 @@ std::string RatesText(const v1::DeviceInfo& record) {
   add("FP16 products", rates.fp16_flops(), "GFLOP/s");
   add("int8 products", rates.int8_weights_per_second(), "G weights/s");
   add("int4 products", rates.int4_weights_per_second(), "G weights/s");
+  if (rates.accelerator_memory_bytes() > 0) {
+    absl::StrAppend(&text, "  ", absl::StrFormat("%-20s", "memory of its use"),
+                    absl::StrFormat("%10s", FormatBytes(rates.accelerator_memory_bytes())), "\n");
+  }
   return absl::StrCat(text, "the worker tells them to the coordinator when it starts\n");
 }
 

@@ -20,6 +20,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 v1::DeviceInfo BoardInMode(const std::string& mode) {
@@ -110,6 +111,10 @@ TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
   EXPECT_THAT(RatesText(*record), HasSubstr("2 threads"));
   EXPECT_THAT(RatesText(*record), HasSubstr("memory                   10.00 GB/s"));
   EXPECT_THAT(RatesText(*record), HasSubstr("BF16 products                -\n"));
+  EXPECT_THAT(RatesText(*record), Not(HasSubstr("memory of its use")));
+  v1::DeviceInfo with_gpu = *record;
+  with_gpu.mutable_rates()->rbegin()->set_accelerator_memory_bytes(int64_t{600} << 20);
+  EXPECT_THAT(RatesText(with_gpu), HasSubstr("memory of its use    600.0 MiB\n"));
   const auto disk = PosixDisk::Open(probe.state_directory);
   ASSERT_THAT(disk, IsOk());
   const auto state = StateDirectory::Open(disk->get());

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <fstream>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +45,7 @@ constexpr double kSecondsOfRate = 0.5;
 constexpr int64_t kMatrixRows = 1024;
 constexpr int64_t kMatrixColumns = 4096;
 constexpr int32_t kInt4Group = 64;
+constexpr int64_t kFirstProductSize = 64;
 
 double SecondsOf(absl::FunctionRef<void()> body) {
   const Monotonic start = Clock::Real().Boottime();
@@ -122,6 +125,39 @@ absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device de
   });
 }
 
+// What programs may still take of the board's memory; 0 where the system does not say.
+int64_t AvailableMemoryBytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string name; file >> name;) {
+    if (name == "MemAvailable:") {
+      int64_t kibibytes = 0;
+      file >> kibibytes;
+      return kibibytes << 10;
+    }
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
+
+// What the device's first products of each kind take of the board's memory, on tensors of a few
+// KiB: driver, libraries, their workspaces, kernels. Wants a process that has not used it.
+int64_t MeasureAcceleratorMemory(at::Device device) {
+  const int64_t before = AvailableMemoryBytes();
+  const DeviceOperations& operations = OperationsOn(device);
+  const at::Tensor values = DrawnOnHost({kFirstProductSize, kFirstProductSize}, 5);
+  const at::Tensor on_device = values.to(device);
+  for (const kernels::FactorType factors :
+       {kernels::FactorType::kFloat32, kernels::FactorType::kBf16, kernels::FactorType::kFp16}) {
+    Await(operations.Product(factors, on_device, on_device, {}));
+  }
+  if (const auto packed = PackFloats("rates", {kernels::WeightScheme::kInt8, 0}, values);
+      packed.ok()) {
+    const MatrixWeights stored = operations.Stored(CopyPacked(*packed), device);
+    Await(operations.StoredProduct(stored, on_device.narrow(0, 0, 1), {}));
+  }
+  return std::max<int64_t>(0, before - AvailableMemoryBytes());
+}
+
 // 0 where the device lacks what the rate needs, such as BF16 on an old GPU.
 double RateOrNone(const char* name, absl::FunctionRef<absl::StatusOr<double>()> measure) {
   const absl::StatusOr<double> rate = AtTorchBorder(name, [&] { return measure(); });
@@ -147,6 +183,12 @@ absl::StatusOr<v1::MeasuredRates> MeasureRates(const std::string& device_name) {
   };
   v1::MeasuredRates rates;
   rates.set_engine_version(EngineVersion());
+  if (!OperationsOn(device).in_host_memory()) {
+    rates.set_accelerator_memory_bytes(
+        static_cast<int64_t>(RateOrNone("accelerator memory", [&]() -> absl::StatusOr<double> {
+          return static_cast<double>(MeasureAcceleratorMemory(device));
+        })));
+  }
   rates.set_memory_bytes_per_second(
       RateOrNone("memory", [&]() -> absl::StatusOr<double> { return MeasureMemory(device); }));
   rates.set_fp32_flops(product("fp32", kernels::FactorType::kFloat32));

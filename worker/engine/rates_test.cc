@@ -21,6 +21,7 @@ TEST(RatesTest, TheProcessorHasEachOfThem) {
         rates->fp16_flops(), rates->int8_weights_per_second(), rates->int4_weights_per_second()}) {
     EXPECT_GT(rate, 0);
   }
+  EXPECT_EQ(rates->accelerator_memory_bytes(), 0) << "the processor is no accelerator";
 }
 
 TEST(RatesTest, ADeviceThatIsNotThereHasNone) {
