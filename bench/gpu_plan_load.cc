@@ -32,6 +32,7 @@ constexpr Format kFormats[] = {
     {"bf16", {kernels::WeightScheme::kBf16, 0}},
     {"int8", {kernels::WeightScheme::kInt8, 0}},
     {"int8-g32", {kernels::WeightScheme::kInt8Grouped, 32}},
+    {"int6-g16", {kernels::WeightScheme::kInt6, 16}},
     {"int4-g32", {kernels::WeightScheme::kInt4, 32}},
     {"int4-g64", {kernels::WeightScheme::kInt4, 64}},
     {"int4a-g64", {kernels::WeightScheme::kInt4Asymmetric, 64}},

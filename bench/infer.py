@@ -36,7 +36,7 @@ RECIPES = {
     "int4": "every matrix, head and embedding int4 in groups of 64 with an FP16 scale (4.25 bits)",
     "adaptive": "as int4, the head and embedding in groups of 32, the matrices that end attention and MLP int8",
     "gguf_q8_0": "a file of llama.cpp in Q8_0 as it runs: every matrix, head and embedding int8 in groups of 32 with an FP16 scale (8.5 bits)",
-    "gguf_q4_0": "one in Q4_0: every matrix int4 in groups of 32 (4.5 bits); the tied head and embedding, which llama.cpp writes in Q6_K, FP32",
+    "gguf_q4_0": "one in Q4_0: every matrix int4 in groups of 32 (4.5 bits); the tied head and embedding, which llama.cpp writes in Q6_K, int6 (6.56 bits)",
 }
 KV = "norms, biases and positions FP32; KV cache FP32; products of quantized weights with int8 inputs"
 GOALS = {

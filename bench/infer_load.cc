@@ -62,8 +62,8 @@ DecoderFormats FormatsOf(const std::string& recipe) {
     constexpr WeightFormat kQ80{WeightScheme::kInt8Grouped, 32};
     return {.blocks = kQ80, .head = kQ80};
   }
-  if (recipe == "gguf_q4_0") {  // llama.cpp's tied head is in Q6_K, which we read as FP32
-    return {.blocks = {WeightScheme::kInt4, 32}, .head = {}};
+  if (recipe == "gguf_q4_0") {  // llama.cpp's tied head is in Q6_K
+    return {.blocks = {WeightScheme::kInt4, 32}, .head = {WeightScheme::kInt6, 16}};
   }
   return {};
 }

@@ -106,12 +106,15 @@ class GgufWriter {
   // values: of the whole tensor, finite. Errors: kNotFound for a name that was not declared,
   // kInvalidArgument for another number of values, kAlreadyExists for a second time.
   absl::Status Write(absl::string_view name, absl::Span<const float> values);
+  // The same of blocks that are there already, of any type.
+  absl::Status WriteBlocks(absl::string_view name, absl::Span<const std::byte> blocks);
   // Refuses (kFailedPrecondition) while a tensor is missing. Then fsync, rename, fsync of the
   // directory.
   absl::Status Commit();
 
  private:
   GgufWriter(DurableFile file, std::vector<GgufTensor> tensors, int64_t data_start_bytes);
+  absl::StatusOr<size_t> Unwritten(absl::string_view name) const;
 
   DurableFile file_;
   std::vector<GgufTensor> tensors_;

@@ -72,24 +72,61 @@ void DequantizeQ4(const std::byte* block, float* values) {
   }
 }
 
-// 128 bytes of lower four bits, 64 of upper two bits, 16 scales of 16 weights each, one F16. The
-// bits of 128 weights stand together: weight 32 k + i has its lower bits in byte 32 (k mod 2) + i,
-// and its upper bits at 2 k of byte i.
-void DequantizeQ6(const std::byte* block, float* values) {
+// A block of Q6_K: 128 bytes of lower four bits, 64 of upper two bits, 16 scales of 16 weights
+// each, one F16. The bits of 128 weights stand together: weight 32 k + i has its lower bits in byte
+// 32 (k mod 2) + i, and its upper bits at 2 k of byte i.
+constexpr int64_t kQ6Block = 256;
+constexpr int64_t kQ6Group = 16;
+constexpr int64_t kQ6ScalesAt = 192;
+constexpr int64_t kQ6ScaleAt = kQ6ScalesAt + kQ6Block / kQ6Group;
+
+int Q6Code(const std::byte* block, int64_t weight) {
   constexpr int64_t kPart = 128;
   constexpr int64_t kUpperAt = 128;
-  constexpr int64_t kScalesAt = kUpperAt + 64;
-  constexpr int64_t kScaleAt = kScalesAt + 16;
-  const float scale = FloatFromHalf(HalfAt(block + kScaleAt));
-  for (int64_t weight = 0; weight < 2 * kPart; ++weight) {
-    const int64_t part = weight / kPart;
-    const int64_t k = weight % kPart / 32;
-    const int64_t i = weight % 32;
-    const int lower = CodeAt(block, part * 64 + k % 2 * 32 + i) >> (k / 2 * 4) & 0xf;
-    const int upper = CodeAt(block, kUpperAt + part * 32 + i) >> (2 * k) & 0x3;
-    const auto group = static_cast<int8_t>(CodeAt(block, kScalesAt + weight / 16));
-    values[weight] =
-        scale * static_cast<float>(group) * static_cast<float>((lower | upper << 4) - 32);
+  const int64_t part = weight / kPart;
+  const int64_t k = weight % kPart / 32;
+  const int64_t i = weight % 32;
+  const int lower = CodeAt(block, part * 64 + k % 2 * 32 + i) >> (k / 2 * 4) & 0xf;
+  const int upper = CodeAt(block, kUpperAt + part * 32 + i) >> (2 * k) & 0x3;
+  return lower | upper << 4;
+}
+
+float Q6GroupScale(const std::byte* block, int64_t group) {
+  return static_cast<float>(static_cast<int8_t>(CodeAt(block, kQ6ScalesAt + group)));
+}
+
+void DequantizeQ6(const std::byte* block, float* values) {
+  const float scale = FloatFromHalf(HalfAt(block + kQ6ScaleAt));
+  for (int64_t weight = 0; weight < kQ6Block; ++weight) {
+    values[weight] = scale * Q6GroupScale(block, weight / kQ6Group) *
+                     static_cast<float>(Q6Code(block, weight) - 32);
+  }
+}
+
+// Block `number` of `out`.
+void UnpackQ6(const std::byte* block, int64_t number, const UnpackedBlocks& out) {
+  constexpr int64_t kGroups = kQ6Block / kQ6Group;
+  for (int64_t weight = 0; weight < kQ6Block; ++weight) {
+    out.codes[static_cast<size_t>(number * kQ6Block + weight)] =
+        static_cast<int8_t>(Q6Code(block, weight));
+  }
+  for (int64_t group = 0; group < kGroups; ++group) {
+    out.scales[static_cast<size_t>(number * kGroups + group)] = Q6GroupScale(block, group);
+  }
+  out.block_scales[static_cast<size_t>(number)] = FloatFromHalf(HalfAt(block + kQ6ScaleAt));
+}
+
+// Of a type with one scale a block.
+void UnpackSmall(GgufType type, const std::byte* block, int8_t* codes, float& scale) {
+  scale = FloatFromHalf(HalfAt(block));
+  if (type == GgufType::kQ8_0) {
+    std::memcpy(codes, block + kHalfBytes, kSmallBlock);
+    return;
+  }
+  for (int64_t pair = 0; pair < kSmallBlock / 2; ++pair) {
+    const int two = CodeAt(block, kHalfBytes + pair);
+    codes[pair] = static_cast<int8_t>(two & 0xf);
+    codes[pair + kSmallBlock / 2] = static_cast<int8_t>(two >> 4);
   }
 }
 
@@ -189,26 +226,22 @@ void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span
   }
 }
 
-void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<int8_t> codes,
-                absl::Span<float> scales) {
-  WATTLE_CHECK(type == GgufType::kQ4_0 || type == GgufType::kQ8_0, "a type with one scale a block");
+void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, const UnpackedBlocks& out) {
+  WATTLE_CHECK(type == GgufType::kQ4_0 || type == GgufType::kQ8_0 || type == GgufType::kQ6K,
+               "a type with codes");
   const GgufTypeTraits& traits = TraitsOf(type);
-  const auto blocks = static_cast<int64_t>(scales.size());
-  WATTLE_CHECK(static_cast<int64_t>(bytes.size()) == blocks * traits.block_bytes &&
-                   static_cast<int64_t>(codes.size()) == blocks * kSmallBlock,
+  const bool q6 = type == GgufType::kQ6K;
+  const size_t blocks = q6 ? out.block_scales.size() : out.scales.size();
+  WATTLE_CHECK(bytes.size() == blocks * static_cast<size_t>(traits.block_bytes) &&
+                   out.codes.size() == blocks * static_cast<size_t>(traits.block_elements) &&
+                   (!q6 || out.scales.size() == blocks * kQ6Block / kQ6Group),
                "the bytes of these codes");
-  for (int64_t i = 0; i < blocks; ++i) {
-    const std::byte* block = bytes.data() + i * traits.block_bytes;
-    int8_t* out = codes.data() + i * kSmallBlock;
-    scales[static_cast<size_t>(i)] = FloatFromHalf(HalfAt(block));
-    if (type == GgufType::kQ8_0) {
-      std::memcpy(out, block + kHalfBytes, kSmallBlock);
-      continue;
-    }
-    for (int64_t pair = 0; pair < kSmallBlock / 2; ++pair) {
-      const int two = CodeAt(block, kHalfBytes + pair);
-      out[pair] = static_cast<int8_t>(two & 0xf);
-      out[pair + kSmallBlock / 2] = static_cast<int8_t>(two >> 4);
+  for (size_t i = 0; i < blocks; ++i) {
+    const std::byte* block = bytes.data() + i * static_cast<size_t>(traits.block_bytes);
+    if (q6) {
+      UnpackQ6(block, static_cast<int64_t>(i), out);
+    } else {
+      UnpackSmall(type, block, out.codes.data() + i * kSmallBlock, out.scales[i]);
     }
   }
 }

@@ -42,9 +42,14 @@ struct GgufTypeTraits {
 
 // bytes: whole blocks; values: as many as the blocks hold.
 void DequantizeGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<float> values);
-// The codes of kQ4_0, from 0 to 15, or of kQ8_0, and the scale of each block. bytes: whole blocks.
-void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, absl::Span<int8_t> codes,
-                absl::Span<float> scales);
+// Blocks as the numbers that they are made of.
+struct UnpackedBlocks {
+  absl::Span<int8_t> codes;        // of kQ4_0 from 0 to 15, of kQ6K from 0 to 63, or of kQ8_0
+  absl::Span<float> scales;        // of each block; of kQ6K of each 16 weights, a whole number
+  absl::Span<float> block_scales;  // of kQ6K: of each block, a factor of the other scale
+};
+// bytes: whole blocks.
+void UnpackGguf(GgufType type, absl::Span<const std::byte> bytes, const UnpackedBlocks& out);
 // The reverse of DequantizeGguf, each value rounded as gguf.quants rounds it, for kF32, kF16, kQ8_0
 // and kQ4_0, the types that are written. values: whole blocks, finite.
 void QuantizeGguf(GgufType type, absl::Span<const float> values, absl::Span<std::byte> bytes);

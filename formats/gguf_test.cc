@@ -98,6 +98,38 @@ TEST(GgufTest, TensorsOfEveryTypeAreThoseOfTheReferenceBitForBit) {
   }
 }
 
+TEST(GgufTest, UnpackedBlocksAreTheReferencesValuesBitForBit) {
+  const auto file = GgufFile::Open(GgufGoldenFile("types.gguf"));
+  const auto wanted = SafetensorsFile::Open(GgufGoldenFile("types.safetensors"));
+  ASSERT_THAT(file, IsOk());
+  ASSERT_THAT(wanted, IsOk());
+  for (const auto& [type, zero, group] :
+       {std::tuple{GgufType::kQ8_0, 0, 32}, {GgufType::kQ4_0, 8, 32}, {GgufType::kQ6K, 32, 16}}) {
+    const std::string name(TraitsOf(type).name);
+    const GgufTensor& tensor = *file->header().Find(name);
+    const auto columns = static_cast<size_t>(tensor.shape.back());
+    const bool q6 = type == GgufType::kQ6K;
+    std::vector<std::byte> bytes(static_cast<size_t>(tensor.row_bytes()));
+    std::vector<int8_t> codes(columns);
+    std::vector<float> scales(columns / static_cast<size_t>(group));
+    std::vector<float> block_scales(q6 ? columns / 256 : 0);
+    std::vector<float> values;
+    for (int64_t row = 0; row < tensor.row_count(); ++row) {
+      ASSERT_THAT(file->ReadRowBytes(tensor, row, absl::MakeSpan(bytes)), IsOk());
+      UnpackGguf(type, bytes,
+                 {.codes = absl::MakeSpan(codes),
+                  .scales = absl::MakeSpan(scales),
+                  .block_scales = absl::MakeSpan(block_scales)});
+      for (size_t i = 0; i < columns; ++i) {
+        const float of_block = q6 ? block_scales[i / 256] : 1.0F;
+        values.push_back(of_block * scales[i / static_cast<size_t>(group)] *
+                         static_cast<float>(codes[i] - zero));
+      }
+    }
+    EXPECT_EQ(values, FloatsOf(*wanted, name)) << name;
+  }
+}
+
 TEST(GgufTest, WrittenBlocksAreThoseOfTheReferenceBitForBit) {
   const auto file = GgufFile::Open(GgufGoldenFile("types.gguf"));
   const auto wanted = SafetensorsFile::Open(GgufGoldenFile("types.safetensors"));

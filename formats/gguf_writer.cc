@@ -132,7 +132,8 @@ absl::StatusOr<GgufWriter> GgufWriter::Create(const std::string& path, const Ggu
   return GgufWriter(std::move(file), std::move(tensors), static_cast<int64_t>(header.size()));
 }
 
-absl::Status GgufWriter::Write(absl::string_view name, absl::Span<const float> values) {
+// The number of a declared tensor that is not written yet.
+absl::StatusOr<size_t> GgufWriter::Unwritten(absl::string_view name) const {
   const auto found = std::find_if(tensors_.begin(), tensors_.end(),
                                   [&](const GgufTensor& tensor) { return tensor.name == name; });
   if (found == tensors_.end()) {
@@ -143,16 +144,35 @@ absl::Status GgufWriter::Write(absl::string_view name, absl::Span<const float> v
     return absl::AlreadyExistsError(
         absl::StrCat(file_.path(), ": tensor ", name, ": written twice"));
   }
-  if (static_cast<int64_t>(values.size()) != found->element_count()) {
+  return index;
+}
+
+absl::Status GgufWriter::Write(absl::string_view name, absl::Span<const float> values) {
+  WATTLE_ASSIGN_OR_RETURN(const size_t index, Unwritten(name));
+  const GgufTensor& tensor = tensors_[index];
+  if (static_cast<int64_t>(values.size()) != tensor.element_count()) {
     return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": tensor ", name, ": ",
                                                    values.size(), " values given, ",
-                                                   found->element_count(), " declared"));
+                                                   tensor.element_count(), " declared"));
+  }
+  std::vector<std::byte> blocks(static_cast<size_t>(tensor.size_bytes()));
+  QuantizeGguf(tensor.type, values, absl::MakeSpan(blocks));
+  return WriteBlocks(name, blocks);
+}
+
+absl::Status GgufWriter::WriteBlocks(absl::string_view name, absl::Span<const std::byte> blocks) {
+  WATTLE_ASSIGN_OR_RETURN(const size_t index, Unwritten(name));
+  const GgufTensor& tensor = tensors_[index];
+  const auto size = static_cast<int64_t>(blocks.size());
+  if (size != tensor.size_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": tensor ", name, ": ", size,
+                                                   " bytes given, ", tensor.size_bytes(),
+                                                   " declared"));
   }
   // The bytes up to the next tensor are zero.
-  std::vector<std::byte> bytes(static_cast<size_t>(AlignedUp(found->size_bytes(), kGgufAlignment)));
-  QuantizeGguf(found->type, values,
-               absl::MakeSpan(bytes).first(static_cast<size_t>(found->size_bytes())));
-  WATTLE_RETURN_IF_ERROR(file_.WriteAt(data_start_bytes_ + found->offset_bytes, bytes));
+  std::vector<std::byte> bytes(blocks.begin(), blocks.end());
+  bytes.resize(static_cast<size_t>(AlignedUp(size, kGgufAlignment)));
+  WATTLE_RETURN_IF_ERROR(file_.WriteAt(data_start_bytes_ + tensor.offset_bytes, bytes));
   written_[index] = true;
   return absl::OkStatus();
 }

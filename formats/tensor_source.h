@@ -27,13 +27,20 @@ enum class NumberForm {
   kBfloat16,
   kInt8Groups,  // scale * code, a scale for each kGroupColumns columns of a row: GGUF's Q8_0
   kInt4Groups,  // scale * (code - 8), likewise: GGUF's Q4_0
+  // scale of a block * scale of a group * (code - 32): GGUF's Q6_K. Groups of kBlockGroupColumns,
+  // blocks of kBlockColumns.
+  kInt6Blocks,
 };
 inline constexpr int64_t kGroupColumns = 32;
+inline constexpr int64_t kBlockGroupColumns = 16;
+inline constexpr int64_t kBlockColumns = 256;
 
-// Rows of a matrix of codes: codes [rows, columns], scales [rows, columns / kGroupColumns].
+// Rows of a matrix of codes: codes [rows, columns], scales [rows, groups of a row]; of kInt6Blocks
+// these are whole numbers, beside block_scales [rows, blocks of a row].
 struct CodedRows {
   absl::Span<int8_t> codes;
   absl::Span<float> scales;
+  absl::Span<float> block_scales = {};
 };
 
 // What the writer of a file noted of a tensor's bytes.

@@ -212,6 +212,8 @@ formats::NumberForm GgufWeights::FormOf(const TensorEntry& tensor) const {
       return formats::NumberForm::kInt8Groups;
     case formats::GgufType::kQ4_0:
       return formats::NumberForm::kInt4Groups;
+    case formats::GgufType::kQ6K:
+      return formats::NumberForm::kInt6Blocks;
     default:
       return formats::NumberForm::kFloat32;
   }
@@ -222,15 +224,18 @@ absl::Status GgufWeights::ReadCodes(const TensorEntry& tensor, int64_t first,
   const GgufPlacement& placement = PlacementOf(tensor);
   const GgufTensor& stored = *file_.header().Find(placement.gguf.name);
   const auto columns = static_cast<size_t>(stored.shape.back());
-  const size_t groups = columns / static_cast<size_t>(formats::kGroupColumns);
   const size_t count = rows.codes.size() / columns;
+  const size_t groups = rows.scales.size() / count;
+  const size_t blocks = rows.block_scales.size() / count;
   std::vector<std::byte> bytes(static_cast<size_t>(stored.row_bytes()));
   for (size_t i = 0; i < count; ++i) {
     const int64_t row =
         placement.conversion.RowOfOutput(first + static_cast<int64_t>(i), stored.row_count());
     WATTLE_RETURN_IF_ERROR(file_.ReadRowBytes(stored, row, absl::MakeSpan(bytes)));
-    formats::UnpackGguf(stored.type, bytes, rows.codes.subspan(i * columns, columns),
-                        rows.scales.subspan(i * groups, groups));
+    formats::UnpackGguf(stored.type, bytes,
+                        {.codes = rows.codes.subspan(i * columns, columns),
+                         .scales = rows.scales.subspan(i * groups, groups),
+                         .block_scales = rows.block_scales.subspan(i * blocks, blocks)});
   }
   return absl::OkStatus();
 }

@@ -2,8 +2,8 @@
 //
 // The tensors of a GGUF file by the names and in the shapes of a Hugging Face file, as F32: what
 // the converter did to the numbers is undone, and quantized blocks are dequantized, while a tensor
-// is read. Matrices of Q8_0 and Q4_0 can be read as their codes, too. A part of a file is in memory
-// beside the tensor, at most 1 MiB. Many threads may use it.
+// is read. Matrices of Q8_0, Q6_K and Q4_0 can be read as their codes, too. A part of a file is in
+// memory beside the tensor, at most 1 MiB. Many threads may use it.
 #ifndef WATTLE_MODELS_GGUF_WEIGHTS_H_
 #define WATTLE_MODELS_GGUF_WEIGHTS_H_
 

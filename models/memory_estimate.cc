@@ -174,20 +174,23 @@ int64_t PositionTableBytes(const DecoderConfig& config) {
 }
 
 // What products with quantized weights round their inputs to: a byte a number, and two floats for
-// each group of 32 (worker/engine/kernels/matmul.h).
+// each group, of 32 columns where the weights have none (worker/engine/kernels/matmul.h).
 int64_t RoundedInputBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                           int64_t rows) {
   bool is_quantized = false;
+  int64_t group = 32;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    is_quantized = is_quantized || (tensor.is_multiplied(config) &&
-                                    FormatName(FormatIn(recipe, config, tensor)) != "fp32");
+    const v1::TensorFormat format = FormatIn(recipe, config, tensor);
+    if (tensor.is_multiplied(config) && FormatName(format) != "fp32") {
+      is_quantized = true;
+      group = format.group_size() > 0 ? std::min<int64_t>(group, format.group_size()) : group;
+    }
   }
   int64_t widest = config.width;
   for (const LayerDescription& layer : config.layers) {
     widest = std::max({widest, layer.attention_width(), layer.mlp_width});
   }
-  constexpr int64_t kGroup = 32;
-  return is_quantized ? rows * (widest + widest / kGroup * 2 * kFloatBytes) : 0;
+  return is_quantized ? rows * (widest + widest / group * 2 * kFloatBytes) : 0;
 }
 
 // The token embedding in FP32.

@@ -309,6 +309,9 @@ TEST(MemoryEstimateTest, WeightsTakeWhatTheirRecipeSays) {
   // As a GGUF file has them: 8.5 and 4.5 bits.
   EXPECT_NEAR(weights("int8-g32"), 124439808.0 * 1.0625, 5e6);
   EXPECT_NEAR(weights("int4-g32"), 124439808.0 * 0.5625, 5e6);
+  // llama.cpp's Q4_0: the tied head in Q6_K.
+  EXPECT_EQ(weights("int4-g32+head=int6-g16") - weights("int4-g32+head=none"),
+            50257.0 * 768 * (210.0 / 256 - 4));
   EXPECT_NEAR(weights("fp16"), 124439808.0 * 2, 5e6);
   EXPECT_NEAR(weights("bf16"), 124439808.0 * 2, 5e6);
 }
@@ -375,8 +378,9 @@ TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
 
 // Codes go from the file to their place: nothing stands beside them in FP32 but what is on its way.
 TEST(MemoryEstimateTest, LoadingTakesTheModelAndPieces) {
-  for (const char* identity : {"none", "fp16", "bf16", "int8", "int8-g32+embedding=int8-g32",
-                               "int4-g32+embedding=int4-g32", "nf4-g64"}) {
+  for (const char* identity :
+       {"none", "fp16", "bf16", "int8", "int8-g32+embedding=int8-g32",
+        "int4-g32+embedding=int4-g32", "int4-g32+head=int6-g16", "nf4-g64"}) {
     const auto estimate = EstimateMemory(
         ConfigOfArchitecture("llama"),
         {.task = MemoryTask::kGenerate, .sequence_tokens = 64, .recipe = Recipe(identity)});

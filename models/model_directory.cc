@@ -239,6 +239,8 @@ v1::TensorFormat FormatOf(formats::NumberForm form) {
       return format(v1::NUMBER_SCHEME_SYMMETRIC, 8, formats::kGroupColumns);
     case formats::NumberForm::kInt4Groups:
       return format(v1::NUMBER_SCHEME_SYMMETRIC, 4, formats::kGroupColumns);
+    case formats::NumberForm::kInt6Blocks:
+      return format(v1::NUMBER_SCHEME_SYMMETRIC, 6, formats::kBlockGroupColumns);
   }
   return format(v1::NUMBER_SCHEME_FLOAT, 32, 0);
 }

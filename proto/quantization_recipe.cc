@@ -23,6 +23,8 @@ constexpr double kBitsPerByte = 8.0;
 constexpr double kChannelScaleBytes = 4.0;  // FP32
 constexpr double kGroupScaleBytes = 2.0;    // FP16
 constexpr int kDefaultGroupSize = 64;
+constexpr int kQ6GroupSize = 16;
+constexpr double kQ6BlockSize = 256.0;
 
 v1::TensorFormat Float32() {
   v1::TensorFormat format;
@@ -35,8 +37,8 @@ v1::TensorFormat Float32() {
 v1::TensorFormat Complete(const v1::TensorFormat& format) {
   v1::TensorFormat complete = format;
   if (complete.scheme() == v1::NUMBER_SCHEME_UNSPECIFIED) {
-    complete.set_scheme(complete.bits() == 8 || complete.bits() == 4 ? v1::NUMBER_SCHEME_SYMMETRIC
-                                                                     : v1::NUMBER_SCHEME_FLOAT);
+    const bool whole = complete.bits() == 8 || complete.bits() == 6 || complete.bits() == 4;
+    complete.set_scheme(whole ? v1::NUMBER_SCHEME_SYMMETRIC : v1::NUMBER_SCHEME_FLOAT);
   }
   if (complete.bits() == 0) {
     complete.set_bits(complete.scheme() == v1::NUMBER_SCHEME_FLOAT          ? 32
@@ -48,6 +50,12 @@ v1::TensorFormat Complete(const v1::TensorFormat& format) {
     complete.set_group_size(kDefaultGroupSize);
   }
   return complete;
+}
+
+// GGUF's Q6_K: an int8 scale for each group of 16, an FP16 one for each block of 256.
+bool IsQ6(const v1::TensorFormat& format) {
+  return format.bits() == 6 && format.scheme() == v1::NUMBER_SCHEME_SYMMETRIC &&
+         format.group_size() == kQ6GroupSize;
 }
 
 v1::TensorFormat FormatOf(bool present, const v1::TensorFormat& format,
@@ -86,7 +94,7 @@ absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format
       break;
     case v1::NUMBER_SCHEME_SYMMETRIC:
     case v1::NUMBER_SCHEME_ASYMMETRIC:
-      if (bits != 8 && bits != 4) {
+      if (bits != 8 && bits != 4 && !IsQ6(complete)) {
         return wrong(absl::StrCat("bits: ", bits, "; whole numbers have 8 or 4"));
       }
       break;
@@ -99,6 +107,9 @@ absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format
       return wrong("scheme: this version does not know it");
   }
   const int group = complete.group_size();
+  if (IsQ6(complete)) {
+    return absl::OkStatus();
+  }
   // GGUF's Q8_0 has groups of 8 bits.
   const bool is_q8 = bits == 8 && complete.scheme() == v1::NUMBER_SCHEME_SYMMETRIC && group == 32;
   if (bits != 4 && group != 0 && !is_q8) {
@@ -127,7 +138,8 @@ absl::StatusOr<v1::TensorFormat> ParseFormat(absl::string_view text) {
   } else if (kind == "nf4") {
     format.set_bits(4);
     format.set_scheme(v1::NUMBER_SCHEME_NORMAL_FLOAT);
-  } else if (kind == "int8" || kind == "int4" || kind == "int8a" || kind == "int4a") {
+  } else if (kind == "int8" || kind == "int6" || kind == "int4" || kind == "int8a" ||
+             kind == "int4a") {
     format.set_bits(kind[3] - '0');
     format.set_scheme(kind.size() == 5 ? v1::NUMBER_SCHEME_ASYMMETRIC
                                        : v1::NUMBER_SCHEME_SYMMETRIC);
@@ -320,6 +332,10 @@ bool KeysAndValuesAreInt8(const v1::QuantizationRecipe& recipe) {
 double StoredBytes(const v1::TensorFormat& format, double rows, double columns) {
   const v1::TensorFormat complete = Complete(format);
   const double numbers = rows * columns * complete.bits() / kBitsPerByte;
+  if (IsQ6(complete)) {
+    return numbers + rows * columns / kQ6GroupSize +
+           rows * columns / kQ6BlockSize * kGroupScaleBytes;
+  }
   switch (complete.scheme()) {
     case v1::NUMBER_SCHEME_SYMMETRIC:
     case v1::NUMBER_SCHEME_ASYMMETRIC:

@@ -17,8 +17,9 @@ using testing::HasSubstr;
 
 TEST(QuantizationRecipeTest, IdentitiesReadBackAsTheSameRecipe) {
   for (const char* identity :
-       {"none", "int8", "int8-g32", "int4-g64", "int4a-g32", "nf4-g128", "bf16", "fp16",
-        "int4-g64+head=int8", "int4-g64+head=int8+embedding=int8+kv=int8", "none+kv=int8"}) {
+       {"none", "int8", "int8-g32", "int6-g16", "int4-g64", "int4a-g32", "nf4-g128", "bf16", "fp16",
+        "int4-g32+head=int6-g16", "int4-g64+head=int8", "int4-g64+head=int8+embedding=int8+kv=int8",
+        "none+kv=int8"}) {
     const auto recipe = RecipeOfIdentity(identity);
     ASSERT_THAT(recipe, IsOk()) << identity;
     EXPECT_EQ(RecipeIdentity(*recipe),
@@ -128,11 +129,15 @@ TEST(QuantizationRecipeTest, BytesCountTheScales) {
   EXPECT_DOUBLE_EQ(bytes("int8"), 10 * 128 + 10 * 4);
   EXPECT_DOUBLE_EQ(bytes("int4-g64"), 10 * 64 + 10 * 2 * 2);
   EXPECT_DOUBLE_EQ(bytes("int4a-g32"), 10 * 64 + 10 * 4 * 2 * 2);
+  const auto recipe = RecipeOfIdentity("int6-g16");
+  EXPECT_DOUBLE_EQ(StoredBytes(MatrixFormat(*recipe, "", false), 10, 512), 10 * 2 * 210)
+      << "blocks of Q6_K";
 }
 
 TEST(QuantizationRecipeTest, WhatDoesNotExistIsRefused) {
-  for (const char* identity : {"", "int7", "int8-g64", "int4-g65", "int4-g", "int4-gx", "fp32-g64",
-                               "int8+tail=int8", "int8+head=", "nf8"}) {
+  for (const char* identity :
+       {"", "int7", "int8-g64", "int6", "int6-g32", "int6a-g16", "int4-g65", "int4-g", "int4-gx",
+        "fp32-g64", "int8+tail=int8", "int8+head=", "nf8"}) {
     EXPECT_FALSE(RecipeOfIdentity(identity).ok()) << identity;
   }
   v1::QuantizationRecipe recipe;

@@ -24,7 +24,7 @@ OPTIONS = [b"--std=c++17"]  # as worker/engine/device/cuda/kernel_compiler.cc ha
 # All others: 128. As worker/engine/device/cuda/kernels/arguments.h has them.
 THREADS_OF_BLOCK = {"rotary": 32, "choose": 512, "norm_rows": 512, "cross_entropy": 512, "attention_64": 512, "attention_128": 256, "attention_256": 256,
                     **{f"product_{format}_rows{rows}": 512 if rows == 1 else 256
-                       for format in ("int8", "int8g", "int4", "int4a", "nf4") for rows in (1, 2, 4, 8)}}
+                       for format in ("int8", "int8g", "int6", "int4", "int4a", "nf4") for rows in (1, 2, 4, 8)}}
 
 # Of each multiprocessor: threads, blocks, bytes of shared memory, and those that each block takes beside its own (CUDA C++ Programming
 # Guide 12.9, table "Technical Specifications per Compute Capability"). All have 65,536 registers, given to warps by 256.

@@ -72,11 +72,11 @@ models::DecoderConfig TinyConfig() {
   return TinyConfigOf("gpt2");
 }
 
-models::DecoderConfig TinyConfigOf(const char* family) {
+models::DecoderConfig TinyConfigOf(const char* family, int width) {
   v1::ModelShape shape;
   shape.set_architecture(family);
   shape.set_layers(2);
-  shape.set_width(32);
+  shape.set_width(width);
   shape.set_heads(4);
   shape.set_kv_heads(family == std::string("gpt2") ? 0 : 2);
   shape.set_vocabulary_size(kBytes + 1);

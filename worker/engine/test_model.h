@@ -26,7 +26,7 @@ std::string NewTestDirectory(const std::string& name);
 // dropout 0.1 everywhere.
 models::DecoderConfig TinyConfig();
 // The same sizes in another family; grouped KV heads where the family has them.
-models::DecoderConfig TinyConfigOf(const char* family);
+models::DecoderConfig TinyConfigOf(const char* family, int width = 32);
 
 // A model directory of TinyConfig with random weights.
 std::string MakeTinyModel(const std::string& name, uint64_t seed);

@@ -166,7 +166,8 @@ INSTANTIATE_TEST_SUITE_P(
     Forms, LoadMemoryTest,
     testing::Values(Form{"fp32", GgufType::kF32}, Form{"fp16", GgufType::kF16},
                     Form{"bf16", GgufType::kBF16}, Form{"q8_0", GgufType::kQ8_0},
-                    Form{"q4_0", GgufType::kQ4_0}, Form{"fp32_as_int8", GgufType::kF32, "int8"},
+                    Form{"q4_0", GgufType::kQ4_0}, Form{"q6_k", GgufType::kQ6K},
+                    Form{"fp32_as_int8", GgufType::kF32, "int8"},
                     Form{"bf16_as_int4", GgufType::kBF16, "int4"},
                     Form{"fp16_as_fp32", GgufType::kF16, "none"},
                     Form{.name = "our_int8", .type = GgufType::kF32, .ours = true},
@@ -217,7 +218,8 @@ INSTANTIATE_TEST_SUITE_P(
     Forms, RunnerMemoryTest,
     testing::Values(Form{"fp32", GgufType::kF32}, Form{"fp16", GgufType::kF16},
                     Form{"bf16", GgufType::kBF16}, Form{"q8_0", GgufType::kQ8_0},
-                    Form{"q4_0", GgufType::kQ4_0}, Form{"fp32_as_int8", GgufType::kF32, "int8"},
+                    Form{"q4_0", GgufType::kQ4_0}, Form{"q6_k", GgufType::kQ6K},
+                    Form{"fp32_as_int8", GgufType::kF32, "int8"},
                     Form{.name = "our_int8", .type = GgufType::kF32, .ours = true}),
     [](const auto& form) { return std::string(form.param.name); });
 

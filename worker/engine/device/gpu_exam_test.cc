@@ -33,6 +33,7 @@
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/generate/test_wide_decoder.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/kernels/test_matrix.h"
 #include "worker/engine/model_job.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/models/products.h"
@@ -100,8 +101,12 @@ TEST_P(GpuStoredTest, ProductsAreThoseOfTheDequantizedMatrix) {
     GTEST_SKIP() << "the host rounds inputs of codes";
   }
   // Rows that end in no whole panel; columns of several lengths; a matrix as large as a layer's.
-  for (const auto& [rows, columns] : std::vector<std::pair<int64_t, int64_t>>{
-           {1000, 128}, {17, 256}, {2304, 768}, {768, 3072}, {5632, 2048}}) {
+  for (const auto& [rows, columns] :
+       std::vector<std::pair<int64_t, int64_t>>{{1000, kernels::ColumnsFor(GetParam().format, 128)},
+                                                {17, 256},
+                                                {2304, 768},
+                                                {768, 3072},
+                                                {5632, 2048}}) {
     const MatrixWeights host = StoredOnHost(GetParam().format, rows, columns);
     const at::Tensor weights = Dequantize(host).to(at::kDouble);
     const MatrixWeights device = OperationsOn(Gpu()).Stored(host, Gpu());

@@ -27,6 +27,7 @@
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/kernels/test_matrix.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
@@ -120,9 +121,9 @@ TEST(DeviceRandomTest, MasksAndSignsAreThoseOfTheKernels) {
 class StoredRowsTest : public testing::TestWithParam<StoredCase> {
  protected:
   static constexpr int64_t kRows = 1000;  // the last panel is not full
-  static constexpr int64_t kColumns = 128;
 
-  static MatrixWeights OnHost() { return StoredOnHost(GetParam().format, kRows, kColumns); }
+  static int64_t Columns() { return kernels::ColumnsFor(GetParam().format, 128); }
+  static MatrixWeights OnHost() { return StoredOnHost(GetParam().format, kRows, Columns()); }
 };
 
 TEST_P(StoredRowsTest, AnyRowsAreThoseOfTheHostAndNothingCrosses) {
@@ -150,7 +151,7 @@ TEST_P(StoredRowsTest, ProductsInBothDirectionsAreThoseOfTheDequantizedMatrix) {
   const at::Tensor bias = Normal({kRows}, 2);
   const at::Tensor device_bias = bias.to(GuardedDevice());
   for (const int64_t rows : {1, 5}) {
-    const at::Tensor x = Normal({rows, kColumns}, 3);
+    const at::Tensor x = Normal({rows, Columns()}, 3);
     const at::Tensor grad = Normal({rows, kRows}, 4);
     const at::Tensor device_x = x.to(GuardedDevice());
     const at::Tensor device_grad = grad.to(GuardedDevice());

@@ -23,7 +23,7 @@ namespace wattle::engine {
 namespace {
 
 constexpr int64_t kRows = 40;
-constexpr int64_t kColumns = 128;
+constexpr int64_t kColumns = 256;
 
 at::Tensor Drawn(at::IntArrayRef shape, uint64_t seed) {
   at::Tensor tensor = at::empty(shape);
@@ -88,6 +88,7 @@ TEST(KernelDeviceTest, ProductsOfFewRowsAreTheKernelsOwn) {
                                              {kernels::WeightScheme::kInt4, 32},
                                              {kernels::WeightScheme::kInt4Asymmetric, 64},
                                              {kernels::WeightScheme::kNf4, 128},
+                                             {kernels::WeightScheme::kInt6, 16},
                                              {kernels::WeightScheme::kNf4DoubleQuantized, 64}}) {
     const MatrixWeights matrix = PackedMatrix(format);
     for (const int64_t rows : {1, 3, 8}) {

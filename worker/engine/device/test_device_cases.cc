@@ -29,6 +29,7 @@ const std::vector<StoredCase>& StoredCases() {
       {"bf16", {kernels::WeightScheme::kBf16, 0}},
       {"int8_g32", {kernels::WeightScheme::kInt8Grouped, 32}},
       {"fp16", {kernels::WeightScheme::kFloat16, 0}},
+      {"int6", {kernels::WeightScheme::kInt6, 16}},
   };
   return cases;
 }

@@ -33,12 +33,14 @@ kernels::WeightFormat FormatNamed(const std::string& name) {
   return *format;
 }
 
-models::DecoderConfig WideConfig(const char* family) {
-  models::DecoderConfig config = TinyConfigOf(family);
+// Rows of int6 have blocks of 256 columns.
+models::DecoderConfig WideConfig(const char* family, kernels::WeightFormat format) {
+  models::DecoderConfig config =
+      TinyConfigOf(family, format.scheme == kernels::WeightScheme::kInt6 ? 256 : 32);
   for (models::LayerDescription& layer : config.layers) {
     layer.heads = 2;
     layer.kv_heads = layer.kv_heads == 4 ? 2 : 1;
-    layer.head_size = 16;
+    layer.head_size = config.width / 2;
     if (layer.rotary.has_value()) {
       layer.rotary->dimensions *= 2;  // the same share of each head
     }
@@ -54,12 +56,13 @@ const std::vector<WideDecoder>& WideForms() {
       {"gpt2", "fp32"},       {"llama", "fp32"},     {"mistral", "fp32"},    {"qwen2", "fp32"},
       {"stablelm", "fp32"},   {"opt", "fp32"},       {"gpt2", "int8"},       {"llama", "bf16"},
       {"llama", "int8"},      {"llama", "int4-g32"}, {"llama", "int4a-g32"}, {"llama", "nf4-g32"},
-      {"llama", "nf4dq-g32"}, {"llama", "int8-g32"}, {"llama", "fp16"}};
+      {"llama", "nf4dq-g32"}, {"llama", "int8-g32"}, {"llama", "fp16"},      {"llama", "int6-g16"}};
   return forms;
 }
 
 Decoder MakeWideDecoder(const WideDecoder& wanted) {
-  models::DecoderConfig config = WideConfig(wanted.family);
+  const kernels::WeightFormat format = FormatNamed(wanted.format);
+  models::DecoderConfig config = WideConfig(wanted.family, format);
   config.max_positions = wanted.max_positions;
   const std::vector<Parameter> parameters = ParametersOf(config);
   const ArenaLayout layout = ValueLayout(parameters);
@@ -67,7 +70,6 @@ Decoder MakeWideDecoder(const WideDecoder& wanted) {
   FillRandom(config, parameters, layout, wanted.seed, arena);
   arena.mul_(10.0).add_(0.05);  // biases are not 0
   DecoderWeights host = WeightsOver(config, parameters, layout, arena);
-  const kernels::WeightFormat format = FormatNamed(wanted.format);
   const bool packs = format.scheme != kernels::WeightScheme::kFloat32;
   if (packs && wanted.dequantized) {
     for (const Parameter& parameter : parameters) {

@@ -35,7 +35,7 @@ const FormatOperations& Bf16Operations() {
   static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kBf16,
                                                    .name = "bf16",
                                                    .bits = 16,
-                                                   .grouped = false,
+                                                   .group_sizes = kNoGroups,
                                                    .stored_bytes = Bf16Stored,
                                                    .codec = nullptr,
                                                    .pack = nullptr,

@@ -20,6 +20,11 @@ const FormatOperations& Nf4DoubleOperations();
 const FormatOperations& Bf16Operations();
 const FormatOperations& Int8GroupedOperations();
 const FormatOperations& Float16Operations();
+const FormatOperations& Int6Operations();
+
+// What FormatOperations::group_sizes is of most formats.
+inline constexpr int32_t kNoGroups[] = {0};
+inline constexpr int32_t kGroupSizes[] = {32, 64, 128};
 
 // FormatOperations::quantize of every format with a codec: rounds and packs one panel after the
 // other, so that the codes of one panel are all the memory it takes.
@@ -45,6 +50,14 @@ float LoadHalf(const std::byte* place);
 // panel][4] codes; scales FP32 [panels * 16], or FP16 [panel][group][row of the panel] where the
 // format has groups. 64 columns are one tile of a matrix unit.
 inline constexpr int64_t kInt8ColumnMultiple = 64;
+
+// Layout of int6: packed [panel][columns / 16][3 lines][row of the panel][4] bytes. The first two
+// lines hold the lower four bits of eight columns each, as in the 4-bit formats; byte j of the
+// third has the upper two bits of columns j, 4 + j, 8 + j and 12 + j, the first in its lowest bits.
+// Layout of `scales`: [panel][columns / 256] of FP16 [row of the panel] and int8 [16 groups][row of
+// the panel].
+inline constexpr int64_t kInt6BlockColumns = 256;
+inline constexpr int64_t kInt6GroupColumns = 16;
 
 // Columns of the inputs that share a scale where the weights have no groups.
 inline constexpr int64_t kInt8InputGroup = 128;

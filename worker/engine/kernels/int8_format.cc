@@ -119,11 +119,13 @@ void DequantizeInt8(const WeightMatrix& matrix, int64_t first, int64_t end, floa
   }
 }
 
-constexpr FormatOperations OperationsWith(WeightScheme scheme, const GroupCodec* codec) {
+constexpr FormatOperations OperationsWith(WeightScheme scheme,
+                                          absl::Span<const int32_t> group_sizes,
+                                          const GroupCodec* codec) {
   return {.scheme = scheme,
           .name = "int8",
           .bits = 8,
-          .grouped = scheme == WeightScheme::kInt8Grouped,
+          .group_sizes = group_sizes,
           .stored_bytes = Int8Stored,
           .codec = codec,
           .pack = Pack,
@@ -136,7 +138,8 @@ constexpr FormatOperations OperationsWith(WeightScheme scheme, const GroupCodec*
 const FormatOperations& Int8Operations() {
   static constexpr GroupCodec kCodec = {
       .choose_scale = ChooseInt8Scale, .encode = EncodeInt8, .decode = DecodeInt8};
-  static constexpr FormatOperations kOperations = OperationsWith(WeightScheme::kInt8, &kCodec);
+  static constexpr FormatOperations kOperations =
+      OperationsWith(WeightScheme::kInt8, kNoGroups, &kCodec);
   return kOperations;
 }
 
@@ -144,7 +147,7 @@ const FormatOperations& Int8GroupedOperations() {
   static constexpr GroupCodec kCodec = {
       .choose_scale = ChooseGroupScale, .encode = EncodeGrouped, .decode = DecodeInt8};
   static constexpr FormatOperations kOperations =
-      OperationsWith(WeightScheme::kInt8Grouped, &kCodec);
+      OperationsWith(WeightScheme::kInt8Grouped, kGroupSizes, &kCodec);
   return kOperations;
 }
 

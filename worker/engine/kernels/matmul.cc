@@ -35,6 +35,8 @@ ProductFunction FunctionOf(const KernelTable& kernels, WeightScheme scheme) {
       return kernels.float16;
     case WeightScheme::kBf16:
       return kernels.bfloat16;
+    case WeightScheme::kInt6:
+      return kernels.int6;
     case WeightScheme::kNf4DoubleQuantized:
       WATTLE_CHECK(false, "a format of training; no product of inference reads it");
   }

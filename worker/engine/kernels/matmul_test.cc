@@ -94,7 +94,9 @@ std::vector<double> Expected(const OwnedMatrix& owned, const std::vector<float>&
 TEST_P(MatMulTest, AgreesWithPlainLoopsForEveryCountAndShape) {
   ThreadPool pool(2);
   // Rows that fill panels and rows that do not; columns of one group and of many.
-  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{5, 128}, {80, 256}, {100, 896}}) {
+  for (const auto& [rows, wanted_columns] :
+       {std::pair<int64_t, int64_t>{5, 128}, {80, 256}, {100, 896}}) {
+    const int64_t columns = ColumnsFor(format(), wanted_columns);
     OwnedMatrix owned(format(), rows, columns, 7);
     const std::vector<float> bias = NormalValues(rows, 8);
     owned.matrix.bias = bias.data();
@@ -117,9 +119,10 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
   }
   ThreadPool one(1);
   ThreadPool three(3);
-  const OwnedMatrix owned(format(), 100, 640, 10);
+  const int64_t columns = ColumnsFor(format(), 640);
+  const OwnedMatrix owned(format(), 100, columns, 10);
   for (const int64_t count : {1, 5, 40}) {
-    const std::vector<float> inputs = NormalValues(count * 640, 11, 3.0F);
+    const std::vector<float> inputs = NormalValues(count * columns, 11, 3.0F);
     for (const Nonlinearity f :
          {Nonlinearity::kNone, Nonlinearity::kGeluTanh, Nonlinearity::kGeluErf, Nonlinearity::kSilu,
           Nonlinearity::kRelu}) {
@@ -144,17 +147,19 @@ TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
   ThreadPool pool(1);
   const FormatOperations& operations = OperationsOf(format().scheme);
   const GroupScale scale{.scale = 1.0F};
-  const int8_t lowest = operations.codec->encode(-1e6F, scale);
-  const int8_t highest = operations.codec->encode(1e6F, scale);
+  const bool int6 = operations.codec == nullptr;
+  const int8_t lowest = int6 ? int8_t{0} : operations.codec->encode(-1e6F, scale);
+  const int8_t highest = int6 ? int8_t{63} : operations.codec->encode(1e6F, scale);
   OwnedMatrix owned(format(), kRows, kColumns, 14);
   const std::vector<GroupScale> scales(
       static_cast<size_t>(kRows * std::max<int64_t>(1, GroupsOfRow(owned.matrix))), scale);
+  const std::vector<float> block_scales(static_cast<size_t>(kRows), 1.0F);  // of int6 alone
   for (const unsigned weights : {0x0U, 0xFU, 0x5U, 0x3U}) {  // the highest code where a bit is set
     std::vector<int8_t> codes;
     for (int64_t i = 0; i < kRows * kColumns; ++i) {
       codes.push_back((weights >> (i % 4) & 1U) != 0 ? highest : lowest);
     }
-    operations.pack(owned.matrix, {codes, scales}, owned.buffers());
+    operations.pack(owned.matrix, {codes, scales, block_scales}, owned.buffers());
     for (const unsigned signs : {0x0U, 0xFU, 0x5U, 0x3U}) {  // 1 where a bit is set, else -1
       for (const int64_t count : {1, 5}) {
         std::vector<float> inputs;
@@ -179,10 +184,11 @@ TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
 
 TEST_P(MatMulTest, InputsOfZeroGiveTheBias) {
   ThreadPool pool(1);
-  OwnedMatrix owned(format(), 30, 128, 12);
+  const int64_t columns = ColumnsFor(format(), 128);
+  OwnedMatrix owned(format(), 30, columns, 12);
   const std::vector<float> bias = NormalValues(30, 13);
   owned.matrix.bias = bias.data();
-  const std::vector<float> inputs(128, 0.0F);
+  const std::vector<float> inputs(static_cast<size_t>(columns), 0.0F);
   std::vector<float> out(30);
   MatMul(owned.matrix, inputs.data(), 1, {}, out.data(), pool, kernels());
   EXPECT_EQ(out, bias);

@@ -183,7 +183,7 @@ const FormatOperations& Nf4DoubleOperations() {
   static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kNf4DoubleQuantized,
                                                    .name = "nf4dq",
                                                    .bits = 4,
-                                                   .grouped = true,
+                                                   .group_sizes = kGroupSizes,
                                                    .stored_bytes = Nf4DoubleStored,
                                                    .codec = nullptr,
                                                    .pack = nullptr,

@@ -52,7 +52,7 @@ const FormatOperations& Nf4Operations() {
   static constexpr FormatOperations kOperations = {.scheme = WeightScheme::kNf4,
                                                    .name = "nf4",
                                                    .bits = 4,
-                                                   .grouped = true,
+                                                   .group_sizes = kGroupSizes,
                                                    .stored_bytes = NibbleBytes,
                                                    .codec = &kCodec,
                                                    .pack = PackNibbles,

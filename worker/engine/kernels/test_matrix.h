@@ -20,15 +20,17 @@ namespace wattle::kernels {
 inline std::vector<WeightFormat> EveryFormat() {
   std::vector<WeightFormat> formats;
   for (const FormatOperations& format : AllFormats()) {
-    if (!format.grouped) {
-      formats.push_back({format.scheme, 0});
-      continue;
-    }
-    for (const int32_t group : {32, 64, 128}) {
+    for (const int32_t group : format.group_sizes) {
       formats.push_back({format.scheme, group});
     }
   }
   return formats;
+}
+
+// Columns that the format can have: as many as wanted, or somewhat more.
+inline int64_t ColumnsFor(WeightFormat format, int64_t wanted) {
+  const int64_t multiple = OperationsOf(format.scheme).column_multiple;
+  return (wanted + multiple - 1) / multiple * multiple;
 }
 
 // A format's name as GoogleTest allows it in a test's name.

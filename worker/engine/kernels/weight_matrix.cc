@@ -15,26 +15,17 @@
 namespace wattle::kernels {
 namespace {
 
-constexpr int32_t kGroupSizes[] = {32, 64, 128};
-
 // In the order of WeightScheme; those that products read.
 const FormatOperations kTable[] = {
-    Float32Operations(), Int8Operations(), Int4Operations(),        Int4AsymmetricOperations(),
-    Nf4Operations(),     Bf16Operations(), Int8GroupedOperations(), Float16Operations(),
+    Float32Operations(),        Int8Operations(),    Int4Operations(),
+    Int4AsymmetricOperations(), Nf4Operations(),     Bf16Operations(),
+    Int8GroupedOperations(),    Float16Operations(), Int6Operations(),
 };
-
-bool IsGroupSize(int32_t size) {
-  return std::find(std::begin(kGroupSizes), std::end(kGroupSizes), size) != std::end(kGroupSizes);
-}
 
 std::vector<std::string> KnownNames() {
   std::vector<std::string> names;
   for (const FormatOperations& format : kTable) {
-    if (!format.grouped) {
-      names.push_back(FormatName({format.scheme, 0}));
-      continue;
-    }
-    for (const int32_t group : kGroupSizes) {
+    for (const int32_t group : format.group_sizes) {
       names.push_back(FormatName({format.scheme, group}));
     }
   }
@@ -62,18 +53,15 @@ absl::Span<const FormatOperations> AllFormats() {
 
 std::string FormatName(WeightFormat format) {
   const FormatOperations& operations = OperationsOf(format.scheme);
-  return operations.grouped ? absl::StrCat(operations.name, "-g", format.group_size)
-                            : std::string(operations.name);
+  return operations.group_sizes[0] == 0 ? std::string(operations.name)
+                                        : absl::StrCat(operations.name, "-g", format.group_size);
 }
 
 absl::StatusOr<WeightFormat> ParseFormatName(absl::string_view name) {
   for (const FormatOperations& format : kTable) {
-    if (!format.grouped && name == format.name) {
-      return WeightFormat{format.scheme, 0};
-    }
-    for (const int32_t group : kGroupSizes) {
+    for (const int32_t group : format.group_sizes) {
       const WeightFormat candidate{format.scheme, group};
-      if (format.grouped && name == FormatName(candidate)) {
+      if (name == FormatName(candidate)) {
         return candidate;
       }
     }
@@ -96,22 +84,28 @@ absl::Status CheckShape(WeightFormat format, int64_t rows, int64_t columns) {
         "a weight matrix has at least one row and one column, not ", rows, " x ", columns));
   }
   const FormatOperations& operations = OperationsOf(format.scheme);
-  if (!operations.grouped) {
+  const absl::Span<const int32_t> sizes = operations.group_sizes;
+  if (sizes[0] == 0) {
     if (format.group_size != 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           operations.name, " has no groups; got group size ", format.group_size, ", wanted 0"));
     }
     return absl::OkStatus();
   }
-  if (!IsGroupSize(format.group_size)) {
+  if (std::find(sizes.begin(), sizes.end(), format.group_size) == sizes.end()) {
     return absl::InvalidArgumentError(absl::StrCat("group size ", format.group_size, " of ",
                                                    operations.name, ": wanted ",
-                                                   absl::StrJoin(kGroupSizes, ", ")));
+                                                   absl::StrJoin(sizes, ", ")));
+  }
+  if (columns % operations.column_multiple != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a row of ", columns, " weights cannot be cut into blocks of ", operations.column_multiple,
+        " (", operations.name, "); use int8, or convert the model again"));
   }
   if (columns % format.group_size != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "a row of ", columns, " weights cannot be cut into groups of ", format.group_size,
-        "; use a group size that divides it (", absl::StrJoin(kGroupSizes, ", "), ") or int8"));
+        "; use a group size that divides it (", absl::StrJoin(sizes, ", "), ") or int8"));
   }
   return absl::OkStatus();
 }

@@ -40,17 +40,22 @@ enum class WeightScheme : uint8_t {
   kBf16 = 7,         // rounded to BF16 (bf16_format.cc)
   kInt8Grouped = 8,  // scale * code, code in [-128, 127]; one FP16 scale for each group
   kFloat16 = 9,      // rounded to FP16 (float_formats.cc)
+  // GGUF's Q6_K (int6_format.cc): block scale * group scale * (code - 32), code in [0, 63]; an int8
+  // scale for each group of 16, an FP16 one for each block of 256. Files alone have it: a quantize
+  // job does not round to it.
+  kInt6 = 10,
 };
 
 // A storage format. Two formats are the same when both fields are.
 struct WeightFormat {
   WeightScheme scheme = WeightScheme::kFloat32;
-  int32_t group_size = 0;  // columns that share a scale: 32, 64 or 128; 0 = the whole row
+  int32_t group_size = 0;  // columns that share a scale (GroupSizes); 0 = the whole row
 
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
 
-// "fp32", "bf16", "fp16", "int8", "int8-g32", "int4-g64", "int4a-g64" (asymmetric), "nf4-g64".
+// "fp32", "bf16", "fp16", "int8", "int8-g32", "int6-g16", "int4-g64", "int4a-g64" (asymmetric),
+// "nf4-g64".
 // ParseFormatName is the inverse; kInvalidArgument names the known formats.
 [[nodiscard]] std::string FormatName(WeightFormat format);
 absl::StatusOr<WeightFormat> ParseFormatName(absl::string_view name);
@@ -96,10 +101,12 @@ struct GroupScale {
 };
 
 // Codes of a matrix before they are packed. codes: [rows, columns] row-major; scales: [rows,
-// columns / group], where a format without groups has one group per row.
+// columns / group], where a format without groups has one group per row. Int6: scales are whole
+// numbers in [-128, 127], and block_scales [rows, columns / 256] multiply them.
 struct QuantizedRows {
   absl::Span<const int8_t> codes;
   absl::Span<const GroupScale> scales;
+  absl::Span<const float> block_scales = {};
 };
 
 // The arithmetic of one group, which rounding to nearest and error compensation (gptq.h) share.
@@ -117,14 +124,14 @@ struct GroupCodec {
 // asked for.
 struct FormatOperations {
   WeightScheme scheme;
-  const char* name;  // without the group
-  int bits;          // of one code, scales apart
-  bool grouped;      // whether WeightFormat::group_size is one of 32, 64, 128, else 0
+  const char* name;                       // without the group
+  int bits;                               // of one code, scales apart
+  absl::Span<const int32_t> group_sizes;  // that WeightFormat::group_size may have; 0: no groups
 
   StoredBytes (*stored_bytes)(const WeightMatrix& shape);
-  const GroupCodec* codec;  // null for floating point
+  const GroupCodec* codec;  // null for floating point, and where groups share more than a scale
 
-  // Codes and scales → buffers. Null where codec is.
+  // Codes and scales → buffers. Null for floating point.
   void (*pack)(const WeightMatrix& shape, const QuantizedRows& rows, const PackedBuffers& out);
 
   // weights: [rows, columns] row-major, finite → buffers, each weight rounded to the nearest.
@@ -132,6 +139,8 @@ struct FormatOperations {
 
   // Rows [first, end) as FP32, row-major, into out [end - first, columns].
   void (*dequantize)(const WeightMatrix& matrix, int64_t first, int64_t end, float* out);
+
+  int64_t column_multiple = 1;  // of a row, beside the group's
 };
 
 // What a scheme does. Every value of WeightScheme has it, also those that AllFormats leaves out.

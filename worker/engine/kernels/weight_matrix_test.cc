@@ -78,6 +78,9 @@ double ErrorBound(WeightScheme scheme) {
       return 1.0 / 15 + 2e-3;
     case WeightScheme::kNf4:
       return 39.0 / 127 / 2 + 1e-3;
+    case WeightScheme::kInt6:
+      // Half a step of 31, and what rounding the group's scale to 127 parts of the block's adds.
+      return 0.5 / 31 + 0.5 / 31;
     case WeightScheme::kNf4DoubleQuantized:
       break;  // see engine/models/nf4_double_test.cc
   }
@@ -86,9 +89,9 @@ double ErrorBound(WeightScheme scheme) {
 
 TEST_P(FormatTest, RoundingErrsByAtMostTheFormatsStep) {
   constexpr int64_t kRows = 20;
-  constexpr int64_t kColumns = 384;
+  const int64_t kColumns = ColumnsFor(GetParam(), 384);
   const OwnedMatrix owned(GetParam(), kRows, kColumns, 2);
-  std::vector<float> rows(kRows * kColumns);
+  std::vector<float> rows(static_cast<size_t>(kRows * kColumns));
   OperationsOf(GetParam().scheme).dequantize(owned.matrix, 0, kRows, rows.data());
   const int64_t group = GroupColumns(owned.matrix);
   for (int64_t start = 0; start < kRows * kColumns; start += group) {
@@ -105,12 +108,12 @@ TEST_P(FormatTest, RoundingErrsByAtMostTheFormatsStep) {
 
 TEST_P(FormatTest, RoundedWeightsAreRoundedToThemselves) {
   constexpr int64_t kRows = 17;
-  constexpr int64_t kColumns = 128;
+  const int64_t kColumns = ColumnsFor(GetParam(), 128);
   const OwnedMatrix once(GetParam(), kRows, kColumns, 3);
-  std::vector<float> rows(kRows * kColumns);
+  std::vector<float> rows(static_cast<size_t>(kRows * kColumns));
   OperationsOf(GetParam().scheme).dequantize(once.matrix, 0, kRows, rows.data());
   const OwnedMatrix twice(GetParam(), kRows, kColumns, rows);
-  std::vector<float> again(kRows * kColumns);
+  std::vector<float> again(rows.size());
   OperationsOf(GetParam().scheme).dequantize(twice.matrix, 0, kRows, again.data());
   for (size_t i = 0; i < rows.size(); ++i) {
     ASSERT_NEAR(again[i], rows[i], 1e-3 * std::fabs(rows[i]) + 1e-6) << i;
@@ -118,18 +121,20 @@ TEST_P(FormatTest, RoundedWeightsAreRoundedToThemselves) {
 }
 
 TEST_P(FormatTest, ZeroRowsStayZero) {
-  const std::vector<float> zeros(16 * 128, 0.0F);
-  const OwnedMatrix owned(GetParam(), 16, 128, zeros);
+  const int64_t columns = ColumnsFor(GetParam(), 128);
+  const std::vector<float> zeros(static_cast<size_t>(16 * columns), 0.0F);
+  const OwnedMatrix owned(GetParam(), 16, columns, zeros);
   std::vector<float> rows(zeros.size(), 1.0F);
   OperationsOf(GetParam().scheme).dequantize(owned.matrix, 0, 16, rows.data());
   EXPECT_EQ(rows, zeros);
 }
 
 TEST_P(FormatTest, WeightThatIsNotFiniteIsRefusedWithItsPlace) {
-  OwnedMatrix owned(GetParam(), 16, 128, 4);
+  const int64_t columns = ColumnsFor(GetParam(), 128);
+  OwnedMatrix owned(GetParam(), 16, columns, 4);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    owned.weights[3 * 128 + 5] = bad;
+    owned.weights[static_cast<size_t>(3 * columns + 5)] = bad;
     const absl::Status status = Quantize(owned.matrix, owned.weights.data(), owned.buffers());
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(status.message(), HasSubstr("row 3, column 5"));
@@ -145,6 +150,8 @@ TEST_P(FormatTest, BytesPerWeightAreThePromised) {
     scales = 1024 * 4;
   } else if (GetParam().scheme == WeightScheme::kInt4Asymmetric) {
     scales = 4 * groups;
+  } else if (GetParam().scheme == WeightScheme::kInt6) {
+    scales = groups + 1024 * 1024 / 256 * 2;
   }
   EXPECT_EQ(bytes.packed, 1024 * 1024 * OperationsOf(GetParam().scheme).bits / 8);
   EXPECT_EQ(bytes.scales, scales);
@@ -159,6 +166,9 @@ TEST(CheckShapeTest, SaysWhatIsWrongAndWhatWouldDo) {
               HasSubstr("int8 has no groups"));
   EXPECT_THAT(CheckShape({WeightScheme::kFloat32, 0}, 0, 64).message(), HasSubstr("0 x 64"));
   EXPECT_TRUE(CheckShape({WeightScheme::kInt8, 0}, 1, 1).ok());
+  EXPECT_THAT(CheckShape({WeightScheme::kInt6, 16}, 8, 768 + 16).message(),
+              HasSubstr("a row of 784 weights cannot be cut into blocks of 256 (int6); use"));
+  EXPECT_THAT(CheckShape({WeightScheme::kInt6, 32}, 8, 256).message(), HasSubstr("wanted 16"));
 }
 
 TEST(ParseFormatNameTest, NamesTheKnownFormats) {
@@ -171,7 +181,7 @@ TEST(OperationsOfTest, EverySchemeHasItsLine) {
   for (const FormatOperations& format : AllFormats()) {
     EXPECT_EQ(&OperationsOf(format.scheme), &format);
   }
-  EXPECT_EQ(AllFormats().size(), 8U);
+  EXPECT_EQ(AllFormats().size(), 9U);
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ class ModelLoad {
     if (options_.recipe != nullptr && parameter.is_quantized()) {
       return LoadAndQuantize(index);
     }
-    return kernels::OperationsOf(parameter.format.scheme).codec == nullptr
+    return kernels::OperationsOf(parameter.format.scheme).pack == nullptr
                ? LoadFloats(index, NamesInFile(model_.files, parameter.tensor),
                             parameter.tensor.layout)
                : LoadCodes(index);

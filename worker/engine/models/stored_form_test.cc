@@ -44,14 +44,15 @@ using formats::GgufType;
 using testing::HasSubstr;
 
 // Tiny, with tied embeddings where GGUF may have them: GPT-NeoX's never are.
-models::DecoderConfig ConfigOf(const std::string& family) {
-  models::DecoderConfig config = TinyConfigOf(family.c_str());
+models::DecoderConfig ConfigOf(const std::string& family, int width = 32) {
+  models::DecoderConfig config = TinyConfigOf(family.c_str(), width);
   config.tied_embeddings = family == "gpt2";
   return config;
 }
 
 std::string MakeStoredModel(const char* family, GgufType type) {
-  return engine::MakeStoredModel(ConfigOf(family), type);
+  // Blocks of Q6_K have 256 weights of a row.
+  return engine::MakeStoredModel(ConfigOf(family, type == GgufType::kQ6K ? 256 : 32), type);
 }
 
 LoadedModel Load(const std::string& directory, bool in_stored_form) {
@@ -151,6 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
                      // Rows of 32 columns are filled up to 64 in 8 bits.
                      testing::Values(Form{GgufType::kQ8_0, "int8-g32", 0.03, 2.1},
                                      Form{GgufType::kQ4_0, "int4-g32", 0.03, 0.6},
+                                     Form{GgufType::kQ6K, "int6-g16", 0.03, 0.83},
                                      Form{GgufType::kF16, "fp16", 1e-5, 2.01},
                                      Form{GgufType::kBF16, "bf16", 1e-5, 2.01})),
     [](const auto& row) {
@@ -189,6 +191,7 @@ TEST(StoredFormJobsTest, NothingIsRoundedTo16Bits) {
 TEST(StoredFormJobsTest, LossOfATextIsThatOfTheFloats) {
   for (const auto& [type, tolerance] : {std::pair{GgufType::kQ8_0, 2e-3},
                                         {GgufType::kQ4_0, 2e-3},
+                                        {GgufType::kQ6K, 2e-3},
                                         {GgufType::kF16, 1e-5},
                                         {GgufType::kBF16, 1e-5}}) {
     EvaluateSettings settings;
@@ -232,6 +235,54 @@ TEST(StoredFormFileTest, ScalesThatAreNotFiniteAreRefusedByTheTensorsName) {
               StatusIs(absl::StatusCode::kDataLoss,
                        testing::AllOf(HasSubstr("layers.1.self_attn.o_proj.weight"),
                                       HasSubstr("not finite"))));
+}
+
+// What llama.cpp makes of a model with tied embeddings: all in Q4_0, but the table in Q6_K.
+std::string MakeQ4WithHeadOfQ6(const char* family) {
+  std::string directory = engine::MakeStoredModel(ConfigOf(family, 256), GgufType::kQ4_0);
+  RewriteAsQ6K(directory, [](const std::string& name) { return name == "token_embd.weight"; });
+  return directory;
+}
+
+TEST(StoredFormFileTest, AQ4ModelKeepsItsHeadOfQ6) {
+  const std::string directory = MakeQ4WithHeadOfQ6("gpt2");
+  const LoadedModel floats = Load(directory, false);
+  const LoadedModel stored = Load(directory, true);
+  EXPECT_EQ(RecipeIdentity(stored.recipe), "int4-g32+head=int6-g16");
+  EXPECT_TRUE(Dequantize(stored.decoder.weights.head).equal(floats.decoder.weights.head.value));
+  // Beside the same codes with the head in FP32 the head's product alone differs: by its inputs,
+  // which are rounded to int8 in groups of 16.
+  const at::Tensor hidden = at::randn({7, 256});
+  const at::Tensor wanted = at::mm(hidden, floats.decoder.weights.head.value.t());
+  EXPECT_LT(RelativeError(MatrixProduct(stored.decoder.weights.head, hidden, {}), wanted), 0.02);
+  const at::Tensor got = AllLogits(stored.decoder, SomeTokens());
+  EXPECT_LT(RelativeError(got, AllLogits(floats.decoder, SomeTokens())), 0.05);
+  const at::Tensor tokens = at::tensor(at::IntArrayRef({0, 17, 255, 3}), at::kLong);
+  EXPECT_TRUE(LookUpRows(stored.decoder.weights.head, tokens)
+                  .equal(floats.decoder.weights.head.value.index_select(0, tokens)));
+}
+
+TEST(StoredFormFileTest, ABlocksScaleThatIsNotFiniteIsRefusedByTheTensorsName) {
+  const std::string directory = MakeStoredModel("llama", GgufType::kQ6K);
+  const size_t place = ScaleOfSomeBlock(directory, GgufType::kQ6K);
+  ChangeFile(directory + "/model.gguf", place + 209, '\x7C');  // FP16's exponent of infinity
+  EXPECT_THAT(LoadModel(directory, {.in_stored_form = true}),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       testing::AllOf(HasSubstr("layers.1.self_attn.o_proj.weight"),
+                                      HasSubstr("not finite"))));
+}
+
+TEST(StoredFormJobsTest, NothingIsRoundedToInt6) {
+  RecordingSink sink;
+  EXPECT_THAT(LoadForInference({.directory = MakeTinyModel("model", 5),
+                                .recipe = *RecipeOfIdentity("int8+head=int6-g16")},
+                               sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("blocks of 256 (int6)")));
+  EXPECT_THAT(LoadForInference({.directory = engine::MakeModelOf(ConfigOf("gpt2", 256)),
+                                .recipe = *RecipeOfIdentity("int8+head=int6-g16")},
+                               sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("int6-g16: the engine does not round to it")));
 }
 
 // llama.cpp's own rounding never writes it.

@@ -218,6 +218,10 @@ class RowsOfParts {
     codes_.resize(static_cast<size_t>(kernels::kPanelRows * columns_));
     scales_.resize(static_cast<size_t>(kernels::kPanelRows * groups_));
     packed_scales_.resize(scales_.size());
+    if (shape.format.scheme == kernels::WeightScheme::kInt6) {
+      blocks_ = columns_ / formats::kBlockColumns;
+      block_scales_.resize(static_cast<size_t>(kernels::kPanelRows * blocks_));
+    }
   }
 
   // count: at most a panel's.
@@ -227,14 +231,15 @@ class RowsOfParts {
       const TensorEntry* entry = file_.Find(part.name);
       const int64_t rows_of_part = entry->element_count() / columns_;
       const int64_t some = std::min(count - row, rows_of_part - next_);
-      WATTLE_RETURN_IF_ERROR(file_.ReadCodes(
-          *entry, next_,
-          {.codes = Part(absl::MakeSpan(codes_), row * columns_, some * columns_),
-           .scales = Part(absl::MakeSpan(scales_), row * groups_, some * groups_)}));
-      for (const float scale : Part(absl::MakeSpan(scales_), row * groups_, some * groups_)) {
-        if (!std::isfinite(scale)) {
-          return NotFinite(file_, part.name);
-        }
+      const formats::CodedRows read = {
+          .codes = Part(codes_, row * columns_, some * columns_),
+          .scales = Part(scales_, row * groups_, some * groups_),
+          .block_scales = Part(block_scales_, row * blocks_, some * blocks_)};
+      WATTLE_RETURN_IF_ERROR(file_.ReadCodes(*entry, next_, read));
+      const auto is_finite = [](float scale) { return std::isfinite(scale); };
+      if (!std::all_of(read.scales.begin(), read.scales.end(), is_finite) ||
+          !std::all_of(read.block_scales.begin(), read.block_scales.end(), is_finite)) {
+        return NotFinite(file_, part.name);
       }
       row += some;
       next_ += some;
@@ -249,22 +254,26 @@ class RowsOfParts {
     return absl::OkStatus();
   }
 
-  [[nodiscard]] kernels::QuantizedRows rows() const { return {codes_, packed_scales_}; }
+  [[nodiscard]] kernels::QuantizedRows rows() const {
+    return {.codes = codes_, .scales = packed_scales_, .block_scales = block_scales_};
+  }
 
  private:
   template <typename Number>
-  static absl::Span<Number> Part(absl::Span<Number> all, int64_t first, int64_t count) {
-    return all.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+  static absl::Span<Number> Part(std::vector<Number>& all, int64_t first, int64_t count) {
+    return absl::MakeSpan(all).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
   }
 
   const TensorSource& file_;
   const std::vector<models::FileTensor>& parts_;
   int64_t columns_;
   int64_t groups_;
-  size_t part_ = 0;   // the one that the next row is of
-  int64_t next_ = 0;  // that row in it
+  int64_t blocks_ = 0;  // of a row that have one more scale
+  size_t part_ = 0;     // the one that the next row is of
+  int64_t next_ = 0;    // that row in it
   std::vector<int8_t> codes_;
   std::vector<float> scales_;
+  std::vector<float> block_scales_;
   std::vector<kernels::GroupScale> packed_scales_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -12,7 +13,9 @@
 #include <ATen/ATen.h>
 
 #include "base/durable_file.h"
+#include "base/half.h"
 #include "base/status_matchers.h"
+#include "formats/gguf.h"
 #include "models/gguf_config.h"
 #include "models/gguf_directory.h"
 #include "models/model_directory.h"
@@ -72,6 +75,49 @@ void RoundTensors(const std::string& directory, formats::DataType type,
   std::filesystem::rename(rewritten, path);
 }
 
+namespace {
+
+// Any bytes are blocks of Q6_K but for the F16 scale: weights of about a tenth.
+std::vector<std::byte> DrawnQ6K(int64_t size, uint64_t seed) {
+  constexpr int64_t kBlockBytes = 210;
+  constexpr float kScale = 6.5e-5F;
+  std::vector<std::byte> blocks(static_cast<size_t>(size));
+  std::mt19937_64 random(seed);
+  for (std::byte& byte : blocks) {
+    byte = static_cast<std::byte>(random());
+  }
+  const uint16_t scale = HalfFromFloat(kScale);
+  for (int64_t at = kBlockBytes; at <= size; at += kBlockBytes) {
+    std::memcpy(blocks.data() + at - sizeof(scale), &scale, sizeof(scale));
+  }
+  return blocks;
+}
+
+}  // namespace
+
+void RewriteAsQ6K(const std::string& directory,
+                  const std::function<bool(const std::string& name)>& chosen) {
+  const std::string path = directory + "/model.gguf";
+  const auto file = formats::GgufFile::Open(path);
+  ASSERT_THAT(file, IsOk());
+  std::vector<formats::GgufTensor> tensors = file->header().tensors;
+  for (formats::GgufTensor& tensor : tensors) {
+    tensor.type = chosen(tensor.name) ? GgufType::kQ6K : tensor.type;
+  }
+  auto writer = formats::GgufWriter::Create(path + ".rewritten", file->header().metadata, tensors);
+  ASSERT_THAT(writer, IsOk());
+  uint64_t seed = 0;
+  for (const formats::GgufTensor& tensor : tensors) {
+    std::vector<std::byte> blocks = DrawnQ6K(tensor.size_bytes(), ++seed);
+    if (const auto& old = *file->header().Find(tensor.name); old.type == tensor.type) {
+      ASSERT_THAT(file->ReadRowBytes(old, 0, absl::MakeSpan(blocks)), IsOk());
+    }
+    ASSERT_THAT(writer->WriteBlocks(tensor.name, blocks), IsOk());
+  }
+  ASSERT_THAT(writer->Commit(), IsOk());
+  std::filesystem::rename(path + ".rewritten", path);
+}
+
 void StoreAs(const std::string& directory, GgufType type) {
   if (type == GgufType::kF32) {
     return;
@@ -86,9 +132,18 @@ void StoreAs(const std::string& directory, GgufType type) {
   ASSERT_THAT(weights, IsOk());
   const auto fields = models::GgufFieldsOf(files->config, "m");
   ASSERT_THAT(fields, IsOk());
-  ASSERT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf", type),
+  const bool q6 = type == GgufType::kQ6K;
+  ASSERT_THAT(models::WriteGguf(*files, **weights, *fields, directory + "/model.gguf",
+                                q6 ? GgufType::kQ8_0 : type),
               IsOk());
   std::filesystem::remove(directory + "/model.safetensors");
+  if (q6) {
+    const auto file = formats::GgufFile::Open(directory + "/model.gguf");
+    ASSERT_THAT(file, IsOk());
+    RewriteAsQ6K(directory, [&](const std::string& name) {
+      return file->header().Find(name)->type == GgufType::kQ8_0;
+    });
+  }
 }
 
 std::string MakeStoredModel(const models::DecoderConfig& config, GgufType type) {

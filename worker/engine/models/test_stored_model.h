@@ -20,8 +20,12 @@ std::string MakeModelOf(const models::DecoderConfig& config);
 void RoundTensors(const std::string& directory, formats::DataType type,
                   const std::function<bool(const std::string& name)>& rounded);
 
+// Gives tensors of the directory's GGUF file drawn blocks of Q6_K, those that `chosen` names.
+void RewriteAsQ6K(const std::string& directory,
+                  const std::function<bool(const std::string& name)>& chosen);
+
 // Gives the matrices of an F32 model the type: a GGUF file takes the place of the safetensors file.
-// Of F32, and of BF16, which we write to no GGUF file, safetensors.
+// Of F32, and of BF16, which we write to no GGUF file, safetensors. Of kQ6K, drawn blocks.
 void StoreAs(const std::string& directory, formats::GgufType type);
 
 // MakeModelOf and StoreAs.

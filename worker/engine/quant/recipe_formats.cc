@@ -18,7 +18,8 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
   WATTLE_ASSIGN_OR_RETURN(const kernels::WeightFormat format,
                           StoredFormatOfTensor(recipe, config, tensor));
   if (format.scheme == kernels::WeightScheme::kFloat16 ||
-      format.scheme == kernels::WeightScheme::kBf16) {
+      format.scheme == kernels::WeightScheme::kBf16 ||
+      format.scheme == kernels::WeightScheme::kInt6) {
     return absl::FailedPreconditionError(
         absl::StrCat(tensor.name, ": format ", kernels::FormatName(format),
                      ": the engine does not round to it; write bits: 8, "

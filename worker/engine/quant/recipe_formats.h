@@ -21,7 +21,7 @@ absl::StatusOr<kernels::WeightFormat> FormatOfTensor(const v1::QuantizationRecip
                                                      const models::DecoderConfig& config,
                                                      const models::ModelTensor& tensor);
 
-// The same in models::ModelDirectory::stored_recipe, where it may be FP16 or BF16: nothing is
+// The same in models::ModelDirectory::stored_recipe, where it may be FP16, BF16 or int6: nothing is
 // rounded to them.
 absl::StatusOr<kernels::WeightFormat> StoredFormatOfTensor(const v1::QuantizationRecipe& recipe,
                                                            const models::DecoderConfig& config,

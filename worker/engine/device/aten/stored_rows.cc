@@ -19,6 +19,7 @@ using kernels::WeightScheme;
 
 constexpr int64_t kPanelRows = kernels::kPanelRows;
 constexpr int64_t kNibbleLevels = 16;
+constexpr int64_t kInt6Block = 256;      // columns that share one more scale
 constexpr int64_t kScalesOfBlock = 256;  // of NF4 with double quantization, that share a scale
 
 // Which rows of a matrix: a range, or those that a tensor numbers.
@@ -87,6 +88,43 @@ at::Tensor Halves(const at::Tensor& bytes, bool low_first) {
   const at::Tensor low = bytes.bitwise_and(0xF);
   const at::Tensor high = bytes.bitwise_right_shift(4);
   return low_first ? at::stack({low, high}, -2) : at::stack({high, low}, -1);
+}
+
+// A byte for each of 16 rows, behind as many FP16 numbers: int6's scales of groups and of blocks.
+at::Tensor Int6Scales(const MatrixWeights& matrix, const RowChoice& rows) {
+  const int64_t panels = kernels::PanelCount(matrix.matrix.rows);
+  const int64_t blocks = matrix.matrix.columns / kInt6Block;
+  const at::Tensor bytes = matrix.scales.view({panels, blocks, -1});
+  const at::Tensor of_blocks =  // [count, blocks]
+      rows.OfPanels(As(at::kHalf, bytes.narrow(2, 0, kPanelRows * 2)), 2);
+  const at::Tensor of_groups =  // [count, blocks, groups of a block]
+      rows.OfPanels(As(at::kChar, bytes.narrow(2, kPanelRows * 2, bytes.size(2) - kPanelRows * 2))
+                        .view({panels, blocks, -1, kPanelRows}),
+                    3);
+  return of_groups.to(at::kFloat).mul_(of_blocks.to(at::kFloat).unsqueeze(2));
+}
+
+// Three lines hold sixteen columns (kernels/formats_internal.h).
+at::Tensor Int6Rows(const MatrixWeights& matrix, const RowChoice& rows) {
+  const WeightMatrix& stored = matrix.matrix;
+  const int64_t panels = kernels::PanelCount(stored.rows);
+  const int64_t groups = kernels::GroupsOfRow(stored);
+  const at::Tensor bytes =  // [count, groups, lines, 4]
+      rows.OfPanels(matrix.packed.view({panels, groups, 3, kPanelRows, 4}), 3);
+  const at::Tensor lower =  // [count, groups, quads, 4]
+      Halves(bytes.narrow(2, 0, 2), /*low_first=*/true).reshape({rows.count, groups, 4, 4});
+  const at::Tensor upper = bytes.select(2, 2);
+  const at::Tensor upper_bits =
+      at::stack({upper, upper.bitwise_right_shift(2), upper.bitwise_right_shift(4),
+                 upper.bitwise_right_shift(6)},
+                2)
+          .bitwise_and(0x3);
+  return lower.to(at::kFloat)
+      .add_(upper_bits.to(at::kFloat), 16.0)
+      .sub_(32.0)
+      .view({rows.count, groups, -1})
+      .mul_(Int6Scales(matrix, rows).view({rows.count, groups, 1}))
+      .view({rows.count, stored.columns});
 }
 
 // int4, int4 asymmetric and NF4: groups with FP16 scales, codes in panels.
@@ -162,6 +200,8 @@ at::Tensor Rows(const MatrixWeights& matrix, const RowChoice& rows) {
     case WeightScheme::kInt4Asymmetric:
     case WeightScheme::kNf4:
       return NibbleRows(matrix, rows);
+    case WeightScheme::kInt6:
+      return Int6Rows(matrix, rows);
     case WeightScheme::kNf4DoubleQuantized:
       break;
   }

@@ -148,6 +148,12 @@ TEST(CudaDecodeStepTest, LogitsAreThoseOfTheCpu) {
         {.scheme = WeightScheme::kNf4DoubleQuantized, .group_size = 32}}) {
     ExpectLogits(kLlama, format, false, 1e-3);
   }
+  // Rows of int6 have 256 columns at least.
+  DecoderSizes wide = kLlama;
+  wide.width = 256;
+  wide.head_size = 64;
+  wide.mlp_width = 256;
+  ExpectLogits(wide, {.scheme = WeightScheme::kInt6, .group_size = 16}, false, 1e-3);
 }
 
 TEST(CudaDecodeStepTest, TokensTogetherGiveTheBitsThatTheyGiveOneByOne) {

@@ -130,6 +130,9 @@ inline unsigned LoadWeights4At2(const void* place) {
 inline uint2 LoadScales8(const void* place) {
   return Load<uint2>(WeightLoad::kScales8, place);
 }
+inline unsigned LoadScales4(const void* place) {
+  return Load<unsigned>(WeightLoad::kScale4, place);
+}
 inline float LoadScaleFloat(const void* place) {
   return Load<float>(WeightLoad::kScale4, place);
 }

@@ -18,6 +18,7 @@
 #include "worker/engine/device/cuda/kernels/product_fp32.cu"
 #include "worker/engine/device/cuda/kernels/product_int4.cu"
 #include "worker/engine/device/cuda/kernels/product_int4a.cu"
+#include "worker/engine/device/cuda/kernels/product_int6.cu"
 #include "worker/engine/device/cuda/kernels/product_int8.cu"
 #include "worker/engine/device/cuda/kernels/product_int8g.cu"
 #include "worker/engine/device/cuda/kernels/product_nf4.cu"
@@ -52,6 +53,7 @@ constexpr HostKernel kKernels[] = {
     WATTLE_PRODUCT(fp32),
     WATTLE_PRODUCT(int4),
     WATTLE_PRODUCT(int4a),
+    WATTLE_PRODUCT(int6),
     WATTLE_PRODUCT(int8),
     WATTLE_PRODUCT(int8g),
     WATTLE_PRODUCT(nf4),

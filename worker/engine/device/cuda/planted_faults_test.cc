@@ -27,11 +27,14 @@ constexpr int kColumns = 256;
 // As product_int8.cu has it; the case is one row of inputs.
 struct PlantedInt8 {
   static constexpr int kColumns = 4;
+  static constexpr int kStep = 4;
+  static constexpr int kWords = 1;
   static constexpr int kColumnMultiple = 64;
   static constexpr bool kGroups = false;
-  static void Decode(unsigned word, float* weights) {
+  static constexpr bool kBlocks = false;
+  static void Decode(const unsigned (&words)[kWords], int /*first*/, float* weights) {
     for (int c = 0; c < 4; ++c) {
-      weights[c] = ByteAsFloat(word ^ 0x80808080U, c, 128.0F);
+      weights[c] = ByteAsFloat(words[0] ^ 0x80808080U, c, 128.0F);
     }
   }
 };

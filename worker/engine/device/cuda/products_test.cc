@@ -101,6 +101,8 @@ std::unique_ptr<TestMatrix> MakeMatrix(const Format& format, int rows, int colum
                           kernels::DynamicMap().end());
   } else if (name == "int8g") {
     scheme(WeightScheme::kInt8Grouped);
+  } else if (name == "int6") {
+    scheme(WeightScheme::kInt6);
   } else {
     scheme(WeightScheme::kFloat16);
   }
@@ -128,7 +130,7 @@ double Nonlinear(Nonlinearity f, double x) {
 
 bool InPanels(const std::string& format) {
   return format == "int8" || format == "int8g" || format == "int4" || format == "int4a" ||
-         format == "nf4";
+         format == "nf4" || format == "int6";
 }
 
 // One product of a drawn shape, its buffers of just the size that the kernel may touch.
@@ -250,7 +252,7 @@ class ProductCase {
 constexpr Format kFormats[] = {
     {"fp32", 1},        {"fp16", 1},       {"bf16", 1},       {"int8", 1},       {"int4", 32, 32},
     {"int4", 128, 128}, {"int4a", 64, 64}, {"int4a", 32, 32}, {"nf4", 64, 64},   {"nf4", 32, 32},
-    {"nf4dq", 64, 64},  {"nf4dq", 32, 32}, {"int8g", 32, 32}, {"int8g", 64, 64},
+    {"nf4dq", 64, 64},  {"nf4dq", 32, 32}, {"int8g", 32, 32}, {"int8g", 64, 64}, {"int6", 256, 16},
 };
 
 class CudaProductTest : public testing::TestWithParam<Format> {};

@@ -37,6 +37,8 @@ const char* FormatOf(WeightScheme scheme) {
       return "int8g";
     case WeightScheme::kFloat16:
       return "fp16";
+    case WeightScheme::kInt6:
+      return "int6";
   }
   return "";
 }
@@ -44,7 +46,7 @@ const char* FormatOf(WeightScheme scheme) {
 bool InPanels(WeightScheme scheme) {
   return scheme == WeightScheme::kInt8 || scheme == WeightScheme::kInt8Grouped ||
          scheme == WeightScheme::kInt4 || scheme == WeightScheme::kInt4Asymmetric ||
-         scheme == WeightScheme::kNf4;
+         scheme == WeightScheme::kNf4 || scheme == WeightScheme::kInt6;
 }
 
 StoredMatrix StoredOf(const kernels::WeightMatrix& matrix, const float* nf4_tables) {

@@ -171,6 +171,7 @@ struct KernelTable {
   ProductFunction int8_grouped;
   ProductFunction float16;
   ProductFunction bfloat16;
+  ProductFunction int6;
   void (*quantize_input)(const InputQuantization& task);
   void (*normalize)(const Norm& norm, const float* x, float* out);
   void (*attend)(const HeadAttention& task);

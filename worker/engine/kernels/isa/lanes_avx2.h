@@ -184,6 +184,16 @@ inline W LowNibbles(W bytes) {
 inline W HighNibbles(W bytes) {
   return LowNibbles({_mm256_srli_epi16(bytes.lo, 4), _mm256_srli_epi16(bytes.hi, 4)});
 }
+template <int kQuad>
+inline W WithUpperBits(W nibbles, W upper) {
+  const auto join = [](__m256i lower, __m256i bits) {
+    constexpr int kShift = kQuad < 2 ? 4 - 2 * kQuad : 2 * kQuad - 4;
+    const __m256i shifted =
+        kQuad < 2 ? _mm256_slli_epi16(bits, kShift) : _mm256_srli_epi16(bits, kShift);
+    return _mm256_or_si256(lower, _mm256_and_si256(shifted, _mm256_set1_epi8(0x30)));
+  };
+  return {join(nibbles.lo, upper.lo), join(nibbles.hi, upper.hi)};
+}
 inline __m256i Quad(const int8_t* inputs) {
   int32_t quad = 0;
   std::memcpy(&quad, inputs, sizeof(quad));

@@ -146,6 +146,13 @@ inline W LowNibbles(W bytes) {
 inline W HighNibbles(W bytes) {
   return {_mm512_and_si512(_mm512_srli_epi16(bytes.v, 4), _mm512_set1_epi8(0xF))};
 }
+template <int kQuad>
+inline W WithUpperBits(W nibbles, W upper) {
+  constexpr int kShift = kQuad < 2 ? 4 - 2 * kQuad : 2 * kQuad - 4;
+  const __m512i shifted =
+      kQuad < 2 ? _mm512_slli_epi16(upper.v, kShift) : _mm512_srli_epi16(upper.v, kShift);
+  return {_mm512_or_si512(nibbles.v, _mm512_and_si512(shifted, _mm512_set1_epi8(0x30)))};
+}
 struct Table {
   __m512i v;
 };

@@ -189,6 +189,21 @@ inline W HighNibbles(W bytes) {
   }
   return bytes;
 }
+template <int kQuad>
+inline W WithUpperBits(W nibbles, W upper) {
+  for (int i = 0; i < 4; ++i) {
+    const uint8x16_t bits = vreinterpretq_u8_s8(upper.v[i]);
+    uint8x16_t shifted = bits;
+    if constexpr (kQuad < 2) {
+      shifted = vshlq_n_u8(bits, 4 - 2 * kQuad);
+    } else if constexpr (kQuad > 2) {
+      shifted = vshrq_n_u8(bits, 2 * kQuad - 4);
+    }
+    shifted = vandq_u8(shifted, vdupq_n_u8(0x30));
+    nibbles.v[i] = vorrq_s8(nibbles.v[i], vreinterpretq_s8_u8(shifted));
+  }
+  return nibbles;
+}
 struct Table {
   int8x16_t v;
 };

@@ -209,6 +209,14 @@ inline W HighNibbles(W bytes) {
   }
   return bytes;
 }
+// Codes of six bits: the lower four, and above them the bits 2 kQuad and 2 kQuad + 1 of `upper`.
+template <int kQuad>
+inline W WithUpperBits(W nibbles, W upper) {
+  for (int i = 0; i < 64; ++i) {
+    nibbles.v[i] = static_cast<uint8_t>(nibbles.v[i] | (upper.v[i] >> (2 * kQuad) & 0x3) << 4);
+  }
+  return nibbles;
+}
 struct Table {
   int8_t v[16];
 };
@@ -233,7 +241,7 @@ inline I DotSigned(I sum, W weights, const int8_t* inputs) {
   }
   return sum;
 }
-// The same for weights in [0, 15].
+// The same for weights in [0, 63].
 inline I DotNibbles(I sum, W weights, const int8_t* inputs) {
   return DotSigned(sum, weights, inputs);
 }

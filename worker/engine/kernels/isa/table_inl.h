@@ -23,6 +23,7 @@ constexpr KernelTable TableOverLanes(const char* name) {
           .int8_grouped = Int8Product<true>,
           .float16 = FloatProduct<Half>,
           .bfloat16 = FloatProduct<Bfloat>,
+          .int6 = Int6Product,
           .quantize_input = QuantizeInput,
           .normalize = Normalize,
           .attend = Attend,

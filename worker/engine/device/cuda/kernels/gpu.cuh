@@ -36,6 +36,9 @@ __device__ inline unsigned LoadWeights4At2(const void* place) {
 __device__ inline uint2 LoadScales8(const void* place) {
   return __ldg(static_cast<const uint2*>(place));
 }
+__device__ inline unsigned LoadScales4(const void* place) {
+  return __ldg(static_cast<const unsigned*>(place));
+}
 __device__ inline float LoadScaleFloat(const void* place) {
   return __ldg(static_cast<const float*>(place));
 }

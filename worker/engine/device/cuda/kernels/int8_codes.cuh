@@ -12,11 +12,14 @@ namespace wattle::cuda {
 template <bool kWithGroups>
 struct Int8Codes {
   static constexpr int kColumns = 4;
+  static constexpr int kStep = 4;
+  static constexpr int kWords = 1;
   static constexpr int kColumnMultiple = 64;
   static constexpr bool kGroups = kWithGroups;
+  static constexpr bool kBlocks = false;
   static constexpr bool kMinimums = false;
-  static __device__ void Decode(unsigned word, float* weights) {
-    const unsigned raised = word ^ 0x80808080U;
+  static __device__ void Decode(const unsigned (&words)[kWords], int /*first*/, float* weights) {
+    const unsigned raised = words[0] ^ 0x80808080U;
     for (int c = 0; c < 4; ++c) {
       weights[c] = ByteAsFloat(raised, c, 128.0F);
     }

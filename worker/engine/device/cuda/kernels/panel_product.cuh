@@ -5,7 +5,8 @@
 // a warp reads 512 bytes side by side, each once. A block computes one panel; sums of its lanes are
 // added in one order, so that the bits are the same in every run.
 //
-// A format says what a word of 4 bytes holds of one row: kColumns weights, `Decode`.
+// A format says what kWords words of 4 bytes, each of a line, hold of one row: kColumns weights,
+// of which `Decode` gives kStep from column `first` on.
 #pragma once
 
 #include "product_kernels.cuh"
@@ -16,6 +17,7 @@ constexpr int kLineBytes = 64;
 constexpr int kLinesOfWarp = kWarpThreads / 4;
 constexpr int kRowsOfLane = 4;
 
+// The lines of a panel, those with the same columns counted once.
 template <typename Format>
 __device__ inline int LinesOf(const StoredMatrix& matrix) {
   constexpr int kMultiple = Format::kColumnMultiple;
@@ -24,7 +26,8 @@ __device__ inline int LinesOf(const StoredMatrix& matrix) {
 
 template <typename Format>
 __device__ inline const unsigned char* PanelOf(const StoredMatrix& matrix, int panel) {
-  return matrix.packed + static_cast<long long>(panel) * LinesOf<Format>(matrix) * kLineBytes;
+  return matrix.packed +
+         static_cast<long long>(panel) * LinesOf<Format>(matrix) * Format::kWords * kLineBytes;
 }
 
 // The FP16 scales of the rows of one group, and the minimums behind them.
@@ -34,6 +37,24 @@ __device__ inline const unsigned char* GroupScales(const StoredMatrix& matrix, i
   constexpr int kBytes = kPanelRows * 2 * (Format::kMinimums ? 2 : 1);
   const int groups = matrix.columns / matrix.group;
   return matrix.scales + (static_cast<long long>(panel) * groups + column / matrix.group) * kBytes;
+}
+
+// Int6: the FP16 scales of the rows of one block, and behind them a byte for each group and row.
+constexpr int kBlockColumns = 256;
+constexpr int kGroupsOfBlock = 16;
+__device__ inline const unsigned char* BlockScales(const StoredMatrix& matrix, int panel,
+                                                   int column) {
+  const int blocks = matrix.columns / kBlockColumns;
+  return matrix.scales + (static_cast<long long>(panel) * blocks + column / kBlockColumns) *
+                             kPanelRows * (2 + kGroupsOfBlock);
+}
+// From the start of a block's scales to those of a group.
+__device__ inline int GroupOfBlock(int column) {
+  return kPanelRows * (2 + column % kBlockColumns / (kBlockColumns / kGroupsOfBlock));
+}
+
+__device__ inline float SignedByteAsFloat(unsigned word, int byte) {
+  return ByteAsFloat(word ^ 0x80808080U, byte, 128.0F);
 }
 
 __device__ inline void UnpackHalves(uint2 halves, float* out) {
@@ -57,9 +78,10 @@ template <typename Format, int kRows>
 struct LoadedLine {
   static constexpr bool kWithInputs = kRows == 1;
   float4 inputs[kWithInputs ? Format::kColumns / 4 : 1];
-  uint4 codes;
+  uint4 codes[Format::kWords];
   uint2 scales;
   uint2 minimums;
+  unsigned group_scales;  // of int6
 };
 
 template <typename Format, int kRows>
@@ -67,9 +89,18 @@ __device__ inline void LoadLine(const ProductArguments& a, int panel, int line,
                                 LoadedLine<Format, kRows>& loaded) {
   const int quarter = threadIdx.x % 4;
   const int column = line * Format::kColumns;
-  loaded.codes = LoadWeights16(PanelOf<Format>(a.matrix, panel) +
-                               static_cast<long long>(line) * kLineBytes + quarter * 16);
-  if constexpr (Format::kGroups) {
+  const unsigned char* codes = PanelOf<Format>(a.matrix, panel) +
+                               static_cast<long long>(line) * (Format::kWords * kLineBytes) +
+                               quarter * 16;
+  WATTLE_UNROLL
+  for (int w = 0; w < Format::kWords; ++w) {
+    loaded.codes[w] = LoadWeights16(codes + w * kLineBytes);
+  }
+  if constexpr (Format::kBlocks) {
+    const unsigned char* place = BlockScales(a.matrix, panel, column);
+    loaded.scales = LoadScales8(place + quarter * 8);
+    loaded.group_scales = LoadScales4(place + GroupOfBlock(column) + quarter * 4);
+  } else if constexpr (Format::kGroups) {
     const unsigned char* place = GroupScales<Format>(a.matrix, panel, column) + quarter * 8;
     loaded.scales = LoadScales8(place);
     if constexpr (Format::kMinimums) {
@@ -90,8 +121,14 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
                                const LoadedLine<Format, kRows>& loaded,
                                float (&sums)[kRows][kRowsOfLane]) {
   const int column = line * Format::kColumns;
-  const unsigned words[kRowsOfLane] = {loaded.codes.x, loaded.codes.y, loaded.codes.z,
-                                       loaded.codes.w};
+  unsigned words[kRowsOfLane][Format::kWords];
+  WATTLE_UNROLL
+  for (int w = 0; w < Format::kWords; ++w) {
+    words[0][w] = loaded.codes[w].x;
+    words[1][w] = loaded.codes[w].y;
+    words[2][w] = loaded.codes[w].z;
+    words[3][w] = loaded.codes[w].w;
+  }
   float scales[kRowsOfLane] = {1.0F, 1.0F, 1.0F, 1.0F};
   float minimums[kRowsOfLane] = {};
   if constexpr (Format::kGroups) {
@@ -99,31 +136,40 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
     if constexpr (Format::kMinimums) {
       UnpackHalves(loaded.minimums, minimums);
     }
-  }
-  float weights[kRowsOfLane][Format::kColumns];
-  for (int r = 0; r < kRowsOfLane; ++r) {
-    Format::Decode(words[r], weights[r]);
-    if constexpr (Format::kGroups) {
-      for (float& weight : weights[r]) {
-        weight = weight * scales[r] + minimums[r];
+    if constexpr (Format::kBlocks) {
+      WATTLE_UNROLL
+      for (int r = 0; r < kRowsOfLane; ++r) {
+        scales[r] *= SignedByteAsFloat(loaded.group_scales, r);
       }
     }
   }
   WATTLE_UNROLL
-  for (int i = 0; i < kRows; ++i) {
-    if (i < a.count) {
-      const float* inputs = a.inputs + static_cast<long long>(i) * a.input_stride;
-      WATTLE_UNROLL
-      for (int c = 0; c < Format::kColumns; c += 4) {
-        float4 values = loaded.inputs[0];
-        if constexpr (LoadedLine<Format, kRows>::kWithInputs) {
-          values = loaded.inputs[c / 4];
-        } else {
-          values = LoadInputs4(inputs, column + c, a.matrix.columns);
+  for (int first = 0; first < Format::kColumns; first += Format::kStep) {
+    float weights[kRowsOfLane][Format::kStep];
+    for (int r = 0; r < kRowsOfLane; ++r) {
+      Format::Decode(words[r], first, weights[r]);
+      if constexpr (Format::kGroups) {
+        for (float& weight : weights[r]) {
+          weight = weight * scales[r] + minimums[r];
         }
+      }
+    }
+    WATTLE_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      if (i < a.count) {
+        const float* inputs = a.inputs + static_cast<long long>(i) * a.input_stride;
         WATTLE_UNROLL
-        for (int r = 0; r < kRowsOfLane; ++r) {
-          sums[i][r] += Dot4(weights[r] + c, values);
+        for (int c = 0; c < Format::kStep; c += 4) {
+          float4 values = loaded.inputs[0];
+          if constexpr (LoadedLine<Format, kRows>::kWithInputs) {
+            values = loaded.inputs[(first + c) / 4];
+          } else {
+            values = LoadInputs4(inputs, column + first + c, a.matrix.columns);
+          }
+          WATTLE_UNROLL
+          for (int r = 0; r < kRowsOfLane; ++r) {
+            sums[i][r] += Dot4(weights[r] + c, values);
+          }
         }
       }
     }
@@ -134,7 +180,11 @@ __device__ inline void AddLine(const ProductArguments& a, int line,
 // instructions, and one row has few blocks. More rows have more work, and fewer registers left.
 template <typename Format, int kRows>
 __device__ constexpr int LinesAhead() {
-  return kRows == 1 ? (Format::kGroups ? 2 : 3) : kRows == 2 ? 4 : kRows == 4 ? 2 : 1;
+  constexpr int kLines = kRows == 1   ? (Format::kGroups ? 2 : 3)
+                         : kRows == 2 ? 4
+                         : kRows == 4 ? 2
+                                      : 1;
+  return Format::kWords == 1 ? kLines : 1;
 }
 
 // Adds the lines of this lane, one after the other; `parts` share the panel. As soon as a line is
@@ -253,7 +303,12 @@ __device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int li
   const int panel = row / kPanelRows;
   float scale = 1.0F;
   float minimum = 0.0F;
-  if constexpr (Format::kGroups) {
+  if constexpr (Format::kBlocks) {
+    const unsigned char* place = BlockScales(matrix, panel, line * Format::kColumns);
+    scale = FloatFromHalf(LoadScales2(place + row % kPanelRows * 2)) *
+            SignedByteAsFloat(
+                LoadScaleByte(place + GroupOfBlock(line * Format::kColumns) + row % kPanelRows), 0);
+  } else if constexpr (Format::kGroups) {
     const unsigned char* place =
         GroupScales<Format>(matrix, panel, line * Format::kColumns) + row % kPanelRows * 2;
     scale = FloatFromHalf(LoadScales2(place));
@@ -261,10 +316,18 @@ __device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int li
   } else {
     scale = LoadScaleFloat(matrix.scales + static_cast<long long>(row) * 4);
   }
-  Format::Decode(
-      LoadWeights4(PanelOf<Format>(matrix, panel) + static_cast<long long>(row % kPanelRows) * 4 +
-                   static_cast<long long>(line) * kLineBytes),
-      weights);
+  const unsigned char* codes = PanelOf<Format>(matrix, panel) +
+                               static_cast<long long>(row % kPanelRows) * 4 +
+                               static_cast<long long>(line) * (Format::kWords * kLineBytes);
+  unsigned words[Format::kWords];
+  WATTLE_UNROLL
+  for (int w = 0; w < Format::kWords; ++w) {
+    words[w] = LoadWeights4(codes + w * kLineBytes);
+  }
+  WATTLE_UNROLL
+  for (int first = 0; first < Format::kColumns; first += Format::kStep) {
+    Format::Decode(words, first, weights + first);
+  }
   for (float& weight : weights) {
     weight = weight * scale + minimum;
   }

@@ -8,8 +8,11 @@ namespace {
 // permutation chooses, four of eight at once. The codes lie as Int4's do.
 struct Nf4 {
   static constexpr int kColumns = 8;
+  static constexpr int kStep = 8;
+  static constexpr int kWords = 1;
   static constexpr int kColumnMultiple = 8;
   static constexpr bool kGroups = true;
+  static constexpr bool kBlocks = false;
   static constexpr bool kMinimums = false;
 
   // The levels of the four codes in the low halves of 16 bits, raised by 128.
@@ -18,10 +21,10 @@ struct Nf4 {
     const unsigned high = __byte_perm(0xAB9F948AU, 0xFFDCC7B8U, codes & 0x7777U);
     return __byte_perm(low, high, 0x3210U | (codes & 0x8888U) >> 1);
   }
-  static __device__ void Decode(unsigned word, float* weights) {
+  static __device__ void Decode(const unsigned (&words)[kWords], int /*first*/, float* weights) {
     // Codes of the columns 0 4 1 5, then 2 6 3 7.
-    const unsigned first = Levels(word & 0xFFFFU);
-    const unsigned second = Levels(word >> 16);
+    const unsigned first = Levels(words[0] & 0xFFFFU);
+    const unsigned second = Levels(words[0] >> 16);
     for (int c = 0; c < 2; ++c) {
       weights[c] = ByteAsFloat(first, 2 * c, 128.0F);
       weights[c + 4] = ByteAsFloat(first, 2 * c + 1, 128.0F);
