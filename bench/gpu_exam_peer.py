@@ -117,7 +117,11 @@ def captured(model):
         with torch.cuda.graph(graph):
             token.copy_(model(token, place))
             place.add_(1)
-        return lambda _: graph.replay()
+
+        def step(_, inputs=(token, place)):  # which the graph reads: they must live as long as it does
+            assert inputs
+            graph.replay()
+        return step
     return start
 
 

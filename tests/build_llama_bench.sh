@@ -1,28 +1,37 @@
 #!/usr/bin/env bash
 # build_llama_bench.sh SOURCE OUT ARCHITECTURE [JOBS]: llama.cpp's llama-bench with CUDA 13.0 for one GPU architecture (90: H100, H200), in OUT.
-# SOURCE is llama-cpp-python's, unpacked. NVIDIA's compiler comes from PyPI (about 530 MB), to build/cuda; no GPU or driver is needed. OUT has the
-# program and its libraries, but not cuBLAS and CUDA's runtime: LD_LIBRARY_PATH must name OUT and the folders of PyTorch's.
+# SOURCE is llama-cpp-python's, unpacked. NVIDIA's compiler is the nvcc on the PATH, otherwise PyPI's (about 530 MB, to build/cuda); no GPU or driver
+# is needed. OUT has the program and its libraries, but not cuBLAS and CUDA's runtime: LD_LIBRARY_PATH must name OUT and the folders of PyTorch's.
 #
 # Only what ./dev gpu-exam calls is compiled: the kernels of GPT-2's and Llama's operators, of Q4_0, Q6_K and Q8_0 and of heads of 64, and of the
 # command line nothing about chats. Other symbols stay open: what needs one ends with "symbol lookup error". All would take an hour of a core.
 set -euo pipefail
 source=$1 out=$2 architecture=$3 jobs=${4:-1}
-cuda=build/cuda work=build/llama-cuda
-wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.1.0.3)
+work=build/llama-cuda
 
-if [ "$(cat $cuda/ready 2>/dev/null)" != "${wheels[*]}" ]; then
-  rm -rf $cuda
-  mkdir -p $cuda/download
-  platforms=()
+fetch_cuda() {  # fetch_cuda DIR
+  local cuda=$1 glibc platforms=() wheel name
+  local wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
+    nvidia-cublas==13.1.0.3)
+  [ "$(cat "$cuda/ready" 2>/dev/null)" != "${wheels[*]}" ] || return 0
+  rm -rf "$cuda"
+  mkdir -p "$cuda/download"
   for glibc in 28 27 17; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
   python3 -m pip download -q --no-deps --only-binary=:all: --python-version 3.12 --implementation cp "${platforms[@]}" --platform manylinux2014_x86_64 \
-    -d $cuda/download "${wheels[@]}"
-  for wheel in $cuda/download/*.whl; do unzip -q -o "$wheel" -d $cuda; done
-  rm -rf $cuda/download
-  ln -s lib $cuda/nvidia/cu13/lib64
-  for name in cudart cublas cublasLt; do ln -s lib$name.so.13 $cuda/nvidia/cu13/lib/lib$name.so; done
-  chmod +x $cuda/nvidia/cu13/bin/* $cuda/nvidia/cu13/nvvm/bin/*
-  echo "${wheels[*]}" >$cuda/ready
+    -d "$cuda/download" "${wheels[@]}"
+  for wheel in "$cuda"/download/*.whl; do unzip -q -o "$wheel" -d "$cuda"; done
+  rm -rf "$cuda/download"
+  ln -s lib "$cuda/nvidia/cu13/lib64"
+  for name in cudart cublas cublasLt; do ln -s lib$name.so.13 "$cuda/nvidia/cu13/lib/lib$name.so"; done
+  chmod +x "$cuda"/nvidia/cu13/bin/* "$cuda"/nvidia/cu13/nvvm/bin/*
+  echo "${wheels[*]}" >"$cuda/ready"
+}
+
+if nvcc=$(command -v nvcc); then
+  cuda=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
+else
+  fetch_cuda build/cuda
+  cuda=$PWD/build/cuda/nvidia/cu13
 fi
 
 if [ "$(cat $work/ready 2>/dev/null)" != "$(cat "$source/ready")" ]; then
@@ -41,9 +50,9 @@ fi
 # Wattle's processors for it: AVX2, as its own kernels ask for. No VMM: it would need the driver's library to link.
 cmake -S $work/source -B $work/build -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DGGML_CCACHE=OFF \
   -DGGML_CUDA=ON -DGGML_CUDA_NO_VMM=ON -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_FA_QUANTS=f16-f16 \
-  -DCMAKE_CUDA_ARCHITECTURES="$architecture-real" -DCMAKE_CUDA_COMPILER="$PWD/$cuda/nvidia/cu13/bin/nvcc" -DCUDAToolkit_ROOT="$PWD/$cuda/nvidia/cu13" \
-  -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF \
-  -DCMAKE_EXE_LINKER_FLAGS=-Wl,--unresolved-symbols=ignore-in-shared-libs -DCMAKE_SKIP_RPATH=ON
+  -DCMAKE_CUDA_ARCHITECTURES="$architecture-real" -DCMAKE_CUDA_COMPILER="$cuda/bin/nvcc" -DCUDAToolkit_ROOT="$cuda" \
+  -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_SKIP_RPATH=ON \
+  -DCMAKE_SHARED_LINKER_FLAGS=-Wl,-z,lazy -DCMAKE_EXE_LINKER_FLAGS='-Wl,-z,lazy -Wl,--unresolved-symbols=ignore-in-shared-libs'
 nice ninja -C $work/build -j"$jobs" llama-bench
 
 rm -rf "$out"
