@@ -3,13 +3,16 @@
 """./dev gpu-exam: the engine on the NVIDIA GPU of this machine. Without one it says so and exits 3, which is never a pass.
 
 Every test of wattle-gpu-exam runs on the GPU, beside the host: kernels, families' goldens, generations, ways of training, resume bit for bit. Then
-a real job decodes and one trains, directly and in a runner's box; decoding and training are timed beside PyTorch, eager and by torch.compile.
-What takes too long or fails is told and left out. Writes build/bench/gpu-exam.json and a table.
+a real job decodes and one trains, directly and in a runner's box; decoding and training are timed beside PyTorch, eager and by torch.compile, and
+beside llama.cpp and bitsandbytes where they are (./dev gpu-exam --pack-peers brings them). What takes too long or fails is told and left out.
+Writes build/bench/gpu-exam.json and a table.
 
   --programs DIR   where wattle-gpu-exam, wattle-gpu-decode, wattle-runner and wattle-box-load are (default build/gpu-exam/bin)
   --golden DIR     tests/golden, of the same commit (default that of this checkout)
   --out DIR        where the JSON and the logs go (default build/bench)
-  --parts A,B      of: ahead, tests, rates, jobs, decode, peers, prompts, train, sanitizer (default all)
+  --peers DIR      where llama/ (llama-bench and its libraries) and python/ (bitsandbytes) are (default build/gpu-exam)
+  --parts A,B      of: ahead, tests, rates, jobs, decode, peers, llamacpp, bitsandbytes, prompts, train, moments, sanitizer (default all); a ratio to
+                   a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes
   --models A,B --formats A,B   of decode
   --no-peers       train without PyTorch beside it
 """
@@ -28,12 +31,16 @@ import tempfile
 import threading
 import time
 
+from random_gguf import write_gguf
+from random_model import byte_symbols
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = pathlib.Path(__file__).resolve().parent
 NO_GPU = 3
 MODELS = ["gpt2-small", "tinyllama"]
 FORMATS = ["int8", "int4-g64", "nf4-g64", "fp32"]
-PARTS = ["ahead", "tests", "rates", "jobs", "decode", "peers", "prompts", "train", "sanitizer"]
+PARTS = ["ahead", "tests", "rates", "jobs", "decode", "peers", "llamacpp", "bitsandbytes", "prompts", "train", "moments", "sanitizer"]
+LLAMA_FORMATS = {"Q8_0": "int8", "Q4_0": "int4-g64"}  # and which of ours stands beside it
 GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "attn_pdrop": 0.1,
         "embd_pdrop": 0.1, "resid_pdrop": 0.1}
 BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # as gpu_exam_peer.py trains
@@ -74,6 +81,8 @@ class Exam:
         self.lock = threading.Lock()
         self.made = ""  # by the last job of generation
         self.kernels = pathlib.Path(tempfile.mkdtemp(prefix="wattle-kernels-"))
+        self.peers = pathlib.Path(options.peers).resolve()
+        self.paths = {}  # of peers, while they run
 
     def say(self, text):
         print(f"[{time.monotonic() - self.begin:5.0f} s] {text}", flush=True)
@@ -82,6 +91,14 @@ class Exam:
         self.say(f"{key}: {value:.6g} {unit}{'; ' if peer else ''}{peer}")
         self.figures.append({"key": f"cuda.{key}", "value": value, "unit": unit, "peer": peer})
         self.write()
+
+    def ratio(self, key, ours, peer):
+        """Of our figure `ours` in this run to a peer's rate; where it is not there, nothing."""
+        found = [figure["value"] for figure in self.figures if figure["key"] == f"cuda.{ours}"]
+        if found:
+            self.add(key, found[-1] / peer, "x")
+        else:
+            self.say(f"{key}: left out, without {ours} in this run")
 
     def fail(self, what, why):
         self.say(f"FAILED: {what}: {why}")
@@ -93,7 +110,7 @@ class Exam:
 
     def run(self, what, command, seconds, log=None):
         """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs."""
-        environment = {**os.environ, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels)}
+        environment = {**os.environ, **self.paths, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels)}
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as expired:
@@ -185,6 +202,77 @@ def peers(exam):
                     exam.add(f"torch.{model}.{kind}.{form}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
 
 
+def path_of(name, *folders):
+    """A path variable with some folders first."""
+    return {name: os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get(name)])])}
+
+
+# Those that PyTorch's packages for CUDA 13 bring.
+CUDA_FOLDERS = "import glob, os, sys; print(os.pathsep.join({os.path.dirname(file) for path in sys.path for file in glob.glob(path + '/nvidia/*/lib/*.so.13')}))"
+
+
+def llamacpp(exam):
+    """Its own llama-bench on random weights of the models' shapes. Threads: one, or some; the faster counts."""
+    program = exam.peers / "llama/llama-bench"
+    if not program.is_file():
+        exam.say(f"llama.cpp is not there: {program}; ./dev gpu-exam --pack-peers builds it")
+        return
+    folders = exam.run("folders of CUDA", [exam.options.python, "-c", CUDA_FOLDERS], 30)
+    exam.paths = path_of("LD_LIBRARY_PATH", program.parent, (folders or "").strip())
+    with tempfile.TemporaryDirectory(prefix="wattle-gguf-") as directory:
+        for model in exam.options.models.split(","):
+            for name, ours in LLAMA_FORMATS.items():
+                llama_bench(exam, program, pathlib.Path(directory) / f"{model}-{name}.gguf", (model, name, ours))
+    exam.paths = {}
+
+
+def llama_bench(exam, program, path, case):
+    model, name, ours = case
+    version = program.parent / "version"
+    peer_text = f"llama.cpp of {version.read_text().strip()}" if version.is_file() else "llama.cpp"
+    begin = time.monotonic()
+    write_gguf(path, model, name)
+    exam.say(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB written in {time.monotonic() - begin:.1f} s")
+    text = exam.run(f"llama.cpp {model} {name}", [program, "-m", path, "-ngl", "99", "-p", "512", "-n", "128", "-t", "1,8", "-o", "json"], 40)
+    path.unlink()
+    if text is None:
+        return
+    runs = json.loads(text)
+    if not runs[0]["gpu_info"]:
+        exam.fail(f"llama.cpp {model} {name}", "it found no GPU")
+        return
+    for key, what, shares in (("tokens_per_s", "n_gen", "ratio"), ("prompt_tokens_per_s", "n_prompt", "prefill_ratio")):
+        rate = max(run["avg_ts"] for run in runs if run[what])
+        exam.add(f"peers.llamacpp.{model}.{name.lower()}.{key}", rate, "tokens/s", peer_text)
+        exam.ratio(f"{model}.{ours}.{shares}_vs_llamacpp_{name.lower()}", f"{model}.{ours}.{key}", rate)
+
+
+def has_bitsandbytes(exam):
+    """Whether Python finds it; from now on it does so in exam.peers too."""
+    exam.paths = path_of("PYTHONPATH", exam.peers / "python")
+    command = [exam.options.python, "-c", "import importlib.util; print(importlib.util.find_spec('bitsandbytes') is not None)"]
+    if (exam.run("whether bitsandbytes is there", command, 30) or "").strip() == "True":
+        return True
+    exam.say(f"bitsandbytes is not there: neither in {exam.options.python} nor in {exam.peers / 'python'}; ./dev gpu-exam --pack-peers brings it")
+    return False
+
+
+def bitsandbytes(exam):
+    if has_bitsandbytes(exam):
+        for model in exam.options.models.split(","):
+            for kind, ours in (("int8", "int8"), ("nf4", "nf4-g64")):
+                told = peer(exam, f"bitsandbytes {model} {kind}", "bitsandbytes", model, kind, limit=50)
+                if told is None:
+                    continue
+                for form in ("eager", "captured"):
+                    if form in told:
+                        exam.add(f"peers.bitsandbytes.{model}.{kind}.{form}.tokens_per_s", told[form], "tokens/s", f"bitsandbytes {told['version']}, head in 16 bits")
+                    else:
+                        exam.say(f"bitsandbytes {model} {kind}: no CUDA graph: {told['not_captured']}")
+                exam.ratio(f"{model}.{ours}.ratio_vs_bitsandbytes_{kind}", f"{model}.{ours}.tokens_per_s", max(told["eager"], told.get("captured", 0.0)))
+    exam.paths = {}
+
+
 def prompts(exam):
     """PyTorch's prompts; ours are figures of decode."""
     for model in exam.options.models.split(","):
@@ -205,17 +293,10 @@ def ahead(exam):
         exam.add(f"kernels.{what}.seconds", float(told.group(3)), "s", f"{told.group(1)} of {told.group(2)} files were compiled")
 
 
-def symbols():
-    """GPT-2's way to write bytes as visible characters."""
-    sys.path.insert(0, str(BENCH))
-    from random_model import byte_symbols  # pylint: disable=import-outside-toplevel
-    return byte_symbols()
-
-
 def make_model(exam, directory, config):
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps({**config, "bos_token_id": 256, "eos_token_id": 256}))
-    (directory / "vocab.json").write_text(json.dumps({**symbols(), "<|endoftext|>": 256}))
+    (directory / "vocab.json").write_text(json.dumps({**byte_symbols(), "<|endoftext|>": 256}))
     (directory / "merges.txt").write_text("#version: 0.2\n")
     return exam.run("model", [exam.program("wattle-runner"), "--initialize", directory, "--seed", "1"], 120) is not None
 
@@ -292,28 +373,51 @@ def trace_box(exam, level):
             break
 
 
-def train(exam, work):
+def training(exam, work):
+    """A model of GPT-2 Small's shape and a text, or None."""
     model = work / "gpt2"
     if not model.is_dir() and not make_model(exam, model, GPT2):
-        return
+        return None
     text = work / "text.txt"
     text.write_text(("The mast has a panel, a battery and a board; it wakes up with the sun. " * 8000)[:LENGTH * 1000])
+    return model, text
+
+
+def train_ours(exam, work, kind, key, **more):
+    model, text = training(exam, work) or (None, None)
+    if model is None:
+        return
+    spec = {"finetune": {"steps": WARM_UP + STEPS, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
+                         "clipNorm": 1.0, "precision": f"PRECISION_{kind.upper()}", **more}}
+    with GpuMemory() as memory:
+        frames = run_task(exam, key, work, model, spec, text=text)
+    seconds = [] if frames is None else [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
+    if len(seconds) > WARM_UP:
+        exam.add(f"{key}.tokens_per_s", BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "tokens/s", f"GPT-2 Small's shape, batch {BATCH} x {LENGTH}")
+        exam.add(f"{key}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole process, by nvidia-smi")
+
+
+def train_peer(exam, kind, form, key):
+    with GpuMemory() as memory:
+        told = peer(exam, f"train {kind} {form}", "train", kind, form)
+    if told:
+        exam.add(f"{key}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
+        exam.add(f"{key}.gpu_mib", memory.peak - memory.before, "MiB", f"its tensors {told['peak_bytes'] / 2**20:.0f} MiB")
+
+
+def train(exam, work):
     for kind in ("bf16", "tf32", "fp32"):
-        spec = {"finetune": {"steps": WARM_UP + STEPS, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
-                             "clipNorm": 1.0, "precision": f"PRECISION_{kind.upper()}"}}
-        with GpuMemory() as memory:
-            frames = run_task(exam, f"train {kind}", work, model, spec, text=text)
-        seconds = [] if frames is None else [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
-        if len(seconds) > WARM_UP:
-            exam.add(f"train.{kind}.tokens_per_s", BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "tokens/s", f"GPT-2 Small's shape, batch {BATCH} x {LENGTH}")
-            exam.add(f"train.{kind}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole process, by nvidia-smi")
+        train_ours(exam, work, kind, f"train.{kind}")
         forms = ["eager"] if kind == "tf32" else ["eager", "compiled"]
         for form in forms if not exam.options.no_peers else []:
-            with GpuMemory() as memory:
-                told = peer(exam, f"train {kind} {form}", "train", kind, form)
-            if told:
-                exam.add(f"torch.train.{kind}.{form}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"PyTorch {told['version']}")
-                exam.add(f"torch.train.{kind}.{form}.gpu_mib", memory.peak - memory.before, "MiB", f"its tensors {told['peak_bytes'] / 2**20:.0f} MiB")
+            train_peer(exam, kind, form, f"torch.train.{kind}.{form}")
+
+
+def moments(exam, work):
+    train_ours(exam, work, "bf16", "train.bf16.adamw_8bit", optimizer="OPTIMIZER_ADAMW_8BIT")
+    if not exam.options.no_peers and has_bitsandbytes(exam):
+        train_peer(exam, "bf16", "8bit", "peers.bitsandbytes.train.bf16")
+    exam.paths = {}
 
 
 def main():
@@ -321,6 +425,7 @@ def main():
     parser.add_argument("--programs", default=str(ROOT / "build/gpu-exam/bin"))
     parser.add_argument("--golden", default=str(ROOT / "tests/golden"))
     parser.add_argument("--out", default=str(ROOT / "build/bench"))
+    parser.add_argument("--peers", default=str(ROOT / "build/gpu-exam"))
     parser.add_argument("--python", default="python3", help="the Python that has PyTorch")
     parser.add_argument("--limit", type=int, default=600, help="seconds that a group of tests may take")
     parser.add_argument("--parts", default=",".join(PARTS))
@@ -341,11 +446,14 @@ def main():
     try:
         for part in options.parts.split(","):
             exam.say(f"--- {part}")
-            run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers}.get(part)
+            begin = time.monotonic()
+            run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
+                   "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
             if run is not None:
                 run(exam)
             else:
-                {"jobs": jobs, "train": train}[part](exam, work)
+                {"jobs": jobs, "train": train, "moments": moments}[part](exam, work)
+            exam.say(f"--- {part}: {time.monotonic() - begin:.0f} s")
     finally:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(exam.kernels, ignore_errors=True)

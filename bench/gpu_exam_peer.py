@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""PyTorch on a GPU: the peer of ./dev gpu-exam. One process, one JSON line.
+"""PyTorch and bitsandbytes on a GPU: peers of ./dev gpu-exam. One process, one JSON line.
 
 gpu_exam_peer.py decode MODEL fp32|fp16|bf16 eager|compiled     tokens per second of one sequence, random weights of the model's shapes
 gpu_exam_peer.py prompt MODEL fp32|fp16|bf16 eager              tokens per second of a prompt of 512
-gpu_exam_peer.py train fp32|tf32|bf16 eager|compiled            tokens per second of full fine-tuning, GPT-2 Small's shape
+gpu_exam_peer.py bitsandbytes MODEL int8|nf4                    as decode, with its layers for those of the blocks; eager, and as one CUDA graph
+gpu_exam_peer.py train fp32|tf32|bf16 eager|compiled|8bit       tokens per second of full fine-tuning, GPT-2 Small's shape; 8bit: eager, with
+                                                                bitsandbytes' AdamW, whose moments take 8 bits
 gpu_exam_peer.py bandwidth                                      bytes a second of a sum, and of a copy (read and written)
 
 Lean modules rather than transformers', which is slower: fused projections, a static cache of 192 positions (a prompt: 512), attention by
 scaled_dot_product_attention, the next token chosen on the GPU and never waited for. compiled: torch.compile, mode reduce-overhead, which captures
-CUDA graphs.
+CUDA graphs. bitsandbytes: the head and the embedding stay in 16 bits, as it leaves them; int8 without outliers and NF4 with FP32 scales, its
+fastest forms.
 """
 
 import json
@@ -21,10 +24,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-SHAPES = {  # layers, width, heads, KV heads, MLP, vocabulary, whether Llama's block
-    "gpt2-small": (12, 768, 12, 12, 3072, 50257, False),
-    "tinyllama": (22, 2048, 32, 4, 5632, 32000, True),
-}
+from random_model import SHAPES
+
 PROMPT, TIMED, LONG_PROMPT = 32, 128, 512
 CAPACITY = LONG_PROMPT if "prompt" in sys.argv[1:2] else 192
 BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20
@@ -39,7 +40,8 @@ def turned(x, cosines, sines):
 class Block(nn.Module):
     def __init__(self, shape):
         super().__init__()
-        _, width, self.heads, self.kv_heads, mlp, _, self.llama = shape
+        width, mlp = shape.width, shape.mlp
+        self.heads, self.kv_heads, self.llama = shape.heads, shape.kv_heads, shape.llama
         self.head = width // self.heads
         norm = nn.RMSNorm if self.llama else nn.LayerNorm
         self.norm_1, self.norm_2 = norm(width), norm(width)
@@ -70,10 +72,10 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, shape):
         super().__init__()
-        layers, width, heads, _, _, vocabulary, llama = shape
-        self.tokens = nn.Embedding(vocabulary, width)
+        width, heads, llama = shape.width, shape.heads, shape.llama
+        self.tokens = nn.Embedding(shape.vocabulary, width)
         self.positions = None if llama else nn.Embedding(CAPACITY, width)
-        self.blocks = nn.ModuleList([Block(shape) for _ in range(layers)])
+        self.blocks = nn.ModuleList([Block(shape) for _ in range(shape.layers)])
         self.norm = (nn.RMSNorm if llama else nn.LayerNorm)(width)
         angles = torch.outer(torch.arange(CAPACITY).float(), 10000.0 ** (-torch.arange(0, width // heads, 2).float() / (width // heads)))
         self.register_buffer("cosines", angles.cos())
@@ -90,32 +92,99 @@ class Decoder(nn.Module):
         return functional.linear(self.norm(x[:, -1:]), self.tokens.weight).argmax(-1)
 
 
-def decode(name, kind, form):
-    torch.manual_seed(1)
-    model = Decoder(SHAPES[name]).to(TYPES[kind]).eval()
-    model.mask = model.mask.bool()
-    step = torch.compile(model, mode="reduce-overhead") if form == "compiled" else model
+def eager(call):
+    """A step by step that calls `call`."""
+    def start(token):
+        places, last = torch.arange(PROMPT, PROMPT + TIMED).view(-1, 1), [token]
+
+        def step(i):
+            last[0] = call(last[0], places[i]).clone()
+        return step
+    return start
+
+
+def captured(model):
+    """The same by one CUDA graph, whose token is its next input."""
+    def start(token):
+        token, place = token.clone(), torch.full((1,), PROMPT)
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                model(token, place)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            token.copy_(model(token, place))
+            place.add_(1)
+
+        def step(_, inputs=(token, place)):  # which the graph reads: they must live as long as it does
+            assert inputs
+            graph.replay()
+        return step
+    return start
+
+
+def tokens_per_s(model, form):
+    """The best of three sequences. form: what makes a function of one step from the first token."""
     rates = []
     with torch.inference_mode():
         for _ in range(3):
-            token = model(torch.full((1, PROMPT), 464), torch.arange(PROMPT))
-            places = torch.arange(PROMPT, PROMPT + TIMED).view(-1, 1)
+            step = form(model(torch.full((1, PROMPT), 464), torch.arange(PROMPT)))
             for i in range(8):  # compiles, captures
-                token = step(token, places[i]).clone()
+                step(i)
             torch.cuda.synchronize()
             start = time.perf_counter()
             for i in range(8, TIMED):
-                token = step(token, places[i]).clone()
+                step(i)
             torch.cuda.synchronize()
             rates.append((TIMED - 8) / (time.perf_counter() - start))
-    return {"tokens_per_s": max(rates), "peak_bytes": torch.cuda.max_memory_allocated(), "version": torch.__version__}
+    return max(rates)
 
 
-def prompt(name, kind, _form):
+def decoder(name, kind):
     torch.manual_seed(1)
     model = Decoder(SHAPES[name]).to(TYPES[kind]).eval()
     model.mask = model.mask.bool()
-    seconds = []
+    return model
+
+
+def decode(name, kind, form):
+    model = decoder(name, kind)
+    rate = tokens_per_s(model, eager(torch.compile(model, mode="reduce-overhead") if form == "compiled" else model))
+    return {"tokens_per_s": rate, "peak_bytes": torch.cuda.max_memory_allocated(), "version": torch.__version__}
+
+
+def quantized(linear, kind):
+    """bitsandbytes' layer with the weights of one of PyTorch's."""
+    from bitsandbytes import nn as layers  # pylint: disable=import-outside-toplevel
+    sizes, weights = (linear.in_features, linear.out_features, linear.bias is not None), linear.weight.data
+    if kind == "int8":
+        layer = layers.Linear8bitLt(*sizes, has_fp16_weights=False, device="meta")
+        layer.weight = layers.Int8Params(weights.cpu(), requires_grad=False, has_fp16_weights=False)  # quantized on their way back
+    else:
+        layer = layers.Linear4bit(*sizes, compute_dtype=weights.dtype, device="meta")
+        layer.weight = layers.Params4bit(weights, requires_grad=False, compress_statistics=False, quant_type="nf4", module=layer)
+    layer.bias = linear.bias
+    return layer.to(weights.device)
+
+
+def bitsandbytes(name, kind):
+    import bitsandbytes as library  # pylint: disable=import-outside-toplevel
+    model = decoder(name, "fp16" if kind == "int8" else "bf16")  # its int8 products give FP16
+    for block in model.blocks:
+        for part in ("qkv", "output", "up", "down"):
+            setattr(block, part, quantized(getattr(block, part), kind))
+    told = {"eager": tokens_per_s(model, eager(model)), "version": library.__version__}
+    try:
+        told["captured"] = tokens_per_s(model, captured(model))
+    except RuntimeError as error:
+        told["not_captured"] = str(error).splitlines()[0]
+    return told
+
+
+def prompt(name, kind, _form):
+    model, seconds = decoder(name, kind), []
     with torch.inference_mode():
         tokens, places = torch.full((1, LONG_PROMPT), 464), torch.arange(LONG_PROMPT)
         for _ in range(7):
@@ -131,7 +200,11 @@ def train(kind, form):
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
     model = train_peer.Decoder(12, 0.1).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
+    if form == "8bit":
+        from bitsandbytes.optim import AdamW8bit  # pylint: disable=import-outside-toplevel
+        optimizer = AdamW8bit(model.parameters(), lr=1e-5, weight_decay=0.01)
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
     loss_of = torch.compile(model) if form == "compiled" else model
     seconds = []
     for _ in range(WARM_UP + STEPS):
@@ -169,7 +242,7 @@ def main():
         sys.exit("gpu_exam_peer.py: PyTorch finds no GPU")
     torch.set_default_device("cuda")
     which, *rest = sys.argv[1:]
-    print(json.dumps({"decode": decode, "prompt": prompt, "train": train, "bandwidth": bandwidth}[which](*rest)))
+    print(json.dumps({"decode": decode, "bitsandbytes": bitsandbytes, "prompt": prompt, "train": train, "bandwidth": bandwidth}[which](*rest)))
 
 
 if __name__ == "__main__":

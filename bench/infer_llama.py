@@ -9,82 +9,17 @@ The GGUF files are written into DIRECTORY once; llama.cpp itself quantizes the F
 Usage: infer_llama.py gpt2|distilgpt2 DIRECTORY [--write-only]
 """
 
-import array
 import ctypes
 import pathlib
-import random
-import struct
 import sys
 import time
 
-WIDTH, HEADS, VOCABULARY, CONTEXT = 768, 12, 50257, 1024
+from random_gguf import write_gguf
+from random_model import SHAPES
+
 PROMPT_TOKENS, DECODE_TOKENS, LONGEST_PROMPT = 32, 64, 512
-GGUF_VERSION, ALIGNMENT, TYPE_F32 = 3, 32, 0
-U32, F32_VALUE, TEXT = 4, 6, 8
-
-
-def gguf_text(text):
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def gguf_entry(key, kind, value):
-    head = gguf_text(key) + struct.pack("<I", kind)
-    return head + (gguf_text(value) if kind == TEXT else struct.pack("<I" if kind == U32 else "<f", value))
-
-
-class RandomFloats:
-    """Normal deviates that repeat after a while, so that a file is written in seconds."""
-
-    def __init__(self):
-        generator = random.Random(1)
-        self.period = array.array("f", (generator.gauss(0, 1) for _ in range(1 << 16)))
-
-    def bytes(self, count, mean, deviation):
-        part = array.array("f", (mean + deviation * value for value in self.period)).tobytes()
-        whole, rest = divmod(4 * count, len(part))
-        return part * whole + part[:rest]
-
-
-def write_gguf(path, layers):
-    """An F32 file without a tokenizer. Shapes are in ggml's order: inputs, then outputs."""
-    entries = [gguf_entry("general.architecture", TEXT, "gpt2"), gguf_entry("general.name", TEXT, "random"),
-               gguf_entry("general.file_type", U32, 0), gguf_entry("gpt2.context_length", U32, CONTEXT),
-               gguf_entry("gpt2.embedding_length", U32, WIDTH), gguf_entry("gpt2.feed_forward_length", U32, 4 * WIDTH),
-               gguf_entry("gpt2.block_count", U32, layers), gguf_entry("gpt2.attention.head_count", U32, HEADS),
-               gguf_entry("gpt2.attention.layer_norm_epsilon", F32_VALUE, 1e-5), gguf_entry("gpt2.vocab_size", U32, VOCABULARY),
-               gguf_entry("tokenizer.ggml.model", TEXT, "none")]
-    tensors = [("token_embd.weight", (WIDTH, VOCABULARY), 0.0), ("position_embd.weight", (WIDTH, CONTEXT), 0.0)]
-
-    def norm(name):
-        tensors.extend([(f"{name}.weight", (WIDTH,), 1.0), (f"{name}.bias", (WIDTH,), 0.0)])
-
-    def linear(name, inputs, outputs):
-        tensors.extend([(f"{name}.weight", (inputs, outputs), 0.0), (f"{name}.bias", (outputs,), 0.0)])
-
-    for layer in range(layers):
-        norm(f"blk.{layer}.attn_norm")
-        linear(f"blk.{layer}.attn_qkv", WIDTH, 3 * WIDTH)
-        linear(f"blk.{layer}.attn_output", WIDTH, WIDTH)
-        norm(f"blk.{layer}.ffn_norm")
-        linear(f"blk.{layer}.ffn_up", WIDTH, 4 * WIDTH)
-        linear(f"blk.{layer}.ffn_down", 4 * WIDTH, WIDTH)
-    norm("output_norm")
-    infos, offset, sizes = [], 0, []
-    for name, shape, _ in tensors:
-        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        infos.append(gguf_text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, TYPE_F32, offset))
-        sizes.append(count)
-        offset += (4 * count + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    head = b"GGUF" + struct.pack("<IQQ", GGUF_VERSION, len(tensors), len(entries)) + b"".join(entries) + b"".join(infos)
-    floats = RandomFloats()
-    unfinished = path.with_suffix(".partial")
-    with unfinished.open("wb") as file:
-        file.write(head + b"\0" * (-len(head) % ALIGNMENT))
-        for (_, shape, mean), count in zip(tensors, sizes):
-            deviation = 0.02 if len(shape) == 2 else 0.1
-            file.write(floats.bytes(count, mean, deviation) + b"\0" * (-4 * count % ALIGNMENT))
-    unfinished.rename(path)
+MODELS = {"gpt2": "gpt2-small", "distilgpt2": "distilgpt2"}  # of random_model.py
+VOCABULARY = SHAPES["gpt2-small"].vocabulary
 
 
 def write_files(shape, directory):
@@ -93,7 +28,7 @@ def write_files(shape, directory):
     directory.mkdir(parents=True, exist_ok=True)
     paths = {name: directory / f"{shape}-{name}.gguf" for name in ("F32", "Q8_0", "Q4_0")}
     if not paths["F32"].exists():
-        write_gguf(paths["F32"], 12 if shape == "gpt2" else 6)
+        write_gguf(paths["F32"], MODELS[shape], "F32")
     for name, kind in (("Q8_0", llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0), ("Q4_0", llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0)):
         if paths[name].exists():
             continue

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import typing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "build/release/bin/wattle-runner"
@@ -15,6 +16,24 @@ TEXT = ("The mast has a panel, a battery and a board; it wakes up with the sun. 
 # Whether a peer's threads of OpenMP sleep while they wait, or spin for a while first as they do by default. Which is faster depends on the
 # PyTorch and the precision, so the benches measure both. wattle-runner sets its own.
 WAITS = {"spinning": {}, "sleeping": {"OMP_WAIT_POLICY": "passive"}}
+
+
+class Shape(typing.NamedTuple):
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    vocabulary: int
+    positions: int
+    llama: bool  # RMSNorm, rotary, gated SiLU, no biases; otherwise GPT-2's block
+
+
+SHAPES = {
+    "distilgpt2": Shape(6, 768, 12, 12, 3072, 50257, 1024, False),
+    "gpt2-small": Shape(12, 768, 12, 12, 3072, 50257, 1024, False),
+    "tinyllama": Shape(22, 2048, 32, 4, 5632, 32000, 2048, True),
+}
 
 
 def environment(waits="spinning"):
