@@ -57,7 +57,7 @@ nice ninja -C $work/build -j"$jobs" llama-bench
 
 rm -rf "$out"
 mkdir -p "$out"
-for file in $work/build/bin/llama-bench $work/build/bin/lib*.so.?; do
+for file in $work/build/bin/llama-bench $work/build/bin/lib{*-impl.so,*.so.?}; do
   strip -o "$out/$(basename "$file")" "$file"
 done
 echo "llama-cpp-python $(cat "$source/ready")" >"$out/version"
