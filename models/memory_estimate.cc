@@ -441,7 +441,8 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       estimate.pass_bytes =
           PassBytes(sized, {.kind = workload.beside_reference ? PassKind::kCompare
                                                               : PassKind::kEvaluate}) +
-          RoundedInputBytes(config, workload.recipe, workload.batch * tokens);
+          std::max(RoundedInputBytes(config, workload.recipe, workload.batch * tokens),
+                   RoundedInputBytes(config, workload.reference_recipe, workload.batch * tokens));
       if (workload.answers) {
         const DecodeMemory decode = DecodeBytes(sized, 1);
         estimate.pass_bytes =
@@ -450,10 +451,10 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       }
       if (workload.beside_reference) {
         // The reference is read while the model is there.
-        const v1::QuantizationRecipe in_floats = *RecipeOfIdentity(kNoQuantization);
-        estimate.loading_bytes = std::max(estimate.loading_bytes,
-                                          estimate.weights_bytes + LoadingBytes(config, in_floats));
-        estimate.weights_bytes += StoredWeightsBytes(config, in_floats);
+        estimate.loading_bytes =
+            std::max(estimate.loading_bytes,
+                     estimate.weights_bytes + LoadingBytes(config, workload.reference_recipe));
+        estimate.weights_bytes += StoredWeightsBytes(config, workload.reference_recipe);
       }
       break;
     case MemoryTask::kGenerate: {

@@ -374,6 +374,13 @@ TEST(MemoryEstimateTest, AReferenceModelIsHeldBesideTheModel) {
   ASSERT_THAT(two, IsOk());
   EXPECT_EQ(two->weights_bytes - one->weights_bytes, 124439808 * 4);
   EXPECT_GT(two->loading_bytes, two->weights_bytes) << "it is read beside the model";
+  beside.reference_recipe = Recipe("int4-g32+head=int6-g16");
+  const auto codes = EstimateMemory(Gpt2Small(), beside);
+  ASSERT_THAT(codes, IsOk());
+  EXPECT_NEAR(static_cast<double>(codes->weights_bytes - one->weights_bytes),
+              124439808 * 0.5625 + 50257 * 768 * (6.5625 - 4.5) / 8, 5e6)
+      << "in the form of its files";
+  EXPECT_LT(codes->loading_bytes, two->loading_bytes);
 }
 
 // Codes go from the file to their place: nothing stands beside them in FP32 but what is on its way.

@@ -29,7 +29,7 @@ struct MemoryWorkload {
   int64_t sequence_tokens =
       0;  // longest sequence; 0: the model's max_positions. Generation: prompt + new tokens
   int64_t calibration_tokens = 0;  // of kQuantizeCompensated; 0: the default
-  bool beside_reference = false;   // of kEvaluate: a second model, FP32 at most, of the same shape
+  bool beside_reference = false;   // of kEvaluate: a second model of the same shape
   bool answers = false;            // of kEvaluate: answers are generated and scored
   // kFinetune: more than 0: adapters of this rank are trained beside weights in the form of
   // `recipe`.
@@ -56,6 +56,8 @@ struct MemoryWorkload {
   // Generate, evaluate, adapters: in which form the weights are held. Quantize: the form of the
   // result.
   v1::QuantizationRecipe recipe = {};
+  // Of the model that is beside it: as its files are. Empty: FP32.
+  v1::QuantizationRecipe reference_recipe = {};
 };
 
 }  // namespace wattle

@@ -157,6 +157,10 @@ DataMemory DataMemoryOf(const v1::JobSpec& spec, absl::Span<const InputView> inp
   const auto context = static_cast<double>(std::max<int64_t>(1, ContextOf(spec, model)));
   DataMemory memory;
   memory.is_text = data != nullptr && data->dataset().format() == "text";
+  if (const v1::ArtifactInfo* reference = FindInput(inputs, "reference_model");
+      reference != nullptr) {
+    memory.reference_recipe = reference->recipe();
+  }
   const KindPart* const part = KindPartOf(spec);
   if (part != nullptr && part->longest_prompt != nullptr) {
     memory.longest_tokens = part->longest_prompt(spec, data, rates);

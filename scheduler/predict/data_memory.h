@@ -31,6 +31,8 @@ struct DataMemory {
   // are read.
   int64_t questions_bytes = 0;
   int64_t reading_questions_bytes = 0;
+  // Of an evaluation beside a reference model: the form of that model's files. Empty: FP32.
+  v1::QuantizationRecipe reference_recipe = {};
 };
 
 // bytes_per_token: of the model's tokenizer, BytesPerToken (work.h).

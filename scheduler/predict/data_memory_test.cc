@@ -6,6 +6,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "proto/quantization_recipe.h"
+
 namespace wattle::scheduler {
 namespace {
 
@@ -166,6 +168,21 @@ TEST(DataMemoryTest, AGenerationHasRoomForItsOwnPrompts) {
   EXPECT_EQ(tokens(64), 64) << "no sequence is longer than the context";
   spec.mutable_generate()->set_chat(true);
   EXPECT_EQ(tokens(1024), 1024) << "what a template that is not known writes is not known";
+}
+
+TEST(DataMemoryTest, AReferenceModelHasTheFormOfItsFiles) {
+  v1::JobSpec spec;
+  spec.mutable_evaluate()->set_reference_model("teacher");
+  InputView reference{.field = "reference_model", .artifact = SmallModel().artifact};
+  const auto form = [&] {
+    const MemoryWorkload workload = MemoryWorkloadOf(
+        spec, 1024, DataMemoryOf(spec, std::vector<InputView>{SmallModel(), reference}, 4));
+    EXPECT_TRUE(workload.beside_reference);
+    return RecipeIdentity(workload.reference_recipe);
+  };
+  EXPECT_EQ(form(), "none");
+  *reference.artifact.mutable_recipe() = *RecipeOfIdentity("int4-g32+head=int6-g16");
+  EXPECT_EQ(form(), "int4-g32+head=int6-g16");
 }
 
 TEST(DataMemoryTest, AGenerationFromAFileHasRoomForItsLongestPrompt) {

@@ -445,6 +445,7 @@ MemoryWorkload EvaluateMemory(const v1::JobSpec& spec, int64_t max_positions,
   // Without quantization the model's recipe is unknown; FP32, the largest form, is assumed.
   workload.recipe = RecipeOf(evaluate, kNoQuantization);
   workload.beside_reference = !evaluate.reference_model().empty();
+  workload.reference_recipe = data.reference_recipe;
   workload.answers = evaluate.score_answers();
   workload.questions_bytes = data.questions_bytes;
   workload.reading_questions_bytes = data.reading_questions_bytes;

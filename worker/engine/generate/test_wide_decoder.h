@@ -24,7 +24,7 @@ struct WideDecoder {
 // Families and formats that the kernels of a GPU are tried with.
 const std::vector<WideDecoder>& WideForms();
 
-// Heads of 16 dimensions, a window in the last layer, logits of several units.
+// Two heads of half the width each, a window in the last layer, logits of several units.
 Decoder MakeWideDecoder(const WideDecoder& wanted);
 
 }  // namespace wattle::engine
