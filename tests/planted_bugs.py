@@ -1,29 +1,23 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Bugs that are put into a copy of the tree, each of which its tests must find. Those of the simulation are in sim/fault_points.cc; these
-are in code that no simulated world runs, or that another test finds sooner.
+are in code that no simulated world runs, or that another test finds sooner. Those of the attacks are in tests/attacks/guards_off.py.
 
-Without arguments: builds the tests of each bug in build/planted, and runs them with it. --check: whether each bug still has its place.
+Without arguments: builds the tests of each bug in build/planted, and runs them with it. NAME...: these bugs alone. --attacks: those of the
+attacks alone. --check: whether each bug still has its place, and each test of an attack its bug.
 """
 
 import os
 import pathlib
 import subprocess
 import sys
-from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/planted"
+sys.path.insert(0, str(ROOT / "tests/attacks"))
 
-
-class Bug(NamedTuple):
-    name: str
-    path: str
-    right: str  # the text that is replaced, once in its file
-    wrong: str
-    target: str  # a test of GoogleTest; empty: the programs, for a test of tests/integration
-    tests: str  # of which at least one must fail
-
+from bug import Bug  # noqa: E402
+from guards_off import GUARDS_OFF, tests_without_a_guard_off  # noqa: E402
 
 PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
 BUGS = (
@@ -65,8 +59,6 @@ BUGS = (
         "wattle_place_test", "LinkTimesTest.*:PlanOverLinkTest.*"),
     Bug("a revocation forgets the history", "coordinator/rpc/access_service.cc", "std::set<int64_t> numbers(archived->begin(), archived->end());", "std::set<int64_t> numbers;",
         "wattle_rpc_test", "ServerTest.WhatEndedOnARevokedBoard*"),
-    Bug("streams are free", "coordinator/rpc/message_counter.cc", "call->type() == Type::SERVER_STREAMING &&", "call->type() == Type::BIDI_STREAMING &&",
-        "wattle_project_attacks_test", "LeaseAttacks.WhatAStream*"),
     Bug("equal value trusted", "telemetry/sensors/stuck.cc", "(load == Load::kWork ? at_work_ : at_rest_) += passed;",
         "(load == Load::kWork ? at_work_ : at_rest_) += absl::ZeroDuration();", "wattle_sensors_test", "StuckPowerTest.*"),
     Bug("the first step of a counter counts", "telemetry/meter/energy_meter.cc", "if (!known && still_.empty()) {", "if (false) {", "wattle_meter_test",
@@ -91,8 +83,6 @@ BUGS = (
     Bug("a board is switched off without consent", "worker/power/powerd_main.cc", "if (flags.allow_power_off) {", "if (true) {",
         "wattle_powerd_test", "PowerdTest.*"),
     Bug("a refusal of two lines", "coordinator/core/draft.cc", "OneLine(status.message())", "status.message()", "wattle_fuzz_replay_test", "*core_commands*"),
-    Bug("a key in a TPM serves nobody", "base/tls/credentials.cc", "<FileWatcherCertificateProvider>(KeyFileForGrpc(own.key_path), own.chain_path,",
-        "<FileWatcherCertificateProvider>(own.key_path, own.chain_path,", "wattle_tpm_attacks_test", "TpmAttacks.ItServes*"),
     Bug("a glitch within the gauge's error", "telemetry/battery/guard.cc", ".up = Fraction(0),", ".up = charge_error_ + reading_error,",
         "wattle_battery_test", "BatteryGuardTest.*"),
     Bug("a rise makes the charge old", "telemetry/battery/guard.cc", "charge_->at = at;", "", "wattle_battery_test", "BatteryGuardTest.*"),
@@ -112,8 +102,6 @@ BUGS = (
         "wattle_runtime_test", "EventFeedTest.ARefusedCallIsOneLineOfTextForWhoeverSeesAll"),
     Bug("a refusal that nobody is told", "coordinator/rpc/server.cc", "{ overview_->feed().TellRefusal(line); }", "{ (void)line; }",
         "wattle_event_caller_test", "EventCallerTest.WhoeverSeesAllSeesARefusedCall"),
-    Bug("anybody's job is watched", "coordinator/rpc/services.cc", 'OpenStream(*context, "/wattle.v1.JobService/WatchJob", request->job_id())',
-        "gate_.OpenStream(*context->auth_context())", "wattle_resource_access_test", "ResourceAccess.*"),
     Bug("bytes without an end", "coordinator/callers/call_limits.cc", "left -= static_cast<double>(bytes);", "left -= 0 * static_cast<double>(bytes);",
         "wattle_callers_test", "CallLimitsTest.ACallersBytes*"),
     Bug("a beginning in pieces is none", "coordinator/rpc/plain_text_answer.cc", "done_ = !absl::StartsWith(kPreface, received_);", "done_ = true;",
@@ -124,14 +112,9 @@ BUGS = (
         "access_test.Access.test_a_role_that_does_not_exist_is_refused_in_one_line"),
     Bug("a certificate error ends the worker", "worker/agent/link/credentials.cc", 'note_(absl::StrCat("coordinator: refused: ", why));', "__builtin_abort();",
         "", "rotation_test.Rotation.test_a_certificate_error_ends_no_attempt_and_deletes_nothing"),
-    Bug("large messages are free", "coordinator/rpc/server.cc", "interceptors.push_back(std::make_unique<MessageCounter>(gate_));", "",
-        "wattle_project_attacks_test", "LeaseAttacks.ALargeMessage*"),
     Bug("large bodies are free", "coordinator/http/http_server.cc", "bytes <= callers::kMessageBytesOfACall", "bytes >= 0", "wattle_http_test", "HttpsTest.ALargeBody*"),
-    Bug("a server's certificate calls", "base/tls/certificate_chain.cc", "X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT",
-        "X509_PURPOSE_SSL_SERVER : X509_PURPOSE_ANY", "wattle_attacks_test", "IdentityAttacks.ACertificateForServers*"),
     Bug("a flag that nobody asks", "coordinator/callers/callers.cc", "core::AgeOf(caller.validity, now, limits_->most().renew_after_expiry)",
         "core::AgeOf(caller.validity, now)", "wattle_callers_test", "CallersTest.AnExpiredCertificate*"),
-    Bug("plain text hears nothing", "coordinator/rpc/server.cc", ".tls = options.authority != nullptr}", ".tls = false}", "wattle_attacks_test", "IdentityAttacks.AWorkerWithoutTls*"),
     Bug("an audit of everything", "cli/events.cc", "flags.audited_alone && !IsAudited(event.kind())", "flags.audited_alone && event.kind().empty()",
         "wattle_cli_test", "OverviewTest.TheAuditHasWhatPeopleDidAlone"),
     Bug("an audit without the caller", "cli/events.cc", "Printable(flags.audited_alone ? AuditText(event) : event.text())", "Printable(event.text())",
@@ -155,16 +138,10 @@ BUGS = (
     Bug("a context that hides the login", "cli/dial.cc", "absl::IsNotFound(identity.status())", "absl::IsDataLoss(identity.status())", "wattle_cli_test", "DialTest.*"),
     Bug("a full disk is not told", "base/tls/private_file.cc", "WATTLE_RETURN_IF_ERROR(WriteFileDurably(path, content));", "(void)WriteFileDurably(path, content);",
         "", "enrolment_test.Enrolment.test_a_full_disk_at_an_enrolment"),
-    Bug("lines of any length", "worker/agent/core/attempt_report.cc", "constexpr size_t kLogLineMax = 2000;", "constexpr size_t kLogLineMax = size_t{1} << 30;",
-        "", "attacks_test.Attacks.test_a_runner_that_floods_frames_disturbs_nobody"),
     Bug("a box that wants capset", "worker/box/box.cc", "return errno == EPERM && (geteuid()", "return errno == 0 && (geteuid()",
         "", "services_test.Services.test_the_units_leave_the_box_whole"),
     Bug("frames of any length", "worker/child/runner_process.cc", "constexpr size_t kFrameUpMax = size_t{1} << 20;", "constexpr size_t kFrameUpMax = size_t{1} << 30;",
         "wattle_child_test", "RunnerProcessTest.AFrameWithoutAnEndIsTheJobsFault"),
-    Bug("reports without a bound", "coordinator/rpc/worker_stream.cc", "constexpr int kUnansweredMax = 256;", "constexpr int kUnansweredMax = 1'000'000;",
-        "wattle_attacks_test", "ReportFlood.TakesNoPlaceOfAnyoneElse"),
-    Bug("acknowledgements without a bound", "coordinator/rpc/worker_stream.cc", "constexpr size_t kMetricsUnreadMax = 1000;", "constexpr size_t kMetricsUnreadMax = 1'000'000;",
-        "wattle_attacks_test", "SampleFlood.AcknowledgementsThatNobodyReadsDoNotPileUp"),
     Bug("heat: double count, a throttled run's rows are made longer again", "scheduler/predict/heat.cc", "const bool has_it_in_rows = !limit->by_guard &&",
         "const bool has_it_in_rows = limit->by_guard &&", "wattle_predict_test", "HeatTest.*"),
     Bug("heat: the slow stage is warm from the begin", "scheduler/predict/heat.cc", "const double first = std::max(last, ShareAt(first_watts));",
@@ -221,14 +198,16 @@ BUGS = (
     Bug("search without groups", "scheduler/timetable/schedule.cc", "taken != nullptr && *taken > 0", "taken != nullptr && *taken > 1",
         "wattle_timetable_test", "ImproveTest.*"),
 )
+ALL = (*BUGS, *GUARDS_OFF)
 
 
 def places():
     """One line for each bug whose place is gone."""
-    for bug in BUGS:
-        count = (ROOT / bug.path).read_text().count(bug.right)
-        if count != 1:
-            yield f"{bug.name}: {bug.path} has its text {count} times; look where the code went, and put the bug there"
+    for bug in ALL:
+        for path, right, _ in bug.edits():
+            count = (ROOT / path).read_text().count(right)
+            if count != 1:
+                yield f"{bug.name}: {path} has its text {count} times; look where the code went, and put the bug there"
 
 
 def run(*command, **options):
@@ -253,28 +232,43 @@ def passes(bug):
     return done.returncode == 0 and "[  PASSED  ] 0 tests" not in done.stdout
 
 
+def put(texts):
+    for path, text in texts.items():
+        (COPY / path).write_text(text)
+
+
 def is_found(bug):
     """Whether its tests pass without it and fail with it."""
-    file = COPY / bug.path
-    right = file.read_text()
+    right = {path: (COPY / path).read_text() for path, _, _ in bug.edits()}
+    wrong = dict(right)
+    for path, text, fault in bug.edits():
+        wrong[path] = wrong[path].replace(text, fault)
     try:
         without = passes(bug)
-        file.write_text(right.replace(bug.right, bug.wrong))
+        put(wrong)
         with_it = passes(bug)
+    except subprocess.CalledProcessError:
+        print(f"{bug.name}: DOES NOT BUILD", flush=True)
+        return False
     finally:
-        file.write_text(right)
+        put(right)
     print(f"{bug.name}: its tests {'pass' if without else 'FAIL'} without it, {'PASS' if with_it else 'fail'} with it", flush=True)
     return without and not with_it
 
 
 def main():
-    gone = list(places())
-    if gone:
-        sys.exit("\n".join(gone))
-    if "--check" in sys.argv[1:]:
+    problems = [*places(), *tests_without_a_guard_off()]
+    if problems:
+        sys.exit("\n".join(problems))
+    asked = set(sys.argv[1:])
+    if "--check" in asked:
         return
+    known = GUARDS_OFF if "--attacks" in asked else ALL
+    names = asked - {"--attacks"}
+    wanted = [bug for bug in known if not names or bug.name in names]
+    if unknown := names - {bug.name for bug in wanted}:
+        sys.exit(f"no bug of the name {', '.join(sorted(unknown))}")
     make_copy()
-    wanted = [bug for bug in BUGS if not sys.argv[1:] or bug.name in sys.argv[1:]]
     found = [is_found(bug) for bug in wanted]
     print(f"{sum(found)} of {len(found)} planted bugs are found")
     sys.exit(0 if all(found) else 1)
