@@ -33,6 +33,16 @@ absl::Status TensorSource::ReadCodes(const TensorEntry& tensor, int64_t /*first*
   return absl::InternalError(absl::StrCat(path(), ": tensor ", tensor.name, ": has no codes"));
 }
 
+bool TensorSource::HasOutputRows(const TensorEntry& /*tensor*/) const {
+  return false;
+}
+
+absl::Status TensorSource::ReadOutputRows(const TensorEntry& tensor, int64_t /*first*/,
+                                          absl::Span<float> /*values*/) const {
+  return absl::InternalError(
+      absl::StrCat(path(), ": tensor ", tensor.name, ": has no rows of outputs"));
+}
+
 absl::Status TensorStream::Next(absl::Span<std::byte> out) {
   WATTLE_RETURN_IF_ERROR(source_.ReadPart(tensor_, offset_, out));
   offset_ += static_cast<int64_t>(out.size());

@@ -84,6 +84,12 @@ class TensorSource {
   [[nodiscard]] virtual absl::Status ReadCodes(const TensorEntry& tensor, int64_t first,
                                                const CodedRows& rows) const;
 
+  // Whether the file has the outputs of a matrix side by side though tensors() has them as columns.
+  [[nodiscard]] virtual bool HasOutputRows(const TensorEntry& tensor) const;
+  // Of such a matrix the outputs from `first` on: values [outputs, inputs]. Errors: as ReadPart.
+  [[nodiscard]] virtual absl::Status ReadOutputRows(const TensorEntry& tensor, int64_t first,
+                                                    absl::Span<float> values) const;
+
   // nullptr where there is no tensor of that name.
   [[nodiscard]] const TensorEntry* Find(absl::string_view name) const;
 };

@@ -142,6 +142,29 @@ TEST_P(GgufGoldenTest, EveryTensorIsThatOfTheOriginal) {
   EXPECT_EQ(compared, CheckpointTensors(*config).size());
 }
 
+TEST_P(GgufGoldenTest, RowsOfOutputsAreTheColumnsOfTheTensor) {
+  const auto config = ConfigOf(GgufPath(GetParam().gguf));
+  ASSERT_THAT(config, IsOk());
+  const auto weights = GgufWeights::Open(GgufPath(GetParam().gguf), *config);
+  ASSERT_THAT(weights, IsOk());
+  int compared = 0;
+  for (const TensorEntry& tensor : weights->tensors()) {
+    if (!weights->HasOutputRows(tensor)) {
+      continue;
+    }
+    ++compared;
+    const std::vector<float> all = ValuesOf(*weights, tensor.name);
+    const auto inputs = static_cast<size_t>(tensor.shape[0]);
+    const auto outputs = static_cast<size_t>(tensor.shape[1]);
+    std::vector<float> rows((outputs - 3) * inputs);
+    ASSERT_THAT(weights->ReadOutputRows(tensor, 3, absl::MakeSpan(rows)), IsOk());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(rows[i], all[i % inputs * outputs + 3 + i / inputs]) << tensor.name << ", " << i;
+    }
+  }
+  EXPECT_EQ(compared > 0, config->family == "gpt2");
+}
+
 TEST_P(GgufGoldenTest, AnyPartOfATensorIsThatPart) {
   const auto config = ConfigOf(GgufPath(GetParam().gguf));
   ASSERT_THAT(config, IsOk());

@@ -219,6 +219,17 @@ formats::NumberForm GgufWeights::FormOf(const TensorEntry& tensor) const {
   }
 }
 
+bool GgufWeights::HasOutputRows(const TensorEntry& tensor) const {
+  return PlacementOf(tensor).conversion.transposed;
+}
+
+absl::Status GgufWeights::ReadOutputRows(const TensorEntry& tensor, int64_t first,
+                                         absl::Span<float> values) const {
+  const GgufTensor& stored = *file_.header().Find(PlacementOf(tensor).gguf.name);
+  return file_.ReadRows(stored, first, static_cast<int64_t>(values.size()) / stored.shape.back(),
+                        values);
+}
+
 absl::Status GgufWeights::ReadCodes(const TensorEntry& tensor, int64_t first,
                                     const formats::CodedRows& rows) const {
   const GgufPlacement& placement = PlacementOf(tensor);

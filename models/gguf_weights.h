@@ -42,6 +42,9 @@ class GgufWeights final : public formats::TensorSource {
   [[nodiscard]] formats::NumberForm FormOf(const formats::TensorEntry& tensor) const override;
   [[nodiscard]] absl::Status ReadCodes(const formats::TensorEntry& tensor, int64_t first,
                                        const formats::CodedRows& rows) const override;
+  [[nodiscard]] bool HasOutputRows(const formats::TensorEntry& tensor) const override;
+  [[nodiscard]] absl::Status ReadOutputRows(const formats::TensorEntry& tensor, int64_t first,
+                                            absl::Span<float> values) const override;
 
  private:
   explicit GgufWeights(formats::GgufFile file) : file_(std::move(file)) {}

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -297,6 +298,28 @@ TEST(StoredFormFileTest, TheCodeMinus128IsAWeight) {
   const at::Tensor got = AllLogits(stored.decoder, SomeTokens());
   const at::Tensor wanted = AllLogits(floats.decoder, SomeTokens());
   EXPECT_LT((got - wanted).norm().item<double>() / wanted.norm().item<double>(), 0.02);
+}
+
+// What this process has read so far.
+int64_t BytesRead() {
+  std::ifstream io("/proc/self/io");  // proc(5)
+  std::string name;
+  int64_t bytes = 0;
+  io >> name >> bytes;
+  EXPECT_EQ(name, "rchar:");
+  return bytes;
+}
+
+// GPT-2's rows are outputs in GGUF and inputs in its own files. The largest here are two pieces.
+TEST(StoredFormFileTest, AMatrixWithItsOutputsAsRowsIsReadOnce) {
+  const std::string directory = engine::MakeStoredModel(ConfigOf("gpt2", 640), GgufType::kF16);
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(directory + "/model.gguf"));
+  for (const bool in_stored_form : {true, false}) {
+    const int64_t before = BytesRead();
+    const LoadedModel model = Load(directory, in_stored_form);
+    EXPECT_LT(BytesRead() - before, size * 5 / 4) << in_stored_form;
+    EXPECT_GT(BytesRead() - before, size / 2) << "the test measures what it should";
+  }
 }
 
 // Parts of one matrix in two forms have no form in common.

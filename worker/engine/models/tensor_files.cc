@@ -142,10 +142,32 @@ PlacedRows Placed(const models::FileLayout& layout, const at::Tensor& rows, int6
                            : PlacedRows{rows, all.narrow(0, first, count)};
 }
 
+// Reads outputs, which the file has as rows, into `all`, piece by piece.
+absl::Status ReadOutputsInto(const TensorSource& file, const TensorEntry& entry,
+                             const at::Tensor& all) {
+  const DeviceOperations& operations = OperationsOn(all);
+  const int64_t together = RowsOfPiece(all.size(1) * models::kFloatBytes, /*unit=*/1);
+  for (int64_t first = 0; first < all.size(0); first += together) {
+    const int64_t count = std::min(together, all.size(0) - first);
+    const at::Tensor rows = at::empty({count, all.size(1)}, at::kFloat);
+    WATTLE_RETURN_IF_ERROR(file.ReadOutputRows(
+        entry, first, absl::MakeSpan(rows.data_ptr<float>(), static_cast<size_t>(rows.numel()))));
+    at::Tensor place = all.narrow(0, first, count);
+    operations.CopyFromHost(rows, place);
+    if (!AllFinite(place)) {
+      return NotFinite(file, entry.name);
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Reads one part into `all`, its place in the engine's form, piece by piece.
 absl::Status ReadPartInto(const TensorSource& file, const models::FileTensor& part,
                           const models::FileLayout& layout, const at::Tensor& all) {
   WATTLE_ASSIGN_OR_RETURN(const TensorEntry* entry, FindTensor(file, part.name, part.shape));
+  if (layout.transposed && file.HasOutputRows(*entry)) {
+    return ReadOutputsInto(file, *entry, all);
+  }
   const at::ScalarType type = ScalarTypeOf(entry->type);
   const DeviceOperations& operations = OperationsOn(all);
   const bool as_it_is = operations.in_host_memory() && type == all.scalar_type() &&
