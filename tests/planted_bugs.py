@@ -220,7 +220,7 @@ def passes(bug):
     if not bug.target:
         env = {**os.environ, "WATTLE_BIN": str(COPY / "build/release/bin"), "PYTHONPATH": str(COPY / "deploy/demo")}
         return run(sys.executable, "-m", "unittest", bug.tests, cwd=COPY / "tests/integration", env=env, capture_output=True).returncode == 0
-    done = run(COPY / "build/release/bin" / bug.target, f"--gtest_filter={bug.tests}", capture_output=True, text=True)
+    done = run(COPY / "build/release/bin" / bug.target, f"--gtest_filter={bug.tests}", capture_output=True, text=True, errors="replace")
     return done.returncode == 0 and "[  PASSED  ] 0 tests" not in done.stdout
 
 
