@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/attacks"))
 from bug import Bug  # noqa: E402
 from guards_off import GUARDS_OFF, tests_without_a_guard_off  # noqa: E402
 
-PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
+PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch", "wattle_fake_runner", "wattle_failing_files")
 BUGS = (
     Bug("a tensor is read as a whole beside its place", "worker/engine/models/tensor_files.cc", "= RowsOfPiece(entry->size_bytes() / rows, unit);", "= rows;",
         "wattle_load_memory_test", "Forms/LoadMemoryTest.*"),
