@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/attacks"))
 from bug import Bug  # noqa: E402
 from guards_off import GUARDS_OFF, tests_without_a_guard_off  # noqa: E402
 
-PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch")
+PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "wattle-launch", "wattle_fake_runner", "wattle_failing_files")
 BUGS = (
     Bug("a tensor is read as a whole beside its place", "worker/engine/models/tensor_files.cc", "= RowsOfPiece(entry->size_bytes() / rows, unit);", "= rows;",
         "wattle_load_memory_test", "Forms/LoadMemoryTest.*"),
@@ -230,7 +230,7 @@ def passes(bug):
     if not bug.target:
         env = {**os.environ, "WATTLE_BIN": str(COPY / "build/release/bin"), "PYTHONPATH": str(COPY / "deploy/demo")}
         return run(sys.executable, "-m", "unittest", bug.tests, cwd=COPY / "tests/integration", env=env, capture_output=True).returncode == 0
-    done = run(COPY / "build/release/bin" / bug.target, f"--gtest_filter={bug.tests}", capture_output=True, text=True)
+    done = run(COPY / "build/release/bin" / bug.target, f"--gtest_filter={bug.tests}", capture_output=True, text=True, errors="replace")
     return done.returncode == 0 and "[  PASSED  ] 0 tests" not in done.stdout
 
 

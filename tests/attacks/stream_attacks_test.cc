@@ -110,6 +110,9 @@ TEST_F(StreamAttacks, ARestartedBoardComesBackOnceTheOldStreamIsSilent) {
     welcome = IsWelcome(restarted);
   }
   EXPECT_TRUE(welcome);
+  v1::CoordinatorMessage message;
+  EXPECT_TRUE(dead.ReadUntil(v1::CoordinatorMessage::kClosing, message))
+      << "it did not wait for the old stream's end";
 }
 
 // Its reports wait for one another, and take no place of others in the coordinator's queue.
