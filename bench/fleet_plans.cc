@@ -47,7 +47,7 @@ using timetable::Planned;
 using timetable::Schedule;
 using timetable::Seconds;
 
-constexpr Seconds kBytesEvery = 6 * kHour;  // How often a plan is made twice and compared.
+constexpr Seconds kBytesEvery = 6 * kHour;   // How often a plan is made twice and compared.
 constexpr Seconds kLooksAhead = 72 * kHour;  // A list without foresight, as the shipped planner.
 // Of the 64 paths, as the shipped planner has it for a risk of 2 % on a board without ended runs.
 constexpr int kBrokenPathsMax = 2;
@@ -69,6 +69,15 @@ class Truth {
   }
   void Start(Running running) { running_.push_back(running); }
   [[nodiscard]] Millijoules charge(int pack) const { return charges_[static_cast<size_t>(pack)]; }
+  // What the coordinator counts of a board: see DeviceView.
+  void TellRuns(int device, Seconds now, DeviceView& view) const {
+    for (const Running& running : running_) {
+      if (running.option.device == device && running.end() <= now) {
+        ++view.runs_ended;
+        view.runs_stopped_by_charge += below_floor_.contains(running.job) ? 1 : 0;
+      }
+    }
+  }
   [[nodiscard]] const Running* RunningOn(int device, Seconds at) const {
     for (const Running& running : running_) {
       if (running.option.device == device && running.begin <= at && at < running.end()) {
@@ -152,6 +161,7 @@ Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Pl
   for (size_t device = 0; device < snapshot.devices.size(); ++device) {
     DeviceView& view = snapshot.devices[device];
     const int pack = fleet.instance.devices[device].pack;
+    truth.TellRuns(static_cast<int>(device), now, view);
     if (pack != kMains) {
       const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
       view.device.mutable_heartbeat()->set_state_of_charge_ratio(

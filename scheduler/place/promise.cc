@@ -10,7 +10,7 @@ bool EndCounts(const v1::JobSpec& spec) {
 }
 
 bool MayBePutOff(const v1::JobSpec& spec) {
-  return spec.objective() != v1::OBJECTIVE_TIME && spec.priority() <= 0;
+  return !EndCounts(spec) && spec.priority() <= 0;
 }
 
 Promise PromiseToKeep(const JobView& job, const RunStart& run) {
@@ -24,12 +24,8 @@ Promise PromiseToKeep(const JobView& job, const RunStart& run) {
 Promise PromiseTo(const JobView& job, absl::Time now, const RunStart& in_order) {
   Promise promise = PromiseToKeep(job, in_order);
   if (MayBePutOff(job.spec)) {
-    const double waited = job.WaitedSeconds(now);
     promise.latest_start =
-        std::max(promise.latest_start, absl::ToDoubleSeconds(kPutOffMax) - waited);
-    // Infinite without a deadline.
-    const double spare = job.spec.deadline_seconds() - waited - promise.latest_finish;
-    promise.latest_finish += kPutOffSpareRatio * std::max(0.0, spare);
+        std::max(promise.latest_start, absl::ToDoubleSeconds(kPutOffMax) - job.WaitedSeconds(now));
   }
   return promise;
 }
