@@ -20,14 +20,16 @@ namespace wattle::scheduler {
 // From the submission to the latest start to which a job may be put off. Who waits for that long
 // starts no later than job by job.
 inline constexpr absl::Duration kPutOffMax = absl::Hours(12);
+// Of the time between its end job by job and its deadline: the share by which a job on a slower
+// device may end later. The rest is for the jobs that come later.
+inline constexpr double kLaterEndSpareRatio = 0.5;
 
 // Whether a later end of the job is worse for its owner than some joules.
 bool EndCounts(const v1::JobSpec& spec);
 
-// Whether its owner wants fewer joules and did not ask for it to go before others: its end does not
-// count, and the priority is not above the default. A deadline comes before joules: the time that
-// it spares is for jobs that come later.
-bool MayBePutOff(const v1::JobSpec& spec);
+// Whether its owner wants fewer joules and did not ask for it to go before others: the objective is
+// not the earliest end, and the priority is not above the default.
+bool MayGiveWay(const v1::JobSpec& spec);
 
 // Of one job, in seconds from the plan's now.
 struct Promise {
@@ -38,7 +40,9 @@ struct Promise {
 // That the job starts no later than in this run, and ends no later where its end counts.
 Promise PromiseToKeep(const JobView& job, const RunStart& run);
 
-// What holds for any arrangement of a queue that job by job has the job run so.
+// What holds for any arrangement of a queue that job by job has the job run so. A job that may give
+// way may start later, or, with a deadline, end later by its share of what the deadline spares. One
+// that would be late ends no later.
 Promise PromiseTo(const JobView& job, absl::Time now, const RunStart& in_order);
 
 [[nodiscard]] bool Keeps(const Promise& promise, const RunStart& run);

@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
         PromiseCase{"HighPriority", v1::OBJECTIVE_ENERGY, 1, 0, 0, 3, kNever},
         PromiseCase{"HighPriorityWithDeadline", v1::OBJECTIVE_ENERGY, 1, 20, 0, 3, 7},
         PromiseCase{"EarliestEndWithDeadline", v1::OBJECTIVE_TIME, 0, 20, 0, 3, 7},
-        PromiseCase{"Deadline", v1::OBJECTIVE_ENERGY, 0, 20, 2, 3, 7},
+        PromiseCase{"Deadline", v1::OBJECTIVE_ENERGY, 0, 20, 2, 3, 12.5},
         PromiseCase{"DeadlineThatItMisses", v1::OBJECTIVE_ENERGY, 0, 8, 2, 3, 7}),
     [](const testing::TestParamInfo<PromiseCase>& test) { return test.param.name; });
 
