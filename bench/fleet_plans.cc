@@ -22,6 +22,8 @@
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/sun_outlook.h"
+#include "scheduler/timetable/harvest_paths.h"
 #include "scheduler/timetable/schedule.h"
 
 namespace wattle::bench {
@@ -45,7 +47,10 @@ using timetable::Planned;
 using timetable::Schedule;
 using timetable::Seconds;
 
-constexpr Seconds kBytesEvery = 6 * kHour;  // How often a plan is made twice and compared.
+constexpr Seconds kBytesEvery = 6 * kHour;   // How often a plan is made twice and compared.
+constexpr Seconds kLooksAhead = 72 * kHour;  // A list without foresight, as the shipped planner.
+// Of the 64 paths, as the shipped planner has it for a risk of 2 % on a board without ended runs.
+constexpr int kBrokenPathsMax = 2;
 
 struct Running {
   int job = 0;
@@ -64,6 +69,15 @@ class Truth {
   }
   void Start(Running running) { running_.push_back(running); }
   [[nodiscard]] Millijoules charge(int pack) const { return charges_[static_cast<size_t>(pack)]; }
+  // What the coordinator counts of a board: see DeviceView.
+  void TellRuns(int device, Seconds now, DeviceView& view) const {
+    for (const Running& running : running_) {
+      if (running.option.device == device && running.end() <= now) {
+        ++view.runs_ended;
+        view.runs_stopped_by_charge += below_floor_.contains(running.job) ? 1 : 0;
+      }
+    }
+  }
   [[nodiscard]] const Running* RunningOn(int device, Seconds at) const {
     for (const Running& running : running_) {
       if (running.option.device == device && running.begin <= at && at < running.end()) {
@@ -147,6 +161,7 @@ Snapshot SnapshotAt(const Fleet& fleet, const Truth& truth, const std::vector<Pl
   for (size_t device = 0; device < snapshot.devices.size(); ++device) {
     DeviceView& view = snapshot.devices[device];
     const int pack = fleet.instance.devices[device].pack;
+    truth.TellRuns(static_cast<int>(device), now, view);
     if (pack != kMains) {
       const PackSpec& spec = fleet.instance.packs[static_cast<size_t>(pack)];
       view.device.mutable_heartbeat()->set_state_of_charge_ratio(
@@ -312,14 +327,36 @@ const JobOption& WayOf(const Fleet& fleet, const Planned& planned) {
   });
 }
 
-// The instance as it is known at `now`: the sun to come is that of the days before, what runs goes
-// on, and a job that waits starts now at the earliest.
-timetable::Instance KnownAt(const Fleet& fleet, absl::Span<const Planned> plan, Seconds now) {
+// The sun as the shipped planner looks at it: the hours until now, and the paths of those to come.
+std::vector<std::vector<Milliwatts>> PathsKnownAt(const Fleet& fleet, size_t pack, Seconds now) {
+  DeviceView gauge;
+  TellHarvest(fleet, pack, now, gauge.device);
+  std::vector<std::vector<Milliwatts>> paths = timetable::HarvestPaths(
+      scheduler::SunOutlookOf(gauge, std::nullopt, kTestNow + absl::Seconds(now)));
+  const std::vector<Milliwatts>& hours = fleet.instance.packs[pack].harvest[0];
+  for (std::vector<Milliwatts>& path : paths) {
+    path.insert(path.begin(), hours.begin(), hours.begin() + now / kHour);
+    path.resize(static_cast<size_t>((kHorizon + kLooksAhead) / kHour));
+  }
+  return paths;
+}
+
+// The instance as it is known at `now`: the sun to come follows from the days before, what runs
+// goes on, and a job that waits starts now at the earliest. That the instance ends is not known.
+timetable::Instance KnownAt(const Fleet& fleet, absl::Span<const Planned> plan, Seconds now,
+                            ListRisk risk) {
   timetable::Instance known = fleet.instance;
+  known.end = now + kLooksAhead;
   const Seconds first = absl::ToUnixSeconds(kTestNow) / kHour;
   for (size_t pack = 0; pack < known.packs.size(); ++pack) {
+    if (risk == ListRisk::kAsPlanner) {
+      known.packs[pack].harvest = PathsKnownAt(fleet, pack, now);
+      known.packs[pack].broken_paths_max = kBrokenPathsMax;
+      continue;
+    }
     const std::array<double, 24> watts = LearnedHarvest(fleet, pack, now);
     std::vector<Milliwatts>& hours = known.packs[pack].harvest[0];
+    hours.resize(static_cast<size_t>((kHorizon + kLooksAhead) / kHour));
     for (size_t hour = static_cast<size_t>(now / kHour); hour < hours.size(); ++hour) {
       const size_t of_day = (static_cast<size_t>(first) + hour) % watts.size();
       hours[hour] = timetable::MilliwattsDown(Watts(watts[of_day]));
@@ -342,7 +379,7 @@ timetable::Instance KnownAt(const Fleet& fleet, absl::Span<const Planned> plan, 
 }  // namespace
 
 StartedPlan PlanByListAsJobsArrive(const Fleet& fleet,
-                                   const std::function<double(size_t job)>& rank) {
+                                   const std::function<double(size_t job)>& rank, ListRisk risk) {
   StartedPlan started{.plan = LeaveAllOut(fleet), .broken = ""};
   Truth truth(fleet);
   for (Seconds now = 0; now < kHorizon; now += kSlot) {
@@ -355,12 +392,15 @@ StartedPlan PlanByListAsJobsArrive(const Fleet& fleet,
     }
     std::stable_sort(order.begin(), order.end(),
                      [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
-    const timetable::Instance known = KnownAt(fleet, started.plan, now);
+    const timetable::Instance known = KnownAt(fleet, started.plan, now, risk);
     const Schedule schedule = timetable::InsertInOrder(known, order);
     for (const size_t job : order) {
       const Planned& planned = schedule.planned(job);
-      if (planned.device != Planned::kLeftOut && planned.start == now) {
-        Start(fleet, job, WayOf(fleet, planned), now, truth, started);
+      if (planned.device == Planned::kLeftOut || planned.start != now) {
+        continue;
+      }
+      if (const JobOption& option = WayOf(fleet, planned); now + option.draw.length <= kHorizon) {
+        Start(fleet, job, option, now, truth, started);
       }
     }
     truth.PassSlot(now);

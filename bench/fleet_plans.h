@@ -41,10 +41,15 @@ StartedPlan PlanByShipped(const Fleet& fleet);
 // each.
 timetable::Schedule PlanByList(const Fleet& fleet, const std::function<double(size_t job)>& rank);
 
+// Under which sun a list without foresight plans: the mean of the days before, or the paths and the
+// risk of the shipped planner.
+enum class ListRisk { kNone, kAsPlanner };
+
 // The same list without foresight: at each half hour the jobs that have arrived are put in order,
-// under the mean sun of the days before and beside the runs that go on.
+// beside the runs that go on. As the shipped planner it does not know that the instance ends, and a
+// start that would run past the end does not count.
 StartedPlan PlanByListAsJobsArrive(const Fleet& fleet,
-                                   const std::function<double(size_t job)>& rank);
+                                   const std::function<double(size_t job)>& rank, ListRisk risk);
 
 }  // namespace wattle::bench
 

@@ -8,7 +8,8 @@ is more than 0.5 % above its bound, HiGHS looks for a better bound within --high
 deadlines; so do the lists, the fleet pass (scheduler/fleet_plan), which plans by prices, and the search (scheduler/timetable/improve.h),
 which begins with the best of all these and makes --moves moves. The shipped planner is asked at each half hour, as the coordinator asks
 it: it knows no later arrivals, and of the sun what the days before brought. So its gap holds what foresight is worth too. Beside it stands
-EDF without foresight: the same list at each half hour, of the jobs that have arrived, under the mean sun of the days before and no risk.
+EDF without foresight: the same list at each half hour, of the jobs that have arrived, under the mean sun of the days before and no risk;
+and once more under the shipped planner's paths of the sun and its risk. None of these three knows that an instance ends after two days.
 
 Then the fleet pass plans a large fleet, 10,000 devices of 80 classes and 100,000 jobs of 500 work classes, in a process that begins with
 the fleet as bytes, and small random fleets.
@@ -17,8 +18,10 @@ the fleet as bytes, and small random fleets.
                                              instances, closed or not
   gap_vs_cbc_mean_percent                    the same to the bound of CBC alone
   shipped.gap_vs_milp_mean_percent, _max_percent  of the shipped planner, which decides without foresight
-  gap_*_mean_percent                         the same of EDF, of EDF without foresight (edf_as_jobs_arrive), and of the best of four lists
-                                             (priority, EDF, slack, longest)
+  gap_*_mean_percent                         the same of EDF, of EDF without foresight (edf_as_jobs_arrive; with the risk: edf_at_risk), and of the
+                                             best of four lists (priority, EDF, slack, longest)
+  shipped.unmet_share_percent, .unmet_20x60_share_percent  of the cost of all its plans, the price of jobs that did not run or not in time;
+                                             beside it the mean cost of a plan in Wh and that share, of each planner without foresight
   instances_closed                           a solver's own gap is at most 0.5 %
   cbc_bounds_refuted                         instances where the search's plan costs less than the bound that CBC proved; HiGHS's bound counts
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
@@ -27,7 +30,7 @@ the fleet as bytes, and small random fleets.
                                              the shipped planner by the paths of the sun that it was told, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
                                              the floor, where a guard stops them; the plan's risk is 2 %.
-                                             edf_as_jobs_arrive.guard_stops_percent: the same of that list
+                                             edf_as_jobs_arrive.guard_stops_percent, edf_at_risk.…: the same of those lists
   plan_bytes_differ                          placements that differ when a plan is made again at once, every six hours of an instance
   deadline_misses_over_optimum_percent       missed by the search and not by the solvers' better plan, in percent of all deadlines
   shipped.deadline_misses_over_optimum_percent, shipped.gap_vs_lp_20x60_mean_percent  of the shipped planner
@@ -77,6 +80,7 @@ SLOT, SLOTS = 1800, 96
 CLOSED = 0.005  # An instance is closed when a solver's plan is no farther above its bound.
 UNIT = 1e6  # The solver counts kilojoules.
 LISTS = ("priority", "edf", "slack", "longest")
+BLIND = ("shipped", "edf_as_jobs_arrive", "edf_at_risk")  # Without foresight, and judged by the real sun.
 
 
 def irradiance():
@@ -235,14 +239,16 @@ class Tally:
 
     def __init__(self, documents, solved):
         self.instances = len(documents)
-        self.gaps = {name: [] for name in ("search", "prices", "shipped", "edf", "edf_as_jobs_arrive", "best_list", "solver")}
+        self.gaps = {name: [] for name in ("search", "prices", "edf", *BLIND, "best_list", "solver")}
         self.gaps_vs_cbc = []
         self.misses = {"search": 0, "prices": 0, "shipped": 0, "shipped_in_turn": 0}
         self.put_off = []  # Cost over that of the plans which put nobody off.
-        self.missed = {"shipped": 0, "shipped_in_turn": 0, "edf_as_jobs_arrive": 0, "edf": 0}
+        self.missed = dict.fromkeys((*BLIND, "shipped_in_turn", "edf"), 0)
+        self.total_cost = dict.fromkeys(BLIND, 0)
+        self.unmet_cost = dict.fromkeys(BLIND, 0)
         self.refuted = self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
-        self.runs_on_packs = {"shipped": 0, "edf_as_jobs_arrive": 0}
-        self.guard_stops = {"shipped": 0, "edf_as_jobs_arrive": 0}
+        self.runs_on_packs = dict.fromkeys(BLIND, 0)
+        self.guard_stops = dict.fromkeys(BLIND, 0)
         self.search_seconds = max(document["search_seconds"] for document in documents)
         for document, one in zip(documents, solved):
             self.add(document, one)
@@ -250,7 +256,7 @@ class Tally:
     def add(self, document, solved):
         bound = solved.bound
         plans, jobs = document["plans"], document["instance"]["jobs"]
-        costs = {name: plans[name]["cost"] for name in ("search", "prices", "shipped", "edf", "edf_as_jobs_arrive")}
+        costs = {name: plans[name]["cost"] for name in ("search", "prices", "edf", *BLIND)}
         costs |= {"best_list": min(plans[name]["cost"] for name in LISTS), "solver": solved.cost}
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
@@ -266,7 +272,9 @@ class Tally:
         broken = {name: plan["broken"] for name, plan in plans.items() if plan["broken"]}
         self.violations += len(broken.keys() & self.misses.keys())
         self.differ += plans["shipped"]["bytes_differ"]
-        for name in self.guard_stops:
+        for name in BLIND:
+            self.total_cost[name] += plans[name]["cost"]
+            self.unmet_cost[name] += plans[name]["unmet_cost"]
             self.runs_on_packs[name] += plans[name]["runs_on_packs"]
             self.guard_stops[name] += plans[name]["guard_stops"]
         self.solver_dropped += plans["prices"]["solver_dropped"]
@@ -281,7 +289,12 @@ class Tally:
             sys.exit(f"{', '.join(below)}: a plan that keeps all rules costs less than the bound: the model or CBC is wrong; HiGHS tells which (--highs-seconds)")
 
     def missed_words(self):
-        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off, {self.missed['edf_as_jobs_arrive']} by EDF without foresight, {self.missed['edf']} by EDF"
+        return f"of {self.deadlines} deadlines {self.missed['shipped']} missed, {self.missed['shipped_in_turn']} where nobody is put off, {self.missed['edf_as_jobs_arrive']} by EDF without foresight, {self.missed['edf_at_risk']} by the same with the risk, {self.missed['edf']} by EDF"
+
+    def add_unmet(self, figures, key):
+        watt_hours = {name: cost / self.instances / 3_600_000 for name, cost in self.total_cost.items()}
+        share = {name: 100 * cost / self.total_cost[name] for name, cost in self.unmet_cost.items()}
+        figures.add(key, share["shipped"], "%", ", ".join(f"{name} {watt_hours[name]:.0f} Wh, {share[name]:.0f} %" for name in BLIND))
 
     def peers(self):
         return "; ".join(f"{name} {statistics.mean(gap):.2f}, worst {max(gap):.2f}" for name, gap in self.gaps.items() if max(gap) < math.inf)
@@ -299,6 +312,8 @@ def add_small(figures, tally):
     figures.add("shipped.put_off_cost_max_percent", max(tally.put_off), "%")
     figures.add("gap_edf_mean_percent", statistics.mean(gaps["edf"]), "%")
     figures.add("gap_edf_as_jobs_arrive_mean_percent", statistics.mean(gaps["edf_as_jobs_arrive"]), "%")
+    figures.add("gap_edf_at_risk_mean_percent", statistics.mean(gaps["edf_at_risk"]), "%")
+    tally.add_unmet(figures, "shipped.unmet_share_percent")
     figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
     figures.add("instances_closed", tally.closed, f"of {tally.instances}")
     figures.add("cbc_bounds_refuted", tally.refuted, f"of {tally.instances}")
@@ -312,6 +327,7 @@ def add_large(figures, tally):
     figures.add("prices.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["prices"]), "%")
     figures.add("shipped.gap_vs_lp_20x60_mean_percent", statistics.mean(tally.gaps["shipped"]), "%")
     figures.add("shipped.put_off_20x60_cost_mean_percent", statistics.mean(tally.put_off), "%", tally.missed_words())
+    tally.add_unmet(figures, "shipped.unmet_20x60_share_percent")
     figures.add("search_20x60_seconds_max", tally.search_seconds, "s")
 
 
@@ -367,7 +383,8 @@ def main():
             add_large(figures, tallies[1])
         add_fleet(figures, sun, seed, options)
     figures.add("violations", sum(tally.violations for tally in tallies), f"of {4 * sum(tally.instances for tally in tallies)} plans")
-    for name, key in (("shipped", ""), ("edf_as_jobs_arrive", "edf_as_jobs_arrive.")):
+    for name in BLIND:
+        key = "" if name == "shipped" else f"{name}."
         runs = sum(tally.runs_on_packs[name] for tally in tallies)
         stops = sum(tally.guard_stops[name] for tally in tallies)
         figures.add(f"{key}guard_stops_percent", 100 * stops / max(1, runs), f"% of {runs} runs on packs")

@@ -47,6 +47,7 @@ using timetable::CheckPlan;
 using timetable::InstanceJob;
 using timetable::JobOption;
 using timetable::kHour;
+using timetable::Millijoules;
 using timetable::PackSpec;
 using timetable::Planned;
 using timetable::Schedule;
@@ -55,14 +56,17 @@ using timetable::Seconds;
 nlohmann::json Judge(const Fleet& fleet, absl::Span<const Planned> plan) {
   int missed = 0;
   int left_out = 0;
+  Millijoules unmet = 0;  // The price of jobs that did not run, or not in time.
   for (const Planned& planned : plan) {
     const InstanceJob& job = fleet.instance.jobs[static_cast<size_t>(planned.job)];
     missed += job.deadline && !planned.in_time ? 1 : 0;
     left_out += planned.device == Planned::kLeftOut ? 1 : 0;
+    unmet += planned.device == Planned::kLeftOut || !planned.in_time ? job.left_out_price : 0;
   }
   return {{"cost", CostOf(fleet.instance, plan)},
           {"missed", missed},
           {"left_out", left_out},
+          {"unmet_cost", unmet},
           {"broken", CheckPlan(fleet.instance, plan).value_or("")}};
 }
 
@@ -158,7 +162,10 @@ void PrintInstance(uint64_t seed, const std::vector<double>& sun, int boards, in
     return static_cast<double>(jobs[job].released) - kHour * fleet.jobs[job].spec.priority();
   });
   list("edf", deadline);
-  plans["edf_as_jobs_arrive"] = JudgeStarted(fleet, PlanByListAsJobsArrive(fleet, deadline));
+  plans["edf_as_jobs_arrive"] =
+      JudgeStarted(fleet, PlanByListAsJobsArrive(fleet, deadline, ListRisk::kNone));
+  plans["edf_at_risk"] =
+      JudgeStarted(fleet, PlanByListAsJobsArrive(fleet, deadline, ListRisk::kAsPlanner));
   list("slack", [&](size_t job) {
     return deadline(job) - static_cast<double>(jobs[job].released) - shortest(job);
   });

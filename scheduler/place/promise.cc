@@ -9,7 +9,7 @@ bool EndCounts(const v1::JobSpec& spec) {
   return spec.objective() == v1::OBJECTIVE_TIME || spec.deadline_seconds() > 0;
 }
 
-bool MayBePutOff(const v1::JobSpec& spec) {
+bool MayGiveWay(const v1::JobSpec& spec) {
   return spec.objective() != v1::OBJECTIVE_TIME && spec.priority() <= 0;
 }
 
@@ -23,13 +23,15 @@ Promise PromiseToKeep(const JobView& job, const RunStart& run) {
 
 Promise PromiseTo(const JobView& job, absl::Time now, const RunStart& in_order) {
   Promise promise = PromiseToKeep(job, in_order);
-  if (MayBePutOff(job.spec)) {
+  if (MayGiveWay(job.spec)) {
     const double waited = job.WaitedSeconds(now);
-    promise.latest_start =
-        std::max(promise.latest_start, absl::ToDoubleSeconds(kPutOffMax) - waited);
+    if (job.spec.deadline_seconds() <= 0) {
+      promise.latest_start =
+          std::max(promise.latest_start, absl::ToDoubleSeconds(kPutOffMax) - waited);
+    }
     // Infinite without a deadline.
     const double spare = job.spec.deadline_seconds() - waited - promise.latest_finish;
-    promise.latest_finish += kPutOffSpareRatio * std::max(0.0, spare);
+    promise.latest_finish += kLaterEndSpareRatio * std::max(0.0, spare);
   }
   return promise;
 }
