@@ -196,6 +196,10 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   // A board that reads its counter draws something. A counter that stands still is coarse, or stuck
   // and never tells more: what it counts is known once it moves.
   if (difference == Joules(0) && !WATTLE_FAULT_POINT("equal value trusted")) {
+    if (after_absurd_step_) {
+      still_ = std::exchange(last_counters_, {});
+      contiguous_ = false;
+    }
     return {};
   }
   std::vector<EnergyIncrement> increments;
@@ -234,6 +238,7 @@ std::vector<EnergyIncrement> EnergyMeter::AddCounters(Monotonic at,
   contiguous_ = true;
   switched_ = false;
   last_counters_.assign(counters.begin(), counters.end());
+  after_absurd_step_ = known && !difference;
   return increments;
 }
 

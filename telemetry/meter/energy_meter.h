@@ -96,10 +96,12 @@ class EnergyMeter {
   bool contiguous_ = false;  // a reading was taken at settled_
   bool switched_ = false;    // the source changed since that reading
   std::optional<Watts> last_power_;
-  // The counters as they were first read, or when the wait for a reading was given up: until they
-  // differ nobody knows how long they have stood still.
+  // The counters as they were first read, when the wait for a reading was given up, or when they
+  // stood still after a step that nothing can have drawn: until they differ nobody knows how long
+  // they have stood still.
   std::vector<CounterValue> still_;
   std::vector<CounterValue> last_counters_;
+  bool after_absurd_step_ = false;  // which led to last_counters_
   bool counts_ = false;  // the source is a counter
   Spread spread_;
   int64_t implausible_readings_ = 0;

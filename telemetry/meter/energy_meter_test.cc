@@ -181,6 +181,21 @@ TEST(CounterMeterTest, TheFirstStepHasTheJoulesOfAnUnknownTime) {
   EXPECT_NEAR(Sum(meter.AddCounters(At(3), Counter(912), {})).gross.value(), 12.0, 1e-9);
 }
 
+// A rail told nonsense, and then a value at which it had stuck before.
+TEST(CounterMeterTest,
+     TheFirstStepOfACounterThatStandsStillAfterNonsenseHasTheJoulesOfAnUnknownTime) {
+  EnergyMeter meter = Moved({}, Counter(0), Counter(10));
+  meter.AddCounters(At(1), Counter(1e12), {});
+  const EnergySpan back = Sum(meter.AddCounters(At(2), Counter(10), {}));
+  EXPECT_EQ(back.gross, Joules(0));
+  EXPECT_EQ(back.missing, absl::Seconds(1));
+  EXPECT_THAT(meter.AddCounters(At(3), Counter(10), {}), IsEmpty());
+  const EnergySpan moved = Sum(meter.AddCounters(At(9), Counter(900), {}));
+  EXPECT_EQ(moved.gross, Joules(0));
+  EXPECT_EQ(moved.missing, absl::Seconds(7));
+  EXPECT_NEAR(Sum(meter.AddCounters(At(10), Counter(912), {})).gross.value(), 12.0, 1e-9);
+}
+
 // Nor does the counter of another source that takes over say how long it has stood still.
 TEST(CounterMeterTest, TheFirstStepAfterASwitchHasTheJoulesOfAnUnknownTime) {
   EnergyMeter meter = Moved({}, Counter(0), Counter(10));
