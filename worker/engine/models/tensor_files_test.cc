@@ -17,7 +17,7 @@ using kernels::WeightFormat;
 using kernels::WeightMatrix;
 
 constexpr int64_t kRows = 48;
-constexpr int64_t kColumns = 128;
+constexpr int64_t kColumns = 256;
 
 WeightMatrix ShapeIn(WeightFormat format) {
   return {.format = format, .rows = kRows, .columns = kColumns};
