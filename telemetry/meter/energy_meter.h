@@ -102,7 +102,7 @@ class EnergyMeter {
   std::vector<CounterValue> still_;
   std::vector<CounterValue> last_counters_;
   bool after_absurd_step_ = false;  // which led to last_counters_
-  bool counts_ = false;  // the source is a counter
+  bool counts_ = false;             // the source is a counter
   Spread spread_;
   int64_t implausible_readings_ = 0;
 };
