@@ -247,8 +247,8 @@ def llama_bench(exam, program, path, case):
         exam.ratio(f"{model}.{ours}.{shares}_vs_llamacpp_{name.lower()}", f"{model}.{ours}.{key}", rate)
 
 
-def has_bitsandbytes(exam):
-    """Whether Python finds it; from now on it does so in exam.peers too."""
+def find_bitsandbytes(exam):
+    """Lets Python look for it in exam.peers too; whether it is there."""
     exam.paths = path_of("PYTHONPATH", exam.peers / "python")
     command = [exam.options.python, "-c", "import importlib.util; print(importlib.util.find_spec('bitsandbytes') is not None)"]
     if (exam.run("whether bitsandbytes is there", command, 30) or "").strip() == "True":
@@ -258,7 +258,7 @@ def has_bitsandbytes(exam):
 
 
 def bitsandbytes(exam):
-    if has_bitsandbytes(exam):
+    if find_bitsandbytes(exam):
         for model in exam.options.models.split(","):
             for kind, ours in (("int8", "int8"), ("nf4", "nf4-g64")):
                 told = peer(exam, f"bitsandbytes {model} {kind}", "bitsandbytes", model, kind, limit=50)
@@ -415,7 +415,7 @@ def train(exam, work):
 
 def moments(exam, work):
     train_ours(exam, work, "bf16", "train.bf16.adamw_8bit", optimizer="OPTIMIZER_ADAMW_8BIT")
-    if not exam.options.no_peers and has_bitsandbytes(exam):
+    if not exam.options.no_peers and find_bitsandbytes(exam):
         train_peer(exam, "bf16", "8bit", "peers.bitsandbytes.train.bf16")
     exam.paths = {}
 

@@ -65,6 +65,14 @@ v1::Policy Scheduled(double opens_in_hours, double closes_in_hours, double budge
   return policy;
 }
 
+// A GPU whose use was measured to take so much of the board's memory.
+void MeasureCuda(int64_t bytes, Situation* s) {
+  s->device.device.mutable_info()->set_accelerator("cuda");
+  v1::MeasuredRates* const rates = s->device.device.mutable_info()->add_rates();
+  rates->set_accelerator("cuda");
+  rates->set_accelerator_memory_bytes(bytes);
+}
+
 void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   v1::Label& label = *s->device.device.mutable_info()->add_labels();
   label.set_key(key);
@@ -197,21 +205,13 @@ const Case kCases[] = {
      "memory", "needs 8.2 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
     {"memory just fits beside what CUDA was measured to take",
      [](Situation* s) {
-       v1::DeviceInfo& info = *s->device.device.mutable_info();
-       info.set_accelerator("cuda");
-       v1::MeasuredRates* const rates = info.add_rates();
-       rates->set_accelerator("cuda");
-       rates->set_accelerator_memory_bytes(int64_t{400} << 20);
+       MeasureCuda(int64_t{400} << 20, s);
        s->job.peak_memory_bytes = int64_t{7} << 30;
      },
      "", "", false},
     {"memory just fits without what CUDA was measured to take",
      [](Situation* s) {
-       v1::DeviceInfo& info = *s->device.device.mutable_info();
-       info.set_accelerator("cuda");
-       v1::MeasuredRates* const rates = info.add_rates();
-       rates->set_accelerator("cuda");
-       rates->set_accelerator_memory_bytes(int64_t{800} << 20);
+       MeasureCuda(int64_t{800} << 20, s);
        s->job.peak_memory_bytes = int64_t{7} << 30;
      },
      "memory", "needs 8.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
@@ -125,24 +124,13 @@ absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device de
   });
 }
 
-// What programs may still take of the board's memory; 0 where the system does not say.
-int64_t AvailableMemoryBytes() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string name; file >> name;) {
-    if (name == "MemAvailable:") {
-      int64_t kibibytes = 0;
-      file >> kibibytes;
-      return kibibytes << 10;
-    }
-    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-  }
-  return 0;
-}
-
 // What the device's first products of each kind take of the board's memory, on tensors of a few
 // KiB: driver, libraries, their workspaces, kernels. Wants a process that has not used it.
 int64_t MeasureAcceleratorMemory(at::Device device) {
-  const int64_t before = AvailableMemoryBytes();
+  const auto available = [] {
+    return ReadKibibyteLine("/proc/meminfo", "MemAvailable").value_or(0);
+  };
+  const int64_t before = available();
   const DeviceOperations& operations = OperationsOn(device);
   const at::Tensor values = DrawnOnHost({kFirstProductSize, kFirstProductSize}, 5);
   const at::Tensor on_device = values.to(device);
@@ -155,7 +143,7 @@ int64_t MeasureAcceleratorMemory(at::Device device) {
     const MatrixWeights stored = operations.Stored(CopyPacked(*packed), device);
     Await(operations.StoredProduct(stored, on_device.narrow(0, 0, 1), {}));
   }
-  return std::max<int64_t>(0, before - AvailableMemoryBytes());
+  return std::max<int64_t>(0, before - available());
 }
 
 // 0 where the device lacks what the rate needs, such as BF16 on an old GPU.

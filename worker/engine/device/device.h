@@ -104,8 +104,7 @@ class DeviceOperations {
                                                     const at::Tensor& grad_out,
                                                     const at::Tensor& x) const = 0;
   // Whether attention keeps its probabilities for the backward pass. If not, the backward pass
-  // makes the scores again: on a GPU that product takes no longer than writing the probabilities
-  // did.
+  // makes the scores again: a product more, and a fifth less memory (docs/operate/performance.md).
   [[nodiscard]] virtual bool keeps_probabilities() const { return true; }
   // As SeenSoftmax and SeenSoftmaxBackward (models/seen_softmax.h).
   virtual at::Tensor Softmax(kernels::FactorType factors, const std::vector<SeenKeys>& keys,

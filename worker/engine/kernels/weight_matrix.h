@@ -55,8 +55,7 @@ struct WeightFormat {
 };
 
 // "fp32", "bf16", "fp16", "int8", "int8-g32", "int6-g16", "int4-g64", "int4a-g64" (asymmetric),
-// "nf4-g64".
-// ParseFormatName is the inverse; kInvalidArgument names the known formats.
+// "nf4-g64". ParseFormatName is the inverse; kInvalidArgument names the known formats.
 [[nodiscard]] std::string FormatName(WeightFormat format);
 absl::StatusOr<WeightFormat> ParseFormatName(absl::string_view name);
 

@@ -2,9 +2,15 @@
 //
 // Fine-tuning with rounded factors: it learns as FP32 does, and goes on from a checkpoint bit for
 // bit. Tiny models, one thread.
+#include <atomic>
+#include <memory>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <ATen/Context.h>
+#include <ATen/record_function.h>
 
 #include "base/status_matchers.h"
 #include "proto/quantization_recipe.h"
@@ -74,6 +80,29 @@ TEST_P(PrecisionTest, ACheckpointOfAnotherPrecisionIsOfAnotherJob) {
   settings.precision = FactorType::kFloat32;
   EXPECT_THAT(Finetune(settings, sink),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("precision")));
+}
+
+// No GPU is here to round: what libtorch's operators find allowed, while a run computes.
+TEST(Tf32Test, IsAllowedInTheStepsOfAJobThatAsksForIt) {
+  static std::atomic<bool> was_allowed = false;
+  const at::CallbackHandle handle =
+      at::addGlobalCallback(at::RecordFunctionCallback([](const at::RecordFunction& /*operation*/) {
+                              was_allowed = was_allowed || at::globalContext().allowTF32CuBLAS();
+                              return std::unique_ptr<at::ObserverContext>();
+                            }).scopes({at::RecordScope::FUNCTION}));
+  FinetuneSettings settings = TinyFinetune("run");
+  const std::vector<double> exact = LossesOf(settings);
+  EXPECT_FALSE(was_allowed);
+  settings.tf32 = true;
+  RecordingSink sink;
+  EXPECT_THAT(Finetune(settings, sink),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("precision tf32")))
+      << "the checkpoint is of another job";
+  settings.work_directory = NewTestDirectory("tf32_work");
+  EXPECT_EQ(LossesOf(settings), exact) << "a processor computes in FP32";
+  at::removeCallback(handle);
+  EXPECT_TRUE(was_allowed);
+  EXPECT_FALSE(at::globalContext().allowTF32CuBLAS());
 }
 
 TEST_P(PrecisionTest, AdaptersBesideQuantizedWeightsLearnAsInFloat) {

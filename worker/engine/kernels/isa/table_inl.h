@@ -8,6 +8,7 @@
 #include "worker/engine/kernels/isa/attention_inl.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
 #include "worker/engine/kernels/isa/products_inl.h"
+#include "worker/engine/kernels/isa/six_bits_inl.h"
 #include "worker/engine/kernels/isa/training_inl.h"
 
 namespace wattle::kernels {

@@ -1,0 +1,120 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// The product of int6, whose blocks and lines are like those of no other format. Included once per
+// instruction set, behind the lanes of that set.
+#ifndef WATTLE_WORKER_ENGINE_KERNELS_ISA_SIX_BITS_INL_H_
+#define WATTLE_WORKER_ENGINE_KERNELS_ISA_SIX_BITS_INL_H_
+
+#include <cstdint>
+#include <type_traits>
+
+#include "worker/engine/kernels/isa/products_inl.h"
+
+namespace wattle::kernels {
+namespace {
+
+constexpr int64_t kSixBitGroup = 16;      // columns; inputs have groups of as many
+constexpr int64_t kGroupsOfSixBits = 16;  // in a block, which has one more scale
+constexpr int32_t kSixBitRaise = 32;
+
+// Three lines have sixteen columns: two their lower four bits, and the third the upper two.
+struct SixBitLines {
+  static constexpr int64_t kBytes = 3 * kLineBytes;
+
+  template <int kQuad>
+  [[nodiscard]] W At(const uint8_t* line) const {
+    const uint8_t* of_quad = line + kQuad / 2 * kLineBytes;
+    if constexpr (kQuad < 3) {
+      __builtin_prefetch(line + kQuad * kLineBytes + kPrefetchBytes);
+    }
+    const W bytes = LoadBytes(of_quad);
+    const W nibbles = kQuad % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
+    return WithUpperBits<kQuad>(nibbles, LoadBytes(line + 2 * kLineBytes));
+  }
+};
+
+// One row of inputs: four products of at most 63 · 127 sum to 32004 < 2^15.
+template <typename Words>
+inline I SixBitWordDot(const uint8_t* line, const int8_t* codes) {
+  constexpr SixBitLines kLines;
+  Words words(kLines.At<0>(line), codes);
+  words.Add(kLines.At<1>(line), codes + 4);
+  words.Add(kLines.At<2>(line), codes + 8);
+  words.Add(kLines.At<3>(line), codes + 12);
+  I low = SetInt(0);
+  I high = SetInt(0);
+  words.AddTo(low, high);
+  return Words::Joined(low, high);
+}
+
+// Sums over a group of columns, for some rows of inputs.
+template <int kInputs>
+inline void SixBitDots(const uint8_t* line, const int8_t* codes, int64_t code_stride,
+                       I (&sums)[kInputs]) {
+  if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
+    sums[0] = SixBitWordDot<WordSums>(line, codes);
+    return;
+  }
+  for (I& sum : sums) {
+    sum = SetInt(0);
+  }
+  if constexpr (!std::is_void_v<InputQuads>) {
+    AddQuadDots<InputQuads>(SixBitLines{}, line, codes, code_stride, kSixBitGroup, sums);
+    return;
+  }
+  const auto add = [&]<int kQuad>() {
+    const W weights = SixBitLines{}.At<kQuad>(line);
+    for (int t = 0; t < kInputs; ++t) {
+      sums[t] = DotNibbles(sums[t], weights, codes + t * code_stride + 4 * kQuad);
+    }
+  };
+  add.template operator()<0>();
+  add.template operator()<1>();
+  add.template operator()<2>();
+  add.template operator()<3>();
+}
+
+template <int kInputs>
+inline void SixBitPanel(const Product& p, int64_t panel, int64_t input) {
+  constexpr int64_t kScaleBytes = kLanes * (2 + kGroupsOfSixBits);
+  const InputRows& in = p.inputs;
+  const int64_t blocks = in.groups / kGroupsOfSixBits;
+  const auto* line =
+      static_cast<const uint8_t*>(p.packed) + panel * in.groups * SixBitLines::kBytes;
+  const auto* scales = static_cast<const uint8_t*>(p.scales) + panel * blocks * kScaleBytes;
+  const int8_t* codes = in.codes + input * in.code_stride;
+  F sums[kInputs];
+  for (F& sum : sums) {
+    sum = Set(0.0F);
+  }
+  for (int64_t g = 0; g < in.groups; ++g) {
+    const uint8_t* of_block = scales + g / kGroupsOfSixBits * kScaleBytes;
+    const uint8_t* of_group = of_block + kLanes * (2 + g % kGroupsOfSixBits);
+    const F scale = Mul(LoadHalves(reinterpret_cast<const uint16_t*>(of_block)),
+                        LoadInt8(reinterpret_cast<const int8_t*>(of_group)));
+    I dots[kInputs];
+    SixBitDots<kInputs>(line, codes, in.code_stride, dots);
+    line += SixBitLines::kBytes;
+    codes += kSixBitGroup;
+    for (int t = 0; t < kInputs; ++t) {
+      const int64_t place = (input + t) * in.groups + g;
+      const I dot = AddInt(SetInt(-kSixBitRaise * in.sums[place]), dots[t]);
+      sums[t] = Add(sums[t], Mul(ToFloat(dot), Mul(scale, Set(in.scales[place]))));
+    }
+  }
+  for (int t = 0; t < kInputs; ++t) {
+    StorePanel(p, panel, input + t, sums[t]);
+  }
+}
+
+inline void Int6Product(const Product& p, int64_t first_panel, int64_t end_panel) {
+  for (int64_t panel = first_panel; panel < end_panel; ++panel) {
+    OverInputs(p.inputs.count,
+               [&]<int kInputs>(int64_t input) { SixBitPanel<kInputs>(p, panel, input); });
+  }
+}
+
+}  // namespace
+}  // namespace wattle::kernels
+
+#endif  // WATTLE_WORKER_ENGINE_KERNELS_ISA_SIX_BITS_INL_H_
