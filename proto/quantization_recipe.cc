@@ -123,6 +123,47 @@ absl::Status CheckFormat(absl::string_view field, const v1::TensorFormat& format
   return absl::OkStatus();
 }
 
+// What a job may ask for: files alone have 6 bits.
+absl::Status CheckAskedFormat(absl::string_view field, const v1::TensorFormat& format) {
+  const absl::Status status = CheckFormat(field, format);
+  return status.ok() && IsQ6(Complete(format))
+             ? absl::InvalidArgumentError(
+                   absl::StrCat("recipe.", field, ": bits: 6; whole numbers have 8 or 4"))
+             : status;
+}
+
+using FormatCheck = absl::Status (*)(absl::string_view field, const v1::TensorFormat& format);
+
+absl::Status CheckFormats(const v1::QuantizationRecipe& recipe, FormatCheck check) {
+  struct Named {
+    const char* field;
+    const v1::TensorFormat& format;
+  };
+  for (const Named& named :
+       {Named{"matrices", recipe.matrices()}, Named{"head", recipe.head()},
+        Named{"embedding", recipe.embedding()}, Named{"kv_cache", recipe.kv_cache()}}) {
+    if (const absl::Status status = check(named.field, named.format); !status.ok()) {
+      return status;
+    }
+  }
+  std::set<absl::string_view> tensors;
+  for (const v1::TensorException& exception : recipe.exceptions()) {
+    if (exception.tensor().empty()) {
+      return absl::InvalidArgumentError("recipe.exceptions: one names no tensor");
+    }
+    if (!tensors.insert(exception.tensor()).second) {
+      return absl::InvalidArgumentError(absl::StrCat("recipe.exceptions: ", exception.tensor(),
+                                                     " is named twice; leave one of the two out"));
+    }
+    if (const absl::Status status =
+            check(absl::StrCat("exceptions[", exception.tensor(), "]"), exception.format());
+        !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::TensorFormat> ParseFormat(absl::string_view text) {
   v1::TensorFormat format;
   const std::vector<absl::string_view> parts = absl::StrSplit(text, absl::MaxSplits("-g", 1));
@@ -282,33 +323,11 @@ absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
 }
 
 absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe) {
-  struct Named {
-    const char* field;
-    const v1::TensorFormat& format;
-  };
-  for (const Named& named :
-       {Named{"matrices", recipe.matrices()}, Named{"head", recipe.head()},
-        Named{"embedding", recipe.embedding()}, Named{"kv_cache", recipe.kv_cache()}}) {
-    if (const absl::Status status = CheckFormat(named.field, named.format); !status.ok()) {
-      return status;
-    }
-  }
-  std::set<absl::string_view> tensors;
-  for (const v1::TensorException& exception : recipe.exceptions()) {
-    if (exception.tensor().empty()) {
-      return absl::InvalidArgumentError("recipe.exceptions: one names no tensor");
-    }
-    if (!tensors.insert(exception.tensor()).second) {
-      return absl::InvalidArgumentError(absl::StrCat("recipe.exceptions: ", exception.tensor(),
-                                                     " is named twice; leave one of the two out"));
-    }
-    if (const absl::Status status =
-            CheckFormat(absl::StrCat("exceptions[", exception.tensor(), "]"), exception.format());
-        !status.ok()) {
-      return status;
-    }
-  }
-  return absl::OkStatus();
+  return CheckFormats(recipe, CheckFormat);
+}
+
+absl::Status CheckAskedRecipe(const v1::QuantizationRecipe& recipe) {
+  return CheckFormats(recipe, CheckAskedFormat);
 }
 
 v1::TensorFormat MatrixFormat(const v1::QuantizationRecipe& recipe, absl::string_view tensor,

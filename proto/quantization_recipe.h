@@ -42,6 +42,8 @@ absl::StatusOr<std::string> WantedQuantization(v1::Quantization quantization,
 // Whether every format of the recipe is one that exists. Errors: kInvalidArgument, naming the
 // field.
 absl::Status CheckRecipe(const v1::QuantizationRecipe& recipe);
+// Likewise of what a job asks for: a form that files alone have is refused.
+absl::Status CheckAskedRecipe(const v1::QuantizationRecipe& recipe);
 
 // The format of a matrix. is_head: of the output head, or a token embedding that is the head as
 // well. tensor: its name in the model's files, for the exceptions.

@@ -33,9 +33,11 @@ template <typename Spec>
 absl::StatusOr<std::string> QuantizationOf(absl::string_view prefix, const Spec& spec) {
   auto wanted =
       WantedQuantization(spec.quantization(), spec.has_recipe() ? &spec.recipe() : nullptr);
-  return wanted.ok() ? std::move(wanted)
-                     : absl::InvalidArgumentError(
-                           absl::StrCat(prefix, std::string(wanted.status().message())));
+  const absl::Status asked = CheckAskedRecipe(spec.recipe());
+  const absl::Status& status = wanted.ok() ? asked : wanted.status();
+  return status.ok()
+             ? std::move(wanted)
+             : absl::InvalidArgumentError(absl::StrCat(prefix, std::string(status.message())));
 }
 
 // Checks the quantization that a job runs a model in: any recipe but an adaptive one, which only a

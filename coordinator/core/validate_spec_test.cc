@@ -190,6 +190,16 @@ INSTANTIATE_TEST_SUITE_P(
                    spec.mutable_finetune()->set_quantization(v1::QUANTIZATION_INT8);
                  },
                  kInvalid, "finetune.quantization: does not go with optimizer: mezo"},
+        SpecCase{"SixBitsAreAFormOfFilesAlone",
+                 [](v1::JobSpec& spec) {
+                   v1::TensorFormat& head =
+                       *spec.mutable_generate()->mutable_recipe()->mutable_head();
+                   spec.mutable_generate()->set_model("m");
+                   spec.mutable_generate()->add_prompts("p");
+                   head.set_bits(6);
+                   head.set_group_size(16);
+                 },
+                 kInvalid, "generate.recipe.head: bits: 6; whole numbers have 8 or 4"},
         SpecCase{"MezoAwareOfARecipe",
                  [](auto& spec) {
                    spec.mutable_finetune()->set_optimizer(v1::OPTIMIZER_MEZO);
