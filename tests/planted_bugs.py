@@ -58,7 +58,7 @@ BUGS = (
     Bug("any memory of a GPU's use", "proto/rate_bounds.cc", "bytes_of_gpu < 0 || bytes_of_gpu > kAcceleratorMemoryMax", "bytes_of_gpu < 0",
         "wattle_rate_bounds_test", "RateBoundsTest.*"),
     Bug("an older worker is given a job with TF32", "proto/spec_revision.cc", '    {SpecPart::kField, "finetune.precision: tf32", 2},\n', "", "wattle_spec_revision_test", "SpecRevisionTest.*"),
-    Bug("a job may ask for a form of files alone", "proto/quantization_recipe.cc", "return CheckFormats(recipe, CheckAskedFormat);", "return CheckFormats(recipe, CheckFormat);",
+    Bug("a job may ask for a form of files alone", "proto/quantization_recipe.cc", "return status.ok() && IsQ6(Complete(format))", "return !status.ok() && IsQ6(Complete(format))",
         "wattle_core_test", "*ValidateSpecTest.*"),
     Bug("a value after nonsense is a live one", "telemetry/meter/energy_meter.cc", "    if (after_absurd_step_) {", "    if (false) {",
         "wattle_meter_test", "CounterMeterTest.*"),
