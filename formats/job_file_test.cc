@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:1: quantization: \"int3\" is unknown; write one of: none, int8, int4, "
                 "nf4, adaptive"},
         BadFile{"UnknownPrecision", "finetune: {model: m, data: d, precision: fp8}\n", kInvalidJob,
-                "job.yaml:1: precision: \"fp8\" is unknown; write one of: fp32, bf16, fp16"},
+                "job.yaml:1: precision: \"fp8\" is unknown; write one of: fp32, bf16, fp16, tf32"},
         BadFile{"WeightsInFp16", "finetune: {model: m, data: d, weights_precision: fp16}\n",
                 kInvalidJob,
                 "job.yaml:1: weights_precision: \"fp16\" is unknown; write one of: fp32, bf16"},
