@@ -34,10 +34,10 @@ class FuzzHoursTest(unittest.TestCase):
         program.write_text(PROGRAM)
         program.chmod(0o755)
 
-    def fuzz(self, only):
+    def fuzz(self, only, *more):
         """The exit status, the figures, and the rows by target."""
-        told = subprocess.run([sys.executable, HOURS, "--only", only, "--fuzz", self.folder, "--json", self.folder / "fuzz.json"],
-                              capture_output=True, text=True, check=False)
+        told = subprocess.run([sys.executable, HOURS, "--only", only, "--fuzz", self.folder, "--json", self.folder / "fuzz.json",
+                               "--recorded", self.folder / "recorded.jsonl", *more], capture_output=True, text=True, check=False)
         figures = json.loads((self.folder / "fuzz.json").read_text())
         return told, figures, {row["target"]: row for row in figures["targets"]}
 
@@ -58,6 +58,17 @@ class FuzzHoursTest(unittest.TestCase):
         (self.folder / "runs.jsonl").write_text('{"target": "journal", "seconds": 5400.0, "executions": 7, "status": 0}\n')
         told, figures, rows = self.fuzz("^(journal|snapshot)$")
         self.assertEqual((told.returncode, figures["fuzz_hours"], rows["journal"]["executions"]), (0, 1.5, 1007), told.stderr)
+
+    def test_recorded_runs_count_once_and_outlast_the_folder_of_the_build(self):
+        (self.folder / "runs.jsonl").write_text('{"target": "journal", "seconds": 1800.0, "executions": 7, "status": 0}\n' * 3)
+        told, figures, rows = self.fuzz("^snapshot$", "--record")
+        self.assertEqual((told.returncode, list(rows), figures["fuzz_hours"]), (0, ["journal"], 1.5), told.stderr)
+        self.assertFalse((self.folder / "runs.jsonl").exists(), "what was recorded would count twice")
+        (line,) = (self.folder / "recorded.jsonl").read_text().splitlines()
+        self.assertEqual({key: value for key, value in json.loads(line).items() if key != "commit"},
+                         {"target": "journal", "seconds": 5400.0, "executions": 21})
+        _, figures, rows = self.fuzz("^journal$")
+        self.assertEqual((figures["fuzz_hours"], rows["journal"]["executions"]), (1.5, 1021))
 
     def test_a_program_that_only_waits_adds_no_time(self):
         _, _, rows = self.fuzz("^contexts$")

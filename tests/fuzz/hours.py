@@ -2,8 +2,9 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """What ./dev fuzz runs once the fuzzers are built: each target for a while, one after the other, and a table at the end.
 
-Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. Seconds are the processor's: a run beside other
-work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer leaves in build/fuzz
+Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. `--record` moves these lines, added up for each
+target and with the commit, to tests/fuzz/recorded_runs.jsonl, which the repository keeps: both files count. Seconds are the processor's:
+a run beside other work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer leaves in build/fuzz
 stays a crash until the file is removed, and with one the exit status is 1.
 Writes build/bench/fuzz.json after each target:
 
@@ -80,18 +81,34 @@ def run(target, fuzz, arguments, environment):
     return status
 
 
-def totals(fuzz, names):
+def runs_in(file):
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def added_up(runs):
+    return {"seconds": round(sum(run["seconds"] for run in runs), 1), "executions": sum(run["executions"] for run in runs)}
+
+
+def totals(runs, fuzz, names):
     """One row for each target that ever ran, or that has a crash, over all runs."""
-    lines = (fuzz / "runs.jsonl").read_text().splitlines() if (fuzz / "runs.jsonl").exists() else []
-    runs = [json.loads(line) for line in lines]
     rows = []
     for name in names:
         own = [run for run in runs if run["target"] == name]
         crashes = len(crash_files(fuzz, name))
         if own or crashes:
-            rows.append({"target": name, "seconds": round(sum(run["seconds"] for run in own), 1),
-                         "executions": sum(run["executions"] for run in own), "crashes": crashes})
+            rows.append({"target": name} | added_up(own) | {"crashes": crashes})
     return rows
+
+
+def record(fuzz, recorded):
+    """Moves the lines of runs.jsonl to the file that the repository keeps."""
+    runs = runs_in(fuzz / "runs.jsonl")
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    with open(recorded, "a") as file:
+        for target in sorted({run["target"] for run in runs}):
+            own = added_up([run for run in runs if run["target"] == target])
+            file.write(json.dumps({"target": target, "commit": commit} | own) + "\n")
+    (fuzz / "runs.jsonl").unlink(missing_ok=True)
 
 
 def write(rows, path):
@@ -108,14 +125,22 @@ def main():
     parser.add_argument("--only", default="", help="targets whose name matches [all]")
     parser.add_argument("--fuzz", type=pathlib.Path, default=ROOT / "build/fuzz", help="the folder of the build and of what is found")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench/fuzz.json", help="where the figures go")
+    parser.add_argument("--recorded", type=pathlib.Path, default=ROOT / "tests/fuzz/recorded_runs.jsonl", help="the runs that the repository keeps")
+    parser.add_argument("--record", action="store_true", help="runs nothing; moves the runs of the build's folder to those that the repository keeps")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     names, status = target_names(), 0
-    figures = write(totals(options.fuzz, names), options.json)
-    for target in (name for name in names if re.search(options.only, name)):
+    if options.record:
+        record(options.fuzz, options.recorded)
+
+    def figures_so_far():
+        return write(totals(runs_in(options.recorded) + runs_in(options.fuzz / "runs.jsonl"), options.fuzz, names), options.json)
+
+    figures = figures_so_far()
+    for target in (name for name in names if re.search(options.only, name) and not options.record):
         print(f"==> {target}: {options.seconds} s", flush=True)
         status = run(target, options.fuzz, *command(target, options.fuzz, options.seconds))
-        figures = write(totals(options.fuzz, names), options.json)
+        figures = figures_so_far()
         if status == INTERRUPTED:
             break
     print(f"{'target':20}{'seconds':>10}{'executions':>14}{'crashes':>9}")
