@@ -119,22 +119,28 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
     net[static_cast<size_t>(of_day)] = harvest ? *harvest - device : *power_;
   }
   Joules missing = *capacity_ * (1 - last_->charge.value());
-  int64_t hour = HoursSinceEpoch(last_->civil);
-  absl::Duration ahead = absl::ZeroDuration();
-  absl::Duration until = absl::UnixEpoch() + absl::Hours(hour + 1) - last_->civil;
-  while (ahead < kAheadMax) {
+  Joules missing_a_day_before = missing;
+  const int64_t first_hour = HoursSinceEpoch(last_->civil);
+  const absl::Duration first_end = absl::UnixEpoch() + absl::Hours(first_hour + 1) - last_->civil;
+  absl::Duration begin = absl::ZeroDuration();
+  for (int hours = 0; begin < kAheadMax; ++hours) {
     if (missing <= Joules(0)) {
-      return ahead;
+      return begin;
     }
-    const Watts gain = net[static_cast<size_t>(hour % kHoursOfDay)];
-    const Joules comes = gain * (until - ahead);
+    // Each day is as the one before, so a pack that lacks as much as a day before is never full.
+    if (hours % kHoursOfDay == 1) {
+      if (hours > 1 && missing >= missing_a_day_before) {
+        return std::nullopt;
+      }
+      missing_a_day_before = missing;
+    }
+    const Watts gain = net[static_cast<size_t>((first_hour + hours) % kHoursOfDay)];
+    const Joules comes = gain * (hours == 0 ? first_end : absl::Hours(1));
     if (gain > Watts(0) && comes >= missing) {
-      return ahead + absl::Seconds(missing.value() / gain.value());
+      return begin + absl::Seconds(missing.value() / gain.value());
     }
     missing = std::min(missing - comes, *capacity_);
-    ahead = until;
-    until += absl::Hours(1);
-    ++hour;
+    begin = first_end + hours * absl::Hours(1);
   }
   return std::nullopt;
 }
