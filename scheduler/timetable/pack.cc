@@ -310,13 +310,16 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
     if (kept.Covers(path)) {
       continue;
     }
+    const bool is_broken = IsBroken(path);
+    if (is_broken && !too_many) {  // It is counted.
+      continue;
+    }
     const Outcome outcome = Try(path, demand);
     if (too_many && outcome.newly) {
       return false;
     }
-    const bool is_broken = IsBroken(path);
     const bool breaks = outcome.own || outcome.newly;
-    if (breaks && (too_many || !is_broken)) {
+    if (breaks) {
       ++counted;
       if (!too_many) {
         first_retry = std::min(
