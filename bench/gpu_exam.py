@@ -180,6 +180,8 @@ def decode(exam):
             exam.add(f"{key}.logit_error", told["logit_error"], "", "of the CPU's operator, whose products round inputs")
             for other in sorted(told.keys() - {"model", "format", "tokens_per_s", "best_tokens_per_s", "bandwidth_share", "read_bytes_per_s", "logit_error", "kernels"}):
                 exam.add(f"{key}.{other}", told[other], "")
+            if told["early_error"] != 0:
+                exam.fail(f"decode {model} {name}", f"logits of kernels that begin early differ from those of kernels in turn by {told['early_error']}")
             for group in told["kernels"]:
                 exam.add(f"{key}.us.{group['kernel'].replace(' ', '.')}", group["us"], "us", f"a launch of {group['launches']} a token")
 
