@@ -173,7 +173,7 @@ def decode(exam):
             text = exam.run(f"decode {model} {name}", [exam.program("wattle-gpu-decode"), model, name], 100)
             if text is None:
                 continue
-            told = json.loads(text.splitlines()[-1])
+            told = json.loads(re.sub(r": -?nan\b", ": NaN", text.splitlines()[-1]))
             key = f"{model}.{name}"
             exam.add(f"{key}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"the best token: {told['best_tokens_per_s']:.0f}")
             exam.add(f"{key}.bandwidth_percent", 100 * told["bandwidth_share"], "%", f"of {told['read_bytes_per_s'] / 1e9:.0f} GB/s read by a sum")

@@ -4,10 +4,11 @@
 // nothing that a kernel of the graph writes is there before the kernel waited for it.
 #include <algorithm>
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
