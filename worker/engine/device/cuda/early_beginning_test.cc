@@ -108,13 +108,27 @@ void ExpectTheSame(const DecoderSizes& sizes, WeightFormat format, bool int8, in
   EXPECT_EQ(got.chosen, wanted.chosen);
 }
 
-constexpr DecoderSizes kSmallGpt2 = {.layers = 1, .mlp_width = 128, .vocabulary = 50};
-constexpr DecoderSizes kSmallLlama = {
-    .layers = 1, .kv_heads = 2, .mlp_width = 96, .vocabulary = 50, .window = 2, .llama = true};
+constexpr DecoderSizes kSmallGpt2 = {.layers = 1,
+                                     .width = 64,
+                                     .heads = 2,
+                                     .kv_heads = 2,
+                                     .head_size = 32,
+                                     .mlp_width = 64,
+                                     .vocabulary = 20};
+constexpr DecoderSizes kSmallLlama = {.layers = 1,
+                                      .width = 64,
+                                      .heads = 2,
+                                      .kv_heads = 1,
+                                      .head_size = 32,
+                                      .mlp_width = 64,
+                                      .vocabulary = 20,
+                                      .window = 2,
+                                      .llama = true};
 
 TEST(EarlyBeginningTest, ProductsOfEveryFormatAndNumberOfRowsWaitForTheirInputs) {
   DecoderSizes wide = kSmallLlama;  // rows of int6 have 256 columns at least
   wide.width = 256;
+  wide.heads = 4;
   wide.head_size = 64;
   wide.mlp_width = 256;
   for (const WeightFormat format :
