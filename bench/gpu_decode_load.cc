@@ -6,6 +6,10 @@
 // Layers repeat two random ones, each in memory of its own on the GPU, so that a large model is
 // made in seconds and no layer is read from a cache. Without a GPU it exits 3.
 //
+// "early": whether a graph's kernels began while the one before ended (cuda/driver.h); "…_in_turn"
+// is of the same token with kernels that begin after one another, and "early_error" compares logits
+// of both, which shall be equal to the last bit.
+//
 // "kernels" has the microseconds of a launch of each kernel and shape: of a token whose graph has
 // these launches alone, less one that only chooses. Layers have matrices of their own there too.
 #include <algorithm>
@@ -46,6 +50,7 @@ constexpr int64_t kLongPrompt = 512;
 constexpr int64_t kShortPrompt = 56;
 constexpr int64_t kTimedTokens = 128;
 constexpr int64_t kComparedTokens = 3;
+constexpr int64_t kStepsCompared = 64;
 constexpr int64_t kDrawnLayers = 2;
 
 struct Format {
@@ -179,8 +184,10 @@ class OneGroup final : public PassedOn {
   }
   absl::StatusOr<std::unique_ptr<cuda::LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) override {
-    launches_.clear();
-    return PassedOn::Record(body);
+    return PassedOn::Record([&] {
+      launches_.clear();
+      return body();
+    });
   }
   // Of the graph that was recorded last.
   [[nodiscard]] const std::map<std::string, int>& launches() const { return launches_; }
@@ -294,6 +301,18 @@ double PromptError(DecodeOperator& gpu, int64_t vocabulary) {
   return ErrorOf(many, few);
 }
 
+// The logits of tokens after one another, from which a graph makes most.
+std::vector<float> LogitsOfSteps(DecodeOperator& gpu, int64_t vocabulary) {
+  gpu.Clear(0);
+  std::vector<float> logits(static_cast<size_t>(kStepsCompared * vocabulary));
+  for (int64_t i = 0; i < kStepsCompared; ++i) {
+    const int64_t token = (i * 7919 + 464) % vocabulary;
+    const kernels::SequenceTokens sequence = {.slot = 0, .tokens = absl::MakeConstSpan(&token, 1)};
+    gpu.Run(absl::MakeConstSpan(&sequence, 1), logits.data() + i * vocabulary);
+  }
+  return logits;
+}
+
 struct Measured {
   double prompt = 0.0;        // tokens a second of a long one
   double short_prompt = 0.0;  // of one that goes by eight rows
@@ -327,6 +346,30 @@ absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& 
   measured.prompt = PromptTokensPerSecond(*decode, kLongPrompt);
   measured.short_prompt = PromptTokensPerSecond(*decode, kShortPrompt);
   measured.prompt_error = PromptError(*decode, host.head.rows);
+  return measured;
+}
+
+// A token of the same graph with kernels that begin in turn.
+struct InTurn {
+  double seconds = 0.0;
+  double error = 0.0;  // of the early one's logits
+};
+absl::StatusOr<InTurn> MeasureInTurn(const OnGpu& gpu, at::Device device,
+                                     cuda::DriverLauncher& launcher) {
+  const int64_t vocabulary = gpu.model().head.rows;
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> early,
+                          MakeDecode(gpu, device, launcher));
+  const std::vector<float> wanted = LogitsOfSteps(*early, vocabulary);
+  const cuda::Beginning before = launcher.beginning();
+  launcher.set_beginning(cuda::Beginning::kInTurn);
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<DecodeOperator> in_turn,
+                          MakeDecode(gpu, device, launcher));
+  InTurn measured;
+  measured.error = ErrorOf(wanted, LogitsOfSteps(*in_turn, vocabulary));
+  (void)TokenSeconds(*in_turn);
+  const std::vector<double> seconds = TokenSeconds(*in_turn);
+  measured.seconds = seconds[seconds.size() / 2];
+  launcher.set_beginning(before);
   return measured;
 }
 
@@ -369,24 +412,27 @@ absl::Status Decode(const GpuModel& model, const Format& format, at::Device devi
     host.layers.push_back(host.layers[host.layers.size() % kDrawnLayers]);
   }
   const OnGpu gpu(host, device);
-  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<cuda::KernelLauncher> launcher,
+  WATTLE_ASSIGN_OR_RETURN(const std::unique_ptr<cuda::DriverLauncher> launcher,
                           LauncherByDriver(device));
   WithoutGraphs without(*launcher);
   WATTLE_ASSIGN_OR_RETURN(const Measured graphs, Measure(host, gpu, device, *launcher));
+  WATTLE_ASSIGN_OR_RETURN(const InTurn in_turn, MeasureInTurn(gpu, device, *launcher));
   WATTLE_ASSIGN_OR_RETURN(const Measured launches, Measure(host, gpu, device, without));
   WATTLE_ASSIGN_OR_RETURN(const std::string kernels, KernelTable(gpu, device, *launcher));
   const double bandwidth = ReadBandwidth(device);
   const auto bytes = static_cast<double>(gpu.weight_bytes());
   std::printf(
-      "{\"model\": \"%s\", \"format\": \"%s\", \"tokens_per_s\": %.2f, "
+      "{\"model\": \"%s\", \"format\": \"%s\", \"tokens_per_s\": %.2f, \"early\": %d, "
+      "\"tokens_per_s_in_turn\": %.2f, \"early_error\": %.3g, "
       "\"best_tokens_per_s\": %.2f, \"tokens_per_s_without_graphs\": %.2f, "
       "\"weight_bytes\": %.0f, \"read_bytes_per_s\": %.4g, \"bandwidth_share\": %.4f, "
       "\"logit_error\": %.3g, \"logit_error_without_graphs\": %.3g, \"prompt_tokens_per_s\": %.0f, "
       "\"short_prompt_tokens_per_s\": %.0f, \"prompt_error\": %.3g, \"kernels\": %s}\n",
-      model.name, format.name, 1 / graphs.median_seconds, 1 / graphs.best_seconds,
-      1 / launches.median_seconds, bytes, bandwidth, bytes / graphs.median_seconds / bandwidth,
-      graphs.error, launches.error, graphs.prompt, graphs.short_prompt, graphs.prompt_error,
-      kernels.c_str());
+      model.name, format.name, 1 / graphs.median_seconds,
+      launcher->beginning() == cuda::Beginning::kEarly ? 1 : 0, 1 / in_turn.seconds, in_turn.error,
+      1 / graphs.best_seconds, 1 / launches.median_seconds, bytes, bandwidth,
+      bytes / graphs.median_seconds / bandwidth, graphs.error, launches.error, graphs.prompt,
+      graphs.short_prompt, graphs.prompt_error, kernels.c_str());
   return absl::OkStatus();
 }
 

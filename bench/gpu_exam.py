@@ -173,13 +173,15 @@ def decode(exam):
             text = exam.run(f"decode {model} {name}", [exam.program("wattle-gpu-decode"), model, name], 100)
             if text is None:
                 continue
-            told = json.loads(text.splitlines()[-1])
+            told = json.loads(re.sub(r": -?nan\b", ": NaN", text.splitlines()[-1]))
             key = f"{model}.{name}"
             exam.add(f"{key}.tokens_per_s", told["tokens_per_s"], "tokens/s", f"the best token: {told['best_tokens_per_s']:.0f}")
             exam.add(f"{key}.bandwidth_percent", 100 * told["bandwidth_share"], "%", f"of {told['read_bytes_per_s'] / 1e9:.0f} GB/s read by a sum")
             exam.add(f"{key}.logit_error", told["logit_error"], "", "of the CPU's operator, whose products round inputs")
             for other in sorted(told.keys() - {"model", "format", "tokens_per_s", "best_tokens_per_s", "bandwidth_share", "read_bytes_per_s", "logit_error", "kernels"}):
                 exam.add(f"{key}.{other}", told[other], "")
+            if told["early_error"] != 0:
+                exam.fail(f"decode {model} {name}", f"logits of kernels that begin early differ from those of kernels in turn by {told['early_error']}")
             for group in told["kernels"]:
                 exam.add(f"{key}.us.{group['kernel'].replace(' ', '.')}", group["us"], "us", f"a launch of {group['launches']} a token")
 

@@ -2,6 +2,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Compiles every CUDA kernel for the boards' GPUs, with NVRTC and ptxas of PyPI and without a GPU, and compares what each one takes with
 tests/golden/cuda_kernels.txt: registers, spilled bytes (none may be), shared memory, and the share of a multiprocessor's warps that fit at once.
+Kernels of a graph may begin early on the last of them: until their wait they ask for constants alone.
 
   build/venv-nvrtc/bin/python tests/cuda_kernels.py [--update]
 
@@ -35,6 +36,10 @@ LIMITS = {
     "sm_87": (1536, 16, 164 << 10, 1024),  # Orin
     "sm_90": (2048, 32, 228 << 10, 1024),  # H100, of ./dev gpu-exam's kind
 }
+
+# Kernels of a graph (worker/engine/device/cuda/decode_step.cc), and from which GPU on they begin early (driver.cc).
+IN_GRAPHS = re.compile(r"product_\w+_rows\d|embed_\w+|norm_rows|rotary|attention_\d+|choose|weigh|draw")
+BEGINS_EARLY = "sm_90"
 
 
 def site_packages():
@@ -73,11 +78,25 @@ def occupancy(architecture, kernel, registers, shared):
     return min(blocks, threads // 32 // warps, by_registers, by_memory) * warps / (threads // 32)
 
 
+def touched_early(ptx):
+    """What kernels of a graph do to memory before they wait for the kernel before them, and may not."""
+    for kernel, body in re.findall(r"\.entry (\w+)\((.*?)\n\}", ptx, re.DOTALL):
+        if not IN_GRAPHS.fullmatch(kernel):
+            continue
+        early, wait, _ = body.partition("griddepcontrol.wait;")
+        if not wait:
+            yield f"{kernel} does not wait for the kernel before it"
+        for word in sorted(set(re.findall(r"\b(?:ld|st|atom|red)\.[\w.:]+", early)) if wait else []):
+            if not re.match(r"\w+\.(param|shared)\b|ld\.global\.nc\b", word):
+                yield f"{kernel} has {word} before it waits for the kernel before it"
+
+
 def rows_of(job):
     source, architecture = job
     with tempfile.TemporaryDirectory() as folder:
         ptx = pathlib.Path(folder) / "kernel.ptx"
-        ptx.write_text(compile_to_ptx(source, architecture))
+        text = compile_to_ptx(source, architecture)
+        ptx.write_text(text)
         made = subprocess.run([site_packages() / "cuda_nvcc/bin/ptxas", "-v", f"-arch={architecture}", ptx, "-o", ptx.with_suffix(".cubin")],
                               capture_output=True, text=True, check=False)
     if made.returncode:
@@ -90,13 +109,15 @@ def rows_of(job):
         shared = int(shared.group(1)) if shared else 0
         rows.append((kernel, architecture, int(registers), int(stores) + int(loads), int(stack), shared,
                      occupancy(architecture, kernel, int(registers), shared)))
-    return rows
+    return rows, list(touched_early(text)) if architecture == BEGINS_EARLY else []
 
 
 def main():
     jobs = [(source, architecture) for source in sorted(KERNELS.glob("*.cu")) for architecture in LIMITS]
     with concurrent.futures.ProcessPoolExecutor(int(os.environ.get("WATTLE_JOBS", os.cpu_count()))) as pool:
-        rows = sorted(row for of_job in pool.map(rows_of, jobs) for row in of_job)
+        made = list(pool.map(rows_of, jobs))
+    rows = sorted(row for of_job, _ in made for row in of_job)
+    early = [line for _, of_job in made for line in of_job]
     lines = [f"{'kernel':24} {'GPU':6} {'registers':>9} {'spilled':>7} {'stack':>5} {'shared':>6} {'occupancy':>9}"]
     lines += [f"{kernel:24} {gpu:6} {registers:9} {spilled:7} {stack:5} {shared:6} {100 * share:8.0f}%"
               for kernel, gpu, registers, spilled, stack, shared, share in rows]
@@ -104,14 +125,16 @@ def main():
     spilled = [row for row in rows if row[3]]
     for row in spilled:
         print(f"{row[0]} for {row[1]} spills {row[3]} bytes of registers; none may")
+    for line in early:
+        print(line)
     if "--update" in sys.argv[1:]:
         GOLDEN.write_text(table)
     expected = GOLDEN.read_text()
     sys.stdout.writelines(difflib.unified_diff(expected.splitlines(True), table.splitlines(True), "expected", "compiled", n=0))
     if table != expected:
         print("read the change; if it is right: build/venv-nvrtc/bin/python tests/cuda_kernels.py --update")
-    print(f"{len(rows)} compilations of {len({row[0] for row in rows})} kernels for {', '.join(LIMITS)}; {len(spilled)} spill")
-    return 1 if spilled or table != expected else 0
+    print(f"{len(rows)} compilations of {len({row[0] for row in rows})} kernels for {', '.join(LIMITS)}; {len(spilled)} spill, {len(early)} faults of early kernels")
+    return 1 if spilled or early or table != expected else 0
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ cuda::Stream CurrentStream(at::Device device) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device) {
+absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherByDriver(at::Device device) {
   const char* const directory =
       std::getenv("WATTLE_KERNEL_CACHE");  // NOLINT(concurrency-mt-unsafe)
   return LauncherWithCache(device, cuda::KernelCache(directory != nullptr ? directory : "",

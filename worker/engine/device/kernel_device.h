@@ -82,7 +82,7 @@ class KernelDevice final : public AtenDevice {
 
 // Launches by the driver on libtorch's current stream. Kernels that were compiled ahead are found
 // in the directory that WATTLE_KERNEL_CACHE names, where it is set.
-absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> LauncherByDriver(at::Device device);
+absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherByDriver(at::Device device);
 
 // The same, with the cache.
 absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,

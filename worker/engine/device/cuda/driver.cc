@@ -33,6 +33,18 @@ struct KernelNode {
   void** extra;
 };
 
+// CUgraphEdgeData of cuda.h: the port at which the edge begins, that at which it ends, its type.
+struct GraphEdge {
+  unsigned char from_port;
+  unsigned char to_port;
+  unsigned char type;
+  unsigned char reserved[5];
+};
+// From where all blocks of a kernel let the next one begin, or have ended: both
+// CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC and CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC are 1.
+constexpr GraphEdge kEarlyEdge = {.from_port = 1, .to_port = 0, .type = 1, .reserved = {}};
+constexpr int kFirstMajorOfEarly = 9;
+
 }  // namespace
 
 struct Driver::Functions {
@@ -56,6 +68,9 @@ struct Driver::Functions {
   int (*graph)(void** graph, unsigned flags) = nullptr;
   int (*add_kernel)(void** node, void* graph, void* const* after, size_t after_count,
                     const void* kernel) = nullptr;
+  // Since CUDA 12.3; null before.
+  int (*add_edges)(void* graph, void* const* from, void* const* to, const void* edges,
+                   size_t count) = nullptr;
   int (*instantiate)(void** made, void* graph,
                      unsigned long long flags) = nullptr;  // NOLINT(google-runtime-int)
   int (*launch_graph)(void* made, Stream stream) = nullptr;
@@ -65,7 +80,8 @@ struct Driver::Functions {
 
 class Driver::Graph final : public DriverGraph {
  public:
-  Graph(const Driver& driver, void* graph) : driver_(driver), graph_(graph) {}
+  Graph(const Driver& driver, void* graph, Beginning beginning)
+      : driver_(driver), graph_(graph), beginning_(beginning) {}
   ~Graph() override {
     if (made_ != nullptr) {
       driver_.functions_->destroy_made(made_);
@@ -81,10 +97,17 @@ class Driver::Graph final : public DriverGraph {
                                .shared_bytes = 0,
                                .arguments = arguments,
                                .extra = nullptr};
-    void* const after = last_;
-    return driver_.Checked(
-        driver_.functions_->add_kernel(&last_, graph_, &after, after != nullptr ? 1 : 0, &kernel),
-        "adding a kernel to a graph");
+    void* const before = last_;
+    const bool early = beginning_ == Beginning::kEarly;
+    WATTLE_RETURN_IF_ERROR(
+        driver_.Checked(driver_.functions_->add_kernel(
+                            &last_, graph_, &before, before != nullptr && !early ? 1 : 0, &kernel),
+                        "adding a kernel to a graph"));
+    if (before == nullptr || !early) {
+      return absl::OkStatus();
+    }
+    return driver_.Checked(driver_.functions_->add_edges(graph_, &before, &last_, &kEarlyEdge, 1),
+                           "letting a kernel of a graph begin early");
   }
   absl::Status Finish() override {
     return driver_.Checked(driver_.functions_->instantiate(&made_, graph_, 0), "making a graph");
@@ -96,6 +119,7 @@ class Driver::Graph final : public DriverGraph {
  private:
   const Driver& driver_;
   void* graph_;
+  Beginning beginning_;
   void* last_ = nullptr;  // the node that was added last
   void* made_ = nullptr;
 };
@@ -132,6 +156,7 @@ absl::Status Driver::FindFunctions(const std::string& library) {
   functions.Find("cuGetErrorName", functions_->error_name);
   functions.FindIfThere("cuGraphCreate", functions_->graph);
   functions.FindIfThere("cuGraphAddKernelNode", functions_->add_kernel);
+  functions.FindIfThere("cuGraphAddDependencies_v2", functions_->add_edges);
   functions.FindIfThere("cuGraphInstantiateWithFlags", functions_->instantiate);
   functions.FindIfThere("cuGraphLaunch", functions_->launch_graph);
   functions.FindIfThere("cuGraphDestroy", functions_->destroy_graph);
@@ -205,7 +230,11 @@ absl::Status Driver::Launch(Function function, const KernelLaunch& launch, Strea
                  absl::StrCat("launching ", launch.kernel));
 }
 
-absl::StatusOr<std::unique_ptr<DriverGraph>> Driver::NewGraph() {
+bool Driver::has_early_beginning() const {
+  return architecture_.major >= kFirstMajorOfEarly && functions_->add_edges != nullptr;
+}
+
+absl::StatusOr<std::unique_ptr<DriverGraph>> Driver::NewGraph(Beginning beginning) {
   if (functions_->graph == nullptr || functions_->add_kernel == nullptr ||
       functions_->instantiate == nullptr || functions_->launch_graph == nullptr ||
       functions_->destroy_graph == nullptr || functions_->destroy_made == nullptr) {
@@ -214,7 +243,7 @@ absl::StatusOr<std::unique_ptr<DriverGraph>> Driver::NewGraph() {
   }
   void* graph = nullptr;
   WATTLE_RETURN_IF_ERROR(Checked(functions_->graph(&graph, 0), "beginning a graph"));
-  return std::make_unique<Graph>(*this, graph);
+  return std::make_unique<Graph>(*this, graph, beginning);
 }
 
 // The driver keeps a copy of what lies in memory that is not pinned, so `from` is free at once.

@@ -27,6 +27,10 @@ using Module = void*;
 using Function = void*;
 using Stream = void*;
 
+// When a kernel of a graph begins. kEarly: while the one before it ends, for which every kernel
+// waits itself (AwaitKernelBefore in kernels/gpu.cuh).
+enum class Beginning : uint8_t { kInTurn, kEarly };
+
 // Launches that are made ready once and started together. Owns the driver's graph.
 class DriverGraph {
  public:
@@ -61,8 +65,10 @@ class Driver {
   // Queues the kernel on the stream; null: the default one.
   // kInternal: the GPU fails or is lost, and no result of it can be trusted.
   absl::Status Launch(Function function, const KernelLaunch& launch, Stream stream);
+  // Whether a graph's kernels can begin early: from compute capability 9.0 and CUDA 12.3 on.
+  [[nodiscard]] bool has_early_beginning() const;
   // kUnimplemented: this driver is older than CUDA 11.4. The driver outlives the graph.
-  absl::StatusOr<std::unique_ptr<DriverGraph>> NewGraph();
+  absl::StatusOr<std::unique_ptr<DriverGraph>> NewGraph(Beginning beginning);
   // As KernelLauncher has them; of a stream.
   absl::Status Upload(void* to, const void* from, int64_t bytes, Stream stream);
   absl::Status Download(void* to, const void* from, int64_t bytes, Stream stream);

@@ -84,19 +84,35 @@ class DriverLauncher::Recorded final : public LaunchGraph {
   const DriverLauncher& launcher_;
 };
 
+absl::StatusOr<std::unique_ptr<DriverGraph>> DriverLauncher::MakeGraph(
+    absl::FunctionRef<absl::Status()> body, bool& refused) {
+  refused = true;
+  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<DriverGraph> graph, driver_->NewGraph(beginning_));
+  recording_ = graph.get();
+  const absl::Status recorded = body();
+  recording_ = nullptr;
+  refused = recorded.ok();
+  WATTLE_RETURN_IF_ERROR(recorded);
+  WATTLE_RETURN_IF_ERROR(graph->Finish());
+  return graph;
+}
+
 absl::StatusOr<std::unique_ptr<LaunchGraph>> DriverLauncher::Record(
     absl::FunctionRef<absl::Status()> body) {
   WATTLE_RETURN_IF_ERROR(graphs_);
-  absl::StatusOr<std::unique_ptr<DriverGraph>> graph = driver_->NewGraph();
-  if (!graph.ok()) {
-    return WithoutGraphs(graph.status());
+  bool refused = false;
+  absl::StatusOr<std::unique_ptr<DriverGraph>> graph = MakeGraph(body, refused);
+  if (!graph.ok() && beginning_ == Beginning::kEarly) {
+    const absl::Status early = graph.status();
+    beginning_ = Beginning::kInTurn;
+    graph = MakeGraph(body, refused);
+    if (graph.ok()) {
+      std::fprintf(stderr, "wattle-runner: %s; each kernel begins after the one before it\n",
+                   std::string(early.message()).c_str());
+    }
   }
-  recording_ = graph->get();
-  const absl::Status recorded = body();
-  recording_ = nullptr;
-  WATTLE_RETURN_IF_ERROR(recorded);
-  if (const absl::Status finished = (*graph)->Finish(); !finished.ok()) {
-    return WithoutGraphs(finished);
+  if (!graph.ok()) {
+    return refused ? WithoutGraphs(graph.status()) : graph.status();
   }
   return std::make_unique<Recorded>(*std::move(graph), *this);
 }

@@ -28,7 +28,8 @@ class DriverLauncher final : public KernelLauncher {
       : driver_(std::move(driver)),
         compiler_(std::move(compiler)),
         cache_(std::move(cache)),
-        stream_(std::move(stream)) {}
+        stream_(std::move(stream)),
+        beginning_(driver_->has_early_beginning() ? Beginning::kEarly : Beginning::kInTurn) {}
 
   absl::Status Launch(const KernelLaunch& launch) override;
   absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
@@ -40,6 +41,11 @@ class DriverLauncher final : public KernelLauncher {
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
   absl::Status PrepareAll();
+  // How kernels of graphs begin that are recorded from now on; at first early, where the driver has
+  // that. A driver that makes no such graph is asked for one in turn, and from then on for no
+  // other.
+  void set_beginning(Beginning beginning) { beginning_ = beginning; }
+  [[nodiscard]] Beginning beginning() const { return beginning_; }
   // Files that the cache did not have.
   [[nodiscard]] int compiled() const { return compiled_; }
 
@@ -47,6 +53,9 @@ class DriverLauncher final : public KernelLauncher {
   class Recorded;
 
   absl::StatusOr<Module> LoadSource(const std::string& source);
+  // What `body` launches, as a graph. refused: whether it is the driver's making of it that failed.
+  absl::StatusOr<std::unique_ptr<DriverGraph>> MakeGraph(absl::FunctionRef<absl::Status()> body,
+                                                         bool& refused);
   // Says once that there are no graphs from now on.
   absl::Status WithoutGraphs(const absl::Status& reason);
 
@@ -56,6 +65,7 @@ class DriverLauncher final : public KernelLauncher {
   std::function<Stream()> stream_;
   std::map<std::string, Module> modules_;      // by source
   std::map<std::string, Function> functions_;  // by kernel
+  Beginning beginning_;
   int compiled_ = 0;
   DriverGraph* recording_ = nullptr;  // while Record runs its body
   absl::Status graphs_;               // why there are none

@@ -36,6 +36,7 @@ class DriverLauncherTest : public testing::Test {
   void TearDown() override {
     SetNvrtc(12);
     SetGraphs(0);
+    SetEarly(8, 0, 0);
   }
 
   static void SetDriver(int version, int load, int launch) {
@@ -49,6 +50,19 @@ class DriverLauncherTest : public testing::Test {
     ASSERT_NE(library, nullptr) << dlerror();
     reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestGraphs"))(answer);
   }
+  // GPU 0's compute capability, what an edge of an early kernel answers, and a graph of such.
+  static void SetEarly(int major, int edge_answer, int answer,
+                       const char* driver = WATTLE_TEST_DRIVER) {
+    void* const library = dlopen(driver, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(int, int, int)>(dlsym(library, "SetTestEarly"))(major, edge_answer,
+                                                                              answer);
+  }
+  // Kernels of the graph that was made last, which begin early or in turn.
+  static int GraphKernels(bool early, const char* driver = WATTLE_TEST_DRIVER) {
+    void* const library = dlopen(driver, RTLD_NOW | RTLD_LOCAL);
+    return reinterpret_cast<int (*)(bool)>(dlsym(library, "TestGraphKernels"))(early);
+  }
   static void SetNvrtc(int major) {
     void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library, nullptr) << dlerror();
@@ -59,8 +73,8 @@ class DriverLauncherTest : public testing::Test {
     return KernelCompiler::Open(libraries);
   }
 
-  DriverLauncher MakeLauncher(int device = 0) {
-    return DriverLauncher(Driver::Open(device, WATTLE_TEST_DRIVER).value(), OpenCompiler().value(),
+  DriverLauncher MakeLauncher(int device = 0, const char* driver = WATTLE_TEST_DRIVER) {
+    return DriverLauncher(Driver::Open(device, driver).value(), OpenCompiler().value(),
                           KernelCache(directory_.path(), use_), [] { return nullptr; });
   }
 
@@ -80,6 +94,24 @@ class DriverLauncherTest : public testing::Test {
                             .kernel = "norm_rows",
                             .threads = kWideThreads,
                             .arguments = &arguments});
+  }
+
+  // A graph of three norms.
+  absl::StatusOr<std::unique_ptr<LaunchGraph>> RecordNorms(DriverLauncher& launcher) {
+    return launcher.Record([&]() -> absl::Status {
+      for (int i = 0; i < 2; ++i) {
+        if (absl::Status launched = LaunchNorm(launcher); !launched.ok()) {
+          return launched;
+        }
+      }
+      return LaunchNorm(launcher);
+    });
+  }
+  // All of its kernels ran.
+  void ExpectRuns(LaunchGraph& graph) {
+    std::fill(out_.begin(), out_.end(), 0.0F);
+    ASSERT_THAT(graph.Launch(), IsOk());
+    EXPECT_EQ(out_, ones_);
   }
 
   std::vector<std::string> Kept() const {
@@ -142,6 +174,75 @@ TEST_F(DriverLauncherTest, AGraphThatTheDriverDoesNotMakeIsToldOnce) {
   EXPECT_EQ(out_, std::vector<float>(8));
   ASSERT_THAT(LaunchNorm(launcher), IsOk());
   EXPECT_EQ(out_, ones_);
+}
+
+TEST_F(DriverLauncherTest, FromHopperOnKernelsOfAGraphBeginEarly) {
+  SetEarly(9, 0, 0);
+  DriverLauncher launcher = MakeLauncher();
+  const auto graph = RecordNorms(launcher);
+  ASSERT_THAT(graph, IsOk());
+  EXPECT_EQ(GraphKernels(true), 2) << "the first one has none before it";
+  ExpectRuns(**graph);
+  launcher.set_beginning(Beginning::kInTurn);
+  const auto in_turn = RecordNorms(launcher);
+  ASSERT_THAT(in_turn, IsOk());
+  EXPECT_EQ(GraphKernels(true), 0);
+  ExpectRuns(**in_turn);
+}
+
+TEST_F(DriverLauncherTest, OnAnOlderGpuOrDriverKernelsOfAGraphBeginInTurn) {
+  DriverLauncher orin = MakeLauncher();
+  const auto graph = RecordNorms(orin);
+  ASSERT_THAT(graph, IsOk());
+  EXPECT_EQ(GraphKernels(true), 0);
+  EXPECT_EQ(GraphKernels(false), 3);
+  ExpectRuns(**graph);
+  SetEarly(9, 0, 0, WATTLE_TEST_OLD_DRIVER);
+  DriverLauncher hopper = MakeLauncher(0, WATTLE_TEST_OLD_DRIVER);
+  const auto of_hopper = RecordNorms(hopper);
+  ASSERT_THAT(of_hopper, IsOk());
+  EXPECT_EQ(GraphKernels(false, WATTLE_TEST_OLD_DRIVER), 3);
+  ExpectRuns(**of_hopper);
+}
+
+TEST_F(DriverLauncherTest, ADriverThatRefusesTheEarlyBeginningIsAskedForGraphsInTurn) {
+  constexpr int kNotSupported = 801;
+  for (const bool at_edge : {true, false}) {
+    SetEarly(9, at_edge ? kNotSupported : 0, at_edge ? 0 : kNotSupported);
+    DriverLauncher launcher = MakeLauncher();
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 2; ++i) {
+      const auto graph = RecordNorms(launcher);
+      ASSERT_THAT(graph, IsOk());
+      EXPECT_EQ(GraphKernels(true), 0);
+      EXPECT_EQ(GraphKernels(false), 3);
+      ExpectRuns(**graph);
+    }
+    EXPECT_EQ(launcher.beginning(), Beginning::kInTurn);
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(told, AllOf(HasSubstr("error 801"),
+                            HasSubstr("each kernel begins after the one before it")));
+    EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+  }
+}
+
+// What wants graphs then launches one by one, as on an older GPU.
+TEST_F(DriverLauncherTest, ADriverThatMakesNoGraphAtAllSaysSoOnceOnHopper) {
+  SetEarly(9, 0, 0);
+  SetGraphs(kOutOfMemory);
+  DriverLauncher launcher = MakeLauncher();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(RecordNorms(launcher).status(),
+                StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("making a graph: error 2")));
+  }
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+  EXPECT_THAT(launcher.Record([] { return absl::InternalError("no"); }).status(),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("making a graph")));
+  DriverLauncher other = MakeLauncher();
+  EXPECT_THAT(other.Record([] { return absl::InternalError("no"); }).status(),
+              StatusIs(absl::StatusCode::kInternal, "no"));
 }
 
 TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {

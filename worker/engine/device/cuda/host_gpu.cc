@@ -37,7 +37,7 @@ class Draws {
   uint64_t state_;
 };
 
-enum class ThreadState : uint8_t { kReady, kAtBarrier, kAtShuffle, kDone };
+enum class ThreadState : uint8_t { kReady, kAtBarrier, kAtShuffle, kAtAwait, kDone };
 
 void RunThread();
 
@@ -47,6 +47,7 @@ struct Thread {
   // What this lane gave to its last two shuffles: a lane is at most one shuffle ahead of another.
   std::array<uint32_t, 2> given = {};
   int shuffles = 0;
+  bool awaited = false;           // the kernel before
   std::array<int, 7> loads = {};  // by WeightLoad
 };
 
@@ -61,11 +62,39 @@ struct SharedLoad {
   [[nodiscard]] auto Key() const { return std::tie(warp, which, number, place); }
 };
 
+// Memory whose bytes come late to a block (RunOnHost).
+class LateMemory {
+ public:
+  explicit LateMemory(absl::Span<std::byte> memory) : memory_(memory) {}
+
+  void Hide() {
+    kept_.assign(memory_.begin(), memory_.end());
+    std::fill(memory_.begin(), memory_.end(), kHidden);
+    untouched_ = true;
+  }
+  void Show() {
+    untouched_ =
+        std::all_of(memory_.begin(), memory_.end(), [](std::byte byte) { return byte == kHidden; });
+    std::copy(kept_.begin(), kept_.end(), memory_.begin());
+  }
+  [[nodiscard]] bool is_none() const { return memory_.empty(); }
+  // Between Hide and Show.
+  [[nodiscard]] bool untouched() const { return untouched_; }
+
+ private:
+  static constexpr std::byte kHidden{0xFF};  // floats of it are NaNs
+
+  absl::Span<std::byte> memory_;
+  std::vector<std::byte> kept_;
+  bool untouched_ = true;
+};
+
 class Block {
  public:
-  absl::Status Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws);
+  absl::Status Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws, LateMemory& late);
   void RunThread();
   void Wait(ThreadState state);
+  void AwaitKernelBefore();
   uint32_t Exchange(uint32_t value, int mask);
   void BeginShared(void* array, size_t bytes);
   void Count(WeightLoad which, const void* place, int bytes);
@@ -91,6 +120,8 @@ class Block {
   std::array<Warp, kWarpsOfWide> warps_;
   int ready_count_ = 0;
   int at_barrier_ = 0;
+  int at_await_ = 0;
+  LateMemory* late_ = nullptr;
   // In every other block, on average, a warp runs as far as it can before the next one does: only
   // then does it reach an array that the others have not read yet.
   bool warp_first_ = false;
@@ -129,21 +160,28 @@ void Block::Begin(Draws& draws) {
   }
   ready_count_ = 0;
   at_barrier_ = 0;
+  at_await_ = 0;
   for (int i = 0; i < thread_count_; ++i) {
     Thread& thread = threads_[static_cast<size_t>(i)];
     if (thread.state != ThreadState::kDone) {  // a block that could not end left it
       thread.fiber.Rewind();
     }
     thread.shuffles = 0;
+    thread.awaited = late_->is_none();
     thread.loads = {};
     MakeReady(i);
   }
 }
 
 void Block::Release(int thread) {
-  if (threads_[static_cast<size_t>(thread)].state == ThreadState::kAtBarrier) {
-    if (++at_barrier_ == thread_count_) {
-      at_barrier_ = 0;
+  const ThreadState state = threads_[static_cast<size_t>(thread)].state;
+  if (state == ThreadState::kAtBarrier || state == ThreadState::kAtAwait) {
+    int& waiting = state == ThreadState::kAtBarrier ? at_barrier_ : at_await_;
+    if (++waiting == thread_count_) {
+      waiting = 0;
+      if (state == ThreadState::kAtAwait) {
+        late_->Show();
+      }
       for (int i = 0; i < thread_count_; ++i) {
         MakeReady(i);
       }
@@ -181,10 +219,13 @@ int Block::TakeReady(Draws& draws) {
   return thread;
 }
 
-absl::Status Block::Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws) {
+absl::Status Block::Run(absl::FunctionRef<void()> kernel, int threads, Draws& draws,
+                        LateMemory& late) {
   kernel_ = &kernel;
   thread_count_ = threads;
+  late_ = &late;
   Begin(draws);
+  late.Hide();
   running = this;
   while (ready_count_ > 0) {
     current_ = TakeReady(draws);
@@ -199,15 +240,29 @@ absl::Status Block::Run(absl::FunctionRef<void()> kernel, int threads, Draws& dr
   const bool done =
       std::all_of(threads_.begin(), threads_.begin() + thread_count_,
                   [](const Thread& thread) { return thread.state == ThreadState::kDone; });
-  return done ? absl::OkStatus()
-              : absl::FailedPreconditionError(
-                    "kernel: threads wait at a barrier that others leave out");
+  if (!done) {
+    return absl::FailedPreconditionError("kernel: threads wait at a barrier that others leave out");
+  }
+  const bool awaited = std::all_of(threads_.begin(), threads_.begin() + thread_count_,
+                                   [](const Thread& thread) { return thread.awaited; });
+  return awaited && late.untouched()
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(
+                   "kernel: threads write, or end, and have not waited for the kernel before");
 }
 
 void Block::Wait(ThreadState state) {
   Thread& thread = threads_[static_cast<size_t>(current_)];
   thread.state = state;
   thread.fiber.Leave();
+}
+
+void Block::AwaitKernelBefore() {
+  Thread& thread = threads_[static_cast<size_t>(current_)];
+  if (!thread.awaited) {
+    thread.awaited = true;
+    Wait(ThreadState::kAtAwait);
+  }
 }
 
 uint32_t Block::Exchange(uint32_t value, int mask) {
@@ -251,7 +306,8 @@ int64_t Block::TakeWeightBytes() {
 }  // namespace
 
 absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
-                                       absl::FunctionRef<void()> kernel) {
+                                       absl::FunctionRef<void()> kernel,
+                                       absl::Span<std::byte> late) {
   WATTLE_CHECK(running == nullptr, "one launch at a time");
   WATTLE_CHECK(grid.threads % kWarpThreads == 0 && grid.threads <= kWideThreads, "whole warps");
   Draws draws(seed);
@@ -262,10 +318,11 @@ absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
   }
   gridDim.x = grid.blocks;
   LaunchCounts counts;
+  LateMemory memory(late);
   static Block& block = *new Block;  // its stacks serve every launch
   for (const int number : order) {
     blockIdx.x = number;
-    if (absl::Status status = block.Run(kernel, grid.threads, draws); !status.ok()) {
+    if (absl::Status status = block.Run(kernel, grid.threads, draws, memory); !status.ok()) {
       return status;
     }
     counts.weight_bytes += block.TakeWeightBytes();
@@ -275,6 +332,10 @@ absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
 
 void BeginShared(void* array, size_t bytes) {
   running->BeginShared(array, bytes);
+}
+
+void AwaitKernelBefore() {
+  running->AwaitKernelBefore();
 }
 
 void CountLoad(WeightLoad which, const void* place, int bytes) {

@@ -20,6 +20,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "base/half.h"
 
@@ -97,9 +98,13 @@ struct GridShape {
 };
 
 // Runs the kernel in every thread of the grid.
-// kFailedPrecondition where threads wait at a barrier that others of their block or warp leave out.
+// late: what is not there yet when a block begins, as where a GPU begins a kernel before the one
+// before it ends: NaNs are there until all threads of the block called AwaitKernelBefore.
+// kFailedPrecondition where threads wait at a barrier that others of their block or warp leave out,
+// or where `late` is written before, or not waited for.
 absl::StatusOr<LaunchCounts> RunOnHost(const GridShape& grid, uint64_t seed,
-                                       absl::FunctionRef<void()> kernel);
+                                       absl::FunctionRef<void()> kernel,
+                                       absl::Span<std::byte> late = {});
 
 // Called by every thread that comes to an array of the block: the first one finds it undefined.
 void BeginShared(void* array, size_t bytes);
@@ -107,6 +112,19 @@ void BeginShared(void* array, size_t bytes);
 // The loads of weights that kernels make (kernels/gpu.cuh); which: what the load is for.
 enum class WeightLoad : uint8_t { kCodes16, kCodes4, kCodes2, kScales8, kScale4, kScale2, kScale1 };
 void CountLoad(WeightLoad which, const void* place, int bytes);
+
+// As kernels/gpu.cuh has them. What is asked for ahead is read, for AddressSanitizer to see.
+void AwaitKernelBefore();
+inline void LetNextKernelBegin() {}
+inline int AsIfUnknown(int value) {
+  return value;
+}
+template <int kThreads>
+void AskAhead(const unsigned char* place, long long bytes) {
+  for (long long at = threadIdx.x * 128LL; at < bytes; at += kThreads * 128LL) {
+    static_cast<void>(*static_cast<const volatile unsigned char*>(place + at));
+  }
+}
 
 template <typename Value>
 Value Load(WeightLoad which, const void* place) {
@@ -141,6 +159,10 @@ inline unsigned LoadScales2(const void* place) {
 }
 inline unsigned LoadScaleByte(const void* place) {
   return Load<unsigned char>(WeightLoad::kScale1, place);
+}
+
+inline float LoadConstant(const float* place) {
+  return *place;
 }
 
 inline float FloatFromHalf(unsigned bits) {

@@ -16,7 +16,7 @@ namespace wattle::cuda {
 absl::Status HostLauncher::Launch(const KernelLaunch& launch) {
   if (recording_ == nullptr) {
     ++starts_;
-    return Carry(launch);
+    return Carry(launch, {});
   }
   const HostKernel* kernel = FindHostKernel(launch.kernel);
   WATTLE_CHECK(kernel != nullptr, "launches name kernels");
@@ -33,7 +33,7 @@ class HostLauncher::Recorded final : public LaunchGraph {
     ++launcher_.starts_;
     for (Kept& kept : launches_) {
       kept.launch.arguments = kept.arguments.data();
-      WATTLE_RETURN_IF_ERROR(launcher_.Carry(kept.launch));
+      WATTLE_RETURN_IF_ERROR(launcher_.Carry(kept.launch, launcher_.late_));
     }
     return absl::OkStatus();
   }
@@ -53,13 +53,14 @@ absl::StatusOr<std::unique_ptr<LaunchGraph>> HostLauncher::Record(
   return std::make_unique<Recorded>(std::move(launches), *this);
 }
 
-absl::Status HostLauncher::Carry(const KernelLaunch& launch) {
+absl::Status HostLauncher::Carry(const KernelLaunch& launch, absl::Span<std::byte> late) {
   const HostKernel* kernel = FindHostKernel(launch.kernel);
   WATTLE_CHECK(kernel != nullptr && kernel->source == launch.source, "launches name kernels");
   WATTLE_ASSIGN_OR_RETURN(
       const LaunchCounts counts,
-      RunOnHost({.blocks = launch.blocks, .threads = launch.threads},
-                seed_ + static_cast<uint64_t>(launches_), [&] { kernel->run(launch.arguments); }));
+      RunOnHost(
+          {.blocks = launch.blocks, .threads = launch.threads},
+          seed_ + static_cast<uint64_t>(launches_), [&] { kernel->run(launch.arguments); }, late));
   ++launches_;
   weight_bytes_ += counts.weight_bytes;
   return absl::OkStatus();

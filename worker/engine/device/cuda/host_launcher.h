@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 
 #include "worker/engine/device/cuda/kernel_launch.h"
 
@@ -19,6 +20,9 @@ class HostLauncher final : public KernelLauncher {
  public:
   // seed: of the order of threads.
   explicit HostLauncher(uint64_t seed) : seed_(seed) {}
+
+  // What the kernels of graphs write, the copies from the host aside: it comes late (RunOnHost).
+  void set_late(absl::Span<std::byte> memory) { late_ = memory; }
 
   absl::Status Launch(const KernelLaunch& launch) override;
   absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
@@ -45,9 +49,10 @@ class HostLauncher final : public KernelLauncher {
   };
   class Recorded;
 
-  absl::Status Carry(const KernelLaunch& launch);
+  absl::Status Carry(const KernelLaunch& launch, absl::Span<std::byte> late);
 
   uint64_t seed_;
+  absl::Span<std::byte> late_;
   std::vector<Kept>* recording_ = nullptr;  // while Record runs its body
   int64_t launches_ = 0;
   int64_t starts_ = 0;

@@ -38,7 +38,8 @@ class KernelLauncher {
   // Launches follow one another on the device; the host does not wait.
   virtual absl::Status Launch(const KernelLaunch& launch) = 0;
   // What `body` launches is kept in place of being carried out; it copies nothing and waits for
-  // nothing. kUnimplemented where the device has no graphs, or makes none of this.
+  // nothing, and every kernel calls AwaitKernelBefore (kernels/gpu.cuh). kUnimplemented where the
+  // device has no graphs, or makes none of this.
   virtual absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) = 0;
   // The kernels of a file of kernels/ can be launched; an error says why they cannot be.

@@ -1,11 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Faults planted into the kernels, each once, and found: what the tests beside this one rely on.
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -84,6 +87,66 @@ TEST(PlantedFaultTest, ABarrierThatSomeThreadsLeaveOutIsFound) {
   });
   EXPECT_THAT(counts.status(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                         testing::HasSubstr("wait at a barrier")));
+}
+
+// Sixteen numbers that another kernel writes, and what becomes of them.
+struct LateCase {
+  std::vector<float> memory = std::vector<float>(2 * kRows, 1.0F);
+  float* inputs = memory.data();
+  float* out = memory.data() + kRows;
+
+  absl::Status Run(absl::FunctionRef<void()> kernel) {
+    return RunOnHost({.threads = 32}, 1, kernel,
+                     absl::MakeSpan(reinterpret_cast<std::byte*>(memory.data()),
+                                    memory.size() * sizeof(float)))
+        .status();
+  }
+};
+
+TEST(PlantedFaultTest, AReadBeforeTheKernelBeforeEndedFindsNothing) {
+  LateCase late;
+  const int thread_count = kRows;
+  ASSERT_THAT(late.Run([&] {
+    const float input = threadIdx.x < thread_count ? late.inputs[threadIdx.x] : 0.0F;
+    AwaitKernelBefore();
+    if (threadIdx.x < thread_count) {
+      late.out[threadIdx.x] = input;
+    }
+  }),
+              IsOk());
+  EXPECT_NE(late.out[3], late.out[3]) << "a NaN";
+  LateCase right;
+  ASSERT_THAT(right.Run([&] {
+    AwaitKernelBefore();
+    if (threadIdx.x < thread_count) {
+      right.out[threadIdx.x] = 2.0F * right.inputs[threadIdx.x];
+    }
+  }),
+              IsOk());
+  EXPECT_EQ(right.out[3], 2.0F);
+}
+
+TEST(PlantedFaultTest, AWriteBeforeTheKernelBeforeEndedIsFound) {
+  LateCase late;
+  EXPECT_THAT(late.Run([&] {
+    if (threadIdx.x == 5) {
+      late.out[5] = 4.0F;
+    }
+    AwaitKernelBefore();
+  }),
+              StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr("not waited")));
+}
+
+TEST(PlantedFaultTest, AThreadThatDoesNotWaitForTheKernelBeforeIsFound) {
+  LateCase late;
+  EXPECT_THAT(late.Run([] {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr("not waited")));
+  EXPECT_THAT(late.Run([] {
+    if (threadIdx.x > 0) {
+      AwaitKernelBefore();
+    }
+  }),
+              StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr("leave out")));
 }
 
 TEST(PlantedFaultTest, AReadBehindTheEndIsFoundByAddressSanitizer) {

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // For tests: a driver's library whose GPU is the host (host_gpu.h). A module is its image; GPU 0 is
-// an Orin's, GPU 1 one that no NVRTC knows.
+// an Orin's, GPU 1 one that no NVRTC knows. With WATTLE_TEST_DRIVER_OF_12_2 it has no edges of
+// graphs that a kernel begins early by.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -14,6 +15,9 @@ namespace {
 int load_answer = 0;
 int launch_answer = 0;
 int graph_answer = 0;
+int early_edge_answer = 0;
+int early_graph_answer = 0;
+int first_major = 8;
 int driver_version = 12040;
 
 // CUDA_KERNEL_NODE_PARAMS_v1 of cuda.h.
@@ -26,13 +30,26 @@ struct KernelNode {
   void** extra;
 };
 
+// CUgraphEdgeData of cuda.h.
+struct GraphEdge {
+  unsigned char from_port;
+  unsigned char to_port;
+  unsigned char type;
+  unsigned char reserved[5];
+};
+
+enum class Begins { kNever, kInTurn, kEarly };
+
 struct Node {
+  Begins begins;
   const wattle::cuda::HostKernel* kernel;
   unsigned blocks;
   unsigned threads;
   std::vector<char> arguments;
 };
 using Graph = std::vector<Node*>;
+
+const Graph* last_made = nullptr;
 
 }  // namespace
 
@@ -50,6 +67,23 @@ void SetTestGraphs(int answer) {
   graph_answer = answer;
 }
 
+// The compute capability of GPU 0, and what edges by which a kernel begins early answer, and making
+// a graph that has them.
+void SetTestEarly(int major, int edge_answer, int answer) {
+  first_major = major;
+  early_edge_answer = edge_answer;
+  early_graph_answer = answer;
+}
+
+// Kernels of the graph that was made last which begin so.
+int TestGraphKernels(bool early) {
+  int kernels = 0;
+  for (const Node* node : *last_made) {
+    kernels += (node->begins == Begins::kEarly) == early ? 1 : 0;
+  }
+  return kernels;
+}
+
 int cuInit(unsigned /*flags*/) {
   return 0;
 }
@@ -62,8 +96,8 @@ int cuDeviceGet(int* handle, int ordinal) {
   return ordinal < 2 ? 0 : 101;  // CUDA_ERROR_INVALID_DEVICE
 }
 int cuDeviceGetAttribute(int* value, int attribute, int handle) {
-  const bool orin = handle == 0;
-  *value = attribute == 75 ? (orin ? 8 : 99) : (orin ? 7 : 0);
+  const bool orin = handle == 0 && first_major == 8;
+  *value = attribute == 75 ? (handle == 0 ? first_major : 99) : (orin ? 7 : 0);
   return 0;
 }
 int cuDevicePrimaryCtxRetain(void** context, int /*handle*/) {
@@ -109,22 +143,46 @@ int cuGraphCreate(void** graph, unsigned /*flags*/) {
   *graph = new Graph;
   return 0;
 }
-// Nodes that do not follow the one before are refused.
+// Nodes that follow another one than the one before are refused.
 int cuGraphAddKernelNode(void** node, void* graph, void* const* after, size_t after_count,
                          const KernelNode* kernel) {
   auto& nodes = *static_cast<Graph*>(graph);
-  if (after_count != (nodes.empty() ? 0 : 1) || (after_count == 1 && *after != nodes.back())) {
+  if (after_count > 1 || (after_count == 1 && (nodes.empty() || *after != nodes.back()))) {
     return 1;  // CUDA_ERROR_INVALID_VALUE
   }
+  const Begins begins = nodes.empty() || after_count == 1 ? Begins::kInTurn : Begins::kNever;
   const auto* of = static_cast<const wattle::cuda::HostKernel*>(kernel->function);
   const auto* arguments = static_cast<const char*>(kernel->arguments[0]);
-  nodes.push_back(
-      new Node{of, kernel->grid[0], kernel->block[0], {arguments, arguments + of->argument_bytes}});
+  nodes.push_back(new Node{
+      begins, of, kernel->grid[0], kernel->block[0], {arguments, arguments + of->argument_bytes}});
   *node = nodes.back();
   return 0;
 }
+#ifndef WATTLE_TEST_DRIVER_OF_12_2
+// The last node alone, from where the one before lets it begin.
+int cuGraphAddDependencies_v2(void* graph, void* const* from, void* const* to,
+                              const GraphEdge* edge, size_t count) {
+  auto& nodes = *static_cast<Graph*>(graph);
+  const GraphEdge early = {1, 0, 1, {}};
+  if (count != 1 || nodes.size() < 2 || *from != nodes[nodes.size() - 2] || *to != nodes.back() ||
+      nodes.back()->begins != Begins::kNever || std::memcmp(edge, &early, sizeof(early)) != 0) {
+    return 1;  // CUDA_ERROR_INVALID_VALUE
+  }
+  nodes.back()->begins = Begins::kEarly;
+  return early_edge_answer;
+}
+#endif
 // NOLINTNEXTLINE(google-runtime-int): as cuda.h has it
 int cuGraphInstantiateWithFlags(void** made, void* graph, unsigned long long /*flags*/) {
+  last_made = static_cast<Graph*>(graph);
+  if (TestGraphKernels(true) > 0 && early_graph_answer != 0) {
+    return early_graph_answer;
+  }
+  for (const Node* node : *last_made) {
+    if (node->begins == Begins::kNever) {
+      return 1;  // it would run at any time
+    }
+  }
   *made = graph_answer == 0 ? graph : nullptr;
   return graph_answer;
 }

@@ -45,6 +45,8 @@ __device__ inline void Attend(const AttentionArguments& a) {
   WATTLE_SHARED(float, of_warps, [kWarps][kChannels * kWarpThreads]);
   WATTLE_SHARED(float, largest_of, [kWarps]);
   WATTLE_SHARED(float, sum_of, [kWarps]);
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const CacheArguments& cache = a.cache;
   const int row = static_cast<int>(blockIdx.x) / cache.heads;
   const int head = static_cast<int>(blockIdx.x) % cache.heads;

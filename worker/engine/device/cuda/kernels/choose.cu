@@ -15,6 +15,8 @@ extern "C" {
 
 // The most likely token of each row; blockIdx.x: the row.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) choose(ChooseArguments a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   WATTLE_SHARED(float, values, [kWideThreads]);
   WATTLE_SHARED(int, indices, [kWideThreads]);
   const float* logits = a.logits + static_cast<long long>(blockIdx.x) * a.stride;

@@ -125,6 +125,8 @@ extern "C" {
 
 // blockIdx.x: (row, part of the vocabulary).
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) weigh(DrawArguments a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const int parts = (a.vocabulary + kWeighedTokens - 1) / kWeighedTokens;
   const long long first = static_cast<long long>(blockIdx.x) / parts * a.vocabulary;
   const int begin = static_cast<int>(blockIdx.x) % parts * kWeighedTokens;
@@ -139,6 +141,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) weigh(DrawArgume
 
 // blockIdx.x: the row.
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) draw(DrawArguments a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const long long first = static_cast<long long>(blockIdx.x) * a.vocabulary;
   const Row row = {a.logits + first, a.amounts + first, a.vocabulary};
   const bool cut = a.top_k > 0 && a.top_k < a.vocabulary;

@@ -49,6 +49,46 @@ __device__ inline unsigned LoadScaleByte(const void* place) {
   return __ldg(static_cast<const unsigned char*>(place));
 }
 
+// A number that no kernel writes while a step runs: a bias, a gain, a level.
+__device__ inline float LoadConstant(const float* place) {
+  return __ldg(place);
+}
+
+// From compute capability 9.0 on, a kernel of a graph begins while the one before it ends
+// (driver.h). Every thread calls this before it reads or writes what is no weight: of that, all may
+// be another kernel's until then. A kernel ends only after its own wait, so that all kernels before
+// are done. Where no kernel is before, and on older GPUs, nothing waits.
+__device__ inline void AwaitKernelBefore() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// The next kernel may begin in the room that this one leaves, once all blocks have called this.
+__device__ inline void LetNextKernelBegin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+// The same value: what is computed of it is not kept in registers for what follows.
+__device__ inline int AsIfUnknown(int value) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
+// Asks for weights ahead, by all threads of the block, where a wait follows in which they may come.
+template <int kThreads>
+__device__ inline void AskAhead(const unsigned char* place, long long bytes) {
+#if __CUDA_ARCH__ >= 900
+  constexpr int kCacheLine = 128;
+  WATTLE_UNROLL_BY(1)
+  for (int at = static_cast<int>(threadIdx.x) * kCacheLine; at < bytes;
+       at += kThreads * kCacheLine) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(place + at));
+  }
+#endif
+}
+
 // The low half of `bits` as FP16.
 __device__ inline float FloatFromHalf(unsigned bits) {
   float value;

@@ -29,6 +29,7 @@ extern "C" {
 
 // LayerNorm or RMSNorm; blockIdx.x: the row.
 __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) norm_rows(NormArguments a) {
+  LetNextKernelBegin();
   const float* x = a.x + static_cast<long long>(blockIdx.x) * a.x_stride;
   float* out = a.out + static_cast<long long>(blockIdx.x) * a.out_stride;
   const float width = static_cast<float>(a.width);
@@ -38,9 +39,14 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) norm_rows(Nor
   WATTLE_UNROLL
   for (int k = 0; k < kKept; ++k) {
     const int i = static_cast<int>(threadIdx.x) + k * kWideThreads;
+    gains[k] = i < a.width ? LoadConstant(a.gain + i) : 0.0F;
+    biases[k] = i < a.width && a.bias != nullptr ? LoadConstant(a.bias + i) : 0.0F;
+  }
+  AwaitKernelBefore();
+  WATTLE_UNROLL
+  for (int k = 0; k < kKept; ++k) {
+    const int i = static_cast<int>(threadIdx.x) + k * kWideThreads;
     kept[k] = i < a.width ? x[i] : 0.0F;
-    gains[k] = i < a.width ? a.gain[i] : 0.0F;
-    biases[k] = i < a.width && a.bias != nullptr ? a.bias[i] : 0.0F;
   }
   float mean = 0.0F;
   if (a.subtract_mean != 0) {
@@ -60,8 +66,8 @@ __global__ void __launch_bounds__(kWideThreads, kWideBlocksAtOnce) norm_rows(Nor
   }
   for (int i = static_cast<int>(threadIdx.x) + kKept * kWideThreads; i < a.width;
        i += kWideThreads) {
-    const float bias = a.bias != nullptr ? a.bias[i] : 0.0F;
-    out[i] = (x[i] - mean) * scale * (a.gain[i] + a.gain_offset) + bias;
+    const float bias = a.bias != nullptr ? LoadConstant(a.bias + i) : 0.0F;
+    out[i] = (x[i] - mean) * scale * (LoadConstant(a.gain + i) + a.gain_offset) + bias;
   }
 }
 

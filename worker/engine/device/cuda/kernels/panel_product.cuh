@@ -268,14 +268,43 @@ __device__ inline void LeaveSums(const ProductArguments& a, int panel, int part,
   }
 }
 
+// Asks for the codes of a panel, up to `most` bytes of them, and for what scales them.
+template <typename Format, int kThreads>
+__device__ inline void AskForPanel(StoredMatrix matrix, int panel, long long most) {
+  panel = AsIfUnknown(panel);
+  matrix.columns = AsIfUnknown(matrix.columns);
+  matrix.group = AsIfUnknown(matrix.group);
+  const unsigned char* codes = PanelOf<Format>(matrix, panel);
+  const long long bytes = PanelOf<Format>(matrix, panel + 1) - codes;
+  AskAhead<kThreads>(codes, bytes < most ? bytes : most);
+  if constexpr (Format::kGroups) {
+    const auto scales = [&](int of) {
+      return Format::kBlocks ? BlockScales(matrix, of, 0) : GroupScales<Format>(matrix, of, 0);
+    };
+    AskAhead<kThreads>(scales(panel), scales(panel + 1) - scales(panel));
+  }
+}
+
+// What a block asks for before the kernel before it ends: all blocks at once leave room in the
+// second cache for what that kernel reads.
+constexpr long long kBytesAhead = 64 << 10;
+
 // blockIdx.x: the panel. Where the product is gated, half of the parts take the gate's panel and
 // the others that of the second half of the rows. What ends a row is asked for before the lines.
 template <typename Format, int kRows>
 __device__ inline void PanelProduct(const ProductArguments& a) {
   WATTLE_SHARED(float, of_parts, [kPanelParts][kRows][kPanelRows]);
+  LetNextKernelBegin();
+  constexpr int kThreads = WarpsOf<kRows>() * kWarpThreads;
   const int thread = threadIdx.x;
   const bool gated = a.gated != 0;
   const int half = gated ? a.matrix.rows / 2 : 0;
+  AskForPanel<Format, kThreads>(a.matrix, blockIdx.x, gated ? kBytesAhead / 2 : kBytesAhead);
+  if (gated) {
+    AskForPanel<Format, kThreads>(a.matrix, static_cast<int>(blockIdx.x) + half / kPanelRows,
+                                  kBytesAhead / 2);
+  }
+  AwaitKernelBefore();
   const int gate_row = static_cast<int>(blockIdx.x) * kPanelRows + thread % kPanelRows;
   const int row = gate_row + half;
   const int i = thread / kPanelRows;
@@ -336,6 +365,8 @@ __device__ inline void WeightsOfLine(const StoredMatrix& matrix, int row, int li
 // blockIdx.x: the place of the token.
 template <typename Format>
 __device__ inline void EmbedPanelRow(const EmbedArguments& a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const int i = blockIdx.x;
   const int row = static_cast<int>(a.tokens[i]);
   for (int line = threadIdx.x; line * Format::kColumns < a.matrix.columns; line += kBlockThreads) {

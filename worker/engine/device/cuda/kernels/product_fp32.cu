@@ -9,6 +9,7 @@ struct Fp32 {
   static constexpr int kSecond = 4;
   static constexpr bool kWholePieces = false;
   static constexpr bool kTable = false;
+  static __device__ long long RowBytes(const StoredMatrix& m) { return m.columns * 4LL; }
   static __device__ int First(int piece) { return piece * kPieceColumns; }
   static __device__ const unsigned char* Place(const StoredMatrix& m, int row, int column) {
     return m.packed + (static_cast<long long>(row) * m.columns + column) * 4;

@@ -11,6 +11,7 @@ struct Nf4Dq {
   static constexpr int kSecond = 4;
   static constexpr bool kWholePieces = true;
   static constexpr bool kTable = true;
+  static __device__ long long RowBytes(const StoredMatrix& m) { return m.columns / 2; }
   static __device__ int First(int piece) { return piece * kPieceColumns; }
   static __device__ int Pieces(const StoredMatrix& m) { return m.columns / kPieceColumns; }
   static __device__ const unsigned char* BlockScales(const StoredMatrix& m) {

@@ -68,6 +68,8 @@ extern "C" {
 
 // blockIdx.x: (row, head), heads as they lie in qkv. One warp.
 __global__ void __launch_bounds__(kWarpThreads) rotary(RotaryArguments a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const int heads = a.cache.heads + 2 * a.cache.kv_heads;
   const int row = static_cast<int>(blockIdx.x) / heads;
   const int head = static_cast<int>(blockIdx.x) % heads;

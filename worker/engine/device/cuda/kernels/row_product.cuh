@@ -70,7 +70,7 @@ __device__ inline const float* TableOf(const StoredMatrix& matrix) {
   WATTLE_SHARED(float, table, [kNf4Levels + 1]);
   if constexpr (Format::kTable) {
     if (threadIdx.x < kNf4Levels) {
-      table[threadIdx.x] = matrix.tables[threadIdx.x];
+      table[threadIdx.x] = LoadConstant(matrix.tables + threadIdx.x);
     } else if (threadIdx.x == kNf4Levels) {
       table[kNf4Levels] = Format::LastOfTable(matrix);
     }
@@ -79,10 +79,28 @@ __device__ inline const float* TableOf(const StoredMatrix& matrix) {
   return table;
 }
 
+// Asks for the rows of this block from `first` on, of long rows for so many bytes of all.
+constexpr int kRowBytesAhead = 32 << 10;
+template <typename Format>
+__device__ inline void AskForRows(const StoredMatrix& matrix, int first) {
+  const int left = matrix.rows - first;
+  const long long bytes =
+      Format::RowBytes(matrix) * (left < kRowsOfBlock ? left : kRowsOfBlock);
+  AskAhead<kBlockThreads>(matrix.packed + Format::RowBytes(matrix) * first,
+                          bytes < kRowBytesAhead ? bytes : kRowBytesAhead);
+}
+
 // blockIdx.x * kRowsOfBlock: the first row, of the second half where the product is gated.
 template <typename Format, int kRows>
 __device__ inline void RowProduct(const ProductArguments& a) {
+  LetNextKernelBegin();
+  AskForRows<Format>(a.matrix, static_cast<int>(blockIdx.x) * kRowsOfBlock);
+  if (a.gated != 0) {
+    AskForRows<Format>(a.matrix,
+                       static_cast<int>(blockIdx.x) * kRowsOfBlock + a.matrix.rows / 2);
+  }
   const float* table = TableOf<Format>(a.matrix);
+  AwaitKernelBefore();
   const int half = a.matrix.rows / 2;
   const int row = static_cast<int>(blockIdx.x) * kRowsOfBlock +
                   static_cast<int>(threadIdx.x) / kWarpThreads + (a.gated != 0 ? half : 0);
@@ -127,6 +145,8 @@ __device__ inline void ForEachWeight(const StoredMatrix& matrix, int row, Store 
 // blockIdx.x: the place of the token.
 template <typename Format>
 __device__ inline void EmbedRow(const EmbedArguments& a) {
+  LetNextKernelBegin();
+  AwaitKernelBefore();
   const int i = blockIdx.x;
   ForEachWeight<Format>(a.matrix, static_cast<int>(a.tokens[i]),
                         [&](int column, float weight) { StoreEmbedding(a, i, column, weight); });

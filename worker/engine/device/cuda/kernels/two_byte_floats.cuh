@@ -12,6 +12,7 @@ struct TwoByteFloats {
   static constexpr int kSecond = 4;
   static constexpr bool kWholePieces = false;
   static constexpr bool kTable = false;
+  static __device__ long long RowBytes(const StoredMatrix& m) { return m.columns * 2LL; }
   static __device__ int First(int piece) { return piece * kPieceColumns; }
   static __device__ const unsigned char* Place(const StoredMatrix& m, int row, int column) {
     return m.packed + (static_cast<long long>(row) * m.columns + column) * 2;
