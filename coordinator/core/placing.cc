@@ -245,6 +245,9 @@ void Queue(Draft& draft, const v1::JobRecord& record, const scheduler::QueuePlac
 
 // The plan has a better use of the device, or a better device for the job.
 std::string WhyGivenBack(const State& state, const scheduler::QueuePlacement& planned) {
+  if (planned.placement.device_id().empty() || !planned.refused_until_start.empty()) {
+    return "left its place on the device, which would begin it before it may start";
+  }
   return planned.placement.wait() ? "left its place on the device to a job that goes first"
                                   : absl::StrCat("left its place on the device for ",
                                                  DeviceName(state, planned.placement.device_id()),

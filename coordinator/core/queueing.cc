@@ -2,7 +2,9 @@
 #include "coordinator/core/queueing.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
+#include <utility>
 
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
@@ -22,6 +24,14 @@ bool HasNotBegun(const v1::Attempt& attempt) {
          attempt.state() == v1::ATTEMPT_STATE_FETCHING;
 }
 
+// A board begins an attempt that waits there once the one before ends, whatever the charge: its
+// guard then stops the work at the reserve. So a job whose place begins later than its turn by more
+// than the first number stays with the coordinator, or comes back to it, if its turn comes sooner
+// than the second number. Before that it may wait on the board, which works on if its link is gone.
+constexpr double kBehindItsTurnSeconds = 15 * 60;
+constexpr double kTurnSoonSeconds = 2 * 60 * 60;
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
 int QueuedOn(const State& state, const DeviceId& device) {
   int queued = 0;
   for (const v1::Attempt* const attempt : AttemptsOn(state, device)) {
@@ -35,6 +45,7 @@ struct Place {
   scheduler::QueuePlacement* planned;
   const scheduler::JobView* job;
   double start_in_seconds;
+  double finish_in_seconds;
   bool here;  // The job waits on this very device already.
 };
 
@@ -45,8 +56,19 @@ bool Outranks(const scheduler::JobView& job, const scheduler::JobView& other) {
          (urgent && job.spec.priority() == other.spec.priority());
 }
 
+// Drops the places from the first one on that begins behind its turn, if that turn comes soon.
+void KeepBack(double free_in_seconds, std::vector<Place>& places) {
+  const auto kept = std::find_if(places.begin(), places.end(), [&](const Place& place) {
+    const double turn = std::exchange(free_in_seconds, place.finish_in_seconds);
+    return turn < kTurnSoonSeconds && place.start_in_seconds > turn + kBehindItsTurnSeconds;
+  });
+  std::for_each(kept, places.end(), [](Place& place) { place.planned->withdraw |= place.here; });
+  places.erase(kept, places.end());
+}
+
 // REQUIRES: in the order of their starts.
-void ChooseOn(const scheduler::DeviceView& view, std::vector<Place>& places) {
+void ChooseOn(const scheduler::DeviceView& view, absl::Time now, std::vector<Place>& places) {
+  KeepBack(std::max(0.0, absl::ToDoubleSeconds(view.free_at - now)), places);
   int room = view.queue_room;
   for (size_t i = 0; i < places.size() && room > 0; ++i) {
     if (places[i].job->queued_on.has_value()) {
@@ -172,18 +194,22 @@ void ChooseQueued(const scheduler::Snapshot& snapshot,
   for (scheduler::QueuePlacement& planned : jobs) {
     const std::string& device = planned.placement.device_id();
     const auto view = views.find(planned.job.value());
-    if (device.empty() || view == views.end() || planned.profile_point.has_value()) {
+    if (view == views.end() || planned.profile_point.has_value()) {
       continue;
     }
     const scheduler::JobView& job = *view->second;
     const bool here = job.queued_on.has_value() && job.queued_on->value() == device;
-    if (!planned.placement.wait()) {
+    if (device.empty()) {
+      if (job.queued_on.has_value()) {  // Its device refuses it for longer than a plan looks ahead.
+        places[job.queued_on->value()].push_back({&planned, &job, kNever, kNever, /*here=*/true});
+      }
+    } else if (!planned.placement.wait()) {
       planned.withdraw = job.queued_on.has_value() && !here;
     } else if (!planned.releases.value().empty()) {
       released.insert(device);
     } else {
-      places[device].push_back(
-          {&planned, &job, planned.placement.best(0).start_in_seconds(), here});
+      places[device].push_back({&planned, &job, planned.placement.best(0).start_in_seconds(),
+                                planned.placement.best(0).finish_in_seconds(), here});
     }
   }
   for (const scheduler::DeviceView& view : snapshot.devices) {
@@ -192,7 +218,7 @@ void ChooseQueued(const scheduler::Snapshot& snapshot,
       std::stable_sort(on->second.begin(), on->second.end(), [](const Place& a, const Place& b) {
         return a.start_in_seconds < b.start_in_seconds;
       });
-      ChooseOn(view, on->second);
+      ChooseOn(view, snapshot.now, on->second);
     }
   }
 }

@@ -42,8 +42,9 @@ int QueueRoom(const State& state, const Observations& observations, const Device
 // From the places of a plan: which jobs go to a busy device to wait there (QueuePlacement.queue),
 // and which waiting attempts leave their device (withdraw). A job goes to the device if all jobs
 // whose places there come before are there already. An attempt leaves if the plan starts its job
-// elsewhere at once, if a job with a deadline or of a higher priority is to go before it, or if the
-// device holds too many.
+// elsewhere at once, if a job with a deadline or of a higher priority is to go before it, if the
+// device holds too many, or if its turn comes soon and the plan starts it later: the device would
+// begin it in its turn, without the charge that the plan waits for. Such a job goes to no device.
 void ChooseQueued(const scheduler::Snapshot& snapshot,
                   std::vector<scheduler::QueuePlacement>& jobs);
 

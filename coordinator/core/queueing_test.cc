@@ -4,6 +4,8 @@
 // planner and core with reports, as boards would send them.
 #include "coordinator/core/queueing.h"
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,9 @@
 namespace wattle::core {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -252,6 +256,76 @@ TEST_F(QueueTest, ASilentBoardKeepsWhatWaitsThereUntilItsLeaseEnds) {
   silent_for(1);
   EXPECT_EQ(boards.Attempt("j2.1").state(), v1::ATTEMPT_STATE_SUPERSEDED);
   EXPECT_THAT(Desired("slow"), ElementsAre("j2.2 after \"\""));
+}
+
+// A board that is busy for `free_in`, and places there, in hours.
+struct PlaceOnBoard {
+  double start;
+  double finish;
+  bool here = false;  // It waits on the board already.
+};
+std::vector<scheduler::QueuePlacement> Choose(absl::Duration free_in,
+                                              const std::vector<PlaceOnBoard>& places) {
+  scheduler::Snapshot snapshot;
+  snapshot.now = absl::FromUnixSeconds(1'800'000'000);
+  scheduler::DeviceView& board = snapshot.devices.emplace_back();
+  board.device.mutable_info()->set_device_id("mast");
+  board.free_at = snapshot.now + free_in;
+  board.queue_room = 2;
+  std::vector<scheduler::QueuePlacement> jobs;
+  for (const PlaceOnBoard& place : places) {
+    scheduler::JobView& job = snapshot.queue.emplace_back();
+    job.id = JobId(absl::StrCat("j", snapshot.queue.size()));
+    if (place.here) {
+      job.queued_on = DeviceId("mast");
+    }
+    scheduler::QueuePlacement& planned = jobs.emplace_back();
+    planned.job = job.id;
+    if (std::isfinite(place.start)) {
+      planned.placement.set_device_id("mast");
+      planned.placement.set_wait(true);
+      v1::Candidate& best = *planned.placement.add_best();
+      best.set_start_in_seconds(3600 * place.start);
+      best.set_finish_in_seconds(3600 * place.finish);
+    }
+  }
+  ChooseQueued(snapshot, jobs);
+  return jobs;
+}
+constexpr double kNoPlace = std::numeric_limits<double>::infinity();
+auto GoesThere() {
+  return AllOf(Field(&scheduler::QueuePlacement::queue, true),
+               Field(&scheduler::QueuePlacement::withdraw, false));
+}
+auto Stays() {  // With the coordinator, or on the board.
+  return AllOf(Field(&scheduler::QueuePlacement::queue, false),
+               Field(&scheduler::QueuePlacement::withdraw, false));
+}
+auto ComesBack() {
+  return AllOf(Field(&scheduler::QueuePlacement::queue, false),
+               Field(&scheduler::QueuePlacement::withdraw, true));
+}
+
+TEST(ChooseQueuedTest, AJobThatThePlanStartsInItsTurnGoesToTheBoard) {
+  EXPECT_THAT(Choose(absl::Hours(1), {{1, 3}, {3.2, 5}}), ElementsAre(GoesThere(), GoesThere()));
+  EXPECT_THAT(Choose(absl::Hours(1), {{1, 3, true}, {3, 5}}), ElementsAre(Stays(), GoesThere()));
+}
+
+TEST(ChooseQueuedTest, AJobThatWaitsForChargeIsKeptBackWhenItsTurnComesSoon) {
+  EXPECT_THAT(Choose(absl::Hours(1), {{9, 12}, {12, 14}}), ElementsAre(Stays(), Stays()));
+  EXPECT_THAT(Choose(absl::Hours(1), {{9, 12, true}, {12, 14, true}}),
+              ElementsAre(ComesBack(), ComesBack()));
+  EXPECT_THAT(Choose(absl::Hours(1), {{kNoPlace, kNoPlace, true}}), ElementsAre(ComesBack()));
+  EXPECT_THAT(Choose(-absl::Hours(1), {{0.5, 3, true}}), ElementsAre(ComesBack()));
+}
+
+TEST(ChooseQueuedTest, ABoardHoldsWorkForTheTimeInWhichNobodyMayHearOfIt) {
+  EXPECT_THAT(Choose(absl::Hours(5), {{9, 12}, {12, 14}}), ElementsAre(GoesThere(), GoesThere()));
+  EXPECT_THAT(Choose(absl::Hours(5), {{9, 12, true}, {kNoPlace, kNoPlace, true}}),
+              ElementsAre(Stays(), Stays()));
+  // The second one's turn comes late enough, behind the first.
+  EXPECT_THAT(Choose(absl::Hours(1), {{1, 8, true}, {15, 18, true}}),
+              ElementsAre(Stays(), Stays()));
 }
 
 TEST_F(QueueTest, TheDepthIsCheckedAndTold) {

@@ -37,9 +37,9 @@ constexpr double kUpperDeviations = 1.645;
 // The risk is a share of all runs, and most of them keep the floor in every path. So a bound on
 // each run alone would use little of it. A board that was stopped less often than its policy allows
 // plans more boldly, and one that was stopped more often less so: the step of adaptive conformal
-// inference (docs/design/prediction.md, "Calibration"). It begins half a stop ahead.
+// inference (docs/design/prediction.md, "Calibration"). It begins a stop ahead.
 constexpr double kRiskStep = 0.05;
-constexpr double kStopsAhead = 0.5;
+constexpr double kStopsAhead = 1.0;
 constexpr double kRiskMin = 0.5;  // Times the policy's.
 constexpr double kRiskMax = 3.0;
 // Demands of packs and supplies: of the plan's runs, which are never taken out, and of each board's

@@ -99,11 +99,6 @@ Pack::Pack(PackSpec spec) : now_(spec.now), charge_now_(spec.charge) {
   Rebuild();
 }
 
-Pack::Pack(std::shared_ptr<const Told> told, Seconds now, Millijoules charge)
-    : told_(std::move(told)), now_(now), charge_now_(charge) {
-  Rebuild();
-}
-
 Seconds Pack::horizon() const {
   const PackSpec& spec = told_->spec;
   return spec.first_hour + kHour * static_cast<Seconds>(spec.harvest.front().size());
@@ -315,13 +310,16 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
     if (kept.Covers(path)) {
       continue;
     }
+    const bool is_broken = IsBroken(path);
+    if (is_broken && !too_many) {  // It is counted.
+      continue;
+    }
     const Outcome outcome = Try(path, demand);
     if (too_many && outcome.newly) {
       return false;
     }
-    const bool is_broken = IsBroken(path);
     const bool breaks = outcome.own || outcome.newly;
-    if (breaks && (too_many || !is_broken)) {
+    if (breaks) {
       ++counted;
       if (!too_many) {
         first_retry = std::min(
@@ -377,7 +375,51 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
 }
 
 bool Pack::FitsWhenFull(const Draw& draw, Seconds begin) const {
-  return Pack(told_, begin, told_->spec.capacity).Fits({.begin = begin, .draw = draw});
+  WATTLE_CHECK(begin >= now_ && draw.length > 0, "work begins now or later");
+  if (begin + draw.length > horizon()) {
+    return false;
+  }
+  int broken_paths = 0;
+  Kept kept(*told_);
+  for (const size_t path : told_->darkest_first) {
+    if (kept.Covers(path)) {
+      continue;
+    }
+    if (KeepsFloorFromFull(path, draw, begin)) {
+      kept.Add(path);
+    } else if (++broken_paths > told_->spec.broken_paths_max) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Pack::KeepsFloorFromFull(size_t path, const Draw& draw, Seconds begin) const {
+  const PackSpec& spec = told_->spec;
+  const Seconds end = begin + draw.length;
+  const Milliwatts used = spec.idle + DrawnIn(path, draw.power, draw.deviation);
+  auto next_floor =
+      std::upper_bound(spec.floor.begin(), spec.floor.end(), begin,
+                       [](Seconds moment, const FloorStep& step) { return moment < step.from; });
+  Millijoules charge = spec.capacity - draw.at_start;
+  for (Seconds at = begin; at < end;) {
+    for (; next_floor != spec.floor.end() && next_floor->from <= at; ++next_floor) {
+    }
+    const Seconds hour = (at - spec.first_hour) / kHour;
+    Seconds until = std::min(end, spec.first_hour + (hour + 1) * kHour);
+    if (next_floor != spec.floor.end()) {
+      until = std::min(until, next_floor->from);
+    }
+    const Level level = Advance(charge, spec.harvest[path][static_cast<size_t>(hour)] - used,
+                                until - at, spec.capacity);
+    const Millijoules floor = next_floor == spec.floor.begin() ? 0 : std::prev(next_floor)->charge;
+    if (level.lowest < floor + draw.held_back) {
+      return false;
+    }
+    charge = level.end;
+    at = until;
+  }
+  return true;
 }
 
 ChargeQuantiles Pack::QuantilesAt(Seconds at, size_t slot) const {

@@ -147,9 +147,6 @@ class Pack {
   };
   class Kept;
 
-  // As told, but with this charge at this time.
-  Pack(std::shared_ptr<const Told> told, Seconds now, Millijoules charge);
-
   [[nodiscard]] static bool Covers(const Demand& demand, const Slot& slot) {
     return demand.begin <= slot.begin && slot.begin < demand.end();
   }
@@ -170,6 +167,9 @@ class Pack {
   // With no begin from `begin` up to this one does the path keep the floor. REQUIRES: without the
   // run it does.
   [[nodiscard]] Seconds EarliestPromise(size_t path, const Draw& draw, Seconds begin) const;
+  // Whether the run keeps the floor in the path if the pack is full at its begin and has no other
+  // work. REQUIRES: the run ends by the horizon.
+  [[nodiscard]] bool KeepsFloorFromFull(size_t path, const Draw& draw, Seconds begin) const;
   [[nodiscard]] ChargeQuantiles QuantilesAt(Seconds at, size_t slot) const;
 
   std::shared_ptr<const Told> told_;

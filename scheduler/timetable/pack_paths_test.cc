@@ -83,10 +83,25 @@ std::optional<Seconds> EarliestShared(const Pack& pack, const Draw& draw, Second
                                                                                   : std::nullopt;
 }
 
+// The pack as it would be if it were full at `begin` and had no work.
+Pack FullAt(Seconds begin, const PackSpec& spec) {
+  PackSpec full = spec;
+  full.now = begin;
+  full.charge = full.capacity;
+  const Seconds hours = (begin - full.first_hour) / kHour;
+  full.first_hour += hours * kHour;
+  for (std::vector<Milliwatts>& path : full.harvest) {
+    path.erase(path.begin(), path.begin() + hours);
+  }
+  return Pack(std::move(full));
+}
+
 struct Answers {
   int fits = 0;
   int refusals = 0;
   int later = 0;
+  int fits_when_full = 0;
+  int never_fits = 0;
   int risky = 0;   // Some paths are broken, and no more than may be.
   int broken = 0;  // More are.
 };
@@ -102,8 +117,10 @@ void Ask(const Pack& nested, const Pack& crossed, const PackSpec& spec, Drawing&
     ASSERT_EQ(nested.Fits(demand), fits) << "from " << demand.begin - kSince;
     const std::optional<Seconds> begin = EarliestShared(crossed, demand.draw, demand.begin);
     ASSERT_EQ(EarliestShared(nested, demand.draw, demand.begin), begin);
-    ASSERT_EQ(nested.FitsWhenFull(demand.draw, demand.begin),
-              crossed.FitsWhenFull(demand.draw, demand.begin));
+    const bool fits_when_full = FullAt(demand.begin, nested.spec()).Fits(demand);
+    ASSERT_EQ(nested.FitsWhenFull(demand.draw, demand.begin), fits_when_full);
+    ASSERT_EQ(crossed.FitsWhenFull(demand.draw, demand.begin), fits_when_full);
+    (fits_when_full ? answers.fits_when_full : answers.never_fits) += 1;
     (fits ? answers.fits : answers.refusals) += 1;
     answers.later += !fits && begin.has_value();
   }
@@ -143,6 +160,8 @@ TEST(PackPathsTest, APackThatLooksAtFewPathsAnswersAsOneThatLooksAtAll) {
   EXPECT_GT(answers.later, 100);
   EXPECT_GT(answers.risky, 10);
   EXPECT_GT(answers.broken, 20);
+  EXPECT_GT(answers.fits_when_full, 100);
+  EXPECT_GT(answers.never_fits, 50);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #include "telemetry/battery/forecast.h"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
 
 namespace wattle::telemetry {
 namespace {
@@ -12,6 +14,8 @@ constexpr absl::Duration kClockSetAfter = absl::Hours(50 * 365 * 24);
 int64_t HoursSinceEpoch(absl::Time civil) {
   return absl::ToInt64Hours(absl::Floor(civil - absl::UnixEpoch(), absl::Hours(1)));
 }
+
+constexpr int64_t kHoursOfDay = std::tuple_size_v<HarvestHours>;
 
 }  // namespace
 
@@ -74,7 +78,7 @@ void BatteryForecast::CountHarvest(const Observed& observed) {
 
 void BatteryForecast::CountWithinHour(int64_t hour, absl::Duration length,
                                       const Observed& observed) {
-  const int of_day = static_cast<int>(hour % 24);
+  const auto of_day = static_cast<int>(hour % kHoursOfDay);
   HarvestHour& counted = harvest_[static_cast<size_t>(of_day)];
   const Watts before = HarvestAt(of_day).value_or(Watts(0));
   if (hour_ != hour) {
@@ -108,23 +112,35 @@ std::optional<absl::Duration> BatteryForecast::ToFull(Monotonic now) const {
   if (!IsCurrent(now) || !power_ || !capacity_) {
     return std::nullopt;
   }
-  Joules missing = *capacity_ * (1 - last_->charge.value());
   const Watts device = last_->device.value_or(Watts(0));
-  absl::Time at = last_->civil;
-  while (at - last_->civil < kAheadMax) {
+  std::array<Watts, kHoursOfDay> net;
+  for (int of_day = 0; of_day < kHoursOfDay; ++of_day) {
+    const std::optional<Watts> harvest = HarvestAt(of_day);
+    net[static_cast<size_t>(of_day)] = harvest ? *harvest - device : *power_;
+  }
+  Joules missing = *capacity_ * (1 - last_->charge.value());
+  Joules missing_a_day_before = missing;
+  const int64_t first_hour = HoursSinceEpoch(last_->civil);
+  const absl::Duration first_end = absl::UnixEpoch() + absl::Hours(first_hour + 1) - last_->civil;
+  absl::Duration begin = absl::ZeroDuration();
+  for (int hours = 0; begin < kAheadMax; ++hours) {
     if (missing <= Joules(0)) {
-      return at - last_->civil;
+      return begin;
     }
-    const std::optional<Watts> harvest = HarvestAt(static_cast<int>(HoursSinceEpoch(at) % 24));
-    const Watts net = harvest ? *harvest - device : *power_;
-    const absl::Time hour_ends =
-        absl::UnixEpoch() + absl::Floor(at - absl::UnixEpoch(), absl::Hours(1)) + absl::Hours(1);
-    const Joules comes = net * (hour_ends - at);
-    if (net > Watts(0) && comes >= missing) {
-      return at + absl::Seconds(missing.value() / net.value()) - last_->civil;
+    // Each day is as the one before, so a pack that lacks as much as a day before is never full.
+    if (hours % kHoursOfDay == 1) {
+      if (hours > 1 && missing >= missing_a_day_before) {
+        return std::nullopt;
+      }
+      missing_a_day_before = missing;
+    }
+    const Watts gain = net[static_cast<size_t>((first_hour + hours) % kHoursOfDay)];
+    const Joules comes = gain * (hours == 0 ? first_end : absl::Hours(1));
+    if (gain > Watts(0) && comes >= missing) {
+      return begin + absl::Seconds(missing.value() / gain.value());
     }
     missing = std::min(missing - comes, *capacity_);
-    at = hour_ends;
+    begin = first_end + hours * absl::Hours(1);
   }
   return std::nullopt;
 }

@@ -72,6 +72,53 @@ TEST(BatteryForecastTest, TheTimeToFullKnowsTheNight) {
   EXPECT_NEAR(absl::ToDoubleHours(*forecast.ToFull(Now(20))), 10 + 80.0 / 15, 0.05);
 }
 
+constexpr double kLargePackWh = 400;
+
+// An oracle minute by minute: 20 W from 6 to 18 o'clock.
+std::optional<double> HoursToFull(double begin_hour, double missing_wh, double device_watts) {
+  for (int minute = 0; minute < 14 * 24 * 60; ++minute) {
+    if (missing_wh <= 0) {
+      return minute / 60.0;
+    }
+    const double hour = std::fmod(begin_hour + minute / 60.0, 24);
+    missing_wh -= ((hour >= 6 && hour < 18 ? 20 : 0) - device_watts) / 60;
+    missing_wh = std::min(missing_wh, kLargePackWh);
+  }
+  return std::nullopt;
+}
+
+TEST(BatteryForecastTest, TheTimeToFullMayBeDaysOrNever) {
+  const BatteryForecast days = AfterDays(2);
+  int after_days = 0;
+  int never = 0;
+  for (double device_watts = 7; device_watts < 13; device_watts += 0.1) {
+    for (const double begin_hour : {0.0, 8.5, 12.25, 20.0}) {
+      SCOPED_TRACE(testing::Message() << device_watts << " W at " << begin_hour);
+      BatteryForecast forecast(days.harvest());
+      BatteryReading reading = At(begin_hour, 0.5, Watts(device_watts), Watts(device_watts));
+      reading.capacity = FromWattHours(kLargePackWh);
+      forecast.Add(reading);
+      const std::optional<absl::Duration> told = forecast.ToFull(Now(begin_hour));
+      // What AfterDays teaches is off by a minute of sun, so the pack of the oracle lacks a little
+      // less and a little more.
+      const std::optional<double> soonest = HoursToFull(begin_hour, 198, device_watts);
+      const std::optional<double> latest = HoursToFull(begin_hour, 202, device_watts);
+      if (told.has_value()) {
+        ASSERT_TRUE(soonest.has_value());
+        EXPECT_GE(absl::ToDoubleHours(*told), *soonest - 0.1);
+        after_days += *soonest > 48 ? 1 : 0;
+      }
+      if (latest.has_value()) {
+        ASSERT_TRUE(told.has_value());
+        EXPECT_LE(absl::ToDoubleHours(*told), *latest + 0.1);
+      }
+      never += told.has_value() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(after_days, 5);
+  EXPECT_GT(never, 20);
+}
+
 TEST(BatteryForecastTest, ASuspendIsNoHarvestAndAnUnsetClockHasNoHours) {
   BatteryForecast forecast({});
   forecast.Add(At(12, 0.5, Watts(-15)));
