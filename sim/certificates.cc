@@ -182,6 +182,18 @@ void Certificates::LetInLater(const DeviceId& device) {
       LetInLater(device);  // By a new key: the gate refuses a revoked board before it is looked at.
     } else if (record == nullptr || !record->waits_for_approval()) {
       Enrol(device, /*approve=*/false);
+      SeeWhetherLetIn(device);
+    }
+  });
+}
+
+// The coordinator may refuse the enrolment, or end before it is kept. No gate asks again for a
+// board whose record is revoked.
+void Certificates::SeeWhetherLetIn(const DeviceId& device) {
+  loop_.After(options_.outage_seconds_max + 2.0, [this, device] {
+    const v1::IdentityRecord* const record = RecordOf(device);
+    if (record != nullptr && record->revoked()) {
+      LetInLater(device);
     }
   });
 }

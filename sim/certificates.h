@@ -63,6 +63,7 @@ class Certificates {
   void TakeAnswer(const DeviceId& device);
   void Renew(const DeviceId& device);
   void LetInLater(const DeviceId& device);
+  void SeeWhetherLetIn(const DeviceId& device);
 
   EventLoop& loop_;
   const Options& options_;
