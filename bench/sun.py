@@ -17,7 +17,7 @@ whole jobs than its optimum, rounded down, nor more jobs than come.
 
 A seed takes a core most of an hour, and eleven minutes with the risk of 2 % alone.
 
-  --seed N   the first; default: made from HEAD's hash        --seeds N   default 2        --risks 2   of those risks, the ones to simulate
+  --seed N   the first; default: made from HEAD's hash        --seeds N   default 2        --risks 2 5   of those risks, the ones to simulate
 """
 
 import argparse
@@ -151,7 +151,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=seed_of_head() % 1_000_000_000)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--risks", type=lambda text: [int(risk) for risk in text.split(",")], default=list(RISKS))
+    parser.add_argument("--risks", type=int, nargs="+", choices=RISKS, default=RISKS)
     arguments = parser.parse_args()
     for file in SUNS.values():
         if not (FOLDER / file).exists():

@@ -69,6 +69,10 @@ class FuzzHoursTest(unittest.TestCase):
                          {"target": "journal", "seconds": 5400.0, "executions": 21})
         _, figures, rows = self.fuzz("^journal$")
         self.assertEqual((figures["fuzz_hours"], rows["journal"]["executions"]), (1.5, 1021))
+        self.fuzz("^$", "--record")
+        told, figures, _ = self.fuzz("^$", "--record")
+        self.assertEqual((told.returncode, figures["fuzz_hours"]), (1, 1.5))
+        self.assertIn("has no run", told.stderr)
 
     def test_a_program_that_only_waits_adds_no_time(self):
         _, _, rows = self.fuzz("^contexts$")

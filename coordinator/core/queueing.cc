@@ -25,9 +25,9 @@ bool HasNotBegun(const v1::Attempt& attempt) {
 }
 
 // A board begins an attempt that waits there once the one before ends, whatever the charge: its
-// guard then stops the work at the reserve. So a job whose place begins later than its turn by more
-// than the first number stays with the coordinator, or comes back to it, if its turn comes sooner
-// than the second number. Before that it may wait on the board, which works on if its link is gone.
+// guard then stops the work at the reserve. So the coordinator keeps a job whose place begins by
+// more than kBehindItsTurnSeconds behind its turn, once that turn comes in kTurnSoonSeconds. Until
+// then the job may wait on the board, which works on if its link is gone.
 constexpr double kBehindItsTurnSeconds = 15 * 60;
 constexpr double kTurnSoonSeconds = 2 * 60 * 60;
 constexpr double kNever = std::numeric_limits<double>::infinity();

@@ -31,10 +31,15 @@ Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
   return std::max<Milliwatts>(0, mean + deviation * DrawQuantileOf(path) / 1000);
 }
 
+// The first step behind the moment.
+std::vector<FloorStep>::const_iterator NextStep(const std::vector<FloorStep>& floor,
+                                                Seconds moment) {
+  return std::upper_bound(floor.begin(), floor.end(), moment,
+                          [](Seconds at, const FloorStep& step) { return at < step.from; });
+}
+
 Millijoules FloorAt(const std::vector<FloorStep>& floor, Seconds moment) {
-  const auto next =
-      std::upper_bound(floor.begin(), floor.end(), moment,
-                       [](Seconds at, const FloorStep& step) { return at < step.from; });
+  const auto next = NextStep(floor, moment);
   return next == floor.begin() ? 0 : std::prev(next)->charge;
 }
 
@@ -398,22 +403,16 @@ bool Pack::KeepsFloorFromFull(size_t path, const Draw& draw, Seconds begin) cons
   const PackSpec& spec = told_->spec;
   const Seconds end = begin + draw.length;
   const Milliwatts used = spec.idle + DrawnIn(path, draw.power, draw.deviation);
-  auto next_floor =
-      std::upper_bound(spec.floor.begin(), spec.floor.end(), begin,
-                       [](Seconds moment, const FloorStep& step) { return moment < step.from; });
   Millijoules charge = spec.capacity - draw.at_start;
   for (Seconds at = begin; at < end;) {
-    for (; next_floor != spec.floor.end() && next_floor->from <= at; ++next_floor) {
-    }
     const Seconds hour = (at - spec.first_hour) / kHour;
     Seconds until = std::min(end, spec.first_hour + (hour + 1) * kHour);
-    if (next_floor != spec.floor.end()) {
-      until = std::min(until, next_floor->from);
+    if (const auto next = NextStep(spec.floor, at); next != spec.floor.end()) {
+      until = std::min(until, next->from);
     }
     const Level level = Advance(charge, spec.harvest[path][static_cast<size_t>(hour)] - used,
                                 until - at, spec.capacity);
-    const Millijoules floor = next_floor == spec.floor.begin() ? 0 : std::prev(next_floor)->charge;
-    if (level.lowest < floor + draw.held_back) {
+    if (level.lowest < FloorAt(spec.floor, at) + draw.held_back) {
       return false;
     }
     charge = level.end;

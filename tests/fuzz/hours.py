@@ -4,8 +4,8 @@
 
 Each run is a line of build/fuzz/runs.jsonl, so hours may be collected in several runs. `--record` moves these lines, added up for each
 target and with the commit, to tests/fuzz/recorded_runs.jsonl, which the repository keeps: both files count. Seconds are the processor's:
-a run beside other work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer leaves in build/fuzz
-stays a crash until the file is removed, and with one the exit status is 1.
+a run beside other work, or at a low priority, counts for what it did. A target that crashes does not stop the others. What libFuzzer
+leaves in build/fuzz stays a crash until the file is removed, and with one the exit status is 1.
 Writes build/bench/fuzz.json after each target:
 
   target, seconds, executions, crashes    of each target, in all runs
@@ -52,7 +52,7 @@ def executions(told):
 
 
 def crash_files(fuzz, target):
-    return [path for path in fuzz.iterdir() if (match := CRASH.match(path.name)) and match[1] == target]
+    return [path for path in fuzz.glob("*") if (match := CRASH.match(path.name)) and match[1] == target]
 
 
 def processor_seconds():
@@ -103,12 +103,14 @@ def totals(runs, fuzz, names):
 def record(fuzz, recorded):
     """Moves the lines of runs.jsonl to the file that the repository keeps."""
     runs = runs_in(fuzz / "runs.jsonl")
+    if not runs:
+        sys.exit(f"fuzz: {fuzz / 'runs.jsonl'} has no run; ./dev fuzz makes some")
     commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     with open(recorded, "a") as file:
         for target in sorted({run["target"] for run in runs}):
             own = added_up([run for run in runs if run["target"] == target])
             file.write(json.dumps({"target": target, "commit": commit} | own) + "\n")
-    (fuzz / "runs.jsonl").unlink(missing_ok=True)
+    (fuzz / "runs.jsonl").unlink()
 
 
 def write(rows, path):
