@@ -6,14 +6,21 @@ Fine-tunes of 6 h, one each 8 h for each board, at 4 sites in 3 seasons, for 14 
 (Denver) in ../shared/data/energy, and an Orin Nano alone or with a Xavier NX; each board has a panel of 60 W and a pack of 150 Wh with a
 reserve of 30 %. A seed draws the first day of each season and the boards' true rates, which differ from the tables.
 
-The clairvoyant bound is a linear program over hours with the true sun and the true rates, which CBC solves. It may split work at will and knows
-no start, no fetch and no margin of a guard, so no planner reaches it. Its only integers say in which hours a pack is empty. A plan cannot end more
-whole jobs than its optimum, rounded down, nor more jobs than come.
+The clairvoyant plan knows the true sun and the true rates. It may split work at will, has each job from the first day on, and knows no start, no
+fetch and no margin of a guard, so no planner does more. It works whenever the pack is above the reserve. No other plan has done more work at
+any time: at the first moment at which one had, both had done the same work so far, and the other one had worked later. So its pack was never emptier, it
+lost no less sun, and it has no more charge now. The clairvoyant plan rests now, so its pack is at the reserve, and the other plan must rest too.
 
-  work_vs_clairvoyant_percent  finished jobs in percent of the bound's, over all sites, seasons and seeds
-  worst_site_percent           the same of the site that does worst
-  guard_stops_percent          how often a guard stopped work, over the finished jobs, at the risk of 2 % that no policy changes
-  risk_calibration.N           the same share at a risk of N % (1, 2, 5, 10), over N %
+A linear program over hours, which CBC solves, bounds the same from above. It is looser, because a board that works for half of an hour keeps half of its
+reserve there. Its only integers say in which hours a pack is empty. Each run of the bench checks that the clairvoyant plan does not do more.
+Whole jobs count: what each does, rounded down, and no more jobs than come.
+
+  work_vs_clairvoyant_percent   finished jobs in percent of the clairvoyant plan's, over all sites, seasons and seeds
+  worst_site_percent            the same of the site that does worst
+  work_vs_linear_bound_percent  finished jobs in percent of the linear program's
+  guard_stops_percent           how often a guard stopped runs that were planned without rests, over such runs, at the risk of 2 % that no policy changes
+  rests_per_job                 how often a run rested at the reserve as planned, over the finished jobs
+  risk_calibration.N            the share of guard_stops_percent at a risk of N % (1, 2, 5, 10), over N %
 
 A seed takes a core most of an hour, and eleven minutes with the risk of 2 % alone.
 
@@ -78,12 +85,36 @@ def simulate(site, day, seed, risk, policies):
                                          check=True, capture_output=True, text=True).stdout)
 
 
-class Bound:
+def work_of_clairvoyant(group):
+    """How many jobs, as a fraction, the board of the group works off if it works whenever its pack is above the reserve."""
+    (job,) = group["boards"][0]["jobs"]
+    capacity, idle, power = group["pack_watt_hours"], group["idle_watts"], job["power_watts"]
+    reserve, charge, worked = capacity * group["reserve_ratio"], capacity * group["charge_ratio"], 0.0
+    for sun in group["sun_watts"]:
+        left = 1.0
+        if charge > reserve:
+            time = left if sun >= power else min(left, (charge - reserve) / (power - sun))
+            charge, worked, left = min(capacity, charge + (sun - power) * time), worked + time, left - time
+        elif sun > idle:
+            time = min(left, (reserve - charge) / (sun - idle))
+            charge, left = charge + (sun - idle) * time, left - time
+        if sun <= idle:  # At the reserve and below it in the dark.
+            charge = max(0.0, charge + (sun - idle) * left)
+        else:  # At the reserve it takes what sun there is.
+            worked += left * min(1.0, (sun - idle) / (power - idle))
+            charge = min(capacity, charge + max(0.0, sun - power) * left)
+    return worked * 3600 / job["seconds"]
+
+
+def jobs_that_come(truth):
+    return math.ceil(60 * HOURS / MINUTES_BETWEEN_JOBS) * len(truth)
+
+
+class LinearBound:
     """The program in CPLEX's LP format: watt-hours, and the share of each hour in which a board works."""
 
     def __init__(self, truth):
         self.objective, self.rows, self.binaries = [], [], []
-        self.jobs_that_come = math.ceil(60 * HOURS / MINUTES_BETWEEN_JOBS) * len(truth)
         for number, group in enumerate(truth):
             self.add_board(number, group)
 
@@ -113,38 +144,52 @@ class Bound:
             # Surplus sun may be lost.
             self.rows.append(f"{after} - {before}{lacking} + {above_idle:.6f} {works} <= {net:.6f}")
 
-    def jobs(self):
+    def work(self):
         lines = ["Minimize", " done: " + "\n  ".join(self.objective), "Subject To", *(f" r{i}: {row}" for i, row in enumerate(self.rows))]
         lines += ["Binaries", *(f" {name}" for name in self.binaries)] if self.binaries else []
         bound, _, _ = cbc.solve("\n".join([*lines, "End", ""]), SOLVER_SECONDS)
         if bound is None:
             raise SystemExit("bench: cbc proved no bound")
-        return min(math.floor(1e-6 - bound), self.jobs_that_come)
+        return -bound
+
+
+def bounds(truth):
+    """(whole jobs of the clairvoyant plan, whole jobs of the linear program)"""
+    works = sum(work_of_clairvoyant(group) for group in truth), LinearBound(truth).work()
+    if works[0] > works[1] + 1e-3:
+        raise SystemExit(f"bench: the clairvoyant plan works off {works[0]} jobs, and the linear program bounds them by {works[1]}")
+    return tuple(min(math.floor(1e-6 + work), jobs_that_come(truth)) for work in works)
+
+
+FIGURES = ("jobs_done", "guard_stops", "whole_runs", "rests")
 
 
 def figures_of(policy):
-    """(finished jobs, how often a guard stopped work)"""
-    return policy["jobs_done"]["median"], policy["guard_stops"]["median"]
+    return {figure: policy[figure]["median"] for figure in FIGURES}
 
 
 def run(instance):
-    """{"bound": jobs, policy: (finished, stopped), risk: (finished, stopped)} of one site, season and seed."""
+    """{"bound": jobs, "linear": jobs, policy: FIGURES, risk: FIGURES} of one site, season and seed."""
     site, season, seed, risks = instance
     day = SEASONS[season] + random.Random(f"{season} {seed}").randrange(FIRST_DAYS)
     document = simulate(site, day, seed, RISK_UNSAID, ("ours", *PEERS))
     told = {policy["policy"]: figures_of(policy) for policy in document["policies"]}
-    told["bound"] = Bound(document["truth_of_first_seed"]).jobs()
+    told["bound"], told["linear"] = bounds(document["truth_of_first_seed"])
     for risk in risks:
         told[risk] = told["ours"] if risk == RISK_UNSAID else figures_of(simulate(site, day, seed, risk, ("ours",))["policies"][0])
     return told
 
 
-def work(results, policy):
-    return 100 * sum(told[policy][0] for told in results) / sum(told["bound"] for told in results)
+def work(results, policy, bound="bound"):
+    return 100 * sum(told[policy]["jobs_done"] for told in results) / sum(told[bound] for told in results)
+
+
+def total(results, policy, figure):
+    return sum(told[policy][figure] for told in results)
 
 
 def stopped(results, policy):
-    return 100 * sum(told[policy][1] for told in results) / max(1, sum(told[policy][0] for told in results))
+    return 100 * total(results, policy, "guard_stops") / max(1, total(results, policy, "whole_runs"))
 
 
 def main():
@@ -163,8 +208,8 @@ def main():
         results = list(pool.map(run, instances))
     of_site = {site: [told for (where, *_), told in zip(instances, results) if where == site] for site in SITES}
     for (site, season, seed, _), told in zip(instances, results):
-        others = ", ".join(f"{peer} {told[peer][0]:g}" for peer in PEERS)
-        print(f"{site[0]} {site[1]:3} {season} {seed}: {told['ours'][0]:g} jobs of {told['bound']}; {others}")
+        others = ", ".join(f"{peer} {told[peer]['jobs_done']:g}" for peer in PEERS)
+        print(f"{site[0]} {site[1]:3} {season} {seed}: {told['ours']['jobs_done']:g} jobs of {told['bound']}; {others}")
 
     def beside(value):
         return ", ".join(f"{peer} {value(peer):.3g}" for peer in PEERS)
@@ -173,9 +218,11 @@ def main():
     add(figures, "work_vs_clairvoyant_percent", [work(results, "ours")], "%", beside(lambda peer: work(results, peer)))
     add(figures, "worst_site_percent", [min(work(some, "ours") for some in of_site.values())], "%",
         beside(lambda peer: min(work(some, peer) for some in of_site.values())))
+    add(figures, "work_vs_linear_bound_percent", [work(results, "ours", "linear")], "%", beside(lambda peer: work(results, peer, "linear")))
     add(figures, "guard_stops_percent", [stopped(results, "ours")], "%", beside(lambda peer: stopped(results, peer)))
+    add(figures, "rests_per_job", [total(results, "ours", "rests") / max(1, total(results, "ours", "jobs_done"))], "")
     for risk in arguments.risks:
-        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {sum(told[risk][0] for told in results):g} runs")
+        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} whole runs")
     write_figures("sun", figures)
 
 

@@ -503,6 +503,15 @@ core::PlanComputed Coordinator::Compute() const {
   return planning.compute ? planning.compute(snapshot) : core::ComputePlan(snapshot);
 }
 
+void Coordinator::CountRun(const v1::AttemptStateChanged& event) {
+  const v1::Attempt* const attempt = core::FindAttempt(durable_, AttemptId(event.attempt_id()));
+  const bool rests = attempt != nullptr && attempt->prediction().rest_seconds() > 0;
+  if (event.state() == v1::ATTEMPT_STATE_PAUSED) {
+    ++(rests ? world_.counts.rests : world_.counts.guard_stops);
+  }
+  world_.counts.whole_runs += event.state() == v1::ATTEMPT_STATE_FINISHED && !rests ? 1 : 0;
+}
+
 void Coordinator::Count(const std::vector<v1::Event>& events) {
   Counts& counts = world_.counts;
   for (const v1::Event& event : events) {
@@ -524,8 +533,7 @@ void Coordinator::Count(const std::vector<v1::Event>& events) {
       const std::string& reason = event.attempt_state_changed().reason();
       counts.expired_leases += absl::StartsWith(reason, "lease of") ? 1 : 0;
       counts.resumed += absl::StartsWith(reason, "resumed at") ? 1 : 0;
-      counts.guard_stops +=
-          event.attempt_state_changed().state() == v1::ATTEMPT_STATE_PAUSED ? 1 : 0;
+      CountRun(event.attempt_state_changed());
     } else if (event.has_job_state_changed()) {
       const v1::JobState state = event.job_state_changed().state();
       counts.succeeded_jobs += state == v1::JOB_STATE_SUCCEEDED ? 1 : 0;

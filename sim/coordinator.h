@@ -124,6 +124,7 @@ class Coordinator {
   // Takes the events as durable.
   void Took(const std::vector<v1::Event>& events);
   void Count(const std::vector<v1::Event>& events);
+  void CountRun(const v1::AttemptStateChanged& event);
 
   World world_;
   Send send_;

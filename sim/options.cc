@@ -210,6 +210,8 @@ void Counts::Add(const Counts& other) {
   adopted += other.adopted;
   late_receipts += other.late_receipts;
   guard_stops += other.guard_stops;
+  rests += other.rests;
+  whole_runs += other.whole_runs;
   resumed += other.resumed;
   moved += other.moved;
   past_deadline += other.past_deadline;

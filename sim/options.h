@@ -134,7 +134,9 @@ struct Counts {
   int64_t expired_leases = 0;
   int64_t adopted = 0;
   int64_t late_receipts = 0;
-  int64_t guard_stops = 0;
+  int64_t guard_stops = 0;    // but for rests
+  int64_t rests = 0;          // pauses of runs that were planned with rests at the reserve
+  int64_t whole_runs = 0;     // that finished, and were planned without rests
   int64_t resumed = 0;        // attempts that resumed above step 0
   int64_t moved = 0;          // paused attempts that were released to other devices
   int64_t past_deadline = 0;  // jobs that failed because of it

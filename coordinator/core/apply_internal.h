@@ -85,7 +85,7 @@ class Applier {
   void ForgetDoubling(const DeviceId& device);
   void ForgetTaughtBy(const DeviceId& device);
   void NotePause(const DeviceId& device, absl::Duration pause);
-  void NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event);
+  void NoteRun(const v1::Attempt& attempt, const v1::AttemptStateChanged& event);
   void NoteUpgradeTime(const DeviceId& device);
   void SetDrained(const std::string& device_id, bool drained, const std::string& reason);
   // For a new policy `before` is empty and selects no device.

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/index_internal.h"
+#include "policy/at_reserve.h"
 
 namespace wattle::core {
 namespace {
@@ -195,8 +196,12 @@ void Applier::On(const v1::AttemptStateChanged& event) {
         times.state.has_value()) {
       NotePause(DeviceId(attempt.device_id()), *now_ - *times.state);
     }
+    if (attempt.state() == v1::ATTEMPT_STATE_RUNNING && now_.has_value() &&
+        times.state.has_value()) {
+      times.worked += *now_ - *times.state;
+    }
     times.state = now_;
-    NoteRun(DeviceId(attempt.device_id()), event);
+    NoteRun(attempt, event);
   }
   attempt.set_state(event.state());
   attempt.set_reason(event.reason());
@@ -229,13 +234,14 @@ void Applier::NotePause(const DeviceId& device, absl::Duration pause) {
   }
 }
 
-void Applier::NoteRun(const DeviceId& device, const v1::AttemptStateChanged& event) {
-  // As telemetry/battery/guard.cc begins its reason.
-  constexpr absl::string_view kAtReserve = "battery at ";
+void Applier::NoteRun(const v1::Attempt& attempt, const v1::AttemptStateChanged& event) {
+  if (attempt.prediction().rest_seconds() > 0) {
+    return;
+  }
+  const DeviceId device(attempt.device_id());
   if (event.state() == v1::ATTEMPT_STATE_FINISHED) {
     ++state_.runs_of_device.Mutable(device).ended;
-  } else if (event.state() == v1::ATTEMPT_STATE_PAUSED &&
-             absl::StartsWith(event.reason(), kAtReserve)) {
+  } else if (event.state() == v1::ATTEMPT_STATE_PAUSED && policy::IsAtReserve(event.reason())) {
     ++state_.runs_of_device.Mutable(device).stopped_by_charge;
   }
 }

@@ -82,6 +82,11 @@ absl::Duration SinceStateChange(const State& state, const Observations& observat
   return SinceMark(state.attempt_times, attempt, &AttemptTimes::state, observations, now);
 }
 
+absl::Duration WorkedFor(const State& state, const AttemptId& attempt) {
+  const auto times = state.attempt_times.find(attempt);
+  return times == state.attempt_times.end() ? absl::ZeroDuration() : times->second.worked;
+}
+
 absl::Duration SinceReleased(const State& state, const Observations& observations,
                              const AttemptId& attempt, Monotonic now) {
   return std::min(

@@ -41,6 +41,9 @@ absl::Duration SincePlaced(const State& state, const Observations& observations,
                            const AttemptId& attempt, Monotonic now);
 absl::Duration SinceStateChange(const State& state, const Observations& observations,
                                 const AttemptId& attempt, Monotonic now);
+// For how long the attempt worked before its present state, as this process saw it: pauses do not
+// count.
+absl::Duration WorkedFor(const State& state, const AttemptId& attempt);
 // Time since the attempt was released, in which the device could hand the attempt over: at most as
 // long as the coordinator has listened without a break.
 absl::Duration SinceReleased(const State& state, const Observations& observations,

@@ -31,7 +31,8 @@ double PredictedLease(const v1::Prediction& prediction, double slow_link_seconds
   }
   const double scale = prediction.time_scale() > 0.0 ? prediction.time_scale() : 1.0;
   const double device_seconds =
-      scheduler::TotalSeconds(prediction, prediction.run_seconds().high()) + slow_link_seconds;
+      scheduler::TotalSeconds(prediction, prediction.run_seconds().high()) +
+      prediction.rest_seconds() + slow_link_seconds;
   const double lease = device_seconds * scale * kLeaseSlackFactor + kLeaseSlackSeconds;
   return std::isfinite(lease) ? std::min(lease, kLeaseSecondsMax) : kLeaseSecondsUnpredicted;
 }

@@ -61,6 +61,9 @@ absl::Duration RemainingTime(const State& state, const Observations& observation
   if (IsQueued(state, attempt)) {
     return total;
   }
+  if (attempt.state() == v1::ATTEMPT_STATE_PAUSED) {
+    return std::max(total - WorkedFor(state, id), kOverdueShare * total);
+  }
   return std::max(total - SincePlaced(state, observations, id, now), kOverdueShare * total);
 }
 

@@ -7,7 +7,14 @@
 #include "absl/strings/str_cat.h"
 
 #include "coordinator/core/elapsed.h"
+#include "coordinator/core/profiling.h"
+#include "policy/at_reserve.h"
 #include "policy/held_back.h"
+#include "policy/limits.h"
+#include "proto/job_kind.h"
+#include "scheduler/place/rests.h"
+#include "scheduler/place/selector.h"
+#include "scheduler/place/sun_outlook.h"
 #include "scheduler/place/work_resumes.h"
 #include "units/format.h"
 #include "units/id.h"
@@ -21,11 +28,28 @@ constexpr absl::Duration kUnknownPause = absl::Hours(24);
 
 }  // namespace
 
+std::optional<scheduler::RestsAtReserve> RestsOf(const Outlook& outlook, const v1::Attempt& attempt,
+                                                 const v1::Device& device) {
+  const v1::JobSpec& spec = FindJob(outlook.state, JobId(attempt.job_id()))->job().spec();
+  const policy::Limits limits = scheduler::LimitsFor(outlook.policies, device.info());
+  if (IsProfile(spec) || !KindOf(spec).keeps_checkpoints || !scheduler::MayRest(device, limits) ||
+      !scheduler::HasSeenSun(device)) {
+    return std::nullopt;
+  }
+  return scheduler::RestsAtReserve{
+      .held_back = policy::HeldBack(policy::PredictedStop(spec, attempt.prediction())),
+      .restart = absl::Seconds(attempt.prediction().start_seconds())};
+}
+
 ExpectedReturn ReturnOf(const Outlook& outlook, const v1::Attempt& attempt,
                         const v1::Device& device) {
   const auto& [state, observations, policies, now] = outlook;
   if (attempt.state() != v1::ATTEMPT_STATE_PAUSED) {
     return {};
+  }
+  if (policy::IsAtReserve(attempt.reason()) && RestsOf(outlook, attempt, device).has_value()) {
+    return {.why = absl::StrCat("its attempt ", attempt.attempt_id(),
+                                " rests at its reserve until the sun has charged the battery")};
   }
   const std::string paused = absl::StrCat("its attempt ", attempt.attempt_id(), " is paused");
   const v1::JobRecord& job = *FindJob(state, JobId(attempt.job_id()));

@@ -89,6 +89,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
   view->free_at = now.wall + paused.in + remaining;
   view->waits_for = std::move(paused.why);
+  view->rests_at_reserve = RestsOf(outlook, attempt, view->device);
   view->probes = probe == nullptr && scheduler::IsWide(prediction);
   view->releasable = ReleasableOf(state, observations, attempt, upper * remaining, now);
   view->running_power = Watts(watts);

@@ -59,9 +59,10 @@ struct AttemptTimes {
   std::optional<Monotonic> placed;
   std::optional<Monotonic> state;  // When the attempt's state last changed.
   std::optional<Monotonic> released;
+  absl::Duration worked = absl::ZeroDuration();  // In the state RUNNING, before the present state.
 };
 
-// How runs on a device went, as this process saw it.
+// How runs on a device went that were planned without rests at the reserve, as this process saw it.
 struct RunsOfDevice {
   int64_t ended = 0;
   int64_t stopped_by_charge = 0;  // Each stop of the guard at the reserve counts.

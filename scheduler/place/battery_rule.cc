@@ -19,6 +19,7 @@
 #include "policy/held_back.h"
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/rests.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
@@ -108,6 +109,10 @@ std::optional<Refusal> WithoutCapacity(const Consideration& on, const v1::Device
   });
 }
 
+timetable::Seconds StartOf(const Consideration& on) {
+  return timetable::SecondsUp(on.start() - absl::UnixEpoch());
+}
+
 // The run on the device's pack. nullopt: no sun is known, or the pack does not look so far ahead.
 std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
   if (on.load->pack == nullptr) {
@@ -117,18 +122,29 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
   if (!draw.has_value()) {
     return std::nullopt;
   }
-  const timetable::Demand demand{.begin = timetable::SecondsUp(on.start() - absl::UnixEpoch()),
-                                 .draw = *draw};
+  timetable::Demand demand{.begin = StartOf(on), .draw = *draw};
+  const timetable::Seconds left = on.load->pack->horizon() - demand.begin;
+  if (draw->yields && left > 0) {  // What lies behind the horizon rests if it must.
+    demand.draw.length = std::min(demand.draw.length, left);
+  }
   return demand.end() <= on.load->pack->horizon() ? std::optional(demand) : std::nullopt;
+}
+
+// Likewise, with rests where it may have them. A run that is longer than the pack looks ahead has
+// them too.
+std::optional<RestingRun> RestingRunOn(const Consideration& on) {
+  return RestingRunOf(on.device.device, *on.load, on.limits, on.steps, on.prediction);
 }
 
 std::optional<absl::Time> EarliestFit(const Consideration& on) {
   const std::optional<timetable::Demand> demand = DemandOnPack(on);
-  if (!demand.has_value()) {
+  const std::optional<RestingRun> resting = RestingRunOn(on);
+  if (!demand.has_value() && !resting.has_value()) {
     return std::nullopt;
   }
   const std::optional<timetable::Seconds> start =
-      on.load->pack->EarliestFit(demand->draw, demand->begin);
+      resting.has_value() ? EarliestStart(*resting, StartOf(on))
+                          : on.load->pack->EarliestFit(demand->draw, demand->begin);
   return start.has_value() ? std::optional(absl::FromUnixSeconds(*start)) : std::nullopt;
 }
 
@@ -149,15 +165,18 @@ Refusal UntilADayIsSeen(const Consideration& on, const v1::Device& device, Refus
   return refusal;
 }
 
-// Whether the run would fit into a full battery at some hour of the next day.
+// Whether the run, or the first part of one that rests, would fit into a full battery at some hour
+// of the next day.
 bool FitsWhenFull(const Consideration& on) {
   const std::optional<timetable::Demand> demand = DemandOnPack(on);
-  if (!demand.has_value()) {
+  const std::optional<RestingRun> resting = RestingRunOn(on);
+  if (!demand.has_value() && !resting.has_value()) {
     return false;
   }
+  const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : demand->draw;
   for (int hour = 0; hour < kHoursOfDay; ++hour) {
-    const timetable::Seconds begin = demand->begin + hour * timetable::kHour;
-    if (begin < on.load->pack->horizon() && on.load->pack->FitsWhenFull(demand->draw, begin)) {
+    const timetable::Seconds begin = StartOf(on) + hour * timetable::kHour;
+    if (begin < on.load->pack->horizon() && on.load->pack->FitsWhenFull(draw, begin)) {
       return true;
     }
   }

@@ -1,13 +1,14 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // When a run on a device begins and ends: in the first gap between its reservations, with the
-// waits of its link and the pauses of its windows and budget.
+// waits of its link, the pauses of its windows and budget, and its rests at the reserve.
 #include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "scheduler/place/consider_internal.h"
+#include "scheduler/place/rests.h"
 #include "scheduler/place/way_of_files.h"
 #include "scheduler/predict/predict.h"
 
@@ -19,12 +20,13 @@ struct RunFromStart {
   double start_in_seconds;
 };
 
+// A run that takes a century never ends.
+constexpr double kNever = 100.0 * 366 * 86400;
+
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
-// device's windows and budget. spent: of the budget, at the start. A run that never ends within
-// them takes a century.
+// device's windows and budget. spent: of the budget, at the start.
 double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, const RunFromStart& run,
                 double run_seconds) {
-  constexpr double kNever = 100.0 * 366 * 86400;
   const v1::Prediction& prediction = run.prediction;
   const double work_seconds = prediction.time_scale() * TotalSeconds(prediction, run_seconds);
   if (limits.windows.empty() && !limits.budget) {
@@ -60,6 +62,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     changed = std::make_shared<v1::Prediction>();
   }
   const v1::Prediction& prediction = changed != nullptr ? *changed : alone;
+  std::optional<Rests> rests;
   absl::Time start = std::max(load.free_at, snapshot_.now);
   // Behind the last reservation there is always a gap.
   for (auto next = load.reserved.begin();; ++next) {
@@ -82,6 +85,16 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     const double upper =
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
     option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, spent, run, upper);
+    rests.reset();
+    if (const auto resting = RestingRunOf(view.device, load, limits, steps, prediction)) {
+      rests = RestsFrom(*resting, timetable::UnixSecondsUp(start));
+    }
+    if (rests.has_value()) {
+      option.finish_in_seconds_upper =
+          rests->upper.has_value()
+              ? option.finish_in_seconds_upper + static_cast<double>(*rests->upper)
+              : kNever;
+    }
     if (next == load.reserved.end() ||
         snapshot_.now + absl::Seconds(option.finish_in_seconds_upper) <= next->begin) {
       option.run.finish_in_seconds =
@@ -89,6 +102,12 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
       break;
     }
     start = std::max(start, next->end);
+  }
+  if (rests.has_value()) {
+    option.run.rest_seconds = static_cast<double>(rests->total);
+    option.run.finish_in_seconds += option.run.rest_seconds;
+    changed = changed != nullptr ? std::move(changed) : std::make_shared<v1::Prediction>(alone);
+    changed->set_rest_seconds(option.run.rest_seconds);
   }
   option.prediction = changed != nullptr ? std::move(changed) : described.prediction;
 }

@@ -10,6 +10,7 @@
 #include "policy/burst_power.h"
 #include "policy/held_back.h"
 #include "scheduler/place/apart.h"
+#include "scheduler/place/rests.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
 #include "scheduler/place/way_of_files.h"
@@ -144,8 +145,35 @@ timetable::PackSpec SpecOf(const PackBoards& on) {
   return spec;
 }
 
-// Null: charge, sun or an idle draw is not known.
-std::shared_ptr<const Pack> PackOf(const PackBoards& on, const std::vector<DeviceLoad>& loads) {
+// The attempt that the board runs, and what is above idle in its draw. An attempt that may rest
+// does so where the pack does not bear the rest of its work, and then has the board for longer.
+void AddAttempt(const DeviceView& view, size_t device, Joules above_idle, Pack& pack,
+                absl::Time& free_at) {
+  const Seconds now = pack.spec().now;
+  const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(free_at) - now, 1);
+  timetable::Demand run{.job = AttemptOn(device),
+                        .begin = now,
+                        .draw = {.length = busy,
+                                 .power = timetable::MilliwattsUp(
+                                     Watts(above_idle.value() / static_cast<double>(busy)))}};
+  if (view.rests_at_reserve.has_value()) {
+    const auto& [held_back, restart] = *view.rests_at_reserve;
+    timetable::Demand guarded = run;
+    guarded.draw.held_back = timetable::MillijoulesUp(held_back);
+    if (!pack.Fits(guarded)) {
+      const Seconds end = pack.EndIfYielding(guarded, timetable::SecondsUp(restart), kDarkerMean)
+                              .value_or(pack.horizon());
+      run = guarded;
+      run.draw.yields = true;
+      run.draw.length = std::max(busy, end - now);
+      free_at = std::max(free_at, absl::FromUnixSeconds(end));
+    }
+  }
+  pack.Add(run);
+}
+
+// Null: charge, sun or an idle draw is not known. Puts off the end of an attempt that rests.
+std::shared_ptr<const Pack> PackOf(const PackBoards& on, std::vector<DeviceLoad>& loads) {
   const auto is_known = [&on](size_t i) {
     const DeviceView& view = on.snapshot.devices[i];
     return HasKnownIdle(view.device) && view.committed_energy < kPackMax;
@@ -161,11 +189,7 @@ std::shared_ptr<const Pack> PackOf(const PackBoards& on, const std::vector<Devic
     const Joules above_idle =
         view.committed_energy - IdlePowerOf(view.device) * absl::Seconds(static_cast<double>(busy));
     if (above_idle.value() > 0) {
-      pack->Add({.job = AttemptOn(i),
-                 .begin = now,
-                 .draw = {.length = busy,
-                          .power = timetable::MilliwattsUp(
-                              Watts(above_idle.value() / static_cast<double>(busy)))}});
+      AddAttempt(view, i, above_idle, *pack, loads[i].free_at);
     }
   }
   return pack;
@@ -379,6 +403,16 @@ Joules Promised(const DeviceLoad& load) {
 
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction) {
+  std::optional<timetable::Draw> draw = WholeDrawOf(device, steps, prediction);
+  if (draw.has_value() && prediction.rest_seconds() > 0) {
+    draw->yields = true;
+    draw->length += timetable::SecondsUp(absl::Seconds(prediction.rest_seconds()));
+  }
+  return draw;
+}
+
+std::optional<timetable::Draw> WholeDrawOf(const v1::Device& device, const policy::SpecSteps& steps,
+                                           const v1::Prediction& prediction) {
   const absl::Duration length = absl::Seconds(std::max(
       1.0, prediction.time_scale() * TotalSeconds(prediction, prediction.run_seconds().mean())));
   const Joules gross = GrossDemand(prediction, Joules(prediction.run_energy_joules().mean()));

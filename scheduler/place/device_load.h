@@ -119,10 +119,13 @@ timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
 Joules Promised(const DeviceLoad& load);
 
 // What a run draws from the device's pack: its mean with its deviation, and what its guard holds
-// back.
+// back. A run with rests (v1::Prediction.rest_seconds) yields.
 // nullopt: longer than any plan looks ahead.
 std::optional<timetable::Draw> DrawOf(const v1::Device& device, const policy::SpecSteps& steps,
                                       const v1::Prediction& prediction);
+// Likewise, as if it never rested.
+std::optional<timetable::Draw> WholeDrawOf(const v1::Device& device, const policy::SpecSteps& steps,
+                                           const v1::Prediction& prediction);
 
 // What bounds the device's temperature, its policies included.
 std::optional<HeatLimit> HeatLimitFor(const v1::Device& device, const policy::Limits& limits);

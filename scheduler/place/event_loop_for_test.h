@@ -3,8 +3,8 @@
 // A fleet over hours for the tests of this folder: jobs arrive, the shipped PlanQueue plans after
 // each event, boards run what the plan starts and hand over what it releases. Truth is the
 // planner's own mean, so no outcome comes from a wrong prediction. The sun of each day is the sun
-// of past days. A fleet with packs plans every quarter of an hour while jobs wait, for a week at
-// most.
+// of past days. A run that the plan has rest does so at the reserve. A fleet with packs plans every
+// quarter of an hour while jobs wait, for a week at most.
 #ifndef WATTLE_SCHEDULER_PLACE_EVENT_LOOP_FOR_TEST_H_
 #define WATTLE_SCHEDULER_PLACE_EVENT_LOOP_FOR_TEST_H_
 
@@ -39,6 +39,15 @@ inline JobView JobOf(const std::string& id, absl::Duration length,
                      v1::Objective objective = v1::OBJECTIVE_ENERGY) {
   return RealJob(id, static_cast<int64_t>(kExamplesPerHour * absl::ToDoubleHours(length)),
                  objective);
+}
+
+// Watt-hours of a day, evenly from 08:00 to 16:00 UTC.
+inline std::array<double, 24> DaySun(double watt_hours) {
+  std::array<double, 24> watts{};
+  for (size_t hour = 8; hour < 16; ++hour) {
+    watts[hour] = watt_hours / 8;
+  }
+  return watts;
 }
 
 class EventLoop {
@@ -114,6 +123,7 @@ class EventLoop {
     absl::Time began;
     double done = 0;                        // Share of the job's steps before this attempt.
     std::optional<absl::Time> handed_over;  // Released: when the board is free.
+    bool rests = false;                     // The guard stops it at the reserve.
   };
   struct Board {
     DeviceView view;
@@ -124,6 +134,7 @@ class EventLoop {
   static constexpr absl::Duration kWeek = absl::Hours(7 * 24);
   static constexpr absl::Duration kReplan = absl::Minutes(15);
   static constexpr absl::Duration kHandOver = absl::Minutes(1);
+  static constexpr absl::Duration kMinute = absl::Minutes(1);
 
   void Learn(const DeviceView& view, double speed) {
     const JobView job = RealJob("j0", 1000);
@@ -150,15 +161,32 @@ class EventLoop {
           continue;
         }
         Sun& sun = *board.sun;
-        const double draw = board.attempt.has_value() ? kLoopWatts : sun.idle_watts;
-        const double net = sun.watts_by_hour[static_cast<size_t>(hour % 24)] - draw;
-        sun.charge_wh =
-            std::clamp(sun.charge_wh + net * absl::ToDoubleHours(end - now_), 0.0, sun.capacity_wh);
-        if (board.attempt.has_value()) {
-          board.least_wh = std::min(board.least_wh, sun.charge_wh);
+        const double watts = sun.watts_by_hour[static_cast<size_t>(hour % 24)];
+        for (absl::Time at = now_; at < end; at += kMinute) {
+          PassMinute(watts, std::min(kMinute, end - at), board);
         }
       }
       now_ = end;
+    }
+  }
+
+  // The guard of a run that rests keeps some minutes of its draw above the reserve.
+  void PassMinute(double sun_watts, absl::Duration time, Board& board) const {
+    constexpr double kHeldBackWh = kLoopWatts / 20;
+    Sun& sun = *board.sun;
+    const double reserve =
+        policies_.empty() ? 0 : policies_.front().reserve_state_of_charge_ratio();
+    const bool rests = board.attempt.has_value() && board.attempt->rests &&
+                       sun.charge_wh < reserve * sun.capacity_wh + kHeldBackWh;
+    const bool works = board.attempt.has_value() && !rests;
+    const double net = sun_watts - (works ? kLoopWatts : sun.idle_watts);
+    sun.charge_wh =
+        std::clamp(sun.charge_wh + net * absl::ToDoubleHours(time), 0.0, sun.capacity_wh);
+    if (works) {
+      board.least_wh = std::min(board.least_wh, sun.charge_wh);
+    }
+    if (rests) {
+      board.attempt->ends += time;
     }
   }
 
@@ -222,6 +250,9 @@ class EventLoop {
         view.device.set_running_attempt_id(attempt.job.id.value() + ".1");
         view.free_at = attempt.handed_over.value_or(attempt.ends);
         view.committed_energy = Watts(kLoopWatts) * (view.free_at - now_);
+        if (attempt.rests) {
+          view.rests_at_reserve = RestsAtReserve();
+        }
         if (!attempt.handed_over.has_value()) {
           view.releasable = ReleasableAttempt{.id = AttemptId(attempt.job.id.value() + ".1"),
                                               .job = attempt.job.id,
@@ -277,9 +308,12 @@ class EventLoop {
       ASSERT_FALSE(board->attempt.has_value()) << "one attempt at a time";
       outcomes_[job->id.value()].starts.emplace_back(board->view.device.info().name(), Hour());
       const double steps = WorkOf(job->spec, job->inputs, profiles_)->steps;
+      const v1::Candidate& run = placed.placement.best(0);
+      const double rest_seconds = run.prediction().rest_seconds();
       board->attempt =
-          Attempt{*job, now_ + absl::Seconds(placed.placement.best(0).finish_in_seconds()), now_,
-                  static_cast<double>(job->checkpoint_step) / steps, std::nullopt};
+          Attempt{*job,         now_ + absl::Seconds(run.finish_in_seconds() - rest_seconds),
+                  now_,         static_cast<double>(job->checkpoint_step) / steps,
+                  std::nullopt, rest_seconds > 0};
       queue_.erase(job);
     }
   }

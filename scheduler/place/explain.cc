@@ -170,6 +170,9 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
 }
 
+// Shorter rests are those of darker days alone.
+constexpr double kRestToTell = 60;
+
 std::string WhyChosen(const FleetView& fleet, const JobView& job, const Considered& considered,
                       const v1::Candidate& shown) {
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
@@ -208,6 +211,13 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
   if (shown.prediction().heat_stretch_ratio() > 0) {
     absl::StrAppend(&reason, absl::StrFormat("; its heat makes the run %.1f times as long",
                                              shown.prediction().heat_stretch_ratio()));
+  }
+  if (const double rests = shown.prediction().rest_seconds(); rests >= kRestToTell) {
+    absl::StrAppend(&reason, "; rests at its reserve for about ",
+                    FormatElapsed(absl::Seconds(rests)),
+                    " of the run, until the sun has charged its battery");
+  } else if (rests > 0) {
+    absl::StrAppend(&reason, "; rests at its reserve on a day with less sun than others");
   }
   if (objective.objective != v1::OBJECTIVE_TIME && !shown.prediction().idle_known()) {
     absl::StrAppend(&reason, "; gross joules, as its idle watts are not known");

@@ -54,10 +54,10 @@ double PatienceRatioPerHour(const policy::Limits& limits) {
 double CostOf(const ObjectiveRow& objective, const RunStart& run, double waited_seconds,
               double patience_ratio_per_hour) {
   const double amount = objective.amount(run, waited_seconds);
-  // The time since the submission is the same on every device and is left out.
-  return objective.waiting_costs_extra
-             ? amount * (1 + patience_ratio_per_hour * run.start_in_seconds / 3600)
-             : amount;
+  // The time since the submission is the same on every device and is left out. A rest is a wait.
+  const double waits = run.start_in_seconds + run.rest_seconds;
+  return objective.waiting_costs_extra ? amount * (1 + patience_ratio_per_hour * waits / 3600)
+                                       : amount;
 }
 
 }  // namespace wattle::scheduler

@@ -21,6 +21,7 @@ struct RunStart {
   double start_in_seconds = 0;
   double finish_in_seconds = 0;
   double marginal_joules = 0;
+  double rest_seconds = 0;  // Of the run, at the reserve of its device.
 };
 
 // What the rules say of a start.

@@ -26,19 +26,16 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-// Watt-hours of a day, evenly from 08:00 to 16:00 UTC.
-std::array<double, 24> DaySun(double watt_hours) {
-  std::array<double, 24> watts{};
-  for (size_t hour = 8; hour < 16; ++hour) {
-    watts[hour] = watt_hours / 8;
-  }
-  return watts;
-}
-
 v1::Policy Reserve(double share) {
   v1::Policy policy;
   policy.set_name("north");
   policy.set_reserve_state_of_charge_ratio(share);
+  return policy;
+}
+
+// Runs do not rest at a reserve where windows stop them too.
+v1::Policy WithoutRests(v1::Policy policy) {
+  policy.add_work_windows("00:00-24:00");
   return policy;
 }
 
@@ -133,7 +130,7 @@ TEST(PlacesUnderSunTest, AJobWaitsForChargeWhereTheFreeBoardCostsMore) {
   for (const double speed : {0.33, 0.999}) {  // Of the board on mains.
     SCOPED_TRACE(speed);
     EventLoop loop;
-    loop.SetPolicies({Reserve(0.3)});
+    loop.SetPolicies({WithoutRests(Reserve(0.3))});
     loop.Add(
         OrinNano("mast"),
         {.capacity_wh = 60, .charge_wh = 18.2, .idle_watts = 1.5, .watts_by_hour = DaySun(120)});
@@ -179,7 +176,7 @@ TEST(PlacesUnderSunTest, AStartKeepsTheReserveOnADarkDay) {
                        .watts_by_hour = DaySun(between(20, 250))};
     sun.charge_wh = between(0.2, 1) * sun.capacity_wh;
     EventLoop loop;
-    loop.SetPolicies({Reserve(0.3)});
+    loop.SetPolicies({WithoutRests(Reserve(0.3))});
     loop.Add(OrinNano(), sun);
     loop.Arrive(0, JobOf("j1", absl::Hours(between(0.2, 9))));
     const std::vector<QueuePlacement> plan = loop.FirstPlan();
@@ -261,7 +258,7 @@ TEST(PlacesUnderSunTest, MoreRiskStartsEarlier) {
   double bold = 0;
   for (const double risk : {0.001, 0.02, 0.1, 0.5}) {
     EventLoop loop;
-    v1::Policy policy = Reserve(0.3);
+    v1::Policy policy = WithoutRests(Reserve(0.3));
     policy.set_sun_risk_ratio(risk);
     loop.SetPolicies({policy});
     loop.Add(OrinNano(),
@@ -289,7 +286,7 @@ TEST(PlacesUnderSunTest, NoJobDelaysTheOneInFront) {
       return low + (high - low) * static_cast<double>(dice()) / 4294967296.0;
     };
     EventLoop loop;
-    v1::Policy policy = Reserve(0.3);
+    v1::Policy policy = WithoutRests(Reserve(0.3));
     if (dice() % 2 == 0) {
       policy.add_work_windows("12:00-04:00");
     }
@@ -338,7 +335,7 @@ TEST(PlacesUnderSunTest, ARunThatEndsASecondLaterGoesBehindThePlace) {
     Learn(board, frugal(4000), {0.0002, 1.1}, profiles);
   }
   Snapshot snapshot = MakeSnapshot({board}, profiles);
-  snapshot.policies = {Reserve(0.3)};
+  snapshot.policies = {WithoutRests(Reserve(0.3))};
   const auto starts = [&snapshot](std::vector<JobView> queue) {
     snapshot.queue = std::move(queue);
     std::vector<double> seconds;

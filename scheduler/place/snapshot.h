@@ -41,6 +41,12 @@ struct ReleasableAttempt {
   absl::Duration resume = absl::ZeroDuration();     // Until the run goes on, once placed again.
 };
 
+// A running attempt whose guard may stop it at the reserve: its checkpoint keeps what it did.
+struct RestsAtReserve {
+  Joules held_back;                               // As policy::HeldBack.
+  absl::Duration restart = absl::ZeroDuration();  // Of the runner, behind each rest.
+};
+
 // What exploring may draw of a device (coordinator/core/exploration.h).
 struct ExplorationBudget {
   Joules left{std::numeric_limits<double>::infinity()};     // In the present day.
@@ -68,7 +74,8 @@ struct DeviceView {
   Watts running_power;      // Mean gross watts that the attempt is expected to draw while it runs.
   // Why the attempt does not go on now, one clause for people; empty: it does.
   std::string waits_for;
-  std::optional<ReleasableAttempt> releasable;  // nullopt: it stays.
+  std::optional<ReleasableAttempt> releasable;     // nullopt: it stays.
+  std::optional<RestsAtReserve> rests_at_reserve;  // nullopt: the attempt does not rest.
   ExplorationBudget exploration;
   // The artifacts that the attempt brings to the device, and for how long its fetch still takes the
   // link.
@@ -79,8 +86,8 @@ struct DeviceView {
   // So many jobs more may wait on the device behind its attempt; negative: too many do.
   int queue_room = 0;
   std::optional<SunForecast> sun_forecast;  // nullopt: none that is trusted.
-  // Runs on the device that ended, as far back as anybody remembers, and how often its guard
-  // stopped one for want of charge.
+  // Runs on the device that were planned without rests: how many ended, as far back as anybody
+  // remembers, and how often its guard stopped one for want of charge.
   int64_t runs_ended = 0;
   int64_t runs_stopped_by_charge = 0;
 };

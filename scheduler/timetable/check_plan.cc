@@ -148,9 +148,11 @@ struct Stretch {
   Seconds end = 0;
   Milliwatts work = 0;
   Milliwatts deviation = 0;
+  Milliwatts yielding = 0;  // Likewise, of runs that rest at what is needed.
+  Milliwatts yielding_deviation = 0;
   Millijoules at_start = 0;
-  Millijoules needed = 0;  // The floor, and what the guards of the runs hold back.
-  std::vector<size_t> runs{};
+  Millijoules needed = 0;      // The floor, and what the guards of the runs hold back.
+  std::vector<size_t> runs{};  // Without those that yield.
 };
 
 // The work of one pack.
@@ -183,15 +185,41 @@ std::vector<Stretch> StretchesOf(const PackSpec& pack, const std::vector<Placed>
     for (size_t run = 0; run < runs.size(); ++run) {
       if (runs[run].begin <= one.begin && one.end <= runs[run].end) {
         const Draw& draw = runs[run].draw;
-        one.work += draw.power;
-        one.deviation += draw.deviation;
         one.needed += draw.held_back;
         one.at_start += runs[run].begin == one.begin ? draw.at_start : 0;
-        one.runs.push_back(run);
+        if (draw.yields) {
+          one.yielding += draw.power;
+          one.yielding_deviation += draw.deviation;
+        } else {
+          one.work += draw.power;
+          one.deviation += draw.deviation;
+          one.runs.push_back(run);
+        }
       }
     }
   }
   return stretches;
+}
+
+// The charge behind a stretch in which `yielding` runs while there is more than needed. It goes
+// from one crossing of the needed charge to the next.
+Millijoules BehindYielding(const Stretch& on, Millijoules charge, Milliwatts net,
+                           Milliwatts yielding, Millijoules capacity) {
+  for (Seconds left = on.end - on.begin; left > 0;) {
+    Milliwatts rate = net;
+    if (charge > on.needed) {
+      rate -= yielding;
+    } else if (charge == on.needed && net > 0 && charge <= capacity) {
+      rate = std::max<Milliwatts>(0, net - yielding);
+    }
+    const Millijoules to_needed = on.needed - charge;
+    const bool crosses = (to_needed < 0 && rate < 0) || (to_needed > 0 && rate > 0);
+    const Seconds until = crosses ? std::min(left, to_needed / rate) : left;
+    const bool arrives = crosses && until < left && on.needed <= capacity;
+    charge = arrives ? on.needed : std::clamp<Millijoules>(charge + rate * until, 0, capacity);
+    left -= arrives ? until : left;
+  }
+  return charge;
 }
 
 // What a path does to the runs of a pack.
@@ -207,12 +235,16 @@ Broken BrokenIn(const PackSpec& pack, size_t path, const std::vector<Stretch>& s
   Millijoules rounding = 0;
   for (const Stretch& on : stretches) {
     const auto hour = static_cast<size_t>((on.begin - pack.first_hour) / kHour);
-    const Milliwatts drawn =
-        std::max<Milliwatts>(0, on.work + on.deviation * DrawQuantileOf(path) / 1000);
+    const auto drawn_by = [path](Milliwatts mean, Milliwatts deviation) {
+      return std::max<Milliwatts>(0, mean + deviation * DrawQuantileOf(path) / 1000);
+    };
+    const Milliwatts net = pack.harvest[path][hour] - pack.idle - drawn_by(on.work, on.deviation);
     charge -= on.at_start;
     rounding += on.runs.size() > 1 && on.deviation > 0 ? on.end - on.begin : 0;
-    const Millijoules after =
-        charge + (pack.harvest[path][hour] - pack.idle - drawn) * (on.end - on.begin);
+    const Milliwatts yielding = drawn_by(on.yielding, on.yielding_deviation);
+    const Millijoules after = yielding > 0
+                                  ? BehindYielding(on, charge, net, yielding, pack.capacity)
+                                  : charge + net * (on.end - on.begin);
     if (!on.runs.empty() && std::min(charge, after) < on.needed - rounding) {
       broken.first =
           broken.runs.empty() ? (charge < on.needed - rounding ? on.begin : on.end) : broken.first;

@@ -15,16 +15,7 @@
 namespace wattle::timetable {
 namespace {
 
-// A pack's charge over a time of constant power.
-struct Level {
-  Millijoules lowest = 0;  // Not clipped at 0: below 0 the pack was asked for more than it held.
-  Millijoules end = 0;
-};
-
-Level Advance(Millijoules begin, Milliwatts net, Seconds length, Millijoules capacity) {
-  const Millijoules end = begin + net * length;
-  return {.lowest = std::min(begin, end), .end = std::clamp<Millijoules>(end, 0, capacity)};
-}
+constexpr Seconds kDay = 24 * kHour;
 
 // What work of this mean and deviation draws in a path.
 Milliwatts DrawnIn(size_t path, Milliwatts mean, Milliwatts deviation) {
@@ -166,11 +157,12 @@ void Pack::MakeSlots() {
               .needed = FloorAt(spec.floor, begin)};
     for (const Demand& demand : demands_) {
       if (Covers(demand, slot)) {
-        slot.work += demand.draw.power;
-        slot.deviation += demand.draw.deviation;
+        const bool yields = demand.draw.yields;
+        (yields ? slot.yielding : slot.work) += demand.draw.power;
+        (yields ? slot.yielding_deviation : slot.deviation) += demand.draw.deviation;
         slot.needed += demand.draw.held_back;
         slot.at_start += demand.begin == begin ? demand.draw.at_start : 0;
-        slot.working = true;
+        slot.working |= !yields;
       }
     }
     slots_.push_back(slot);
@@ -204,13 +196,29 @@ void Pack::Follow(size_t path) const {
     const Slot& slot = slots_[i];
     step.net = spec.harvest[path][slot.hour] - spec.idle - DrawnIn(path, slot.work, slot.deviation);
     steps_.push_back(step);
-    const Level level =
-        Advance(step.charge - slot.at_start, step.net, EndOf(i) - slot.begin, spec.capacity);
+    const Level level = AdvanceIn({.path = path, .slot = i, .length = EndOf(i) - slot.begin}, step,
+                                  step.charge - slot.at_start, /*own=*/nullptr);
     broken |= slot.working && level.lowest < slot.needed;
     step.charge = level.end;
   }
   steps_.push_back({.charge = step.charge});
   broken_.push_back(broken);
+}
+
+Level Pack::AdvanceIn(const Span& span, const Step& step, Millijoules charge,
+                      const Draw* own) const {
+  const Slot& slot = slots_[span.slot];
+  const Millijoules capacity = told_->spec.capacity;
+  const Milliwatts drawn = own == nullptr ? 0 : DrawnIn(span.path, own->power, own->deviation);
+  const bool own_yields = own != nullptr && own->yields;
+  const Milliwatts net = step.net - (own_yields ? 0 : drawn);
+  if (slot.yielding == 0 && !own_yields) {
+    return Advance(charge, net, span.length, capacity);
+  }
+  const YieldingWork work{.power = DrawnIn(span.path, slot.yielding, slot.yielding_deviation) +
+                                   (own_yields ? drawn : 0),
+                          .floor = slot.needed + (own == nullptr ? 0 : own->held_back)};
+  return AdvanceBeside(work, charge, net, span.length, capacity);
 }
 
 bool Pack::IsBroken(size_t path) const {
@@ -220,11 +228,11 @@ bool Pack::IsBroken(size_t path) const {
   return broken_[static_cast<size_t>(rows_[path])];
 }
 
-bool Pack::IsBrokenIn(const Step& step, size_t slot) const {
+bool Pack::IsBrokenIn(size_t path, const Step& step, size_t slot) const {
   const Slot& in = slots_[slot];
-  return in.working &&
-         Advance(step.charge - in.at_start, step.net, EndOf(slot) - in.begin, told_->spec.capacity)
-                 .lowest < in.needed;
+  return in.working && AdvanceIn({.path = path, .slot = slot, .length = EndOf(slot) - in.begin},
+                                 step, step.charge - in.at_start, /*own=*/nullptr)
+                               .lowest < in.needed;
 }
 
 bool Pack::AllAreBroken(size_t path, size_t slot) const {
@@ -233,11 +241,11 @@ bool Pack::AllAreBroken(size_t path, size_t slot) const {
   }
   const Step* const steps = Steps(path);
   return std::all_of(demands_.begin(), demands_.end(), [&](const Demand& run) {
-    if (!Covers(run, slots_[slot])) {
+    if (!Covers(run, slots_[slot]) || run.draw.yields) {
       return true;
     }
     for (size_t i = SlotAt(run.begin); i < slots_.size() && Covers(run, slots_[i]); ++i) {
-      if (IsBrokenIn(steps[i], i)) {
+      if (IsBrokenIn(path, steps[i], i)) {
         return true;
       }
     }
@@ -259,12 +267,11 @@ Seconds RetryFrom(const Demand& demand, Milliwatts power, Seconds moment, Millij
 // the charge is again what it is without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   Outcome outcome;
-  const Millijoules capacity = told_->spec.capacity;
   const Step* const steps = Steps(path);
   size_t i = SlotAt(demand.begin);
   Millijoules charge = steps[i].charge - slots_[i].at_start;
   if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
-    charge = Advance(charge, steps[i].net, passed, capacity).end;
+    charge = AdvanceIn({path, i, passed}, steps[i], charge, /*own=*/nullptr).end;
   }
   charge -= demand.draw.at_start;
   const Milliwatts drawn = DrawnIn(path, demand.draw.power, demand.draw.deviation);
@@ -280,10 +287,11 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
     }
     const Seconds end = own ? std::min(demand.end(), EndOf(i)) : EndOf(i);
     const Milliwatts net = steps[i].net - (own ? drawn : 0);
-    const Level level = Advance(charge, net, end - at, capacity);
+    const Level level =
+        AdvanceIn({path, i, end - at}, steps[i], charge, own ? &demand.draw : nullptr);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
-    if (level.lowest < needed) {
-      outcome.own |= own;
+    if (level.lowest < needed && (slot.working || (own && !demand.draw.yields))) {
+      outcome.own |= own && !demand.draw.yields;
       outcome.newly = outcome.newly || !AllAreBroken(path, i);
       outcome.retry_from = std::max(
           outcome.retry_from, RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest));
@@ -377,6 +385,48 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
     begin = (retry_from + kStartStep - 1) / kStartStep * kStartStep;
   }
   return std::nullopt;
+}
+
+std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart,
+                                           size_t darker_percent) const {
+  WATTLE_CHECK(demand.begin >= now_ && demand.draw.length > 0, "work begins now or later");
+  const std::vector<size_t>& paths = told_->darkest_first;
+  const size_t path = paths[(paths.size() - 1) * darker_percent / 100];
+  const Step* const steps = Steps(path);
+  Draw draw = demand.draw;
+  draw.yields = true;
+  draw.deviation = 0;  // The work of the answer is the mean.
+  size_t i = SlotAt(demand.begin);
+  Millijoules charge = steps[i].charge - slots_[i].at_start;
+  if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
+    charge = AdvanceIn({path, i, passed}, steps[i], charge, /*own=*/nullptr).end;
+  }
+  charge -= draw.at_start;
+  Seconds left = draw.length;
+  Seconds worked_last_day = 0;
+  const Seconds last_day = horizon() - kDay;
+  bool rested = false;
+  for (Seconds at = demand.begin; i < slots_.size(); ++i) {
+    if (at != demand.begin) {
+      charge -= slots_[i].at_start;
+    }
+    const Seconds length = EndOf(i) - at;
+    const Level level = AdvanceIn({path, i, length}, steps[i], charge, &draw);
+    if (level.worked > 0) {
+      left += rested ? restart : 0;
+      if (level.worked >= left) {
+        return at + (length * left + level.worked - 1) / level.worked;
+      }
+      left -= level.worked;
+    }
+    worked_last_day += at >= last_day ? level.worked : 0;
+    rested = level.worked == 0;
+    charge = level.end;
+    at = EndOf(i);
+  }
+  return demand.begin <= last_day && worked_last_day > 0
+             ? std::optional(horizon() + (left * kDay + worked_last_day - 1) / worked_last_day)
+             : std::nullopt;
 }
 
 bool Pack::FitsWhenFull(const Draw& draw, Seconds begin) const {

@@ -9,6 +9,10 @@
 //  - A full pack takes no more: surplus sun is lost. An empty pack gives no more.
 //  - The floor (a reserve with its margins) binds while work runs. Without work the charge may fall
 //    below it, because nothing can be switched off then.
+//  - Work that yields rests while the charge is at its floor, and goes on as far as the sun bears
+//  it.
+//    Such work never breaks a floor itself. Its guard stops it, and its checkpoint keeps what it
+//    did.
 //  - The sun is not known. It is a set of paths, each as likely as the others, and each path tells
 //    the harvest of every hour. A plan keeps the floor in all paths but `broken_paths_max`.
 //  - Path p of one pack and path p of another pack on the same site are the same weather.
@@ -27,6 +31,7 @@
 #include <vector>
 
 #include "scheduler/timetable/amounts.h"
+#include "scheduler/timetable/level.h"
 
 namespace wattle::timetable {
 
@@ -37,6 +42,7 @@ struct Draw {
   Milliwatts deviation = 0;   // Of `power`, one standard deviation: it is a forecast too.
   Millijoules at_start = 0;   // At once, when the run begins.
   Millijoules held_back = 0;  // What its guard keeps above the floor while it runs.
+  bool yields = false;        // `length` is work and rests together.
 };
 
 // A run with a place in time.
@@ -101,6 +107,13 @@ class Pack {
   // it; nullopt: none within the horizon.
   [[nodiscard]] std::optional<Seconds> EarliestFit(const Draw& draw, Seconds after) const;
 
+  // When a run that yields has worked for demand.draw.length, if it begins as the demand does. In
+  // `darker_percent` of the paths there is less sun than the answer assumes. Each rest takes
+  // `restart` of work more. Behind the horizon each day is taken to be as its last day. nullopt:
+  // that day does no work, or the run begins within it. REQUIRES: as Fits.
+  [[nodiscard]] std::optional<Seconds> EndIfYielding(const Demand& demand, Seconds restart,
+                                                     size_t darker_percent) const;
+
   // Whether the run would fit at `begin` into this pack if it were full then and had no other work.
   // REQUIRES: now <= begin < horizon, length > 0.
   [[nodiscard]] bool FitsWhenFull(const Draw& draw, Seconds begin) const;
@@ -130,14 +143,17 @@ class Pack {
     size_t hour = 0;
     Milliwatts work = 0;
     Milliwatts deviation = 0;
+    Milliwatts yielding = 0;  // Likewise, of work that yields.
+    Milliwatts yielding_deviation = 0;
     Millijoules at_start = 0;
     Millijoules needed = 0;  // The floor, and what the guards of the slot's work hold back.
-    bool working = false;
+    bool working = false;    // Other work than such that yields.
   };
   // A path in a slot, under reserved work.
   struct Step {
     Millijoules charge = 0;  // At the slot's begin, before the slot's at_start.
-    Milliwatts net = 0;      // What the pack gains in the slot, without what begins there.
+    // What the pack gains in the slot, without what begins there and without work that yields.
+    Milliwatts net = 0;
   };
   struct Outcome {
     bool own = false;    // The demand's own work breaks the floor.
@@ -146,6 +162,12 @@ class Pack {
     Seconds retry_from = 0;
   };
   class Kept;
+  // Some time within a slot of a path.
+  struct Span {
+    size_t path = 0;
+    size_t slot = 0;
+    Seconds length = 0;
+  };
 
   [[nodiscard]] static bool Covers(const Demand& demand, const Slot& slot) {
     return demand.begin <= slot.begin && slot.begin < demand.end();
@@ -154,11 +176,15 @@ class Pack {
   void MakeSlots();
   [[nodiscard]] size_t SlotAt(Seconds moment) const;
   [[nodiscard]] Seconds EndOf(size_t slot) const;
+  // The charge over the span, which begins with `charge`. own: a run beside the reserved work;
+  // null: none.
+  [[nodiscard]] Level AdvanceIn(const Span& span, const Step& step, Millijoules charge,
+                                const Draw* own) const;
   // The path's steps, one for each slot and one for the horizon.
   [[nodiscard]] const Step* Steps(size_t path) const;
   void Follow(size_t path) const;
   [[nodiscard]] bool IsBroken(size_t path) const;
-  [[nodiscard]] bool IsBrokenIn(const Step& step, size_t slot) const;
+  [[nodiscard]] bool IsBrokenIn(size_t path, const Step& step, size_t slot) const;
   // Whether each reserved run that covers the slot breaks the floor in the path already.
   [[nodiscard]] bool AllAreBroken(size_t path, size_t slot) const;
   [[nodiscard]] Outcome Try(size_t path, const Demand& demand) const;

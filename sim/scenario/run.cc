@@ -41,6 +41,8 @@ constexpr FigureRow kFigureRows[] = {
     {Figure::kLostSunWattHours, "lost_sun_watt_hours", "lost sun Wh", 1},
     {Figure::kReserveBreaches, "reserve_breaches", "breaches", 0},
     {Figure::kGuardStops, "guard_stops", "guard stops", 0},
+    {Figure::kRests, "rests", "rests", 0},
+    {Figure::kWholeRuns, "whole_runs", "whole runs", 0},
     {Figure::kOutages, "empty_packs", "empty packs", 0},
     {Figure::kIdleHours, "idle_hours", "idle h", 1},
 };
@@ -136,7 +138,7 @@ class ScenarioRun {
     for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
       begin.push_back(MeterOf(*worker));
     }
-    const int64_t stops = counts_.guard_stops;
+    const Counts before = counts_;
     std::optional<Recorder> recorder;
     if (recording != nullptr) {
       recorder.emplace(scenario_, fleet_, kBeginSeconds);
@@ -159,7 +161,12 @@ class ScenarioRun {
     RunFigures figures;
     AddBoards(begin, figures);
     AddJobs(figures);
-    Set(Figure::kGuardStops, static_cast<double>(counts_.guard_stops - stops), figures);
+    const auto since = [&](int64_t Counts::*count) {
+      return static_cast<double>(counts_.*count - before.*count);
+    };
+    Set(Figure::kGuardStops, since(&Counts::guard_stops), figures);
+    Set(Figure::kRests, since(&Counts::rests), figures);
+    Set(Figure::kWholeRuns, since(&Counts::whole_runs), figures);
     figures.fingerprint = fleet_.invariants().chain();
     figures.steps = loop_.steps();
     if (recorder) {

@@ -35,6 +35,8 @@ enum class Figure {
   kLostSunWattHours,
   kReserveBreaches,
   kGuardStops,
+  kRests,
+  kWholeRuns,
   kOutages,
   kIdleHours,
   kCount,

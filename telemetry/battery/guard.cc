@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/fault_point.h"
+#include "policy/at_reserve.h"
 #include "policy/weak_supply.h"
 #include "units/format.h"
 
@@ -183,8 +184,8 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
     return "";
   }
   return absl::StrFormat(
-      "battery at %.0f %%, reserve %.0f %% (work stops at %.1f %%, resumes above %.1f %%)",
-      100 * charge_->value.value(), 100 * reserve.value(), 100 * stop.value(),
+      "%s%.0f %%, reserve %.0f %% (work stops at %.1f %%, resumes above %.1f %%)",
+      policy::kAtReserve, 100 * charge_->value.value(), 100 * reserve.value(), 100 * stop.value(),
       100 * resume.value());
 }
 

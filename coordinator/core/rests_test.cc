@@ -1,0 +1,104 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Tests of attempts that rest at the reserve of their board: what the core makes of such a pause.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "coordinator/core/boards_for_test.h"
+#include "coordinator/core/lease.h"
+#include "coordinator/core/moving.h"
+#include "coordinator/core/planning.h"
+#include "coordinator/core/state.h"
+
+namespace wattle::core {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kReserveReason[] = "battery at 30 %, reserve 30 %";
+constexpr double kHourSeconds = 3600;
+
+// A board whose pack is half full and has its reserve at 30 %: 10 Wh at 09:00, an hour of work
+// beside what the sun brings.
+class RestsTest : public testing::Test {
+ protected:
+  RestsTest() {
+    v1::Policy policy;
+    policy.set_name("north");
+    policy.set_reserve_state_of_charge_ratio(0.3);
+    boards.Do(ApplyPolicy{policy});
+    boards.Add("mast", 1, /*battery_wh=*/50);
+    boards.TellHarvest("mast", 6);
+  }
+  const v1::Attempt& Place(int steps) {
+    boards.Submit(steps);
+    boards.Plan();
+    boards.Run("j1.1");
+    return boards.Attempt("j1.1");
+  }
+  scheduler::DeviceView View() { return boards.Snapshot().devices[0]; }
+
+  Boards boards;
+};
+
+TEST_F(RestsTest, ARestIsNoStopAgainstThePlan) {
+  EXPECT_GT(Place(6 * kHourSeconds).prediction().rest_seconds(), kHourSeconds);
+  boards.Pause("j1.1", kReserveReason);
+  EXPECT_EQ(View().runs_stopped_by_charge, 0);
+  boards.Start("j1.1");
+  boards.Finish("j1.1");
+  EXPECT_EQ(View().runs_ended, 0) << "a run that never needs the charge proves no plan";
+}
+
+TEST_F(RestsTest, AStopOfARunThatWasPlannedWithoutRestsIs) {
+  EXPECT_EQ(Place(600).prediction().rest_seconds(), 0);
+  boards.Pause("j1.1", kReserveReason);
+  EXPECT_EQ(View().runs_stopped_by_charge, 1);
+  boards.Start("j1.1");
+  boards.Finish("j1.1");
+  EXPECT_EQ(View().runs_ended, 1);
+}
+
+TEST_F(RestsTest, TheEndOfARestIsThePlansToTell) {
+  Place(6 * kHourSeconds);
+  boards.Pause("j1.1", kReserveReason);
+  EXPECT_THAT(View().waits_for, HasSubstr("its attempt j1.1 rests at its reserve until the sun"));
+  EXPECT_LT(View().free_at - boards.Now().wall, absl::Hours(7)) << "its work alone";
+  EXPECT_TRUE(View().rests_at_reserve.has_value());
+}
+
+TEST_F(RestsTest, APauseForHeatIsNoRest) {
+  Place(6 * kHourSeconds);
+  boards.Pause("j1.1", "temperature 91 °C");
+  EXPECT_THAT(View().waits_for, HasSubstr("nothing tells until when"));
+}
+
+// The next job's place is behind the rests of the one that runs.
+TEST_F(RestsTest, ThePlanCountsTheRestsOfARunningAttempt) {
+  Place(6 * kHourSeconds);
+  boards.Submit(600);
+  const PlanComputed plan = ComputePlan(boards.Snapshot());
+  ASSERT_EQ(plan.jobs.size(), 1);
+  EXPECT_GT(plan.jobs[0].placement.best(0).start_in_seconds(), 7 * kHourSeconds);
+}
+
+TEST_F(RestsTest, TheLeaseCoversTheRests) {
+  const v1::Attempt& attempt = Place(6 * kHourSeconds);
+  EXPECT_GT(LeaseSecondsOf(attempt), 6 * kHourSeconds + attempt.prediction().rest_seconds());
+}
+
+TEST_F(RestsTest, ARestTakesNothingOffTheWorkThatIsLeft) {
+  Place(6 * kHourSeconds);
+  boards.Advance(absl::Hours(2));
+  boards.Pause("j1.1", kReserveReason);
+  boards.Advance(absl::Hours(12));
+  const absl::Duration left = RemainingTime(boards.state, boards.observations,
+                                            boards.Attempt("j1.1"), boards.Now().monotonic);
+  EXPECT_GT(left, absl::Hours(4));
+  EXPECT_LT(left, absl::Hours(4.5));
+}
+
+}  // namespace
+}  // namespace wattle::core

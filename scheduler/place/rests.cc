@@ -1,0 +1,98 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "scheduler/place/rests.h"
+
+#include <algorithm>
+
+#include "absl/time/time.h"
+
+#include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
+#include "scheduler/profiles/probe.h"
+#include "scheduler/timetable/amounts.h"
+
+namespace wattle::scheduler {
+namespace {
+
+using timetable::Demand;
+using timetable::Seconds;
+
+constexpr size_t kDarkerUpper = 10;  // As kDarkerMean, of the upper end.
+// The charge bears so much of the run before its first rest: each rest costs a checkpoint and a
+// start of the runner.
+constexpr Seconds kFirstMin = timetable::kHour / 3;
+constexpr Seconds kFirstOverRestart = 20;
+// A run rests if it then ends earlier by this share of its length.
+constexpr Seconds kEarlierShare = 10;
+
+// The end of the run with its rests; nullopt: it does not begin so, or nobody knows its end.
+std::optional<Seconds> EndWithRests(const RestingRun& run, Seconds begin) {
+  return run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})
+             ? run.pack.EndIfYielding({.begin = begin, .draw = run.whole}, run.restart, kDarkerMean)
+             : std::nullopt;
+}
+
+bool IsEarlier(const RestingRun& run, std::optional<Seconds> end,
+               std::optional<Seconds> whole_begin) {
+  return end.has_value() && (!whole_begin.has_value() || *end + run.whole.length / kEarlierShare <
+                                                             *whole_begin + run.whole.length);
+}
+
+}  // namespace
+
+bool MayRest(const v1::Device& device, const policy::Limits& limits) {
+  return HasGauge(device) && (limits.reserve.has_value() || !limits.alive.empty()) &&
+         limits.windows.empty() && !limits.budget.has_value();
+}
+
+std::optional<RestingRun> RestingRunOf(const v1::Device& device, const DeviceLoad& load,
+                                       const policy::Limits& limits, const policy::SpecSteps& steps,
+                                       const v1::Prediction& prediction) {
+  if (load.pack == nullptr || !steps.keeps_checkpoints || IsWide(prediction) ||
+      !MayRest(device, limits)) {
+    return std::nullopt;
+  }
+  const std::optional<timetable::Draw> whole = WholeDrawOf(device, steps, prediction);
+  if (!whole.has_value()) {
+    return std::nullopt;
+  }
+  const auto seconds = [](double amount) { return timetable::SecondsUp(absl::Seconds(amount)); };
+  return RestingRun{
+      .pack = *load.pack,
+      .whole = *whole,
+      .upper = seconds(std::max(1.0, TotalSeconds(prediction, prediction.run_seconds().high()))),
+      .restart = seconds(prediction.start_seconds())};
+}
+
+timetable::Draw FirstPartOf(const RestingRun& run) {
+  timetable::Draw first = run.whole;
+  first.length = std::min(first.length, std::max(kFirstMin, kFirstOverRestart * run.restart));
+  return first;
+}
+
+std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
+  const Demand whole{.begin = begin, .draw = run.whole};
+  if (run.pack.Fits(whole)) {
+    return std::nullopt;
+  }
+  const std::optional<Seconds> end = EndWithRests(run, begin);
+  if (!end.has_value() || !IsEarlier(run, end, run.pack.EarliestFit(run.whole, begin))) {
+    return std::nullopt;
+  }
+  Rests rests{.total = std::max<Seconds>(1, *end - whole.end()), .upper = std::nullopt};
+  Demand upper = whole;
+  upper.draw.length = run.upper;
+  if (const auto last = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper)) {
+    rests.upper = std::max<Seconds>(rests.total, *last - upper.end());
+  }
+  return rests;
+}
+
+std::optional<Seconds> EarliestStart(const RestingRun& run, Seconds after) {
+  const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
+  const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);
+  return begin.has_value() && begin != whole && IsEarlier(run, EndWithRests(run, *begin), whole)
+             ? begin
+             : whole;
+}
+
+}  // namespace wattle::scheduler

@@ -1,0 +1,63 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Runs that rest at the reserve of their board. The board's guard stops such a run when the charge
+// is at what must be left, its checkpoint keeps what it did, and it goes on once the sun has
+// charged the battery. A plan counts on rests where a run would otherwise wait for a charge that
+// bears it whole, and would end later. Pure.
+#ifndef WATTLE_SCHEDULER_PLACE_RESTS_H_
+#define WATTLE_SCHEDULER_PLACE_RESTS_H_
+
+#include <cstddef>
+#include <optional>
+
+#include "policy/held_back.h"
+#include "policy/limits.h"
+#include "scheduler/place/device_load.h"
+#include "scheduler/timetable/pack.h"
+#include "wattle/v1/profile.pb.h"
+
+namespace wattle::scheduler {
+
+// The end of a run that rests is that in the sun of a day like others: so many of a hundred are
+// darker.
+inline constexpr size_t kDarkerMean = 50;
+
+// Whether runs rest on a device with these limits: its guard keeps a charge, and no window or daily
+// budget stops them too.
+bool MayRest(const v1::Device& device, const policy::Limits& limits);
+
+// A run on a pack that may rest.
+struct RestingRun {
+  const timetable::Pack& pack;
+  timetable::Draw whole;           // Without rests, at the mean.
+  timetable::Seconds upper = 0;    // Its length at the upper quantile.
+  timetable::Seconds restart = 0;  // Of the runner, behind each rest.
+};
+
+// The run of the prediction on the device. nullopt: it rests at no reserve. It keeps no
+// checkpoints, it is a probe, a window or a daily budget stops it too, or nobody knows the device's
+// sun.
+std::optional<RestingRun> RestingRunOf(const v1::Device& device, const DeviceLoad& load,
+                                       const policy::Limits& limits, const policy::SpecSteps& steps,
+                                       const v1::Prediction& prediction);
+
+// What the charge has to bear when the run begins.
+timetable::Draw FirstPartOf(const RestingRun& run);
+
+struct Rests {
+  timetable::Seconds total = 0;  // Rests of the run at its mean, in the sun of a day like others.
+  // Of the run at its upper quantile, in the sun of the darkest day of ten. nullopt: nobody knows.
+  std::optional<timetable::Seconds> upper;
+};
+
+// The rests of a run that begins at `begin`. nullopt: the charge bears the whole run, or does not
+// bear its first part, or the run ends no earlier than a later one without rests.
+std::optional<Rests> RestsFrom(const RestingRun& run, timetable::Seconds begin);
+
+// The earliest begin, from `after` on, of the run without rests or of one that ends before that.
+// nullopt: none within the pack's horizon.
+std::optional<timetable::Seconds> EarliestStart(const RestingRun& run, timetable::Seconds after);
+
+}  // namespace wattle::scheduler
+
+#endif  // WATTLE_SCHEDULER_PLACE_RESTS_H_
