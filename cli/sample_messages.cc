@@ -63,6 +63,8 @@ v1::Timetable SampleTimetable() {
   add("j5", "", 3, 8.25,
       "at 41 %, might end at 12 %, the reserve is 30 % (policy north); feasible from 59 % of "
       "charge, or with 7.20 Wh less work");
+  add("j7", "", 9, 33, "");
+  nano.mutable_entries()->rbegin()->set_rest_seconds(13 * 3600);
   for (int hour = 0; hour <= 24; ++hour) {
     v1::ChargeForecast& charge = *nano.add_charge();
     charge.set_at_unix_seconds(kSampleNowUnixSeconds + 3600 * hour);

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "cli/labels.h"
 #include "cli/page.h"
+#include "cli/timetable_view.h"
 
 #include "units/format.h"
 #include "units/quantity.h"
@@ -121,7 +122,7 @@ class DevicePage {
       absl::StrAppend(&rows, "<tr><td>", Escaped(entry.job_id()), "</td><td>",
                       FormatInstant(entry.begin_unix_seconds()), "</td><td>",
                       FormatInstant(entry.end_unix_seconds()), "</td><td>",
-                      entry.attempt_id().empty() ? "waits" : "runs",
+                      entry.attempt_id().empty() ? "waits" : "runs", RestWords(entry),
                       entry.waits_for().empty() ? "" : ": ", Escaped(entry.waits_for()),
                       "</td></tr>\n");
     }

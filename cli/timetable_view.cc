@@ -30,7 +30,8 @@ std::string What(const v1::TimetableEntry& entry, const v1::Timetable& timetable
   const std::string what = !entry.attempt_id().empty()                                    ? "runs"
                            : entry.begin_unix_seconds() - timetable.at_unix_seconds() < 1 ? "starts"
                                                                                           : "waits";
-  return entry.waits_for().empty() ? what : absl::StrCat(what, ": ", entry.waits_for());
+  return absl::StrCat(what, RestWords(entry), entry.waits_for().empty() ? "" : ": ",
+                      entry.waits_for());
 }
 
 std::string Jobs(const v1::Timetable& timetable, const TextStyle& style) {
@@ -109,6 +110,13 @@ std::string PowerGroups(const v1::Timetable& timetable) {
 }
 
 }  // namespace
+
+std::string RestWords(const v1::TimetableEntry& entry) {
+  return entry.rest_seconds() > 0
+             ? absl::StrCat(", rests about ", FormatElapsed(absl::Seconds(entry.rest_seconds())),
+                            " at its reserve")
+             : "";
+}
 
 std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& style) {
   if (timetable.devices().empty()) {

@@ -12,6 +12,9 @@
 
 namespace wattle::cli {
 
+// ", rests about 13 h at its reserve"; "" for a run that does not rest.
+std::string RestWords(const v1::TimetableEntry& entry);
+
 std::string RenderTimetable(const v1::Timetable& timetable, const TextStyle& style);
 
 }  // namespace wattle::cli

@@ -19,6 +19,10 @@ constexpr absl::Duration kStopTimeMin = absl::Seconds(20);
 // The mean draw of a run, against that of its hungriest minute.
 constexpr double kAboveMean = 1.1;
 constexpr Fraction kUnknownCapacityShare(0.05);
+// 3 % are about a quarter of an hour of sun on a small panel, and more than a step of a gauge with
+// whole percents.
+constexpr Fraction kResumeAboveStop(0.03);
+constexpr double kWorkOverRestart = 20;
 constexpr absl::Duration kStepNotPredicted = absl::Seconds(30);
 // Tokens of an example where the job does not say: the context of the GPT-2 family.
 constexpr double kDefaultSequence = 1024;
@@ -106,6 +110,15 @@ Fraction StopThreshold(Fraction reserve, const Gauge& gauge, const StopEstimate&
                              ? Fraction(HeldBack(estimate) / *gauge.capacity)
                              : kUnknownCapacityShare;
   return reserve + gauge.error + share;
+}
+
+Fraction ResumeThreshold(Fraction stop, const Gauge& gauge, const StopEstimate& estimate) {
+  const Fraction most = std::max(kResumeAboveStop, 0.5 * (Fraction(1) - stop));
+  const Joules restart = estimate.load * (estimate.start + estimate.checkpoint);
+  const Fraction work = gauge.capacity && *gauge.capacity > Joules(0)
+                            ? Fraction(kWorkOverRestart * restart / *gauge.capacity)
+                            : kResumeAboveStop;
+  return stop + std::clamp(work, kResumeAboveStop, most);
 }
 
 }  // namespace wattle::policy

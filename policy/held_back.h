@@ -74,6 +74,12 @@ struct Gauge {
 // checkpoint of half a minute on the smallest battery worth having, of about 10 Wh.
 Fraction StopThreshold(Fraction reserve, const Gauge& gauge, const StopEstimate& estimate);
 
+// The state of charge above which stopped work goes on: 3 % above that at which it stops. Where a
+// start of the runner and a checkpoint take long for the battery, twenty times their joules above
+// it, so that a twentieth of the work is spent on them at the most. At most half of what lies above
+// the stop.
+Fraction ResumeThreshold(Fraction stop, const Gauge& gauge, const StopEstimate& estimate);
+
 }  // namespace wattle::policy
 
 #endif  // WATTLE_POLICY_HELD_BACK_H_

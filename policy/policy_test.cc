@@ -233,6 +233,20 @@ TEST(HeldBackTest, TheThresholdAddsTheGaugesErrorAndAShareOfTheCapacity) {
   EXPECT_NEAR(StopThreshold(Fraction(0.3), unknown, estimate).value(), 0.37, 1e-9);
 }
 
+TEST(HeldBackTest, WorkGoesOnWhereItIsWorthAStartOfTheRunner) {
+  const Gauge gauge = {.capacity = Joules(100'000)};
+  const auto resumes = [&gauge](double seconds) {
+    const StopEstimate estimate = {
+        .start = absl::Seconds(seconds), .checkpoint = absl::Seconds(seconds), .load = Watts(10)};
+    return ResumeThreshold(Fraction(0.4), gauge, estimate).value();
+  };
+  EXPECT_NEAR(resumes(1), 0.43, 1e-9) << "0.4 % of the pack are less than 3 %";
+  EXPECT_NEAR(resumes(25), 0.5, 1e-9) << "twenty times 500 J";
+  EXPECT_NEAR(resumes(500), 0.7, 1e-9) << "half of what lies above the stop";
+  EXPECT_NEAR(ResumeThreshold(Fraction(0.98), gauge, {}).value(), 1.01, 1e-9);
+  EXPECT_NEAR(ResumeThreshold(Fraction(0.4), {}, {}).value(), 0.43, 1e-9);
+}
+
 // 2030-03-17 00:00 UTC.
 absl::Time At(double hours) {
   return absl::FromUnixSeconds(1'899'936'000) + absl::Hours(1) * hours;

@@ -63,6 +63,8 @@ BUGS = (
         "slot.work += yields ? 0 : demand.draw.power;", "wattle_timetable_test", "YieldingWorkTest.*"),
     Bug("work that yields goes on below its floor", "scheduler/timetable/level.cc", "  } else if (net > 0) {\n", "  } else if (net > work.power) {\n",
         "wattle_timetable_test", "LevelTest.*"),
+    Bug("work goes on for less than a start of its runner takes", "policy/held_back.cc", "std::clamp(work, kResumeAboveStop, most)", "kResumeAboveStop",
+        "wattle_policy_test", "HeldBackTest.*"),
     Bug("a run that rests begins at the reserve", "scheduler/place/rests.cc", "run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})", "run.whole.length > 0",
         "wattle_drawn_places_test", "RestsTest.*"),
     Bug("a run rests without a guard", "scheduler/place/rests.cc", "(limits.reserve.has_value() || !limits.alive.empty()) &&\n         ", "",

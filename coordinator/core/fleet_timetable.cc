@@ -84,7 +84,19 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
   return absl::StrJoin(reasons, "; ");
 }
 
-void AddRunning(const State& state, const scheduler::DeviceView& view, absl::Time now,
+// Rests of less than a minute are those of darker days.
+void SetRest(double seconds, v1::TimetableEntry& entry) {
+  if (seconds >= 60) {
+    entry.set_rest_seconds(seconds);
+  }
+}
+
+struct Moments {
+  absl::Time now;
+  absl::Time ends;  // Of the attempt, with its rests, which the view does not count.
+};
+
+void AddRunning(const State& state, const scheduler::DeviceView& view, const Moments& at,
                 v1::DeviceTimetable& device) {
   const v1::Attempt* const attempt =
       FindAttempt(state, AttemptId(view.device.running_attempt_id()));
@@ -94,9 +106,12 @@ void AddRunning(const State& state, const scheduler::DeviceView& view, absl::Tim
   v1::TimetableEntry& entry = *device.add_entries();
   entry.set_job_id(attempt->job_id());
   entry.set_attempt_id(attempt->attempt_id());
-  entry.set_begin_unix_seconds(UnixSeconds(now));
-  entry.set_end_unix_seconds(UnixSeconds(std::max(view.free_at, now)));
+  entry.set_begin_unix_seconds(UnixSeconds(at.now));
+  entry.set_end_unix_seconds(UnixSeconds(at.ends));
   entry.set_waits_for(view.waits_for);
+  if (view.rests_at_reserve.has_value()) {
+    SetRest(absl::ToDoubleSeconds(at.ends - std::max(view.free_at, at.now)), entry);
+  }
 }
 
 void AddPlace(const scheduler::QueuePlacement& placed, absl::Time now,
@@ -107,6 +122,7 @@ void AddPlace(const scheduler::QueuePlacement& placed, absl::Time now,
   entry.set_begin_unix_seconds(UnixSeconds(now) + chosen.start_in_seconds());
   entry.set_end_unix_seconds(UnixSeconds(now) + chosen.finish_in_seconds());
   entry.set_waits_for(placed.placement.waits_for());
+  SetRest(chosen.prediction().rest_seconds(), entry);
 }
 
 void AddCharge(const v1::Device& device, const std::vector<timetable::ChargeQuantiles>& charge,
@@ -156,7 +172,7 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
     if (limits.reserve && scheduler::HasGauge(snapshot.devices[plan.gauges[i]].device)) {
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
     }
-    AddRunning(state, snapshot.devices[i], now.wall, row);
+    AddRunning(state, snapshot.devices[i], {now.wall, std::max(plan.free_at[i], now.wall)}, row);
     const scheduler::DeviceView& gauge = snapshot.devices[plan.gauges[i]];
     AddCharge(gauge.device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
     if (!row.charge().empty()) {

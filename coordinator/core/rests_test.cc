@@ -6,7 +6,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/status_matchers.h"
 #include "coordinator/core/boards_for_test.h"
+#include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/planning.h"
@@ -82,6 +84,21 @@ TEST_F(RestsTest, ThePlanCountsTheRestsOfARunningAttempt) {
   const PlanComputed plan = ComputePlan(boards.Snapshot());
   ASSERT_EQ(plan.jobs.size(), 1);
   EXPECT_GT(plan.jobs[0].placement.best(0).start_in_seconds(), 7 * kHourSeconds);
+}
+
+TEST_F(RestsTest, TheTimetableSaysForHowLongARunningAttemptRests) {
+  const double rests = Place(6 * kHourSeconds).prediction().rest_seconds();
+  boards.Snapshot();  // The board has just been heard.
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  ASSERT_EQ(timetable->devices(0).entries_size(), 1);
+  const v1::TimetableEntry& entry = timetable->devices(0).entries(0);
+  EXPECT_EQ(entry.attempt_id(), "j1.1");
+  EXPECT_GE(entry.rest_seconds(), rests);
+  EXPECT_LT(entry.rest_seconds(), 1.1 * rests) << "its watts are those of the upper quantile";
+  EXPECT_NEAR(entry.end_unix_seconds() - entry.begin_unix_seconds(),
+              6 * kHourSeconds + entry.rest_seconds(), 600);
 }
 
 TEST_F(RestsTest, TheLeaseCoversTheRests) {

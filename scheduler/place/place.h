@@ -113,6 +113,8 @@ struct QueuePlan {
   std::vector<std::vector<timetable::ChargeQuantiles>> charge;
   // The device whose gauge and capacity count for each one: itself, unless it shares a pack.
   std::vector<size_t> gauges;
+  // When the running attempt of each one is expected to end, its rests at the reserve included.
+  std::vector<absl::Time> free_at;
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

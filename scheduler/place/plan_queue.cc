@@ -325,6 +325,9 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
                                                : load.pack->ChargeByHour());
     plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
+  for (const DeviceLoad& load : InitialLoads(snapshot)) {
+    plan.free_at.push_back(load.free_at);
+  }
   return plan;
 }
 

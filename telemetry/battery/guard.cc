@@ -17,9 +17,6 @@
 namespace wattle::telemetry {
 namespace {
 
-// Work resumes only this far above the stopping point. 3 % are about a quarter of an hour of sun on
-// a small panel, and more than a step of a gauge with whole percents.
-constexpr Fraction kChargeHysteresis(0.03);
 constexpr Celsius kTemperatureHysteresis(5.0);
 // A limit is near so long before work must stop. Work that stays there draws less, and goes on as
 // before once the charge is twice as far, or the temperature at which stopped work resumes.
@@ -167,12 +164,11 @@ std::string Guard::CheckCharge(const policy::Limits& limits, const policy::StopE
                         ", and policy ", floor->policy, " keeps a reserve");
   }
   const Fraction reserve = floor->state_of_charge;
-  const Fraction stop =
-      WATTLE_FAULT_POINT("guard margin")
-          ? reserve
-          : policy::StopThreshold(reserve, {.error = charge_error_, .capacity = capacity_},
-                                  estimate);
-  const Fraction resume = stop + kChargeHysteresis;
+  const policy::Gauge gauge = {.error = charge_error_, .capacity = capacity_};
+  const Fraction stop = WATTLE_FAULT_POINT("guard margin")
+                            ? reserve
+                            : policy::StopThreshold(reserve, gauge, estimate);
+  const Fraction resume = policy::ResumeThreshold(stop, gauge, estimate);
   if (capacity_) {
     above_reserve_ = std::max(Joules(0), (charge_->value - stop).value() * *capacity_);
   }
