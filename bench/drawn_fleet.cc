@@ -171,6 +171,8 @@ Fleet DrawFleet(Dice& dice, const std::vector<double>& sun, int boards, int jobs
   v1::Policy& policy = fleet.policies.emplace_back();
   policy.set_name("keep");
   policy.set_reserve_state_of_charge_ratio(kReserve);
+  // The jobs of an instance run without a break, and runs do not rest where windows stop them too.
+  policy.add_work_windows("00:00-24:00");
   const auto first_hour = static_cast<size_t>(dice.Below(8760));
   for (int board = 0; board < boards; ++board) {
     const DeviceView& view = fleet.devices.emplace_back(DrawDevice(board, dice));
