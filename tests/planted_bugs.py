@@ -46,6 +46,8 @@ BUGS = (
     Bug("a job holds the board of its latest attempt, wherever its result was made", "coordinator/core/apart_jobs.cc",
         "if (succeeded ? attempt->state() == v1::ATTEMPT_STATE_FINISHED\n                  : !IsTerminal(attempt->state())) {", "if (succeeded || !IsTerminal(attempt->state())) {",
         "wattle_core_test", "ApartJobsTest.*"),
+    Bug("a result is awaited after its attempt failed", "coordinator/core/state.cc", "return AttemptId(report.failed().attempt_id());", "return AttemptId();",
+        "wattle_core_test", "EndedAttemptTest.*"),
     Bug("a job that waits for charge begins on its board in its turn", "coordinator/core/queueing.cc", "return turn < kTurnSoonSeconds && ", "return turn < 0 && ",
         "wattle_core_test", "ChooseQueuedTest.*"),
     Bug("a board gets no work ahead that waits for charge", "coordinator/core/queueing.cc", "return turn < kTurnSoonSeconds && ", "return ",

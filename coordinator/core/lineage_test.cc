@@ -177,6 +177,19 @@ TEST_F(LineageTest, AJobWhoseResultDidNotComeIsPlacedAgain) {
   EXPECT_EQ(JobOne().state(), v1::JOB_STATE_ACTIVE);
 }
 
+// A device drops a result that it cannot return, or that nobody seems to want.
+TEST(EndedAttemptTest, NoResultComesAfterAnEndOfAnyKind) {
+  v1::Report report;
+  report.mutable_finished()->set_attempt_id("j1.1");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.1"));
+  report.mutable_failed()->set_attempt_id("j1.2");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.2"));
+  report.mutable_stopped()->set_attempt_id("j1.3");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.3"));
+  report.mutable_paused()->set_attempt_id("j1.4");
+  EXPECT_EQ(EndedAttempt(report), AttemptId());
+}
+
 TEST_F(LineageTest, AlsoWhereTheBackupKnewTheAttempt) {
   Place("j1");
   const std::string backup = SnapshotBytes(state_);
