@@ -48,6 +48,8 @@ BUGS = (
         "wattle_core_test", "ApartJobsTest.*"),
     Bug("a result is awaited after its attempt failed", "coordinator/core/state.cc", "return AttemptId(report.failed().attempt_id());", "return AttemptId();",
         "wattle_core_test", "EndedAttemptTest.*"),
+    Bug("a result that waits through a restore is nobody's", "coordinator/core/lineage.cc", "(IsTerminal(held.state()) && !waits_to_return)", "IsTerminal(held.state())",
+        "wattle_core_test", "LineageTest.*"),
     Bug("a job that waits for charge begins on its board in its turn", "coordinator/core/queueing.cc", "return turn < kTurnSoonSeconds && ", "return turn < 0 && ",
         "wattle_core_test", "ChooseQueuedTest.*"),
     Bug("a board gets no work ahead that waits for charge", "coordinator/core/queueing.cc", "return turn < kTurnSoonSeconds && ", "return ",
