@@ -309,7 +309,7 @@ void Coordinator::Hello(const v1::Hello& hello, std::function<void(bool)> done) 
 
 void Coordinator::TookReport(const DeviceId& device, const v1::Report& report) {
   core::DeviceObservation& seen = observations_.devices[device];
-  seen.results_to_come.erase(AttemptId(report.finished().attempt_id()));
+  seen.results_to_come.erase(core::EndedAttempt(report));
   if (report.sequence() >= last_report_[device]) {
     seen.caught_up = true;
   }

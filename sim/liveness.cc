@@ -44,14 +44,21 @@ void Liveness::Begin() {
 }
 
 // The job of a pair may have no other board than a dead one once its mate succeeded on the last
-// healthy one.
+// healthy one. A job that waits for the output of one that needs the dead does too.
 bool Liveness::NeedsTheDead(const v1::Job& job) const {
-  return job.spec().has_apart() || std::any_of(dead_.begin(), dead_.end(), [&job](int board) {
-           const std::string label = absl::StrCat("device=board-", board);
-           return std::find(job.spec().required_labels().begin(),
-                            job.spec().required_labels().end(),
-                            label) != job.spec().required_labels().end();
-         });
+  const auto is_named = [&job](int board) {
+    const auto& labels = job.spec().required_labels();
+    return std::find(labels.begin(), labels.end(), absl::StrCat("device=board-", board)) !=
+           labels.end();
+  };
+  if (job.spec().has_apart() || std::any_of(dead_.begin(), dead_.end(), is_named)) {
+    return true;
+  }
+  const std::vector<JobId> before = core::ReferencedJobs(job.spec());
+  return std::any_of(before.begin(), before.end(), [this](const JobId& id) {
+    const v1::JobRecord* const record = core::FindJob(world_.coordinator.durable(), id);
+    return record != nullptr && !IsTerminal(record->job().state()) && NeedsTheDead(record->job());
+  });
 }
 
 std::vector<const v1::Job*> Liveness::OpenJobs() const {

@@ -13,6 +13,7 @@
 #include "google/protobuf/descriptor.h"
 
 #include "coordinator/core/core.h"
+#include "coordinator/core/state.h"
 #include "policy/fields.h"
 #include "proto/job_kind.h"
 #include "sim/runner.h"
@@ -317,6 +318,18 @@ void Users::RemoveDevice(const DeviceId& device) {
   });
   Retry([this, device, removed] {
     if (!*removed) {
+      RemoveDevice(device);
+    } else {
+      SeeWhetherGone(device);
+    }
+  });
+}
+
+// A hello that was on its way when the device ended registers it again.
+void Users::SeeWhetherGone(const DeviceId& device) {
+  loop_.After(options_.outage_seconds_max + 2.0, [this, device] {
+    const v1::DeviceRecord* const record = core::FindDevice(coordinator_.durable(), device);
+    if (record != nullptr && !record->removed()) {
       RemoveDevice(device);
     }
   });

@@ -49,6 +49,7 @@ class Users {
   void Push(const v1::ArtifactInfo& info);
   void Submit(int number);
   void Resume(const DeviceId& device);
+  void SeeWhetherGone(const DeviceId& device);
   v1::Policy MakePolicy(Fraction reserve);
   v1::Policy MakeReserve(Fraction reserve);
   // Of a field that has a usual range (policy/fields.h).

@@ -225,10 +225,7 @@ class ReportDecider {
         output.empty() || draft_.state().artifacts.contains(ArtifactId(output));
     if (finished && output_there && !IsTerminal(job.state())) {
       Adopt(job, attempt, fact.receipt(), output, "finished before the restore");
-      NoteFinding(draft_, device_.value(), fact, true,
-                  absl::StrCat(job.job_id(), " had finished on ",
-                               DeviceName(draft_.state(), device_.value()),
-                               "; its result was taken in again"));
+      NoteTakenInAgain(job, fact);
       return "";
     }
     const v1::Receipt receipt = Complete(fact.receipt(), attempt);
@@ -240,6 +237,14 @@ class ReportDecider {
                                output, " is not in the restored store: the job runs again"));
     }
     return absl::StrCat(id.value(), " was placed before the restore; its energy is booked");
+  }
+
+  template <typename Fact>
+  void NoteTakenInAgain(const v1::Job& job, const Fact& fact) {
+    NoteFinding(
+        draft_, device_.value(), fact, true,
+        absl::StrCat(job.job_id(), " had finished on ", DeviceName(draft_.state(), device_.value()),
+                     "; its result was taken in again"));
   }
 
   // Makes the result of an attempt that had already ended for the coordinator the job's result.
@@ -352,6 +357,9 @@ class ReportDecider {
     }
     if (late) {
       Adopt(job, attempt, fact.receipt(), output, "finished late, its result was adopted");
+      if (returned) {
+        NoteTakenInAgain(job, fact);
+      }
     } else {
       Succeed(job, attempt, fact.receipt(), output, "finished");
     }

@@ -45,13 +45,17 @@ std::vector<const v1::Job*> OpenAndSucceeded(const State& state) {
   return jobs;
 }
 
+// Where the job runs, or where its result was made. That is not always its latest attempt: the
+// result of an earlier one may have come late.
 std::optional<DeviceId> DeviceOf(const v1::Job& job) {
-  if (job.state() == v1::JOB_STATE_SUCCEEDED) {
-    return job.attempts().empty() ? std::nullopt
-                                  : std::optional(DeviceId(job.attempts().rbegin()->device_id()));
+  const bool succeeded = job.state() == v1::JOB_STATE_SUCCEEDED;
+  for (auto attempt = job.attempts().rbegin(); attempt != job.attempts().rend(); ++attempt) {
+    if (succeeded ? attempt->state() == v1::ATTEMPT_STATE_FINISHED
+                  : !IsTerminal(attempt->state())) {
+      return DeviceId(attempt->device_id());
+    }
   }
-  const v1::Attempt* const live = LiveAttempt(job);
-  return live == nullptr ? std::nullopt : std::optional(DeviceId(live->device_id()));
+  return std::nullopt;
 }
 
 }  // namespace

@@ -82,6 +82,24 @@ TEST_F(ApartJobsTest, AJobThatFailedHoldsNoBoard) {
   EXPECT_EQ(DeviceOf("j2"), "fast");
 }
 
+TEST_F(ApartJobsTest, AJobHoldsTheBoardOfItsResultAndNotOfItsLatestAttempt) {
+  v1::JobSpec spec = OfGroup("folds");
+  spec.set_lease_seconds(60);
+  boards.Submit(600, spec);
+  boards.Plan();
+  boards.Run("j1.1");
+  ASSERT_EQ(DeviceOf("j1"), "fast");
+  boards.Advance(absl::Hours(1));
+  boards.observations.devices[DeviceId("slow")].last_seen = boards.Now();
+  boards.Do(ComputePlan(MakeSnapshot(boards.state, boards.observations, {}, boards.Now())));
+  ASSERT_EQ(DeviceOf("j1"), "slow") << "the fast board is silent";
+  boards.Finish("j1.1");
+  ASSERT_EQ(boards.Job("j1").state(), v1::JOB_STATE_SUCCEEDED);
+  boards.Submit(600, OfGroup("folds"));
+  boards.Plan();
+  EXPECT_EQ(DeviceOf("j2"), "slow");
+}
+
 TEST_F(ApartJobsTest, ADryRunCountsWhatIsThere) {
   boards.Submit(600, OfGroup("folds"));
   boards.Plan();

@@ -280,7 +280,8 @@ void Applier::Changed(int64_t job_number) {
 }
 
 double Applier::BackoffSeconds(const v1::JobStateChanged& event) const {
-  return event.backoff_seconds() == 0.0 && event.not_before_unix_seconds() > at_
+  // A clock may stand before 1970, and 0 is then a later time and no end of a backoff.
+  return event.backoff_seconds() == 0.0 && event.not_before_unix_seconds() > std::max(0.0, at_)
              ? event.not_before_unix_seconds() - at_
              : event.backoff_seconds();
 }

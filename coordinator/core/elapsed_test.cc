@@ -56,6 +56,19 @@ TEST(ClockStepTest, ALeaseEndsInItsTimeWhateverTheWallClockSays) {
   }
 }
 
+TEST(ClockStepTest, AJobThatIsQueuedWithoutABackoffWaitsForNoYear) {
+  Fleet fleet;
+  PlaceFirst(fleet);
+  v1::Event queued;
+  queued.set_sequence(fleet.state.last_sequence.value() + 1);
+  queued.set_at_unix_seconds(-1e9);  // 1938
+  queued.mutable_job_state_changed()->set_job_id("j1");
+  queued.mutable_job_state_changed()->set_state(v1::JOB_STATE_QUEUED);
+  Apply(fleet.state, queued, Now(10).monotonic);
+  const v1::JobRecord& record = *FindJob(fleet.state, JobId("j1"));
+  EXPECT_FALSE(InBackoff(fleet.state, fleet.observations, record, Now(10).monotonic));
+}
+
 TEST(HeartbeatIntervalTest, NoLeaseEndsBetweenTwoPromisedHeartbeats) {
   Fleet fleet;
   PlaceFirst(fleet);

@@ -90,10 +90,22 @@ bool CheckLineage(Draft& draft, const v1::Hello& hello) {
   return true;
 }
 
+namespace {
+
+// The attempt has ended, and its report waits for its result.
+bool WaitsToReturn(const v1::Hello& hello, const v1::HeldAttempt& held) {
+  const auto& waiting = hello.results_to_return();
+  return IsTerminal(held.state()) &&
+         std::find(waiting.begin(), waiting.end(), held.attempt_id()) != waiting.end();
+}
+
+}  // namespace
+
 void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
   const State& state = draft.state();
   for (const v1::HeldAttempt& held : hello.attempts()) {
-    if (!IsBeforeRestore(state, held) || IsTerminal(held.state())) {
+    const bool waits_to_return = WaitsToReturn(hello, held);
+    if (!IsBeforeRestore(state, held) || (IsTerminal(held.state()) && !waits_to_return)) {
       continue;  // A report tells the end of an attempt.
     }
     const AttemptId id(held.attempt_id());
@@ -103,7 +115,8 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
       continue;
     }
     const v1::Job& job = record->job();
-    const bool current = job.state() == v1::JOB_STATE_QUEUED && LiveAttempt(job) == nullptr &&
+    const bool current = !waits_to_return && job.state() == v1::JOB_STATE_QUEUED &&
+                         LiveAttempt(job) == nullptr &&
                          !state.wanted_attempts.contains(DeviceId(hello.device().device_id()));
     v1::AttemptRecovered& recovered = *draft.Add().mutable_attempt_recovered();
     recovered.set_attempt_id(held.attempt_id());
@@ -119,6 +132,9 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
       draft.SetJob(job.job_id(), v1::JOB_STATE_ACTIVE,
                    absl::StrCat("goes on on ", hello.device().name(),
                                 ", which held it through the restore"));
+    }
+    if (waits_to_return) {
+      continue;  // A finding once its result is here.
     }
     NoteFinding(draft, hello.device().device_id(), held, current,
                 current ? absl::StrCat(held.attempt_id(), " goes on on ", hello.device().name())

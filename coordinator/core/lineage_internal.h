@@ -21,7 +21,7 @@ void DecideOpenJournal(Draft& draft, const OpenJournal& command);
 bool CheckLineage(Draft& draft, const v1::Hello& hello);
 // Recovers the attempts that the device holds and the copy does not know. An attempt goes on if its
 // job has no other attempt. Any other attempt is recorded, so that its joules are booked when it
-// stops.
+// stops, and so that the device keeps a result that it could not upload yet.
 void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello);
 
 // Refuses the device's message, because another board uses the same identity; most likely somebody

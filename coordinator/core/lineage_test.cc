@@ -17,7 +17,9 @@
 namespace wattle::core {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 constexpr char kOutput[] = "0123456789abcdef";
@@ -175,6 +177,47 @@ TEST_F(LineageTest, AJobWhoseResultDidNotComeIsPlacedAgain) {
   results_to_come_.erase(AttemptId("j1.1"));
   Place("j1");
   EXPECT_EQ(JobOne().state(), v1::JOB_STATE_ACTIVE);
+}
+
+// A device lets go of a result whose job is not open, as far as it is told.
+TEST_F(LineageTest, TheDeviceKeepsAResultThatItCouldNotUploadBeforeTheRestore) {
+  const std::string backup = SnapshotBytes(state_);
+  Place("j1");
+  Restore(backup);
+  v1::Hello hello = HelloOf("second", 1);
+  v1::HeldAttempt& held = *hello.add_attempts();
+  held.set_attempt_id("j1.1");
+  held.set_fencing_token(1);
+  held.set_state(v1::ATTEMPT_STATE_FINISHED);
+  Do(WorkerHello{hello});
+  EXPECT_THAT(DesiredFor(state_, DeviceId("d1")).keep_checkpoint_job_ids(), IsEmpty())
+      << "its report tells the end";
+  hello.add_results_to_return("j1.1");
+  Do(WorkerHello{hello});
+  Do(WorkerHello{hello});
+  EXPECT_THAT(DesiredFor(state_, DeviceId("d1")).keep_checkpoint_job_ids(), ElementsAre("j1"));
+  EXPECT_THAT(DesiredFor(state_, DeviceId("d1")).assignments(), IsEmpty());
+  EXPECT_THAT(state_.restore_findings, IsEmpty()) << "nothing is stopped";
+  EXPECT_EQ(JobOne().state(), v1::JOB_STATE_QUEUED);
+  CommitOutput();
+  TellFinished();
+  EXPECT_EQ(JobOne().state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_THAT(JobOne().attempts(), SizeIs(1));
+  ASSERT_THAT(state_.restore_findings, SizeIs(1));
+  EXPECT_THAT(state_.restore_findings[0].text(), HasSubstr("its result was taken in again"));
+}
+
+// A device drops a result that it cannot return, or that nobody seems to want.
+TEST(EndedAttemptTest, NoResultComesAfterAnEndOfAnyKind) {
+  v1::Report report;
+  report.mutable_finished()->set_attempt_id("j1.1");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.1"));
+  report.mutable_failed()->set_attempt_id("j1.2");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.2"));
+  report.mutable_stopped()->set_attempt_id("j1.3");
+  EXPECT_EQ(EndedAttempt(report), AttemptId("j1.3"));
+  report.mutable_paused()->set_attempt_id("j1.4");
+  EXPECT_EQ(EndedAttempt(report), AttemptId());
 }
 
 TEST_F(LineageTest, AlsoWhereTheBackupKnewTheAttempt) {

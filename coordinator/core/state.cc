@@ -241,6 +241,16 @@ std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotoni
   return jobs;
 }
 
+AttemptId EndedAttempt(const v1::Report& report) {
+  if (report.has_finished()) {
+    return AttemptId(report.finished().attempt_id());
+  }
+  if (report.has_failed()) {
+    return AttemptId(report.failed().attempt_id());
+  }
+  return AttemptId(report.stopped().attempt_id());
+}
+
 Monotonic LastContact(const Observations& observations, const DeviceId& device) {
   const auto found = observations.devices.find(device);
   const Monotonic listening = observations.listening_since;

@@ -29,6 +29,7 @@
 #include "scheduler/profiles/profile_table.h"
 #include "units/id.h"
 #include "wattle/v1/device.pb.h"
+#include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/journal.pb.h"
 #include "wattle/v1/upgrade.pb.h"
 
@@ -199,7 +200,7 @@ struct DeviceObservation {
   // Until then the device gets no new work, because its next report may end the very job that
   // waits.
   bool caught_up = true;
-  // Ended attempts whose results the device announced in its hello and has not returned yet. A
+  // Ended attempts whose results the device announced in its hello, until it told their ends. A
   // queued job with such an attempt is not placed again.
   std::set<AttemptId> results_to_come;
   // The worker can hold attempts that wait behind the running one (kProtocolWithQueue).
@@ -250,6 +251,9 @@ bool IsReachable(const Observations& observations, const DeviceId& device, Monot
 bool IsCaughtUp(const Observations& observations, const DeviceId& device);
 // Jobs whose results reachable devices are about to return.
 std::set<JobId> JobsWithResultsToCome(const Observations& observations, Monotonic now);
+// The attempt whose end the report tells; empty: it tells of no end. However an attempt ended, no
+// further result of it is to come.
+AttemptId EndedAttempt(const v1::Report& report);
 // When the coordinator last heard of the device, or Observations::listening_since if that is later.
 Monotonic LastContact(const Observations& observations, const DeviceId& device);
 

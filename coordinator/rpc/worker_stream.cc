@@ -280,7 +280,7 @@ absl::Status WorkerStream::HandleReport() {
   }
   const bool last = command.report.sequence() >= last_report_sequence_;
   const size_t size_bytes = command.report.ByteSizeLong();
-  AttemptId finished(command.report.finished().attempt_id());
+  AttemptId ended = core::EndedAttempt(command.report);
   {
     absl::MutexLock lock(&mutex_);
     ++unanswered_;
@@ -291,13 +291,13 @@ absl::Status WorkerStream::HandleReport() {
   return runtime_.Post(
       std::move(command),
       [self = shared_from_this(), last, size_bytes,
-       finished = std::move(finished)](const runtime::Answer& answer) {
+       ended = std::move(ended)](const runtime::Answer& answer) {
         self->ReportAnswered(size_bytes);
         if (!answer.status.ok()) {
           self->FinishWith(answer.status);
           return;
         }
-        self->slot_->ResultCame(self->stream_number_, finished);
+        self->slot_->EndCame(self->stream_number_, ended);
         if (last) {
           self->slot_->CaughtUp(self->stream_number_);
         }

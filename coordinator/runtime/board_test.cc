@@ -162,9 +162,9 @@ TEST(ObservationBoardTest, AResultToComeIsAwaitedUntilItsEndIsReportedOnTheSameS
   slot->Greeted(older, {.results_to_come = {first}});
   EXPECT_THAT(awaited(), IsEmpty());
   slot->Greeted(newer, {.results_to_come = {first, second}});
-  slot->ResultCame(older, first);
+  slot->EndCame(older, first);
   EXPECT_THAT(awaited(), ElementsAre(first, second));
-  slot->ResultCame(newer, first);
+  slot->EndCame(newer, first);
   EXPECT_THAT(awaited(), ElementsAre(second));
 }
 

@@ -87,7 +87,7 @@ void ObservationBoard::Slot::CaughtUp(uint64_t stream) {
   }
 }
 
-void ObservationBoard::Slot::ResultCame(uint64_t stream, const AttemptId& attempt) {
+void ObservationBoard::Slot::EndCame(uint64_t stream, const AttemptId& attempt) {
   absl::MutexLock lock(&mutex_);
   if (stream == stream_ && observation_.results_to_come.erase(attempt) > 0) {
     ++version_;

@@ -53,7 +53,7 @@ class ObservationBoard {
     // The device's last report of before its hello was taken.
     void CaughtUp(uint64_t stream);
     // The device has reported the attempt's end.
-    void ResultCame(uint64_t stream, const AttemptId& attempt);
+    void EndCame(uint64_t stream, const AttemptId& attempt);
     // The device has been told policies with which it promises a heartbeat this often. The longer
     // of this and the promise before counts until its next heartbeat.
     void Promised(uint64_t stream, absl::Duration interval);

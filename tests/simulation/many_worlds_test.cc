@@ -20,6 +20,13 @@ namespace {
 
 constexpr int kDenseWorlds = 60;
 constexpr int kMutantSeedsMax = 1000;
+// Dense worlds in which an invariant broke before its fault was mended.
+struct MendedWorld {
+  int seed;
+  Ending ending = Ending::kAtRest;
+};
+constexpr MendedWorld kMendedWorlds[] = {
+    {900018}, {900103}, {900111}, {900158}, {900101, Ending::kWithDeadBoards}};
 
 TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   const Counts sum = RunWorlds(Number("WATTLE_SIM_WORLDS", kDenseWorlds), false);
@@ -46,6 +53,12 @@ TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.upgrades, 0);
   EXPECT_GT(sum.went_back, 0);
   EXPECT_GT(sum.renewed, 0);
+}
+
+TEST(ManyWorldsTest, TheWorldsOfMendedFaultsKeepEveryInvariant) {
+  for (const MendedWorld& world : kMendedWorlds) {
+    RunSeed(world.seed, /*slow=*/false, world.ending);
+  }
 }
 
 TEST(ManyWorldsTest, TheHealthyPartOfAFleetFinishesInTime) {

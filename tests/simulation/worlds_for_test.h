@@ -32,16 +32,22 @@ inline std::string Replay(int seed, const char* pace) {
 
 enum class Ending { kAtRest, kWithDeadBoards };
 
-// What happened in the worlds together. A breach fails the test and is the last world.
+// A breach fails the test.
+inline Outcome RunSeed(int seed, bool slow, Ending ending) {
+  Options options = DrawOptions(static_cast<uint64_t>(seed), slow);
+  options.liveness = ending == Ending::kWithDeadBoards;
+  Outcome outcome = RunWorld(options);
+  EXPECT_EQ(outcome.breach, "") << Replay(seed, slow ? "slow" : "dense")
+                                << (options.liveness ? " --liveness" : "");
+  return outcome;
+}
+
+// What happened in the worlds together. A world with a breach is the last one.
 inline Counts RunWorlds(int worlds, bool slow, Ending ending = Ending::kAtRest) {
   Counts sum;
   const int first = Number("WATTLE_SIM_SEED", kFirstSeed);
   for (int seed = first; seed < first + worlds; ++seed) {
-    Options options = DrawOptions(static_cast<uint64_t>(seed), slow);
-    options.liveness = ending == Ending::kWithDeadBoards;
-    const Outcome outcome = RunWorld(options);
-    EXPECT_EQ(outcome.breach, "") << Replay(seed, slow ? "slow" : "dense")
-                                  << (options.liveness ? " --liveness" : "");
+    const Outcome outcome = RunSeed(seed, slow, ending);
     if (!outcome.breach.empty()) {
       break;
     }
