@@ -375,7 +375,7 @@ PlanComputed ComputePlan(const scheduler::Snapshot& snapshot) {
   scheduler::FleetPlan fleet = scheduler::PlanQueueAndMoves(snapshot);
   PlanComputed plan{snapshot.sequence, std::move(fleet.jobs), std::move(fleet.moves),
                     fleet.proposals_dropped};
-  ChooseQueued(snapshot, plan.jobs);
+  ChooseQueued(snapshot, fleet.free_at, plan.jobs);
   return plan;
 }
 

@@ -66,9 +66,10 @@ void KeepBack(double free_in_seconds, std::vector<Place>& places) {
   places.erase(kept, places.end());
 }
 
-// REQUIRES: in the order of their starts.
-void ChooseOn(const scheduler::DeviceView& view, absl::Time now, std::vector<Place>& places) {
-  KeepBack(std::max(0.0, absl::ToDoubleSeconds(view.free_at - now)), places);
+// free_in: until the board's attempt ends. REQUIRES: in the order of their starts.
+void ChooseOn(const scheduler::DeviceView& view, absl::Duration free_in,
+              std::vector<Place>& places) {
+  KeepBack(std::max(0.0, absl::ToDoubleSeconds(free_in)), places);
   int room = view.queue_room;
   for (size_t i = 0; i < places.size() && room > 0; ++i) {
     if (places[i].job->queued_on.has_value()) {
@@ -183,7 +184,7 @@ int QueueRoom(const State& state, const Observations& observations, const Device
   return QueueDepth(state, record->info()) - QueuedOn(state, device);
 }
 
-void ChooseQueued(const scheduler::Snapshot& snapshot,
+void ChooseQueued(const scheduler::Snapshot& snapshot, const std::vector<absl::Time>& free_at,
                   std::vector<scheduler::QueuePlacement>& jobs) {
   std::map<std::string, const scheduler::JobView*> views;
   for (const scheduler::JobView& view : snapshot.queue) {
@@ -212,13 +213,14 @@ void ChooseQueued(const scheduler::Snapshot& snapshot,
                                 planned.placement.best(0).finish_in_seconds(), here});
     }
   }
-  for (const scheduler::DeviceView& view : snapshot.devices) {
+  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
+    const scheduler::DeviceView& view = snapshot.devices[i];
     const auto on = places.find(view.device.info().device_id());
     if (on != places.end() && !released.contains(on->first)) {
       std::stable_sort(on->second.begin(), on->second.end(), [](const Place& a, const Place& b) {
         return a.start_in_seconds < b.start_in_seconds;
       });
-      ChooseOn(view, snapshot.now, on->second);
+      ChooseOn(view, free_at[i] - snapshot.now, on->second);
     }
   }
 }

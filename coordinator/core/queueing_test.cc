@@ -270,7 +270,6 @@ std::vector<scheduler::QueuePlacement> Choose(absl::Duration free_in,
   snapshot.now = absl::FromUnixSeconds(1'800'000'000);
   scheduler::DeviceView& board = snapshot.devices.emplace_back();
   board.device.mutable_info()->set_device_id("mast");
-  board.free_at = snapshot.now + free_in;
   board.queue_room = 2;
   std::vector<scheduler::QueuePlacement> jobs;
   for (const PlaceOnBoard& place : places) {
@@ -289,7 +288,7 @@ std::vector<scheduler::QueuePlacement> Choose(absl::Duration free_in,
       best.set_finish_in_seconds(3600 * place.finish);
     }
   }
-  ChooseQueued(snapshot, jobs);
+  ChooseQueued(snapshot, {snapshot.now + free_in}, jobs);
   return jobs;
 }
 constexpr double kNoPlace = std::numeric_limits<double>::infinity();

@@ -84,6 +84,20 @@ TEST_F(RestsTest, ThePlanCountsTheRestsOfARunningAttempt) {
   const PlanComputed plan = ComputePlan(boards.Snapshot());
   ASSERT_EQ(plan.jobs.size(), 1);
   EXPECT_GT(plan.jobs[0].placement.best(0).start_in_seconds(), 7 * kHourSeconds);
+  EXPECT_FALSE(plan.jobs[0].withdraw);
+}
+
+// The next job's turn is behind the rests, and it waits on the board for it.
+TEST_F(RestsTest, AJobBehindARunThatRestsWaitsOnTheBoard) {
+  Place(6 * kHourSeconds);
+  boards.observations.devices[DeviceId("mast")].takes_queued = true;
+  boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(kHourSeconds);
+  boards.observations.devices[DeviceId("mast")].heartbeat.set_state_of_charge_ratio(0.3);
+  boards.Submit(6 * kHourSeconds);
+  const PlanComputed plan = ComputePlan(boards.Snapshot());
+  ASSERT_EQ(plan.jobs.size(), 1);
+  EXPECT_GT(plan.jobs[0].placement.best(0).start_in_seconds(), 1.5 * kHourSeconds);
+  EXPECT_TRUE(plan.jobs[0].queue) << plan.jobs[0].placement.reason();
 }
 
 TEST_F(RestsTest, TheTimetableSaysForHowLongARunningAttemptRests) {

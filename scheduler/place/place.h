@@ -100,6 +100,9 @@ struct FleetPlan {
   // Parts of the fleet for which the search expected a gain, and whose arrangement broke a promise
   // or was not cheaper under all rules.
   int proposals_dropped = 0;
+  // In the order of Snapshot::devices: when the running attempt of each one is expected to end, its
+  // rests at the reserve included.
+  std::vector<absl::Time> free_at;
 };
 FleetPlan PlanQueueAndMoves(const Snapshot& snapshot);
 // PlanQueue without the search: what its plan is measured against.
@@ -113,8 +116,7 @@ struct QueuePlan {
   std::vector<std::vector<timetable::ChargeQuantiles>> charge;
   // The device whose gauge and capacity count for each one: itself, unless it shares a pack.
   std::vector<size_t> gauges;
-  // When the running attempt of each one is expected to end, its rests at the reserve included.
-  std::vector<absl::Time> free_at;
+  std::vector<absl::Time> free_at;  // As FleetPlan's.
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

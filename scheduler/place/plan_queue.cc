@@ -315,6 +315,14 @@ bool QueuePlanner::MayTry() {
   return may;
 }
 
+std::vector<absl::Time> QueuePlanner::FreeAt() const {
+  std::vector<absl::Time> free_at;
+  for (const DeviceLoad& load : loads_) {
+    free_at.push_back(load.free_at);
+  }
+  return free_at;
+}
+
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   QueuePlanner planner(snapshot);
@@ -325,9 +333,7 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
                                                : load.pack->ChargeByHour());
     plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
-  for (const DeviceLoad& load : InitialLoads(snapshot)) {
-    plan.free_at.push_back(load.free_at);
-  }
+  plan.free_at = planner.FreeAt();
   return plan;
 }
 
@@ -342,6 +348,7 @@ FleetPlan PlanQueueAndMoves(const Snapshot& snapshot) {
   FleetPlan plan;
   plan.jobs = planner.Plan();
   plan.proposals_dropped = planner.proposals_dropped();
+  plan.free_at = planner.FreeAt();
   std::set<AttemptId> released;
   for (const QueuePlacement& placed : plan.jobs) {
     if (!placed.releases.value().empty()) {

@@ -52,6 +52,8 @@ class QueuePlanner {
   // After Plan. Whether the search's arrangement of some part was taken.
   [[nodiscard]] bool found_cheaper() const { return found_cheaper_; }
   [[nodiscard]] const std::vector<DeviceLoad>& final_loads() const { return final_loads_; }
+  // When the running attempt of each device is expected to end, its rests at the reserve included.
+  [[nodiscard]] std::vector<absl::Time> FreeAt() const;
 
  private:
   struct Job {
