@@ -76,6 +76,8 @@ BUGS = (
         "wattle_policy_test", "HeldBackTest.*"),
     Bug("a run that rests begins at the reserve", "scheduler/place/rests.cc", "run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})", "run.whole.length > 0",
         "wattle_drawn_places_test", "RestsTest.*"),
+    Bug("a measurement rests", "scheduler/place/consider_gap.cc", "resting.has_value() && !job.profile_point.has_value()", "resting.has_value()",
+        "wattle_drawn_places_test", "RestsTest.*"),
     Bug("a run rests without a guard", "scheduler/place/rests.cc", "(limits.reserve.has_value() || !limits.alive.empty()) &&\n         ", "",
         "wattle_drawn_places_test", "RestsTest.*"),
     Bug("a deadline without the rests", "scheduler/place/consider_gap.cc", "option.finish_in_seconds_upper + static_cast<double>(*rests->upper)",

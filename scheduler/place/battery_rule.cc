@@ -133,6 +133,9 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
 // Likewise, with rests where it may have them. A run that is longer than the pack looks ahead has
 // them too.
 std::optional<RestingRun> RestingRunOn(const Consideration& on) {
+  if (on.job.profile_point.has_value()) {
+    return std::nullopt;  // A measurement that is cut off tells nothing.
+  }
   return RestingRunOf(on.device.device, *on.load, on.limits, on.steps, on.prediction);
 }
 

@@ -72,6 +72,14 @@ TEST(RestsTest, ARunThatTheChargeBearsDoesNotRest) {
   EXPECT_EQ(loop.FirstPlan()[0].placement.best(0).prediction().rest_seconds(), 0);
 }
 
+TEST(RestsTest, AMeasurementDoesNotRest) {
+  EventLoop loop = Board(/*charge_wh=*/40, /*sun_wh=*/80);
+  JobView job = JobOf("j1", absl::Hours(15));
+  job.profile_point.emplace();
+  loop.Arrive(0, job);
+  EXPECT_EQ(loop.FirstPlan()[0].placement.device_id(), "");
+}
+
 TEST(RestsTest, WithoutAReserveNoGuardStopsTheRunSoThatItWaits) {
   EventLoop loop = Board(/*charge_wh=*/20, /*sun_wh=*/80, v1::Policy());
   loop.Arrive(12, JobOf("j1", absl::Hours(4)));
