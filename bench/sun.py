@@ -192,6 +192,10 @@ def stopped(results, policy):
     return 100 * total(results, policy, "guard_stops") / max(1, total(results, policy, "whole_runs"))
 
 
+def rests_per_job(results, policy):
+    return total(results, policy, "rests") / max(1, total(results, policy, "jobs_done"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=seed_of_head() % 1_000_000_000)
@@ -220,7 +224,7 @@ def main():
         beside(lambda peer: min(work(some, peer) for some in of_site.values())))
     add(figures, "work_vs_linear_bound_percent", [work(results, "ours", "linear")], "%", beside(lambda peer: work(results, peer, "linear")))
     add(figures, "guard_stops_percent", [stopped(results, "ours")], "%", beside(lambda peer: stopped(results, peer)))
-    add(figures, "rests_per_job", [total(results, "ours", "rests") / max(1, total(results, "ours", "jobs_done"))], "", beside(lambda peer: total(results, peer, "rests") / max(1, total(results, peer, "jobs_done"))))
+    add(figures, "rests_per_job", [rests_per_job(results, "ours")], "", beside(lambda peer: rests_per_job(results, peer)))
     for risk in arguments.risks:
         add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} whole runs")
     write_figures("sun", figures)
