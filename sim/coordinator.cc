@@ -13,6 +13,7 @@
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/upgrades.h"
+#include "policy/at_reserve.h"
 
 namespace wattle::sim {
 namespace {
@@ -507,7 +508,8 @@ void Coordinator::CountRun(const v1::AttemptStateChanged& event) {
   const v1::Attempt* const attempt = core::FindAttempt(durable_, AttemptId(event.attempt_id()));
   const bool rests = attempt != nullptr && attempt->prediction().rest_seconds() > 0;
   if (event.state() == v1::ATTEMPT_STATE_PAUSED) {
-    ++(rests ? world_.counts.rests : world_.counts.guard_stops);
+    const bool is_rest = rests && policy::IsAtReserve(event.reason());
+    ++(is_rest ? world_.counts.rests : world_.counts.guard_stops);
   }
   world_.counts.whole_runs += event.state() == v1::ATTEMPT_STATE_FINISHED && !rests ? 1 : 0;
 }

@@ -14,6 +14,7 @@
 #include "policy/weak_supply.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/rests.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/place/sun_outlook.h"
@@ -84,9 +85,8 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
   return absl::StrJoin(reasons, "; ");
 }
 
-// Rests of less than a minute are those of darker days.
 void SetRest(double seconds, v1::TimetableEntry& entry) {
-  if (seconds >= 60) {
+  if (seconds >= scheduler::kRestToTellSeconds) {
     entry.set_rest_seconds(seconds);
   }
 }

@@ -130,8 +130,7 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
   return demand.end() <= on.load->pack->horizon() ? std::optional(demand) : std::nullopt;
 }
 
-// Likewise, with rests where it may have them. A run that is longer than the pack looks ahead has
-// them too.
+// The run if it may rest. It may then end behind the time to which the pack looks ahead.
 std::optional<RestingRun> RestingRunOn(const Consideration& on) {
   if (on.job.profile_point.has_value()) {
     return std::nullopt;  // A measurement that is cut off tells nothing.

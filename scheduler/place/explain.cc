@@ -18,6 +18,7 @@
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/probe_value_internal.h"
+#include "scheduler/place/rests.h"
 #include "scheduler/place/rule.h"
 #include "units/format.h"
 
@@ -170,9 +171,6 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
 }
 
-// Shorter rests are those of darker days alone.
-constexpr double kRestToTell = 60;
-
 std::string WhyChosen(const FleetView& fleet, const JobView& job, const Considered& considered,
                       const v1::Candidate& shown) {
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
@@ -212,7 +210,7 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
     absl::StrAppend(&reason, absl::StrFormat("; its heat makes the run %.1f times as long",
                                              shown.prediction().heat_stretch_ratio()));
   }
-  if (const double rests = shown.prediction().rest_seconds(); rests >= kRestToTell) {
+  if (const double rests = shown.prediction().rest_seconds(); rests >= kRestToTellSeconds) {
     absl::StrAppend(&reason, "; rests at its reserve for about ",
                     FormatElapsed(absl::Seconds(rests)),
                     " of the run, until the sun has charged its battery");

@@ -22,6 +22,9 @@ namespace wattle::scheduler {
 // darker.
 inline constexpr size_t kDarkerMean = 50;
 
+// People are told of rests from here on. Shorter ones are those of darker days alone.
+inline constexpr double kRestToTellSeconds = 60;
+
 // Whether runs rest on a device with these limits: its guard keeps a charge, and no window or daily
 // budget stops them too.
 bool MayRest(const v1::Device& device, const policy::Limits& limits);

@@ -11,8 +11,7 @@ namespace wattle::timetable {
 struct Level {
   Millijoules lowest = 0;  // Not clipped at 0: below 0 the pack was asked for more than it held.
   Millijoules end = 0;
-  Seconds worked =
-      0;  // For so long did work that yields draw its power; the rest of the time it rested.
+  Seconds worked = 0;  // For how long work that yields ran.
 };
 
 // net: what the pack gains, below 0 what it loses. A full pack takes no more, an empty one gives no

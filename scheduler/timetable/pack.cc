@@ -263,17 +263,21 @@ Seconds RetryFrom(const Demand& demand, Milliwatts power, Seconds moment, Millij
   return moment - std::max<Seconds>(0, drawing - too_long);
 }
 
+Millijoules Pack::ChargeAt(size_t path, Seconds moment) const {
+  const size_t slot = SlotAt(moment);
+  const Step& step = Steps(path)[slot];
+  const Millijoules charge = step.charge - slots_[slot].at_start;
+  const Seconds passed = moment - slots_[slot].begin;
+  return passed > 0 ? AdvanceIn({path, slot, passed}, step, charge, /*own=*/nullptr).end : charge;
+}
+
 // Follows the path from the demand's begin. Before it nothing changes; once the demand is over and
 // the charge is again what it is without the demand, nothing changes any more.
 Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
   Outcome outcome;
   const Step* const steps = Steps(path);
   size_t i = SlotAt(demand.begin);
-  Millijoules charge = steps[i].charge - slots_[i].at_start;
-  if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
-    charge = AdvanceIn({path, i, passed}, steps[i], charge, /*own=*/nullptr).end;
-  }
-  charge -= demand.draw.at_start;
+  Millijoules charge = ChargeAt(path, demand.begin) - demand.draw.at_start;
   const Milliwatts drawn = DrawnIn(path, demand.draw.power, demand.draw.deviation);
   Seconds at = demand.begin;
   while (i < slots_.size()) {
@@ -397,11 +401,7 @@ std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart
   draw.yields = true;
   draw.deviation = 0;  // The work of the answer is the mean.
   size_t i = SlotAt(demand.begin);
-  Millijoules charge = steps[i].charge - slots_[i].at_start;
-  if (const Seconds passed = demand.begin - slots_[i].begin; passed > 0) {
-    charge = AdvanceIn({path, i, passed}, steps[i], charge, /*own=*/nullptr).end;
-  }
-  charge -= draw.at_start;
+  Millijoules charge = ChargeAt(path, demand.begin) - draw.at_start;
   Seconds left = draw.length;
   Seconds worked_last_day = 0;
   const Seconds last_day = horizon() - kDay;

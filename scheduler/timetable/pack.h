@@ -180,6 +180,8 @@ class Pack {
   // null: none.
   [[nodiscard]] Level AdvanceIn(const Span& span, const Step& step, Millijoules charge,
                                 const Draw* own) const;
+  // The charge of the path at the moment, before a run that begins then.
+  [[nodiscard]] Millijoules ChargeAt(size_t path, Seconds moment) const;
   // The path's steps, one for each slot and one for the horizon.
   [[nodiscard]] const Step* Steps(size_t path) const;
   void Follow(size_t path) const;
