@@ -21,6 +21,7 @@
 #include "coordinator/core/probing.h"
 #include "coordinator/core/profiling.h"
 #include "coordinator/core/queueing.h"
+#include "coordinator/core/rests_at_begin.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
@@ -154,7 +155,14 @@ class ReportDecider {
     if (IsTerminal(subject.attempt->state())) {
       return Ignore(absl::StrCat(fact.attempt_id(), " has ended: ", subject.attempt->reason()));
     }
-    draft_.SetAttempt(*subject.attempt, state, reason, nullptr, reached_step);
+    v1::AttemptStateChanged& changed =
+        draft_.SetAttempt(*subject.attempt, state, reason, nullptr, reached_step);
+    if (state == v1::ATTEMPT_STATE_RUNNING) {
+      if (const auto rest = RestSecondsAtBegin(draft_.state(), draft_.observations(),
+                                               *subject.attempt, draft_.now())) {
+        changed.set_rest_seconds(*rest);
+      }
+    }
     return "";
   }
 

@@ -219,6 +219,9 @@ void Applier::On(const v1::AttemptStateChanged& event) {
   if (event.state() == v1::ATTEMPT_STATE_RUNNING) {
     attempt.clear_after_attempt_id();
   }
+  if (event.has_rest_seconds()) {
+    attempt.mutable_prediction()->set_rest_seconds(event.rest_seconds());
+  }
   if (IsTerminal(event.state()) && !ended_before) {
     attempt.set_finished_unix_seconds(at_);
     effects_.emplace_back(DesiredSetChanged{DeviceId(attempt.device_id())});

@@ -129,9 +129,9 @@ void Draft::FailDependents(const v1::Job& job, const std::string& why) {
   }
 }
 
-void Draft::SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
-                       const std::string& reason, const v1::Receipt* receipt,
-                       int64_t reached_step) {
+v1::AttemptStateChanged& Draft::SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
+                                           const std::string& reason, const v1::Receipt* receipt,
+                                           int64_t reached_step) {
   v1::AttemptStateChanged& changed = *Add().mutable_attempt_state_changed();
   changed.set_attempt_id(attempt.attempt_id());
   changed.set_state(state);
@@ -140,6 +140,7 @@ void Draft::SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
   if (receipt != nullptr) {
     *changed.mutable_receipt() = *receipt;
   }
+  return changed;
 }
 
 void Draft::FailAttempt(const v1::Attempt& attempt, const std::string& why) {

@@ -45,9 +45,11 @@ class Draft {
   // output exists, and fail otherwise.
   void EndJob(const v1::Job& job, v1::JobState state, const std::string& reason,
               const std::string& output_artifact_id);
-  // `receipt` may be null. reached_step: the step of the newest checkpoint; 0: unknown.
-  void SetAttempt(const v1::Attempt& attempt, v1::AttemptState state, const std::string& reason,
-                  const v1::Receipt* receipt, int64_t reached_step = 0);
+  // `receipt` may be null. reached_step: the step of the newest checkpoint; 0: unknown. The event
+  // is valid until the next one is added.
+  v1::AttemptStateChanged& SetAttempt(const v1::Attempt& attempt, v1::AttemptState state,
+                                      const std::string& reason, const v1::Receipt* receipt,
+                                      int64_t reached_step = 0);
   // Ends an attempt that the coordinator finds to have failed by its own job. Its receipt says why.
   void FailAttempt(const v1::Attempt& attempt, const std::string& why);
   // Repeats the job after a failed attempt, or gives up, by class of failure. REQUIRES: the end of

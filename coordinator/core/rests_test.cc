@@ -40,6 +40,24 @@ class RestsTest : public testing::Test {
     boards.Run("j1.1");
     return boards.Attempt("j1.1");
   }
+  // j1 runs, and j2 waits on the board behind it, planned while the pack holds `charge_ratio`.
+  void QueueBehind(int steps, double charge_ratio) {
+    Place(600);
+    device().takes_queued = true;
+    device().heartbeat.set_state_of_charge_ratio(charge_ratio);
+    boards.Submit(steps);
+    boards.Plan();
+    boards.Accept("j2.1");
+  }
+  void BeginBehind(double charge_ratio) {
+    boards.Snapshot();  // The board has just been heard.
+    device().heartbeat.set_state_of_charge_ratio(charge_ratio);
+    boards.Start("j2.1");
+  }
+  double RestSecondsOf(const std::string& attempt) {
+    return boards.Attempt(attempt).prediction().rest_seconds();
+  }
+  DeviceObservation& device() { return boards.observations.devices[DeviceId("mast")]; }
   scheduler::DeviceView View() { return boards.Snapshot().devices[0]; }
 
   Boards boards;
@@ -118,6 +136,48 @@ TEST_F(RestsTest, TheTimetableSaysForHowLongARunningAttemptRests) {
 TEST_F(RestsTest, TheLeaseCoversTheRests) {
   const v1::Attempt& attempt = Place(6 * kHourSeconds);
   EXPECT_GT(LeaseSecondsOf(attempt), 6 * kHourSeconds + attempt.prediction().rest_seconds());
+}
+
+TEST_F(RestsTest, ARunThatWaitedOnItsBoardIsPlannedAnewAsItBegins) {
+  QueueBehind(2 * kHourSeconds, /*charge_ratio=*/0.9);
+  EXPECT_EQ(RestSecondsOf("j2.1"), 0);
+  BeginBehind(/*charge_ratio=*/0.31);
+  EXPECT_GT(RestSecondsOf("j2.1"), 600);
+  boards.Pause("j2.1", kReserveReason);
+  EXPECT_EQ(View().runs_stopped_by_charge, 0) << "a rest that was foreseen";
+}
+
+TEST_F(RestsTest, AsItBeginsTheChargeMayBearARunThatWasPlannedWithRests) {
+  QueueBehind(6 * kHourSeconds, /*charge_ratio=*/0.5);
+  EXPECT_GT(RestSecondsOf("j2.1"), kHourSeconds);
+  BeginBehind(/*charge_ratio=*/1);
+  EXPECT_LT(RestSecondsOf("j2.1"), kHourSeconds);
+}
+
+TEST_F(RestsTest, ARunThatBeganAtOnceKeepsItsPlan) {
+  boards.Submit(2 * kHourSeconds);
+  device().heartbeat.set_state_of_charge_ratio(0.9);
+  boards.Plan();
+  device().heartbeat.set_state_of_charge_ratio(0.31);
+  boards.Run("j1.1");
+  EXPECT_EQ(RestSecondsOf("j1.1"), 0);
+}
+
+TEST_F(RestsTest, OnlyTheFirstBeginIsPlannedAnew) {
+  QueueBehind(2 * kHourSeconds, /*charge_ratio=*/0.9);
+  BeginBehind(/*charge_ratio=*/0.9);
+  boards.Pause("j2.1", kReserveReason);
+  EXPECT_EQ(View().runs_stopped_by_charge, 1);
+  BeginBehind(/*charge_ratio=*/0.31);
+  EXPECT_EQ(RestSecondsOf("j2.1"), 0);
+}
+
+// The spool of a board that was alone tells of begins that are over.
+TEST_F(RestsTest, ABeginThatIsToldLateChangesNoPlan) {
+  QueueBehind(2 * kHourSeconds, /*charge_ratio=*/0.9);
+  device().caught_up = false;
+  BeginBehind(/*charge_ratio=*/0.31);
+  EXPECT_EQ(RestSecondsOf("j2.1"), 0);
 }
 
 TEST_F(RestsTest, ARestTakesNothingOffTheWorkThatIsLeft) {

@@ -87,6 +87,15 @@ std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
   return rests;
 }
 
+Seconds RestOnceBegun(const RestingRun& run) {
+  const Demand whole{.begin = run.pack.spec().now, .draw = run.whole};
+  if (run.pack.Fits(whole)) {
+    return 0;
+  }
+  const std::optional<Seconds> end = run.pack.EndIfYielding(whole, run.restart, kDarkerMean);
+  return std::max<Seconds>(1, end.value_or(run.pack.horizon()) - whole.end());
+}
+
 std::optional<Seconds> EarliestStart(const RestingRun& run, Seconds after) {
   const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
   const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);

@@ -57,6 +57,9 @@ struct Rests {
 // bear its first part, or the run ends no earlier than a later one without rests.
 std::optional<Rests> RestsFrom(const RestingRun& run, timetable::Seconds begin);
 
+// The rests of a run that begins now, whatever the charge bears; 0: the charge bears it whole.
+timetable::Seconds RestOnceBegun(const RestingRun& run);
+
 // The earliest begin, from `after` on, of the run without rests or of one that ends before that.
 // nullopt: none within the pack's horizon.
 std::optional<timetable::Seconds> EarliestStart(const RestingRun& run, timetable::Seconds after);

@@ -295,10 +295,14 @@ Pack::Outcome Pack::Try(size_t path, const Demand& demand) const {
         AdvanceIn({path, i, end - at}, steps[i], charge, own ? &demand.draw : nullptr);
     const Millijoules needed = slot.needed + (own ? demand.draw.held_back : 0);
     if (level.lowest < needed && (slot.working || (own && !demand.draw.yields))) {
-      outcome.own |= own && !demand.draw.yields;
-      outcome.newly = outcome.newly || !AllAreBroken(path, i);
-      outcome.retry_from = std::max(
-          outcome.retry_from, RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest));
+      const Seconds retry_from =
+          RetryFrom(demand, drawn, net < 0 ? end : at, needed - level.lowest);
+      if (own && !demand.draw.yields) {
+        outcome.own_until = std::max(outcome.own_until.value_or(0), retry_from);
+      }
+      if (!AllAreBroken(path, i)) {
+        outcome.newly_until = std::max(outcome.newly_until.value_or(0), retry_from);
+      }
     }
     charge = level.end;
     at = end;
@@ -332,21 +336,20 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
       continue;
     }
     const Outcome outcome = Try(path, demand);
-    if (too_many && outcome.newly) {
+    if (too_many && outcome.newly_until.has_value()) {
+      retry_from = std::max(retry_from, *outcome.newly_until);
       return false;
     }
-    const bool breaks = outcome.own || outcome.newly;
+    const bool breaks = outcome.own_until.has_value() || outcome.newly_until.has_value();
     if (breaks) {
       ++counted;
-      if (!too_many) {
-        first_retry = std::min(
-            first_retry,
-            std::max(outcome.retry_from, EarliestPromise(path, demand.draw, demand.begin)));
-      }
+      const Seconds until = std::max(outcome.own_until.value_or(0), outcome.newly_until.value_or(0));
+      first_retry =
+          std::min(first_retry, std::max(until, EarliestPromise(path, demand.draw, demand.begin)));
     }
     if (counted > broken_paths_max) {
       // One of the paths that break the floor has to keep it.
-      retry_from = too_many ? retry_from : std::max(retry_from, first_retry);
+      retry_from = std::max(retry_from, first_retry);
       return false;
     }
     if (!breaks && !is_broken) {
@@ -357,14 +360,15 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
 }
 
 // What a run leaves at its end is what there is without it, less its joules, unless the pack is
-// full meanwhile and loses sun that the run could have had.
+// full meanwhile and loses sun that the run could have had, or work that yields makes way for it.
 Seconds Pack::EarliestPromise(size_t path, const Draw& draw, Seconds begin) const {
   const Milliwatts power = DrawnIn(path, draw.power, draw.deviation);
   const Millijoules joules = draw.at_start + power * draw.length + draw.held_back;
   const Step* const steps = Steps(path);
   for (size_t i = SlotAt(begin); i < slots_.size(); ++i) {
     const Millijoules most = std::max(steps[i].charge, steps[i + 1].charge);
-    if (most >= std::min(told_->spec.capacity, slots_[i].needed + joules)) {
+    if (slots_[i].yielding > 0 ||
+        most >= std::min(told_->spec.capacity, slots_[i].needed + joules)) {
       return std::max(begin, slots_[i].begin - draw.length);
     }
   }

@@ -156,10 +156,10 @@ class Pack {
     Milliwatts net = 0;
   };
   struct Outcome {
-    bool own = false;    // The demand's own work breaks the floor.
-    bool newly = false;  // A reserved run does, which does not without the demand.
-    // No later begin before this one changes that.
-    Seconds retry_from = 0;
+    // The demand's own work breaks the floor, and no later begin before this one changes that.
+    std::optional<Seconds> own_until{};
+    // Likewise of reserved runs, which keep the floor without the demand.
+    std::optional<Seconds> newly_until{};
   };
   class Kept;
   // Some time within a slot of a path.
@@ -192,8 +192,7 @@ class Pack {
   [[nodiscard]] Outcome Try(size_t path, const Demand& demand) const;
   // As Fits; where not, retry_from: no begin between the demand's and this one fits.
   [[nodiscard]] bool FitsOr(const Demand& demand, Seconds& retry_from) const;
-  // With no begin from `begin` up to this one does the path keep the floor. REQUIRES: without the
-  // run it does.
+  // With no begin from `begin` up to this one does the run's own work keep the floor in the path.
   [[nodiscard]] Seconds EarliestPromise(size_t path, const Draw& draw, Seconds begin) const;
   // Whether the run keeps the floor in the path if the pack is full at its begin and has no other
   // work. REQUIRES: the run ends by the horizon.
