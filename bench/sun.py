@@ -20,9 +20,10 @@ Whole jobs count: what each does, rounded down, and no more jobs than come.
   work_vs_linear_bound_percent  finished jobs in percent of the linear program's
   guard_stops_percent           how often a guard stopped runs that were planned without rests, over such runs, at the risk of 2 % that no policy changes
   rests_per_job                 how often a run rested at the reserve as planned, over the finished jobs
-  risk_calibration.N            the share of guard_stops_percent at a risk of N % (1, 2, 5, 10), over N %
+  risk_calibration.N            the share of runs that a guard stopped at a risk of N % (1, 2, 5, 10), over N %, where no run rests: the policy has a
+                                window of work too, which never closes. Where runs rest, few are planned near their limit.
 
-A seed takes a core most of an hour, and eleven minutes with the risk of 2 % alone.
+A seed takes a core half an hour, and fifteen minutes with the risk of 2 % alone.
 
   --seed N   the first; default: made from HEAD's hash        --seeds N   default 2        --risks 2 5   of those risks, the ones to simulate
 """
@@ -67,20 +68,21 @@ data: {{squad: {{examples: 36841}}}}
 jobs:
   - {{name: work, every: {minutes}m, job: {{finetune: {{model: gpt2, data: squad, sequence_length: 384}}}}}}
 """
-BOARD = "  - {{name: {name}, class: {name}, pack_wh: 150, reserve: 0.3, panel_watts: 60, policy: {{sun_risk_ratio: {risk}}}}}\n"
+BOARD = "  - {{name: {name}, class: {name}, pack_wh: 150, reserve: 0.3, panel_watts: 60, policy: {{sun_risk_ratio: {risk}{more}}}}}\n"
+WITHOUT_RESTS = ', work_windows: ["00:00-24:00"]'
 
 
-def scenario_of(site, day, risk):
+def scenario_of(site, day, risk, more):
     sun, boards = site
-    fleet = "".join(BOARD.format(name=name, risk=risk / 100) for name in BOARDS[boards])
+    fleet = "".join(BOARD.format(name=name, risk=risk / 100, more=more) for name in BOARDS[boards])
     return SCENARIO.format(days=DAYS, fleet=fleet.rstrip(), file=FOLDER / SUNS[sun], day=day, minutes=MINUTES_BETWEEN_JOBS // len(BOARDS[boards]))
 
 
-def simulate(site, day, seed, risk, policies):
-    """The document of `wattle sim --json`, of one seed."""
+def simulate(site, day, seed, risk, policies, more=""):
+    """The document of `wattle sim --json`, of one seed. more: lines of the boards' policy."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "sun.yaml"
-        path.write_text(scenario_of(site, day, risk))
+        path.write_text(scenario_of(site, day, risk, more))
         return json.loads(subprocess.run([PROGRAM, "-o", "json", "sim", path, "--policy", ",".join(policies), "--seeds", "1", "--seed", str(seed)],
                                          check=True, capture_output=True, text=True).stdout)
 
@@ -176,7 +178,7 @@ def run(instance):
     told = {policy["policy"]: figures_of(policy) for policy in document["policies"]}
     told["bound"], told["linear"] = bounds(document["truth_of_first_seed"])
     for risk in risks:
-        told[risk] = told["ours"] if risk == RISK_UNSAID else figures_of(simulate(site, day, seed, risk, ("ours",))["policies"][0])
+        told[risk] = figures_of(simulate(site, day, seed, risk, ("ours",), WITHOUT_RESTS)["policies"][0])
     return told
 
 
@@ -226,7 +228,7 @@ def main():
     add(figures, "guard_stops_percent", [stopped(results, "ours")], "%", beside(lambda peer: stopped(results, peer)))
     add(figures, "rests_per_job", [rests_per_job(results, "ours")], "", beside(lambda peer: rests_per_job(results, peer)))
     for risk in arguments.risks:
-        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} whole runs")
+        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} runs")
     write_figures("sun", figures)
 
 
