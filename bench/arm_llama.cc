@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// arm_llama repacked|plain FORMAT INPUTS ROWS COLUMNS: the product that arm_products.cc makes, by
-// llama.cpp's kernels, between the same marks. Compiled against llama.cpp's sources by
-// bench/arm.py. repacked: rows interleaved, as llama.cpp stores matrices on a processor with the
-// dot product. plain: row by row, as it does on others.
+// arm_llama FORMAT INPUTS ROWS COLUMNS: the product that arm_products.cc makes, by llama.cpp's
+// kernels, between the same marks. Compiled by bench/arm.py against llama.cpp's sources, which
+// store matrices as the processor wants them: four rows interleaved, by eight columns where it has
+// the matrix product and by four where it has the dot product; row by row on others.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -38,14 +38,31 @@ struct Sizes {
   int columns;
 };
 
-void RunRepacked(Repacked one, Repacked four, const void* weights, const void* inputs, float* out,
+// The products of one row of inputs and of four; null where matrices lie row by row.
+struct RepackedPair {
+  Repacked one;
+  Repacked four;
+};
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr RepackedPair kQ8 = {ggml_gemv_q8_0_4x8_q8_0, ggml_gemm_q8_0_4x8_q8_0};
+constexpr RepackedPair kQ4 = {ggml_gemv_q4_0_4x8_q8_0, ggml_gemm_q4_0_4x8_q8_0};
+#elif defined(__ARM_FEATURE_DOTPROD)
+constexpr RepackedPair kQ8 = {ggml_gemv_q8_0_4x4_q8_0, ggml_gemm_q8_0_4x4_q8_0};
+constexpr RepackedPair kQ4 = {ggml_gemv_q4_0_4x4_q8_0, ggml_gemm_q4_0_4x4_q8_0};
+#else
+constexpr RepackedPair kQ8 = {};
+constexpr RepackedPair kQ4 = {};
+#endif
+
+void RunRepacked(RepackedPair functions, const void* weights, const void* inputs, float* out,
                  Sizes sizes) {
   const auto stride = static_cast<size_t>(sizes.rows);
   BenchBegin();
   if (sizes.inputs == 1) {
-    one(sizes.columns, out, stride, weights, inputs, 1, sizes.rows);
+    functions.one(sizes.columns, out, stride, weights, inputs, 1, sizes.rows);
   } else {
-    four(sizes.columns, out, stride, weights, inputs, sizes.inputs, sizes.rows);
+    functions.four(sizes.columns, out, stride, weights, inputs, sizes.inputs, sizes.rows);
   }
   BenchEnd();
 }
@@ -62,7 +79,7 @@ void RunPlain(Plain dot, const char* weights, size_t row_bytes, const char* inpu
   BenchEnd();
 }
 
-bool Run(bool repacked, const char* format, Sizes sizes) {
+bool Run(const char* format, Sizes sizes) {
   const bool q8 = std::strcmp(format, "int8") == 0;
   const bool q4 = std::strcmp(format, "int4") == 0;
   const bool fp32 = std::strcmp(format, "fp32") == 0;
@@ -75,10 +92,9 @@ bool Run(bool repacked, const char* format, Sizes sizes) {
   const std::vector<char> weights(sizes.rows * row_bytes);
   const std::vector<char> inputs(sizes.inputs * input_bytes);
   std::vector<float> out(static_cast<size_t>(sizes.inputs * sizes.rows));
-  if (repacked && (q8 || q4)) {
-    RunRepacked(q8 ? ggml_gemv_q8_0_4x4_q8_0 : ggml_gemv_q4_0_4x4_q8_0,
-                q8 ? ggml_gemm_q8_0_4x4_q8_0 : ggml_gemm_q4_0_4x4_q8_0, weights.data(),
-                inputs.data(), out.data(), sizes);
+  const RepackedPair repacked = q8 ? kQ8 : kQ4;
+  if (repacked.one != nullptr && (q8 || q4)) {
+    RunRepacked(repacked, weights.data(), inputs.data(), out.data(), sizes);
   } else if (q8 || q4) {
     RunPlain(q8 ? ggml_vec_dot_q8_0_q8_0 : ggml_vec_dot_q4_0_q8_0, weights.data(), row_bytes,
              inputs.data(), input_bytes, out.data(), sizes);
@@ -98,11 +114,8 @@ bool Run(bool repacked, const char* format, Sizes sizes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
+  if (argc != 5) {
     return 2;
   }
-  return Run(std::strcmp(argv[1], "repacked") == 0, argv[2],
-             {std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5])})
-             ? 0
-             : 2;
+  return Run(argv[1], {std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])}) ? 0 : 2;
 }

@@ -5,6 +5,7 @@
 // same way whatever the numbers are, so the numbers are zero; matmul_test.cc holds the results.
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "worker/engine/kernels/isa/float_kernels.h"
 #include "worker/engine/kernels/isa/kernel_table.h"
@@ -107,8 +108,12 @@ int main(int argc, char** argv) {
   if (argc != 6) {
     return 2;
   }
-  const bool dot_products = std::strcmp(argv[1], "neon-dotprod") == 0;
-  const KernelTable& table = dot_products ? NeonDotprodKernels() : NeonKernels();
-  return Run(table, argv[2], {std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])}) ? 0
-                                                                                              : 2;
+  for (const KernelTable* table : {&NeonKernels(), &NeonDotprodKernels(), &NeonI8mmKernels()}) {
+    if (std::strcmp(argv[1], table->name) == 0) {
+      return Run(*table, argv[2], {std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])})
+                 ? 0
+                 : 2;
+    }
+  }
+  return 2;
 }

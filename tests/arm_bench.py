@@ -38,6 +38,14 @@ class ArmBenchTest(unittest.TestCase):
         self.assertEqual(arm.slower_bound(100, 800, core), 200)
         self.assertEqual(arm.slower_bound(300, 800, core), 300)
 
+    def test_a_kernel_of_xnnpack_is_found_by_its_name(self):
+        source = arm.xnnpack_source("qd8_f32_qc8w", "4x16c4__asm_aarch64_neondot_ld128")
+        self.assertEqual(str(source.relative_to(arm.XNNPACK)),
+                         "src/qd8-f32-qc8w-gemm/gen/qd8-f32-qc8w-gemm-4x16c4-minmax-asm-aarch64-neondot-ld128.S")
+        self.assertEqual(arm.xnnpack_source("f32", "6x8__neonfma").suffix, ".c")
+        self.assertEqual(arm.xnnpack_definitions("INT8", "qd8_f32_qc8w", ("1x16c8__neoni8mm", "4x16c8__neoni8mm"))[1:],
+                         ["-DINT8_MANY=xnn_qd8_f32_qc8w_gemm_minmax_ukernel_4x16c8__neoni8mm", "-DINT8_INPUTS=4", "-DINT8_COLUMNS=16"])
+
     def test_threads_follow_from_the_bytes_of_a_weight(self):
         # Ten of the 2.4 GHz's cycles for each byte, of which 17 GB/s need 170 G: 70.8 threads.
         self.assertAlmostEqual(arm.threads_to_memory_bound(20, 2), 10 * 17 / 2.4)

@@ -55,6 +55,12 @@ check fuzz ./dev fuzz --seconds 60
 step "slow lane: the CUDA kernels, compiled for the boards' GPUs"
 check cuda-kernels build/venv-nvrtc/bin/python tests/cuda_kernels.py
 
+step "slow lane: the programs for arm64 under qemu: the kernels' tests, and the demo's jobs"
+check arm64 ./dev arm64 --demo
+
+step "slow lane: the cycles of the boards' kernels"
+check bench-arm ./dev bench arm
+
 step "slow lane: clang-tidy"
 need_clang_tidy
 check tidy tests/tidy.py

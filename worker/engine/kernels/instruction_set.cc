@@ -77,8 +77,12 @@ std::vector<const KernelTable*> Look() {
 
 std::vector<const KernelTable*> Look() {
   std::vector<const KernelTable*> tables = {&PortableKernels(), &NeonKernels()};
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
-    tables.push_back(&NeonDotprodKernels());
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) == 0) {
+    return tables;
+  }
+  tables.push_back(&NeonDotprodKernels());
+  if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) {
+    tables.push_back(&NeonI8mmKernels());
   }
   return tables;
 }

@@ -23,7 +23,8 @@ absl::Span<const KernelTable* const> SupportedKernels();
 const KernelTable& BestKernels();
 
 // The table of that name ("portable", "avx2", "avx-vnni", "avx512-vnni", "amx", "neon",
-// "neon-dotprod"), or null where this processor or build has none. For tests and benches.
+// "neon-dotprod", "neon-i8mm"), or null where this processor or build has none. For tests and
+// benches.
 const KernelTable* FindKernels(absl::string_view name);
 
 }  // namespace wattle::kernels

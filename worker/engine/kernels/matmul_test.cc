@@ -5,7 +5,10 @@
 // table bit by bit.
 #include "worker/engine/kernels/matmul.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -137,6 +140,54 @@ TEST_P(MatMulTest, QuantizedProductsAreThoseOfThePortableTableBitByBit) {
   }
 }
 
+// A product by one call for all panels, whose scratch ends where ProductScratchBytes says.
+std::vector<float> ProductWithGuardedScratch(const KernelTable& kernels, const WeightMatrix& matrix,
+                                             const std::vector<float>& inputs, int64_t count) {
+  QuantizedInputs quantized;
+  quantized.Reserve({&matrix}, count);
+  quantized.Begin(matrix);
+  for (int64_t row = 0; row < count; ++row) {
+    quantized.Fill(kernels, row, inputs.data() + row * matrix.columns);
+  }
+  constexpr size_t kGuardBytes = 256;
+  const auto bytes = static_cast<size_t>(ProductScratchBytes(matrix));
+  AlignedBuffer scratch(static_cast<int64_t>(bytes + kGuardBytes));
+  std::byte* const guard = scratch.data() + bytes;
+  std::fill_n(guard, kGuardBytes, std::byte{0xA5});
+  std::vector<float> out(static_cast<size_t>(count * matrix.rows));
+  MultiplyPanels(kernels, matrix, quantized.View(count), {},
+                 {.first = 0, .end = PanelCount(matrix.rows)},
+                 {.values = out.data(), .stride = matrix.rows}, scratch.data());
+  EXPECT_EQ(std::count(guard, guard + kGuardBytes, std::byte{0xA5}), int64_t{kGuardBytes})
+      << "bytes behind the scratch were written";
+  return out;
+}
+
+TEST_P(MatMulTest, DrawnShapesGiveThePortableTablesBitsWithinTheirScratch) {
+  if (!WantsCodes(format().scheme)) {
+    GTEST_SKIP() << "FP32 promises a tolerance";
+  }
+  ThreadPool pool(1);
+  std::mt19937 random(20261128);
+  const auto draw = [&random](int64_t least, int64_t most) {
+    return std::uniform_int_distribution<int64_t>(least, most)(random);
+  };
+  for (int drawn = 0; drawn < 12; ++drawn) {
+    const int64_t unit = std::max(1, format().group_size);  // 1: any number of columns
+    const int64_t rows = draw(1, 50);
+    // Every third is as narrow as a format allows, where a product has the least scratch.
+    const int64_t most = drawn % 3 == 0 ? 3 : std::max<int64_t>(3, 400 / unit);
+    const int64_t columns = ColumnsFor(format(), unit * draw(1, most));
+    const int64_t count = draw(1, 80);
+    const OwnedMatrix owned(format(), rows, columns, draw(0, 1000));
+    const std::vector<float> inputs = NormalValues(count * columns, 16, 2.0F);
+    std::vector<float> wanted(static_cast<size_t>(count * rows));
+    MatMul(owned.matrix, inputs.data(), count, {}, wanted.data(), pool, *FindKernels("portable"));
+    ASSERT_EQ(ProductWithGuardedScratch(kernels(), owned.matrix, inputs, count), wanted)
+        << "draw " << drawn << ": " << rows << "x" << columns << ", " << count << " inputs";
+  }
+}
+
 // Kernels sum products in integers that are as narrow as these sums allow.
 TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
   if (!WantsCodes(format().scheme)) {
@@ -161,7 +212,7 @@ TEST_P(MatMulTest, TheLargestCodesDoNotOverflow) {
     }
     operations.pack(owned.matrix, {codes, scales, block_scales}, owned.buffers());
     for (const unsigned signs : {0x0U, 0xFU, 0x5U, 0x3U}) {  // 1 where a bit is set, else -1
-      for (const int64_t count : {1, 5}) {
+      for (const int64_t count : {1, 5, 16}) {
         std::vector<float> inputs;
         for (int64_t i = 0; i < count * kColumns; ++i) {
           inputs.push_back((signs >> (i % 4) & 1U) != 0 ? 1.0F : -1.0F);

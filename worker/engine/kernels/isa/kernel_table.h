@@ -201,6 +201,7 @@ const KernelTable& Avx512VnniKernels();
 const KernelTable& AmxKernels();
 const KernelTable& NeonKernels();
 const KernelTable& NeonDotprodKernels();
+const KernelTable& NeonI8mmKernels();
 
 }  // namespace wattle::kernels
 

@@ -29,6 +29,7 @@ struct WideProduct {
 };
 
 constexpr int kInputBlock = 4;
+constexpr int kFloatPanels = 2;
 using WordSums = void;
 using InputQuads = void;
 

@@ -24,6 +24,7 @@ struct WideProduct {
 
 constexpr int32_t kSignedRaise = 128;
 constexpr int kInputBlock = 8;
+constexpr int kFloatPanels = 2;
 using WordSums = void;
 using InputQuads = void;
 

@@ -30,6 +30,7 @@ struct WideProduct {
 
 constexpr int32_t kSignedRaise = 0;
 constexpr int kInputBlock = 4;
+constexpr int kFloatPanels = 1;
 
 template <typename Function>
 inline F Each(Function function) {

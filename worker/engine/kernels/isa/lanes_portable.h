@@ -35,6 +35,8 @@ constexpr int32_t kSignedRaise = 0;
 
 // Rows of inputs that a product takes together where there are many: as many as registers hold.
 constexpr int kInputBlock = 4;
+// Panels that a product of FP32 weights takes together with that many rows.
+constexpr int kFloatPanels = 2;
 
 // Sums of products in 16 bits, for one row of inputs (lanes_neon.h); void: 32 bits are as fast.
 using WordSums = void;

@@ -142,33 +142,44 @@ inline void PackFloats(const Product& p, int64_t panel, float* packed) {
       const int64_t count = row < p.rows ? Smaller(kLanes, p.columns - c) : 0;
       alignas(64) float values[kLanes];
       Store(values, LoadSome(weights + row * p.columns + c, count));
-      for (int64_t i = 0; i < Smaller(kLanes, p.columns - c); ++i) {
-        packed[(c + i) * 2 * kLanes + lane] = values[i];
+      float* to = packed + c * 2 * kLanes + lane;
+      if (c + kLanes <= p.columns) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kLanes; ++i) {
+          to[i * 2 * kLanes] = values[i];
+        }
+        continue;
+      }
+      for (int64_t i = 0; i < p.columns - c; ++i) {
+        to[i * 2 * kLanes] = values[i];
       }
     }
   }
 }
 
-template <int kInputs>
-inline void FloatTile(const Product& p, const float* packed, int64_t panel, int64_t panels,
-                      int64_t input) {
-  F sums[kInputs][2];
-  for (auto& pair : sums) {
-    pair[0] = Set(0.0F);
-    pair[1] = Set(0.0F);
+template <int kInputs, int kPanels>
+inline void FloatTile(const Product& p, const float* packed, int64_t panel, int64_t input) {
+  F sums[kInputs][kPanels];
+  for (auto& of_input : sums) {
+    for (F& sum : of_input) {
+      sum = Set(0.0F);
+    }
   }
   const float* inputs = p.inputs.values + input * p.inputs.value_stride;
   for (int64_t c = 0; c < p.columns; ++c) {
-    const F left = Load(packed + c * 2 * kLanes);
-    const F right = Load(packed + c * 2 * kLanes + kLanes);
+    F weights[kPanels];
+    for (int i = 0; i < kPanels; ++i) {
+      weights[i] = Load(packed + (c * 2 + i) * kLanes);
+    }
     for (int t = 0; t < kInputs; ++t) {
       const F value = Set(inputs[t * p.inputs.value_stride + c]);
-      sums[t][0] = MulAdd(left, value, sums[t][0]);
-      sums[t][1] = MulAdd(right, value, sums[t][1]);
+      for (int i = 0; i < kPanels; ++i) {
+        sums[t][i] = MulAdd(weights[i], value, sums[t][i]);
+      }
     }
   }
   for (int t = 0; t < kInputs; ++t) {
-    for (int64_t i = 0; i < panels; ++i) {
+    for (int i = 0; i < kPanels; ++i) {
       StorePanel(p, panel + i, input + t, sums[t][i]);
     }
   }
@@ -188,19 +199,28 @@ inline void FloatProduct(const Product& p, int64_t first_panel, int64_t end_pane
   auto* packed = static_cast<float*>(p.scratch);
   for (int64_t panel = first_panel; panel < end_panel; panel += 2) {
     PackFloats<Weight>(p, panel, packed);
-    const int64_t panels = Smaller(2, end_panel - panel);
-    OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
-      FloatTile<kInputs>(p, packed, panel, panels, input);
-    });
+    if (kFloatPanels == 2 && panel + 2 <= end_panel) {
+      OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
+        FloatTile<kInputs, kFloatPanels>(p, packed, panel, input);
+      });
+      continue;
+    }
+    for (int64_t i = 0; i < Smaller(2, end_panel - panel); ++i) {
+      OverInputs(p.inputs.count, [&]<int kInputs>(int64_t input) {
+        FloatTile<kInputs, 1>(p, packed + i * kLanes, panel + i, input);
+      });
+    }
   }
 }
 
 // Adds the products of `columns` columns, a multiple of sixteen, to the sums of some rows of
 // inputs, where the lanes take sixteen columns of inputs at once. Lines::At<q>(line): the weights
-// of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes.
+// of columns 4 q to 4 q + 3; sixteen columns are Lines::kBytes. Inlined: in a call the sums are in
+// memory, and int8 takes twice the cycles on a Cortex-A76 (./dev bench arm).
 template <typename Quads, typename Lines, int kInputs>
-inline void AddQuadDots(const Lines& lines, const uint8_t* line, const int8_t* codes,
-                        int64_t code_stride, int64_t columns, I (&sums)[kInputs]) {
+[[gnu::always_inline]] inline void AddQuadDots(const Lines& lines, const uint8_t* line,
+                                               const int8_t* codes, int64_t code_stride,
+                                               int64_t columns, I (&sums)[kInputs]) {
   // One input alone would be one chain of dependent sums: two hide more of their latency.
   constexpr int kChains = kInputs == 1 ? 2 : 1;
   I more[kChains] = {};
@@ -251,10 +271,11 @@ inline I Int8WordDot(const uint8_t* line, const int8_t* codes, int64_t quads) {
   return Words::Joined(low, high);
 }
 
-// Sums over `quads` lines of four columns, for some rows of inputs.
+// Sums over `quads` lines of four columns, for some rows of inputs. Inlined as AddQuadDots.
 template <int kInputs>
-inline void Int8Dots(const uint8_t* line, const int8_t* codes, int64_t code_stride, int64_t quads,
-                     I (&sums)[kInputs]) {
+[[gnu::always_inline]] inline void Int8Dots(const uint8_t* line, const int8_t* codes,
+                                            int64_t code_stride, int64_t quads,
+                                            I (&sums)[kInputs]) {
   if constexpr (kInputs == 1 && !std::is_void_v<WordSums>) {
     sums[0] = Int8WordDot<WordSums>(line, codes, quads);
     return;
