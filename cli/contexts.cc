@@ -77,6 +77,11 @@ std::string Contexts::FolderOf(const std::string& name) const {
   return absl::StrCat(directory_, "/identities/", name);
 }
 
+absl::Status Contexts::MakeFolders() const {
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  return tls::MakePrivateDirectory(FolderOf(""));
+}
+
 absl::Status Contexts::Add(const std::string& name, const std::string& coordinator) {
   coordinators_[name] = coordinator;
   current_ = name;
@@ -114,7 +119,7 @@ absl::Status Contexts::Save() const {
          << YAML::Value << coordinator << YAML::EndMap;
   }
   file << YAML::EndMap << YAML::EndMap;
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  WATTLE_RETURN_IF_ERROR(MakeFolders());
   return tls::WritePrivateFile(absl::StrCat(directory_, "/contexts.yaml"),
                                absl::StrCat(file.c_str(), "\n"));
 }

@@ -30,6 +30,8 @@ class Contexts {
   [[nodiscard]] absl::StatusOr<std::string> Choose(const std::string& name) const;
   [[nodiscard]] std::string FolderOf(const std::string& name) const;
 
+  // Those above the folder of each context, for their user alone.
+  [[nodiscard]] absl::Status MakeFolders() const;
   // Each of these writes the file.
   absl::Status Add(const std::string& name, const std::string& coordinator);  // And uses it.
   absl::Status Use(const std::string& name);

@@ -46,6 +46,7 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
         absl::StrCat("--name \"", flags.name, "\": wanted a word without '/' and spaces"));
   }
   const std::string folder = contexts.FolderOf(flags.name);
+  WATTLE_RETURN_IF_ERROR(contexts.MakeFolders());
   // The old identity stays until the new one is there.
   const std::string fresh = absl::StrCat(folder, ".new");
   WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, identity::Enroll(fresh, text, ""));

@@ -119,6 +119,34 @@ class Access(Scene):
         fleet.wattle("quota", "rm", me)
         self.assertEqual(fleet.run_wattle(*submit, "-o", "json").returncode, 0)
 
+    def test_contexts_are_kept_chosen_and_forgotten(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        token = fleet.output("wattle", "person", "token", "mia", "--role", "viewer").strip()
+        identities = fleet.directory / "config/wattle/identities"
+        for name in ("", "../home", ".home", "a b"):
+            bad = fleet.run_wattle("login", token, "--name", name)
+            self.assertEqual((bad.returncode, len(bad.stderr.strip().splitlines())), (2, 1), bad.stderr)
+        self.assertEqual(fleet.run_wattle("login", token, "--name", "home").returncode, 0)
+        self.assertEqual(fleet.run_wattle("context", "list").stdout, f"  default  {fleet.grpc}\n* home  {fleet.grpc}\n")
+
+        def who(*flags):
+            return fleet.wattle("whoami", *flags)["id"]
+        self.assertEqual((who(), who("--context", "default")), ("mia", "root"))
+        fleet.wattle("context", "use", "default")
+        self.assertEqual((who(), who("--context", "home")), ("root", "mia"))
+        for path in (identities.parent, *identities.parent.rglob("*")):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+        fleet.wattle("context", "rm", "home")
+        self.assertFalse((identities / "home").exists(), "its key is forgotten too")
+        for arguments in (("whoami", "--context", "home"), ("context", "use", "home"), ("context", "rm", "home")):
+            gone = fleet.run_wattle(*arguments)
+            self.assertEqual((gone.returncode, gone.stderr), (3, 'wattle: no context "home"; there are default; wattle context use NAME\n'))
+        fleet.wattle("context", "rm", "default")
+        nobody = fleet.run_wattle("whoami")
+        self.assertEqual((nobody.returncode, len(nobody.stderr.strip().splitlines())), (5, 1), nobody.stderr)
+        self.assertIn("you are logged in to no fleet", nobody.stderr)
+
     def test_a_stolen_board_is_shut_out_and_a_new_card_comes_back(self):
         fleet = self.fleet
         fleet.start_coordinator()
