@@ -11,9 +11,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "cli/environment.h"
 
 namespace wattle::cli {
+
+// A name is a folder's too: it leads nowhere else. Errors: kInvalidArgument, which begins with
+// `where`.
+absl::Status CheckContextName(absl::string_view where, absl::string_view name);
 
 class Contexts {
  public:

@@ -219,6 +219,8 @@ BUGS = (
         "attacks_test.Attacks.test_secrets_are_in_no_log_metric_receipt_or_list_of_processes"),
     Bug("whoever is away for half of a certificate's life logs in again", "cli/dial.cc", "if (identity::RenewalIsDue(*identity, environment.clock->Now())) {",
         "if (identity->renewal_asked) {", "", "expiry_test.Expiry.test_a_person_who_works_is_renewed_and_one_who_does_not_logs_in_again"),
+    Bug("a context's name leads anywhere", "cli/contexts.cc", "absl::StrContains(name, '/') || name[0] == '.'", "absl::StrContains(name, '!')", "",
+        "access_test.Access.test_contexts_are_kept_chosen_and_forgotten"),
     Bug("a context that was forgotten keeps its key", "cli/contexts.cc", "std::filesystem::remove_all(FolderOf(known), error);",
         "(void)std::filesystem::exists(FolderOf(known), error);", "", "access_test.Access.test_contexts_are_kept_chosen_and_forgotten"),
     Bug("lines of the log as they come", "coordinator/log/log.cc", 'spdlog::log(level, "{}", OneLine(line));', 'spdlog::log(level, "{}", std::string(OneLine(line).empty() ? "" : line));',

@@ -135,6 +135,14 @@ class Access(Scene):
         self.assertEqual((who(), who("--context", "default")), ("mia", "root"))
         fleet.wattle("context", "use", "default")
         self.assertEqual((who(), who("--context", "home")), ("root", "mia"))
+        kept = (identities.parent / "contexts.yaml").read_text()
+        for name in ("..", "../..", '""', "home/", ".home"):  # Else 'rm' would remove what is no identity.
+            (identities.parent / "contexts.yaml").write_text(f"contexts:\n  {name}:\n    coordinator: h:1\n")
+            bad = fleet.run_wattle("context", "rm", name.strip('"'))
+            self.assertEqual((bad.returncode, len(bad.stderr.strip().splitlines())), (2, 1), bad.stderr)
+            self.assertIn("contexts.yaml: context", bad.stderr)
+        (identities.parent / "contexts.yaml").write_text(kept)
+        (identities.parent / "contexts.yaml").chmod(0o600)
         for path in (identities.parent, *identities.parent.rglob("*")):
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)
         fleet.wattle("context", "rm", "home")
