@@ -66,6 +66,8 @@ class Attacks(Scene):
         job = fleet.submit(self.job_file("question", generate={"model": "base", "prompts": [prompt], "max_new_tokens": 4}))
         listed = []
         fleet.until("the question to be answered", lambda: listed.append(command_lines()) or fleet.job(job)["state"] == "JOB_STATE_SUCCEEDED", 180)
+        fleet.start_worker("pusher", metrics="pushed")
+        fleet.until("the coordinator to have sent the password", lambda: "remote write: " in fleet.coordinator.log())
         pages = {
             "list of processes": "\n".join(listed),
             "coordinator's metrics": str(fleet.get("/metrics")),
