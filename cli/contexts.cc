@@ -1,10 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/contexts.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include <yaml-cpp/yaml.h>
@@ -27,6 +30,17 @@ std::string ConfigDirectory(const Environment& environment) {
 
 }  // namespace
 
+absl::Status CheckContextName(absl::string_view where, absl::string_view name) {
+  if (name.empty() || absl::StrContains(name, '/') || name[0] == '.' ||
+      std::any_of(name.begin(), name.end(), [](unsigned char c) {
+        return absl::ascii_isspace(c) || absl::ascii_iscntrl(c);
+      })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, " \"", OneLine(name), "\": wanted a word without '/' and spaces"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
   Contexts contexts;
   contexts.directory_ = ConfigDirectory(environment);
@@ -48,6 +62,9 @@ absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": ", OneLine(error.what()), "; correct the file, or remove it and log in again"));
+  }
+  for (const auto& [name, coordinator] : contexts.coordinators_) {
+    WATTLE_RETURN_IF_ERROR(CheckContextName(absl::StrCat(path, ": context"), name));
   }
   return contexts;
 }
@@ -75,6 +92,11 @@ absl::StatusOr<std::string> Contexts::Choose(const std::string& name) const {
 
 std::string Contexts::FolderOf(const std::string& name) const {
   return absl::StrCat(directory_, "/identities/", name);
+}
+
+absl::Status Contexts::MakeFolders() const {
+  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  return tls::MakePrivateDirectory(FolderOf(""));
 }
 
 absl::Status Contexts::Add(const std::string& name, const std::string& coordinator) {
@@ -114,7 +136,7 @@ absl::Status Contexts::Save() const {
          << YAML::Value << coordinator << YAML::EndMap;
   }
   file << YAML::EndMap << YAML::EndMap;
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory_));
+  WATTLE_RETURN_IF_ERROR(MakeFolders());
   return tls::WritePrivateFile(absl::StrCat(directory_, "/contexts.yaml"),
                                absl::StrCat(file.c_str(), "\n"));
 }

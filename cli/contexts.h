@@ -11,9 +11,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "cli/environment.h"
 
 namespace wattle::cli {
+
+// A name is a folder's too: it leads nowhere else. Errors: kInvalidArgument, which begins with
+// `where`.
+absl::Status CheckContextName(absl::string_view where, absl::string_view name);
 
 class Contexts {
  public:
@@ -30,6 +35,8 @@ class Contexts {
   [[nodiscard]] absl::StatusOr<std::string> Choose(const std::string& name) const;
   [[nodiscard]] std::string FolderOf(const std::string& name) const;
 
+  // Those above the folder of each context, for their user alone.
+  [[nodiscard]] absl::Status MakeFolders() const;
   // Each of these writes the file.
   absl::Status Add(const std::string& name, const std::string& coordinator);  // And uses it.
   absl::Status Use(const std::string& name);

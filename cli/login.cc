@@ -40,12 +40,9 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   }
   WATTLE_ASSIGN_OR_RETURN(const tls::Token token, tls::ParseToken(text));
   WATTLE_ASSIGN_OR_RETURN(Contexts contexts, Contexts::Load(session.environment()));
-  if (flags.name.empty() || flags.name.find_first_of("/ \t\n") != std::string::npos ||
-      flags.name[0] == '.') {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--name \"", flags.name, "\": wanted a word without '/' and spaces"));
-  }
+  WATTLE_RETURN_IF_ERROR(CheckContextName("--name", flags.name));
   const std::string folder = contexts.FolderOf(flags.name);
+  WATTLE_RETURN_IF_ERROR(contexts.MakeFolders());
   // The old identity stays until the new one is there.
   const std::string fresh = absl::StrCat(folder, ".new");
   WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, identity::Enroll(fresh, text, ""));

@@ -63,6 +63,13 @@ absl::StatusOr<std::string> LoadKey(const std::string& path) {
   return key;
 }
 
+// The root's key may be elsewhere, and no start needs it: so a start alone would not see that
+// others may read it.
+absl::Status CheckRootKey(const std::string& folder) {
+  const absl::Status read = tls::ReadPrivateFile(In(folder, "root_key.pem")).status();
+  return absl::IsNotFound(read) ? absl::OkStatus() : read;
+}
+
 // The certificate of that path; signs it if it is missing. Refuses one of another key.
 absl::StatusOr<std::string> LoadCertificate(const std::string& path,
                                             const tls::CertificateContent& content,
@@ -149,6 +156,7 @@ absl::Status Authority::LoadGenerations() {
       continue;
     }
     WATTLE_ASSIGN_OR_RETURN(Generation generation, LoadGeneration(number, FolderOf(number)));
+    WATTLE_RETURN_IF_ERROR(CheckRootKey(generation.folder));
     generations_.push_back(std::move(generation));
   }
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -135,10 +136,15 @@ TEST_F(AuthorityTest, ADeviceServesAPageAndAPersonDoesNot) {
 
 TEST_F(AuthorityTest, RefusesAKeyThatOthersMayReadOrOfAnotherAuthority) {
   Open();
+  for (const char* name : {"issuer_key.pem", "server_key.pem", "root_key.pem"}) {
+    const std::string path = directory_.File(absl::StrCat("authority/", name));
+    ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+    EXPECT_THAT(Authority::Open(directory_.File("authority"), {}, clock_),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         testing::AllOf(HasSubstr(name), HasSubstr("chmod 600"))));
+    ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  }
   const std::string key = directory_.File("authority/issuer_key.pem");
-  ASSERT_EQ(chmod(key.c_str(), 0644), 0);
-  EXPECT_THAT(Authority::Open(directory_.File("authority"), {}, clock_),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chmod 600")));
   ASSERT_THAT(tls::WritePrivateFile(key, *tls::NewKey()), IsOk());
   EXPECT_THAT(Authority::Open(directory_.File("authority"), {}, clock_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the key beside it")));

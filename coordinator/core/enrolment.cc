@@ -131,6 +131,16 @@ absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownTok
   return *token;
 }
 
+absl::Status CheckTaker(const v1::EnrolmentToken& token, absl::string_view device_id) {
+  const bool of_device = token.kind() == kDeviceKind;
+  if (of_device != device_id.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      "token ", token.token_id(), ": is a ", token.kind(), "'s, and is not spent; use it by '",
+      of_device ? "wattle-worker enroll TOKEN' on the board" : "wattle login TOKEN'"));
+}
+
 absl::StatusOr<std::string> CheckServiceToken(const State& state, const std::string& token_id,
                                               absl::string_view secret_sha256, absl::Time now) {
   const v1::EnrolmentToken* const token = state.tokens.Find(token_id);

@@ -46,6 +46,9 @@ struct ShownToken {
 // for a token that is wrong, a service's, revoked, used up or expired.
 absl::StatusOr<v1::EnrolmentToken> CheckToken(const State& state, const ShownToken& shown,
                                               absl::Time now);
+// Boards show the id that they made, and people none: so neither spends a token of the other.
+// Errors: kPermissionDenied, which names the command that takes the token.
+absl::Status CheckTaker(const v1::EnrolmentToken& token, absl::string_view device_id);
 
 // The name of the service whose token it is, which may be used now. Errors: kUnauthenticated, with
 // a message of its own for a token that is wrong, revoked or expired.

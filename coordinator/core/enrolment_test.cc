@@ -73,6 +73,21 @@ TEST_F(EnrolmentTest, ATokenLetsAsManyInAsItSays) {
   EXPECT_EQ(a->certificate_pem(), "certificate of ra");
 }
 
+// A board that took a person's token would be a person, and never a board again.
+TEST_F(EnrolmentTest, BoardsAndPeopleDoNotSpendTokensOfEachOther) {
+  v1::EnrolmentToken token = *state_.tokens.Find("t1");
+  EXPECT_THAT(CheckTaker(token, "device-a"), IsOk());
+  EXPECT_THAT(CheckTaker(token, ""),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("t1: is a device's, and is not spent; use it by 'wattle-worker "
+                                 "enroll TOKEN' on the board")));
+  token.set_kind(kPersonKind);
+  EXPECT_THAT(CheckTaker(token, ""), IsOk());
+  EXPECT_THAT(CheckTaker(token, "device-a"),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("t1: is a person's, and is not spent; use it by 'wattle login")));
+}
+
 TEST_F(EnrolmentTest, ARepetitionSpendsNothingAlsoAfterTheTokensEnd) {
   ASSERT_THAT(Enroll("a", "ka", "ra").status, IsOk());
   now_ += 3600;

@@ -254,6 +254,10 @@ TEST_F(QuotaTest, BadQuotasAreRefusedByField) {
   quota.set_submits_per_minute_max(-1);
   EXPECT_THAT(Set(quota),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("submits_per_minute_max")));
+  quota = Of("ann");
+  quota.set_artifact_bytes_max(-1);
+  EXPECT_THAT(Set(quota),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("artifact_bytes_max: -1")));
   quota = Of("eve");
   quota.set_open_jobs_max(1);
   EXPECT_THAT(Set(quota),

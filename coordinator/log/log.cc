@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/line_limit.h"
+#include "base/utf8.h"
 
 namespace wattle {
 namespace {
@@ -19,8 +20,10 @@ struct Limit {
   LineLimit lines ABSL_GUARDED_BY(mutex);
 };
 
+// Whoever answers the coordinator, such as a remote-write server, may have words in a line: here
+// alone they become text of one line, so that no caller can forget it.
 void Write(spdlog::level::level_enum level, absl::string_view line) {
-  spdlog::log(level, spdlog::string_view_t(line.data(), line.size()));
+  spdlog::log(level, "{}", OneLine(line));
 }
 
 void WriteBounded(spdlog::level::level_enum level, absl::string_view line) {

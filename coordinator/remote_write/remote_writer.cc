@@ -259,8 +259,9 @@ absl::Status RemoteWriter::Post(const std::string& body, bool* refused) {
                    "--remote-write-bearer-file"
                  : "; correct the secret in its file, which is read for each request";
   }
-  return absl::UnavailableError(absl::StrCat(shown_url_, ": HTTP ", result->status, ": ",
-                                             result->body.substr(0, 200), remedy));
+  const absl::string_view words = absl::StripAsciiWhitespace(result->body);
+  return absl::UnavailableError(
+      absl::StrCat(shown_url_, ": HTTP ", result->status, ": ", words.substr(0, 200), remedy));
 }
 
 void RemoteWriter::Refuse(const Scrape& scrape, const std::string& reason, bool keep) {

@@ -125,6 +125,7 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
                             runtime_.Read([&](const core::State& state) {
                               return core::CheckToken(state, shown, runtime_.Now().wall);
                             }));
+    WATTLE_RETURN_IF_ERROR(core::CheckTaker(token, shown.device_id));
     WATTLE_ASSIGN_OR_RETURN(const tls::SigningRequest signing,
                             tls::ReadSigningRequest(request->signing_request_pem()));
     const std::string id = token.person().empty() ? shown.device_id : token.person();

@@ -1,6 +1,7 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Attacks that want the real programs: secrets that leak, and a runner that floods."""
 
+import base64
 import os
 import pathlib
 import secrets
@@ -48,17 +49,25 @@ class Attacks(Scene):
 
     def test_secrets_are_in_no_log_metric_receipt_or_list_of_processes(self):
         fleet = self.fleet
-        self.start("one")
+        password = secrets.token_hex(12)
+        (fleet.directory / "password").write_text(password)
+        (fleet.directory / "password").chmod(0o600)
+        self.start("one", extra=["--remote-write", "http://127.0.0.1:1/api/v1/write", "--remote-write-user", "fleet",
+                                 "--remote-write-password-file", fleet.directory / "password"])
         self.push_demo()
         prompt = f"canary {secrets.token_hex(8)}"
         device_token = fleet.output("wattle", "device", "token").strip()
         person_token = fleet.output("wattle", "person", "token", "mia", "--role", "viewer").strip()
-        canaries = {"prompt": prompt, "device token": device_token.split(":")[4], "person token": person_token.split(":")[4], **self.key_canaries()}
+        canaries = {"prompt": prompt, "device token": device_token.split(":")[4], "person token": person_token.split(":")[4],
+                    "service token": (fleet.directory / "wattle-token").read_text().rsplit(":", 1)[1], "password": password,
+                    "password as it is sent": base64.b64encode(f"fleet:{password}".encode()).decode(), **self.key_canaries()}
         for wanted in ("authority/root_key.pem", "one/credentials/key.pem"):
             self.assertTrue(any(name.endswith(wanted) for name in canaries), (wanted, sorted(canaries)))
         job = fleet.submit(self.job_file("question", generate={"model": "base", "prompts": [prompt], "max_new_tokens": 4}))
         listed = []
         fleet.until("the question to be answered", lambda: listed.append(command_lines()) or fleet.job(job)["state"] == "JOB_STATE_SUCCEEDED", 180)
+        fleet.start_worker("pusher", metrics="pushed")
+        fleet.until("the coordinator to have sent the password", lambda: "remote write: " in fleet.coordinator.log())
         pages = {
             "list of processes": "\n".join(listed),
             "coordinator's metrics": str(fleet.get("/metrics")),

@@ -3,9 +3,11 @@
 
 import glob
 import os
+import shutil
 import subprocess
 import unittest
 
+from fleet import BIN
 from scene import Scene
 
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
@@ -35,6 +37,28 @@ class Expiry(Scene):
         log = fleet.workers["board"].log()
         self.assertIn("expired at", log)
         self.assertIn("certificate: renewed until", log)
+
+    def test_a_person_who_works_is_renewed_and_one_who_does_not_logs_in_again(self):
+        fleet = self.fleet
+        fleet.start_coordinator()
+        token = fleet.output("wattle", "person", "token", "mia", "--role", "viewer").strip()
+        env = {**fleet.env, "XDG_CONFIG_HOME": str(fleet.directory / "config-mia")}
+        kept = fleet.directory / "config-mia/wattle/identities/default/certificate.pem"
+        subprocess.run([BIN / "wattle", "login", token], env=env, capture_output=True, timeout=60, check=True)
+
+        def who_at(days):
+            fleet.coordinator.stop()
+            fleet.start_coordinator(env=self.at(f"+{days}d"))
+            return subprocess.run([BIN / "wattle", "whoami"], env={**env, **self.at(f"+{days}d")}, capture_output=True, text=True, timeout=60, check=False)
+        # At 45 days the first certificate would have ended; from 45 to 300 days nobody works, and the renewal alone is let in.
+        for days, renews in ((10, False), (20, True), (45, True), (300, True)):
+            before = kept.read_text()
+            done = who_at(days)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(kept.read_text() != before, renews, days)
+        refused = who_at(1000)
+        self.assertEqual((refused.returncode, len(refused.stderr.strip().splitlines())), (5, 1), refused.stderr)
+        self.assertRegex(refused.stderr, "the certificate of person mia expired at .* by a new token")
 
     def test_doctor_says_why_a_certificate_is_not_renewed(self):
         fleet = self.fleet

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -527,12 +526,7 @@ void Agent::TryNextCoordinator() {
 }
 
 void Agent::Note(const std::string& line) {
-  const std::string time =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", Clock::Real().Now(), absl::UTCTimeZone());
-  absl::MutexLock lock(&log_mutex_);
-  for (const std::string& written : log_limit_.Take(line, Clock::Real().Boottime())) {
-    std::fprintf(stderr, "%s wattle-worker: %s\n", time.c_str(), written.c_str());
-  }
+  log_.Write(line);
 }
 
 }  // namespace wattle::agent

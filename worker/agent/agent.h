@@ -14,14 +14,11 @@
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
 #include "artifacts/disk_budget.h"
 #include "artifacts/signers/signers.h"
-#include "base/line_limit.h"
 #include "base/line_socket.h"
 #include "base/service_manager.h"
 #include "telemetry/sensors/source.h"
@@ -42,6 +39,7 @@
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage_probe.h"
 #include "worker/agent/system_time.h"
+#include "worker/agent/worker_log.h"
 #include "worker/box/box.h"
 #include "worker/box/level.h"
 #include "worker/child/runner_group.h"
@@ -209,8 +207,7 @@ class Agent final : public AgentPorts {
   bool connected_ = false;
   bool stop_begun_ = false;
 
-  absl::Mutex log_mutex_;
-  LineLimit log_limit_ ABSL_GUARDED_BY(log_mutex_);
+  WorkerLog log_;
 
   EventQueue events_;  // closed before all that posts is destroyed
 };
