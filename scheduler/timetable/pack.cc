@@ -343,7 +343,8 @@ bool Pack::FitsOr(const Demand& demand, Seconds& retry_from) const {
     const bool breaks = outcome.own_until.has_value() || outcome.newly_until.has_value();
     if (breaks) {
       ++counted;
-      const Seconds until = std::max(outcome.own_until.value_or(0), outcome.newly_until.value_or(0));
+      const Seconds until =
+          std::max(outcome.own_until.value_or(0), outcome.newly_until.value_or(0));
       first_retry =
           std::min(first_retry, std::max(until, EarliestPromise(path, demand.draw, demand.begin)));
     }
