@@ -82,6 +82,8 @@ BUGS = (
         "if (!attempt.after_attempt_id().empty() ||", "wattle_core_test", "RestsTest.*"),
     Bug("a begin that is told late changes the plan", "coordinator/core/rests_at_begin.cc", "!IsCaughtUp(observations, device) ||", "",
         "wattle_core_test", "RestsTest.*"),
+    Bug("a deadline fails for rests of unknown length", "scheduler/place/rests.cc", "return !run.latest_end.has_value() ||", "return true || !run.latest_end.has_value() ||",
+        "wattle_drawn_places_test", "RestsTest.*", (("scheduler/place/deadline_rule.cc", " && on.prediction.rest_seconds() <= 0", ""),)),
     Bug("a run that rests begins at the reserve", "scheduler/place/rests.cc", "run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})", "run.whole.length > 0",
         "wattle_drawn_places_test", "RestsTest.*"),
     Bug("a measurement rests", "scheduler/place/consider_gap.cc", "resting.has_value() && !job.profile_point.has_value()", "resting.has_value()",

@@ -135,7 +135,12 @@ std::optional<RestingRun> RestingRunOn(const Consideration& on) {
   if (on.job.profile_point.has_value()) {
     return std::nullopt;  // A measurement that is cut off tells nothing.
   }
-  return RestingRunOf(on.device.device, *on.load, on.limits, on.steps, on.prediction);
+  std::optional<RestingRun> run =
+      RestingRunOf(on.device.device, *on.load, on.limits, on.steps, on.prediction);
+  if (run.has_value()) {
+    run->latest_end = LatestEndOf(on.job, on.snapshot.now);
+  }
+  return run;
 }
 
 std::optional<absl::Time> EarliestFit(const Consideration& on) {

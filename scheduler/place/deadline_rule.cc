@@ -41,7 +41,8 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
         alone > left ? "" : ", or were it free now");
   };
   // Permanent if a free device would be too late already, because the deadline only comes nearer.
-  return Refuse(on, words, alone > left);
+  // Rests are those of this start: another sun or charge takes fewer.
+  return Refuse(on, words, alone > left && on.prediction.rest_seconds() <= 0);
 }
 
 }  // namespace

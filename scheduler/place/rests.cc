@@ -31,6 +31,20 @@ std::optional<Seconds> EndWithRests(const RestingRun& run, Seconds begin) {
              : std::nullopt;
 }
 
+// The rests of the run at its upper quantile, in the sun of the darkest day of ten.
+std::optional<Seconds> UpperRests(const RestingRun& run, Seconds begin) {
+  Demand upper{.begin = begin, .draw = run.whole};
+  upper.draw.length = run.upper;
+  const std::optional<Seconds> end = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper);
+  return end.has_value() ? std::optional(std::max<Seconds>(0, *end - upper.end())) : std::nullopt;
+}
+
+// With such rests.
+bool IsInTime(const RestingRun& run, Seconds begin, std::optional<Seconds> upper_rests) {
+  return !run.latest_end.has_value() ||
+         (upper_rests.has_value() && begin + run.upper + *upper_rests <= *run.latest_end);
+}
+
 bool IsEarlier(const RestingRun& run, std::optional<Seconds> end,
                std::optional<Seconds> whole_begin) {
   return end.has_value() && (!whole_begin.has_value() || *end + run.whole.length / kEarlierShare <
@@ -38,6 +52,13 @@ bool IsEarlier(const RestingRun& run, std::optional<Seconds> end,
 }
 
 }  // namespace
+
+std::optional<Seconds> LatestEndOf(const JobView& job, absl::Time now) {
+  const double left = job.spec.deadline_seconds() - job.WaitedSeconds(now);
+  return job.spec.deadline_seconds() > 0
+             ? std::optional(absl::ToUnixSeconds(now + absl::Seconds(left)))
+             : std::nullopt;
+}
 
 bool MayRest(const v1::Device& device, const policy::Limits& limits) {
   return HasGauge(device) && (limits.reserve.has_value() || !limits.alive.empty()) &&
@@ -78,13 +99,11 @@ std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
   if (!end.has_value() || !IsEarlier(run, end, run.pack.EarliestFit(run.whole, begin))) {
     return std::nullopt;
   }
-  Rests rests{.total = std::max<Seconds>(1, *end - whole.end()), .upper = std::nullopt};
-  Demand upper = whole;
-  upper.draw.length = run.upper;
-  if (const auto last = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper)) {
-    rests.upper = std::max<Seconds>(rests.total, *last - upper.end());
+  Rests rests{.total = std::max<Seconds>(1, *end - whole.end()), .upper = UpperRests(run, begin)};
+  if (rests.upper.has_value()) {
+    rests.upper = std::max(rests.total, *rests.upper);
   }
-  return rests;
+  return IsInTime(run, begin, rests.upper) ? std::optional(rests) : std::nullopt;
 }
 
 Seconds RestOnceBegun(const RestingRun& run) {
@@ -99,7 +118,8 @@ Seconds RestOnceBegun(const RestingRun& run) {
 std::optional<Seconds> EarliestStart(const RestingRun& run, Seconds after) {
   const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
   const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);
-  return begin.has_value() && begin != whole && IsEarlier(run, EndWithRests(run, *begin), whole)
+  return begin.has_value() && begin != whole && IsEarlier(run, EndWithRests(run, *begin), whole) &&
+                 (!run.latest_end.has_value() || IsInTime(run, *begin, UpperRests(run, *begin)))
              ? begin
              : whole;
 }

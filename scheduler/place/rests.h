@@ -10,9 +10,12 @@
 #include <cstddef>
 #include <optional>
 
+#include "absl/time/time.h"
+
 #include "policy/held_back.h"
 #include "policy/limits.h"
 #include "scheduler/place/device_load.h"
+#include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
 #include "wattle/v1/profile.pb.h"
 
@@ -35,7 +38,11 @@ struct RestingRun {
   timetable::Draw whole;           // Without rests, at the mean.
   timetable::Seconds upper = 0;    // Its length at the upper quantile.
   timetable::Seconds restart = 0;  // Of the runner, behind each rest.
+  // A run whose upper end with its rests is later does not rest. nullopt: it has no deadline.
+  std::optional<timetable::Seconds> latest_end = std::nullopt;
 };
+
+std::optional<timetable::Seconds> LatestEndOf(const JobView& job, absl::Time now);
 
 // The run of the prediction on the device. nullopt: it rests at no reserve. It keeps no
 // checkpoints, it is a probe, a window or a daily budget stops it too, or nobody knows the device's
@@ -54,13 +61,14 @@ struct Rests {
 };
 
 // The rests of a run that begins at `begin`. nullopt: the charge bears the whole run, or does not
-// bear its first part, or the run ends no earlier than a later one without rests.
+// bear its first part, or the run ends no earlier than a later one without rests, or too late.
 std::optional<Rests> RestsFrom(const RestingRun& run, timetable::Seconds begin);
 
 // The rests of a run that begins now, whatever the charge bears; 0: the charge bears it whole.
 timetable::Seconds RestOnceBegun(const RestingRun& run);
 
-// The earliest begin, from `after` on, of the run without rests or of one that ends before that.
+// The earliest begin, from `after` on, of the run without rests or of one that ends before that,
+// and not too late.
 // nullopt: none within the pack's horizon.
 std::optional<timetable::Seconds> EarliestStart(const RestingRun& run, timetable::Seconds after);
 

@@ -115,6 +115,30 @@ TEST(RestsTest, ADeadlineInTheNightRefusesARunThatWouldRestThen) {
   EXPECT_EQ(loop.FirstPlan()[0].placement.device_id(), "");
 }
 
+// In this dark nobody knows when a run that rests would end. The charge of a brighter week would
+// bear it whole, in time for its deadline: so the job waits, and has not failed.
+TEST(RestsTest, RestsWithoutAKnownEndFailNoJobThatHasADeadline) {
+  EventLoop loop = Board(/*charge_wh=*/40, /*sun_wh=*/5);
+  JobView job = JobOf("j1", absl::Hours(3));
+  job.spec.set_deadline_seconds(24 * 3600);
+  loop.Arrive(0, job);
+  const std::vector<QueuePlacement> plan = loop.FirstPlan();
+  ASSERT_THAT(plan, SizeIs(1));
+  EXPECT_EQ(plan[0].placement.device_id(), "");
+  EXPECT_FALSE(plan[0].never) << plan[0].placement.reason();
+}
+
+// A dry run has waited for nothing, and its deadline counts from now.
+TEST(RestsTest, ADryRunWithADeadlineRestsAsAJobDoes) {
+  JobView job = JobOf("j1", absl::Hours(6));
+  job.spec.set_deadline_seconds(48 * 3600);
+  EXPECT_EQ(LatestEndOf(job, job.submitted + absl::Hours(1)),
+            absl::ToUnixSeconds(job.submitted + absl::Hours(48)));
+  const absl::Time now = job.submitted;
+  job.submitted = absl::InfinitePast();
+  EXPECT_EQ(LatestEndOf(job, now), absl::ToUnixSeconds(now + absl::Hours(48)));
+}
+
 // The second run's place is behind the first one's rests.
 TEST(RestsTest, TheNextRunWaitsForTheEndOfTheRests) {
   EventLoop loop = Board(/*charge_wh=*/40, /*sun_wh=*/80);
