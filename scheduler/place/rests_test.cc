@@ -115,12 +115,12 @@ TEST(RestsTest, ADeadlineInTheNightRefusesARunThatWouldRestThen) {
   EXPECT_EQ(loop.FirstPlan()[0].placement.device_id(), "");
 }
 
-// In this dark nobody knows when a run that rests would end. The charge of a brighter week would
-// bear it whole, in time for its deadline: so the job waits, and has not failed.
+// On the darkest day of ten this run would rest for good, so nobody knows its upper end. A fuller
+// battery would bear it whole, in time for its deadline: so the job waits, and has not failed.
 TEST(RestsTest, RestsWithoutAKnownEndFailNoJobThatHasADeadline) {
-  EventLoop loop = Board(/*charge_wh=*/40, /*sun_wh=*/5);
+  EventLoop loop = Board(/*charge_wh=*/38, /*sun_wh=*/35);
   JobView job = JobOf("j1", absl::Hours(3));
-  job.spec.set_deadline_seconds(24 * 3600);
+  job.spec.set_deadline_seconds(60 * 3600);
   loop.Arrive(0, job);
   const std::vector<QueuePlacement> plan = loop.FirstPlan();
   ASSERT_THAT(plan, SizeIs(1));
