@@ -49,6 +49,19 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
                                           "mast.yaml", "moves.yaml", "two-jetsons.yaml"}));
 }
 
+// On their first day the masts know too little sun to tell when a run that rests would end. Such a
+// run waits, and its job has not failed at once.
+TEST(ScenarioFilesTest, TheMastsMissNoDeadline) {
+  auto scenario = ReadScenarioAt("mast.yaml", {.set = {"seeds=1"}, .add = {}});
+  ASSERT_THAT(scenario, IsOk());
+  scenario->first_seed = 105'852'023;
+  scenario->policies = {"ours"};
+  const auto results = RunPolicies(*scenario);
+  ASSERT_THAT(results, IsOk());
+  EXPECT_EQ(results->front().figures[static_cast<size_t>(Figure::kMissed)].median, 0);
+  EXPECT_EQ(results->front().figures[static_cast<size_t>(Figure::kFailed)].median, 0);
+}
+
 // Two boards of two classes with eleven runs a day each, and one thing that changes their speed.
 std::string ChangingBoards(const std::string& change) {
   return absl::StrCat(R"(
