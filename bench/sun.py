@@ -18,12 +18,10 @@ Whole jobs count: what each does, rounded down, and no more jobs than come.
   work_vs_clairvoyant_percent   finished jobs in percent of the clairvoyant plan's, over all sites, seasons and seeds
   worst_site_percent            the same of the site that does worst
   work_vs_linear_bound_percent  finished jobs in percent of the linear program's
-  guard_stops_percent           how often a guard stopped runs that were planned without rests, over such runs, at the risk of 2 % that no policy changes
+  guard_stops_percent           how often a guard stopped runs that were planned without rests as they began, over such runs, at the risk of 2 % that no policy changes
   rests_per_job                 how often a run rested at the reserve as planned, over the finished jobs
   risk_calibration.N            the share of runs that a guard stopped at a risk of N % (1, 2, 5, 10), over N %, where no run rests: the policy has a
                                 window of work too, which never closes. Where runs rest, few are planned near their limit.
-
-A seed takes a core half an hour, and fifteen minutes with the risk of 2 % alone.
 
   --seed N   the first; default: made from HEAD's hash        --seeds N   default 2        --risks 2 5   of those risks, the ones to simulate
 """
@@ -228,7 +226,7 @@ def main():
     add(figures, "guard_stops_percent", [stopped(results, "ours")], "%", beside(lambda peer: stopped(results, peer)))
     add(figures, "rests_per_job", [rests_per_job(results, "ours")], "", beside(lambda peer: rests_per_job(results, peer)))
     for risk in arguments.risks:
-        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} runs")
+        add(figures, f"risk_calibration.{risk}", [stopped(results, risk) / risk], "", f"of {total(results, risk, 'whole_runs'):g} runs, none of which rests")
     write_figures("sun", figures)
 
 

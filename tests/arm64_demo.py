@@ -167,8 +167,8 @@ def main():
     if arm64 is None:
         return 1
     if not (OWN / "wattle-runner").exists():
-        print("not compared: this machine's own programs are not built (./dev build)")
-        return 0
+        print("FAILED not compared: this machine's own programs are not built; ./dev build makes them")
+        return 1
     own = figures_of(OWN)
     if own is None:
         return 1

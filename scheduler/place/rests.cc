@@ -31,18 +31,20 @@ std::optional<Seconds> EndWithRests(const RestingRun& run, Seconds begin) {
              : std::nullopt;
 }
 
-// The rests of the run at its upper quantile, in the sun of the darkest day of ten.
-std::optional<Seconds> UpperRests(const RestingRun& run, Seconds begin) {
+// The rests of a run that begins at `begin` and ends at `end` at its mean.
+Rests RestsUntil(const RestingRun& run, Seconds begin, Seconds end) {
+  Rests rests{.total = std::max<Seconds>(1, end - begin - run.whole.length), .upper = std::nullopt};
   Demand upper{.begin = begin, .draw = run.whole};
   upper.draw.length = run.upper;
-  const std::optional<Seconds> end = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper);
-  return end.has_value() ? std::optional(std::max<Seconds>(0, *end - upper.end())) : std::nullopt;
+  if (const auto last = run.pack.EndIfYielding(upper, run.restart, kDarkerUpper)) {
+    rests.upper = std::max<Seconds>(rests.total, *last - upper.end());
+  }
+  return rests;
 }
 
-// With such rests.
-bool IsInTime(const RestingRun& run, Seconds begin, std::optional<Seconds> upper_rests) {
+bool IsInTime(const RestingRun& run, Seconds begin, const Rests& rests) {
   return !run.latest_end.has_value() ||
-         (upper_rests.has_value() && begin + run.upper + *upper_rests <= *run.latest_end);
+         (rests.upper.has_value() && begin + run.upper + *rests.upper <= *run.latest_end);
 }
 
 bool IsEarlier(const RestingRun& run, std::optional<Seconds> end,
@@ -99,11 +101,8 @@ std::optional<Rests> RestsFrom(const RestingRun& run, Seconds begin) {
   if (!end.has_value() || !IsEarlier(run, end, run.pack.EarliestFit(run.whole, begin))) {
     return std::nullopt;
   }
-  Rests rests{.total = std::max<Seconds>(1, *end - whole.end()), .upper = UpperRests(run, begin)};
-  if (rests.upper.has_value()) {
-    rests.upper = std::max(rests.total, *rests.upper);
-  }
-  return IsInTime(run, begin, rests.upper) ? std::optional(rests) : std::nullopt;
+  const Rests rests = RestsUntil(run, begin, *end);
+  return IsInTime(run, begin, rests) ? std::optional(rests) : std::nullopt;
 }
 
 Seconds RestOnceBegun(const RestingRun& run) {
@@ -118,10 +117,12 @@ Seconds RestOnceBegun(const RestingRun& run) {
 std::optional<Seconds> EarliestStart(const RestingRun& run, Seconds after) {
   const std::optional<Seconds> whole = run.pack.EarliestFit(run.whole, after);
   const std::optional<Seconds> begin = run.pack.EarliestFit(FirstPartOf(run), after);
-  return begin.has_value() && begin != whole && IsEarlier(run, EndWithRests(run, *begin), whole) &&
-                 (!run.latest_end.has_value() || IsInTime(run, *begin, UpperRests(run, *begin)))
-             ? begin
-             : whole;
+  if (!begin.has_value() || begin == whole) {
+    return whole;
+  }
+  const std::optional<Seconds> end = EndWithRests(run, *begin);
+  return IsEarlier(run, end, whole) && IsInTime(run, *begin, RestsUntil(run, *begin, *end)) ? begin
+                                                                                            : whole;
 }
 
 }  // namespace wattle::scheduler

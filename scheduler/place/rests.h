@@ -38,10 +38,12 @@ struct RestingRun {
   timetable::Draw whole;           // Without rests, at the mean.
   timetable::Seconds upper = 0;    // Its length at the upper quantile.
   timetable::Seconds restart = 0;  // Of the runner, behind each rest.
-  // A run whose upper end with its rests is later does not rest. nullopt: it has no deadline.
+  // A run whose upper end with its rests is later, or not known, does not rest. nullopt: it may end
+  // at any time.
   std::optional<timetable::Seconds> latest_end = std::nullopt;
 };
 
+// By the job's deadline; nullopt: it has none.
 std::optional<timetable::Seconds> LatestEndOf(const JobView& job, absl::Time now);
 
 // The run of the prediction on the device. nullopt: it rests at no reserve. It keeps no
@@ -67,9 +69,8 @@ std::optional<Rests> RestsFrom(const RestingRun& run, timetable::Seconds begin);
 // The rests of a run that begins now, whatever the charge bears; 0: the charge bears it whole.
 timetable::Seconds RestOnceBegun(const RestingRun& run);
 
-// The earliest begin, from `after` on, of the run without rests or of one that ends before that,
-// and not too late.
-// nullopt: none within the pack's horizon.
+// The earliest begin, from `after` on, of the run without rests, or of a run with rests that ends
+// before that one and in time. nullopt: none within the pack's horizon.
 std::optional<timetable::Seconds> EarliestStart(const RestingRun& run, timetable::Seconds after);
 
 }  // namespace wattle::scheduler

@@ -3,6 +3,7 @@
 // Drawn packs against a walk through every second, written from the rules in pack.h.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <random>
 #include <set>
@@ -181,7 +182,18 @@ TEST(PackOracleTest, AgreesWithAWalkThroughEverySecond) {
   EXPECT_GT(refused, 60);
 }
 
-// The earliest fit is the first start of the grid at which the run fits.
+// The first start of the grid, from the asked begin on, at which the run fits.
+std::optional<Seconds> FirstOfTheGrid(const Pack& pack, const Demand& asked,
+                                      const std::function<bool(const Demand&)>& fits) {
+  for (Seconds at = asked.begin; at + asked.draw.length <= pack.horizon(); ++at) {
+    if ((at == asked.begin || at % Pack::kStartStep == 0) &&
+        fits({.begin = at, .draw = asked.draw})) {
+      return at;
+    }
+  }
+  return std::nullopt;
+}
+
 TEST(PackOracleTest, TheEarliestFitIsTheFirstOfTheGrid) {
   int found = 0;
   int none = 0;
@@ -191,13 +203,10 @@ TEST(PackOracleTest, TheEarliestFitIsTheFirstOfTheGrid) {
     Pack pack(drawn.spec);
     pack.Add(drawn.demands[0]);
     const Demand& asked = drawn.demands[1];
-    std::optional<Seconds> expected;
-    for (Seconds at = asked.begin; at + asked.draw.length <= pack.horizon() && !expected; ++at) {
-      if ((at == asked.begin || at % Pack::kStartStep == 0) &&
-          FitsByWalking(drawn.spec, {drawn.demands[0]}, {.begin = at, .draw = asked.draw})) {
-        expected = at;
-      }
-    }
+    const std::optional<Seconds> expected =
+        FirstOfTheGrid(pack, asked, [&drawn](const Demand& demand) {
+          return FitsByWalking(drawn.spec, {drawn.demands[0]}, demand);
+        });
     ASSERT_EQ(pack.EarliestFit(asked.draw, asked.begin), expected);
     (expected ? found : none) += 1;
   }
@@ -222,13 +231,8 @@ TEST(PackOracleTest, TheEarliestFitIsTheFirstThatFits) {
       pack.Add(reserved);
     }
     const Demand& asked = drawn.demands[1];
-    std::optional<Seconds> expected;
-    for (Seconds at = asked.begin; at + asked.draw.length <= pack.horizon() && !expected; ++at) {
-      if ((at == asked.begin || at % Pack::kStartStep == 0) &&
-          pack.Fits({.begin = at, .draw = asked.draw})) {
-        expected = at;
-      }
-    }
+    const std::optional<Seconds> expected =
+        FirstOfTheGrid(pack, asked, [&pack](const Demand& demand) { return pack.Fits(demand); });
     ASSERT_EQ(pack.EarliestFit(asked.draw, asked.begin), expected);
     const bool is_later = expected.has_value() && *expected > asked.begin;
     found_beside_yielding += is_later && yields ? 1 : 0;
