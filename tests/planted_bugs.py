@@ -86,7 +86,7 @@ BUGS = (
         "wattle_drawn_places_test", "RestsTest.*", (("scheduler/place/deadline_rule.cc", " && on.prediction.rest_seconds() <= 0", ""),)),
     Bug("a run that rests begins at the reserve", "scheduler/place/rests.cc", "run.pack.Fits({.begin = begin, .draw = FirstPartOf(run)})", "run.whole.length > 0",
         "wattle_drawn_places_test", "RestsTest.*"),
-    Bug("a measurement rests", "scheduler/place/consider_gap.cc", "resting.has_value() && !job.profile_point.has_value()", "resting.has_value()",
+    Bug("a measurement rests", "scheduler/place/rests.cc", "job.profile_point.has_value() ? std::nullopt : RestingRunOf(on)", "RestingRunOf(on)",
         "wattle_drawn_places_test", "RestsTest.*"),
     Bug("a run rests without a guard", "scheduler/place/rests.cc", "(limits.reserve.has_value() || !limits.alive.empty()) &&\n         ", "",
         "wattle_drawn_places_test", "RestsTest.*"),

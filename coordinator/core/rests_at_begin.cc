@@ -61,9 +61,10 @@ std::optional<double> RestSecondsAtBegin(const State& state, const Observations&
   const std::vector<scheduler::DeviceLoad> loads = scheduler::InitialLoads(snapshot);
   v1::Prediction left = attempt.prediction();
   left.clear_fetch_seconds();
-  const std::optional<scheduler::RestingRun> run = scheduler::RestingRunOf(
-      board, loads.back(), scheduler::LimitsFor(snapshot.policies, board.info()),
-      policy::StepsOf(spec), left);
+  const policy::Limits limits = scheduler::LimitsFor(snapshot.policies, board.info());
+  const policy::SpecSteps steps = policy::StepsOf(spec);
+  const std::optional<scheduler::RestingRun> run =
+      scheduler::RestingRunOf({board, loads.back(), limits, steps, left});
   return run.has_value() ? std::optional(static_cast<double>(scheduler::RestOnceBegun(*run)))
                          : std::nullopt;
 }

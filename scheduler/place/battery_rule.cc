@@ -132,15 +132,8 @@ std::optional<timetable::Demand> DemandOnPack(const Consideration& on) {
 
 // The run if it may rest. It may then end behind the time to which the pack looks ahead.
 std::optional<RestingRun> RestingRunOn(const Consideration& on) {
-  if (on.job.profile_point.has_value()) {
-    return std::nullopt;  // A measurement that is cut off tells nothing.
-  }
-  std::optional<RestingRun> run =
-      RestingRunOf(on.device.device, *on.load, on.limits, on.steps, on.prediction);
-  if (run.has_value()) {
-    run->latest_end = LatestEndOf(on.job, on.snapshot.now);
-  }
-  return run;
+  return RestingRunOf({on.device.device, *on.load, on.limits, on.steps, on.prediction}, on.job,
+                      on.snapshot.now);
 }
 
 std::optional<absl::Time> EarliestFit(const Consideration& on) {

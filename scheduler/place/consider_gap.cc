@@ -86,9 +86,8 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
     option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, spent, run, upper);
     rests.reset();
-    if (auto resting = RestingRunOf(view.device, load, limits, steps, prediction);
-        resting.has_value() && !job.profile_point.has_value()) {
-      resting->latest_end = LatestEndOf(job, snapshot_.now);
+    if (const auto resting =
+            RestingRunOf({view.device, load, limits, steps, prediction}, job, snapshot_.now)) {
       rests = RestsFrom(*resting, timetable::UnixSecondsUp(start));
     }
     if (rests.has_value()) {

@@ -67,9 +67,8 @@ bool MayRest(const v1::Device& device, const policy::Limits& limits) {
          limits.windows.empty() && !limits.budget.has_value();
 }
 
-std::optional<RestingRun> RestingRunOf(const v1::Device& device, const DeviceLoad& load,
-                                       const policy::Limits& limits, const policy::SpecSteps& steps,
-                                       const v1::Prediction& prediction) {
+std::optional<RestingRun> RestingRunOf(const RunOnBoard& on) {
+  const auto& [device, load, limits, steps, prediction] = on;
   if (load.pack == nullptr || !steps.keeps_checkpoints || IsWide(prediction) ||
       !MayRest(device, limits)) {
     return std::nullopt;
@@ -84,6 +83,14 @@ std::optional<RestingRun> RestingRunOf(const v1::Device& device, const DeviceLoa
       .whole = *whole,
       .upper = seconds(std::max(1.0, TotalSeconds(prediction, prediction.run_seconds().high()))),
       .restart = seconds(prediction.start_seconds())};
+}
+
+std::optional<RestingRun> RestingRunOf(const RunOnBoard& on, const JobView& job, absl::Time now) {
+  std::optional<RestingRun> run = job.profile_point.has_value() ? std::nullopt : RestingRunOf(on);
+  if (run.has_value()) {
+    run->latest_end = LatestEndOf(job, now);
+  }
+  return run;
 }
 
 timetable::Draw FirstPartOf(const RestingRun& run) {

@@ -46,12 +46,21 @@ struct RestingRun {
 // By the job's deadline; nullopt: it has none.
 std::optional<timetable::Seconds> LatestEndOf(const JobView& job, absl::Time now);
 
-// The run of the prediction on the device. nullopt: it rests at no reserve. It keeps no
-// checkpoints, it is a probe, a window or a daily budget stops it too, or nobody knows the device's
-// sun.
-std::optional<RestingRun> RestingRunOf(const v1::Device& device, const DeviceLoad& load,
-                                       const policy::Limits& limits, const policy::SpecSteps& steps,
-                                       const v1::Prediction& prediction);
+// A run on a board.
+struct RunOnBoard {
+  const v1::Device& device;
+  const DeviceLoad& load;
+  const policy::Limits& limits;
+  const policy::SpecSteps& steps;
+  const v1::Prediction& prediction;
+};
+
+// nullopt: it rests at no reserve. It keeps no checkpoints, it is a probe, a window or a daily
+// budget stops it too, or nobody knows the device's sun.
+std::optional<RestingRun> RestingRunOf(const RunOnBoard& on);
+// The same of a job's run that is to be placed: its deadline counts. A measurement does not rest,
+// because one that is cut off tells nothing.
+std::optional<RestingRun> RestingRunOf(const RunOnBoard& on, const JobView& job, absl::Time now);
 
 // What the charge has to bear when the run begins.
 timetable::Draw FirstPartOf(const RestingRun& run);
