@@ -15,6 +15,7 @@ namespace {
 
 using timetable::Instance;
 using timetable::InstanceDevice;
+using timetable::kHour;
 using timetable::kMains;
 using timetable::kNoCap;
 using timetable::Planned;
@@ -184,7 +185,6 @@ Verdict WhyNoPlace(const Fleet& fleet, const Job& job) {
       const Verdict verdict =
           Check({fleet, job, static_cast<int>(device), *rate}, Scope::kTrajectory);
       if (verdict.answer == Answer::kOk) {
-        constexpr Seconds kHour = timetable::kHour;
         return {.answer = Answer::kNotNow, .until = (fleet.now / kHour + 1) * kHour};
       }
       const bool is_nearer = verdict.answer != nearest.answer ? verdict.answer == Answer::kNotNow
