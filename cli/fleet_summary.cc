@@ -11,7 +11,7 @@
 #include "cli/table.h"
 #include <nlohmann/json.hpp>
 
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"

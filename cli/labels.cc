@@ -12,7 +12,7 @@
 #include "absl/strings/strip.h"
 #include <google/protobuf/descriptor.h>
 
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "proto/job_summary.h"
 #include "units/format.h"
 #include "units/quantity.h"

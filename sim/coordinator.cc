@@ -13,7 +13,7 @@
 #include "coordinator/core/lineage.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/upgrades.h"
-#include "policy/at_reserve.h"
+#include "policy/guard_reason.h"
 
 namespace wattle::sim {
 namespace {

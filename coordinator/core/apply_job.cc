@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "coordinator/core/apply_internal.h"
 #include "coordinator/core/index_internal.h"
-#include "policy/at_reserve.h"
+#include "policy/guard_reason.h"
 
 namespace wattle::core {
 namespace {

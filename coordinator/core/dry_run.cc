@@ -32,7 +32,7 @@
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/winning_changes.h"
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "proto/job_kind.h"
 #include "proto/kind_name.h"
 #include "scheduler/place/place.h"

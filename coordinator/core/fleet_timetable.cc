@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/rests.h"

@@ -8,7 +8,7 @@
 
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/profiling.h"
-#include "policy/at_reserve.h"
+#include "policy/guard_reason.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
 #include "proto/job_kind.h"

@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 
 #include "coordinator/core/leaner_forms_internal.h"
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "scheduler/place/choose_device.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/work.h"

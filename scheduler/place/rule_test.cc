@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "proto/approval.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"

@@ -10,8 +10,7 @@
 #include "absl/strings/str_format.h"
 
 #include "base/fault_point.h"
-#include "policy/at_reserve.h"
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "units/format.h"
 
 namespace wattle::telemetry {

@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 
 #include "base/fault_point.h"
-#include "policy/weak_supply.h"
+#include "policy/guard_reason.h"
 #include "units/format.h"
 #include "worker/agent/core/agent_core.h"
 #include "worker/agent/core/attempt_facts_internal.h"
