@@ -23,6 +23,10 @@ PROGRAMS = ("wattle", "wattle-coordinator", "wattle-worker", "wattle-runner", "w
 BUGS = (
     Bug("a tensor is read as a whole beside its place", "worker/engine/models/tensor_files.cc", "= RowsOfPiece(entry->size_bytes() / rows, unit);", "= rows;",
         "wattle_load_memory_test", "Forms/LoadMemoryTest.*"),
+    Bug("a GPU's memory of a training pass is taken tensor by tensor", "worker/engine/train/trainer.cc", "  OperationsOn(device).MakeRoom(arena_.capacity_bytes(), device);\n", "",
+        "wattle_device_test", "GuardedMemoryTest.*"),
+    Bug("a GPU's memory of an evaluation is taken tensor by tensor", "worker/engine/evaluate/evaluate.cc",
+        "  OperationsOn(decoder.device).MakeRoom(arena.capacity_bytes(), decoder.device);\n", "", "wattle_device_test", "GuardedMemoryTest.*"),
     Bug("a tensor in pieces without its checksum", "formats/safetensors_set.cc", "  if (!checksum.has_value()) {", "  if (true) {",
         "wattle_formats_test", "SafetensorsSetTest.*"),
     Bug("the upper two bits of Q6_K are those of the neighbours", "worker/engine/kernels/isa/lanes_portable.h", "(upper.v[i] >> (2 * kQuad) & 0x3) << 4",

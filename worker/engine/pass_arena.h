@@ -61,6 +61,8 @@ class PassArena final : public std::pmr::memory_resource {
   // Asks for huge pages, for what is read from end to end again and again. Before the first touch.
   void PreferHugePages();
 
+  // 0 where there was no address space.
+  [[nodiscard]] int64_t capacity_bytes() const { return capacity_bytes_; }
   [[nodiscard]] ArenaFigures figures() const;
   // Notes tensors from now on; for tests.
   void Record(std::vector<ArenaTensor>* record);

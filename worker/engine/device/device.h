@@ -50,6 +50,10 @@ class DeviceOperations {
   // Zeros [elements] for what every step reads from end to end.
   [[nodiscard]] virtual at::Tensor ZeroArena(int64_t elements,
                                              const at::TensorOptions& options) const = 0;
+  // Takes memory for a pass of so many bytes at once, and lets it go. An allocator that keeps what
+  // was let go, as libtorch's for CUDA does, gives the pass's tensors from there. So a GPU without
+  // that room refuses before the first step. Nothing on the host, where passes have their arena.
+  virtual void MakeRoom(int64_t bytes, at::Device device) const = 0;
   // Copies rows of the host into `place`, of the same shape and of this device.
   virtual void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const = 0;
   // A packed matrix of the host in this device's memory.

@@ -131,6 +131,7 @@ class DeviceMemory final : public at::Allocator {
                 " bytes");
     in_use_ += bytes;
     work.made_bytes += bytes;
+    work.largest_made_bytes = std::max(work.largest_made_bytes, bytes);
     work.peak_bytes = std::max(work.peak_bytes, in_use_);
   }
 

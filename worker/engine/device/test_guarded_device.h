@@ -29,6 +29,7 @@ struct DeviceWork {
   int64_t downloaded_bytes = 0;
   int64_t largest_upload_bytes = 0;  // of one copy
   int64_t made_bytes = 0;            // of tensors
+  int64_t largest_made_bytes = 0;    // of one tensor
   int64_t peak_bytes = 0;            // of tensors at once, those from before included
   int64_t waits = 0;                 // of the host for all that it has asked of the device
   // Of the host for earlier work, while the device has later work to do: it is not idle.

@@ -21,6 +21,7 @@
 #include "worker/engine/device/test_device_cases.h"
 #include "worker/engine/device/test_guarded_device.h"
 #include "worker/engine/device/test_guarded_launcher.h"
+#include "worker/engine/evaluate/evaluate.h"
 #include "worker/engine/models/model_files.h"
 #include "worker/engine/models/test_golden.h"
 #include "worker/engine/test_model.h"
@@ -315,6 +316,28 @@ TEST(GuardedMemoryTest, LoadingTakesTheWeightsAndOneMatrix) {
     const int64_t weights = BytesOnGuardedDevice() - before;
     EXPECT_LE(WorkOfGuardedDevice().peak_bytes - before, weights + largest);
   }
+}
+
+// The plan of a pass over two examples of thirty tokens, which the data exceed.
+int64_t PlannedBytes(models::PassKind kind) {
+  return models::PlanPass(TinyConfig(), {.kind = kind, .batch = 2, .tokens = 30}).arena_bytes;
+}
+
+// No tensor of the model or of a pass is as large as a pass.
+TEST(GuardedMemoryTest, APassTakesItsMemoryInOnePiece) {
+  const FinetuneSettings settings = FiveSteps("room", kGuardedDevice);
+  ForgetWork();
+  RecordingSink sink;
+  ASSERT_THAT(Finetune(settings, sink), IsOk());
+  EXPECT_GE(WorkOfGuardedDevice().largest_made_bytes, PlannedBytes(models::PassKind::kTrain));
+
+  EvaluateSettings evaluated;
+  evaluated.model = settings.model;
+  evaluated.data = settings.data;
+  evaluated.batch_size = 2;
+  ForgetWork();
+  ASSERT_THAT(Evaluate(evaluated, sink), IsOk());
+  EXPECT_GE(WorkOfGuardedDevice().largest_made_bytes, PlannedBytes(models::PassKind::kEvaluate));
 }
 
 TEST(GuardedMemoryTest, AModelThatTheDeviceDoesNotHoldIsOneLine) {

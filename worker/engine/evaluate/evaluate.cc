@@ -17,6 +17,7 @@
 #include "models/model_directory.h"
 #include "models/tensor_plan.h"
 #include "proto/spec_defaults.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/evaluate/length_order.h"
 #include "worker/engine/load_for_job.h"
 #include "worker/engine/models/decoder.h"
@@ -166,6 +167,7 @@ absl::StatusOr<LossFigures> LossOverExamples(const Decoder& decoder,
       {.kind = reference == nullptr ? models::PassKind::kEvaluate : models::PassKind::kCompare,
        .batch = batch_size,
        .tokens = count == 0 ? 1 : static_cast<int64_t>(examples.TokenCount(order.front()))}));
+  OperationsOn(decoder.device).MakeRoom(arena.capacity_bytes(), decoder.device);
   const PassArena::Scope scope(arena);
   LossFigures figures;
   ComparisonSums sums;  // without a reference the loss alone

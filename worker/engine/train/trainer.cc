@@ -81,28 +81,37 @@ Trainer::Trainer(const FinetuneSettings& settings, const formats::ExamplePool& e
   total_steps_ = settings.steps > 0 ? settings.steps : CeilDivide(passes, per_step);
   last_position_ = settings.steps > 0 ? settings.steps * per_step : passes;
   if (settings.mezo.has_value()) {
+    // Without a gradient that a loss scale would keep from vanishing.
     mezo_.emplace(*settings.mezo, settings.seed, state);
-    return;  // without a gradient that a loss scale would keep from vanishing
+  } else {
+    PrepareGradients();
   }
-  if (settings.precision == kernels::FactorType::kFp16 && !state.counters.loss_scale.has_value()) {
-    state.counters.loss_scale = LossScale{.scale = settings.loss_scale.initial};
+  // After all that stays: it would be taken from the room.
+  const at::Device device = state.model.decoder.device;
+  OperationsOn(device).MakeRoom(arena_.capacity_bytes(), device);
+}
+
+void Trainer::PrepareGradients() {
+  if (settings_.precision == kernels::FactorType::kFp16 &&
+      !state_.counters.loss_scale.has_value()) {
+    state_.counters.loss_scale = LossScale{.scale = settings_.loss_scale.initial};
   }
-  const std::vector<Parameter>& parameters = state.trained().parameters;
+  const std::vector<Parameter>& parameters = state_.trained().parameters;
   gradient_layout_ =
-      settings.update_in_backward
-          ? SharedGradientLayout(parameters, state.model.files.config.tied_embeddings)
-          : state.layout;
+      settings_.update_in_backward
+          ? SharedGradientLayout(parameters, state_.model.files.config.tied_embeddings)
+          : state_.layout;
   gradients_ = ZeroArena(gradient_layout_.elements,
-                         at::TensorOptions(at::kFloat).device(state.model.decoder.device));
-  if (state.adapters.has_value()) {
-    AttachAdapters(*state.adapters, gradients_, gradient_views_);
+                         at::TensorOptions(at::kFloat).device(state_.model.decoder.device));
+  if (state_.adapters.has_value()) {
+    AttachAdapters(*state_.adapters, gradients_, gradient_views_);
   } else {
     gradient_views_ =
-        WeightsOver(state.model.files.config, parameters, gradient_layout_, gradients_);
+        WeightsOver(state_.model.files.config, parameters, gradient_layout_, gradients_);
   }
-  if (settings.update_in_backward) {
-    updates_in_backward_.emplace(settings.adamw, GradientArena{gradient_layout_, gradients_},
-                                 state);
+  if (settings_.update_in_backward) {
+    updates_in_backward_.emplace(settings_.adamw, GradientArena{gradient_layout_, gradients_},
+                                 state_);
   }
 }
 

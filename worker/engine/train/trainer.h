@@ -69,6 +69,7 @@ class Trainer {
     uint64_t random_counter = 0;
   };
 
+  void PrepareGradients();
   // position, random_counter: where the step begins.
   absl::StatusOr<BegunStep> Begin(int64_t step, int64_t position, uint64_t random_counter);
   std::vector<size_t> Draw(int64_t position);

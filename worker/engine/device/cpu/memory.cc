@@ -17,6 +17,8 @@ at::Tensor CpuDevice::ZeroArena(int64_t elements, const at::TensorOptions& optio
   return arena.zero_();
 }
 
+void CpuDevice::MakeRoom(int64_t /*bytes*/, at::Device /*device*/) const {}
+
 void CpuDevice::CopyFromHost(const at::Tensor& rows, at::Tensor& place) const {
   place.copy_(rows);
 }
