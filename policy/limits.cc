@@ -55,35 +55,35 @@ std::optional<ReserveLimit> ChargeFloor(const Limits& limits, absl::Time now, Wa
                       absl::StrCat(latest->policy, ", alive until ", Describe(*latest))};
 }
 
-absl::Time FinishUnder(const Limits& limits, absl::Time start, absl::Duration run, Watts draw,
-                       Joules spent) {
-  if (limits.windows.empty() && !limits.budget) {
-    return start + run;
+absl::Time FinishUnder(const OpenTimes& windows, const std::optional<BudgetLimit>& budget,
+                       PausingRun run) {
+  if (windows.always() && !budget) {
+    return run.start + run.work;
   }
-  absl::Time at = start;
-  absl::Duration left = run;
+  absl::Time at = run.start;
+  absl::Duration left = run.work;
   for (int piece = 0; piece < kPiecesMax; ++piece) {
-    const absl::Time opens = OpensAt(limits.windows, at);
+    const absl::Time opens = windows.OpensAt(at);
     if (opens == absl::InfiniteFuture()) {
       return opens;
     }
-    if (limits.budget && DayOf(*limits.budget, opens) != DayOf(*limits.budget, at)) {
-      spent = Joules(0);
+    if (budget && DayOf(*budget, opens) != DayOf(*budget, at)) {
+      run.spent = Joules(0);
     }
     at = opens;
-    absl::Time until = ClosesAt(limits.windows, at);
+    absl::Time until = windows.ClosesAt(at);
     absl::Time next = until;
-    if (limits.budget) {
-      const absl::Time day_ends = DayEnds(*limits.budget, at);
-      const Joules affordable = std::max(limits.budget->per_day - spent, Joules(0));
-      const absl::Time broke = draw > Watts(0)
-                                   ? at + absl::Seconds(affordable.value() / draw.value())
+    if (budget) {
+      const absl::Time day_ends = DayEnds(*budget, at);
+      const Joules affordable = std::max(budget->per_day - run.spent, Joules(0));
+      const absl::Time broke = run.draw > Watts(0)
+                                   ? at + absl::Seconds(affordable.value() / run.draw.value())
                                    : absl::InfiniteFuture();
       next = broke < std::min(until, day_ends) ? day_ends : std::min(until, day_ends);
       until = std::min({until, day_ends, broke});
-      spent += draw * (until - at);
+      run.spent += run.draw * (until - at);
       if (next == day_ends) {
-        spent = Joules(0);
+        run.spent = Joules(0);
       }
     }
     if (at + left <= until) {

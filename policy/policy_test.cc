@@ -459,25 +459,30 @@ TEST(ScheduleTest, StayingAliveComesOnTopOfTheReserve) {
             Fraction(0.2));
 }
 
+absl::Time FinishOf(const Limits& limits, absl::Time start, absl::Duration work, Joules spent) {
+  return FinishUnder(OpenTimes(limits.windows), limits.budget,
+                     {.start = start, .work = work, .draw = Watts(10), .spent = spent});
+}
+
 TEST(FinishUnderTest, ARunPausesForWindowsAndBudget) {
   const v1::Policy day = Windows({"06:00-18:00"});
   const Limits windows = LimitsOf({&day});
-  EXPECT_EQ(FinishUnder(windows, At(8), absl::Hours(3), Watts(10), Joules(0)), At(11));
-  EXPECT_EQ(FinishUnder(windows, At(16), absl::Hours(3), Watts(10), Joules(0)), At(31));
-  EXPECT_EQ(FinishUnder(windows, At(20), absl::Hours(3), Watts(10), Joules(0)), At(33));
+  EXPECT_EQ(FinishOf(windows, At(8), absl::Hours(3), Joules(0)), At(11));
+  EXPECT_EQ(FinishOf(windows, At(16), absl::Hours(3), Joules(0)), At(31));
+  EXPECT_EQ(FinishOf(windows, At(20), absl::Hours(3), Joules(0)), At(33));
 
   v1::Policy lean;
   lean.set_daily_energy_budget_wh(20);
   const Limits budget = LimitsOf({&lean});
   // 10 Wh are left today: one hour; 20 Wh are two hours of the next day.
-  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(3), Watts(10), FromWattHours(10)), At(26));
-  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(4), Watts(10), FromWattHours(10)), At(49));
-  EXPECT_EQ(FinishUnder(budget, At(8), absl::Hours(1), Watts(10), FromWattHours(20)), At(25));
+  EXPECT_EQ(FinishOf(budget, At(8), absl::Hours(3), FromWattHours(10)), At(26));
+  EXPECT_EQ(FinishOf(budget, At(8), absl::Hours(4), FromWattHours(10)), At(49));
+  EXPECT_EQ(FinishOf(budget, At(8), absl::Hours(1), FromWattHours(20)), At(25));
 
   const Limits both = LimitsOf({&day, &lean});
-  EXPECT_EQ(FinishUnder(both, At(8), absl::Hours(4), Watts(10), FromWattHours(10)), At(55));
+  EXPECT_EQ(FinishOf(both, At(8), absl::Hours(4), FromWattHours(10)), At(55));
   const v1::Policy night = Windows({"20:00-04:00"});
-  EXPECT_EQ(FinishUnder(LimitsOf({&day, &night}), At(8), absl::Hours(1), Watts(10), Joules(0)),
+  EXPECT_EQ(FinishOf(LimitsOf({&day, &night}), At(8), absl::Hours(1), Joules(0)),
             absl::InfiniteFuture());
 }
 

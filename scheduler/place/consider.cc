@@ -140,6 +140,15 @@ std::vector<policy::Limits> LimitsOfDevices(const Snapshot& snapshot) {
   return limits;
 }
 
+std::vector<policy::OpenTimes> WindowsOfDevices(const std::vector<policy::Limits>& limits) {
+  std::vector<policy::OpenTimes> windows;
+  windows.reserve(limits.size());
+  for (const policy::Limits& one : limits) {
+    windows.emplace_back(one.windows);
+  }
+  return windows;
+}
+
 std::vector<std::optional<LinkTimes>> LinksOfDevices(const Snapshot& snapshot,
                                                      const std::vector<policy::Limits>& limits) {
   std::vector<std::optional<LinkTimes>> links;
@@ -199,6 +208,7 @@ FleetView::FleetView(const Snapshot& snapshot, ConsiderOptions options)
     : snapshot_(snapshot),
       options_(options),
       limits_(LimitsOfDevices(snapshot)),
+      windows_(WindowsOfDevices(limits_)),
       links_(LinksOfDevices(snapshot, limits_)),
       name_ranks_(NameRanksOf(snapshot)) {}
 
@@ -290,6 +300,7 @@ FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job,
           .job = job,
           .view = snapshot_.devices[device],
           .limits = limits_[device],
+          .windows = windows_[device],
           .load = load,
           .steps = steps};
 }
@@ -300,6 +311,7 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
           .job = on.job,
           .device = on.view,
           .limits = on.limits,
+          .windows = on.windows,
           .prediction = now,
           .dry_run = options_.dry_run,
           .mode = described.mode};

@@ -18,18 +18,19 @@ namespace {
 struct RunFromStart {
   const v1::Prediction& prediction;
   double start_in_seconds;
+  Joules spent;  // Of the day's budget, at the start.
 };
 
 // A run that takes a century never ends.
 constexpr double kNever = 100.0 * 366 * 86400;
 
 // Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
-// device's windows and budget. spent: of the budget, at the start.
-double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, const RunFromStart& run,
-                double run_seconds) {
+// device's windows and budget.
+double FinishIn(absl::Time now, const policy::Limits& limits, const policy::OpenTimes& windows,
+                const RunFromStart& run, double run_seconds) {
   const v1::Prediction& prediction = run.prediction;
   const double work_seconds = prediction.time_scale() * TotalSeconds(prediction, run_seconds);
-  if (limits.windows.empty() && !limits.budget) {
+  if (windows.always() && !limits.budget) {
     return run.start_in_seconds + work_seconds;
   }
   const absl::Time start = now + absl::Seconds(run.start_in_seconds);
@@ -39,13 +40,17 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, cons
     fetch = absl::Seconds(prediction.time_scale() * prediction.fetch_seconds());
     upload = absl::Seconds(prediction.time_scale() * prediction.upload_seconds());
   }
+  Joules spent = run.spent;
   if (limits.budget &&
       policy::DayOf(*limits.budget, start) != policy::DayOf(*limits.budget, start + fetch)) {
     spent = Joules(0);
   }
-  const Watts draw(prediction.mean_power_watts() / prediction.time_scale());
-  const absl::Time finish = policy::FinishUnder(
-      limits, start + fetch, absl::Seconds(work_seconds) - fetch - upload, draw, spent);
+  const absl::Time finish =
+      policy::FinishUnder(windows, limits.budget,
+                          {.start = start + fetch,
+                           .work = absl::Seconds(work_seconds) - fetch - upload,
+                           .draw = Watts(prediction.mean_power_watts() / prediction.time_scale()),
+                           .spent = spent});
   return std::min(absl::ToDoubleSeconds(finish + upload - now), kNever);
 }
 
@@ -53,7 +58,7 @@ double FinishIn(absl::Time now, const policy::Limits& limits, Joules spent, cons
 
 void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
-  const auto& [device, job, view, limits, load, steps] = on;
+  const auto& [device, job, view, limits, windows, load, steps] = on;
   const v1::Prediction& alone = *described.prediction;
   const bool on_its_way = HasWayOfFiles(load, alone);
   const std::optional<LinkTimes>& link = links_[device];
@@ -81,10 +86,10 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     }
     const Joules spent =
         limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
-    const RunFromStart run{prediction, option.run.start_in_seconds};
+    const RunFromStart run{prediction, option.run.start_in_seconds, spent};
     const double upper =
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
-    option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, spent, run, upper);
+    option.finish_in_seconds_upper = FinishIn(snapshot_.now, limits, windows, run, upper);
     rests.reset();
     if (const auto resting =
             RestingRunOf({view.device, load, limits, steps, prediction}, job, snapshot_.now)) {
@@ -99,7 +104,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     if (next == load.reserved.end() ||
         snapshot_.now + absl::Seconds(option.finish_in_seconds_upper) <= next->begin) {
       option.run.finish_in_seconds =
-          FinishIn(snapshot_.now, limits, spent, run, prediction.run_seconds().mean());
+          FinishIn(snapshot_.now, limits, windows, run, prediction.run_seconds().mean());
       break;
     }
     start = std::max(start, next->end);
@@ -114,11 +119,12 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
 }
 
 double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {
-  const auto& [device, job, view, limits, load, steps] = on;
+  const auto& [device, job, view, limits, windows, load, steps] = on;
   const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
   const Joules spent =
       limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
-  return FinishIn(snapshot_.now, limits, spent, {*option.prediction, option.run.start_in_seconds},
+  return FinishIn(snapshot_.now, limits, windows,
+                  {*option.prediction, option.run.start_in_seconds, spent},
                   option.prediction->run_seconds().low());
 }
 

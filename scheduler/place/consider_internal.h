@@ -126,7 +126,8 @@ class FleetView {
     size_t device;  // In Snapshot::devices.
     const JobView& job;
     const DeviceView& view;
-    const policy::Limits& limits;  // The device's.
+    const policy::Limits& limits;      // The device's.
+    const policy::OpenTimes& windows;  // Of the limits, for work.
     const DeviceLoad& load;
     policy::SpecSteps steps{};  // As the job's spec has them. For a rule of the load alone.
   };
@@ -208,6 +209,7 @@ class FleetView {
   const Snapshot& snapshot_;
   const ConsiderOptions options_;
   const std::vector<policy::Limits> limits_;           // Of each device.
+  const std::vector<policy::OpenTimes> windows_;       // Likewise, for work.
   const std::vector<std::optional<LinkTimes>> links_;  // Likewise; nullopt: they carry at any time.
   const std::vector<size_t> name_ranks_;               // Likewise: its place by name, then by id.
   std::map<std::string, Shape> shapes_;
@@ -240,6 +242,7 @@ auto AskAboutProbe(const Consideration& on, double finish_lower,
                            .job = on.job,
                            .device = on.device,
                            .limits = on.limits,
+                           .windows = on.windows,
                            .prediction = prediction,
                            .dry_run = on.dry_run,
                            .mode = on.mode,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -47,8 +48,9 @@ std::optional<LinkTimes> LinkTimes::Of(const v1::Device& device, const policy::L
   LinkTimes times;
   times.week_ = ContactWeek::Of(device);
   if (HasLinkLimits(limits)) {
-    times.windows_ = limits.link_windows;
-    times.windows_.insert(times.windows_.end(), limits.windows.begin(), limits.windows.end());
+    std::vector<policy::WindowLimit> windows = limits.link_windows;
+    windows.insert(windows.end(), limits.windows.begin(), limits.windows.end());
+    times.windows_ = policy::OpenTimes(std::move(windows));
     times.bytes_per_day_ = limits.link_bytes_per_day;
     times.spent_bytes_ = static_cast<double>(device.heartbeat().link_day_bytes());
     times.spent_on_ = DayOf(absl::UnixEpoch() + absl::Seconds(device.heartbeat().unix_seconds()));
@@ -76,7 +78,7 @@ double LinkTimes::BytesLeftOn(absl::Time at) const {
 
 absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
   const absl::Duration needed = absl::Seconds(transfer.bytes / transfer.bytes_per_second);
-  if (windows_.empty() && !bytes_per_day_) {
+  if (windows_.always() && !bytes_per_day_) {
     return InContact(needed, transfer.begin, transfer.here);
   }
   const auto left_on = [&](absl::Time at) {
@@ -87,7 +89,7 @@ absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
   absl::Duration left_today = left_on(at);
   bool here = transfer.here;
   for (int piece = 0; piece < kPiecesMax; ++piece) {
-    const absl::Time opens = policy::OpensAt(windows_, at);
+    const absl::Time opens = windows_.OpensAt(at);
     if (opens == absl::InfiniteFuture()) {
       return absl::InfiniteDuration();
     }
@@ -97,7 +99,7 @@ absl::Duration LinkTimes::TimeFor(const Transfer& transfer) const {
     here = here && opens == at;
     at = opens;
     const absl::Time day_ends = bytes_per_day_ ? DayOf(at) + kDay : absl::InfiniteFuture();
-    const absl::Time until = std::min(policy::ClosesAt(windows_, at), day_ends);
+    const absl::Time until = std::min(windows_.ClosesAt(at), day_ends);
     const absl::Duration most = std::min(left, left_today);
     const absl::Duration takes = InContact(most, at, here);
     const bool fits = at + takes <= until;

@@ -2,7 +2,7 @@
 //
 // When a device's link carries artifacts: in the hours of the week that have contact, in the
 // windows of its policies for the link and for work, and until a day's bytes of a policy are spent.
-// Pure.
+// Pure; one thread owns an object.
 #ifndef WATTLE_SCHEDULER_PLACE_LINK_TIMES_H_
 #define WATTLE_SCHEDULER_PLACE_LINK_TIMES_H_
 
@@ -54,7 +54,7 @@ class LinkTimes {
   std::optional<ContactWeek> week_;  // nullopt: there is always contact.
   // Of the link, and then of work: a transfer is work for its worker. Empty: no policy limits the
   // link.
-  std::vector<policy::WindowLimit> windows_;
+  policy::OpenTimes windows_{{}};
   std::optional<int64_t> bytes_per_day_;
   double spent_bytes_ = 0;  // As the heartbeat told on the day of spent_on_.
   absl::Time spent_on_;

@@ -32,7 +32,8 @@ struct Consideration {
   const Snapshot& snapshot;
   const JobView& job;
   const DeviceView& device;
-  const policy::Limits& limits;  // Of the device, by the snapshot's policies.
+  const policy::Limits& limits;      // Of the device, by the snapshot's policies.
+  const policy::OpenTimes& windows;  // Of the limits, for work.
   const v1::Prediction& prediction;
   bool dry_run = false;    // `wattle plan`: files may be declared instead of named.
   const DeviceMode& mode;  // In which the device would run the job.

@@ -51,7 +51,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
                         limits.windows.size() > 1 ? " and others)" : ")");
   };
   const absl::Time start = on.start();
-  const absl::Time opens = policy::OpensAt(limits.windows, start);
+  const absl::Time opens = on.windows.OpensAt(start);
   if (opens == absl::InfiniteFuture()) {
     return NeverOpen(on, "work may never run", limits.windows, start);
   }
@@ -60,7 +60,7 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
       return absl::StrCat(rule(), "; feasible in ", FormatElapsed(opens - on.snapshot.now));
     });
   }
-  if (policy::ClosesAt(limits.windows, start) <= start + ShortestRun(on)) {
+  if (on.windows.ClosesAt(start) <= start + ShortestRun(on)) {
     return Refuse(on, [&] {
       return absl::StrCat(rule(), ", and the window closes; feasible in the next one");
     });
@@ -69,12 +69,11 @@ std::optional<Refusal> CheckWorkWindows(const Consideration& on) {
 }
 
 std::optional<absl::Time> WindowOpens(const Consideration& on) {
-  const policy::Limits& limits = on.limits;
-  const absl::Time opens = policy::OpensAt(limits.windows, on.start());
+  const absl::Time opens = on.windows.OpensAt(on.start());
   if (opens > on.start()) {
     return opens;
   }
-  return policy::OpensAt(limits.windows, policy::ClosesAt(limits.windows, on.start()));
+  return on.windows.OpensAt(on.windows.ClosesAt(on.start()));
 }
 
 // Windows of the link hold back files, not work: they are in the times of fetch and upload. But a
