@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -322,6 +323,11 @@ TEST_F(HostileRunner, GetsNothingOfWhatCudasDriverIsToldIsDone) {
   EXPECT_EQ(link.exit_code, kSucceeded) << "as far as it knows";
   EXPECT_EQ(link.refused_call, "") << "the driver would not live without";
   EXPECT_NE(access(state_.File("link").c_str(), F_OK), 0) << "no link is made";
+  const std::string key = state_.Write("identity/key.pem", "secret");
+  ASSERT_EQ(chmod(key.c_str(), 0600), 0);
+  EXPECT_EQ(Attack(cuda, {"open-to-all", key}).exit_code, kSucceeded) << "likewise";
+  EXPECT_EQ(std::filesystem::status(key).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   const Outcome fork = Attack(cuda, {"fork-bomb"});
   EXPECT_EQ(fork.exit_code, kRefused);
   EXPECT_EQ(fork.refused_call, "");
