@@ -372,11 +372,11 @@ absl::StatusOr<ArtifactId> FileCache::CommitManifest(const v1::Manifest& manifes
       WriteFileDurably(PathOf("manifests", id.value()), CanonicalForm(manifest)));
   for (const v1::ManifestFile& file : manifest.files()) {
     // So that a person does not change a file by mistake; nothing depends on it. Not before the
-    // rename: a fetch that is resumed writes to the incoming files.
+    // rename: a fetch that is resumed writes to the incoming files. Who may read is the umask's.
     std::error_code ignored;
     fs::permissions(fs::path(FilesOf(id)) / file.path(),
-                    fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read,
-                    ignored);
+                    fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write,
+                    fs::perm_options::remove, ignored);
   }
   artifacts_[id] = {manifest, SizeBytes(manifest), clock_.Now()};
   RemoveTree(PathOf("received", id.value()));

@@ -2,6 +2,7 @@
 #include "base/durable_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,13 +88,18 @@ void DurableFile::Observe(FileOperation operation, FileOperationMoment moment) c
 }
 
 absl::StatusOr<DurableFile> DurableFile::Create(const std::string& path,
-                                                FileOperationObserver observer) {
+                                                FileOperationObserver observer, mode_t mode) {
   const int descriptor =
-      open(PartialPath(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      open(PartialPath(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (descriptor < 0) {
     return FileError(errno, path, "cannot create the file");
   }
-  return DurableFile(path, descriptor, std::move(observer));
+  DurableFile file(path, descriptor, std::move(observer));
+  // One that a crash left behind has the mode that it had.
+  if (mode != kReadableByAll && fchmod(descriptor, mode) != 0) {
+    return FileError(errno, path, "cannot be made private");
+  }
+  return file;
 }
 
 absl::Status DurableFile::WriteAt(int64_t offset_bytes, absl::Span<const std::byte> bytes) {
@@ -152,8 +158,8 @@ absl::Status DurableFile::Commit() {
 }
 
 absl::Status WriteFileDurably(const std::string& path, absl::string_view content,
-                              FileOperationObserver observer) {
-  WATTLE_ASSIGN_OR_RETURN(DurableFile file, DurableFile::Create(path, std::move(observer)));
+                              FileOperationObserver observer, mode_t mode) {
+  WATTLE_ASSIGN_OR_RETURN(DurableFile file, DurableFile::Create(path, std::move(observer), mode));
   WATTLE_RETURN_IF_ERROR(file.Append(content));
   return file.Commit();
 }

@@ -7,6 +7,8 @@
 #ifndef WATTLE_BASE_DURABLE_FILE_H_
 #define WATTLE_BASE_DURABLE_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -29,13 +31,16 @@ absl::string_view FileOperationName(FileOperation operation);
 using FileOperationObserver = std::function<void(
     FileOperation operation, FileOperationMoment moment, const std::string& path)>;
 
+inline constexpr mode_t kReadableByAll = 0644;
+
 class DurableFile {
  public:
   // Creates "<path>.partial", replacing one that a crash left behind. observer: may be empty.
-  // Errors: kNotFound (no such directory), kPermissionDenied, kResourceExhausted (disk full),
-  // kInternal.
+  // mode: of the file from its first byte on; kReadableByAll within the umask. Errors: kNotFound
+  // (no such directory), kPermissionDenied, kResourceExhausted (disk full), kInternal.
   static absl::StatusOr<DurableFile> Create(const std::string& path,
-                                            FileOperationObserver observer = {});
+                                            FileOperationObserver observer = {},
+                                            mode_t mode = kReadableByAll);
 
   DurableFile(DurableFile&& other) noexcept;
   DurableFile& operator=(DurableFile&& other) noexcept;
@@ -68,7 +73,7 @@ class DurableFile {
 
 // One call for a small file: Create, Append, Commit.
 absl::Status WriteFileDurably(const std::string& path, absl::string_view content,
-                              FileOperationObserver observer = {});
+                              FileOperationObserver observer = {}, mode_t mode = kReadableByAll);
 
 }  // namespace wattle
 

@@ -1,7 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/durable_file.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +62,25 @@ TEST(DurableFileTest, ObserverSeesEveryOperationBeforeAndAfter) {
   EXPECT_THAT(
       seen, ElementsAre("before write", "after write", "before sync", "after sync", "before rename",
                         "after rename", "before sync_directory", "after sync_directory"));
+}
+
+// A kill at any moment leaves no key that others may read, and none that its owner refuses later.
+TEST(DurableFileTest, APrivateFileIsPrivateFromItsFirstByteOn) {
+  const TestDirectory directory;
+  const std::string path = directory.File("key");
+  const std::string left_behind = directory.Write("key.partial", "");
+  ASSERT_EQ(chmod(left_behind.c_str(), 0666), 0);
+  std::set<mode_t> modes;
+  const auto observer = [&](FileOperation, FileOperationMoment, const std::string&) {
+    for (const std::string& name : {path, left_behind}) {
+      struct stat facts = {};
+      if (stat(name.c_str(), &facts) == 0) {
+        modes.insert(facts.st_mode & 0777);
+      }
+    }
+  };
+  ASSERT_THAT(WriteFileDurably(path, "secret", observer, 0600), IsOk());
+  EXPECT_THAT(modes, ElementsAre(0600));
 }
 
 TEST(DurableFileTest, ClosedFileRefusesMore) {

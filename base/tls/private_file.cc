@@ -24,11 +24,7 @@ absl::Status MakePrivateDirectory(const std::string& path) {
 
 absl::Status WritePrivateFile(const std::string& path, absl::string_view content) {
   CrashPoint(absl::StrCat("credentials:", path.substr(path.rfind('/') + 1)));
-  WATTLE_RETURN_IF_ERROR(WriteFileDurably(path, content));
-  if (chmod(path.c_str(), S_IRUSR | S_IWUSR) != 0) {
-    return FileError(errno, path, "cannot be made private");
-  }
-  return absl::OkStatus();
+  return WriteFileDurably(path, content, {}, S_IRUSR | S_IWUSR);
 }
 
 absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {

@@ -14,8 +14,7 @@ namespace wattle::tls {
 
 // With its parents; mode 0700, also where the directory exists. Errors: of base/file.h.
 absl::Status MakePrivateDirectory(const std::string& path);
-// The whole file durably, mode 0600. REQUIRES: the directory is private, because the mode is set
-// once the file is there.
+// The whole file durably, with mode 0600 from its first byte on.
 absl::Status WritePrivateFile(const std::string& path, absl::string_view content);
 // Errors: kNotFound; kFailedPrecondition where others may read the file, with the remedy.
 absl::StatusOr<std::string> ReadPrivateFile(const std::string& path);

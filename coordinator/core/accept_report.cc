@@ -90,8 +90,8 @@ class ReportDecider {
                               : absl::StrCat("resumed at step ", report_.started().from_step()),
                           report_.started().from_step());
       case v1::Report::kPaused:
-        return Progressed(report_.paused(), v1::ATTEMPT_STATE_PAUSED, report_.paused().reason(),
-                          report_.paused().checkpoint_step());
+        return Progressed(report_.paused(), v1::ATTEMPT_STATE_PAUSED,
+                          ToldText(report_.paused().reason()), report_.paused().checkpoint_step());
       case v1::Report::kFinished:
         return Finished(report_.finished());
       case v1::Report::kFailed:
@@ -427,13 +427,14 @@ class ReportDecider {
                                                : fact.failure_class();
     v1::Receipt receipt = Complete(fact.receipt(), *subject.attempt);
     receipt.set_failure_class(failure_class);
-    receipt.set_failure_message(fact.message());
-    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, fact.message(), &receipt,
+    const std::string message = ToldText(fact.message());
+    receipt.set_failure_message(message);
+    draft_.SetAttempt(*subject.attempt, v1::ATTEMPT_STATE_FAILED, message, &receipt,
                       fact.checkpoint_step());
     draft_.AfterFailure(*subject.job,
                         {failure_class, device_.value(),
                          std::max(fact.checkpoint_step(), subject.attempt->reached_step())},
-                        fact.message());
+                        message);
     return "";
   }
 

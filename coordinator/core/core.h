@@ -100,6 +100,8 @@ absl::Status ValidateForecast(const v1::HarvestForecast& forecast);
 // Checks a text that a person gives with a command: a reason, a reference. Errors: kInvalidArgument
 // when the text is too long.
 absl::Status ValidateText(absl::string_view field, absl::string_view text);
+// What is kept of a text in a worker's report, which must not be refused: its begin.
+std::string ToldText(absl::string_view text);
 
 }  // namespace wattle::core
 

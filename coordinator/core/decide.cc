@@ -138,6 +138,12 @@ Decision Decide(const State& state, const Command& command, const Observations& 
   std::visit(
       [&draft](const auto& one) {
         using One = std::decay_t<decltype(one)>;
+        if constexpr (requires { one.reason; }) {
+          if (absl::Status valid = ValidateText("reason", one.reason); !valid.ok()) {
+            draft.Refuse(std::move(valid));
+            return;
+          }
+        }
         if constexpr (std::is_same_v<One, OpenJournal>) {
           DecideOpenJournal(draft, one);
         } else if constexpr (std::is_same_v<One, SubmitJob>) {

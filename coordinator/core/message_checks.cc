@@ -5,13 +5,15 @@
 #include "google/protobuf/descriptor.h"
 
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/message_checks_internal.h"
 
 namespace wattle::core {
 namespace {
 
-constexpr size_t kTextBytesMax = 500;  // For every text that has no bound of its own.
+constexpr size_t kTextBytesMax = 500;   // For every text that has no bound of its own.
+constexpr size_t kToldBytesMax = 2000;  // As a line of a job's log.
 
 }  // namespace
 
@@ -71,6 +73,11 @@ absl::Status ValidateText(absl::string_view field, absl::string_view text) {
         absl::StrCat(field, ": ", text.size(), " bytes: want at most ", kTextBytesMax));
   }
   return absl::OkStatus();
+}
+
+std::string ToldText(absl::string_view text) {
+  text = text.substr(0, kToldBytesMax);
+  return std::string(text.substr(0, ValidUtf8Prefix(text)));
 }
 
 absl::Status CheckFilesOrShape(const FilesOrShape& input, bool files_needed) {

@@ -226,15 +226,6 @@ const v1::Upgrade* NamedOpenUpgrade(Draft& draft) {
   return open;
 }
 
-bool CheckReason(Draft& draft, const std::string& reason) {
-  absl::Status valid = ValidateText("reason", reason);
-  if (!valid.ok()) {
-    draft.Refuse(std::move(valid));
-    return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::optional<int64_t> UpgradeNumber(absl::string_view upgrade_id) {
@@ -286,8 +277,7 @@ void DecideStartUpgrade(Draft& draft, const StartUpgrade& command) {
 }
 
 void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command) {
-  const v1::Upgrade* const open =
-      CheckReason(draft, command.reason) ? NamedOpenUpgrade(draft) : nullptr;
+  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
   if (open != nullptr && open->state() == v1::UPGRADE_STATE_RUNNING) {
     SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
   }
@@ -313,8 +303,7 @@ void DecideResumeUpgrade(Draft& draft, const ResumeUpgrade&) {
 }
 
 void DecideAbortUpgrade(Draft& draft, const AbortUpgrade& command) {
-  const v1::Upgrade* const open =
-      CheckReason(draft, command.reason) ? NamedOpenUpgrade(draft) : nullptr;
+  const v1::Upgrade* const open = NamedOpenUpgrade(draft);
   if (open != nullptr) {
     SetState(draft, *open, v1::UPGRADE_STATE_ABORTED, command.reason);
   }
@@ -349,12 +338,13 @@ std::string DecideUpgradeEnded(Draft& draft, const DeviceId& device, const v1::U
   const v1::DeviceUpgradeState state = fact.active()    ? v1::DEVICE_UPGRADE_STATE_ACTIVE
                                        : fact.refused() ? v1::DEVICE_UPGRADE_STATE_REFUSED
                                                         : v1::DEVICE_UPGRADE_STATE_ROLLED_BACK;
-  if (known->state() == state && known->reason() == fact.reason()) {
+  const std::string reason = ToldText(fact.reason());
+  if (known->state() == state && known->reason() == reason) {
     return "";
   }
-  SetDevice(draft, *found, *known, state, fact.reason());
+  SetDevice(draft, *found, *known, state, reason);
   known->set_state(state);
-  known->set_reason(fact.reason());
+  known->set_reason(reason);
   if (upgrade.state() == v1::UPGRADE_STATE_RUNNING) {
     if (const std::string why = WhyStopped(draft, upgrade); !why.empty()) {
       SetState(draft, *found, v1::UPGRADE_STATE_PAUSED, why);

@@ -388,7 +388,6 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
                                          v1::RevokeDeviceResponse* response) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
     WATTLE_ASSIGN_OR_RETURN(const DeviceId device, runtime_.Read([&](const core::State& state) {
       return core::ResolveEnrolled(state, request->device());
     }));
@@ -422,7 +421,6 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
                                          v1::RevokePersonResponse*) {
   const auto revoke = [&]() -> absl::Status {
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_RETURN_IF_ERROR(core::ValidateText("reason", request->reason()));
     WATTLE_RETURN_IF_ERROR(
         PostFor(*context, core::RevokeIdentity{core::kPersonKind, request->person(),
                                                request->reason(), NameOf(*context)})

@@ -33,6 +33,7 @@ using artifacts::ChunkId;
 constexpr absl::Duration kYoungAge = absl::Minutes(10);
 constexpr absl::Duration kCommitTimeout = absl::Seconds(20);
 constexpr char kService[] = "/wattle.v1.ArtifactService/";
+constexpr size_t kInfoBytesMax = 64 << 10;  // A recipe names the tensors that are exceptions.
 constexpr size_t kNameBytesMax = 200;
 constexpr double kTemplateTokensMax = 1e6;
 
@@ -54,6 +55,10 @@ int64_t MissingBytes(const v1::Manifest& manifest, const std::vector<ChunkId>& m
 absl::Status ValidateInfo(const v1::ArtifactInfo& info) {
   if (info.kind() == v1::ARTIFACT_KIND_UNSPECIFIED || !v1::ArtifactKind_IsValid(info.kind())) {
     return absl::InvalidArgumentError("info.kind: wanted MODEL, DATASET, RESULT or RELEASE");
+  }
+  if (info.ByteSizeLong() > kInfoBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("info: ", info.ByteSizeLong(), " bytes, at most ", kInfoBytesMax));
   }
   if (info.name().size() > kNameBytesMax) {
     return absl::InvalidArgumentError(
@@ -293,9 +298,13 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
     info.set_artifact_id(id.value());
     info.set_size_bytes(artifacts::SizeBytes(request->manifest()));
     info.set_created_unix_seconds(core::ToUnix(api_.runtime().Now().wall));
-    // Nobody's word counts for who pushed and who signed.
+    // Nobody's word counts for who pushed and who signed, and none but a board's for whose output
+    // it is.
     info.set_pushed_by(asker->person);
     info.clear_signatures();
+    if (!asker->is_device) {
+      info.clear_job_id();
+    }
     core::SetProjects({project}, info);
     return info;
   };

@@ -161,6 +161,8 @@ PROJECT = (
         "wattle_project_attacks_test", "LeaseAttacks.WhatAStreamBringsCostsItsCallerCallsToo"),
     Bug("a report for another's attempt", "coordinator/core/accept_report.cc", "if (subject.attempt->device_id() != device_.value()) {",
         "if (subject.attempt->device_id().empty()) {", "wattle_project_attacks_test", "LeaseAttacks.AReportForAnotherBoardsAttemptChangesNothing"),
+    Bug("reasons without an end", "coordinator/core/decide.cc", 'ValidateText("reason", one.reason)', 'ValidateText("reason", one.reason.substr(0, 1))',
+        "wattle_project_attacks_test", "LeaseAttacks.WordsWithoutAnEndAreRefusedOrCut"),
     Bug("a board has every chunk", "coordinator/rpc/chunk_rights.cc", "if (!Restricts(state, reader)) {\n    return without;",
         "if (!Restricts(state, reader) || !reader.device.empty()) {\n    return without;", "wattle_project_attacks_test", "LeaseAttacks.ABoardsManifestOfUnownedChunksIsNoArtifact"),
     Bug("anybody's job is watched", "coordinator/rpc/services.cc", 'OpenStream(*context, "/wattle.v1.JobService/WatchJob", request->job_id())',

@@ -472,6 +472,63 @@ TEST_F(LeaseAttacks, AReportForAnotherBoardsAttemptChangesNothing) {
   EXPECT_EQ(StateOf(assignment.job_id()), v1::JOB_STATE_FAILED) << "its own word counts";
 }
 
+// A reason or a message lies in the journal and in each list of jobs. Of boards, whose words must
+// not stop the report, the rest is cut off.
+TEST_F(LeaseAttacks, WordsWithoutAnEndAreRefusedOrCut) {
+  constexpr size_t kToldMax = 2000;
+  const std::string words(size_t{3} << 20, 'x');
+  Push("tiny", "its weights");
+  rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
+  const v1::Assignment assignment = SubmitTo(worker);
+  const auto told = [&] {
+    v1::GetJobRequest get;
+    get.set_job_id(assignment.job_id());
+    v1::Job job;
+    EXPECT_THAT(Call(*jobs_, &Jobs::GetJob, get, job), IsOk());
+    return job;
+  };
+  v1::Report report;
+  v1::AttemptPaused& paused = *report.mutable_paused();
+  paused.set_attempt_id(assignment.attempt_id());
+  paused.set_fencing_token(assignment.fencing_token());
+  paused.set_reason(words);
+  worker.Report(report);
+  ASSERT_TRUE(worker.ReadUntilAcknowledged());
+  EXPECT_EQ(told().attempts(0).reason().size(), kToldMax);
+
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(assignment.job_id());
+  cancel.set_reason(words);
+  v1::Job cancelled;
+  EXPECT_THAT(Call(*jobs_, &Jobs::CancelJob, cancel, cancelled),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reason: 3145728 bytes")));
+  const auto devices = v1::DeviceService::NewStub(channel_);
+  v1::DrainDeviceRequest drain;
+  drain.set_device("device-a");
+  drain.set_reason(words);
+  v1::Device drained;
+  EXPECT_THAT(Call(*devices, &v1::DeviceService::Stub::DrainDevice, drain, drained),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reason: 3145728 bytes")));
+  v1::CommitArtifactRequest commit;
+  *commit.mutable_manifest() = ManifestOf("its weights");
+  *commit.mutable_info() = runtime::ModelInfoOf("other");
+  commit.mutable_info()->mutable_recipe()->set_name(words);
+  v1::ArtifactInfo pushed;
+  EXPECT_THAT(Call(*artifacts_, &Artifacts::CommitArtifact, commit, pushed),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("info: 31")));
+
+  v1::AttemptFailed& failed = *report.mutable_failed();
+  failed.set_attempt_id(assignment.attempt_id());
+  failed.set_fencing_token(assignment.fencing_token());
+  failed.set_failure_class(v1::FAILURE_CLASS_SPEC);
+  failed.set_message(words);
+  worker.Report(report);
+  ASSERT_TRUE(worker.ReadUntilAcknowledged());
+  const v1::Job ended = told();
+  EXPECT_EQ(ended.state(), v1::JOB_STATE_FAILED);
+  EXPECT_LT(ended.ByteSizeLong(), 10 * kToldMax) << "the reason, the attempt's and the receipt's";
+}
+
 // What it uploads it has, and nothing by a manifest that names what it has not.
 TEST_F(LeaseAttacks, ABoardsManifestOfUnownedChunksIsNoArtifact) {
   Push("secret", "other weights");

@@ -135,8 +135,10 @@ TEST_F(SigningAttacks, NobodysWordCountsForWhoPushedAndWhoSigned) {
   v1::ArtifactInfo forged;
   forged.set_pushed_by("bob");
   forged.add_signatures()->set_signer("ann");
+  forged.set_job_id("j1");
   const auto model = Push("base", "weights", forged);
   ASSERT_THAT(model, IsOk());
+  EXPECT_EQ(model->job_id(), "") << "no job made it, whose model would be told as its parent";
   EXPECT_EQ(model->pushed_by(), "ann");
   EXPECT_EQ(model->signatures_size(), 0);
 }

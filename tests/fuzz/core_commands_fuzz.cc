@@ -76,6 +76,30 @@ std::optional<core::Command> AccessOf(absl::string_view word, absl::string_view 
   return std::nullopt;
 }
 
+// Of requests that end something by its name.
+std::optional<core::Command> EndOf(absl::string_view word, absl::string_view text) {
+  if (word == "drain") {
+    const auto drain = Read<v1::DrainDeviceRequest>(text);
+    return core::DrainDevice{DeviceId(drain.device()), drain.reason()};
+  }
+  if (word == "resume_device") {
+    return core::ResumeDevice{DeviceId(Read<v1::ResumeDeviceRequest>(text).device())};
+  }
+  if (word == "remove_device") {
+    return core::RemoveDevice{DeviceId(Read<v1::RemoveDeviceRequest>(text).device())};
+  }
+  if (word == "delete_policy") {
+    return core::DeletePolicy{Read<v1::DeletePolicyRequest>(text).name()};
+  }
+  if (word == "remove_forecast") {
+    return core::RemoveForecast{Read<v1::RemoveForecastRequest>(text).name()};
+  }
+  if (word == "remove_project") {
+    return core::RemoveProject{Read<v1::RemoveProjectRequest>(text).name(), "ann"};
+  }
+  return AccessOf(word, text);
+}
+
 // Of an upgrade that goes on.
 std::optional<core::Command> UpgradeStepOf(absl::string_view word, absl::string_view text) {
   if (word == "tick") {
@@ -90,7 +114,7 @@ std::optional<core::Command> UpgradeStepOf(absl::string_view word, absl::string_
   if (word == "abort") {
     return core::AbortUpgrade{Read<v1::AbortUpgradeRequest>(text).reason()};
   }
-  return AccessOf(word, text);
+  return EndOf(word, text);
 }
 
 // Of requests that name what they are about.

@@ -90,6 +90,11 @@ class Attacks(Scene):
                 self.assertNotIn(canary.encode(), journal, f"{name} is in the journal")
         for pid in (fleet.coordinator.pid, fleet.workers["one"].pid):
             self.assertLessEqual(core_file_bytes(pid), 1, command_line(pid))
+        for name in ("coordinator", "one"):
+            written = [fleet.directory / name, *(fleet.directory / name).rglob("*")]
+            self.assertIn("journal.db" if name == "coordinator" else "key.pem", [path.name for path in written])
+            open_to_others = {path.name: path.stat().st_mode & 0o777 for path in written if not path.is_symlink() and path.stat().st_mode & 0o077}
+            self.assertEqual(open_to_others, {} if name == "coordinator" else {"owner.sock": 0o660})
 
     def test_a_token_of_an_enrolment_is_hidden_from_the_list_of_processes(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:

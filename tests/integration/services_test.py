@@ -104,6 +104,15 @@ class Services(Scene):
             worker.kill()
         return told
 
+    def test_a_worker_below_its_least_isolation_does_not_start(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not here")
+        calls = allowed_calls((ROOT / "deploy/systemd/wattle-worker.service.in").read_text())
+        command = [BIN / "wattle-worker", "--isolation-min=full", "--plaintext-loopback", "--coordinator=127.0.0.1:1", f"--state-dir={self.fleet.directory / 'bare'}"]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=lambda: enter(calls - {"landlock_create_ruleset"}))
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("--isolation-min full: this machine gives seccomp (Landlock", refused.stderr.splitlines()[-1])
+
     def test_the_units_leave_the_box_whole(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("systemd-analyze is not here")

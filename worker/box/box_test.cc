@@ -4,14 +4,18 @@
 #include "worker/box/box.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -102,16 +106,28 @@ Outcome Attack(const Spec& spec, std::vector<std::string> words) {
   return outcome;
 }
 
-// A process that only waits: the agent of the attacks, and another program.
+// A process that only waits: the agent of the attacks, and another program. As a service's it has
+// no capabilities, which would keep some attackers off.
 class Bystander {
  public:
-  Bystander() : pid_(fork()) {
+  Bystander() {
+    std::array<int, 2> ready = {};
+    EXPECT_EQ(pipe2(ready.data(), O_CLOEXEC), 0);
+    pid_ = fork();
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+      std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none = {};
+      syscall(SYS_capset, &header, none.data());
+      close(ready[0]);
+      close(ready[1]);
       while (true) {
         pause();
       }
     }
+    close(ready[1]);
+    (void)ReadAll(ready[0]);
+    close(ready[0]);
   }
   ~Bystander() {
     kill(pid_, SIGKILL);
@@ -121,9 +137,13 @@ class Bystander {
   Bystander& operator=(const Bystander&) = delete;
 
   [[nodiscard]] std::string pid() const { return std::to_string(pid_); }
+  void AwaitEnd() const {
+    siginfo_t ended = {};
+    waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT);
+  }
 
  private:
-  pid_t pid_;
+  pid_t pid_ = -1;
 };
 
 // What the kernel has, not what our own code makes of it: a box that is broken fails the tests.
@@ -211,6 +231,10 @@ TEST_F(HostileRunner, AttachesToNobody) {
   const Bystander agent;
   ExpectSucceedsWithout({"ptrace", agent.pid()});
   ExpectCallRefused(Level::kSeccomp, "ptrace", {"ptrace", agent.pid()});
+  ExpectSucceedsWithout({"pin", agent.pid()});
+  const Outcome pinned = Attack(At(Level::kSeccomp), {"pin", agent.pid()});
+  EXPECT_EQ(pinned.exit_code, kRefused);
+  EXPECT_THAT(pinned.output, HasSubstr("Operation not permitted"));
 }
 
 TEST_F(HostileRunner, KillsNobody) {
@@ -220,6 +244,10 @@ TEST_F(HostileRunner, KillsNobody) {
   ExpectCallRefused(Level::kSeccomp, "kill", {"kill", agent.pid()});
   EXPECT_EQ(kill(std::stoi(agent.pid()), 0), 0) << "it lives";
   ExpectSucceedsWithout({"kill", other.pid()});
+  const Bystander third;
+  ExpectCallRefused(Level::kSeccomp, "fcntl", {"kill-by-pipe", agent.pid()});
+  ExpectSucceedsWithout({"kill-by-pipe", third.pid()});
+  third.AwaitEnd();
 }
 
 TEST_F(HostileRunner, DoesNotOutliveItsAgent) {
@@ -260,6 +288,32 @@ TEST_F(HostileRunner, WritesNothingOutside) {
   ExpectCallRefused(Level::kFull, "symlinkat", {"link", own_.File("other_link")});
 }
 
+// Landlock judges neither a file's mode nor, before Linux 6.2, a cut by its path.
+TEST_F(HostileRunner, OpensNothingToOthersAndCutsNothingOff) {
+  WATTLE_NEEDS_LEVEL(Level::kSeccomp);
+  const std::string key = state_.Write("identity/key.pem", "secret");
+  ASSERT_EQ(chmod(key.c_str(), 0600), 0);
+  const auto mode = [&key] {
+    struct stat facts = {};
+    EXPECT_EQ(stat(key.c_str(), &facts), 0);
+    return facts.st_mode & 0777;
+  };
+  for (const Level level : {Level::kSeccomp, Level::kFull}) {
+    if (Has(level)) {
+      ExpectCallRefused(level, "chmod", {"open-to-all", key});
+      ExpectCallRefused(level, "truncate", {"cut", key});
+      ExpectCallRefused(level, "openat", {"cut-by-open", input_});
+    }
+  }
+  EXPECT_EQ(mode(), 0600U);
+  EXPECT_EQ(state_.Read("identity/key.pem"), "secret");
+  ExpectSucceedsWithout({"open-to-all", key});
+  EXPECT_EQ(mode(), 0666U);
+  ExpectSucceedsWithout({"cut", key});
+  EXPECT_EQ(state_.Read("cache/model/config.json"), "{}");
+  ExpectSucceedsWithout({"cut-by-open", input_});
+}
+
 // The driver's links and processes, for a runner that is not the driver.
 TEST_F(HostileRunner, GetsNothingOfWhatCudasDriverIsToldIsDone) {
   WATTLE_NEEDS_LEVEL(Level::kSeccomp);
@@ -269,6 +323,11 @@ TEST_F(HostileRunner, GetsNothingOfWhatCudasDriverIsToldIsDone) {
   EXPECT_EQ(link.exit_code, kSucceeded) << "as far as it knows";
   EXPECT_EQ(link.refused_call, "") << "the driver would not live without";
   EXPECT_NE(access(state_.File("link").c_str(), F_OK), 0) << "no link is made";
+  const std::string key = state_.Write("identity/key.pem", "secret");
+  ASSERT_EQ(chmod(key.c_str(), 0600), 0);
+  EXPECT_EQ(Attack(cuda, {"open-to-all", key}).exit_code, kSucceeded) << "likewise";
+  EXPECT_EQ(std::filesystem::status(key).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   const Outcome fork = Attack(cuda, {"fork-bomb"});
   EXPECT_EQ(fork.exit_code, kRefused);
   EXPECT_EQ(fork.refused_call, "");
@@ -317,6 +376,20 @@ TEST_F(HostileRunner, GetsNoMoreMemoryThanItsLimit) {
   const Outcome outcome = Attack(limited, {"memory", "256"});
   EXPECT_EQ(outcome.exit_code, kRefused);
   EXPECT_THAT(outcome.output, HasSubstr("Cannot allocate memory"));
+}
+
+// What the kernel does not count as a process's data is not to be had.
+TEST_F(HostileRunner, GetsNoMemoryThatNobodyCounts) {
+  WATTLE_NEEDS_LEVEL(Level::kSeccomp);
+  for (const char* attack : {"shared-memory", "stack-memory"}) {
+    Spec limited = At(Level::kNone);
+    limited.limits.memory_bytes = int64_t{128} << 20;
+    EXPECT_EQ(Attack(limited, {attack, "256"}).exit_code, kSucceeded) << attack;
+    limited.level = Level::kSeccomp;
+    const Outcome outcome = Attack(limited, {attack, "256"});
+    EXPECT_EQ(outcome.exit_code, -1) << attack << outcome.output;
+    EXPECT_EQ(outcome.refused_call, "mmap") << attack;
+  }
 }
 
 TEST_F(HostileRunner, FillsNoDisk) {

@@ -105,6 +105,25 @@ int Kill(const char* process) {
   return Judge(kill(static_cast<pid_t>(std::strtol(process, nullptr, 10)), SIGKILL) == 0);
 }
 
+// A pipe that tells its owner, who need not have it, of each byte by a signal of the owner's
+// choice.
+int KillByPipe(const char* process) {
+  int ends[2] = {};
+  const auto pid = static_cast<pid_t>(std::strtol(process, nullptr, 10));
+  return Judge(pipe(ends) == 0 && fcntl(ends[0], F_SETOWN, pid) == 0 &&
+               fcntl(ends[0], F_SETSIG, SIGKILL) == 0 && fcntl(ends[0], F_SETFL, O_ASYNC) == 0 &&
+               write(ends[1], "x", 1) == 1);
+}
+
+// To one processor, as long as it lives.
+int Pin(const char* process) {
+  cpu_set_t one = {};
+  sched_getaffinity(0, sizeof(one), &one);
+  return Judge(sched_setaffinity(0, sizeof(one), &one) == 0 &&
+               sched_setaffinity(static_cast<pid_t>(std::strtol(process, nullptr, 10)), sizeof(one),
+                                 &one) == 0);
+}
+
 int Read(const char* path) {
   const int file = open(path, O_RDONLY | O_CLOEXEC);
   char byte = 0;
@@ -120,20 +139,44 @@ int Write(const char* path) {
   return Judge(file >= 0 && write(file, "x", 1) == 1);
 }
 
+int Open(const char* path) {
+  return Judge(chmod(path, 0666) == 0);
+}
+
+int Cut(const char* path) {
+  return Judge(truncate(path, 0) == 0);
+}
+
+int CutByOpen(const char* path) {
+  return Judge(open(path, O_RDONLY | O_TRUNC | O_CLOEXEC) >= 0);
+}
+
 int Link(const char* path) {
   return Judge(symlinkat("/etc/passwd", AT_FDCWD, path) == 0);
 }
 
 // Touched, so that the machine gives it.
-int Memory(const char* mebibytes) {
+int Map(const char* mebibytes, int flags) {
   const size_t size = static_cast<size_t>(std::strtol(mebibytes, nullptr, 10)) << 20;
-  void* const memory =
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return Refused();
   }
   std::memset(memory, 1, size);
   return kSucceeded;
+}
+
+int Memory(const char* mebibytes) {
+  return Map(mebibytes, MAP_PRIVATE);
+}
+
+// The kernel counts neither of these two as the process's data.
+int SharedMemory(const char* mebibytes) {
+  return Map(mebibytes, MAP_SHARED);
+}
+
+int StackMemory(const char* mebibytes) {
+  return Map(mebibytes, MAP_PRIVATE | MAP_GROWSDOWN);
 }
 
 // A file of two MiB in the present folder.
@@ -212,11 +255,18 @@ constexpr Attack kAttacks[] = {{"socket", Socket},
                                {"execute", Execute},
                                {"ptrace", Attach},
                                {"kill", Kill},
+                               {"kill-by-pipe", KillByPipe},
+                               {"pin", Pin},
                                {"read", Read},
                                {"list", List},
                                {"write", Write},
+                               {"open-to-all", Open},
+                               {"cut", Cut},
+                               {"cut-by-open", CutByOpen},
                                {"link", Link},
                                {"memory", Memory},
+                               {"shared-memory", SharedMemory},
+                               {"stack-memory", StackMemory},
                                {"fill", Fill},
                                {"outlive", Outlive},
                                {"work", Work},
