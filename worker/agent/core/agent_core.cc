@@ -364,7 +364,8 @@ void AgentCore::ActivateNext(const Instant& now) {
                              .device = settings_.runner_device,
                              .info = settings_.info,
                              .watch = settings_.watch,
-                             .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
+                             .free_space_reserve_bytes = settings_.free_space_reserve_bytes,
+                             .seen_stop = SeenStopOf(id)};
   const AttemptSurroundings surroundings = {
       .state = &state_,
       .ports = &ports_,

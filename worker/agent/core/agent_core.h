@@ -296,6 +296,7 @@ class AgentCore {
   void DateReportsOfEarlierBoots();
 
   // agent_core_limits.cc
+  [[nodiscard]] policy::StopEstimate SeenStopOf(const std::string& attempt_id) const;
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   void CountBudget(const Instant& now);
   // In its day; absent: no day has begun.
@@ -499,7 +500,9 @@ class AgentCore {
   bool reports_wait_ = false;                   // for it, on this stream
   std::optional<v1::ChargeRecord> old_charge_;  // of an earlier boot, until the time is known
   std::optional<Monotonic>
-      clock_behind_;  // wall; since when the clock shows an earlier day than the budget's
+      clock_behind_;          // wall; since when the clock shows an earlier day than the budget's
+  std::string seen_stop_of_;  // the attempt of the latest run
+  policy::StopEstimate seen_stop_;
   std::optional<Monotonic> ended_at_;  // device time; run_ has ended and awaits its last reading
   int64_t memory_available_bytes_ = 0;
   int64_t disk_free_bytes_ = 0;
