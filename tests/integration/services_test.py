@@ -172,6 +172,17 @@ class Services(Scene):
         self.assertIn("coordinator: ", status_for(os.getegid(), folder / "owner.sock"))
         self.assertEqual(status_for(NOBODY, folder / "owner.sock"), "refused")
 
+    def test_root_enrols_a_board_for_the_user_of_its_service(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root may be somebody else")
+        self.start()
+        self.fleet.directory.chmod(0o711)
+        folder = self.fleet.directory / "service"
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+        self.fleet.enroll("service")
+        self.assertEqual({path.stat().st_uid for path in (folder, *folder.rglob("*"))}, {NOBODY})
+
 
 if __name__ == "__main__":
     unittest.main()

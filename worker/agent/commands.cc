@@ -1,6 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/commands.h"
 
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -73,6 +78,21 @@ const char* About(absl::string_view word) {
                            : "What the worker on this board does, and who holds it.";
 }
 
+// Of root, for the folder of a service: what root writes there the service could not read.
+absl::Status BecomeOwnerOf(const std::string& folder) {
+  struct stat facts = {};
+  if (geteuid() != 0 || stat(folder.c_str(), &facts) != 0 || facts.st_uid == 0) {
+    return absl::OkStatus();
+  }
+  const passwd* const owner = getpwuid(facts.st_uid);  // NOLINT(concurrency-mt-unsafe)
+  if (owner == nullptr || initgroups(owner->pw_name, facts.st_gid) != 0 ||
+      setgid(facts.st_gid) != 0 || setuid(facts.st_uid) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder, ": belongs to the user ", facts.st_uid, "; run this command as that user"));
+  }
+  return absl::OkStatus();
+}
+
 int RunRateProbe(RateProbe probe, bool json) {
   if (probe.threads <= 0) {
     probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -140,6 +160,9 @@ struct EngineProbe {
     }
     if (probe.runner.empty()) {
       probe.runner = ProgramDirectory() + "/wattle-runner";
+    }
+    if (const absl::Status ours = BecomeOwnerOf(probe.state_directory); !ours.ok()) {
+      return Fail(kProbe, 1, ours.message());
     }
     if (rates) {
       return RunRateProbe(probe, json);
@@ -234,6 +257,7 @@ int RunEnroll(int argc, char** argv) {
   }
   const auto enrol = [&]() -> absl::StatusOr<identity::Identity> {
     WATTLE_RETURN_IF_ERROR(tls::ParseToken(token).status());
+    WATTLE_RETURN_IF_ERROR(BecomeOwnerOf(state_directory));
     WATTLE_RETURN_IF_ERROR(MakeStateFolder(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
