@@ -147,6 +147,8 @@ BUGS = (
         "services_test.Services.test_the_workers_group_may_ask_and_reads_nothing_else"),
     Bug("a folder on a read-only disk ends the worker", "worker/agent/storage/posix_disk.cc", "return is_private ? absl::OkStatus() :", "return is_private && why == 0 ? absl::OkStatus() :",
         "", "storage_test.Storage.test_each_sickness_of_a_disk_is_named_holds_the_work_deletes_nothing_and_heals"),
+    Bug("a policy that the disk refused is forgotten", "worker/agent/core/agent_core.cc", "    if (desired_unsaved_) {", "    if (false) {",
+        "wattle_agent_core_test", "AgentCoreTest.ALimitThatTheDisk*"),
     Bug("a full disk takes the block in place", "worker/agent/storage_probe.cc", "fstatvfs(file, &disk) == 0 ?", "fstatvfs(file, &disk) != 0 ?", "",
         "storage_test.Storage.test_a_disk_of_the_kernel_that_is_full_or_read_only_is_named_and_heals"),
     Bug("root keeps what it enrols", "worker/agent/commands.cc", "facts.st_uid == 0) {", "facts.st_uid != 0) {", "",

@@ -386,6 +386,7 @@ class AgentCore {
   // the attempt's record is the only copy that survives a kill.
   void LetGo(const std::string& attempt_id);
 
+  void SaveDesired(const Instant& now);
   void Reconcile(const Instant& now);
   void Accept(const v1::Assignment& assignment, const Instant& now);
   void DropUnwanted(const Instant& now);
@@ -431,9 +432,10 @@ class AgentCore {
   std::map<std::string, v1::HeldAttemptRecord> held_;
   std::vector<std::string> order_;  // in which they begin: by token
   std::unique_ptr<AttemptRun> run_;
-  std::deque<v1::Report> unsaved_;         // reports that the disk refused
-  bool device_unsaved_ = false;            // the disk refused the ledger
-  bool ended_unsaved_ = false;             // the disk refused the ends
+  std::deque<v1::Report> unsaved_;  // reports that the disk refused
+  bool device_unsaved_ = false;     // the disk refused the ledger
+  bool desired_unsaved_ = false;    // the disk refused desired_: a restart would work by old limits
+  bool ended_unsaved_ = false;      // the disk refused the ends
   std::set<std::string> records_unsaved_;  // attempts whose record the disk refused
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
