@@ -28,8 +28,10 @@ bool LettingIn::Revoke(Worker& worker) {
   if (!IsKnown(device)) {
     return false;
   }
+  revoking_.insert(device);
   parts_.coordinator.Post(RevocationOf(device, "stolen"),
-                          [this, &worker](const shell::Answer& answer) {
+                          [this, device, &worker](const shell::Answer& answer) {
+                            revoking_.erase(device);
                             if (answer.status.ok()) {
                               parts_.network.Break(worker.stream());
                             }
@@ -79,9 +81,10 @@ void LettingIn::LetIn(const DeviceId& device) {
   if (IsKnown(device)) {
     const core::State& state = parts_.coordinator.durable();
     if (core::MayWork(state, device)) {
-      return;
-    }
-    if (core::IsRevoked(state, device)) {
+      if (revoking_.count(device) == 0) {
+        return;
+      }
+    } else if (core::IsRevoked(state, device)) {
       parts_.certificates.Enrol(device, /*approve=*/false);
     } else {
       parts_.coordinator.Post(core::ApproveDevice{device, "otto"}, nullptr);

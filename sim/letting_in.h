@@ -43,6 +43,7 @@ class LettingIn {
 
   Parts parts_;
   std::set<DeviceId> let_in_;
+  std::set<DeviceId> revoking_;  // the coordinator has not answered yet
 };
 
 }  // namespace wattle::sim

@@ -178,7 +178,8 @@ Options DrawSparseOptions(uint64_t seed) {
   options.heartbeat_seconds = random.Between(6.0 * kHour, 12.0 * kHour);
   options.ledger_seconds = random.Between(5.0 * kDay, 10.0 * kDay);
   options.idle_save_seconds = options.ledger_seconds;
-  options.sample_seconds = options.step_seconds;
+  // A step takes minutes, and the guard counts on a look every 30 s (policy::kReadingAgeMax).
+  options.sample_seconds = 10.0;
   options.tick_seconds = random.Between(600.0, 1800.0);
   // A plan of thousands of boards takes most of a second.
   options.plans_at_once = false;

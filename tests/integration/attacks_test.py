@@ -94,7 +94,7 @@ class Attacks(Scene):
             written = [fleet.directory / name, *(fleet.directory / name).rglob("*")]
             self.assertIn("journal.db" if name == "coordinator" else "key.pem", [path.name for path in written])
             open_to_others = {path.name: path.stat().st_mode & 0o777 for path in written if not path.is_symlink() and path.stat().st_mode & 0o077}
-            self.assertEqual(open_to_others, {} if name == "coordinator" else {"owner.sock": 0o660})
+            self.assertEqual(open_to_others, {} if name == "coordinator" else {"one": 0o710, "owner.sock": 0o660})
 
     def test_a_token_of_an_enrolment_is_hidden_from_the_list_of_processes(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:

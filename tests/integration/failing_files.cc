@@ -77,6 +77,14 @@ int Fail(int error) {
   return -1;
 }
 
+// The directory itself, too.
+bool IsAt(const char* path) {
+  const char* const directory =
+      getenv("WATTLE_FAILING_DIRECTORY");  // NOLINT(concurrency-mt-unsafe)
+  const size_t size = directory == nullptr ? 0 : strlen(directory) - 1;
+  return IsBelow(path) || (size > 0 && strlen(path) == size && strncmp(path, directory, size) == 0);
+}
+
 // Of a call that changes names.
 bool IsRefused(const char* path) {
   return IsBelow(path) && KindNow() == Kind::kReadOnly;
@@ -165,6 +173,11 @@ int fdatasync(int descriptor) {
 int rename(const char* from, const char* to) noexcept {
   static const auto next = Next<int (*)(const char*, const char*)>("rename");
   return IsRefused(to) ? Fail(EROFS) : next(from, to);
+}
+
+int chmod(const char* path, mode_t mode) noexcept {
+  static const auto next = Next<int (*)(const char*, mode_t)>("chmod");
+  return IsAt(path) && KindNow() == Kind::kReadOnly ? Fail(EROFS) : next(path, mode);
 }
 
 int link(const char* from, const char* to) noexcept {

@@ -7,7 +7,9 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
+import sys
 import unittest
 
 from fleet import BIN, ROOT
@@ -15,7 +17,33 @@ from scene import Scene
 from unit_filter import allowed_calls, enter
 
 PATIENCE_SECONDS = 30
+WORKER_UNIT = ROOT / "deploy/systemd/wattle-worker.service.in"
+NOBODY = 65534
 EXPOSURE_MAX = 2.0  # systemd-analyze security: 0 (nothing to lose) to 10 (may do everything).
+
+
+def status_for(group, path):
+    """What the socket of the board's owner answers to a stranger of this group; asked by a child, because only root may be somebody else."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = b"refused"
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(NOBODY)
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(str(path))
+                line.sendall(b"status\n")
+                answer = line.recv(4096)
+        finally:
+            os.write(tell, answer)
+            os._exit(0)
+    os.close(tell)
+    with open(told, "rb") as answers:
+        answer = answers.read().decode()
+    os.waitpid(child, 0)
+    return answer
 
 
 class Services(Scene):
@@ -125,6 +153,44 @@ class Services(Scene):
             told = self.told_by_worker(calls)
             self.assertIn("not reachable", told, name)
             self.assertNotIn("this machine gives", told, name)
+
+    def test_a_worker_in_its_units_filter_hears_of_the_time_service(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not here")
+        timesync = self.fleet.directory / "board/run/systemd/timesync"
+        timesync.mkdir(parents=True)
+        self.start()
+        worker = self.plain_worker("barn", extra=["--sensor-root", self.fleet.directory / "board"])
+        worker.stop()
+        worker.command = [sys.executable, ROOT / "tests/integration/unit_filter.py", WORKER_UNIT, *worker.command]
+        (timesync / "synchronized").touch()
+        worker.start()
+
+        def told():
+            return self.fleet.devices().get("barn", {}).get("heartbeat", {}).get("clock_source")
+        self.fleet.until("the board's time to be that of its time service", lambda: told() == "CLOCK_SOURCE_KERNEL")
+
+    def test_the_workers_group_may_ask_and_reads_nothing_else(self):
+        self.start("one")
+        folder = self.fleet.directory / "one"
+        self.assertEqual([stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "owner.sock")], [0o710, 0o660])
+        self.assertEqual([path.name for path in folder.iterdir() if path.name != "owner.sock" and path.stat().st_mode & 0o077], [])
+        if os.geteuid() != 0:
+            return  # Only root may be somebody else.
+        self.fleet.directory.chmod(0o711)
+        self.assertIn("coordinator: ", status_for(os.getegid(), folder / "owner.sock"))
+        self.assertEqual(status_for(NOBODY, folder / "owner.sock"), "refused")
+
+    def test_root_enrols_a_board_for_the_user_of_its_service(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root may be somebody else")
+        self.start()
+        self.fleet.directory.chmod(0o711)
+        folder = self.fleet.directory / "service"
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+        self.fleet.enroll("service")
+        self.assertEqual({path.stat().st_uid for path in (folder, *folder.rglob("*"))}, {NOBODY})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Sick disks under real workers: a layer before the C library fails their writes (failing_files.cc)."""
 
+import os
+import subprocess
 import unittest
 
 from fleet import BIN
@@ -60,6 +62,38 @@ class Storage(Scene):
             self.fleet.until(f"{name} to be healthy", lambda name=name: not self.problem(name), 90)
         self.assert_succeeded(self.fleet.until_done(job, 240))
         self.assertEqual({name: device["info"]["device_id"] for name, device in self.fleet.devices().items()}, identities)
+
+    def test_a_disk_of_the_kernel_that_is_full_or_read_only_is_named_and_heals(self):
+        """What the layer cannot play: a block in place is written on a full disk too, and no name or mode changes on a read-only one."""
+        folder = self.fleet.directory / "barn"
+        folder.mkdir()
+
+        def mount(*words):
+            return subprocess.run(["mount", *words, folder], capture_output=True, check=False).returncode == 0
+        if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", "size=300m", "tmpfs"):
+            self.skipTest("mounting a small file system is not allowed here")
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
+        self.start("barn")
+
+        def heals():
+            self.fleet.until("the disk to be healthy", lambda: not self.problem("barn"), 90)
+        ballast = folder / "ballast"
+        with open(ballast, "wb") as file, self.assertRaises(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+        self.assertIn("disk full: ", self.fleet.until("the full disk to be named", lambda: self.problem("barn"), 150))
+        ballast.unlink()
+        heals()
+        worker = self.fleet.workers["barn"]
+        worker.kill()
+        self.assertTrue(mount("-o", "remount,ro"))
+        worker.start()
+        self.assertIn("disk read-only: ", self.fleet.until("the read-only disk to be named", lambda: self.problem("barn"), 150))
+        self.assertTrue(mount("-o", "remount,rw"))
+        heals()
+        self.push_demo()
+        self.assert_succeeded(self.fleet.until_done(self.fleet.submit(self.finetune_file(steps=2))))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""The system calls that a unit of deploy/systemd leaves to its service, as systemd applies them: what is not in SystemCallFilter answers EPERM."""
+"""The system calls that a unit of deploy/systemd leaves to its service, as systemd applies them: what is not in SystemCallFilter answers EPERM.
+
+`unit_filter.py UNIT PROGRAM ...` runs a program so.
+"""
 
 import ctypes
+import os
+import pathlib
 import re
 import subprocess
+import sys
 
 ALLOW, EPERM = 0x7FFF0000, 0x00050001  # SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(1)
 PR_SET_NO_NEW_PRIVS = 38
@@ -39,3 +45,8 @@ def enter(calls):
     ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if library.seccomp_load(context) != 0:
         raise OSError("seccomp refuses the filter of the unit")
+
+
+if __name__ == "__main__":
+    enter(allowed_calls(pathlib.Path(sys.argv[1]).read_text()))
+    os.execv(sys.argv[2], sys.argv[2:])

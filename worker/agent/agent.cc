@@ -85,7 +85,7 @@ Agent::~Agent() {
 
 Instant Agent::Now() {
   const Monotonic wall = Clock::Real().Boottime();
-  return clock_.At(wall, time_.At(wall, ReadSystemTime()));
+  return clock_.At(wall, time_.At(wall, ReadSystemTime(config_.sensor_root)));
 }
 
 absl::Status Agent::SetPowerMode(const std::string& mode) {

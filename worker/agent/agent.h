@@ -125,6 +125,7 @@ class Agent final : public AgentPorts {
   [[nodiscard]] PeerCounters PeersNow() const;
   // Adds a problem that a person can fix to this worker's log and to `wattle device show`.
   void AddFinding(const std::string& sentence);
+  void TellWhatIsHidden();
   [[nodiscard]] artifacts::DiskBudget CacheBudget() const;
   // Where the coordinator moved to comes first, then the flags'.
   void OrderCoordinators();

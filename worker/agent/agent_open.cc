@@ -21,6 +21,7 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
 #include "worker/agent/emulation/emulated_pace.h"
+#include "worker/agent/owner_programs.h"
 #include "worker/agent/probe_kernels.h"
 #include "worker/agent/probe_rates.h"
 #include "worker/box/isolation.h"
@@ -201,6 +202,18 @@ void Agent::AddFinding(const std::string& sentence) {
   settings_.info.add_findings(sentence);
 }
 
+// From a service in a sandbox, which is that of deploy/systemd.
+void Agent::TellWhatIsHidden() {
+  if (const std::string problem = TimeServiceProblem(config_.sensor_root); !problem.empty()) {
+    AddFinding(problem);
+  }
+  if (!config_.exclusive.empty() && !SeesProgramsOfOthers(config_.sensor_root)) {
+    AddFinding(
+        "--exclusive: the programs of other users are hidden from this service; the remedy is in "
+        "docs/operate/symptoms.md");
+  }
+}
+
 void Agent::OrderCoordinators() {
   const v1::LineageRecord lineage = state_->ReadLineage();
   coordinators_.assign(lineage.moved_to().begin(), lineage.moved_to().end());
@@ -259,6 +272,7 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
 }
 
 absl::Status Agent::Open() {
+  WATTLE_RETURN_IF_ERROR(MakeStateFolder(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
@@ -310,6 +324,7 @@ absl::Status Agent::Open() {
   WATTLE_RETURN_IF_ERROR(AskRunner());
   TellRates();
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
+  TellWhatIsHidden();
   OpenOwnerSocket();           // before the core, which tells the coordinator what was found
   if (emulator_ == nullptr) {  // an emulated board's memory is not this machine's
     OpenRunnerGroup();

@@ -1,12 +1,19 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/commands.h"
 
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,7 +29,6 @@
 #include "base/process_privacy.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
-#include "base/tls/private_file.h"
 #include "base/tls/token.h"
 #include "identity/enroll.h"
 #include "telemetry/sensors/registry.h"
@@ -41,6 +47,7 @@ namespace {
 
 constexpr char kProbe[] = "wattle-worker probe";
 constexpr char kEnroll[] = "wattle-worker enroll";
+constexpr char kServiceFolder[] = "/var/lib/wattle-worker";  // deploy/systemd
 
 int Fail(absl::string_view program, int code, absl::string_view message) {
   std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), std::string(message).c_str());
@@ -69,6 +76,21 @@ const char* About(absl::string_view word) {
   }
   return word == "release" ? "Ends a hold: the board's work goes on."
                            : "What the worker on this board does, and who holds it.";
+}
+
+// Of root, for the folder of a service: what root writes there the service could not read.
+absl::Status BecomeOwnerOf(const std::string& folder) {
+  struct stat facts = {};
+  if (geteuid() != 0 || stat(folder.c_str(), &facts) != 0 || facts.st_uid == 0) {
+    return absl::OkStatus();
+  }
+  const passwd* const owner = getpwuid(facts.st_uid);  // NOLINT(concurrency-mt-unsafe)
+  if (owner == nullptr || initgroups(owner->pw_name, facts.st_gid) != 0 ||
+      setgid(facts.st_gid) != 0 || setuid(facts.st_uid) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        folder, ": belongs to the user ", facts.st_uid, "; run this command as that user"));
+  }
+  return absl::OkStatus();
 }
 
 int RunRateProbe(RateProbe probe, bool json) {
@@ -138,6 +160,9 @@ struct EngineProbe {
     }
     if (probe.runner.empty()) {
       probe.runner = ProgramDirectory() + "/wattle-runner";
+    }
+    if (const absl::Status ours = BecomeOwnerOf(probe.state_directory); !ours.ok()) {
+      return Fail(kProbe, 1, ours.message());
     }
     if (rates) {
       return RunRateProbe(probe, json);
@@ -232,7 +257,8 @@ int RunEnroll(int argc, char** argv) {
   }
   const auto enrol = [&]() -> absl::StatusOr<identity::Identity> {
     WATTLE_RETURN_IF_ERROR(tls::ParseToken(token).status());
-    WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(state_directory));
+    WATTLE_RETURN_IF_ERROR(BecomeOwnerOf(state_directory));
+    WATTLE_RETURN_IF_ERROR(MakeStateFolder(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(state_directory));
     WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
     return identity::Enroll(IdentityFolder(state_directory), token, state->device_id(),
@@ -246,6 +272,14 @@ int RunEnroll(int argc, char** argv) {
   std::printf("enrolled as %s with the coordinator %s\n", enrolled->uri.c_str(),
               enrolled->coordinator.c_str());
   return AfterOutput(kEnroll, 0);
+}
+
+std::string FolderAtBoard(const std::string& own, const std::string& of_service) {
+  std::error_code ignored;
+  return !std::filesystem::exists(absl::StrCat(own, "/", kOwnerSocket), ignored) &&
+                 std::filesystem::is_directory(of_service, ignored)
+             ? of_service
+             : own;
 }
 
 bool IsOwnerCommand(absl::string_view word) {
@@ -262,7 +296,7 @@ int RunOwnerCommand(int argc, char** argv) {
     app.add_option("--for", time, "How long: 30m, 1h, 1h30m; at most 720h (30 days)")->required();
   }
   app.add_option("--state-dir", state_directory,
-                 "The worker's folder [~/.local/state/wattle-worker]");
+                 "The worker's folder [~/.local/state/wattle-worker, or else the service's]");
   if (const std::optional<int> code = Parse(app, program, argc, argv)) {
     return *code;
   }
@@ -278,7 +312,7 @@ int RunOwnerCommand(int argc, char** argv) {
     absl::StrAppendFormat(&request, " %.3f", absl::ToDoubleSeconds(duration));
   }
   if (state_directory.empty()) {
-    state_directory = DefaultStateDirectory("");
+    state_directory = FolderAtBoard(DefaultStateDirectory(""), kServiceFolder);
   }
   const auto answer =
       AskLineSocket(absl::StrCat(state_directory, "/", kOwnerSocket), "worker", request);

@@ -5,6 +5,8 @@
 #ifndef WATTLE_WORKER_AGENT_COMMANDS_H_
 #define WATTLE_WORKER_AGENT_COMMANDS_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 
 namespace wattle::agent {
@@ -26,6 +28,9 @@ inline constexpr char kOwnerSocket[] = "owner.sock";
 
 // `hold --for 1h`, `release` and `status` ask the worker that runs there.
 [[nodiscard]] bool IsOwnerCommand(absl::string_view word);
+// The folder of the worker whom they ask if none is named: a worker of one's own, or else that of
+// the service.
+std::string FolderAtBoard(const std::string& own, const std::string& of_service);
 // Runs one of them; argv[0] is its word. Returns the exit status: 0, 1 (no worker answers, or its
 // disk refuses the record), 2 (wrong flags).
 int RunOwnerCommand(int argc, char** argv);

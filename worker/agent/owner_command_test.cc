@@ -76,6 +76,15 @@ TEST(OwnerCommandTest, WrongTimesAreRefusedInOneLine) {
   EXPECT_EQ(TypeAtBoard({"status", "--for", "1h"}).code, 2);
 }
 
+TEST(OwnerCommandTest, AsksTheServiceWhereNoWorkerOfOnesOwnRuns) {
+  const TestDirectory own;
+  const TestDirectory service;
+  EXPECT_EQ(FolderAtBoard(own.path(), service.path()), service.path());
+  EXPECT_EQ(FolderAtBoard(own.path(), service.File("none")), own.path());
+  own.Write(kOwnerSocket, "");
+  EXPECT_EQ(FolderAtBoard(own.path(), service.path()), own.path());
+}
+
 TEST(OwnerCommandTest, WithoutAWorkerItSaysSo) {
   const TestDirectory directory;
   const Printed printed = TypeAtBoard({"status", "--state-dir", directory.path()});

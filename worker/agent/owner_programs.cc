@@ -28,6 +28,11 @@ std::string FirstText(const fs::path& path, char end) {
 
 }  // namespace
 
+bool SeesProgramsOfOthers(const std::string& root) {
+  std::error_code ignored;
+  return fs::exists(root + "/proc/1/comm", ignored);
+}
+
 std::string RunningProgram(const std::string& root, const std::vector<std::string>& names) {
   std::set<std::string> running;
   std::error_code ended;

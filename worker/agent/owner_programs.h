@@ -14,6 +14,10 @@ namespace wattle::agent {
 // root: "" for this machine, or the recorded file tree whose proc/ is read.
 std::string RunningProgram(const std::string& root, const std::vector<std::string>& names);
 
+// Whether the programs of other users are seen: systemd's ProtectProc= hides them from a service.
+// root: as above.
+bool SeesProgramsOfOthers(const std::string& root);
+
 }  // namespace wattle::agent
 
 #endif  // WATTLE_WORKER_AGENT_OWNER_PROGRAMS_H_

@@ -38,6 +38,13 @@ TEST_F(OwnerProgramsTest, AProcessHasTheNameOfItsFileAndOfTheKernel) {
   EXPECT_EQ(RunningProgram(root, {}), "");
 }
 
+TEST_F(OwnerProgramsTest, AServiceFromWhichProgramsAreHiddenIsKnown) {
+  Process("812", "wattle-worker", "wattle-worker");
+  EXPECT_FALSE(SeesProgramsOfOthers(directory_.path()));
+  Process("1", "systemd", "/sbin/init");
+  EXPECT_TRUE(SeesProgramsOfOthers(directory_.path()));
+}
+
 TEST_F(OwnerProgramsTest, WithoutProcNothingRuns) {
   EXPECT_EQ(RunningProgram(directory_.path(), {"init"}), "");
 }

@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
+#include "worker/agent/storage/posix_disk.h"
 #include "worker/box/box.h"
 #include "worker/box/isolation.h"
 #include "worker/child/runner_process.h"
@@ -22,7 +23,7 @@ std::string KernelDirectory(const std::string& state_directory) {
 }
 
 absl::StatusOr<std::string> CompileKernels(const KernelProbe& probe) {
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(probe.state_directory));
+  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
   const std::string directory = KernelDirectory(probe.state_directory);
   WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(directory));
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));

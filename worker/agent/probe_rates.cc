@@ -7,7 +7,6 @@
 #include "absl/strings/str_format.h"
 
 #include "base/status_macros.h"
-#include "base/tls/private_file.h"
 #include "proto/rate_bounds.h"
 #include "units/format.h"
 #include "worker/agent/storage/posix_disk.h"
@@ -105,7 +104,7 @@ v1::DeviceInfo WithRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board
 }
 
 absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now) {
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(probe.state_directory));
+  WATTLE_RETURN_IF_ERROR(MakeStateFolder(probe.state_directory));
   WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
   WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));

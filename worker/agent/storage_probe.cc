@@ -5,11 +5,25 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "base/file.h"
 
 namespace wattle::agent {
+namespace {
+
+// Some saves of all records, each of which is a new file before it replaces the old one.
+constexpr uint64_t kRecordsBytes = uint64_t{1} << 20;
+
+}  // namespace
+
+absl::Status CheckRoom(const std::string& path, const struct statvfs& disk) {
+  // A file system without a table of files tells 0 of 0.
+  const bool has_room = uint64_t{disk.f_bavail} * disk.f_frsize >= kRecordsBytes &&
+                        (disk.f_files == 0 || disk.f_favail > 0);
+  return has_room ? absl::OkStatus() : FileError(ENOSPC, path, "cannot write a record");
+}
 
 absl::Status WriteHealthFile(const std::string& directory) {
   const std::string path = directory + "/health";
@@ -26,8 +40,10 @@ absl::Status WriteHealthFile(const std::string& directory) {
   } else if (fdatasync(file) != 0) {
     error = errno;
   }
+  struct statvfs disk = {};
+  const absl::Status room = fstatvfs(file, &disk) == 0 ? CheckRoom(path, disk) : absl::OkStatus();
   close(file);
-  return error == 0 ? absl::OkStatus() : FileError(error, path, "cannot write");
+  return error == 0 ? room : FileError(error, path, "cannot write");
 }
 
 StorageProbe::StorageProbe(std::string directory, std::function<void(absl::Status)> done)

@@ -5,6 +5,8 @@
 #ifndef WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
 #define WATTLE_WORKER_AGENT_STORAGE_PROBE_H_
 
+#include <sys/statvfs.h>
+
 #include <functional>
 #include <string>
 #include <thread>
@@ -15,8 +17,12 @@
 
 namespace wattle::agent {
 
+// Whether new files of the size of records fit a disk with these figures; overwriting in place
+// needs no room. Errors: kResourceExhausted, with the path.
+absl::Status CheckRoom(const std::string& path, const struct statvfs& disk);
+
 // One write: makes the file where it is missing, overwrites 4 KiB in place and syncs them. Errors:
-// those of base/file.h.
+// those of base/file.h and CheckRoom.
 absl::Status WriteHealthFile(const std::string& directory);
 
 class StorageProbe {

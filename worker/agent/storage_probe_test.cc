@@ -27,6 +27,22 @@ TEST(StorageProbeTest, WritesOneBlockInPlaceAndTellsWhatRefusesIt) {
               StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
 }
 
+TEST(StorageProbeTest, ADiskWithoutRoomForARecordIsFull) {
+  const auto check = [](uint64_t free_blocks, uint64_t files, uint64_t free_files) {
+    struct statvfs disk = {};
+    disk.f_frsize = 4096;
+    disk.f_bavail = free_blocks;
+    disk.f_files = files;
+    disk.f_favail = free_files;
+    return CheckRoom("/state/health", disk);
+  };
+  EXPECT_THAT(check(256, 1000, 1), IsOk());
+  EXPECT_THAT(check(256, 0, 0), IsOk()) << "a file system without a table of files";
+  EXPECT_THAT(check(255, 1000, 1),
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr("/state/health")));
+  EXPECT_THAT(check(256, 1000, 0), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+}
+
 TEST(StorageProbeTest, EachBeginIsAnsweredOnAnotherThread) {
   const TestDirectory directory;
   absl::Mutex mutex;

@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/system_time.h"
 
+#include <optional>
+
 #include "gtest/gtest.h"
 
 namespace wattle::agent {
@@ -23,6 +25,18 @@ TEST(SystemTimeTest, AClockThatNobodyKeepsHasNoError) {
   EXPECT_EQ(SystemTimeOf(answer, -1, kNow).error, std::nullopt);
   answer.status = STA_UNSYNC;
   EXPECT_EQ(SystemTimeOf(answer, TIME_OK, kNow).error, std::nullopt);
+}
+
+TEST(SystemTimeTest, TheFileOfTimesyncdTellsTheTimeRightAfterASynchronization) {
+  for (const absl::Duration since : {absl::ZeroDuration(), absl::Seconds(119)}) {
+    EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).time, kNow);
+    EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).error, absl::Seconds(1));
+  }
+  // Since then somebody may have set the clock, by hours or back.
+  for (const absl::Duration since :
+       {absl::Minutes(2), absl::Hours(240), -absl::Seconds(1), absl::InfiniteDuration()}) {
+    EXPECT_EQ(SystemTimeBySync(kNow - since, kNow).error, std::nullopt) << since;
+  }
 }
 
 }  // namespace

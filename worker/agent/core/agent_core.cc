@@ -198,7 +198,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       }
       desired_ = message.desired();
       limits_ = LimitsOf(desired_);
-      NoteDisk(state_.WriteDesired(desired_), now);
+      SaveDesired(now);
       next_heartbeat_ = std::min(next_heartbeat_, now.wall + HeartbeatInterval());
       Reconcile(now);
       upgrader_.OnDesired(desired_);
@@ -219,6 +219,12 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       break;
   }
   Step(now);
+}
+
+void AgentCore::SaveDesired(const Instant& now) {
+  const absl::Status saved = state_.WriteDesired(desired_);
+  desired_unsaved_ = !saved.ok();
+  NoteDisk(saved, now);
 }
 
 void AgentCore::Reconcile(const Instant& now) {
@@ -364,7 +370,8 @@ void AgentCore::ActivateNext(const Instant& now) {
                              .device = settings_.runner_device,
                              .info = settings_.info,
                              .watch = settings_.watch,
-                             .free_space_reserve_bytes = settings_.free_space_reserve_bytes};
+                             .free_space_reserve_bytes = settings_.free_space_reserve_bytes,
+                             .seen_stop = SeenStopOf(id)};
   const AttemptSurroundings surroundings = {
       .state = &state_,
       .ports = &ports_,
@@ -491,6 +498,9 @@ void AgentCore::Step(const Instant& now) {
   }
   if (now.wall >= next_retry_) {
     next_retry_ = now.wall + kRetryPeriod;
+    if (desired_unsaved_) {
+      SaveDesired(now);
+    }
     if (!reconciled_) {
       Reconcile(now);
     }

@@ -296,6 +296,7 @@ class AgentCore {
   void DateReportsOfEarlierBoots();
 
   // agent_core_limits.cc
+  [[nodiscard]] policy::StopEstimate SeenStopOf(const std::string& attempt_id) const;
   [[nodiscard]] policy::StopEstimate StopEstimateNow() const;
   void CountBudget(const Instant& now);
   // In its day; absent: no day has begun.
@@ -385,6 +386,7 @@ class AgentCore {
   // the attempt's record is the only copy that survives a kill.
   void LetGo(const std::string& attempt_id);
 
+  void SaveDesired(const Instant& now);
   void Reconcile(const Instant& now);
   void Accept(const v1::Assignment& assignment, const Instant& now);
   void DropUnwanted(const Instant& now);
@@ -430,9 +432,10 @@ class AgentCore {
   std::map<std::string, v1::HeldAttemptRecord> held_;
   std::vector<std::string> order_;  // in which they begin: by token
   std::unique_ptr<AttemptRun> run_;
-  std::deque<v1::Report> unsaved_;         // reports that the disk refused
-  bool device_unsaved_ = false;            // the disk refused the ledger
-  bool ended_unsaved_ = false;             // the disk refused the ends
+  std::deque<v1::Report> unsaved_;  // reports that the disk refused
+  bool device_unsaved_ = false;     // the disk refused the ledger
+  bool desired_unsaved_ = false;    // the disk refused desired_: a restart would work by old limits
+  bool ended_unsaved_ = false;      // the disk refused the ends
   std::set<std::string> records_unsaved_;  // attempts whose record the disk refused
   v1::WorkerRecord device_;
   v1::LineageRecord lineage_;
@@ -499,7 +502,9 @@ class AgentCore {
   bool reports_wait_ = false;                   // for it, on this stream
   std::optional<v1::ChargeRecord> old_charge_;  // of an earlier boot, until the time is known
   std::optional<Monotonic>
-      clock_behind_;  // wall; since when the clock shows an earlier day than the budget's
+      clock_behind_;          // wall; since when the clock shows an earlier day than the budget's
+  std::string seen_stop_of_;  // the attempt of the latest run
+  policy::StopEstimate seen_stop_;
   std::optional<Monotonic> ended_at_;  // device time; run_ has ended and awaits its last reading
   int64_t memory_available_bytes_ = 0;
   int64_t disk_free_bytes_ = 0;

@@ -123,6 +123,23 @@ TEST_F(AgentCoreTest, AFullDiskIsNotedOnceAndNothingIsLost) {
   EXPECT_EQ(Facts(), (std::vector<std::string>{"accepted", "started", "started"}));
 }
 
+// A policy that came while the disk was sick must not be lost at the next restart: the board would
+// work by the old limits until it had a link again.
+TEST_F(AgentCoreTest, ALimitThatTheDiskRefusedIsWrittenOnceItTakesWrites) {
+  Welcome();
+  Desire({});
+  disk_.set_full(true);
+  Desire({}, 0.3);
+  Pass(absl::Seconds(20));
+  const auto kept = [this] {
+    return state_->ReadDesired().record.policies(0).reserve_state_of_charge_ratio();
+  };
+  EXPECT_EQ(kept(), 0);
+  disk_.set_full(false);
+  Pass(absl::Seconds(6));
+  EXPECT_EQ(kept(), 0.3);
+}
+
 // The simulation found the fault: the attempt's record was deleted while its last report was only
 // in memory.
 TEST_F(AgentCoreTest, AFullDiskAndAKillLoseNoReceipt) {

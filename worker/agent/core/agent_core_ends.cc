@@ -73,6 +73,8 @@ void AgentCore::HandleEnd(const Instant& now) {
   device_.set_tokens(device_.tokens() + run_->TakeTokens());
   // Before the report: the ledger is never below a reported receipt. With the run's last joules.
   SaveDevice(now);
+  seen_stop_of_ = record.assignment().attempt_id();
+  seen_stop_ = run_->StopEstimateNow();
   run_.reset();
   account_.EndAttempt();
   EndRun(std::move(record), end, now);

@@ -18,6 +18,12 @@
 
 namespace wattle::agent {
 
+policy::StopEstimate AgentCore::SeenStopOf(const std::string& attempt_id) const {
+  return attempt_id == seen_stop_of_ ? seen_stop_ : policy::StopEstimate();
+}
+
+// What a run took to stop counts after it, too: with a prediction that is too small, work would
+// begin again at once and exceed the limit that stopped it.
 policy::StopEstimate AgentCore::StopEstimateNow() const {
   if (run_ != nullptr) {
     return run_->StopEstimateNow();
@@ -25,7 +31,9 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_.at(id);
     if (!IsTerminal(record.state())) {
-      return policy::PredictedStop(record.assignment().spec(), PredictionOf(record.assignment()));
+      return LongerOf(
+          policy::PredictedStop(record.assignment().spec(), PredictionOf(record.assignment())),
+          SeenStopOf(id));
     }
   }
   return {};

@@ -286,6 +286,32 @@ TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
   EXPECT_EQ(ports_.fetches, 0);
 }
 
+// A simulated fleet of thousands found the fault: steps took much longer than predicted, so work
+// that the budget had stopped began again at once, and exceeded it.
+TEST_F(AgentCoreTest, WorkThatABudgetStoppedDoesNotBeginAgainForTheRestOfIt) {
+  Welcome();
+  v1::CoordinatorMessage message;
+  *message.mutable_desired()->add_assignments() = Job("j1.1");
+  message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
+  civil_ = absl::FromUnixSeconds(1'900'022'400);
+  core_->OnMessage(message, Now());
+  core_->OnFetched({}, Now());
+  Phase("train");
+  for (int step = 1; step <= 4 && ports_.stops == 0; ++step) {
+    PassAlive(absl::Minutes(1), 0.5);
+    StepDone(step);
+  }
+  EXPECT_EQ(ports_.stops, 1) << "a step takes a minute, and may take more";
+  Checkpoint(3);
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(10));
+  EXPECT_THAT(core_->MakeHeartbeat(Now()).guard_reason(), StartsWith("work has drawn"));
+  EXPECT_EQ(ports_.fetches, 1);
+  civil_ += absl::Hours(24);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(ports_.fetches, 2);
+}
+
 TEST_F(AgentCoreTest, AHeartbeatTellsWhatWorkHasDrawnOfTheDaysBudget) {
   Welcome();
   EXPECT_FALSE(core_->MakeHeartbeat(Now()).has_budget_day());

@@ -4,8 +4,10 @@
 #ifndef WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
 #define WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_
 
+#include <algorithm>
 #include <string>
 
+#include "policy/held_back.h"
 #include "proto/state_names.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/worker_state.pb.h"
@@ -42,6 +44,14 @@ inline void TakeEnd(const v1::Report& report, v1::HeldAttemptRecord& record) {
 inline void CountFetched(const FetchResult& result, v1::Receipt& receipt) {
   receipt.set_fetched_bytes(receipt.fetched_bytes() + result.moved_bytes);
   receipt.set_peer_fetched_bytes(receipt.peer_fetched_bytes() + result.peer_bytes);
+}
+
+// The longer of both in each part.
+inline policy::StopEstimate LongerOf(const policy::StopEstimate& a, const policy::StopEstimate& b) {
+  return {.start = std::max(a.start, b.start),
+          .step = std::max(a.step, b.step),
+          .checkpoint = std::max(a.checkpoint, b.checkpoint),
+          .load = std::max(a.load, b.load)};
 }
 
 // Names the attempt and its token in a fact.

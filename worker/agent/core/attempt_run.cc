@@ -11,6 +11,7 @@
 #include "base/crash_point.h"
 #include "proto/job_kind.h"
 #include "units/format.h"
+#include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_phase.h"
 #include "worker/agent/core/attempt_texts.h"
 
@@ -173,7 +174,7 @@ policy::StopEstimate AttemptRun::StopEstimateNow() const {
     estimate.checkpoint = longest_checkpoint_;
   }
   estimate.load = std::max(estimate.load, account_.working_peak().value_or(Watts(0)));
-  return estimate;
+  return LongerOf(estimate, settings_.seen_stop);
 }
 
 void AttemptRun::OnFrame(const v1::RunnerFrame& frame, const Instant& now) {

@@ -62,6 +62,8 @@ struct AttemptSettings {
   RunnerWatchLimits watch;
   // Bytes of the disk that a checkpoint leaves free.
   int64_t free_space_reserve_bytes = 0;
+  // What an earlier run of the attempt took to stop, at the most; zero: none was.
+  policy::StopEstimate seen_stop{};
 };
 
 // What an attempt acts on. All of it must outlive the attempt.

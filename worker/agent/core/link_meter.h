@@ -47,7 +47,8 @@ class LinkMeter {
   // The device has or lacks contact at this moment, and had since the last call.
   void Observe(bool contact, Monotonic wall, const policy::KnownTime& now);
 
-  // Of the present day, UTC. A day that nobody knows yet belongs to the one before.
+  // Of the present day, UTC. A day that nobody knows yet belongs to the one before; so does an
+  // earlier day, until it was the day for 24 hours: then the clock was ahead.
   [[nodiscard]] int64_t day_bytes() const { return record_.day_bytes(); }
   [[nodiscard]] const v1::LinkBytes& bytes() const { return record_.bytes(); }
   [[nodiscard]] const v1::LinkMeasure& measure() const { return record_.measure(); }
@@ -66,12 +67,14 @@ class LinkMeter {
     std::deque<double> values_;
   };
   void CloseHour();
+  void FollowDay(Monotonic wall, const policy::KnownTime& now);
 
   v1::LinkRecord record_;
   Latest download_;
   Latest upload_;
   Latest round_trip_;
   std::optional<Monotonic> observed_;  // wall; the last call of Observe
+  std::optional<Monotonic> behind_;    // wall; since when the day is before record_.day()
   std::optional<int> hour_;            // of the week, that is under way
   absl::Duration hour_observed_{};
   absl::Duration hour_contact_{};

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
-#include "base/tls/private_file.h"
 
 namespace wattle::agent {
 namespace {
@@ -70,7 +69,6 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Open(const Options& op
     credentials->channel_ = grpc::InsecureChannelCredentials();
     return credentials;
   }
-  WATTLE_RETURN_IF_ERROR(tls::MakePrivateDirectory(options.state_directory));
   const std::string folder = IdentityFolder(options.state_directory);
   absl::StatusOr<identity::Identity> identity = identity::Load(folder);
   if (absl::IsNotFound(identity.status())) {

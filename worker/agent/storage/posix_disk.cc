@@ -25,6 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr mode_t kGroupPasses = S_IRWXU | S_IXGRP;
+
 // Bytes of all files below a directory.
 int64_t SizeOf(const fs::path& directory) {
   int64_t size_bytes = 0;
@@ -55,6 +57,18 @@ int WriteAndSync(int file, const std::string& name, absl::string_view bytes) {
 }
 
 }  // namespace
+
+absl::Status MakeStateFolder(const std::string& path) {
+  WATTLE_RETURN_IF_ERROR(MakeDirectories(path));
+  struct stat facts = {};
+  if (chmod(path.c_str(), kGroupPasses) == 0) {
+    return absl::OkStatus();
+  }
+  const int why = errno;
+  const bool is_private =
+      stat(path.c_str(), &facts) == 0 && (facts.st_mode & (S_IRWXG | S_IRWXO) & ~kGroupPasses) == 0;
+  return is_private ? absl::OkStatus() : FileError(why, path, "cannot be made private");
+}
 
 absl::StatusOr<std::unique_ptr<PosixDisk>> PosixDisk::Open(const std::string& path) {
   WATTLE_RETURN_IF_ERROR(MakeDirectories(path));

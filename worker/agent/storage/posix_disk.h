@@ -15,6 +15,11 @@
 
 namespace wattle::agent {
 
+// Makes the worker's folder. What is in it is for the worker's user alone. Its group may pass to a
+// name that it knows, the socket of the board's owner, and list nothing. On a disk that went
+// read-only a folder that others cannot read stays as it is.
+absl::Status MakeStateFolder(const std::string& path);
+
 class PosixDisk final : public Disk {
  public:
   // Makes the directory if it is missing, and takes the lock. Errors: kFailedPrecondition if
