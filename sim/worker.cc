@@ -294,7 +294,7 @@ void Worker::Receive(const v1::CoordinatorMessage& message) {
         absl::UnixEpoch() + absl::Seconds(told_seconds) - TrueTime(world_.loop.now_seconds());
     told_wrong_time_ = told_wrong_time_ || absl::AbsDuration(off) > absl::Hours(1);
   }
-  if (message.has_desired()) {
+  if (message.has_desired() && alive() && core_->takes_desired()) {
     policies_.SetPolicies(message.desired(), world_.loop.now_seconds());
     for (const v1::Assignment& assignment : message.desired().assignments()) {
       leases_seconds_[assignment.attempt_id()] = assignment.lease_seconds();

@@ -25,8 +25,8 @@ struct MendedWorld {
   int seed;
   Ending ending = Ending::kAtRest;
 };
-constexpr MendedWorld kMendedWorlds[] = {{900018}, {900103}, {900111},
-                                         {900158}, {730088}, {900101, Ending::kWithDeadBoards}};
+constexpr MendedWorld kMendedWorlds[] = {
+    {900018}, {900103}, {900111}, {900158}, {730088}, {730123}, {900101, Ending::kWithDeadBoards}};
 
 TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   const Counts sum = RunWorlds(Number("WATTLE_SIM_WORLDS", kDenseWorlds), false);

@@ -193,7 +193,7 @@ void AgentCore::OnMessage(const v1::CoordinatorMessage& message, const Instant& 
       break;
     }
     case v1::CoordinatorMessage::kDesired: {
-      if (greeting_ || refuses_stream_) {
+      if (!takes_desired()) {
         break;
       }
       desired_ = message.desired();

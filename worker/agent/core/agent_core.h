@@ -216,6 +216,9 @@ class AgentCore {
   // holds it, its disk is healthy, and no policy counts the bytes of its link.
   [[nodiscard]] bool MayServePeers() const;
   // Whether results wait for the link, or to return to a restored coordinator.
+  // Whether it follows what this stream desires: not before the welcome, nor a journal that is not
+  // its own, nor a restored one that its disk does not take yet.
+  [[nodiscard]] bool takes_desired() const { return !greeting_ && !refuses_stream_; }
   [[nodiscard]] bool results_wait() const { return !ended_.results_to_return().empty(); }
   [[nodiscard]] v1::Heartbeat MakeHeartbeat(const Instant& now) const;
   [[nodiscard]] CoreCounters Counters() const;
