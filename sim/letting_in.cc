@@ -78,13 +78,13 @@ void LettingIn::AskAgain() {
 
 void LettingIn::LetIn(const DeviceId& device) {
   let_in_.insert(device);
-  if (IsKnown(device)) {
-    const core::State& state = parts_.coordinator.durable();
-    if (core::MayWork(state, device)) {
-      if (revoking_.count(device) == 0) {
-        return;
-      }
-    } else if (core::IsRevoked(state, device)) {
+  const core::State& state = parts_.coordinator.durable();
+  const bool may_work = IsKnown(device) && core::MayWork(state, device);
+  if (may_work && revoking_.count(device) == 0) {
+    return;
+  }
+  if (IsKnown(device) && !may_work) {
+    if (core::IsRevoked(state, device)) {
       parts_.certificates.Enrol(device, /*approve=*/false);
     } else {
       parts_.coordinator.Post(core::ApproveDevice{device, "otto"}, nullptr);

@@ -181,5 +181,25 @@ TEST(PlanJobTest, NonsenseIsInvalidAndNamesTheField) {
                                                HasSubstr("finetune.model_shape.width: 0")));
 }
 
+v1::Candidate RefusedBy(const std::string& name, const std::string& rule, bool permanent) {
+  v1::Candidate candidate;
+  candidate.set_device_name(name);
+  candidate.set_refused_by(rule);
+  candidate.set_permanent(permanent);
+  return candidate;
+}
+
+TEST(NearestToFeasibleTest, IsTheDeviceThatGetsFurthest) {
+  const v1::Candidate unlabelled = RefusedBy("a", "labels", true);
+  const v1::Candidate also_unlabelled = RefusedBy("b", "labels", true);
+  const v1::Candidate small = RefusedBy("c", "memory", true);
+  const v1::Candidate busy = RefusedBy("d", "drained", false);
+  EXPECT_EQ(NearestToFeasible({}), nullptr);
+  const v1::Candidate* const most[] = {&unlabelled, &also_unlabelled, &small};
+  EXPECT_EQ(NearestToFeasible(most), &small) << "the majority's rule is not the candidate's";
+  const v1::Candidate* const passing[] = {&small, &busy};
+  EXPECT_EQ(NearestToFeasible(passing), &busy) << "what may pass is nearer than what never does";
+}
+
 }  // namespace
 }  // namespace wattle::scheduler

@@ -135,7 +135,7 @@ class Services(Scene):
     def test_a_worker_below_its_least_isolation_does_not_start(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("systemd-analyze is not here")
-        calls = allowed_calls((ROOT / "deploy/systemd/wattle-worker.service.in").read_text())
+        calls = allowed_calls(WORKER_UNIT.read_text())
         command = [BIN / "wattle-worker", "--isolation-min=full", "--plaintext-loopback", "--coordinator=127.0.0.1:1", f"--state-dir={self.fleet.directory / 'bare'}"]
         refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=lambda: enter(calls - {"landlock_create_ruleset"}))
         self.assertEqual(refused.returncode, 2, refused.stderr)
@@ -160,7 +160,7 @@ class Services(Scene):
         timesync = self.fleet.directory / "board/run/systemd/timesync"
         timesync.mkdir(parents=True)
         self.start()
-        worker = self.plain_worker("barn", extra=["--sensor-root", self.fleet.directory / "board"])
+        worker = self.plain_worker("barn", extra=["--exclusive", "game", "--sensor-root", self.fleet.directory / "board"])
         worker.stop()
         worker.command = [sys.executable, ROOT / "tests/integration/unit_filter.py", WORKER_UNIT, *worker.command]
         (timesync / "synchronized").touch()
@@ -169,6 +169,15 @@ class Services(Scene):
         def told():
             return self.fleet.devices().get("barn", {}).get("heartbeat", {}).get("clock_source")
         self.fleet.until("the board's time to be that of its time service", lambda: told() == "CLOCK_SOURCE_KERNEL")
+
+        def findings():
+            return " ".join(self.fleet.devices()["barn"]["info"]["findings"])
+        self.assertIn("--exclusive: the programs of other users are hidden", findings())
+        self.assertNotIn("systemd-timesyncd does not run", findings())
+        worker.stop()
+        shutil.rmtree(timesync)
+        worker.start()
+        self.fleet.until("the missing time service to be told", lambda: "systemd-timesyncd does not run" in findings())
 
     def test_the_workers_group_may_ask_and_reads_nothing_else(self):
         self.start("one")

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <system_error>
 
 #include "base/clock.h"
@@ -24,11 +23,11 @@ bool KernelTells() {
   return adjtimex(&answer) >= 0;
 }
 
-std::optional<absl::Time> SynchronizedAt(const std::string& root) {
+absl::Time SynchronizedAt(const std::string& root) {
   struct stat facts = {};
   const std::string path = root + kTimesync + "/synchronized";
-  return stat(path.c_str(), &facts) == 0 ? std::optional(absl::TimeFromTimespec(facts.st_mtim))
-                                         : std::nullopt;
+  return stat(path.c_str(), &facts) == 0 ? absl::TimeFromTimespec(facts.st_mtim)
+                                         : absl::InfinitePast();
 }
 
 }  // namespace
@@ -58,7 +57,7 @@ SystemTime ReadSystemTime(const std::string& root) {
   if (state >= 0) {
     return SystemTimeOf(answer, state, now);
   }
-  return SystemTimeBySync(SynchronizedAt(root).value_or(absl::InfinitePast()), now);
+  return SystemTimeBySync(SynchronizedAt(root), now);
 }
 
 std::string TimeServiceProblem(const std::string& root) {

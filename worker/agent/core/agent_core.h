@@ -32,6 +32,7 @@
 #include "worker/agent/core/agent_ports.h"
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/contention.h"
+#include "worker/agent/core/day_turn.h"
 #include "worker/agent/core/device_clock.h"
 #include "worker/agent/core/energy_account.h"
 #include "worker/agent/core/link_meter.h"
@@ -504,8 +505,7 @@ class AgentCore {
   bool undated_reports_ = false;                // some wait for DateReports
   bool reports_wait_ = false;                   // for it, on this stream
   std::optional<v1::ChargeRecord> old_charge_;  // of an earlier boot, until the time is known
-  std::optional<Monotonic>
-      clock_behind_;          // wall; since when the clock shows an earlier day than the budget's
+  DayTurn budget_day_turn_;
   std::string seen_stop_of_;  // the attempt of the latest run
   policy::StopEstimate seen_stop_;
   std::optional<Monotonic> ended_at_;  // device time; run_ has ended and awaits its last reading

@@ -309,6 +309,16 @@ class AgentCoreTest : public testing::Test {
     Pass(absl::Seconds(2));
     Phase("train");
   }
+  // The job trains under a budget of 1 Wh a day, of which nothing is spent.
+  void TrainOnAWattHourADay() {
+    v1::CoordinatorMessage message;
+    *message.mutable_desired()->add_assignments() = Job("j1.1");
+    message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
+    civil_ = absl::FromUnixSeconds(1'900'022'400);
+    core_->OnMessage(message, Now());
+    core_->OnFetched({}, Now());
+    Phase("train");
+  }
 
   // The runner saves and ends, and the result is uploaded.
   void EndRun() {

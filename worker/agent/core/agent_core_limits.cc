@@ -57,16 +57,10 @@ void AgentCore::CountBudget(const Instant& now) {
     record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
     return;
   }
-  if (*day < record.day()) {
-    clock_behind_ = clock_behind_.value_or(now.wall);
-  } else {
-    clock_behind_.reset();
-  }
   const Joules undated = std::exchange(undated_energy_, Joules(0));
-  if (*day > record.day() || (clock_behind_ && now.wall - *clock_behind_ >= absl::Hours(24))) {
+  if (budget_day_turn_.BeginsAnew(*day, record.day(), now.wall)) {
     record.set_day(*day);
     record.set_spent_energy_joules(undated.value());
-    clock_behind_.reset();
   }
   record.set_spent_energy_joules(record.spent_energy_joules() + drawn.value());
 }

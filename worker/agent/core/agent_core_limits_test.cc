@@ -290,13 +290,7 @@ TEST_F(AgentCoreTest, ThePolicyHoldsAfterARestartWithoutTheCoordinator) {
 // that the budget had stopped began again at once, and exceeded it.
 TEST_F(AgentCoreTest, WorkThatABudgetStoppedDoesNotBeginAgainForTheRestOfIt) {
   Welcome();
-  v1::CoordinatorMessage message;
-  *message.mutable_desired()->add_assignments() = Job("j1.1");
-  message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
-  civil_ = absl::FromUnixSeconds(1'900'022'400);
-  core_->OnMessage(message, Now());
-  core_->OnFetched({}, Now());
-  Phase("train");
+  TrainOnAWattHourADay();
   for (int step = 1; step <= 4 && ports_.stops == 0; ++step) {
     PassAlive(absl::Minutes(1), 0.5);
     StepDone(step);
@@ -315,13 +309,7 @@ TEST_F(AgentCoreTest, WorkThatABudgetStoppedDoesNotBeginAgainForTheRestOfIt) {
 TEST_F(AgentCoreTest, AHeartbeatTellsWhatWorkHasDrawnOfTheDaysBudget) {
   Welcome();
   EXPECT_FALSE(core_->MakeHeartbeat(Now()).has_budget_day());
-  v1::CoordinatorMessage message;
-  *message.mutable_desired()->add_assignments() = Job("j1.1");
-  message.mutable_desired()->add_policies()->set_daily_energy_budget_wh(1);
-  civil_ = absl::FromUnixSeconds(1'900'022'400);
-  core_->OnMessage(message, Now());
-  core_->OnFetched({}, Now());
-  Phase("train");
+  TrainOnAWattHourADay();
   Pass(absl::Seconds(100));
   EXPECT_TRUE(core_->MakeHeartbeat(Now()).has_budget_day());
   EXPECT_NEAR(core_->MakeHeartbeat(Now()).budget_day_energy_joules(), 1000, 20);

@@ -11,8 +11,6 @@ constexpr size_t kLatest = 20;
 constexpr int kHoursOfWeek = 7 * 24;
 // An hour of which less was seen tells nothing.
 constexpr absl::Duration kHourObservedMin = absl::Minutes(10);
-// An earlier day that lasts so long is the right one.
-constexpr absl::Duration kBelieved = absl::Hours(24);
 // The share that the latest week has in an hour's ratio.
 constexpr double kLatestWeek = 0.3;
 
@@ -146,32 +144,17 @@ void LinkMeter::CloseHour() {
   hour_contact_ = absl::ZeroDuration();
 }
 
-// The rule of the energy budget (agent_core_limits.cc): a coordinator whose clock is late for a
-// while grants no day's bytes twice.
-void LinkMeter::FollowDay(Monotonic wall, const policy::KnownTime& now) {
-  const int64_t day = DayOf(now.earliest());
-  if (day != DayOf(now.latest())) {
-    return;
-  }
-  if (day >= record_.day()) {
-    behind_.reset();
-  } else {
-    behind_ = behind_.value_or(wall);
-  }
-  if (day > record_.day() || (behind_ && wall - *behind_ >= kBelieved)) {
-    record_.set_day(day);
-    record_.set_day_bytes(0);
-    behind_.reset();
-  }
-}
-
 void LinkMeter::Observe(bool contact, Monotonic wall, const policy::KnownTime& now) {
   const absl::Duration passed = observed_ ? wall - *observed_ : absl::ZeroDuration();
   observed_ = wall;
   if (!now.known()) {
     return CloseHour();
   }
-  FollowDay(wall, now);
+  if (const int64_t day = DayOf(now.earliest());
+      day == DayOf(now.latest()) && day_turn_.BeginsAnew(day, record_.day(), wall)) {
+    record_.set_day(day);
+    record_.set_day_bytes(0);
+  }
   if (const int hour = HourOfWeek(now.time); hour_ != hour) {
     CloseHour();
     hour_ = hour;

@@ -18,6 +18,7 @@
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/fleet.pb.h"
 #include "wattle/v1/worker_state.pb.h"
+#include "worker/agent/core/day_turn.h"
 
 namespace wattle::agent {
 
@@ -67,14 +68,13 @@ class LinkMeter {
     std::deque<double> values_;
   };
   void CloseHour();
-  void FollowDay(Monotonic wall, const policy::KnownTime& now);
 
   v1::LinkRecord record_;
   Latest download_;
   Latest upload_;
   Latest round_trip_;
   std::optional<Monotonic> observed_;  // wall; the last call of Observe
-  std::optional<Monotonic> behind_;    // wall; since when the day is before record_.day()
+  DayTurn day_turn_;                   // of record_.day()
   std::optional<int> hour_;            // of the week, that is under way
   absl::Duration hour_observed_{};
   absl::Duration hour_contact_{};
