@@ -2,8 +2,9 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench soak [--hours H]: whether real programs grow while they work. Also `./dev soak`. Writes build/bench/soak.json.
 
-A coordinator and two workers run one short job after the other. Memory, open files and disk are read every ten seconds. The first third of
-the time warms up; growth is the last third against the one before. An exit status of 1 says that a figure with a bound is above it.
+A coordinator and two workers run one short job after the other. A third worker has samples that nobody takes. Memory, open files and disk
+are read every ten seconds. The first third of the time warms up; growth is the last third against the one before. An exit status of 1 says
+that a figure with a bound is above it.
 
   soak.hours_real                         of this run [goal: 1]
   soak.hours_real.all_runs                of all runs, which are lines of build/bench/soak_runs.jsonl with the tree that they ran [goal: 72]
@@ -13,10 +14,14 @@ the time warms up; growth is the last third against the one before. An exit stat
   soak.disk_growth_kib.WORKER             of its folder without cache, results and checkpoints, which have bounds of their own [bound: 1024]
   soak.series_growth.PROGRAM              of its page of metrics, by the fewest that it had [bound: 0]
   soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them [bound: 80]
+  soak.spool_kib.silent                   the most that the samples took of the third worker, which has --metrics-spool-bytes 65536 [bound: 64]
+  soak.log_lines_of_a_cause.PROGRAM       the most that one cause wrote within a minute, whenever that begins [bound: 41, two times 20 and a count]
 """
 
 import argparse
+import collections
 import contextlib
+import datetime
 import itertools
 import json
 import os
@@ -31,7 +36,10 @@ from fleet import TERMINAL_STATES, Fleet, FleetError, leave_no_fleet_behind  # n
 
 DEMO = ROOT / "deploy/demo"
 SAMPLE_SECONDS = 10
-BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80}
+SPOOL_KIB = 64
+BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80,
+          "soak.spool_kib": SPOOL_KIB, "soak.log_lines_of_a_cause": 41}
+SILENT = "silent"
 OPEN_JOBS = 3
 MONTH_SECONDS = 30 * 86_400
 JOBS = ({"finetune": {"model": "base", "data": "train", "steps": 20, "batch_size": 4, "sequence_length": 96, "checkpoint_every_steps": 5}},
@@ -64,6 +72,28 @@ def on_disk_kib(fleet, name):
     return folder_kib(fleet.directory / name, without=("cache", "results", "work"))
 
 
+def lines_of_a_cause(log):
+    """The most lines of one cause within a minute. A cause is what base/line_limit.h says: the text before the first ": ", without words
+    that have a digit.
+    """
+    times = collections.defaultdict(list)
+    for line in log.splitlines():
+        at, _, rest = line.partition(" ")
+        text = rest.partition(" ")[2]  # Behind the level, or the program's name.
+        with contextlib.suppress(ValueError):  # Of a library.
+            seconds = datetime.datetime.fromisoformat(at).timestamp()
+            cause = " ".join(word for word in text.split(": ")[0].split() if not any(char.isdigit() for char in word))
+            times[cause].append(seconds)
+    most = 0
+    for of_cause in times.values():
+        begin = 0
+        for i, seconds in enumerate(of_cause):
+            while seconds - of_cause[begin] >= 60:
+                begin += 1
+            most = max(most, i - begin + 1)
+    return most
+
+
 class Jobs:
     """Some are open at any time."""
 
@@ -89,17 +119,23 @@ class Jobs:
 
 
 def soak(fleet, seconds):
-    """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended, series), and the number of jobs."""
+    """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended, series), the number of jobs, and the most KiB
+    of the silent worker's spool.
+    """
     jobs = Jobs(fleet)
-    pids = {"coordinator": fleet.coordinator.pid, **{name: worker.pid for name, worker in fleet.workers.items()}}
+    pids = {"coordinator": fleet.coordinator.pid, **{name: worker.pid for name, worker in fleet.workers.items() if name != SILENT}}
+    spool_kib = 0
     samples = {name: [] for name in pids}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         jobs.top_up()
         for name, pid in pids.items():
             samples[name].append((rss_kib(pid), descriptors(pid), on_disk_kib(fleet, name), jobs.ended, series(fleet, name)))
+        spool_kib = max(spool_kib, folder_kib(fleet.directory / SILENT / "metrics"))
         time.sleep(min(SAMPLE_SECONDS, max(0.0, end - time.monotonic())))
-    return samples, jobs.ended
+    if spool_kib < SPOOL_KIB / 2:
+        raise FleetError(f"the spool of the silent worker came to {spool_kib:.0f} KiB, so its bound was not tried")
+    return samples, jobs.ended, spool_kib
 
 
 def broken_bounds(figures):
@@ -121,8 +157,12 @@ def main():
         fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
         for name in ("one", "two"):
             fleet.start_worker(name, extra=["--threads=1"])
-        fleet.until_connected("one", "two")
-        samples, ended = soak(fleet, seconds)
+        # Without --remote-write at the coordinator nobody takes its samples.
+        fleet.start_worker(SILENT, metrics="pushed", extra=["--threads=1", "--metrics-interval-seconds=0.5", f"--metrics-spool-bytes={SPOOL_KIB * 1024}"])
+        fleet.until_connected("one", "two", SILENT)
+        fleet.wattle("device", "drain", SILENT)
+        samples, ended, spool_kib = soak(fleet, seconds)
+        lines = {name: lines_of_a_cause(program.log()) for name, program in {"coordinator": fleet.coordinator, **fleet.workers}.items()}
     figures = []
     add(figures, "soak.hours_real", [options.hours], "h", "")
     add(figures, "soak.jobs", [ended], "", "")
@@ -143,6 +183,9 @@ def main():
         else:
             at_rest = min(sample[2] for sample in last)
             add(figures, f"soak.disk_growth_kib.{name}", [at_rest - min(sample[2] for sample in before)], "KiB", f"of {at_rest:.0f} KiB", 1)
+    add(figures, f"soak.spool_kib.{SILENT}", [spool_kib], "KiB", f"of {SPOOL_KIB} KiB", 1)
+    for name, most in lines.items():
+        add(figures, f"soak.log_lines_of_a_cause.{name}", [most], "lines", "")
     write_figures("soak", figures)
     broken = broken_bounds(figures)
     print("\n".join(broken))

@@ -148,6 +148,7 @@ class RemoteWriterTest : public testing::Test {
     auto writer = RemoteWriter::Start({.url = url,
                                        .credentials = credentials,
                                        .old_samples_path = path_,
+                                       .old_samples_bytes_max = old_samples_bytes_max_,
                                        .backoff_min = absl::Milliseconds(1),
                                        .backoff_max = absl::Milliseconds(10)},
                                       clock_);
@@ -171,6 +172,7 @@ class RemoteWriterTest : public testing::Test {
 
   FixedClock clock_;
   const std::string path_;
+  int64_t old_samples_bytes_max_ = int64_t{1} << 20;
 };
 
 TEST_F(RemoteWriterTest, ABatchIsAcknowledgedOnceItWasTaken) {
@@ -258,6 +260,16 @@ TEST_F(RemoteWriterTest, SamplesThatAreTooOldAreKeptAndCountedAndNotSent) {
       Metrics(*writer),
       HasSubstr("wattle_coordinator_remote_write_refused_samples_total{reason=\"too_old\"} 1"));
   EXPECT_THAT(Metrics(*writer), HasSubstr("wattle_coordinator_remote_write_lost_samples_total 0"));
+}
+
+TEST_F(RemoteWriterTest, TheFileOfOldSamplesHasABoundAndWhatItDoesNotTakeIsCounted) {
+  Receiver receiver(TakeAll);
+  old_samples_bytes_max_ = 300;  // Two samples take 252 bytes.
+  const auto writer = Start(receiver.url());
+  const int64_t days_ms = 8 * int64_t{86'400'000};
+  TakeAndWait(*writer, Batch(1, {-days_ms, 1 - days_ms, 2 - days_ms}));
+  EXPECT_EQ(std::filesystem::file_size(path_), 252);
+  EXPECT_THAT(Metrics(*writer), HasSubstr("wattle_coordinator_remote_write_lost_samples_total 1"));
 }
 
 TEST_F(RemoteWriterTest, SamplesFromAClockThatIsAheadAreDropped) {

@@ -3,8 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "scheduler/profiles/class_row.h"
 #include "scheduler/profiles/profile_table.h"
+#include "scheduler/profiles/row_means.h"
 #include "scheduler/profiles/signature_fields.h"
 
 namespace wattle::scheduler {
@@ -20,6 +26,10 @@ class EndsSeen {
     ends_ += runs / tokens_per_end;  // For each token.
     runs_ += runs;
   }
+  void Add(const EndsSeen& more) {
+    ends_ += more.ends_;
+    runs_ += more.runs_;
+  }
   [[nodiscard]] double TokensPerEnd() const { return ends_ > 0 ? runs_ / ends_ : 0; }
 
  private:
@@ -27,28 +37,50 @@ class EndsSeen {
   double runs_ = 0;
 };
 
+// By device. The rows of classes have the empty name.
+using EndsByDevice = std::map<std::string, EndsSeen>;
+
+// What the devices tell; without one that tells something, what rows of classes do, which stay when
+// a device was removed. 0: no run tells it.
+double TokensPerEnd(const EndsByDevice& seen) {
+  EndsSeen of_classes;
+  EndsSeen of_devices;
+  std::vector<double> by_device;
+  for (const auto& [device_id, ends] : seen) {
+    (device_id.empty() ? of_classes : of_devices).Add(ends);
+    if (!device_id.empty()) {
+      by_device.push_back(ends.TokensPerEnd());
+    }
+  }
+  if (by_device.size() >= kBoardsWithAMiddle) {
+    return MiddleOf(std::move(by_device));
+  }
+  return by_device.empty() ? of_classes.TokensPerEnd() : of_devices.TokensPerEnd();
+}
+
 // Of the very model if it generated something, else of the models of its shape; 0: no run tells it.
 double TokensPerEnd(const ProfileTable& table, const AnsweringModel& model) {
   v1::WorkloadSignature of_model;
   *of_model.mutable_model() = model.shape;
-  EndsSeen own;
-  EndsSeen alike;
+  EndsByDevice own;
+  EndsByDevice alike;
   for (const auto& [device_class, rows] : table.by_class()) {
     for (const auto& [key, row] : rows) {
-      if (row.unit() != v1::WORK_UNIT_GENERATED_TOKEN || !row.device_id().empty() ||
+      if (row.unit() != v1::WORK_UNIT_GENERATED_TOKEN ||
           row.source() != v1::PROFILE_SOURCE_MEASURED || row.units_per_example() <= 0 ||
           !SameIn(SignaturePart::kModel, row.signature(), of_model)) {
         continue;
       }
-      alike.Add(row.units_per_example(), static_cast<double>(row.seconds_per_unit().count()));
+      alike[row.device_id()].Add(row.units_per_example(),
+                                 static_cast<double>(row.seconds_per_unit().count()));
       for (const v1::AnswerLengths& of : row.answer_lengths()) {
         if (of.model_artifact_id() == model.artifact_id) {
-          own.Add(of.tokens_per_end(), static_cast<double>(of.runs()));
+          own[row.device_id()].Add(of.tokens_per_end(), static_cast<double>(of.runs()));
         }
       }
     }
   }
-  return own.TokensPerEnd() > 0 ? own.TokensPerEnd() : alike.TokensPerEnd();
+  return own.empty() ? TokensPerEnd(alike) : TokensPerEnd(own);
 }
 
 }  // namespace

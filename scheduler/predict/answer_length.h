@@ -2,8 +2,10 @@
 //
 // How many tokens a generation makes for a prompt before the text ends, by the texts that ended in
 // measured runs of the model. Lengths belong to the model and its prompts, so runs on all devices
-// count. A model that generated nothing yet has the lengths of the models of its shape: fine-tuned
-// and quantized ones often answer alike. Pure; thread-safe.
+// count: by their number where one or two devices ran it, else by the middle of the devices, so
+// that a device that reports what it likes moves the length by one place. A model that generated
+// nothing yet has the lengths of the models of its shape: fine-tuned and quantized ones often
+// answer alike. Pure; thread-safe.
 #ifndef WATTLE_SCHEDULER_PREDICT_ANSWER_LENGTH_H_
 #define WATTLE_SCHEDULER_PREDICT_ANSWER_LENGTH_H_
 

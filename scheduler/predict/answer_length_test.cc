@@ -23,9 +23,9 @@ namespace {
 constexpr double kSecondsPerToken = 0.01;
 constexpr int kPrompts = 68;
 
-v1::Device Board() {
+v1::Device Board(const std::string& device_id = "d1") {
   v1::Device device;
-  device.mutable_info()->set_device_id("d1");
+  device.mutable_info()->set_device_id(device_id);
   device.mutable_info()->set_device_class("board");
   return device;
 }
@@ -72,11 +72,12 @@ double SecondsOf(const v1::WorkDone& done) {
   return kSecondsPerToken * static_cast<double>(done.generated_tokens());
 }
 
-void Learn(const v1::WorkDone& done, ProfileTable* table, const std::string& model = "") {
+void Learn(const v1::WorkDone& done, ProfileTable* table, const std::string& model = "",
+           const v1::Device& board = Board()) {
   v1::Receipt receipt = MeasuredReceipt(Generation(1), SecondsOf(done), /*watts=*/10);
   *receipt.mutable_work() = done;
   for (const v1::ProfileRow& row :
-       LearnFromReceipt(*table, Board().info(), receipt, absl::UnixEpoch(), model)) {
+       LearnFromReceipt(*table, board.info(), receipt, absl::UnixEpoch(), model)) {
     ASSERT_THAT(table->Put(row), IsOk());
   }
 }
@@ -148,8 +149,8 @@ TEST(AnswerLengthTest, ARowTellsTheLatestTwentyModels) {
   }
   Learn(Done(DrawTexts(24, random), 256), &table, "m6");
   for (const v1::ProfileRow& row : table.Rows()) {
-    if (!row.device_id().empty()) {
-      EXPECT_EQ(row.answer_lengths_size(), 0) << "answers are no matter of a device";
+    if (row.device_id().empty()) {
+      EXPECT_EQ(row.answer_lengths_size(), 0) << "each device tells its own";
       continue;
     }
     ASSERT_EQ(row.answer_lengths_size(), 20);
@@ -157,6 +158,39 @@ TEST(AnswerLengthTest, ARowTellsTheLatestTwentyModels) {
     EXPECT_EQ(row.answer_lengths(0).runs(), 2);
     EXPECT_EQ(row.answer_lengths(19).model_artifact_id(), "m7");
   }
+}
+
+// Three boards tell answers of 40 tokens. One that was taken over tells in 200 runs that they are
+// one token, or that no text ends.
+TEST(AnswerLengthTest, OneBoardsWordMovesALengthByOnePlaceAtMost) {
+  for (const int told : {1, 10'000}) {
+    ProfileTable table;
+    for (int run = 0; run < 3; ++run) {
+      Learn(Done(std::vector<double>(kPrompts, 39), 256), &table, "m", Board("a"));
+      Learn(Done(std::vector<double>(kPrompts, 40), 256), &table, "m", Board("b"));
+      Learn(Done(std::vector<double>(kPrompts, 41), 256), &table, "m", Board("c"));
+    }
+    const double own = Generation(256, table, "m").steps;
+    const double alike = Generation(256, table, "another").steps;
+    EXPECT_NEAR(own / kPrompts, 40, 0.5);
+    for (int run = 0; run < 200; ++run) {
+      Learn(Done(std::vector<double>(kPrompts, told), 10'001), &table, "m", Board("taken over"));
+    }
+    EXPECT_NEAR(Generation(256, table, "m").steps / own, 1, 0.05) << told;
+    EXPECT_NEAR(Generation(256, table, "another").steps / alike, 1, 0.05) << told;
+  }
+}
+
+TEST(AnswerLengthTest, OfADeviceThatWasRemovedTheRowsOfItsClassTell) {
+  ProfileTable table;
+  Learn(Done(std::vector<double>(kPrompts, 40), 256), &table, "m");
+  ProfileTable of_classes;
+  for (const v1::ProfileRow& row : table.Rows()) {
+    if (row.device_id().empty()) {
+      ASSERT_THAT(of_classes.Put(row), IsOk());
+    }
+  }
+  EXPECT_NEAR(Generation(256, of_classes, "m").steps / kPrompts, 40, 0.5);
 }
 
 TEST(AnswerLengthTest, ARunThatCountsNoTextsTellsNoLength) {

@@ -18,21 +18,8 @@ using Boards = absl::Span<const v1::ProfileRow* const>;
 // Standard deviation of a normal variable over its median absolute deviation.
 constexpr double kDeviationOfMedian = 1.4826;
 
-// Of the values above 0; of an even number the geometric mean of the two in the middle. 0: none.
-double MiddleOf(std::vector<double> values) {
-  values.erase(
-      std::remove_if(values.begin(), values.end(), [](double value) { return !IsPositive(value); }),
-      values.end());
-  if (values.empty()) {
-    return 0;
-  }
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : std::sqrt(values[half - 1] * values[half]);
-}
-
 template <typename Get>
-double MiddleOf(Boards boards, Get get) {
+double MiddleOver(Boards boards, Get get) {
   std::vector<double> values;
   for (const v1::ProfileRow* board : boards) {
     values.push_back(get(*board));
@@ -116,7 +103,7 @@ std::vector<const v1::ProfileRow*> RowsOfBoards(const ProfileTable& table,
 
 v1::ProfileRow WithNumbersOf(Boards boards, v1::ProfileRow of_class) {
   const auto middle = [boards](auto get) {
-    return MiddleOf(boards, [get](const v1::ProfileRow& row) { return (row.*get)(); });
+    return MiddleOver(boards, [get](const v1::ProfileRow& row) { return (row.*get)(); });
   };
   const auto largest = [boards](auto get) {
     return LargestOf(boards, [get](const v1::ProfileRow& row) { return (row.*get)(); });

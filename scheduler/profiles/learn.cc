@@ -34,7 +34,7 @@ constexpr double kCoverageMin = 0.8;
 // Runs that a device's row holds one by one, and contended ones beside them.
 constexpr int kRunsKept = 20;
 constexpr int kContendedKept = 5;
-// Models whose answers a class's row tells apart.
+// Models whose answers a device's row tells apart.
 constexpr int kModelsKept = 20;
 
 bool HasSensor(const v1::EnergyMeasurement& run) {
@@ -113,8 +113,8 @@ void KeepLatest(v1::ProfileRow* row) {
               runs->end());
 }
 
-// Counts the ends of the model's texts, for the fleet: how long answers are is no matter of the
-// device (scheduler/predict/answer_length.h).
+// Counts the ends of the model's texts as this device tells them, so that the fleet can count each
+// device once (scheduler/predict/answer_length.h).
 void CountAnswers(const v1::WorkDone& work, const std::string& model_artifact_id,
                   v1::ProfileRow* row) {
   auto* const lengths = row->mutable_answer_lengths();
@@ -379,7 +379,7 @@ std::vector<v1::ProfileRow> LearnFromReceipt(const ProfileTable& table,
     empty.set_device_id(device_id);
     v1::ProfileRow row = WithRun(RowFor(table, std::move(empty), run), receipt, run);
     const v1::WorkDone& work = receipt.work();
-    if (device_id.empty() && !model_artifact_id.empty() && work.examples() > 0 &&
+    if (!device_id.empty() && !model_artifact_id.empty() && work.examples() > 0 &&
         work.unit() == v1::WORK_UNIT_GENERATED_TOKEN && work.generated_tokens() > 0) {
       CountAnswers(work, model_artifact_id, &row);
     }

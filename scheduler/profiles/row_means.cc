@@ -34,6 +34,18 @@ bool IsPositive(double value) {
   return std::isfinite(value) && value > 0;
 }
 
+double MiddleOf(std::vector<double> values) {
+  values.erase(
+      std::remove_if(values.begin(), values.end(), [](double value) { return !IsPositive(value); }),
+      values.end());
+  if (values.empty()) {
+    return 0;
+  }
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : std::sqrt(values[half - 1] * values[half]);
+}
+
 double Blend(double before, double value, int64_t count) {
   if (!IsPositive(value)) {
     return before;

@@ -14,6 +14,9 @@ namespace wattle::scheduler {
 // Finite and above 0.
 [[nodiscard]] bool IsPositive(double value);
 
+// Of the values above 0; of an even number the geometric mean of the two in the middle. 0: none.
+[[nodiscard]] double MiddleOf(std::vector<double> values);
+
 // Running mean of a plain number, where 0 means unknown. `count` includes this observation.
 [[nodiscard]] double Blend(double before, double value, int64_t count);
 

@@ -47,6 +47,7 @@ void ForgetWhatNoRunTells(v1::ProfileRow* row) {
   row->clear_bytes_per_token();
   row->clear_start_seconds();
   row->clear_units_per_step();
+  row->clear_answer_lengths();
 }
 
 // The device's row as its runs before `since` made it; nullopt: it had none that are still known.
@@ -105,7 +106,7 @@ v1::ProfileRow ByBoards(absl::Span<const v1::ProfileRow* const> boards, v1::Prof
       boards.begin(), boards.end(), [](const v1::ProfileRow* a, const v1::ProfileRow* b) {
         return a->updated_unix_seconds() < b->updated_unix_seconds();
       });
-  of_class.clear_answer_lengths();
+  of_class.clear_answer_lengths();  // Rows of older versions have what all devices told.
   of_class.clear_throttled_fraction();
   if (newest.has_throttled_fraction()) {
     of_class.set_throttled_fraction(newest.throttled_fraction());

@@ -41,8 +41,8 @@ policy::StopEstimate AgentCore::StopEstimateNow() const {
 
 // A day of the budget never goes back: a clock that starts at 1970 after each power cut and is set
 // later must not grant a second budget. A clock that was ahead is the exception: once the clock has
-// shown an earlier day for 24 hours, that day counts. What was drawn while nobody knew the day
-// counts in both of the days that it may belong to, so that no day gets two budgets.
+// shown an earlier day for 24 powered-on hours, that day counts. What was drawn while nobody knew
+// the day counts in both of the days that it may belong to, so that no day gets two budgets.
 void AgentCore::CountBudget(const Instant& now) {
   const Joules drawn =
       account_.work_energy() - std::exchange(budget_counted_, account_.work_energy());
@@ -58,7 +58,7 @@ void AgentCore::CountBudget(const Instant& now) {
     return;
   }
   const Joules undated = std::exchange(undated_energy_, Joules(0));
-  if (budget_day_turn_.BeginsAnew(*day, record.day(), now.wall)) {
+  if (budget_day_turn_.BeginsAnew(*day, now.wall, record)) {
     record.set_day(*day);
     record.set_spent_energy_joules(undated.value());
   }

@@ -44,11 +44,14 @@ class TimeTest : public AgentCoreTest {
     *message.mutable_desired()->add_policies() = policy;
     return message;
   }
-  // Work of 10 W begins under a budget of 3600 J a day.
-  void WorkUnderABudget(absl::Duration time) {
+  static v1::Policy OfAWattHour() {
     v1::Policy policy;
     policy.set_daily_energy_budget_wh(1);
-    core_->OnMessage(Desired(policy), Now());
+    return policy;
+  }
+  // Work of 10 W begins under a budget of 3600 J a day.
+  void WorkUnderABudget(absl::Duration time) {
+    core_->OnMessage(Desired(OfAWattHour()), Now());
     GoOn(time);
   }
   void GoOn(absl::Duration time) {
@@ -128,6 +131,26 @@ TEST_F(TimeTest, ANewDayBeginsWithNothingWhereNoWorkRanWithoutTheTime) {
   Reboot();
   WelcomeAt(kTrue + absl::Hours(24));
   EXPECT_NEAR(Spent(), 0, 10);
+}
+
+// The coordinator's clock was ahead by 100 days, once. The board is off for 15 hours of each day.
+TEST_F(TimeTest, ABudgetThatAClockLeftInTheFutureBeginsAnewAfter24PoweredOnHours) {
+  WelcomeAt(kTrue + absl::Hours(100 * 24));
+  WorkUnderABudget(absl::Seconds(100));
+  v1::CoordinatorMessage no_work = Desired(OfAWattHour());
+  no_work.mutable_desired()->clear_assignments();
+  core_->OnMessage(no_work, Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  for (int day = 1; day <= 3; ++day) {
+    Reboot();
+    WelcomeAt(kTrue + day * absl::Hours(24));
+    core_->OnMessage(no_work, Now());
+    EXPECT_NEAR(Spent(), 1000, 20) << "no budget twice, day " << day;
+    Pass(absl::Hours(5));
+    EXPECT_NEAR(Spent(), 1000, 20) << "no budget twice, day " << day;
+    Pass(absl::Hours(4));
+  }
+  EXPECT_NEAR(Spent(), 0, 10) << "after 27 powered-on hours of three days";
 }
 
 TEST_F(TimeTest, NoBudgetBeginsBeforeTheFirstDayIsKnown) {

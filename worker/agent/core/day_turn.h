@@ -1,9 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // When a count of a day begins anew: with a later day, or once an earlier one was shown for 24
-// hours, because the clock was ahead then. So a clock that is wrong for a while, a coordinator's
-// too, grants no day's budget twice, and one that was ahead by years holds nothing up for years.
-// One thread.
+// powered-on hours, because the clock was ahead then. So a clock that is wrong for a while, a
+// coordinator's too, grants no day's budget twice, and one that was ahead by years holds nothing up
+// for years, also on a board that is off each night. One thread.
 #ifndef WATTLE_WORKER_AGENT_CORE_DAY_TURN_H_
 #define WATTLE_WORKER_AGENT_CORE_DAY_TURN_H_
 
@@ -18,25 +18,28 @@ namespace wattle::agent {
 
 class DayTurn {
  public:
-  // Whether the count of the day `counted` is over and that of `day`, which the clock shows,
-  // begins.
-  bool BeginsAnew(int64_t day, int64_t counted, Monotonic wall) {
-    if (day >= counted) {
-      behind_.reset();
-    } else {
-      behind_ = behind_.value_or(wall);
+  // Whether the count of `record`'s day is over and that of `day`, which the clock shows, begins.
+  // Record is BudgetDayRecord or LinkRecord: its earlier_seconds outlive a restart.
+  template <typename Record>
+  bool BeginsAnew(int64_t day, Monotonic wall, Record& record) {
+    if (day < record.day()) {
+      const absl::Duration passed = seen_earlier_ ? wall - *seen_earlier_ : absl::ZeroDuration();
+      seen_earlier_ = wall;
+      record.set_earlier_seconds(record.earlier_seconds() + absl::ToDoubleSeconds(passed));
+      if (absl::Seconds(record.earlier_seconds()) < kBelieved) {
+        return false;
+      }
     }
-    const bool begins = day > counted || (behind_ && wall - *behind_ >= kBelieved);
-    if (begins) {
-      behind_.reset();
-    }
+    const bool begins = day != record.day();
+    seen_earlier_.reset();
+    record.clear_earlier_seconds();
     return begins;
   }
 
  private:
   static constexpr absl::Duration kBelieved = absl::Hours(24);
 
-  std::optional<Monotonic> behind_;  // since when the clock shows an earlier day
+  std::optional<Monotonic> seen_earlier_;  // when the clock last showed an earlier day
 };
 
 }  // namespace wattle::agent

@@ -151,7 +151,7 @@ void LinkMeter::Observe(bool contact, Monotonic wall, const policy::KnownTime& n
     return CloseHour();
   }
   if (const int64_t day = DayOf(now.earliest());
-      day == DayOf(now.latest()) && day_turn_.BeginsAnew(day, record_.day(), wall)) {
+      day == DayOf(now.latest()) && day_turn_.BeginsAnew(day, wall, record_)) {
     record_.set_day(day);
     record_.set_day_bytes(0);
   }

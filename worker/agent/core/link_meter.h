@@ -49,7 +49,7 @@ class LinkMeter {
   void Observe(bool contact, Monotonic wall, const policy::KnownTime& now);
 
   // Of the present day, UTC. A day that nobody knows yet belongs to the one before; so does an
-  // earlier day, until it was the day for 24 hours: then the clock was ahead.
+  // earlier day, until it was the day for 24 powered-on hours: then the clock was ahead.
   [[nodiscard]] int64_t day_bytes() const { return record_.day_bytes(); }
   [[nodiscard]] const v1::LinkBytes& bytes() const { return record_.bytes(); }
   [[nodiscard]] const v1::LinkMeasure& measure() const { return record_.measure(); }

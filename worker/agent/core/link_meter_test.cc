@@ -113,6 +113,22 @@ TEST(LinkMeterTest, AClockThatWasAheadKeepsNoDaysBytesForLongerThanADay) {
   EXPECT_EQ(meter.day_bytes(), 7);
 }
 
+TEST(LinkMeterTest, ADayThatAClockLeftInTheFutureIsDoubtedOverRestarts) {
+  LinkMeter meter;
+  v1::LinkBytes bytes;
+  bytes.set_uploaded(7);
+  meter.Observe(true, Monotonic(absl::Hours(1)), Known(absl::Hours(10 * 24)));
+  meter.Count(bytes);
+  for (int boot = 0; boot < 4; ++boot) {
+    EXPECT_EQ(meter.day_bytes(), 7) << "no bytes twice";
+    meter = LinkMeter(meter.record());
+    for (int hour = 0; hour <= 6; ++hour) {
+      meter.Observe(true, Monotonic(absl::Hours(hour)), Known(absl::Hours(24 * boot + hour)));
+    }
+  }
+  EXPECT_EQ(meter.day_bytes(), 0);
+}
+
 TEST(LinkMeterTest, EachMessageCountsForItsPurpose) {
   v1::LinkBytes bytes;
   v1::WorkerMessage message;
