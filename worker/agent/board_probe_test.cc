@@ -52,7 +52,8 @@ TEST_F(BoardProbeTest, InAContainerTheTreeThatIsMountedBesideCounts) {
   EXPECT_EQ(identity.device_class, "jetson-orin-nano");
   EXPECT_EQ(identity.board, "NVIDIA Jetson Orin Nano Developer Kit");
   Write("proc/device-tree/compatible", "raspberrypi,4-model-b\0brcm,bcm2711"s);
-  EXPECT_EQ(ProbeBoard(directory_.path()).device_class, "raspberry-pi-4") << "the board's own first";
+  EXPECT_EQ(ProbeBoard(directory_.path()).device_class, "raspberry-pi-4")
+      << "the board's own first";
 }
 
 TEST_F(BoardProbeTest, WithoutADeviceTreeTheProcessorNamesTheClass) {

@@ -146,7 +146,8 @@ absl::StatusOr<cuda::KernelLauncher*> KernelDevice::LauncherOn(at::Device device
 }
 
 void KernelDevice::GiveUp(const absl::Status& status) const {
-  TORCH_CHECK(!absl::IsInternal(status), std::string(status.message()));
+  TORCH_CHECK(!absl::IsInternal(status) && !absl::IsResourceExhausted(status),
+              std::string(status.message()));
   gave_up_ = true;
   std::fprintf(stderr, "wattle-runner: %s; until then libtorch's operators, which are slower\n",
                std::string(status.message()).c_str());

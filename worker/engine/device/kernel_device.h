@@ -4,9 +4,9 @@
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
 // without dequantizing the matrix first, and for what training computes between its products:
 // dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
-// these cannot run (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard
-// error says why, and libtorch's operators do their work too; so where the kernels lack what a
-// model has. A GPU that fails throws: its numbers would be wrong.
+// these cannot run (no NVRTC, an old driver, a GPU or a file that NVRTC does not know), one line on
+// standard error says why, and libtorch's operators do their work too; so where the kernels lack
+// what a model has. A GPU that fails throws: its numbers would be wrong. So does a full one.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
@@ -61,7 +61,7 @@ class KernelDevice final : public AtenDevice {
   static bool IsDense(const at::Tensor& x);
   // What launches on the device. Made at the first call.
   absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
-  // From now on libtorch's operators compute; says why. Throws where the GPU fails.
+  // From now on libtorch's operators compute; says why. Throws where the GPU fails or is full.
   void GiveUp(const absl::Status& status) const;
   // Whether the kernels that `body` launches do its work; if not, libtorch's operators have to.
   bool Carries(at::Device device,

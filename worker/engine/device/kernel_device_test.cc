@@ -18,6 +18,7 @@
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"
+#include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
 namespace {
@@ -148,6 +149,20 @@ TEST(KernelDeviceTest, AGpuThatFailsEndsTheAttempt) {
   const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
   EXPECT_THROW(static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {})),
                std::exception);
+}
+
+TEST(KernelDeviceTest, AGpuWithoutMemoryEndsTheAttemptWithTheLeanerForm) {
+  Answers answers = {
+      .made = {},
+      .launched = absl::ResourceExhaustedError("cuda: loading kernels: error 2 (out of memory)")};
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
+  const absl::Status status = AtTorchBorder("generate", [&] {
+    static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {}));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr(kLeanerJob)));
 }
 
 TEST(KernelDeviceTest, MasksOfDropoutAreThoseOfTheCpuByOneLaunch) {

@@ -23,6 +23,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // The numbers of cuda.h that the driver of these tests answers with.
@@ -35,6 +36,7 @@ class DriverLauncherTest : public testing::Test {
   void SetUp() override { SetDriver(12040, 0, 0); }
   void TearDown() override {
     SetNvrtc(12);
+    SetNvrtcBroken(false);
     SetGraphs(0);
     SetEarly(8, 0, 0);
   }
@@ -67,6 +69,11 @@ class DriverLauncherTest : public testing::Test {
     void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library, nullptr) << dlerror();
     reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestNvrtc"))(major);
+  }
+  static void SetNvrtcBroken(bool broken) {
+    void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(bool)>(dlsym(library, "SetTestNvrtcBroken"))(broken);
   }
   static absl::StatusOr<std::unique_ptr<KernelCompiler>> OpenCompiler() {
     const char* const libraries[] = {"libnothing-of-this-name.so", WATTLE_TEST_NVRTC};
@@ -322,6 +329,28 @@ TEST_F(DriverLauncherTest, AGpuThatNvrtcDoesNotKnowIsNamedWithItsRemedy) {
                        AllOf(HasSubstr("compute capability 99.0"), HasSubstr("install"))));
 }
 
+// No result is wrong, so libtorch's operators may compute (KernelDevice).
+TEST_F(DriverLauncherTest, AFileThatNvrtcDoesNotCompileIsNamedInOneLine) {
+  SetNvrtcBroken(true);
+  DriverLauncher launcher = MakeLauncher();
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       AllOf(HasSubstr("NVRTC 12.4"), HasSubstr("norm.cu(4): error: e"),
+                             HasSubstr("install"), Not(HasSubstr("\n")))));
+}
+
+TEST_F(DriverLauncherTest, AGpuWithoutMemoryIsNoLostGpu) {
+  DriverLauncher launcher = MakeLauncher();
+  SetDriver(12040, kOutOfMemory, 0);
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("loading kernels: error 2"), HasSubstr("out of memory"),
+                             HasSubstr("close other programs"), Not(HasSubstr("Xid")))));
+  SetDriver(12040, 0, kOutOfMemory);
+  EXPECT_THAT(LaunchNorm(launcher), StatusIs(absl::StatusCode::kResourceExhausted,
+                                             HasSubstr("launching norm_rows: error 2")));
+}
+
 TEST_F(DriverLauncherTest, AFailedLaunchIsTheGpusFault) {
   DriverLauncher launcher = MakeLauncher();
   SetDriver(12040, 0, kLaunchFailed);
@@ -386,7 +415,7 @@ TEST_F(DriverLauncherTest, NvidiasOwnCompilerMakesMachineCodeOfTheKernels) {
   EXPECT_THAT((*compiler)->Compile(norm, KernelHeaders(), {99, 0}).status(),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("99.0")));
   EXPECT_THAT((*compiler)->Compile({"broken.cu", "int f( {"}, {}, {8, 7}).status(),
-              StatusIs(absl::StatusCode::kInternal, HasSubstr("broken.cu")));
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("broken.cu")));
 }
 
 }  // namespace
