@@ -134,6 +134,8 @@ BUGS = (
         "wattle_device_test", "TorchBorderTest.*"),
     Bug("BF16 goes to a GPU before Ampere", "scheduler/place/device_rules.cc", "!GpuLacksBf16(device)) {", "!GpuLacksBf16(device) || true) {",
         "wattle_place_test", "RuleTest.*:ProcessorChoiceTest.*"),
+    Bug("moments of a checkpoint stay on the host", "worker/engine/train/checkpoint.cc", "  wanted.values.copy_(host);", "  if (wanted.values.is_cpu()) {\n    wanted.values.copy_(host);\n  }",
+        "wattle_device_test", "*MoveTest*"),
     Bug("any memory of a GPU's use", "proto/rate_bounds.cc", "bytes_of_gpu < 0 || bytes_of_gpu > kAcceleratorMemoryMax", "bytes_of_gpu < 0",
         "wattle_rate_bounds_test", "RateBoundsTest.*"),
     Bug("an older worker is given a job with TF32", "proto/spec_revision.cc", '    {SpecPart::kField, "finetune.precision: tf32", 2},\n', "", "wattle_spec_revision_test", "SpecRevisionTest.*"),

@@ -71,7 +71,7 @@ constexpr const char* kCudaReadable[] = {
 // Names of device nodes in /dev of desktop cards and of Jetson boards begin so. Not "nv": nvme0n1
 // is a disk.
 constexpr const char* kCudaDevices[] = {"nvidia", "nvhost",   "nvmap",
-                                         "nvgpu",  "nvsciipc", "host1x-fence"};
+                                        "nvgpu",  "nvsciipc", "host1x-fence"};
 
 enum class Step : int { kEntered, kLimits, kNamespaces, kPrivileges, kLandlock, kSeccomp };
 
