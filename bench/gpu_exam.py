@@ -103,7 +103,8 @@ def machine(exam):
     """What was examined, for whoever reads the JSON elsewhere."""
     told = {"card": nvidia_smi("--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem", "--format=csv,noheader").strip(),
             "memory_kib": memory_kib("MemTotal"), "architecture": platform.machine()}
-    for key, path in (("board", "/proc/device-tree/model"), ("l4t", "/etc/nv_tegra_release")):
+    # A container's device tree is where deploy/jetson/run mounts it.
+    for key, path in (("board", "/run/device-tree/model"), ("board", "/proc/device-tree/model"), ("l4t", "/etc/nv_tegra_release")):
         if os.path.isfile(path):
             told[key] = pathlib.Path(path).read_text(errors="replace").strip("\0\n").splitlines()[0]
     told["engine"] = (exam.run("version", [exam.program("wattle-runner"), "--version"], 60) or "").strip()
