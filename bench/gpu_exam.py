@@ -175,6 +175,9 @@ class Exam:
             self.keep(log or what, texts)
             self.fail(what, f"not done after {seconds} s")
             return None
+        except OSError as error:
+            self.fail(what, str(error))
+            return None
         self.keep(log or what, [done.stdout, done.stderr])
         if done.returncode != 0:
             last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
@@ -491,6 +494,15 @@ def moments(exam, work):
     exam.paths = {}
 
 
+def sit(exam, part, work):
+    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
+           "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
+    if run is not None:
+        run(exam)
+    else:
+        {"jobs": jobs, "train": train, "moments": moments}[part](exam, work)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", default=str(ROOT / "build/gpu-exam/bin"))
@@ -521,12 +533,10 @@ def main():
                 continue
             exam.say(f"--- {part}")
             begin = time.monotonic()
-            run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
-                   "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
-            if run is not None:
-                run(exam)
-            else:
-                {"jobs": jobs, "train": train, "moments": moments}[part](exam, work)
+            try:
+                sit(exam, part, work)
+            except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError) as error:  # the other parts tell something all the same
+                exam.fail(part, repr(error))
             exam.say(f"--- {part}: {time.monotonic() - begin:.0f} s")
     finally:
         shutil.rmtree(work, ignore_errors=True)

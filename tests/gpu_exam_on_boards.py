@@ -114,6 +114,14 @@ class ExamTest(unittest.TestCase):
         self.assertEqual([one["what"] for one in told["failed"]], ["gpt2-small.int8.logit_error"])
         self.assertNotIn("cuda.gpt2-small.int8.logit_error", [figure["key"] for figure in told["figures"]])
 
+    def test_an_answer_that_nobody_foresaw_ends_its_part_alone(self):
+        self.write("programs/wattle-gpu-decode", "\nprint('no JSON')\n")
+        (self.folder / "programs/wattle-box-load").unlink()
+        status, told = self.sit("--parts", "decode,jobs,train")
+        self.assertEqual(status, 1)
+        self.assertEqual([one["what"] for one in told["failed"]], ["decode", "box none", "box seccomp", "jobs"])
+        self.assertIn("cuda.train.fp32.tokens_per_s", [figure["key"] for figure in told["figures"]])
+
     def test_every_test_of_the_program_is_in_a_group(self):
         source = (ROOT / "worker/engine/device/gpu_exam_test.cc").read_text()
         patterns = [pattern for group in gpu_exam.GROUPS for pattern in group.split(":")]
