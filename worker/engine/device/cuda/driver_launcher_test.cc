@@ -265,16 +265,23 @@ TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {
 TEST_F(DriverLauncherTest, AJobFindsKernelsAndKeepsNone) {
   use_ = KernelCache::Use::kFind;
   DriverLauncher job = MakeLauncher();
+  testing::internal::CaptureStderr();
   ASSERT_THAT(LaunchNorm(job), IsOk());
-  EXPECT_EQ(job.compiled(), 1);
+  ASSERT_THAT(job.PrepareAll(), IsOk());
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(told, HasSubstr("wattle-worker probe --device cuda"));
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+  EXPECT_EQ(job.compiled(), static_cast<int>(KernelSources().size()));
   EXPECT_EQ(Kept().size(), 0U) << "what a job could write there, the next one would run";
   use_ = KernelCache::Use::kFindAndKeep;
   DriverLauncher probe = MakeLauncher();
   ASSERT_THAT(LaunchNorm(probe), IsOk());
   use_ = KernelCache::Use::kFind;
   DriverLauncher next = MakeLauncher();
+  testing::internal::CaptureStderr();
   ASSERT_THAT(LaunchNorm(next), IsOk());
   EXPECT_EQ(next.compiled(), 0);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(DriverLauncherTest, ACorruptedEntryIsCompiledAgain) {
