@@ -1,11 +1,12 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What an NVIDIA GPU can compute with, by its compute capability: libtorch computes BF16 products
-// on every GPU, but one before Ampere has no instructions for them. The driver is asked directly
-// (dlopen), so that nothing of CUDA is needed to build.
+// on every GPU, but one before Ampere has no instructions for them. And whether its memory is the
+// host's. The driver is asked directly (dlopen), so that nothing of CUDA is needed to build.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 
+#include <cstdint>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -24,6 +25,12 @@ struct ComputeCapability {
 // answer.
 [[nodiscard]] std::optional<ComputeCapability> CapabilityOf(at::Device device,
                                                             const char* driver = "libcuda.so.1");
+
+// Bytes that are free where the GPU's memory is the host's, as a board's; none for a GPU with
+// memory of its own, for another device, or where nobody answers. Not what the driver tells: that
+// leaves out what the kernel can take back from files.
+[[nodiscard]] std::optional<int64_t> FreeSharedMemory(at::Device device,
+                                                      const char* driver = "libcuda.so.1");
 
 // kFailedPrecondition where products of these factors are not for such a GPU; says which are. Pure.
 absl::Status CheckFactors(kernels::FactorType factors,

@@ -3,6 +3,7 @@
 
 #include "worker/engine/device/aten/aten_device.h"
 #include "worker/engine/device/cpu/cpu_device.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/kernel_device.h"
 
 namespace wattle::engine {
@@ -26,7 +27,8 @@ void SetPrivateUse1Operations(const DeviceOperations* operations) {
 }
 
 const DeviceOperations& OperationsOn(at::Device device) {
-  static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver);
+  static const KernelDevice& nvidia =
+      *new KernelDevice(LauncherByDriver, [](at::Device gpu) { return FreeSharedMemory(gpu); });
   if (device.is_cpu()) {
     return CpuOperations();
   }

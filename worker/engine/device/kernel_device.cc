@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -12,6 +13,7 @@
 #include <c10/util/Exception.h>
 
 #include "base/status_macros.h"
+#include "units/format.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
 #include "worker/engine/device/cuda/stored_product.h"
@@ -56,6 +58,24 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Devi
   return std::make_unique<cuda::DriverLauncher>(std::move(driver), std::move(compiler),
                                                 std::move(cache),
                                                 [device] { return CurrentStream(device); });
+}
+
+void KernelDevice::AskFor(int64_t bytes, at::Device device) const {
+  const std::optional<int64_t> free =
+      free_memory_ != nullptr ? free_memory_(device) : std::optional<int64_t>();
+  TORCH_CHECK(!free.has_value() || bytes <= *free, "CUDA out of memory: ", FormatBytes(bytes),
+              " wanted, ", FormatBytes(*free), " are free");
+}
+
+at::Tensor KernelDevice::ZeroArena(int64_t elements, const at::TensorOptions& options) const {
+  AskFor(elements * static_cast<int64_t>(options.dtype().itemsize()), options.device());
+  return AtenDevice::ZeroArena(elements, options);
+}
+
+void KernelDevice::MakeRoom(int64_t bytes, at::Device device) const {
+  AskFor(bytes - room_bytes_, device);
+  AtenDevice::MakeRoom(bytes, device);
+  room_bytes_ = std::max(room_bytes_, bytes);
 }
 
 at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,

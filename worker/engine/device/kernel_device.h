@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,8 +32,17 @@ class KernelDevice final : public AtenDevice {
   using MakeLauncher =
       std::function<absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>>(at::Device device)>;
 
+  using FreeMemory = std::function<std::optional<int64_t>(at::Device device)>;
+
   // make_launcher: called at the first product, for the GPU that this process uses.
-  explicit KernelDevice(MakeLauncher make_launcher) : make_launcher_(std::move(make_launcher)) {}
+  // free_memory: bytes that are left where the GPU has the host's memory, whose kernel rather ends
+  // a program than refuse; none, or null: the GPU refuses by itself.
+  explicit KernelDevice(MakeLauncher make_launcher, FreeMemory free_memory = nullptr)
+      : make_launcher_(std::move(make_launcher)), free_memory_(std::move(free_memory)) {}
+
+  [[nodiscard]] at::Tensor ZeroArena(int64_t elements,
+                                     const at::TensorOptions& options) const override;
+  void MakeRoom(int64_t bytes, at::Device device) const override;
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
@@ -74,7 +84,12 @@ class KernelDevice final : public AtenDevice {
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;
 
+  // Throws where so many more bytes are not free.
+  void AskFor(int64_t bytes, at::Device device) const;
+
   MakeLauncher make_launcher_;
+  FreeMemory free_memory_;
+  mutable int64_t room_bytes_ = 0;  // the most that was made, which libtorch's allocator keeps
   mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
   mutable bool gave_up_ = false;
   mutable std::set<std::string> told_;  // what the kernels lack, once each

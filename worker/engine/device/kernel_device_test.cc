@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -163,6 +164,39 @@ TEST(KernelDeviceTest, AGpuWithoutMemoryEndsTheAttemptWithTheLeanerForm) {
   });
   EXPECT_THAT(status,
               StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr(kLeanerJob)));
+}
+
+// A Jetson's kernel ends some program where its GPU asks for more than there is.
+TEST(KernelDeviceTest, ABoardsGpuAsksForNoMoreThanIsFree) {
+  std::optional<int64_t> free = 1000;
+  const KernelDevice device(
+      [](at::Device /*device*/) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
+        return absl::NotFoundError("no launcher");
+      },
+      [&free](at::Device /*device*/) { return free; });
+  const auto room = [&](int64_t bytes) {
+    return AtTorchBorder("train", [&] {
+      device.MakeRoom(bytes, at::kCPU);
+      return absl::OkStatus();
+    });
+  };
+  const auto arena = [&](int64_t elements) {
+    return AtTorchBorder("train", [&] {
+      static_cast<void>(device.ZeroArena(elements, at::dtype(at::kFloat)));
+      return absl::OkStatus();
+    });
+  };
+  EXPECT_THAT(room(1001), StatusIs(absl::StatusCode::kResourceExhausted,
+                                   testing::AllOf(testing::HasSubstr(kLeanerJob),
+                                                  testing::HasSubstr("1000 B are free"))));
+  EXPECT_THAT(arena(251), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+  EXPECT_THAT(arena(250), IsOk());
+  EXPECT_THAT(room(800), IsOk());
+  free = 100;
+  EXPECT_THAT(room(900), IsOk()) << "libtorch's allocator keeps the first 800";
+  EXPECT_THAT(room(1001), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+  free.reset();
+  EXPECT_THAT(room(1 << 20), IsOk()) << "a card has memory of its own, and refuses by itself";
 }
 
 TEST(KernelDeviceTest, MasksOfDropoutAreThoseOfTheCpuByOneLaunch) {
