@@ -214,6 +214,15 @@ TEST(ProcessorChoiceTest, Bf16OnAXavierIsForItsCores) {
   EXPECT_THAT(plan.other_power_modes(0).reason(), HasSubstr("feasible with precision: fp16"));
   job.spec.set_accelerator(v1::ACCELERATOR_CUDA);
   EXPECT_EQ(PlanFor(xavier, table, job).refused_by(), "bf16");
+  EXPECT_TRUE(PlanFor(Board(), table, job).feasible()) << "an Orin has it";
+  DeviceView card = Board();
+  card.device.mutable_info()->set_device_class("generic-x86-64");
+  v1::MeasuredRates& rates = *card.device.mutable_info()->add_rates();
+  rates.set_accelerator("cuda");
+  rates.set_fp16_flops(1e12);
+  EXPECT_EQ(PlanFor(card, table, job).refused_by(), "bf16") << "its measured rates lack it";
+  rates.set_bf16_flops(1e12);
+  EXPECT_NE(PlanFor(card, table, job).refused_by(), "bf16");
 }
 
 // 7 GiB fit into the 7.6 GiB that are usable, and not with what CUDA takes of them.

@@ -267,28 +267,6 @@ const Case kCases[] = {
      },
      "bf16", "its GPU is older than Ampere and has no BF16 products; feasible with precision: fp16",
      true},
-    {"BF16 on a GPU whose measured rates lack it",
-     [](Situation* s) {
-       s->device.device.mutable_info()->set_device_class("generic-x86-64");
-       s->device.device.mutable_info()->set_accelerator("cuda");
-       v1::MeasuredRates& rates = *s->device.device.mutable_info()->add_rates();
-       rates.set_accelerator("cuda");
-       rates.set_fp16_flops(1e12);
-       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
-     },
-     "bf16", "feasible with precision: fp16", true},
-    {"BF16 on the cores of such a board",
-     [](Situation* s) {
-       s->device.device.mutable_info()->set_device_class("jetson-xavier-nx");
-       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
-     },
-     "", "", false},
-    {"BF16 on an Orin",
-     [](Situation* s) {
-       s->device.device.mutable_info()->set_accelerator("cuda");
-       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
-     },
-     "", "", false},
     {"a GPU on which it failed, without cores that could go on",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");

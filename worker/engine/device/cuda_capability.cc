@@ -5,10 +5,7 @@
 
 #include <algorithm>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-
-#include "base/file.h"
 
 namespace wattle::engine {
 namespace {
@@ -58,12 +55,8 @@ std::optional<ComputeCapability> CapabilityOf(at::Device device, const char* dri
              : std::nullopt;
 }
 
-std::optional<int64_t> FreeSharedMemory(at::Device device, const char* driver) {
-  if (AttributeOf(device, kIntegrated, driver).value_or(0) != 1) {
-    return std::nullopt;
-  }
-  const absl::StatusOr<int64_t> free = ReadKibibyteLine("/proc/meminfo", "MemAvailable");
-  return free.ok() ? std::optional(*free) : std::nullopt;
+bool SharesHostMemory(at::Device device, const char* driver) {
+  return AttributeOf(device, kIntegrated, driver).value_or(0) == 1;
 }
 
 absl::Status CheckFactors(kernels::FactorType factors,

@@ -6,7 +6,6 @@
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 
-#include <cstdint>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -26,11 +25,9 @@ struct ComputeCapability {
 [[nodiscard]] std::optional<ComputeCapability> CapabilityOf(at::Device device,
                                                             const char* driver = "libcuda.so.1");
 
-// Bytes that are free where the GPU's memory is the host's, as a board's; none for a GPU with
-// memory of its own, for another device, or where nobody answers. Not what the driver tells: that
-// leaves out what the kernel can take back from files.
-[[nodiscard]] std::optional<int64_t> FreeSharedMemory(at::Device device,
-                                                      const char* driver = "libcuda.so.1");
+// Whether the GPU's memory is the host's, as a board's. Not for another device, or where the driver
+// does not answer.
+[[nodiscard]] bool SharesHostMemory(at::Device device, const char* driver = "libcuda.so.1");
 
 // kFailedPrecondition where products of these factors are not for such a GPU; says which are. Pure.
 absl::Status CheckFactors(kernels::FactorType factors,

@@ -3,7 +3,6 @@
 
 #include "worker/engine/device/aten/aten_device.h"
 #include "worker/engine/device/cpu/cpu_device.h"
-#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/kernel_device.h"
 
 namespace wattle::engine {
@@ -27,8 +26,7 @@ void SetPrivateUse1Operations(const DeviceOperations* operations) {
 }
 
 const DeviceOperations& OperationsOn(at::Device device) {
-  static const KernelDevice& nvidia =
-      *new KernelDevice(LauncherByDriver, [](at::Device gpu) { return FreeSharedMemory(gpu); });
+  static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver, FreeSharedMemory);
   if (device.is_cpu()) {
     return CpuOperations();
   }

@@ -12,11 +12,13 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "units/format.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
 #include "worker/engine/device/cuda/stored_product.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/libtorch_cuda.h"
 #include "worker/engine/models/weights.h"
@@ -58,6 +60,14 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Devi
   return std::make_unique<cuda::DriverLauncher>(std::move(driver), std::move(compiler),
                                                 std::move(cache),
                                                 [device] { return CurrentStream(device); });
+}
+
+std::optional<int64_t> FreeSharedMemory(at::Device device) {
+  if (!SharesHostMemory(device)) {
+    return std::nullopt;
+  }
+  const absl::StatusOr<int64_t> free = ReadKibibyteLine("/proc/meminfo", "MemAvailable");
+  return free.ok() ? std::optional(*free) : std::nullopt;
 }
 
 void KernelDevice::AskFor(int64_t bytes, at::Device device) const {

@@ -103,6 +103,10 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherByDriver(at::Devic
 absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,
                                                                         cuda::KernelCache cache);
 
+// Bytes that are free where the GPU's memory is the host's. Not what the driver tells: that leaves
+// out what the kernel can take back from files.
+[[nodiscard]] std::optional<int64_t> FreeSharedMemory(at::Device device);
+
 }  // namespace wattle::engine
 
 #endif  // WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
