@@ -5,7 +5,7 @@
 Every test of wattle-gpu-exam runs on the GPU, beside the host: kernels, families' goldens, generations, ways of training, resume bit for bit. Then
 a real job decodes and one trains, directly and in a runner's box; decoding and training are timed beside PyTorch, eager and by torch.compile, and
 beside llama.cpp and bitsandbytes where they are (./dev gpu-exam --pack-peers brings them). What takes too long or fails is told and left out.
-Writes build/bench/gpu-exam.json and a table.
+What the machine lacks (BF16 before Ampere, memory for a model) is left out and is no failure. Writes build/bench/gpu-exam.json and a table.
 
   --programs DIR   where wattle-gpu-exam, wattle-gpu-decode, wattle-runner and wattle-box-load are (default build/gpu-exam/bin)
   --golden DIR     tests/golden, of the same commit (default that of this checkout)
@@ -14,14 +14,17 @@ Writes build/bench/gpu-exam.json and a table.
   --parts A,B      of: ahead, tests, rates, jobs, decode, peers, llamacpp, bitsandbytes, prompts, train, moments, sanitizer (default all); a ratio to
                    a peer of decoding needs decode before it. peers: PyTorch; moments: training with moments of 8 bits, beside bitsandbytes
   --models A,B --formats A,B   of decode
-  --no-peers       train without PyTorch beside it
+  --no-peers       without PyTorch, llama.cpp and bitsandbytes
+  --patience N     every limit of time is N times as long (default 8 on arm64, whose GPU is a board's, else 1)
 """
 
 import argparse
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
+import platform
 import re
 import shutil
 import statistics
@@ -46,8 +49,23 @@ GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd"
 BATCH, LENGTH, WARM_UP, STEPS = 8, 512, 5, 20  # as gpu_exam_peer.py trains
 
 
+PEERS = ["peers", "llamacpp", "bitsandbytes", "prompts"]  # parts that are of others alone
+# Words of cuda_capability.cc, torch_border.h and landlock.cc.
+LACKS_BF16, LACKS_MEMORY, LACKS_LANDLOCK = "has no BF16 products", "not enough memory", "Landlock: "
+GROUP_GIB = 8  # of the machine's memory for each group of tests: a board's GPU takes that of every process from there
+
+
+def is_board():
+    return platform.machine() == "aarch64"
+
+
+def memory_kib(name):
+    return int(re.search(rf"^{name}:\s+(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M).group(1))
+
+
 class GpuMemory:
-    """The most that the whole GPU has held while a command ran, asked ten times a second."""
+    """The most that the whole GPU has held while a command ran, asked ten times a second. A board's GPU has the board's memory, and no nvidia-smi
+    that tells it."""
 
     def __enter__(self):
         self.before = self.used()
@@ -66,8 +84,31 @@ class GpuMemory:
 
     @staticmethod
     def used():
-        done = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False)
-        return int(done.stdout.split()[0]) if done.returncode == 0 and done.stdout.split() else 0
+        told = nvidia_smi("--query-gpu=memory.used", "--format=csv,noheader,nounits").split()
+        if told and told[0].isdigit():
+            return int(told[0])
+        return (memory_kib("MemTotal") - memory_kib("MemAvailable")) // 1024 if is_board() else 0
+
+
+def nvidia_smi(*arguments):
+    """What it prints; nothing where it is not there, as on a Jetson, or fails."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
+def machine(exam):
+    """What was examined, for whoever reads the JSON elsewhere."""
+    told = {"card": nvidia_smi("--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem", "--format=csv,noheader").strip(),
+            "memory_kib": memory_kib("MemTotal"), "architecture": platform.machine()}
+    # A container's device tree is where deploy/jetson/run mounts it.
+    for key, path in (("board", "/run/device-tree/model"), ("board", "/proc/device-tree/model"), ("l4t", "/etc/nv_tegra_release")):
+        if os.path.isfile(path):
+            told[key] = pathlib.Path(path).read_text(errors="replace").strip("\0\n").splitlines()[0]
+    told["engine"] = (exam.run("version", [exam.program("wattle-runner"), "--version"], 60) or "").strip()
+    return told
 
 
 class Exam:
@@ -75,6 +116,8 @@ class Exam:
         self.options = options
         self.figures = []
         self.failed = []
+        self.left_out = []
+        self.machine = {}
         self.out = pathlib.Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)
         self.begin = time.monotonic()
@@ -88,6 +131,9 @@ class Exam:
         print(f"[{time.monotonic() - self.begin:5.0f} s] {text}", flush=True)
 
     def add(self, key, value, unit, peer=""):
+        if not math.isfinite(value):  # which JSON does not have
+            self.fail(key, f"{value} is no number")
+            return
         self.say(f"{key}: {value:.6g} {unit}{'; ' if peer else ''}{peer}")
         self.figures.append({"key": f"cuda.{key}", "value": value, "unit": unit, "peer": peer})
         self.write()
@@ -105,11 +151,22 @@ class Exam:
         self.failed.append({"what": what, "why": why})
         self.write()
 
-    def write(self):
-        (self.out / "gpu-exam.json").write_text(json.dumps({"figures": self.figures, "failed": self.failed}, indent=1) + "\n")
+    def leave_out(self, what, why):
+        self.say(f"left out: {what}: {why}")
+        self.left_out.append({"what": what, "why": why})
+        self.write()
 
-    def run(self, what, command, seconds, log=None):
-        """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs."""
+    def lacked(self, what):
+        return any(one["what"] == what for one in self.left_out)
+
+    def write(self):
+        told = {"machine": self.machine, "figures": self.figures, "failed": self.failed, "left_out": self.left_out}
+        (self.out / "gpu-exam.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+
+    def run(self, what, command, seconds, log=None, lacks=()):
+        """The standard output of a command, or None where it failed, which is told. Its log keeps both outputs. lacks: words of a last line by which
+        the machine lacks what the command needs, and nothing failed."""
+        seconds *= self.options.patience
         environment = {**os.environ, **self.paths, "WATTLE_GOLDEN": self.options.golden, "WATTLE_KERNEL_CACHE": str(self.kernels)}
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment, timeout=seconds, check=False)
@@ -118,10 +175,16 @@ class Exam:
             self.keep(log or what, texts)
             self.fail(what, f"not done after {seconds} s")
             return None
+        except OSError as error:
+            self.fail(what, str(error))
+            return None
         self.keep(log or what, [done.stdout, done.stderr])
         if done.returncode != 0:
-            lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
-            self.fail(what, f"exit {done.returncode}: {lines[-1]}")
+            last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+            if any(words in last for words in lacks):
+                self.leave_out(what, last)
+            else:
+                self.fail(what, f"exit {done.returncode}: {last}")
             return None
         return done.stdout
 
@@ -135,13 +198,17 @@ class Exam:
 
 # Each in a process of its own, so that a crash takes one group along.
 GROUPS = ["GpuKernelsTest.*", "*GpuStoredTest*:GpuRandomTest.*:GpuRoundingTest.*", "*GpuGenerationTest*:GpuCacheTest.*:GpuPromptTest.*", "*GpuFamilyTest*",
-          "*GpuRecipeTest*:GpuCheckpointTest.*:GpuFaultsTest.*", "*GpuModeTest.Losses*", "*GpuModeTest.ARun*"]
+          "*GpuRecipeTest*:GpuCheckpointTest.*:GpuFaultsTest.*:GpuTf32Test.*", "*GpuModeTest.Losses*", "*GpuModeTest.ARun*"]
+
+
+def groups_at_once(kib):
+    return max(1, min(len(GROUPS), kib // (GROUP_GIB << 20)))
 
 
 def tests(exam):
     begin = time.monotonic()
     command = [exam.program("wattle-gpu-exam")]
-    with concurrent.futures.ThreadPoolExecutor(len(GROUPS)) as threads:
+    with concurrent.futures.ThreadPoolExecutor(groups_at_once(memory_kib("MemTotal"))) as threads:
         ended = list(threads.map(lambda group: exam.run(f"tests {group}", [*command, f"--gtest_filter={group}"], exam.options.limit), GROUPS))
     log = (exam.out / "gpu-exam.log").read_text(errors="replace")
     passed = len(re.findall(r"^\[       OK \]", log, re.M))
@@ -170,7 +237,7 @@ def sanitizer(exam):
 def decode(exam):
     for model in exam.options.models.split(","):
         for name in exam.options.formats.split(","):
-            text = exam.run(f"decode {model} {name}", [exam.program("wattle-gpu-decode"), model, name], 100)
+            text = exam.run(f"decode {model} {name}", [exam.program("wattle-gpu-decode"), model, name], 100, lacks=[LACKS_MEMORY])
             if text is None:
                 continue
             told = json.loads(re.sub(r": -?nan\b", ": NaN", text.splitlines()[-1]))
@@ -311,7 +378,7 @@ def run_task(exam, what, work, model, spec, *, device="cuda", text=None):
     if text is not None:
         task["dataFile"] = str(text)
     (directory / "task.json").write_text(json.dumps(task))
-    done = exam.run(what, [exam.program("wattle-runner"), "--task", directory / "task.json", "--json"], 150)
+    done = exam.run(what, [exam.program("wattle-runner"), "--task", directory / "task.json", "--json"], 150, lacks=[LACKS_BF16, LACKS_MEMORY])
     made = directory / "output/generations.jsonl"
     if made.is_file():
         exam.made = made.read_text()
@@ -358,10 +425,10 @@ def box(exam, work, model):
         (directory / "task.txt").write_text(
             f'model_directory: "{model}" work_directory: "{directory}/work" output_directory: "{directory}/output" threads: 4 device: "cuda"\n'
             'spec { generate { prompts: "The mast has a panel" max_new_tokens: 40 } }\n')
-        text = exam.run(f"box {level}", [exam.program("wattle-box-load"), "steps", exam.program("wattle-runner"), directory / "task.txt", level], 100)
+        text = exam.run(f"box {level}", [exam.program("wattle-box-load"), "steps", exam.program("wattle-runner"), directory / "task.txt", level], 100, lacks=[LACKS_LANDLOCK])
         if text:
             exam.add(f"box.{level}.step_seconds", float(text.strip().split("=")[1]), "s")
-        elif level != "none":
+        elif level != "none" and not exam.lacked(f"box {level}"):
             trace_box(exam, level)
 
 
@@ -369,7 +436,7 @@ def trace_box(exam, level):
     """Why a boxed runner finds no GPU: the calls that its box refuses, and the folders without which it finds none."""
     for folders in ([], ["/dev"], ["/proc"], ["/sys"], ["/etc"], ["/usr"], ["/var"], ["/tmp"], ["/run"], ["/"]):
         command = [exam.program("wattle-box-load"), "trace", exam.program("wattle-runner"), level, *(folder for folder in folders if os.path.isdir(folder))]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60 * exam.options.patience, check=False)
         exam.say(f"box {level}, may also read {' '.join(folders) or 'nothing'}: exit {done.returncode}: " + "; ".join(done.stdout.split("\n") + done.stderr.split("\n")[-3:]))
         if level != "full":
             break
@@ -386,9 +453,10 @@ def training(exam, work):
 
 
 def train_ours(exam, work, kind, key, **more):
+    """Whether the GPU has such products."""
     model, text = training(exam, work) or (None, None)
     if model is None:
-        return
+        return True
     spec = {"finetune": {"steps": WARM_UP + STEPS, "batchSize": BATCH, "sequenceLength": LENGTH, "learningRate": 1e-5, "weightDecay": 0.01,
                          "clipNorm": 1.0, "precision": f"PRECISION_{kind.upper()}", **more}}
     with GpuMemory() as memory:
@@ -396,7 +464,8 @@ def train_ours(exam, work, kind, key, **more):
     seconds = [] if frames is None else [frame["step"]["compute_seconds"] for frame in frames if frame.get("step", {}).get("phase") == "train"]
     if len(seconds) > WARM_UP:
         exam.add(f"{key}.tokens_per_s", BATCH * LENGTH / statistics.median(seconds[WARM_UP:]), "tokens/s", f"GPT-2 Small's shape, batch {BATCH} x {LENGTH}")
-        exam.add(f"{key}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole process, by nvidia-smi")
+        exam.add(f"{key}.gpu_mib", memory.peak - memory.before, "MiB", "of the whole board" if is_board() else "of the whole process, by nvidia-smi")
+    return not any(one["what"] == key and LACKS_BF16 in one["why"] for one in exam.left_out)
 
 
 def train_peer(exam, kind, form, key):
@@ -409,17 +478,29 @@ def train_peer(exam, kind, form, key):
 
 def train(exam, work):
     for kind in ("bf16", "tf32", "fp32"):
-        train_ours(exam, work, kind, f"train.{kind}")
+        if not train_ours(exam, work, kind, f"train.{kind}"):
+            train_ours(exam, work, "fp16", "train.fp16")
+            continue
         forms = ["eager"] if kind == "tf32" else ["eager", "compiled"]
         for form in forms if not exam.options.no_peers else []:
             train_peer(exam, kind, form, f"torch.train.{kind}.{form}")
 
 
 def moments(exam, work):
-    train_ours(exam, work, "bf16", "train.bf16.adamw_8bit", optimizer="OPTIMIZER_ADAMW_8BIT")
+    if not train_ours(exam, work, "bf16", "train.bf16.adamw_8bit", optimizer="OPTIMIZER_ADAMW_8BIT"):
+        train_ours(exam, work, "fp16", "train.fp16.adamw_8bit", optimizer="OPTIMIZER_ADAMW_8BIT")
     if not exam.options.no_peers and find_bitsandbytes(exam):
         train_peer(exam, "bf16", "8bit", "peers.bitsandbytes.train.bf16")
     exam.paths = {}
+
+
+def sit(exam, part, work):
+    run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
+           "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
+    if run is not None:
+        run(exam)
+    else:
+        {"jobs": jobs, "train": train, "moments": moments}[part](exam, work)
 
 
 def main():
@@ -431,7 +512,8 @@ def main():
     parser.add_argument("--python", default="python3", help="the Python that has PyTorch")
     parser.add_argument("--limit", type=int, default=600, help="seconds that a group of tests may take")
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--no-peers", action="store_true", help="train without PyTorch beside it")
+    parser.add_argument("--no-peers", action="store_true", help="without PyTorch, llama.cpp and bitsandbytes")
+    parser.add_argument("--patience", type=float, default=8 if is_board() else 1, help="every limit of time is so many times as long")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--formats", default=",".join(FORMATS))
     options = parser.parse_args()
@@ -442,19 +524,19 @@ def main():
     if checked.returncode != 0 or checked.stdout.strip() != "ok":
         print(f"gpu-exam: no GPU was examined: {checked.stdout.strip() or checked.stderr.strip()}")
         sys.exit(NO_GPU)
-    card = exam.run("card", ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem", "--format=csv"], 30)
-    exam.say((card or "no nvidia-smi").strip())
+    exam.machine = machine(exam)
+    exam.say("; ".join(f"{key}: {value}" for key, value in exam.machine.items()))
     work = pathlib.Path(tempfile.mkdtemp(prefix="wattle-exam-"))
     try:
         for part in options.parts.split(","):
+            if options.no_peers and part in PEERS:
+                continue
             exam.say(f"--- {part}")
             begin = time.monotonic()
-            run = {"ahead": ahead, "prompts": prompts, "tests": tests, "rates": rates, "sanitizer": sanitizer, "decode": decode, "peers": peers,
-                   "llamacpp": llamacpp, "bitsandbytes": bitsandbytes}.get(part)
-            if run is not None:
-                run(exam)
-            else:
-                {"jobs": jobs, "train": train, "moments": moments}[part](exam, work)
+            try:
+                sit(exam, part, work)
+            except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError) as error:  # the other parts tell something all the same
+                exam.fail(part, repr(error))
             exam.say(f"--- {part}: {time.monotonic() - begin:.0f} s")
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -463,6 +545,8 @@ def main():
     width = max((len(figure["key"]) for figure in exam.figures), default=0)
     for figure in exam.figures:
         print(f"{figure['key']:{width}} {figure['value']:>14.6g} {figure['unit']:10} {figure['peer'][:100]}")
+    for one in exam.left_out:
+        print(f"left out: {one['what']}: {one['why']}")
     for failure in exam.failed:
         print(f"FAILED: {failure['what']}: {failure['why']}")
     sys.exit(1 if exam.failed else 0)

@@ -2,7 +2,8 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """Compiles every CUDA kernel for the boards' GPUs, with NVRTC and ptxas of PyPI and without a GPU, and compares what each one takes with
 tests/golden/cuda_kernels.txt: registers, spilled bytes (none may be), shared memory, and the share of a multiprocessor's warps that fit at once.
-Kernels of a graph may begin early on the last of them: until their wait they ask for constants alone.
+Kernels of a graph may begin early on the last of them: until their wait they ask for constants alone. The NVRTC of a JetPack is older: those next to
+it on PyPI compile every file too.
 
   build/venv-nvrtc/bin/python tests/cuda_kernels.py [--update]
 
@@ -42,12 +43,20 @@ IN_GRAPHS = re.compile(r"product_\w+_rows\d|embed_\w+|norm_rows|rotary|attention
 BEGINS_EARLY = "sm_90"
 
 
+# The NVRTC of JetPack 5 is 11.4, of which PyPI has none, and of JetPack 6 12.2; and the boards of each.
+OF_JETPACK = {"11.7": ("sm_72", "sm_87"), "12.2": ("sm_87",)}
+
+
 def site_packages():
     return pathlib.Path(next(path for path in sys.path if path.endswith("site-packages"))) / "nvidia"
 
 
-def compile_to_ptx(source, architecture):
-    nvrtc = ctypes.CDLL(str(site_packages() / "cuda_nvrtc/lib/libnvrtc.so.12"))
+def compile_to_ptx(source, architecture, folder=None):
+    """folder: of another NVRTC."""
+    folder = folder or site_packages() / "cuda_nvrtc/lib"
+    for builtins in folder.glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(builtins))
+    nvrtc = ctypes.CDLL(str(next(folder.glob("libnvrtc.so.*"))))
     headers = sorted([*KERNELS.glob("*.cuh"), KERNELS / "arguments.h"])
     texts = (ctypes.c_char_p * len(headers))(*[header.read_bytes() for header in headers])
     names = (ctypes.c_char_p * len(headers))(*[header.name.encode() for header in headers])
@@ -112,10 +121,17 @@ def rows_of(job):
     return rows, list(touched_early(text)) if architecture == BEGINS_EARLY else []
 
 
+def compile_as_on_a_board(job):
+    source, version, architecture = job
+    compile_to_ptx(source, architecture, ROOT / f"build/venv-nvrtc/cuda-{version}/nvidia/cuda_nvrtc/lib")
+
+
 def main():
     jobs = [(source, architecture) for source in sorted(KERNELS.glob("*.cu")) for architecture in LIMITS]
     with concurrent.futures.ProcessPoolExecutor(int(os.environ.get("WATTLE_JOBS", os.cpu_count()))) as pool:
         made = list(pool.map(rows_of, jobs))
+        of_boards = [(source, version, architecture) for source, _ in jobs[:: len(LIMITS)] for version, architectures in OF_JETPACK.items() for architecture in architectures]
+        list(pool.map(compile_as_on_a_board, of_boards))
     rows = sorted(row for of_job, _ in made for row in of_job)
     early = [line for _, of_job in made for line in of_job]
     lines = [f"{'kernel':24} {'GPU':6} {'registers':>9} {'spilled':>7} {'stack':>5} {'shared':>6} {'occupancy':>9}"]
@@ -133,7 +149,8 @@ def main():
     sys.stdout.writelines(difflib.unified_diff(expected.splitlines(True), table.splitlines(True), "expected", "compiled", n=0))
     if table != expected:
         print("read the change; if it is right: build/venv-nvrtc/bin/python tests/cuda_kernels.py --update")
-    print(f"{len(rows)} compilations of {len({row[0] for row in rows})} kernels for {', '.join(LIMITS)}; {len(spilled)} spill, {len(early)} faults of early kernels")
+    print(f"{len(rows)} compilations of {len({row[0] for row in rows})} kernels for {', '.join(LIMITS)}; {len(spilled)} spill, {len(early)} faults of early kernels; "
+          f"{len(of_boards)} files compiled by NVRTC {' and '.join(OF_JETPACK)}")
     return 1 if spilled or early or table != expected else 0
 
 

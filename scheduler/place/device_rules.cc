@@ -2,12 +2,15 @@
 //
 // Rules about the device and its present state.
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 
 #include "policy/guard_reason.h"
 #include "proto/spec_revision.h"
@@ -84,6 +87,36 @@ std::optional<Refusal> CheckProcessor(const Consideration& on) {
     default:
       return std::nullopt;
   }
+}
+
+// GPUs before Ampere: by the board, or because `wattle-worker probe --rates` measured FP16 and no
+// BF16.
+bool GpuLacksBf16(const v1::DeviceInfo& device) {
+  constexpr std::array<absl::string_view, 5> kBoards = {
+      "jetson-nano", "jetson-nano-2gb", "jetson-tx2", "jetson-xavier-nx", "jetson-agx-xavier"};
+  return absl::c_linear_search(kBoards, device.device_class()) ||
+         absl::c_any_of(device.rates(), [&](const v1::MeasuredRates& rates) {
+           return rates.accelerator() == device.accelerator() && rates.fp16_flops() > 0 &&
+                  rates.bf16_flops() == 0;
+         });
+}
+
+// Its runner would refuse the job, and that ends it: no other device is tried.
+std::optional<Refusal> CheckBf16(const Consideration& on) {
+  const v1::DeviceInfo& device = on.device.device.info();
+  const v1::JobSpec& spec = on.job.spec;
+  const v1::FinetuneSpec& tuned = spec.has_profile() ? spec.profile().finetune() : spec.finetune();
+  if (tuned.precision() != v1::PRECISION_BF16 || device.accelerator() != "cuda" || on.mode.on_cpu ||
+      !GpuLacksBf16(device)) {
+    return std::nullopt;
+  }
+  return Refuse(
+      on,
+      [] {
+        return "its GPU is older than Ampere and has no BF16 products; feasible with "
+               "precision: fp16";
+      },
+      true);
 }
 
 std::optional<Refusal> CheckLabels(const Consideration& on) {
@@ -241,6 +274,7 @@ std::optional<Refusal> CheckGuard(const Consideration& on) {
 extern const Rule kEngineRule = {"engine", RuleScope::kDevice, CheckEngine};
 extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, CheckWorkerVersion};
 extern const Rule kProcessorRule = {"processor", RuleScope::kDevice, CheckProcessor};
+extern const Rule kBf16Rule = {"bf16", RuleScope::kMode, CheckBf16};
 extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kMode, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};

@@ -200,6 +200,31 @@ TEST(ProcessorChoiceTest, AFleetWithoutAGpuNeverTakesAJobThatIsPinnedToOne) {
   EXPECT_TRUE(placed[0].never);
 }
 
+// Its GPU would refuse the job, and other devices would never be tried.
+TEST(ProcessorChoiceTest, Bf16OnAXavierIsForItsCores) {
+  const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});
+  DeviceView xavier = Board();
+  xavier.device.mutable_info()->set_device_class("jetson-xavier-nx");
+  JobView job = RealJob("j1", kExamples);
+  job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+  const v1::Candidate plan = PlanFor(xavier, table, job);
+  EXPECT_TRUE(plan.feasible());
+  EXPECT_TRUE(plan.on_cpu());
+  ASSERT_EQ(plan.other_power_modes_size(), 1);
+  EXPECT_THAT(plan.other_power_modes(0).reason(), HasSubstr("feasible with precision: fp16"));
+  job.spec.set_accelerator(v1::ACCELERATOR_CUDA);
+  EXPECT_EQ(PlanFor(xavier, table, job).refused_by(), "bf16");
+  EXPECT_TRUE(PlanFor(Board(), table, job).feasible()) << "an Orin has it";
+  DeviceView card = Board();
+  card.device.mutable_info()->set_device_class("generic-x86-64");
+  v1::MeasuredRates& rates = *card.device.mutable_info()->add_rates();
+  rates.set_accelerator("cuda");
+  rates.set_fp16_flops(1e12);
+  EXPECT_EQ(PlanFor(card, table, job).refused_by(), "bf16") << "its measured rates lack it";
+  rates.set_bf16_flops(1e12);
+  EXPECT_NE(PlanFor(card, table, job).refused_by(), "bf16");
+}
+
 // 7 GiB fit into the 7.6 GiB that are usable, and not with what CUDA takes of them.
 TEST(ProcessorChoiceTest, AModelThatFitsTheBoardAndNotBesideCudaRunsOnTheCores) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});

@@ -259,6 +259,14 @@ const Case kCases[] = {
        s->job.spec.set_accelerator(v1::ACCELERATOR_CPU);
      },
      "processor", "runs its jobs on cuda alone, and the job has accelerator: cpu", true},
+    {"BF16 on a GPU before Ampere",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_device_class("jetson-xavier-nx");
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+     },
+     "bf16", "its GPU is older than Ampere and has no BF16 products; feasible with precision: fp16",
+     true},
     {"a GPU on which it failed, without cores that could go on",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");

@@ -88,6 +88,19 @@ class Processors(Scene):
             self.fleet.wattle("plan", self.tune_file("odd", accelerator="tpu"))
         self.assertEqual(self.fleet.wattle("plan", self.tune_file("cores", accelerator="cpu"))["candidates"][0]["feasible"], True)
 
+    def test_bf16_is_for_boards_that_have_it(self):
+        self.start()
+        for name, board in (("xavier", "jetson-xavier-nx"), ("orin", CLASS)):
+            self.fleet.start_worker(name, emulate=board, extra=["--time-scale=4"])
+            self.fleet.until_connected(name)
+        self.push_demo()
+        plan = self.fleet.wattle("plan", self.job_file("bf16", finetune={**FINETUNE, "steps": 6, "precision": "bf16"}))
+        candidates = {candidate["device_name"]: candidate for candidate in plan["candidates"]}
+        self.assertTrue(candidates["orin"]["feasible"])
+        self.assertEqual((candidates["xavier"]["refused_by"], candidates["xavier"]["permanent"]), ("bf16", True))
+        self.assertIn("feasible with precision: fp16", candidates["xavier"]["reason"])
+        self.assertEqual(plan["chosen_device_id"], candidates["orin"]["device_id"])
+
 
 if __name__ == "__main__":
     unittest.main()

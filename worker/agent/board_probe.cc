@@ -38,6 +38,9 @@ constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClass
     {"nvidia,p3450", "jetson-nano"},
 }};
 
+// The second one: a container of Docker's hides the first, and deploy/jetson/run mounts it there.
+constexpr std::array<absl::string_view, 2> kDeviceTrees = {"/proc/device-tree", "/run/device-tree"};
+
 std::string ClassOf(const std::vector<std::string>& compatible) {
   for (const std::string& entry : compatible) {
     for (const auto& [part, device_class] : kClasses) {
@@ -58,12 +61,14 @@ BoardIdentity ProbeBoard(const std::string& root) {
     identity.architecture = name.machine;
   }
   identity.memory_bytes = ReadKibibyteLine(root + "/proc/meminfo", "MemTotal").value_or(0);
-  const auto compatible = ReadWholeFile(root + "/proc/device-tree/compatible");
-  if (compatible.ok()) {
-    identity.device_class = ClassOf(absl::StrSplit(*compatible, '\0', absl::SkipEmpty()));
-    identity.board = telemetry::ReadText(root + "/proc/device-tree/model").value_or("");
-  } else {
-    identity.board = telemetry::ReadText(root + "/sys/class/dmi/id/product_name").value_or("");
+  identity.board = telemetry::ReadText(root + "/sys/class/dmi/id/product_name").value_or("");
+  for (const absl::string_view tree : kDeviceTrees) {
+    const auto compatible = ReadWholeFile(absl::StrCat(root, tree, "/compatible"));
+    if (compatible.ok()) {
+      identity.device_class = ClassOf(absl::StrSplit(*compatible, '\0', absl::SkipEmpty()));
+      identity.board = telemetry::ReadText(absl::StrCat(root, tree, "/model")).value_or("");
+      break;
+    }
   }
   if (identity.device_class.empty()) {
     identity.device_class = absl::StrCat(

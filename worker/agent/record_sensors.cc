@@ -30,6 +30,8 @@ constexpr char kDevfreq[] = "/sys/class/devfreq";
 constexpr char kIioDriver[] = "/sys/bus/i2c/drivers/ina3221x";
 constexpr const char* kFiles[] = {"/proc/device-tree/compatible",
                                   "/proc/device-tree/model",
+                                  "/run/device-tree/compatible",
+                                  "/run/device-tree/model",
                                   "/proc/meminfo",
                                   "/proc/stat",
                                   "/proc/diskstats",

@@ -70,7 +70,8 @@ constexpr const char* kCudaReadable[] = {
     "/sys/devices",    "/sys/module",       "/sys/bus/pci"};
 // Names of device nodes in /dev of desktop cards and of Jetson boards begin so. Not "nv": nvme0n1
 // is a disk.
-constexpr const char* kCudaDevices[] = {"nvidia", "nvhost", "nvmap", "nvgpu", "nvsciipc"};
+constexpr const char* kCudaDevices[] = {"nvidia", "nvhost",   "nvmap",
+                                        "nvgpu",  "nvsciipc", "host1x-fence"};
 
 enum class Step : int { kEntered, kLimits, kNamespaces, kPrivileges, kLandlock, kSeccomp };
 

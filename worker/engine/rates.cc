@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/kernels/random.h"
@@ -89,7 +90,8 @@ double MeasureMemory(at::Device device) {
   return BestRate(static_cast<double>(bytes), [&] { Await(array.sum()); });
 }
 
-double MeasureProduct(kernels::FactorType factors, at::Device device) {
+absl::StatusOr<double> MeasureProduct(kernels::FactorType factors, at::Device device) {
+  WATTLE_RETURN_IF_ERROR(CheckFactors(factors, CapabilityOf(device)));
   const DeviceOperations& operations = OperationsOn(device);
   for (int64_t size = kProductSizeMin;; size *= 2) {
     const at::Tensor left = DrawnOnHost({size, size}, 1).to(device);
@@ -163,8 +165,7 @@ absl::StatusOr<v1::MeasuredRates> MeasureRates(const std::string& device_name) {
   WATTLE_RETURN_IF_ERROR(CheckDevice(device_name));
   WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceNamed(device_name));
   const auto product = [device](const char* name, kernels::FactorType factors) {
-    return RateOrNone(name,
-                      [&]() -> absl::StatusOr<double> { return MeasureProduct(factors, device); });
+    return RateOrNone(name, [&] { return MeasureProduct(factors, device); });
   };
   const auto stored = [device](const char* name, kernels::WeightFormat format) {
     return RateOrNone(name, [&] { return MeasureStored(format, device); });

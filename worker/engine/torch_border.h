@@ -20,6 +20,19 @@ namespace wattle::engine {
 
 inline constexpr char kLeanerJob[] = "a smaller batch_size or sequence_length";
 
+// What to do about an error of a GPU's; empty: it is none.
+inline absl::string_view RemedyOfGpu(absl::string_view text) {
+  if (!absl::StrContains(text, "CUDA error")) {
+    return "";
+  }
+  if (absl::StrContains(text, "no kernel image")) {
+    return "; install a libtorch that was built for this GPU, or use \"cpu\"";
+  }
+  return absl::StrContains(text, "driver version is insufficient")
+             ? "; update NVIDIA's driver"
+             : "; see dmesg for the GPU's own message (Xid), and start the worker again";
+}
+
 // kResourceExhausted for memory, kInternal for all else; the first line of what libtorch said.
 // leaner: what takes less memory.
 inline absl::Status FromTorchException(absl::string_view what, const std::exception& error,
@@ -30,14 +43,12 @@ inline absl::Status FromTorchException(absl::string_view what, const std::except
   const bool jetsons_allocator =
       absl::StrContains(all, "INTERNAL ASSERT") && absl::StrContains(all, "CUDACachingAllocator");
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr || jetsons_allocator ||
-      absl::StrContains(all, "allocate memory") || absl::StrContains(all, "out of memory")) {
+      absl::StrContains(all, "allocate memory") || absl::StrContains(all, "out of memory") ||
+      absl::StrContains(all, "STATUS_ALLOC_FAILED")) {  // of cuBLAS, for its workspace
     return absl::ResourceExhaustedError(
         absl::StrCat(what, ": not enough memory; use ", leaner, " (", text, ")"));
   }
-  const bool of_gpu = absl::StrContains(all, "CUDA error");
-  return absl::InternalError(absl::StrCat(
-      what, ": libtorch: ", text,
-      of_gpu ? "; see dmesg for the GPU's own message (Xid), and start the worker again" : ""));
+  return absl::InternalError(absl::StrCat(what, ": libtorch: ", text, RemedyOfGpu(all)));
 }
 
 // body: () → absl::Status or absl::StatusOr<T>.

@@ -12,6 +12,7 @@ namespace {
 
 // The driver's numbers, as cuda.h has them.
 constexpr int kSuccess = 0;
+constexpr int kIntegrated = 18;  // it shares the host's memory
 constexpr int kCapabilityMajor = 75;
 constexpr int kCapabilityMinor = 76;
 constexpr int kFirstWithBf16 = 8;  // Ampere
@@ -21,9 +22,8 @@ Function* Find(void* library, const char* name) {
   return reinterpret_cast<Function*>(dlsym(library, name));
 }
 
-}  // namespace
-
-std::optional<ComputeCapability> CapabilityOf(at::Device device, const char* driver) {
+// Of a CUDA device; none for another device, or where the driver does not answer.
+std::optional<int> AttributeOf(at::Device device, int wanted, const char* driver) {
   if (!device.is_cuda()) {
     return std::nullopt;
   }
@@ -38,12 +38,25 @@ std::optional<ComputeCapability> CapabilityOf(at::Device device, const char* dri
     return std::nullopt;
   }
   int handle = 0;
-  ComputeCapability capability;
+  int value = 0;
   const bool answered = start(0) == kSuccess &&
                         get(&handle, std::max<int>(device.index(), 0)) == kSuccess &&
-                        attribute(&capability.major, kCapabilityMajor, handle) == kSuccess &&
-                        attribute(&capability.minor, kCapabilityMinor, handle) == kSuccess;
-  return answered ? std::optional(capability) : std::nullopt;
+                        attribute(&value, wanted, handle) == kSuccess;
+  return answered ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ComputeCapability> CapabilityOf(at::Device device, const char* driver) {
+  const std::optional<int> major = AttributeOf(device, kCapabilityMajor, driver);
+  const std::optional<int> minor = AttributeOf(device, kCapabilityMinor, driver);
+  return major.has_value() && minor.has_value()
+             ? std::optional(ComputeCapability{.major = *major, .minor = *minor})
+             : std::nullopt;
+}
+
+bool SharesHostMemory(at::Device device, const char* driver) {
+  return AttributeOf(device, kIntegrated, driver).value_or(0) == 1;
 }
 
 absl::Status CheckFactors(kernels::FactorType factors,

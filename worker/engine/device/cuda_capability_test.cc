@@ -31,6 +31,13 @@ TEST(CudaCapabilityTest, WhatDoesNotAnswerHasNone) {
   EXPECT_FALSE(CapabilityOf(at::Device(at::kCUDA), "libc.so.6").has_value()) << "no such functions";
 }
 
+TEST(CudaCapabilityTest, TheDriverSaysWhoseMemoryItIs) {
+  EXPECT_TRUE(SharesHostMemory(at::Device(at::kCUDA, 1), WATTLE_TEST_CUDA_DRIVER));
+  EXPECT_FALSE(SharesHostMemory(at::Device(at::kCUDA, 0), WATTLE_TEST_CUDA_DRIVER));
+  EXPECT_FALSE(SharesHostMemory(at::Device(at::kCPU), WATTLE_TEST_CUDA_DRIVER));
+  EXPECT_FALSE(SharesHostMemory(at::Device(at::kCUDA), "libnothing-of-this-name.so"));
+}
+
 TEST(CudaCapabilityTest, Bf16IsRefusedBeforeAmpereWithItsRemedy) {
   for (const ComputeCapability old : {ComputeCapability{5, 3}, {6, 2}, {7, 2}, {7, 5}}) {
     EXPECT_THAT(CheckFactors(FactorType::kBf16, old),

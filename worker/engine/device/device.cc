@@ -26,7 +26,7 @@ void SetPrivateUse1Operations(const DeviceOperations* operations) {
 }
 
 const DeviceOperations& OperationsOn(at::Device device) {
-  static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver);
+  static const KernelDevice& nvidia = *new KernelDevice(LauncherByDriver, FreeSharedMemory);
   if (device.is_cpu()) {
     return CpuOperations();
   }

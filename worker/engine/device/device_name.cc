@@ -64,7 +64,8 @@ absl::Status CheckVisible(const std::string& name, at::Device device, const Visi
     return absl::UnavailableError(
         absl::StrCat("device \"", name, "\": no GPU is visible",
                      cuda_visible_devices == nullptr
-                         ? "; see with nvidia-smi whether the driver runs, or use \"cpu\""
+                         ? "; see with nvidia-smi (on a Jetson tegrastats) whether the driver "
+                           "runs, and is not older than libtorch's CUDA, or use \"cpu\""
                          : absl::StrCat(" with CUDA_VISIBLE_DEVICES=\"", cuda_visible_devices,
                                         "\"; unset the variable, or use \"cpu\"")));
   }

@@ -49,7 +49,9 @@ TEST(DeviceNameTest, EachReasonHasItsRemedy) {
   EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = false}, nullptr),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("libtorch that has CUDA")));
   EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = true, .count = 0}, nullptr),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("nvidia-smi")));
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("nvidia-smi"), HasSubstr("tegrastats"),
+                             HasSubstr("older than libtorch's CUDA"))));
   EXPECT_THAT(CheckVisible("cuda", gpu, {.libtorch_serves = true, .count = 0}, ""),
               StatusIs(absl::StatusCode::kUnavailable,
                        HasSubstr("CUDA_VISIBLE_DEVICES=\"\"; unset the variable")));

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -11,10 +12,13 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
+#include "base/file.h"
 #include "base/status_macros.h"
+#include "units/format.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
 #include "worker/engine/device/cuda/stored_product.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/libtorch_cuda.h"
 #include "worker/engine/models/weights.h"
@@ -56,6 +60,32 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Devi
   return std::make_unique<cuda::DriverLauncher>(std::move(driver), std::move(compiler),
                                                 std::move(cache),
                                                 [device] { return CurrentStream(device); });
+}
+
+std::optional<int64_t> FreeSharedMemory(at::Device device) {
+  if (!SharesHostMemory(device)) {
+    return std::nullopt;
+  }
+  const absl::StatusOr<int64_t> free = ReadKibibyteLine("/proc/meminfo", "MemAvailable");
+  return free.ok() ? std::optional(*free) : std::nullopt;
+}
+
+void KernelDevice::AskFor(int64_t bytes, at::Device device) const {
+  const std::optional<int64_t> free =
+      free_memory_ != nullptr ? free_memory_(device) : std::optional<int64_t>();
+  TORCH_CHECK(!free.has_value() || bytes <= *free, "CUDA out of memory: ", FormatBytes(bytes),
+              " wanted, ", FormatBytes(*free), " are free");
+}
+
+at::Tensor KernelDevice::ZeroArena(int64_t elements, const at::TensorOptions& options) const {
+  AskFor(elements * static_cast<int64_t>(options.dtype().itemsize()), options.device());
+  return AtenDevice::ZeroArena(elements, options);
+}
+
+void KernelDevice::MakeRoom(int64_t bytes, at::Device device) const {
+  AskFor(bytes - room_bytes_, device);
+  AtenDevice::MakeRoom(bytes, device);
+  room_bytes_ = std::max(room_bytes_, bytes);
 }
 
 at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
@@ -146,7 +176,8 @@ absl::StatusOr<cuda::KernelLauncher*> KernelDevice::LauncherOn(at::Device device
 }
 
 void KernelDevice::GiveUp(const absl::Status& status) const {
-  TORCH_CHECK(!absl::IsInternal(status), std::string(status.message()));
+  TORCH_CHECK(!absl::IsInternal(status) && !absl::IsResourceExhausted(status),
+              std::string(status.message()));
   gave_up_ = true;
   std::fprintf(stderr, "wattle-runner: %s; until then libtorch's operators, which are slower\n",
                std::string(status.message()).c_str());

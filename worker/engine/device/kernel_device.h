@@ -4,14 +4,15 @@
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
 // without dequantizing the matrix first, and for what training computes between its products:
 // dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
-// these cannot run (no NVRTC, an old driver, a GPU that NVRTC does not know), one line on standard
-// error says why, and libtorch's operators do their work too; so where the kernels lack what a
-// model has. A GPU that fails throws: its numbers would be wrong.
+// these cannot run (no NVRTC, an old driver, a GPU or a file that NVRTC does not know), one line on
+// standard error says why, and libtorch's operators do their work too; so where the kernels lack
+// what a model has. A GPU that fails throws: its numbers would be wrong. So does a full one.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DEVICE_H_
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,8 +32,17 @@ class KernelDevice final : public AtenDevice {
   using MakeLauncher =
       std::function<absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>>(at::Device device)>;
 
+  using FreeMemory = std::function<std::optional<int64_t>(at::Device device)>;
+
   // make_launcher: called at the first product, for the GPU that this process uses.
-  explicit KernelDevice(MakeLauncher make_launcher) : make_launcher_(std::move(make_launcher)) {}
+  // free_memory: bytes that are left where the GPU has the host's memory, whose kernel rather ends
+  // a program than refuse; none, or null: the GPU refuses by itself.
+  explicit KernelDevice(MakeLauncher make_launcher, FreeMemory free_memory = nullptr)
+      : make_launcher_(std::move(make_launcher)), free_memory_(std::move(free_memory)) {}
+
+  [[nodiscard]] at::Tensor ZeroArena(int64_t elements,
+                                     const at::TensorOptions& options) const override;
+  void MakeRoom(int64_t bytes, at::Device device) const override;
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
@@ -61,7 +71,7 @@ class KernelDevice final : public AtenDevice {
   static bool IsDense(const at::Tensor& x);
   // What launches on the device. Made at the first call.
   absl::StatusOr<cuda::KernelLauncher*> LauncherOn(at::Device device) const;
-  // From now on libtorch's operators compute; says why. Throws where the GPU fails.
+  // From now on libtorch's operators compute; says why. Throws where the GPU fails or is full.
   void GiveUp(const absl::Status& status) const;
   // Whether the kernels that `body` launches do its work; if not, libtorch's operators have to.
   bool Carries(at::Device device,
@@ -74,7 +84,12 @@ class KernelDevice final : public AtenDevice {
   bool Multiply(const MatrixWeights& matrix, const at::Tensor& x, const at::Tensor& bias,
                 const at::Tensor& out) const;
 
+  // Throws where so many more bytes are not free.
+  void AskFor(int64_t bytes, at::Device device) const;
+
   MakeLauncher make_launcher_;
+  FreeMemory free_memory_;
+  mutable int64_t room_bytes_ = 0;  // the most that was made, which libtorch's allocator keeps
   mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
   mutable bool gave_up_ = false;
   mutable std::set<std::string> told_;  // what the kernels lack, once each
@@ -87,6 +102,10 @@ absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherByDriver(at::Devic
 // The same, with the cache.
 absl::StatusOr<std::unique_ptr<cuda::DriverLauncher>> LauncherWithCache(at::Device device,
                                                                         cuda::KernelCache cache);
+
+// Bytes that are free where the GPU's memory is the host's. Not what the driver tells: that leaves
+// out what the kernel can take back from files.
+[[nodiscard]] std::optional<int64_t> FreeSharedMemory(at::Device device);
 
 }  // namespace wattle::engine
 

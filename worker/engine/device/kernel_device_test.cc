@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,7 @@
 #include "worker/engine/kernels/random.h"
 #include "worker/engine/models/tensor_files.h"
 #include "worker/engine/models/weights.h"
+#include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
 namespace {
@@ -148,6 +150,53 @@ TEST(KernelDeviceTest, AGpuThatFailsEndsTheAttempt) {
   const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
   EXPECT_THROW(static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {})),
                std::exception);
+}
+
+TEST(KernelDeviceTest, AGpuWithoutMemoryEndsTheAttemptWithTheLeanerForm) {
+  Answers answers = {
+      .made = {},
+      .launched = absl::ResourceExhaustedError("cuda: loading kernels: error 2 (out of memory)")};
+  const KernelDevice device = DeviceOf(answers);
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt8, 0});
+  const absl::Status status = AtTorchBorder("generate", [&] {
+    static_cast<void>(device.StoredProduct(matrix, Drawn({1, kColumns}, 4), {}));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(status,
+              StatusIs(absl::StatusCode::kResourceExhausted, testing::HasSubstr(kLeanerJob)));
+}
+
+// A Jetson's kernel ends some program where its GPU asks for more than there is.
+TEST(KernelDeviceTest, ABoardsGpuAsksForNoMoreThanIsFree) {
+  std::optional<int64_t> free = 1000;
+  const KernelDevice device(
+      [](at::Device /*device*/) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
+        return absl::NotFoundError("no launcher");
+      },
+      [&free](at::Device /*device*/) { return free; });
+  const auto room = [&](int64_t bytes) {
+    return AtTorchBorder("train", [&] {
+      device.MakeRoom(bytes, at::kCPU);
+      return absl::OkStatus();
+    });
+  };
+  const auto arena = [&](int64_t elements) {
+    return AtTorchBorder("train", [&] {
+      static_cast<void>(device.ZeroArena(elements, at::dtype(at::kFloat)));
+      return absl::OkStatus();
+    });
+  };
+  EXPECT_THAT(room(1001), StatusIs(absl::StatusCode::kResourceExhausted,
+                                   testing::AllOf(testing::HasSubstr(kLeanerJob),
+                                                  testing::HasSubstr("1000 B are free"))));
+  EXPECT_THAT(arena(251), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+  EXPECT_THAT(arena(250), IsOk());
+  EXPECT_THAT(room(800), IsOk());
+  free = 100;
+  EXPECT_THAT(room(900), IsOk()) << "libtorch's allocator keeps the first 800";
+  EXPECT_THAT(room(1001), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
+  free.reset();
+  EXPECT_THAT(room(1 << 20), IsOk()) << "a card has memory of its own, and refuses by itself";
 }
 
 TEST(KernelDeviceTest, MasksOfDropoutAreThoseOfTheCpuByOneLaunch) {

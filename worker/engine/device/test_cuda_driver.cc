@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// For tests: a driver's library with two devices, a Xavier's GPU and an Orin's.
+// For tests: a driver's library with two devices, a Xavier's GPU and an Orin's. The Orin's alone
+// says that it shares the host's memory.
 extern "C" {
 
 int cuInit(unsigned int /*flags*/) {
@@ -14,7 +15,10 @@ int cuDeviceGet(int* handle, int ordinal) {
 
 int cuDeviceGetAttribute(int* value, int attribute, int handle) {
   const bool orin = handle == 41;
-  *value = attribute == 75 ? (orin ? 8 : 7) : attribute == 76 ? (orin ? 7 : 2) : -1;
+  *value = attribute == 75   ? (orin ? 8 : 7)
+           : attribute == 76 ? (orin ? 7 : 2)
+           : attribute == 18 ? (orin ? 1 : 0)
+                             : -1;
   return 0;
 }
 

@@ -288,6 +288,15 @@ TEST(TorchBorderTest, WhatFailsOnAGpuIsOneLineWithItsRemedy) {
                        AllOf(HasSubstr("smaller batch_size"), Not(HasSubstr("more")))));
   EXPECT_THAT(told("NVML_SUCCESS == r INTERNAL ASSERT FAILED at \"/CUDACachingAllocator.cpp\":838"),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("smaller batch_size")));
+  EXPECT_THAT(told("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("smaller batch_size")));
+  EXPECT_THAT(told("CUDA error: no kernel image is available for execution on the device\nCompile"),
+              StatusIs(absl::StatusCode::kInternal,
+                       AllOf(HasSubstr("a libtorch that was built for this GPU"),
+                             Not(HasSubstr("Xid")), Not(HasSubstr("\n")))));
+  EXPECT_THAT(told("CUDA error: CUDA driver version is insufficient for CUDA runtime version"),
+              StatusIs(absl::StatusCode::kInternal,
+                       AllOf(HasSubstr("update NVIDIA's driver"), Not(HasSubstr("Xid")))));
   EXPECT_THAT(told("CUDA error: an illegal memory access was encountered\nCompile with"),
               StatusIs(absl::StatusCode::kInternal,
                        AllOf(HasSubstr("illegal memory access"), HasSubstr("Xid"),

@@ -384,7 +384,7 @@ PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes, at::D
 
 at::Tensor PackedArena::Take(int64_t bytes) {
   if (!memory_.defined() || taken_ + RoomOf(bytes) > memory_.size(0)) {
-    return at::zeros({bytes}, at::dtype(at::kByte).device(device_));
+    return OperationsOn(device_).ZeroArena(bytes, at::dtype(at::kByte).device(device_));
   }
   taken_ += RoomOf(bytes);
   // Zeros come with the taking: pages that nobody has touched are no memory yet, and a model is at

@@ -16,6 +16,7 @@ namespace {
 
 // The driver's numbers, as cuda.h has them.
 constexpr int kSuccess = 0;
+constexpr int kOutOfMemory = 2;
 constexpr int kInvalidDevice = 101;
 constexpr int kInvalidImage = 200;
 constexpr int kNoBinaryForGpu = 209;
@@ -173,9 +174,14 @@ absl::Status Driver::Checked(int result, const std::string& what) const {
   }
   const char* name = nullptr;
   const bool named = functions_->error_name(result, &name) == kSuccess && name != nullptr;
-  return absl::InternalError(
-      absl::StrCat("cuda: ", what, ": ", named ? name : absl::StrCat("error ", result),
-                   "; see dmesg for the GPU's own message (Xid), and start the worker again"));
+  const std::string told =
+      absl::StrCat("cuda: ", what, ": ", named ? name : absl::StrCat("error ", result));
+  if (result == kOutOfMemory) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(told, " (out of memory); close other programs that use the GPU"));
+  }
+  return absl::InternalError(absl::StrCat(
+      told, "; see dmesg for the GPU's own message (Xid), and start the worker again"));
 }
 
 absl::Status Driver::Start(int device) {

@@ -63,7 +63,7 @@ class Driver {
   absl::StatusOr<Module> Load(const std::string& binary);
   absl::StatusOr<Function> Find(Module module, const std::string& kernel);
   // Queues the kernel on the stream; null: the default one.
-  // kInternal: the GPU fails or is lost, and no result of it can be trusted.
+  // kInternal: the GPU fails or is lost, and no result of it can be trusted; kResourceExhausted.
   absl::Status Launch(Function function, const KernelLaunch& launch, Stream stream);
   // Whether a graph's kernels can begin early: from compute capability 9.0 and CUDA 12.3 on.
   [[nodiscard]] bool has_early_beginning() const;
@@ -80,7 +80,8 @@ class Driver {
   Driver();
   absl::Status FindFunctions(const std::string& library);
   absl::Status Start(int device);
-  // OK, or what the driver's number means.
+  // OK, or what the driver's number means. kResourceExhausted: it has no memory left; kInternal:
+  // all else, after which no result can be trusted.
   absl::Status Checked(int result, const std::string& what) const;
 
   std::unique_ptr<Functions> functions_;

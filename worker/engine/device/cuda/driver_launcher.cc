@@ -40,6 +40,11 @@ absl::StatusOr<Module> DriverLauncher::LoadSource(const std::string& source) {
       return module;
     }
   }
+  if (compiled_ == 0 && cache_.keeps_nothing()) {
+    std::fprintf(stderr,
+                 "wattle-runner: kernels for this GPU, driver and version are not kept here, so "
+                 "each job compiles them; wattle-worker probe --device cuda keeps them\n");
+  }
   WATTLE_ASSIGN_OR_RETURN(const std::string binary,
                           compiler_->Compile(file, KernelHeaders(), architecture));
   ++compiled_;

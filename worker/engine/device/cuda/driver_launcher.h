@@ -35,7 +35,8 @@ class DriverLauncher final : public KernelLauncher {
   absl::StatusOr<std::unique_ptr<LaunchGraph>> Record(
       absl::FunctionRef<absl::Status()> body) override;
 
-  // Compiles the file, unless the cache has it, and loads it.
+  // Compiles the file, unless the cache has it, and loads it. Says once where the next process will
+  // compile again.
   absl::Status Prepare(const std::string& source) override;
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;

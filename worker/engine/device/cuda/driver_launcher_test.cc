@@ -23,6 +23,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // The numbers of cuda.h that the driver of these tests answers with.
@@ -35,6 +36,7 @@ class DriverLauncherTest : public testing::Test {
   void SetUp() override { SetDriver(12040, 0, 0); }
   void TearDown() override {
     SetNvrtc(12);
+    SetNvrtcBroken(false);
     SetGraphs(0);
     SetEarly(8, 0, 0);
   }
@@ -67,6 +69,11 @@ class DriverLauncherTest : public testing::Test {
     void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library, nullptr) << dlerror();
     reinterpret_cast<void (*)(int)>(dlsym(library, "SetTestNvrtc"))(major);
+  }
+  static void SetNvrtcBroken(bool broken) {
+    void* const library = dlopen(WATTLE_TEST_NVRTC, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    reinterpret_cast<void (*)(bool)>(dlsym(library, "SetTestNvrtcBroken"))(broken);
   }
   static absl::StatusOr<std::unique_ptr<KernelCompiler>> OpenCompiler() {
     const char* const libraries[] = {"libnothing-of-this-name.so", WATTLE_TEST_NVRTC};
@@ -258,16 +265,23 @@ TEST_F(DriverLauncherTest, AllFilesAreCompiledAhead) {
 TEST_F(DriverLauncherTest, AJobFindsKernelsAndKeepsNone) {
   use_ = KernelCache::Use::kFind;
   DriverLauncher job = MakeLauncher();
+  testing::internal::CaptureStderr();
   ASSERT_THAT(LaunchNorm(job), IsOk());
-  EXPECT_EQ(job.compiled(), 1);
+  ASSERT_THAT(job.PrepareAll(), IsOk());
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(told, HasSubstr("wattle-worker probe --device cuda"));
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
+  EXPECT_EQ(job.compiled(), static_cast<int>(KernelSources().size()));
   EXPECT_EQ(Kept().size(), 0U) << "what a job could write there, the next one would run";
   use_ = KernelCache::Use::kFindAndKeep;
   DriverLauncher probe = MakeLauncher();
   ASSERT_THAT(LaunchNorm(probe), IsOk());
   use_ = KernelCache::Use::kFind;
   DriverLauncher next = MakeLauncher();
+  testing::internal::CaptureStderr();
   ASSERT_THAT(LaunchNorm(next), IsOk());
   EXPECT_EQ(next.compiled(), 0);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(DriverLauncherTest, ACorruptedEntryIsCompiledAgain) {
@@ -320,6 +334,28 @@ TEST_F(DriverLauncherTest, AGpuThatNvrtcDoesNotKnowIsNamedWithItsRemedy) {
   EXPECT_THAT(LaunchNorm(launcher),
               StatusIs(absl::StatusCode::kUnimplemented,
                        AllOf(HasSubstr("compute capability 99.0"), HasSubstr("install"))));
+}
+
+// No result is wrong, so libtorch's operators may compute (KernelDevice).
+TEST_F(DriverLauncherTest, AFileThatNvrtcDoesNotCompileIsNamedInOneLine) {
+  SetNvrtcBroken(true);
+  DriverLauncher launcher = MakeLauncher();
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       AllOf(HasSubstr("NVRTC 12.4"), HasSubstr("norm.cu(4): error: e"),
+                             HasSubstr("install"), Not(HasSubstr("\n")))));
+}
+
+TEST_F(DriverLauncherTest, AGpuWithoutMemoryIsNoLostGpu) {
+  DriverLauncher launcher = MakeLauncher();
+  SetDriver(12040, kOutOfMemory, 0);
+  EXPECT_THAT(LaunchNorm(launcher),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("loading kernels: error 2"), HasSubstr("out of memory"),
+                             HasSubstr("close other programs"), Not(HasSubstr("Xid")))));
+  SetDriver(12040, 0, kOutOfMemory);
+  EXPECT_THAT(LaunchNorm(launcher), StatusIs(absl::StatusCode::kResourceExhausted,
+                                             HasSubstr("launching norm_rows: error 2")));
 }
 
 TEST_F(DriverLauncherTest, AFailedLaunchIsTheGpusFault) {
@@ -386,7 +422,7 @@ TEST_F(DriverLauncherTest, NvidiasOwnCompilerMakesMachineCodeOfTheKernels) {
   EXPECT_THAT((*compiler)->Compile(norm, KernelHeaders(), {99, 0}).status(),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("99.0")));
   EXPECT_THAT((*compiler)->Compile({"broken.cu", "int f( {"}, {}, {8, 7}).status(),
-              StatusIs(absl::StatusCode::kInternal, HasSubstr("broken.cu")));
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("broken.cu")));
 }
 
 }  // namespace

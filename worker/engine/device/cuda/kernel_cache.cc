@@ -49,7 +49,7 @@ std::optional<std::string> KernelCache::Find(absl::Span<const std::string> of) c
 }
 
 absl::Status KernelCache::Keep(absl::Span<const std::string> of, absl::string_view binary) const {
-  return directory_.empty() || use_ == Use::kFind ? absl::OkStatus() : Write(PathOf(of), binary);
+  return keeps_nothing() ? absl::OkStatus() : Write(PathOf(of), binary);
 }
 
 }  // namespace wattle::cuda

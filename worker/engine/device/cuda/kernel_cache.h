@@ -30,6 +30,9 @@ class KernelCache {
   // OK without a word where nothing is to be kept; else the errors of writing.
   absl::Status Keep(absl::Span<const std::string> of, absl::string_view binary) const;
 
+  // Whether what is compiled now is compiled again by the next process.
+  [[nodiscard]] bool keeps_nothing() const { return directory_.empty() || use_ == Use::kFind; }
+
   // Where a kernel of this name lies.
   [[nodiscard]] std::string PathOf(absl::Span<const std::string> of) const;
 

@@ -8,6 +8,8 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 
 #include "base/status_macros.h"
 #include "worker/engine/device/cuda/library_functions.h"
@@ -33,6 +35,17 @@ void LoadBuiltins(const void* of_nvrtc, int major, int minor) {
   const absl::string_view folder = path.substr(0, path.rfind('/') + 1);
   const std::string builtins = absl::StrCat(folder, "libnvrtc-builtins.so.", major, ".", minor);
   static_cast<void>(dlopen(builtins.c_str(), RTLD_NOW | RTLD_GLOBAL));  // stays
+}
+
+// "norm.cu(4): error: …": the first such line of what NVRTC says, or its first line.
+absl::string_view FirstError(absl::string_view log) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(log, '\n');
+  for (const absl::string_view line : lines) {
+    if (absl::StrContains(line, "error:")) {
+      return line;
+    }
+  }
+  return lines.front();
 }
 
 }  // namespace
@@ -108,11 +121,11 @@ absl::StatusOr<std::string> KernelCompiler::Result(void* program) const {
   const bool code = functions_->code != nullptr && functions_->code_size != nullptr;
   size_t bytes = 0;
   if ((code ? functions_->code_size : functions_->ptx_size)(program, &bytes) != kNvrtcSuccess) {
-    return absl::InternalError("NVRTC gives nothing of what it compiled");
+    return absl::UnimplementedError("NVRTC gives nothing of what it compiled");
   }
   std::string result(bytes, '\0');
   if ((code ? functions_->code : functions_->ptx)(program, result.data()) != kNvrtcSuccess) {
-    return absl::InternalError("NVRTC gives nothing of what it compiled");
+    return absl::UnimplementedError("NVRTC gives nothing of what it compiled");
   }
   return result;
 }
@@ -129,7 +142,7 @@ absl::StatusOr<std::string> KernelCompiler::Compile(const KernelFile& source,
   void* program = nullptr;
   if (functions_->create(&program, source.text, source.name, static_cast<int>(headers.size()),
                          texts.data(), names.data()) != kNvrtcSuccess) {
-    return absl::InternalError(absl::StrCat(source.name, ": NVRTC does not take it"));
+    return absl::UnimplementedError(absl::StrCat(source.name, ": NVRTC does not take it"));
   }
   const auto destroy = absl::MakeCleanup([&] { functions_->destroy(&program); });
   const std::string target =
@@ -151,7 +164,9 @@ absl::StatusOr<std::string> KernelCompiler::Compile(const KernelFile& source,
     log.resize(bytes);
     functions_->log(program, log.data());
   }
-  return absl::InternalError(absl::StrCat(source.name, ": ", log.c_str()));
+  return absl::UnimplementedError(absl::StrCat(
+      "NVRTC ", major_, ".", minor_, " does not compile ", source.name, ": ",
+      FirstError(log.c_str()), "; install the cuda-nvrtc of a newer CUDA, and report this line"));
 }
 
 }  // namespace wattle::cuda

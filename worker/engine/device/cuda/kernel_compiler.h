@@ -33,7 +33,7 @@ class KernelCompiler {
   [[nodiscard]] std::string Identity() const;
 
   // Machine code for the GPU, or PTX where this NVRTC makes no machine code.
-  // kUnimplemented: it does not know the architecture; kInternal: the source does not compile.
+  // kUnimplemented, in one line: it does not know the architecture, or compiles no such source.
   absl::StatusOr<std::string> Compile(const KernelFile& source,
                                       absl::Span<const KernelFile> headers,
                                       Architecture architecture);

@@ -8,7 +8,9 @@
 namespace {
 
 int major_version = 12;
+bool is_broken = false;
 std::string code;
+constexpr char kLog[] = "norm.cu(3): warning: w\nnorm.cu(4): error: e\n1 error detected\n";
 
 }  // namespace
 
@@ -16,6 +18,11 @@ extern "C" {
 
 void SetTestNvrtc(int major) {
   major_version = major;
+}
+
+// Whether no source compiles from now on.
+void SetTestNvrtcBroken(bool broken) {
+  is_broken = broken;
 }
 
 int nvrtcVersion(int* major, int* minor) {
@@ -36,13 +43,17 @@ int nvrtcDestroyProgram(void** program) {
 int nvrtcCompileProgram(void* /*program*/, int count, const char* const* options) {
   const std::string target = options[count - 1];
   code = "code for " + target.substr(target.find('=') + 1);
-  return target.find("_990") == std::string::npos ? 0 : 5;  // NVRTC_ERROR_INVALID_OPTION
+  if (target.find("_990") != std::string::npos) {
+    return 5;  // NVRTC_ERROR_INVALID_OPTION
+  }
+  return is_broken ? 6 : 0;  // NVRTC_ERROR_COMPILATION
 }
 int nvrtcGetProgramLogSize(void* /*program*/, size_t* bytes) {
-  *bytes = 0;
+  *bytes = sizeof(kLog);
   return 0;
 }
-int nvrtcGetProgramLog(void* /*program*/, char* /*out*/) {
+int nvrtcGetProgramLog(void* /*program*/, char* out) {
+  std::memcpy(out, kLog, sizeof(kLog));
   return 0;
 }
 int nvrtcGetPTXSize(void* /*program*/, size_t* bytes) {
