@@ -3,6 +3,7 @@
 // The boards of a scenario's file, in groups, with their policies.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 
 #include "coordinator/core/core.h"
 #include "formats/yaml_node.h"
+#include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/scenario_parts_internal.h"
 #include "sim/scenario/yaml_fields_internal.h"
 
@@ -214,6 +216,67 @@ void ReadFleetPolicies(Fields& top, Scenario& scenario) {
     if (!names.insert(policy.name()).second) {
       throw Problem{absl::StrCat(Place(node, top.file()), "fleet_policies.name: \"", policy.name(),
                                  "\" names two policies; wanted another")};
+    }
+  }
+}
+
+namespace {
+
+// What the groups of a shared pack tell of it, each by the group that told it first.
+struct ToldPack {
+  const BoardGroup* first = nullptr;
+  const BoardGroup* with_panel = nullptr;
+};
+
+std::string WattHoursText(const BoardGroup& group) {
+  return group.pack ? absl::StrFormat("%g", ToWattHours(*group.pack)) : "";
+}
+
+// The field that contradicts what the pack's other groups tell; "": none does.
+std::string ContradictionOf(const BoardGroup& group, const ToldPack& told) {
+  const auto contradiction = [](const char* field, const std::string& value,
+                                const std::string& wanted, const BoardGroup& of) {
+    return absl::StrCat("fleet.", field, ": \"", value, "\"; wanted ", wanted, ", which group ",
+                        of.name, " tells");
+  };
+  if (group.pack != told.first->pack) {
+    return contradiction("pack_wh", WattHoursText(group), WattHoursText(*told.first), *told.first);
+  }
+  if (group.charge != told.first->charge) {
+    return contradiction("charge", absl::StrFormat("%g", group.charge.value()),
+                         absl::StrFormat("%g", told.first->charge.value()), *told.first);
+  }
+  if (group.panel > Watts(0) && group.panel != told.with_panel->panel) {
+    return contradiction("panel_watts", absl::StrFormat("%g", group.panel.value()),
+                         absl::StrFormat("%g", told.with_panel->panel.value()), *told.with_panel);
+  }
+  return "";
+}
+
+}  // namespace
+
+void CheckSharedPacks(Fields& top, const Scenario& scenario) {
+  const std::vector<YAML::Node> nodes = top.List("fleet");
+  std::map<std::string, ToldPack> packs;
+  for (size_t i = 0; i < scenario.fleet.size(); ++i) {
+    const BoardGroup& group = scenario.fleet[i];
+    const std::string name = SharedPackOf(scenario, group);
+    if (name.empty()) {
+      continue;
+    }
+    if (!group.pack) {
+      throw Problem{absl::StrCat(Place(nodes[i], top.file()), "fleet.pack_wh: missing; group ",
+                                 group.name, " shares pack ", name,
+                                 ", so wanted the whole pack's")};
+    }
+    ToldPack& told = packs[name];
+    told.first = told.first == nullptr ? &group : told.first;
+    if (told.with_panel == nullptr && group.panel > Watts(0)) {
+      told.with_panel = &group;
+    }
+    if (const std::string contradiction = ContradictionOf(group, told); !contradiction.empty()) {
+      throw Problem{absl::StrCat(Place(nodes[i], top.file()), contradiction, " of pack ", name,
+                                 ", which they share")};
     }
   }
 }

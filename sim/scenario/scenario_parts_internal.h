@@ -18,6 +18,8 @@ namespace wattle::sim {
 void ApplyChanges(YAML::Node& root, const Changes& changes);
 void ReadFleet(Fields& top, Scenario& scenario);
 void ReadFleetPolicies(Fields& top, Scenario& scenario);
+// Boards of one pack tell the same of it. The scenario has its fleet and policies already.
+void CheckSharedPacks(Fields& top, const Scenario& scenario);
 void ReadArtifacts(Fields& top, Scenario& scenario);
 // One entry of jobs. The scenario has its artifacts already.
 JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFile& read,
