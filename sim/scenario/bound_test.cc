@@ -79,6 +79,34 @@ TEST_F(SolvedBoundTest, ChargeBoundsTheJobsOfABoardWithoutSun) {
   EXPECT_EQ(ValueOf(BoundOf(*scenario, 1), Figure::kDone), std::floor(0.5 * 80 / wh_of_job));
 }
 
+constexpr char kOnePack[] =
+    ", count: 2, policy: {power_group: {name: north, shared_pack: true}}, gauge_error: 0";
+
+TEST_F(SolvedBoundTest, BoardsOfOnePackHaveItsChargeOnce) {
+  const auto scenario = ParseForBound(
+      Site(absl::StrCat(kOnePack, ", pack_wh: 320, charge: 0.9, reserve: 0.4"), 200, ""));
+  ASSERT_THAT(scenario, IsOk());
+  const JobTruth job = TruthOf(*scenario, 1)[0].boards[0].jobs[0];
+  const double wh_of_job = ToWattHours(job.power * absl::Seconds(job.seconds));
+  // Both boards work at once, so no idle draw is lost.
+  EXPECT_EQ(ValueOf(BoundOf(*scenario, 1), Figure::kDone), std::floor(0.5 * 320 / wh_of_job));
+}
+
+TEST_F(SolvedBoundTest, NoPolicyExceedsItOnOnePack) {
+  for (const double charge : {0.6, 0.9}) {
+    std::string text = Site(absl::StrCat(kOnePack, ", pack_wh: 90, reserve: 0.2, panel_watts: 60",
+                                         ", charge: ", charge),
+                            100, "");
+    text += "sun: {file: sun.csv}\n";
+    const auto scenario = ParseForBound(text);
+    ASSERT_THAT(scenario, IsOk());
+    const double bound = ValueOf(BoundOf(*scenario, 1), Figure::kDone);
+    const double done = ValueOf(RunScenario(*scenario, "fastest", 1), Figure::kDone);
+    EXPECT_LE(done, bound) << charge;
+    EXPECT_GE(done, 0.5 * bound) << charge;
+  }
+}
+
 TEST_F(SolvedBoundTest, DeadlinesBoundWhatIsMissed) {
   const auto scenario = ParseForBound(Site("", 7, "deadline_seconds: 3600, "));
   ASSERT_THAT(scenario, IsOk());

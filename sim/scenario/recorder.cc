@@ -10,6 +10,7 @@
 #include "coordinator/core/state.h"
 #include "proto/state_names.h"
 #include "sim/options.h"
+#include "sim/scenario/drawn_boards.h"
 
 namespace wattle::sim {
 namespace {
@@ -76,6 +77,7 @@ Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
       board.name = group.BoardName(number);
       board.group = group.name;
       board.device_class = group.board_class.name;
+      board.shared_pack = SharedPackOf(scenario, group);
       recording_.boards.push_back(std::move(board));
     }
   }

@@ -113,7 +113,9 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
   policy.add_selector(absl::StrCat("group=", group.name));
   if (const absl::Status valid = core::ValidatePolicy(policy);
       !valid.ok() && (fields.Has("policy") || policy.reserve_state_of_charge_ratio() > 0.0)) {
-    throw Problem{absl::StrCat(fields.file(), ": fleet group ", group.name, ": ", valid.message())};
+    throw Problem{
+        absl::StrCat(Place(fields.Node(fields.Has("policy") ? "policy" : "reserve"), fields.file()),
+                     "fleet group ", group.name, ": ", valid.message())};
   } else if (valid.ok()) {
     group.policy = policy;
   }
