@@ -8,6 +8,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -185,6 +186,26 @@ TEST(PowerGroupTest, TheIdleDrawOfTheOtherBoardsCounts) {
     EXPECT_EQ(boards.StartNow(), 1);
     boards.snapshot.devices[1].device.mutable_info()->set_idle_power_watts(4);
     EXPECT_EQ(boards.StartNow(), 0);
+  }
+}
+
+// A run that its windows never let end is no drain of a century: its windows refuse it.
+TEST(PowerGroupTest, WindowsThatNeverOpenAreNamedAndNotThePack) {
+  Boards boards;
+  boards.group().set_shared_pack(true);
+  for (const char* name : {"a", "b"}) {
+    SetBattery(200, 1.0, &boards.Add(name));
+  }
+  for (const auto& [name, window] : {std::pair("early", "07:00-08:00"), {"late", "09:00-10:00"}}) {
+    v1::Policy& policy = boards.snapshot.policies.emplace_back();
+    policy.set_name(name);
+    policy.add_work_windows(window);
+  }
+  const auto plan = PlanJob(boards.snapshot, HourJob("j1"));
+  ASSERT_THAT(plan, IsOk());
+  for (const v1::Candidate& candidate : plan->candidates()) {
+    EXPECT_EQ(candidate.refused_by(), "work_windows") << candidate.reason();
+    EXPECT_THAT(candidate.reason(), HasSubstr("have no time in common"));
   }
 }
 
