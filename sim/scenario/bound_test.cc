@@ -223,6 +223,45 @@ TEST_F(SolvedBoundTest, NoPolicyExceedsIt) {
   }
 }
 
+// A site on which time, charge, sun and deadlines all bind, and what may be better about it.
+struct Better {
+  int panel_watts = 20;
+  int deadline_seconds = 7200;
+  int boards = 1;
+  int examples = 1500;
+};
+
+double BoundOn(const Better& of, Figure figure) {
+  const auto scenario = ParseForBound(absl::StrCat(
+      "duration: 12h\nfleet:\n  - {name: a, class: jetson-orin-nano, count: ", of.boards,
+      ", pack_wh: 50, charge: 0.6, reserve: 0.2, panel_watts: ", of.panel_watts,
+      "}\nsun: {file: sun.csv}\ndata: {questions: {examples: ", of.examples,
+      "}}\njobs:\n  - {name: due, every: 1h, count: 3, job: {deadline_seconds: ",
+      of.deadline_seconds,
+      ", finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}\n"
+      "  - {name: soon, count: 30, job: {deadline_seconds: ",
+      of.deadline_seconds,
+      ", finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}\n"));
+  EXPECT_THAT(scenario, IsOk());
+  return scenario.ok() ? ValueOf(BoundOf(*scenario, 1), figure) : std::nan("");
+}
+
+TEST_F(SolvedBoundTest, WhatIsBetterNeverMakesItWorse) {
+  const Better betters[] = {
+      {.panel_watts = 40}, {.deadline_seconds = 4 * 7200}, {.boards = 2}, {.examples = 750}};
+  const double done = BoundOn({}, Figure::kDone);
+  const double missed = BoundOn({}, Figure::kMissed);
+  EXPECT_GT(missed, 5);
+  int more = 0;
+  for (const Better& better : betters) {
+    SCOPED_TRACE(&better - betters);
+    EXPECT_GE(BoundOn(better, Figure::kDone), done);
+    EXPECT_LE(BoundOn(better, Figure::kMissed), missed);
+    more += BoundOn(better, Figure::kDone) > done ? 1 : 0;
+  }
+  EXPECT_GE(more, 3) << "the changes change nothing";
+}
+
 // Three hours until the deadline, ten minutes of work, and a pack that would feed less than the
 // three hours.
 TEST(LazyTest, AJobWaitsForItsEnergyAndNotLongerThanItsDeadlineAllows) {
