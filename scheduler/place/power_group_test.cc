@@ -189,6 +189,28 @@ TEST(PowerGroupTest, TheIdleDrawOfTheOtherBoardsCounts) {
   }
 }
 
+// The gauge's board tells 10 W of sun. The other board draws 4 W, which that board does not know.
+TEST(PowerGroupTest, WhatTheOtherBoardsDrawIsNoMissingSun) {
+  const auto charge_after_ten_hours = [](double told_watts, bool is_heard) {
+    Boards boards;
+    boards.group().set_shared_pack(true);
+    for (const char* name : {"a", "b"}) {
+      SetBattery(400, 0.5, &boards.Add(name));
+    }
+    boards.snapshot.devices[0].device.mutable_info()->set_gauge_error_ratio(0.01);
+    Boards::SetSun(told_watts, boards.snapshot.devices[0]);
+    boards.snapshot.devices[1].device.mutable_info()->set_idle_power_watts(4);
+    boards.snapshot.devices[1].device.set_connected(is_heard);
+    const QueuePlan plan = PlanQueueWithCharge(boards.snapshot);
+    EXPECT_THAT(plan.charge, SizeIs(2));
+    return ToWattHours(Joules(static_cast<double>(plan.charge[0].at(10).median) / 1000));
+  };
+  // A board that is not heard may be off.
+  EXPECT_NEAR(charge_after_ten_hours(10, true) - charge_after_ten_hours(10, false), 10 * 4, 4);
+  // What a gauge tells at night may be its noise.
+  EXPECT_NEAR(charge_after_ten_hours(0.1, true) - charge_after_ten_hours(0.1, false), 1, 0.1);
+}
+
 // A run that its windows never let end is no drain of a century: its windows refuse it.
 TEST(PowerGroupTest, WindowsThatNeverOpenAreNamedAndNotThePack) {
   Boards boards;
