@@ -311,6 +311,8 @@ BUGS = (
         "wattle_bound_test", "SolvedBoundTest.*"),
     Bug("more sun is less in the bound", "sim/scenario/bound.cc", "nets.push_back(std::min(1.0, left) * (sun - pack.idle_watts));",
         "nets.push_back(std::min(1.0, left) * (-sun - pack.idle_watts));", "wattle_bound_test", "SolvedBoundTest.WhatIsBetter*"),
+    Bug("a scenario's boards are in two power groups", "sim/scenario/scenario_file.cc", "  CheckPowerGroups(top, scenario);\n", "", "wattle_scenario_test", "Files/WrongFileTest.*"),
+    Bug("a scenario's shared pack has two capacities", "sim/scenario/scenario_file.cc", "  CheckSharedPacks(top, scenario);\n", "", "wattle_scenario_test", "Files/WrongFileTest.*"),
     Bug("the worst gauge tells of a shared pack of the fleet", "sim/scenario/fleet_scenario.cc", "GaugeErrorOf(*other) < GaugeErrorOf(*best)", "GaugeErrorOf(*other) > GaugeErrorOf(*best)",
         "wattle_scenario_test", "FleetScenarioTest.*"),
     Bug("what other boards of a pack draw is missing sun", "scheduler/place/device_load.cc", "return others > Watts(0) ? SunOutlookOf(", "return others > Watts(1e9) ? SunOutlookOf(",

@@ -42,18 +42,8 @@ double DrawMoment(const Scenario& scenario, Random& random) {
   return kBeginSeconds + scenario.duration_seconds * random.Between(kChangesFrom, kChangesUntil);
 }
 
-// That the policies demand of the boards.
 policy::Limits LimitsOfGroup(const Scenario& scenario, const BoardGroup& group) {
-  std::vector<const v1::Policy*> policies;
-  if (group.policy) {
-    policies.push_back(&*group.policy);
-  }
-  for (const v1::Policy& policy : scenario.fleet_policies) {
-    if (policy::Selects(policy, InfoOf(group, 1))) {
-      policies.push_back(&policy);
-    }
-  }
-  return policy::LimitsOf(policies);
+  return policy::LimitsOf(PoliciesOf(scenario, group));
 }
 
 // Of a shared pack one group may tell the panel for all.
@@ -117,6 +107,19 @@ SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
                         scenario.duration_seconds;
   speed.throttle = scenario.throttle;
   return speed;
+}
+
+std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group) {
+  std::vector<const v1::Policy*> policies;
+  if (group.policy) {
+    policies.push_back(&*group.policy);
+  }
+  for (const v1::Policy& policy : scenario.fleet_policies) {
+    if (policy::Selects(policy, InfoOf(group, 1))) {
+      policies.push_back(&policy);
+    }
+  }
+  return policies;
 }
 
 std::string SharedPackOf(const Scenario& scenario, const BoardGroup& group) {

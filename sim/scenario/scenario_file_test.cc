@@ -133,6 +133,12 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"PolicyThatIsNone", "reserve: 0.3,", "policy: {work_windows: ['07:00-07:00']},",
               "site.yaml:3: fleet group mast: policy.work_windows: \"07:00-07:00\"",
               "want two different times of day"},
+        Wrong{"TwoPowerGroups", "seeds: 3",
+              "fleet_policies: [{name: a, power_group: {name: north, shared_pack: true}}, "
+              "{name: b, power_group: {name: south, power_cap_watts: 9}}]",
+              "site.yaml:3: fleet: group mast would be in two power groups, north (policy a) and "
+              "south (policy b)",
+              "change a selector"},
         Wrong{"PackOfTwoCapacities", "sun: {file: sun.csv}\n", WithPole("pack_wh: 90"),
               "site.yaml:4: fleet.pack_wh: \"90\"; wanted 60, which group mast tells of pack north",
               "which they share"},

@@ -257,6 +257,26 @@ std::string ContradictionOf(const BoardGroup& group, const ToldPack& told) {
 
 }  // namespace
 
+void CheckPowerGroups(Fields& top, const Scenario& scenario) {
+  const std::vector<YAML::Node> nodes = top.List("fleet");
+  for (size_t i = 0; i < scenario.fleet.size(); ++i) {
+    const v1::Policy* first = nullptr;
+    for (const v1::Policy* const policy : PoliciesOf(scenario, scenario.fleet[i])) {
+      if (!policy->has_power_group()) {
+        continue;
+      }
+      first = first == nullptr ? policy : first;
+      if (policy->power_group().name() != first->power_group().name()) {
+        throw Problem{absl::StrCat(Place(nodes[i], top.file()), "fleet: group ",
+                                   scenario.fleet[i].name, " would be in two power groups, ",
+                                   first->power_group().name(), " (policy ", first->name(),
+                                   ") and ", policy->power_group().name(), " (policy ",
+                                   policy->name(), "); wanted one, so change a selector")};
+      }
+    }
+  }
+}
+
 void CheckSharedPacks(Fields& top, const Scenario& scenario) {
   const std::vector<YAML::Node> nodes = top.List("fleet");
   std::map<std::string, ToldPack> packs;

@@ -18,7 +18,9 @@ namespace wattle::sim {
 void ApplyChanges(YAML::Node& root, const Changes& changes);
 void ReadFleet(Fields& top, Scenario& scenario);
 void ReadFleetPolicies(Fields& top, Scenario& scenario);
-// Boards of one pack tell the same of it. The scenario has its fleet and policies already.
+// Boards are in one power group at most. The scenario has its fleet and policies already.
+void CheckPowerGroups(Fields& top, const Scenario& scenario);
+// Boards of one pack tell the same of it. CheckPowerGroups comes before it.
 void CheckSharedPacks(Fields& top, const Scenario& scenario);
 void ReadArtifacts(Fields& top, Scenario& scenario);
 // One entry of jobs. The scenario has its artifacts already.
