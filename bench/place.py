@@ -127,7 +127,7 @@ class Model:
         self.add_row([(1, name) for name in names], "=", 1)
 
     def add_pack(self, number, slots):
-        """Charges c0 ... c96. Surplus sun may be left; what an empty pack lacks is free: both only lower the bound."""
+        """Charges c0 ... c96. Surplus sun may be left, which only lowers the bound."""
         pack = self.instance["packs"][number]
         charge = [f"c{number}_{slot}" for slot in range(SLOTS + 1)]
         self.rows.append(f"{charge[0]} = {pack['charge'] / UNIT:.6f}")
@@ -135,7 +135,6 @@ class Model:
             lacking = f"n{number}_{slot}"
             sun = (pack["harvest"][slot * SLOT // 3600] - pack["idle"]) * SLOT / UNIT
             self.add_row([(1, charge[slot + 1]), (-1, charge[slot]), (-1, lacking)] + [(joules, name) for name, joules, _ in slots[slot]], "<=", sun)
-            self.rows.append(f"{lacking} <= {pack['idle'] * SLOT / UNIT if self.may_be_empty(pack, slot) else 0:.6f}")
             self.rows.append(f"{charge[slot]} <= {pack['capacity'] / UNIT:.6f}")
             floor = pack["floor"] / UNIT
             self.add_row([(1, charge[slot])] + [(-floor, name) for name, _, _ in slots[slot]], ">=", 0)
@@ -145,6 +144,32 @@ class Model:
             ending = [(-max(0, floor + joules - net * seconds), name) for name, joules, seconds in slots[slot] if seconds < SLOT]
             self.add_row([(1, charge[slot])] + ending if ending else [], ">=", 0)
         self.rows.append(f"{charge[SLOTS]} <= {pack['capacity'] / UNIT:.6f}")
+        self.add_lacking(number, slots)
+
+    def add_lacking(self, number, slots):
+        """What an empty pack does not give to idle boards. It is empty in a slot's course if it has less at the begin than idle draw takes, and
+        stays so to the end, because sun and idle draw do not change within a slot. Work left it at its floor, so no board worked shortly before."""
+        pack = self.instance["packs"][number]
+        falls = [(pack["idle"] - pack["harvest"][slot * SLOT // 3600]) * SLOT / UNIT for slot in range(SLOTS)]
+        most = pack["charge"] / UNIT
+        for slot in range(SLOTS):
+            if falls[slot] <= 0 or not self.may_be_empty(pack, slot):
+                self.rows.append(f"n{number}_{slot} <= 0")
+            else:
+                empty = f"e{number}_{slot}"
+                self.binaries.append(empty)
+                after = max(0, most - falls[slot])
+                self.add_row([(1, f"n{number}_{slot}"), (-falls[slot], empty)], "<=", 0)
+                self.add_row([(1, f"c{number}_{slot}"), (max(0, most - falls[slot]), empty)], "<=", max(most, falls[slot]))
+                self.add_row([(1, f"c{number}_{slot + 1}"), (after, empty)], "<=", after)
+                left = pack["floor"] / UNIT - falls[slot]
+                for worked in range(slot, -1, -1):
+                    if worked < slot:
+                        left -= max(0, falls[worked])
+                    if left <= 0:
+                        break
+                    self.add_row([(1, name) for name, _, _ in slots[worked]] + [(1, empty)], "<=", 1)
+            most = min(pack["capacity"] / UNIT, max(0, most - falls[slot]))
 
     @staticmethod
     def may_be_empty(pack, slot):

@@ -80,12 +80,17 @@ class BoardDrawing {
       }
     }
     return absl::StrCat(
-        "<h3>", Escaped(board_.name), " <small>", Escaped(board_.device_class),
-        board_.pack.empty() ? ", on mains" : "", "</small></h3>\n",
+        "<h3>", Escaped(board_.name), " <small>", Escaped(board_.device_class), Source(),
+        "</small></h3>\n",
         drawing_.Svg(board_.name, height, absl::StrCat(Cuts(height), Bars(), content)));
   }
 
  private:
+  [[nodiscard]] std::string Source() const {
+    return board_.shared_pack.empty() ? board_.pack.empty() ? ", on mains" : ""
+                                      : absl::StrCat(", pack ", Escaped(board_.shared_pack));
+  }
+
   [[nodiscard]] size_t NumberOf(const std::string& group) const {
     const auto& jobs = scenario_.jobs;
     return static_cast<size_t>(

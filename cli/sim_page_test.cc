@@ -146,6 +146,7 @@ TEST(SimPageTest, HostileNamesStayText) {
   sim::BoardRecord& board = recording.boards[0];
   board.name = kHostile;
   board.device_class = kHostile;
+  board.shared_pack = kHostile;
   board.attempts[0].group = kHostile;
   board.attempts[0].job = kHostile;
   board.attempts[1].reason = kHostile;
@@ -154,6 +155,14 @@ TEST(SimPageTest, HostileNamesStayText) {
   EXPECT_THAT(page,
               AllOf(Not(HasSubstr("<script")), Not(HasSubstr("'http")), Not(HasSubstr("\x1b")),
                     HasSubstr("&lt;script src=&#39;http://x&#39;&gt;&amp;&quot; ?[31m")));
+}
+
+TEST(SimPageTest, ABoardNamesThePackThatItShares) {
+  std::vector<sim::PolicyResult> results = SampleResults();
+  results[0].recording->boards[0].shared_pack = "north";
+  EXPECT_THAT(SimPage(SampleScenario(), results),
+              AllOf(HasSubstr("<h3>mast-1 <small>jetson-orin-nano, pack north</small></h3>"),
+                    HasSubstr("<h3>pi-1 <small>raspberry-pi-5, on mains</small></h3>")));
 }
 
 TEST(SimPageTest, APolicyWithoutARecordingHasItsFigures) {

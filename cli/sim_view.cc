@@ -148,6 +148,9 @@ nlohmann::ordered_json TruthJson(const sim::GroupTruth& group) {
   json["group"] = group.group;
   if (group.pack) {
     json["pack_watt_hours"] = ToWattHours(*group.pack);
+    if (!group.shared_pack.empty()) {
+      json["shared_pack"] = group.shared_pack;
+    }
     json["charge_ratio"] = group.charge.value();
     json["reserve_ratio"] = group.reserve.value();
   }

@@ -38,7 +38,15 @@ Board::Board(const BoardSettings& settings)
     : settings_(settings),
       work_power_(settings.work),
       ambient_(settings.heat.air),
-      charge_(settings.battery.value_or(Joules(0)) * settings.charge.value()) {}
+      own_pack_{.capacity = settings.battery,
+                .charge = settings.battery.value_or(Joules(0)) * settings.charge.value()},
+      shared_(settings.shared_pack.get()) {}
+
+void Board::JoinPack() {
+  if (shared_ != nullptr) {
+    shared_->boards.push_back(this);
+  }
+}
 
 Watts Board::power() const {
   if (!powered_) {
@@ -64,15 +72,58 @@ double Board::slower_by() const {
 }
 
 Fraction Board::charge() const {
-  return settings_.battery ? Fraction(charge_ / *settings_.battery) : Fraction(1.0);
+  return settings_.battery ? Fraction(pack().charge / *settings_.battery) : Fraction(1.0);
+}
+
+Joules Board::lost_sun() const {
+  return shared_ == nullptr || shared_->boards.front() == this ? pack().lost_sun : Joules(0);
 }
 
 void Board::AdvanceTo(double at_seconds) {
-  while (now_seconds_ < at_seconds) {
-    const double end = std::min(at_seconds, now_seconds_ + kSliceShare * settings_.day_seconds);
-    Pass(end - now_seconds_);
-    now_seconds_ = end;
+  Board* const alone[] = {this};
+  AdvanceTogether(shared_ == nullptr ? absl::MakeConstSpan(alone) : shared_->boards, pack(),
+                  at_seconds);
+}
+
+void Board::AdvanceTogether(absl::Span<Board* const> boards, TruePack& pack, double at_seconds) {
+  Board& first = *boards.front();
+  while (first.now_seconds_ < at_seconds) {
+    const double end =
+        std::min(at_seconds, first.now_seconds_ + kSliceShare * first.settings_.day_seconds);
+    const double seconds = end - first.now_seconds_;
+    Joules drawn(0);
+    for (Board* const board : boards) {
+      drawn += board->Draw(seconds);
+    }
+    if (pack.capacity && !pack.on_mains) {
+      pack.Pass(first.harvest() * absl::Seconds(seconds), drawn);
+      for (Board* const board : boards) {
+        board->CountBreaches();
+      }
+    }
+    for (Board* const board : boards) {
+      board->Warm(seconds);
+      board->now_seconds_ = end;
+    }
   }
+}
+
+PackMoment Board::PackAt(double at_seconds) const {
+  if (shared_ == nullptr) {
+    Board board = *this;
+    board.AdvanceTo(at_seconds);
+    return {.charge = board.charge(), .sun = board.harvest()};
+  }
+  SharedPack ahead{.pack = shared_->pack};
+  std::vector<Board> boards;
+  boards.reserve(shared_->boards.size());
+  for (const Board* const board : shared_->boards) {
+    boards.push_back(*board);
+    boards.back().shared_ = &ahead;
+    ahead.boards.push_back(&boards.back());
+  }
+  boards.front().AdvanceTo(at_seconds);
+  return {.charge = boards.front().charge(), .sun = boards.front().harvest()};
 }
 
 Watts Board::harvest() const {
@@ -85,7 +136,7 @@ Watts Board::harvest() const {
   return settings_.harvest_peak * (Sun(settings_, now_seconds_) * sun_share_);
 }
 
-void Board::Pass(double seconds) {
+Joules Board::Draw(double seconds) {
   const Joules drawn = power() * absl::Seconds(seconds);
   energy_ = energy_ + drawn;
   powered_seconds_ += powered_ ? seconds : 0.0;
@@ -93,12 +144,10 @@ void Board::Pass(double seconds) {
     work_energy_ = work_energy_ + drawn;
     working_seconds_ += seconds;
   }
-  if (settings_.battery && !on_mains_) {
-    const Joules sun = harvest() * absl::Seconds(seconds);
-    lost_sun_ += std::max(Joules(0), charge_ + sun - drawn - *settings_.battery);
-    charge_ = std::clamp(charge_ + sun - drawn, Joules(0), *settings_.battery);
-    CountBreaches();
-  }
+  return drawn;
+}
+
+void Board::Warm(double seconds) {
   const double target = ambient_.value() + settings_.heat.kelvin_per_watt * power().value();
   const double share = 1.0 - std::exp(-seconds / settings_.heat.time_constant_seconds);
   temperature_ = Celsius(temperature_.value() + (target - temperature_.value()) * share);
@@ -111,8 +160,8 @@ void Board::CountBreaches() {
 }
 
 void Board::Recharge() {
-  on_mains_ = true;
-  charge_ = settings_.battery.value_or(Joules(0));
+  pack().on_mains = true;
+  pack().charge = settings_.battery.value_or(Joules(0));
 }
 
 telemetry::SourceInfo Board::Sensors() const {
@@ -131,10 +180,21 @@ telemetry::SourceInfo Board::Sensors() const {
   return info;
 }
 
+Watts Board::PowerFromPack() const {
+  if (shared_ == nullptr) {
+    return power();
+  }
+  Watts sum(0);
+  for (const Board* const board : shared_->boards) {
+    sum += board->power();
+  }
+  return sum;
+}
+
 telemetry::ChargeState Board::ReadGauge() {
   telemetry::ChargeState state;
   state.capacity = settings_.battery;
-  state.discharging = !on_mains_ && power() > harvest();
+  state.discharging = !pack().on_mains && PowerFromPack() > harvest();
   if (!sensors.gauge_stuck) {
     told_charge_ = sensors.gauge_says.value_or(
         Fraction(std::clamp(charge().value() + settings_.gauge_bias, 0.0, 1.0)));

@@ -2,7 +2,7 @@
 //
 // The truth of one simulated board: its power, its battery's charge, its temperature; and its
 // sensors, which can be silent, stuck or wrong. The worker sees only the sensors; the invariants
-// see the truth. Single-threaded.
+// see the truth. Boards of a shared pack pass their time together. Single-threaded.
 #ifndef WATTLE_SIM_BOARD_H_
 #define WATTLE_SIM_BOARD_H_
 
@@ -11,7 +11,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/types/span.h"
+
 #include "base/clock.h"
+#include "sim/true_pack.h"
 #include "sim/true_speed.h"
 #include "telemetry/sensors/source.h"
 #include "units/quantity.h"
@@ -32,7 +35,10 @@ struct BoardSettings {
   Watts work{12.0};
   std::optional<Joules> battery{};  // absent: mains
   Fraction charge{1.0};             // at the start
-  Watts harvest_peak{};             // of a panel at noon
+  // That the board draws from together with others, in place of a pack of its own. `battery` is its
+  // capacity, and the sun is that of the whole pack. Null: the board has its pack to itself.
+  std::shared_ptr<SharedPack> shared_pack{};
+  Watts harvest_peak{};  // of a panel at noon
   // Watts of the panel, hour by hour from `sun_begins_seconds` on, instead of harvest_peak; no sun
   // before and after. Null: harvest_peak.
   std::shared_ptr<const std::vector<double>> sun_watts{};
@@ -46,13 +52,23 @@ struct BoardSettings {
   TrueHeat heat{};
 };
 
+// Of a board's pack at one moment.
+struct PackMoment {
+  Fraction charge{};
+  Watts sun{};
+};
+
 class Board {
  public:
   explicit Board(const BoardSettings& settings);
+  // A board of a shared pack draws from it from now on, and must stay where it is.
+  void JoinPack();
 
-  // Advances energy, charge and heat to this time. Times are seconds of the world and never go
-  // back.
+  // Advances energy, charge and heat to this time, of all boards of the pack. Times are seconds of
+  // the world and never go back.
   void AdvanceTo(double at_seconds);
+  // The pack at a later time, if nothing changes until then. The board stays where it is.
+  [[nodiscard]] PackMoment PackAt(double at_seconds) const;
   void SetWorking(bool working) { working_ = working; }
   void SetWorkPower(Watts power) { work_power_ = power; }
   void SetPowered(bool powered) { powered_ = powered; }
@@ -66,8 +82,9 @@ class Board {
   [[nodiscard]] double powered_seconds() const { return powered_seconds_; }
   [[nodiscard]] double working_seconds() const { return working_seconds_; }
   [[nodiscard]] Joules work_energy() const { return work_energy_; }  // gross energy while work runs
-  // What the panel gave and a full battery could not take.
-  [[nodiscard]] Joules lost_sun() const { return lost_sun_; }
+  // What the panel gave and a full battery could not take. Of a shared pack the first board tells
+  // it, and the others tell 0: it was lost once.
+  [[nodiscard]] Joules lost_sun() const;
   // How often work ran with a true charge below the settings' reserve.
   [[nodiscard]] int64_t reserve_breaches() const { return reserve_breaches_; }
   [[nodiscard]] bool has_battery() const { return settings_.battery.has_value(); }
@@ -101,7 +118,17 @@ class Board {
   [[nodiscard]] std::vector<telemetry::Reading> Read(Monotonic now);
 
  private:
-  void Pass(double seconds);
+  // The boards of one pack.
+  static void AdvanceTogether(absl::Span<Board* const> boards, TruePack& pack, double at_seconds);
+  // Returns what the board draws in this time.
+  Joules Draw(double seconds);
+  void Warm(double seconds);
+  [[nodiscard]] TruePack& pack() { return shared_ == nullptr ? own_pack_ : shared_->pack; }
+  [[nodiscard]] const TruePack& pack() const {
+    return shared_ == nullptr ? own_pack_ : shared_->pack;
+  }
+  // Of all boards that draw from the pack.
+  [[nodiscard]] Watts PowerFromPack() const;
   // Of work, as far as the temperature allows.
   [[nodiscard]] Watts WorkPower() const;
   void CountBreaches();
@@ -118,14 +145,13 @@ class Board {
   double working_seconds_ = 0.0;
   bool below_reserve_ = false;  // while work runs
   int64_t reserve_breaches_ = 0;
-  bool on_mains_ = false;
   double sun_share_ = 1.0;
   Celsius ambient_;
   Celsius temperature_{25.0};
   Joules energy_{};
   Joules work_energy_{};
-  Joules lost_sun_{};
-  Joules charge_{};
+  TruePack own_pack_;
+  SharedPack* shared_;    // that of the settings, or a copy for a look ahead; null: own_pack_
   Joules told_energy_{};  // by the counter's last reading
   int64_t absurd_readings_ = 0;
   Fraction told_charge_{};  // by the gauge's last reading

@@ -33,7 +33,9 @@ Worker::Worker(int number, const World& world, Link link, const Machine* machine
       emulated_(machine == nullptr && DrawTraits(number, world.options).emulated),
       has_modes_(machine == nullptr && DrawTraits(number, world.options).has_modes),
       board_(machine == nullptr ? DrawBoard(number, world.options) : machine->board),
-      disk_(world.options.seed * 7777 + static_cast<uint64_t>(number)) {}
+      disk_(world.options.seed * 7777 + static_cast<uint64_t>(number)) {
+  board_.JoinPack();
+}
 
 Worker::~Worker() = default;
 

@@ -260,7 +260,10 @@ std::optional<Refusal> CheckBatteryReserve(const Consideration& on) {
       return refusal;
     }
   }
-  if (!HasGauge(device)) {
+  // A run that never begins drains no pack: the rule of windows tells why.
+  const bool opens =
+      on.windows.always() || on.windows.OpensAt(on.start()) != absl::InfiniteFuture();
+  if (!HasGauge(device) || !opens) {
     return std::nullopt;
   }
   const std::optional<policy::ReserveLimit> reserve = FloorAtEnd(on, GaugeOf(device).capacity);

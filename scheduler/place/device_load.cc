@@ -130,6 +130,43 @@ double RiskOf(const PackBoards& on) {
   return std::clamp(asked + kRiskStep * ahead, kRiskMin * asked, std::min(1.0, kRiskMax * asked));
 }
 
+// The least that the other boards drew of late: a board that is not heard may be off.
+Watts IdleOfOthers(const PackBoards& on) {
+  Watts sum(0);
+  for (const size_t i : on.devices) {
+    const DeviceView& view = on.snapshot.devices[i];
+    if (&view != &on.view && view.device.connected() && !view.device.unreachable()) {
+      sum += IdlePowerOf(view.device);
+    }
+  }
+  return sum;
+}
+
+// What the gauge's board would tell of the sun if it knew what the other boards of the pack drew:
+// it takes that for sun which did not come. Where it tells little, noise of the gauge may be all of
+// it, so no hour becomes more than twice as bright.
+DeviceView WithDrawOfOthers(const PackBoards& on, Watts others) {
+  DeviceView view = on.view;
+  const auto correct = [others]<typename Number>(Number& watts) {
+    watts += static_cast<Number>(std::clamp<double>(watts, 0, others.value()));
+  };
+  for (double& watts : *view.device.mutable_ledger()->mutable_harvest_power_watts_by_hour()) {
+    correct(watts);
+  }
+  for (float& watts :
+       *view.device.mutable_heartbeat()->mutable_recent_harvest()->mutable_power_watts()) {
+    correct(watts);
+  }
+  return view;
+}
+
+timetable::SunOutlook SunOn(const PackBoards& on) {
+  const auto place = LimitsFor(on.snapshot.policies, on.gauge.info()).place;
+  const Watts others = IdleOfOthers(on);
+  return others > Watts(0) ? SunOutlookOf(WithDrawOfOthers(on, others), place, on.snapshot.now)
+                           : SunOutlookOf(on.view, place, on.snapshot.now);
+}
+
 timetable::PackSpec SpecOf(const PackBoards& on) {
   const Joules capacity = FromWattHours(on.gauge.info().battery_capacity_wh());
   const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
@@ -141,8 +178,7 @@ timetable::PackSpec SpecOf(const PackBoards& on) {
   spec.idle = timetable::MilliwattsUp(on.idle());
   spec.floor = FloorOf(on, capacity);
   spec.first_hour = now / kHour * kHour;
-  spec.harvest = timetable::HarvestPaths(SunOutlookOf(
-      on.view, LimitsFor(on.snapshot.policies, on.gauge.info()).place, on.snapshot.now));
+  spec.harvest = timetable::HarvestPaths(SunOn(on));
   spec.broken_paths_max = static_cast<int>(RiskOf(on) * timetable::kHarvestPaths);
   return spec;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -185,6 +186,48 @@ TEST(PowerGroupTest, TheIdleDrawOfTheOtherBoardsCounts) {
     EXPECT_EQ(boards.StartNow(), 1);
     boards.snapshot.devices[1].device.mutable_info()->set_idle_power_watts(4);
     EXPECT_EQ(boards.StartNow(), 0);
+  }
+}
+
+// The gauge's board tells 10 W of sun. The other board draws 4 W, which that board does not know.
+TEST(PowerGroupTest, WhatTheOtherBoardsDrawIsNoMissingSun) {
+  const auto charge_after_ten_hours = [](double told_watts, bool is_heard) {
+    Boards boards;
+    boards.group().set_shared_pack(true);
+    for (const char* name : {"a", "b"}) {
+      SetBattery(400, 0.5, &boards.Add(name));
+    }
+    boards.snapshot.devices[0].device.mutable_info()->set_gauge_error_ratio(0.01);
+    Boards::SetSun(told_watts, boards.snapshot.devices[0]);
+    boards.snapshot.devices[1].device.mutable_info()->set_idle_power_watts(4);
+    boards.snapshot.devices[1].device.set_connected(is_heard);
+    const QueuePlan plan = PlanQueueWithCharge(boards.snapshot);
+    EXPECT_THAT(plan.charge, SizeIs(2));
+    return ToWattHours(Joules(static_cast<double>(plan.charge[0].at(10).median) / 1000));
+  };
+  // A board that is not heard may be off.
+  EXPECT_NEAR(charge_after_ten_hours(10, true) - charge_after_ten_hours(10, false), 10 * 4, 4);
+  // What a gauge tells at night may be its noise.
+  EXPECT_NEAR(charge_after_ten_hours(0.1, true) - charge_after_ten_hours(0.1, false), 1, 0.1);
+}
+
+// A run that its windows never let end is no drain of a century: its windows refuse it.
+TEST(PowerGroupTest, WindowsThatNeverOpenAreNamedAndNotThePack) {
+  Boards boards;
+  boards.group().set_shared_pack(true);
+  for (const char* name : {"a", "b"}) {
+    SetBattery(200, 1.0, &boards.Add(name));
+  }
+  for (const auto& [name, window] : {std::pair("early", "07:00-08:00"), {"late", "09:00-10:00"}}) {
+    v1::Policy& policy = boards.snapshot.policies.emplace_back();
+    policy.set_name(name);
+    policy.add_work_windows(window);
+  }
+  const auto plan = PlanJob(boards.snapshot, HourJob("j1"));
+  ASSERT_THAT(plan, IsOk());
+  for (const v1::Candidate& candidate : plan->candidates()) {
+    EXPECT_EQ(candidate.refused_by(), "work_windows") << candidate.reason();
+    EXPECT_THAT(candidate.reason(), HasSubstr("have no time in common"));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -45,11 +46,22 @@ struct BoundBoard {
   double idle_watts = 0.0;
   std::vector<double> work_watts;  // by entry of jobs
   std::vector<double> seconds;     // likewise, at the board's best
-  double capacity_wh = 0.0;        // 0: mains
+};
+
+// Mains of one board, or a pack with the boards that draw from it.
+struct BoundSource {
+  std::vector<size_t> boards;
+  double idle_watts = 0.0;   // of all of them
+  double capacity_wh = 0.0;  // 0: mains
   double charge_wh = 0.0;
-  double reserve_wh = 0.0;
+  double reserve_wh = 0.0;        // the smallest of them
   std::vector<double> sun_watts;  // by hour
   double slack_wh = 0.0;          // in charge and capacity
+};
+
+struct BoundFleet {
+  std::vector<BoundBoard> boards;
+  std::vector<BoundSource> sources;
 };
 
 // How fast boards can become: the least factor of their seconds.
@@ -59,36 +71,60 @@ double BestSpeed(const Scenario& scenario) {
          std::exp(-std::abs(std::log(scenario.drift)) * days_over);
 }
 
-std::vector<BoundBoard> BoardsOf(const Scenario& scenario, uint64_t seed) {
-  std::vector<BoundBoard> boards;
+BoundSource PackOf(const GroupTruth& group) {
+  BoundSource pack;
+  pack.capacity_wh = ToWattHours(*group.pack);
+  pack.charge_wh = group.charge.value() * pack.capacity_wh;
+  pack.reserve_wh = kInfinite;
+  pack.sun_watts = group.sun;
+  // The simulation reads the sun now and then, so that an evening may give a little more.
+  for (const double watts : pack.sun_watts) {
+    pack.slack_wh = std::max(pack.slack_wh, watts * kSunReadHours);
+  }
+  pack.charge_wh += pack.slack_wh;
+  pack.capacity_wh += pack.slack_wh;
+  return pack;
+}
+
+// The source of one more board of the group.
+BoundSource& SourceFor(const GroupTruth& group, std::map<std::string, size_t>& shared,
+                       std::vector<BoundSource>& sources) {
+  if (!group.shared_pack.empty()) {
+    const auto [entry, is_new] = shared.try_emplace(group.shared_pack, sources.size());
+    if (!is_new) {
+      return sources[entry->second];
+    }
+  }
+  sources.push_back(group.pack ? PackOf(group) : BoundSource());
+  return sources.back();
+}
+
+BoundFleet FleetOf(const Scenario& scenario, uint64_t seed) {
+  BoundFleet fleet;
+  std::map<std::string, size_t> shared;
   const double best = BestSpeed(scenario);
   const std::vector<GroupTruth> truth = TruthOf(scenario, seed);
   for (size_t i = 0; i < truth.size(); ++i) {
     const GroupTruth& group = truth[i];
     for (const BoardTruth& one : group.boards) {
-      BoundBoard& board = boards.emplace_back();
+      BoundSource& source = SourceFor(group, shared, fleet.sources);
+      source.boards.push_back(fleet.boards.size());
+      source.idle_watts += group.idle.value();
+      if (group.pack) {
+        // The guard goes by the gauge.
+        const double lowest = group.reserve.value() - scenario.fleet[i].gauge_error.value();
+        source.reserve_wh =
+            std::min(source.reserve_wh, std::max(0.0, lowest) * ToWattHours(*group.pack));
+      }
+      BoundBoard& board = fleet.boards.emplace_back();
       board.idle_watts = group.idle.value();
       for (const JobTruth& job : one.jobs) {
         board.seconds.push_back(best * job.seconds);
         board.work_watts.push_back(job.power.value());
       }
-      if (group.pack) {
-        board.capacity_wh = ToWattHours(*group.pack);
-        board.charge_wh = group.charge.value() * board.capacity_wh;
-        // The guard goes by the gauge.
-        const double lowest = group.reserve.value() - scenario.fleet[i].gauge_error.value();
-        board.reserve_wh = std::max(0.0, lowest) * board.capacity_wh;
-        board.sun_watts = group.sun;
-        // The simulation reads the sun now and then, so that an evening may give a little more.
-        for (const double watts : board.sun_watts) {
-          board.slack_wh = std::max(board.slack_wh, watts * kSunReadHours);
-        }
-        board.charge_wh += board.slack_wh;
-        board.capacity_wh += board.slack_wh;
-      }
     }
   }
-  return boards;
+  return fleet;
 }
 
 class BoundProgram {
@@ -96,7 +132,8 @@ class BoundProgram {
   BoundProgram(const Scenario& scenario, uint64_t seed, std::vector<Submission> submissions)
       : scenario_(scenario),
         seed_(seed),
-        boards_(BoardsOf(scenario, seed)),
+        fleet_(FleetOf(scenario, seed)),
+        boards_(fleet_.boards),
         submissions_(std::move(submissions)) {}
 
   absl::StatusOr<RunFigures> Solve(const solve::Solver& solver) {
@@ -201,15 +238,19 @@ class BoundProgram {
   // The most jobs; only_in_time: of those alone whose deadline is before the scenario's end.
   absl::StatusOr<double> Most(const solve::Solver& solver, bool only_in_time) {
     solve::LinearProgram program;
-    std::vector<std::vector<SlotRows>> rows;
-    for (const BoundBoard& board : boards_) {
-      rows.push_back(AddBoard(board, program));
+    std::vector<std::vector<SlotRows>> rows(boards_.size());
+    std::vector<const BoundSource*> sources(boards_.size());
+    for (const BoundSource& source : fleet_.sources) {
+      AddSource(source, rows, program);
+      for (const size_t board : source.boards) {
+        sources[board] = &source;
+      }
     }
     for (const JobClass& one : classes_) {
       const int of_class = program.AddRow(0.0, one.jobs);
       const double cost = only_in_time && !one.must_be_in_time ? 0.0 : -1.0;
       for (size_t board = 0; board < boards_.size(); ++board) {
-        AddWork(one, board, {of_class, cost}, rows[board], program);
+        AddWork(one, {board, *sources[board]}, {of_class, cost}, rows[board], program);
       }
     }
     const auto solution = solver.solve(program, {.iterations = kIterationsMax});
@@ -218,7 +259,8 @@ class BoundProgram {
     return std::floor(-solution->cost * (1.0 + kTolerance) + kTolerance);
   }
 
-  // The rows of a board's slot, those of the pack in watt-hours; -1: a board on mains has none.
+  // The rows of a board's slot, those of the pack in watt-hours; -1: a board on mains has none. The
+  // boards of a shared pack have one row `balance`.
   struct SlotRows {
     int time = -1;
     int balance = -1;
@@ -232,11 +274,17 @@ class BoundProgram {
     double cost = 0.0;
   };
 
+  struct BoardAt {
+    size_t number = 0;
+    const BoundSource& source;
+  };
+
   // Which part of the class is worked on in each slot.
-  void AddWork(const JobClass& one, size_t number, const ClassRow& of_class,
+  void AddWork(const JobClass& one, const BoardAt& at, const ClassRow& of_class,
                const std::vector<SlotRows>& rows, solve::LinearProgram& program) const {
-    const BoundBoard& board = boards_[number];
-    const double seconds = one.seconds[number];
+    const BoundBoard& board = boards_[at.number];
+    const double reserve_wh = at.source.reserve_wh;
+    const double seconds = one.seconds[at.number];
     const double above_idle_wh =
         seconds * std::max(0.0, board.work_watts[one.group] - board.idle_watts) / kSecondsOfHour;
     for (size_t slot = one.first_slot; slot <= one.last_slot; ++slot) {
@@ -244,12 +292,11 @@ class BoundProgram {
       std::vector<solve::LinearProgram::Term> terms = {{of_class.row, 1.0},
                                                        {rows[slot].time, seconds}};
       if (rows[slot].balance >= 0) {
-        const double idle_wh = board.idle_watts * room / kSecondsOfHour;
+        const double idle_wh = at.source.idle_watts * room / kSecondsOfHour;
         terms.push_back({rows[slot].balance, above_idle_wh});
-        terms.push_back({rows[slot].before, -board.reserve_wh * seconds / room});
+        terms.push_back({rows[slot].before, -reserve_wh * seconds / room});
         terms.push_back({rows[slot].fall, idle_wh * seconds / room});
-        terms.push_back(
-            {rows[slot].after, -std::max(0.0, board.reserve_wh - idle_wh) * seconds / room});
+        terms.push_back({rows[slot].after, -std::max(0.0, reserve_wh - idle_wh) * seconds / room});
       }
       // A job works in one place at a time.
       program.AddColumn(of_class.cost, one.jobs * std::min(1.0, room / seconds), std::move(terms));
@@ -257,39 +304,42 @@ class BoundProgram {
   }
 
   // The nets of the hours of a slot, in watt-hours: sun without idle draw.
-  [[nodiscard]] std::vector<double> NetsOf(const BoundBoard& board, size_t slot) const {
+  [[nodiscard]] std::vector<double> NetsOf(const BoundSource& pack, size_t slot) const {
     std::vector<double> nets;
     const size_t begin = slot * hours_of_slot_;
     for (size_t hour = begin; hour < begin + hours_of_slot_; ++hour) {
       const double left = scenario_.duration_seconds / kSecondsOfHour - static_cast<double>(hour);
-      const double sun = hour < board.sun_watts.size() ? board.sun_watts[hour] : 0.0;
+      const double sun = hour < pack.sun_watts.size() ? pack.sun_watts[hour] : 0.0;
       if (left > 0.0) {
-        nets.push_back(std::min(1.0, left) * (sun - board.idle_watts));
+        nets.push_back(std::min(1.0, left) * (sun - pack.idle_watts));
       }
     }
     return nets;
   }
 
-  // The time of each slot, and of a board with a pack what its charge is before and after.
-  std::vector<SlotRows> AddBoard(const BoundBoard& board, solve::LinearProgram& program) const {
-    std::vector<SlotRows> rows(slots_);
-    for (size_t slot = 0; slot < slots_; ++slot) {
-      rows[slot].time = program.AddRow(0.0, RoomOf(slot));
+  // The time of each slot, and of boards with a pack what its charge is before and after.
+  void AddSource(const BoundSource& source, std::vector<std::vector<SlotRows>>& rows,
+                 solve::LinearProgram& program) const {
+    for (const size_t board : source.boards) {
+      rows[board].resize(slots_);
+      for (size_t slot = 0; slot < slots_; ++slot) {
+        rows[board][slot].time = program.AddRow(0.0, RoomOf(slot));
+      }
     }
-    if (board.capacity_wh <= 0.0) {
-      return rows;
+    if (source.capacity_wh <= 0.0) {
+      return;
     }
     // What work leaves at least, and idle draw after it: a pack that cannot be empty gives all of
     // its idle draw.
     const double stopped =
-        std::min(board.reserve_wh, board.charge_wh) - board.idle_watts - board.slack_wh;
+        std::min(source.reserve_wh, source.charge_wh) - source.idle_watts - source.slack_wh;
     double least = std::max(0.0, stopped);
     std::vector<bool> may_be_empty;
     for (size_t slot = 0; slot < slots_; ++slot) {
       double sum = 0.0;
-      double gains = board.slack_wh;
+      double gains = source.slack_wh;
       bool empty = false;
-      for (const double net : NetsOf(board, slot)) {
+      for (const double net : NetsOf(source, slot)) {
         sum += net;
         gains += std::max(0.0, net);
         empty = empty || least + net < 0.0;
@@ -298,54 +348,72 @@ class BoundProgram {
       // Surplus sun may be lost. While a board works the reserve is whole: at some time of the
       // slot, and but for idle draw still at its end. It falls by idle draw alone, and not during
       // work.
-      rows[slot].balance = program.AddRow(-kInfinite, sum);
-      rows[slot].before = program.AddRow(-gains, kInfinite);
-      rows[slot].after = program.AddRow(0.0, kInfinite);
-      rows[slot].fall =
-          program.AddRow(-kInfinite, board.idle_watts * RoomOf(slot) / kSecondsOfHour);
+      const int balance = program.AddRow(-kInfinite, sum);
+      for (const size_t board : source.boards) {
+        SlotRows& of = rows[board][slot];
+        of.balance = balance;
+        of.before = program.AddRow(-gains, kInfinite);
+        of.after = program.AddRow(0.0, kInfinite);
+        of.fall = program.AddRow(-kInfinite, source.idle_watts * RoomOf(slot) / kSecondsOfHour);
+      }
       may_be_empty.push_back(empty);
     }
-    AddPack(board, rows, may_be_empty, program);
-    return rows;
+    AddCharge(source, rows, program);
+    AddEmptyTimes(source, rows, may_be_empty, program);
   }
 
-  // Between the slots, the charge up to the reserve and the charge above it; and the idle draw that
-  // an empty pack does not give.
-  void AddPack(const BoundBoard& board, const std::vector<SlotRows>& rows,
-               const std::vector<bool>& may_be_empty, solve::LinearProgram& program) const {
+  // Between the slots, the charge up to the reserve and the charge above it.
+  void AddCharge(const BoundSource& pack, const std::vector<std::vector<SlotRows>>& rows,
+                 solve::LinearProgram& program) const {
     using Terms = std::vector<solve::LinearProgram::Term>;
-    const double reserve = std::min(board.reserve_wh, board.capacity_wh);
+    const double reserve = std::min(pack.reserve_wh, pack.capacity_wh);
+    const size_t first = pack.boards.front();
     for (size_t slot = 0; slot <= slots_; ++slot) {
       Terms above;
       Terms below;
       if (slot < slots_) {
-        above = {{rows[slot].balance, -1.0}};
-        below = {{rows[slot].balance, -1.0}, {rows[slot].before, 1.0}, {rows[slot].fall, 1.0}};
+        above = {{rows[first][slot].balance, -1.0}};
+        below = above;
+        for (const size_t board : pack.boards) {
+          const SlotRows& next = rows[board][slot];
+          below.insert(below.end(), {{next.before, 1.0}, {next.fall, 1.0}});
+        }
       }
       if (slot > 0) {
-        const SlotRows& last = rows[slot - 1];
-        above.push_back({last.balance, 1.0});
-        below.insert(below.end(), {{last.balance, 1.0}, {last.after, 1.0}, {last.fall, -1.0}});
+        above.push_back({rows[first][slot - 1].balance, 1.0});
+        below.push_back({rows[first][slot - 1].balance, 1.0});
+        for (const size_t board : pack.boards) {
+          const SlotRows& last = rows[board][slot - 1];
+          below.insert(below.end(), {{last.after, 1.0}, {last.fall, -1.0}});
+        }
       }
-      const double most = slot == 0 ? board.charge_wh : board.capacity_wh;
+      const double most = slot == 0 ? pack.charge_wh : pack.capacity_wh;
       program.AddColumn(0.0, std::max(0.0, most - reserve), std::move(above));
       program.AddColumn(0.0, std::min(reserve, most), std::move(below));
     }
-    for (size_t slot = 0; slot < slots_; ++slot) {
-      const double room = RoomOf(slot);
-      const double idle_wh = board.idle_watts * room / kSecondsOfHour;
-      if (may_be_empty[slot] && idle_wh > 0.0) {
-        program.AddColumn(0.0, idle_wh,
-                          {{rows[slot].balance, -1.0},
-                           {rows[slot].fall, 1.0},
-                           {rows[slot].time, room / idle_wh}});
+  }
+
+  // The idle draw that an empty pack does not give. A board that is off does not work.
+  void AddEmptyTimes(const BoundSource& pack, const std::vector<std::vector<SlotRows>>& rows,
+                     const std::vector<bool>& may_be_empty, solve::LinearProgram& program) const {
+    for (const size_t board : pack.boards) {
+      for (size_t slot = 0; slot < slots_; ++slot) {
+        const double room = RoomOf(slot);
+        const double idle_wh = boards_[board].idle_watts * room / kSecondsOfHour;
+        if (may_be_empty[slot] && idle_wh > 0.0) {
+          program.AddColumn(0.0, idle_wh,
+                            {{rows[board][slot].balance, -1.0},
+                             {rows[board][slot].fall, 1.0},
+                             {rows[board][slot].time, room / idle_wh}});
+        }
       }
     }
   }
 
   const Scenario& scenario_;
   const uint64_t seed_;
-  const std::vector<BoundBoard> boards_;
+  const BoundFleet fleet_;
+  const std::vector<BoundBoard>& boards_;
   const std::vector<Submission> submissions_;
   std::vector<JobClass> classes_;
   size_t hours_of_slot_ = 1;

@@ -79,6 +79,34 @@ TEST_F(SolvedBoundTest, ChargeBoundsTheJobsOfABoardWithoutSun) {
   EXPECT_EQ(ValueOf(BoundOf(*scenario, 1), Figure::kDone), std::floor(0.5 * 80 / wh_of_job));
 }
 
+constexpr char kOnePack[] =
+    ", count: 2, policy: {power_group: {name: north, shared_pack: true}}, gauge_error: 0";
+
+TEST_F(SolvedBoundTest, BoardsOfOnePackHaveItsChargeOnce) {
+  const auto scenario = ParseForBound(
+      Site(absl::StrCat(kOnePack, ", pack_wh: 320, charge: 0.9, reserve: 0.4"), 200, ""));
+  ASSERT_THAT(scenario, IsOk());
+  const JobTruth job = TruthOf(*scenario, 1)[0].boards[0].jobs[0];
+  const double wh_of_job = ToWattHours(job.power * absl::Seconds(job.seconds));
+  // Both boards work at once, so no idle draw is lost.
+  EXPECT_EQ(ValueOf(BoundOf(*scenario, 1), Figure::kDone), std::floor(0.5 * 320 / wh_of_job));
+}
+
+TEST_F(SolvedBoundTest, NoPolicyExceedsItOnOnePack) {
+  for (const double charge : {0.6, 0.9}) {
+    std::string text = Site(absl::StrCat(kOnePack, ", pack_wh: 90, reserve: 0.2, panel_watts: 60",
+                                         ", charge: ", charge),
+                            100, "");
+    text += "sun: {file: sun.csv}\n";
+    const auto scenario = ParseForBound(text);
+    ASSERT_THAT(scenario, IsOk());
+    const double bound = ValueOf(BoundOf(*scenario, 1), Figure::kDone);
+    const double done = ValueOf(RunScenario(*scenario, "fastest", 1), Figure::kDone);
+    EXPECT_LE(done, bound) << charge;
+    EXPECT_GE(done, 0.5 * bound) << charge;
+  }
+}
+
 TEST_F(SolvedBoundTest, DeadlinesBoundWhatIsMissed) {
   const auto scenario = ParseForBound(Site("", 7, "deadline_seconds: 3600, "));
   ASSERT_THAT(scenario, IsOk());
@@ -193,6 +221,45 @@ TEST_F(SolvedBoundTest, NoPolicyExceedsIt) {
       EXPECT_GE(most, 0.6 * ValueOf(bound, Figure::kDone)) << "the bound says something";
     }
   }
+}
+
+// A site on which time, charge, sun and deadlines all bind, and what may be better about it.
+struct Better {
+  int panel_watts = 20;
+  int deadline_seconds = 7200;
+  int boards = 1;
+  int examples = 1500;
+};
+
+double BoundOn(const Better& of, Figure figure) {
+  const auto scenario = ParseForBound(absl::StrCat(
+      "duration: 12h\nfleet:\n  - {name: a, class: jetson-orin-nano, count: ", of.boards,
+      ", pack_wh: 50, charge: 0.6, reserve: 0.2, panel_watts: ", of.panel_watts,
+      "}\nsun: {file: sun.csv}\ndata: {questions: {examples: ", of.examples,
+      "}}\njobs:\n  - {name: due, every: 1h, count: 3, job: {deadline_seconds: ",
+      of.deadline_seconds,
+      ", finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}\n"
+      "  - {name: soon, count: 30, job: {deadline_seconds: ",
+      of.deadline_seconds,
+      ", finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}\n"));
+  EXPECT_THAT(scenario, IsOk());
+  return scenario.ok() ? ValueOf(BoundOf(*scenario, 1), figure) : std::nan("");
+}
+
+TEST_F(SolvedBoundTest, WhatIsBetterNeverMakesItWorse) {
+  const Better betters[] = {
+      {.panel_watts = 40}, {.deadline_seconds = 4 * 7200}, {.boards = 2}, {.examples = 750}};
+  const double done = BoundOn({}, Figure::kDone);
+  const double missed = BoundOn({}, Figure::kMissed);
+  EXPECT_GT(missed, 5);
+  int more = 0;
+  for (const Better& better : betters) {
+    SCOPED_TRACE(&better - betters);
+    EXPECT_GE(BoundOn(better, Figure::kDone), done);
+    EXPECT_LE(BoundOn(better, Figure::kMissed), missed);
+    more += BoundOn(better, Figure::kDone) > done ? 1 : 0;
+  }
+  EXPECT_GE(more, 3) << "the changes change nothing";
 }
 
 // Three hours until the deadline, ten minutes of work, and a pack that would feed less than the

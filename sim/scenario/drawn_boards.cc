@@ -42,19 +42,20 @@ double DrawMoment(const Scenario& scenario, Random& random) {
   return kBeginSeconds + scenario.duration_seconds * random.Between(kChangesFrom, kChangesUntil);
 }
 
-// That the policies demand of the boards.
-Fraction ReserveOf(const Scenario& scenario, const BoardGroup& group) {
-  std::vector<const v1::Policy*> policies;
-  if (group.policy) {
-    policies.push_back(&*group.policy);
-  }
-  for (const v1::Policy& policy : scenario.fleet_policies) {
-    if (policy::Selects(policy, InfoOf(group, 1))) {
-      policies.push_back(&policy);
+policy::Limits LimitsOfGroup(const Scenario& scenario, const BoardGroup& group) {
+  return policy::LimitsOf(PoliciesOf(scenario, group));
+}
+
+// Of a shared pack one group may tell the panel for all.
+Watts PanelOf(const Scenario& scenario, const BoardGroup& group) {
+  Watts panel = group.panel;
+  const std::string pack = SharedPackOf(scenario, group);
+  for (const BoardGroup& other : scenario.fleet) {
+    if (!pack.empty() && SharedPackOf(scenario, other) == pack) {
+      panel = std::max(panel, other.panel);
     }
   }
-  const policy::Limits limits = policy::LimitsOf(policies);
-  return limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
+  return panel;
 }
 
 }  // namespace
@@ -108,6 +109,24 @@ SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
   return speed;
 }
 
+std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group) {
+  std::vector<const v1::Policy*> policies;
+  if (group.policy) {
+    policies.push_back(&*group.policy);
+  }
+  for (const v1::Policy& policy : scenario.fleet_policies) {
+    if (policy::Selects(policy, InfoOf(group, 1))) {
+      policies.push_back(&policy);
+    }
+  }
+  return policies;
+}
+
+std::string SharedPackOf(const Scenario& scenario, const BoardGroup& group) {
+  const policy::Limits limits = LimitsOfGroup(scenario, group);
+  return limits.power_group && limits.power_group->shared_pack ? limits.power_group->name : "";
+}
+
 BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
   BoardSettings board;
   board.idle = group.board_class.idle;
@@ -115,11 +134,12 @@ BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_
   board.charge = group.charge;
   board.day_seconds = kSecondsOfDay;
   board.gauge_error = group.gauge_error;
-  if (group.pack && group.panel > Watts(0)) {
-    board.sun_watts = SunOf(scenario, group.panel, seed);
+  if (const Watts panel = PanelOf(scenario, group); group.pack && panel > Watts(0)) {
+    board.sun_watts = SunOf(scenario, panel, seed);
     board.sun_begins_seconds = kBeginSeconds;
   }
-  board.reserve = ReserveOf(scenario, group);
+  const policy::Limits limits = LimitsOfGroup(scenario, group);
+  board.reserve = limits.reserve ? limits.reserve->state_of_charge : Fraction(0);
   if (group.heat) {
     board.heat = *group.heat;
   } else if (scenario.throttle > 1.0) {

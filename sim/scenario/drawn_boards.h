@@ -6,11 +6,14 @@
 #define WATTLE_SIM_SCENARIO_DRAWN_BOARDS_H_
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "sim/board.h"
 #include "sim/scenario/scenario.h"
 #include "sim/true_speed.h"
 #include "wattle/v1/device.pb.h"
+#include "wattle/v1/policy.pb.h"
 
 namespace wattle::sim {
 
@@ -24,6 +27,14 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number);
 // number: of the board in the fleet, from 0.
 SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed);
 
+// Those that select the group's boards, its own first. They point into the scenario.
+std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group);
+
+// The pack that the policies let the group's boards share, with one another and with those of other
+// groups; "": each board has its own.
+std::string SharedPackOf(const Scenario& scenario, const BoardGroup& group);
+
+// Of a shared pack: without it (BoardSettings::shared_pack), with the panel of the whole.
 BoardSettings BoardOf(const Scenario& scenario, const BoardGroup& group, uint64_t seed);
 
 }  // namespace wattle::sim

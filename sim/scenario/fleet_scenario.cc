@@ -41,18 +41,25 @@ bool IsKnownClass(const std::string& name) {
                      [&](const BoardClass& one) { return one.name == name; });
 }
 
+double GaugeErrorOf(const v1::Device& device) {
+  return device.heartbeat().gauge_error_ratio() > 0.0 ? device.heartbeat().gauge_error_ratio()
+                                                      : device.info().gauge_error_ratio();
+}
+
 // The lines of one board's entry, and what of it is assumed.
 class BoardText {
  public:
-  explicit BoardText(const v1::Device& device) : device_(device), info_(device.info()) {}
+  // gauge: the board that tells of the pack; itself, or another one on a shared pack.
+  BoardText(const v1::Device& device, const v1::Device& gauge)
+      : device_(device), gauge_(gauge), info_(device.info()) {}
 
-  std::string Write(double pack_share) {
+  std::string Write() {
     const std::string name = ScalarText(info_.name());
     Add("name", name);
     Add("class", ScalarText(info_.device_class()));
     Add("boards", absl::StrCat("[", name, "]"));
     AddProcessor();
-    AddPack(pack_share);
+    AddPack();
     AddLink();
     std::vector<std::string> labels;
     for (const v1::Label& label : info_.labels()) {
@@ -99,21 +106,20 @@ class BoardText {
     }
   }
 
-  void AddPack(double share) {
-    const double capacity_wh = share * info_.battery_capacity_wh();
-    pack_unknown_ = info_.has_battery_gauge() && capacity_wh < 1.0;
+  void AddPack() {
+    const double capacity_wh = gauge_.info().battery_capacity_wh();
+    pack_unknown_ = gauge_.info().has_battery_gauge() && capacity_wh < 1.0;
     has_pack_ = capacity_wh >= 1.0;
     if (!has_pack_) {
       return;
     }
     Add("pack_wh", ScalarText(capacity_wh));
-    if (device_.heartbeat().has_battery()) {
-      Add("charge", ScalarText(std::clamp(device_.heartbeat().state_of_charge_ratio(), 0.0, 1.0)));
+    if (gauge_.heartbeat().has_battery()) {
+      Add("charge", ScalarText(std::clamp(gauge_.heartbeat().state_of_charge_ratio(), 0.0, 1.0)));
     }
-    const double error = device_.heartbeat().gauge_error_ratio() > 0.0
-                             ? device_.heartbeat().gauge_error_ratio()
-                             : info_.gauge_error_ratio();
-    Add("gauge_error", ScalarText(std::clamp(error, 0.0, kGaugeErrorMax)));
+    Add("gauge_error",
+        ScalarText(std::clamp(GaugeErrorOf(info_.has_battery_gauge() ? device_ : gauge_), 0.0,
+                              kGaugeErrorMax)));
     Add("panel_watts", "0");
   }
 
@@ -127,6 +133,7 @@ class BoardText {
   }
 
   const v1::Device& device_;
+  const v1::Device& gauge_;
   const v1::DeviceInfo& info_;
   std::vector<std::string> parts_;
   bool idle_assumed_ = false;
@@ -184,8 +191,8 @@ class FleetWriter {
       emulated_ = emulated_ || device.info().emulated();
     }
     for (const v1::Device* device : boards_) {
-      BoardText board(*device);
-      absl::StrAppend(&text, board.Write(PackShare(*device)));
+      BoardText board(*device, GaugeOf(*device));
+      absl::StrAppend(&text, board.Write());
       const std::string& name = device->info().name();
       for (const auto& [is_so, names] : {std::pair(board.idle_assumed(), &without_idle_),
                                          {board.pack_unknown(), &without_pack_},
@@ -199,20 +206,29 @@ class FleetWriter {
     return text;
   }
 
-  // Boards of a shared pack tell the whole of it; the simulation's boards have a pack each.
-  double PackShare(const v1::Device& device) {
-    int boards = 0;
+  // The board that tells of the pack of this one: of a shared pack the one with the best gauge, as
+  // plans have it.
+  const v1::Device& GaugeOf(const v1::Device& device) {
     for (const v1::Policy& policy : told_.policies) {
       if (!policy.power_group().shared_pack() || !policy::Selects(policy, device.info())) {
         continue;
       }
-      shared_packs_.insert(policy.power_group().name());
       const std::string& group = policy.power_group().name();
-      boards = static_cast<int>(
-          std::count_if(boards_.begin(), boards_.end(),
-                        [&](const v1::Device* other) { return IsInGroup(*other, group); }));
+      const v1::Device* best = nullptr;
+      for (const v1::Device* const other : boards_) {
+        const bool tells =
+            other->info().battery_capacity_wh() >= 1.0 && other->heartbeat().has_battery();
+        if (tells && IsInGroup(*other, group) &&
+            (best == nullptr || GaugeErrorOf(*other) < GaugeErrorOf(*best))) {
+          best = other;
+        }
+      }
+      if (best != nullptr) {
+        shared_packs_.insert(group);
+        return *best;
+      }
     }
-    return 1.0 / std::max(1, boards);
+    return device;
   }
 
   [[nodiscard]] bool IsInGroup(const v1::Device& device, const std::string& group) const {
@@ -226,10 +242,10 @@ class FleetWriter {
     for (v1::Policy policy : told_.policies) {
       has_place_ = has_place_ || policy.has_place();
       policy.clear_place();
-      if (policy.power_group().shared_pack()) {
-        policy.mutable_power_group()->clear_shared_pack();
+      if (policy.has_power_group() && shared_packs_.count(policy.power_group().name()) == 0) {
+        policy.mutable_power_group()->clear_shared_pack();  // Nobody knows its capacity.
       }
-      if (policy.has_power_group() && policy.power_group().power_cap_watts() == 0.0) {
+      if (policy.power_group().power_cap_watts() == 0.0 && !policy.power_group().shared_pack()) {
         policy.clear_power_group();
       }
       if (core::ValidatePolicy(policy).ok()) {  // Else nothing is left of it.
@@ -322,7 +338,7 @@ class FleetWriter {
     add("an idle draw that nobody has measured on ", without_idle_);
     add("10 Mbit/s on ", without_link_);
     const std::vector<std::string> shared(shared_packs_.begin(), shared_packs_.end());
-    add("an equal share for each board of the packs ", shared);
+    add("the charge by the best gauge of the boards of the packs ", shared);
     if (has_place_) {
       lines.emplace_back("no place of policies");
     }

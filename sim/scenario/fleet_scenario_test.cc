@@ -167,24 +167,49 @@ TEST(FleetScenarioTest, PoliciesHoldForTheBoardsThatTheySelect) {
   EXPECT_EQ(truth[1].reserve, Fraction(0.45));
 }
 
-TEST(FleetScenarioTest, ASharedPackIsDividedAmongItsBoards) {
+// Three boards of a mast, the last without a gauge, on one pack.
+FleetTold BoardsOfOnePack() {
   FleetTold told;
   told.devices = {BoardTold("nano-1"), BoardTold("nano-2"), BoardTold("nano-3")};
-  for (v1::Device& device : told.devices) {
-    GivePack(300, 1, &device);
-  }
+  GivePack(300, 0.55, &told.devices[0]);
+  GivePack(300, 0.5, &told.devices[1]);
+  told.devices[1].mutable_info()->set_gauge_error_ratio(0.01);
   v1::Policy& policy = told.policies.emplace_back();
   policy.set_name("north");
   policy.add_selector("site=mast");
   policy.set_reserve_state_of_charge_ratio(0.2);
   policy.mutable_power_group()->set_name("pack");
   policy.mutable_power_group()->set_shared_pack(true);
+  return told;
+}
+
+TEST(FleetScenarioTest, BoardsOfASharedPackHaveItAsItsBestGaugeTellsIt) {
+  std::string text;
+  const auto scenario = ScenarioOf(BoardsOfOnePack(), &text);
+  ASSERT_THAT(scenario, IsOk());
+  for (const BoardGroup& board : scenario->fleet) {
+    EXPECT_EQ(board.pack, FromWattHours(300)) << board.name;
+    EXPECT_EQ(board.charge, Fraction(0.5)) << board.name;
+  }
+  EXPECT_EQ(scenario->fleet[0].gauge_error, Fraction(0.05));
+  EXPECT_EQ(scenario->fleet[2].gauge_error, Fraction(0.01));
+  const auto truth = TruthOf(*scenario, 1);
+  EXPECT_EQ(truth[0].shared_pack, "pack");
+  EXPECT_EQ(truth[2].shared_pack, "pack");
+  EXPECT_THAT(text, HasSubstr("the charge by the best gauge of the boards of the packs pack"));
+}
+
+TEST(FleetScenarioTest, ASharedPackOfWhichNobodyTellsIsNone) {
+  FleetTold told = BoardsOfOnePack();
+  for (v1::Device& device : told.devices) {
+    device.mutable_info()->clear_battery_capacity_wh();
+  }
   std::string text;
   const auto scenario = ScenarioOf(told, &text);
   ASSERT_THAT(scenario, IsOk());
-  EXPECT_EQ(scenario->fleet[1].pack, FromWattHours(100));
+  EXPECT_FALSE(scenario->fleet[0].pack.has_value());
   EXPECT_FALSE(scenario->fleet_policies[0].has_power_group());
-  EXPECT_THAT(text, HasSubstr("an equal share for each board of the packs pack"));
+  EXPECT_THAT(text, HasSubstr("mains, because the pack's Wh are not known, on nano-1, nano-2"));
 }
 
 TEST(FleetScenarioTest, TrueRatesStandOnTheMeasuredRows) {

@@ -10,6 +10,7 @@
 #include "coordinator/core/state.h"
 #include "proto/state_names.h"
 #include "sim/options.h"
+#include "sim/scenario/drawn_boards.h"
 
 namespace wattle::sim {
 namespace {
@@ -76,12 +77,13 @@ Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
       board.name = group.BoardName(number);
       board.group = group.name;
       board.device_class = group.board_class.name;
+      board.shared_pack = SharedPackOf(scenario, group);
       recording_.boards.push_back(std::move(board));
     }
   }
 }
 
-// A board is advanced as it works. Its copy is advanced here, because each stop on the way would
+// A board is advanced as it works. Here it is thought to be, because each stop on the way would
 // round the board's own charge in another place.
 void Recorder::Sample(double at_seconds) {
   recording_.events.push_back({at_seconds - begin_seconds_, fleet_.invariants().chain()});
@@ -91,12 +93,11 @@ void Recorder::Sample(double at_seconds) {
     if (!worker.board().has_battery()) {
       continue;
     }
-    Board board = worker.board();
-    board.AdvanceTo(at_seconds);
+    const PackMoment pack = worker.board().PackAt(at_seconds);
     recording_.boards[i].pack.push_back(
         {.at_seconds = at_seconds - begin_seconds_,
-         .charge = board.charge(),
-         .sun = board.harvest(),
+         .charge = pack.charge,
+         .sun = pack.sun,
          .expected_sun = ExpectedSun(state, worker.device_id(), at_seconds)});
   }
 }

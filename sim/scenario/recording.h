@@ -28,7 +28,7 @@ struct AttemptRecord {
   std::optional<Joules> energy{};  // gross, by its receipt; absent: it has none yet
 };
 
-// The pack of a board at one moment.
+// The pack of a board at one moment; of a shared pack the same on each of its boards.
 struct PackSample {
   double at_seconds = 0.0;
   Fraction charge{};  // in truth, not by the gauge
@@ -41,6 +41,7 @@ struct BoardRecord {
   std::string name;
   std::string group;  // of the fleet
   std::string device_class;
+  std::string shared_pack;              // its name; "": none
   Fraction reserve{};                   // 0: none
   std::vector<AttemptRecord> attempts;  // by begin
   std::vector<PackSample> pack;         // empty: the board is on mains

@@ -25,6 +25,7 @@
 #include "sim/scenario/recorder.h"
 #include "sim/scenario/submissions.h"
 #include "sim/scenario/true_rates.h"
+#include "sim/true_pack.h"
 
 namespace wattle::sim {
 namespace {
@@ -199,10 +200,15 @@ class ScenarioRun {
 
   std::vector<Machine> Machines() {
     std::vector<Machine> machines;
+    std::map<std::string, std::shared_ptr<SharedPack>> packs;
     for (const BoardGroup& group : scenario_.fleet) {
+      const std::string pack = SharedPackOf(scenario_, group);
       for (int number = 1; number <= group.count; ++number) {
         Machine machine;
         machine.board = BoardOf(scenario_, group, seed_);
+        if (!pack.empty()) {
+          machine.board.shared_pack = SharedPackFor(machine.board, packs[pack]);
+        }
         machine.board.speed = SpeedOf(scenario_, static_cast<int>(machines.size()), seed_);
         machine.info = InfoOf(group, number);
         machine.workload = [this, info = machine.info, idle = machine.board.idle,
@@ -217,6 +223,16 @@ class ScenarioRun {
       }
     }
     return machines;
+  }
+
+  // The first board of a pack makes it.
+  static std::shared_ptr<SharedPack> SharedPackFor(const BoardSettings& board,
+                                                   std::shared_ptr<SharedPack>& pack) {
+    if (pack == nullptr) {
+      pack = std::make_shared<SharedPack>();
+      pack->pack = {.capacity = board.battery, .charge = *board.battery * board.charge.value()};
+    }
+    return pack;
   }
 
   [[nodiscard]] int64_t BytesOf(const std::string& artifact_id) const {
@@ -547,36 +563,6 @@ absl::Status CheckScenario(const Scenario& scenario) {
     }
   }
   return absl::OkStatus();
-}
-
-std::vector<GroupTruth> TruthOf(const Scenario& scenario, uint64_t seed) {
-  const TrueRates rates(scenario, seed);
-  std::vector<GroupTruth> truth;
-  int number_in_fleet = 0;
-  for (const BoardGroup& group : scenario.fleet) {
-    const BoardSettings board = BoardOf(scenario, group, seed);
-    GroupTruth& told = truth.emplace_back();
-    told.group = group.name;
-    told.pack = board.battery;
-    told.charge = board.charge;
-    told.reserve = board.reserve;
-    told.idle = board.idle;
-    told.sun = board.sun_watts == nullptr ? std::vector<double>() : *board.sun_watts;
-    for (int number = 1; number <= group.count; ++number, ++number_in_fleet) {
-      BoardTruth& one = told.boards.emplace_back();
-      one.board = group.BoardName(number);
-      for (const JobGroup& jobs : scenario.jobs) {
-        const absl::StatusOr<Workload> workload =
-            rates.WorkloadOf(jobs.spec, number_in_fleet, InfoOf(group, number), board.idle);
-        WATTLE_CHECK(workload.ok(), "CheckScenario looked at every job");
-        one.jobs.push_back(
-            {.job = jobs.spec.name(),
-             .seconds = workload->step_seconds * static_cast<double>(workload->steps),
-             .power = workload->power});
-      }
-    }
-  }
-  return truth;
 }
 
 absl::StatusOr<RunFigures> RunScenario(const Scenario& scenario, const std::string& policy,

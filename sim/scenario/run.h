@@ -128,7 +128,10 @@ struct BoardTruth {
 struct GroupTruth {
   std::string group;
   std::optional<Joules> pack;  // absent: mains
-  Fraction charge{};           // a quarter of an hour before hour 0
+  // Of the boards' one pack, whose capacity, charge and sun these are; groups that name the same
+  // have the same. "": each board has a pack of its own.
+  std::string shared_pack{};
+  Fraction charge{};  // a quarter of an hour before hour 0
   Fraction reserve{};
   Watts idle{};               // of a board
   std::vector<double> sun{};  // watts of a board's panel, by hour; empty: none

@@ -145,6 +145,8 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
                                        "1h to 366d, such as 12h, 3d or 1d 12h");
   ReadFleet(top, scenario);
   ReadFleetPolicies(top, scenario);
+  CheckPowerGroups(top, scenario);
+  CheckSharedPacks(top, scenario);
   ReadProfiles(top, scenario);
   ReadArtifacts(top, scenario);
   ReadSun(top, read, scenario);

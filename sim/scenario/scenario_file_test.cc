@@ -60,10 +60,18 @@ absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& changes =
                        });
 }
 
+// The sun behind a second group, all boards on one pack.
+std::string WithPole(const std::string& fields) {
+  return absl::StrCat(
+      "  - {name: pole, class: raspberry-pi-5, ", fields,
+      "}\nsun: {file: sun.csv}\n"
+      "fleet_policies: [{name: one, power_group: {name: north, shared_pack: true}}]\n");
+}
+
 struct Wrong {
   const char* name;
   const char* from;
-  const char* to;
+  std::string to;
   const char* place;
   const char* text;
 };
@@ -122,6 +130,24 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"ReserveIsNan", "reserve: 0.3", "reserve: nan", "fleet.reserve: \"nan\"",
               "wanted 0 to 1"},
         Wrong{"ReserveOnMains", "pack_wh: 60, ", "", "site.yaml:3:", "pack_wh beside it"},
+        Wrong{"PolicyThatIsNone", "reserve: 0.3,", "policy: {work_windows: ['07:00-07:00']},",
+              "site.yaml:3: fleet group mast: policy.work_windows: \"07:00-07:00\"",
+              "want two different times of day"},
+        Wrong{"TwoPowerGroups", "seeds: 3",
+              "fleet_policies: [{name: a, power_group: {name: north, shared_pack: true}}, "
+              "{name: b, power_group: {name: south, power_cap_watts: 9}}]",
+              "site.yaml:3: fleet: group mast would be in two power groups, north (policy a) and "
+              "south (policy b)",
+              "change a selector"},
+        Wrong{"PackOfTwoCapacities", "sun: {file: sun.csv}\n", WithPole("pack_wh: 90"),
+              "site.yaml:4: fleet.pack_wh: \"90\"; wanted 60, which group mast tells of pack north",
+              "which they share"},
+        Wrong{"PackOfTwoCharges", "sun: {file: sun.csv}\n", WithPole("pack_wh: 60, charge: 0.5"),
+              "site.yaml:4: fleet.charge: \"0.5\"; wanted 1, which group mast tells", ""},
+        Wrong{"PackOfTwoPanels", "sun: {file: sun.csv}\n", WithPole("pack_wh: 60, panel_watts: 30"),
+              "site.yaml:4: fleet.panel_watts: \"30\"; wanted 40, which group mast tells", ""},
+        Wrong{"PackThatOneBoardLacks", "sun: {file: sun.csv}\n", WithPole("cores: 4"),
+              "site.yaml:4: fleet.pack_wh: missing", "wanted the whole pack's"},
         Wrong{"PlaceWithoutDate", "reserve: 0.3,", "policy: {place: {latitude_degrees: 45}},",
               "site.yaml:3: fleet.policy.place: a scenario's days", "wanted a policy without"},
         Wrong{"ThrottlesAtRest", "reserve: 0.3,",

@@ -3,6 +3,7 @@
 // The boards of a scenario's file, in groups, with their policies.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 
 #include "coordinator/core/core.h"
 #include "formats/yaml_node.h"
+#include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/scenario_parts_internal.h"
 #include "sim/scenario/yaml_fields_internal.h"
 
@@ -111,7 +113,9 @@ void ReadPolicy(Fields& fields, BoardGroup& group) {
   policy.add_selector(absl::StrCat("group=", group.name));
   if (const absl::Status valid = core::ValidatePolicy(policy);
       !valid.ok() && (fields.Has("policy") || policy.reserve_state_of_charge_ratio() > 0.0)) {
-    throw Problem{absl::StrCat(fields.file(), ": fleet group ", group.name, ": ", valid.message())};
+    throw Problem{
+        absl::StrCat(Place(fields.Node(fields.Has("policy") ? "policy" : "reserve"), fields.file()),
+                     "fleet group ", group.name, ": ", valid.message())};
   } else if (valid.ok()) {
     group.policy = policy;
   }
@@ -214,6 +218,87 @@ void ReadFleetPolicies(Fields& top, Scenario& scenario) {
     if (!names.insert(policy.name()).second) {
       throw Problem{absl::StrCat(Place(node, top.file()), "fleet_policies.name: \"", policy.name(),
                                  "\" names two policies; wanted another")};
+    }
+  }
+}
+
+namespace {
+
+// What the groups of a shared pack tell of it, each by the group that told it first.
+struct ToldPack {
+  const BoardGroup* first = nullptr;
+  const BoardGroup* with_panel = nullptr;
+};
+
+std::string WattHoursText(const BoardGroup& group) {
+  return group.pack ? absl::StrFormat("%g", ToWattHours(*group.pack)) : "";
+}
+
+// The field that contradicts what the pack's other groups tell; "": none does.
+std::string ContradictionOf(const BoardGroup& group, const ToldPack& told) {
+  const auto contradiction = [](const char* field, const std::string& value,
+                                const std::string& wanted, const BoardGroup& of) {
+    return absl::StrCat("fleet.", field, ": \"", value, "\"; wanted ", wanted, ", which group ",
+                        of.name, " tells");
+  };
+  if (group.pack != told.first->pack) {
+    return contradiction("pack_wh", WattHoursText(group), WattHoursText(*told.first), *told.first);
+  }
+  if (group.charge != told.first->charge) {
+    return contradiction("charge", absl::StrFormat("%g", group.charge.value()),
+                         absl::StrFormat("%g", told.first->charge.value()), *told.first);
+  }
+  if (group.panel > Watts(0) && group.panel != told.with_panel->panel) {
+    return contradiction("panel_watts", absl::StrFormat("%g", group.panel.value()),
+                         absl::StrFormat("%g", told.with_panel->panel.value()), *told.with_panel);
+  }
+  return "";
+}
+
+}  // namespace
+
+void CheckPowerGroups(Fields& top, const Scenario& scenario) {
+  const std::vector<YAML::Node> nodes = top.List("fleet");
+  for (size_t i = 0; i < scenario.fleet.size(); ++i) {
+    const v1::Policy* first = nullptr;
+    for (const v1::Policy* const policy : PoliciesOf(scenario, scenario.fleet[i])) {
+      if (!policy->has_power_group()) {
+        continue;
+      }
+      first = first == nullptr ? policy : first;
+      if (policy->power_group().name() != first->power_group().name()) {
+        throw Problem{absl::StrCat(Place(nodes[i], top.file()), "fleet: group ",
+                                   scenario.fleet[i].name, " would be in two power groups, ",
+                                   first->power_group().name(), " (policy ", first->name(),
+                                   ") and ", policy->power_group().name(), " (policy ",
+                                   policy->name(), "); wanted one, so change a selector")};
+      }
+    }
+  }
+}
+
+void CheckSharedPacks(Fields& top, const Scenario& scenario) {
+  const std::vector<YAML::Node> nodes = top.List("fleet");
+  std::map<std::string, ToldPack> packs;
+  for (size_t i = 0; i < scenario.fleet.size(); ++i) {
+    const BoardGroup& group = scenario.fleet[i];
+    const std::string name = SharedPackOf(scenario, group);
+    if (name.empty()) {
+      continue;
+    }
+    if (!group.pack) {
+      throw Problem{absl::StrCat(Place(nodes[i], top.file()), "fleet.pack_wh: missing; group ",
+                                 group.name, " shares pack ", name,
+                                 ", so wanted the whole pack's")};
+    }
+    ToldPack& told = packs[name];
+    told.first = told.first == nullptr ? &group : told.first;
+    if (told.with_panel == nullptr && group.panel > Watts(0)) {
+      told.with_panel = &group;
+    }
+    if (const std::string contradiction = ContradictionOf(group, told); !contradiction.empty()) {
+      throw Problem{absl::StrCat(Place(nodes[i], top.file()), contradiction, " of pack ", name,
+                                 ", which they share")};
     }
   }
 }

@@ -18,6 +18,10 @@ namespace wattle::sim {
 void ApplyChanges(YAML::Node& root, const Changes& changes);
 void ReadFleet(Fields& top, Scenario& scenario);
 void ReadFleetPolicies(Fields& top, Scenario& scenario);
+// Boards are in one power group at most. The scenario has its fleet and policies already.
+void CheckPowerGroups(Fields& top, const Scenario& scenario);
+// Boards of one pack tell the same of it. CheckPowerGroups comes before it.
+void CheckSharedPacks(Fields& top, const Scenario& scenario);
 void ReadArtifacts(Fields& top, Scenario& scenario);
 // One entry of jobs. The scenario has its artifacts already.
 JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFile& read,

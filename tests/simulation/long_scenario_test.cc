@@ -45,8 +45,9 @@ TEST(ScenarioFilesTest, EveryFileRunsUnderEveryPolicy) {
       EXPECT_EQ(figures[static_cast<size_t>(Figure::kReserveBreaches)].median, 0) << result.policy;
     }
   }
-  EXPECT_EQ(files, (std::set<std::string>{"changing.yaml", "deadlines.yaml", "heat.yaml",
-                                          "mast.yaml", "moves.yaml", "two-jetsons.yaml"}));
+  EXPECT_EQ(files,
+            (std::set<std::string>{"changing.yaml", "deadlines.yaml", "heat.yaml", "mast.yaml",
+                                   "moves.yaml", "one-pack.yaml", "two-jetsons.yaml"}));
 }
 
 // On their first day the masts know too little sun to tell when a run that rests would end. Such a
