@@ -99,20 +99,28 @@ class BoardDrawing {
         jobs.begin());
   }
 
-  // The times without a link, behind everything else.
+  // The times without a link or without power, behind everything else.
   [[nodiscard]] std::string Cuts(double height) const {
     std::string cuts;
     for (const sim::LinkCut& cut : scenario_.cuts) {
       if (cut.group == board_.group) {
-        const double begin = drawing_.X(cut.begin_seconds);
-        absl::StrAppendFormat(&cuts,
-                              "<rect class=\"cut\" x=\"%.1f\" y=\"0\" width=\"%.1f\" "
-                              "height=\"%g\"><title>no link: %s to %s</title></rect>\n",
-                              begin, drawing_.X(cut.end_seconds) - begin, height,
-                              ScenarioTime(cut.begin_seconds), ScenarioTime(cut.end_seconds));
+        cuts += Cut("no link", cut.begin_seconds, cut.end_seconds, height);
       }
     }
+    for (const sim::TimeOff& time : board_.times_off) {
+      cuts += Cut("no power", time.begin_seconds, time.end_seconds, height);
+    }
     return cuts;
+  }
+
+  [[nodiscard]] std::string Cut(const char* lacks, double begin_seconds, double end_seconds,
+                                double height) const {
+    const double begin = drawing_.X(begin_seconds);
+    return absl::StrFormat(
+        "<rect class=\"cut\" x=\"%.1f\" y=\"0\" width=\"%.1f\" "
+        "height=\"%g\"><title>%s: %s to %s</title></rect>\n",
+        begin, drawing_.X(end_seconds) - begin, height, lacks, ScenarioTime(begin_seconds),
+        ScenarioTime(end_seconds));
   }
 
   static std::string Ending(const sim::AttemptRecord& attempt) {

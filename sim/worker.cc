@@ -63,7 +63,7 @@ bool Worker::TimeIsTold() const {
 }
 
 void Worker::Start() {
-  if (alive() || dead_) {
+  if (alive() || dead_ || switched_off_) {
     return;
   }
   AdvanceBoard();

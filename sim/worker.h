@@ -70,6 +70,8 @@ class Worker final : public agent::AgentPorts {
   void Start();
   // Ends the process. power_cut: the machine stops too.
   void Stop(bool power_cut);
+  // No power, and no start until it is back.
+  void SetSwitchedOff(bool off);
   // Cuts the power during one of the next disk operations.
   void CutPowerSoon();
   void LoseDisk();              // while stopped: replaces the card with an empty one
@@ -200,6 +202,7 @@ class Worker final : public agent::AgentPorts {
   agent::MemoryDisk disk_;
   bool faults_ = true;
   bool dead_ = false;
+  bool switched_off_ = false;
 
   // The machine since its power came on:
   bool powered_ = false;

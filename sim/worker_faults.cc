@@ -24,6 +24,21 @@ void Worker::Die() {
   dead_ = true;
 }
 
+void Worker::SetSwitchedOff(bool off) {
+  if (off == switched_off_) {
+    return;
+  }
+  switched_off_ = off;
+  if (!off) {
+    Start();
+    return;
+  }
+  Stop(true);
+  AdvanceBoard();  // The process may have ended before, on a board that had power.
+  powered_ = false;
+  board_.SetPowered(false);
+}
+
 void Worker::CutPowerSoon() {
   disk_.CutPowerAfter(world_.random.Below(kOperationsBeforeCut),
                       static_cast<size_t>(world_.random.Below(kTornBytesMax)));

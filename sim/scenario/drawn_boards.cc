@@ -109,6 +109,31 @@ SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed) {
   return speed;
 }
 
+std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group, int number,
+                              uint64_t seed) {
+  std::vector<TimeOff> times;
+  Random random(SeedOf(seed, 1'000'000 + static_cast<uint64_t>(number)));
+  for (const PowerCut& cut : scenario.power_cuts) {
+    if (cut.group != group.name) {
+      continue;
+    }
+    if (!(cut.per_day > 0.0)) {
+      times.push_back({cut.begin_seconds, cut.end_seconds});
+      continue;
+    }
+    double at = cut.begin_seconds;
+    while (true) {
+      at -= std::log(1.0 - random.Fraction()) * kSecondsOfDay / cut.per_day;
+      if (at >= cut.end_seconds) {
+        break;
+      }
+      times.push_back({at, at + cut.length_seconds});
+      at += cut.length_seconds;
+    }
+  }
+  return times;
+}
+
 std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group) {
   std::vector<const v1::Policy*> policies;
   if (group.policy) {

@@ -27,6 +27,11 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number);
 // number: of the board in the fleet, from 0.
 SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed);
 
+// When the board is without power. number: of the board in the fleet, from 0. In the order of the
+// scenario's entries; times of two entries may overlap.
+std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group, int number,
+                              uint64_t seed);
+
 // Those that select the group's boards, its own first. They point into the scenario.
 std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group);
 

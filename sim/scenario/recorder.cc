@@ -67,7 +67,7 @@ double SampleSeconds(double duration_seconds) {
   return kSampleSecondsMin * std::max(1.0, std::ceil(samples / kSamplesMax));
 }
 
-Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
+Recorder::Recorder(const Scenario& scenario, uint64_t seed, Fleet& fleet, double begin_seconds)
     : fleet_(fleet),
       begin_seconds_(begin_seconds),
       step_seconds_(SampleSeconds(scenario.duration_seconds)) {
@@ -78,6 +78,7 @@ Recorder::Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds)
       board.group = group.name;
       board.device_class = group.board_class.name;
       board.shared_pack = SharedPackOf(scenario, group);
+      board.times_off = TimesOff(scenario, group, static_cast<int>(recording_.boards.size()), seed);
       recording_.boards.push_back(std::move(board));
     }
   }

@@ -35,7 +35,7 @@ inline constexpr int kSamplesMax = 3000;
 class Recorder {
  public:
   // begin_seconds: the simulation's time at the scenario's hour 0.
-  Recorder(const Scenario& scenario, Fleet& fleet, double begin_seconds);
+  Recorder(const Scenario& scenario, uint64_t seed, Fleet& fleet, double begin_seconds);
 
   [[nodiscard]] double step_seconds() const { return step_seconds_; }
   // Takes the packs' samples at this time of the simulation, which every board has reached or can

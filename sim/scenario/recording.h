@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/scenario/scenario.h"
 #include "units/quantity.h"
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/job.pb.h"
@@ -43,6 +44,7 @@ struct BoardRecord {
   std::string device_class;
   std::string shared_pack;              // its name; "": none
   Fraction reserve{};                   // 0: none
+  std::vector<TimeOff> times_off;       // without power
   std::vector<AttemptRecord> attempts;  // by begin
   std::vector<PackSample> pack;         // empty: the board is on mains
 };

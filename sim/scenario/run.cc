@@ -142,7 +142,7 @@ class ScenarioRun {
     const Counts before = counts_;
     std::optional<Recorder> recorder;
     if (recording != nullptr) {
-      recorder.emplace(scenario_, fleet_, kBeginSeconds);
+      recorder.emplace(scenario_, seed_, fleet_, kBeginSeconds);
     }
     // The loop stands still between two of its actions while the recorder looks.
     double at = kBeginSeconds;
@@ -281,20 +281,35 @@ class ScenarioRun {
     }
   }
 
-  void ScheduleCuts() {
-    for (const LinkCut& cut : scenario_.cuts) {
-      int board = 0;
-      for (const BoardGroup& group : scenario_.fleet) {
-        for (int i = 0; i < group.count; ++i, ++board) {
-          if (group.name == cut.group) {
-            loop_.At(kBeginSeconds + cut.begin_seconds,
-                     [this, board] { fleet_.network().SetPartitioned(board, true); });
-            loop_.At(kBeginSeconds + cut.end_seconds,
-                     [this, board] { fleet_.network().SetPartitioned(board, false); });
-          }
-        }
+  template <typename Visit>
+  void ForEachBoard(const Visit& visit) const {
+    int number = 0;
+    for (const BoardGroup& group : scenario_.fleet) {
+      for (int i = 0; i < group.count; ++i) {
+        visit(group, number++);
       }
     }
+  }
+
+  void ScheduleCuts() {
+    ForEachBoard([this](const BoardGroup& group, int board) {
+      for (const LinkCut& cut : scenario_.cuts) {
+        if (group.name == cut.group) {
+          loop_.At(kBeginSeconds + cut.begin_seconds,
+                   [this, board] { fleet_.network().SetPartitioned(board, true); });
+          loop_.At(kBeginSeconds + cut.end_seconds,
+                   [this, board] { fleet_.network().SetPartitioned(board, false); });
+        }
+      }
+      const auto cuts = std::make_shared<int>(0);  // under way; they may overlap
+      Worker& worker = *fleet_.workers()[static_cast<size_t>(board)];
+      for (const TimeOff& time : TimesOff(scenario_, group, board, seed_)) {
+        loop_.At(kBeginSeconds + time.begin_seconds,
+                 [cuts, &worker] { worker.SetSwitchedOff(++*cuts > 0); });
+        loop_.At(kBeginSeconds + time.end_seconds,
+                 [cuts, &worker] { worker.SetSwitchedOff(--*cuts > 0); });
+      }
+    });
   }
 
   void ScheduleUpdates() {

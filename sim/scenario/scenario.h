@@ -70,6 +70,21 @@ struct LinkCut {
   double end_seconds = 0.0;
 };
 
+// The boards of a group have no power: once, or at times that are drawn for each board.
+struct PowerCut {
+  std::string group;
+  double begin_seconds = 0.0;
+  double end_seconds = 0.0;
+  double per_day = 0.0;         // between begin and end, on average; 0: no power all that time
+  double length_seconds = 0.0;  // of a drawn cut
+};
+
+// A time of one board without power.
+struct TimeOff {
+  double begin_seconds = 0.0;
+  double end_seconds = 0.0;
+};
+
 struct Scenario {
   std::string name;
   double duration_seconds = 0.0;
@@ -81,6 +96,7 @@ struct Scenario {
   std::vector<v1::ArtifactInfo> artifacts;  // models and data sets
   std::vector<JobGroup> jobs;
   std::vector<LinkCut> cuts;
+  std::vector<PowerCut> power_cuts;
   // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
   // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.

@@ -26,6 +26,8 @@ namespace {
 
 constexpr double kDurationMax = 366.0 * kSecondsOfDay;
 constexpr int kSeedsMax = 1000;
+constexpr double kPowerCutsADayMax = 200.0;
+constexpr double kCutSeconds = 60.0;
 // Of a panel's watts at 1000 W/m2, what reaches the pack: heat, dirt, wiring and the charger.
 constexpr double kPanelPerformance = 0.8;
 
@@ -81,20 +83,42 @@ void ReadSun(Fields& top, const ReadFile& read, Scenario& scenario) {
   fields.RefuseTheRest();
 }
 
-LinkCut ReadCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
-  Fields fields(node, file, "links");
-  LinkCut cut;
-  cut.group = fields.Text("group");
+std::string ReadGroup(Fields& fields, const Scenario& scenario) {
+  const std::string name = fields.Text("group");
   const bool known = std::any_of(scenario.fleet.begin(), scenario.fleet.end(),
-                                 [&](const auto& group) { return group.name == cut.group; });
+                                 [&](const auto& group) { return group.name == name; });
   if (!known) {
     fields.Fail("group", "the name of a board group");
   }
+  return name;
+}
+
+LinkCut ReadCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
+  Fields fields(node, file, "links");
+  LinkCut cut;
+  cut.group = ReadGroup(fields, scenario);
   const double duration = scenario.duration_seconds;
   cut.begin_seconds = fields.Span("from", 0.0, duration, 0.0, "a time within duration");
   fields.Node("to");
   cut.end_seconds =
       fields.Span("to", cut.begin_seconds, duration, 0.0, "a time after `from`, within duration");
+  fields.RefuseTheRest();
+  return cut;
+}
+
+PowerCut ReadPowerCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
+  Fields fields(node, file, "power_cuts");
+  PowerCut cut;
+  cut.group = ReadGroup(fields, scenario);
+  const double duration = scenario.duration_seconds;
+  cut.begin_seconds = fields.Span("from", 0.0, duration, 0.0, "a time within duration");
+  cut.end_seconds = fields.Span("to", cut.begin_seconds, duration, duration,
+                                "a time after `from`, within duration");
+  cut.per_day = fields.Number("per_day", 0.0, kPowerCutsADayMax, 0.0, "0 to 200 cuts a day");
+  if (cut.per_day > 0.0) {
+    cut.length_seconds = fields.Span("for", 1.0, duration, kCutSeconds,
+                                     "how long a cut takes, from 1s on, such as 10m");
+  }
   fields.RefuseTheRest();
   return cut;
 }
@@ -161,6 +185,9 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   }
   for (const YAML::Node& node : top.List("links")) {
     scenario.cuts.push_back(ReadCut(node, scenario, file));
+  }
+  for (const YAML::Node& node : top.List("power_cuts")) {
+    scenario.power_cuts.push_back(ReadPowerCut(node, scenario, file));
   }
   ReadRates(top, scenario);
   ReadPolicies(top, scenario);
