@@ -10,6 +10,8 @@
 #include "policy/selector.h"
 #include "proto/spec_revision.h"
 #include "sim/random.h"
+#include "sim/scenario/submissions.h"
+#include "sim/scenario/true_rates.h"
 
 namespace wattle::sim {
 namespace {

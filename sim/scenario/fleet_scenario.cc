@@ -292,7 +292,7 @@ class FleetWriter {
     return text;
   }
 
-  std::string Models() const {
+  [[nodiscard]] std::string Models() const {
     std::string text;
     std::set<std::string> names;
     for (const v1::ArtifactInfo& one : told_.artifacts) {
@@ -306,7 +306,7 @@ class FleetWriter {
     return text;
   }
 
-  std::string DataSets() const {
+  [[nodiscard]] std::string DataSets() const {
     std::string text;
     std::set<std::string> names;
     for (const v1::ArtifactInfo& one : told_.artifacts) {

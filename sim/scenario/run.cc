@@ -329,11 +329,11 @@ class ScenarioRun {
       return worker->board().settings().heat.air_swing_kelvin > 0.0;
     };
     const bool any = std::any_of(fleet_.workers().begin(), fleet_.workers().end(), swings);
-    for (double at = 0.0; any && at < SpanOf(scenario_); at += kSecondsOfHour) {
-      const double hour = (at - kBeginSeconds) / kSecondsOfHour;
+    for (int hours = 0; any && hours * kSecondsOfHour < SpanOf(scenario_); ++hours) {
+      const double hour = hours - kBeginSeconds / kSecondsOfHour;
       const double warm =
           std::cos(2.0 * M_PI * (hour - kWarmestHour) / static_cast<double>(kHoursOfDay));
-      loop_.At(at, [this, warm] {
+      loop_.At(hours * kSecondsOfHour, [this, warm] {
         for (const std::unique_ptr<Worker>& worker : fleet_.workers()) {
           const TrueHeat& heat = worker->board().settings().heat;
           worker->AdvanceBoard();

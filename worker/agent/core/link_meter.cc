@@ -2,6 +2,8 @@
 #include "worker/agent/core/link_meter.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 namespace wattle::agent {
@@ -73,8 +75,8 @@ void LinkMeter::Latest::Add(double value) {
 double LinkMeter::Latest::Quantile(double share) const {
   std::vector<double> sorted(values_.begin(), values_.end());
   std::sort(sorted.begin(), sorted.end());
-  const auto at = static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5);
-  return sorted[at];
+  const int64_t at = std::llround(share * static_cast<double>(sorted.size() - 1));
+  return sorted[static_cast<size_t>(at)];
 }
 
 LinkMeter::LinkMeter(const v1::LinkRecord& kept) : record_(kept) {
