@@ -132,6 +132,13 @@ const pb::FieldDescriptor* FieldIn(const pb::Message* section, const std::string
   return section == nullptr ? nullptr : section->GetDescriptor()->FindFieldByName(name);
 }
 
+// 0: the section has no such field.
+int EnumIn(const v1::JobSpec& spec, const std::string& name) {
+  const pb::Message* section = SectionOf(spec);
+  const pb::FieldDescriptor* field = FieldIn(section, name);
+  return field == nullptr ? 0 : section->GetReflection()->GetEnumValue(*section, field);
+}
+
 // The message in the field of the section; null: it is not set, or the section has no such field.
 template <typename Message>
 const Message* MessageIn(const v1::JobSpec& spec, const std::string& name) {
@@ -314,12 +321,12 @@ int64_t IntegerIn(const v1::JobSpec& spec, absl::string_view field) {
   }
 }
 
+v1::Precision PrecisionIn(const v1::JobSpec& spec) {
+  return static_cast<v1::Precision>(EnumIn(spec, "precision"));
+}
+
 v1::Quantization QuantizationIn(const v1::JobSpec& spec) {
-  const pb::Message* section = SectionOf(spec);
-  const pb::FieldDescriptor* field = FieldIn(section, "quantization");
-  return field == nullptr ? v1::QUANTIZATION_UNSPECIFIED
-                          : static_cast<v1::Quantization>(
-                                section->GetReflection()->GetEnumValue(*section, field));
+  return static_cast<v1::Quantization>(EnumIn(spec, "quantization"));
 }
 
 const v1::QuantizationRecipe* RecipeIn(const v1::JobSpec& spec) {

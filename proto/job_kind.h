@@ -110,6 +110,9 @@ const v1::DataShape* DeclaredData(const v1::JobSpec& spec);
 // The integer in the field of the spec's section; 0: the section has no such field.
 int64_t IntegerIn(const v1::JobSpec& spec, absl::string_view field);
 
+// Of the factors of the section's products; unspecified: the section has no such field.
+v1::Precision PrecisionIn(const v1::JobSpec& spec);
+
 // The form of weights that the section asks for: `quantization`, or `recipe` (null: none).
 v1::Quantization QuantizationIn(const v1::JobSpec& spec);
 const v1::QuantizationRecipe* RecipeIn(const v1::JobSpec& spec);

@@ -157,6 +157,9 @@ TEST(JobKindTest, FieldsThatSeveralKindsHaveAreReadByName) {
   EXPECT_EQ(spec.generate().recipe().matrices().bits(), 4);
   EXPECT_EQ(RecipeIn(spec), &spec.generate().recipe());
   EXPECT_TRUE(NamesQuantization(spec));
+  EXPECT_EQ(PrecisionIn(spec), v1::PRECISION_UNSPECIFIED);
+  spec.mutable_finetune()->set_precision(v1::PRECISION_BF16);
+  EXPECT_EQ(PrecisionIn(spec), v1::PRECISION_BF16);
 }
 
 // Each field of the oneof, so that no workload is forgotten in WorkloadOf.

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 
 #include "policy/guard_reason.h"
+#include "proto/job_kind.h"
 #include "proto/spec_revision.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
@@ -104,10 +105,8 @@ bool GpuLacksBf16(const v1::DeviceInfo& device) {
 // Its runner would refuse the job, and that ends it: no other device is tried.
 std::optional<Refusal> CheckBf16(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
-  const v1::JobSpec& spec = on.job.spec;
-  const v1::FinetuneSpec& tuned = spec.has_profile() ? spec.profile().finetune() : spec.finetune();
-  if (tuned.precision() != v1::PRECISION_BF16 || device.accelerator() != "cuda" || on.mode.on_cpu ||
-      !GpuLacksBf16(device)) {
+  if (device.accelerator() != "cuda" || on.mode.on_cpu || !GpuLacksBf16(device) ||
+      PrecisionIn(WorkloadOf(on.job.spec)) != v1::PRECISION_BF16) {
     return std::nullopt;
   }
   return Refuse(

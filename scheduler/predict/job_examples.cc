@@ -11,7 +11,6 @@
 #include "scheduler/predict/padding.h"
 
 namespace wattle::scheduler {
-namespace {
 
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
                                     const TokenRates& rates) {
@@ -36,8 +35,6 @@ absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactI
   examples.token_quantiles = *std::move(quantiles);
   return examples;
 }
-
-}  // namespace
 
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
                                     const v1::ArtifactInfo* data, const TokenRates& rates) {

@@ -30,9 +30,11 @@ struct Declared {
   const v1::DataShape& shape;
 };
 
-// Examples of real data from their statistics, of declared data from their mean length. field: of
-// the job file, for errors. data: null without an artifact. Errors: kInvalidArgument without data
-// or examples; those of TokenQuantiles.
+// Examples of real data, from their statistics. field: of the job file, for errors. data: null
+// without an artifact. Errors: kInvalidArgument without data or examples; those of TokenQuantiles.
+absl::StatusOr<Examples> ExamplesOf(absl::string_view field, const v1::ArtifactInfo* data,
+                                    const TokenRates& rates);
+// The same, or of declared data from their mean length.
 absl::StatusOr<Examples> ExamplesOf(absl::string_view field, Declared declared,
                                     const v1::ArtifactInfo* data, const TokenRates& rates);
 
