@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/spec_revision.h"
+#include "sim/release.h"
 #include "sim/worker.h"
 
 namespace wattle::sim {
