@@ -132,7 +132,7 @@ BUGS = (
         "return absl::InternalError(absl::StrCat(\n      \"NVRTC \", major_, \".\", minor_, \" does not compile", "wattle_cuda_test", "DriverLauncherTest.*"),
     Bug("cuBLAS without memory is a lost GPU", "worker/engine/torch_border.h", "\"STATUS_ALLOC_FAILED\"", "\"STATUS_OF_NOTHING\"",
         "wattle_device_test", "TorchBorderTest.*"),
-    Bug("BF16 goes to a GPU before Ampere", "scheduler/place/device_rules.cc", "on.mode.on_cpu || !GpuLacksBf16(device) ||", "on.mode.on_cpu || true ||",
+    Bug("BF16 goes to a GPU before Ampere", "scheduler/place/device_rules.cc", "on.mode.on_cpu || !GpuLacksBf16(device) ||", "on.mode.on_cpu || !GpuLacksBf16(device) || true ||",
         "wattle_place_test", "RuleTest.*:ProcessorChoiceTest.*"),
     Bug("moments of a checkpoint stay on the host", "worker/engine/train/checkpoint.cc", "  wanted.values.copy_(host);", "  if (wanted.values.is_cpu()) {\n    wanted.values.copy_(host);\n  }",
         "wattle_device_test", "*MoveTest*"),
