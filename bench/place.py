@@ -25,7 +25,8 @@ the fleet as bytes, and small random fleets.
   instances_closed                           a solver's own gap is at most 0.5 %
   cbc_bounds_refuted                         instances where the search's plan costs less than the bound that CBC proved; HiGHS's bound counts
   gap_vs_lp_20x60_mean_percent               of the search to the linear relaxation, on --large instances of 20 boards x 60 jobs
-  search_seconds_max, search_20x60_seconds_max  of one core
+  gap_vs_milp_closed_mean_percent, _max_percent  the same over the closed instances alone
+  search_seconds_max, search_20x60_seconds_max  of one core's processor time
   violations                                 plans of the shipped planner (both), the fleet pass and the search that CheckPlan refuses; those of
                                              the shipped planner by the paths of the sun that it was told, at each half hour
   guard_stops_percent                        runs of the shipped planner on packs that the real sun, which it does not know, leaves below
@@ -266,12 +267,13 @@ class Tally:
         self.instances = len(documents)
         self.gaps = {name: [] for name in ("search", "prices", "edf", *BLIND, "best_list", "solver")}
         self.gaps_vs_cbc = []
+        self.gaps_closed = []  # Of the search, where a solver closed the instance.
         self.misses = {"search": 0, "prices": 0, "shipped": 0, "shipped_in_turn": 0}
         self.put_off = []  # Cost over that of the plans which put nobody off.
         self.missed = dict.fromkeys((*BLIND, "shipped_in_turn", "edf"), 0)
         self.total_cost = dict.fromkeys(BLIND, 0)
         self.unmet_cost = dict.fromkeys(BLIND, 0)
-        self.refuted = self.closed = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
+        self.refuted = self.deadlines = self.violations = self.differ = self.solver_dropped = 0
         self.runs_on_packs = dict.fromkeys(BLIND, 0)
         self.guard_stops = dict.fromkeys(BLIND, 0)
         self.search_seconds = max(document["search_seconds"] for document in documents)
@@ -286,7 +288,7 @@ class Tally:
         for name, cost in costs.items():
             self.gaps[name].append(100 * (cost / bound - 1))
         self.gaps_vs_cbc.append(100 * (costs["search"] / solved.cbc_bound - 1))
-        self.closed += solved.closed()
+        self.gaps_closed += [self.gaps["search"][-1]] if solved.closed() else []
         self.refuted += solved.refuted
         self.put_off.append(100 * (plans["shipped"]["cost"] / plans["shipped_in_turn"]["cost"] - 1))
         for name in self.missed:
@@ -340,7 +342,10 @@ def add_small(figures, tally):
     figures.add("gap_edf_at_risk_mean_percent", statistics.mean(gaps["edf_at_risk"]), "%")
     tally.add_unmet(figures, "shipped.unmet_share_percent")
     figures.add("gap_best_list_mean_percent", statistics.mean(gaps["best_list"]), "%")
-    figures.add("instances_closed", tally.closed, f"of {tally.instances}")
+    figures.add("instances_closed", len(tally.gaps_closed), f"of {tally.instances}")
+    if tally.gaps_closed:
+        figures.add("gap_vs_milp_closed_mean_percent", statistics.mean(tally.gaps_closed), "%")
+        figures.add("gap_vs_milp_closed_max_percent", max(tally.gaps_closed), "%")
     figures.add("cbc_bounds_refuted", tally.refuted, f"of {tally.instances}")
     for name, key in (("search", ""), ("prices", "prices."), ("shipped", "shipped.")):
         figures.add(f"{key}deadline_misses_over_optimum_percent", 100 * tally.misses[name] / tally.deadlines, f"% of {tally.deadlines} deadlines")

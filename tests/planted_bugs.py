@@ -187,7 +187,7 @@ BUGS = (
         "wattle_agent_core_test", "AgentCoreTest.WorkThatABudgetStopped*"),
     Bug("a day's bytes wait for a clock that was ahead", "worker/agent/core/day_turn.h", "< kBelieved", "< 1000 * kBelieved",
         "wattle_agent_core_test", "LinkMeterTest.*"),
-    Bug("the end of one power cut ends another", "sim/scenario/run.cc", "worker.SetSwitchedOff(--*cuts > 0)", "worker.SetSwitchedOff(--*cuts > 1)",
+    Bug("the end of one cut ends another", "sim/scenario/run.cc", "set(--*cuts > 0)", "set(--*cuts > 1)",
         "wattle_scenario_simulation_test", "PowerCutTest.*"),
     Bug("all boards are cut off at once", "sim/scenario/drawn_boards.cc", "SeedOf(seed, 1'000'000 + static_cast<uint64_t>(number))", "SeedOf(seed, 1'000'000 + 0 * static_cast<uint64_t>(number))",
         "wattle_scenario_simulation_test", "PowerCutTest.*"),

@@ -125,7 +125,7 @@ std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group,
     }
     double at = cut.begin_seconds;
     while (true) {
-      at -= std::log(1.0 - random.Fraction()) * kSecondsOfDay / cut.per_day;
+      at += DrawPause(cut.per_day, random);
       if (at >= cut.end_seconds) {
         break;
       }

@@ -84,8 +84,8 @@ Recorder::Recorder(const Scenario& scenario, uint64_t seed, Fleet& fleet, double
   }
 }
 
-// A board is advanced as it works. Here it is thought to be, because each stop on the way would
-// round the board's own charge in another place.
+// A board is advanced as it works. Sample looks at copies, because each stop of the board itself
+// would round its charge in another place.
 void Recorder::Sample(double at_seconds) {
   recording_.events.push_back({at_seconds - begin_seconds_, fleet_.invariants().chain()});
   const core::State& state = fleet_.coordinator().durable();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -281,35 +282,32 @@ class ScenarioRun {
     }
   }
 
-  template <typename Visit>
-  void ForEachBoard(const Visit& visit) const {
-    int number = 0;
-    for (const BoardGroup& group : scenario_.fleet) {
-      for (int i = 0; i < group.count; ++i) {
-        visit(group, number++);
-      }
-    }
+  // What schedules times in which something is cut. Times may overlap: one's end ends no other.
+  std::function<void(double begin, double end)> CutIn(std::function<void(bool is_cut)> set) {
+    return [this, set = std::move(set), cuts = std::make_shared<int>(0)](double begin, double end) {
+      loop_.At(kBeginSeconds + begin, [set, cuts] { set(++*cuts > 0); });
+      loop_.At(kBeginSeconds + end, [set, cuts] { set(--*cuts > 0); });
+    };
   }
 
   void ScheduleCuts() {
-    ForEachBoard([this](const BoardGroup& group, int board) {
-      for (const LinkCut& cut : scenario_.cuts) {
-        if (group.name == cut.group) {
-          loop_.At(kBeginSeconds + cut.begin_seconds,
-                   [this, board] { fleet_.network().SetPartitioned(board, true); });
-          loop_.At(kBeginSeconds + cut.end_seconds,
-                   [this, board] { fleet_.network().SetPartitioned(board, false); });
+    int board = 0;
+    for (const BoardGroup& group : scenario_.fleet) {
+      for (int i = 0; i < group.count; ++i, ++board) {
+        const auto cut_link =
+            CutIn([this, board](bool is_cut) { fleet_.network().SetPartitioned(board, is_cut); });
+        for (const LinkCut& cut : scenario_.cuts) {
+          if (group.name == cut.group) {
+            cut_link(cut.begin_seconds, cut.end_seconds);
+          }
+        }
+        Worker& worker = *fleet_.workers()[static_cast<size_t>(board)];
+        const auto cut_power = CutIn([&worker](bool is_cut) { worker.SetSwitchedOff(is_cut); });
+        for (const TimeOff& time : TimesOff(scenario_, group, board, seed_)) {
+          cut_power(time.begin_seconds, time.end_seconds);
         }
       }
-      const auto cuts = std::make_shared<int>(0);  // under way; they may overlap
-      Worker& worker = *fleet_.workers()[static_cast<size_t>(board)];
-      for (const TimeOff& time : TimesOff(scenario_, group, board, seed_)) {
-        loop_.At(kBeginSeconds + time.begin_seconds,
-                 [cuts, &worker] { worker.SetSwitchedOff(++*cuts > 0); });
-        loop_.At(kBeginSeconds + time.end_seconds,
-                 [cuts, &worker] { worker.SetSwitchedOff(--*cuts > 0); });
-      }
-    });
+    }
   }
 
   void ScheduleUpdates() {

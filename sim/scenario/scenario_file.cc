@@ -83,40 +83,37 @@ void ReadSun(Fields& top, const ReadFile& read, Scenario& scenario) {
   fields.RefuseTheRest();
 }
 
-std::string ReadGroup(Fields& fields, const Scenario& scenario) {
-  const std::string name = fields.Text("group");
+// Whom a cut of links or of power meets, and when; without `to` until the scenario's end.
+template <typename Cut>
+Cut ReadTimes(Fields& fields, const Scenario& scenario) {
+  Cut cut;
+  cut.group = fields.Text("group");
   const bool known = std::any_of(scenario.fleet.begin(), scenario.fleet.end(),
-                                 [&](const auto& group) { return group.name == name; });
+                                 [&](const auto& group) { return group.name == cut.group; });
   if (!known) {
     fields.Fail("group", "the name of a board group");
   }
-  return name;
+  const double duration = scenario.duration_seconds;
+  cut.begin_seconds = fields.Span("from", 0.0, duration, 0.0, "a time within duration");
+  cut.end_seconds = fields.Span("to", cut.begin_seconds, duration, duration,
+                                "a time after `from`, within duration");
+  return cut;
 }
 
 LinkCut ReadCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
   Fields fields(node, file, "links");
-  LinkCut cut;
-  cut.group = ReadGroup(fields, scenario);
-  const double duration = scenario.duration_seconds;
-  cut.begin_seconds = fields.Span("from", 0.0, duration, 0.0, "a time within duration");
+  LinkCut cut = ReadTimes<LinkCut>(fields, scenario);
   fields.Node("to");
-  cut.end_seconds =
-      fields.Span("to", cut.begin_seconds, duration, 0.0, "a time after `from`, within duration");
   fields.RefuseTheRest();
   return cut;
 }
 
 PowerCut ReadPowerCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
   Fields fields(node, file, "power_cuts");
-  PowerCut cut;
-  cut.group = ReadGroup(fields, scenario);
-  const double duration = scenario.duration_seconds;
-  cut.begin_seconds = fields.Span("from", 0.0, duration, 0.0, "a time within duration");
-  cut.end_seconds = fields.Span("to", cut.begin_seconds, duration, duration,
-                                "a time after `from`, within duration");
+  PowerCut cut = ReadTimes<PowerCut>(fields, scenario);
   cut.per_day = fields.Number("per_day", 0.0, kPowerCutsADayMax, 0.0, "0 to 200 cuts a day");
   if (cut.per_day > 0.0) {
-    cut.length_seconds = fields.Span("for", 1.0, duration, kCutSeconds,
+    cut.length_seconds = fields.Span("for", 1.0, scenario.duration_seconds, kCutSeconds,
                                      "how long a cut takes, from 1s on, such as 10m");
   }
   fields.RefuseTheRest();

@@ -6,8 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "sim/random.h"
-
 namespace wattle::sim {
 namespace {
 
@@ -18,7 +16,7 @@ std::vector<double> DrawnArrivals(const JobGroup& group, uint64_t seed) {
   Random random(seed);
   double at = group.begin_seconds;
   while (true) {
-    at -= std::log(1.0 - random.Fraction()) * kSecondsOfDay / group.per_day;
+    at += DrawPause(group.per_day, random);
     if (at >= group.end_seconds) {
       return times;
     }
@@ -30,6 +28,10 @@ std::vector<double> DrawnArrivals(const JobGroup& group, uint64_t seed) {
 
 uint64_t SeedOf(uint64_t seed, uint64_t stream) {
   return Random(seed * 7919 + stream).Next();
+}
+
+double DrawPause(double per_day, Random& random) {
+  return -std::log(1.0 - random.Fraction()) * kSecondsOfDay / per_day;
 }
 
 std::vector<Submission> SubmissionsOf(const Scenario& scenario, uint64_t seed) {

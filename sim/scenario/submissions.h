@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/random.h"
 #include "sim/scenario/scenario.h"
 #include "wattle/v1/spec.pb.h"
 
@@ -16,6 +17,9 @@ namespace wattle::sim {
 
 // A seed of its own for one of the things that a scenario draws.
 uint64_t SeedOf(uint64_t seed, uint64_t stream);
+
+// Seconds until the next of so many events a day. REQUIRES: per_day > 0.
+double DrawPause(double per_day, Random& random);
 
 struct Submission {
   size_t group = 0;  // its entry of Scenario::jobs

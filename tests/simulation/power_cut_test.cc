@@ -28,20 +28,12 @@ jobs:
                       cuts);
 }
 
-RunFigures RecordedRun(const std::string& text, Recording& recording) {
-  const auto scenario = Parse(text);
-  EXPECT_THAT(scenario, IsOk());
-  const auto figures =
-      scenario.ok() ? RunScenario(*scenario, "ours", 1, nullptr, &recording) : scenario.status();
-  EXPECT_THAT(figures, IsOk());
-  return figures.value_or(RunFigures());
-}
-
 TEST(PowerCutTest, ABoardWithoutPowerDrawsNothingAndItsJobGoesOn) {
   Recording whole;
   Recording cut;
-  const RunFigures without = RecordedRun(Site(""), whole);
-  const RunFigures with = RecordedRun(Site("power_cuts: [{group: mast, from: 2h, to: 8h}]\n"), cut);
+  const RunFigures without = RecordedRun(Site(""), 1, whole);
+  const RunFigures with =
+      RecordedRun(Site("power_cuts: [{group: mast, from: 2h, to: 8h}]\n"), 1, cut);
   EXPECT_EQ(without[Figure::kDone], 1);
   EXPECT_EQ(with[Figure::kDone], 1);
   ASSERT_EQ(whole.boards[0].attempts.size(), 1);
@@ -64,6 +56,15 @@ TEST(PowerCutTest, CutsThatOverlapAreOne) {
       Site("power_cuts: [{group: mast, from: 20h, to: 26h}, {group: mast, from: 22h, to: 30h}]\n"));
   EXPECT_NEAR(two[Figure::kFleetWattHours], one[Figure::kFleetWattHours], 0.01);
   EXPECT_NEAR(two[Figure::kIdleHours], one[Figure::kIdleHours], 0.01);
+}
+
+// A board without a link fetches nothing, so its job begins once the second cut is over.
+TEST(PowerCutTest, CutsOfALinkThatOverlapAreOneToo) {
+  const RunFigures one = FiguresOf(Site("links: [{group: mast, from: 0h, to: 9h}]\n"));
+  const RunFigures two = FiguresOf(
+      Site("links: [{group: mast, from: 0h, to: 6h}, {group: mast, from: 2h, to: 9h}]\n"));
+  EXPECT_GT(one[Figure::kWaitMeanHours], 8.9);
+  EXPECT_NEAR(two[Figure::kWaitMeanHours], one[Figure::kWaitMeanHours], 0.1);
 }
 
 TEST(PowerCutTest, DrawnCutsAreOfEachBoardAndTheSameForASeed) {

@@ -60,6 +60,16 @@ inline RunFigures FiguresOf(const std::string& text, const std::string& policy =
   return figures.value_or(RunFigures());
 }
 
+// The run of a seed with its drawings.
+inline RunFigures RecordedRun(const std::string& text, uint64_t seed, Recording& recording) {
+  const auto scenario = Parse(text);
+  EXPECT_THAT(scenario, IsOk());
+  const auto figures =
+      scenario.ok() ? RunScenario(*scenario, "ours", seed, nullptr, &recording) : scenario.status();
+  EXPECT_THAT(figures, IsOk());
+  return figures.value_or(RunFigures());
+}
+
 }  // namespace wattle::sim
 
 #endif  // WATTLE_TESTS_SIMULATION_SCENARIO_FOR_TEST_H_

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -30,16 +28,6 @@ data: {questions: {examples: 10000}}
 jobs:
   - {name: tune, every: 2h, job: {finetune: {model: distilgpt2, data: questions, sequence_length: 384}}}
 )";
-
-// The run of a seed with its drawings.
-RunFigures RecordedRun(const std::string& text, uint64_t seed, Recording& recording) {
-  const auto scenario = Parse(text);
-  EXPECT_THAT(scenario, IsOk());
-  const auto figures =
-      scenario.ok() ? RunScenario(*scenario, "ours", seed, nullptr, &recording) : scenario.status();
-  EXPECT_THAT(figures, IsOk());
-  return figures.value_or(RunFigures());
-}
 
 TEST(SharedPackTest, WhatComesIsStoredDrawnOrLostOnce) {
   Recording recording;

@@ -18,8 +18,8 @@ namespace wattle::agent {
 
 class DayTurn {
  public:
-  // Whether the count of `record`'s day is over and that of `day`, which the clock shows, begins.
-  // Record is BudgetDayRecord or LinkRecord: its earlier_seconds outlive a restart.
+  // Returns true if the count in `record` is over, and a count of `day` begins. day: what the clock
+  // shows. Record is BudgetDayRecord or LinkRecord: its earlier_seconds outlive a restart.
   template <typename Record>
   bool BeginsAnew(int64_t day, Monotonic wall, Record& record) {
     if (day < record.day()) {
