@@ -2,9 +2,9 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 """./dev bench soak [--hours H]: whether real programs grow while they work. Also `./dev soak`. Writes build/bench/soak.json.
 
-A coordinator and two workers run one short job after the other. A third worker has samples that nobody takes. Memory, open files and disk
-are read every ten seconds. The first third of the time warms up; growth is the last third against the one before. An exit status of 1 says
-that a figure with a bound is above it.
+A coordinator and two workers run one short job after the other. A third worker has samples that nobody takes, and a policy changes again
+and again. Memory, open files and disk are read every ten seconds. The first third of the time warms up; growth is the last third against the
+one before. An exit status of 1 says that a figure with a bound is above it.
 
   soak.hours_real                         of this run [goal: 1]
   soak.hours_real.all_runs                of all runs, which are lines of build/bench/soak_runs.jsonl with the tree that they ran [goal: 72]
@@ -40,6 +40,7 @@ SPOOL_KIB = 64
 BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80,
           "soak.spool_kib": SPOOL_KIB, "soak.log_lines_of_a_cause": 41}
 SILENT = "silent"
+CHATTER = 8  # Changes of a policy every SAMPLE_SECONDS.
 OPEN_JOBS = 3
 MONTH_SECONDS = 30 * 86_400
 JOBS = ({"finetune": {"model": "base", "data": "train", "steps": 20, "batch_size": 4, "sequence_length": 96, "checkpoint_every_steps": 5}},
@@ -118,6 +119,14 @@ class Jobs:
             self.open.add(self.fleet.submit(path))
 
 
+def chatter(fleet, numbers):
+    """One cause, the audit, has more to say than its minutes allow. The policy selects no device, and differs from the one before."""
+    path = fleet.directory / "chatter.yaml"
+    for _ in range(CHATTER):
+        path.write_text(json.dumps({"name": "chatter", "selector": ["soak=nobody"], "daily_energy_budget_wh": 1 + next(numbers)}))
+        fleet.wattle("policy", "apply", path)
+
+
 def soak(fleet, seconds):
     """The samples of each program, as (memory in KiB, open files, disk in KiB, jobs that had ended, series), the number of jobs, and the most KiB
     of the silent worker's spool.
@@ -125,10 +134,12 @@ def soak(fleet, seconds):
     jobs = Jobs(fleet)
     pids = {"coordinator": fleet.coordinator.pid, **{name: worker.pid for name, worker in fleet.workers.items() if name != SILENT}}
     spool_kib = 0
+    numbers = itertools.count()
     samples = {name: [] for name in pids}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         jobs.top_up()
+        chatter(fleet, numbers)
         for name, pid in pids.items():
             samples[name].append((rss_kib(pid), descriptors(pid), on_disk_kib(fleet, name), jobs.ended, series(fleet, name)))
         spool_kib = max(spool_kib, folder_kib(fleet.directory / SILENT / "metrics"))
