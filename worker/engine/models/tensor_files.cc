@@ -12,7 +12,6 @@
 #include "base/status_macros.h"
 #include "models/memory_estimate.h"
 #include "worker/engine/device/device.h"
-#include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -360,37 +359,7 @@ class FloatRowsOfParts {
   int64_t next_ = 0;
 };
 
-int64_t RoomOf(int64_t bytes) {
-  constexpr int64_t kAlignment = kernels::kPackedAlignment;
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
 }  // namespace
-
-PackedArena::PackedArena(const std::vector<kernels::WeightMatrix>& shapes, at::Device device)
-    : device_(device) {
-  if (!OperationsOn(device).in_host_memory()) {
-    return;
-  }
-  int64_t room = 0;
-  for (const kernels::WeightMatrix& shape : shapes) {
-    const kernels::StoredBytes bytes =
-        kernels::OperationsOf(shape.format.scheme).stored_bytes(shape);
-    room += RoomOf(bytes.packed) + RoomOf(bytes.scales);
-  }
-  memory_ = at::empty({room}, at::kByte);
-  kernels::PreferHugePages(memory_.data_ptr(), room);
-}
-
-at::Tensor PackedArena::Take(int64_t bytes) {
-  if (!memory_.defined() || taken_ + RoomOf(bytes) > memory_.size(0)) {
-    return OperationsOn(device_).ZeroArena(bytes, at::dtype(at::kByte).device(device_));
-  }
-  taken_ += RoomOf(bytes);
-  // Zeros come with the taking: pages that nobody has touched are no memory yet, and a model is at
-  // its peak while the first of its matrices are read.
-  return memory_.narrow(0, taken_ - RoomOf(bytes), bytes).zero_();
-}
 
 std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
                                             const models::ModelTensor& tensor) {

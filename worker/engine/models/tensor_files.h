@@ -19,27 +19,10 @@
 #include "models/model_directory.h"
 #include "models/tensors.h"
 #include "worker/engine/kernels/weight_matrix.h"
+#include "worker/engine/models/packed_arena.h"
 #include "worker/engine/models/weights.h"
 
 namespace wattle::engine {
-
-// Memory for the packed matrices of one model, side by side: a huge page serves many matrices, most
-// of which are smaller than a page. A matrix without an arena owns its bytes. Not thread-safe.
-class PackedArena {
- public:
-  PackedArena() = default;
-  // device: where they lie; on another one than the host each matrix has its own bytes.
-  explicit PackedArena(const std::vector<kernels::WeightMatrix>& shapes,
-                       at::Device device = at::kCPU);
-
-  // uint8 [bytes], zero: of the arena while it has room, else memory of its own.
-  [[nodiscard]] at::Tensor Take(int64_t bytes);
-
- private:
-  at::Device device_ = at::kCPU;
-  at::Tensor memory_;
-  int64_t taken_ = 0;
-};
 
 // The parts of a tensor with the names that they have in a Hugging Face file.
 [[nodiscard]] std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
