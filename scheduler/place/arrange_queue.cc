@@ -31,7 +31,9 @@ std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan) {
     Rearrangement search(snapshot_, loads_, block.devices);
     for (const size_t i : block.jobs) {
       const Job& job = jobs_[i];
-      search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices),
+      const DeadlineBy by =
+          arrangement_.by_mean[i] ? DeadlineBy::kMean : DeadlineBy::kUpperQuantile;
+      search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices, by),
                  plan.places.starts[i]);
     }
     parts.push_back({std::move(block), std::move(search)});

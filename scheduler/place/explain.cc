@@ -97,6 +97,11 @@ std::string Compare(const Considered& considered, const Option& other, absl::str
                            considered.stays ? "too little to move a start of the next hour"
                                             : "and serves other jobs of the queue better");
   }
+  if (saved < 0 && chosen.tight) {
+    return absl::StrFormat("%s would take %s less (%.1f %%), and %s", other_name,
+                           objective.format(-saved), percent,
+                           other.tight ? "end later" : "start later");
+  }
   if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
         "%s would take %s less (%.1f %%), and start %s later", other_name, objective.format(-saved),
@@ -121,6 +126,15 @@ std::string ProbeWords(const Option& probe, const v1::ProbeValue& value) {
                                      : "a run that misses its deadline");
   }
   return words;
+}
+
+// That the run is in time by its mean alone.
+std::string LateWords(const Option& chosen, double deadline_in_seconds) {
+  const double late = chosen.finish_in_seconds_upper - deadline_in_seconds;
+  return deadline_in_seconds > 0 && late > 0
+             ? absl::StrCat("; may end ", FormatElapsed(absl::Seconds(late)),
+                            " after its deadline, and nothing is sure to end before")
+             : "";
 }
 
 // Why the job tries a device that is expected to cost more than its best one.
@@ -202,6 +216,8 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
   }
   if (chosen.probe) {
     absl::StrAppend(&reason, ProbeWords(chosen, *ValueOfProbe(considered)));
+  } else {
+    absl::StrAppend(&reason, LateWords(chosen, considered.deadline_in_seconds));
   }
   if (shown.has_model_choice()) {
     absl::StrAppend(&reason, "; ", shown.model_choice().reason());

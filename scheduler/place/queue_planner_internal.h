@@ -7,6 +7,9 @@
 // A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed. The
 // changes, in the order in which Plan makes them, each with a file:
 //   late_jobs.cc       a job that would miss its deadline goes earlier, or an attempt leaves for it
+//   start_by_mean.cc   a job that nothing brings in time at its upper quantile starts where its
+//   mean
+//                      is in time
 //   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
 //   arrange_queue.cc   the latest plan goes on, or the search found a cheaper arrangement of a part
 //                      of the fleet
@@ -71,7 +74,8 @@ class QueuePlanner {
     Order order;
     // The device that each of jobs_ is to take; nullopt: its best one.
     std::vector<std::optional<size_t>> devices;
-    std::vector<bool> stays;  // Each of jobs_: the device is that of the latest plan.
+    std::vector<bool> stays;    // Each of jobs_: the device is that of the latest plan.
+    std::vector<bool> by_mean;  // Likewise: the mean of its run must end in time, and no more.
   };
   // Of a pass, for each of jobs_.
   struct Outcome {
@@ -85,6 +89,7 @@ class QueuePlanner {
   struct Helped {
     size_t job;
     const std::vector<bool>& late_before;  // In the plan as it is.
+    bool by_mean;                          // It may still be late then.
   };
   // A part of the fleet, and the search that looks at it.
   struct Part {
@@ -155,11 +160,14 @@ class QueuePlanner {
   // what comes after them, and each one its share to the late jobs behind it.
   void HelpLateJobs(Outcome& plan);
   // Whether a trial in which this job is late may not replace the plan: it is the one for which the
-  // trial is made, or misses its deadline for that without being of a lower priority.
+  // trial is made, or misses its deadline for that without being of a lower priority. For a job
+  // that may still be late no other one is made late.
   [[nodiscard]] bool Hurts(const Helped& helped, size_t job) const;
   // A pass for the job; nullopt: it hurts.
   std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
                                 const std::vector<DeviceLoad>& loads, const Outcome& plan);
+  // The arrangement with another turn for the job whose turn is `at`.
+  [[nodiscard]] Arrangement MovedTo(size_t at, size_t turn) const;
   // Goes once through the order in front of the job.
   EarlierTurns FindEarlierTurns(size_t job, size_t trials_end);
   // Tries the turns in which the job is in time. One that no order helps comes first, where it is
@@ -176,6 +184,11 @@ class QueuePlanner {
   std::optional<Considered> ConsiderReleases(const Job& job);
   // Releases the attempt whose device serves the job best.
   void ReleaseForJob(size_t index, size_t trials_end, Outcome& plan);
+
+  // Gives each job that has a deadline and no place one where its mean is in time, at its own turn
+  // or as the first one. Returns whether any job has one.
+  bool StartByMean(Outcome& plan);
+  bool StartByMeanAt(size_t index, size_t trials_end, Outcome& plan);
 
   // The jobs of the plan that still wait when a probe that starts now has told.
   [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const;
@@ -240,7 +253,7 @@ class QueuePlanner {
   // Of jobs_, job by job; empty: not arranged.
   std::vector<std::optional<RunStart>> in_order_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
-  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
+  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the plan.
   std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
   std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;
