@@ -59,6 +59,7 @@ struct Considered {
   double deadline_in_seconds = 0;  // Wall; 0: the job has none.
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
   bool stays = false;  // With `arranged`: the choice is that of the latest plan, and near enough.
+  bool probably_in_time = false;  // With no option: the mean of a run is, without the other jobs.
   int jobs_alike = 1;  // Of the queue, with the same work and objective; this one among them.
   // The choice is a device whose prediction is wide, for the sake of the other jobs alike.
   std::optional<v1::ProbeValue> trial = std::nullopt;

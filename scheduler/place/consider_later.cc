@@ -120,15 +120,19 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
   std::vector<size_t> devices;
   for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
     const Option& refused = *now.options[i];
-    if (!refused.verdict.permanent() &&
-        (now.feasible == 0 || refused.cost < now.options.front()->cost)) {
+    const bool is_better = shape.deadline_by == DeadlineBy::kMean ||  // Its later start may be.
+                           now.feasible == 0 || refused.cost < now.options.front()->cost;
+    if (!refused.verdict.permanent() && is_better) {
       devices.push_back(refused.run.device);
     }
   }
   if (now.feasible > 0) {
-    std::stable_sort(devices.begin(), devices.end(), [&shape](size_t a, size_t b) {
-      return shape.options[a].cost < shape.options[b].cost;
-    });
+    const auto rank = [&shape](size_t device) {
+      const Option& option = shape.options[device];
+      return shape.deadline_by == DeadlineBy::kMean ? option.run.finish_in_seconds : option.cost;
+    };
+    std::stable_sort(devices.begin(), devices.end(),
+                     [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
     devices.resize(std::min(devices.size(), kCheaperDevicesMax));
   }
   later_jobs_ += devices.empty() ? 0 : 1;

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Requires that the upper quantile of the run, with everything around it, ends before the deadline.
-// Of a run that is to be probed the lower one, and of a job without any such device the mean.
+// Of a run that is to be probed the lower one. Where no device is in time so, the mean.
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 

@@ -98,9 +98,8 @@ std::string Compare(const Considered& considered, const Option& other, absl::str
                                             : "and serves other jobs of the queue better");
   }
   if (saved < 0 && chosen.tight) {
-    return absl::StrFormat("%s would take %s less (%.1f %%), and %s", other_name,
-                           objective.format(-saved), percent,
-                           other.tight ? "end later" : "start later");
+    return absl::StrFormat("%s would take %s less (%.1f %%), and end later", other_name,
+                           objective.format(-saved), percent);
   }
   if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
@@ -133,7 +132,7 @@ std::string LateWords(const Option& chosen, double deadline_in_seconds) {
   const double late = chosen.finish_in_seconds_upper - deadline_in_seconds;
   return deadline_in_seconds > 0 && late > 0
              ? absl::StrCat("; may end ", FormatElapsed(absl::Seconds(late)),
-                            " after its deadline, and nothing is sure to end before")
+                            " after its deadline, and no device is sure to be in time")
              : "";
 }
 
@@ -178,8 +177,8 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered
   // all are.
   const size_t others = considered.options.size() - 1;
   return absl::StrCat(
-      nearest.verdict.permanent() ? "no device of this fleet can run it; "
-                                  : "no device can take it now; ",
+      NeverFeasible(considered) ? "no device of this fleet can run it; "
+                                : "no device can take it now; ",
       others > 0 ? "the nearest is " : "", NameOf(fleet.InfoOf(nearest)), ": ",
       fleet.CandidateOf(job, nearest, OtherModes::kLeaveOut).reason(),
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
@@ -271,7 +270,7 @@ v1::Placement PlacementOf(const FleetView& fleet, const JobView& job,
 }
 
 bool NeverFeasible(const Considered& considered) {
-  return !considered.options.empty() &&
+  return !considered.options.empty() && !considered.probably_in_time &&
          std::all_of(considered.options.begin(), considered.options.end(),
                      [](const Option* option) { return option->verdict.permanent(); });
 }

@@ -47,7 +47,7 @@ std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arra
 QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t trials_end) {
   const Order& order = arrangement_.order;
   const size_t at = static_cast<size_t>(std::find(order.begin(), order.end(), job) - order.begin());
-  EarlierTurns turns{.at = at};
+  EarlierTurns turns;
   std::vector<DeviceLoad> loads = loads_;
   fleet_.BeginPass();
   for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
@@ -67,11 +67,10 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   return turns;
 }
 
-QueuePlanner::Arrangement QueuePlanner::MovedTo(size_t at, size_t turn) const {
+QueuePlanner::Arrangement QueuePlanner::MovedTo(size_t job, size_t turn) const {
   Arrangement moved = arrangement_;
-  const auto begin = moved.order.begin();
-  const auto end = begin + static_cast<ptrdiff_t>(at);
-  std::rotate(begin + static_cast<ptrdiff_t>(turn), end, end + 1);
+  moved.order.erase(std::find(moved.order.begin(), moved.order.end(), job));
+  moved.order.insert(moved.order.begin() + static_cast<ptrdiff_t>(turn), job);
   return moved;
 }
 
@@ -79,7 +78,7 @@ bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& pl
   const EarlierTurns turns = FindEarlierTurns(job, trials.end);
   const size_t end = std::min(trials.end, trial_placements_ + trials.share);
   if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
-    arrangement_ = MovedTo(turns.at, 0);
+    arrangement_ = MovedTo(job, 0);
     jobs_[job].is_hopeless = true;
     plan.late[job] = false;
     return true;
@@ -88,7 +87,7 @@ bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& pl
     if (!HasTrialLeft(end)) {
       return false;
     }
-    Arrangement trial = MovedTo(turns.at, turn);
+    Arrangement trial = MovedTo(job, turn);
     if (std::optional<Outcome> outcome = TryFor(job, trial, loads_, plan)) {
       arrangement_ = std::move(trial);
       plan = *std::move(outcome);

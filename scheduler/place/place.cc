@@ -69,7 +69,14 @@ absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const 
   WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
+  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  Considered considered = fleet.Consider(job, work, loads);
+  if (considered.feasible == 0 && job.spec.deadline_seconds() > 0) {
+    considered = fleet.Consider(job, work, loads, DeadlineBy::kMean);
+    if (considered.feasible == 0) {  // The refusal at the upper quantile says more.
+      considered = fleet.Consider(job, work, loads);
+    }
+  }
   return fleet.CandidateOf(job, *considered.options.front(), FleetView::OtherModes::kShow);
 }
 
@@ -93,6 +100,11 @@ absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot,
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, PlanJob(snapshot, job));
   if (!plan.chosen_device_id().empty() || job.spec.deadline_seconds() <= 0) {
     return plan;
+  }
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  if (fleet.ConsiderNowOrLater(job, work, InitialLoads(snapshot)).feasible > 0) {
+    return plan;  // A later start is sure.
   }
   WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse by_mean, PlanJobBy(DeadlineBy::kMean, snapshot, job));
   return by_mean.chosen_device_id().empty() ? std::move(plan) : std::move(by_mean);

@@ -43,7 +43,7 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
 absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot, const JobView& job);
 
 // PlanJob for the first device of the snapshot alone: a quick check whether the device could take
-// the job. REQUIRES: the snapshot has a device. Errors: as PlanJob.
+// the job, by the mean of the run at last. REQUIRES: the snapshot has a device. Errors: as PlanJob.
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job);
 
 // The plan for one job of the queue. `placement` has one of three outcomes:
@@ -90,8 +90,8 @@ struct QueuePlacement {
 // effective priority misses its own for that. Where this does not help, a running attempt of the
 // same or a lower priority is released for the job, under the same condition. Both are bounded by a
 // count of trials, so that a long queue of late jobs costs a bounded time. A job that no order
-// brings in time at the upper quantile of its run starts behind all others where its mean is in
-// time.
+// brings in time at the upper quantile of its run may start where the mean is in time, at its own
+// turn or as the first one, if no other job loses its place for that.
 //
 // Where jobs wait, a search looks for a cheaper arrangement of who goes first and who takes which
 // device. It is taken if it keeps what jobs are promised (promise_internal.h), and the plan is

@@ -155,6 +155,10 @@ void QueuePlanner::SortByTurn() {
   order.resize(jobs_.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+  turns_.resize(jobs_.size());
+  for (size_t turn = 0; turn < order.size(); ++turn) {
+    turns_[order[turn]] = turn;
+  }
 }
 
 QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
@@ -179,6 +183,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     Considered considered = ConsiderAs(arrangement, i, loads);
     considered.jobs_alike = jobs_alike_[job.alike];
     considered.stays = arrangement.stays[i];
+    considered.probably_in_time = job.probably_in_time;
     outcome.late[i] =
         job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(considered, loads);
     if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {

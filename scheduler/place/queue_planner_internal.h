@@ -65,6 +65,7 @@ class QueuePlanner {
     absl::StatusOr<WorkAmount> work;
     std::string alike = {};    // Equal for jobs of the same work and objective.
     bool is_hopeless = false;  // No device takes it in time in any order, so none makes it late.
+    bool probably_in_time = false;  // By the mean of its run, as the first one.
     // The plan of a job that is settled: an attempt is released for it, or it tries a device for
     // others. The device is busy for the others until the job, and a released attempt, have ended.
     std::optional<QueuePlacement> decided = std::nullopt;
@@ -108,7 +109,6 @@ class QueuePlanner {
 
   // Turns of a late job in front of its own.
   struct EarlierTurns {
-    size_t at;  // Its own.
     // Of those 1, 2, 4 … places earlier and of the first one, those in which it meets its deadline;
     // the latest one first.
     std::vector<size_t> in_time{};
@@ -166,8 +166,8 @@ class QueuePlanner {
   // A pass for the job; nullopt: it hurts.
   std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
                                 const std::vector<DeviceLoad>& loads, const Outcome& plan);
-  // The arrangement with another turn for the job whose turn is `at`.
-  [[nodiscard]] Arrangement MovedTo(size_t at, size_t turn) const;
+  // The arrangement with another turn for the job.
+  [[nodiscard]] Arrangement MovedTo(size_t job, size_t turn) const;
   // Goes once through the order in front of the job.
   EarlierTurns FindEarlierTurns(size_t job, size_t trials_end);
   // Tries the turns in which the job is in time. One that no order helps comes first, where it is
@@ -186,9 +186,16 @@ class QueuePlanner {
   void ReleaseForJob(size_t index, size_t trials_end, Outcome& plan);
 
   // Gives each job that has a deadline and no place one where its mean is in time, at its own turn
-  // or as the first one. Returns whether any job has one.
+  // or as the first one. Returns whether a job has one, or would have one without the others: its
+  // reason is another one then.
   bool StartByMean(Outcome& plan);
-  bool StartByMeanAt(size_t index, size_t trials_end, Outcome& plan);
+  void StartOneByMean(size_t job, size_t trials_end, Outcome& plan);
+  // Whether a device may take the job, as the first one, where the mean of its run is in time.
+  bool MayStartByMean(const Job& job);
+  // Whether each job that has a place in `before` has one in `after`.
+  [[nodiscard]] static bool KeepsPlaces(const Outcome& before, const Outcome& after);
+  // Behind all jobs of the order that had their turn before this one at first.
+  [[nodiscard]] size_t OwnTurn(size_t job) const;
 
   // The jobs of the plan that still wait when a probe that starts now has told.
   [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const;
@@ -202,7 +209,7 @@ class QueuePlanner {
   // Whether CheckPlan finds no fault with the placements of the latest pass.
   [[nodiscard]] bool KeepsTheRules(const std::vector<QueuePlacement>& placements) const;
   // The parts that the search looks at. It keeps the promises of this plan.
-  std::vector<Part> PartsOf(const Outcome& plan);
+  std::vector<Part> PartsOf(const Outcome& plan, const Promises& promises);
   // The part as the latest plan had it: a job that waited then has its device, and the turn of its
   // start among those that waited. A job that came since has the turn that it has job by job. Jobs
   // of a fleet of parts stay on the boards of their part. Empty: no job waited.
@@ -250,6 +257,7 @@ class QueuePlanner {
   std::vector<Job> jobs_;
   std::map<std::string, int> jobs_alike_;  // By Job.alike.
   Arrangement arrangement_;
+  std::vector<size_t> turns_;  // Of each of jobs_: its place in the first order.
   // Of jobs_, job by job; empty: not arranged.
   std::vector<std::optional<RunStart>> in_order_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
