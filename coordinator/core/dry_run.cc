@@ -271,10 +271,10 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
       policy::ForgetPolicies(*device.device.mutable_heartbeat());
     }
   }
-  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJob(snapshot, job));
+  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, scheduler::PlanJobOrStartByMean(snapshot, job));
   if (std::any_of(plan.candidates().begin(), plan.candidates().end(), IsRefusedForMemory)) {
     ConsiderLeanerForms(state, inputs, job);
-    WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJob(snapshot, job));
+    WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJobOrStartByMean(snapshot, job));
   }
   plan.set_certain_failure(WhyItFails(job.spec, job));
   if (!plan.chosen_device_id().empty()) {

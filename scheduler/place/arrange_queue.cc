@@ -17,7 +17,8 @@ constexpr int64_t kGainShare = 100;
 
 }  // namespace
 
-std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan) {
+std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan,
+                                                      const Promises& promises) {
   Order order;
   for (const size_t i : arrangement_.order) {
     if (!jobs_[i].decided.has_value() && jobs_[i].work.ok()) {
@@ -31,8 +32,10 @@ std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan) {
     Rearrangement search(snapshot_, loads_, block.devices);
     for (const size_t i : block.jobs) {
       const Job& job = jobs_[i];
-      search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices),
-                 plan.places.starts[i]);
+      const DeadlineBy by =
+          arrangement_.by_mean[i] ? DeadlineBy::kMean : DeadlineBy::kUpperQuantile;
+      search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices, by),
+                 promises[i]);
     }
     parts.push_back({std::move(block), std::move(search)});
   }
@@ -145,7 +148,8 @@ QueuePlanner::Promises QueuePlanner::PromisesOf(const Outcome& in_order) const {
   Promises promises(jobs_.size());
   for (size_t i = 0; i < jobs_.size(); ++i) {
     if (const std::optional<RunStart>& run = in_order.places.starts[i]; run.has_value()) {
-      promises[i] = PromiseTo(*jobs_[i].view, snapshot_.now, *run);
+      promises[i] = arrangement_.by_mean[i] ? PromiseToKeep(*jobs_[i].view, *run)
+                                            : PromiseTo(*jobs_[i].view, snapshot_.now, *run);
     }
   }
   return promises;
@@ -157,7 +161,7 @@ bool QueuePlanner::Arrange(Outcome& plan) {
   }
   in_order_ = plan.places.starts;
   const Promises promises = PromisesOf(plan);
-  std::vector<Part> parts = PartsOf(plan);
+  std::vector<Part> parts = PartsOf(plan, promises);
   const bool goes_on = Take(LatestProposals(parts, plan.places), promises, plan);
   found_cheaper_ = Take(Proposals(parts, plan), promises, plan);
   return goes_on || found_cheaper_;

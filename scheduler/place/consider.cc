@@ -229,7 +229,7 @@ std::shared_ptr<const std::vector<FleetView::Modes>> FleetView::DescribedFor(
       continue;
     }
     modes = DescribeModes(job, work, models, i);
-    const Verdict verdict = VerdictOfDevice(On(i, job, {}, no_load), modes.front());
+    const Verdict verdict = VerdictOfDevice(On(i, job, no_load), modes.front());
     for (Described& mode : modes) {
       mode.verdict = Stricter(mode.verdict, verdict);
     }
@@ -281,7 +281,7 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   const DeviceLoad no_load;
   described.verdict = CheckRules(
       RuleScope::kMode,
-      ConsiderationOf(On(device, job, {}, no_load), described, hot ? *hot : *described.prediction));
+      ConsiderationOf(On(device, job, no_load), described, hot ? *hot : *described.prediction));
   return described;
 }
 
@@ -295,14 +295,21 @@ std::optional<v1::Prediction> FleetView::HotNow(const Described& described, size
 }
 
 FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job,
-                                     const policy::SpecSteps& steps, const DeviceLoad& load) const {
+                                     const DeviceLoad& load) const {
   return {.device = device,
           .job = job,
           .view = snapshot_.devices[device],
           .limits = limits_[device],
           .windows = windows_[device],
-          .load = load,
-          .steps = steps};
+          .load = load};
+}
+
+FleetView::JobOnDevice FleetView::On(size_t device, const JobView& job, const DeviceLoad& load,
+                                     const Shape& shape) const {
+  JobOnDevice on = On(device, job, load);
+  on.steps = shape.steps;
+  on.deadline_by = shape.deadline_by;
+  return on;
 }
 
 Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
@@ -322,6 +329,10 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
   Consideration considered = ConsiderationOf(on, described, *option.prediction);
   considered.start_in_seconds = option.run.start_in_seconds;
   considered.finish_in_seconds_upper = option.finish_in_seconds_upper;
+  considered.finish_in_seconds_mean = option.run.finish_in_seconds;
+  if (!IsWide(*option.prediction)) {  // The first steps of a probe tell more than its mean.
+    considered.deadline_by = on.deadline_by;
+  }
   considered.steps = on.steps;
   considered.load = &on.load;
   return considered;
@@ -356,6 +367,7 @@ Option FleetView::PlaceInMode(const JobOnDevice& on, const Modes& modes, size_t 
   }
   option.probe = probe;
   option.tight =
+      on.deadline_by == DeadlineBy::kMean ||
       IsTight(job, snapshot_.now, option.run.start_in_seconds, option.finish_in_seconds_upper);
   option.deviation = objective.waiting_costs_extra && !option.tight ? described.deviation : 0;
   return option;
@@ -395,7 +407,7 @@ void FleetView::PlaceAt(const JobView& job, size_t device, const DeviceLoad& loa
     shape.options[device] = Option{.run = {.device = device}};
     return;
   }
-  const JobOnDevice on = On(device, job, shape.steps, load);
+  const JobOnDevice on = On(device, job, load, shape);
   absl::InlinedVector<Option, 4> placed;
   for (size_t mode = 0; mode < modes.size(); ++mode) {
     placed.push_back(PlaceInMode(on, modes, mode));
@@ -420,8 +432,9 @@ bool FleetView::EqualWithinError(const Option& cheaper, const Option& other) {
 }
 
 FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
-                                     const std::vector<DeviceLoad>& loads) {
-  std::string key = absl::StrCat(job.spec.objective(), "|", WorkKey(job), DeadlineKey(job));
+                                     const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
+  std::string key = absl::StrCat(job.spec.objective(), "|", WorkKey(job), DeadlineKey(job),
+                                 deadline_by == DeadlineBy::kMean ? "|by mean" : "");
   if (job.spec.objective() == v1::OBJECTIVE_EDP) {
     absl::StrAppend(&key, "|", absl::ToUnixNanos(job.submitted));  // The cost includes the waiting.
   }
@@ -455,6 +468,7 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
   std::iota(shape.order.begin(), shape.order.end(), size_t{0});
   shape.described = DescribedFor(job, work);
   shape.steps = policy::StepsOf(job.spec);
+  shape.deadline_by = deadline_by;
   for (size_t i = 0; i < loads.size(); ++i) {
     PlaceAt(job, i, loads[i], shape);
   }
@@ -463,8 +477,8 @@ FleetView::Shape& FleetView::ShapeOf(const JobView& job, const WorkAmount& work,
 }
 
 Considered FleetView::Consider(const JobView& job, const WorkAmount& work,
-                               const std::vector<DeviceLoad>& loads) {
-  return ConsiderIn(job, ShapeOf(job, work, loads));
+                               const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
+  return ConsiderIn(job, ShapeOf(job, work, loads, deadline_by));
 }
 
 Considered FleetView::ConsiderIn(const JobView& job, const Shape& shape) const {

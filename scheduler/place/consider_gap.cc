@@ -58,7 +58,7 @@ double FinishIn(absl::Time now, const policy::Limits& limits, const policy::Open
 
 void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
-  const auto& [device, job, view, limits, windows, load, steps] = on;
+  const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
   const v1::Prediction& alone = *described.prediction;
   const bool on_its_way = HasWayOfFiles(load, alone);
   const std::optional<LinkTimes>& link = links_[device];
@@ -119,7 +119,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
 }
 
 double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {
-  const auto& [device, job, view, limits, windows, load, steps] = on;
+  const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
   const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
   const Joules spent =
       limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);

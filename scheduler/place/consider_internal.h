@@ -49,6 +49,8 @@ absl::StatusOr<WorkAmount> WorkOfJob(const JobView& job, const ProfileTable& tab
 // present mode, on the accelerator, stays unless another way is cheaper by more than the combined
 // standard deviation of both predictions, or the present one is refused, as by a deadline: a way
 // that nobody measured has a cost by rules of thumb.
+//
+// Where the mean of a run must meet the deadline, the earliest end wins, whatever it costs.
 struct Considered {
   // The choice, then the other feasible options, cheapest first, then the refused ones by name. The
   // FleetView owns them.
@@ -57,6 +59,7 @@ struct Considered {
   double deadline_in_seconds = 0;  // Wall; 0: the job has none.
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
   bool stays = false;  // With `arranged`: the choice is that of the latest plan, and near enough.
+  bool probably_in_time = false;  // With no option: the mean of a run is, without the other jobs.
   int jobs_alike = 1;  // Of the queue, with the same work and objective; this one among them.
   // The choice is a device whose prediction is wide, for the sake of the other jobs alike.
   std::optional<v1::ProbeValue> trial = std::nullopt;
@@ -81,24 +84,28 @@ class FleetView {
   // Considers every device for the job under the loads (in the order of Snapshot::devices). The
   // pointers of the answer are valid until the next call.
   Considered Consider(const JobView& job, const WorkAmount& work,
-                      const std::vector<DeviceLoad>& loads);
+                      const std::vector<DeviceLoad>& loads,
+                      DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // As Consider. A device that refuses the job now, until a known time, stands with its earliest
   // start if the job is worth the wait: the start costs less than the choice, the price of waiting
   // included. Where no device takes the job now, each such device stands so, and the one that ends
   // first is the choice. Looks at a bounded number of jobs and devices since BeginPass.
   void BeginPass() { later_jobs_ = later_devices_ = 0; }
   Considered ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                const std::vector<DeviceLoad>& loads);
+                                const std::vector<DeviceLoad>& loads,
+                                DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // As ConsiderNowOrLater, but the choice is this device, if it takes the job now or at a known
   // time.
   Considered ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                        const std::vector<DeviceLoad>& loads);
+                        const std::vector<DeviceLoad>& loads,
+                        DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // The job's earliest start on each of `devices`, in the order of Snapshot::devices; null: another
   // device, or it refuses the job, and no end of that is known. Bounded as ConsiderNowOrLater. The
   // pointers are valid until the next call.
   std::vector<const Option*> Starts(const JobView& job, const WorkAmount& work,
                                     const std::vector<DeviceLoad>& loads,
-                                    absl::Span<const size_t> devices);
+                                    absl::Span<const size_t> devices,
+                                    DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   // The option as people see it, with the other modes of its device or without.
   // REQUIRES: the option is of the latest answer, and `job` is that answer's job.
   enum class OtherModes { kLeaveOut, kShow };
@@ -130,6 +137,7 @@ class FleetView {
     const policy::OpenTimes& windows;  // Of the limits, for work.
     const DeviceLoad& load;
     policy::SpecSteps steps{};  // As the job's spec has them. For a rule of the load alone.
+    DeadlineBy deadline_by = DeadlineBy::kUpperQuantile;
   };
   // A device in its present power mode, then in the others that its worker may set; in each on its
   // own processor, then on the cores beside it.
@@ -140,6 +148,7 @@ class FleetView {
     // In the order of Snapshot::devices, like loads.
     std::shared_ptr<const std::vector<Modes>> described;
     policy::SpecSteps steps;
+    DeadlineBy deadline_by;
     std::vector<Option> options;
     std::vector<DeviceLoad> loads;
     std::vector<size_t> order;
@@ -147,12 +156,15 @@ class FleetView {
   };
 
   // The job's shape under the loads.
-  Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads);
+  Shape& ShapeOf(const JobView& job, const WorkAmount& work, const std::vector<DeviceLoad>& loads,
+                 DeadlineBy deadline_by = DeadlineBy::kUpperQuantile);
   [[nodiscard]] Considered ConsiderIn(const JobView& job, const Shape& shape) const;
   Considered ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,
                                   Shape& shape);
-  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const policy::SpecSteps& steps,
-                               const DeviceLoad& load) const;
+  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load) const;
+  // Likewise for the rules of the load.
+  [[nodiscard]] JobOnDevice On(size_t device, const JobView& job, const DeviceLoad& load,
+                               const Shape& shape) const;
   // Computes everything that depends on the load: the start, the battery, the rules, the cost.
   void PlaceAt(const JobView& job, size_t device, const DeviceLoad& load, Shape& shape) const;
   // The device's mode of this index. allowed_from: gets the earliest start that the refusing rule
@@ -189,8 +201,8 @@ class FleetView {
   // now, else those that would cost less than the choice without the wait, the cheapest ones first.
   std::vector<size_t> DevicesWithLaterStarts(const Considered& now, const JobView& job,
                                              const std::vector<DeviceLoad>& loads, Shape& shape);
-  [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Modes& modes) const;
-  [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Modes& modes,
+  [[nodiscard]] LaterStart StartLater(const JobOnDevice& on, const Shape& shape) const;
+  [[nodiscard]] LaterStart StartLaterInMode(const JobOnDevice& on, const Shape& shape,
                                             size_t mode) const;
   // Index of the mode that a device would run the job in. REQUIRES: the present mode is the first.
   static size_t ChooseMode(absl::Span<const Option> modes);

@@ -29,13 +29,14 @@ constexpr int kRefusalsInARow = 8;
 
 }  // namespace
 
-FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const Modes& modes,
+FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const Shape& shape,
                                                   size_t mode) const {
+  const Modes& modes = (*shape.described)[on.device];
   DeviceLoad load = on.load;
   std::optional<size_t> refuses_now;  // A rule.
   for (int refusals = 0; refusals < kRefusalsInARow; ++refusals) {
     std::optional<absl::Time> allowed_from;
-    Option option = PlaceInMode(On(on.device, on.job, on.steps, load), modes, mode, &allowed_from);
+    Option option = PlaceInMode(On(on.device, on.job, load, shape), modes, mode, &allowed_from);
     if (option.feasible()) {
       option.waits_for_rule = refuses_now;
       return option;
@@ -53,10 +54,10 @@ FleetView::LaterStart FleetView::StartLaterInMode(const JobOnDevice& on, const M
   return std::nullopt;
 }
 
-FleetView::LaterStart FleetView::StartLater(const JobOnDevice& on, const Modes& modes) const {
+FleetView::LaterStart FleetView::StartLater(const JobOnDevice& on, const Shape& shape) const {
   LaterStart first;
-  for (size_t mode = 0; mode < modes.size(); ++mode) {
-    LaterStart start = StartLaterInMode(on, modes, mode);
+  for (size_t mode = 0; mode < (*shape.described)[on.device].size(); ++mode) {
+    LaterStart start = StartLaterInMode(on, shape, mode);
     if (start.has_value() &&
         (!first.has_value() || start->run.finish_in_seconds < first->run.finish_in_seconds)) {
       first = std::move(start);
@@ -74,15 +75,16 @@ const Option* FleetView::StartOn(size_t device, const JobView& job, const Device
   std::optional<LaterStart>& later = shape.later[device];
   if (!now.verdict.permanent() && !later.has_value() && later_devices_ < kLaterDevicesMax) {
     ++later_devices_;
-    later = StartLater(On(device, job, shape.steps, load), (*shape.described)[device]);
+    later = StartLater(On(device, job, load, shape), shape);
   }
   return later.has_value() && later->has_value() ? &**later : nullptr;
 }
 
 std::vector<const Option*> FleetView::Starts(const JobView& job, const WorkAmount& work,
                                              const std::vector<DeviceLoad>& loads,
-                                             absl::Span<const size_t> devices) {
-  Shape& shape = ShapeOf(job, work, loads);
+                                             absl::Span<const size_t> devices,
+                                             DeadlineBy deadline_by) {
+  Shape& shape = ShapeOf(job, work, loads, deadline_by);
   std::vector<const Option*> starts(loads.size(), nullptr);
   for (const size_t device : devices) {
     starts[device] = StartOn(device, job, loads[device], shape);
@@ -91,8 +93,8 @@ std::vector<const Option*> FleetView::Starts(const JobView& job, const WorkAmoun
 }
 
 Considered FleetView::ConsiderOn(size_t device, const JobView& job, const WorkAmount& work,
-                                 const std::vector<DeviceLoad>& loads) {
-  Shape& shape = ShapeOf(job, work, loads);
+                                 const std::vector<DeviceLoad>& loads, DeadlineBy deadline_by) {
+  Shape& shape = ShapeOf(job, work, loads, deadline_by);
   Considered considered = ConsiderNowOrLaterIn(job, loads, shape);
   if (considered.feasible == 0 || considered.options.front()->run.device == device) {
     return considered;
@@ -118,15 +120,19 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
   std::vector<size_t> devices;
   for (size_t i = static_cast<size_t>(now.feasible); i < now.options.size(); ++i) {
     const Option& refused = *now.options[i];
-    if (!refused.verdict.permanent() &&
-        (now.feasible == 0 || refused.cost < now.options.front()->cost)) {
+    const bool is_better = shape.deadline_by == DeadlineBy::kMean ||  // Its later start may be.
+                           now.feasible == 0 || refused.cost < now.options.front()->cost;
+    if (!refused.verdict.permanent() && is_better) {
       devices.push_back(refused.run.device);
     }
   }
   if (now.feasible > 0) {
-    std::stable_sort(devices.begin(), devices.end(), [&shape](size_t a, size_t b) {
-      return shape.options[a].cost < shape.options[b].cost;
-    });
+    const auto rank = [&shape](size_t device) {
+      const Option& option = shape.options[device];
+      return shape.deadline_by == DeadlineBy::kMean ? option.run.finish_in_seconds : option.cost;
+    };
+    std::stable_sort(devices.begin(), devices.end(),
+                     [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
     devices.resize(std::min(devices.size(), kCheaperDevicesMax));
   }
   later_jobs_ += devices.empty() ? 0 : 1;
@@ -137,8 +143,9 @@ std::vector<size_t> FleetView::DevicesWithLaterStarts(const Considered& now, con
 }
 
 Considered FleetView::ConsiderNowOrLater(const JobView& job, const WorkAmount& work,
-                                         const std::vector<DeviceLoad>& loads) {
-  return ConsiderNowOrLaterIn(job, loads, ShapeOf(job, work, loads));
+                                         const std::vector<DeviceLoad>& loads,
+                                         DeadlineBy deadline_by) {
+  return ConsiderNowOrLaterIn(job, loads, ShapeOf(job, work, loads, deadline_by));
 }
 
 Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector<DeviceLoad>& loads,

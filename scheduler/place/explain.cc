@@ -97,6 +97,10 @@ std::string Compare(const Considered& considered, const Option& other, absl::str
                            considered.stays ? "too little to move a start of the next hour"
                                             : "and serves other jobs of the queue better");
   }
+  if (saved < 0 && chosen.tight) {
+    return absl::StrFormat("%s would take %s less (%.1f %%), and end later", other_name,
+                           objective.format(-saved), percent);
+  }
   if (saved < 0) {  // The price of waiting decides.
     return absl::StrFormat(
         "%s would take %s less (%.1f %%), and start %s later", other_name, objective.format(-saved),
@@ -121,6 +125,15 @@ std::string ProbeWords(const Option& probe, const v1::ProbeValue& value) {
                                      : "a run that misses its deadline");
   }
   return words;
+}
+
+// That the run is in time by its mean alone.
+std::string LateWords(const Option& chosen, double deadline_in_seconds) {
+  const double late = chosen.finish_in_seconds_upper - deadline_in_seconds;
+  return deadline_in_seconds > 0 && late > 0
+             ? absl::StrCat("; may end ", FormatElapsed(absl::Seconds(late)),
+                            " after its deadline, and no device is sure to be in time")
+             : "";
 }
 
 // Why the job tries a device that is expected to cost more than its best one.
@@ -164,8 +177,8 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered
   // all are.
   const size_t others = considered.options.size() - 1;
   return absl::StrCat(
-      nearest.verdict.permanent() ? "no device of this fleet can run it; "
-                                  : "no device can take it now; ",
+      NeverFeasible(considered) ? "no device of this fleet can run it; "
+                                : "no device can take it now; ",
       others > 0 ? "the nearest is " : "", NameOf(fleet.InfoOf(nearest)), ": ",
       fleet.CandidateOf(job, nearest, OtherModes::kLeaveOut).reason(),
       others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
@@ -202,6 +215,8 @@ std::string WhyChosen(const FleetView& fleet, const JobView& job, const Consider
   }
   if (chosen.probe) {
     absl::StrAppend(&reason, ProbeWords(chosen, *ValueOfProbe(considered)));
+  } else {
+    absl::StrAppend(&reason, LateWords(chosen, considered.deadline_in_seconds));
   }
   if (shown.has_model_choice()) {
     absl::StrAppend(&reason, "; ", shown.model_choice().reason());
@@ -255,7 +270,7 @@ v1::Placement PlacementOf(const FleetView& fleet, const JobView& job,
 }
 
 bool NeverFeasible(const Considered& considered) {
-  return !considered.options.empty() &&
+  return !considered.options.empty() && !considered.probably_in_time &&
          std::all_of(considered.options.begin(), considered.options.end(),
                      [](const Option* option) { return option->verdict.permanent(); });
 }

@@ -31,13 +31,14 @@ void QueuePlanner::HelpLateJobs(Outcome& plan) {
 
 bool QueuePlanner::Hurts(const Helped& helped, size_t job) const {
   return job == helped.job ||
-         (!helped.late_before[job] && jobs_[job].priority >= jobs_[helped.job].priority);
+         (!helped.late_before[job] &&
+          (helped.by_mean || jobs_[job].priority >= jobs_[helped.job].priority));
 }
 
 std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arrangement& trial,
                                                           const std::vector<DeviceLoad>& loads,
                                                           const Outcome& plan) {
-  const Helped helped{.job = job, .late_before = plan.late};
+  const Helped helped{.job = job, .late_before = plan.late, .by_mean = trial.by_mean[job]};
   Outcome outcome = Pass(trial, loads, nullptr, &helped);
   trial_placements_ += outcome.looked_at * PlacementCost();
   return outcome.hurts ? std::nullopt : std::optional(std::move(outcome));
@@ -46,7 +47,7 @@ std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arra
 QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t trials_end) {
   const Order& order = arrangement_.order;
   const size_t at = static_cast<size_t>(std::find(order.begin(), order.end(), job) - order.begin());
-  EarlierTurns turns{.at = at};
+  EarlierTurns turns;
   std::vector<DeviceLoad> loads = loads_;
   fleet_.BeginPass();
   for (size_t turn = 0; turn < at && trial_placements_ < trials_end; ++turn) {
@@ -66,18 +67,18 @@ QueuePlanner::EarlierTurns QueuePlanner::FindEarlierTurns(size_t job, size_t tri
   return turns;
 }
 
+QueuePlanner::Arrangement QueuePlanner::MovedTo(size_t job, size_t turn) const {
+  Arrangement moved = arrangement_;
+  moved.order.erase(std::find(moved.order.begin(), moved.order.end(), job));
+  moved.order.insert(moved.order.begin() + static_cast<ptrdiff_t>(turn), job);
+  return moved;
+}
+
 bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& plan) {
   const EarlierTurns turns = FindEarlierTurns(job, trials.end);
   const size_t end = std::min(trials.end, trial_placements_ + trials.share);
-  const auto moved_to = [&](size_t turn) {
-    Arrangement moved = arrangement_;
-    const auto begin = moved.order.begin();
-    const auto at = begin + static_cast<ptrdiff_t>(turns.at);
-    std::rotate(begin + static_cast<ptrdiff_t>(turn), at, at + 1);
-    return moved;
-  };
   if (turns.is_hopeless) {  // It takes no place, so the others keep theirs.
-    arrangement_ = moved_to(0);
+    arrangement_ = MovedTo(job, 0);
     jobs_[job].is_hopeless = true;
     plan.late[job] = false;
     return true;
@@ -86,7 +87,7 @@ bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& pl
     if (!HasTrialLeft(end)) {
       return false;
     }
-    Arrangement trial = moved_to(turn);
+    Arrangement trial = MovedTo(job, turn);
     if (std::optional<Outcome> outcome = TryFor(job, trial, loads_, plan)) {
       arrangement_ = std::move(trial);
       plan = *std::move(outcome);

@@ -26,14 +26,15 @@ struct Place {
 };
 
 // By how much the job's run costs more in its second place, as a share: each objective has its
-// unit. A job that loses its place, or a start that would not be soon any more, outweighs every
-// gain.
-double LossOf(const Place& one, const Place& other, bool stays) {
+// unit. A job that loses its place, a start that would not be soon any more, or a later end of a
+// run that may be late already, outweighs every gain.
+double LossOf(const Place& one, const Place& other, bool stays, bool by_mean) {
   if (!one.start.has_value()) {
     return 0;
   }
   if (!other.start.has_value() ||
-      (stays && other.start->start_in_seconds > absl::ToDoubleSeconds(kSoon))) {
+      (stays && other.start->start_in_seconds > absl::ToDoubleSeconds(kSoon)) ||
+      (by_mean && other.start->finish_in_seconds > one.start->finish_in_seconds)) {
     return std::numeric_limits<double>::infinity();
   }
   return one.cost > 0 ? other.cost / one.cost - 1 : 0;
@@ -60,8 +61,9 @@ std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& pl
     const std::optional<LastPlace>& last = jobs_[i].view->last_place;
     const std::optional<RunStart>& start = plan.places.starts[i];
     // A start now is always taken: no job waits beside an idle board.
+    // Nor is a job put off whose end may be late already.
     if (!last.has_value() || !start.has_value() || start->start_in_seconds <= 0 ||
-        last->start > snapshot_.now + kSoon) {
+        last->start > snapshot_.now + kSoon || arrangement_.by_mean[i]) {
       continue;
     }
     const std::optional<size_t> device = LastDeviceOf(*jobs_[i].view);
@@ -87,7 +89,8 @@ bool QueuePlanner::LeaveStarts(Outcome& plan) {
     std::pair<double, size_t> most = {-1, 0};  // Of the jobs that stay, the one that loses most.
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const double loss = LossOf({plan.places.starts[i], plan.costs[i]},
-                                 {outcome.places.starts[i], outcome.costs[i]}, kept[i].has_value());
+                                 {outcome.places.starts[i], outcome.costs[i]}, kept[i].has_value(),
+                                 arrangement_.by_mean[i]);
       lost += loss;
       most = kept[i].has_value() ? std::max(most, {loss, i}) : most;
     }

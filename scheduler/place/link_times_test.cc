@@ -9,6 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "absl/status/statusor.h"
+
+#include "base/status_matchers.h"
 #include "policy/limits.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
@@ -214,7 +217,9 @@ TEST_F(PlanOverLinkTest, ADeadlineHoldsWithTransfersAsSlowAsOneInTen) {
   EXPECT_EQ(Told().finish_in_seconds(), told.finish_in_seconds())
       << "the end is that of the median";
   link.set_download_bytes_per_second_low(kBytesPerSecond / 2.5);
-  EXPECT_EQ(RefusedBy(), "deadline");
+  const absl::StatusOr<v1::PlanResponse> plan = PlanJob(snapshot_, snapshot_.queue[0]);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->candidates(0).refused_by(), "deadline");
 }
 
 TEST_F(PlanOverLinkTest, AJobWhoseFilesComeTooLateForItsDeadlineIsRefused) {

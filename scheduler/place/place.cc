@@ -4,6 +4,7 @@
 #include "scheduler/place/place.h"
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -20,11 +21,11 @@ namespace {
 
 // Adds the choice of each objective on the same snapshot.
 void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView job,
-                const WorkAmount& work, v1::PlanResponse& plan) {
+                const WorkAmount& work, DeadlineBy deadline_by, v1::PlanResponse& plan) {
   for (const v1::Objective objective :
        {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME, v1::OBJECTIVE_EDP}) {
     job.spec.set_objective(objective);
-    const Considered considered = fleet.Consider(job, work, loads);
+    const Considered considered = fleet.Consider(job, work, loads, deadline_by);
     v1::ObjectiveChoice& choice = *plan.add_choices();
     choice.set_objective(objective);
     if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
@@ -34,34 +35,14 @@ void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView 
   }
 }
 
-}  // namespace
-
-absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
-  WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
-  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
-  return fleet.CandidateOf(job, *considered.options.front(), FleetView::OtherModes::kShow);
-}
-
-absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
-                                                          const JobView& job) {
-  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
-  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
-  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
-  const Option* const chosen = Chosen(considered);
-  return chosen == nullptr
-             ? std::nullopt
-             : std::optional(fleet.CandidateOf(job, *chosen, FleetView::OtherModes::kShow));
-}
-
-absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
+absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapshot& snapshot,
+                                           const JobView& job) {
   WATTLE_CHECK(snapshot.profiles != nullptr, "a plan needs a profile table");
   WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
-  const Considered considered = fleet.Consider(job, work, loads);
+  const Considered considered = fleet.Consider(job, work, loads, deadline_by);
   v1::PlanResponse plan;
   for (const Option* option : considered.options) {
     *plan.add_candidates() = fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
@@ -78,8 +59,55 @@ absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
   plan.set_batch_size(work.signature.batch_size());
-  AddChoices(fleet, loads, job, work, plan);
+  AddChoices(fleet, loads, job, work, deadline_by, plan);
   return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job) {
+  WATTLE_CHECK(!snapshot.devices.empty(), "there is a first device");
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  Considered considered = fleet.Consider(job, work, loads);
+  if (considered.feasible == 0 && job.spec.deadline_seconds() > 0) {
+    considered = fleet.Consider(job, work, loads, DeadlineBy::kMean);
+    if (considered.feasible == 0) {  // The refusal at the upper quantile says more.
+      considered = fleet.Consider(job, work, loads);
+    }
+  }
+  return fleet.CandidateOf(job, *considered.options.front(), FleetView::OtherModes::kShow);
+}
+
+absl::StatusOr<std::optional<v1::Candidate>> ChooseDevice(const Snapshot& snapshot,
+                                                          const JobView& job) {
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOf(job.spec, job.inputs, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  const Considered considered = fleet.Consider(job, work, InitialLoads(snapshot));
+  const Option* const chosen = Chosen(considered);
+  return chosen == nullptr
+             ? std::nullopt
+             : std::optional(fleet.CandidateOf(job, *chosen, FleetView::OtherModes::kShow));
+}
+
+absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job) {
+  return PlanJobBy(DeadlineBy::kUpperQuantile, snapshot, job);
+}
+
+absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot,
+                                                      const JobView& job) {
+  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse plan, PlanJob(snapshot, job));
+  if (!plan.chosen_device_id().empty() || job.spec.deadline_seconds() <= 0) {
+    return plan;
+  }
+  WATTLE_ASSIGN_OR_RETURN(const WorkAmount work, WorkOfJob(job, *snapshot.profiles));
+  FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
+  if (fleet.ConsiderNowOrLater(job, work, InitialLoads(snapshot)).feasible > 0) {
+    return plan;  // A later start is sure.
+  }
+  WATTLE_ASSIGN_OR_RETURN(v1::PlanResponse by_mean, PlanJobBy(DeadlineBy::kMean, snapshot, job));
+  return by_mean.chosen_device_id().empty() ? std::move(plan) : std::move(by_mean);
 }
 
 }  // namespace wattle::scheduler

@@ -38,9 +38,12 @@ const v1::Candidate* NearestToFeasible(absl::Span<const v1::Candidate* const> ca
 // snapshot's policies apply. Errors: kInvalidArgument names the field when the spec or an input
 // gives no amount of work.
 absl::StatusOr<v1::PlanResponse> PlanJob(const Snapshot& snapshot, const JobView& job);
+// PlanJob. Where no device is in time at the upper quantile of the run, one may be at the mean, as
+// PlanQueue has it.
+absl::StatusOr<v1::PlanResponse> PlanJobOrStartByMean(const Snapshot& snapshot, const JobView& job);
 
 // PlanJob for the first device of the snapshot alone: a quick check whether the device could take
-// the job. REQUIRES: the snapshot has a device. Errors: as PlanJob.
+// the job, by the mean of the run at last. REQUIRES: the snapshot has a device. Errors: as PlanJob.
 absl::StatusOr<v1::Candidate> PlanOnFirstDevice(const Snapshot& snapshot, const JobView& job);
 
 // The plan for one job of the queue. `placement` has one of three outcomes:
@@ -86,7 +89,9 @@ struct QueuePlacement {
 // earlier, as little as needed, if it then meets the deadline and no job of the same or a higher
 // effective priority misses its own for that. Where this does not help, a running attempt of the
 // same or a lower priority is released for the job, under the same condition. Both are bounded by a
-// count of trials, so that a long queue of late jobs costs a bounded time.
+// count of trials, so that a long queue of late jobs costs a bounded time. A job that no order
+// brings in time at the upper quantile of its run may start where the mean is in time, at its own
+// turn or as the first one, if no other job loses its place for that.
 //
 // Where jobs wait, a search looks for a cheaper arrangement of who goes first and who takes which
 // device. It is taken if it keeps what jobs are promised (promise_internal.h), and the plan is

@@ -103,11 +103,12 @@ std::vector<QueuePlacement> QueuePlanner::Plan() {
   if (helped) {
     HelpLateJobs(plan);
   }
+  const bool by_mean = StartByMean(plan);
   const bool tried = TryForOthers(plan);
   const Arrangement in_order = arrangement_;
   const bool arranged = arranging_ == Arranging::kBySearch && Arrange(plan);
   const bool stayed = LeaveStarts(plan);
-  if (helped || tried || arranged || stayed) {
+  if (helped || by_mean || tried || arranged || stayed) {
     placements.clear();
     Pass(arrangement_, loads_, &placements);
   }
@@ -149,10 +150,15 @@ void QueuePlanner::SortByTurn() {
   };
   arrangement_.devices.resize(jobs_.size());
   arrangement_.stays.resize(jobs_.size(), false);
+  arrangement_.by_mean.resize(jobs_.size(), false);
   Order& order = arrangement_.order;
   order.resize(jobs_.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&rank](size_t a, size_t b) { return rank(a) < rank(b); });
+  turns_.resize(jobs_.size());
+  for (size_t turn = 0; turn < order.size(); ++turn) {
+    turns_[order[turn]] = turn;
+  }
 }
 
 QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
@@ -177,6 +183,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     Considered considered = ConsiderAs(arrangement, i, loads);
     considered.jobs_alike = jobs_alike_[job.alike];
     considered.stays = arrangement.stays[i];
+    considered.probably_in_time = job.probably_in_time;
     outcome.late[i] =
         job.view->spec.deadline_seconds() > 0 && !job.is_hopeless && IsHeldUp(considered, loads);
     if (helped != nullptr && outcome.late[i] && Hurts(*helped, i)) {
@@ -199,7 +206,9 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
       last[chosen->run.device] = &job;
     }
   }
-  final_loads_ = std::move(loads);
+  if (placements != nullptr) {
+    final_loads_ = std::move(loads);
+  }
   return outcome;
 }
 
@@ -207,8 +216,9 @@ Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index
                                     const std::vector<DeviceLoad>& loads) {
   const Job& job = jobs_[index];
   const std::optional<size_t> device = arrangement.devices[index];
-  return device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads)
-                : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads);
+  const DeadlineBy by = arrangement.by_mean[index] ? DeadlineBy::kMean : DeadlineBy::kUpperQuantile;
+  return device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads, by)
+                : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads, by);
 }
 
 void QueuePlanner::PlaceNext(size_t index, std::vector<DeviceLoad>& loads) {

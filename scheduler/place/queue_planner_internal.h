@@ -7,6 +7,9 @@
 // A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed. The
 // changes, in the order in which Plan makes them, each with a file:
 //   late_jobs.cc       a job that would miss its deadline goes earlier, or an attempt leaves for it
+//   start_by_mean.cc   a job that nothing brings in time at its upper quantile starts where its
+//   mean
+//                      is in time
 //   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
 //   arrange_queue.cc   the latest plan goes on, or the search found a cheaper arrangement of a part
 //                      of the fleet
@@ -62,6 +65,7 @@ class QueuePlanner {
     absl::StatusOr<WorkAmount> work;
     std::string alike = {};    // Equal for jobs of the same work and objective.
     bool is_hopeless = false;  // No device takes it in time in any order, so none makes it late.
+    bool probably_in_time = false;  // By the mean of its run, as the first one.
     // The plan of a job that is settled: an attempt is released for it, or it tries a device for
     // others. The device is busy for the others until the job, and a released attempt, have ended.
     std::optional<QueuePlacement> decided = std::nullopt;
@@ -71,7 +75,8 @@ class QueuePlanner {
     Order order;
     // The device that each of jobs_ is to take; nullopt: its best one.
     std::vector<std::optional<size_t>> devices;
-    std::vector<bool> stays;  // Each of jobs_: the device is that of the latest plan.
+    std::vector<bool> stays;    // Each of jobs_: the device is that of the latest plan.
+    std::vector<bool> by_mean;  // Likewise: the mean of its run must end in time, and no more.
   };
   // Of a pass, for each of jobs_.
   struct Outcome {
@@ -85,6 +90,7 @@ class QueuePlanner {
   struct Helped {
     size_t job;
     const std::vector<bool>& late_before;  // In the plan as it is.
+    bool by_mean;                          // It may still be late then.
   };
   // A part of the fleet, and the search that looks at it.
   struct Part {
@@ -103,7 +109,6 @@ class QueuePlanner {
 
   // Turns of a late job in front of its own.
   struct EarlierTurns {
-    size_t at;  // Its own.
     // Of those 1, 2, 4 … places earlier and of the first one, those in which it meets its deadline;
     // the latest one first.
     std::vector<size_t> in_time{};
@@ -155,11 +160,14 @@ class QueuePlanner {
   // what comes after them, and each one its share to the late jobs behind it.
   void HelpLateJobs(Outcome& plan);
   // Whether a trial in which this job is late may not replace the plan: it is the one for which the
-  // trial is made, or misses its deadline for that without being of a lower priority.
+  // trial is made, or misses its deadline for that without being of a lower priority. For a job
+  // that may still be late no other one is made late.
   [[nodiscard]] bool Hurts(const Helped& helped, size_t job) const;
   // A pass for the job; nullopt: it hurts.
   std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
                                 const std::vector<DeviceLoad>& loads, const Outcome& plan);
+  // The arrangement with another turn for the job.
+  [[nodiscard]] Arrangement MovedTo(size_t job, size_t turn) const;
   // Goes once through the order in front of the job.
   EarlierTurns FindEarlierTurns(size_t job, size_t trials_end);
   // Tries the turns in which the job is in time. One that no order helps comes first, where it is
@@ -177,6 +185,18 @@ class QueuePlanner {
   // Releases the attempt whose device serves the job best.
   void ReleaseForJob(size_t index, size_t trials_end, Outcome& plan);
 
+  // Gives each job that has a deadline and no place one where its mean is in time, at its own turn
+  // or as the first one. Returns whether a job has one, or would have one without the others: its
+  // reason is another one then.
+  bool StartByMean(Outcome& plan);
+  void StartOneByMean(size_t job, size_t trials_end, Outcome& plan);
+  // Whether a device may take the job, as the first one, where the mean of its run is in time.
+  bool MayStartByMean(const Job& job);
+  // Whether each job that has a place in `before` has one in `after`.
+  [[nodiscard]] static bool KeepsPlaces(const Outcome& before, const Outcome& after);
+  // Behind all jobs of the order that had their turn before this one at first.
+  [[nodiscard]] size_t OwnTurn(size_t job) const;
+
   // The jobs of the plan that still wait when a probe that starts now has told.
   [[nodiscard]] std::map<std::string, int> WaitingAlike(const Outcome& plan) const;
   // A board whose prediction is wide and whose mean is not the least would never run a job, and
@@ -189,7 +209,7 @@ class QueuePlanner {
   // Whether CheckPlan finds no fault with the placements of the latest pass.
   [[nodiscard]] bool KeepsTheRules(const std::vector<QueuePlacement>& placements) const;
   // The parts that the search looks at. It keeps the promises of this plan.
-  std::vector<Part> PartsOf(const Outcome& plan);
+  std::vector<Part> PartsOf(const Outcome& plan, const Promises& promises);
   // The part as the latest plan had it: a job that waited then has its device, and the turn of its
   // start among those that waited. A job that came since has the turn that it has job by job. Jobs
   // of a fleet of parts stay on the boards of their part. Empty: no job waited.
@@ -237,10 +257,11 @@ class QueuePlanner {
   std::vector<Job> jobs_;
   std::map<std::string, int> jobs_alike_;  // By Job.alike.
   Arrangement arrangement_;
+  std::vector<size_t> turns_;  // Of each of jobs_: its place in the first order.
   // Of jobs_, job by job; empty: not arranged.
   std::vector<std::optional<RunStart>> in_order_;
   std::vector<DeviceLoad> loads_;        // Before the first job.
-  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the latest pass.
+  std::vector<DeviceLoad> final_loads_;  // Behind the last job of the plan.
   std::vector<QueuePlacement> ended_;    // Profile jobs without a further run.
   std::set<size_t> taken_;               // Devices whose attempts are released.
   size_t trial_placements_ = 0;

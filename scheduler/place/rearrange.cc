@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "scheduler/place/objective.h"
-#include "scheduler/place/promise_internal.h"
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/predict/predict.h"
@@ -92,7 +91,7 @@ Millijoules Rearrangement::PriceOf(size_t job, const RunStart& start) const {
 }
 
 void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> starts,
-                        const std::optional<RunStart>& in_order) {
+                        const std::optional<Promise>& promise) {
   // A board that may do is no way for a job that has boards that do.
   const bool known = std::any_of(starts.begin(), starts.end(), [](const Option* start) {
     return start != nullptr && !start->probe;
@@ -113,13 +112,12 @@ void Rearrangement::Add(const JobView& job, absl::Span<const Option* const> star
   timetable::InstanceJob& plain = fleet_.instance.jobs.emplace_back();
   plain.released = absl::ToUnixSeconds(snapshot_->now);
   plain.group = fleet_.GroupOf(job.spec);
-  if (in_order.has_value()) {
-    const Promise promise = PromiseTo(job, snapshot_->now, *in_order);
+  if (promise.has_value()) {
     plain.latest_start =
-        timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_start));
-    if (std::isfinite(promise.latest_finish)) {
+        timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise->latest_start));
+    if (std::isfinite(promise->latest_finish)) {
       plain.deadline =
-          timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise.latest_finish));
+          timetable::UnixSecondsUp(snapshot_->now + absl::Seconds(promise->latest_finish));
     }
   }
   const policy::SpecSteps steps = policy::StepsOf(job.spec);

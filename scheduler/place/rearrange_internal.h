@@ -19,6 +19,7 @@
 #include "scheduler/place/fleet_instance_internal.h"
 #include "scheduler/place/improve_queue.h"
 #include "scheduler/place/option.h"
+#include "scheduler/place/promise_internal.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/schedule.h"
@@ -32,10 +33,9 @@ class Rearrangement {
                 absl::Span<const size_t> devices);
 
   // Adds a job. starts: on each device of the snapshot the job's earliest start under the loads;
-  // null: the device does not take the job. in_order: the run that the plan job by job gives
-  // the job; the search keeps what the job is promised for it (promise_internal.h).
+  // null: the device does not take the job. promise: nullopt where the job has no place.
   void Add(const JobView& job, absl::Span<const Option* const> starts,
-           const std::optional<RunStart>& in_order);
+           const std::optional<Promise>& promise);
 
   // What a plan pays for this run of the job (as counted by Add). The unit of all objectives is the
   // millijoule: a second of a job for the earliest end counts as its cheapest joules over its

@@ -22,6 +22,10 @@
 
 namespace wattle::scheduler {
 
+// Which end of a run must meet the job's deadline. The mean decides where no device meets the
+// deadline at the upper quantile: a start that is expected to be in time beats none.
+enum class DeadlineBy { kUpperQuantile, kMean };
+
 // One device that is considered for one job at the time when the job could start there. For a rule
 // of the scope kDevice or kMode the fields of the load are empty, for one of the scope kDevice also
 // mode and prediction.
@@ -43,7 +47,9 @@ struct Consideration {
   // The load.
   double start_in_seconds = 0;  // Wall.
   double finish_in_seconds_upper =
-      0;  // Wall, at the run's upper quantile; of a probe at its lower.
+      0;                              // Wall, at the run's upper quantile; of a probe at its lower.
+  double finish_in_seconds_mean = 0;  // Wall.
+  DeadlineBy deadline_by = DeadlineBy::kUpperQuantile;
   // The rule is asked whether a start could do, for a prediction too wide to be planned on: what is
   // above stands for the lower end.
   bool probes = false;

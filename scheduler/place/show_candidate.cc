@@ -144,7 +144,7 @@ v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
   if (modes.empty()) {  // The device was not asked.
     return {};
   }
-  const JobOnDevice on = On(device, job, latest_->steps, latest_->loads[device]);
+  const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
   if (option.waits_for_rule.has_value()) {
     const Option refused = PlaceInMode(on, modes, option.mode);
