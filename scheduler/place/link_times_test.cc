@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-
-#include "absl/status/statusor.h"
 
 #include "base/status_matchers.h"
 #include "policy/limits.h"
