@@ -60,6 +60,22 @@ Watts PanelOf(const Scenario& scenario, const BoardGroup& group) {
   return panel;
 }
 
+void AddTimes(const FaultTimes& fault, const BoardGroup& group, Random& random,
+              std::vector<TimeOff>& times) {
+  if (fault.group != group.name) {
+    return;
+  }
+  if (!(fault.per_day > 0.0)) {
+    times.push_back({fault.begin_seconds, fault.end_seconds});
+    return;
+  }
+  double at = fault.begin_seconds + DrawPause(fault.per_day, random);
+  while (at < fault.end_seconds) {
+    times.push_back({at, at + fault.length_seconds});
+    at += fault.length_seconds + DrawPause(fault.per_day, random);
+  }
+}
+
 }  // namespace
 
 v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
@@ -115,22 +131,20 @@ std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group,
                               uint64_t seed) {
   std::vector<TimeOff> times;
   Random random(SeedOf(seed, 1'000'000 + static_cast<uint64_t>(number)));
-  for (const PowerCut& cut : scenario.power_cuts) {
-    if (cut.group != group.name) {
-      continue;
-    }
-    if (!(cut.per_day > 0.0)) {
-      times.push_back({cut.begin_seconds, cut.end_seconds});
-      continue;
-    }
-    double at = cut.begin_seconds;
-    while (true) {
-      at += DrawPause(cut.per_day, random);
-      if (at >= cut.end_seconds) {
-        break;
-      }
-      times.push_back({at, at + cut.length_seconds});
-      at += cut.length_seconds;
+  for (const FaultTimes& cut : scenario.power_cuts) {
+    AddTimes(cut, group, random, times);
+  }
+  return times;
+}
+
+std::vector<TimeOff> TimesOfFault(const Scenario& scenario, FaultKind kind, const BoardGroup& group,
+                                  BoardDraw draw) {
+  std::vector<TimeOff> times;
+  Random random(SeedOf(draw.seed, 2'000'000 + 10 * static_cast<uint64_t>(draw.number) +
+                                      static_cast<uint64_t>(kind)));
+  for (const ScenarioFault& fault : scenario.faults) {
+    if (fault.kind == kind) {
+      AddTimes(fault.times, group, random, times);
     }
   }
   return times;

@@ -32,6 +32,14 @@ SpeedChanges SpeedOf(const Scenario& scenario, int number, uint64_t seed);
 std::vector<TimeOff> TimesOff(const Scenario& scenario, const BoardGroup& group, int number,
                               uint64_t seed);
 
+// Likewise, when the board has a fault of this kind.
+struct BoardDraw {
+  int number;
+  uint64_t seed;
+};
+std::vector<TimeOff> TimesOfFault(const Scenario& scenario, FaultKind kind, const BoardGroup& group,
+                                  BoardDraw draw);
+
 // Those that select the group's boards, its own first. They point into the scenario.
 std::vector<const v1::Policy*> PoliciesOf(const Scenario& scenario, const BoardGroup& group);
 

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -306,7 +308,35 @@ class ScenarioRun {
         for (const TimeOff& time : TimesOff(scenario_, group, board, seed_)) {
           cut_power(time.begin_seconds, time.end_seconds);
         }
+        ScheduleFaults(group, board, worker);
       }
+    }
+  }
+
+  // Of two faults of one disk at a time the earlier row counts.
+  void ScheduleFaults(const BoardGroup& group, int board, Worker& worker) {
+    static constexpr std::pair<FaultKind, Worker::Disk> kSickDisks[] = {
+        {FaultKind::kDiskError, Worker::Disk::kError},
+        {FaultKind::kDiskReadOnly, Worker::Disk::kReadOnly},
+        {FaultKind::kDiskFull, Worker::Disk::kFull},
+    };
+    const auto sick = std::make_shared<std::set<FaultKind>>();
+    for (const auto& row : kSickDisks) {
+      const auto fail = CutIn([&worker, sick, kind = row.first](bool is_sick) {
+        is_sick ? static_cast<void>(sick->insert(kind)) : static_cast<void>(sick->erase(kind));
+        const auto* const worst =
+            std::find_if(std::begin(kSickDisks), std::end(kSickDisks),
+                         [&sick](const auto& one) { return sick->contains(one.first); });
+        worker.SetDisk(worst == std::end(kSickDisks) ? Worker::Disk::kHealthy : worst->second);
+      });
+      for (const TimeOff& time : TimesOfFault(scenario_, row.first, group, {board, seed_})) {
+        fail(time.begin_seconds, time.end_seconds);
+      }
+    }
+    for (const TimeOff& time :
+         TimesOfFault(scenario_, FaultKind::kRunnerCrash, group, {board, seed_})) {
+      loop_.At(kBeginSeconds + time.begin_seconds,
+               [&worker] { worker.BreakRunner(/*hang=*/false); });
     }
   }
 

@@ -70,16 +70,23 @@ struct LinkCut {
   double end_seconds = 0.0;
 };
 
-// The boards of a group have no power: once, or at times that are drawn for each board.
-struct PowerCut {
+// When the boards of a group have a fault: once, or at times that are drawn for each board.
+struct FaultTimes {
   std::string group;
   double begin_seconds = 0.0;
   double end_seconds = 0.0;
-  double per_day = 0.0;         // between begin and end, on average; 0: no power all that time
-  double length_seconds = 0.0;  // of a drawn cut
+  double per_day = 0.0;         // between begin and end, on average; 0: all that time
+  double length_seconds = 0.0;  // of a drawn one
 };
 
-// A time of one board without power.
+// What else fails besides links and power.
+enum class FaultKind { kDiskFull, kDiskReadOnly, kDiskError, kRunnerCrash };
+struct ScenarioFault {
+  FaultKind kind = FaultKind::kDiskFull;
+  FaultTimes times;
+};
+
+// A time of one board without power, or with a fault.
 struct TimeOff {
   double begin_seconds = 0.0;
   double end_seconds = 0.0;
@@ -96,7 +103,8 @@ struct Scenario {
   std::vector<v1::ArtifactInfo> artifacts;  // models and data sets
   std::vector<JobGroup> jobs;
   std::vector<LinkCut> cuts;
-  std::vector<PowerCut> power_cuts;
+  std::vector<FaultTimes> power_cuts;
+  std::vector<ScenarioFault> faults;
   // By hour: what a panel gives for each watt that it gives at 1000 W/m2.
   std::vector<double> sun;
   // Spreads: the standard deviation of a logarithm. 0: nothing is drawn.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -26,7 +27,7 @@ namespace {
 
 constexpr double kDurationMax = 366.0 * kSecondsOfDay;
 constexpr int kSeedsMax = 1000;
-constexpr double kPowerCutsADayMax = 200.0;
+constexpr double kFaultsADayMax = 200.0;
 constexpr double kCutSeconds = 60.0;
 // Of a panel's watts at 1000 W/m2, what reaches the pack: heat, dirt, wiring and the charger.
 constexpr double kPanelPerformance = 0.8;
@@ -108,16 +109,42 @@ LinkCut ReadCut(const YAML::Node& node, const Scenario& scenario, const std::str
   return cut;
 }
 
-PowerCut ReadPowerCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
-  Fields fields(node, file, "power_cuts");
-  PowerCut cut = ReadTimes<PowerCut>(fields, scenario);
-  cut.per_day = fields.Number("per_day", 0.0, kPowerCutsADayMax, 0.0, "0 to 200 cuts a day");
-  if (cut.per_day > 0.0) {
-    cut.length_seconds = fields.Span("for", 1.0, scenario.duration_seconds, kCutSeconds,
-                                     "how long a cut takes, from 1s on, such as 10m");
+FaultTimes ReadFaultTimes(Fields& fields, const Scenario& scenario, absl::string_view of_what) {
+  FaultTimes times = ReadTimes<FaultTimes>(fields, scenario);
+  times.per_day = fields.Number("per_day", 0.0, kFaultsADayMax, 0.0,
+                                absl::StrCat("0 to 200 ", of_what, "s a day"));
+  if (times.per_day > 0.0) {
+    times.length_seconds =
+        fields.Span("for", 1.0, scenario.duration_seconds, kCutSeconds,
+                    absl::StrCat("how long a ", of_what, " takes, from 1s on, such as 10m"));
   }
+  return times;
+}
+
+FaultTimes ReadPowerCut(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
+  Fields fields(node, file, "power_cuts");
+  FaultTimes cut = ReadFaultTimes(fields, scenario, "cut");
   fields.RefuseTheRest();
   return cut;
+}
+
+ScenarioFault ReadFault(const YAML::Node& node, const Scenario& scenario, const std::string& file) {
+  static constexpr std::pair<absl::string_view, FaultKind> kKinds[] = {
+      {"disk_full", FaultKind::kDiskFull},
+      {"disk_read_only", FaultKind::kDiskReadOnly},
+      {"disk_error", FaultKind::kDiskError},
+      {"runner_crash", FaultKind::kRunnerCrash},
+  };
+  Fields fields(node, file, "faults");
+  const std::string name = fields.Text("kind");
+  const auto* const row = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                       [&name](const auto& kind) { return kind.first == name; });
+  if (row == std::end(kKinds)) {
+    fields.Fail("kind", "disk_full, disk_read_only, disk_error or runner_crash");
+  }
+  ScenarioFault fault{.kind = row->second, .times = ReadFaultTimes(fields, scenario, "fault")};
+  fields.RefuseTheRest();
+  return fault;
 }
 
 void ReadRates(Fields& top, Scenario& scenario) {
@@ -185,6 +212,9 @@ Scenario ReadScenario(const YAML::Node& root, const std::string& file, const Rea
   }
   for (const YAML::Node& node : top.List("power_cuts")) {
     scenario.power_cuts.push_back(ReadPowerCut(node, scenario, file));
+  }
+  for (const YAML::Node& node : top.List("faults")) {
+    scenario.faults.push_back(ReadFault(node, scenario, file));
   }
   ReadRates(top, scenario);
   ReadPolicies(top, scenario);

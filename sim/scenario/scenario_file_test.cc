@@ -203,6 +203,11 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"LengthOfACutThatIsNotDrawn", "policy: ours",
               "power_cuts: [{group: mast, for: 2h}]\npolicy: ours",
               "site.yaml:10: power_cuts.for: unknown field", "group, from, to, per_day"},
+        Wrong{"FaultOfNoKind", "policy: ours", "faults: [{group: mast, kind: moth}]\npolicy: ours",
+              "site.yaml:10: faults.kind: \"moth\"", "disk_full, disk_read_only, disk_error or"},
+        Wrong{"FaultOfNobody", "policy: ours",
+              "faults: [{group: pole, kind: disk_full}]\npolicy: ours",
+              "site.yaml:10: faults.group: \"pole\"", "the name of a board group"},
         Wrong{"NoExamples", "examples: 1000", "mean_bytes: 10",
               "site.yaml:5: data.questions.examples", "a number of examples"}),
     [](const auto& test) { return std::string(test.param.name); });
