@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -16,24 +15,12 @@
 namespace wattle::sim {
 namespace {
 
-// One job of some hours, which keeps checkpoints, on a board that draws 3 W while it is idle.
-std::string Site(const std::string& cuts) {
-  return absl::StrCat(R"(duration: 3d
-fleet:
-  - {name: mast, class: jetson-orin-nano, idle_watts: 3}
-data: {questions: {examples: 40000}}
-jobs:
-  - {name: tune, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
-)",
-                      cuts);
-}
-
 TEST(PowerCutTest, ABoardWithoutPowerDrawsNothingAndItsJobGoesOn) {
   Recording whole;
   Recording cut;
-  const RunFigures without = RecordedRun(Site(""), 1, whole);
+  const RunFigures without = RecordedRun(OneLongJob(""), 1, whole);
   const RunFigures with =
-      RecordedRun(Site("power_cuts: [{group: mast, from: 2h, to: 8h}]\n"), 1, cut);
+      RecordedRun(OneLongJob("power_cuts: [{group: mast, from: 2h, to: 8h}]\n"), 1, cut);
   EXPECT_EQ(without[Figure::kDone], 1);
   EXPECT_EQ(with[Figure::kDone], 1);
   ASSERT_EQ(whole.boards[0].attempts.size(), 1);
@@ -51,18 +38,18 @@ TEST(PowerCutTest, ABoardWithoutPowerDrawsNothingAndItsJobGoesOn) {
 }
 
 TEST(PowerCutTest, CutsThatOverlapAreOne) {
-  const RunFigures one = FiguresOf(Site("power_cuts: [{group: mast, from: 20h, to: 30h}]\n"));
-  const RunFigures two = FiguresOf(
-      Site("power_cuts: [{group: mast, from: 20h, to: 26h}, {group: mast, from: 22h, to: 30h}]\n"));
+  const RunFigures one = FiguresOf(OneLongJob("power_cuts: [{group: mast, from: 20h, to: 30h}]\n"));
+  const RunFigures two = FiguresOf(OneLongJob(
+      "power_cuts: [{group: mast, from: 20h, to: 26h}, {group: mast, from: 22h, to: 30h}]\n"));
   EXPECT_NEAR(two[Figure::kFleetWattHours], one[Figure::kFleetWattHours], 0.01);
   EXPECT_NEAR(two[Figure::kIdleHours], one[Figure::kIdleHours], 0.01);
 }
 
 // A board without a link fetches nothing, so its job begins once the second cut is over.
 TEST(PowerCutTest, CutsOfALinkThatOverlapAreOneToo) {
-  const RunFigures one = FiguresOf(Site("links: [{group: mast, from: 0h, to: 9h}]\n"));
+  const RunFigures one = FiguresOf(OneLongJob("links: [{group: mast, from: 0h, to: 9h}]\n"));
   const RunFigures two = FiguresOf(
-      Site("links: [{group: mast, from: 0h, to: 6h}, {group: mast, from: 2h, to: 9h}]\n"));
+      OneLongJob("links: [{group: mast, from: 0h, to: 6h}, {group: mast, from: 2h, to: 9h}]\n"));
   EXPECT_GT(one[Figure::kWaitMeanHours], 8.9);
   EXPECT_NEAR(two[Figure::kWaitMeanHours], one[Figure::kWaitMeanHours], 0.1);
 }

@@ -48,6 +48,19 @@ inline absl::StatusOr<Scenario> Parse(const std::string& text, const Changes& ch
   });
 }
 
+// One job of some hours, which keeps checkpoints, on a board that draws 3 W while it is idle; and
+// other entries of the file.
+inline std::string OneLongJob(const std::string& others) {
+  return absl::StrCat(R"(duration: 3d
+fleet:
+  - {name: mast, class: jetson-orin-nano, idle_watts: 3}
+data: {questions: {examples: 40000}}
+jobs:
+  - {name: tune, job: {finetune: {model: gpt2, data: questions, sequence_length: 384}}}
+)",
+                      others);
+}
+
 inline RunFigures FiguresOf(const std::string& text, const std::string& policy = "ours",
                             uint64_t seed = 1) {
   const auto scenario = Parse(text);
