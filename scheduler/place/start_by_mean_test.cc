@@ -214,8 +214,10 @@ TEST(StartByMeanTest, APlanOfOneJobAgrees) {
   EXPECT_EQ(plan->chosen_device_id(), board.device.info().device_id());
   EXPECT_THAT(plan->reason(), HasSubstr(" after its deadline"));
   EXPECT_EQ(plan->choices(0).device_id(), plan->chosen_device_id());
+  EXPECT_TRUE(PlanOnFirstDevice(snapshot, job)->feasible()) << "a submit takes the job";
   job.spec.set_deadline_seconds(ends.mean / 2);
   EXPECT_THAT(PlanJobOrStartByMean(snapshot, job)->chosen_device_id(), IsEmpty());
+  EXPECT_THAT(PlanOnFirstDevice(snapshot, job)->reason(), HasSubstr("may end in "));
 }
 
 }  // namespace
