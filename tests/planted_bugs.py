@@ -386,7 +386,7 @@ BUGS = (
         "(proposal.gain_share > 0 && !IsCheaper(proposal, plan, outcome));", "wattle_place_test", "LatestPlanTest.*"),
     Bug("an answer to an older plan is used again", "coordinator/core/standing_plan.cc", "  answer_.reset();\n", "", "wattle_core_test", "StandingPlanTest.*"),
     Bug("one state is searched without end", "coordinator/core/standing_plan.cc", "rounds_ >= kRoundsMax", "rounds_ >= 1000 * kRoundsMax", "wattle_core_test", "StandingPlanTest.*"),
-    Bug("a start by the mean makes another job late", "scheduler/place/late_jobs.cc", "(helped.by_mean || jobs_[job].priority", "(!helped.by_mean && jobs_[job].priority",
+    Bug("a start by the mean makes another job late", "scheduler/place/start_by_mean.cc", " &&\n        KeepsPlaces(plan, *outcome)", "",
         "wattle_place_test", "StartByMeanTest.*"),
     Bug("of boards that may be late the cheapest is the choice", "scheduler/place/consider.cc", "      on.deadline_by == DeadlineBy::kMean ||\n", "", "wattle_place_test", "StartByMeanTest.*"),
     Bug("a job that others keep from its start by the mean is impossible", "scheduler/place/explain.cc", " && !considered.probably_in_time", "", "wattle_place_test", "StartByMeanTest.*"),

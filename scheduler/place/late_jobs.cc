@@ -31,14 +31,13 @@ void QueuePlanner::HelpLateJobs(Outcome& plan) {
 
 bool QueuePlanner::Hurts(const Helped& helped, size_t job) const {
   return job == helped.job ||
-         (!helped.late_before[job] &&
-          (helped.by_mean || jobs_[job].priority >= jobs_[helped.job].priority));
+         (!helped.late_before[job] && jobs_[job].priority >= jobs_[helped.job].priority);
 }
 
 std::optional<QueuePlanner::Outcome> QueuePlanner::TryFor(size_t job, const Arrangement& trial,
                                                           const std::vector<DeviceLoad>& loads,
                                                           const Outcome& plan) {
-  const Helped helped{.job = job, .late_before = plan.late, .by_mean = trial.by_mean[job]};
+  const Helped helped{.job = job, .late_before = plan.late};
   Outcome outcome = Pass(trial, loads, nullptr, &helped);
   trial_placements_ += outcome.looked_at * PlacementCost();
   return outcome.hurts ? std::nullopt : std::optional(std::move(outcome));

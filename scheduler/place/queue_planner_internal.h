@@ -90,7 +90,6 @@ class QueuePlanner {
   struct Helped {
     size_t job;
     const std::vector<bool>& late_before;  // In the plan as it is.
-    bool by_mean;                          // It may still be late then.
   };
   // A part of the fleet, and the search that looks at it.
   struct Part {
@@ -160,8 +159,7 @@ class QueuePlanner {
   // what comes after them, and each one its share to the late jobs behind it.
   void HelpLateJobs(Outcome& plan);
   // Whether a trial in which this job is late may not replace the plan: it is the one for which the
-  // trial is made, or misses its deadline for that without being of a lower priority. For a job
-  // that may still be late no other one is made late.
+  // trial is made, or misses its deadline for that without being of a lower priority.
   [[nodiscard]] bool Hurts(const Helped& helped, size_t job) const;
   // A pass for the job; nullopt: it hurts.
   std::optional<Outcome> TryFor(size_t job, const Arrangement& trial,
