@@ -130,7 +130,7 @@ class FleetView {
     Verdict verdict = {};  // Of the rules of the scopes kDevice and kMode.
   };
   struct JobOnDevice {
-    size_t device;  // In Snapshot::devices.
+    size_t device = 0;  // In Snapshot::devices.
     const JobView& job;
     const DeviceView& view;
     const policy::Limits& limits;      // The device's.

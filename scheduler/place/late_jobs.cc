@@ -20,9 +20,10 @@ void QueuePlanner::HelpLateJobs(Outcome& plan) {
     if (!plan.late[*job]) {
       continue;
     }
-    const auto left = std::count_if(job, all.end(), [&plan](size_t one) { return plan.late[one]; });
+    const auto behind =
+        std::count_if(job + 1, all.end(), [&plan](size_t one) { return plan.late[one]; });
     const size_t share =
-        std::max((end - trial_placements_) / static_cast<size_t>(left), TrialPlacements());
+        std::max((end - trial_placements_) / static_cast<size_t>(1 + behind), TrialPlacements());
     if (!PlanEarlier(*job, {.share = share, .end = end}, plan)) {
       ReleaseForJob(*job, end, plan);
     }

@@ -3,6 +3,7 @@
 // Plans one job on the fleet.
 #include "scheduler/place/place.h"
 
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -20,12 +21,13 @@ namespace wattle::scheduler {
 namespace {
 
 // Adds the choice of each objective on the same snapshot.
-void AddChoices(FleetView& fleet, const std::vector<DeviceLoad>& loads, JobView job,
-                const WorkAmount& work, DeadlineBy deadline_by, v1::PlanResponse& plan) {
+void AddChoices(const FleetView& fleet,
+                const std::function<Considered(const JobView& job)>& consider, JobView job,
+                v1::PlanResponse& plan) {
   for (const v1::Objective objective :
        {v1::OBJECTIVE_ENERGY, v1::OBJECTIVE_TIME, v1::OBJECTIVE_EDP}) {
     job.spec.set_objective(objective);
-    const Considered considered = fleet.Consider(job, work, loads, deadline_by);
+    const Considered considered = consider(job);
     v1::ObjectiveChoice& choice = *plan.add_choices();
     choice.set_objective(objective);
     if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
@@ -42,7 +44,10 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
   const ObjectiveRow& objective = ObjectiveOf(job.spec.objective());
   FleetView fleet(snapshot, ConsiderOptions{.dry_run = true});
   const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
-  const Considered considered = fleet.Consider(job, work, loads, deadline_by);
+  const auto consider = [&](const JobView& asked) {
+    return fleet.Consider(asked, work, loads, deadline_by);
+  };
+  const Considered considered = consider(job);
   v1::PlanResponse plan;
   for (const Option* option : considered.options) {
     *plan.add_candidates() = fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
@@ -59,7 +64,7 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
   plan.set_work_units(work.units);
   plan.set_unit(work.unit);
   plan.set_batch_size(work.signature.batch_size());
-  AddChoices(fleet, loads, job, work, deadline_by, plan);
+  AddChoices(fleet, consider, job, plan);
   return plan;
 }
 
