@@ -17,7 +17,7 @@ namespace {
 
 struct RunFromStart {
   const v1::Prediction& prediction;
-  double start_in_seconds;
+  double start_in_seconds = 0;
   Joules spent;  // Of the day's budget, at the start.
 };
 
@@ -115,7 +115,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
     changed = changed != nullptr ? std::move(changed) : std::make_shared<v1::Prediction>(alone);
     changed->set_rest_seconds(option.run.rest_seconds);
   }
-  option.prediction = changed != nullptr ? std::move(changed) : described.prediction;
+  option.prediction = changed != nullptr ? changed : described.prediction;
 }
 
 double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {

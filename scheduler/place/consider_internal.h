@@ -148,7 +148,7 @@ class FleetView {
     // In the order of Snapshot::devices, like loads.
     std::shared_ptr<const std::vector<Modes>> described;
     policy::SpecSteps steps;
-    DeadlineBy deadline_by;
+    DeadlineBy deadline_by = DeadlineBy::kUpperQuantile;
     std::vector<Option> options;
     std::vector<DeviceLoad> loads;
     std::vector<size_t> order;
