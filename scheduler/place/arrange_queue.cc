@@ -32,10 +32,10 @@ std::vector<QueuePlanner::Part> QueuePlanner::PartsOf(const Outcome& plan,
     Rearrangement search(snapshot_, loads_, block.devices);
     for (const size_t i : block.jobs) {
       const Job& job = jobs_[i];
-      const DeadlineBy by =
-          arrangement_.by_mean[i] ? DeadlineBy::kMean : DeadlineBy::kUpperQuantile;
-      search.Add(*job.view, fleet_.Starts(*job.view, *job.work, loads_, block.devices, by),
-                 promises[i]);
+      search.Add(
+          *job.view,
+          fleet_.Starts(*job.view, *job.work, loads_, block.devices, arrangement_.deadline_by[i]),
+          promises[i]);
     }
     parts.push_back({std::move(block), std::move(search)});
   }
@@ -148,8 +148,9 @@ QueuePlanner::Promises QueuePlanner::PromisesOf(const Outcome& in_order) const {
   Promises promises(jobs_.size());
   for (size_t i = 0; i < jobs_.size(); ++i) {
     if (const std::optional<RunStart>& run = in_order.places.starts[i]; run.has_value()) {
-      promises[i] = arrangement_.by_mean[i] ? PromiseToKeep(*jobs_[i].view, *run)
-                                            : PromiseTo(*jobs_[i].view, snapshot_.now, *run);
+      promises[i] = arrangement_.deadline_by[i] == DeadlineBy::kMean
+                        ? PromiseToKeep(*jobs_[i].view, *run)
+                        : PromiseTo(*jobs_[i].view, snapshot_.now, *run);
     }
   }
   return promises;

@@ -63,7 +63,7 @@ std::vector<std::optional<size_t>> QueuePlanner::DevicesToKeep(const Outcome& pl
     // A start now is always taken: no job waits beside an idle board.
     // Nor is a job put off whose end may be late already.
     if (!last.has_value() || !start.has_value() || start->start_in_seconds <= 0 ||
-        last->start > snapshot_.now + kSoon || arrangement_.by_mean[i]) {
+        last->start > snapshot_.now + kSoon || arrangement_.deadline_by[i] == DeadlineBy::kMean) {
       continue;
     }
     const std::optional<size_t> device = LastDeviceOf(*jobs_[i].view);
@@ -90,7 +90,7 @@ bool QueuePlanner::LeaveStarts(Outcome& plan) {
     for (size_t i = 0; i < jobs_.size(); ++i) {
       const double loss = LossOf({plan.places.starts[i], plan.costs[i]},
                                  {outcome.places.starts[i], outcome.costs[i]}, kept[i].has_value(),
-                                 arrangement_.by_mean[i]);
+                                 arrangement_.deadline_by[i] == DeadlineBy::kMean);
       lost += loss;
       most = kept[i].has_value() ? std::max(most, {loss, i}) : most;
     }

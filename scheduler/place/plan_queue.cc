@@ -150,7 +150,7 @@ void QueuePlanner::SortByTurn() {
   };
   arrangement_.devices.resize(jobs_.size());
   arrangement_.stays.resize(jobs_.size(), false);
-  arrangement_.by_mean.resize(jobs_.size(), false);
+  arrangement_.deadline_by.resize(jobs_.size(), DeadlineBy::kUpperQuantile);
   Order& order = arrangement_.order;
   order.resize(jobs_.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -216,7 +216,7 @@ Considered QueuePlanner::ConsiderAs(const Arrangement& arrangement, size_t index
                                     const std::vector<DeviceLoad>& loads) {
   const Job& job = jobs_[index];
   const std::optional<size_t> device = arrangement.devices[index];
-  const DeadlineBy by = arrangement.by_mean[index] ? DeadlineBy::kMean : DeadlineBy::kUpperQuantile;
+  const DeadlineBy by = arrangement.deadline_by[index];
   return device ? fleet_.ConsiderOn(*device, *job.view, *job.work, loads, by)
                 : fleet_.ConsiderNowOrLater(*job.view, *job.work, loads, by);
 }

@@ -7,9 +7,7 @@
 // A pass plans the queue in one order, and a trial is a pass whose order or fleet is changed. The
 // changes, in the order in which Plan makes them, each with a file:
 //   late_jobs.cc       a job that would miss its deadline goes earlier, or an attempt leaves for it
-//   start_by_mean.cc   a job that nothing brings in time at its upper quantile starts where its
-//   mean
-//                      is in time
+//   start_by_mean.cc   a job that no order brings in time at its upper quantile starts by its mean
 //   try_for_others.cc  a job tries a board that nobody measured, for the other jobs of its work
 //   arrange_queue.cc   the latest plan goes on, or the search found a cheaper arrangement of a part
 //                      of the fleet
@@ -75,8 +73,8 @@ class QueuePlanner {
     Order order;
     // The device that each of jobs_ is to take; nullopt: its best one.
     std::vector<std::optional<size_t>> devices;
-    std::vector<bool> stays;    // Each of jobs_: the device is that of the latest plan.
-    std::vector<bool> by_mean;  // Likewise: the mean of its run must end in time, and no more.
+    std::vector<bool> stays;              // Each of jobs_: the device is that of the latest plan.
+    std::vector<DeadlineBy> deadline_by;  // Of each of jobs_.
   };
   // Of a pass, for each of jobs_.
   struct Outcome {
@@ -185,7 +183,7 @@ class QueuePlanner {
 
   // Gives each job that has a deadline and no place one where its mean is in time, at its own turn
   // or as the first one. Returns whether a job has one, or would have one without the others: its
-  // reason is another one then.
+  // reason has changed then.
   bool StartByMean(Outcome& plan);
   void StartOneByMean(size_t job, size_t trials_end, Outcome& plan);
   // Whether a device may take the job, as the first one, where the mean of its run is in time.

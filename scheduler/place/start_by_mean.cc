@@ -70,7 +70,7 @@ void QueuePlanner::StartOneByMean(size_t job, size_t trials_end, Outcome& plan) 
   const bool was_hopeless = std::exchange(jobs_[job].is_hopeless, false);
   for (size_t turn = OwnTurn(job); HasTrialLeft(trials_end); turn = 0) {
     Arrangement trial = MovedTo(job, turn);
-    trial.by_mean[job] = true;
+    trial.deadline_by[job] = DeadlineBy::kMean;
     std::optional<Outcome> outcome = TryFor(job, trial, loads_, plan);
     if (outcome.has_value() && outcome->places.starts[job].has_value() &&
         KeepsPlaces(plan, *outcome)) {

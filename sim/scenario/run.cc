@@ -26,6 +26,7 @@
 #include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/planners.h"
 #include "sim/scenario/recorder.h"
+#include "sim/scenario/schedule_faults.h"
 #include "sim/scenario/submissions.h"
 #include "sim/scenario/true_rates.h"
 #include "sim/true_pack.h"
@@ -128,7 +129,7 @@ class ScenarioRun {
     fleet_.Start(Machines());
     Push();
     ScheduleJobs();
-    ScheduleCuts();
+    ScheduleFaults(scenario_, seed_, loop_, fleet_);
     ScheduleUpdates();
     ScheduleAir();
     const auto over = [&] {
@@ -281,62 +282,6 @@ class ScenarioRun {
       loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec] {
         Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
       });
-    }
-  }
-
-  // What schedules times in which something is cut. Times may overlap: one's end ends no other.
-  std::function<void(double begin, double end)> CutIn(std::function<void(bool is_cut)> set) {
-    return [this, set = std::move(set), cuts = std::make_shared<int>(0)](double begin, double end) {
-      loop_.At(kBeginSeconds + begin, [set, cuts] { set(++*cuts > 0); });
-      loop_.At(kBeginSeconds + end, [set, cuts] { set(--*cuts > 0); });
-    };
-  }
-
-  void ScheduleCuts() {
-    int board = 0;
-    for (const BoardGroup& group : scenario_.fleet) {
-      for (int i = 0; i < group.count; ++i, ++board) {
-        const auto cut_link =
-            CutIn([this, board](bool is_cut) { fleet_.network().SetPartitioned(board, is_cut); });
-        for (const LinkCut& cut : scenario_.cuts) {
-          if (group.name == cut.group) {
-            cut_link(cut.begin_seconds, cut.end_seconds);
-          }
-        }
-        Worker& worker = *fleet_.workers()[static_cast<size_t>(board)];
-        const auto cut_power = CutIn([&worker](bool is_cut) { worker.SetSwitchedOff(is_cut); });
-        for (const TimeOff& time : TimesOff(scenario_, group, board, seed_)) {
-          cut_power(time.begin_seconds, time.end_seconds);
-        }
-        ScheduleFaults(group, board, worker);
-      }
-    }
-  }
-
-  // Of two faults of one disk at a time the earlier row counts.
-  void ScheduleFaults(const BoardGroup& group, int board, Worker& worker) {
-    static constexpr std::pair<FaultKind, Worker::Disk> kSickDisks[] = {
-        {FaultKind::kDiskError, Worker::Disk::kError},
-        {FaultKind::kDiskReadOnly, Worker::Disk::kReadOnly},
-        {FaultKind::kDiskFull, Worker::Disk::kFull},
-    };
-    const auto sick = std::make_shared<std::set<FaultKind>>();
-    for (const auto& row : kSickDisks) {
-      const auto fail = CutIn([&worker, sick, kind = row.first](bool is_sick) {
-        is_sick ? static_cast<void>(sick->insert(kind)) : static_cast<void>(sick->erase(kind));
-        const auto* const worst =
-            std::find_if(std::begin(kSickDisks), std::end(kSickDisks),
-                         [&sick](const auto& one) { return sick->contains(one.first); });
-        worker.SetDisk(worst == std::end(kSickDisks) ? Worker::Disk::kHealthy : worst->second);
-      });
-      for (const TimeOff& time : TimesOfFault(scenario_, row.first, group, {board, seed_})) {
-        fail(time.begin_seconds, time.end_seconds);
-      }
-    }
-    for (const TimeOff& time :
-         TimesOfFault(scenario_, FaultKind::kRunnerCrash, group, {board, seed_})) {
-      loop_.At(kBeginSeconds + time.begin_seconds,
-               [&worker] { worker.BreakRunner(/*hang=*/false); });
     }
   }
 

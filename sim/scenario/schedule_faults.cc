@@ -1,0 +1,101 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include "sim/scenario/schedule_faults.h"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "sim/scenario/drawn_boards.h"
+#include "sim/worker.h"
+
+namespace wattle::sim {
+namespace {
+
+// One board.
+class BoardFaults {
+ public:
+  BoardFaults(EventLoop& loop, Fleet& fleet, int board)
+      : loop_(loop),
+        fleet_(fleet),
+        board_(board),
+        worker_(*fleet.workers()[static_cast<size_t>(board)]) {}
+
+  void Schedule(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
+    const auto cut_link = CutIn([&fleet = fleet_, board = board_](bool is_cut) {
+      fleet.network().SetPartitioned(board, is_cut);
+    });
+    for (const LinkCut& cut : scenario.cuts) {
+      if (group.name == cut.group) {
+        cut_link(cut.begin_seconds, cut.end_seconds);
+      }
+    }
+    const auto cut_power =
+        CutIn([&worker = worker_](bool is_cut) { worker.SetSwitchedOff(is_cut); });
+    for (const TimeOff& time : TimesOff(scenario, group, board_, seed)) {
+      cut_power(time.begin_seconds, time.end_seconds);
+    }
+    ScheduleSickDisks(scenario, group, seed);
+    for (const TimeOff& time :
+         TimesOfFault(scenario, FaultKind::kRunnerCrash, group, {board_, seed})) {
+      loop_.At(kBeginSeconds + time.begin_seconds,
+               [&worker = worker_] { worker.BreakRunner(/*hang=*/false); });
+    }
+  }
+
+ private:
+  // What schedules times in which something is cut. Times may overlap: one's end ends no other.
+  std::function<void(double begin, double end)> CutIn(std::function<void(bool is_cut)> set) {
+    return [&loop = loop_, set = std::move(set), cuts = std::make_shared<int>(0)](double begin,
+                                                                                  double end) {
+      loop.At(kBeginSeconds + begin, [set, cuts] { set(++*cuts > 0); });
+      loop.At(kBeginSeconds + end, [set, cuts] { set(--*cuts > 0); });
+    };
+  }
+
+  // Of two faults of the disk at a time the earlier row counts.
+  void ScheduleSickDisks(const Scenario& scenario, const BoardGroup& group, uint64_t seed) {
+    static constexpr std::pair<FaultKind, Worker::Disk> kSickDisks[] = {
+        {FaultKind::kDiskError, Worker::Disk::kError},
+        {FaultKind::kDiskReadOnly, Worker::Disk::kReadOnly},
+        {FaultKind::kDiskFull, Worker::Disk::kFull},
+    };
+    const auto sick = std::make_shared<std::set<FaultKind>>();
+    for (const auto& row : kSickDisks) {
+      const auto fail = CutIn([&worker = worker_, sick, kind = row.first](bool is_sick) {
+        if (is_sick) {
+          sick->insert(kind);
+        } else {
+          sick->erase(kind);
+        }
+        const auto* const worst =
+            std::find_if(std::begin(kSickDisks), std::end(kSickDisks),
+                         [&sick](const auto& one) { return sick->contains(one.first); });
+        worker.SetDisk(worst == std::end(kSickDisks) ? Worker::Disk::kHealthy : worst->second);
+      });
+      for (const TimeOff& time : TimesOfFault(scenario, row.first, group, {board_, seed})) {
+        fail(time.begin_seconds, time.end_seconds);
+      }
+    }
+  }
+
+  EventLoop& loop_;
+  Fleet& fleet_;
+  const int board_;
+  Worker& worker_;
+};
+
+}  // namespace
+
+void ScheduleFaults(const Scenario& scenario, uint64_t seed, EventLoop& loop, Fleet& fleet) {
+  int board = 0;
+  for (const BoardGroup& group : scenario.fleet) {
+    for (int i = 0; i < group.count; ++i, ++board) {
+      BoardFaults(loop, fleet, board).Schedule(scenario, group, seed);
+    }
+  }
+}
+
+}  // namespace wattle::sim
