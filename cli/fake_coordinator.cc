@@ -217,6 +217,10 @@ class FakePolicies : public v1::PolicyService::Service {
   grpc::Status ListPolicies(grpc::ServerContext*, const v1::ListPoliciesRequest*,
                             v1::ListPoliciesResponse* response) override {
     *response = SamplePolicies();
+    const absl::MutexLock lock(&state_.mutex);
+    for (const v1::Policy& policy : state_.applied) {
+      *response->add_policies() = policy;
+    }
     return grpc::Status::OK;
   }
   grpc::Status DeletePolicy(grpc::ServerContext*, const v1::DeletePolicyRequest* request,

@@ -27,6 +27,11 @@ std::string RenderDevice(const v1::Device& device, absl::Time now,
 std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
                                    absl::string_view name);
 std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextStyle& style);
+// One line for each set of windows that leaves boards no time to work, or their artifacts none to
+// come or leave: of the boards that an applied policy selects, under all of the fleet's policies.
+std::vector<std::string> NeverOpen(const v1::ListPoliciesResponse& applied,
+                                   const v1::ListPoliciesResponse& all,
+                                   const v1::ListDevicesResponse& devices, absl::Time now);
 std::string RenderForecasts(const v1::ListForecastsResponse& forecasts, const TextStyle& style);
 std::string RenderPolicy(
     const v1::Policy& policy);  // one line: its limits, and the devices that it selects

@@ -15,6 +15,17 @@
 namespace wattle::cli {
 namespace {
 
+// Beside those of the fleet's other policies. They are applied all the same: the next file may
+// change another one.
+absl::Status RemarkNeverOpen(Session& session, const v1::ListPoliciesResponse& applied,
+                             const v1::ListPoliciesResponse& all) {
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());
+  for (const std::string& line : NeverOpen(applied, all, devices, session.Now())) {
+    session.PrintRemark(line);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
   const auto policies = formats::ReadPolicyFile(file);
   WATTLE_RETURN_IF_ERROR(AsBadInput(policies.status()));
@@ -40,6 +51,7 @@ absl::StatusOr<ExitCode> Apply(Session& session, const std::string& file) {
                                        absl::StrJoin(policy.selector(), " --label ")));
     }
   }
+  WATTLE_RETURN_IF_ERROR(RemarkNeverOpen(session, applied, all));
   return ExitCode::kOk;
 }
 

@@ -388,6 +388,19 @@ TEST_F(ProgramTest, APolicyThatSelectsNoDeviceIsAppliedAndSaysSo) {
             "policy none selects no device now; it waits for workers with --label site=mars\n");
 }
 
+TEST_F(ProgramTest, PoliciesWhoseWindowsNeverMeetAreAppliedAndSayForWhichBoards) {
+  const std::string mornings = "name: mornings\nwork_windows: [\"06:00-10:00\"]\n";
+  const std::string nights =
+      "name: nights\nwork_windows: [\"20:00-04:00\"]\nselector: [device=nano-1]\n";
+  EXPECT_THAT(Run({"policy", "apply", Write("p.yaml", mornings)}).err, IsEmpty());
+  const Result result = Run({"policy", "apply", Write("p.yaml", nights)});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(
+      result.err,
+      "nano-1: work may never run: the windows of the policies mornings (06:00-10:00 UTC) and "
+      "nights (20:00-04:00 UTC) have no time in common; change one of them\n");
+}
+
 TEST_F(ProgramTest, ForecastsArePushedListedAndRemoved) {
   const std::string file =
       Write("sun.csv", "time,watts\n2026-11-26T08:00:00Z,3.5\n2026-11-26T09:00:00Z,12\n");
@@ -411,10 +424,10 @@ TEST_F(ProgramTest, PoliciesAreAppliedListedAndRemoved) {
   const std::string file =
       Write("p.yaml",
             "name: a\nselector: [site=mast]\nreserve_state_of_charge_ratio: 0.3\n---\nname: b\n");
+  EXPECT_EQ(Run({"policy", "ls"}).out, RenderPolicies(SamplePolicies(), {}));
   EXPECT_EQ(Run({"policy", "apply", file}).out,
             "applied a: site=mast, keeps 30 % of charge\napplied b: every device\n");
   EXPECT_THAT(coordinator_.state().applied, SizeIs(2));
-  EXPECT_EQ(Run({"policy", "ls"}).out, RenderPolicies(SamplePolicies(), {}));
   EXPECT_EQ(Run({"policy", "rm", "field"}).out, "removed field\n");
 }
 

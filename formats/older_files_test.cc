@@ -181,7 +181,8 @@ TEST(VocabularySettingsTest, DamageNeverCrashes) {
       {"tokenizer_config.json", R"({"tokenizer_class": "Qwen2Tokenizer", "bos_token": null,
           "added_tokens_decoder": {"262": {"content": "<|turn|>", "special": true}}})"},
       {"config.json", R"({"model_type": "qwen2", "tokenizer_class": null})"}};
-  for (const auto& [name, content] : files) {
+  for (const auto& [file, content] : files) {
+    const std::string& name = file;  // Not a binding: a lambda of clang 14 takes none.
     int accepted = 0;
     ForEachMutation(content, {.seed = 20240914, .rounds = 300}, [&](const std::string& mutant) {
       Files damaged = files;

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/civil_time.h"
 
@@ -191,6 +192,15 @@ std::vector<WindowLimit> FewestNeverOpen(const std::vector<WindowLimit>& limits,
     } while (std::prev_permutation(is_in.begin(), is_in.end()));
   }
   return limits;
+}
+
+std::string DescribeNeverOpen(const std::vector<WindowLimit>& limits, absl::Time now) {
+  const auto words = [](std::string* out, const WindowLimit& limit) {
+    absl::StrAppend(out, limit.policy, " (", Describe(limit), ")");
+  };
+  return absl::StrCat("the windows of the policies ",
+                      absl::StrJoin(FewestNeverOpen(limits, now), " and ", words),
+                      " have no time in common; change one of them");
 }
 
 absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now) {

@@ -67,6 +67,8 @@ absl::Time OpensAt(const std::vector<WindowLimit>& limits, absl::Time now);
 // Of limits whose windows have no time in common: as few of them as possible that have none either.
 // Of very many limits it may be all.
 std::vector<WindowLimit> FewestNeverOpen(const std::vector<WindowLimit>& limits, absl::Time now);
+// The same for people, with the policies and their windows, and the remedy.
+std::string DescribeNeverOpen(const std::vector<WindowLimit>& limits, absl::Time now);
 // REQUIRES: open at `now`. When the first window closes; InfiniteFuture: they never do.
 absl::Time ClosesAt(const std::vector<WindowLimit>& limits, absl::Time now);
 

@@ -96,18 +96,24 @@ absl::Status CheckFamily(const v1::JobSpec& spec, const std::vector<scheduler::I
   return absl::OkStatus();
 }
 
-// The job of a dry run, with its inputs: of a profile job its first run, and in `runs` what all of
-// its runs take.
+// The job that a dry run asks about. runs: as DescribeFirstRun's.
+struct Asked {
+  const v1::JobSpec& spec;
+  std::string* runs = nullptr;
+};
+
+// The job of a dry run, with its inputs: of a profile job its first run.
 absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations& observations,
-                                          const PlanningInputs& inputs, const v1::JobSpec& spec,
-                                          const Instant& now, std::string* runs) {
+                                          const PlanningInputs& inputs, const Asked& asked,
+                                          const Instant& now) {
+  const v1::JobSpec& spec = asked.spec;
   scheduler::JobView job;
   job.spec = spec;
   WATTLE_ASSIGN_OR_RETURN(job.inputs, ForeseeInputs(state, spec, inputs.archived_sources));
   if (IsProfile(spec)) {
     const std::vector<v1::Policy> policies = WithoutFleet(state, now.wall).policies;
     WATTLE_RETURN_IF_ERROR(
-        DescribeFirstRun({state, observations, policies, now}, inputs, job, runs));
+        DescribeFirstRun({state, observations, policies, now}, inputs, job, asked.runs));
   }
   job.spec = WithLabelsOfProject(state, spec.project(), std::move(job.spec));
   job.peak_memory_bytes = PeakMemory(state, inputs, job.spec, job.inputs);
@@ -150,9 +156,8 @@ absl::StatusOr<scheduler::JobView> RestOfJob(const State& state, const Observati
     return absl::FailedPreconditionError(
         absl::StrCat(id.value(), " has ended; 'wattle job show ", id.value(), "' tells how"));
   }
-  WATTLE_ASSIGN_OR_RETURN(
-      scheduler::JobView job,
-      DryJob(state, observations, inputs, record->job().spec(), now, /*runs=*/nullptr));
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
+                          DryJob(state, observations, inputs, {record->job().spec()}, now));
   if (std::vector<scheduler::InputView> resolved = ViewsOf(state, record->job());
       resolved.size() == static_cast<size_t>(record->job().inputs_size())) {
     job.inputs = std::move(resolved);  // A name may stand for another artifact by now.
@@ -250,7 +255,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
   WATTLE_ASSIGN_OR_RETURN(
       scheduler::JobView job,
       request.job_id().empty()
-          ? DryJob(state, observations, inputs, request.spec(), now, &runs)
+          ? DryJob(state, observations, inputs, {request.spec(), &runs}, now)
           : RestOfJob(state, observations, inputs, JobId(request.job_id()), now));
   scheduler::Snapshot snapshot = FleetOf(state, observations, now);
   if (job.spec.has_apart()) {  // Else the groups of others are of no account.
@@ -296,8 +301,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
                            const PlanningInputs& inputs, const v1::JobSpec& spec,
                            const Instant& now) {
   WATTLE_RETURN_IF_ERROR(ValidateSpec(spec, /*files_needed=*/false));
-  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job,
-                          DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr));
+  WATTLE_ASSIGN_OR_RETURN(scheduler::JobView job, DryJob(state, observations, inputs, {spec}, now));
   if (const std::string failure = WhyItFails(job.spec, job); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
   }
@@ -347,8 +351,7 @@ std::optional<v1::Prediction> PredictLeast(const State& state, const Observation
                                            const v1::JobSpec& spec, const Instant& now) {
   PlanningInputs inputs;
   inputs.archived_sources = archived_sources;
-  const absl::StatusOr<scheduler::JobView> job =
-      DryJob(state, observations, inputs, spec, now, /*runs=*/nullptr);
+  const absl::StatusOr<scheduler::JobView> job = DryJob(state, observations, inputs, {spec}, now);
   if (!job.ok()) {
     return std::nullopt;  // Its model is not there yet, for one.
   }

@@ -20,7 +20,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr char kReserveReason[] = "battery at 30 %, reserve 30 %";
-constexpr double kHourSeconds = 3600;
+constexpr int kHourSeconds = 3600;
 
 // A board whose pack is half full and has its reserve at 30 %: 10 Wh at 09:00, an hour of work
 // beside what the sun brings.

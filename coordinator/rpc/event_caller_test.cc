@@ -197,7 +197,7 @@ TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
 
 TEST_F(EventCallerTest, OperatorsAloneSeeFromWhereOthersCall) {
   Ask("PolicyService.ApplyPolicy", R"({"policy": {"name": "p", "max_temperature_celsius": 80}})");
-  const auto seen_by = [this](const std::shared_ptr<grpc::Channel>& channel) {
+  const auto seen_by = [](const std::shared_ptr<grpc::Channel>& channel) {
     grpc::ClientContext context;
     SetDeadline(context);
     v1::WatchEventsRequest request;

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 
 #include "policy/held_back.h"
@@ -27,17 +26,8 @@ absl::Duration ShortestRun(const Consideration& on) {
 // what: what may never happen.
 Refusal NeverOpen(const Consideration& on, absl::string_view what,
                   const std::vector<policy::WindowLimit>& windows, absl::Time now) {
-  const auto words = [](std::string* out, const policy::WindowLimit& limit) {
-    absl::StrAppend(out, limit.policy, " (", policy::Describe(limit), ")");
-  };
   return Refuse(
-      on,
-      [&] {
-        return absl::StrCat(what, ": the windows of the policies ",
-                            absl::StrJoin(policy::FewestNeverOpen(windows, now), " and ", words),
-                            " have no time in common; change one of them");
-      },
-      true);
+      on, [&] { return absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now)); }, true);
 }
 
 std::optional<Refusal> CheckWorkWindows(const Consideration& on) {

@@ -123,6 +123,29 @@ TEST(StartByMeanTest, OfBoardsThatMayBeLateTheFastestIsTheChoice) {
   EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 on id-b"));
 }
 
+// Board b opens later and ends half a minute before board a. It draws more.
+TEST(StartByMeanTest, ABoardThatOpensLaterAndEndsSoonerIsTheChoice) {
+  ProfileTable profiles;
+  Snapshot snapshot = TwoBoards(/*other_pace=*/0.893, /*other_watts=*/4, profiles);
+  JobView job = JobOf("j1", absl::Hours(1));
+  const absl::StatusOr<v1::PlanResponse> both = PlanJob(snapshot, job);
+  ASSERT_THAT(both, IsOk());
+  ASSERT_EQ(both->chosen_device_id(), "id-a");
+  const Ends a = EndsOf(both->candidates(0));
+  const Ends b = EndsOf(both->candidates(1));
+  constexpr double kOpensIn = 3 * 60;
+  ASSERT_LT(kOpensIn + b.mean, a.mean);
+  ASSERT_GT(kOpensIn + b.upper, a.mean + 1) << "no board is sure to be in time";
+  v1::Policy opens;
+  opens.set_name("opens");
+  opens.add_selector("device=b");
+  opens.add_work_windows("08:03-20:00");  // It is 08:00.
+  snapshot.policies = {opens};
+  job.spec.set_deadline_seconds(a.mean + 1);
+  snapshot.queue = {job};
+  EXPECT_THAT(Summary(PlanQueue(snapshot)), ElementsAre("j1 waits for id-b"));
+}
+
 TEST(StartByMeanTest, ItMakesNoJobLateThatIsSure) {
   const Ends ends = EndsOf(absl::Hours(1));
   EventLoop loop;

@@ -60,14 +60,12 @@ double SimulatedSeconds(const v1::HeatModel& heat, double limit, HeatRises rises
   double done = 0.0;
   double at = 0.0;
   while (done < cool_seconds) {
-    double sum = heat.ambient_celsius();
     double others = 0.0;  // What the rises become without watts in this step.
     double gain = 0.0;
     for (int i = 0; i < heat.stages_size(); ++i) {
       const double kept = std::exp(-kStep / heat.stages(i).time_constant_seconds());
       others += rises[static_cast<size_t>(i)] * kept;
       gain += heat.stages(i).kelvin_per_watt() * (1 - kept);
-      sum += rises[static_cast<size_t>(i)];
     }
     const double holding = (limit - heat.ambient_celsius() - others) / gain;
     const double power = std::clamp(holding, idle + 0.05 * (watts - idle), watts);

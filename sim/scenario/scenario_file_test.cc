@@ -7,6 +7,8 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -230,10 +232,7 @@ TEST(ScenarioFileTest, AnEmptyFileAndOneThatIsNoMapAreRefused) {
 }
 
 TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
-  const struct {
-    Changes changes;
-    const char* text;
-  } kCases[] = {
+  const std::vector<std::pair<Changes, std::string>> cases = {
       {{.set = {"reserve"}, .add = {}}, "--set reserve: wanted FIELD=VALUE"},
       {{.set = {"reserve=1.4"}, .add = {}},
        "site.yaml with the changes of the command line: fleet.reserve: \"1.4\"; wanted 0 to 1"},
@@ -247,9 +246,9 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
       {{.set = {}, .add = {"raspberry-pi-5=many"}}, "fleet.count: \"many\"; wanted 1 to 1000"},
       {{.set = {}, .add = {"raspberry-pi-5=999"}}, "1001 boards; wanted 1 to 1000"},
   };
-  for (const auto& one : kCases) {
-    EXPECT_THAT(Parse(kGood, one.changes),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.text)));
+  for (const auto& [changes, text] : cases) {
+    EXPECT_THAT(Parse(kGood, changes),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(text)));
   }
   EXPECT_THAT(Parse("duration: 2d\nfleet: mast\n", {.set = {}, .add = {"raspberry-pi-5=1"}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
@@ -307,10 +306,7 @@ TEST(SunTest, ThreeFormsAreRead) {
 }
 
 TEST(SunTest, WhatNoSunGivesIsRefused) {
-  const struct {
-    std::string text;
-    const char* error;
-  } kCases[] = {
+  const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "wanted a line hour,w_per_m2"},
       {"hour,watts\n0,1\n", "sun.csv:1: columns: \"watts\"; wanted hour,w_per_m2"},
       {"hour,w_per_m2\n", "wanted a line for each hour"},
@@ -323,10 +319,10 @@ TEST(SunTest, WhatNoSunGivesIsRefused) {
       {absl::StrReplaceAll(Sun(24), {{",0\n", ",300\n"}}),
        "sun.csv:2: w_per_m2: \"300\"; wanted a night in each day"},
   };
-  for (const auto& one : kCases) {
-    EXPECT_THAT(ParseSun(one.text, "sun.csv"),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(one.error)))
-        << one.text;
+  for (const auto& [text, error] : cases) {
+    EXPECT_THAT(ParseSun(text, "sun.csv"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(error)))
+        << text;
   }
 }
 
