@@ -180,8 +180,7 @@ class Doctor {
                                Printable(device.heartbeat().power_off_reason())),
                   "charge its battery, and start it unless its supply does");
         } else if (!device.connected() || device.unreachable()) {
-          Trouble(absl::StrCat(Name(device), " was last heard of ",
-                               FormatAge(now, device.last_seen_unix_seconds())),
+          Trouble(absl::StrCat(Name(device), " ", LastHeardWords(device, facts_.coordinator, now)),
                   absl::StrCat("look at its power, its link and its worker's log; if it left for "
                                "good: wattle device rm ",
                                Name(device)));

@@ -161,6 +161,14 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
        "nano-1: its disk has 1.0 MiB left", "--disk-quota-bytes"},
       {"silent", [](Facts& f) { f.devices.mutable_devices(1)->set_unreachable(true); },
        "pi-läuft was last heard of", "wattle device rm pi-läuft"},
+      {"silent since a restart",
+       [](Facts& f) {
+         f.devices.mutable_devices(1)->set_unreachable(true);
+         f.devices.mutable_devices(1)->set_last_seen_unix_seconds(
+             f.coordinator.started_unix_seconds() - 60);
+       },
+       "pi-läuft was not heard of since the coordinator's start, 2 h ago",
+       "wattle device rm pi-läuft"},
       {"no engine",
        [](Facts& f) { f.devices.mutable_devices(0)->mutable_info()->clear_engine_version(); },
        "nano-1 has no engine", "install wattle-runner"},

@@ -22,7 +22,8 @@ namespace {
 constexpr double kRecentSeconds = 24.0 * 3600.0;  // An older failure needs no attention.
 constexpr size_t kSentenceColumnsMin = 20;  // On a narrower terminal lines are not broken here.
 
-void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) {
+void AddDevice(const v1::Device& device, const v1::CoordinatorStatus& coordinator, absl::Time now,
+               FleetSummary* summary) {
   const std::string name = Printable(device.info().name());
   const v1::Heartbeat& heartbeat = device.heartbeat();
   ++summary->devices;
@@ -41,7 +42,7 @@ void AddDevice(const v1::Device& device, absl::Time now, FleetSummary* summary) 
         absl::StrCat(name, " switched itself off: ", Printable(heartbeat.power_off_reason())));
   } else if (!here) {
     summary->attention.push_back(absl::StrCat(
-        name, " was last heard of ", FormatAge(now, device.last_seen_unix_seconds()),
+        name, " ", LastHeardWords(device, coordinator, now),
         ": look at its power and its link; if it left for good: wattle device rm ", name));
   }
   if (const std::string held = OwnerHoldWords(device); here && !held.empty()) {
@@ -86,7 +87,8 @@ void AddJob(const v1::JobSummary& job, absl::Time now, FleetSummary* summary) {
   if (job.state() == v1::JOB_STATE_FAILED && age_seconds < kRecentSeconds) {
     summary->attention.push_back(
         absl::StrCat(job.job_id(), " failed ", FormatAge(now, job.finished_unix_seconds()), ": ",
-                     Printable(job.reason()), "; see wattle job logs ", job.job_id()));
+                     Printable(job.reason()), "; see wattle job ",
+                     job.attempts() == 0 ? "show " : "logs ", job.job_id()));
   }
 }
 
@@ -149,7 +151,7 @@ FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now) {
   std::vector<std::pair<double, std::string>> charges;  // The lowest first.
   std::map<std::string, int> names;
   for (const v1::Device& device : answers.devices.devices()) {
-    AddDevice(device, now, &summary);
+    AddDevice(device, answers.coordinator.value_or(v1::CoordinatorStatus()), now, &summary);
     ++names[device.info().name()];
     if (device.heartbeat().has_battery()) {
       charges.emplace_back(device.heartbeat().state_of_charge_ratio(),

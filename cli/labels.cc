@@ -298,11 +298,21 @@ std::string FormatScale(double time_scale) {
   return absl::StrFormat("%.4g", time_scale == 0.0 ? 1.0 : time_scale);
 }
 
+std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus& coordinator,
+                           absl::Time now) {
+  const double last = device.last_seen_unix_seconds();
+  return last < coordinator.started_unix_seconds()
+             ? absl::StrCat("was not heard of since the coordinator's start, ",
+                            FormatAge(now, coordinator.started_unix_seconds()))
+             : absl::StrCat("was last heard of ", FormatAge(now, last));
+}
+
 std::string FormatDifference(double predicted, double actual) {
   if (predicted == 0.0) {
     return "";
   }
-  return absl::StrFormat("%+.1f %%", (actual - predicted) / predicted * 100.0);
+  const double percent = std::round((actual - predicted) / predicted * 1000.0) / 10.0;
+  return absl::StrFormat("%+.1f %%", percent == 0.0 ? 0.0 : percent);  // Without -0.0.
 }
 
 }  // namespace wattle::cli

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include <google/protobuf/generated_enum_reflection.h>
 
+#include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/device.pb.h"
 #include "wattle/v1/energy.pb.h"
 #include "wattle/v1/job.pb.h"
@@ -69,9 +70,13 @@ std::string FormatSeconds(const v1::Interval& range);        // "10553-12899 s"
 std::string FormatEnergyRange(const v1::Interval& joules);   // "32.70-39.96 Wh"
 std::string FormatCount(double count);                       // "812", "20,000", "5.12 M"
 std::string FormatAge(absl::Time now, double unix_seconds);  // "3 min ago"; "" for 0
-std::string FormatInstant(double unix_seconds);              // "2026-11-20 08:41:07 UTC"; "" for 0
-std::string FormatClock(double unix_seconds);                // "08:41:07"; "" for 0
-std::string FormatScale(double time_scale);                  // "0.01", "1"
+// "was last heard of 3 min ago". A coordinator that has started since knows only when the device
+// registered.
+std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus& coordinator,
+                           absl::Time now);
+std::string FormatInstant(double unix_seconds);  // "2026-11-20 08:41:07 UTC"; "" for 0
+std::string FormatClock(double unix_seconds);    // "08:41:07"; "" for 0
+std::string FormatScale(double time_scale);      // "0.01", "1"
 std::string FormatDifference(double predicted, double actual);  // "+3.1 %"; "" where predicted is 0
 
 }  // namespace wattle::cli

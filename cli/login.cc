@@ -16,6 +16,7 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include <CLI/App.hpp>
+#include <google/protobuf/struct.pb.h>
 
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -95,11 +96,20 @@ absl::StatusOr<ExitCode> WhoAmI(Session& session) {
 
 absl::StatusOr<ExitCode> ListContexts(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const Contexts contexts, Contexts::Load(session.environment()));
+  google::protobuf::Struct json;
+  google::protobuf::ListValue& rows = *(*json.mutable_fields())["contexts"].mutable_list_value();
   std::string text;
   for (const auto& [name, coordinator] : contexts.coordinators()) {
-    absl::StrAppend(&text, name == contexts.current() ? "* " : "  ", name, "  ", coordinator, "\n");
+    const bool is_used = name == contexts.current();
+    absl::StrAppend(&text, is_used ? "* " : "  ", name, "  ", coordinator, "\n");
+    auto& row = *rows.add_values()->mutable_struct_value()->mutable_fields();
+    row["name"].set_string_value(name);
+    row["coordinator"].set_string_value(coordinator);
+    row["in_use"].set_bool_value(is_used);
   }
-  session.PrintText(text.empty() ? "no contexts; wattle login TOKEN makes one\n" : text);
+  session.Print(json, [&text] {
+    return text.empty() ? "no contexts; wattle login TOKEN makes one\n" : text;
+  });
   return ExitCode::kOk;
 }
 

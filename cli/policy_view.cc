@@ -27,6 +27,19 @@ std::string Selector(const v1::Policy& policy) {
   return policy.selector().empty() ? "every device" : absl::StrJoin(policy.selector(), ", ");
 }
 
+// What the policy demands, a clause for each field; with_columns: also of fields that have a
+// column.
+std::vector<std::string> Clauses(const v1::Policy& policy, bool with_columns) {
+  std::vector<std::string> clauses;
+  for (const policy::Field& field : policy::Fields()) {
+    const bool is_told = !field.clause.empty() && (with_columns || field.head.empty());
+    if (std::string text = is_told ? field.text(policy) : ""; !text.empty()) {
+      clauses.push_back(absl::Substitute(field.clause, text));
+    }
+  }
+  return clauses;
+}
+
 std::string FirstOf(std::vector<std::string> names) {
   constexpr size_t kNamesMax = 3;
   const size_t more = names.size() - std::min(names.size(), kNamesMax);
@@ -97,6 +110,12 @@ std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextS
           {std::string(field.head), field.high > 0 ? Align::kRight : Align::kLeft, is_list});
     }
   }
+  const bool has_more = std::any_of(
+      policies.policies().begin(), policies.policies().end(),
+      [](const auto& policy) { return !Clauses(policy, /*with_columns=*/false).empty(); });
+  if (has_more) {
+    columns.push_back({"more", Align::kLeft, true});
+  }
   Table table(std::move(columns));
   for (const v1::Policy& policy : policies.policies()) {
     const std::optional<int> now = SelectedDevices(policies, policy.name());
@@ -107,20 +126,19 @@ std::string RenderPolicies(const v1::ListPoliciesResponse& policies, const TextS
         cells.push_back(field.text(policy));
       }
     }
+    if (has_more) {
+      cells.push_back(absl::StrJoin(Clauses(policy, /*with_columns=*/false), ", "));
+    }
     table.AddRow(std::move(cells));
   }
   return table.Render(style);
 }
 
 std::string RenderPolicy(const v1::Policy& policy) {
-  std::string out = absl::StrCat(policy.name(), ": ", Selector(policy));
-  for (const policy::Field& field : policy::Fields()) {
-    const std::string text = field.clause.empty() ? "" : field.text(policy);
-    if (!text.empty()) {
-      absl::StrAppend(&out, ", ", absl::Substitute(field.clause, text));
-    }
-  }
-  return absl::StrCat(Printable(out), "\n");
+  std::vector<std::string> parts = Clauses(policy, /*with_columns=*/true);
+  parts.insert(parts.begin(), Selector(policy));
+  return absl::StrCat(Printable(absl::StrCat(policy.name(), ": ", absl::StrJoin(parts, ", "))),
+                      "\n");
 }
 
 }  // namespace wattle::cli

@@ -1,4 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <string>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/job_view.h"
@@ -142,7 +146,10 @@ std::string AmountOfWork(const v1::WorkDone& work) {
     absl::StrAppend(&out, ", ", FormatCount(static_cast<double>(work.tokens())), " tokens");
   }
   if (work.truncated_examples() > 0) {
-    absl::StrAppend(&out, ", ", work.truncated_examples(), " examples cut");
+    absl::StrAppend(&out, ", ", work.truncated_examples(),
+                    work.unit() == v1::WORK_UNIT_GENERATED_TOKEN
+                        ? " answers ended by max_new_tokens or the context"
+                        : " examples cut");
   }
   return absl::StrCat(out, "\n");
 }
@@ -170,7 +177,8 @@ std::string RowMoveNote(const v1::Receipt& receipt) {
         Move(UnitEnergy(move.joules_per_unit_before()), UnitEnergy(move.joules_per_unit_after()),
              move.joules_per_unit_before(), move.joules_per_unit_after()));
   }
-  absl::StrAppend(&out, " a ", UnitWord(receipt.work().unit()));
+  const std::string unit = UnitWord(receipt.work().unit());
+  absl::StrAppend(&out, absl::StartsWith(unit, "e") ? " an " : " a ", unit);
   if (move.runs() > 1) {
     absl::StrAppend(&out, ", mean of ", move.runs(), " runs");
   }
@@ -290,7 +298,8 @@ std::string MetricNotes(const v1::Receipt& receipt, const TextStyle& style) {
   }
   Table table({{"metric"}, {"value", Align::kRight}});
   for (const v1::Metric& metric : receipt.metrics()) {
-    table.AddRow({metric.name(), absl::StrFormat("%.6g", metric.value())});
+    const bool is_count = std::trunc(metric.value()) == metric.value();
+    table.AddRow({metric.name(), absl::StrFormat(is_count ? "%.0f" : "%.6g", metric.value())});
   }
   return absl::StrCat("\n", table.Render(style));
 }

@@ -279,6 +279,15 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("policies.txt", RenderPolicies(SamplePolicies(), kPipe));
 }
 
+TEST(FleetViewTest, LimitsWithoutAColumnStandBehindTheOthers) {
+  v1::ListPoliciesResponse policies;
+  v1::Policy& policy = *policies.add_policies();
+  policy.set_name("card");
+  policy.set_flash_bytes_per_day(5e9);
+  EXPECT_THAT(RenderPolicies(policies, kPipe),
+              testing::ContainsRegex("more\ncard .* lets checkpoints write 5 GB a day"));
+}
+
 TEST(FleetViewTest, TheHeatIsToldOnceTheSamplesTellIt) {
   v1::Device device = SampleDevices().devices(0);
   EXPECT_THAT(RenderDevice(device, Now()), testing::Not(HasSubstr("  heat ")));

@@ -215,13 +215,16 @@ absl::Status RestoreAuthority(const RestoreOptions& options) {
 // What a person has to do about an authority that the restore left out; empty: nothing.
 std::string WithoutAuthority(const RestoreOptions& options) {
   std::error_code error;
-  const bool left_out =
-      options.passphrase.empty() &&
-      fs::exists(absl::StrCat(options.backup, "/", kAuthorityFolder), error) &&
-      !fs::exists(absl::StrCat(options.data_directory, "/", kAuthorityFolder), error);
-  return left_out ? "the backup's authority was left out: --passphrase-file restores it; without "
-                    "it everybody enrols again\n"
-                  : "";
+  const std::string own = absl::StrCat(options.data_directory, "/", kAuthorityFolder);
+  if (options.backup.empty() || fs::exists(own, error)) {
+    return "";
+  }
+  return fs::exists(absl::StrCat(options.backup, "/", kAuthorityFolder), error)
+             ? "the backup's authority was left out: --passphrase-file restores it; without it "
+               "everybody enrols again\n"
+             : absl::StrCat("the backup has no authority: copy the old coordinator's to ", own,
+                            " before the start; without it everybody enrols again, unless the "
+                            "issuing key is the operator's\n");
 }
 
 }  // namespace
@@ -275,9 +278,10 @@ absl::StatusOr<std::string> Restore(const RestoreOptions& options) {
       std::max(options.epoch_min, before.has_value() ? core::EpochOf(before->state) + 1 : 0);
   opening.reason = reason;
   WATTLE_RETURN_IF_ERROR(runtime::OpenLineage(*journal, Clock::Real(), std::move(opening), state));
-  std::string text = absl::StrCat(options.data_directory, ": journal ", state.lineage_id,
-                                  " goes on under epoch ", core::EpochOf(state), " after event ",
-                                  last, "; ", state.open_jobs.size(), " jobs are open\n");
+  std::string text =
+      absl::StrCat(options.data_directory, ": journal ", state.lineage_id, " goes on under epoch ",
+                   core::EpochOf(state), " after event ", last, "; ", state.open_jobs.size(),
+                   state.open_jobs.size() == 1 ? " job is open\n" : " jobs are open\n");
   if (before.has_value()) {
     WATTLE_RETURN_IF_ERROR(
         KeepArtifacts(before->state, absl::StrCat(options.data_directory, "/", kArtifactsFolder),

@@ -166,6 +166,9 @@ TEST_F(RestoreTest, TheAuthorityGoesWithAPassphraseAlone) {
   const auto told = Restore({.data_directory = directory_.File("third"), .backup = with});
   ASSERT_THAT(told, IsOk());
   EXPECT_THAT(*told, HasSubstr("--passphrase-file restores it"));
+  const auto bare = Restore({.data_directory = directory_.File("fourth"), .backup = without});
+  ASSERT_THAT(bare, IsOk());
+  EXPECT_THAT(*bare, HasSubstr("the backup has no authority: copy the old coordinator's to"));
 }
 
 }  // namespace

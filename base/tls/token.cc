@@ -57,7 +57,8 @@ absl::StatusOr<Token> ParseToken(absl::string_view text) {
   }
   if (!absl::ConsumePrefix(&rest, kTokenPrefix)) {
     return absl::InvalidArgumentError(
-        "token: does not begin with wattle1:; 'wattle device token' makes one");
+        "token: does not begin with wattle1:; 'wattle person token' makes one for a person, "
+        "'wattle device token' for a board");
   }
   Token token;
   WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex({"pin", 64}, kForm, rest));

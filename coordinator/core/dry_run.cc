@@ -229,6 +229,26 @@ void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
   }
 }
 
+// A plan of one job moves no attempt. The queue's plan lets one leave for a deadline.
+void TellOfReleases(const scheduler::Snapshot& snapshot, const scheduler::JobView& job,
+                    v1::PlanResponse& plan) {
+  const bool may_release = std::any_of(
+      plan.candidates().begin(), plan.candidates().end(), [&](const v1::Candidate& candidate) {
+        return candidate.refused_by() == "deadline" && !candidate.permanent() &&
+               std::any_of(snapshot.devices.begin(), snapshot.devices.end(),
+                           [&](const scheduler::DeviceView& view) {
+                             return view.device.info().device_id() == candidate.device_id() &&
+                                    view.releasable.has_value() &&
+                                    view.releasable->priority <= job.spec.priority();
+                           });
+      });
+  if (may_release && plan.chosen_device_id().empty()) {
+    plan.set_reason(absl::StrCat(plan.reason(),
+                                 "; once the job is submitted, a running attempt may leave its "
+                                 "device for the deadline"));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& observations,
@@ -282,6 +302,7 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJobOrStartByMean(snapshot, job));
   }
   plan.set_certain_failure(WhyItFails(job.spec, job));
+  TellOfReleases(snapshot, job, plan);
   if (!plan.chosen_device_id().empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", WhyOffline(state, observations, job, plan)));
   }

@@ -140,6 +140,23 @@ class ReleaseTest : public testing::Test {
   Boards boards;
 };
 
+// It moves no attempt itself.
+TEST_F(ReleaseTest, APlanOfOneJobSaysThatAnAttemptMayLeaveForIt) {
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  request.mutable_spec()->mutable_finetune()->clear_epochs();
+  request.mutable_spec()->mutable_finetune()->set_steps(1800);
+  request.mutable_spec()->set_deadline_seconds(3 * 3600);
+  const auto reason = [&] {
+    const auto plan = DryRun(boards.state, boards.observations, {}, request, boards.Now());
+    return plan.ok() && plan->chosen_device_id().empty() ? plan->reason() : "";
+  };
+  constexpr char kMayLeave[] = "a running attempt may leave its device for the deadline";
+  EXPECT_THAT(reason(), HasSubstr(kMayLeave));
+  request.mutable_spec()->set_priority(-1);
+  EXPECT_THAT(reason(), testing::AllOf(HasSubstr("deadline"), testing::Not(HasSubstr(kMayLeave))));
+}
+
 TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineAndItsJobGoesOnBehindIt) {
   boards.Submit(1800, Urgent(absl::Hours(3)));
   boards.Plan();

@@ -271,9 +271,14 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
   const v1::Placement& placement = planned.placement;
   if (!placement.device_id().empty()) {
     const std::string device = DeviceName(state, placement.device_id());
-    return planned.refused_until_start.empty()
-               ? absl::StrCat("waits for ", device, ", the better device, which is busy")
-               : absl::StrCat("waits for ", device, ": ", planned.refused_until_start);
+    if (!planned.refused_until_start.empty()) {
+      return absl::StrCat("waits for ", device, ": ", planned.refused_until_start);
+    }
+    // The device may be free while boards of its supply leave too few watts.
+    const bool is_busy = RunningOn(state, DeviceId(placement.device_id())) != nullptr;
+    return absl::StrCat("waits for ", device,
+                        is_busy ? ", the better device, which is busy"
+                                : ", which the plan keeps for it");
   }
   return placement.reason().empty() ? "no device is connected" : placement.reason();
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 #include "base/status_macros.h"
 #include "coordinator/core/apply_internal.h"
@@ -33,7 +34,7 @@ absl::Status CheckLimit(absl::string_view field, double value, double most) {
   return value >= 0 && value <= most  // Also false for what is no number.
              ? absl::OkStatus()
              : absl::InvalidArgumentError(
-                   absl::StrCat(field, ": ", value, ", wanted 0 to ", most, "; 0: no limit"));
+                   absl::StrFormat("%s: %g, wanted 0 to %.0f; 0: no limit", field, value, most));
 }
 
 absl::Status ValidateQuota(const State& state, const v1::Quota& quota) {

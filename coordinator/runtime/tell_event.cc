@@ -163,7 +163,9 @@ class Teller {
   void On(const v1::ArtifactCommitted& event) {
     const v1::ArtifactInfo& info = event.info();
     told_.set_job_id(info.job_id());
-    Say(absl::StrCat(info.name().empty() ? absl::StrCat("the output of ", info.job_id())
+    const absl::string_view made =
+        info.kind() == v1::ARTIFACT_KIND_CHECKPOINT ? "a checkpoint of " : "the output of ";
+    Say(absl::StrCat(info.name().empty() ? absl::StrCat(made, info.job_id())
                                          : absl::StrCat("artifact ", info.name()),
                      " stored: ", FormatBytes(info.size_bytes())));
   }
@@ -178,8 +180,9 @@ class Teller {
     Say(absl::StrCat(token.created_by(), " made the token ", token.token_id(), " for ",
                      token.kind() == core::kServiceKind
                          ? absl::StrCat("the service ", token.person())
-                     : token.person().empty() ? absl::StrCat(token.uses(), " devices")
-                                              : absl::StrCat(token.person(), ", ", token.role())));
+                     : token.person().empty()
+                         ? absl::StrCat(token.uses(), token.uses() == 1 ? " device" : " devices")
+                         : absl::StrCat(token.person(), ", ", token.role())));
   }
   void On(const v1::TokenRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked the token ", event.token_id()));

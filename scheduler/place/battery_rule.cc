@@ -53,6 +53,7 @@ std::string WordsOf(const Drain& drain) {
   const Fraction reserve = limit.state_of_charge;
   const Fraction after = ChargeAfter(battery, demand + margin);
   const Fraction needed = drain.needed();
+  const Joules kept = reserve.value() * battery.capacity;
   const std::string rule =
       limit.policy.empty()
           ? std::string("empty is 0 %")
@@ -63,7 +64,10 @@ std::string WordsOf(const Drain& drain) {
                          FormatEnergy(Shortfall(battery, demand, margin, reserve)), " less work")
       : drain.lasting()
           ? absl::StrCat("its battery of ", FormatEnergy(battery.capacity), " is too small for ",
-                         FormatEnergy(demand))
+                         FormatEnergy(demand),
+                         kept > Joules(0)
+                             ? absl::StrCat(" beside the ", FormatEnergy(kept), " that it keeps")
+                             : "")
           : absl::StrCat("the work that it has already may draw up to ",
                          FormatEnergy(battery.committed), "; feasible once that has ended");
   return absl::StrCat("at ", FormatPercent(battery.charge), ", might end at ",
@@ -86,7 +90,7 @@ std::optional<Refusal> WithoutGauge(const Consideration& on) {
       [&] {
         return absl::StrCat("it has no battery gauge, and policy ", limits.refuses_missing_gauge,
                             " refuses devices whose reserve cannot be guarded; feasible with "
-                            "missing_gauge: MISSING_GAUGE_WARN");
+                            "missing_gauge: warn");
       },
       true);
 }

@@ -397,6 +397,12 @@ const Case kCases[] = {
      "battery_reserve", "empty is 0 %", false},
     {"battery too small for the job", [](Situation* s) { SetBattery(10, 1.0, &s->device); },
      "battery_reserve", "its battery of 10.00 Wh is too small", true},
+    {"reserve that leaves too little for the job",
+     [](Situation* s) {
+       s->policies.push_back(MakePolicy(0.9, 0, ""));
+       SetBattery(20, 1.0, &s->device);
+     },
+     "battery_reserve", " beside the 18.00 Wh that it keeps", true},
     {"reserve, charge unknown",
      [](Situation* s) {
        s->policies.push_back(MakePolicy(0.3, 0, ""));

@@ -46,7 +46,8 @@ std::string LargestPowerMode(const v1::DeviceInfo& device) {
 }
 
 // Speed goes with the watts above idle. So the joules above idle stay as they are: no mode looks
-// better by a guess, and the measured mode is left only for its time.
+// better by a guess, and the measured mode is left only for its time. Nominal watts below the idle
+// draw tell the speed alone.
 void CarryToPresentMode(double power_factor, bool power_is_of_present_mode, double idle_power_watts,
                         RunEstimate* estimate) {
   if (power_factor == 1.0) {
@@ -58,9 +59,12 @@ void CarryToPresentMode(double power_factor, bool power_is_of_present_mode, doub
   const bool above_idle = std::min(there, here) > idle_power_watts;
   const double speed =
       above_idle ? (here - idle_power_watts) / (there - idle_power_watts) : power_factor;
+  const double joules_above_idle = (there - idle_power_watts) * estimate->run_seconds;
   estimate->run_seconds /= std::clamp(speed, 1 / kSpeedFactorMax, kSpeedFactorMax);
-  estimate->power_watts = here;
-  estimate->energy_joules = here * estimate->run_seconds;
+  estimate->power_watts = here <= idle_power_watts && joules_above_idle > 0
+                              ? idle_power_watts + joules_above_idle / estimate->run_seconds
+                              : here;
+  estimate->energy_joules = estimate->power_watts * estimate->run_seconds;
 }
 
 }  // namespace wattle::scheduler

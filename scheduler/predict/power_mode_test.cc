@@ -93,6 +93,18 @@ TEST(PowerModeTest, AModeThatNobodyMeasuredIsCarriedFromAnotherAndTheIntervalIsW
   EXPECT_GT(WidthOverModes(unknown.run_seconds()), 2 * WidthOverModes(measured.run_seconds()));
 }
 
+// 5 W of a 20 W mode would be 2.5 W of the 10 W mode, and an idle board draws 3 W.
+TEST(PowerModeTest, NominalWattsBelowTheIdleDrawKeepTheJoulesAboveIdle) {
+  ProfileTable table;
+  Learn("20W", 60, 5, &table);
+  const v1::Prediction measured = Predict(table, Board("20W"), Work(), {});
+  const v1::Prediction carried = Predict(table, Board("10W"), Work(), {});
+  EXPECT_NEAR(carried.net_energy_joules(), measured.net_energy_joules(), 1e-6);
+  EXPECT_GT(carried.net_energy_joules(), 0);
+  EXPECT_NEAR(carried.run_seconds().mean(), 120, 1e-6);
+  EXPECT_GT(carried.mean_power_watts(), 3);
+}
+
 TEST(PowerModeTest, TheDatasheetSpeaksOfTheLargestMode) {
   const ProfileTable none;
   const v1::Prediction large = Predict(none, Board("20W"), Work(), {});

@@ -41,6 +41,10 @@ bool HasSensor(const v1::EnergyMeasurement& run) {
   return run.source() != v1::ENERGY_SOURCE_UNSPECIFIED && run.source() != v1::ENERGY_SOURCE_MODEL;
 }
 
+// A generation below both is mostly its prompt, and no sensor has seen it.
+constexpr double kGeneratedTokensMin = 16;
+constexpr double kGeneratedSecondsMin = 1;
+
 bool Teaches(const v1::Receipt& receipt) {
   // A run whose mode was lowered was predicted for one mode, and made in another or in two.
   if (receipt.failure_class() != v1::FAILURE_CLASS_UNSPECIFIED || receipt.emulation_overrun() ||
@@ -54,6 +58,10 @@ bool Teaches(const v1::Receipt& receipt) {
   }
   const v1::EnergyMeasurement& run = receipt.run();
   if (!IsPositive(run.seconds()) || !IsPositive(UnitsOf(receipt.work()))) {
+    return false;
+  }
+  if (receipt.work().unit() == v1::WORK_UNIT_GENERATED_TOKEN &&
+      UnitsOf(receipt.work()) < kGeneratedTokensMin && run.seconds() < kGeneratedSecondsMin) {
     return false;
   }
   return !HasSensor(run) ||

@@ -114,6 +114,19 @@ TEST(LearnTest, SomeReceiptsTeachNothing) {
 }
 
 // The mean of fifty runs hides a single wrong unit.
+TEST(LearnTest, AnAnswerOfAMomentTeachesNothing) {
+  v1::Receipt receipt = MakeReceipt(0.02);
+  receipt.mutable_work()->set_unit(v1::WORK_UNIT_GENERATED_TOKEN);
+  const auto rows_of = [&receipt](double tokens, double seconds) {
+    receipt.mutable_work()->set_units(tokens);
+    receipt.mutable_run()->set_seconds(seconds);
+    return LearnFromReceipt(ProfileTable(), MakeDevice(), receipt, kNow).size();
+  };
+  EXPECT_EQ(rows_of(3, 0.02), 0U);
+  EXPECT_EQ(rows_of(16, 0.02), 2U) << "a fast device";
+  EXPECT_EQ(rows_of(3, 5), 2U) << "a slow one";
+}
+
 TEST(LearnTest, OneWrongUnitInFiftyTeachesNothing) {
   ProfileTable table;
   for (int run = 0; run < 50; ++run) {

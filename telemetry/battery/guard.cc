@@ -226,8 +226,10 @@ std::string Guard::CheckBudget(const policy::Limits& limits, const policy::StopE
     return "";
   }
   return absl::StrCat("work has drawn ", FormatEnergy(*moment.budget_spent), " of the day's ",
-                      FormatEnergy(limits.budget->per_day), " (policy ", limits.budget->policy,
-                      ")");
+                      FormatEnergy(limits.budget->per_day), " (policy ", limits.budget->policy, ")",
+                      *moment.budget_spent < limits.budget->per_day
+                          ? absl::StrCat(", and ", FormatEnergy(margin), " are held back")
+                          : "");
 }
 
 std::string Guard::CheckTemperature(const policy::Limits& limits, Monotonic now) {

@@ -291,7 +291,7 @@ TEST_F(ScheduleGuardTest, TheBudgetReservesTheEnergyOfAStop) {
   const policy::Limits limits = From(policy);
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'101)), IsEmpty());
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 1'100)),
-              HasSubstr("of the day's 10.00 Wh (policy lean)"));
+              HasSubstr("of the day's 10.00 Wh (policy lean), and 1100.0 J are held back"));
   EXPECT_THAT(CheckAt(limits, {}, Joules(36'000 - 2'200)), HasSubstr("policy lean"));  // hysteresis
   EXPECT_THAT(CheckAt(limits, {}, Joules(0)), IsEmpty());                              // a new day
 }
