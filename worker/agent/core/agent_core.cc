@@ -403,7 +403,7 @@ void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant
   if (record.boot_id() == settings_.boot_id) {
     lost = std::min(lost, now.wall.since_boot() - absl::Seconds(record.written_boottime_seconds()));
   }
-  account_.AddLost(std::max(lost, absl::ZeroDuration()) / clock_.time_scale());
+  run_->AddGap(std::max(lost, absl::ZeroDuration()) / clock_.time_scale());
 }
 
 void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {
