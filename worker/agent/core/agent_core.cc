@@ -297,7 +297,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
     if (!IsTerminal(record.state())) {
       v1::Report report;
       SetAttempt(record.assignment(), report.mutable_stopped());
-      *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      SetReceipt(record, report.mutable_stopped());
       report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
       RememberEnd(report);
       Report(std::move(report), now);
