@@ -251,7 +251,9 @@ std::string WorkNotes(const v1::Receipt& receipt) {
     absl::StrAppend(&out, "model         ", Printable(receipt.model_choice().reason()), "\n");
   }
   if (receipt.restarts() > 0) {
-    absl::StrAppend(&out, "restarts      ", receipt.restarts(), ", resumed from a checkpoint\n");
+    absl::StrAppend(
+        &out, "restarts      ", receipt.restarts(),
+        receipt.resumed_from_step() > 0 ? ", resumed from a checkpoint\n" : ", began anew\n");
   }
   if (receipt.lost_run_seconds() > 0) {
     absl::StrAppend(&out, "lost work     ",

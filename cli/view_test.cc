@@ -247,6 +247,14 @@ TEST(ReceiptViewTest, SaysHowLongAWeakSupplyHeldTheWork) {
                                 "stood still for 11 min 40 s\n"));
 }
 
+TEST(ReceiptViewTest, SaysWhereARestartedRunnerWentOn) {
+  v1::Job job = SampleMeasuredJob();
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("1, began anew"));
+  job.mutable_attempts(0)->mutable_receipt()->set_resumed_from_step(20);
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe),
+              HasSubstr("1, resumed from a checkpoint"));
+}
+
 TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));

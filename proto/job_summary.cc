@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "proto/did_work.h"
 #include "proto/kind_name.h"
 
 namespace wattle {
@@ -25,7 +26,7 @@ v1::JobSummary Summarize(const v1::Job& job) {
   double joules = 0;
   std::set<v1::EnergySource> sources;
   for (const v1::Attempt& attempt : job.attempts()) {
-    if (attempt.has_receipt()) {
+    if (DidWork(attempt.receipt())) {
       joules += attempt.receipt().total().gross_energy_joules();
       sources.insert(SourceOf(attempt.receipt()));
     }

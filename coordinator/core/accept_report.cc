@@ -23,6 +23,7 @@
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/rests_at_begin.h"
 #include "coordinator/core/state.h"
+#include "proto/did_work.h"
 #include "proto/job_kind.h"
 #include "proto/report_digest.h"
 #include "scheduler/predict/work.h"
@@ -196,6 +197,9 @@ class ReportDecider {
     const v1::Attempt& attempt = *subject.attempt;
     if (attempt.receipt().has_total()) {
       return Ignore(absl::StrCat(attempt.attempt_id(), " has a receipt already"));
+    }
+    if (!DidWork(receipt)) {
+      return Ignore(absl::StrCat("late: ", attempt.attempt_id(), " ", what, ", and did no work"));
     }
     v1::Receipt complete = Complete(receipt, attempt);
     if (attempt.state() == v1::ATTEMPT_STATE_FAILED) {
@@ -480,8 +484,8 @@ class ReportDecider {
           *subject.job, {v1::FAILURE_CLASS_UNSPECIFIED, device_.value(), fact.checkpoint_step()});
     }
     const v1::Receipt receipt = Complete(fact.receipt(), attempt);
-    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason, &receipt,
-                      fact.checkpoint_step());
+    draft_.SetAttempt(attempt, v1::ATTEMPT_STATE_SUPERSEDED, reason,
+                      DidWork(receipt) ? &receipt : nullptr, fact.checkpoint_step());
     draft_.Requeue(subject.job->job_id(), reason, backoff);
     return "";
   }

@@ -119,6 +119,22 @@ TEST(EnergyBudgetTest, APlanOfBeforeALateReceiptStartsNothing) {
   EXPECT_NE(world.job().state(), v1::JOB_STATE_ACTIVE) << "nor does a plan of after";
 }
 
+// Such a receipt comes from older workers, for attempts that they never began.
+TEST(EnergyBudgetTest, AReceiptOfNoWorkIsNotKept) {
+  Budgeted world;
+  v1::Report stopped;
+  stopped.set_sequence(1);
+  stopped.mutable_stopped()->set_attempt_id("j1.1");
+  stopped.mutable_stopped()->set_fencing_token(world.job().attempts(0).fencing_token());
+  stopped.mutable_stopped()->mutable_receipt();
+  Do(world.fleet.state, world.fleet.observations, WorkerReport{DeviceId("device-1"), 1, stopped});
+  ASSERT_EQ(world.job().attempts(0).state(), v1::ATTEMPT_STATE_SUPERSEDED);
+  EXPECT_FALSE(world.job().attempts(0).has_receipt());
+  stopped.set_sequence(2);
+  Do(world.fleet.state, world.fleet.observations, WorkerReport{DeviceId("device-1"), 1, stopped});
+  EXPECT_FALSE(world.job().attempts(0).has_receipt()) << "nor one that comes late";
+}
+
 // The Pi's id comes first, and the Orin Nano takes fewer joules.
 TEST(EnergyBudgetTest, ARefusedSubmitNamesTheBoardOfFewestJoules) {
   Fleet fleet;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "proto/did_work.h"
+
 namespace wattle::runtime {
 namespace {
 
@@ -74,9 +76,12 @@ void Counters::CountEvent(const v1::Event& event, const core::State& before) {
     const v1::Attempt* const attempt = core::FindAttempt(before, AttemptId(changed.attempt_id()));
     if (attempt == nullptr || attempt->state() != changed.state()) {
       ++values_.attempts_entered[changed.state()];
+      if (changed.state() == v1::ATTEMPT_STATE_FAILED) {
+        ++values_.work.failures[changed.receipt().failure_class()];
+      }
     }
     const v1::Receipt& receipt = changed.receipt();
-    if (changed.has_receipt()) {
+    if (DidWork(receipt)) {
       const v1::EnergySource source =
           receipt.emulated() ? v1::ENERGY_SOURCE_EMULATED : receipt.total().source();
       values_.receipt_energy_joules[source] += receipt.total().gross_energy_joules();

@@ -50,6 +50,43 @@ TEST(CountersTest, ALateReceiptCountsItsJoulesAndNoSecondEnd) {
   EXPECT_EQ(counters.Values().receipt_energy_joules.at(v1::ENERGY_SOURCE_UNSPECIFIED), 40);
 }
 
+// The coordinator ends the attempt with a receipt of its own; the worker's receipt comes later.
+TEST(CountersTest, AnAttemptThatTheCoordinatorEndsIsOneFailureOfItsSource) {
+  core::State state;
+  Counters counters;
+  int64_t sequence = 0;
+  const auto commit = [&](v1::Event event) {
+    event.set_sequence(++sequence);
+    counters.CountCommit(absl::Milliseconds(1), std::vector<v1::Event>{event}, state);
+    core::Apply(state, event, core::kReplayed);
+  };
+  v1::Event submitted;
+  submitted.mutable_job_submitted()->set_job_id("j1");
+  commit(submitted);
+  v1::Event placed;
+  placed.mutable_attempt_placed()->set_attempt_id("j1.1");
+  placed.mutable_attempt_placed()->set_job_id("j1");
+  placed.mutable_attempt_placed()->set_device_id("d1");
+  commit(placed);
+  v1::Event failed;
+  v1::AttemptStateChanged& changed = *failed.mutable_attempt_state_changed();
+  changed.set_attempt_id("j1.1");
+  changed.set_state(v1::ATTEMPT_STATE_FAILED);
+  changed.mutable_receipt()->set_failure_class(v1::FAILURE_CLASS_JOB);
+  commit(failed);
+  EXPECT_TRUE(counters.Values().work.done.empty());
+  EXPECT_TRUE(counters.Values().receipt_energy_joules.empty());
+  changed.mutable_receipt()->set_device_class("orin");
+  changed.mutable_receipt()->mutable_total()->set_source(v1::ENERGY_SOURCE_INA3221);
+  changed.mutable_receipt()->mutable_total()->set_gross_energy_joules(40);
+  commit(failed);
+  const WorkTotals work = counters.Values().work;
+  ASSERT_EQ(work.done.size(), 1U);
+  EXPECT_EQ(work.done.begin()->first.source, v1::ENERGY_SOURCE_INA3221);
+  EXPECT_EQ(work.done.begin()->second.at(v1::ATTEMPT_STATE_FAILED).attempts, 1);
+  EXPECT_EQ(work.failures.at(v1::FAILURE_CLASS_JOB), 1);
+}
+
 TEST(CountersTest, AnAdminsTokenMadeOnTheMachineIsCounted) {
   Counters counters;
   for (const auto& [by, role] :

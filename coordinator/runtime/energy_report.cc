@@ -8,6 +8,8 @@
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 
+#include "proto/did_work.h"
+
 namespace wattle::runtime {
 namespace {
 
@@ -55,7 +57,7 @@ void EnergyReportBuilder::Add(const v1::Job& job) {
   const double until = request_.until_unix_seconds();
   for (const v1::Attempt& attempt : job.attempts()) {
     const double at = attempt.finished_unix_seconds();
-    if (!attempt.has_receipt() || at < request_.since_unix_seconds() ||
+    if (!DidWork(attempt.receipt()) || at < request_.since_unix_seconds() ||
         (until > 0.0 && at >= until)) {
       continue;
     }

@@ -88,6 +88,25 @@ TEST_F(EnergyReportTest, AJobIsAllOfItsAttempts) {
   EXPECT_DOUBLE_EQ(report.total().gross_energy_joules(), 109.0);
 }
 
+// Old journals hold such receipts, of attempts that never began.
+TEST_F(EnergyReportTest, AReceiptOfNoWorkIsNoAttempt) {
+  v1::Job job = JobOf("j1", "ada", {{100.0, 60.0, 40.0}});
+  v1::Attempt& withdrawn = *job.add_attempts();
+  withdrawn.set_device_id("pi");
+  withdrawn.set_finished_unix_seconds(90.0);
+  withdrawn.mutable_receipt()->set_attempt_id("j1.0");
+  v1::ReportEnergyRequest request;
+  request.set_by(v1::ENERGY_GROUPING_CLASS);
+  EnergyReportBuilder builder(request, {});
+  builder.Add(job);
+  const v1::EnergyReport report = builder.Build();
+  ASSERT_EQ(report.rows_size(), 1);
+  EXPECT_EQ(report.rows(0).key(), "orin");
+  EXPECT_EQ(report.total().attempts(), 1);
+  EXPECT_TRUE(report.total().net_known());
+  EXPECT_THAT(report.total().sources(), ElementsAre(v1::ENERGY_SOURCE_INA3221));
+}
+
 TEST_F(EnergyReportTest, TheSpanCutsAttempts) {
   EXPECT_DOUBLE_EQ(Report(v1::ENERGY_GROUPING_OWNER, kDay).total().gross_energy_joules(), 63.8);
   EXPECT_DOUBLE_EQ(Report(v1::ENERGY_GROUPING_OWNER, 0.0, kDay).total().gross_energy_joules(),

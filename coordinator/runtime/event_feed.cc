@@ -64,6 +64,11 @@ absl::Status EventFeed::Look() {
               [&state](const std::string& attempt_id) {
                 const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
                 return attempt == nullptr ? "" : attempt->device_id();
+              },
+          .ended_unix_seconds =
+              [&state](const std::string& attempt_id) {
+                const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
+                return attempt == nullptr ? 0.0 : attempt->finished_unix_seconds();
               }};
       std::vector<v1::FleetEvent> sentences;
       for (const v1::Event& event : events) {

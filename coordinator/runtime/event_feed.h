@@ -32,6 +32,8 @@ namespace wattle::runtime {
 struct EventContext {
   std::function<std::string(const std::string& device_id)> device_name;
   std::function<std::string(const std::string& attempt_id)> device_of_attempt;  // The device's id.
+  // When the attempt ended; 0: it has not, or its job has left the state.
+  std::function<double(const std::string& attempt_id)> ended_unix_seconds = nullptr;
 };
 
 // An event of the journal as one sentence for people. Pure. nullopt for events of bookkeeping:

@@ -31,7 +31,8 @@ std::string Tell(const std::string& text) {
       TellEvent(event, {.device_name = [](const std::string& id) { return "name-of-" + id; },
                         .device_of_attempt = [](const std::string& id) -> std::string {
                           return id == "j9.1" ? "" : "d1";
-                        }});
+                        },
+                        .ended_unix_seconds = [](const std::string& /*id*/) { return 500.0; }});
   return told.has_value() ? told->text() : "";
 }
 
@@ -58,6 +59,25 @@ TEST(TellEventTest, IsOneSentenceWithoutInternalNames) {
   EXPECT_EQ(Tell("artifact_removed { artifact_id: 'abc' names: 'tiny' }"), "artifact tiny removed");
   EXPECT_EQ(Tell("restore_finding { device_id: 'd1' attempt_id: 'j1.2' text: 'j1.2 goes on' }"),
             "after the restore: j1.2 goes on");
+}
+
+// The first two are of an attempt that the coordinator ended at its timeout.
+TEST(TellEventTest, ALateReceiptIsNoSecondEnd) {
+  const std::string failed =
+      "attempt_state_changed { attempt_id: 'j1.2' state: ATTEMPT_STATE_FAILED reason: 'too long' ";
+  EXPECT_EQ(Tell("at_unix_seconds: 500 " + failed + "receipt { device_id: 'd1' } }"),
+            "j1.2 failed on name-of-d1: too long");
+  const std::string receipt =
+      "receipt { total { gross_energy_joules: 49.1 source: ENERGY_SOURCE_INA3221 } } }";
+  EXPECT_EQ(Tell("at_unix_seconds: 501 " + failed + receipt),
+            "the receipt of j1.2 came late from name-of-d1: 49.1 J measured");
+  EXPECT_EQ(Tell("at_unix_seconds: 500 " + failed + receipt),
+            "j1.2 failed on name-of-d1: too long; 49.1 J measured");
+  EXPECT_EQ(Tell("report_accepted { device_id: 'd1' note: 'late: j1.2 failed; its energy is "
+                 "booked' }"),
+            "name-of-d1 sent a late report: j1.2 failed; its energy is booked");
+  EXPECT_EQ(Tell("report_accepted { device_id: 'd1' note: 'ledger: went back' }"),
+            "name-of-d1 sent a report that changed nothing: ledger: went back");
 }
 
 TEST(TellEventTest, BookkeepingEventsAreNotShown) {

@@ -17,6 +17,7 @@
 #include "coordinator/core/state.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime_fixture.h"
+#include "proto/job_summary.h"
 
 namespace wattle::runtime {
 namespace {
@@ -86,6 +87,16 @@ class JobListTest : public RuntimeFixture {
   std::unique_ptr<Api> api_;
   std::string token_;
 };
+
+// Of an attempt that never began, from an older worker.
+TEST(JobSummaryTest, AReceiptOfNoWorkIsNoEvidence) {
+  v1::Job job;
+  job.add_attempts()->mutable_receipt()->set_attempt_id("j1.1");
+  v1::Receipt& receipt = *job.add_attempts()->mutable_receipt();
+  receipt.set_emulated(true);
+  receipt.mutable_total()->set_seconds(3);
+  EXPECT_THAT(Summarize(job).energy_sources(), ElementsAre(v1::ENERGY_SOURCE_EMULATED));
+}
 
 TEST_F(JobListTest, ArchivedAndLiveJobsAreOneListPageByPage) {
   EXPECT_THAT(Ids(Request(4, "")), ElementsAre("j6", "j5", "j4", "j3"));

@@ -2,11 +2,14 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 #include "coordinator/core/enrolment.h"
 #include "coordinator/runtime/event_feed.h"
+#include "proto/did_work.h"
 #include "proto/kind_name.h"
 #include "proto/state_names.h"
 #include "units/format.h"
@@ -75,15 +78,21 @@ class Teller {
   }
   void On(const v1::AttemptStateChanged& event) {
     Attempt(event.attempt_id());
-    const std::string state = LowerName(event.state());
-    std::string text = absl::StrCat(event.attempt_id(), " ", state, OnDevice(),
-                                    event.reason() == state ? "" : Because(event.reason()));
-    if (event.has_receipt()) {
-      absl::StrAppend(&text, "; ",
-                      FormatEnergy(Joules(event.receipt().total().gross_energy_joules())), " ",
-                      EvidenceWord(event.receipt()));
+    const std::string energy =
+        DidWork(event.receipt())
+            ? absl::StrCat(FormatEnergy(Joules(event.receipt().total().gross_energy_joules())), " ",
+                           EvidenceWord(event.receipt()))
+            : "";
+    if (!energy.empty() && EndedBefore(event)) {
+      return Say(absl::StrCat(
+          "the receipt of ", event.attempt_id(), " came late",
+          told_.device_name().empty() ? "" : absl::StrCat(" from ", told_.device_name()), ": ",
+          energy));
     }
-    Say(text);
+    const std::string state = LowerName(event.state());
+    Say(absl::StrCat(event.attempt_id(), " ", state, OnDevice(),
+                     event.reason() == state ? "" : Because(event.reason()),
+                     energy.empty() ? "" : "; ", energy));
   }
   void On(const v1::AttemptAdopted& event) {
     Attempt(event.attempt_id());
@@ -124,7 +133,13 @@ class Teller {
                                   : absl::StrCat("has a problem: ", event.problem()));
   }
   void On(const v1::ReportAccepted& event) {
-    if (!event.note().empty()) {
+    if (absl::EndsWith(event.note(), "; its energy is booked")) {
+      const absl::string_view late = "late: ";
+      Device(event.device_id(),
+             absl::StrCat(
+                 absl::StartsWith(event.note(), late) ? "sent a late report: " : "sent a report: ",
+                 absl::StripPrefix(event.note(), late)));
+    } else if (!event.note().empty()) {
       Device(event.device_id(), absl::StrCat("sent a report that changed nothing: ", event.note()));
     }
   }
@@ -272,6 +287,16 @@ class Teller {
   }
 
  private:
+  // A late receipt repeats the state that the attempt has had since its end. An adopted result
+  // comes after an end, too, and is one.
+  [[nodiscard]] bool EndedBefore(const v1::AttemptStateChanged& event) const {
+    if (context_.ended_unix_seconds == nullptr || (event.state() != v1::ATTEMPT_STATE_FAILED &&
+                                                   event.state() != v1::ATTEMPT_STATE_SUPERSEDED)) {
+      return false;
+    }
+    const double ended = context_.ended_unix_seconds(event.attempt_id());
+    return ended > 0 && told_.at_unix_seconds() > ended;
+  }
   void Say(const std::string& text) { told_.set_text(text); }
   void Attempt(const std::string& attempt_id, const std::string& device_id) {
     told_.set_attempt_id(attempt_id);

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/did_work.h"
 #include "proto/job_kind.h"
 #include "proto/job_summary.h"
 
@@ -21,15 +22,15 @@ WorkKind WorkKindOf(const v1::Receipt& receipt) {
 }
 
 void WorkTotals::Add(v1::AttemptState state, const v1::Receipt& receipt) {
+  if (!DidWork(receipt)) {
+    return;
+  }
   const WorkKind kind = WorkKindOf(receipt);
   WorkSum& sum = done[kind][state];
   ++sum.attempts;
   sum.seconds += receipt.total().seconds();
   sum.energy_joules += receipt.total().gross_energy_joules();
   sum.tokens += static_cast<double>(receipt.work().tokens());
-  if (state == v1::ATTEMPT_STATE_FAILED) {
-    ++failures[receipt.failure_class()];
-  }
   const v1::Prediction& predicted = receipt.predicted();
   if (state == v1::ATTEMPT_STATE_FINISHED && !receipt.emulation_overrun() &&
       predicted.run_seconds().mean() > 0 && predicted.run_energy_joules().mean() > 0) {

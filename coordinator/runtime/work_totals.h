@@ -51,7 +51,8 @@ struct WorkTotals {
   std::map<WorkKind, PredictionSum> predictions;
   std::map<v1::FailureClass, int64_t> failures;
 
-  // Adds an attempt that ended in `state` with this receipt.
+  // Adds an attempt that ended in `state` with this receipt, unless the receipt tells of no work.
+  // The failures are the caller's to count: the receipt may come after the end.
   void Add(v1::AttemptState state, const v1::Receipt& receipt);
 };
 

@@ -66,12 +66,14 @@ TEST(WorkTotalsTest, OnlyAFinishedRunAtItsPaceIsComparedWithItsPrediction) {
   EXPECT_TRUE(totals.predictions.empty());
 }
 
-TEST(WorkTotalsTest, FailuresAreCountedByTheirClass) {
+TEST(WorkTotalsTest, AReceiptOfNoWorkIsNotCounted) {
   WorkTotals totals;
   v1::Receipt receipt;
   receipt.set_failure_class(v1::FAILURE_CLASS_POWER);
   totals.Add(v1::ATTEMPT_STATE_FAILED, receipt);
-  EXPECT_EQ(totals.failures.at(v1::FAILURE_CLASS_POWER), 1);
+  EXPECT_TRUE(totals.done.empty());
+  receipt.mutable_total()->set_seconds(3);
+  totals.Add(v1::ATTEMPT_STATE_FAILED, receipt);
   EXPECT_EQ(totals.done.begin()->first.kind, "unknown");
   EXPECT_EQ(totals.done.begin()->first.model, "unknown");
 }

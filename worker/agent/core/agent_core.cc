@@ -297,7 +297,7 @@ void AgentCore::DropUnwanted(const Instant& now) {
     if (!IsTerminal(record.state())) {
       v1::Report report;
       SetAttempt(record.assignment(), report.mutable_stopped());
-      *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      SetReceipt(record, report.mutable_stopped());
       report.mutable_stopped()->set_checkpoint_step(record.newest_checkpoint_step());
       RememberEnd(report);
       Report(std::move(report), now);
@@ -403,7 +403,7 @@ void AgentCore::AddLostEnergy(const v1::HeldAttemptRecord& record, const Instant
   if (record.boot_id() == settings_.boot_id) {
     lost = std::min(lost, now.wall.since_boot() - absl::Seconds(record.written_boottime_seconds()));
   }
-  account_.AddLost(std::max(lost, absl::ZeroDuration()) / clock_.time_scale());
+  run_->AddGap(std::max(lost, absl::ZeroDuration()) / clock_.time_scale());
 }
 
 void AgentCore::OnFetched(const FetchResult& result, const Instant& now) {

@@ -123,7 +123,7 @@ void AgentCore::ReportHandOver(const std::string& attempt_id, const v1::Artifact
   v1::AttemptStopped& stopped = *report.mutable_stopped();
   stopped.set_attempt_id(attempt_id);
   stopped.set_fencing_token(record.assignment().fencing_token());
-  *stopped.mutable_receipt() = record.receipt();
+  SetReceipt(record, &stopped);
   stopped.set_checkpoint_step(record.newest_checkpoint_step());
   if (checkpoint != nullptr) {
     *stopped.mutable_checkpoint() = *checkpoint;

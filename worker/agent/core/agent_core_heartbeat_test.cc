@@ -66,6 +66,35 @@ TEST_F(HeartbeatTest, AfterAWholeOneHeartbeatsSayWhatChanged) {
   EXPECT_EQ(known_.cached_artifact_ids_size(), 0);
 }
 
+// The job's energy budget and its answers count what the attempt drew before it was held.
+TEST_F(HeartbeatTest, APausedAttemptTellsItsJoules) {
+  has_gauge_ = true;
+  Boot();
+  Welcome();
+  Charge(0.8);
+  Desire({Job("j1.1")}, 0.3);
+  core_->OnFetched({}, Now());
+  Phase("load");
+  Phase("train");
+  Pass(absl::Seconds(20));
+  Charge(0.2);
+  core_->Step(Now());
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(4));
+  ASSERT_THAT(Facts(), testing::Contains("paused"));
+  const auto told = [this] { return core_->MakeHeartbeat(Now()).progress(); };
+  ASSERT_EQ(told().size(), 1);
+  const v1::AttemptProgress paused = told().at(0);
+  EXPECT_EQ(paused.attempt_id(), "j1.1");
+  EXPECT_GT(paused.energy_joules(), 190);
+  EXPECT_FALSE(paused.waiting_reason().empty()) << "it is no running attempt with a chart";
+  Pass(absl::Seconds(30));
+  EXPECT_EQ(told().at(0).SerializeAsString(), paused.SerializeAsString()) << "it is told once";
+  Boot();
+  ASSERT_EQ(told().size(), 1);
+  EXPECT_EQ(told().at(0).energy_joules(), paused.energy_joules());
+}
+
 TEST_F(HeartbeatTest, EachWelcomeGetsAWholeOne) {
   WelcomeThatTakesChanges();
   Pass(absl::Seconds(1));

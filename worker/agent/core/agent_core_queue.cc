@@ -243,12 +243,21 @@ void AgentCore::AddWaiting(v1::Heartbeat& heartbeat) const {
   for (const std::string& id : order_) {
     const v1::HeldAttemptRecord& record = held_.at(id);
     const std::string& before = record.assignment().after_attempt_id();
-    if (run_ != nullptr && !Runs(id) && !IsTerminal(record.state()) && !record.started() &&
-        !before.empty()) {
+    if (Runs(id) || IsTerminal(record.state())) {
+      continue;
+    }
+    const double joules = record.receipt().total().gross_energy_joules();
+    if (run_ != nullptr && !record.started() && !before.empty()) {
       add(id, "queued",
           absl::StrCat(
               "waits behind ", run_->record().assignment().attempt_id(),
-              prefetched_.count(id) > 0 || HasInputs(record) ? "; its inputs are here" : ""));
+              prefetched_.count(id) > 0 || HasInputs(record) ? "; its inputs are here" : ""))
+          ->set_energy_joules(joules);
+    } else if (joules > 0) {
+      // The job has drawn this, and its energy budget counts it. The same words each time: a
+      // heartbeat tells what changed.
+      add(id, "paused", absl::StrCat("paused on ", settings_.info.name()))
+          ->set_energy_joules(joules);
     }
   }
 }

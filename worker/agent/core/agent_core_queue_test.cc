@@ -250,9 +250,26 @@ TEST_F(QueuedTest, OneThatIsGivenBackIsToldAtOnceWhileTheFirstRuns) {
   message.mutable_desired()->mutable_releases(0)->set_fencing_token(8);
   core_->OnMessage(message, Now());
   EXPECT_EQ(Last("stopped").stopped().attempt_id(), "j2.1");
+  EXPECT_FALSE(Last("stopped").stopped().has_receipt()) << "it never began";
   EXPECT_EQ(ports_.cancels, 1) << "its inputs come no more";
   EXPECT_EQ(Running(), "j1.1");
   EXPECT_EQ(ports_.stops, 0);
+}
+
+TEST_F(QueuedTest, OneThatNobodyWantsBeforeItsBeginHasNoReceipt) {
+  Welcome();
+  std::vector<v1::Assignment> jobs = Jobs(2);
+  Hold(jobs);
+  Train();
+  Pass(absl::Seconds(60));
+  Hold({jobs[0]});
+  EXPECT_EQ(Last("stopped").stopped().attempt_id(), "j2.1");
+  EXPECT_FALSE(Last("stopped").stopped().has_receipt());
+  Hold({});
+  core_->OnRunnerExit({.clean = true, .failure_class = {}, .message = {}}, Now());
+  Pass(absl::Seconds(4));
+  EXPECT_EQ(Last("stopped").stopped().attempt_id(), "j1.1");
+  EXPECT_GT(Last("stopped").stopped().receipt().total().gross_energy_joules(), 590);
 }
 
 TEST_F(QueuedTest, WhatNobodyWantsAnyMoreIsToldWithoutItsResult) {

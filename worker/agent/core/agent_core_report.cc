@@ -76,7 +76,7 @@ void AgentCore::ReportEndAgain(const v1::HeldAttemptRecord& record, const Instan
     }
     case v1::ATTEMPT_STATE_SUPERSEDED:
       SetAttempt(record.assignment(), report.mutable_stopped());
-      *report.mutable_stopped()->mutable_receipt() = record.receipt();
+      SetReceipt(record, report.mutable_stopped());
       break;
     default:
       return;

@@ -61,6 +61,13 @@ void SetAttempt(const v1::Assignment& assignment, Fact* fact) {
   fact->set_fencing_token(assignment.fencing_token());
 }
 
+// An attempt that never began has no receipt: it drew nothing, and no source is known.
+inline void SetReceipt(const v1::HeldAttemptRecord& record, v1::AttemptStopped* stopped) {
+  if (!record.receipt().attempt_id().empty()) {
+    *stopped->mutable_receipt() = record.receipt();
+  }
+}
+
 }  // namespace wattle::agent
 
 #endif  // WATTLE_WORKER_AGENT_CORE_ATTEMPT_FACTS_INTERNAL_H_

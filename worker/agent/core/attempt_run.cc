@@ -30,6 +30,8 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A runner's first step allocates memory and picks kernels, which takes up to a second or two. In a
 // step that is longer than this it does not count.
 constexpr absl::Duration kWarmUpMax = absl::Seconds(5);
+// Less lost work is an error of rounding.
+constexpr double kLostSecondsMin = 0.001;
 // One checkpoint, where neither a prediction nor a write has told.
 constexpr absl::Duration kWriteNotPredicted = absl::Seconds(5);
 // So many interruptions in a row without a newer checkpoint are told to the job's log.
@@ -301,14 +303,27 @@ void AttemptRun::OnContended(bool contended, const Instant& now) {
   }
 }
 
+// The worker was dead in the gap, so nothing of it is work to be done again.
+void AttemptRun::AddGap(absl::Duration gap) {
+  account_.AddLost(gap);
+  gap_ = gap;
+  record_.set_run_seconds_at_checkpoint(record_.run_seconds_at_checkpoint() +
+                                        absl::ToDoubleSeconds(gap));
+}
+
 void AttemptRun::CountLostWork(const Instant& now) {
   account_.AdvanceTo(now.device);
   const double run_seconds = absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun));
   const double lost = run_seconds - record_.run_seconds_at_checkpoint();
-  if (lost > 0 && record_.started()) {
+  if (lost > kLostSecondsMin && record_.started()) {
     record_.mutable_receipt()->set_lost_run_seconds(record_.receipt().lost_run_seconds() + lost);
     record_.set_run_seconds_lost_last(lost);
+  } else if (gap_ > absl::ZeroDuration() && record_.interruptions_in_a_row() > 1) {
+    // Cut off again, and no record tells of the work. The gap bounds it, so that a board whose
+    // power comes and goes still writes a checkpoint.
+    record_.set_run_seconds_lost_last(absl::ToDoubleSeconds(gap_));
   }
+  gap_ = absl::ZeroDuration();
   // What the next cut costs counts from here.
   record_.set_run_seconds_at_checkpoint(run_seconds);
 }

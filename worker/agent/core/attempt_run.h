@@ -110,6 +110,10 @@ class AttemptRun {
   // names both, and the steps tell no rate.
   void FollowMode(const std::string& placed, const std::string& mode);
 
+  // The process did not run for this long, in device time: that time counts as missing.
+  // REQUIRES: Begin was called.
+  void AddGap(absl::Duration gap);
+
   // Whether other programs kept the board busy since the last call.
   void OnContended(bool contended, const Instant& now);
 
@@ -209,6 +213,7 @@ class AttemptRun {
   const std::function<std::string(const Instant&)> link_closed_;
   const std::function<std::optional<Joules>()> above_reserve_;
   const std::function<bool()> claim_line_;
+  absl::Duration gap_;  // Before this process; zero once its lost work is counted.
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
   const v1::AttemptPhase main_phase_;

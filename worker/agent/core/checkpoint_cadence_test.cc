@@ -256,6 +256,39 @@ TEST_F(CheckpointOrderTest, ARunThatWasCutOffWritesItsNextCheckpointInHalfOfThat
   EXPECT_EQ(receipt.checkpoint_bytes(), 1000);
 }
 
+// The worker's last record is of the 50th second; 40 s after the cut it goes on.
+TEST_F(CheckpointOrderTest, TheTimeInWhichTheWorkerWasDeadIsNoLostWork) {
+  Welcome();
+  Train(Policy());
+  Pass(absl::Seconds(55));
+  wall_ = wall_ + absl::Seconds(40);
+  Boot();
+  Welcome();
+  core_->OnFetched({}, Now());
+  Phase("load");
+  Phase("train");
+  EndRun();
+  EXPECT_NEAR(Last("finished").finished().receipt().lost_run_seconds(), 50, 1);
+}
+
+// What it did before its first record is not known. Of the second cut in a row the gap bounds it.
+TEST_F(CheckpointOrderTest, AWorkerThatDiedBeforeItsFirstRecordLostNoWorkThatIsKnown) {
+  Welcome();
+  Train(Policy());
+  for (int cut = 0; cut < 2; ++cut) {
+    wall_ = wall_ + absl::Seconds(40);
+    Boot();
+    Welcome();
+    core_->OnFetched({}, Now());
+    Phase("load");
+    Phase("train");
+  }
+  EXPECT_NEAR(absl::ToDoubleSeconds(UntilOrdered()), 20, 10);
+  Written(2, 1000);
+  EndRun();
+  EXPECT_EQ(Last("finished").finished().receipt().lost_run_seconds(), 0);
+}
+
 TEST_F(CheckpointOrderTest, TheThirdCutInARowIsToldWithTheNextInterval) {
   Welcome();
   Train(Policy());
