@@ -301,7 +301,8 @@ std::string MetricNotes(const v1::Receipt& receipt, const TextStyle& style) {
   Table table({{"metric"}, {"value", Align::kRight}});
   for (const v1::Metric& metric : receipt.metrics()) {
     const bool is_count = std::trunc(metric.value()) == metric.value();
-    table.AddRow({metric.name(), absl::StrFormat(is_count ? "%.0f" : "%.6g", metric.value())});
+    table.AddRow({metric.name(), is_count ? absl::StrFormat("%.0f", metric.value())
+                                          : absl::StrFormat("%.6g", metric.value())});
   }
   return absl::StrCat("\n", table.Render(style));
 }
