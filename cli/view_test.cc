@@ -293,7 +293,7 @@ TEST(FleetViewTest, LimitsWithoutAColumnStandBehindTheOthers) {
   policy.set_name("card");
   policy.set_flash_bytes_per_day(5e9);
   EXPECT_THAT(RenderPolicies(policies, kPipe),
-              testing::ContainsRegex("more\ncard .* lets checkpoints write 5 GB a day"));
+              testing::ContainsRegex("more\ncard .* lets checkpoints write 4.7 GiB a day"));
 }
 
 TEST(FleetViewTest, TheHeatIsToldOnceTheSamplesTellIt) {

@@ -147,6 +147,7 @@ TEST_F(ReleaseTest, APlanOfOneJobSaysThatAnAttemptMayLeaveForIt) {
   request.mutable_spec()->mutable_finetune()->clear_epochs();
   request.mutable_spec()->mutable_finetune()->set_steps(1800);
   request.mutable_spec()->set_deadline_seconds(3 * 3600);
+  boards.Snapshot();  // The board has just been heard.
   const auto reason = [&] {
     const auto plan = DryRun(boards.state, boards.observations, {}, request, boards.Now());
     return plan.ok() && plan->chosen_device_id().empty() ? plan->reason() : "";
