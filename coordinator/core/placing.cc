@@ -276,9 +276,9 @@ std::string WhyNotNow(const State& state, const scheduler::QueuePlacement& plann
     }
     // The device may be free while boards of its supply leave too few watts.
     const bool is_busy = RunningOn(state, DeviceId(placement.device_id())) != nullptr;
-    return absl::StrCat("waits for ", device,
-                        is_busy ? ", the better device, which is busy"
-                                : ", which the plan keeps for it");
+    return absl::StrCat(
+        "waits for ", device,
+        is_busy ? ", the better device, which is busy" : ", which the plan keeps for it");
   }
   return placement.reason().empty() ? "no device is connected" : placement.reason();
 }

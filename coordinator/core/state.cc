@@ -183,9 +183,9 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
       names.push_back(name);
     }
   }
-  return absl::NotFoundError(absl::StrCat(
-      "no artifact \"", reference, "\"; ", Known(names),
-      "; push it with 'wattle model push', 'wattle data push' or 'wattle release push'"));
+  return absl::NotFoundError(
+      absl::StrCat("no artifact \"", reference, "\"; ", Known(names),
+                   "; push it with 'wattle model push' or 'wattle data push'"));
 }
 
 absl::Time FromUnix(double seconds) {
