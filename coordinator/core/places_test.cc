@@ -140,6 +140,20 @@ class ReleaseTest : public testing::Test {
   Boards boards;
 };
 
+// Other boards of its supply may leave a free board too few watts.
+TEST(WhyNotNowTest, ADeviceThatRunsNothingIsNotBusy) {
+  Boards boards;
+  boards.Add("orin", 1);
+  scheduler::QueuePlacement planned;
+  planned.placement.set_device_id("orin");
+  planned.placement.set_wait(true);
+  EXPECT_EQ(WhyNotNow(boards.state, planned), "waits for orin, which the plan keeps for it");
+  boards.Submit(600);
+  boards.Plan();
+  boards.Run("j1.1");
+  EXPECT_EQ(WhyNotNow(boards.state, planned), "waits for orin, the better device, which is busy");
+}
+
 // It moves no attempt itself.
 TEST_F(ReleaseTest, APlanOfOneJobSaysThatAnAttemptMayLeaveForIt) {
   v1::PlanRequest request;
