@@ -135,9 +135,8 @@ std::optional<Refusal> CheckAvoidedDevice(const Consideration& on) {
   for (const DeviceId& avoided : on.job.avoided_devices) {
     if (avoided.value() == device_id) {
       return Refuse(on, [&] {
-        return "an attempt of this job failed on it a short time ago; feasible again in some "
-               "minutes, "
-               "or where no other device is left";
+        return "an attempt of this job failed on it or left it a short time ago; feasible again in "
+               "some minutes, or where no other device is left";
       });
     }
   }
