@@ -15,7 +15,7 @@ A key is SIZE.PLANNER.FIGURE; SIZE is `small` (4 to 6 boards, 12 to 20 jobs) or 
   missed_percent       of all deadlines
   missed_more          deadlines that the planner misses more than the shipped one, of 100; with the 90 % interval over instances drawn
                        again (bootstrap). Below zero: it misses fewer
-  watt_hours           the mean cost of a plan: the energy, the price of waiting, and the price of jobs that did not run or not in time
+  cost_watt_hours      the mean cost of a plan: the energy, the price of waiting, and the price of jobs that did not run or not in time
   guard_stops_percent  of runs on packs: the real sun leaves them below the floor, where a guard stops them
 
   --seed N  of the first instance; default: made from HEAD's hash    --small N  instances, default 200    --large N  default 60
@@ -37,7 +37,7 @@ DRAWN_AGAIN = 2_000
 
 
 def missed_more(plans, deadlines, planner, dice):
-    """Percent of the deadlines that the planner misses more than the shipped one: of these instances, then the 5th and the 95th of 100 draws."""
+    """Of 100 deadlines those that the planner misses more than the shipped one, then the 5th and the 95th percentile over instances drawn again."""
     more = [one[planner]["missed"] - one["shipped"]["missed"] for one in plans]
     drawn = []
     for _ in range(DRAWN_AGAIN):
@@ -61,7 +61,7 @@ def add_size(figures, size, documents, seed):
         if planner != "shipped":
             more, low, high = missed_more(plans, deadlines, planner, dice)
             figures.add(f"{size}.{planner}.missed_more", more, "of 100 deadlines", f"{low:.2f} to {high:.2f}")
-        figures.add(f"{size}.{planner}.watt_hours", sum(plan["cost"] for plan in own) / len(own) / 3_600_000, "Wh")
+        figures.add(f"{size}.{planner}.cost_watt_hours", sum(plan["cost"] for plan in own) / len(own) / 3_600_000, "Wh")
         figures.add(f"{size}.{planner}.guard_stops_percent", 100 * stops / max(1, runs), "%", f"{stops} of {runs}")
 
 

@@ -15,8 +15,8 @@
 namespace wattle::cli {
 namespace {
 
-// Beside those of the fleet's other policies. They are applied all the same: the next file may
-// change another one.
+// Names the boards on which no work could ever run, now that these policies stand beside the
+// others. The policies are applied all the same: the next file may change another one.
 absl::Status RemarkNeverOpen(Session& session, const v1::ListPoliciesResponse& applied,
                              const v1::ListPoliciesResponse& all) {
   WATTLE_ASSIGN_OR_RETURN(const v1::ListDevicesResponse devices, session.client().ListDevices());

@@ -401,6 +401,10 @@ TEST_F(ProgramTest, PoliciesWhoseWindowsNeverMeetAreAppliedAndSayForWhichBoards)
       "nights (20:00-04:00 UTC) have no time in common; change one of them\n");
 }
 
+TEST_F(ProgramTest, ContextsAreOneDocument) {
+  EXPECT_THAT(Run({"context", "list", "-o", "json"}).out, HasSubstr("\"contexts\": ["));
+}
+
 TEST_F(ProgramTest, ForecastsArePushedListedAndRemoved) {
   const std::string file =
       Write("sun.csv", "time,watts\n2026-11-26T08:00:00Z,3.5\n2026-11-26T09:00:00Z,12\n");

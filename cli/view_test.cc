@@ -255,6 +255,21 @@ TEST(ReceiptViewTest, SaysWhereARestartedRunnerWentOn) {
               HasSubstr("1, resumed from a checkpoint"));
 }
 
+TEST(ReceiptViewTest, AnswersThatEndedEarlyAreNoCutExamples) {
+  v1::Job job = SampleMeasuredJob();
+  v1::WorkDone& work = *job.mutable_attempts(0)->mutable_receipt()->mutable_work();
+  work.set_truncated_examples(54);
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe),
+              HasSubstr(", 54 answers ended by max_new_tokens or the context\n"));
+  work.set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
+  EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr(", 54 examples cut\n"));
+}
+
+TEST(ReceiptViewTest, NoDifferenceHasNoSign) {
+  EXPECT_EQ(FormatDifference(1000, 999.9), "+0.0 %");
+  EXPECT_EQ(FormatDifference(1000, 999), "-0.1 %");
+}
+
 TEST(ReceiptViewTest, SaysThatARunWasNumericallyContinued) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), Not(HasSubstr("numerically")));

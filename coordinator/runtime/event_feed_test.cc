@@ -80,6 +80,12 @@ TEST(TellEventTest, ALateReceiptIsNoSecondEnd) {
             "name-of-d1 sent a report that changed nothing: ledger: went back");
 }
 
+TEST(TellEventTest, ACheckpointIsNoOutput) {
+  const std::string stored = "artifact_committed { info { job_id: 'j6' size_bytes: 1000 kind: ";
+  EXPECT_EQ(Tell(stored + "ARTIFACT_KIND_CHECKPOINT } }"), "a checkpoint of j6 stored: 1000 B");
+  EXPECT_EQ(Tell(stored + "ARTIFACT_KIND_RESULT } }"), "the output of j6 stored: 1000 B");
+}
+
 TEST(TellEventTest, BookkeepingEventsAreNotShown) {
   EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
   EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");
