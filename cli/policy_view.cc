@@ -48,17 +48,6 @@ std::string FirstOf(std::vector<std::string> names) {
                       more > 0 ? absl::StrCat(" and ", more, " more") : "");
 }
 
-std::vector<const v1::Policy*> Selecting(const v1::ListPoliciesResponse& policies,
-                                         const v1::DeviceInfo& device) {
-  std::vector<const v1::Policy*> selecting;
-  for (const v1::Policy& policy : policies.policies()) {
-    if (policy::Selects(policy, device)) {
-      selecting.push_back(&policy);
-    }
-  }
-  return selecting;
-}
-
 }  // namespace
 
 std::optional<int> SelectedDevices(const v1::ListPoliciesResponse& policies,
@@ -76,10 +65,11 @@ std::vector<std::string> NeverOpen(const v1::ListPoliciesResponse& applied,
                                    const v1::ListDevicesResponse& devices, absl::Time now) {
   std::map<std::string, std::vector<std::string>> names;  // Of the boards, by what is said of them.
   for (const v1::Device& device : devices.devices()) {
-    if (Selecting(applied, device.info()).empty()) {
+    if (policy::Selecting(applied.policies(), device.info()).empty()) {
       continue;
     }
-    const policy::Limits limits = policy::LimitsOf(Selecting(all, device.info()));
+    const policy::Limits limits =
+        policy::LimitsOf(policy::Selecting(all.policies(), device.info()));
     const auto look = [&](absl::string_view what, const std::vector<policy::WindowLimit>& windows) {
       if (policy::OpensAt(windows, now) == absl::InfiniteFuture()) {
         names[absl::StrCat(what, ": ", policy::DescribeNeverOpen(windows, now))].push_back(

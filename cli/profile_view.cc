@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -303,8 +304,12 @@ std::string RenderProfileRow(const v1::ProfileRow& row) {
   AppendField("device", row.device_id(), &out);
   AppendField("power mode", row.power_mode().empty() ? "any" : row.power_mode(), &out);
   AppendField("model", ModelShapeWords(row.signature().model()), &out);
+  const std::string& version = row.signature().engine_version();  // Ours begins with its name.
   AppendField("engine",
-              absl::StrCat(row.signature().engine(), " ", row.signature().engine_version()), &out);
+              absl::StartsWith(version, row.signature().engine())
+                  ? version
+                  : absl::StrCat(row.signature().engine(), " ", version),
+              &out);
   AppendField("unit", UnitWord(row.unit()), &out);
   const std::string seconds = UnitSeconds(row.seconds_per_unit().mean());
   const std::string power = Power(row.power_watts().mean());

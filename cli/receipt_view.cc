@@ -94,14 +94,18 @@ Table PhaseTable(const v1::Receipt& receipt) {
           predicted.checkpoint_seconds() + predicted.evaluate_seconds() +
           predicted.upload_seconds(),
       receipt.total().seconds());
+  if (receipt.paused_seconds() > 0) {
+    add("paused", 0.0, receipt.paused_seconds());
+  }
   return table;
 }
 
 std::string EnergyNotes(const v1::Receipt& receipt) {
   const v1::EnergyMeasurement& total = receipt.total();
-  std::string out = absl::StrCat(
-      "total energy  ", FormatEnergy(Joules(total.gross_energy_joules())), " ",
-      EvidenceWord(total.source(), receipt.emulated()), ", from acceptance to result\n");
+  std::string out =
+      absl::StrCat("total energy  ", FormatEnergy(Joules(total.gross_energy_joules())), " ",
+                   EvidenceWord(total.source(), receipt.emulated()), ", from acceptance to result",
+                   receipt.paused_seconds() > 0 ? ", without its pauses\n" : "\n");
   absl::StrAppend(&out, "source        ", EnergySourceWords(total, receipt.emulated()), "\n");
   absl::StrAppend(
       &out, "coverage      ", FormatPercent(Fraction(total.coverage_ratio())), " of the time",

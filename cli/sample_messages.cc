@@ -208,7 +208,7 @@ v1::ListProfilesResponse SampleProfiles() {
   measured->mutable_signature()->set_batch_size(8);
   measured->mutable_signature()->set_sequence_length(128);
   measured->mutable_signature()->set_engine("wattle");
-  measured->mutable_signature()->set_engine_version("0.1.0");
+  measured->mutable_signature()->set_engine_version("wattle-0.1.0/libtorch-1.13.1");
   measured->set_unit(v1::WORK_UNIT_TRAINING_TOKEN);
   measured->mutable_seconds_per_unit()->set_mean(0.00461);
   measured->mutable_seconds_per_unit()->set_count(3);

@@ -247,6 +247,15 @@ TEST(ReceiptViewTest, SaysHowLongAWeakSupplyHeldTheWork) {
                                 "stood still for 11 min 40 s\n"));
 }
 
+TEST(ReceiptViewTest, TellsPausesBesideTheTotal) {
+  v1::Job job = SampleMeasuredJob();
+  const auto text = [&job] { return RenderReceipt(job, job.attempts(0), kPipe); };
+  EXPECT_THAT(text(), Not(HasSubstr("paused")));
+  job.mutable_attempts(0)->mutable_receipt()->set_paused_seconds(700);
+  EXPECT_THAT(text(), ContainsRegex("\npaused +700 +11 min 40 s\n"));
+  EXPECT_THAT(text(), HasSubstr(", from acceptance to result, without its pauses\n"));
+}
+
 TEST(ReceiptViewTest, SaysWhereARestartedRunnerWentOn) {
   v1::Job job = SampleMeasuredJob();
   EXPECT_THAT(RenderReceipt(job, job.attempts(0), kPipe), HasSubstr("1, began anew"));

@@ -5,6 +5,7 @@
 #define WATTLE_POLICY_SELECTOR_H_
 
 #include <optional>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -28,6 +29,18 @@ std::optional<absl::string_view> LabelValue(const v1::DeviceInfo& device, absl::
 bool Selects(const v1::Policy& policy, const v1::DeviceInfo& device);
 // The same of a forecast.
 bool Selects(const v1::HarvestForecast& forecast, const v1::DeviceInfo& device);
+
+// Those of the policies that select the device, in their order. Policies: a sequence of v1::Policy.
+template <typename Policies>
+std::vector<const v1::Policy*> Selecting(const Policies& policies, const v1::DeviceInfo& device) {
+  std::vector<const v1::Policy*> selecting;
+  for (const v1::Policy& policy : policies) {
+    if (Selects(policy, device)) {
+      selecting.push_back(&policy);
+    }
+  }
+  return selecting;
+}
 
 }  // namespace wattle::policy
 

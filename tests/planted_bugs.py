@@ -399,7 +399,7 @@ BUGS = (
         "wattle_predict_test", "PowerModeTest.*"),
     Bug("a paused attempt has drawn nothing", "worker/agent/core/agent_core_queue.cc", "} else if (joules > 0) {", "} else if (joules < 0) {", "wattle_agent_core_test", "*"),
     Bug("an attempt that never began has a receipt", "worker/agent/core/attempt_facts_internal.h", "!record.receipt().attempt_id().empty()", "stopped != nullptr", "wattle_agent_core_test", "*"),
-    Bug("the time in which the worker was dead is lost work", "worker/agent/core/attempt_run.cc",
+    Bug("the time in which the worker was dead is lost work", "worker/agent/core/attempt_run_checkpoints.cc",
         "record_.set_run_seconds_at_checkpoint(record_.run_seconds_at_checkpoint() +\n                                        absl::ToDoubleSeconds(gap));", "",
         "wattle_agent_core_test", "CheckpointOrderTest.*"),
     Bug("a board that opens later never ends sooner", "scheduler/place/consider_later.cc",

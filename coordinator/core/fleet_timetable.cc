@@ -114,14 +114,26 @@ void AddRunning(const State& state, const scheduler::DeviceView& view, const Mom
   }
 }
 
-void AddPlace(const scheduler::QueuePlacement& placed, absl::Time now,
+// A job whose attempt stands still has two entries: its attempt, and the place to which it moves.
+std::string WaitsFor(const State& state, const scheduler::QueuePlacement& placed) {
+  const v1::Attempt* const live = LiveAttempt(FindJob(state, placed.job)->job());
+  if (live == nullptr || IsQueued(state, *live)) {
+    return placed.placement.waits_for();
+  }
+  return absl::StrCat("moves from ", DeviceName(state, live->device_id()),
+                      ", unless its attempt there goes on first",
+                      placed.placement.waits_for().empty() ? "" : "; ",
+                      placed.placement.waits_for());
+}
+
+void AddPlace(const State& state, const scheduler::QueuePlacement& placed, absl::Time now,
               v1::DeviceTimetable& device) {
   const v1::Candidate& chosen = placed.placement.best(0);
   v1::TimetableEntry& entry = *device.add_entries();
   entry.set_job_id(placed.job.value());
   entry.set_begin_unix_seconds(UnixSeconds(now) + chosen.start_in_seconds());
   entry.set_end_unix_seconds(UnixSeconds(now) + chosen.finish_in_seconds());
-  entry.set_waits_for(placed.placement.waits_for());
+  entry.set_waits_for(WaitsFor(state, placed));
   SetRest(chosen.prediction().rest_seconds(), entry);
 }
 
@@ -186,7 +198,7 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
       job.set_job_id(placed.job.value());
       job.set_reason(placed.placement.reason());
     } else if (placed.placement.best(0).start_in_seconds() <= horizon) {
-      AddPlace(placed, now.wall, rows[placed.placement.device_id()]);
+      AddPlace(state, placed, now.wall, rows[placed.placement.device_id()]);
     }
   }
   std::vector<v1::DeviceTimetable> sorted;

@@ -356,6 +356,25 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
   EXPECT_EQ(fast.sun_source(), "");
 }
 
+TEST_F(PausedBoardTest, TheTimetableSaysWhyAPausedJobStandsInItTwice) {
+  v1::Policy policy;
+  policy.set_name("patience");
+  policy.set_pause_seconds_max(3600);
+  boards.Do(ApplyPolicy{policy});
+  boards.Pause("j1.1", "temperature 91 °C");
+  boards.Advance(absl::Hours(2));
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  ASSERT_THAT(timetable->devices(), SizeIs(2));
+  ASSERT_THAT(timetable->devices(0).entries(), SizeIs(1));
+  EXPECT_EQ(timetable->devices(0).entries(0).attempt_id(), "j1.1");
+  ASSERT_THAT(timetable->devices(1).entries(), SizeIs(1));
+  EXPECT_EQ(timetable->devices(1).entries(0).job_id(), "j1");
+  EXPECT_THAT(timetable->devices(1).entries(0).waits_for(),
+              StartsWith("moves from fast, unless its attempt there goes on first"));
+}
+
 // 54 Wh of work on a pack of 50 Wh: the sun that the board reports makes the difference, at submit
 // and in the plan.
 TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {

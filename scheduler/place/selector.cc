@@ -17,13 +17,7 @@ constexpr Fraction kUnknownGaugeError(0.02);
 }  // namespace
 
 policy::Limits LimitsFor(const std::vector<v1::Policy>& policies, const v1::DeviceInfo& device) {
-  std::vector<const v1::Policy*> selecting;
-  for (const v1::Policy& policy : policies) {
-    if (Selects(policy, device)) {
-      selecting.push_back(&policy);
-    }
-  }
-  return policy::LimitsOf(selecting);
+  return policy::LimitsOf(policy::Selecting(policies, device));
 }
 
 bool HasGauge(const v1::Device& device) {

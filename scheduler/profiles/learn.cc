@@ -146,16 +146,6 @@ void CountAnswers(const v1::WorkDone& work, const std::string& model_artifact_id
   }
 }
 
-// One start of the runner. A receipt sums its starts and tells no count of them, but two at least
-// where work was cut off and done again. `known`: what the row holds; 0: nothing.
-double OneStart(const v1::Receipt& receipt, double known) {
-  const bool again = receipt.lost_run_seconds() > 0;
-  if (known > 0 && (again || receipt.resumed_from_step() > 0)) {
-    return known;
-  }
-  return again ? receipt.start_seconds() / 2 : receipt.start_seconds();
-}
-
 // What does not depend on the device's speed.
 void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
   const v1::WorkDone& work = receipt.work();
@@ -174,7 +164,7 @@ void DescribeWork(const v1::Receipt& receipt, v1::ProfileRow* row) {
   }
   row->set_bytes_per_token(Blend(row->bytes_per_token(), work.bytes_per_token(), count));
   row->set_start_seconds(
-      Blend(row->start_seconds(), OneStart(receipt, row->start_seconds()), count));
+      Blend(row->start_seconds(), receipt.start_seconds() / std::max(1, receipt.starts()), count));
   row->set_peak_memory_bytes(std::max(row->peak_memory_bytes(), receipt.peak_memory_bytes()));
 }
 

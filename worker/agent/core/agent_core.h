@@ -305,8 +305,8 @@ class AgentCore {
   void CountBudget(const Instant& now);
   // In its day; absent: no day has begun.
   [[nodiscard]] std::optional<Joules> BudgetSpent() const;
-  // Counts how long the next attempt stands still for the supply, as of the last CheckGuard.
-  void CountUnderVoltage(const Instant& now);
+  // Counts how long the next attempt has been held since the last CheckGuard.
+  void CountPause(const Instant& now);
   void CheckGuard(const Instant& now);
   [[nodiscard]] absl::Duration LeaseUsed(Monotonic wall) const;
   void CheckLease(const Instant& now);
@@ -489,7 +489,7 @@ class AgentCore {
   policy::Limits limits_;
   CheckpointCadence cadence_;
   telemetry::Guard guard_;
-  Monotonic supply_looked_at_;  // device time; of the last CountUnderVoltage
+  Monotonic pause_looked_at_;  // device time; of the last CountPause
   telemetry::BatteryForecast forecast_;
   telemetry::HeatFit heat_;
   std::optional<Celsius> throttles_at_;

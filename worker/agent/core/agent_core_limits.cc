@@ -72,20 +72,23 @@ std::optional<Joules> AgentCore::BudgetSpent() const {
   return Joules(device_.budget_day().spent_energy_joules());
 }
 
-void AgentCore::CountUnderVoltage(const Instant& now) {
-  const absl::Duration since = now.device - std::exchange(supply_looked_at_, now.device);
-  if (!policy::IsWeakSupply(guard_.reason()) || run_ != nullptr) {
+void AgentCore::CountPause(const Instant& now) {
+  const double seconds =
+      absl::ToDoubleSeconds(now.device - std::exchange(pause_looked_at_, now.device));
+  if (run_ != nullptr || MayWork()) {
     return;
   }
   if (const std::string next = NextToStart(now); !next.empty()) {
     v1::Receipt& receipt = *held_.at(next).mutable_receipt();
-    receipt.set_under_voltage_seconds(receipt.under_voltage_seconds() +
-                                      absl::ToDoubleSeconds(since));
+    receipt.set_paused_seconds(receipt.paused_seconds() + seconds);
+    if (policy::IsWeakSupply(guard_.reason())) {
+      receipt.set_under_voltage_seconds(receipt.under_voltage_seconds() + seconds);
+    }
   }
 }
 
 void AgentCore::CheckGuard(const Instant& now) {
-  CountUnderVoltage(now);
+  CountPause(now);
   const std::string before = guard_.reason();
   const std::string warned = guard_.warning();
   CountBudget(now);

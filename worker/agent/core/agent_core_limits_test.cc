@@ -136,14 +136,18 @@ TEST_F(AgentCoreTest, TheReceiptTellsHowLongAWeakSupplyHeldTheAttempt) {
   EndRun();
   // The ledger was saved for the last time four minutes before the end of the first process.
   EXPECT_NEAR(Last("finished").finished().receipt().under_voltage_seconds(), (5 + 10) * 60, 30);
+  EXPECT_EQ(Last("finished").finished().receipt().paused_seconds(),
+            Last("finished").finished().receipt().under_voltage_seconds());
+  EXPECT_EQ(Last("finished").finished().receipt().starts(), 2);
   Desire({Job("j1.2")});
   core_->OnFetched({}, Now());
   Phase("train");
   StepDone(4);
   EndRun();
   EXPECT_EQ(Last("finished").finished().receipt().attempt_id(), "j1.2");
-  EXPECT_EQ(Last("finished").finished().receipt().under_voltage_seconds(), 0)
+  EXPECT_EQ(Last("finished").finished().receipt().paused_seconds(), 0)
       << "it would not have run yet";
+  EXPECT_EQ(Last("finished").finished().receipt().starts(), 1);
 }
 
 // Of a run that is measured nothing is kept: no checkpoint, no result. Its receipt is all.

@@ -45,6 +45,12 @@ TEST_F(OwnerTest, AHoldPausesTheRunAndItsEndLetsItGoOn) {
   Pass(absl::Minutes(1));
   EXPECT_TRUE(core_->busy());
   EXPECT_EQ(core_->MakeHeartbeat(Now()).owner_hold_seconds(), 0);
+  core_->OnFetched({}, Now());
+  Phase("train", 1);
+  StepDone(4);
+  EndRun();
+  EXPECT_NEAR(Last("finished").finished().receipt().paused_seconds(), 3600, 10);
+  EXPECT_LT(Last("finished").finished().receipt().total().seconds(), 100);
 }
 
 TEST_F(OwnerTest, AReleaseLetsTheWorkGoOnAtOnce) {

@@ -298,7 +298,7 @@ void AgentCore::KeepMeasured(const Instant& now) {
 // The opposite, at a start.
 void AgentCore::TakeMeasured() {
   const auto measured_seconds = [](const v1::Receipt& receipt) {
-    return receipt.total().seconds() + receipt.under_voltage_seconds();
+    return receipt.total().seconds() + receipt.paused_seconds();
   };
   for (const v1::MeasuredAttempt& measured : device_.measured()) {
     const auto held = held_.find(measured.receipt().attempt_id());

@@ -39,7 +39,9 @@ void CopyMeasured(const v1::Receipt& from, v1::Receipt& to) {
   to.set_upload_seconds(from.upload_seconds());
   to.set_evaluate_seconds(from.evaluate_seconds());
   to.set_contended_seconds(from.contended_seconds());
+  to.set_paused_seconds(from.paused_seconds());
   to.set_under_voltage_seconds(from.under_voltage_seconds());
+  to.set_starts(from.starts());
 }
 
 void AttemptRun::BeginReceipt() {

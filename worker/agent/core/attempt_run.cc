@@ -2,7 +2,6 @@
 #include "worker/agent/core/attempt_run.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,10 +29,6 @@ constexpr absl::Duration kStopTime = absl::Minutes(2);
 // A runner's first step allocates memory and picks kernels, which takes up to a second or two. In a
 // step that is longer than this it does not count.
 constexpr absl::Duration kWarmUpMax = absl::Seconds(5);
-// Less lost work is an error of rounding.
-constexpr double kLostSecondsMin = 0.001;
-// One checkpoint, where neither a prediction nor a write has told.
-constexpr absl::Duration kWriteNotPredicted = absl::Seconds(5);
 // So many interruptions in a row without a newer checkpoint are told to the job's log.
 constexpr int kInterruptionsTold = 3;
 // A checkpoint holds the weights and two moments of each, in FP32 as most model files are.
@@ -148,6 +143,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   stage_ = Stage::kRunning;
   progress_.set_phase("load");
   SetActivity(now.device, Activity::kStart);
+  record_.mutable_receipt()->set_starts(record_.receipt().starts() + 1);
   if (const auto load = pace_.BeginRunner(task, model_bytes, now.device)) {
     SetActivity(load->end, Activity::kWaitForHost);
   }
@@ -303,85 +299,6 @@ void AttemptRun::OnContended(bool contended, const Instant& now) {
   }
 }
 
-// The worker was dead in the gap, so nothing of it is work to be done again.
-void AttemptRun::AddGap(absl::Duration gap) {
-  account_.AddLost(gap);
-  gap_ = gap;
-  record_.set_run_seconds_at_checkpoint(record_.run_seconds_at_checkpoint() +
-                                        absl::ToDoubleSeconds(gap));
-}
-
-void AttemptRun::CountLostWork(const Instant& now) {
-  account_.AdvanceTo(now.device);
-  const double run_seconds = absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun));
-  const double lost = run_seconds - record_.run_seconds_at_checkpoint();
-  if (lost > kLostSecondsMin && record_.started()) {
-    record_.mutable_receipt()->set_lost_run_seconds(record_.receipt().lost_run_seconds() + lost);
-    record_.set_run_seconds_lost_last(lost);
-  } else if (gap_ > absl::ZeroDuration() && record_.interruptions_in_a_row() > 1) {
-    // Cut off again, and no record tells of the work. The gap bounds it, so that a board whose
-    // power comes and goes still writes a checkpoint.
-    record_.set_run_seconds_lost_last(absl::ToDoubleSeconds(gap_));
-  }
-  gap_ = absl::ZeroDuration();
-  // What the next cut costs counts from here.
-  record_.set_run_seconds_at_checkpoint(run_seconds);
-}
-
-CheckpointFacts AttemptRun::FactsOfCheckpoint(Monotonic at) {
-  CheckpointFacts facts = {.write = checkpoint_time_ > absl::ZeroDuration()
-                                        ? checkpoint_time_
-                                        : predicted_stop_.checkpoint,
-                           .between_cuts = cadence_.between_cuts(),
-                           .loss_max = limits_.loss_max.value_or(absl::InfiniteDuration()),
-                           .cut_off = absl::Seconds(record_.run_seconds_lost_last())};
-  if (facts.write <= absl::ZeroDuration()) {
-    facts.write = kWriteNotPredicted;
-  }
-  const policy::StopEstimate estimate = StopEstimateNow();
-  if (const auto above = above_reserve_(); above && estimate.load > Watts(0)) {
-    facts.until_reserve = *above / estimate.load;
-  }
-  const absl::Duration room = cadence_.FlashWait(
-      checkpoint_bytes_, limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay), at);
-  if (room > absl::ZeroDuration()) {
-    facts.flash_wait = (at - *checkpointed_at_) + room;
-  }
-  return facts;
-}
-
-void AttemptRun::OrderCheckpoint(Monotonic at, const Instant& now) {
-  if (!keeps_checkpoints_ || checkpoint_ordered_ || stop_ || !checkpointed_at_) {
-    return;
-  }
-  const CheckpointFacts facts = FactsOfCheckpoint(at);
-  const CheckpointInterval next = ChooseCheckpointInterval(facts);
-  record_.mutable_receipt()->set_checkpoint_interval_seconds(absl::ToDoubleSeconds(next.interval));
-  const bool due = at - *checkpointed_at_ >= next.interval;
-  // A checkpoint that the card's budget puts off may never come.
-  if (told_bound_ != next.bound && (due || next.bound == CheckpointBound::kFlash)) {
-    told_bound_ = next.bound;
-    Log(CheckpointLine(next, facts), now);
-  }
-  if (!due) {
-    return;
-  }
-  checkpoint_ordered_ = true;
-  v1::RunnerCommand command;
-  command.mutable_write_checkpoint();
-  ports_.SendToRunner(command);
-}
-
-std::string AttemptRun::LossWarning() const {
-  if (!limits_.loss_max || checkpoint_time_ <= *limits_.loss_max) {
-    return "";
-  }
-  return absl::StrCat("policy.loss_seconds_max: ", absl::ToDoubleSeconds(*limits_.loss_max),
-                      ": a checkpoint takes ", FormatElapsed(checkpoint_time_),
-                      " here, so a cut costs as much; want ",
-                      std::ceil(absl::ToDoubleSeconds(checkpoint_time_)), " or more, or 0");
-}
-
 void AttemptRun::CheckHang(const Instant& now) {
   const std::string reason = watch_.Look(now.wall);
   if (reason.empty()) {
@@ -411,35 +328,6 @@ std::optional<WorkSpan> AttemptRun::EndWrite(int64_t size_bytes, const Instant& 
     SetActivity(span->end, Activity::kWaitForHost);
   }
   return span;
-}
-
-void AttemptRun::NoteProgress() {
-  record_.set_crashes_in_a_row(0);
-  record_.set_interruptions_in_a_row(0);
-}
-
-void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
-  if (checkpoint.step() > record_.newest_checkpoint_step()) {
-    record_.set_newest_checkpoint_step(checkpoint.step());
-    NoteProgress();
-  }
-  const auto span = EndWrite(checkpoint.size_bytes(), now);
-  const absl::Duration time = span ? span->end - span->begin : absl::Seconds(checkpoint.seconds());
-  longest_checkpoint_ = std::max(longest_checkpoint_, time);
-  checkpoint_time_ = time;
-  checkpoint_bytes_ = checkpoint.size_bytes();
-  checkpointed_at_ = span ? span->end : now.device;
-  checkpoint_ordered_ = false;
-  cadence_.OnWritten(checkpoint.size_bytes(), now.device);
-  record_.mutable_receipt()->set_checkpoint_bytes(record_.receipt().checkpoint_bytes() +
-                                                  checkpoint.size_bytes());
-  record_.set_run_seconds_lost_last(0);
-  record_.set_newest_checkpoint_step(std::max(record_.newest_checkpoint_step(), checkpoint.step()));
-  CrashPoint("checkpoint");
-  account_.AdvanceTo(now.device);
-  record_.set_run_seconds_at_checkpoint(
-      absl::ToDoubleSeconds(account_.attempt().In(Activity::kRun)));
-  ports_.MakeRoom(checkpoint.size_bytes());  // for the next checkpoint
 }
 
 void AttemptRun::OnResult(const v1::RunnerResult& result, const Instant& now) {
