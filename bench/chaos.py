@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""./dev bench chaos [--seconds N] [--kills N]: real programs are killed at random beside jobs. Also `./dev chaos`. Writes build/bench/chaos.json.
+"""./dev bench chaos [--seconds N] [--kills N]: real programs are killed at random beside jobs, over links that are slow, lossy and cut, one of
+them on a disk that is sick now and then. Also `./dev chaos`. Writes build/bench/chaos.json.
 
 Rounds of tests/integration/random_kills_test.py, each with a fleet and a seed of its own. Rounds count over runs: each is a line of
 build/bench/chaos_runs.jsonl with its seed and the tree that it ran, and the figures are those of all lines. Remove the file to begin at
@@ -8,6 +9,7 @@ zero. A round that finds a fault ends the bench. WATTLE_SEED, with its victims a
 until coordinator, workers and runners were killed N times each, those of earlier runs included; who has N is killed no more.
 
   chaos.kills.PROGRAM                     by SIGKILL; `ended_in_order`: of all, those that were asked to end [goal: 1,000 each]
+  chaos.cut_links, chaos.sick_disks       of the workers meanwhile
   chaos.jobs, chaos.jobs_lost             that ran beside them, that did not succeed [goal: 0 lost]
   chaos.double_commits                    jobs with more than one result [goal: 0]
   chaos.rounds, chaos.rounds_failed       whose kills these are, with revision and seed; that found a fault

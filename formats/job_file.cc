@@ -179,6 +179,10 @@ absl::Status DocumentReader::ReadField(const YAML::Node& node, absl::string_view
     return Error(node.Mark(), path,
                  absl::StrCat("wants a list, found ", NodeKind(node), "; write [...]"));
   }
+  // Without an entry it would mean: open at all times.
+  if (node.size() == 0 && absl::EndsWith(field->name(), "windows")) {
+    return Error(node.Mark(), path, "is an empty list; give a window or remove the line");
+  }
   for (const YAML::Node& element : node) {
     WATTLE_RETURN_IF_ERROR(
         is_message ? ReadMessage(element, path, *reflection->AddMessage(&message, field))

@@ -265,6 +265,10 @@ TEST(PolicyFileTest, MistakesAreNamed) {
       StatusIs(kInvalidJob,
                HasSubstr("\"30%\" has a unit; write a plain number from 0 to 1 (a ratio)")));
   EXPECT_THAT(
+      ParsePolicyFile("name: a\nmax_temperature_celsius: 80\nwork_windows: []\n", "p.yaml"),
+      StatusIs(kInvalidJob,
+               "p.yaml:3: work_windows: is an empty list; give a window or remove the line"));
+  EXPECT_THAT(
       ParsePolicyFile("name: a\nmax_temperature: 80\n", "p.yaml"),
       StatusIs(kInvalidJob,
                HasSubstr("write max_temperature_celsius, a plain number of degrees Celsius")));

@@ -329,6 +329,14 @@ bool Faults::HappenToWorker(Fault fault) {
     case Fault::kOtherLoad:
       For(Outage() * kLoadOutages, [&worker](bool on) { worker.SetOtherLoad(on); });
       return true;
+    case Fault::kWeakSupply:
+      For(Outage(), [&worker](bool on) { worker.SetWeakSupply(on); });
+      return true;
+    case Fault::kModeOfOwner:
+      return worker.SetModeByOwner();
+    case Fault::kMemoryTaken:
+      For(Outage() * kLoadOutages, [&worker](bool on) { worker.SetMemoryTaken(on); });
+      return true;
     case Fault::kSag:
       sensors.gauge_sags = true;
       return worker.board().has_battery();

@@ -24,6 +24,8 @@ constexpr double kBackoffSeconds = 600.0;
 // A board that tests a release works on nothing: three starts in ten minutes, and again where the
 // power failed meanwhile.
 constexpr double kTrialSeconds = 1200.0;
+// Work waits so long after the last dip of a weak supply.
+constexpr double kWeakSupplySeconds = 600.0;
 
 }  // namespace
 
@@ -95,9 +97,10 @@ double Liveness::UntilSeconds() {
   }
   const auto healthy = static_cast<double>(world_.workers.size() - dead_.size());
   predicted_seconds_ = std::max(predicted_seconds_, sum / healthy + std::max(longest, chained));
-  const double notice_seconds =
-      world_.options.lease_seconds_max + kWithdrawnSeconds + kBackoffSeconds + kTrialSeconds +
-      2.0 * world_.options.outage_seconds_max + 2.0 * world_.options.plan_seconds;
+  const double notice_seconds = world_.options.lease_seconds_max + kWithdrawnSeconds +
+                                kBackoffSeconds + kTrialSeconds + kWeakSupplySeconds +
+                                2.0 * world_.options.outage_seconds_max +
+                                2.0 * world_.options.plan_seconds;
   return begun_seconds_ + notice_seconds + kTimesPrediction * predicted_seconds_;
 }
 

@@ -61,6 +61,9 @@ constexpr FaultRow kRows[] = {
     {Fault::kRailFlaps, "rail flaps", 200.0, 1500.0},
     {Fault::kMonthsOffline, "months offline", 300.0, 1500.0},
     {Fault::kRootRotation, "root rotation", 60.0, 400.0},
+    {Fault::kWeakSupply, "weak supply", 200.0, 1500.0},
+    {Fault::kModeOfOwner, "owner's power mode", 60.0, 600.0},
+    {Fault::kMemoryTaken, "memory taken", 100.0, 900.0},
 };
 // From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
 // as they were, but for its own fault.

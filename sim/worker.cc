@@ -123,6 +123,7 @@ void Worker::Start() {
   readings_ = std::make_unique<agent::DeviceReadings>(core_.get(), account_.get(), this);
   readings_->Add(sensors, std::nullopt);
   ++life_;
+  life_since_seconds_ = world_.loop.now_seconds();
   wake_scheduled_ = false;
   idles_over_work_since_seconds_ = 0.0;
   disk_so_since_seconds_ = world_.loop.now_seconds();
@@ -197,6 +198,10 @@ void Worker::Sample(const agent::Instant& now) {
   AdvanceBoard();
   readings_->OnPoll(0, board_.Read(now.device), now.device);
   core_->OnBoardLoad(Load(), now);
+  core_->OnMemoryStalled(MemoryStalled(), now);
+  if (weak_supply_) {
+    core_->OnUnderVoltage(now.device);
+  }
   const double now_seconds = world_.loop.now_seconds();
   const std::string breach = policies_.Check(
       board_, {.now_seconds = now_seconds,
@@ -210,6 +215,7 @@ void Worker::Sample(const agent::Instant& now) {
   }
   CheckLease();
   CheckOwnerHold();
+  CheckShortages();
   CheckRelease();
   CheckPowerMode();
 }

@@ -86,6 +86,11 @@ class Worker final : public agent::AgentPorts {
   void EvictCache() { cache_empty_ = true; }
   // Other programs share the board's cores with the runner, whose steps take twice as long.
   void SetOtherLoad(bool on);
+  void SetWeakSupply(bool on);
+  // The owner sets another power mode, and the worker notices. False: there is none to set, or no
+  // worker.
+  bool SetModeByOwner();
+  void SetMemoryTaken(bool on);
   // The owner takes the board for this time, or gives it back. False: there is no worker to tell.
   bool HoldByOwner(double seconds);
   void ReleaseByOwner();
@@ -147,7 +152,6 @@ class Worker final : public agent::AgentPorts {
  private:
   using CoreCall = std::function<void(const agent::Instant&)>;
 
-  static constexpr const char* kOwnMode = "MAXN";
   // By how much a step takes longer while other programs keep the cores busy.
   static constexpr double kBesideOthersSlower = 2.0;
 
@@ -157,6 +161,8 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] bool TimeIsTold() const;
   // The processor time of the board.
   [[nodiscard]] agent::BoardLoad Load() const;
+  // For how long its programs waited for memory.
+  [[nodiscard]] absl::Duration MemoryStalled() const;
   // Samples the board, calls the core, and handles the consequences: the next wake, a power cut.
   void Call(const CoreCall& call);
   void Sample(const agent::Instant& now);
@@ -169,6 +175,7 @@ class Worker final : public agent::AgentPorts {
   void CheckLease();
   void CheckPowerMode();
   void CheckOwnerHold();
+  void CheckShortages();
   void CheckIdle(const agent::Instant& now);
   void CheckStorage(const agent::Instant& now);
   void CheckRelease();
@@ -214,9 +221,15 @@ class Worker final : public agent::AgentPorts {
   bool other_load_ = false;
   double other_load_since_seconds_ = 0.0;
   double others_seconds_ = 0.0;  // for which other programs kept all cores busy, until then
+  bool weak_supply_ = false;
+  double weak_supply_since_seconds_ = 0.0;
+  bool memory_taken_ = false;
+  double memory_taken_since_seconds_ = 0.0;
+  double stalled_seconds_ = 0.0;  // until then
 
   // The process; gone when it stops:
   int64_t life_ = 0;
+  double life_since_seconds_ = 0.0;
   int64_t stream_ = 0;
   std::string device_id_;
   int64_t incarnation_ = 0;
@@ -242,8 +255,9 @@ class Worker final : public agent::AgentPorts {
   // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
   double held_since_seconds_ = 0.0;
   double held_until_seconds_ = 0.0;
-  bool new_software_ = false;  // that the process runs
-  std::string power_mode_;     // the board's present one; empty: it has none
+  bool new_software_ = false;      // that the process runs
+  std::string power_mode_;         // the board's present one; empty: it has none
+  std::string own_mode_ = "MAXN";  // that its owner set last
   Disk disk_state_ = Disk::kHealthy;
   double disk_so_since_seconds_ = 0.0;  // in one process, and without work where it is slow
   double idle_since_seconds_ = 0.0;

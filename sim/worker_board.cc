@@ -15,12 +15,17 @@ namespace wattle::sim {
 namespace {
 
 constexpr const char* kLowMode = "LOW";
+constexpr const char* kFullMode = "MAXN";  // of new boards
 // By how much steps take longer in the low mode, and what it draws above idle.
 constexpr double kLowModeSlower = 1.5;
 constexpr double kLowModeShare = 0.5;
 // Of an emulated board's steps: its rows must serve no real board.
 constexpr double kEmulatedSlower = 3.0;
 constexpr int kCores = 4;
+// Of the time, while other programs have the memory.
+constexpr double kStalledShare = 0.5;
+// Time enough to notice.
+constexpr double kMemoryLookSeconds = 11.0;
 
 }  // namespace
 
@@ -56,6 +61,26 @@ void Worker::SetOtherLoad(bool on) {
   other_load_ = on;
 }
 
+void Worker::SetWeakSupply(bool on) {
+  weak_supply_ = on;
+  weak_supply_since_seconds_ = world_.loop.now_seconds();
+}
+
+void Worker::SetMemoryTaken(bool on) {
+  stalled_seconds_ = absl::ToDoubleSeconds(MemoryStalled());
+  memory_taken_since_seconds_ = world_.loop.now_seconds();
+  memory_taken_ = on;
+  // A real worker looks each second, a simulated one that is idle with its heartbeats.
+  for (const double look_seconds : {0.0, kMemoryLookSeconds}) {
+    Later(look_seconds, [this] { Call([](const agent::Instant&) {}); });
+  }
+}
+
+absl::Duration Worker::MemoryStalled() const {
+  const double since_seconds = world_.loop.now_seconds() - memory_taken_since_seconds_;
+  return absl::Seconds(stalled_seconds_ + (memory_taken_ ? kStalledShare * since_seconds : 0.0));
+}
+
 agent::BoardLoad Worker::Load() const {
   const double since_seconds = world_.loop.now_seconds() - other_load_since_seconds_;
   return {.cores = kCores,
@@ -73,7 +98,17 @@ absl::Status Worker::SetPowerMode(const std::string& mode) {
 }
 
 absl::Status Worker::RestorePowerMode() {
-  return SetPowerMode(kOwnMode);
+  return SetPowerMode(own_mode_);
+}
+
+bool Worker::SetModeByOwner() {
+  if (!has_modes_ || !alive()) {
+    return false;
+  }
+  own_mode_ = power_mode_ == kLowMode ? kFullMode : kLowMode;
+  SetPowerMode(own_mode_).IgnoreError();
+  Call([this](const agent::Instant& now) { core_->OnPowerModeSetByOthers(own_mode_, now); });
+  return true;
 }
 
 v1::DeviceInfo Worker::Describe() const {
@@ -104,8 +139,8 @@ v1::DeviceInfo Worker::Describe() const {
   info.set_spec_revision(kSpecRevision);
   if (has_modes_) {
     info.set_sets_power_modes(true);
-    info.set_power_mode(kOwnMode);
-    for (const auto& [name, mhz] : {std::pair{kLowMode, 1000}, {kOwnMode, 1500}}) {
+    info.set_power_mode(own_mode_);
+    for (const auto& [name, mhz] : {std::pair{kLowMode, 1000}, {kFullMode, 1500}}) {
       v1::PowerMode& mode = *info.add_power_modes();
       mode.set_name(name);
       mode.set_cpu_mhz(mhz);

@@ -1,7 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What a simulated worker must keep at every moment: its lease, its owner's hold, its own power
-// mode, the word about its disk; and it does not idle over work.
+// mode, the word about its disk; no work on a weak supply or beside programs that wait for memory;
+// and it does not idle over work.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 #include "sim/worker.h"
@@ -15,6 +18,8 @@ constexpr double kHungSeconds = 130.0;
 constexpr double kStepsToStop = 4.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
+// A shortage of memory counts once programs waited in that time.
+constexpr double kMemorySeconds = 10.0;
 // A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
 // next try.
 constexpr double kSickSeconds = 30.0;
@@ -59,6 +64,24 @@ void Worker::CheckOwnerHold() {
                                            "over"));
     }
   }
+}
+
+// No work runs on a weak supply, nor beside programs that wait for memory, once the process has had
+// time to notice.
+void Worker::CheckShortages() {
+  const double now_seconds = world_.loop.now_seconds();
+  const auto check = [&](bool on, double since_seconds, double noticed_seconds, const char* what) {
+    const double known_since_seconds =
+        std::max(since_seconds, life_since_seconds_) + noticed_seconds;
+    if (on && board_.working() && now_seconds > known_since_seconds + StopSeconds()) {
+      world_.invariants.Break(absl::StrCat(device_id_, " works, though ", what, " for ",
+                                           now_seconds - since_seconds, " s"));
+    }
+  };
+  const double look_seconds = 2.0 * world_.options.sample_seconds;
+  check(weak_supply_, weak_supply_since_seconds_, look_seconds, "its supply has been too weak");
+  check(memory_taken_, memory_taken_since_seconds_, look_seconds + kMemorySeconds,
+        "others have had its memory");
 }
 
 // What a device holds and may do it does, also without a link.
@@ -120,7 +143,7 @@ void Worker::CheckLease() {
 // A board whose work has ended is in its own mode, whatever a profile job set.
 void Worker::CheckPowerMode() {
   const double now_seconds = world_.loop.now_seconds();
-  if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == kOwnMode) {
+  if (board_.working() || core_->busy() || power_mode_.empty() || power_mode_ == own_mode_) {
     idle_since_seconds_ = now_seconds;
   } else if (now_seconds > idle_since_seconds_ + kModeSeconds + StopSeconds()) {
     world_.invariants.Break(absl::StrCat(device_id_, " has no work and is in the power mode ",

@@ -136,6 +136,8 @@ void Worker::StopFaults() {
   board_.Recharge();
   board_.sensors = {};
   SetOtherLoad(false);
+  SetWeakSupply(false);
+  SetMemoryTaken(false);
   SetDisk(Disk::kHealthy);
 }
 

@@ -17,6 +17,10 @@ for version in $({ awk '!/^#/ { print $1 }' deploy/releases.txt; echo "$own"; } 
 done
 run_ctest build/release -R '[.]skew_test[.]'
 
+step "slow lane: an hour at work, and kills beside sick links and disks"
+check soak ./dev soak
+check chaos ./dev chaos
+
 step "slow lane: 2,000 simulated worlds"
 build build/release wattle-simulate
 check simulation build/release/bin/wattle-simulate --seeds 2000 --first "$((20260 + 2000 * (RANDOM % 1000)))"

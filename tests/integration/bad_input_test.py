@@ -122,7 +122,7 @@ class BadInput(Scene):
     def test_limits_of_boards_that_are_alone(self):
         self.start()
         for limits, says in (({"device_queue_depth": 0}, "device_queue_depth: 0: want 1 to 16"), ({"device_queue_depth": 17}, "17: want 1 to 16"),
-                             ({"link": {"windows": []}}, "limits nothing"), ({"link": {"windows": ["09:00-09:00"]}}, "two different times of day"),
+                             ({"link": {"windows": []}}, "windows: is an empty list; give a window"), ({"link": {}}, "limits nothing"), ({"link": {"windows": ["09:00-09:00"]}}, "two different times of day"),
                              ({"link": {"bytes_per_day": 1000}}, "could not even say that it is there"),
                              ({"loss_seconds_max": 0.5}, "no checkpoint is written in less"),
                              ({"offline_seconds": 5}, "60 or more wall seconds")):

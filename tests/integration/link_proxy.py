@@ -15,6 +15,7 @@ WAITING_SEGMENTS = 16  # Of one direction. The sender's own buffers wait behind 
 class LinkProxy:
     """Passes each connection on to `target`. round_trip_seconds, bytes_per_second (None: no bound; of each direction, for all connections
     together) and lost_ratio may change at any time. A lost segment comes a round trip and 200 ms late, and what follows waits for it.
+    `cut` ends all connections; while `down`, new ones end at once.
     """
 
     def __init__(self, target, seed=1):
@@ -22,6 +23,8 @@ class LinkProxy:
         self.round_trip_seconds = 0.0
         self.bytes_per_second = None
         self.lost_ratio = 0.0
+        self.down = False
+        self.open = set()  # Sockets.
         self.bytes = 0  # Handed to TCP, of both directions.
         self.segments = 0
         self.random = random.Random(seed)
@@ -40,7 +43,15 @@ class LinkProxy:
     def connect(self, near):
         time.sleep(self.round_trip_seconds)
         host, port = self.target.rsplit(":", 1)
-        far = socket.create_connection((host, int(port)))
+        try:
+            if self.down:
+                raise ConnectionRefusedError
+            far = socket.create_connection((host, int(port)))
+        except OSError:
+            near.close()
+            return
+        with self.lock:
+            self.open |= {near, far}
         for source, sink, direction in ((near, far, "up"), (far, near, "down")):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
@@ -48,6 +59,15 @@ class LinkProxy:
             changed = threading.Condition()
             threading.Thread(target=self.take, args=(source, direction, on_the_way, changed), daemon=True).start()
             threading.Thread(target=self.bring, args=(sink, on_the_way, changed), daemon=True).start()
+
+    def cut(self):
+        with self.lock:
+            for one in self.open:
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # Its other end is gone.
+            self.open.clear()
 
     @property
     def bytes_with_headers(self):

@@ -1,5 +1,6 @@
 # Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
-"""Coordinator, agents and runners are killed at random while jobs of several kinds run.
+"""Coordinator, agents and runners are killed at random while jobs of several kinds run. The workers' links are slow, lose segments and are cut
+meanwhile, and the disk of one worker is sick now and then.
 
 Each job ends once, with the bits of an undisturbed run, and no ledger is below its receipts. WATTLE_SEED repeats a draw
 (the seed is printed); WATTLE_KILL_SECONDS makes the time of the kills longer, and WATTLE_KILL_ONLY names the kinds of programs that are killed. WATTLE_CHAOS_JSON
@@ -15,7 +16,8 @@ import signal
 import time
 import unittest
 
-from fleet import TERMINAL_STATES
+from fleet import BIN, TERMINAL_STATES
+from link_proxy import LinkProxy
 from scene import FINETUNE, Scene, process_status, tells_the_end
 
 SEED = int(os.environ.get("WATTLE_SEED") or random.SystemRandom().randrange(1, 1_000_000))
@@ -25,8 +27,15 @@ AWAY_SECONDS_MAX = 1.5
 LOOK_SECONDS = 1.0  # Between two looks at the queue.
 EVENTS_SECONDS = 15.0  # Between two looks at the latest events, of which many a minute happen.
 OPEN_JOBS = 6  # More are submitted while fewer than these are open.
-LOST_SECONDS_MAX = 50  # Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least this often.
+MEAN_SECONDS_BETWEEN_LINKS = 4.0  # Another link changes.
+LINKS = ({}, {"round_trip_seconds": 0.3}, {"round_trip_seconds": 0.1, "lost_ratio": 0.01}, {"bytes_per_second": 100_000}, {"down": True})
+MEAN_SECONDS_BETWEEN_SICKNESSES = 12.0
+SICK_SECONDS_MAX = 6.0
+SICKNESSES = ("erofs", "eio", "full")
+# Of a receipt, by one kill: a worker saves its ledger, then the attempt's record, at least every 50 s on a healthy disk.
+LOST_SECONDS_MAX = 50 + SICK_SECONDS_MAX
 WORKERS = ("one", "two", "three")
+SICK = "three"  # A job that its disk failed goes to the others.
 VICTIMS = os.environ.get("WATTLE_KILL_ONLY", "coordinator worker runner").split()
 KINDS = [kind for kind in ("coordinator", *2 * ("worker",), *2 * ("runner",)) if kind in VICTIMS]  # Each drawn alike where one may be hit.
 HITS_MAX = 2  # Of one worker and its runners, until their work gets on: three restarts without a newer checkpoint end an attempt.
@@ -50,11 +59,15 @@ class RandomKills(Scene):
         self.seen_events = {}  # By their number in the journal.
         self.open_jobs = set()  # Ids; those that ended since the last look may be among them.
         self.kills = collections.Counter()
+        self.faults = collections.Counter()
         self.kills_of = collections.Counter()  # By the worker's name.
         self.hits = collections.Counter()  # By the worker's name, since its work got on.
         self.reached = {}  # Name of a worker → the work and checkpoints that it has.
         self.must_resume = False  # A run with checkpoints was hit.
         self.away = {}  # Name of a killed process → when it is started again.
+        self.links = {}  # Name of a worker → its link.
+        self.next_link = self.next_sickness = 0.0
+        self.heals = None  # When the sick disk is healthy again.
         print(f"seed {SEED}")
 
     def submit(self, kind):
@@ -125,9 +138,40 @@ class RandomKills(Scene):
         self.kills["worker" if name in WORKERS else name] += 1
 
     def plain_worker(self, name, env=None, extra=()):
-        worker = super().plain_worker(name, env, extra)
+        self.links[name] = LinkProxy(self.fleet.grpc, seed=SEED)
+        layer = {"LD_PRELOAD": str(BIN / "libwattle_failing_files.so"), "WATTLE_FAILING_DIRECTORY": f"{self.fleet.directory / name}/",
+                 "WATTLE_FAILING_KIND": str(self.sickness_file())} if name == SICK else {}
+        worker = self.fleet.start_worker(name, extra=["--threads=1", *extra], env={**(env or {}), **layer}, coordinator=self.links[name].address)
         self.sessions.add(worker.pid)
         return worker
+
+    def sickness_file(self):
+        return self.fleet.directory / "sickness"
+
+    def change_links_and_disks(self, now):
+        if now >= self.next_link:
+            self.next_link = now + self.generator.expovariate(1 / MEAN_SECONDS_BETWEEN_LINKS)
+            self.change_link(self.links[self.generator.choice(WORKERS)], self.generator.choice(LINKS))
+        if self.heals is not None and now >= self.heals:
+            self.sickness_file().unlink()
+            self.heals = None
+        elif self.heals is None and now >= self.next_sickness:
+            self.next_sickness = now + self.generator.expovariate(1 / MEAN_SECONDS_BETWEEN_SICKNESSES)
+            self.heals = now + self.generator.uniform(0, SICK_SECONDS_MAX)
+            self.sickness_file().write_text(self.generator.choice(SICKNESSES))
+            self.faults["sick_disks"] += 1
+
+    def change_link(self, link, settings):
+        for name, value in {"round_trip_seconds": 0.0, "lost_ratio": 0.0, "bytes_per_second": None, "down": False, **settings}.items():
+            setattr(link, name, value)
+        if link.down:
+            link.cut()
+            self.faults["cut_links"] += 1
+
+    def restore_links_and_disks(self):
+        for link in self.links.values():
+            self.change_link(link, {})
+        self.sickness_file().unlink(missing_ok=True)
 
     def start_again(self, name):
         """Nothing waits for it: it may be killed before it is ready."""
@@ -177,6 +221,7 @@ class RandomKills(Scene):
             return
         finished = [sum(attempt["state"] == "ATTEMPT_STATE_FINISHED" for attempt in job["attempts"]) for job in jobs]
         values = {f"chaos.kills.{name.replace(' ', '_')}": count for name, count in sorted(self.kills.items())}
+        values.update({f"chaos.{name}": count for name, count in sorted(self.faults.items())})
         values["chaos.jobs"] = len(jobs)
         values["chaos.jobs_lost"] = sum(job["state"] != "JOB_STATE_SUCCEEDED" for job in jobs)
         values["chaos.double_commits"] = sum(count > 1 for count in finished)
@@ -222,8 +267,10 @@ class RandomKills(Scene):
             next_kill = time.monotonic() + self.generator.expovariate(1 / MEAN_SECONDS_BETWEEN_KILLS)
             while (now := time.monotonic()) < next_kill:
                 self.start_those_due(now)
+                self.change_links_and_disks(now)
                 time.sleep(0.02)
             self.kill_one()
+        self.restore_links_and_disks()
         while self.away:
             self.start_those_due(time.monotonic())
             time.sleep(0.02)
@@ -231,7 +278,7 @@ class RandomKills(Scene):
 
         jobs = [self.fleet.until_done(job_id, 600) for job_id in self.kinds]
         resumed = [int(attempt.get("receipt", {}).get("resumed_from_step", 0)) for job in jobs for attempt in job["attempts"]]
-        print(f"seed {SEED}: {dict(self.kills)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed"
+        print(f"seed {SEED}: {dict(self.kills)}, {dict(self.faults)}, {len(jobs)} jobs, {len(resumed)} attempts, {sum(step > 0 for step in resumed)} resumed"
               f"{' (some must)' if self.must_resume else ''}")
         self.write_figures(jobs)
         self.see_events()

@@ -82,7 +82,7 @@ class Skew(Scene):
         self.assertEqual(int(self.assert_ended_once(self.submit("cache", steps=2))["fetched_bytes"]), 0)
         self.fleet.workers["one"].kill()
         one = self.worker(before)
-        job_id = self.submit("spool", steps=AT_WORK)
+        job_id = self.submit("spool")
         self.fleet.until_step(job_id)
         self.fleet.coordinator.kill()
 

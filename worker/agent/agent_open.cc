@@ -215,7 +215,7 @@ void Agent::TellWhatIsHidden() {
 }
 
 void Agent::OrderCoordinators() {
-  const v1::LineageRecord lineage = state_->ReadLineage();
+  const v1::LineageRecord lineage = state_->ReadLineage().record;
   coordinators_.assign(lineage.moved_to().begin(), lineage.moved_to().end());
   for (const std::string& coordinator : credentials_->coordinators()) {
     if (std::find(coordinators_.begin(), coordinators_.end(), coordinator) == coordinators_.end()) {

@@ -93,18 +93,23 @@ v1::WorkerRecord ReadKeptDevice(StateDirectory& state, AgentPorts& ports) {
 }
 
 void AgentCore::Start(const Instant& now) {
-  StoredRecord<v1::DesiredSet> desired = state_.ReadDesired();
-  if (!desired.problem.empty()) {
-    ports_.Note(desired.problem);
-  }
-  const bool unreadable = desired.state == RecordState::kUnreadable;
-  desired_ = std::move(desired.record);
+  std::string unreadable;  // of the state; "": all was read
+  const auto take = [&](auto stored) {
+    if (!stored.problem.empty()) {
+      ports_.Note(stored.problem);
+    }
+    if (stored.state == RecordState::kUnreadable) {
+      unreadable = stored.problem;
+    }
+    return std::move(stored.record);
+  };
+  desired_ = take(state_.ReadDesired());
   limits_ = LimitsOf(desired_);
-  if (unreadable) {
+  if (!unreadable.empty()) {
     limits_.unreadable = kLimitsUnreadable;
   }
-  lineage_ = state_.ReadLineage();
-  ended_ = state_.ReadEnded();
+  lineage_ = take(state_.ReadLineage());
+  ended_ = take(state_.ReadEnded());
   held_ = state_.ReadAttempts();
   TakeMeasured();
   for (const v1::Report& report : spool_.pending()) {

@@ -158,7 +158,7 @@ class AgentCore {
   void OnTemperature(Monotonic at, Celsius temperature,
                      std::optional<Celsius> throttles_at = std::nullopt);
   // The supply's voltage was too low.
-  void OnUnderVoltage(Monotonic at) { guard_.AddUnderVoltage(at); }
+  void OnUnderVoltage(Monotonic at);
   // discharge: the power that leaves the battery, negative while the battery charges; absent where
   // the gauge does not measure power. error: of this charge; absent: as the guard's settings say.
   void OnCharge(Monotonic at, Fraction state_of_charge, std::optional<Joules> capacity,
@@ -326,7 +326,7 @@ class AgentCore {
   void EndFetchForProbe(const Instant& now);
 
   // agent_core_upgrade.cc
-  void StartUpgrader(bool desired_is_unreadable, const Instant& now);
+  void StartUpgrader(std::string unreadable, const Instant& now);
   void StepUpgrade(const Instant& now);
   // REQUIRES: a release is ready.
   [[nodiscard]] bool MayEndRunForUpgrade(const Instant& now) const;

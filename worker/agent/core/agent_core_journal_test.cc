@@ -141,7 +141,8 @@ TEST_F(AgentCoreTest, TheWorkerFollowsItsCoordinatorAndRemembersWhereItWent) {
   StartTraining();
   MovedFrom("old:1", "new:1");
   EXPECT_THAT(ports_.dialled, ElementsAre("new:1"));
-  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre()) << "the address is not proved yet";
+  EXPECT_THAT(state_->ReadLineage().record.moved_to(), ElementsAre())
+      << "the address is not proved yet";
   core_->OnConnected(Now(), "new:1");
   WelcomeOf("farm", 1);
   WelcomeOf("farm", 1);
@@ -151,7 +152,7 @@ TEST_F(AgentCoreTest, TheWorkerFollowsItsCoordinatorAndRemembersWhereItWent) {
   WelcomeOf("farm", 2);
   WelcomeOf("farm", 2);
   Boot();
-  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre("newer:1", "new:1"));
+  EXPECT_THAT(state_->ReadLineage().record.moved_to(), ElementsAre("newer:1", "new:1"));
 }
 
 TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
@@ -184,7 +185,7 @@ TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
   }
   EXPECT_EQ(ports_.stops, 0);
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
-  EXPECT_THAT(state_->ReadLineage().moved_to(), ElementsAre());
+  EXPECT_THAT(state_->ReadLineage().record.moved_to(), ElementsAre());
 }
 
 TEST_F(AgentCoreTest, AnAddressThatIsNoneIsNotFollowed) {
@@ -206,7 +207,7 @@ TEST_F(AgentCoreTest, AWorkerWithSeveralAddressesFollowsItsOwnJournalAlone) {
   WelcomeOf("another farm", 0);
   EXPECT_THAT(ports_.dialled, ElementsAre("next"));
   EXPECT_EQ(ports_.stops, 0);
-  EXPECT_EQ(state_->ReadLineage().lineage_id(), "farm");
+  EXPECT_EQ(state_->ReadLineage().record.lineage_id(), "farm");
   EXPECT_EQ(state_->ReadAttempts().size(), 1U);
 }
 

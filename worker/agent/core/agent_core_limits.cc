@@ -72,6 +72,12 @@ std::optional<Joules> AgentCore::BudgetSpent() const {
   return Joules(device_.budget_day().spent_energy_joules());
 }
 
+void AgentCore::OnUnderVoltage(Monotonic at) {
+  if (!WATTLE_FAULT_POINT("weak supply")) {
+    guard_.AddUnderVoltage(at);
+  }
+}
+
 void AgentCore::CountPause(const Instant& now) {
   const double seconds =
       absl::ToDoubleSeconds(now.device - std::exchange(pause_looked_at_, now.device));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "worker/agent/core/agent_core.h"
 
 namespace wattle::agent {
@@ -24,7 +25,8 @@ void AgentCore::OnMemoryStalled(absl::Duration stalled, const Instant& now) {
 // The upload of a complete result takes little memory.
 void AgentCore::CheckMemory(const Instant& now) {
   const std::string& problem = memory_pressure_.problem();
-  if (!problem.empty() && run_ != nullptr && !run_->stopping() && !run_->has_result()) {
+  if (!problem.empty() && run_ != nullptr && !run_->stopping() && !run_->has_result() &&
+      !WATTLE_FAULT_POINT("memory of others")) {
     memory_stop_ = problem;
     run_->Stop(StopReason::kMemory, now);
   }

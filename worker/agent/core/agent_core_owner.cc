@@ -86,7 +86,9 @@ void AgentCore::OnPowerModeSetByOthers(const std::string& mode, const Instant& n
   ports_.Note(absl::StrCat("power mode ", mode, " was set by others (before: ",
                            settings_.info.power_mode(), "); it stays"));
   ports_.KeepPowerMode();
-  own_power_mode_ = mode;
+  if (!WATTLE_FAULT_POINT("mode of the owner")) {
+    own_power_mode_ = mode;
+  }
   settings_.info.set_power_mode(mode);
   if (run_ != nullptr) {
     mode_of_others_ = true;

@@ -14,6 +14,7 @@
 namespace wattle::agent {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -204,19 +205,31 @@ TEST_F(StorageTest, AnErrorOfTheDiskInAFetchIsTheDevicesFault) {
   EXPECT_EQ(Last("failed").failed().failure_class(), v1::FAILURE_CLASS_DEVICE);
 }
 
+// Nobody begins without it: a new record would take its place.
 TEST_F(StorageTest, ARecordThatTheDiskRefusesToReadStays) {
   Welcome();
   StartTraining();
   PassProbed(absl::Seconds(40));
-  for (const char* name : {"attempts/j1.1/state.pb", "attempts/j1.1/state.pb.previous"}) {
-    disk_.SetUnreadable(name, true);
+  EndRun();
+  Desire({Job("j2.1")});
+  PassProbed(absl::Minutes(6));  // The records of the device are saved again.
+  for (const char* name : {"device.pb", "lineage.pb", "ended.pb", "attempts/j2.1/state.pb"}) {
+    const std::string record = name;
+    ASSERT_EQ(disk_.files().count(record), 1U) << record;
+    disk_.SetUnreadable(record, true);
+    disk_.SetUnreadable(record + ".previous", true);
+    const auto files = disk_.files();
+    EXPECT_THAT(StateDirectory::Open(&disk_),
+                StatusIs(absl::StatusCode::kUnavailable,
+                         AllOf(HasSubstr(record), HasSubstr("begins once the file can be read"))));
+    EXPECT_EQ(disk_.files(), files);
+    disk_.SetUnreadable(record, false);
+    EXPECT_THAT(StateDirectory::Open(&disk_), IsOk()) << "one copy is enough";
+    disk_.SetUnreadable(record + ".previous", false);
   }
   Boot();
-  EXPECT_EQ(disk_.files().count("attempts/j1.1/state.pb"), 1U);
-  for (const char* name : {"attempts/j1.1/state.pb", "attempts/j1.1/state.pb.previous"}) {
-    disk_.SetUnreadable(name, false);
-  }
-  Boot();
+  Welcome();
+  Desire({Job("j2.1")});
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.fetches, 1);
 }

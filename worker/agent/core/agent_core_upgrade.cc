@@ -16,13 +16,12 @@ constexpr absl::Duration kRunPatience = absl::Hours(1);
 
 }  // namespace
 
-void AgentCore::StartUpgrader(bool desired_is_unreadable, const Instant& now) {
+void AgentCore::StartUpgrader(std::string unreadable, const Instant& now) {
   const StoredRecord<v1::WorkerRecord> device = state_.ReadDevice();
-  std::string problem = desired_is_unreadable ? "desired.pb" : "";
   if (device.state == RecordState::kUnreadable) {
-    problem = device.problem;
+    unreadable = device.problem;
   }
-  upgrader_.Start(problem, now.wall);
+  upgrader_.Start(unreadable, now.wall);
   upgrader_.OnDesired(desired_);
   StepUpgrade(now);
 }

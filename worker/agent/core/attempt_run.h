@@ -194,6 +194,7 @@ class AttemptRun {
   void End(AttemptEnd end);
   // A newer checkpoint forgives crashes and interruptions before it.
   void NoteProgress();
+  void TellBorrowing(const Instant& now);
   std::optional<WorkSpan> EndWrite(int64_t size_bytes, const Instant& now);
   void BeginReceipt();
   void FillReceipt();
@@ -273,6 +274,7 @@ class AttemptRun {
   std::optional<Monotonic> checkpointed_at_;
   bool checkpoint_ordered_ = false;
   std::optional<CheckpointBound> told_bound_;  // that the job's log knows of
+  bool told_borrowing_ = false;                // likewise, of the card's later days
   absl::Duration checkpoint_time_;             // of the latest; 0 = none yet
   int64_t checkpoint_bytes_ = 0;
   int64_t new_tokens_ = 0;

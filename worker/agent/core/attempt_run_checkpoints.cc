@@ -4,6 +4,7 @@
 // attempt_run.cc.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -106,6 +107,19 @@ void AttemptRun::NoteProgress() {
   record_.set_interruptions_in_a_row(0);
 }
 
+// Once for each start: a card that days of cuts wear is no surprise to its owner.
+void AttemptRun::TellBorrowing(const Instant& now) {
+  const double bytes_per_day = limits_.flash_bytes_per_day.value_or(kFlashBytesPerDay);
+  const double ahead_bytes = cadence_.record().flash_debt_bytes();
+  if (ahead_bytes > bytes_per_day && !std::exchange(told_borrowing_, true)) {
+    Log(absl::StrCat("checkpoints borrow from the card's budget of later days: ",
+                     FormatBytes(static_cast<int64_t>(ahead_bytes)),
+                     " are written ahead of flash_bytes_per_day, ",
+                     FormatBytes(static_cast<int64_t>(bytes_per_day))),
+        now);
+  }
+}
+
 void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instant& now) {
   if (checkpoint.step() > record_.newest_checkpoint_step()) {
     record_.set_newest_checkpoint_step(checkpoint.step());
@@ -119,6 +133,7 @@ void AttemptRun::OnCheckpoint(const v1::CheckpointDone& checkpoint, const Instan
   checkpointed_at_ = span ? span->end : now.device;
   checkpoint_ordered_ = false;
   cadence_.OnWritten(checkpoint.size_bytes(), now.device);
+  TellBorrowing(now);
   record_.mutable_receipt()->set_checkpoint_bytes(record_.receipt().checkpoint_bytes() +
                                                   checkpoint.size_bytes());
   record_.set_run_seconds_lost_last(0);

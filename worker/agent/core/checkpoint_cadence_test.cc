@@ -179,6 +179,24 @@ TEST_F(CheckpointOrderTest, APolicyBoundsTheLossAndTheCard) {
   EXPECT_THAT(Logs(), Contains(HasSubstr("every 1 min 00 s: a cut may cost no more")));
 }
 
+TEST_F(CheckpointOrderTest, WhatIsBorrowedFromLaterDaysOfTheCardIsToldOnce) {
+  Welcome();
+  v1::Policy policy = Policy();
+  policy.set_flash_bytes_per_day(1000);
+  Train(policy);
+  UntilOrdered();
+  Written(1, 900);
+  EXPECT_THAT(Logs(), Not(Contains(HasSubstr("borrow"))));
+  UntilOrdered();
+  Written(1, 900);
+  UntilOrdered();
+  Written(1, 900);
+  EXPECT_THAT(Logs(),
+              Contains(HasSubstr("checkpoints borrow from the card's budget of later days: 1.8 kB "
+                                 "are written ahead of flash_bytes_per_day, 1.0 kB"))
+                  .Times(1));
+}
+
 TEST_F(CheckpointOrderTest, ALossBelowTheMeasuredTimeOfACheckpointIsTold) {
   Welcome();
   v1::Policy policy = Policy();

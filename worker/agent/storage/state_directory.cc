@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(Disk* disk)
   std::unique_ptr<StateDirectory> directory(new StateDirectory(disk));
   WATTLE_RETURN_IF_ERROR(disk->MakeDirectory(kAttempts));
   WATTLE_RETURN_IF_ERROR(directory->LoadIdentity());
+  WATTLE_RETURN_IF_ERROR(directory->CheckReadable());
   return directory;
 }
 
@@ -163,6 +164,24 @@ StoredRecord<Record> StateDirectory::ReadRecord(const std::string& name, const s
                                   "; no copy of it can ", "be read either");
   }
   return stored;
+}
+
+absl::Status StateDirectory::CheckReadable() {
+  const auto check = [](const auto& stored) {
+    return stored.refused ? absl::UnavailableError(absl::StrCat(
+                                stored.problem,
+                                ": look at the disk; the worker begins once the file can be "
+                                "read, or without it once it and its copy are removed"))
+                          : absl::OkStatus();
+  };
+  WATTLE_RETURN_IF_ERROR(check(ReadDevice()));
+  WATTLE_RETURN_IF_ERROR(check(ReadLineage()));
+  WATTLE_RETURN_IF_ERROR(check(ReadEnded()));
+  for (const DiskEntry& attempt : disk_->List(kAttempts)) {
+    const std::string name = RecordOf(attempt.name);
+    WATTLE_RETURN_IF_ERROR(check(ReadRecord<v1::HeldAttemptRecord>(name, PreviousOf(name))));
+  }
+  return absl::OkStatus();
 }
 
 // The present content becomes the second copy, unless it is damaged; then the copy is better.
@@ -333,14 +352,14 @@ StoredRecord<v1::HeatModel> StateDirectory::ReadHeat() {
 absl::Status StateDirectory::WriteHeat(const v1::HeatModel& record) {
   return WriteAndKeepPrevious(kHeat, record);
 }
-v1::LineageRecord StateDirectory::ReadLineage() {
-  return ReadRecord<v1::LineageRecord>(kLineage, PreviousOf(kLineage)).record;
+StoredRecord<v1::LineageRecord> StateDirectory::ReadLineage() {
+  return ReadRecord<v1::LineageRecord>(kLineage, PreviousOf(kLineage));
 }
 absl::Status StateDirectory::WriteLineage(const v1::LineageRecord& record) {
   return WriteAndKeepPrevious(kLineage, record);
 }
-v1::EndedRecord StateDirectory::ReadEnded() {
-  return ReadRecord<v1::EndedRecord>(kEnded, PreviousOf(kEnded)).record;
+StoredRecord<v1::EndedRecord> StateDirectory::ReadEnded() {
+  return ReadRecord<v1::EndedRecord>(kEnded, PreviousOf(kEnded));
 }
 absl::Status StateDirectory::WriteEnded(const v1::EndedRecord& record) {
   return WriteAndKeepPrevious(kEnded, record);

@@ -51,7 +51,9 @@ class StateDirectory {
  public:
   // disk: must outlive the object. Makes the identity at the first start. Errors: kDataLoss if the
   // identity cannot be read; kInvalidArgument if another version wrote the state in a format
-  // that this one does not read: nothing is written then.
+  // that this one does not read: nothing is written then. kUnavailable if the disk refuses to read
+  // a record of this device or of an attempt, whose bytes may be whole: to begin without it would
+  // replace it.
   static absl::StatusOr<std::unique_ptr<StateDirectory>> Open(Disk* disk);
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
@@ -61,7 +63,7 @@ class StateDirectory {
   [[nodiscard]] Disk& disk() { return *disk_; }
 
   // An unreadable record never counts as one that was never written: unreadable limits do not mean
-  // "no limits". The worker starts after any accident all the same.
+  // "no limits". The worker starts all the same where the bytes were read and are wrong.
   StoredRecord<v1::WorkerRecord> ReadDevice();
   absl::Status WriteDevice(const v1::WorkerRecord& record);
   StoredRecord<v1::DesiredSet> ReadDesired();
@@ -74,11 +76,11 @@ class StateDirectory {
   StoredRecord<v1::HeatModel> ReadHeat();
   absl::Status WriteHeat(const v1::HeatModel& record);
 
-  // The journal that this device works for, and the ends of its latest attempts. Empty if absent or
-  // unreadable; the worker then treats the next coordinator as its first.
-  v1::LineageRecord ReadLineage();
+  // The journal that this device works for, and the ends of its latest attempts. Without the first
+  // the worker treats the next coordinator as its first.
+  StoredRecord<v1::LineageRecord> ReadLineage();
   absl::Status WriteLineage(const v1::LineageRecord& record);
-  v1::EndedRecord ReadEnded();
+  StoredRecord<v1::EndedRecord> ReadEnded();
   absl::Status WriteEnded(const v1::EndedRecord& record);
 
   // The held attempts by id. A directory without a readable record is not held. A record is removed
@@ -119,6 +121,7 @@ class StateDirectory {
  private:
   explicit StateDirectory(Disk* disk) : disk_(disk) {}
   absl::Status LoadIdentity();
+  absl::Status CheckReadable();
   absl::Status WriteIdentity();
   template <typename Record>
   StoredRecord<Record> ReadRecord(const std::string& name, const std::string& copy);
