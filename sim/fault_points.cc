@@ -95,6 +95,8 @@ const std::vector<MutantRow>& Mutants() {
       {"apart", "a job runs on the board of another one of its group"},
       {"weak supply", "work goes on while the board's supply is too weak", false,
        Fault::kWeakSupply},
+      {"stranger", "a worker takes up the journal of a stranger at its coordinator's old address",
+       false, Fault::kMove},
       {"mode of the owner", "a worker goes on with the mode that its owner left", false,
        Fault::kModeOfOwner},
       {"memory of others", "work goes on while all programs wait for memory", false,

@@ -22,6 +22,8 @@ constexpr double kLateOffline = 0.5;   // share of these boards that have no lin
 constexpr double kHoldOutages = 3.0;   // a hold outlasts reboots
 constexpr double kHoldsGivenBack = 0.3;
 constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
+constexpr double kStrangers = 0.5;    // of the addresses that a coordinator leaves
+constexpr double kStrangerOutages = 3.0;
 constexpr double kLoadOutages = 5.0;  // other programs run through a job
 // About 13 months: some of the certificates ended less than 400 days before.
 constexpr double kMonthsOfDaysMin = 390.0;
@@ -79,6 +81,15 @@ bool Faults::StopCoordinator(bool power_cut) {
   }
   parts_.coordinator.Stop(power_cut);
   parts_.loop.After(Outage(), [this] { parts_.coordinator.Restart(); });
+  return true;
+}
+
+bool Faults::MoveCoordinator() {
+  if (!StopCoordinator(false)) {
+    return false;
+  }
+  parts_.addresses.Move(parts_.loop.now_seconds() +
+                        (parts_.random.Chance(kStrangers) ? Outage() * kStrangerOutages : 0.0));
   return true;
 }
 
@@ -329,6 +340,8 @@ bool Faults::HappenToWorker(Fault fault) {
     case Fault::kOtherLoad:
       For(Outage() * kLoadOutages, [&worker](bool on) { worker.SetOtherLoad(on); });
       return true;
+    case Fault::kMove:
+      return MoveCoordinator();
     case Fault::kWeakSupply:
       For(Outage(), [&worker](bool on) { worker.SetWeakSupply(on); });
       return true;

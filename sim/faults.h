@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "sim/addresses.h"
 #include "sim/certificates.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
@@ -29,6 +30,7 @@ struct Parts {
   const Options& options;
   Counts& counts;
   Network& network;
+  Addresses& addresses;
   Coordinator& coordinator;
   std::vector<std::unique_ptr<Worker>>& workers;
   Users& users;
@@ -52,6 +54,7 @@ class Faults {
   bool HappenToCoordinator(Fault fault);
   bool HappenToWorker(Fault fault);
   bool StopCoordinator(bool power_cut);
+  bool MoveCoordinator();
   bool LetCoordinatorStandStill();
   bool StopWorker(bool power_cut, bool disk_lost);
   bool LoseTime(Worker& worker);

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "coordinator/core/enrolment.h"
 #include "proto/heartbeat_changes.h"
 
@@ -95,8 +97,45 @@ Worker::Link Fleet::LinkOf(int device) {
           .gone = [this](const std::string& id) { gone_(id); }};
 }
 
+void Fleet::DialElsewhere(int device) {
+  Worker& worker = WorkerOf(device);
+  const bool is_stranger = addresses_.IsStranger(worker.address(), parts_.loop.now_seconds());
+  // A board that knows no journal or one address alone would take up another journal there. The
+  // certificate of a real stranger is of another fleet.
+  if (is_stranger && !worker.tells_strangers()) {
+    worker.Disconnected(worker.stream());
+    return;
+  }
+  const int64_t stream = network_.Open(device);
+  lives_.resize(static_cast<size_t>(stream) + 1, coordinator_.life());
+  elsewhere_[stream] = is_stranger;
+  worker.Connected(stream);
+}
+
+void Fleet::AnswerElsewhere(int device, const v1::WorkerMessage& message, bool by_stranger) {
+  if (!message.has_hello()) {
+    if (by_stranger) {
+      invariants_.Break(absl::StrCat(WorkerOf(device).device_id(),
+                                     " tells a stranger more than that it is there"));
+    }
+    return;
+  }
+  const int64_t stream = WorkerOf(device).stream();
+  network_.Send(stream, Direction::kDown, [this, device, stream, by_stranger] {
+    Worker& worker = WorkerOf(device);
+    if (worker.alive() && worker.stream() == stream) {
+      worker.Receive(addresses_.Answer(by_stranger));
+    } else {
+      network_.Break(stream);
+    }
+  });
+}
+
 void Fleet::Dial(int device) {
   Worker& worker = WorkerOf(device);
+  if (worker.address() != addresses_.coordinator()) {
+    return DialElsewhere(device);
+  }
   if (!coordinator_.alive() || coordinator_.stands_still()) {
     worker.Disconnected(worker.stream());
     return;
@@ -110,6 +149,9 @@ void Fleet::Dial(int device) {
 void Fleet::SendUp(int device, const v1::WorkerMessage& message) {
   Worker& worker = WorkerOf(device);
   const int64_t stream = worker.stream();
+  if (const auto elsewhere = elsewhere_.find(stream); elsewhere != elsewhere_.end()) {
+    return AnswerElsewhere(device, message, elsewhere->second);
+  }
   const DeviceId id(worker.device_id());
   const int64_t incarnation = worker.incarnation();
   const int64_t life = lives_[static_cast<size_t>(stream)];

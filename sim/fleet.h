@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sim/addresses.h"
 #include "sim/certificates.h"
 #include "sim/coordinator.h"
 #include "sim/event_loop.h"
@@ -45,6 +46,7 @@ class Fleet final : public Truth {
 
   [[nodiscard]] Coordinator& coordinator() { return coordinator_; }
   [[nodiscard]] Network& network() { return network_; }
+  [[nodiscard]] Addresses& addresses() { return addresses_; }
   [[nodiscard]] Certificates& certificates() { return certificates_; }
   [[nodiscard]] Invariants& invariants() { return invariants_; }
   [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() { return workers_; }
@@ -66,6 +68,9 @@ class Fleet final : public Truth {
   [[nodiscard]] Worker* WorkerWith(const std::string& device_id) const;
   Worker::Link LinkOf(int device);
   void Dial(int device);
+  // To an address that the coordinator left.
+  void DialElsewhere(int device);
+  void AnswerElsewhere(int device, const v1::WorkerMessage& message, bool by_stranger);
   // Each worker looks now and then whether its certificate is to be renewed.
   void LookForRenewals();
   void SendUp(int device, const v1::WorkerMessage& message);
@@ -86,6 +91,8 @@ class Fleet final : public Truth {
   Network network_;
   Coordinator coordinator_;
   Certificates certificates_;
+  Addresses addresses_;
+  std::map<int64_t, bool> elsewhere_;  // streams that are not the coordinator's; true: a stranger's
   std::map<std::string, std::string> blobs_;  // checkpoints, by artifact id
   std::vector<int64_t> lives_;  // by stream: the coordinator's process at its other end
   // By device, as told by its stream that is numbered here.

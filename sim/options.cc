@@ -61,6 +61,7 @@ constexpr FaultRow kRows[] = {
     {Fault::kRailFlaps, "rail flaps", 200.0, 1500.0},
     {Fault::kMonthsOffline, "months offline", 300.0, 1500.0},
     {Fault::kRootRotation, "root rotation", 60.0, 400.0},
+    {Fault::kMove, "coordinator moves", 200.0, 1500.0},
     {Fault::kWeakSupply, "weak supply", 200.0, 1500.0},
     {Fault::kModeOfOwner, "owner's power mode", 60.0, 600.0},
     {Fault::kMemoryTaken, "memory taken", 100.0, 900.0},

@@ -60,6 +60,7 @@ enum class Fault {
   kRailFlaps,      // comes and goes twice a second
   kMonthsOffline,  // a board is off and away, and its certificate ages by 13 months
   kRootRotation,   // a new root signs, or the old one is retired once nobody is left under it
+  kMove,           // the coordinator is at another address from now on
   kWeakSupply,     // a board's supply tells of too low a voltage
   kModeOfOwner,    // the owner of a board sets another power mode
   kMemoryTaken,    // other programs take a board's memory, and all wait for it half of the time

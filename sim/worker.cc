@@ -98,6 +98,10 @@ void Worker::Start() {
   spool_ = *std::move(spool);
   device_id_ = state_->device_id();
   incarnation_ = spool_->incarnation();
+  const v1::LineageRecord lineage = state_->ReadLineage().record;
+  addresses_.assign(lineage.moved_to().begin(), lineage.moved_to().end());
+  addresses_.emplace_back(Addresses::kFirst);
+  address_ = 0;
   pace_ = std::make_unique<agent::RealPace>();
   const v1::WorkerRecord kept = agent::ReadKeptDevice(*state_, *this);
   time_ = agent::TimeKeeper();
@@ -280,7 +284,7 @@ void Worker::Dial() {
 
 void Worker::Connected(int64_t stream) {
   stream_ = stream;
-  Call([this](const agent::Instant& now) { core_->OnConnected(now); });
+  Call([this](const agent::Instant& now) { core_->OnConnected(now, address()); });
 }
 
 void Worker::Disconnected(int64_t stream) {
@@ -288,7 +292,9 @@ void Worker::Disconnected(int64_t stream) {
     return;
   }
   stream_ = 0;
-  if (stream != 0) {
+  if (stream == 0) {
+    address_ = (address_ + 1) % addresses_.size();
+  } else {
     contact_seconds_ = world_.loop.now_seconds();  // an idle board takes no sample for hours
     Call([this](const agent::Instant& now) { core_->OnDisconnected(now); });
   }
@@ -315,6 +321,24 @@ void Worker::Send(const v1::WorkerMessage& message) {
   if (stream_ != 0) {
     link_.send(message);
   }
+}
+
+bool Worker::tells_strangers() const {
+  return addresses_.size() > 1 && !state_->ReadLineage().record.lineage_id().empty();
+}
+
+void Worker::Follow(const std::string& coordinator) {
+  const auto known = std::find(addresses_.begin(), addresses_.end(), coordinator);
+  address_ = static_cast<size_t>(known - addresses_.begin());
+  if (known == addresses_.end()) {
+    addresses_.push_back(coordinator);
+  }
+  Reconnect();
+}
+
+void Worker::TryNextCoordinator() {
+  address_ = (address_ + 1) % addresses_.size();
+  Reconnect();
 }
 
 void Worker::Reconnect() {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/addresses.h"
 #include "sim/board.h"
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
@@ -115,6 +116,10 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] std::optional<Truth::WorkPower> work_power() const;
   [[nodiscard]] bool alive() const { return core_ != nullptr; }
   [[nodiscard]] int64_t stream() const { return stream_; }  // 0: none
+  // Where it looks for its coordinator, in its rounds over those that it knows.
+  [[nodiscard]] const std::string& address() const { return addresses_[address_]; }
+  // Whether it turns away from another journal than its own by what it knows itself.
+  [[nodiscard]] bool tells_strangers() const;
   [[nodiscard]] const std::string& device_id() const { return device_id_; }
   [[nodiscard]] int64_t incarnation() const { return incarnation_; }
   [[nodiscard]] bool lost_something() const { return lost_something_; }
@@ -144,9 +149,8 @@ class Worker final : public agent::AgentPorts {
   void StartSelfTest() override;
   void Send(const v1::WorkerMessage& message) override;
   void Reconnect() override;
-  // A simulated coordinator is found wherever it is.
-  void Follow(const std::string& /*coordinator*/) override { Reconnect(); }
-  void TryNextCoordinator() override { Reconnect(); }
+  void Follow(const std::string& coordinator) override;
+  void TryNextCoordinator() override;
   void Note(const std::string& line) override;
 
  private:
@@ -231,6 +235,8 @@ class Worker final : public agent::AgentPorts {
   int64_t life_ = 0;
   double life_since_seconds_ = 0.0;
   int64_t stream_ = 0;
+  std::vector<std::string> addresses_{Addresses::kFirst};
+  size_t address_ = 0;
   std::string device_id_;
   int64_t incarnation_ = 0;
   std::optional<agent::DeviceClock> clock_;

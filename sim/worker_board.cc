@@ -168,6 +168,7 @@ agent::CoreSettings Worker::Settings() const {
   agent::CoreSettings settings;
   settings.info = Describe();
   settings.boot_id = BootId();
+  settings.several_coordinators = addresses_.size() > 1;
   settings.takes_releases = !machine_.has_value();
   settings.ledger_period = absl::Seconds(world_.options.ledger_seconds);
   settings.idle_save_period = absl::Seconds(world_.options.idle_save_seconds);

@@ -26,8 +26,8 @@ class World {
         fleet_({options_, random_, loop_, counts_}, {},
                [this](const std::string& id) { users_.RemoveDevice(DeviceId(id)); }),
         users_(loop_, random_, options_, fleet_.coordinator()),
-        faults_({loop_, random_, options_, counts_, fleet_.network(), fleet_.coordinator(),
-                 fleet_.workers(), users_, fleet_.certificates()}) {}
+        faults_({loop_, random_, options_, counts_, fleet_.network(), fleet_.addresses(),
+                 fleet_.coordinator(), fleet_.workers(), users_, fleet_.certificates()}) {}
 
   Outcome Run() {
     TurnOnFaultPoint(options_.mutant);

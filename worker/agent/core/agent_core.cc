@@ -387,7 +387,8 @@ void AgentCore::ActivateNext(const Instant& now) {
       .limits = &limits_,
       .link_closed = [this](const Instant& at) { return LinkClosed(at); },
       .above_reserve = [this] { return guard_.above_reserve(); },
-      .claim_line = [this] { return ClaimLine(); }};
+      .claim_line = [this] { return ClaimLine(); },
+      .is_welcomed = [this] { return welcomed_; }};
   run_ = std::make_unique<AttemptRun>(surroundings, std::move(attempt), std::move(record));
   mode_of_others_ = false;
   if (strained_) {

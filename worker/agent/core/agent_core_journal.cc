@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "base/host_port.h"
 #include "proto/report_digest.h"
 #include "worker/agent/core/agent_core.h"
@@ -71,7 +72,7 @@ bool AgentCore::EnterJournal(const v1::Welcome& welcome, const Instant& now) {
       }
       return false;
     case JournalChange::kOther:
-      if (FollowsOwnJournalAlone()) {
+      if (FollowsOwnJournalAlone() && !WATTLE_FAULT_POINT("stranger")) {
         ports_.Note(absl::StrCat(
             "coordinator ", coordinator_,
             ": writes another journal than this worker's, which stays with its own; to follow the "

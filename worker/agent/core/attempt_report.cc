@@ -163,7 +163,7 @@ v1::HeldAttemptRecord AttemptRun::Snapshot(const Instant& now) {
 }
 
 void AttemptRun::Log(const std::string& line, const Instant& now) {
-  if (line.empty()) {
+  if (line.empty() || !is_welcomed_()) {
     return;
   }
   v1::WorkerMessage message;

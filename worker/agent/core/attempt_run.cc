@@ -52,6 +52,7 @@ AttemptRun::AttemptRun(const AttemptSurroundings& surroundings, AttemptSettings 
       link_closed_(surroundings.link_closed),
       above_reserve_(surroundings.above_reserve),
       claim_line_(surroundings.claim_line),
+      is_welcomed_(surroundings.is_welcomed),
       settings_(std::move(settings)),
       record_(std::move(record)),
       main_phase_(MainPhase(record_.assignment().spec())),

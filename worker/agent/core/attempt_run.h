@@ -81,6 +81,8 @@ struct AttemptSurroundings {
   std::function<std::optional<Joules>()> above_reserve;
   // Whether the attempt may begin a transfer. If not, the transfer in its way is ended.
   std::function<bool()> claim_line;
+  // Whether the coordinator of this worker's journal has greeted it: a stranger is told nothing.
+  std::function<bool()> is_welcomed;
 };
 
 // The coordinator's prediction for the device of the placement.
@@ -214,6 +216,7 @@ class AttemptRun {
   const std::function<std::string(const Instant&)> link_closed_;
   const std::function<std::optional<Joules>()> above_reserve_;
   const std::function<bool()> claim_line_;
+  const std::function<bool()> is_welcomed_;
   absl::Duration gap_;  // Before this process; zero once its lost work is counted.
   AttemptSettings settings_;
   v1::HeldAttemptRecord record_;
