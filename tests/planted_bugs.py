@@ -134,6 +134,8 @@ BUGS = (
         "wattle_device_test", "TorchBorderTest.*"),
     Bug("BF16 goes to a GPU before Ampere", "scheduler/place/device_rules.cc", "on.mode.on_cpu || !GpuLacksBf16(device) ||", "on.mode.on_cpu || !GpuLacksBf16(device) || true ||",
         "wattle_place_test", "RuleTest.*:ProcessorChoiceTest.*"),
+    Bug("trained weights in BF16 go to a GPU", "scheduler/place/device_rules.cc", "on.mode.on_cpu || finetune.has_lora() ||", "on.mode.on_cpu || finetune.has_lora() || true ||",
+        "wattle_place_test", "RuleTest.*:ProcessorChoiceTest.*"),
     Bug("moments of a checkpoint stay on the host", "worker/engine/train/checkpoint.cc", "  wanted.values.copy_(host);", "  if (wanted.values.is_cpu()) {\n    wanted.values.copy_(host);\n  }",
         "wattle_device_test", "*MoveTest*"),
     Bug("a board's GPU asks for memory that is not free", "worker/engine/device/kernel_device.cc", "bytes <= *free", "bytes > 0",
