@@ -143,6 +143,8 @@ BUGS = (
     Bug("a board's GPU gives a session what is not free", "worker/engine/device/kernel_device.cc",
         "SessionMemory(int64_t elements, const at::TensorOptions& options) const {\n  AskFor(", "SessionMemory(int64_t elements, const at::TensorOptions& options) const {\n  if (elements < 0) AskFor(",
         "wattle_device_test", "KernelDeviceTest.*:KernelDecodeTest.*"),
+    Bug("a driver's crash is the job's fault", "worker/agent/core/attempt_run.cc", "exit.crashed && Processor() != \"cpu\"", "exit.crashed && Processor() == \"cpu\"",
+        "wattle_agent_core_test", "ProcessorsTest.*"),
     Bug("rates of a GPU without the kernels that jobs find", "worker/agent/probe_rates.cc", "kernels = KernelsCompiledAhead(probe.state_directory);", "kernels = \"\";",
         "wattle_agent_test", "ProbeRatesTest.*"),
     Bug("room that libtorch keeps is asked for again", "worker/engine/device/kernel_device.cc", "AskFor(bytes - room_bytes_, device);", "AskFor(bytes, device);",
