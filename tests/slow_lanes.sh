@@ -43,10 +43,10 @@ build build/tsan
 run_ctest build/tsan -LE 'single|slow|integration'
 unset TSAN_OPTIONS
 
-step "slow lane: libtorch 2.7.1 (compile, and the engine's tests)"
+step "slow lane: libtorch 2.7.1 (compile, the engine's tests, and those of the guarded device and of the GPU's exam)"
 configure_torch2
-build build/torch2-build wattle-runner wattle_engine_test
-run_ctest build/torch2-build -L ':engine$' -LE 'single|slow|integration'
+build build/torch2-build wattle-runner wattle_{engine,device,pass_arena,precision,mezo}_test wattle-gpu-exam
+run_ctest build/torch2-build -L ':(engine|device|pass_arena|precision|mezo)$|:gpu_exam:' -LE 'single|integration'
 
 step "slow lane: file by file, with the same tests: a batch may choose another file's overload without a word"
 configure build/files "${release[@]}" -DWATTLE_UNITY=OFF

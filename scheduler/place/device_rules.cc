@@ -118,6 +118,23 @@ std::optional<Refusal> CheckBf16(const Consideration& on) {
       true);
 }
 
+// The update of weights that are held in BF16 is written for the CPU; a GPU's runner would refuse
+// the job, and that ends it. Frozen weights beside adapters may be BF16 there.
+std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
+  const v1::FinetuneSpec& finetune = on.job.spec.finetune();
+  if (on.device.device.info().accelerator() != "cuda" || on.mode.on_cpu || finetune.has_lora() ||
+      finetune.weights_precision() != v1::WEIGHTS_PRECISION_BF16) {
+    return std::nullopt;
+  }
+  return Refuse(
+      on,
+      [] {
+        return "weights_precision: bf16 of trained weights does not go with its GPU; feasible "
+               "without it, or with lora";
+      },
+      true);
+}
+
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
@@ -273,6 +290,7 @@ extern const Rule kEngineRule = {"engine", RuleScope::kDevice, CheckEngine};
 extern const Rule kWorkerVersionRule = {"worker_version", RuleScope::kDevice, CheckWorkerVersion};
 extern const Rule kProcessorRule = {"processor", RuleScope::kDevice, CheckProcessor};
 extern const Rule kBf16Rule = {"bf16", RuleScope::kMode, CheckBf16};
+extern const Rule kBf16WeightsRule = {"bf16_weights", RuleScope::kMode, CheckBf16Weights};
 extern const Rule kLabelsRule = {"labels", RuleScope::kDevice, CheckLabels};
 extern const Rule kAvoidedDeviceRule = {"avoided_device", RuleScope::kMode, CheckAvoidedDevice};
 extern const Rule kConnectedRule = {"connected", RuleScope::kDevice, CheckConnected};

@@ -267,6 +267,22 @@ const Case kCases[] = {
      },
      "bf16", "its GPU is older than Ampere and has no BF16 products; feasible with precision: fp16",
      true},
+    {"trained weights in BF16 on a GPU",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
+     },
+     "bf16_weights",
+     "weights_precision: bf16 of trained weights does not go with its GPU; feasible without it, or "
+     "with lora",
+     true},
+    {"frozen weights in BF16 on a GPU",
+     [](Situation* s) {
+       s->device.device.mutable_info()->set_accelerator("cuda");
+       s->job.spec.mutable_finetune()->set_weights_precision(v1::WEIGHTS_PRECISION_BF16);
+       s->job.spec.mutable_finetune()->mutable_lora();
+     },
+     "", "", false},
     {"a GPU on which it failed, without cores that could go on",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");

@@ -12,7 +12,7 @@ import unittest
 
 from board import numbers_of, version_of
 from fleet import BIN, FleetError
-from scene import DEMO, Scene
+from scene import DEMO, FINETUNE, Scene
 
 
 class BadInput(Scene):
@@ -213,9 +213,7 @@ class BadInput(Scene):
             (["--emulate", "raspberry-pi-5", "--time-scale", "nan"], "--time-scale"), (["--emulate=pi"], "no such board; there are: jetson-"),
             (["--emulate=raspberry-pi-5", "--battery-wh=-3"], "0 to 1000000"), (["--isolation", "high"], "full, seccomp or none"),
             (["--isolation", "seccomp", "--isolation-min", "full"], "--isolation-min full"), (["--nonsense"], "--nonsense"),
-            (["--device", "cuda:7"], "wanted cpu or cuda"))]
-        if not any(pathlib.Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")):
-            cases.append(("wattle-worker", "--state-dir", ["--device", "cuda"], "no NVIDIA driver"))
+            (["--device", "cuda:7"], "wanted cpu or cuda"), (["--device", "tpu"], "wanted cpu or cuda"))]
         cases.append(("wattle-runner", "--task", ["--nonsense"], "--nonsense"))
         for program, directory, flags, says in cases:
             with self.subTest(program=program, flags=flags):
@@ -232,19 +230,30 @@ class BadInput(Scene):
             self.assertEqual(done.returncode, 1, command)
             self.assertRegex(done.stderr, rf"^{command[0]}.*: cannot write the answer to standard output; is the disk full\?\n$")
 
-    def test_a_runner_without_cuda_is_told_when_the_worker_starts(self):
-        board = self.fleet.directory / "board"  # A machine that has the driver.
-        (board / "dev").mkdir(parents=True)
-        (board / "dev" / "nvidia0").touch()
-        flags = ["--plaintext-loopback", "--coordinator", "127.0.0.1:1", "--state-dir", self.fleet.directory / "state", "--metrics", "none", "--sensor-root", board]
-        done = subprocess.run([str(BIN / "wattle-worker"), *[str(flag) for flag in flags], "--device", "cuda"], capture_output=True, text=True,
-                              timeout=120, check=False)
-        if done.returncode == 0:
+    def test_a_worker_whose_gpu_does_not_answer_offers_its_cores(self):
+        if subprocess.run([BIN / "wattle-runner", "--check-device", "cuda"], capture_output=True, text=True, timeout=120).stdout == "ok\n":
             self.skipTest("this machine's libtorch has CUDA")
-        self.assertEqual(done.returncode, 2, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        for text in ("--device cuda", 'finds no device "cuda"', 'use "cpu"'):
-            self.assertIn(text, last)
+        self.start()
+        # A machine without the driver, and one whose runner has no libtorch that serves GPUs.
+        for name, node, why in (("bare", None, "this machine has no NVIDIA driver"), ("driven", "nvidia0", 'finds no device "cuda"')):
+            board = self.fleet.directory / f"board-of-{name}"
+            for folder in ("proc", "dev"):
+                (board / folder).mkdir(parents=True)
+            (board / "proc/meminfo").write_text(pathlib.Path("/proc/meminfo").read_text())
+            if node:
+                (board / "dev" / node).touch()
+            worker = self.fleet.start_worker(name, extra=["--device", "cuda", "--sensor-root", board])
+            self.fleet.until_connected(name)
+            info = self.fleet.devices()[name]["info"]
+            self.assertEqual((info.get("accelerator", ""), info.get("offers_cpu", False)), ("", False))
+            finding, = [line for line in info["findings"] if "GPU" in line]
+            self.assertRegex(finding, rf"^--device cuda: the GPU does not answer: .*{why}.*; work runs on the cores, and the worker's next start looks again$")
+            self.assertIn(finding, worker.log())
+            self.assertIn(finding, self.fleet.run_wattle("doctor").stdout)
+        self.push_demo()
+        for accelerator in ("any", "cpu"):
+            file = self.job_file(f"tune-{accelerator}", accelerator=accelerator, finetune={**FINETUNE, "steps": 2})
+            self.assert_succeeded(self.fleet.until_done(self.fleet.submit(file)))
 
     def test_port_in_use(self):
         self.start()

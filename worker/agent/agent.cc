@@ -60,6 +60,7 @@ Agent::Agent(const Config& config, std::string version)
     : config_(config),
       version_(std::move(version)),
       clock_(Clock::Real().Boottime(), config.time_scale),
+      device_(config.device),
       releases_(config.releases) {}
 
 Agent::~Agent() {

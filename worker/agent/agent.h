@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 #include "artifacts/disk_budget.h"
 #include "artifacts/signers/signers.h"
@@ -101,9 +102,10 @@ class Agent final : public AgentPorts {
   // same_boot: as the worker's last record.
   absl::Status OpenMetrics(bool same_boot);
   void OpenCore(const v1::WorkerRecord& kept);
-  // Asks the runner for its version, and whether it can use the configured device. Errors:
-  // kInvalidArgument where it cannot.
-  absl::Status AskRunner();
+  // Asks the runner for its version, and whether it can use the configured device.
+  void AskRunner();
+  // A GPU that does not answer: the board offers its cores alone.
+  void UseCoresOnly(absl::string_view reason);
   void TellRates();
   // Finds out which box the runners here get. Errors: kInvalidArgument, where it is less than
   // --isolation-min.
@@ -159,6 +161,7 @@ class Agent final : public AgentPorts {
   DeviceClock clock_;
   TimeKeeper time_;
   CoreSettings settings_;
+  std::string device_;  // what runners use: as configured, or cpu where the GPU does not answer
   std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<StateDirectory> state_;
   std::unique_ptr<Spool> spool_;

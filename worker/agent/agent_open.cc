@@ -163,8 +163,8 @@ absl::Status Agent::DescribeReal() {
                           ? config_.threads
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   info.set_cores(settings_.threads);
-  info.set_accelerator(config_.device == "cuda" ? "cuda" : "");
-  info.set_offers_cpu(config_.device == "cuda");
+  info.set_accelerator(device_ == "cuda" ? "cuda" : "");
+  info.set_offers_cpu(device_ == "cuda");
   info.set_cache_quota_bytes(kDefaultDiskQuota);
   WATTLE_RETURN_IF_ERROR(OpenPowerModes());
   power_mode_watch_ = std::make_unique<PowerModeWatch>(config_.sensor_root, power_modes_);
@@ -250,7 +250,7 @@ absl::Status Agent::OpenMetrics(bool same_boot) {
 }
 
 void Agent::OpenCore(const v1::WorkerRecord& kept) {
-  settings_.runner_device = config_.device;
+  settings_.runner_device = device_;
   settings_.watch.silence = absl::Seconds(config_.runner_silence_seconds);
   settings_.watch.start = 3 * settings_.watch.silence;
   settings_.takes_releases = !config_.releases.empty();
@@ -321,7 +321,7 @@ absl::Status Agent::Open() {
     info.set_cache_quota_bytes(config_.disk_quota_bytes);
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
-  WATTLE_RETURN_IF_ERROR(AskRunner());
+  AskRunner();
   TellRates();
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   TellWhatIsHidden();
@@ -417,13 +417,12 @@ absl::Status Agent::DetectIsolation() {
 }
 
 std::string Agent::CompiledKernels() const {
-  const std::string directory = KernelDirectory(config_.state_dir);
-  return config_.device != "cpu" && access(directory.c_str(), R_OK | X_OK) == 0 ? directory : "";
+  return device_ == "cpu" ? "" : KernelsCompiledAhead(config_.state_dir);
 }
 
 absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(config_.runner));
-  const bool cuda = config_.device == "cuda" && task.device() != "cpu";
+  const bool cuda = device_ == "cuda" && task.device() != "cpu";
   box::Spec spec = {
       .level = isolation_,
       .program = config_.runner,
@@ -452,9 +451,25 @@ absl::StatusOr<box::Box> Agent::PrepareBox(const v1::RunnerTask& task) {
   return box::Box::Prepare(spec);
 }
 
-// Validate has found the driver. The runner's libtorch may still lack CUDA, and then every job that
-// is placed here would fail.
-absl::Status Agent::AskRunner() {
+// The board keeps its cores and whatever else it does in the fleet. The GPU may only be lost until
+// the next start, and a service manager would start a worker that refuses for ever.
+void Agent::UseCoresOnly(absl::string_view reason) {
+  AddFinding(absl::StrCat("--device ", device_, ": the GPU does not answer: ", reason,
+                          "; work runs on the cores, and the worker's next start looks again"));
+  device_ = "cpu";
+  if (emulator_ == nullptr) {  // an emulated board keeps what its file says
+    settings_.info.clear_accelerator();
+    settings_.info.clear_offers_cpu();
+  }
+}
+
+// Without a driver, or with a runner whose libtorch lacks CUDA or sees no GPU, every job that is
+// placed on the GPU would fail.
+void Agent::AskRunner() {
+  if (const std::string problem = NvidiaDriverProblem(config_.sensor_root);
+      device_ == "cuda" && !problem.empty()) {
+    UseCoresOnly(problem);
+  }
   absl::StatusOr<box::Box> box = PrepareBox({});
   const auto engine =
       box.ok() ? child::RunnerVersion({.program = config_.runner, .box = &*box}, kRunnerAnswers)
@@ -462,23 +477,20 @@ absl::Status Agent::AskRunner() {
   if (!engine.ok()) {
     AddFinding(
         absl::StrCat(std::string(engine.status().message()), "; no job can run here until then"));
-    return absl::OkStatus();
+    return;
   }
   settings_.info.set_engine_version(*engine);
-  if (config_.device == "cpu") {
-    return absl::OkStatus();
+  if (device_ == "cpu") {
+    return;
   }
-  WATTLE_ASSIGN_OR_RETURN(box::Box device_box, PrepareBox({}));
-  const absl::Status usable = child::CheckRunnerDevice(
-      {.program = config_.runner, .box = &device_box}, config_.device, kRunnerAnswers);
-  if (absl::IsFailedPrecondition(usable)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
-  }
+  absl::StatusOr<box::Box> device_box = PrepareBox({});
+  const absl::Status usable =
+      device_box.ok() ? child::CheckRunnerDevice({.program = config_.runner, .box = &*device_box},
+                                                 device_, kRunnerAnswers)
+                      : device_box.status();
   if (!usable.ok()) {
-    AddFinding(absl::StrCat("--device ", config_.device, ": ", std::string(usable.message())));
+    UseCoresOnly(usable.message());
   }
-  return absl::OkStatus();
 }
 
 // An emulated board is not this machine: its rates are nobody's.

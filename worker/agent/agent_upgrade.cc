@@ -36,6 +36,7 @@ void Agent::KeepReleases(const std::set<std::string>& versions) {
 }
 
 // On a thread of its own: the loop feeds the watchdog meanwhile. The runner dies with its thread.
+// On the device that is configured, also where it does not answer: the release may be why.
 void Agent::StartSelfTest() {
   if (self_test_.joinable()) {
     self_test_.join();

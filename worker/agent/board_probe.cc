@@ -2,13 +2,16 @@
 #include "worker/agent/board_probe.h"
 
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
@@ -40,6 +43,10 @@ constexpr std::array<std::pair<absl::string_view, absl::string_view>, 16> kClass
 
 // The second one: a container of Docker's hides the first, and deploy/jetson/run mounts it there.
 constexpr std::array<absl::string_view, 2> kDeviceTrees = {"/proc/device-tree", "/run/device-tree"};
+
+// With a driver one of these exists: desktop and server cards, then Jetson boards.
+constexpr std::array<absl::string_view, 3> kNvidiaDevices = {"/dev/nvidia0", "/dev/nvhost-gpu",
+                                                             "/dev/nvgpu"};
 
 std::string ClassOf(const std::vector<std::string>& compatible) {
   for (const std::string& entry : compatible) {
@@ -83,6 +90,17 @@ int64_t MemoryAvailableBytes(const std::string& root) {
 
 std::string BootId(const std::string& root) {
   return telemetry::ReadText(root + "/proc/sys/kernel/random/boot_id").value_or("");
+}
+
+std::string NvidiaDriverProblem(const std::string& root) {
+  const bool found =
+      std::any_of(kNvidiaDevices.begin(), kNvidiaDevices.end(), [&root](absl::string_view device) {
+        return access(absl::StrCat(root, device).c_str(), F_OK) == 0;
+      });
+  return found ? ""
+               : absl::StrCat("this machine has no NVIDIA driver (none of ",
+                              absl::StrJoin(kNvidiaDevices, ", "),
+                              "); install or load it, or start with --device cpu");
 }
 
 }  // namespace wattle::agent

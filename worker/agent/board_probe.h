@@ -20,6 +20,9 @@ struct BoardIdentity {
 BoardIdentity ProbeBoard(const std::string& root);
 int64_t MemoryAvailableBytes(const std::string& root);  // 0: unknown
 std::string BootId(const std::string& root);
+// Why no program here can use a GPU of NVIDIA's, with the remedy; empty: nothing is known against
+// it.
+std::string NvidiaDriverProblem(const std::string& root);
 
 }  // namespace wattle::agent
 

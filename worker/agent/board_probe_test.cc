@@ -63,5 +63,13 @@ TEST_F(BoardProbeTest, WithoutADeviceTreeTheProcessorNamesTheClass) {
   EXPECT_EQ(identity.board, "NUC");
 }
 
+TEST_F(BoardProbeTest, ADriversNodeInDevIsADriver) {
+  EXPECT_EQ(NvidiaDriverProblem(directory_.path()),
+            "this machine has no NVIDIA driver (none of /dev/nvidia0, /dev/nvhost-gpu, "
+            "/dev/nvgpu); install or load it, or start with --device cpu");
+  Write("dev/nvgpu/igpu0/ctrl", "");
+  EXPECT_EQ(NvidiaDriverProblem(directory_.path()), "");
+}
+
 }  // namespace
 }  // namespace wattle::agent

@@ -97,6 +97,9 @@ int RunRateProbe(RateProbe probe, bool json) {
   if (probe.threads <= 0) {
     probe.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   }
+  probe.note = [](const std::string& line) {
+    std::fprintf(stderr, "%s: %s\n", kProbe, line.c_str());
+  };
   const absl::StatusOr<v1::DeviceInfo> record = ProbeRates(probe, Clock::Real().Now());
   if (!record.ok()) {
     return Fail(kProbe, 1, record.status().message());

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <set>
 #include <sstream>
 #include <system_error>
@@ -14,7 +13,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include <CLI/CLI.hpp>
 
 #include "base/host_port.h"
@@ -31,9 +29,6 @@ namespace fs = std::filesystem;
 // What the worker finds out about its machine is a label of the device too (scheduler/place).
 constexpr char kIsolationLabel[] = "isolation";
 constexpr int kBatteryWhMax = 1'000'000;  // the coordinator's limit
-// With a driver one of these exists below the sensor root: desktop and server cards, then Jetson
-// boards.
-constexpr const char* kNvidiaDevices[] = {"/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu"};
 constexpr char kExamples[] =
     "Examples:\n"
     "  wattle-worker enroll wattle1:...        once, with a token of 'wattle device token'\n"
@@ -43,13 +38,6 @@ constexpr char kExamples[] =
     "status\n"
     "  wattle-worker --emulate=jetson-xavier-nx --time-scale 0.1\n"
     "  wattle-worker --emulate=raspberry-pi-5 --battery-wh 100 --state-of-charge 0.6\n";
-
-bool HasNvidiaDriver(const std::string& root) {
-  return std::any_of(std::begin(kNvidiaDevices), std::end(kNvidiaDevices), [&](const char* path) {
-    std::error_code ignored;
-    return fs::exists(root + path, ignored);
-  });
-}
 
 // An installed program has its boards under share/, a built one in the source tree above it.
 std::string FindBoards() {
@@ -379,11 +367,6 @@ absl::Status Validate(const Config& config) {
   if (config.device != "cpu" && config.device != "cuda") {
     return absl::InvalidArgumentError(
         absl::StrCat("--device ", config.device, ": wanted cpu or cuda"));
-  }
-  if (config.device == "cuda" && !HasNvidiaDriver(config.sensor_root)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--device cuda: this machine has no NVIDIA driver (none of ",
-        absl::StrJoin(kNvidiaDevices, ", "), "); install the driver, or start with --device cpu"));
   }
   if (config.threads < 0 || config.threads > 1024) {
     return absl::InvalidArgumentError(

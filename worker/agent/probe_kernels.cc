@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/agent/probe_kernels.h"
 
+#include <unistd.h>
+
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
@@ -20,6 +22,11 @@ constexpr absl::Duration kRunnerCompiles = absl::Minutes(15);
 
 std::string KernelDirectory(const std::string& state_directory) {
   return state_directory + "/kernels";
+}
+
+std::string KernelsCompiledAhead(const std::string& state_directory) {
+  const std::string directory = KernelDirectory(state_directory);
+  return access(directory.c_str(), R_OK | X_OK) == 0 ? directory : "";
 }
 
 absl::StatusOr<std::string> CompileKernels(const KernelProbe& probe) {

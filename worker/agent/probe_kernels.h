@@ -12,6 +12,8 @@
 namespace wattle::agent {
 
 [[nodiscard]] std::string KernelDirectory(const std::string& state_directory);
+// The same where there is one that can be read; else empty.
+[[nodiscard]] std::string KernelsCompiledAhead(const std::string& state_directory);
 
 struct KernelProbe {
   std::string state_directory;

@@ -32,6 +32,8 @@ TEST(ProbeKernelsTest, TheRunnerCompilesIntoAFolderOfTheState) {
   const KernelProbe probe = ProbeIn(directory);
   EXPECT_EQ(CompileKernels(probe).value(), "compiled 1 of 1 files of kernels in 0.1 s");
   EXPECT_EQ(ReadWholeFile(KernelDirectory(probe.state_directory) + "/00.kernel").value(), "code");
+  EXPECT_EQ(KernelsCompiledAhead(probe.state_directory), KernelDirectory(probe.state_directory));
+  EXPECT_EQ(KernelsCompiledAhead(directory.File("another")), "");
 }
 
 TEST(ProbeKernelsTest, TheReasonOfTheRunnerIsTold) {

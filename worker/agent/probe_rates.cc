@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "proto/rate_bounds.h"
 #include "units/format.h"
+#include "worker/agent/probe_kernels.h"
 #include "worker/agent/storage/posix_disk.h"
 #include "worker/agent/storage/state_directory.h"
 #include "worker/box/box.h"
@@ -71,6 +72,41 @@ v1::DeviceInfo DescribeBoard(const RateProbe& probe) {
   return board;
 }
 
+// In a process of its own, so that what NVRTC takes is no part of what the GPU is measured to take
+// of the board's memory. Where it fails the rates are those of libtorch's operators, as a job's.
+void CompileMissingKernels(const RateProbe& probe) {
+  const absl::StatusOr<std::string> made = CompileKernels(
+      {.state_directory = probe.state_directory, .runner = probe.runner, .device = probe.device});
+  if (probe.note != nullptr) {
+    probe.note(made.ok() ? *made
+                         : absl::StrCat(std::string(made.status().message()),
+                                        "; measured without our kernels"));
+  }
+}
+
+// As a job's runner, which may read the kernels and not write them.
+absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
+  const auto boxed = [&probe](const std::string& kernels) {
+    return box::Box::Prepare(
+        {.level = box::DetectIsolation(box::Level::kFull).level,
+         .program = probe.runner,
+         .readable = kernels.empty() ? std::vector<std::string>{} : std::vector{kernels},
+         .cuda = probe.device != "cpu"});
+  };
+  std::string kernels;
+  if (probe.device != "cpu") {
+    WATTLE_ASSIGN_OR_RETURN(box::Box asked, boxed(""));
+    WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice({.program = probe.runner, .box = &asked},
+                                                    probe.device, kRunnerMeasures));
+    CompileMissingKernels(probe);
+    kernels = KernelsCompiledAhead(probe.state_directory);
+  }
+  WATTLE_ASSIGN_OR_RETURN(box::Box box, boxed(kernels));
+  return child::MeasureRunnerRates(
+      {.program = probe.runner, .threads = probe.threads, .box = &box, .kernels = kernels},
+      probe.device, kRunnerMeasures);
+}
+
 }  // namespace
 
 std::vector<v1::MeasuredRates> CurrentRates(const v1::DeviceInfo& kept, const v1::DeviceInfo& board,
@@ -108,15 +144,7 @@ absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now
   WATTLE_ASSIGN_OR_RETURN(const auto disk, PosixDisk::Open(probe.state_directory));
   WATTLE_ASSIGN_OR_RETURN(const auto state, StateDirectory::Open(disk.get()));
   WATTLE_RETURN_IF_ERROR(child::CheckRunnerProgram(probe.runner));
-  WATTLE_ASSIGN_OR_RETURN(box::Box box,
-                          box::Box::Prepare({.level = box::DetectIsolation(box::Level::kFull).level,
-                                             .program = probe.runner,
-                                             .cuda = probe.device != "cpu"}));
-  const child::RunnerOptions runner = {
-      .program = probe.runner, .threads = probe.threads, .box = &box};
-  WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice(runner, probe.device, kRunnerMeasures));
-  WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured,
-                          child::MeasureRunnerRates(runner, probe.device, kRunnerMeasures));
+  WATTLE_ASSIGN_OR_RETURN(v1::MeasuredRates measured, Measure(probe));
   v1::DeviceInfo board = DescribeBoard(probe);
   board.set_engine_version(measured.engine_version());
   measured.set_power_mode(board.power_mode());

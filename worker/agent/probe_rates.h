@@ -6,6 +6,7 @@
 #ifndef WATTLE_WORKER_AGENT_PROBE_RATES_H_
 #define WATTLE_WORKER_AGENT_PROBE_RATES_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,12 @@ struct RateProbe {
   std::string runner;
   std::string device = "cpu";
   int threads = 0;  // ProbeRates wants 1 at least; the command puts all cores for 0.
+  // Told, of a GPU, what came of compiling its kernels. Null: nobody is.
+  std::function<void(const std::string& line)> note = nullptr;
 };
 
-// Measures, and keeps the rates beside those of other power modes and devices. Returns the board's
+// Measures, and keeps the rates beside those of other power modes and devices. Of a GPU with the
+// kernels that jobs find (probe_kernels.h), which it compiles where they lack. Returns the board's
 // record. Errors: kFailedPrecondition while a worker runs on the folder, which would disturb the
 // measurement; kOutOfRange for rates that no board has; those of the runner and of the disk.
 absl::StatusOr<v1::DeviceInfo> ProbeRates(const RateProbe& probe, absl::Time now);

@@ -130,6 +130,26 @@ TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("worker")));
 }
 
+TEST(ProbeRatesTest, AGpuIsMeasuredWithTheKernelsThatJobsFind) {
+  const TestDirectory directory;
+  std::vector<std::string> notes;
+  RateProbe probe = {.state_directory = directory.File("state"),
+                     .runner = kFakeRunner,
+                     .device = "cuda:0",
+                     .threads = 1,
+                     .note = [&](const std::string& line) { notes.push_back(line); }};
+  const auto record = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));
+  ASSERT_THAT(record, IsOk());
+  EXPECT_EQ(record->rates(0).int4_weights_per_second(), 1e9) << "its box lets it read them";
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("compiled 1 of 1 files of kernels")));
+  probe.device = "cpu";
+  const auto cores = ProbeRates(probe, absl::FromUnixSeconds(1'800'000'000));
+  ASSERT_THAT(cores, IsOk());
+  ASSERT_THAT(cores->rates(), SizeIs(2));
+  EXPECT_EQ(cores->rates(1).int4_weights_per_second(), 0);
+  EXPECT_THAT(notes, SizeIs(1));
+}
+
 TEST(ProbeRatesTest, NothingIsKeptOfAMeasurementThatFails) {
   const TestDirectory directory;
   const RateProbe probe = {

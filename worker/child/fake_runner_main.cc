@@ -173,24 +173,41 @@ int Train(const v1::RunnerTask& task, FrameReader& reader) {
   return 0;
 }
 
+// The GPU that a test may have; "cuda" is none.
+bool HasDevice(absl::string_view device) {
+  return device == "cpu" || device == "cuda:0";
+}
+
+std::string KernelPath() {
+  const char* const folder = std::getenv("WATTLE_KERNEL_CACHE");
+  return std::string(folder != nullptr ? folder : "") + "/00.kernel";
+}
+
+std::string FoundKernel() {
+  std::string code;
+  std::ifstream(KernelPath()) >> code;
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 2 && std::strcmp(argv[1], "--check-device") == 0) {
-    std::printf("%s\n", std::strcmp(argv[2], "cpu") == 0 ? "ok" : "no such device here");
+    std::printf("%s\n", HasDevice(argv[2]) ? "ok" : "no such device here");
     return 0;
   }
   if (argc > 4 && std::strcmp(argv[1], "--measure-rates") == 0) {
-    // Two threads read twice as much as one.
+    // Two threads read twice as much as one. Only kernels multiply by int4.
     const double threads = std::atof(argv[4]);
     std::printf(
-        "{\"memoryBytesPerSecond\": %g, \"fp32Flops\": 2e10, \"engineVersion\": \"fake-1\"}\n",
-        5e9 * threads);
-    return std::strcmp(argv[2], "cpu") == 0 ? 0 : 1;
+        "{\"memoryBytesPerSecond\": %g, \"fp32Flops\": 2e10, \"int4WeightsPerSecond\": %g, "
+        "\"engineVersion\": \"fake-1\"}\n",
+        5e9 * threads, FoundKernel() == "code" ? 1e9 : 0.0);
+    return HasDevice(argv[2]) ? 0 : 1;
   }
   if (argc > 3 && std::strcmp(argv[1], "--compile-kernels") == 0) {
     const std::string made = std::string(argv[3]) + "/00.kernel";
-    if (std::strcmp(argv[2], "cuda") != 0) {
+    if (std::strcmp(argv[2], "cuda") != 0 && std::strcmp(argv[2], "cuda:0") != 0) {
       std::printf("NVRTC is not found\n");
       return 0;
     }
@@ -216,11 +233,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "out-of-memory score %s\n", score.c_str());
   }
   if (trouble == "tell-kernels") {
-    const char* const folder = std::getenv("WATTLE_KERNEL_CACHE");
-    const std::string kernel = std::string(folder != nullptr ? folder : "") + "/00.kernel";
-    std::string code;
-    std::ifstream(kernel) >> code;
-    const bool written = static_cast<bool>(std::ofstream(kernel, std::ios::app) << "x");
+    const std::string code = FoundKernel();
+    const bool written = static_cast<bool>(std::ofstream(KernelPath(), std::ios::app) << "x");
     std::fprintf(stderr, "kernel %s, %s\n", code.c_str(), written ? "poisoned" : "not written");
   }
   if (trouble == "flood") {

@@ -16,6 +16,8 @@ struct RunnerExit {
   // Of an exit that is not clean: whose fault it is, and one line for people.
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;
   std::string message;
+  // SIGSEGV or SIGABRT: the program failed, or a library that it has of the board.
+  bool crashed = false;
 };
 
 }  // namespace wattle::child

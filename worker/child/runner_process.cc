@@ -111,7 +111,8 @@ RunnerExit ClassifyExit(int wait_status, bool killed_by_us) {
     }
     const bool device = number == SIGKILL || number == SIGBUS || number == SIGILL;
     return {.failure_class = device ? v1::FAILURE_CLASS_DEVICE : v1::FAILURE_CLASS_JOB,
-            .message = absl::StrCat("runner: ", SignalMeaning(number), ", signal ", number)};
+            .message = absl::StrCat("runner: ", SignalMeaning(number), ", signal ", number),
+            .crashed = number == SIGSEGV || number == SIGABRT};
   }
   const int code = WEXITSTATUS(wait_status);
   if (code == box::kExecFailed) {

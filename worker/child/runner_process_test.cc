@@ -268,6 +268,15 @@ TEST(ClassifyExitTest, ACallThatTheKernelCouldNotTellIsTheJobsFaultToo) {
   EXPECT_THAT(exit.message, HasSubstr("a system call that is not known"));
 }
 
+TEST(ClassifyExitTest, ACrashIsTheJobsFaultAndSaysThatItIsOne) {
+  for (const int signal_number : {SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGKILL, SIGTERM}) {
+    const bool crashed = signal_number == SIGSEGV || signal_number == SIGABRT;
+    const RunnerExit exit = ClassifyExit(signal_number, /*killed_by_us=*/false);
+    EXPECT_EQ(exit.crashed, crashed) << signal_number;
+    EXPECT_TRUE(!crashed || exit.failure_class == v1::FAILURE_CLASS_JOB) << signal_number;
+  }
+}
+
 // The agent is killed: its runner goes too.
 TEST_F(RunnerProcessTest, TheRunnerDiesWithItsAgent) {
   int ends[2];

@@ -127,7 +127,8 @@ absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device de
 }
 
 // What the device's first products of each kind take of the board's memory, on tensors of a few
-// KiB: driver, libraries, their workspaces, kernels. Wants a process that has not used it.
+// KiB: driver, libraries, their workspaces, kernels. Wants a process that has not used it, and
+// kernels that were compiled ahead: what compiling them takes would count too.
 int64_t MeasureAcceleratorMemory(at::Device device) {
   const auto available = [] {
     return ReadKibibyteLine("/proc/meminfo", "MemAvailable").value_or(0);

@@ -60,6 +60,28 @@ TEST_F(ProcessorsTest, TheGpuWaitsWhileTheCoresHaveAJob) {
   EXPECT_EQ(ports_.tasks[0].device(), "cpu");
 }
 
+// A GPU's driver crashes the process: cores, or another board, may do what the GPU could not.
+TEST_F(ProcessorsTest, ACrashOnTheGpuIsTheDevicesFaultAndOneOnTheCoresTheJobs) {
+  for (const bool on_cpu : {false, true}) {
+    Desire({JobOn(on_cpu ? "j2.1" : "j1.1", on_cpu)});
+    core_->OnFetched({}, Now());
+    for (int start = 0; start < 4; ++start) {
+      Phase("train");
+      Pass(absl::Seconds(2));
+      core_->OnRunnerExit({.failure_class = v1::FAILURE_CLASS_JOB,
+                           .message = "runner: crashed (SIGSEGV), signal 11",
+                           .crashed = true},
+                          Now());
+    }
+    Pass(absl::Seconds(1));
+    const v1::Receipt receipt = Last("failed").failed().receipt();
+    EXPECT_EQ(receipt.failure_class(), on_cpu ? v1::FAILURE_CLASS_JOB : v1::FAILURE_CLASS_DEVICE);
+    EXPECT_THAT(receipt.failure_message(),
+                testing::StartsWith(on_cpu ? "runner: crashed (SIGSEGV), signal 11 (restarted 3"
+                                           : "runner: crashed (SIGSEGV), signal 11, on cuda (res"));
+  }
+}
+
 TEST_F(ProcessorsTest, AfterARestartTheAttemptGoesOnWhereItWas) {
   Desire({JobOn("j1.1", true)});
   core_->OnFetched({}, Now());

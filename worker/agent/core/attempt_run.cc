@@ -88,6 +88,10 @@ void AttemptRun::Begin(bool has_inputs, const Instant& now) {
   BeginFetch(now);
 }
 
+std::string AttemptRun::Processor() const {
+  return record_.assignment().on_cpu() ? "cpu" : settings_.device;
+}
+
 void AttemptRun::StartRunner(const Instant& now) {
   v1::RunnerTask task;
   task.set_attempt_id(record_.assignment().attempt_id());
@@ -98,7 +102,7 @@ void AttemptRun::StartRunner(const Instant& now) {
   }
   task.set_threads(settings_.threads);
   task.set_gated(pace_.gated());
-  task.set_device(record_.assignment().on_cpu() ? "cpu" : settings_.device);
+  task.set_device(Processor());
   task.set_checkpoints_when_told(true);
   task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
   task.set_peak_memory_bytes(record_.assignment().prediction().peak_memory_bytes());
@@ -363,6 +367,11 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
                 InUsersWords(failure_->message(), record_.assignment(), inputs_));
   }
   std::string message = exit.clean ? "runner: exited without a result" : exit.message;
+  // A GPU's driver crashes the process that uses it. Whether the job does is seen elsewhere.
+  const bool by_accelerator = exit.crashed && Processor() != "cpu";
+  if (by_accelerator) {
+    absl::StrAppend(&message, ", on ", Processor());
+  }
   if (!hang_.empty()) {
     message = hang_;
   }
@@ -371,7 +380,9 @@ void AttemptRun::OnRunnerExit(const child::RunnerExit& exit, const Instant& now)
   record_.set_crashes_in_a_row(record_.crashes_in_a_row() + 1);
   if (record_.crashes_in_a_row() > kCrashesMax) {
     return Fail(
-        exit.clean ? v1::FAILURE_CLASS_JOB : exit.failure_class,
+        exit.clean       ? v1::FAILURE_CLASS_JOB
+        : by_accelerator ? v1::FAILURE_CLASS_DEVICE
+                         : exit.failure_class,
         absl::StrCat(message, " (restarted ", kCrashesMax, " times without a newer checkpoint)"));
   }
   record_.mutable_receipt()->set_restarts(record_.receipt().restarts() + 1);

@@ -171,6 +171,8 @@ class AttemptRun {
   enum class Stage { kFetching, kFetched, kRunning, kExited, kUploading, kUploaded, kEnded };
 
   void SetActivity(Monotonic from, Activity activity);
+  // What its runners compute on: "cpu", or the worker's accelerator.
+  [[nodiscard]] std::string Processor() const;
   void StartRunner(const Instant& now);
   void OnPhase(const v1::PhaseChanged& phase, const Instant& now);
   void OnStep(const v1::StepDone& step, const Instant& now);

@@ -50,6 +50,9 @@ class DeviceOperations {
   // Zeros [elements] for what every step reads from end to end.
   [[nodiscard]] virtual at::Tensor ZeroArena(int64_t elements,
                                              const at::TensorOptions& options) const = 0;
+  // Memory [elements] that a session of decoding keeps, and writes before it reads it.
+  [[nodiscard]] virtual at::Tensor SessionMemory(int64_t elements,
+                                                 const at::TensorOptions& options) const = 0;
   // Takes memory for a pass of so many bytes at once, and lets it go. An allocator that keeps what
   // was let go, as libtorch's for CUDA does, gives the pass's tensors from there. So a GPU without
   // that room refuses before the first step. Nothing on the host, where passes have their arena.

@@ -24,14 +24,16 @@ void Check(const absl::Status& status) {
 
 class KernelDecode final : public DecodeOperator {
  public:
-  KernelDecode(DecodeRequest request, cuda::KernelLauncher& launcher)
+  KernelDecode(DecodeRequest request, const DeviceOperations& operations,
+               cuda::KernelLauncher& launcher)
       : model_(*std::move(request.model)),
         cache_{.int8 = request.int8_keys_and_values,
                .slots = static_cast<int>(request.slots),
                .capacity = static_cast<int>(request.capacity_tokens)},
         type_(TileType(CapabilityOf(request.device))),
-        memory_(at::empty({cuda::DecodeRun::MemoryBytes(model_, cache_, type_.has_value())},
-                          at::TensorOptions(at::kByte).device(request.device))),
+        memory_(operations.SessionMemory(
+            cuda::DecodeRun::MemoryBytes(model_, cache_, type_.has_value()),
+            at::TensorOptions(at::kByte).device(request.device))),
         many_(memory_, type_.value_or(at::kFloat)),
         run_(model_, cache_,
              {.memory = static_cast<std::byte*>(memory_.data_ptr()),
@@ -70,8 +72,9 @@ class KernelDecode final : public DecodeOperator {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeKernelDecode(DecodeRequest request,
+                                                                 const DeviceOperations& operations,
                                                                  cuda::KernelLauncher& launcher) {
-  auto decode = std::make_unique<KernelDecode>(std::move(request), launcher);
+  auto decode = std::make_unique<KernelDecode>(std::move(request), operations, launcher);
   WATTLE_RETURN_IF_ERROR(decode->Prepare());
   return decode;
 }

@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Decoding by the kernels of cuda/ (cuda/decode_run.h), in memory of libtorch's allocator.
+// Decoding by the kernels of cuda/ (cuda/decode_run.h), in memory of their device.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_KERNEL_DECODE_H_
 
@@ -10,13 +10,16 @@
 
 #include "worker/engine/device/cuda/kernel_launch.h"
 #include "worker/engine/device/decode_operator.h"
+#include "worker/engine/device/device.h"
 
 namespace wattle::engine {
 
 // request.model: passes cuda::CheckModel. An error is what the launcher answered when the kernels
-// were made ready. The launcher outlives the operator. From then on a launch that fails throws: its
-// numbers would be wrong.
+// were made ready. operations: of the device. The launcher outlives the operator. From then on a
+// launch that fails throws: its numbers would be wrong. A device without the session's memory
+// throws at once.
 absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeKernelDecode(DecodeRequest request,
+                                                                 const DeviceOperations& operations,
                                                                  cuda::KernelLauncher& launcher);
 
 }  // namespace wattle::engine

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
@@ -27,6 +28,7 @@
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/generate/test_wide_decoder.h"
 #include "worker/engine/kernels/random.h"
+#include "worker/engine/torch_border.h"
 
 namespace wattle::engine {
 namespace {
@@ -146,6 +148,24 @@ TEST_F(KernelDecodeTest, AnInt8CacheIsThatOfThePlainForm) {
   for (int step = 0; step < 3; ++step) {
     EXPECT_LT(LogitError(session.Feed(tokens), wanted.Feed(tokens)), 2e-2) << "step " << step;
     tokens = {(step * 37 + 11) % 250};
+  }
+}
+
+// The cache above all: a Jetson's kernel would end some program in the middle of a long session.
+TEST_F(KernelDecodeTest, ABoardsGpuIsAskedForTheSessionsMemoryBeforeItIsTaken) {
+  constexpr int64_t kLittle = 10'000;
+  const Decoder device = OnDevice({"llama", "fp32", true});
+  for (const DecodeForm form : {DecodeForm::kFastest, DecodeForm::kPlain}) {
+    const auto open = [&](int64_t free_bytes) {
+      gpu_.free_bytes = free_bytes;
+      return AtTorchBorder("generate", [&] {
+        const DecodeSession session(device, 60, form);
+        return absl::OkStatus();
+      });
+    };
+    EXPECT_THAT(open(kLittle), StatusIs(absl::StatusCode::kResourceExhausted,
+                                        testing::AllOf(HasSubstr(kLeanerJob), HasSubstr("free"))));
+    EXPECT_THAT(open(int64_t{1} << 30), IsOk());
   }
 }
 

@@ -82,6 +82,11 @@ at::Tensor KernelDevice::ZeroArena(int64_t elements, const at::TensorOptions& op
   return AtenDevice::ZeroArena(elements, options);
 }
 
+at::Tensor KernelDevice::SessionMemory(int64_t elements, const at::TensorOptions& options) const {
+  AskFor(elements * static_cast<int64_t>(options.dtype().itemsize()), options.device());
+  return AtenDevice::SessionMemory(elements, options);
+}
+
 void KernelDevice::MakeRoom(int64_t bytes, at::Device device) const {
   AskFor(bytes - room_bytes_, device);
   AtenDevice::MakeRoom(bytes, device);
@@ -160,7 +165,7 @@ std::unique_ptr<DecodeOperator> KernelDevice::MakeDecode(DecodeRequest request) 
     return nullptr;
   }
   absl::StatusOr<std::unique_ptr<DecodeOperator>> decode =
-      MakeKernelDecode(std::move(request), **launcher);
+      MakeKernelDecode(std::move(request), *this, **launcher);
   if (!decode.ok()) {
     GiveUp(decode.status());
     return nullptr;

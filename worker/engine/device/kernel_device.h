@@ -42,6 +42,8 @@ class KernelDevice final : public AtenDevice {
 
   [[nodiscard]] at::Tensor ZeroArena(int64_t elements,
                                      const at::TensorOptions& options) const override;
+  [[nodiscard]] at::Tensor SessionMemory(int64_t elements,
+                                         const at::TensorOptions& options) const override;
   void MakeRoom(int64_t bytes, at::Device device) const override;
 
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,

@@ -191,6 +191,8 @@ TEST(KernelDeviceTest, ABoardsGpuAsksForNoMoreThanIsFree) {
                                                   testing::HasSubstr("1000 B are free"))));
   EXPECT_THAT(arena(251), StatusIs(absl::StatusCode::kResourceExhausted, testing::_));
   EXPECT_THAT(arena(250), IsOk());
+  EXPECT_ANY_THROW(static_cast<void>(device.SessionMemory(251, at::dtype(at::kFloat))));
+  EXPECT_EQ(device.SessionMemory(250, at::dtype(at::kFloat)).numel(), 250);
   EXPECT_THAT(room(800), IsOk());
   free = 100;
   EXPECT_THAT(room(900), IsOk()) << "libtorch's allocator keeps the first 800";

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,7 @@ struct Gpu {
   absl::Status launched;
   int makings = 0;
   bool has_graphs = true;
+  std::optional<int64_t> free_bytes;  // of a GPU that has the host's memory; none: it has its own
   cuda::HostLauncher host{uint64_t{3}};
 };
 
@@ -82,13 +84,15 @@ class GuardedLauncher final : public cuda::KernelLauncher {
 class KernelsOfGuardedDevice {
  public:
   KernelsOfGuardedDevice()
-      : device_([this](at::Device) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
-          ++gpu.makings;
-          if (!gpu.made.ok()) {
-            return gpu.made;
-          }
-          return std::make_unique<GuardedLauncher>(gpu);
-        }) {
+      : device_(
+            [this](at::Device) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
+              ++gpu.makings;
+              if (!gpu.made.ok()) {
+                return gpu.made;
+              }
+              return std::make_unique<GuardedLauncher>(gpu);
+            },
+            [this](at::Device) { return gpu.free_bytes; }) {
     SetPrivateUse1Operations(&device_);
   }
   ~KernelsOfGuardedDevice() { SetPrivateUse1Operations(nullptr); }

@@ -1,8 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/models/key_value_cache.h"
 
+#include <c10/core/TensorOptions.h>
+
 #include "base/check.h"
-#include "worker/engine/torch_operators.h"
+#include "worker/engine/device/device.h"
 
 namespace wattle::engine {
 
@@ -15,7 +17,8 @@ KeyValueCache::KeyValueCache(const models::DecoderConfig& config, int64_t slots,
         {.offset = elements, .kv_heads = layer.kv_heads, .head_size = layer.head_size});
     elements += 2 * slots * layer.kv_heads * capacity_tokens * layer.head_size;
   }
-  storage_ = at::empty({elements}, at::TensorOptions(at::kFloat).device(device));
+  storage_ =
+      OperationsOn(device).SessionMemory(elements, at::TensorOptions(at::kFloat).device(device));
 }
 
 at::Tensor KeyValueCache::Part(int64_t layer, int64_t slot, int64_t part) const {

@@ -22,6 +22,10 @@ at::Tensor AtenDevice::ZeroArena(int64_t elements, const at::TensorOptions& opti
   return at::zeros({elements}, options);
 }
 
+at::Tensor AtenDevice::SessionMemory(int64_t elements, const at::TensorOptions& options) const {
+  return at::empty({elements}, options);
+}
+
 void AtenDevice::MakeRoom(int64_t bytes, at::Device device) const {
   const at::Tensor room = at::empty({bytes}, at::TensorOptions(at::kByte).device(device));
 }

@@ -15,6 +15,8 @@ class CpuDevice final : public DeviceOperations {
   [[nodiscard]] bool in_host_memory() const override;
   [[nodiscard]] at::Tensor ZeroArena(int64_t elements,
                                      const at::TensorOptions& options) const override;
+  [[nodiscard]] at::Tensor SessionMemory(int64_t elements,
+                                         const at::TensorOptions& options) const override;
   void MakeRoom(int64_t bytes, at::Device device) const override;
   void CopyFromHost(const at::Tensor& rows, at::Tensor& place) const override;
   [[nodiscard]] MatrixWeights Stored(MatrixWeights matrix, at::Device device) const override;

@@ -17,6 +17,10 @@ at::Tensor CpuDevice::ZeroArena(int64_t elements, const at::TensorOptions& optio
   return arena.zero_();
 }
 
+at::Tensor CpuDevice::SessionMemory(int64_t elements, const at::TensorOptions& options) const {
+  return at::empty({elements}, options);
+}
+
 void CpuDevice::MakeRoom(int64_t /*bytes*/, at::Device /*device*/) const {}
 
 void CpuDevice::CopyFromHost(const at::Tensor& rows, at::Tensor& place) const {
