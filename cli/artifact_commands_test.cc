@@ -237,6 +237,24 @@ TEST_F(ArtifactCommandsTest, ArtifactsAndNamesAreRemoved) {
   EXPECT_EQ(coordinator_.state().artifact_removals.at(1).kind(), v1::ARTIFACT_KIND_DATASET);
 }
 
+TEST_F(ArtifactCommandsTest, WhatCannotSignIsBadInput) {
+  const auto refused = [&](const std::string& reference, const std::string& key) {
+    const Result result = Run({"model", "sign", reference, "--key", key});
+    EXPECT_EQ(result.code, 2) << result.err;
+    return result.err;
+  };
+  EXPECT_THAT(refused("tiny", Path("none.pem")), HasSubstr("none.pem"));
+  const std::string key = Write("ann.pem", "secret");
+  fs::permissions(key, fs::perms::group_read, fs::perm_options::add);
+  EXPECT_THAT(refused("tiny", key),
+              HasSubstr("others may read this key; chmod 600 it, and sign with a new one if"));
+  EXPECT_THAT(refused("tiny", Write("ann.pub", "-----BEGIN PUBLIC KEY-----\n")),
+              HasSubstr("ann.pub: is a public key; --key takes the private one"));
+  fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
+  ASSERT_EQ(Run({"data", "push", "wiki", Write("a.txt", "some text\n")}).code, 0);
+  EXPECT_THAT(refused("wiki", key), HasSubstr("wiki: is a data set; models are signed"));
+}
+
 TEST_F(ArtifactCommandsTest, ANameMovesOnlyWhenAsked) {
   const std::string file = Write("a.txt", "some text\n");
   EXPECT_EQ(Run({"data", "push", "wiki", file}).code, 0);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "cli/client_internal.h"
 #include "cli/progress.h"
 #include <grpcpp/grpcpp.h>
@@ -31,6 +32,7 @@ constexpr int kSubmitAttempts = 4;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
 constexpr int kEventsAgainMax = 1000;  // of the events that happened while the coordinator was away
+constexpr char kMethods[] = "/wattle.v1.";  // As a refusal begins; a person knows the command.
 constexpr int kMessageBytesMax = 16 << 20;  // a list of many jobs with their receipts
 
 std::shared_ptr<grpc::Channel> Connect(
@@ -127,6 +129,11 @@ absl::Status Client::Explain(absl::StatusCode code, const std::string& message) 
     return absl::InternalError(absl::StrCat("the coordinator at ", options_.address,
                                             " does not know this call; it may be older than this "
                                             "wattle: compare wattle version"));
+  }
+  absl::string_view rest = message;
+  if (code == absl::StatusCode::kPermissionDenied && absl::ConsumePrefix(&rest, kMethods)) {
+    rest = rest.substr(std::min(rest.find(": "), rest.size()));
+    return absl::PermissionDeniedError(absl::StrCat(options_.command, rest));
   }
   return absl::Status(code, message);
 }

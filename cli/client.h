@@ -35,6 +35,7 @@ class Client {
  public:
   struct Options {
     std::string address;     // host:port
+    std::string command;     // "job show": what is refused, for people
     absl::Duration timeout;  // of a call; a watch waits so long for a coordinator that went away
     std::shared_ptr<grpc::ChannelCredentials> credentials;
     absl::Status problem = {};  // not OK: there are no credentials; every call returns this error

@@ -71,9 +71,19 @@ absl::StatusOr<Contexts> Contexts::Load(const Environment& environment) {
 
 absl::StatusOr<std::string> Contexts::Choose(const std::string& name) const {
   const std::string& wanted = name.empty() ? current_ : name;
-  if (coordinators_.contains(wanted)) {
-    return wanted;
+  if (wanted.empty()) {
+    return Missing("no context is in use");
   }
+  WATTLE_RETURN_IF_ERROR(CheckKnown(wanted));
+  return wanted;
+}
+
+absl::Status Contexts::CheckKnown(const std::string& name) const {
+  return coordinators_.contains(name) ? absl::OkStatus()
+                                      : Missing(absl::StrCat("no context \"", OneLine(name), "\""));
+}
+
+absl::Status Contexts::Missing(absl::string_view what) const {
   if (coordinators_.empty()) {
     return absl::PermissionDeniedError(
         "you are logged in to no fleet; an admin gives a token with 'wattle person token', or on "
@@ -84,10 +94,8 @@ absl::StatusOr<std::string> Contexts::Choose(const std::string& name) const {
   for (const auto& [known, coordinator] : coordinators_) {
     names.push_back(known);
   }
-  return absl::NotFoundError(absl::StrCat(
-      wanted.empty() ? "no context is in use"
-                     : absl::StrCat("no context \"", OneLine(wanted), "\""),
-      "; there are ", OneLine(absl::StrJoin(names, ", ")), "; wattle context use NAME"));
+  return absl::NotFoundError(absl::StrCat(what, "; there are ", OneLine(absl::StrJoin(names, ", ")),
+                                          "; wattle context use NAME"));
 }
 
 std::string Contexts::FolderOf(const std::string& name) const {
@@ -106,19 +114,20 @@ absl::Status Contexts::Add(const std::string& name, const std::string& coordinat
 }
 
 absl::Status Contexts::Use(const std::string& name) {
-  WATTLE_ASSIGN_OR_RETURN(current_, Choose(name));
+  WATTLE_RETURN_IF_ERROR(CheckKnown(name));
+  current_ = name;
   return Save();
 }
 
 absl::Status Contexts::Remove(const std::string& name) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string known, Choose(name));
+  WATTLE_RETURN_IF_ERROR(CheckKnown(name));
   std::error_code error;
-  std::filesystem::remove_all(FolderOf(known), error);
+  std::filesystem::remove_all(FolderOf(name), error);
   if (error) {
-    return FileError(error.value(), FolderOf(known), "cannot remove it");
+    return FileError(error.value(), FolderOf(name), "cannot remove it");
   }
-  coordinators_.erase(known);
-  if (current_ == known) {
+  coordinators_.erase(name);
+  if (current_ == name) {
     current_.clear();
   }
   return Save();

@@ -33,6 +33,9 @@ class Contexts {
   // The context to use: `name`, or the current one where that is empty. Errors: kNotFound lists
   // those there are; kPermissionDenied without any, with the remedy.
   [[nodiscard]] absl::StatusOr<std::string> Choose(const std::string& name) const;
+  // Whether there is one of this name, which is not the current one where it is empty. Errors: as
+  // Choose.
+  [[nodiscard]] absl::Status CheckKnown(const std::string& name) const;
   [[nodiscard]] std::string FolderOf(const std::string& name) const;
 
   // Those above the folder of each context, for their user alone.
@@ -43,6 +46,8 @@ class Contexts {
   absl::Status Remove(const std::string& name);  // With its key.
 
  private:
+  // kNotFound, or kPermissionDenied where there is no context at all.
+  [[nodiscard]] absl::Status Missing(absl::string_view what) const;
   absl::Status Save() const;
 
   std::string directory_;

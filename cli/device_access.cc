@@ -2,6 +2,7 @@
 //
 // wattle device token|approve|revoke: who may be a board of the fleet.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,13 +25,13 @@ struct TokenFlags {
   int uses = 1;
   int count = 1;
   std::string address;
-  std::string revoke;
+  std::optional<std::string> revoke;
   bool approve = false;
 };
 
 absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& flags) {
-  if (!flags.revoke.empty()) {
-    return EndToken(session, flags.revoke);
+  if (flags.revoke.has_value()) {
+    return EndToken(session, *flags.revoke);
   }
   v1::CreateDeviceTokensRequest request;
   for (const std::string& text : flags.labels) {
@@ -60,14 +61,22 @@ absl::StatusOr<ExitCode> MakeDeviceTokens(Session& session, const TokenFlags& fl
   return ExitCode::kOk;
 }
 
+// "nano-1 (ID)"; of a board that has not connected yet, whose name nobody knows, the id alone.
+std::string BoardWords(const std::string& name, const std::string& device_id) {
+  return name.empty() ? device_id : absl::StrCat(Printable(name), " (", device_id, ")");
+}
+
 absl::StatusOr<ExitCode> ApproveDevice(Session& session, const std::string& device) {
+  const IdentitiesBefore before(session);
   WATTLE_ASSIGN_OR_RETURN(const v1::ApproveDeviceResponse approved,
                           session.client().ApproveDevice(device));
   session.Print(approved, [&] {
-    return approved.name().empty()
-               ? absl::StrCat("approved ", approved.device_id(), ", which has not connected yet\n")
-               : absl::StrCat("approved ", Printable(approved.name()), " (", approved.device_id(),
-                              ")\n");
+    const std::string board = BoardWords(approved.name(), approved.device_id());
+    const v1::IdentityRecord* const known = before.Find("device", approved.device_id());
+    return known != nullptr && !known->waits_for_approval()
+               ? absl::StrCat(board, " does not wait for an approval\n")
+               : absl::StrCat("approved ", board,
+                              approved.name().empty() ? ", which has not connected yet\n" : "\n");
   });
   return ExitCode::kOk;
 }
@@ -86,14 +95,20 @@ absl::StatusOr<ExitCode> RevokeDevice(Session& session, const RevokeFlags& flags
     WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
     request.set_since_unix_seconds(absl::ToDoubleSeconds(since - absl::UnixEpoch()));
   }
+  const IdentitiesBefore before(session);
   WATTLE_ASSIGN_OR_RETURN(const v1::RevokeDeviceResponse revoked,
                           session.client().RevokeDevice(request));
   session.Print(revoked, [&] {
-    return absl::StrCat("revoked ", Printable(revoked.name()), " (", revoked.device_id(), ")\n",
-                        revoked.job_ids().empty()
-                            ? ""
-                            : absl::StrCat("results that came from it: ",
-                                           absl::StrJoin(revoked.job_ids(), ", "), "\n"));
+    const std::string board = BoardWords(revoked.name(), revoked.device_id());
+    const std::string done = before.WasRevoked("device", revoked.device_id())
+                                 ? absl::StrCat(board, " was revoked already")
+                                 : absl::StrCat("revoked ", board);
+    return absl::StrCat(done, revoked.name().empty() ? ", which has never connected\n" : "\n",
+                        !revoked.job_ids().empty()
+                            ? absl::StrCat("results that came from it: ",
+                                           absl::StrJoin(revoked.job_ids(), ", "), "\n")
+                        : flags.since.empty() ? ""
+                                              : "no job ended on it since\n");
   });
   return ExitCode::kOk;
 }

@@ -165,12 +165,26 @@ class Doctor {
     });
   }
 
+  // A board that its owner, an operator or a policy holds is no fault, so it is only told.
+  [[nodiscard]] std::string DevicesAreWell() const {
+    std::vector<std::string> held;
+    for (const v1::Device& device : facts_.devices.devices()) {
+      if (device.drained() || device.heartbeat().owner_hold_seconds() > 0.0 ||
+          !device.heartbeat().guard_reason().empty()) {
+        held.push_back(absl::StrCat(Name(device), " (", DeviceStateWord(device), ")"));
+      }
+    }
+    return held.empty() ? "every device is heard of and can run jobs"
+                        : absl::StrCat("every device is heard of; these run no jobs now: ",
+                                       absl::StrJoin(held, ", "));
+  }
+
   void Devices() {
     if (facts_.devices.devices().empty()) {
       Trouble("no device has registered", "start one: wattle-worker --coordinator HOST:PORT");
       return;
     }
-    Look("every device is heard of and can run jobs", [&] {
+    Look(DevicesAreWell(), [&] {
       const absl::Time now = Now();
       for (const v1::Device& device : facts_.devices.devices()) {
         if (!device.problem().empty()) {

@@ -52,6 +52,27 @@ TEST(DiagnosisTest, AHealthyFleetHasNoTrouble) {
   EXPECT_THAT(RenderDiagnosis(Diagnose(HealthyFacts())), HasSubstr("ok  clocks agree\n"));
 }
 
+// They are no trouble, and run no jobs all the same.
+TEST(DiagnosisTest, BoardsThatAreHeldAreNamed) {
+  Facts facts = HealthyFacts();
+  for (v1::Device& device : *facts.devices.mutable_devices()) {
+    device.set_drained(false);
+    device.mutable_heartbeat()->clear_guard_reason();
+  }
+  EXPECT_THAT(RenderDiagnosis(Diagnose(facts)),
+              HasSubstr("ok  every device is heard of and can run jobs\n"));
+  v1::Device& first = *facts.devices.mutable_devices(0);
+  first.clear_running_attempt_id();
+  first.set_drained(true);
+  v1::Device& second = *facts.devices.mutable_devices(1);
+  second.mutable_heartbeat()->set_owner_hold_seconds(60);
+  EXPECT_THAT(
+      RenderDiagnosis(Diagnose(facts)),
+      HasSubstr("ok  every device is heard of; these run no jobs now: " + first.info().name() +
+                " (drained), " + second.info().name() + " (held by owner)\n"));
+  EXPECT_EQ(Troubles(facts), "");
+}
+
 TEST(DiagnosisTest, WhatNobodyToldIsNotCalledWell) {
   Facts facts = HealthyFacts();
   for (v1::Device& device : *facts.devices.mutable_devices()) {

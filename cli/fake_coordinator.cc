@@ -498,6 +498,34 @@ class FakeAccess : public v1::AccessService::Service {
     state_.token_revocations.push_back(request->token_id());
     return state_.revoke_status;
   }
+  grpc::Status ListIdentities(grpc::ServerContext*, const v1::ListIdentitiesRequest*,
+                              v1::ListIdentitiesResponse* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    *response = state_.identities;
+    return grpc::Status::OK;
+  }
+  // Its name is known if it begins with "nano".
+  grpc::Status ApproveDevice(grpc::ServerContext*, const v1::ApproveDeviceRequest* request,
+                             v1::ApproveDeviceResponse* response) override {
+    response->set_device_id(request->device());
+    response->set_name(request->device().rfind("nano", 0) == 0 ? "mast" : "");
+    return grpc::Status::OK;
+  }
+  grpc::Status RevokeDevice(grpc::ServerContext*, const v1::RevokeDeviceRequest*,
+                            v1::RevokeDeviceResponse* response) override {
+    const absl::MutexLock lock(&state_.mutex);
+    *response = state_.revoked_device;
+    return grpc::Status::OK;
+  }
+  grpc::Status RevokePerson(grpc::ServerContext*, const v1::RevokePersonRequest*,
+                            v1::RevokePersonResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status SetQuota(grpc::ServerContext*, const v1::SetQuotaRequest*,
+                        v1::SetQuotaResponse*) override {
+    const absl::MutexLock lock(&state_.mutex);
+    return state_.quota_status;
+  }
 
  private:
   FakeState& state_;

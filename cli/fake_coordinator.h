@@ -59,6 +59,9 @@ struct FakeState {
   std::vector<v1::FleetEvent> events;
   std::vector<std::string> token_revocations;
   grpc::Status revoke_status;  // of RevokeToken
+  v1::ListIdentitiesResponse identities;
+  v1::RevokeDeviceResponse revoked_device;  // the answer of RevokeDevice
+  grpc::Status quota_status;                // of SetQuota
 };
 
 class FakeCoordinator {

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "cli/access_view.h"
 #include "cli/contexts.h"
 #include "cli/session.h"
@@ -23,6 +24,7 @@
 #include "base/tls/private_file.h"
 #include "base/tls/token.h"
 #include "identity/enroll.h"
+#include "identity/identity.h"
 #include "proto/project_name.h"
 
 namespace wattle::cli {
@@ -32,6 +34,37 @@ struct LoginFlags {
   std::string token;
   std::string name;
 };
+
+// "spiffe://FLEET/person/ID" → "ID's of the fleet FLEET".
+std::string WhoseWords(const std::string& uri) {
+  const std::vector<std::string> parts = absl::StrSplit(uri, '/');
+  constexpr size_t kFleet = 2;
+  return parts.size() > kFleet ? absl::StrCat(parts.back(), "'s of the fleet ", parts[kFleet])
+                               : absl::StrCat(uri, "'s");
+}
+
+// A login replaces the identity of the same person alone: the key of another one would be lost.
+absl::Status CheckReplaces(const Contexts& contexts, const std::string& name,
+                           const identity::Identity& enrolled) {
+  const absl::StatusOr<std::string> kept = identity::UriIn(contexts.FolderOf(name));
+  if (!kept.ok() || *kept == enrolled.uri) {
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(absl::StrCat(
+      "context ", name, ": is ", WhoseWords(*kept), ", and the token is ", WhoseWords(enrolled.uri),
+      "; repeat it with --name NAME, or after wattle context rm ", name));
+}
+
+// Makes the key and exchanges the token. The folder is the token's: where the answer was lost, or
+// the context is another person's, the same command with whatever name finds the key again.
+absl::StatusOr<identity::Identity> Exchange(const std::string& folder, const std::string& token) {
+  absl::StatusOr<identity::Identity> enrolled = identity::Enroll(folder, token, "");
+  if (absl::IsPermissionDenied(enrolled.status())) {
+    std::error_code ignored;  // The token is good for nothing, and so is a key for it.
+    std::filesystem::remove_all(folder, ignored);
+  }
+  return enrolled;
+}
 
 // A later login in the same context has a new key: the earlier one goes with its folder.
 absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
@@ -44,9 +77,10 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   WATTLE_RETURN_IF_ERROR(CheckContextName("--name", flags.name));
   const std::string folder = contexts.FolderOf(flags.name);
   WATTLE_RETURN_IF_ERROR(contexts.MakeFolders());
-  // The old identity stays until the new one is there.
-  const std::string fresh = absl::StrCat(folder, ".new");
-  WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, identity::Enroll(fresh, text, ""));
+  // The old identity stays until the new one is there. No context's name begins with a dot.
+  const std::string fresh = contexts.FolderOf(absl::StrCat(".", token.id));
+  WATTLE_ASSIGN_OR_RETURN(const identity::Identity enrolled, Exchange(fresh, text));
+  WATTLE_RETURN_IF_ERROR(CheckReplaces(contexts, flags.name, enrolled));
   std::error_code error;
   std::filesystem::remove_all(folder, error);
   std::filesystem::rename(fresh, folder, error);
@@ -55,7 +89,7 @@ absl::StatusOr<ExitCode> Login(Session& session, const LoginFlags& flags) {
   }
   WATTLE_RETURN_IF_ERROR(contexts.Add(flags.name, token.address));
   session.PrintText(absl::StrCat("logged in as ", enrolled.id(), " to ", token.address,
-                                 ", context ", flags.name, "\n"));
+                                 ", context ", flags.name, ", now in use\n"));
   return ExitCode::kOk;
 }
 
@@ -148,6 +182,19 @@ absl::StatusOr<ExitCode> PersonToken(Session& session, const PersonFlags& flags)
   return ExitCode::kOk;
 }
 
+absl::StatusOr<ExitCode> RevokePerson(Session& session, const PersonFlags& flags) {
+  v1::RevokePersonRequest request;
+  request.set_person(flags.person);
+  request.set_reason(flags.reason);
+  const IdentitiesBefore before(session);
+  WATTLE_RETURN_IF_ERROR(session.client().RevokePerson(request));
+  const std::string person = Printable(flags.person);
+  session.PrintText(before.WasRevoked("person", flags.person)
+                        ? absl::StrCat(person, " was revoked already\n")
+                        : absl::StrCat("revoked ", person, "\n"));
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max) {
@@ -169,8 +216,29 @@ absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max) {
   return ttl;
 }
 
+IdentitiesBefore::IdentitiesBefore(Session& session)
+    : list_(session.client().ListIdentities().value_or(v1::ListIdentitiesResponse())) {}
+
+const v1::IdentityRecord* IdentitiesBefore::Find(absl::string_view kind,
+                                                 absl::string_view id) const {
+  for (const v1::IdentityRecord& record : list_.identities()) {
+    if (record.kind() == kind && record.id() == id) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+bool IdentitiesBefore::WasRevoked(absl::string_view kind, absl::string_view id) const {
+  const v1::IdentityRecord* const known = Find(kind, id);
+  return known != nullptr && known->revoked();
+}
+
 absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text) {
   std::string id = text;
+  if (text.empty()) {
+    return absl::InvalidArgumentError("token: empty, wanted its id, or the whole text of a token");
+  }
   if (const auto service = tls::ParseServiceToken(text); service.ok()) {
     id = service->id;
   } else if (const auto enrolment = tls::ParseToken(text); enrolment.ok()) {
@@ -203,15 +271,17 @@ void PrintTokens(Session& session, const v1::CreateTokensResponse& made) {
 
 void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* login = AddLeaf(app, "login",
-                            "Exchange a token for a certificate, and keep it as a named context. "
-                            "The key is made here and stays here.",
+                            "Exchange a token for a certificate, and keep it as a named context, "
+                            "which is in use from now on. The key is made here and stays here.",
                             "  wattle login wattle1:...\n"
                             "  wattle-coordinator access admin-token --data-dir ./data | wattle "
                             "login -\n");
   const auto login_flags = std::make_shared<LoginFlags>();
   login->add_option("TOKEN", login_flags->token, "-: read it from standard input")->required();
   login_flags->name = "default";
-  login->add_option("--name", login_flags->name, "Of the context; default: default")
+  login
+      ->add_option("--name", login_flags->name,
+                   "Of the context, which is then in use; default: default")
       ->type_name("NAME");
   slot->Bind(login, [login_flags](Session& session) { return Login(session, *login_flags); });
 
@@ -256,14 +326,7 @@ void AddLoginCommands(CLI::App* app, CommandSlot* slot) {
                              "  wattle person revoke ann --reason \"left\"\n");
   revoke->add_option("NAME", flags->person, "Who")->required();
   revoke->add_option("--reason", flags->reason, "Why, for people")->type_name("TEXT");
-  slot->Bind(revoke, [flags](Session& session) -> absl::StatusOr<ExitCode> {
-    v1::RevokePersonRequest request;
-    request.set_person(flags->person);
-    request.set_reason(flags->reason);
-    WATTLE_RETURN_IF_ERROR(session.client().RevokePerson(request));
-    session.PrintText(absl::StrCat("revoked ", Printable(flags->person), "\n"));
-    return ExitCode::kOk;
-  });
+  slot->Bind(revoke, [flags](Session& session) { return RevokePerson(session, *flags); });
 }
 
 }  // namespace wattle::cli

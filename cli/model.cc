@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cli/artifact_commands.h"
@@ -18,6 +19,7 @@
 #include <CLI/App.hpp>
 
 #include "artifacts/signers/signers.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "base/tls/private_file.h"
 #include "formats/byte_pair_encoding.h"
@@ -207,11 +209,30 @@ struct SignFlags {
   std::string signer;
 };
 
+// A public key, which everybody may read, is named before the mode of its file is.
+absl::StatusOr<std::string> ReadSignersKey(const std::string& path) {
+  constexpr int64_t kKeyBytesMax = 16 << 10;
+  if (const auto text = ReadWholeFile(path, kKeyBytesMax);
+      text.ok() && absl::StrContains(*text, "BEGIN PUBLIC KEY")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a public key; --key takes the private one"));
+  }
+  absl::StatusOr<std::string> key =
+      tls::ReadPrivateFile(path, {.what = "key", .remedy = "sign with a new one"});
+  WATTLE_RETURN_IF_ERROR(AsBadInput(key.status()));
+  return key;
+}
+
 // Over the id, which is the hash of all files: the key stays here.
 absl::StatusOr<ExitCode> Sign(Session& session, const SignFlags& flags) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string key, tls::ReadPrivateFile(flags.key_path));
+  WATTLE_ASSIGN_OR_RETURN(const std::string key, ReadSignersKey(flags.key_path));
   WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo info,
                           session.client().ResolveArtifact(flags.reference));
+  if (info.kind() == v1::ARTIFACT_KIND_DATASET || info.kind() == v1::ARTIFACT_KIND_RELEASE) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.reference, ": is a ",
+        info.kind() == v1::ARTIFACT_KIND_DATASET ? "data set" : "release", "; models are signed"));
+  }
   const std::string signer =
       flags.signer.empty() ? fs::path(flags.key_path).stem().string() : flags.signer;
   auto signature = artifacts::SignArtifact(key, signer, info.artifact_id());

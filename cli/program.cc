@@ -200,6 +200,23 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
   }
 }
 
+// Why the value that is empty is wrong, "" where none is. Without a value a flag chooses all, the
+// latest or the default, which an unset variable of a script does not mean. A required value is
+// judged by its command, which knows the right ones.
+std::string EmptyValue(CLI::App* app) {
+  constexpr absl::string_view kTexts[] = {"reason", "prompt", "stop", "text"};
+  for (const CLI::Option* option : app->get_options()) {
+    const std::string& name = option->get_single_name();
+    const std::vector<std::string>& values = option->results();
+    if (std::find(values.begin(), values.end(), "") != values.end() && !option->get_required() &&
+        std::find(std::begin(kTexts), std::end(kTexts), name) == std::end(kTexts)) {
+      return absl::StrCat(option->get_positional() ? "" : "--", name, ": empty, wanted ",
+                          option->get_type_name());
+    }
+  }
+  return app->get_subcommands().empty() ? "" : EmptyValue(app->get_subcommands().front());
+}
+
 std::vector<std::string> AskFleet(Session& session, const std::string& sort) {
   std::set<std::string> names;
   if (sort == "JOB" || sort == "REFERENCE") {
@@ -289,13 +306,14 @@ int RunProgram(const std::vector<std::string>& arguments, const std::string& ver
   if (const std::optional<int> ended = Parse(app.get(), arguments, environment)) {
     return AfterOutput(environment, *ended);
   }
-  if (app->count("--coordinator") > 0 && flags.coordinator.empty()) {
-    return Fail(environment, ExitCode::kBadInput, "--coordinator: empty, wanted HOST:PORT");
+  if (const std::string empty = EmptyValue(app.get()); !empty.empty()) {
+    return Fail(environment, ExitCode::kBadInput, empty);
   }
   if (flags.format == OutputFormat::kCsv && !app->got_subcommand("energy")) {
     return Fail(environment, ExitCode::kBadInput,
                 "-o csv: only wattle energy writes CSV; use -o json here");
   }
+  flags.command = Named(app.get()).path.substr(sizeof("wattle"));
   Session session(environment, flags);
   const absl::StatusOr<ExitCode> code = slot.chosen()(session);
   if (!environment.out->good()) {

@@ -33,7 +33,14 @@ std::string WhoseQuota(const v1::Quota& quota) {
   return quota.project().empty() ? quota.owner() : absl::StrCat("project ", quota.project());
 }
 
-// The coordinator refuses neither and both.
+// The coordinator refuses both.
+absl::Status CheckWhose(const QuotaFlags& flags) {
+  return flags.owner.empty() && flags.project.empty()
+             ? absl::InvalidArgumentError(
+                   "whose quota? Give OWNER, or --project NAME; '*' is everybody's without one")
+             : absl::OkStatus();
+}
+
 void AddWhose(CLI::App* leaf, QuotaFlags* flags) {
   leaf->add_option("OWNER", flags->owner, "A person's name, or '*'; none with --project");
   leaf->add_option("--project", flags->project, "All that is of this project, whoever's it is")
@@ -41,6 +48,7 @@ void AddWhose(CLI::App* leaf, QuotaFlags* flags) {
 }
 
 absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
+  WATTLE_RETURN_IF_ERROR(CheckWhose(flags));
   v1::Quota quota;
   quota.set_owner(flags.owner);
   quota.set_project(flags.project);
@@ -65,6 +73,7 @@ absl::StatusOr<ExitCode> SetQuota(Session& session, const QuotaFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> RemoveQuota(Session& session, const QuotaFlags& flags) {
+  WATTLE_RETURN_IF_ERROR(CheckWhose(flags));
   v1::Quota quota;
   quota.set_owner(flags.owner);
   quota.set_project(flags.project);

@@ -22,6 +22,7 @@ Client& Session::client() {
              environment_);
     client_ = std::make_unique<Client>(
         Client::Options{.address = dialling.ok() ? dialling->coordinator : flags_.coordinator,
+                        .command = flags_.command,
                         .timeout = absl::Seconds(flags_.timeout_seconds),
                         .credentials = dialling.ok() ? dialling->credentials : nullptr,
                         .problem = dialling.status()},

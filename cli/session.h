@@ -29,6 +29,7 @@ enum class OutputFormat { kTable, kJson, kCsv };
 
 struct GlobalFlags {
   std::string version;      // Of this program.
+  std::string command;      // Such as "job show".
   std::string coordinator;  // Empty: the context's.
   std::string context;      // Empty: the one in use.
   bool plaintext_loopback = false;
@@ -122,6 +123,19 @@ absl::StatusOr<absl::Duration> ParseTtl(const std::string& text, int days_max);
 inline constexpr int kTokenDaysMax = 30;
 // Prints new tokens, one a line.
 void PrintTokens(Session& session, const v1::CreateTokensResponse& made);
+// Who was let in before a command changed it, so that a command that is repeated can say that it
+// changed nothing. Empty where the coordinator does not tell: the command itself does not need it.
+class IdentitiesBefore {
+ public:
+  explicit IdentitiesBefore(Session& session);
+  // Null: none such. kind: "device" or "person".
+  [[nodiscard]] const v1::IdentityRecord* Find(absl::string_view kind, absl::string_view id) const;
+  [[nodiscard]] bool WasRevoked(absl::string_view kind, absl::string_view id) const;
+
+ private:
+  v1::ListIdentitiesResponse list_;
+};
+
 // Ends a token of whatever kind. text: its id, or all of it.
 absl::StatusOr<ExitCode> EndToken(Session& session, const std::string& text);
 

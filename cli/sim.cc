@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/session.h"
 #include "cli/sim_page.h"
@@ -61,7 +62,10 @@ absl::StatusOr<ExitCode> Answer(Session& session, const SimFlags& flags,
   const auto results = sim::RunPolicies(
       scenario, [&session] { return session.environment().interrupt->raised(); },
       flags.html.empty() ? sim::Recorded::kNothing : sim::Recorded::kFirstSeed);
-  WATTLE_RETURN_IF_ERROR(WithContext(flags.file.empty() ? "fleet" : flags.file, results.status()));
+  const std::string file = flags.file.empty() ? "fleet" : flags.file;
+  WATTLE_RETURN_IF_ERROR(absl::StartsWith(results.status().message(), absl::StrCat(file, ":"))
+                             ? results.status()  // With its line.
+                             : WithContext(file, results.status()));
   const std::string json = SimJson(scenario, *results);
   // First the answer: a file that cannot be written must not cost minutes of simulation.
   const bool page_alone = flags.html == kStandardOutput;
@@ -107,7 +111,8 @@ absl::StatusOr<std::string> ScenarioText(Session& session, const SimFlags& flags
     return text;
   }
   WATTLE_ASSIGN_OR_RETURN(const sim::FleetTold told, AskCoordinator(session));
-  WATTLE_ASSIGN_OR_RETURN(sim::FleetScenario fleet, sim::ScenarioOfFleet(told, text, flags.file));
+  WATTLE_ASSIGN_OR_RETURN(sim::FleetScenario fleet,
+                          sim::ScenarioOfFleet(told, text, flags.file, ChangesOf(flags).set));
   session.PrintRemark(
       absl::StrCat("assumed, because the coordinator does not tell: ", fleet.assumed));
   return std::move(fleet.text);

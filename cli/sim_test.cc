@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "cli/program_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -155,6 +156,12 @@ TEST_F(SimTest, WrongInputIsOneLineAndExitsWith2) {
   ExpectError({"sim", Write("empty.yaml", "")}, "is empty");
   ExpectError({"sim", Write("typo.yaml", "durration: 1h\n")},
               "typo.yaml:1: durration: unknown field; did you mean \"duration\"?");
+  // What only the simulated coordinator refuses has its line too.
+  std::string text(kScenario);
+  text.replace(text.find("examples: 400"), 13, "examples: 400, format: text");
+  ExpectError({"sim", Write("text.yaml", text)},
+              absl::StrCat("wattle: ", Path("text.yaml"),
+                           ":8: job tune: finetune.data: questions holds a text"));
   ExpectError({"sim", file, "--seeds", "0"}, "seeds: \"0\"; wanted 1 to 1000");
   ExpectError({"sim", file, "--seed", "-1"}, "seed: \"-1\"; wanted 0 to 1000000000");
   ExpectError({"sim", file, "--policy", "best"}, "policy: \"best\"; wanted each at most once of");

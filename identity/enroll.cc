@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -28,12 +29,32 @@ std::unique_ptr<v1::AccessService::Stub> Dial(
   return v1::AccessService::NewStub(grpc::CreateCustomChannel(address, credentials, arguments));
 }
 
+bool MayBeElsewhere(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) ||
+         (absl::IsUnavailable(status) && !absl::StrContains(status.message(), "not trusted"));
+}
+
 absl::Status Explain(const std::string& address, const grpc::Status& status) {
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("coordinator ", address, ": no answer within ", kAnswersWithin.count(), " s"));
+  }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     return absl::UnavailableError(
         absl::StrCat("coordinator ", address, ": ", ConnectionTrouble(status.error_message())));
   }
   return FromGrpc(status);
+}
+
+// Where nobody answers at the token's address. Whoever answers and is not trusted has a remedy.
+absl::Status WithRemedy(const absl::Status& status) {
+  if (!MayBeElsewhere(status)) {
+    return status;
+  }
+  return absl::Status(
+      status.code(),
+      absl::StrCat(status.message(),
+                   "; start it, or ask for a token whose --address this machine can reach"));
 }
 
 // The answer must be for this key, and signed by the root that the caller trusts.
@@ -66,7 +87,7 @@ absl::StatusOr<Identity> Enroll(const std::string& folder, const std::string& to
   const grpc::Status status =
       Dial(token.address, tls::PinnedCredentials(token.pin))->Enroll(&context, request, &answer);
   if (!status.ok()) {
-    return Explain(token.address, status);
+    return WithRemedy(Explain(token.address, status));
   }
   WATTLE_ASSIGN_OR_RETURN(const std::string root, tls::PinnedRoot(answer.roots_pem(), token.pin));
   WATTLE_RETURN_IF_ERROR(CheckAnswer(answer, signing_request, root));

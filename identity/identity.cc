@@ -69,6 +69,14 @@ absl::StatusOr<Identity> Load(const std::string& folder) {
   return identity;
 }
 
+absl::StatusOr<std::string> UriIn(const std::string& folder) {
+  const std::string path = PathIn(folder, "certificate.pem");
+  WATTLE_ASSIGN_OR_RETURN(const std::string certificate, ReadWholeFile(path));
+  const absl::StatusOr<tls::CertificateFacts> facts = tls::ReadCertificate(certificate);
+  WATTLE_RETURN_IF_ERROR(WithContext(path, facts.status()));
+  return facts->uris.empty() ? std::string() : facts->uris[0];
+}
+
 tls::CertificateFiles FilesOf(const Identity& identity) {
   return {PathIn(identity.folder, "key.pem"), PathIn(identity.folder, "certificate.pem")};
 }

@@ -43,6 +43,10 @@ struct Identity {
 // read, or that is not the certificate's.
 absl::StatusOr<Identity> Load(const std::string& folder);
 
+// "spiffe://FLEET/person/ID" of the certificate alone: also where its key cannot be used. Errors:
+// kNotFound before the enrolment is complete; kInvalidArgument for what is no certificate.
+absl::StatusOr<std::string> UriIn(const std::string& folder);
+
 // The files of the key and of the certificate, which is replaced when it is renewed.
 tls::CertificateFiles FilesOf(const Identity& identity);
 

@@ -13,6 +13,7 @@
 #include "base/status_matchers.h"
 #include "base/test_directory.h"
 #include "base/tls/certificate.h"
+#include "base/tls/token.h"
 #include "identity/enroll.h"
 
 namespace wattle::identity {
@@ -78,6 +79,22 @@ TEST_F(IdentityTest, ACertificateOfAnotherKeyIsRefused) {
   ASSERT_THAT(Keep(folder_, AnswerTo(other), "hub:7410"), IsOk());
   EXPECT_THAT(Load(folder_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("enrol again")));
+}
+
+TEST_F(IdentityTest, ANameIsReadWhereItsKeyIsOfNoUse) {
+  EXPECT_THAT(UriIn(folder_), StatusIs(absl::StatusCode::kNotFound, testing::_));
+  ASSERT_THAT(Keep(folder_, AnswerTo(*SigningRequestOf(folder_)), "hub:7410"), IsOk());
+  std::filesystem::remove(folder_ + "/key.pem");
+  EXPECT_EQ(*UriIn(folder_), "spiffe://f1/device/d1");
+}
+
+TEST_F(IdentityTest, WhereNobodyAnswersTheRemedyIsTold) {
+  const tls::Token token = {"127.0.0.1:1", "0123456789abcdef", std::string(32, 'a'),
+                            std::string(64, 'b')};
+  EXPECT_THAT(Enroll(folder_, tls::FormatToken(token), "d1"),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       "coordinator 127.0.0.1:1: connection refused; start it, or ask for a token "
+                       "whose --address this machine can reach"));
 }
 
 TEST_F(IdentityTest, KeysAreForTheirUserAlone) {

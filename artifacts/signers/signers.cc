@@ -38,7 +38,8 @@ absl::StatusOr<v1::ArtifactSignature> SignArtifact(absl::string_view key_pem,
 absl::StatusOr<SigningKey> LoadSigningKey(const std::string& key_path,
                                           const std::string& public_key_path) {
   SigningKey own;
-  absl::StatusOr<std::string> key = tls::ReadPrivateFile(key_path);
+  absl::StatusOr<std::string> key =
+      tls::ReadPrivateFile(key_path, {.what = "key", .remedy = "remove it for a new one"});
   if (absl::IsNotFound(key.status())) {
     WATTLE_ASSIGN_OR_RETURN(key, tls::NewKey());
     WATTLE_RETURN_IF_ERROR(tls::WritePrivateFile(key_path, *key));
@@ -59,12 +60,15 @@ absl::StatusOr<Signers> Signers::Load(const std::string& directory) {
     if (name[0] == '.') {
       continue;
     }
-    WATTLE_ASSIGN_OR_RETURN(const std::string pem,
-                            ReadWholeFile(entry.path().string(), kKeyBytesMax));
-    WATTLE_RETURN_IF_ERROR(WithContext(entry.path().string(), signers.Add(name, pem)));
+    const auto pem = ReadWholeFile(entry.path().string(), kKeyBytesMax);
+    if (!pem.ok()) {
+      return absl::InvalidArgumentError(pem.status().message());
+    }
+    WATTLE_RETURN_IF_ERROR(WithContext(entry.path().string(), signers.Add(name, *pem)));
   }
   if (error) {
-    return FileError(error.value(), directory, "cannot be read");
+    return absl::InvalidArgumentError(
+        FileError(error.value(), directory, "cannot be read").message());
   }
   if (signers.keys_.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -34,8 +34,8 @@ absl::StatusOr<SigningKey> LoadSigningKey(const std::string& key_path,
 
 class Signers {
  public:
-  // Errors: kInvalidArgument names the file that is no public key, or a folder without any; those
-  // of the files.
+  // Errors: kInvalidArgument names the file that is no public key or cannot be read, or a folder
+  // without any.
   static absl::StatusOr<Signers> Load(const std::string& directory);
 
   // Also trusts this one. Replaces a file's key of the same name.

@@ -113,11 +113,14 @@ TEST_F(SignersTest, AKeyOfOnesOwnStaysTheSame) {
   std::filesystem::permissions(File("own/key"), std::filesystem::perms::group_read,
                                std::filesystem::perm_options::add);
   EXPECT_THAT(LoadSigningKey(File("own/key"), File("own/public")),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("others may read")));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("others may read this key; chmod 600 it, and remove it for a new "
+                                 "one if others used this machine")));
 }
 
 TEST_F(SignersTest, BadKeysAreNamed) {
-  EXPECT_FALSE(Signers::Load(File("none")).ok());
+  EXPECT_THAT(Signers::Load(File("none")),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("check the path")));
   std::filesystem::create_directories(File("signers"));
   EXPECT_THAT(Signers::Load(File("signers")),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has no signer's public")));

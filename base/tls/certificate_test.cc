@@ -194,7 +194,12 @@ TEST_F(CertificateTest, AKeyThatOthersMayReadIsRefused) {
   EXPECT_THAT(ReadPrivateFile(folder + "/key.pem"), IsOk());
   ASSERT_EQ(chmod((folder + "/key.pem").c_str(), 0640), 0);
   EXPECT_THAT(ReadPrivateFile(folder + "/key.pem"),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chmod 600")));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("others may read this key; chmod 600 it, and enrol anew if")));
+  EXPECT_THAT(
+      ReadPrivateFile(folder + "/key.pem", {.what = "passphrase", .remedy = "take another"}),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr("this passphrase; chmod 600 it, and take another if")));
   EXPECT_THAT(ReadPrivateFile(folder + "/none"), StatusIs(absl::StatusCode::kNotFound, testing::_));
 }
 

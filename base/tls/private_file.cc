@@ -27,16 +27,16 @@ absl::Status WritePrivateFile(const std::string& path, absl::string_view content
   return WriteFileDurably(path, content, {}, S_IRUSR | S_IWUSR);
 }
 
-absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
+absl::StatusOr<std::string> ReadPrivateFile(const std::string& path,
+                                            const PrivateContent& content) {
   struct stat facts = {};
   if (stat(path.c_str(), &facts) != 0) {
     return FileError(errno, path, "cannot be read");
   }
   if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path,
-                     ": others may read this key; chmod 600 it, and enrol anew if others "
-                     "used this machine"));
+    return absl::FailedPreconditionError(absl::StrCat(path, ": others may read this ", content.what,
+                                                      "; chmod 600 it, and ", content.remedy,
+                                                      " if others used this machine"));
   }
   return ReadWholeFile(path);
 }

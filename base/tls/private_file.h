@@ -16,8 +16,14 @@ namespace wattle::tls {
 absl::Status MakePrivateDirectory(const std::string& path);
 // The whole file durably, with mode 0600 from its first byte on.
 absl::Status WritePrivateFile(const std::string& path, absl::string_view content);
+// What a private file has, and what its user does where others have read it: for the message.
+struct PrivateContent {
+  absl::string_view what = "key";
+  absl::string_view remedy = "enrol anew";
+};
 // Errors: kNotFound; kFailedPrecondition where others may read the file, with the remedy.
-absl::StatusOr<std::string> ReadPrivateFile(const std::string& path);
+absl::StatusOr<std::string> ReadPrivateFile(const std::string& path,
+                                            const PrivateContent& content = {});
 
 }  // namespace wattle::tls
 

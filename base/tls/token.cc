@@ -25,17 +25,39 @@ struct HexPart {
   size_t digits = 0;
 };
 
-// Takes the part after the last colon off `text`. form: of the whole token, for the message.
-absl::StatusOr<std::string> TakeHex(const HexPart& wanted, absl::string_view form,
+struct Whole {
+  absl::string_view token;
+  absl::string_view form;  // As it should be.
+};
+
+// Between colons; an address in brackets is one part.
+size_t CountParts(absl::string_view text) {
+  size_t parts = 1;
+  bool in_brackets = false;
+  for (const char c : text) {
+    in_brackets = c == '[' || (in_brackets && c != ']');
+    parts += c == ':' && !in_brackets ? 1 : 0;
+  }
+  return parts;
+}
+
+// Takes the part after the last colon off `text`. Of a token that was cut short the last part is
+// another one than it is taken for, so the error counts the parts.
+absl::StatusOr<std::string> TakeHex(const HexPart& wanted, const Whole& whole,
                                     absl::string_view& text) {
   const size_t colon = text.rfind(':');
   const absl::string_view part = colon == absl::string_view::npos ? "" : text.substr(colon + 1);
   if (part.size() != wanted.digits || !std::all_of(part.begin(), part.end(), [](char c) {
         return absl::ascii_isdigit(static_cast<unsigned char>(c)) || (c >= 'a' && c <= 'f');
       })) {
-    return absl::InvalidArgumentError(absl::StrCat("token: its ", wanted.name, " has ", part.size(),
-                                                   " characters, wanted ", wanted.digits,
-                                                   " hex digits; copy the whole token: ", form));
+    const size_t parts = CountParts(whole.token);
+    const size_t parts_wanted = CountParts(whole.form);
+    const std::string wrong =
+        parts == parts_wanted ? absl::StrCat("its ", wanted.name, " has ", part.size(),
+                                             " characters, wanted ", wanted.digits, " hex digits")
+                              : absl::StrCat("has ", parts, " parts, wanted ", parts_wanted);
+    return absl::InvalidArgumentError(
+        absl::StrCat("token: ", wrong, "; copy the whole token: ", whole.form));
   }
   text = text.substr(0, colon);
   return std::string(part);
@@ -50,6 +72,7 @@ std::string FormatToken(const Token& token) {
 
 absl::StatusOr<Token> ParseToken(absl::string_view text) {
   absl::string_view rest = absl::StripAsciiWhitespace(text);
+  const Whole whole = {.token = rest, .form = kForm};
   if (absl::StartsWith(rest, kServicePrefix)) {
     return absl::InvalidArgumentError(
         "token: is a service's, which a program shows over HTTPS and which lets nobody in; login "
@@ -61,9 +84,9 @@ absl::StatusOr<Token> ParseToken(absl::string_view text) {
         "'wattle device token' for a board");
   }
   Token token;
-  WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex({"pin", 64}, kForm, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, kForm, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, kForm, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex({"pin", 64}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
   WATTLE_RETURN_IF_ERROR(ParseHostPort("token", rest).status());
   token.address = std::string(rest);
   return token;
@@ -75,6 +98,7 @@ std::string FormatServiceToken(const ServiceToken& token) {
 
 absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text) {
   absl::string_view rest = absl::StripAsciiWhitespace(text);
+  const Whole whole = {.token = rest, .form = kServiceForm};
   if (!absl::StartsWith(rest, kServicePrefix)) {
     return absl::InvalidArgumentError(absl::StrCat("token: does not begin with ", kServicePrefix,
                                                    "; 'wattle service token NAME' makes one"));
@@ -82,8 +106,8 @@ absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text) {
   // The colon stays before the first part.
   rest.remove_prefix(kServicePrefix.size() - 1);
   ServiceToken token;
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, kServiceForm, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, kServiceForm, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
   if (!rest.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("token: has more parts than ", kServiceForm, "; copy the whole token"));

@@ -2,7 +2,9 @@
 #include "base/tls/token.h"
 
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -36,6 +38,25 @@ TEST(TokenTest, EveryShorterTextIsRefusedWithoutTellingTheSecret) {
     EXPECT_THAT(token, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("token: "))) << size;
     EXPECT_THAT(std::string(token.status().message()), Not(HasSubstr("aaaa")));
   }
+}
+
+// Not by the part that the port is taken for.
+TEST(TokenTest, ATokenThatWasCutShortIsToldByItsParts) {
+  const std::string remedy = ", wanted 6; copy the whole token: wattle1:HOST:PORT:ID:SECRET:PIN";
+  for (const auto& [text, parts] : {std::pair("wattle1:127.0.0.1:27410", 3),
+                                    {"wattle1:[fe80::1]:7410:0123456789abcdef", 4},
+                                    {"wattle1:hub", 2}}) {
+    EXPECT_THAT(ParseToken(text), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           absl::StrCat("token: has ", parts, " parts", remedy)))
+        << text;
+  }
+  EXPECT_THAT(ParseToken(FormatToken(Sample("hub:7410")) + ":1"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has 7 parts")));
+  const std::string whole = FormatToken(Sample("[fe80::1]:7410"));
+  EXPECT_THAT(ParseToken(whole.substr(0, whole.size() - 1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("its pin has 63 characters")));
+  EXPECT_THAT(ParseServiceToken("wattle-service:0123456789abcdef"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has 2 parts, wanted 3")));
 }
 
 TEST(TokenTest, OtherTextsAreRefused) {

@@ -52,9 +52,12 @@ absl::Status RemoveDurably(const std::string& path, const std::string& folder) {
   return removed == 0 ? absl::OkStatus() : SyncDirectory(folder);
 }
 
+constexpr tls::PrivateContent kOwnKey = {
+    .what = "key", .remedy = "make another authority by 'wattle-coordinator access new-ca'"};
+
 // The key of that path; makes it if it is missing.
 absl::StatusOr<std::string> LoadKey(const std::string& path) {
-  absl::StatusOr<std::string> key = tls::ReadPrivateFile(path);
+  absl::StatusOr<std::string> key = tls::ReadPrivateFile(path, kOwnKey);
   if (key.ok() || !absl::IsNotFound(key.status())) {
     return key;
   }
@@ -66,7 +69,7 @@ absl::StatusOr<std::string> LoadKey(const std::string& path) {
 // The root's key may be elsewhere, and no start needs it: so a start alone would not see that
 // others may read it.
 absl::Status CheckRootKey(const std::string& folder) {
-  const absl::Status read = tls::ReadPrivateFile(In(folder, "root_key.pem")).status();
+  const absl::Status read = tls::ReadPrivateFile(In(folder, "root_key.pem"), kOwnKey).status();
   return absl::IsNotFound(read) ? absl::OkStatus() : read;
 }
 
@@ -270,7 +273,7 @@ absl::StatusOr<std::string> Authority::PrepareRotation() {
         "new issuer, and start the coordinator with it");
   }
   const absl::StatusOr<std::string> old_key =
-      tls::ReadPrivateFile(In(present.folder, "root_key.pem"));
+      tls::ReadPrivateFile(In(present.folder, "root_key.pem"), kOwnKey);
   if (absl::IsNotFound(old_key.status())) {
     return absl::FailedPreconditionError(
         absl::StrCat(present.folder,

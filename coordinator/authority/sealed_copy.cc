@@ -57,7 +57,8 @@ absl::Status Write(const Files& files, const std::string& folder) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadPassphrase(const std::string& path) {
-  absl::StatusOr<std::string> text = tls::ReadPrivateFile(path);
+  absl::StatusOr<std::string> text =
+      tls::ReadPrivateFile(path, {.what = "passphrase", .remedy = "take another one"});
   WATTLE_RETURN_IF_ERROR(WithContext("--passphrase-file", text.status()));
   absl::string_view passphrase(*text);
   passphrase = passphrase.substr(0, passphrase.find('\n'));

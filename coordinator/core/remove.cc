@@ -252,7 +252,8 @@ void DecideRemoveDevice(Draft& draft, const RemoveDevice& command) {
 void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
   const State& state = draft.state();
   const Scope scope = ScopeOf(command.own_projects);
-  const absl::StatusOr<ArtifactId> id = ResolveArtifact(state, command.reference, scope);
+  const absl::StatusOr<ArtifactId> id =
+      ResolveArtifact(state, command.reference, scope, command.kind);
   if (!id.ok() || !state.artifacts.contains(*id)) {
     draft.Refuse(id.ok() ? absl::NotFoundError(
                                absl::StrCat("\"", command.reference, "\" is removed already"))

@@ -108,6 +108,20 @@ TEST_F(RemoveTest, AModelIsNotTakenAsADataSet) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("wattle model rm")));
 }
 
+TEST_F(RemoveTest, AReferenceToNothingNamesThoseOfItsKindAlone) {
+  ASSERT_THAT(Commit("bbbb0002", "text", v1::ARTIFACT_KIND_DATASET), IsOk());
+  EXPECT_THAT(Do(RemoveArtifact{"none", v1::ARTIFACT_KIND_RELEASE}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "no release \"none\"; there is none yet; push it with 'wattle release "
+                       "push'"));
+  EXPECT_THAT(Do(RemoveArtifact{"none", v1::ARTIFACT_KIND_DATASET}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "no artifact \"none\"; known: text; push it with 'wattle data push'"));
+  EXPECT_THAT(Do(RemoveArtifact{"none", v1::ARTIFACT_KIND_MODEL}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "no artifact \"none\"; known: tiny; push it with 'wattle model push'"));
+}
+
 TEST_F(RemoveTest, TheOutputOfAGenerateJobIsNotTakenAsAModel) {
   ASSERT_THAT(SubmitGenerate(), IsOk());
   ASSERT_THAT(Commit("cccc0003", "", v1::ARTIFACT_KIND_RESULT, false, "j1"), IsOk());

@@ -33,6 +33,37 @@ std::string Known(const std::vector<std::string>& names) {
   return absl::StrCat("known: ", list, names.size() > shown ? ", …" : "");
 }
 
+bool IsCovered(const State& state, const Scope& scope, const ArtifactId& id) {
+  const v1::ArtifactInfo* const info = state.artifacts.Find(id);
+  return scope.all() || (info != nullptr && scope.Covers(*info));
+}
+
+// Whoever looks for a model looks for a job's output too.
+bool IsOfKind(const v1::ArtifactInfo* info, v1::ArtifactKind kind) {
+  const v1::ArtifactKind own = info == nullptr ? v1::ARTIFACT_KIND_UNSPECIFIED : info->kind();
+  return kind == v1::ARTIFACT_KIND_UNSPECIFIED || own == kind ||
+         (kind == v1::ARTIFACT_KIND_MODEL && own != v1::ARTIFACT_KIND_DATASET &&
+          own != v1::ARTIFACT_KIND_RELEASE);
+}
+
+absl::Status NoArtifact(const State& state, absl::string_view reference, const Scope& scope,
+                        v1::ArtifactKind kind) {
+  std::vector<std::string> names;
+  for (const auto& [name, id] : state.artifact_names) {
+    if (IsCovered(state, scope, id) && IsOfKind(state.artifacts.Find(id), kind)) {
+      names.push_back(name);
+    }
+  }
+  const char* const push = kind == v1::ARTIFACT_KIND_DATASET   ? "'wattle data push'"
+                           : kind == v1::ARTIFACT_KIND_RELEASE ? "'wattle release push'"
+                           : kind == v1::ARTIFACT_KIND_MODEL
+                               ? "'wattle model push'"
+                               : "'wattle model push' or 'wattle data push'";
+  return absl::NotFoundError(
+      absl::StrCat(kind == v1::ARTIFACT_KIND_RELEASE ? "no release \"" : "no artifact \"",
+                   reference, "\"; ", Known(names), "; push it with ", push));
+}
+
 }  // namespace
 
 std::optional<int64_t> JobNumber(absl::string_view job_id) {
@@ -130,7 +161,7 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
 }
 
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference,
-                                           const Scope& scope) {
+                                           const Scope& scope, v1::ArtifactKind kind) {
   absl::string_view rest = reference;
   if (absl::ConsumePrefix(&rest, "job:")) {
     if (!absl::ConsumeSuffix(&rest, "/output")) {
@@ -147,10 +178,7 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
     }
     return ArtifactId(record->job().output_artifact_id());
   }
-  const auto is_covered = [&](const ArtifactId& id) {
-    const v1::ArtifactInfo* const info = state.artifacts.Find(id);
-    return scope.all() || (info != nullptr && scope.Covers(*info));
-  };
+  const auto is_covered = [&](const ArtifactId& id) { return IsCovered(state, scope, id); };
   if (const auto named = state.artifact_names.find(std::string(reference));
       named != state.artifact_names.end() && is_covered(named->second)) {
     return named->second;
@@ -177,15 +205,7 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
       return found.front();
     }
   }
-  std::vector<std::string> names;
-  for (const auto& [name, id] : state.artifact_names) {
-    if (is_covered(id)) {
-      names.push_back(name);
-    }
-  }
-  return absl::NotFoundError(
-      absl::StrCat("no artifact \"", reference, "\"; ", Known(names),
-                   "; push it with 'wattle model push' or 'wattle data push'"));
+  return NoArtifact(state, reference, scope, kind);
 }
 
 absl::Time FromUnix(double seconds) {

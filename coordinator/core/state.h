@@ -153,9 +153,10 @@ absl::StatusOr<DeviceId> ResolveDevice(const State& state, absl::string_view ref
 // Errors: kNotFound; kInvalidArgument for an ambiguous reference; kFailedPrecondition for the
 // output of a job that has no output yet.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference);
-// What is out of the scope is as if it were not there.
+// What is out of the scope is as if it were not there. kind: of those that an error names.
 absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view reference,
-                                           const Scope& scope);
+                                           const Scope& scope,
+                                           v1::ArtifactKind kind = v1::ARTIFACT_KIND_UNSPECIFIED);
 
 // Gives the whole durable state as rows of one record each, so that no state is too large to be
 // stored. Each row is a serialized v1.StateSnapshot. Equal states give equal rows on every

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 #include "artifacts/transfer/grpc_status.h"
 #include "base/host_port.h"
@@ -39,7 +40,7 @@ absl::Status CheckRange(absl::string_view field, double value, double least, dou
   return value >= least && value <= most
              ? absl::OkStatus()
              : absl::InvalidArgumentError(
-                   absl::StrCat(field, ": ", value, ", wanted ", least, " to ", most));
+                   absl::StrFormat("%s: %.15g, wanted %.15g to %.15g", field, value, least, most));
 }
 
 // A token must name an address that others can dial.

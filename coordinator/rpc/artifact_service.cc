@@ -20,6 +20,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
+#include "coordinator/core/state.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/field_bounds.h"
@@ -355,8 +356,13 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext* context,
     WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "RemoveArtifact"));
     v1::ResolveArtifactRequest resolve;
     resolve.set_reference(request->reference());
-    WATTLE_ASSIGN_OR_RETURN(const v1::ArtifactInfo before,
-                            api_.ResolveArtifact(resolve, asker.scope));
+    const absl::StatusOr<v1::ArtifactInfo> before = api_.ResolveArtifact(resolve, asker.scope);
+    if (absl::IsNotFound(before.status())) {  // In the words of its kind, where it has some.
+      WATTLE_RETURN_IF_ERROR(core::ResolveArtifact(*api_.runtime().Version(), request->reference(),
+                                                   asker.scope, request->kind())
+                                 .status());
+    }
+    WATTLE_RETURN_IF_ERROR(before.status());
     const runtime::Answer answer = api_.runtime().PostAndWait(
         core::RemoveArtifact{request->reference(), request->kind(), OwnProjects(asker.scope)},
         kCommitTimeout, gate_.EventCallerOf(*context));
@@ -366,9 +372,9 @@ grpc::Status ArtifactService::RemoveArtifact(grpc::ServerContext* context,
     const absl::StatusOr<v1::ArtifactInfo> after =
         api_.ResolveArtifact(resolve, core::Scope::All());
     response->set_artifact_id(answer.id);
-    response->set_size_bytes(before.size_bytes());
+    response->set_size_bytes(before->size_bytes());
     response->set_artifact_removed(!after.ok());
-    for (const std::string& name : before.names()) {
+    for (const std::string& name : before->names()) {
       if (!after.ok() ||
           std::find(after->names().begin(), after->names().end(), name) == after->names().end()) {
         response->add_names(name);

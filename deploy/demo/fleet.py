@@ -173,6 +173,7 @@ class Fleet:
         """As a user does: a token from the coordinator's own machine, exchanged for a certificate. Returns the command of it."""
         if self.plaintext or self.run_wattle("whoami").returncode == 0:
             return None
+        self.run_wattle("context", "rm", "default")  # One of another authority stays otherwise.
         token = self.output("wattle-coordinator", "access", "admin-token", "--data-dir", self.directory / "coordinator").strip()
         return self.output("wattle", "login", token)
 

@@ -142,9 +142,25 @@ class BoardText {
   bool has_pack_ = false;
 };
 
+// The boards whose field no change sets: "mast-1.link_mbit=5" is of one, "link_mbit=5" of all.
+std::vector<std::string> NotSet(std::vector<std::string> boards,
+                                const std::vector<std::string>& set, absl::string_view field) {
+  // The fields that reach every board that lacks them without its name.
+  const bool of_all = field == "panel_watts" || field == "link_mbit";
+  const auto is_set = [&](const std::string& board) {
+    return std::any_of(set.begin(), set.end(), [&](const std::string& change) {
+      return absl::StartsWith(change, absl::StrCat(board, ".", field, "=")) ||
+             (of_all && absl::StartsWith(change, absl::StrCat(field, "=")));
+    });
+  };
+  boards.erase(std::remove_if(boards.begin(), boards.end(), is_set), boards.end());
+  return boards;
+}
+
 class FleetWriter {
  public:
-  explicit FleetWriter(const FleetTold& told) : told_(told) {}
+  FleetWriter(const FleetTold& told, const std::vector<std::string>& set)
+      : told_(told), set_(set) {}
 
   // has: the fields of the rest of the file.
   absl::StatusOr<FleetScenario> Write(absl::string_view rest, const std::set<std::string>& has) {
@@ -159,10 +175,10 @@ class FleetWriter {
     const auto section = [](const char* name, const std::string& lines) {
       return lines.empty() ? "" : absl::StrCat(name, ":\n", lines);
     };
-    written.assumed = Assumed();
+    written.assumed = Assumed(set_);
     written.text =
         absl::StrCat(rest, rest.empty() || absl::EndsWith(rest, "\n") ? "" : "\n",
-                     "# The fleet as its coordinator told it. Assumed: ", written.assumed, ".\n",
+                     "# The fleet as its coordinator told it. Assumed: ", Assumed({}), ".\n",
                      has.count("name") > 0 ? "" : "name: fleet\n",
                      has.count("duration") > 0 ? "" : "duration: 1d\n", section("fleet", fleet),
                      section("fleet_policies", policies), section("profiles", rows),
@@ -325,18 +341,18 @@ class FleetWriter {
     return text;
   }
 
-  // "links without cuts; panel_watts 0 of mast-1; …".
-  [[nodiscard]] std::string Assumed() const {
+  // "links without cuts; no panel (panel_watts 0) on mast-1; …", without what `set` tells.
+  [[nodiscard]] std::string Assumed(const std::vector<std::string>& set) const {
     std::vector<std::string> lines = {"links without cuts"};
     const auto add = [&lines](const char* what, const std::vector<std::string>& names) {
       if (!names.empty()) {
         lines.push_back(absl::StrCat(what, absl::StrJoin(names, ", ")));
       }
     };
-    add("no panel (panel_watts 0) on ", with_pack_);
-    add("mains, because the pack's Wh are not known, on ", without_pack_);
-    add("an idle draw that nobody has measured on ", without_idle_);
-    add("10 Mbit/s on ", without_link_);
+    add("no panel (panel_watts 0) on ", NotSet(with_pack_, set, "panel_watts"));
+    add("mains, because the pack's Wh are not known, on ", NotSet(without_pack_, set, "pack_wh"));
+    add("an idle draw that nobody has measured on ", NotSet(without_idle_, set, "idle_watts"));
+    add("10 Mbit/s on ", NotSet(without_link_, set, "link_mbit"));
     const std::vector<std::string> shared(shared_packs_.begin(), shared_packs_.end());
     add("the charge by the best gauge of the boards of the packs ", shared);
     if (has_place_) {
@@ -355,6 +371,7 @@ class FleetWriter {
   }
 
   const FleetTold& told_;
+  const std::vector<std::string>& set_;
   std::vector<const v1::Device*> boards_;
   std::vector<std::string> left_out_;
   std::vector<std::string> with_pack_;
@@ -371,7 +388,8 @@ class FleetWriter {
 }  // namespace
 
 absl::StatusOr<FleetScenario> ScenarioOfFleet(const FleetTold& told, absl::string_view rest,
-                                              absl::string_view file) {
+                                              absl::string_view file,
+                                              const std::vector<std::string>& set) {
   std::set<std::string> has;
   if (!rest.empty()) {
     WATTLE_ASSIGN_OR_RETURN(const YAML::Node root, formats::ParseYaml(rest, file));
@@ -392,7 +410,7 @@ absl::StatusOr<FleetScenario> ScenarioOfFleet(const FleetTold& told, absl::strin
       }
     }
   }
-  return FleetWriter(told).Write(rest, has);
+  return FleetWriter(told, set).Write(rest, has);
 }
 
 }  // namespace wattle::sim

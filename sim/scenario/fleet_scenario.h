@@ -29,16 +29,17 @@ struct FleetTold {
 
 struct FleetScenario {
   std::string text;  // of a whole scenario file
-  // What the scenario does not have from the coordinator: one line for people.
+  // What neither the coordinator nor a change told: one line for people.
   std::string assumed;
 };
 
 // rest: the text of a scenario file without a fleet, which stands first in the whole one so that
 // its lines keep their numbers. Its own `models` and `data` go before the fleet's. Errors:
 // kInvalidArgument where the rest has a fleet, policies of a fleet or rows, or is no block of
-// fields; kFailedPrecondition where no board can work.
+// fields; kFailedPrecondition where no board can work. set: of Changes; the text does not have it.
 absl::StatusOr<FleetScenario> ScenarioOfFleet(const FleetTold& told, absl::string_view rest,
-                                              absl::string_view file);
+                                              absl::string_view file,
+                                              const std::vector<std::string>& set = {});
 
 }  // namespace wattle::sim
 

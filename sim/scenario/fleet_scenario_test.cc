@@ -142,6 +142,15 @@ TEST(FleetScenarioTest, WhatIsNotToldIsSaid) {
             "real boards in place of emulated ones; left out: nano-3 is drained, nano-4 is not "
             "connected");
   EXPECT_THAT(fleet->text, AllOf(HasSubstr(fleet->assumed), HasSubstr("duration: 1d\n")));
+  const auto set = ScenarioOfFleet(
+      told, "", "", {"panel_watts=60", "nano-1.pack_wh=50", "nano-2.idle_watts=4", "link_mbit=3"});
+  ASSERT_THAT(set, IsOk());
+  EXPECT_EQ(set->assumed,
+            "links without cuts; real boards in place of emulated ones; left out: nano-3 is "
+            "drained, nano-4 is not connected");
+  EXPECT_EQ(set->text, fleet->text) << "changes are of one run";
+  EXPECT_THAT(ScenarioOfFleet(told, "", "", {"nano-1.panel_watts=60"})->assumed,
+              HasSubstr("no panel (panel_watts 0) on nano-2"));
   told.devices = {told.devices[2]};
   EXPECT_THAT(ScenarioOfFleet(told, "", ""),
               StatusIs(absl::StatusCode::kFailedPrecondition,

@@ -243,10 +243,11 @@ class ScenarioRun {
     return found == scenario_.artifacts.end() ? 0 : found->size_bytes();
   }
 
-  void Post(core::Command command) {
-    fleet_.coordinator().Post(std::move(command), [this](const shell::Answer& answer) {
+  // place: of the command in the file, before the error.
+  void Post(core::Command command, const std::string& place = "") {
+    fleet_.coordinator().Post(std::move(command), [this, place](const shell::Answer& answer) {
       if (!answer.status.ok() && ended_.ok()) {
-        ended_ = absl::InvalidArgumentError(answer.status.message());
+        ended_ = absl::InvalidArgumentError(absl::StrCat(place, answer.status.message()));
       }
     });
   }
@@ -275,9 +276,10 @@ class ScenarioRun {
   void ScheduleJobs() {
     for (const Submission& job : SubmissionsOf(scenario_, seed_)) {
       numbers_.emplace(job.spec.name(), numbers_.size());
-      groups_[job.spec.name()] = scenario_.jobs[job.group].spec.name();
-      loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec] {
-        Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()});
+      const JobGroup& group = scenario_.jobs[job.group];
+      groups_[job.spec.name()] = group.spec.name();
+      loop_.At(kBeginSeconds + job.at_seconds, [this, spec = job.spec, &place = group.place] {
+        Post(core::SubmitJob{.spec = spec, .idempotency_key = spec.name()}, place);
       });
     }
   }

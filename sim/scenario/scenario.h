@@ -55,7 +55,8 @@ struct Arrival {
 
 // Jobs of one spec.
 struct JobGroup {
-  v1::JobSpec spec;  // its name is the group's
+  v1::JobSpec spec;   // its name is the group's
+  std::string place;  // "mast.yaml:12: job tune: ", before what the coordinator refuses it for
   std::vector<Arrival> arrivals;
   // Drawn arrivals instead: so many a day on average, from `begin` to `end`.
   double per_day = 0.0;

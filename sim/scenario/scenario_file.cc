@@ -55,7 +55,8 @@ void ReadSun(Fields& top, const ReadFile& read, Scenario& scenario) {
   if (!top.Has("sun")) {
     for (const BoardGroup& group : scenario.fleet) {
       if (group.panel > Watts(0)) {
-        throw Problem{absl::StrCat(top.file(), ": sun: missing; fleet group ", group.name,
+        throw Problem{absl::StrCat(Place(top.Node("fleet"), top.file()),
+                                   "sun: missing; fleet group ", group.name,
                                    " has a panel; wanted sun: with a file")};
       }
     }

@@ -191,14 +191,16 @@ void ReadFleet(Fields& top, Scenario& scenario) {
   for (const BoardGroup& group : scenario.fleet) {
     for (int number = 1; number <= group.count; ++number) {
       if (!boards.insert(group.BoardName(number)).second) {
-        throw Problem{absl::StrCat(top.file(), ": fleet: \"", group.BoardName(number),
-                                   "\" names two boards; wanted another")};
+        throw Problem{absl::StrCat(Place(top.Node("fleet"), top.file()), "fleet: \"",
+                                   group.BoardName(number), "\" names two boards; wanted another")};
       }
     }
   }
   if (scenario.fleet.empty() || scenario.boards() > kBoardsMax) {
-    throw Problem{absl::StrCat(top.file(), ": fleet: ", scenario.boards(), " boards; wanted 1 to ",
-                               kBoardsMax)};
+    const std::string place =
+        top.Has("fleet") ? Place(top.Node("fleet"), top.file()) : absl::StrCat(top.file(), ": ");
+    throw Problem{
+        absl::StrCat(place, "fleet: ", scenario.boards(), " boards; wanted 1 to ", kBoardsMax)};
   }
 }
 

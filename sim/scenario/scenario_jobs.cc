@@ -72,7 +72,7 @@ void ReadTimes(Fields& fields, const ReadFile& read, double duration, JobGroup& 
   const std::string trace = fields.Text("trace", "");
   if ((every > 0.0 ? 1 : 0) + (group.per_day > 0.0 ? 1 : 0) + (trace.empty() ? 0 : 1) > 1) {
     throw Problem{
-        absl::StrCat(fields.file(), ": job ", group.spec.name(),
+        absl::StrCat(fields.place(), "job ", group.spec.name(),
                      ": every, per_day and trace exclude each other; wanted one of them")};
   }
   if (!trace.empty()) {
@@ -97,7 +97,7 @@ void ReadTimes(Fields& fields, const ReadFile& read, double duration, JobGroup& 
     fields.Fail("per_day", absl::StrCat("at most ", kArrivalsMax, " arrivals in all"));
   }
   if (group.arrivals.size() > kArrivalsMax) {
-    throw Problem{absl::StrCat(fields.file(), ": job ", group.spec.name(), ": ",
+    throw Problem{absl::StrCat(fields.place(), "job ", group.spec.name(), ": ",
                                group.arrivals.size(), " arrivals; wanted at most ", kArrivalsMax)};
   }
 }
@@ -156,12 +156,13 @@ JobGroup ReadJobs(const YAML::Node& node, const std::string& file, const ReadFil
   group.spec.set_name(name);
   ReadTimes(fields, read, scenario.duration_seconds, group);
   fields.RefuseTheRest();
+  group.place = absl::StrCat(Place(job, file), "job ", name, ": ");
   absl::Status valid = core::ValidateSpec(group.spec, /*files_needed=*/true);
   if (valid.ok()) {
     valid = InputsOf(scenario, group.spec).status();
   }
   if (!valid.ok()) {
-    throw Problem{absl::StrCat(Place(job, file), "job ", name, ": ", valid.message())};
+    throw Problem{absl::StrCat(group.place, valid.message())};
   }
   return group;
 }

@@ -46,6 +46,8 @@ class Fields {
   Fields(const YAML::Node& node, std::string file, std::string path);
 
   [[nodiscard]] const std::string& file() const { return file_; }
+  // "FILE:LINE: " of the map.
+  [[nodiscard]] std::string place() const { return Place(node_, file_); }
   bool Has(const std::string& name);
   // These two fail where the field is missing.
   YAML::Node Node(const std::string& name);

@@ -127,7 +127,18 @@ class Access(Scene):
         for name in ("", "../home", ".home", "a b"):
             bad = fleet.run_wattle("login", token, "--name", name)
             self.assertEqual((bad.returncode, len(bad.stderr.strip().splitlines())), (2, 1), bad.stderr)
-        self.assertEqual(fleet.run_wattle("login", token, "--name", "home").returncode, 0)
+        # A context keeps its person, and the same token works elsewhere.
+        kept = (identities / "default/key.pem").read_bytes()
+        for _ in range(2):
+            other = fleet.run_wattle("login", token)
+            self.assertEqual(other.returncode, 5, other.stderr)
+            self.assertRegex(other.stderr, r"^wattle: context default: is root's of the fleet (\w+), and the token is mia's of the fleet \1; "
+                                           r"repeat it with --name NAME, or after wattle context rm default\n$")
+        self.assertEqual((identities / "default/key.pem").read_bytes(), kept)
+        self.assertEqual(fleet.run_wattle("login", token, "--name", "home").stdout, f"logged in as mia to {fleet.grpc}, context home, now in use\n")
+        self.assertEqual(sorted(path.name for path in identities.iterdir()), ["default", "home"])
+        again = fleet.output("wattle", "person", "token", "mia", "--role", "viewer", "--context", "default").strip()
+        self.assertEqual(fleet.run_wattle("login", again, "--name", "home").returncode, 0, "the same person")
         self.assertEqual(fleet.run_wattle("context", "list").stdout, f"  default  {fleet.grpc}\n* home  {fleet.grpc}\n")
 
         def who(*flags):

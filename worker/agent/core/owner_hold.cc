@@ -79,7 +79,7 @@ std::string OwnerHold::Reason(const Instant& now) const {
   }
   return absl::StrCat(
       "held by its owner until ",
-      absl::FormatTime("%Y-%m-%d %H:%M UTC", now.civil.time + Left(now), absl::UTCTimeZone()));
+      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", now.civil.time + Left(now), absl::UTCTimeZone()));
 }
 
 v1::OwnerHoldRecord OwnerHold::Record(const std::string& boot_id, const Instant& now) {

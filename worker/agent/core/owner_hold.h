@@ -50,8 +50,8 @@ class OwnerHold {
   // Zero without a hold. Nobody knows when a program ends: it is expected to run for another 10
   // minutes.
   [[nodiscard]] absl::Duration Left(const Instant& now) const;
-  // "held by its owner until 2026-11-24 08:50 UTC", "held by its owner: blender runs"; "" without a
-  // hold.
+  // "held by its owner until 2026-11-24 08:50:00 UTC", "held by its owner: blender runs"; ""
+  // without a hold.
   [[nodiscard]] std::string Reason(const Instant& now) const;
   // REQUIRES: timed().
   [[nodiscard]] v1::OwnerHoldRecord Record(const std::string& boot_id, const Instant& now);

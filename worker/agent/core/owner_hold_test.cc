@@ -80,7 +80,7 @@ TEST(OwnerHoldTest, AfterARebootWithoutAClockThePoweredOnTimeCounts) {
 
 TEST(OwnerHoldTest, SaysUntilWhen) {
   const Instant now = At(absl::Minutes(10), absl::FromUnixSeconds(1'800'003'600));
-  EXPECT_EQ(HourFrom(now).Reason(now), "held by its owner until 2027-01-15 10:00 UTC");
+  EXPECT_EQ(HourFrom(now).Reason(now), "held by its owner until 2027-01-15 10:00:00 UTC");
   const Instant unset = At(absl::Minutes(10), kNotSet);
   EXPECT_EQ(HourFrom(unset).Reason(unset), "held by its owner for another 1 h 00 min");
   EXPECT_EQ(OwnerHold().Reason(now), "");
