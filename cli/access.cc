@@ -28,9 +28,16 @@ absl::StatusOr<ExitCode> ListIdentities(Session& session, const std::string& kin
   return ExitCode::kOk;
 }
 
+// The names of boards are a help for people: without them the ids do.
+std::string RootsText(Session& session, const v1::GetAuthorityResponse& roots) {
+  const absl::StatusOr<v1::ListDevicesResponse> devices = session.client().ListDevices();
+  return RenderRoots(WithDeviceNames(roots, devices.value_or(v1::ListDevicesResponse())),
+                     session.style());
+}
+
 absl::StatusOr<ExitCode> TellRoots(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots, session.client().GetAuthority());
-  session.Print(roots, [&] { return RenderRoots(roots, session.style()); });
+  session.Print(roots, [&] { return RootsText(session, roots); });
   return ExitCode::kOk;
 }
 
@@ -38,7 +45,7 @@ absl::StatusOr<ExitCode> RotateRoot(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots, session.client().RotateAuthority());
   session.Print(roots, [&] {
     return absl::StrCat("made a new root; both are trusted, and each renewal moves somebody\n",
-                        RenderRoots(roots, session.style()));
+                        RootsText(session, roots));
   });
   return ExitCode::kOk;
 }
@@ -60,9 +67,8 @@ absl::StatusOr<ExitCode> RetireRoot(Session& session, const RetireFlags& flags) 
   request.set_force(flags.force);
   WATTLE_ASSIGN_OR_RETURN(const v1::GetAuthorityResponse roots,
                           session.client().RetireAuthority(request));
-  session.Print(roots, [&] {
-    return absl::StrCat("retired the root\n", RenderRoots(roots, session.style()));
-  });
+  session.Print(roots,
+                [&] { return absl::StrCat("retired the root\n", RootsText(session, roots)); });
   return ExitCode::kOk;
 }
 

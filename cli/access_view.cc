@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "cli/access_view.h"
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -124,6 +126,22 @@ std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time no
   }
   return table.empty() ? "no services; wattle service token NAME makes one's token\n"
                        : table.Render(style);
+}
+
+v1::GetAuthorityResponse WithDeviceNames(v1::GetAuthorityResponse roots,
+                                         const v1::ListDevicesResponse& devices) {
+  std::map<std::string, std::string> names;
+  for (const v1::Device& device : devices.devices()) {
+    names[absl::StrCat("device/", device.info().device_id())] = device.info().name();
+  }
+  for (v1::TrustedRoot& root : *roots.mutable_roots()) {
+    for (std::string& identity : *root.mutable_identity_names()) {
+      if (const auto found = names.find(identity); found != names.end()) {
+        absl::StrAppend(&identity, " (", Printable(found->second), ")");
+      }
+    }
+  }
+  return roots;
 }
 
 std::string RenderRoots(const v1::GetAuthorityResponse& roots, const TextStyle& style) {

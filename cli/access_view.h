@@ -11,6 +11,7 @@
 #include "cli/text_style.h"
 
 #include "wattle/v1/access.pb.h"
+#include "wattle/v1/service.pb.h"
 
 namespace wattle::cli {
 
@@ -23,6 +24,9 @@ std::string RenderIdentities(const v1::ListIdentitiesResponse& list, absl::Time 
 std::string RenderServices(const v1::ListIdentitiesResponse& list, absl::Time now,
                            const TextStyle& style);
 
+// Puts the name of each board behind its id: "device/ID (NAME)".
+v1::GetAuthorityResponse WithDeviceNames(v1::GetAuthorityResponse roots,
+                                         const v1::ListDevicesResponse& devices);
 // Each root is a line; those who are left under an old one follow by name.
 std::string RenderRoots(const v1::GetAuthorityResponse& roots, const TextStyle& style);
 

@@ -123,6 +123,11 @@ TEST(AccessViewTest, WhoIsLeftUnderAnOldRootIsNamed) {
             "1111111111111111  2027-01-15  signs              12\n"
             "2222222222222222  2027-01-15  trusted             1\n"
             "left under 2222222222222222: device/d1\n");
+  v1::ListDevicesResponse devices;
+  devices.add_devices()->mutable_info()->set_device_id("d1");
+  devices.mutable_devices(0)->mutable_info()->set_name("nano-1");
+  EXPECT_THAT(RenderRoots(WithDeviceNames(roots, devices), {}),
+              HasSubstr("left under 2222222222222222: device/d1 (nano-1)\n"));
   old.set_identities(0);
   old.clear_identity_names();
   EXPECT_THAT(RenderRoots(roots, {}), HasSubstr("nobody is left under 2222222222222222"));

@@ -279,7 +279,8 @@ std::string RenderDevices(const v1::ListDevicesResponse& devices, absl::Time now
         PowerWords(device),
         Temperature(heartbeat),
         ChargeWords(device),
-        FormatAge(now, device.last_seen_unix_seconds()),
+        device.last_seen_unix_seconds() == 0.0 ? "not since start"
+                                               : FormatAge(now, device.last_seen_unix_seconds()),
         Reason(device)};
     if (versions.size() > 1) {
       cells.insert(cells.begin() + kVersionColumn, device.info().worker_version());
@@ -331,7 +332,11 @@ std::string RenderDevice(const v1::Device& device, absl::Time now,
   }
   AppendField("running", device.running_attempt_id(), &out);
   AppendField("behind it", absl::StrJoin(device.queued_attempt_ids(), ", "), &out);
-  AppendField("last seen", FormatAge(now, device.last_seen_unix_seconds()), &out);
+  AppendField("last seen",
+              device.last_seen_unix_seconds() == 0.0
+                  ? "not since the coordinator's start"
+                  : FormatAge(now, device.last_seen_unix_seconds()),
+              &out);
   const std::string evidence = EvidenceWord(info.energy_source(), info.emulated());
   const std::string note = evidence == "measured" ? "" : absl::StrCat(" (", evidence, ")");
   const std::string power = PowerWords(device);

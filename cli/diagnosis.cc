@@ -12,6 +12,7 @@
 #include "cli/labels.h"
 #include "cli/profile_view.h"
 #include "cli/table.h"
+#include "cli/upgrade_view.h"
 
 #include "scheduler/profiles/contradiction.h"
 #include "scheduler/profiles/profile_table.h"
@@ -33,6 +34,7 @@ class Doctor {
     Versions();
     Certificate();
     Restore();
+    Upgrade();
     Clocks();
     Disks();
     Devices();
@@ -108,6 +110,14 @@ class Doctor {
                 "list all: wattle-coordinator restore --data-dir DIRECTORY --report");
       }
     });
+  }
+
+  // One that stopped by itself waits for a person, and says so nowhere else.
+  void Upgrade() {
+    if (facts_.upgrade && facts_.upgrade->state() == v1::UPGRADE_STATE_PAUSED) {
+      Trouble(UpgradeStateWords(*facts_.upgrade),
+              "each board's: wattle upgrade status; then wattle upgrade resume, or abort");
+    }
   }
 
   void Clocks() {

@@ -4,6 +4,7 @@
 #ifndef WATTLE_CLI_DIAGNOSIS_H_
 #define WATTLE_CLI_DIAGNOSIS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 
 #include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::cli {
 
@@ -21,7 +23,8 @@ struct Facts {
   absl::Duration answered_within;  // Duration of that call; clocks are known no better than this.
   v1::ListDevicesResponse devices;
   v1::ListPoliciesResponse policies;
-  v1::ListProfilesResponse profiles;  // Of all classes.
+  v1::ListProfilesResponse profiles;   // Of all classes.
+  std::optional<v1::Upgrade> upgrade;  // The latest, if there was one.
 };
 
 struct Finding {
@@ -31,7 +34,7 @@ struct Finding {
 };
 
 // The findings, in the order in which a person would look: coordinator, versions, certificate,
-// restore, clocks, disks, devices, sensors, isolation, classes, names, policies.
+// restore, upgrade, clocks, disks, devices, sensors, isolation, classes, names, policies.
 std::vector<Finding> Diagnose(const Facts& facts);
 
 // One line a finding: "ok  …", "!!  …; remedy".

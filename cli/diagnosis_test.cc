@@ -190,6 +190,17 @@ TEST(DiagnosisTest, FindsWhatIsPlanted) {
        },
        "pi-läuft was not heard of since the coordinator's start, 2 h ago",
        "wattle device rm pi-läuft"},
+      {"never heard since a restart",
+       [](Facts& f) {
+         f.devices.mutable_devices(1)->set_unreachable(true);
+         f.devices.mutable_devices(1)->clear_last_seen_unix_seconds();
+         f.devices.mutable_devices(1)->mutable_heartbeat()->Clear();
+       },
+       "pi-läuft was not heard of since the coordinator's start, 2 h ago",
+       "wattle device rm pi-läuft"},
+      {"an upgrade that stopped", [](Facts& f) { f.upgrade = SampleUpgrade(); },
+       "upgrade u3 to 0.3.0 paused in stage 2 (100%), 1 of 5 devices run it: stage 2",
+       "wattle upgrade resume"},
       {"no engine",
        [](Facts& f) { f.devices.mutable_devices(0)->mutable_info()->clear_engine_version(); },
        "nano-1 has no engine", "install wattle-runner"},

@@ -2,6 +2,7 @@
 //
 // wattle doctor: looks for the faults that happen in practice.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/diagnosis.h"
@@ -34,6 +35,9 @@ absl::StatusOr<ExitCode> Examine(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(facts.devices, session.client().ListDevices());
   WATTLE_ASSIGN_OR_RETURN(facts.policies, session.client().ListPolicies());
   WATTLE_ASSIGN_OR_RETURN(facts.profiles, session.client().ListProfiles(""));
+  if (absl::StatusOr<v1::Upgrade> latest = session.client().GetUpgrade(""); latest.ok()) {
+    facts.upgrade = *std::move(latest);
+  }
   const std::vector<Finding> findings = Diagnose(facts);
   session.PrintText(session.json() ? FindingsJson(findings) : RenderDiagnosis(findings));
   for (const Finding& finding : findings) {

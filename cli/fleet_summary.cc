@@ -9,6 +9,7 @@
 #include "cli/job_view.h"
 #include "cli/labels.h"
 #include "cli/table.h"
+#include "cli/upgrade_view.h"
 #include <nlohmann/json.hpp>
 
 #include "policy/guard_reason.h"
@@ -34,10 +35,9 @@ void AddDevice(const v1::Device& device, const v1::CoordinatorStatus& coordinato
     ++summary->devices_with_power;
     summary->power_sources.insert(PowerSource(device));
   }
-  if (!device.problem().empty()) {
+  if (!device.problem().empty()) {  // It may be why the board is away.
     summary->attention.push_back(Printable(device.problem()));
-  }
-  if (!device.connected() && !heartbeat.power_off_reason().empty()) {
+  } else if (!device.connected() && !heartbeat.power_off_reason().empty()) {
     summary->attention.push_back(
         absl::StrCat(name, " switched itself off: ", Printable(heartbeat.power_off_reason())));
   } else if (!here) {
@@ -147,6 +147,10 @@ FleetSummary SummarizeFleet(const FleetAnswers& answers, absl::Time now) {
     if (std::string restored = RestoreWords(*answers.coordinator); !restored.empty()) {
       summary.attention.push_back(std::move(restored));
     }
+  }
+  if (answers.upgrade && answers.upgrade->state() == v1::UPGRADE_STATE_PAUSED) {
+    summary.attention.push_back(
+        absl::StrCat(UpgradeStateWords(*answers.upgrade), "; see wattle upgrade status"));
   }
   std::vector<std::pair<double, std::string>> charges;  // The lowest first.
   std::map<std::string, int> names;

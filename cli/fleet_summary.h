@@ -15,6 +15,7 @@
 
 #include "wattle/v1/coordinator.pb.h"
 #include "wattle/v1/service.pb.h"
+#include "wattle/v1/upgrade.pb.h"
 
 namespace wattle::cli {
 
@@ -27,6 +28,7 @@ struct FleetAnswers {
   // Absent where an older coordinator does not know the call.
   std::optional<v1::CoordinatorStatus> coordinator;
   std::optional<v1::EnergyReport> today;  // Since midnight (UTC), by day.
+  std::optional<v1::Upgrade> upgrade;     // The latest, if there was one.
 };
 
 struct FleetSummary {

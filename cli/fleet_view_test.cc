@@ -131,6 +131,27 @@ TEST(StatusViewTest, ADevicesProblemIsSaid) {
               HasSubstr("problem       nano-1: two boards"));
 }
 
+// Its problem is why it is away: nobody has to look at its power.
+TEST(StatusViewTest, ARevokedBoardIsNoBoardWithABadLink) {
+  FleetAnswers answers;
+  answers.devices = SampleDevices();
+  v1::Device& device = *answers.devices.mutable_devices(0);
+  device.set_connected(false);
+  device.set_unreachable(true);
+  device.set_problem("nano-1 was revoked: stolen; a new token lets it in again");
+  EXPECT_THAT(SummarizeFleet(answers, FleetNow()).attention,
+              testing::AllOf(Contains(device.problem()),
+                             testing::Not(Contains(HasSubstr("look at its power")))));
+}
+
+TEST(StatusViewTest, ABoardThatWasNotHeardSinceTheStartSaysSo) {
+  v1::ListDevicesResponse devices = SampleDevices();
+  devices.mutable_devices(0)->clear_last_seen_unix_seconds();
+  EXPECT_THAT(RenderDevices(devices, FleetNow(), {}), HasSubstr("not since start"));
+  EXPECT_THAT(RenderDevice(devices.devices(0), FleetNow()),
+              HasSubstr("last seen     not since the coordinator's start"));
+}
+
 TEST(StatusViewTest, AHoldOfTheOwnerIsSaidWithItsEnd) {
   FleetAnswers answers;
   answers.devices = SampleDevices();

@@ -301,9 +301,10 @@ std::string FormatScale(double time_scale) {
 std::string LastHeardWords(const v1::Device& device, const v1::CoordinatorStatus& coordinator,
                            absl::Time now) {
   const double last = device.last_seen_unix_seconds();
-  return last < coordinator.started_unix_seconds()
-             ? absl::StrCat("was not heard of since the coordinator's start, ",
-                            FormatAge(now, coordinator.started_unix_seconds()))
+  const double started = coordinator.started_unix_seconds();  // 0: an older one does not tell.
+  return last == 0.0 || last < started
+             ? absl::StrCat("was not heard of since the coordinator's start",
+                            started == 0.0 ? "" : ", ", FormatAge(now, started))
              : absl::StrCat("was last heard of ", FormatAge(now, last));
 }
 

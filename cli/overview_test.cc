@@ -24,7 +24,8 @@ TEST_F(OverviewTest, StatusTellsTheFleetInAFewLines) {
   const Result result = Run({"status"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("3 devices: 1 busy, 1 drained, 1 idle"),
-                                HasSubstr("1 active"), HasSubstr("needs attention")));
+                                HasSubstr("1 active"), HasSubstr("needs attention"),
+                                HasSubstr("upgrade u3 to 0.3.0 paused in stage 2 (100%)")));
   EXPECT_THAT(Run({"-o", "json", "status"}).out, HasSubstr("\"attention\""));
   EXPECT_EQ(coordinator_.state().energy_requests.at(0).by(), v1::ENERGY_GROUPING_DAY);
   EXPECT_EQ(coordinator_.state().energy_requests.at(0).since_unix_seconds(),
@@ -87,6 +88,7 @@ TEST_F(OverviewTest, DoctorExitsWith5WhereThereIsTrouble) {
   const Result result = Run({"doctor"});
   EXPECT_EQ(result.code, 5) << "the coordinator of the samples is of another version";
   EXPECT_THAT(result.out, HasSubstr("!!  the coordinator is version 0.1.0, this wattle is 1.2.3"));
+  EXPECT_THAT(result.out, HasSubstr("!!  upgrade u3 to 0.3.0 paused in stage 2 (100%)"));
   EXPECT_THAT(Run({"doctor", "-o", "json"}).out, HasSubstr("\"remedy\""));
 }
 

@@ -49,6 +49,9 @@ absl::StatusOr<FleetAnswers> AskFleet(Session& session) {
       coordinator.ok()) {
     answers.coordinator = *std::move(coordinator);
   }
+  if (absl::StatusOr<v1::Upgrade> latest = session.client().GetUpgrade(""); latest.ok()) {
+    answers.upgrade = *std::move(latest);
+  }
   return answers;
 }
 

@@ -47,6 +47,10 @@ std::string RenderUpgradeState(const v1::Upgrade& upgrade) {
       "\n");
 }
 
+std::string UpgradeStateWords(const v1::Upgrade& upgrade) {
+  return absl::StrCat("upgrade ", absl::StripTrailingAsciiWhitespace(RenderUpgradeState(upgrade)));
+}
+
 std::string RenderUpgrade(const v1::Upgrade& upgrade, absl::Time now, const TextStyle& style) {
   Table table({{"stage"},
                {"device"},

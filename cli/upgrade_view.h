@@ -13,6 +13,8 @@
 
 namespace wattle::cli {
 
+// "upgrade u3 to 0.3.0 paused in stage 2 (20%), 1 of 5 devices run it: stage 2 (20%) stopped: …".
+std::string UpgradeStateWords(const v1::Upgrade& upgrade);
 // One line: "u3 to 0.3.0 paused: stage 2 (20%) stopped: …".
 std::string RenderUpgradeState(const v1::Upgrade& upgrade);
 // That line and a table of the devices. An upgrade without id is a plan.

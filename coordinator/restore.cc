@@ -311,7 +311,8 @@ absl::StatusOr<std::string> RestoreReport(const std::string& data_directory) {
   const v1::Opening& opening = state.openings.back();
   std::string text =
       absl::StrCat("epoch ", opening.epoch(), " since ",
-                   absl::FormatTime(core::FromUnix(opening.at_unix_seconds()), absl::UTCTimeZone()),
+                   absl::FormatTime("%Y-%m-%d %H:%M:%S UTC",
+                                    core::FromUnix(opening.at_unix_seconds()), absl::UTCTimeZone()),
                    ", ", opening.reason(), ", after event ", opening.copied_sequence(), "\n");
   for (const bool recovered : {true, false}) {
     absl::StrAppend(&text, recovered ? "taken in again:\n" : "lost, or done again:\n");

@@ -2,6 +2,7 @@
 #include "policy/selector.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,6 @@ std::optional<absl::string_view> OwnLabel(const v1::DeviceInfo& device, absl::st
   return std::nullopt;
 }
 
-bool HasOwnLabel(const v1::DeviceInfo& device, absl::string_view key, absl::string_view value) {
-  return key == kDeviceKey ? value == device.name() || value == device.device_id()
-                           : OwnLabel(device, key) == value;
-}
-
 bool HasAll(const google::protobuf::RepeatedPtrField<std::string>& selectors,
             const v1::DeviceInfo& device) {
   return std::all_of(selectors.begin(), selectors.end(),
@@ -42,11 +38,16 @@ bool HasAll(const google::protobuf::RepeatedPtrField<std::string>& selectors,
 
 bool HasLabel(const v1::DeviceInfo& device, absl::string_view selector) {
   const std::vector<absl::string_view> parts = absl::StrSplit(selector, absl::MaxSplits('=', 1));
-  if (parts.size() == 2 && HasOwnLabel(device, parts[0], parts[1])) {
-    return true;
+  const absl::string_view key = parts.front();
+  const bool any = parts.size() == 1;
+  const absl::string_view value = parts.back();
+  // A free label of that key could claim a box that the board does not have.
+  if (const std::optional<absl::string_view> own = OwnLabel(device, key)) {
+    return any ? !own->empty()
+               : *own == value || (key == kDeviceKey && device.device_id() == value);
   }
   return std::any_of(device.labels().begin(), device.labels().end(), [&](const v1::Label& label) {
-    return label.key() == parts[0] && (parts.size() == 1 || label.value() == parts[1]);
+    return label.key() == key && (any || label.value() == value);
   });
 }
 

@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/authority/sealed_copy.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -27,6 +28,13 @@ constexpr int kLooks = 20;
 // begins it anew.
 using Files = std::map<std::string, std::string>;
 
+// Of any generation: once the first root is retired, the root lies in the folder of a later one.
+bool HasRoot(const Files& files) {
+  return std::any_of(files.begin(), files.end(), [](const Files::value_type& file) {
+    return fs::path(file.first).filename() == "root.pem";
+  });
+}
+
 absl::StatusOr<Files> FilesOf(const std::string& folder) {
   Files files;
   std::error_code error;
@@ -39,7 +47,7 @@ absl::StatusOr<Files> FilesOf(const std::string& folder) {
                               ReadWholeFile(it->path().string()));
     }
   }
-  if (error || !files.contains("root.pem")) {
+  if (error || !HasRoot(files)) {
     return absl::NotFoundError(absl::StrCat(folder, ": no authority there"));
   }
   return files;

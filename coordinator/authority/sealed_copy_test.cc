@@ -73,6 +73,19 @@ TEST_F(SealedCopyTest, ComesBackAsItWasAndKeysAreNowhereInIt) {
   EXPECT_EQ(Open("again")->roots_pem(), roots_);
 }
 
+TEST_F(SealedCopyTest, AnAuthorityWhoseFirstRootIsRetiredComesBackToo) {
+  {
+    const auto authority = Open("authority");
+    ASSERT_THAT(authority->Retire(authority->Roots()[1].sha256), IsOk());
+    roots_ = authority->roots_pem();
+  }
+  ASSERT_THAT(SealFolder(Path("authority"), Path("sealed"), kPassphrase), IsOk());
+  ASSERT_THAT(OpenFolder(Path("sealed"), Path("again"), kPassphrase), IsOk());
+  const auto again = Open("again");
+  EXPECT_EQ(again->Roots().size(), 1);
+  EXPECT_EQ(again->roots_pem(), roots_);
+}
+
 TEST_F(SealedCopyTest, AnotherPassphraseOpensNothingAndWritesNothing) {
   ASSERT_THAT(SealFolder(Path("authority"), Path("sealed"), kPassphrase), IsOk());
   EXPECT_THAT(OpenFolder(Path("sealed"), Path("again"), "correct horse battery stapler"),

@@ -312,6 +312,9 @@ TEST(RevocationTest, WorkOfARevokedBoardGoesElsewhereAtOnceAndItsReportTeachesNo
   EXPECT_EQ(attempt.state(), v1::ATTEMPT_STATE_SUPERSEDED);
   EXPECT_THAT(attempt.reason(), HasSubstr("was revoked"));
   EXPECT_EQ(FindJob(fleet.state, JobId("j1"))->job().state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(DescribeDevice(fleet.state, fleet.observations, DeviceId("device-1"), Now()).problem(),
+            "orin was revoked: stolen; a new token lets it in again, 'wattle device rm orin' "
+            "forgets it");
   const size_t rows = fleet.state.profiles.size();
   WorkerReport report = {DeviceId("device-1"), 1, {}};  // It was on its way.
   report.report.set_sequence(1);

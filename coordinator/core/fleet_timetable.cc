@@ -33,21 +33,27 @@ double UnixSeconds(absl::Time moment) {
   return absl::ToDoubleSeconds(moment - absl::UnixEpoch());
 }
 
+struct Moments {
+  absl::Time now;
+  absl::Time started;  // This coordinator.
+};
+
 // "unreachable for 3 h 05 min". A board with a copied identity is refused when it connects, and its
 // problem says why.
-std::string WhyWithoutContact(const v1::Device& device, absl::Time now) {
-  const absl::Time seen = absl::UnixEpoch() + absl::Seconds(device.last_seen_unix_seconds());
-  return absl::StrCat(
-      device.unreachable() ? "unreachable" : "not connected",
-      device.last_seen_unix_seconds() > 0
-          ? absl::StrCat(" for ", FormatElapsed(std::max(absl::Seconds(1), now - seen)))
-          : "",
-      device.problem().empty() ? "" : absl::StrCat(": ", device.problem()));
+std::string WhyWithoutContact(const v1::Device& device, const Moments& at) {
+  const bool seen = device.last_seen_unix_seconds() > 0;
+  const absl::Time since =
+      seen ? absl::UnixEpoch() + absl::Seconds(device.last_seen_unix_seconds()) : at.started;
+  const std::string elapsed = FormatElapsed(std::max(absl::Seconds(1), at.now - since));
+  return absl::StrCat(device.unreachable() ? "unreachable" : "not connected",
+                      seen ? absl::StrCat(" for ", elapsed)
+                           : absl::StrCat(" since the coordinator's start, ", elapsed, " ago"),
+                      device.problem().empty() ? "" : absl::StrCat(": ", device.problem()));
 }
 
 // Why the device refuses every job at this moment, whatever the job is; empty: it does not.
 std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& limits,
-                             absl::Time now) {
+                             const Moments& at) {
   const v1::Heartbeat& heartbeat = device.heartbeat();
   std::vector<std::string> reasons;
   if (device.info().engine_version().empty()) {
@@ -59,7 +65,7 @@ std::string TakesNoneBecause(const v1::Device& device, const policy::Limits& lim
                           : absl::StrCat("drained: ", device.drain_reason()));
   }
   if (device.unreachable() || !device.connected()) {
-    reasons.push_back(WhyWithoutContact(device, now));
+    reasons.push_back(WhyWithoutContact(device, at));
     return absl::StrJoin(reasons, "; ");  // Its last heartbeat tells nothing of now.
   }
   if (device.waits_for_approval()) {
@@ -91,12 +97,12 @@ void SetRest(double seconds, v1::TimetableEntry& entry) {
   }
 }
 
-struct Moments {
+struct Running {
   absl::Time now;
   absl::Time ends;  // Of the attempt, with its rests, which the view does not count.
 };
 
-void AddRunning(const State& state, const scheduler::DeviceView& view, const Moments& at,
+void AddRunning(const State& state, const scheduler::DeviceView& view, const Running& at,
                 v1::DeviceTimetable& device) {
   const v1::Attempt* const attempt =
       FindAttempt(state, AttemptId(view.device.running_attempt_id()));
@@ -179,7 +185,8 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
     row.set_device_id(device.info().device_id());
     row.set_device_name(device.info().name());
     const policy::Limits limits = scheduler::LimitsFor(snapshot.policies, device.info());
-    row.set_takes_none_because(TakesNoneBecause(device, limits, now.wall));
+    row.set_takes_none_because(
+        TakesNoneBecause(device, limits, {now.wall, observations.started.wall}));
     row.set_power_group(limits.power_group ? limits.power_group->name : "");
     if (limits.reserve && scheduler::HasGauge(snapshot.devices[plan.gauges[i]].device)) {
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());

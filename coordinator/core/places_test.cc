@@ -450,6 +450,12 @@ TEST(FleetTimetableTest, SaysWhyABoardTakesNoWork) {
          boards.observations.devices[DeviceId("fast")].connected = false;
        },
        "unreachable for 3 h 00 min"},
+      {[](Boards& boards) {  // A restart; what the last process heard is gone.
+         boards.observations.devices.clear();
+         boards.observations.started = boards.Now();
+         boards.Advance(absl::Seconds(3));
+       },
+       "unreachable since the coordinator's start, 3.0 s ago"},
       {[&](Boards& boards) { heartbeat(boards).set_owner_hold_seconds(2400); },
        "held by its owner for 40 min 00 s"},
       {[&](Boards& boards) { heartbeat(boards).set_storage_problem("disk full: /var"); },

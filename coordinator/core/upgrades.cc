@@ -278,8 +278,16 @@ void DecideStartUpgrade(Draft& draft, const StartUpgrade& command) {
 
 void DecidePauseUpgrade(Draft& draft, const PauseUpgrade& command) {
   const v1::Upgrade* const open = NamedOpenUpgrade(draft);
-  if (open != nullptr && open->state() == v1::UPGRADE_STATE_RUNNING) {
+  if (open == nullptr) {
+    return;
+  }
+  if (open->state() == v1::UPGRADE_STATE_RUNNING) {
     SetState(draft, *open, v1::UPGRADE_STATE_PAUSED, command.reason);
+  } else if (open->reason() != command.reason) {  // No repetition of the same call.
+    draft.Refuse(absl::FailedPreconditionError(
+        absl::StrCat("upgrade ", open->upgrade_id(), " is paused already",
+                     open->reason().empty() ? "" : absl::StrCat(": ", open->reason()),
+                     "; its reason stays, and 'wattle upgrade resume' goes on")));
   }
 }
 

@@ -291,7 +291,10 @@ TEST_F(UpgradesTest, PauseTakesOrdersBackAndResumeGivesThemAgain) {
   EXPECT_THAT(Ordered(), IsEmpty());
   EXPECT_EQ(told_.at(before[0]), "") << "the effect took it back";
   EXPECT_EQ(Latest().reason(), "by ada: lunch");
-  ASSERT_THAT(Do(PauseUpgrade{"again"}), IsOk()) << "repeated";
+  ASSERT_THAT(Do(PauseUpgrade{"by ada: lunch"}), IsOk()) << "repeated";
+  EXPECT_THAT(Do(PauseUpgrade{"by bob: rain"}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("u1 is paused already: by ada: lunch")));
   // A board that had switched ends its test all the same.
   End(before[0], true);
   EXPECT_THAT(In(v1::DEVICE_UPGRADE_STATE_ACTIVE), ElementsAre(before[0]));

@@ -21,6 +21,25 @@
 
 namespace wattle::core {
 
+namespace {
+
+// Whoever acts on a board that is silent has to know first that the fleet refuses it.
+std::string ProblemOf(const State& state, const v1::DeviceRecord& record, const DeviceId& device) {
+  const v1::IdentityRecord* const identity = FindIdentity(state, kDeviceKind, device.value());
+  if (identity != nullptr && identity->revoked()) {
+    const std::string& name = record.info().name();
+    return absl::StrCat(
+        name, " was revoked",
+        identity->revoked_reason().empty() ? "" : absl::StrCat(": ", identity->revoked_reason()),
+        "; a new token lets it in again, 'wattle device rm ", name, "' forgets it");
+  }
+  return WaitsForApproval(state, device) && !IsDoubledProblem(record.problem())
+             ? ApprovalProblem(record.info())
+             : record.problem();
+}
+
+}  // namespace
+
 v1::Device DescribeDevice(const State& state, const Observations& observations,
                           const DeviceId& device, const Instant& now) {
   const v1::DeviceRecord* record = FindDevice(state, device);
@@ -30,11 +49,8 @@ v1::Device DescribeDevice(const State& state, const Observations& observations,
   view.set_drained(record->drained());
   view.set_drain_reason(record->drain_reason());
   view.set_waits_for_approval(WaitsForApproval(state, device));
-  view.set_problem(view.waits_for_approval() && !IsDoubledProblem(record->problem())
-                       ? ApprovalProblem(record->info())
-                       : record->problem());
+  view.set_problem(ProblemOf(state, *record, device));
   view.set_first_seen_unix_seconds(record->first_seen_unix_seconds());
-  view.set_last_seen_unix_seconds(record->registered_unix_seconds());
   view.set_incarnation(record->incarnation());
   *view.mutable_ledger() = record->ledger();
   const auto seen = observations.devices.find(device);

@@ -8,10 +8,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "httplib.h"
@@ -23,6 +20,7 @@
 #include "coordinator/core/projects.h"
 #include "coordinator/http/json.h"
 #include "coordinator/http/metrics.h"
+#include "coordinator/http/requests.h"
 #include "telemetry/export/metrics_page.h"
 
 namespace wattle::http {
@@ -34,6 +32,7 @@ using httplib::Response;
 constexpr absl::Duration kReplyTimeout = absl::Seconds(20);
 constexpr int kPostsMax = 16;             // Each may wait long for its answer.
 constexpr int kMisdirectedRequest = 421;  // RFC 9110, 15.5.20
+constexpr int kMethodNotAllowed = 405;    // RFC 9110, 15.5.6
 constexpr size_t kBodyBytesMax = size_t{1} << 20;
 constexpr char kJson[] = "application/json";
 
@@ -65,8 +64,8 @@ absl::Status LibraryError(const Request& request, int status) {
   if (status == 404) {
     return absl::NotFoundError(
         absl::StrCat(where,
-                     ": no such page; see /api/v1/jobs, devices, policies, profiles, "
-                     "artifacts, plan"));
+                     ": no such page; see /api/v1/jobs, devices, timetable, policies, "
+                     "profiles, artifacts, plan"));
   }
   if (status >= 500) {
     return absl::InternalError(
@@ -110,41 +109,6 @@ class PostSlot {
   const bool taken_;
 };
 
-absl::StatusOr<v1::ListJobsRequest> ParseListJobs(const Request& request) {
-  v1::ListJobsRequest list;
-  if (request.has_param("limit")) {
-    int32_t limit = 0;
-    if (!absl::SimpleAtoi(request.get_param_value("limit"), &limit)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("limit: \"", request.get_param_value("limit"), "\" is not a number"));
-    }
-    list.set_limit(limit);
-  }
-  list.set_page_token(request.get_param_value("page_token"));
-  for (size_t i = 0; i < request.get_param_value_count("owner"); ++i) {
-    list.add_owners(request.get_param_value("owner", i));
-  }
-  for (size_t i = 0; i < request.get_param_value_count("kind"); ++i) {
-    list.add_kinds(request.get_param_value("kind", i));
-  }
-  const std::string summaries = request.get_param_value("summaries");
-  if (!summaries.empty() && summaries != "true" && summaries != "false") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("summaries: \"", summaries, "\", wanted true or false"));
-  }
-  list.set_summaries(summaries == "true");
-  for (size_t i = 0; i < request.get_param_value_count("state"); ++i) {
-    const std::string name = request.get_param_value("state", i);
-    v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
-    if (!v1::JobState_Parse(name, &state)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("state: \"", name, "\", wanted a name like JOB_STATE_ACTIVE"));
-    }
-    list.add_states(state);
-  }
-  return list;
-}
-
 // Requires application/json, because a browser sends this type to another site only if that site
 // agrees. Scripts of foreign pages therefore cannot submit jobs to a coordinator on loopback.
 absl::Status ParseBody(const Request& request, google::protobuf::Message& message) {
@@ -176,17 +140,6 @@ callers::Caller NamelessCaller(access::Role role) {
   caller.identity.how_to_get_a_role =
       "whoever starts wattle-coordinator gives such callers a role (--http-role)";
   return caller;
-}
-
-// "/api/v1/jobs/([^/]+)" for "/api/v1/jobs/{job}".
-std::string PatternOf(const std::string& path) {
-  std::vector<std::string> parts = absl::StrSplit(path, '/');
-  for (std::string& part : parts) {
-    if (absl::StartsWith(part, "{")) {
-      part = "([^/]+)";
-    }
-  }
-  return absl::StrJoin(parts, "/");
 }
 
 // Who posts, and how the events of the post name them.
@@ -267,12 +220,17 @@ void HttpServer::Stop() {
 }
 
 void HttpServer::On(const std::string& method, const std::string& path,
-                    std::function<void(const Request&, Response&)> handle) {
+                    std::function<void(const Request&, Response&)> handle,
+                    std::set<std::string> fields) {
   const std::string name = absl::StrCat(method, " ", path);
   routed_.Update(access::RequireRow(name));
-  const auto guarded = [this, name, handle = std::move(handle)](const Request& request,
-                                                                Response& response) {
+  routes_.emplace_back(method, path);
+  const auto guarded = [this, name, handle = std::move(handle), fields = std::move(fields)](
+                           const Request& request, Response& response) {
     if (const absl::Status may = Admit(request, name); may.ok()) {
+      if (const absl::Status known = CheckFields(request, fields); !known.ok()) {
+        return SetError(known, response);
+      }
       NoteMessage(request, name, request.body);
       handle(request, response);
       NoteMessage(request, name, response.body);
@@ -428,6 +386,15 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
   if (context_ != nullptr && RefusePlainText(request, address_, response)) {
     return true;
   }
+  if (const std::string allowed = AllowedMethods(request.path);
+      !allowed.empty() && !absl::StrContains(allowed, request.method)) {
+    SetError(absl::UnimplementedError(
+                 absl::StrCat(request.method, " ", request.path, ": this page takes ", allowed)),
+             response);
+    response.status = kMethodNotAllowed;
+    response.set_header("Allow", allowed);
+    return true;
+  }
   if (api_.load() == nullptr && request.path != "/healthz") {
     SetError(absl::UnavailableError("starting: the journal is being replayed"), response);
     return true;
@@ -442,16 +409,30 @@ bool HttpServer::Refuses(const Request& request, Response& response) const {
   return false;
 }
 
-void HttpServer::RouteReads() {
-  On("GET", "/api/v1/jobs", [this](const Request& request, Response& response) {
-    const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
-    const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/jobs");
-    if (list.ok() && scope.ok()) {
-      SetResult(api_.load()->ListJobs(*list, *scope), response);
-    } else {
-      SetError(list.ok() ? scope.status() : list.status(), response);
+std::string HttpServer::AllowedMethods(const std::string& path) const {
+  std::string allowed;
+  for (const auto& [method, route] : routes_) {
+    if (IsOnRoute(path, route)) {
+      absl::StrAppend(&allowed, allowed.empty() ? "" : ", ",
+                      method == "GET" ? "GET, HEAD" : method);
     }
-  });
+  }
+  return allowed;
+}
+
+void HttpServer::RouteReads() {
+  On(
+      "GET", "/api/v1/jobs",
+      [this](const Request& request, Response& response) {
+        const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
+        const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/jobs");
+        if (list.ok() && scope.ok()) {
+          SetResult(api_.load()->ListJobs(*list, *scope), response);
+        } else {
+          SetError(list.ok() ? scope.status() : list.status(), response);
+        }
+      },
+      ListJobsFields());
   On("GET", "/api/v1/jobs/{job}", [this](const Request& request, Response& response) {
     v1::GetJobRequest get;
     get.set_job_id(request.matches[1].str());
@@ -475,11 +456,13 @@ void HttpServer::RouteReads() {
   On("GET", "/api/v1/policies", [this](const Request&, Response& response) {
     SetResult(api_.load()->ListPolicies({}), response);
   });
-  On("GET", "/api/v1/profiles", [this](const Request& request, Response& response) {
-    v1::ListProfilesRequest list;
-    list.set_device_class(request.get_param_value("device_class"));
-    SetResult(api_.load()->ListProfiles(list), response);
-  });
+  On("GET", "/api/v1/profiles",
+     [this](const Request& request, Response& response) {
+       v1::ListProfilesRequest list;
+       list.set_device_class(request.get_param_value("device_class"));
+       SetResult(api_.load()->ListProfiles(list), response);
+     },
+     {"device_class"});
   On("GET", "/api/v1/artifacts", [this](const Request& request, Response& response) {
     const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/artifacts");
     SetResult(scope.ok() ? api_.load()->ListArtifacts({}, *scope)

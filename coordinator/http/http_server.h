@@ -11,8 +11,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -78,9 +80,10 @@ class HttpServer {
   HttpServer(const HttpOptions& options, const std::string& listen_host,
              std::unique_ptr<tls::ServerContext> context);
   // Serves `path`, in which {NAME} stands for a part of it, to callers whom the access table lets
-  // through.
+  // through. fields: those that its query may have.
   void On(const std::string& method, const std::string& path,
-          std::function<void(const httplib::Request&, httplib::Response&)> handle);
+          std::function<void(const httplib::Request&, httplib::Response&)> handle,
+          std::set<std::string> fields = {});
   absl::Status Route();
   [[nodiscard]] Surroundings SurroundingsNow() const;
   // Who calls, and whether he may call the route: asked before any handler.
@@ -106,6 +109,8 @@ class HttpServer {
   absl::Status CheckProject(const callers::Caller& caller, absl::string_view route,
                             const v1::JobSpec& spec) const;
   bool Refuses(const httplib::Request& request, httplib::Response& response) const;
+  // As in the header Allow; empty: there is no such page.
+  [[nodiscard]] std::string AllowedMethods(const std::string& path) const;
   void RouteReads();
   void RoutePosts();
   template <typename Request, typename Handle>
@@ -116,8 +121,9 @@ class HttpServer {
   const std::string certificate_path_;  // The coordinator's own; empty: HTTP.
   const HostNames names_;
   const std::optional<access::Role> nameless_role_;
-  const std::unique_ptr<tls::ServerContext> context_;  // Null: HTTP.
-  absl::Status routed_;                                // The first route without a row.
+  const std::unique_ptr<tls::ServerContext> context_;        // Null: HTTP.
+  absl::Status routed_;                                      // The first route without a row.
+  std::vector<std::pair<std::string, std::string>> routes_;  // Method and path, as On has them.
   std::unique_ptr<ThreadedServer> server_;
   std::thread thread_;
   std::string address_;

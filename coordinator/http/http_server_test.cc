@@ -243,11 +243,44 @@ TEST_F(HttpServerTest, ErrorsAreJsonWithCodeAndMessage) {
   server_->Serve(api_, nullptr);
   EXPECT_THAT(Get("/api/v1/jobs/j9", 404), HasSubstr("\"code\":\"NOT_FOUND\""));
   EXPECT_THAT(Get("/api/v1/devices/none", 404), HasSubstr("\"message\":"));
-  EXPECT_THAT(Get("/nothing", 404), HasSubstr("/nothing"));
+  EXPECT_THAT(Get("/nothing", 404), testing::AllOf(HasSubstr("/nothing"), HasSubstr("timetable")));
   EXPECT_THAT(Get("/api/v1/jobs?limit=many", 400), HasSubstr("many"));
   EXPECT_THAT(Get("/api/v1/jobs?state=odd", 400), HasSubstr("JOB_STATE_ACTIVE"));
   EXPECT_THAT(Post("/api/v1/jobs", R"({"spec": {"objektive": 1}})", 400), HasSubstr("objektive"));
   EXPECT_THAT(Post("/api/v1/jobs", "{}", 400, "text/plain"), HasSubstr("application/json"));
+}
+
+TEST_F(HttpServerTest, AnotherMethodIsToldWhichThePageTakes) {
+  const auto expect_405 = [&](const httplib::Result& result, const std::string& allowed) {
+    ASSERT_TRUE(result) << httplib::to_string(result.error());
+    EXPECT_EQ(result->status, 405) << allowed;
+    EXPECT_EQ(result->get_header_value("Allow"), allowed);
+    EXPECT_THAT(result->body, HasSubstr("this page takes " + allowed));
+  };
+  server_->Serve(api_, nullptr);
+  expect_405(client_->Delete("/metrics"), "GET, HEAD");
+  expect_405(client_->Put("/api/v1/jobs", "{}", "application/json"), "GET, HEAD, POST");
+  expect_405(client_->Get("/api/v1/jobs/j1/cancel"), "POST");
+  expect_405(client_->Post("/api/v1/timetable", "{}", "application/json"), "GET, HEAD");
+  EXPECT_EQ(client_->Head("/healthz")->status, 200);
+  EXPECT_EQ(client_->Delete("/nothing")->status, 404);
+  EXPECT_EQ(client_->Delete("/api/v1/jobs/")->status, 404);
+}
+
+TEST_F(HttpServerTest, AFieldThatNoPageTakesIsRefused) {
+  server_->Serve(api_, nullptr);
+  AddModel(*runtime_, "tiny");
+  EXPECT_THAT(Get("/api/v1/jobs?stat=JOB_STATE_ACTIVE", 400),
+              HasSubstr("\\\"stat\\\" is no field of its query; it takes kind, limit, owner"));
+  EXPECT_THAT(Get("/api/v1/jobs?page_size=-1", 400), HasSubstr("page_size"));
+  EXPECT_THAT(Get("/api/v1/artifacts?kind=foo", 400), HasSubstr("it takes none"));
+  EXPECT_THAT(Get("/api/v1/jobs?kind=foo", 400), HasSubstr("finetune"));
+  EXPECT_THAT(Get("/api/v1/jobs?limit=-1", 400), HasSubstr("wanted 0 to"));
+  EXPECT_THAT(Get("/api/v1/jobs?kind=generate&kind=finetune&owner=ada"), HasSubstr("jobs"));
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
+  EXPECT_THAT(Post("/api/v1/jobs?dry_run=true", ToJson(request), 400), HasSubstr("dry_run"));
+  Get("/metrics?module=scrape");
 }
 
 // A browser sends a form, or a request without a body, to any site.

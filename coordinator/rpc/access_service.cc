@@ -22,6 +22,7 @@
 #include "coordinator/core/quota.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "policy/given_labels.h"
 
 namespace wattle::rpc {
 namespace {
@@ -61,11 +62,13 @@ absl::Status CheckLabels(const google::protobuf::RepeatedPtrField<v1::Label>& la
     return absl::InvalidArgumentError(
         absl::StrCat("labels: ", labels.size(), " entries, at most ", kLabelsMax));
   }
+  std::vector<std::pair<std::string, std::string>> given;
   for (const v1::Label& label : labels) {
     WATTLE_RETURN_IF_ERROR(core::CheckId("label", label.key()));
     WATTLE_RETURN_IF_ERROR(core::ValidateText("label", label.value()));
+    given.emplace_back(label.key(), label.value());
   }
-  return absl::OkStatus();
+  return policy::CheckGivenLabels("label", given);
 }
 
 // What a list tells of an identity: neither certificate nor hashes.

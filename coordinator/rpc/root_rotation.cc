@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 #include "base/status_macros.h"
@@ -15,6 +17,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/rotation.h"
+#include "coordinator/core/state.h"
 
 namespace wattle::rpc {
 namespace {
@@ -27,10 +30,23 @@ constexpr size_t kBeginBytesMin = 4;
 constexpr size_t kNamesMax = 100;
 constexpr size_t kNamesInAMessage = 5;
 
-std::string FirstOf(const std::vector<std::string>& names) {
+// "device/ID (NAME)": people know a board by its name.
+std::string WithDeviceName(const core::State& state, const std::string& identity) {
+  absl::string_view id = identity;
+  const v1::DeviceRecord* const device =
+      absl::ConsumePrefix(&id, absl::StrCat(core::kDeviceKind, "/"))
+          ? core::FindDevice(state, DeviceId(std::string(id)))
+          : nullptr;
+  return device == nullptr ? identity : absl::StrCat(identity, " (", device->info().name(), ")");
+}
+
+std::string FirstOf(const core::State& state, const std::vector<std::string>& names) {
   const size_t told = std::min(names.size(), kNamesInAMessage);
   return absl::StrCat(
-      absl::StrJoin(names.begin(), names.begin() + static_cast<int64_t>(told), ", "),
+      absl::StrJoin(names.begin(), names.begin() + static_cast<int64_t>(told), ", ",
+                    [&state](std::string* out, const std::string& name) {
+                      out->append(WithDeviceName(state, name));
+                    }),
       names.size() > told ? absl::StrCat(" and ", names.size() - told, " more") : "");
 }
 
@@ -117,7 +133,7 @@ absl::StatusOr<v1::GetAuthorityResponse> RootRotation::Retire(
   if (!left.empty() && !request.force()) {
     return absl::FailedPreconditionError(absl::StrCat(
         left.size(), left.size() == 1 ? " certificate is" : " certificates are",
-        " under this root: ", FirstOf(left),
+        " under this root: ", FirstOf(*runtime_.Version(), left),
         "; wait until they are renewed, revoke them, or lock them out with --force: they would "
         "have to enrol again"));
   }

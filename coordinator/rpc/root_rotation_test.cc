@@ -172,6 +172,9 @@ TEST_F(RootRotationTest, ForceNamesWhomItLocksOutAndEndsTheirStreams) {
   v1::CoordinatorMessage message;
   ASSERT_TRUE(worker.ReadUntil(v1::CoordinatorMessage::kWelcome, message));
   Rotate();
+  EXPECT_THAT(Retire(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                 HasSubstr("device/device-a (name-of-device-a), person/ann; wait")))
+      << "a person knows the board by its name";
   v1::GetAuthorityResponse roots;
   ASSERT_THAT(Retire(/*force=*/true, roots), IsOk());
   ASSERT_EQ(roots.roots_size(), 2);

@@ -48,6 +48,13 @@ absl::Status EventFeed::Look() {
       connected.insert(id);
     }
   }
+  WATTLE_RETURN_IF_ERROR(TellJournal());
+  looked_ = true;
+  TellConnections(std::move(connected));
+  return absl::OkStatus();
+}
+
+absl::Status EventFeed::TellJournal() {
   const int64_t last = runtime_.Read(
       [](const core::State& state) { return static_cast<int64_t>(state.last_sequence.value()); });
   if (last > told_sequence_) {
@@ -86,12 +93,15 @@ absl::Status EventFeed::Look() {
     }
     told_sequence_ = last;
   }
-  looked_ = true;
-  TellConnections(std::move(connected));
   return absl::OkStatus();
 }
 
+// What made the coordinator refuse, such as a revocation, is told before.
 void EventFeed::TellRefusal(const std::string& line) {
+  {
+    absl::MutexLock look_lock(&look_mutex_);
+    (void)TellJournal();  // Without the journal the refusal alone is told.
+  }
   v1::FleetEvent refusal;
   refusal.set_at_unix_seconds(core::ToUnix(runtime_.Now().wall));
   refusal.set_kind(kCallRefused);

@@ -56,8 +56,9 @@ class EventFeed {
   // Look tries again.
   absl::Status Look() ABSL_LOCKS_EXCLUDED(look_mutex_);
 
-  // Adds a call that was refused, which is no event of the journal. line: for people.
-  void TellRefusal(const std::string& line);
+  // Adds a call that was refused, which is no event of the journal, after the events that were
+  // durable by then. line: for people.
+  void TellRefusal(const std::string& line) ABSL_LOCKS_EXCLUDED(look_mutex_);
 
   struct Page {
     std::vector<v1::FleetEvent> events;
@@ -73,6 +74,8 @@ class EventFeed {
   [[nodiscard]] bool stopped() const;
 
  private:
+  // Adds the journal's events since it was last called.
+  absl::Status TellJournal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
   // Adds connections that came or went since the last Look, which are no events of the journal.
   void TellConnections(std::set<DeviceId> connected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -166,6 +166,37 @@ TEST_F(EventFeedTest, ARefusedCallIsOneLineOfTextForWhoeverSeesAll) {
   EXPECT_FALSE((*overview)->Covers(core::Scope::Of({"default"}), events[0]));
 }
 
+TEST_F(EventFeedTest, ARefusalIsToldAfterWhatMadeIt) {
+  Start();
+  ASSERT_THAT(feed_->Look(), IsOk());
+  Apply("no-more-calls");
+  feed_->TellRefusal("person mia was refused /ListJobs");
+  EXPECT_THAT(Texts(),
+              ElementsAre("policy no-more-calls applied", "person mia was refused /ListJobs"));
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_EQ(Texts().size(), 2U) << "each is told once";
+}
+
+// As `access ls` is refused to them.
+TEST_F(EventFeedTest, WhoMayEnterIsToldToWhoeverMayListIt) {
+  Start();
+  const auto overview = Overview::Open(*runtime_);
+  ASSERT_THAT(overview, IsOk());
+  for (const char* kind :
+       {"token_created", "token_revoked", "identity_enrolled", "identity_renewed",
+        "identity_revoked", "authority_rotated", "authority_retired", "call_refused"}) {
+    v1::FleetEvent event;
+    event.set_kind(kind);
+    EXPECT_TRUE((*overview)->Covers(core::Scope::All(), event)) << kind;
+    EXPECT_FALSE((*overview)->Covers(core::Scope::Of({"default"}), event)) << kind;
+  }
+  for (const char* kind : {"device_approved", "policy_applied", "upgrade_started"}) {
+    v1::FleetEvent event;
+    event.set_kind(kind);
+    EXPECT_TRUE((*overview)->Covers(core::Scope::Of({"default"}), event)) << kind;
+  }
+}
+
 TEST_F(EventFeedTest, PagesAndForgetsTheOldest) {
   Start();
   constexpr int kMore = 5;

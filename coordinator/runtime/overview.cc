@@ -1,7 +1,9 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/runtime/overview.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <system_error>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "base/status_macros.h"
@@ -59,6 +62,14 @@ absl::Status AddArchived(store::History& history, const core::State& state,
     }
     query.before_number = *core::JobNumber(page.back().job_id());
   }
+}
+
+// Of an event's kind, which is named after what it is about: "token_created".
+bool StartsWithAnyOf(std::initializer_list<absl::string_view> beginnings,
+                     const v1::FleetEvent& event) {
+  return std::any_of(beginnings.begin(), beginnings.end(), [&event](absl::string_view begin) {
+    return absl::StartsWith(event.kind(), begin);
+  });
 }
 
 }  // namespace
@@ -117,8 +128,9 @@ bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) con
   if (scope.all()) {
     return true;
   }
-  if (event.kind() == kCallRefused) {
-    return false;  // Who tried what is the operators' business.
+  // Who tried what, who may enter, and who is shut out is the business of those who may list it.
+  if (event.kind() == kCallRefused || StartsWithAnyOf({"token", "identity", "authority"}, event)) {
+    return false;
   }
   if (state->projects.empty()) {
     return true;
@@ -132,9 +144,7 @@ bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) con
     return archived.ok() && scope.Covers(archived->spec());
   }
   // What artifacts are named, and who is of which project, is no business of others.
-  return !absl::StartsWith(event.kind(), "artifact") &&
-         !absl::StartsWith(event.kind(), "project") && !absl::StartsWith(event.kind(), "member") &&
-         !absl::StartsWith(event.kind(), "quota");
+  return !StartsWithAnyOf({"artifact", "project", "member", "quota"}, event);
 }
 
 absl::StatusOr<v1::EnergyReport> Overview::ReportEnergy(const v1::ReportEnergyRequest& request,

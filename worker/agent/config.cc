@@ -18,6 +18,7 @@
 #include "base/host_port.h"
 #include "base/standard_output.h"
 #include "base/status_macros.h"
+#include "policy/given_labels.h"
 #include "worker/agent/link/peer_server.h"
 #include "worker/agent/sensor_settings.h"
 
@@ -26,8 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the worker finds out about its machine is a label of the device too (scheduler/place).
-constexpr char kIsolationLabel[] = "isolation";
 constexpr int kBatteryWhMax = 1'000'000;  // the coordinator's limit
 constexpr char kExamples[] =
     "Examples:\n"
@@ -389,12 +388,7 @@ absl::Status Validate(const Config& config) {
         "--isolation-min ", box::LevelName(config.isolation_min), ": is more than --isolation ",
         box::LevelName(config.isolation), " permits; leave one of them out"));
   }
-  for (const auto& [key, value] : config.labels) {
-    if (key == kIsolationLabel) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--label ", key, "=", value, ": the worker finds it out; leave it out"));
-    }
-  }
+  WATTLE_RETURN_IF_ERROR(policy::CheckGivenLabels("--label", config.labels));
   return ValidateBoard(config);
 }
 

@@ -94,6 +94,14 @@ TEST(ConfigTest, ASettingThatCannotBeHonouredIsRefusedWithItsFlag) {
        [](Config& c) {
          c.labels = {{"isolation", "full"}};
        }},
+      {"--label class=jetson-xavier-nx",
+       [](Config& c) {
+         c.labels = {{"site", "a"}, {"class", "jetson-xavier-nx"}};
+       }},
+      {"--label site=b: site=a is given too",
+       [](Config& c) {
+         c.labels = {{"site", "a"}, {"site", "b"}};
+       }},
       {"--time-scale", [](Config& c) { c.time_scale = 2; }},  // without --emulate
       {"--sensors",
        [](Config& c) {

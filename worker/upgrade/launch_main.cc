@@ -17,6 +17,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -46,7 +47,9 @@ constexpr char kHelp[] =
     "Usage: wattle-launch --state-dir DIR --releases DIR [FLAGS OF wattle-worker]\n"
     "Starts RELEASES/current/bin/wattle-worker with all of these flags, or the wattle-worker "
     "beside "
-    "this program\nwhere there is no release. A release that does not pass its test is left.\n";
+    "this program\nwhere there is no release. A release that does not pass its test is left. In "
+    "place of a worker that cannot\nbe executed it starts another kept release, else the worker "
+    "beside this program.\n";
 
 void Say(const std::string& line) {
   std::fprintf(stderr, "wattle-launch: %s\n", line.c_str());
@@ -108,12 +111,45 @@ void StartWatch(const std::string& state_dir, Monotonic until) {
   }
 }
 
-std::string ProgramToStart(const Releases& releases) {
-  if (!releases.Current().empty()) {
-    return releases.Program(kWorker);
-  }
+std::string InstalledWorker() {
   std::error_code ignored;
   return (fs::read_symlink("/proc/self/exe", ignored).parent_path() / kWorker).string();
+}
+
+std::string ProgramToStart(const Releases& releases) {
+  return releases.Current().empty() ? InstalledWorker() : releases.Program(kWorker);
+}
+
+// What may run in place of a program that cannot be executed, the best first. A release that failed
+// its test is none.
+std::vector<std::string> OtherPrograms(const Releases& releases, const v1::UpgradeRecord& record) {
+  std::vector<std::string> programs;
+  for (const std::string& version : releases.Kept()) {
+    const bool failed = !record.failure().empty() && version == record.order().version();
+    if (version != releases.Current() && !failed) {
+      programs.push_back(releases.ProgramOf(version, kWorker));
+    }
+  }
+  if (!releases.Current().empty()) {
+    programs.push_back(InstalledWorker());
+  }
+  return programs;
+}
+
+// Becomes the program. Returns why it cannot.
+std::string Become(std::string program, char** argv) {
+  argv[0] = program.data();
+  execv(program.c_str(), argv);
+  return absl::StrCat(program, ": cannot be started: ", std::strerror(errno));
+}
+
+// The link stays: a disk that is mounted late brings the release back at the next start.
+void BecomeAnother(std::string problem, const std::vector<std::string>& programs, char** argv) {
+  for (const std::string& program : programs) {
+    Say(absl::StrCat(problem, "; starts ", program, " in its place"));
+    problem = Become(program, argv);
+  }
+  Say(absl::StrCat(problem, "; install wattle-worker beside wattle-launch"));
 }
 
 // The record first, then the link. Where the disk refuses the record, the link stays: the next
@@ -154,23 +190,20 @@ int Launch(const std::string& state_dir, const std::string& releases_dir, char**
   if (on_trial) {
     StartWatch(state_dir, now + wattle::upgrade::TrialLeft(record, BootId(), now));
   }
-  std::string program = ProgramToStart(releases);
-  argv[0] = program.data();
-  execv(program.c_str(), argv);
-  std::string problem = absl::StrCat(program, ": cannot be started: ", std::strerror(errno));
-  Say(problem);
-  disk = PosixDisk::Open(state_dir);
-  if (!on_trial || !disk.ok()) {
-    return 1;
+  std::string problem = Become(ProgramToStart(releases), argv);
+  if (on_trial) {
+    Say(problem);
+    disk = PosixDisk::Open(state_dir);
+    if (!disk.ok()) {
+      return 1;  // The trial goes on at the next start.
+    }
+    v1::UpgradeRecord failed = record;
+    failed.set_failure(problem + "; is the build of this board's architecture?");
+    Follow({.record = failed, .release = failed.from_release()}, releases, **disk, record);
+    disk->reset();
+    problem = Become(ProgramToStart(releases), argv);
   }
-  v1::UpgradeRecord failed = record;
-  failed.set_failure(problem + "; is the build of this board's architecture?");
-  Follow({.record = failed, .release = failed.from_release()}, releases, **disk, record);
-  disk->reset();
-  program = ProgramToStart(releases);
-  argv[0] = program.data();
-  execv(program.c_str(), argv);
-  Say(absl::StrCat(program, ": cannot be started: ", std::strerror(errno)));
+  BecomeAnother(std::move(problem), OtherPrograms(releases, record), argv);
   return 1;
 }
 

@@ -55,12 +55,21 @@ class LaunchTest : public testing::Test {
 
   // A worker that logs its version and its flags.
   void Program(const std::string& version, const std::string& ends) {
-    const fs::path program = root_ / "releases" / version / "bin/wattle-worker";
+    Program(root_ / "releases" / version / "bin/wattle-worker", version, ends);
+  }
+  void Program(const fs::path& program, const std::string& version, const std::string& ends) const {
     fs::create_directories(program.parent_path());
     std::ofstream(program) << "#!/bin/sh\necho " << version << " \"$5\" >>" << root_ / "log"
                            << "\n"
                            << ends << "\n";
     chmod(program.c_str(), 0755);
+  }
+
+  // From now on wattle-launch lies beside a worker of this test.
+  void InstallApart() {
+    Program(root_ / "installed/wattle-worker", "installed", "exit 0");
+    fs::copy_file(launch_, root_ / "installed/wattle-launch");
+    launch_ = root_ / "installed/wattle-launch";
   }
 
   // The old worker switches, and its trial has this much of its time left.
@@ -93,8 +102,7 @@ class LaunchTest : public testing::Test {
     const pid_t child = fork();
     if (child == 0) {
       setenv("WATTLE_CRASH_AT", crash_at.c_str(), 1);
-      const std::string program = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-launch");
-      execl(program.c_str(), "wattle-launch", "--state-dir", (root_ / "state").c_str(),
+      execl(launch_.c_str(), "wattle-launch", "--state-dir", (root_ / "state").c_str(),
             "--releases", (root_ / "releases").c_str(), "--label", "a=b", nullptr);
       _exit(127);
     }
@@ -119,6 +127,7 @@ class LaunchTest : public testing::Test {
 
   const fs::path root_;
   const Releases releases_;
+  fs::path launch_ = absl::StrCat(WATTLE_BINARY_DIR, "/bin/wattle-launch");
 };
 
 TEST_F(LaunchTest, WithoutAnUpgradeTheLinkSaysWhatRuns) {
@@ -155,6 +164,51 @@ TEST_F(LaunchTest, AProgramThatCannotRunIsLeftAtOnce) {
     EXPECT_EQ(releases_.Current(), kOld);
     EXPECT_THAT(Record().failure(), testing::HasSubstr("cannot be started"));
   }
+}
+
+// A trial ended long ago, and the disk loses a program.
+TEST_F(LaunchTest, InPlaceOfALostReleaseAnotherOneRuns) {
+  Switch();
+  v1::UpgradeRecord record = Record();
+  record.set_passed(true);
+  Write(record);
+  const fs::path program = root_ / "releases" / kNew / "bin/wattle-worker";
+  for (const char* content : {"\x7f"
+                              "ELF of nothing",
+                              ""}) {
+    fs::remove(program);
+    if (*content != '\0') {
+      std::ofstream(program) << content;
+      chmod(program.c_str(), 0755);
+    }
+    EXPECT_EQ(WEXITSTATUS(Launch()), 0);
+  }
+  EXPECT_EQ(CountOf(kOld), 2);
+  EXPECT_EQ(releases_.Current(), kNew) << "the next start tries it again";
+  Program(kNew, "exit 0");
+  Launch();
+  EXPECT_THAT(Ran(), testing::ElementsAre(kOld, kOld, kNew));
+}
+
+TEST_F(LaunchTest, WithoutAnyReleaseThatRunsTheInstalledWorkerDoes) {
+  fs::remove(root_ / "releases" / kOld / "bin/wattle-worker");
+  fs::remove_all(root_ / "releases" / kNew);
+  InstallApart();
+  EXPECT_EQ(WEXITSTATUS(Launch()), 0);
+  EXPECT_THAT(Ran(), testing::ElementsAre("installed"));
+  fs::remove(root_ / "installed/wattle-worker");
+  EXPECT_EQ(WEXITSTATUS(Launch()), 1);
+}
+
+TEST_F(LaunchTest, AReleaseThatFailedItsTestIsNoReplacement) {
+  Switch();
+  v1::UpgradeRecord record = Record();
+  record.set_failure("it ended 3 times");
+  Write(record);
+  fs::remove(root_ / "releases" / kOld / "bin/wattle-worker");
+  InstallApart();
+  EXPECT_EQ(WEXITSTATUS(Launch()), 0);
+  EXPECT_THAT(Ran(), testing::ElementsAre("installed"));
 }
 
 TEST_F(LaunchTest, AWorkerThatPassedStays) {

@@ -50,7 +50,23 @@ std::string Releases::PathOf(const std::string& name) const {
 }
 
 std::string Releases::Program(const std::string& name) const {
-  return absl::StrCat(PathOf(kCurrent), "/bin/", name);
+  return ProgramOf(kCurrent, name);
+}
+
+std::string Releases::ProgramOf(const std::string& version, const std::string& name) const {
+  return absl::StrCat(PathOf(version), "/bin/", name);
+}
+
+std::set<std::string> Releases::Kept() const {
+  std::set<std::string> versions;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory_, error)) {
+    if (entry.is_directory(error) && !entry.is_symlink(error) &&
+        entry.path().extension() != kPartial) {
+      versions.insert(entry.path().filename().string());
+    }
+  }
+  return versions;
 }
 
 std::string Releases::Current() const {

@@ -28,8 +28,13 @@ class Releases {
   // Removes every other release, and what cuts have left.
   void KeepOnly(const std::set<std::string>& versions) const;
 
+  // The whole releases in the folder, in the order of their names.
+  [[nodiscard]] std::set<std::string> Kept() const;
+
   // The present release's program of this name.
   [[nodiscard]] std::string Program(const std::string& name) const;
+  // The same of a release that is kept.
+  [[nodiscard]] std::string ProgramOf(const std::string& version, const std::string& name) const;
 
  private:
   [[nodiscard]] std::string PathOf(const std::string& name) const;
