@@ -8,6 +8,8 @@
 
 #include "absl/strings/str_split.h"
 
+#include "proto/board_class.h"
+
 namespace wattle::policy {
 
 namespace {
@@ -20,7 +22,7 @@ std::optional<absl::string_view> OwnLabel(const v1::DeviceInfo& device, absl::st
     return device.name().empty() ? device.device_id() : device.name();
   }
   if (key == "class") {
-    return device.device_class();
+    return BoardClassOf(device.device_class());  // Also while its GPU does not answer.
   }
   if (key == "isolation") {
     return device.isolation();

@@ -42,6 +42,14 @@ TEST(HasLabelTest, OfOwnAndOfGivenLabels) {
   }
 }
 
+// A policy by class keeps its reserve on a board whose GPU does not answer.
+TEST(HasLabelTest, TheClassOfCoresIsTheBoardsClass) {
+  v1::DeviceInfo board = Board();
+  board.set_device_class("jetson-orin-nano/cpu");
+  EXPECT_TRUE(HasLabel(board, "class=jetson-orin-nano"));
+  EXPECT_EQ(LabelValue(board, "class"), "jetson-orin-nano");
+}
+
 // A token or a worker of an older version may bring one.
 TEST(HasLabelTest, NoGivenLabelStandsInForWhatTheBoardIs) {
   v1::DeviceInfo board = Board();

@@ -8,13 +8,13 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 
+#include "proto/board_class.h"
 #include "scheduler/predict/job_kinds.h"
 #include "scheduler/predict/model_cost.h"
 #include "scheduler/predict/pass_time.h"
 #include "scheduler/predict/power_mode.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/predict/workload_cost.h"
-#include "scheduler/profiles/processor.h"
 
 namespace wattle::scheduler {
 namespace {

@@ -3,21 +3,15 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "proto/board_class.h"
 
 namespace wattle::scheduler {
-namespace {
-
-constexpr absl::string_view kOfCores = "/cpu";
-
-}  // namespace
 
 v1::DeviceInfo OnCores(v1::DeviceInfo device) {
   if (device.accelerator().empty()) {
     return device;
   }
-  device.set_device_class(absl::StrCat(device.device_class(), kOfCores));
+  device.set_device_class(ClassOfCores(device.device_class()));
   device.clear_accelerator();
   device.clear_throughput_flops_datasheet();
   return device;
@@ -25,10 +19,6 @@ v1::DeviceInfo OnCores(v1::DeviceInfo device) {
 
 v1::DeviceInfo ProcessorOf(v1::DeviceInfo device, bool on_cpu) {
   return on_cpu ? OnCores(std::move(device)) : device;
-}
-
-absl::string_view BoardClassOf(absl::string_view device_class) {
-  return absl::StripSuffix(device_class, kOfCores);
 }
 
 }  // namespace wattle::scheduler

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proto/board_class.h"
 #include "scheduler/profiles/rate_table.h"
 
 namespace wattle::scheduler {

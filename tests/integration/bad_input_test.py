@@ -240,12 +240,15 @@ class BadInput(Scene):
             for folder in ("proc", "dev"):
                 (board / folder).mkdir(parents=True)
             (board / "proc/meminfo").write_text(pathlib.Path("/proc/meminfo").read_text())
+            (board / "proc/device-tree").mkdir()
+            (board / "proc/device-tree/compatible").write_text("nvidia,p3768-0000+p3767-0003\0nvidia,tegra234")
             if node:
                 (board / "dev" / node).touch()
             worker = self.fleet.start_worker(name, extra=["--device", "cuda", "--sensor-root", board])
             self.fleet.until_connected(name)
             info = self.fleet.devices()[name]["info"]
             self.assertEqual((info.get("accelerator", ""), info.get("offers_cpu", False)), ("", False))
+            self.assertEqual(info["device_class"], "jetson-orin-nano/cpu", "what it learns is no row of the GPU")
             finding, = [line for line in info["findings"] if "GPU" in line]
             self.assertRegex(finding, rf"^--device cuda: the GPU does not answer: .*{why}.*; work runs on the cores, and the worker's next start looks again$")
             self.assertIn(finding, worker.log())

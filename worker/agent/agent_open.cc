@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "identity/identity.h"
+#include "proto/board_class.h"
 #include "telemetry/sensors/registry.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/board_probe.h"
@@ -322,6 +323,9 @@ absl::Status Agent::Open() {
   }
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   AskRunner();
+  if (emulator_ == nullptr && device_ == "cpu" && HasAccelerator(info.device_class())) {
+    info.set_device_class(ClassOfCores(info.device_class()));
+  }
   TellRates();
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   TellWhatIsHidden();

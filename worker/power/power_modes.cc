@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 
 #include "base/file.h"
+#include "proto/board_class.h"
 #include "telemetry/sensors/sysfs.h"
 
 namespace wattle::agent {
@@ -442,7 +443,7 @@ std::optional<Watts> PlausiblePower(const v1::DeviceInfo& info) {
   for (const v1::PowerMode& mode : info.power_modes()) {
     if (mode.nominal_power_watts() <= 0) {
       // MAXN may draw more than the modes that name their watts.
-      return PlausibleOfClass(info.device_class());
+      return PlausibleOfClass(BoardClassOf(info.device_class()));
     }
     most = std::max(most, mode.nominal_power_watts());
   }

@@ -180,6 +180,8 @@ TEST_F(PowerModesTest, WhereAModeNamesNoWattsTheClassBoundsPlausiblePower) {
   v1::DeviceInfo info = Read();
   info.set_device_class("jetson-orin-nano");
   EXPECT_EQ(PlausiblePower(info), Watts(100));
+  info.set_device_class("jetson-orin-nano/cpu");
+  EXPECT_EQ(PlausiblePower(info), Watts(100));
   info.set_device_class("jetson-orin-nano-of-a-friend");
   EXPECT_EQ(PlausiblePower(info), std::nullopt);
 }
