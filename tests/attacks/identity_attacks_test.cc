@@ -434,6 +434,8 @@ TEST_F(IdentityAttacks, ACallerHoldsNoMoreStreamsThanItsLimit) {
     return follower;
   };
   const auto eve = PersonChannel("eve", "viewer");
+  // The latest event is one that a viewer may see.
+  ASSERT_THAT(Ask(*runtime_, core::ApplyPolicy{runtime::PolicyOf("solar")}).status, IsOk());
   v1::FleetEvent event;
   const auto first = open(eve);
   ASSERT_TRUE(first->events->Read(&event));
