@@ -91,6 +91,9 @@ TEST_F(AccessCommandsTest, ARevokedBoardIsNamedAsItIsKnown) {
   v1::RevokeDeviceResponse& answer = coordinator_.state().revoked_device;
   answer.set_device_id("d1");
   EXPECT_EQ(Run({"device", "revoke", "d1"}).out, "revoked d1, which has never connected\n");
+  coordinator_.state().identities.mutable_identities(0)->set_revoked(true);
+  EXPECT_EQ(Run({"device", "revoke", "d1"}).out, "d1 was revoked already\n");
+  coordinator_.state().identities.mutable_identities(0)->set_revoked(false);
   answer.set_name("nano-1");
   EXPECT_EQ(Run({"device", "revoke", "d1"}).out, "revoked nano-1 (d1)\n");
   EXPECT_EQ(Run({"device", "revoke", "d1", "--since", "7d"}).out,

@@ -100,15 +100,15 @@ absl::StatusOr<ExitCode> RevokeDevice(Session& session, const RevokeFlags& flags
                           session.client().RevokeDevice(request));
   session.Print(revoked, [&] {
     const std::string board = BoardWords(revoked.name(), revoked.device_id());
+    const std::string unknown = revoked.name().empty() ? ", which has never connected" : "";
     const std::string done = before.WasRevoked("device", revoked.device_id())
-                                 ? absl::StrCat(board, " was revoked already")
-                                 : absl::StrCat("revoked ", board);
-    return absl::StrCat(done, revoked.name().empty() ? ", which has never connected\n" : "\n",
-                        !revoked.job_ids().empty()
-                            ? absl::StrCat("results that came from it: ",
-                                           absl::StrJoin(revoked.job_ids(), ", "), "\n")
-                        : flags.since.empty() ? ""
-                                              : "no job ended on it since\n");
+                                 ? absl::StrCat(board, " was revoked already\n")
+                                 : absl::StrCat("revoked ", board, unknown, "\n");
+    return absl::StrCat(done, !revoked.job_ids().empty()
+                                  ? absl::StrCat("results that came from it: ",
+                                                 absl::StrJoin(revoked.job_ids(), ", "), "\n")
+                              : flags.since.empty() ? ""
+                                                    : "no job ended on it since\n");
   });
   return ExitCode::kOk;
 }
