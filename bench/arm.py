@@ -39,9 +39,13 @@ CORES = {"a72": Core("Cortex-A72 (Raspberry Pi 4)", "cortex-a72", "cortex-a72", 
          "v3ae": Core("Neoverse V3AE (Jetson Thor)", "max", "neoverse-v2", 10, "neon-i8mm")}
 # Bytes of a weight with its scales in a matrix of 2048 columns, and llama.cpp's and XNNPACK's formats beside ours.
 Format = collections.namedtuple("Format", "title bytes llama xnnpack")
-FORMATS = {"fp32": Format("FP32", 4, "F32", "f32"), "int8": Format("int8", 1 + 4 / 2048, "Q8_0", "qc8w"),
+FORMATS = {"fp32": Format("FP32", 4, "F32", "f32"), "fp16": Format("FP16", 2, "F16", None), "bf16": Format("BF16", 2, "BF16", None),
+           "int8": Format("int8", 1 + 4 / 2048, "Q8_0", "qc8w"), "int8_g32": Format("int8, groups of 32", 34 / 32, "Q8_0", None),
+           "int6": Format("int6", 210 / 256, "Q6_K", None),
            "int4": Format("int4, groups of 64", 34 / 64, "Q4_0", "qb4w"), "int4_asymmetric": Format("int4 with minimums", 36 / 64, None, None),
            "nf4": Format("NF4", 34 / 64, None, None)}
+# Whose decoding takes more than two threads to wait for the memory: docs/operate/performance.md says so, and no goal is set for them.
+BEHIND = ("fp16", "int6")
 # The kernels that XNNPACK takes (its src/configs/gemm-config.c, init_*_gemm_config): for one row of inputs, for many, and how they are written.
 CORTEX_A75, LD128 = "asm_aarch64_neonfma_cortex_a75_prfm", "asm_aarch64_neonfma_ld128"
 XNNPACK_FLOATS = {"a72": (f"1x8__{CORTEX_A75}", f"4x8__{CORTEX_A75}"), "a76": (f"1x8__{CORTEX_A75}", f"6x8__{CORTEX_A75}")}
@@ -227,7 +231,8 @@ class Bench:
             line += self.peer_columns(name, format_name, sizes, key, cycles)
         if name == "a76" and sizes is DECODE:
             threads = threads_to_memory_bound(cycles, FORMATS[format_name].bytes)
-            self.add(f"{key}.threads_to_memory_bound", threads, "threads", "<= 2", threads <= 2)
+            goal = None if format_name in BEHIND else "<= 2"
+            self.add(f"{key}.threads_to_memory_bound", threads, "threads", goal, goal is None or threads <= 2)
             line += f" {threads:8.2f} threads"
         print(line.rstrip(), flush=True)
 

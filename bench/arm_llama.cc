@@ -24,10 +24,7 @@ extern "C" {
 
 namespace {
 
-constexpr int kBlock = 32;            // columns that share a scale
-constexpr int kRowsAtOnce = 4;        // rows of inputs of one interleaved product
-constexpr size_t kQ8BlockBytes = 34;  // an FP16 scale and 32 codes
-constexpr size_t kQ4BlockBytes = 18;
+constexpr int kRowsAtOnce = 4;  // rows of inputs of one interleaved product
 
 using Repacked = decltype(&ggml_gemv_q4_0_4x4_q8_0);
 using Plain = decltype(&ggml_vec_dot_q4_0_q8_0);
@@ -47,13 +44,41 @@ struct RepackedPair {
 #if defined(__ARM_FEATURE_MATMUL_INT8)
 constexpr RepackedPair kQ8 = {ggml_gemv_q8_0_4x8_q8_0, ggml_gemm_q8_0_4x8_q8_0};
 constexpr RepackedPair kQ4 = {ggml_gemv_q4_0_4x8_q8_0, ggml_gemm_q4_0_4x8_q8_0};
+constexpr RepackedPair kQ6 = {ggml_gemv_q6_K_8x8_q8_K, ggml_gemm_q6_K_8x8_q8_K};
 #elif defined(__ARM_FEATURE_DOTPROD)
 constexpr RepackedPair kQ8 = {ggml_gemv_q8_0_4x4_q8_0, ggml_gemm_q8_0_4x4_q8_0};
 constexpr RepackedPair kQ4 = {ggml_gemv_q4_0_4x4_q8_0, ggml_gemm_q4_0_4x4_q8_0};
+constexpr RepackedPair kQ6 = {ggml_gemv_q6_K_8x4_q8_K, ggml_gemm_q6_K_8x4_q8_K};
 #else
 constexpr RepackedPair kQ8 = {};
 constexpr RepackedPair kQ4 = {};
+constexpr RepackedPair kQ6 = {};
 #endif
+
+template <typename T, auto kDot>
+void DotOf(int n, float* s, size_t bs, const void* x, size_t bx, const void* y, size_t by,
+           int count) {
+  kDot(n, s, bs, static_cast<T*>(const_cast<void*>(x)), bx, static_cast<T*>(const_cast<void*>(y)),
+       by, count);
+}
+
+struct Form {
+  const char* name;     // as arm_products.cc has it
+  int block;            // columns that share a scale
+  size_t weight_bytes;  // of a block
+  size_t input_bytes;
+  RepackedPair repacked;
+  Plain dot;
+};
+// Q8_0: an FP16 scale and 32 codes. Q6_K has 210 bytes for 256 columns, its inputs an FP32 scale,
+// the codes, and sums of 16 codes each.
+constexpr Form kForms[] = {{"fp32", 1, 4, 4, {}, DotOf<float, ggml_vec_dot_f32>},
+                           {"fp16", 1, 2, 2, {}, DotOf<ggml_fp16_t, ggml_vec_dot_f16>},
+                           {"bf16", 1, 2, 2, {}, DotOf<ggml_bf16_t, ggml_vec_dot_bf16>},
+                           {"int8", 32, 34, 34, kQ8, ggml_vec_dot_q8_0_q8_0},
+                           {"int8_g32", 32, 34, 34, kQ8, ggml_vec_dot_q8_0_q8_0},
+                           {"int6", 256, 210, 292, kQ6, ggml_vec_dot_q6_K_q8_K},
+                           {"int4", 32, 18, 34, kQ4, ggml_vec_dot_q4_0_q8_0}};
 
 void RunRepacked(RepackedPair functions, const void* weights, const void* inputs, float* out,
                  Sizes sizes) {
@@ -80,35 +105,27 @@ void RunPlain(Plain dot, const char* weights, size_t row_bytes, const char* inpu
 }
 
 bool Run(const char* format, Sizes sizes) {
-  const bool q8 = std::strcmp(format, "int8") == 0;
-  const bool q4 = std::strcmp(format, "int4") == 0;
-  const bool fp32 = std::strcmp(format, "fp32") == 0;
-  if (sizes.columns % kBlock != 0 || (sizes.inputs != 1 && sizes.inputs % kRowsAtOnce != 0)) {
+  if (sizes.inputs != 1 && sizes.inputs % kRowsAtOnce != 0) {
     return false;
   }
-  const auto blocks = static_cast<size_t>(sizes.columns / kBlock);
-  const size_t input_bytes = fp32 ? sizes.columns * sizeof(float) : blocks * kQ8BlockBytes;
-  const size_t row_bytes = q4 ? blocks * kQ4BlockBytes : input_bytes;
-  const std::vector<char> weights(sizes.rows * row_bytes);
-  const std::vector<char> inputs(sizes.inputs * input_bytes);
-  std::vector<float> out(static_cast<size_t>(sizes.inputs * sizes.rows));
-  const RepackedPair repacked = q8 ? kQ8 : kQ4;
-  if (repacked.one != nullptr && (q8 || q4)) {
-    RunRepacked(repacked, weights.data(), inputs.data(), out.data(), sizes);
-  } else if (q8 || q4) {
-    RunPlain(q8 ? ggml_vec_dot_q8_0_q8_0 : ggml_vec_dot_q4_0_q8_0, weights.data(), row_bytes,
-             inputs.data(), input_bytes, out.data(), sizes);
-  } else if (fp32) {
-    const auto dot = [](int n, float* s, size_t bs, const void* x, size_t bx, const void* y,
-                        size_t by, int count) {
-      ggml_vec_dot_f32(n, s, bs, static_cast<const float*>(x), bx, static_cast<const float*>(y), by,
-                       count);
-    };
-    RunPlain(dot, weights.data(), row_bytes, inputs.data(), input_bytes, out.data(), sizes);
-  } else {
-    return false;
+  for (const Form& form : kForms) {
+    if (std::strcmp(format, form.name) != 0 || sizes.columns % form.block != 0) {
+      continue;
+    }
+    const auto blocks = static_cast<size_t>(sizes.columns / form.block);
+    const size_t row_bytes = blocks * form.weight_bytes;
+    const size_t input_bytes = blocks * form.input_bytes;
+    const std::vector<char> weights(sizes.rows * row_bytes);
+    const std::vector<char> inputs(sizes.inputs * input_bytes);
+    std::vector<float> out(static_cast<size_t>(sizes.inputs * sizes.rows));
+    if (form.repacked.one != nullptr) {
+      RunRepacked(form.repacked, weights.data(), inputs.data(), out.data(), sizes);
+    } else {
+      RunPlain(form.dot, weights.data(), row_bytes, inputs.data(), input_bytes, out.data(), sizes);
+    }
+    return true;
   }
-  return true;
+  return false;
 }
 
 }  // namespace

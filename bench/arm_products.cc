@@ -24,6 +24,8 @@ namespace {
 
 constexpr int64_t kInt8InputGroup = 128;
 constexpr int64_t kNibbleGroup = 64;
+constexpr int64_t kInt8Group = 32;
+constexpr int64_t kInt6Group = 16;
 
 struct Sizes {
   int64_t inputs;
@@ -81,23 +83,30 @@ void MultiplyFloats(const FloatFunctions& functions, Sizes sizes) {
 }
 
 bool Run(const KernelTable& table, const char* format, Sizes sizes) {
-  const auto is = [format](const char* name) { return std::strcmp(format, name) == 0; };
-  if (is("fp32")) {
-    MultiplyPacked(table.float32, sizes.columns, sizes);
-  } else if (is("int8")) {
-    MultiplyPacked(table.int8, kInt8InputGroup, sizes);
-  } else if (is("int4")) {
-    MultiplyPacked(table.int4, kNibbleGroup, sizes);
-  } else if (is("int4_asymmetric")) {
-    MultiplyPacked(table.int4_asymmetric, kNibbleGroup, sizes);
-  } else if (is("nf4")) {
-    MultiplyPacked(table.nf4, kNibbleGroup, sizes);
-  } else if (is("training")) {
+  if (std::strcmp(format, "training") == 0) {
     MultiplyFloats(NeonFloatKernels().bf16, sizes);
-  } else {
-    return false;
+    return true;
   }
-  return true;
+  const struct {
+    const char* name;
+    ProductFunction function;
+    int64_t group;
+  } forms[] = {{"fp32", table.float32, sizes.columns},
+               {"fp16", table.float16, sizes.columns},
+               {"bf16", table.bfloat16, sizes.columns},
+               {"int8", table.int8, kInt8InputGroup},
+               {"int8_g32", table.int8_grouped, kInt8Group},
+               {"int6", table.int6, kInt6Group},
+               {"int4", table.int4, kNibbleGroup},
+               {"int4_asymmetric", table.int4_asymmetric, kNibbleGroup},
+               {"nf4", table.nf4, kNibbleGroup}};
+  for (const auto& form : forms) {
+    if (std::strcmp(format, form.name) == 0) {
+      MultiplyPacked(form.function, form.group, sizes);
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace

@@ -252,7 +252,7 @@ TEST(ReceiptViewTest, TellsPausesBesideTheTotal) {
   const auto text = [&job] { return RenderReceipt(job, job.attempts(0), kPipe); };
   EXPECT_THAT(text(), Not(HasSubstr("paused")));
   job.mutable_attempts(0)->mutable_receipt()->set_paused_seconds(700);
-  EXPECT_THAT(text(), ContainsRegex("\npaused +700 +11 min 40 s\n"));
+  EXPECT_THAT(text(), ContainsRegex("\npaused +- +700\\.0 +11 min 40 s\n"));
   EXPECT_THAT(text(), HasSubstr(", from acceptance to result, without its pauses\n"));
 }
 

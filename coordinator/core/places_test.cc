@@ -363,6 +363,7 @@ TEST_F(PausedBoardTest, TheTimetableSaysWhyAPausedJobStandsInItTwice) {
   boards.Do(ApplyPolicy{policy});
   boards.Pause("j1.1", "temperature 91 °C");
   boards.Advance(absl::Hours(2));
+  (void)boards.Snapshot();  // All boards were heard of.
   const auto timetable =
       FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
   ASSERT_THAT(timetable, IsOk());
