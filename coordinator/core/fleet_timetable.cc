@@ -11,6 +11,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
+#include "coordinator/core/draft_internal.h"
+#include "coordinator/core/queueing.h"
 #include "policy/guard_reason.h"
 #include "scheduler/place/device_load.h"
 #include "scheduler/place/place.h"

@@ -159,14 +159,14 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
     return;
   }
   if (absl::Status may = CheckName(draft.state(), command); !may.ok()) {
-    draft.Refuse(std::move(may));
+    draft.Refuse(may);
     return;
   }
   if (absl::Status may = info.kind() == v1::ARTIFACT_KIND_RELEASE
                              ? CheckCommittedRelease(draft.state(), info)
                              : absl::OkStatus();
       !may.ok()) {
-    draft.Refuse(std::move(may));
+    draft.Refuse(may);
     return;
   }
   draft.decision().id = info.artifact_id();
@@ -187,7 +187,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
     for (const std::string& project : ProjectsOf(info)) {
       if (absl::Status may = CheckProjectsArtifactQuota(draft.state(), project, info.size_bytes());
           !before.contains(project) && !info.pushed_by().empty() && !may.ok()) {
-        draft.Refuse(std::move(may));
+        draft.Refuse(may);
         return;
       }
     }
@@ -204,7 +204,7 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   }
   if (absl::Status may = CheckArtifactQuota(draft.state(), info.pushed_by(), info.size_bytes());
       !may.ok()) {
-    draft.Refuse(std::move(may));
+    draft.Refuse(may);
     return;
   }
   v1::ArtifactInfo& committed = *draft.Add().mutable_artifact_committed()->mutable_info();
@@ -262,7 +262,7 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
   }
   draft.decision().id = id->value();
   if (absl::Status fits = CheckKind(command, state.artifacts.at(*id)); !fits.ok()) {
-    draft.Refuse(std::move(fits));
+    draft.Refuse(fits);
     return;
   }
   if (state.artifacts.at(*id).kind() == v1::ARTIFACT_KIND_RELEASE && !scope.all()) {

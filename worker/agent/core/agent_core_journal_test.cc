@@ -164,6 +164,10 @@ TEST_F(AgentCoreTest, AStrangerToWhomTheCoordinatorSendsGetsNothing) {
     ports_.dialled.clear();
     MovedFrom("old:1", "stranger:1");
     core_->OnConnected(Now(), "stranger:1");
+    const size_t lines = Logs().size();
+    Phase("evaluate");
+    Phase("train", 1);
+    EXPECT_EQ(Logs().size(), lines) << "the run's log is for its own coordinator";
     WelcomeOf(lineage, epoch);
     // What it says after its welcome, before the stream is closed, counts for nothing either.
     Desire({});

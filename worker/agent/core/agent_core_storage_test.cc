@@ -213,6 +213,9 @@ TEST_F(StorageTest, ARecordThatTheDiskRefusesToReadStays) {
   EndRun();
   Desire({Job("j2.1")});
   PassProbed(absl::Minutes(6));  // The records of the device are saved again.
+  v1::LineageRecord lineage;
+  lineage.set_lineage_id("farm");
+  ASSERT_THAT(state_->WriteLineage(lineage), IsOk());
   for (const char* name : {"device.pb", "lineage.pb", "ended.pb", "attempts/j2.1/state.pb"}) {
     const std::string record = name;
     ASSERT_EQ(disk_.files().count(record), 1U) << record;

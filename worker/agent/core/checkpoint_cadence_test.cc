@@ -192,8 +192,8 @@ TEST_F(CheckpointOrderTest, WhatIsBorrowedFromLaterDaysOfTheCardIsToldOnce) {
   UntilOrdered();
   Written(1, 900);
   EXPECT_THAT(Logs(),
-              Contains(HasSubstr("checkpoints borrow from the card's budget of later days: 1.8 kB "
-                                 "are written ahead of flash_bytes_per_day, 1.0 kB"))
+              Contains(HasSubstr("checkpoints borrow from the card's budget of later days: 1.8 "
+                                 "KiB are written ahead of flash_bytes_per_day, 1000 B"))
                   .Times(1));
 }
 
