@@ -29,9 +29,8 @@ struct SystemTime {
 
 class TimeKeeper {
  public:
-  // No clock that shows an earlier time is right: this version was not written yet (the version is
-  // that of CMakeLists.txt; CONTRIBUTING.md, "Releasing").
-  static constexpr absl::Time kWritten = absl::FromUnixSeconds(1'793'491'200);  // 2026-11-01
+  // No clock that shows an earlier time is right: Wattle was not written yet.
+  static constexpr absl::Time kWritten = absl::FromUnixSeconds(1'735'689'600);  // 2025-01-01
 
   // The true time is not before this one: that of the board's certificate, or a time that was
   // known. The latest counts.
