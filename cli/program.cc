@@ -201,15 +201,15 @@ std::optional<int> Parse(CLI::App* app, const std::vector<std::string>& argument
 }
 
 // Why the value that is empty is wrong, "" where none is. Without a value a flag chooses all, the
-// latest or the default, which an unset variable of a script does not mean. A required value is
-// judged by its command, which knows the right ones.
+// latest or the default, which an unset variable of a script does not mean. A required value and
+// the stages of an upgrade are judged by their command, which knows the right ones.
 std::string EmptyValue(CLI::App* app) {
-  constexpr absl::string_view kTexts[] = {"reason", "prompt", "stop", "text"};
+  constexpr absl::string_view kMayBeEmpty[] = {"reason", "prompt", "stop", "text", "stage"};
   for (const CLI::Option* option : app->get_options()) {
     const std::string& name = option->get_single_name();
     const std::vector<std::string>& values = option->results();
     if (std::find(values.begin(), values.end(), "") != values.end() && !option->get_required() &&
-        std::find(std::begin(kTexts), std::end(kTexts), name) == std::end(kTexts)) {
+        std::find(std::begin(kMayBeEmpty), std::end(kMayBeEmpty), name) == std::end(kMayBeEmpty)) {
       return absl::StrCat(option->get_positional() ? "" : "--", name, ": empty, wanted ",
                           option->get_type_name());
     }
