@@ -5,11 +5,17 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace wattle::policy {
+#include "policy/selector.h"
 
+namespace wattle::policy {
+namespace {
+
+// Whether each device tells this label itself, also one without any.
 bool IsOwnKey(absl::string_view key) {
-  return key == "device" || key == "class" || key == "isolation";
+  return LabelValue(v1::DeviceInfo::default_instance(), key).has_value();
 }
+
+}  // namespace
 
 absl::Status CheckGivenLabels(absl::string_view what,
                               absl::Span<const std::pair<std::string, std::string>> labels) {

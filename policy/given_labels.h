@@ -14,11 +14,9 @@
 
 namespace wattle::policy {
 
-// Whether each device tells this label itself: "device", "class", "isolation".
-bool IsOwnKey(absl::string_view key);
-
 // labels: pairs of key and value. what: names one in a message, such as "--label". Errors:
-// kInvalidArgument for a key that each device tells itself, and for one that is given twice.
+// kInvalidArgument for a key that each device tells itself (selector.h), and for one that is given
+// twice.
 absl::Status CheckGivenLabels(absl::string_view what,
                               absl::Span<const std::pair<std::string, std::string>> labels);
 
