@@ -18,7 +18,7 @@ constexpr double kHungSeconds = 130.0;
 constexpr double kStepsToStop = 4.0;
 // The worker wakes for the end of a hold.
 constexpr double kHoldEndsSeconds = 5.0;
-// A shortage of memory counts once programs waited in that time.
+// The worker judges a shortage of memory by its last ten seconds.
 constexpr double kMemorySeconds = 10.0;
 // A sick disk is told within 90 s where a write is tried each minute, and its recovery after the
 // next try.
