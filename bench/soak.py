@@ -13,7 +13,8 @@ one before. An exit status of 1 says that a figure with a bound is above it.
   soak.descriptors_growth.PROGRAM         by the fewest that were open, at rest: files, pipes and the runner's box come and go [bound: 0]
   soak.disk_growth_kib.WORKER             of its folder without cache, results and checkpoints, which have bounds of their own [bound: 1024]
   soak.series_growth.PROGRAM              of its page of metrics, by the fewest that it had [bound: 0]
-  soak.journal_kib_per_job                of the coordinator's journal over the last two thirds, by the jobs that ended in them [bound: 80]
+  soak.journal_growth_kib                 of the coordinator's journal, which keeps its history for an eighth of the run, by its largest sizes [bound: 1024]
+  soak.jobs_beyond_history                that the coordinator still lists although their end is that and three looks away, at the end of the run [bound: 0]
   soak.spool_kib.silent                   the most that the samples took of the third worker, which has --metrics-spool-bytes 65536 [bound: 64]
   soak.log_lines_of_a_cause.PROGRAM       the most that one cause wrote within a minute, whenever that begins [bound: 41, two times 20 and a count]
 """
@@ -37,8 +38,11 @@ from fleet import TERMINAL_STATES, Fleet, FleetError, leave_no_fleet_behind  # n
 DEMO = ROOT / "deploy/demo"
 SAMPLE_SECONDS = 10
 SPOOL_KIB = 64
-BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_kib_per_job": 80,
+BOUNDS = {"soak.descriptors_growth": 0, "soak.series_growth": 0, "soak.disk_growth_kib": 1024, "soak.journal_growth_kib": 1024, "soak.jobs_beyond_history": 0,
           "soak.spool_kib": SPOOL_KIB, "soak.log_lines_of_a_cause": 41}
+HISTORY_SHARE = 1 / 8  # Of the run.
+LOOKS = 8  # At a history's age, in its length (coordinator/runtime/history_age.h).
+EVENTS_OF_A_SNAPSHOT = 200  # Only what a snapshot has may go.
 SILENT = "silent"
 CHATTER = 8  # Changes of a policy every SAMPLE_SECONDS.
 OPEN_JOBS = 3
@@ -149,6 +153,13 @@ def soak(fleet, seconds):
     return samples, jobs.ended, spool_kib
 
 
+def beyond_history(fleet, history_seconds):
+    """How many jobs are listed although they should have gone."""
+    oldest = time.time() - history_seconds * (1 + 3 / LOOKS)
+    jobs = fleet.wattle("jobs", "--limit", "10000")["jobs"]
+    return sum(job["state"] in TERMINAL_STATES and job["finished_unix_seconds"] < oldest for job in jobs)
+
+
 def broken_bounds(figures):
     """The figures that are above their bound, one line each."""
     return [f"{figure['key']}: {figure['value']:g} {figure['unit']}, at most {bound:g} wanted" for figure in figures
@@ -163,7 +174,9 @@ def main():
     if seconds < 12 * SAMPLE_SECONDS:
         parser.error(f"--hours {options.hours:g}: at least {12 * SAMPLE_SECONDS / 3600:.2g}, for four samples in each third")
     with Fleet() as fleet:
-        fleet.start_coordinator()
+        history_days = seconds * HISTORY_SHARE / 86_400
+        fleet.start_coordinator(extra=[f"--history-days={history_days}", f"--keep-ended-days={history_days / 2}",
+                                       f"--snapshot-every-events={EVENTS_OF_A_SNAPSHOT}"])
         fleet.wattle("model", "push", "base", DEMO / "model")
         fleet.wattle("data", "push", "train", DEMO / "fleet-qa-train.json")
         for name in ("one", "two"):
@@ -173,6 +186,7 @@ def main():
         fleet.until_connected("one", "two", SILENT)
         fleet.wattle("device", "drain", SILENT)
         samples, ended, spool_kib = soak(fleet, seconds)
+        beyond = beyond_history(fleet, seconds * HISTORY_SHARE)
         lines = {name: lines_of_a_cause(program.log()) for name, program in {"coordinator": fleet.coordinator, **fleet.workers}.items()}
     figures = []
     add(figures, "soak.hours_real", [options.hours], "h", "")
@@ -189,11 +203,12 @@ def main():
         pages = min(sample[4] for sample in last) - min(sample[4] for sample in before)
         add(figures, f"soak.series_growth.{name}", [pages], "", f"of {min(sample[4] for sample in last)}", 0)
         if name == "coordinator":
-            (_, _, kib_before, jobs_before, _), (_, _, kib, jobs, _) = before[0], last[-1]
-            add(figures, "soak.journal_kib_per_job", [(kib - kib_before) / max(1, jobs - jobs_before)], "KiB", f"{jobs - jobs_before} jobs")
+            largest = max(sample[2] for sample in last)
+            add(figures, "soak.journal_growth_kib", [largest - max(sample[2] for sample in before)], "KiB", f"of {largest:.0f} KiB", 1)
         else:
             at_rest = min(sample[2] for sample in last)
             add(figures, f"soak.disk_growth_kib.{name}", [at_rest - min(sample[2] for sample in before)], "KiB", f"of {at_rest:.0f} KiB", 1)
+    add(figures, "soak.jobs_beyond_history", [beyond], "", f"{ended} jobs ended")
     add(figures, f"soak.spool_kib.{SILENT}", [spool_kib], "KiB", f"of {SPOOL_KIB} KiB", 1)
     for name, most in lines.items():
         add(figures, f"soak.log_lines_of_a_cause.{name}", [most], "lines", "")

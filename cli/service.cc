@@ -1,6 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// wattle service token|ls|revoke: programs that read lists and metrics over HTTPS.
+// wattle service token|page-token|ls|revoke: programs that read lists and metrics over HTTPS.
 #include <memory>
 #include <string>
 
@@ -18,6 +18,8 @@ namespace wattle::cli {
 namespace {
 
 constexpr int kServiceTokenDaysMax = 366;
+constexpr int kTokenIdBytes = 8;
+constexpr int kSecretBytes = 16;
 
 struct ServiceFlags {
   std::string service;
@@ -25,8 +27,7 @@ struct ServiceFlags {
   std::string token_id;
 };
 
-// What a scraper needs besides the token: by what it judges the coordinator and the workers, and
-// by what a worker judges the scraper.
+// What a scraper needs besides the token: by what it judges the coordinator and the workers.
 void PrintSurroundings(Session& session, const v1::CreatedToken& token) {
   const absl::StatusOr<Contexts> contexts = Contexts::Load(session.environment());
   const absl::StatusOr<std::string> name =
@@ -35,8 +36,7 @@ void PrintSurroundings(Session& session, const v1::CreatedToken& token) {
     session.PrintRemark(
         absl::StrCat("the CA file for it: ", contexts->FolderOf(*name), "/roots.pem"));
   }
-  session.PrintRemark(absl::StrCat("for wattle-worker --metrics-token-file: ",
-                                   tls::ToHex(tls::Sha256(token.token()))));
+  session.PrintRemark("for the pages of workers: wattle service page-token");
   session.PrintRemark(absl::StrCat("to end it: wattle service revoke ", token.token_id()));
 }
 
@@ -54,6 +54,21 @@ absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& 
   return ExitCode::kOk;
 }
 
+// Made here: workers alone know it, by its SHA-256.
+absl::StatusOr<ExitCode> MakePageToken(Session& session) {
+  WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(kTokenIdBytes));
+  WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(kSecretBytes));
+  v1::CreateTokensResponse made;
+  v1::CreatedToken& token = *made.add_tokens();
+  token.set_token_id(id);
+  token.set_token(tls::FormatPageToken({id, secret}));
+  PrintTokens(session, made);
+  session.PrintRemark(absl::StrCat("for wattle-worker --metrics-token-file: ",
+                                   tls::ToHex(tls::Sha256(token.token()))));
+  session.PrintRemark("to end it: take its line out of those files");
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> ListServices(Session& session) {
   WATTLE_ASSIGN_OR_RETURN(v1::ListIdentitiesResponse list, session.client().ListIdentities());
   list = OfKind(std::move(list), "service");
@@ -64,10 +79,12 @@ absl::StatusOr<ExitCode> ListServices(Session& session) {
 }  // namespace
 
 void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
-  CLI::App* service = AddGroup(
-      app, "service", "Programs that read lists and metrics: token, ls, revoke. For admins.",
-      "  wattle service token prometheus --ttl 90d\n"
-      "  wattle service revoke 0123456789abcdef\n");
+  CLI::App* service =
+      AddGroup(app, "service",
+               "Programs that read lists and metrics: token, page-token, ls, revoke. For admins.",
+               "  wattle service token prometheus --ttl 90d\n"
+               "  wattle service page-token\n"
+               "  wattle service revoke 0123456789abcdef\n");
   const auto flags = std::make_shared<ServiceFlags>();
   CLI::App* token =
       AddLeaf(service, "token",
@@ -78,6 +95,11 @@ void AddServiceCommands(CLI::App* app, CommandSlot* slot) {
   token->add_option("--ttl", flags->ttl, "How long it works; default 90d, at most 366d")
       ->type_name("TIME");
   slot->Bind(token, [flags](Session& session) { return MakeServiceToken(session, *flags); });
+  slot->Bind(AddLeaf(service, "page-token",
+                     "Make a token by which a program reads the pages of workers "
+                     "(--metrics-token-file), and nothing of the coordinator. It is shown once.",
+                     "  (umask 077 && wattle service page-token > wattle-page-token)\n"),
+             MakePageToken);
   slot->Bind(AddLeaf(service, "ls", "List the services' tokens with their ends, for operators too.",
                      "  wattle service ls\n"),
              ListServices);

@@ -1,16 +1,21 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "identity/renewal.h"
 
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
+#include "base/backoff.h"
 #include "identity/enroll.h"
 
 namespace wattle::identity {
 namespace {
 
-constexpr absl::Duration kLookEvery = absl::Hours(1);
+// Each wait is drawn between half of this and the whole: boards that came back together do not ask
+// together for ever.
+constexpr absl::Duration kLookMax = absl::Minutes(80);
 
 std::string Date(absl::Time at) {
   return absl::FormatTime("%Y-%m-%d", at, absl::UTCTimeZone());
@@ -46,6 +51,7 @@ void Renewal::RenewNow() {
 }
 
 void Renewal::Run() {
+  Backoff looks(kLookMax, std::random_device()());
   while (true) {
     std::string coordinator;
     {
@@ -61,7 +67,7 @@ void Renewal::Run() {
     }
     const auto woken = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || asked_; };
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&woken), kLookEvery);
+    mutex_.AwaitWithTimeout(absl::Condition(&woken), looks.AfterFailure(kLookMax));
   }
 }
 

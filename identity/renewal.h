@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// Renews an identity while its program runs: looks at once, then every hour, and when it is asked
-// to. A failure is told and tried again; it ends nothing else. One thread of its own.
+// Renews an identity while its program runs: looks at once, then about every hour, and when it is
+// asked to. A failure is told and tried again; it ends nothing else. One thread of its own.
 // Thread-safe.
 #ifndef WATTLE_IDENTITY_RENEWAL_H_
 #define WATTLE_IDENTITY_RENEWAL_H_

@@ -43,7 +43,7 @@ Coordinator::~Coordinator() = default;
 
 core::Instant Coordinator::Now() const {
   const double now_seconds = world_.loop.now_seconds();
-  return {TrueTime(now_seconds) + absl::Seconds(clock_offset_seconds_),
+  return {ShownTime(now_seconds, clock_offset_seconds_),
           Monotonic(absl::Seconds(1.0 + now_seconds))};
 }
 

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "policy/schedule.h"
@@ -24,7 +26,14 @@ constexpr double kHoldsGivenBack = 0.3;
 constexpr double kSickOutages = 4.0;  // an idle board is to tell it in 90 s
 constexpr double kStrangers = 0.5;    // of the addresses that a coordinator leaves
 constexpr double kStrangerOutages = 3.0;
-constexpr double kLoadOutages = 5.0;  // other programs run through a job
+constexpr double kNarrowOutages = 8.0;
+constexpr double kNarrowBytesMin = 1e3;  // a second
+constexpr double kNarrowBytesMax = 1e5;
+constexpr double kRoundTripsSeconds[] = {0.2, 1.0, 3.0};
+constexpr double kRareContacts = 0.3;  // of narrow links
+constexpr int kContacts = 4;
+constexpr double kContactShare = 0.1;  // of the time
+constexpr double kLoadOutages = 5.0;   // other programs run through a job
 // About 13 months: some of the certificates ended less than 400 days before.
 constexpr double kMonthsOfDaysMin = 390.0;
 constexpr double kMonthsOfDaysMax = 404.0;
@@ -178,6 +187,30 @@ bool Faults::BeAwayForMonths(Worker& worker) {
   parts_.certificates.Age(
       device, absl::Hours(24) * parts_.random.Between(kMonthsOfDaysMin, kMonthsOfDaysMax));
   parts_.loop.After(Outage(), [&worker] { worker.Start(); });
+  return true;
+}
+
+bool Faults::Narrow(Worker& worker) {
+  const int device = worker.number();
+  const double seconds = Outage() * kNarrowOutages;
+  const double bytes_per_second =
+      kNarrowBytesMin * std::pow(kNarrowBytesMax / kNarrowBytesMin, parts_.random.Fraction());
+  const double round_trip_seconds =
+      kRoundTripsSeconds[parts_.random.Below(std::size(kRoundTripsSeconds))];
+  For(seconds, [this, &worker, bytes_per_second, round_trip_seconds](bool on) {
+    worker.SetNarrowLink(on ? std::optional(bytes_per_second) : std::nullopt);
+    parts_.network.SetRoundTrip(worker.number(), on ? round_trip_seconds : 0.0);
+  });
+  if (parts_.random.Chance(kRareContacts)) {
+    for (int i = 0; i < kContacts; ++i) {
+      parts_.loop.After(seconds * i / kContacts, [this, device, seconds] {
+        if (on_) {
+          For(seconds * (1.0 - kContactShare) / kContacts,
+              [this, device](bool on) { parts_.network.SetPartitioned(device, on); });
+        }
+      });
+    }
+  }
   return true;
 }
 
@@ -349,6 +382,11 @@ bool Faults::HappenToWorker(Fault fault) {
       return worker.SetModeByOwner();
     case Fault::kMemoryTaken:
       For(Outage() * kLoadOutages, [&worker](bool on) { worker.SetMemoryTaken(on); });
+      return true;
+    case Fault::kNarrowLink:
+      return Narrow(worker);
+    case Fault::kLinkPolicy:
+      parts_.users.ChangeLinkPolicy();
       return true;
     case Fault::kSag:
       sensors.gauge_sags = true;

@@ -61,6 +61,7 @@ class Faults {
   bool ShutOut(Worker& worker, Fault fault);
   bool HarmRail(Board::SensorFaults& sensors, Fault fault);
   bool BeAwayForMonths(Worker& worker);
+  bool Narrow(Worker& worker);
   // By how much the clock is late: if possible so that a closed window looks open.
   double LateSeconds(const Worker& worker);
   int AnyDevice() { return parts_.random.Below(parts_.options.devices); }

@@ -24,7 +24,9 @@ void Network::Send(StreamId stream, Direction direction, std::function<void()> d
     return;
   }
   double& last = found->second.last_delivery_seconds[static_cast<size_t>(direction)];
-  last = std::max(last, loop_.now_seconds() + random_.Between(0.001, options_.delay_seconds_max));
+  last = std::max(last, loop_.now_seconds() +
+                            0.5 * round_trips_seconds_[static_cast<size_t>(found->second.device)] +
+                            random_.Between(0.001, options_.delay_seconds_max));
   loop_.At(last, std::move(deliver));
 }
 
@@ -59,6 +61,7 @@ void Network::BreakSome(double share) {
 void Network::StopFaults() {
   faults_ = false;
   partitioned_.assign(partitioned_.size(), false);
+  round_trips_seconds_.assign(round_trips_seconds_.size(), 0.0);
 }
 
 }  // namespace wattle::sim

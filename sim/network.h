@@ -33,7 +33,8 @@ class Network {
         options_(options),
         counts_(counts),
         broken_(std::move(broken)),
-        partitioned_(static_cast<size_t>(options.devices), false) {}
+        partitioned_(static_cast<size_t>(options.devices), false),
+        round_trips_seconds_(static_cast<size_t>(options.devices), 0.0) {}
 
   StreamId Open(int device);
   void Send(StreamId stream, Direction direction, std::function<void()> deliver);
@@ -45,6 +46,10 @@ class Network {
   }
   [[nodiscard]] bool partitioned(int device) const {
     return partitioned_[static_cast<size_t>(device)];
+  }
+  // What messages take to the coordinator and back, on top of the drawn delays.
+  void SetRoundTrip(int device, double seconds) {
+    round_trips_seconds_[static_cast<size_t>(device)] = seconds;
   }
   void StopFaults();
 
@@ -61,6 +66,7 @@ class Network {
   std::function<void(int, StreamId)> broken_;
   bool faults_ = true;
   std::vector<bool> partitioned_;
+  std::vector<double> round_trips_seconds_;
   StreamId next_ = 1;
   std::map<StreamId, Stream> streams_;  // the unbroken streams
 };

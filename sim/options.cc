@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "sim/options.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sim/random.h"
@@ -65,6 +66,8 @@ constexpr FaultRow kRows[] = {
     {Fault::kWeakSupply, "weak supply", 200.0, 1500.0},
     {Fault::kModeOfOwner, "owner's power mode", 60.0, 600.0},
     {Fault::kMemoryTaken, "memory taken", 100.0, 900.0},
+    {Fault::kNarrowLink, "narrow link", 100.0, 900.0},
+    {Fault::kLinkPolicy, "link policy", 60.0, 600.0},
 };
 // From here on a row has random numbers of its own, so that a new row leaves the worlds of a seed
 // as they were, but for its own fault.
@@ -124,6 +127,10 @@ const char* FaultName(Fault fault) {
 
 absl::Time TrueTime(double now_seconds) {
   return absl::FromUnixSeconds(1'799'970'300) + absl::Seconds(now_seconds);
+}
+
+absl::Time ShownTime(double now_seconds, double off_seconds) {
+  return std::max(absl::UnixEpoch(), TrueTime(now_seconds) + absl::Seconds(off_seconds));
 }
 
 Options DrawOptions(uint64_t seed, bool slow) {

@@ -64,6 +64,8 @@ enum class Fault {
   kWeakSupply,     // a board's supply tells of too low a voltage
   kModeOfOwner,    // the owner of a board sets another power mode
   kMemoryTaken,    // other programs take a board's memory, and all wait for it half of the time
+  kNarrowLink,     // few bytes a second, a long round trip, and at times contact now and then
+  kLinkPolicy,     // a policy says when artifacts may cross links, and how many bytes in a day
   kCount,
 };
 inline constexpr size_t kFaults = static_cast<size_t>(Fault::kCount);
@@ -126,6 +128,8 @@ Options DrawSparseOptions(uint64_t seed);
 // The start of the world's wall clock: a quarter of an hour before midnight UTC, so that a dense
 // world sees two days.
 absl::Time TrueTime(double now_seconds);
+// What a clock says that is off by so much. Linux lets nobody set a time before 1970.
+absl::Time ShownTime(double now_seconds, double off_seconds);
 
 // How often each thing happened. Tests use these counts to prove that their faults happened.
 struct Counts {

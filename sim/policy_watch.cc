@@ -37,7 +37,7 @@ double GraceSeconds(const WatchMoment& moment) {
 
 }  // namespace
 
-void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds) {
+bool PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds) {
   std::string policies;
   std::vector<const v1::Policy*> selected;
   for (const v1::Policy& policy : desired.policies()) {
@@ -45,7 +45,7 @@ void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds)
     absl::StrAppend(&policies, policy.SerializeAsString(), "\n");
   }
   if (policies == policies_) {
-    return;
+    return false;
   }
   const bool had_budget = limits_.budget.has_value();
   policies_ = policies;
@@ -57,6 +57,7 @@ void PolicyWatch::SetPolicies(const v1::DesiredSet& desired, double now_seconds)
     stops_ = 0;
     spent_is_kept_ = true;
   }
+  return true;
 }
 
 void PolicyWatch::ProcessStarted(double now_seconds) {

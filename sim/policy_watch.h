@@ -39,8 +39,9 @@ struct WatchMoment {
 
 class PolicyWatch {
  public:
-  // Call it when the coordinator has sent these policies to the worker.
-  void SetPolicies(const v1::DesiredSet& desired, double now_seconds);
+  // Call it when the coordinator has sent these policies to the worker. Returns whether they are
+  // others than before.
+  bool SetPolicies(const v1::DesiredSet& desired, double now_seconds);
   // Call it when a process of the worker starts.
   void ProcessStarted(double now_seconds);
   // Call it when the worker may have lost its count of the day's budget: its disk was lost, damaged

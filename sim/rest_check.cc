@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -49,6 +50,22 @@ void CheckJobs(const Resting& world, Invariants& invariants) {
       invariants.Break(
           absl::StrCat(job.job_id(), ": its result differs from an undisturbed run's"));
     }
+  }
+}
+
+// Bytes that were counted since the last save are lost with the process.
+void CheckBytes(const Resting& world, const Worker& worker, Invariants& invariants) {
+  int64_t receipts_bytes = 0;
+  for (const v1::Job& job : AllJobs(world)) {
+    for (const v1::Attempt& attempt : job.attempts()) {
+      if (attempt.device_id() == worker.device_id()) {
+        receipts_bytes += attempt.receipt().fetched_bytes() + attempt.receipt().uploaded_bytes();
+      }
+    }
+  }
+  if (receipts_bytes > worker.link_bytes()) {
+    invariants.Break(absl::StrCat(worker.device_id(), ": its receipts have ", receipts_bytes,
+                                  " bytes of artifacts, its link carried ", worker.link_bytes()));
   }
 }
 
@@ -108,6 +125,7 @@ void CheckAtRest(const Resting& world, Invariants& invariants) {
           absl::StrCat(worker->device_id(), " does not come to rest: ", worker->what_it_does()));
     }
     CheckWorker(world, *worker, invariants);
+    CheckBytes(world, *worker, invariants);
   }
   invariants.CheckState(world.coordinator.durable());
 }

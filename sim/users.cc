@@ -15,6 +15,7 @@
 #include "coordinator/core/core.h"
 #include "coordinator/core/state.h"
 #include "policy/fields.h"
+#include "policy/heartbeat_interval.h"
 #include "proto/job_kind.h"
 #include "sim/runner.h"
 
@@ -31,6 +32,7 @@ constexpr const char* kBudgetPolicy = "budget";
 constexpr const char* kWindowPolicy = "window";
 constexpr const char* kAlivePolicy = "alive";
 constexpr const char* kQueuePolicy = "queue";
+constexpr const char* kLinkPolicy = "link";
 constexpr double kDaySeconds = 86400.0;
 constexpr int kMinutesOfDay = 1440;
 // Of a budget: what a board draws at work, about.
@@ -357,14 +359,27 @@ void Users::Delete(const std::string& name) {
   });
 }
 
+double Users::SpanSeconds() const {
+  return std::min(options_.fault_seconds, kDaySeconds);
+}
+
+int Users::NowMinutes() const {
+  return static_cast<int>(absl::ToInt64Minutes(TrueTime(loop_.now_seconds()) - absl::UnixEpoch()) %
+                          kMinutesOfDay);
+}
+
+std::string Users::Window() {
+  const int span_minutes = static_cast<int>(SpanSeconds() / 60.0);
+  const int begin = NowMinutes() + random_.Below(span_minutes / 2) - span_minutes / 4;
+  return absl::StrCat(TimeOfDay(begin), "-",
+                      TimeOfDay(begin + 3 + random_.Below(span_minutes / 2)));
+}
+
 v1::Policy Users::MakePolicy(Fraction reserve) {
   constexpr int kReserve = 8;  // of 16 draws
   constexpr int kReserveAndUsual = 12;
-  // What a policy of the day is measured by: a day, or a dense world's half hour.
-  const double span_seconds = std::min(options_.fault_seconds, kDaySeconds);
+  const double span_seconds = SpanSeconds();
   const int span_minutes = static_cast<int>(span_seconds / 60.0);
-  const int now_minutes = static_cast<int>(
-      absl::ToInt64Minutes(TrueTime(loop_.now_seconds()) - absl::UnixEpoch()) % kMinutesOfDay);
   v1::Policy policy;
   const int draw = random_.Below(16);
   if (draw < kReserve) {
@@ -384,14 +399,12 @@ v1::Policy Users::MakePolicy(Fraction reserve) {
       // Every second board, so that the others go on.
       policy.set_name(kWindowPolicy);
       policy.add_selector("half=odd");
-      const int begin = now_minutes + random_.Below(span_minutes / 2) - span_minutes / 4;
-      policy.add_work_windows(absl::StrCat(TimeOfDay(begin), "-",
-                                           TimeOfDay(begin + 3 + random_.Below(span_minutes / 2))));
+      policy.add_work_windows(Window());
       break;
     }
     default:
       policy.set_name(kAlivePolicy);
-      policy.set_stay_alive_until(TimeOfDay(now_minutes + 1 + random_.Below(span_minutes / 2)));
+      policy.set_stay_alive_until(TimeOfDay(NowMinutes() + 1 + random_.Below(span_minutes / 2)));
   }
   return policy;
 }
@@ -417,8 +430,32 @@ v1::Policy Users::MakeUsual(int draw) {
   return policy;
 }
 
+// For every second board, so that others go on.
+v1::Policy Users::MakeLink() {
+  v1::Policy policy;
+  policy.set_name(kLinkPolicy);
+  policy.add_selector("half=even");
+  v1::LinkLimits& link = *policy.mutable_link();
+  const int draw = random_.Below(3);
+  if (draw != 0) {
+    link.set_bytes_per_day(
+        static_cast<int64_t>(policy::kLinkBytesPerDayMin * random_.Between(1.0, 2.0)));
+  }
+  if (draw != 1) {
+    link.add_windows(Window());
+  }
+  return policy;
+}
+
 void Users::ChangePolicies(Fraction reserve) {
-  const v1::Policy policy = MakePolicy(reserve);
+  Change(MakePolicy(reserve));
+}
+
+void Users::ChangeLinkPolicy() {
+  Change(MakeLink());
+}
+
+void Users::Change(const v1::Policy& policy) {
   if (policies_.contains(policy.name()) && random_.Chance(0.3)) {
     policies_.erase(policy.name());
     Delete(policy.name());
@@ -450,7 +487,7 @@ void Users::StopFaults() {
   for (const policy::Field& field : UsualFields()) {
     names.emplace_back(field.name);
   }
-  names.insert(names.end(), {kBudgetPolicy, kWindowPolicy, kAlivePolicy});
+  names.insert(names.end(), {kBudgetPolicy, kWindowPolicy, kAlivePolicy, kLinkPolicy});
   for (const std::string& name : names) {
     // Deletes also a policy that only a restored journal still has.
     policies_.erase(name);

@@ -34,6 +34,8 @@ class Users {
   void RemoveDevice(const DeviceId& device);
   // reserve: the reserve of a new policy.
   void ChangePolicies(Fraction reserve);
+  // Sets or deletes a policy for links.
+  void ChangeLinkPolicy();
   // The coordinator came back from an old backup: repeats every request since the backup.
   void AskAgain();
   // Ends cancels, drains and reserves, so that everything can come to rest.
@@ -50,7 +52,15 @@ class Users {
   void Submit(int number);
   void Resume(const DeviceId& device);
   void SeeWhetherGone(const DeviceId& device);
+  // What a policy of the day is measured by: a day, or a dense world's half hour.
+  [[nodiscard]] double SpanSeconds() const;
+  [[nodiscard]] int NowMinutes() const;  // after midnight
+  // A window of the day, which may be open now.
+  std::string Window();
   v1::Policy MakePolicy(Fraction reserve);
+  v1::Policy MakeLink();
+  // Applies the policy. One that is there already is deleted at times.
+  void Change(const v1::Policy& policy);
   v1::Policy MakeReserve(Fraction reserve);
   // Of a field that has a usual range (policy/fields.h).
   v1::Policy MakeUsual(int draw);

@@ -50,7 +50,7 @@ agent::Instant Worker::Now() {
 }
 
 absl::Time Worker::Clock() const {
-  return TrueTime(world_.loop.now_seconds()) + absl::Seconds(clock_offset_seconds_ - late_seconds_);
+  return ShownTime(world_.loop.now_seconds(), clock_offset_seconds_ - late_seconds_);
 }
 
 std::string Worker::BootId() const {
@@ -96,6 +96,22 @@ void Worker::Start() {
   }
   state_ = *std::move(state);
   spool_ = *std::move(spool);
+  MakeCore();
+  ++life_;
+  life_since_seconds_ = world_.loop.now_seconds();
+  wake_scheduled_ = false;
+  idles_over_work_since_seconds_ = 0.0;
+  disk_so_since_seconds_ = world_.loop.now_seconds();
+  policies_.ProcessStarted(world_.loop.now_seconds());
+  links_.ProcessStarted(world_.loop.now_seconds());
+  contact_seconds_ = world_.loop.now_seconds();
+  lease_checked_seconds_ = contact_seconds_;
+  Call([this](const agent::Instant& now) { core_->Start(now); });
+  WatchTrial();
+  Dial();
+}
+
+void Worker::MakeCore() {
   device_id_ = state_->device_id();
   incarnation_ = spool_->incarnation();
   const v1::LineageRecord lineage = state_->ReadLineage().record;
@@ -126,17 +142,6 @@ void Worker::Start() {
                                              Settings());
   readings_ = std::make_unique<agent::DeviceReadings>(core_.get(), account_.get(), this);
   readings_->Add(sensors, std::nullopt);
-  ++life_;
-  life_since_seconds_ = world_.loop.now_seconds();
-  wake_scheduled_ = false;
-  idles_over_work_since_seconds_ = 0.0;
-  disk_so_since_seconds_ = world_.loop.now_seconds();
-  policies_.ProcessStarted(world_.loop.now_seconds());
-  contact_seconds_ = world_.loop.now_seconds();
-  lease_checked_seconds_ = contact_seconds_;
-  Call([this](const agent::Instant& now) { core_->Start(now); });
-  WatchTrial();
-  Dial();
 }
 
 void Worker::Stop(bool power_cut) {
@@ -198,6 +203,16 @@ void Worker::Later(double seconds, std::function<void()> action) {
   });
 }
 
+WatchMoment Worker::Moment() {
+  const double now_seconds = world_.loop.now_seconds();
+  return {.now_seconds = now_seconds,
+          .step_seconds = StepSeconds(),
+          .civil = TrueTime(now_seconds),
+          .time_error_seconds =
+              late_seconds_ > 0.0 ? world_.options.delay_seconds_max + kTimeErrorSeconds : 0.0,
+          .clock_is_right = TimeIsTold()};
+}
+
 void Worker::Sample(const agent::Instant& now) {
   AdvanceBoard();
   readings_->OnPoll(0, board_.Read(now.device), now.device);
@@ -206,14 +221,8 @@ void Worker::Sample(const agent::Instant& now) {
   if (weak_supply_) {
     core_->OnUnderVoltage(now.device);
   }
-  const double now_seconds = world_.loop.now_seconds();
-  const std::string breach = policies_.Check(
-      board_, {.now_seconds = now_seconds,
-               .step_seconds = StepSeconds(),
-               .civil = TrueTime(now_seconds),
-               .time_error_seconds =
-                   late_seconds_ > 0.0 ? world_.options.delay_seconds_max + kTimeErrorSeconds : 0.0,
-               .clock_is_right = TimeIsTold()});
+  links_.Observe(Moment());
+  const std::string breach = policies_.Check(board_, Moment());
   if (!breach.empty()) {
     world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
   }
@@ -309,7 +318,9 @@ void Worker::Receive(const v1::CoordinatorMessage& message) {
     told_wrong_time_ = told_wrong_time_ || absl::AbsDuration(off) > absl::Hours(1);
   }
   if (message.has_desired() && alive() && core_->takes_desired()) {
-    policies_.SetPolicies(message.desired(), world_.loop.now_seconds());
+    if (policies_.SetPolicies(message.desired(), world_.loop.now_seconds())) {
+      links_.PoliciesChanged(world_.loop.now_seconds());
+    }
     for (const v1::Assignment& assignment : message.desired().assignments()) {
       leases_seconds_[assignment.attempt_id()] = assignment.lease_seconds();
     }

@@ -19,6 +19,7 @@
 #include "sim/board.h"
 #include "sim/event_loop.h"
 #include "sim/invariants.h"
+#include "sim/link_watch.h"
 #include "sim/machine.h"
 #include "sim/options.h"
 #include "sim/policy_watch.h"
@@ -84,7 +85,14 @@ class Worker final : public agent::AgentPorts {
   // From now on no time service keeps the clock, which is late by this; 0: one does. Not while the
   // process lives, unless the clock becomes right.
   void SetClockLate(double seconds);
-  void EvictCache() { cache_empty_ = true; }
+  void EvictCache() {
+    cache_empty_ = true;
+    fetched_bytes_ = 0;
+  }
+  // From now on its link carries so many bytes a second; absent: what a drawn board's does.
+  void SetNarrowLink(std::optional<double> bytes_per_second) {
+    narrow_bytes_per_second_ = bytes_per_second;
+  }
   // Other programs share the board's cores with the runner, whose steps take twice as long.
   void SetOtherLoad(bool on);
   void SetWeakSupply(bool on);
@@ -130,6 +138,8 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] agent::AgentCore* core() { return core_.get(); }
   [[nodiscard]] agent::Spool* spool() { return spool_.get(); }
   [[nodiscard]] const agent::MemoryDisk& disk() const { return disk_; }
+  // Of artifacts, that crossed its link.
+  [[nodiscard]] int64_t link_bytes() const { return links_.bytes(); }
   void AdvanceBoard();
 
   // AgentPorts, called by the core.
@@ -173,6 +183,10 @@ class Worker final : public agent::AgentPorts {
   void Later(double seconds, std::function<void()> action);  // only if the process still lives
   void SetWorking(bool working);
   void EndTransfer(int64_t transfer, const absl::Status& status);
+  // Moves what is left of the transfer after a wait, then calls `moved`. A transfer that the link
+  // cuts off ends.
+  void Move(int64_t transfer, double wait_seconds, const std::function<void()>& moved);
+  [[nodiscard]] WatchMoment Moment();
   [[nodiscard]] double StepSeconds() const;
   // How long a runner may run on after the order to stop.
   [[nodiscard]] double StopSeconds() const;
@@ -188,6 +202,8 @@ class Worker final : public agent::AgentPorts {
   void WatchTrial();
   void RestartSoon();
   void PlaceCheckpoint(const v1::Assignment& assignment);
+  // The agent, from what the disk has.
+  void MakeCore();
   void ScheduleWake(const agent::Instant& now);
   void Dial();
   [[nodiscard]] std::string Engine() const;
@@ -202,6 +218,14 @@ class Worker final : public agent::AgentPorts {
   [[nodiscard]] double BytesPerSecond() const;
   [[nodiscard]] bool IsCached(const std::string& artifact_id) const;
   void KeepInCache(const agent::FetchResult& result);
+
+  // The transfer under way.
+  struct Moving {
+    int64_t left_bytes = 0;
+    int64_t moved_bytes = 0;
+    double seconds = 0.0;                 // in which they moved
+    std::function<void(int64_t)> came{};  // with the bytes of a piece
+  };
 
   const int number_;
   World world_;
@@ -230,6 +254,7 @@ class Worker final : public agent::AgentPorts {
   bool memory_taken_ = false;
   double memory_taken_since_seconds_ = 0.0;
   double stalled_seconds_ = 0.0;  // until then
+  std::optional<double> narrow_bytes_per_second_;
 
   // The process; gone when it stops:
   int64_t life_ = 0;
@@ -252,11 +277,14 @@ class Worker final : public agent::AgentPorts {
   int64_t transfer_ = 0;                 // number of the present transfer; 0: none
   int64_t transfers_ = 0;
   std::function<void(const absl::Status&)> transfer_done_;
+  Moving moving_;
   double wake_seconds_ = 0.0;
   bool wake_scheduled_ = false;
   bool cache_empty_ = true;
-  std::set<std::string> cached_;      // artifacts, of a scenario's machine
-  std::optional<Workload> workload_;  // of the present run on it
+  int64_t fetched_bytes_ = 0;                      // of a fetch that is not whole, on the card
+  std::map<std::string, int64_t> uploaded_bytes_;  // that the coordinator has, by artifact
+  std::set<std::string> cached_;                   // artifacts, of a scenario's machine
+  std::optional<Workload> workload_;               // of the present run on it
   bool lost_something_ = false;
   // The owner's hold, as long as nothing happened that may lose it; both 0: the worker owes none.
   double held_since_seconds_ = 0.0;
@@ -276,6 +304,7 @@ class Worker final : public agent::AgentPorts {
   // 0: the process does not idle over work that it holds and may do.
   double idles_over_work_since_seconds_ = 0.0;
   PolicyWatch policies_;
+  LinkWatch links_;
   // For the check of the worker's own lease:
   double contact_seconds_ = 0.0;
   double lease_checked_seconds_ = 0.0;

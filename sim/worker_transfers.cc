@@ -1,6 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The transfers of a simulated worker: fetches, and uploads of results and checkpoints.
+// The transfers of a simulated worker: fetches, and uploads of results and checkpoints. They cross
+// the link piece by piece. What came stays, and the next try goes on behind it.
 #include <algorithm>
 #include <utility>
 
@@ -16,7 +17,8 @@ namespace {
 constexpr absl::string_view kCache = "cache/";
 constexpr double kTransferBytesPerSecond = 1e6;
 constexpr int64_t kDrawnArtifactBytes = 1 << 20;
-constexpr double kDrawnUploadSeconds = 1.0;
+constexpr int64_t kPieceBytes = 128 << 10;
+constexpr double kLookSeconds = 0.01;  // whether an artifact is there
 constexpr double kSlowWriteSeconds = 5.0;
 
 }  // namespace
@@ -34,7 +36,42 @@ int64_t Worker::UploadBytes(v1::ArtifactKind kind) const {
 }
 
 double Worker::BytesPerSecond() const {
-  return machine_ ? machine_->info.link_bytes_per_second() : kTransferBytesPerSecond;
+  return machine_ ? machine_->info.link_bytes_per_second()
+                  : narrow_bytes_per_second_.value_or(kTransferBytesPerSecond);
+}
+
+void Worker::Move(int64_t transfer, double wait_seconds, const std::function<void()>& moved) {
+  if (transfer != transfer_) {
+    return;
+  }
+  if (moving_.left_bytes == 0) {
+    return Later(wait_seconds, moved);
+  }
+  if (stream_ == 0) {
+    return EndTransfer(transfer, absl::UnavailableError("no link"));
+  }
+  const int64_t piece_bytes =
+      machine_ ? moving_.left_bytes : std::min(moving_.left_bytes, kPieceBytes);
+  const std::string breach = links_.OnPiece(policies_.limits(), Moment());
+  if (!breach.empty()) {
+    world_.invariants.Break(absl::StrCat(device_id_, ": ", breach));
+  }
+  const double seconds = static_cast<double>(piece_bytes) / BytesPerSecond();
+  Later(wait_seconds + seconds, [this, transfer, piece_bytes, seconds, moved] {
+    if (transfer != transfer_) {
+      return;
+    }
+    if (stream_ == 0) {
+      return EndTransfer(transfer, absl::UnavailableError("no link"));
+    }
+    moving_.left_bytes -= piece_bytes;
+    moving_.moved_bytes += piece_bytes;
+    moving_.seconds += seconds;
+    links_.OnMoved(piece_bytes);
+    moving_.came(piece_bytes);
+    // The agent may have ended the transfer with this piece.
+    Later(0.0, [this, transfer, moved] { Move(transfer, 0.0, moved); });
+  });
 }
 
 bool Worker::IsCached(const std::string& artifact_id) const {
@@ -58,6 +95,7 @@ void Worker::KeepInCache(const agent::FetchResult& result) {
 void Worker::StartFetch(const v1::Assignment& assignment) {
   transfer_ = ++transfers_;
   agent::FetchResult result;
+  int64_t missing_bytes = 0;
   for (const v1::ResolvedInput& input : assignment.inputs()) {
     const std::string directory = absl::StrCat(kCache, input.artifact_id());
     const int64_t size_bytes = ArtifactBytes(input.artifact_id());
@@ -65,26 +103,29 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
                              .directory = directory,
                              .file = absl::StrCat(directory, "/file"),
                              .size_bytes = size_bytes});
-    result.moved_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
+    missing_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
   }
-  result.moved_in = absl::Seconds(static_cast<double>(result.moved_bytes) / BytesPerSecond());
+  moving_ = {.left_bytes = std::max<int64_t>(0, missing_bytes - fetched_bytes_),
+             .came = [this](int64_t bytes) {
+               fetched_bytes_ += machine_ ? 0 : bytes;
+               v1::LinkBytes moved;
+               moved.set_fetched(bytes);
+               Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
+             }};
   transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
     result.status = status;
-    if (!status.ok()) {
-      result.moved_bytes = 0;
-    } else {
+    result.moved_bytes = moving_.moved_bytes;
+    result.moved_in = absl::Seconds(moving_.seconds);
+    if (status.ok()) {
       PlaceCheckpoint(assignment);
       KeepInCache(result);
     }
     Call([&](const agent::Instant& now) { core_->OnFetched(result, now); });
   };
-  const double seconds = static_cast<double>(result.moved_bytes) / BytesPerSecond();
-  const bool all_cached = result.moved_bytes == 0;
-  Later(0.01 + seconds, [this, transfer = transfer_, all_cached] {
-    // Without a link only a cached input is available.
-    const bool there = stream_ != 0 || (machine_ ? all_cached : !cache_empty_);
-    cache_empty_ = cache_empty_ && !there;
-    EndTransfer(transfer, there ? absl::OkStatus() : absl::UnavailableError("no link"));
+  Move(transfer_, kLookSeconds, [this, transfer = transfer_] {
+    cache_empty_ = false;
+    fetched_bytes_ = 0;
+    EndTransfer(transfer, absl::OkStatus());
   });
 }
 
@@ -111,15 +152,27 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
     result.artifact.set_artifact_id(
         OutputId(disk_.Read(absl::StrCat(directory, "/weights")).value_or("unreadable")));
   }
+  const std::string& id = result.artifact.artifact_id();
   result.artifact.set_size_bytes(UploadBytes(info.kind()));
-  result.moved_bytes = result.artifact.size_bytes();
+  moving_ = {
+      .left_bytes = result.artifact.size_bytes() - uploaded_bytes_[id],
+      .came = [this, id, size_bytes = result.artifact.size_bytes()](int64_t bytes) {
+        uploaded_bytes_[id] += bytes;
+        v1::LinkBytes moved;
+        moved.set_uploaded(bytes);
+        Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
+        core_->OnUploadProgress({.handed_bytes = uploaded_bytes_[id], .size_bytes = size_bytes});
+      }};
   transfer_done_ = [this, result](const absl::Status& status) mutable {
     result.status = status;
+    result.moved_bytes = moving_.moved_bytes;
+    result.moved_in = absl::Seconds(moving_.seconds);
+    if (status.ok()) {
+      uploaded_bytes_.erase(result.artifact.artifact_id());
+    }
     Call([&](const agent::Instant& now) { core_->OnUploaded(result, now); });
   };
-  const double seconds =
-      machine_ ? static_cast<double>(result.moved_bytes) / BytesPerSecond() : kDrawnUploadSeconds;
-  Later(seconds, [this, artifact = result.artifact, transfer = transfer_] {
+  Move(transfer_, 0.0, [this, artifact = result.artifact, transfer = transfer_] {
     if (stream_ == 0) {
       EndTransfer(transfer, absl::UnavailableError("no link"));
       return;

@@ -62,22 +62,25 @@ void Worker::RestartSoon() {
 
 void Worker::StartReleaseFetch(const v1::UpgradeOrder& order) {
   transfer_ = ++transfers_;
-  const double seconds = static_cast<double>(kReleaseBytes) / BytesPerSecond();
-  transfer_done_ = [this, version = order.version(), seconds](const absl::Status& status) {
+  moving_ = {.left_bytes = kReleaseBytes, .came = [this](int64_t bytes) {
+               v1::LinkBytes moved;
+               moved.set_fetched(bytes);
+               Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
+             }};
+  transfer_done_ = [this, version = order.version()](const absl::Status& status) {
     agent::FetchResult result;
     result.status = status;
+    result.moved_bytes = moving_.moved_bytes;
+    result.moved_in = absl::Seconds(moving_.seconds);
     if (status.ok()) {
       releases_.insert(version);
-      result.moved_bytes = kReleaseBytes;
-      result.moved_in = absl::Seconds(seconds);
     }
     Call([&](const agent::Instant& now) { core_->OnReleaseFetched(result, now); });
   };
-  Later(0.01 + seconds, [this, transfer = transfer_] {
+  Move(transfer_, 0.0, [this, transfer = transfer_] {
     const bool writes = disk_state_ == Disk::kHealthy || disk_state_ == Disk::kSlow;
-    EndTransfer(transfer, stream_ == 0 ? absl::UnavailableError("no link")
-                          : writes     ? absl::OkStatus()
-                                       : absl::ResourceExhaustedError("no room for the release"));
+    EndTransfer(transfer, writes ? absl::OkStatus()
+                                 : absl::ResourceExhaustedError("no room for the release"));
   });
 }
 

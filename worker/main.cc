@@ -13,6 +13,8 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/time.h"
+
 #include "base/deadlock_detection.h"
 #include "base/process_privacy.h"
 #include "base/service_manager.h"
@@ -40,6 +42,9 @@ int main(int argc, char** argv) {
   if (const auto code = wattle::agent::ParseCommandLine(argc, argv, WATTLE_VERSION, &config)) {
     return *code;
   }
+#ifdef WATTLE_SOURCE_DATE_EPOCH
+  config.source_date = absl::FromUnixSeconds(WATTLE_SOURCE_DATE_EPOCH);
+#endif
   const wattle::ServiceManager manager = wattle::ServiceManager::FromEnvironment();
   signal(SIGPIPE, SIG_IGN);  // a runner that died is told by its exit
   // Before any thread, so that all of them leave the signals to the one that waits.

@@ -82,7 +82,7 @@ bool SetRules(SSL_CTX* context) {
   // Whoever answers says why an expired certificate is refused; a handshake could not.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_NO_CHECK_TIME);
   return SSL_CTX_set_num_tickets(context, 0) == 1 &&
-         SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
+         SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1;
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ namespace {
 constexpr absl::string_view kServicePrefix = "wattle-service:";
 constexpr absl::string_view kForm = "wattle1:HOST:PORT:ID:SECRET:PIN";
 constexpr absl::string_view kServiceForm = "wattle-service:ID:SECRET";
+constexpr absl::string_view kPagePrefix = "wattle-page:";
+constexpr absl::string_view kPageForm = "wattle-page:ID:SECRET";
 
 struct HexPart {
   absl::string_view name;
@@ -63,6 +65,27 @@ absl::StatusOr<std::string> TakeHex(const HexPart& wanted, const Whole& whole,
   return std::string(part);
 }
 
+// What stands behind the prefix. `rest` begins with the colon before the first part.
+absl::StatusOr<ServiceToken> ReadParts(const Whole& whole, absl::string_view rest) {
+  ServiceToken token;
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
+  if (!rest.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token: has more parts than ", whole.form, "; copy the whole token"));
+  }
+  return token;
+}
+
+// What the header Authorization shows. form: what it should be.
+absl::StatusOr<absl::string_view> ReadBearer(absl::string_view header, absl::string_view form) {
+  constexpr absl::string_view kScheme = "bearer ";
+  if (!absl::StartsWithIgnoreCase(header, kScheme)) {
+    return absl::InvalidArgumentError(absl::StrCat("Authorization: wanted Bearer ", form));
+  }
+  return absl::StripAsciiWhitespace(header.substr(kScheme.size()));
+}
+
 }  // namespace
 
 std::string FormatToken(const Token& token) {
@@ -96,31 +119,42 @@ std::string FormatServiceToken(const ServiceToken& token) {
   return absl::StrCat(kServicePrefix, token.id, ":", token.secret);
 }
 
+std::string FormatPageToken(const ServiceToken& token) {
+  return absl::StrCat(kPagePrefix, token.id, ":", token.secret);
+}
+
 absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text) {
-  absl::string_view rest = absl::StripAsciiWhitespace(text);
-  const Whole whole = {.token = rest, .form = kServiceForm};
+  const absl::string_view rest = absl::StripAsciiWhitespace(text);
+  if (absl::StartsWith(rest, kPagePrefix)) {
+    return absl::InvalidArgumentError(
+        "token: is for the pages of workers; 'wattle service token NAME' makes one for the "
+        "coordinator");
+  }
   if (!absl::StartsWith(rest, kServicePrefix)) {
     return absl::InvalidArgumentError(absl::StrCat("token: does not begin with ", kServicePrefix,
                                                    "; 'wattle service token NAME' makes one"));
   }
-  // The colon stays before the first part.
-  rest.remove_prefix(kServicePrefix.size() - 1);
-  ServiceToken token;
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
-  if (!rest.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("token: has more parts than ", kServiceForm, "; copy the whole token"));
-  }
-  return token;
+  return ReadParts({.token = rest, .form = kServiceForm}, rest.substr(kServicePrefix.size() - 1));
 }
 
 absl::StatusOr<ServiceToken> ParseAuthorization(absl::string_view header) {
-  constexpr absl::string_view kScheme = "bearer ";
-  if (!absl::StartsWithIgnoreCase(header, kScheme)) {
-    return absl::InvalidArgumentError(absl::StrCat("Authorization: wanted Bearer ", kServiceForm));
+  WATTLE_ASSIGN_OR_RETURN(const absl::string_view shown, ReadBearer(header, kServiceForm));
+  return ParseServiceToken(shown);
+}
+
+absl::StatusOr<ServiceToken> ParsePageAuthorization(absl::string_view header) {
+  WATTLE_ASSIGN_OR_RETURN(const absl::string_view shown, ReadBearer(header, kPageForm));
+  if (absl::StartsWith(shown, kServicePrefix)) {
+    return absl::InvalidArgumentError(
+        "token: is a service's, which reads the coordinator's lists, and this board has now seen "
+        "it; end it with 'wattle service revoke ID', and give workers' pages one of 'wattle "
+        "service page-token'");
   }
-  return ParseServiceToken(header.substr(kScheme.size()));
+  if (!absl::StartsWith(shown, kPagePrefix)) {
+    return absl::InvalidArgumentError(absl::StrCat("token: does not begin with ", kPagePrefix,
+                                                   "; 'wattle service page-token' makes one"));
+  }
+  return ReadParts({.token = shown, .form = kPageForm}, shown.substr(kPagePrefix.size() - 1));
 }
 
 }  // namespace wattle::tls

@@ -1,7 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // The text that a device or a person enrols with: wattle1:HOST:PORT:ID:SECRET:PIN. And the text
-// that a service shows with each request: wattle-service:ID:SECRET. Thread-safe.
+// that a program shows with each request: wattle-service:ID:SECRET to the coordinator, and
+// wattle-page:ID:SECRET to a worker, which must never see the former. Thread-safe.
 #ifndef WATTLE_BASE_TLS_TOKEN_H_
 #define WATTLE_BASE_TLS_TOKEN_H_
 
@@ -36,6 +37,12 @@ std::string FormatServiceToken(const ServiceToken& token);
 absl::StatusOr<ServiceToken> ParseServiceToken(absl::string_view text);
 // Of an HTTP request's header Authorization: "Bearer wattle-service:...". Errors: as ParseToken.
 absl::StatusOr<ServiceToken> ParseAuthorization(absl::string_view header);
+
+// A token for workers' pages. The coordinator does not know it.
+std::string FormatPageToken(const ServiceToken& token);
+// Of a request's header Authorization: "Bearer wattle-page:...". Errors: as ParseToken; one that
+// shows a service's token says that the board has seen it.
+absl::StatusOr<ServiceToken> ParsePageAuthorization(absl::string_view header);
 
 }  // namespace wattle::tls
 

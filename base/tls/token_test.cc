@@ -97,5 +97,24 @@ TEST(TokenTest, AServicesTokenIsReadAsItWasWritten) {
   }
 }
 
+TEST(TokenTest, WorkersPagesHaveATokenOfTheirOwn) {
+  const ServiceToken token = {"0123456789abcdef", std::string(32, 'a')};
+  const std::string page = FormatPageToken(token);
+  EXPECT_EQ(page, "wattle-page:0123456789abcdef:" + std::string(32, 'a'));
+  const auto read = ParsePageAuthorization("Bearer " + page + "\n");
+  ASSERT_THAT(read, IsOk());
+  EXPECT_EQ(FormatPageToken(*read), page);
+  EXPECT_THAT(ParseAuthorization("Bearer " + page),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("for the pages of workers")));
+  EXPECT_THAT(ParsePageAuthorization("Bearer " + FormatServiceToken(token)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has now seen it")));
+  for (const std::string& header : {std::string(), page, "Basic " + page, "Bearer x" + page,
+                                    "Bearer " + page + "0", std::string("Bearer wattle-page:")}) {
+    EXPECT_THAT(ParsePageAuthorization(header),
+                StatusIs(absl::StatusCode::kInvalidArgument, testing::_))
+        << header;
+  }
+}
+
 }  // namespace
 }  // namespace wattle::tls

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 #include "httplib.h"
 
 #include "base/host_port.h"
@@ -50,6 +52,16 @@ void SetResult(const absl::StatusOr<Message>& result, Response& response) {
     response.set_content(ToJson(*result), kJson);
   } else {
     SetError(result.status(), response);
+  }
+}
+
+// Leaves the kind of the job, without prompts and the names of models and data.
+void LeaveOutInputs(v1::JobSpec& spec) {
+  const google::protobuf::OneofDescriptor* const kind =
+      v1::JobSpec::descriptor()->FindOneofByName("kind");
+  const google::protobuf::Reflection& fields = *v1::JobSpec::GetReflection();
+  if (const auto* const field = fields.GetOneofFieldDescriptor(spec, kind)) {
+    fields.MutableMessage(&spec, field)->Clear();
   }
 }
 
@@ -420,17 +432,25 @@ std::string HttpServer::AllowedMethods(const std::string& path) const {
   return allowed;
 }
 
+absl::StatusOr<v1::ListJobsResponse> HttpServer::ListJobs(const Request& request) const {
+  constexpr absl::string_view kRoute = "GET /api/v1/jobs";
+  WATTLE_ASSIGN_OR_RETURN(const v1::ListJobsRequest list, ParseListJobs(request));
+  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, kRoute));
+  WATTLE_ASSIGN_OR_RETURN(v1::ListJobsResponse jobs,
+                          api_.load()->ListJobs(list, callers::ScopeOf(caller, kRoute)));
+  if (caller.identity.roles.contains(access::Role::kService)) {
+    for (v1::Job& job : *jobs.mutable_jobs()) {
+      LeaveOutInputs(*job.mutable_spec());
+    }
+  }
+  return jobs;
+}
+
 void HttpServer::RouteReads() {
   On(
       "GET", "/api/v1/jobs",
       [this](const Request& request, Response& response) {
-        const absl::StatusOr<v1::ListJobsRequest> list = ParseListJobs(request);
-        const absl::StatusOr<core::Scope> scope = ScopeOf(request, "GET /api/v1/jobs");
-        if (list.ok() && scope.ok()) {
-          SetResult(api_.load()->ListJobs(*list, *scope), response);
-        } else {
-          SetError(list.ok() ? scope.status() : list.status(), response);
-        }
+        SetResult(ListJobs(request), response);
       },
       ListJobsFields());
   On("GET", "/api/v1/jobs/{job}", [this](const Request& request, Response& response) {

@@ -105,6 +105,9 @@ class HttpServer {
   // Of which projects the caller may call the route.
   [[nodiscard]] absl::StatusOr<core::Scope> ScopeOf(const httplib::Request& request,
                                                     absl::string_view route) const;
+  // A service gets no prompts, and no names of models and data.
+  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> ListJobs(
+      const httplib::Request& request) const;
   // Whether the caller may submit or plan a job of its project.
   absl::Status CheckProject(const callers::Caller& caller, absl::string_view route,
                             const v1::JobSpec& spec) const;

@@ -329,9 +329,9 @@ TEST_F(HttpsTest, PlainTextIsToldToSpeakHttps) {
   }
 }
 
-TEST_F(HttpsTest, SpeaksTls13AndTls12AndNothingOlder) {
+TEST_F(HttpsTest, SpeaksTls13AndNothingOlder) {
   EXPECT_THAT(OpensslSays(""), HasSubstr("New, TLSv1.3"));
-  EXPECT_THAT(OpensslSays("-tls1_2"), HasSubstr("New, TLSv1.2"));
+  EXPECT_THAT(OpensslSays("-tls1_2"), Not(HasSubstr("BEGIN CERTIFICATE")));
   EXPECT_THAT(OpensslSays("-tls1_1 -cipher ALL:@SECLEVEL=0"), Not(HasSubstr("BEGIN CERTIFICATE")));
 }
 
@@ -431,6 +431,24 @@ TEST_F(HttpsTest, AJobBelongsToWhoeverSubmitsIt) {
   EXPECT_EQ(others.status, 403);
   EXPECT_THAT(others.body, HasSubstr("does not cover this one"));
   EXPECT_EQ(Call(sam, "POST", cancel).status, 200);
+}
+
+TEST_F(HttpsTest, AServiceListsJobsWithoutPromptsAndNames) {
+  AddModel(*runtime_, "tiny");
+  const Proof ann = Enrolled("person", "ann", "admin");
+  v1::SubmitJobRequest request;
+  *request.mutable_spec() = runtime::GenerateSpecOf("tiny");
+  request.mutable_spec()->mutable_generate()->add_prompts("the code of the door");
+  request.set_idempotency_key("key");
+  ASSERT_EQ(Call(ann, "POST", "/api/v1/jobs", ToJson(request)).status, 200);
+  EXPECT_THAT(Get(ann, "/api/v1/jobs").body, HasSubstr("the code of the door"));
+  const std::string listed = Get(Service(), "/api/v1/jobs").body;
+  EXPECT_THAT(listed, Not(HasSubstr("the code of the door")));
+  EXPECT_THAT(listed, Not(HasSubstr("tiny")));
+  v1::ListJobsResponse jobs;
+  ASSERT_THAT(FromJson(listed, jobs), IsOk());
+  ASSERT_EQ(jobs.jobs_size(), 1);
+  EXPECT_TRUE(jobs.jobs(0).spec().has_generate()) << "its kind is told";
 }
 
 TEST_F(HttpsTest, JobsAndArtifactsOfAnotherProjectAreNotThere) {

@@ -14,19 +14,23 @@
 
 namespace wattle::runtime {
 
+// Between two looks at most; a short history is looked at eight times in its length.
 inline constexpr absl::Duration kHistoryLookInterval = absl::Hours(6);
+inline constexpr int kHistoryLooks = 8;
 
 // One thread at a time.
 class HistoryAge {
  public:
   // age_max: how long records are kept; infinite: for ever.
   HistoryAge(absl::Duration age_max, const core::Instant& started)
-      : age_max_(age_max), last_(started) {}
+      : age_max_(age_max),
+        look_interval_(std::min(kHistoryLookInterval, age_max / kHistoryLooks)),
+        last_(started) {}
 
   // Records from before the answer may be removed. nullopt: it is not time to look.
   std::optional<absl::Time> RemovableBefore(const core::Instant& now) {
     const absl::Duration passed = now.monotonic - last_.monotonic;
-    if (age_max_ == absl::InfiniteDuration() || passed < kHistoryLookInterval) {
+    if (age_max_ == absl::InfiniteDuration() || passed < look_interval_) {
       return std::nullopt;
     }
     const absl::Time seen = std::min(now.wall, last_.wall + passed);
@@ -36,6 +40,7 @@ class HistoryAge {
 
  private:
   absl::Duration age_max_;
+  absl::Duration look_interval_;
   core::Instant last_;
 };
 

@@ -21,6 +21,13 @@ TEST(HistoryAgeTest, LooksFourTimesADay) {
   EXPECT_EQ(age.RemovableBefore(After(absl::Hours(13))), After(absl::Hours(13)).wall - kTwoYears);
 }
 
+TEST(HistoryAgeTest, LooksOftenAtAShortHistory) {
+  HistoryAge age(absl::Hours(8), After(absl::ZeroDuration()));
+  EXPECT_EQ(age.RemovableBefore(After(absl::Minutes(59))), std::nullopt);
+  EXPECT_EQ(age.RemovableBefore(After(absl::Hours(1))),
+            After(absl::Hours(1)).wall - absl::Hours(8));
+}
+
 TEST(HistoryAgeTest, AClockThatJumpsAheadForAWhileRemovesNothingMore) {
   HistoryAge age(kTwoYears, After(absl::ZeroDuration()));
   const absl::Duration ten_years = absl::Hours(24 * 3650);

@@ -178,13 +178,15 @@ class Fleet:
         return self.output("wattle", "login", token)
 
     def give_prometheus_a_token(self):
-        """As an operator does, once: the two files that deploy/prometheus/prometheus.yml names, beside its copy."""
+        """As an operator does, once: the files that deploy/prometheus/prometheus.yml names, beside its copy."""
         token, roots = self.directory / "wattle-token", self.directory / "wattle-roots.pem"
         if self.plaintext or token.exists():
             return
         made = self.output("wattle", "service", "token", "prometheus", "--ttl", "30d").strip()
         token.write_text(made)
-        (self.directory / "wattle-token.sha256").write_text(hashlib.sha256(made.encode()).hexdigest() + "\n")
+        page = self.output("wattle", "service", "page-token").strip()
+        (self.directory / "wattle-page-token").write_text(page)
+        (self.directory / "wattle-page-token.sha256").write_text(hashlib.sha256(page.encode()).hexdigest() + "\n")
         shutil.copy(self.identity / "roots.pem", roots)
 
     def enroll(self, name):
@@ -200,7 +202,7 @@ class Fleet:
         self.enroll(name)
         command = [programs / "wattle-worker", "--coordinator", coordinator or self.grpc, "--state-dir", self.directory / name, "--name", called or name,
                    "--metrics", metrics, *self.plaintext]
-        hashes = self.directory / "wattle-token.sha256"
+        hashes = self.directory / "wattle-page-token.sha256"
         if hashes.exists():
             command += ["--metrics-token-file", hashes]
         if emulate:

@@ -148,7 +148,7 @@ class Telemetry(PrometheusScene):
         self.until_true('up{job="wattle-coordinator"} == 0')
         # The worker asks nobody: its file is what counts.
         self.assertTrue(self.query('up{job="wattle-worker"} == 1'))
-        (self.fleet.directory / "wattle-token.sha256").write_text("# none\n")
+        (self.fleet.directory / "wattle-page-token.sha256").write_text("# none\n")
         self.until_true('up{job="wattle-worker"} == 0')
         targets = self.get_json("/api/v1/targets")["data"]["activeTargets"]
         self.assertEqual([target["lastError"] for target in targets], ["server returned HTTP status 401 Unauthorized"] * 2)

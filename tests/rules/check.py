@@ -53,7 +53,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         copy = pathlib.Path(directory, "prometheus")
         shutil.copytree(ROOT / "deploy/prometheus", copy)
-        for name in ("wattle-token", "wattle-roots.pem"):  # What an operator puts beside the configuration.
+        for name in ("wattle-token", "wattle-page-token", "wattle-roots.pem"):  # What an operator puts beside the configuration.
             (copy / name).write_text("made by wattle service token\n")
         return check(copy)
 

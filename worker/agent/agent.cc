@@ -364,7 +364,7 @@ void Agent::UpdateMetrics(const Instant& now) {
   core_->SetMemoryAvailable(emulator_ != nullptr ? settings_.info.memory_bytes()
                                                  : MemoryAvailableBytes(""));
   if (link_ != nullptr) {
-    core_->OnLinkBytes(link_->TakeBytes());
+    core_->OnLinkBytes(link_->TakeBytes(), now);
   }
   core_->SetDiskFree(artifacts::FreeSpaceOf(config_.state_dir).value_or(0));
   NoteHungSources();

@@ -279,6 +279,7 @@ absl::Status Agent::Open() {
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
   const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
   time_.Resume(kept.clock(), BootId(""));
+  time_.RaiseFloor(config_.source_date);
   if (config_.emulate.empty()) {
     WATTLE_RETURN_IF_ERROR(DescribeReal());
     pace_ = std::make_unique<RealPace>();
@@ -366,7 +367,7 @@ TransferCallbacks Agent::OnTransfers() {
     Post([this, ids, used](const Instant&) { core_->SetCache(ids, used); });
   };
   callbacks.on_link_bytes = [this](const v1::LinkBytes& bytes) {
-    Post([this, bytes](const Instant&) { core_->OnLinkBytes(bytes); });
+    Post([this, bytes](const Instant& now) { core_->OnLinkBytes(bytes, now); });
   };
   callbacks.on_short_of_room = [this](int64_t bytes) {
     Post([this, bytes](const Instant&) { core_->OnShortOfRoom(bytes); });

@@ -63,6 +63,8 @@ struct Config {
   std::optional<double> state_of_charge;  // 0 to 1
   std::optional<double> battery_wh;
   bool print_hidden_offsets = false;
+  // Of this build, not a flag: no clock that shows an earlier time is right.
+  absl::Time source_date = absl::InfinitePast();
 };
 
 // Reads the command line into *config. Returns the exit code if the program should end (help,

@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<std::string>> ReadTokenHashes(const std::string& path
       return absl::InvalidArgumentError(
           absl::StrCat(path, ":", number,
                        ": wanted the SHA-256 of a token, 64 hex digits, which 'wattle service "
-                       "token NAME' tells; the token itself stays where the scraper is"));
+                       "page-token' tells; the token itself stays where the scraper is"));
     }
     hashes.push_back(absl::AsciiStrToLower(word));
   }
@@ -75,7 +75,7 @@ absl::StatusOr<std::vector<std::string>> MetricsGate::ReadAndTell() const {
 }
 
 absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
-  const absl::StatusOr<tls::ServiceToken> shown = tls::ParseAuthorization(authorization);
+  const absl::StatusOr<tls::ServiceToken> shown = tls::ParsePageAuthorization(authorization);
   if (!shown.ok()) {
     return absl::UnauthenticatedError(shown.status().message());
   }
@@ -89,7 +89,7 @@ absl::Status MetricsGate::AdmitToken(absl::string_view authorization) const {
     return absl::UnauthenticatedError(
         "this worker cannot use its --metrics-token-file; its log says why");
   }
-  const std::string hash = tls::ToHex(tls::Sha256(tls::FormatServiceToken(*shown)));
+  const std::string hash = tls::ToHex(tls::Sha256(tls::FormatPageToken(*shown)));
   bool known = false;
   for (const std::string& one : *hashes) {
     known = SameSecret(one, hash) || known;

@@ -47,7 +47,7 @@ class MetricsServerTest : public testing::Test {
   }
 
   static std::string HashOf(const tls::ServiceToken& token) {
-    return tls::ToHex(tls::Sha256(tls::FormatServiceToken(token)));
+    return tls::ToHex(tls::Sha256(tls::FormatPageToken(token)));
   }
   void Sign(const authority::Authority& authority, const std::string& kind, const std::string& id) {
     const std::string key = *tls::NewKey();
@@ -124,7 +124,7 @@ TEST_F(MetricsServerTest, ACertificateOfTheFleetReads) {
 
 TEST_F(MetricsServerTest, ATokenOfTheFileReads) {
   const auto bearer = [](const tls::ServiceToken& token) {
-    return absl::StrCat("Bearer ", tls::FormatServiceToken(token));
+    return absl::StrCat("Bearer ", tls::FormatPageToken(token));
   };
   EXPECT_THAT(Get("", bearer(kToken)).body, HasSubstr("wattle_device_info"));
   const tls::ServiceToken other = {kToken.id, std::string(32, 'b')};
@@ -142,8 +142,18 @@ TEST_F(MetricsServerTest, ATokenOfTheFileReads) {
   EXPECT_THAT(Get("", bearer(kToken)).body, HasSubstr("this worker takes no token"));
 }
 
+// Whoever has taken a board over would read the coordinator's lists with it.
+TEST_F(MetricsServerTest, ATokenOfTheCoordinatorReadsNoPageAndIsToldSo) {
+  const std::string service = tls::FormatServiceToken(kToken);
+  directory_.Write("hashes", tls::ToHex(tls::Sha256(service)));
+  const Answer answer = Get("", absl::StrCat("Bearer ", service));
+  EXPECT_EQ(answer.status, 401);
+  EXPECT_THAT(answer.body, HasSubstr("this board has now seen it"));
+  EXPECT_THAT(answer.body, HasSubstr("wattle service page-token"));
+}
+
 TEST_F(MetricsServerTest, AFileOfTokensHoldsTheirHashesAlone) {
-  EXPECT_THAT(ReadTokenHashes(directory_.Write("t", tls::FormatServiceToken(kToken))),
+  EXPECT_THAT(ReadTokenHashes(directory_.Write("t", tls::FormatPageToken(kToken))),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("t:1: wanted the SHA-256")));
   const auto none = ReadTokenHashes(directory_.Write("t", "# nothing\n"));
   ASSERT_THAT(none, IsOk());
@@ -158,7 +168,7 @@ TEST_F(MetricsServerTest, AFileOfTokensHoldsTheirHashesAlone) {
 
 // The server starts all the same: the documented revocation is a file without any line.
 TEST_F(MetricsServerTest, AFaultOfTheFileStopsNothingAndIsToldOnceInTheLog) {
-  const std::string shown = absl::StrCat("Bearer ", tls::FormatServiceToken(kToken));
+  const std::string shown = absl::StrCat("Bearer ", tls::FormatPageToken(kToken));
   const std::vector<std::pair<std::string, std::string>> cases = {
       {directory_.Write("empty", ""), "empty: names no token"},
       {directory_.Write("comment", "# none\n\n"), "comment: names no token"},

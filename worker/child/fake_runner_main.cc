@@ -189,16 +189,18 @@ std::string FoundKernel() {
   return code;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+// What the worker asks a runner before any task. nullopt: the runner gets a task.
+std::optional<int> AnswerFlags(int argc, char** argv) {
   if (argc > 2 && std::strcmp(argv[1], "--check-device") == 0) {
     std::printf("%s\n", HasDevice(argv[2]) ? "ok" : "no such device here");
     return 0;
   }
   if (argc > 4 && std::strcmp(argv[1], "--measure-rates") == 0) {
     // Two threads read twice as much as one. Only kernels multiply by int4.
-    const double threads = std::atof(argv[4]);
+    double threads = 0.0;
+    if (!absl::SimpleAtod(argv[4], &threads)) {
+      return 1;
+    }
     std::printf(
         "{\"memoryBytesPerSecond\": %g, \"fp32Flops\": 2e10, \"int4WeightsPerSecond\": %g, "
         "\"engineVersion\": \"fake-1\"}\n",
@@ -219,14 +221,11 @@ int main(int argc, char** argv) {
     std::printf("fake-1\n");
     return 0;
   }
-  FrameReader reader;
-  v1::RunnerTask task;
-  task.ParseFromString(ReadMessage(reader));
-  v1::RunnerFrame alive;
-  alive.mutable_alive()->set_cpu_seconds(0.01);
-  SendFrame(alive);
-  std::fprintf(stderr, "fake runner for %s\n", task.attempt_id().c_str());
-  const std::string& trouble = task.spec().name();
+  return std::nullopt;
+}
+
+// The troubles before which the runner trains as well.
+void Tell(const std::string& trouble) {
   if (trouble == "tell-score") {
     std::string score;
     std::ifstream("/proc/self/oom_score_adj") >> score;
@@ -249,6 +248,23 @@ int main(int argc, char** argv) {
       SendAll(EncodeFrame(frame.SerializeAsString()));
     }
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (const auto answered = AnswerFlags(argc, argv)) {
+    return *answered;
+  }
+  FrameReader reader;
+  v1::RunnerTask task;
+  task.ParseFromString(ReadMessage(reader));
+  v1::RunnerFrame alive;
+  alive.mutable_alive()->set_cpu_seconds(0.01);
+  SendFrame(alive);
+  std::fprintf(stderr, "fake runner for %s\n", task.attempt_id().c_str());
+  const std::string& trouble = task.spec().name();
+  Tell(trouble);
   if (trouble == "oversize") {
     SendAll("\xff\xff\xff\x1f");  // A frame of 64 MiB without one byte follows.
     const std::string bytes(size_t{1} << 20, 'x');

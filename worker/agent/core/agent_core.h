@@ -136,8 +136,9 @@ class AgentCore {
   }
   void OnSelfTested(const absl::Status& status, const Instant& now);
 
-  // Bytes went over the link since the last call, artifacts included.
-  void OnLinkBytes(const v1::LinkBytes& bytes) { link_.Count(bytes); }
+  // Bytes went over the link since the last call, artifacts included. A transfer ends with the
+  // last bytes that a policy allows.
+  void OnLinkBytes(const v1::LinkBytes& bytes, const Instant& now);
 
   // The write of ProbeStorage ended.
   void OnStorageProbed(const absl::Status& status, const Instant& now);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "policy/heartbeat_interval.h"
 #include "proto/heartbeat_changes.h"
 #include "units/format.h"
@@ -64,11 +65,13 @@ void AgentCore::SendHeartbeat(const Instant& now) {
 
 // The daily bytes of a policy count artifacts and messages alike, and hold back artifacts alone.
 std::string AgentCore::LinkClosed(const Instant& now) const {
-  if (limits_.link_bytes_per_day && link_.day_bytes() >= *limits_.link_bytes_per_day) {
+  if (limits_.link_bytes_per_day && link_.day_bytes() >= *limits_.link_bytes_per_day &&
+      !WATTLE_FAULT_POINT("link bytes")) {
     return absl::StrCat("the link has carried ", FormatBytes(link_.day_bytes()),
                         " today, and a policy allows ", FormatBytes(*limits_.link_bytes_per_day));
   }
-  if (policy::OpenFor(limits_.link_windows, now.civil) > absl::ZeroDuration()) {
+  if (policy::OpenFor(limits_.link_windows, now.civil) > absl::ZeroDuration() ||
+      WATTLE_FAULT_POINT("link window")) {
     return "";
   }
   const policy::WindowLimit& first = limits_.link_windows.front();
@@ -76,6 +79,14 @@ std::string AgentCore::LinkClosed(const Instant& now) const {
                                           " (policy ", first.policy, ")")
                            : absl::StrCat("the device does not know the time, and policy ",
                                           first.policy, " says when artifacts may come and leave");
+}
+
+void AgentCore::OnLinkBytes(const v1::LinkBytes& bytes, const Instant& now) {
+  link_.Count(bytes);
+  if (run_ != nullptr) {
+    run_->CheckLink(now);
+  }
+  CheckTransfer(now);
 }
 
 bool AgentCore::HasInputs(const v1::HeldAttemptRecord& record) const {

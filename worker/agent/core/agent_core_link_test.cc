@@ -132,13 +132,12 @@ TEST_F(LinkTest, OnceTheDaysBytesAreSpentArtifactsWaitForTheNextDay) {
   EXPECT_EQ(ports_.fetches, 1);
   v1::LinkBytes bytes;
   bytes.set_fetched(2'999'999);
-  core_->OnLinkBytes(bytes);
+  core_->OnLinkBytes(bytes, Now());
   EXPECT_EQ(core_->MakeHeartbeat(Now()).link_day_bytes(), 2'999'999) << "plans count them";
   Pass(absl::Seconds(1));
   EXPECT_EQ(ports_.cancels, 0);
-  core_->OnLinkBytes(bytes);
-  Pass(absl::Seconds(1));
-  EXPECT_EQ(ports_.cancels, 1);
+  core_->OnLinkBytes(bytes, Now());
+  EXPECT_EQ(ports_.cancels, 1) << "with the last byte, and not with the next step";
   core_->OnFetched({.status = absl::CancelledError("fetch: cancelled")}, Now());
   EXPECT_THAT(Waiting(), HasSubstr("has carried 5.7 MiB today"));
   PassHours(11);
@@ -154,7 +153,7 @@ TEST_F(LinkTest, WhatWasMeasuredAndCountedOutlivesARestartAndIsReported) {
   core_->OnFetched(fetched, Now());
   v1::LinkBytes bytes;
   bytes.set_fetched(10'000'000);
-  core_->OnLinkBytes(bytes);
+  core_->OnLinkBytes(bytes, Now());
   core_->Shutdown(Now());
   Boot();
   core_->OnConnected(Now());

@@ -92,7 +92,7 @@ std::string AttemptRun::Processor() const {
   return record_.assignment().on_cpu() ? "cpu" : settings_.device;
 }
 
-void AttemptRun::StartRunner(const Instant& now) {
+v1::RunnerTask AttemptRun::MakeTask() const {
   v1::RunnerTask task;
   task.set_attempt_id(record_.assignment().attempt_id());
   *task.mutable_spec() = record_.assignment().spec();
@@ -106,11 +106,9 @@ void AttemptRun::StartRunner(const Instant& now) {
   task.set_checkpoints_when_told(true);
   task.set_free_space_reserve_bytes(settings_.free_space_reserve_bytes);
   task.set_peak_memory_bytes(record_.assignment().prediction().peak_memory_bytes());
-  int64_t model_bytes = 0;
   for (const FetchedInput& input : inputs_) {
     if (input.field == "model") {
       task.set_model_directory(input.directory);
-      model_bytes += input.size_bytes;
     } else if (input.field == "data") {
       task.set_data_file(input.file);
     } else if (input.field == "heldout_data") {
@@ -119,9 +117,22 @@ void AttemptRun::StartRunner(const Instant& now) {
       task.set_calibration_data_file(input.file);
     } else if (input.field == "reference_model") {
       task.set_reference_model_directory(input.directory);
-      model_bytes += input.size_bytes;
     }
   }
+  return task;
+}
+
+int64_t AttemptRun::ModelBytes() const {
+  int64_t bytes = 0;
+  for (const FetchedInput& input : inputs_) {
+    bytes += input.field == "model" || input.field == "reference_model" ? input.size_bytes : 0;
+  }
+  return bytes;
+}
+
+void AttemptRun::StartRunner(const Instant& now) {
+  const v1::RunnerTask task = MakeTask();
+  const int64_t model_bytes = ModelBytes();
   // A killed runner may have left half of a result.
   state_.RemoveOutput(attempt_id());
 

@@ -149,6 +149,8 @@ class AttemptRun {
   void EndUploadTry() { ports_.CancelTransfer(); }
   // The transfer in the way of this attempt's has ended.
   void OnLineFree(const Instant& now);
+  // Ends a transfer under way once the link is closed.
+  void CheckLink(const Instant& now);
   // Ends the attempt with the result still here. REQUIRES: waits_to_upload() and no stop().
   void FinishWithoutUpload(const Instant& now);
   [[nodiscard]] const v1::HeldAttemptRecord& record() const { return record_; }
@@ -173,6 +175,8 @@ class AttemptRun {
   void SetActivity(Monotonic from, Activity activity);
   // What its runners compute on: "cpu", or the worker's accelerator.
   [[nodiscard]] std::string Processor() const;
+  [[nodiscard]] v1::RunnerTask MakeTask() const;
+  [[nodiscard]] int64_t ModelBytes() const;  // of the models among the inputs
   void StartRunner(const Instant& now);
   void OnPhase(const v1::PhaseChanged& phase, const Instant& now);
   void OnStep(const v1::StepDone& step, const Instant& now);
@@ -190,8 +194,6 @@ class AttemptRun {
   [[nodiscard]] v1::ArtifactInfo ResultInfo() const;
   // If the link is closed or another transfer has it: waits for it, and returns true.
   bool WaitForLink(const Instant& now);
-  // Ends a transfer under way once the link is closed.
-  void CheckLink(const Instant& now);
   std::optional<v1::FailureClass> FailureOfTransfer(const absl::Status& status);
   void RetryTransfer(const absl::Status& status, const Instant& now);
   void Fail(v1::FailureClass failure_class, const std::string& message);

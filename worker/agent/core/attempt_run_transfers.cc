@@ -2,11 +2,13 @@
 //
 // The transfers of an attempt: the fetch of its inputs and the upload of its result. Both are
 // retried.
+#include <cstdint>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
+#include "base/fault_point.h"
 #include "worker/agent/core/attempt_facts_internal.h"
 #include "worker/agent/core/attempt_run.h"
 #include "worker/agent/core/attempt_texts.h"
@@ -204,8 +206,9 @@ void AttemptRun::OnUploaded(const UploadResult& result, const Instant& now) {
     return;
   }
   transfers_ = false;
-  record_.mutable_receipt()->set_uploaded_bytes(record_.receipt().uploaded_bytes() +
-                                                result.moved_bytes);
+  const int64_t before_bytes =
+      record_.receipt().uploaded_bytes() * (WATTLE_FAULT_POINT("bytes of the last try") ? 2 : 1);
+  record_.mutable_receipt()->set_uploaded_bytes(before_bytes + result.moved_bytes);
   if (stop_) {
     return End({.kind = AttemptEnd::Kind::kStopped, .stop = *stop_});
   }
