@@ -62,6 +62,9 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
   absl::Status Upload(void* to, const void* from, int64_t bytes) override {
     return host_.Upload(to, from, bytes);
   }
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override {
+    return host_.Copy(to, from, bytes);
+  }
   absl::Status Download(void* to, const void* from, int64_t bytes) override {
     return host_.Download(to, from, bytes);
   }

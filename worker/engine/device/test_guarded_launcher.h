@@ -71,6 +71,10 @@ class GuardedLauncher final : public cuda::KernelLauncher {
     const OpenedGuardedMemory opened;
     return gpu_.host.Upload(to, from, bytes);
   }
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override {
+    const OpenedGuardedMemory opened;
+    return gpu_.host.Copy(to, from, bytes);
+  }
   absl::Status Download(void* to, const void* from, int64_t bytes) override {
     const OpenedGuardedMemory opened;
     return gpu_.host.Download(to, from, bytes);
