@@ -133,7 +133,8 @@ int64_t WritingBytes(const DecoderConfig& config) {
 
 // The peak while a model is read (worker/engine/models/tensor_files.h): all of it, and a piece as
 // the file has it beside the same piece in FP32. A matrix is in FP32 as a whole before it is
-// quantized where its rows are not those of the file, or share their scales.
+// quantized where its rows are not those of the file. Where scales are quantized too, those of a
+// whole matrix are in FP32.
 int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                      bool double_quantized = false) {
   constexpr int64_t kPieces = 2 * kLoadingPieceBytes;
@@ -150,11 +151,15 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
       continue;
     }
     held += StoredTensorBytes(config, recipe, tensor);
-    const bool shares_scales = double_quantized && FormatIn(recipe, config, tensor).scheme() ==
-                                                       v1::NUMBER_SCHEME_NORMAL_FLOAT;
-    if (shares_scales || tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
-      peak = std::max(peak, held + tensor.element_count() * kFloatBytes);
+    const auto format = FormatIn(recipe, config, tensor);
+    int64_t beside = 0;
+    if (tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
+      beside += tensor.element_count() * kFloatBytes;
     }
+    if (double_quantized && format.scheme() == v1::NUMBER_SCHEME_NORMAL_FLOAT) {
+      beside += tensor.element_count() / format.group_size() * kFloatBytes;
+    }
+    peak = std::max(peak, held + beside);
   }
   return std::max(peak, held) + kPieces;
 }
