@@ -27,10 +27,10 @@
 namespace wattle::engine {
 namespace {
 
-constexpr int64_t kStagingBytes = int64_t{64} << 20;
-constexpr int64_t kRows = 5000;
-constexpr int64_t kColumns = 4096;
-static_assert(kRows * kColumns * 4 > kStagingBytes + (int64_t{8} << 20));
+constexpr int64_t kStagingBytesMax = int64_t{64} << 20;
+constexpr int64_t kStagedRows = 5000;
+constexpr int64_t kStagedColumns = 4096;
+static_assert(kStagedRows * kStagedColumns * 4 > kStagingBytesMax + (int64_t{8} << 20));
 
 // A file with one matrix in BF16, whose numbers come again with another period than its rows.
 class OneMatrix final : public formats::TensorSource {
@@ -67,7 +67,7 @@ class OneMatrix final : public formats::TensorSource {
     formats::TensorEntry entry;
     entry.name = "matrix";
     entry.type = formats::DataType::kBF16;
-    entry.shape = {kRows, kColumns};
+    entry.shape = {kStagedRows, kStagedColumns};
     return std::vector<formats::TensorEntry>{entry};
   }();
   formats::SafetensorsMetadata metadata_;
@@ -94,10 +94,10 @@ class HostBytes : public c10::MemoryReportingInfoBase {
 
 TEST(StagingTest, AMatrixWithQuantizedScalesGoesToItsDeviceInPieces) {
   const OneMatrix file;
-  const std::vector<models::FileTensor> parts = {{"matrix", {kRows, kColumns}}};
+  const std::vector<models::FileTensor> parts = {{"matrix", {kStagedRows, kStagedColumns}}};
   const kernels::WeightMatrix shape = {.format = {kernels::WeightScheme::kNf4DoubleQuantized, 64},
-                                       .rows = kRows,
-                                       .columns = kColumns};
+                                       .rows = kStagedRows,
+                                       .columns = kStagedColumns};
   const int64_t packed_bytes =
       kernels::OperationsOf(shape.format.scheme).stored_bytes(shape).total();
   PackedArena arena({shape}, GuardedDevice());
@@ -111,15 +111,16 @@ TEST(StagingTest, AMatrixWithQuantizedScalesGoesToItsDeviceInPieces) {
   }
   ASSERT_THAT(matrix, IsOk());
   const int64_t on_device = WorkOfGuardedDevice().peak_bytes - before;
-  const int64_t scales_bytes = kRows * kColumns / 64 * 4;  // in FP32, until all are there
+  const int64_t scales_bytes =
+      kStagedRows * kStagedColumns / 64 * 4;  // in FP32, until all are there
   RecordProperty("staging_bytes", std::to_string(host_bytes->peak() + on_device - packed_bytes));
   EXPECT_GE(on_device, packed_bytes);
-  EXPECT_LE(host_bytes->peak() + scales_bytes + on_device, packed_bytes + kStagingBytes);
+  EXPECT_LE(host_bytes->peak() + scales_bytes + on_device, packed_bytes + kStagingBytesMax);
   // And no more than some pieces.
   EXPECT_LE(host_bytes->peak() + on_device, packed_bytes + (int64_t{16} << 20));
   EXPECT_LT(WorkOfGuardedDevice().uploaded_bytes, packed_bytes + 64);
 
-  at::Tensor whole = at::empty({kRows, kColumns}, at::kBFloat16);
+  at::Tensor whole = at::empty({kStagedRows, kStagedColumns}, at::kBFloat16);
   ASSERT_THAT(
       file.Read(file.tensors().front(), absl::MakeSpan(static_cast<std::byte*>(whole.data_ptr()),
                                                        static_cast<size_t>(whole.nbytes()))),
