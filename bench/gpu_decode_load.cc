@@ -146,6 +146,9 @@ class PassedOn : public cuda::KernelLauncher {
   absl::Status Upload(void* to, const void* from, int64_t bytes) override {
     return launcher_.Upload(to, from, bytes);
   }
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override {
+    return launcher_.Copy(to, from, bytes);
+  }
   absl::Status Download(void* to, const void* from, int64_t bytes) override {
     return launcher_.Download(to, from, bytes);
   }

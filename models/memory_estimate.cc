@@ -150,16 +150,21 @@ int64_t WritingBytes(const DecoderConfig& config) {
 }
 
 // Whether the matrix is in FP32 as a whole before it is quantized: its rows are not those of the
-// file, or share their scales.
-bool IsWholeBeforeItIsQuantized(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                                const ModelTensor& tensor, bool double_quantized) {
-  const bool shares_scales = double_quantized && FormatIn(recipe, config, tensor).scheme() ==
-                                                     v1::NUMBER_SCHEME_NORMAL_FLOAT;
-  return shares_scales || tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
+// file.
+bool IsWholeBeforeItIsQuantized(const ModelTensor& tensor) {
+  return tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
+}
+
+// Where scales are quantized too, those of a whole matrix are in FP32 before.
+int64_t FloatScalesBytes(const v1::TensorFormat& format, const ModelTensor& tensor,
+                         bool double_quantized) {
+  return double_quantized && format.scheme() == v1::NUMBER_SCHEME_NORMAL_FLOAT
+             ? tensor.element_count() / format.group_size() * kFloatBytes
+             : 0;
 }
 
 // The peak while a model is read (worker/engine/models/tensor_files.h): all of it, and a piece as
-// the file has it beside the same piece in FP32, or beside a whole matrix.
+// the file has it beside the same piece in FP32, or beside what is there as a whole.
 int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                      bool double_quantized = false) {
   constexpr int64_t kPieces = 2 * kLoadingPieceBytes;
@@ -176,27 +181,33 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
       continue;
     }
     held += StoredTensorBytes(config, recipe, tensor);
-    if (IsWholeBeforeItIsQuantized(config, recipe, tensor, double_quantized)) {
-      peak = std::max(peak, held + tensor.element_count() * kFloatBytes);
-    }
+    const int64_t whole =
+        IsWholeBeforeItIsQuantized(tensor) ? tensor.element_count() * kFloatBytes : 0;
+    peak = std::max(
+        peak, held + whole +
+                  FloatScalesBytes(FormatIn(recipe, config, tensor), tensor, double_quantized));
   }
   return std::max(peak, held) + kPieces;
 }
 
 // What of that is in the host's memory where the model goes to a GPU's: pieces, one more on the
-// way, and a whole matrix with its codes.
+// way, and what is there as a whole, with the codes of a whole matrix.
 int64_t StagingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                      bool double_quantized = false) {
   constexpr int64_t kPieces = 3 * kLoadingPieceBytes;
-  int64_t whole = 0;
+  int64_t largest = 0;
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    if (tensor.is_matrix() && FormatName(FormatIn(recipe, config, tensor)) != "fp32" &&
-        IsWholeBeforeItIsQuantized(config, recipe, tensor, double_quantized)) {
-      whole = std::max(
-          whole, tensor.element_count() * kFloatBytes + StoredTensorBytes(config, recipe, tensor));
+    const v1::TensorFormat format = FormatIn(recipe, config, tensor);
+    if (!tensor.is_matrix() || FormatName(format) == "fp32") {
+      continue;
     }
+    const int64_t whole =
+        IsWholeBeforeItIsQuantized(tensor)
+            ? tensor.element_count() * kFloatBytes + StoredTensorBytes(config, recipe, tensor)
+            : 0;
+    largest = std::max(largest, whole + FloatScalesBytes(format, tensor, double_quantized));
   }
-  return whole + kPieces;
+  return largest + kPieces;
 }
 
 // Tables of positions that no file holds: layers with the same angles share theirs.

@@ -40,8 +40,11 @@ class DecodeOperator {
 
   // Whether it also chooses tokens.
   [[nodiscard]] virtual bool chooses() const { return false; }
-  // As Run, but only the next token of each sequence comes to the host, as Sampler::Draw chooses it
-  // (no repetition penalty). units: of each sequence; greedy: none. The host waits once.
+  // The most tokens of a sequence that RunAndChoose chooses.
+  [[nodiscard]] virtual int64_t steps_ahead() const { return 1; }
+  // As Run, but only the tokens that follow come to the host, as Sampler::Draw chooses them (no
+  // repetition penalty): chosen: [steps, sequences]. Each step but the first reads what the one
+  // before chose. units: [steps, sequences]; greedy: none. The host waits once.
   virtual void RunAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
                             const SamplingSettings& sampling, absl::Span<const float> units,
                             absl::Span<int64_t> chosen) = 0;

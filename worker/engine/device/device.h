@@ -90,7 +90,14 @@ class DeviceOperations {
   virtual void ForEachPieceOf(
       const MatrixWeights& matrix,
       absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const = 0;
-  // x Wᵀ (+ bias) for inference: inputs may be rounded as kernels/matmul.h says.
+  // The same for products by these factors, in whose type the rows may come. Base: floats.
+  virtual void ForEachFactorOf(
+      kernels::FactorType /*factors*/, const MatrixWeights& matrix,
+      absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const {
+    ForEachPieceOf(matrix, body);
+  }
+  // x Wᵀ (+ bias) for inference: inputs may be rounded as kernels/matmul.h says, or with the
+  // weights to BF16.
   [[nodiscard]] virtual at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                                  const at::Tensor& bias) const = 0;
   // These rows: int64 [count] → float [count, columns].

@@ -29,6 +29,7 @@
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/device/test_device_cases.h"
+#include "worker/engine/device/tile_products.h"
 #include "worker/engine/generate/decode_session.h"
 #include "worker/engine/generate/generate.h"
 #include "worker/engine/generate/test_wide_decoder.h"
@@ -116,7 +117,10 @@ TEST_P(GpuStoredTest, ProductsAreThoseOfTheDequantizedMatrix) {
       const at::Tensor x = Normal({count, columns}, static_cast<uint64_t>(count));
       const at::Tensor wanted = at::mm(x.to(at::kDouble), weights.t()) + bias;
       const at::Tensor y = MatrixProduct(device, x.to(Gpu()), bias.to(Gpu()));
-      EXPECT_LT(RelativeError(y.cpu().to(at::kDouble), wanted), 1e-5);
+      // More rows than the kernels take go by tensor cores, in BF16 where the GPU has it.
+      const bool in_bf16 = count > 8 && TileType(CapabilityOf(Gpu())) == at::kBFloat16 &&
+                           !device.dequantized_products;
+      EXPECT_LT(RelativeError(y.cpu().to(at::kDouble), wanted), in_bf16 ? 1e-2 : 1e-5);
       const at::Tensor again = MatrixProduct(device, x.to(Gpu()), bias.to(Gpu()));
       EXPECT_TRUE(at::equal(again.cpu(), y.cpu())) << "every run gives the same bits";
     }

@@ -286,6 +286,30 @@ TEST_P(FamilyOnDeviceTest, ATokenIsOneWaitAndAFewBytes) {
             GenerateTokens(host.decoder, prompt, 12, drawn, 0));
 }
 
+TEST_P(FamilyOnDeviceTest, ABatchThatCannotEndIsWaitedForOnce) {
+  Model host = HostModel();
+  host.decoder.config.eos_token_id = models::kNoToken;
+  host.decoder.config.more_eos_token_ids.clear();
+  const Model device = OnDevice(host, GuardedDevice());
+  const std::vector<std::vector<int64_t>> prompts = {{5, 14, 15, 9}, {3, 8}};
+  const std::vector<std::vector<int64_t>> wanted = GenerateTokens(host.decoder, prompts, 12, {});
+  ForgetWork();
+  EXPECT_EQ(GenerateTokens(device.decoder, prompts, 12, {}), wanted);
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 2 + 1) << "two prompts, and eleven steps";
+  EXPECT_EQ(WorkOfGuardedDevice().downloaded_bytes, 2 * 12 * 8);
+}
+
+TEST_P(FamilyOnDeviceTest, AStepOfABatchIsWaitedForOnce) {
+  const Model device = OnDevice(HostModel(), GuardedDevice());
+  DecodeSession session(device.decoder, 16, DecodeForm::kFastest, 2);
+  const std::vector<int64_t> tokens = {5, 14};
+  ForgetWork();
+  session.StepAndChoose({{.slot = 0, .tokens = absl::MakeConstSpan(&tokens[0], 1)},
+                         {.slot = 1, .tokens = absl::MakeConstSpan(&tokens[1], 1)}},
+                        {}, {});
+  EXPECT_EQ(WorkOfGuardedDevice().waits, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, FamilyOnDeviceTest, testing::ValuesIn(FamilyCases()),
                          [](const auto& row) { return row.param.name; });
 

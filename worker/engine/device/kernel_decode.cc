@@ -49,6 +49,8 @@ class KernelDecode final : public DecodeOperator {
 
   [[nodiscard]] bool chooses() const override { return true; }
 
+  [[nodiscard]] int64_t steps_ahead() const override { return cuda::kStepsAhead; }
+
   void RunAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
                     const SamplingSettings& sampling, absl::Span<const float> units,
                     absl::Span<int64_t> chosen) override {

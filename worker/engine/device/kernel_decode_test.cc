@@ -255,6 +255,65 @@ TEST_F(KernelDecodeTest, TheTokensOfABatchAreChosenAtOnce) {
   }
 }
 
+TEST_F(KernelDecodeTest, ABatchThatCannotEndIsWaitedForOnceInSixteenSteps) {
+  constexpr int64_t kNew = 19;
+  WideDecoder form = {"llama", "int8"};
+  form.max_positions = 28;  // the longer prompt ends before kNew tokens
+  Decoder device = OnDevice(form);
+  const std::vector<std::vector<int64_t>> prompts = {Prompt(1, 2), Prompt(2, 10)};
+  const SamplingSettings sampling{.temperature = 0.9, .top_k = 20, .top_p = 0.95, .seed = 8};
+  // An end token that never comes: each token is waited for, and the texts are the same.
+  device.config.eos_token_id = 256;
+  int64_t waits = gpu_.host.waits();
+  const auto wanted = GenerateTokens(device, prompts, kNew, sampling);
+  EXPECT_EQ(gpu_.host.waits() - waits, 2 + kNew - 1);
+  device.config.eos_token_id = models::kNoToken;
+  waits = gpu_.host.waits();
+  EXPECT_EQ(GenerateTokens(device, prompts, kNew, sampling), wanted);
+  EXPECT_EQ(wanted[1].size(), 18U);
+  // Two prompts; 16 steps, the one that ends the longer prompt, and the one that ends the other.
+  EXPECT_EQ(gpu_.host.waits() - waits, 2 + 3);
+}
+
+// More sequences than a step has rows.
+TEST_F(KernelDecodeTest, TokensOfStepsThatCannotEndStayOnTheDevice) {
+  constexpr size_t kSlots = 9;
+  constexpr int64_t kSteps = 3;
+  const Decoder device = OnDevice({"gpt2", "int8"});
+  const SamplingSettings sampling{.temperature = 1.0, .top_k = 30};
+  std::vector<float> units(kSteps * kSlots);
+  for (size_t i = 0; i < units.size(); ++i) {
+    units[i] = kernels::RandomUnit({.seed = 6}, static_cast<int64_t>(i));
+  }
+  const auto run = [&](int64_t steps) {
+    DecodeSession session(device, 40, DecodeForm::kFastest, kSlots);
+    std::vector<int64_t> made(kSlots, 5);
+    while (made.size() <= kSteps * kSlots) {
+      const std::vector<int64_t> last(made.end() - kSlots, made.end());
+      std::vector<kernels::SequenceTokens> next;
+      for (size_t i = 0; i < kSlots; ++i) {
+        next.push_back(
+            {.slot = static_cast<int64_t>(i), .tokens = absl::MakeConstSpan(&last[i], 1)});
+      }
+      const std::vector<int64_t> chosen =
+          session.StepAndChoose(next, sampling,
+                                absl::MakeConstSpan(units).subspan(
+                                    made.size() - kSlots, static_cast<size_t>(steps) * kSlots),
+                                steps);
+      made.insert(made.end(), chosen.begin(), chosen.end());
+    }
+    EXPECT_EQ(session.length(0), kSteps);
+    return made;
+  };
+  const std::vector<int64_t> wanted = run(1);
+  const cuda::HostLauncher before = gpu_.host;
+  EXPECT_EQ(run(kSteps), wanted);
+  EXPECT_EQ(gpu_.host.waits() - before.waits(), 1);
+  EXPECT_EQ(gpu_.host.downloaded_bytes() - before.downloaded_bytes(), kSteps * kSlots * 8);
+  EXPECT_EQ(gpu_.host.uploaded_bytes() - before.uploaded_bytes(),
+            kSlots * (20 + (kSteps - 1) * 12));
+}
+
 TEST_F(KernelDecodeTest, ARepetitionPenaltyIsTheHosts) {
   const WideDecoder wanted = {"gpt2", "fp32"};
   const SamplingSettings penalized{.temperature = 0.7, .seed = 3, .repetition_penalty = 1.5};

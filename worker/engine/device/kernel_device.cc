@@ -17,11 +17,9 @@
 #include "units/format.h"
 #include "worker/engine/device/cuda/decode_step.h"
 #include "worker/engine/device/cuda/driver_launcher.h"
-#include "worker/engine/device/cuda/stored_product.h"
 #include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/libtorch_cuda.h"
-#include "worker/engine/models/weights.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -91,41 +89,6 @@ void KernelDevice::MakeRoom(int64_t bytes, at::Device device) const {
   AskFor(bytes - room_bytes_, device);
   AtenDevice::MakeRoom(bytes, device);
   room_bytes_ = std::max(room_bytes_, bytes);
-}
-
-at::Tensor KernelDevice::StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
-                                       const at::Tensor& bias) const {
-  if (x.size(0) <= cuda::kMaxProductRows && x.scalar_type() == at::kFloat) {
-    const at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
-    if (Multiply(matrix, x.contiguous(), bias, out)) {
-      return out;
-    }
-  }
-  return AtenDevice::StoredProduct(matrix, x, bias);
-}
-
-bool KernelDevice::Multiply(const MatrixWeights& matrix, const at::Tensor& x,
-                            const at::Tensor& bias, const at::Tensor& out) const {
-  const auto bytes = [](const at::Tensor& tensor) {
-    return tensor.defined() ? static_cast<const std::byte*>(tensor.data_ptr()) : nullptr;
-  };
-  kernels::WeightMatrix stored = matrix.matrix;
-  stored.packed = bytes(matrix.packed);
-  stored.scales = bytes(matrix.scales);
-  const cuda::StoredProduct product = {
-      .matrix = stored,
-      .nf4_tables = matrix.tables.defined() ? matrix.tables.data_ptr<float>() : nullptr,
-      .bias = bias.defined() ? bias.data_ptr<float>() : nullptr,
-      .inputs = x.data_ptr<float>(),
-      .input_stride = static_cast<int>(x.size(1)),
-      .out = out.data_ptr<float>(),
-      .out_stride = static_cast<int>(out.size(1)),
-      .count = static_cast<int>(x.size(0))};
-  if (!cuda::Serves(product)) {
-    return false;
-  }
-  return Carries(x.device(),
-                 [&](cuda::KernelLauncher& launcher) { return cuda::Launch(product, launcher); });
 }
 
 bool KernelDevice::Carries(at::Device device,

@@ -2,7 +2,8 @@
 //
 // An NVIDIA GPU: libtorch's operators, but for decoding, where the kernels of cuda/ are the whole
 // step (kernel_decode.h), for products of up to eight rows with packed matrices, which they compute
-// without dequantizing the matrix first, and for what training computes between its products:
+// without dequantizing the matrix first, for the tiles of BF16 that tensor cores multiply with more
+// rows (kernel_products.cc), and for what training computes between its products:
 // dropout, RMSNorm, attention's softmax, the loss, the optimizers (cuda/training_step.h). Where
 // these cannot run (no NVRTC, an old driver, a GPU or a file that NVRTC does not know), one line on
 // standard error says why, and libtorch's operators do their work too; so where the kernels lack
@@ -24,6 +25,7 @@
 #include "worker/engine/device/cuda/driver_launcher.h"
 #include "worker/engine/device/cuda/kernel_cache.h"
 #include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/device/cuda_capability.h"
 
 namespace wattle::engine {
 
@@ -34,11 +36,17 @@ class KernelDevice final : public AtenDevice {
 
   using FreeMemory = std::function<std::optional<int64_t>(at::Device device)>;
 
+  using Capability = std::function<std::optional<ComputeCapability>(at::Device device)>;
+
   // make_launcher: called at the first product, for the GPU that this process uses.
   // free_memory: bytes that are left where the GPU has the host's memory, whose kernel rather ends
   // a program than refuse; none, or null: the GPU refuses by itself.
-  explicit KernelDevice(MakeLauncher make_launcher, FreeMemory free_memory = nullptr)
-      : make_launcher_(std::move(make_launcher)), free_memory_(std::move(free_memory)) {}
+  // capability: asked once.
+  explicit KernelDevice(MakeLauncher make_launcher, FreeMemory free_memory = nullptr,
+                        Capability capability = AskDriver)
+      : make_launcher_(std::move(make_launcher)),
+        free_memory_(std::move(free_memory)),
+        capability_(std::move(capability)) {}
 
   [[nodiscard]] at::Tensor ZeroArena(int64_t elements,
                                      const at::TensorOptions& options) const override;
@@ -46,6 +54,9 @@ class KernelDevice final : public AtenDevice {
                                          const at::TensorOptions& options) const override;
   void MakeRoom(int64_t bytes, at::Device device) const override;
 
+  void ForEachFactorOf(
+      kernels::FactorType factors, const MatrixWeights& matrix,
+      absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> body) const override;
   [[nodiscard]] at::Tensor StoredProduct(const MatrixWeights& matrix, const at::Tensor& x,
                                          const at::Tensor& bias) const override;
   [[nodiscard]] bool keeps_probabilities() const override { return false; }
@@ -69,6 +80,14 @@ class KernelDevice final : public AtenDevice {
               absl::Span<const UpdatedParameter> parameters) const override;
 
  private:
+  static std::optional<ComputeCapability> AskDriver(at::Device device) {
+    return CapabilityOf(device);
+  }
+  // Whether tensor cores multiply BF16.
+  [[nodiscard]] bool multiplies_bf16(at::Device device) const;
+  // The product of more rows than the kernels take, in BF16.
+  [[nodiscard]] at::Tensor TiledProduct(const MatrixWeights& matrix, const at::Tensor& x,
+                                        const at::Tensor& bias) const;
   // What the kernels read: floats, one after the other.
   static bool IsDense(const at::Tensor& x);
   // What launches on the device. Made at the first call.
@@ -91,6 +110,8 @@ class KernelDevice final : public AtenDevice {
 
   MakeLauncher make_launcher_;
   FreeMemory free_memory_;
+  Capability capability_;
+  mutable std::optional<bool> multiplies_bf16_;  // once it was asked for
   mutable int64_t room_bytes_ = 0;  // the most that was made, which libtorch's allocator keeps
   mutable std::unique_ptr<cuda::KernelLauncher> launcher_;
   mutable bool gave_up_ = false;

@@ -14,6 +14,7 @@
 #include <ATen/ATen.h>
 
 #include "base/status_matchers.h"
+#include "worker/engine/device/aten/stored_rows.h"
 #include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/random.h"
@@ -62,6 +63,9 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
   absl::Status Upload(void* to, const void* from, int64_t bytes) override {
     return host_.Upload(to, from, bytes);
   }
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override {
+    return host_.Copy(to, from, bytes);
+  }
   absl::Status Download(void* to, const void* from, int64_t bytes) override {
     return host_.Download(to, from, bytes);
   }
@@ -71,7 +75,7 @@ class AnsweringLauncher final : public cuda::KernelLauncher {
   cuda::HostLauncher host_{3};
 };
 
-KernelDevice DeviceOf(Answers& answers) {
+KernelDevice DeviceOf(Answers& answers, std::optional<ComputeCapability> capability = {}) {
   return KernelDevice(
       [&answers](at::Device /*device*/) -> absl::StatusOr<std::unique_ptr<cuda::KernelLauncher>> {
         ++answers.makings;
@@ -79,7 +83,8 @@ KernelDevice DeviceOf(Answers& answers) {
           return answers.made;
         }
         return std::make_unique<AnsweringLauncher>(answers);
-      });
+      },
+      nullptr, [capability](at::Device /*device*/) { return capability; });
 }
 
 TEST(KernelDeviceTest, ProductsOfFewRowsAreTheKernelsOwn) {
@@ -114,6 +119,48 @@ TEST(KernelDeviceTest, APromptGoesByLibtorch) {
   EXPECT_TRUE(at::equal(device.StoredProduct(matrix, x, {}),
                         AtenOperations().StoredProduct(matrix, x, {})));
   EXPECT_EQ(answers.launches, 0);
+}
+
+// An evaluation's batches, too.
+TEST(KernelDeviceTest, FromAmpereOnPromptsMultiplyTilesOfBf16) {
+  const at::Tensor bias = Drawn({kRows}, 2);
+  const at::Tensor x = Drawn({9, kColumns}, 4);
+  for (const kernels::WeightFormat format : {kernels::WeightFormat{kernels::WeightScheme::kInt8, 0},
+                                             {kernels::WeightScheme::kInt4, 32},
+                                             {kernels::WeightScheme::kFloat16, 0},
+                                             {kernels::WeightScheme::kInt6, 16},
+                                             {kernels::WeightScheme::kNf4DoubleQuantized, 64}}) {
+    SCOPED_TRACE(kernels::FormatName(format));
+    const MatrixWeights matrix = PackedMatrix(format);
+    const at::Tensor in_floats = AtenOperations().StoredProduct(matrix, x, bias);
+    Answers answers;
+    const at::Tensor out =
+        DeviceOf(answers, ComputeCapability{8, 7}).StoredProduct(matrix, x, bias);
+    EXPECT_EQ(answers.launches, 1) << "the tile is the kernels'";
+    EXPECT_TRUE(at::equal(
+        out, AtenOperations()
+                 .Product(kernels::FactorType::kBf16, x, StoredRows(matrix, 0, kRows).t(), {})
+                 .add_(bias)));
+    const double error = ((out - in_floats).norm() / in_floats.norm()).item<double>();
+    EXPECT_LT(error, 1e-2);
+    EXPECT_GT(error, 1e-4);
+    EXPECT_TRUE(at::equal(DeviceOf(answers, ComputeCapability{7, 2}).StoredProduct(matrix, x, bias),
+                          in_floats))
+        << "a Xavier has no BF16";
+    EXPECT_EQ(answers.launches, 1);
+  }
+}
+
+// Without kernels libtorch's operators dequantize, and tensor cores multiply.
+TEST(KernelDeviceTest, WithoutNvrtcPromptsMultiplyTilesOfBf16Too) {
+  const MatrixWeights matrix = PackedMatrix({kernels::WeightScheme::kInt4, 64});
+  const at::Tensor x = Drawn({9, kColumns}, 4);
+  Answers answers;
+  Answers none = {.made = absl::NotFoundError("NVRTC is not found"), .launched = {}};
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(at::equal(DeviceOf(none, ComputeCapability{8, 0}).StoredProduct(matrix, x, {}),
+                        DeviceOf(answers, ComputeCapability{8, 0}).StoredProduct(matrix, x, {})));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("NVRTC is not found"));
 }
 
 TEST(KernelDeviceTest, WithoutNvrtcLibtorchComputesAndTheReasonIsToldOnce) {

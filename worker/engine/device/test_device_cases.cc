@@ -96,6 +96,13 @@ const std::vector<ModeCase>& ModeCases() {
          s.model.recipe = *RecipeOfIdentity("nf4-g32");
        },
        1},
+      {"QloraBf16Factors",
+       [](FinetuneSettings& s) {
+         s.lora = LoraSettings{};
+         s.model.recipe = *RecipeOfIdentity("nf4-g32");
+         s.precision = kernels::FactorType::kBf16;
+       },
+       1, 1e-2},
       {"QloraBf16",
        [](FinetuneSettings& s) {
          s.lora = LoraSettings{};

@@ -17,6 +17,7 @@
 
 #include "worker/engine/device/cuda/host_launcher.h"
 #include "worker/engine/device/cuda/kernel_launch.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/kernel_device.h"
 #include "worker/engine/device/test_guarded_device.h"
@@ -31,6 +32,7 @@ struct Gpu {
   int makings = 0;
   bool has_graphs = true;
   std::optional<int64_t> free_bytes;  // of a GPU that has the host's memory; none: it has its own
+  std::optional<ComputeCapability> capability;  // as it is at the first product of many rows
   cuda::HostLauncher host{uint64_t{3}};
 };
 
@@ -71,6 +73,10 @@ class GuardedLauncher final : public cuda::KernelLauncher {
     const OpenedGuardedMemory opened;
     return gpu_.host.Upload(to, from, bytes);
   }
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override {
+    const OpenedGuardedMemory opened;
+    return gpu_.host.Copy(to, from, bytes);
+  }
   absl::Status Download(void* to, const void* from, int64_t bytes) override {
     const OpenedGuardedMemory opened;
     return gpu_.host.Download(to, from, bytes);
@@ -92,7 +98,8 @@ class KernelsOfGuardedDevice {
               }
               return std::make_unique<GuardedLauncher>(gpu);
             },
-            [this](at::Device) { return gpu.free_bytes; }) {
+            [this](at::Device) { return gpu.free_bytes; },
+            [this](at::Device) { return gpu.capability; }) {
     SetPrivateUse1Operations(&device_);
   }
   ~KernelsOfGuardedDevice() { SetPrivateUse1Operations(nullptr); }

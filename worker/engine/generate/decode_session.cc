@@ -16,9 +16,13 @@
 #include "worker/engine/kernels/decode_step.h"
 #include "worker/engine/models/layers.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
 namespace {
+
+// As many as the operator of a GPU chooses.
+constexpr int64_t kPlainStepsAhead = 16;
 
 const float* FloatsOf(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.data_ptr<float>() : nullptr;
@@ -200,23 +204,42 @@ bool DecodeSession::chooses_on_device(const SamplingSettings& sampling) const {
   return !OperationsOn(decoder_.device).in_host_memory() && IsGreedy(sampling);
 }
 
+int64_t DecodeSession::steps_ahead() const {
+  return operator_ != nullptr ? operator_->steps_ahead() : kPlainStepsAhead;
+}
+
 std::vector<int64_t> DecodeSession::StepAndChoose(
     absl::Span<const kernels::SequenceTokens> sequences, const SamplingSettings& sampling,
-    absl::Span<const float> units) {
-  WATTLE_CHECK(chooses_on_device(sampling), "the device chooses");
+    absl::Span<const float> units, int64_t steps) {
+  WATTLE_CHECK(chooses_on_device(sampling) && steps >= 1 && steps <= steps_ahead(),
+               "the device chooses, and not more than there is room for");
   Grow(sequences);
-  std::vector<int64_t> tokens(sequences.size());
+  for (const kernels::SequenceTokens& sequence : sequences) {
+    lengths_[static_cast<size_t>(sequence.slot)] += steps - 1;
+  }
+  std::vector<int64_t> tokens(sequences.size() * static_cast<size_t>(steps));
   if (operator_ != nullptr) {
     operator_->RunAndChoose(sequences, sampling, units, absl::MakeSpan(tokens));
-    return tokens;
-  }
-  const PassArena::Scope scope(arena_);
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    tokens[i] = DecodeLogits(decoder_, sequences[i].tokens, *cache_, sequences[i].slot)
-                    .argmax()
-                    .item<int64_t>();
+  } else {
+    ChoosePlain(sequences, absl::MakeSpan(tokens));
   }
   return tokens;
+}
+
+void DecodeSession::ChoosePlain(absl::Span<const kernels::SequenceTokens> sequences,
+                                absl::Span<int64_t> chosen) {
+  const PassArena::Scope scope(arena_);
+  std::vector<at::Tensor> tokens;  // int64 [1] each, where the decoder is
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const kernels::SequenceTokens& sequence = sequences[i % sequences.size()];
+    const at::Tensor logits =
+        i < sequences.size()
+            ? DecodeLogits(decoder_, sequence.tokens, *cache_, sequence.slot)
+            : DecodeLogits(decoder_, tokens[i - sequences.size()], *cache_, sequence.slot);
+    tokens.push_back(logits.argmax().view({1}));
+  }
+  const at::Tensor read = (tokens.size() == 1 ? tokens.front() : at::cat(tokens)).cpu();
+  std::copy_n(read.data_ptr<int64_t>(), read.numel(), chosen.data());
 }
 
 int64_t DecodeSession::FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot) {

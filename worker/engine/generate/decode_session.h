@@ -49,11 +49,14 @@ class DecodeSession {
   // Whether StepAndChoose is there: on a device that is not the host, where the logits of a token
   // need not go to the host.
   [[nodiscard]] bool chooses_on_device(const SamplingSettings& sampling) const;
-  // As Step, or Feed of one sequence, and returns the tokens that Sampler::Draw chooses instead.
-  // units: of each sequence; greedy: none. The host waits once, in the plain form once for each.
+  // The most tokens of a sequence that StepAndChoose returns.
+  [[nodiscard]] int64_t steps_ahead() const;
+  // As Step, or Feed of one sequence, and returns the tokens that Sampler::Draw chooses instead:
+  // [steps, sequences]. Each step but the first reads what the one before chose, whatever it is,
+  // and the host waits once, at the end. units: [steps, sequences]; greedy: none.
   std::vector<int64_t> StepAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
                                      const SamplingSettings& sampling,
-                                     absl::Span<const float> units);
+                                     absl::Span<const float> units, int64_t steps = 1);
   // As Feed, and returns the most likely token, on every device.
   int64_t FeedGreedily(absl::Span<const int64_t> tokens, int64_t slot = 0);
 
@@ -70,6 +73,8 @@ class DecodeSession {
  private:
   // The tokens stand in their slots.
   void Grow(absl::Span<const kernels::SequenceTokens> sequences);
+  // The most likely tokens by the plain form.
+  void ChoosePlain(absl::Span<const kernels::SequenceTokens> sequences, absl::Span<int64_t> chosen);
   // Writes the logits after the sequence's last token, by the plain form.
   void FeedPlain(const kernels::SequenceTokens& sequence, float* out);
 

@@ -60,10 +60,18 @@ int64_t LongestSequence(const Decoder& decoder, const std::vector<std::vector<in
   return longest;
 }
 
+// Whether some token of the vocabulary ends a text.
+bool HasEndToken(const models::DecoderConfig& config) {
+  const auto is_token = [&](int64_t token) { return token >= 0 && token < config.vocabulary; };
+  return is_token(config.eos_token_id) ||
+         std::any_of(config.more_eos_token_ids.begin(), config.more_eos_token_ids.end(), is_token);
+}
+
 // The tokens of all prompts, settings.batch_size of them at once.
 class BatchedDecode {
  public:
-  // first_index: counter of the first prompt's draws.
+  // first_index: counter of the first prompt's draws. on_token: null: nobody hears of a token
+  // before all are made. Then tokens that end nothing, whatever they are, are read together.
   BatchedDecode(const Decoder& decoder, const std::vector<std::vector<int64_t>>& prompts,
                 const GenerateSettings& settings, uint64_t first_index, const OnToken& on_token)
       : decoder_(decoder),
@@ -75,6 +83,9 @@ class BatchedDecode {
         session_(decoder, LongestSequence(decoder, prompts, settings), DecodeForm::kFastest,
                  static_cast<int64_t>(slots_.size())),
         on_device_(session_.chooses_on_device(settings.sampling)),
+        steps_at_once_(on_device_ && on_token == nullptr && !HasEndToken(decoder.config)
+                           ? session_.steps_ahead()
+                           : 1),
         made_(prompts.size()) {}
 
   // The tokens that were made, by prompt, the end token included where it came.
@@ -128,12 +139,12 @@ class BatchedDecode {
     }
   }
 
-  // What decides the slot's next draw.
-  [[nodiscard]] float UnitOf(const Slot& slot) const {
+  // What decides the slot's draw after the next `later` ones.
+  [[nodiscard]] float UnitOf(const Slot& slot, int64_t later = 0) const {
     return kernels::RandomUnit({.seed = settings_.sampling.seed,
                                 .step = first_index_ + slot.prompt,
                                 .use = kernels::RandomUse::kSampling},
-                               static_cast<int64_t>(made_[slot.prompt].size()));
+                               static_cast<int64_t>(made_[slot.prompt].size()) + later);
   }
 
   // The slot's next token.
@@ -146,14 +157,30 @@ class BatchedDecode {
     slot.token = token;
     slot.sampler->Saw(absl::MakeConstSpan(&slot.token, 1));
     made.push_back(slot.token);
-    const bool is_last =
-        static_cast<int64_t>(made.size()) == TokenLimit(decoder_, prompts_[slot.prompt], settings_);
-    const AfterToken after = on_token_({slot.prompt, slot.token, fed, flops, is_last});
+    const bool is_last = TokensLeft(slot) == 0;
+    const AfterToken after = on_token_ == nullptr
+                                 ? AfterToken::kGoOn
+                                 : on_token_({slot.prompt, slot.token, fed, flops, is_last});
     stopped_ = stopped_ || after == AfterToken::kStop;
     slot.busy = after == AfterToken::kGoOn && !is_last && !decoder_.config.ends_text(slot.token);
   }
 
-  // One token for each busy slot; false: there is none.
+  // Tokens of the slot's prompt that may still come.
+  [[nodiscard]] int64_t TokensLeft(const Slot& slot) const {
+    return TokenLimit(decoder_, prompts_[slot.prompt], settings_) -
+           static_cast<int64_t>(made_[slot.prompt].size());
+  }
+
+  // Steps before the first one in which a sequence may end, that one included.
+  [[nodiscard]] int64_t StepsTogether() const {
+    int64_t steps = steps_at_once_;
+    for (const Slot& slot : slots_) {
+      steps = slot.busy ? std::min(steps, TokensLeft(slot)) : steps;
+    }
+    return steps;
+  }
+
+  // One token for each busy slot, or several; false: there is none.
   bool StepAll() {
     sequences_.clear();
     for (size_t i = 0; i < slots_.size(); ++i) {
@@ -165,23 +192,37 @@ class BatchedDecode {
     if (sequences_.empty()) {
       return false;
     }
-    std::vector<int64_t> chosen;
-    absl::Span<const float> logits;
-    if (on_device_) {
-      units_.clear();
+    return on_device_ ? TakeChosen(StepsTogether()) : TakeDrawn();
+  }
+
+  // The tokens that the device chooses for sequences_ in so many steps.
+  bool TakeChosen(int64_t steps) {
+    units_.clear();
+    for (int64_t step = 0; step < steps; ++step) {
       for (const kernels::SequenceTokens& sequence : sequences_) {
-        units_.push_back(UnitOf(slots_[static_cast<size_t>(sequence.slot)]));
+        units_.push_back(UnitOf(slots_[static_cast<size_t>(sequence.slot)], step));
       }
-      chosen = session_.StepAndChoose(sequences_, settings_.sampling, units_);
-    } else {
-      logits = session_.Step(sequences_);
     }
+    const std::vector<int64_t> chosen =
+        session_.StepAndChoose(sequences_, settings_.sampling, units_, steps);
+    for (size_t i = 0; i < chosen.size() && !stopped_; ++i) {
+      const int64_t index = sequences_[i % sequences_.size()].slot;
+      const int64_t later = steps - 1 - static_cast<int64_t>(i / sequences_.size());
+      Take(slots_[static_cast<size_t>(index)], chosen[i], 1,
+           FlopsOf(decoder_.config, session_.length(index) - 1 - later, 1));
+    }
+    return true;
+  }
+
+  // The tokens that the host draws for sequences_ in one step.
+  bool TakeDrawn() {
+    const absl::Span<const float> logits = session_.Step(sequences_);
     const size_t vocabulary = logits.size() / sequences_.size();
     for (size_t i = 0; i < sequences_.size() && !stopped_; ++i) {
       const int64_t index = sequences_[i].slot;
       Slot& slot = slots_[static_cast<size_t>(index)];
-      Take(slot, on_device_ ? chosen[i] : Drawn(slot, logits.subspan(i * vocabulary, vocabulary)),
-           1, FlopsOf(decoder_.config, session_.length(index) - 1, 1));
+      Take(slot, Drawn(slot, logits.subspan(i * vocabulary, vocabulary)), 1,
+           FlopsOf(decoder_.config, session_.length(index) - 1, 1));
     }
     return true;
   }
@@ -194,6 +235,7 @@ class BatchedDecode {
   std::vector<Slot> slots_;
   DecodeSession session_;
   const bool on_device_;  // tokens are chosen where the logits are
+  const int64_t steps_at_once_;
   std::vector<std::vector<int64_t>> made_;
   std::vector<kernels::SequenceTokens> sequences_;
   std::vector<float> units_;  // of the sequences
@@ -378,8 +420,18 @@ std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<in
   settings.max_new_tokens = max_new_tokens;
   settings.sampling = sampling;
   const std::vector<std::vector<int64_t>> prompts = {prompt};
-  const OnToken go_on = [](const TokenStep& /*step*/) { return AfterToken::kGoOn; };
-  return BatchedDecode(decoder, prompts, settings, prompt_index, go_on).Run().front();
+  return BatchedDecode(decoder, prompts, settings, prompt_index, nullptr).Run().front();
+}
+
+std::vector<std::vector<int64_t>> GenerateTokens(const Decoder& decoder,
+                                                 const std::vector<std::vector<int64_t>>& prompts,
+                                                 int64_t max_new_tokens,
+                                                 const SamplingSettings& sampling) {
+  GenerateSettings settings;
+  settings.max_new_tokens = max_new_tokens;
+  settings.sampling = sampling;
+  settings.batch_size = static_cast<int64_t>(prompts.size());
+  return BatchedDecode(decoder, prompts, settings, 0, nullptr).Run();
 }
 
 }  // namespace wattle::engine

@@ -61,6 +61,13 @@ absl::StatusOr<GenerateResult> Generate(const GenerateSettings& settings, Progre
 std::vector<int64_t> GenerateTokens(const Decoder& decoder, const std::vector<int64_t>& prompt,
                                     int64_t max_new_tokens, const SamplingSettings& sampling,
                                     uint64_t prompt_index);
+// The same of prompts side by side, whose counters follow one another from 0. Nobody hears of a
+// token before all are made, so what a device chose of a model without an end token, which ends
+// nothing, it reads by itself: the host waits once for the tokens of up to 16 steps.
+std::vector<std::vector<int64_t>> GenerateTokens(const Decoder& decoder,
+                                                 const std::vector<std::vector<int64_t>>& prompts,
+                                                 int64_t max_new_tokens,
+                                                 const SamplingSettings& sampling);
 
 }  // namespace wattle::engine
 

@@ -1,11 +1,16 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
-// The two tables of NF4 with double quantization (nf4_double_format.cc), to be compared with those
-// that bitsandbytes publishes. Pure; thread-safe.
+// NF4 with double quantization (nf4_double_format.cc): its two tables, to be compared with those
+// that bitsandbytes publishes, which are pure and thread-safe; and its rounding, some rows at once.
 #ifndef WATTLE_WORKER_ENGINE_KERNELS_NF4_DOUBLE_H_
 #define WATTLE_WORKER_ENGINE_KERNELS_NF4_DOUBLE_H_
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "worker/engine/kernels/weight_matrix.h"
 
 namespace wattle::kernels {
 
@@ -18,6 +23,23 @@ const std::array<float, 16>& Nf4Values();
 // as many fractions f for each greater e, and 0 and 1. The lowest is -1 and not -0.993, as
 // bitsandbytes has it on the CPU: so the largest magnitude of a block comes back with either sign.
 const std::array<float, 256>& DynamicMap();
+
+// Quantizes a matrix whose rows come piece by piece, in order. The scales of all rows have one
+// mean, so a group's magnitude is kept until all are there: 4 bytes for each.
+class Nf4DoubleQuantizer {
+ public:
+  // shape: of the matrix.
+  explicit Nf4DoubleQuantizer(const WeightMatrix& shape);
+
+  // weights: float [rows, columns], finite; out: their codes, [rows, columns / 2] bytes.
+  void Add(const float* weights, int64_t rows, std::byte* out);
+  // The scales' buffer, once all rows came. Ends the quantizer's use.
+  void Finish(std::byte* out);
+
+ private:
+  WeightMatrix shape_;
+  std::vector<float> magnitudes_;  // of the groups that came
+};
 
 }  // namespace wattle::kernels
 

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <vector>
 
+#include "base/check.h"
 #include "worker/engine/kernels/aligned_buffer.h"
 #include "worker/engine/kernels/formats_internal.h"
 #include "worker/engine/kernels/nf4_double.h"
@@ -91,23 +92,9 @@ void QuantizeScales(const ScaleLayout& layout, std::vector<float>& magnitudes, s
 }
 
 void Quantize(const WeightMatrix& shape, const float* weights, const PackedBuffers& out) {
-  const ScaleLayout layout(shape);
-  const int64_t group = GroupColumns(shape);
-  std::memset(out.scales, 0, static_cast<size_t>(Nf4DoubleStored(shape).scales));
-  std::vector<float> magnitudes(static_cast<size_t>(layout.groups));
-  for (int64_t i = 0; i < layout.groups; ++i) {
-    const float* values = weights + i * group;
-    const float magnitude = LargestMagnitude(values, group);
-    magnitudes[static_cast<size_t>(i)] = magnitude;
-    const auto code = [&](int64_t column) {
-      return Nearest(Nf4Values(), magnitude == 0.0F ? 0.0F : values[column] / magnitude);
-    };
-    for (int64_t column = 0; column < group; column += 2) {
-      out.packed[(i * group + column) / 2] =
-          static_cast<std::byte>(code(column) << 4 | code(column + 1));
-    }
-  }
-  QuantizeScales(layout, magnitudes, out.scales);
+  Nf4DoubleQuantizer quantizer(shape);
+  quantizer.Add(weights, shape.rows, out.packed);
+  quantizer.Finish(out.scales);
 }
 
 void DequantizeNf4Double(const WeightMatrix& matrix, int64_t first, int64_t end, float* out) {
@@ -134,6 +121,32 @@ void DequantizeNf4Double(const WeightMatrix& matrix, int64_t first, int64_t end,
 }
 
 }  // namespace
+
+Nf4DoubleQuantizer::Nf4DoubleQuantizer(const WeightMatrix& shape) : shape_(shape) {
+  magnitudes_.reserve(static_cast<size_t>(ScaleLayout(shape).groups));
+}
+
+void Nf4DoubleQuantizer::Add(const float* weights, int64_t rows, std::byte* out) {
+  const int64_t group = GroupColumns(shape_);
+  for (int64_t i = 0; i < rows * GroupsOfRow(shape_); ++i) {
+    const float* values = weights + i * group;
+    const float magnitude = LargestMagnitude(values, group);
+    magnitudes_.push_back(magnitude);
+    const auto code = [&](int64_t column) {
+      return Nearest(Nf4Values(), magnitude == 0.0F ? 0.0F : values[column] / magnitude);
+    };
+    for (int64_t column = 0; column < group; column += 2) {
+      out[(i * group + column) / 2] = static_cast<std::byte>(code(column) << 4 | code(column + 1));
+    }
+  }
+}
+
+void Nf4DoubleQuantizer::Finish(std::byte* out) {
+  const ScaleLayout layout(shape_);
+  WATTLE_CHECK(static_cast<int64_t>(magnitudes_.size()) == layout.groups, "all rows came");
+  std::memset(out, 0, static_cast<size_t>(Nf4DoubleStored(shape_).scales));
+  QuantizeScales(layout, magnitudes_, out);
+}
 
 const std::array<float, 16>& Nf4Values() {
   static constexpr std::array<float, 16> kValues = {-1.0F,

@@ -446,9 +446,14 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
 
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot) {
-  const auto count = static_cast<int64_t>(tokens.size());
+  return DecodeLogits(decoder, Indices(tokens, decoder.device), cache, slot);
+}
+
+at::Tensor DecodeLogits(const Decoder& decoder, const at::Tensor& tokens, KeyValueCache& cache,
+                        int64_t slot) {
+  const int64_t count = tokens.size(0);
   const SequenceGroup group{.sequences = 1, .tokens = count, .first_position = cache.length(slot)};
-  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));
+  at::Tensor x = Embed(decoder, {group}, tokens);
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
     BlockContext context = ContextOf(decoder, i, {group});
     context.cache = &cache;

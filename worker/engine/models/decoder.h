@@ -117,6 +117,9 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch);
 // float [vocabulary].
 at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
                         KeyValueCache& cache, int64_t slot);
+// The same of tokens that lie where the decoder does: int64 [count].
+at::Tensor DecodeLogits(const Decoder& decoder, const at::Tensor& tokens, KeyValueCache& cache,
+                        int64_t slot);
 
 }  // namespace wattle::engine
 

@@ -19,9 +19,11 @@ namespace {
 at::Tensor DequantizedProduct(const MatrixWeights& matrix, const at::Tensor& x,
                               const at::Tensor& bias) {
   at::Tensor out = at::empty({x.size(0), matrix.matrix.rows}, x.options());
-  OperationsOn(x).ForEachPieceOf(matrix, [&](int64_t first, const at::Tensor& weights) {
-    out.narrow(1, first, weights.size(0)).copy_(Product(x, weights.t()));
-  });
+  const at::Tensor factor = Factor(x);
+  OperationsOn(x).ForEachFactorOf(
+      FactorsOfThread(), matrix, [&](int64_t first, const at::Tensor& weights) {
+        out.narrow(1, first, weights.size(0)).copy_(Product(factor, weights.t()));
+      });
   return bias.defined() ? out.add_(bias) : out;
 }
 
@@ -128,9 +130,10 @@ at::Tensor TransposedProduct(const MatrixWeights& matrix, const at::Tensor& x) {
     return Product(x, matrix.packed);
   }
   at::Tensor out = at::zeros({x.size(0), matrix.matrix.columns}, x.options().dtype(at::kFloat));
-  OperationsOn(x).ForEachPieceOf(matrix, [&](int64_t first, const at::Tensor& weights) {
-    AddProduct(x.narrow(1, first, weights.size(0)), weights, out);
-  });
+  OperationsOn(x).ForEachFactorOf(FactorsOfThread(), matrix,
+                                  [&](int64_t first, const at::Tensor& weights) {
+                                    AddProduct(x.narrow(1, first, weights.size(0)), weights, out);
+                                  });
   return out;
 }
 

@@ -9,9 +9,11 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "models/memory_estimate.h"
 #include "worker/engine/device/device.h"
+#include "worker/engine/kernels/nf4_double.h"
 #include "worker/engine/torch_operators.h"
 
 namespace wattle::engine {
@@ -203,11 +205,9 @@ absl::StatusOr<MatrixWeights> FilledMatrix(
   MatrixWeights matrix = EmptyMatrix(shape.format, shape.rows, shape.columns, arena);
   const DeviceOperations& operations = OperationsOn(matrix.packed);
   const kernels::FormatOperations& format = kernels::OperationsOf(shape.format.scheme);
-  // Of double quantization the scales of all rows have one mean.
-  const int64_t together =
-      shape.format.scheme == kernels::WeightScheme::kNf4DoubleQuantized
-          ? shape.rows
-          : RowsOfPiece(shape.columns * models::kFloatBytes, kernels::kPanelRows);
+  WATTLE_CHECK(shape.format.scheme != kernels::WeightScheme::kNf4DoubleQuantized,
+               "the scales of a piece are those of its rows");
+  const int64_t together = RowsOfPiece(shape.columns * models::kFloatBytes, kernels::kPanelRows);
   kernels::WeightMatrix piece = shape;
   kernels::StoredBytes done;
   for (int64_t row = 0; row < shape.rows; row += together) {
@@ -359,6 +359,41 @@ class FloatRowsOfParts {
   int64_t next_ = 0;
 };
 
+// Bytes [first, first + count) of `place`, which is on any device: `fill` writes them where the
+// host can.
+template <typename Fill>
+void FillBytes(const at::Tensor& place, int64_t first, int64_t count, Fill fill) {
+  at::Tensor part = place.narrow(0, first, count);
+  const DeviceOperations& operations = OperationsOn(place);
+  if (operations.in_host_memory()) {
+    fill(BytesAt(part).data());
+    return;
+  }
+  const at::Tensor bytes = at::empty({count}, at::kByte);
+  fill(BytesAt(bytes).data());
+  operations.CopyFromHost(bytes, part);
+}
+
+// A matrix in NF4 with double quantization: the scales of all rows have one mean, so they come
+// last.
+absl::StatusOr<MatrixWeights> QuantizedTwice(FloatRowsOfParts& rows,
+                                             const kernels::WeightMatrix& shape,
+                                             PackedArena* arena) {
+  MatrixWeights matrix = EmptyMatrix(shape.format, shape.rows, shape.columns, arena);
+  kernels::Nf4DoubleQuantizer quantizer(shape);
+  const int64_t together = RowsOfPiece(shape.columns * models::kFloatBytes, /*unit=*/1);
+  const int64_t row_bytes = matrix.packed.size(0) / shape.rows;
+  for (int64_t row = 0; row < shape.rows; row += together) {
+    const int64_t count = std::min(together, shape.rows - row);
+    WATTLE_ASSIGN_OR_RETURN(const at::Tensor values, rows.Next(count));
+    FillBytes(matrix.packed, row * row_bytes, count * row_bytes,
+              [&](std::byte* out) { quantizer.Add(values.data_ptr<float>(), count, out); });
+  }
+  FillBytes(matrix.scales, 0, matrix.scales.size(0),
+            [&](std::byte* out) { quantizer.Finish(out); });
+  return matrix;
+}
+
 }  // namespace
 
 std::vector<models::FileTensor> NamesInFile(const models::ModelDirectory& files,
@@ -401,6 +436,9 @@ absl::StatusOr<MatrixWeights> ReadAndQuantize(const TensorSource& file,
                                               const kernels::WeightMatrix& shape,
                                               PackedArena* arena) {
   FloatRowsOfParts rows(file, parts, layout, shape);
+  if (shape.format.scheme == kernels::WeightScheme::kNf4DoubleQuantized) {
+    return QuantizedTwice(rows, shape, arena);
+  }
   return FilledMatrix(
       shape, arena,
       [&](const kernels::WeightMatrix& piece, const kernels::PackedBuffers& out) -> absl::Status {

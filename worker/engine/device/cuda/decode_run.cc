@@ -63,6 +63,10 @@ class DecodeRun::StepInputs {
     units_count_ = units.size();
   }
 
+  // The rows' tokens are these, of the device, in place of those that were added.
+  // NOLINTNEXTLINE(google-runtime-int): as the kernels' own
+  void TakeTokensFrom(const long long* chosen) { chosen_ = chosen; }
+
   [[nodiscard]] size_t count() const { return count_; }
 
   // The rows on the device. place: kInputBytes there.
@@ -80,7 +84,12 @@ class DecodeRun::StepInputs {
     const auto* slots = reinterpret_cast<const int*>(append(slots_, count_));
     const auto* positions = reinterpret_cast<const int*>(append(positions_, count_));
     const auto* units = reinterpret_cast<const float*>(append(units_, units_count_));
-    WATTLE_RETURN_IF_ERROR(launcher.Upload(place, bytes.data(), static_cast<int64_t>(size)));
+    const size_t tokens_bytes = chosen_ != nullptr ? count_ * sizeof(tokens_.front()) : 0;
+    if (chosen_ != nullptr) {
+      WATTLE_RETURN_IF_ERROR(launcher.Copy(place, chosen_, static_cast<int64_t>(tokens_bytes)));
+    }
+    WATTLE_RETURN_IF_ERROR(launcher.Upload(place + tokens_bytes, bytes.data() + tokens_bytes,
+                                           static_cast<int64_t>(size - tokens_bytes)));
     return StepRows{.tokens = tokens,
                     .slots = slots,
                     .positions = positions,
@@ -95,6 +104,7 @@ class DecodeRun::StepInputs {
   std::array<float, kRows> units_ = {};
   size_t count_ = 0;
   size_t units_count_ = 0;
+  const long long* chosen_ = nullptr;  // NOLINT(google-runtime-int)
 };
 
 int64_t DecodeRun::MemoryBytes(const kernels::DecodeModel& model, const DecodeCache& cache,
@@ -102,7 +112,8 @@ int64_t DecodeRun::MemoryBytes(const kernels::DecodeModel& model, const DecodeCa
   return Aligned(CacheBytes(model, cache)) +
          Aligned(ScratchFloats(model, RowsOf(model, cache, many_rows)) * kFloatBytes) +
          Aligned(kInputBytes) + Aligned(LogitsBytes(model.head.rows)) +
-         Aligned(AmountsBytes(model.head.rows)) + Aligned(cache.slots * kTokenBytes);
+         Aligned(AmountsBytes(model.head.rows)) + Aligned(cache.slots * kTokenBytes) +
+         Aligned(kStepsAhead * cache.slots * kTokenBytes);
 }
 
 DecodeRun::DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache,
@@ -122,6 +133,8 @@ DecodeRun::DecodeRun(const kernels::DecodeModel& model, const DecodeCache& cache
       amounts_(reinterpret_cast<Amount*>(Take(AmountsBytes(vocabulary_)))),
       // NOLINTNEXTLINE(google-runtime-int)
       chosen_(reinterpret_cast<long long*>(Take(cache.slots * kTokenBytes))),
+      // NOLINTNEXTLINE(google-runtime-int)
+      kept_(reinterpret_cast<long long*>(Take(kStepsAhead * cache.slots * kTokenBytes))),
       step_(
           model, cache_,
           {.scratch = scratch_, .nf4_tables = means.nf4_tables, .many = means.many, .rows = rows_},
@@ -135,7 +148,8 @@ std::byte* DecodeRun::Take(int64_t bytes) {
 
 absl::Status DecodeRun::Run(absl::Span<const SequenceTokens> sequences, float* logits) {
   return ForEachStep(
-      sequences, {}, [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
+      sequences, Tokens::kGiven, {},
+      [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
         WATTLE_RETURN_IF_ERROR(RunForm({rows.count, rows.first_logits, 0, false, 0.0, 0, 0.0},
                                        [&] { return step_.Run(rows, logits_); }));
         if (wanted == 0) {
@@ -149,31 +163,52 @@ absl::Status DecodeRun::Run(absl::Span<const SequenceTokens> sequences, float* l
 absl::Status DecodeRun::RunAndChoose(absl::Span<const SequenceTokens> sequences,
                                      const TokenChoice& choice, absl::Span<const float> units,
                                      absl::Span<int64_t> chosen) {
-  WATTLE_CHECK(chosen.size() == sequences.size() && chosen.size() <= lengths_.size() &&
-                   (!choice.draws() || units.size() == sequences.size()),
-               "a token, and a number that decides it, for each sequence");
+  const size_t count = sequences.size();
+  WATTLE_CHECK(count >= 1 && count <= lengths_.size() && chosen.size() % count == 0 &&
+                   chosen.size() <= static_cast<size_t>(kStepsAhead) * count &&
+                   (!choice.draws() || units.size() == chosen.size()),
+               "tokens, and a number that decides each, for each sequence");
+  const auto bytes = [](size_t tokens) { return static_cast<int64_t>(tokens) * kTokenBytes; };
+  std::vector<SequenceTokens> going(sequences.begin(), sequences.end());
+  Tokens tokens = Tokens::kGiven;
+  for (size_t made = 0; made < chosen.size(); made += count) {
+    WATTLE_RETURN_IF_ERROR(
+        ChooseEach(going, tokens, choice, choice.draws() ? units.subspan(made, count) : units));
+    if (chosen.size() == count) {
+      return launcher_.Download(chosen.data(), chosen_, bytes(count));
+    }
+    WATTLE_RETURN_IF_ERROR(launcher_.Copy(kept_ + made, chosen_, bytes(count)));
+    if (tokens == Tokens::kGiven) {
+      for (SequenceTokens& sequence : going) {
+        sequence.tokens = sequence.tokens.last(1);  // one more, which stands for the chosen one
+      }
+      tokens = Tokens::kChosen;
+    }
+  }
+  return launcher_.Download(chosen.data(), kept_, bytes(chosen.size()));
+}
+
+absl::Status DecodeRun::ChooseEach(absl::Span<const SequenceTokens> sequences, Tokens tokens,
+                                   const TokenChoice& choice, absl::Span<const float> units) {
   const absl::Span<const float> drawn = choice.draws() ? units : absl::Span<const float>();
-  const absl::Status stepped = ForEachStep(
-      sequences, drawn, [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
-        const auto run = [&]() -> absl::Status {
-          WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
-          if (wanted == 0) {
-            return absl::OkStatus();
-          }
-          return step_.Choose({.logits = logits_,
-                               .count = wanted,
-                               .choice = choice,
-                               .units = rows.units,
-                               .amounts = amounts_,
-                               .chosen = chosen_ + first});
-        };
-        return RunForm({rows.count, rows.first_logits, first, true, choice.temperature,
-                        choice.top_k, choice.top_p},
-                       run);
-      });
-  WATTLE_RETURN_IF_ERROR(stepped);
-  return launcher_.Download(chosen.data(), chosen_,
-                            static_cast<int64_t>(chosen.size()) * kTokenBytes);
+  return ForEachStep(sequences, tokens, drawn,
+                     [&](const StepRows& rows, size_t first, int wanted) -> absl::Status {
+                       const auto run = [&]() -> absl::Status {
+                         WATTLE_RETURN_IF_ERROR(step_.Run(rows, logits_));
+                         if (wanted == 0) {
+                           return absl::OkStatus();
+                         }
+                         return step_.Choose({.logits = logits_,
+                                              .count = wanted,
+                                              .choice = choice,
+                                              .units = rows.units,
+                                              .amounts = amounts_,
+                                              .chosen = chosen_ + first});
+                       };
+                       return RunForm({rows.count, rows.first_logits, first, true,
+                                       choice.temperature, choice.top_k, choice.top_p},
+                                      run);
+                     });
 }
 
 absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::Status()> body) {
@@ -200,7 +235,7 @@ absl::Status DecodeRun::RunForm(const StepForm& form, absl::FunctionRef<absl::St
   return step.graph->Launch();
 }
 
-absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences,
+absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences, Tokens tokens,
                                     absl::Span<const float> units, OnStep on_step) {
   size_t first = 0;
   while (first < sequences.size()) {
@@ -219,6 +254,9 @@ absl::Status DecodeRun::ForEachStep(absl::Span<const SequenceTokens> sequences,
     }
     if (!units.empty()) {
       inputs.AddUnits(units.subspan(first, next - first));
+    }
+    if (tokens == Tokens::kChosen) {
+      inputs.TakeTokensFrom(chosen_ + first);
     }
     WATTLE_ASSIGN_OR_RETURN(const StepRows rows, inputs.Send(inputs_, launcher_));
     WATTLE_RETURN_IF_ERROR(on_step(rows, first, rows.count));

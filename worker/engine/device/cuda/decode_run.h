@@ -3,8 +3,9 @@
 // Sequences that are decoded by the kernels, each in a slot: every step, and a prompt in steps of
 // eight tokens, or of 512 where there are products of so many rows, so that one code writes the
 // cache that the next step reads. What goes to the device
-// are 16 bytes for each token, 20 where it is drawn; what comes back are 8 for each sequence, and
-// for these the host waits once. The launches of a step that comes again are one graph. One thread.
+// are 16 bytes for each token, 20 where it is drawn, and 8 less where the device chose the token
+// itself; what comes back are 8 for each token that was chosen, and for these the host waits once.
+// The launches of a step that comes again are one graph. One thread.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_DECODE_RUN_H_
 
@@ -24,6 +25,9 @@
 #include "worker/engine/kernels/decode_step.h"
 
 namespace wattle::cuda {
+
+// The most tokens of a sequence that are chosen before the host reads them.
+constexpr int64_t kStepsAhead = 16;
 
 class DecodeRun {
  public:
@@ -47,7 +51,8 @@ class DecodeRun {
   // Appends the tokens to their slots, and writes the logits after the last one of each sequence to
   // the host: [sequences, vocabulary].
   absl::Status Run(absl::Span<const kernels::SequenceTokens> sequences, float* logits);
-  // The same, and the next token of each sequence alone comes to the host. units: of each sequence
+  // The same, and only the tokens that follow come to the host: chosen: [steps, sequences]. Each
+  // step but the first reads the tokens of the one before where they lie. units: [steps, sequences]
   // where tokens are drawn (ChosenRows::units).
   absl::Status RunAndChoose(absl::Span<const kernels::SequenceTokens> sequences,
                             const TokenChoice& choice, absl::Span<const float> units,
@@ -69,9 +74,15 @@ class DecodeRun {
   using OnStep =
       absl::FunctionRef<absl::Status(const StepRows& rows, size_t first_sequence, int wanted)>;
 
+  // Where the tokens of a step are: with the sequences, or chosen for these by the step before.
+  enum class Tokens { kGiven, kChosen };
+
   // Each step: up to eight sequences with one token each, or up to eight tokens of one.
-  absl::Status ForEachStep(absl::Span<const kernels::SequenceTokens> sequences,
+  absl::Status ForEachStep(absl::Span<const kernels::SequenceTokens> sequences, Tokens tokens,
                            absl::Span<const float> units, OnStep on_step);
+  // Chooses the next token of each sequence, into chosen_.
+  absl::Status ChooseEach(absl::Span<const kernels::SequenceTokens> sequences, Tokens tokens,
+                          const TokenChoice& choice, absl::Span<const float> units);
   absl::Status RunPrompt(const kernels::SequenceTokens& sequence, absl::Span<const float> unit,
                          size_t index, OnStep on_step);
   // Runs `body`, which only launches; from the second time that the form comes on as a graph.
@@ -91,6 +102,7 @@ class DecodeRun {
   float* logits_;      // [kMaxProductRows, vocabulary]
   Amount* amounts_;    // [kMaxProductRows, vocabulary]
   long long* chosen_;  // [slots] NOLINT(google-runtime-int): as the kernels' own
+  long long* kept_;    // [kStepsAhead, slots], of all steps. NOLINT(google-runtime-int)
   DecodeStep step_;
   std::map<StepForm, KnownStep> known_;
   bool has_graphs_ = true;  // until the launcher says that it has none

@@ -62,6 +62,7 @@ struct Driver::Functions {
                 unsigned, Stream stream, void** arguments, void** extra) = nullptr;
   // A GPU's addresses are numbers.
   int (*upload)(uintptr_t to, const void* from, size_t bytes, Stream stream) = nullptr;
+  int (*copy)(uintptr_t to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
   int (*download)(void* to, uintptr_t from, size_t bytes, Stream stream) = nullptr;
   int (*wait)(Stream stream) = nullptr;
   int (*error_name)(int error, const char** name) = nullptr;
@@ -152,6 +153,7 @@ absl::Status Driver::FindFunctions(const std::string& library) {
   functions.Find("cuModuleGetFunction", functions_->find);
   functions.Find("cuLaunchKernel", functions_->launch);
   functions.Find("cuMemcpyHtoDAsync_v2", functions_->upload);
+  functions.Find("cuMemcpyDtoDAsync_v2", functions_->copy);
   functions.Find("cuMemcpyDtoHAsync_v2", functions_->download);
   functions.Find("cuStreamSynchronize", functions_->wait);
   functions.Find("cuGetErrorName", functions_->error_name);
@@ -257,6 +259,13 @@ absl::Status Driver::Upload(void* to, const void* from, int64_t bytes, Stream st
   return Checked(
       functions_->upload(reinterpret_cast<uintptr_t>(to), from, static_cast<size_t>(bytes), stream),
       "copying to the GPU");
+}
+
+absl::Status Driver::Copy(void* to, const void* from, int64_t bytes, Stream stream) {
+  return Checked(
+      functions_->copy(reinterpret_cast<uintptr_t>(to), reinterpret_cast<uintptr_t>(from),
+                       static_cast<size_t>(bytes), stream),
+      "copying inside the GPU");
 }
 
 absl::Status Driver::Download(void* to, const void* from, int64_t bytes, Stream stream) {

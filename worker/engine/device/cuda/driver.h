@@ -71,6 +71,7 @@ class Driver {
   absl::StatusOr<std::unique_ptr<DriverGraph>> NewGraph(Beginning beginning);
   // As KernelLauncher has them; of a stream.
   absl::Status Upload(void* to, const void* from, int64_t bytes, Stream stream);
+  absl::Status Copy(void* to, const void* from, int64_t bytes, Stream stream);
   absl::Status Download(void* to, const void* from, int64_t bytes, Stream stream);
 
  private:

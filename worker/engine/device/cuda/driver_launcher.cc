@@ -135,6 +135,10 @@ absl::Status DriverLauncher::Upload(void* to, const void* from, int64_t bytes) {
   return driver_->Upload(to, from, bytes, stream_());
 }
 
+absl::Status DriverLauncher::Copy(void* to, const void* from, int64_t bytes) {
+  return driver_->Copy(to, from, bytes, stream_());
+}
+
 absl::Status DriverLauncher::Download(void* to, const void* from, int64_t bytes) {
   return driver_->Download(to, from, bytes, stream_());
 }

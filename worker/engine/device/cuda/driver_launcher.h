@@ -39,6 +39,7 @@ class DriverLauncher final : public KernelLauncher {
   // compile again.
   absl::Status Prepare(const std::string& source) override;
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
   absl::Status PrepareAll();

@@ -146,6 +146,18 @@ TEST_F(DriverLauncherTest, AKernelIsCompiledOnceAndKept) {
   EXPECT_EQ(next.compiled(), 0) << "the next process reads the cache";
 }
 
+TEST_F(DriverLauncherTest, WhatAKernelWroteIsCopiedInsideTheGpu) {
+  DriverLauncher launcher = MakeLauncher();
+  ASSERT_THAT(LaunchNorm(launcher), IsOk());
+  std::vector<float> copied(8);
+  ASSERT_THAT(launcher.Copy(copied.data(), out_.data(), 7 * sizeof(float)), IsOk());
+  EXPECT_EQ(copied, std::vector<float>({1, 1, 1, 1, 1, 1, 1, 0}));
+  SetDriver(12040, 0, kLaunchFailed);
+  EXPECT_THAT(launcher.Copy(copied.data(), out_.data(), 4),
+              StatusIs(absl::StatusCode::kInternal,
+                       AllOf(HasSubstr("copying inside"), HasSubstr("CUDA_ERROR_LAUNCH_FAILED"))));
+}
+
 TEST_F(DriverLauncherTest, AGraphKeepsTheArgumentsOfItsLaunchesUntilItIsLaunched) {
   DriverLauncher launcher = MakeLauncher();
   const auto graph = launcher.Record([&]() -> absl::Status {

@@ -80,6 +80,11 @@ absl::Status HostLauncher::Upload(void* to, const void* from, int64_t bytes) {
   return absl::OkStatus();
 }
 
+absl::Status HostLauncher::Copy(void* to, const void* from, int64_t bytes) {
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+  return absl::OkStatus();
+}
+
 absl::Status HostLauncher::Download(void* to, const void* from, int64_t bytes) {
   std::memcpy(to, from, static_cast<size_t>(bytes));
   downloaded_bytes_ += bytes;

@@ -29,6 +29,7 @@ class HostLauncher final : public KernelLauncher {
       absl::FunctionRef<absl::Status()> body) override;
   absl::Status Prepare(const std::string& source) override;
   absl::Status Upload(void* to, const void* from, int64_t bytes) override;
+  absl::Status Copy(void* to, const void* from, int64_t bytes) override;
   absl::Status Download(void* to, const void* from, int64_t bytes) override;
 
   // Kernels that ran, and what the host started: a graph is one.

@@ -46,7 +46,10 @@ class KernelLauncher {
   virtual absl::Status Prepare(const std::string& source) = 0;
   // Bytes of the host go to the device after the launches before; `from` is free at once.
   virtual absl::Status Upload(void* to, const void* from, int64_t bytes) = 0;
-  // The reverse; the host waits until all launches before are done.
+  // Bytes of the device go to another place of it after the launches before; the host does not
+  // wait.
+  virtual absl::Status Copy(void* to, const void* from, int64_t bytes) = 0;
+  // The reverse of Upload; the host waits until all launches before are done.
   virtual absl::Status Download(void* to, const void* from, int64_t bytes) = 0;
 };
 

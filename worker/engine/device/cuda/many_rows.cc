@@ -1,11 +1,20 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "worker/engine/device/cuda/many_rows.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 namespace wattle::cuda {
+
+bool HasTiles(const kernels::WeightMatrix& matrix) {
+  const auto begins_at_16 = [](const std::byte* place) {
+    return reinterpret_cast<uintptr_t>(place) % 16 == 0;
+  };
+  return matrix.packed != nullptr && begins_at_16(matrix.packed) && begins_at_16(matrix.scales);
+}
 
 absl::Status Dequantize(const StoredProduct& product, const Tile& tile, KernelLauncher& launcher) {
   const kernels::WeightMatrix& matrix = product.matrix;

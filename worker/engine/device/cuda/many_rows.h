@@ -33,6 +33,8 @@ struct Tile {
   void* out = nullptr;  // [rows, columns]
 };
 
+// Whether Dequantize serves the matrix: its bytes begin where the kernels want them.
+[[nodiscard]] bool HasTiles(const kernels::WeightMatrix& matrix);
 // Rows of the product's matrix.
 absl::Status Dequantize(const StoredProduct& product, const Tile& tile, KernelLauncher& launcher);
 // The product, of its sums W inputs: [count, rows of the matrix].

@@ -132,6 +132,10 @@ int cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void* /*s
   std::memcpy(reinterpret_cast<void*>(to), from, bytes);
   return launch_answer;
 }
+int cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void* /*stream*/) {
+  std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+  return launch_answer;
+}
 int cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void* /*stream*/) {
   std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
   return 0;
