@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 
@@ -20,7 +21,6 @@ constexpr double kWeightsMin = 1e7;
 constexpr double kWeightsOfByte = 2;
 // By how much a measurement may exceed a datasheet: clocks are rounded there.
 constexpr double kAboveDatasheet = 1.1;
-constexpr int64_t kAcceleratorMemoryMax = int64_t{8} << 30;
 
 struct Bounded {
   const char* name;
@@ -58,10 +58,14 @@ std::string RateProblem(const v1::MeasuredRates& rates, const RatePeaks& peaks) 
                              each.most);
     }
   }
-  if (const int64_t bytes_of_gpu = rates.accelerator_memory_bytes();
-      bytes_of_gpu < 0 || bytes_of_gpu > kAcceleratorMemoryMax) {
-    return absl::StrFormat("accelerator_memory_bytes %d is outside 0 to %d", bytes_of_gpu,
-                           kAcceleratorMemoryMax);
+  const std::pair<const char*, int64_t> taken[] = {
+      {"accelerator_memory_bytes", rates.accelerator_memory_bytes()},
+      {"card_memory_bytes", rates.card_memory_bytes()}};
+  for (const auto& [name, bytes_of_gpu] : taken) {
+    if (bytes_of_gpu < 0 || bytes_of_gpu > kAcceleratorUseBytesMax) {
+      return absl::StrFormat("%s %d is outside 0 to %d", name, bytes_of_gpu,
+                             kAcceleratorUseBytesMax);
+    }
   }
   return any ? "" : "no rate was measured";
 }

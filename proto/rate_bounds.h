@@ -5,11 +5,15 @@
 #ifndef WATTLE_PROTO_RATE_BOUNDS_H_
 #define WATTLE_PROTO_RATE_BOUNDS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "wattle/v1/device.pb.h"
 
 namespace wattle {
+
+// What a process's use of a GPU takes of the board's memory, or of the card's, is less.
+inline constexpr int64_t kAcceleratorUseBytesMax = int64_t{8} << 30;
 
 // What no board of a class exceeds. 0: not known.
 struct RatePeaks {

@@ -49,6 +49,13 @@ TEST(RateBoundsTest, TheMemoryOfAGpusUseIsBoundedAndIsNoRate) {
     rates.set_accelerator_memory_bytes(wrong);
     EXPECT_NE(RateProblem(rates), "") << wrong;
   }
+  rates.set_accelerator_memory_bytes(0);
+  rates.set_card_memory_bytes(int64_t{600} << 20);
+  EXPECT_EQ(RateProblem(rates), "");
+  for (const int64_t wrong : {int64_t{-1}, int64_t{9} << 30}) {
+    rates.set_card_memory_bytes(wrong);
+    EXPECT_NE(RateProblem(rates), "") << wrong;
+  }
   v1::MeasuredRates alone;
   alone.set_accelerator_memory_bytes(int64_t{600} << 20);
   EXPECT_EQ(RateProblem(alone), "no rate was measured");
