@@ -2,6 +2,7 @@
 #include "models/memory_estimate.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "base/status_macros.h"
 #include "models/adapters.h"
+#include "models/caching_allocator.h"
 #include "models/loss_rows.h"
 #include "models/model_part.h"
 #include "models/optimizer_state.h"
@@ -42,26 +44,32 @@ int64_t StoredTensorBytes(const DecoderConfig& config, const v1::QuantizationRec
              : tensor.element_count() * kFloatBytes;
 }
 
-// Every tensor in the form that the recipe gives it.
-int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
-  int64_t size = 0;
+// The blocks of a GPU's memory that hold these weights: one for all that is FP32
+// (worker/engine/models/parameters.h), and one for each other matrix (packed_arena.h).
+// bf16_matrices: those that the recipe leaves in FP32 are BF16. Tables of positions stay FP32.
+std::vector<int64_t> WeightBlocks(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                                  bool bf16_matrices = false) {
+  constexpr int64_t kBf16Bytes = 2;
+  std::vector<int64_t> blocks = {0};
   for (const ModelTensor& tensor : ModelTensors(config)) {
-    size += StoredTensorBytes(config, recipe, tensor);
-  }
-  return size;
-}
-
-// What BF16 saves of the matrices that the recipe leaves in FP32. Tables of positions stay FP32.
-int64_t SavedByBf16(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
-  constexpr int64_t kSavedBytes = 2;
-  int64_t size = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    if (tensor.is_matrix() && tensor.slot != Slot::kPositions &&
-        FormatName(FormatIn(recipe, config, tensor)) == "fp32") {
-      size += tensor.element_count() * kSavedBytes;
+    const bool is_float =
+        !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
+    if (!is_float) {
+      blocks.push_back(StoredTensorBytes(config, recipe, tensor));
+    } else if (bf16_matrices && tensor.is_matrix() && tensor.slot != Slot::kPositions) {
+      blocks.push_back(tensor.element_count() * kBf16Bytes);
+    } else {
+      blocks.front() += tensor.element_count() * kFloatBytes;
     }
   }
-  return size;
+  return blocks;
+}
+
+// Every tensor in the form that the recipe gives it.
+int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                           bool bf16_matrices = false) {
+  const std::vector<int64_t> blocks = WeightBlocks(config, recipe, bf16_matrices);
+  return std::accumulate(blocks.begin(), blocks.end(), int64_t{0});
 }
 
 // The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
@@ -92,6 +100,16 @@ int64_t PackedOperandBytes(const DecoderConfig& config, const MemoryWorkload& wo
   return std::max(std::min(kTerms, rows) * outputs,
                   std::min(kTerms, loss_rows) * config.vocabulary) *
          kFloatBytes;
+}
+
+// The largest matrix, rounded to two bytes for its product.
+int64_t LargestRoundedMatrixBytes(const DecoderConfig& config) {
+  constexpr int64_t kRoundedBytes = 2;
+  int64_t largest = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    largest = std::max(largest, tensor.is_matrix() ? tensor.element_count() * kRoundedBytes : 0);
+  }
+  return largest;
 }
 
 // What products of rounded factors pack into (worker/engine/kernels/float_matmul.h) on four
@@ -131,9 +149,17 @@ int64_t WritingBytes(const DecoderConfig& config) {
   return largest;
 }
 
+// Whether the matrix is in FP32 as a whole before it is quantized: its rows are not those of the
+// file, or share their scales.
+bool IsWholeBeforeItIsQuantized(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                                const ModelTensor& tensor, bool double_quantized) {
+  const bool shares_scales = double_quantized && FormatIn(recipe, config, tensor).scheme() ==
+                                                     v1::NUMBER_SCHEME_NORMAL_FLOAT;
+  return shares_scales || tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
+}
+
 // The peak while a model is read (worker/engine/models/tensor_files.h): all of it, and a piece as
-// the file has it beside the same piece in FP32. A matrix is in FP32 as a whole before it is
-// quantized where its rows are not those of the file, or share their scales.
+// the file has it beside the same piece in FP32, or beside a whole matrix.
 int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
                      bool double_quantized = false) {
   constexpr int64_t kPieces = 2 * kLoadingPieceBytes;
@@ -150,13 +176,27 @@ int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& 
       continue;
     }
     held += StoredTensorBytes(config, recipe, tensor);
-    const bool shares_scales = double_quantized && FormatIn(recipe, config, tensor).scheme() ==
-                                                       v1::NUMBER_SCHEME_NORMAL_FLOAT;
-    if (shares_scales || tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
+    if (IsWholeBeforeItIsQuantized(config, recipe, tensor, double_quantized)) {
       peak = std::max(peak, held + tensor.element_count() * kFloatBytes);
     }
   }
   return std::max(peak, held) + kPieces;
+}
+
+// What of that is in the host's memory where the model goes to a GPU's: pieces, one more on the
+// way, and a whole matrix with its codes.
+int64_t StagingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
+                     bool double_quantized = false) {
+  constexpr int64_t kPieces = 3 * kLoadingPieceBytes;
+  int64_t whole = 0;
+  for (const ModelTensor& tensor : ModelTensors(config)) {
+    if (tensor.is_matrix() && FormatName(FormatIn(recipe, config, tensor)) != "fp32" &&
+        IsWholeBeforeItIsQuantized(config, recipe, tensor, double_quantized)) {
+      whole = std::max(
+          whole, tensor.element_count() * kFloatBytes + StoredTensorBytes(config, recipe, tensor));
+    }
+  }
+  return whole + kPieces;
 }
 
 // Tables of positions that no file holds: layers with the same angles share theirs.
@@ -278,25 +318,52 @@ struct Sized {
   int64_t tokens = 0;
 };
 
-int64_t PassBytes(const Sized& sized, PassDescription pass) {
+// Of a pass, or a session that decodes: the plan's region, and the most that its small tensors
+// take. On a GPU the region holds none of these.
+struct PassMemory {
+  int64_t arena_bytes = 0;
+  int64_t small_bytes = 0;
+};
+
+PassMemory MemoryOf(const TensorPlan& plan) {
+  return {.arena_bytes = plan.arena_bytes, .small_bytes = SmallTensorsPeakBytes(plan)};
+}
+
+PassMemory LargerOf(const PassMemory& a, const PassMemory& b) {
+  return {.arena_bytes = std::max(a.arena_bytes, b.arena_bytes),
+          .small_bytes = std::max(a.small_bytes, b.small_bytes)};
+}
+
+// What the estimate of a job on a GPU needs beside that of the cores.
+struct GpuParts {
+  std::vector<int64_t> weights = {};  // blocks of the GPU's memory
+  PassMemory pass = {};
+  int64_t rounded_bytes = 0;  // there: copies of a product's factors
+  // In the host's memory: while the model is read, while a result is written, and questions.
+  int64_t staging_bytes = 0;
+  int64_t files_bytes = 0;
+  int64_t questions_bytes = 0;
+};
+
+PassMemory MemoryOfPass(const Sized& sized, PassDescription pass) {
   pass.batch = sized.workload.batch;
   pass.tokens = sized.tokens;
   pass.recipe = sized.workload.recipe;
-  return PlanPass(sized.config, pass).arena_bytes;
+  return MemoryOf(PlanPass(sized.config, pass));
 }
 
 // The larger one of a pass of training and one over held-out data. The latter keeps nothing for a
 // way back, but may have longer examples, FP32 factors and logits twice.
-int64_t LargestPassBytes(const Sized& sized, const PassDescription& pass) {
-  int64_t largest = PassBytes(sized, pass);
-  if (sized.workload.heldout_tokens > 0) {
-    PassDescription loss = pass;
-    loss.kind = PassKind::kEvaluate;
-    loss.rounded_factors = false;
-    largest = std::max(
-        largest, PassBytes({sized.config, sized.workload, sized.workload.heldout_tokens}, loss));
+PassMemory LargestPass(const Sized& sized, const PassDescription& pass) {
+  const PassMemory largest = MemoryOfPass(sized, pass);
+  if (sized.workload.heldout_tokens <= 0) {
+    return largest;
   }
-  return largest;
+  PassDescription loss = pass;
+  loss.kind = PassKind::kEvaluate;
+  loss.rounded_factors = false;
+  return LargerOf(
+      largest, MemoryOfPass({sized.config, sized.workload, sized.workload.heldout_tokens}, loss));
 }
 
 // A session that decodes: keys and values, and beside them what the tensor plan holds and products
@@ -304,24 +371,45 @@ int64_t LargestPassBytes(const Sized& sized, const PassDescription& pass) {
 struct DecodeMemory {
   int64_t cache_bytes = 0;
   int64_t other_bytes = 0;
+  int64_t small_bytes = 0;  // as PassMemory's
 };
 
 DecodeMemory DecodeBytes(const Sized& sized, int64_t slots) {
   constexpr int kThreads = 4;  // each takes some scratch
   const auto& [config, workload, tokens] = sized;
-  const int64_t arena = PlanPass(config, {.kind = PassKind::kDecode,
-                                          .batch = slots,
-                                          .tokens = tokens,
-                                          .recipe = workload.recipe,
-                                          .threads = kThreads})
-                            .arena_bytes;
+  const PassMemory session = MemoryOf(PlanPass(config, {.kind = PassKind::kDecode,
+                                                        .batch = slots,
+                                                        .tokens = tokens,
+                                                        .recipe = workload.recipe,
+                                                        .threads = kThreads}));
   const int64_t cache = KeyValueBytes(config, workload.recipe, slots, tokens);
   const int64_t rounded =
       DecodeOperatorServes(config) ? 0 : RoundedInputBytes(config, workload.recipe, tokens);
-  return {.cache_bytes = cache, .other_bytes = arena - cache + rounded};
+  return {.cache_bytes = cache,
+          .other_bytes = session.arena_bytes - cache + rounded,
+          .small_bytes = session.small_bytes};
 }
 
-absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
+// Beside the weights, from the first step on.
+void EstimateTrained(const Sized& sized, const std::vector<ModelTensor>& trained,
+                     MemoryEstimate& estimate) {
+  const auto& [config, workload, tokens] = sized;
+  if (workload.forward_only) {
+    estimate.perturbed_bytes = workload.adapter_rank > 0
+                                   ? FloatBytes(trained)
+                                   : PerturbedBytes(config, workload.trained_layers);
+    return;
+  }
+  estimate.gradients_bytes =
+      workload.update_in_backward
+          ? SharedGradientElements(trained, config.tied_embeddings) * kFloatBytes
+          : FloatBytes(trained);
+  for (const ModelTensor& tensor : trained) {
+    estimate.optimizer_bytes += OptimizerBytes(workload.optimizer, tensor.shape);
+  }
+}
+
+absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate, GpuParts& gpu) {
   const auto& [config, workload, tokens] = sized;
   PassDescription pass{.kind = workload.forward_only ? PassKind::kEvaluate : PassKind::kTrain,
                        .activation_checkpointing = workload.activation_checkpointing,
@@ -341,42 +429,72 @@ absl::Status EstimateFinetune(const Sized& sized, MemoryEstimate& estimate) {
   }
   const int64_t rounded_factors = workload.rounded_factors ? kRoundedFactorsBytes : 0;
   const std::vector<ModelTensor> trained = TrainedTensors(config, pass);
-  if (workload.forward_only) {
-    estimate.perturbed_bytes = workload.adapter_rank > 0
-                                   ? FloatBytes(trained)
-                                   : PerturbedBytes(config, workload.trained_layers);
-  } else {
-    estimate.gradients_bytes =
-        workload.update_in_backward
-            ? SharedGradientElements(trained, config.tied_embeddings) * kFloatBytes
-            : FloatBytes(trained);
-    for (const ModelTensor& tensor : trained) {
-      estimate.optimizer_bytes += OptimizerBytes(workload.optimizer, tensor.shape);
-    }
-  }
-  const int64_t saved =
-      workload.bf16_matrices
-          ? SavedByBf16(config, workload.adapter_rank > 0 ? workload.recipe : float_recipe)
-          : 0;
+  EstimateTrained(sized, trained, estimate);
+  const v1::QuantizationRecipe& loaded = workload.adapter_rank > 0 ? workload.recipe : float_recipe;
+  const int64_t saved = StoredWeightsBytes(config, loaded) -
+                        StoredWeightsBytes(config, loaded, workload.bf16_matrices);
   estimate.weights_bytes -= saved;
+  gpu.weights = WeightBlocks(config, loaded, workload.bf16_matrices);
+  gpu.rounded_bytes = workload.rounded_factors ? LargestRoundedMatrixBytes(config) : 0;
   if (workload.adapter_rank > 0) {
-    estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe) + FloatBytes(trained);
-    estimate.loading_bytes =
-        LoadingBytes(config, workload.recipe, /*double_quantized=*/true) - saved;
-    estimate.pass_bytes = LargestPassBytes(sized, pass) + rounded_factors;
+    estimate.weights_bytes += StoredWeightsBytes(config, loaded) + FloatBytes(trained);
+    estimate.loading_bytes = LoadingBytes(config, loaded, /*double_quantized=*/true) - saved;
+    gpu.pass = LargestPass(sized, pass);
+    estimate.pass_bytes = gpu.pass.arena_bytes + rounded_factors;
     estimate.files_bytes = FloatBytes(trained);
+    gpu.weights.push_back(FloatBytes(trained));
+    gpu.staging_bytes = StagingBytes(config, loaded, /*double_quantized=*/true);
+    gpu.files_bytes = 2 * FloatBytes(trained);
     return absl::OkStatus();
   }
   estimate.weights_bytes +=
       config.parameter_count() * kFloatBytes + RoundedMatricesBytes(config, workload.recipe);
-  estimate.loading_bytes = LoadingBytes(config, float_recipe) - saved;
+  estimate.loading_bytes = LoadingBytes(config, loaded) - saved;
   MemoryWorkload in_floats = workload;
   in_floats.recipe = float_recipe;  // of the pass: rounded weights are floats
-  estimate.pass_bytes = LargestPassBytes({config, in_floats, tokens}, pass) +
+  gpu.pass = LargestPass({config, in_floats, tokens}, pass);
+  estimate.pass_bytes = gpu.pass.arena_bytes +
                         (workload.forward_only ? 0 : PackedOperandBytes(config, workload, tokens)) +
                         rounded_factors;
   estimate.files_bytes = std::max(WritingBytes(config), LargestPartBytes(trained));
+  gpu.weights.push_back(RoundedMatricesBytes(config, workload.recipe));
+  gpu.staging_bytes = StagingBytes(config, loaded);
+  // A result is of all tensors, and each comes over as a whole.
+  gpu.files_bytes = LargestPartBytes(ModelTensors(config)) + estimate.files_bytes;
   return absl::OkStatus();
+}
+
+void EstimateEvaluate(const Sized& sized, MemoryEstimate& estimate, GpuParts& gpu) {
+  const auto& [config, workload, tokens] = sized;
+  estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
+  estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+  gpu.weights = WeightBlocks(config, workload.recipe);
+  gpu.staging_bytes = StagingBytes(config, workload.recipe);
+  gpu.pass = MemoryOfPass(
+      sized, {.kind = workload.beside_reference ? PassKind::kCompare : PassKind::kEvaluate});
+  estimate.pass_bytes =
+      gpu.pass.arena_bytes +
+      std::max(RoundedInputBytes(config, workload.recipe, workload.batch * tokens),
+               RoundedInputBytes(config, workload.reference_recipe, workload.batch * tokens));
+  if (workload.answers) {
+    const DecodeMemory decode = DecodeBytes(sized, 1);
+    const int64_t session = decode.cache_bytes + decode.other_bytes;
+    estimate.pass_bytes = std::max({estimate.pass_bytes, workload.reading_questions_bytes,
+                                    workload.questions_bytes + session});
+    gpu.pass = LargerOf(gpu.pass, {.arena_bytes = session, .small_bytes = decode.small_bytes});
+    gpu.questions_bytes = std::max(workload.reading_questions_bytes, workload.questions_bytes);
+  }
+  if (workload.beside_reference) {
+    // The reference is read while the model is there.
+    estimate.loading_bytes =
+        std::max(estimate.loading_bytes,
+                 estimate.weights_bytes + LoadingBytes(config, workload.reference_recipe));
+    estimate.weights_bytes += StoredWeightsBytes(config, workload.reference_recipe);
+    const std::vector<int64_t> reference = WeightBlocks(config, workload.reference_recipe);
+    gpu.weights.insert(gpu.weights.end(), reference.begin(), reference.end());
+    gpu.staging_bytes =
+        std::max(gpu.staging_bytes, StagingBytes(config, workload.reference_recipe));
+  }
 }
 
 void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
@@ -405,6 +523,25 @@ void EstimateCalibration(const Sized& sized, MemoryEstimate& estimate) {
                                           2 * LargestPartBytes(ModelTensors(config)));
 }
 
+// Tensors as on the cores. What the kernels of the cores take beside them is not on a GPU, and what
+// libtorch's kernels take there is measured (scheduler/place/memory_rule.cc).
+void EstimateOnGpu(GpuParts gpu, MemoryEstimate& estimate) {
+  std::vector<int64_t> blocks = std::move(gpu.weights);
+  // The pass's room is taken in one piece (worker/engine/device/device.h, MakeRoom).
+  blocks.insert(blocks.end(),
+                {estimate.gradients_bytes, estimate.optimizer_bytes, estimate.perturbed_bytes,
+                 estimate.cache_bytes, gpu.pass.arena_bytes, gpu.rounded_bytes});
+  for (int64_t left = gpu.pass.small_bytes; left > 0; left -= kSmallBlockBytes) {
+    blocks.push_back(std::min(left, kSmallBlockBytes));
+  }
+  estimate.gpu_bytes = CachingAllocatorBytes(blocks);
+  estimate.beside_gpu_bytes =
+      estimate.runtime_bytes +
+      std::max(estimate.reading_bytes,
+               estimate.data_bytes +
+                   std::max({gpu.staging_bytes, gpu.files_bytes, gpu.questions_bytes}));
+}
+
 }  // namespace
 
 absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
@@ -427,35 +564,17 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
   }
   const Sized sized{config, workload, tokens};
   MemoryEstimate estimate;
+  GpuParts gpu;
   estimate.runtime_bytes = kRuntimeBytes;
   estimate.data_bytes = workload.data_bytes;
   estimate.reading_bytes = workload.reading_bytes;
   estimate.weights_bytes = PositionTableBytes(config);
   switch (workload.task) {
     case MemoryTask::kFinetune:
-      WATTLE_RETURN_IF_ERROR(EstimateFinetune(sized, estimate));
+      WATTLE_RETURN_IF_ERROR(EstimateFinetune(sized, estimate, gpu));
       break;
     case MemoryTask::kEvaluate:
-      estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
-      estimate.loading_bytes = LoadingBytes(config, workload.recipe);
-      estimate.pass_bytes =
-          PassBytes(sized, {.kind = workload.beside_reference ? PassKind::kCompare
-                                                              : PassKind::kEvaluate}) +
-          std::max(RoundedInputBytes(config, workload.recipe, workload.batch * tokens),
-                   RoundedInputBytes(config, workload.reference_recipe, workload.batch * tokens));
-      if (workload.answers) {
-        const DecodeMemory decode = DecodeBytes(sized, 1);
-        estimate.pass_bytes =
-            std::max({estimate.pass_bytes, workload.reading_questions_bytes,
-                      workload.questions_bytes + decode.cache_bytes + decode.other_bytes});
-      }
-      if (workload.beside_reference) {
-        // The reference is read while the model is there.
-        estimate.loading_bytes =
-            std::max(estimate.loading_bytes,
-                     estimate.weights_bytes + LoadingBytes(config, workload.reference_recipe));
-        estimate.weights_bytes += StoredWeightsBytes(config, workload.reference_recipe);
-      }
+      EstimateEvaluate(sized, estimate, gpu);
       break;
     case MemoryTask::kGenerate: {
       estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
@@ -463,17 +582,27 @@ absl::StatusOr<MemoryEstimate> EstimateMemory(const DecoderConfig& config,
       const DecodeMemory decode = DecodeBytes(sized, workload.batch);
       estimate.cache_bytes = decode.cache_bytes;
       estimate.pass_bytes = decode.other_bytes;
+      gpu.weights = WeightBlocks(config, workload.recipe);
+      gpu.staging_bytes = StagingBytes(config, workload.recipe);
+      gpu.pass = {.arena_bytes = decode.other_bytes, .small_bytes = decode.small_bytes};
       break;
     }
     case MemoryTask::kQuantize:
       estimate.weights_bytes += StoredWeightsBytes(config, workload.recipe);
       estimate.loading_bytes = LoadingBytes(config, workload.recipe);
+      gpu.weights = WeightBlocks(config, workload.recipe);
+      gpu.staging_bytes = StagingBytes(config, workload.recipe);
+      gpu.files_bytes = StoredWeightsBytes(config, workload.recipe);  // all comes over at once
       break;
     case MemoryTask::kQuantizeAdaptive:
     case MemoryTask::kQuantizeCompensated:
       EstimateCalibration(sized, estimate);
-      break;
+      // The cores calibrate, whatever the job runs on (worker/engine/quant/quantize.cc).
+      estimate.beside_gpu_bytes = estimate.total_bytes();
+      return estimate;
   }
+  gpu.weights.push_back(PositionTableBytes(config));
+  EstimateOnGpu(std::move(gpu), estimate);
   return estimate;
 }
 

@@ -4,8 +4,8 @@
 // not fit is refused before it starts. The tensors of a pass are those of its plan (tensor_plan.h);
 // beside them stand the data's examples, weights, gradients, the optimizer's state and caches, and
 // before them the reading of data and weights.
-// On a board whose GPU shares the memory, tensors on the GPU take the same bytes; what CUDA itself
-// takes there is added where the device is known (scheduler/place/memory_rule.cc). Pure;
+// The same job on a GPU is estimated apart: what lies in the GPU's memory, and what in the host's.
+// What CUDA itself takes is added where the device is known (scheduler/place/memory_rule.cc). Pure;
 // thread-safe.
 #ifndef WATTLE_MODELS_MEMORY_ESTIMATE_H_
 #define WATTLE_MODELS_MEMORY_ESTIMATE_H_
@@ -46,6 +46,12 @@ struct MemoryEstimate {
   // The peak while the model is read, weights included: before gradients, moments and passes.
   int64_t loading_bytes = 0;
 
+  // On a GPU: what lies in its memory, as libtorch's allocator takes it (caching_allocator.h), and
+  // at most beside it in the host's. Together they are in one memory where the two share it.
+  int64_t gpu_bytes = 0;
+  int64_t beside_gpu_bytes = 0;
+
+  // On the cores.
   [[nodiscard]] int64_t total_bytes() const {
     const int64_t held = weights_bytes + gradients_bytes + optimizer_bytes + perturbed_bytes +
                          cache_bytes + std::max(pass_bytes, files_bytes);
