@@ -521,7 +521,7 @@ def main():
     exam = Exam(options)
     (exam.out / "gpu-exam.log").write_text("")
     checked = subprocess.run([exam.program("wattle-runner"), "--check-device", "cuda"], capture_output=True, text=True, check=False)
-    if checked.returncode != 0 or checked.stdout.strip() != "ok":
+    if checked.returncode != 0 or checked.stdout.split("\n")[0] != "ok":
         print(f"gpu-exam: no GPU was examined: {checked.stdout.strip() or checked.stderr.strip()}")
         sys.exit(NO_GPU)
     exam.machine = machine(exam)

@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
   }
   const double bytes_per_token = argc > kData ? std::atof(argv[kBytesPerToken]) : 1.0;
   const auto data = wattle::scheduler::DataMemoryOf(spec, inputs, bytes_per_token);
-  std::printf("%lld\n",
-              static_cast<long long>(wattle::EstimateJobMemory(spec, model->shape(), data)));
+  std::printf("%lld\n", static_cast<long long>(
+                            wattle::EstimateJobMemory(spec, model->shape(), data).cores_bytes));
   return 0;
 }

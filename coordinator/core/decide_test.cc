@@ -15,6 +15,7 @@
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "proto/peak_memory.h"
 
 namespace wattle::core {
 namespace {
@@ -217,7 +218,9 @@ TEST(PlanningTest, ModelTooLargeForEveryDeviceIsImpossible) {
   PlanningInputs inputs;
   EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()), IsOk());
   inputs.estimate_memory = [](const v1::JobSpec&, const v1::ModelShape&,
-                              const scheduler::DataMemory&) { return int64_t{1} << 40; };
+                              const scheduler::DataMemory&) {
+    return PeakMemory{.cores_bytes = int64_t{1} << 40};
+  };
   EXPECT_THAT(
       CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()),
       StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -230,7 +233,7 @@ PlanningInputs BytesByBatch() {
   inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
                               const scheduler::DataMemory&) {
     const int64_t kept = spec.finetune().activation_checkpointing() ? 1 : 2;
-    return spec.finetune().batch_size() * kept * (int64_t{3} << 29);
+    return PeakMemory{.cores_bytes = spec.finetune().batch_size() * kept * (int64_t{3} << 29)};
   };
   return inputs;
 }
@@ -252,6 +255,35 @@ TEST(PlanningTest, ARefusalForMemoryNamesTheFirstFormThatFits) {
   EXPECT_THAT(larger->candidates(0).reason(),
               HasSubstr("would fit with activation_checkpointing: true, batch_size: 4, "
                         "gradient_accumulation_steps: 4"));
+}
+
+// Half of the board's memory would do, and a card of 4 GiB does not.
+TEST(PlanningTest, ARefusalForACardsMemoryNamesTheFirstFormThatFitsThere) {
+  Fleet fleet;
+  v1::Hello hello;
+  hello.set_incarnation(2);
+  *hello.mutable_device() = fleet.state.devices.find(DeviceId("device-1"))->second.info();
+  hello.mutable_device()->set_accelerator("cuda");
+  hello.mutable_device()->set_accelerator_total_bytes(int64_t{4} << 30);
+  Do(fleet.state, fleet.observations, WorkerHello{hello});
+  PlanningInputs inputs;
+  inputs.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
+                              const scheduler::DataMemory&) {
+    const int64_t on_gpu = spec.finetune().batch_size() * (int64_t{1} << 30);
+    return PeakMemory{
+        .cores_bytes = int64_t{5} << 30, .gpu_bytes = on_gpu, .beside_gpu_bytes = int64_t{1} << 30};
+  };
+  v1::PlanRequest request;
+  *request.mutable_spec() = Finetune();
+  const auto plan = DryRun(fleet.state, fleet.observations, inputs, request, Now());
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->candidates(0).reason(),
+              AllOf(HasSubstr("3.8 GiB of the card's 4.0 GiB are usable"),
+                    HasSubstr("or would fit with "), HasSubstr("batch_size: 2")));
+  request.mutable_spec()->mutable_finetune()->set_batch_size(2);
+  const auto fits = DryRun(fleet.state, fleet.observations, inputs, request, Now());
+  ASSERT_THAT(fits, IsOk());
+  EXPECT_TRUE(fits->candidates(0).feasible()) << fits->candidates(0).reason();
 }
 
 // The queue is planned again and again, and its jobs have passed the submit.
@@ -280,7 +312,7 @@ TEST(PlanningTest, TheMemoryOfHeldoutDataIsAskedFor) {
   inputs.estimate_memory = [&asked](const v1::JobSpec&, const v1::ModelShape&,
                                     const scheduler::DataMemory& data) {
     asked.push_back(data);
-    return int64_t{1};
+    return PeakMemory{.cores_bytes = 1};
   };
   v1::PlanRequest request;
   *request.mutable_spec() = Finetune();
@@ -305,7 +337,7 @@ TEST(PlanningTest, ADryRunAndASubmitLookAtNoQueuedJob) {
   inputs.estimate_memory = [&looked_at](const v1::JobSpec&, const v1::ModelShape&,
                                         const scheduler::DataMemory&) {
     ++looked_at;
-    return int64_t{1};
+    return PeakMemory{.cores_bytes = 1};
   };
   EXPECT_THAT(CheckPossible(fleet.state, fleet.observations, inputs, Finetune(), Now()), IsOk());
   EXPECT_EQ(looked_at, 1);

@@ -2,6 +2,7 @@
 //
 // The measured rates of devices, from their hello into the table that predicts.
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -27,6 +28,7 @@ class DeviceRatesTest : public testing::Test {
     ASSERT_THAT(decision.status, IsOk());
     for (const v1::Event& event : decision.events) {
       Apply(state_, event, now.monotonic);
+      journal_.push_back(event.SerializeAsString());
     }
   }
 
@@ -44,6 +46,24 @@ class DeviceRatesTest : public testing::Test {
     Do(WorkerHello{hello});
   }
 
+  // Of a PC with a card of 24 GiB, whose use was measured.
+  void HelloWithCard() {
+    v1::Hello hello;
+    hello.set_incarnation(++incarnation_);
+    v1::DeviceInfo& info = *hello.mutable_device();
+    info.set_device_id("d1");
+    info.set_name("pc");
+    info.set_device_class("generic-x86-64");
+    info.set_memory_bytes(int64_t{8} << 30);
+    info.set_accelerator("cuda");
+    info.set_accelerator_total_bytes(int64_t{24} << 30);
+    v1::MeasuredRates& rates = *info.add_rates();
+    rates.set_accelerator("cuda");
+    rates.set_fp32_flops(20e12);
+    rates.set_card_memory_bytes(int64_t{600} << 20);
+    Do(WorkerHello{hello});
+  }
+
   [[nodiscard]] const std::vector<v1::MeasuredRates>& Known() const {
     return state_.profiles.rates().OfClass("raspberry-pi-5", /*emulated=*/false);
   }
@@ -54,6 +74,7 @@ class DeviceRatesTest : public testing::Test {
   State state_;
   Observations observations_;
   int64_t incarnation_ = 0;
+  std::vector<std::string> journal_;  // The events, as they are stored.
 };
 
 TEST_F(DeviceRatesTest, AHelloTellsThemAndTheNextOneReplacesThem) {
@@ -86,6 +107,26 @@ TEST_F(DeviceRatesTest, ARemovedDeviceTakesThemWithIt) {
   removed.mutable_device_removed()->set_device_id("d1");
   Apply(state_, removed, Monotonic(absl::Hours(2)));
   EXPECT_THAT(Known(), IsEmpty());
+}
+
+TEST_F(DeviceRatesTest, TheMemoryOfACardIsKeptThroughJournalAndSnapshot) {
+  HelloWithCard();
+  State replayed;
+  for (const std::string& bytes : journal_) {
+    v1::Event event;
+    ASSERT_TRUE(event.ParseFromString(bytes));
+    Apply(replayed, event, Monotonic(absl::Hours(2)));
+  }
+  const auto read = ParseSnapshot(SnapshotBytes(state_));
+  ASSERT_THAT(read, IsOk());
+  const std::vector<const State*> states = {&state_, &replayed, &*read};
+  for (const State* const state : states) {
+    const v1::DeviceInfo& info = state->devices.find(DeviceId("d1"))->second.info();
+    EXPECT_EQ(info.accelerator_total_bytes(), int64_t{24} << 30);
+    EXPECT_FALSE(info.accelerator_shares_memory());
+    ASSERT_THAT(info.rates(), SizeIs(1));
+    EXPECT_EQ(info.rates(0).card_memory_bytes(), int64_t{600} << 20);
+  }
 }
 
 TEST_F(DeviceRatesTest, ASnapshotBringsThemBack) {

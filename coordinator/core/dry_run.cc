@@ -116,7 +116,7 @@ absl::StatusOr<scheduler::JobView> DryJob(const State& state, const Observations
         DescribeFirstRun({state, observations, policies, now}, inputs, job, asked.runs));
   }
   job.spec = WithLabelsOfProject(state, spec.project(), std::move(job.spec));
-  job.peak_memory_bytes = PeakMemory(state, inputs, job.spec, job.inputs);
+  job.peak_memory = PeakMemoryOf(state, inputs, job.spec, job.inputs);
   job.models = FamilyOf(state, inputs, job.spec, job.inputs);
   WATTLE_RETURN_IF_ERROR(CheckFamily(job.spec, job.inputs));
   return job;
@@ -134,7 +134,7 @@ absl::StatusOr<scheduler::JobView> WithSpec(const State& state, const PlanningIn
   scheduler::JobView changed = job;
   changed.spec = spec;
   changed.leaner_forms.reset();
-  changed.peak_memory_bytes = PeakMemory(state, inputs, spec, job.inputs);
+  changed.peak_memory = PeakMemoryOf(state, inputs, spec, job.inputs);
   changed.models = FamilyOf(state, inputs, spec, job.inputs);
   if (std::string failure = WhyItFails(spec, changed); !failure.empty()) {
     return absl::InvalidArgumentError(failure);
@@ -225,7 +225,7 @@ void ConsiderLeanerForms(const State& state, const PlanningInputs& inputs,
   job.leaner_forms.emplace();
   for (ChangedSpec& form : LeanerForms(job.spec)) {
     job.leaner_forms->push_back(
-        {std::move(form.change), PeakMemory(state, inputs, form.spec, job.inputs)});
+        {std::move(form.change), PeakMemoryOf(state, inputs, form.spec, job.inputs)});
   }
 }
 

@@ -107,7 +107,7 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
     const bool is_parent = artifact.artifact_id() == parent;
     scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
     if (inputs.estimate_memory) {
-      view.peak_memory_bytes =
+      view.peak_memory =
           inputs.estimate_memory(WithRecipe(spec, artifact), artifact.model_shape(), data);
     }
     models.push_back(std::move(view));

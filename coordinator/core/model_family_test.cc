@@ -14,6 +14,7 @@
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
+#include "proto/peak_memory.h"
 #include "proto/quantization_recipe.h"
 #include "proto/spec_revision.h"
 
@@ -231,7 +232,7 @@ PlanningInputs BytesByRecipe() {
     const v1::QuantizationRecipe& recipe =
         spec.has_generate() ? spec.generate().recipe() : spec.evaluate().recipe();
     const int64_t bits = recipe.matrices().bits() == 0 ? 32 : recipe.matrices().bits();
-    return 1000 * bits + recipe.exceptions_size();
+    return PeakMemory{.cores_bytes = 1000 * bits + recipe.exceptions_size()};
   };
   return inputs;
 }
@@ -254,7 +255,8 @@ TEST_F(ModelFamilyTest, EachModelsMemoryIsThatOfItsOwnRecipe) {
   ASSERT_EQ(snapshot.queue.size(), 1U);
   std::vector<std::string> bytes;
   for (const scheduler::ModelView& model : snapshot.queue[0].models) {
-    bytes.push_back(model.artifact.artifact_id() + " " + std::to_string(model.peak_memory_bytes));
+    bytes.push_back(model.artifact.artifact_id() + " " +
+                    std::to_string(model.peak_memory.cores_bytes));
   }
   EXPECT_THAT(bytes, ElementsAre("aaaa000011 32000", "bbbb000022 8000", "bbbb000033 4001"));
 }
@@ -265,7 +267,7 @@ TEST_F(ModelFamilyTest, AJobOnAQuantizedModelNeedsTheMemoryOfItsFiles) {
   const auto bytes = [&](const v1::JobSpec& spec) {
     Submit(spec);
     const auto snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
-    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory_bytes;
+    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory.cores_bytes;
   };
   v1::JobSpec spec;
   spec.mutable_generate()->set_model("bbbb000033");
@@ -288,7 +290,7 @@ TEST_F(ModelFamilyTest, AJobOnAGgufModelNeedsTheMemoryOfItsFile) {
   const auto bytes = [&](const v1::JobSpec& spec) {
     Submit(spec);
     const auto snapshot = MakeSnapshot(state_, observations_, BytesByRecipe(), now_);
-    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory_bytes;
+    return snapshot.queue.empty() ? 0 : snapshot.queue.back().peak_memory.cores_bytes;
   };
   v1::JobSpec spec;
   spec.mutable_generate()->set_model("gguf");
@@ -308,7 +310,7 @@ TEST_F(ModelFamilyTest, WithAQualityFloorAGgufModelNeedsTheMemoryOfItsFileToo) {
   ASSERT_EQ(snapshot.queue.size(), 1U);
   ASSERT_EQ(snapshot.queue[0].models.size(), 1U);
   EXPECT_TRUE(snapshot.queue[0].models[0].is_parent);
-  EXPECT_EQ(snapshot.queue[0].models[0].peak_memory_bytes, 4001);
+  EXPECT_EQ(snapshot.queue[0].models[0].peak_memory.cores_bytes, 4001);
 }
 
 TEST_F(ModelFamilyTest, AnOutputToComeHasTheRecipeOfItsJob) {

@@ -57,7 +57,7 @@ scheduler::RunningRest RestOf(const Outlook& outlook, const PlanningInputs& inpu
   rest.job = JobViewOf(state, observations, record, now);
   rest.job.spent = SpentSoFar(observations, job);
   rest.job.avoided_devices.push_back(rest.device);
-  rest.job.peak_memory_bytes = PeakMemory(state, inputs, rest.job.spec, rest.job.inputs);
+  rest.job.peak_memory = PeakMemoryOf(state, inputs, rest.job.spec, rest.job.inputs);
   rest.job.checkpoint_bytes = static_cast<int64_t>(CheckpointBytes(state, job));
   if (const v1::AttemptProgress* const progress = ToldBy(observations, attempt);
       progress != nullptr) {

@@ -152,10 +152,10 @@ void AvoidFailures(const State& state, const Observations& observations, const v
   }
 }
 
-int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
-                   const std::vector<scheduler::InputView>& views) {
+PeakMemory PeakMemoryOf(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
+                        const std::vector<scheduler::InputView>& views) {
   if (!inputs.estimate_memory) {
-    return 0;
+    return {};
   }
   const v1::ModelShape* shape = DeclaredModel(spec);
   v1::JobSpec whole = spec;
@@ -164,7 +164,7 @@ int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::J
     shape = &model->model_shape();
     whole = WithRecipe(std::move(whole), *model);
   }
-  return shape == nullptr ? 0
+  return shape == nullptr ? PeakMemory()
                           : inputs.estimate_memory(whole, *shape, DataMemoryOf(state, spec, views));
 }
 
@@ -209,7 +209,7 @@ std::function<bool(const v1::ProfilePoint&)> FitsOn(
       scheduler::ProcessorOf(device.device.info(), spec.accelerator() == v1::ACCELERATOR_CPU);
   return [&, info](const v1::ProfilePoint& point) {
     return scheduler::FitsInMemory(info,
-                                   PeakMemory(state, inputs, ProfileRunOf(spec, point), views));
+                                   PeakMemoryOf(state, inputs, ProfileRunOf(spec, point), views));
   };
 }
 
@@ -330,7 +330,7 @@ scheduler::Snapshot MakeSnapshot(const State& state, const Observations& observa
       view.queued_on = DeviceId(live->device_id());
     }
     view.last_place = LastPlaceOf(observations, view.id);
-    view.peak_memory_bytes = PeakMemory(state, inputs, view.spec, view.inputs);
+    view.peak_memory = PeakMemoryOf(state, inputs, view.spec, view.inputs);
     view.models = FamilyOf(state, inputs, view.spec, view.inputs);
     snapshot.queue.push_back(std::move(view));
   }

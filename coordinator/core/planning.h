@@ -18,6 +18,7 @@
 #include "coordinator/core/certain_failure.h"
 #include "coordinator/core/command.h"
 #include "coordinator/core/state.h"
+#include "proto/peak_memory.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/predict/data_memory.h"
 #include "wattle/v1/job.pb.h"
@@ -27,10 +28,10 @@
 
 namespace wattle::core {
 
-// Peak memory in bytes of a runner for the spec on a model of this shape and these data; 0:
-// unknown. The caller injects this function, because the core may not include models/.
-using MemoryEstimator =
-    std::function<int64_t(const v1::JobSpec&, const v1::ModelShape&, const scheduler::DataMemory&)>;
+// Of a runner for the spec on a model of this shape and these data. The caller injects this
+// function, because the core may not include models/.
+using MemoryEstimator = std::function<PeakMemory(const v1::JobSpec&, const v1::ModelShape&,
+                                                 const scheduler::DataMemory&)>;
 
 // The planner's inputs that are not in the state.
 struct PlanningInputs {

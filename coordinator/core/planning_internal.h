@@ -14,6 +14,7 @@
 #include "coordinator/core/paused.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/state.h"
+#include "proto/peak_memory.h"
 #include "scheduler/place/snapshot.h"
 #include "wattle/v1/job.pb.h"
 #include "wattle/v1/spec.pb.h"
@@ -35,9 +36,9 @@ void AvoidFailures(const State& state, const Observations& observations, const v
 // The job as the planner sees it, behind the checkpoint that the coordinator has.
 scheduler::JobView JobViewOf(const State& state, const Observations& observations,
                              const v1::JobRecord& record, const Instant& now);
-// Peak memory in bytes of a runner for the spec; 0: not known.
-int64_t PeakMemory(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
-                   const std::vector<scheduler::InputView>& views);
+// Of a runner for the spec.
+PeakMemory PeakMemoryOf(const State& state, const PlanningInputs& inputs, const v1::JobSpec& spec,
+                        const std::vector<scheduler::InputView>& views);
 
 // A point of a profile job of which nothing is known: its first batch, a few steps.
 v1::ProfilePoint AnyPointOf(const v1::JobSpec& spec);

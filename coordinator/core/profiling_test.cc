@@ -21,6 +21,7 @@
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
 #include "proto/job_kind.h"
+#include "proto/peak_memory.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profile_run/choose_point.h"
 
@@ -460,7 +461,7 @@ TEST_F(ProfilingTest, ABusyDeviceDoesNotMakeTheJobImpossible) {
   Finish();
   inputs_.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
                                const scheduler::DataMemory&) {
-    return int64_t{1} << (spec.finetune().batch_size() > 2 ? 40 : 20);
+    return PeakMemory{.cores_bytes = int64_t{1} << (spec.finetune().batch_size() > 2 ? 40 : 20)};
   };
   v1::JobSpec first = Finetune();
   first.set_priority(100);
@@ -553,7 +554,7 @@ TEST_F(ProfilingTest, AnOldPlanEndsNothing) {
 TEST_F(ProfilingTest, ABatchThatDoesNotFitIsLeftOutAndTold) {
   inputs_.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
                                const scheduler::DataMemory&) {
-    return int64_t{1} << (spec.finetune().batch_size() > 2 ? 40 : 20);
+    return PeakMemory{.cores_bytes = int64_t{1} << (spec.finetune().batch_size() > 2 ? 40 : 20)};
   };
   Submit(Profile());
   RunToTheEnd();
@@ -570,7 +571,7 @@ TEST_F(ProfilingTest, ABatchThatFitsTheCoresAndNotTheGpuIsLeftToTheCores) {
   Connect();
   inputs_.estimate_memory = [](const v1::JobSpec& spec, const v1::ModelShape&,
                                const scheduler::DataMemory&) {
-    return int64_t{spec.finetune().batch_size() > 2 ? 7 : 1} << 30;
+    return PeakMemory{.cores_bytes = int64_t{spec.finetune().batch_size() > 2 ? 7 : 1} << 30};
   };
   Submit(Profile());
   RunToTheEnd();

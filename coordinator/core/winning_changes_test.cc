@@ -26,6 +26,7 @@
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "proto/peak_memory.h"
 #include "proto/spec_revision.h"
 #include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
@@ -161,7 +162,7 @@ World DrawnWorld(unsigned seed) {
   const int64_t bytes_per_example = int64_t{1} << (26 + draws.Below(7));
   world.inputs.estimate_memory = [bytes_per_example](const v1::JobSpec& spec, const v1::ModelShape&,
                                                      const scheduler::DataMemory&) {
-    return DrawnMemory(spec, bytes_per_example);
+    return PeakMemory{.cores_bytes = DrawnMemory(spec, bytes_per_example)};
   };
   v1::Policy policy;
   policy.set_name("mast");

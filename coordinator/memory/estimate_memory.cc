@@ -8,15 +8,20 @@
 
 namespace wattle {
 
-int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
-                          const scheduler::DataMemory& data) {
+PeakMemory EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
+                             const scheduler::DataMemory& data) {
   const absl::StatusOr<models::DecoderConfig> config = models::FromShape(shape);
   if (!config.ok()) {
-    return 0;
+    return {};
   }
   const absl::StatusOr<models::MemoryEstimate> estimate = models::EstimateMemory(
       *config, scheduler::MemoryWorkloadOf(spec, config->max_positions, data));
-  return estimate.ok() ? estimate->total_bytes() : 0;
+  if (!estimate.ok()) {
+    return {};
+  }
+  return {.cores_bytes = estimate->total_bytes(),
+          .gpu_bytes = estimate->gpu_bytes,
+          .beside_gpu_bytes = estimate->beside_gpu_bytes};
 }
 
 }  // namespace wattle

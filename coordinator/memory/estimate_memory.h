@@ -5,17 +5,16 @@
 #ifndef WATTLE_COORDINATOR_MEMORY_ESTIMATE_MEMORY_H_
 #define WATTLE_COORDINATOR_MEMORY_ESTIMATE_MEMORY_H_
 
-#include <cstdint>
-
+#include "proto/peak_memory.h"
 #include "scheduler/predict/data_memory.h"
 #include "wattle/v1/profile.pb.h"
 #include "wattle/v1/spec.pb.h"
 
 namespace wattle {
 
-// Peak memory in bytes of a runner for `spec` on a model of `shape` and these data; 0 if unknown.
-int64_t EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
-                          const scheduler::DataMemory& data);
+// Of a runner for `spec` on a model of `shape` and these data.
+PeakMemory EstimateJobMemory(const v1::JobSpec& spec, const v1::ModelShape& shape,
+                             const scheduler::DataMemory& data);
 
 }  // namespace wattle
 

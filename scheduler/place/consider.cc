@@ -50,6 +50,10 @@ Verdict Stricter(const Verdict& a, const Verdict& b) {
   return std::make_tuple(!a.permanent(), a.rule) < std::make_tuple(!b.permanent(), b.rule) ? a : b;
 }
 
+std::string KeyOf(const PeakMemory& peak) {
+  return absl::StrCat(peak.cores_bytes, ",", peak.gpu_bytes, ",", peak.beside_gpu_bytes);
+}
+
 // Jobs of one key are the same to every prediction and to every rule but that of the deadline.
 std::string WorkKey(const JobView& job) {
   v1::JobSpec spec = job.spec;
@@ -62,7 +66,7 @@ std::string WorkKey(const JobView& job) {
   spec.clear_deadline_seconds();
   spec.clear_apart();  // It is of each job, and changes no prediction: ShapeOf.
   std::string key = spec.SerializeAsString();
-  absl::StrAppend(&key, "|", job.peak_memory_bytes, "|", job.checkpoint_step, "|",
+  absl::StrAppend(&key, "|", KeyOf(job.peak_memory), "|", job.checkpoint_step, "|",
                   job.checkpoint_bytes);
   if (job.profile_point.has_value()) {
     absl::StrAppend(&key, "|in ", job.profile_point->power_mode());
@@ -82,7 +86,7 @@ std::string WorkKey(const JobView& job) {
   }
   for (const ModelView& model : job.models) {
     const std::string artifact = model.artifact.SerializeAsString();
-    absl::StrAppend(&key, "|", model.is_parent, model.peak_memory_bytes, ":", model.reference, ":",
+    absl::StrAppend(&key, "|", model.is_parent, KeyOf(model.peak_memory), ":", model.reference, ":",
                     artifact.size(), ":", artifact);
   }
   return key;
@@ -262,8 +266,8 @@ FleetView::Described FleetView::Describe(const JobView& job, const WorkAmount& w
   if (job.checkpoint_bytes > 0) {
     AddCheckpointFetch(in_mode, job.checkpoint_bytes, &prediction);
   }
-  if (job.models.empty() && job.peak_memory_bytes > 0) {
-    prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory_bytes));
+  if (job.models.empty() && job.peak_memory.cores_bytes > 0) {
+    prediction.set_peak_memory_bytes(PeakMemoryOn(info, job.peak_memory));
   }
   if (in_mode.heartbeat().has_heat_model()) {
     described.hot = HotRunOf(in_mode, HeatLimitFor(in_mode, limits_[device]), prediction,

@@ -85,11 +85,12 @@ std::string WhyNotOffered(const JobView& job, const ModelView& model, const v1::
           part != nullptr && part->probe_options != nullptr ? part->probe_options(job.spec) : "");
     }
   }
-  const int64_t usable = UsableMemoryBytes(device);
-  const int64_t needed = PeakMemoryOn(device, model.peak_memory_bytes);
-  if (needed > 0 && usable > 0 && needed > usable) {
-    return absl::StrCat("needs ", FormatBytes(needed), " of memory, ", FormatBytes(usable),
-                        " are usable");
+  const MemoryNeeds needs = NeedsOn(device, model.peak_memory);
+  if (!needs.fit()) {
+    const bool of_card = !needs.card.fits();
+    const MemoryNeed& need = of_card ? needs.card : needs.host;
+    return absl::StrCat("needs ", FormatBytes(need.bytes), of_card ? " of its card's" : " of",
+                        " memory, ", FormatBytes(need.usable_bytes()), " are usable");
   }
   return "";
 }
@@ -105,8 +106,8 @@ Looked LookAt(const JobView& job, const ModelView& model, const ModelWork& work,
   }
   looked.predicted = PredictToCompare(profiles, device, *work.work, work.inputs);
   v1::Prediction& prediction = looked.predicted.prediction;
-  if (model.peak_memory_bytes > 0) {
-    prediction.set_peak_memory_bytes(PeakMemoryOn(device.info(), model.peak_memory_bytes));
+  if (model.peak_memory.cores_bytes > 0) {
+    prediction.set_peak_memory_bytes(PeakMemoryOn(device.info(), model.peak_memory));
   }
   const double units = prediction.work_units();
   const double seconds = prediction.run_seconds().mean();

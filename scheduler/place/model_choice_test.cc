@@ -279,8 +279,8 @@ TEST(ModelChoiceTest, WithoutAMeasuredQualityAPrecisionIsNotOffered) {
 
 TEST(ModelChoiceTest, AModelThatDoesNotFitIsNotOffered) {
   JobView job = FloorJob(0.5);
-  job.models[0].peak_memory_bytes = int64_t{9} << 30;
-  job.models[1].peak_memory_bytes = int64_t{1} << 30;
+  job.models[0].peak_memory.cores_bytes = int64_t{9} << 30;
+  job.models[1].peak_memory.cores_bytes = int64_t{1} << 30;
   const ProfileTable profiles = AllProbed();
   const v1::Candidate candidate = On("orin", profiles, job);
   EXPECT_EQ(candidate.model_choice().quantization(), "int8");
@@ -301,8 +301,8 @@ TEST(ModelChoiceTest, AModelThatDoesNotFitIsNotOffered) {
 
 TEST(ModelChoiceTest, WhatCudaTakesOfASharedMemoryCounts) {
   JobView job = FloorJob(0.5);
-  job.models[0].peak_memory_bytes = int64_t{7} << 30;
-  job.models[1].peak_memory_bytes = int64_t{1} << 30;
+  job.models[0].peak_memory.cores_bytes = int64_t{7} << 30;
+  job.models[1].peak_memory.cores_bytes = int64_t{1} << 30;
   const ProfileTable profiles = AllProbed();
   DeviceView orin = OrinNano();
   orin.device.mutable_info()->set_accelerator("cuda");

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "proto/peak_memory.h"
 #include "scheduler/place/moves.h"
 #include "scheduler/place/snapshot.h"
 #include "scheduler/timetable/pack.h"
@@ -24,9 +25,9 @@
 
 namespace wattle::scheduler {
 
-// Whether the device's memory can ever hold a runner of this estimated peak, as the memory rule has
-// it; true where either is not known.
-bool FitsInMemory(const v1::DeviceInfo& device, int64_t peak_memory_bytes);
+// Whether the device's memories can ever hold a runner of this estimated peak, as the memory rule
+// has it; true where either is not known.
+bool FitsInMemory(const v1::DeviceInfo& device, const PeakMemory& peak);
 
 // The candidate that is nearest to feasible: a feasible one, else one whose refusal may pass, else
 // the one that passes most rules in their order. The first of equal candidates; null for an empty

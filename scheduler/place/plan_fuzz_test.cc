@@ -107,7 +107,7 @@ JobView RandomJob(int index, Dice* dice) {
   if (dice->OneIn(4)) {
     job.avoided_devices.emplace_back("id-d" + std::to_string(dice->Below(6)));
   }
-  job.peak_memory_bytes = dice->OneIn(3) ? 0 : int64_t{1} << (26 + dice->Below(9));
+  job.peak_memory.cores_bytes = dice->OneIn(3) ? 0 : int64_t{1} << (26 + dice->Below(9));
   return job;
 }
 
@@ -136,7 +136,7 @@ void ExpectKeepsRules(const Snapshot& snapshot, const JobView& job, const v1::Ca
     EXPECT_TRUE(view.device.connected() && !view.device.drained());
     EXPECT_FALSE(info.engine_version().empty());
     if (info.memory_bytes() > 0) {
-      EXPECT_LE(static_cast<double>(job.peak_memory_bytes),
+      EXPECT_LE(static_cast<double>(job.peak_memory.cores_bytes),
                 static_cast<double>(info.memory_bytes()));
     }
     for (const DeviceId& avoided : job.avoided_devices) {

@@ -243,13 +243,40 @@ TEST(ProcessorChoiceTest, TrainedWeightsInBf16AreForTheCores) {
 TEST(ProcessorChoiceTest, AModelThatFitsTheBoardAndNotBesideCudaRunsOnTheCores) {
   const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});
   JobView job = RealJob("j1", kExamples);
-  job.peak_memory_bytes = int64_t{7} << 30;
+  job.peak_memory.cores_bytes = int64_t{7} << 30;
   const v1::Candidate plan = PlanFor(Board(), table, job);
   EXPECT_TRUE(plan.feasible());
   EXPECT_TRUE(plan.on_cpu());
   ASSERT_EQ(plan.other_power_modes_size(), 1);
   EXPECT_FALSE(plan.other_power_modes(0).feasible());
   EXPECT_THAT(plan.other_power_modes(0).reason(), HasSubstr("needs 8.2 GiB of memory"));
+}
+
+// The runner's own limit stays that of all tensors: a driver has mappings of its own.
+TEST(ProcessorChoiceTest, AModelThatFitsTheCardAndNotItsPcRunsOnTheCardAndTheOtherWayRound) {
+  const ProfileTable table = TableOf({{200, 12, false, ""}, {1000, 6, true, ""}});
+  JobView job = RealJob("j1", kExamples);
+  job.peak_memory = {.cores_bytes = int64_t{9} << 30,
+                     .gpu_bytes = int64_t{8} << 30,
+                     .beside_gpu_bytes = int64_t{1} << 30};
+  DeviceView pc = Board();
+  pc.device.mutable_info()->set_accelerator_total_bytes(int64_t{12} << 30);
+  const v1::Candidate on_card = PlanFor(pc, table, job);
+  EXPECT_TRUE(on_card.feasible());
+  EXPECT_FALSE(on_card.on_cpu());
+  EXPECT_EQ(on_card.prediction().peak_memory_bytes(), job.peak_memory.cores_bytes);
+  ASSERT_EQ(on_card.other_power_modes_size(), 1);
+  EXPECT_THAT(on_card.other_power_modes(0).reason(), HasSubstr("needs 9.0 GiB of memory"));
+  job.peak_memory = {.cores_bytes = int64_t{7} << 30,
+                     .gpu_bytes = int64_t{6} << 30,
+                     .beside_gpu_bytes = int64_t{1} << 30};
+  pc.device.mutable_info()->set_accelerator_total_bytes(int64_t{6} << 30);
+  const v1::Candidate on_cores = PlanFor(pc, table, job);
+  EXPECT_TRUE(on_cores.feasible());
+  EXPECT_TRUE(on_cores.on_cpu());
+  ASSERT_EQ(on_cores.other_power_modes_size(), 1);
+  EXPECT_THAT(on_cores.other_power_modes(0).reason(),
+              HasSubstr("needs 7.2 GiB of its card's memory"));
 }
 
 TEST(ProcessorChoiceTest, ABoardTakesOneJobAtATimeOnWhicheverProcessor) {

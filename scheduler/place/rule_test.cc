@@ -14,6 +14,7 @@
 #include "base/status_matchers.h"
 #include "policy/guard_reason.h"
 #include "proto/approval.h"
+#include "proto/peak_memory.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/snapshot.h"
@@ -73,6 +74,18 @@ void MeasureCuda(int64_t bytes, Situation* s) {
   rates->set_accelerator_memory_bytes(bytes);
 }
 
+constexpr int64_t kGiB = int64_t{1} << 30;
+
+// A GPU with memory of its own in a PC of 8 GiB, and a job with so much there and beside it.
+void UseCard(int64_t total_bytes, const PeakMemory& peak, Situation* s) {
+  v1::DeviceInfo& info = *s->device.device.mutable_info();
+  info.set_accelerator("cuda");
+  info.set_device_class("generic-x86-64");
+  info.set_throughput_flops_datasheet(1e12);
+  info.set_accelerator_total_bytes(total_bytes);
+  s->job.peak_memory = peak;
+}
+
 void AddLabel(const std::string& key, const std::string& value, Situation* s) {
   v1::Label& label = *s->device.device.mutable_info()->add_labels();
   label.set_key(key);
@@ -85,7 +98,7 @@ void FloorWithoutProbe(Situation* s) {
   s->job.spec.mutable_generate()->set_model("gpt2");
   s->job.spec.mutable_generate()->add_prompts("Who?");
   s->job.spec.mutable_quality_floor()->set_kl_divergence_max(1);
-  ModelView model{s->job.inputs[0].artifact, "gpt2-int8", false, 0};
+  ModelView model{s->job.inputs[0].artifact, "gpt2-int8", false, {}};
   model.artifact.set_quantization("int8");
   s->job.models = {model};
 }
@@ -170,49 +183,52 @@ const Case kCases[] = {
        s->job.spec.add_required_labels("site");
      },
      "", "", false},
-    {"memory too small", [](Situation* s) { s->job.peak_memory_bytes = int64_t{9} << 30; },
+    {"memory too small", [](Situation* s) { s->job.peak_memory.cores_bytes = int64_t{9} << 30; },
      "memory", "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable; needs 1.4 GiB more",
      true},
     {"memory of a leaner form fits",
      [](Situation* s) {
-       s->job.peak_memory_bytes = int64_t{9} << 30;
-       s->job.leaner_forms = {{"activation_checkpointing: true", int64_t{8} << 30},
-                              {"batch_size: 2", int64_t{7} << 30},
-                              {"batch_size: 1", int64_t{6} << 30}};
+       s->job.peak_memory.cores_bytes = int64_t{9} << 30;
+       s->job.leaner_forms = {{"activation_checkpointing: true", {.cores_bytes = int64_t{8} << 30}},
+                              {"batch_size: 2", {.cores_bytes = int64_t{7} << 30}},
+                              {"batch_size: 1", {.cores_bytes = int64_t{6} << 30}}};
      },
      "memory", "needs 1.4 GiB more, or would fit with batch_size: 2", true},
     {"memory of no leaner form fits beside CUDA",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");
-       s->job.peak_memory_bytes = int64_t{9} << 30;
-       s->job.leaner_forms = {{"batch_size: 2", int64_t{8} << 30},
-                              {"batch_size: 1", int64_t{7} << 30}};
+       s->job.peak_memory.cores_bytes = int64_t{9} << 30;
+       s->job.leaner_forms = {{"batch_size: 2", {.cores_bytes = int64_t{8} << 30}},
+                              {"batch_size: 1", {.cores_bytes = int64_t{7} << 30}}};
      },
      "memory", "needs 2.7 GiB more; it would not fit with batch_size: 1 either", true},
     {"memory, and no leaner form",
      [](Situation* s) {
-       s->job.peak_memory_bytes = int64_t{9} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{9} << 30;
        s->job.leaner_forms.emplace();
      },
      "memory", "needs 1.4 GiB more; the job has no leaner form", true},
-    {"memory just fits", [](Situation* s) { s->job.peak_memory_bytes = int64_t{7} << 30; }, "", "",
-     false},
+    {"memory just fits", [](Situation* s) { s->job.peak_memory.cores_bytes = int64_t{7} << 30; },
+     "", "", false},
     {"memory just fits without what CUDA takes of it",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");
-       s->job.peak_memory_bytes = int64_t{7} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{7} << 30;
      },
-     "memory", "needs 8.2 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
+     "memory",
+     "needs 8.2 GiB of memory (1.2 GiB of it assumed for CUDA until 'wattle-worker probe --rates' "
+     "measures it), 7.6 GiB of its 8.0 GiB are usable",
+     true},
     {"memory just fits beside what CUDA was measured to take",
      [](Situation* s) {
        MeasureCuda(int64_t{400} << 20, s);
-       s->job.peak_memory_bytes = int64_t{7} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{7} << 30;
      },
      "", "", false},
     {"memory just fits without what CUDA was measured to take",
      [](Situation* s) {
        MeasureCuda(int64_t{800} << 20, s);
-       s->job.peak_memory_bytes = int64_t{7} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{7} << 30;
      },
      "memory", "needs 8.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
     {"free memory just fits without what CUDA takes of it",
@@ -220,30 +236,114 @@ const Case kCases[] = {
        s->device.device.mutable_info()->set_accelerator("cuda");
        s->device.device.mutable_info()->set_emulated(false);
        s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{4} << 30);
-       s->job.peak_memory_bytes = int64_t{3} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{3} << 30;
      },
      "memory", "needs 4.2 GiB, only 4.0 GiB are free now", false},
+    {"tensors of a GPU with the board's memory, with the process and CUDA",
+     [](Situation* s) {
+       MeasureCuda(int64_t{400} << 20, s);
+       s->device.device.mutable_info()->set_accelerator_total_bytes(8 * kGiB);
+       s->device.device.mutable_info()->set_accelerator_shares_memory(true);
+       s->job.peak_memory = {
+           .cores_bytes = 6 * kGiB, .gpu_bytes = 7 * kGiB, .beside_gpu_bytes = kGiB / 2};
+     },
+     "memory", "needs 8.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
+    {"the same where another board's worker says that the GPU has the board's memory",
+     [](Situation* s) {
+       UseCard(8 * kGiB,
+               {.cores_bytes = 6 * kGiB, .gpu_bytes = 6 * kGiB, .beside_gpu_bytes = kGiB / 2}, s);
+       s->device.device.mutable_info()->set_accelerator_shares_memory(true);
+     },
+     "memory", "needs 7.8 GiB of memory (1.2 GiB of it assumed for CUDA", true},
+    {"too large for the PC and not for its card",
+     [](Situation* s) {
+       UseCard(24 * kGiB,
+               {.cores_bytes = 21 * kGiB, .gpu_bytes = 20 * kGiB, .beside_gpu_bytes = kGiB}, s);
+     },
+     "", "", false},
+    {"too large for the card and not for its PC",
+     [](Situation* s) {
+       UseCard(4 * kGiB, {.cores_bytes = 5 * kGiB, .gpu_bytes = 4 * kGiB, .beside_gpu_bytes = kGiB},
+               s);
+     },
+     "memory",
+     "needs 5.2 GiB of its card's memory (1.2 GiB of it assumed for CUDA until 'wattle-worker "
+     "probe --rates' measures it), 3.8 GiB of the card's 4.0 GiB are usable; needs 1.5 GiB more",
+     true},
+    {"a leaner form fits the card",
+     [](Situation* s) {
+       UseCard(4 * kGiB, {.cores_bytes = 5 * kGiB, .gpu_bytes = 4 * kGiB, .beside_gpu_bytes = kGiB},
+               s);
+       s->job.leaner_forms = {
+           {"batch_size: 2",
+            {.cores_bytes = 4 * kGiB, .gpu_bytes = 3 * kGiB, .beside_gpu_bytes = kGiB}},
+           {"batch_size: 1",
+            {.cores_bytes = 3 * kGiB, .gpu_bytes = 2 * kGiB, .beside_gpu_bytes = kGiB}}};
+     },
+     "memory", "needs 1.5 GiB more, or would fit with batch_size: 1", true},
+    {"just fits the card beside what CUDA was measured to take there",
+     [](Situation* s) {
+       UseCard(4 * kGiB, {.cores_bytes = 4 * kGiB, .gpu_bytes = 3 * kGiB, .beside_gpu_bytes = kGiB},
+               s);
+       MeasureCuda(int64_t{300} << 20, s);
+       s->device.device.mutable_info()->mutable_rates(0)->set_card_memory_bytes(int64_t{600} << 20);
+     },
+     "", "", false},
+    {"just fits the card without what CUDA was measured to take there",
+     [](Situation* s) {
+       UseCard(4 * kGiB, {.cores_bytes = 4 * kGiB, .gpu_bytes = 3 * kGiB, .beside_gpu_bytes = kGiB},
+               s);
+       MeasureCuda(int64_t{300} << 20, s);
+       s->device.device.mutable_info()->mutable_rates(0)->set_card_memory_bytes(int64_t{800} << 20);
+     },
+     "memory", "needs 4.0 GiB of its card's memory, 3.8 GiB of the card's 4.0 GiB are usable",
+     true},
+    {"data beside a large card that the PC cannot hold",
+     [](Situation* s) {
+       UseCard(24 * kGiB,
+               {.cores_bytes = 10 * kGiB, .gpu_bytes = kGiB, .beside_gpu_bytes = 9 * kGiB}, s);
+     },
+     "memory", "needs 9.3 GiB of memory (303.0 MiB of it assumed for CUDA", true},
+    {"a PC's memory taken by others, beside a large card",
+     [](Situation* s) {
+       UseCard(24 * kGiB,
+               {.cores_bytes = 8 * kGiB, .gpu_bytes = 6 * kGiB, .beside_gpu_bytes = 2 * kGiB}, s);
+       s->device.device.mutable_info()->set_emulated(false);
+       s->device.device.mutable_heartbeat()->set_memory_available_bytes(2 * kGiB);
+     },
+     "memory", "needs 2.3 GiB, only 2.0 GiB are free now", false},
+    {"a calibration, which holds nothing on the card",
+     [](Situation* s) {
+       UseCard(kGiB / 4, {.cores_bytes = 7 * kGiB, .gpu_bytes = 0, .beside_gpu_bytes = 7 * kGiB},
+               s);
+     },
+     "", "", false},
+    {"an older worker's card, of unknown memory",
+     [](Situation* s) {
+       UseCard(0, {.cores_bytes = 9 * kGiB, .gpu_bytes = 8 * kGiB, .beside_gpu_bytes = kGiB}, s);
+     },
+     "memory", "needs 9.0 GiB of memory, 7.6 GiB of its 8.0 GiB are usable", true},
     {"memory just fits, and CUDA has a card of its own",
      [](Situation* s) {
        s->device.device.mutable_info()->set_accelerator("cuda");
        s->device.device.mutable_info()->set_device_class("generic-x86-64");
        s->device.device.mutable_info()->set_throughput_flops_datasheet(1e12);
-       s->job.peak_memory_bytes = int64_t{7} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{7} << 30;
      },
      "", "", false},
     {"real memory taken by others",
      [](Situation* s) {
        s->device.device.mutable_info()->set_emulated(false);
        s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{2} << 30);
-       s->job.peak_memory_bytes = int64_t{3} << 30;
+       s->job.peak_memory.cores_bytes = int64_t{3} << 30;
      },
      "memory", "only 2.0 GiB are free now", false},
     {"real memory taken by others, and a leaner form",
      [](Situation* s) {
        s->device.device.mutable_info()->set_emulated(false);
        s->device.device.mutable_heartbeat()->set_memory_available_bytes(int64_t{2} << 30);
-       s->job.peak_memory_bytes = int64_t{3} << 30;
-       s->job.leaner_forms = {{"batch_size: 1", int64_t{1} << 30}};
+       s->job.peak_memory.cores_bytes = int64_t{3} << 30;
+       s->job.leaner_forms = {{"batch_size: 1", {.cores_bytes = int64_t{1} << 30}}};
      },
      "memory", "feasible once other programs leave 1.0 GiB more, or would fit with batch_size: 1",
      false},

@@ -16,6 +16,7 @@
 
 #include "absl/time/time.h"
 
+#include "proto/peak_memory.h"
 #include "scheduler/predict/work.h"  // InputView
 #include "scheduler/timetable/amounts.h"
 #include "units/id.h"
@@ -98,15 +99,15 @@ inline constexpr char kFloorModelsField[] = "quality_floor.models";
 // A model that a job with a quality floor may run.
 struct ModelView {
   v1::ArtifactInfo artifact;
-  std::string reference;          // What a job file can write to mean it.
-  bool is_parent = false;         // The model that the job names.
-  int64_t peak_memory_bytes = 0;  // As JobView's, with this model.
+  std::string reference;   // What a job file can write to mean it.
+  bool is_parent = false;  // The model that the job names.
+  PeakMemory peak_memory;  // As JobView's, with this model.
 };
 
 // A form of a job that takes less memory and does the same work.
 struct LeanerForm {
-  std::string change;             // "activation_checkpointing: true", as a job file has it.
-  int64_t peak_memory_bytes = 0;  // As JobView's.
+  std::string change;      // "activation_checkpointing: true", as a job file has it.
+  PeakMemory peak_memory;  // As JobView's.
 };
 
 // Why a profile job makes no further run.
@@ -137,9 +138,9 @@ struct JobView {
   std::vector<DeviceId> avoided_devices;  // Devices on which an attempt failed.
   // Devices on whose accelerator alone an attempt failed: their cores may take the job.
   std::vector<DeviceId> avoided_accelerators = {};
-  // Estimated peak memory of the runner (models/memory_estimate.h, which the scheduler may not
-  // include); 0: unknown, and memory is no reason to refuse.
-  int64_t peak_memory_bytes = 0;
+  // Estimated for the runner (models/memory_estimate.h, which the scheduler may not include); not
+  // known: memory is no reason to refuse.
+  PeakMemory peak_memory;
   // The memory of leaner forms, the largest first; nullopt: they were not looked at.
   std::optional<std::vector<LeanerForm>> leaner_forms = std::nullopt;
   std::vector<ModelView> models;  // Of a job with a quality floor, all that it may run.

@@ -13,6 +13,8 @@ v1::DeviceInfo OnCores(v1::DeviceInfo device) {
   }
   device.set_device_class(ClassOfCores(device.device_class()));
   device.clear_accelerator();
+  device.clear_accelerator_total_bytes();
+  device.clear_accelerator_shares_memory();
   device.clear_throughput_flops_datasheet();
   return device;
 }

@@ -9,8 +9,8 @@
 
 namespace wattle::scheduler {
 
-// The device as a job on its cores meets it: of the class of the cores, without accelerator and
-// without the accelerator's datasheet. A device without an accelerator stays as it is.
+// The device as a job on its cores meets it: of the class of the cores, without accelerator, its
+// memory and its datasheet. A device without an accelerator stays as it is.
 v1::DeviceInfo OnCores(v1::DeviceInfo device);
 
 // OnCores of the device with on_cpu, else the device.

@@ -18,6 +18,8 @@ v1::DeviceInfo Orin() {
   info.set_device_class("jetson-orin-nano");
   info.set_accelerator("cuda");
   info.set_throughput_flops_datasheet(1e12);
+  info.set_accelerator_total_bytes(int64_t{8} << 30);
+  info.set_accelerator_shares_memory(true);
   return info;
 }
 
@@ -26,6 +28,8 @@ TEST(ProcessorTest, TheCoresBesideAnAcceleratorAreAClassOfTheirOwn) {
   EXPECT_EQ(cores.device_class(), "jetson-orin-nano/cpu");
   EXPECT_EQ(cores.accelerator(), "");
   EXPECT_EQ(cores.throughput_flops_datasheet(), 0);
+  EXPECT_EQ(cores.accelerator_total_bytes(), 0);
+  EXPECT_FALSE(cores.accelerator_shares_memory());
   EXPECT_EQ(cores.device_id(), "orin");
   EXPECT_EQ(BoardClassOf(cores.device_class()), "jetson-orin-nano");
   EXPECT_EQ(BoardClassOf("jetson-orin-nano"), "jetson-orin-nano");

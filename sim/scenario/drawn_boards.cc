@@ -87,6 +87,7 @@ v1::DeviceInfo InfoOf(const BoardGroup& group, int number) {
   info.set_memory_bytes(group.board_class.memory_bytes);
   info.set_cores(group.board_class.cores);
   info.set_accelerator(group.board_class.accelerator);
+  info.set_accelerator_total_bytes(group.board_class.card_bytes);
   info.set_throughput_flops_datasheet(group.board_class.flops_per_second);
   info.set_energy_source(v1::ENERGY_SOURCE_INA3221);
   info.set_energy_scope("module");

@@ -98,6 +98,9 @@ class BoardText {
     if (!info_.accelerator().empty()) {
       Add("accelerator", ScalarText(info_.accelerator()));
     }
+    if (info_.accelerator_total_bytes() > 0 && !info_.accelerator_shares_memory()) {
+      Add("card_bytes", absl::StrCat(info_.accelerator_total_bytes()));
+    }
     if (info_.throughput_flops_datasheet() > 0.0) {
       Add("flops_per_second", ScalarText(info_.throughput_flops_datasheet()));
     }

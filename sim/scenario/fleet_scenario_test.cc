@@ -99,6 +99,10 @@ TEST(FleetScenarioTest, ABoardIsAsTheCoordinatorTellsIt) {
   GivePack(120, 0.4, &told.devices[0]);
   told.devices[1].mutable_info()->set_device_class("generic-x86-64");
   told.devices[1].mutable_heartbeat()->set_idle_power_watts(11.5);
+  for (v1::Device& device : told.devices) {
+    device.mutable_info()->set_accelerator_total_bytes(int64_t{24} << 30);
+  }
+  told.devices[0].mutable_info()->set_accelerator_shares_memory(true);
   const auto scenario = ScenarioOf(told);
   ASSERT_THAT(scenario, IsOk());
   ASSERT_THAT(scenario->fleet, SizeIs(2));
@@ -108,6 +112,7 @@ TEST(FleetScenarioTest, ABoardIsAsTheCoordinatorTellsIt) {
   EXPECT_EQ(nano.board_class.idle, Watts(4.25));
   EXPECT_EQ(nano.board_class.memory_bytes, 7'900'000'000);
   EXPECT_EQ(nano.board_class.cores, 6);
+  EXPECT_EQ(nano.board_class.card_bytes, 0);
   EXPECT_EQ(nano.board_class.flops_per_second, 1.28e12);
   EXPECT_EQ(nano.link_bytes_per_second, 2.5e6);
   EXPECT_EQ(nano.pack, FromWattHours(120));
@@ -119,6 +124,7 @@ TEST(FleetScenarioTest, ABoardIsAsTheCoordinatorTellsIt) {
   EXPECT_EQ(other.BoardName(1), "1e5");
   EXPECT_EQ(other.board_class.name, "generic-x86-64");
   EXPECT_EQ(other.board_class.idle, Watts(11.5));
+  EXPECT_EQ(other.board_class.card_bytes, int64_t{24} << 30);
   EXPECT_FALSE(other.pack.has_value());
 }
 

@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/core.h"
 #include "coordinator/memory/estimate_memory.h"
+#include "proto/peak_memory.h"
 #include "sim/event_loop.h"
 #include "sim/fleet.h"
 #include "sim/machine.h"
@@ -98,11 +99,11 @@ double Quantile(const std::vector<double>& sorted, double share) {
 // and their model and data never change.
 core::MemoryEstimator RememberMemory() {
   return
-      [known = std::make_shared<std::map<std::string, int64_t>>()](
+      [known = std::make_shared<std::map<std::string, PeakMemory>>()](
           const v1::JobSpec& spec, const v1::ModelShape& shape, const scheduler::DataMemory& data) {
         v1::JobSpec nameless = spec;
         nameless.clear_name();
-        const auto [entry, is_new] = known->try_emplace(nameless.SerializeAsString(), 0);
+        const auto [entry, is_new] = known->try_emplace(nameless.SerializeAsString());
         if (is_new) {
           entry->second = EstimateJobMemory(spec, shape, data);
         }

@@ -47,6 +47,8 @@ BoardClass ClassOf(Fields& fields) {
       "memory_bytes", 1e6, 1e15, static_cast<double>(told.memory_bytes), "1e6 to 1e15 bytes"));
   told.cores = fields.Whole("cores", 1, 4096, std::max(told.cores, 1), "1 to 4096");
   told.accelerator = fields.Text("accelerator", told.accelerator);
+  told.card_bytes = std::llround(fields.Number(
+      "card_bytes", 1e6, 1e15, static_cast<double>(told.card_bytes), "1e6 to 1e15 bytes"));
   told.flops_per_second =
       fields.Number("flops_per_second", 0.0, 1e18, told.flops_per_second, "0 to 1e18");
   return told;

@@ -231,7 +231,7 @@ class BadInput(Scene):
             self.assertRegex(done.stderr, rf"^{command[0]}.*: cannot write the answer to standard output; is the disk full\?\n$")
 
     def test_a_worker_whose_gpu_does_not_answer_offers_its_cores(self):
-        if subprocess.run([BIN / "wattle-runner", "--check-device", "cuda"], capture_output=True, text=True, timeout=120).stdout == "ok\n":
+        if subprocess.run([BIN / "wattle-runner", "--check-device", "cuda"], capture_output=True, text=True, timeout=120).stdout.startswith("ok\n"):
             self.skipTest("this machine's libtorch has CUDA")
         self.start()
         # A machine without the driver, and one whose runner has no libtorch that serves GPUs.
@@ -257,6 +257,33 @@ class BadInput(Scene):
         for accelerator in ("any", "cpu"):
             file = self.job_file(f"tune-{accelerator}", accelerator=accelerator, finetune={**FINETUNE, "steps": 2})
             self.assert_succeeded(self.fleet.until_done(self.fleet.submit(file)))
+
+    def test_a_model_that_fits_the_host_and_not_the_card_is_refused_with_the_cards_bytes(self):
+        """The runner and the driver's folder are made up: a card of 1 GiB, in this machine's memory."""
+        self.start()
+        board = self.fleet.directory / "board"
+        for folder in ("proc", "dev"):
+            (board / folder).mkdir(parents=True)
+        (board / "proc/meminfo").write_text(pathlib.Path("/proc/meminfo").read_text())
+        (board / "dev/nvidia0").touch()
+        runner = self.fleet.directory / "runner"
+        runner.write_text("""#!/bin/sh
+case $1 in
+  --version) echo fake-1 ;;
+  --check-device) echo ok; echo '{"acceleratorTotalBytes": "1073741824"}' ;;
+esac
+""")
+        runner.chmod(0o755)
+        self.fleet.start_worker("pc", extra=["--device", "cuda", "--sensor-root", board, f"--runner={runner}", "--isolation=none"])
+        self.fleet.until_connected("pc")
+        info = self.fleet.devices()["pc"]["info"]
+        self.assertEqual((int(info["accelerator_total_bytes"]), info.get("accelerator_shares_memory", False)), (1 << 30, False))
+        self.assertRegex(self.fleet.run_wattle("device", "show", "pc").stdout, r"\n +GPU memory +1\.0 GiB of its own\n")
+        self.push_demo()
+        plan = self.fleet.run_wattle("plan", self.job_file("on-card", accelerator="cuda", finetune=FINETUNE))
+        self.assertRegex(plan.stdout, r"needs 1\.\d GiB of its card's memory \(1\.2 GiB of it assumed for CUDA .*972\.8 MiB of the card's 1\.0 GiB are usable")
+        on_cores = self.fleet.run_wattle("plan", self.job_file("on-cores", finetune=FINETUNE))
+        self.assertRegex(on_cores.stdout, r"\n\*  pc +CPU ")
 
     def test_port_in_use(self):
         self.start()

@@ -464,6 +464,8 @@ void Agent::UseCoresOnly(absl::string_view reason) {
   device_ = "cpu";
   if (emulator_ == nullptr) {  // an emulated board keeps what its file says
     settings_.info.clear_accelerator();
+    settings_.info.clear_accelerator_total_bytes();
+    settings_.info.clear_accelerator_shares_memory();
     settings_.info.clear_offers_cpu();
   }
 }
@@ -489,12 +491,14 @@ void Agent::AskRunner() {
     return;
   }
   absl::StatusOr<box::Box> device_box = PrepareBox({});
-  const absl::Status usable =
+  const absl::StatusOr<v1::DeviceInfo> told =
       device_box.ok() ? child::CheckRunnerDevice({.program = config_.runner, .box = &*device_box},
                                                  device_, kRunnerAnswers)
                       : device_box.status();
-  if (!usable.ok()) {
-    UseCoresOnly(usable.message());
+  if (!told.ok()) {
+    UseCoresOnly(told.status().message());
+  } else if (emulator_ == nullptr) {  // an emulated board's GPU is not this machine's
+    settings_.info.MergeFrom(*told);
   }
 }
 

@@ -97,7 +97,8 @@ absl::StatusOr<v1::MeasuredRates> Measure(const RateProbe& probe) {
   if (probe.device != "cpu") {
     WATTLE_ASSIGN_OR_RETURN(box::Box asked, boxed(""));
     WATTLE_RETURN_IF_ERROR(child::CheckRunnerDevice({.program = probe.runner, .box = &asked},
-                                                    probe.device, kRunnerMeasures));
+                                                    probe.device, kRunnerMeasures)
+                               .status());
     CompileMissingKernels(probe);
     kernels = KernelsCompiledAhead(probe.state_directory);
   }
@@ -178,10 +179,14 @@ std::string RatesText(const v1::DeviceInfo& record) {
   add("FP16 products", rates.fp16_flops(), "GFLOP/s");
   add("int8 products", rates.int8_weights_per_second(), "G weights/s");
   add("int4 products", rates.int4_weights_per_second(), "G weights/s");
-  if (rates.accelerator_memory_bytes() > 0) {
-    absl::StrAppend(&text, "  ", absl::StrFormat("%-20s", "memory of its use"),
-                    absl::StrFormat("%10s", FormatBytes(rates.accelerator_memory_bytes())), "\n");
-  }
+  const auto add_memory = [&text](const char* name, int64_t size_bytes) {
+    if (size_bytes > 0) {
+      absl::StrAppend(&text, "  ", absl::StrFormat("%-20s", name),
+                      absl::StrFormat("%10s", FormatBytes(size_bytes)), "\n");
+    }
+  };
+  add_memory("memory of its use", rates.accelerator_memory_bytes());
+  add_memory("of the card's own", rates.card_memory_bytes());
   return absl::StrCat(text, "the worker tells them to the coordinator when it starts\n");
 }
 

@@ -115,6 +115,9 @@ TEST(ProbeRatesTest, TheRunnerMeasuresAndTheFolderKeepsIt) {
   v1::DeviceInfo with_gpu = *record;
   with_gpu.mutable_rates()->rbegin()->set_accelerator_memory_bytes(int64_t{600} << 20);
   EXPECT_THAT(RatesText(with_gpu), HasSubstr("memory of its use    600.0 MiB\n"));
+  EXPECT_THAT(RatesText(with_gpu), Not(HasSubstr("card")));
+  with_gpu.mutable_rates()->rbegin()->set_card_memory_bytes(int64_t{700} << 20);
+  EXPECT_THAT(RatesText(with_gpu), HasSubstr("of the card's own    700.0 MiB\n"));
   const auto disk = PosixDisk::Open(probe.state_directory);
   ASSERT_THAT(disk, IsOk());
   const auto state = StateDirectory::Open(disk->get());

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -14,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "google/protobuf/util/json_util.h"
 
 #include "base/clock.h"
@@ -337,10 +340,11 @@ RunnerExit RunnerProcess::Reap() {
 
 namespace {
 
-// The first line that the program prints when it is started with the flag (and its value).
-absl::StatusOr<std::string> FirstLineOf(const RunnerOptions& options,
-                                        const std::vector<std::string>& flag,
-                                        absl::Duration timeout) {
+// The lines that the program prints when it is started with the flag (and its value); one at
+// least.
+absl::StatusOr<std::vector<std::string>> LinesOf(const RunnerOptions& options,
+                                                 const std::vector<std::string>& flag,
+                                                 absl::Duration timeout) {
   const std::string& program = options.program;
   std::vector<std::string> command = {program};
   command.insert(command.end(), flag.begin(), flag.end());
@@ -378,12 +382,18 @@ absl::StatusOr<std::string> FirstLineOf(const RunnerOptions& options,
   int wait_status = 0;
   waitpid(child.pid, &wait_status, 0);
   WATTLE_RETURN_IF_ERROR(status);
-  const size_t end = text.find('\n');
-  if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || end == std::string::npos) {
+  if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0 || !absl::StrContains(text, '\n')) {
     return absl::InternalError(
         absl::StrCat(program, " ", flag.front(), ": ", ClassifyExit(wait_status, false).message));
   }
-  return text.substr(0, end);
+  return absl::StrSplit(text, '\n');
+}
+
+absl::StatusOr<std::string> FirstLineOf(const RunnerOptions& options,
+                                        const std::vector<std::string>& flag,
+                                        absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<std::string> lines, LinesOf(options, flag, timeout));
+  return lines.front();
 }
 
 }  // namespace
@@ -392,11 +402,23 @@ absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Du
   return FirstLineOf(options, {"--version"}, timeout);
 }
 
-absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
-                               absl::Duration timeout) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string answer,
-                          FirstLineOf(options, {"--check-device", device}, timeout));
-  return answer == "ok" ? absl::OkStatus() : absl::FailedPreconditionError(answer);
+absl::StatusOr<v1::DeviceInfo> CheckRunnerDevice(const RunnerOptions& options,
+                                                 const std::string& device,
+                                                 absl::Duration timeout) {
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<std::string> lines,
+                          LinesOf(options, {"--check-device", device}, timeout));
+  if (lines.front() != "ok") {
+    return absl::FailedPreconditionError(lines.front());
+  }
+  v1::DeviceInfo told;
+  v1::DeviceInfo memory;
+  google::protobuf::util::JsonParseOptions of_a_newer_runner;
+  of_a_newer_runner.ignore_unknown_fields = true;
+  if (google::protobuf::util::JsonStringToMessage(lines[1], &told, of_a_newer_runner).ok()) {
+    memory.set_accelerator_total_bytes(std::max<int64_t>(0, told.accelerator_total_bytes()));
+    memory.set_accelerator_shares_memory(told.accelerator_shares_memory());
+  }
+  return memory;
 }
 
 absl::Status TestRunner(const RunnerOptions& options, const std::string& device,

@@ -111,10 +111,12 @@ absl::Status CheckRunnerProgram(const std::string& program);
 // kDeadlineExceeded, kInternal.
 absl::StatusOr<std::string> RunnerVersion(const RunnerOptions& options, absl::Duration timeout);
 
-// Whether the runner can use the device ("cuda"), asked before any job comes. kFailedPrecondition:
-// it cannot, and why; else the errors of RunnerVersion: the runner gave no answer.
-absl::Status CheckRunnerDevice(const RunnerOptions& options, const std::string& device,
-                               absl::Duration timeout);
+// Whether the runner can use the device ("cuda"), asked before any job comes, and what it tells of
+// the device's memory: the fields of DeviceInfo for that, none where the driver or an older runner
+// does not know. kFailedPrecondition: it cannot, and why; else the errors of RunnerVersion: the
+// runner gave no answer.
+absl::StatusOr<v1::DeviceInfo> CheckRunnerDevice(const RunnerOptions& options,
+                                                 const std::string& device, absl::Duration timeout);
 
 // Lets the runner test itself on the device. kFailedPrecondition: a result is wrong, and which;
 // else the errors of RunnerVersion.

@@ -328,6 +328,16 @@ TEST(CheckRunnerDeviceTest, TheRunnerSaysWhyNot) {
       << "no answer is not an answer";
 }
 
+TEST(CheckRunnerDeviceTest, TheRunnerTellsTheMemoryOfAGpu) {
+  const auto card = CheckRunnerDevice({.program = kFakeRunner}, "cuda:0", absl::Seconds(30));
+  ASSERT_THAT(card, IsOk());
+  EXPECT_EQ(card->accelerator_total_bytes(), int64_t{24} << 30);
+  EXPECT_FALSE(card->accelerator_shares_memory());
+  const auto untold = CheckRunnerDevice({.program = kFakeRunner}, "cpu", absl::Seconds(30));
+  ASSERT_THAT(untold, IsOk());
+  EXPECT_EQ(untold->accelerator_total_bytes(), 0) << "as by an older runner";
+}
+
 TEST(MeasureRunnerRatesTest, TheRunnerTellsThemAsALineOfJson) {
   const auto rates =
       MeasureRunnerRates({.program = kFakeRunner, .threads = 2}, "cpu", absl::Seconds(30));

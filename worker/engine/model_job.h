@@ -36,6 +36,13 @@ absl::Status SetThreads(int threads);
 // Can jobs run on the device ("cpu", "cuda", "cuda:1")? kUnavailable, with the remedy.
 absl::Status CheckDevice(const std::string& name);
 
+// Of the device's memory; all 0 for "cpu", and where its driver does not tell it.
+struct DeviceMemory {
+  int64_t total_bytes = 0;
+  bool shares_host = false;  // it is the host's
+};
+[[nodiscard]] DeviceMemory MemoryOfDevice(const std::string& name);
+
 // Writes random weights into `directory`, which has config.json and no weights yet: the start of a
 // pretraining run. The weights are a pure function of config and seed. Errors: kAlreadyExists where
 // there are weights; kNotFound.

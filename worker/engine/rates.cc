@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "proto/rate_bounds.h"
+#include "units/format.h"
 #include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
@@ -126,10 +129,29 @@ absl::StatusOr<double> MeasureStored(kernels::WeightFormat format, at::Device de
   });
 }
 
-// What the device's first products of each kind take of the board's memory, on tensors of a few
-// KiB: driver, libraries, their workspaces, kernels. Wants a process that has not used it, and
-// kernels that were compiled ahead: what compiling them takes would count too.
-int64_t MeasureAcceleratorMemory(at::Device device) {
+// What of a card's memory is not free. Other programs' part counts too: before the first tensor
+// there is no context to ask by. None where the memory is the host's.
+int64_t TakenOfCard(at::Device device) {
+  const std::optional<int64_t> total = TotalMemory(device);
+  const std::optional<int64_t> free = FreeMemory(device);
+  if (SharesHostMemory(device) || !total.has_value() || !free.has_value()) {
+    return 0;
+  }
+  const int64_t taken = std::max<int64_t>(0, *total - *free);
+  if (taken > kAcceleratorUseBytesMax) {
+    std::fprintf(stderr,
+                 "card memory: not measured: %s of it are in use; end the other programs on it and "
+                 "run this again\n",
+                 FormatBytes(taken).c_str());
+    return 0;
+  }
+  return taken;
+}
+
+// What the device's first products of each kind take of the board's memory and of a card's, on
+// tensors of a few KiB: driver, libraries, their workspaces, kernels. Wants a process that has not
+// used it, and kernels that were compiled ahead: what compiling them takes would count too.
+void MeasureAcceleratorMemory(at::Device device, v1::MeasuredRates& rates) {
   const auto available = [] {
     return ReadKibibyteLine("/proc/meminfo", "MemAvailable").value_or(0);
   };
@@ -146,7 +168,8 @@ int64_t MeasureAcceleratorMemory(at::Device device) {
     const MatrixWeights stored = operations.Stored(CopyPacked(*packed), device);
     Await(operations.StoredProduct(stored, on_device.narrow(0, 0, 1), {}));
   }
-  return std::max<int64_t>(0, before - available());
+  rates.set_accelerator_memory_bytes(std::max<int64_t>(0, before - available()));
+  rates.set_card_memory_bytes(TakenOfCard(device));
 }
 
 // 0 where the device lacks what the rate needs, such as BF16 on an old GPU.
@@ -174,10 +197,10 @@ absl::StatusOr<v1::MeasuredRates> MeasureRates(const std::string& device_name) {
   v1::MeasuredRates rates;
   rates.set_engine_version(EngineVersion());
   if (!OperationsOn(device).in_host_memory()) {
-    rates.set_accelerator_memory_bytes(
-        static_cast<int64_t>(RateOrNone("accelerator memory", [&]() -> absl::StatusOr<double> {
-          return static_cast<double>(MeasureAcceleratorMemory(device));
-        })));
+    RateOrNone("accelerator memory", [&]() -> absl::StatusOr<double> {
+      MeasureAcceleratorMemory(device, rates);
+      return 0.0;
+    });
   }
   rates.set_memory_bytes_per_second(
       RateOrNone("memory", [&]() -> absl::StatusOr<double> { return MeasureMemory(device); }));

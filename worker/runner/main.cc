@@ -26,6 +26,7 @@
 
 #include "base/file.h"
 #include "base/standard_output.h"
+#include "wattle/v1/device.pb.h"
 #include "wattle/v1/runner.pb.h"
 #include "worker/engine/compiled_ahead.h"
 #include "worker/engine/model_job.h"
@@ -160,6 +161,23 @@ int RunForPerson(const std::string& task_path, bool as_json) {
   return last.has_result() ? 0 : kExitFailed;
 }
 
+// The second line has the facts of DeviceInfo that the worker tells; an older worker reads the
+// first alone.
+int PrintDevice(const std::string& device) {
+  const absl::Status usable = wattle::engine::CheckDevice(device);
+  std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
+  const wattle::engine::DeviceMemory memory =
+      usable.ok() ? wattle::engine::MemoryOfDevice(device) : wattle::engine::DeviceMemory();
+  v1::DeviceInfo facts;
+  facts.set_accelerator_total_bytes(memory.total_bytes);
+  facts.set_accelerator_shares_memory(memory.shares_host);
+  std::string line;
+  if (memory.total_bytes > 0 && google::protobuf::util::MessageToJsonString(facts, &line).ok()) {
+    std::printf("%s\n", line.c_str());
+  }
+  return wattle::AfterOutput("wattle-runner", 0);
+}
+
 int PrintRates(const std::string& device, int threads) {
   absl::Status status = wattle::engine::SetThreads(threads);
   if (status.ok()) {
@@ -209,8 +227,10 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", wattle::engine::EngineVersion());
   app.add_option("--task", task_path, "Run the RunnerTask in this file (text format or JSON)");
   app.add_flag("--json", as_json, "With --task: print frames as lines of JSON on standard output");
-  app.add_option("--check-device", device,
-                 "Print \"ok\" where jobs can run on this device (cpu, cuda), else why not");
+  app.add_option(
+      "--check-device", device,
+      "Print \"ok\" where jobs can run on this device (cpu, cuda) and a line of JSON with its "
+      "memory, else why not");
   app.add_option(
       "--self-test", tested_device,
       "Print \"ok\" where the engine calculates rightly on this device (cpu, cuda), else "
@@ -236,9 +256,7 @@ int Main(int argc, char** argv) {
     return kExitUsage;
   }
   if (!device.empty()) {
-    const absl::Status usable = wattle::engine::CheckDevice(device);
-    std::printf("%s\n", usable.ok() ? "ok" : std::string(usable.message()).c_str());
-    return wattle::AfterOutput("wattle-runner", 0);
+    return PrintDevice(device);
   }
   if (!tested_device.empty()) {
     return PrintSelfTest(tested_device, threads);

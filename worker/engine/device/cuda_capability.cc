@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 
@@ -22,26 +23,33 @@ Function* Find(void* library, const char* name) {
   return reinterpret_cast<Function*>(dlsym(library, name));
 }
 
+// The driver's library, for a CUDA device; null for another device, or where there is no driver.
+void* LibraryFor(at::Device device, const char* driver) {
+  // It stays: libtorch uses the same one.
+  return device.is_cuda() ? dlopen(driver, RTLD_NOW | RTLD_LOCAL) : nullptr;
+}
+
+// The driver's number of the device.
+std::optional<int> HandleOf(at::Device device, void* library) {
+  auto* const start = Find<int(unsigned int)>(library, "cuInit");
+  auto* const get = Find<int(int*, int)>(library, "cuDeviceGet");
+  int handle = 0;
+  const bool answered = start != nullptr && get != nullptr && start(0) == kSuccess &&
+                        get(&handle, std::max<int>(device.index(), 0)) == kSuccess;
+  return answered ? std::optional(handle) : std::nullopt;
+}
+
 // Of a CUDA device; none for another device, or where the driver does not answer.
 std::optional<int> AttributeOf(at::Device device, int wanted, const char* driver) {
-  if (!device.is_cuda()) {
-    return std::nullopt;
-  }
-  void* library = dlopen(driver, RTLD_NOW | RTLD_LOCAL);  // stays: libtorch uses the same one
+  void* const library = LibraryFor(device, driver);
   if (library == nullptr) {
     return std::nullopt;
   }
-  auto* const start = Find<int(unsigned int)>(library, "cuInit");
-  auto* const get = Find<int(int*, int)>(library, "cuDeviceGet");
   auto* const attribute = Find<int(int*, int, int)>(library, "cuDeviceGetAttribute");
-  if (start == nullptr || get == nullptr || attribute == nullptr) {
-    return std::nullopt;
-  }
-  int handle = 0;
+  const std::optional<int> handle = HandleOf(device, library);
   int value = 0;
-  const bool answered = start(0) == kSuccess &&
-                        get(&handle, std::max<int>(device.index(), 0)) == kSuccess &&
-                        attribute(&value, wanted, handle) == kSuccess;
+  const bool answered =
+      attribute != nullptr && handle.has_value() && attribute(&value, wanted, *handle) == kSuccess;
   return answered ? std::optional(value) : std::nullopt;
 }
 
@@ -57,6 +65,32 @@ std::optional<ComputeCapability> CapabilityOf(at::Device device, const char* dri
 
 bool SharesHostMemory(at::Device device, const char* driver) {
   return AttributeOf(device, kIntegrated, driver).value_or(0) == 1;
+}
+
+std::optional<int64_t> TotalMemory(at::Device device, const char* driver) {
+  void* const library = LibraryFor(device, driver);
+  if (library == nullptr) {
+    return std::nullopt;
+  }
+  auto* const total_memory = Find<int(size_t*, int)>(library, "cuDeviceTotalMem_v2");
+  const std::optional<int> handle = HandleOf(device, library);
+  size_t bytes = 0;
+  const bool answered =
+      total_memory != nullptr && handle.has_value() && total_memory(&bytes, *handle) == kSuccess;
+  return answered ? std::optional(static_cast<int64_t>(bytes)) : std::nullopt;
+}
+
+std::optional<int64_t> FreeMemory(at::Device device, const char* driver) {
+  void* const library = LibraryFor(device, driver);
+  if (library == nullptr) {
+    return std::nullopt;
+  }
+  auto* const ask = Find<int(size_t*, size_t*)>(library, "cuMemGetInfo_v2");
+  size_t free = 0;
+  size_t total = 0;
+  return ask != nullptr && ask(&free, &total) == kSuccess
+             ? std::optional(static_cast<int64_t>(free))
+             : std::nullopt;
 }
 
 absl::Status CheckFactors(kernels::FactorType factors,

@@ -1,11 +1,13 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // What an NVIDIA GPU can compute with, by its compute capability: libtorch computes BF16 products
-// on every GPU, but one before Ampere has no instructions for them. And whether its memory is the
-// host's. The driver is asked directly (dlopen), so that nothing of CUDA is needed to build.
+// on every GPU, but one before Ampere has no instructions for them. And how much memory it has, and
+// whether that is the host's. The driver is asked directly (dlopen), so that nothing of CUDA is
+// needed to build.
 #ifndef WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 #define WATTLE_WORKER_ENGINE_DEVICE_CUDA_CAPABILITY_H_
 
+#include <cstdint>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -28,6 +30,15 @@ struct ComputeCapability {
 // Whether the GPU's memory is the host's, as a board's. Not for another device, or where the driver
 // does not answer.
 [[nodiscard]] bool SharesHostMemory(at::Device device, const char* driver = "libcuda.so.1");
+
+// Bytes of the GPU's memory in all, which on a board is most of the host's. None for another
+// device, or where the driver does not answer.
+[[nodiscard]] std::optional<int64_t> TotalMemory(at::Device device,
+                                                 const char* driver = "libcuda.so.1");
+
+// Bytes of it that no program holds. Only after this thread's first tensor on the GPU.
+[[nodiscard]] std::optional<int64_t> FreeMemory(at::Device device,
+                                                const char* driver = "libcuda.so.1");
 
 // kFailedPrecondition where products of these factors are not for such a GPU; says which are. Pure.
 absl::Status CheckFactors(kernels::FactorType factors,

@@ -38,6 +38,19 @@ TEST(CudaCapabilityTest, TheDriverSaysWhoseMemoryItIs) {
   EXPECT_FALSE(SharesHostMemory(at::Device(at::kCUDA), "libnothing-of-this-name.so"));
 }
 
+TEST(CudaCapabilityTest, TheDriverSaysHowMuchMemoryThereIsAndHowMuchIsFree) {
+  EXPECT_EQ(TotalMemory(at::Device(at::kCUDA, 0), WATTLE_TEST_CUDA_DRIVER), int64_t{24} << 30);
+  EXPECT_EQ(TotalMemory(at::Device(at::kCUDA, 1), WATTLE_TEST_CUDA_DRIVER), int64_t{8} << 30);
+  EXPECT_EQ(FreeMemory(at::Device(at::kCUDA, 0), WATTLE_TEST_CUDA_DRIVER), int64_t{23} << 30);
+  EXPECT_FALSE(TotalMemory(at::Device(at::kCUDA, 2), WATTLE_TEST_CUDA_DRIVER).has_value());
+  for (const char* const none : {"libnothing-of-this-name.so", "libc.so.6"}) {
+    EXPECT_FALSE(TotalMemory(at::Device(at::kCUDA), none).has_value()) << none;
+    EXPECT_FALSE(FreeMemory(at::Device(at::kCUDA), none).has_value()) << none;
+  }
+  EXPECT_FALSE(TotalMemory(at::Device(at::kCPU), WATTLE_TEST_CUDA_DRIVER).has_value());
+  EXPECT_FALSE(FreeMemory(at::Device(at::kCPU), WATTLE_TEST_CUDA_DRIVER).has_value());
+}
+
 TEST(CudaCapabilityTest, Bf16IsRefusedBeforeAmpereWithItsRemedy) {
   for (const ComputeCapability old : {ComputeCapability{5, 3}, {6, 2}, {7, 2}, {7, 5}}) {
     EXPECT_THAT(CheckFactors(FactorType::kBf16, old),

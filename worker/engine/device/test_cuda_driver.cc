@@ -2,6 +2,8 @@
 //
 // For tests: a driver's library with two devices, a Xavier's GPU and an Orin's. The Orin's alone
 // says that it shares the host's memory.
+#include <cstddef>
+
 extern "C" {
 
 int cuInit(unsigned int /*flags*/) {
@@ -19,6 +21,17 @@ int cuDeviceGetAttribute(int* value, int attribute, int handle) {
            : attribute == 76 ? (orin ? 7 : 2)
            : attribute == 18 ? (orin ? 1 : 0)
                              : -1;
+  return 0;
+}
+
+int cuDeviceTotalMem_v2(size_t* bytes, int handle) {
+  *bytes = (size_t{1} << 30) * (handle == 41 ? 8 : 24);
+  return handle == 40 || handle == 41 ? 0 : 101;
+}
+
+int cuMemGetInfo_v2(size_t* free, size_t* total) {
+  *total = size_t{24} << 30;
+  *free = size_t{23} << 30;
   return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "formats/safetensors_set.h"
 #include "models/family.h"
 #include "proto/quantization_recipe.h"
+#include "worker/engine/device/cuda_capability.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/model_job.h"
@@ -284,6 +285,17 @@ absl::Status WritePacked(const std::string& path, const LoadedModel& model) {
 
 absl::Status CheckDevice(const std::string& name) {
   return AtTorchBorder("device", [&] { return DeviceNamed(name).status(); });
+}
+
+DeviceMemory MemoryOfDevice(const std::string& name) {
+  DeviceMemory memory;
+  const absl::Status status = AtTorchBorder("device", [&]() -> absl::Status {
+    WATTLE_ASSIGN_OR_RETURN(const at::Device device, DeviceNamed(name));
+    memory.total_bytes = TotalMemory(device).value_or(0);
+    memory.shares_host = SharesHostMemory(device);
+    return absl::OkStatus();
+  });
+  return status.ok() ? memory : DeviceMemory();
 }
 
 bool LoadedModel::is_quantized() const {
