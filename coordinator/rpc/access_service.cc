@@ -370,6 +370,11 @@ absl::Status AccessService::KeepDone(const std::string& kind, const std::string&
                                                             kept.message(), "; then ", again));
 }
 
+void AccessService::EndStreams(const std::string& kind, const std::string& id) const {
+  const std::string who = absl::StrCat(kind, " ", id);
+  gate_.limits().EndStreams(who, absl::PermissionDeniedError(absl::StrCat(who, " was revoked")));
+}
+
 absl::Status AccessService::KeepEnrolled(const v1::EnrolmentToken& token,
                                          const std::string& id) const {
   constexpr char kAgain[] = "repeat the same command";
@@ -422,6 +427,7 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The gate refuses its next stream; this one ends here.
     streams_.CloseDevice(device, "this device was revoked");
+    EndStreams(core::kDeviceKind, device.value());
     WATTLE_RETURN_IF_ERROR(
         KeepDone(core::kDeviceKind, device.value(), "is revoked", "revoke again"));
     response->set_device_id(device.value());
@@ -450,6 +456,7 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
         PostFor(*context, core::RevokeIdentity{core::kPersonKind, request->person(),
                                                request->reason(), NameOf(*context)})
             .status);
+    EndStreams(core::kPersonKind, request->person());
     return KeepDone(core::kPersonKind, request->person(), "is revoked", "revoke again");
   };
   return ToGrpc(revoke());

@@ -113,6 +113,8 @@ class AccessService final : public v1::AccessService::Service {
   // The change is in the journal. done: "is revoked"; again: what repeats the call.
   [[nodiscard]] absl::Status KeepDone(const std::string& kind, const std::string& id,
                                       absl::string_view done, absl::string_view again) const;
+  // Ends the open streams of somebody who is revoked, beside a board's own one.
+  void EndStreams(const std::string& kind, const std::string& id) const;
   // Of an enrolment: the token, once it is spent, and a board that waits.
   [[nodiscard]] absl::Status KeepEnrolled(const v1::EnrolmentToken& token,
                                           const std::string& id) const;
