@@ -41,19 +41,22 @@ std::vector<std::string> LineLimit::TakeRest() {
 }
 
 std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now) {
+  return Take(line, now, CauseOf(line));
+}
+
+std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now, std::string cause) {
   std::vector<std::string> lines;
   for (auto it = causes_.begin(); it != causes_.end();) {
-    const auto& [cause, minute] = *it;
+    const auto& [known, minute] = *it;
     if (now - minute.begin < absl::Minutes(1)) {
       ++it;
       continue;
     }
     if (minute.left_out > 0) {
-      lines.push_back(CountLine(cause, minute.left_out));
+      lines.push_back(CountLine(known, minute.left_out));
     }
     it = causes_.erase(it);
   }
-  std::string cause = CauseOf(line);
   if (causes_.size() >= kLogCausesMax && causes_.find(cause) == causes_.end()) {
     cause = "other causes";
   }

@@ -36,6 +36,7 @@ absl::StatusOr<ExitCode> ShowEvents(Session& session, const EventsFlags& flags) 
   v1::WatchEventsRequest request;
   request.set_follow(flags.follow);
   request.set_limit(flags.limit);
+  request.set_audited_alone(flags.audited_alone);
   if (!flags.since.empty()) {
     WATTLE_ASSIGN_OR_RETURN(const absl::Time since, ParseSince(flags.since, session.Now()));
     request.set_since_unix_seconds(UnixSeconds(since));
@@ -71,7 +72,8 @@ void AddAuditCommand(CLI::App* app, CommandSlot* slot) {
   CLI::App* leaf = AddLeaf(
       app, "audit",
       "Show who was let in, shut out or refused, and what people changed, by whom and from which "
-      "address, among the latest 1000 events. The coordinator's log has the same lines.",
+      "address: the latest 1000 such events of the journal. The coordinator's log has the same "
+      "lines.",
       "  wattle audit --since 24h\n"
       "  wattle -o json audit --follow | jq -r 'select(.kind == \"call_refused\")'\n");
   const auto flags = AddFlags(leaf);

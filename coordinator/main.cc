@@ -293,9 +293,10 @@ absl::StatusOr<std::unique_ptr<wattle::Revocations>> HoldRevocations(
                               absl::StrCat(options.data_directory, "/", wattle::kRevocationsFile)));
   WATTLE_ASSIGN_OR_RETURN(const int again, revocations->Agree(runtime));
   if (again > 0) {
-    wattle::LogWarning(absl::StrCat(again, " revoked again: the journal had forgotten, and ",
-                                    options.data_directory, "/", wattle::kRevocationsFile,
-                                    " had not"));
+    wattle::LogWarning(absl::StrCat(
+        again,
+        " of revocations, waiting boards and tokens hold again: the journal had forgotten, and ",
+        options.data_directory, "/", wattle::kRevocationsFile, " had not"));
   }
   return revocations;
 }
@@ -347,8 +348,10 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
            .transfers_per_site = options.transfers_per_site,
            .moved_to = options.moved_to,
            .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory),
-           .keep_revocation =
-               [&revocations](const auto& revoked) { return revocations->Keep(revoked); }},
+           .keep_access =
+               [&revocations, &runtime](const std::string& kind, const std::string& id) {
+                 return revocations->Keep(*runtime, kind, id);
+               }},
           api, streams, *store));
   const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet(),
                                          limits);

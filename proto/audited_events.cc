@@ -2,14 +2,13 @@
 #include "proto/audited_events.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 
 namespace wattle {
 
-bool IsAudited(absl::string_view kind) {
-  static constexpr const char* kKinds[] = {
+const std::vector<std::string>& AuditedKinds() {
+  static const auto& kinds = *new std::vector<std::string>{
       "job_submitted",
       "device_drained",
       "device_resumed",
@@ -39,9 +38,18 @@ bool IsAudited(absl::string_view kind) {
       "member_set",
       "upgrade_started",
       "upgrade_state_changed",
-      kCallRefused,
   };
-  return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
+  return kinds;
+}
+
+bool IsAudited(absl::string_view kind) {
+  const std::vector<std::string>& kinds = AuditedKinds();
+  return kind == kCallRefused || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+bool IsOfDailyWork(absl::string_view kind) {
+  return kind == "job_submitted" || kind == "artifact_committed" || kind == "artifact_removed" ||
+         kind == "artifact_signed";
 }
 
 std::string AuditText(const v1::FleetEvent& event) {

@@ -6,6 +6,7 @@
 #define WATTLE_PROTO_AUDITED_EVENTS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -18,6 +19,11 @@ inline constexpr char kCallRefused[] = "call_refused";
 
 // kind: of a FleetEvent.
 bool IsAudited(absl::string_view kind);
+
+// Those of the journal.
+const std::vector<std::string>& AuditedKinds();
+// Whether it is audited as what people do all day, many times a minute: jobs and artifacts.
+bool IsOfDailyWork(absl::string_view kind);
 
 // The event's sentence, and whose call it was: "policy solar applied; person ada from 10.0.0.7".
 std::string AuditText(const v1::FleetEvent& event);

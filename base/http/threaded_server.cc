@@ -1,13 +1,11 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "base/http/threaded_server.h"
 
-#include <netdb.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -15,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "base/address_share.h"
 #include "base/http/socket_stream.h"
 
 namespace wattle::http {
@@ -54,14 +53,11 @@ bool HasBody(const httplib::Request& request) {
 }
 
 // "" for a peer that is gone already.
-std::string PeerAddress(int socket) {
+std::string PeerShare(int socket) {
   sockaddr_storage peer = {};
   socklen_t length = sizeof(peer);
-  std::array<char, NI_MAXHOST> host = {};
-  const bool known = getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
-                     getnameinfo(reinterpret_cast<const sockaddr*>(&peer), length, host.data(),
-                                 host.size(), nullptr, 0, NI_NUMERICHOST) == 0;
-  return known ? host.data() : "";
+  const bool known = getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+  return known ? ShareOf(peer) : "";
 }
 
 // The answer then tells the peer that the connection ends.
@@ -112,7 +108,7 @@ bool ThreadedServer::process_and_close_socket(int socket) {
 // The accepting thread waits for nobody whose own connections are all being answered: others come
 // after it.
 std::optional<ThreadedServer::Place> ThreadedServer::Enter(int socket) {
-  const std::string address = PeerAddress(socket);
+  const std::string address = PeerShare(socket);
   absl::MutexLock lock(&mutex_);
   if (CountOf(address) >= limits_.connections_per_address_max) {
     ++crowded_;

@@ -41,7 +41,7 @@ class ThreadedServer final : public httplib::Server {
   class Threads;
   struct Connection {
     int socket = -1;
-    std::string address;   // Of the peer, without the port.
+    std::string address;   // Of the peer, as ShareOf says.
     uint64_t request = 0;  // Grows with each request of the server.
     bool waits = false;    // For its peer.
     bool given_up = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,95 @@ namespace {
 constexpr size_t kBucketsMax = 20'000;
 
 }  // namespace
+
+struct CallLimits::Streams {
+  absl::Mutex mutex;
+  std::map<std::string, std::set<std::shared_ptr<Stream::Open>>> open ABSL_GUARDED_BY(mutex);
+};
+
+class CallLimits::Stream::Open : public std::enable_shared_from_this<CallLimits::Stream::Open> {
+ public:
+  Open(std::shared_ptr<Streams> all, std::string caller, std::function<void()> cancel)
+      : all_(std::move(all)), caller_(std::move(caller)), cancel_(std::move(cancel)) {}
+
+  // The handler ends, and with it what `cancel` refers to.
+  void Leave() {
+    {
+      absl::MutexLock lock(&mutex_);
+      cancel_ = nullptr;
+      on_end_ = nullptr;
+    }
+    absl::MutexLock lock(&all_->mutex);
+    const auto mine = all_->open.find(caller_);
+    mine->second.erase(shared_from_this());
+    if (mine->second.empty()) {
+      all_->open.erase(mine);
+    }
+  }
+  [[nodiscard]] absl::Status ended() const {
+    absl::MutexLock lock(&mutex_);
+    return ended_;
+  }
+  void OnEnd(std::function<void(const absl::Status& why)> end) {
+    absl::Status why;
+    {
+      absl::MutexLock lock(&mutex_);
+      why = ended_;
+      if (why.ok()) {
+        on_end_ = std::move(end);
+        return;
+      }
+    }
+    end(why);
+  }
+  // Calls the handler without the lock: it may leave at once.
+  void End(const absl::Status& why) {
+    std::function<void(const absl::Status&)> on_end;
+    {
+      absl::MutexLock lock(&mutex_);
+      ended_ = why;
+      on_end = std::exchange(on_end_, nullptr);
+    }
+    if (on_end) {
+      on_end(why);
+    }
+  }
+  // Unless the handler leaves before.
+  void CancelAt(Monotonic until) {
+    absl::MutexLock lock(&mutex_);
+    const auto has_left = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !cancel_; };
+    const absl::Duration patience = until - Clock::Real().Boottime();
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&has_left), patience)) {
+      cancel_();
+    }
+  }
+
+ private:
+  const std::shared_ptr<Streams> all_;
+  const std::string caller_;
+  mutable absl::Mutex mutex_;
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> cancel_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(const absl::Status&)> on_end_ ABSL_GUARDED_BY(mutex_);
+};
+
+CallLimits::Stream::~Stream() {
+  if (open_ != nullptr) {
+    open_->Leave();
+  }
+}
+
+absl::Status CallLimits::Stream::Goes() const {
+  return open_ == nullptr ? absl::OkStatus() : open_->ended();
+}
+
+void CallLimits::Stream::OnEnd(std::function<void(const absl::Status& why)> end) {
+  if (open_ != nullptr) {
+    open_->OnEnd(std::move(end));
+  }
+}
+
+CallLimits::CallLimits(const Most& most) : most_(most), streams_(std::make_shared<Streams>()) {}
 
 double& CallLimits::LeftOf(const std::string& caller, const Rate& rate, Monotonic now,
                            Buckets& buckets) {
@@ -67,24 +157,36 @@ absl::Duration CallLimits::TakeBytes(const std::string& caller, int64_t bytes, M
   return absl::Seconds(-left / most_.bytes_per_second);
 }
 
-absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& caller) {
+absl::StatusOr<CallLimits::Stream> CallLimits::OpenStream(const std::string& caller,
+                                                          std::function<void()> cancel) {
+  auto open = std::make_shared<Stream::Open>(streams_, caller, std::move(cancel));
+  absl::MutexLock lock(&streams_->mutex);
+  auto& all = streams_->open[caller];
+  if (static_cast<int>(all.size()) >= most_.streams) {
+    ++refused_streams_;
+    return absl::ResourceExhaustedError(absl::StrCat(
+        caller, ": ", all.size(), " streams are open, which is the most; end one first"));
+  }
+  all.insert(open);
+  return Stream(std::move(open));
+}
+
+void CallLimits::EndStreams(const std::string& caller, const absl::Status& why,
+                            absl::Duration patience) {
+  std::set<std::shared_ptr<Stream::Open>> ended;
   {
     absl::MutexLock lock(&streams_->mutex);
-    int& open = streams_->open[caller];
-    if (open >= most_.streams) {
-      ++refused_streams_;
-      return absl::ResourceExhaustedError(
-          absl::StrCat(caller, ": ", open, " streams are open, which is the most; end one first"));
+    if (const auto all = streams_->open.find(caller); all != streams_->open.end()) {
+      ended = all->second;
     }
-    ++open;
   }
-  return Stream(nullptr, [streams = streams_, caller](std::nullptr_t) {
-    absl::MutexLock lock(&streams->mutex);
-    const auto open = streams->open.find(caller);
-    if (--open->second == 0) {
-      streams->open.erase(open);
-    }
-  });
+  for (const auto& open : ended) {
+    open->End(why);
+  }
+  const Monotonic until = Clock::Real().Boottime() + patience;
+  for (const auto& open : ended) {
+    open->CancelAt(until);
+  }
 }
 
 CallLimits::Refusals CallLimits::refusals() const {

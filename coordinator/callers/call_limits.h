@@ -9,9 +9,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -49,18 +51,41 @@ class CallLimits {
   };
 
   CallLimits() : CallLimits(Most()) {}
-  explicit CallLimits(const Most& most) : most_(most) {}
+  explicit CallLimits(const Most& most);
   CallLimits(const CallLimits&) = delete;
   CallLimits& operator=(const CallLimits&) = delete;
 
-  // An open stream of a caller, until it is destroyed. Holds the limits' counts alive.
-  using Stream = std::shared_ptr<void>;
+  // An open stream of a caller, until it is destroyed. Holds the limits' counts alive. Thread-safe.
+  class Stream {
+   public:
+    Stream() = default;  // Of whom nobody counts, and whom nobody revokes.
+    Stream(Stream&&) noexcept = default;
+    Stream& operator=(Stream&&) = delete;
+    ~Stream();
+    // Ok until EndStreams ends the stream: its handler asks before each message.
+    [[nodiscard]] absl::Status Goes() const;
+    // For a handler without a thread of its own, which asks nobody while it waits: end is called
+    // once EndStreams ends the stream, also where that was before.
+    void OnEnd(std::function<void(const absl::Status& why)> end);
+
+   private:
+    friend class CallLimits;
+    class Open;
+    explicit Stream(std::shared_ptr<Open> open) : open_(std::move(open)) {}
+    std::shared_ptr<Open> open_;
+  };
 
   // Errors: kResourceExhausted.
   absl::Status TakeCall(const std::string& caller, Monotonic now);
   // A message of a call came, or is about to go. It is let through; calls that follow pay for it.
   void NoteMessage(const std::string& caller, int64_t bytes, Monotonic now);
-  absl::StatusOr<Stream> OpenStream(const std::string& caller);
+  // cancel: ends a call that waits for its client; is not called once the stream is destroyed.
+  // Empty: the stream's handler waits for nobody.
+  absl::StatusOr<Stream> OpenStream(const std::string& caller, std::function<void()> cancel = {});
+  // The caller was revoked. Streams that are opened from now on are for their opener to refuse.
+  // Cancels those that still wait for their client after `patience`.
+  void EndStreams(const std::string& caller, const absl::Status& why,
+                  absl::Duration patience = absl::Milliseconds(600));
   // After bytes of an artifact came from the caller or went there: how long the transfer has to
   // wait before its next ones. No transfer is refused for them.
   absl::Duration TakeBytes(const std::string& caller, int64_t bytes, Monotonic now);
@@ -83,17 +108,14 @@ class CallLimits {
     Monotonic filled;
   };
   using Buckets = std::map<std::string, Bucket>;
-  struct Streams {
-    absl::Mutex mutex;
-    std::map<std::string, int> open ABSL_GUARDED_BY(mutex);
-  };
+  struct Streams;
 
   // What the caller has by now.
   static double& LeftOf(const std::string& caller, const Rate& rate, Monotonic now,
                         Buckets& buckets);
 
   const Most most_;
-  const std::shared_ptr<Streams> streams_ = std::make_shared<Streams>();
+  const std::shared_ptr<Streams> streams_;
   mutable absl::Mutex mutex_;
   Buckets calls_ ABSL_GUARDED_BY(mutex_);
   Buckets bytes_ ABSL_GUARDED_BY(mutex_);

@@ -1,11 +1,15 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/callers/call_limits.h"
 
+#include <atomic>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -102,6 +106,45 @@ TEST(CallLimitsTest, ACallerHasSoManyStreamsAtOnce) {
   open.pop_back();
   EXPECT_THAT(limits->OpenStream("ann"), IsOk());
   limits.reset();  // A stream may outlive the limits.
+}
+
+TEST(CallLimitsTest, TheStreamsOfARevokedCallerEndAndNobodyElses) {
+  CallLimits limits;
+  const absl::Status why = absl::PermissionDeniedError("ann was revoked");
+  int cancelled = 0;
+  CallLimits::Stream waits = *limits.OpenStream("ann", [&cancelled] { ++cancelled; });
+  CallLimits::Stream told = *limits.OpenStream("ann");
+  absl::Status heard;
+  told.OnEnd([&heard](const absl::Status& end) { heard = end; });
+  const CallLimits::Stream bobs = *limits.OpenStream("bob", [&cancelled] { ++cancelled; });
+  EXPECT_THAT(waits.Goes(), IsOk());
+  limits.EndStreams("ann", why, absl::Milliseconds(20));
+  EXPECT_EQ(waits.Goes(), why);
+  EXPECT_EQ(heard, why);
+  EXPECT_EQ(cancelled, 1) << "the one that waits for its client, and not bob's";
+  EXPECT_THAT(bobs.Goes(), IsOk());
+  absl::Status late;
+  waits.OnEnd([&late](const absl::Status& end) { late = end; });
+  EXPECT_EQ(late, why);
+  EXPECT_THAT(CallLimits::Stream().Goes(), IsOk());
+}
+
+// A handler that asks in time ends by itself, with its reason, and is not cancelled.
+TEST(CallLimitsTest, AStreamThatLeavesInTimeIsNotCancelled) {
+  CallLimits limits;
+  std::atomic<int> cancelled = 0;
+  absl::Notification open;
+  std::thread handler([&] {
+    const CallLimits::Stream stream = *limits.OpenStream("ann", [&cancelled] { ++cancelled; });
+    open.Notify();
+    while (stream.Goes().ok()) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  });
+  open.WaitForNotification();
+  limits.EndStreams("ann", absl::PermissionDeniedError("ann was revoked"), absl::Seconds(60));
+  handler.join();
+  EXPECT_EQ(cancelled, 0);
 }
 
 }  // namespace

@@ -192,7 +192,19 @@ void Callers::NoteMessage(const std::string& who, int64_t bytes) const {
 
 void Callers::NoteRefusal(absl::string_view who, absl::string_view method,
                           const absl::Status& why) const {
-  limits_->refused_calls().Note(who, method, why.message(), runtime_.Now().monotonic);
+  limits_->refused_calls().Note(
+      who, access::RequireRow(method).ok() ? method : "a method that does not exist", why.message(),
+      runtime_.Now().monotonic);
+}
+
+absl::Status Callers::CountRefused(const std::string& who, const absl::Status& why) const {
+  WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));
+  return why;
+}
+
+std::string Callers::UriIn(absl::string_view pem) const {
+  const absl::StatusOr<tls::CertificateFacts> facts = FactsOf(pem);
+  return facts.ok() && facts->uris.size() == 1 ? facts->uris[0] : "callers of no fleet";
 }
 
 absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {

@@ -73,10 +73,16 @@ class Callers {
   // Errors: kUnauthenticated for an expired certificate; kResourceExhausted for one call too many;
   // those of access::DecideMethod.
   [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+  // Of a caller that is nobody here: `why`. Errors: kResourceExhausted for one call too many of
+  // `who`, such as UriIn.
+  [[nodiscard]] absl::Status CountRefused(const std::string& who, const absl::Status& why) const;
+  // Whose certificate it is, whatever the journal says of them.
+  [[nodiscard]] std::string UriIn(absl::string_view pem) const;
   // Of a call that was admitted, or of a stranger's. who: as NoteRefusal's; empty: nobody who is
   // counted.
   void NoteMessage(const std::string& who, int64_t bytes) const;
-  // Counts the refusal for the audit. who: Caller::counted, or the address of a stranger.
+  // Counts the refusal for the audit. who: Caller::counted, or the address of a stranger. Methods
+  // that do not exist, which callers make up without an end, count as one.
   void NoteRefusal(absl::string_view who, absl::string_view method, const absl::Status& why) const;
   [[nodiscard]] CallLimits& limits() const { return *limits_; }
 

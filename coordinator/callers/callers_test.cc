@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -67,6 +69,36 @@ TEST_F(CallersTest, AnExpiredCertificateRenewsForAsLongAsTheFlagSays) {
   EXPECT_THAT(
       Judge(certificate, kRenew, {.renew_after_expiry = absl::Hours(23)}),
       StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("enrol again by a new token")));
+}
+
+// Whoever makes methods up would fill the audit's memory with them.
+TEST_F(CallersTest, MethodsThatDoNotExistCountAsOne) {
+  const auto limits = std::make_shared<CallLimits>();
+  const Callers callers(*runtime_, "f1", limits);
+  std::vector<std::string> lines;
+  limits->refused_calls().SetTell([&](const std::string& line) { lines.push_back(line); });
+  const absl::Status why = absl::UnauthenticatedError("no certificate");
+  for (int i = 0; i < 50; ++i) {
+    callers.NoteRefusal("", absl::StrCat("/x", i), why);
+    callers.NoteRefusal("", "/wattle.v1.JobService/ListJobs", why);
+    callers.NoteRefusal("", "GET /metrics", why);
+  }
+  EXPECT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[0], "a stranger was refused a method that does not exist: no certificate");
+  limits->refused_calls().SetTell(nullptr);
+}
+
+TEST_F(CallersTest, ARefusedCertificateIsCountedByItsUri) {
+  const Callers callers(*runtime_, "f1",
+                        std::make_shared<CallLimits>(
+                            CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 1}));
+  const std::string uri = "spiffe://f1/device/d1";
+  EXPECT_EQ(callers.UriIn(CertificateOf(uri)), uri);
+  EXPECT_EQ(callers.UriIn("no certificate"), "callers of no fleet");
+  const absl::Status why = absl::PermissionDeniedError("d1 was revoked");
+  EXPECT_EQ(callers.CountRefused(uri, why), why);
+  EXPECT_THAT(callers.CountRefused(uri, why),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("device/d1: more than")));
 }
 
 TEST_F(CallersTest, ACertificateThatBeginsLaterIsRefusedWithBothTimes) {

@@ -150,6 +150,11 @@ struct ApproveDevice {
   DeviceId device;
   std::string by;
 };
+// A device that this journal has forgotten, after a restore, or knows from before, waits for
+// approval again. identity: as it enrolled.
+struct HoldForApproval {
+  v1::IdentityRecord identity;
+};
 // What a device taught since `since` counts no more.
 struct RevokeIdentity {
   std::string kind;
@@ -227,10 +232,10 @@ using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
-                 RevokeToken, Enrol, ApproveDevice, RevokeIdentity, RenewIdentity, RotateRoot,
-                 RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles, PushForecast,
-                 RemoveForecast, SetProject, RemoveProject, SetMember, StartUpgrade, PauseUpgrade,
-                 ResumeUpgrade, AbortUpgrade>;
+                 RevokeToken, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity, RenewIdentity,
+                 RotateRoot, RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles,
+                 PushForecast, RemoveForecast, SetProject, RemoveProject, SetMember, StartUpgrade,
+                 PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

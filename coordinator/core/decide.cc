@@ -186,6 +186,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideEnrol(draft, one);
         } else if constexpr (std::is_same_v<One, ApproveDevice>) {
           DecideApproveDevice(draft, one);
+        } else if constexpr (std::is_same_v<One, HoldForApproval>) {
+          DecideHoldForApproval(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeIdentity>) {
           DecideRevokeIdentity(draft, one);
         } else if constexpr (std::is_same_v<One, RenewIdentity>) {

@@ -100,6 +100,7 @@ void DecideCreateTokens(Draft& draft, const CreateTokens& command);
 void DecideRevokeToken(Draft& draft, const RevokeToken& command);
 void DecideEnrol(Draft& draft, const Enrol& command);
 void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
+void DecideHoldForApproval(Draft& draft, const HoldForApproval& command);
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command);
 // Of a device that may neither fetch nor upload any more.
 void TakeWorkBack(Draft& draft, const DeviceId& device, absl::string_view why);

@@ -288,6 +288,21 @@ void DecideApproveDevice(Draft& draft, const ApproveDevice& command) {
   approved.set_by(command.by);
 }
 
+void DecideHoldForApproval(Draft& draft, const HoldForApproval& command) {
+  const DeviceId device(command.identity.id());
+  draft.decision().id = device.value();
+  if (WaitsForApproval(draft.state(), device)) {
+    return;
+  }
+  v1::IdentityRecord identity = command.identity;
+  identity.set_waits_for_approval(true);
+  if (!draft.state().tokens.contains(identity.token_id())) {
+    identity.clear_token_id();  // Made after the backup: nobody can spend it any more.
+  }
+  *draft.Add().mutable_identity_enrolled()->mutable_identity() = std::move(identity);
+  TakeWorkBack(draft, device, "waits for approval again");
+}
+
 void DecideRevokeIdentity(Draft& draft, const RevokeIdentity& command) {
   const bool is_device = command.kind == kDeviceKind;
   const v1::IdentityRecord* const known = FindIdentity(draft.state(), command.kind, command.id);
@@ -328,8 +343,10 @@ void Applier::On(const v1::TokenRevoked& event) {
 void Applier::On(const v1::IdentityEnrolled& event) {
   const v1::IdentityRecord& identity = event.identity();
   state_.identities.Mutable(IdentityKey(identity.kind(), identity.id())) = identity;
-  v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
-  token.set_used(token.used() + 1);
+  if (!identity.token_id().empty()) {
+    v1::EnrolmentToken& token = state_.tokens.Mutable(identity.token_id());
+    token.set_used(token.used() + 1);
+  }
   if (identity.kind() == kDeviceKind) {
     ForgetDoubling(DeviceId(identity.id()));
   }

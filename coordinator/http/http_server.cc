@@ -15,6 +15,7 @@
 #include "google/protobuf/message.h"
 #include "httplib.h"
 
+#include "base/address_share.h"
 #include "base/host_port.h"
 #include "base/http/threaded_server.h"
 #include "base/status_macros.h"
@@ -154,6 +155,11 @@ callers::Caller NamelessCaller(access::Role role) {
   return caller;
 }
 
+// Who proves nothing is counted by the share of the address.
+std::string StrangerAt(const Request& request) {
+  return absl::StrCat("address ", ShareOfHost(request.remote_addr));
+}
+
 // Who posts, and how the events of the post name them.
 struct Asker {
   callers::Caller caller;
@@ -287,10 +293,17 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
   if (access::DecideMethod({}, route).ok()) {
     return absl::OkStatus();  // For strangers, whatever they show.
   }
-  WATTLE_ASSIGN_OR_RETURN(const callers::Caller caller, CallerOf(request, route));
+  const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
   const callers::Callers* const callers = callers_.load();
-  return callers != nullptr ? callers->Admit(caller, route)
-                            : access::DecideMethod(caller.identity, route);
+  if (callers == nullptr) {
+    return caller.ok() ? access::DecideMethod(caller->identity, route) : caller.status();
+  }
+  if (!caller.ok()) {
+    const std::string pem = request.ssl != nullptr ? tls::PeerCertificate(request.ssl) : "";
+    return callers->CountRefused(pem.empty() ? StrangerAt(request) : callers->UriIn(pem),
+                                 caller.status());
+  }
+  return callers->Admit(*caller, route);
 }
 
 void HttpServer::NoteMessage(const Request& request, absl::string_view route,
@@ -313,8 +326,7 @@ void HttpServer::NoteRefusal(const Request& request, absl::string_view route,
   }
   const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
   const std::string who = caller.ok() ? caller->counted() : "";
-  callers->NoteRefusal(who.empty() ? absl::StrCat("address ", request.remote_addr) : who, route,
-                       why);
+  callers->NoteRefusal(who.empty() ? StrangerAt(request) : who, route, why);
 }
 
 absl::Status HttpServer::CheckJob(const Request& request, absl::string_view route,

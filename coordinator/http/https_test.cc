@@ -308,6 +308,24 @@ TEST_F(HttpsTest, ALargeBodyIsSeveralCalls) {
   EXPECT_EQ(Get(ann, "/api/v1/devices").status, 429);
 }
 
+TEST_F(HttpsTest, AFloodOfRefusedCallsEnds) {
+  const Proof eve = Enrolled("person", "eve", "admin");
+  ASSERT_THAT(Ask(*runtime_, core::RevokeIdentity{"person", "eve", "left", "ann"}).status, IsOk());
+  ServeFew(3);
+  const Proof wrong = {
+      .authorization = absl::StrCat(
+          "Bearer ", tls::FormatServiceToken({"0123456789abcdef", std::string(32, 'b')}))};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Get(eve, "/api/v1/devices").status, 403);
+    EXPECT_EQ(Get(i == 0 ? wrong : Proof{}, "/api/v1/devices").status, 401);
+  }
+  EXPECT_EQ(Get(eve, "/api/v1/devices").status, 429);
+  EXPECT_EQ(Get({}, "/api/v1/devices").status, 429) << "of this address";
+  EXPECT_EQ(Get(wrong, "/api/v1/devices").status, 429);
+  EXPECT_EQ(Get({}, "/healthz").status, 200);
+  EXPECT_EQ(Get(Enrolled("person", "ann", "admin"), "/api/v1/devices").status, 200);
+}
+
 TEST_F(HttpsTest, AStrangerIsToldHowToGetIn) {
   const Answer answer = Get({}, "/metrics");
   EXPECT_EQ(answer.status, 401);

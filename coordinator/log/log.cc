@@ -26,8 +26,14 @@ void Write(spdlog::level::level_enum level, absl::string_view line) {
   spdlog::log(level, "{}", OneLine(line));
 }
 
+// Never destroyed: threads may log while the process ends.
+Limit& TheLimit() {
+  static Limit& limit = *new Limit;
+  return limit;
+}
+
 void WriteBounded(spdlog::level::level_enum level, absl::string_view line) {
-  static Limit& limit = *new Limit;  // Never destroyed: threads may log while the process ends.
+  Limit& limit = TheLimit();
   absl::MutexLock lock(&limit.mutex);
   for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime())) {
     Write(level, written);
@@ -48,6 +54,17 @@ void LogInfo(absl::string_view line) {
 
 void LogWarning(absl::string_view line) {
   WriteBounded(spdlog::level::warn, line);
+}
+
+void LogAudit(const std::string& cause, absl::string_view line) {
+  if (cause.empty()) {
+    return Write(spdlog::level::info, line);
+  }
+  Limit& limit = TheLimit();
+  absl::MutexLock lock(&limit.mutex);
+  for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime(), cause)) {
+    Write(spdlog::level::info, written);
+  }
 }
 
 void LogLastLine(absl::string_view line) {

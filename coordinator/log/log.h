@@ -17,6 +17,9 @@ void StartLog(const std::string& level);
 // At most 20 lines a minute for one cause, then a count (base/line_limit.h).
 void LogInfo(absl::string_view line);
 void LogWarning(absl::string_view line);
+// A line that no flood of others keeps from the log. cause: whose lines are bounded as above;
+// empty: the line is written in any case.
+void LogAudit(const std::string& cause, absl::string_view line);
 // The last line of a process that ends next: the log is closed behind it.
 void LogLastLine(absl::string_view line);
 

@@ -36,6 +36,7 @@ constexpr int kUsesMax = 10'000;
 constexpr int kLabelsMax = 50;
 constexpr int kTokenIdBytes = 8;
 constexpr int kSecretBytes = 16;
+constexpr char kToken[] = "token";
 
 absl::Status CheckRange(absl::string_view field, double value, double least, double most) {
   return value >= least && value <= most
@@ -151,6 +152,7 @@ grpc::Status AccessService::Enroll(grpc::ServerContext* context, const v1::Enrol
         Caller{.identity = callers::IdentityOf(id, {}), .kind = token.kind()}.At(
             PeerHost(context->peer())));
     WATTLE_RETURN_IF_ERROR(answer.status);
+    WATTLE_RETURN_IF_ERROR(KeepEnrolled(token, id));
     const std::string stored = runtime_.Read([&](const core::State& state) {
       const v1::IdentityRecord* const found = core::FindIdentity(state, token.kind(), id);
       return found == nullptr ? std::string() : found->certificate_pem();
@@ -325,8 +327,15 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
     WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
     const bool by_admin = caller.identity.roles.contains(access::Role::kAdmin);
-    return PostFor(*context, core::RevokeToken{request->token_id(), caller.identity.id, by_admin})
-        .status;
+    const absl::Status revoked =
+        PostFor(*context, core::RevokeToken{request->token_id(), caller.identity.id, by_admin})
+            .status;
+    // A repeated call keeps what an earlier one could not.
+    if (revoked.ok() || absl::IsAlreadyExists(revoked)) {
+      WATTLE_RETURN_IF_ERROR(
+          KeepDone(kToken, request->token_id(), "is revoked", "revoke it again"));
+    }
+    return revoked;
   };
   return ToGrpc(revoke());
 }
@@ -340,6 +349,8 @@ grpc::Status AccessService::ApproveDevice(grpc::ServerContext* context,
       return core::ResolveEnrolled(state, request->device());
     }));
     WATTLE_RETURN_IF_ERROR(PostFor(*context, core::ApproveDevice{device, NameOf(*context)}).status);
+    WATTLE_RETURN_IF_ERROR(
+        KeepDone(core::kDeviceKind, device.value(), "is approved", "approve again"));
     response->set_device_id(device.value());
     response->set_name(runtime_.Read([&](const core::State& state) {
       const v1::DeviceRecord* const record = core::FindDevice(state, device);
@@ -350,17 +361,31 @@ grpc::Status AccessService::ApproveDevice(grpc::ServerContext* context,
   return ToGrpc(approve());
 }
 
-absl::Status AccessService::KeepRevoked(const std::string& kind, const std::string& id) const {
-  const auto revoked = runtime_.Read([&](const core::State& state) {
-    const v1::IdentityRecord* const known = core::FindIdentity(state, kind, id);
-    return known == nullptr ? v1::IdentityRecord() : *known;
-  });
-  const absl::Status kept = keep_ ? keep_(revoked) : absl::OkStatus();
+absl::Status AccessService::KeepDone(const std::string& kind, const std::string& id,
+                                     absl::string_view done, absl::string_view again) const {
+  const absl::Status kept = keep_ ? keep_(kind, id) : absl::OkStatus();
   return kept.ok() ? kept
-                   : absl::Status(
-                         kept.code(),
-                         absl::StrCat(kind, " ", id, " is revoked, but a restore would forget it: ",
-                                      kept.message(), "; then revoke again"));
+                   : absl::Status(kept.code(), absl::StrCat(kind, " ", id, " ", done,
+                                                            ", but a restore would forget it: ",
+                                                            kept.message(), "; then ", again));
+}
+
+void AccessService::EndStreams(const std::string& kind, const std::string& id) const {
+  const std::string who = absl::StrCat(kind, " ", id);
+  gate_.limits().EndStreams(who, absl::PermissionDeniedError(absl::StrCat(who, " was revoked")));
+}
+
+absl::Status AccessService::KeepEnrolled(const v1::EnrolmentToken& token,
+                                         const std::string& id) const {
+  constexpr char kAgain[] = "repeat the same command";
+  if (token.approve()) {
+    WATTLE_RETURN_IF_ERROR(KeepDone(token.kind(), id, "waits for approval", kAgain));
+  }
+  const bool is_spent = runtime_.Read([&](const core::State& state) {
+    const v1::EnrolmentToken* const known = state.tokens.Find(token.token_id());
+    return known != nullptr && known->used() >= known->uses();
+  });
+  return is_spent ? KeepDone(kToken, token.token_id(), "is spent", kAgain) : absl::OkStatus();
 }
 
 absl::StatusOr<std::set<int64_t>> AccessService::JobsEndedOn(const DeviceId& device,
@@ -402,7 +427,9 @@ grpc::Status AccessService::RevokeDevice(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(answer.status);
     // The gate refuses its next stream; this one ends here.
     streams_.CloseDevice(device, "this device was revoked");
-    WATTLE_RETURN_IF_ERROR(KeepRevoked(core::kDeviceKind, device.value()));
+    EndStreams(core::kDeviceKind, device.value());
+    WATTLE_RETURN_IF_ERROR(
+        KeepDone(core::kDeviceKind, device.value(), "is revoked", "revoke again"));
     response->set_device_id(device.value());
     runtime_.Read([&](const core::State& state) {
       if (const v1::DeviceRecord* const record = core::FindDevice(state, device)) {
@@ -429,7 +456,8 @@ grpc::Status AccessService::RevokePerson(grpc::ServerContext* context,
         PostFor(*context, core::RevokeIdentity{core::kPersonKind, request->person(),
                                                request->reason(), NameOf(*context)})
             .status);
-    return KeepRevoked(core::kPersonKind, request->person());
+    EndStreams(core::kPersonKind, request->person());
+    return KeepDone(core::kPersonKind, request->person(), "is revoked", "revoke again");
   };
   return ToGrpc(revoke());
 }

@@ -23,13 +23,14 @@ namespace wattle::rpc {
 
 class AccessService final : public v1::AccessService::Service {
  public:
-  // Keeps a revocation outside the journal too.
-  using KeepRevocation = std::function<absl::Status(const v1::IdentityRecord&)>;
+  // After a change: keeps outside the journal too what it now says of a "device" or a "person", or
+  // of a "token", that a restore must not forget.
+  using Keep = std::function<absl::Status(const std::string& kind, const std::string& id)>;
 
   // All must outlive the server. authority: null with plaintext, where nobody enrols. keep: may be
   // empty.
   AccessService(runtime::Runtime& runtime, StreamTable& streams, const Gate& gate,
-                authority::Authority* authority, KeepRevocation keep)
+                authority::Authority* authority, Keep keep)
       : runtime_(runtime),
         streams_(streams),
         gate_(gate),
@@ -109,8 +110,14 @@ class AccessService final : public v1::AccessService::Service {
     absl::Time not_after;
   };
   [[nodiscard]] absl::StatusOr<SignedUnder> SignedUnderOf(const std::string& certificate) const;
-  // The revocation is in the journal.
-  [[nodiscard]] absl::Status KeepRevoked(const std::string& kind, const std::string& id) const;
+  // The change is in the journal. done: "is revoked"; again: what repeats the call.
+  [[nodiscard]] absl::Status KeepDone(const std::string& kind, const std::string& id,
+                                      absl::string_view done, absl::string_view again) const;
+  // Ends the open streams of somebody who is revoked, beside a board's own one.
+  void EndStreams(const std::string& kind, const std::string& id) const;
+  // Of an enrolment: the token, once it is spent, and a board that waits.
+  [[nodiscard]] absl::Status KeepEnrolled(const v1::EnrolmentToken& token,
+                                          const std::string& id) const;
   // The numbers of the jobs, in memory and in the history, of which an attempt ended on the device
   // since then.
   [[nodiscard]] absl::StatusOr<std::set<int64_t>> JobsEndedOn(const DeviceId& device,
@@ -122,7 +129,7 @@ class AccessService final : public v1::AccessService::Service {
   StreamTable& streams_;
   const Gate& gate_;
   authority::Authority* const authority_;
-  const KeepRevocation keep_;
+  const Keep keep_;
   std::optional<RootRotation> rotation_;  // None with plaintext.
   std::string address_;
 };

@@ -240,7 +240,7 @@ absl::Status ArtifactService::AwaitTurn(const grpc::ServerContext& context,
 grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
                                         grpc::ServerReader<v1::PutChunkRequest>* reader,
                                         v1::PutChunksResponse* response) {
-  const auto stream = gate_.OpenStream(*context->auth_context());
+  const auto stream = gate_.OpenStream(*context);
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
@@ -253,6 +253,9 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
   int64_t received_bytes = 0;
   const v1::EventCaller caller = gate_.EventCallerOf(*context);
   while (reader->Read(&request)) {
+    if (const absl::Status goes = stream->Goes(); !goes.ok()) {
+      return ToGrpc(goes);
+    }
     const auto size_bytes = static_cast<int64_t>(request.data().size());
     // Checks again for each chunk, because others write to this disk too, and the free-space
     // reserve belongs to the journal.
@@ -409,7 +412,7 @@ grpc::Status ArtifactService::GetManifest(grpc::ServerContext* context,
 grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
                                         const v1::GetChunksRequest* request,
                                         grpc::ServerWriter<v1::Chunk>* writer) {
-  const auto stream = gate_.OpenStream(*context->auth_context());
+  const auto stream = gate_.OpenStream(*context);
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
@@ -435,6 +438,9 @@ grpc::Status ArtifactService::GetChunks(grpc::ServerContext* context,
   }
   PeerDirectory::Read read(peers_, std::move(board));
   for (const std::string& digest : request->sha256()) {
+    if (const absl::Status goes = stream->Goes(); !goes.ok()) {
+      return ToGrpc(goes);
+    }
     absl::StatusOr<std::string> bytes = store_.ReadChunk(ChunkId(digest));
     if (!bytes.ok()) {
       return ToGrpc(bytes.status());

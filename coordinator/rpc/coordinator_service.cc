@@ -1,6 +1,8 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/coordinator_service.h"
 
+#include <algorithm>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,7 @@
 #include "artifacts/transfer/grpc_status.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
+#include "proto/audited_events.h"
 
 namespace wattle::rpc {
 namespace {
@@ -60,7 +63,7 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   if (const absl::Status valid = CheckEventsRequest(*request); !valid.ok()) {
     return ToGrpc(valid);
   }
-  const auto stream = gate_.OpenStream(*context->auth_context());
+  const auto stream = gate_.OpenStream(*context);
   if (!stream.ok()) {
     return ToGrpc(stream.status());
   }
@@ -75,11 +78,27 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
   }
   const auto limit = static_cast<size_t>(request->limit() > 0 ? request->limit() : kEventsDefault);
   int64_t next = feed.FirstOf(limit, request->since_unix_seconds());
+  const auto write = [&](const v1::FleetEvent& event) {
+    return !overview_.Covers(*scope, event) || writer->Write(Shown(event, *scope));
+  };
+  if (request->audited_alone()) {
+    const auto past = feed.Audited(limit, request->since_unix_seconds());
+    if (!past.ok()) {
+      return ToGrpc(past.status());
+    }
+    next = past->next;
+    if (!std::all_of(past->events.begin(), past->events.end(), write)) {
+      return ToGrpc(absl::CancelledError("the follower left"));
+    }
+  }
   while (!context->IsCancelled()) {
+    if (const absl::Status goes = stream->Goes(); !goes.ok()) {
+      return ToGrpc(goes);
+    }
     const runtime::EventFeed::Page page = feed.Read(next, kEventsAtOnce);
     next = page.next;
     for (const v1::FleetEvent& event : page.events) {
-      if (overview_.Covers(*scope, event) && !writer->Write(Shown(event, *scope))) {
+      if ((!request->audited_alone() || IsAudited(event.kind())) && !write(event)) {
         return ToGrpc(absl::CancelledError("the follower left"));
       }
     }

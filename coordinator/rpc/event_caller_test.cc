@@ -195,6 +195,36 @@ TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
               testing::HasSubstr("person vera was refused /wattle.v1.AccessService/RevokePerson"));
 }
 
+// Whoever asks for the audit gets it from the journal, however much work came since.
+TEST_F(EventCallerTest, TheAuditReachesBackBeyondTheMemory) {
+  Ask("PolicyService.ApplyPolicy", R"({"policy": {"name": "p", "max_temperature_celsius": 80}})");
+  Connect(*runtime_, "device-a");
+  constexpr int kReports = static_cast<int>(runtime::EventFeed::kEventsMax) + 1;
+  for (int i = 1; i <= kReports; ++i) {
+    core::WorkerReport report;
+    report.device = DeviceId("device-a");
+    report.incarnation = HelloOf("device-a").incarnation();
+    report.report.set_sequence(i);
+    report.report.mutable_ledger()->set_idle_energy_joules(i);
+    ASSERT_THAT(runtime_->PostAndWait(report, runtime::kPatience).status, IsOk());
+  }
+  End();
+  Begin();
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::WatchEventsRequest request;
+  request.set_limit(1000);
+  request.set_audited_alone(true);
+  const auto stream = v1::CoordinatorService::NewStub(channel_)->WatchEvents(&context, request);
+  v1::FleetEvent event;
+  bool tells = false;
+  while (stream->Read(&event)) {
+    EXPECT_TRUE(IsAudited(event.kind())) << event.kind();
+    tells = tells || event.kind() == "policy_applied";
+  }
+  EXPECT_TRUE(tells);
+}
+
 TEST_F(EventCallerTest, OperatorsAloneSeeFromWhereOthersCall) {
   Ask("PolicyService.ApplyPolicy", R"({"policy": {"name": "p", "max_temperature_celsius": 80}})");
   const auto seen_by = [](const std::shared_ptr<grpc::Channel>& channel) {

@@ -8,6 +8,7 @@
 #include <grpc/grpc_security_constants.h>
 
 #include "artifacts/transfer/grpc_status.h"
+#include "base/address_share.h"
 #include "base/status_macros.h"
 #include "coordinator/rpc/peer.h"
 
@@ -17,6 +18,11 @@ namespace {
 std::string Property(const grpc::AuthContext& context, const char* name) {
   const std::vector<grpc::string_ref> values = context.FindPropertyValues(name);
   return values.empty() ? "" : std::string(values[0].data(), values[0].size());
+}
+
+// Who has no certificate is counted by the share of the address.
+std::string StrangerAt(const std::string& peer) {
+  return absl::StrCat("address ", ShareOfHost(PeerHost(peer)));
 }
 
 bool IsLocal(const grpc::AuthContext& context) {
@@ -55,8 +61,15 @@ absl::Status Gate::Admit(const grpc::AuthContext& context, absl::string_view met
   if (!plaintext_ && access::DecideMethod({}, method).ok()) {
     return absl::OkStatus();  // For strangers.
   }
-  WATTLE_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));
-  return callers_.Admit(caller, method);
+  const absl::StatusOr<Caller> caller = CallerOf(context);
+  if (!caller.ok()) {
+    // gRPC tells the gate no address: strangers are counted as one. By a revoked certificate
+    // nobody uses up the calls of whoever has its name now.
+    const std::string pem = Property(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+    return callers_.CountRefused(
+        pem.empty() ? "callers without a certificate" : callers_.UriIn(pem), caller.status());
+  }
+  return callers_.Admit(*caller, method);
 }
 
 grpc::Status Gate::Process(const InputMetadata& metadata, grpc::AuthContext* context,
@@ -92,9 +105,26 @@ absl::StatusOr<core::Scope> Gate::ScopeOf(const grpc::AuthContext& context,
 
 absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
     const grpc::AuthContext& context) const {
+  return OpenStream(context, nullptr);
+}
+
+absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(
+    const grpc::ServerContext& context) const {
+  return OpenStream(*context.auth_context(), [&context] { context.TryCancel(); });
+}
+
+absl::StatusOr<callers::CallLimits::Stream> Gate::OpenStream(const grpc::AuthContext& context,
+                                                             std::function<void()> cancel) const {
   WATTLE_ASSIGN_OR_RETURN(const Caller caller, CallerOf(context));
   const std::string counted = caller.counted();
-  return counted.empty() ? callers::CallLimits::Stream() : callers_.limits().OpenStream(counted);
+  if (counted.empty()) {
+    return callers::CallLimits::Stream();
+  }
+  WATTLE_ASSIGN_OR_RETURN(callers::CallLimits::Stream stream,
+                          callers_.limits().OpenStream(counted, std::move(cancel)));
+  // A revocation that came meanwhile has not seen the stream.
+  WATTLE_RETURN_IF_ERROR(CallerOf(context).status());
+  return stream;
 }
 
 void Gate::NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) const {
@@ -102,18 +132,16 @@ void Gate::NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) co
     return;  // As almost all: who calls need not be known.
   }
   const absl::StatusOr<Caller> caller = CallerOf(*context.auth_context());
-  callers_.NoteMessage(
-      caller.ok() ? caller->counted() : absl::StrCat("address ", PeerHost(context.peer())), bytes);
+  callers_.NoteMessage(caller.ok() ? caller->counted() : StrangerAt(context.peer()), bytes);
 }
 
 absl::Status Gate::TakeStrangersCall(const std::string& peer, Monotonic now) const {
-  return plaintext_ ? absl::OkStatus()
-                    : callers_.limits().TakeCall(absl::StrCat("address ", PeerHost(peer)), now);
+  return plaintext_ ? absl::OkStatus() : callers_.limits().TakeCall(StrangerAt(peer), now);
 }
 
 void Gate::NoteRefusedStranger(const std::string& peer, absl::string_view method,
                                const absl::Status& why) const {
-  callers_.NoteRefusal(absl::StrCat("address ", PeerHost(peer)), method, why);
+  callers_.NoteRefusal(StrangerAt(peer), method, why);
 }
 
 }  // namespace wattle::rpc

@@ -6,6 +6,7 @@
 #ifndef WATTLE_COORDINATOR_RPC_GATE_H_
 #define WATTLE_COORDINATOR_RPC_GATE_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -60,8 +61,11 @@ class Gate final : public grpc::AuthMetadataProcessor {
   absl::StatusOr<core::Scope> ScopeOf(const grpc::AuthContext& context,
                                       absl::string_view method) const;
 
-  // Before a stream begins. Errors: kResourceExhausted.
+  // Before a stream begins. Errors: as CallerOf; kResourceExhausted.
   absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context) const;
+  // Of a handler with a thread of its own, which may wait for its client: is cancelled if the
+  // caller is revoked meanwhile.
+  absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::ServerContext& context) const;
   [[nodiscard]] callers::CallLimits& limits() const { return callers_.limits(); }
   // A request came, or an answer goes: counts for who calls, or the stranger's address.
   void NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) const;
@@ -72,6 +76,8 @@ class Gate final : public grpc::AuthMetadataProcessor {
                            const absl::Status& why) const;
 
  private:
+  absl::StatusOr<callers::CallLimits::Stream> OpenStream(const grpc::AuthContext& context,
+                                                         std::function<void()> cancel) const;
   absl::Status Admit(const grpc::AuthContext& context, absl::string_view method) const;
 
   const bool plaintext_;

@@ -34,7 +34,12 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   void Begin(runtime::JobWatchers& watchers, const JobId& job,
              callers::CallLimits::Stream counted) {
     self_ = this->shared_from_this();
-    counted_ = std::move(counted);
+    counted_.emplace(std::move(counted));
+    counted_->OnEnd([weak = this->weak_from_this()](const absl::Status& why) {
+      if (const auto stream = weak.lock()) {
+        stream->EndFor(why);
+      }
+    });
     watchers.Add(job, this->weak_from_this());
     LookAgain();
   }
@@ -75,12 +80,17 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
   virtual bool LookForNext(bool changed, Message& message, bool& end) = 0;
 
  private:
+  void EndFor(const absl::Status& why) {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = why;
+    PumpLocked();
+  }
   void PumpLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (writing_ || ended_) {
       return;
     }
-    if (cancelled_) {
-      EndLocked(absl::CancelledError("stream cancelled"));
+    if (cancelled_ || !refusal_.ok()) {
+      EndLocked(cancelled_ ? absl::CancelledError("stream cancelled") : refusal_);
       return;
     }
     bool end = false;
@@ -98,13 +108,14 @@ class FollowStream : public grpc::ServerWriteReactor<Message>,
     }
   }
 
-  std::shared_ptr<FollowStream> self_;  // Set until OnDone.
-  callers::CallLimits::Stream counted_;
+  std::shared_ptr<FollowStream> self_;                  // Set until OnDone.
+  std::optional<callers::CallLimits::Stream> counted_;  // Set by Begin.
   absl::Mutex mutex_;
   Message outgoing_ ABSL_GUARDED_BY(mutex_);
   bool changed_ ABSL_GUARDED_BY(mutex_) = true;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // Of a caller who was revoked meanwhile.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,7 +1,6 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/rpc/listener.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "base/address_share.h"
 #include "base/host_port.h"
 #include "base/status_macros.h"
 #include "coordinator/log/log.h"
@@ -33,7 +33,6 @@ namespace {
 constexpr unsigned kUnacknowledgedMilliseconds = 10'000;
 // How long a full table of descriptors is given to empty.
 constexpr int kFullMilliseconds = 100;
-constexpr size_t kNetworkBytes = 8;  // Of an IPv6 address.
 // A server that keeps up reads a message of a handshake sooner.
 constexpr absl::Duration kNewFor = absl::Seconds(2);
 // Whoever says nothing for so long is the server's, whose handshake has a deadline of its own.
@@ -91,27 +90,6 @@ void SetPort(int port, addrinfo& address) {
 }
 
 }  // namespace
-
-std::string ShareOf(const sockaddr_storage& peer) {
-  std::array<char, INET6_ADDRSTRLEN> text = {};
-  if (peer.ss_family == AF_INET) {
-    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(peer).sin_addr, text.data(),
-              text.size());
-    return text.data();
-  }
-  if (peer.ss_family != AF_INET6) {
-    return "";
-  }
-  in6_addr address = reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr;
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    inet_ntop(AF_INET, address.s6_addr + sizeof(address) - sizeof(in_addr), text.data(),
-              text.size());
-    return text.data();
-  }
-  std::memset(address.s6_addr + kNetworkBytes, 0, sizeof(address) - kNetworkBytes);
-  inet_ntop(AF_INET6, &address, text.data(), text.size());
-  return absl::StrCat(text.data(), "/64");
-}
 
 SocketIdentity::SocketIdentity(int socket) : socket_(socket) {
   struct stat facts = {};

@@ -27,10 +27,6 @@
 
 namespace wattle::rpc {
 
-// Whose share a connection counts in: the address, or of IPv6 the network of 64 bits, since one
-// machine may have all addresses of it. An IPv4 address in the form of IPv6 is the IPv4 address.
-std::string ShareOf(const sockaddr_storage& peer);
-
 // A socket, as long as it is open: a later one may have its number.
 class SocketIdentity {
  public:

@@ -32,21 +32,6 @@ sockaddr_storage V4(const char* text) {
   return peer;
 }
 
-sockaddr_storage V6(const char* text) {
-  sockaddr_storage peer = {};
-  peer.ss_family = AF_INET6;
-  inet_pton(AF_INET6, text, &reinterpret_cast<sockaddr_in6&>(peer).sin6_addr);
-  return peer;
-}
-
-TEST(ShareOfTest, AnAddressOrANetworkOfSixtyFourBits) {
-  EXPECT_EQ(ShareOf(V4("10.0.0.7")), "10.0.0.7");
-  EXPECT_EQ(ShareOf(V6("::ffff:10.0.0.7")), "10.0.0.7");
-  EXPECT_EQ(ShareOf(V6("2001:db8:1:2:3:4:5:6")), "2001:db8:1:2::/64");
-  EXPECT_EQ(ShareOf(V6("2001:db8:1:2:ffff::9")), ShareOf(V6("2001:db8:1:2::1")));
-  EXPECT_NE(ShareOf(V6("2001:db8:1:3::1")), ShareOf(V6("2001:db8:1:2::1")));
-}
-
 int Connected(int port) {
   const int client = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_storage to = V4("127.0.0.1");

@@ -113,7 +113,7 @@ Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& str
                                    options.authority == nullptr ? "" : options.authority->fleet(),
                                    options.limits, options.moved_to)),
       services_(MakeServices(api, *gate_, options.version)),
-      access_(api.runtime(), streams, *gate_, options.authority, options.keep_revocation),
+      access_(api.runtime(), streams, *gate_, options.authority, options.keep_access),
       fleet_(api.runtime(), streams, *gate_, options.heartbeat_interval),
       peers_(api.runtime(), *gate_, options.transfers_per_site),
       artifacts_(api, store, *gate_, peers_),

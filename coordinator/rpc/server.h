@@ -49,8 +49,9 @@ struct ServerOptions {
   std::string moved_to = {};
   // Where users of this machine who may read the data directory call as an admin; empty: nowhere.
   std::string local_socket = {};
-  // Keeps a revocation outside the journal too, durably; empty: it is in the journal alone.
-  std::function<absl::Status(const v1::IdentityRecord&)> keep_revocation = {};
+  // Keeps outside the journal too, durably, what a restore must not forget; empty: it is in the
+  // journal alone.
+  AccessService::Keep keep_access = {};
 };
 
 class Server {

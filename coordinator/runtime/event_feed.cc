@@ -2,6 +2,7 @@
 #include "coordinator/runtime/event_feed.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -54,40 +55,45 @@ absl::Status EventFeed::Look() {
   return absl::OkStatus();
 }
 
+std::vector<v1::FleetEvent> EventFeed::Tell(const std::vector<v1::Event>& events) const {
+  return runtime_.Read([&](const core::State& state) {
+    const EventContext context{
+        .device_name =
+            [&state](const std::string& device_id) {
+              const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(device_id));
+              return record == nullptr ? device_id.substr(0, 8) : record->info().name();
+            },
+        .device_of_attempt =
+            [&state](const std::string& attempt_id) {
+              const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
+              return attempt == nullptr ? "" : attempt->device_id();
+            },
+        .ended_unix_seconds =
+            [&state](const std::string& attempt_id) {
+              const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
+              return attempt == nullptr ? 0.0 : attempt->finished_unix_seconds();
+            }};
+    std::vector<v1::FleetEvent> sentences;
+    for (const v1::Event& event : events) {
+      if (std::optional<v1::FleetEvent> sentence = TellEvent(event, context)) {
+        sentences.push_back(*std::move(sentence));
+      }
+    }
+    return sentences;
+  });
+}
+
 absl::Status EventFeed::TellJournal() {
   const int64_t last = runtime_.Read(
       [](const core::State& state) { return static_cast<int64_t>(state.last_sequence.value()); });
   if (last > told_sequence_) {
     WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Event> events,
                             journal_.Events(told_sequence_, last, kEventsMax));
-    std::vector<v1::FleetEvent> told = runtime_.Read([&](const core::State& state) {
-      const EventContext context{
-          .device_name =
-              [&state](const std::string& device_id) {
-                const v1::DeviceRecord* record = core::FindDevice(state, DeviceId(device_id));
-                return record == nullptr ? device_id.substr(0, 8) : record->info().name();
-              },
-          .device_of_attempt =
-              [&state](const std::string& attempt_id) {
-                const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
-                return attempt == nullptr ? "" : attempt->device_id();
-              },
-          .ended_unix_seconds =
-              [&state](const std::string& attempt_id) {
-                const v1::Attempt* attempt = core::FindAttempt(state, AttemptId(attempt_id));
-                return attempt == nullptr ? 0.0 : attempt->finished_unix_seconds();
-              }};
-      std::vector<v1::FleetEvent> sentences;
-      for (const v1::Event& event : events) {
-        if (std::optional<v1::FleetEvent> sentence = TellEvent(event, context)) {
-          sentences.push_back(*std::move(sentence));
-        }
-      }
-      return sentences;
-    });
+    std::vector<v1::FleetEvent> told = Tell(events);
     for (v1::FleetEvent& event : told) {
       if (looked_ && IsAudited(event.kind())) {
-        LogInfo(absl::StrCat("audit: ", OneLine(AuditText(event))));
+        LogAudit(IsOfDailyWork(event.kind()) ? absl::StrCat("audit: ", event.kind()) : "",
+                 absl::StrCat("audit: ", OneLine(AuditText(event))));
       }
       Push(std::move(event));
     }
@@ -137,25 +143,70 @@ void EventFeed::TellConnections(std::set<DeviceId> connected) {
   connected_ = std::move(connected);
 }
 
+std::vector<const EventFeed::Numbered*> EventFeed::From(int64_t number) const {
+  std::vector<const Numbered*> numbered;
+  for (const std::deque<Numbered>* const memory : {&events_, &refusals_}) {
+    const auto begin = std::partition_point(memory->begin(), memory->end(),
+                                            [&](const auto& one) { return one.number < number; });
+    const auto middle = static_cast<std::ptrdiff_t>(numbered.size());
+    for (auto one = begin; one != memory->end(); ++one) {
+      numbered.push_back(&*one);
+    }
+    std::inplace_merge(
+        numbered.begin(), numbered.begin() + middle, numbered.end(),
+        [](const Numbered* left, const Numbered* right) { return left->number < right->number; });
+  }
+  return numbered;
+}
+
 EventFeed::Page EventFeed::Read(int64_t from, size_t events_max) const {
   absl::MutexLock lock(&mutex_);
-  const int64_t first = next_number_ - static_cast<int64_t>(events_.size());
   Page page;
-  page.next = std::max(from, first);
-  while (page.next < next_number_ && page.events.size() < events_max) {
-    page.events.push_back(events_[static_cast<size_t>(page.next - first)]);
-    ++page.next;
+  page.next = std::max(from, next_number_);
+  for (const Numbered* const one : From(from)) {
+    if (page.events.size() == events_max) {
+      page.next = one->number;
+      break;
+    }
+    page.events.push_back(one->event);
   }
   return page;
 }
 
 int64_t EventFeed::FirstOf(size_t limit, double since_unix_seconds) const {
   absl::MutexLock lock(&mutex_);
-  size_t index = events_.size() - std::min(limit, events_.size());
-  while (index < events_.size() && events_[index].at_unix_seconds() < since_unix_seconds) {
-    ++index;
+  if (limit == 0) {
+    return next_number_;
   }
-  return next_number_ - static_cast<int64_t>(events_.size() - index);
+  const int64_t first = events_.size() > limit ? events_[events_.size() - limit].number : 0;
+  for (const Numbered* const one : From(first)) {
+    if (one->event.at_unix_seconds() >= since_unix_seconds) {
+      return one->number;
+    }
+  }
+  return next_number_;
+}
+
+absl::StatusOr<EventFeed::Page> EventFeed::Audited(size_t limit, double since_unix_seconds) {
+  absl::MutexLock look_lock(&look_mutex_);
+  WATTLE_RETURN_IF_ERROR(TellJournal());
+  WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Event> events,
+                          journal_.EventsOfKinds(AuditedKinds(), since_unix_seconds, told_sequence_,
+                                                 static_cast<int64_t>(limit)));
+  Page page{.events = Tell(events)};
+  absl::MutexLock lock(&mutex_);
+  const auto middle = static_cast<std::ptrdiff_t>(page.events.size());
+  for (const Numbered& one : refusals_) {
+    if (one.event.at_unix_seconds() >= since_unix_seconds) {
+      page.events.push_back(one.event);
+    }
+  }
+  std::inplace_merge(page.events.begin(), page.events.begin() + middle, page.events.end(),
+                     [](const v1::FleetEvent& left, const v1::FleetEvent& right) {
+                       return left.at_unix_seconds() < right.at_unix_seconds();
+                     });
+  page.next = next_number_;
+  return page;
 }
 
 bool EventFeed::WaitFor(int64_t from, absl::Duration patience) const {
@@ -174,10 +225,11 @@ bool EventFeed::stopped() const {
 
 void EventFeed::Push(v1::FleetEvent event) {
   absl::MutexLock lock(&mutex_);
-  events_.push_back(std::move(event));
-  ++next_number_;
-  if (events_.size() > kEventsMax) {
-    events_.pop_front();
+  const bool is_refusal = event.kind() == kCallRefused;
+  std::deque<Numbered>& memory = is_refusal ? refusals_ : events_;
+  memory.push_back({next_number_++, std::move(event)});
+  if (memory.size() > (is_refusal ? kRefusalsMax : kEventsMax)) {
+    memory.pop_front();
   }
 }
 

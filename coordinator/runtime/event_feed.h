@@ -2,7 +2,8 @@
 //
 // The latest events of the fleet as sentences, for those who follow them. The feed's own thread
 // reads the journal and the connections at intervals, so that no commit waits for the feed. The
-// memory is bounded: the oldest events go first. Thread-safe.
+// memory is bounded: the oldest events go first. Refused calls have a memory of their own, so that
+// no flood of them displaces an event. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 #define WATTLE_COORDINATOR_RUNTIME_EVENT_FEED_H_
 
@@ -17,6 +18,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -43,6 +45,7 @@ std::optional<v1::FleetEvent> TellEvent(const v1::Event& event, const EventConte
 class EventFeed {
  public:
   static constexpr size_t kEventsMax = 1000;
+  static constexpr size_t kRefusalsMax = 200;  // Beside those.
 
   // runtime, journal: must outlive the feed.
   EventFeed(Runtime& runtime, store::JournalReader& journal)
@@ -67,8 +70,13 @@ class EventFeed {
   // Events numbered `from` or higher, oldest first, at most `events_max`.
   [[nodiscard]] Page Read(int64_t from, size_t events_max) const;
   // The number of the first of the latest `limit` events that are not older than
-  // `since_unix_seconds`.
+  // `since_unix_seconds`. Refused calls do not count, so that more may follow.
   [[nodiscard]] int64_t FirstOf(size_t limit, double since_unix_seconds) const;
+  // The latest `limit` audited events of the whole journal, and the refused calls that are still
+  // known, by their time; none older than `since_unix_seconds`. next: as Read's, for what follows.
+  // Errors: those of the journal.
+  absl::StatusOr<Page> Audited(size_t limit, double since_unix_seconds)
+      ABSL_LOCKS_EXCLUDED(look_mutex_);
   // Waits for an event numbered `from` or higher. False: no such event came within `patience`.
   [[nodiscard]] bool WaitFor(int64_t from, absl::Duration patience) const;
   [[nodiscard]] bool stopped() const;
@@ -78,7 +86,16 @@ class EventFeed {
   absl::Status TellJournal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
   // Adds connections that came or went since the last Look, which are no events of the journal.
   void TellConnections(std::set<DeviceId> connected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(look_mutex_);
+  // Those of the journal that are told, as sentences.
+  [[nodiscard]] std::vector<v1::FleetEvent> Tell(const std::vector<v1::Event>& events) const;
   void Push(v1::FleetEvent event) ABSL_LOCKS_EXCLUDED(mutex_);
+  struct Numbered {
+    int64_t number = 0;
+    v1::FleetEvent event;
+  };
+  // Of both memories, in the order of their numbers.
+  [[nodiscard]] std::vector<const Numbered*> From(int64_t number) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Runtime& runtime_;
   store::JournalReader& journal_;
@@ -90,7 +107,8 @@ class EventFeed {
   std::set<DeviceId> connected_ ABSL_GUARDED_BY(look_mutex_);
 
   mutable absl::Mutex mutex_;
-  std::deque<v1::FleetEvent> events_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Numbered> events_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Numbered> refusals_ ABSL_GUARDED_BY(mutex_);
   int64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;  // The next event's number.
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };

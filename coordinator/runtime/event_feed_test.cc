@@ -177,6 +177,55 @@ TEST_F(EventFeedTest, ARefusalIsToldAfterWhatMadeIt) {
   EXPECT_EQ(Texts().size(), 2U) << "each is told once";
 }
 
+TEST_F(EventFeedTest, AFloodOfRefusalsDisplacesNoEvent) {
+  Start();
+  Apply("solar");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  constexpr int kMany = static_cast<int>(EventFeed::kEventsMax) + 100;
+  for (int i = 0; i < kMany; ++i) {
+    feed_->TellRefusal(absl::StrCat("stranger ", i));
+  }
+  Apply("wind");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  const std::vector<std::string> texts = Texts();
+  EXPECT_EQ(texts.size(), 2 + EventFeed::kRefusalsMax);
+  EXPECT_EQ(texts.front(), "policy solar applied");
+  EXPECT_EQ(texts[1], absl::StrCat("stranger ", kMany - EventFeed::kRefusalsMax));
+  EXPECT_EQ(texts.back(), "policy wind applied");
+  EXPECT_EQ(feed_->Read(feed_->FirstOf(2, 0), 1).events[0].text(), "policy solar applied");
+  const EventFeed::Page page = feed_->Read(1, 3);
+  EXPECT_EQ(Texts(page.next).size(), texts.size() - 3);
+}
+
+TEST_F(EventFeedTest, TheAuditReachesBackBeyondTheMemory) {
+  Start();
+  Apply("solar");
+  Connect(*runtime_, "device-a", "nano");
+  for (int i = 0; i < static_cast<int>(EventFeed::kEventsMax); ++i) {
+    // Work that is no audit.
+    core::WorkerReport report;
+    report.device = DeviceId("device-a");
+    report.incarnation = HelloOf("device-a").incarnation();
+    report.report.set_sequence(i + 1);
+    report.report.mutable_ledger()->set_idle_energy_joules(i);
+    ASSERT_THAT(Ask(*runtime_, report).status, IsOk());
+  }
+  Start();
+  feed_->TellRefusal("person eve was refused");
+  const auto audited = feed_->Audited(10, 0);
+  ASSERT_THAT(audited, IsOk());
+  std::vector<std::string> texts;
+  for (const v1::FleetEvent& event : audited->events) {
+    texts.push_back(event.text());
+  }
+  EXPECT_THAT(texts, ElementsAre("policy solar applied", "person eve was refused"));
+  Apply("wind");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_THAT(Texts(audited->next), ElementsAre("policy wind applied"));
+  EXPECT_THAT(feed_->Audited(1, 0)->events.back().text(), "policy wind applied");
+  EXPECT_THAT(feed_->Audited(10, 1e18)->events, IsEmpty()) << "none is that young";
+}
+
 // As `access ls` is refused to them.
 TEST_F(EventFeedTest, WhoMayEnterIsToldToWhoeverMayListIt) {
   Start();

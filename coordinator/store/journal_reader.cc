@@ -32,6 +32,32 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_seque
       database_.Prepare("SELECT sequence, event FROM events WHERE sequence > ? AND sequence <= ? "
                         "ORDER BY sequence DESC LIMIT ?"));
   select.Bind(after_sequence).Bind(last_sequence).Bind(limit);
+  return EventsIn(select);
+}
+
+// Walks back through the table: what people ask for is little beside the fleet's work, so that no
+// index is kept for it.
+absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsOfKinds(
+    const std::vector<std::string>& kinds, double since_unix_seconds, int64_t last_sequence,
+    int64_t limit) {
+  absl::MutexLock lock(&mutex_);
+  std::string wanted;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    absl::StrAppend(&wanted, i == 0 ? "?" : ", ?");
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare(absl::StrCat("SELECT sequence, event FROM events WHERE kind IN (", wanted,
+                                     ") AND at_unix_seconds >= ? AND sequence <= ? "
+                                     "ORDER BY sequence DESC LIMIT ?")));
+  for (const std::string& kind : kinds) {
+    select.Bind(kind);
+  }
+  select.Bind(since_unix_seconds).Bind(last_sequence).Bind(limit);
+  return EventsIn(select);
+}
+
+absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsIn(Statement& select) {
   std::vector<v1::Event> events;
   while (true) {
     WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());

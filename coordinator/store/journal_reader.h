@@ -38,6 +38,10 @@ class JournalReader {
   // Errors: kDataLoss for an unreadable event.
   absl::StatusOr<std::vector<v1::Event>> Events(int64_t after_sequence, int64_t last_sequence,
                                                 int64_t limit);
+  // As Events, of these kinds alone (proto/kind_name.h) and not older than `since_unix_seconds`.
+  absl::StatusOr<std::vector<v1::Event>> EventsOfKinds(const std::vector<std::string>& kinds,
+                                                       double since_unix_seconds,
+                                                       int64_t last_sequence, int64_t limit);
   // Each device's last record before `unix_seconds`. A device without such a record is left out.
   absl::StatusOr<std::vector<LedgerAt>> LedgersBefore(double unix_seconds);
   // Each device's last record of each day of the span, in ascending order of days.
@@ -46,6 +50,8 @@ class JournalReader {
 
  private:
   explicit JournalReader(Database database) : database_(std::move(database)) {}
+  // Of the rows, newest first, of "SELECT sequence, event": the events in order.
+  static absl::StatusOr<std::vector<v1::Event>> EventsIn(Statement& select);
   absl::StatusOr<std::vector<LedgerAt>> Ledgers(const std::string& sql, double first,
                                                 double second);
 

@@ -80,7 +80,8 @@ IDENTITY = (
         "if (age == core::CertificateAge::kNotYet && !renews) {", "wattle_attacks_test", "IdentityAttacks.AnExpiredCertificateMayRenewAndNothingElse"),
     Bug("calls without an end", "coordinator/callers/call_limits.cc", "if (left < 1) {", "if (left < -1e9) {",
         "wattle_attacks_test", "IdentityAttacks.AFloodOfOneCallerIsRefusedAndNobodyElses"),
-    Bug("any number of streams", "coordinator/callers/call_limits.cc", "if (open >= most_.streams) {", "if (open >= 1000 * most_.streams) {",
+    Bug("any number of streams", "coordinator/callers/call_limits.cc", "if (static_cast<int>(all.size()) >= most_.streams) {",
+        "if (static_cast<int>(all.size()) >= 1000 * most_.streams) {",
         "wattle_attacks_test", "IdentityAttacks.ACallerHoldsNoMoreStreamsThanItsLimit"),
     Bug("a list with secrets", "coordinator/rpc/access_service.cc", "      listed.clear_secret_sha256();\n", "",
         "wattle_attacks_test", "IdentityAttacks.AListOfIdentitiesHasNoSecretsAndNoSpentTokens"),
@@ -105,6 +106,17 @@ STREAM = (
         "wattle_attacks_test", "SampleFlood.AcknowledgementsThatNobodyReadsDoNotPileUp"),
     Bug("a message of any size", "coordinator/rpc/server.cc", "  PermitKeepalive(builder);\n", "  PermitKeepalive(builder);\n  builder.SetMaxReceiveMessageSize(-1);\n",
         "wattle_attacks_test", "StreamAttacks.AMessageBeyondTheLimitEndsItsStreamAlone"),
+)
+
+REVOCATION = (
+    Bug("a revoked person's streams go on", "coordinator/rpc/access_service.cc", "    EndStreams(core::kPersonKind, request->person());\n", "",
+        "wattle_attacks_test", "RevocationAttacks.NoStreamOfARevokedPersonGoesOn"),
+    Bug("a revoked board's transfers go on", "coordinator/rpc/access_service.cc", "    EndStreams(core::kDeviceKind, device.value());\n", "",
+        "wattle_attacks_test", "RevocationAttacks.NoTransferOfARevokedBoardGoesOn"),
+    Bug("refused calls without an end", "coordinator/callers/callers.cc", "  WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));\n  return why;",
+        "  return who.empty() ? absl::OkStatus() : why;", "wattle_attacks_test", "RefusalAttacks.WhoeverIsRefusedHasNoMoreCallsThanOthers"),
+    Bug("each made-up method is told", "coordinator/callers/callers.cc", "access::RequireRow(method).ok() ? method :", "!method.empty() ? method :",
+        "wattle_attacks_test", "RefusalAttacks.AStrangersFloodDisplacesNothingInTheAudit"),
 )
 
 SIGNING = (
@@ -202,7 +214,7 @@ PROGRAMS = (
         "", "attacks_test.Attacks.test_a_runner_that_floods_frames_disturbs_nobody"),
 )
 
-GUARDS_OFF = (*CONNECTION, *HTTP, *IDENTITY, *STREAM, *SIGNING, *PEER, *PROJECT, *TPM, *TWO_FLEETS, *PROGRAMS)
+GUARDS_OFF = (*CONNECTION, *HTTP, *IDENTITY, *STREAM, *REVOCATION, *SIGNING, *PEER, *PROJECT, *TPM, *TWO_FLEETS, *PROGRAMS)
 
 # Tests that no change here makes fail, and why.
 NO_GUARD = {

@@ -96,6 +96,25 @@ class Restore(Scene):
         self.fleet.wattle("model", "pull", f"job:{waiting}/output", output)
         self.assertTrue((output / "model.safetensors").is_file(), "the store has the bytes again")
 
+    def test_who_was_shut_out_after_the_backup_stays_out(self):
+        fleet = self.fleet
+        self.start()
+        spent, revoked, waits = (fleet.wattle("device", "token", "--ttl", "1h", *flags)["tokens"][0] for flags in ((), (), ("--approve",)))
+        backup = self.backup()
+        fleet.output("wattle-worker", "enroll", spent["token"], "--state-dir", fleet.directory / "mast")
+        fleet.output("wattle-worker", "enroll", waits["token"], "--state-dir", fleet.directory / "new")
+        fleet.wattle("device", "token", "--revoke", revoked["token_id"])
+        fleet.coordinator.kill()
+        self.command("restore", "--from", backup, "--data-dir", fleet.directory / "coordinator", "--replace")
+        fleet.start_coordinator()
+        for token in (spent, revoked):
+            refused = subprocess.run([BIN / "wattle-worker", "enroll", token["token"], "--state-dir", fleet.directory / "thief"], capture_output=True,
+                                     text=True, check=False, timeout=60)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("was revoked", refused.stderr)
+        waiting = [one for one in fleet.wattle("access", "ls")["identities"] if one.get("waits_for_approval")]
+        self.assertEqual(len(waiting), 1, "the board of --approve waits again")
+
     def attempt_of(self, job, attempt_id):
         return next(attempt for attempt in job["attempts"] if attempt["attempt_id"] == attempt_id)
 

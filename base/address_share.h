@@ -1,0 +1,23 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Whose share of connections and calls an address counts in: its own, or of IPv6 that of the
+// network of 64 bits, since one machine may have all addresses of it. An IPv4 address in the form
+// of IPv6 is the IPv4 address. Pure.
+#ifndef WATTLE_BASE_ADDRESS_SHARE_H_
+#define WATTLE_BASE_ADDRESS_SHARE_H_
+
+#include <sys/socket.h>
+
+#include <string>
+
+namespace wattle {
+
+// "": neither IPv4 nor IPv6.
+std::string ShareOf(const sockaddr_storage& peer);
+// host: a numeric address, such as "2001:db8::7" or "fe80::1%eth0"; any other text is its own
+// share.
+std::string ShareOfHost(const std::string& host);
+
+}  // namespace wattle
+
+#endif  // WATTLE_BASE_ADDRESS_SHARE_H_

@@ -1,0 +1,235 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Attacks by those who are refused: on streams that were open when they were revoked, and by floods
+// of calls that nobody lets in.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "base/status_matchers.h"
+#include "coordinator/core/spec_for_test.h"
+#include "coordinator/rpc/generic_call_for_test.h"
+#include "coordinator/rpc/server_fixture.h"
+#include "tests/attacks/push_for_test.h"
+#include "wattle/v1/access.grpc.pb.h"
+#include "wattle/v1/artifact.grpc.pb.h"
+#include "wattle/v1/coordinator.grpc.pb.h"
+#include "wattle/v1/service.grpc.pb.h"
+
+namespace wattle::attacks {
+namespace {
+
+using testing::AnyOf;
+using testing::HasSubstr;
+
+constexpr char kWeights[] = "weights of some bytes";
+
+// A call that is open while its caller is revoked.
+struct OpenCall {
+  OpenCall() { context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10))); }
+  grpc::ClientContext context;
+};
+
+class RevocationAttacks : public rpc::ServerFixture {
+ protected:
+  // Bytes of artifacts then wait for their turn, so that a transfer is under way for long.
+  void PushThenSlowDown() {
+    const auto artifacts = v1::ArtifactService::NewStub(channel_);
+    ASSERT_THAT(PutChunk(*artifacts, kWeights), IsOk());
+    v1::CommitArtifactRequest commit;
+    *commit.mutable_manifest() = ManifestOf(kWeights);
+    *commit.mutable_info() = runtime::ModelInfoOf("tiny");
+    v1::ArtifactInfo pushed;
+    ASSERT_THAT(Call(*artifacts, &v1::ArtifactService::Stub::CommitArtifact, commit, pushed),
+                IsOk());
+    End();
+    limits_ = std::make_shared<callers::CallLimits>(
+        callers::CallLimits::Most{.bytes_per_second = 0.1, .bytes_at_once = 1});
+    Begin();
+  }
+  std::string Submit() {
+    v1::SubmitJobRequest submit;
+    *submit.mutable_spec() = runtime::GenerateSpecOf("tiny");
+    submit.set_idempotency_key("one");
+    v1::SubmitJobResponse submitted;
+    EXPECT_THAT(Call(*v1::JobService::NewStub(channel_), &v1::JobService::Stub::SubmitJob, submit,
+                     submitted),
+                IsOk());
+    return submitted.job().job_id();
+  }
+  static std::unique_ptr<grpc::ClientReader<v1::Chunk>> Fetch(
+      const std::shared_ptr<grpc::Channel>& channel, OpenCall& call) {
+    v1::GetChunksRequest request;
+    request.add_sha256(tls::Sha256(kWeights));
+    auto reader = v1::ArtifactService::NewStub(channel)->GetChunks(&call.context, request);
+    v1::Chunk chunk;
+    EXPECT_TRUE(reader->Read(&chunk)) << reader->Finish().error_message();
+    return reader;
+  }
+  template <typename Message>
+  static grpc::Status EndOf(grpc::ClientReader<Message>& reader) {
+    Message message;
+    while (reader.Read(&message)) {
+    }
+    return reader.Finish();
+  }
+  static auto IsOver() {
+    return AnyOf(StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr(" was revoked")),
+                 StatusIs(absl::StatusCode::kCancelled, testing::_));
+  }
+};
+
+// Well before the calls' own end. bench/security.py holds the bound of one second, on a machine at
+// rest.
+constexpr absl::Duration kWithin = absl::Seconds(4);
+
+TEST_F(RevocationAttacks, NoStreamOfARevokedPersonGoesOn) {
+  PushThenSlowDown();
+  const std::string job = Submit();
+  const auto eve = PersonChannel("eve", "operator");
+  OpenCall following;
+  v1::WatchEventsRequest follow;
+  follow.set_follow(true);
+  follow.set_limit(1);
+  const auto events = v1::CoordinatorService::NewStub(eve)->WatchEvents(&following.context, follow);
+  v1::FleetEvent event;
+  ASSERT_TRUE(events->Read(&event));
+  OpenCall watching;
+  v1::WatchJobRequest watch;
+  watch.set_job_id(job);
+  const auto updates = v1::JobService::NewStub(eve)->WatchJob(&watching.context, watch);
+  v1::JobUpdate update;
+  ASSERT_TRUE(updates->Read(&update));
+  OpenCall listening;
+  v1::GetJobLogsRequest logs;
+  logs.set_job_id(job);
+  logs.set_follow(true);
+  const auto lines = v1::JobService::NewStub(eve)->GetJobLogs(&listening.context, logs);
+  OpenCall fetching;
+  const auto chunks = Fetch(eve, fetching);
+  OpenCall sending;
+  v1::PutChunksResponse sent;
+  const auto upload = v1::ArtifactService::NewStub(eve)->PutChunks(&sending.context, &sent);
+  v1::PutChunkRequest chunk;
+  chunk.set_sha256(tls::Sha256(kWeights));
+  chunk.set_data(kWeights);
+  ASSERT_TRUE(upload->Write(chunk));
+
+  const absl::Time begin = absl::Now();
+  v1::RevokePersonRequest revoke;
+  revoke.set_person("eve");
+  v1::RevokePersonResponse revoked;
+  ASSERT_THAT(Call(*v1::AccessService::NewStub(channel_), &v1::AccessService::Stub::RevokePerson,
+                   revoke, revoked),
+              IsOk());
+  for (const grpc::Status& status : {EndOf(*events), EndOf(*updates), EndOf(*lines)}) {
+    EXPECT_THAT(FromGrpc(status),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("person eve was revoked")));
+  }
+  EXPECT_THAT(FromGrpc(EndOf(*chunks)), IsOver());
+  EXPECT_THAT(FromGrpc(upload->Finish()), IsOver());
+  EXPECT_LT(absl::Now() - begin, kWithin);
+  const auto anns = v1::JobService::NewStub(channel_);
+  v1::Job mine;
+  v1::GetJobRequest get;
+  get.set_job_id(job);
+  EXPECT_THAT(Call(*anns, &v1::JobService::Stub::GetJob, get, mine), IsOk());
+}
+
+// A board that was taken from its mast is fetching a model.
+TEST_F(RevocationAttacks, NoTransferOfARevokedBoardGoesOn) {
+  PushThenSlowDown();
+  const auto board = DeviceChannel("device-a");
+  rpc::HandWorker worker(board, runtime::HelloOf("device-a"));
+  Submit();
+  v1::Assignment assignment;
+  ASSERT_TRUE(worker.ReadUntilAssigned(assignment));
+  OpenCall fetching;
+  const auto chunks = Fetch(board, fetching);
+  const absl::Time begin = absl::Now();
+  v1::RevokeDeviceRequest revoke;
+  revoke.set_device("device-a");
+  v1::RevokeDeviceResponse revoked;
+  ASSERT_THAT(Call(*v1::AccessService::NewStub(channel_), &v1::AccessService::Stub::RevokeDevice,
+                   revoke, revoked),
+              IsOk());
+  EXPECT_THAT(FromGrpc(EndOf(*chunks)), IsOver());
+  EXPECT_LT(absl::Now() - begin, kWithin);
+}
+
+class RefusalAttacks : public rpc::ServerFixture {
+ protected:
+  std::shared_ptr<grpc::Channel> StrangersChannel() {
+    return grpc::CreateChannel(server_->address(), tls::PinnedCredentials(authority_->pin()));
+  }
+  // How many of so many calls are refused for what the caller is, before they are too many.
+  static int Judged(const std::shared_ptr<grpc::Channel>& channel, int calls) {
+    int judged = 0;
+    for (int i = 0; i < calls; ++i) {
+      const grpc::Status status =
+          rpc::CallGeneric(channel, "/wattle.v1.JobService/ListJobs", "").status;
+      EXPECT_FALSE(status.ok());
+      judged += status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ? 0 : 1;
+    }
+    return judged;
+  }
+  std::vector<std::string> AuditLines() {
+    v1::WatchEventsRequest request;
+    request.set_limit(1000);
+    request.set_audited_alone(true);
+    OpenCall call;
+    const auto reader =
+        v1::CoordinatorService::NewStub(channel_)->WatchEvents(&call.context, request);
+    std::vector<std::string> lines;
+    v1::FleetEvent event;
+    while (reader->Read(&event)) {
+      lines.push_back(absl::StrCat(event.kind(), ": ", event.text()));
+    }
+    EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+    return lines;
+  }
+};
+
+TEST_F(RefusalAttacks, WhoeverIsRefusedHasNoMoreCallsThanOthers) {
+  constexpr int kAtOnce = 20;
+  const auto eve = PersonChannel("eve", "viewer");
+  ASSERT_THAT(Ask(*runtime_, core::RevokeIdentity{core::kPersonKind, "eve", "left", "ann"}).status,
+              IsOk());
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(
+      callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = kAtOnce});
+  Begin();
+  const auto thief =
+      PersonChannel("eve", "viewer");  // The folder's certificate is the revoked one.
+  EXPECT_EQ(Judged(thief, 2 * kAtOnce), kAtOnce);
+  EXPECT_EQ(Judged(StrangersChannel(), 2 * kAtOnce), kAtOnce);
+  // Whoever has the name now, by a new key, has all calls of their own.
+  const auto eves = ChannelOf(Path("new-eve"), PersonToken("eve", "viewer"), "");
+  EXPECT_TRUE(rpc::CallGeneric(eves, "/wattle.v1.JobService/ListJobs", "").status.ok());
+}
+
+// Each made-up method would be a line of its own, and a thousand lines all that the audit shows.
+TEST_F(RefusalAttacks, AStrangersFloodDisplacesNothingInTheAudit) {
+  const auto stranger = StrangersChannel();
+  for (int i = 0; i < 1200; ++i) {
+    EXPECT_FALSE(rpc::CallGeneric(stranger, absl::StrCat("/x", i), "").status.ok());
+  }
+  int of_the_flood = 0;
+  bool tells_of_ann = false;
+  for (const std::string& line : AuditLines()) {
+    of_the_flood += absl::StartsWith(line, "call_refused: ") ? 1 : 0;
+    tells_of_ann = tells_of_ann || absl::StartsWith(line, "identity_enrolled: ");
+  }
+  EXPECT_EQ(of_the_flood, 1);
+  EXPECT_TRUE(tells_of_ann);
+}
+
+}  // namespace
+}  // namespace wattle::attacks
