@@ -34,6 +34,7 @@
 #include "base/status_macros.h"
 #include "bench/gpu_models.h"
 #include "worker/engine/device/decode_operator.h"
+#include "worker/engine/device/device.h"
 #include "worker/engine/device/device_name.h"
 #include "worker/engine/device/kernel_decode.h"
 #include "worker/engine/device/kernel_device.h"
@@ -338,7 +339,7 @@ absl::StatusOr<std::unique_ptr<DecodeOperator>> MakeDecode(const OnGpu& gpu, at:
                            .device = device,
                            .nf4_tables = gpu.tables(),
                            .memory = *std::pmr::get_default_resource()},
-                          launcher);
+                          OperationsOn(device), launcher);
 }
 
 absl::StatusOr<Measured> Measure(const kernels::DecodeModel& host, const OnGpu& gpu,

@@ -444,25 +444,39 @@ at::Tensor AllLogits(const Decoder& decoder, const TokenBatch& batch) {
   return HeadLogits(decoder, HiddenStates(decoder, batch));
 }
 
-at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
-                        KeyValueCache& cache, int64_t slot) {
-  return DecodeLogits(decoder, Indices(tokens, decoder.device), cache, slot);
+namespace {
+
+SequenceGroup Following(const KeyValueCache& cache, int64_t slot, int64_t count) {
+  return {.sequences = 1, .tokens = count, .first_position = cache.length(slot)};
 }
 
-at::Tensor DecodeLogits(const Decoder& decoder, const at::Tensor& tokens, KeyValueCache& cache,
-                        int64_t slot) {
-  const int64_t count = tokens.size(0);
-  const SequenceGroup group{.sequences = 1, .tokens = count, .first_position = cache.length(slot)};
-  at::Tensor x = Embed(decoder, {group}, tokens);
+// The logits after the last of the tokens that follow, whose rows x is.
+at::Tensor LogitsOfRows(const Decoder& decoder, const SequenceGroup& group, at::Tensor x,
+                        KeyValueCache& cache, int64_t slot) {
   for (size_t i = 0; i < decoder.weights.blocks.size(); ++i) {
     BlockContext context = ContextOf(decoder, i, {group});
     context.cache = &cache;
     context.slot = slot;
     x = BlockForward(context, decoder.weights.blocks[i], x, nullptr);
   }
-  cache.Advance(slot, count);
-  const at::Tensor hidden = FinalNorm(decoder, x.narrow(0, count - 1, 1), nullptr);
+  cache.Advance(slot, group.tokens);
+  const at::Tensor hidden = FinalNorm(decoder, x.narrow(0, group.tokens - 1, 1), nullptr);
   return HeadLogits(decoder, hidden).view({-1});
+}
+
+}  // namespace
+
+at::Tensor DecodeLogits(const Decoder& decoder, absl::Span<const int64_t> tokens,
+                        KeyValueCache& cache, int64_t slot) {
+  const SequenceGroup group = Following(cache, slot, static_cast<int64_t>(tokens.size()));
+  at::Tensor x = Embed(decoder, {group}, Indices(tokens, decoder.device));  // these end here
+  return LogitsOfRows(decoder, group, std::move(x), cache, slot);
+}
+
+at::Tensor DecodeLogits(const Decoder& decoder, const at::Tensor& tokens, KeyValueCache& cache,
+                        int64_t slot) {
+  const SequenceGroup group = Following(cache, slot, tokens.size(0));
+  return LogitsOfRows(decoder, group, Embed(decoder, {group}, tokens), cache, slot);
 }
 
 }  // namespace wattle::engine
