@@ -65,6 +65,16 @@ void AddLedger(const v1::Device& device, std::string* out) {
   }
 }
 
+// "24.0 GiB of its own"; "" where no GPU tells it.
+std::string GpuMemoryWords(const v1::DeviceInfo& info) {
+  if (info.accelerator_total_bytes() <= 0) {
+    return "";
+  }
+  return info.accelerator_shares_memory()
+             ? "the board's"
+             : absl::StrCat(FormatBytes(info.accelerator_total_bytes()), " of its own");
+}
+
 void AddHardware(const v1::DeviceInfo& info, std::string* out) {
   AppendField("board", info.board(), out);
   AppendField(
@@ -73,6 +83,7 @@ void AddHardware(const v1::DeviceInfo& info, std::string* out) {
                    info.accelerator(), info.offers_cpu() ? " or CPU" : ""),
       out);
   AppendField("memory", info.memory_bytes() == 0 ? "" : FormatBytes(info.memory_bytes()), out);
+  AppendField("GPU memory", GpuMemoryWords(info), out);
   AppendField("power mode", info.power_mode(), out);
   v1::EnergyMeasurement meter;
   meter.set_source(info.energy_source());

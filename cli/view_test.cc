@@ -299,6 +299,12 @@ TEST(FleetViewTest, Golden) {
   ExpectGolden("devices.txt", RenderDevices(SampleDevices(), Now(), kPipe));
   ExpectGolden("devices.json", ToJsonDocument(SampleDevices()));
   ExpectGolden("device_show.txt", RenderDevice(SampleDevices().devices(2), Now()));
+  v1::Device pc = SampleDevices().devices(1);
+  pc.mutable_info()->set_accelerator("cuda");
+  pc.mutable_info()->set_accelerator_total_bytes(24LL << 30);
+  EXPECT_THAT(RenderDevice(pc, Now()), HasSubstr("GPU memory    24.0 GiB of its own\n"));
+  pc.mutable_info()->set_accelerator_shares_memory(true);
+  EXPECT_THAT(RenderDevice(pc, Now()), HasSubstr("GPU memory    the board's\n"));
   v1::ListPoliciesResponse policies;
   v1::Policy& supply = *policies.add_policies();
   supply.mutable_power_group()->set_name("mast");
