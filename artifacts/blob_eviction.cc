@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <limits>
+#include <map>
+#include <set>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -20,6 +23,19 @@
 #include "units/format.h"
 
 namespace wattle::artifacts {
+namespace {
+
+std::set<ChunkId> UniqueChunksOf(const v1::Manifest& manifest) {
+  std::set<ChunkId> chunks;
+  for (const v1::ManifestFile& file : manifest.files()) {
+    for (const std::string& digest : file.chunk_sha256()) {
+      chunks.insert(ChunkId(digest));
+    }
+  }
+  return chunks;
+}
+
+}  // namespace
 
 absl::Status BlobStore::CheckRoom(int64_t upload_bytes, const std::set<ArtifactId>& live) {
   return CheckRoomBy(upload_bytes, [this, &live](int64_t target_bytes) {
@@ -39,23 +55,28 @@ absl::Status BlobStore::CheckRoomOfUploads(int64_t upload_bytes) {
 
 absl::Status BlobStore::CheckRoomBy(
     int64_t upload_bytes, const std::function<absl::Status(int64_t target_bytes)>& evict) {
-  const int64_t quota_bytes =
-      options_.quota_bytes > 0 ? options_.quota_bytes : std::numeric_limits<int64_t>::max();
-  if (used_bytes() > quota_bytes - upload_bytes) {
-    WATTLE_RETURN_IF_ERROR(evict(quota_bytes - upload_bytes));
+  if (options_.quota_bytes > 0 && used_bytes() > options_.quota_bytes - upload_bytes) {
+    WATTLE_RETURN_IF_ERROR(evict(options_.quota_bytes - upload_bytes));
   }
-  if (used_bytes() > quota_bytes - upload_bytes) {
+  const int64_t wanted_bytes = upload_bytes + options_.free_space_reserve_bytes;
+  WATTLE_ASSIGN_OR_RETURN(const int64_t free_bytes, options_.free_space(options_.directory));
+  if (free_bytes < wanted_bytes) {
+    WATTLE_RETURN_IF_ERROR(evict(used_bytes() - (wanted_bytes - free_bytes)));
+  }
+  return FitsAfter(upload_bytes, 0);
+}
+
+absl::Status BlobStore::FitsAfter(int64_t upload_bytes, int64_t freed_bytes) const {
+  const int64_t kept_bytes = used_bytes() - freed_bytes;
+  if (options_.quota_bytes > 0 && kept_bytes > options_.quota_bytes - upload_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        options_.directory, ": the upload of ", FormatBytes(upload_bytes),
-        " does not fit: ", FormatBytes(used_bytes()), " of the quota of ", FormatBytes(quota_bytes),
+        options_.directory, ": the upload of ", FormatBytes(upload_bytes), " does not fit: ",
+        FormatBytes(kept_bytes), " of the quota of ", FormatBytes(options_.quota_bytes),
         " are pinned, in use or young; raise the quota or wait for running jobs"));
   }
   const int64_t wanted_bytes = upload_bytes + options_.free_space_reserve_bytes;
   WATTLE_ASSIGN_OR_RETURN(int64_t free_bytes, options_.free_space(options_.directory));
-  if (free_bytes < wanted_bytes) {
-    WATTLE_RETURN_IF_ERROR(evict(used_bytes() - (wanted_bytes - free_bytes)));
-    WATTLE_ASSIGN_OR_RETURN(free_bytes, options_.free_space(options_.directory));
-  }
+  free_bytes += freed_bytes;
   if (free_bytes < wanted_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat(options_.directory, ": disk full: the upload of ", FormatBytes(upload_bytes),
@@ -64,6 +85,34 @@ absl::Status BlobStore::CheckRoomBy(
                      " are free; free space on this file system and repeat"));
   }
   return absl::OkStatus();
+}
+
+absl::Status BlobStore::Fits(int64_t upload_bytes) const {
+  return FitsAfter(upload_bytes, 0);
+}
+
+absl::Status BlobStore::CouldFit(int64_t upload_bytes,
+                                 const std::set<ArtifactId>& removable) const {
+  int64_t freed_bytes = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::map<ChunkId, int64_t> references;  // Of the removable artifacts.
+    for (const ArtifactId& id : removable) {
+      const auto entry = artifacts_.find(id);
+      if (entry != artifacts_.end()) {
+        for (const ChunkId& chunk : UniqueChunksOf(entry->second.manifest)) {
+          ++references[chunk];
+        }
+      }
+    }
+    const Monotonic young = clock_.Boottime() - options_.young_age;
+    for (const auto& [id, chunk] : chunks_) {
+      const auto found = references.find(id);
+      const int64_t gone = found == references.end() ? 0 : found->second;
+      freed_bytes += chunk.references == gone && chunk.arrived < young ? chunk.size_bytes : 0;
+    }
+  }
+  return FitsAfter(upload_bytes, freed_bytes);
 }
 
 absl::Status BlobStore::Pin(const ArtifactId& id) {
@@ -132,6 +181,12 @@ absl::Status BlobStore::Remove(const ArtifactId& id) {
   return RemoveLocked(id, Monotonic(absl::InfiniteDuration()));
 }
 
+absl::Status BlobStore::RemoveForRoom(const ArtifactId& id) {
+  absl::MutexLock lock(&mutex_);
+  return artifacts_.contains(id) ? RemoveLocked(id, clock_.Boottime() - options_.young_age)
+                                 : absl::OkStatus();
+}
+
 // The manifest goes first, durably: an artifact without all its chunks is never listed. Chunks that
 // came or were asked for since `young` stay: an upload under way relies on them.
 absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
@@ -142,13 +197,7 @@ absl::Status BlobStore::RemoveLocked(const ArtifactId& id, Monotonic young) {
   }
   WATTLE_RETURN_IF_ERROR(SyncDirectory(PathOf("manifests", "")));
   unlink(PathOf("pins", id.value()).c_str());
-  std::set<ChunkId> own;
-  for (const v1::ManifestFile& file : it->second.manifest.files()) {
-    for (const std::string& digest : file.chunk_sha256()) {
-      own.insert(ChunkId(digest));
-    }
-  }
-  for (const ChunkId& chunk : own) {
+  for (const ChunkId& chunk : UniqueChunksOf(it->second.manifest)) {
     const auto found = chunks_.find(chunk);
     if (found != chunks_.end() && --found->second.references == 0 &&
         found->second.arrived < young) {

@@ -75,6 +75,11 @@ class BlobStore {
   // from now on: the upload that asks relies on them.
   std::vector<ChunkId> MissingChunks(const v1::Manifest& manifest);
 
+  // Whether the upload fits as things are. Touches nothing, as CouldFit. Errors: as CheckRoom.
+  [[nodiscard]] absl::Status Fits(int64_t upload_bytes) const;
+  // Whether the upload would fit without these artifacts, and without uploads that are not young.
+  [[nodiscard]] absl::Status CouldFit(int64_t upload_bytes,
+                                      const std::set<ArtifactId>& removable) const;
   // Before an upload: is there room for `upload_bytes` more beside the reserve and within the
   // quota, after evicting artifacts that are not live, and uploads older than `upload_age`?
   // kResourceExhausted says how much is missing and what to do.
@@ -99,6 +104,8 @@ class BlobStore {
   // and what is young. Returns the bytes freed.
   absl::StatusOr<int64_t> Evict(int64_t target_bytes, const std::set<ArtifactId>& live);
   absl::Status Remove(const ArtifactId& id);
+  // As Remove, but chunks that came or were asked for a short time ago stay, for an upload.
+  absl::Status RemoveForRoom(const ArtifactId& id);
 
   [[nodiscard]] int64_t used_bytes() const;  // By all chunks.
   [[nodiscard]] const BlobStoreOptions& options() const { return options_; }
@@ -133,6 +140,8 @@ class BlobStore {
   // Makes room for the upload by `evict`, which frees chunks down to a target. Whether there is.
   absl::Status CheckRoomBy(int64_t upload_bytes,
                            const std::function<absl::Status(int64_t target_bytes)>& evict);
+  // Whether the upload fits once so many bytes are freed.
+  [[nodiscard]] absl::Status FitsAfter(int64_t upload_bytes, int64_t freed_bytes) const;
   absl::Status EvictArtifactsLocked(int64_t target_bytes, const std::set<ArtifactId>& live)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Chunks of uploads with which nobody went on for `age`, the oldest first.

@@ -16,6 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 class BlobStoreTest : public StoreFixture {
@@ -231,6 +232,32 @@ TEST_F(BlobStoreTest, TheQuotaMakesRoomOrRefuses) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("raise the quota")));
   EXPECT_FALSE(store->HasArtifact(old));
   EXPECT_THAT(store->CheckRoom(1500, {}), IsOk());
+}
+
+TEST_F(BlobStoreTest, WhatCouldBeFreedIsToldBeforeAnythingGoes) {
+  BlobStoreOptions options;
+  options.quota_bytes = 2500;
+  const auto store = OpenStore(options);
+  const ArtifactId one = Add(*store, WriteFile("a", Bytes(1000, 'a')));
+  PutChunkNow(*store, Bytes(500, 'u'));  // Of an upload.
+  EXPECT_THAT(store->Fits(1000), IsOk());
+  EXPECT_THAT(store->Fits(1001),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("raise the quota")));
+  EXPECT_THAT(store->CouldFit(1001, {one}), Not(IsOk())) << "all is young";
+  clock_.now += absl::Minutes(11);
+  EXPECT_THAT(store->CouldFit(1500, {}), IsOk());
+  EXPECT_THAT(store->CouldFit(1501, {}),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("1000 B of the quota")));
+  EXPECT_THAT(store->CouldFit(2500, {one}), IsOk());
+  EXPECT_THAT(store->CouldFit(2501, {one}), Not(IsOk()));
+  EXPECT_EQ(store->used_bytes(), 1500) << "nothing went";
+  // An upload that shares a chunk asked for it: it stays.
+  EXPECT_THAT(store->MissingChunks(*store->ReadManifest(one)), IsEmpty());
+  EXPECT_THAT(store->CouldFit(1501, {one}), Not(IsOk()));
+  EXPECT_THAT(store->RemoveForRoom(one), IsOk());
+  EXPECT_FALSE(store->HasArtifact(one));
+  EXPECT_EQ(store->used_bytes(), 1500);
+  EXPECT_THAT(store->RemoveForRoom(one), IsOk());
 }
 
 TEST_F(BlobStoreTest, AMissingParentAndAFileInTheWayAreSaid) {

@@ -2,6 +2,7 @@
 //
 // The main function of `wattle`; program.h has the program.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -33,6 +34,7 @@ void OccupyClosedDescriptors() {
 
 int main(int argc, char** argv) {
   OccupyClosedDescriptors();
+  umask(S_IRWXG | S_IRWXO);  // What it writes and fetches is this user's alone.
   wattle::LeaveNoCoreFile();
   wattle::tls::UseTls13Alone();
   // gRPC returns its errors as a status; its own log would repeat them.

@@ -263,8 +263,9 @@ void Fleet::Upload(int device, const v1::ArtifactInfo& info,
     parts_.loop.After(0.1, [done] { done(absl::ResourceExhaustedError("the disk is full")); });
     return;
   }
-  coordinator_.Post(core::CommitArtifact{info},
-                    [done](const shell::Answer& answer) { done(answer.status); });
+  coordinator_.Post(
+      core::CommitArtifact{.info = info, .device = DeviceId(WorkerOf(device).device_id())},
+      [done](const shell::Answer& answer) { done(answer.status); });
 }
 
 }  // namespace wattle::sim

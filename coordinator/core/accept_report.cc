@@ -12,6 +12,7 @@
 
 #include "base/fault_point.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/device_artifacts.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/elapsed.h"
 #include "coordinator/core/enrolment.h"
@@ -167,6 +168,11 @@ class ReportDecider {
     return "";
   }
 
+  // Whether the store has the artifact as this job's.
+  [[nodiscard]] bool Has(const v1::Job& job, const std::string& artifact) const {
+    return IsUploadedFor(draft_.state(), job, ArtifactId(artifact));
+  }
+
   // The worker's receipt, completed with the coordinator's own data.
   [[nodiscard]] v1::Receipt Complete(const v1::Receipt& receipt, const v1::Attempt& attempt) const {
     v1::Receipt complete = receipt;
@@ -222,6 +228,9 @@ class ReportDecider {
                           " was placed before the restore, and its job is not open here");
     }
     const v1::Job& job = record->job();
+    if (!MayHaveLostAttempts(draft_.state(), job)) {
+      return Ignore(absl::StrCat(id.value(), ": ", job.job_id(), " is younger than the restore"));
+    }
     v1::AttemptRecovered& recovered = *draft_.Add().mutable_attempt_recovered();
     recovered.set_attempt_id(id.value());
     recovered.set_job_id(job.job_id());
@@ -233,8 +242,7 @@ class ReportDecider {
     attempt.set_job_id(job.job_id());
     attempt.set_state(v1::ATTEMPT_STATE_SUPERSEDED);
     const bool finished = end == v1::ATTEMPT_STATE_FINISHED;
-    const bool output_there =
-        output.empty() || draft_.state().artifacts.contains(ArtifactId(output));
+    const bool output_there = output.empty() || Has(job, output);
     if (finished && output_there && !IsTerminal(job.state())) {
       Adopt(job, attempt, fact.receipt(), output, "finished before the restore");
       NoteTakenInAgain(job, fact);
@@ -333,8 +341,8 @@ class ReportDecider {
     const bool late = IsTerminal(attempt.state()) && !WATTLE_FAULT_POINT("token check");
     const std::string& output = fact.output().artifact_id();
     // After a restore an end may be told twice: at once, and with its result once that is here.
-    const bool returned = EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state()) &&
-                          draft_.state().artifacts.contains(ArtifactId(output));
+    const bool returned =
+        EpochOf(FencingToken(fact.fencing_token())) < EpochOf(draft_.state()) && Has(job, output);
     const bool superseded = attempt.state() == v1::ATTEMPT_STATE_SUPERSEDED;
     const bool adoptable = !IsTerminal(job.state()) &&
                            (returned ? superseded || attempt.state() == v1::ATTEMPT_STATE_FAILED
@@ -351,8 +359,9 @@ class ReportDecider {
       *lost.mutable_receipt() = fact.receipt();
       return late ? BookLate(subject, fact.receipt(), "finished without a result") : Failed(lost);
     }
-    if (!output.empty() && !draft_.state().artifacts.contains(ArtifactId(output))) {
-      // The device uploaded the result, but the store does not have it: the upload is lost.
+    if (!output.empty() && !Has(job, output)) {
+      // The device uploaded the result, but the store does not have it: the upload is lost. Or it
+      // tells another's artifact as its result.
       v1::AttemptFailed lost;
       lost.set_attempt_id(fact.attempt_id());
       lost.set_fencing_token(fact.fencing_token());
@@ -447,8 +456,7 @@ class ReportDecider {
   void TakeCheckpoint(const Subject& subject, const v1::AttemptStopped& fact) {
     const std::string& artifact = fact.checkpoint().artifact_id();
     const v1::JobRecord& record = *FindJob(draft_.state(), JobId(subject.job->job_id()));
-    if (artifact.empty() || IsTerminal(subject.job->state()) ||
-        !draft_.state().artifacts.contains(ArtifactId(artifact)) ||
+    if (artifact.empty() || IsTerminal(subject.job->state()) || !Has(*subject.job, artifact) ||
         fact.checkpoint_step() <= record.checkpoint().step()) {
       return;
     }

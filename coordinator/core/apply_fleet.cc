@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "coordinator/core/apply_internal.h"
+#include "coordinator/core/index_internal.h"
 #include "coordinator/core/lineage.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/profiles/profile_table.h"
@@ -129,9 +130,15 @@ void Applier::On(const v1::PolicyDeleted& event) {
 
 void Applier::On(const v1::ArtifactCommitted& event) {
   const ArtifactId id(event.info().artifact_id());
+  const bool known = state_.artifacts.contains(id);
   v1::ArtifactInfo& info = state_.artifacts.Mutable(id);
+  const std::string first_job_id = info.job_id();
   state_.artifact_bytes += event.info().size_bytes() - info.size_bytes();
   info = event.info();
+  if (known && info.job_id() != first_job_id) {
+    info.set_job_id(first_job_id);
+    NoteOtherUpload(state_, event.info().job_id(), id);
+  }
   if (!event.info().name().empty()) {
     state_.artifact_names.Mutable(event.info().name()) = id;
   }
@@ -147,6 +154,7 @@ void Applier::On(const v1::ArtifactRemoved& event) {
   if (!event.names_only() && info != nullptr) {
     state_.artifact_bytes -= info->size_bytes();
     state_.artifacts.erase(id);
+    ForgetOtherUploads(state_, id);
   }
 }
 

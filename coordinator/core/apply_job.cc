@@ -74,6 +74,7 @@ void Applier::On(const v1::JobStateChanged& event) {
     job.set_output_artifact_id(event.output_artifact_id());
   }
   if (IsTerminal(event.state())) {
+    state_.other_uploads.erase(*JobNumber(event.job_id()));
     job.set_finished_unix_seconds(at_);
     // The history keeps the explanations, which are most of a job's bytes (store/history.h).
     for (v1::Attempt& attempt : *job.mutable_attempts()) {

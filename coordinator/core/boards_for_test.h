@@ -126,10 +126,8 @@ class Boards {
   }
   // The board hands the attempt over with its checkpoint.
   void HandOver(const std::string& attempt, int64_t step) {
-    v1::ArtifactInfo checkpoint;
-    checkpoint.set_artifact_id(absl::StrCat("checkpoint of ", attempt));
-    checkpoint.set_kind(v1::ARTIFACT_KIND_MODEL);
-    Do(CommitArtifact{checkpoint});
+    const v1::ArtifactInfo checkpoint =
+        Upload(attempt, v1::ARTIFACT_KIND_CHECKPOINT, absl::StrCat("checkpoint of ", attempt));
     auto stopped = Named<v1::AttemptStopped>(attempt);
     stopped.set_checkpoint_step(step);
     *stopped.mutable_checkpoint() = checkpoint;
@@ -137,10 +135,8 @@ class Boards {
     Send();
   }
   void Finish(const std::string& attempt, const v1::Receipt& receipt = {}) {
-    v1::ArtifactInfo output;
-    output.set_artifact_id(absl::StrCat("output of ", attempt));
-    output.set_kind(v1::ARTIFACT_KIND_MODEL);
-    Do(CommitArtifact{output});
+    const v1::ArtifactInfo output =
+        Upload(attempt, v1::ARTIFACT_KIND_RESULT, absl::StrCat("output of ", attempt));
     auto finished = Named<v1::AttemptFinished>(attempt);
     *finished.mutable_output() = output;
     *finished.mutable_receipt() = receipt;
@@ -175,6 +171,16 @@ class Boards {
   Observations observations;
 
  private:
+  // As the attempt's board does.
+  v1::ArtifactInfo Upload(const std::string& attempt, v1::ArtifactKind kind,
+                          const std::string& id) {
+    v1::ArtifactInfo info;
+    info.set_artifact_id(id);
+    info.set_kind(kind);
+    info.set_job_id(Attempt(attempt).job_id());
+    Do(CommitArtifact{.info = info, .device = DeviceId(Attempt(attempt).device_id())});
+    return info;
+  }
   template <typename Message>
   Message Named(const std::string& attempt) {
     Message message;

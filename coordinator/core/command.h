@@ -104,12 +104,14 @@ struct RemoveImportedProfiles {
   std::string device_class;  // Empty: of all.
 };
 // The artifact is complete: all its blobs are stored and durable. info: pushed_by is the person who
-// pushes, whose quota counts; empty: a device, or a caller of whom nothing is proved.
+// pushes, whose quota counts; empty: a device, or a caller of whom nothing is proved. Of a device's
+// upload info.job_id gives the project and the owner.
 struct CommitArtifact {
   v1::ArtifactInfo info;
   bool move_name = false;  // Takes the name from another artifact that has it.
   // Of the person who pushes; empty: of every project. info.projects is what the artifact is for.
   std::vector<std::string> own_projects = {};
+  DeviceId device = {};  // That uploads, see CheckMayCommit; empty: another caller.
 };
 // Somebody signed the artifact. The shell has checked the signature, where it knows the signers.
 struct SignArtifact {

@@ -1,7 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "coordinator/core/index_internal.h"
 
@@ -74,6 +77,29 @@ void IndexJob(State& state, int64_t job_number) {
       state.wanted_attempts.erase(device);
     } else if (there) {
       state.wanted_attempts.Mutable(device).erase(attempt.fencing_token());
+    }
+  }
+}
+
+void NoteOtherUpload(State& state, const std::string& job_id, const ArtifactId& artifact) {
+  const int64_t number = JobNumber(job_id).value_or(0);
+  if (state.open_jobs.contains(number)) {
+    state.other_uploads.Mutable(number).insert(artifact);
+  }
+}
+
+void ForgetOtherUploads(State& state, const ArtifactId& artifact) {
+  std::vector<int64_t> jobs;
+  for (const auto& [number, artifacts] : state.other_uploads) {
+    if (artifacts.contains(artifact)) {
+      jobs.push_back(number);
+    }
+  }
+  for (const int64_t number : jobs) {
+    std::set<ArtifactId>& artifacts = state.other_uploads.Mutable(number);
+    artifacts.erase(artifact);
+    if (artifacts.empty()) {
+      state.other_uploads.erase(number);
     }
   }
 }

@@ -5,13 +5,19 @@
 #define WATTLE_COORDINATOR_CORE_INDEX_INTERNAL_H_
 
 #include <cstdint>
+#include <string>
 
 #include "coordinator/core/state.h"
+#include "units/id.h"
 
 namespace wattle::core {
 
 // Brings the indices and counts in line with the job's record. REQUIRES: the state has the job.
 void IndexJob(State& state, int64_t job_number);
+
+// Keeps State::other_uploads. Of a job that is not open there is nothing to keep.
+void NoteOtherUpload(State& state, const std::string& job_id, const ArtifactId& artifact);
+void ForgetOtherUploads(State& state, const ArtifactId& artifact);
 
 }  // namespace wattle::core
 

@@ -115,7 +115,10 @@ absl::StatusOr<ModelChain> ChainOf(const State& state, const std::vector<v1::Job
     if (source != nullptr && !scope.Covers(source->spec())) {
       source = nullptr;
     }
-    if (source != nullptr && state.artifacts.contains(ArtifactId(source->output_artifact_id()))) {
+    const v1::ArtifactInfo* const output =
+        source == nullptr ? nullptr
+                          : state.artifacts.Find(ArtifactId(source->output_artifact_id()));
+    if (output != nullptr && scope.Covers(*output)) {
       id = ArtifactId(source->output_artifact_id());
     }
     if (id.ok()) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/fault_point.h"
+#include "coordinator/core/device_artifacts.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/lineage_internal.h"
 
@@ -115,6 +116,9 @@ void RecoverHeldAttempts(Draft& draft, const v1::Hello& hello) {
       continue;
     }
     const v1::Job& job = record->job();
+    if (!MayHaveLostAttempts(state, job)) {
+      continue;  // Nobody worked on it before the restore.
+    }
     const bool current = !waits_to_return && job.state() == v1::JOB_STATE_QUEUED &&
                          LiveAttempt(job) == nullptr &&
                          !state.wanted_attempts.contains(DeviceId(hello.device().device_id()));

@@ -23,6 +23,7 @@
 #include "coordinator/core/enrolment.h"
 #include "coordinator/core/exploration.h"
 #include "coordinator/core/forecasts.h"
+#include "coordinator/core/given_labels.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
@@ -174,6 +175,9 @@ scheduler::DeviceView ViewOf(const Outlook& outlook, const DeviceId& device) {
   const auto& [state, observations, policies, now] = outlook;
   scheduler::DeviceView view;
   view.device = DescribeDevice(state, observations, device, now);
+  if (!state.projects.empty()) {
+    MarkGivenLabels(state, *view.device.mutable_info());
+  }
   if (const v1::Attempt* const running = RunningOn(state, device); running != nullptr) {
     ReserveDevice(outlook, AttemptId(running->attempt_id()), &view);
     NoteFiles(outlook, *running, &view);

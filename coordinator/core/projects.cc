@@ -14,6 +14,7 @@
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/enrolment.h"
 #include "proto/state_names.h"
+#include "scheduler/place/given_label.h"
 
 namespace wattle::core {
 namespace {
@@ -142,9 +143,11 @@ absl::Status CheckProject(const State& state, const Scope& scope, const std::str
       person, " --project ", absl::StrJoin(scope.projects(), ","), ",", project.substr(0, 80)));
 }
 
+// Under names that no worker's own word has (given_labels.h).
 v1::JobSpec WithLabelsOfProject(const State& state, const std::string& project, v1::JobSpec spec) {
   if (const v1::Project* const found = state.projects.Find(project); found != nullptr) {
-    for (const std::string& label : found->device_labels()) {
+    for (const std::string& wanted : found->device_labels()) {
+      const std::string label = absl::StrCat(scheduler::kGivenLabel, wanted);
       const auto& known = spec.required_labels();
       if (std::find(known.begin(), known.end(), label) == known.end()) {
         spec.add_required_labels(label);

@@ -227,7 +227,7 @@ TEST_F(ProjectsTest, ItsJobsRunOnDevicesWithItsLabelsAlone) {
   ASSERT_THAT(Submit("secret"), IsOk());
   const scheduler::Snapshot snapshot = MakeSnapshot(fleet_.state, fleet_.observations, {}, Now());
   ASSERT_EQ(snapshot.queue.size(), 1U);
-  EXPECT_THAT(snapshot.queue[0].spec.required_labels(), ElementsAre("site=north"));
+  EXPECT_THAT(snapshot.queue[0].spec.required_labels(), ElementsAre("given:site=north"));
   Do(fleet_.state, fleet_.observations, ComputePlan(snapshot));
   EXPECT_EQ(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
   project.clear_device_labels();
@@ -237,6 +237,79 @@ TEST_F(ProjectsTest, ItsJobsRunOnDevicesWithItsLabelsAlone) {
   ASSERT_NE(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
   // An older worker knows no projects.
   EXPECT_EQ(DesiredFor(fleet_.state, DeviceId("device-1")).assignments(0).spec().project(), "");
+}
+
+// The board's own word brings it what a token did not give it.
+TEST_F(ProjectsTest, NoWorkersOwnLabelBringsItAProjectsWork) {
+  Share("secret");
+  v1::Project project;
+  project.set_name("secret");
+  project.add_device_labels("site=north");
+  ASSERT_THAT(Ask(SetProject{project, "root"}), IsOk());
+  const auto tell = [&](const std::string& key, const std::string& value) {
+    v1::Hello hello;
+    *hello.mutable_device() = FindDevice(fleet_.state, DeviceId("device-1"))->info();
+    hello.mutable_device()->clear_labels();
+    v1::Label& label = *hello.mutable_device()->add_labels();
+    label.set_key(key);
+    label.set_value(value);
+    hello.set_incarnation(1);
+    return Ask(WorkerHello{hello});
+  };
+  const auto plan = [&] {
+    Do(fleet_.state, fleet_.observations,
+       ComputePlan(MakeSnapshot(fleet_.state, fleet_.observations, {}, Now())));
+    return FindJob(fleet_.state, JobId("j1"))->job();
+  };
+  const auto enrol = [&](const std::string& site) {
+    v1::EnrolmentToken token;
+    token.set_token_id(absl::StrCat("of ", site));
+    token.set_kind(kDeviceKind);
+    token.set_uses(1);
+    token.set_expires_unix_seconds(ToUnix(Now().wall) + 60);
+    v1::Label& label = *token.add_labels();
+    label.set_key("site");
+    label.set_value(site);
+    ASSERT_THAT(Ask(CreateTokens{{token}}), IsOk());
+    Enrol shown;
+    shown.identity.set_token_id(token.token_id());
+    shown.identity.set_id("device-1");
+    ASSERT_THAT(Ask(shown), IsOk());
+  };
+  enrol("south");
+  for (const char* key : {"site", "given:site"}) {
+    ASSERT_THAT(tell(key, "north"), IsOk());
+    if (fleet_.state.jobs.empty()) {
+      ASSERT_THAT(Submit("secret"), IsOk());
+    }
+    const v1::Job job = plan();
+    EXPECT_THAT(job.attempts(), testing::IsEmpty()) << key;
+    EXPECT_THAT(job.reason(), AllOf(HasSubstr("no operator gave it the label site=north"),
+                                    HasSubstr("wattle device token --label site=north")));
+  }
+  enrol("north");  // Once more, by its key.
+  ASSERT_THAT(tell("site", "elsewhere"), IsOk());
+  EXPECT_EQ(plan().attempts_size(), 1);
+}
+
+// Without TLS nobody enrols, and nothing is proved of anybody.
+TEST_F(ProjectsTest, WithoutIdentitiesTheWorkersLabelsCount) {
+  Share("secret");
+  v1::Project project;
+  project.set_name("secret");
+  project.add_device_labels("site");
+  ASSERT_THAT(Ask(SetProject{project, "root"}), IsOk());
+  v1::Hello hello;
+  *hello.mutable_device() = FindDevice(fleet_.state, DeviceId("device-1"))->info();
+  v1::Label& label = *hello.mutable_device()->add_labels();
+  label.set_key("site");
+  label.set_value("north");
+  hello.set_incarnation(1);
+  ASSERT_THAT(Ask(WorkerHello{hello}), IsOk());
+  ASSERT_THAT(Submit("secret"), IsOk());
+  Do(fleet_.state, fleet_.observations,
+     ComputePlan(MakeSnapshot(fleet_.state, fleet_.observations, {}, Now())));
+  EXPECT_NE(FindAttempt(fleet_.state, AttemptId("j1.1")), nullptr);
 }
 
 // What was stored before there were projects: no field of theirs is set.

@@ -13,13 +13,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-#include "base/fault_point.h"
+#include "base/status_macros.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/device_artifacts.h"
 #include "coordinator/core/draft_internal.h"
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/lease.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
+#include "coordinator/core/needed_artifacts.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/queueing.h"
 #include "coordinator/core/quota.h"
@@ -30,35 +32,6 @@
 
 namespace wattle::core {
 namespace {
-
-// The open jobs that need the artifact: as an input, as the model that a live attempt runs, or as
-// the checkpoint to resume from.
-std::vector<std::string> OpenJobsWith(const State& state, const ArtifactId& artifact) {
-  std::vector<std::string> jobs;
-  for (const int64_t number : state.open_jobs) {
-    const v1::JobRecord& record = state.jobs.at(number);
-    const auto& inputs = record.job().inputs();
-    const v1::Attempt* const live = LiveAttempt(record.job());
-    if ((live != nullptr && live->model_choice().artifact_id() == artifact.value()) ||
-        record.checkpoint().artifact_id() == artifact.value() ||
-        std::any_of(inputs.begin(), inputs.end(), [&](const v1::ResolvedInput& input) {
-          return input.artifact_id() == artifact.value();
-        })) {
-      jobs.push_back(record.job().job_id());
-    }
-  }
-  return jobs;
-}
-
-std::vector<std::string> NamesOf(const State& state, const ArtifactId& artifact) {
-  std::vector<std::string> names;
-  for (const auto& [name, id] : state.artifact_names) {
-    if (id == artifact) {
-      names.push_back(name);
-    }
-  }
-  return names;
-}
 
 // How people call the artifact, and the command that has its kind.
 struct KindWords {
@@ -115,6 +88,19 @@ absl::Status CheckCommittedRelease(const State& state, const v1::ArtifactInfo& i
   return CheckRelease(state, info);
 }
 
+absl::Status CheckCommit(const State& state, const CommitArtifact& command) {
+  const v1::ArtifactInfo& info = command.info;
+  if (info.artifact_id().empty()) {
+    return absl::InvalidArgumentError("artifact_id: missing");
+  }
+  if (!command.device.value().empty()) {
+    WATTLE_RETURN_IF_ERROR(CheckMayCommit(state, command.device, info));
+  }
+  WATTLE_RETURN_IF_ERROR(CheckName(state, command));
+  return info.kind() == v1::ARTIFACT_KIND_RELEASE ? CheckCommittedRelease(state, info)
+                                                  : absl::OkStatus();
+}
+
 // The output of a job that makes no model is no model, whatever the worker declares. The
 // coordinator knows what a quantized model was made from, and whose the job is.
 void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
@@ -130,6 +116,14 @@ void CorrectOutput(const State& state, v1::ArtifactInfo& info) {
     info.set_pushed_by(record->job().spec().owner());
   }
   SetParent(state, info);
+}
+
+// Whether the state has still to note that the job made these bytes too.
+bool IsOtherUpload(const State& state, const v1::ArtifactInfo& known, const std::string& job_id) {
+  const int64_t number = JobNumber(job_id).value_or(0);
+  const std::set<ArtifactId>* const noted = state.other_uploads.Find(number);
+  return known.job_id() != job_id && state.open_jobs.contains(number) &&
+         (noted == nullptr || !noted->contains(ArtifactId(known.artifact_id())));
 }
 
 // Refuses to remove an artifact of another kind than the caller expects: "data rm" never removes a
@@ -152,22 +146,15 @@ absl::Status CheckKind(const RemoveArtifact& command, const v1::ArtifactInfo& in
 
 }  // namespace
 
-void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
-  const v1::ArtifactInfo& info = command.info;
-  if (info.artifact_id().empty()) {
-    draft.Refuse(absl::InvalidArgumentError("artifact_id: missing"));
-    return;
-  }
-  if (absl::Status may = CheckName(draft.state(), command); !may.ok()) {
+void DecideCommitArtifact(Draft& draft, const CommitArtifact& told) {
+  CommitArtifact command = told;
+  v1::ArtifactInfo& info = command.info;
+  if (absl::Status may = CheckCommit(draft.state(), command); !may.ok()) {
     draft.Refuse(may);
     return;
   }
-  if (absl::Status may = info.kind() == v1::ARTIFACT_KIND_RELEASE
-                             ? CheckCommittedRelease(draft.state(), info)
-                             : absl::OkStatus();
-      !may.ok()) {
-    draft.Refuse(may);
-    return;
+  if (!command.device.value().empty()) {
+    SetProjects({ProjectOf(FindJob(draft.state(), JobId(info.job_id()))->job().spec())}, info);
   }
   draft.decision().id = info.artifact_id();
   const auto known = draft.state().artifacts.find(ArtifactId(info.artifact_id()));
@@ -180,7 +167,11 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
   const std::set<std::string> before =
       known != draft.state().artifacts.end() ? ProjectsOf(known->second) : std::set<std::string>();
   projects.insert(before.begin(), before.end());
-  if (known != draft.state().artifacts.end() && !name_moves && projects == before) {
+  const bool other_upload = known != draft.state().artifacts.end() &&
+                            !command.device.value().empty() &&
+                            IsOtherUpload(draft.state(), known->second, info.job_id());
+  if (known != draft.state().artifacts.end() && !name_moves && !other_upload &&
+      projects == before) {
     return;  // Repeated.
   }
   if (projects != before) {
@@ -198,6 +189,9 @@ void DecideCommitArtifact(Draft& draft, const CommitArtifact& command) {
     committed = known->second;
     if (!info.name().empty()) {
       committed.set_name(info.name());
+    }
+    if (other_upload) {
+      committed.set_job_id(info.job_id());
     }
     SetProjects(projects, committed);
     return;
@@ -301,15 +295,8 @@ void DecideRemoveArtifact(Draft& draft, const RemoveArtifact& command) {
 }
 
 void DecideEvict(Draft& draft, const EvictArtifact& command) {
-  const std::vector<std::string> names = NamesOf(draft.state(), command.artifact);
-  const std::vector<std::string> jobs = OpenJobsWith(draft.state(), command.artifact);
-  const v1::Upgrade* const upgrade = UpgradeWith(draft.state(), command.artifact);
-  if (!names.empty() || upgrade != nullptr || (!jobs.empty() && !WATTLE_FAULT_POINT("eviction"))) {
-    draft.Refuse(absl::FailedPreconditionError(
-        absl::StrCat("artifact ", command.artifact.value(), ": needed by ",
-                     !names.empty()       ? absl::StrCat("the name ", names.front())
-                     : upgrade != nullptr ? absl::StrCat("upgrade ", upgrade->upgrade_id())
-                                          : absl::StrCat("job ", jobs.front()))));
+  if (const absl::Status may = CheckNotNeeded(draft.state(), command.artifact); !may.ok()) {
+    draft.Refuse(may);
     return;
   }
   draft.decision().id = command.artifact.value();

@@ -83,6 +83,16 @@ absl::Status GiveSnapshotRows(const State& state,
     *row.add_policies() = policy;
     WATTLE_RETURN_IF_ERROR(Give(row, take));
   }
+  // Before the artifacts: of two rows of one artifact the later one has its facts.
+  for (const auto& [number, artifacts] : state.other_uploads) {
+    for (const ArtifactId& id : artifacts) {
+      v1::StateSnapshot row;
+      v1::ArtifactInfo& upload = *row.add_artifacts();
+      upload.set_artifact_id(id.value());
+      upload.set_job_id(absl::StrCat("j", number));
+      WATTLE_RETURN_IF_ERROR(Give(row, take));
+    }
+  }
   for (const auto& [id, info] : state.artifacts) {
     v1::StateSnapshot row;
     *row.add_artifacts() = info;
@@ -184,7 +194,11 @@ absl::Status SnapshotReader::AddRecords(const v1::StateSnapshot& snapshot) {
     state_.policies.Mutable(policy.name()) = policy;
   }
   for (const v1::ArtifactInfo& info : snapshot.artifacts()) {
-    state_.artifacts.Mutable(ArtifactId(info.artifact_id())) = info;
+    const ArtifactId id(info.artifact_id());
+    if (const v1::ArtifactInfo* const upload = state_.artifacts.Find(id); upload != nullptr) {
+      NoteOtherUpload(state_, upload->job_id(), id);
+    }
+    state_.artifacts.Mutable(id) = info;
     state_.artifact_bytes += info.size_bytes();
   }
   for (const v1::ArtifactName& entry : snapshot.artifact_names()) {

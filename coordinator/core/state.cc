@@ -176,7 +176,12 @@ absl::StatusOr<ArtifactId> ResolveArtifact(const State& state, absl::string_view
       return absl::FailedPreconditionError(absl::StrCat(
           "job ", rest, " has no output (yet); 'wattle job show ", rest, "' tells why"));
     }
-    return ArtifactId(record->job().output_artifact_id());
+    const ArtifactId output(record->job().output_artifact_id());
+    if (state.artifacts.contains(output) && !IsCovered(state, scope, output)) {
+      return absl::NotFoundError(absl::StrCat("the output of job ", rest,
+                                              " is of none of your projects; ask an operator"));
+    }
+    return output;
   }
   const auto is_covered = [&](const ArtifactId& id) { return IsCovered(state, scope, id); };
   if (const auto named = state.artifact_names.find(std::string(reference));

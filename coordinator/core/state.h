@@ -95,6 +95,9 @@ struct State {
   PersistentMap<std::string, v1::HarvestForecast> forecasts;  // Key: the forecast's name.
   PersistentMap<std::string, v1::Quota> quotas;               // Key: QuotaKey.
   PersistentMap<std::string, v1::Project> projects;           // Key: the name; without "default".
+  // By the number of an open job: what boards uploaded for it, where the same bytes were there
+  // already as another's.
+  PersistentMap<int64_t, std::set<ArtifactId>> other_uploads;
   PersistentMap<int64_t, v1::Upgrade> upgrades;  // Key: the upgrade's number; the latest ones.
   // The published rows, which are compiled into the program, and the measured rows.
   scheduler::ProfileTable profiles = scheduler::ProfileTable::Priors();

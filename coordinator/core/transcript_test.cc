@@ -72,6 +72,7 @@ class Transcript {
             {"restart", &Transcript::Restart},   {"open", &Transcript::Open},
             {"backup", &Transcript::Backup},     {"restore", &Transcript::Restore},
             {"import", &Transcript::Import},     {"unimport", &Transcript::Unimport},
+            {"upload", &Transcript::Upload},
         };
     const auto handler = kHandlers->find(words.at(0));
     ASSERT_NE(handler, kHandlers->end()) << "no command " << words.at(0);
@@ -140,6 +141,19 @@ class Transcript {
       info.mutable_dataset()->set_format(words.at(3));
     }
     Do(CommitArtifact{info, /*move_name=*/true});
+  }
+
+  // ID JOB DEVICE result|checkpoint
+  void Upload(const Words& words) {
+    v1::ArtifactInfo info;
+    info.set_artifact_id(words.at(1));
+    info.set_job_id(words.at(2));
+    info.set_kind(words.at(4) == "result" ? v1::ARTIFACT_KIND_RESULT
+                                          : v1::ARTIFACT_KIND_CHECKPOINT);
+    if (info.kind() == v1::ARTIFACT_KIND_RESULT) {
+      info.mutable_model_shape()->set_architecture("gpt2");
+    }
+    Do(CommitArtifact{.info = info, .device = DeviceId(words.at(3))});
   }
 
   void Hello(const Words& words) {

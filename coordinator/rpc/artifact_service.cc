@@ -17,7 +17,9 @@
 #include "artifacts/manifest.h"
 #include "artifacts/transfer/grpc_status.h"
 #include "base/status_macros.h"
+#include "coordinator/core/device_artifacts.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/needed_artifacts.h"
 #include "coordinator/core/projects.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/core/state.h"
@@ -124,33 +126,79 @@ grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
 
 }  // namespace
 
-// The core decides each eviction against the state, and the event is durable before the files go.
-// No caller therefore resolves an artifact whose files are missing.
-absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller) {
-  const std::vector<artifacts::StoredArtifact> stored = store_.ListArtifacts();
-  std::set<ArtifactId> all;
+std::vector<ArtifactId> ArtifactService::Removable() const {
+  const std::shared_ptr<const core::State> state = api_.runtime().Version();
   std::vector<std::pair<absl::Time, ArtifactId>> oldest_first;
   const absl::Time young = api_.runtime().Now().wall - kYoungAge;
-  for (const artifacts::StoredArtifact& artifact : stored) {
-    all.insert(artifact.id);
-    if (!artifact.pinned && artifact.last_used < young) {
+  for (const artifacts::StoredArtifact& artifact : store_.ListArtifacts()) {
+    if (!artifact.pinned && artifact.last_used < young &&
+        core::CheckNotNeeded(*state, artifact.id).ok()) {
       oldest_first.emplace_back(artifact.last_used, artifact.id);
     }
   }
   std::sort(oldest_first.begin(), oldest_first.end());
-  absl::Status room = store_.CheckRoom(upload_bytes, all);
+  std::vector<ArtifactId> removable;
+  removable.reserve(oldest_first.size());
   for (const auto& [last_used, id] : oldest_first) {
+    removable.push_back(id);
+  }
+  return removable;
+}
+
+absl::Status ArtifactService::CheckCouldFit(int64_t upload_bytes) const {
+  const absl::Status fits = store_.Fits(upload_bytes);
+  if (!absl::IsResourceExhausted(fits)) {
+    return fits;
+  }
+  const std::vector<ArtifactId> removable = Removable();
+  return store_.CouldFit(upload_bytes, {removable.begin(), removable.end()});
+}
+
+// The core decides each eviction against the state, and the event is durable before the files go.
+// No caller therefore resolves an artifact whose files are missing. Nothing goes for an upload that
+// would not fit all the same.
+absl::Status ArtifactService::MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller) {
+  absl::Status room = store_.Fits(upload_bytes);
+  if (!absl::IsResourceExhausted(room)) {
+    return room;
+  }
+  const std::vector<ArtifactId> removable = Removable();
+  WATTLE_RETURN_IF_ERROR(store_.CouldFit(upload_bytes, {removable.begin(), removable.end()}));
+  std::set<ArtifactId> all;
+  for (const artifacts::StoredArtifact& artifact : store_.ListArtifacts()) {
+    all.insert(artifact.id);
+  }
+  room = store_.CheckRoom(upload_bytes, all);
+  for (const ArtifactId& id : removable) {
     if (!absl::IsResourceExhausted(room)) {
       break;
     }
     const runtime::Answer answer = api_.runtime().PostAndWait(
         core::EvictArtifact{id, "evicted: the store wanted room"}, kCommitTimeout, caller);
     if (answer.status.ok()) {
-      WATTLE_RETURN_IF_ERROR(store_.Remove(id));
+      WATTLE_RETURN_IF_ERROR(store_.RemoveForRoom(id));
       room = store_.CheckRoom(upload_bytes, all);
     }
   }
   return absl::IsResourceExhausted(room) ? store_.CheckRoomOfUploads(upload_bytes) : room;
+}
+
+// upload_bytes: that the caller sends beside what they have sent and not committed. The bytes of a
+// board are bounded by its work, and whose they are is known once they are committed.
+absl::Status ArtifactService::CheckMaySend(const Asker& asker, int64_t upload_bytes) const {
+  const std::shared_ptr<const core::State> state = api_.runtime().Version();
+  if (asker.is_device) {
+    return core::CheckMayUpload(*state, DeviceId(asker.id));
+  }
+  WATTLE_RETURN_IF_ERROR(core::CheckArtifactQuota(*state, asker.person, upload_bytes));
+  absl::Status of_projects;  // The upload is for one of them; its commit says which.
+  for (const std::string& project : asker.scope.projects()) {
+    of_projects = core::CheckProjectsArtifactQuota(*state, project, upload_bytes);
+    if (of_projects.ok()) {
+      break;
+    }
+  }
+  return of_projects;
 }
 
 absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::ServerContext& context,
@@ -166,7 +214,7 @@ absl::StatusOr<ArtifactService::Asker> ArtifactService::AskerOf(const grpc::Serv
 }
 
 // What a board uploads for a job that it worked on belongs to the job's project, and what a person
-// pushes to the one that is named.
+// pushes to the one that is named. Errors: core::CheckMayCommit's, core::CheckProject's.
 absl::StatusOr<std::string> ArtifactService::ProjectFor(
     const Asker& asker, const v1::CommitArtifactRequest& request) const {
   if (!asker.is_device) {
@@ -175,12 +223,9 @@ absl::StatusOr<std::string> ArtifactService::ProjectFor(
         core::CheckProject(*api_.runtime().Version(), asker.scope, asker.id, project));
     return project;
   }
-  const absl::StatusOr<v1::JobUpdate> job = api_.UpdateOf(JobId(request.info().job_id()));
-  const bool is_its_job =
-      job.ok() &&
-      std::any_of(job->job().attempts().begin(), job->job().attempts().end(),
-                  [&asker](const v1::Attempt& attempt) { return attempt.device_id() == asker.id; });
-  return is_its_job ? core::ProjectOf(job->job().spec()) : kDefaultProject;
+  const std::shared_ptr<const core::State> state = api_.runtime().Version();
+  WATTLE_RETURN_IF_ERROR(core::CheckMayCommit(*state, DeviceId(asker.id), request.info()));
+  return core::ProjectOf(core::FindJob(*state, JobId(request.info().job_id()))->job().spec());
 }
 
 grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
@@ -191,16 +236,17 @@ grpc::Status ArtifactService::MissingChunks(grpc::ServerContext* context,
     WATTLE_RETURN_IF_ERROR(artifacts::ValidateManifest(request->manifest()));
     WATTLE_ASSIGN_OR_RETURN(const Asker asker, AskerOf(*context, "MissingChunks"));
     const ArtifactId artifact = artifacts::IdOf(request->manifest());
-    WATTLE_RETURN_IF_ERROR(api_.runtime().Read([&](const core::State& state) {
-      return state.artifacts.contains(artifact)
-                 ? absl::OkStatus()
-                 : core::CheckArtifactQuota(state, asker.person,
-                                            artifacts::SizeBytes(request->manifest()));
-    }));
     const std::vector<ChunkId> missing = store_.MissingChunks(request->manifest());
     const int64_t upload_bytes = MissingBytes(request->manifest(), missing);
+    if (!api_.runtime().Version()->artifacts.contains(artifact)) {
+      // What the caller has sent of this very artifact counts once.
+      const int64_t size_bytes = artifacts::SizeBytes(request->manifest());
+      const int64_t sent_bytes = uncommitted_.Of(asker.reader().who, Now());
+      WATTLE_RETURN_IF_ERROR(CheckMaySend(
+          asker, size_bytes + std::max<int64_t>(0, sent_bytes - (size_bytes - upload_bytes))));
+    }
     if (upload_bytes > 0) {
-      WATTLE_RETURN_IF_ERROR(MakeRoom(upload_bytes, gate_.EventCallerOf(*context)));
+      WATTLE_RETURN_IF_ERROR(CheckCouldFit(upload_bytes));
     }
     response->set_artifact_id(artifact.value());
     // A chunk that the store has for others alone is told as missing: the caller proves by its
@@ -225,13 +271,32 @@ absl::Status ArtifactService::AwaitTurn(const grpc::ServerContext& context,
   if (counted.empty()) {
     return absl::OkStatus();
   }
-  const Monotonic now = api_.runtime().Now().monotonic;
+  const Monotonic now = Now();
   const Monotonic turn = now + gate_.limits().TakeBytes(counted, bytes, now);
-  for (Monotonic at = now; at < turn; at = api_.runtime().Now().monotonic) {
+  for (Monotonic at = now; at < turn; at = Now()) {
     if (context.IsCancelled()) {
       return absl::CancelledError("the client went away");
     }
     absl::SleepFor(std::min(turn - at, kLookForCancel));
+  }
+  return absl::OkStatus();
+}
+
+// Checks for each chunk, because others write to this disk too, and the free-space reserve belongs
+// to the journal.
+absl::Status ArtifactService::StoreChunk(const Asker& asker, const v1::PutChunkRequest& request,
+                                         const v1::EventCaller& caller) {
+  const auto size_bytes = static_cast<int64_t>(request.data().size());
+  const std::string who = asker.reader().who;
+  const ChunkId id(request.sha256());
+  const bool is_new = !store_.HasChunk(id);
+  if (is_new) {
+    WATTLE_RETURN_IF_ERROR(CheckMaySend(asker, uncommitted_.Of(who, Now()) + size_bytes));
+    WATTLE_RETURN_IF_ERROR(MakeRoom(size_bytes, caller));
+  }
+  WATTLE_RETURN_IF_ERROR(store_.PutChunk(id, request.data()));
+  if (is_new) {
+    uncommitted_.NoteSent(who, size_bytes, Now());
   }
   return absl::OkStatus();
 }
@@ -257,18 +322,11 @@ grpc::Status ArtifactService::PutChunks(grpc::ServerContext* context,
       return ToGrpc(goes);
     }
     const auto size_bytes = static_cast<int64_t>(request.data().size());
-    // Checks again for each chunk, because others write to this disk too, and the free-space
-    // reserve belongs to the journal.
-    absl::Status status = MakeRoom(size_bytes, caller);
-    if (status.ok()) {
-      status = store_.PutChunk(ChunkId(request.sha256()), request.data());
-    }
-    if (!status.ok()) {
-      return ToGrpc(status);
+    if (const absl::Status stored = StoreChunk(*asker, request, caller); !stored.ok()) {
+      return ToGrpc(stored);
     }
     if (restricts) {
-      rights_.NoteSent(asker->reader().who, ChunkId(request.sha256()),
-                       api_.runtime().Now().monotonic);
+      rights_.NoteSent(asker->reader().who, ChunkId(request.sha256()), Now());
     }
     received_bytes += size_bytes;
     if (const absl::Status turn = AwaitTurn(*context, asker->counted, size_bytes); !turn.ok()) {
@@ -316,11 +374,22 @@ grpc::Status ArtifactService::CommitArtifact(grpc::ServerContext* context,
   if (!info.ok()) {
     return ToGrpc(info.status());
   }
+  const bool known = api_.runtime().Version()->artifacts.contains(ArtifactId(info->artifact_id()));
   const runtime::Answer answer = api_.runtime().PostAndWait(
-      core::CommitArtifact{*info, request->move_name(), OwnProjects(asker->scope)}, kCommitTimeout,
-      gate_.EventCallerOf(*context));
+      core::CommitArtifact{.info = *info,
+                           .move_name = request->move_name(),
+                           .own_projects = OwnProjects(asker->scope),
+                           .device = DeviceId(asker->is_device ? asker->id : "")},
+      kCommitTimeout, gate_.EventCallerOf(*context));
   if (!answer.status.ok()) {
     return ToGrpc(answer.status);
+  }
+  if (!known) {
+    uncommitted_.NoteCommitted(asker->reader().who, info->size_bytes());
+  }
+  if (asker->is_device) {
+    *response = *info;  // A name or a job that the same bytes have elsewhere is not its business.
+    return grpc::Status::OK;
   }
   v1::ResolveArtifactRequest resolve;
   resolve.set_reference(answer.id.empty() ? info->artifact_id() : answer.id);

@@ -5,17 +5,22 @@
 #ifndef WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 #define WATTLE_COORDINATOR_RPC_ARTIFACT_SERVICE_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 #include "artifacts/blob_store.h"
+#include "base/clock.h"
 #include "coordinator/rpc/chunk_rights.h"
 #include "coordinator/rpc/gate.h"
 #include "coordinator/rpc/peer_directory.h"
+#include "coordinator/rpc/uncommitted.h"
 #include "coordinator/runtime/api.h"
+#include "units/id.h"
 #include "wattle/v1/artifact.grpc.pb.h"
 
 namespace wattle::rpc {
@@ -75,15 +80,26 @@ class ArtifactService final : public v1::ArtifactService::Service {
   // Waits until the transfer may go on after these bytes. Errors: kCancelled.
   [[nodiscard]] absl::Status AwaitTurn(const grpc::ServerContext& context,
                                        const std::string& counted, int64_t bytes) const;
-  // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors:
+  // What may go where room is wanted, the longest unused first.
+  [[nodiscard]] std::vector<ArtifactId> Removable() const;
+  // Whether the upload fits, if need be without what is removable. Removes nothing. Errors:
   // kResourceExhausted, see BlobStore::CheckRoom.
+  [[nodiscard]] absl::Status CheckCouldFit(int64_t upload_bytes) const;
+  // Makes room for an upload, if necessary by evicting unneeded artifacts. Errors: as
+  // CheckCouldFit, and then nothing was evicted.
   absl::Status MakeRoom(int64_t upload_bytes, const v1::EventCaller& caller);
+  // Errors: core::CheckArtifactQuota's; of a board core::CheckMayUpload's.
+  [[nodiscard]] absl::Status CheckMaySend(const Asker& asker, int64_t upload_bytes) const;
+  absl::Status StoreChunk(const Asker& asker, const v1::PutChunkRequest& request,
+                          const v1::EventCaller& caller);
+  [[nodiscard]] Monotonic Now() const { return api_.runtime().Now().monotonic; }
 
   runtime::Api& api_;
   artifacts::BlobStore& store_;
   const Gate& gate_;
   PeerDirectory& peers_;
   ChunkRights rights_;
+  UncommittedBytes uncommitted_;
 };
 
 }  // namespace wattle::rpc

@@ -132,7 +132,8 @@ TEST_F(ServerTest, AJobGoesFromSubmitToItsResult) {
   v1::ArtifactInfo output = ModelInfoOf("");
   output.set_kind(v1::ARTIFACT_KIND_RESULT);
   output.set_job_id(assignment.job_id());
-  const auto pushed = artifacts::Push(*artifacts_, WriteFile("result", "{}"), output);
+  const auto boards = v1::ArtifactService::NewStub(DeviceChannel());
+  const auto pushed = artifacts::Push(*boards, WriteFile("result", "{}"), output);
   ASSERT_THAT(pushed, IsOk());
   worker.Report(Finished(assignment, *pushed));
   while (watch->Read(&update)) {

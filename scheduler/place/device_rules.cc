@@ -11,10 +11,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 #include "policy/guard_reason.h"
 #include "proto/job_kind.h"
 #include "proto/spec_revision.h"
+#include "scheduler/place/given_label.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
 #include "units/format.h"
@@ -138,6 +140,17 @@ std::optional<Refusal> CheckBf16Weights(const Consideration& on) {
 std::optional<Refusal> CheckLabels(const Consideration& on) {
   const v1::DeviceInfo& device = on.device.device.info();
   for (const std::string& label : on.job.spec.required_labels()) {
+    absl::string_view given = label;
+    if (absl::ConsumePrefix(&given, kGivenLabel) && !HasLabel(device, label)) {
+      return Refuse(
+          on,
+          [&] {
+            return absl::StrCat("is no device of the job's project: no operator gave it the label ",
+                                given, "; feasible after: 'wattle device token --label ", given,
+                                "', and 'wattle-worker enroll' with that token on it");
+          },
+          true);
+    }
     if (!HasLabel(device, label)) {
       return Refuse(
           on, [&] { return absl::StrCat("lacks the label ", label, "; feasible with it"); }, true);

@@ -181,6 +181,23 @@ PROJECT = (
         "gate_.OpenStream(*context->auth_context())", "wattle_resource_access_test", "ResourceAccess.EveryRoleGetsItsOwnAndWhatIsWrittenAndNothingElse"),
 )
 
+UPLOAD = (
+    Bug("a board pushes models", "coordinator/core/device_artifacts.cc", "if (info.kind() != v1::ARTIFACT_KIND_RESULT && info.kind() != v1::ARTIFACT_KIND_CHECKPOINT) {",
+        "if (info.kind() == v1::ARTIFACT_KIND_UNSPECIFIED) {", "wattle_upload_attacks_test", "UploadAttacks.ABoardPushesNoModelAndTakesNoName"),
+    Bug("a board uploads for any job", "coordinator/core/device_artifacts.cc", "attempt.device_id() == device.value();", "!attempt.device_id().empty();",
+        "wattle_upload_attacks_test", "UploadAttacks.ABoardUploadsNothingForAJobThatWasNeverOnIt"),
+    Bug("anything is a job's checkpoint", "coordinator/core/accept_report.cc", "!Has(*subject.job, artifact) ||", "!draft_.state().artifacts.contains(ArtifactId(artifact)) ||",
+        "wattle_upload_attacks_test", "UploadAttacks.ABoardReadsNoArtifactByCallingItItsCheckpoint"),
+    Bug("anything is a job's result", "coordinator/core/accept_report.cc", "if (!output.empty() && !Has(job, output)) {",
+        "if (!output.empty() && !draft_.state().artifacts.contains(ArtifactId(output))) {", "wattle_upload_attacks_test", "UploadAttacks.AnothersArtifactIsNoResult"),
+    Bug("a board without work sends bytes", "coordinator/core/device_artifacts.cc", "const bool works = own != nullptr && !own->empty();",
+        "const bool works = own == nullptr || !own->empty();", "wattle_upload_attacks_test", "UploadAttacks.ABoardWithoutWorkFillsNoDisk"),
+    Bug("eviction before it is known to help", "artifacts/blob_eviction.cc", "return FitsAfter(upload_bytes, freed_bytes);", "return FitsAfter(0, freed_bytes);",
+        "wattle_upload_attacks_test", "UploadAttacks.AnUploadThatDoesNotFitPushesNothingOut"),
+    Bug("what nobody commits is free", "coordinator/rpc/artifact_service.cc", "    uncommitted_.NoteSent(who, size_bytes, Now());\n", "",
+        "wattle_upload_attacks_test", "UploadAttacks.BytesThatNobodyCommitsCountAgainstTheQuota"),
+)
+
 TPM = (
     Bug("a key of the TPM in a file", "identity/identity.cc", "key = place == KeyPlace::kTpm ? tls::NewTpmKey() : tls::NewKey();", "key = tls::NewKey();",
         "wattle_tpm_attacks_test", "TpmAttacks.ACopyOfTheCardHasNoKey",
@@ -214,7 +231,7 @@ PROGRAMS = (
         "", "attacks_test.Attacks.test_a_runner_that_floods_frames_disturbs_nobody"),
 )
 
-GUARDS_OFF = (*CONNECTION, *HTTP, *IDENTITY, *STREAM, *REVOCATION, *SIGNING, *PEER, *PROJECT, *TPM, *TWO_FLEETS, *PROGRAMS)
+GUARDS_OFF = (*CONNECTION, *HTTP, *IDENTITY, *STREAM, *REVOCATION, *SIGNING, *PEER, *PROJECT, *UPLOAD, *TPM, *TWO_FLEETS, *PROGRAMS)
 
 # Tests that no change here makes fail, and why.
 NO_GUARD = {

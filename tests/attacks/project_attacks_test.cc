@@ -532,6 +532,9 @@ TEST_F(LeaseAttacks, WordsWithoutAnEndAreRefusedOrCut) {
 // What it uploads it has, and nothing by a manifest that names what it has not.
 TEST_F(LeaseAttacks, ABoardsManifestOfUnownedChunksIsNoArtifact) {
   Push("secret", "other weights");
+  Push("tiny", "its weights");
+  rpc::HandWorker worker(board_channel_, runtime::HelloOf("device-a"));
+  const v1::Assignment assignment = SubmitTo(worker);
   v1::MissingChunksRequest ask;
   *ask.mutable_manifest() = ManifestOf("other weights");
   v1::MissingChunksResponse missing;
@@ -540,6 +543,7 @@ TEST_F(LeaseAttacks, ABoardsManifestOfUnownedChunksIsNoArtifact) {
   v1::CommitArtifactRequest commit;
   *commit.mutable_manifest() = ManifestOf("other weights");
   commit.mutable_info()->set_kind(v1::ARTIFACT_KIND_RESULT);
+  commit.mutable_info()->set_job_id(assignment.job_id());
   v1::ArtifactInfo committed;
   EXPECT_THAT(Call(*board_, &Artifacts::CommitArtifact, commit, committed),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 chunks are missing")));

@@ -43,10 +43,26 @@ inline const std::multimap<std::string, Probe>& Probes() {
       {"/wattle.v1.JobService/PlanJob", {R"({"job_id": "$JOB"})"}},
       {"/wattle.v1.JobService/PlanJob", {R"({"spec": {"project": "$PROJECT"}})"}},
       {"/wattle.v1.ArtifactService/MissingChunks", {"{" + manifest + "}", R"(!"$CHUNK")"}},
+      // Here and of commits: a handler refuses a board without work, so the gate tells the row.
+      {"/wattle.v1.ArtifactService/MissingChunks",
+       {.request = "{" + manifest + "}", .names_nothing = true}},
       {"/wattle.v1.ArtifactService/PutChunks", {.names_nothing = true}},
       {"/wattle.v1.ArtifactService/CommitArtifact",
        {"{" + manifest +
         R"(, "info": {"kind": "ARTIFACT_KIND_RESULT", "job_id": "$BOARD_JOB"}, "project": "$PROJECT"})"}},
+      {"/wattle.v1.ArtifactService/CommitArtifact", {.names_nothing = true}},
+      // What only people push.
+      {"/wattle.v1.ArtifactService/CommitArtifact",
+       {.request =
+            "{" + manifest +
+            R"(, "info": {"kind": "ARTIFACT_KIND_MODEL", "job_id": "$BOARD_JOB"}, "project": "$PROJECT"})",
+        .letters = "-paa----"}},
+      // A job that no attempt of the board was on.
+      {"/wattle.v1.ArtifactService/CommitArtifact",
+       {.request =
+            "{" + manifest +
+            R"(, "info": {"kind": "ARTIFACT_KIND_RESULT", "job_id": "j999"}, "project": "$PROJECT"})",
+        .letters = "-paa----"}},
       {"/wattle.v1.ArtifactService/GetManifest", {R"({"artifact_id": "$ARTIFACT"})"}},
       {"/wattle.v1.ArtifactService/GetChunks", {R"({"sha256": ["$CHUNK"]})"}},
       {"/wattle.v1.ArtifactService/ListArtifacts", {"{}", R"("$ARTIFACT")"}},

@@ -90,11 +90,12 @@ class Attacks(Scene):
                 self.assertNotIn(canary.encode(), journal, f"{name} is in the journal")
         for pid in (fleet.coordinator.pid, fleet.workers["one"].pid):
             self.assertLessEqual(core_file_bytes(pid), 1, command_line(pid))
-        for name in ("coordinator", "one"):
+        fleet.wattle("model", "pull", "base", fleet.directory / "pulled")
+        for name, one in (("coordinator", "journal.db"), ("one", "key.pem"), ("pulled", "config.json")):
             written = [fleet.directory / name, *(fleet.directory / name).rglob("*")]
-            self.assertIn("journal.db" if name == "coordinator" else "key.pem", [path.name for path in written])
+            self.assertIn(one, [path.name for path in written])
             open_to_others = {path.name: path.stat().st_mode & 0o777 for path in written if not path.is_symlink() and path.stat().st_mode & 0o077}
-            self.assertEqual(open_to_others, {} if name == "coordinator" else {"one": 0o710, "owner.sock": 0o660})
+            self.assertEqual(open_to_others, {"one": 0o710, "owner.sock": 0o660} if name == "one" else {})
 
     def test_a_token_of_an_enrolment_is_hidden_from_the_list_of_processes(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
