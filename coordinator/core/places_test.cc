@@ -19,8 +19,10 @@
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/device_load.h"
 
 namespace wattle::core {
 namespace {
@@ -109,6 +111,19 @@ TEST_F(PausedBoardTest, AWindowOrABudgetTellsWhenAPauseEnds) {
   heartbeat.set_budget_day_energy_joules(3600);
   EXPECT_THAT(boards.Snapshot().devices[0].waits_for,
               HasSubstr("until 00:00 UTC, when the day of policy day ends"));
+}
+
+// j1 has 10 minutes left, and the window closes in five.
+TEST_F(PausedBoardTest, ARunningAttemptEndsBehindTheWindowThatCloses) {
+  v1::Policy policy;
+  policy.set_name("day");
+  const auto at = [&](absl::Duration in) {
+    return absl::FormatTime("%H:%M", boards.Now().wall + in, absl::UTCTimeZone());
+  };
+  policy.add_work_windows(at(-absl::Hours(2)) + "-" + at(absl::Minutes(5)));
+  boards.Do(ApplyPolicy{policy});
+  const scheduler::Snapshot snapshot = boards.Snapshot();
+  EXPECT_GT(scheduler::InitialLoads(snapshot)[0].free_at - snapshot.now, absl::Hours(21));
 }
 
 TEST_F(PausedBoardTest, ARunningAttemptIsNoPause) {
