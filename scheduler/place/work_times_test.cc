@@ -201,5 +201,29 @@ TEST_F(WorkTimesTest, APausedAttemptLeavesItsWattsToTheOthers) {
   EXPECT_NEAR(plan[1].placement.best(0).start_in_seconds() / 3600, 10, 0.01);
 }
 
+// Behind the running attempt the run would pause for a night. From now on it would not.
+TEST_F(WorkTimesTest, ADeadlineIsMissedForGoodOnlyWhereAFreeBoardMissesIt) {
+  DeviceView& view = Add("a");
+  Run(absl::Hours(9), view);
+  policy(0).add_work_windows("06:00-18:00");
+  JobView job = JobFor("a", 2000);
+  const auto is_permanent = [&](double deadline_hours) {
+    job.spec.set_deadline_seconds(deadline_hours * 3600);
+    const auto plan = PlanJob(snapshot_, job);
+    EXPECT_THAT(plan, IsOk());
+    EXPECT_EQ(plan->candidates(0).refused_by(), "deadline");
+    return plan->candidates(0).permanent();
+  };
+  EXPECT_FALSE(is_permanent(4));
+  EXPECT_TRUE(is_permanent(1));
+  // The same where the budget stops it.
+  policy(0).clear_work_windows();
+  policy(0).set_daily_energy_budget_wh(100);
+  EXPECT_FALSE(is_permanent(4));
+  EXPECT_TRUE(is_permanent(1));
+  policy(0).set_daily_energy_budget_wh(8);
+  EXPECT_TRUE(is_permanent(4)) << "a free board needs days, too";
+}
+
 }  // namespace
 }  // namespace wattle::scheduler
