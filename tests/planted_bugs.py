@@ -383,6 +383,8 @@ BUGS = (
         "load.joules_of_day[policy::DayOf(*load.times->budget, pieces.front().begin)] +=", "wattle_place_test", "WorkTimesTest.*"),
     Bug("a deadline is missed for good by the pauses of a later start", "scheduler/place/deadline_rule.cc", "EarliestFinish(on) > left", "finish - on.start_in_seconds > left",
         "wattle_place_test", "WorkTimesTest.*"),
+    Bug("no attempt leaves for a job that waits on its board", "coordinator/core/placing.cc", "(waiting == nullptr || !IsQueued(state, *waiting) || waiting->released())", "true",
+        "wattle_core_test", "ReleaseTest.*"),
     Bug("capacity of a shared pack counted per board", "scheduler/place/device_load.cc", "const Joules capacity = FromWattHours(on.gauge.info().battery_capacity_wh());\n  const Seconds now",
         "const Joules capacity =\n      static_cast<double>(on.devices.size()) * FromWattHours(on.gauge.info().battery_capacity_wh());\n  const Seconds now", "wattle_place_test", "PowerGroupTest.*"),
     Bug("quantile from mean", "scheduler/timetable/pack.cc", "  std::sort(charges.begin(), charges.end());\n  return {.at = at,",

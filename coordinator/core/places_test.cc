@@ -215,6 +215,56 @@ TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineAndItsJobGoesOnBehindIt) {
   EXPECT_EQ(DesiredFor(boards.state, DeviceId("orin")).assignments(0).checkpoint_step(), 3600);
 }
 
+// j2 waits on the board itself, in time behind the attempt, until that one turns out to be slow.
+TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnTheSameBoard) {
+  boards.observations.devices[DeviceId("orin")].takes_queued = true;
+  boards.Submit(1800, Urgent(absl::Hours(21), 0));
+  boards.Submit(600);
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j2.1").after_attempt_id(), "j1.1");
+  ASSERT_EQ(boards.Attempt("j3.1").after_attempt_id(), "j2.1");
+  boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(30 * 3600);
+  boards.Plan();
+  EXPECT_TRUE(IsReleased("j1.1"));
+  EXPECT_EQ(boards.Attempt("j1.1").released_for_job_id(), "j2");
+  EXPECT_FALSE(IsReleased("j2.1"));
+  EXPECT_TRUE(IsReleased("j3.1"));
+  const SequenceNumber before = boards.state.last_sequence;
+  boards.Plan();
+  EXPECT_EQ(boards.state.last_sequence, before) << "nothing is asked twice";
+  boards.GiveBack("j3.1");
+  boards.HandOver("j1.1", 3600);
+  boards.Run("j2.1");
+  boards.Plan();
+  EXPECT_EQ(boards.Attempt("j2.1").state(), v1::ATTEMPT_STATE_RUNNING);
+  EXPECT_EQ(RunningOn(boards.state, DeviceId("orin"))->attempt_id(), "j2.1");
+  EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_ACTIVE);  // It waits behind j2 now.
+}
+
+// Likewise on another board.
+TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnAnotherBoard) {
+  boards.Add("busy", 1);
+  boards.observations.devices[DeviceId("busy")].takes_queued = true;
+  v1::JobSpec spec = Finetune();
+  spec.set_priority(100);
+  boards.Submit(3600, spec);
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j2.1").device_id(), "busy");
+  boards.Run("j2.1");
+  boards.Submit(1800, Urgent(absl::Hours(3), 0));
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j3.1").after_attempt_id(), "j2.1");
+  boards.observations.progress[AttemptId("j2.1")].set_remaining_seconds(10 * 3600);
+  boards.Plan();
+  EXPECT_TRUE(IsReleased("j1.1"));
+  EXPECT_TRUE(IsReleased("j3.1"));
+  EXPECT_FALSE(IsReleased("j2.1"));
+  boards.GiveBack("j3.1");
+  boards.HandOver("j1.1", 3600);
+  boards.Plan();
+  EXPECT_EQ(boards.Attempt("j3.2").device_id(), "orin");
+}
+
 TEST_F(ReleaseTest, AJobIsTakenFromItsBoardOnceAnHour) {
   boards.Submit(600, Urgent(absl::Hours(2)));
   boards.Plan();
