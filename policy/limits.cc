@@ -10,12 +10,6 @@
 #include "policy/fields.h"
 
 namespace wattle::policy {
-namespace {
-
-// A run of more pieces than this would take years.
-constexpr int kPiecesMax = 2000;
-
-}  // namespace
 
 Limits LimitsOf(const std::vector<const v1::Policy*>& policies) {
   Limits limits;
@@ -53,46 +47,6 @@ std::optional<ReserveLimit> ChargeFloor(const Limits& limits, absl::Time now, Wa
   const Fraction reserve = floor ? floor->state_of_charge : Fraction(0);
   return ReserveLimit{reserve + Fraction(needed / *capacity),
                       absl::StrCat(latest->policy, ", alive until ", Describe(*latest))};
-}
-
-absl::Time FinishUnder(const OpenTimes& windows, const std::optional<BudgetLimit>& budget,
-                       PausingRun run) {
-  if (windows.always() && !budget) {
-    return run.start + run.work;
-  }
-  absl::Time at = run.start;
-  absl::Duration left = run.work;
-  for (int piece = 0; piece < kPiecesMax; ++piece) {
-    const absl::Time opens = windows.OpensAt(at);
-    if (opens == absl::InfiniteFuture()) {
-      return opens;
-    }
-    if (budget && DayOf(*budget, opens) != DayOf(*budget, at)) {
-      run.spent = Joules(0);
-    }
-    at = opens;
-    absl::Time until = windows.ClosesAt(at);
-    absl::Time next = until;
-    if (budget) {
-      const absl::Time day_ends = DayEnds(*budget, at);
-      const Joules affordable = std::max(budget->per_day - run.spent, Joules(0));
-      const absl::Time broke = run.draw > Watts(0)
-                                   ? at + absl::Seconds(affordable.value() / run.draw.value())
-                                   : absl::InfiniteFuture();
-      next = broke < std::min(until, day_ends) ? day_ends : std::min(until, day_ends);
-      until = std::min({until, day_ends, broke});
-      run.spent += run.draw * (until - at);
-      if (next == day_ends) {
-        run.spent = Joules(0);
-      }
-    }
-    if (at + left <= until) {
-      return at + left;
-    }
-    left -= until - at;
-    at = next;
-  }
-  return absl::InfiniteFuture();
 }
 
 }  // namespace wattle::policy

@@ -13,6 +13,7 @@
 #include "policy/fields.h"
 #include "policy/held_back.h"
 #include "policy/limits.h"
+#include "policy/work_pieces.h"
 
 namespace wattle::policy {
 namespace {
@@ -484,6 +485,29 @@ TEST(FinishUnderTest, ARunPausesForWindowsAndBudget) {
   const v1::Policy night = Windows({"20:00-04:00"});
   EXPECT_EQ(FinishOf(LimitsOf({&day, &night}), At(8), absl::Hours(1), Joules(0)),
             absl::InfiniteFuture());
+}
+
+TEST(PiecesUnderTest, ARunWorksWhileWindowsAreOpenAndTheBudgetLasts) {
+  const v1::Policy day = Windows({"06:00-18:00"});
+  v1::Policy lean;
+  lean.set_daily_energy_budget_wh(20);
+  const auto pieces = [](const Limits& limits, absl::Time start, absl::Duration work) {
+    return PiecesUnder(
+        OpenTimes(limits.windows), limits.budget,
+        {.start = start, .work = work, .draw = Watts(10), .spent = FromWattHours(10)});
+  };
+  const auto are = [](const std::vector<WorkPiece>& expected) {
+    return testing::ElementsAreArray(expected);
+  };
+  EXPECT_THAT(pieces({}, At(8), absl::Hours(3)), are({{At(8), At(11)}}));
+  EXPECT_THAT(pieces(LimitsOf({&day}), At(16), absl::Hours(3)),
+              are({{At(16), At(18)}, {At(30), At(31)}}));
+  EXPECT_THAT(pieces(LimitsOf({&lean}), At(8), absl::Hours(4)),
+              are({{At(8), At(9)}, {At(24), At(26)}, {At(48), At(49)}}));
+  EXPECT_THAT(pieces(LimitsOf({&day, &lean}), At(20), absl::Hours(3)),
+              are({{At(30), At(32)}, {At(54), At(55)}}));
+  const v1::Policy night = Windows({"20:00-04:00"});
+  EXPECT_THAT(pieces(LimitsOf({&day, &night}), At(8), absl::Hours(1)), testing::IsEmpty());
 }
 
 }  // namespace

@@ -234,8 +234,7 @@ void TellOfReleases(const scheduler::Snapshot& snapshot, const scheduler::JobVie
                     v1::PlanResponse& plan) {
   const bool may_release = std::any_of(
       plan.candidates().begin(), plan.candidates().end(), [&](const v1::Candidate& candidate) {
-        const double alone = candidate.finish_in_seconds() - candidate.start_in_seconds();
-        return candidate.refused_by() == "deadline" && alone <= job.spec.deadline_seconds() &&
+        return candidate.refused_by() == "deadline" && !candidate.permanent() &&
                std::any_of(snapshot.devices.begin(), snapshot.devices.end(),
                            [&](const scheduler::DeviceView& view) {
                              return view.device.info().device_id() == candidate.device_id() &&

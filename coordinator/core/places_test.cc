@@ -19,8 +19,10 @@
 #include "coordinator/core/dry_run.h"
 #include "coordinator/core/fleet_timetable.h"
 #include "coordinator/core/planning.h"
+#include "coordinator/core/queueing.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"
+#include "scheduler/place/device_load.h"
 
 namespace wattle::core {
 namespace {
@@ -111,6 +113,19 @@ TEST_F(PausedBoardTest, AWindowOrABudgetTellsWhenAPauseEnds) {
               HasSubstr("until 00:00 UTC, when the day of policy day ends"));
 }
 
+// j1 has 10 minutes left, and the window closes in five.
+TEST_F(PausedBoardTest, ARunningAttemptEndsBehindTheWindowThatCloses) {
+  v1::Policy policy;
+  policy.set_name("day");
+  const auto at = [&](absl::Duration in) {
+    return absl::FormatTime("%H:%M", boards.Now().wall + in, absl::UTCTimeZone());
+  };
+  policy.add_work_windows(at(-absl::Hours(2)) + "-" + at(absl::Minutes(5)));
+  boards.Do(ApplyPolicy{policy});
+  const scheduler::Snapshot snapshot = boards.Snapshot();
+  EXPECT_GT(scheduler::InitialLoads(snapshot)[0].free_at - snapshot.now, absl::Hours(21));
+}
+
 TEST_F(PausedBoardTest, ARunningAttemptIsNoPause) {
   EXPECT_LT(FastIsBusyFor(), absl::Minutes(11));
   EXPECT_EQ(boards.Snapshot().devices[0].waits_for, "");
@@ -198,6 +213,56 @@ TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineAndItsJobGoesOnBehindIt) {
   EXPECT_NEAR(rest.prediction().run_seconds().mean(), 19 * 3600, 600);
   EXPECT_THAT(rest.released_attempt_ids(), SizeIs(0));
   EXPECT_EQ(DesiredFor(boards.state, DeviceId("orin")).assignments(0).checkpoint_step(), 3600);
+}
+
+// j2 waits on the board itself, in time behind the attempt, until that one turns out to be slow.
+TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnTheSameBoard) {
+  boards.observations.devices[DeviceId("orin")].takes_queued = true;
+  boards.Submit(1800, Urgent(absl::Hours(21), 0));
+  boards.Submit(600);
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j2.1").after_attempt_id(), "j1.1");
+  ASSERT_EQ(boards.Attempt("j3.1").after_attempt_id(), "j2.1");
+  boards.observations.progress[AttemptId("j1.1")].set_remaining_seconds(30 * 3600);
+  boards.Plan();
+  EXPECT_TRUE(IsReleased("j1.1"));
+  EXPECT_EQ(boards.Attempt("j1.1").released_for_job_id(), "j2");
+  EXPECT_FALSE(IsReleased("j2.1"));
+  EXPECT_TRUE(IsReleased("j3.1"));
+  const SequenceNumber before = boards.state.last_sequence;
+  boards.Plan();
+  EXPECT_EQ(boards.state.last_sequence, before) << "nothing is asked twice";
+  boards.GiveBack("j3.1");
+  boards.HandOver("j1.1", 3600);
+  boards.Run("j2.1");
+  boards.Plan();
+  EXPECT_EQ(boards.Attempt("j2.1").state(), v1::ATTEMPT_STATE_RUNNING);
+  EXPECT_EQ(RunningOn(boards.state, DeviceId("orin"))->attempt_id(), "j2.1");
+  EXPECT_EQ(boards.Job("j1").state(), v1::JOB_STATE_ACTIVE);  // It waits behind j2 now.
+}
+
+// Likewise on another board.
+TEST_F(ReleaseTest, AnAttemptLeavesForADeadlineThatWaitsOnAnotherBoard) {
+  boards.Add("busy", 1);
+  boards.observations.devices[DeviceId("busy")].takes_queued = true;
+  v1::JobSpec spec = Finetune();
+  spec.set_priority(100);
+  boards.Submit(3600, spec);
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j2.1").device_id(), "busy");
+  boards.Run("j2.1");
+  boards.Submit(1800, Urgent(absl::Hours(3), 0));
+  boards.Plan();
+  ASSERT_EQ(boards.Attempt("j3.1").after_attempt_id(), "j2.1");
+  boards.observations.progress[AttemptId("j2.1")].set_remaining_seconds(10 * 3600);
+  boards.Plan();
+  EXPECT_TRUE(IsReleased("j1.1"));
+  EXPECT_TRUE(IsReleased("j3.1"));
+  EXPECT_FALSE(IsReleased("j2.1"));
+  boards.GiveBack("j3.1");
+  boards.HandOver("j1.1", 3600);
+  boards.Plan();
+  EXPECT_EQ(boards.Attempt("j3.2").device_id(), "orin");
 }
 
 TEST_F(ReleaseTest, AJobIsTakenFromItsBoardOnceAnHour) {

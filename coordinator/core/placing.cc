@@ -116,9 +116,13 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
   const State& state = draft.state();
   const v1::Job& job = record.job();
   const v1::Attempt* const attempt = FindAttempt(state, planned.releases);
+  // The job may wait on a board already, also on the one that the attempt leaves.
+  const v1::Attempt* const waiting = LiveAttempt(job);
   // One attempt leaves for a job, however often a plan asks until the job is placed.
-  if (job.state() != v1::JOB_STATE_QUEUED || record.released_attempt_ids_size() > 0 ||
-      attempt == nullptr || !MayRelease(state, draft.observations(), *attempt, draft.now())) {
+  if ((job.state() != v1::JOB_STATE_QUEUED &&
+       (waiting == nullptr || !IsQueued(state, *waiting) || waiting->released())) ||
+      record.released_attempt_ids_size() > 0 || attempt == nullptr ||
+      !MayRelease(state, draft.observations(), *attempt, draft.now())) {
     return;
   }
   const v1::JobRecord& released = *FindJob(state, JobId(attempt->job_id()));
@@ -134,9 +138,16 @@ void ReleaseForDeadline(Draft& draft, const v1::JobRecord& record,
       absl::StrCat("left ", DeviceName(state, attempt->device_id()), " to ", job.job_id(),
                    ", whose deadline was ", FormatElapsed(left), " away");
   event.set_reason(reason);
-  // What waits behind the attempt would begin in its place.
+  // What waits behind the attempt would begin in its place. The job itself begins so.
   for (const v1::Attempt* const other : AttemptsOn(state, DeviceId(attempt->device_id()))) {
-    Withdraw(draft, *other, reason);
+    if (other->job_id() != job.job_id()) {
+      Withdraw(draft, *other, reason);
+    }
+  }
+  if (waiting != nullptr && waiting->device_id() != attempt->device_id()) {
+    Withdraw(draft, *waiting,
+             absl::StrCat("left its place on the device for ",
+                          DeviceName(state, attempt->device_id()), ", which an attempt leaves"));
   }
 }
 

@@ -70,6 +70,7 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
         now.wall + std::max(HandOverTime(state, attempt) -
                                 SinceReleased(state, observations, attempt_id, now.monotonic),
                             kHandOverLeft);
+    view->hands_over = true;
     view->waits_for = absl::StrCat("its attempt ", attempt_id.value(), " hands over");
     return;
   }
@@ -88,7 +89,8 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
                            : prediction.mean_power_watts();
   const absl::Duration remaining = RemainingTime(state, observations, attempt, now.monotonic);
   ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
-  view->free_at = now.wall + paused.in + remaining;
+  view->goes_on_at = now.wall + paused.in;
+  view->free_at = view->goes_on_at + remaining;
   view->waits_for = std::move(paused.why);
   view->rests_at_reserve = RestsOf(outlook, attempt, view->device);
   view->probes = probe == nullptr && scheduler::IsWide(prediction);

@@ -42,7 +42,7 @@ Seconds UnixSecondsDown(absl::Time moment) {
 class PlacesInstance {
  public:
   PlacesInstance(const Snapshot& snapshot, const std::vector<DeviceLoad>& loads)
-      : snapshot_(snapshot), fleet_(snapshot, loads, AllOf(snapshot)) {
+      : snapshot_(snapshot), loads_(loads), fleet_(snapshot, loads, AllOf(snapshot)) {
     for (InstanceDevice& device : fleet_.instance.devices) {
       power_.push_back(std::exchange(device, {.closed = device.closed}));
     }
@@ -128,14 +128,18 @@ class PlacesInstance {
       }
     }
     if (power.supply != kNoCap) {
-      const absl::Duration length = At(run.finish_in_seconds()) - At(run.start_in_seconds());
-      AddDrawingRun({.supply = power.supply}, begin,
-                    {.length = std::max<Seconds>(1, timetable::SecondsUp(length)),
-                     .power = SupplyPowerOf(board, policy::BurstPower(run.prediction()))});
+      const timetable::Milliwatts burst =
+          SupplyPowerOf(board, policy::BurstPower(run.prediction()));
+      for (const timetable::SupplyRun& piece : SupplyRunsOf(
+               loads_[device], At(run.start_in_seconds()), At(run.finish_in_seconds()), burst)) {
+        AddDrawingRun({.supply = power.supply}, piece.begin,
+                      {.length = piece.length, .power = piece.power});
+      }
     }
   }
 
   const Snapshot& snapshot_;
+  const std::vector<DeviceLoad>& loads_;
   FleetInstance fleet_;
   std::vector<InstanceDevice> power_;  // Of each board of the snapshot.
   std::map<std::string, size_t> devices_;

@@ -331,6 +331,7 @@ Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described&
 Consideration FleetView::ConsiderationOf(const JobOnDevice& on, const Described& described,
                                          const Option& option) const {
   Consideration considered = ConsiderationOf(on, described, *option.prediction);
+  considered.alone = described.prediction.get();
   considered.start_in_seconds = option.run.start_in_seconds;
   considered.finish_in_seconds_upper = option.finish_in_seconds_upper;
   considered.finish_in_seconds_mean = option.run.finish_in_seconds;

@@ -10,52 +10,10 @@
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/rests.h"
 #include "scheduler/place/way_of_files.h"
+#include "scheduler/place/work_times.h"
 #include "scheduler/predict/predict.h"
 
 namespace wattle::scheduler {
-namespace {
-
-struct RunFromStart {
-  const v1::Prediction& prediction;
-  double start_in_seconds = 0;
-  Joules spent;  // Of the day's budget, at the start.
-};
-
-// A run that takes a century never ends.
-constexpr double kNever = 100.0 * 366 * 86400;
-
-// Wall seconds from now until the end of a run of `run_seconds`, including the pauses for the
-// device's windows and budget.
-double FinishIn(absl::Time now, const policy::Limits& limits, const policy::OpenTimes& windows,
-                const RunFromStart& run, double run_seconds) {
-  const v1::Prediction& prediction = run.prediction;
-  const double work_seconds = prediction.time_scale() * TotalSeconds(prediction, run_seconds);
-  if (windows.always() && !limits.budget) {
-    return run.start_in_seconds + work_seconds;
-  }
-  const absl::Time start = now + absl::Seconds(run.start_in_seconds);
-  absl::Duration fetch;
-  absl::Duration upload;
-  if (HasLinkLimits(limits)) {  // Then fetch and upload have their waits for work's windows, too.
-    fetch = absl::Seconds(prediction.time_scale() * prediction.fetch_seconds());
-    upload = absl::Seconds(prediction.time_scale() * prediction.upload_seconds());
-  }
-  Joules spent = run.spent;
-  if (limits.budget &&
-      policy::DayOf(*limits.budget, start) != policy::DayOf(*limits.budget, start + fetch)) {
-    spent = Joules(0);
-  }
-  const absl::Time finish =
-      policy::FinishUnder(windows, limits.budget,
-                          {.start = start + fetch,
-                           .work = absl::Seconds(work_seconds) - fetch - upload,
-                           .draw = Watts(prediction.mean_power_watts() / prediction.time_scale()),
-                           .spent = spent});
-  return std::min(absl::ToDoubleSeconds(finish + upload - now), kNever);
-}
-
-}  // namespace
-
 void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
                            Option& option) const {
   const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
@@ -84,8 +42,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
       const bool here = view.device.connected() && start <= snapshot_.now;
       AwaitLink(*link, {view.device, start, here}, *changed);
     }
-    const Joules spent =
-        limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
+    const Joules spent = limits.budget ? BudgetSpent(load, start) : Joules(0);
     const RunFromStart run{prediction, option.run.start_in_seconds, spent};
     const double upper =
         prediction.run_seconds().high() + SlowTransferSeconds(view.device, prediction);
@@ -99,7 +56,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
       option.finish_in_seconds_upper =
           rests->upper.has_value()
               ? option.finish_in_seconds_upper + static_cast<double>(*rests->upper)
-              : kNever;
+              : absl::ToDoubleSeconds(kNeverEnds);
     }
     if (next == load.reserved.end() ||
         snapshot_.now + absl::Seconds(option.finish_in_seconds_upper) <= next->begin) {
@@ -121,8 +78,7 @@ void FleetView::PlaceInGap(const JobOnDevice& on, const Described& described,
 double FleetView::FinishLower(const JobOnDevice& on, const Option& option) const {
   const auto& [device, job, view, limits, windows, load, steps, deadline_by] = on;
   const absl::Time start = snapshot_.now + absl::Seconds(option.run.start_in_seconds);
-  const Joules spent =
-      limits.budget ? BudgetSpent(limits, view.device, load, snapshot_.now, start) : Joules(0);
+  const Joules spent = limits.budget ? BudgetSpent(load, start) : Joules(0);
   return FinishIn(snapshot_.now, limits, windows,
                   {*option.prediction, option.run.start_in_seconds, spent},
                   option.prediction->run_seconds().low());

@@ -246,9 +246,12 @@ template <typename Ask>
 auto AskAboutProbe(const Consideration& on, double finish_lower,
                    double (v1::Interval::*end)() const, const Ask& ask) {
   v1::Prediction prediction = on.prediction;
-  for (v1::Interval* const interval :
-       {prediction.mutable_run_seconds(), prediction.mutable_run_energy_joules()}) {
-    interval->set_high((interval->*end)());
+  v1::Prediction alone = on.alone != nullptr ? *on.alone : on.prediction;
+  for (v1::Prediction* const one : {&prediction, &alone}) {
+    for (v1::Interval* const interval :
+         {one->mutable_run_seconds(), one->mutable_run_energy_joules()}) {
+      interval->set_high((interval->*end)());
+    }
   }
   return ask(Consideration{.snapshot = on.snapshot,
                            .job = on.job,
@@ -256,6 +259,7 @@ auto AskAboutProbe(const Consideration& on, double finish_lower,
                            .limits = on.limits,
                            .windows = on.windows,
                            .prediction = prediction,
+                           .alone = &alone,
                            .dry_run = on.dry_run,
                            .mode = on.mode,
                            .explains = on.explains,

@@ -2,14 +2,34 @@
 //
 // Requires that the upper quantile of the run, with everything around it, ends before the deadline.
 // Of a run that is to be probed the lower one. Where no device is in time so, the mean.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
 #include "scheduler/place/rule.h"
+#include "scheduler/place/way_of_files.h"
+#include "scheduler/place/work_times.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
 namespace {
+
+// Wall seconds until the end of the run, were the board free and cool now. No later start ends
+// earlier, whatever the pauses, the waits and the heat of the start that is asked about.
+double EarliestFinish(const Consideration& on) {
+  const auto finish = [&on](const v1::Prediction& run) {
+    const v1::Interval& seconds = run.run_seconds();
+    const double upper =
+        seconds.high() + (on.probes ? 0 : SlowTransferSeconds(on.device.device, run));
+    const Joules drawn(on.device.device.heartbeat().budget_day_energy_joules());
+    return FinishIn(on.snapshot.now, on.limits, on.windows,
+                    {.prediction = run, .start_in_seconds = 0, .spent = drawn},
+                    on.deadline_by == DeadlineBy::kMean ? seconds.mean() : upper);
+  };
+  const double now = finish(on.prediction);
+  return on.alone == nullptr ? now : std::min(now, finish(*on.alone));
+}
 
 std::optional<Refusal> CheckDeadline(const Consideration& on) {
   if (on.job.spec.deadline_seconds() <= 0) {
@@ -22,7 +42,6 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
   if (finish <= left) {
     return std::nullopt;
   }
-  const double alone = finish - on.start_in_seconds;
   if (left <= 0) {
     return Refuse(
         on,
@@ -32,6 +51,8 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
         },
         true);
   }
+  // The deadline only comes nearer.
+  const bool permanent = EarliestFinish(on) > left;
   const auto words = [&] {
     return absl::StrCat(on.probes ? "ends at the earliest in "
                         : by_mean ? "is expected to end in "
@@ -42,11 +63,9 @@ std::optional<Refusal> CheckDeadline(const Consideration& on) {
                         on.prediction.provenance() == v1::PROVENANCE_PROBED
                             ? ", as its first steps there told"
                             : "",
-                        alone > left ? "" : ", or were it free now");
+                        permanent ? "" : ", or were it free now");
   };
-  // Permanent if a free device would be too late already, because the deadline only comes nearer.
-  // Rests are those of this start: another sun or charge takes fewer.
-  return Refuse(on, words, alone > left && on.prediction.rest_seconds() <= 0);
+  return Refuse(on, words, permanent);
 }
 
 }  // namespace

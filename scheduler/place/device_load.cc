@@ -183,35 +183,132 @@ timetable::PackSpec SpecOf(const PackBoards& on) {
   return spec;
 }
 
+// When the attempt of each board works.
+using Pieces = std::vector<policy::WorkPiece>;
+
 // The attempt that the board runs, and what is above idle in its draw. An attempt that may rest
 // does so where the pack does not bear the rest of its work, and then has the board for longer.
-void AddAttempt(const DeviceView& view, size_t device, Joules above_idle, Pack& pack,
-                absl::Time& free_at) {
-  const Seconds now = pack.spec().now;
-  const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(free_at) - now, 1);
-  timetable::Demand run{.job = AttemptOn(device),
-                        .begin = now,
-                        .draw = {.length = busy,
-                                 .power = timetable::MilliwattsUp(
-                                     Watts(above_idle.value() / static_cast<double>(busy)))}};
-  if (view.rests_at_reserve.has_value()) {
-    const auto& [held_back, restart] = *view.rests_at_reserve;
-    timetable::Demand guarded = run;
-    guarded.draw.held_back = timetable::MillijoulesUp(held_back);
-    if (!pack.Fits(guarded)) {
-      const Seconds end = pack.EndIfYielding(guarded, timetable::SecondsUp(restart), kDarkerMean)
-                              .value_or(pack.horizon());
-      run = guarded;
-      run.draw.yields = true;
-      run.draw.length = std::max(busy, end - now);
-      free_at = std::max(free_at, absl::FromUnixSeconds(end));
-    }
+void AddAttempt(const DeviceView& view, size_t device, Pieces& pieces, Pack& pack) {
+  std::vector<timetable::Demand> demands;
+  Seconds work = 0;
+  for (const policy::WorkPiece& piece : pieces) {
+    const Seconds begin = std::max(absl::ToUnixSeconds(piece.begin), pack.spec().now);
+    const Seconds length = std::max<Seconds>(timetable::UnixSecondsUp(piece.end) - begin, 1);
+    demands.push_back(
+        {.job = AttemptOn(device), .begin = begin, .draw = {.length = length, .power = 0}});
+    work += length;
   }
-  pack.Add(run);
+  const Joules above_idle =
+      view.committed_energy - IdlePowerOf(view.device) * absl::Seconds(static_cast<double>(work));
+  if (above_idle <= Joules(0)) {
+    return;
+  }
+  for (timetable::Demand& run : demands) {
+    run.draw.power = timetable::MilliwattsUp(Watts(above_idle.value() / static_cast<double>(work)));
+    if (run.begin >= pack.horizon()) {
+      break;
+    }
+    if (view.rests_at_reserve.has_value() && demands.size() == 1) {
+      const auto& [held_back, restart] = *view.rests_at_reserve;
+      timetable::Demand guarded = run;
+      guarded.draw.held_back = timetable::MillijoulesUp(held_back);
+      if (!pack.Fits(guarded)) {
+        const Seconds end = pack.EndIfYielding(guarded, timetable::SecondsUp(restart), kDarkerMean)
+                                .value_or(pack.horizon());
+        run = guarded;
+        run.draw.yields = true;
+        run.draw.length = std::max(work, end - run.begin);
+        pieces.back().end = std::max(pieces.back().end, absl::FromUnixSeconds(end));
+      }
+    }
+    pack.Add(run);
+  }
+}
+
+void AddAttempt(const DeviceView& view, size_t device, const Pieces& pieces,
+                timetable::Supply& supply) {
+  for (const policy::WorkPiece& piece : pieces) {
+    const Seconds begin = absl::ToUnixSeconds(piece.begin);
+    supply.Add({.job = AttemptOn(device),
+                .begin = begin,
+                .length = timetable::UnixSecondsUp(piece.end) - begin,
+                .power = SupplyPowerOf(view.device, view.running_power)});
+  }
+}
+
+// Shares the joules among the budget's days in which they are drawn.
+void AddJoulesOfDays(const Pieces& pieces, Joules joules, DeviceLoad& load) {
+  if (load.times == nullptr || !load.times->budget.has_value()) {
+    return;
+  }
+  absl::Duration work;
+  for (const policy::WorkPiece& piece : pieces) {
+    work += piece.end - piece.begin;
+  }
+  for (const policy::WorkPiece& piece : pieces) {
+    load.joules_of_day[policy::DayOf(*load.times->budget, piece.begin)] +=
+        joules * absl::FDivDuration(piece.end - piece.begin, work);
+  }
+}
+
+// Likewise, of a run that ends at `end`, its pauses included.
+void AddJoulesOfDays(const PlannedRun& run, Joules joules, DeviceLoad& load) {
+  if (load.times == nullptr || !load.times->budget.has_value()) {
+    return;
+  }
+  const v1::Prediction& prediction = run.prediction;
+  const absl::Time end = std::max(run.end, run.begin + absl::Seconds(1));
+  Pieces pieces = PiecesOf(
+      load.times.get(),
+      {.begin = run.begin,
+       .work = end - run.begin,
+       .draw = Watts(prediction.mean_power_watts() / std::max(prediction.time_scale(), 1e-9)),
+       .spent = BudgetSpent(load, run.begin)});
+  CutAt(end, pieces);
+  AddJoulesOfDays(pieces.empty() ? Pieces{{run.begin, end}} : pieces, joules, load);
+}
+
+BoardHeat HeatAfterAttempt(const DeviceView& view, const Pieces& pieces, BoardHeat heat) {
+  for (const policy::WorkPiece& piece : pieces) {
+    heat = HeatAfter(view.device, heat, IdlePowerOf(view.device), piece.begin);
+    heat = HeatAfter(view.device, heat, view.running_power, piece.end);
+  }
+  return heat;
+}
+
+Joules DrawnToday(const DeviceView& view) {
+  return Joules(view.device.heartbeat().budget_day_energy_joules());
+}
+
+// The load of a board that has its power to itself. attempt: gets when its attempt works.
+DeviceLoad LoadOf(const Snapshot& snapshot, const DeviceView& view, Pieces& attempt) {
+  const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
+  DeviceLoad load;
+  load.free_at = std::max(view.free_at, snapshot.now);
+  load.committed = view.committed_energy;
+  load.times = WorkTimesOf(limits);
+  if (!view.device.running_attempt_id().empty() && view.free_at <= snapshot.now) {
+    load.free_at = snapshot.now + kOverdue;
+  }
+  if (limits.budget.has_value()) {
+    load.joules_of_day[policy::DayOf(*limits.budget, snapshot.now)] = DrawnToday(view);
+  }
+  if (std::optional<WorkAhead> ahead = AttemptAhead(view, load.free_at, snapshot.now)) {
+    ahead->spent = BudgetSpent(load, ahead->begin);
+    attempt = PiecesOf(view.hands_over ? nullptr : load.times.get(), *ahead);
+    load.free_at = attempt.empty() ? snapshot.now + kNeverEnds : attempt.back().end;
+    AddJoulesOfDays(attempt, load.committed, load);
+  }
+  if (view.device.heartbeat().has_heat_model()) {
+    load.heat = HeatAfterAttempt(
+        view, attempt, HeatNow(view.device, HeatLimitFor(view.device, limits), snapshot.now));
+  }
+  return load;
 }
 
 // Null: charge, sun or an idle draw is not known. Puts off the end of an attempt that rests.
-std::shared_ptr<const Pack> PackOf(const PackBoards& on, std::vector<DeviceLoad>& loads) {
+std::shared_ptr<const Pack> PackOf(const PackBoards& on, std::vector<Pieces>& attempts,
+                                   std::vector<DeviceLoad>& loads) {
   const auto is_known = [&on](size_t i) {
     const DeviceView& view = on.snapshot.devices[i];
     return HasKnownIdle(view.device) && view.committed_energy < kPackMax;
@@ -219,28 +316,24 @@ std::shared_ptr<const Pack> PackOf(const PackBoards& on, std::vector<DeviceLoad>
   if (!HasKnownSun(on.gauge) || !std::all_of(on.devices.begin(), on.devices.end(), is_known)) {
     return nullptr;
   }
-  const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
   auto pack = std::make_shared<Pack>(SpecOf(on));
   for (const size_t i : on.devices) {
-    const DeviceView& view = on.snapshot.devices[i];
-    const Seconds busy = std::max<Seconds>(timetable::UnixSecondsUp(loads[i].free_at) - now, 1);
-    const Joules above_idle =
-        view.committed_energy - IdlePowerOf(view.device) * absl::Seconds(static_cast<double>(busy));
-    if (above_idle.value() > 0) {
-      AddAttempt(view, i, above_idle, *pack, loads[i].free_at);
+    if (!attempts[i].empty()) {
+      AddAttempt(on.snapshot.devices[i], i, attempts[i], *pack);
+      loads[i].free_at = attempts[i].back().end;
     }
   }
   return pack;
 }
 
 void SharePack(const Snapshot& snapshot, const std::vector<size_t>& devices,
-               std::vector<DeviceLoad>& loads) {
+               std::vector<Pieces>& attempts, std::vector<DeviceLoad>& loads) {
   const std::optional<size_t> gauge = BestGauge(snapshot, devices);
   if (!gauge.has_value()) {
     return;
   }
   const PackBoards on{snapshot, devices, snapshot.devices[*gauge]};
-  const std::shared_ptr<const Pack> pack = PackOf(on, loads);
+  const std::shared_ptr<const Pack> pack = PackOf(on, attempts, loads);
   Joules promised(0);
   for (const size_t i : devices) {
     promised += Promised(loads[i]);
@@ -254,22 +347,14 @@ void SharePack(const Snapshot& snapshot, const std::vector<size_t>& devices,
 }
 
 void ShareSupply(const Snapshot& snapshot, const PowerGroup& group,
-                 std::vector<DeviceLoad>& loads) {
+                 const std::vector<Pieces>& attempts, std::vector<DeviceLoad>& loads) {
   timetable::Milliwatts idle = 0;
   for (const size_t i : group.devices) {
     idle += timetable::MilliwattsUp(std::min(IdlePowerOf(snapshot.devices[i].device), kPowerMax));
   }
   timetable::Supply supply({.cap = timetable::MilliwattsDown(*group.cap), .idle = idle});
-  const Seconds now = absl::ToUnixSeconds(snapshot.now);
   for (const size_t i : group.devices) {
-    const Seconds busy = timetable::UnixSecondsUp(loads[i].free_at) - now;
-    if (busy > 0) {
-      supply.Add(
-          {.job = AttemptOn(i),
-           .begin = now,
-           .length = busy,
-           .power = SupplyPowerOf(snapshot.devices[i].device, snapshot.devices[i].running_power)});
-    }
+    AddAttempt(snapshot.devices[i], i, attempts[i], supply);
   }
   const auto shared = std::make_shared<const timetable::Supply>(std::move(supply));
   for (const size_t i : group.devices) {
@@ -282,37 +367,29 @@ void ShareSupply(const Snapshot& snapshot, const PowerGroup& group,
 std::vector<DeviceLoad> InitialLoads(const Snapshot& snapshot) {
   std::vector<DeviceLoad> loads;
   loads.reserve(snapshot.devices.size());
-  for (const DeviceView& view : snapshot.devices) {
-    DeviceLoad load;
-    load.free_at = std::max(view.free_at, snapshot.now);
-    load.committed = view.committed_energy;
-    if (!view.device.running_attempt_id().empty() && view.free_at <= snapshot.now) {
-      load.free_at = snapshot.now + kOverdue;
-    }
-    if (view.device.heartbeat().has_heat_model()) {
-      const policy::Limits limits = LimitsFor(snapshot.policies, view.device.info());
-      load.heat = HeatAfter(view.device,
-                            HeatNow(view.device, HeatLimitFor(view.device, limits), snapshot.now),
-                            view.running_power, load.free_at);
-    }
-    loads.push_back(std::move(load));
+  std::vector<Pieces> attempts(snapshot.devices.size());
+  for (size_t i = 0; i < snapshot.devices.size(); ++i) {
+    loads.push_back(LoadOf(snapshot, snapshot.devices[i], attempts[i]));
   }
+  std::vector<std::shared_ptr<const PowerGroup>> groups;
   for (PowerGroup& made : PowerGroupsOf(snapshot)) {
-    const auto group = std::make_shared<const PowerGroup>(std::move(made));
+    const auto& group = groups.emplace_back(std::make_shared<const PowerGroup>(std::move(made)));
     for (const size_t i : group->devices) {
       loads[i].group = group;
     }
     if (group->shared_pack) {
-      SharePack(snapshot, group->devices, loads);
-    }
-    if (group->cap.has_value()) {
-      ShareSupply(snapshot, *group, loads);
+      SharePack(snapshot, group->devices, attempts, loads);
     }
   }
   for (size_t i = 0; i < loads.size(); ++i) {
     if (loads[i].group == nullptr || !loads[i].group->shared_pack) {
       const std::vector<size_t> alone = {i};
-      loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, loads);
+      loads[i].pack = PackOf({snapshot, alone, snapshot.devices[i]}, attempts, loads);
+    }
+  }
+  for (const auto& group : groups) {  // Behind the packs, which tell how long attempts rest.
+    if (group->cap.has_value()) {
+      ShareSupply(snapshot, *group, attempts, loads);
     }
   }
   HoldApart(snapshot, loads);
@@ -345,6 +422,7 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
   DeviceLoad with = load;
   const Joules demand =
       GrossDemand(run.prediction, Joules(run.prediction.run_energy_joules().high()));
+  AddJoulesOfDays(run, demand, with);
   if (run.begin <= load.free_at + kRounding) {
     with.free_at = run.end;
     with.committed += demand;
@@ -371,20 +449,26 @@ DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const Plann
   }
   if (load.supply != nullptr) {
     auto supply = std::make_shared<timetable::Supply>(*load.supply);
-    supply->Add({.job = kPlanned,
-                 .begin = timetable::UnixSecondsUp(run.begin),
-                 .length = std::max<Seconds>(1, timetable::SecondsUp(run.end - run.begin)),
-                 .power = SupplyPowerOf(device, policy::BurstPower(run.prediction))});
+    const timetable::Milliwatts power = SupplyPowerOf(device, policy::BurstPower(run.prediction));
+    for (const timetable::SupplyRun& piece : SupplyRunsOf(load, run.begin, run.end, power)) {
+      supply->Add(piece);
+    }
     with.supply = std::move(supply);
   }
   AddRunsFiles(device, run, with);
   return with;
 }
 
-DeviceLoad WithoutAttempt(const DeviceLoad& load, size_t device, absl::Time free_at) {
+DeviceLoad WithoutAttempt(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
+                          absl::Time free_at) {
   DeviceLoad without = load;
   without.free_at = free_at;
   without.committed = Joules(0);
+  without.joules_of_day.clear();
+  if (load.times != nullptr && load.times->budget.has_value()) {
+    without.joules_of_day[policy::DayOf(*load.times->budget, snapshot.now)] =
+        DrawnToday(snapshot.devices[device]);
+  }
   if (load.pack != nullptr) {
     auto pack = std::make_shared<Pack>(*load.pack);
     pack->Remove(AttemptOn(device));
@@ -396,6 +480,33 @@ DeviceLoad WithoutAttempt(const DeviceLoad& load, size_t device, absl::Time free
     without.supply = std::move(supply);
   }
   return without;
+}
+
+DeviceLoad WithAttemptLater(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
+                            absl::Time begin, absl::Duration work) {
+  const DeviceView& view = snapshot.devices[device];
+  DeviceLoad with = load;
+  Pieces pieces = PiecesOf(load.times.get(), {.begin = begin,
+                                              .work = std::max(work, absl::Seconds(1)),
+                                              .draw = DrawOfAttempt(view),
+                                              .spent = BudgetSpent(load, begin)});
+  if (load.pack != nullptr && !pieces.empty()) {
+    auto pack = std::make_shared<Pack>(*load.pack);
+    AddAttempt(view, device, pieces, *pack);
+    with.pack = std::move(pack);
+  }
+  if (load.supply != nullptr) {
+    auto supply = std::make_shared<timetable::Supply>(*load.supply);
+    AddAttempt(view, device, pieces, *supply);
+    with.supply = std::move(supply);
+  }
+  if (view.device.heartbeat().has_heat_model()) {
+    with.heat = HeatAfterAttempt(view, pieces, load.heat);
+  }
+  with.committed += view.committed_energy;
+  AddJoulesOfDays(pieces, view.committed_energy, with);
+  with.free_at = pieces.empty() ? begin + kNeverEnds : pieces.back().end;
+  return with;
 }
 
 void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads) {
@@ -468,19 +579,33 @@ std::optional<timetable::Draw> WholeDrawOf(const v1::Device& device, const polic
                          .held_back = timetable::MillijoulesUp(held_back)};
 }
 
-Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, const DeviceLoad& load,
-                   absl::Time now, absl::Time start) {
-  const auto day = [&limits](absl::Time moment) { return policy::DayOf(*limits.budget, moment); };
-  Joules spent(0);
-  if (day(start) == day(now)) {
-    spent = load.committed + Joules(device.heartbeat().budget_day_energy_joules());
+std::vector<timetable::SupplyRun> SupplyRunsOf(const DeviceLoad& load, absl::Time begin,
+                                               absl::Time end, timetable::Milliwatts power) {
+  Pieces pieces;
+  if (load.times != nullptr && !load.times->windows.always() && begin < end) {
+    pieces = policy::PiecesUnder(load.times->windows, std::nullopt,
+                                 {.start = begin, .work = end - begin});
+    CutAt(end, pieces);
   }
-  for (const Reservation& reservation : load.reserved) {
-    if (day(reservation.begin) == day(start)) {
-      spent += reservation.demand;
-    }
+  if (pieces.empty()) {
+    pieces = {{begin, end}};
   }
-  return spent;
+  std::vector<timetable::SupplyRun> runs;
+  for (const policy::WorkPiece& piece : pieces) {
+    runs.push_back({.job = kPlanned,
+                    .begin = timetable::UnixSecondsUp(piece.begin),
+                    .length = std::max<Seconds>(1, timetable::SecondsUp(piece.end - piece.begin)),
+                    .power = power});
+  }
+  return runs;
+}
+
+Joules BudgetSpent(const DeviceLoad& load, absl::Time start) {
+  if (load.times == nullptr || !load.times->budget.has_value()) {
+    return Joules(0);
+  }
+  const auto day = load.joules_of_day.find(policy::DayOf(*load.times->budget, start));
+  return day == load.joules_of_day.end() ? Joules(0) : day->second;
 }
 
 }  // namespace wattle::scheduler

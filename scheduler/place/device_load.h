@@ -9,6 +9,8 @@
 #ifndef WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 #define WATTLE_SCHEDULER_PLACE_DEVICE_LOAD_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +24,7 @@
 #include "policy/limits.h"
 #include "scheduler/place/power_group.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/work_times.h"
 #include "scheduler/predict/heat.h"
 #include "scheduler/timetable/pack.h"
 #include "scheduler/timetable/supply.h"
@@ -63,7 +66,13 @@ struct SiteLink {
 };
 
 struct DeviceLoad {
+  // With the pauses of its runs.
   absl::Time free_at;
+  // By the snapshot's policies; null: its runs have no pauses.
+  std::shared_ptr<const WorkTimes> times;
+  // Of a board with a daily budget, by the budget's day: the joules that work has drawn, as far as
+  // they are reported, and those that all runs below are still expected to draw.
+  std::map<int64_t, Joules> joules_of_day;
   // Gross joules that the runs until free_at are still expected to draw.
   Joules committed;
   BoardHeat heat;  // At the end of these runs. Of a board without a heat model: nothing.
@@ -102,8 +111,13 @@ struct PlannedRun {
 DeviceLoad WithRun(const DeviceLoad& load, const v1::Device& device, const PlannedRun& run);
 
 // The load of the device (its index in Snapshot::devices) whose attempt hands over until `free_at`
-// and then draws nothing more.
-DeviceLoad WithoutAttempt(const DeviceLoad& load, size_t device, absl::Time free_at);
+// and then draws nothing more. REQUIRES: as InitialLoads has it.
+DeviceLoad WithoutAttempt(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
+                          absl::Time free_at);
+// The load with that attempt again, which goes on at `begin` for `work` more.
+// REQUIRES: nothing is reserved behind free_at.
+DeviceLoad WithAttemptLater(const Snapshot& snapshot, const DeviceLoad& load, size_t device,
+                            absl::Time begin, absl::Duration work);
 
 // Gives the device a new load, and the other boards of its pack and supply what they share of it.
 void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads);
@@ -111,6 +125,11 @@ void SetLoad(size_t device, DeviceLoad load, std::vector<DeviceLoad>& loads);
 // The device whose gauge, capacity and sun count for the view.
 const v1::Device& GaugeDevice(const Snapshot& snapshot, const DeviceView& view,
                               const DeviceLoad& load);
+
+// What a run from `begin` to `end` draws from the board's supply: nothing while its windows are
+// closed. When a budget is spent is not known before, so its pauses count as work.
+std::vector<timetable::SupplyRun> SupplyRunsOf(const DeviceLoad& load, absl::Time begin,
+                                               absl::Time end, timetable::Milliwatts power);
 
 // What a run of so many gross watts adds to the idle draw of the device.
 timetable::Milliwatts SupplyPowerOf(const v1::Device& device, Watts mean);
@@ -134,10 +153,8 @@ std::optional<HeatLimit> HeatLimitFor(const v1::Device& device, const policy::Li
 BoardHeat HeatAt(const v1::Device& device, const DeviceLoad& load, absl::Time start);
 
 // The joules of the daily budget that work has drawn by `start`, as far as they are reported, plus
-// the joules that the device's runs of that day are still expected to draw. REQUIRES:
-// limits.budget.
-Joules BudgetSpent(const policy::Limits& limits, const v1::Device& device, const DeviceLoad& load,
-                   absl::Time now, absl::Time start);
+// the joules that the device's runs of that day are still expected to draw. 0 without a budget.
+Joules BudgetSpent(const DeviceLoad& load, absl::Time start);
 
 }  // namespace wattle::scheduler
 

@@ -21,9 +21,12 @@
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
+#include "policy/work_pieces.h"
 #include "scheduler/place/fleet_for_test.h"
 #include "scheduler/place/place.h"
+#include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/work_times.h"
 #include "scheduler/predict/receipt_for_test.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/profiles/profile_table.h"
@@ -235,6 +238,22 @@ class EventLoop {
     queue_.erase(overdue, queue_.end());
   }
 
+  // How much of the time until the moment lies within the board's windows.
+  [[nodiscard]] absl::Duration WorkUntil(absl::Time end, const DeviceView& view) const {
+    const auto times = WorkTimesOf(LimitsFor(policies_, view.device.info()));
+    if (times == nullptr) {
+      return end - now_;
+    }
+    std::vector<policy::WorkPiece> pieces =
+        policy::PiecesUnder(times->windows, std::nullopt, {.start = now_, .work = end - now_});
+    CutAt(end, pieces);
+    absl::Duration work;
+    for (const policy::WorkPiece& piece : pieces) {
+      work += piece.end - piece.begin;
+    }
+    return work;
+  }
+
   [[nodiscard]] Snapshot Now() {
     Snapshot snapshot = MakeSnapshot({}, profiles_);
     snapshot.now = now_;
@@ -248,7 +267,9 @@ class EventLoop {
       if (board.attempt.has_value()) {
         const Attempt& attempt = *board.attempt;
         view.device.set_running_attempt_id(attempt.job.id.value() + ".1");
-        view.free_at = attempt.handed_over.value_or(attempt.ends);
+        view.hands_over = attempt.handed_over.has_value();
+        view.free_at =
+            view.hands_over ? *attempt.handed_over : now_ + WorkUntil(attempt.ends, view);
         view.committed_energy = Watts(kLoopWatts) * (view.free_at - now_);
         if (attempt.rests) {
           view.rests_at_reserve = RestsAtReserve();

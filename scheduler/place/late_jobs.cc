@@ -98,21 +98,19 @@ bool QueuePlanner::PlanEarlier(size_t job, const LateTrials& trials, Outcome& pl
 }
 
 DeviceLoad QueuePlanner::Released(size_t device, const DeviceLoad& load) const {
-  return WithoutAttempt(load, device,
+  return WithoutAttempt(snapshot_, load, device,
                         snapshot_.now + snapshot_.devices[device].releasable->hand_over);
 }
 
 DeviceLoad QueuePlanner::WithRest(const Job& job, const Option& chosen) const {
   const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
-  DeviceLoad load = loads_[device];
-  load.free_at = snapshot_.now + attempt.hand_over;
+  const DeviceLoad released = Released(device, loads_[device]);
   const absl::Time end = snapshot_.now + absl::Seconds(chosen.run.finish_in_seconds);
-  load = WithRun(
-      load, snapshot_.devices[device].device,
-      {.job = *job.view, .prediction = *chosen.prediction, .begin = load.free_at, .end = end});
-  load.free_at = end + attempt.resume + attempt.remaining;
-  return load;
+  const DeviceLoad load = WithRun(
+      released, snapshot_.devices[device].device,
+      {.job = *job.view, .prediction = *chosen.prediction, .begin = released.free_at, .end = end});
+  return WithAttemptLater(snapshot_, load, device, end, attempt.resume + attempt.remaining);
 }
 
 bool QueuePlanner::MayRelease(size_t device, const JobView& job) const {

@@ -4,6 +4,7 @@
 // cap: the idle watts of all of them, and the mean watts of each run above its board's idle watts.
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -20,11 +21,22 @@
 namespace wattle::scheduler {
 namespace {
 
-timetable::SupplyRun RunOn(const Consideration& on) {
+timetable::Milliwatts PowerOf(const Consideration& on) {
+  return SupplyPowerOf(on.device.device, policy::BurstPower(on.prediction));
+}
+
+// The run, if it begins at `begin`, and its pauses last as long as those of the start asked about.
+std::vector<timetable::SupplyRun> RunsFrom(const Consideration& on, absl::Time begin) {
   const absl::Duration length = absl::Seconds(on.finish_in_seconds_upper - on.start_in_seconds);
-  return {.begin = timetable::UnixSecondsUp(on.start()),
-          .length = std::max<timetable::Seconds>(1, timetable::SecondsUp(length)),
-          .power = SupplyPowerOf(on.device.device, policy::BurstPower(on.prediction))};
+  return SupplyRunsOf(*on.load, begin, begin + length, PowerOf(on));
+}
+
+// The first of the pieces that does not fit; null: all do.
+const timetable::SupplyRun* FirstTooMuch(const timetable::Supply& supply,
+                                         const std::vector<timetable::SupplyRun>& runs) {
+  const auto first = std::find_if(
+      runs.begin(), runs.end(), [&](const timetable::SupplyRun& run) { return !supply.Fits(run); });
+  return first == runs.end() ? nullptr : &*first;
 }
 
 Watts WattsOf(timetable::Milliwatts power) {
@@ -36,10 +48,12 @@ std::optional<Refusal> CheckPowerCap(const Consideration& on) {
     return std::nullopt;
   }
   const timetable::Supply& supply = *on.load->supply;
-  const timetable::SupplyRun run = RunOn(on);
-  if (supply.Fits(run)) {
+  const std::vector<timetable::SupplyRun> runs = RunsFrom(on, on.start());
+  const timetable::SupplyRun* const too_much = FirstTooMuch(supply, runs);
+  if (too_much == nullptr) {
     return std::nullopt;
   }
+  const timetable::SupplyRun& run = *too_much;
   const policy::Limits& limits = on.limits;
   const bool alone = supply.FitsAlone(run.power);
   const timetable::Milliwatts others = alone ? supply.DrawOver(run) : supply.spec().idle;
@@ -58,8 +72,19 @@ std::optional<Refusal> CheckPowerCap(const Consideration& on) {
 }
 
 std::optional<absl::Time> PowerIsFree(const Consideration& on) {
-  const std::optional<timetable::Seconds> begin = on.load->supply->EarliestFit(RunOn(on));
-  return begin.has_value() ? std::optional(absl::FromUnixSeconds(*begin)) : std::nullopt;
+  const timetable::Supply& supply = *on.load->supply;
+  std::vector<absl::Time> begins;  // Between two ends of other runs nothing becomes free.
+  for (const timetable::SupplyRun& other : supply.runs()) {
+    const absl::Time end = absl::FromUnixSeconds(other.end());
+    if (end > on.start()) {
+      begins.push_back(end);
+    }
+  }
+  std::sort(begins.begin(), begins.end());
+  const auto first = std::find_if(begins.begin(), begins.end(), [&](absl::Time begin) {
+    return FirstTooMuch(supply, RunsFrom(on, begin)) == nullptr;
+  });
+  return first == begins.end() ? std::nullopt : std::optional(*first);
 }
 
 }  // namespace

@@ -39,6 +39,8 @@ struct Consideration {
   const policy::Limits& limits;      // Of the device, by the snapshot's policies.
   const policy::OpenTimes& windows;  // Of the limits, for work.
   const v1::Prediction& prediction;
+  // Likewise on a free board that stays cool and whose link carries at once; null: as `prediction`.
+  const v1::Prediction* alone = nullptr;
   bool dry_run = false;    // `wattle plan`: files may be declared instead of named.
   const DeviceMode& mode;  // In which the device would run the job.
   // A refusal is to say why. The planner asks for verdicts alone, and for the reasons of what is

@@ -100,7 +100,7 @@ std::optional<Refusal> CheckDailyBudget(const Consideration& on) {
         true);
   }
   const absl::Time start = on.start();
-  const Joules spent = BudgetSpent(limits, on.device.device, *on.load, on.snapshot.now, start);
+  const Joules spent = BudgetSpent(*on.load, start);
   if (spent + held_back < budget.per_day) {
     return std::nullopt;
   }

@@ -68,8 +68,13 @@ struct DeviceView {
   v1::Device device;
   // Wall time at which the device's running or placed attempt is expected to end; at or before
   // Snapshot::now: the device is free. A device that still runs an attempt after that time counts
-  // as busy for a little longer, never as free.
+  // as busy for a little longer, never as free. The pause that the attempt has now is counted;
+  // those for a window or a budget to come are not: the plan adds them (device_load.h).
   absl::Time free_at = absl::InfinitePast();
+  // When the paused attempt goes on; at or before Snapshot::now: it is not paused.
+  absl::Time goes_on_at = absl::InfinitePast();
+  // The attempt only hands over until free_at, which no window and no budget stops.
+  bool hands_over = false;
   Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the
                             // battery.
   Watts running_power;      // Mean gross watts that the attempt is expected to draw while it runs.

@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // Scenarios that take minutes under sanitizers: every file of deploy/scenarios under every policy,
-// and the share of runs within their intervals.
+// the share of runs within their intervals, and attempts that pause for hours.
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -123,6 +123,81 @@ TEST(CoverageTest, RowsThatOutliveAChangeAreSeen) {
   TurnOnFaultPoint("");
   EXPECT_LT(right, 0.06);
   EXPECT_GT(broken, 1.5 * right);
+}
+
+// A board that works from 7 to 19 alone, a long job from `long_at` on, and a short one whose
+// deadline it can meet if the long one leaves for it.
+double MissedByDay(const std::string& policy, const std::string& jobs) {
+  return FiguresOf(absl::StrCat(R"(
+duration: 3d
+fleet:
+  - {name: day, class: jetson-orin-nano, policy: {)",
+                                policy, R"(}}
+data: {long: {examples: 68000}, longer: {examples: 48000}, short: {examples: 15000}, least: {examples: 6000}}
+jobs:
+)",
+                                jobs))[Figure::kMissed];
+}
+
+// Behind the long job the short one would pause for a night. From now on it would not, so the
+// deadline is no hopeless one.
+TEST(PausesTest, ADeadlineIsMetThatOnlyThePauseOfALaterStartWouldMiss) {
+  EXPECT_EQ(MissedByDay("work_windows: ['07:00-19:00']", R"(
+  - {name: long, at: 7h, job: {finetune: {model: gpt2, data: long, epochs: 1, sequence_length: 384}}}
+  - {name: urgent, at: 12h, job: {priority: 100, deadline_seconds: 28800, finetune: {model: distilgpt2, data: short, sequence_length: 384}}}
+)"),
+            0);
+}
+
+// The running attempt will pause for the night, or until the next day's budget. Five hours are left
+// for the short job before that.
+TEST(PausesTest, ADeadlineIsMetBeforeTheAttemptPauses) {
+  const auto jobs = [](double deadline_seconds) {
+    return absl::StrCat(R"(
+  - {name: long, at: 13h, job: {finetune: {model: gpt2, data: longer, epochs: 1, sequence_length: 384}}}
+  - {name: q, at: 14h, job: {priority: 10, deadline_seconds: )",
+                        deadline_seconds,
+                        ", evaluate: {model: distilgpt2, data: least, sequence_length: 384}}}\n");
+  };
+  for (const double deadline_seconds : {60'000.0, 64'000.0, 66'600.0, 68'000.0}) {
+    EXPECT_EQ(MissedByDay("work_windows: ['07:00-19:00']", jobs(deadline_seconds)), 0)
+        << deadline_seconds;
+  }
+  EXPECT_EQ(MissedByDay("daily_energy_budget_wh: 60", jobs(40'000)), 0);
+}
+
+// Of 20 W two boards cannot work at once. While one pauses for the night the other one works.
+TEST(PausesTest, APausedAttemptLeavesItsWattsToOtherBoards) {
+  const RunFigures figures = FiguresOf(R"(
+duration: 2d
+fleet:
+  - {name: day, class: jetson-orin-nano, labels: [who=day], policy: {work_windows: ['07:00-19:00'], power_group: {name: s, power_cap_watts: 20}}}
+  - {name: all, class: jetson-orin-nano, labels: [who=all], policy: {power_group: {name: s, power_cap_watts: 20}}}
+data: {long: {examples: 68000}, short: {examples: 5000}}
+jobs:
+  - {name: long, at: 15h, job: {required_labels: [who=day], finetune: {model: gpt2, data: long, epochs: 1, sequence_length: 384}}}
+  - {name: q, at: 20h, job: {required_labels: [who=all], finetune: {model: distilgpt2, data: short, sequence_length: 384}}}
+)");
+  EXPECT_EQ(figures[Figure::kDone], 2);
+  EXPECT_LT(figures[Figure::kWaitMeanHours], 0.5);
+}
+
+// The board of the day has an hour and a half left when its window closes. A job of the other one
+// on their pack leaves it the charge for that.
+TEST(PausesTest, APausedAttemptFindsTheChargeThatItNeeds) {
+  const RunFigures figures = FiguresOf(R"(
+duration: 3d
+fleet:
+  - {name: day, class: jetson-orin-nano, idle_watts: 2, pack_wh: 300, charge: 0.8, reserve: 0.3, panel_watts: 6, labels: [who=day], policy: {work_windows: ['07:00-19:00'], power_group: {name: s, shared_pack: true}}}
+  - {name: all, class: jetson-orin-nano, idle_watts: 2, pack_wh: 300, charge: 0.8, reserve: 0.3, labels: [who=all], policy: {power_group: {name: s, shared_pack: true}}}
+sun: {file: sun.csv, performance: 0.8}
+data: {long: {examples: 33000}, other: {examples: 22000}}
+jobs:
+  - {name: long, at: 15h, job: {required_labels: [who=day], finetune: {model: gpt2, data: long, epochs: 1, sequence_length: 384}}}
+  - {name: q, at: 20h, job: {priority: -10, required_labels: [who=all], finetune: {model: distilgpt2, data: other, sequence_length: 384}}}
+)");
+  EXPECT_GE(figures[Figure::kDone], 1);
+  EXPECT_EQ(figures[Figure::kGuardStops], 1) << "the window's alone";
 }
 
 }  // namespace
