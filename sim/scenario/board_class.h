@@ -20,8 +20,8 @@ struct BoardClass {
   int64_t memory_bytes = 0;
   int cores = 0;
   std::string accelerator{};  // "cuda" or empty
-  int64_t card_bytes = 0;     // of an accelerator with memory of its own; 0: it has the board's
   double flops_per_second = 0.0;
+  int64_t card_bytes{};  // of an accelerator with memory of its own; 0: it has the board's
 };
 
 absl::Span<const BoardClass> BoardClasses();
