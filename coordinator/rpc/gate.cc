@@ -82,7 +82,9 @@ grpc::Status Gate::Process(const InputMetadata& metadata, grpc::AuthContext* con
   const absl::Status may = Admit(*context, method);
   if (!may.ok() && moved_to_.empty()) {
     const absl::StatusOr<Caller> caller = CallerOf(*context);
-    callers_.NoteRefusal(caller.ok() ? caller->counted() : "", method, may);
+    const std::string pem = Property(*context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+    const std::string shown = pem.empty() ? "" : callers_.UriIn(pem);
+    callers_.NoteRefusal(caller.ok() ? caller->counted() : shown, method, may);
   }
   return ToGrpc(may);
 }

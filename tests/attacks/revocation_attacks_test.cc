@@ -27,6 +27,7 @@ namespace wattle::attacks {
 namespace {
 
 using testing::AnyOf;
+using testing::Contains;
 using testing::HasSubstr;
 
 constexpr char kWeights[] = "weights of some bytes";
@@ -210,6 +211,7 @@ TEST_F(RefusalAttacks, WhoeverIsRefusedHasNoMoreCallsThanOthers) {
       PersonChannel("eve", "viewer");  // The folder's certificate is the revoked one.
   EXPECT_EQ(Judged(thief, 2 * kAtOnce), kAtOnce);
   EXPECT_EQ(Judged(StrangersChannel(), 2 * kAtOnce), kAtOnce);
+  EXPECT_THAT(AuditLines(), Contains(HasSubstr("/person/eve was refused ")));
   // Whoever has the name now, by a new key, has all calls of their own.
   const auto eves = ChannelOf(Path("new-eve"), PersonToken("eve", "viewer"), "");
   EXPECT_TRUE(rpc::CallGeneric(eves, "/wattle.v1.JobService/ListJobs", "").status.ok());
