@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "gtest/gtest.h"
 
 #include "scheduler/place/fleet_for_test.h"
+#include "scheduler/place/pauses_for_test.h"
 #include "scheduler/place/place.h"
 #include "scheduler/place/queue_for_test.h"
 #include "scheduler/place/snapshot.h"
@@ -133,6 +135,22 @@ TEST(CheckPlacesTest, PlansOfDrawnFleetsPassAndEarlierStartsDoNot) {
   EXPECT_GT(placed, 1000);
   EXPECT_GT(waiting, 500);
   EXPECT_GT(caught, waiting * 9 / 10);
+}
+
+TEST(CheckPlacesTest, PlansOfBoardsWithPausesPass) {
+  int waiting = 0;
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(seed);
+    DrawnBoards boards(seed);
+    AddPauses(std::mt19937(seed + 2'000'000), boards.snapshot);
+    const std::vector<QueuePlacement> plan = PlanQueue(boards.snapshot);
+    const std::optional<std::string> broken = CheckPlaces(boards.snapshot, plan);
+    ASSERT_EQ(broken, std::nullopt) << *broken;
+    for (const QueuePlacement& one : plan) {
+      waiting += one.placement.wait() ? 1 : 0;
+    }
+  }
+  EXPECT_GT(waiting, 300);
 }
 
 // One board for two jobs of one hour and a pack that lasts for both.
