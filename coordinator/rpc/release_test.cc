@@ -69,7 +69,15 @@ class ReleaseTest : public ServerFixture {
 
 TEST_F(ReleaseTest, OnlyOperatorsPushReleases) {
   EXPECT_THAT(Push(PersonChannel("sam", "submitter")), StatusIs(kDenied, HasSubstr("an operator")));
-  EXPECT_THAT(Push(DeviceChannel("device-a")), StatusIs(kDenied, HasSubstr("an operator")));
+  const auto board_channel = DeviceChannel("device-a");
+  EXPECT_THAT(Push(board_channel),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no open job had an attempt")));
+  v1::CommitArtifactRequest commit;  // A board that sends no bytes before.
+  commit.mutable_info()->set_kind(v1::ARTIFACT_KIND_RELEASE);
+  v1::ArtifactInfo committed;
+  EXPECT_THAT(Call(*v1::ArtifactService::NewStub(board_channel), &Artifacts::CommitArtifact, commit,
+                   committed),
+              StatusIs(kDenied, HasSubstr("an operator")));
   EXPECT_THAT(Push(PersonChannel("olga", "operator")), IsOk());
 }
 
