@@ -13,6 +13,7 @@
 
 #include "base/status_macros.h"
 #include "base/tls/certificate.h"
+#include "base/tls/token.h"
 
 namespace wattle::cli {
 namespace {

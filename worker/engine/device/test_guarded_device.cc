@@ -52,10 +52,10 @@ constexpr c10::StreamId kBeside = 1;
 }
 
 // The device's memory. The host may read it while an Opening is there.
-class DeviceMemory final : public at::Allocator {
+class GuardedAllocator final : public at::Allocator {
  public:
-  static DeviceMemory& Get() {
-    static DeviceMemory& memory = *new DeviceMemory;
+  static GuardedAllocator& Get() {
+    static GuardedAllocator& memory = *new GuardedAllocator;
     return memory;
   }
 
@@ -70,7 +70,7 @@ class DeviceMemory final : public at::Allocator {
   [[nodiscard]] at::DataPtr allocate(size_t bytes) WATTLE_TORCH_ALLOCATE_CONST override {
     std::byte* place = nullptr;
     if (bytes > 0) {
-      DeviceMemory& memory = Get();
+      GuardedAllocator& memory = Get();
       memory.Take(static_cast<int64_t>(bytes));
       const auto offset = memory.blocks_.Allocate(static_cast<int64_t>(bytes));
       WATTLE_CHECK(offset.has_value(), "tests use little memory");
@@ -93,7 +93,7 @@ class DeviceMemory final : public at::Allocator {
   }
 
  private:
-  DeviceMemory() : region_(AddressSpace()), blocks_(kMemoryBytes) {
+  GuardedAllocator() : region_(AddressSpace()), blocks_(kMemoryBytes) {
     struct sigaction action = {};
     action.sa_sigaction = [](int /*signal*/, siginfo_t* info, void* /*context*/) {
       if (Get().Holds(info->si_addr)) {
@@ -118,7 +118,7 @@ class DeviceMemory final : public at::Allocator {
 
   static void Free(void* place) {
     if (place != nullptr) {
-      DeviceMemory& memory = Get();
+      GuardedAllocator& memory = Get();
       memory.blocks_.Free(static_cast<std::byte*>(place) - memory.region_);
       const auto size = memory.sizes_.extract(place);
       memory.in_use_ -= size.mapped();
@@ -200,7 +200,7 @@ bool IsOnDevice(const at::Tensor& tensor) {
 
 at::Tensor EmptyOnDevice(at::IntArrayRef size, at::IntArrayRef stride, at::ScalarType type) {
   return at::Tensor(
-      at::detail::empty_strided_generic(size, stride, &DeviceMemory::Get(), kDeviceKeys, type));
+      at::detail::empty_strided_generic(size, stride, &GuardedAllocator::Get(), kDeviceKeys, type));
 }
 
 // The tensors of one operator, as the CPU's operators see them: the same bytes.
@@ -276,7 +276,7 @@ class HostView {
   static void TakeSizes(const Seen& seen) {
     c10::TensorImpl* device = seen.device.unsafeGetTensorImpl();
     const void* memory = seen.host.storage().unsafeGetStorageImpl()->data_ptr().get();
-    if (seen.host.numel() > 0 && !DeviceMemory::Get().Holds(memory)) {
+    if (seen.host.numel() > 0 && !GuardedAllocator::Get().Holds(memory)) {
       const at::Tensor moved = Copied(seen.host);
       device->set_storage_keep_dtype(moved.storage());
       device->set_storage_offset(0);
@@ -380,7 +380,7 @@ void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   for (size_t i = first; i < stack->size(); ++i) {
     (*stack)[i] = OnHost(schema, view, (*stack)[i]);
   }
-  const DeviceMemory::Opening opening;
+  const GuardedAllocator::Opening opening;
   if (!MultipliedHalves(schema, stack)) {
     op.callBoxed(stack);
   }
@@ -395,7 +395,7 @@ void RunOnCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 at::Tensor Empty(at::IntArrayRef size, c10::optional<at::ScalarType> type,
                  c10::optional<at::Layout> /*layout*/, c10::optional<at::Device> /*device*/,
                  c10::optional<bool> /*pinned*/, c10::optional<at::MemoryFormat> format) {
-  return at::Tensor(at::detail::empty_generic(size, &DeviceMemory::Get(), kDeviceKeys,
+  return at::Tensor(at::detail::empty_generic(size, &GuardedAllocator::Get(), kDeviceKeys,
                                               type.value_or(at::kFloat), format));
 }
 
@@ -422,7 +422,7 @@ at::Tensor& Copy(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
   HostView view;
   const at::Tensor source = view.Of(from);
   at::Tensor target = view.Of(to);
-  const DeviceMemory::Opening opening;
+  const GuardedAllocator::Opening opening;
   target.copy_(source);
   return to;
 }
@@ -434,7 +434,7 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
 }
 
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
-  c10::SetAllocator(kDeviceType, &DeviceMemory::Get());
+  c10::SetAllocator(kDeviceType, &GuardedAllocator::Get());
   library.impl("empty.memory_format", &Empty);
   library.impl("empty_strided", &EmptyStrided);
   library.impl("copy_", &Copy);
@@ -443,10 +443,10 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
 }  // namespace
 
 OpenedGuardedMemory::OpenedGuardedMemory() {
-  DeviceMemory::Get().Open();
+  GuardedAllocator::Get().Open();
 }
 OpenedGuardedMemory::~OpenedGuardedMemory() {
-  DeviceMemory::Get().Close();
+  GuardedAllocator::Get().Close();
 }
 
 at::Device GuardedDevice() {
@@ -458,11 +458,11 @@ DeviceWork WorkOfGuardedDevice() {
 }
 
 int64_t BytesOnGuardedDevice() {
-  return DeviceMemory::Get().in_use();
+  return GuardedAllocator::Get().in_use();
 }
 
 void LimitGuardedMemory(int64_t bytes) {
-  DeviceMemory::Get().Limit(bytes);
+  GuardedAllocator::Get().Limit(bytes);
 }
 
 void ForgetWork() {
