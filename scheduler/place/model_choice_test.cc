@@ -36,7 +36,7 @@ v1::ArtifactInfo Model(const std::string& id, const std::string& quantization) {
 }
 
 ModelView Quantized(const std::string& quantization, double perplexity_change_percent) {
-  ModelView model{Model("id-" + quantization, quantization), "gpt2-" + quantization, false, 0};
+  ModelView model{Model("id-" + quantization, quantization), "gpt2-" + quantization, false, {}};
   model.artifact.set_parent_artifact_id("id-parent");
   model.artifact.mutable_quality()->set_perplexity_change_percent(perplexity_change_percent);
   model.artifact.mutable_quality()->set_kl_divergence(perplexity_change_percent / 100);
@@ -53,7 +53,7 @@ JobView FloorJob(double perplexity_change_percent_max,
   spec.mutable_quality_floor()->set_perplexity_change_percent_max(perplexity_change_percent_max);
   JobView job = MakeJob("j1", std::move(spec));
   job.inputs.push_back({"model", Model("id-parent", "none")});
-  job.models.push_back({job.inputs[0].artifact, "gpt2", true, 0});
+  job.models.push_back({job.inputs[0].artifact, "gpt2", true, {}});
   job.models.push_back(Quantized("int8", 0.3));
   job.models.push_back(Quantized("int4-g64", 2.4));
   return job;

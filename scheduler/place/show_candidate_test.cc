@@ -48,7 +48,7 @@ std::vector<DeviceView> BoardsOfEachKind() {
 JobView JobOfAFloor() {
   JobView job = RealJob("j2", 1000);
   job.spec.mutable_quality_floor()->set_perplexity_change_percent_max(1);
-  job.models.push_back({job.inputs[0].artifact, "gpt2", true, 0});
+  job.models.push_back({job.inputs[0].artifact, "gpt2", true, {}});
   return job;
 }
 

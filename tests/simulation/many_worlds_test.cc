@@ -37,7 +37,8 @@ TEST(ManyWorldsTest, DenseWorldsKeepEveryInvariantAndEveryFaultHappens) {
   EXPECT_GT(sum.lost_batches, 0);
   EXPECT_GT(sum.resumed, 0);
   EXPECT_GT(sum.duplicates, 0);
-  EXPECT_GT(sum.empty_batteries, 0);
+  // Half an hour empties few batteries.
+  EXPECT_GT(RunWorlds(1, /*slow=*/true).empty_batteries, 0);
   EXPECT_GT(sum.succeeded_jobs, kDenseWorlds);
   EXPECT_GT(sum.failed_jobs, 0);
   EXPECT_GT(sum.cancelled_jobs, 0);
