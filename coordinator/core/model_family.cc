@@ -105,7 +105,7 @@ std::vector<scheduler::ModelView> FamilyOf(const State& state, const PlanningInp
   const scheduler::DataMemory data = DataMemoryOf(state, spec, views);
   const auto add = [&](const v1::ArtifactInfo& artifact) {
     const bool is_parent = artifact.artifact_id() == parent;
-    scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, 0};
+    scheduler::ModelView view{artifact, ReferenceOf(state, artifact), is_parent, {}};
     if (inputs.estimate_memory) {
       view.peak_memory =
           inputs.estimate_memory(WithRecipe(spec, artifact), artifact.model_shape(), data);
