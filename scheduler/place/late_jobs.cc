@@ -105,12 +105,21 @@ DeviceLoad QueuePlanner::Released(size_t device, const DeviceLoad& load) const {
 DeviceLoad QueuePlanner::WithRest(const Job& job, const Option& chosen) const {
   const size_t device = chosen.run.device;
   const ReleasableAttempt& attempt = *snapshot_.devices[device].releasable;
-  const DeviceLoad released = Released(device, loads_[device]);
+  // On a board without windows and budget the rest's draw stays at the attempt's present time, in
+  // front of the job's: that is the more careful plan for a pack.
+  const bool pauses = loads_[device].times != nullptr;
+  DeviceLoad load = pauses ? Released(device, loads_[device]) : loads_[device];
+  load.free_at = snapshot_.now + attempt.hand_over;
   const absl::Time end = snapshot_.now + absl::Seconds(chosen.run.finish_in_seconds);
-  const DeviceLoad load = WithRun(
-      released, snapshot_.devices[device].device,
-      {.job = *job.view, .prediction = *chosen.prediction, .begin = released.free_at, .end = end});
-  return WithAttemptLater(snapshot_, load, device, end, attempt.resume + attempt.remaining);
+  load = WithRun(
+      load, snapshot_.devices[device].device,
+      {.job = *job.view, .prediction = *chosen.prediction, .begin = load.free_at, .end = end});
+  const absl::Duration rest = attempt.resume + attempt.remaining;
+  if (pauses) {
+    return WithAttemptLater(snapshot_, load, device, end, rest);
+  }
+  load.free_at = end + rest;
+  return load;
 }
 
 bool QueuePlanner::MayRelease(size_t device, const JobView& job) const {
