@@ -453,6 +453,7 @@ absl::StatusOr<v1::ListJobsResponse> HttpServer::ListJobs(const Request& request
   if (caller.identity.roles.contains(access::Role::kService)) {
     for (v1::Job& job : *jobs.mutable_jobs()) {
       LeaveOutInputs(*job.mutable_spec());
+      job.clear_inputs();
     }
   }
   return jobs;

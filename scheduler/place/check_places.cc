@@ -100,9 +100,13 @@ class PlacesInstance {
     // The moments went through double seconds.
     constexpr absl::Duration kRounding = absl::Milliseconds(1);
     const Seconds begin = UnixSecondsUp(At(run.start_in_seconds()) + kRounding);
-    const Seconds length =
-        std::max<Seconds>(1, UnixSecondsDown(At(run.finish_in_seconds())) - begin);
-    timetable::InstanceJob& one = AddRun(static_cast<int>(device), begin, {.length = length});
+    const Seconds length = UnixSecondsDown(At(run.finish_in_seconds())) - begin;
+    auto board = static_cast<int>(device);
+    if (length < 1) {  // It has no whole second of the board: the next run may begin in the same.
+      board = static_cast<int>(fleet_.instance.devices.size());
+      fleet_.instance.devices.emplace_back();
+    }
+    timetable::InstanceJob& one = AddRun(board, begin, {.length = std::max<Seconds>(1, length)});
     one.group = fleet_.GroupOf(job.spec);
     // The first steps of a run that is to be probed tell whether it meets its deadline.
     if (job.spec.deadline_seconds() > 0 && !run.probe()) {
