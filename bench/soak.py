@@ -88,7 +88,8 @@ def lines_of_a_cause(log):
         with contextlib.suppress(ValueError):  # Of a library.
             seconds = datetime.datetime.fromisoformat(at).timestamp()
             cause = " ".join(word for word in text.split(": ")[0].split() if not any(char.isdigit() for char in word))
-            times[cause].append(seconds)
+            if cause != "audit":  # The audit is written whole.
+                times[cause].append(seconds)
     most = 0
     for of_cause in times.values():
         begin = 0
