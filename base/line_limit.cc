@@ -40,10 +40,6 @@ std::vector<std::string> LineLimit::TakeRest() {
   return lines;
 }
 
-std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now) {
-  return Take(line, now, CauseOf(line));
-}
-
 std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now, std::string cause) {
   std::vector<std::string> lines;
   for (auto it = causes_.begin(); it != causes_.end();) {
@@ -56,6 +52,9 @@ std::vector<std::string> LineLimit::Take(absl::string_view line, Monotonic now, 
       lines.push_back(CountLine(known, minute.left_out));
     }
     it = causes_.erase(it);
+  }
+  if (cause.empty()) {
+    cause = CauseOf(line);
   }
   if (causes_.size() >= kLogCausesMax && causes_.find(cause) == causes_.end()) {
     cause = "other causes";

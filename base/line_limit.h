@@ -27,10 +27,8 @@ class LineLimit {
   // the line stand the counts of left out lines whose minute is over.
   //
   // The cause of a line is the text before its first ": ", or the whole line. A word with a digit
-  // in it, such as a number or an id, does not tell causes apart.
-  std::vector<std::string> Take(absl::string_view line, Monotonic now);
-  // As above, of a cause that the caller names.
-  std::vector<std::string> Take(absl::string_view line, Monotonic now, std::string cause);
+  // in it, such as a number or an id, does not tell causes apart. A caller may name another cause.
+  std::vector<std::string> Take(absl::string_view line, Monotonic now, std::string cause = "");
   // The counts of all lines that were left out, where no line follows.
   std::vector<std::string> TakeRest();
 

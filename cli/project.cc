@@ -72,8 +72,9 @@ void AddProjectCommands(CLI::App* app, CommandSlot* slot) {
   CLI::App* set = AddLeaf(project, "set", "Make a project or replace its labels, for admins.",
                           "  wattle project set north --device-label site=north\n");
   set->add_option("NAME", flags->name, "Letters, digits, '-', '_' and '.'")->required();
-  set->add_option("--device-label", flags->labels,
-                  "Its jobs run on devices with this label alone; repeatable")
+  set->add_option(
+         "--device-label", flags->labels,
+         "Its jobs run only on devices that got this label by their enrolment token; repeatable")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
       ->take_all();

@@ -19,8 +19,6 @@ namespace wattle::cli {
 namespace {
 
 constexpr int kServiceTokenDaysMax = 366;
-constexpr int kTokenIdBytes = 8;
-constexpr int kSecretBytes = 16;
 
 struct ServiceFlags {
   std::string service;
@@ -57,8 +55,8 @@ absl::StatusOr<ExitCode> MakeServiceToken(Session& session, const ServiceFlags& 
 
 // Made here: workers alone know it, by its SHA-256.
 absl::StatusOr<ExitCode> MakePageToken(Session& session) {
-  WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(kTokenIdBytes));
-  WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(kSecretBytes));
+  WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(tls::kTokenIdBytes));
+  WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(tls::kTokenSecretBytes));
   v1::CreateTokensResponse made;
   v1::CreatedToken& token = *made.add_tokens();
   token.set_token_id(id);

@@ -115,7 +115,7 @@ std::string SubjectOf(const KeptLine& line) {
     case KeptLine::Kind::kToken:
       break;
   }
-  return absl::StrCat(kTokenKind, " ", line.token_id);
+  return absl::StrCat(core::kTokenKind, " ", line.token_id);
 }
 
 std::string FormatLine(const KeptLine& line) {
@@ -132,7 +132,7 @@ std::string FormatLine(const KeptLine& line) {
     case KeptLine::Kind::kToken:
       break;
   }
-  return absl::StrCat(kTokenKind, " ", TimeText(line.at), " ", line.token_id, " ",
+  return absl::StrCat(core::kTokenKind, " ", TimeText(line.at), " ", line.token_id, " ",
                       line.token_revoked ? kRevoked : kSpent, " ", TimeText(line.token_ends));
 }
 
@@ -146,7 +146,7 @@ absl::StatusOr<KeptLine> ParseLine(absl::string_view text) {
   } else if (parts.first == kWaits) {
     line.kind = KeptLine::Kind::kWaits;
     sound = ParseBegin(parts.second, line, rest) && ParseWaiting(rest, line.identity);
-  } else if (parts.first == kTokenKind) {
+  } else if (parts.first == core::kTokenKind) {
     line.kind = KeptLine::Kind::kToken;
     sound = ParseToken(parts.second, line);
   } else {

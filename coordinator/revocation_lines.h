@@ -17,9 +17,6 @@
 
 namespace wattle {
 
-// Beside core::kDeviceKind and core::kPersonKind.
-inline constexpr char kTokenKind[] = "token";
-
 // A place in the journal, which a copy of the journal has or lacks whatever the clocks said.
 struct JournalPosition {
   int64_t epoch = 0;

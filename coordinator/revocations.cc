@@ -185,7 +185,7 @@ absl::Status Revocations::Keep(const runtime::Runtime& runtime, const std::strin
     absl::MutexLock lock(&mutex_);
     // Behind the lock: of two calls the later one has the later state.
     const std::shared_ptr<const core::State> state = runtime.Version();
-    if (kind == kTokenKind) {
+    if (kind == core::kTokenKind) {
       if (const v1::EnrolmentToken* const token = state->tokens.Find(id)) {
         Take(runtime.Now().wall, *token);
       }

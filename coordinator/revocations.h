@@ -30,8 +30,8 @@ class Revocations {
   // Errors: kDataLoss names the line that is none; those of base/file.h. No file: nobody.
   static absl::StatusOr<std::unique_ptr<Revocations>> Open(const std::string& path);
 
-  // After a change of the journal: what it now says of a device, a person or, with kTokenKind, a
-  // token. Durable when it returns.
+  // After a change of the journal: what it now says of a device, a person or, with
+  // core::kTokenKind, a token. Durable when it returns.
   absl::Status Keep(const runtime::Runtime& runtime, const std::string& kind, const std::string& id)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -70,7 +70,7 @@ class RevocationsTest : public testing::Test {
     enrol.identity.set_public_key_sha256(key);
     Do(enrol);
     EXPECT_THAT(revocations_->Keep(*runtime_, core::kDeviceKind, id), IsOk());
-    EXPECT_THAT(revocations_->Keep(*runtime_, kTokenKind, token_id), IsOk());
+    EXPECT_THAT(revocations_->Keep(*runtime_, core::kTokenKind, token_id), IsOk());
   }
   void Enroll(const std::string& kind, const std::string& id, const std::string& key) {
     v1::EnrolmentToken token;
@@ -200,7 +200,7 @@ TEST_F(RevocationsTest, ATokenThatEndedAfterTheBackupEndsAgain) {
   Spend("spent", "nano", key_);
   for (const char* id : {"revoked", "page"}) {
     Do(core::RevokeToken{id, "ann", true});
-    ASSERT_THAT(revocations_->Keep(*runtime_, kTokenKind, id), IsOk());
+    ASSERT_THAT(revocations_->Keep(*runtime_, core::kTokenKind, id), IsOk());
   }
   RestoreBackup();
   EXPECT_EQ(TokenOf("spent").used(), 0) << "the backup knows no better";

@@ -2,7 +2,6 @@
 #include "models/memory_estimate.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "models/model_part.h"
 #include "models/optimizer_state.h"
 #include "models/planned_decode_step.h"
+#include "models/stored_weights.h"
 #include "models/tensor_plan.h"
 #include "models/tensors.h"
 #include "proto/quantization_recipe.h"
@@ -24,53 +24,6 @@ namespace {
 
 // libtorch 1.13 and the runner with a small model (Debian 12, x86-64), pages of libraries included.
 constexpr int64_t kRuntimeBytes = 173LL << 20;
-
-// The format of a tensor under a recipe; FP32 for what recipes do not speak of.
-v1::TensorFormat FormatIn(const v1::QuantizationRecipe& recipe, const DecoderConfig& config,
-                          const ModelTensor& tensor) {
-  const bool is_tokens = tensor.slot == Slot::kTokens;
-  if (tensor.is_multiplied(config)) {
-    return MatrixFormat(recipe, tensor.name, is_tokens || tensor.slot == Slot::kHead);
-  }
-  return is_tokens ? EmbeddingFormat(recipe) : EmbeddingFormat({});
-}
-
-int64_t StoredTensorBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                          const ModelTensor& tensor) {
-  return tensor.is_matrix()
-             ? static_cast<int64_t>(StoredBytes(FormatIn(recipe, config, tensor),
-                                                static_cast<double>(tensor.shape[0]),
-                                                static_cast<double>(tensor.shape[1])))
-             : tensor.element_count() * kFloatBytes;
-}
-
-// The blocks of a GPU's memory that hold these weights: one for all that is FP32
-// (worker/engine/models/parameters.h), and one for each other matrix (packed_arena.h).
-// bf16_matrices: those that the recipe leaves in FP32 are BF16. Tables of positions stay FP32.
-std::vector<int64_t> WeightBlocks(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                                  bool bf16_matrices = false) {
-  constexpr int64_t kBf16Bytes = 2;
-  std::vector<int64_t> blocks = {0};
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    const bool is_float =
-        !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
-    if (!is_float) {
-      blocks.push_back(StoredTensorBytes(config, recipe, tensor));
-    } else if (bf16_matrices && tensor.is_matrix() && tensor.slot != Slot::kPositions) {
-      blocks.push_back(tensor.element_count() * kBf16Bytes);
-    } else {
-      blocks.front() += tensor.element_count() * kFloatBytes;
-    }
-  }
-  return blocks;
-}
-
-// Every tensor in the form that the recipe gives it.
-int64_t StoredWeightsBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                           bool bf16_matrices = false) {
-  const std::vector<int64_t> blocks = WeightBlocks(config, recipe, bf16_matrices);
-  return std::accumulate(blocks.begin(), blocks.end(), int64_t{0});
-}
 
 // The matrices that the recipe quantizes, in FP32 (worker/engine/train/rounded_weights.h).
 int64_t RoundedMatricesBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe) {
@@ -115,100 +68,6 @@ int64_t LargestRoundedMatrixBytes(const DecoderConfig& config) {
 // What products of rounded factors pack into (worker/engine/kernels/float_matmul.h) on four
 // threads: for each a block of 3 MiB and strips of 768 KiB, in whole huge pages.
 constexpr int64_t kRoundedFactorsBytes = 19LL << 20;
-
-// The largest tensor of the files that the tensor is made of, in FP32.
-int64_t LargestPartBytes(const ModelTensor& tensor) {
-  int64_t largest = 0;
-  for (const FileTensor& part : tensor.files) {
-    int64_t elements = 1;
-    for (const int64_t size : part.shape) {
-      elements *= size;
-    }
-    largest = std::max(largest, elements * kFloatBytes);
-  }
-  return largest;
-}
-
-int64_t LargestPartBytes(const std::vector<ModelTensor>& tensors) {
-  int64_t largest = 0;
-  for (const ModelTensor& tensor : tensors) {
-    largest = std::max(largest, LargestPartBytes(tensor));
-  }
-  return largest;
-}
-
-// What the files of a model are written through: a tensor that stands otherwise in memory is copied
-// (worker/engine/models/tensor_files.cc, WriteFloats).
-int64_t WritingBytes(const DecoderConfig& config) {
-  int64_t largest = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    if (tensor.layout.transposed || tensor.layout.interleaved_heads > 0) {
-      largest = std::max(largest, LargestPartBytes(tensor));
-    }
-  }
-  return largest;
-}
-
-// Whether the matrix is in FP32 as a whole before it is quantized: its rows are not those of the
-// file.
-bool IsWholeBeforeItIsQuantized(const ModelTensor& tensor) {
-  return tensor.layout.transposed || tensor.layout.interleaved_heads > 0;
-}
-
-// Where scales are quantized too, those of a whole matrix are in FP32 before.
-int64_t FloatScalesBytes(const v1::TensorFormat& format, const ModelTensor& tensor,
-                         bool double_quantized) {
-  return double_quantized && format.scheme() == v1::NUMBER_SCHEME_NORMAL_FLOAT
-             ? tensor.element_count() / format.group_size() * kFloatBytes
-             : 0;
-}
-
-// The peak while a model is read (worker/engine/models/tensor_files.h): all of it, and a piece as
-// the file has it beside the same piece in FP32, or beside what is there as a whole.
-int64_t LoadingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                     bool double_quantized = false) {
-  constexpr int64_t kPieces = 2 * kLoadingPieceBytes;
-  int64_t held = 0;
-  const auto is_float = [&](const ModelTensor& tensor) {
-    return !tensor.is_matrix() || FormatName(FormatIn(recipe, config, tensor)) == "fp32";
-  };
-  for (const ModelTensor& tensor : ModelTensors(config)) {  // they have their place from the start
-    held += is_float(tensor) ? tensor.element_count() * kFloatBytes : 0;
-  }
-  int64_t peak = held;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    if (is_float(tensor)) {
-      continue;
-    }
-    held += StoredTensorBytes(config, recipe, tensor);
-    const int64_t whole =
-        IsWholeBeforeItIsQuantized(tensor) ? tensor.element_count() * kFloatBytes : 0;
-    peak = std::max(
-        peak, held + whole +
-                  FloatScalesBytes(FormatIn(recipe, config, tensor), tensor, double_quantized));
-  }
-  return std::max(peak, held) + kPieces;
-}
-
-// What of that is in the host's memory where the model goes to a GPU's: pieces, one more on the
-// way, and what is there as a whole, with the codes of a whole matrix.
-int64_t StagingBytes(const DecoderConfig& config, const v1::QuantizationRecipe& recipe,
-                     bool double_quantized = false) {
-  constexpr int64_t kPieces = 3 * kLoadingPieceBytes;
-  int64_t largest = 0;
-  for (const ModelTensor& tensor : ModelTensors(config)) {
-    const v1::TensorFormat format = FormatIn(recipe, config, tensor);
-    if (!tensor.is_matrix() || FormatName(format) == "fp32") {
-      continue;
-    }
-    const int64_t whole =
-        IsWholeBeforeItIsQuantized(tensor)
-            ? tensor.element_count() * kFloatBytes + StoredTensorBytes(config, recipe, tensor)
-            : 0;
-    largest = std::max(largest, whole + FloatScalesBytes(format, tensor, double_quantized));
-  }
-  return largest + kPieces;
-}
 
 // Tables of positions that no file holds: layers with the same angles share theirs.
 int64_t PositionTableBytes(const DecoderConfig& config) {

@@ -25,10 +25,6 @@ namespace wattle::models {
 inline constexpr int64_t kCalibrationTokens = 16384;
 inline constexpr int64_t kCalibrationWindowTokens = 512;
 
-// What a tensor goes through on its way from its file, where it cannot be read into its place
-// (worker/engine/models/tensor_files.h).
-inline constexpr int64_t kLoadingPieceBytes = int64_t{4} << 20;
-
 struct MemoryEstimate {
   int64_t runtime_bytes = 0;  // process with libtorch loaded, no model
   int64_t reading_bytes = 0;  // while the data are read, beside the process alone

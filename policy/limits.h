@@ -11,7 +11,6 @@
 
 #include "absl/time/time.h"
 
-#include "policy/open_times.h"
 #include "policy/schedule.h"
 #include "units/quantity.h"
 #include "wattle/v1/policy.pb.h"
@@ -85,17 +84,6 @@ Limits LimitsOf(const std::vector<const v1::Policy*>& policies);
 // guarded then, and the reserve alone counts.
 std::optional<ReserveLimit> ChargeFloor(const Limits& limits, absl::Time now, Watts idle,
                                         std::optional<Joules> capacity);
-
-// A run that pauses while windows are closed and while the day's budget is spent.
-struct PausingRun {
-  absl::Time start;
-  absl::Duration work;  // Wall.
-  Watts draw{};         // In each second of work.
-  Joules spent{};       // Of the budget, in the day of `start`.
-};
-// When the run ends. InfiniteFuture: never.
-absl::Time FinishUnder(const OpenTimes& windows, const std::optional<BudgetLimit>& budget,
-                       PausingRun run);
 
 }  // namespace wattle::policy
 

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "units/quantity.h"
-
 namespace wattle::policy {
 namespace {
 

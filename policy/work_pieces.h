@@ -10,11 +10,22 @@
 
 #include "absl/time/time.h"
 
-#include "policy/limits.h"
 #include "policy/open_times.h"
 #include "policy/schedule.h"
+#include "units/quantity.h"
 
 namespace wattle::policy {
+
+// A run that pauses while windows are closed and while the day's budget is spent.
+struct PausingRun {
+  absl::Time start;
+  absl::Duration work;  // Wall.
+  Watts draw{};         // In each second of work.
+  Joules spent{};       // Of the budget, in the day of `start`.
+};
+// When the run ends. InfiniteFuture: never.
+absl::Time FinishUnder(const OpenTimes& windows, const std::optional<BudgetLimit>& budget,
+                       PausingRun run);
 
 struct WorkPiece {
   absl::Time begin;

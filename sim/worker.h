@@ -223,7 +223,8 @@ class Worker final : public agent::AgentPorts {
   struct Moving {
     int64_t left_bytes = 0;
     int64_t moved_bytes = 0;
-    double seconds = 0.0;                 // in which they moved
+    double seconds = 0.0;  // in which they moved
+    bool uploads = false;
     std::function<void(int64_t)> came{};  // with the bytes of a piece
   };
 

@@ -51,6 +51,7 @@ void Worker::LoseDisk() {
   policies_.ForgetSpent();
   releases_.clear();
   release_.clear();
+  fetched_bytes_ = 0;
   const std::map<std::string, std::string> files = disk_.files();
   for (const auto& [name, content] : files) {
     disk_.Forget(name);

@@ -48,7 +48,9 @@ void Worker::Move(int64_t transfer, double wait_seconds, const std::function<voi
     return Later(wait_seconds, moved);
   }
   if (stream_ == 0) {
-    return EndTransfer(transfer, absl::UnavailableError("no link"));
+    // Not inside the call of the core that began the transfer: the end may destroy its attempt.
+    return Later(0.0,
+                 [this, transfer] { EndTransfer(transfer, absl::UnavailableError("no link")); });
   }
   const int64_t piece_bytes =
       machine_ ? moving_.left_bytes : std::min(moving_.left_bytes, kPieceBytes);
@@ -68,7 +70,12 @@ void Worker::Move(int64_t transfer, double wait_seconds, const std::function<voi
     moving_.moved_bytes += piece_bytes;
     moving_.seconds += seconds;
     links_.OnMoved(piece_bytes);
-    moving_.came(piece_bytes);
+    if (moving_.came) {
+      moving_.came(piece_bytes);
+    }
+    v1::LinkBytes moved_bytes;
+    moving_.uploads ? moved_bytes.set_uploaded(piece_bytes) : moved_bytes.set_fetched(piece_bytes);
+    Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved_bytes, now); });
     // The agent may have ended the transfer with this piece.
     Later(0.0, [this, transfer, moved] { Move(transfer, 0.0, moved); });
   });
@@ -106,12 +113,7 @@ void Worker::StartFetch(const v1::Assignment& assignment) {
     missing_bytes += IsCached(input.artifact_id()) ? 0 : size_bytes;
   }
   moving_ = {.left_bytes = std::max<int64_t>(0, missing_bytes - fetched_bytes_),
-             .came = [this](int64_t bytes) {
-               fetched_bytes_ += machine_ ? 0 : bytes;
-               v1::LinkBytes moved;
-               moved.set_fetched(bytes);
-               Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
-             }};
+             .came = [this](int64_t bytes) { fetched_bytes_ += machine_ ? 0 : bytes; }};
   transfer_done_ = [this, result, assignment](const absl::Status& status) mutable {
     result.status = status;
     result.moved_bytes = moving_.moved_bytes;
@@ -156,11 +158,9 @@ void Worker::StartUpload(const std::string& directory, const v1::ArtifactInfo& i
   result.artifact.set_size_bytes(UploadBytes(info.kind()));
   moving_ = {
       .left_bytes = result.artifact.size_bytes() - uploaded_bytes_[id],
+      .uploads = true,
       .came = [this, id, size_bytes = result.artifact.size_bytes()](int64_t bytes) {
         uploaded_bytes_[id] += bytes;
-        v1::LinkBytes moved;
-        moved.set_uploaded(bytes);
-        Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
         core_->OnUploadProgress({.handed_bytes = uploaded_bytes_[id], .size_bytes = size_bytes});
       }};
   transfer_done_ = [this, result](const absl::Status& status) mutable {

@@ -62,11 +62,7 @@ void Worker::RestartSoon() {
 
 void Worker::StartReleaseFetch(const v1::UpgradeOrder& order) {
   transfer_ = ++transfers_;
-  moving_ = {.left_bytes = kReleaseBytes, .came = [this](int64_t bytes) {
-               v1::LinkBytes moved;
-               moved.set_fetched(bytes);
-               Call([&](const agent::Instant& now) { core_->OnLinkBytes(moved, now); });
-             }};
+  moving_ = {.left_bytes = kReleaseBytes};
   transfer_done_ = [this, version = order.version()](const absl::Status& status) {
     agent::FetchResult result;
     result.status = status;

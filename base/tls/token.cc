@@ -68,8 +68,8 @@ absl::StatusOr<std::string> TakeHex(const HexPart& wanted, const Whole& whole,
 // What stands behind the prefix. `rest` begins with the colon before the first part.
 absl::StatusOr<ServiceToken> ReadParts(const Whole& whole, absl::string_view rest) {
   ServiceToken token;
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 2 * kTokenSecretBytes}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 2 * kTokenIdBytes}, whole, rest));
   if (!rest.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("token: has more parts than ", whole.form, "; copy the whole token"));
@@ -108,8 +108,8 @@ absl::StatusOr<Token> ParseToken(absl::string_view text) {
   }
   Token token;
   WATTLE_ASSIGN_OR_RETURN(token.pin, TakeHex({"pin", 64}, whole, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 32}, whole, rest));
-  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 16}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.secret, TakeHex({"secret", 2 * kTokenSecretBytes}, whole, rest));
+  WATTLE_ASSIGN_OR_RETURN(token.id, TakeHex({"id", 2 * kTokenIdBytes}, whole, rest));
   WATTLE_RETURN_IF_ERROR(ParseHostPort("token", rest).status());
   token.address = std::string(rest);
   return token;

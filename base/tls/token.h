@@ -13,6 +13,10 @@
 
 namespace wattle::tls {
 
+// Random bytes of each kind of token, which has them as hex digits.
+inline constexpr int kTokenIdBytes = 8;
+inline constexpr int kTokenSecretBytes = 16;
+
 // Of a token for a device or a person.
 inline constexpr absl::string_view kTokenPrefix = "wattle1:";
 

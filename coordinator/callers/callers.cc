@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
+#include "base/address_share.h"
 #include "base/status_macros.h"
 #include "base/tls/token.h"
 #include "coordinator/core/enrolment.h"
@@ -72,6 +73,10 @@ core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
 std::string OwnDeviceOf(const Caller& caller, absl::string_view method) {
   const bool gets_all = access::Decide(caller.identity, method, {}).ok();
   return caller.kind == core::kDeviceKind && !gets_all ? caller.identity.id : "";
+}
+
+std::string StrangerAt(const std::string& host) {
+  return absl::StrCat("address ", ShareOfHost(host));
 }
 
 std::string Caller::counted() const {
@@ -202,7 +207,10 @@ absl::Status Callers::CountRefused(const std::string& who, const absl::Status& w
   return why;
 }
 
-std::string Callers::UriIn(absl::string_view pem) const {
+std::string Callers::ShownBy(absl::string_view pem, std::string stranger) const {
+  if (pem.empty()) {
+    return stranger;
+  }
   const absl::StatusOr<tls::CertificateFacts> facts = FactsOf(pem);
   return facts.ok() && facts->uris.size() == 1 ? facts->uris[0] : "callers of no fleet";
 }

@@ -37,6 +37,9 @@ inline constexpr char kAnybody[] = "anybody";
 inline constexpr char kHowToEnter[] =
     "enrol a board with 'wattle-worker enroll TOKEN', log in with 'wattle login TOKEN'";
 
+// Who proves nothing, by the share of the address. host: as the connection has it.
+std::string StrangerAt(const std::string& host);
+
 // Who calls, as the connection proves.
 struct Caller {
   // Whose calls and streams are counted; empty: nobody's, of a user of this machine or without TLS.
@@ -74,10 +77,11 @@ class Callers {
   // those of access::DecideMethod.
   [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
   // Of a caller that is nobody here: `why`. Errors: kResourceExhausted for one call too many of
-  // `who`, such as UriIn.
+  // `who`, such as ShownBy.
   [[nodiscard]] absl::Status CountRefused(const std::string& who, const absl::Status& why) const;
-  // Whose certificate it is, whatever the journal says of them.
-  [[nodiscard]] std::string UriIn(absl::string_view pem) const;
+  // Whose certificate it is, whatever the journal says of them. pem: empty: there is none, and it
+  // is `stranger`.
+  [[nodiscard]] std::string ShownBy(absl::string_view pem, std::string stranger) const;
   // Of a call that was admitted, or of a stranger's. who: as NoteRefusal's; empty: nobody who is
   // counted.
   void NoteMessage(const std::string& who, int64_t bytes) const;

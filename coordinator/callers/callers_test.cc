@@ -93,8 +93,9 @@ TEST_F(CallersTest, ARefusedCertificateIsCountedByItsUri) {
                         std::make_shared<CallLimits>(
                             CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = 1}));
   const std::string uri = "spiffe://f1/device/d1";
-  EXPECT_EQ(callers.UriIn(CertificateOf(uri)), uri);
-  EXPECT_EQ(callers.UriIn("no certificate"), "callers of no fleet");
+  EXPECT_EQ(callers.ShownBy(CertificateOf(uri), "a stranger"), uri);
+  EXPECT_EQ(callers.ShownBy("no certificate", "a stranger"), "callers of no fleet");
+  EXPECT_EQ(callers.ShownBy("", "a stranger"), "a stranger");
   const absl::Status why = absl::PermissionDeniedError("d1 was revoked");
   EXPECT_EQ(callers.CountRefused(uri, why), why);
   EXPECT_THAT(callers.CountRefused(uri, why),

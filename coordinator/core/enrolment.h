@@ -20,6 +20,8 @@ inline constexpr char kDeviceKind[] = "device";
 inline constexpr char kPersonKind[] = "person";
 // Of a token alone: a service enrols nowhere, it shows the token itself.
 inline constexpr char kServiceKind[] = "service";
+// Of a token, where one is named beside who enrols by it.
+inline constexpr char kTokenKind[] = "token";
 
 // Null where nobody of this kind and id enrolled or was revoked.
 const v1::IdentityRecord* FindIdentity(const State& state, absl::string_view kind,

@@ -15,7 +15,6 @@
 #include "google/protobuf/message.h"
 #include "httplib.h"
 
-#include "base/address_share.h"
 #include "base/host_port.h"
 #include "base/http/threaded_server.h"
 #include "base/status_macros.h"
@@ -153,11 +152,6 @@ callers::Caller NamelessCaller(access::Role role) {
   caller.identity.how_to_get_a_role =
       "whoever starts wattle-coordinator gives such callers a role (--http-role)";
   return caller;
-}
-
-// Who proves nothing is counted by the share of the address.
-std::string StrangerAt(const Request& request) {
-  return absl::StrCat("address ", ShareOfHost(request.remote_addr));
 }
 
 // Who posts, and how the events of the post name them.
@@ -300,7 +294,7 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
   }
   if (!caller.ok()) {
     const std::string pem = request.ssl != nullptr ? tls::PeerCertificate(request.ssl) : "";
-    return callers->CountRefused(pem.empty() ? StrangerAt(request) : callers->UriIn(pem),
+    return callers->CountRefused(callers->ShownBy(pem, callers::StrangerAt(request.remote_addr)),
                                  caller.status());
   }
   return callers->Admit(*caller, route);
@@ -326,7 +320,7 @@ void HttpServer::NoteRefusal(const Request& request, absl::string_view route,
   }
   const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
   const std::string who = caller.ok() ? caller->counted() : "";
-  callers->NoteRefusal(who.empty() ? StrangerAt(request) : who, route, why);
+  callers->NoteRefusal(who.empty() ? callers::StrangerAt(request.remote_addr) : who, route, why);
 }
 
 absl::Status HttpServer::CheckJob(const Request& request, absl::string_view route,

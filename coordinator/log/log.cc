@@ -26,16 +26,11 @@ void Write(spdlog::level::level_enum level, absl::string_view line) {
   spdlog::log(level, "{}", OneLine(line));
 }
 
-// Never destroyed: threads may log while the process ends.
-Limit& TheLimit() {
-  static Limit& limit = *new Limit;
-  return limit;
-}
-
-void WriteBounded(spdlog::level::level_enum level, absl::string_view line) {
-  Limit& limit = TheLimit();
+void WriteBounded(spdlog::level::level_enum level, absl::string_view line,
+                  const std::string& cause = "") {
+  static Limit& limit = *new Limit;  // Never destroyed: threads may log while the process ends.
   absl::MutexLock lock(&limit.mutex);
-  for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime())) {
+  for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime(), cause)) {
     Write(level, written);
   }
 }
@@ -60,11 +55,7 @@ void LogAudit(const std::string& cause, absl::string_view line) {
   if (cause.empty()) {
     return Write(spdlog::level::info, line);
   }
-  Limit& limit = TheLimit();
-  absl::MutexLock lock(&limit.mutex);
-  for (const std::string& written : limit.lines.Take(line, Clock::Real().Boottime(), cause)) {
-    Write(spdlog::level::info, written);
-  }
+  WriteBounded(spdlog::level::info, line, cause);
 }
 
 void LogLastLine(absl::string_view line) {

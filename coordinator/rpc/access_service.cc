@@ -18,8 +18,6 @@
 #include "base/tls/token.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
-#include "coordinator/core/projects.h"
-#include "coordinator/core/quota.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "policy/given_labels.h"
@@ -34,9 +32,6 @@ constexpr double kServiceTtlSecondsMax = 366 * 24 * 3600.0;
 constexpr int kCountMax = 1000;
 constexpr int kUsesMax = 10'000;
 constexpr int kLabelsMax = 50;
-constexpr int kTokenIdBytes = 8;
-constexpr int kSecretBytes = 16;
-constexpr char kToken[] = "token";
 
 absl::Status CheckRange(absl::string_view field, double value, double least, double most) {
   return value >= least && value <= most
@@ -240,8 +235,8 @@ absl::Status AccessService::MakeTokens(const grpc::ServerContext& context, const
   core::CreateTokens command;
   for (int i = 0; i < count; ++i) {
     v1::EnrolmentToken token = like;
-    WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(kTokenIdBytes));
-    WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(kSecretBytes));
+    WATTLE_ASSIGN_OR_RETURN(const std::string id, tls::RandomHex(tls::kTokenIdBytes));
+    WATTLE_ASSIGN_OR_RETURN(const std::string secret, tls::RandomHex(tls::kTokenSecretBytes));
     token.set_token_id(id);
     token.set_secret_sha256(tls::Sha256(secret));
     token.set_expires_unix_seconds(core::ToUnix(runtime_.Now().wall) + ttl_seconds);
@@ -333,7 +328,7 @@ grpc::Status AccessService::RevokeToken(grpc::ServerContext* context,
     // A repeated call keeps what an earlier one could not.
     if (revoked.ok() || absl::IsAlreadyExists(revoked)) {
       WATTLE_RETURN_IF_ERROR(
-          KeepDone(kToken, request->token_id(), "is revoked", "revoke it again"));
+          KeepDone(core::kTokenKind, request->token_id(), "is revoked", "revoke it again"));
     }
     return revoked;
   };
@@ -381,11 +376,7 @@ absl::Status AccessService::KeepEnrolled(const v1::EnrolmentToken& token,
   if (token.approve()) {
     WATTLE_RETURN_IF_ERROR(KeepDone(token.kind(), id, "waits for approval", kAgain));
   }
-  const bool is_spent = runtime_.Read([&](const core::State& state) {
-    const v1::EnrolmentToken* const known = state.tokens.Find(token.token_id());
-    return known != nullptr && known->used() >= known->uses();
-  });
-  return is_spent ? KeepDone(kToken, token.token_id(), "is spent", kAgain) : absl::OkStatus();
+  return KeepDone(core::kTokenKind, token.token_id(), "was used", kAgain);
 }
 
 absl::StatusOr<std::set<int64_t>> AccessService::JobsEndedOn(const DeviceId& device,
@@ -480,106 +471,6 @@ grpc::Status AccessService::ListIdentities(grpc::ServerContext*,
     }
   }
   return grpc::Status::OK;
-}
-
-grpc::Status AccessService::SetQuota(grpc::ServerContext* context,
-                                     const v1::SetQuotaRequest* request, v1::SetQuotaResponse*) {
-  const auto set = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return PostFor(*context, core::SetQuota{request->quota(), NameOf(*context)}).status;
-  };
-  return ToGrpc(set());
-}
-
-// Who may see every quota sees all that were set; everybody sees what holds for themselves.
-grpc::Status AccessService::ListQuotas(grpc::ServerContext* context,
-                                       const v1::ListQuotasRequest* request,
-                                       v1::ListQuotasResponse* response) {
-  constexpr char kMethod[] = "/wattle.v1.AccessService/ListQuotas";
-  const auto list = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(const Caller caller, gate_.CallerOf(*context->auth_context()));
-    const std::string& own = caller.identity.id;
-    const std::shared_ptr<const core::State> state = runtime_.Version();
-    const core::Observations observations = runtime_.board().Snapshot();
-    const core::Scope scope = callers::ScopeOf(caller, kMethod);
-    std::vector<core::Counted> counted;
-    for (const auto& [key, quota] : state->quotas) {
-      const bool is_others = !quota.project().empty() ? !scope.Covers(quota.project())
-                                                      : quota.owner() != own && !scope.all();
-      if (!is_others) {
-        counted.push_back({.owner = quota.owner(), .project = quota.project()});
-      }
-    }
-    if (!own.empty() && !state->quotas.contains(own) && core::QuotaOf(*state, own) != nullptr) {
-      counted.push_back({.owner = own});  // Everybody's holds for the caller.
-    }
-    for (const core::Counted& one : counted) {
-      *response->add_quotas() = core::DescribeQuota(*state, observations, one, runtime_.Now());
-    }
-    return absl::OkStatus();
-  };
-  return ToGrpc(list());
-}
-
-grpc::Status AccessService::SetProject(grpc::ServerContext* context,
-                                       const v1::SetProjectRequest* request,
-                                       v1::Project* response) {
-  const auto set = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_RETURN_IF_ERROR(
-        PostFor(*context, core::SetProject{request->project(), NameOf(*context)}).status);
-    *response = core::DescribeProject(*runtime_.Version(), request->project().name());
-    return absl::OkStatus();
-  };
-  return ToGrpc(set());
-}
-
-grpc::Status AccessService::RemoveProject(grpc::ServerContext* context,
-                                          const v1::RemoveProjectRequest* request,
-                                          v1::RemoveProjectResponse*) {
-  const auto remove = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return PostFor(*context, core::RemoveProject{request->name(), NameOf(*context)}).status;
-  };
-  return ToGrpc(remove());
-}
-
-// Who is of a project beside them is told to its members.
-grpc::Status AccessService::ListProjects(grpc::ServerContext* context,
-                                         const v1::ListProjectsRequest* request,
-                                         v1::ListProjectsResponse* response) {
-  const auto list = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    WATTLE_ASSIGN_OR_RETURN(
-        const core::Scope scope,
-        gate_.ScopeOf(*context->auth_context(), "/wattle.v1.AccessService/ListProjects"));
-    const std::shared_ptr<const core::State> state = runtime_.Version();
-    std::set<std::string> names = {kDefaultProject};
-    for (const auto& [name, project] : state->projects) {
-      names.insert(name);
-    }
-    for (const std::string& name : names) {
-      if (scope.Covers(name)) {
-        *response->add_projects() = core::DescribeProject(*state, name);
-      }
-    }
-    return absl::OkStatus();
-  };
-  return ToGrpc(list());
-}
-
-grpc::Status AccessService::SetMember(grpc::ServerContext* context,
-                                      const v1::SetMemberRequest* request, v1::SetMemberResponse*) {
-  const auto set = [&]() -> absl::Status {
-    WATTLE_RETURN_IF_ERROR(runtime::RefuseUnknownFields(*request));
-    return PostFor(*context,
-                   core::SetMember{request->person(),
-                                   {request->projects().begin(), request->projects().end()},
-                                   NameOf(*context)})
-        .status;
-  };
-  return ToGrpc(set());
 }
 
 grpc::Status AccessService::GetAuthority(grpc::ServerContext*,

@@ -8,7 +8,6 @@
 #include <grpc/grpc_security_constants.h>
 
 #include "artifacts/transfer/grpc_status.h"
-#include "base/address_share.h"
 #include "base/status_macros.h"
 #include "coordinator/rpc/peer.h"
 
@@ -20,9 +19,8 @@ std::string Property(const grpc::AuthContext& context, const char* name) {
   return values.empty() ? "" : std::string(values[0].data(), values[0].size());
 }
 
-// Who has no certificate is counted by the share of the address.
-std::string StrangerAt(const std::string& peer) {
-  return absl::StrCat("address ", ShareOfHost(PeerHost(peer)));
+std::string CertificateOf(const grpc::AuthContext& context) {
+  return Property(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
 }
 
 bool IsLocal(const grpc::AuthContext& context) {
@@ -39,7 +37,7 @@ absl::StatusOr<Caller> Gate::CallerOf(const grpc::AuthContext& context) const {
   if (IsLocal(context)) {
     return callers::Callers::Local();
   }
-  const std::string pem = Property(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  const std::string pem = CertificateOf(context);
   if (pem.empty()) {
     return absl::UnauthenticatedError(
         absl::StrCat("no certificate was shown, and this call wants one; ", callers::kHowToEnter));
@@ -65,9 +63,8 @@ absl::Status Gate::Admit(const grpc::AuthContext& context, absl::string_view met
   if (!caller.ok()) {
     // gRPC tells the gate no address: strangers are counted as one. By a revoked certificate
     // nobody uses up the calls of whoever has its name now.
-    const std::string pem = Property(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
     return callers_.CountRefused(
-        pem.empty() ? "callers without a certificate" : callers_.UriIn(pem), caller.status());
+        callers_.ShownBy(CertificateOf(context), "callers without a certificate"), caller.status());
   }
   return callers_.Admit(*caller, method);
 }
@@ -82,9 +79,9 @@ grpc::Status Gate::Process(const InputMetadata& metadata, grpc::AuthContext* con
   const absl::Status may = Admit(*context, method);
   if (!may.ok() && moved_to_.empty()) {
     const absl::StatusOr<Caller> caller = CallerOf(*context);
-    const std::string pem = Property(*context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
-    const std::string shown = pem.empty() ? "" : callers_.UriIn(pem);
-    callers_.NoteRefusal(caller.ok() ? caller->counted() : shown, method, may);
+    callers_.NoteRefusal(
+        caller.ok() ? caller->counted() : callers_.ShownBy(CertificateOf(*context), ""), method,
+        may);
   }
   return ToGrpc(may);
 }
@@ -134,16 +131,18 @@ void Gate::NoteMessage(const grpc::ServerContextBase& context, int64_t bytes) co
     return;  // As almost all: who calls need not be known.
   }
   const absl::StatusOr<Caller> caller = CallerOf(*context.auth_context());
-  callers_.NoteMessage(caller.ok() ? caller->counted() : StrangerAt(context.peer()), bytes);
+  callers_.NoteMessage(
+      caller.ok() ? caller->counted() : callers::StrangerAt(PeerHost(context.peer())), bytes);
 }
 
 absl::Status Gate::TakeStrangersCall(const std::string& peer, Monotonic now) const {
-  return plaintext_ ? absl::OkStatus() : callers_.limits().TakeCall(StrangerAt(peer), now);
+  return plaintext_ ? absl::OkStatus()
+                    : callers_.limits().TakeCall(callers::StrangerAt(PeerHost(peer)), now);
 }
 
 void Gate::NoteRefusedStranger(const std::string& peer, absl::string_view method,
                                const absl::Status& why) const {
-  callers_.NoteRefusal(StrangerAt(peer), method, why);
+  callers_.NoteRefusal(callers::StrangerAt(PeerHost(peer)), method, why);
 }
 
 }  // namespace wattle::rpc

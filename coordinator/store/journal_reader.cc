@@ -1,13 +1,18 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 #include "coordinator/store/journal_reader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include <sqlite3.h>
 
 #include "base/status_macros.h"
+#include "coordinator/store/journal.h"
 
 namespace wattle::store {
 namespace {
@@ -16,12 +21,56 @@ constexpr char kLatestColumns[] =
     "SELECT device_id, CAST(at_unix_seconds / 86400 AS INTEGER) AS day, at_unix_seconds, "
     "attempt_energy_joules, idle_energy_joules, overhead_energy_joules, missing_energy_joules ";
 
+struct KindsQuery {
+  const std::vector<std::string>& kinds;
+  double since_unix_seconds = 0;
+  int64_t last_sequence = 0;
+  int64_t limit = 0;
+};
+
+// Of the rows, newest first, of "SELECT sequence, event": the events in order.
+absl::StatusOr<std::vector<v1::Event>> EventsIn(Statement& select) {
+  std::vector<v1::Event> events;
+  while (true) {
+    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) {
+      std::reverse(events.begin(), events.end());
+      return events;
+    }
+    if (!events.emplace_back().ParseFromString(select.Bytes(1))) {
+      return absl::DataLossError(
+          absl::StrCat("journal: event ", select.Integer(0), " is damaged; restore a backup"));
+    }
+  }
+}
+
+// Of the journal or of the archive, which have the same table. Walks back through it: what people
+// ask for is little beside the fleet's work, so that no index is kept for it.
+absl::StatusOr<std::vector<v1::Event>> EventsOfKindsIn(Database& database,
+                                                       const KindsQuery& query) {
+  std::string wanted;
+  for (size_t i = 0; i < query.kinds.size(); ++i) {
+    absl::StrAppend(&wanted, i == 0 ? "?" : ", ?");
+  }
+  WATTLE_ASSIGN_OR_RETURN(
+      Statement select,
+      database.Prepare(absl::StrCat("SELECT sequence, event FROM events WHERE kind IN (", wanted,
+                                    ") AND at_unix_seconds >= ? AND sequence <= ? "
+                                    "ORDER BY sequence DESC LIMIT ?")));
+  for (const std::string& kind : query.kinds) {
+    select.Bind(kind);
+  }
+  select.Bind(query.since_unix_seconds).Bind(query.last_sequence).Bind(query.limit);
+  return EventsIn(select);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path) {
   WATTLE_ASSIGN_OR_RETURN(Database database,
                           Database::Open(path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX));
-  return std::unique_ptr<JournalReader>(new JournalReader(std::move(database)));
+  return std::unique_ptr<JournalReader>(
+      new JournalReader(std::move(database), absl::StrCat(path, kArchiveSuffix)));
 }
 
 absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_sequence,
@@ -35,41 +84,30 @@ absl::StatusOr<std::vector<v1::Event>> JournalReader::Events(int64_t after_seque
   return EventsIn(select);
 }
 
-// Walks back through the table: what people ask for is little beside the fleet's work, so that no
-// index is kept for it.
 absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsOfKinds(
     const std::vector<std::string>& kinds, double since_unix_seconds, int64_t last_sequence,
     int64_t limit) {
-  absl::MutexLock lock(&mutex_);
-  std::string wanted;
-  for (size_t i = 0; i < kinds.size(); ++i) {
-    absl::StrAppend(&wanted, i == 0 ? "?" : ", ?");
+  KindsQuery query = {kinds, since_unix_seconds, last_sequence, limit};
+  std::vector<v1::Event> events;
+  {
+    absl::MutexLock lock(&mutex_);
+    WATTLE_ASSIGN_OR_RETURN(events, EventsOfKindsIn(database_, query));
+  }
+  query.limit -= static_cast<int64_t>(events.size());
+  if (query.limit == 0 || access(archive_path_.c_str(), F_OK) != 0) {
+    return events;
+  }
+  // Events move from the journal to the archive, which is read last: none is missed between the
+  // two, and those that are in both come once.
+  if (!events.empty()) {
+    query.last_sequence = events.front().sequence() - 1;
   }
   WATTLE_ASSIGN_OR_RETURN(
-      Statement select,
-      database_.Prepare(absl::StrCat("SELECT sequence, event FROM events WHERE kind IN (", wanted,
-                                     ") AND at_unix_seconds >= ? AND sequence <= ? "
-                                     "ORDER BY sequence DESC LIMIT ?")));
-  for (const std::string& kind : kinds) {
-    select.Bind(kind);
-  }
-  select.Bind(since_unix_seconds).Bind(last_sequence).Bind(limit);
-  return EventsIn(select);
-}
-
-absl::StatusOr<std::vector<v1::Event>> JournalReader::EventsIn(Statement& select) {
-  std::vector<v1::Event> events;
-  while (true) {
-    WATTLE_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) {
-      std::reverse(events.begin(), events.end());
-      return events;
-    }
-    if (!events.emplace_back().ParseFromString(select.Bytes(1))) {
-      return absl::DataLossError(
-          absl::StrCat("journal: event ", select.Integer(0), " is damaged; restore a backup"));
-    }
-  }
+      Database archive, Database::Open(archive_path_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX));
+  WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Event> archived, EventsOfKindsIn(archive, query));
+  archived.insert(archived.end(), std::make_move_iterator(events.begin()),
+                  std::make_move_iterator(events.end()));
+  return archived;
 }
 
 // The query takes one step through the primary key for each device, then goes back from the

@@ -38,7 +38,8 @@ class JournalReader {
   // Errors: kDataLoss for an unreadable event.
   absl::StatusOr<std::vector<v1::Event>> Events(int64_t after_sequence, int64_t last_sequence,
                                                 int64_t limit);
-  // As Events, of these kinds alone (proto/kind_name.h) and not older than `since_unix_seconds`.
+  // As Events, of these kinds alone (proto/kind_name.h), not older than `since_unix_seconds`, and
+  // also those of the archive. Reads no more of the archive than the limit leaves.
   absl::StatusOr<std::vector<v1::Event>> EventsOfKinds(const std::vector<std::string>& kinds,
                                                        double since_unix_seconds,
                                                        int64_t last_sequence, int64_t limit);
@@ -49,12 +50,12 @@ class JournalReader {
                                                      double until_unix_seconds);
 
  private:
-  explicit JournalReader(Database database) : database_(std::move(database)) {}
-  // Of the rows, newest first, of "SELECT sequence, event": the events in order.
-  static absl::StatusOr<std::vector<v1::Event>> EventsIn(Statement& select);
+  JournalReader(Database database, std::string archive_path)
+      : archive_path_(std::move(archive_path)), database_(std::move(database)) {}
   absl::StatusOr<std::vector<LedgerAt>> Ledgers(const std::string& sql, double first,
                                                 double second);
 
+  const std::string archive_path_;
   absl::Mutex mutex_;
   Database database_ ABSL_GUARDED_BY(mutex_);
 };

@@ -13,6 +13,7 @@
 
 #include "base/status_matchers.h"
 #include "coordinator/store/journal_fixture.h"
+#include "coordinator/store/journal_reader.h"
 
 namespace wattle::store {
 namespace {
@@ -53,6 +54,33 @@ TEST_F(SnapshotsTest, TheLatestTwoAreKeptWithTheEventsAfterTheOlder) {
   EXPECT_EQ(Query(path_, "SELECT count(*) FROM events"), 6);
   EXPECT_EQ(Query(path_, "SELECT count(*) FROM snapshot_rows"), 2);
   EXPECT_EQ(Query(path_ + ".archive", "SELECT count(*) FROM events WHERE crc IS NOT NULL"), 4);
+}
+
+TEST_F(SnapshotsTest, EventsOfAKindAreReadFromTheArchiveToo) {
+  auto journal = Open();
+  const auto reader = JournalReader::Open(path_);
+  ASSERT_THAT(reader, IsOk());
+  const auto sequences = [&](int64_t last_sequence, int64_t limit) {
+    const auto events =
+        (*reader)->EventsOfKinds({"job_submitted", "policy_applied"}, 0, last_sequence, limit);
+    EXPECT_THAT(events, IsOk());
+    std::vector<int64_t> read;
+    for (const v1::Event& event : *events) {
+      read.push_back(event.sequence());
+    }
+    return read;
+  };
+  ASSERT_THAT(journal->Append(JobEvents(1, 10)), IsOk());
+  EXPECT_THAT(sequences(10, 20), SizeIs(10)) << "there is no archive yet";
+  for (const int64_t sequence : {4, 6, 8}) {
+    ASSERT_THAT(journal->WriteSnapshot(SnapshotOf(sequence, {"rows"})), IsOk());
+  }
+  ASSERT_EQ(Query(path_, "SELECT min(sequence) FROM events"), 7);
+  EXPECT_THAT(sequences(10, 20), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  EXPECT_THAT(sequences(10, 6), ElementsAre(5, 6, 7, 8, 9, 10));
+  EXPECT_THAT(sequences(10, 2), ElementsAre(9, 10));
+  EXPECT_THAT(sequences(3, 20), ElementsAre(1, 2, 3));
+  EXPECT_THAT(*(*reader)->EventsOfKinds({"policy_applied"}, 0, 10, 20), SizeIs(0));
 }
 
 TEST_F(SnapshotsTest, TheFirstOneKeepsEveryEvent) {

@@ -17,6 +17,7 @@
 #include "base/status_matchers.h"
 #include "policy/limits.h"
 #include "policy/open_times.h"
+#include "policy/work_pieces.h"
 #include "scheduler/place/apart.h"
 #include "scheduler/place/check_places.h"
 #include "scheduler/place/fleet_for_test.h"

@@ -85,7 +85,7 @@ IDENTITY = (
         "wattle_attacks_test", "IdentityAttacks.ACallerHoldsNoMoreStreamsThanItsLimit"),
     Bug("a list with secrets", "coordinator/rpc/access_service.cc", "      listed.clear_secret_sha256();\n", "",
         "wattle_attacks_test", "IdentityAttacks.AListOfIdentitiesHasNoSecretsAndNoSpentTokens"),
-    Bug("everybody's quotas", "coordinator/rpc/access_service.cc", ": quota.owner() != own && !scope.all();", ": quota.owner().empty() && !scope.all();",
+    Bug("everybody's quotas", "coordinator/rpc/access_projects.cc", ": quota.owner() != own && !scope.all();", ": quota.owner().empty() && !scope.all();",
         "wattle_attacks_test", "IdentityAttacks.APersonSeesTheirOwnQuotaAlone"),
 )
 

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "models/memory_estimate.h"
+#include "models/stored_weights.h"
 #include "worker/engine/device/device.h"
 #include "worker/engine/kernels/nf4_double.h"
 #include "worker/engine/torch_operators.h"
