@@ -50,7 +50,7 @@ from fleet import BIN, Fleet  # noqa: E402
 from security_links import measure_links  # noqa: E402
 
 ATTACKS = ("wattle_attacks_test", "wattle_project_attacks_test", "wattle_connection_attacks_test", "wattle_peer_attacks_test",
-           "wattle_tpm_attacks_test", "wattle_two_fleets_test")
+           "wattle_tpm_attacks_test", "wattle_two_fleets_test", "wattle_upload_attacks_test")
 
 TASK = """attempt_id: "j1.1" model_directory: "{root}/deploy/demo/model" data_file: "{root}/deploy/demo/fleet-qa-train.json"
 work_directory: "{work}/work" output_directory: "{work}/output" threads: 1
