@@ -51,7 +51,7 @@ const std::vector<MutantRow>& Mutants() {
       {"random counter on resume", "a resumed run draws its random numbers from the beginning"},
       {"guard margin", "the guard stops work at the reserve, not above it"},
       {"daily budget", "the guard forgets the day's energy budget"},
-      {"work window", "the guard lets work run at any time of day"},
+      {"work window", "the guard lets work run at any time of day", false, Fault::kPolicyChange},
       {"stay alive", "the guard keeps the reserve alone, not what the board needs to stay alive"},
       {"deadline", "a job that is past its deadline does not fail"},
       {"pause limit", "a paused attempt holds its job for as long as it is paused"},

@@ -93,14 +93,39 @@ void CheckWorker(const Resting& world, Worker& worker, Invariants& invariants) {
   }
 }
 
+// An upgrade waits for a board until the board is back or removed. A board that lost its disk has
+// become another device, and nobody comes back by the old name.
+bool WaitsForTheLostAlone(const Resting& world, const v1::Upgrade& upgrade) {
+  bool waits = false;
+  for (const v1::DeviceUpgrade& device : upgrade.devices()) {
+    if (device.state() != v1::DEVICE_UPGRADE_STATE_WAITING &&
+        device.state() != v1::DEVICE_UPGRADE_STATE_ORDERED) {
+      continue;
+    }
+    waits = true;
+    for (const std::unique_ptr<Worker>& worker : world.workers) {
+      if (worker->device_id() == device.device_id()) {
+        return false;
+      }
+    }
+  }
+  return waits;
+}
+
+// The upgrade that goes on, and on which something is left to do; null: none.
+const v1::Upgrade* OpenUpgradeOf(const Resting& world) {
+  const v1::Upgrade* const upgrade = core::OpenUpgrade(world.coordinator.durable());
+  const bool goes_on = upgrade != nullptr && upgrade->state() == v1::UPGRADE_STATE_RUNNING &&
+                       !WaitsForTheLostAlone(world, *upgrade);
+  return goes_on ? upgrade : nullptr;
+}
+
 }  // namespace
 
 bool IsAtRest(const Resting& world) {
   const Coordinator& coordinator = world.coordinator;
-  const v1::Upgrade* const upgrade = core::OpenUpgrade(coordinator.durable());
   return coordinator.alive() && coordinator.durable().open_jobs.empty() &&
-         (upgrade == nullptr || upgrade->state() == v1::UPGRADE_STATE_PAUSED) &&
-         world.users.all_answered() &&
+         OpenUpgradeOf(world) == nullptr && world.users.all_answered() &&
          std::all_of(world.workers.begin(), world.workers.end(),
                      [](const auto& worker) { return worker->at_rest(); });
 }
@@ -114,8 +139,7 @@ void CheckAtRest(const Resting& world, Invariants& invariants) {
     invariants.Break("a user never got an answer");
   }
   CheckJobs(world, invariants);
-  if (const v1::Upgrade* const upgrade = core::OpenUpgrade(world.coordinator.durable());
-      upgrade != nullptr && upgrade->state() == v1::UPGRADE_STATE_RUNNING) {
+  if (const v1::Upgrade* const upgrade = OpenUpgradeOf(world); upgrade != nullptr) {
     invariants.Break(absl::StrCat("upgrade ", upgrade->upgrade_id(), " to ", upgrade->version(),
                                   " does not end"));
   }
