@@ -12,6 +12,7 @@
 #include "base/address_share.h"
 #include "base/status_macros.h"
 #include "base/tls/token.h"
+#include "coordinator/core/command.h"
 #include "coordinator/core/enrolment.h"
 
 namespace wattle::callers {
@@ -58,6 +59,15 @@ absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec) {
   }
   spec.set_owner(caller.identity.id);
   return absl::OkStatus();
+}
+
+void JournalRefusals(RefusedCalls& refused, runtime::Runtime& runtime, absl::Duration age_min) {
+  refused.KeepCounts(
+      runtime.Now(),
+      [&runtime](const v1::RefusalsCounted& counted) {
+        return runtime.Post(core::CountRefusals{counted}, nullptr).ok();
+      },
+      age_min);
 }
 
 core::Scope ScopeOf(const Caller& caller, absl::string_view method) {

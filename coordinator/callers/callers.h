@@ -101,6 +101,11 @@ class Callers {
   mutable std::unordered_map<std::string, tls::CertificateFacts> known_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Brings what was refused to the journal, as RefusedCalls::KeepCounts says. Waits for nothing: a
+// runtime that is busy or stops gets it later.
+void JournalRefusals(RefusedCalls& refused, runtime::Runtime& runtime,
+                     absl::Duration age_min = absl::Minutes(1));
+
 // A job belongs to whoever submits it: fills in the owner. Of a caller of whom nothing is proved
 // the owner is what is written. Errors: kPermissionDenied for another's name.
 absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec);

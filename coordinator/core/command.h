@@ -184,6 +184,10 @@ struct RetireRoot {
   std::string root_sha256;
   std::string by;
 };
+// So many calls were refused since the last such command, for the audit. No state depends on it.
+struct CountRefusals {
+  v1::RefusalsCounted counted;
+};
 // Replaces the owner's quota; one without a limit removes it.
 struct SetQuota {
   v1::Quota quota;
@@ -235,9 +239,9 @@ using Command =
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
                  RevokeToken, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity, RenewIdentity,
-                 RotateRoot, RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles,
-                 PushForecast, RemoveForecast, SetProject, RemoveProject, SetMember, StartUpgrade,
-                 PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
+                 RotateRoot, RetireRoot, CountRefusals, SetQuota, ImportProfiles,
+                 RemoveImportedProfiles, PushForecast, RemoveForecast, SetProject, RemoveProject,
+                 SetMember, StartUpgrade, PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

@@ -127,6 +127,10 @@ void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
   draft.Add().mutable_policy_deleted()->set_name(command.name);
 }
 
+void DecideCountRefusals(Draft& draft, const CountRefusals& command) {
+  *draft.Add().mutable_refusals_counted() = command.counted;
+}
+
 template <typename>
 [[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
@@ -196,6 +200,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideRotateRoot(draft, one);
         } else if constexpr (std::is_same_v<One, RetireRoot>) {
           DecideRetireRoot(draft, one);
+        } else if constexpr (std::is_same_v<One, CountRefusals>) {
+          DecideCountRefusals(draft, one);
         } else if constexpr (std::is_same_v<One, SetQuota>) {
           DecideSetQuota(draft, one);
         } else if constexpr (std::is_same_v<One, ImportProfiles>) {

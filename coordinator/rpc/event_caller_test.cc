@@ -149,10 +149,11 @@ TEST_F(EventCallerTest, EveryChangeSaysWhoAndFromWhere) {
     }
   }
   // Of a call that is not made above: rows and roots, posted as their neighbours; a removal, which
-  // wants a board that has left; and what boards do.
+  // wants a board that has left; what boards do; and what is refused.
   const std::set<std::string> others = {
       "profiles_imported", "imported_profiles_removed", "authority_retired", "device_removed",
-      "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled"};
+      "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled",
+      "refusals_counted"};
   const pb::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
   for (int i = 0; i < kinds.field_count(); ++i) {
     const std::string& kind = kinds.field(i)->name();
@@ -178,7 +179,7 @@ TEST_F(EventCallerTest, ABoardsWordAndAnEnrolmentSayWhoAndFromWhere) {
                                            "device_registered by device device-a from 127.0.0.1"}));
 }
 
-// With the limit of the latest events: a refusal is in memory, not in the journal.
+// With the limit of the latest events: a single refusal is in memory, not in the journal.
 TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
   const Outcome refused =
       CallGeneric(PersonChannel("vera", "viewer"), "/wattle.v1.AccessService/RevokePerson", "");
