@@ -225,9 +225,11 @@ std::string Callers::ShownBy(absl::string_view pem, std::string stranger) const 
   return facts.ok() && facts->uris.size() == 1 ? facts->uris[0] : "callers of no fleet";
 }
 
-absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {
-  if (const std::string counted = caller.counted(); !counted.empty()) {
-    WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
+absl::Status Callers::Admit(const Caller& caller, absl::string_view method,
+                            const std::string& nameless) const {
+  const std::string counted = caller.counted();
+  if (const std::string& who = counted.empty() ? nameless : counted; !who.empty()) {
+    WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));
   }
   const absl::Time now = runtime_.Now().wall;
   const core::CertificateAge age =

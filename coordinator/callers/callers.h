@@ -73,9 +73,11 @@ class Callers {
   [[nodiscard]] absl::StatusOr<Caller> OfAuthorization(absl::string_view header) const;
 
   // Before the request is read: whether the caller may call the method, for some resource, now.
-  // Errors: kUnauthenticated for an expired certificate; kResourceExhausted for one call too many;
-  // those of access::DecideMethod.
-  [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+  // nameless: whose call it is where the caller is nobody who is counted; empty: nobody's. Errors:
+  // kUnauthenticated for an expired certificate; kResourceExhausted for one call too many; those of
+  // access::DecideMethod.
+  [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method,
+                                   const std::string& nameless = "") const;
   // Of a caller that is nobody here: `why`. Errors: kResourceExhausted for one call too many of
   // `who`, such as ShownBy.
   [[nodiscard]] absl::Status CountRefused(const std::string& who, const absl::Status& why) const;
