@@ -141,6 +141,11 @@ struct RevokeToken {
   std::string by;
   bool by_admin = false;  // Else tokens of devices alone.
 };
+// The token was used so often, as this journal does not know, after a restore.
+struct HoldTokenUses {
+  std::string token_id;
+  int used = 0;
+};
 // A device or person shows a token. identity: its id (of a device), keys, certificate and token;
 // the token gives the rest.
 struct Enrol {
@@ -238,8 +243,8 @@ using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
-                 RevokeToken, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity, RenewIdentity,
-                 RotateRoot, RetireRoot, CountRefusals, SetQuota, ImportProfiles,
+                 RevokeToken, HoldTokenUses, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity,
+                 RenewIdentity, RotateRoot, RetireRoot, CountRefusals, SetQuota, ImportProfiles,
                  RemoveImportedProfiles, PushForecast, RemoveForecast, SetProject, RemoveProject,
                  SetMember, StartUpgrade, PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
 

@@ -186,6 +186,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideCreateTokens(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeToken>) {
           DecideRevokeToken(draft, one);
+        } else if constexpr (std::is_same_v<One, HoldTokenUses>) {
+          DecideHoldTokenUses(draft, one);
         } else if constexpr (std::is_same_v<One, Enrol>) {
           DecideEnrol(draft, one);
         } else if constexpr (std::is_same_v<One, ApproveDevice>) {

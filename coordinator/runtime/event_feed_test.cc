@@ -94,6 +94,14 @@ TEST(TellEventTest, RefusalsAreOneLineWithTheirCounts) {
             "192.0.2.7 GET /metrics, 3 other calls");
 }
 
+TEST(TellEventTest, ATokenOfBeforeARestoreIsNoNewOne) {
+  const std::string token =
+      "token_created { token { token_id: 't1' kind: 'device' created_by: "
+      "'ann' uses: 4 ";
+  EXPECT_EQ(Tell(token + "} }"), "ann made the token t1 for 4 devices");
+  EXPECT_EQ(Tell(token + "used: 3 } }"), "the token t1 was used 3 of 4 times before the restore");
+}
+
 TEST(TellEventTest, BookkeepingEventsAreNotShown) {
   EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
   EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");

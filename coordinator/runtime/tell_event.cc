@@ -197,6 +197,10 @@ class Teller {
   }
   void On(const v1::TokenCreated& event) {
     const v1::EnrolmentToken& token = event.token();
+    if (token.used() > 0) {
+      return Say(absl::StrCat("the token ", token.token_id(), " was used ", token.used(), " of ",
+                              token.uses(), " times before the restore"));
+    }
     Say(absl::StrCat(token.created_by(), " made the token ", token.token_id(), " for ",
                      token.kind() == core::kServiceKind
                          ? absl::StrCat("the service ", token.person())
