@@ -20,7 +20,8 @@ namespace {
 constexpr char kRevoked[] = "revoked";
 constexpr char kWaits[] = "waits";
 constexpr char kSpent[] = "spent";
-constexpr char kNoKey[] = "-";  // Of a board that the journal did not know when it was revoked.
+constexpr char kUsed[] = "used";  // And how often, behind the token's end.
+constexpr char kNoKey[] = "-";    // Of a board that the journal did not know when it was revoked.
 constexpr char kTimeFormat[] = "%Y-%m-%dT%H:%M:%SZ";
 
 std::string TimeText(absl::Time time) {
@@ -64,9 +65,11 @@ bool ParseWaiting(absl::string_view text, v1::IdentityRecord& record) {
 
 bool ParseToken(absl::string_view text, KeptLine& line) {
   const std::vector<std::string> parts = absl::StrSplit(text, ' ');
-  if (parts.size() != 4 || !core::CheckId("id", parts[1]).ok() ||
-      (parts[2] != kRevoked && parts[2] != kSpent) || !ParseTimeText(parts[0], line.at) ||
-      !ParseTimeText(parts[3], line.token_ends)) {
+  const bool is_used = parts.size() == 5 && parts[2] == kUsed &&
+                       absl::SimpleAtoi(parts[4], &line.token_used) && line.token_used > 0;
+  const bool is_over = parts.size() == 4 && (parts[2] == kRevoked || parts[2] == kSpent);
+  if ((!is_used && !is_over) || !core::CheckId("id", parts[1]).ok() ||
+      !ParseTimeText(parts[0], line.at) || !ParseTimeText(parts[3], line.token_ends)) {
     return false;
   }
   line.token_id = parts[1];
@@ -132,8 +135,10 @@ std::string FormatLine(const KeptLine& line) {
     case KeptLine::Kind::kToken:
       break;
   }
-  return absl::StrCat(core::kTokenKind, " ", TimeText(line.at), " ", line.token_id, " ",
-                      line.token_revoked ? kRevoked : kSpent, " ", TimeText(line.token_ends));
+  const char* const state = line.token_revoked ? kRevoked : line.token_used > 0 ? kUsed : kSpent;
+  return absl::StrCat(core::kTokenKind, " ", TimeText(line.at), " ", line.token_id, " ", state, " ",
+                      TimeText(line.token_ends),
+                      line.token_used > 0 ? absl::StrCat(" ", line.token_used) : "");
 }
 
 absl::StatusOr<KeptLine> ParseLine(absl::string_view text) {

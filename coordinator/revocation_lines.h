@@ -1,7 +1,7 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
 //
 // A line of the file that a restore does not set back: who was revoked or waits for approval, which
-// token works no more, and where the journal says so. Pure.
+// token works no more or how often it was used, and where the journal says so. Pure.
 #ifndef WATTLE_COORDINATOR_REVOCATION_LINES_H_
 #define WATTLE_COORDINATOR_REVOCATION_LINES_H_
 
@@ -42,7 +42,8 @@ struct KeptLine {
   // Of a token.
   std::string token_id = {};
   absl::Time token_ends = {};
-  bool token_revoked = false;  // Else it is spent.
+  bool token_revoked = false;
+  int token_used = 0;  // Of one that is neither revoked nor spent; else 0.
 };
 
 // What the line is about: a later line about the same replaces it.

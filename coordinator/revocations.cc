@@ -53,7 +53,17 @@ bool IsForgotten(const core::State& state, const KeptLine& line) {
       break;
   }
   const v1::EnrolmentToken* const token = state.tokens.Find(line.token_id);
-  return token != nullptr && !IsSpent(*token);
+  return token != nullptr && !IsSpent(*token) &&
+         (line.token_used == 0 || token->used() < line.token_used);
+}
+
+// Of two lines of a token: uses only grow, then it is spent, or revoked.
+bool IsNews(const KeptLine& line, const KeptLine& known) {
+  const auto rank = [](const KeptLine& one) {
+    const bool is_spent = !one.token_revoked && one.token_used == 0;
+    return std::make_tuple(one.token_revoked, is_spent, one.token_used);
+  };
+  return rank(line) > rank(known);
 }
 
 bool IsOver(const KeptLine& line, absl::Time now) {
@@ -171,10 +181,11 @@ void Revocations::Take(absl::Time now, const v1::EnrolmentToken& token) {
                    .at = now,
                    .token_id = token.token_id(),
                    .token_ends = core::FromUnix(token.expires_unix_seconds()),
-                   .token_revoked = token.revoked()};
+                   .token_revoked = token.revoked(),
+                   .token_used = IsSpent(token) ? 0 : token.used()};
   const auto known = lines_.find(SubjectOf(line));
-  const bool is_news = known == lines_.end() || (token.revoked() && !known->second.token_revoked);
-  if (IsSpent(token) && is_news && !IsOver(line, now)) {
+  const bool is_news = known == lines_.end() || IsNews(line, known->second);
+  if ((IsSpent(token) || token.used() > 0) && is_news && !IsOver(line, now)) {
     Put(std::move(line));
   }
 }
@@ -202,7 +213,8 @@ absl::Status Revocations::KeepAllOf(const std::string& path) {
     absl::MutexLock lock(&mutex_);
     for (auto& [subject, line] : others) {
       const auto known = lines_.find(subject);
-      if (known == lines_.end() || IsBefore(known->second, line)) {
+      if (known == lines_.end() || (line.kind == Kind::kToken ? IsNews(line, known->second)
+                                                              : IsBefore(known->second, line))) {
         Put(std::move(line));
       }
     }
@@ -215,7 +227,9 @@ absl::StatusOr<bool> Revocations::HoldAgain(runtime::Runtime& runtime, const Kep
     return false;
   }
   core::Command command;
-  if (line.kind == Kind::kToken) {
+  if (line.kind == Kind::kToken && line.token_used > 0) {
+    command = core::HoldTokenUses{line.token_id, line.token_used};
+  } else if (line.kind == Kind::kToken) {
     command = core::RevokeToken{line.token_id, kRevocationsFile, true};
   } else if (line.kind == Kind::kWaits) {
     command = core::HoldForApproval{line.identity};

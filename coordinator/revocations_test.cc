@@ -53,12 +53,12 @@ class RevocationsTest : public testing::Test {
   void Do(core::Command command) {
     ASSERT_THAT(runtime_->PostAndWait(std::move(command), kPatience).status, IsOk());
   }
-  // Of a device, for one use.
-  void MakeToken(const std::string& token_id, bool approve = false) {
+  // Of a device.
+  void MakeToken(const std::string& token_id, bool approve = false, int uses = 1) {
     v1::EnrolmentToken token;
     token.set_token_id(token_id);
     token.set_kind(core::kDeviceKind);
-    token.set_uses(1);
+    token.set_uses(uses);
     token.set_approve(approve);
     token.set_expires_unix_seconds(4e9);
     Do(core::CreateTokens{{token}});
@@ -212,6 +212,35 @@ TEST_F(RevocationsTest, ATokenThatEndedAfterTheBackupEndsAgain) {
   EXPECT_EQ(*revocations_->Agree(*runtime_), 0);
 }
 
+TEST_F(RevocationsTest, ATokenForSeveralBoardsKeepsItsUses) {
+  MakeToken("batch", /*approve=*/false, 4);
+  MakeToken("later", /*approve=*/false, 4);
+  Spend("batch", "a", key_);
+  ASSERT_THAT(Backup(data_, backup_), IsOk());
+  Spend("batch", "b", key_);
+  Spend("batch", "c", key_);
+  EXPECT_THAT(File(), HasSubstr(" batch used 2096-10-02T07:06:40Z 3\n"));
+  RestoreBackup();
+  EXPECT_EQ(TokenOf("batch").used(), 1) << "the backup knows no better";
+  EXPECT_EQ(*revocations_->Agree(*runtime_), 1);
+  EXPECT_EQ(TokenOf("batch").used(), 3);
+  EXPECT_FALSE(IsSpent(TokenOf("batch")));
+  EXPECT_EQ(TokenOf("later").used(), 0);
+  EXPECT_EQ(*revocations_->Agree(*runtime_), 0);
+  // What the backup counted higher stays.
+  Spend("later", "d", key_);
+  std::filesystem::remove_all(backup_);
+  ASSERT_THAT(Backup(data_, backup_), IsOk());
+  RestoreBackup();
+  EXPECT_EQ(*revocations_->Agree(*runtime_), 0);
+  EXPECT_EQ(TokenOf("batch").used(), 3);
+  Spend("batch", "e", key_);
+  EXPECT_THAT(File(), AllOf(HasSubstr(" batch spent "), HasSubstr(" later used ")));
+  RestoreBackup();
+  EXPECT_EQ(*revocations_->Agree(*runtime_), 1);
+  EXPECT_TRUE(IsSpent(TokenOf("batch")));
+}
+
 TEST_F(RevocationsTest, ABoardThatWaitsForApprovalWaitsAgain) {
   MakeToken("by-a-later-one", true);
   ASSERT_THAT(Backup(data_, backup_), IsOk());
@@ -300,7 +329,11 @@ TEST_F(RevocationsTest, ALineThatIsNoneIsNamed) {
                            "device na/no - stolen\n", "revoked device nano - stolen\n",
                            "revoked 2026-01-02T03:04:05Z 0 x device nano - stolen\n",
                            "waits 2026-01-02T03:04:05Z 0 7 nano AAAA\n",
-                           "token 2026-01-02T03:04:05Z id lost 2026-01-02T03:04:05Z\n"}) {
+                           "token 2026-01-02T03:04:05Z id lost 2026-01-02T03:04:05Z\n",
+                           "token 2026-01-02T03:04:05Z id used 2026-01-02T03:04:05Z\n",
+                           "token 2026-01-02T03:04:05Z id used 2026-01-02T03:04:05Z 0\n",
+                           "token 2026-01-02T03:04:05Z id used 2026-01-02T03:04:05Z x\n",
+                           "token 2026-01-02T03:04:05Z id spent 2026-01-02T03:04:05Z 3\n"}) {
     std::ofstream(data_ + "/revocations") << "device a - lost\n" << line;
     EXPECT_THAT(Revocations::Open(data_ + "/revocations"),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("revocations:2: is no revocation")))

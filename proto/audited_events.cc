@@ -42,9 +42,13 @@ const std::vector<std::string>& AuditedKinds() {
   return kinds;
 }
 
+bool IsRefusal(absl::string_view kind) {
+  return kind == kCallRefused || kind == kRefusalsCounted;
+}
+
 bool IsAudited(absl::string_view kind) {
   const std::vector<std::string>& kinds = AuditedKinds();
-  return kind == kCallRefused || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+  return IsRefusal(kind) || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
 }
 
 bool IsOfDailyWork(absl::string_view kind) {

@@ -17,10 +17,15 @@ namespace wattle {
 // The kind of an event that is not in the journal: a call was refused, counted over a minute.
 inline constexpr char kCallRefused[] = "call_refused";
 
+// Of the journal: the calls that were refused in a minute.
+inline constexpr char kRefusalsCounted[] = "refusals_counted";
+// Whether it is one of these two, which a stranger makes as often as they like.
+bool IsRefusal(absl::string_view kind);
+
 // kind: of a FleetEvent.
 bool IsAudited(absl::string_view kind);
 
-// Those of the journal.
+// Those of the journal but kRefusalsCounted.
 const std::vector<std::string>& AuditedKinds();
 // Whether it is audited as what people do all day, many times a minute: jobs and artifacts.
 bool IsOfDailyWork(absl::string_view kind);

@@ -126,6 +126,7 @@ const std::vector<AccessRow>& AccessTable() {
       {"/wattle.v1.ArtifactService/SignArtifact", kWrite},
       {"/wattle.v1.CoordinatorService/GetCoordinator", kReadFleet},
       {"/wattle.v1.CoordinatorService/WatchEvents", kRead},
+      {kReadAudit, kAdminister},
       {"/wattle.v1.CoordinatorService/ReportEnergy", kRead},
       {"/wattle.v1.FleetService/Connect", kDevice},
       {"/wattle.v1.PeerDirectory/Announce", kPeers},

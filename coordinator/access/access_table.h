@@ -53,6 +53,9 @@ struct AccessRow {
   bool for_strangers = false;            // Callers without any role too.
 };
 
+// The row of WatchEvents for whoever asks for the audit alone, beside the row of the method.
+inline constexpr char kReadAudit[] = "/wattle.v1.CoordinatorService/WatchEvents audited_alone";
+
 const std::vector<AccessRow>& AccessTable();
 
 // Errors: kInternal for a method without a row: the program must not start.

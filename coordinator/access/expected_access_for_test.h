@@ -53,6 +53,7 @@ inline const std::map<std::string, std::string>& Expected() {
       {"/wattle.v1.ArtifactService/SignArtifact", "-paa----"},
       {"/wattle.v1.CoordinatorService/GetCoordinator", "aaaa----"},
       {"/wattle.v1.CoordinatorService/WatchEvents", "ppaa----"},
+      {"/wattle.v1.CoordinatorService/WatchEvents audited_alone", "---a----"},
       {"/wattle.v1.CoordinatorService/ReportEnergy", "ppaa----"},
       {"/wattle.v1.FleetService/Connect", "----d-d-"},
       {"/wattle.v1.PeerDirectory/Announce", "----d---"},

@@ -12,6 +12,7 @@
 #include "base/address_share.h"
 #include "base/status_macros.h"
 #include "base/tls/token.h"
+#include "coordinator/core/command.h"
 #include "coordinator/core/enrolment.h"
 
 namespace wattle::callers {
@@ -58,6 +59,15 @@ absl::Status SetOwner(const Caller& caller, v1::JobSpec& spec) {
   }
   spec.set_owner(caller.identity.id);
   return absl::OkStatus();
+}
+
+void JournalRefusals(RefusedCalls& refused, runtime::Runtime& runtime, absl::Duration age_min) {
+  refused.KeepCounts(
+      runtime.Now(),
+      [&runtime](const v1::RefusalsCounted& counted) {
+        return runtime.Post(core::CountRefusals{counted}, nullptr).ok();
+      },
+      age_min);
 }
 
 core::Scope ScopeOf(const Caller& caller, absl::string_view method) {
@@ -215,9 +225,11 @@ std::string Callers::ShownBy(absl::string_view pem, std::string stranger) const 
   return facts.ok() && facts->uris.size() == 1 ? facts->uris[0] : "callers of no fleet";
 }
 
-absl::Status Callers::Admit(const Caller& caller, absl::string_view method) const {
-  if (const std::string counted = caller.counted(); !counted.empty()) {
-    WATTLE_RETURN_IF_ERROR(limits_->TakeCall(counted, runtime_.Now().monotonic));
+absl::Status Callers::Admit(const Caller& caller, absl::string_view method,
+                            const std::string& nameless) const {
+  const std::string counted = caller.counted();
+  if (const std::string& who = counted.empty() ? nameless : counted; !who.empty()) {
+    WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));
   }
   const absl::Time now = runtime_.Now().wall;
   const core::CertificateAge age =

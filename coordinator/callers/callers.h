@@ -73,9 +73,11 @@ class Callers {
   [[nodiscard]] absl::StatusOr<Caller> OfAuthorization(absl::string_view header) const;
 
   // Before the request is read: whether the caller may call the method, for some resource, now.
-  // Errors: kUnauthenticated for an expired certificate; kResourceExhausted for one call too many;
-  // those of access::DecideMethod.
-  [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method) const;
+  // nameless: whose call it is where the caller is nobody who is counted; empty: nobody's. Errors:
+  // kUnauthenticated for an expired certificate; kResourceExhausted for one call too many; those of
+  // access::DecideMethod.
+  [[nodiscard]] absl::Status Admit(const Caller& caller, absl::string_view method,
+                                   const std::string& nameless = "") const;
   // Of a caller that is nobody here: `why`. Errors: kResourceExhausted for one call too many of
   // `who`, such as ShownBy.
   [[nodiscard]] absl::Status CountRefused(const std::string& who, const absl::Status& why) const;
@@ -100,6 +102,11 @@ class Callers {
   // What was read of the certificates of the latest connections, by their text.
   mutable std::unordered_map<std::string, tls::CertificateFacts> known_ ABSL_GUARDED_BY(mutex_);
 };
+
+// Brings what was refused to the journal, as RefusedCalls::KeepCounts says. Waits for nothing: a
+// runtime that is busy or stops gets it later.
+void JournalRefusals(RefusedCalls& refused, runtime::Runtime& runtime,
+                     absl::Duration age_min = absl::Minutes(1));
 
 // A job belongs to whoever submits it: fills in the owner. Of a caller of whom nothing is proved
 // the owner is what is written. Errors: kPermissionDenied for another's name.

@@ -14,7 +14,10 @@
 
 #include "base/status_matchers.h"
 #include "base/tls/certificate.h"
+#include "coordinator/core/command.h"
+#include "coordinator/runtime/overview.h"
 #include "coordinator/runtime/runtime_fixture.h"
+#include "proto/audited_events.h"
 
 namespace wattle::callers {
 namespace {
@@ -86,6 +89,32 @@ TEST_F(CallersTest, MethodsThatDoNotExistCountAsOne) {
   EXPECT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[0], "a stranger was refused a method that does not exist: no certificate");
   limits->refused_calls().SetTell(nullptr);
+}
+
+// Also what another version or a restart asks of the journal later.
+TEST_F(CallersTest, RefusalsAreAnEventOfTheJournal) {
+  CallLimits limits;
+  limits.refused_calls().Note("person eve", "GET /metrics", "no role", runtime_->Now().monotonic);
+  JournalRefusals(limits.refused_calls(), *runtime_);
+  const auto audited = [this] {
+    const auto overview = runtime::Overview::Open(*runtime_);
+    EXPECT_THAT(overview, IsOk());
+    const auto page = (*overview)->feed().Audited(10, 0);
+    EXPECT_THAT(page, IsOk());
+    std::vector<std::string> texts;
+    for (const v1::FleetEvent& event : page->events) {
+      if (event.kind() == kRefusalsCounted) {
+        texts.push_back(event.text());
+      }
+    }
+    return texts;
+  };
+  EXPECT_TRUE(audited().empty()) << "the minute is not over";
+  JournalRefusals(limits.refused_calls(), *runtime_, absl::ZeroDuration());
+  // Behind it in the queue.
+  ASSERT_THAT(Ask(*runtime_, core::Tick{}).status, IsOk());
+  EXPECT_THAT(audited(), testing::ElementsAre("1 call was refused within 1 s: person eve GET "
+                                              "/metrics (no role)"));
 }
 
 TEST_F(CallersTest, ARefusedCertificateIsCountedByItsUri) {

@@ -125,6 +125,8 @@ std::vector<Effect> Apply(State& state, const v1::Event& event, std::optional<Mo
     case v1::Event::kAuthorityRotated:
     case v1::Event::kAuthorityRetired:
       break;  // For the audit: the authority's folder tells which roots there are.
+    case v1::Event::kRefusalsCounted:
+      break;  // For the audit: what was refused changed nothing.
     case v1::Event::kQuotaSet:
       applier.On(event.quota_set());
       break;

@@ -141,6 +141,11 @@ struct RevokeToken {
   std::string by;
   bool by_admin = false;  // Else tokens of devices alone.
 };
+// The token was used so often, as this journal does not know, after a restore.
+struct HoldTokenUses {
+  std::string token_id;
+  int used = 0;
+};
 // A device or person shows a token. identity: its id (of a device), keys, certificate and token;
 // the token gives the rest.
 struct Enrol {
@@ -183,6 +188,10 @@ struct RotateRoot {
 struct RetireRoot {
   std::string root_sha256;
   std::string by;
+};
+// So many calls were refused since the last such command, for the audit. No state depends on it.
+struct CountRefusals {
+  v1::RefusalsCounted counted;
 };
 // Replaces the owner's quota; one without a limit removes it.
 struct SetQuota {
@@ -234,10 +243,10 @@ using Command =
     std::variant<OpenJournal, SubmitJob, CancelJob, WorkerHello, WorkerReport, Tick, PlanComputed,
                  DrainDevice, ResumeDevice, RemoveDevice, ApplyPolicy, DeletePolicy, CommitArtifact,
                  SignArtifact, RemoveArtifact, EvictArtifact, ArchiveEnded, CreateTokens,
-                 RevokeToken, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity, RenewIdentity,
-                 RotateRoot, RetireRoot, SetQuota, ImportProfiles, RemoveImportedProfiles,
-                 PushForecast, RemoveForecast, SetProject, RemoveProject, SetMember, StartUpgrade,
-                 PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
+                 RevokeToken, HoldTokenUses, Enrol, ApproveDevice, HoldForApproval, RevokeIdentity,
+                 RenewIdentity, RotateRoot, RetireRoot, CountRefusals, SetQuota, ImportProfiles,
+                 RemoveImportedProfiles, PushForecast, RemoveForecast, SetProject, RemoveProject,
+                 SetMember, StartUpgrade, PauseUpgrade, ResumeUpgrade, AbortUpgrade>;
 
 // The shell sends the device its desired set, as DesiredFor gives it at that moment.
 struct DesiredSetChanged {

@@ -127,6 +127,10 @@ void DecideDeletePolicy(Draft& draft, const DeletePolicy& command) {
   draft.Add().mutable_policy_deleted()->set_name(command.name);
 }
 
+void DecideCountRefusals(Draft& draft, const CountRefusals& command) {
+  *draft.Add().mutable_refusals_counted() = command.counted;
+}
+
 template <typename>
 [[maybe_unused]] constexpr bool kAlwaysFalse = false;
 
@@ -182,6 +186,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideCreateTokens(draft, one);
         } else if constexpr (std::is_same_v<One, RevokeToken>) {
           DecideRevokeToken(draft, one);
+        } else if constexpr (std::is_same_v<One, HoldTokenUses>) {
+          DecideHoldTokenUses(draft, one);
         } else if constexpr (std::is_same_v<One, Enrol>) {
           DecideEnrol(draft, one);
         } else if constexpr (std::is_same_v<One, ApproveDevice>) {
@@ -196,6 +202,8 @@ Decision Decide(const State& state, const Command& command, const Observations& 
           DecideRotateRoot(draft, one);
         } else if constexpr (std::is_same_v<One, RetireRoot>) {
           DecideRetireRoot(draft, one);
+        } else if constexpr (std::is_same_v<One, CountRefusals>) {
+          DecideCountRefusals(draft, one);
         } else if constexpr (std::is_same_v<One, SetQuota>) {
           DecideSetQuota(draft, one);
         } else if constexpr (std::is_same_v<One, ImportProfiles>) {

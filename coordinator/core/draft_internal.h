@@ -98,6 +98,7 @@ void DecideRemoveForecast(Draft& draft, const RemoveForecast& command);
 // Of tokens and identities (enrolment.cc).
 void DecideCreateTokens(Draft& draft, const CreateTokens& command);
 void DecideRevokeToken(Draft& draft, const RevokeToken& command);
+void DecideHoldTokenUses(Draft& draft, const HoldTokenUses& command);
 void DecideEnrol(Draft& draft, const Enrol& command);
 void DecideApproveDevice(Draft& draft, const ApproveDevice& command);
 void DecideHoldForApproval(Draft& draft, const HoldForApproval& command);

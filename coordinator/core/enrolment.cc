@@ -175,6 +175,17 @@ void DecideCreateTokens(Draft& draft, const CreateTokens& command) {
   }
 }
 
+void DecideHoldTokenUses(Draft& draft, const HoldTokenUses& command) {
+  const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
+  if (token == nullptr || token->used() >= command.used) {
+    return;
+  }
+  // The event of a new token, with its uses: it takes the place of the token.
+  v1::EnrolmentToken& used = *draft.Add().mutable_token_created()->mutable_token();
+  used = *token;
+  used.set_used(std::min(command.used, token->uses()));
+}
+
 void DecideRevokeToken(Draft& draft, const RevokeToken& command) {
   const v1::EnrolmentToken* const token = draft.state().tokens.Find(command.token_id);
   if (token == nullptr) {

@@ -14,6 +14,7 @@
 #include "base/status_matchers.h"
 #include "coordinator/core/boards_for_test.h"
 #include "coordinator/core/core.h"
+#include "coordinator/core/dry_run.h"
 #include "coordinator/core/planning.h"
 #include "coordinator/core/spec_for_test.h"
 #include "coordinator/core/state.h"

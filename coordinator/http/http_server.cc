@@ -154,6 +154,12 @@ callers::Caller NamelessCaller(access::Role role) {
   return caller;
 }
 
+// Whose calls are counted: of who proves nothing, those of the address.
+std::string CountedAs(const callers::Caller& caller, const Request& request) {
+  const std::string counted = caller.counted();
+  return counted.empty() ? callers::StrangerAt(request.remote_addr) : counted;
+}
+
 // Who posts, and how the events of the post name them.
 struct Asker {
   callers::Caller caller;
@@ -297,7 +303,7 @@ absl::Status HttpServer::Admit(const Request& request, absl::string_view route) 
     return callers->CountRefused(callers->ShownBy(pem, callers::StrangerAt(request.remote_addr)),
                                  caller.status());
   }
-  return callers->Admit(*caller, route);
+  return callers->Admit(*caller, route, callers::StrangerAt(request.remote_addr));
 }
 
 void HttpServer::NoteMessage(const Request& request, absl::string_view route,
@@ -308,7 +314,7 @@ void HttpServer::NoteMessage(const Request& request, absl::string_view route,
     return;
   }
   if (const auto caller = CallerOf(request, route); caller.ok()) {
-    callers->NoteMessage(caller->counted(), bytes);
+    callers->NoteMessage(CountedAs(*caller, request), bytes);
   }
 }
 
@@ -319,8 +325,9 @@ void HttpServer::NoteRefusal(const Request& request, absl::string_view route,
     return;
   }
   const absl::StatusOr<callers::Caller> caller = CallerOf(request, route);
-  const std::string who = caller.ok() ? caller->counted() : "";
-  callers->NoteRefusal(who.empty() ? callers::StrangerAt(request.remote_addr) : who, route, why);
+  callers->NoteRefusal(
+      caller.ok() ? CountedAs(*caller, request) : callers::StrangerAt(request.remote_addr), route,
+      why);
 }
 
 absl::Status HttpServer::CheckJob(const Request& request, absl::string_view route,

@@ -82,13 +82,13 @@ class HttpsTest : public runtime::RuntimeFixture {
   }
 
   // Anew: a caller has so many calls, and no more for minutes.
-  void ServeFew(double calls) {
+  void ServeFew(double calls, const HttpOptions& options = {}) {
     server_->Stop();
     callers_ = std::make_unique<callers::Callers>(
         *runtime_, authority_->fleet(),
         std::make_shared<callers::CallLimits>(
             callers::CallLimits::Most{.calls_per_second = 0.001, .calls_at_once = calls}));
-    Serve({});
+    Serve(options);
   }
 
   std::unique_ptr<httplib::Client> ClientOf(const Proof& proof) const {
@@ -513,6 +513,20 @@ TEST_F(HttpsTest, CallersWithoutAProofMayWhatTheFlagGives) {
       Ask(*runtime_, core::RevokeToken{"0123456789abcdef", "ann", /*by_admin=*/true}).status,
       IsOk());
   EXPECT_EQ(Get(revoked, "/api/v1/jobs").status, 401) << "who shows a bad token is not nameless";
+}
+
+TEST_F(HttpsTest, CallersWithoutAProofShareTheCallsOfTheirAddress) {
+  HttpOptions options;
+  options.nameless_role = access::Role::kSubmitter;
+  ServeFew(5, options);
+  const std::string body =
+      absl::StrCat(R"({"job_id": "1"})", std::string(3 * callers::kMessageBytesOfACall, ' '));
+  EXPECT_EQ(Call({}, "POST", "/api/v1/plan", body).status, 404);
+  EXPECT_EQ(Get({}, "/api/v1/jobs").status, 200) << "the fifth";
+  const Answer refused = Get({}, "/api/v1/jobs");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("address 127.0.0.1: more than"));
+  EXPECT_EQ(Get(Enrolled("person", "ann", "admin"), "/api/v1/jobs").status, 200);
 }
 
 TEST_F(HttpsTest, AForeignHostOrPageIsRefusedBehindTlsToo) {

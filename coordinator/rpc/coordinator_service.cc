@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "artifacts/transfer/grpc_status.h"
+#include "coordinator/access/access_table.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "proto/audited_events.h"
@@ -28,6 +29,14 @@ absl::Status CheckEventsRequest(const v1::WatchEventsRequest& request) {
         absl::StrCat("limit: ", request.limit(), ", wanted 0 to ", most));
   }
   return known;
+}
+
+// The audit is for fewer callers than all events are.
+absl::Status CheckMayRead(const Gate& gate, const grpc::ServerContext& context,
+                          const v1::WatchEventsRequest& request) {
+  return request.audited_alone()
+             ? gate.Check(*context.auth_context(), access::kReadAudit, {}).status()
+             : absl::OkStatus();
 }
 
 // From where others call is the operators' business.
@@ -62,6 +71,9 @@ grpc::Status CoordinatorService::WatchEvents(grpc::ServerContext* context,
                                              grpc::ServerWriter<v1::FleetEvent>* writer) {
   if (const absl::Status valid = CheckEventsRequest(*request); !valid.ok()) {
     return ToGrpc(valid);
+  }
+  if (const absl::Status may = CheckMayRead(gate_, *context, *request); !may.ok()) {
+    return ToGrpc(may);
   }
   const auto stream = gate_.OpenStream(*context);
   if (!stream.ok()) {

@@ -2,6 +2,8 @@
 //
 // The audit says whose call led to an event, and from where: every call that changes something,
 // over real connections, read back from the journal.
+#include <atomic>
+#include <cstdint>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -9,12 +11,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 
 #include "artifacts/transfer/transfer.h"
+#include "base/clock.h"
 #include "base/status_matchers.h"
 #include "coordinator/rpc/generic_call_for_test.h"
 #include "coordinator/rpc/server_fixture.h"
@@ -149,10 +153,11 @@ TEST_F(EventCallerTest, EveryChangeSaysWhoAndFromWhere) {
     }
   }
   // Of a call that is not made above: rows and roots, posted as their neighbours; a removal, which
-  // wants a board that has left; and what boards do.
+  // wants a board that has left; what boards do; and what is refused.
   const std::set<std::string> others = {
       "profiles_imported", "imported_profiles_removed", "authority_retired", "device_removed",
-      "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled"};
+      "journal_opened",    "identity_enrolled",         "identity_renewed",  "device_doubled",
+      "refusals_counted"};
   const pb::OneofDescriptor& kinds = *v1::Event::descriptor()->oneof_decl(0);
   for (int i = 0; i < kinds.field_count(); ++i) {
     const std::string& kind = kinds.field(i)->name();
@@ -178,7 +183,7 @@ TEST_F(EventCallerTest, ABoardsWordAndAnEnrolmentSayWhoAndFromWhere) {
                                            "device_registered by device device-a from 127.0.0.1"}));
 }
 
-// With the limit of the latest events: a refusal is in memory, not in the journal.
+// With the limit of the latest events: a single refusal is in memory, not in the journal.
 TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
   const Outcome refused =
       CallGeneric(PersonChannel("vera", "viewer"), "/wattle.v1.AccessService/RevokePerson", "");
@@ -193,6 +198,64 @@ TEST_F(EventCallerTest, WhoeverSeesAllSeesARefusedCall) {
   }
   EXPECT_THAT(event.text(),
               testing::HasSubstr("person vera was refused /wattle.v1.AccessService/RevokePerson"));
+}
+
+// A clock that a test moves on.
+class MovedClock final : public Clock {
+ public:
+  [[nodiscard]] absl::Time Now() const override {
+    return Real().Now() + absl::Seconds(seconds.load());
+  }
+  [[nodiscard]] Monotonic Boottime() const override {
+    return Real().Boottime() + absl::Seconds(seconds.load());
+  }
+  std::atomic<int64_t> seconds = 0;
+};
+
+TEST_F(EventCallerTest, RefusedCallsAreInTheJournalAMinuteLaterAndAtTheEnd) {
+  static auto& clock = *new MovedClock;  // Outlives the fixture.
+  adjust_ = [](runtime::RuntimeOptions& options) { options.clock = &clock; };
+  End();
+  Begin();
+  const auto refuse = [this] {
+    EXPECT_FALSE(
+        CallGeneric(PersonChannel("vera", "viewer"), "/wattle.v1.AccessService/RevokePerson", "")
+            .status.ok());
+  };
+  v1::WatchEventsRequest request;
+  request.set_limit(1000);
+  request.set_audited_alone(true);
+  refuse();
+  {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    request.set_follow(true);
+    const auto stream = v1::CoordinatorService::NewStub(channel_)->WatchEvents(&context, request);
+    v1::FleetEvent event;
+    while (stream->Read(&event) && event.kind() != "call_refused") {
+    }
+    clock.seconds = 61;
+    while (stream->Read(&event) && event.kind() != kRefusalsCounted) {
+    }
+    EXPECT_THAT(event.text(),
+                testing::HasSubstr(" s: person vera /wattle.v1.AccessService/RevokePerson (vera "
+                                   "has the role viewer; wanted: admin; "));
+    context.TryCancel();
+  }
+  refuse();
+  End();
+  Begin();
+  grpc::ClientContext context;
+  SetDeadline(context);
+  request.set_follow(false);
+  const auto stream = v1::CoordinatorService::NewStub(channel_)->WatchEvents(&context, request);
+  v1::FleetEvent event;
+  int counted = 0;
+  while (stream->Read(&event)) {
+    EXPECT_NE(event.kind(), kCallRefused) << "the memory is new";
+    counted += event.kind() == kRefusalsCounted ? 1 : 0;
+  }
+  EXPECT_EQ(counted, 2);
 }
 
 // Whoever asks for the audit gets it from the journal, however much work came since.
@@ -223,6 +286,31 @@ TEST_F(EventCallerTest, TheAuditReachesBackBeyondTheMemory) {
     tells = tells || event.kind() == "policy_applied";
   }
   EXPECT_TRUE(tells);
+}
+
+TEST_F(EventCallerTest, AdminsAloneReadTheAudit) {
+  const auto asks = [](const std::shared_ptr<grpc::Channel>& channel, bool audited_alone) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    v1::WatchEventsRequest request;
+    request.set_limit(1000);
+    request.set_audited_alone(audited_alone);
+    const auto stream = v1::CoordinatorService::NewStub(channel)->WatchEvents(&context, request);
+    std::set<std::string> kinds;
+    v1::FleetEvent event;
+    while (stream->Read(&event)) {
+      kinds.insert(event.kind());
+    }
+    const grpc::Status status = stream->Finish();
+    return status.ok() ? absl::StrJoin(kinds, " ") : status.error_message();
+  };
+  const auto otto = PersonChannel("otto", "operator");
+  EXPECT_THAT(asks(channel_, true), testing::HasSubstr("identity_enrolled"));
+  for (const auto& channel : {otto, PersonChannel("vera", "viewer")}) {
+    EXPECT_THAT(asks(channel, true), testing::HasSubstr("wanted: admin; "));
+  }
+  // All events are an operator's, as the table has it.
+  EXPECT_THAT(asks(otto, false), testing::HasSubstr("identity_enrolled"));
 }
 
 TEST_F(EventCallerTest, OperatorsAloneSeeFromWhereOthersCall) {

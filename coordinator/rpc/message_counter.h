@@ -2,7 +2,8 @@
 //
 // Tells the gate how large the request and the answer of each unary call are, and what a stream to
 // the caller brings. A worker's stream is not counted, and transfers of artifacts wait for their
-// bytes themselves. Thread-safe.
+// bytes themselves. Streams of gRPC's own services, health and reflection, it counts as open
+// streams, and ends those that are too many or whose caller is revoked. Thread-safe.
 #ifndef WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 #define WATTLE_COORDINATOR_RPC_MESSAGE_COUNTER_H_
 

@@ -20,6 +20,7 @@
 #include "base/status_macros.h"
 #include "base/tls/credentials.h"
 #include "coordinator/access/access_table.h"
+#include "coordinator/callers/callers.h"
 #include "coordinator/rpc/message_counter.h"
 #include "coordinator/rpc/services.h"
 #include "wattle/v1/access.grpc.pb.h"
@@ -107,7 +108,8 @@ absl::Status CheckMethods() {
 
 Server::Server(const ServerOptions& options, runtime::Api& api, StreamTable& streams,
                artifacts::BlobStore& store, std::unique_ptr<runtime::Overview> overview)
-    : streams_(streams),
+    : runtime_(api.runtime()),
+      streams_(streams),
       overview_(std::move(overview)),
       gate_(std::make_shared<Gate>(api.runtime(),
                                    options.authority == nullptr ? "" : options.authority->fleet(),
@@ -129,8 +131,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                       artifacts::BlobStore& store) {
   WATTLE_RETURN_IF_ERROR(CheckMethods());
   EnablePlugins();
-  WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<runtime::Overview> overview,
-                          runtime::Overview::Open(api.runtime()));
+  WATTLE_ASSIGN_OR_RETURN(
+      std::unique_ptr<runtime::Overview> overview,
+      runtime::Overview::Open(api.runtime(), [limits = options.limits, &runtime = api.runtime()] {
+        callers::JournalRefusals(limits->refused_calls(), runtime);
+      }));
   auto server =
       std::unique_ptr<Server>(new Server(options, api, streams, store, std::move(overview)));
   auto listener = Listener::Bind(options.listen_address, LimitsOf(options));
@@ -218,6 +223,7 @@ void Server::Stop() {
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kStopPatience));
   server_->Wait();
   server_.reset();
+  callers::JournalRefusals(limits_->refused_calls(), runtime_, absl::ZeroDuration());
 }
 
 }  // namespace wattle::rpc

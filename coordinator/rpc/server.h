@@ -75,6 +75,7 @@ class Server {
   [[nodiscard]] std::shared_ptr<grpc::ServerCredentials> Credentials(
       const ServerOptions& options) const;
 
+  runtime::Runtime& runtime_;
   StreamTable& streams_;
   const std::unique_ptr<runtime::Overview> overview_;
   const std::shared_ptr<Gate> gate_;

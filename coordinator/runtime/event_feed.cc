@@ -17,9 +17,12 @@
 
 namespace wattle::runtime {
 
-void EventFeed::Run(absl::Duration interval) {
+void EventFeed::Run(absl::Duration interval, const std::function<void()>& before_look) {
   absl::Status last;
   while (true) {
+    if (before_look) {
+      before_look();
+    }
     const absl::Status looked = Look();
     if (!looked.ok() && looked != last) {
       LogWarning(absl::StrCat("the event feed cannot read the journal and will try again: ",
@@ -190,14 +193,24 @@ int64_t EventFeed::FirstOf(size_t limit, double since_unix_seconds) const {
 absl::StatusOr<EventFeed::Page> EventFeed::Audited(size_t limit, double since_unix_seconds) {
   absl::MutexLock look_lock(&look_mutex_);
   WATTLE_RETURN_IF_ERROR(TellJournal());
-  WATTLE_ASSIGN_OR_RETURN(const std::vector<v1::Event> events,
+  WATTLE_ASSIGN_OR_RETURN(std::vector<v1::Event> events,
                           journal_.EventsOfKinds(AuditedKinds(), since_unix_seconds, told_sequence_,
                                                  static_cast<int64_t>(limit)));
+  WATTLE_ASSIGN_OR_RETURN(
+      const std::vector<v1::Event> counted,
+      journal_.EventsOfKinds({kRefusalsCounted}, since_unix_seconds, told_sequence_,
+                             static_cast<int64_t>(std::min(limit, kRefusalsMax))));
+  const auto others = static_cast<std::ptrdiff_t>(events.size());
+  events.insert(events.end(), counted.begin(), counted.end());
+  std::inplace_merge(events.begin(), events.begin() + others, events.end(),
+                     [](const v1::Event& left, const v1::Event& right) {
+                       return left.sequence() < right.sequence();
+                     });
   Page page{.events = Tell(events)};
   absl::MutexLock lock(&mutex_);
   const auto middle = static_cast<std::ptrdiff_t>(page.events.size());
   for (const Numbered& one : refusals_) {
-    if (one.event.at_unix_seconds() >= since_unix_seconds) {
+    if (one.event.kind() == kCallRefused && one.event.at_unix_seconds() >= since_unix_seconds) {
       page.events.push_back(one.event);
     }
   }
@@ -225,7 +238,7 @@ bool EventFeed::stopped() const {
 
 void EventFeed::Push(v1::FleetEvent event) {
   absl::MutexLock lock(&mutex_);
-  const bool is_refusal = event.kind() == kCallRefused;
+  const bool is_refusal = IsRefusal(event.kind());
   std::deque<Numbered>& memory = is_refusal ? refusals_ : events_;
   memory.push_back({next_number_++, std::move(event)});
   if (memory.size() > (is_refusal ? kRefusalsMax : kEventsMax)) {

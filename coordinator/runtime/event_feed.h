@@ -51,8 +51,8 @@ class EventFeed {
   EventFeed(Runtime& runtime, store::JournalReader& journal)
       : runtime_(runtime), journal_(journal) {}
 
-  // Calls Look every `interval`, until Stop.
-  void Run(absl::Duration interval);
+  // Calls Look every `interval`, until Stop, and before each one `before_look`, which may be empty.
+  void Run(absl::Duration interval, const std::function<void()>& before_look);
   void Stop();
   // Adds the events since the last Look. All that was durable when Look began is in the feed when
   // Look ends: who reads after Look sees what he did before. Errors: those of the journal; the next
@@ -72,9 +72,10 @@ class EventFeed {
   // The number of the first of the latest `limit` events that are not older than
   // `since_unix_seconds`. Refused calls do not count, so that more may follow.
   [[nodiscard]] int64_t FirstOf(size_t limit, double since_unix_seconds) const;
-  // The latest `limit` audited events of the whole journal, and the refused calls that are still
-  // known, by their time; none older than `since_unix_seconds`. next: as Read's, for what follows.
-  // Errors: those of the journal.
+  // The latest `limit` audited events of the whole journal, its latest counts of refused calls, at
+  // most kRefusalsMax beside them, and the refused calls that are still known, by their time; none
+  // older than `since_unix_seconds`. next: as Read's, for what follows. Errors: those of the
+  // journal.
   absl::StatusOr<Page> Audited(size_t limit, double since_unix_seconds)
       ABSL_LOCKS_EXCLUDED(look_mutex_);
   // Waits for an event numbered `from` or higher. False: no such event came within `patience`.

@@ -86,6 +86,22 @@ TEST(TellEventTest, ACheckpointIsNoOutput) {
   EXPECT_EQ(Tell(stored + "ARTIFACT_KIND_RESULT } }"), "the output of j6 stored: 1000 B");
 }
 
+TEST(TellEventTest, RefusalsAreOneLineWithTheirCounts) {
+  EXPECT_EQ(Tell("at_unix_seconds: 160 refusals_counted { begin_unix_seconds: 100 other_calls: 3 "
+                 "callers { who: 'person eve' method: 'GET /sd' calls: 30 reason: 'no role' } "
+                 "callers { who: 'address 192.0.2.7' method: 'GET /metrics' calls: 1 } }"),
+            "34 calls were refused within 60 s: person eve 30 times GET /sd (no role), address "
+            "192.0.2.7 GET /metrics, 3 other calls");
+}
+
+TEST(TellEventTest, ATokenOfBeforeARestoreIsNoNewOne) {
+  const std::string token =
+      "token_created { token { token_id: 't1' kind: 'device' created_by: "
+      "'ann' uses: 4 ";
+  EXPECT_EQ(Tell(token + "} }"), "ann made the token t1 for 4 devices");
+  EXPECT_EQ(Tell(token + "used: 3 } }"), "the token t1 was used 3 of 4 times before the restore");
+}
+
 TEST(TellEventTest, BookkeepingEventsAreNotShown) {
   EXPECT_EQ(Tell("report_accepted { device_id: 'd1' sequence: 4 }"), "");
   EXPECT_EQ(Tell("ledger_recorded { device_id: 'd1' }"), "");
@@ -226,14 +242,45 @@ TEST_F(EventFeedTest, TheAuditReachesBackBeyondTheMemory) {
   EXPECT_THAT(feed_->Audited(10, 1e18)->events, IsEmpty()) << "none is that young";
 }
 
+// A stranger makes one a minute, for as long as they like.
+TEST_F(EventFeedTest, CountedRefusalsDisplaceNothingInTheAudit) {
+  Start();
+  Apply("solar");
+  for (int i = 0; i < static_cast<int>(EventFeed::kRefusalsMax) + 1; ++i) {
+    core::CountRefusals count;
+    count.counted.set_other_calls(i + 1);
+    ASSERT_THAT(Ask(*runtime_, count).status, IsOk());
+  }
+  Apply("wind");
+  ASSERT_THAT(feed_->Look(), IsOk());
+  EXPECT_EQ(feed_->Read(feed_->FirstOf(2, 0), 1).events[0].text(), "policy solar applied");
+  EXPECT_EQ(Texts().size(), 2 + EventFeed::kRefusalsMax);
+  const auto kinds = [this](size_t limit) {
+    const auto page = feed_->Audited(limit, 0);
+    EXPECT_THAT(page, IsOk());
+    std::vector<std::string> told;
+    for (const v1::FleetEvent& event : page->events) {
+      told.push_back(event.kind());
+    }
+    return told;
+  };
+  const std::vector<std::string> all = kinds(1000);
+  EXPECT_EQ(all.size(), 2 + EventFeed::kRefusalsMax);
+  EXPECT_EQ(all.front(), "policy_applied");
+  EXPECT_EQ(all[1], "refusals_counted");
+  EXPECT_EQ(all.back(), "policy_applied");
+  EXPECT_THAT(kinds(2), ElementsAre("policy_applied", "refusals_counted", "refusals_counted",
+                                    "policy_applied"));
+}
+
 // As `access ls` is refused to them.
 TEST_F(EventFeedTest, WhoMayEnterIsToldToWhoeverMayListIt) {
   Start();
   const auto overview = Overview::Open(*runtime_);
   ASSERT_THAT(overview, IsOk());
-  for (const char* kind :
-       {"token_created", "token_revoked", "identity_enrolled", "identity_renewed",
-        "identity_revoked", "authority_rotated", "authority_retired", "call_refused"}) {
+  for (const char* kind : {"token_created", "token_revoked", "identity_enrolled",
+                           "identity_renewed", "identity_revoked", "authority_rotated",
+                           "authority_retired", "call_refused", "refusals_counted"}) {
     v1::FleetEvent event;
     event.set_kind(kind);
     EXPECT_TRUE((*overview)->Covers(core::Scope::All(), event)) << kind;

@@ -74,12 +74,15 @@ bool StartsWithAnyOf(std::initializer_list<absl::string_view> beginnings,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Overview>> Overview::Open(Runtime& runtime) {
+absl::StatusOr<std::unique_ptr<Overview>> Overview::Open(Runtime& runtime,
+                                                         std::function<void()> before_look) {
   WATTLE_ASSIGN_OR_RETURN(std::unique_ptr<store::JournalReader> journal,
                           store::JournalReader::Open(runtime.options().journal_path));
   std::unique_ptr<Overview> overview(new Overview(runtime, std::move(journal)));
   WATTLE_RETURN_IF_ERROR(overview->feed_.Look());
-  overview->feeder_ = std::thread([feed = &overview->feed_] { feed->Run(kLookInterval); });
+  overview->feeder_ = std::thread([feed = &overview->feed_, before_look = std::move(before_look)] {
+    feed->Run(kLookInterval, before_look);
+  });
   return overview;
 }
 
@@ -129,7 +132,7 @@ bool Overview::Covers(const core::Scope& scope, const v1::FleetEvent& event) con
     return true;
   }
   // Who tried what, who may enter, and who is shut out is the business of those who may list it.
-  if (event.kind() == kCallRefused || StartsWithAnyOf({"token", "identity", "authority"}, event)) {
+  if (IsRefusal(event.kind()) || StartsWithAnyOf({"token", "identity", "authority"}, event)) {
     return false;
   }
   if (state->projects.empty()) {

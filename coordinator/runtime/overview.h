@@ -5,6 +5,7 @@
 #ifndef WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 #define WATTLE_COORDINATOR_RUNTIME_OVERVIEW_H_
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -21,8 +22,9 @@ namespace wattle::runtime {
 class Overview {
  public:
   // runtime: must outlive the Overview. Open adds the journal's latest events to the feed before it
-  // returns. Errors: those of the journal.
-  static absl::StatusOr<std::unique_ptr<Overview>> Open(Runtime& runtime);
+  // returns. before_look: see EventFeed::Run. Errors: those of the journal.
+  static absl::StatusOr<std::unique_ptr<Overview>> Open(Runtime& runtime,
+                                                        std::function<void()> before_look = {});
   ~Overview();
   Overview(const Overview&) = delete;
   Overview& operator=(const Overview&) = delete;

@@ -50,6 +50,7 @@ QueueLine LineOf(const core::Command& command) {
                  std::holds_alternative<core::RenewIdentity>(command) ||
                  std::holds_alternative<core::Tick>(command) ||
                  std::holds_alternative<core::PlanComputed>(command) ||
+                 std::holds_alternative<core::CountRefusals>(command) ||
                  std::holds_alternative<core::ArchiveEnded>(command)
              ? QueueLine::kBehind
              : QueueLine::kAhead;

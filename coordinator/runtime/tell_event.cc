@@ -1,5 +1,10 @@
 // Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -192,6 +197,10 @@ class Teller {
   }
   void On(const v1::TokenCreated& event) {
     const v1::EnrolmentToken& token = event.token();
+    if (token.used() > 0) {
+      return Say(absl::StrCat("the token ", token.token_id(), " was used ", token.used(), " of ",
+                              token.uses(), " times before the restore"));
+    }
     Say(absl::StrCat(token.created_by(), " made the token ", token.token_id(), " for ",
                      token.kind() == core::kServiceKind
                          ? absl::StrCat("the service ", token.person())
@@ -248,6 +257,25 @@ class Teller {
     told_.set_device_id(event.device_id());
     told_.set_device_name(context_.device_name(event.device_id()));
     Say(event.reason());
+  }
+  void On(const v1::RefusalsCounted& event) {
+    int64_t calls = event.other_calls();
+    std::vector<std::string> parts;
+    for (const v1::RefusedCalls& refused : event.callers()) {
+      calls += refused.calls();
+      parts.push_back(absl::StrCat(
+          refused.who(), " ", refused.calls() == 1 ? "" : absl::StrCat(refused.calls(), " times "),
+          refused.method(),
+          refused.reason().empty() ? "" : absl::StrCat(" (", refused.reason(), ")")));
+    }
+    if (event.other_calls() > 0) {
+      parts.push_back(absl::StrCat(event.other_calls(),
+                                   event.other_calls() == 1 ? " other call" : " other calls"));
+    }
+    const double seconds = told_.at_unix_seconds() - event.begin_unix_seconds();
+    Say(absl::StrCat(calls, calls == 1 ? " call was" : " calls were", " refused within ",
+                     std::max<int64_t>(1, std::llround(seconds)),
+                     " s: ", absl::StrJoin(parts, ", ")));
   }
   void On(const v1::IdentityRevoked& event) {
     Say(absl::StrCat(event.by(), " revoked ", event.kind(), " ", event.id(),
@@ -385,6 +413,8 @@ void Tell(const v1::Event& event, Teller& teller) {
       return teller.On(event.device_approved());
     case v1::Event::kDeviceDoubled:
       return teller.On(event.device_doubled());
+    case v1::Event::kRefusalsCounted:
+      return teller.On(event.refusals_counted());
     case v1::Event::kArtifactSigned:
       return teller.On(event.artifact_signed());
     case v1::Event::kIdentityRenewed:

@@ -101,6 +101,7 @@ absl::Status Tables::UpdateTables(const v1::Event& event) {
     case v1::Event::kIdentityRevoked:
     case v1::Event::kDeviceApproved:
     case v1::Event::kDeviceDoubled:
+    case v1::Event::kRefusalsCounted:
     case v1::Event::kQuotaSet:
     case v1::Event::kForecastPushed:
     case v1::Event::kForecastRemoved:

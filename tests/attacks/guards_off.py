@@ -111,6 +111,10 @@ STREAM = (
 REVOCATION = (
     Bug("a revoked person's streams go on", "coordinator/rpc/access_service.cc", "    EndStreams(core::kPersonKind, request->person());\n", "",
         "wattle_attacks_test", "RevocationAttacks.NoStreamOfARevokedPersonGoesOn"),
+    Bug("streams that gRPC answers count for nobody", "coordinator/rpc/message_counter.cc", 'if (!absl::StartsWith(method, "/wattle.v1.") && call->type() != Type::UNARY) {',
+        "if (method.empty()) {", "wattle_attacks_test", "OwnStreamAttacks.TheyCountAsStreamsOfTheirCaller"),
+    Bug("streams that gRPC answers outlive a revocation", "coordinator/rpc/message_counter.cc", "[call](const absl::Status& why) { End(*call, why); }",
+        "[](const absl::Status&) {}", "wattle_attacks_test", "OwnStreamAttacks.ARevocationEndsThem"),
     Bug("a revoked board's transfers go on", "coordinator/rpc/access_service.cc", "    EndStreams(core::kDeviceKind, device.value());\n", "",
         "wattle_attacks_test", "RevocationAttacks.NoTransferOfARevokedBoardGoesOn"),
     Bug("refused calls without an end", "coordinator/callers/callers.cc", "  WATTLE_RETURN_IF_ERROR(limits_->TakeCall(who, runtime_.Now().monotonic));\n  return why;",

@@ -4,6 +4,7 @@
 // of calls that nobody lets in.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -11,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
 #include "base/status_matchers.h"
@@ -156,6 +158,111 @@ TEST_F(RevocationAttacks, NoTransferOfARevokedBoardGoesOn) {
                    revoke, revoked),
               IsOk());
   EXPECT_THAT(FromGrpc(EndOf(*chunks)), IsOver());
+}
+
+// A stream of a method that gRPC's own handlers answer: they know nothing of callers.
+class OpenStream {
+ public:
+  OpenStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+             const std::string& request)
+      : stub_(channel) {
+    rpc::SetDeadline(context_);
+    call_ = stub_.PrepareCall(&context_, method, &queue_);
+    call_->StartCall(nullptr);
+    if (Wait()) {
+      call_->Write(rpc::ToBuffer(request), nullptr);
+      (void)Wait();
+    }
+  }
+  ~OpenStream() {
+    context_.TryCancel();
+    (void)Finish();
+    queue_.Shutdown();
+  }
+  OpenStream(const OpenStream&) = delete;
+  OpenStream& operator=(const OpenStream&) = delete;
+  bool Read() {
+    grpc::ByteBuffer reply;
+    call_->Read(&reply, nullptr);
+    return Wait();
+  }
+  grpc::Status Finish() {
+    if (call_ != nullptr) {
+      call_->Finish(&status_, nullptr);
+      (void)Wait();
+      call_.reset();
+    }
+    return status_;
+  }
+
+ private:
+  bool Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_.Next(&tag, &ok) && ok;
+  }
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  grpc::Status status_;
+};
+
+class OwnStreamAttacks : public rpc::ServerFixture {
+ protected:
+  using Channel = std::shared_ptr<grpc::Channel>;
+  static std::unique_ptr<OpenStream> WatchHealth(const Channel& channel) {
+    return std::make_unique<OpenStream>(channel, "/grpc.health.v1.Health/Watch", "");
+  }
+  static std::unique_ptr<OpenStream> Reflect(const Channel& channel) {
+    return std::make_unique<OpenStream>(
+        channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        std::string("\x3a\0", 2));  // list_services
+  }
+};
+
+TEST_F(OwnStreamAttacks, TheyCountAsStreamsOfTheirCaller) {
+  End();
+  limits_ = std::make_shared<callers::CallLimits>(callers::CallLimits::Most{.streams = 2});
+  Begin();
+  const auto eve = PersonChannel("eve", "viewer");
+  auto first = WatchHealth(eve);
+  ASSERT_TRUE(first->Read());
+  const auto second = Reflect(eve);
+  ASSERT_TRUE(second->Read());
+  for (const auto& third : {WatchHealth(eve), Reflect(eve)}) {
+    EXPECT_FALSE(third->Read());
+    EXPECT_THAT(FromGrpc(third->Finish()),
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         HasSubstr("person eve: 2 streams are open, which is the most")));
+  }
+  EXPECT_TRUE(WatchHealth(channel_)->Read()) << "ann's stream";
+  first.reset();
+  bool gets_one = false;
+  for (const absl::Time begun = absl::Now();
+       !gets_one && absl::Now() - begun < runtime::kPatience;) {
+    gets_one = WatchHealth(eve)->Read();
+  }
+  EXPECT_TRUE(gets_one) << "a stream that ended counts no more";
+}
+
+TEST_F(OwnStreamAttacks, ARevocationEndsThem) {
+  const auto eve = PersonChannel("eve", "viewer");
+  const auto watch = WatchHealth(eve);
+  const auto reflection = Reflect(eve);
+  ASSERT_TRUE(watch->Read());
+  ASSERT_TRUE(reflection->Read());
+  v1::RevokePersonRequest revoke;
+  revoke.set_person("eve");
+  v1::RevokePersonResponse revoked;
+  ASSERT_THAT(Call(*v1::AccessService::NewStub(channel_), &v1::AccessService::Stub::RevokePerson,
+                   revoke, revoked),
+              IsOk());
+  for (OpenStream* const stream : {watch.get(), reflection.get()}) {
+    EXPECT_FALSE(stream->Read());
+    EXPECT_THAT(FromGrpc(stream->Finish()),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("was revoked")));
+  }
 }
 
 class RefusalAttacks : public rpc::ServerFixture {
