@@ -48,6 +48,8 @@
 #include "coordinator/authority/sealed_copy.h"
 #include "coordinator/backup.h"
 #include "coordinator/callers/callers.h"
+#include "coordinator/core/lineage.h"
+#include "coordinator/core/state.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/log/log.h"
 #include "coordinator/memory/estimate_memory.h"
@@ -58,6 +60,7 @@
 #include "coordinator/prompts/prompt_check.h"
 #include "coordinator/remote_write/remote_writer.h"
 #include "coordinator/revocations.h"
+#include "coordinator/rpc/moved_to.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/runtime/api.h"
 #include "coordinator/runtime/runtime.h"
@@ -301,6 +304,45 @@ absl::StatusOr<std::unique_ptr<wattle::Revocations>> HoldRevocations(
   return revocations;
 }
 
+// A stranger's address is refused before any worker is told it. The coordinator there may start
+// later.
+absl::Status CheckWhereItMoved(const CoordinatorOptions& options,
+                               const wattle::authority::Authority* authority,
+                               const wattle::runtime::Runtime& runtime) {
+  if (options.moved_to.empty()) {
+    return absl::OkStatus();
+  }
+  wattle::rpc::MovedTo to = {.address = options.moved_to};
+  runtime.Read([&to](const wattle::core::State& state) {
+    to.lineage_id = state.lineage_id;
+    to.epoch = wattle::core::EpochOf(state);
+  });
+  absl::Status checked = wattle::rpc::CheckMovedTo(
+      to, authority, absl::StrCat(options.data_directory, "/moved_to.partial"));
+  if (!checked.ok() && !absl::IsInvalidArgument(checked)) {
+    wattle::LogWarning(checked.message());
+    return absl::OkStatus();
+  }
+  return checked;
+}
+
+// authority: as HttpOptionsOf's.
+wattle::rpc::ServerOptions RpcOptionsOf(const CoordinatorOptions& options,
+                                        wattle::authority::Authority* authority,
+                                        const std::shared_ptr<wattle::callers::CallLimits>& limits,
+                                        const wattle::rpc::AccessService::Keep& keep) {
+  return {.listen_address = options.listen_address,
+          .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
+          .version = WATTLE_VERSION,
+          .authority = authority,
+          .limits = limits,
+          .connections_per_address = options.connections_per_address,
+          .transfers_per_site = options.transfers_per_site,
+          .moved_to = options.moved_to,
+          .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory),
+          .keep_access = keep};
+}
+
 absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager& manager) {
   WATTLE_RETURN_IF_ERROR(wattle::Validate(options));
   WATTLE_RETURN_IF_ERROR(MakeDataDirectory(options.data_directory));
@@ -326,6 +368,7 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   WATTLE_ASSIGN_OR_RETURN(const auto runtime,
                           wattle::runtime::Runtime::Start(runtime_options, &streams));
   WATTLE_ASSIGN_OR_RETURN(const auto revocations, HoldRevocations(options, *runtime));
+  WATTLE_RETURN_IF_ERROR(CheckWhereItMoved(options, authority.get(), *runtime));
   WATTLE_ASSIGN_OR_RETURN(const auto store, OpenStore(options));
   wattle::prompts::PromptCheck prompts(
       *store, wattle::Clock::Real(),
@@ -339,19 +382,10 @@ absl::Status Run(const CoordinatorOptions& options, const wattle::ServiceManager
   WATTLE_ASSIGN_OR_RETURN(
       const auto grpc,
       wattle::rpc::Server::Start(
-          {.listen_address = options.listen_address,
-           .heartbeat_interval = absl::Seconds(options.heartbeat_seconds),
-           .version = WATTLE_VERSION,
-           .authority = authority.get(),
-           .limits = limits,
-           .connections_per_address = options.connections_per_address,
-           .transfers_per_site = options.transfers_per_site,
-           .moved_to = options.moved_to,
-           .local_socket = authority == nullptr ? "" : LocalSocket(options.data_directory),
-           .keep_access =
-               [&revocations, &runtime](const std::string& kind, const std::string& id) {
-                 return revocations->Keep(*runtime, kind, id);
-               }},
+          RpcOptionsOf(options, authority.get(), limits,
+                       [&revocations, &runtime](const std::string& kind, const std::string& id) {
+                         return revocations->Keep(*runtime, kind, id);
+                       }),
           api, streams, *store));
   const wattle::callers::Callers callers(*runtime, authority == nullptr ? "" : authority->fleet(),
                                          limits);

@@ -22,6 +22,7 @@
 #include "coordinator/core/inputs_internal.h"
 #include "coordinator/core/leaner_forms_internal.h"
 #include "coordinator/core/lease.h"
+#include "coordinator/core/loss_bound.h"
 #include "coordinator/core/model_family_internal.h"
 #include "coordinator/core/moving.h"
 #include "coordinator/core/paused.h"
@@ -302,6 +303,9 @@ absl::StatusOr<v1::PlanResponse> DryRun(const State& state, const Observations& 
     WATTLE_ASSIGN_OR_RETURN(plan, scheduler::PlanJobOrStartByMean(snapshot, job));
   }
   plan.set_certain_failure(WhyItFails(job.spec, job));
+  if (plan.certain_failure().empty() && request.job_id().empty()) {
+    plan.set_certain_failure(LossBound(state, snapshot, job).WhyNone(plan));
+  }
   TellOfReleases(snapshot, job, plan);
   if (!plan.chosen_device_id().empty()) {
     plan.set_reason(absl::StrCat(plan.reason(), "; ", WhyOffline(state, observations, job, plan)));
@@ -328,16 +332,32 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   }
   scheduler::Snapshot snapshot = WithoutFleet(state, now.wall);
   std::vector<v1::Candidate> refusals;
+  const LossBound loss(state, snapshot, job);
+  std::vector<std::pair<DeviceId, std::string>> too_slow;  // To write a checkpoint, with why.
+  const auto plan_on = [&](const DeviceId& id) {
+    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
+    return scheduler::PlanOnFirstDevice(snapshot, job);
+  };
   // Asks device by device: for most jobs the first device can run the job, and the answer costs the
   // same in a fleet of any size.
   for (const auto& [id, record] : state.devices) {
     if (record.removed()) {
       continue;
     }
-    snapshot.devices.assign(1, ViewOf({state, observations, snapshot.policies, now}, id));
-    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, scheduler::PlanOnFirstDevice(snapshot, job));
+    if (std::string why = loss.WhyNot(record.info()); !why.empty()) {
+      too_slow.emplace_back(id, std::move(why));
+      continue;
+    }
+    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, plan_on(id));
     if (candidate.feasible() || !candidate.permanent()) {
       return absl::OkStatus();
+    }
+    refusals.push_back(std::move(candidate));
+  }
+  for (const auto& [id, why] : too_slow) {
+    WATTLE_ASSIGN_OR_RETURN(v1::Candidate candidate, plan_on(id));
+    if (candidate.feasible() || !candidate.permanent()) {
+      return absl::InvalidArgumentError(why);
     }
     refusals.push_back(std::move(candidate));
   }
@@ -358,9 +378,7 @@ absl::Status CheckPossible(const State& state, const Observations& observations,
   v1::Candidate nearest = *scheduler::NearestToFeasible(candidates);
   if (IsRefusedForMemory(nearest)) {
     ConsiderLeanerForms(state, inputs, job);
-    snapshot.devices.assign(
-        1, ViewOf({state, observations, snapshot.policies, now}, DeviceId(nearest.device_id())));
-    WATTLE_ASSIGN_OR_RETURN(nearest, scheduler::PlanOnFirstDevice(snapshot, job));
+    WATTLE_ASSIGN_OR_RETURN(nearest, plan_on(DeviceId(nearest.device_id())));
   }
   return absl::FailedPreconditionError(absl::StrCat(
       "no device of this fleet can run it; the nearest is ", nearest.device_name(), ": ",

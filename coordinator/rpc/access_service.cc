@@ -18,6 +18,8 @@
 #include "base/tls/token.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/enrolment.h"
+#include "coordinator/core/lineage.h"
+#include "coordinator/rpc/moved_to.h"
 #include "coordinator/rpc/peer.h"
 #include "coordinator/runtime/unknown_fields.h"
 #include "policy/given_labels.h"
@@ -217,6 +219,10 @@ grpc::Status AccessService::WhoAmI(grpc::ServerContext* context, const v1::WhoAm
       response->set_not_after_unix_seconds(core::ToUnix(caller.validity.ends));
     }
     response->set_coordinator_address(address_);
+    runtime_.Read([&](const core::State& state) {
+      context->AddTrailingMetadata(kLineageMetadata, state.lineage_id);
+      context->AddTrailingMetadata(kEpochMetadata, absl::StrCat(core::EpochOf(state)));
+    });
     return absl::OkStatus();
   };
   return ToGrpc(tell());

@@ -135,14 +135,21 @@ class Restore(Scene):
         shutil.copytree(self.fleet.directory / "coordinator/authority", stranger_directory / "authority")
         stranger, started = self.another_coordinator("stranger", stranger_directory)
         strangers_address = started.group(1)
+        self.refuse_to_move(strangers_address, "the coordinator there writes another journal (lineage ")
+        stranger.stop()
+        # Nobody answers there yet: the old one sends its workers, and then the stranger comes.
         self.start_moved(strangers_address)
+        self.assertIn(f"--moved-to {strangers_address}: nobody there told which journal it writes", self.fleet.coordinator.log())
+        stranger, _ = self.another_coordinator("stranger", stranger_directory, strangers_address)
         worker_log = self.fleet.directory / "one.log"
         self.fleet.until("the worker to refuse the stranger", lambda: "writes another journal than this worker's" in worker_log.read_text())
         self.fleet.coordinator.stop()
         stranger.stop()
         new, started = self.another_coordinator("new", new_directory)
         new_address = started.group(1)
+        said = len(self.fleet.coordinator.log())
         self.start_moved(new_address)
+        self.assertNotIn("--moved-to", self.fleet.coordinator.log()[said:])
         refused = self.fleet.run_wattle("jobs")
         self.assertIn(f"this coordinator has moved to {new_address}; ask there: --coordinator {new_address}", refused.stderr)
         self.fleet.until("the worker to be sent on", lambda: f"has moved to {new_address}" in worker_log.read_text())
@@ -156,6 +163,15 @@ class Restore(Scene):
         self.fleet.until_connected("one")
         self.fleet.wattle("job", "cancel", job)
         new.stop()
+
+    def refuse_to_move(self, address, says):
+        """The fleet's coordinator does not send its workers to this address."""
+        done = subprocess.run([BIN / "wattle-coordinator", "--data-dir", self.fleet.directory / "coordinator", "--listen", self.fleet.grpc, "--http",
+                               "127.0.0.1:0", "--moved-to", address], capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("wattle-coordinator: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn(f"--moved-to {address}: {says}", lines[0])
 
     def start_moved(self, address):
         """The fleet's coordinator again, which now sends everybody to this address. Nobody can log in to it."""

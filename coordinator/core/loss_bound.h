@@ -1,0 +1,47 @@
+// Copyright The Wattle Authors. SPDX-License-Identifier: Apache-2.0
+//
+// Boards that cannot keep their policy's loss_seconds_max with a job, because writing one of its
+// checkpoints takes longer there. Only measured times count: those of receipts, of checkpoints that
+// were not larger than the job's. Pure.
+#ifndef WATTLE_COORDINATOR_CORE_LOSS_BOUND_H_
+#define WATTLE_COORDINATOR_CORE_LOSS_BOUND_H_
+
+#include <map>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "coordinator/core/state.h"
+#include "scheduler/place/snapshot.h"
+#include "units/id.h"
+#include "wattle/v1/device.pb.h"
+#include "wattle/v1/plan.pb.h"
+
+namespace wattle::core {
+
+class LossBound {
+ public:
+  // By the policies and profiles of the snapshot. REQUIRES: it outlives the bound.
+  LossBound(const State& state, const scheduler::Snapshot& snapshot, const scheduler::JobView& job);
+
+  // With the remedy; empty: the board can keep its bound, has none, or nothing is measured.
+  [[nodiscard]] std::string WhyNot(const v1::DeviceInfo& device) const;
+  // Why none of the candidates that could run the job can; empty: one can, or there is none.
+  [[nodiscard]] std::string WhyNone(const v1::PlanResponse& plan) const;
+
+ private:
+  struct Measured {
+    absl::Duration time;  // Of one checkpoint, the mean of an attempt.
+    std::string attempt;
+  };
+
+  void Measure(const State& state, const v1::Job& job);
+
+  const scheduler::Snapshot& snapshot_;
+  double checkpoint_bytes_ = 0;  // Of the job; 0: it writes none.
+  std::map<DeviceId, Measured> measured_;
+};
+
+}  // namespace wattle::core
+
+#endif  // WATTLE_COORDINATOR_CORE_LOSS_BOUND_H_
