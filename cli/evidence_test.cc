@@ -102,10 +102,43 @@ TEST(WaitingJobTest, ItsPlaceIsShown) {
   job.mutable_place()->set_expected_end_unix_seconds(kSampleNowUnixSeconds + 7200);
   job.mutable_place()->set_behind_job_id("j3");
   job.mutable_place()->set_waits_for("its attempt j4.1 hands over");
-  const std::string place = FormatInstant(kSampleNowUnixSeconds + 3600) + " to " +
+  const std::string place = "starts " + FormatInstant(kSampleNowUnixSeconds + 3600) + ", ends " +
                             FormatInstant(kSampleNowUnixSeconds + 7200) +
                             ", behind j3; its attempt j4.1 hands over\n";
   EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), HasSubstr(place));
+}
+
+// The sample's now is 08:40:00.
+TEST(WaitingJobTest, ItsPlaceIsShownWithItsSpansItsChargeAndItsRunnerUp) {
+  v1::Job job = SampleFinishedJob();
+  job.set_state(v1::JOB_STATE_QUEUED);
+  job.clear_attempts();
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), Not(HasSubstr("runner-up")));
+  v1::Placement& place = *job.mutable_place();
+  place.set_expected_start_unix_seconds(kSampleNowUnixSeconds + 3600);
+  place.set_start_low_unix_seconds(kSampleNowUnixSeconds + 1800);
+  place.set_start_high_unix_seconds(kSampleNowUnixSeconds + 7200);
+  place.set_expected_end_unix_seconds(kSampleNowUnixSeconds + 7200);
+  place.set_end_low_unix_seconds(kSampleNowUnixSeconds + 5400);
+  place.set_end_high_unix_seconds(kSampleNowUnixSeconds + 16 * 3600);
+  place.set_reason("nano-1: 20.14 Wh; waits 1 h 00 min until it is free");
+  v1::Candidate& chosen = *place.add_best();
+  chosen.set_feasible(true);
+  chosen.set_has_battery(true);
+  chosen.set_start_state_of_charge_ratio(0.54);
+  EXPECT_THAT(RenderJob(job, EvidenceNow(), {}), Not(HasSubstr("runner-up")));
+  v1::Candidate& other = *place.add_best();
+  other.set_device_name("xavier-1");
+  other.set_feasible(true);
+  other.set_marginal_energy_joules(147312);
+  EXPECT_THAT(
+      RenderJob(job, EvidenceNow(), {}),
+      HasSubstr(
+          "  expected      starts 2025-11-20 09:40:00 UTC (90 %: 09:10:00 to 10:40:00), when its "
+          "pack has 54 %, ends 2025-11-20 10:40:00 UTC (90 %: 10:10:00 to 2025-11-21 00:40:00 "
+          "UTC)\n"
+          "  plan          nano-1: 20.14 Wh; waits 1 h 00 min until it is free\n"
+          "  runner-up     xavier-1: 40.92 Wh above idle\n"));
 }
 
 }  // namespace

@@ -73,18 +73,50 @@ std::string AttemptWords(const v1::Job& job) {
                       failed->reason());
 }
 
-// "from 2026-11-24 09:40:00 to 2026-11-24 11:02:00 on orin, behind j3; its attempt j4.1 hands
-// over".
+// "2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00)". A day is told where it is another one.
+std::string MomentWords(double at, double low, double high) {
+  const std::string moment = FormatInstant(at);
+  const auto short_form = [&](double of) {
+    const std::string whole = FormatInstant(of);
+    const size_t day = moment.find(' ');
+    return whole.compare(0, day, moment, 0, day) == 0 ? FormatClock(of) : whole;
+  };
+  return low < high
+             ? absl::StrCat(moment, " (90 %: ", short_form(low), " to ", short_form(high), ")")
+             : moment;
+}
+
+// "starts 2026-11-24 09:40:00 UTC (90 %: 09:10:00 to 10:50:00), when its pack has 54 %, ends
+// 2026-11-24 11:02:00 UTC, behind j3; its attempt j4.1 hands over".
 std::string PlaceWords(const v1::Job& job) {
   const v1::Placement& place = job.place();
   if (place.expected_start_unix_seconds() <= 0.0) {
     return "";
   }
+  const bool has_charge = place.best_size() > 0 && place.best(0).has_battery();
   return absl::StrCat(
-      FormatInstant(place.expected_start_unix_seconds()), " to ",
-      FormatInstant(place.expected_end_unix_seconds()),
+      "starts ",
+      MomentWords(place.expected_start_unix_seconds(), place.start_low_unix_seconds(),
+                  place.start_high_unix_seconds()),
+      has_charge
+          ? absl::StrCat(", when its pack has ",
+                         FormatPercent(Fraction(place.best(0).start_state_of_charge_ratio())))
+          : "",
+      ", ends ",
+      MomentWords(place.expected_end_unix_seconds(), place.end_low_unix_seconds(),
+                  place.end_high_unix_seconds()),
       place.behind_job_id().empty() ? "" : absl::StrCat(", behind ", place.behind_job_id()),
       place.waits_for().empty() ? "" : absl::StrCat("; ", place.waits_for()));
+}
+
+// "xavier-1: 40.92 Wh above idle": of a waiting job, the next best device.
+std::string RunnerUpWords(const v1::Placement& place) {
+  if (place.best_size() < 2 || !place.best(1).feasible()) {
+    return "";
+  }
+  const v1::Candidate& other = place.best(1);
+  return absl::StrCat(other.device_name().empty() ? other.device_id() : other.device_name(), ": ",
+                      FormatEnergy(Joules(other.marginal_energy_joules())), " above idle");
 }
 
 // "1.90 Wh, 3.10 Wh of its energy budget are left"; of a job that has ended its energy tells.
@@ -184,6 +216,8 @@ std::string RenderJob(const v1::Job& job, absl::Time now, const TextStyle& style
   AppendField("apart", ApartWords(job.spec()), &out);
   AppendField("reason", job.reason(), &out);
   AppendField("expected", PlaceWords(job), &out);
+  AppendField("plan", job.place().reason(), &out);
+  AppendField("runner-up", RunnerUpWords(job.place()), &out);
   AppendField("submitted", FormatInstant(job.submitted_unix_seconds()), &out);
   AppendField("finished", FormatInstant(job.finished_unix_seconds()), &out);
   AppendField("energy", JobEnergyWords(job), &out);

@@ -26,8 +26,31 @@ std::string ChargeWords(const v1::Candidate& candidate) {
   if (!candidate.has_battery()) {
     return "";
   }
-  return absl::StrCat(FormatPercent(Fraction(candidate.state_of_charge_ratio())), " → ",
-                      FormatPercent(Fraction(candidate.state_of_charge_after_ratio())));
+  const bool waits = candidate.start_in_seconds() > 0.0;
+  return absl::StrCat(
+      FormatPercent(Fraction(candidate.state_of_charge_ratio())),
+      waits ? absl::StrCat(", at the start ",
+                           FormatPercent(Fraction(candidate.start_state_of_charge_ratio())))
+            : "",
+      " → ", FormatPercent(Fraction(candidate.state_of_charge_after_ratio())));
+}
+
+// "in 1 h 10 min (90 %: 50 min 00 s to 1 h 25 min)".
+std::string InWords(double seconds, double low_seconds, double high_seconds) {
+  const auto elapsed = [](double of) { return FormatElapsed(absl::Seconds(of)); };
+  return absl::StrCat("in ", elapsed(seconds),
+                      low_seconds < high_seconds ? absl::StrCat(" (90 %: ", elapsed(low_seconds),
+                                                                " to ", elapsed(high_seconds), ")")
+                                                 : "");
+}
+
+// ", ends in 2 h 10 min (90 %: 1 h 40 min to 2 h 35 min)"; empty: its span is not known.
+std::string EndWords(const v1::Candidate& candidate) {
+  return candidate.finish_high_in_seconds() > 0.0
+             ? absl::StrCat(", ends ", InWords(candidate.finish_in_seconds(),
+                                               candidate.finish_low_in_seconds(),
+                                               candidate.finish_high_in_seconds()))
+             : "";
 }
 
 std::string Verdict(const v1::Candidate& candidate) {
@@ -37,13 +60,14 @@ std::string Verdict(const v1::Candidate& candidate) {
             ? ""
             : absl::StrCat("; warning: ", absl::StrJoin(candidate.warnings(), "; "));
     return candidate.start_in_seconds() > 0.0
-               ? absl::StrCat("feasible, free in ",
-                              FormatElapsed(absl::Seconds(candidate.start_in_seconds())),
-                              candidate.waits_for().empty()
-                                  ? ""
-                                  : absl::StrCat(" (", candidate.waits_for(), ")"),
-                              warnings)
-               : absl::StrCat("feasible", warnings);
+               ? absl::StrCat(
+                     "feasible, free ",
+                     InWords(candidate.start_in_seconds(), candidate.start_low_in_seconds(),
+                             candidate.start_high_in_seconds()),
+                     candidate.waits_for().empty() ? ""
+                                                   : absl::StrCat(" (", candidate.waits_for(), ")"),
+                     EndWords(candidate), warnings)
+               : absl::StrCat("feasible", EndWords(candidate), warnings);
   }
   return absl::StrCat(candidate.permanent() ? "never: " : "not now: ", candidate.reason());
 }

@@ -57,6 +57,8 @@ v1::Candidate Nano() {
   v1::Candidate board = Board(kNanoId, "nano-1", "jetson-orin-nano");
   *board.mutable_prediction() = Published(11726, 36.33, 5.0, "Orin Nano");
   board.set_finish_in_seconds(118.0);
+  board.set_finish_low_in_seconds(100.0);
+  board.set_finish_high_in_seconds(136.0);
   board.set_marginal_energy_joules(72500);
   board.set_has_battery(true);
   board.set_state_of_charge_ratio(0.83);
@@ -68,6 +70,11 @@ v1::Candidate Xavier() {
   v1::Candidate board = Board(kXavierId, "xavier-1", "jetson-xavier-nx");
   *board.mutable_prediction() = Published(14561, 57.82, 4.2, "Xavier NX");
   board.set_start_in_seconds(95.0);
+  board.set_start_low_in_seconds(80.0);
+  board.set_start_high_in_seconds(112.0);
+  board.set_finish_in_seconds(241.0);
+  board.set_finish_low_in_seconds(205.0);
+  board.set_finish_high_in_seconds(290.0);
   board.set_marginal_energy_joules(147300);
   return board;
 }

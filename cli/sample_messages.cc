@@ -59,10 +59,22 @@ v1::Timetable SampleTimetable() {
     entry.set_waits_for(waits_for);
   };
   add("j2", "j2.1", 0, 0.5, "");
+  const auto spans = [&nano](double begin_low, double begin_high, double end_low, double end_high) {
+    v1::TimetableEntry& entry = *nano.mutable_entries()->rbegin();
+    if (begin_high > 0) {
+      entry.set_begin_low_unix_seconds(kSampleNowUnixSeconds + 3600 * begin_low);
+      entry.set_begin_high_unix_seconds(kSampleNowUnixSeconds + 3600 * begin_high);
+    }
+    entry.set_end_low_unix_seconds(kSampleNowUnixSeconds + 3600 * end_low);
+    entry.set_end_high_unix_seconds(kSampleNowUnixSeconds + 3600 * end_high);
+  };
+  spans(0, 0, 0.25, 0.75);
   add("j6", "", 0.5, 1.25, "");
+  spans(0.25, 0.75, 0.75, 1.75);
   add("j5", "", 3, 8.25,
       "at 41 %, might end at 12 %, the reserve is 30 % (policy north); feasible from 59 % of "
       "charge, or with 7.20 Wh less work");
+  spans(2.5, 4, 7.5, 9.5);
   add("j7", "", 9, 33, "");
   nano.mutable_entries()->rbegin()->set_rest_seconds(13 * 3600);
   for (int hour = 0; hour <= 24; ++hour) {

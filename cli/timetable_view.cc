@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/labels.h"
 #include "cli/table.h"
@@ -26,12 +27,26 @@ std::string In(double unix_seconds, const v1::Timetable& timetable) {
   return seconds < 1 ? "now" : FormatElapsed(absl::Seconds(seconds));
 }
 
+// " (90 %: begins in 25 min 00 s to 40 min 00 s, ends in 1 h 05 min to 1 h 35 min)". What is not
+// known, or is sure, is left out.
+std::string SpanOf(const v1::TimetableEntry& entry, const v1::Timetable& timetable) {
+  std::vector<std::string> spans;
+  const auto add = [&](absl::string_view what, double low, double high) {
+    if (low < high) {
+      spans.push_back(absl::StrCat(what, " in ", In(low, timetable), " to ", In(high, timetable)));
+    }
+  };
+  add("begins", entry.begin_low_unix_seconds(), entry.begin_high_unix_seconds());
+  add("ends", entry.end_low_unix_seconds(), entry.end_high_unix_seconds());
+  return spans.empty() ? "" : absl::StrCat(" (90 %: ", absl::StrJoin(spans, ", "), ")");
+}
+
 std::string What(const v1::TimetableEntry& entry, const v1::Timetable& timetable) {
   const std::string what = !entry.attempt_id().empty()                                    ? "runs"
                            : entry.begin_unix_seconds() - timetable.at_unix_seconds() < 1 ? "starts"
                                                                                           : "waits";
-  return absl::StrCat(what, RestWords(entry), entry.waits_for().empty() ? "" : ": ",
-                      entry.waits_for());
+  return absl::StrCat(what, RestWords(entry), SpanOf(entry, timetable),
+                      entry.waits_for().empty() ? "" : ": ", entry.waits_for());
 }
 
 std::string Jobs(const v1::Timetable& timetable, const TextStyle& style) {

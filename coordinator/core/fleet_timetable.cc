@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "scheduler/place/rests.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/place/sun_outlook.h"
 #include "scheduler/timetable/pack.h"
 #include "units/format.h"
@@ -102,6 +104,7 @@ void SetRest(double seconds, v1::TimetableEntry& entry) {
 struct Running {
   absl::Time now;
   absl::Time ends;  // Of the attempt, with its rests, which the view does not count.
+  std::optional<scheduler::TimeSpan> span;  // Likewise.
 };
 
 void AddRunning(const State& state, const scheduler::DeviceView& view, const Running& at,
@@ -116,6 +119,10 @@ void AddRunning(const State& state, const scheduler::DeviceView& view, const Run
   entry.set_attempt_id(attempt->attempt_id());
   entry.set_begin_unix_seconds(UnixSeconds(at.now));
   entry.set_end_unix_seconds(UnixSeconds(at.ends));
+  if (at.span.has_value()) {
+    entry.set_end_low_unix_seconds(UnixSeconds(at.span->low));
+    entry.set_end_high_unix_seconds(UnixSeconds(at.span->high));
+  }
   entry.set_waits_for(view.waits_for);
   if (view.rests_at_reserve.has_value()) {
     SetRest(absl::ToDoubleSeconds(at.ends - std::max(view.free_at, at.now)), entry);
@@ -141,6 +148,14 @@ void AddPlace(const State& state, const scheduler::QueuePlacement& placed, absl:
   entry.set_job_id(placed.job.value());
   entry.set_begin_unix_seconds(UnixSeconds(now) + chosen.start_in_seconds());
   entry.set_end_unix_seconds(UnixSeconds(now) + chosen.finish_in_seconds());
+  if (chosen.start_high_in_seconds() > 0) {
+    entry.set_begin_low_unix_seconds(UnixSeconds(now) + chosen.start_low_in_seconds());
+    entry.set_begin_high_unix_seconds(UnixSeconds(now) + chosen.start_high_in_seconds());
+  }
+  if (chosen.finish_high_in_seconds() > 0) {
+    entry.set_end_low_unix_seconds(UnixSeconds(now) + chosen.finish_low_in_seconds());
+    entry.set_end_high_unix_seconds(UnixSeconds(now) + chosen.finish_high_in_seconds());
+  }
   entry.set_waits_for(WaitsFor(state, placed));
   SetRest(chosen.prediction().rest_seconds(), entry);
 }
@@ -193,7 +208,8 @@ absl::StatusOr<v1::Timetable> FleetTimetable(const State& state, const Observati
     if (limits.reserve && scheduler::HasGauge(snapshot.devices[plan.gauges[i]].device)) {
       row.set_reserve_state_of_charge_ratio(limits.reserve->state_of_charge.value());
     }
-    AddRunning(state, snapshot.devices[i], {now.wall, std::max(plan.free_at[i], now.wall)}, row);
+    AddRunning(state, snapshot.devices[i],
+               {now.wall, std::max(plan.free_at[i], now.wall), plan.attempt_ends[i]}, row);
     const scheduler::DeviceView& gauge = snapshot.devices[plan.gauges[i]];
     AddCharge(gauge.device, plan.charge[i], UnixSeconds(now.wall) + horizon, row);
     if (!row.charge().empty()) {

@@ -49,9 +49,37 @@ TEST(FleetTimetableTest, HasWhatRunsAndThePlacesBehind) {
   for (int i = 1; i < 3; ++i) {
     EXPECT_EQ(fast.entries(i).begin_unix_seconds(), fast.entries(i - 1).end_unix_seconds());
     EXPECT_GT(fast.entries(i).end_unix_seconds(), fast.entries(i).begin_unix_seconds());
+    EXPECT_NEAR(fast.entries(i).begin_low_unix_seconds(),
+                fast.entries(i - 1).end_low_unix_seconds(), 0.001);
+    EXPECT_NEAR(fast.entries(i).begin_high_unix_seconds(),
+                fast.entries(i - 1).end_high_unix_seconds(), 0.001);
   }
+  for (const v1::TimetableEntry& entry : fast.entries()) {
+    EXPECT_LT(entry.end_low_unix_seconds(), entry.end_unix_seconds());
+    EXPECT_GT(entry.end_high_unix_seconds(), entry.end_unix_seconds());
+  }
+  EXPECT_EQ(fast.entries(0).begin_high_unix_seconds(), 0) << "it runs";
   EXPECT_THAT(fast.charge(), SizeIs(0));  // No sun is known.
   EXPECT_EQ(fast.sun_source(), "");
+}
+
+// Nobody knows when heat lets a board work again.
+TEST(FleetTimetableTest, APauseThatNoClockEndsHasNoSpan) {
+  Boards boards;
+  boards.Add("fast", 1);
+  boards.Submit(600);
+  boards.Plan();
+  boards.Run("j1.1");
+  boards.Submit(600);
+  boards.Pause("j1.1", "temperature 91 °C");
+  boards.Snapshot();  // The board has just been heard.
+  const auto timetable =
+      FleetTimetable(boards.state, boards.observations, {}, v1::TimetableRequest(), boards.Now());
+  ASSERT_THAT(timetable, IsOk());
+  for (const v1::TimetableEntry& entry : timetable->devices(0).entries()) {
+    EXPECT_EQ(entry.begin_high_unix_seconds(), 0);
+    EXPECT_EQ(entry.end_high_unix_seconds(), 0);
+  }
 }
 
 TEST(FleetTimetableTest, CountsTheSunThatTheBoardReported) {

@@ -65,10 +65,12 @@ ExpectedReturn ReturnOf(const Outlook& outlook, const v1::Attempt& attempt,
   const absl::Duration* const longest = state.longest_pause.Find(DeviceId(attempt.device_id()));
   const absl::Duration expected = longest == nullptr ? kUnknownPause : *longest;
   const absl::Duration in = so_far < expected ? expected - so_far : std::min(so_far, kUnknownPause);
-  return {in, absl::StrCat(paused, " (", attempt.reason(), "), and ",
-                           longest == nullptr ? "nothing tells until when: the plan expects "
-                                              : "by its longest pause so far the plan expects ",
-                           FormatElapsed(in), " more")};
+  return {in,
+          absl::StrCat(paused, " (", attempt.reason(), "), and ",
+                       longest == nullptr ? "nothing tells until when: the plan expects "
+                                          : "by its longest pause so far the plan expects ",
+                       FormatElapsed(in), " more"),
+          /*is_guess=*/true};
 }
 
 }  // namespace wattle::core

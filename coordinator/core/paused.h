@@ -22,6 +22,7 @@ namespace wattle::core {
 struct ExpectedReturn {
   absl::Duration in = absl::ZeroDuration();  // From now, wall time.
   std::string why;                           // One clause for people; empty: not paused.
+  bool is_guess = false;                     // Neither a clock nor the sun tells `in`.
 };
 
 // The fleet at the time `now`, from which the end of a pause is expected.

@@ -333,6 +333,28 @@ TEST_F(ReleaseTest, AJobWithoutDeadlineWaitsAndIsToldItsPlace) {
   }
 }
 
+// Of a job that waits people see why its plan is as it is, the runner-up, and the spans.
+TEST_F(ReleaseTest, AWaitingJobIsToldItsRunnerUpAndItsSpans) {
+  boards.Add("slow", 60);
+  boards.Submit(3600);
+  const PlanComputed plan = boards.Plan();
+  boards.observations.waiting =
+      std::make_shared<std::map<JobId, WaitingJob>>(WaitingJobsOf(boards.state, plan));
+  const v1::Placement place =
+      DescribeJob(boards.state, boards.observations, JobId("j2"), boards.Now()).place();
+  ASSERT_EQ(place.device_id(), "orin");
+  EXPECT_THAT(place.reason(), HasSubstr("against slow"));
+  ASSERT_EQ(place.best_size(), 2);
+  EXPECT_EQ(place.best(1).device_name(), "slow");
+  EXPECT_TRUE(place.best(1).feasible());
+  EXPECT_GT(place.best(1).marginal_energy_joules(), place.best(0).marginal_energy_joules());
+  EXPECT_FALSE(place.best(1).has_prediction()) << "each waiting job keeps this";
+  EXPECT_LT(place.start_low_unix_seconds(), place.expected_start_unix_seconds());
+  EXPECT_GT(place.start_high_unix_seconds(), place.expected_start_unix_seconds());
+  EXPECT_LT(place.end_low_unix_seconds(), place.expected_end_unix_seconds());
+  EXPECT_GT(place.end_high_unix_seconds(), place.expected_end_unix_seconds());
+}
+
 // j1 ran 600 of 1200 steps on the one board, whose checkpoint is here, and drew 900 J.
 class RestOfJobTest : public testing::Test {
  protected:

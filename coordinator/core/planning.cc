@@ -56,6 +56,8 @@ constexpr absl::Duration kAvoid = absl::Minutes(10);
 constexpr absl::Duration kHandOverLeft = absl::Seconds(30);
 // Likewise of a fetch that takes longer.
 constexpr absl::Duration kFetchLeft = absl::Seconds(30);
+// Of a waiting job's place: the choice and the runner-up.
+constexpr int kShownOfAPlace = 2;
 // Of a profile job on a device that is not there.
 constexpr int64_t kStepsOfAnyPoint = 4;
 
@@ -84,6 +86,8 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
                              .value_or(prediction.run_seconds());
   // Ratio of the upper quantile to the mean. The joules grow in proportion to the time.
   const double upper = seconds.mean() > 0.0 ? std::max(1.0, seconds.high() / seconds.mean()) : 1.0;
+  const double lower =
+      seconds.mean() > 0.0 ? std::clamp(seconds.low() / seconds.mean(), 0.0, 1.0) : 1.0;
   const double watts = probe != nullptr && probe->power_watts().count() > 0
                            ? probe->power_watts().mean()
                            : prediction.mean_power_watts();
@@ -91,6 +95,10 @@ void ReserveDevice(const Outlook& outlook, const AttemptId& attempt_id,
   ExpectedReturn paused = ReturnOf(outlook, attempt, view->device);
   view->goes_on_at = now.wall + paused.in;
   view->free_at = view->goes_on_at + remaining;
+  if (!paused.is_guess && seconds.high() > 0.0) {
+    view->remaining_low = lower * remaining;
+    view->remaining_high = upper * remaining;
+  }
   view->waits_for = std::move(paused.why);
   view->rests_at_reserve = RestsOf(outlook, attempt, view->device);
   view->probes = probe == nullptr && scheduler::IsWide(prediction);
@@ -357,6 +365,33 @@ bool AnythingToPlan(const State& state, const Observations& observations, const 
          MayMoveAnyForGain(state, observations, now);
 }
 
+namespace {
+
+// Of a job without a device WhyNotNow has the reason.
+void KeepForPeople(v1::Placement& place) {
+  place.clear_refusals();
+  if (place.device_id().empty()) {
+    place.clear_best();
+    place.clear_reason();
+    return;
+  }
+  google::protobuf::RepeatedPtrField<v1::Candidate> best;
+  for (int i = 0; i < std::min(place.best_size(), kShownOfAPlace); ++i) {
+    const v1::Candidate& candidate = place.best(i);
+    v1::Candidate& shown = *best.Add();
+    shown.set_device_id(candidate.device_id());
+    shown.set_device_name(candidate.device_name());
+    shown.set_feasible(candidate.feasible());
+    shown.set_cost(candidate.cost());
+    shown.set_marginal_energy_joules(candidate.marginal_energy_joules());
+    shown.set_has_battery(candidate.has_battery());
+    shown.set_start_state_of_charge_ratio(candidate.start_state_of_charge_ratio());
+  }
+  place.mutable_best()->Swap(&best);
+}
+
+}  // namespace
+
 std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed& plan) {
   std::map<JobId, WaitingJob> waiting;
   for (const scheduler::QueuePlacement& planned : plan.jobs) {
@@ -370,9 +405,7 @@ std::map<JobId, WaitingJob> WaitingJobsOf(const State& state, const PlanComputed
     if (planned.placement.best_size() > 0) {
       job.expected = planned.placement.best(0).prediction();
     }
-    job.place.clear_best();
-    job.place.clear_refusals();
-    job.place.clear_reason();
+    KeepForPeople(job.place);
   }
   return waiting;
 }

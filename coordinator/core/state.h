@@ -223,8 +223,8 @@ void NoteHeartbeat(const v1::Heartbeat& heartbeat, Monotonic now, DeviceObservat
 
 // What the latest plan has for a job that does not start now.
 struct WaitingJob {
-  std::string why;                                        // As WhyNotNow.
-  v1::Placement place;                                    // Its expected start, without candidates.
+  std::string why;      // As WhyNotNow.
+  v1::Placement place;  // Its start and end; of the choice and the runner-up the costs alone.
   std::optional<v1::Prediction> expected = std::nullopt;  // On the best device; none is known.
 };
 

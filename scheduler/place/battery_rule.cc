@@ -22,6 +22,7 @@
 #include "scheduler/place/rests.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/predict.h"
 #include "scheduler/timetable/amounts.h"
 #include "scheduler/timetable/pack.h"
@@ -199,6 +200,26 @@ std::string SunSources(const Consideration& on) {
                       " (", percent, " %)");
 }
 
+// " (90 %: 1 h 15 min to 2 h 55 min), when its pack has 54 %", of an earliest start.
+std::string StartWords(const Consideration& on, absl::Time start) {
+  const std::optional<RestingRun> resting = RestingRunOn(on);
+  const timetable::Pack& pack = *on.load->pack;
+  const timetable::Draw draw = resting.has_value() ? FirstPartOf(*resting) : DemandOnPack(on)->draw;
+  std::string words;
+  if (const auto span = SpanUnderSun(pack, draw, start, {on.start(), on.start()});
+      span.has_value() && span->low < span->high) {
+    absl::StrAppend(&words, " (90 %: ", FormatElapsed(span->low - on.snapshot.now), " to ",
+                    FormatElapsed(span->high - on.snapshot.now), ")");
+  }
+  const timetable::Demand run{.begin = timetable::UnixSecondsUp(start), .draw = draw};
+  if (run.end() <= pack.horizon()) {
+    const double charge = static_cast<double>(pack.MedianCharge(run, run.end()).begin);
+    absl::StrAppend(&words, ", when its pack has ",
+                    FormatPercent(Fraction(charge / static_cast<double>(pack.spec().capacity))));
+  }
+  return words;
+}
+
 // The refusal where the sun counts. The sun may fill more than the battery's capacity in the course
 // of a run, so a run that no full battery holds is refused for good only if no start is found, and
 // if it would fit at no hour of a day into a battery that brighter days have filled.
@@ -210,7 +231,7 @@ Refusal RefusalUnderSun(const Consideration& on, Refusal refusal) {
     refusal.permanent = false;
     if (on.explains) {
       absl::StrAppend(&refusal.reason, "; with the sun of ", SunSources(on), " feasible in ",
-                      FormatElapsed(*start - on.snapshot.now));
+                      FormatElapsed(*start - on.snapshot.now), StartWords(on, *start));
     }
   } else if (FitsWhenFull(on)) {
     refusal.permanent = false;

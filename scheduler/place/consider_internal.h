@@ -24,6 +24,7 @@
 #include "scheduler/place/option.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/heat.h"
 #include "scheduler/predict/work.h"
 #include "wattle/v1/plan.pb.h"
@@ -60,6 +61,8 @@ struct Considered {
   bool arranged = false;  // The plan as a whole is cheaper with this choice than with the cheapest.
   bool stays = false;  // With `arranged`: the choice is that of the latest plan, and near enough.
   bool probably_in_time = false;  // With no option: the mean of a run is, without the other jobs.
+  // So many jobs had a start behind a refusal looked for, and this one has not for that.
+  size_t planned_before = 0;
   int jobs_alike = 1;  // Of the queue, with the same work and objective; this one among them.
   // The choice is a device whose prediction is wide, for the sake of the other jobs alike.
   std::optional<v1::ProbeValue> trial = std::nullopt;
@@ -111,6 +114,10 @@ class FleetView {
   enum class OtherModes { kLeaveOut, kShow };
   [[nodiscard]] v1::Candidate CandidateOf(const JobView& job, const Option& option,
                                           OtherModes others) const;
+  // Tells between which moments the option begins and ends, where that is known. ahead: what comes
+  // before it on its device. REQUIRES: as CandidateOf, whose answer `candidate` is.
+  void AddSpans(const JobView& job, const Option& option, const RunAhead& ahead,
+                v1::Candidate& candidate) const;
   [[nodiscard]] const v1::DeviceInfo& InfoOf(const Option& option) const {
     return snapshot_.devices[option.run.device].device.info();
   }
@@ -195,6 +202,13 @@ class FleetView {
                                           const Option& option) const;
   void AddOtherModes(const JobOnDevice& on, const Modes& modes, size_t shown,
                      v1::Candidate& candidate) const;
+  // Adds the charge now, at the start and at the end of the run. with_sun: the paths of a pack are
+  // followed; without, the candidate of a board with such a pack tells no charge.
+  void AddCharge(const JobOnDevice& on, const Option& option, bool with_sun,
+                 v1::Candidate& candidate) const;
+  // Between which moments the option starts; nullopt: not known.
+  [[nodiscard]] std::optional<TimeSpan> StartSpan(const JobOnDevice& on, const Option& option,
+                                                  const RunAhead& ahead) const;
   // The job's earliest start on the device; null: none is known.
   const Option* StartOn(size_t device, const JobView& job, const DeviceLoad& load, Shape& shape);
   // The devices that refuse the job now and have a later start: all where no device takes the job

@@ -152,6 +152,7 @@ Considered FleetView::ConsiderNowOrLaterIn(const JobView& job, const std::vector
                                            Shape& shape) {
   Considered now = ConsiderIn(job, shape);
   if (later_jobs_ >= kLaterJobsMax) {
+    now.planned_before = later_jobs_;
     return now;
   }
   const std::vector<size_t> devices = DevicesWithLaterStarts(now, job, loads, shape);

@@ -181,7 +181,12 @@ std::string WhyNone(const FleetView& fleet, const JobView& job, const Considered
                                 : "no device can take it now; ",
       others > 0 ? "the nearest is " : "", NameOf(fleet.InfoOf(nearest)), ": ",
       fleet.CandidateOf(job, nearest, OtherModes::kLeaveOut).reason(),
-      others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "");
+      others > 0 ? absl::StrCat("; 'wattle plan' tells of the other ", others) : "",
+      considered.planned_before > 0 && !NeverFeasible(considered)
+          ? absl::StrCat("; ", considered.planned_before,
+                         " jobs that wait for their time are planned before it, and a plan finds a "
+                         "place for no more of them")
+          : "");
 }
 
 std::string WhyChosen(const FleetView& fleet, const JobView& job, const Considered& considered,

@@ -171,7 +171,8 @@ void QueuePlanner::ReleaseForJob(size_t index, size_t trials_end, Outcome& plan)
   job.decided = PlacementOfJob(job, *considered);
   job.decided->releases = attempt.id;
   v1::Placement& placement = job.decided->placement;
-  NotePlace(index, nullptr, placement);
+  Ahead hand_over{.runs = {RunAhead{}}};  // Nobody knows how long it takes.
+  NotePlace(index, chosen, hand_over, placement);
   placement.set_releases_attempt_id(attempt.id.value());
   placement.set_reason(absl::StrCat(placement.reason(), "; ", attempt.id.value(),
                                     " leaves the device for this job's deadline and goes on "

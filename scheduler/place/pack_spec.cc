@@ -9,6 +9,7 @@
 
 #include "policy/held_back.h"
 #include "policy/limits.h"
+#include "policy/schedule.h"
 #include "scheduler/place/power_group.h"
 #include "scheduler/place/selector.h"
 #include "scheduler/place/sun_outlook.h"
@@ -33,19 +34,45 @@ constexpr double kRiskOfItsOwn = 0.07;
 constexpr double kRiskMin = 0.5;  // Times the policy's.
 constexpr double kRiskMax = 3.0;
 
-// The charge that work must leave from each hour on: reserve, charge to stay alive, gauge error. Of
-// several boards the one that asks for most counts.
+// When the floor changes: it falls hour by hour towards each time to stay alive, and at that time
+// the next one begins to count.
+std::vector<Seconds> FloorMoments(const std::vector<policy::Limits>& limits, Seconds now) {
+  std::vector<Seconds> moments = {now};
+  const Seconds end = now + kSunHours * kHour;
+  bool is_stair = false;
+  for (const policy::Limits& of : limits) {
+    for (const policy::AliveLimit& alive : of.alive) {
+      is_stair = true;
+      Seconds at = now;
+      for (;;) {
+        const Seconds until =
+            timetable::UnixSecondsUp(policy::AliveUntil(alive, absl::FromUnixSeconds(at)));
+        if (until <= at || until >= end) {
+          break;
+        }
+        at = until;
+        moments.push_back(at);
+      }
+    }
+  }
+  for (Seconds at = (now / kHour + 1) * kHour; is_stair && at < end; at += kHour) {
+    moments.push_back(at);
+  }
+  std::sort(moments.begin(), moments.end());
+  moments.erase(std::unique(moments.begin(), moments.end()), moments.end());
+  return moments;
+}
+
+// The charge that work must leave from each moment on: reserve, charge to stay alive, gauge error.
+// Of several boards the one that asks for most counts.
 std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity) {
   const Fraction error = GaugeOf(on.gauge).error;
   std::vector<policy::Limits> limits;
   for (const size_t i : on.devices) {
     limits.push_back(LimitsFor(on.snapshot.policies, on.snapshot.devices[i].device.info()));
   }
-  const bool is_stair = std::any_of(limits.begin(), limits.end(),
-                                    [](const policy::Limits& of) { return !of.alive.empty(); });
   std::vector<timetable::FloorStep> floor;
-  const Seconds now = absl::ToUnixSeconds(on.snapshot.now);
-  for (Seconds from = now; from < now + kSunHours * kHour; from = (from / kHour + 1) * kHour) {
+  for (const Seconds from : FloorMoments(limits, absl::ToUnixSeconds(on.snapshot.now))) {
     timetable::Millijoules charge = 0;
     for (const policy::Limits& of : limits) {
       const std::optional<policy::ReserveLimit> reserve =
@@ -56,9 +83,6 @@ std::vector<timetable::FloorStep> FloorOf(const PackBoards& on, Joules capacity)
     }
     if (floor.empty() || floor.back().charge != charge) {
       floor.push_back({.from = from, .charge = charge});
-    }
-    if (!is_stair) {
-      break;
     }
   }
   return floor;

@@ -3,6 +3,7 @@
 // Plans one job on the fleet.
 #include "scheduler/place/place.h"
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "scheduler/place/consider_internal.h"
 #include "scheduler/place/explain_internal.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/work.h"
 
 namespace wattle::scheduler {
@@ -50,7 +52,12 @@ absl::StatusOr<v1::PlanResponse> PlanJobBy(DeadlineBy deadline_by, const Snapsho
   const Considered considered = consider(job);
   v1::PlanResponse plan;
   for (const Option* option : considered.options) {
-    *plan.add_candidates() = fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
+    v1::Candidate& candidate = *plan.add_candidates() =
+        fleet.CandidateOf(job, *option, FleetView::OtherModes::kShow);
+    if (option->feasible()) {
+      const size_t device = option->run.device;
+      fleet.AddSpans(job, *option, AttemptAheadOn(snapshot, device, loads[device]), candidate);
+    }
   }
   if (Chosen(considered) != nullptr) {
     plan.set_chosen_device_id(plan.candidates(0).device_id());

@@ -18,6 +18,7 @@
 #include "proto/peak_memory.h"
 #include "scheduler/place/moves.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/timetable/pack.h"
 #include "units/id.h"
 #include "wattle/v1/plan.pb.h"
@@ -123,6 +124,8 @@ struct QueuePlan {
   // The device whose gauge and capacity count for each one: itself, unless it shares a pack.
   std::vector<size_t> gauges;
   std::vector<absl::Time> free_at;  // As FleetPlan's.
+  // Likewise: between which moments; nullopt: not known.
+  std::vector<std::optional<TimeSpan>> attempt_ends;
 };
 QueuePlan PlanQueueWithCharge(const Snapshot& snapshot);
 

@@ -429,6 +429,18 @@ TEST(PlacesUnderSunTest, APlaceSpendsTheBudgetOfItsDay) {
   const std::vector<QueuePlacement> plan = fleet.Plan({RealJob("j1", 2000), RealJob("j2", 2000)});
   EXPECT_EQ(fleet.StartHour(plan[0]), 16);
   EXPECT_GE(fleet.StartHour(plan[1]), 16 + 24);  // The first one may spend the whole day's.
+
+  // Each job waits for a day of its own.
+  std::vector<JobView> queue;
+  for (int job = 1; job <= 65; ++job) {
+    queue.push_back(RealJob("j" + std::to_string(job), 2000));
+  }
+  const std::vector<QueuePlacement> days = fleet.Plan(std::move(queue));
+  ASSERT_THAT(days, SizeIs(65));
+  EXPECT_TRUE(days[63].placement.wait());
+  EXPECT_EQ(days[64].placement.device_id(), "");
+  EXPECT_THAT(days[64].placement.reason(),
+              HasSubstr("; 64 jobs that wait for their time are planned before it"));
 }
 
 }  // namespace

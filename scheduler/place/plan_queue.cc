@@ -21,6 +21,7 @@
 #include "scheduler/place/queue_planner_internal.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/place/start_spans.h"
 #include "units/format.h"
 
 namespace wattle::scheduler {
@@ -170,7 +171,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
                   .costs = std::vector<double>(jobs_.size(), 0),
                   .places = {.starts = std::vector<std::optional<RunStart>>(jobs_.size()),
                              .usable = std::vector<bool>(loads.size(), false)}};
-  std::vector<const Job*> last(loads.size(), nullptr);  // In the order, on each device.
+  std::vector<Ahead> ahead(placements != nullptr ? loads.size() : 0);
   for (const size_t i : arrangement.order) {
     const Job& job = jobs_[i];
     ++outcome.looked_at;
@@ -193,7 +194,7 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
     if (placements != nullptr) {
       placements->push_back(PlacementOfJob(job, considered));
       if (const Option* const chosen = Chosen(considered); chosen != nullptr) {
-        NotePlace(i, last[chosen->run.device], placements->back().placement);
+        NotePlace(i, *chosen, ahead[chosen->run.device], placements->back().placement);
       }
     }
     for (size_t at = 0; at < static_cast<size_t>(considered.feasible); ++at) {
@@ -203,7 +204,6 @@ QueuePlanner::Outcome QueuePlanner::Pass(const Arrangement& arrangement,
       outcome.places.starts[i] = chosen->run;
       outcome.costs[i] = chosen->cost;
       Reserve(*job.view, *chosen, loads);
-      last[chosen->run.device] = &job;
     }
   }
   if (placements != nullptr) {
@@ -276,14 +276,41 @@ QueuePlacement QueuePlanner::PlacementOfJob(const Job& job, const Considered& co
   return placed;
 }
 
-void QueuePlanner::NotePlace(size_t index, const Job* before, v1::Placement& placement) const {
+void QueuePlanner::NoteSpans(const JobView& job, const Option& chosen, Ahead& ahead,
+                             v1::Candidate& shown) const {
+  const size_t device = chosen.run.device;
+  if (ahead.runs.empty()) {
+    ahead.runs.push_back(AttemptAheadOn(snapshot_, device, loads_[device]));
+  }
+  const auto at = [this](double in_seconds) { return snapshot_.now + absl::Seconds(in_seconds); };
+  fleet_.AddSpans(job, chosen, LastAhead(ahead.runs, at(shown.start_in_seconds())), shown);
+  RunAhead run{.end = at(shown.finish_in_seconds()), .span = std::nullopt};
+  if (shown.finish_high_in_seconds() > 0) {
+    run.span = {at(shown.finish_low_in_seconds()), at(shown.finish_high_in_seconds())};
+  }
+  InsertAhead(run, ahead.runs);
+}
+
+void QueuePlanner::NotePlace(size_t index, const Option& option, Ahead& ahead,
+                             v1::Placement& placement) const {
+  v1::Candidate& chosen = *placement.mutable_best(0);
+  const Job* const before = ahead.last;
+  ahead.last = &jobs_[index];
+  NoteSpans(*jobs_[index].view, option, ahead, chosen);
   if (!placement.wait()) {
     return;
   }
-  const v1::Candidate& chosen = placement.best(0);
   const double now = absl::ToDoubleSeconds(snapshot_.now - absl::UnixEpoch());
   placement.set_expected_start_unix_seconds(now + chosen.start_in_seconds());
   placement.set_expected_end_unix_seconds(now + chosen.finish_in_seconds());
+  if (chosen.start_high_in_seconds() > 0) {
+    placement.set_start_low_unix_seconds(now + chosen.start_low_in_seconds());
+    placement.set_start_high_unix_seconds(now + chosen.start_high_in_seconds());
+  }
+  if (chosen.finish_high_in_seconds() > 0) {
+    placement.set_end_low_unix_seconds(now + chosen.finish_low_in_seconds());
+    placement.set_end_high_unix_seconds(now + chosen.finish_high_in_seconds());
+  }
   placement.set_waits_for(chosen.waits_for());
   placement.set_behind_job_id(before == nullptr ? "" : before->view->id.value());
   if (in_order_.empty() || !in_order_[index].has_value()) {
@@ -344,6 +371,10 @@ QueuePlan PlanQueueWithCharge(const Snapshot& snapshot) {
     plan.gauges.push_back(load.gauge.value_or(plan.gauges.size()));
   }
   plan.free_at = planner.FreeAt();
+  const std::vector<DeviceLoad> loads = InitialLoads(snapshot);
+  for (size_t i = 0; i < loads.size(); ++i) {
+    plan.attempt_ends.push_back(AttemptAheadOn(snapshot, i, loads[i]).span);
+  }
   return plan;
 }
 

@@ -34,6 +34,7 @@
 #include "scheduler/place/rearrange_internal.h"
 #include "scheduler/place/search_blocks_internal.h"
 #include "scheduler/place/snapshot.h"
+#include "scheduler/place/start_spans.h"
 #include "scheduler/predict/work.h"
 #include "scheduler/timetable/amounts.h"
 
@@ -83,6 +84,12 @@ class QueuePlanner {
     PlacesOfJobs places;        // None: the job has no place, or is settled.
     size_t looked_at = 0;       // Jobs: fewer than all where the pass ended early.
     bool hurts = false;         // The pass ended at a job that may not be late.
+  };
+  // On a device, of a pass whose placements are asked for.
+  struct Ahead {
+    const Job* last = nullptr;  // Of the order.
+    // The device's attempt and the jobs, in the order of their ends; empty: no job has a place.
+    std::vector<RunAhead> runs{};
   };
   // A late job for which a trial is made.
   struct Helped {
@@ -142,8 +149,11 @@ class QueuePlanner {
   static QueuePlacement Invalid(const Job& job);
   [[nodiscard]] QueuePlacement PlacementOfJob(const Job& job, const Considered& considered) const;
   // Says when a job that waits for its device is expected to run there, behind which job of the
-  // queue, and for how long the queue puts it off; before: null for the first one.
-  void NotePlace(size_t index, const Job* before, v1::Placement& placement) const;
+  // queue, and for how long the queue puts it off. ahead: of that device; gets the job.
+  void NotePlace(size_t index, const Option& option, Ahead& ahead, v1::Placement& placement) const;
+  // Adds between which moments the job runs.
+  void NoteSpans(const JobView& job, const Option& chosen, Ahead& ahead,
+                 v1::Candidate& shown) const;
   // Gives the job its place on the chosen device.
   void Reserve(const JobView& job, const Option& chosen, std::vector<DeviceLoad>& loads) const;
   // What a job's placement in a trial costs, and a whole trial.

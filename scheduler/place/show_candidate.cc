@@ -11,9 +11,13 @@
 
 #include "scheduler/battery/charge.h"
 #include "scheduler/place/consider_internal.h"
+#include "scheduler/place/device_load.h"
 #include "scheduler/place/rule.h"
 #include "scheduler/place/selector.h"
+#include "scheduler/predict/predict.h"
 #include "scheduler/profiles/probe.h"
+#include "scheduler/timetable/amounts.h"
+#include "scheduler/timetable/pack.h"
 
 namespace wattle::scheduler {
 namespace {
@@ -27,21 +31,66 @@ void WarnOfReserve(const policy::Limits& limits, const DeviceView& view, v1::Can
   }
 }
 
-// device: the one whose gauge counts.
-void DescribeBattery(const v1::Device& device, const DeviceLoad& load, v1::Candidate* candidate) {
-  const Joules capacity = FromWattHours(device.info().battery_capacity_wh());
-  if (!device.heartbeat().has_battery() || capacity.value() <= 0) {
-    return;
+// The shares of a battery at the begin and at the end of a run.
+struct ChargeAround {
+  double start = 0;
+  double after = 0;
+};
+
+// Without sun the charge falls: by what runs before draw, by the idle draw until the start, and by
+// the run. gauge: the board whose gauge counts.
+ChargeAround ChargeWithoutSun(const DeviceView& view, const v1::Device& gauge,
+                              const DeviceLoad& load, const Option& option, absl::Time now) {
+  const absl::Time start = now + absl::Seconds(option.run.start_in_seconds);
+  absl::Duration idles = std::max(start - std::max(load.free_at, now), absl::ZeroDuration());
+  Joules drawn = load.committed + load.promised_by_others;
+  for (const Reservation& before : load.reserved) {
+    if (before.begin < start) {
+      drawn += before.demand;
+      idles -= std::min(before.end, start) - before.begin;
+    }
   }
-  const Fraction charge(device.heartbeat().state_of_charge_ratio());
-  const Joules demand = GrossDemand(candidate->prediction(),
-                                    Joules(candidate->prediction().run_energy_joules().mean()));
-  candidate->set_has_battery(true);
-  candidate->set_state_of_charge_ratio(charge.value());
-  candidate->set_state_of_charge_after_ratio(std::clamp(
-      ChargeAfter(BatteryState{capacity, charge, load.committed + load.promised_by_others}, demand)
-          .value(),
-      0.0, 1.0));
+  const double scale = view.device.info().time_scale() > 0 ? view.device.info().time_scale() : 1;
+  drawn += IdlePowerOf(view.device) * (std::max(idles, absl::ZeroDuration()) / scale) +
+           load.idle_of_others * (start - now);
+  const absl::Duration run =
+      absl::Seconds(option.run.finish_in_seconds - option.run.start_in_seconds);
+  const Joules demand =
+      GrossDemand(*option.prediction, Joules(option.prediction->run_energy_joules().mean())) +
+      load.idle_of_others * run;
+  const BatteryState battery{FromWattHours(gauge.info().battery_capacity_wh()),
+                             Fraction(gauge.heartbeat().state_of_charge_ratio()), drawn};
+  return {.start = ChargeAfter(battery, Joules(0)).value(),
+          .after = ChargeAfter(battery, demand).value()};
+}
+
+// The median of the pack's paths; of a run that rests, at the latest where the pack looks no
+// further. nullopt: another run ends behind that.
+std::optional<ChargeAround> ChargeUnderSun(const DeviceView& view, const DeviceLoad& load,
+                                           const policy::SpecSteps& steps, const Option& option,
+                                           absl::Time now) {
+  const std::optional<timetable::Draw> draw = DrawOf(view.device, steps, *option.prediction);
+  const auto at = [now](double in_seconds) {
+    return timetable::UnixSecondsUp(now + absl::Seconds(in_seconds));
+  };
+  const timetable::Seconds horizon = load.pack->horizon();
+  const timetable::Seconds begin = at(option.run.start_in_seconds);
+  if (!draw.has_value() || begin >= horizon) {
+    return std::nullopt;
+  }
+  timetable::Demand demand{.begin = begin, .draw = *draw};
+  timetable::Seconds until = std::max(demand.end(), at(option.run.finish_in_seconds));
+  if (draw->yields) {
+    demand.draw.length = std::min(demand.draw.length, horizon - begin);
+    until = std::min(until, horizon);
+  }
+  if (until > horizon) {
+    return std::nullopt;
+  }
+  const auto capacity = static_cast<double>(load.pack->spec().capacity);
+  const timetable::ChargeOfRun charge = load.pack->MedianCharge(demand, until);
+  return ChargeAround{.start = static_cast<double>(charge.begin) / capacity,
+                      .after = static_cast<double>(charge.end) / capacity};
 }
 
 v1::PowerModeChoice ChoiceOfMode(const v1::Candidate& candidate) {
@@ -106,7 +155,6 @@ v1::Candidate FleetView::CandidateAt(const JobOnDevice& on, const Described& des
   candidate.set_finish_in_seconds(option.run.finish_in_seconds);
   candidate.set_marginal_energy_joules(option.run.marginal_joules);
   candidate.set_cost(option.cost);
-  DescribeBattery(GaugeDevice(snapshot_, on.view, on.load), on.load, &candidate);
   candidate.set_feasible(option.feasible());
   candidate.set_permanent(option.verdict.permanent());
   candidate.set_probe(option.probe);
@@ -116,6 +164,24 @@ v1::Candidate FleetView::CandidateAt(const JobOnDevice& on, const Described& des
     candidate.set_waits_for(on.view.waits_for);
   }
   return candidate;
+}
+
+void FleetView::AddCharge(const JobOnDevice& on, const Option& option, bool with_sun,
+                          v1::Candidate& candidate) const {
+  const v1::Device& gauge = GaugeDevice(snapshot_, on.view, on.load);
+  const bool under_sun = on.load.pack != nullptr;
+  if (!gauge.heartbeat().has_battery() || gauge.info().battery_capacity_wh() <= 0 ||
+      (under_sun && !with_sun)) {
+    return;
+  }
+  const std::optional<ChargeAround> told =
+      under_sun ? ChargeUnderSun(on.view, on.load, on.steps, option, snapshot_.now) : std::nullopt;
+  const ChargeAround charge =
+      told.has_value() ? *told : ChargeWithoutSun(on.view, gauge, on.load, option, snapshot_.now);
+  candidate.set_has_battery(true);
+  candidate.set_state_of_charge_ratio(gauge.heartbeat().state_of_charge_ratio());
+  candidate.set_start_state_of_charge_ratio(std::clamp(charge.start, 0.0, 1.0));
+  candidate.set_state_of_charge_after_ratio(std::clamp(charge.after, 0.0, 1.0));
 }
 
 void FleetView::AddOtherModes(const JobOnDevice& on, const Modes& modes, size_t shown,
@@ -146,6 +212,7 @@ v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
   }
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
+  AddCharge(on, option, /*with_sun=*/others == OtherModes::kShow, candidate);
   if (option.waits_for_rule.has_value()) {
     const Option refused = PlaceInMode(on, modes, option.mode);
     candidate.set_refused_by(NameOfRule(refused.verdict));

@@ -40,6 +40,8 @@ std::vector<DeviceView> BoardsOfEachKind() {
                                     OrinNano("bare")};
   boards[1].free_at = kTestNow + absl::Hours(1);
   boards[1].waits_for = "its attempt is paused";
+  boards[1].remaining_low = absl::Minutes(50);
+  boards[1].remaining_high = absl::Minutes(70);
   boards[2].device.set_drained(true);
   boards[3].device.mutable_info()->clear_engine_version();
   return boards;

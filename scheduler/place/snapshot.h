@@ -73,6 +73,10 @@ struct DeviceView {
   absl::Time free_at = absl::InfinitePast();
   // When the paused attempt goes on; at or before Snapshot::now: it is not paused.
   absl::Time goes_on_at = absl::InfinitePast();
+  // Wall time of the attempt's work from now on, at the lower and the upper quantile of its run;
+  // both 0: not known, or a guess tells when its pause ends.
+  absl::Duration remaining_low = absl::ZeroDuration();
+  absl::Duration remaining_high = absl::ZeroDuration();
   // The attempt only hands over until free_at, which no window and no budget stops.
   bool hands_over = false;
   Joules committed_energy;  // Gross joules that the attempt is still expected to draw from the

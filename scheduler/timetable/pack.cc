@@ -187,14 +187,20 @@ const Pack::Step* Pack::Steps(size_t path) const {
   return &steps_[static_cast<size_t>(rows_[path]) * (slots_.size() + 1)];
 }
 
-void Pack::Follow(size_t path) const {
+Pack::Step Pack::StepIn(size_t path, size_t slot, Millijoules charge) const {
   const PackSpec& spec = told_->spec;
+  const Slot& in = slots_[slot];
+  return {.charge = charge,
+          .net = spec.harvest[path][in.hour] - spec.idle - DrawnIn(path, in.work, in.deviation)};
+}
+
+void Pack::Follow(size_t path) const {
   rows_[path] = static_cast<int>(broken_.size());
   bool broken = false;
   Step step{.charge = charge_now_};
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
-    step.net = spec.harvest[path][slot.hour] - spec.idle - DrawnIn(path, slot.work, slot.deviation);
+    step = StepIn(path, i, step.charge);
     steps_.push_back(step);
     const Level level = AdvanceIn({.path = path, .slot = i, .length = EndOf(i) - slot.begin}, step,
                                   step.charge - slot.at_start, /*own=*/nullptr);
@@ -396,11 +402,35 @@ std::optional<Seconds> Pack::EarliestFit(const Draw& draw, Seconds after) const 
   return std::nullopt;
 }
 
+size_t Pack::PathOf(size_t darker_percent) const {
+  const std::vector<size_t>& paths = told_->darkest_first;
+  return paths[(paths.size() - 1) * darker_percent / 100];
+}
+
+std::optional<Seconds> Pack::EarliestFitIn(size_t darker_percent, const Draw& draw,
+                                           Seconds after) const {
+  const size_t path = PathOf(darker_percent);
+  const auto in_grid = [](Seconds at) { return (at + kStartStep - 1) / kStartStep * kStartStep; };
+  Seconds begin = std::max(after, now_);
+  while (begin + draw.length <= horizon()) {
+    if (const Seconds promise = EarliestPromise(path, draw, begin); promise > begin) {
+      begin = in_grid(promise);
+      continue;
+    }
+    const Outcome outcome = Try(path, {.begin = begin, .draw = draw});
+    if (!outcome.own_until.has_value() && !outcome.newly_until.has_value()) {
+      return begin;
+    }
+    begin = in_grid(std::max({begin + 1, outcome.own_until.value_or(0),  // No begin before fits.
+                              outcome.newly_until.value_or(0)}));
+  }
+  return std::nullopt;
+}
+
 std::optional<Seconds> Pack::EndIfYielding(const Demand& demand, Seconds restart,
                                            size_t darker_percent) const {
   WATTLE_CHECK(demand.begin >= now_ && demand.draw.length > 0, "work begins now or later");
-  const std::vector<size_t>& paths = told_->darkest_first;
-  const size_t path = paths[(paths.size() - 1) * darker_percent / 100];
+  const size_t path = PathOf(darker_percent);
   const Step* const steps = Steps(path);
   Draw draw = demand.draw;
   draw.yields = true;
@@ -497,6 +527,49 @@ std::vector<ChargeQuantiles> Pack::ChargeByHour() const {
   }
   hours.push_back(QuantilesAt(horizon(), slots_.size()));
   return hours;
+}
+
+ChargeOfRun Pack::ChargeIn(size_t path, const Demand& demand, Seconds until) const {
+  ChargeOfRun run;
+  Millijoules charge = charge_now_;
+  Seconds at = now_;
+  for (size_t i = 0; i < slots_.size() && at < until;) {
+    const bool own = demand.begin <= at && at < demand.end();
+    if (at == demand.begin) {
+      run.begin = charge;
+      charge -= demand.draw.at_start;
+    }
+    charge -= at == slots_[i].begin ? slots_[i].at_start : 0;
+    Seconds end = std::min(EndOf(i), until);
+    for (const Seconds change : {demand.begin, demand.end()}) {
+      end = at < change ? std::min(end, change) : end;
+    }
+    charge = AdvanceIn({path, i, end - at}, StepIn(path, i, charge), charge,
+                       own ? &demand.draw : nullptr)
+                 .end;
+    at = end;
+    i += at == EndOf(i) ? 1 : 0;
+  }
+  run.end = charge;
+  return run;
+}
+
+ChargeOfRun Pack::MedianCharge(const Demand& demand, Seconds until) const {
+  WATTLE_CHECK(
+      demand.begin >= now_ && demand.draw.length > 0 && demand.end() <= until && until <= horizon(),
+      "the run is within the horizon");
+  std::vector<Millijoules> begins;
+  std::vector<Millijoules> ends;
+  for (size_t path = 0; path < told_->spec.harvest.size(); ++path) {
+    const ChargeOfRun run = ChargeIn(path, demand, until);
+    begins.push_back(run.begin);
+    ends.push_back(run.end);
+  }
+  const auto median = [](std::vector<Millijoules>& charges) {
+    std::sort(charges.begin(), charges.end());
+    return Quantile(charges, 50);
+  };
+  return {.begin = median(begins), .end = median(ends)};
 }
 
 }  // namespace wattle::timetable

@@ -85,6 +85,12 @@ struct ChargeQuantiles {
   Millijoules high = 0;
 };
 
+// The charge of a pack at the begin and at the end of a run: half of the paths are at or below it.
+struct ChargeOfRun {
+  Millijoules begin = 0;
+  Millijoules end = 0;
+};
+
 class Pack {
  public:
   // Starts are looked at in this grid, besides the earliest allowed one.
@@ -107,6 +113,10 @@ class Pack {
   // it; nullopt: none within the horizon.
   [[nodiscard]] std::optional<Seconds> EarliestFit(const Draw& draw, Seconds after) const;
 
+  // Likewise if the sun of one path were known to its end: `darker_percent` of the paths have less.
+  [[nodiscard]] std::optional<Seconds> EarliestFitIn(size_t darker_percent, const Draw& draw,
+                                                     Seconds after) const;
+
   // When a run that yields has worked for demand.draw.length, if it begins as the demand does. In
   // `darker_percent` of the paths there is less sun than the answer assumes. Each rest takes
   // `restart` of work more. Behind the horizon each day is taken to be as its last day. nullopt:
@@ -128,6 +138,9 @@ class Pack {
   [[nodiscard]] int broken_paths() const { return broken_paths_; }
   // At `now`, at each full hour behind it, and at the horizon.
   [[nodiscard]] std::vector<ChargeQuantiles> ChargeByHour() const;
+  // With the demand beside the reserved work; until: the end of the run, its pauses behind the
+  // demand included. REQUIRES: now <= begin < demand's end <= until <= horizon.
+  [[nodiscard]] ChargeOfRun MedianCharge(const Demand& demand, Seconds until) const;
 
  private:
   // What never changes. The paths stand from the darkest to the brightest.
@@ -182,6 +195,12 @@ class Pack {
                                 const Draw* own) const;
   // The charge of the path at the moment, before a run that begins then.
   [[nodiscard]] Millijoules ChargeAt(size_t path, Seconds moment) const;
+  // Likewise of a path with the demand beside the reserved work, at its begin and at `until`. Keeps
+  // nothing of the path.
+  [[nodiscard]] ChargeOfRun ChargeIn(size_t path, const Demand& demand, Seconds until) const;
+  [[nodiscard]] size_t PathOf(size_t darker_percent) const;
+  // The path in the slot, with this charge at its begin.
+  [[nodiscard]] Step StepIn(size_t path, size_t slot, Millijoules charge) const;
   // The path's steps, one for each slot and one for the horizon.
   [[nodiscard]] const Step* Steps(size_t path) const;
   void Follow(size_t path) const;

@@ -247,5 +247,50 @@ TEST(PackTest, WhatWorkDrawsIsARiskToo) {
               static_cast<double>(spec.charge - 4000 * kHour), 10.0 * kHour);
 }
 
+// Three days of sun, and work that draws in each path another quantile.
+PackSpec ThreeDays() {
+  PackSpec spec = Dark();
+  spec.harvest = {{0, 0, 1000, 1000, 1000, 1000, 0, 0, 0, 0},
+                  {0, 0, 3000, 4000, 3000, 2000, 0, 0, 0, 0},
+                  {0, 2000, 6000, 6000, 6000, 6000, 0, 0, 0, 0}};
+  return spec;
+}
+
+TEST(PackTest, TheMedianAroundARunIsThatOfThePackWithIt) {
+  Pack pack(ThreeDays());
+  pack.Add({.job = 1, .begin = kHour, .draw = {.length = kHour / 2, .power = 500}});
+  const Demand run{
+      .job = 2, .begin = 3 * kHour, .draw = {.length = 2 * kHour, .power = 2500, .deviation = 300}};
+  Pack with = pack;
+  with.Add(run);
+  for (const Seconds until : {5 * kHour, 8 * kHour}) {
+    const ChargeOfRun charge = pack.MedianCharge(run, until);
+    EXPECT_EQ(charge.begin, Medians(with)[3]);
+    EXPECT_EQ(charge.end, Medians(with)[static_cast<size_t>(until / kHour)]);
+  }
+  // Within an hour: of the brightest path but one, an hour's half of 3 W of sun, 1 W of idle.
+  const Demand at_half{.job = 2, .begin = 2 * kHour + kHour / 2, .draw = {.length = kHour}};
+  EXPECT_EQ(pack.MedianCharge(at_half, 4 * kHour).begin, Medians(pack)[2] + kWattHour);
+}
+
+TEST(PackTest, TheFirstFitInOnePathIsThatOfItsSunAlone) {
+  const PackSpec spec = ThreeDays();
+  const Pack pack(spec);
+  std::optional<Seconds> before = spec.now;
+  for (size_t path = 3; path-- > 0;) {
+    PackSpec alone = spec;
+    alone.harvest = {spec.harvest[path]};
+    for (const Milliwatts power : {1000, 2500, 3500}) {
+      const Draw draw{.length = 2 * kHour, .power = power};
+      EXPECT_EQ(pack.EarliestFitIn(50 * path, draw, 0), Pack(alone).EarliestFit(draw, 0))
+          << path << " at " << power;
+    }
+    const std::optional<Seconds> first =
+        pack.EarliestFitIn(50 * path, {.length = 2 * kHour, .power = 2500}, 0);
+    EXPECT_TRUE(!first.has_value() || *first >= *before) << path;
+    before = first.has_value() ? first : before;
+  }
+}
+
 }  // namespace
 }  // namespace wattle::timetable
