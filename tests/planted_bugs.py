@@ -529,7 +529,7 @@ BUGS = (
         "wattle_place_test", "CheckPlaces*"),
     Bug("a check of plans without the work that goes on", "scheduler/timetable/check_plan.cc", "SettledOn(instance, pack, horizon);", "SettledOn(instance, instance.packs.size(), horizon);",
         "wattle_timetable_test", "CheckPlanTest.*"),
-    Bug("a plan that shows no charge", "scheduler/place/show_candidate.cc", "  AddCharge(on, option, /*with_sun=*/others == OtherModes::kShow, candidate);\n", "",
+    Bug("a plan that shows no charge", "scheduler/place/show_candidate.cc", "  AddCharge(on, option, with_sun, candidate);\n", "",
         "wattle_place_test", "ShowCandidateTest.*"),
     Bug("a plan's charge without its sun", "scheduler/place/show_candidate.cc", "      under_sun ? ChargeUnderSun(on.view,", "      false ? ChargeUnderSun(on.view,",
         "wattle_place_test", "StartSpansTest.*"),

@@ -212,7 +212,10 @@ v1::Candidate FleetView::CandidateOf(const JobView& job, const Option& option,
   }
   const JobOnDevice on = On(device, job, latest_->loads[device], *latest_);
   v1::Candidate candidate = CandidateAt(on, modes[option.mode], option);
-  AddCharge(on, option, /*with_sun=*/others == OtherModes::kShow, candidate);
+  // 64 paths of many waiting jobs would cost a plan a tenth of its time.
+  const bool with_sun =
+      others == OtherModes::kShow && (options_.dry_run || option.waits_for_rule.has_value());
+  AddCharge(on, option, with_sun, candidate);
   if (option.waits_for_rule.has_value()) {
     const Option refused = PlaceInMode(on, modes, option.mode);
     candidate.set_refused_by(NameOfRule(refused.verdict));
