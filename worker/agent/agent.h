@@ -94,7 +94,17 @@ class Agent final : public AgentPorts {
   using Event = EventQueue::Event;
 
   Agent(const Config& config, std::string version);
+  // What the worker needs before Run, by these steps in their order.
   absl::Status Open();
+  // Folder, spool and clock; returns what the worker kept of its last run.
+  absl::StatusOr<v1::WorkerRecord> OpenState();
+  absl::Status OpenBoard(const v1::WorkerRecord& kept);
+  // Also the keys of --signers.
+  absl::Status OpenCredentials();
+  void DescribeByFlags();
+  // The box, the device and the rates of runners here.
+  absl::Status OpenRunner();
+  absl::Status OpenTransfers();
   absl::Status OpenEmulation(const v1::WorkerRecord& kept);
   absl::Status DescribeReal();
   absl::Status OpenPowerModes();

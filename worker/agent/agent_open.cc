@@ -272,14 +272,18 @@ void Agent::OpenCore(const v1::WorkerRecord& kept) {
   }
 }
 
-absl::Status Agent::Open() {
+absl::StatusOr<v1::WorkerRecord> Agent::OpenState() {
   WATTLE_RETURN_IF_ERROR(MakeStateFolder(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(disk_, PosixDisk::Open(config_.state_dir));
   WATTLE_ASSIGN_OR_RETURN(state_, StateDirectory::Open(disk_.get()));
   WATTLE_ASSIGN_OR_RETURN(spool_, Spool::Open(disk_.get()));
-  const v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
+  v1::WorkerRecord kept = ReadKeptDevice(*state_, *this);
   time_.Resume(kept.clock(), BootId(""));
   time_.RaiseFloor(config_.source_date);
+  return kept;
+}
+
+absl::Status Agent::OpenBoard(const v1::WorkerRecord& kept) {
   if (config_.emulate.empty()) {
     WATTLE_RETURN_IF_ERROR(DescribeReal());
     pace_ = std::make_unique<RealPace>();
@@ -292,6 +296,10 @@ absl::Status Agent::Open() {
   info.set_device_id(state_->device_id());
   info.set_time_scale(config_.time_scale);
   info.set_worker_version(version_);
+  return absl::OkStatus();
+}
+
+absl::Status Agent::OpenCredentials() {
   WATTLE_ASSIGN_OR_RETURN(
       credentials_,
       Credentials::Open(
@@ -310,7 +318,11 @@ absl::Status Agent::Open() {
     WATTLE_RETURN_IF_ERROR(WithContext("--signers", signers.status()));
     signers_ = *std::move(signers);
   }
-  OrderCoordinators();
+  return absl::OkStatus();
+}
+
+void Agent::DescribeByFlags() {
+  v1::DeviceInfo& info = settings_.info;
   if (!config_.name.empty()) {
     info.set_name(config_.name);
   }
@@ -322,12 +334,33 @@ absl::Status Agent::Open() {
   if (config_.disk_quota_bytes > 0) {
     info.set_cache_quota_bytes(config_.disk_quota_bytes);
   }
+}
+
+absl::Status Agent::OpenRunner() {
   WATTLE_RETURN_IF_ERROR(DetectIsolation());
   AskRunner();
+  v1::DeviceInfo& info = settings_.info;
   if (emulator_ == nullptr && device_ == "cpu" && HasAccelerator(info.device_class())) {
     info.set_device_class(ClassOfCores(info.device_class()));
   }
   TellRates();
+  return absl::OkStatus();
+}
+
+absl::Status Agent::OpenTransfers() {
+  WATTLE_ASSIGN_OR_RETURN(
+      transfers_, Transfers::Open(coordinators_.front(), credentials_->channel(), CacheBudget(),
+                                  OnTransfers(), PeerCredentialsOf()));
+  return OpenPeers();
+}
+
+absl::Status Agent::Open() {
+  WATTLE_ASSIGN_OR_RETURN(const v1::WorkerRecord kept, OpenState());
+  WATTLE_RETURN_IF_ERROR(OpenBoard(kept));
+  WATTLE_RETURN_IF_ERROR(OpenCredentials());
+  OrderCoordinators();
+  DescribeByFlags();
+  WATTLE_RETURN_IF_ERROR(OpenRunner());
   WATTLE_RETURN_IF_ERROR(OpenMetrics(kept.boot_id() == BootId("")));
   TellWhatIsHidden();
   OpenOwnerSocket();           // before the core, which tells the coordinator what was found
@@ -340,10 +373,7 @@ absl::Status Agent::Open() {
       core_->OnStorageProbed(status, now);
     });
   });
-  WATTLE_ASSIGN_OR_RETURN(
-      transfers_, Transfers::Open(coordinators_.front(), credentials_->channel(), CacheBudget(),
-                                  OnTransfers(), PeerCredentialsOf()));
-  return OpenPeers();
+  return OpenTransfers();
 }
 
 TransferCallbacks Agent::OnTransfers() {
