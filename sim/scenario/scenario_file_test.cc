@@ -141,6 +141,21 @@ INSTANTIATE_TEST_SUITE_P(
               "site.yaml:3: fleet: group mast would be in two power groups, north (policy a) and "
               "south (policy b)",
               "change a selector"},
+        Wrong{"ReserveOfTheWholePack", "reserve: 0.3", "reserve: 1.0",
+              "site.yaml:3: fleet group mast: a reserve of 1 (policy mast) with a gauge that may "
+              "be 0.02 wrong leaves no charge for work",
+              "wanted less than 1 together"},
+        Wrong{"WindowsThatNeverOpen", "seeds: 3",
+              "fleet_policies: [{name: a, work_windows: ['01:00-02:00']}, "
+              "{name: b, work_windows: ['00:00-12:00']}, {name: c, work_windows: ['05:00-06:00']}]",
+              "site.yaml:3: fleet group mast: no job ever runs on it: the windows of the policies "
+              "a (01:00-02:00 UTC) and c (05:00-06:00 UTC) have no time in common",
+              "change one of them"},
+        Wrong{"CapBelowIdle", "seeds: 3",
+              "fleet_policies: [{name: a, power_group: {name: north, power_cap_watts: 7}}]",
+              "site.yaml:3: power_group.power_cap_watts: \"7\" (policy a); wanted more than the "
+              "7 W that the boards of power group north draw without work (mast 2 x 3.5 W)",
+              ""},
         Wrong{"PackOfTwoCapacities", "sun: {file: sun.csv}\n", WithPole("pack_wh: 90"),
               "site.yaml:4: fleet.pack_wh: \"90\"; wanted 60, which group mast tells of pack north",
               "which they share"},
