@@ -19,6 +19,7 @@
 #include "base/status_matchers.h"
 #include "sim/random.h"
 #include "sim/scenario/csv.h"
+#include "sim/scenario/drawn_boards.h"
 #include "sim/scenario/run.h"
 
 namespace wattle::sim {
@@ -268,6 +269,21 @@ TEST(ScenarioFileTest, WrongChangesNameTheFlag) {
   }
   EXPECT_THAT(Parse("duration: 2d\nfleet: mast\n", {.set = {}, .add = {"raspberry-pi-5=1"}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("site.yaml:")));
+}
+
+TEST(ScenarioFileTest, BoardsOfASiteHaveTheSameWeather) {
+  const auto scenario = Parse(absl::StrReplaceAll(
+      kGood, {{"sun: {file: sun.csv}\n",
+               "  - {name: north-pole, class: raspberry-pi-5, pack_wh: 60, panel_watts: 80}\n"
+               "sun: {file: sun.csv, spread: 0.5}\n"}}));
+  ASSERT_THAT(scenario, IsOk());
+  const std::vector<double> mast = *BoardOf(*scenario, scenario->fleet[0], 7).sun_watts;
+  const std::vector<double> pole = *BoardOf(*scenario, scenario->fleet[1], 7).sun_watts;
+  ASSERT_EQ(mast.size(), pole.size());
+  for (size_t hour = 0; hour < mast.size(); ++hour) {
+    EXPECT_DOUBLE_EQ(pole[hour], 2 * mast[hour]) << hour;
+  }
+  EXPECT_NE(mast[12], mast[36]) << "two days have two weathers";
 }
 
 // Whatever stands in a file, reading it ends with a scenario or an error.
