@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "policy/limits.h"
+#include "policy/open_times.h"
 #include "policy/schedule.h"
 #include "scheduler/predict/link.h"
 #include "wattle/v1/device.pb.h"
